@@ -6,7 +6,7 @@
  * Each call lists the files again, since segments are recycled.
  */
 import type { DeviceId, LogSequence } from "../base/ids.js"
-import type { DeviceCipher } from "../format/device-cipher.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { LoggedRecord } from "./contract.js"
 import { batchesOf, openSegments, WindowMemory } from "./log-segment.js"

@@ -8,7 +8,7 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { xxh64Memory } from "../simd/xxh64.js"
-import type { DeviceCipher } from "../format/device-cipher.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import {
   batchBytes,
   decodeLogBatchHeader,

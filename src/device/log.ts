@@ -23,7 +23,7 @@ import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { after, type Soon } from "../base/soon.js"
 import { xxh64Memory } from "../simd/xxh64.js"
-import type { DeviceCipher } from "../format/device-cipher.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import {
   batchBytes,
   decryptLogged,

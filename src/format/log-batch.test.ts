@@ -6,7 +6,7 @@ import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import { xxh64 } from "../simd/xxh64.js"
-import { DeviceCipher, deviceKeysOf } from "./device-cipher.js"
+import { DeviceCipher, deviceKeysOf } from "../base/device-cipher.js"
 import {
   batchBytes,
   decodeLogBatchHeader,

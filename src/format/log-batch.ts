@@ -29,7 +29,7 @@ import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { xxh64 } from "../simd/xxh64.js"
-import { noCipher, type DeviceCipher } from "./device-cipher.js"
+import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
 
 export const LOG_HEADER_BYTES = 80
 /** Where the encrypted bytes of a batch begin. */

@@ -1,5 +1,5 @@
 /**
- * Table blocks, version 1: rows in key order with their offsets, a filter, and a checksum.
+ * Table blocks: rows in key order with their offsets, a filter, and a checksum.
  *
  * Layout (little-endian): rows; offset of each row (4 each); filter; number of rows (4); length of the
  * filter (4); XXH64 of everything before (8). A row is: length of the key (2), flags (1), length of the
@@ -7,9 +7,14 @@
  * directory block a row describes a data block: its key is the last key of that block, its value the
  * block's offset and length in the file (4 each), and the filter covers the keys of all these blocks.
  *
+ * In version 2 everything before the checksum is encrypted, with its tag behind it; the nonce is the block's offset, the
+ * key the file's. Table blocks are told apart by the version of their file.
+ *
  * The checksum is seeded by device, file number and offset (`blockSeed`), so a block that is read at another
  * place than it was written to fails: misdirected, swapped, stale and foreign blocks as well as flipped bits.
  */
+import type { KeyObject } from "node:crypto"
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openGcm, sealGcm } from "../base/aes-gcm.js"
 import { assert } from "../base/assert.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
 import type { DeviceId } from "../base/ids.js"
@@ -99,12 +104,20 @@ export class BlockBuilder {
   /** The finished block, in newly allocated memory. The builder is empty again. */
   finish(seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): Buffer {
     const block = Buffer.allocUnsafe(this.lengthBytes + filter.length)
-    this.finishInto(block, 0, seed, offsetBytes, filter)
+    this.finishInto(block, 0, { seed, key: undefined, offsetBytes }, filter)
     return block
   }
 
-  /** Like `finish`, into memory with space for `lengthBytes` and the filter. Returns the end of the block. */
-  finishInto(target: Buffer, from: number, seed: bigint, offsetBytes: number, filter: Uint8Array = NO_FILTER): number {
+  /**
+   * Like `finish`, into memory with space for `lengthBytes`, the filter, and the tag if there is a key. Returns the end
+   * of the block.
+   */
+  finishInto(
+    target: Buffer,
+    from: number,
+    { seed, key, offsetBytes }: BlockAt,
+    filter: Uint8Array = NO_FILTER,
+  ): number {
     const { offsets, end } = this
     this.bytes.copy(target, from, 0, end)
     let at = from + end
@@ -113,6 +126,7 @@ export class BlockBuilder {
     at += filter.length
     at = target.writeUInt32LE(offsets.length, at)
     at = target.writeUInt32LE(filter.length, at)
+    if (key !== undefined) at = sealInPlace(target, from, at, { key, offsetBytes })
     xxh64Into(target.subarray(from, at), blockSeed(seed, offsetBytes), target, at)
     this.offsets = []
     this.end = 0
@@ -121,9 +135,58 @@ export class BlockBuilder {
 }
 
 const NO_FILTER = new Uint8Array(0)
+
+/** Where a block is, and under which key. */
+interface BlockAt {
+  /** Of the file. */
+  readonly seed: bigint
+  /** Of the file; undefined if that is plain. */
+  readonly key: KeyObject | undefined
+  readonly offsetBytes: number
+}
+
+/** What a block has more if it is encrypted. */
+export const BLOCK_SEAL_BYTES = GCM_TAG_BYTES
+
+function nonceOf(offsetBytes: number): Buffer {
+  const nonce = Buffer.alloc(GCM_NONCE_BYTES)
+  nonce.writeBigUInt64BE(BigInt(offsetBytes), GCM_NONCE_BYTES - 8)
+  return nonce
+}
+
+/** Returns the end of the tag. */
+function sealInPlace(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  { key, offsetBytes }: { readonly key: KeyObject; readonly offsetBytes: number },
+): number {
+  const { sealed, tag } = sealGcm(bytes.subarray(from, to), { key, nonce: nonceOf(offsetBytes) })
+  bytes.set(sealed, from)
+  bytes.set(tag, to)
+  return to + tag.length
+}
+
+/**
+ * The block that was written to this place, in the memory of `bytes`, which an encrypted one overwrites; undefined if
+ * they are other bytes.
+ */
+export function openBlock(bytes: Buffer, { seed, key, offsetBytes }: BlockAt): Buffer | undefined {
+  if (!isWholeBlock(bytes, seed, offsetBytes)) return undefined
+  if (key === undefined) return bytes
+  const tagAt = bytes.length - HASH_BYTES - GCM_TAG_BYTES
+  if (tagAt < TRAILER_BYTES - HASH_BYTES) return undefined
+  const tag = bytes.subarray(tagAt, tagAt + GCM_TAG_BYTES)
+  const plain = openGcm(bytes.subarray(0, tagAt), tag, { key, nonce: nonceOf(offsetBytes) })
+  if (plain === undefined) return undefined
+  bytes.set(plain, 0)
+  // `Block` expects a checksum at the end, and does not read it.
+  return bytes.subarray(0, tagAt + HASH_BYTES)
+}
+
 const computed = Buffer.alloc(HASH_BYTES)
 
-/** Whether the bytes are the block that was written to this place. */
+/** Whether the bytes, as stored, are those that were written to this place. */
 export function isWholeBlock(bytes: Buffer, seed: bigint, offsetBytes: number): boolean {
   if (bytes.length < TRAILER_BYTES) return false
   const hashAt = bytes.length - HASH_BYTES

@@ -63,7 +63,7 @@ test("a manifest of another device is refused", () => {
 
 test("a manifest of a later release is not reported as damaged", () => {
   const later = Buffer.from(golden)
-  later.writeUInt16LE(2, 4)
+  later.writeUInt16LE(3, 4)
   xxh64Into(later.subarray(0, -8), fileSeed(DEVICE, 0), later, later.length - 8)
   assert.throws(
     () => decodeManifest(later, DEVICE),

@@ -1,21 +1,24 @@
 /**
- * Table manifest, version 1: the table files of a device's metadata store.
+ * Table manifest: the table files of a device's metadata store.
  *
  * Envelope (little-endian): magic "HLTM" (4), version (2), zero (2), length of the payload (4), zero (4), payload,
  * XXH64 of everything before, seeded by the device (8). The payload is a positional MessagePack array.
+ * In version 2 the payload is encrypted: a nonce (12), the array, and a tag (16).
  * Each generation contains the hash of the previous one. File numbers are never reused.
  * Refuses   Anything malformed, and manifests of other devices, with `corruptRecord`.
  */
+import { openWithNonce, sealWithNonce } from "../base/aes-gcm.js"
 import { hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../base/ids.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
+import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
 import { fileSeed } from "./table-block.js"
 
 const MAGIC = 0x4d54_4c48
-const FORMAT = 1
+const [FORMAT, SEALED_FORMAT] = [1, 2]
 const HEADER_BYTES = 16
 const HASH_BYTES = 8
 
@@ -72,8 +75,8 @@ export const EMPTY_MANIFEST: Manifest = {
 
 const seedOf = (deviceId: DeviceId): bigint => fileSeed(deviceId, 0)
 
-export function encodeManifest(manifest: Manifest, deviceId: DeviceId): Buffer {
-  const packed = packRecord(FORMAT, [
+export function encodeManifest(manifest: Manifest, deviceId: DeviceId, cipher?: DeviceCipher): Buffer {
+  const plain = packRecord(FORMAT, [
     deviceId,
     manifest.generation,
     manifest.previousHash,
@@ -96,10 +99,11 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId): Buffer {
     [...manifest.marks].map(([key, value]) => [Buffer.from(key, "latin1"), value]),
     manifest.damaged.map(({ from, to, file, reason }) => [from, to, file, reason]),
   ])
+  const packed = cipher ? sealWithNonce(plain, { key: cipher.manifestKey, nonce: cipher.nonce() }) : plain
   const hashAt = HEADER_BYTES + packed.length
   const bytes = Buffer.alloc(hashAt + HASH_BYTES)
   bytes.writeUInt32LE(MAGIC, 0)
-  bytes.writeUInt16LE(FORMAT, 4)
+  bytes.writeUInt16LE(cipher === undefined ? FORMAT : SEALED_FORMAT, 4)
   bytes.writeUInt32LE(packed.length, 8)
   bytes.set(packed, HEADER_BYTES)
   xxh64Into(bytes.subarray(0, hashAt), seedOf(deviceId), bytes, hashAt)
@@ -109,17 +113,22 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId): Buffer {
 /** Identifies the content of an encoded manifest. */
 export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
 
-/** Throws `corruptRecord`; `invalidConfig` if a later release wrote it. */
-export function decodeManifest(bytes: Buffer, deviceId: DeviceId): Manifest {
+/**
+ * Throws `corruptRecord`; `invalidConfig` if a later release wrote it; `wrongMasterKey` if it is encrypted under another
+ * key, or there is none.
+ */
+export function decodeManifest(bytes: Buffer, deviceId: DeviceId, cipher?: DeviceCipher): Manifest {
   const hashAt = bytes.length - HASH_BYTES
   if (hashAt < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw corrupt("magic")
   if (bytes.readBigUInt64LE(hashAt) !== xxh64(bytes.subarray(0, hashAt), seedOf(deviceId))) throw corrupt("checksum")
-  if (bytes.readUInt16LE(4) > FORMAT) {
+  const format = bytes.readUInt16LE(4)
+  if (format > SEALED_FORMAT) {
     throw fail("invalidConfig", { message: "the metadata store was written by a later release of Hayloft" })
   }
   const packed = bytes.subarray(HEADER_BYTES, hashAt)
   if (bytes.readUInt32LE(8) !== packed.length) throw corrupt("length")
-  const record = RecordReader.open("metadata manifest", packed, FORMAT)
+  const plain = format === SEALED_FORMAT ? openManifest(packed, cipher) : packed
+  const record = RecordReader.open("metadata manifest", plain, FORMAT)
   if (record.text() !== deviceId) throw corrupt("device")
   return {
     generation: record.number(),
@@ -136,6 +145,14 @@ export function decodeManifest(bytes: Buffer, deviceId: DeviceId): Manifest {
       reason: row.text(),
     })),
   }
+}
+
+function openManifest(packed: Buffer, cipher: DeviceCipher | undefined): Buffer {
+  if (cipher === undefined) throw noCipher("the metadata store")
+  const plain = openWithNonce(packed, { key: cipher.manifestKey })
+  if (plain === undefined)
+    throw fail("wrongMasterKey", { message: "the metadata store is encrypted under another key" })
+  return plain
 }
 
 const readEntry = (row: RecordReader): TableEntry => ({

@@ -6,14 +6,14 @@
  *           shown in place of a newer one only if the newer one was never finished.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import type { DeviceId } from "../base/ids.js"
 import { decodeManifest, EMPTY_MANIFEST, manifestHash, type Manifest } from "../format/table-manifest.js"
 import { dataBytesOf } from "../format/table-file.js"
 import { RowSum } from "../format/row-sum.js"
 import type { TableEntry } from "../format/table-manifest.js"
 import type { Disk } from "../seams/disk/contract.js"
+import type { StoreHost } from "../seams/store/contract.js"
 import { MANIFEST_BYTES_MAX } from "./limits.js"
-import { UNCACHED_READS, Table } from "./table.js"
+import { uncachedReads, Table } from "./table.js"
 
 const COPIES = ["manifest", "manifest-copy"] as const
 const MANIFEST_NAME = /^(\d+)\.manifest(-copy)?$/
@@ -23,6 +23,8 @@ const OLD_STORE_NAME = "data.mdb"
 
 /** The writer may replace generations while a reader searches for the newest one; the reader tries so many times. */
 const ATTEMPTS_MAX = 5
+
+type ManifestHost = Pick<StoreHost, "disk" | "deviceId" | "cipher">
 
 interface WholeCopy {
   readonly manifest: Manifest
@@ -51,11 +53,12 @@ const generationsIn = (names: readonly string[]): readonly number[] =>
   [...new Set(names.flatMap(name => generationOf(name) ?? []))].sort((a, b) => b - a)
 
 /** The newest manifest of a folder; an empty one if the folder has none. Throws `corruptRow`, `deviceFailed`. */
-export async function readManifest(disk: Disk, folder: string, deviceId: DeviceId): Promise<StoredManifest> {
+export async function readManifest(host: ManifestHost, folder: string): Promise<StoredManifest> {
+  const { disk } = host
   let names = await disk.list(folder)
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await newestOf(names, disk, folder, deviceId)
+      return await newestOf(names, host, folder)
     } catch (error) {
       const before = generationsIn(names).join()
       names = await disk.list(folder)
@@ -64,19 +67,14 @@ export async function readManifest(disk: Disk, folder: string, deviceId: DeviceI
   }
 }
 
-async function newestOf(
-  names: readonly string[],
-  disk: Disk,
-  folder: string,
-  deviceId: DeviceId,
-): Promise<StoredManifest> {
+async function newestOf(names: readonly string[], host: ManifestHost, folder: string): Promise<StoredManifest> {
   if (names.includes(OLD_STORE_NAME)) {
     const message = `${folder} holds a metadata store of an earlier development version, which is no longer read`
     throw fail("invalidConfig", { message })
   }
   const generations = generationsIn(names)
   for (const generation of generations) {
-    const stored = await readGeneration(disk, folder, deviceId, generation)
+    const stored = await readGeneration(host, folder, generation)
     if (stored !== undefined) return stored
     if (COPIES.every(copy => names.includes(manifestName(generation, copy)))) {
       throw damaged(folder, `both copies of its manifest ${generation} are damaged`)
@@ -96,15 +94,14 @@ const damaged = (folder: string, reason: string): Failure =>
  * Returns undefined if no copy is whole. A copy that the device cannot read counts as damaged if the other is whole.
  */
 async function readGeneration(
-  disk: Disk,
+  host: ManifestHost,
   folder: string,
-  deviceId: DeviceId,
   generation: number,
 ): Promise<StoredManifest | undefined> {
   const errors: unknown[] = []
   const copies: (WholeCopy | undefined)[] = []
   for (const name of COPIES) {
-    const reading = readCopy(disk, `${folder}/${manifestName(generation, name)}`, deviceId)
+    const reading = readCopy(host, `${folder}/${manifestName(generation, name)}`)
     const copy = await reading.catch((error: unknown) => void errors.push(error))
     copies.push(copy?.manifest.generation === generation ? copy : undefined)
   }
@@ -115,7 +112,7 @@ async function readGeneration(
 }
 
 /** Returns undefined if the copy is damaged or missing. */
-async function readCopy(disk: Disk, path: string, deviceId: DeviceId): Promise<WholeCopy | undefined> {
+async function readCopy({ disk, deviceId, cipher }: ManifestHost, path: string): Promise<WholeCopy | undefined> {
   if (!(await disk.exists(path))) return undefined
   const file = await disk.open(path, "read")
   try {
@@ -123,7 +120,7 @@ async function readCopy(disk: Disk, path: string, deviceId: DeviceId): Promise<W
     if (sizeBytes > MANIFEST_BYTES_MAX) return undefined
     const bytes = Buffer.alloc(sizeBytes)
     await file.read(bytes, 0)
-    return { manifest: decodeManifest(bytes, deviceId), hash: manifestHash(bytes) }
+    return { manifest: decodeManifest(bytes, deviceId, cipher), hash: manifestHash(bytes) }
   } catch (error) {
     if (isFailure(error, "corruptRecord")) return undefined
     throw error
@@ -157,11 +154,11 @@ async function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<v
  * The manifest rebuilt from the table files, if no manifest can be read: files that can be opened, level by level as
  * they were written, in each level the newest first. Files that were merged and not yet removed count as well.
  */
-export async function manifestOfFiles(disk: Disk, folder: string, deviceId: DeviceId): Promise<Manifest> {
+export async function manifestOfFiles(host: ManifestHost, folder: string): Promise<Manifest> {
   const tables: TableEntry[] = []
-  for (const name of await disk.list(folder)) {
+  for (const name of await host.disk.list(folder)) {
     const number = tableNumberOf(name)
-    const table = number === undefined ? undefined : await openUncached(disk, folder, number, deviceId)
+    const table = number === undefined ? undefined : await openUncached(host, folder, number)
     if (number === undefined || table === undefined) continue
     const { footer, footerHash } = table
     const { level, rows, tombstones, replacing, firstKey, lastKey } = footer
@@ -182,13 +179,12 @@ const RUNS_MAX = 2 ** 40
 
 /** Returns undefined if the file is damaged. */
 async function openUncached(
-  disk: Disk,
+  { disk, deviceId, cipher }: ManifestHost,
   folder: string,
   number: number,
-  deviceId: DeviceId,
 ): Promise<Table | undefined> {
   try {
-    return await Table.open(disk, folder, number, deviceId, UNCACHED_READS)
+    return await Table.open(disk, folder, number, deviceId, uncachedReads(cipher))
   } catch (error) {
     if (!isFailure(error, "corruptRow")) throw error
     return undefined

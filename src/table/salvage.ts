@@ -13,12 +13,12 @@ import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "..
 import type { LostRows, StoreHost } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifest } from "./manifest-files.js"
-import { UNCACHED_READS, Table, tablePath } from "./table.js"
+import { uncachedReads, Table, tablePath } from "./table.js"
 import { TableWriter } from "./table-writer.js"
 
 /** The unreadable rows of the store, by file. The store must not be open. Throws `deviceFailed`. */
 export async function findLostRows(host: StoreHost, folder: string): Promise<readonly LostRows[]> {
-  const { manifest } = await readManifest(host.disk, folder, host.deviceId)
+  const { manifest } = await readManifest(host, folder)
   const lost: LostRows[] = []
   for (const entry of manifest.tables) {
     const { lostRows } = await readable(host, folder, entry)
@@ -35,8 +35,8 @@ export async function giveUpLostRows(
 ): Promise<readonly LostRows[]> {
   const lost = await findLostRows(host, folder)
   if (lost.length === 0) return lost
-  const { disk, deviceId } = host
-  const stored = await readManifest(disk, folder, deviceId)
+  const { disk, deviceId, cipher } = host
+  const stored = await readManifest(host, folder)
   const highest = await highestNumbers(disk, folder)
   const numbers = { next: Math.max(stored.manifest.nextNumber, highest.table + 1), end: 0 }
   numbers.end = numbers.next + lost.length * FILES_PER_LOST_FILE_MAX
@@ -55,7 +55,7 @@ export async function giveUpLostRows(
     }
     const { blocks } = await readable(host, folder, entry)
     const { level, run } = entry
-    const writer = new TableWriter({ disk, folder, deviceId, level, run, takeNumber }, limits)
+    const writer = new TableWriter({ disk, folder, deviceId, cipher, level, run, takeNumber }, limits)
     tables.push(...(await copyRows(entry, blocks, writer)))
   }
   await disk.syncFolder(folder)
@@ -78,7 +78,7 @@ interface Installed {
 
 /** Makes a manifest durable as the newest one. */
 async function install(
-  { disk, deviceId }: StoreHost,
+  { disk, deviceId, cipher }: StoreHost,
   folder: string,
   highest: number,
   before: Installed,
@@ -86,7 +86,7 @@ async function install(
 ): Promise<Installed> {
   const generation = Math.max(before.manifest.generation, highest) + 1
   const manifest = { ...before.manifest, ...change, generation, previousHash: before.hash }
-  const encoded = encodeManifest(manifest, deviceId)
+  const encoded = encodeManifest(manifest, deviceId, cipher)
   await writeManifest(disk, folder, generation, encoded)
   await removeOthers(disk, folder, generation)
   return { manifest, hash: manifestHash(encoded) }
@@ -97,9 +97,9 @@ interface Readable {
   readonly lostRows: LostRows | undefined
 }
 
-async function readable({ disk, deviceId }: StoreHost, folder: string, entry: TableEntry): Promise<Readable> {
+async function readable(host: StoreHost, folder: string, entry: TableEntry): Promise<Readable> {
   const path = tablePath(folder, entry.number)
-  const table = await openTable({ disk, deviceId }, folder, entry)
+  const table = await openTable(host, folder, entry)
   if (table === undefined) {
     const range = { fromKey: entry.firstKey.toString("hex"), toKey: entry.lastKey.toString("hex") }
     return { blocks: [], lostRows: { path, ranges: [range], rows: entry.rows } }
@@ -118,7 +118,7 @@ async function readable({ disk, deviceId }: StoreHost, folder: string, entry: Ta
 /** Returns undefined if neither end of the file can be read, or the file is not the one that the manifest names. */
 async function openTable(host: StoreHost, folder: string, entry: TableEntry): Promise<Table | undefined> {
   try {
-    const table = await Table.open(host.disk, folder, entry.number, host.deviceId, UNCACHED_READS)
+    const table = await Table.open(host.disk, folder, entry.number, host.deviceId, uncachedReads(host.cipher))
     if (table.footerHash === entry.footerHash) return table
     await table.close()
   } catch (error) {

@@ -165,13 +165,13 @@ export class TableReader implements StoreReader {
   }
 
   private async storedManifest(): Promise<{ readonly manifest: Manifest; readonly hash: string }> {
-    const { disk, deviceId, onNoManifest } = this.host
+    const { onNoManifest } = this.host
     try {
-      return await readManifest(disk, this.folder, deviceId)
+      return await readManifest(this.host, this.folder)
     } catch (error) {
       if (onNoManifest === undefined || !isFailure(error, "corruptRow")) throw error
       onNoManifest(error)
-      return { manifest: await manifestOfFiles(disk, this.folder, deviceId), hash: "none" }
+      return { manifest: await manifestOfFiles(this.host, this.folder), hash: "none" }
     }
   }
 
@@ -185,6 +185,7 @@ export class TableReader implements StoreReader {
       timed,
       repairs: this.host.isReadOnly !== true,
       rebuilt,
+      cipher: this.host.cipher,
     }
     const opened: Table[] = []
     const open = async (entry: TableEntry): Promise<Table> => {

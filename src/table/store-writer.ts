@@ -58,7 +58,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   /** As for a reader. A store without files gets its first manifest. */
   static async openWriter(host: StoreHost, folder: string, options: WriterOptions): Promise<TableStoreWriter> {
     const writer = new TableStoreWriter(host, folder, options, TableReader.empty)
-    const stored = await readManifest(host.disk, folder, host.deviceId)
+    const stored = await readManifest(host, folder)
     await writer.load()
     writer.nextNumber = writer.manifest.nextNumber
     // All other files were not finished, or have been replaced: they must not be used again.
@@ -90,13 +90,13 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   }
 
   private tableWriter(level: number, run = this.generation + 1): TableWriter {
-    const { disk, deviceId } = this.host
+    const { disk, deviceId, cipher } = this.host
     const takeNumber = (): number => {
       this.nextNumber += 1
       assert(this.nextNumber <= this.manifest.nextNumber, "numbers are reserved before they are used")
       return this.nextNumber - 1
     }
-    const target = { disk, folder: this.folder, deviceId, level, run, takeNumber }
+    const target = { disk, folder: this.folder, deviceId, cipher, level, run, takeNumber }
     return new TableWriter(target, this.writerOptions.limits)
   }
 
@@ -193,7 +193,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
    * files that were written for it are removed.
    */
   private async install(change: Partial<Manifest>, written?: TableWriter): Promise<void> {
-    const { disk, deviceId } = this.host
+    const { disk, deviceId, cipher } = this.host
     const { folder } = this
     const tables = change.tables ?? this.manifest.tables
     const numbers = new Set(tables.map(({ number }) => number))
@@ -206,7 +206,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       nextNumber: this.nextNumber + NUMBERS_AHEAD,
     }
     this.begun = next.generation
-    const encoded = encodeManifest(next, deviceId)
+    const encoded = encodeManifest(next, deviceId, cipher)
     let opened: OpenGeneration | undefined
     try {
       // Opened before the commit counts: a generation that cannot be opened is not committed.
@@ -278,14 +278,16 @@ async function orAbandon<T>(writer: TableWriter, run: () => Promise<T>): Promise
 }
 
 /** Makes the folder an empty store: first writes an empty manifest, then removes all other files. */
-export async function discardStore({ disk, deviceId }: StoreHost, folder: string): Promise<void> {
+export async function discardStore(host: StoreHost, folder: string): Promise<void> {
+  const { disk, deviceId, cipher } = host
   if (!(await disk.exists(folder))) return
   const highest = await highestNumbers(disk, folder)
   const generation = highest.generation + 1
   // Numbers in the manifest stay used, if it can be read.
-  const { manifest } = await readManifest(disk, folder, deviceId).catch(() => ({ manifest: EMPTY_MANIFEST }))
+  const { manifest } = await readManifest(host, folder).catch(() => ({ manifest: EMPTY_MANIFEST }))
   const nextNumber = Math.max(manifest.nextNumber, highest.table + 1)
-  await writeManifest(disk, folder, generation, encodeManifest({ ...EMPTY_MANIFEST, generation, nextNumber }, deviceId))
+  const empty = encodeManifest({ ...EMPTY_MANIFEST, generation, nextNumber }, deviceId, cipher)
+  await writeManifest(disk, folder, generation, empty)
   await removeOthers(disk, folder, generation)
   for (const name of await disk.list(folder)) {
     if (tableNumberOf(name) !== undefined) await disk.remove(`${folder}/${name}`)

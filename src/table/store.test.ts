@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
+import { DeviceCipher, deviceKeysOf } from "../base/device-cipher.js"
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
@@ -67,6 +68,12 @@ const onSimDisk = (under: Stores) => async () => ({
 storeSuite("tables", onSimDisk(stores))
 storeSuite("small tables, nothing kept in memory", onSimDisk(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))
 storeSuite("small tables, always merged", onSimDisk(merged(new TableStores({ limits: SMALL }))))
+
+storeSuite("small encrypted tables, always merged", async () => {
+  const under = await onSimDisk(merged(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))()
+  const keys = deviceKeysOf(new Uint8Array(32).fill(1), deviceId)
+  return { ...under, host: { ...under.host, cipher: new DeviceCipher(keys, new SimRandom(1)) } }
+})
 
 storeSuite("tables on a real disk", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft.store-"))

@@ -6,8 +6,9 @@
 import { assert } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
 import { RowSum } from "../format/row-sum.js"
-import { BlockBuilder, fileSeed, ROW_FLAGS } from "../format/table-block.js"
-import { encodeEnd, parityHash, type FamilyTotal, type Partition } from "../format/table-file.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
+import { BLOCK_SEAL_BYTES, BlockBuilder, fileSeed, ROW_FLAGS } from "../format/table-block.js"
+import { encodeEnd, parityHash, type FamilyTotal, type Partition, type TableSeal } from "../format/table-file.js"
 import { ParityBuilder } from "../format/table-parity.js"
 import { FilterBuilder } from "../format/table-filter.js"
 import type { TableEntry } from "../format/table-manifest.js"
@@ -20,6 +21,8 @@ interface TableTarget {
   readonly disk: Disk
   readonly folder: string
   readonly deviceId: DeviceId
+  /** Encrypts the files. */
+  readonly cipher: DeviceCipher | undefined
   readonly level: number
   readonly run: number
   /** The number of the next file; each is used once. */
@@ -51,6 +54,7 @@ export class TableWriter {
   private totals = new Map<number, { rows: number; readonly sum: RowSum }>()
   private number: number | undefined
   private seed = 0n
+  private seal: TableSeal | undefined
   private readonly created: string[] = []
   readonly finished: TableEntry[] = []
   /** Sum of all rows in all files. */
@@ -82,8 +86,11 @@ export class TableWriter {
   }
 
   private begin(key: Buffer): void {
-    this.number = this.target.takeNumber()
-    this.seed = fileSeed(this.target.deviceId, this.number)
+    const { cipher, deviceId, takeNumber } = this.target
+    this.number = takeNumber()
+    this.seed = fileSeed(deviceId, this.number)
+    const salt = cipher?.salt()
+    this.seal = cipher && salt && { salt, key: cipher.tableKey(this.number, salt) }
     this.firstKey = Buffer.from(key)
   }
 
@@ -123,8 +130,9 @@ export class TableWriter {
   /** Returns the length of the block. */
   private pushBlock(builder: BlockBuilder, filter?: Uint8Array): number {
     const from = this.pendingBytes
-    this.reserve(builder.lengthBytes + (filter?.length ?? 0))
-    this.pendingBytes = builder.finishInto(this.pending, from, this.seed, this.offsetBytes, filter)
+    this.reserve(builder.lengthBytes + (filter?.length ?? 0) + BLOCK_SEAL_BYTES)
+    const at = { seed: this.seed, key: this.seal?.key, offsetBytes: this.offsetBytes }
+    this.pendingBytes = builder.finishInto(this.pending, from, at, filter)
     this.parity.add(this.pending.subarray(from, this.pendingBytes))
     return this.pendingBytes - from
   }
@@ -165,14 +173,24 @@ export class TableWriter {
   }
 
   private async endTable(): Promise<void> {
-    const { number, firstKey, counts, partitions, lastKey } = this
+    const { number, firstKey, counts, partitions, lastKey, seal } = this
     assert(number !== undefined && firstKey !== undefined, "a table has rows")
     for (const { sum } of this.totals.values()) this.sum.addSum(sum)
     const totals: FamilyTotal[] = [...this.totals].map(([family, { rows, sum }]) => ({ family, rows, sum }))
     const parity = this.parity.finish()
     const { level, run } = this.target
     const hashed = parityHash(parity, this.seed)
-    const footer = { level, run, ...counts, firstKey, lastKey, totals, partitions, parityHash: hashed }
+    const footer = {
+      level,
+      run,
+      ...counts,
+      firstKey,
+      lastKey,
+      totals,
+      partitions,
+      parityHash: hashed,
+      ...(seal && { seal }),
+    }
     const { bytes, hash } = encodeEnd(footer, this.seed)
     const sizeBytes = this.offsetBytes
     for (const each of [bytes, parity, bytes]) this.push(each)

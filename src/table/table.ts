@@ -10,9 +10,10 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
-import { Block, blockOfKeys, fileSeed, isWholeBlock } from "../format/table-block.js"
+import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { Block, blockOfKeys, fileSeed, openBlock } from "../format/table-block.js"
 import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash } from "../format/table-file.js"
-import type { Footer, Partition } from "../format/table-file.js"
+import type { Footer, Partition, TableSeal } from "../format/table-file.js"
 import { mayHold, type KeyHash } from "../format/table-filter.js"
 import { ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -29,6 +30,8 @@ interface BlockReads {
   readonly repairs: boolean
   /** Called when parity has repaired damage. */
   readonly rebuilt: (path: string, offsetBytes: number) => void
+  /** Opens encrypted files. */
+  readonly cipher: DeviceCipher | undefined
 }
 
 /** The file continues after the data with the first end, the parity, and the second end. */
@@ -47,13 +50,14 @@ function layoutOf(footer: Footer, endBytes: number): Layout {
 }
 
 /** For a table that is opened for one inspection: it caches and writes nothing. */
-export const UNCACHED_READS: BlockReads = {
+export const uncachedReads = (cipher: DeviceCipher | undefined): BlockReads => ({
   cache: new BlockCache(0),
   readsSync: () => true,
   timed: read => read(),
   repairs: false,
   rebuilt: () => undefined,
-}
+  cipher,
+})
 
 interface BlockPlace {
   readonly offsetBytes: number
@@ -142,10 +146,14 @@ export class Table {
     try {
       const sizeBytes = await file.sizeBytes()
       const seed = fileSeed(deviceId, number)
+      const sealOf = (salt: Uint8Array): TableSeal => {
+        if (reads.cipher === undefined) throw noCipher("the metadata store")
+        return { salt, key: reads.cipher.tableKey(number, salt) }
+      }
       const footerIn = async (lengthBytes: number): Promise<Footer> => {
         const end = Buffer.alloc(Math.min(sizeBytes, lengthBytes))
         const endBytes = await file.read(end, sizeBytes - end.length)
-        return decodeEnd(end.subarray(0, endBytes), seed, path)
+        return decodeEnd(end.subarray(0, endBytes), seed, path, sealOf)
       }
       // Damage to the second end is no reason to fail: the first is stored before the parity.
       const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
@@ -239,9 +247,15 @@ export class Table {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     for (let attempt = 1; attempt <= READ_ATTEMPTS; attempt += 1) {
       const count = this.fill(bytes, offsetBytes)
-      if (count === bytes.length && isWholeBlock(bytes, this.seed, offsetBytes)) return bytes
+      const block = count === bytes.length ? this.opened(bytes, offsetBytes) : undefined
+      if (block !== undefined) return block
     }
     return undefined
+  }
+
+  /** The block whose stored bytes these are, in their memory; undefined if they are damaged. */
+  private opened(bytes: Buffer, offsetBytes: number): Buffer | undefined {
+    return openBlock(bytes, { seed: this.seed, key: this.footer.seal?.key, offsetBytes })
   }
 
   /**
@@ -280,12 +294,11 @@ export class Table {
     const bytes = Buffer.allocUnsafe(place.lengthBytes)
     for (let attempt = 1; ; attempt += 1) {
       const count = await this.file.read(bytes, place.offsetBytes)
-      if (count === bytes.length && isWholeBlock(bytes, this.seed, place.offsetBytes)) break
-      if (attempt < READ_ATTEMPTS) continue
-      this.keep(partition, index, this.wholeBlock(partition, index, place, await this.readWhole()))
+      const block = count === bytes.length ? this.opened(bytes, place.offsetBytes) : undefined
+      if (block === undefined && attempt < READ_ATTEMPTS) continue
+      this.keep(partition, index, block ?? this.wholeBlock(partition, index, place, await this.readWhole()))
       return
     }
-    this.keep(partition, index, bytes)
   }
 
   private keep(partition: number, index: number | undefined, bytes: Buffer): Block {
@@ -378,16 +391,17 @@ export class Table {
     directory = this.directories[partition]?.block,
   ): Buffer {
     const { offsetBytes, lengthBytes } = place
-    const isWhole = (block: Buffer): boolean => isWholeBlock(block, this.seed, offsetBytes)
-    const found = whole.subarray(offsetBytes, offsetBytes + lengthBytes)
-    if (isWhole(found)) return Buffer.from(found)
+    const open = (stored: Buffer): Buffer | undefined => this.opened(Buffer.from(stored), offsetBytes)
+    const found = open(whole.subarray(offsetBytes, offsetBytes + lengthBytes))
+    if (found !== undefined) return found
     const { dataBytes, parityAt, endAt } = this.layout
     const file = { data: whole.subarray(0, dataBytes), parity: whole.subarray(parityAt, endAt) }
-    const rebuilt = rebuildBlock(file, place, isWhole)
-    if (rebuilt === undefined) throw this.corrupt(partition, index, directory, offsetBytes)
+    const rebuilt = rebuildBlock(file, place, stored => open(stored) !== undefined)
+    const block = rebuilt && open(rebuilt)
+    if (rebuilt === undefined || block === undefined) throw this.corrupt(partition, index, directory, offsetBytes)
     rebuilt.copy(whole, offsetBytes)
     this.repair(rebuilt, offsetBytes)
-    return rebuilt
+    return block
   }
 
   /** Writes a rebuilt block to its place. If that fails, the next read rebuilds it again. */
@@ -427,15 +441,16 @@ export class Table {
 
   /** Returns undefined if one of the blocks fails its checksum. */
   private blocksIn(bytes: Buffer, fromBytes: number, directoryAt: number): Block[] | undefined {
-    const directoryBytes = bytes.subarray(directoryAt)
-    if (!isWholeBlock(directoryBytes, this.seed, fromBytes + directoryAt)) return undefined
+    const directoryBytes = this.opened(bytes.subarray(directoryAt), fromBytes + directoryAt)
+    if (directoryBytes === undefined) return undefined
     const directory = new Block(directoryBytes)
     const blocks: Block[] = []
     for (let i = 0; i < directory.rows; i += 1) {
       const { offsetBytes, lengthBytes } = blockPlace(directory, i)
       const data = bytes.subarray(offsetBytes - fromBytes, offsetBytes - fromBytes + lengthBytes)
-      if (!isWholeBlock(data, this.seed, offsetBytes)) return undefined
-      blocks.push(new Block(data))
+      const block = this.opened(data, offsetBytes)
+      if (block === undefined) return undefined
+      blocks.push(new Block(block))
     }
     return blocks
   }

@@ -14,6 +14,7 @@ import type { TableStoreWriter } from "../../src/table/store-writer.js"
 import { tablePath } from "../../src/table/table.js"
 import {
   bytesOf,
+  cipherOf,
   DEVICE,
   expectedRange,
   FAMILIES_USED,
@@ -276,8 +277,11 @@ function rowsBytesIn(medium: Medium, name: string): number | undefined {
   return dataBytesOf(footer) + encodeEnd(footer, 0n).bytes.length
 }
 
-const footerOf = (medium: Medium, name: string): Footer =>
-  decodeEnd(Buffer.from(contentOf(medium, name)), fileSeed(DEVICE, Number.parseInt(name, 10)), name)
+function footerOf(medium: Medium, name: string): Footer {
+  const number = Number.parseInt(name, 10)
+  const sealOf = (salt: Uint8Array) => ({ salt, key: cipherOf().tableKey(number, salt) })
+  return decodeEnd(Buffer.from(contentOf(medium, name)), fileSeed(DEVICE, number), name, sealOf)
+}
 
 /** Damages all parity of a table, which must then work without it. */
 export function loseParity(medium: Medium, name: string): void {

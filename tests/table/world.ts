@@ -3,10 +3,12 @@
  * and a model of the expected rows and of the dropped values that the store must report.
  */
 import assert from "node:assert/strict"
+import { DeviceCipher, deviceKeysOf } from "../../src/base/device-cipher.js"
 import { must } from "../../src/base/assert.js"
 import { parseDeviceId, rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import type { Family } from "../../src/base/families.js"
 import type { SimDisk } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { DroppedRow, Merging, MergeUrgency, StoreHost, StoreReader } from "../../src/seams/store/contract.js"
 import type { StoreWrite } from "../../src/seams/store/contract.js"
@@ -39,7 +41,27 @@ export interface OpenOptions {
   readonly limits?: TableLimits
 }
 
-export const hostOf = (sim: SimDisk): StoreHost => ({ disk: sim.boot(), deviceId: DEVICE })
+const KEYS = deviceKeysOf(new Uint8Array(32).fill(9), DEVICE)
+const NONCES = new SimRandom(20_261_123)
+let encrypts = false
+
+/** Runs a check with stores that are encrypted. */
+export async function encrypted<T>(check: () => Promise<T>): Promise<T> {
+  encrypts = true
+  try {
+    return await check()
+  } finally {
+    encrypts = false
+  }
+}
+
+export const cipherOf = (keys = KEYS): DeviceCipher => new DeviceCipher(keys, NONCES)
+
+export const hostOf = (sim: SimDisk): StoreHost => ({
+  disk: sim.boot(),
+  deviceId: DEVICE,
+  cipher: encrypts ? cipherOf() : undefined,
+})
 
 export async function openReader(host: StoreHost, options: OpenOptions = {}): Promise<TableReader> {
   const { cacheBytes = CACHE_BYTES, syncBytesMax = Infinity } = options

@@ -9,6 +9,7 @@
  */
 import { assert } from "../../base/assert.js"
 import type { Failure } from "../../base/failures.js"
+import type { DeviceCipher } from "../../base/device-cipher.js"
 import type { DeviceId, RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
 import type { KeyRange } from "../../base/key-range.js"
@@ -98,6 +99,8 @@ export interface StoreWriter extends StoreReader {
 export interface StoreHost {
   readonly disk: Disk
   readonly deviceId: DeviceId
+  /** Encrypts what is written; absent: nothing is. */
+  readonly cipher?: DeviceCipher | undefined
   /** Runs a read on the calling thread; undefined if it fails, or reads were slow lately. Absent if never. */
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
   /** Whether the store is only read: nothing is written back. */

@@ -8,10 +8,10 @@
  *           a random salt: a file that gets the number of a lost one has another key.
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
-import { GCM_NONCE_BYTES } from "../base/aes-gcm.js"
-import { deriveKey } from "../base/derive-key.js"
-import { fail, type Failure } from "../base/failures.js"
-import type { DeviceId } from "../base/ids.js"
+import { GCM_NONCE_BYTES } from "./aes-gcm.js"
+import { deriveKey } from "./derive-key.js"
+import { fail, type Failure } from "./failures.js"
+import type { DeviceId } from "./ids.js"
 
 /** Plain values, which can be sent to a thread. */
 interface DeviceKeys {
