@@ -8,15 +8,19 @@ import { hexOf } from "../base/bytes.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
-import { after, asPromise } from "../base/soon.js"
+import { after, asPromise, type Soon } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { BucketLock } from "../format/object-lock.js"
-import { encodeRecoveryHeader } from "../format/recovery-header.js"
+import { encodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
+import { storedBytesOf, type Sealing } from "../format/sealing.js"
+import type { CreatedKey } from "../keys/contract.js"
+import { extentKeyOf } from "../keys/index.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import type { ObjectBackend } from "./backend.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata, VersionLock } from "./contract.js"
+import { hasRandomEtag } from "./encryption-core.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { lockOfRestored } from "./commands/lock-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
@@ -51,6 +55,13 @@ interface IngestRequest {
   readonly lock?: VersionLock | undefined
   /** Its signal is read only if the body is streamed. */
   readonly client: { readonly signal: AbortSignal }
+  /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
+  readonly createKey?: (() => Soon<CreatedKey>) | undefined
+}
+
+/** A request whose key is known. */
+interface KeyedRequest extends IngestRequest {
+  readonly created?: CreatedKey
 }
 
 export interface Ingested {
@@ -59,8 +70,11 @@ export interface Ingested {
   readonly lengthBytes: number
   readonly content: WrittenBody["content"]
   readonly hints: readonly MissingShardHint[]
+  /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag`. */
   readonly md5: Uint8Array
   readonly checksumValue: string | undefined
+  /** How the bytes are sealed, an inline payload too. */
+  readonly sealing: Sealing | undefined
 }
 
 export const chosenPolicy = query("ChosenPolicy", policyOfBucket)
@@ -81,7 +95,7 @@ export class Ingest {
 
   constructor(
     private readonly backend: ObjectBackend,
-    private readonly compute: Pick<Compute, "hash">,
+    private readonly compute: Pick<Compute, "hash" | "seal">,
     private readonly store: StorePolicy,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
@@ -98,15 +112,21 @@ export class Ingest {
    * failure is thrown.
    */
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
-    const { bucket, key, conditions = NO_CONDITIONS, body } = request
+    const { bucket, key, conditions = NO_CONDITIONS, createKey } = request
     return asPromise(() =>
       after(this.metadata.known(mayWrite(bucket.id, key, conditions)), () => {
-        const { lengthBytes = Infinity } = body
-        const gathered = lengthBytes <= this.wholeBytesMax ? body.gather() : undefined
-        if (gathered === undefined) return this.runStream(request, commit)
-        return after(gathered, bytes => this.runWhole(request, bytes, commit))
+        if (createKey === undefined) return this.take(request, commit)
+        return after(createKey(), created => this.take({ ...request, created }, commit))
       }),
     )
+  }
+
+  private take<Result>(request: KeyedRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+    const { body } = request
+    const { lengthBytes = Infinity } = body
+    const gathered = lengthBytes <= this.wholeBytesMax ? body.gather() : undefined
+    if (gathered === undefined) return this.runStream(request, commit)
+    return after(gathered, (bytes): Promise<Result> => this.runWhole(request, bytes, commit))
   }
 
   private get wholeBytesMax(): number {
@@ -114,7 +134,7 @@ export class Ingest {
   }
 
   private runWhole<Result>(
-    request: IngestRequest,
+    request: KeyedRequest,
     bytes: Uint8Array,
     commit: (ingested: Ingested) => Promise<Result>,
   ): Promise<Result> {
@@ -129,14 +149,21 @@ export class Ingest {
       if (request.inlineBytesMax === 0 || lengthBytes > request.inlineBytesMax) {
         return this.storeWhole(request, { lengthBytes, md5, checksumValue, bytes }, commit)
       }
-      const content = { kind: "inline", bytes } as const
-      return commit({ uploadId: undefined, lengthBytes, content, hints: NO_HINTS, md5, checksumValue })
+      const content = { kind: "inline", bytes: this.payloadOf(bytes, request.created) } as const
+      const sealing = request.created?.sealing
+      return commit({ uploadId: undefined, lengthBytes, content, hints: NO_HINTS, md5, checksumValue, sealing })
     }
-    return this.md5s.during(bytes, store)
+    return needsMd5(request) ? this.md5s.during(bytes, store) : store(NO_MD5)
+  }
+
+  /** A payload is one segment under the object key: an object with a payload has no extent. */
+  private payloadOf(bytes: Uint8Array, created: CreatedKey | undefined): Uint8Array {
+    if (created === undefined) return bytes
+    return this.compute.seal(bytes, { key: created.key, block: 0, segment: 0, isLast: true })
   }
 
   private storeWhole<Result>(
-    request: IngestRequest,
+    request: KeyedRequest,
     whole: Pick<Ingested, "lengthBytes" | "md5" | "checksumValue"> & { readonly bytes: Uint8Array },
     commit: (ingested: Ingested) => Promise<Result>,
   ): Promise<Result> {
@@ -154,12 +181,12 @@ export class Ingest {
     return this.ingest(request, write, () => checksumValue, commit)
   }
 
-  private runStream<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+  private runStream<Result>(request: KeyedRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { body } = request
     const write = async (uploadId: UploadId): Promise<WrittenBody> =>
       this.blocks.write({
         ...(await this.target(request, uploadId, body.lengthBytes)),
-        plan: { md5: true, sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
+        plan: { md5: needsMd5(request), sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
         source: body.open("reader"),
         lengthBytesMax: BODY_BYTES_MAX,
         inlineBytesMax: request.inlineBytesMax,
@@ -171,7 +198,7 @@ export class Ingest {
   }
 
   private async ingest<Result>(
-    { bucket, key }: Pick<IngestRequest, "bucket" | "key">,
+    { bucket, key, created }: Pick<KeyedRequest, "bucket" | "key" | "created">,
     write: (uploadId: UploadId) => Promise<WrittenBody>,
     check: (body: WrittenBody) => string | undefined,
     commit: (ingested: Ingested) => Promise<Result>,
@@ -183,10 +210,15 @@ export class Ingest {
       const body = await write(uploadId)
       try {
         const checksumValue = check(body)
-        const { lengthBytes, content } = body
+        const { lengthBytes } = body
+        const isInline = body.content.kind === "inline"
+        const content = isInline
+          ? { ...body.content, bytes: this.payloadOf(body.content.bytes, created) }
+          : body.content
         const { md5 } = digestsOf(body.digests)
         const hints = await this.noteMany(body.hints)
-        const result = await commit({ uploadId, lengthBytes, content, hints, md5, checksumValue })
+        const sealing = created?.sealing
+        const result = await commit({ uploadId, lengthBytes, content, hints, md5, checksumValue, sealing })
         if (body.hints.length > 0) this.onHints(body.hints)
         return result
       } catch (error) {
@@ -214,16 +246,20 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
-    { bucket, key, part, contentType, userMetadata, multipartId, lock }: IngestRequest,
+    { bucket, key, part, contentType, userMetadata, multipartId, lock, created }: KeyedRequest,
     uploadId: UploadId,
-    plannedLengthBytes: number | undefined,
+    plainBytes: number | undefined,
   ) {
+    const { blockBytes } = this.store
+    const isKnown = plainBytes !== undefined && created !== undefined
+    const plannedLengthBytes = isKnown ? storedBytesOf(plainBytes, blockBytes) : plainBytes
     return {
       uploadId,
       part,
+      seal: created && { key: extentKeyOf(created.key, uploadId, part) },
       owner: { bucketId: bucket.id, key },
       policy: (await this.metadata.known(chosenPolicy(bucket.id))) ?? this.store.policy,
-      blockBytes: this.store.blockBytes,
+      blockBytes,
       recoveryHeader: encodeRecoveryHeader({
         bucket: bucket.name,
         contentType,
@@ -231,10 +267,21 @@ export class Ingest {
         plannedLengthBytes,
         multipartId: multipartId ?? "",
         ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
+        ...(created && { sealed: sealedUploadOf(created) }),
       }),
     }
   }
 }
+
+/** For a rescue: what is needed to open the bytes, without rows. */
+const sealedUploadOf = ({ sealing, secret }: CreatedKey): NonNullable<RecoveryHeader["sealed"]> => ({
+  sealing,
+  epoch: secret.epoch,
+  sealedSecret: secret.sealed,
+})
+
+const needsMd5 = ({ body, created }: KeyedRequest): boolean =>
+  created === undefined || body.md5 !== undefined || !hasRandomEtag(created.sealing)
 
 const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDigests => ({
   md5: md5 ?? NO_MD5,

@@ -7,6 +7,7 @@ import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limit
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
 import type { PartRecord, SegmentRecord, UploadRecord } from "../format/records.js"
+import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { laterTurn, mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -19,17 +20,17 @@ import type {
   CompletedPart,
   CompleteRequest,
   Conditions,
-  CopySource,
   CreateMultipartRequest,
   Multipart,
   MultipartInfo,
   MultipartTarget,
   PartInfo,
   PartResult,
-  PutRequest,
   PutResult,
   StoredChecksum,
 } from "./contract.js"
+import type { Encryption } from "./encryption.js"
+import { shownEncryptionOf } from "./encryption-core.js"
 import type { Ingest } from "./ingest.js"
 import type { StoreClock } from "./store-clock.js"
 import { listUploads, type ListUploadsRequest, type UploadsPage } from "./queries/listing-core.js"
@@ -51,6 +52,7 @@ import {
 import { decodePart } from "../format/records.js"
 import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./queries/object-info-core.js"
 import { bodyOf, type ObjectService } from "./object-service.js"
+import { bytesOfParts } from "./queries/manifest-core.js"
 import { findLatest } from "./commands/row-editor-core.js"
 import { checkWrite } from "./commands/version-commands-core.js"
 import { decodeVersion, type VersionRecord } from "../format/version-record.js"
@@ -110,6 +112,7 @@ export const completable = query("Completable", (view, address: UploadAddress, c
 
 export class MultipartService implements Multipart {
   private readonly random: Random
+  private readonly encryption: Encryption
   /** Completions in progress: a second one of the same upload waits for the first. */
   private readonly completing = new Map<MultipartId, Promise<unknown>>()
 
@@ -121,6 +124,7 @@ export class MultipartService implements Multipart {
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
   ) {
+    this.encryption = objects.encryption
     this.random = random.fork("multipart")
   }
 
@@ -129,7 +133,8 @@ export class MultipartService implements Multipart {
     const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
-    const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }) }
+    const sealing = (await this.encryption.creating(bucket.id, request.encryption)?.())?.sealing
+    const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }), ...(sealing && { sealing }) }
     const upload = { checksum, details, completion: undefined, ...by }
     const clock = { clockMs: this.clocks.storeClock.nowMs() }
     const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload, clock))
@@ -140,9 +145,7 @@ export class MultipartService implements Multipart {
     return this.metadata.ask(openUpload(addressOf(target)))
   }
 
-  async putPart(
-    request: MultipartTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
-  ): Promise<PartResult> {
+  async putPart(request: Parameters<Multipart["putPart"]>[0]): Promise<PartResult> {
     const { bucket, key, partNumber, body, multipartId } = request
     const upload = await this.open(request)
     const declared = upload.checksum?.algorithm
@@ -155,13 +158,17 @@ export class MultipartService implements Multipart {
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
     const what = { part: partNumber, multipartId, contentType, userMetadata, lock: upload.lock, inlineBytesMax: 0 }
-    return this.ingest.run({ bucket, key, body, client: request, checksumAlgorithm, ...what }, async ingested => {
+    const created = await this.encryption.ofUpload(bucket.id, upload.sealing, request.clientKey)
+    const createKey = created && (() => created)
+    const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, ...what }
+    return this.ingest.run(ingest, async ingested => {
       const { content, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
       const checksumValue = declared ? ingested.checksumValue : undefined
-      const part = { partNumber, md5: ingested.md5, checksumValue, extent: content.extent }
+      const md5 = this.encryption.etagOf(ingested.md5, ingested.sealing)
+      const part = { partNumber, md5, checksumValue, extent: content.extent }
       const stored = await this.metadata.run(putPart({ ...addressOf(request), part, hints }))
-      const result = partResult(stored, upload)
+      const result = { ...partResult(stored, upload), encryption: shownEncryptionOf(upload.sealing) }
       if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
       return {
         ...result,
@@ -171,15 +178,11 @@ export class MultipartService implements Multipart {
   }
 
   async copyPart(
-    request: MultipartTarget & {
-      readonly partNumber: number
-      readonly source: CopySource
-      readonly range: { readonly first: number; readonly last: number } | undefined
-      readonly signal: AbortSignal
-    },
+    request: Parameters<Multipart["copyPart"]>[0],
   ): Promise<PartResult & { readonly sourceVersionId: PutResult["versionId"] }> {
     const { range, signal, source: copySource } = request
-    await this.open(request)
+    const { sealing } = await this.open(request)
+    await this.encryption.ofUpload(request.bucket.id, sealing, request.clientKey)
     const source = await this.objects.openSource(copySource)
     try {
       if (range && range.last >= source.info.sizeBytes) throw fail("invalidRange", { sizeBytes: source.info.sizeBytes })
@@ -198,7 +201,7 @@ export class MultipartService implements Multipart {
     const { upload, records, isLast } = await this.metadata.ask(partsOfUpload(addressOf(request), afterPart, max))
     const parts = records.map((part): PartInfo => {
       const { partNumber, extent } = part
-      return { ...partResult(part, upload), partNumber, sizeBytes: extent.lengthBytes }
+      return { ...partResult(part, upload), partNumber, sizeBytes: plainBytesOf(extent) }
     })
     const info = multipartInfoOf(key, multipartId, upload)
     return { info, parts, next: isLast ? undefined : (parts.at(-1)?.partNumber ?? afterPart) }
@@ -230,6 +233,8 @@ export class MultipartService implements Multipart {
     const found = await this.metadata.ask(completable(address, request.conditions))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
     const { upload } = found
+    if (request.clientKey !== undefined)
+      await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
     await this.metadata.run(sealUpload(address, completion))
@@ -253,33 +258,29 @@ export class MultipartService implements Multipart {
     completion: Completion,
   ): Promise<PutResult> {
     const chosen = await this.choose(request, address, upload)
-    const sizeBytes = chosen.reduce((sum, part) => sum + part.extent.lengthBytes, 0)
+    const sizeBytes = bytesOfParts(chosen)
     if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes) {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts", sizeBytes })
     }
     const checksum = wholeChecksum(request, upload, chosen, bytes => this.digest(upload, bytes))
     await this.putSegments(address, completion, chosen)
-    const { multipartId, conditions } = request
-    const stored = await this.metadata.run(
-      completeUpload({
-        ...address,
-        completion,
-        conditions,
-        clockMs: this.clocks.storeClock.nowMs(),
-        version: {
-          content: { kind: "segments", multipartId, completion: completion.token },
-          payload: undefined,
-          sizeBytes,
-          md5: this.hash(etagOfParts(chosen)),
-          parts: chosen.length,
-          random: this.random.bytes(RANDOM_BYTES),
-          checksum,
-          details: upload.details,
-          isShared: false,
-        },
-      }),
-    )
-    return putResultOf(stored, checksum.value)
+    const { bucket, key, multipartId, conditions } = request
+    const version = {
+      content: { kind: "segments", multipartId, completion: completion.token },
+      payload: undefined,
+      sizeBytes,
+      md5: this.hash(etagOfParts(chosen)),
+      parts: chosen.length,
+      random: this.random.bytes(RANDOM_BYTES),
+      checksum,
+      details: upload.details,
+      isShared: false,
+    } as const
+    const { sealing } = upload
+    const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
+    const clockMs = this.clocks.storeClock.nowMs()
+    const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound })
+    return putResultOf(await this.metadata.run(complete), checksum.value, sealing)
   }
 
   private digest({ checksum }: UploadRecord, bytes: Uint8Array): Uint8Array {
@@ -302,9 +303,9 @@ export class MultipartService implements Multipart {
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
-    const small = chosen.slice(0, -1).find(part => part.extent.lengthBytes < PART_BYTES_MIN)
+    const small = chosen.slice(0, -1).find(part => plainBytesOf(part.extent) < PART_BYTES_MIN)
     if (!small) return chosen
-    throw fail("entityTooSmall", { partNumber: small.partNumber, sizeBytes: small.extent.lengthBytes })
+    throw fail("entityTooSmall", { partNumber: small.partNumber, sizeBytes: plainBytesOf(small.extent) })
   }
 
   private async putSegments(
@@ -317,7 +318,7 @@ export class MultipartService implements Multipart {
     for (let at = 0; at < parts.length; at += MANIFEST_SEGMENT_PARTS) {
       const segment = { offsetBytes, parts: parts.slice(at, at + MANIFEST_SEGMENT_PARTS) }
       segments.push(segment)
-      offsetBytes = segment.parts.reduce((sum, part) => sum + part.extent.lengthBytes, offsetBytes)
+      offsetBytes += bytesOfParts(segment.parts)
     }
     await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, ([number, segment]) =>
       this.metadata.run(putSegment(address, completion, number, segment)),
@@ -334,7 +335,7 @@ function completedBefore(
   const { content } = record ?? {}
   if (!record || content?.kind !== "segments" || content.multipartId !== multipartId) throw fail("noSuchUpload")
   if (!equalBytes(content.completion, token)) throw fail("noSuchUpload")
-  return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue)
+  return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue, record.sealing)
 }
 
 function requireOrder(parts: readonly CompletedPart[]): void {

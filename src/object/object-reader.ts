@@ -4,15 +4,18 @@
  * The content is fixed when the row is read: inline bytes are fetched immediately, and blocks are pinned until the body
  * is closed, so that a reader sees one whole version.
  */
+import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { BucketId, ObjectKey, Position, VersionId } from "../base/ids.js"
 import { Lent } from "../base/lent.js"
 import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
-import type { Blocks, LentBytes, PieceOwner } from "../block/index.js"
+import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "../block/index.js"
+import { plainBytesOf } from "../format/sealing.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { evaluateRead } from "./commands/conditions-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
+import type { Encryption } from "./encryption.js"
 import {
   extentsOfSegment,
   manifestOf,
@@ -26,9 +29,13 @@ import {
 import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows } from "./queries/object-info-core.js"
 import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
+import type { SealedBodies } from "./sealed-body.js"
+import { checkSealedExtent, checkSealedParts } from "./sealed-parts.js"
 
 /** For reads that end before a client could cancel them. */
 const NEVER = new AbortController().signal
+
+const NOT_INLINE: OpenBytes = { inline: undefined, key: undefined }
 
 /** If the row changes during every attempt, the failure is returned to the caller. */
 const ATTEMPTS_MAX = 16
@@ -76,14 +83,34 @@ interface Found extends Chosen {
   readonly pin: ReadPin | undefined
 }
 
+/** What the bytes of bodies are read through. */
+interface BodyReaders {
+  readonly metadata: Metadata
+  readonly blocks: Blocks
+  readonly sealedBodies: SealedBodies
+}
+
+/** What is known of a version's bytes once it is open. */
+interface OpenBytes {
+  /** The plaintext that is stored with the row. */
+  readonly inline: Uint8Array | undefined
+  /** Undefined: they are not sealed, or are not read. */
+  readonly key: Uint8Array | undefined
+}
+
 export class ObjectReader {
   private readonly headers = new StoredHeaders()
+  private readonly metadata: Metadata
+  /** Values of rows whose extents were checked. */
+  private readonly checked = new WeakSet<Uint8Array>()
 
   constructor(
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
+    private readonly readers: BodyReaders,
     private readonly pins: ReadPins,
-  ) {}
+    private readonly encryption: Encryption,
+  ) {
+    this.metadata = readers.metadata
+  }
 
   open(request: GetRequest): Soon<OpenObject> {
     return this.attempt(request, 1)
@@ -94,29 +121,71 @@ export class ObjectReader {
     const { position } = this.metadata
     const partNumber = range?.kind === "part" ? range.partNumber : undefined
     const reading = this.metadata.ask(versionAndPart(bucket.id, key, versionId, partNumber))
-    if (!(reading instanceof Promise)) return this.openFound(request, attempt, this.find(request, reading, position))
+    const checking = after(reading, rows => this.checkClientKey(request, rows))
+    if (!(checking instanceof Promise)) return this.openFound(request, attempt, this.find(request, checking, position))
     // While the rows are being fetched, bytes that they may reference are not deleted.
     const pin = this.pins.open(position)
-    return reading
+    return checking
       .then(rows => this.openFound(request, attempt, this.find(request, rows, position)))
       .finally(() => pin.close())
+  }
+
+  /** Nobody learns of a version who lacks its key. Throws `invalidRequest`, `accessDenied`. */
+  private checkClientKey({ bucket, clientKey, isForServer }: GetRequest, rows: ReadVersion): Soon<ReadVersion> {
+    const { sealing } = rows.record
+    if (isForServer === true || (sealing === undefined && clientKey === undefined)) return rows
+    return after(this.encryption.checkClientKey(bucket.id, sealing, clientKey), () => rows)
   }
 
   private openFound(request: GetRequest, attempt: number, found: Found): Soon<OpenObject> {
     const { opened, pin } = found
     const opening = recover(
-      () => this.inlineBytes(request, opened),
+      () => (opened.record.sealing === undefined ? this.openPlain(request, opened) : this.openSealed(request, opened)),
       error => {
         pin?.close()
         throw error
       },
     )
-    return after(opening, inline => {
-      if (inline !== "changed") return new OpenBody(this.metadata, this.blocks, request, found, inline)
+    return after(opening, bytes => {
+      if (bytes !== "changed") return new OpenBody(this.readers, request, found, bytes)
       pin?.close()
       if (attempt === ATTEMPTS_MAX) throw fail("conflict")
       return this.attempt(request, attempt + 1)
     })
+  }
+
+  private openPlain(request: GetRequest, opened: OpenVersion): Soon<OpenBytes | "changed"> {
+    return after(this.inlineBytes(request, opened), inline =>
+      inline === "changed" ? inline : inline === undefined ? NOT_INLINE : { inline, key: undefined },
+    )
+  }
+
+  /** With the key, once the record and what it says of the bytes were checked. HEAD needs none. */
+  private openSealed(request: GetRequest, opened: OpenVersion): Soon<OpenBytes | "changed"> {
+    const { bucket, key, headersOnly, clientKey } = request
+    const { record, found } = opened
+    if (headersOnly === true) return NOT_INLINE
+    return after(this.encryption.keyOf(bucket.id, key, record, found.row.value, clientKey), objectKey => {
+      return after(this.checkContent(request, opened), () => {
+        return after(this.inlineBytes({ ...request, lends: true }, opened), sealed => {
+          if (sealed === undefined || sealed === "changed") return sealed ?? { inline: undefined, key: objectKey }
+          const inline = this.readers.sealedBodies.openPayload(sealed, must(objectKey, "the version is sealed"))
+          return { inline, key: objectKey }
+        })
+      })
+    })
+  }
+
+  /** Checks that the extents of a sealed version are whole and in their places. Throws `corruptSeal`. */
+  private checkContent({ bucket, key }: GetRequest, { record, found }: OpenVersion): Soon<void> {
+    const { content } = record
+    if (content.kind === "extent") return checkSealedExtent(record, content.extent)
+    const manifest = manifestOf(bucket.id, key, record)
+    const { value } = found.row
+    if (manifest === undefined || this.checked.has(value)) return undefined
+    const segmentOf = (number: number) => this.metadata.ask(segmentOfManifest(manifest, number))
+    const checking = checkSealedParts(record, segmentCount(manifest), segmentOf)
+    return checking.then(() => void this.checked.add(value))
   }
 
   private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {
@@ -164,7 +233,7 @@ function choosePart(partNumber: number, { record, info }: OpenVersion, placed: P
     algorithm && part.checksumValue !== undefined
       ? { algorithm, type: info.checksum?.type ?? "FULL_OBJECT", value: part.checksumValue }
       : undefined
-  return { range: { first: offsetBytes, lengthBytes: part.extent.lengthBytes }, partChecksum }
+  return { range: { first: offsetBytes, lengthBytes: plainBytesOf(part.extent) }, partChecksum }
 }
 
 function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenVersion): boolean {
@@ -178,11 +247,10 @@ class OpenBody implements OpenObject {
   readonly partChecksum: StoredChecksum | undefined
 
   constructor(
-    private readonly metadata: Metadata,
-    private readonly blocks: Blocks,
+    private readonly readers: BodyReaders,
     private readonly target: Pick<GetRequest, "bucket" | "key">,
     private readonly found: Found,
-    private readonly inline: Uint8Array | undefined,
+    private readonly open: OpenBytes,
     readonly range = found.range,
   ) {
     this.opened = found.opened
@@ -191,12 +259,12 @@ class OpenBody implements OpenObject {
   }
 
   withRange(range: ByteRange): ObjectBody {
-    return new OpenBody(this.metadata, this.blocks, this.target, this.found, this.inline, range)
+    return new OpenBody(this.readers, this.target, this.found, this.open, range)
   }
 
   get whole(): Uint8Array | undefined {
     const { first, lengthBytes } = this.wanted()
-    return this.inline?.subarray(first, first + lengthBytes)
+    return this.open.inline?.subarray(first, first + lengthBytes)
   }
 
   private wanted(): ByteRange {
@@ -207,7 +275,10 @@ class OpenBody implements OpenObject {
     const { content } = this.opened.record
     const { first, lengthBytes } = this.wanted()
     if (content.kind !== "extent") return undefined
-    const read = this.blocks.read({ extent: content.extent, offsetBytes: first, lengthBytes }, NEVER, "reader")
+    const range = { extent: content.extent, offsetBytes: first, lengthBytes }
+    if (this.open.key !== undefined && content.extent.isSealed === true)
+      return this.readers.sealedBodies.lend(range, this.open.key)
+    const read = this.readers.blocks.read(range, NEVER, "reader")
     return isLent(read) ? read : undefined
   }
 
@@ -226,8 +297,18 @@ class OpenBody implements OpenObject {
     const manifest = manifestOf(bucket.id, key, this.opened.record)
     if (content.kind === "extent") {
       const one = { extent: content.extent, offsetBytes: range.first, lengthBytes: range.lengthBytes }
-      yield* streamOf(this.blocks.read(one, signal, pieces))
+      yield* this.bytesOf(one, signal, pieces)
     } else if (manifest) yield* this.bytesOfParts(manifest, range, signal, pieces)
+  }
+
+  private bytesOf(
+    ranges: ExtentRange | Iterable<ExtentRange>,
+    signal: AbortSignal,
+    pieces: PieceOwner,
+  ): AsyncIterable<Uint8Array> {
+    const { key } = this.open
+    if (key === undefined) return streamOf(this.readers.blocks.read(ranges, signal, pieces))
+    return this.readers.sealedBodies.read("extent" in ranges ? [ranges] : ranges, key, signal, pieces)
   }
 
   /** One segment after another, each read when it is reached. */
@@ -237,11 +318,12 @@ class OpenBody implements OpenObject {
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
-    let number = await this.metadata.ask(segmentOfOffset(manifest, first))
+    const { metadata } = this.readers
+    let number = await metadata.ask(segmentOfOffset(manifest, first))
     for (; number < segmentCount(manifest); number += 1) {
-      const segment = await this.metadata.ask(segmentOfManifest(manifest, number))
+      const segment = await metadata.ask(segmentOfManifest(manifest, number))
       if (segment.offsetBytes >= first + lengthBytes) return
-      yield* streamOf(this.blocks.read(extentsOfSegment(segment, first, lengthBytes), signal, pieces))
+      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), signal, pieces)
     }
   }
 

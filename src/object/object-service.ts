@@ -3,8 +3,9 @@ import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
 import type { PartRecord } from "../format/records.js"
+import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
-import { recover, type Soon } from "../base/soon.js"
+import { after, asPromise, recover, type Soon } from "../base/soon.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
@@ -36,6 +37,8 @@ import type {
   VersionLock,
   VersionsPage,
 } from "./contract.js"
+import type { Encryption } from "./encryption.js"
+import { isProtectedBy } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { listVersions, withOwners } from "./queries/listing-core.js"
 import { listObjects } from "./queries/object-page-core.js"
@@ -106,6 +109,7 @@ export class ObjectService implements Objects {
     private readonly reader: ObjectReader,
     private readonly ingest: Ingest,
     private readonly storeClock: StoreClock,
+    readonly encryption: Encryption,
   ) {
     this.random = random.fork("versions")
   }
@@ -128,7 +132,7 @@ export class ObjectService implements Objects {
 
   /** Ingests a body and makes it the key's latest version. */
   private store(
-    request: Pick<PutRequest, "bucket" | "key" | "attributes" | "conditions" | "body" | "lock" | "signal">,
+    request: Omit<PutRequest, "tags" | "acl">,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
   ): Promise<PutResult> {
@@ -147,28 +151,39 @@ export class ObjectService implements Objects {
       checksumAlgorithm: algorithm,
       contentType: headers.contentType ?? "",
       lock,
+      createKey: this.encryption.creating(bucket.id, request.encryption),
     }
     return this.ingest.run(ingest, ingested => {
       const version = this.newVersion(ingested, details, algorithm, lock)
-      const { uploadId, hints, checksumValue } = ingested
-      const clockMs = this.storeClock.nowMs()
-      const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints })
-      return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue))
+      const { sealing } = ingested
+      if (sealing === undefined) return this.commit(request, ingested, version)
+      const binding = () => this.encryption.bound(bucket.id, key, sealing, version)
+      return asPromise(() => after(binding(), bound => this.commit(request, ingested, bound)))
     })
   }
 
+  private commit(
+    { bucket, key, conditions }: Pick<PutRequest, "bucket" | "key" | "conditions">,
+    { uploadId, hints, checksumValue, sealing }: Ingested,
+    version: Omit<NewVersion, "isMarker">,
+  ): Promise<PutResult> {
+    const clockMs = this.storeClock.nowMs()
+    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints })
+    return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue, sealing))
+  }
+
   private newVersion(
-    { content, lengthBytes, md5, checksumValue }: Ingested,
+    { content, lengthBytes, md5, checksumValue, sealing }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
     lock: VersionLock | undefined,
-  ): Omit<NewVersion, "isMarker"> {
+  ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
       content: isInline ? { kind: "inline" } : content,
       payload: isInline ? content.bytes : undefined,
       sizeBytes: lengthBytes,
-      md5,
+      md5: this.encryption.etagOf(md5, sealing),
       parts: 0,
       random: this.random.bytes(RANDOM_BYTES),
       checksum:
@@ -200,8 +215,8 @@ export class ObjectService implements Objects {
   }
 
   /** Opens a copy's source; its bytes are pinned until it is closed. */
-  async openSource({ bucket, key, versionId, conditions }: CopySource): Promise<OpenObject> {
-    const target = { bucket, key, ...(versionId === undefined ? {} : { versionId }) }
+  async openSource({ bucket, key, versionId, clientKey, conditions }: CopySource): Promise<OpenObject> {
+    const target = { bucket, key, clientKey, ...(versionId === undefined ? {} : { versionId }) }
     const open = () => this.reader.open({ ...target, conditions: {} })
     const source = await recover<OpenObject>(open, error => {
       if (!isFailure(error, "isDeleteMarker")) throw error
@@ -231,10 +246,9 @@ export class ObjectService implements Objects {
     }
   }
 
-  private async refuseNoChange(
-    { source, bucket, key, replaceAttributes, replaceTags }: CopyRequest,
-    opened: OpenVersion,
-  ): Promise<void> {
+  private async refuseNoChange(request: CopyRequest, opened: OpenVersion): Promise<void> {
+    const { source, bucket, key, replaceAttributes, replaceTags } = request
+    if (request.statesEncryption === true || !this.keepsProtection(request, opened)) return
     if (replaceAttributes || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
     if ((await this.metadata.ask(latestOrder(bucket.id, key))) === opened.record.head.order) {
       throw fail("invalidRequest", {
@@ -244,13 +258,19 @@ export class ObjectService implements Objects {
     }
   }
 
+  /** Whether the copy's bytes are sealed as the source's are, or both are not. */
+  private keepsProtection({ source, encryption }: CopyRequest, { record }: OpenVersion): boolean {
+    return isProtectedBy(record.sealing, source.clientKey, this.encryption.protectionOf(encryption))
+  }
+
   private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
     const { headers, userMetadata } = request.replaceAttributes ?? info
     return packDetails({ headers, userMetadata, tags: request.replaceTags ?? details.tags, acl: request.acl })
   }
 
   private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
-    if (!sharesBytes(request, source.opened)) return this.copyBytes(request, source)
+    if (!sharesBytes(request, source.opened) || !this.keepsProtection(request, source.opened))
+      return this.copyBytes(request, source)
     try {
       return await this.copyByReference(request, source.opened)
     } catch (error) {
@@ -262,8 +282,8 @@ export class ObjectService implements Objects {
 
   private async copyByReference(request: CopyRequest, source: OpenVersion): Promise<PutResult> {
     const { bucket, key, conditions } = request
-    const { head, content, checksumValue } = source.record
-    const version: Omit<NewVersion, "isMarker"> = {
+    const { head, content, checksumValue, sealing } = source.record
+    const version: Omit<NewVersion, "isMarker" | "sealing"> = {
       // A copy is a later write: a repeated completion must not find it.
       content: content.kind === "segments" ? { ...content, completion: new Uint8Array(0) } : content,
       payload: undefined,
@@ -276,10 +296,11 @@ export class ObjectService implements Objects {
       isShared: true,
       lock: request.lock,
     }
+    const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
     const clockMs = this.storeClock.nowMs()
-    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version, clockMs, hints: [] }
+    const put = { bucketId: bucket.id, key, uploadId: undefined, conditions, version: bound, clockMs, hints: [] }
     const stored = await this.metadata.run(putVersion({ ...put, sharesWith: source.info.versionId }))
-    return putResultOf(stored, checksumValue)
+    return putResultOf(stored, checksumValue, sealing)
   }
 
   private async copyBytes(request: CopyRequest, source: OpenObject): Promise<PutResult> {
@@ -294,16 +315,17 @@ export class ObjectService implements Objects {
     target: ObjectTarget,
     page: { readonly afterPart: number; readonly max: number },
   ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
-    const { bucket, key, versionId } = target
+    const { bucket, key, versionId, clientKey } = target
     const { rows, parts, next } = await this.metadata.ask(partsOfVersion(bucket.id, key, versionId, page))
     const { record } = rows
+    await this.encryption.checkClientKey(bucket.id, record.sealing, clientKey)
     const algorithm = record.head.checksumAlgorithm
     const type = checksumOf(record)?.type ?? "FULL_OBJECT"
     return {
       info: infoOf(rows),
       parts: parts.map(({ partNumber, extent, checksumValue: value }) => ({
         partNumber,
-        sizeBytes: extent.lengthBytes,
+        sizeBytes: plainBytesOf(extent),
         checksum: algorithm && value !== undefined ? { algorithm, type, value } : undefined,
       })),
       next,

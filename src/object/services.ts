@@ -5,11 +5,13 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
 import type { ObjectServices } from "./contract.js"
+import { Encryption } from "./encryption.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./jobs/metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
@@ -20,6 +22,7 @@ import { Orphans } from "./jobs/orphans.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
+import { SealedBodies } from "./sealed-body.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
@@ -61,6 +64,8 @@ interface ServiceSeams {
   readonly compute: Compute
   readonly blocks: Blocks
   readonly telemetry: Telemetry
+  /** Undefined: nothing is encrypted. */
+  readonly keys?: ObjectKeys
 }
 
 interface ServiceSettings {
@@ -75,13 +80,15 @@ interface ServiceSettings {
   readonly duringHalt?: Pick<Metadata, "run" | "ask"> | undefined
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
+  /** Bytes for which a request asks no encryption are sealed too. */
+  readonly encryptsAtRest?: boolean | undefined
   readonly lifecycle?: LifecycleSettings | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
 }
 
 export function createServices(
-  { clock, random, tablet, compute, blocks, telemetry }: ServiceSeams,
+  { clock, random, tablet, compute, blocks, telemetry, keys }: ServiceSeams,
   { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false, ...settings }: ServiceSettings,
 ): Services {
   const { log } = telemetry
@@ -99,7 +106,10 @@ export function createServices(
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
-  const objects = new ObjectService(random, watched, new ObjectReader(tablet, blocks, pins), ingest, storeClock)
+  const encryption = new Encryption(random, keys, settings.encryptsAtRest ?? false)
+  const readers = { metadata: tablet, blocks, sealedBodies: new SealedBodies(blocks, compute, log) }
+  const reader = new ObjectReader(readers, pins, encryption)
+  const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, bound, onHints)

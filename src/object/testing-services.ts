@@ -2,7 +2,7 @@
 import { assert, must } from "../base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "../base/ids.js"
 import type { DeviceId, ObjectKey } from "../base/ids.js"
-import { KIB, MIB } from "../base/limits.js"
+import { KIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
@@ -13,6 +13,7 @@ import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { soleProcess, type Metadata } from "../metadata/index.js"
+import { testingKeys } from "../keys/testing-keys.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
@@ -57,6 +58,7 @@ export class StoreWorld<Its extends WorldDevices> {
   /** Of later processes. Undefined: their readers decide. */
   retention: Retention | undefined
   private readonly abortedWaits: AbortedWaits
+  private readonly blockBytes: number
   /** Random source for later processes. */
   moveBytesPerSecondMax = Infinity
   private bucket: Bucket | undefined
@@ -67,9 +69,10 @@ export class StoreWorld<Its extends WorldDevices> {
     public policy: Policy,
     incarnation: number,
     before?: StoreWorld<Its>,
-    /** `before` goes on. */
-    isBeside = false,
+    /** `isBeside`: `before` goes on. */
+    { isBeside = false, blockBytes }: { readonly isBeside?: boolean; readonly blockBytes?: number | undefined } = {},
   ) {
+    this.blockBytes = blockBytes ?? before?.blockBytes ?? 16 * KIB
     const other = isBeside ? before : undefined
     this.clock = other?.clock ?? new SimClock()
     this.states = other === undefined ? new Map<DeviceId, DeviceState>() : other.states
@@ -90,16 +93,16 @@ export class StoreWorld<Its extends WorldDevices> {
     this.policyVersion = before?.policyVersion ?? 1
     this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
     this.bucket = before?.bucket
-    this.compute = new InlineCompute(makeCodec, { slabBytes: 128 * KIB, poolBytes: 4 * MIB })
+    this.compute = new InlineCompute(makeCodec, { slabBytes: 8 * this.blockBytes, poolBytes: 256 * this.blockBytes })
     const { clock, tablet, layouts, compute, telemetry } = this
     this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {
       onDamage: (deviceId, id) => this.services.repair.noteDamage({ deviceId, id }),
     })
-    const store = Object.defineProperty({ policy, blockBytes: 16 * KIB }, "policy", { get: () => this.policy })
+    const store = Object.defineProperty({ policy, blockBytes: this.blockBytes }, "policy", { get: () => this.policy })
     const number = parseIncarnation(incarnation)
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
-    const seams = { clock, random, tablet, compute, blocks: this.blocks, telemetry }
+    const seams = { clock, random, tablet, compute, blocks: this.blocks, telemetry, keys: testingKeys(random) }
     const isShared = before?.isShared ?? false
     this.abortedWaits = isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS
     const retention = before?.retention
@@ -112,9 +115,10 @@ export class StoreWorld<Its extends WorldDevices> {
     makeCodec: MakeCoder,
     policy: Policy,
     count = shardCount(policy),
+    blockBytes?: number,
   ): Promise<StoreWorld<Its>> {
     for (let i = 1; i <= count; i += 1) await devices.add(i)
-    const world = new StoreWorld(devices, makeCodec, policy, 1)
+    const world = new StoreWorld(devices, makeCodec, policy, 1, undefined, { blockBytes })
     const name = parseBucketName("bucket")
     world.bucket = await world.services.buckets.create({ name, owner: parseAccountId("root"), location: "" })
     return world
@@ -128,7 +132,7 @@ export class StoreWorld<Its extends WorldDevices> {
   /** Another process that works on the same devices and rows at the same time. */
   beside(incarnation: number): StoreWorld<Its> {
     this.isShared = true
-    return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this, true)
+    return new StoreWorld(this.devices, this.makeCodec, this.policy, incarnation, this, { isBeside: true })
   }
 
   private source(): RedundancySource {

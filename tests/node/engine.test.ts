@@ -9,9 +9,15 @@ import { SPACE_WAIT_MS_MAX } from "../../src/device/checkpointer.js"
 import { closeBucket } from "../../src/object/commands/bucket-commands-core.js"
 import type { Blocks } from "../../src/block/index.js"
 import type { Bucket } from "../../src/object/index.js"
+import { Encryption } from "../../src/object/encryption.js"
 import { ObjectReader } from "../../src/object/object-reader.js"
 import { ReadPins } from "../../src/object/read-pins.js"
+import { SealedBodies } from "../../src/object/sealed-body.js"
+import { InlineCompute } from "../../src/seams/compute/index.js"
+import { makeCodec } from "../../src/erasure/index.js"
 import { failing } from "../../src/seams/disk/index.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import type { Engine } from "../../src/node/engine.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../../src/node/testing-engine.js"
 
@@ -225,7 +231,13 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ...{ readNow: () => undefined, writeWhole: unused },
     ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }
-  const reader = new ObjectReader(engine.metadata, blocks, pins)
+  const compute = new InlineCompute(makeCodec, { slabBytes: 64 * KIB, poolBytes: 64 * KIB })
+  const sealedBodies = new SealedBodies(blocks, compute, new SimTelemetry().log)
+  const reader = new ObjectReader(
+    { metadata: engine.metadata, blocks, sealedBodies },
+    pins,
+    new Encryption(new SimRandom(1), undefined, false),
+  )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),
     error => isFailure(error, "corruptNeedle"),

@@ -2,6 +2,7 @@
 import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { PartRecord, UploadRecord } from "../../format/records.js"
+import { plainBytesOf } from "../../format/sealing.js"
 import { base64Of } from "../body-check-core.js"
 import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"
@@ -41,7 +42,7 @@ export function wholeChecksum(
   }
   const values = parts.map(part => {
     if (part.checksumValue === undefined) throw fail("invalidPart", { partNumber: part.partNumber })
-    return { value: bytesOfBase64(part.checksumValue), lengthBytes: part.extent.lengthBytes }
+    return { value: bytesOfBase64(part.checksumValue), lengthBytes: plainBytesOf(part.extent) }
   })
   const value =
     type === "FULL_OBJECT" && isCrc(algorithm)

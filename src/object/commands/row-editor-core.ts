@@ -15,6 +15,7 @@ import { firstOf } from "../../base/first-of.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { VersionLock } from "../../format/object-lock.js"
+import type { BoundSealing } from "../../format/sealing.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
 import {
   bucketRowKey,
@@ -78,6 +79,8 @@ export interface NewVersion {
   readonly details: VersionDetails
   readonly isShared: boolean
   readonly lock?: VersionLock | undefined
+  /** Of its bytes; it is bound to this version. */
+  readonly sealing?: BoundSealing | undefined
 }
 
 /** What a removal goes by if the version has a lock. */
@@ -252,6 +255,7 @@ export class RowEditor {
       checksumValue: version.checksum.value,
       details: head.hasDetails ? undefined : version.details,
       ...(version.lock && { lock: version.lock }),
+      ...(version.sealing && { sealing: version.sealing }),
     }
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)

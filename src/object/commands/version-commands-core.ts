@@ -115,8 +115,21 @@ function objectOf(
   content: NewVersion["content"],
   lock: NewVersion["lock"],
 ): NewVersion {
-  const { payload, sizeBytes, md5, parts, random, checksum, details, isShared } = version
-  return { isMarker: false, content, payload, sizeBytes, md5, parts, random, checksum, details, isShared, lock }
+  const { payload, sizeBytes, md5, parts, random, checksum, details, isShared, sealing } = version
+  return {
+    isMarker: false,
+    content,
+    payload,
+    sizeBytes,
+    md5,
+    parts,
+    random,
+    checksum,
+    details,
+    isShared,
+    lock,
+    sealing,
+  }
 }
 
 /** The content that both versions reference. The source must still reference the upload that is to be shared. */

@@ -13,8 +13,8 @@ import { StoreWorld } from "../testing-services.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-export const open = (text: string, devices?: number) =>
-  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
+export const open = (text: string, devices?: number, blockBytes?: number) =>
+  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices, blockBytes)
 export type World = StoreWorld<TestDevices>
 
 export const noSignal = new AbortController().signal

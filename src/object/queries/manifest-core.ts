@@ -8,6 +8,7 @@ import { MANIFEST_SEGMENT_PARTS } from "../../base/limits.js"
 import type { ExtentRange } from "../../block/index.js"
 import { objectRowKey, segmentRowKey } from "../../format/row-key.js"
 import { decodeSegment, type PartRecord, type SegmentRecord } from "../../format/records.js"
+import { plainBytesOf } from "../../format/sealing.js"
 import type { VersionRecord } from "../../format/version-record.js"
 import type { RowView } from "../../metadata/index.js"
 
@@ -49,15 +50,20 @@ export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: 
   return low
 }
 
-/** The extents of a segment that a range of the object touches, in order. */
+/** The length of some parts, as clients see it. */
+export const bytesOfParts = (parts: readonly PartRecord[]): number =>
+  parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
+
+/** The extents of a segment that a range of the object touches, in order. Offsets and lengths are of the plaintext. */
 export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthBytes: number): Generator<ExtentRange> {
   const end = first + lengthBytes
   let at = segment.offsetBytes
   for (const { extent } of segment.parts) {
+    const plainBytes = plainBytesOf(extent)
     const from = Math.max(first, at)
-    const to = Math.min(end, at + extent.lengthBytes)
+    const to = Math.min(end, at + plainBytes)
     if (from < to) yield { extent, offsetBytes: from - at, lengthBytes: to - from }
-    at += extent.lengthBytes
+    at += plainBytes
     if (at >= end) return
   }
 }
@@ -72,7 +78,6 @@ export function partByNumber(view: RowView, address: ManifestAddress, partNumber
   if (partNumber < 1 || partNumber > address.parts) return undefined
   const segment = readSegment(view, address, Math.floor((partNumber - 1) / MANIFEST_SEGMENT_PARTS))
   const inSegment = (partNumber - 1) % MANIFEST_SEGMENT_PARTS
-  const before = segment.parts.slice(0, inSegment)
-  const offsetBytes = before.reduce((sum, part) => sum + part.extent.lengthBytes, segment.offsetBytes)
+  const offsetBytes = segment.offsetBytes + bytesOfParts(segment.parts.slice(0, inSegment))
   return { part: must(segment.parts[inSegment], "segments are full but for the last"), offsetBytes }
 }

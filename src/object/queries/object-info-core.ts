@@ -1,5 +1,4 @@
 /** Converts version records to the types of the contract. Pure. */
-import { fail } from "../../base/failures.js"
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../../format/records.js"
 import {
@@ -11,6 +10,7 @@ import {
 } from "../../format/version-record.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
+import type { Sealing } from "../../format/sealing.js"
 import type { RowView } from "../../metadata/index.js"
 import type {
   Bucket,
@@ -23,6 +23,7 @@ import type {
   Tags,
   UserMetadata,
 } from "../contract.js"
+import { shownEncryptionOf } from "../encryption-core.js"
 import { readDetails, type VersionMatch } from "../commands/row-editor-core.js"
 import { requireVersion, type Stored } from "../commands/version-commands-core.js"
 
@@ -106,10 +107,7 @@ export class StoredHeaders {
   }
 }
 
-/**
- * The rows of the version that a request names. Throws the failures of `requireVersion`, and `notImplemented` for sealed
- * bytes, which this release cannot open: no client gets them as they are stored.
- */
+/** The rows of the version that a request names. Throws the failures of `requireVersion`. */
 export function readVersion(
   view: RowView,
   bucketId: BucketId,
@@ -118,12 +116,11 @@ export function readVersion(
 ): VersionRows {
   const found = requireVersion(view, bucketId, key, versionId)
   const record = decodeVersion(found.row.value)
-  if (record.sealing !== undefined) throw fail("notImplemented", { message: "the version is encrypted" })
   return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
 }
 
 export function infoOf({ record, details }: VersionRows, headers = headersOf(details)): ObjectInfo {
-  const { head } = record
+  const { head, sealing } = record
   return {
     versionId: versionIdOfHead(head),
     sizeBytes: head.sizeBytes,
@@ -136,24 +133,33 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     lock: record.lock,
     checksum: checksumOf(record),
     partsCount: head.parts > 0 ? head.parts : undefined,
+    encryption: sealing && shownEncryptionOf(sealing),
   }
 }
 
-export function putResultOf({ versioning, head }: Stored, checksumValue: string | undefined): PutResult {
+export function putResultOf(
+  { versioning, head }: Stored,
+  checksumValue: string | undefined,
+  sealing?: Sealing,
+): PutResult {
   return {
     versionId: versioning === "never" ? undefined : versionIdOfHead(head),
     etag: etagOfHead(head),
     checksum: storedChecksum(head, checksumValue),
     sizeBytes: head.sizeBytes,
     lastModifiedMs: head.modifiedMs,
+    encryption: sealing && shownEncryptionOf(sealing),
   }
 }
 
 export const multipartInfoOf = (
   key: ObjectKey,
   multipartId: MultipartId,
-  { initiatedMs, checksum, details, initiator, lock }: UploadRecord,
-): MultipartInfo => ({ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock })
+  { initiatedMs, checksum, details, initiator, lock, sealing }: UploadRecord,
+): MultipartInfo => ({
+  ...{ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock },
+  encryption: sealing && shownEncryptionOf(sealing),
+})
 
 function storedChecksum(head: VersionHead, value: string | undefined): StoredChecksum | undefined {
   const { checksumAlgorithm: algorithm, checksumType: type } = head

@@ -1,0 +1,46 @@
+/** Encryption of objects: what clients see of it, and what depends on its mode. Pure. */
+import { equalBytes } from "../base/bytes.js"
+import type { BucketId, ObjectKey } from "../base/ids.js"
+import type { Sealing } from "../format/sealing.js"
+import type { VersionHead } from "../format/version-record.js"
+import type { BoundFacts, Protection } from "../keys/contract.js"
+import type { ShownEncryption } from "./contract.js"
+
+/** Undefined for what is encrypted at rest only. */
+export function shownEncryptionOf(sealing: Sealing | undefined): ShownEncryption | undefined {
+  if (sealing === undefined) return undefined
+  const { key } = sealing
+  if (key.mode === "atRest") return undefined
+  if (key.mode !== "kms") return { mode: key.mode }
+  const { mode, keyArn, dataKey, context } = key
+  return { mode, keyArn, usesBucketKey: typeof dataKey === "number", context }
+}
+
+/** Where the ETag is no digest: Amazon promises an MD5 for plaintext and SSE-S3 only. */
+export const hasRandomEtag = ({ key: { mode } }: Sealing): boolean => mode === "kms" || mode === "client"
+
+/**
+ * Whether bytes that are sealed like this may be those of a version with this protection. `clientKey`: the key that
+ * opened them.
+ */
+export function isProtectedBy(
+  sealing: Sealing | undefined,
+  clientKey: Uint8Array | undefined,
+  protection: Protection | undefined,
+): boolean {
+  if (sealing === undefined || protection === undefined) return sealing === undefined && protection === undefined
+  const { key } = sealing
+  if (protection.mode === "client")
+    return key.mode === "client" && clientKey !== undefined && equalBytes(clientKey, protection.key)
+  if (protection.mode !== "kms" || key.mode !== "kms") return key.mode === protection.mode
+  const isOfBucket = typeof key.dataKey === "number"
+  const { keyArn, context, usesBucketKey } = protection
+  return key.keyArn === keyArn && key.context === context && isOfBucket === usesBucketKey
+}
+
+/** What ties a record to its place; see `BoundFacts`. */
+export const factsOf = (
+  bucketId: BucketId,
+  key: ObjectKey,
+  { random, sizeBytes, md5, parts }: Pick<VersionHead, "random" | "sizeBytes" | "md5" | "parts">,
+): BoundFacts => ({ bucketId, key, random, sizeBytes, md5, parts })
