@@ -114,6 +114,16 @@ const LIFECYCLE = z
       .describe("since the start of the process; hidden: objects that got a delete marker"),
   })
   .meta({ id: "Lifecycle" })
+const KEY_SERVICE = z
+  .object({
+    name: z.enum(["vault", "aws"]),
+    state: z.enum(["reachable", "unreachable", "refuses"]).describe("refuses: it does not accept the credentials"),
+    sinceMs: timestamp.optional().describe("of a state that is not reachable"),
+    reason: z.string().optional(),
+    running: count.describe("calls"),
+    waiting: count.describe("calls"),
+  })
+  .meta({ id: "KeyService" })
 export const SCRUBS = z.object({ scrub: z.array(SCRUB) }).meta({ id: "Scrubs" })
 export const START_SCRUB = z
   .strictObject({ device: id.optional().describe("all devices if absent") })
@@ -312,6 +322,7 @@ export const STATUS = z
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
     lifecycle: LIFECYCLE.optional(),
+    keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
     jobs: z.array(JOB),
     queues: z.array(QUEUE),
   })

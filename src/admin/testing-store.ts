@@ -380,6 +380,7 @@ export const REPORT: StoreReport = {
     ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
     removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4 },
   },
+  keyServices: [{ name: "vault", state: "unreachable", sinceMs: 7, reason: "status 503", running: 1, waiting: 2 }],
   scrub: [
     {
       device: DEVICE,

@@ -151,6 +151,14 @@ function workLines(status: Status, nowMs: number): string[] {
           ),
         ]),
     ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
+    ...(status.keyServices ?? []).map(({ name, state, sinceMs, reason }) =>
+      line(
+        "key service",
+        sinceMs === undefined
+          ? `${name} ${state}`
+          : `${name} ${state}, ${ageText(sinceMs, nowMs)}: ${printable(reason ?? "")}`,
+      ),
+    ),
     ...status.jobs.flatMap(({ name, state, lastError }) =>
       state === "failed" ? [line("job", `${name} fails: ${printable(lastError ?? "")}`)] : [],
     ),

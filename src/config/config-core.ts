@@ -33,6 +33,8 @@ import {
   parseRegion,
   parseRootAccessKey,
   parseRootSecret,
+  parseServicePath,
+  parseServiceUrl,
 } from "./config-values.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -183,6 +185,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     masterKeyFile,
+    keyServices: keyServicesOf(sources),
     log: {
       level: required("logLevel", sources, (text, where) =>
         parseChoice(text, where, ["debug", "info", "warn", "error"]),
@@ -199,9 +202,8 @@ function clusterOf(sources: ConfigSources): ClusterConfig | undefined {
   const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
   const databaseUrl = optional("cluster", parseDatabaseUrl)
   if (databaseUrl === undefined) {
-    const stray = ONLY_WITH_CLUSTER.find(name => isSet(name, sources))
-    if (stray === undefined) return undefined
-    throw fail("invalidConfig", { message: `${SETTINGS[stray].flag} has no meaning without --cluster` })
+    refuseStray(ONLY_WITH_CLUSTER, "cluster", sources)
+    return undefined
   }
   const node = optional("node", parseName) ?? parseName(sources.hostName, "the host name; set --node")
   return {
@@ -219,6 +221,56 @@ export const clusterConfigOf = (
   flags: Pick<SettingsInput, "cluster" | (typeof ONLY_WITH_CLUSTER)[number]>,
   hostName: string,
 ): ClusterConfig | undefined => clusterOf({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
+
+function keyServicesOf(sources: ConfigSources): ServeConfig["keyServices"] {
+  const keepSeconds = required("kmsCacheSeconds", sources, (text, where) =>
+    parseCount(text, where, { min: 0, max: 3600 }),
+  )
+  return { vault: vaultOf(sources), aws: awsOf(sources), keepMs: 1000 * keepSeconds }
+}
+
+function vaultOf(sources: ConfigSources): ServeConfig["keyServices"]["vault"] {
+  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
+  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
+  const both = pair(optional("kmsVaultUrl", parseServiceUrl), optional("kmsVaultTokenFile", file), [
+    "kmsVaultUrl",
+    "kmsVaultTokenFile",
+  ])
+  if (both === undefined) {
+    refuseStray(["kmsVaultMount", "kmsVaultNamespace", "kmsVaultCaFile"], "kmsVaultUrl", sources)
+    return undefined
+  }
+  return {
+    url: both[0],
+    tokenFile: both[1],
+    mount: required("kmsVaultMount", sources, parseServicePath),
+    namespace: optional("kmsVaultNamespace", parseServicePath),
+    authoritiesFile: optional("kmsVaultCaFile", file),
+  }
+}
+
+function awsOf(sources: ConfigSources): ServeConfig["keyServices"]["aws"] {
+  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
+  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
+  const both = pair(optional("kmsAwsRegion", parseRegion), optional("kmsAwsCredentialsFile", file), [
+    "kmsAwsRegion",
+    "kmsAwsCredentialsFile",
+  ])
+  if (both === undefined) {
+    refuseStray(["kmsAwsEndpoint"], "kmsAwsRegion", sources)
+    return undefined
+  }
+  const [region, credentialsFile] = both
+  const endpoint = optional("kmsAwsEndpoint", parseServiceUrl) ?? `https://kms.${region}.amazonaws.com`
+  return { endpoint, region, credentialsFile }
+}
+
+/** Settings without the one that gives them a meaning. */
+function refuseStray(names: readonly SettingName[], needed: SettingName, sources: ConfigSources): void {
+  const stray = names.find(name => isSet(name, sources))
+  if (stray === undefined) return
+  throw fail("invalidConfig", { message: `${SETTINGS[stray].flag} has no meaning without ${SETTINGS[needed].flag}` })
+}
 
 /** A reader of the database must not be able to unseal the secrets in it. */
 function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "metaCopies">): void {

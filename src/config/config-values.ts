@@ -158,6 +158,24 @@ export function parseDatabaseUrl(text: string, where: string): string {
   throw fail("invalidConfig", { message: `${where}: expected the URL of a PostgreSQL database, postgres://…` })
 }
 
+/** The address of a key service: its origin. The message does not repeat the text, which may contain a password. */
+export function parseServiceUrl(text: string, where: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isOrigin = url?.href === `${url?.origin}/` && (url.protocol === "https:" || url.protocol === "http:")
+  if (url !== undefined && isOrigin) return url.origin
+  throw fail("invalidConfig", {
+    message: `${where}: expected the address of a server without a path, like https://vault.example.org:8200`,
+  })
+}
+
+/** A path in a key service, without slashes at its ends. */
+export function parseServicePath(text: string, where: string): string {
+  const path = text.replace(/^\/|\/$/g, "")
+  return /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+){0,15}$/.test(path)
+    ? path
+    : refuse(where, text, "a path like team/transit")
+}
+
 export function parseRegion(text: string, where: string): string {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) ? text : refuse(where, text, "a region name like us-east-1")
 }

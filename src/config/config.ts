@@ -36,6 +36,25 @@ export interface ClusterConfig {
   readonly nodeAddress: ListenAddress | undefined
 }
 
+/** External key services. Addresses are without a path, files absolute paths. */
+interface KeyServicesConfig {
+  readonly vault:
+    | {
+        readonly url: string
+        /** Read again when it changes. */
+        readonly tokenFile: string
+        /** Path of the transit engine. */
+        readonly mount: string
+        readonly namespace: string | undefined
+        /** If undefined: the authorities that Node.js trusts. */
+        readonly authoritiesFile: string | undefined
+      }
+    | undefined
+  readonly aws: { readonly endpoint: string; readonly region: string; readonly credentialsFile: string } | undefined
+  /** How long opened data keys are kept in memory; 0: not at all. */
+  readonly keepMs: number
+}
+
 export interface ServeConfig {
   /** Absolute, without duplicates and none inside another; 1 to `DEVICES_MAX`, or none for a node without devices. */
   readonly dataFolders: readonly string[]
@@ -79,6 +98,7 @@ export interface ServeConfig {
   readonly tls: TlsFiles | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
+  readonly keyServices: KeyServicesConfig
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   /** The operator's root key pair; if undefined, generated at the first start. */
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
@@ -323,6 +343,69 @@ export const SETTINGS = {
     "FILE",
     undefined,
     "file with the master key, which seals secrets (default: stored in every data folder)",
+  ),
+  kmsVaultUrl: setting(
+    "--kms-vault-url",
+    "HAYLOFT_KMS_VAULT_URL",
+    "URL",
+    undefined,
+    "Vault or OpenBao whose transit engine has KMS keys, like https://vault.example.org:8200; needs --kms-vault-token-file",
+  ),
+  kmsVaultTokenFile: setting(
+    "--kms-vault-token-file",
+    "HAYLOFT_KMS_VAULT_TOKEN_FILE",
+    "FILE",
+    undefined,
+    "file with the token for Vault; read again when it changes",
+  ),
+  kmsVaultMount: setting(
+    "--kms-vault-mount",
+    "HAYLOFT_KMS_VAULT_MOUNT",
+    "PATH",
+    "transit",
+    "path of the transit engine",
+  ),
+  kmsVaultNamespace: setting(
+    "--kms-vault-namespace",
+    "HAYLOFT_KMS_VAULT_NAMESPACE",
+    "PATH",
+    undefined,
+    "namespace of the engine in Vault (default: none)",
+  ),
+  kmsVaultCaFile: setting(
+    "--kms-vault-ca-file",
+    "HAYLOFT_KMS_VAULT_CA_FILE",
+    "FILE",
+    undefined,
+    "certificate authorities of Vault in PEM; reloaded when it changes (default: those that Node.js trusts)",
+  ),
+  kmsAwsRegion: setting(
+    "--kms-aws-region",
+    "HAYLOFT_KMS_AWS_REGION",
+    "NAME",
+    undefined,
+    "region of AWS KMS, for keys that are in AWS; needs --kms-aws-credentials-file",
+  ),
+  kmsAwsCredentialsFile: setting(
+    "--kms-aws-credentials-file",
+    "HAYLOFT_KMS_AWS_CREDENTIALS_FILE",
+    "FILE",
+    undefined,
+    "credentials for AWS KMS, in the form of ~/.aws/credentials; read again when it changes",
+  ),
+  kmsAwsEndpoint: setting(
+    "--kms-aws-endpoint",
+    "HAYLOFT_KMS_AWS_ENDPOINT",
+    "URL",
+    undefined,
+    "address of AWS KMS, for VPC endpoints and services with its API (default: https://kms.REGION.amazonaws.com)",
+  ),
+  kmsCacheSeconds: setting(
+    "--kms-cache-seconds",
+    "HAYLOFT_KMS_CACHE_SECONDS",
+    "N",
+    "300",
+    "how long data keys that Vault or AWS has opened are kept in memory, 0 to 3600: a key that is disabled there is usable for so long",
   ),
   logLevel: setting("--log-level", "HAYLOFT_LOG_LEVEL", "LEVEL", "info", "debug, info, warn or error"),
   logFormat: setting("--log-format", "HAYLOFT_LOG_FORMAT", "FORMAT", "text", "text for people, json for machines"),

@@ -3,18 +3,16 @@ import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { Counter, Telemetry } from "../seams/telemetry/contract.js"
 import type { WebServices } from "../seams/web/contract.js"
 import { AwsKeys, type AwsSettings, type SignCall } from "./aws.js"
 import { KeepingProvider, OpenedKeys } from "./opened-keys.js"
 import type { KeyProvider } from "./provider.js"
-import { ServiceCalls, type KeyServiceReport } from "./service-calls.js"
+import { ServiceCalls, type KeyServiceName, type KeyServiceReport } from "./service-calls.js"
 import { ServiceFile } from "./service-file.js"
 import { VaultKeys, type VaultSettings } from "./vault.js"
 
-export type KeyServiceName = "vault" | "aws"
-
-export interface ExternalKeySettings {
+interface ExternalKeySettings {
   readonly vault: VaultSettings | undefined
   readonly aws: AwsSettings | undefined
   /** How long opened data keys are kept; 0: not at all. */
@@ -37,6 +35,7 @@ interface Service {
 
 export class ExternalKeys {
   private readonly services = new Map<KeyServiceName, Service>()
+  private readonly ended: Counter
   private readonly opened: OpenedKeys
 
   constructor(
@@ -44,6 +43,11 @@ export class ExternalKeys {
     { vault, aws, keepMs }: ExternalKeySettings,
   ) {
     this.opened = new OpenedKeys(seams.clock, keepMs)
+    const { metrics } = seams.telemetry
+    this.ended = metrics.counter("hayloft_kms_calls_total", "Calls of external key services, by outcome")
+    metrics.gauge("hayloft_kms_unreachable_seconds", "How long a key service has been unreachable", () =>
+      [...this.services.values()].map(({ calls }) => [{ service: calls.name }, calls.unreachableMs / 1000]),
+    )
     if (vault !== undefined) this.add("vault", calls => this.vault(vault, calls))
     if (aws !== undefined) this.add("aws", calls => this.aws(aws, calls))
   }
@@ -65,7 +69,7 @@ export class ExternalKeys {
   }
 
   private add(name: KeyServiceName, providerOf: (calls: ServiceCalls) => KeyProvider): void {
-    const calls = new ServiceCalls(name, this.seams.clock, this.seams.telemetry)
+    const calls = new ServiceCalls(name, this.seams.clock, this.seams.telemetry.log, this.ended)
     this.services.set(name, { provider: new KeepingProvider(name, providerOf(calls), this.opened), calls })
   }
 

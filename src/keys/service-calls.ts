@@ -10,7 +10,7 @@
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Counter, Telemetry } from "../seams/telemetry/contract.js"
+import type { Counter, Log } from "../seams/telemetry/contract.js"
 import { admit, afterFailure, REACHABLE, type Moment, type Reachability } from "./reachability-core.js"
 import { KMS_LIMITS } from "./service-limits.js"
 
@@ -20,9 +20,11 @@ export type Attempt<T> =
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "refused"; readonly reason: string }
 
+export type KeyServiceName = "vault" | "aws"
+
 /** A service as status shows it. */
 export interface KeyServiceReport {
-  readonly name: string
+  readonly name: KeyServiceName
   readonly state: "reachable" | "unreachable" | "refuses"
   /** Of the two last states. */
   readonly sinceMs?: number
@@ -42,20 +44,19 @@ export class ServiceCalls {
   private alarmedMs: number | undefined
   private running = 0
   private readonly waiters = new Set<Waiter>()
-  private readonly ended: Counter
 
   constructor(
-    /** For people: "vault", "aws". */
-    readonly name: string,
+    readonly name: KeyServiceName,
     private readonly clock: Clock,
-    private readonly telemetry: Telemetry,
-  ) {
-    this.ended = telemetry.metrics.counter("hayloft_kms_calls_total", "Calls of external key services, by outcome")
-    telemetry.metrics.gauge("hayloft_kms_unreachable_seconds", "How long a key service has been unreachable", () => {
-      const { since } = this.reachability.unreachable ?? {}
-      const forMs = since === undefined ? 0 : clock.monotonicMs() - since.monotonicMs
-      return [[{ service: name }, forMs / 1000]]
-    })
+    private readonly log: Log,
+    /** Attempts, by how they ended. */
+    private readonly ended: Counter,
+  ) {}
+
+  /** 0 while it counts as reachable. */
+  get unreachableMs(): number {
+    const { since } = this.reachability.unreachable ?? {}
+    return since === undefined ? 0 : this.clock.monotonicMs() - since.monotonicMs
   }
 
   report(): KeyServiceReport {
@@ -133,7 +134,7 @@ export class ServiceCalls {
     this.reachability = REACHABLE
     if (unreachable === undefined) return
     const seconds = Math.round((this.clock.monotonicMs() - unreachable.since.monotonicMs) / 1000)
-    this.telemetry.log.info("key_service_reachable_again", { service: this.name, unreachableSeconds: seconds })
+    this.log.info("key_service_reachable_again", { service: this.name, unreachableSeconds: seconds })
   }
 
   private onRefused(reason: string): Failure {
@@ -143,7 +144,7 @@ export class ServiceCalls {
     this.refused ??= { sinceMs: wallMs, reason }
     if (this.alarmedMs === undefined || monotonicMs - this.alarmedMs >= KMS_LIMITS.alarmEveryMs) {
       this.alarmedMs = monotonicMs
-      this.telemetry.log.error("key_service_refuses_credentials", { service: this.name, reason })
+      this.log.error("key_service_refuses_credentials", { service: this.name, reason })
     }
     return fail("keyServiceUnavailable", {
       message: `the key service ${this.name} refuses the credentials of this store`,
@@ -155,7 +156,7 @@ export class ServiceCalls {
     const wasReachable = this.reachability.unreachable === undefined
     this.reachability = afterFailure(this.reachability, reason, this.now())
     if (!wasReachable || this.reachability.unreachable === undefined) return
-    this.telemetry.log.error("key_service_unreachable", { service: this.name, reason })
+    this.log.error("key_service_unreachable", { service: this.name, reason })
     for (const waiter of this.waiters) waiter.refuse(this.unavailable())
     this.waiters.clear()
   }

@@ -83,6 +83,11 @@ export async function warningsOf(
       `a day of lifecycle rules lasts ${seconds} s: objects are removed early, and uploads also without a rule; this is for trying rules out`,
     )
   }
+  const { vault, aws } = config.keyServices
+  for (const address of [vault?.url, aws?.endpoint]) {
+    if (address?.startsWith("http:") === true && !isLoopback({ host: new URL(address).hostname, port: 0 }))
+      warnings.push(`the key service ${address} is called without TLS: keys can be read in transit; use https://`)
+  }
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
     if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)

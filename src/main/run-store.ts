@@ -14,6 +14,7 @@ import { shapeOf } from "../block/index.js"
 import type { PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
+import type { ExternalKeys } from "../keys/index.js"
 import { JobRunner, mapBounded, type BackgroundService, type Job } from "../life/index.js"
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import type { NodeReport } from "../format/node-report.js"
@@ -51,6 +52,7 @@ import { safetyInputOf } from "../node/status/status-core.js"
 import { sourcesOfEngine } from "../node/status/status-of-engine.js"
 import type { StatusSources } from "../node/status/status-sources.js"
 import { RunningStatus } from "../node/status/status.js"
+import { openKeyServices } from "./key-services.js"
 import { readVersion } from "../cli/version.js"
 
 /** All bodies in flight, data and parity. */
@@ -173,6 +175,7 @@ export async function runStore(
       { ...limits, storeTime: seams.storeTime?.() },
     ),
   )
+  const keyServices = openKeyServices(seams, config)
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
@@ -183,7 +186,7 @@ export async function runStore(
   const all = [...(duties?.share(engine.jobs, helpOf(engine)) ?? engine.jobs), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
-  const ownSources = sourcesOf(engine, store, jobs, compute, clock)
+  const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
   const status = statusOf(sources, store, config, seams)
@@ -204,9 +207,7 @@ export async function runStore(
     nodes: directory,
   })
   return {
-    engine,
-    compute,
-    status,
+    ...{ engine, compute, status },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view),
@@ -215,6 +216,7 @@ export async function runStore(
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
     stop: async () => {
       await engine.stop()
+      keyServices.close()
       await compute.close()
     },
     taken: owned,
@@ -337,8 +339,9 @@ function sourcesOf(
   jobs: JobRunner,
   compute: Compute,
   clock: Clock,
+  keyServices: ExternalKeys,
 ): StatusSources {
-  return sourcesOfEngine(clock, {
+  const ofEngine = sourcesOfEngine(clock, {
     // Other nodes may have written to a new store since: it is known once it has been scanned.
     isNew: isNew && node === undefined,
     record: () => engine.recordManager.record,
@@ -355,6 +358,7 @@ function sourcesOf(
     lifecycle: engine.services.lifecycle,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
+  return { ...ofEngine, keyServices: () => keyServices.report() }
 }
 
 function statusOf(

@@ -32,6 +32,7 @@ const config: ServeConfig = {
     abandonedUploadDays: 7,
     lifecycleDayMs: undefined,
   },
+  keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
   moveBytesPerSecondMax: 1e9,
   metadataBackupEveryMs: 3_600_000,
   log: { level: "error", format: "text" },

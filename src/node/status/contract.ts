@@ -5,6 +5,7 @@
  * is not known is absent, never invented.
  */
 import type { DeviceId, StoreId } from "../../base/ids.js"
+import type { KeyServiceReport } from "../../keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 
 /**
@@ -310,6 +311,8 @@ export interface StoreReport {
   readonly scrub?: readonly ScrubReport[]
   /** Absent if this process does no such work. */
   readonly lifecycle?: LifecycleStatus
+  /** External key services of this node; absent if it has none. */
+  readonly keyServices?: readonly KeyServiceReport[]
   readonly jobs: readonly JobReport[]
   /** Queues that belong to no device. */
   readonly queues: readonly QueueReport[]

@@ -7,6 +7,7 @@ import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
+import type { KeyServiceReport } from "../../keys/index.js"
 import type { LifecycleReport, OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { DatabaseView } from "./database-core.js"
@@ -34,6 +35,8 @@ export interface StatusSources {
   readonly orphans: () => OrphanReport
   /** Undefined if this process does no such work. */
   readonly lifecycle?: () => LifecycleReport
+  /** Undefined if this process has none. */
+  readonly keyServices?: () => readonly KeyServiceReport[]
   readonly scrub: () => readonly ScrubView[] | undefined
   /** Of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
   readonly reencoding: () => ReencodingView | undefined

@@ -128,10 +128,19 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-encoded`]
         : []),
       ...damages,
+      ...this.keyServiceTroubles(),
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
     return { ready: this.isListening && this.held === undefined && trouble === undefined, reasons }
+  }
+
+  private keyServiceTroubles(): readonly string[] {
+    return (this.sources.keyServices?.() ?? []).flatMap(({ name, state, reason = "" }) => {
+      if (state === "reachable") return []
+      const trouble = state === "unreachable" ? "cannot be reached" : "refuses the credentials of this store"
+      return [`the key service ${name} ${trouble} (${reason}): objects under its keys cannot be written or read`]
+    })
   }
 
   private nodeTroubles(): readonly string[] {
@@ -205,6 +214,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const reencoded = reencoding()
     const nodes = this.nodes()
     const database = this.sources.database?.()
+    const keyServices = this.sources.keyServices?.() ?? []
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
@@ -224,6 +234,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         ? {}
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
       ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
+      ...(keyServices.length === 0 ? {} : { keyServices }),
       jobs: jobs(),
       queues: queues(),
     }

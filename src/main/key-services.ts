@@ -1,0 +1,42 @@
+/** The external key services of the real process: called over HTTP, the calls of AWS KMS signed. */
+import { sha256Hex, signRequest } from "../access/index.js"
+import type { ServeConfig } from "../config/config.js"
+import { ExternalKeys, type SignCall } from "../keys/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Telemetry } from "../seams/telemetry/contract.js"
+import { RealWeb } from "../seams/web/real.js"
+
+const signCall: SignCall = (call, body, credentials, nowMs) =>
+  signRequest(call, sha256Hex(body), { ...credentials, service: "kms" }, nowMs).rawHeaders
+
+interface KeyServiceSeams {
+  readonly clock: Clock
+  readonly disk: Disk
+  readonly random: Random
+  readonly telemetry: Telemetry
+}
+
+interface KeyServices {
+  readonly keys: ExternalKeys
+  /** Drops all opened keys and connections. */
+  close(): void
+}
+
+/** The operator chose the addresses, so local ones and those without TLS are allowed. */
+export function openKeyServices(
+  { clock, disk, random, telemetry }: KeyServiceSeams,
+  { keyServices }: ServeConfig,
+): KeyServices {
+  const web = new RealWeb(true)
+  const seams = { clock, disk, random: random.fork("key services"), telemetry, web, sign: signCall }
+  const keys = new ExternalKeys(seams, keyServices)
+  return {
+    keys,
+    close: () => {
+      keys.close()
+      web.close()
+    },
+  }
+}
