@@ -10,6 +10,7 @@ import { after, type Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing } from "../format/sealing.js"
 import type { VersionRecord } from "../format/version-record.js"
 import type { BoundFacts, CreatedKey, ObjectKeys, Protection } from "../keys/contract.js"
+import type { Metadata } from "../metadata/index.js"
 import type { Random } from "../seams/random/contract.js"
 import type { NewVersion } from "./commands/row-editor-core.js"
 import { factsOf, hasRandomEtag } from "./encryption-core.js"
@@ -25,11 +26,13 @@ type Unbound = Omit<NewVersion, "isMarker" | "sealing">
 
 export class Encryption {
   private readonly random: Random
-  /** By the value of a version's row: keys that depend on nothing but the bucket's secret. */
-  private readonly remembered = new WeakMap<Uint8Array, Uint8Array>()
+  /** By the value of a version's row: keys that depend on nothing but the bucket's secret. All of one generation. */
+  private remembered = new WeakMap<Uint8Array, Uint8Array>()
+  private generation = 0
 
   constructor(
     random: Random,
+    private readonly metadata: Pick<Metadata, "generation">,
     private readonly known: ObjectKeys | undefined,
     private readonly encryptsAtRest: boolean,
   ) {
@@ -110,6 +113,9 @@ export class Encryption {
   ): Soon<Uint8Array | undefined> {
     requireFitting(sealing, clientKey)
     if (sealing === undefined) return undefined
+    // Another process may have destroyed the secret.
+    if (this.generation !== this.metadata.generation) this.remembered = new WeakMap()
+    this.generation = this.metadata.generation
     const known = this.remembered.get(value)
     if (known !== undefined) return known
     return after(this.openKey(factsOf(bucketId, key, head), sealing, clientKey), opened => {

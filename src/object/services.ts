@@ -106,7 +106,7 @@ export function createServices(
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
-  const encryption = new Encryption(random, keys, settings.encryptsAtRest ?? false)
+  const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
   const readers = { metadata: tablet, blocks, sealedBodies: new SealedBodies(blocks, compute, log) }
   const reader = new ObjectReader(readers, pins, encryption)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)

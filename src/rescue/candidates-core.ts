@@ -31,6 +31,8 @@ export interface Candidate {
 }
 
 const ONLY_NEEDLES = "no snapshot contains it"
+/** Its key is not at hand here. */
+export const ENCRYPTED = "its bytes are encrypted, and only the store itself can open them"
 const NO_NOTE = "its type and metadata are lost"
 
 /** In the order of their newest uploads. */
@@ -53,11 +55,9 @@ function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): 
   const body = facts.bodyOf(uploadId, born?.plannedLengthBytes)
   const reportEntry: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
-  if (body.kind === "incomplete") {
-    return {
-      ...shared,
-      planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) },
-    }
+  if (body.kind === "incomplete" || born?.isSealed === true) {
+    const reason = body.kind === "incomplete" ? body.reason : ENCRYPTED
+    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, reason) } }
   }
   const { lengthBytes: sizeBytes } = body.extent
   const unknown = { details: undefined, noteOf: uploadId, lock: undefined, checksum: undefined, md5: undefined }
@@ -75,6 +75,7 @@ interface PartMatch {
   readonly lengthBytes: number | undefined
   /** Its recovery header was found. */
   readonly isBorn: boolean
+  readonly isSealed: boolean
 }
 
 /** The parts of one multipart upload. */
@@ -92,7 +93,10 @@ class PartsFound {
     private readonly isShared: boolean,
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
-    for (const { partNumber, extent } of this.rows.values()) this.parts.set(partNumber, { ...extent, isBorn: false })
+    for (const { partNumber, extent } of this.rows.values()) {
+      const { uploadId, lengthBytes, isSealed = false } = extent
+      this.parts.set(partNumber, { uploadId, lengthBytes, isBorn: false, isSealed })
+    }
   }
 
   get isEmpty(): boolean {
@@ -103,7 +107,8 @@ class PartsFound {
     this.isStale = false
     const before = this.parts.get(part)?.uploadId
     if (before !== undefined && !this.isNewer(uploadId, before, part)) return
-    this.parts.set(part, { uploadId, lengthBytes: born?.plannedLengthBytes, isBorn: born !== undefined })
+    const isSealed = born?.isSealed === true
+    this.parts.set(part, { uploadId, lengthBytes: born?.plannedLengthBytes, isBorn: born !== undefined, isSealed })
   }
 
   private isNewer(uploadId: UploadId, before: UploadId, part: number): boolean {
@@ -151,7 +156,8 @@ class PartsFound {
     const found: PlannedPart[] = []
     for (const partNumber of [...this.parts.keys()].sort((a, b) => a - b)) {
       if (partNumber !== found.length + 1) return `part ${found.length + 1} is missing`
-      const { uploadId, lengthBytes } = must(this.parts.get(partNumber), "the part is there")
+      const { uploadId, lengthBytes, isSealed } = must(this.parts.get(partNumber), "the part is there")
+      if (isSealed) return ENCRYPTED
       const row = this.rows.get(uploadId)
       const body = facts.bodyOf(uploadId, lengthBytes)
       if (body.kind === "incomplete") return `part ${partNumber}: ${body.reason}`

@@ -21,11 +21,18 @@ export interface CatalogedKey {
   readonly uploads: CatalogedUpload[]
 }
 
+interface Born {
+  readonly multipartId: MultipartId | undefined
+  readonly plannedLengthBytes: number | undefined
+  /** Its bytes are encrypted. */
+  readonly isSealed?: true
+}
+
 export interface CatalogedUpload {
   readonly uploadId: UploadId
   readonly part: number
   /** From its recovery header; undefined if that is lost. */
-  born: { readonly multipartId: MultipartId | undefined; readonly plannedLengthBytes: number | undefined } | undefined
+  born: Born | undefined
   /** Row of its latest needle in the table. */
   latest: number
   /** Its bytes up to this generation waited for their deletion; undefined: none. */
@@ -147,7 +154,8 @@ export class NeedleCatalog {
     if (note.lock !== undefined) this.lockedBuckets.add(bucketId)
     if (upload === undefined) return
     const { plannedLengthBytes, multipartId } = note
-    upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
+    const born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
+    upload.born = note.sealed === undefined ? born : { ...born, isSealed: true }
   }
 
   private addRow(

@@ -10,7 +10,7 @@
  */
 import { incarnationOf } from "../format/upload-id.js"
 import { etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
-import { candidatesOf, type Candidate } from "./candidates-core.js"
+import { candidatesOf, ENCRYPTED, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
   withNote,
@@ -115,7 +115,8 @@ const noShards = (reason: string): Missing => ({ reason, lacksShards: true })
 
 /** The content of a row's version, or what is missing. */
 function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
-  const { head, content } = record
+  const { head, content, sealing } = record
+  if (sealing !== undefined) return noRow(ENCRYPTED)
   switch (content.kind) {
     case "none":
       return { kind: "marker" }

@@ -236,7 +236,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const reader = new ObjectReader(
     { metadata: engine.metadata, blocks, sealedBodies },
     pins,
-    new Encryption(new SimRandom(1), undefined, false),
+    new Encryption(new SimRandom(1), engine.metadata, undefined, false),
   )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),

@@ -7,10 +7,12 @@
 import { must } from "../../base/assert.js"
 import { bytesOfHex } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
-import { encodeRecoveryHeader } from "../../format/recovery-header.js"
+import { bucketKeyRowKey, decodeBucketKey } from "../../format/bucket-key.js"
+import { encodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
 import { bufferOf } from "../../format/buffer-of.js"
 import type { Extent } from "../../format/extent.js"
 import type { VersionLock } from "../../format/object-lock.js"
+import type { Sealing } from "../../format/sealing.js"
 import {
   decodeBucket,
   decodePart,
@@ -80,7 +82,10 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
 
 const multipartOf = (rowKey: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
 
-/** The recovery header of an upload's first block, rebuilt from its row; undefined if the bucket no longer exists. */
+/**
+ * The recovery header of an upload's first block, rebuilt from its row; undefined if the bucket no longer exists, or the
+ * secret of sealed bytes, which are then no object's any more.
+ */
 export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, naming: Naming): Uint8Array | undefined {
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
@@ -88,23 +93,40 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   const plannedLengthBytes = naming.extent.lengthBytes
   const isPart = naming.family === "parts" || naming.family === "segments"
   const row = objectRowKey(bucketId, key)
-  const { details, lock } = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
+  const given = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
+  const { details, lock, sealing } = given
+  const sealed = naming.extent.isSealed && sealing ? sealedUploadOf(view, bucketId, sealing) : undefined
+  if (naming.extent.isSealed && sealed === undefined) return undefined
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const multipartId = isPart ? naming.multipartId : ""
   const note = { bucket, contentType, userMetadata, plannedLengthBytes, multipartId }
-  return encodeRecoveryHeader(lock === undefined ? note : { ...note, lock })
+  return encodeRecoveryHeader({ ...note, ...(lock && { lock }), ...(sealed && { sealed }) })
+}
+
+function sealedUploadOf(
+  view: RowView,
+  bucketId: BucketId,
+  { key, secret, salt }: Sealing,
+): RecoveryHeader["sealed"] | undefined {
+  const row = view.get("bucketKeys", bucketKeyRowKey(bucketId, secret))
+  const stored = row && decodeBucketKey(row.value)
+  if (stored?.kind !== "secret") return undefined
+  // Without `bind`, which belongs to one version.
+  return { sealing: { key, secret, salt }, epoch: stored.epoch, sealedSecret: stored.sealed }
 }
 
 /** What a recovery header tells beside the bytes. The lock is the one that the version has now. */
 interface Given {
   readonly details: VersionDetails
   readonly lock?: VersionLock | undefined
+  readonly sealing?: Sealing | undefined
 }
 
 const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
   details: readDetails(view, row, record),
   lock: record.lock,
+  sealing: record.sealing,
 })
 
 /** Of the upload in progress, or of the version created from it. */

@@ -251,8 +251,11 @@ export class Reconciliation {
       const { header, body, uploadId, part } = upload
       const extent = body.kind === "whole" ? body.extent : { uploadId, part, lengthBytes: header?.plannedLengthBytes }
       const named = { ...namesOf(bucketId, key, extent), ...(header && { bucket: header.bucket }) }
-      if (reason !== undefined || header === undefined || body.kind !== "whole") {
-        entries.push({ outcome: "listed", ...named, ...(reason === undefined ? {} : { reason }) })
+      const isSealed = header?.sealed !== undefined
+      if (reason !== undefined || header === undefined || body.kind !== "whole" || isSealed) {
+        // The database that was rolled back may not have the secret any more.
+        const why = reason ?? (isSealed ? "its bytes are encrypted" : undefined)
+        entries.push({ outcome: "listed", ...named, ...(why === undefined ? {} : { reason: why }) })
         continue
       }
       const entry: ReconcileEntry = { outcome: "putBack", ...named }
