@@ -16,6 +16,11 @@ const ownership = (rule: string) =>
 const accessBlock = (inside: string) => `<PublicAccessBlockConfiguration>${inside}</PublicAccessBlockConfiguration>`
 const payment = (payer: string) => `<RequestPaymentConfiguration><Payer>${payer}</Payer></RequestPaymentConfiguration>`
 
+const encryption = (inside: string) =>
+  `<ServerSideEncryptionConfiguration><Rule>${inside}</Rule></ServerSideEncryptionConfiguration>`
+const sse = (algorithm: string, more = "") =>
+  `<ApplyServerSideEncryptionByDefault><SSEAlgorithm>${algorithm}</SSEAlgorithm>${more}</ApplyServerSideEncryptionByDefault>`
+
 interface Kind {
   readonly query: string
   readonly document: string
@@ -115,6 +120,29 @@ const KINDS: readonly Kind[] = [
     missing: undefined,
     putStatus: 200,
     refused: [[payment("Nobody"), "MalformedXML"]],
+  },
+  {
+    query: "encryption",
+    document: encryption(`${sse("AES256")}<BucketKeyEnabled>true</BucketKeyEnabled>`),
+    shows: [
+      ["SSEAlgorithm", ["AES256"]],
+      ["BucketKeyEnabled", ["true"]],
+    ],
+    missing: "ServerSideEncryptionConfigurationNotFoundError",
+    putStatus: 200,
+    refused: [
+      [encryption(sse("aes256")), "MalformedXML"],
+      [encryption(sse("AES256", "<KMSMasterKeyID>k</KMSMasterKeyID>")), "InvalidArgument"],
+      [encryption(`${sse("AES256")}${sse("AES256")}`), "MalformedXML"],
+      [encryption("<BucketKeyEnabled>maybe</BucketKeyEnabled>"), "MalformedXML"],
+      [encryption("<BlockedEncryptionTypes/>"), "MalformedXML"],
+      [
+        encryption("<BlockedEncryptionTypes><EncryptionType>SSE</EncryptionType></BlockedEncryptionTypes>"),
+        "MalformedXML",
+      ],
+      [encryption("<Surprise/>"), "MalformedXML"],
+      ["<ServerSideEncryptionConfiguration/>", "MalformedXML"],
+    ],
   },
 ]
 

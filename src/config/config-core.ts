@@ -182,6 +182,8 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     refuseSignatureV2: switchOf("refuseSignatureV2"),
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
+    encryptNewBuckets: switchOf("encryptNewBuckets"),
+    allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     masterKeyFile,

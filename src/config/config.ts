@@ -92,6 +92,10 @@ export interface ServeConfig {
   readonly allowPublicBuckets: boolean
   /** New buckets have no ownership controls, so that access control lists take effect. */
   readonly allowAcls: boolean
+  /** New buckets have SSE-S3 as their default encryption. */
+  readonly encryptNewBuckets: boolean
+  /** Keys of clients (SSE-C) are accepted without TLS too. */
+  readonly allowSseCWithoutTls: boolean
   /** Identity providers may have local addresses and may lack TLS. */
   readonly allowLocalIdentityProviders: boolean
   /** Absolute paths. */
@@ -319,6 +323,26 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  encryptNewBuckets: {
+    ...setting(
+      "--encrypt-new-buckets",
+      "HAYLOFT_ENCRYPT_NEW_BUCKETS",
+      "yes|no",
+      "no",
+      "create new buckets with SSE-S3 (AES256) as their default encryption, as Amazon does since January 2023",
+    ),
+    preset: "yes",
+  },
+  allowSseCWithoutTls: {
+    ...setting(
+      "--allow-sse-c-without-tls",
+      "HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS",
+      "yes|no",
+      "no",
+      "accept encryption keys of clients (SSE-C) in requests without TLS too, for a proxy that ends TLS in front of the server: anyone between the two can read the keys",
+    ),
+    preset: "yes",
+  },
   allowLocalIdentityProviders: {
     ...setting(
       "--allow-local-identity-providers",
@@ -434,6 +458,7 @@ export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is Settin
 export const COMPATIBILITY_SWITCHES = [
   "allowPublicBuckets",
   "allowAcls",
+  "allowSseCWithoutTls",
   "allowLocalIdentityProviders",
 ] as const satisfies readonly SettingName[]
 

@@ -361,6 +361,15 @@ const SAMPLES: readonly Sample[] = [
     decodeBucket,
   ),
   sample(
+    "bucket with default encryption",
+    {
+      ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+      ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["encryption"] } as const),
+    },
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample(
     "lifecycle rules",
     lifecycleRules,
     rules => Buffer.from(encodeLifecycleRules(rules)),

@@ -70,6 +70,7 @@ export const SETTING_NAMES = [
   "publicAccessBlock",
   "requestPayment",
   "lifecycle",
+  "encryption",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

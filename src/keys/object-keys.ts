@@ -22,6 +22,10 @@ interface Provided {
   readonly provided: Uint8Array | undefined
 }
 
+/** As S3 says it. */
+const OTHER_KEY =
+  "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key."
+
 export class DerivedObjectKeys implements ObjectKeys {
   /** `dataKeys`: undefined in a store without a KMS. */
   constructor(
@@ -109,7 +113,7 @@ function ofClient(secret: BucketSecret, salt: Uint8Array, clientKey: Uint8Array)
 
 function openOfClient(secret: BucketSecret, salt: Uint8Array, check: Uint8Array, clientKey: Uint8Array): Uint8Array {
   const key = clientObjectKey(secret, salt, clientKey)
-  if (!timingSafeEqual(checkOf(key), check)) throw fail("accessDenied", { reason: "the key is not that of the object" })
+  if (!timingSafeEqual(checkOf(key), check)) throw fail("accessDenied", { message: OTHER_KEY })
   return key
 }
 

@@ -88,6 +88,11 @@ export async function warningsOf(
     if (address?.startsWith("http:") === true && !isLoopback({ host: new URL(address).hostname, port: 0 }))
       warnings.push(`the key service ${address} is called without TLS: keys can be read in transit; use https://`)
   }
+  if (config.allowSseCWithoutTls && !config.tls) {
+    warnings.push(
+      "encryption keys of clients (SSE-C) are accepted without TLS: only a proxy on this machine, or on a network that nobody reads, may send them",
+    )
+  }
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
     if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)

@@ -151,6 +151,7 @@ export class StoreSession {
     const { region, domains, refuseSignatureV2 } = config
     const handler = createS3Handler({
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
+      allowSseCWithoutTls: config.allowSseCWithoutTls,
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.lifecycle.days,

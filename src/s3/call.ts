@@ -18,6 +18,7 @@ import type { Caller } from "./caller.js"
 import { ExchangeBody, RequestBody, type CallBody, type WireBody } from "./body.js"
 import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"
+import type { EncryptionHeaders } from "./encryption.js"
 import type { AttributeReader } from "./parse-content.js"
 import { Permissions } from "./rights/permissions.js"
 import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
@@ -45,6 +46,9 @@ export interface CallContext extends PermissionsContext {
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
   readonly attributes: AttributeReader
+  readonly encryption: EncryptionHeaders
+  /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
+  readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
   /** Runs one call that occupies the thread for milliseconds in each turn. */
   readonly heavy: OneATurn
@@ -172,10 +176,14 @@ export class Call implements PermissionsRequest {
     return this.parts.target.rawPath
   }
 
+  /** Whether the request came over TLS. */
+  get isSecure(): boolean {
+    return this.parts.exchange.tlsVersion !== undefined
+  }
+
   /** `http://host[:port]` as the client addressed it, for `Location`. */
   get origin(): string {
-    const { tlsVersion, headers } = this.parts.exchange
-    return `${tlsVersion === undefined ? "http" : "https"}://${headers.get("host") ?? ""}`
+    return `${this.isSecure ? "https" : "http"}://${this.parts.exchange.headers.get("host") ?? ""}`
   }
 
   /** The client; its signal fires when the client disconnects, and is created on first use. */

@@ -171,6 +171,12 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   ),
   invalidFormPolicy: row("InvalidPolicyDocument", 400),
   illegalLocation: row("IllegalLocationConstraintException", 400),
+  invalidEncryptionAlgorithm: row(
+    "InvalidEncryptionAlgorithmError",
+    400,
+    "The Encryption request you specified is not valid. Supported value: AES256.",
+    ARGUMENT,
+  ),
   invalidStorageClass: row("InvalidStorageClass", 400, "The storage class you specified is not valid", {
     value: "StorageClassRequested",
   }),

@@ -36,6 +36,7 @@ import { Call, XML_TYPE } from "./call.js"
 import type { Answer, CallContext } from "./call.js"
 import { ContentLines } from "./content-lines.js"
 import { CrossOrigin, preflight } from "./cross-origin.js"
+import { EncryptionHeaders } from "./encryption.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
@@ -76,6 +77,8 @@ export interface S3Settings {
   /** Whether signature version 2 is refused for URLs of objects and for forms too. */
   readonly refuseSignatureV2: boolean
   readonly newBuckets: NewBuckets
+  /** Whether keys of clients (SSE-C) are accepted without TLS too. */
+  readonly allowSseCWithoutTls: boolean
   readonly metrics: Metrics
   /** Records denials, so that the operator can look up the reason. */
   readonly denials: Denials
@@ -121,6 +124,8 @@ class S3Handler implements Protocol {
       bucketSettings,
       accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),
+      encryption: new EncryptionHeaders(),
+      allowSseCWithoutTls: settings.allowSseCWithoutTls,
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
       hash: settings.hash,

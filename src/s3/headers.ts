@@ -9,6 +9,7 @@ import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
+import { ENCRYPTION_HEADERS } from "./encryption.js"
 import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
@@ -72,6 +73,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...noise("the root user can always undo it", "x-amz-confirm-remove-self-bucket-access"),
   ...noise("no object has annotations", "x-amz-object-annotation-directive"),
   ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-mfa"),
+  ...used(...ENCRYPTION_HEADERS),
   ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
   ...refused("notImplemented", "x-amz-website-redirect-location", "x-amz-write-offset-bytes"),
   ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),

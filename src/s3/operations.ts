@@ -9,6 +9,7 @@ import { assert } from "../base/assert.js"
 import type { Soon } from "../base/soon.js"
 import type { CallBody } from "./body.js"
 import type { AccountCall, Answer, BucketCall, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import { deleteBucketEncryption, putBucketEncryption } from "./operations/bucket-encryption.js"
 import {
   deleteBucketPolicy,
   getBucketPolicy,
@@ -53,6 +54,7 @@ import type { BodyContent } from "./rights/condition-values-core.js"
 import { REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
 import type { RequiredActions } from "./rights/required-actions-core.js"
 import { CORS } from "./settings/cors.js"
+import { BUCKET_ENCRYPTION } from "./settings/encryption.js"
 import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
 import { REQUEST_PAYMENT } from "./settings/request-payment.js"
@@ -370,6 +372,19 @@ const SETTINGS: readonly Operation[] = [
     requiredAction("PutLifecycleConfiguration"),
   ),
   bucket(
+    "GetBucketEncryption",
+    "GET encryption",
+    getSetting(BUCKET_ENCRYPTION),
+    requiredAction("GetEncryptionConfiguration"),
+  ),
+  bucket("PutBucketEncryption", "PUT encryption", putBucketEncryption, requiredAction("PutEncryptionConfiguration")),
+  bucket(
+    "DeleteBucketEncryption",
+    "DELETE encryption",
+    deleteBucketEncryption,
+    requiredAction("PutEncryptionConfiguration"),
+  ),
+  bucket(
     "GetObjectLockConfiguration",
     "GET object-lock",
     getObjectLockConfiguration,
@@ -390,12 +405,6 @@ const SETTINGS_READ: readonly Operation[] = [
     "replication",
     unset("ReplicationConfigurationNotFoundError"),
     requiredAction("GetReplicationConfiguration"),
-  ),
-  unsetBucket(
-    "GetBucketEncryption",
-    "encryption",
-    unset("ServerSideEncryptionConfigurationNotFoundError"),
-    requiredAction("GetEncryptionConfiguration"),
   ),
   unsetBucket(
     "GetBucketAnalyticsConfiguration",
@@ -470,8 +479,6 @@ const SETTINGS_READ: readonly Operation[] = [
 ]
 
 const SETTINGS_CHANGED: readonly Operation[] = [
-  refused("PutBucketEncryption", "PUT bucket encryption"),
-  refused("DeleteBucketEncryption", "DELETE bucket encryption"),
   refused("PutBucketLogging", "PUT bucket logging"),
   refused("PutBucketNotificationConfiguration", "PUT bucket notification"),
   alias("PutBucketNotification", "PUT bucket notification", "PutBucketNotificationConfiguration"),

@@ -5,10 +5,12 @@
  * them. They count as headers, except checksums: an SDK that presigns has not seen the body and
  * writes the checksum of an empty one, which S3 ignores too.
  *
- * Refuses  The source of a copy in a query: as a header it would select another operation, which the query does not.
+ * Refuses  The source of a copy in a query: as a header it would select another operation, which the query does not. A
+ *          client's key: URLs are kept in histories and logs. SDKs send it as a header unless they sign with version 2.
  */
 import { fail } from "../base/failures.js"
 import type { HeaderShapes, RequestHeaders } from "../base/request-headers.js"
+import { SECRET_HEADERS } from "./encryption.js"
 import type { Query } from "./wire/query.js"
 
 /** Parameters of the signature itself. */
@@ -36,6 +38,9 @@ export function withHoisted(headers: RequestHeaders, query: Query, shapes: Heade
       header !== "x-amz-checksum-algorithm" &&
       header !== "x-amz-checksum-type"
     if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || headers.has(header)) continue
+    if (SECRET_HEADERS.includes(header)) {
+      throw fail("invalidRequest", { message: `${header} must be sent as a header: sign the URL with version 4.` })
+    }
     if (header === COPY_SOURCE) throw fail("invalidRequest", { message: `${COPY_SOURCE} must be sent as a header.` })
     // Names that differ only in case are one header: the first counts.
     if (!hoisted.includes(header)) hoisted.push(header, query.get(name) ?? "")

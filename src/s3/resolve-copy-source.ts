@@ -1,6 +1,7 @@
 /** The source of a copy: bucket, key, version and conditions, with the right to read it. */
 import type { CopySource } from "../object/contract.js"
-import type { BucketCall } from "./call.js"
+import type { ObjectCall } from "./call.js"
+import { sourceKeyOf } from "./operations/encryption-of-requests.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
@@ -8,7 +9,7 @@ import { parseCopySource } from "./wire/copy-source.js"
 import { keyOfByteString } from "./wire/target.js"
 
 /** Throws `noSuchBucket`, `accessDenied`, `invalidArgument`, `invalidKey`, `keyTooLong`. */
-export async function copySourceOf(call: BucketCall): Promise<CopySource> {
+export async function copySourceOf(call: ObjectCall): Promise<CopySource> {
   const { headers, permissions, nowMs } = call
   const { bucket: name, rawKey, versionId: version } = parseCopySource(headers.get("x-amz-copy-source") ?? "")
   const bucket = await call.openSource(name)
@@ -18,5 +19,5 @@ export async function copySourceOf(call: BucketCall): Promise<CopySource> {
   for (const action of actionsOf(REQUIRED_ACTIONS.getObject, headers, versionId !== undefined)) {
     await permissions.require(action, place)
   }
-  return { ...place, conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }
+  return { ...place, clientKey: sourceKeyOf(call), conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }
 }

@@ -23,7 +23,8 @@ export function conformanceSuite(
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
-    server = await ServerProcess.start({ folders: [join(folder, "data")], env: await environment(folder) })
+    const env = { HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes", ...(await environment(folder)) }
+    server = await ServerProcess.start({ folders: [join(folder, "data")], env })
     const endpoint = parseEndpoint(server.endpoint)
     client = new Client(endpoint, CREDENTIALS, REGION)
     other = new Client(endpoint, await createOtherAccount(server), REGION)

@@ -253,7 +253,7 @@ const ANY: readonly HeaderKind[] = [
 
 const HARMFUL: readonly HeaderKind[] = [
   kind("harmful", "any", "too long", () => [["x-too-long", "l".repeat(17_000)]]),
-  kind("harmful", "any", "x-amz-server-side-encryption", one("AES256", "aws:kms")),
+  kind("harmful", "any", "x-amz-server-side-encryption", one("aws:kms:dsse", "nonsense")),
   kind("harmful", "any", "x-amz-server-side-encryption-customer-key", one("c2VjcmV0")),
   kind("harmful", "any", "x-amz-copy-source-server-side-encryption-customer-algorithm", one("AES256")),
   kind("harmful", "any", "x-amz-website-redirect-location", one("/x")),

@@ -170,7 +170,8 @@ export async function world(machine: Machine) {
     },
     metrics: new MetricsInMemory(),
     denials: new Denials(),
-    newBuckets: { allowPublicBuckets: false, allowAcls: false },
+    newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
+    allowSseCWithoutTls: false,
   }
   const slow = createS3Handler({ ...settings, services: delayed(services) })
   const half = createS3Handler({ ...settings, services: { ...services, buckets: delayed(services).buckets } })

@@ -150,7 +150,15 @@ export interface Served {
 export interface Variations extends Partial<
   Pick<
     S3Settings,
-    "accounts" | "region" | "domains" | "clock" | "refuseSignatureV2" | "denials" | "newBuckets" | "lifecycleDays"
+    | "accounts"
+    | "region"
+    | "domains"
+    | "clock"
+    | "refuseSignatureV2"
+    | "denials"
+    | "newBuckets"
+    | "allowSseCWithoutTls"
+    | "lifecycleDays"
   >
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
@@ -176,7 +184,8 @@ export function handleModel(
     onLoopback: true,
     refuseSignatureV2: false,
     denials: new Denials(),
-    newBuckets: { allowPublicBuckets: false, allowAcls: false },
+    newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
+    allowSseCWithoutTls: false,
     clock,
     random,
     metrics: telemetry.metrics,

@@ -27,6 +27,8 @@ const config: ServeConfig = {
     refuseSignatureV2: false,
     allowPublicBuckets: false,
     allowAcls: false,
+    encryptNewBuckets: false,
+    allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     scrubDays: 30,
     abandonedUploadDays: 7,

@@ -11,6 +11,7 @@ import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
+import { encryptionFields, encryptionOfNew, statesEncryption } from "./encryption-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
 import { versionHeader, writtenVersionHeader } from "./versions.js"
@@ -33,6 +34,7 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
 export async function copyObject(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client, context } = call
   const lock = statedLock(call)
+  const encryption = await encryptionOfNew(call)
   const source = await copySourceOf(call)
   const rules = await lifecycleOf(call)
   const result = await services.objects.copy({
@@ -44,6 +46,8 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
     lock,
+    encryption,
+    statesEncryption: statesEncryption(call),
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
   })
@@ -58,5 +62,6 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     ...writtenVersionHeader(versionId),
     ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
     ...(await expirationOfMade(call, rules, result)),
+    ...encryptionFields(call, result.encryption, { context: true }),
   ])
 }

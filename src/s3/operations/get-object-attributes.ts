@@ -7,6 +7,7 @@ import type { Headers } from "../../base/request-headers.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { clientKeyOf } from "./encryption-of-requests.js"
 import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
 const ATTRIBUTES = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
@@ -86,7 +87,8 @@ export async function getObjectAttributes(call: ObjectCall): Promise<Answer> {
   const wanted = wantedOf(headers)
   const afterPart = numberOf(headers, "x-amz-part-number-marker", PARTS_MAX) ?? 0
   const max = numberOf(headers, "x-amz-max-parts", PARTS_SHOWN_MAX) ?? PARTS_SHOWN_MAX
-  const target = { bucket, key, ...(versionId !== undefined && { versionId }) }
+  const clientKey = clientKeyOf(call)
+  const target = { bucket, key, clientKey, ...(versionId !== undefined && { versionId }) }
   const { info, parts, next } = await services.objects.parts(target, { afterPart, max })
   const page = { parts, next, afterPart, max }
   return answerXml("GetObjectAttributesResponse", xml => write(xml, wanted, info, page), [

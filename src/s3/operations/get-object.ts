@@ -11,6 +11,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
+import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
 import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
 import { lockFields } from "./locks-of-requests.js"
 import { checksumFields } from "./put-object.js"
@@ -63,6 +64,7 @@ function linesOf(
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
     ...shownChecksum(call, body),
     ...lock,
+    ...encryptionFields(call, info.encryption),
   ]
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
@@ -75,7 +77,8 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   const conditions = readConditionsOf(headers, call.nowMs)
   // Whether the caller may see a lock may have to be waited for.
   const lends = call.mayBorrow && bucket.lock === undefined
-  return services.objects.get({ bucket, key, versionId, range, ifRange, conditions, headersOnly, lends })
+  const clientKey = clientKeyOf(call)
+  return services.objects.get({ bucket, key, versionId, range, ifRange, clientKey, conditions, headersOnly, lends })
 }
 
 const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)

@@ -9,6 +9,7 @@ import { plannedChecksum } from "../parse-checksums.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
+import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
 import { abortFields, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
 
@@ -26,6 +27,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const lock = statedLock(call)
+  const encryption = await encryptionOfNew(call)
   const rules = await lifecycleOf(call)
   const upload = await services.multipart.create({
     bucket,
@@ -34,6 +36,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     acl: await aclOfNewObject(call),
     lock,
+    encryption,
     initiator: caller?.id === bucket.owner ? undefined : caller?.id,
     checksum,
   })
@@ -47,7 +50,11 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
         ]
   const write = (xml: XmlWriter): void =>
     void xml.text("Bucket", bucket.name).text("Key", textOfObjectKey(key)).text("UploadId", multipartId)
-  return answerXml("InitiateMultipartUploadResult", write, [...planned, ...abortFields(call, rules, upload)])
+  return answerXml("InitiateMultipartUploadResult", write, [
+    ...planned,
+    ...abortFields(call, rules, upload),
+    ...encryptionFields(call, upload.encryption, { context: true }),
+  ])
 }
 
 export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {

@@ -1,7 +1,7 @@
 /** PutObject: stores a body with its headers as the latest version of a key. */
 import { after, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { PutResult, StoredChecksum, Tags } from "../../object/contract.js"
+import type { ObjectAcl, Protection, PutResult, StoredChecksum, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
@@ -9,6 +9,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
+import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
 import { expirationOfStored, lifecycleOf } from "./lifecycle-headers.js"
 import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { writtenVersionHeader } from "./versions.js"
@@ -34,32 +35,41 @@ export function storeObject(call: ObjectCall, tags: Tags): Soon<StoredObject> {
     after(putBody(call, tags), (stored): StoredObject => {
       const { versionId, checksum } = stored
       const expiration = expirationOfStored(call, rules, stored, tags)
-      return { stored, fields: [...writtenVersionHeader(versionId), ...checksumFields(checksum), ...expiration] }
+      const encryption = encryptionFields(call, stored.encryption, { context: true })
+      const fields = [...writtenVersionHeader(versionId), ...checksumFields(checksum), ...expiration, ...encryption]
+      return { stored, fields }
     }),
   )
 }
 
-function putBody(call: ObjectCall, tags: Tags): Soon<PutResult> {
+const putBody = (call: ObjectCall, tags: Tags): Soon<PutResult> =>
+  after(encryptionOfNew(call), encryption => after(aclOfNewObject(call), acl => putAs(call, tags, acl, encryption)))
+
+function putAs(
+  call: ObjectCall,
+  tags: Tags,
+  acl: ObjectAcl | undefined,
+  encryption: Protection | undefined,
+): Promise<PutResult> {
   const { services, bucket, key, headers, body, client, context } = call
   const attributes = context.attributes.of(headers)
   const lock = statedLock(call)
-  return after(aclOfNewObject(call), acl => {
-    const source = body.payload()
-    requireDigest("Object", source, lock !== undefined || bucket.lock?.defaultRetention !== undefined)
-    return services.objects.put({
-      bucket,
-      key,
-      attributes,
-      tags,
-      acl,
-      lock,
-      conditions: writeConditionsOf(headers),
-      body: source,
-      // The signal is created on first use.
-      get signal() {
-        return client.signal
-      },
-    })
+  const source = body.payload()
+  requireDigest("Object", source, lock !== undefined || bucket.lock?.defaultRetention !== undefined)
+  return services.objects.put({
+    bucket,
+    key,
+    attributes,
+    tags,
+    acl,
+    lock,
+    encryption,
+    conditions: writeConditionsOf(headers),
+    body: source,
+    // The signal is created on first use.
+    get signal() {
+      return client.signal
+    },
   })
 }
 

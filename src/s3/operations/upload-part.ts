@@ -8,6 +8,7 @@ import { checksumHeader } from "../parse-checksums.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { parseCopyRange } from "../wire/range.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { clientKeyOfPart, encryptionFields } from "./encryption-of-requests.js"
 import { requireDigest } from "./locks-of-requests.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { versionHeader } from "./versions.js"
@@ -27,13 +28,14 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, client } = call
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
+  const clientKey = await clientKeyOfPart(call)
   const body = call.body.payload()
   if (bucket.lock !== undefined) {
     const { info } = await services.multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })
     requireDigest("Part", body, info.lock !== undefined || bucket.lock.defaultRetention !== undefined)
   }
-  const { etag, checksum } = await services.multipart.putPart({
-    ...{ bucket, key, multipartId, partNumber, body },
+  const { etag, checksum, encryption } = await services.multipart.putPart({
+    ...{ bucket, key, multipartId, partNumber, clientKey, body },
     // The signal is created on first use.
     get signal() {
       return client.signal
@@ -42,6 +44,7 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   return answerEmpty(200, [
     ["ETag", `"${etag}"`],
     ...(checksum === undefined ? [] : [[checksumHeader(checksum.algorithm), checksum.value] as const]),
+    ...encryptionFields(call, encryption),
   ])
 }
 
@@ -51,13 +54,17 @@ export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
   const multipartId = multipartIdOf(call)
   const rangeText = headers.get("x-amz-copy-source-range")
   const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
+  const clientKey = await clientKeyOfPart(call)
   const source = await copySourceOf(call)
-  const target = { bucket, key, multipartId, partNumber }
+  const target = { bucket, key, multipartId, partNumber, clientKey }
   const part = await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
-  const { etag, checksum, lastModifiedMs, sourceVersionId } = part
+  const { etag, checksum, lastModifiedMs, sourceVersionId, encryption } = part
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
     if (checksum !== undefined) xml.text(`Checksum${checksum.algorithm}`, checksum.value)
   }
-  return answerXml("CopyPartResult", write, versionHeader(sourceVersionId, "x-amz-copy-source-version-id"))
+  return answerXml("CopyPartResult", write, [
+    ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
+    ...encryptionFields(call, encryption),
+  ])
 }

@@ -1,15 +1,17 @@
 /**
  * Values of condition keys that follow from a request, for policy decisions. Pure.
  *
- * Two values are not in the head of the request: tags of an existing object, and the contents of a small
- * document in the body. They are read only if a policy needs them; the decision is then made again.
+ * Three values are not in the head of the request: tags of an existing object, the contents of a small document in the
+ * body, and the encryption of a multipart upload, which requests for its parts do not repeat. They are read only if a
+ * policy needs them; the decision is then made again.
  * Source  "Actions, resources, and condition keys for Amazon S3", Service Authorization Reference.
  */
 import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } from "../../access/index.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import type { ObjectKey } from "../../base/ids.js"
-import type { Tags, VersionLock } from "../../object/contract.js"
+import type { ShownEncryption, Tags, VersionLock } from "../../object/contract.js"
 import type { Headers } from "../../base/request-headers.js"
+import { encryptionFields } from "../encryption.js"
 import { parseCopySource } from "../wire/copy-source.js"
 import { holdText, lockInHeaders, untilText } from "../wire/object-lock.js"
 import { Query } from "../wire/query.js"
@@ -48,11 +50,12 @@ export interface BodyContent {
 }
 
 /** Values that must be read first. */
-export type Unread = "existingTags" | "body"
+export type Unread = "existingTags" | "body" | "upload"
 
 export interface Read {
   readonly existingTags?: Tags
   readonly body?: BodyContent
+  readonly upload?: { readonly encryption: ShownEncryption | undefined }
 }
 
 type Values = string | readonly string[] | undefined
@@ -139,6 +142,17 @@ const LOCKS: ReadonlySet<string> = new Set(["PutObject", "PostObject", "CopyObje
 const lockOfHead = ({ operation, headers }: RequestHead): VersionLock | undefined =>
   LOCKS.has(operation) ? lockInHeaders(headers) : undefined
 
+/**
+ * Requests that name an upload: S3 refuses headers there that state how it is encrypted, except for the client's key, so a
+ * policy that requires encryption must see that of the upload.
+ */
+const OF_UPLOADS: ReadonlySet<string> = new Set(["UploadPart", "UploadPartCopy", "CompleteMultipartUpload"])
+const STATED_BY_UPLOADS: ReadonlySet<string> = new Set([
+  "s3:x-amz-server-side-encryption",
+  "s3:x-amz-server-side-encryption-aws-kms-key-id",
+])
+const NO_HEADERS: Headers = new Map()
+
 const DAY_MS = 86_400_000
 
 /** Values about a lock. A day that has begun counts whole, so that "10 days from now" are 10 when it arrives. */
@@ -188,6 +202,7 @@ export class ConditionValues implements RequestContext {
       const lock = this.body().lock ?? lockOfHead(this.head())
       return lock && lockValue(name, lock, this.head().nowMs)
     }
+    if (STATED_BY_UPLOADS.has(name) && OF_UPLOADS.has(this.head().operation)) return this.ofUpload(name)
     const maker = MAKERS.get(name)
     if (maker !== undefined) return maker(this.head(), this.versionId)
     return name.startsWith("s3:x-amz-") ? this.head().headers.get(name.slice("s3:".length)) : undefined
@@ -196,6 +211,12 @@ export class ConditionValues implements RequestContext {
   /** Parsed once, however many conditions use it. */
   private newTags(): Tags | undefined {
     return this.body().objectTags ?? (this.tagsOfHead ??= { tags: tagsOfHead(this.head()) }).tags
+  }
+
+  private ofUpload(name: string): Values {
+    if (this.read.upload === undefined) this.markUnread("upload")
+    const fields = encryptionFields(this.read.upload?.encryption, NO_HEADERS)
+    return fields.find(([field]) => `s3:${field}` === name)?.[1]
   }
 
   private markUnread(what: Unread): void {

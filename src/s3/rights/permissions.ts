@@ -22,7 +22,8 @@ import type { Failure } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { AccountId, BucketName, ObjectKey, VersionId } from "../../base/ids.js"
 import { after, type Soon } from "../../base/soon.js"
-import type { Bucket, ObjectAcl, ObjectInfo, ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
+import type { Bucket, MultipartInfo, ObjectAcl, ObjectInfo } from "../../object/contract.js"
+import type { ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
 import type { BucketSettings } from "../settings/bucket-settings.js"
 import { mayHaveLists } from "../settings/ownership-controls.js"
@@ -243,6 +244,7 @@ export class Permissions {
     return {
       ...known,
       ...(unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
+      ...(unread.has("upload") && { upload: { encryption: (await this.uploadOf(place))?.encryption } }),
       ...(unread.has("body") && { body: (this.bodyContent ??= await this.request.readBody()) }),
     }
   }
@@ -336,14 +338,19 @@ export class Permissions {
   }
 
   private async isInitiator(bucket: Bucket, key: ObjectKey, accountId: AccountId): Promise<boolean> {
+    return (await this.uploadOf({ bucket, key }))?.initiator === accountId
+  }
+
+  /** The upload that the request names; undefined: there is none. */
+  private async uploadOf({ bucket, key }: Place): Promise<MultipartInfo | undefined> {
+    if (bucket === undefined || key === undefined) return undefined
     const { multipart } = this.context.services
     try {
       const multipartId = parseMultipartId(this.request.query.get("uploadId") ?? "")
-      const { info } = await multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })
-      return info.initiator === accountId
+      return (await multipart.listParts({ bucket, key, multipartId, afterPart: 0, max: 0 })).info
     } catch (error) {
       const failure = asFailure(error)
-      if (failure.kind === "noSuchUpload" || failure.kind === "invalidArgument") return false
+      if (failure.kind === "noSuchUpload" || failure.kind === "invalidArgument") return undefined
       throw failure
     }
   }

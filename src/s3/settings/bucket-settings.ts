@@ -4,6 +4,7 @@ import type { CompiledRules } from "../../object/index.js"
 import { BUCKET_ACL } from "../acl/bucket-acl.js"
 import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"
 import { CORS, type CorsRule } from "./cors.js"
+import { BUCKET_ENCRYPTION, type BucketEncryption } from "./encryption.js"
 import { LIFECYCLE } from "./lifecycle.js"
 import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
@@ -13,6 +14,7 @@ import { SettingReader, type SettingSource } from "./setting.js"
 export class BucketSettings {
   readonly acl: SettingReader<Acl>
   readonly cors: SettingReader<readonly CorsRule[]>
+  readonly encryption: SettingReader<BucketEncryption>
   readonly lifecycle: SettingReader<CompiledRules>
   readonly objectOwnership: SettingReader<ObjectOwnership>
   readonly policy: SettingReader<BucketPolicy>
@@ -22,6 +24,7 @@ export class BucketSettings {
   constructor(buckets: SettingSource) {
     this.acl = new SettingReader(buckets, BUCKET_ACL)
     this.cors = new SettingReader(buckets, CORS)
+    this.encryption = new SettingReader(buckets, BUCKET_ENCRYPTION)
     this.lifecycle = new SettingReader(buckets, LIFECYCLE)
     this.objectOwnership = new SettingReader(buckets, OWNERSHIP_CONTROLS)
     this.policy = new SettingReader(buckets, BUCKET_POLICY)

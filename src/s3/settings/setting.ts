@@ -19,7 +19,11 @@ import type { XmlWriter } from "../wire/xml-writer.js"
 
 /** Error codes for a missing setting. */
 type MissingCode =
-  "NoSuchCORSConfiguration" | "NoSuchTagSet" | "NoSuchPublicAccessBlockConfiguration" | "OwnershipControlsNotFoundError"
+  | "NoSuchCORSConfiguration"
+  | "NoSuchTagSet"
+  | "NoSuchPublicAccessBlockConfiguration"
+  | "OwnershipControlsNotFoundError"
+  | "ServerSideEncryptionConfigurationNotFoundError"
 
 export interface Setting<Value> {
   readonly name: SettingName

@@ -1,0 +1,134 @@
+/**
+ * Encryption in requests about objects: what a new object gets, by its request or by the default of its bucket, and the
+ * keys of clients (SSE-C) that requests bring.
+ *
+ * Promises  A client's key is only read from a request that nobody on the way can read, unless the operator allows it; it
+ *           is checked before a body is opened. A request without such headers, in a bucket without a default, costs one
+ *           look at names.
+ */
+import { fail } from "../../base/failures.js"
+import { textOfObjectKey } from "../../base/ids.js"
+import { after, type Soon } from "../../base/soon.js"
+import type { MultipartTarget, Protection, ShownEncryption } from "../../object/contract.js"
+import type { ObjectCall } from "../call.js"
+import * as wire from "../encryption.js"
+import type { Field } from "../failures.js"
+import type { BucketEncryption } from "../settings/encryption.js"
+
+/** How the object that a request begins is encrypted; undefined: not. Throws the faults of the request. */
+export function encryptionOfNew(call: ObjectCall): Soon<Protection | undefined> {
+  const { bucket, bucketSettings, context, headers } = call
+  const isStated = context.encryption.areIn(headers)
+  if (!isStated && !bucket.settings.includes("encryption")) return undefined
+  if (isStated) requirePrivacy(call)
+  const stated = wire.encryptionIn(headers, context.hash)
+  return after(bucketSettings.encryption.of(bucket), setting => protectionOf(call, stated, setting))
+}
+
+/** Whether the headers of a copy state how it is to be encrypted. */
+export const statesEncryption = ({ headers }: ObjectCall): boolean =>
+  headers.has(wire.ENCRYPTION_HEADER) || wire.hasClientKey(headers)
+
+function protectionOf(
+  call: ObjectCall,
+  stated: ReturnType<typeof wire.encryptionIn>,
+  setting: BucketEncryption | undefined,
+): Soon<Protection | undefined> {
+  switch (stated.mode) {
+    case "s3":
+      return stated
+    case "client":
+      requireUnblocked(call, setting)
+      return stated
+    case "kms":
+      throw noKms()
+    case "default": {
+      const applied = setting?.default
+      if (applied === undefined) return undefined
+      if (applied.algorithm === "AES256") return { mode: "s3" }
+      throw noKms()
+    }
+  }
+}
+
+const noKms = () =>
+  fail("notImplemented", {
+    header: wire.ENCRYPTION_HEADER,
+    message: "Server-side encryption with KMS keys (aws:kms) is not implemented.",
+  })
+
+/**
+ * Throws `invalidRequest` for a client's key that anyone on the way could read.
+ * Source  "Using server-side encryption with customer-provided keys", Amazon S3 User Guide: "Amazon S3 rejects any requests
+ *         made over HTTP when using SSE-C."
+ */
+function requirePrivacy({ headers, isSecure, context }: ObjectCall): void {
+  if (isSecure || context.allowSseCWithoutTls || !wire.hasAnyClientKey(headers)) return
+  throw fail("invalidRequest", {
+    message:
+      "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.",
+  })
+}
+
+/** Throws `accessDenied` for a client's key in a bucket that accepts none. Its message is Amazon's. */
+function requireUnblocked({ bucket, key, signer }: ObjectCall, setting: BucketEncryption | undefined): void {
+  if (setting?.blocked !== "SSE-C") return
+  const { principal } = signer
+  const who = "arn" in principal ? principal.arn : "anonymous"
+  const what = `s3:PutObject on resource: "arn:aws:s3:::${bucket.name}/${textOfObjectKey(key)}"`
+  throw fail("accessDenied", {
+    message: `User: ${who} is not authorized to perform: ${what} because this bucket has blocked upload requests that specify Server Side Encryption with Customer provided keys (SSE-C). Please specify a different server-side encryption type`,
+  })
+}
+
+/** The client's key of a request for an existing object. Throws the faults of the request. */
+export function clientKeyOf(call: ObjectCall): Uint8Array | undefined {
+  const { headers, context } = call
+  if (!context.encryption.areIn(headers)) return undefined
+  requirePrivacy(call)
+  wire.checkNoMethod(headers)
+  return wire.clientKeyIn(headers, context.hash)
+}
+
+/** The client's key of a request that writes a part. Throws as `clientKeyOf`, and `accessDenied`. */
+export function clientKeyOfPart(call: ObjectCall): Soon<Uint8Array | undefined> {
+  const key = clientKeyOf(call)
+  if (key === undefined) return undefined
+  return after(call.bucketSettings.encryption.of(call.bucket), setting => {
+    requireUnblocked(call, setting)
+    return key
+  })
+}
+
+/** The client's key of the source of a copy. Throws the faults of the request. */
+export function sourceKeyOf(call: ObjectCall): Uint8Array | undefined {
+  const { headers, context } = call
+  if (!context.encryption.areIn(headers)) return undefined
+  requirePrivacy(call)
+  return wire.sourceKeyIn(headers, context.hash)
+}
+
+/**
+ * The client's key of a request that completes an upload. MinIO's client repeats there how the upload is encrypted:
+ * accepted if it is true. Throws as `clientKeyOf`, and as `Multipart.listParts`.
+ */
+export async function clientKeyOfCompletion(
+  call: ObjectCall,
+  target: MultipartTarget,
+): Promise<Uint8Array | undefined> {
+  const { headers, context, services } = call
+  if (!context.encryption.areIn(headers)) return undefined
+  requirePrivacy(call)
+  const stated = wire.encryptionIn(headers, context.hash)
+  if (stated.mode === "client") return stated.key
+  const { info } = await services.multipart.listParts({ ...target, afterPart: 0, max: 0 })
+  if (stated.mode !== "default" && stated.mode !== info.encryption?.mode) wire.checkNoMethod(headers)
+  return undefined
+}
+
+/** The headers of an answer about encrypted bytes. */
+export const encryptionFields = (
+  { headers }: ObjectCall,
+  shown: ShownEncryption | undefined,
+  parts?: wire.ShownParts,
+): readonly Field[] => wire.encryptionFields(shown, headers, parts)
