@@ -1,13 +1,15 @@
 /** The external key services of a store: those that its settings name, with their limits, and one memory of opened keys. */
-import { fail } from "../base/failures.js"
+import { equalBytes } from "../base/bytes.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Counter, Telemetry } from "../seams/telemetry/contract.js"
 import type { WebServices } from "../seams/web/contract.js"
 import { AwsKeys, type AwsSettings, type SignCall } from "./aws.js"
+import type { EncryptionContext } from "./encryption-context.js"
 import { KeepingProvider, OpenedKeys } from "./opened-keys.js"
-import type { KeyProvider } from "./provider.js"
+import type { KeyProvider, ProviderKey } from "./provider.js"
 import { ServiceCalls, type KeyServiceName, type KeyServiceReport } from "./service-calls.js"
 import { ServiceFile } from "./service-file.js"
 import { VaultKeys, type VaultSettings } from "./vault.js"
@@ -28,8 +30,17 @@ interface ExternalKeySeams {
   readonly sign: SignCall
 }
 
+const TRIAL: EncryptionContext = [["hayloft", "trial"]]
+const OTHER_TRIAL: EncryptionContext = [["hayloft", "other"]]
+
+const unfit = (service: string, what: string): Failure =>
+  fail("kmsKeyState", { message: `the key service ${service} ${what}` })
+
 interface Service {
+  /** Keeps opened keys. */
   readonly provider: KeyProvider
+  /** Asks the service each time. */
+  readonly direct: KeyProvider
   readonly calls: ServiceCalls
 }
 
@@ -54,8 +65,30 @@ export class ExternalKeys {
 
   /** Throws `keyServiceUnavailable` if this node has no settings for the service. */
   provider(name: KeyServiceName): KeyProvider {
+    return this.service(name).provider
+  }
+
+  /**
+   * Tries a key before it is used: makes a data key, opens it, and checks that another context does not. Throws what a
+   * provider throws, and `kmsKeyState` if the service does not keep to the interface.
+   */
+  async tryKey(serviceName: KeyServiceName, key: ProviderKey): Promise<void> {
+    const { direct } = this.service(serviceName)
+    const { plain, ciphertext } = await direct.newDataKey(key, TRIAL)
+    const opened = await direct.open(key, ciphertext, TRIAL)
+    if (!equalBytes(opened, plain)) throw unfit(serviceName, "opens another data key than it made")
+    try {
+      await direct.open(key, ciphertext, OTHER_TRIAL)
+    } catch (error) {
+      if (isFailure(error, "invalidCiphertext")) return
+      throw error
+    }
+    throw unfit(serviceName, "ignores the encryption context")
+  }
+
+  private service(name: KeyServiceName): Service {
     const service = this.services.get(name)
-    if (service !== undefined) return service.provider
+    if (service !== undefined) return service
     throw fail("keyServiceUnavailable", { message: `the key service ${name} is not configured on this node` })
   }
 
@@ -70,7 +103,8 @@ export class ExternalKeys {
 
   private add(name: KeyServiceName, providerOf: (calls: ServiceCalls) => KeyProvider): void {
     const calls = new ServiceCalls(name, this.seams.clock, this.seams.telemetry.log, this.ended)
-    this.services.set(name, { provider: new KeepingProvider(name, providerOf(calls), this.opened), calls })
+    const direct = providerOf(calls)
+    this.services.set(name, { provider: new KeepingProvider(name, direct, this.opened), direct, calls })
   }
 
   private vault(settings: VaultSettings, calls: ServiceCalls): KeyProvider {

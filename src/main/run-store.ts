@@ -166,6 +166,7 @@ export async function runStore(
     if (isFailure(failure, "folderInUse")) onStolen(failure)
     void engine.control.takeOffline(device.identity.id, failure)
   }
+  const keyServices = openKeyServices(seams, config)
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
     settingsOf(
@@ -175,7 +176,6 @@ export async function runStore(
       { ...limits, storeTime: seams.storeTime?.() },
     ),
   )
-  const keyServices = openKeyServices(seams, config)
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))

@@ -2,9 +2,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
+import { ExternalKeys } from "../../src/keys/external-keys.js"
 import { KMS_LIMITS } from "../../src/keys/service-limits.js"
-import { hangs, says, type Trouble } from "./stand-in.js"
-import { AWS_ORIGIN, CONTEXT, keyOf, KmsWorld, OTHER_CONTEXT, VAULT_ORIGIN } from "./world.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { SimDisk } from "../../src/seams/disk/sim.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { SimServices } from "../../src/seams/web/sim.js"
+import { hangs, jsonAnswer, says, type Trouble } from "./stand-in.js"
+import { AWS_ORIGIN, CONTEXT, keyOf, KmsWorld, OTHER_CONTEXT, signAws, VAULT_ORIGIN } from "./world.js"
 
 const SERVICES = ["vault", "aws"] as const
 const failsAs = (kind: FailureKind) => (error: unknown) => isFailure(error, kind)
@@ -116,6 +122,36 @@ for (const service of SERVICES) {
     )
   })
 }
+
+for (const service of SERVICES) {
+  test(`${service}: a key is tried with the service itself, also while opened keys are kept`, async () => {
+    const world = await KmsWorld.open(300_000)
+    const { key, standIn } = world.provider(service)
+    await world.keys.tryKey(service, key)
+    assert.equal(standIn.received, 3)
+    await assert.rejects(world.keys.tryKey(service, keyOf("nothing")), (error: unknown) => isFailure(error))
+  })
+}
+
+test("aws: a service that ignores the encryption context is refused when a key is tried", async () => {
+  const world = await KmsWorld.open()
+  world.web.serve(AWS_ORIGIN, ({ headers }) => {
+    const Plaintext = Buffer.alloc(32, 7).toString("base64")
+    const isNew = headers["x-amz-target"]?.endsWith("GenerateDataKey") === true
+    return Promise.resolve(jsonAnswer(200, isNew ? { Plaintext, CiphertextBlob: "AAAA" } : { Plaintext }))
+  })
+  await assert.rejects(world.keys.tryKey("aws", keyOf(world.arn)), /ignores the encryption context/)
+})
+
+test("a service without settings is unavailable and says so", () => {
+  const seams = { clock: new SimClock(), telemetry: new SimTelemetry(), web: new SimServices() }
+  const keys = new ExternalKeys(
+    { ...seams, disk: new SimDisk().boot(), random: new SimRandom(1), sign: signAws },
+    { vault: undefined, aws: undefined, keepMs: 0 },
+  )
+  assert.deepEqual(keys.report(), [])
+  assert.throws(() => keys.provider("vault"), /the key service vault is not configured on this node/)
+})
 
 test("vault: a token that is renewed in its file is used at once", async () => {
   const world = await KmsWorld.open()
