@@ -1,5 +1,22 @@
-/** Keys: how the bytes of objects get their keys, and records are bound to them. */
+/** Keys: how the bytes of objects get their keys, how records are bound to them, and named keys. */
 export type { SignCall } from "./aws.js"
-export { ExternalKeys } from "./external-keys.js"
-export type { KeyServiceReport } from "./service-calls.js"
+export type { KeyMaterials } from "./built-in.js"
+export { keyIdText } from "./ciphertext.js"
+export { nextRotationMs } from "./change-key-core.js"
 export { extentKeyOf } from "./derive.js"
+export { contextOfPairs, type EncryptionContext } from "./encryption-context.js"
+export { ExternalKeys } from "./external-keys.js"
+export { aliasArnOf, isAliasName } from "./key-names.js"
+export {
+  defaultPolicy,
+  KeyPolicies,
+  parseKeyPolicy,
+  type KeyCaller,
+  type KeyHolder,
+  type NamedKey,
+} from "./key-policies.js"
+export { KeyService } from "./key-service.js"
+export type { NamedAlias } from "./kms-queries-core.js"
+export { NAMED_KEY_LIMITS } from "./limits.js"
+export type { KeyServiceReport } from "./service-calls.js"
+export { NamedS3Keys, type S3Keys } from "./s3-keys.js"

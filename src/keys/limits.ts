@@ -14,9 +14,6 @@ export const NAMED_KEY_LIMITS = {
   deletionDays: { least: 7, most: 30, usual: 30 },
   rotationDays: { least: 90, most: 2560, usual: 365 },
   onDemandRotationsMax: 25,
-  /** Opened data keys of external key services in memory, and for how long. */
-  cachedDataKeysMax: 10_000,
-  cachedDataKeyMs: 300_000,
 } as const
 
 export const DAY_MS = 86_400_000

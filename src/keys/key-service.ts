@@ -1,0 +1,254 @@
+/**
+ * Named keys: their life, and the data keys and messages that they seal. See decision 57.
+ *
+ * Promises  A disabled key, and one that is pending deletion, seals and opens nothing from the moment when the change is
+ *           acknowledged, on every node: each use reads the key's row. The material of a built-in key exists before its
+ *           row, and goes after it.
+ * Failures  `noSuchKmsKey`, `kmsKeyDisabled`, `kmsKeyState`, `invalidCiphertext`, `keyServiceUnavailable`,
+ *           `keysUnavailable`.
+ */
+import type { Accounts } from "../access/index.js"
+import { fail } from "../base/failures.js"
+import { hexOf } from "../base/bytes.js"
+import { parseKmsKeyId, rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "../base/ids.js"
+import { after, type Soon } from "../base/soon.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Random } from "../seams/random/contract.js"
+import { BuiltInProvider, type KeyMaterials } from "./built-in.js"
+import { EXTERNAL_HEADER_BYTES, keyIdOfCiphertext, keyIdText, wrapExternal } from "./ciphertext.js"
+import { checkUsable, currentVersionOf, type KeyChange } from "./change-key-core.js"
+import type { DataKeys } from "./contract.js"
+import { contextOfText, type EncryptionContext } from "./encryption-context.js"
+import { keyArnOf, noSuchKey, parseKeyReference, S3_ALIAS, type KeyReference } from "./key-names.js"
+import { s3KeyPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
+import { changeKmsKey, createKmsKey, deleteKmsAlias, deleteKmsKey, putKmsAlias } from "./kms-commands-core.js"
+import {
+  readKmsAliases,
+  readKmsKey,
+  readKmsKeys,
+  type KeyName,
+  type KmsPage,
+  type NamedAlias,
+} from "./kms-queries-core.js"
+import type { DataKey, KeyProvider, ProviderKey } from "./provider.js"
+
+type ExternalKind = NonNullable<KmsKeyRecord["external"]>["kind"]
+
+interface KeyServiceSettings {
+  readonly metadata: Metadata
+  readonly random: Random
+  readonly materials: KeyMaterials
+  readonly accounts: Pick<Accounts, "accountOfNumber" | "getAccount">
+  readonly region: string
+  /** Throws `keyServiceUnavailable` if this node has no settings for that key service. */
+  readonly external: (kind: ExternalKind) => KeyProvider
+}
+
+interface NewKey {
+  readonly holder: KeyHolder
+  readonly description: string
+  readonly policy: string
+  readonly tags: KmsKeyRecord["tags"]
+  readonly external?: KmsKeyRecord["external"]
+}
+
+const FIRST_ROW = rowKeyOf("")
+
+export class KeyService implements DataKeys {
+  readonly region: string
+  private readonly builtIn: BuiltInProvider
+  private readonly random: Random
+
+  constructor(private readonly settings: KeyServiceSettings) {
+    this.region = settings.region
+    this.random = settings.random.fork("kms")
+    this.builtIn = new BuiltInProvider(settings.materials, this.random)
+  }
+
+  /** Resolves once what follows is as new as this call; undefined: it is. */
+  confirm(): Promise<void> | undefined {
+    return this.settings.metadata.confirm()
+  }
+
+  /** A key by what a request of this account calls it. Throws `noSuchKmsKey`. */
+  find(text: string, caller: KeyHolder): Soon<NamedKey> {
+    const { reference, within } = parseKeyReference(text)
+    if (within === undefined || within.account === caller.accountNumber)
+      return this.named(reference, caller, text, within?.region)
+    return after(this.settings.accounts.accountOfNumber(within.account), account => {
+      if (account === undefined) throw noSuchKey(text)
+      return this.named(reference, { accountId: account.id, accountNumber: account.number }, text, within.region)
+    })
+  }
+
+  private named(reference: KeyReference, holder: KeyHolder, text: string, region = this.region): Soon<NamedKey> {
+    // Ids are unique: an ARN of before a change of the store's region still names its key.
+    if (reference.kind === "alias" && region !== this.region) throw noSuchKey(text)
+    const name: KeyName = reference.kind === "id" ? reference : { ...reference, accountId: holder.accountId }
+    return after(this.settings.metadata.known(readKmsKey(name)), record => {
+      if (record?.accountId !== holder.accountId) throw noSuchKey(text)
+      return this.keyOf(record, holder)
+    })
+  }
+
+  private keyOf(record: KmsKeyRecord, holder: KeyHolder): NamedKey {
+    return { arn: keyArnOf(this.region, holder.accountNumber, record.id), record, holder }
+  }
+
+  /** A key that does not exist yet, for decisions about its policy. */
+  future({ accountId, accountNumber }: KeyHolder, policy: string): NamedKey {
+    const record: KmsKeyRecord = {
+      ...{ id: this.randomId(), accountId, policy, description: "", state: "enabled", tags: [], versions: [] },
+      ...{ deletionMs: undefined, rotation: undefined, external: undefined },
+    }
+    return this.keyOf(record, { accountId, accountNumber })
+  }
+
+  /** Throws `limitExceeded`, and the failures of the control record. */
+  async create({ holder, external, ...key }: NewKey, alias?: string): Promise<NamedKey> {
+    const { materials, metadata } = this.settings
+    const id = this.randomId()
+    if (external === undefined) await materials.add(id, 1)
+    let record: KmsKeyRecord | undefined
+    try {
+      record = await metadata.run(createKmsKey({ ...key, id, accountId: holder.accountId, external }, alias))
+      return this.keyOf(record, holder)
+    } finally {
+      // If the outcome is unknown, the upkeep of keys decides later.
+      if (external === undefined && record !== undefined && record.id !== id) await materials.remove(id)
+    }
+  }
+
+  /** The key of an account for objects without a key of their own; its first use makes it. */
+  s3Key(holder: KeyHolder): Soon<NamedKey> {
+    const name: KeyName = { kind: "alias", accountId: holder.accountId, name: S3_ALIAS }
+    return after(this.settings.metadata.known(readKmsKey(name)), record => {
+      if (record !== undefined) return this.keyOf(record, holder)
+      const policy = s3KeyPolicy(holder.accountNumber, this.region)
+      const description = "Default key that protects my S3 objects when no other key is defined"
+      return this.create({ holder, description, policy, tags: [] }, S3_ALIAS)
+    })
+  }
+
+  /** Throws `noSuchKmsKey` and what `changeKey` throws. */
+  change(id: KmsKeyId, change: KeyChange): Promise<KmsKeyRecord> {
+    return this.settings.metadata.run(changeKmsKey(id, change))
+  }
+
+  /** A new material, by which the key seals from now on. */
+  async rotate({ id, versions }: Pick<KmsKeyRecord, "id" | "versions">, isOnDemand: boolean): Promise<KmsKeyRecord> {
+    const version = versions.length + 1
+    await this.settings.materials.add(id, version)
+    return this.change(id, { kind: "rotate", version, isOnDemand })
+  }
+
+  /** Deletes a key whose time has come. Returns whether it did. */
+  async delete({ id, external }: KmsKeyRecord): Promise<boolean> {
+    const isDeleted = await this.settings.metadata.run(deleteKmsKey(id))
+    if (isDeleted && external === undefined) await this.settings.materials.remove(id)
+    return isDeleted
+  }
+
+  /** The keys of all accounts, in the order of their ids. */
+  keys(): AsyncGenerator<KmsKeyRecord> {
+    return this.pages(start => this.settings.metadata.ask(readKmsKeys(start)))
+  }
+
+  /** In the order of their names. */
+  aliases(accountId: AccountId): AsyncGenerator<NamedAlias> {
+    return this.pages(start => this.settings.metadata.ask(readKmsAliases(accountId, start)))
+  }
+
+  private async *pages<Item>(read: (start: RowKey) => Soon<KmsPage<Item>>): AsyncGenerator<Item> {
+    for (let start: RowKey | undefined = FIRST_ROW; start !== undefined;) {
+      const page: KmsPage<Item> = await read(start)
+      yield* page.items
+      start = page.next
+    }
+  }
+
+  putAlias(accountId: AccountId, name: string, keyId: KmsKeyId, isNew: boolean): Promise<void> {
+    return this.settings.metadata.run(putKmsAlias(accountId, name, keyId, isNew))
+  }
+
+  deleteAlias(accountId: AccountId, name: string): Promise<void> {
+    return this.settings.metadata.run(deleteKmsAlias(accountId, name))
+  }
+
+  newDataKey(keyArn: string, context: string): Soon<DataKey> {
+    return after(this.recordOf(keyArn), key => this.dataKey(key, contextOfText(context)))
+  }
+
+  openDataKey(keyArn: string, ciphertext: Uint8Array, context: string): Soon<Uint8Array> {
+    return after(this.recordOf(keyArn), key => this.open(key, ciphertext, contextOfText(context)))
+  }
+
+  /** 32 bytes, and their ciphertext. */
+  dataKey(key: KmsKeyRecord, context: EncryptionContext): Soon<DataKey> {
+    checkUsable(key)
+    if (key.external === undefined) return this.builtIn.newDataKey(providerKey(key), context)
+    const made = this.settings.external(key.external.kind).newDataKey(providerKey(key), context)
+    return after(made, ({ plain, ciphertext }) => ({ plain, ciphertext: wrapExternal(key.id, ciphertext) }))
+  }
+
+  /** A message under a built-in key. Throws `notImplemented` for other keys. */
+  seal(key: KmsKeyRecord, plain: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {
+    checkUsable(key)
+    if (key.external === undefined) return this.builtIn.seal(providerKey(key), plain, context)
+    throw fail("notImplemented", { message: "A key of a key service seals data keys only." })
+  }
+
+  /** Throws `invalidCiphertext` if the ciphertext was not made with this key and context. */
+  open(key: KmsKeyRecord, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {
+    checkUsable(key)
+    if (key.external === undefined) return this.builtIn.open(providerKey(key), ciphertext, context)
+    if (keyIdOfCiphertext(ciphertext) !== key.id) throw fail("invalidCiphertext")
+    const own = ciphertext.subarray(EXTERNAL_HEADER_BYTES)
+    return this.settings.external(key.external.kind).open(providerKey(key), own, context)
+  }
+
+  /** The key that a ciphertext names; undefined if there is none any more. Throws `invalidCiphertext`. */
+  async keyOfCiphertext(ciphertext: Uint8Array): Promise<NamedKey | undefined> {
+    const { metadata, accounts } = this.settings
+    const record = await metadata.known(readKmsKey({ kind: "id", id: keyIdOfCiphertext(ciphertext) }))
+    const account = record && (await accounts.getAccount(record.accountId))
+    return record && account && this.keyOf(record, { accountId: account.id, accountNumber: account.number })
+  }
+
+  /** Removes materials whose keys have no rows, if they were made before that time. Returns how many keys they had. */
+  async removeOrphans(beforeMs: number): Promise<number> {
+    const { metadata, materials } = this.settings
+    let removed = 0
+    for (const { keyId, createdMs } of materials.all()) {
+      if (createdMs >= beforeMs || (await metadata.ask(readKmsKey({ kind: "id", id: keyId }))) !== undefined) continue
+      await materials.remove(keyId)
+      removed += 1
+    }
+    return removed
+  }
+
+  /** By the id in an ARN: rows outlive a change of the store's region. */
+  private recordOf(keyArn: string): Soon<KmsKeyRecord> {
+    const { reference } = parseKeyReference(keyArn)
+    if (reference.kind !== "id") throw noSuchKey(keyArn)
+    return after(this.settings.metadata.known(readKmsKey(reference)), record => {
+      if (record === undefined) throw noSuchKey(keyArn)
+      return record
+    })
+  }
+
+  /** A random UUID, version 4. */
+  private randomId(): KmsKeyId {
+    const bytes = this.random.bytes(16)
+    const hex = hexOf(bytes)
+    const variant = "89ab"[(bytes[8] ?? 0) & 3] ?? "8"
+    return parseKmsKeyId(keyIdText(`${hex.slice(0, 12)}4${hex.slice(13, 16)}${variant}${hex.slice(17)}`))
+  }
+}
+
+const providerKey = (key: KmsKeyRecord): ProviderKey => ({
+  id: key.id,
+  name: key.external?.name ?? key.id,
+  version: key.external === undefined ? currentVersionOf(key) : 1,
+})

@@ -1,0 +1,32 @@
+/** Materials of named keys in memory, for tests of services. */
+import { fail } from "../base/failures.js"
+import type { KmsKeyId } from "../base/ids.js"
+import type { KeyMaterials } from "./built-in.js"
+
+export class MemoryMaterials implements KeyMaterials {
+  private readonly made = new Map<string, Uint8Array>()
+  /** When the materials that are made from now on are said to have been made. */
+  nowMs = 0
+  private readonly times = new Map<KmsKeyId, number>()
+
+  get(keyId: KmsKeyId, version: number): Uint8Array {
+    const found = this.made.get(`${keyId} ${version}`)
+    if (found === undefined) throw fail("keysUnavailable", { keyId, version })
+    return found
+  }
+
+  async add(keyId: KmsKeyId, version: number): Promise<void> {
+    const name = `${keyId} ${version}`
+    if (!this.times.has(keyId)) this.times.set(keyId, this.nowMs)
+    if (!this.made.has(name)) this.made.set(name, new Uint8Array(32).fill(this.made.size + 1))
+  }
+
+  async remove(keyId: KmsKeyId): Promise<void> {
+    for (const name of this.made.keys()) if (name.startsWith(keyId)) this.made.delete(name)
+    this.times.delete(keyId)
+  }
+
+  all(): readonly { readonly keyId: KmsKeyId; readonly createdMs: number }[] {
+    return [...this.times].map(([keyId, createdMs]) => ({ keyId, createdMs }))
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * KMS over HTTP: JSON in, JSON out, with the operation in a header.
+ *
+ * Promises  The order of checks: the signature over the whole body, the operation's name, its members' names, the
+ *           caller's and the key's policies; only then is anything read or changed. Neither plaintexts nor ciphertexts
+ *           are logged.
+ * Limits    A body of `BODY_BYTES_MAX`; the region of a signature does not matter.
+ * Source    "AWS JSON 1.1 protocol", Smithy.
+ */
+import {
+  claimedKey,
+  DeniedAccess,
+  receivedRequest,
+  sentenceOfDecision,
+  sha256Hex,
+  SignatureVerifier,
+  type Denials,
+  type Keyring,
+  type KnownKey,
+} from "../access/index.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
+import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { kmsErrorOf, KmsRefusal, type KmsError } from "./failures.js"
+import { Input } from "./input.js"
+import { Call, type KmsServices, type Operation, type Result } from "./operation.js"
+import { findOperation } from "./operations.js"
+import { contextOf } from "./request-context.js"
+import { operationOf } from "./speaks-kms.js"
+
+const BODY_BYTES_MAX = 64 * KIB
+const DENIED_STATUS = 403
+const INTERNAL_STATUS = 500
+const SERVICE = "kms"
+
+interface KmsSettings extends KmsServices {
+  readonly accounts: Keyring
+  readonly clock: Clock
+  /** Records denied requests, so that the operator can have them explained. */
+  readonly denials: Denials
+}
+
+/** A request as far as it has been parsed. */
+interface Request {
+  readonly exchange: Exchange
+  readonly name: string
+  readonly nowMs: number
+  signer?: Signer
+}
+
+interface Signer {
+  readonly key: KnownKey
+  readonly region: string
+}
+
+export const createKmsHandler = (settings: KmsSettings): Protocol => new KmsHandler(settings)
+
+class KmsHandler implements Protocol {
+  private readonly verifier = new SignatureVerifier()
+
+  constructor(private readonly settings: KmsSettings) {}
+
+  async handle(exchange: Exchange): Promise<void> {
+    const request: Request = { exchange, name: operationOf(exchange) ?? "", nowMs: this.settings.clock.wallMs() }
+    try {
+      await exchange.respond(answerOf(200, exchange.requestId, await this.resultOf(request)))
+    } catch (error) {
+      const failure = asFailure(error)
+      if (exchange.answered || failure.kind === "internal") throw error
+      const answer = kmsErrorOf(failure)
+      exchange.note({ failure: answer.code })
+      const reason = reasonOf(failure, answer)
+      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
+      this.noteDenial(request, failure, answer)
+      await exchange.respond(errorAnswer(answer, exchange.requestId))
+    }
+  }
+
+  refuse({ requestId, failure, status }: Refusal): PlainAnswer {
+    const error = kmsErrorOf(failure)
+    return errorAnswer(status === undefined ? error : { ...error, status }, requestId)
+  }
+
+  private async resultOf(request: Request): Promise<Result> {
+    const { exchange, nowMs } = request
+    const body = await readBody(exchange, BODY_BYTES_MAX)
+    const { key, region } = await exchange.timing.measure("auth", () => this.signerOf(request, body))
+    const operation = supported(request.name)
+    exchange.note({ operation: `${SERVICE}:${request.name}` })
+    const input = Input.parse(Buffer.from(body).toString())
+    input.checkKnown(operation.members)
+    const { keys, policies, accounts, random } = this.settings
+    const tags = operation.members.includes("Tags") ? input.tags("Tags") : []
+    const tagKeys = operation.members.includes("TagKeys") ? input.texts("TagKeys") : []
+    const caller = {
+      ...{ principal: key.principal, policies: key.policies, nowMs },
+      context: contextOf({ exchange, region, tags, tagKeys }),
+    }
+    await keys.confirm()
+    return (
+      (await operation.act(new Call({ keys, policies, accounts, random }, request.name, input, caller))) ?? undefined
+    )
+  }
+
+  /** Throws as `SignatureVerifier`, and `invalidAccessKey`. */
+  private async signerOf(request: Request, body: Uint8Array): Promise<Signer> {
+    const { exchange, nowMs } = request
+    const { accounts } = this.settings
+    const rules = { service: SERVICE, region: undefined, bodySha256: sha256Hex(body) }
+    const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
+    if (claim.kind === "anonymous") {
+      throw new KmsRefusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
+    }
+    const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
+    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
+    this.verifier.verify(claim, key.secret)
+    exchange.note({ accessKeyId: key.id })
+    accounts.noteUse(key, nowMs, SERVICE, claim.signedRegion)
+    request.signer = { key, region: claim.signedRegion }
+    return request.signer
+  }
+
+  private noteDenial({ exchange, name, nowMs, signer }: Request, failure: Failure, { status, code }: KmsError): void {
+    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
+    const { requestId, remoteAddress } = exchange
+    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
+    const denied = {
+      ...{ requestId, deniedMs: nowMs, service: SERVICE, operation: name, status, code, remoteAddress },
+      ...{ accessKeyId: signer?.key.id ?? claimed, principal: signer?.key.principal },
+      ...{ action: `${SERVICE}:${name}`, resource: undefined },
+    }
+    this.settings.denials.note(denied, failure)
+  }
+}
+
+/** Throws `UnknownOperationException`, `UnsupportedOperationException`. */
+function supported(name: string): Operation {
+  const found = findOperation(name)
+  if (found === undefined) throw new KmsRefusal("UnknownOperationException", `There is no operation ${name}.`)
+  if (found !== "refused") return found
+  throw new KmsRefusal("UnsupportedOperationException", `The operation ${name} is not supported.`)
+}
+
+function reasonOf(failure: Failure, { status }: KmsError) {
+  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
+  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
+}
+
+const answerOf = (status: number, requestId: string, result: Result): PlainAnswer => ({
+  status,
+  headers: ["x-amzn-RequestId", requestId, "Content-Type", "application/x-amz-json-1.1"],
+  body: Buffer.from(result === undefined ? "" : JSON.stringify(result)),
+})
+
+const errorAnswer = ({ code, status, message }: KmsError, requestId: string): PlainAnswer =>
+  answerOf(status, requestId, { __type: code, message })

@@ -1,0 +1,3 @@
+/** KMS: the API of AWS KMS over the named keys of the store. */
+export { createKmsHandler } from "./handler.js"
+export { speaksKms } from "./speaks-kms.js"
