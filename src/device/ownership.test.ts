@@ -22,6 +22,7 @@ const NEW_DEVICE = {
   storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
   deviceId: parseDeviceId("00000000000000aa"),
   createdMs: 0,
+  formatEpoch: 1,
 }
 
 async function owned() {

@@ -11,7 +11,6 @@
  */
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
-import type { Incarnation } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLock } from "../seams/lock/contract.js"
@@ -19,32 +18,32 @@ import type { Superblock } from "../format/superblock.js"
 import { freeSpaceToStart } from "./ballast.js"
 import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
 import type { DeviceIdentity } from "./contract.js"
-import { beginIncarnation, readSuperblock } from "./superblock.js"
+import { beginIncarnation, raiseFormatEpoch, readSuperblock, type Beginning } from "./superblock.js"
 
 const CHECK_EVERY_MS = 1000
 
 export class Ownership {
   private released: Promise<void> | undefined
+  private raising: Promise<void> = Promise.resolve()
 
   private constructor(
     private readonly clock: Clock,
     private readonly disk: Disk,
     private readonly lock: FolderLock,
-    readonly superblock: Superblock,
+    private current: Superblock,
     private readonly watch: AbortController,
   ) {}
 
   /**
    * Begins an incarnation on the device whose folder the lock covers. `found`: its superblock as it was read, perhaps
-   * before the lock was taken; other incarnations may have begun and ended since. `least`: the lowest incarnation to
-   * begin.
+   * before the lock was taken; other incarnations may have begun and ended since.
    */
   static async begin(
     clock: Clock,
     disk: Disk,
     lock: FolderLock,
     found: Superblock,
-    least?: Incarnation,
+    least: Beginning = {},
   ): Promise<Ownership> {
     const watch = new AbortController()
     const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
@@ -59,6 +58,10 @@ export class Ownership {
       watch.abort()
       throw error
     }
+  }
+
+  get superblock(): Superblock {
+    return this.current
   }
 
   get identity(): DeviceIdentity {
@@ -78,6 +81,21 @@ export class Ownership {
     if (!isOurs || (await this.lock.isAnothers())) throw fail("folderInUse", { path })
     // A disk that is being emptied may lose the lock before the superblock.
     throw fail("deviceFailed", { message: "the lock of the data folder has been removed", path })
+  }
+
+  /**
+   * The superblock has at least this epoch when it resolves: earlier releases no longer open the folder. Throws as
+   * `check` does.
+   */
+  raiseFormatEpoch(formatEpoch: number): Promise<void> {
+    const raise = async (): Promise<void> => {
+      if (this.current.formatEpoch >= formatEpoch) return
+      await this.check()
+      this.current = await raiseFormatEpoch(this.disk, this.lock.folder, this.current, formatEpoch)
+    }
+    const raised = this.raising.then(raise)
+    this.raising = raised.catch(() => undefined)
+    return raised
   }
 
   private async readSuperblock(): Promise<Superblock | undefined> {

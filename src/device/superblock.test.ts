@@ -13,6 +13,7 @@ const NEW_DEVICE = {
   storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
   deviceId: parseDeviceId("00000000000000aa"),
   createdMs: 1_767_225_600_000,
+  formatEpoch: 1,
 }
 
 async function folderOn(sim: SimDisk): Promise<Disk> {

@@ -5,7 +5,7 @@
 import { fail } from "../base/failures.js"
 import type { DeviceId, Incarnation, StoreId } from "../base/ids.js"
 import { parseIncarnation } from "../base/ids.js"
-import { decodeSuperblock, encodeSuperblock, FORMAT_EPOCH_MAX } from "../format/superblock.js"
+import { decodeSuperblock, encodeSuperblock } from "../format/superblock.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -93,11 +93,13 @@ export interface NewDevice {
   readonly storeId: StoreId
   readonly deviceId: DeviceId
   readonly createdMs: number
+  /** Of its store. */
+  readonly formatEpoch: number
 }
 
 /** Makes an empty folder a device without any process incarnation yet. */
 export async function createSuperblock(disk: Disk, folder: string, device: NewDevice): Promise<Superblock> {
-  const superblock = { ...device, incarnation: parseIncarnation(0), formatEpoch: FORMAT_EPOCH_MAX }
+  const superblock = { ...device, incarnation: parseIncarnation(0) }
   await writeSuperblock(disk, folder, superblock)
   return superblock
 }
@@ -109,14 +111,37 @@ function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Pr
   return withBallast(disk, folder, () => replaceRecordFile(disk, pathIn(folder), encodeSuperblock(superblock)))
 }
 
-/** Begins the next incarnation on the device, at least the number given. The caller holds the folder's lock. */
+/** The least that an incarnation begins with. */
+export interface Beginning {
+  readonly incarnation?: Incarnation
+  /** Of the store: a device that was absent while it increased is brought up to it. */
+  readonly formatEpoch?: number
+}
+
+/** Begins the next incarnation on the device. The caller holds the folder's lock. */
 export async function beginIncarnation(
   disk: Disk,
   folder: string,
   before: Superblock,
-  least: Incarnation = parseIncarnation(0),
+  { incarnation = parseIncarnation(0), formatEpoch = 0 }: Beginning = {},
 ): Promise<Superblock> {
-  const superblock = { ...before, incarnation: parseIncarnation(Math.max(before.incarnation + 1, least)) }
+  const superblock = {
+    ...before,
+    incarnation: parseIncarnation(Math.max(before.incarnation + 1, incarnation)),
+    formatEpoch: Math.max(before.formatEpoch, formatEpoch),
+  }
+  await writeSuperblock(disk, folder, superblock)
+  return superblock
+}
+
+/** Within an incarnation: the folder may contain the formats of this epoch from now on. */
+export async function raiseFormatEpoch(
+  disk: Disk,
+  folder: string,
+  before: Superblock,
+  formatEpoch: number,
+): Promise<Superblock> {
+  const superblock = { ...before, formatEpoch }
   await writeSuperblock(disk, folder, superblock)
   return superblock
 }

@@ -28,6 +28,7 @@ import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
 import { xxh64 } from "../simd/xxh64.js"
 import { decodeKeyring, encodeKeyring, type Keyring } from "./keyring.js"
+import { FORMAT_EPOCH_FIRST, FORMAT_EPOCH_OF_KEYS } from "./superblock.js"
 
 /**
  * `active`: has every shard that the layout assigns to it. `rebuilding`: in use, but may lack some.
@@ -143,6 +144,10 @@ const VERSION = 2
 const VERSION_MIN = 1
 const ENVELOPE_BYTES = 24
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", copyBuffers: true })
+
+/** What the superblocks of the store's devices say at least: earlier releases would lose the key ring. */
+export const formatEpochOf = ({ keyring }: Pick<ControlRecord, "keyring">): number =>
+  keyring === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS
 
 export function encodeControlRecord(record: ControlRecord): Uint8Array {
   const payload = packr.pack([

@@ -12,7 +12,7 @@ const SAMPLE = {
   deviceId: parseDeviceId("fedcba9876543210"),
   incarnation: parseIncarnation(77),
   createdMs: 1_767_225_600_123,
-  formatEpoch: FORMAT_EPOCH_MAX,
+  formatEpoch: 1,
 }
 
 test("superblock v1 is unchanged, byte for byte", () => {

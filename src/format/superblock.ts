@@ -30,7 +30,11 @@ export interface Superblock {
   readonly formatEpoch: number
 }
 
-export const FORMAT_EPOCH_MAX = 1
+/** Of a new store. */
+export const FORMAT_EPOCH_FIRST = 1
+/** Of a store that has a key for objects: records and bytes may be sealed. */
+export const FORMAT_EPOCH_OF_KEYS = 2
+export const FORMAT_EPOCH_MAX = FORMAT_EPOCH_OF_KEYS
 const SUPERBLOCK_BYTES = 64
 const MAGIC = 0x4253_4c48
 const VERSION = 1

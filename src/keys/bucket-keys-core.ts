@@ -17,12 +17,8 @@ import { command, query, type RowView, type Touches } from "../metadata/index.js
 import type { SealedSecret } from "./contract.js"
 import { BUCKET_KEY_LIMITS } from "./limits.js"
 
-/** Rows of the store itself, which has no bucket of its own. */
-const SYSTEM: number = 0
-
 /** Throws `noSuchBucket`, `bucketClosing`: a bucket that is being deleted gets no key that nobody would remove. */
 function checkOpen(view: RowView, bucketId: BucketId): void {
-  if (bucketId === SYSTEM) return
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (row === undefined) throw fail("noSuchBucket")
   const bucket = decodeBucket(row.value)
@@ -34,7 +30,7 @@ function findKey(view: RowView, bucketId: BucketId, number: number): BucketKey |
   return row && decodeBucketKey(row.value)
 }
 
-const bucketRows = (bucketId: BucketId): Touches => (bucketId === SYSTEM ? [] : [["buckets", bucketRowKey(bucketId)]])
+const bucketRows = (bucketId: BucketId): Touches => [["buckets", bucketRowKey(bucketId)]]
 
 export const readBucketKey = query("ReadBucketKey", findKey)
 

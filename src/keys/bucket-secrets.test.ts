@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hexOf } from "../base/bytes.js"
-import { fail, isFailure } from "../base/failures.js"
+import { isFailure } from "../base/failures.js"
 import { parseAccountId, parseBucketId, parseBucketName, type BucketId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import { bucketKeyRowKey, encodeBucketKey, purposeOfSecret } from "../format/bucket-key.js"
@@ -13,31 +13,15 @@ import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { StoredBucketSecrets, type BucketSecret } from "./bucket-secrets.js"
-import type { DataKeys, EpochKeys } from "./contract.js"
+import type { DataKeys } from "./contract.js"
 import { derive } from "./derive.js"
 import { BUCKET_KEY_LIMITS } from "./limits.js"
+import { FixedEpochKeys } from "./testing-epochs.js"
 
 const [BUCKET, OTHER] = [parseBucketId(1), parseBucketId(2)]
 const ARN = "arn:aws:kms:eu:1:key/a"
 const CONTEXT = '{"aws:s3:arn":"arn:aws:s3:::photos","team":"a"}'
 const DAY_MS = BUCKET_KEY_LIMITS.bucketKeyMs
-
-/** Those of a control record. */
-class Epochs implements EpochKeys {
-  readonly keys = new Map([[1, new Uint8Array(32).fill(1)]])
-  uses = 0
-
-  current() {
-    return { number: 1, key: this.get(1) }
-  }
-
-  get(number: number): Uint8Array {
-    this.uses += 1
-    const key = this.keys.get(number)
-    if (key === undefined) throw fail("keysUnavailable", { epoch: number })
-    return key
-  }
-}
 
 /** Each data key is the number of its ciphertext. */
 class Kms implements DataKeys {
@@ -66,7 +50,7 @@ function plantBucket(metadata: MemoryMetadata, id: BucketId, state: "open" | "cl
 
 class World {
   readonly metadata = new MemoryMetadata()
-  readonly epochs = new Epochs()
+  readonly epochs = new FixedEpochKeys()
   readonly clock = new SimClock()
   readonly kms = new Kms()
 

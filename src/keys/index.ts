@@ -1,6 +1,7 @@
 /** Keys: how the bytes of objects get their keys, how records are bound to them, and named keys. */
 export type { SignCall } from "./aws.js"
 export type { KeyMaterials } from "./built-in.js"
+export { checkEpochs } from "./check-epochs.js"
 export { keyIdText } from "./ciphertext.js"
 export { nextRotationMs } from "./change-key-core.js"
 export { extentKeyOf } from "./derive.js"
@@ -18,5 +19,6 @@ export {
 export { KeyService } from "./key-service.js"
 export type { NamedAlias } from "./kms-queries-core.js"
 export { NAMED_KEY_LIMITS } from "./limits.js"
+export { openObjectKeys } from "./open-object-keys.js"
 export type { KeyServiceReport } from "./service-calls.js"
 export { NamedS3Keys, type S3Keys } from "./s3-keys.js"

@@ -412,6 +412,7 @@ function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, f
     place: device.identity,
     backgroundServices: [watch],
     check: () => device.check(),
+    raiseFormatEpoch: formatEpoch => device.raiseFormatEpoch(formatEpoch),
     release: () => device.release(),
   }
 }

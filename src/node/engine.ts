@@ -16,7 +16,9 @@ import { Layouts, LocalBlocks, shapeOf, type BlockOptions, type Devices, type Sh
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
-import type { ControlReplica, ControlRecord } from "../format/control-record.js"
+import { formatEpochOf, type ControlReplica, type ControlRecord } from "../format/control-record.js"
+import type { ObjectKeys } from "../keys/contract.js"
+import { checkEpochs, openObjectKeys } from "../keys/index.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices } from "../object/index.js"
@@ -37,11 +39,12 @@ import { EpochRetention } from "./cluster/epochs.js"
 import { afterHalt } from "./cluster/after-halt.js"
 import { followRootKey } from "./cluster/root-key.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
+import { bucketPolicies, tendingJobs, upkeepOf, verifyingReplicas } from "./background.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
-import { EachDevice } from "./devices/each-device.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 
@@ -160,46 +163,19 @@ const absences = (records: Pick<RecordManager, "record">): Pick<BlockOptions, "i
   mayReturn: deviceId => records.record.devices.some(({ id }) => id === deviceId),
 })
 
-/** Background work on each device. */
-const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
-  new EachDevice("compaction", devices, stack => stack.tending.compaction),
-  new EachDevice("scrub", devices, stack => stack.tending.scrub),
-  new EachDevice("scrub metadata", devices, stack => stack.tending.scrubMetadata),
-  new EachDevice("scrub log", devices, stack => stack.tending.scrubLog),
-]
-
-/** Verifies the metadata of each replica after a start and on request. */
-const verifyingReplicas = (tablet: Primary): Job => ({
-  name: "verify metadata",
-  progress: () => tablet.verificationProgress,
-  step: async signal => ((await tablet.verifyReplicas(signal)) ? "busy" : "idle"),
-})
-
 /** Before the first request. */
-async function beginServing({ storeClock, buckets }: Services, { accounts }: Access): Promise<void> {
+async function beginServing(
+  { storeClock, buckets, tablet }: Services,
+  { accounts }: Access,
+  epochs: RecordEpochKeys,
+): Promise<void> {
+  await epochs.start()
+  // Refused, instead of each request for an object of such a bucket.
+  await checkEpochs(tablet, epochs)
   await storeClock.start()
   await accounts.ensureRoot()
   await buckets.start()
 }
-
-const READ_POLICIES_EVERY_MS = 10_000
-
-/** Keeps up with policies that other nodes set for buckets: layouts must have slots for them. */
-const bucketPolicies = (services: Services, clock: Clock): BackgroundService => ({
-  name: "policies of buckets",
-  run: async signal => {
-    while (!signal.aborted) {
-      await services.buckets.readPolicies().catch(() => undefined)
-      await clock.sleep(READ_POLICIES_EVERY_MS, signal)
-    }
-  },
-})
-
-/** Keeps up with the other processes of a database. */
-const upkeepOf = (metadata: SharedMetadata): BackgroundService => ({
-  name: "metadata in the database",
-  run: signal => metadata.keepUp(signal),
-})
 
 const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { reason })
 
@@ -218,6 +194,7 @@ interface OpenedMetadata {
 class EngineBuilder {
   private readonly recordManager: RecordManager
   private readonly devices: DeviceSet
+  readonly epochs: RecordEpochKeys
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
@@ -240,6 +217,14 @@ class EngineBuilder {
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     this.recordManager =
       settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
+    const { node, masterKey } = settings
+    this.epochs = new RecordEpochKeys(
+      { clock, random: random.fork("epoch keys"), log: telemetry.log },
+      {
+        ...{ records: this.recordManager, masterKey, refresh: node && (() => node.records.refresh()) },
+        raiseFormatEpoch: formatEpoch => this.devices.raiseFormatEpoch(formatEpoch),
+      },
+    )
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
     this.control = new StoreControl(this.recordManager, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
@@ -265,7 +250,7 @@ class EngineBuilder {
     })
     const { storeId, blockBytes } = recordManager.record
     const services = createServices(
-      { clock, random, tablet: metadata, compute, blocks, telemetry },
+      { clock, random, tablet: metadata, compute, blocks, telemetry, keys: this.objectKeys(metadata) },
       {
         store: {
           get policy() {
@@ -289,7 +274,7 @@ class EngineBuilder {
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
-    const begin = () => beginServing(services, access)
+    const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
     const { devices, control } = this
@@ -320,6 +305,11 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
+  }
+
+  private objectKeys(metadata: EngineMetadata): ObjectKeys {
+    const { clock, random } = this.seams
+    return openObjectKeys({ metadata, clock, random: random.fork("keys") }, this)
   }
 
   private redundancy(): RedundancySource {
@@ -576,6 +566,13 @@ class EngineBuilder {
 
   private async bringIn(folder: OwnedFolder): Promise<DeviceStack> {
     const stack = await this.openFolder(folder)
+    try {
+      // The first key may have been made since the folder was taken.
+      await folder.raiseFormatEpoch(formatEpochOf(this.recordManager.record))
+    } catch (error) {
+      await stack.close().catch(() => undefined)
+      throw error
+    }
     this.devices.add(stack, folder)
     return stack
   }

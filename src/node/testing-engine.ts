@@ -74,6 +74,7 @@ export const folderOf = (place: OwnedFolder["place"]): OwnedFolder => ({
   place,
   backgroundServices: [],
   check: () => Promise.resolve(),
+  raiseFormatEpoch: () => Promise.resolve(),
   release: () => Promise.resolve(),
 })
 

@@ -199,6 +199,7 @@ class World {
     const folders = opened.devices.map(device => ({
       ...{ place: device.identity, backgroundServices: [] },
       ...{ check: () => device.check(), release: () => device.release() },
+      raiseFormatEpoch: (formatEpoch: number) => device.raiseFormatEpoch(formatEpoch),
     }))
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores))
     return openEngine(

@@ -1,6 +1,8 @@
 /** The commands and queries on keys of buckets. */
+import { rowKeyOf } from "../../src/base/ids.js"
 import { bucketKeysOf, numberOfBucketKey } from "../../src/format/bucket-key.js"
 import { addBucketKey, addBucketSecret, freshBucketKey, readBucketKey } from "../../src/keys/bucket-keys-core.js"
+import { epochsOfSecrets } from "../../src/keys/check-epochs.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -24,5 +26,6 @@ export const KEY_QUERIES: readonly PlayKind[] = [
       scene.pickOr(numbers, () => 1),
     )
   }),
+  queryKind("EpochsOfSecrets", scene => epochsOfSecrets(rowKeyOf(""), scene.pick([1, 2, 1_000]))),
   queryKind("FreshBucketKey", scene => freshBucketKey(bucketIdOf(scene), useOf(scene), scene.nowMs)),
 ]

@@ -39,7 +39,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["CreateBucket", "RaiseBucketIds", "DropBucket"],
-  ["AddBucketSecret", "AddBucketKey", "CloseBucket", "DropBucket", "FreshBucketKey"],
+  ["AddBucketSecret", "AddBucketKey", "CloseBucket", "DropBucket", "FreshBucketKey", "EpochsOfSecrets"],
   ["RestoreVersion", "PutVersion", "RemoveVersion", "KeyFacts"],
   ["RestorePart", "PutPart", "SealUpload", "AbortUpload", "KeyFacts"],
   ["RecordHints", "DropRows", "ReadHints"],

@@ -20,6 +20,7 @@ const folderOf = (number: number): OwnedFolder => ({
   place: { id: deviceId(number), path: `/mnt/${number}`, incarnation: parseIncarnation(1) },
   backgroundServices: [],
   check: async () => undefined,
+  raiseFormatEpoch: async () => undefined,
   release: async () => undefined,
 })
 

@@ -37,7 +37,7 @@ class Machine {
 
   async device(path: string, n: number, storeId = STORE): Promise<void> {
     await this.disk.makeFolder(path)
-    await createSuperblock(this.disk, path, { storeId, deviceId: idOf(n), createdMs: 0 })
+    await createSuperblock(this.disk, path, { storeId, deviceId: idOf(n), createdMs: 0, formatEpoch: 1 })
   }
 
   /** Asserts that the folder is refused and unchanged, without an owner. */

@@ -21,7 +21,7 @@ import {
   readControlRecord,
   removeRemains,
 } from "../../device/index.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
 import type { Superblock } from "../../format/superblock.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -61,7 +61,10 @@ export async function takeFolder(owner: FolderOwner, path: string, record: Contr
     const found = await findDevice(disk, path, record)
     const superblock = found ?? (await begin(owner, path, record))
     const [isMount, { totalBytes }] = [await isMountPoint(disk, path), await disk.space(path)]
-    const ownership = await Ownership.begin(clock, disk, lock, superblock, incarnation)
+    const ownership = await Ownership.begin(clock, disk, lock, superblock, {
+      incarnation,
+      formatEpoch: formatEpochOf(record),
+    })
     const isNew = !isNamed(record, superblock.deviceId)
     return { ownership, isNew, isMountPoint: isMount, capacityBytes: totalBytes }
   } catch (error) {
@@ -132,7 +135,13 @@ async function hasOnlyWaited(
 
 function begin({ clock, random, disk }: FolderOwner, path: string, record: ControlRecord): Promise<Superblock> {
   const deviceId = parseDeviceId(hexOf(random.bytes(8)))
-  return createSuperblock(disk, path, { storeId: record.storeId, deviceId, createdMs: clock.wallMs() })
+  const { storeId } = record
+  return createSuperblock(disk, path, {
+    storeId,
+    deviceId,
+    createdMs: clock.wallMs(),
+    formatEpoch: formatEpochOf(record),
+  })
 }
 
 /**

@@ -11,8 +11,9 @@ import type { ShardDevice } from "../../block/index.js"
 import { assert } from "../../base/assert.js"
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
+import { DEVICES_MAX } from "../../base/limits.js"
 import type { KeptFolder } from "../control/record-manager.js"
-import { supervise, type BackgroundService } from "../../life/index.js"
+import { mapBounded, supervise, type BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -29,6 +30,8 @@ export interface OwnedFolder {
   readonly backgroundServices: readonly BackgroundService[]
   /** Throws `folderInUse` if another process owns the folder, `deviceFailed` if its owner cannot be read. */
   check(): Promise<void>
+  /** Throws like `check`. */
+  raiseFormatEpoch(formatEpoch: number): Promise<void>
   release(): Promise<void>
 }
 
@@ -88,6 +91,11 @@ export class DeviceSet implements BackgroundService {
     this.own.set(id, stack.shards)
     this.show(id)
     if (this.signal !== undefined) this.begin(open)
+  }
+
+  /** The superblocks of all open devices have at least this epoch when it resolves. Throws the failure of one. */
+  async raiseFormatEpoch(formatEpoch: number): Promise<void> {
+    await mapBounded([...this.devices.values()], DEVICES_MAX, ({ folder }) => folder.raiseFormatEpoch(formatEpoch))
   }
 
   /** A device of another node; undefined: it is not reached any more. An own device that is open stays. */

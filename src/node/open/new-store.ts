@@ -6,6 +6,7 @@ import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "../../base/limits.js"
 import { defaultMetaCopies, shardCount, type Policy } from "../../base/policy.js"
 import { createSuperblock, isMountPoint } from "../../device/index.js"
 import type { ControlDevice, ControlRecord, ControlTablet } from "../../format/control-record.js"
+import { FORMAT_EPOCH_FIRST } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
 import { encodeLayout, planLayout } from "../../placement/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -28,7 +29,8 @@ export async function makeDevices(
   return mapBounded(inspections, DEVICES_MAX, async ({ path }, i) => {
     const superblock = known[i]
     if (superblock) return { path, superblock }
-    const device = { storeId, deviceId: parseDeviceId(hexOf(random.bytes(8))), createdMs: clock.wallMs() }
+    const deviceId = parseDeviceId(hexOf(random.bytes(8)))
+    const device = { storeId, deviceId, createdMs: clock.wallMs(), formatEpoch: FORMAT_EPOCH_FIRST }
     return { path, superblock: await createSuperblock(diskOf(path), path, device) }
   })
 }

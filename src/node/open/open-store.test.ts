@@ -4,92 +4,18 @@ import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { parseAccessKeyId } from "../../base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
-import { readControlRecord, readRecordFile, replaceRecordFile } from "../../device/index.js"
-import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
+import { readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { failing, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.js"
-import { SimLocks } from "../../seams/lock/sim.js"
-import { SimRandom } from "../../seams/random/sim.js"
+import { failing, hangs, inTurn, nthOf } from "../../seams/disk/index.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
-import { openStore } from "./open-store.js"
+import { config, FOLDERS, StartMachine } from "./testing-start.js"
 
-const FOLDERS = ["/a", "/b"]
-const config: ServeConfig = {
-  ...{ dataFolders: FOLDERS, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
-  cluster: undefined,
-  ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
-  ...{
-    region: undefined,
-    tls: undefined,
-    masterKeyFile: undefined,
-    rootKey: undefined,
-    refuseSingleCopy: false,
-    refuseSignatureV2: false,
-    allowPublicBuckets: false,
-    allowAcls: false,
-    encryptNewBuckets: false,
-    allowSseCWithoutTls: false,
-    allowLocalIdentityProviders: false,
-    scrubDays: 30,
-    abandonedUploadDays: 7,
-    lifecycleDayMs: undefined,
-  },
-  keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
-  moveBytesPerSecondMax: 1e9,
-  metadataBackupEveryMs: 3_600_000,
-  log: { level: "error", format: "text" },
-}
 const rootKey = { accessKeyId: parseAccessKeyId("CHANGED"), secret: "changed secret" }
-
-class Machine {
-  readonly disk = new SimDisk()
-  private readonly locks = new SimLocks()
-  private process = this.locks.boot()
-  private starts = 0
-
-  /** A start in a new process; the one before is dead. */
-  start(requested: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
-    this.disk.kill()
-    this.process.kill()
-    this.process = this.locks.boot()
-    this.starts += 1
-    return openStore(
-      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process },
-      requested,
-      undefined,
-    )
-  }
-
-  /** A start whose process dies at its nth change of a file or name; false if it completed first. */
-  async startUntil(nth: number, requested: ServeConfig): Promise<boolean> {
-    let changes = 0
-    const died = new Promise<false>(resolve =>
-      this.disk.intercept(call => {
-        if (call.kind === "write" || call.kind === "name") changes += 1
-        if (changes < nth) return
-        this.disk.kill()
-        resolve(false)
-      }),
-    )
-    const ended = await Promise.race([this.start(requested).then(() => true), died])
-    this.disk.intercept(() => undefined)
-    return ended
-  }
-
-  async assertEverywhere(record: ControlRecord, when: string): Promise<void> {
-    const disk = this.disk.boot()
-    for (const folder of FOLDERS) {
-      const found = await readControlRecord(disk, folder)
-      assert.ok(found && !(found instanceof Error), `${folder} has a record, ${when}`)
-      assert.deepEqual(Buffer.from(encodeControlRecord(found)), Buffer.from(encodeControlRecord(record)), when)
-    }
-  }
-}
 
 test("an interrupted first start begins again, and every device has the record then", async () => {
   for (let nth = 1; ; nth += 1) {
-    const machine = new Machine()
+    const machine = new StartMachine()
     const done = await machine.startUntil(nth, config)
     const { record } = await machine.start()
     await machine.assertEverywhere(record, `cut off at change ${nth}`)
@@ -99,7 +25,7 @@ test("an interrupted first start begins again, and every device has the record t
 
 test("an interrupted change of the root key is on every device or on none after the next start", async () => {
   for (let nth = 1; ; nth += 1) {
-    const machine = new Machine()
+    const machine = new StartMachine()
     await machine.start()
     const done = await machine.startUntil(nth, { ...config, rootKey })
     const { record } = await machine.start()
@@ -117,7 +43,7 @@ const statesOf = ({ record }: OpenedStore): string =>
 const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
 
 test("options of the first start that were overridden since are reported, and do not prevent a start", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   const first = { ...config, policy: parsePolicy("replica:1"), metaCopies: 1 }
   assert.deepEqual((await machine.start(first)).notes, [])
   const { record, notes } = await machine.start({ ...config, policy: parsePolicy("replica:2"), metaCopies: 2 })
@@ -130,7 +56,7 @@ test("options of the first start that were overridden since are reported, and do
 })
 
 test("a missing device is marked as offline, and may lack shards when it returns", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   const first = await machine.start(THREE)
   const epoch = first.record.tablets[0]?.epoch ?? 0
   const without = await machine.start(withFolders("/a", "/c"))
@@ -152,7 +78,7 @@ test("a missing device is marked as offline, and may lack shards when it returns
 })
 
 test("an offline device that fails the probe stays offline", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   await machine.start(THREE)
   await machine.start(withFolders("/a", "/c"))
   machine.disk.intercept(failing({ kind: "sync", pathPart: "/b/probe", code: "EIO", nth: 1 }))
@@ -163,7 +89,7 @@ test("an offline device that fails the probe stays offline", async () => {
 
 test("an empty folder in a lost device's place becomes its replacement, even if the start is interrupted", async () => {
   for (let nth = 1; ; nth += 1) {
-    const machine = new Machine()
+    const machine = new StartMachine()
     const { record: before } = await machine.start(THREE)
     for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/b/${name}`)
     const done = await machine.startUntil(nth, THREE)
@@ -185,7 +111,7 @@ for (const [what, fault] of [
   ],
 ] as const) {
   test(`a device that ${what} at the start is left out, and the others serve`, async () => {
-    const machine = new Machine()
+    const machine = new StartMachine()
     await machine.start(THREE)
     machine.disk.intercept(fault)
     const clock = new SimClock()
@@ -198,7 +124,7 @@ for (const [what, fault] of [
 }
 
 test("a device that fails at the first inspection and works at the next is used", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   const three = { ...config, dataFolders: [...FOLDERS, "/c"] }
   await machine.start(three)
   machine.disk.intercept(failing({ kind: "read", nth: 1, pathPart: "/c/", code: "EIO" }))
@@ -210,7 +136,7 @@ test("a device that fails at the first inspection and works at the next is used"
 test("interrupted starts with different devices missing leave one record in effect", async () => {
   const outcomes = new Set<string>()
   for (let nth = 1; nth < 60; nth += 3) {
-    const machine = new Machine()
+    const machine = new StartMachine()
     await machine.start(THREE)
     await machine.startUntil(nth, { ...withFolders("/a", "/b"), rootKey })
     const second = await machine.start(withFolders("/b", "/c")).catch((error: unknown) => {
@@ -229,7 +155,7 @@ test("interrupted starts with different devices missing leave one record in effe
 })
 
 test("an old image of a device lacks later changes, and is no metadata replica until it is up to date", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   await machine.start(THREE)
   const disk = machine.disk.boot()
   const image = new Map<string, Uint8Array>()
@@ -247,7 +173,7 @@ test("an old image of a device lacks later changes, and is no metadata replica u
 })
 
 test("a device without space for the record is healthy, and gets it at the next start", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   await machine.start(THREE)
   machine.disk.intercept(failing({ kind: "write", pathPart: "/b/control", code: "ENOSPC", nth: 1, forEver: true }))
   const store = await machine.start(THREE)
@@ -260,7 +186,7 @@ const noSpaceAt = (folder: string) =>
   failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
 
 test("a device without space for its next incarnation is left out, and never reported as missing", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   await machine.start(THREE)
   machine.disk.intercept(noSpaceAt("/b"))
   const store = await machine.start(THREE)
@@ -273,7 +199,7 @@ test("a device without space for its next incarnation is left out, and never rep
 })
 
 test("a store that has run and lost its control record is not created again", async () => {
-  const machine = new Machine()
+  const machine = new StartMachine()
   await machine.start()
   const disk = machine.disk.boot()
   for (const folder of FOLDERS) {

@@ -27,7 +27,8 @@ import {
   withBallast,
   writeControlRecord,
 } from "../../device/index.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
+import { FORMAT_EPOCH_FIRST } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -101,6 +102,8 @@ class Start {
   private readonly failed = new Map<string, Failure>()
   private readonly held = new Map<string, FolderLock>()
   private readonly owned: Ownership[] = []
+  /** Of the store. */
+  private formatEpoch = FORMAT_EPOCH_FIRST
   private readonly disks = new Map<string, Disk>()
   private readonly watch = new AbortController()
 
@@ -243,7 +246,8 @@ class Start {
   /** Begins an incarnation on the device for this process. */
   private async own({ path, superblock }: DeviceFolder, incarnation: Incarnation): Promise<Ownership> {
     const lock = must(this.held.get(path), "every device is locked")
-    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, incarnation)
+    const begin = () =>
+      Ownership.begin(this.clock, this.disk, lock, superblock, { incarnation, formatEpoch: this.formatEpoch })
     const owned = await this.orLeftOut(path, begin, LEFT_OUT_AT_FIRST)
     this.held.delete(path)
     this.owned.push(owned)
@@ -271,6 +275,7 @@ class Start {
     secretsOfKnown: StoreSecrets,
   ): Promise<OpenedStore> {
     const incarnation = incarnationAfter(inspections)
+    this.formatEpoch = formatEpochOf(plan.record)
     const missing = plan.missing.map(({ id }) => id)
     for (const device of plan.present) await this.own(device, incarnation)
     const renewed = await this.renew(plan, incarnation)
@@ -366,7 +371,7 @@ class Start {
       const { id: deviceId, pathHint: path } = fill.device
       const begun = replacements.find(each => each.path === path)?.begun
       const failure = await this.whyNot(async () => {
-        const identity = { storeId: record.storeId, deviceId, createdMs: nowMs }
+        const identity = { storeId: record.storeId, deviceId, createdMs: nowMs, formatEpoch: this.formatEpoch }
         const folder = { path, superblock: begun ?? (await createSuperblock(this.diskOf(path), path, identity)) }
         await this.own(folder, incarnation)
         folders.push(folder)

@@ -23,7 +23,7 @@ import {
   withBallast,
   writeControlRecord,
 } from "../../device/index.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -105,10 +105,11 @@ export class StoppedStore {
   /** Writes the record, step by step, to every device that is present. `added`: a device that the record adds. */
   async commit(next: ControlRecord, added?: NewDevice): Promise<void> {
     const { clock, disk, incarnation } = this.owner
+    const least = { incarnation, formatEpoch: formatEpochOf(this.record) }
     const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
     for (const { path, superblock } of folders) {
       const lock = must(this.held.get(path), "every device is locked")
-      this.owned.push(await Ownership.begin(clock, disk, lock, superblock, incarnation))
+      this.owned.push(await Ownership.begin(clock, disk, lock, superblock, least))
       this.held.delete(path)
     }
     let { generation } = this.record
@@ -129,7 +130,8 @@ export class StoppedStore {
     const found = await inspect(disk, path)
     if (found.content.kind === "remains") await removeRemains(disk, path)
     if (found.content.kind === "device") return { path, superblock: found.content.superblock }
-    const device = { storeId: this.record.storeId, deviceId: id, createdMs: clock.wallMs() }
+    const { storeId } = this.record
+    const device = { storeId, deviceId: id, createdMs: clock.wallMs(), formatEpoch: formatEpochOf(this.record) }
     return { path, superblock: await createSuperblock(disk, path, device) }
   }
 

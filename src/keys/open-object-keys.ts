@@ -1,0 +1,19 @@
+/** Opens the keys of objects over one metadata engine. */
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import { StoredBucketSecrets } from "./bucket-secrets.js"
+import type { DataKeys, EpochKeys, ObjectKeys } from "./contract.js"
+import { DerivedObjectKeys } from "./object-keys.js"
+
+interface Seams {
+  readonly metadata: Metadata
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** `dataKeys`: undefined in a store without a key service. */
+export const openObjectKeys = (
+  { metadata, clock, random }: Seams,
+  { epochs, dataKeys }: { readonly epochs: EpochKeys; readonly dataKeys?: DataKeys | undefined },
+): ObjectKeys => new DerivedObjectKeys(random, new StoredBucketSecrets(metadata, epochs, clock, random), dataKeys)

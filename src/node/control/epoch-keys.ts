@@ -1,0 +1,152 @@
+/**
+ * Epoch keys: those of the key ring in the control record, opened with the master key. See decision 57.
+ *
+ * Promises  The first use makes the ring: before a key is used, the superblocks of all open devices of this node have the
+ *           format epoch of keys, so that no earlier release opens them, and the record with the key has taken effect.
+ *           A crash in between leaves devices with the higher epoch, or a record whose key nothing uses yet; the next
+ *           use goes on from there. The devices of other nodes are raised by these as soon as they read the record.
+ *           A key that another node has just made is found: the record is read again before one is called missing.
+ * Refuses   Keys that the ring lacks, or that the master key does not open, with `keysUnavailable`.
+ */
+import { equalBytes } from "../../base/bytes.js"
+import { asFailure, fail, type Failure } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
+import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
+import type { Keyring } from "../../format/keyring.js"
+import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
+import { FORMAT_EPOCH_OF_KEYS } from "../../format/superblock.js"
+import type { EpochKey, EpochKeys } from "../../keys/contract.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { RecordManager } from "./record-manager.js"
+
+const EPOCH_KEY_BYTES = 32
+/** Numbers begin with 1. */
+const FIRST_EPOCH = 1
+const FIRST_MASTER_KEY = 1
+
+const purposeOfEpoch = (number: number): string => `epoch key ${number}`
+
+type SealedEpoch = Keyring["epochs"][number]
+
+/** New secrets use the newest. */
+const newestIn = ({ keyring }: ControlRecord): SealedEpoch | undefined =>
+  keyring?.epochs.reduce((newest, epoch) => (epoch.number > newest.number ? epoch : newest))
+
+interface Seams {
+  readonly clock: Pick<Clock, "wallMs">
+  readonly random: Random
+  readonly log: Log
+}
+
+interface Store {
+  readonly records: Pick<RecordManager, "record" | "change" | "onChange">
+  /** Reads the record now; undefined: only this process changes it. */
+  readonly refresh: (() => Promise<void>) | undefined
+  /** Raises the superblocks of the open devices of this process. */
+  readonly raiseFormatEpoch: (formatEpoch: number) => Promise<void>
+  readonly masterKey: Uint8Array
+}
+
+export class RecordEpochKeys implements EpochKeys {
+  /** By number, with the bytes that it was opened from. */
+  private readonly opened = new Map<number, { readonly sealed: Uint8Array; readonly key: Uint8Array }>()
+  /** The record has a ring, and the devices have its format epoch. */
+  private isReady = false
+  private preparing: Promise<void> | undefined
+
+  constructor(
+    private readonly seams: Seams,
+    private readonly store: Store,
+  ) {
+    store.records.onChange(record => {
+      this.forgetOthers(record)
+      // What fails here was logged, and is tried again by the next use and the next start.
+      if (record.keyring !== undefined) this.ready()?.catch(() => undefined)
+    })
+  }
+
+  /** Brings the devices of this process up to the record. */
+  async start(): Promise<void> {
+    if (this.store.records.record.keyring !== undefined) await this.ready()
+  }
+
+  current(): Soon<EpochKey> {
+    return after(this.ready(), () => {
+      const newest = newestIn(this.store.records.record)
+      if (newest === undefined) throw unavailable(FIRST_EPOCH, "the control record has no key ring")
+      return { number: newest.number, key: this.open(newest) }
+    })
+  }
+
+  get(number: number): Soon<Uint8Array> {
+    const found = this.find(number)
+    if (found !== undefined) return this.open(found)
+    const { refresh } = this.store
+    if (refresh === undefined) throw unavailable(number, "the control record lacks it")
+    return refresh().then(() => {
+      const late = this.find(number)
+      if (late === undefined) throw unavailable(number, "the control record lacks it")
+      return this.open(late)
+    })
+  }
+
+  private find(number: number): SealedEpoch | undefined {
+    return this.store.records.record.keyring?.epochs.find(epoch => epoch.number === number)
+  }
+
+  private open({ number, sealed }: SealedEpoch): Uint8Array {
+    const known = this.opened.get(number)
+    if (known !== undefined && equalBytes(known.sealed, sealed)) return known.key
+    const key = openBytes(this.store.masterKey, purposeOfEpoch(number), sealed)
+    if (key === undefined) throw unavailable(number, "the master key does not open it")
+    this.opened.set(number, { sealed, key })
+    return key
+  }
+
+  /** An erasure drops keys. */
+  private forgetOthers({ keyring }: ControlRecord): void {
+    for (const [number, { key }] of this.opened) {
+      if (keyring?.epochs.some(epoch => epoch.number === number)) continue
+      key.fill(0)
+      this.opened.delete(number)
+    }
+  }
+
+  private ready(): Promise<void> | undefined {
+    if (this.isReady) return undefined
+    this.preparing ??= this.prepare().finally(() => (this.preparing = undefined))
+    return this.preparing
+  }
+
+  private async prepare(): Promise<void> {
+    const { records, raiseFormatEpoch } = this.store
+    try {
+      await raiseFormatEpoch(FORMAT_EPOCH_OF_KEYS)
+      const keyring = this.newRing()
+      await records.change("first key", record => (record.keyring === undefined ? { ...record, keyring } : undefined))
+      // Devices that came in meanwhile.
+      await raiseFormatEpoch(formatEpochOf(records.record))
+      this.isReady = true
+    } catch (error) {
+      const failure = asFailure(error)
+      this.seams.log.warn("first_key_not_made", { error: failure.message })
+      throw failure
+    }
+  }
+
+  private newRing(): Keyring {
+    const { clock, random } = this.seams
+    const key = random.bytes(EPOCH_KEY_BYTES)
+    const sealed = sealBytes(this.store.masterKey, purposeOfEpoch(FIRST_EPOCH), key, random)
+    const epochs = [{ number: FIRST_EPOCH, createdMs: clock.wallMs(), sealed }]
+    return { masterKeyNumber: FIRST_MASTER_KEY, previous: undefined, epochs, atRest: undefined, materials: [] }
+  }
+}
+
+const unavailable = (epoch: number, reason: string): Failure =>
+  fail("keysUnavailable", {
+    message: `epoch key ${epoch}, under which keys of buckets are, is missing: ${reason}`,
+    epoch,
+  })
