@@ -229,6 +229,7 @@ test("status shows first whether the store is safe", async () => {
   assert.match(out, /repair +33 % of 900 B, 20 B\/s, done in about 30 s; 3 of 9 partitions repaired; 2 shards rebuilt/)
   assert.match(out, /moving +33 % of 900 B/)
   assert.match(out, /scrub +1 of 1 device active; oldest verified/)
+  assert.match(out, /key service vault unreachable, .*: status 503\n/)
   assert.match(out, /bytes +400 B survive no lost disk/)
   assert.match(out, new RegExp(`${ID} +active +500 B +1000 B +1 d 0 h +1 +yes +ext4 +/data`))
   const safety = { ...REPORT.safety, sentence: "any 2 of 7", safeLosses: 2, safeLossesWhenWhole: 2, reasons: [] }

@@ -114,7 +114,7 @@ export class ServiceCalls {
       if (outcome.kind === "answered") this.onAnswered()
       return outcome
     } catch (error) {
-      if (isFailure(error, "providerUnreachable")) return { kind: "unreachable", reason: error.message }
+      if (isFailure(error, "providerUnreachable")) return { kind: "unreachable", reason: reasonOf(error) }
       // A file of credentials that cannot be read.
       if (isFailure(error, "invalidConfig")) return { kind: "refused", reason: error.message }
       // The service has answered that the key or the ciphertext is at fault.
@@ -205,3 +205,6 @@ export class ServiceCalls {
     return fail("keyServiceUnavailable", { message: `the key service ${this.name} cannot be reached` })
   }
 }
+
+/** Why a connection failed, for people. */
+const reasonOf = ({ details, message }: Failure): string => String(details["reason"] ?? message)

@@ -61,11 +61,17 @@ export function bannerOf(facts: BannerFacts): string {
   return `${lines.join("\n")}\n`
 }
 
+/** Without the brackets of an IPv6 address. */
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")
+
 /** Warnings for the operator before this start is trusted with data: one line each. */
 export async function warningsOf(
   disk: Disk,
   config: ServeConfig,
-  store: OpenedStore,
+  store: Pick<OpenedStore, "notes"> & {
+    readonly record: Pick<OpenedStore["record"], "devices">
+    readonly devices: readonly Pick<OpenedStore["devices"][number], "identity">[]
+  },
   isLoopback: (address: ListenAddress) => boolean,
 ): Promise<string[]> {
   const warnings: string[] = []
@@ -85,7 +91,7 @@ export async function warningsOf(
   }
   const { vault, aws } = config.keyServices
   for (const address of [vault?.url, aws?.endpoint]) {
-    if (address?.startsWith("http:") === true && !isLoopback({ host: new URL(address).hostname, port: 0 }))
+    if (address?.startsWith("http:") === true && !isLoopback({ host: hostOf(address), port: 0 }))
       warnings.push(`the key service ${address} is called without TLS: keys can be read in transit; use https://`)
   }
   if (config.allowSseCWithoutTls && !config.tls) {

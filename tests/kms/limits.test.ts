@@ -72,6 +72,17 @@ test("calls of a service that hangs end within 2 seconds and then at once; one i
   assert.equal(world.telemetry.entries("key_service_reachable_again").length, 1)
 })
 
+test("status says why a service that is off is unreachable", async () => {
+  const world = await KmsWorld.open()
+  const { provider, key } = world.provider("aws")
+  world.disconnect()
+  for (let i = 0; i < 3; i += 1)
+    await world.clock.runUntil(endOf(world, Promise.resolve(provider.newDataKey(key, CONTEXT))))
+  const report = world.keys.report().find(({ name }) => name === "aws")
+  assert.deepEqual([report?.state, report?.reason], ["unreachable", "connection refused"])
+  assert.equal(report?.sinceMs, world.clock.wallMs())
+})
+
 test("an unreachable service does not hold up the other one", async () => {
   const world = await KmsWorld.open()
   const { vault, aws } = { vault: world.provider("vault"), aws: world.provider("aws") }

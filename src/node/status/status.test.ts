@@ -66,6 +66,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     reencoding: undefined as ReencodingView | undefined,
     scrub: undefined as readonly ScrubView[] | undefined,
     database: undefined as DatabaseView | undefined,
+    keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
   }
   const sources: StatusSources = {
     record: () => now.record,
@@ -80,6 +81,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     scrub: () => now.scrub,
     reencoding: () => now.reencoding,
     database: () => now.database,
+    keyServices: () => now.keyServices,
   }
   const facts = {
     storeId: parseStoreId("0".repeat(32)),
@@ -113,6 +115,19 @@ test("a store whose orphan removal is stopped, or whose metadata is damaged, rep
   assert.match(String(stopped), /33 blocks or more \(limit 32\).*: hayloft orphans resume$/)
   now.metadataTrouble = "the database cannot be reached"
   assert.ok(!status.health().ready && status.health().reasons.includes("the database cannot be reached"))
+})
+
+test("a key service that does not respond is a reason, without its details, and requests go on", () => {
+  const { status, now } = world(3)
+  const load = { running: 0, waiting: 0 }
+  now.keyServices = [{ name: "aws", state: "reachable", ...load }]
+  assert.deepEqual(status.health(), { ready: true, reasons: [] })
+  now.keyServices = [{ name: "vault", state: "unreachable", sinceMs: 5, reason: "connect 10.0.0.1", ...load }]
+  assert.deepEqual(status.health(), {
+    ready: true,
+    reasons: ["the key service vault cannot be reached: objects under its keys cannot be written or read"],
+  })
+  assert.deepEqual(status.report().keyServices, now.keyServices)
 })
 
 test("a whole store reports what may fail, and nothing that is unknown", () => {

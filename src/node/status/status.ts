@@ -136,10 +136,11 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   }
 
   private keyServiceTroubles(): readonly string[] {
-    return (this.sources.keyServices?.() ?? []).flatMap(({ name, state, reason = "" }) => {
+    // Not the reason: health is for everybody.
+    return (this.sources.keyServices?.() ?? []).flatMap(({ name, state }) => {
       if (state === "reachable") return []
       const trouble = state === "unreachable" ? "cannot be reached" : "refuses the credentials of this store"
-      return [`the key service ${name} ${trouble} (${reason}): objects under its keys cannot be written or read`]
+      return [`the key service ${name} ${trouble}: objects under its keys cannot be written or read`]
     })
   }
 

@@ -1,0 +1,21 @@
+/** What a start warns of. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { resolveConfig, type Environment } from "../config/index.js"
+import { SimDisk } from "../seams/disk/sim.js"
+import { warningsOf } from "./banner.js"
+import { isLoopback } from "./store-session.js"
+
+function warnings(environment: Environment): Promise<string[]> {
+  const config = resolveConfig({ flags: {}, environment, file: undefined, workingFolder: "/", hostName: "host" })
+  return warningsOf(new SimDisk().boot(), config, { notes: [], record: { devices: [] }, devices: [] }, isLoopback)
+}
+
+test("a key service without TLS on another machine is warned of", async () => {
+  const vault = (url: string) => ({ HAYLOFT_KMS_VAULT_URL: url, HAYLOFT_KMS_VAULT_TOKEN_FILE: "/token" })
+  const [warning, ...more] = await warnings(vault("http://vault.example.org:8200"))
+  assert.match(warning ?? "", /key service http:\/\/vault.example.org:8200 is called without TLS/)
+  assert.deepEqual(more, [])
+  for (const url of ["https://vault.example.org", "http://127.0.0.1:8200", "http://localhost", "http://[::1]:1"])
+    assert.deepEqual(await warnings(vault(url)), [], url)
+})
