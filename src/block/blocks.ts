@@ -111,6 +111,19 @@ export class LocalBlocks implements Blocks {
     throw fail("corruptNeedle", { message: "no needle of the block has a readable header", uploadId: group.uploadId })
   }
 
+  async headersOf(group: BlockGroup): Promise<readonly ShardHeader[]> {
+    const headers: ShardHeader[] = []
+    for (const { deviceId, slot } of [...group.shards, ...group.damaged]) {
+      try {
+        const header = await this.devices.get(deviceId)?.volumes.headerOf(needleIdOf(group, slot))
+        if (header) headers.push(header)
+      } catch (error) {
+        if (this.devices.has(deviceId) && !isLoss(error)) throw error
+      }
+    }
+    return headers
+  }
+
   removeGroups(groups: readonly BlockGroup[]): Promise<boolean> {
     return removeGroups(this.removalDevices, groups)
   }

@@ -153,6 +153,8 @@ export interface Blocks {
    * longer exist.
    */
   headerOf(group: BlockGroup): Promise<ShardHeader>
+  /** Those of all needles of a block that can be read: recovery headers of rebuilt shards may be newer than others. */
+  headersOf(group: BlockGroup): Promise<readonly ShardHeader[]>
   /** Removes just these needles. Returns false if it must be repeated, like `remove`. */
   removeGroups(groups: readonly BlockGroup[]): Promise<boolean>
   /**

@@ -144,10 +144,10 @@ export class NeedleCatalog {
     return true
   }
 
-  /** One recovery header of an upload is enough: all are equal. */
+  /** One recovery header of an upload is enough, except for a lock: rebuilt shards may tell of a later one. */
   private takeNote(header: ShardHeader, upload: CatalogedUpload | undefined): void {
     const { bucketId } = header.owner
-    if (this.bucketNames.has(bucketId) && (upload === undefined || upload.born)) return
+    if (this.lockedBuckets.has(bucketId) && (upload === undefined || upload.born)) return
     const note = noteOf(header)
     if (!note) return
     this.bucketNames.set(bucketId, note.bucket)

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type VersionId } from "../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseDeviceId, type VersionId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import type { Bucket, BucketLock, VersionLock } from "../object/index.js"
 import { noSignal, sourceOf } from "../node/testing-engine.js"
+import { salvageNeedles } from "../volume/index.js"
 import { DoomedStore, type Rescued } from "./testing-rescue.js"
 
 const UNTIL_MS = Date.UTC(2200, 0)
@@ -122,6 +123,28 @@ test("nothing is written until all buckets with object lock are named, and a dry
   assert.deepEqual(dry.summary.lockedBuckets, ["backups", "ledger"])
   const rescued = await store.rescue(ALL, { lockedBuckets: ["backups", "ledger"] })
   assert.ok(rescued.target.isFinished)
+})
+
+test("a lock that was changed later comes back from a shard that was rebuilt since", async () => {
+  const locked = await LockedStore.open()
+  const { store } = locked
+  const { objects, repair } = store.services
+  const bucket = await locked.bucket("backups")
+  await locked.put(bucket, "key", { retention: { mode: "GOVERNANCE", untilMs: UNTIL_MS - 1 }, legalHold: undefined })
+  const later = { mode: "COMPLIANCE", untilMs: UNTIL_MS } as const
+  await locked.wait(objects.setRetention({ bucket, key: objectKeyOfText("key") }, later, true))
+  for await (const item of salvageNeedles(store.machine.disk.boot(), "/d2/volumes")) {
+    if (item.kind !== "needle" || item.header.kind !== "shard" || item.header.owner.key !== "key") continue
+    const { volume, offsetBytes, headerBytes } = item.place
+    store.machine.disk.flipBit(
+      `/d2/volumes/${String(volume).padStart(10, "0")}.volume`,
+      8 * (offsetBytes + headerBytes + 9),
+    )
+    repair.noteDamage({ deviceId: parseDeviceId("2".padStart(16, "0")), id: item.header.id })
+  }
+  await store.settle("repair")
+  const rescued = await store.rescue(ALL, { lockedBuckets: ["backups"] })
+  assert.deepEqual(lockIn(rescued, "backups", "key"), { retention: later, legalHold: undefined })
 })
 
 test("a store without object lock needs no name", async () => {

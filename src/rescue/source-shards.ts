@@ -12,6 +12,7 @@ import { streamOf } from "../base/pieces.js"
 import { Layouts, LocalBlocks, type PieceOwner } from "../block/index.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
 import { needleKeyOf, type NeedleHeader, type NeedleId } from "../format/needle.js"
+import { strictestOf } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -63,20 +64,25 @@ export class SourceShards {
     }
   }
 
-  /** Reads the recovery header from the shards of an upload's first block; undefined if none of them can be read. */
+  /**
+   * Reads the recovery header from all shards of an upload's first block, since a rebuilt one may tell of a later lock;
+   * undefined if none of them can be read.
+   */
   async recoveryHeader(catalog: NeedleCatalog, uploadId: UploadId): Promise<RecoveryHeader | undefined> {
     const upload = catalog.upload(uploadId)
     const first = (upload ? catalog.shardsOf(upload).shards : []).filter(({ block }) => block === 0)
+    const notes: RecoveryHeader[] = []
     for (const { folder, place } of first) {
       try {
         const isWanted = (header: NeedleHeader) => header.kind === "shard" && header.id.uploadId === uploadId
         const note = noteOf(await this.reader(folder).headerOf(place, isWanted))
-        if (note) return note
+        if (note) notes.push(note)
       } catch (error) {
         if (!isFailure(error)) throw error
       }
     }
-    return undefined
+    const lock = strictestOf(notes.map(note => note.lock))
+    return notes[0] && { ...notes[0], ...(lock && { lock }) }
   }
 
   async close(): Promise<void> {

@@ -220,7 +220,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const pins = new ReadPins(machine.clock)
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
-    ...{ write: unused, remove: unused, headerOf: unused, removeGroups: unused },
+    ...{ write: unused, remove: unused, headerOf: unused, headersOf: unused, removeGroups: unused },
     ...{ mend: unused, moveAway: unused, reencode: unused },
     ...{
       shardScanOf: () => [],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import type { Retention, VersionLock } from "../../format/object-lock.js"
-import { lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
+import { lockOfNew, requireRemovable, strictestOf, withRetention } from "./lock-core.js"
 
 const DAY_MS = 86_400_000
 const NOW_MS = Date.UTC(2024, 1, 28, 12)
@@ -93,4 +93,16 @@ test("a legal hold stays when the retention changes", () => {
   const lock = { retention: undefined, legalHold: true }
   const to = { mode: "GOVERNANCE", untilMs: NOW_MS + 1 } as const
   assert.deepEqual(withRetention(lock, to, { ...clocks, bypassGovernance: false }), { retention: to, legalHold: true })
+})
+
+test("of what shards tell of a lock, the latest time, compliance and a hold count", () => {
+  const [early, late] = [retained("COMPLIANCE", NOW_MS), retained("GOVERNANCE", NOW_MS + DAY_MS)]
+  const held = (legalHold: boolean): VersionLock => ({ retention: undefined, legalHold })
+  const both = { retention: { mode: "COMPLIANCE", untilMs: NOW_MS + DAY_MS }, legalHold: undefined } as const
+  assert.deepEqual(strictestOf([early, late]), both)
+  assert.deepEqual(strictestOf([late, undefined, early]), both)
+  assert.deepEqual(strictestOf([held(false), late, held(true), held(false)]), { ...late, legalHold: true })
+  assert.deepEqual(strictestOf([late, held(false)]), { ...late, legalHold: false })
+  assert.equal(strictestOf([undefined]), undefined)
+  assert.deepEqual(strictestOf([undefined, retained("GOVERNANCE", 1)]), retained("GOVERNANCE", 1))
 })

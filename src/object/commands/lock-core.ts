@@ -64,6 +64,25 @@ export function lockOfRestored(
   return retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
 }
 
+/**
+ * What several shards tell of one version's lock, strictest first: some were written when the lock was another one. A
+ * retention may have been shortened since, with a permission to bypass it, and a hold may have been released: it is not
+ * known which of them is newest, and nothing that was locked may come back without its lock.
+ */
+export function strictestOf(locks: readonly (VersionLock | undefined)[]): VersionLock | undefined {
+  const known = locks.filter(lock => lock !== undefined)
+  return known.length === 0 ? undefined : known.reduce(stricter)
+}
+
+function stricter(a: VersionLock, b: VersionLock): VersionLock {
+  const legalHold = a.legalHold === true ? true : (b.legalHold ?? a.legalHold)
+  if (a.retention === undefined || b.retention === undefined)
+    return { retention: a.retention ?? b.retention, legalHold }
+  const isCompliance = a.retention.mode === "COMPLIANCE" || b.retention.mode === "COMPLIANCE"
+  const untilMs = Math.max(a.retention.untilMs, b.retention.untilMs)
+  return { retention: { mode: isCompliance ? "COMPLIANCE" : "GOVERNANCE", untilMs }, legalHold }
+}
+
 /** Both clocks may lag: the later one is closer to the truth. */
 const latestOf = ({ clockMs, nowMs }: Clocks): number => Math.max(clockMs, nowMs)
 

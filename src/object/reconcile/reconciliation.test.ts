@@ -105,6 +105,32 @@ test("versions that are put back keep the lock of their writes", async () => {
   assert.ok(((await lockOf("by default"))?.retention?.untilMs ?? 0) > 364 * 86_400_000)
 })
 
+test("a lock that was changed later comes back from the shards that were rebuilt since", async () => {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+  const { clock, random } = world
+  const { objects, buckets } = world.services
+  await clock.runUntil(buckets.setVersioning(world.home, "enabled"))
+  await clock.runUntil(buckets.setLock(world.home, undefined))
+  const bucket = await clock.runUntil(Promise.resolve(buckets.open(world.home.name)))
+  const rows = world.tablet.copy()
+  const keys = ["a", "b", "c", "d", "e", "f"]
+  const later = { mode: "COMPLIANCE", untilMs: Date.UTC(2200, 0) } as const
+  for (const key of keys) {
+    await clock.runUntil(objects.put({ ...world.putting(key, sourceOf(random.bytes(40 * KIB))), bucket }))
+    await clock.runUntil(objects.setRetention({ bucket, key: objectKeyOfText(key) }, later, false))
+  }
+  const [gone] = [...world.devices.live.keys()]
+  await world.replace(must(gone, "there are three devices"), 4)
+  await world.settle("repair")
+  world.tablet.become(rows)
+  const { plan, apply } = reconciling(world)
+  await apply(await plan())
+  for (const key of keys) {
+    const lock = await clock.runUntil(objects.getLock({ bucket, key: objectKeyOfText(key) }))
+    assert.deepEqual(lock?.retention, later, key)
+  }
+})
+
 test("a plan that does not hold any more changes nothing, however far it is carried out", async () => {
   const { world } = await rolledBack(KEYS)
   const { plan, apply } = reconciling(world)

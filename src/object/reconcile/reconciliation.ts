@@ -17,6 +17,7 @@ import { shardsNeeded } from "../../base/policy.js"
 import { ALL_NEEDLES, blockShape, bodyOf, type BlockGroup, type Blocks, type FoundShard } from "../../block/index.js"
 import { blockCount, type Extent } from "../../format/extent.js"
 import { decodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
+import type { ShardHeader } from "../../format/needle.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import { RANDOM_BYTES } from "../../format/version-id.js"
@@ -24,6 +25,7 @@ import { mapBounded } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import { Hashes } from "../../seams/compute/index.js"
 import type { Random } from "../../seams/random/contract.js"
+import { strictestOf } from "../commands/lock-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import { oldestPendingDeletions } from "../jobs/collector.js"
 import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
@@ -84,8 +86,8 @@ interface Suspect {
   readonly uploadId: UploadId
   readonly part: number
   readonly shards: FoundShard[]
-  /** Of its first block. */
-  group: BlockGroup
+  /** Of its first block, one for each generation. */
+  first: BlockGroup[]
 }
 
 interface OwnedUpload extends NewerUpload {
@@ -223,17 +225,15 @@ export class Reconciliation {
   }
 
   /** Undefined: none of its needles can be read, so that its key is unknown. */
-  private async ownerOf({ uploadId, part, shards, group }: Suspect, scope: ReconcileScope) {
-    try {
-      const { owner, recoveryHeader } = await this.blocks.headerOf(group)
-      const header = headerIn(recoveryHeader)
-      const known = { lengthBytes: header?.plannedLengthBytes, blockBytes: scope.blockBytes }
-      const body = bodyOf({ uploadId, part }, { shards, removed: 0 }, known)
-      return { ...owner, uploadId, part, header, body }
-    } catch (error) {
-      if (isFailure(error, "corruptNeedle", "noSuchNeedle")) return undefined
-      throw error
-    }
+  private async ownerOf({ uploadId, part, shards, first }: Suspect, scope: ReconcileScope) {
+    const needles: ShardHeader[] = []
+    for (const group of first) needles.push(...(await this.blocks.headersOf(group)))
+    const [needle] = needles
+    if (needle === undefined) return undefined
+    const header = headerIn(needles)
+    const known = { lengthBytes: header?.plannedLengthBytes, blockBytes: scope.blockBytes }
+    const body = bodyOf({ uploadId, part }, { shards, removed: 0 }, known)
+    return { ...needle.owner, uploadId, part, header, body }
   }
 
   private async decide(
@@ -312,9 +312,11 @@ export class Reconciliation {
 function addGroup(suspects: Map<UploadId, Suspect>, group: BlockGroup): void {
   const { uploadId, part, block, generation, shape, shards } = group
   const known = suspects.get(uploadId)
-  const suspect = known ?? { uploadId, part, shards: [], group }
+  const suspect: Suspect = known ?? { uploadId, part, shards: [], first: [] }
   if (known === undefined) suspects.set(uploadId, suspect)
-  if (block < suspect.group.block) suspect.group = group
+  const firstBlock = suspect.first[0]?.block ?? block
+  if (block < firstBlock) suspect.first = [group]
+  else if (block === firstBlock) suspect.first.push(group)
   if (shape === undefined) return
   const { policy, blockLengthBytes } = shape
   for (const { slot } of shards) suspect.shards.push({ block, generation, slot, policy, blockLengthBytes })
@@ -338,7 +340,14 @@ const withoutKey = ({ uploadId, part }: Suspect): ReconcileEntry => ({
   reason: "no needle of it that can be read says its key",
 })
 
-function headerIn(recoveryHeader: Uint8Array | undefined): RecoveryHeader | undefined {
+/** Their recovery headers are equal, except for locks that were changed before a shard was rebuilt. */
+function headerIn(needles: readonly ShardHeader[]): RecoveryHeader | undefined {
+  const headers = needles.flatMap(({ recoveryHeader }) => decoded(recoveryHeader) ?? [])
+  const lock = strictestOf(headers.map(header => header.lock))
+  return headers[0] && { ...headers[0], ...(lock && { lock }) }
+}
+
+function decoded(recoveryHeader: Uint8Array | undefined): RecoveryHeader | undefined {
   try {
     return recoveryHeader && decodeRecoveryHeader(recoveryHeader)
   } catch (error) {
