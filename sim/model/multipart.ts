@@ -86,6 +86,7 @@ export class ModelMultipart implements Multipart {
 
   async putPart(request: Parameters<Multipart["putPart"]>[0]): Promise<PartResult> {
     const { checksum: plan, encryption } = this.#find(request).request
+    await request.checkEncryption?.(shownOf(encryption))
     requireKeyOfUpload(clientKeyOf(encryption), request.clientKey)
     const planned = plan?.algorithm
     const named = request.body.checksumAlgorithm
@@ -99,8 +100,9 @@ export class ModelMultipart implements Multipart {
   async copyPart(request: Parameters<Multipart["copyPart"]>[0]): ReturnType<Multipart["copyPart"]> {
     const { range } = request
     const upload = this.#find(request)
+    await request.checkEncryption?.(shownOf(upload.request.encryption))
     requireKeyOfUpload(clientKeyOf(upload.request.encryption), request.clientKey)
-    const { bucket, version } = findSource(this.state, request.source)
+    const { bucket, version } = await findSource(this.state, request.source)
     const { sizeBytes, versionId } = version.info
     if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
     const bytes = range === undefined ? version.body : version.body.subarray(range.first, range.last + 1)
@@ -135,6 +137,7 @@ export class ModelMultipart implements Multipart {
     const done = bucket.completions.get(multipartId)
     if (done?.partList === partList && done.version === versionsOf(bucket, key)[0]) return done.result
     const upload = findUpload(bucket, key, multipartId)
+    await request.checkEncryption?.(shownOf(upload.request.encryption))
     checkWrite(request.conditions, versionsOf(bucket, key)[0])
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const parts = chosenParts(upload, request)

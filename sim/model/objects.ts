@@ -85,7 +85,10 @@ export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId |
 }
 
 /** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */
-export function findSource(state: ModelState, source: CopySource): { bucket: ModelBucket; version: ModelObject } {
+export async function findSource(
+  state: ModelState,
+  source: CopySource,
+): Promise<{ bucket: ModelBucket; version: ModelObject }> {
   const bucket = state.open(source.bucket)
   const named = versionsOf(bucket, source.key).find(version => version.info.versionId === source.versionId)
   if (named?.kind === "marker")
@@ -95,6 +98,7 @@ export function findSource(state: ModelState, source: CopySource): { bucket: Mod
   const version = find(bucket, source.key, source.versionId)
   requireKey(version.clientKey, source.clientKey)
   checkCopySource(source.conditions, version)
+  await source.checkEncryption?.(version.info.encryption)
   return { bucket, version }
 }
 
@@ -226,7 +230,7 @@ export class ModelObjects implements Objects {
 
   async copy(request: CopyRequest): Promise<CopyResult> {
     const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm, encryption } = request
-    const from = findSource(this.state, source)
+    const from = await findSource(this.state, source)
     const { version } = from
     const bucket = this.state.open(request.bucket)
     if (version.info.sizeBytes > OBJECT_BYTES_MAX) {

@@ -5,7 +5,7 @@ export { checkEpochs } from "./check-epochs.js"
 export { keyIdText } from "./ciphertext.js"
 export { nextRotationMs } from "./change-key-core.js"
 export { extentKeyOf } from "./derive.js"
-export { contextOfPairs, type EncryptionContext } from "./encryption-context.js"
+export { contextOfPairs, textOfContext, type EncryptionContext } from "./encryption-context.js"
 export { ExternalKeys } from "./external-keys.js"
 export { aliasArnOf, isAliasName } from "./key-names.js"
 export {

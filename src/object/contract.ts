@@ -132,6 +132,12 @@ export type ShownEncryption =
     }
   | { readonly mode: "client" }
 
+/**
+ * Called once it is known how bytes are encrypted, before any is copied or written: whether the caller may use their key.
+ * What it throws ends the request.
+ */
+export type EncryptionCheck = (encryption: ShownEncryption | undefined) => Soon<void>
+
 export interface ObjectInfo {
   /** "null" for the null version. */
   readonly versionId: VersionId
@@ -287,6 +293,7 @@ export interface CopySource {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
+  readonly checkEncryption?: EncryptionCheck
   /** As in `GetRequest`. */
   readonly clientKey?: Uint8Array | undefined
   /** `x-amz-copy-source-if-*`: false always throws `preconditionFailed`. */
@@ -508,6 +515,8 @@ export interface CompleteRequest extends MultipartTarget {
   /** Declared checksum of the whole object. */
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
+  /** Of the upload. */
+  readonly checkEncryption?: EncryptionCheck
   /** The key of SSE-C: not needed; if given, that of the upload. */
   readonly clientKey?: Uint8Array | undefined
   readonly signal: AbortSignal
@@ -523,6 +532,8 @@ export interface Multipart {
     request: MultipartTarget &
       Pick<PutRequest, "body" | "signal"> & {
         readonly partNumber: number
+        /** Of the upload. */
+        readonly checkEncryption?: EncryptionCheck
         /** The key of SSE-C: that of the upload. */
         readonly clientKey?: Uint8Array | undefined
       },
@@ -533,6 +544,8 @@ export interface Multipart {
       readonly partNumber: number
       readonly source: CopySource
       readonly range: { readonly first: number; readonly last: number } | undefined
+      /** Of the upload. */
+      readonly checkEncryption?: EncryptionCheck
       /** The key of SSE-C: that of the upload. */
       readonly clientKey?: Uint8Array | undefined
       readonly signal: AbortSignal

@@ -148,6 +148,7 @@ export class MultipartService implements Multipart {
   async putPart(request: Parameters<Multipart["putPart"]>[0]): Promise<PartResult> {
     const { bucket, key, partNumber, body, multipartId } = request
     const upload = await this.open(request)
+    await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     const declared = upload.checksum?.algorithm
     if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
       throw fail("invalidRequest", {
@@ -233,6 +234,7 @@ export class MultipartService implements Multipart {
     const found = await this.metadata.ask(completable(address, request.conditions))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
     const { upload } = found
+    await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     if (request.clientKey !== undefined)
       await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")

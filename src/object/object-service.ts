@@ -215,7 +215,14 @@ export class ObjectService implements Objects {
   }
 
   /** Opens a copy's source; its bytes are pinned until it is closed. */
-  async openSource({ bucket, key, versionId, clientKey, conditions }: CopySource): Promise<OpenObject> {
+  async openSource({
+    bucket,
+    key,
+    versionId,
+    clientKey,
+    conditions,
+    checkEncryption,
+  }: CopySource): Promise<OpenObject> {
     const target = { bucket, key, clientKey, ...(versionId === undefined ? {} : { versionId }) }
     const open = () => this.reader.open({ ...target, conditions: {} })
     const source = await recover<OpenObject>(open, error => {
@@ -225,10 +232,15 @@ export class ObjectService implements Objects {
       })
     })
     const { etag, lastModifiedMs: modifiedMs } = source.info
-    const failure = evaluateCopySource(conditions, { etag, modifiedMs })
-    if (!failure) return source
-    source.close()
-    throw failure
+    try {
+      const failure = evaluateCopySource(conditions, { etag, modifiedMs })
+      if (failure) throw failure
+      await checkEncryption?.(source.info.encryption)
+      return source
+    } catch (error) {
+      source.close()
+      throw error
+    }
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {

@@ -7,6 +7,7 @@ import { fail } from "../base/failures.js"
 import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
+import type { S3Keys } from "../keys/index.js"
 import type { OneATurn } from "../life/index.js"
 import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -47,6 +48,8 @@ export interface CallContext extends PermissionsContext {
   readonly hash: Compute["hash"]
   readonly attributes: AttributeReader
   readonly encryption: EncryptionHeaders
+  /** Undefined in a store without named keys. */
+  readonly kms: S3Keys | undefined
   /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines

@@ -39,8 +39,8 @@ export const SECRET_HEADERS: readonly string[] = [`${CUSTOMER}key`, `${SOURCE_CU
 const KEY_BYTES = 32
 const KEY_ID_CHARACTERS_MAX = 2048
 const CONTEXT_CHARACTERS_MAX = 2048
-/** S3 adds this pair itself. */
-const OF_S3 = "aws:s3:arn"
+/** The name of the pair that S3 adds to a context itself. */
+export const OBJECT_ARN = "aws:s3:arn"
 
 /** Pairs of an encryption context. */
 export type EncryptionContext = Readonly<Record<string, string>>
@@ -177,11 +177,11 @@ function contextIn(headers: Headers): EncryptionContext {
   const text = headers.get(CONTEXT)
   if (text === undefined) return NO_CONTEXT
   const pairs = text.length <= CONTEXT_CHARACTERS_MAX ? pairsOf(text) : undefined
-  if (pairs !== undefined && !Object.hasOwn(pairs, OF_S3)) return pairs
+  if (pairs !== undefined && !Object.hasOwn(pairs, OBJECT_ARN)) return pairs
   const form = "Base64-encoded UTF-8 string holding JSON which represents a string-string map"
   throw fail("invalidArgument", {
     message:
-      pairs === undefined ? `The header '${CONTEXT}' shall be ${form}` : `The context must not contain '${OF_S3}'`,
+      pairs === undefined ? `The header '${CONTEXT}' shall be ${form}` : `The context must not contain '${OBJECT_ARN}'`,
     argumentName: CONTEXT,
     argumentValue: text.slice(0, 80),
   })
@@ -190,9 +190,18 @@ function contextIn(headers: Headers): EncryptionContext {
 function pairsOf(text: string): EncryptionContext | undefined {
   const bytes = decoded(text)
   if (bytes === undefined) return undefined
+  try {
+    return pairsIn(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  } catch {
+    return undefined
+  }
+}
+
+/** Undefined for anything but a JSON object of texts. */
+function pairsIn(json: string): EncryptionContext | undefined {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    value = JSON.parse(json)
   } catch {
     return undefined
   }
@@ -225,6 +234,13 @@ export interface ShownParts {
   readonly clientKey?: boolean
 }
 
+/** The pairs that the client gave. */
+function contextFields(text: string | undefined): readonly Field[] {
+  const given = Object.entries(pairsIn(text ?? "{}") ?? {}).filter(([name]) => name !== OBJECT_ARN)
+  if (given.length === 0) return []
+  return [[CONTEXT, Buffer.from(JSON.stringify(Object.fromEntries(given))).toString("base64")]]
+}
+
 /** The headers of an answer. `headers`: those of the request, whose client's key was checked. */
 export function encryptionFields(
   shown: ShownEncryption | undefined,
@@ -249,9 +265,7 @@ export function encryptionFields(
         [KEY_ID, shown.keyArn],
         // S3 omits it where it is false.
         ...(shown.usesBucketKey ? [[BUCKET_KEY, "true"] as const] : []),
-        ...(context && shown.context !== undefined
-          ? [[CONTEXT, Buffer.from(shown.context).toString("base64")] as const]
-          : []),
+        ...(context ? contextFields(shown.context) : []),
       ]
   }
 }

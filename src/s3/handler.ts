@@ -16,6 +16,7 @@ import type { LentBytes } from "../base/pieces.js"
 import { HeaderShapes, type Headers } from "../base/request-headers.js"
 import { after, lastly, recover, type Soon } from "../base/soon.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import type { S3Keys } from "../keys/index.js"
 import { OneATurn } from "../life/index.js"
 import type { ObjectBody, ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
@@ -79,6 +80,8 @@ export interface S3Settings {
   readonly newBuckets: NewBuckets
   /** Whether keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
+  /** Named keys, for SSE-KMS. */
+  readonly kms?: S3Keys | undefined
   readonly metrics: Metrics
   /** Records denials, so that the operator can look up the reason. */
   readonly denials: Denials
@@ -125,7 +128,7 @@ class S3Handler implements Protocol {
       accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),
       encryption: new EncryptionHeaders(),
-      allowSseCWithoutTls: settings.allowSseCWithoutTls,
+      ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
       hash: settings.hash,

@@ -1,7 +1,8 @@
 /** The source of a copy: bucket, key, version and conditions, with the right to read it. */
-import type { CopySource } from "../object/contract.js"
+import type { CopySource, EncryptionCheck } from "../object/contract.js"
 import type { ObjectCall } from "./call.js"
 import { sourceKeyOf } from "./operations/encryption-of-requests.js"
+import { requireKey } from "./operations/kms-of-requests.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
@@ -19,5 +20,11 @@ export async function copySourceOf(call: ObjectCall): Promise<CopySource> {
   for (const action of actionsOf(REQUIRED_ACTIONS.getObject, headers, versionId !== undefined)) {
     await permissions.require(action, place)
   }
-  return { ...place, clientKey: sourceKeyOf(call), conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-") }
+  const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
+  return {
+    ...place,
+    checkEncryption,
+    clientKey: sourceKeyOf(call),
+    conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-"),
+  }
 }

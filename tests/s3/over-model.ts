@@ -158,6 +158,7 @@ export interface Variations extends Partial<
     | "denials"
     | "newBuckets"
     | "allowSseCWithoutTls"
+    | "kms"
     | "lifecycleDays"
   >
 > {

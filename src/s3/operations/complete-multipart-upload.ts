@@ -13,6 +13,7 @@ import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { clientKeyOfCompletion, encryptionFields } from "./encryption-of-requests.js"
+import { requireKey } from "./kms-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { writtenVersionHeader } from "./versions.js"
@@ -71,6 +72,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     key,
     multipartId,
     clientKey,
+    checkEncryption: encryption => requireKey(call, encryption),
     conditions: writeConditionsOf(headers),
     sizeBytes: sizeOf(call),
     checksum: checksumInHeaders(headers, "parts"),

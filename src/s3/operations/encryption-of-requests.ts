@@ -14,6 +14,7 @@ import type { ObjectCall } from "../call.js"
 import * as wire from "../encryption.js"
 import type { Field } from "../failures.js"
 import type { BucketEncryption } from "../settings/encryption.js"
+import { kmsProtection } from "./kms-of-requests.js"
 
 /** How the object that a request begins is encrypted; undefined: not. Throws the faults of the request. */
 export function encryptionOfNew(call: ObjectCall): Soon<Protection | undefined> {
@@ -41,21 +42,16 @@ function protectionOf(
       requireUnblocked(call, setting)
       return stated
     case "kms":
-      throw noKms()
+      return kmsProtection(call, stated, setting)
     case "default": {
       const applied = setting?.default
       if (applied === undefined) return undefined
       if (applied.algorithm === "AES256") return { mode: "s3" }
-      throw noKms()
+      const { usesBucketKey } = stated
+      return kmsProtection(call, { keyId: applied.keyId, context: {}, usesBucketKey }, setting)
     }
   }
 }
-
-const noKms = () =>
-  fail("notImplemented", {
-    header: wire.ENCRYPTION_HEADER,
-    message: "Server-side encryption with KMS keys (aws:kms) is not implemented.",
-  })
 
 /**
  * Throws `invalidRequest` for a client's key that anyone on the way could read.

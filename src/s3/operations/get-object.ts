@@ -12,6 +12,7 @@ import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
 import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
+import { requireKey } from "./kms-of-requests.js"
 import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
 import { lockFields } from "./locks-of-requests.js"
 import { checksumFields } from "./put-object.js"
@@ -93,10 +94,12 @@ export const getObject = (call: ObjectCall): Soon<Answer> =>
     after(open(call, false), body =>
       recover(
         () =>
-          after(lockFields(call, body.info), (lock): Answer => {
-            const headers = linesOf(call, body, lock, rules)
-            return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
-          }),
+          after(requireKey(call, body.info.encryption), () =>
+            after(lockFields(call, body.info), (lock): Answer => {
+              const headers = linesOf(call, body, lock, rules)
+              return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
+            }),
+          ),
         error => {
           body.close()
           throw error

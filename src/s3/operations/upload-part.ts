@@ -2,6 +2,7 @@
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { PARTS_MAX } from "../../base/limits.js"
+import type { EncryptionCheck } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { checksumHeader } from "../parse-checksums.js"
@@ -9,6 +10,7 @@ import { copySourceOf } from "../resolve-copy-source.js"
 import { parseCopyRange } from "../wire/range.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { clientKeyOfPart, encryptionFields } from "./encryption-of-requests.js"
+import { requireKey } from "./kms-of-requests.js"
 import { requireDigest } from "./locks-of-requests.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { versionHeader } from "./versions.js"
@@ -36,6 +38,7 @@ export async function uploadPart(call: ObjectCall): Promise<Answer> {
   }
   const { etag, checksum, encryption } = await services.multipart.putPart({
     ...{ bucket, key, multipartId, partNumber, clientKey, body },
+    checkEncryption: encryptionOfUpload => requireKey(call, encryptionOfUpload),
     // The signal is created on first use.
     get signal() {
       return client.signal
@@ -56,7 +59,8 @@ export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
   const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
   const clientKey = await clientKeyOfPart(call)
   const source = await copySourceOf(call)
-  const target = { bucket, key, multipartId, partNumber, clientKey }
+  const checkEncryption: EncryptionCheck = encryptionOfUpload => requireKey(call, encryptionOfUpload)
+  const target = { bucket, key, multipartId, partNumber, clientKey, checkEncryption }
   const part = await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
   const { etag, checksum, lastModifiedMs, sourceVersionId, encryption } = part
   const write = (xml: XmlWriter): void => {
