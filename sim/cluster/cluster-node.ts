@@ -206,7 +206,7 @@ export class ClusterNode extends SimMachine {
       },
       {
         compute: new InlineCompute(makeCodec, { slabBytes: SLAB_BYTES, poolBytes: 4 * MIB }),
-        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores)),
+        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints"))),
         limits: LIMITS,
       },
     )

@@ -103,7 +103,7 @@ export class StoreMachine extends SimMachine {
       },
       {
         compute: new InlineCompute(makeCodec, { slabBytes, poolBytes: 8 * MIB }),
-        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores)),
+        checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints"))),
         limits: {
           deviceOptions: { checkpointLimits: { ...CHECKPOINTS, pollMs: CHECKPOINT_POLL_MS } },
           spaceLimits: SPACES,

@@ -34,7 +34,7 @@ export class World extends SimMachine {
     const { telemetry } = this
     const compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB })
     const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
-    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores))
+    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints")))
     const engine = await openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
       { ...settingsFor(this.record, number), lifecycle: this.options.lifecycle },

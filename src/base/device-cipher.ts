@@ -4,7 +4,7 @@
  * format.
  *
  * Promises  No nonce is used twice under one key. Log batches, manifests and needle headers draw random ones, under keys
- *           of one segment, one device, and one upload or row. The blocks of a table use their offsets, under a key with
+ *           of one segment, one device, and one needle. The blocks of a table use their offsets, under a key with
  *           a random salt: a file that gets the number of a lost one has another key.
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
@@ -14,7 +14,7 @@ import { fail, type Failure } from "./failures.js"
 import type { DeviceId } from "./ids.js"
 
 /** Plain values, which can be sent to a thread. */
-interface DeviceKeys {
+export interface DeviceKeys {
   readonly device: Uint8Array
   /** The same on all devices: needles move between them. */
   readonly names: Uint8Array
@@ -25,7 +25,7 @@ export const deviceKeysOf = (atRestKey: Uint8Array, deviceId: DeviceId): DeviceK
   names: deriveKey(atRestKey, "names"),
 })
 
-const TABLE_SALT_BYTES = 16
+const SALT_BYTES = 16
 
 interface RandomBytes {
   bytes(count: number): Uint8Array
@@ -52,7 +52,7 @@ export class DeviceCipher {
   }
 
   salt(): Uint8Array {
-    return this.random.bytes(TABLE_SALT_BYTES)
+    return this.random.bytes(SALT_BYTES)
   }
 
   /** The batches of a segment are written and read one after another: its key is remembered. */
@@ -67,9 +67,9 @@ export class DeviceCipher {
     return createSecretKey(deriveKey(this.deviceKey, "table", uint64(fileNumber), salt))
   }
 
-  /** Of the headers of an upload's shards, or of the payload of a row. */
-  headerKey(uploadOrRow: Uint8Array): Uint8Array {
-    return deriveKey(this.namesKey, "header", uploadOrRow)
+  /** Of one needle: `id` are the bytes that name it in its header. */
+  headerKey(id: Uint8Array): Uint8Array {
+    return deriveKey(this.namesKey, "header", id)
   }
 }
 

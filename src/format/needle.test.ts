@@ -3,18 +3,28 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { DeviceCipher, deviceKeysOf } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, parsePartitionId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import {
+  objectKeyOfText,
+  parseBucketId,
+  parseDeviceId,
+  parsePartitionId,
+  parseUploadId,
+  rowKeyOf,
+} from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
 import { subBlockChecksums } from "../simd/sub-block.js"
 import { xxh64Into } from "../simd/xxh64.js"
-import type { NeedleHeader, NeedleId, PayloadHeader, ShardHeader, TombstoneHeader } from "./needle.js"
+import type { NeedleHeader, NeedleId, NeedleNames, PayloadHeader, ShardHeader, TombstoneHeader } from "./needle.js"
 import {
   decodeNeedleHeader,
   decodeNeedlePlace,
   decodeShardShape,
   encodeNeedleHeader,
   encodeNeedlePlace,
+  isUnnamed,
+  namesOfHeader,
   needleHeaderLength,
   needleIdOfKey,
   needleKeyOf,
@@ -192,7 +202,7 @@ const NEEDLE_SEED = 0xd683_d54b_3652_b453n
 const PAYLOAD_SEED = 0xb932_c064_c299_dcf2n
 
 test("the length of a payload's header is known from its key and length", () => {
-  assert.equal(encodeNeedleHeader(PAYLOAD).length, payloadHeaderBytes(PAYLOAD.key, PAYLOAD.bodyBytes))
+  assert.equal(encodeNeedleHeader(PAYLOAD).length, payloadHeaderBytes(PAYLOAD.key, PAYLOAD.bodyBytes, false))
 })
 
 const PLACE = { volume: 4_000_000_000, offsetBytes: 2 ** 45 + 7, headerBytes: 333, bodyBytes: 64 * 1024 * 1024 }
@@ -230,4 +240,52 @@ test("golden index values: version 2 both ways, version 1 read without a shape",
   const first = bytesOfHex(golden("needle-place-v1")) ?? BODY
   assert.deepEqual(decodeNeedlePlace(first), PLACE)
   assert.equal(decodeShardShape(first), undefined)
+})
+
+/** Its nonces are known. */
+const cipherOf = (fill = 1): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef")), {
+    bytes: count => new Uint8Array(count).fill(6),
+  })
+
+for (const header of [SHARD, PAYLOAD]) {
+  test(`${header.kind}: golden bytes of version 2, both ways, without a name in them`, () => {
+    const encoded = encodeNeedleHeader(header, cipherOf())
+    assert.equal(hexOf(encoded), golden(`needle-${header.kind}-v2`))
+    assert.deepEqual(decodeNeedleHeader(encoded, cipherOf()), header)
+    assert.ok(!Buffer.from(encoded).includes("photos"))
+    assert.deepEqual(namesOfHeader(encoded), { isSealed: true, recoveryHeaderBytes: header.kind === "shard" ? 4 : 0 })
+  })
+
+  test(`${header.kind}: encrypted names open only with their key, in their header, unchanged`, () => {
+    const encoded = encodeNeedleHeader(header, cipherOf())
+    const refusedWith = (bytes: Uint8Array, names: NeedleNames): void =>
+      assert.throws(
+        () => decodeNeedleHeader(bytes, names),
+        error => isFailure(error, "corruptNeedle"),
+      )
+    refusedWith(encoded, cipherOf(2))
+    // With a checksum that fits: a changed head, and changed names.
+    for (const at of [20, 40, 57, 75, 100]) {
+      const forged = Uint8Array.from(encoded)
+      forged[at] = (forged[at] ?? 0) ^ 1
+      xxh64Into(forged.subarray(0, -8), 0n, forged, forged.length - 8)
+      refusedWith(forged, cipherOf())
+    }
+    for (let length = 0; length < encoded.length; length += 1) refusedWith(encoded.subarray(0, length), undefined)
+  })
+}
+
+test("a header without names shows what reads need, and refuses to show names", () => {
+  const shard = decodeNeedleHeader(encodeNeedleHeader(SHARD, cipherOf()))
+  assert.ok(shard.kind === "shard" && isUnnamed(shard))
+  assert.deepEqual([shard.id, shard.policy, shard.checksums], [SHARD.id, SHARD.policy, SHARD.checksums])
+  for (const read of [() => shard.owner, () => shard.recoveryHeader]) {
+    assert.throws(read, error => isFailure(error, "wrongMasterKey"))
+  }
+  const encoded = encodeNeedleHeader(PAYLOAD, cipherOf())
+  assert.equal(encoded.length, payloadHeaderBytes(PAYLOAD.key, PAYLOAD.bodyBytes, true))
+  assert.deepEqual(decodeNeedleHeader(encoded, { expected: PAYLOAD.key }), PAYLOAD)
+  const tombstone = encodeNeedleHeader(TOMBSTONE, cipherOf())
+  assert.deepEqual(tombstone, encodeNeedleHeader(TOMBSTONE))
 })

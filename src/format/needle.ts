@@ -2,7 +2,7 @@
  * Needles on disk: the header that precedes each body in a volume, the key under which the index
  * stores it, and the place in the index.
  *
- * Version 1, little-endian (the index key inside is big-endian):
+ * Version 1 and 2, little-endian (the index key inside is big-endian):
  *
  *   0 magic (4)            4 version (1)        5 kind (1)          6 checksum algorithm (1)  7 zero (1)
  *   8 header length (4)   12 body length (4)   16 index key (27)   43 policy (4)             47 zero (1)
@@ -10,13 +10,19 @@
  *  64 sub-blocks (4)      68 zero (4)          72 key, recovery header, checksums (8 a sub-block)
  *  then XXH64 of all that precedes (8).
  *
+ * In version 2 key and recovery header are encrypted: a nonce (12), both, and a tag (16), which covers bytes 0–71 as
+ * well. The note's length includes these 28 bytes; the key of the cipher is derived from the 27 bytes of the index key,
+ * which of a payload are random. Checksums cover the encrypted bytes.
+ *
  * Promises  Decoding refuses every prefix and every flipped bit, and checks lengths before it uses
  *           them. Bodies are checked by sub-block, seeded by the needle, so bytes of another needle
  *           are refused like damaged ones.
  * Limits    NEEDLE_HEADER_BYTES_MAX, NEEDLE_BODY_BYTES_MAX, RECOVERY_HEADER_BYTES_MAX.
  */
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "../base/aes-gcm.js"
 import { assert, must, unreachable } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { FAMILIES, familyOfNumber } from "../base/families.js"
@@ -53,14 +59,17 @@ interface Bodied {
   readonly checksums: Uint8Array
 }
 
-export interface ShardHeader extends Bodied {
+interface Named {
+  readonly owner: NeedleOwner
+  readonly recoveryHeader: Uint8Array | undefined
+}
+
+export interface ShardHeader extends Bodied, Named {
   readonly kind: "shard"
   readonly id: NeedleId
-  readonly owner: NeedleOwner
   readonly policy: Policy
   /** Bytes of the block that this is a shard of, before padding. */
   readonly blockLengthBytes: number
-  readonly recoveryHeader: Uint8Array | undefined
 }
 
 /** The inline payload of a row; `key` is the device key, which carries the tablet's prefix. */
@@ -94,11 +103,14 @@ export const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
 /** Bucket name, content type, user metadata and tags of an object. */
 const RECOVERY_HEADER_BYTES_MAX = 8 * KIB
 const KEY_BYTES_MAX = 2 * KIB
+const SEAL_BYTES = GCM_NONCE_BYTES + GCM_TAG_BYTES
+const INDEX_KEY_AT = 16
 const HASH_BYTES = 8
 export const NEEDLE_HEADER_BYTES_MAX =
   NEEDLE_HEAD_BYTES +
   KEY_BYTES_MAX +
   RECOVERY_HEADER_BYTES_MAX +
+  SEAL_BYTES +
   subBlockCount(NEEDLE_BODY_BYTES_MAX) * CHECKSUM_BYTES +
   HASH_BYTES
 
@@ -106,7 +118,7 @@ export const NEEDLE_HEADER_BYTES_MAX =
 export const TOMBSTONE_BYTES = NEEDLE_HEAD_BYTES + HASH_BYTES
 
 const MAGIC = 0x6c64_4e48 // "HNdl"
-const VERSION = 1
+const [PLAIN_VERSION, SEALED_VERSION] = [1, 2]
 const XXH64 = 1
 const KIND_NUMBERS = { shard: 1, payload: 2, tombstone: 3 } as const
 const MATRICES: readonly Matrix[] = ["cauchy", "vandermonde", "xor"]
@@ -183,8 +195,12 @@ export function payloadSeed(family: Family, key: RowKey): bigint {
 }
 
 /** Length of the header of a row's inline payload, which its place does not contain. */
-export const payloadHeaderBytes = (key: RowKey, payloadBytes: number): number =>
-  NEEDLE_HEAD_BYTES + key.length + subBlockCount(payloadBytes) * CHECKSUM_BYTES + HASH_BYTES
+export const payloadHeaderBytes = (key: RowKey, payloadBytes: number, isSealed: boolean): number =>
+  NEEDLE_HEAD_BYTES +
+  key.length +
+  (isSealed ? SEAL_BYTES : 0) +
+  subBlockCount(payloadBytes) * CHECKSUM_BYTES +
+  HASH_BYTES
 
 /** Writes a policy: `POLICY_BYTES`. */
 export function writePolicy(policy: Policy, target: Uint8Array, at: number): void {
@@ -233,7 +249,8 @@ function partsOf(header: NeedleHeader): { bucketOrFamily: number; key: string; n
   }
 }
 
-export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
+/** With a cipher the names are encrypted; a tombstone has none. */
+export function encodeNeedleHeader(header: NeedleHeader, cipher?: DeviceCipher): Uint8Array {
   const { bucketOrFamily, key, note, body } = partsOf(header)
   const { bodyBytes, checksums } = body
   assert(bodyBytes <= NEEDLE_BODY_BYTES_MAX, () => `a body of ${bodyBytes} bytes is too long`)
@@ -242,30 +259,41 @@ export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
     key.length <= KEY_BYTES_MAX && note.length <= RECOVERY_HEADER_BYTES_MAX,
     "key and recovery header are in range",
   )
-  const bytes = Buffer.alloc(NEEDLE_HEAD_BYTES + key.length + note.length + checksums.length + HASH_BYTES)
+  const seal = header.kind === "tombstone" ? undefined : cipher
+  const noteBytes = note.length + (seal === undefined ? 0 : SEAL_BYTES)
+  const bytes = Buffer.alloc(NEEDLE_HEAD_BYTES + key.length + noteBytes + checksums.length + HASH_BYTES)
   bytes.writeUInt32LE(MAGIC, 0)
-  bytes.set([VERSION, KIND_NUMBERS[header.kind], XXH64], 4)
+  bytes.set([seal === undefined ? PLAIN_VERSION : SEALED_VERSION, KIND_NUMBERS[header.kind], XXH64], 4)
   bytes.writeUInt32LE(bytes.length, 8)
   bytes.writeUInt32LE(bodyBytes, 12)
   if (header.kind !== "payload") {
     assertId(header.id)
-    writeNeedleKey(header.id, bytes, 16)
-  }
+    writeNeedleKey(header.id, bytes, INDEX_KEY_AT)
+  } else if (seal !== undefined) bytes.set(seal.salt(), INDEX_KEY_AT)
   if (header.kind === "shard") {
     assert(header.blockLengthBytes <= BLOCK_BYTES_MAX, "a block is in range")
     writePolicy(header.policy, bytes, 43)
     bytes.writeUInt32LE(header.blockLengthBytes, 48)
   }
   bytes.writeUInt16LE(key.length, 52)
-  bytes.writeUInt16LE(note.length, 54)
+  bytes.writeUInt16LE(noteBytes, 54)
   bytes.writeBigUInt64LE(BigInt(bucketOrFamily), 56)
   bytes.writeUInt32LE(subBlockCount(bodyBytes), 64)
-  bytes.write(key, NEEDLE_HEAD_BYTES, "latin1")
-  bytes.set(note, NEEDLE_HEAD_BYTES + key.length)
-  bytes.set(checksums, NEEDLE_HEAD_BYTES + key.length + note.length)
+  const names = Buffer.alloc(key.length + note.length)
+  names.write(key, 0, "latin1")
+  names.set(note, key.length)
+  const stored = seal ? sealWithNonce(names, { ...sealOfNames(bytes, seal), nonce: seal.nonce() }) : names
+  bytes.set(stored, NEEDLE_HEAD_BYTES)
+  bytes.set(checksums, NEEDLE_HEAD_BYTES + stored.length)
   xxh64Into(bytes.subarray(0, -HASH_BYTES), 0n, bytes, bytes.length - HASH_BYTES)
   return bytes
 }
+
+/** Key and additional data of the names in a header, whose head is complete. */
+const sealOfNames = (header: Uint8Array, cipher: DeviceCipher) => ({
+  key: cipher.headerKey(header.subarray(INDEX_KEY_AT, INDEX_KEY_AT + NEEDLE_KEY_BYTES)),
+  aad: header.subarray(0, NEEDLE_HEAD_BYTES),
+})
 
 /**
  * Length of the header that begins with these bytes, of which at least `NEEDLE_HEAD_BYTES` are present;
@@ -274,12 +302,15 @@ export function encodeNeedleHeader(header: NeedleHeader): Uint8Array {
 export function needleHeaderLength(head: Uint8Array): number | undefined {
   if (head.length < NEEDLE_HEAD_BYTES) return undefined
   const view = viewOf(head)
-  if (view.getUint32(0, true) !== MAGIC || view.getUint8(4) !== VERSION) return undefined
+  const version = view.getUint8(4)
+  if (view.getUint32(0, true) !== MAGIC || (version !== PLAIN_VERSION && version !== SEALED_VERSION)) return undefined
   const headerBytes = view.getUint32(8, true)
   const [bodyBytes, subBlocks] = [view.getUint32(12, true), view.getUint32(64, true)]
   const [keyBytes, noteBytes] = [view.getUint16(52, true), view.getUint16(54, true)]
   if (bodyBytes > NEEDLE_BODY_BYTES_MAX || subBlocks !== subBlockCount(bodyBytes)) return undefined
-  if (keyBytes > KEY_BYTES_MAX || noteBytes > RECOVERY_HEADER_BYTES_MAX) return undefined
+  const sealBytes = version === SEALED_VERSION ? SEAL_BYTES : 0
+  if (noteBytes < sealBytes || noteBytes > RECOVERY_HEADER_BYTES_MAX + sealBytes) return undefined
+  if (keyBytes > KEY_BYTES_MAX) return undefined
   const expected = NEEDLE_HEAD_BYTES + keyBytes + noteBytes + subBlocks * CHECKSUM_BYTES + HASH_BYTES
   return headerBytes === expected ? headerBytes : undefined
 }
@@ -291,11 +322,25 @@ export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUi
 export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
 
+/** Whether the names in an encoded header are encrypted, and how long the header's recovery header is. */
+export function namesOfHeader(head: Uint8Array): { readonly isSealed: boolean; readonly recoveryHeaderBytes: number } {
+  const view = viewOf(head)
+  const isSealed = view.getUint8(4) === SEALED_VERSION
+  return { isSealed, recoveryHeaderBytes: view.getUint16(54, true) - (isSealed ? SEAL_BYTES : 0) }
+}
+
+/**
+ * What reads encrypted names: a cipher, or for a payload the key of the row that it must be of, which the checksums of
+ * its body confirm. Absent: a header is decoded without names, and reading them throws `wrongMasterKey`.
+ */
+export type NeedleNames = DeviceCipher | { readonly expected: RowKey } | undefined
+
+const corrupt = (reason: string) => fail("corruptNeedle", { message: "the needle's header is damaged", reason })
+
 /**
  * Decodes the header that begins with these bytes (more may follow). Throws `corruptNeedle`. Byte arrays are copies.
  */
-export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
-  const corrupt = (reason: string) => fail("corruptNeedle", { message: "the needle's header is damaged", reason })
+export function decodeNeedleHeader(bytes: Uint8Array, names?: NeedleNames): NeedleHeader {
   const headerBytes = needleHeaderLength(bytes)
   if (headerBytes === undefined) throw corrupt("head")
   if (headerBytes > bytes.length) throw corrupt("cut short")
@@ -310,25 +355,91 @@ export function decodeNeedleHeader(bytes: Uint8Array): NeedleHeader {
   const body = { bodyBytes: view.getUint32(12, true), checksums: new Uint8Array(header.subarray(noteEnd, -HASH_BYTES)) }
   const bucketOrFamily = Number(view.getBigUint64(56, true))
   if (!Number.isSafeInteger(bucketOrFamily)) throw corrupt("bucket or family")
-  const key = Buffer.from(header.subarray(NEEDLE_HEAD_BYTES, keyEnd)).toString("latin1")
-  if (kind === KIND_NUMBERS.tombstone) return { kind: "tombstone", id: readNeedleKey(header, 16) }
+  if (kind === KIND_NUMBERS.tombstone) return { kind: "tombstone", id: readNeedleKey(header, INDEX_KEY_AT) }
+  const isSealed = view.getUint8(4) === SEALED_VERSION
+  const found = isSealed ? openNames(header, keyEnd, noteEnd, names) : plainNames(header, keyEnd, noteEnd)
   if (kind === KIND_NUMBERS.payload) {
     const family = familyOfNumber(bucketOrFamily)
     if (family === undefined) throw corrupt("unknown family")
-    return { kind: "payload", family, key: rowKeyOf(key), ...body }
+    if (found === undefined) return new UnnamedPayload(family, body.bodyBytes, body.checksums)
+    return { kind: "payload", family, key: rowKeyOf(found.key), ...body }
   }
   const policy = readPolicy(header, 43)
   if (kind !== KIND_NUMBERS.shard || policy === undefined) throw corrupt("unknown kind or policy")
-  return {
-    kind: "shard",
-    id: readNeedleKey(header, 16),
-    owner: { bucketId: parseBucketId(bucketOrFamily), key: parseOwnerKey(key) },
-    policy,
-    blockLengthBytes: view.getUint32(48, true),
-    recoveryHeader: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
-    ...body,
+  const [id, bucketId] = [readNeedleKey(header, INDEX_KEY_AT), parseBucketId(bucketOrFamily)]
+  const shape = { id, policy, blockLengthBytes: view.getUint32(48, true), ...body }
+  if (found === undefined) return new UnnamedShard(shape)
+  const owner = { bucketId, key: parseOwnerKey(found.key) }
+  return { kind: "shard", owner, recoveryHeader: found.note, ...shape }
+}
+
+interface Names {
+  readonly key: string
+  readonly note: Uint8Array | undefined
+}
+
+const plainNames = (header: Uint8Array, keyEnd: number, noteEnd: number): Names => ({
+  key: Buffer.from(header.subarray(NEEDLE_HEAD_BYTES, keyEnd)).toString("latin1"),
+  note: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
+})
+
+/** Undefined if they cannot be read. */
+function openNames(header: Uint8Array, keyEnd: number, noteEnd: number, names: NeedleNames): Names | undefined {
+  if (names === undefined) return undefined
+  const keyBytes = keyEnd - NEEDLE_HEAD_BYTES
+  if ("expected" in names) {
+    if (names.expected.length !== keyBytes) throw corrupt("the key of another row")
+    return { key: names.expected, note: undefined }
+  }
+  const plain = openWithNonce(header.subarray(NEEDLE_HEAD_BYTES, noteEnd), sealOfNames(header, names))
+  if (plain === undefined) throw corrupt("the names do not open under the key of the store")
+  const note = plain.length > keyBytes ? new Uint8Array(plain.subarray(keyBytes)) : undefined
+  return { key: plain.toString("latin1", 0, keyBytes), note }
+}
+
+/** A shard whose names were not read: most reads need none. */
+class UnnamedShard implements ShardHeader {
+  readonly kind = "shard"
+  readonly id: NeedleId
+  readonly policy: Policy
+  readonly blockLengthBytes: number
+  readonly bodyBytes: number
+  readonly checksums: Uint8Array
+
+  constructor({ id, policy, blockLengthBytes, bodyBytes, checksums }: Omit<ShardHeader, "kind" | keyof Named>) {
+    this.id = id
+    this.policy = policy
+    this.blockLengthBytes = blockLengthBytes
+    this.bodyBytes = bodyBytes
+    this.checksums = checksums
+  }
+
+  get owner(): NeedleOwner {
+    throw noCipher("the header of a needle")
+  }
+
+  get recoveryHeader(): Uint8Array | undefined {
+    throw noCipher("the header of a needle")
   }
 }
+
+class UnnamedPayload implements PayloadHeader {
+  readonly kind = "payload"
+
+  constructor(
+    readonly family: Family,
+    readonly bodyBytes: number,
+    readonly checksums: Uint8Array,
+  ) {}
+
+  get key(): RowKey {
+    throw noCipher("the header of a payload")
+  }
+}
+
+/** Whether a header was decoded without names. */
+export const isUnnamed = (header: NeedleHeader): boolean =>
+  header instanceof UnnamedShard || header instanceof UnnamedPayload
 
 /** The key of a header with a valid checksum: it was an object key when it was written. */
 const parseOwnerKey = (key: string): ObjectKey => key as ObjectKey

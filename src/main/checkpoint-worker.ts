@@ -7,6 +7,7 @@ import { must } from "../base/assert.js"
 import { asFailure } from "../base/failures.js"
 import { CALL_LIMITS, queuedDisk } from "../device/index.js"
 import { RealClock } from "../seams/clock/real.js"
+import { RealRandom } from "../seams/random/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { TableStores, WRITER_OPTIONS } from "../table/index.js"
 import { CheckpointExecutor } from "../node/metadata/checkpoint-job.js"
@@ -27,6 +28,7 @@ const [disk, clock, lifetime] = [new RealDisk(), new RealClock(), new AbortContr
 const executor = new CheckpointExecutor(
   () => queuedDisk(disk, clock, LIMITS, lifetime.signal, () => undefined, sign),
   new TableStores(WRITER_OPTIONS),
+  new RealRandom(),
   (path, offsetBytes) => reply({ id: current, goesOn: true, rebuilt: { path, offsetBytes } }),
 )
 let last: Promise<void> = Promise.resolve()

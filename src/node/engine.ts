@@ -447,7 +447,7 @@ class EngineBuilder {
   }
 
   private openStack(folder: OwnedFolder): Promise<DeviceStack> {
-    const { clock, diskOf, stores, telemetry, checkpoints } = this.seams
+    const { clock, random, diskOf, stores, telemetry, checkpoints } = this.seams
     const { place } = folder
     const { deviceOptions } = this.settings
     const device = this.recordManager.record.devices.find(({ id }) => id === place.id)
@@ -471,7 +471,7 @@ class EngineBuilder {
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
-    const seams = { disk: diskOf(place), stores, clock, log: telemetry.log, checkpoints }
+    const seams = { disk: diskOf(place), stores, clock, random, log: telemetry.log, checkpoints }
     return openDevice(seams, { place, replicaIncarnations, spaces: this.spaces, options })
   }
 

@@ -82,7 +82,7 @@ class Store {
       {
         ...{ clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry: this.telemetry },
         compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 8 * MIB }),
-        checkpoints: new CheckpointExecutor(() => disk, stores),
+        checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)),
       },
       {
         ...settingsOf(this.record, parseIncarnation(this.incarnations)),

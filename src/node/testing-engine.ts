@@ -154,7 +154,7 @@ export class Machine {
     const seams = { clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry }
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * record.blockBytes, poolBytes: 8 * MIB })
     const engine = await openEngine(
-      { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores) },
+      { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)) },
       {
         ...settings,
         folders: settings.folders.map(folder => ({ ...folder, release: release(folder.place.path) })),

@@ -5,6 +5,7 @@
  * Limits    `compareIndex` keeps the index derived from the volumes in memory: some 300 bytes a needle.
  */
 import { isFailure } from "../base/failures.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { DeviceId, RowKey, VolumeId } from "../base/ids.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import { decodeNeedlePlace } from "../format/needle.js"
@@ -52,6 +53,8 @@ export interface FsckTotals {
 interface FolderOfVolumes {
   readonly folder: string
   readonly deviceId: DeviceId
+  /** Without it the bodies of encrypted payloads cannot be checked. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /**
@@ -145,7 +148,7 @@ type Walked =
 
 async function* walkAll(
   disk: Disk,
-  { folder, deviceId }: FolderOfVolumes,
+  { folder, deviceId, cipher }: FolderOfVolumes,
   signal: AbortSignal,
   onProgress: (progress: FsckProgress) => void,
 ): AsyncGenerator<Walked, void> {
@@ -158,7 +161,7 @@ async function* walkAll(
     let [volumesDone, bytesBefore] = [0, 0]
     const tell = (at: number): void =>
       onProgress({ volumes: sizes.size, volumesDone, bytes, bytesDone: bytesBefore + at })
-    const shelf = { deviceId, volumeIds, fileOf: (volumeId: VolumeId) => files.readable(volumeId) }
+    const shelf = { deviceId, volumeIds, cipher, fileOf: (volumeId: VolumeId) => files.readable(volumeId) }
     for (const [volumeId, sizeBytes] of sizes) {
       yield { kind: "volume", sizeBytes }
       let isAnything = false

@@ -2,6 +2,7 @@
  * Group reader: decodes groups and needles of one volume file through a window of bounded size, and checks bodies on
  * request. It returns nothing without having verified its checksum.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
@@ -121,8 +122,11 @@ export class FileWindow {
 }
 
 export interface ScannedNeedle {
+  /** Without the names of an encrypted one, unless the walk has them. */
   readonly header: NeedleHeader
   readonly place: NeedlePlace
+  /** Of the header, as stored. */
+  readonly checksum: bigint
 }
 
 export interface ScannedGroup {
@@ -138,6 +142,8 @@ export interface ScannedGroup {
 export interface VolumeIdentity {
   readonly deviceId: DeviceId
   readonly volumeId: VolumeId
+  /** Reads encrypted names. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /** An intact group header of this volume whose own offset is this one, wholly inside the file. */
@@ -181,7 +187,7 @@ export async function readGroup(
   let at = offsetBytes + GROUP_HEADER_BYTES
   const damaged = (reason: string) => ({ offsetBytes: at, reason, needlesBefore: needles.length })
   for (let i = 0; i < header.needles; i += 1) {
-    const reading = readNeedleHeader(window, identity.volumeId, at, behind.offsetBytes)
+    const reading = readNeedleHeader(window, identity, at, behind.offsetBytes)
     // A window contains hundreds of small needles: none of them waits.
     const read = reading instanceof Promise ? await reading : reading
     if (typeof read === "string")
@@ -193,7 +199,7 @@ export async function readGroup(
       }
     if (read.header === undefined) damage ??= damaged("a needle header fails its checksum")
     else {
-      const needle = { header: read.header, place: read.place }
+      const needle = { header: read.header, place: read.place, checksum: read.checksum }
       needles.push(needle)
       if (pass) await pass(needle, window)
     }
@@ -219,14 +225,14 @@ interface ReadHeader {
 /** The needle header at an offset, of a group that ends at `endBytes`; or the reason that none can be there. */
 function readNeedleHeader(
   window: FileWindow,
-  volume: VolumeId,
+  { volumeId, cipher }: VolumeIdentity,
   offsetBytes: number,
   endBytes: number,
 ): Soon<ReadHeader | string> {
   return after(window.bytes(offsetBytes, NEEDLE_HEAD_BYTES), head => {
-    const place = placeOf(head, volume, offsetBytes)
+    const place = placeOf(head, volumeId, offsetBytes)
     if (place === undefined) return "no needle header"
-    return after(window.bytes(offsetBytes, place.headerBytes), bytes => headerOf(bytes, place, endBytes))
+    return after(window.bytes(offsetBytes, place.headerBytes), bytes => headerOf(bytes, place, endBytes, cipher))
   })
 }
 
@@ -235,14 +241,19 @@ function placeOf(head: Uint8Array, volume: VolumeId, offsetBytes: number): Needl
   return headerBytes === undefined ? undefined : { volume, offsetBytes, headerBytes, bodyBytes: needleBodyLength(head) }
 }
 
-function headerOf(bytes: Uint8Array, place: NeedlePlace, endBytes: number): ReadHeader | string {
+function headerOf(
+  bytes: Uint8Array,
+  place: NeedlePlace,
+  endBytes: number,
+  cipher: DeviceCipher | undefined,
+): ReadHeader | string {
   const { offsetBytes, headerBytes, bodyBytes } = place
   if (offsetBytes + headerBytes + bodyBytes > endBytes || bytes.length < headerBytes) {
     return "a needle reaches beyond its group"
   }
   const checksum = needleHeaderChecksum(bytes)
   try {
-    return { header: decodeNeedleHeader(bytes), place, checksum }
+    return { header: decodeNeedleHeader(bytes, cipher), place, checksum }
   } catch (error) {
     if (isFailure(error, "corruptNeedle")) return { header: undefined, place, checksum }
     throw error
@@ -286,7 +297,10 @@ export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: numb
 }
 
 /** Whether the body on disk matches its header. */
-export async function isBodyGood(window: FileWindow, { header, place }: ScannedNeedle): Promise<boolean> {
+export async function isBodyGood(
+  window: FileWindow,
+  { header, place }: Omit<ScannedNeedle, "checksum">,
+): Promise<boolean> {
   const bodyAt = place.offsetBytes + place.headerBytes
   for (let at = 0; at < place.bodyBytes; at += SUB_BLOCK_BYTES) {
     const left = place.bodyBytes - at

@@ -2,7 +2,9 @@
  * Inspect: the whole content of a volume file, each item with a verdict, for people who inspect a disk. Needs no index
  * and changes nothing.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
+import { isUnnamed } from "../format/needle.js"
 import type { GroupHeader, VolumeHeader } from "../format/volume.js"
 import { decodeGroupHeader, decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -33,11 +35,17 @@ interface Unreadable {
   readonly empty: boolean
 }
 
+interface InspectOptions {
+  readonly bodies?: "checked" | "unread"
+  /** Absent: encrypted needles come without names, and the bodies of such payloads cannot be checked. */
+  readonly cipher?: DeviceCipher | undefined
+}
+
 /** Throws `deviceFailed` if the file cannot be read. */
 export async function* inspectVolume(
   disk: Disk,
   path: string,
-  bodies: "checked" | "unread" = "checked",
+  { bodies = "checked", cipher }: InspectOptions = {},
 ): AsyncGenerator<VolumeItem> {
   const file = await disk.open(path, "read")
   try {
@@ -45,7 +53,8 @@ export async function* inspectVolume(
     const page = (await window.bytes(0, VOLUME_PAGE_BYTES)).slice()
     const header = decodeVolumeHeader(page)
     yield { kind: "volume", header, lengthBytes: window.sizeBytes }
-    const identity = header ?? (await identityOfGroups(window))
+    const found = header ?? (await identityOfGroups(window))
+    const identity = found && { deviceId: found.deviceId, volumeId: found.volumeId, cipher }
     if (identity === undefined) {
       if (window.sizeBytes > VOLUME_PAGE_BYTES) yield await unreadable(VOLUME_PAGE_BYTES, window.sizeBytes, window)
       return
@@ -94,7 +103,8 @@ async function* inspectGroups(
       damage,
     }
     for (const needle of group.needles) {
-      const body = bodies === "unread" ? bodies : (await isReadableAndGood(window, needle)) ? "good" : "damaged"
+      const isUnread = bodies === "unread" || (needle.header.kind === "payload" && isUnnamed(needle.header))
+      const body = isUnread ? "unread" : (await isReadableAndGood(window, needle)) ? "good" : "damaged"
       yield { kind: "needle", needle, body }
     }
     chain = after.checksum

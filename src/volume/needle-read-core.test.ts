@@ -97,7 +97,7 @@ test("a read is good if header, length and checksums of what it fetched are", ()
   const at = place(body.length, bytes.length)
   const plan = planRead(at, { offsetBytes: S + 3, lengthBytes: S })
   const verify = (change: { header?: Uint8Array; body?: Uint8Array } = {}, isWanted = true) =>
-    verifyRead(at, plan, { header: bytes, body: body.subarray(S), ...change }, () => isWanted)
+    verifyRead(at, plan, { header: bytes, body: body.subarray(S), ...change }, { isWanted: () => isWanted })
   verify()
   assert.throws(() => verify({}, false), isCorrupt)
   assert.throws(() => verify({ body: body.subarray(S, 2 * S) }), isCorrupt)
@@ -125,7 +125,7 @@ test("a needle whose length differs from its row is another needle", () => {
   const at = place(body.length - 1, bytes.length)
   const plan = planRead(at, { offsetBytes: 0, lengthBytes: 1 })
   assert.throws(
-    () => verifyRead(at, plan, { header: bytes, body: body.subarray(0, S) }, () => true),
+    () => verifyRead(at, plan, { header: bytes, body: body.subarray(0, S) }, { isWanted: () => true }),
     error => isFailure(error, "corruptNeedle") && /another needle/.test(error.message),
   )
 })

@@ -7,11 +7,17 @@
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { roundUp } from "../base/bytes.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needle.js"
 import { decodeNeedleHeader } from "../format/needle.js"
 import type { NeedleRange } from "./contract.js"
 import { badSubBlock, bodyBytesOf } from "./group-reader.js"
 import { READ_AT_ONCE_BYTES } from "./limits.js"
+
+export interface WantedNeedle {
+  readonly isWanted: (header: NeedleHeader) => boolean
+  /** If the needle is found by its names. */
+  readonly names?: NeedleNames
+}
 
 export interface ReadPlan {
   readonly firstSubBlock: number
@@ -52,9 +58,9 @@ export function verifyRead(
   place: NeedlePlace,
   plan: ReadPlan,
   fetched: { readonly header: Uint8Array; readonly body: Uint8Array },
-  isWanted: (header: NeedleHeader) => boolean,
+  { isWanted, names }: WantedNeedle,
 ): void {
-  const header = decodeHeader(place, fetched.header)
+  const header = decodeHeader(place, fetched.header, names)
   if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) throw anotherNeedle(place)
   if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
     throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
@@ -64,9 +70,9 @@ export function verifyRead(
 }
 
 /** Throws `corruptNeedle`, with the place. */
-export function decodeHeader(place: NeedlePlace, bytes: Uint8Array): NeedleHeader {
+export function decodeHeader(place: NeedlePlace, bytes: Uint8Array, names?: NeedleNames): NeedleHeader {
   try {
-    return decodeNeedleHeader(bytes)
+    return decodeNeedleHeader(bytes, names)
   } catch (error) {
     throw isFailure(error, "corruptNeedle") ? fail("corruptNeedle", { ...error.details, ...place }, error) : error
   }

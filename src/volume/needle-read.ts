@@ -6,13 +6,19 @@ import type { DiskFile, ReadUse } from "../seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
 import type { ReadableFile } from "./files.js"
 import { badSubBlock, bodyBytesOf } from "./group-reader.js"
-import { anotherNeedle, decodeHeader, planRead, verifyRead, type ReadPlan } from "./needle-read-core.js"
+import {
+  anotherNeedle,
+  decodeHeader,
+  planRead,
+  verifyRead,
+  type ReadPlan,
+  type WantedNeedle,
+} from "./needle-read-core.js"
 
 /** A range of a needle, and how it is read. */
-export interface NeedleRead {
+export interface NeedleRead extends WantedNeedle {
   readonly place: NeedlePlace
   readonly range: NeedleRange
-  readonly isWanted: (header: NeedleHeader) => boolean
   /** Default: memory of its own. */
   readonly allocate?: Allocate | undefined
   readonly use?: ReadUse
@@ -56,12 +62,12 @@ function wantedOf(read: NeedleRead, plan: ReadPlan, bytes: Uint8Array): Uint8Arr
 }
 
 function verified(
-  { place, range, isWanted }: NeedleRead,
+  { place, range, ...wanted }: NeedleRead,
   plan: ReadPlan,
   header: Uint8Array,
   body: Uint8Array,
 ): Uint8Array {
-  verifyRead(place, plan, { header, body }, isWanted)
+  verifyRead(place, plan, { header, body }, wanted)
   const from = range.offsetBytes - plan.bodyFromBytes
   return body.subarray(from, from + range.lengthBytes)
 }
@@ -69,13 +75,9 @@ function verified(
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
 /** The body of a needle, as a view of its bytes, header included. Throws `corruptNeedle`. */
-export function wholeBody(
-  bytes: Uint8Array,
-  place: NeedlePlace,
-  isWanted: (header: NeedleHeader) => boolean,
-): Uint8Array {
+export function wholeBody(bytes: Uint8Array, place: NeedlePlace, wanted: WantedNeedle): Uint8Array {
   const range = { offsetBytes: 0, lengthBytes: place.bodyBytes }
-  return wantedOf({ place, range, isWanted }, planRead(place, range), bytes)
+  return wantedOf({ place, range, ...wanted }, planRead(place, range), bytes)
 }
 
 /** A range of a stored shard, its header verified and its body not. Throws `corruptNeedle`, `deviceFailed`. */
@@ -83,7 +85,7 @@ export async function fetchShard(
   file: DiskFile,
   place: NeedlePlace,
   { bodyBytes, range }: { readonly bodyBytes: number; readonly range: NeedleRange },
-  isWanted: (header: NeedleHeader) => boolean,
+  wanted: WantedNeedle,
   allocate: Allocate,
 ): Promise<FetchedShard> {
   if (place.bodyBytes !== bodyBytes) {
@@ -93,13 +95,13 @@ export async function fetchShard(
   const isAtOnce = offsetBytes === 0
   const memory = allocate(lengthBytes + (isAtOnce ? place.headerBytes : 0))
   const bodyAt = place.offsetBytes + place.headerBytes + offsetBytes
-  const alone = isAtOnce ? undefined : readHeader(file, place, isWanted)
+  const alone = isAtOnce ? undefined : readHeader(file, place, wanted)
   alone?.catch(() => undefined)
   // Whatever happens to the header, no read may use the memory any more when this settles.
   const count = await file.read(memory, isAtOnce ? place.offsetBytes : bodyAt)
   if (count < memory.length) throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
   // The caller may reuse the memory while the header is still in use.
-  const header = (await alone) ?? shardHeaderOf(place, memory.slice(0, place.headerBytes), isWanted)
+  const header = (await alone) ?? shardHeaderOf(place, memory.slice(0, place.headerBytes), wanted)
   if (header.bodyBytes !== bodyBytes) throw anotherNeedle(place)
   return { header, body: memory.subarray(memory.length - lengthBytes), memory }
 }
@@ -126,21 +128,13 @@ export async function readWhole(file: Pick<ReadableFile, "read">, place: NeedleP
 }
 
 /** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */
-export async function readHeader(
-  file: DiskFile,
-  place: NeedlePlace,
-  isWanted: (header: NeedleHeader) => boolean,
-): Promise<ShardHeader> {
+export async function readHeader(file: DiskFile, place: NeedlePlace, wanted: WantedNeedle): Promise<ShardHeader> {
   const bytes = new Uint8Array(place.headerBytes)
-  return shardHeaderOf(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)), isWanted)
+  return shardHeaderOf(place, bytes.subarray(0, await file.read(bytes, place.offsetBytes)), wanted)
 }
 
-function shardHeaderOf(
-  place: NeedlePlace,
-  bytes: Uint8Array,
-  isWanted: (header: NeedleHeader) => boolean,
-): ShardHeader {
-  const header = decodeHeader(place, bytes)
+function shardHeaderOf(place: NeedlePlace, bytes: Uint8Array, { isWanted, names }: WantedNeedle): ShardHeader {
+  const header = decodeHeader(place, bytes, names)
   if (header.kind === "shard" && isWanted(header)) return header
   throw anotherNeedle(place)
 }

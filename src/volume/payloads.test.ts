@@ -132,7 +132,7 @@ test("payloads that were read lately are lent, one at a time; others are read fr
   const places = rows.map(row => sink.append(row))
   await sink.flush()
   const cached = await PayloadReader.cachedPagesOf(disk, FOLDER, 1 * MIB)
-  const reader = new PayloadReader(disk, FOLDER, VOLUME_LIMITS, { reads: new SyncReads(new SimClock()), cached })
+  const reader = new PayloadReader(disk, FOLDER, { sync: { reads: new SyncReads(new SimClock()), cached } })
   const read = (i: number) => {
     const { family, key } = must(rows[i], "a row")
     return reader.read(family, key, must(places[i], "its place"))

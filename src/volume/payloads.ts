@@ -20,8 +20,8 @@ import { subBlockChecksums } from "../simd/sub-block.js"
 import type { VolumeFindings, PayloadMatch, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/stored-row.js"
 import { PAYLOAD_BYTES_MAX } from "../base/segments.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { encodeNeedleHeader, NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
+import type { NeedlePlace } from "../format/needle.js"
+import { NEEDLE_HEADER_BYTES_MAX, payloadHeaderBytes, payloadSeed } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -33,6 +33,7 @@ import { groupBytes, needleBytes, offsetInGroup } from "./group-core.js"
 import { WindowMemory, type ScannedNeedle } from "./group-reader.js"
 import type { VolumeLimits } from "./limits.js"
 import { PAYLOAD_PIECE_BYTES, PAYLOAD_VOLUME_BYTES_MAX, VOLUME_LIMITS } from "./limits.js"
+import type { WantedNeedle } from "./needle-read-core.js"
 import { readNeedle, wholeBody, type NeedleRead } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
 import type { VolumeDirectory } from "./writer.js"
@@ -101,7 +102,7 @@ export class PayloadVolumes implements PayloadShelf {
   ) {
     this.writer = new VolumeWriter(disk, directory, "payloads", undefined)
     this.files = new VolumeFiles(disk, directory.folder, limits.filesOpenMax)
-    this.reader = new PayloadReader(disk, directory.folder, limits)
+    this.reader = new PayloadReader(disk, directory.folder, { limits, isSealed: this.isSealed })
     this.keptBelow = lastVolume + 1
     this.flushedBelow = this.keptBelow
   }
@@ -125,19 +126,23 @@ export class PayloadVolumes implements PayloadShelf {
     return new PayloadVolumes(disk, directory, limits, sizes, Math.max(0, ...sizes.keys()))
   }
 
+  private get isSealed(): boolean {
+    return this.directory.cipher !== undefined
+  }
+
   list(): readonly PayloadVolumeSize[] {
     const open = this.piece?.volume
     return [...this.sizes].map(([volume, writtenBytes]) => ({ volume, writtenBytes, isOpen: volume === open }))
   }
 
   bytesOf(key: RowKey, lengthBytes: number): number {
-    return payloadHeaderBytes(key, lengthBytes) + lengthBytes
+    return payloadHeaderBytes(key, lengthBytes, this.isSealed) + lengthBytes
   }
 
   append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadVolumePlace {
     const { family, key, payload } = request
     const checksums = subBlockChecksums(payload, payloadSeed(family, key))
-    const header = encodeNeedleHeader({ kind: "payload", family, key, bodyBytes: payload.length, checksums })
+    const header = this.writer.encode({ kind: "payload", family, key, bodyBytes: payload.length, checksums })
     const piece = this.pieceFor(header.length + payload.length)
     const needle = { header, body: piece.memory.keep(payload) }
     const offsetBytes = offsetInGroup(piece.offsetBytes, piece.bytes)
@@ -184,8 +189,8 @@ export class PayloadVolumes implements PayloadShelf {
   }
 
   async *walk(volume: number, from: VolumePosition | undefined): AsyncGenerator<VolumeFindings> {
-    const { deviceId } = this.directory
-    const shelf = { deviceId, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
+    const { deviceId, cipher } = this.directory
+    const shelf = { deviceId, cipher, volumeIds: [], fileOf: (id: VolumeId) => this.files.readable(id) }
     const request = { volumeId: parseVolumeId(volume), from, upTo: undefined, smallBodyBytes: PAYLOAD_BYTES_MAX }
     for await (const event of walkGroups(shelf, request)) {
       if (event.kind === "position") yield { kind: "position", position: event.position }
@@ -204,7 +209,7 @@ export class PayloadVolumes implements PayloadShelf {
   async readRun(payloads: readonly PayloadMatch[]): Promise<readonly (Uint8Array | undefined)[]> {
     const bytes = await this.spanOf(payloads)
     const found: (Uint8Array | undefined)[] = []
-    for (const payload of payloads) found.push(inSpan(payload, bytes) ?? (await this.readAlone(payload)))
+    for (const payload of payloads) found.push(inSpan(payload, bytes, this.isSealed) ?? (await this.readAlone(payload)))
     return found
   }
 
@@ -309,14 +314,18 @@ interface Span {
 }
 
 /** The payload if the span contains it whole and good. */
-function inSpan({ family, key, place }: PayloadMatch, span: Span | undefined): Uint8Array | undefined {
+function inSpan(
+  { family, key, place }: PayloadMatch,
+  span: Span | undefined,
+  isSealed: boolean,
+): Uint8Array | undefined {
   if (span === undefined) return undefined
   const { volume, offsetBytes, lengthBytes } = place
-  const headerBytes = payloadHeaderBytes(key, lengthBytes)
+  const headerBytes = payloadHeaderBytes(key, lengthBytes, isSealed)
   const from = offsetBytes - span.fromBytes
   const at = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
   try {
-    return wholeBody(span.bytes.subarray(from, from + headerBytes + lengthBytes), at, isPayloadOf(family, key))
+    return wholeBody(span.bytes.subarray(from, from + headerBytes + lengthBytes), at, payloadOfRow(family, key))
   } catch (error) {
     if (isFailure(error, "corruptNeedle")) return undefined
     throw error
@@ -329,10 +338,11 @@ function payloadOf({ header, place }: ScannedNeedle): readonly PayloadMatch[] {
   return [{ family: header.family, key: header.key, place: { volume, offsetBytes, lengthBytes } }]
 }
 
-const isPayloadOf =
-  (family: Family, key: RowKey) =>
-  (header: NeedleHeader): boolean =>
-    header.kind === "payload" && header.family === family && header.key === key
+/** Encrypted names are not opened: the checksums of the body contain the key. */
+const payloadOfRow = (family: Family, key: RowKey): WantedNeedle => ({
+  isWanted: header => header.kind === "payload" && header.family === family && header.key === key,
+  names: { expected: key },
+})
 
 /** Header and body, as they are stored in the volume. */
 const stretchOf = ({ offsetBytes, headerBytes, bodyBytes }: NeedlePlace): NeedleRange => ({
@@ -347,6 +357,14 @@ interface SyncPayloadTerms {
   readonly cached: CachedPages
 }
 
+interface ReaderOptions {
+  readonly limits?: VolumeLimits
+  /** Absent if nothing is read on the calling thread. */
+  readonly sync?: SyncPayloadTerms
+  /** The names of the payloads are encrypted. */
+  readonly isSealed?: boolean
+}
+
 /** Reads the payloads that rows point at; belongs to the thread that serves. */
 export class PayloadReader {
   private readonly files: VolumeFiles
@@ -354,13 +372,12 @@ export class PayloadReader {
   private readonly memory = Buffer.alloc(PAYLOAD_BYTES_MAX + NEEDLE_HEADER_BYTES_MAX)
   private readonly lendMemory = (lengthBytes: number): Uint8Array => this.memory.subarray(0, lengthBytes)
 
-  /** `sync`: absent if nothing is read on the calling thread. */
-  constructor(
-    disk: Disk,
-    folder: string,
-    limits: VolumeLimits = VOLUME_LIMITS,
-    private readonly sync?: SyncPayloadTerms,
-  ) {
+  private readonly sync: SyncPayloadTerms | undefined
+  private readonly isSealed: boolean
+
+  constructor(disk: Disk, folder: string, { limits = VOLUME_LIMITS, sync, isSealed = false }: ReaderOptions = {}) {
+    this.sync = sync
+    this.isSealed = isSealed
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
   }
 
@@ -377,21 +394,22 @@ export class PayloadReader {
    * `deviceFailed`.
    */
   read(family: Family, key: RowKey, { volume, offsetBytes, lengthBytes }: PayloadVolumePlace): LentSoon<Uint8Array> {
-    const headerBytes = payloadHeaderBytes(key, lengthBytes)
+    const headerBytes = payloadHeaderBytes(key, lengthBytes, this.isSealed)
     const read = {
       place: { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes },
       range: { offsetBytes: 0, lengthBytes },
-      isWanted: isPayloadOf(family, key),
+      ...payloadOfRow(family, key),
     }
     const lent = this.sync?.reads.read(() => this.readSync(read))
     return lent === undefined ? this.readSlowly(read) : new Lent(lent)
   }
 
-  private readSync({ place, range, isWanted }: NeedleRead): Uint8Array | undefined {
+  private readSync(read: NeedleRead): Uint8Array | undefined {
+    const { place } = read
     const stretch = stretchOf(place)
     const file = this.sync?.cached.has(place.volume, stretch) === true ? this.files.opened(place.volume) : undefined
     if (file === undefined || stretch.lengthBytes > this.memory.length) return undefined
-    const bytes = readNeedle(file, { place, range, isWanted, allocate: this.lendMemory, use: "resident" })
+    const bytes = readNeedle(file, { ...read, allocate: this.lendMemory, use: "resident" })
     assert(bytes instanceof Uint8Array, "a resident read does not wait")
     return bytes
   }

@@ -9,14 +9,14 @@
 import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import type { DeviceRows } from "../device/contract.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { encodeNeedleHeader } from "../format/needle.js"
+import type { NeedleHeader } from "../format/needle.js"
+import { needleHeaderChecksum } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import { listVolumes, volumePath } from "./files.js"
 import type { EncodedNeedle } from "./group-core.js"
-import type { ScannedGroup } from "./group-reader.js"
+import type { ScannedGroup, ScannedNeedle } from "./group-reader.js"
 import type { IndexWrite } from "./index-writes.js"
 import { indexWrite } from "./index-writes.js"
 import { RECOVERY_BATCH_ROWS } from "./limits.js"
@@ -103,8 +103,8 @@ async function readUnvouched(
     // Useful if there is no space to write it again, or it cannot be read.
     await file.sync()
     const needles: EncodedNeedle[] = []
-    for (const { header, place } of group.needles) {
-      const whole = await readSame(file, header, place)
+    for (const needle of group.needles) {
+      const whole = await readSame(file, needle)
       if (whole === undefined) return "unreadable"
       needles.push(whole)
     }
@@ -113,11 +113,11 @@ async function readUnvouched(
 }
 
 /** The needle that was met there; undefined if it cannot be read again. */
-async function readSame(file: DiskFile, met: NeedleHeader, place: NeedlePlace): Promise<WholeNeedle | undefined> {
+async function readSame(file: DiskFile, { place, checksum }: ScannedNeedle): Promise<WholeNeedle | undefined> {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     try {
       const whole = await readWhole(file, place)
-      if (Buffer.compare(whole.header, encodeNeedleHeader(met)) === 0) return whole
+      if (needleHeaderChecksum(whole.header) === checksum) return whole
     } catch (error) {
       if (!isFailure(error, "corruptNeedle")) throw error
     }

@@ -4,6 +4,7 @@
  * Needles are found by their headers, in the order in which they were written, across every stretch that cannot be
  * decoded; bodies are read and verified on request. Writes nothing.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { asFailure, isFailure } from "../base/failures.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -19,7 +20,11 @@ type SalvagedItem =
   | { readonly kind: "damage"; readonly damage: VolumeDamage }
 
 /** The needles in a folder, none if it is missing; tombstones follow the needles that they remove. */
-export async function* salvageNeedles(disk: Disk, folder: string): AsyncGenerator<SalvagedItem, void> {
+export async function* salvageNeedles(
+  disk: Disk,
+  folder: string,
+  cipher?: DeviceCipher,
+): AsyncGenerator<SalvagedItem, void> {
   const volumes = await listVolumes(disk, folder).catch((error: unknown) => {
     if (isAbsent(error)) return []
     throw error
@@ -30,7 +35,7 @@ export async function* salvageNeedles(disk: Disk, folder: string): AsyncGenerato
     }
     let readBytes = 0
     try {
-      for await (const item of inspectVolume(disk, volumePath(folder, volumeId), "unread")) {
+      for await (const item of inspectVolume(disk, volumePath(folder, volumeId), { bodies: "unread", cipher })) {
         if (item.kind === "needle") {
           const { header, place } = item.needle
           readBytes = place.offsetBytes + place.headerBytes
@@ -67,7 +72,11 @@ function damageIn(
 export class SalvageReader {
   private readonly files: VolumeFiles
 
-  constructor(disk: Disk, folder: string) {
+  constructor(
+    disk: Disk,
+    folder: string,
+    private readonly cipher?: DeviceCipher,
+  ) {
     this.files = new VolumeFiles(disk, folder, OPEN_VOLUMES_MAX)
   }
 
@@ -83,7 +92,7 @@ export class SalvageReader {
 
   /** The header of a shard. Throws `corruptNeedle`, `deviceFailed`. */
   headerOf(place: NeedlePlace, isWanted: (header: NeedleHeader) => boolean) {
-    return this.files.use(place.volume, file => readHeader(file, place, isWanted))
+    return this.files.use(place.volume, file => readHeader(file, place, { isWanted, names: this.cipher }))
   }
 
   close(): Promise<void> {

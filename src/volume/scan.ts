@@ -11,6 +11,7 @@
  * the page cache only: after a failed sync the kernel marks pages clean that never reached the disk. After damage the
  * walk continues at the next group of the volume, so that one bad page costs one group.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { DeviceId, VolumeId } from "../base/ids.js"
 import type { VolumeHeader, VolumePosition } from "../format/volume.js"
 import { decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
@@ -106,6 +107,8 @@ export interface VolumeShelf {
   /** Ascending. */
   readonly volumeIds: readonly VolumeId[]
   readonly fileOf: (volumeId: VolumeId) => ReadableFile
+  /** Reads encrypted names; absent: needles come without. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 export interface WalkRequest {
@@ -130,12 +133,12 @@ export const walkVolume = (shelf: VolumeShelf, request: WalkRequest): ScanEvents
 
 export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): GroupEvents {
   const { volumeId, from, upTo, pass, memory, smallBodyBytes } = request
-  const { deviceId } = shelf
+  const { deviceId, cipher } = shelf
   const file = shelf.fileOf(volumeId)
   const { first } = await readVolumeHeader(file, deviceId, volumeId)
   const durable = upTo ?? (await sealOf(shelf, volumeId))
   const window = new FileWindow(file, await file.sizeBytes(), memory, smallBodyBytes)
-  yield* new VolumeScan(window, { deviceId, volumeId }, durable, upTo?.offsetBytes, pass).run(from ?? first)
+  yield* new VolumeScan(window, { deviceId, volumeId, cipher }, durable, upTo?.offsetBytes, pass).run(from ?? first)
 }
 
 /**

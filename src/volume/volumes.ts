@@ -10,6 +10,7 @@
  * Limits    VolumeLimits.
  */
 import { assert, must } from "../base/assert.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { Failure } from "../base/failures.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { RowKey } from "../base/ids.js"
@@ -110,6 +111,7 @@ class NeedleVolumes implements KeptVolumes {
   private readonly mayAppend: MayAppend
   private readonly checkRemoval: () => void
   private readonly sync: SyncReadTerms | undefined
+  private readonly cipher: DeviceCipher | undefined
 
   constructor(
     disk: Disk,
@@ -122,6 +124,7 @@ class NeedleVolumes implements KeptVolumes {
     this.mayAppend = mayAppend
     this.checkRemoval = checkRemoval
     this.sync = sync
+    this.cipher = directory.cipher
     // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
     this.writer = new VolumeWriter(disk, directory, "needles", recovered.sealed, (volume, group) => {
@@ -251,12 +254,12 @@ class NeedleVolumes implements KeptVolumes {
     range = { offsetBytes: 0, lengthBytes: bodyBytes },
   ): Promise<FetchedShard> {
     return this.atPlace(id, (file, place, isWanted) =>
-      fetchShard(file, place, { bodyBytes, range }, isWanted, allocate),
+      fetchShard(file, place, { bodyBytes, range }, { isWanted, names: this.cipher }, allocate),
     )
   }
 
   headerOf(id: NeedleId): Promise<ShardHeader> {
-    return this.atPlace(id, readHeader)
+    return this.atPlace(id, (file, place, isWanted) => readHeader(file, place, { isWanted, names: this.cipher }))
   }
 
   /** Reads the needle at the place in the index. */

@@ -18,7 +18,7 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { encodeNeedleHeader, needleKeyOf } from "../format/needle.js"
+import { needleKeyOf } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { mapBounded } from "../life/index.js"
 import type { EncodedNeedle } from "./group-core.js"
@@ -89,7 +89,7 @@ export class WriteQueue {
   /** Resolves when the needle is durable, and its owner was notified. */
   async append(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
     if (this.refusal !== undefined) throw this.refusal
-    const header = encodeNeedleHeader(decoded)
+    const header = this.writer.encode(decoded)
     const bytes = header.length + body.length
     const { appendsQueuedMax, appendBytesQueuedMax } = this.limits
     const full = this.appends.length >= appendsQueuedMax || this.appendedBytes + bytes > appendBytesQueuedMax
@@ -115,7 +115,7 @@ export class WriteQueue {
 
   /** As `append`, for needles that no request waits for. The caller bounds the bytes. */
   async appendUnhurried(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
-    const header = encodeNeedleHeader(decoded)
+    const header = this.writer.encode(decoded)
     await this.enqueue(this.unhurried, {
       decoded,
       header,

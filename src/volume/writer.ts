@@ -10,8 +10,9 @@
  */
 import { assert, must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { DeviceId, Incarnation, VolumeId } from "../base/ids.js"
-import type { NeedlePlace } from "../format/needle.js"
+import { encodeNeedleHeader, type NeedleHeader, type NeedlePlace } from "../format/needle.js"
 import type { VolumeKind, VolumePosition } from "../format/volume.js"
 import { encodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
@@ -25,6 +26,8 @@ export interface VolumeDirectory {
   readonly folder: string
   readonly deviceId: DeviceId
   readonly incarnation: Incarnation
+  /** Encrypts the names of needles. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 export class VolumeWriter {
@@ -49,6 +52,11 @@ export class VolumeWriter {
 
   get isOpen(): boolean {
     return this.file !== undefined
+  }
+
+  /** The header as it is to be stored. */
+  encode(header: NeedleHeader): Uint8Array {
+    return encodeNeedleHeader(header, this.directory.cipher)
   }
 
   /** Leaves the open volume, if any; the next one records this position as its end. */

@@ -201,7 +201,7 @@ class World {
       ...{ check: () => device.check(), release: () => device.release() },
       raiseFormatEpoch: (formatEpoch: number) => device.raiseFormatEpoch(formatEpoch),
     }))
-    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores))
+    const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores, random))
     return openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
       { folders, record, incarnation, node, ...secrets, deviceOptions: {} },
@@ -263,7 +263,7 @@ async function leave(
   const { metadata, records, name } = must(opened.node, "it is a node")
   await metadata.stop()
   const { disk } = seams
-  const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, world.stores))
+  const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, world.stores, seams.random))
   const folders = opened.devices.map(device => ({ place: device.identity, check: () => device.check() }))
   await moveToDevices(
     { ...seams, stores: world.stores, checkpoints },

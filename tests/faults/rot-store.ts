@@ -100,7 +100,7 @@ async function openStore(root: string, devices: number): Promise<Engine> {
       stores,
       compute: new InlineCompute(makeCodec, { slabBytes: 4 * BLOCK_BYTES, poolBytes: 8 * MIB }),
       telemetry: new SimTelemetry(),
-      checkpoints: new CheckpointExecutor(() => disk, stores),
+      checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)),
     },
     settingsOf(record, parseIncarnation(lives)),
   )

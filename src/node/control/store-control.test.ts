@@ -46,7 +46,7 @@ async function openN1(store: ControlRecord) {
   const seams = { clock, random, diskOf: () => disk, stores, telemetry, compute }
   const engine = await clock.runUntil(
     openEngine(
-      { ...seams, checkpoints: new CheckpointExecutor(() => disk, stores) },
+      { ...seams, checkpoints: new CheckpointExecutor(() => disk, stores, random) },
       {
         ...{ folders, record, incarnation, masterKey: new Uint8Array(32), deviceOptions: {} },
         node: { name: N1, metadata, records, joining: [] },

@@ -216,12 +216,12 @@ async function fillReplicas(
 }
 
 const openOwned = (
-  { disk, stores, clock, log, checkpoints }: LeaveSeams,
+  { disk, stores, clock, log, checkpoints, random }: LeaveSeams,
   spaces: Spaces,
   owner: HeldFolder,
 ): Promise<DeviceStack> =>
   openDevice(
-    { disk, stores, clock, log, checkpoints },
+    { disk, stores, clock, log, checkpoints, random },
     {
       place: owner.place,
       replicaIncarnations: new Map(),

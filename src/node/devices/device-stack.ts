@@ -3,6 +3,7 @@
  * over the seams.
  */
 import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "../../base/ids.js"
+import { DeviceCipher, type DeviceKeys } from "../../base/device-cipher.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { DisposeStack, type Job, type BackgroundService } from "../../life/index.js"
 import type { ShardDevice } from "../../block/index.js"
@@ -29,6 +30,7 @@ import {
   SyncReads,
 } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import { residentBytesMax } from "../../seams/store/real-memory.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
@@ -57,6 +59,8 @@ export interface DevicePlace {
   readonly incarnation: Incarnation
   /** By the wall clock; absent if unknown. */
   readonly createdMs?: number
+  /** Encrypt what the device holds. */
+  readonly keys?: DeviceKeys | undefined
 }
 
 /** Background work on one device. */
@@ -116,6 +120,7 @@ interface DeviceSeams {
   readonly clock: Clock
   readonly log: Log
   readonly checkpoints: CheckpointRunner
+  readonly random: Random
 }
 
 /** The device to open, and its role. */
@@ -148,6 +153,7 @@ interface Files {
   /** Behind the queue; writes may use the ballast. */
   readonly disk: Disk
   readonly syncReads: SyncReads
+  readonly cipher: DeviceCipher | undefined
 }
 
 interface Metadata {
@@ -220,7 +226,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
 
 async function openFiles(
   opened: DisposeStack,
-  { disk: rawDisk, clock, log: output }: DeviceSeams,
+  { disk: rawDisk, clock, log: output, random }: DeviceSeams,
   { place, spaces, options }: DeviceToOpen,
 ): Promise<Files> {
   const lifetime = new AbortController()
@@ -229,26 +235,33 @@ async function openFiles(
   const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, lifetime.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
-  return { queue, space, disk: space.disk, syncReads: new SyncReads(clock) }
+  const cipher = place.keys && new DeviceCipher(place.keys, random.fork(`cipher ${place.id}`))
+  return { queue, space, disk: space.disk, syncReads: new SyncReads(clock), cipher }
 }
 
 async function openMetadata(
   opened: DisposeStack,
-  { disk, syncReads, space }: Files,
+  { disk, syncReads, space, cipher }: Files,
   { stores, log: output }: DeviceSeams,
   { place, replicaIncarnations, options: { guard } }: DeviceToOpen,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.metadataStore)
   const rebuilt = (path: string, offsetBytes: number): void => logRebuilt(output, path, offsetBytes)
-  const metadataStore = await stores.openReader(folders.metadataStore, { disk, deviceId: place.id, syncReads, rebuilt })
+  const metadataStore = await stores.openReader(folders.metadataStore, {
+    disk,
+    deviceId: place.id,
+    cipher,
+    syncReads,
+    rebuilt,
+  })
   opened.defer(() => metadataStore.close())
   // The log is truncated because the metadata store contains its entries: the store's file names must survive a power
   // cut.
   await disk.syncFolder(folders.metadataStore)
   const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
-  const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, ...(guard && { guard }) })
+  const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, cipher, ...(guard && { guard }) })
   opened.defer(() => log.close())
   // A device without a replica needs no log entries.
   const beginsWith = replicaIncarnations.size === 0 ? contained : log.beginsWith
@@ -266,13 +279,13 @@ async function openMetadata(
 
 async function openContents(
   opened: DisposeStack,
-  { disk, space, syncReads }: Files,
+  { disk, space, syncReads, cipher }: Files,
   { metadataStore, rows }: Metadata,
   { place, options: { checkRemoval = () => undefined } }: DeviceToOpen,
   output: Log,
 ): Promise<Contents> {
   const folders = foldersOf(place.path)
-  const directory = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation }
+  const directory = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation, cipher }
   for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
   const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
   const mark = readSourceMark(metadataStore, VOLUMES_SOURCE)
@@ -285,7 +298,10 @@ async function openContents(
   for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
   await disk.makeFolder(folders.payloads)
   const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
-  const payloads = new PayloadReader(disk, folders.payloads, VOLUME_LIMITS, { reads: syncReads, cached })
+  const payloads = new PayloadReader(disk, folders.payloads, {
+    sync: { reads: syncReads, cached },
+    isSealed: cipher !== undefined,
+  })
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
   return { volumes, payloads, hasBodies }

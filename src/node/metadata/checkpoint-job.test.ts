@@ -8,6 +8,7 @@ import { encodeEntry } from "../../format/entry.js"
 import { FIRST_EPOCH } from "../../format/replica-incarnation.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
+import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { CheckpointExecutor, type CheckpointDevice } from "./checkpoint-job.js"
 import { FIRST_TABLET } from "./first-tablet.js"
@@ -41,6 +42,7 @@ async function scene() {
   const executor = new CheckpointExecutor(
     () => queuedDisk(disk, clock, LIMITS, life.signal, () => undefined),
     new MemoryStores(),
+    new SimRandom(1),
   )
   const replicaIncarnations = new Map([[FIRST_TABLET, FIRST_EPOCH]])
   const run = () =>

@@ -21,9 +21,11 @@ import {
   type ReplicaIncarnations,
   type QueuedDisk,
 } from "../../device/index.js"
+import { DeviceCipher, type DeviceKeys } from "../../base/device-cipher.js"
 import type { DeviceId, Incarnation, LogSequence } from "../../base/ids.js"
 import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import type { Random } from "../../seams/random/contract.js"
 import type { MergeUrgency, Stores, StoreWriter } from "../../seams/store/contract.js"
 import { payloadLimitsFor, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
 import { foldersOf } from "../devices/folders.js"
@@ -33,6 +35,7 @@ export interface CheckpointDevice {
   readonly id: DeviceId
   readonly path: string
   readonly incarnation: Incarnation
+  readonly keys?: DeviceKeys | undefined
 }
 
 export interface CheckpointJob {
@@ -118,6 +121,8 @@ export class CheckpointExecutor implements CheckpointRunner {
   constructor(
     private readonly diskOf: (device: CheckpointDevice) => JobDisk,
     private readonly stores: Stores,
+    /** Draws the nonces of encrypted files. */
+    private readonly random: Random,
     /** Reports damage in a metadata store that the store has repaired. */
     private readonly rebuilt: (path: string, offsetBytes: number) => void = () => undefined,
   ) {}
@@ -170,14 +175,17 @@ export class CheckpointExecutor implements CheckpointRunner {
     return disk
   }
 
-  private async open({ id, path, incarnation }: CheckpointDevice, disk: JobDisk): Promise<OpenMetadataStore> {
+  private async open({ id, path, incarnation, keys }: CheckpointDevice, disk: JobDisk): Promise<OpenMetadataStore> {
     const folders = foldersOf(path)
-    const store = await this.stores.openWriter(folders.metadataStore, { disk, deviceId: id, rebuilt: this.rebuilt })
+    const cipher = keys && new DeviceCipher(keys, this.random)
+    const host = { disk, deviceId: id, cipher, rebuilt: this.rebuilt }
+    const store = await this.stores.openWriter(folders.metadataStore, host)
     try {
       const { totalBytes } = await disk.space(path)
-      const directory = { folder: folders.payloads, deviceId: id, incarnation }
+      const directory = { folder: folders.payloads, deviceId: id, incarnation, cipher }
       const payloads = await PayloadVolumes.open(disk, directory, payloadLimitsFor(totalBytes))
-      return { disk, store, log: openLogReader(disk, folders.log, id), payloads, upkeep: new PayloadUpkeep(payloads) }
+      const log = openLogReader(disk, folders.log, id, cipher)
+      return { disk, store, log, payloads, upkeep: new PayloadUpkeep(payloads) }
     } catch (error) {
       await store.close()
       throw error
