@@ -4,6 +4,7 @@
  * Promises  The encryption context is AWS's own, so that its key policies, grants and CloudTrail see it.
  * Source    "GenerateDataKey", "Decrypt", "ReEncrypt" and "Common errors", AWS KMS API Reference.
  */
+import { sha256Hex, signRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { PostAnswer, WebServices } from "../seams/web/contract.js"
@@ -24,27 +25,11 @@ export interface AwsSettings {
   readonly credentialsFile: string
 }
 
-interface UnsignedCall {
-  readonly method: "POST"
-  readonly rawTarget: "/"
-  /** Name, value, name, value … */
-  readonly rawHeaders: readonly string[]
-}
-
-/** Signs for the service `kms`; returns all headers, like `rawHeaders`. Passed in: signing is above this module. */
-export type SignCall = (
-  call: UnsignedCall,
-  body: Uint8Array,
-  credentials: { readonly accessKeyId: string; readonly secret: string; readonly region: string },
-  nowMs: number,
-) => readonly string[]
-
 type Action = "GenerateDataKey" | "Decrypt" | "ReEncrypt"
 
 interface AwsSeams {
   readonly web: WebServices
   readonly clock: Clock
-  readonly sign: SignCall
 }
 
 export class AwsKeys implements KeyProvider {
@@ -97,7 +82,7 @@ export class AwsKeys implements KeyProvider {
     signal: AbortSignal,
   ): Promise<PostAnswer> {
     const { endpoint, region } = this.settings
-    const { web, clock, sign } = this.seams
+    const { web, clock } = this.seams
     const rawHeaders = [
       ...["host", new URL(endpoint).host],
       ...["content-type", "application/x-amz-json-1.1"],
@@ -105,7 +90,8 @@ export class AwsKeys implements KeyProvider {
       ...(sessionToken === undefined ? [] : ["x-amz-security-token", sessionToken]),
     ]
     const call = { method: "POST", rawTarget: "/", rawHeaders } as const
-    const headers = headersOf(sign(call, body, { accessKeyId, secret, region }, clock.wallMs()))
+    const signer = { accessKeyId, secret, region, service: "kms" }
+    const headers = headersOf(signRequest(call, sha256Hex(body), signer, clock.wallMs()).rawHeaders)
     return web.post({ url: `${endpoint}/`, headers, body, authorities: undefined }, KMS_LIMITS.answerBytesMax, signal)
   }
 }

@@ -1,12 +1,13 @@
 /** The external key services of a store: those that its settings name, with their limits, and one memory of opened keys. */
 import { equalBytes } from "../base/bytes.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
+import { parseKmsKeyId } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Counter, Telemetry } from "../seams/telemetry/contract.js"
 import type { WebServices } from "../seams/web/contract.js"
-import { AwsKeys, type AwsSettings, type SignCall } from "./aws.js"
+import { AwsKeys, type AwsSettings } from "./aws.js"
 import type { EncryptionContext } from "./encryption-context.js"
 import { KeepingProvider, OpenedKeys } from "./opened-keys.js"
 import type { KeyProvider, ProviderKey } from "./provider.js"
@@ -27,9 +28,10 @@ interface ExternalKeySeams {
   readonly random: Random
   readonly telemetry: Telemetry
   readonly web: WebServices
-  readonly sign: SignCall
 }
 
+/** Services know their keys by name. */
+const NO_ID = parseKmsKeyId("00000000-0000-0000-0000-000000000000")
 const TRIAL: EncryptionContext = [["hayloft", "trial"]]
 const OTHER_TRIAL: EncryptionContext = [["hayloft", "other"]]
 
@@ -72,7 +74,8 @@ export class ExternalKeys {
    * Tries a key before it is used: makes a data key, opens it, and checks that another context does not. Throws what a
    * provider throws, and `kmsKeyState` if the service does not keep to the interface.
    */
-  async tryKey(serviceName: KeyServiceName, key: ProviderKey): Promise<void> {
+  async tryKey(serviceName: KeyServiceName, name: string): Promise<void> {
+    const key: ProviderKey = { id: NO_ID, name, version: 1 }
     const { direct } = this.service(serviceName)
     const { plain, ciphertext } = await direct.newDataKey(key, TRIAL)
     const opened = await direct.open(key, ciphertext, TRIAL)

@@ -1,15 +1,11 @@
-/** The external key services of the real process: called over HTTP, the calls of AWS KMS signed. */
-import { sha256Hex, signRequest } from "../access/index.js"
+/** The external key services of the real process, called over HTTP. */
 import type { ServeConfig } from "../config/config.js"
-import { ExternalKeys, type SignCall } from "../keys/index.js"
+import { ExternalKeys } from "../keys/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { RealWeb } from "../seams/web/real.js"
-
-const signCall: SignCall = (call, body, credentials, nowMs) =>
-  signRequest(call, sha256Hex(body), { ...credentials, service: "kms" }, nowMs).rawHeaders
 
 interface KeyServiceSeams {
   readonly clock: Clock
@@ -30,7 +26,7 @@ export function openKeyServices(
   { keyServices }: ServeConfig,
 ): KeyServices {
   const web = new RealWeb(true)
-  const seams = { clock, disk, random: random.fork("key services"), telemetry, web, sign: signCall }
+  const seams = { clock, disk, random: random.fork("key services"), telemetry, web }
   const keys = new ExternalKeys(seams, keyServices)
   return {
     keys,

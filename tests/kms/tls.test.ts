@@ -14,7 +14,7 @@ import { withFolder } from "../harness/folders.js"
 import { selfSigned } from "../harness/server.js"
 import { listen } from "./stand-in.js"
 import { VaultStandIn } from "./vault.js"
-import { CONTEXT, keyOf, signAws } from "./world.js"
+import { CONTEXT, keyOf } from "./world.js"
 
 const openssl = findProgram("openssl")
 const KEY = keyOf("photos")
@@ -36,7 +36,7 @@ test(
       const seams = { clock: new RealClock(), disk: new RealDisk(), random: new RealRandom(), telemetry, web }
       const keysWith = (authoritiesFile: string | undefined) =>
         new ExternalKeys(
-          { ...seams, sign: signAws },
+          { ...seams },
           {
             vault: { url: server.origin, tokenFile, mount: "transit", namespace: undefined, authoritiesFile },
             ...{ aws: undefined, keepMs: 0 },

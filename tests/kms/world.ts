@@ -1,7 +1,5 @@
 /** External key services over stand-ins, in virtual time and without connections. */
-import { sha256Hex, signRequest } from "../../src/access/sigv4.js"
 import { parseKmsKeyId } from "../../src/base/ids.js"
-import type { SignCall } from "../../src/keys/aws.js"
 import { contextOfPairs } from "../../src/keys/encryption-context.js"
 import { ExternalKeys } from "../../src/keys/external-keys.js"
 import type { KeyProvider, ProviderKey } from "../../src/keys/provider.js"
@@ -27,9 +25,6 @@ export const keyOf = (name: string): ProviderKey => ({
   version: 1,
 })
 
-export const signAws: SignCall = (call, body, credentials, nowMs) =>
-  signRequest(call, sha256Hex(body), { ...credentials, service: "kms" }, nowMs).rawHeaders
-
 export class KmsWorld {
   readonly clock = new SimClock()
   readonly telemetry = new SimTelemetry()
@@ -45,7 +40,7 @@ export class KmsWorld {
     this.connect()
     const { clock, telemetry, web, disk } = this
     this.keys = new ExternalKeys(
-      { clock, telemetry, web, disk, random: new SimRandom(1), sign: signAws },
+      { clock, telemetry, web, disk, random: new SimRandom(1) },
       {
         vault: {
           ...{ url: VAULT_ORIGIN, tokenFile: "/secrets/token", mount: "team/transit" },
