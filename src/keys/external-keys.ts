@@ -1,7 +1,6 @@
 /** The external key services of a store: those that its settings name, with their limits, and one memory of opened keys. */
 import { equalBytes } from "../base/bytes.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { parseKmsKeyId } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -30,10 +29,17 @@ interface ExternalKeySeams {
   readonly web: WebServices
 }
 
-/** Services know their keys by name. */
-const NO_ID = parseKmsKeyId("00000000-0000-0000-0000-000000000000")
 const TRIAL: EncryptionContext = [["hayloft", "trial"]]
 const OTHER_TRIAL: EncryptionContext = [["hayloft", "other"]]
+
+const VAULT_KEY = /^[A-Za-z0-9_.-]{1,128}$/
+const AWS_KEY = /^arn:[a-z-]{3,20}:kms:[a-z0-9-]{1,64}:\d{12}:key\/[A-Za-z0-9-]{1,128}$/
+
+function checkName(service: KeyServiceName, name: string): void {
+  if ((service === "vault" ? VAULT_KEY : AWS_KEY).test(name)) return
+  const what = service === "vault" ? "a key in Vault" : "the ARN of a key in AWS KMS"
+  throw fail("invalidArgument", { message: `"${name.slice(0, 128)}" is not ${what}` })
+}
 
 const unfit = (service: string, what: string): Failure =>
   fail("kmsKeyState", { message: `the key service ${service} ${what}` })
@@ -72,10 +78,11 @@ export class ExternalKeys {
 
   /**
    * Tries a key before it is used: makes a data key, opens it, and checks that another context does not. Throws what a
-   * provider throws, and `kmsKeyState` if the service does not keep to the interface.
+   * provider throws, `invalidArgument` for a name that no key has, and `kmsKeyState` if the service does not keep to the
+   * interface.
    */
-  async tryKey(serviceName: KeyServiceName, name: string): Promise<void> {
-    const key: ProviderKey = { id: NO_ID, name, version: 1 }
+  async tryKey(serviceName: KeyServiceName, key: ProviderKey): Promise<void> {
+    checkName(serviceName, key.name)
     const { direct } = this.service(serviceName)
     const { plain, ciphertext } = await direct.newDataKey(key, TRIAL)
     const opened = await direct.open(key, ciphertext, TRIAL)

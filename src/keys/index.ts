@@ -1,5 +1,4 @@
 /** Keys: how the bytes of objects get their keys, how records are bound to them, and named keys. */
-export { addExternalKey } from "./add-external-key.js"
 export type { KeyMaterials } from "./built-in.js"
 export { checkEpochs } from "./check-epochs.js"
 export { keyIdText } from "./ciphertext.js"
