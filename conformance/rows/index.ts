@@ -6,6 +6,7 @@ import { bucketAndRestRows } from "./buckets.js"
 import { conditionRows } from "./conditions.js"
 import { copyAndVersionRows } from "./copy-versions.js"
 import { corsRows } from "./cors.js"
+import { encryptionRows } from "./encryption.js"
 import { formRows } from "./forms.js"
 import { httpRows } from "./http.js"
 import { lifecycleRows } from "./lifecycle.js"
@@ -37,6 +38,7 @@ const all: readonly Row[] = [
   ...settingRows,
   ...aclRows,
   ...corsRows,
+  ...encryptionRows,
   ...lockRows,
   ...lifecycleRows,
 ]

@@ -1,4 +1,7 @@
-/** `mc`, MinIO's client, if it is on the machine (another `mc` is a file manager): object lock and lifecycle rules. */
+/**
+ * `mc`, MinIO's client, if it is on the machine (another `mc` is a file manager): object lock, lifecycle rules and
+ * encryption.
+ */
 import { test, type TestContext } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -42,6 +45,24 @@ const checks = (ask: (...args: string[]) => ReturnType<typeof run>) => ({
     assert.match(stdout + stderr, pattern)
   },
 })
+
+test("mc: the default encryption of a bucket, and of one object", { timeout: 180_000 }, context =>
+  withServer(context, async (file, ask) => {
+    const { go, refused } = checks(ask)
+    await go("mb", "h/encrypted")
+    await refused(/server side encryption configuration was not found/, "encrypt", "info", "h/encrypted")
+    await go("cp", "--enc-s3", "h/encrypted", file, "h/encrypted/asked")
+    assert.match(await go("stat", "h/encrypted/asked"), /Encryption: SSE-S3/)
+    await go("encrypt", "set", "sse-s3", "h/encrypted")
+    assert.match(await go("encrypt", "info", "h/encrypted"), /'sse-s3' is enabled/)
+    await go("cp", file, "h/encrypted/default")
+    assert.match(await go("stat", "h/encrypted/default"), /Encryption: SSE-S3/)
+    assert.equal(await go("cat", "h/encrypted/default"), "body")
+    await go("encrypt", "clear", "h/encrypted")
+    await go("cp", file, "h/encrypted/none")
+    assert.doesNotMatch(await go("stat", "h/encrypted/none"), /Encryption/)
+  }),
+)
 
 test("mc: buckets with object lock, retention and legal hold", { timeout: 180_000 }, context =>
   withServer(context, async (file, ask) => {
