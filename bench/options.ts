@@ -7,7 +7,7 @@ import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
-import { LARGE_CODED, LARGE_SINGLE } from "./themes/large-objects.js"
+import { LARGE_CODED, LARGE_SINGLE, SEALED_LARGE } from "./themes/large-objects.js"
 import { LIFECYCLE } from "./themes/lifecycle.js"
 import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
@@ -17,7 +17,7 @@ import { NODES_OF_STORE } from "./themes/nodes.js"
 import { REMOTE_SHARDS } from "./themes/remote-shards.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
-import { SMALL } from "./themes/small-objects.js"
+import { SEALED_SMALL, SMALL } from "./themes/small-objects.js"
 import { STARTS } from "./themes/starts.js"
 import type { Theme } from "./theme.js"
 
@@ -25,6 +25,8 @@ const THEMES: readonly Theme[] = [
   SMALL,
   LARGE_CODED,
   LARGE_SINGLE,
+  SEALED_SMALL,
+  SEALED_LARGE,
   LISTINGS,
   BATCHES,
   STARTS,

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { must } from "../src/base/assert.js"
 import { AdminClient } from "../src/client/admin-client.js"
+import { RawConnection } from "../src/client/load/raw-connection.js"
 import { RequestForge } from "../src/client/load/request-forge.js"
 import { S3Client } from "../src/client/s3-client.js"
 import type { S3Access } from "../src/client/signed-call.js"
@@ -22,6 +23,10 @@ const PROBES = {
   loop: fileURLToPath(new URL("../../bench/loop-probe.cjs", import.meta.url)),
   coverage: fileURLToPath(new URL("../../bench/coverage-probe.cjs", import.meta.url)),
 } as const
+const SEALS = Buffer.from(
+  "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>" +
+    "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>",
+)
 const ERROR_LINE = /^\S+Z error /
 const ERROR_LINES_MAX = 5
 const PROBE_MS_MAX = 10_000
@@ -67,6 +72,19 @@ export class OwnStore {
     await store.start()
     await store.client.createBucket(BUCKET)
     return store
+  }
+
+  /** A bucket whose objects are encrypted, with SSE-S3. */
+  async createSealedBucket(bucket: string): Promise<void> {
+    await this.client.createBucket(bucket)
+    const connection = new RawConnection(this.forge.endpoint, this.bench.signal)
+    try {
+      const request = { method: "PUT", bucket, query: [["encryption", ""]], body: SEALS } as const
+      const { status, errorText } = await connection.ask(this.forge.forge(request))
+      if (status !== 200) throw new Error(`the bucket cannot be encrypted: ${status} ${errorText}`)
+    } finally {
+      connection.close()
+    }
   }
 
   /** `args`: further ones of `serve`, for this start only. */

@@ -3,11 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fits, checkPlants } from "./planted.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
+import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 
 test("each planted bug still fits its source", () => {
-  const plants = [...PLANTS, ...CLUSTER_PLANTS, ...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS]
+  const plants = [...PLANTS, ...CLUSTER_PLANTS, ...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)
 })
 

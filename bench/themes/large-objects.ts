@@ -23,6 +23,8 @@ import { theme, type Fixture } from "../theme.js"
 import { putBySdk } from "./sdk-upload.js"
 
 const KEY = "large"
+/** A bucket whose objects are encrypted. */
+const SEALED = "sealed"
 const SMALL_KEY = "small"
 const SMALL_BYTES = MIB
 const FIRST_BYTES_TIMES = 15
@@ -111,6 +113,35 @@ class LargeObjects implements Fixture {
     }
   }
 
+  /** The speed into a bucket that encrypts, beside that into one that does not. */
+  async putSealed(): Promise<Measured> {
+    await this.sealedBucket()
+    const megabytesPerSecond = async (bucket: string) => this.bytes / 1e6 / (await this.putOnce(4, "unsigned", bucket))
+    const limit = await megabytesPerSecond(BUCKET)
+    return { figure: await megabytesPerSecond(SEALED), unit: "MB/s", limit }
+  }
+
+  async getSealed(): Promise<Measured> {
+    await this.sealedBucket()
+    const { forge } = this.store
+    const speed = async (bucket: string): Promise<number> => {
+      await this.present(bucket)
+      const wanted = forge.forge({ method: "GET", bucket, key: KEY })
+      // The first read fills the page cache.
+      await this.megabytesPerSecond(forge.endpoint, wanted)
+      return this.megabytesPerSecond(forge.endpoint, wanted)
+    }
+    const limit = await speed(BUCKET)
+    return { figure: await speed(SEALED), unit: "MB/s", limit }
+  }
+
+  private hasSealedBucket = false
+
+  private async sealedBucket(): Promise<void> {
+    if (!this.hasSealedBucket) await this.store.createSealedBucket(SEALED)
+    this.hasSealedBucket = true
+  }
+
   private isCached = false
   private isLost = false
 
@@ -173,23 +204,24 @@ class LargeObjects implements Fixture {
     return must(firstMs, "a byte came") - beganMs
   }
 
-  private hasObject = false
+  /** Buckets that have the object. */
+  private readonly filled = new Set<string>()
 
-  private async present(): Promise<void> {
-    if (!this.hasObject) await this.putOnce(4, "unsigned")
+  private async present(bucket = BUCKET): Promise<void> {
+    if (!this.filled.has(bucket)) await this.putOnce(4, "unsigned", bucket)
   }
 
   /** Times parts and completion; requests are built before. */
-  private async putOnce(partsAtOnce: number, payload: Payload): Promise<number> {
+  private async putOnce(partsAtOnce: number, payload: Payload, bucket = BUCKET): Promise<number> {
     const { client, forge } = this.store
     const { clock } = this.bench
-    const upload = { bucket: BUCKET, key: KEY, uploadId: await client.createMultipart({ bucket: BUCKET, key: KEY }) }
+    const upload = { bucket, key: KEY, uploadId: await client.createMultipart({ bucket, key: KEY }) }
     const requests = Array.from({ length: this.bench.scale.parts }, (_, i) => {
       const query = [
         ["partNumber", String(i + 1)],
         ["uploadId", upload.uploadId],
       ] as const
-      const request = { method: "PUT", bucket: BUCKET, key: KEY, query }
+      const request = { method: "PUT", bucket, key: KEY, query }
       return payload === "unsigned"
         ? forge.forge({ ...request, body: this.part })
         : signedChunks(forge, request, this.part, 64 * KIB)
@@ -198,7 +230,7 @@ class LargeObjects implements Fixture {
       await this.inLanes(partsAtOnce, requests)
       await client.complete({ ...upload, etags: requests.map(() => this.partEtag) })
     })
-    this.hasObject = true
+    this.filled.add(bucket)
     return seconds
   }
 
@@ -292,6 +324,15 @@ export const LARGE_CODED = theme({
       target: all(atLeast("ratio", 0.65)),
       measure: it => it.getWithoutThree(),
     },
+  ],
+})
+
+export const SEALED_LARGE = theme({
+  name: "sealed-large",
+  open: bench => LargeObjects.open(bench, CODED_FOLDERS),
+  rows: () => [
+    { work: "sealed PUT at 4+3, 4 parts at once", target: all(atLeast("ratio", 0.6)), measure: it => it.putSealed() },
+    { work: "sealed GET at 4+3", target: all(atLeast("ratio", 0.6)), measure: it => it.getSealed() },
   ],
 })
 

@@ -19,6 +19,9 @@ import { theme, type Fixture } from "../theme.js"
 const SMALL_BYTES = 4 * KIB
 /** The number of the larger objects that are reported. */
 const OTHER_KEYS = 200
+/** A bucket whose objects are encrypted. */
+const SEALED = "sealed"
+const SEALED_KEYS = 1_000
 const WARM_SHARE = 0.3
 
 interface Load {
@@ -60,6 +63,21 @@ class SmallObjects implements Fixture {
     return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also }
   }
 
+  /** Requests for encrypted objects, beside the same requests for plain ones. */
+  async sealed(operation: Operation): Promise<Measured> {
+    if (!this.hasSealedBucket) await this.store.createSealedBucket(SEALED)
+    this.hasSealedBucket = true
+    const thousands = async (bucket: string) => {
+      const work = await this.filled(SMALL_BYTES, SEALED_KEYS, bucket)
+      return this.thousands(this.store.pid, this.store.forge.endpoint, work.requests({ [operation]: 1 }))
+    }
+    const limit = await thousands(BUCKET)
+    const own = await thousands(SEALED)
+    return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also: { p99Ms: own.load.p99Ms } }
+  }
+
+  private hasSealedBucket = false
+
   private async bareOf(sizeBytes: number): Promise<PlainServer> {
     const bare = this.bare.get(sizeBytes) ?? (await PlainServer.start({ bytes: sizeBytes }))
     this.bare.set(sizeBytes, bare)
@@ -83,13 +101,13 @@ class SmallObjects implements Fixture {
     return { figure: load.count / 1000 / cpuSeconds, load }
   }
 
-  private async filled(sizeBytes: number, keys: number): Promise<S3Work> {
-    const name = `${sizeBytes}/${keys}/`
-    const known = this.sets.get(name)
+  private async filled(sizeBytes: number, keys: number, bucket = BUCKET): Promise<S3Work> {
+    const prefix = `${sizeBytes}/${keys}/`
+    const known = this.sets.get(`${bucket}/${prefix}`)
     if (known !== undefined) return known
-    const work = new S3Work(this.store.forge, { bucket: BUCKET, prefix: name, sizeBytes, keys })
+    const work = new S3Work(this.store.forge, { bucket, prefix, sizeBytes, keys })
     await work.fill(this.bench.scale.connections, this.bench.clock, this.bench.signal)
-    this.sets.set(name, work)
+    this.sets.set(`${bucket}/${prefix}`, work)
     return work
   }
 }
@@ -128,5 +146,14 @@ function rowsOf({ smallKeys, otherSizes, overwriteKeys, overwriteSeconds: second
     ),
   ]
 }
+
+export const SEALED_SMALL = theme({
+  name: "sealed-small",
+  open: bench => SmallObjects.open(bench),
+  rows: () => [
+    { work: "sealed PUT 4 KiB", target: all(atLeast("ratio", 0.85)), measure: it => it.sealed("put") },
+    { work: "sealed GET 4 KiB", target: all(atLeast("ratio", 0.85)), measure: it => it.sealed("get") },
+  ],
+})
 
 export const SMALL = theme({ name: "small", open: bench => SmallObjects.open(bench), rows: rowsOf })

@@ -15,6 +15,16 @@ for (const [seed, devices] of [
 }
 
 for (const [seed, devices] of [
+  [21, 1],
+  [22, 2],
+  [23, 4],
+  [24, 7],
+] as const) {
+  test(`engine and model agree about encrypted objects (seed ${seed}, ${devices} devices)`, () =>
+    new Twins({ seed, devices, steps: 200, hasEncryption: true }).run())
+}
+
+for (const [seed, devices] of [
   [7, 1],
   [15, 1],
   [18, 4],

@@ -17,16 +17,19 @@ import {
 } from "../../src/base/ids.js"
 import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
-import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "../../src/format/acl.js"
+import type { ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, Conditions, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
+import type { Bucket, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
 import { noSignal, sourceOf } from "./bodies.js"
+import { drawAcl } from "./twin-acls.js"
+import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
 import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from "./twin-lifecycle.js"
 import { drawLock, drawLockStep } from "./twin-locks.js"
 import { Names } from "./twin-names.js"
+import { notePart, type Upload } from "./twin-uploads.js"
 import { World } from "./world.js"
 
 const NAME = parseBucketName("twins")
@@ -40,13 +43,6 @@ const STEPS_SHOWN = 12
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
 
-interface Upload {
-  readonly key: ObjectKey
-  readonly ids: readonly [MultipartId, MultipartId]
-  readonly parts: Map<number, { readonly etag: string; readonly checksum: string | undefined }>
-  readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
-}
-
 export interface TwinsOptions {
   readonly seed: number
   readonly devices: number
@@ -55,6 +51,8 @@ export interface TwinsOptions {
   readonly hasLock?: boolean
   /** The bucket has lifecycle rules, and days pass. */
   readonly hasLifecycle?: boolean
+  /** Some requests ask for encryption, with keys of clients too. */
+  readonly hasEncryption?: boolean
 }
 
 /** A version by its id, or the latest. */
@@ -69,13 +67,15 @@ export class Twins {
   private readonly versions = new Names<VersionId>("v")
   private readonly uploadIds = new Names<MultipartId>("u")
   private readonly uploads: Upload[] = []
-  private readonly etags: string[] = []
+  private readonly etags = new TwinEtags()
+  private readonly keys: TwinKeys
   private readonly steps: string[] = []
   private bigParts = 2
 
   constructor(private readonly options: TwinsOptions) {
     this.world = new World(options)
     this.random = this.world.random.fork("twins")
+    this.keys = new TwinKeys(this.random, options.hasEncryption ?? false)
     const state = new ModelState(this.world.clock, this.world.random.fork("model"))
     this.model = modelOf(state)
     this.modelLifecycle = new ModelLifecycle(state)
@@ -161,6 +161,7 @@ export class Twins {
 
   /** The response to a creating command contains the new ids. */
   private learn([engine, model]: readonly [unknown, unknown]): void {
+    this.etags.learn([engine, model])
     const ids = (answer: unknown, name: "versionId" | "multipartId"): string | undefined => {
       if (typeof answer !== "object" || answer === null || !(name in answer)) return undefined
       const value: unknown = Reflect.get(answer, name)
@@ -177,6 +178,7 @@ export class Twins {
     if (typeof value === "string") {
       if (/versionId/i.test(name)) return this.versions.nameOf(side, value)
       if (/multipartId|uploadIdMarker/.test(name)) return this.uploadIds.nameOf(side, value)
+      if (name === "etag") return this.etags.nameOf(side, value)
       return value
     }
     if (Array.isArray(value)) return value.map(item => this.normal(side, item))
@@ -211,37 +213,17 @@ export class Twins {
     return Array.from({ length: this.random.below(4) }, (_, i) => [`tag${i}`, `${this.random.below(values)}`] as const)
   }
 
-  private acl(): ObjectAcl | undefined {
-    const owner = this.chance(2) ? undefined : parseAccountId(`writer${this.random.below(2)}`)
-    const grants = Array.from({ length: this.pick([0, 1, 40]) }, () => this.grant())
-    return this.chance(2) ? undefined : { owner, grants: this.chance(2) ? undefined : grants }
-  }
+  private acl = (): ObjectAcl | undefined => drawAcl(this.random)
 
   private lock = (): VersionLock | undefined =>
     this.options.hasLock === true ? drawLock(this.random, this.world.clock.wallMs()) : undefined
-
-  private grant(): Grant {
-    const group = this.pick(ACL_GROUPS)
-    const id = parseAccountId(`account${this.random.below(3)}`)
-    return {
-      grantee: this.chance(2) ? { kind: "account", id } : { kind: "group", group },
-      permission: this.pick(ACL_PERMISSIONS),
-    }
-  }
 
   private metadata(): readonly (readonly [string, string])[] {
     const length = this.pick([0, 10, 400, 1_900])
     return length === 0 ? [] : [["note", "n".repeat(length)]]
   }
 
-  private conditions(): Conditions {
-    const draw = this.random.below(8)
-    if (draw === 0) return { ifNoneMatch: ["*"] }
-    if (draw === 1 && this.etags.length > 0) return { ifMatch: [this.pick(this.etags.slice(-4))] }
-    if (draw === 2 && this.etags.length > 0) return { ifNoneMatch: [this.pick(this.etags.slice(-4))] }
-    if (draw === 3) return { ifMatch: ["*"] }
-    return {}
-  }
+  private conditions = () => this.etags.conditions(this.random)
 
   /** A version that exists or existed on both sides; undefined means the latest. */
   private version(): readonly [VersionId | undefined, VersionId | undefined] {
@@ -263,18 +245,22 @@ export class Twins {
     const { bytes, algorithm } = this.body()
     const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
     const attributes = { headers, userMetadata }
-    const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions)} ${algorithm}`
-    const answers = await this.both(what, (_, { objects }, bucket) => {
+    const encryption = this.keys.protection()
+    const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions[0])} ${algorithm} ${encryption?.mode ?? "plain"}`
+    const answers = await this.both(what, (side, { objects }, bucket) => {
       const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
-      return objects.put({ bucket, key, attributes, tags, acl, lock, conditions, body, signal: noSignal })
+      const put = { bucket, key, attributes, tags, acl, lock, encryption, body, signal: noSignal }
+      return objects.put({ ...put, conditions: conditions[side] })
     })
-    if (answers) this.etags.push(answers[0].etag)
+    if (!answers) return
+    this.etags.push([answers[0].etag, answers[1].etag])
+    this.keys.note(key, encryption)
   }
 
   private async remove(): Promise<void> {
-    const [key, conditions] = [this.key(), this.chance(3) ? this.conditions() : {}]
-    await this.both(`remove ${key} ${JSON.stringify(conditions)}`, (_, { objects }, bucket) =>
-      objects.remove({ bucket, key, conditions }),
+    const [key, conditions] = [this.key(), this.chance(3) ? this.conditions() : ([{}, {}] as const)]
+    await this.both(`remove ${key} ${JSON.stringify(conditions[0])}`, (side, { objects }, bucket) =>
+      objects.remove({ bucket, key, conditions: conditions[side] }),
     )
   }
 
@@ -298,10 +284,11 @@ export class Twins {
 
   private async read(): Promise<void> {
     const [key, ids, range] = [this.key(), this.version(), this.range()]
-    const conditions = this.conditions()
-    const what = `get ${key} ${String(ids[0])} ${JSON.stringify(range)} ${JSON.stringify(conditions)}`
+    const [conditions, clientKey] = [this.conditions(), this.keys.clientKey(key)]
+    const what = `get ${key} ${String(ids[0])} ${JSON.stringify(range)} ${JSON.stringify(conditions[0])} ${clientKey?.[0]}`
     await this.both(what, async (side, { objects }, bucket) => {
-      const requested = { bucket, key, conditions, ...named(ids[side]), ...(range ? { range } : {}) }
+      const given = { bucket, key, conditions: conditions[side], clientKey }
+      const requested = { ...given, ...named(ids[side]), ...(range ? { range } : {}) }
       const body = await objects.get(requested)
       const pieces: Uint8Array[] = []
       for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
@@ -322,13 +309,17 @@ export class Twins {
     const replaces = { metadata: this.chance(2), tags: this.chance(2) }
     const algorithm = this.chance(2) ? this.algorithm() : undefined
     const [acl, lock] = [this.acl(), this.lock()]
-    const what = `copy ${from} ${String(ids[0])} to ${to} ${JSON.stringify({ ...replaces, algorithm, conditions })}`
+    const [clientKey, encryption] = [this.keys.clientKey(from), this.keys.protection()]
+    const mode = encryption?.mode ?? "plain"
+    const how = { ...replaces, algorithm, conditions: conditions[0], mode, key: clientKey?.[0] }
+    const what = `copy ${from} ${String(ids[0])} to ${to} ${JSON.stringify(how)}`
     const answers = await this.both(what, async (side, { objects }, bucket) => {
       const copied = await objects.copy({
-        source: { bucket, key: from, ...named(ids[side]), conditions: {} },
+        source: { bucket, key: from, ...named(ids[side]), clientKey, conditions: {} },
         bucket,
         key: to,
-        conditions,
+        encryption,
+        conditions: conditions[side],
         replaceAttributes: replaces.metadata ? { headers: { contentType: "a/b" }, userMetadata } : undefined,
         replaceTags: replaces.tags ? tags : undefined,
         acl,
@@ -336,11 +327,14 @@ export class Twins {
         checksumAlgorithm: algorithm,
         signal: noSignal,
       })
-      const made = await objects.get({ bucket, key: to, conditions: {}, headersOnly: true })
+      const given = { bucket, key: to, conditions: {}, clientKey: clientKeyIn(encryption) }
+      const made = await objects.get({ ...given, headersOnly: true })
       made.close()
       return { ...copied, info: made.info }
     })
-    if (answers) this.etags.push(answers[0].etag)
+    if (!answers) return
+    this.etags.push([answers[0].etag, answers[1].etag])
+    this.keys.note(to, encryption)
   }
 
   private async tag(): Promise<void> {
@@ -430,11 +424,14 @@ export class Twins {
     const attributes = { headers: { contentType: "x/y" }, userMetadata }
     const [acl, lock] = [this.acl(), this.lock()]
     const checksum = algorithm && ({ algorithm, type: full ? "FULL_OBJECT" : "COMPOSITE" } as const)
-    const answers = await this.both(`create upload ${key} ${JSON.stringify(checksum)}`, (_, { multipart }, bucket) =>
-      multipart.create({ bucket, key, attributes, tags, acl, lock, checksum }),
+    const encryption = this.keys.protection()
+    const what = `create upload ${key} ${JSON.stringify(checksum)} ${encryption?.mode ?? "plain"}`
+    const answers = await this.both(what, (_, { multipart }, bucket) =>
+      multipart.create({ bucket, key, attributes, tags, acl, lock, checksum, encryption }),
     )
     if (!answers) return
-    this.uploads.push({ key, ids: [answers[0].multipartId, answers[1].multipartId], parts: new Map(), checksum })
+    const ids = [answers[0].multipartId, answers[1].multipartId] as const
+    this.uploads.push({ key, ids, parts: new Map(), checksum, clientKey: clientKeyIn(encryption) })
   }
 
   private async putPart(): Promise<void> {
@@ -444,22 +441,13 @@ export class Twins {
     const isBig = this.bigParts > 0 && this.chance(4)
     if (isBig) this.bigParts -= 1
     const { bytes } = this.body(isBig ? [5 * MIB, 5 * MIB + 1] : SIZES)
-    const answers = await this.both(
-      `put part ${partNumber} of ${upload.ids[0]} ${bytes.length}`,
-      (side, { multipart }, bucket) => {
-        const body = sourceOf(bytes, 200_000)
-        return multipart.putPart({
-          bucket,
-          key: upload.key,
-          multipartId: upload.ids[side],
-          partNumber,
-          body,
-          signal: noSignal,
-        })
-      },
-    )
-    const part = answers?.[0]
-    if (part) upload.parts.set(partNumber, { etag: part.etag, checksum: part.checksum?.value })
+    const clientKey = this.keys.mostly(upload.clientKey)
+    const what = `put part ${partNumber} of ${upload.ids[0]} ${bytes.length} ${clientKey?.[0]}`
+    const answers = await this.both(what, (side, { multipart }, bucket) => {
+      const target = { bucket, key: upload.key, multipartId: upload.ids[side] }
+      return multipart.putPart({ ...target, partNumber, clientKey, body: sourceOf(bytes, 200_000), signal: noSignal })
+    })
+    notePart(upload, partNumber, answers)
   }
 
   private async copyPart(): Promise<void> {
@@ -468,39 +456,41 @@ export class Twins {
     const partNumber = 1 + this.random.below(4)
     const first = this.random.below(5_000)
     const range = this.chance(2) ? undefined : { first, last: first + this.random.below(5_000) }
+    const [clientKey, sourceKey] = [this.keys.mostly(upload.clientKey), this.keys.clientKey(from)]
     const answers = await this.both(
       `copy part ${partNumber} from ${from} ${JSON.stringify(range)}`,
       (side, { multipart }, bucket) => {
-        const source = { bucket, key: from, ...named(ids[side]), conditions: {} }
-        const target = { bucket, key: upload.key, multipartId: upload.ids[side] }
+        const source = { bucket, key: from, ...named(ids[side]), clientKey: sourceKey, conditions: {} }
+        const target = { bucket, key: upload.key, multipartId: upload.ids[side], clientKey }
         return multipart.copyPart({ ...target, partNumber, source, range, signal: noSignal })
       },
     )
-    const part = answers?.[0]
-    if (part) upload.parts.set(partNumber, { etag: part.etag, checksum: part.checksum?.value })
+    notePart(upload, partNumber, answers)
   }
 
   private async complete(): Promise<void> {
     if (this.uploads.length === 0) return
     const upload = this.pick(this.uploads.slice(-4))
     const chosen = [...upload.parts].sort(([a], [b]) => a - b).filter(() => !this.chance(3))
-    const parts = chosen.map(([partNumber, { etag, checksum }]) => ({
+    const drawn = chosen.map(([partNumber, { etags, checksum }]) => ({
       partNumber,
-      etag: this.chance(20) ? "0".repeat(32) : etag,
+      etags: this.chance(20) ? ["0".repeat(32), "0".repeat(32)] : etags,
       checksum: this.chance(2) ? undefined : checksum,
     }))
-    if (this.chance(15)) parts.reverse()
+    if (this.chance(15)) drawn.reverse()
+    const partsOf = (side: 0 | 1) => drawn.map(({ etags, ...part }) => ({ ...part, etag: etags[side] ?? "" }))
+    const numbers = drawn.map(part => part.partNumber).join()
     const conditions = this.conditions()
     const times = this.chance(3) ? 2 : 1
     for (let i = 0; i < times; i += 1) {
-      const what = `complete ${upload.ids[0]} ${parts.map(part => part.partNumber).join()} ${JSON.stringify(conditions)}`
-      await this.both(what, async (side, { multipart }, bucket) => {
+      const what = `complete ${upload.ids[0]} ${numbers} ${JSON.stringify(conditions[0])}`
+      const answers = await this.both(what, async (side, { multipart }, bucket) => {
         const result = await multipart.complete({
           bucket,
           key: upload.key,
           multipartId: upload.ids[side],
-          parts,
-          conditions: i === 0 ? conditions : {},
+          parts: partsOf(side),
+          conditions: i === 0 ? conditions[side] : {},
           sizeBytes: undefined,
           checksum: undefined,
           checksumType: undefined,
@@ -510,6 +500,7 @@ export class Twins {
         const { versionId, ...rest } = result
         return { ...rest, ...(versionId === undefined || versionId === "null" ? {} : { versionId }) }
       })
+      if (answers) this.keys.note(upload.key, upload.clientKey && { mode: "client", key: upload.clientKey })
     }
   }
 
@@ -524,9 +515,10 @@ export class Twins {
   private async listParts(): Promise<void> {
     const [key, ids, afterPart, max] = [this.key(), this.version(), this.random.below(3), this.pick([1, 2, 10])]
     if (this.chance(2) || this.uploads.length === 0) {
-      await this.both(`object parts ${key}`, (side, { objects }, bucket) => {
-        return objects.parts({ bucket, key, ...named(ids[side]) }, { afterPart, max })
-      })
+      const clientKey = this.keys.clientKey(key)
+      await this.both(`object parts ${key} ${clientKey?.[0]}`, (side, { objects }, bucket) =>
+        objects.parts({ bucket, key, ...named(ids[side]), clientKey }, { afterPart, max }),
+      )
       return
     }
     const upload = this.pick(this.uploads)

@@ -60,9 +60,10 @@ const SLAB_POOL_BYTES = 384 * MIB
 /**
  * For the shards of blocks in repair, which the block layer bounds to slightly less than 72 MiB (they have headers),
  * and
- * of blocks that readers have rebuilt: two for each of some readers.
+ * of blocks that readers have rebuilt: two for each of some readers; and of segments that readers open, which
+ * `unsealBytesMax` limits.
  */
-const SHARD_MEMORY_BYTES = (72 + 48) * MIB
+const SHARD_MEMORY_BYTES = (72 + 48 + 34) * MIB
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
 const COMPUTE_THREADS = Math.min(2, availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)

@@ -135,6 +135,7 @@ export class ObjectService implements Objects {
     request: Omit<PutRequest, "tags" | "acl">,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
+    keptMd5?: Uint8Array,
   ): Promise<PutResult> {
     const { bucket, key, conditions, attributes, body, lock } = request
     const { headers, userMetadata } = attributes
@@ -157,7 +158,8 @@ export class ObjectService implements Objects {
       const version = this.newVersion(ingested, details, algorithm, lock)
       const { sealing } = ingested
       if (sealing === undefined) return this.commit(request, ingested, version)
-      const binding = () => this.encryption.bound(bucket.id, key, sealing, version)
+      const named = keptMd5 === undefined ? version : { ...version, md5: keptMd5 }
+      const binding = () => this.encryption.bound(bucket.id, key, sealing, named)
       return asPromise(() => after(binding(), bound => this.commit(request, ingested, bound)))
     })
   }
@@ -281,8 +283,11 @@ export class ObjectService implements Objects {
   }
 
   private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
-    if (!sharesBytes(request, source.opened) || !this.keepsProtection(request, source.opened))
+    const { record } = source.opened
+    if (!isOfSameBytes(request, source.opened) || !this.keepsProtection(request, source.opened))
       return this.copyBytes(request, source)
+    // A payload is sealed again, since it belongs to its row; the ETag stays, even one that is no digest.
+    if (record.content.kind === "inline") return this.copyBytes(request, source, record.head.md5)
     try {
       return await this.copyByReference(request, source.opened)
     } catch (error) {
@@ -315,12 +320,13 @@ export class ObjectService implements Objects {
     return putResultOf(stored, checksumValue, sealing)
   }
 
-  private async copyBytes(request: CopyRequest, source: OpenObject): Promise<PutResult> {
+  /** `md5`: the ETag that the copy keeps. */
+  private async copyBytes(request: CopyRequest, source: OpenObject, md5?: Uint8Array): Promise<PutResult> {
     const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
     const { headers, userMetadata } = request.replaceAttributes ?? source.info
     const body = bodyOf(source, request.signal)
     const attributes = { headers, userMetadata }
-    return this.store({ ...request, attributes, body }, this.copiedDetails(request, source.opened), algorithm)
+    return this.store({ ...request, attributes, body }, this.copiedDetails(request, source.opened), algorithm, md5)
   }
 
   async parts(
@@ -390,10 +396,9 @@ export class ObjectService implements Objects {
 }
 
 /** Within a row, large bytes are shared by reference; small ones are copied with their row anyway. */
-function sharesBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
+function isOfSameBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
   if (source.bucket.id !== bucket.id || source.key !== key) return false
-  if (checksumAlgorithm !== undefined && checksumAlgorithm !== record.head.checksumAlgorithm) return false
-  return record.content.kind === "extent" || record.content.kind === "segments"
+  return checksumAlgorithm === undefined || checksumAlgorithm === record.head.checksumAlgorithm
 }
 
 /** A copy's source as a body. */

@@ -172,19 +172,20 @@ test("all pairs of modes can be copied, onto another key and onto itself", async
   }
 })
 
-test("a copy onto itself that changes only the tags shares the sealed bytes", async () => {
+test("a copy onto itself that changes only the tags shares the sealed bytes, and keeps the ETag", async () => {
   const world = await openWorld()
-  const bytes = world.random.bytes(2 * PLAIN)
-  for (const mode of SEALED) {
+  const sizes = [1_000, 2 * PLAIN]
+  for (const [mode, size] of SEALED.flatMap(mode => sizes.map(size => [mode, size] as const))) {
+    const bytes = world.random.bytes(size)
     const source = { bucket: world.home, key: objectKeyOfText(mode), conditions: {}, clientKey: clientKeyOf(mode) }
-    await put(world, mode, bytes, mode)
+    const { etag } = await put(world, mode, bytes, mode)
     const before = world.needles
     const copying = world.services.objects.copy({
       source,
       ...{ bucket: world.home, key: source.key, conditions: {}, encryption: PROTECTIONS[mode], signal: noSignal },
       ...{ replaceAttributes: undefined, replaceTags: [["a", "b"]], checksumAlgorithm: undefined },
     })
-    await world.clock.runUntil(copying)
+    assert.equal((await world.clock.runUntil(copying)).etag, etag)
     assert.equal(world.needles, before, mode)
     const body = await get(world, mode, { clientKey: clientKeyOf(mode) })
     assert.equal(Buffer.compare(await bytesOf(world, body), bytes), 0, mode)
