@@ -6,9 +6,11 @@ import { SimDisk } from "../seams/disk/sim.js"
 import { warningsOf } from "./banner.js"
 import { isLoopback } from "./store-session.js"
 
-function warnings(environment: Environment): Promise<string[]> {
+async function warnings(environment: Environment, files: readonly string[] = ["/token"]): Promise<string[]> {
+  const disk = new SimDisk().boot()
+  for (const path of files) await (await disk.open(path, "create")).close()
   const config = resolveConfig({ flags: {}, environment, file: undefined, workingFolder: "/", hostName: "host" })
-  return warningsOf(new SimDisk().boot(), config, { notes: [], record: { devices: [] }, devices: [] }, isLoopback)
+  return warningsOf(disk, config, { notes: [], record: { devices: [] }, devices: [] }, isLoopback)
 }
 
 test("a key service without TLS on another machine is warned of", async () => {
@@ -18,4 +20,15 @@ test("a key service without TLS on another machine is warned of", async () => {
   assert.deepEqual(more, [])
   for (const url of ["https://vault.example.org", "http://127.0.0.1:8200", "http://localhost", "http://[::1]:1"])
     assert.deepEqual(await warnings(vault(url)), [], url)
+})
+
+test("files for key services that do not exist are warned of", async () => {
+  const services = {
+    ...{ HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "/token" },
+    ...{ HAYLOFT_KMS_AWS_REGION: "eu-north-1", HAYLOFT_KMS_AWS_CREDENTIALS_FILE: "/aws" },
+  }
+  assert.deepEqual(await warnings(services, ["/token", "/aws"]), [])
+  const [token, aws, ...more] = await warnings(services, [])
+  assert.match(`${token} ${aws}`, /^\/token does not exist.* \/aws does not exist/)
+  assert.deepEqual(more, [])
 })

@@ -64,6 +64,24 @@ export function bannerOf(facts: BannerFacts): string {
 /** Without the brackets of an IPv6 address. */
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")
 
+async function keyServiceWarnings(
+  disk: Disk,
+  { keyServices: { vault, aws } }: ServeConfig,
+  isLoopback: (address: ListenAddress) => boolean,
+): Promise<string[]> {
+  const warnings: string[] = []
+  for (const address of [vault?.url, aws?.endpoint]) {
+    if (address?.startsWith("http:") === true && !isLoopback({ host: hostOf(address), port: 0 }))
+      warnings.push(`the key service ${address} is called without TLS: keys can be read in transit; use https://`)
+  }
+  // Not an error: something else may write them later.
+  for (const path of [vault?.tokenFile, vault?.authoritiesFile, aws?.credentialsFile]) {
+    if (path !== undefined && !(await disk.exists(path)))
+      warnings.push(`${path} does not exist: until it does, no key of that key service can be used`)
+  }
+  return warnings
+}
+
 /** Warnings for the operator before this start is trusted with data: one line each. */
 export async function warningsOf(
   disk: Disk,
@@ -89,16 +107,7 @@ export async function warningsOf(
       `a day of lifecycle rules lasts ${seconds} s: objects are removed early, and uploads also without a rule; this is for trying rules out`,
     )
   }
-  const { vault, aws } = config.keyServices
-  for (const address of [vault?.url, aws?.endpoint]) {
-    if (address?.startsWith("http:") === true && !isLoopback({ host: hostOf(address), port: 0 }))
-      warnings.push(`the key service ${address} is called without TLS: keys can be read in transit; use https://`)
-  }
-  if (config.allowSseCWithoutTls && !config.tls) {
-    warnings.push(
-      "encryption keys of clients (SSE-C) are accepted without TLS: only a proxy on this machine, or on a network that nobody reads, may send them",
-    )
-  }
+  warnings.push(...(await keyServiceWarnings(disk, config, isLoopback)))
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {
     if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)
