@@ -36,6 +36,8 @@ export interface Extent {
   readonly exceptions: readonly ExtentException[]
   /** Its blocks are sealed, see `sealing.ts`. */
   readonly isSealed?: true
+  /** The upload under which the bytes were sealed, if it is another one: a rescue copies sealed bytes as they are. */
+  readonly sealedAs?: UploadId
 }
 
 export const EXTENT_EXCEPTIONS_MAX = 64
@@ -49,10 +51,12 @@ export function exceptionOf(extent: Extent, block: number): ExtentException | un
   return extent.exceptions.find(exception => block >= exception.firstBlock && block <= exception.lastBlock)
 }
 
+const packUploadId = (uploadId: UploadId): Uint8Array => must(bytesOfHex(uploadId), "upload ids are hex")
+
 /** As a member of a packed record. */
 export function packExtent(extent: Extent): readonly unknown[] {
   return [
-    must(bytesOfHex(extent.uploadId), "upload ids are hex"),
+    packUploadId(extent.uploadId),
     extent.part,
     extent.lengthBytes,
     extent.blockBytes,
@@ -67,6 +71,7 @@ export function packExtent(extent: Extent): readonly unknown[] {
       exception.placedSlots,
     ]),
     ...(extent.isSealed === undefined ? [] : [SEALED]),
+    ...(extent.sealedAs === undefined ? [] : [packUploadId(extent.sealedAs)]),
   ]
 }
 
@@ -93,5 +98,6 @@ export function readExtent(row: RecordReader): Extent {
   const seal = row.optional(() => row.number())
   if (seal === undefined) return extent
   if (seal !== SEALED || !areSealedLengths(extent)) throw fail("corruptRecord", { what: "extent", field: "seal" })
-  return { ...extent, isSealed: true }
+  const sealedAs = row.optional(() => parseUploadId(hexOf(row.bytes())))
+  return { ...extent, isSealed: true, ...(sealedAs && { sealedAs }) }
 }

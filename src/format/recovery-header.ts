@@ -3,7 +3,9 @@
  * from needles alone as a last resort.
  */
 import { fail } from "../base/failures.js"
-import { parseBucketName, type BucketName } from "../base/ids.js"
+import { must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { parseBucketName, parseUploadId, type BucketName, type UploadId } from "../base/ids.js"
 import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { packSealing, readSealing, type Sealing } from "./sealing.js"
@@ -22,12 +24,16 @@ export interface RecoveryHeader {
   readonly sealed?: SealedUpload
 }
 
-interface SealedUpload {
+export interface SealedUpload {
   readonly sealing: Sealing
   /** Number of the key under which the secret is sealed. */
   readonly epoch: number
   /** The secret of the bucket. */
   readonly sealedSecret: Uint8Array
+  /** Of SSE-KMS with a bucket key: its ciphertext. */
+  readonly bucketKey?: Uint8Array
+  /** As in an extent. */
+  readonly sealedAs?: UploadId
 }
 
 export function encodeRecoveryHeader(note: RecoveryHeader): Uint8Array {
@@ -35,8 +41,15 @@ export function encodeRecoveryHeader(note: RecoveryHeader): Uint8Array {
   return packRecord(sealed === undefined ? 1 : 2, [
     ...[note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId],
     ...(lock === undefined && sealed === undefined ? [] : [lock ? packVersionLock(lock) : null]),
-    ...(sealed === undefined ? [] : [packSealing(sealed.sealing), [sealed.epoch, sealed.sealedSecret]]),
+    ...(sealed === undefined ? [] : [packSealing(sealed.sealing), packSecret(sealed)]),
   ])
+}
+
+/** Members up to the last one that is set. */
+function packSecret({ epoch, sealedSecret, bucketKey, sealedAs }: SealedUpload): readonly unknown[] {
+  if (sealedAs !== undefined)
+    return [epoch, sealedSecret, bucketKey ?? null, must(bytesOfHex(sealedAs), "upload ids are hex")]
+  return bucketKey === undefined ? [epoch, sealedSecret] : [epoch, sealedSecret, bucketKey]
 }
 
 export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
@@ -60,5 +73,8 @@ function readSealed(row: RecordReader): SealedUpload {
   const secret = row.row()
   const epoch = secret.number()
   if (!Number.isSafeInteger(epoch) || epoch < 0) throw fail("corruptRecord", { what: "recovery header" })
-  return { sealing, epoch, sealedSecret: secret.bytes() }
+  const sealedSecret = secret.bytes()
+  const bucketKey = secret.optional(() => secret.bytes())
+  const sealedAs = secret.optional(() => parseUploadId(hexOf(secret.bytes())))
+  return { sealing, epoch, sealedSecret, ...(bucketKey && { bucketKey }), ...(sealedAs && { sealedAs }) }
 }

@@ -67,6 +67,13 @@ const note = {
   sealed: { sealing: sealing(KMS), epoch: 2, sealedSecret: filled(60, 30) },
 }
 
+const sealedAs = parseUploadId("5e".repeat(16))
+const rescuedPart = { ...part, extent: { ...extent, sealedAs } }
+const rescuedNote = {
+  ...note,
+  sealed: { ...note.sealed, sealing: sealing(BUCKET_KEY), bucketKey: filled(125, 31), sealedAs },
+}
+
 interface Sample {
   readonly name: string
   readonly value: unknown
@@ -86,6 +93,11 @@ const SAMPLES: readonly Sample[] = [
   { name: "upload, SSE-C", value: upload, bytes: encodeUpload(upload), decode: decodeUpload },
   { name: "sealed part", value: part, bytes: encodePart(part), decode: decodePart },
   { name: "recovery header, SSE-KMS", value: note, bytes: encodeRecoveryHeader(note), decode: decodeRecoveryHeader },
+  { name: "rescued part", value: rescuedPart, bytes: encodePart(rescuedPart), decode: decodePart },
+  {
+    ...{ name: "recovery header, rescued, SSE-KMS with a bucket key", value: rescuedNote },
+    ...{ bytes: encodeRecoveryHeader(rescuedNote), decode: decodeRecoveryHeader },
+  },
 ]
 
 /** Buffers and plain arrays of bytes compare as equal, absent members and undefined ones as well. */

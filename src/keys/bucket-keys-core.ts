@@ -99,3 +99,16 @@ export const addBucketKey = command<[BucketId, BucketKeyUse, ciphertext: Uint8Ar
     return { writes: [{ family: "bucketKeys", key: row, value: encodeBucketKey(key) }], result: { number, key } }
   },
 })
+
+/** Returns the key of this number; it is added if there is none. Throws `noSuchBucket`, `bucketClosing`. */
+export const restoreBucketKey = command<[BucketId, number: number, key: BucketKey], BucketKey>({
+  name: "RestoreBucketKey",
+  touches: (bucketId, number) => [...bucketRows(bucketId), ["bucketKeys", bucketKeyRowKey(bucketId, number)]],
+  decide(view, _time, bucketId, number, key) {
+    checkOpen(view, bucketId)
+    const known = findKey(view, bucketId, number)
+    if (known !== undefined) return { writes: [], result: known }
+    const row = bucketKeyRowKey(bucketId, number)
+    return { writes: [{ family: "bucketKeys", key: row, value: encodeBucketKey(key) }], result: key }
+  },
+})

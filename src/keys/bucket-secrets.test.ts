@@ -212,3 +212,37 @@ test("another named key, or a day, makes another bucket key", async () => {
     isUnavailable,
   )
 })
+
+test("a lost secret is put back once, and no other in its place", async () => {
+  const world = new World()
+  const made = await world.node(1).current(BUCKET)
+  const before = new World()
+  const [a, b] = [before.node(1), before.node(2)]
+  const secret = await a.openSecret(BUCKET, made.sealed)
+  await a.restore(BUCKET, secret)
+  await b.restore(BUCKET, secret)
+  assert.equal(traceOf(await before.node(3).get(BUCKET, 1)), traceOf(made))
+  assert.equal(before.metadata.rows("bucketKeys"), 1)
+  await assert.rejects(a.restore(BUCKET, new Uint8Array(32)), isUnavailable)
+  await assert.rejects(
+    asPromise(() => a.openSecret(OTHER, made.sealed)),
+    isUnavailable,
+  )
+  before.metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 1), encodeBucketKey({ kind: "erased", createdMs: 1 }))
+  before.metadata.generation += 1
+  await assert.rejects(b.restore(BUCKET, secret), isUnavailable, "what was erased stays erased")
+})
+
+test("a lost bucket key is put back under its number, for the bucket's context, and never used for new objects", async () => {
+  const world = new World()
+  const { kms } = world
+  const secrets = world.node(1)
+  kms.contexts.push('{"aws:s3:arn":"arn:aws:s3:::photos"}')
+  const lost = { number: 5, keyArn: ARN, ciphertext: Uint8Array.of(9), context: CONTEXT }
+  await assert.rejects(secrets.restoreBucketKey(BUCKET, { ...lost, ciphertext: undefined }), isUnavailable)
+  await secrets.restoreBucketKey(BUCKET, lost)
+  await secrets.restoreBucketKey(BUCKET, { ...lost, ciphertext: undefined })
+  assert.deepEqual(await secrets.openBucketKey(BUCKET, 5, kms), new Uint8Array(32).fill(9))
+  await assert.rejects(secrets.restoreBucketKey(BUCKET, { ...lost, ciphertext: Uint8Array.of(1) }), isUnavailable)
+  assert.equal((await secrets.currentBucketKey(BUCKET, ARN, CONTEXT, kms)).number, 6)
+})

@@ -15,7 +15,14 @@ import { openBytes, sealBytes } from "../format/sealed-bytes.js"
 import type { Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import { addBucketKey, addBucketSecret, freshBucketKey, readBucketKey, type BucketKeyUse } from "./bucket-keys-core.js"
+import {
+  addBucketKey,
+  addBucketSecret,
+  freshBucketKey,
+  readBucketKey,
+  restoreBucketKey,
+  type BucketKeyUse,
+} from "./bucket-keys-core.js"
 import type { DataKeys, EpochKeys, SealedSecret } from "./contract.js"
 import { bindKeyOf, prepareKey } from "./derive.js"
 import { contextOfText, textOfContext } from "./encryption-context.js"
@@ -34,6 +41,16 @@ interface OpenBucketKey {
   readonly number: number
   /** 32 bytes. */
   readonly plain: Uint8Array
+  readonly ciphertext: Uint8Array
+}
+
+/** A bucket key whose row was lost. */
+export interface LostBucketKey {
+  readonly number: number
+  readonly keyArn: string
+  readonly ciphertext: Uint8Array | undefined
+  /** Canonical JSON of an object's context. */
+  readonly context: string
 }
 
 export interface BucketSecrets {
@@ -45,6 +62,14 @@ export interface BucketSecrets {
   currentBucketKey(bucketId: BucketId, keyArn: string, context: string, dataKeys: DataKeys): Soon<OpenBucketKey>
   /** Throws `keysUnavailable` if there is none of this number, and what the KMS throws. */
   openBucketKey(bucketId: BucketId, number: number, dataKeys: DataKeys): Soon<Uint8Array>
+  /** Throws `keysUnavailable` if there is none of this number. */
+  bucketKeyOf(bucketId: BucketId, number: number): Soon<Uint8Array>
+  /** Throws `keysUnavailable`. */
+  openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array>
+  /** Adds the secret if the bucket has none. Throws `keysUnavailable` if it has another one, or it was erased. */
+  restore(bucketId: BucketId, secret: Uint8Array): Promise<void>
+  /** Likewise for a bucket key. Throws `keysUnavailable` too if there is none, and nobody knows it. */
+  restoreBucketKey(bucketId: BucketId, lost: LostBucketKey): Promise<void>
 }
 
 const SECRET_BYTES = 32
@@ -85,15 +110,53 @@ export class StoredBucketSecrets implements BucketSecrets {
     return after(this.metadata.known(freshBucketKey(bucketId, use, this.clock.wallMs())), fresh => {
       if (fresh === undefined) return this.makeBucketKey(bucketId, use, dataKeys)
       const opened = dataKeys.openDataKey(keyArn, fresh.key.ciphertext, use.context)
-      return after(opened, plain => ({ number: fresh.number, plain }))
+      return after(opened, plain => ({ number: fresh.number, plain, ciphertext: fresh.key.ciphertext }))
     })
   }
 
   openBucketKey(bucketId: BucketId, number: number, dataKeys: DataKeys): Soon<Uint8Array> {
+    return after(this.readDataKey(bucketId, number), key =>
+      dataKeys.openDataKey(key.keyArn, key.ciphertext, key.context),
+    )
+  }
+
+  bucketKeyOf(bucketId: BucketId, number: number): Soon<Uint8Array> {
+    return after(this.readDataKey(bucketId, number), ({ ciphertext }) => ciphertext)
+  }
+
+  private readDataKey(bucketId: BucketId, number: number): Soon<Extract<BucketKey, { readonly kind: "dataKey" }>> {
     return after(this.metadata.known(readBucketKey(bucketId, number)), key => {
       if (key?.kind !== "dataKey") throw unavailable(bucketId, number, "the bucket has no such bucket key")
-      return dataKeys.openDataKey(key.keyArn, key.ciphertext, key.context)
+      return key
     })
+  }
+
+  openSecret(bucketId: BucketId, { epoch, sealed }: SealedSecret): Soon<Uint8Array> {
+    return after(this.epochs.get(epoch), epochKey => {
+      const plain = openBytes(epochKey, purposeOfSecret(bucketId, BUCKET_SECRET), sealed)
+      if (plain === undefined) throw unavailable(bucketId, BUCKET_SECRET, "the epoch key does not open the secret")
+      return plain
+    })
+  }
+
+  async restore(bucketId: BucketId, secret: Uint8Array): Promise<void> {
+    const known =
+      (await this.metadata.known(readBucketKey(bucketId, BUCKET_SECRET))) ?? (await this.add(bucketId, secret))
+    if (known.kind !== "secret") throw unavailable(bucketId, BUCKET_SECRET, "the secret was erased")
+    if (equalBytes(await this.openSecret(bucketId, known), secret)) return
+    throw unavailable(bucketId, BUCKET_SECRET, "the bucket has another secret")
+  }
+
+  async restoreBucketKey(bucketId: BucketId, lost: LostBucketKey): Promise<void> {
+    const { number, keyArn, ciphertext } = lost
+    let known = await this.metadata.known(readBucketKey(bucketId, number))
+    if (known === undefined && ciphertext !== undefined) {
+      const key = { kind: "dataKey", createdMs: 0, keyArn, ciphertext, context: contextOfBucket(lost.context) } as const
+      known = await this.metadata.run(restoreBucketKey(bucketId, number, key))
+    }
+    if (known?.kind !== "dataKey") throw unavailable(bucketId, number, "its bucket key is lost")
+    if (ciphertext !== undefined && !equalBytes(known.ciphertext, ciphertext))
+      throw unavailable(bucketId, number, "the bucket has another bucket key of this number")
   }
 
   private find(bucketId: BucketId): BucketSecret | undefined {
@@ -114,20 +177,22 @@ export class StoredBucketSecrets implements BucketSecrets {
   }
 
   private async make(bucketId: BucketId): Promise<BucketSecret> {
-    const { number: epoch, key } = await this.epochs.current()
-    const purpose = purposeOfSecret(bucketId, BUCKET_SECRET)
-    const sealed = sealBytes(key, purpose, this.random.bytes(SECRET_BYTES), this.random)
     const { generation } = this.metadata
-    return this.open(bucketId, await this.metadata.run(addBucketSecret(bucketId, { epoch, sealed })), generation)
+    return this.open(bucketId, await this.add(bucketId, this.random.bytes(SECRET_BYTES)), generation)
+  }
+
+  /** Returns the secret of the bucket, which may have another one. */
+  private async add(bucketId: BucketId, secret: Uint8Array): Promise<BucketKey> {
+    const { number: epoch, key } = await this.epochs.current()
+    const sealed = sealBytes(key, purposeOfSecret(bucketId, BUCKET_SECRET), secret, this.random)
+    return this.metadata.run(addBucketSecret(bucketId, { epoch, sealed }))
   }
 
   /** `readIn`: the generation before the key was read. */
   private open(bucketId: BucketId, key: BucketKey, readIn: number): Soon<BucketSecret> {
     if (key.kind !== "secret") throw unavailable(bucketId, BUCKET_SECRET, "the secret was erased")
     const { epoch, sealed } = key
-    return after(this.epochs.get(epoch), epochKey => {
-      const plain = openBytes(epochKey, purposeOfSecret(bucketId, BUCKET_SECRET), sealed)
-      if (plain === undefined) throw unavailable(bucketId, BUCKET_SECRET, "the epoch key does not open the secret")
+    return after(this.openSecret(bucketId, key), plain => {
       const prepared = prepareKey(plain)
       const sealedSecret = { epoch, sealed }
       const secret = { number: BUCKET_SECRET, key: prepared, bindKey: bindKeyOf(prepared), sealed: sealedSecret }
@@ -147,7 +212,9 @@ export class StoredBucketSecrets implements BucketSecrets {
     const made = await dataKeys.newDataKey(use.keyArn, use.context)
     const { number, key } = await this.metadata.run(addBucketKey(bucketId, use, made.ciphertext))
     const isOurs = equalBytes(key.ciphertext, made.ciphertext)
-    return { number, plain: isOurs ? made.plain : await dataKeys.openDataKey(use.keyArn, key.ciphertext, use.context) }
+    const { ciphertext } = key
+    const plain = isOurs ? made.plain : await dataKeys.openDataKey(use.keyArn, ciphertext, use.context)
+    return { number, plain, ciphertext }
   }
 }
 

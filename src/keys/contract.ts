@@ -45,13 +45,19 @@ export interface SealedSecret {
   readonly sealed: Uint8Array
 }
 
+/** What the rows of a bucket's keys have for a sealing. */
+export interface SealingRows extends SealedSecret {
+  /** The ciphertext of the bucket key that the sealing names. */
+  readonly bucketKey?: Uint8Array
+}
+
 /** The key of a new object or multipart upload. */
 export interface CreatedKey {
   readonly sealing: Sealing
   /** 32 bytes: seals an inline payload (block 0, segment 0, last), and the keys of extents derive from it. */
   readonly key: Uint8Array
   /** For the recovery header. */
-  readonly secret: SealedSecret
+  readonly secret: SealingRows
 }
 
 /** What `bind` ties together. */
@@ -80,6 +86,21 @@ export interface ObjectKeys {
   bind(sealing: Sealing, facts: BoundFacts): Soon<BoundSealing>
   /** Throws `corruptSeal` if the record was not bound to these facts, `keysUnavailable`. */
   checkBind(sealing: BoundSealing, facts: BoundFacts): Soon<void>
-  /** For recovery headers of parts, and repair. Throws `keysUnavailable`. */
-  sealedSecret(bucketId: BucketId, secret: number): Soon<SealedSecret>
+  /** For recovery headers of parts. Throws `keysUnavailable`. */
+  rowsOf(bucketId: BucketId, sealing: Sealing): Soon<SealingRows>
+  /** The secret of a bucket, as a recovery header has it. Throws `keysUnavailable`. */
+  openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array>
+  /**
+   * Puts back what the rows of the bucket's keys lack of a sealing. Throws `keysUnavailable` if they have another secret
+   * or bucket key, or nobody knows the bucket key; `noSuchBucket`, `bucketClosing`.
+   */
+  restore(bucketId: BucketId, sealing: Sealing, lost: LostKeys): Promise<void>
+}
+
+/** Keys whose rows were lost. */
+export interface LostKeys {
+  /** Of the bucket: 32 bytes. */
+  readonly secret: Uint8Array
+  /** The ciphertext of the bucket key that the sealing names. */
+  readonly bucketKey: Uint8Array | undefined
 }

@@ -7,7 +7,7 @@ import { objectKeyOfText, parseBucketId, type BucketId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import type { SealingKey } from "../format/sealing.js"
 import { SimRandom } from "../seams/random/sim.js"
-import type { BucketSecret, BucketSecrets } from "./bucket-secrets.js"
+import type { BucketSecret, BucketSecrets, LostBucketKey } from "./bucket-secrets.js"
 import type { BoundFacts, DataKeys, ObjectKeys, Protection } from "./contract.js"
 import { bindKeyOf, prepareKey } from "./derive.js"
 import { DerivedObjectKeys } from "./object-keys.js"
@@ -29,8 +29,26 @@ class Secrets implements BucketSecrets {
     return { number, key, bindKey: bindKeyOf(key), sealed: { epoch: 1, sealed: Uint8Array.of(bucketId) } }
   }
 
-  currentBucketKey(): { readonly number: number; readonly plain: Uint8Array } {
-    return { number: 3, plain: new Uint8Array(32).fill(3) }
+  readonly restored: unknown[] = []
+
+  currentBucketKey() {
+    return { number: 3, plain: new Uint8Array(32).fill(3), ciphertext: this.bucketKeyOf() }
+  }
+
+  bucketKeyOf(): Uint8Array {
+    return Uint8Array.of(33)
+  }
+
+  openSecret(bucketId: BucketId): Uint8Array {
+    return new Uint8Array(32).fill(bucketId)
+  }
+
+  async restore(bucketId: BucketId, secret: Uint8Array): Promise<void> {
+    this.restored.push([bucketId, hexOf(secret)])
+  }
+
+  async restoreBucketKey(bucketId: BucketId, lost: LostBucketKey): Promise<void> {
+    this.restored.push([bucketId, lost])
   }
 
   openBucketKey(bucketId: BucketId, number: number): Uint8Array {
@@ -75,7 +93,8 @@ for (const protection of PROTECTIONS) {
     const { sealing, key, secret } = await keys.create(PHOTOS, protection)
     const clientKey = protection.mode === "client" ? CLIENT_KEY : undefined
     assert.equal(hexOf(await open().open(PHOTOS, sealing, clientKey)), hexOf(key))
-    assert.deepEqual(secret, await keys.sealedSecret(PHOTOS, 1))
+    assert.deepEqual(secret, await keys.rowsOf(PHOTOS, sealing))
+    assert.equal(secret.bucketKey !== undefined, name === "kms with a bucket key")
     assert.notEqual(hexOf((await keys.create(PHOTOS, protection)).key), hexOf(key), "each object has a key of its own")
     if (name === "kms with a bucket key") return
     const elsewhere = asPromise(() => keys.open(PLANS, sealing, clientKey))
@@ -171,4 +190,19 @@ test("a record is bound to bucket, key, version, size, ETag, parts and its whole
     asPromise(() => keys.checkBind({ ...bound, salt }, facts)),
     isKind("corruptSeal"),
   )
+})
+
+test("the rows that a sealing needs are put back: the secret, and the bucket key that it names", async () => {
+  const secrets = new Secrets()
+  const keys = open(KMS, secrets)
+  const secret = new Uint8Array(32).fill(6)
+  const bucketKey = Uint8Array.of(8)
+  for (const protection of PROTECTIONS) {
+    const { sealing } = await keys.create(PHOTOS, protection)
+    secrets.restored.length = 0
+    await keys.restore(PHOTOS, sealing, { secret, bucketKey })
+    const ofBucket = { number: 3, keyArn: ARN, ciphertext: bucketKey, context: CONTEXT }
+    const isOfBucket = protection.mode === "kms" && protection.usesBucketKey
+    assert.deepEqual(secrets.restored, [[PHOTOS, hexOf(secret)], ...(isOfBucket ? [[PHOTOS, ofBucket]] : [])])
+  }
 })

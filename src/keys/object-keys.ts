@@ -11,7 +11,16 @@ import { after, type Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing, SealingKey } from "../format/sealing.js"
 import type { Random } from "../seams/random/contract.js"
 import type { BucketSecret, BucketSecrets } from "./bucket-secrets.js"
-import type { BoundFacts, CreatedKey, DataKeys, ObjectKeys, Protection, SealedSecret } from "./contract.js"
+import type {
+  BoundFacts,
+  CreatedKey,
+  DataKeys,
+  LostKeys,
+  ObjectKeys,
+  Protection,
+  SealedSecret,
+  SealingRows,
+} from "./contract.js"
 import { bindOf, checkOf, objectKeyOf } from "./derive.js"
 
 const [SALT_BYTES, CLIENT_KEY_BYTES] = [16, 32]
@@ -20,6 +29,7 @@ const [SALT_BYTES, CLIENT_KEY_BYTES] = [16, 32]
 interface Provided {
   readonly key: SealingKey
   readonly provided: Uint8Array | undefined
+  readonly bucketKey?: Uint8Array
 }
 
 /** As S3 says it. */
@@ -38,10 +48,10 @@ export class DerivedObjectKeys implements ObjectKeys {
     return after(this.secrets.current(bucketId), secret => {
       const salt = this.random.bytes(SALT_BYTES)
       if (protection.mode === "client") return ofClient(secret, salt, protection.key)
-      return after(this.provide(bucketId, protection), ({ key, provided }) => ({
+      return after(this.provide(bucketId, protection), ({ key, provided, bucketKey }) => ({
         sealing: { key, secret: secret.number, salt },
         key: objectKeyOf(secret.key, key.mode, salt, provided),
-        secret: secret.sealed,
+        secret: bucketKey === undefined ? secret.sealed : { ...secret.sealed, bucketKey },
       }))
     })
   }
@@ -70,8 +80,22 @@ export class DerivedObjectKeys implements ObjectKeys {
     })
   }
 
-  sealedSecret(bucketId: BucketId, secret: number): Soon<SealedSecret> {
-    return after(this.secrets.get(bucketId, secret), ({ sealed }) => sealed)
+  rowsOf(bucketId: BucketId, { key, secret: number }: Sealing): Soon<SealingRows> {
+    return after(this.secrets.get(bucketId, number), ({ sealed }) => {
+      if (key.mode !== "kms" || typeof key.dataKey !== "number") return sealed
+      return after(this.secrets.bucketKeyOf(bucketId, key.dataKey), bucketKey => ({ ...sealed, bucketKey }))
+    })
+  }
+
+  openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array> {
+    return this.secrets.openSecret(bucketId, secret)
+  }
+
+  async restore(bucketId: BucketId, { key }: Sealing, { secret, bucketKey: ciphertext }: LostKeys): Promise<void> {
+    await this.secrets.restore(bucketId, secret)
+    if (key.mode !== "kms" || typeof key.dataKey !== "number") return
+    const { keyArn, dataKey: number, context = "{}" } = key
+    await this.secrets.restoreBucketKey(bucketId, { number, keyArn, ciphertext, context })
   }
 
   private provide(bucketId: BucketId, protection: Exclude<Protection, { readonly mode: "client" }>): Soon<Provided> {
@@ -79,10 +103,14 @@ export class DerivedObjectKeys implements ObjectKeys {
     const { mode, keyArn, context, usesBucketKey } = protection
     const dataKeys = this.kms(keyArn)
     if (usesBucketKey) {
-      return after(this.secrets.currentBucketKey(bucketId, keyArn, context, dataKeys), ({ number, plain }) => ({
-        key: { mode, keyArn, dataKey: number, context },
-        provided: plain,
-      }))
+      return after(
+        this.secrets.currentBucketKey(bucketId, keyArn, context, dataKeys),
+        ({ number, plain, ciphertext }) => ({
+          key: { mode, keyArn, dataKey: number, context },
+          provided: plain,
+          bucketKey: ciphertext,
+        }),
+      )
     }
     return after(dataKeys.newDataKey(keyArn, context), ({ plain, ciphertext }) => ({
       key: { mode, keyArn, dataKey: ciphertext, context },

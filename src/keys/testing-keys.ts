@@ -1,5 +1,6 @@
 /** Keys of objects for tests: one secret for each bucket, which later processes know too, and a KMS in memory. */
 import { createHash } from "node:crypto"
+import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { BucketId } from "../base/ids.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -27,8 +28,24 @@ class TestSecrets implements BucketSecrets {
     return secret
   }
 
-  currentBucketKey(bucketId: BucketId): { readonly number: number; readonly plain: Uint8Array } {
-    return { number: 3, plain: this.openBucketKey(bucketId, 3) }
+  currentBucketKey(bucketId: BucketId) {
+    return { number: 3, plain: this.openBucketKey(bucketId, 3), ciphertext: this.bucketKeyOf() }
+  }
+
+  bucketKeyOf(): Uint8Array {
+    return Buffer.from("bucket key")
+  }
+
+  openSecret(bucketId: BucketId): Uint8Array {
+    return keyNamed(`secret ${bucketId}`)
+  }
+
+  async restore(bucketId: BucketId, secret: Uint8Array): Promise<void> {
+    if (!equalBytes(secret, this.openSecret(bucketId))) throw fail("keysUnavailable", { bucketId })
+  }
+
+  async restoreBucketKey(): Promise<void> {
+    // It is always there.
   }
 
   openBucketKey(bucketId: BucketId, number: number): Uint8Array {

@@ -66,7 +66,7 @@ export class Encryption {
     if (sealing === undefined) return undefined
     try {
       const key = await this.keys.open(bucketId, sealing, clientKey)
-      return { sealing, key, secret: await this.keys.sealedSecret(bucketId, sealing.secret) }
+      return { sealing, key, secret: await this.keys.rowsOf(bucketId, sealing) }
     } catch (error) {
       if (clientKey === undefined || !isFailure(error, "accessDenied")) throw error
       throw fail("invalidRequest", { message: OTHER_KEY }, error)

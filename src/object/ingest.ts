@@ -11,7 +11,7 @@ import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise, type Soon } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
 import type { BucketLock } from "../format/object-lock.js"
-import { encodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
+import { encodeRecoveryHeader, type SealedUpload } from "../format/recovery-header.js"
 import { storedBytesOf, type Sealing } from "../format/sealing.js"
 import type { CreatedKey } from "../keys/contract.js"
 import { extentKeyOf } from "../keys/index.js"
@@ -274,10 +274,9 @@ export class Ingest {
 }
 
 /** For a rescue: what is needed to open the bytes, without rows. */
-const sealedUploadOf = ({ sealing, secret }: CreatedKey): NonNullable<RecoveryHeader["sealed"]> => ({
-  sealing,
-  epoch: secret.epoch,
-  sealedSecret: secret.sealed,
+const sealedUploadOf = ({ sealing, secret }: Pick<CreatedKey, "sealing" | "secret">): SealedUpload => ({
+  ...{ sealing, epoch: secret.epoch, sealedSecret: secret.sealed },
+  ...(secret.bucketKey && { bucketKey: secret.bucketKey }),
 })
 
 const needsMd5 = ({ body, created }: KeyedRequest): boolean =>

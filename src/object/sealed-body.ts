@@ -74,7 +74,7 @@ export class SealedBodies {
     const read = this.blocks.read(place, NEVER, "reader")
     if (!isLent(read)) return undefined
     try {
-      const key = extentKeyOf(objectKey, extent.uploadId, extent.part)
+      const key = keyOfExtent(objectKey, extent)
       const plan = new RunPlan([{ extent, offsetBytes, lengthBytes }])
       const opened: Uint8Array[] = []
       let at = 0
@@ -172,15 +172,19 @@ function* groupsOf(ranges: Iterable<ExtentRange>): Generator<readonly ExtentRang
   if (group.length > 0) yield group
 }
 
+const keyOfExtent = (objectKey: Uint8Array, { uploadId, part, sealedAs = uploadId }: Extent): Uint8Array =>
+  extentKeyOf(objectKey, sealedAs, part)
+
 /** Keys of extents, of which neighbouring runs often have the same. */
 class ExtentKeys {
   private last: { readonly uploadId: UploadId; readonly part: number; readonly key: Uint8Array } | undefined
 
   constructor(private readonly objectKey: Uint8Array) {}
 
-  of({ uploadId, part }: Extent): Uint8Array {
+  of(extent: Extent): Uint8Array {
+    const { uploadId, part } = extent
     if (this.last?.uploadId !== uploadId || this.last.part !== part)
-      this.last = { uploadId, part, key: extentKeyOf(this.objectKey, uploadId, part) }
+      this.last = { uploadId, part, key: keyOfExtent(this.objectKey, extent) }
     return this.last.key
   }
 }

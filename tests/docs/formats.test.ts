@@ -482,6 +482,7 @@ const extent: Extent = {
   part: 0,
   lengthBytes: 26,
   isSealed: true,
+  sealedAs: uploadId,
   blockBytes: 4_194_304,
   policy: { kind: "replica", copies: 1 },
   generation: 0,
@@ -696,6 +697,7 @@ test("control record, version record, extent and exception have the documented m
   const packedExtent = fieldsOf(packr.unpack(encodePart(part)))[5]
   assertFields(packedExtent, documented("uploadId"), {
     ...{ part: 0, lengthBytes: 26, policy: "replica:1", generation: 0, seal: 1 },
+    sealedAs: Buffer.from(uploadId, "hex"),
   })
   const exception = fieldsOf(fieldsOf(packedExtent)[6])[0]
   assertFields(exception, documented("firstBlock"), { firstBlock: 0, lastBlock: 1 })

@@ -1,7 +1,13 @@
 /** The commands and queries on keys of buckets. */
 import { rowKeyOf } from "../../src/base/ids.js"
 import { bucketKeysOf, numberOfBucketKey } from "../../src/format/bucket-key.js"
-import { addBucketKey, addBucketSecret, freshBucketKey, readBucketKey } from "../../src/keys/bucket-keys-core.js"
+import {
+  addBucketKey,
+  addBucketSecret,
+  freshBucketKey,
+  readBucketKey,
+  restoreBucketKey,
+} from "../../src/keys/bucket-keys-core.js"
 import { epochsOfSecrets } from "../../src/keys/check-epochs.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
@@ -15,6 +21,10 @@ export const KEY_COMMANDS: readonly PlayKind[] = [
     return addBucketSecret(bucketIdOf(scene), secret)
   }),
   commandKind("AddBucketKey", 2, scene => addBucketKey(bucketIdOf(scene), useOf(scene), scene.random.bytes(8))),
+  commandKind("RestoreBucketKey", 1, scene => {
+    const key = { kind: "dataKey", createdMs: 0, ...useOf(scene), ciphertext: scene.random.bytes(8) } as const
+    return restoreBucketKey(bucketIdOf(scene), scene.pick([2, 3, 4]), key)
+  }),
 ]
 
 export const KEY_QUERIES: readonly PlayKind[] = [

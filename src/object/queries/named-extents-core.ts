@@ -95,7 +95,7 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   const row = objectRowKey(bucketId, key)
   const given = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
   const { details, lock, sealing } = given
-  const sealed = naming.extent.isSealed && sealing ? sealedUploadOf(view, bucketId, sealing) : undefined
+  const sealed = naming.extent.isSealed && sealing ? sealedUploadOf(view, bucketId, sealing, naming.extent) : undefined
   if (naming.extent.isSealed && sealed === undefined) return undefined
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
@@ -108,12 +108,21 @@ function sealedUploadOf(
   view: RowView,
   bucketId: BucketId,
   { key, secret, salt }: Sealing,
+  { sealedAs }: Extent,
 ): RecoveryHeader["sealed"] | undefined {
-  const row = view.get("bucketKeys", bucketKeyRowKey(bucketId, secret))
-  const stored = row && decodeBucketKey(row.value)
+  const find = (number: number) => {
+    const row = view.get("bucketKeys", bucketKeyRowKey(bucketId, number))
+    return row && decodeBucketKey(row.value)
+  }
+  const stored = find(secret)
   if (stored?.kind !== "secret") return undefined
+  const ofBucket = key.mode === "kms" && typeof key.dataKey === "number" ? find(key.dataKey) : undefined
   // Without `bind`, which belongs to one version.
-  return { sealing: { key, secret, salt }, epoch: stored.epoch, sealedSecret: stored.sealed }
+  return {
+    ...{ sealing: { key, secret, salt }, epoch: stored.epoch, sealedSecret: stored.sealed },
+    ...(ofBucket?.kind === "dataKey" && { bucketKey: ofBucket.ciphertext }),
+    ...(sealedAs && { sealedAs }),
+  }
 }
 
 /** What a recovery header tells beside the bytes. The lock is the one that the version has now. */
