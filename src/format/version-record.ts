@@ -193,6 +193,9 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   return bytes
 }
 
+/** Whether the bytes of a version are encrypted, from its record, which is not decoded. */
+export const isSealedVersion = (record: Uint8Array): boolean => ((record[1] ?? 0) & SEALED) !== 0
+
 const readU64 = (bytes: Buffer, at: number): number =>
   bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
 

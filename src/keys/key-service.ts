@@ -8,7 +8,7 @@
  *           `keysUnavailable`.
  */
 import type { Accounts } from "../access/index.js"
-import { fail } from "../base/failures.js"
+import { fail, unlessRefused } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseKmsKeyId, rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
@@ -92,7 +92,7 @@ export class KeyService implements DataKeys {
     })
   }
 
-  private keyOf(record: KmsKeyRecord, holder: KeyHolder): NamedKey {
+  keyOf(record: KmsKeyRecord, holder: KeyHolder): NamedKey {
     return { arn: keyArnOf(this.region, holder.accountNumber, record.id), record, holder }
   }
 
@@ -210,8 +210,18 @@ export class KeyService implements DataKeys {
 
   /** The key that a ciphertext names; undefined if there is none any more. Throws `invalidCiphertext`. */
   async keyOfCiphertext(ciphertext: Uint8Array): Promise<NamedKey | undefined> {
+    return this.ofAnyAccount(keyIdOfCiphertext(ciphertext))
+  }
+
+  /** The key of any account with this id; undefined if there is none. */
+  async byId(text: string): Promise<NamedKey | undefined> {
+    const id = unlessRefused(() => parseKmsKeyId(text))
+    return id && this.ofAnyAccount(id)
+  }
+
+  private async ofAnyAccount(id: KmsKeyId): Promise<NamedKey | undefined> {
     const { metadata, accounts } = this.settings
-    const record = await metadata.known(readKmsKey({ kind: "id", id: keyIdOfCiphertext(ciphertext) }))
+    const record = await metadata.known(readKmsKey({ kind: "id", id }))
     const account = record && (await accounts.getAccount(record.accountId))
     return record && account && this.keyOf(record, { accountId: account.id, accountNumber: account.number })
   }

@@ -1,16 +1,22 @@
-/** Port router: one port for two protocols. Routes IAM and STS requests to their service, all others to S3. */
+/** Port router: one port for several protocols. Each guest recognizes its own requests; all others are the host's. */
 import type { Soon } from "../base/soon.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
-import { speaksIam } from "../iam/index.js"
+
+export interface Guest {
+  readonly protocol: Protocol
+  /** Whether a request is for this protocol. */
+  readonly speaks: (exchange: Exchange) => boolean
+}
 
 export class PortRouter implements Protocol {
   constructor(
-    private readonly iam: Protocol,
+    private readonly guests: readonly Guest[],
     private readonly own: Protocol,
   ) {}
 
   handle(exchange: Exchange): Soon<void> {
-    return (speaksIam(exchange) ? this.iam : this.own).handle(exchange)
+    const guest = this.guests.find(({ speaks }) => speaks(exchange))
+    return (guest?.protocol ?? this.own).handle(exchange)
   }
 
   accountOf(exchange: Exchange): string | undefined {

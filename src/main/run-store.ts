@@ -168,14 +168,11 @@ export async function runStore(
     void engine.control.takeOffline(device.identity.id, failure)
   }
   const keyServices = openKeyServices(seams, config)
+  const owners = store.devices.map(device => folderOf(device, clock, onLost))
+  const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-    settingsOf(
-      store,
-      config,
-      store.devices.map(device => folderOf(device, clock, onLost)),
-      { ...limits, storeTime: seams.storeTime?.() },
-    ),
+    settingsOf(store, config, owners, { ...limits, storeTime: seams.storeTime?.(), namedKeys }),
   )
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
@@ -256,7 +253,7 @@ const settingsOf = (
   { record, incarnation, node, secrets }: OpenedStore,
   config: ServeConfig,
   folders: readonly OwnedFolder[],
-  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime">,
+  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys">,
 ): EngineSettings => ({
   ...{ folders, record, incarnation, node },
   ...{ masterKey: secrets.masterKey, root: secrets.root },

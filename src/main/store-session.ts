@@ -13,7 +13,8 @@ import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
 import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/config.js"
 import type { Protocol } from "../http/index.js"
-import { createIamHandler } from "../iam/index.js"
+import { createIamHandler, speaksIam } from "../iam/index.js"
+import { createKmsHandler, speaksKms } from "../kms/index.js"
 import { supervise } from "../life/index.js"
 import type { Membership } from "../node/cluster/membership.js"
 import { openNode } from "../node/cluster/open-node.js"
@@ -32,7 +33,7 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import { RealWeb } from "../seams/web/real.js"
 import type { TableStores } from "../table/index.js"
 import { FolderDocuments } from "./documents.js"
-import { PortRouter } from "./port-router.js"
+import { PortRouter, type Guest } from "./port-router.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 
@@ -67,7 +68,8 @@ export class StoreSession {
   private behind: Promise<void> | undefined
   private stopped: Promise<void> | undefined
   private readonly denials = new Denials()
-  private readonly iam: Protocol
+  private readonly iam: Guest
+  private readonly kms: Guest
 
   private constructor(
     private readonly host: SessionHost,
@@ -80,7 +82,13 @@ export class StoreSession {
     const { accounts, identities, sessions } = running.engine
     const web = new RealWeb(config.allowLocalIdentityProviders)
     const { clock } = host.seams
-    this.iam = createIamHandler({ accounts, identities, sessions, web, clock, denials: this.denials })
+    const { denials } = this
+    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
+    this.iam = { protocol: iam, speaks: speaksIam }
+    const { random } = host.seams
+    const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
+    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials })
+    this.kms = { protocol: kms, speaks: speaksKms }
   }
 
   /** Opens the store, and begins its background work. Leaves nothing open if it throws. */
@@ -139,7 +147,7 @@ export class StoreSession {
         metricsText: () => host.metricsText() + metrics.render(),
       },
     )
-    return new PortRouter(this.iam, new AdminProtocol(api))
+    return new PortRouter([this.iam, this.kms], new AdminProtocol(api))
   }
 
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
@@ -151,12 +159,12 @@ export class StoreSession {
     const { region, domains, refuseSignatureV2 } = config
     const handler = createS3Handler({
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
-      allowSseCWithoutTls: config.allowSseCWithoutTls,
+      ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.lifecycle.days,
     })
-    return new PortRouter(this.iam, handler)
+    return new PortRouter([this.iam], handler)
   }
 
   get region(): string {

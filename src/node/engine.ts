@@ -17,8 +17,7 @@ import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/inde
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import { formatEpochOf, type ControlReplica, type ControlRecord } from "../format/control-record.js"
-import type { ObjectKeys } from "../keys/contract.js"
-import { checkEpochs, openObjectKeys } from "../keys/index.js"
+import { checkEpochs } from "../keys/index.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices } from "../object/index.js"
@@ -45,6 +44,7 @@ import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
+import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 
@@ -90,6 +90,7 @@ export interface EngineSettings {
   readonly lifecycle?: LifecycleSettings | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
+  readonly namedKeys?: NamedKeySettings
 }
 
 /** Between this engine and the other nodes of its store. */
@@ -110,6 +111,7 @@ export interface ShardExchange {
 
 export interface Engine extends Access {
   readonly services: Services
+  readonly namedKeys: NamedKeyStore
   readonly recordManager: RecordManager
   readonly control: StoreControl
   readonly metadata: EngineMetadata
@@ -249,8 +251,10 @@ class EngineBuilder {
       ...(shared && absences(recordManager)),
     })
     const { storeId, blockBytes } = recordManager.record
+    const keySources = { records: recordManager, epochs: this.epochs, node, settings: this.settings.namedKeys }
+    const namedKeys = new NamedKeyStore(this.seams, keySources)
     const services = createServices(
-      { clock, random, tablet: metadata, compute, blocks, telemetry, keys: this.objectKeys(metadata) },
+      { clock, random, tablet: metadata, compute, blocks, telemetry, keys: namedKeys.objectKeys(metadata) },
       {
         store: {
           get policy() {
@@ -271,6 +275,7 @@ class EngineBuilder {
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const access = openAccess(random, services.tablet, masterKey, root)
+    const keyUpkeep = namedKeys.open(services.tablet, access, root.accountId)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
@@ -282,10 +287,7 @@ class EngineBuilder {
     return {
       services,
       ...access,
-      recordManager,
-      control,
-      metadata,
-      tablet,
+      ...{ namedKeys, recordManager, control, metadata, tablet },
       get devices() {
         return devices.open
       },
@@ -296,7 +298,7 @@ class EngineBuilder {
       backgroundServices: [devices, services.storeClock, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
-        ...[...services.jobs, control, ...tendingJobs(() => devices.open)],
+        ...[...services.jobs, keyUpkeep, control, ...tendingJobs(() => devices.open)],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
@@ -305,11 +307,6 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
-  }
-
-  private objectKeys(metadata: EngineMetadata): ObjectKeys {
-    const { clock, random } = this.seams
-    return openObjectKeys({ metadata, clock, random: random.fork("keys") }, this)
   }
 
   private redundancy(): RedundancySource {

@@ -1,0 +1,102 @@
+/**
+ * Upkeep of named keys: rotates those that are due, and deletes those whose time has come. A job.
+ *
+ * Promises  A key that versions or uploads still use is not deleted: it stays pending until an operator has said how many
+ *           become unreadable. A crash between steps repeats nothing harmful: a material without a key is removed, and a
+ *           rotation takes the material that an interrupted one has made.
+ * Limits    KEY_UPKEEP_LIMITS.
+ */
+import { isFailure } from "../base/failures.js"
+import type { KmsKeyId } from "../base/ids.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
+import type { Job, StepOutcome } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { nextRotationMs } from "./change-key-core.js"
+import type { KeyService } from "./key-service.js"
+
+const KEY_UPKEEP_LIMITS = {
+  passEveryMs: 60_000,
+  /** Uses are counted by a walk over all rows, at most this often. */
+  countEveryMs: 3_600_000,
+  /** A material without a key may belong to one that is being made. */
+  orphanAgeMs: 3_600_000,
+} as const
+
+/** Versions and uploads of each bucket, by the id of the key. */
+export type CountUses = () => Promise<ReadonlyMap<string, ReadonlyMap<string, number>>>
+
+/** A key that would be deleted if nothing used it. */
+interface HeldKey {
+  readonly id: KmsKeyId
+  readonly uses: ReadonlyMap<string, number>
+}
+
+export class KeyUpkeep implements Job {
+  readonly name = "keys"
+  private nextPassMs = 0
+  private nextCountMs = 0
+  private held: readonly HeldKey[] = []
+  private rotated = 0
+  private deleted = 0
+
+  constructor(
+    private readonly keys: KeyService,
+    private readonly countUses: CountUses,
+    private readonly clock: Clock,
+  ) {}
+
+  async step(): Promise<StepOutcome> {
+    if (this.clock.monotonicMs() < this.nextPassMs) return "idle"
+    const nowMs = this.clock.wallMs()
+    const due: KmsKeyRecord[] = []
+    for await (const key of this.keys.keys()) {
+      if (key.deletionMs !== undefined && key.deletionMs <= nowMs) due.push(key)
+      const rotationMs = nextRotationMs(key)
+      if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= nowMs) await this.rotate(key)
+    }
+    await this.deleteUnused(due)
+    await this.keys.removeOrphans(nowMs - KEY_UPKEEP_LIMITS.orphanAgeMs)
+    this.nextPassMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.passEveryMs
+    return "idle"
+  }
+
+  progress(): string {
+    const held = this.held.map(({ id, uses }) => `; ${id} waits: ${usesText(uses)}`).join("")
+    return `${this.rotated} keys rotated, ${this.deleted} deleted${held}`
+  }
+
+  private async rotate(key: KmsKeyRecord): Promise<void> {
+    try {
+      await this.keys.rotate(key, false)
+      this.rotated += 1
+    } catch (error) {
+      // Another node was faster, or the key has changed meanwhile.
+      if (!isFailure(error, "conflict", "kmsKeyState", "kmsKeyDisabled", "noSuchKmsKey")) throw error
+    }
+  }
+
+  private async deleteUnused(due: readonly KmsKeyRecord[]): Promise<void> {
+    const isNew = due.some(({ id }) => !this.held.some(held => held.id === id))
+    if (due.length === 0) this.held = []
+    if (due.length === 0 || (!isNew && this.clock.monotonicMs() < this.nextCountMs)) return
+    const uses = await this.countUses()
+    this.nextCountMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.countEveryMs
+    const held: HeldKey[] = []
+    for (const key of due) {
+      const own = uses.get(key.id)
+      if (own !== undefined) held.push({ id: key.id, uses: own })
+      else if (await this.keys.delete(key)) this.deleted += 1
+    }
+    this.held = held
+  }
+}
+
+export const totalOf = (uses: ReadonlyMap<string, number>): number =>
+  [...uses.values()].reduce((sum, count) => sum + count, 0)
+
+const BUCKETS_SHOWN = 3
+
+function usesText(uses: ReadonlyMap<string, number>): string {
+  const shown = [...uses].slice(0, BUCKETS_SHOWN).map(([bucket, count]) => `${count} in ${bucket}`)
+  return `${totalOf(uses)} versions use it (${shown.join(", ")}${uses.size > BUCKETS_SHOWN ? ", …" : ""})`
+}

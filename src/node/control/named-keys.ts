@@ -1,0 +1,107 @@
+/** Named keys of a store: their materials in its control record, their rows in its metadata, and what uses them. */
+import type { Access } from "../../access/index.js"
+import { must } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
+import type { AccountId } from "../../base/ids.js"
+import type { DataKeys, EpochKeys, ObjectKeys } from "../../keys/contract.js"
+import {
+  KeyAdmin,
+  KeyPolicies,
+  KeyService,
+  KeyUpkeep,
+  NamedS3Keys,
+  openObjectKeys,
+  type ExternalKeys,
+  type NamedKeys,
+  type S3Keys,
+} from "../../keys/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import { KeyUses } from "../../object/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import { RecordKeyMaterials } from "./key-materials.js"
+import type { RecordManager } from "./record-manager.js"
+
+export interface NamedKeySettings {
+  /** In ARNs. */
+  readonly region: string
+  readonly external: Pick<ExternalKeys, "provider" | "tryKey">
+}
+
+interface Seams {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+interface Sources {
+  readonly records: RecordManager
+  readonly epochs: EpochKeys
+  /** Of a store of several nodes. */
+  readonly node: { readonly records: { refresh(): Promise<void> } } | undefined
+  /** Undefined in simulation: there is no key service, and the region is `REGION_OF_NONE`. */
+  readonly settings: NamedKeySettings | undefined
+}
+
+const REGION_OF_NONE = "us-east-1"
+
+const noService = (kind: string) =>
+  fail("keyServiceUnavailable", { message: `the key service ${kind} is not configured on this node` })
+
+interface Opened {
+  readonly service: KeyService
+  readonly policies: KeyPolicies
+  readonly s3: S3Keys
+  readonly admin: NamedKeys
+  readonly upkeep: KeyUpkeep
+}
+
+export class NamedKeyStore {
+  private readonly random: Random
+  private opened: Opened | undefined
+
+  constructor(
+    private readonly seams: Seams,
+    private readonly sources: Sources,
+  ) {
+    this.random = seams.random.fork("named keys")
+  }
+
+  /** Named keys are found once the accounts are open. */
+  objectKeys(metadata: Metadata): ObjectKeys {
+    const { clock, random } = this.seams
+    const dataKeys: DataKeys = {
+      newDataKey: (keyArn, context) => this.of("service").newDataKey(keyArn, context),
+      openDataKey: (keyArn, ciphertext, context) => this.of("service").openDataKey(keyArn, ciphertext, context),
+    }
+    return openObjectKeys({ metadata, clock, random: random.fork("keys") }, { epochs: this.sources.epochs, dataKeys })
+  }
+
+  /** Returns what else the store does for its keys. */
+  open(metadata: Metadata, { accounts }: Access, rootAccount: AccountId): KeyUpkeep {
+    const { clock } = this.seams
+    const { random } = this
+    const { records, epochs, node, settings } = this.sources
+    const refresh = node && (() => node.records.refresh())
+    const materials = new RecordKeyMaterials({ records, epochs, refresh, clock, random: random.fork("materials") })
+    const external = (kind: "vault" | "aws") => {
+      if (settings === undefined) throw noService(kind)
+      return settings.external.provider(kind)
+    }
+    const region = settings?.region ?? REGION_OF_NONE
+    const service = new KeyService({ metadata, random, materials, accounts, region, external })
+    const policies = new KeyPolicies()
+    const uses = new KeyUses(metadata)
+    const count = () => uses.count()
+    const admin = new KeyAdmin(service, accounts, rootAccount, count, async ({ kind, name }, id) => {
+      if (settings === undefined) throw noService(kind)
+      await settings.external.tryKey(kind, { id, name, version: 1 })
+    })
+    const upkeep = new KeyUpkeep(service, count, clock)
+    this.opened = { service, policies, s3: new NamedS3Keys(service, policies), admin, upkeep }
+    return upkeep
+  }
+
+  of<Part extends keyof Opened>(part: Part): Opened[Part] {
+    return must(this.opened, "the accounts are open")[part]
+  }
+}
