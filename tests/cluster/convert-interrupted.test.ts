@@ -11,9 +11,11 @@ import { parseBucketId, rowKeyOf } from "../../src/base/ids.js"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { resolveConfig, type ServeConfig } from "../../src/config/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
+import { bucketKeyRowKey, encodeBucketKey } from "../../src/format/bucket-key.js"
 import { bucketRowKey } from "../../src/format/row-key.js"
 import type { Metadata } from "../../src/metadata/index.js"
 import { openNode } from "../../src/node/cluster/open-node.js"
+import { RecordEpochKeys } from "../../src/node/control/epoch-keys.js"
 import { COPIED_FAMILIES, CopyRows, FIRST_KEY, rowsFrom } from "../../src/node/convert/rows-core.js"
 import { ToDatabase } from "../../src/node/convert/to-database.js"
 import { moveToDevices } from "../../src/node/convert/to-devices.js"
@@ -304,6 +306,7 @@ async function whereIs(world: World, expected: readonly string[], when: string):
   }
   const node = await world.openNode(seams)
   assert.deepEqual(await rowsIn(must(node.node, "a node").metadata), expected, `${when}: rows in the database`)
+  assert.equal(node.record.keyring?.epochs.length, 1, `${when}: keys in the database`)
   await must(node.node, "a node").metadata.stop()
   await release(node)
   await assert.rejects(world.openAlone(seams), elsewhere, `${when}: the devices start, too`)
@@ -312,7 +315,22 @@ async function whereIs(world: World, expected: readonly string[], when: string):
   return "database"
 }
 
-/** A new store on its devices, with some rows. */
+/** The row of a bucket's secret. Without the key ring of the control record no engine starts beside it. */
+async function firstSecret({ recordManager }: Engine, opened: OpenedStore) {
+  const raiseFormatEpoch = async (formatEpoch: number): Promise<void> => {
+    for (const device of opened.devices) await device.raiseFormatEpoch(formatEpoch)
+  }
+  const { masterKey } = opened.secrets
+  const epochs = new RecordEpochKeys(
+    { clock: new SimClock(), random: new SimRandom(7), log },
+    { records: recordManager, refresh: undefined, raiseFormatEpoch, masterKey },
+  )
+  const { number: epoch } = await epochs.current()
+  const value = encodeBucketKey({ kind: "secret", createdMs: 0, epoch, sealed: new Uint8Array(60) })
+  return { family: "bucketKeys", key: bucketKeyRowKey(parseBucketId(1), 1), value } as const
+}
+
+/** A new store on its devices, with some rows and keys. */
 async function create(world: World): Promise<readonly string[]> {
   const seams = world.boot()
   const opened = await world.openAlone(seams)
@@ -327,7 +345,8 @@ async function create(world: World): Promise<readonly string[]> {
     } as const
   })
   const tablet = must(engine.tablet, "a new store has a tablet")
-  await tablet.run(new CopyRows(writes))
+  const secret = await firstSecret(engine, opened)
+  await tablet.run(new CopyRows([...writes, secret]))
   const rows = await rowsIn(tablet)
   assert.ok(rows.length >= 20)
   await engine.stop()
