@@ -64,6 +64,23 @@ test("a deleted bucket leaves no key", async () => {
   machine.disk.kill()
 })
 
+test("a device whose superblock cannot be written goes offline, and the first encrypted object is stored without it", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  const bucket = await createBucket(engine)
+  machine.brokenSuperblocks.add("/d2")
+  const isOffline = new Promise<void>(resolve =>
+    engine.recordManager.onChange(({ devices }) => {
+      if (devices[1]?.state === "offline") resolve()
+    }),
+  )
+  await assert.rejects(put(engine, bucket, "small", SMALL), error => isFailure(error, "deviceFailed"))
+  await isOffline
+  await put(engine, bucket, "small", SMALL)
+  assert.deepEqual(await get(engine, bucket, "small"), SMALL)
+  await engine.stop()
+})
+
 /** As if the record had lost the key ring, or come from another time. */
 const plantSecret = command<[bucketId: BucketId, epoch: number], void>({
   name: "PlantSecretForTest",

@@ -1,4 +1,5 @@
 /** A store in a simulated world, for tests of several modules together. */
+import { fail } from "../base/failures.js"
 import type { BodySource, Bucket, ObjectBody } from "../object/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "../base/ids.js"
 import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "../base/ids.js"
@@ -105,6 +106,8 @@ export class Machine {
   readonly telemetry = new SimTelemetry()
   /** Folders that the current process has released. */
   released: string[] = []
+  /** Folders whose superblock cannot be written. */
+  readonly brokenSuperblocks = new Set<string>()
   private record: ControlRecord
   private incarnations = 0
   /** For later processes. */
@@ -151,13 +154,18 @@ export class Machine {
     const disk = this.disk.boot()
     const settings = settingsOf(record, parseIncarnation(this.incarnations))
     const release = (path: string) => () => Promise.resolve(void this.released.push(path))
+    const raiseFormatEpoch = (path: string) => () =>
+      this.brokenSuperblocks.has(path) ? Promise.reject(fail("deviceFailed", { path })) : Promise.resolve()
     const seams = { clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry }
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * record.blockBytes, poolBytes: 8 * MIB })
     const engine = await openEngine(
       { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)) },
       {
         ...settings,
-        folders: settings.folders.map(folder => ({ ...folder, release: release(folder.place.path) })),
+        folders: settings.folders.map(folder => {
+          const { path } = folder.place
+          return { ...folder, release: release(path), raiseFormatEpoch: raiseFormatEpoch(path) }
+        }),
         deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
       },
     )

@@ -93,9 +93,20 @@ export class DeviceSet implements BackgroundService {
     if (this.signal !== undefined) this.begin(open)
   }
 
-  /** The superblocks of all open devices have at least this epoch when it resolves. Throws the failure of one. */
+  /**
+   * The superblocks of all open devices have at least this epoch when it resolves. Throws the failure of one; a device
+   * that failed is reported.
+   */
   async raiseFormatEpoch(formatEpoch: number): Promise<void> {
-    await mapBounded([...this.devices.values()], DEVICES_MAX, ({ folder }) => folder.raiseFormatEpoch(formatEpoch))
+    await mapBounded([...this.devices.values()], DEVICES_MAX, async ({ folder }) => {
+      try {
+        await folder.raiseFormatEpoch(formatEpoch)
+      } catch (error) {
+        // Only the owner of the folder writes its superblock, so that nothing else would notice.
+        if (isFailure(error, "deviceFailed")) this.onTrouble(folder.place.id, error)
+        throw error
+      }
+    })
   }
 
   /** A device of another node; undefined: it is not reached any more. An own device that is open stays. */
