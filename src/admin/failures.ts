@@ -20,6 +20,8 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchAccount: 404,
   noSuchAccessKey: 404,
   noSuchEntity: 404,
+  noSuchKmsKey: 404,
+  entityExists: 409,
   limitExceeded: 409,
   bucketExists: 409,
   bucketOwnedByYou: 409,

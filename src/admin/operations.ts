@@ -82,6 +82,15 @@ async function createKey({ accounts, rootAccount }: Services, body: unknown) {
   return keyJson(await accounts.importKey({ ...owned, id: parseAccessKeyId(accessKeyId), secret }))
 }
 
+async function addNamedKey({ namedKeys, rootAccount }: Services, body: unknown) {
+  const { accountId, alias, service, name, description } = parseBody(schema.EXTERNAL_KEY, body)
+  const { id, arn, aliases } = await namedKeys.create({
+    accountId: accountId === undefined ? rootAccount : parseAccountId(accountId),
+    ...{ description, alias, external: { kind: service, name } },
+  })
+  return { id, arn, aliases }
+}
+
 /** The fields of a service key; undefined if the request has none of them. */
 function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NEW_KEY>): AccessKey["service"] {
   if (description === undefined && expiresMs === undefined && policy === undefined) return undefined
@@ -120,6 +129,16 @@ export const OPERATIONS: readonly Operation[] = [
       const { id, displayName, email } = parseBody(schema.NEW_ACCOUNT, body)
       return accounts.createAccount({ ...(id === undefined ? {} : { id: parseAccountId(id) }), displayName, email })
     },
+  },
+  {
+    id: "addNamedKey",
+    method: "POST",
+    path: "/v1/kms/keys",
+    summary: "Registers a key of Vault or AWS KMS, after it has been tried.",
+    parameters: [],
+    request: schema.EXTERNAL_KEY,
+    response: { status: 201, schema: schema.NAMED_KEY },
+    run: (services, { body }) => addNamedKey(services, body),
   },
   {
     id: "listKeys",

@@ -70,11 +70,12 @@ export class FakeStore implements Accounts {
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, conversion, denials, documents } = this
-    const { lifecycle } = this
+    const { lifecycle, namedKeys } = this
     return {
       accounts: this,
       buckets,
       lifecycle,
+      namedKeys,
       status,
       store,
       conversion,
@@ -82,6 +83,15 @@ export class FakeStore implements Accounts {
       denials,
       documents,
     }
+  }
+
+  /** Vault has one key: "photos". */
+  readonly namedKeys: AdminStore["namedKeys"] = {
+    create: async ({ alias, external }) => {
+      if (external?.kind !== "vault") throw fail("keyServiceUnavailable", { message: "the key service aws is down" })
+      if (external.name !== "photos") throw fail("noSuchKmsKey")
+      return { id: "1", arn: "arn:aws:kms:here:1:key/1", aliases: alias === undefined ? [] : [alias] }
+    },
   }
 
   readonly lifecycle: AdminStore["lifecycle"] = {

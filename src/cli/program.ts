@@ -19,6 +19,7 @@ import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { addKeyCommands } from "./key-program.js"
+import { addKmsCommands } from "./kms-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withLocked, withStore } from "./options.js"
@@ -179,6 +180,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addLifecycleCommands(program, admin)
   addAccountCommands(program, admin)
   addKeyCommands(program, io, admin)
+  addKmsCommands(program, admin)
   return program
 }
 

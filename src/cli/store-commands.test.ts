@@ -222,6 +222,20 @@ test("a refusal shows the store's message, with its exit code", async () => {
   assert.equal((await hayloft(["device", "set-weight", ID, "heavy"])).code, 2)
 })
 
+test("kms add registers a key of a key service, and says why it cannot", async () => {
+  const added = await hayloft(["kms", "add", "pictures", "--vault", "photos"])
+  assert.deepEqual([added.code, added.out], [0, "registered arn:aws:kms:here:1:key/1 as alias/pictures\n"])
+  const [lacking, down] = [
+    await hayloft(["kms", "add", "pictures", "--vault", "nothing"]),
+    await hayloft(["kms", "add", "pictures", "--aws", "arn"]),
+  ]
+  assert.ok(lacking.code > 0 && down.code > 0)
+  assert.match(lacking.error, /the KMS key or alias does not exist/)
+  assert.match(down.error, /the key service aws is down/)
+  for (const options of [[], ["--vault", "a", "--aws", "b"]])
+    assert.match((await hayloft(["kms", "add", "pictures", ...options])).error, /name one key: --vault KEY or --aws ARN/)
+})
+
 test("status shows first whether the store is safe", async () => {
   const { code, out } = await hayloft(["status"])
   assert.equal(code, 0)

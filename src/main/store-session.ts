@@ -135,7 +135,18 @@ export class StoreSession {
     const { conversion } = host
     const { reconciling } = this.running
     const { buckets, lifecycleInspection: lifecycle } = services
-    const shown = { accounts, buckets, lifecycle, status, store: operations, denials, conversion, reconciling }
+    const namedKeys = engine.namedKeys.of("admin")
+    const shown = {
+      accounts,
+      buckets,
+      lifecycle,
+      namedKeys,
+      status,
+      store: operations,
+      denials,
+      conversion,
+      reconciling,
+    }
     const api = new AdminApi(
       { ...shown, documents: new FolderDocuments() },
       {
