@@ -1,6 +1,6 @@
 /**
- * Switches for clients that expect buckets as Amazon created them before April 2023: the settings of a new bucket
- * with each switch, which stay after the switch is turned off.
+ * Switches for clients that expect buckets as Amazon created them before April 2023, or encrypted ones as it creates them
+ * since: the settings of a new bucket with each switch, which stay after the switch is turned off.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -90,3 +90,25 @@ test("with both switches, a bucket accepts a public list at its creation", () =>
       assert.match((await sent(server, "GET", "public", "acl")).text, /AllUsers/)
     }),
   ))
+
+test("buckets made with --encrypt-new-buckets encrypt what is put, also after the switch is off; others do not", () =>
+  withFolder(async folder => {
+    const header = "x-amz-server-side-encryption"
+    const put = async (server: ServerProcess, bucket: string): Promise<string | undefined> =>
+      (await server.client().call("PUT", { bucket, key: "k", body: "body" })).header(header)
+    await onServer(folder, ["--encrypt-new-buckets"], async server => {
+      assert.equal(await statusOf(server, "PUT", "encrypted"), 200)
+      assert.equal((await server.hayloft(["bucket", "create", "admins"])).code, 0)
+      for (const bucket of ["encrypted", "admins"]) assert.equal(await put(server, bucket), "AES256")
+      assert.equal(await statusOf(server, "DELETE", "encrypted", "encryption"), 204)
+      assert.match((await sent(server, "GET", "encrypted", "encryption")).text, /AES256/)
+    })
+    await onServer(folder, [], async server => {
+      assert.equal(await put(server, "encrypted"), "AES256")
+      assert.equal(await statusOf(server, "PUT", "later"), 200)
+      assert.equal(await statusOf(server, "GET", "later", "encryption"), 404)
+      assert.equal(await put(server, "later"), undefined)
+      assert.equal(await statusOf(server, "DELETE", "encrypted", "encryption"), 204)
+      assert.equal(await statusOf(server, "GET", "encrypted", "encryption"), 404)
+    })
+  }))

@@ -1,5 +1,6 @@
 /**
- * Encryption by the server: SSE-S3, and SSE-C with keys of clients (line 12 as far as it concerns encryption).
+ * Encryption by the server: SSE-S3, SSE-KMS with the account's own key, and SSE-C with keys of clients (line 12 as far as
+ * it concerns encryption).
  *
  * (API) stands for the Amazon S3 API Reference, (UG) for the Amazon S3 User Guide. Where they give no code, the code and
  * message are those that Amazon is known to answer with. SSE-C needs TLS, or a server that accepts it without.
@@ -20,6 +21,8 @@ const SOURCE = "x-amz-copy-source-server-side-encryption"
 type Headers = Record<string, string>
 
 const S3: Headers = { [SSE]: "AES256" }
+const KMS: Headers = { [SSE]: "aws:kms" }
+const KEY_ID = `${SSE}-aws-kms-key-id`
 const keyNamed = (name: string): Buffer => createHash("sha256").update(name).digest()
 
 /** The headers of a client's key, for the object or, with another prefix, for the source of a copy. */
@@ -42,8 +45,9 @@ function expectMessage(response: RawResponse, status: number, code: string, mess
 }
 
 /** The headers about encryption of an answer. */
-function expectShown(response: RawResponse, mode: "none" | "s3" | "client"): void {
-  expectHeader(response, SSE, mode === "s3" ? "AES256" : undefined)
+function expectShown(response: RawResponse, mode: Mode): void {
+  expectHeader(response, SSE, METHODS[mode])
+  expectHeader(response, KEY_ID, mode === "kms" ? /^arn:aws:kms:/ : undefined)
   expectHeader(response, `${SSE}-customer-algorithm`, mode === "client" ? "AES256" : undefined)
   if (mode !== "client") expectHeader(response, `${SSE}-customer-key-md5`, undefined)
 }
@@ -59,11 +63,15 @@ const RANGES = [
   ["bytes=-5", LONG.length - 5, LONG.length],
 ] as const
 
-const MODES = ["none", "s3", "client"] as const
+const MODES = ["none", "s3", "client", "kms"] as const
 type Mode = (typeof MODES)[number]
-const WRITE: Readonly<Record<Mode, Headers>> = { none: {}, s3: S3, client: KEY }
-const READ: Readonly<Record<Mode, Headers>> = { none: {}, s3: {}, client: KEY }
-const COPY_FROM: Readonly<Record<Mode, Headers>> = { none: {}, s3: {}, client: clientKey("one", SOURCE) }
+/** The values of x-amz-server-side-encryption in answers. */
+const METHODS: Readonly<Record<Mode, string | undefined>> = {
+  ...{ none: undefined, client: undefined, s3: "AES256", kms: "aws:kms" },
+}
+const WRITE: Readonly<Record<Mode, Headers>> = { none: {}, s3: S3, client: KEY, kms: KMS }
+const READ: Readonly<Record<Mode, Headers>> = { none: {}, s3: {}, client: KEY, kms: {} }
+const COPY_FROM: Readonly<Record<Mode, Headers>> = { none: {}, s3: {}, client: clientKey("one", SOURCE), kms: {} }
 
 async function expectReadable(scene: Scene, key: string, mode: Mode, body: Buffer, read = READ[mode]): Promise<void> {
   const got = expectStatus(await scene.get(key, read), 200)
@@ -74,16 +82,16 @@ async function expectReadable(scene: Scene, key: string, mode: Mode, body: Buffe
   expectShown(head, mode)
 }
 
-/** (API) Objects "encrypted by SSE-C … have ETags that are not an MD5 digest of their object data". */
+/** (API) Objects "encrypted by SSE-C or SSE-KMS, have ETags that are not an MD5 digest of their object data". */
 function expectEtag(response: RawResponse, mode: Mode, body: Buffer): void {
   const etag = present(response.header("etag"), "ETag")
   check(/^"[0-9a-f]{32}"$/.test(etag), `the ETag has its form: ${etag}`)
-  check((etag === `"${md5Hex(body)}"`) === (mode !== "client"), `the ETag of ${mode}`)
+  check((etag === `"${md5Hex(body)}"`) === (mode === "none" || mode === "s3"), `the ETag of ${mode}`)
 }
 
 const objectRows: readonly Row[] = [
   ...MODES.map((mode, index) =>
-    row(`12.${100 + index}`, `what is put with encryption ${mode} is read, whole and in ranges`, async scene => {
+    row(`12.${150 + index}`, `what is put with encryption ${mode} is read, whole and in ranges`, async scene => {
       for (const [key, body] of [
         ["empty", Buffer.alloc(0)],
         ["short", BODY],
@@ -123,7 +131,8 @@ const objectRows: readonly Row[] = [
     expectMessage(await scene.get("client", OTHER), 403, "AccessDenied", WRONG_KEY)
     expectStatus(await scene.head("client"), 400)
     expectStatus(await scene.head("client", OTHER), 403)
-    for (const key of ["s3", "none"]) {
+    await scene.stored("kms", BODY, KMS)
+    for (const key of ["s3", "none", "kms"]) {
       expectMessage(await scene.get(key, KEY), 400, "InvalidRequest", NO_KEY_NEEDED)
       expectStatus(await scene.head(key, KEY), 400)
     }
@@ -200,7 +209,7 @@ async function uploadIn(scene: Scene, mode: Mode): Promise<void> {
     parts.push([index + 1, present(put.header("etag"), "ETag")])
   }
   const done = expectStatus(await scene.complete(mode, id, parts), 200)
-  expectHeader(done, SSE, mode === "s3" ? "AES256" : undefined)
+  expectHeader(done, SSE, METHODS[mode])
   const digests = parts.map(([, etag]) => Buffer.from(etag.slice(1, -1), "hex"))
   same(text(done.text, "ETag")?.replaceAll("&quot;", '"'), `"${md5Hex(Buffer.concat(digests))}-2"`, "ETag")
   await expectReadable(scene, mode, mode, Buffer.concat([PART, tail]))
@@ -213,7 +222,7 @@ async function uploadIn(scene: Scene, mode: Mode): Promise<void> {
 
 const multipartRows: readonly Row[] = [
   ...MODES.map((mode, index) =>
-    row(`12.${110 + index}`, `a multipart upload with encryption ${mode}`, scene => uploadIn(scene, mode)),
+    row(`12.${155 + index}`, `a multipart upload with encryption ${mode}`, scene => uploadIn(scene, mode)),
   ),
   // (API, UploadPart) "you must provide identical encryption information in each part upload".
   row("12.113", "parts of an upload with SSE-C need its key, and its completion does not", async scene => {
@@ -274,6 +283,8 @@ const copyRows: readonly Row[] = [
     expectError(await scene.copy("k", "k"), 400, "InvalidRequest")
     expectStatus(await scene.copy("k", "k", S3), 200)
     await expectReadable(scene, "k", "s3", LONG)
+    expectStatus(await scene.copy("k", "k", KMS), 200)
+    await expectReadable(scene, "k", "kms", LONG)
     expectStatus(await scene.copy("k", "k", KEY), 200)
     await expectReadable(scene, "k", "client", LONG)
     expectStatus(await scene.copy("k", "k", { ...clientKey("one", SOURCE), ...OTHER }), 200)
@@ -378,10 +389,57 @@ const bucketRows: readonly Row[] = [
   }),
 ]
 
+const context = (pairs: Readonly<Record<string, string>>): Headers => ({
+  [`${SSE}-context`]: Buffer.from(JSON.stringify(pairs)).toString("base64"),
+})
+
+const kmsRows: readonly Row[] = [
+  // (API, PutObject) "x-amz-server-side-encryption-context: … A Base64 encoded string of a UTF-8 encoded JSON".
+  row("12.160", "a context is returned where it was given, and belongs to one object", async scene => {
+    const given = { ...KMS, ...context({ b: "2", a: "é" }) }
+    const put = await scene.stored("k", BODY, given)
+    const shown = Buffer.from(present(put.header(`${SSE}-context`), "context"), "base64").toString()
+    same(JSON.parse(shown), { a: "é", b: "2" }, "context")
+    const got = expectStatus(await scene.get("k"), 200)
+    expectBody(got, BODY)
+    expectHeader(got, `${SSE}-context`, undefined)
+    expectHeader(expectStatus(await scene.copy("k", "copy", KMS), 200), `${SSE}-context`, undefined)
+    await expectReadable(scene, "copy", "kms", BODY)
+    expectError(await scene.put("k", BODY, { ...KMS, [`${SSE}-context`]: "{}" }), 400, "InvalidArgument")
+  }),
+  // (UG) "if you … enable an S3 Bucket Key, the bucket ARN is used as the encryption context".
+  row("12.161", "bucket keys are used as the request or the bucket states", async scene => {
+    const bucketKey = `${SSE}-bucket-key-enabled`
+    expectHeader(await scene.stored("asked", BODY, { ...KMS, [bucketKey]: "true" }), bucketKey, "true")
+    expectHeader(await scene.head("asked"), bucketKey, "true")
+    await expectReadable(scene, "asked", "kms", BODY)
+    const xml = configuration(`${applying("aws:kms")}<BucketKeyEnabled>true</BucketKeyEnabled>`)
+    expectStatus(await scene.document("PUT", "encryption", xml), 200)
+    const byDefault = await scene.stored("default", BODY)
+    expectShown(byDefault, "kms")
+    expectHeader(byDefault, bucketKey, "true")
+    expectHeader(await scene.stored("without", BODY, { ...KMS, [bucketKey]: "false" }), bucketKey, undefined)
+    for (const key of ["default", "without"]) await expectReadable(scene, key, "kms", BODY)
+    expectShown(await scene.multipart("upload", [BODY]), "kms")
+    await expectReadable(scene, "upload", "kms", BODY)
+  }),
+  row("12.162", "a key that does not exist is named as KMS does", async scene => {
+    const missing = { ...KMS, [KEY_ID]: "00000000-0000-4000-8000-000000000000" }
+    expectError(await scene.put("k", BODY, missing), 400, "KMS.NotFoundException")
+    expectError(
+      await scene.call("POST", { key: "k", query: "uploads", headers: missing }),
+      400,
+      "KMS.NotFoundException",
+    )
+    expectStatus(await scene.head("k"), 404)
+  }),
+]
+
 export const encryptionRows: readonly Row[] = [
   ...objectRows,
   ...multipartRows,
   ...copyRows,
   ...elsewhereRows,
   ...bucketRows,
+  ...kmsRows,
 ]

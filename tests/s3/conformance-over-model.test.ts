@@ -5,12 +5,23 @@ import { Client } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { ROWS } from "../../conformance/rows/index.js"
 import { runRows } from "../../conformance/suite.js"
+import { fail } from "../../src/base/failures.js"
+import type { S3Keys } from "../../src/keys/index.js"
 import { OWNER, serveModel, STRANGER } from "./over-model.js"
 import type { Served } from "./over-model.js"
 
+/** One key for all accounts. */
+const kms: S3Keys = {
+  forWriting(_caller, name) {
+    if (name !== undefined) throw fail("noSuchKmsKey")
+    return "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000001"
+  },
+  forReading: () => undefined,
+}
+
 let served: Served
 before(async () => {
-  served = await serveModel({ allowSseCWithoutTls: true })
+  served = await serveModel({ allowSseCWithoutTls: true, kms })
 })
 after(() => served.stop())
 
