@@ -233,7 +233,10 @@ test("kms add registers a key of a key service, and says why it cannot", async (
   assert.match(lacking.error, /the KMS key or alias does not exist/)
   assert.match(down.error, /the key service aws is down/)
   for (const options of [[], ["--vault", "a", "--aws", "b"]])
-    assert.match((await hayloft(["kms", "add", "pictures", ...options])).error, /name one key: --vault KEY or --aws ARN/)
+    assert.match(
+      (await hayloft(["kms", "add", "pictures", ...options])).error,
+      /name one key: --vault KEY or --aws ARN/,
+    )
 })
 
 test("status shows first whether the store is safe", async () => {
