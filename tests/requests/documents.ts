@@ -102,6 +102,23 @@ const payment = (payer: string): string =>
   `<RequestPaymentConfiguration><Payer>${payer}</Payer></RequestPaymentConfiguration>`
 export const PAYMENT: Documents = [payment("Requester"), payment("BucketOwner"), payment("Nobody")]
 
+const encryption = (inside: string): string =>
+  `<ServerSideEncryptionConfiguration><Rule>${inside}</Rule></ServerSideEncryptionConfiguration>`
+const encrypting = (inside: string): string =>
+  encryption(`<ApplyServerSideEncryptionByDefault>${inside}</ApplyServerSideEncryptionByDefault>`)
+/** Without SSE-KMS, whose ETags are random. */
+export const ENCRYPTION: Documents = [
+  encrypting("<SSEAlgorithm>AES256</SSEAlgorithm>"),
+  encryption("<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>"),
+  encryption("<BucketKeyEnabled>true</BucketKeyEnabled>"),
+  encrypting("<SSEAlgorithm>AES256</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>"),
+  encrypting("<SSEAlgorithm>aws:kms:dsse</SSEAlgorithm>"),
+  encrypting("<SSEAlgorithm>DES</SSEAlgorithm>"),
+  encrypting(""),
+  encryption("<BlockedEncryptionTypes><EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes>".repeat(2)),
+  "<ServerSideEncryptionConfiguration/>",
+]
+
 const lock = (inside: string): string =>
   `<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>${inside}</ObjectLockConfiguration>`
 const defaults = (inside: string): string => lock(`<Rule><DefaultRetention>${inside}</DefaultRetention></Rule>`)

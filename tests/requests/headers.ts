@@ -154,6 +154,8 @@ const WRITES: readonly HeaderKind[] = [
   kind("useful", "write", "checksum", checksum),
   kind("useful", "write", "checksum again", checksum),
   kind("useful", "write", "two checksums", scene => [...checksum(scene), ...checksum(scene)]),
+  // SSE-KMS and SSE-C have random ETags.
+  kind("useful", "create", "x-amz-server-side-encryption", one("AES256")),
   kind("useful", "upload", "x-amz-checksum-algorithm", one(...CHECKSUMS)),
   kind("useful", "write", "x-amz-sdk-checksum-algorithm", one(...CHECKSUMS)),
   kind("useful", "upload", "x-amz-checksum-type", one("COMPOSITE", "FULL_OBJECT", "full_object", "NONE")),

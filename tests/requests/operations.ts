@@ -464,6 +464,7 @@ const SETTINGS: readonly (readonly [
   ["requestPayment", "BucketRequestPayment", () => documents.PAYMENT],
   ["tagging", "BucketTagging", () => documents.TAGGINGS],
   ["object-lock", "ObjectLockConfiguration", () => documents.OBJECT_LOCK],
+  ["encryption", "BucketEncryption", () => documents.ENCRYPTION],
   ["lifecycle", "BucketLifecycleConfiguration", () => documents.LIFECYCLE],
   ["acl", "BucketAcl", world => documents.lists(world)],
 ]
