@@ -193,19 +193,22 @@ test("objects of a bucket share a bucket key for a day, on every node, and later
   assert.deepEqual(await a.openBucketKey(BUCKET, 2, kms), one.plain)
 })
 
-test("another named key, or a day, makes another bucket key", async () => {
+test("another named key, another name of the bucket, or a day makes another bucket key", async () => {
   const world = new World()
   const { kms, metadata } = world
   const secrets = world.node(1)
   const first = await secrets.currentBucketKey(BUCKET, ARN, CONTEXT, kms)
   const other = await secrets.currentBucketKey(BUCKET, `${ARN}b`, CONTEXT, kms)
   assert.deepEqual([first.number, other.number], [2, 3])
+  const renamed = await secrets.currentBucketKey(BUCKET, ARN, '{"aws:s3:arn":"arn:aws:s3:::renamed"}', kms)
+  assert.equal(renamed.number, 4, "the key service would not open that of the former name")
   assert.equal((await secrets.currentBucketKey(BUCKET, ARN, CONTEXT, kms)).number, 2)
   const aged = { kind: "dataKey", keyArn: ARN, context: '{"aws:s3:arn":"arn:aws:s3:::photos"}' } as const
   const old = encodeBucketKey({ ...aged, createdMs: world.metadataMs - DAY_MS, ciphertext: Uint8Array.of(7) })
   metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 2), old)
   metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 3), old)
-  assert.equal((await secrets.currentBucketKey(BUCKET, ARN, CONTEXT, kms)).number, 4)
+  metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 4), old)
+  assert.equal((await secrets.currentBucketKey(BUCKET, ARN, CONTEXT, kms)).number, 5)
   assert.deepEqual(await secrets.openBucketKey(BUCKET, 2, kms), new Uint8Array(32).fill(7), "its objects stay readable")
   await assert.rejects(
     asPromise(() => secrets.openBucketKey(BUCKET, 9, kms)),
