@@ -1,6 +1,7 @@
 /**
  * A store for measurements: a separate process with a bucket, in folders below the bench's.
  */
+import { createHash } from "node:crypto"
 import { mkdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -79,7 +80,9 @@ export class OwnStore {
     await this.client.createBucket(bucket)
     const connection = new RawConnection(this.forge.endpoint, this.bench.signal)
     try {
-      const request = { method: "PUT", bucket, query: [["encryption", ""]], body: SEALS } as const
+      const md5 = createHash("md5").update(SEALS).digest("base64")
+      const headers = [["content-md5", md5]] as const
+      const request = { method: "PUT", bucket, query: [["encryption", ""]], headers, body: SEALS } as const
       const { status, errorText } = await connection.ask(this.forge.forge(request))
       if (status !== 200) throw new Error(`the bucket cannot be encrypted: ${status} ${errorText}`)
     } finally {

@@ -9,7 +9,7 @@
  *           right: somebody has changed them, or this program has a bug.
  * Limits    SEALED_LIMITS. A run of one segment is not counted, since the number of requests is limited elsewhere.
  */
-import { concatBytes } from "../base/bytes.js"
+import { concatBytes, copyPlainly } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { Failure, isFailure } from "../base/failures.js"
 import type { UploadId } from "../base/ids.js"
@@ -26,6 +26,8 @@ import type { Log } from "../seams/telemetry/contract.js"
 export const SEALED_LIMITS = {
   /** Segments that a reader gathers at a time: a megabyte. */
   segmentsOfRun: 16,
+  /** Such runs that a reader gathers and opens while its client consumes one. */
+  runsAheadMax: 2,
   /** Bytes in such runs that all readers together hold, from the gathering until the client has consumed them. */
   unsealBytesMax: 32 * MIB,
   /** A client that has consumed more than the buffers of sockets hold does not stall. */
@@ -123,6 +125,21 @@ export class SealedBodies {
     } finally {
       reader.end()
     }
+  }
+
+  /** Memory for a long run. */
+  hold(storedBytes: number): HeldBytes {
+    const { shards } = this.compute
+    const bytes = shards.take(storedBytes)
+    this.heldBytes += storedBytes
+    let isHeld = true
+    const release = (): void => {
+      if (!isHeld) return
+      isHeld = false
+      shards.give(bytes)
+      this.heldBytes -= storedBytes
+    }
+    return { bytes, release }
   }
 
   /** The wanted part of a run of one segment. */
@@ -254,7 +271,7 @@ class Pieces {
     for (let at = 0; at < into.length;) {
       if (this.rest.length === 0) await this.more()
       const some = this.rest.subarray(0, into.length - at)
-      into.set(some, at)
+      copyPlainly(into, some, at)
       at += some.length
       this.rest = this.rest.subarray(some.length)
     }
@@ -271,16 +288,21 @@ class Pieces {
   }
 }
 
-/** Opened bytes, and how their memory is freed. */
-interface OpenedRun {
+/** Bytes in memory that is to be freed. */
+interface HeldBytes {
   readonly bytes: Uint8Array
   release(): void
 }
 
-/** The runs of one reader: one that its client consumes, and the next, which is opened meanwhile. */
+/**
+ * The runs of one reader: one that its client consumes, and those after it. While a thread opens one, the next is
+ * gathered.
+ */
 class SealedReader {
-  private ahead: Promise<OpenedRun> | undefined
-  private handedOut: OpenedRun | undefined
+  private ahead: Promise<HeldBytes>[] = []
+  /** The gathering of the last run; its failure is that of all runs after it. */
+  private gathered: Promise<unknown> = Promise.resolve()
+  private handedOut: HeldBytes | undefined
   private takenBytes = 0
   private isFirst = true
 
@@ -296,12 +318,14 @@ class SealedReader {
     this.takenBytes += this.handedOut?.bytes.length ?? 0
     this.handedOut?.release()
     this.handedOut = undefined
-    this.ahead ??= this.begin(this.mayHoldLong ? SEALED_LIMITS.segmentsOfRun : 1)
-    const { ahead } = this
-    if (ahead === undefined) return undefined
-    const run = await ahead
+    if (this.ahead.length === 0) this.begin(this.mayHoldLong ? SEALED_LIMITS.segmentsOfRun : 1)
+    const next = this.ahead.shift()
+    if (next === undefined) return undefined
+    const run = await next
     this.handedOut = run
-    this.ahead = this.isPlenty ? this.begin(SEALED_LIMITS.segmentsOfRun) : undefined
+    while (this.ahead.length < SEALED_LIMITS.runsAheadMax && this.isPlenty) {
+      if (!this.begin(SEALED_LIMITS.segmentsOfRun)) break
+    }
     return run.bytes
   }
 
@@ -309,14 +333,13 @@ class SealedReader {
   end(): void {
     this.handedOut?.release()
     this.handedOut = undefined
-    const { ahead, pieces } = this
-    this.ahead = undefined
-    if (ahead === undefined) return pieces.end()
-    const freed = ahead.then(
-      run => run.release(),
-      () => undefined,
+    const freed = this.ahead.splice(0).map(ahead =>
+      ahead.then(
+        run => run.release(),
+        () => undefined,
+      ),
     )
-    void freed.then(() => pieces.end())
+    void Promise.all(freed).then(() => this.pieces.end())
   }
 
   /** Read-ahead stops at half of the memory; the rest is for clients that do not stall. */
@@ -331,36 +354,38 @@ class SealedReader {
     return this.isPlenty || (this.takenBytes > socketBytes && this.all.heldBytes + RUN_BYTES <= unsealBytesMax)
   }
 
-  private begin(segmentsMax: number): Promise<OpenedRun> | undefined {
+  /** Begins the next run; false at the end. */
+  private begin(segmentsMax: number): boolean {
     const run = this.plan.next(segmentsMax)
-    if (run === undefined) return undefined
+    if (run === undefined) return false
     this.isFirst = false
     const opening = run.storedBytes <= SEGMENT_STORED_BYTES ? this.openOne(run) : this.openLong(run)
     opening.catch(() => undefined)
-    return opening
+    this.ahead.push(opening)
+    return true
   }
 
-  private async openOne(run: Run): Promise<OpenedRun> {
-    const sealed = await this.pieces.take(run.storedBytes)
-    return { bytes: this.all.openOne(run, this.keys.of(run.extent), sealed), release: () => undefined }
+  /** Runs `gather` after the runs before have their bytes. */
+  private inOrder<T>(gather: () => Promise<T>): Promise<T> {
+    const gathered = this.gathered.then(gather)
+    gathered.catch(() => undefined)
+    this.gathered = gathered
+    return gathered
   }
 
-  private async openLong(run: Run): Promise<OpenedRun> {
-    const { all } = this
-    const { shards } = all.compute
-    all.heldBytes += run.storedBytes
-    const memory = shards.take(run.storedBytes)
-    let isHeld = true
-    const release = (): void => {
-      if (!isHeld) return
-      isHeld = false
-      shards.give(memory)
-      all.heldBytes -= run.storedBytes
-    }
+  private openOne(run: Run): Promise<HeldBytes> {
+    return this.inOrder(async () => {
+      const sealed = await this.pieces.take(run.storedBytes)
+      return { bytes: this.all.openOne(run, this.keys.of(run.extent), sealed), release: () => undefined }
+    })
+  }
+
+  private async openLong(run: Run): Promise<HeldBytes> {
+    const { bytes, release } = this.all.hold(run.storedBytes)
     try {
-      await this.pieces.fill(memory)
-      await all.openRun(run, this.keys.of(run.extent), memory)
-      return { bytes: memory.subarray(run.skipBytes, run.skipBytes + run.plainBytes), release }
+      await this.inOrder(() => this.pieces.fill(bytes))
+      await this.all.openRun(run, this.keys.of(run.extent), bytes)
+      return { bytes: bytes.subarray(run.skipBytes, run.skipBytes + run.plainBytes), release }
     } catch (error) {
       release()
       throw error

@@ -7,7 +7,7 @@
  */
 import { GCM_NONCE_BYTES, openGcm, sealGcm } from "../../base/aes-gcm.js"
 import { assert } from "../../base/assert.js"
-import { concatBytes } from "../../base/bytes.js"
+import { concatBytes, copyPlainly } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { openedBytesOf, SEAL_TAG_BYTES, sealedBytesOf } from "../../base/segments.js"
 import { SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "../../base/segments.js"
@@ -59,8 +59,8 @@ export function sealBlock(bytes: Uint8Array, plainBytes: number, { key, block, i
     const place = { key, block, segment, isLast: isLast && segment === last }
     const { sealed, tag } = encrypt(plain, place)
     const to = segment * SEGMENT_STORED_BYTES
-    bytes.set(sealed, to)
-    bytes.set(tag, to + sealed.length)
+    copyPlainly(bytes, sealed, to)
+    copyPlainly(bytes, tag, to + sealed.length)
   }
   return storedBytes
 }
@@ -82,7 +82,7 @@ export function* openSteps({ bytes, key, block, firstSegment, isLast }: OpenRequ
     const from = n * SEGMENT_STORED_BYTES
     const sealed = bytes.subarray(from, from + SEGMENT_STORED_BYTES)
     const place = { key, block, segment: firstSegment + n, isLast: isLast && n === count - 1 }
-    bytes.set(openSegment(sealed, place), n * SEGMENT_PLAIN_BYTES)
+    copyPlainly(bytes, openSegment(sealed, place), n * SEGMENT_PLAIN_BYTES)
   }
   return openedBytesOf(bytes.length)
 }
