@@ -21,6 +21,8 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchAccessKey: 404,
   noSuchEntity: 404,
   noSuchKmsKey: 404,
+  kmsKeyState: 409,
+  kmsKeyDisabled: 409,
   entityExists: 409,
   limitExceeded: 409,
   bucketExists: 409,

@@ -7,20 +7,10 @@ import type { Accounts } from "../access/contract.js"
 import type { Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
+import type { NamedKeys } from "../keys/index.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
 import type { LifecycleInspection } from "../object/index.js"
 import type { Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
-
-/** Keys that objects are sealed under. */
-interface NamedKeys {
-  /** A key of a key service is tried first. `external`: undefined for a key of the store itself. */
-  create(request: {
-    readonly accountId: AccountId
-    readonly description: string
-    readonly alias: string | undefined
-    readonly external: { readonly kind: "vault" | "aws"; readonly name: string } | undefined
-  }): Promise<{ readonly id: string; readonly arn: string; readonly aliases: readonly string[] }>
-}
 
 export interface Services {
   readonly accounts: Accounts

@@ -7,6 +7,7 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
+import { KEY_OPERATIONS } from "./key-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
 
 const PAGE_MAX = 1000
@@ -82,15 +83,6 @@ async function createKey({ accounts, rootAccount }: Services, body: unknown) {
   return keyJson(await accounts.importKey({ ...owned, id: parseAccessKeyId(accessKeyId), secret }))
 }
 
-async function addNamedKey({ namedKeys, rootAccount }: Services, body: unknown) {
-  const { accountId, alias, service, name, description } = parseBody(schema.EXTERNAL_KEY, body)
-  const { id, arn, aliases } = await namedKeys.create({
-    accountId: accountId === undefined ? rootAccount : parseAccountId(accountId),
-    ...{ description, alias, external: { kind: service, name } },
-  })
-  return { id, arn, aliases }
-}
-
 /** The fields of a service key; undefined if the request has none of them. */
 function serviceOf({ description, expiresMs, policy }: z.output<typeof schema.NEW_KEY>): AccessKey["service"] {
   if (description === undefined && expiresMs === undefined && policy === undefined) return undefined
@@ -107,6 +99,7 @@ async function createBucket({ accounts, buckets, rootAccount, newBucketSettings:
 
 export const OPERATIONS: readonly Operation[] = [
   ...STORE_OPERATIONS,
+  ...KEY_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",
@@ -129,16 +122,6 @@ export const OPERATIONS: readonly Operation[] = [
       const { id, displayName, email } = parseBody(schema.NEW_ACCOUNT, body)
       return accounts.createAccount({ ...(id === undefined ? {} : { id: parseAccountId(id) }), displayName, email })
     },
-  },
-  {
-    id: "addNamedKey",
-    method: "POST",
-    path: "/v1/kms/keys",
-    summary: "Registers a key of Vault or AWS KMS, after it has been tried.",
-    parameters: [],
-    request: schema.EXTERNAL_KEY,
-    response: { status: 201, schema: schema.NAMED_KEY },
-    run: (services, { body }) => addNamedKey(services, body),
   },
   {
     id: "listKeys",

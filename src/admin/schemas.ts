@@ -48,16 +48,6 @@ export const KEY = z
     ...SERVICE,
   })
   .meta({ id: "Key" })
-export const NAMED_KEY = z.object({ id, arn: z.string(), aliases: z.array(z.string()) }).meta({ id: "NamedKey" })
-export const EXTERNAL_KEY = z
-  .strictObject({
-    accountId: id.optional().describe("the root account if absent"),
-    alias: z.string().min(1).max(256).describe("alias/NAME"),
-    service: z.enum(["vault", "aws"]),
-    name: z.string().min(1).max(256).describe("the key's name in Vault, its ARN in AWS KMS"),
-    description: z.string().max(8192).default(""),
-  })
-  .meta({ id: "ExternalKey" })
 export const NEW_KEY = z
   .strictObject({
     accountId: id.optional().describe("the root account if absent"),

@@ -6,7 +6,14 @@ import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/c
 import { Denials } from "../access/index.js"
 import { requireLockedNames } from "../base/locked-names.js"
 import { fail } from "../base/failures.js"
-import { parseAccountId, parseAccessKeyId, parseBucketId, parseDeviceId, parseStoreId } from "../base/ids.js"
+import {
+  parseAccountId,
+  parseAccessKeyId,
+  parseBucketId,
+  parseDeviceId,
+  parseKmsKeyId,
+  parseStoreId,
+} from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
 import { NULL_VERSION } from "../format/version-id.js"
 import { accountNumberOf } from "../format/account-number.js"
@@ -37,6 +44,15 @@ const RECONCILING: AdminStore["reconciling"] = {
   compare: () => NOTHING_FOUND,
   apply: () => NOTHING_FOUND,
   entries: () => ({ entries: [] }),
+}
+
+type NamedKeyFacts = Awaited<ReturnType<AdminStore["namedKeys"]["rotate"]>>
+
+const NAMED_KEY: NamedKeyFacts = {
+  id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
+  arn: "arn:aws:kms:us-east-1:111122223333:key/01234567-89ab-4def-8123-456789abcdef",
+  ...{ accountId: ROOT, description: "photos", state: "enabled", createdMs: NOW_MS, versions: 1 },
+  ...{ deletionMs: undefined, nextRotationMs: undefined, external: undefined, aliases: ["alias/photos"] },
 }
 
 const EXPLAINED = {
@@ -70,12 +86,12 @@ export class FakeStore implements Accounts {
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, conversion, denials, documents } = this
-    const { lifecycle, namedKeys } = this
+    const { lifecycle } = this
     return {
       accounts: this,
       buckets,
       lifecycle,
-      namedKeys,
+      namedKeys: this.namedKeys,
       status,
       store,
       conversion,
@@ -85,13 +101,29 @@ export class FakeStore implements Accounts {
     }
   }
 
-  /** Vault has one key: "photos". */
   readonly namedKeys: AdminStore["namedKeys"] = {
+    list: async () => [NAMED_KEY],
     create: async ({ alias, external }) => {
-      if (external?.kind !== "vault") throw fail("keyServiceUnavailable", { message: "the key service aws is down" })
-      if (external.name !== "photos") throw fail("noSuchKmsKey")
-      return { id: "1", arn: "arn:aws:kms:here:1:key/1", aliases: alias === undefined ? [] : [alias] }
+      if (external?.kind === "aws") throw fail("keyServiceUnavailable", { message: "the key service aws is down" })
+      // Vault has one key.
+      if (external !== undefined && external.name !== "photos") throw fail("noSuchKmsKey")
+      return this.#namedKey(`createNamedKey ${alias ?? ""}`, { external, aliases: alias === undefined ? [] : [alias] })
     },
+    rotate: async name => this.#namedKey(`rotate ${name}`, { versions: 2 }),
+    setEnabled: async (name, isEnabled) =>
+      this.#namedKey(`setEnabled ${name} ${isEnabled}`, { state: isEnabled ? "enabled" : "disabled" }),
+    scheduleDeletion: async (name, days = 30) =>
+      this.#namedKey(`scheduleDeletion ${name}`, { state: "pendingDeletion", deletionMs: NOW_MS + days * 86_400_000 }),
+    cancelDeletion: async name => this.#namedKey(`cancelDeletion ${name}`, { state: "disabled" }),
+    delete: async (name, unreadable) => {
+      this.#touch(`deleteNamedKey ${name} ${unreadable}`)
+    },
+    uses: async () => [{ bucket: "photos", count: 3 }],
+  }
+
+  #namedKey(touched: string, facts: Partial<NamedKeyFacts>): NamedKeyFacts {
+    this.#touch(touched)
+    return { ...NAMED_KEY, ...facts }
   }
 
   readonly lifecycle: AdminStore["lifecycle"] = {

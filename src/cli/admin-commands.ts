@@ -1,7 +1,7 @@
 /** Commands over the admin API for the contents of a store: accounts, keys, buckets. */
 import type { z } from "zod"
 import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../admin/index.js"
-import { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW, NAMED_KEY } from "../admin/index.js"
+import { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
 import { fail } from "../base/failures.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
@@ -44,11 +44,6 @@ export class AdminCommands {
       printable(email),
     ])
     await this.#answerList(accounts, tableText(["CREATED", "ACCOUNT", "NUMBER", "NAME", "E-MAIL"], rows))
-  }
-
-  async addNamedKey(request: Readonly<Record<string, string | undefined>>): Promise<void> {
-    const key = checked(NAMED_KEY, await this.#with(client => client.post("/v1/kms/keys", request)))
-    await this.#answer(key, `registered ${key.arn}${key.aliases.map(alias => ` as ${printable(alias)}`).join("")}\n`)
   }
 
   async createKey(request: NewKeyRequest): Promise<void> {

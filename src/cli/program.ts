@@ -180,7 +180,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addLifecycleCommands(program, admin)
   addAccountCommands(program, admin)
   addKeyCommands(program, io, admin)
-  addKmsCommands(program, admin)
+  addKmsCommands(program, io, signal)
   return program
 }
 

@@ -222,9 +222,35 @@ test("a refusal shows the store's message, with its exit code", async () => {
   assert.equal((await hayloft(["device", "set-weight", ID, "heavy"])).code, 2)
 })
 
+test("kms lists, changes, deletes and explains named keys", async () => {
+  const id = "01234567-89ab-4def-8123-456789abcdef"
+  const listed = await hayloft(["kms", "list"])
+  assert.match(listed.out, new RegExp(`${id} +enabled +1 +alias/photos +photos`))
+  assert.match((await hayloft(["kms", "create", "--alias", "alias/a"])).out, /^created arn:aws:kms:.* as alias\/a$/m)
+  for (const [command, done] of [
+    ["rotate", "rotated"],
+    ["disable", "disabled"],
+    ["enable", "enabled"],
+    ["keep", "kept"],
+  ] as const) {
+    assert.equal((await hayloft(["kms", command, "alias/photos"])).out, `${done} key ${id}\n`)
+  }
+  assert.match((await hayloft(["kms", "delete", id, "--days", "7"])).out, /is deleted after 1970-01-08/)
+  assert.equal((await hayloft(["kms", "delete", id, "--confirm-unreadable", "3"])).out, `deleted key ${id}\n`)
+  assert.match((await hayloft(["kms", "uses", id])).out, /photos +3/)
+  assert.deepEqual(store.touched.filter(call => /[kK]ey|rotate|Enabled|Deletion/.test(call)).slice(-7), [
+    ...["createNamedKey alias/a", "rotate alias/photos", "setEnabled alias/photos false"],
+    ...["setEnabled alias/photos true", "cancelDeletion alias/photos", `scheduleDeletion ${id}`],
+    `deleteNamedKey ${id} 3`,
+  ])
+})
+
 test("kms add registers a key of a key service, and says why it cannot", async () => {
   const added = await hayloft(["kms", "add", "pictures", "--vault", "photos"])
-  assert.deepEqual([added.code, added.out], [0, "registered arn:aws:kms:here:1:key/1 as alias/pictures\n"])
+  assert.deepEqual(
+    [added.code, added.out],
+    [0, "registered arn:aws:kms:us-east-1:111122223333:key/01234567-89ab-4def-8123-456789abcdef as alias/pictures\n"],
+  )
   const [lacking, down] = [
     await hayloft(["kms", "add", "pictures", "--vault", "nothing"]),
     await hayloft(["kms", "add", "pictures", "--aws", "arn"]),

@@ -42,7 +42,7 @@ export class KeyUpkeep implements Job {
   constructor(
     private readonly keys: KeyService,
     private readonly countUses: CountUses,
-    private readonly clock: Clock,
+    private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
   ) {}
 
   async step(): Promise<StepOutcome> {
