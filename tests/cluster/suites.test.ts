@@ -19,8 +19,8 @@ import { areSettled, statusOf } from "./stores.js"
 
 /** In the quick start's layout: `ec:4+2` over three zones can spare one of them. */
 const [ZONES, FOLDERS_EACH] = [3, 2]
-/** Local providers of identities: one of the suites is one. */
-const SERVE = ["--redundancy", "ec:4+2", "--allow-local-identity-providers"]
+/** Local providers of identities: one of the suites is one. Clients' keys of encryption: the rows use no TLS. */
+const SERVE = ["--redundancy", "ec:4+2", "--allow-local-identity-providers", "--allow-sse-c-without-tls"]
 const SUITE_MS_MAX = 570_000
 
 interface Suite {
