@@ -2,8 +2,10 @@
 
 Prints "all good", or ends with the assertion that failed.
 """
+import base64
 import hashlib
 import io
+import json
 import urllib.error
 import urllib.request
 
@@ -14,6 +16,7 @@ BUCKET = "boto3-encryption"
 MIB = 1024 * 1024
 KEY = bytes(range(32))
 OTHER = bytes(range(32, 64))
+MD5 = base64.b64encode(hashlib.md5(b"body").digest()).decode()
 LARGE = bytes(i * 7 % 251 for i in range(1000)) * 12_000
 PARTS = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
 
@@ -51,6 +54,23 @@ def of_the_store(s3):
     expect_error("InvalidArgument", s3.put_object, Bucket=BUCKET, Key="x", ServerSideEncryption="AES512")
 
 
+def of_named_keys(s3):
+    context = base64.b64encode(json.dumps({"team": "é"}).encode()).decode()
+    asked = {"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": context, "BucketKeyEnabled": True}
+    put = s3.put_object(Bucket=BUCKET, Key="kms", Body=b"body", ContentMD5=MD5, **asked)
+    assert put["ETag"] != f'"{hashlib.md5(b"body").hexdigest()}"', put
+    assert put["SSEKMSKeyId"].startswith("arn:aws:kms:") and put["BucketKeyEnabled"], put
+    assert json.loads(base64.b64decode(put["SSEKMSEncryptionContext"])) == {"team": "é"}, put
+    got = s3.get_object(Bucket=BUCKET, Key="kms")
+    assert got["Body"].read() == b"body" and got["SSEKMSKeyId"] == put["SSEKMSKeyId"], got
+    s3.upload_fileobj(io.BytesIO(LARGE), BUCKET, "kms large", Config=PARTS, ExtraArgs={"ServerSideEncryption": "aws:kms"})
+    assert read(s3, "kms large") == LARGE
+    s3.copy_object(Bucket=BUCKET, Key="from kms", CopySource={"Bucket": BUCKET, "Key": "kms"})
+    assert "ServerSideEncryption" not in s3.head_object(Bucket=BUCKET, Key="from kms")
+    unknown = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/unknown"}
+    expect_error("KMS.NotFoundException", s3.put_object, Bucket=BUCKET, Key="x", **unknown)
+
+
 def of_the_client(s3):
     put = s3.put_object(Bucket=BUCKET, Key="client", Body=b"body", **of(KEY))
     assert put["SSECustomerAlgorithm"] == "AES256" and put["SSECustomerKeyMD5"], put
@@ -82,6 +102,16 @@ def copies(s3):
     assert read(s3, "copied large") == LARGE
 
 
+def refused(url, text):
+    try:
+        urllib.request.urlopen(url)
+    except urllib.error.HTTPError as error:
+        assert error.code == 400, error
+        assert text in error.read()
+        return
+    raise AssertionError(f"accepted: {url}")
+
+
 def presigned():
     s3 = client(signature_version="s3v4")
     url = s3.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "signed", "ServerSideEncryption": "AES256"})
@@ -89,13 +119,8 @@ def presigned():
     urllib.request.urlopen(urllib.request.Request(url, b"body", headers, method="PUT"))
     assert s3.head_object(Bucket=BUCKET, Key="signed")["ServerSideEncryption"] == "AES256"
     old = client(signature_version="s3")
-    key_in_url = old.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "client", **of(KEY)})
-    try:
-        urllib.request.urlopen(key_in_url)
-        raise AssertionError("a URL with the key was accepted")
-    except urllib.error.HTTPError as error:
-        assert error.code == 400, error
-        assert b"must be sent as a header" in error.read()
+    refused(old.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "client", **of(KEY)}), b"as a header")
+    refused(old.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": "kms"}), b"Signature Version 4")
 
 
 def blocked(s3):
@@ -114,6 +139,7 @@ def main():
     s3.create_bucket(Bucket=BUCKET)
     settings(s3)
     of_the_store(s3)
+    of_named_keys(s3)
     of_the_client(s3)
     copies(s3)
     presigned()
