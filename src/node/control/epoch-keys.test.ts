@@ -175,7 +175,7 @@ async function nodesOf(count: number) {
 
 test("of two nodes that use the first key at once one makes it, and both have the same", async () => {
   const nodes = await nodesOf(2)
-  const keys = await Promise.all(nodes.map(({ epochs }) => epochs.current()))
+  const keys = await Promise.all(nodes.map(({ epochs }) => asPromise(() => epochs.current())))
   assert.equal(textOf(must(keys[0], "a key")), textOf(must(keys[1], "a key")))
 })
 
