@@ -39,7 +39,7 @@ export const objectKeyOf = (
   provided = NOTHING,
 ): Uint8Array => derive(secret, "object", modeByte(mode), salt, provided)
 
-/** The key of an extent: of one upload, as one part of the object (1, 2, 3 …; a PUT is part 1). */
+/** The key of an extent: of one upload, as one part of the object (1, 2, 3 …; 0 for a PUT). */
 export const extentKeyOf = (objectKey: Uint8Array, uploadId: UploadId, part: number): Uint8Array =>
   derive(objectKey, "extent", Buffer.from(uploadId, "hex"), uint32(part))
 

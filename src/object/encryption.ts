@@ -33,15 +33,10 @@ export class Encryption {
   constructor(
     random: Random,
     private readonly metadata: Pick<Metadata, "generation">,
-    private readonly known: ObjectKeys | undefined,
+    private readonly keys: ObjectKeys,
     private readonly encryptsAtRest: boolean,
   ) {
     this.random = random.fork("encryption")
-  }
-
-  private get keys(): ObjectKeys {
-    if (this.known === undefined) throw fail("notImplemented", { message: "this store has no keys for encryption" })
-    return this.known
   }
 
   /** How bytes are protected for which a request asks this. */

@@ -64,8 +64,7 @@ interface ServiceSeams {
   readonly compute: Compute
   readonly blocks: Blocks
   readonly telemetry: Telemetry
-  /** Undefined: nothing is encrypted. */
-  readonly keys?: ObjectKeys
+  readonly keys: ObjectKeys
 }
 
 interface ServiceSettings {

@@ -14,6 +14,7 @@ import { ObjectReader } from "../../src/object/object-reader.js"
 import { ReadPins } from "../../src/object/read-pins.js"
 import { SealedBodies } from "../../src/object/sealed-body.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
+import { testingKeys } from "../../src/keys/testing-keys.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { failing } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -236,7 +237,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const reader = new ObjectReader(
     { metadata: engine.metadata, blocks, sealedBodies },
     pins,
-    new Encryption(new SimRandom(1), engine.metadata, undefined, false),
+    new Encryption(new SimRandom(1), engine.metadata, testingKeys(), false),
   )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),
