@@ -58,10 +58,11 @@ export function bodyOf<Shard extends FoundShard>(
     return incomplete(`${foundBytes} of ${known.lengthBytes} bytes were found${gone}`)
   }
   const first = blocks.get(0)
-  const blockBytes = last > 0 ? first?.lengthBytes : known.blockBytes
+  const lastBytes = blocks.get(last)?.lengthBytes
+  // A rescue keeps the blocks of encrypted bytes, which may be larger than those of the new store.
+  const blockBytes = last > 0 ? first?.lengthBytes : known.blockBytes && Math.max(known.blockBytes, lastBytes ?? 0)
   const evenly = Array.from({ length: Math.max(0, last) }, (_, block) => blocks.get(block)?.lengthBytes)
   if (evenly.some(lengthBytes => lengthBytes !== blockBytes)) return incomplete("its blocks do not fit together")
-  const lastBytes = blocks.get(last)?.lengthBytes
   if (known.lengthBytes === undefined && lastBytes !== undefined && mayGoOn(lastBytes, blockBytes)) {
     return incomplete("its length is unknown, and nothing shows its end")
   }

@@ -7,7 +7,7 @@ import type { DataKeys, EpochKeys, ObjectKeys } from "./contract.js"
 import { DerivedObjectKeys } from "./object-keys.js"
 
 interface Seams {
-  readonly metadata: Metadata
+  readonly metadata: Pick<Metadata, "known" | "run" | "generation">
   readonly clock: Clock
   readonly random: Random
 }

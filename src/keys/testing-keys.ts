@@ -1,57 +1,14 @@
-/** Keys of objects for tests: one secret for each bucket, which later processes know too, and a KMS in memory. */
+/** Keys of objects for tests: the epoch key is fixed, and a KMS is in memory. */
 import { createHash } from "node:crypto"
-import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import type { BucketId } from "../base/ids.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
-import type { BucketSecret, BucketSecrets } from "./bucket-secrets.js"
 import type { DataKeys, ObjectKeys } from "./contract.js"
-import { bindKeyOf, prepareKey } from "./derive.js"
-import { DerivedObjectKeys } from "./object-keys.js"
+import { openObjectKeys } from "./open-object-keys.js"
+import { FixedEpochKeys } from "./testing-epochs.js"
 
 const keyNamed = (name: string): Uint8Array => createHash("sha256").update(name).digest()
-
-class TestSecrets implements BucketSecrets {
-  private readonly known = new Map<BucketId, BucketSecret>()
-
-  current(bucketId: BucketId): BucketSecret {
-    return this.get(bucketId, 1)
-  }
-
-  get(bucketId: BucketId, number: number): BucketSecret {
-    if (number !== 1) throw fail("keysUnavailable", { bucketId, secret: number })
-    const known = this.known.get(bucketId)
-    if (known !== undefined) return known
-    const key = prepareKey(keyNamed(`secret ${bucketId}`))
-    const secret = { number, key, bindKey: bindKeyOf(key), sealed: { epoch: 1, sealed: Uint8Array.of(bucketId) } }
-    this.known.set(bucketId, secret)
-    return secret
-  }
-
-  currentBucketKey(bucketId: BucketId) {
-    return { number: 3, plain: this.openBucketKey(bucketId, 3), ciphertext: this.bucketKeyOf() }
-  }
-
-  bucketKeyOf(): Uint8Array {
-    return Buffer.from("bucket key")
-  }
-
-  openSecret(bucketId: BucketId): Uint8Array {
-    return keyNamed(`secret ${bucketId}`)
-  }
-
-  async restore(bucketId: BucketId, secret: Uint8Array): Promise<void> {
-    if (!equalBytes(secret, this.openSecret(bucketId))) throw fail("keysUnavailable", { bucketId })
-  }
-
-  async restoreBucketKey(): Promise<void> {
-    // It is always there.
-  }
-
-  openBucketKey(bucketId: BucketId, number: number): Uint8Array {
-    return keyNamed(`bucket key ${bucketId} ${number}`)
-  }
-}
 
 /** Each ciphertext is the key and the context that it opens with. */
 const KMS: DataKeys = {
@@ -65,5 +22,5 @@ const KMS: DataKeys = {
   },
 }
 
-export const testingKeys = (random = new SimRandom(56)): ObjectKeys =>
-  new DerivedObjectKeys(random.fork("keys"), new TestSecrets(), KMS)
+export const testingKeys = (metadata: Metadata, clock: Clock, random = new SimRandom(56)): ObjectKeys =>
+  openObjectKeys({ metadata, clock, random: random.fork("keys") }, { epochs: new FixedEpochKeys(), dataKeys: KMS })

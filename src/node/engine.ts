@@ -267,7 +267,7 @@ class EngineBuilder {
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
         ...{ abortedWaits, lifecycle, storeTime },
         isShared: shared !== undefined,
-        duringHalt: shared?.duringHalt,
+        duringHalt: shared && namedKeys.duringHalt(shared),
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
       },

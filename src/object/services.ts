@@ -67,6 +67,12 @@ interface ServiceSeams {
   readonly keys: ObjectKeys
 }
 
+interface DuringHalt {
+  readonly metadata: Pick<Metadata, "run" | "ask">
+  /** Over the same metadata. Undefined: nothing is encrypted. */
+  readonly keys?: ObjectKeys | undefined
+}
+
 interface ServiceSettings {
   readonly store: StorePolicy
   readonly redundancy: RedundancySource
@@ -75,8 +81,8 @@ interface ServiceSettings {
   readonly abortedWaits?: AbortedWaits | undefined
   /** Undefined: only this process opens the store, and its readers decide. */
   readonly retention?: Retention | undefined
-  /** The metadata as a reconciliation uses it, while the store is halted. */
-  readonly duringHalt?: Pick<Metadata, "run" | "ask"> | undefined
+  /** What a reconciliation uses while the store is halted. */
+  readonly duringHalt?: DuringHalt | undefined
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
   /** Bytes for which a request asks no encryption are sealed too. */
@@ -106,7 +112,8 @@ export function createServices(
   const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
-  const readers = { metadata: tablet, blocks, sealedBodies: new SealedBodies(blocks, compute, log) }
+  const sealedBodies = new SealedBodies(blocks, compute, log)
+  const readers = { metadata: tablet, blocks, sealedBodies }
   const reader = new ObjectReader(readers, pins, encryption)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
@@ -119,7 +126,14 @@ export function createServices(
   if (isShared) jobs.push(repair.noteKeeping, refused)
   if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
-  const reconciliation = duringHalt && new Reconciliation(duringHalt, blocks, random.fork("reconciliation"), storeClock)
+  const reconciliation =
+    duringHalt &&
+    new Reconciliation(
+      { metadata: duringHalt.metadata, keys: duringHalt.keys },
+      { blocks, sealedBodies },
+      random.fork("reconciliation"),
+      storeClock,
+    )
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     buckets: new BucketService(watched),

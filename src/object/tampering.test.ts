@@ -251,6 +251,8 @@ test("a version that was moved to another bucket is refused", async () => {
   const world = await openWorld()
   const other = { name: parseBucketName("other"), owner: world.home.owner, location: "" }
   const bucket = await world.services.buckets.create(other)
+  const own = { ...world.putting("own", sourceOf(Buffer.from("it has a secret too"))), bucket }
+  await world.clock.runUntil(world.services.objects.put({ ...own, encryption: { mode: "s3" } }))
   for (const size of [2_000, PLAIN + 1]) {
     await put(world, "key", world.random.bytes(size))
     const { record, payload } = recordOf(world, "key")

@@ -13,6 +13,7 @@ import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { soleProcess, type Metadata } from "../metadata/index.js"
+import type { ObjectKeys } from "../keys/contract.js"
 import { testingKeys } from "../keys/testing-keys.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
@@ -20,6 +21,7 @@ import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./c
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import type { Retention } from "./retention.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
+import { SealedBodies } from "./sealed-body.js"
 import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal
@@ -47,6 +49,7 @@ export class StoreWorld<Its extends WorldDevices> {
   readonly compute: InlineCompute
   readonly blocks: LocalBlocks
   readonly services: Services
+  readonly keys: ObjectKeys
   readonly whole: DeviceId[] = []
   readonly moved: number[] = []
   /** Misplaced copies when the transition was reported as done. */
@@ -102,7 +105,8 @@ export class StoreWorld<Its extends WorldDevices> {
     const number = parseIncarnation(incarnation)
     tablet.incarnations = soleProcess(number)
     const random = new SimRandom(1000 + incarnation)
-    const seams = { clock, random, tablet, compute, blocks: this.blocks, telemetry, keys: testingKeys(random) }
+    this.keys = testingKeys(tablet, clock, random)
+    const seams = { clock, random, tablet, compute, blocks: this.blocks, telemetry, keys: this.keys }
     const isShared = before?.isShared ?? false
     this.abortedWaits = isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS
     const retention = before?.retention
@@ -158,7 +162,10 @@ export class StoreWorld<Its extends WorldDevices> {
 
   /** Of a process that has just started. */
   reconciliation(metadata: Metadata = this.tablet): Reconciliation {
-    return new Reconciliation(metadata, this.blocks, this.random.fork("reconciliation"), { nowMs: () => 0 })
+    const { blocks, compute, telemetry, random } = this
+    const bytes = { blocks, sealedBodies: new SealedBodies(blocks, compute, telemetry.log) }
+    const rows = { metadata, keys: this.keys }
+    return new Reconciliation(rows, bytes, random.fork("reconciliation"), { nowMs: () => 0 })
   }
 
   setState(id: DeviceId, state: ControlDeviceState): void {

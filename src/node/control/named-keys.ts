@@ -19,6 +19,7 @@ import type { Metadata } from "../../metadata/index.js"
 import { KeyUses } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
+import type { SharedMetadata } from "../metadata/database.js"
 import { RecordKeyMaterials } from "./key-materials.js"
 import type { RecordManager } from "./record-manager.js"
 
@@ -66,8 +67,20 @@ export class NamedKeyStore {
     this.random = seams.random.fork("named keys")
   }
 
+  /** For a reconciliation. */
+  duringHalt(shared: SharedMetadata) {
+    const { duringHalt: metadata } = shared
+    const known = {
+      ...{ run: metadata.run.bind(metadata), known: metadata.ask.bind(metadata) },
+      get generation() {
+        return shared.generation
+      },
+    }
+    return { metadata, keys: this.objectKeys(known) }
+  }
+
   /** Named keys are found once the accounts are open. */
-  objectKeys(metadata: Metadata): ObjectKeys {
+  objectKeys(metadata: Pick<Metadata, "known" | "run" | "generation">): ObjectKeys {
     const { clock, random } = this.seams
     const dataKeys: DataKeys = {
       newDataKey: (keyArn, context) => this.of("service").newDataKey(keyArn, context),

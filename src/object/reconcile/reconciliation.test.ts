@@ -8,6 +8,7 @@ import { KIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { changed, TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
+import type { Protection } from "../../keys/contract.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
@@ -129,6 +130,93 @@ test("a lock that was changed later comes back from the shards that were rebuilt
     const lock = await clock.runUntil(objects.getLock({ bucket, key: objectKeyOfText(key) }))
     assert.deepEqual(lock?.retention, later, key)
   }
+})
+
+const CLIENT_KEY = new Uint8Array(32).fill(7)
+const KMS = { mode: "kms", keyArn: "arn:aws:kms:r:1:key/a", context: '{"aws:s3:arn":"arn:aws:s3:::bucket"}' } as const
+const PROTECTIONS: Readonly<Record<string, Protection>> = {
+  "at rest": { mode: "atRest" },
+  s3: { mode: "s3" },
+  kms: { ...KMS, usesBucketKey: false },
+  "bucket key": { ...KMS, usesBucketKey: true },
+  client: { mode: "client", key: CLIENT_KEY },
+}
+const SIZES = [5_000, 40 * KIB, 300_001]
+
+/** `hasUpload`: the rows from before have the bucket's secret, and an upload in progress. */
+async function withSealed(hasUpload: boolean) {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"), 3, 64 * KIB)
+  const { clock, random } = world
+  const { objects, multipart } = world.services
+  const opened = { key: objectKeyOfText("parts"), bucket: world.home, encryption: PROTECTIONS["s3"] }
+  const attributes = { headers: { contentType: "text/plain" }, userMetadata: [] }
+  const before = world.tablet.copy()
+  const upload = await clock.runUntil(multipart.create({ ...opened, attributes, tags: [], checksum: undefined }))
+  const rows = hasUpload ? world.tablet.copy() : before
+  const bodies = new Map<string, Uint8Array>()
+  const etags = new Map<string, string>()
+  for (const [name, encryption] of Object.entries(PROTECTIONS))
+    for (const size of SIZES) {
+      const [key, body] = [`${name} ${size}`, random.bytes(size)]
+      const { etag } = await clock.runUntil(objects.put({ ...world.putting(key, sourceOf(body)), encryption }))
+      bodies.set(key, body)
+      etags.set(key, etag)
+    }
+  const part = { ...opened, multipartId: upload.multipartId, partNumber: 1, signal: noSignal }
+  const body = random.bytes(70_000)
+  const { etag } = await clock.runUntil(multipart.putPart({ ...part, body: sourceOf(body) }))
+  return { world, rows, bodies, etags, part: { ...part, body, etag } }
+}
+
+/** The bytes and the ETag of an object. */
+async function readOf({ clock, services, home }: World, key: string, clientKey?: Uint8Array) {
+  const reading = async () => {
+    const body = await services.objects.get({ bucket: home, key: objectKeyOfText(key), conditions: {}, clientKey })
+    const pieces: Uint8Array[] = []
+    for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+    return { bytes: Buffer.concat(pieces), etag: body.info.etag }
+  }
+  return clock.runUntil(reading())
+}
+
+for (const hasUpload of [true, false]) {
+  const what = hasUpload ? "versions and parts are put back readable" : "versions are, without any key of their bucket"
+  test(`encrypted ${what}`, async () => {
+    const { world, rows, bodies, etags, part } = await withSealed(hasUpload)
+    world.tablet.become(rows)
+    const later = world.restart(2)
+    const { plan, apply } = reconciling(later)
+    const entries = await apply(await plan())
+    const expected = [...[...bodies.keys()].map(key => `${key} putBack`), `parts ${hasUpload ? "putBack" : "listed"}`]
+    assert.deepEqual(outcomes(entries), expected.sort())
+    for (const [key, bytes] of bodies) {
+      const isClients = key.startsWith("client")
+      const read = await readOf(later, key, isClients ? CLIENT_KEY : undefined)
+      assert.ok(read.bytes.equals(bytes), key)
+      assert.equal(read.etag === etags.get(key), key.startsWith("s3") || key.startsWith("at rest"), key)
+      if (isClients) await assert.rejects(readOf(later, key), error => isFailure(error, "invalidRequest"))
+    }
+    if (!hasUpload) return
+    const { multipart } = later.services
+    const [stored] = (await multipart.listParts({ ...part, afterPart: 0, max: 1 })).parts
+    const parts = [{ partNumber: 1, etag: stored?.etag ?? "", checksum: undefined }]
+    const nothing = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+    await world.clock.runUntil(multipart.complete({ ...part, parts, ...nothing }))
+    assert.ok((await readOf(later, "parts")).bytes.equals(part.body))
+    assert.equal(stored?.etag, part.etag)
+  })
+}
+
+test("encrypted uploads are listed if their bucket has another secret by now", async () => {
+  const { world, rows } = await withSealed(false)
+  world.tablet.become(rows)
+  const later = world.restart(2)
+  const made = world.putting("since", sourceOf(Buffer.from("another secret")))
+  await world.clock.runUntil(later.services.objects.put({ ...made, encryption: { mode: "s3" } }))
+  const { plan, apply } = reconciling(later)
+  const entries = await apply(await plan())
+  assert.ok(entries.length > 0 && entries.every(({ outcome }) => outcome === "listed"))
+  assert.match(entries[0]?.reason ?? "", /another secret/)
 })
 
 test("a plan that does not hold any more changes nothing, however far it is carried out", async () => {

@@ -12,25 +12,29 @@ import { must } from "../../base/assert.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import { parseBucketId, parseMultipartId, rowKeyOf, textOfObjectKey } from "../../base/ids.js"
 import type { BucketId, Incarnation, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
-import { streamOf } from "../../base/pieces.js"
+import { streamOf, type ReadBytes } from "../../base/pieces.js"
 import { shardsNeeded } from "../../base/policy.js"
 import { ALL_NEEDLES, blockShape, bodyOf, type BlockGroup, type Blocks, type FoundShard } from "../../block/index.js"
 import { blockCount, type Extent } from "../../format/extent.js"
 import { decodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
 import type { ShardHeader } from "../../format/needle.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
+import { areSealedLengths, plainBytesOf, type Sealing } from "../../format/sealing.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import { RANDOM_BYTES } from "../../format/version-id.js"
+import type { ObjectKeys } from "../../keys/contract.js"
 import { mapBounded } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import { Hashes } from "../../seams/compute/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { strictestOf } from "../commands/lock-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
+import { factsOf, hasRandomEtag } from "../encryption-core.js"
 import { oldestPendingDeletions } from "../jobs/collector.js"
 import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf } from "../queries/extent-rows.js"
 import { packDetails } from "../queries/object-info-core.js"
+import type { SealedBodies } from "../sealed-body.js"
 import type { StoreClock } from "../store-clock.js"
 import { decideKey, type NewerUpload } from "./newer-core.js"
 import { keyFacts, raiseBucketIds, restorePart, restoreVersion, type RestoreOutcome } from "./restore-commands-core.js"
@@ -90,6 +94,21 @@ interface Suspect {
   first: BlockGroup[]
 }
 
+/** An upload whose bytes were read. */
+interface ReadUpload {
+  /** Of the ETag: random where that is no digest. */
+  readonly md5: Uint8Array
+  readonly extent: Extent
+  readonly sealing?: Sealing
+}
+
+/** Failures of one upload: the others are put back. */
+const REASONS = [
+  ...(["notEnoughShards", "noSuchBucket", "bucketClosing", "objectLocked"] as const),
+  ...(["keysUnavailable", "corruptSeal"] as const),
+]
+const MD5_BYTES = 16
+
 interface OwnedUpload extends NewerUpload {
   readonly bucketId: BucketId
   readonly key: ObjectKey
@@ -99,12 +118,22 @@ export class Reconciliation {
   /** What it does now, for status. */
   progress = ""
 
+  private readonly metadata: Pick<Metadata, "run" | "ask">
+  private readonly keys: ObjectKeys | undefined
+  private readonly blocks: Blocks
+  private readonly sealedBodies: Pick<SealedBodies, "read">
+
   constructor(
-    private readonly metadata: Pick<Metadata, "run" | "ask">,
-    private readonly blocks: Blocks,
+    rows: { readonly metadata: Pick<Metadata, "run" | "ask">; readonly keys: ObjectKeys | undefined },
+    bytes: { readonly blocks: Blocks; readonly sealedBodies: Pick<SealedBodies, "read"> },
     private readonly random: Random,
     private readonly storeClock: Pick<StoreClock, "nowMs">,
-  ) {}
+  ) {
+    this.metadata = rows.metadata
+    this.keys = rows.keys
+    this.blocks = bytes.blocks
+    this.sealedBodies = bytes.sealedBodies
+  }
 
   /** Changes nothing. Throws if a device cannot be read. */
   async plan(scope: ReconcileScope, signal: AbortSignal): Promise<ReconcilePlan> {
@@ -251,11 +280,8 @@ export class Reconciliation {
       const { header, body, uploadId, part } = upload
       const extent = body.kind === "whole" ? body.extent : { uploadId, part, lengthBytes: header?.plannedLengthBytes }
       const named = { ...namesOf(bucketId, key, extent), ...(header && { bucket: header.bucket }) }
-      const isSealed = header?.sealed !== undefined
-      if (reason !== undefined || header === undefined || body.kind !== "whole" || isSealed) {
-        // The database that was rolled back may not have the secret any more.
-        const why = reason ?? (isSealed ? "its bytes are encrypted" : undefined)
-        entries.push({ outcome: "listed", ...named, ...(why === undefined ? {} : { reason: why }) })
+      if (reason !== undefined || header === undefined || body.kind !== "whole") {
+        entries.push({ outcome: "listed", ...named, ...(reason === undefined ? {} : { reason }) })
         continue
       }
       const entry: ReconcileEntry = { outcome: "putBack", ...named }
@@ -266,24 +292,53 @@ export class Reconciliation {
 
   /** Returns why it was not put back. */
   private async putBack(
-    { bucketId, key, extent, header }: PutBack,
+    putBack: PutBack,
     check: () => Promise<void>,
     signal: AbortSignal,
   ): Promise<string | undefined> {
     try {
-      const md5 = await this.md5Of(extent, signal)
+      const found = await this.read(putBack, check, signal)
       // After the bytes were read, which may take long.
       await check()
-      const outcome = await this.restore({ bucketId, key, extent, header }, md5)
+      const outcome = await this.restore(putBack, found)
       return outcome === "newer" ? "the present row is newer" : undefined
     } catch (error) {
       signal.throwIfAborted()
-      if (!isFailure(error, "notEnoughShards", "noSuchBucket", "bucketClosing", "objectLocked")) throw error
+      if (!isFailure(error, ...REASONS)) throw error
       return asFailure(error).message
     }
   }
 
-  private restore({ bucketId, key, extent, header }: Omit<PutBack, "entry">, md5: Uint8Array): Promise<RestoreOutcome> {
+  /** Reads all bytes, which verifies them. */
+  private async read(putBack: PutBack, check: () => Promise<void>, signal: AbortSignal): Promise<ReadUpload> {
+    const { bucketId, extent: found, header } = putBack
+    if (header.sealed === undefined) {
+      const md5 = await md5Of(
+        this.blocks.read({ extent: found, offsetBytes: 0, lengthBytes: found.lengthBytes }, signal),
+      )
+      return { md5, extent: found }
+    }
+    const { keys } = this
+    if (keys === undefined) throw fail("keysUnavailable", { message: "this store has no keys for encryption" })
+    const { sealing, epoch, sealedSecret, bucketKey, sealedAs } = header.sealed
+    const extent: Extent = { ...found, isSealed: true, ...(sealedAs && { sealedAs }) }
+    if (!areSealedLengths(extent))
+      throw fail("corruptSeal", { message: "its blocks have other lengths than encrypted ones" })
+    const secret = await keys.openSecret(bucketId, { epoch, sealed: sealedSecret })
+    await check()
+    await keys.restore(bucketId, sealing, { secret, bucketKey })
+    const lengthBytes = plainBytesOf(extent)
+    const range = { extent, offsetBytes: 0, lengthBytes }
+    if (!hasRandomEtag(sealing)) {
+      const key = await keys.open(bucketId, sealing, undefined)
+      return { md5: await md5Of(this.sealedBodies.read([range], key, signal, "reader")), extent, sealing }
+    }
+    await md5Of(this.blocks.read({ ...range, lengthBytes: extent.lengthBytes }, signal))
+    return { md5: this.random.bytes(MD5_BYTES), extent, sealing }
+  }
+
+  private async restore({ bucketId, key, header }: PutBack, found: ReadUpload): Promise<RestoreOutcome> {
+    const { extent, md5, sealing } = found
     if (extent.part > 0) {
       const multipartId = parseMultipartId(header.multipartId)
       const part = { partNumber: extent.part, md5, checksumValue: undefined, extent }
@@ -292,21 +347,21 @@ export class Reconciliation {
     const headers = header.contentType === "" ? {} : { contentType: header.contentType }
     const details = packDetails({ headers, userMetadata: header.userMetadata, tags: [] })
     const random = this.random.bytes(RANDOM_BYTES)
+    const facts = { sizeBytes: plainBytesOf(extent), md5, parts: 0, random }
+    const bound = sealing && (await this.keys?.bind(sealing, factsOf(bucketId, key, facts)))
     const version = {
-      ...{ payload: undefined, sizeBytes: extent.lengthBytes, md5, parts: 0, random },
-      ...{ checksum: NO_CHECKSUM, details, isShared: false, lock: header.lock },
+      ...{ payload: undefined, ...facts, checksum: NO_CHECKSUM, details, isShared: false, lock: header.lock },
+      ...(bound && { sealing: bound }),
     }
     const clockMs = this.storeClock.nowMs()
     return this.metadata.run(restoreVersion({ bucketId, key, extent, version, clockMs }))
   }
+}
 
-  /** Reads all bytes, which verifies them. */
-  private async md5Of(extent: Extent, signal: AbortSignal): Promise<Uint8Array> {
-    const hashes = new Hashes({ md5: true, sha256: false, checksum: undefined })
-    const read = this.blocks.read({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal)
-    for await (const piece of streamOf(read)) hashes.update(piece)
-    return must(hashes.digests().md5, "an MD5 was requested")
-  }
+async function md5Of(read: ReadBytes): Promise<Uint8Array> {
+  const hashes = new Hashes({ md5: true, sha256: false, checksum: undefined })
+  for await (const piece of streamOf(read)) hashes.update(piece)
+  return must(hashes.digests().md5, "an MD5 was requested")
 }
 
 function addGroup(suspects: Map<UploadId, Suspect>, group: BlockGroup): void {
