@@ -242,7 +242,13 @@ export class StoreTarget implements RescueTarget {
     const [version] = versions
     if (versions.length !== 1 || bucket.versioning !== "never" || version?.reportEntry.etag === undefined) return false
     try {
-      const { info } = await this.services.objects.get({ bucket, key, conditions: {}, headersOnly: true })
+      const { info } = await this.services.objects.get({
+        bucket,
+        key,
+        conditions: {},
+        headersOnly: true,
+        isForServer: true,
+      })
       return info.etag === version.reportEntry.etag && info.sizeBytes === version.sizeBytes
     } catch (error) {
       if (isFailure(error, "noSuchKey")) return false
