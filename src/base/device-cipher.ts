@@ -67,6 +67,11 @@ export class DeviceCipher {
     return createSecretKey(deriveKey(this.deviceKey, "table", uint64(fileNumber), salt))
   }
 
+  /** Of the chunks of metadata backups, which any device may hold. */
+  get backupKey(): Uint8Array {
+    return deriveKey(this.namesKey, "backup")
+  }
+
   /** Of one needle: `id` are the bytes that name it in its header. */
   headerKey(id: Uint8Array): Uint8Array {
     return deriveKey(this.namesKey, "header", id)

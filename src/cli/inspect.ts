@@ -11,8 +11,9 @@ import { textOfPolicy } from "../base/policy.js"
 import { parseControlRecord, type ControlRecord } from "../format/control-record.js"
 import type { Keyring } from "../format/keyring.js"
 import { decodeEntry } from "../format/entry.js"
-import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, LOG_HEADER_BYTES } from "../format/log-batch.js"
-import type { NeedleHeader } from "../format/needle.js"
+import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, isWholeLogBatch } from "../format/log-batch.js"
+import { LOG_HEADER_BYTES } from "../format/log-batch.js"
+import { isUnnamed, type NeedleHeader, type ShardHeader } from "../format/needle.js"
 import { decodeSuperblock } from "../format/superblock.js"
 import { decodeVolumeHeader, VOLUME_PAGE_BYTES, type VolumeHeader } from "../format/volume.js"
 import type { Disk } from "../seams/disk/index.js"
@@ -145,7 +146,7 @@ function volumeFinding(item: VolumeItem): Finding {
       return groupFinding(item)
     case "needle": {
       const { header, place } = item.needle
-      const intact = item.body === "good"
+      const intact = item.body !== "damaged"
       const reason = intact ? {} : { reason: "the body fails its checksums" }
       return { what: "needle", offsetBytes: place.offsetBytes, intact, fields: { ...needleFields(header), ...reason } }
     }
@@ -181,6 +182,10 @@ function groupFinding({ header, inChain, damage }: Extract<VolumeItem, { kind: "
 }
 
 export function needleFields(header: NeedleHeader): Finding["fields"] {
+  const { kind } = header
+  if (kind === "payload" && isUnnamed(header)) {
+    return { kind, family: header.family, names: "encrypted", bodyBytes: header.bodyBytes }
+  }
   if (header.kind === "payload") {
     return { kind: "payload", family: header.family, row: hexOfKey(header.key), bodyBytes: header.bodyBytes }
   }
@@ -190,14 +195,18 @@ export function needleFields(header: NeedleHeader): Finding["fields"] {
   return {
     kind: "shard",
     ...id,
-    bucket: header.owner.bucketId,
-    key: textOfObjectKey(header.owner.key),
+    ...(isUnnamed(header) ? { names: "encrypted" } : namesOfShard(header)),
     policy: textOfPolicy(header.policy),
     blockBytes: header.blockLengthBytes,
     bodyBytes: header.bodyBytes,
-    recoveryHeader: header.recoveryHeader !== undefined,
   }
 }
+
+const namesOfShard = ({ owner, recoveryHeader }: ShardHeader) => ({
+  bucket: owner.bucketId,
+  key: textOfObjectKey(owner.key),
+  recoveryHeader: recoveryHeader !== undefined,
+})
 
 export const hexOfKey = (key: string): string => Buffer.from(bytesOfByteString(key)).toString("hex")
 
@@ -217,7 +226,9 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       yield { what: "end", offsetBytes, intact: true, fields: reason }
       return
     }
-    const records = decodeLogBatchRecords(header, await read(offsetBytes, LOG_HEADER_BYTES + header.payloadBytes))
+    const bytes = await read(offsetBytes, LOG_HEADER_BYTES + header.payloadBytes)
+    const records = header.isSealed ? undefined : decodeLogBatchRecords(header, bytes)
+    const isWhole = header.isSealed ? isWholeLogBatch(header, bytes) : records !== undefined
     const fields = {
       device: header.deviceId,
       segment: header.segment,
@@ -226,12 +237,13 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       durableUpTo: header.durableUpTo,
       cutUpTo: header.cutUpTo,
       checksum: hex(header.checksum),
+      ...(header.isSealed && { names: "encrypted" }),
     }
     yield {
       what: "batch",
       offsetBytes,
-      intact: records !== undefined,
-      fields: { ...fields, ...(records ? {} : { reason: "the payload is truncated or damaged" }) },
+      intact: isWhole,
+      fields: { ...fields, ...(isWhole ? {} : { reason: "the payload is truncated or damaged" }) },
     }
     for (const record of records ?? []) yield entryFinding(record.bytes, offsetBytes + record.offsetBytes)
     segment = header.segment

@@ -183,6 +183,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
     encryptNewBuckets: switchOf("encryptNewBuckets"),
+    encryptAtRest: switchOf("encryptAtRest") && hasKeyApart({ cluster, masterKeyFile }),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
@@ -288,6 +289,20 @@ function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "m
       message: "--meta-copies has no meaning with --cluster: the database keeps the copies",
     })
   }
+}
+
+/** A disk that holds its own key opens itself. Rows in a database are not encrypted. Throws otherwise. */
+function hasKeyApart({ cluster, masterKeyFile }: Pick<ServeConfig, "cluster" | "masterKeyFile">): true {
+  if (cluster !== undefined) {
+    throw fail("invalidConfig", {
+      message: "--encrypt-at-rest cannot be used with --cluster: the rows in the database would not be encrypted",
+    })
+  }
+  if (masterKeyFile !== undefined) return true
+  throw fail("invalidConfig", {
+    message:
+      "--encrypt-at-rest needs --master-key-file: with the key on the same disks, whoever has them can read them; create one with: openssl rand -hex 32 > FILE, or move the key of a store out of its data folders with: hayloft key move-out FILE",
+  })
 }
 
 /** The policy of a new store with this number of devices. Throws `invalidConfig` if they are too few for it. */

@@ -47,6 +47,7 @@ test("without settings: one folder, loopback, text log", () => {
     allowPublicBuckets: false,
     allowAcls: false,
     encryptNewBuckets: false,
+    encryptAtRest: false,
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     tls: undefined,
@@ -83,6 +84,7 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   refuseSignatureV2: { texts: ["yes", "no"], field: config => config.refuseSignatureV2 },
   allowPublicBuckets: { texts: ["yes", "no"], field: config => config.allowPublicBuckets },
   encryptNewBuckets: { texts: ["yes", "no"], field: config => config.encryptNewBuckets },
+  encryptAtRest: { texts: ["yes", "no"], field: config => config.encryptAtRest },
   allowSseCWithoutTls: { texts: ["yes", "no"], field: config => config.allowSseCWithoutTls },
   allowAcls: { texts: ["yes", "no"], field: config => config.allowAcls },
   allowLocalIdentityProviders: { texts: ["yes", "no"], field: config => config.allowLocalIdentityProviders },
@@ -108,6 +110,7 @@ const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_F
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
+  encryptAtRest: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   kmsVaultUrl: { HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" },

@@ -94,6 +94,8 @@ export interface ServeConfig {
   readonly allowAcls: boolean
   /** New buckets have SSE-S3 as their default encryption. */
   readonly encryptNewBuckets: boolean
+  /** A new store encrypts everything that it writes. */
+  readonly encryptAtRest: boolean
   /** Keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
   /** Identity providers may have local addresses and may lack TLS. */
@@ -330,6 +332,16 @@ export const SETTINGS = {
       "yes|no",
       "no",
       "create new buckets with SSE-S3 (AES256) as their default encryption, as Amazon does since January 2023",
+    ),
+    preset: "yes",
+  },
+  encryptAtRest: {
+    ...setting(
+      "--encrypt-at-rest",
+      "HAYLOFT_ENCRYPT_AT_REST",
+      "yes|no",
+      "no",
+      "encrypt everything that a new store writes to its disks, names and metadata included; needs --master-key-file, is stored, and cannot be switched off",
     ),
     preset: "yes",
   },

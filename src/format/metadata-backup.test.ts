@@ -2,8 +2,18 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { DeviceCipher, deviceKeysOf } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
-import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import {
+  parseDeviceId,
+  parseIncarnation,
+  parsePosition,
+  parseStoreId,
+  parseTabletId,
+  parseUploadId,
+  rowKeyOf,
+} from "../base/ids.js"
+import { xxh64 } from "../simd/xxh64.js"
 import {
   decodeMetadataChunk,
   isDecidedBelow,
@@ -30,19 +40,19 @@ const RECORDS: readonly MetadataRecord[] = [
   { family: "versions", key: rowKeyOf("\0\xffrow\0\x01"), value: new Uint8Array(0), payload: new Uint8Array(0) },
 ]
 
-function chunkOf(header: MetadataChunkHeader, records: readonly MetadataRecord[]): Uint8Array {
-  const writer = new MetadataChunkWriter()
+function chunkOf(header: MetadataChunkHeader, records: readonly MetadataRecord[], cipher?: DeviceCipher): Uint8Array {
+  const writer = new MetadataChunkWriter(cipher)
   for (const record of records) writer.add(record)
   const chunk = writer.finish(header)
   assert.equal(chunk.length, writer.lengthBytes)
   return chunk
 }
 
-const golden = (): string =>
-  readFileSync(new URL("../../../src/format/golden/metadata-backup-v1.hex", import.meta.url), "utf8").replaceAll(
-    /\s/g,
-    "",
-  )
+const golden = (version = 1): string =>
+  readFileSync(
+    new URL(`../../../src/format/golden/metadata-backup-v${version}.hex`, import.meta.url),
+    "utf8",
+  ).replaceAll(/\s/g, "")
 
 const plain = (records: readonly MetadataRecord[]) =>
   records.map(record => ({ ...record, value: hexOf(record.value), payload: record.payload && hexOf(record.payload) }))
@@ -52,6 +62,34 @@ test("a chunk of version 1 is unchanged, byte for byte, both ways", () => {
   const { header, records } = decodeMetadataChunk(bytesOfHex(golden()) ?? new Uint8Array(0))
   assert.deepEqual(header, HEADER)
   assert.deepEqual(plain(records), plain(RECORDS))
+})
+
+/** Its nonces are known. */
+const cipherOf = (fill = 1): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef")), {
+    bytes: count => new Uint8Array(count).fill(7),
+  })
+
+test("an encrypted chunk is unchanged, byte for byte, both ways, and needs its key and its header", () => {
+  const chunk = chunkOf(HEADER, RECORDS, cipherOf())
+  assert.equal(hexOf(chunk), golden(2))
+  assert.ok(!Buffer.from(chunk).includes("photos"))
+  const { header, records } = decodeMetadataChunk(chunk, cipherOf())
+  assert.deepEqual(header, HEADER)
+  assert.deepEqual(plain(records), plain(RECORDS))
+  assert.throws(
+    () => decodeMetadataChunk(chunk),
+    error => isFailure(error, "wrongMasterKey"),
+  )
+  const forged = Buffer.from(chunk)
+  forged.writeUInt32LE(3, 64)
+  forged.writeBigUInt64LE(xxh64(forged.subarray(0, -8), 0x6d62_6163_6b75_70n), forged.length - 8)
+  for (const [bytes, cipher] of [[chunk, cipherOf(2)] as const, [forged, cipherOf()] as const]) {
+    assert.throws(
+      () => decodeMetadataChunk(bytes, cipher),
+      error => isFailure(error, "corruptRecord"),
+    )
+  }
 })
 
 test("a chunk without records, and one that is not the last", () => {

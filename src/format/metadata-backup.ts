@@ -9,18 +9,22 @@
  * `decidedBelow` were in their rows, or aborted, when the snapshot began: if a complete snapshot does not
  * contain such an upload, no row referenced it by then.
  *
- * Chunk, version 1, little-endian: magic "HMbk" (4), version (1), flags (1; 1: the last chunk), zero (2),
+ * Chunk, version 1 and 2, little-endian: magic "HMbk" (4), version (1), flags (1; 1: the last chunk), zero (2),
  * store (16), tablet (4), incarnation (4), from position (8), at position (8), started in ms (8), decided
  * below (8, the first bytes of an upload id), number (4), records (4), records of the chunks before (8),
  * length of the records (4), zero (4); then the records; then XXH64 of all that precedes (8), seeded.
+ * In version 2 the records are encrypted: a nonce (12), the records, and a tag (16), which covers the first 88 bytes as
+ * well; their length includes these 28 bytes.
  * Record: family (1), flags (1; 1: has a payload), key length (2), value length (4), payload length (4),
  * key, value, payload.
  *
  * Refuses   Anything that is not a whole chunk as it was written, with `corruptRecord`.
  * Limits    METADATA_CHUNK_BYTES_MAX.
  */
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "../base/aes-gcm.js"
 import { assert, must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
 import { fail } from "../base/failures.js"
 import { FAMILIES, familyOfNumber, type Family } from "../base/families.js"
 import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
@@ -68,7 +72,7 @@ export interface MetadataChunk {
 export const UPLOAD_MARK_DIGITS = 16
 const METADATA_CHUNK_BYTES_MAX = 8 * MIB
 const MAGIC = 0x6b62_4d48 // "HMbk"
-const VERSION = 1
+const [PLAIN_VERSION, SEALED_VERSION] = [1, 2]
 const LAST = 1
 const HAS_PAYLOAD = 1
 const HEAD_BYTES = 88
@@ -83,8 +87,13 @@ export const isDecidedBelow = (uploadId: UploadId, mark: UploadMark): boolean =>
 /** Collects the records of one chunk. */
 export class MetadataChunkWriter {
   private readonly pieces: Uint8Array[] = []
-  private bytes = HEAD_BYTES + HASH_BYTES
+  private bytes: number
   private count = 0
+
+  /** `cipher`: encrypts the records. */
+  constructor(private readonly cipher?: DeviceCipher) {
+    this.bytes = HEAD_BYTES + (cipher === undefined ? 0 : GCM_NONCE_BYTES + GCM_TAG_BYTES) + HASH_BYTES
+  }
 
   get records(): number {
     return this.count
@@ -116,7 +125,7 @@ export class MetadataChunkWriter {
     assert(this.bytes <= METADATA_CHUNK_BYTES_MAX, "a chunk is within its limit")
     const chunk = Buffer.alloc(this.bytes)
     chunk.writeUInt32LE(MAGIC, 0)
-    chunk.set([VERSION, header.isLast ? LAST : 0], 4)
+    chunk.set([this.cipher === undefined ? PLAIN_VERSION : SEALED_VERSION, header.isLast ? LAST : 0], 4)
     chunk.set(must(bytesOfHex(header.storeId), "a store id is hex"), 8)
     chunk.writeUInt32LE(header.tabletId, 24)
     chunk.writeUInt32LE(header.incarnation, 28)
@@ -128,31 +137,42 @@ export class MetadataChunkWriter {
     chunk.writeUInt32LE(this.count, 68)
     chunk.writeBigUInt64LE(BigInt(header.recordsBefore), 72)
     chunk.writeUInt32LE(this.bytes - HEAD_BYTES - HASH_BYTES, 80)
-    let at = HEAD_BYTES
-    for (const piece of this.pieces) {
-      chunk.set(piece, at)
-      at += piece.length
-    }
+    const records = Buffer.concat(this.pieces)
+    const stored = this.cipher ? sealRecords(records, chunk, this.cipher) : records
+    chunk.set(stored, HEAD_BYTES)
+    const at = HEAD_BYTES + stored.length
     xxh64Into(chunk.subarray(0, at), SEED, chunk, at)
     return chunk
   }
 }
 
-/** Throws `corruptRecord` for anything but a whole chunk. */
-export function decodeMetadataChunk(bytes: Uint8Array): MetadataChunk {
+const sealRecords = (records: Uint8Array, chunk: Uint8Array, cipher: DeviceCipher): Uint8Array =>
+  sealWithNonce(records, { key: cipher.backupKey, nonce: cipher.nonce(), aad: chunk.subarray(0, HEAD_BYTES) })
+
+/** Throws `corruptRecord` for anything but a whole chunk; `wrongMasterKey` for an encrypted one without a cipher. */
+export function decodeMetadataChunk(bytes: Uint8Array, cipher?: DeviceCipher): MetadataChunk {
   const chunk = bufferOf(bytes)
   const corrupt = (reason: string) => fail("corruptRecord", { what: "metadata backup", reason })
   if (chunk.length < HEAD_BYTES + HASH_BYTES || chunk.readUInt32LE(0) !== MAGIC) throw corrupt("head")
   if (chunk.length > METADATA_CHUNK_BYTES_MAX) throw corrupt("length")
   const end = chunk.length - HASH_BYTES
   if (xxh64(chunk.subarray(0, end), SEED) !== chunk.readBigUInt64LE(end)) throw corrupt("checksum")
-  if (chunk[4] !== VERSION) throw corrupt("version")
+  const version = chunk[4]
+  if (version !== PLAIN_VERSION && version !== SEALED_VERSION) throw corrupt("version")
   if (chunk.readUInt32LE(80) !== end - HEAD_BYTES) throw corrupt("length")
+  const stored = chunk.subarray(HEAD_BYTES, end)
+  const records = version === SEALED_VERSION ? openRecords(stored, chunk, cipher) : stored
+  if (records === undefined) throw corrupt("records do not open under the key of the store")
   try {
-    return { header: readHeader(chunk), records: readRecords(chunk.subarray(HEAD_BYTES, end), chunk.readUInt32LE(68)) }
+    return { header: readHeader(chunk), records: readRecords(records, chunk.readUInt32LE(68)) }
   } catch (error) {
     throw fail("corruptRecord", { what: "metadata backup" }, error)
   }
+}
+
+function openRecords(stored: Buffer, chunk: Buffer, cipher: DeviceCipher | undefined): Buffer | undefined {
+  if (cipher === undefined) throw noCipher("the backup of the metadata")
+  return openWithNonce(stored, { key: cipher.backupKey, aad: chunk.subarray(0, HEAD_BYTES) })
 }
 
 const readHeader = (chunk: Buffer): MetadataChunkHeader => ({

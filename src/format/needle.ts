@@ -322,13 +322,6 @@ export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUi
 export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
 
-/** Whether the names in an encoded header are encrypted, and how long the header's recovery header is. */
-export function namesOfHeader(head: Uint8Array): { readonly isSealed: boolean; readonly recoveryHeaderBytes: number } {
-  const view = viewOf(head)
-  const isSealed = view.getUint8(4) === SEALED_VERSION
-  return { isSealed, recoveryHeaderBytes: view.getUint16(54, true) - (isSealed ? SEAL_BYTES : 0) }
-}
-
 /**
  * What reads encrypted names: a cipher, or for a payload the key of the row that it must be of, which the checksums of
  * its body confirm. Absent: a header is decoded without names, and reading them throws `wrongMasterKey`.

@@ -22,6 +22,7 @@ import type { EngineSettings } from "../node/engine.js"
 import type { Front } from "./front.js"
 import { openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
+import { isEncryptedAtRest } from "../node/control/at-rest.js"
 import { StoreSession, type SessionHost } from "./store-session.js"
 
 /** Ends the session, and resolves with the one that continues. */
@@ -89,6 +90,7 @@ export class Conversion implements StoreConversion {
     if (store.node !== undefined || engine.tablet === undefined)
       throw fail("conflict", { message: "the metadata of this store is in a database already" })
     if (store.secrets.keyInRecord) throw keyInStore(session.config)
+    if (isEncryptedAtRest(store.record)) throw fail("conflict", { message: ENCRYPTED })
     const { seams, io } = this.host()
     const { databaseUrl, ...rest } = request
     const texts = Object.entries({ ...rest, cluster: databaseUrl }).flatMap(([name, text]) =>
@@ -263,6 +265,9 @@ async function failureOf(work: () => Promise<void>): Promise<Failure | undefined
     return asFailure(error)
   }
 }
+
+const ENCRYPTED =
+  "this store encrypts everything at rest, and the rows in a database would not be encrypted: it cannot move its metadata there"
 
 /** Without the URL, which may contain a password. */
 const settingsOf = ({ node, zone, machine }: ClusterConfig): Readonly<Record<string, string>> => ({

@@ -43,6 +43,7 @@ import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { redundancyOf } from "./control/redundancy.js"
@@ -253,6 +254,7 @@ class EngineBuilder {
     const { storeId, blockBytes } = recordManager.record
     const keySources = { records: recordManager, epochs: this.epochs, node, settings: this.settings.namedKeys }
     const namedKeys = new NamedKeyStore(this.seams, keySources)
+    const cipher = storeCipherIn(recordManager.record, masterKey, random)
     const services = createServices(
       { clock, random, tablet: metadata, compute, blocks, telemetry, keys: namedKeys.objectKeys(metadata) },
       {
@@ -264,10 +266,9 @@ class EngineBuilder {
           ready: () => this.readyToWrite(),
         },
         redundancy: this.redundancy(),
-        backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs },
-        ...{ abortedWaits, lifecycle, storeTime },
-        isShared: shared !== undefined,
-        duringHalt: shared && namedKeys.duringHalt(shared),
+        backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
+        ...{ abortedWaits, lifecycle, storeTime, encryptsAtRest: cipher !== undefined },
+        ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
       },
@@ -469,7 +470,8 @@ class EngineBuilder {
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const seams = { disk: diskOf(place), stores, clock, random, log: telemetry.log, checkpoints }
-    return openDevice(seams, { place, replicaIncarnations, spaces: this.spaces, options })
+    const keys = deviceKeysIn(this.recordManager.record, this.settings.masterKey, place.id)
+    return openDevice(seams, { place: { ...place, keys }, replicaIncarnations, spaces: this.spaces, options })
   }
 
   /** Undefined: blocks may be written now. */

@@ -213,7 +213,7 @@ class Opening {
     // Another node may have claimed the database meanwhile, and may end before it has written the record.
     const storeId = await database.claim(proposed)
     for (const inspection of inspections) checkFolder(inspection, storeId, false, undefined)
-    const devices = await makeDevices(clock, random, diskOf, inspections, storeId)
+    const devices = await makeDevices(clock, random, diskOf, inspections, { storeId })
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKey, config.rootKey)
     const record = await firstRecord(diskOf, devices, {
       ...{ config, secrets: sealSecrets(secrets, random), generation: 1 },

@@ -96,11 +96,11 @@ export class RecordEpochKeys implements EpochKeys {
     return this.store.records.record.keyring?.epochs.find(epoch => epoch.number === number)
   }
 
-  private open({ number, sealed }: SealedEpoch): Uint8Array {
+  private open(epoch: SealedEpoch): Uint8Array {
+    const { number, sealed } = epoch
     const known = this.opened.get(number)
     if (known !== undefined && equalBytes(known.sealed, sealed)) return known.key
-    const key = openBytes(this.store.masterKey, purposeOfEpoch(number), sealed)
-    if (key === undefined) throw unavailable(number, "the master key does not open it")
+    const key = openEpochKey(this.store.masterKey, epoch)
     this.opened.set(number, { sealed, key })
     return key
   }
@@ -124,7 +124,8 @@ export class RecordEpochKeys implements EpochKeys {
     const { records, raiseFormatEpoch } = this.store
     try {
       await raiseFormatEpoch(FORMAT_EPOCH_OF_KEYS)
-      const keyring = this.newRing()
+      const { clock, random } = this.seams
+      const keyring = newKeyring(this.store.masterKey, random, clock.wallMs())
       await records.change("first key", record => (record.keyring === undefined ? { ...record, keyring } : undefined))
       // Devices that came in meanwhile.
       await raiseFormatEpoch(formatEpochOf(records.record))
@@ -135,14 +136,24 @@ export class RecordEpochKeys implements EpochKeys {
       throw failure
     }
   }
+}
 
-  private newRing(): Keyring {
-    const { clock, random } = this.seams
-    const key = random.bytes(EPOCH_KEY_BYTES)
-    const sealed = sealBytes(this.store.masterKey, purposeOfEpoch(FIRST_EPOCH), key, random)
-    const epochs = [{ number: FIRST_EPOCH, createdMs: clock.wallMs(), sealed }]
-    return { masterKeyNumber: FIRST_MASTER_KEY, previous: undefined, epochs, atRest: undefined, materials: [] }
-  }
+/** A ring with a first epoch key. */
+export function newKeyring(
+  masterKey: Uint8Array,
+  random: Random,
+  nowMs: number,
+): Keyring & { readonly epochs: readonly [SealedEpoch] } {
+  const sealed = sealBytes(masterKey, purposeOfEpoch(FIRST_EPOCH), random.bytes(EPOCH_KEY_BYTES), random)
+  const epochs = [{ number: FIRST_EPOCH, createdMs: nowMs, sealed }] as const
+  return { masterKeyNumber: FIRST_MASTER_KEY, previous: undefined, epochs, atRest: undefined, materials: [] }
+}
+
+/** Throws `keysUnavailable`. */
+export function openEpochKey(masterKey: Uint8Array, { number, sealed }: SealedEpoch): Uint8Array {
+  const key = openBytes(masterKey, purposeOfEpoch(number), sealed)
+  if (key === undefined) throw unavailable(number, "the master key does not open it")
+  return key
 }
 
 const unavailable = (epoch: number, reason: string): Failure =>

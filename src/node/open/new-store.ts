@@ -6,6 +6,7 @@ import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "../../base/limits.js"
 import { defaultMetaCopies, shardCount, type Policy } from "../../base/policy.js"
 import { createSuperblock, isMountPoint } from "../../device/index.js"
 import type { ControlDevice, ControlRecord, ControlTablet } from "../../format/control-record.js"
+import type { Keyring } from "../../format/keyring.js"
 import { FORMAT_EPOCH_FIRST } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
 import { encodeLayout, planLayout } from "../../placement/index.js"
@@ -23,14 +24,17 @@ export async function makeDevices(
   random: Random,
   diskOf: (path: string) => Disk,
   inspections: readonly FolderInspection[],
-  storeId: StoreId = begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16))),
+  {
+    storeId = begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16))),
+    formatEpoch = FORMAT_EPOCH_FIRST,
+  }: { readonly storeId?: StoreId; readonly formatEpoch?: number } = {},
 ): Promise<DeviceFolder[]> {
   const known = inspections.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
   return mapBounded(inspections, DEVICES_MAX, async ({ path }, i) => {
     const superblock = known[i]
     if (superblock) return { path, superblock }
     const deviceId = parseDeviceId(hexOf(random.bytes(8)))
-    const device = { storeId, deviceId, createdMs: clock.wallMs(), formatEpoch: FORMAT_EPOCH_FIRST }
+    const device = { storeId, deviceId, createdMs: clock.wallMs(), formatEpoch }
     return { path, superblock: await createSuperblock(diskOf(path), path, device) }
   })
 }
@@ -49,12 +53,14 @@ interface FirstFacts {
   readonly generation: number
   /** The metadata is in a database: no device has a replica of it. */
   readonly isInDatabase: boolean
+  /** Of a store that encrypts everything from its start. */
+  readonly keyring?: Keyring | undefined
 }
 
 export async function firstRecord(
   diskOf: (path: string) => Disk,
   devices: readonly DeviceFolder[],
-  { config, policy, secrets, generation, isInDatabase }: FirstFacts,
+  { config, policy, secrets, generation, isInDatabase, keyring }: FirstFacts,
 ): Promise<ControlRecord> {
   const metaCopies = config.metaCopies ?? defaultMetaCopies(devices.length, policy)
   const ids = devices.map(({ superblock }) => superblock.deviceId)
@@ -87,6 +93,7 @@ export async function firstRecord(
     pausedWork: [],
     secrets,
     region: config.region ?? "",
+    ...(keyring && { keyring }),
     more: [],
   }
 }

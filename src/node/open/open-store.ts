@@ -15,6 +15,7 @@ import { fail, isFailure, type Failure, type FailureKind } from "../../base/fail
 import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
+import { isEncryptedAtRest, ringAtRest } from "../control/at-rest.js"
 import { probeDevice } from "../control/folders.js"
 import { ControlRecordManager, type KeptFolder } from "../control/record-manager.js"
 import { nextGeneration, nextIncarnation } from "../control/steps-core.js"
@@ -28,7 +29,7 @@ import {
   writeControlRecord,
 } from "../../device/index.js"
 import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
-import { FORMAT_EPOCH_FIRST } from "../../format/superblock.js"
+import { FORMAT_EPOCH_FIRST, FORMAT_EPOCH_OF_KEYS } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -257,12 +258,16 @@ class Start {
   private async makeStore(inspections: readonly FolderInspection[]): Promise<OpenedStore> {
     const { clock, random, config } = this
     const diskOf = (path: string) => this.diskOf(path)
-    const devices = await makeDevices(clock, random, diskOf, inspections)
+    if (config.encryptAtRest) this.formatEpoch = FORMAT_EPOCH_OF_KEYS
+    const { formatEpoch } = this
+    const devices = await makeDevices(clock, random, diskOf, inspections, { formatEpoch })
     const incarnation = incarnationAfter(inspections)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
     const sealed = sealSecrets(secrets, random)
     const policy = policyOfNewStore(config, devices.length)
-    const first = { config, policy, secrets: sealed, generation: nextGeneration(incarnation, 0), isInDatabase: false }
+    const keyring = config.encryptAtRest ? ringAtRest(secrets.masterKey, random, clock.wallMs()) : undefined
+    const generation = nextGeneration(incarnation, 0)
+    const first = { config, policy, secrets: sealed, generation, isInDatabase: false, keyring }
     const record = await firstRecord(diskOf, devices, first)
     for (const device of devices) await this.own(device, incarnation)
     await mapBounded(devices, DEVICES_MAX, ({ path }) => writeControlRecord(this.diskOf(path), path, record))
@@ -438,7 +443,13 @@ function nodeOption({ devices }: ControlRecord): string {
 }
 
 /** Settings that a store keeps from its first start. */
-export function checkUnchanged({ blockBytes }: ControlRecord, config: ServeConfig): void {
+export function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
+  if (config.encryptAtRest && !isEncryptedAtRest(record)) {
+    const message =
+      "this store was created without --encrypt-at-rest; only new stores can be encrypted at rest: create one, and copy the objects"
+    throw fail("invalidConfig", { message })
+  }
+  const { blockBytes } = record
   if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
   const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
   throw fail("invalidConfig", { message })

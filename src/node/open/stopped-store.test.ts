@@ -28,6 +28,7 @@ const config: ServeConfig = {
     allowPublicBuckets: false,
     allowAcls: false,
     encryptNewBuckets: false,
+    encryptAtRest: false,
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     scrubDays: 30,

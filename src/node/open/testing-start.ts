@@ -25,6 +25,7 @@ export const config: ServeConfig = {
     allowPublicBuckets: false,
     allowAcls: false,
     encryptNewBuckets: false,
+    encryptAtRest: false,
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     scrubDays: 30,

@@ -10,6 +10,7 @@
  *           short.
  */
 import { must } from "../../base/assert.js"
+import type { DeviceCipher } from "../../base/device-cipher.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { parsePosition, type Incarnation, type ObjectKey, type Position, type RowKey } from "../../base/ids.js"
 import type { StoreId, TabletId } from "../../base/ids.js"
@@ -66,6 +67,8 @@ export interface MetadataBackupFacts {
   readonly tabletId: TabletId
   /** Default: METADATA_BACKUP_LIMITS.everyMs. */
   readonly everyMs?: number | undefined
+  /** Encrypts the snapshots. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /** A snapshot in progress. */
@@ -164,7 +167,7 @@ export class MetadataBackup implements Job {
       startedMs: this.clock.wallMs(),
       decidedBelow: this.uploads.decidedBelow,
       place: WALK_START,
-      chunk: new MetadataChunkWriter(),
+      chunk: new MetadataChunkWriter(this.facts.cipher),
       number: 0,
       recordsBefore: 0,
       pending: [],
@@ -236,7 +239,7 @@ export class MetadataBackup implements Job {
     await this.put(chunkKey(name, number, isLast), chunk.finish(header))
     writing.recordsBefore += chunk.records
     writing.number += 1
-    writing.chunk = new MetadataChunkWriter()
+    writing.chunk = new MetadataChunkWriter(this.facts.cipher)
     if (isLast) this.end()
   }
 

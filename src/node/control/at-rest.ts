@@ -1,0 +1,49 @@
+/**
+ * At rest: the key under which a store encrypts everything on its devices, in the key ring of the control record. See
+ * decision 56, "At rest".
+ */
+import { DeviceCipher, deviceKeysOf, type DeviceKeys } from "../../base/device-cipher.js"
+import { fail } from "../../base/failures.js"
+import type { DeviceId } from "../../base/ids.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Keyring } from "../../format/keyring.js"
+import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
+import type { Random } from "../../seams/random/contract.js"
+import { newKeyring, openEpochKey } from "./epoch-keys.js"
+
+const KEY_BYTES = 32
+const PURPOSE = "at rest"
+
+export const isEncryptedAtRest = ({ keyring }: Pick<ControlRecord, "keyring">): boolean => keyring?.atRest !== undefined
+
+/** The ring of a new store that encrypts everything. */
+export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
+  const ring = newKeyring(masterKey, random, nowMs)
+  const [epoch] = ring.epochs
+  const sealed = sealBytes(openEpochKey(masterKey, epoch), PURPOSE, random.bytes(KEY_BYTES), random)
+  return { ...ring, atRest: { startedMs: nowMs, epoch: epoch.number, sealed } }
+}
+
+/**
+ * The keys of a device; undefined if the store does not encrypt what its devices hold. Throws `keysUnavailable` if the
+ * master key does not open the ring.
+ */
+export function deviceKeysIn(
+  { keyring }: Pick<ControlRecord, "keyring">,
+  masterKey: Uint8Array,
+  deviceId: DeviceId,
+): DeviceKeys | undefined {
+  const atRest = keyring?.atRest
+  if (keyring === undefined || atRest === undefined) return undefined
+  const epoch = keyring.epochs.find(({ number }) => number === atRest.epoch)
+  const key = epoch && openBytes(openEpochKey(masterKey, epoch), PURPOSE, atRest.sealed)
+  if (key === undefined) throw fail("keysUnavailable", { message: "the key of the encrypted devices does not open" })
+  return deviceKeysOf(key, deviceId)
+}
+
+/** For what all devices hold alike, such as backups of the metadata. Throws as above. */
+export function storeCipherIn(record: ControlRecord, masterKey: Uint8Array, random: Random): DeviceCipher | undefined {
+  const [device] = record.devices
+  const keys = device && deviceKeysIn(record, masterKey, device.id)
+  return keys && new DeviceCipher(keys, random.fork("store cipher"))
+}
