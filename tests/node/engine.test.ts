@@ -237,7 +237,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const reader = new ObjectReader(
     { metadata: engine.metadata, blocks, sealedBodies },
     pins,
-    new Encryption(new SimRandom(1), engine.metadata, testingKeys(), false),
+    new Encryption(new SimRandom(1), engine.metadata, testingKeys(engine.metadata, machine.clock), false),
   )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),
