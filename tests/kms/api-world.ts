@@ -56,7 +56,8 @@ export class KmsApiWorld {
     const { answer } = await ask(this.handler, signer === "unsigned" ? request : sign(request, "kms", signer))
     const bytes = answer?.body instanceof Uint8Array ? Buffer.from(answer.body).toString() : ""
     const members = (bytes === "" ? {} : JSON.parse(bytes)) as Members
-    return { status: answer?.status ?? 0, text: bytes, type: String(members["__type"] ?? ""), members }
+    const type = typeof members["__type"] === "string" ? members["__type"] : ""
+    return { status: answer?.status ?? 0, text: bytes, type, members }
   }
 
   /** Asserts an answer of 200. */
