@@ -5,8 +5,9 @@
  *
  * Promises  All derived keys have 32 bytes; `bind` and `check` are the first 16 bytes of their results.
  */
-import { createHmac, createSecretKey, type KeyObject } from "node:crypto"
+import { createSecretKey, type KeyObject } from "node:crypto"
 import { concatBytes } from "../base/bytes.js"
+import { deriveKey } from "../base/derive-key.js"
 import { bytesOfByteString, type UploadId } from "../base/ids.js"
 import { MODES, type Sealing, type SealingKey } from "../format/sealing.js"
 import type { BoundFacts } from "./contract.js"
@@ -18,18 +19,7 @@ const NOTHING: Uint8Array = new Uint8Array(0)
 export const prepareKey = (bytes: Uint8Array): KeyObject => createSecretKey(bytes)
 
 /** `H`. */
-export function derive(key: Uint8Array | KeyObject, label: string, ...values: readonly Uint8Array[]): Uint8Array {
-  const lengthBytes = values.reduce((sum, value) => sum + 4 + value.length, label.length + 1)
-  const message = Buffer.allocUnsafe(lengthBytes)
-  let at = message.write(label, "latin1")
-  at = message.writeUInt8(0, at)
-  for (const value of values) {
-    at = message.writeUInt32BE(value.length, at)
-    message.set(value, at)
-    at += value.length
-  }
-  return createHmac("sha256", key).update(message).digest()
-}
+export const derive = deriveKey
 
 /** `provided`: nothing for the modes "atRest" and "s3", else the data key of the KMS or the client's key. */
 export const objectKeyOf = (
