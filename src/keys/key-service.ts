@@ -226,16 +226,20 @@ export class KeyService implements DataKeys {
     return record && account && this.keyOf(record, { accountId: account.id, accountNumber: account.number })
   }
 
-  /** Removes materials whose keys have no rows, if they were made before that time. Returns how many keys they had. */
-  async removeOrphans(beforeMs: number): Promise<number> {
+  /** Keys that have materials from before that time, and no row. */
+  async orphans(beforeMs: number): Promise<readonly KmsKeyId[]> {
     const { metadata, materials } = this.settings
-    let removed = 0
+    const found: KmsKeyId[] = []
     for (const { keyId, createdMs } of materials.all()) {
-      if (createdMs >= beforeMs || (await metadata.ask(readKmsKey({ kind: "id", id: keyId }))) !== undefined) continue
-      await materials.remove(keyId)
-      removed += 1
+      if (createdMs >= beforeMs) continue
+      if ((await metadata.ask(readKmsKey({ kind: "id", id: keyId }))) === undefined) found.push(keyId)
     }
-    return removed
+    return found
+  }
+
+  /** Of a key without a row. */
+  removeMaterials(id: KmsKeyId): Promise<void> {
+    return this.settings.materials.remove(id)
   }
 
   /** By the id in an ARN: rows outlive a change of the store's region. */

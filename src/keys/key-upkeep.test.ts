@@ -119,6 +119,19 @@ test("a material without a key is removed, unless the key may still be on its wa
   assert.equal(world.materials.all().length, 0)
 })
 
+test("a material whose row was lost stays while versions use it", async () => {
+  const world = new World()
+  const id = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
+  world.materials.nowMs = world.nowMs
+  await world.materials.add(id, 1)
+  world.uses = new Map([[id, new Map([["photos", 1]])]])
+  await world.pass(2 * HOUR_MS)
+  assert.equal(world.materials.all().length, 1)
+  world.uses = new Map()
+  await world.pass(HOUR_MS)
+  assert.equal(world.materials.all().length, 0)
+})
+
 test("a rotation takes the material that an interrupted one has made", async () => {
   const world = new World()
   const id = await world.key()

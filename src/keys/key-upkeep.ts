@@ -2,7 +2,7 @@
  * Upkeep of named keys: rotates those that are due, and deletes those whose time has come. A job.
  *
  * Promises  A key that versions or uploads still use is not deleted: it stays pending until an operator has said how many
- *           become unreadable. A crash between steps repeats nothing harmful: a material without a key is removed, and a
+ *           become unreadable. A crash between steps repeats nothing harmful: a material without a key is removed if nothing is sealed with it, and a
  *           rotation takes the material that an interrupted one has made.
  * Limits    KEY_UPKEEP_LIMITS.
  */
@@ -35,6 +35,7 @@ export class KeyUpkeep implements Job {
   readonly name = "keys"
   private nextPassMs = 0
   private nextCountMs = 0
+  private nextOrphansMs = 0
   private held: readonly HeldKey[] = []
   private rotated = 0
   private deleted = 0
@@ -55,7 +56,7 @@ export class KeyUpkeep implements Job {
       if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= nowMs) await this.rotate(key)
     }
     await this.deleteUnused(due)
-    await this.keys.removeOrphans(nowMs - KEY_UPKEEP_LIMITS.orphanAgeMs)
+    await this.removeOrphans(nowMs)
     this.nextPassMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.passEveryMs
     return "idle"
   }
@@ -63,6 +64,16 @@ export class KeyUpkeep implements Job {
   progress(): string {
     const held = this.held.map(({ id, uses }) => `; ${id} waits: ${usesText(uses)}`).join("")
     return `${this.rotated} keys rotated, ${this.deleted} deleted${held}`
+  }
+
+  /** Rows that a database has lost are no reason to lose what their keys open. */
+  private async removeOrphans(nowMs: number): Promise<void> {
+    if (this.clock.monotonicMs() < this.nextOrphansMs) return
+    const orphans = await this.keys.orphans(nowMs - KEY_UPKEEP_LIMITS.orphanAgeMs)
+    if (orphans.length === 0) return
+    this.nextOrphansMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.countEveryMs
+    const uses = await this.countUses()
+    for (const id of orphans) if (!uses.has(id)) await this.keys.removeMaterials(id)
   }
 
   private async rotate(key: KmsKeyRecord): Promise<void> {
