@@ -291,7 +291,7 @@ class Pieces {
 /** Bytes in memory that is to be freed. */
 interface HeldBytes {
   readonly bytes: Uint8Array
-  release(): void
+  readonly release: () => void
 }
 
 /**
