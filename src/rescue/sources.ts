@@ -37,7 +37,7 @@ interface Findings {
 }
 
 /**
- * Throws `invalidConfig` (no such folder, or no data folder), `folderInUse`, `foreignFolder` (folders of
+ * Throws `invalidConfig` (no such folder, no data folder, or encrypted devices), `folderInUse`, `foreignFolder` (folders of
  * several stores).
  */
 export async function openSources(
@@ -54,12 +54,15 @@ export async function openSources(
     await inspect(disk, path, findings)
   }
   const { storeId, record, notes } = findings
+  if (record?.keyring?.atRest !== undefined) throw fail("invalidConfig", { message: ENCRYPTED })
   const secrets = record && secretsOf(record, fileKey, notes)
   const volumes = folders.map(path => foldersOf(path).volumes)
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
   return { volumes, storeId, record, secrets, masterKey: fileKey, isWhole, isShared, notes }
 }
+
+const ENCRYPTED = "the store encrypts everything at rest (--encrypt-at-rest): hayloft rescue cannot read it yet"
 
 const notThere = (path: string): Failure =>
   fail("invalidConfig", { message: `--from: the folder ${path} does not exist; name the folders that are left` })

@@ -39,8 +39,8 @@ export async function lockedBucketsIn(
         await store.close()
       }
     } catch (error) {
-      // Another folder may tell, and the plan says what becomes unreadable.
-      if (!isFailure(error)) throw error
+      // Another folder may tell, and the plan says what becomes unreadable. Without a key none tells.
+      if (!isFailure(error) || isFailure(error, "wrongMasterKey")) throw error
     }
   }
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
