@@ -223,6 +223,18 @@ test("buckets are created, read, listed over owners page by page, and deleted", 
   assert.equal((await json("POST", "/v1/buckets", { body: { name: "b-9", owner: "nobody" } })).status, 404)
 })
 
+test("a bucket is erased by its name, and the answer says what it waits for", async () => {
+  const { json, store } = world()
+  const refused = await json("POST", "/v1/buckets/secrets/erase", { body: { confirm: "other" } })
+  assert.equal(refused.status, 400)
+  const { status, value } = await json("POST", "/v1/buckets/secrets/erase", { body: { confirm: "secrets" } })
+  assert.equal(status, 202)
+  assert.match(JSON.stringify(value), /^\{"bucketId":3,"state":"erasing","report":\{"bucket":"secrets",.*"path":"\/d2"/)
+  assert.deepEqual(store.touched, ["erase secrets"])
+  assert.deepEqual((await json("GET", "/v1/erasures/4")).value, { bucketId: 4, state: "erased" })
+  assert.equal((await json("GET", "/v1/erasures/x")).status, 400)
+})
+
 test("status and devices are returned complete, and replies match the document", async () => {
   const { json, store } = world()
   store.shown = { nodes: NODES_REPORT }
@@ -231,7 +243,7 @@ test("status and devices are returned complete, and replies match the document",
   for (const { method, path, response } of OPERATIONS) {
     if (method !== "GET") continue
     const query = path.endsWith("/explain") ? "?key=logs/1" : ""
-    const place = path.replace("{name}", "b-1").replace("{id}", DENIED_REQUEST)
+    const place = path.replace("{name}", "b-1").replace("{id}", DENIED_REQUEST).replace("{bucketId}", "3")
     const { status, value } = await json(method, `${place}${query}`)
     assert.equal(status, response.status)
     assert.deepEqual(response.schema?.parse(value), value, path)

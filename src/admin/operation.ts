@@ -10,13 +10,14 @@ import type { AccountId } from "../base/ids.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
 import type { LifecycleInspection } from "../object/index.js"
-import type { Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
+import type { Erasures, Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts
   readonly buckets: Buckets
   readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview">
   readonly namedKeys: NamedKeys
+  readonly erasures: Pick<Erasures, "begin" | "state">
   readonly status: StoreStatus
   readonly store: StoreOperations
   readonly conversion: StoreConversion

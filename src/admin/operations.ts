@@ -2,7 +2,8 @@
 import type { z } from "zod"
 import type { AccessKey } from "../access/contract.js"
 import { fail } from "../base/failures.js"
-import { objectKeyOfText, parseAccessKeyId, parseAccountId, parseBucketName, parseNewBucketName } from "../base/ids.js"
+import { objectKeyOfText, parseAccessKeyId, parseAccountId, parseBucketId } from "../base/ids.js"
+import { parseBucketName, parseNewBucketName, type BucketId } from "../base/ids.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
@@ -21,6 +22,11 @@ const keyJson = ({ id, accountId, createdMs, isActive, userName, service }: Acce
 async function bucketJson(buckets: Buckets, bucket: Bucket) {
   const { name, owner, createdMs, location, versioning } = bucket
   return { name, owner, createdMs, location, versioning, usage: await buckets.usage(bucket) }
+}
+
+async function erasureJson(erasures: Services["erasures"], bucketId: BucketId) {
+  const { state, report } = await erasures.state(bucketId)
+  return { bucketId, state, ...(report && { report }) }
 }
 
 async function explainLifecycle({ lifecycle }: Services, name: string, key: string) {
@@ -234,6 +240,30 @@ export const OPERATIONS: readonly Operation[] = [
     request: undefined,
     response: { status: 200, schema: schema.LIFECYCLE_PREVIEW },
     run: ({ lifecycle }, { target }) => lifecycle.preview(parseBucketName(target)),
+  },
+  {
+    id: "eraseBucket",
+    method: "POST",
+    path: "/v1/buckets/{name}/erase",
+    summary:
+      "Destroys the key of a bucket whose objects are all encrypted: nothing opens them any more. Their rows and bytes are removed in the background.",
+    parameters: [],
+    request: schema.ERASE_BUCKET,
+    response: { status: 202, schema: schema.ERASURE_STATE },
+    run: async ({ erasures }, { target, body }) => {
+      const { confirm } = parseBody(schema.ERASE_BUCKET, body)
+      return erasureJson(erasures, await erasures.begin(parseBucketName(target), confirm))
+    },
+  },
+  {
+    id: "getErasure",
+    method: "GET",
+    path: "/v1/erasures/{bucketId}",
+    summary: "Returns how far the erasure of a bucket is, by the id that its begin has returned.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.ERASURE_STATE },
+    run: ({ erasures }, { target }) => erasureJson(erasures, parseBucketId(Number(target))),
   },
   {
     id: "deleteBucket",

@@ -3,6 +3,7 @@
  * OpenAPI document. Those of the store itself are in `store-schemas.ts`.
  */
 import { z } from "zod"
+import { ERASURE } from "./store-schemas.js"
 
 const id = z.string().min(1).max(128)
 const timestamp = z.number().int().describe("milliseconds since 1970")
@@ -190,3 +191,15 @@ export const LIFECYCLE_PREVIEW = z
     locked: count.describe("versions that are due, and kept by object lock"),
   })
   .meta({ id: "LifecyclePreview" })
+
+export const ERASE_BUCKET = z
+  .strictObject({ confirm: z.string().describe("the bucket's name: an erasure cannot be undone") })
+  .meta({ id: "EraseBucket" })
+
+export const ERASURE_STATE = z
+  .object({
+    bucketId: count,
+    state: z.enum(["erasing", "erased"]).describe("erased: no device has a key that opens the bucket's secret"),
+    report: ERASURE.optional().describe("of an erasure under way"),
+  })
+  .meta({ id: "ErasureState" })

@@ -124,6 +124,19 @@ const KEY_SERVICE = z
     waiting: count.describe("calls"),
   })
   .meta({ id: "KeyService" })
+export const ERASURE = z
+  .object({
+    bucket: z.string().describe("its former name"),
+    bucketId: count,
+    sinceMs: timestamp,
+    keysReplaced: z.boolean().describe("the control record has no key any more that opens the bucket's secret"),
+    devices: z
+      .array(z.object({ id, path: z.string(), isOffline: z.boolean(), node: node.optional() }))
+      .describe("those that may still have such a key"),
+    versions: count.describe("still to be removed"),
+    uploads: count.describe("still to be removed"),
+  })
+  .meta({ id: "Erasure" })
 export const SCRUBS = z.object({ scrub: z.array(SCRUB) }).meta({ id: "Scrubs" })
 export const START_SCRUB = z
   .strictObject({ device: id.optional().describe("all devices if absent") })
@@ -322,6 +335,7 @@ export const STATUS = z
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
     lifecycle: LIFECYCLE.optional(),
+    erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
     keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
     jobs: z.array(JOB),
     queues: z.array(QUEUE),

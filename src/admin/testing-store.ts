@@ -10,6 +10,7 @@ import {
   parseAccountId,
   parseAccessKeyId,
   parseBucketId,
+  parseBucketName,
   parseDeviceId,
   parseKmsKeyId,
   parseStoreId,
@@ -38,6 +39,12 @@ export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
 
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0 } as const
+
+const ERASURE = {
+  ...{ bucket: parseBucketName("secrets"), bucketId: parseBucketId(3), sinceMs: 5, keysReplaced: true },
+  devices: [{ id: parseDeviceId("00000000000000aa"), path: "/d2", isOffline: true }],
+  ...{ versions: 4, uploads: 0 },
+}
 
 const RECONCILING: AdminStore["reconciling"] = {
   report: () => NOTHING_FOUND,
@@ -86,11 +93,12 @@ export class FakeStore implements Accounts {
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
     const { buckets, status, operations: store, conversion, denials, documents } = this
-    const { lifecycle } = this
+    const { lifecycle, erasures } = this
     return {
       accounts: this,
       buckets,
       lifecycle,
+      erasures,
       namedKeys: this.namedKeys,
       status,
       store,
@@ -132,6 +140,16 @@ export class FakeStore implements Accounts {
       return { hasRules: true, nowMs: NOW_MS, versions: [EXPLAINED], hasMore: false }
     },
     preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1 }),
+  }
+
+  /** Of bucket 3, once it has begun. */
+  readonly erasures: AdminStore["erasures"] = {
+    begin: async (name, confirm) => {
+      if (confirm !== name) throw fail("invalidArgument")
+      this.#touch(`erase ${name}`)
+      return parseBucketId(3)
+    },
+    state: async id => (id === 3 ? { state: "erasing", report: ERASURE } : { state: "erased", report: undefined }),
   }
 
   readonly conversion: StoreConversion = {
@@ -422,6 +440,7 @@ export const REPORT: StoreReport = {
     ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
     removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4 },
   },
+  erasures: [ERASURE],
   keyServices: [{ name: "vault", state: "unreachable", sinceMs: 7, reason: "status 503", running: 1, waiting: 2 }],
   scrub: [
     {

@@ -11,6 +11,7 @@ import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
+import { eraseCommand, type EraseOptions } from "./erase-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
 import { fsckCommand } from "./fsck-command.js"
 import type { ConfirmOptions } from "./confirm.js"
@@ -68,7 +69,7 @@ function addAccountCommands(program: Command, admin: (options: AdminCommandOptio
     .action((options: AdminCommandOptions) => admin(options).accounts())
 }
 
-function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): Command {
   const bucket = group(program, "bucket").description("buckets of all accounts")
   withStore(bucket.command("list"))
     .description("list buckets with their exact usage")
@@ -90,6 +91,17 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
     .description("delete an empty bucket")
     .argument("<NAME>")
     .action((name: string, options: AdminCommandOptions) => admin(options).removeBucket(name))
+  return bucket
+}
+
+function addEraseCommand(bucket: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(bucket.command("erase"))
+    .description(
+      "destroy the key of a bucket whose objects are all encrypted, so that no copy of its bytes can be read any more, and remove it",
+    )
+    .argument("<NAME>")
+    .option("--confirm <NAME>", "the name again: an erasure cannot be undone")
+    .action((name: string, options: EraseOptions) => eraseCommand(io, name, options, signal))
 }
 
 function addLifecycleCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
@@ -176,7 +188,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addClusterCommands(program, io, signal)
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
-  addBucketCommands(program, admin)
+  const bucket = addBucketCommands(program, admin)
+  addEraseCommand(bucket, io, signal)
   addLifecycleCommands(program, admin)
   addAccountCommands(program, admin)
   addKeyCommands(program, io, admin)

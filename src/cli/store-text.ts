@@ -4,6 +4,7 @@ import type { STORE_SCHEMAS } from "../admin/index.js"
 import { PARTITIONS } from "../base/limits.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
+import { erasureText } from "./erase-command.js"
 import { durationText, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -151,6 +152,9 @@ function workLines(status: Status, nowMs: number): string[] {
           ),
         ]),
     ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
+    ...(status.erasures ?? []).map(erasure =>
+      line("erasing", `bucket ${erasure.bucket}, ${ageText(erasure.sinceMs, nowMs)}: ${erasureText(erasure)}`),
+    ),
     ...(status.keyServices ?? []).map(({ name, state, sinceMs, reason }) =>
       line(
         "key service",

@@ -10,7 +10,7 @@ import { encodeControlRecord, parseControlRecord } from "../format/control-recor
 import type { ControlRecord } from "../format/control-record.js"
 import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { CONTROL_NAMES, readRecordFile, replaceRecordFile } from "./record-file.js"
+import { CONTROL_NAMES, isBeingWritten, readRecordFile, replaceRecordFile } from "./record-file.js"
 
 async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failure | undefined> {
   try {
@@ -40,4 +40,21 @@ export async function readControlRecord(disk: Disk, folder: string): Promise<Con
 export async function writeControlRecord(disk: Disk, folder: string, record: ControlRecord): Promise<void> {
   const bytes = encodeControlRecord(record)
   await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))
+}
+
+/**
+ * The oldest epoch key in any copy of the record; undefined if none has one, or there is no record. 0 if a copy is damaged
+ * or being replaced: its bytes may be those of any record. Throws `deviceFailed`.
+ */
+export async function oldestEpochKey(disk: Disk, folder: string): Promise<number | undefined> {
+  const numbers: number[] = []
+  for (const name of CONTROL_NAMES) {
+    const path = `${folder}/${name}`
+    const copy = await readCopy(disk, path)
+    if (copy === undefined) continue
+    const isBeingReplaced = await isBeingWritten(disk, path)
+    if (copy instanceof Error || isBeingReplaced) return 0
+    numbers.push(...(copy.keyring?.epochs ?? []).map(({ number }) => number))
+  }
+  return numbers.length === 0 ? undefined : Math.min(...numbers)
 }

@@ -5,7 +5,7 @@
  * Refuses  Anything malformed with `corruptRecord`.
  */
 import { fail, type Failure } from "../base/failures.js"
-import { rowKeyOf, type BucketId, type RowKey } from "../base/ids.js"
+import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 import { bucketRowKey, KEY_IN_ROW_AT, suffixRange, u32Text } from "./row-key.js"
@@ -28,8 +28,8 @@ export type BucketKey =
       /** Canonical JSON. */
       readonly context: string
     }
-  /** A secret that was destroyed, and every object with it. */
-  | { readonly kind: "erased"; readonly createdMs: number }
+  /** A secret that was destroyed, and every object with it. It was sealed under keys of epochs up to this one. */
+  | { readonly kind: "erased"; readonly createdMs: number; readonly epoch: number }
 
 /** Numbers are on disk: append only. */
 const KINDS: readonly BucketKey["kind"][] = ["secret", "dataKey", "erased"]
@@ -42,6 +42,9 @@ export const BUCKET_KEYS_MAX = 0xffff_ffff
 export const bucketKeyRowKey = (bucketId: BucketId, number: number): RowKey =>
   rowKeyOf(bucketRowKey(bucketId) + u32Text(number))
 
+/** An erased one for all buckets: no secret may be sealed under keys of epochs up to this one any more. No bucket has the id 0. */
+export const ERASED_EPOCHS_ROW = bucketKeyRowKey(parseBucketId(0), BUCKET_SECRET)
+
 export const bucketKeysOf = (bucketId: BucketId): KeyRange => suffixRange(bucketRowKey(bucketId))
 
 export const numberOfBucketKey = (row: RowKey): number => Buffer.from(row, "latin1").readUInt32BE(KEY_IN_ROW_AT)
@@ -52,7 +55,7 @@ export const purposeOfSecret = (bucketId: BucketId, number: number): string => `
 export function encodeBucketKey(key: BucketKey): Uint8Array {
   const members = [KINDS.indexOf(key.kind), key.createdMs]
   if (key.kind === "secret") return packRecord(1, [...members, key.epoch, key.sealed])
-  if (key.kind === "erased") return packRecord(1, members)
+  if (key.kind === "erased") return packRecord(1, [...members, key.epoch])
   return packRecord(1, [...members, null, key.ciphertext, key.keyArn, key.context])
 }
 
@@ -61,7 +64,7 @@ export function decodeBucketKey(bytes: Uint8Array): BucketKey {
   const row = RecordReader.open("bucket key", bytes, 1)
   const kind = pick(KINDS, row.number(), "bucket key")
   const createdMs = whole(row, 0)
-  if (kind === "erased") return { kind, createdMs }
+  if (kind === "erased") return { kind, createdMs, epoch: whole(row, 1) }
   const epoch = row.optional(() => whole(row, 1))
   const sealed = Uint8Array.from(row.bytes())
   if (kind === "secret") {

@@ -402,7 +402,12 @@ const SAMPLES: readonly Sample[] = [
     encodeBucketKey,
     decodeBucketKey,
   ),
-  sample("erased bucket secret", { kind: "erased", createdMs: 1_767_225_600_000 }, encodeBucketKey, decodeBucketKey),
+  sample(
+    "erased bucket secret",
+    { kind: "erased", createdMs: 1_767_225_600_000, epoch: 1 },
+    encodeBucketKey,
+    decodeBucketKey,
+  ),
   sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
   sample(
     "ended lifecycle pass",

@@ -1,7 +1,7 @@
 /**
  * Node report, version 1: what a node tells the others about its devices and its background work, for the status of the
- * store. Call 16 (`report`): the request is empty, the response this record. The database (`database-health.ts`) is its
- * last member; earlier nodes do not send it.
+ * store. Call 16 (`report`): the request is empty, the response this record. The database (`database-health.ts`) and the
+ * epoch keys of devices are its last members; earlier nodes do not send them.
  *
  * A positional MessagePack array, as are the devices, jobs and scrubs in it (`pack.ts`); null stands for unknown. Later
  * releases append members; readers ignore members that they do not know. Flags by partition are packed, one bit each.
@@ -141,6 +141,8 @@ export interface NodeReport {
     | undefined
   /** Undefined for a node of an earlier release. */
   readonly database: ReportedDatabase | undefined
+  /** The oldest epoch key that each open device of the node has. */
+  readonly epochs?: ReadonlyMap<DeviceId, number>
 }
 
 const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
@@ -148,7 +150,7 @@ const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
 /** Booleans are numbers: `RecordReader` reads those. */
 const flag = (value: boolean): number => (value ? 1 : 0)
 
-export function encodeNodeReport({ devices, jobs, scrub, repairer, database }: NodeReport): Uint8Array {
+export function encodeNodeReport({ devices, jobs, scrub, repairer, database, epochs }: NodeReport): Uint8Array {
   return packRecord(1, [
     devices.map(packDevice),
     jobs.map(({ name, state, progress, lastError, throttle }) => [
@@ -169,6 +171,8 @@ export function encodeNodeReport({ devices, jobs, scrub, repairer, database }: N
       [flag(orphans.isStopped), orphans.abortedBlocks, orphans.abortedBlocksMax, orphans.waitingBlocks],
     ]),
     orNull(database, packDatabase),
+    // Only stores with keys have any.
+    ...(epochs === undefined || epochs.size === 0 ? [] : [[...epochs]]),
   ])
 }
 
@@ -241,7 +245,13 @@ function readReport(row: RecordReader): NodeReport {
     })),
     repairer: row.optional(() => readRepairer(row.row())),
     database: row.optional(() => readDatabase(row.row())),
+    ...epochsOf(row),
   }
+}
+
+function epochsOf(row: RecordReader): Pick<NodeReport, "epochs"> {
+  const epochs = row.optional(() => row.rows(each => [readDeviceId(each), each.number()] as const))
+  return epochs === undefined ? {} : { epochs: new Map(epochs) }
 }
 
 function readRepairer(row: RecordReader): NodeReport["repairer"] {

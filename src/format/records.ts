@@ -58,7 +58,8 @@ export function decodeRowHead(bytes: Uint8Array): RowHead {
 }
 
 export type Versioning = "never" | "enabled" | "suspended"
-export type BucketState = "open" | "closing"
+/** `erasing`: its name is free, its secret destroyed; its rows and bytes follow. */
+export type BucketState = "open" | "closing" | "erasing"
 
 /** The settings of a bucket, each a separate document. Numbers are on disk: append only. */
 export const SETTING_NAMES = [
@@ -94,7 +95,7 @@ export interface BucketRecord {
 }
 
 const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
-const STATES: readonly BucketState[] = ["open", "closing"]
+const STATES: readonly BucketState[] = ["open", "closing", "erasing"]
 
 export function encodeBucket(bucket: BucketRecord): Uint8Array {
   const policy = bucket.policy && textOfPolicy(bucket.policy)

@@ -8,6 +8,7 @@ import {
   bucketKeysOf,
   decodeBucketKey,
   encodeBucketKey,
+  ERASED_EPOCHS_ROW,
   numberOfBucketKey,
   type BucketKey,
 } from "../format/bucket-key.js"
@@ -22,6 +23,7 @@ function checkOpen(view: RowView, bucketId: BucketId): void {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (row === undefined) throw fail("noSuchBucket")
   const bucket = decodeBucket(row.value)
+  if (bucket.state === "erasing") throw fail("noSuchBucket")
   if (bucket.state !== "open") throw fail("bucketClosing", { bucket: bucket.name })
 }
 
@@ -34,14 +36,27 @@ const bucketRows = (bucketId: BucketId): Touches => [["buckets", bucketRowKey(bu
 
 export const readBucketKey = query("ReadBucketKey", findKey)
 
-/** Returns the secret of the bucket: another process may have added one first. Throws `noSuchBucket`, `bucketClosing`. */
+const ERASED = ["bucketKeys", ERASED_EPOCHS_ROW] as const
+
+/** Throws `conflict` for a key that an erasure is about to remove from the control record. */
+function checkEpoch(view: RowView, epoch: number): void {
+  const row = view.get("bucketKeys", ERASED_EPOCHS_ROW)
+  const erased = row && decodeBucketKey(row.value)
+  if (erased?.kind === "erased" && epoch <= erased.epoch) throw fail("conflict", { epoch })
+}
+
+/**
+ * Returns the secret of the bucket: another process may have added one first. Throws `noSuchBucket`, `bucketClosing`, and
+ * `conflict` for an epoch key that an erasure removes.
+ */
 export const addBucketSecret = command<[bucketId: BucketId, secret: SealedSecret], BucketKey>({
   name: "AddBucketSecret",
-  touches: bucketId => [...bucketRows(bucketId), ["bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET)]],
+  touches: bucketId => [...bucketRows(bucketId), ["bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET)], ERASED],
   decide(view, { nowMs }, bucketId, { epoch, sealed }) {
     checkOpen(view, bucketId)
     const known = findKey(view, bucketId, BUCKET_SECRET)
     if (known !== undefined) return { writes: [], result: known }
+    checkEpoch(view, epoch)
     const secret: BucketKey = { kind: "secret", createdMs: nowMs, epoch, sealed }
     const key = bucketKeyRowKey(bucketId, BUCKET_SECRET)
     return { writes: [{ family: "bucketKeys", key, value: encodeBucketKey(secret) }], result: secret }

@@ -92,7 +92,7 @@ test("a secret that was opened needs neither rows nor an epoch key again, until 
   assert.equal(secrets.current(BUCKET), made)
   assert.equal(secrets.get(BUCKET, 1), made)
   assert.equal(epochs.uses, uses)
-  metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 1), encodeBucketKey({ kind: "erased", createdMs: 1 }))
+  metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 1), encodeBucketKey({ kind: "erased", createdMs: 1, epoch: 1 }))
   metadata.generation += 1
   await assert.rejects(
     asPromise(() => secrets.get(BUCKET, 1)),
@@ -231,7 +231,11 @@ test("a lost secret is put back once, and no other in its place", async () => {
     asPromise(() => a.openSecret(OTHER, made.sealed)),
     isUnavailable,
   )
-  before.metadata.plant("bucketKeys", bucketKeyRowKey(BUCKET, 1), encodeBucketKey({ kind: "erased", createdMs: 1 }))
+  before.metadata.plant(
+    "bucketKeys",
+    bucketKeyRowKey(BUCKET, 1),
+    encodeBucketKey({ kind: "erased", createdMs: 1, epoch: 1 }),
+  )
   before.metadata.generation += 1
   await assert.rejects(b.restore(BUCKET, secret), isUnavailable, "what was erased stays erased")
 })

@@ -7,7 +7,7 @@
  */
 import type { KeyObject } from "node:crypto"
 import { equalBytes } from "../base/bytes.js"
-import { fail, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { BucketId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import { BUCKET_SECRET, purposeOfSecret, type BucketKey } from "../format/bucket-key.js"
@@ -23,7 +23,7 @@ import {
   restoreBucketKey,
   type BucketKeyUse,
 } from "./bucket-keys-core.js"
-import type { DataKeys, EpochKeys, SealedSecret } from "./contract.js"
+import type { DataKeys, EpochKey, EpochKeys, SealedSecret } from "./contract.js"
 import { bindKeyOf, prepareKey } from "./derive.js"
 import { contextOfText, textOfContext } from "./encryption-context.js"
 import { BUCKET_KEY_LIMITS } from "./limits.js"
@@ -72,6 +72,12 @@ export interface BucketSecrets {
   restoreBucketKey(bucketId: BucketId, lost: LostBucketKey): Promise<void>
 }
 
+/** Secrets that were read at one are those of another only if it is the same. */
+interface Moment {
+  readonly generation: number
+  readonly forgotten: number
+}
+
 const SECRET_BYTES = 32
 /** Of the bucket, if it has a bucket key. */
 const ARN_NAME = "aws:s3:arn"
@@ -83,6 +89,8 @@ export class StoredBucketSecrets implements BucketSecrets {
   /** By bucket; all of one generation. */
   private readonly opened = new Map<BucketId, BucketSecret>()
   private generation = 0
+  /** How often all were forgotten by `forget`. */
+  private forgotten = 0
 
   constructor(
     private readonly metadata: Pick<Metadata, "known" | "run" | "generation">,
@@ -90,6 +98,12 @@ export class StoredBucketSecrets implements BucketSecrets {
     private readonly clock: Pick<Clock, "wallMs">,
     private readonly random: Random,
   ) {}
+
+  /** Call after this process has changed secrets: its own changes do not increase the metadata's generation. */
+  forget(): void {
+    this.opened.clear()
+    this.forgotten += 1
+  }
 
   current(bucketId: BucketId): Soon<BucketSecret> {
     return this.find(bucketId) ?? after(this.read(bucketId), known => known ?? this.make(bucketId))
@@ -170,26 +184,39 @@ export class StoredBucketSecrets implements BucketSecrets {
 
   /** Undefined: the bucket has none yet. */
   private read(bucketId: BucketId): Soon<BucketSecret | undefined> {
-    const { generation } = this.metadata
+    const readIn = this.moment()
     return after(this.metadata.known(readBucketKey(bucketId, BUCKET_SECRET)), key =>
-      key === undefined ? undefined : this.open(bucketId, key, generation),
+      key === undefined ? undefined : this.open(bucketId, key, readIn),
     )
   }
 
   private async make(bucketId: BucketId): Promise<BucketSecret> {
-    const { generation } = this.metadata
-    return this.open(bucketId, await this.add(bucketId, this.random.bytes(SECRET_BYTES)), generation)
+    const readIn = this.moment()
+    return this.open(bucketId, await this.add(bucketId, this.random.bytes(SECRET_BYTES)), readIn)
   }
 
   /** Returns the secret of the bucket, which may have another one. */
   private async add(bucketId: BucketId, secret: Uint8Array): Promise<BucketKey> {
-    const { number: epoch, key } = await this.epochs.current()
+    try {
+      return await this.addUnder(bucketId, secret, await this.epochs.current())
+    } catch (error) {
+      if (!isFailure(error, "conflict") || typeof error.details["epoch"] !== "number") throw error
+      // An erasure has made a newer key, which this process may not have read yet.
+      return this.addUnder(bucketId, secret, await this.epochs.current(error.details["epoch"]))
+    }
+  }
+
+  private addUnder(bucketId: BucketId, secret: Uint8Array, { number: epoch, key }: EpochKey): Promise<BucketKey> {
     const sealed = sealBytes(key, purposeOfSecret(bucketId, BUCKET_SECRET), secret, this.random)
     return this.metadata.run(addBucketSecret(bucketId, { epoch, sealed }))
   }
 
-  /** `readIn`: the generation before the key was read. */
-  private open(bucketId: BucketId, key: BucketKey, readIn: number): Soon<BucketSecret> {
+  private moment(): Moment {
+    return { generation: this.metadata.generation, forgotten: this.forgotten }
+  }
+
+  /** `readIn`: before the key was read. */
+  private open(bucketId: BucketId, key: BucketKey, readIn: Moment): Soon<BucketSecret> {
     if (key.kind !== "secret") throw unavailable(bucketId, BUCKET_SECRET, "the secret was erased")
     const { epoch, sealed } = key
     return after(this.openSecret(bucketId, key), plain => {
@@ -201,8 +228,8 @@ export class StoredBucketSecrets implements BucketSecrets {
     })
   }
 
-  private keep(bucketId: BucketId, secret: BucketSecret, readIn: number): void {
-    if (this.metadata.generation !== readIn) return
+  private keep(bucketId: BucketId, secret: BucketSecret, { generation, forgotten }: Moment): void {
+    if (this.metadata.generation !== generation || this.forgotten !== forgotten) return
     this.find(bucketId)
     if (this.opened.size >= BUCKET_KEY_LIMITS.openedSecretsMax) this.opened.clear()
     this.opened.set(bucketId, secret)

@@ -18,8 +18,11 @@ export interface EpochKey {
 }
 
 export interface EpochKeys {
-  /** New secrets are sealed under it. The first use makes it: every device then has format epoch 2 before it is used. */
-  current(): Soon<EpochKey>
+  /**
+   * New secrets are sealed under it. The first use makes it: every device then has format epoch 2 before it is used.
+   * `above`: keys up to this one are about to be removed. Throws `keysUnavailable`.
+   */
+  current(above?: number): Soon<EpochKey>
   /** 32 bytes. Throws `keysUnavailable`. */
   get(number: number): Soon<Uint8Array>
 }

@@ -12,8 +12,17 @@ interface Seams {
   readonly random: Random
 }
 
+export interface OpenedObjectKeys {
+  readonly keys: ObjectKeys
+  /** Call after this process has changed secrets of buckets: none that was opened before is used again. */
+  forgetSecrets(): void
+}
+
 /** `dataKeys`: undefined in a store without a key service. */
-export const openObjectKeys = (
+export function openObjectKeys(
   { metadata, clock, random }: Seams,
   { epochs, dataKeys }: { readonly epochs: EpochKeys; readonly dataKeys?: DataKeys | undefined },
-): ObjectKeys => new DerivedObjectKeys(random, new StoredBucketSecrets(metadata, epochs, clock, random), dataKeys)
+): OpenedObjectKeys {
+  const secrets = new StoredBucketSecrets(metadata, epochs, clock, random)
+  return { keys: new DerivedObjectKeys(random, secrets, dataKeys), forgetSecrets: () => secrets.forget() }
+}

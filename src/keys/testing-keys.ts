@@ -23,4 +23,4 @@ const KMS: DataKeys = {
 }
 
 export const testingKeys = (metadata: Metadata, clock: Clock, random = new SimRandom(56)): ObjectKeys =>
-  openObjectKeys({ metadata, clock, random: random.fork("keys") }, { epochs: new FixedEpochKeys(), dataKeys: KMS })
+  openObjectKeys({ metadata, clock, random: random.fork("keys") }, { epochs: new FixedEpochKeys(), dataKeys: KMS }).keys

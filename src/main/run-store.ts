@@ -135,10 +135,15 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
   engine.onRepairDue(() => {
     for (const job of ["repair", "damage-notes"]) if (jobs.has(job)) jobs.wake(job)
   })
+  const wake = (...names: readonly string[]): void => {
+    for (const name of names) if (jobs.has(name)) jobs.wake(name)
+  }
+  engine.erasures.onDue(
+    () => wake("erasure"),
+    () => wake("metadata-backup"),
+  )
   engine.recordManager.onChange((record, before) => {
-    const wake = (...names: readonly string[]): void => {
-      for (const name of names) if (jobs.has(name)) jobs.wake(name)
-    }
+    if (record.keyring !== before.keyring) wake("erasure")
     if (record.layout.version !== before.layout.version) wake("repair")
     if (record.previousLayout === undefined && before.previousLayout !== undefined) wake("replicas")
     // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
@@ -181,6 +186,7 @@ export async function runStore(
     if (jobs.has(job)) jobs.wake(job)
   })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
+  engine.erasures.setElsewhere(() => epochsOf(seams.nodes?.()))
   const all = [...(duties?.share(engine.jobs, helpOf(engine)) ?? engine.jobs), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
@@ -208,7 +214,7 @@ export async function runStore(
     ...{ engine, compute, status },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
-    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view),
+    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.erasures.ownEpochs),
     reconciling: reconciling[0],
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
@@ -221,6 +227,10 @@ export async function runStore(
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
+
+/** The oldest epoch keys on devices of other nodes. */
+const epochsOf = (view: ClusterView | undefined): ReadonlyMap<DeviceId, number> =>
+  new Map((view?.nodes ?? []).flatMap(({ report }) => [...(report?.epochs ?? [])]))
 
 /** What this node does for the one that repairs. */
 const helpOf =
@@ -356,7 +366,7 @@ function sourcesOf(
     lifecycle: engine.services.lifecycle,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
-  return { ...ofEngine, keyServices: () => keyServices.report() }
+  return { ...ofEngine, erasures: () => engine.erasures.report(), keyServices: () => keyServices.report() }
 }
 
 function statusOf(

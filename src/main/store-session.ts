@@ -140,6 +140,7 @@ export class StoreSession {
       accounts,
       buckets,
       lifecycle,
+      erasures: engine.erasures,
       namedKeys,
       status,
       store: operations,

@@ -12,7 +12,7 @@ import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, shapeOf, type BlockOptions, type Devices, type ShardDevice } from "../block/index.js"
+import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
@@ -35,6 +35,7 @@ import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import type { OpenedNode } from "./open/contract.js"
 import { DeviceCopies } from "./cluster/device-copies.js"
 import { EpochRetention } from "./cluster/epochs.js"
+import { absences } from "./cluster/absences.js"
 import { afterHalt } from "./cluster/after-halt.js"
 import { followRootKey } from "./cluster/root-key.js"
 import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
@@ -46,6 +47,7 @@ import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
+import { openErasures, type Erasures } from "./erase/open-erasures.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 
@@ -115,6 +117,7 @@ export interface Engine extends Access {
   readonly namedKeys: NamedKeyStore
   readonly recordManager: RecordManager
   readonly control: StoreControl
+  readonly erasures: Erasures
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
@@ -157,14 +160,6 @@ function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string
   const needed = Math.min(shardsNeeded(policy), devices.length)
   return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
 }
-
-/** What the record of a store of several nodes tells of devices that do not answer. */
-const absences = (records: Pick<RecordManager, "record">): Pick<BlockOptions, "isExpectedBack" | "mayReturn"> => ({
-  // No scan finds what such a device misses meanwhile: only one that was offline is scanned.
-  isExpectedBack: deviceId => records.record.devices.some(({ id, state }) => id === deviceId && state !== "offline"),
-  // A disk that hangs is offline within seconds. Once its places are given to others, no layout leads to it.
-  mayReturn: deviceId => records.record.devices.some(({ id }) => id === deviceId),
-})
 
 /** Before the first request. */
 async function beginServing(
@@ -242,7 +237,7 @@ class EngineBuilder {
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
     const { masterKey, root, node, lifecycle, storeTime, abortedWaits } = this.settings
-    const { recordManager } = this
+    const { recordManager, devices, control } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
@@ -283,12 +278,12 @@ class EngineBuilder {
     const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
-    const { devices, control } = this
+    const erasures = this.erasures(services, namedKeys)
     const sharing = await this.sharingServices(services, begin)
     return {
       services,
       ...access,
-      ...{ namedKeys, recordManager, control, metadata, tablet },
+      ...{ namedKeys, erasures, recordManager, control, metadata, tablet },
       get devices() {
         return devices.open
       },
@@ -296,10 +291,10 @@ class EngineBuilder {
       get outOfReach() {
         return outOfReach(recordManager.record, devices.shards)
       },
-      backgroundServices: [devices, services.storeClock, ...sharing.services],
+      backgroundServices: [devices, services.storeClock, erasures, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
-        ...[...services.jobs, keyUpkeep, control, ...tendingJobs(() => devices.open)],
+        ...[...services.jobs, erasures, keyUpkeep, control, ...tendingJobs(() => devices.open)],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
@@ -308,6 +303,11 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
+  }
+
+  private erasures(services: Services, namedKeys: NamedKeyStore): Erasures {
+    const { recordManager: records, epochs, devices } = this
+    return openErasures(this.seams, services, { records, epochs, namedKeys, folders: () => devices.kept })
   }
 
   private redundancy(): RedundancySource {

@@ -1,5 +1,6 @@
 /** Node: a store on this machine's devices: opening, running, status, and changes of a stopped store. */
 export { foldersOf } from "./devices/folders.js"
+export type { Erasures } from "./erase/open-erasures.js"
 export type { Reconciling } from "./cluster/reconciling.js"
 export type { Engine } from "./engine.js"
 export { stoppedLocksAtRisk } from "./control/locked-at-risk-core.js"

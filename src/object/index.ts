@@ -1,5 +1,8 @@
 /** Objects: buckets, objects, versions, multipart uploads, listings; their commands and services. */
 export type * from "./contract.js"
+export { BucketErasing } from "./bucket-erasing.js"
+export type { BucketErasure } from "./commands/erase-commands-core.js"
+export type { MetadataBackup } from "./jobs/metadata-backup.js"
 export type { LockedBucket } from "./bucket-service.js"
 export type { AbortedWaits } from "./jobs/aborted-blocks.js"
 export type { OrphanReport } from "./jobs/orphans.js"

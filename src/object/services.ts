@@ -8,6 +8,7 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
+import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
 import type { ObjectServices } from "./contract.js"
@@ -52,6 +53,9 @@ export interface Services extends ObjectServices {
   readonly orphans: Orphans
   readonly lifecycle: Lifecycle
   readonly lifecycleInspection: LifecycleInspection
+  readonly erasing: BucketErasing
+  /** Undefined: the metadata is not backed up. */
+  readonly metadataBackup: MetadataBackup | undefined
   /** Undefined if only this process opens the store. */
   readonly reconciliation: Reconciliation | undefined
 }
@@ -124,7 +128,8 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle]
   if (isShared) jobs.push(repair.noteKeeping, refused)
-  if (backup) jobs.push(new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup))
+  const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
+  if (metadataBackup) jobs.push(metadataBackup)
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
   const reconciliation =
     duringHalt &&
@@ -141,7 +146,8 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
-    lifecycle,
+    ...{ lifecycle, metadataBackup },
+    erasing: new BucketErasing(watched),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),
   }
 }

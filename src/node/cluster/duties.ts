@@ -19,7 +19,8 @@ import { Steward, STEWARD_LEASE } from "./steward.js"
 const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   collector: "collector",
   ...{ repair: "repair", reencode: "repair", orphans: "repair", "integrity-audit": "repair" },
-  "metadata-backup": "metadata-backup",
+  // An erasure waits for a backup that its process has made.
+  ...{ "metadata-backup": "metadata-backup", erasure: "metadata-backup" },
 }
 const LEASES = [...new Set([STEWARD_LEASE, ...Object.values(LEASE_OF_JOB)])]
 

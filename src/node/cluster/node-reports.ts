@@ -55,12 +55,13 @@ export async function askForReport(peer: Peer): Promise<NodeReport> {
 
 /**
  * What this node tells the others. `isRepairer`: it has scanned the blocks of the store. `database`: undefined on one
- * machine.
+ * machine. `epochs`: the oldest epoch key that each of its devices has.
  */
 export function reportOf(
   sources: StatusSources,
   isRepairer: boolean,
   database: ReportedDatabase | undefined,
+  epochs: ReadonlyMap<DeviceId, number> = new Map(),
 ): NodeReport {
   return {
     devices: sources.devices().map(reportedDevice),
@@ -75,6 +76,7 @@ export function reportOf(
         }
       : undefined,
     database,
+    epochs,
   }
 }
 

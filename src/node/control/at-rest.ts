@@ -12,7 +12,7 @@ import type { Random } from "../../seams/random/contract.js"
 import { newKeyring, openEpochKey } from "./epoch-keys.js"
 
 const KEY_BYTES = 32
-const PURPOSE = "at rest"
+export const PURPOSE_AT_REST = "at rest"
 
 export const isEncryptedAtRest = ({ keyring }: Pick<ControlRecord, "keyring">): boolean => keyring?.atRest !== undefined
 
@@ -20,7 +20,7 @@ export const isEncryptedAtRest = ({ keyring }: Pick<ControlRecord, "keyring">): 
 export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
   const ring = newKeyring(masterKey, random, nowMs)
   const [epoch] = ring.epochs
-  const sealed = sealBytes(openEpochKey(masterKey, epoch), PURPOSE, random.bytes(KEY_BYTES), random)
+  const sealed = sealBytes(openEpochKey(masterKey, epoch), PURPOSE_AT_REST, random.bytes(KEY_BYTES), random)
   return { ...ring, atRest: { startedMs: nowMs, epoch: epoch.number, sealed } }
 }
 
@@ -36,7 +36,7 @@ export function deviceKeysIn(
   const atRest = keyring?.atRest
   if (keyring === undefined || atRest === undefined) return undefined
   const epoch = keyring.epochs.find(({ number }) => number === atRest.epoch)
-  const key = epoch && openBytes(openEpochKey(masterKey, epoch), PURPOSE, atRest.sealed)
+  const key = epoch && openBytes(openEpochKey(masterKey, epoch), PURPOSE_AT_REST, atRest.sealed)
   if (key === undefined) throw fail("keysUnavailable", { message: "the key of the encrypted devices does not open" })
   return deviceKeysOf(key, deviceId)
 }

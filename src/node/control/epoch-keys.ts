@@ -12,7 +12,7 @@ import { equalBytes } from "../../base/bytes.js"
 import { asFailure, fail, type Failure } from "../../base/failures.js"
 import { after, type Soon } from "../../base/soon.js"
 import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
-import type { Keyring } from "../../format/keyring.js"
+import { EPOCH_KEYS_MAX, type Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
 import { FORMAT_EPOCH_OF_KEYS } from "../../format/superblock.js"
 import type { EpochKey, EpochKeys } from "../../keys/contract.js"
@@ -72,12 +72,43 @@ export class RecordEpochKeys implements EpochKeys {
     if (this.store.records.record.keyring !== undefined) await this.ready()
   }
 
-  current(): Soon<EpochKey> {
+  current(above = 0): Soon<EpochKey> {
     return after(this.ready(), () => {
-      const newest = newestIn(this.store.records.record)
-      if (newest === undefined) throw unavailable(FIRST_EPOCH, "the control record has no key ring")
-      return { number: newest.number, key: this.open(newest) }
+      const { refresh } = this.store
+      const isLate = (newestIn(this.store.records.record)?.number ?? 0) <= above
+      return isLate && refresh !== undefined ? refresh().then(() => this.newest(above)) : this.newest(above)
     })
+  }
+
+  /** The number of a key that seals nothing that `usedUpTo` or an earlier one has sealed: a new one if there is none. */
+  async renew(usedUpTo: number): Promise<number> {
+    await this.ready()
+    const record = await this.store.records.change("new epoch key", before => {
+      const newest = newestIn(before)?.number ?? 0
+      if (before.keyring === undefined || newest > usedUpTo) return undefined
+      const { epochs } = before.keyring
+      const { clock, random } = this.seams
+      if (epochs.length >= EPOCH_KEYS_MAX) {
+        throw fail("limitExceeded", {
+          message: "too many buckets are being erased; see what they wait for: hayloft status",
+        })
+      }
+      return {
+        ...before,
+        keyring: {
+          ...before.keyring,
+          epochs: [...epochs, newEpoch(newest + 1, this.store.masterKey, random, clock.wallMs())],
+        },
+      }
+    })
+    return newestIn(record)?.number ?? 0
+  }
+
+  private newest(above: number): EpochKey {
+    const newest = newestIn(this.store.records.record)
+    if (newest === undefined) throw unavailable(FIRST_EPOCH, "the control record has no key ring")
+    if (newest.number <= above) throw unavailable(above + 1, "the control record lacks it")
+    return { number: newest.number, key: this.open(newest) }
   }
 
   get(number: number): Soon<Uint8Array> {
@@ -144,9 +175,13 @@ export function newKeyring(
   random: Random,
   nowMs: number,
 ): Keyring & { readonly epochs: readonly [SealedEpoch] } {
-  const sealed = sealBytes(masterKey, purposeOfEpoch(FIRST_EPOCH), random.bytes(EPOCH_KEY_BYTES), random)
-  const epochs = [{ number: FIRST_EPOCH, createdMs: nowMs, sealed }] as const
+  const epochs = [newEpoch(FIRST_EPOCH, masterKey, random, nowMs)] as const
   return { masterKeyNumber: FIRST_MASTER_KEY, previous: undefined, epochs, atRest: undefined, materials: [] }
+}
+
+function newEpoch(number: number, masterKey: Uint8Array, random: Random, createdMs: number): SealedEpoch {
+  const sealed = sealBytes(masterKey, purposeOfEpoch(number), random.bytes(EPOCH_KEY_BYTES), random)
+  return { number, createdMs, sealed }
 }
 
 /** Throws `keysUnavailable`. */

@@ -36,7 +36,7 @@ interface Store {
 const bytesOf = (keyId: KmsKeyId): Uint8Array => must(bytesOfHex(keyId.replaceAll("-", "")), "key ids are hex")
 const keyIdOf = (bytes: Uint8Array): KmsKeyId => parseKmsKeyId(keyIdText(hexOf(bytes)))
 const nameOf = (keyId: KmsKeyId, version: number): string => `${keyId} ${version}`
-const purposeOf = (keyId: KmsKeyId, version: number): string => `kms ${nameOf(keyId, version)}`
+export const purposeOfMaterial = (keyId: KmsKeyId, version: number): string => `kms ${nameOf(keyId, version)}`
 
 export class RecordKeyMaterials implements KeyMaterials {
   /** By name, with the bytes that they were opened from. At most one for each material of the ring. */
@@ -61,7 +61,7 @@ export class RecordKeyMaterials implements KeyMaterials {
   async add(keyId: KmsKeyId, version: number): Promise<void> {
     const { records, epochs, clock, random } = this.store
     const { number: epoch, key } = await epochs.current()
-    const sealed = sealBytes(key, purposeOf(keyId, version), random.bytes(MATERIAL_BYTES), random)
+    const sealed = sealBytes(key, purposeOfMaterial(keyId, version), random.bytes(MATERIAL_BYTES), random)
     const added: SealedMaterial = { keyId: bytesOf(keyId), version, createdMs: clock.wallMs(), epoch, sealed }
     await records.change("new key", record => {
       const { keyring } = record
@@ -105,7 +105,7 @@ export class RecordKeyMaterials implements KeyMaterials {
     const known = this.opened.get(nameOf(keyId, version))
     if (known !== undefined && equalBytes(known.sealed, sealed)) return known.material
     return after(this.store.epochs.get(epoch), key => {
-      const material = openBytes(key, purposeOf(keyId, version), sealed)
+      const material = openBytes(key, purposeOfMaterial(keyId, version), sealed)
       if (material === undefined) throw unavailable(keyId, version)
       this.opened.set(nameOf(keyId, version), { sealed, material })
       return material

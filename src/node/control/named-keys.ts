@@ -13,6 +13,7 @@ import {
   openObjectKeys,
   type ExternalKeys,
   type NamedKeys,
+  type OpenedObjectKeys,
   type S3Keys,
 } from "../../keys/index.js"
 import type { Metadata } from "../../metadata/index.js"
@@ -58,6 +59,7 @@ interface Opened {
 
 export class NamedKeyStore {
   private readonly random: Random
+  private keys: OpenedObjectKeys | undefined
   private opened: Opened | undefined
 
   constructor(
@@ -86,7 +88,14 @@ export class NamedKeyStore {
       newDataKey: (keyArn, context) => this.of("service").newDataKey(keyArn, context),
       openDataKey: (keyArn, ciphertext, context) => this.of("service").openDataKey(keyArn, ciphertext, context),
     }
-    return openObjectKeys({ metadata, clock, random: random.fork("keys") }, { epochs: this.sources.epochs, dataKeys })
+    const sources = { epochs: this.sources.epochs, dataKeys }
+    this.keys = openObjectKeys({ metadata, clock, random: random.fork("keys") }, sources)
+    return this.keys.keys
+  }
+
+  /** Call after this process has changed secrets of buckets: none that was opened before is used again. */
+  forgetSecrets(): void {
+    this.keys?.forgetSecrets()
   }
 
   /** Returns what else the store does for its keys. */

@@ -4,7 +4,7 @@
  * The reports are plain data, made when they are requested and never cached here. They contain no secrets. A value that
  * is not known is absent, never invented.
  */
-import type { DeviceId, StoreId } from "../../base/ids.js"
+import type { BucketId, BucketName, DeviceId, StoreId } from "../../base/ids.js"
 import type { KeyServiceReport } from "../../keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 
@@ -282,6 +282,27 @@ interface LifecycleStatus {
   }
 }
 
+/** The erasure of a bucket under way. */
+export interface ErasureReport {
+  /** Its former name, which another bucket may have by now. */
+  readonly bucket: BucketName
+  readonly bucketId: BucketId
+  readonly sinceMs: number
+  /** Whether the control record has no key any more that opens the bucket's secret. */
+  readonly keysReplaced: boolean
+  /** Those that may still have a control record with such a key. */
+  readonly devices: readonly {
+    readonly id: DeviceId
+    readonly path: string
+    readonly isOffline: boolean
+    /** Absent on one machine. */
+    readonly node?: string
+  }[]
+  /** Still to be removed. */
+  readonly versions: number
+  readonly uploads: number
+}
+
 export interface StoreReport {
   readonly storeId: StoreId
   readonly version: string
@@ -311,6 +332,8 @@ export interface StoreReport {
   readonly scrub?: readonly ScrubReport[]
   /** Absent if this process does no such work. */
   readonly lifecycle?: LifecycleStatus
+  /** Erasures of buckets under way; absent if there are none. */
+  readonly erasures?: readonly ErasureReport[]
   /** External key services of this node; absent if it has none. */
   readonly keyServices?: readonly KeyServiceReport[]
   readonly jobs: readonly JobReport[]

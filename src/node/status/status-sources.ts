@@ -2,7 +2,7 @@
  * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
  * Values that are unknown or do not exist are undefined, never invented.
  */
-import type { JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
+import type { ErasureReport, JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
 import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
@@ -35,6 +35,8 @@ export interface StatusSources {
   readonly orphans: () => OrphanReport
   /** Undefined if this process does no such work. */
   readonly lifecycle?: () => LifecycleReport
+  /** Of buckets, under way. */
+  readonly erasures?: () => readonly ErasureReport[]
   /** Undefined if this process has none. */
   readonly keyServices?: () => readonly KeyServiceReport[]
   readonly scrub: () => readonly ScrubView[] | undefined

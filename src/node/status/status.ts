@@ -216,6 +216,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const nodes = this.nodes()
     const database = this.sources.database?.()
     const keyServices = this.sources.keyServices?.() ?? []
+    const erasures = this.sources.erasures?.() ?? []
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
@@ -235,6 +236,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         ? {}
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
       ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
+      ...(erasures.length === 0 ? {} : { erasures }),
       ...(keyServices.length === 0 ? {} : { keyServices }),
       jobs: jobs(),
       queues: queues(),

@@ -55,8 +55,16 @@ test("a bucket is found by its name while it exists, and listed among its owner'
   assert.equal(findBucket(metadata.committed, name)?.id, bucketId)
   assert.equal(findBucket(metadata.committed, parseBucketName("unknown")), undefined)
   assert.ok(metadata.committed.get("accountBuckets", accountBucketRowKey(owner, name)))
-  metadata.plant("bucketKeys", bucketKeyRowKey(bucketId, 1), encodeBucketKey({ kind: "erased", createdMs: 1 }))
-  metadata.plant("bucketKeys", bucketKeyRowKey(bucketId, 9), encodeBucketKey({ kind: "erased", createdMs: 2 }))
+  metadata.plant(
+    "bucketKeys",
+    bucketKeyRowKey(bucketId, 1),
+    encodeBucketKey({ kind: "erased", createdMs: 1, epoch: 1 }),
+  )
+  metadata.plant(
+    "bucketKeys",
+    bucketKeyRowKey(bucketId, 9),
+    encodeBucketKey({ kind: "erased", createdMs: 2, epoch: 1 }),
+  )
   await metadata.run(closeBucket(bucketId))
   assert.equal(findBucket(metadata.committed, name)?.state, "closing")
   await metadata.run(dropBucket(bucketId))

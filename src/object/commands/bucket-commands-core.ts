@@ -156,13 +156,14 @@ export function policyOfBucket(view: RowView, bucketId: BucketId): Policy | unde
   return row && bucketOfRow(row).policy
 }
 
-const bucketWrite = (bucket: BucketRecord): EntryWrite => ({
+export const bucketWrite = (bucket: BucketRecord): EntryWrite => ({
   family: "buckets",
   key: bucketRowKey(bucket.id),
   value: encodeBucket(bucket),
 })
 
-function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
+/** In any state. Throws `noSuchBucket`. */
+export function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (!row) throw fail("noSuchBucket")
   return decodeBucket(row.value)
@@ -175,6 +176,7 @@ const setState = (name: string, state: BucketState) =>
     touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
     decide(view, _time, bucketId) {
       const bucket = anyBucket(view, bucketId)
+      if (bucket.state === "erasing") throw fail("noSuchBucket")
       if (state === "closing" && readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
       return { writes: [bucketWrite({ ...bucket, state })], result: undefined }
     },

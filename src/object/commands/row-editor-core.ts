@@ -105,6 +105,7 @@ export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (!row) throw fail("noSuchBucket")
   const bucket = bucketOfRow(row)
+  if (bucket.state === "erasing") throw fail("noSuchBucket")
   if (bucket.state === "closing") throw fail("bucketClosing")
   return bucket
 }

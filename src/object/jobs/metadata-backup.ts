@@ -103,6 +103,10 @@ export class MetadataBackup implements Job {
   /** The change count when the latest snapshot of this process started; undefined: unknown. */
   private changesBefore: number | undefined
   private beganMs: number | undefined
+  /** How many snapshots were ordered, when the latest one began, and when the latest complete one did. */
+  private ordered = 0
+  private orderedAtBegin = 0
+  private orderedAtComplete = 0
   private readonly never = new AbortController().signal
 
   private readonly clock: Clock
@@ -144,7 +148,19 @@ export class MetadataBackup implements Job {
     return "busy"
   }
 
+  /** Makes a snapshot begin soon, even if nothing has changed. Returns its order. */
+  order(): number {
+    this.ordered += 1
+    return this.ordered
+  }
+
+  /** Whether a snapshot that began after this order is complete. */
+  isComplete(order: number): boolean {
+    return this.orderedAtComplete >= order
+  }
+
   private isDue(newest: StoredSnapshot | undefined): boolean {
+    if (this.ordered > this.orderedAtBegin) return true
     if (this.changes && this.changesBefore === this.changes.changes) return false
     const nowMs = this.clock.monotonicMs()
     if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
@@ -158,6 +174,7 @@ export class MetadataBackup implements Job {
     await this.metadata.run(ensureSystemBucket())
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes?.changes
+    this.orderedAtBegin = this.ordered
     const fromPosition = this.metadata.position
     const incarnation = this.metadata.incarnations.own
     this.writing = {
@@ -240,7 +257,9 @@ export class MetadataBackup implements Job {
     writing.recordsBefore += chunk.records
     writing.number += 1
     writing.chunk = new MetadataChunkWriter(this.facts.cipher)
-    if (isLast) this.end()
+    if (!isLast) return
+    this.orderedAtComplete = this.orderedAtBegin
+    this.end()
   }
 
   /** Writes an object of coded blocks, however short: inline bytes would be only in the metadata store and logs. */

@@ -1,0 +1,260 @@
+/** Erased buckets over a whole store: what files still tell, what crashes leave, and what an offline device holds up. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { fail, isFailure, type FailureKind } from "../../base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { asPromise } from "../../base/soon.js"
+import { bucketKeyRowKey, decodeBucketKey, purposeOfSecret } from "../../format/bucket-key.js"
+import { openBytes } from "../../format/sealed-bytes.js"
+import { query } from "../../metadata/index.js"
+import type { Bucket } from "../../object/index.js"
+import type { Engine } from "../engine.js"
+import { bytesOf, folderOf, Machine, noSignal, sourceOf } from "../testing-engine.js"
+import { epochKeysIn, filesBelow, pathsWith } from "./testing-erasure.js"
+
+const OWNER = parseAccountId("root")
+const MASTER_KEY = new Uint8Array(32)
+const [SMALL, LARGE] = [Buffer.alloc(3 * KIB, "small "), Buffer.alloc(300 * KIB, "large ")]
+const ATTRIBUTES = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {} }
+
+const refuses = (promise: Promise<unknown>, kind: FailureKind, message?: RegExp): Promise<void> =>
+  assert.rejects(promise, error => isFailure(error, kind) && (message === undefined || message.test(error.message)))
+
+const sealedOf = query("SealedForTest", (view, id: BucketId) => {
+  const row = view.get("bucketKeys", bucketKeyRowKey(id, 1))
+  return row && decodeBucketKey(row.value)
+})
+
+class Scene {
+  constructor(
+    readonly machine: Machine,
+    readonly engine: Engine,
+  ) {}
+
+  static async open(devices = 2): Promise<Scene> {
+    const machine = new Machine({ devices })
+    return new Scene(machine, await machine.open())
+  }
+
+  async crash(): Promise<Scene> {
+    this.machine.disk.kill()
+    return new Scene(this.machine, await this.machine.open())
+  }
+
+  bucket(name: string): Promise<Bucket> {
+    return this.engine.services.buckets.create({ name: parseBucketName(name), owner: OWNER, location: "" })
+  }
+
+  put(bucket: Bucket, name: string, body: Buffer, isSealed = true) {
+    const given = { bucket, key: objectKeyOfText(name), ...ATTRIBUTES, body: sourceOf(body), signal: noSignal }
+    return this.engine.services.objects.put(isSealed ? { ...given, encryption: { mode: "s3" } } : given)
+  }
+
+  async get(bucket: Bucket, name: string): Promise<Buffer> {
+    return bytesOf(await this.engine.services.objects.get({ bucket, key: objectKeyOfText(name), conditions: {} }))
+  }
+
+  upload(bucket: Bucket, name: string) {
+    const given = { bucket, key: objectKeyOfText(name), ...ATTRIBUTES, checksum: undefined }
+    return this.engine.services.multipart.create({ ...given, encryption: { mode: "s3" } })
+  }
+
+  begin(name = "doomed"): Promise<BucketId> {
+    return this.engine.erasures.begin(parseBucketName(name), name)
+  }
+
+  /** A step of the erasure, and of the backup that it may wait for. Returns whether there may be more to do. */
+  async step(): Promise<boolean> {
+    const outcome = await this.engine.erasures.step()
+    const backup = await must(this.engine.services.metadataBackup, "the metadata is backed up").step()
+    return outcome === "busy" || backup === "busy"
+  }
+
+  async settle(): Promise<void> {
+    for (let steps = 0; steps < 1_000; steps += 1) if (!(await this.step())) return
+    assert.fail(`the erasure does not come to an end: ${this.engine.erasures.progress()}`)
+  }
+
+  async state(id: BucketId): Promise<string> {
+    return (await this.engine.erasures.state(id)).state
+  }
+
+  /** The secret of the bucket as its row has it. */
+  async sealed(id: BucketId) {
+    const key = await this.engine.metadata.ask(sealedOf(id))
+    return key?.kind === "secret" ? key : undefined
+  }
+
+  /** What the files of all devices and the master key tell of a secret: whether it is in one, and whether a key opens it. */
+  attack(id: BucketId, sealed: Uint8Array): { readonly isThere: boolean; readonly isOpen: boolean } {
+    const files = filesBelow(this.machine.disk.medium, "/")
+    const keys = [...epochKeysIn(files, MASTER_KEY).values()]
+    const isOpen = keys.some(key => openBytes(key, purposeOfSecret(id, 1), sealed) !== undefined)
+    return { isThere: pathsWith(files, sealed).length > 0, isOpen }
+  }
+
+  oldestEpochs(): readonly number[] {
+    return [...epochKeysIn(filesBelow(this.machine.disk.medium, "/"), MASTER_KEY).keys()].sort()
+  }
+}
+
+/** Two buckets with encrypted objects. */
+async function world(devices?: number) {
+  const scene = await Scene.open(devices)
+  const [doomed, other] = [await scene.bucket("doomed"), await scene.bucket("other")]
+  for (const bucket of [doomed, other]) {
+    await scene.put(bucket, "small", SMALL)
+    await scene.put(bucket, "large", LARGE)
+  }
+  const { sealed } = must(await scene.sealed(doomed.id), "it has a secret")
+  return { scene, doomed, other, sealed }
+}
+
+test("after an erasure no file of any device, with the master key, opens the bucket's secret", async () => {
+  const { scene, doomed, other, sealed } = await world()
+  assert.deepEqual(scene.attack(doomed.id, sealed), { isThere: true, isOpen: true })
+  const id = await scene.begin()
+  assert.equal(id, doomed.id)
+  await refuses(
+    asPromise(() => scene.engine.services.buckets.open(doomed.name)),
+    "noSuchBucket",
+  )
+  await refuses(scene.get(doomed, "small"), "keysUnavailable")
+  await refuses(scene.put(doomed, "more", SMALL), "noSuchBucket")
+  assert.equal(await scene.state(id), "erasing")
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+  // The row is still in a log: this is why the key has to go.
+  assert.deepEqual(scene.attack(doomed.id, sealed), { isThere: true, isOpen: false })
+  assert.deepEqual(scene.oldestEpochs(), [2])
+  assert.deepEqual(await scene.get(other, "small"), SMALL)
+  assert.deepEqual(await scene.get(other, "large"), LARGE)
+  const after = await scene.crash()
+  assert.deepEqual(await after.get(other, "large"), LARGE)
+  const again = await after.bucket("doomed")
+  await after.put(again, "small", SMALL)
+  assert.deepEqual(await after.get(again, "small"), SMALL)
+  assert.equal((await after.engine.services.buckets.usage(again)).versions, 1)
+})
+
+test("an erasure goes on after a crash at any of its steps", async () => {
+  let crashes = 0
+  for (let nth = 0; ; nth += 1) {
+    const { scene, doomed, other, sealed } = await world()
+    await scene.upload(doomed, "upload")
+    const id = await scene.begin()
+    let isOver = false
+    for (let steps = 0; steps < nth && !isOver; steps += 1) isOver = !(await scene.step())
+    const after = await scene.crash()
+    crashes += 1
+    await refuses(after.put(doomed, "more", SMALL), "noSuchBucket")
+    assert.deepEqual(await after.get(other, "large"), LARGE, `after ${nth} steps`)
+    await after.settle()
+    assert.equal(await after.state(id), "erased", `after ${nth} steps`)
+    assert.equal(after.attack(doomed.id, sealed).isOpen, false)
+    assert.deepEqual(await after.get(other, "small"), SMALL)
+    if (isOver) break
+  }
+  assert.ok(crashes > 4, `${crashes} crashes`)
+})
+
+test("a bucket is not erased while something in it is not encrypted, and stays as it is", async () => {
+  const { scene, doomed } = await world()
+  await scene.put(doomed, "plain", LARGE, false)
+  await refuses(scene.begin(), "conflict", /^1 versions, 0 parts and 0 uploads of the bucket are not encrypted/)
+  await refuses(scene.engine.erasures.begin(doomed.name, "other"), "invalidArgument", /confirm/)
+  await scene.put(doomed, "more", SMALL)
+  assert.deepEqual(await scene.get(doomed, "large"), LARGE)
+  await scene.engine.services.objects.remove({ bucket: doomed, key: objectKeyOfText("plain"), conditions: {} })
+  const id = await scene.begin()
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+})
+
+test("buckets with object lock, and those without any key, are not erased", async () => {
+  const { scene, doomed } = await world()
+  const { buckets } = scene.engine.services
+  await buckets.setVersioning(doomed, "enabled")
+  await buckets.setLock(doomed, undefined)
+  await refuses(scene.begin(), "objectLocked")
+  await scene.put(doomed, "more", SMALL)
+  await scene.bucket("plain")
+  await refuses(scene.begin("plain"), "conflict", /delete it instead/)
+})
+
+test("while a bucket is erased, others are written and read, and new ones get keys", async () => {
+  const { scene, doomed, other } = await world()
+  await scene.begin()
+  for (let steps = 0; ; steps += 1) {
+    const isOver = !(await scene.step())
+    const made = await scene.bucket(`made-${steps}`)
+    for (const bucket of [made, other]) {
+      await scene.put(bucket, `at ${steps}`, LARGE)
+      assert.deepEqual(await scene.get(bucket, `at ${steps}`), LARGE)
+    }
+    assert.deepEqual(await scene.get(other, "small"), SMALL)
+    if (isOver) break
+  }
+  assert.equal(await scene.state(doomed.id), "erased")
+  const after = await scene.crash()
+  assert.deepEqual(await after.get(other, "at 0"), LARGE)
+})
+
+test("versions, delete markers, uploads and their parts of an erased bucket are removed", async () => {
+  const { scene, doomed } = await world()
+  const { buckets, objects } = scene.engine.services
+  await buckets.setVersioning(doomed, "enabled")
+  const bucket = await buckets.open(doomed.name)
+  for (let i = 0; i < 40; i += 1) await scene.put(bucket, "often", SMALL)
+  await objects.remove({ bucket, key: objectKeyOfText("often"), conditions: {} })
+  await scene.upload(bucket, "upload")
+  const id = await scene.begin()
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+  const rows = await scene.engine.metadata.ask(rowsOf())
+  assert.deepEqual(rows, [])
+})
+
+const rowsOf = query("RowsForTest", view =>
+  (["current", "versions", "heads", "details", "shares", "uploads", "names"] as const).flatMap(family =>
+    Array.from(view.range(family, ALL), ([key]) => `${family} ${key}`).filter(text => /often|upload|doomed/.test(text)),
+  ),
+)
+const ALL = { start: bucketKeyRowKey(0 as BucketId, 0), end: "\xff".repeat(16) as ReturnType<typeof bucketKeyRowKey> }
+
+test("an offline device holds up an erasure, by name, until it returns", async () => {
+  const { scene, doomed, other, sealed } = await world(4)
+  const { engine } = scene
+  const { place } = must(engine.devices[3], "there are four")
+  await engine.control.takeOffline(place.id, fail("deviceFailed"))
+  const id = await scene.begin()
+  await scene.settle()
+  const { state, report } = await engine.erasures.state(id)
+  assert.equal(state, "erasing")
+  assert.ok(report?.keysReplaced)
+  assert.deepEqual(report.devices, [{ id: place.id, path: "/d4", isOffline: true }])
+  assert.match(engine.erasures.progress(), /bucket doomed: waits for \/d4/)
+  assert.equal(scene.attack(doomed.id, sealed).isOpen, true, "the device still has the key")
+  const stack = await engine.bringIn(folderOf(place))
+  await engine.control.bringIn(stack)
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+  assert.equal(scene.attack(doomed.id, sealed).isOpen, false)
+  assert.deepEqual(await scene.get(other, "large"), LARGE)
+})
+
+test("two erasures at the same time both end", async () => {
+  const { scene, doomed, other } = await world()
+  const third = await scene.bucket("third")
+  await scene.put(third, "large", LARGE)
+  const one = await scene.begin()
+  await scene.step()
+  await scene.step()
+  const two = await scene.begin("other")
+  await scene.settle()
+  assert.deepEqual([await scene.state(one), await scene.state(two)], ["erased", "erased"])
+  assert.deepEqual([one, two], [doomed.id, other.id])
+  assert.deepEqual(await scene.get(third, "large"), LARGE)
+})

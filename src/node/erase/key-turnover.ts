@@ -1,0 +1,159 @@
+/**
+ * Key turnover: after secrets of buckets were destroyed, everything else that is sealed under the same epoch keys is sealed
+ * under a newer one, and the keys leave the control record. Rows of the destroyed secrets remain for a while in logs,
+ * tables and backups: nothing opens them any more.
+ *
+ * Promises  Each step may be repeated, and is after a crash: rows and the record say what remains. A key leaves the record
+ *           only after a pass over all secrets has found none under it, and after a backup of the metadata that began
+ *           later is complete; the database or the tablet refuses new secrets under it all the while. Materials of named
+ *           keys, and the key at rest, change with the same change of the record. A secret that cannot be opened stops it.
+ */
+import { fail } from "../../base/failures.js"
+import { parseKmsKeyId, rowKeyOf, type RowKey } from "../../base/ids.js"
+import { hexOf } from "../../base/bytes.js"
+import { purposeOfSecret } from "../../format/bucket-key.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Keyring } from "../../format/keyring.js"
+import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
+import type { EpochKey, EpochKeys } from "../../keys/contract.js"
+import { keyIdText, resealSecrets, secretsUnder, type StoredSecret } from "../../keys/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { MetadataBackup } from "../../object/index.js"
+import type { Random } from "../../seams/random/contract.js"
+import { PURPOSE_AT_REST } from "../control/at-rest.js"
+import { purposeOfMaterial } from "../control/key-materials.js"
+import type { RecordManager } from "../control/record-manager.js"
+import { epochNumbers } from "./epochs-on-devices.js"
+
+/** "backup": waits for one. */
+export type TurnoverOutcome = "done" | "more" | "backup"
+
+const FIRST = rowKeyOf("")
+
+interface TurnoverStore {
+  readonly metadata: Pick<Metadata, "ask" | "run">
+  readonly records: Pick<RecordManager, "record" | "change">
+  readonly epochs: EpochKeys
+  /** Undefined: the metadata is not backed up. */
+  readonly backup: Pick<MetadataBackup, "order" | "isComplete"> | undefined
+  readonly random: Random
+  /** Secrets that this process has opened are not used any more. */
+  readonly forgetSecrets: () => void
+}
+
+interface Pass {
+  /** Keys up to this one go. */
+  readonly epochMax: number
+  from: RowKey
+  found: number
+  isOver: boolean
+  /** Of a backup that begins after the pass. */
+  order: number | undefined
+}
+
+export class KeyTurnover {
+  private pass: Pass | undefined
+
+  constructor(private readonly store: TurnoverStore) {}
+
+  /** A step of removing the keys of epochs up to `epochMax`. */
+  async step(epochMax: number): Promise<TurnoverOutcome> {
+    const { records, backup } = this.store
+    if (epochNumbers(records.record).every(number => number > epochMax)) {
+      this.pass = undefined
+      return "done"
+    }
+    if (this.pass?.epochMax !== epochMax) this.pass = newPass(epochMax)
+    const { pass } = this
+    if (!pass.isOver) {
+      await this.goOn(pass)
+      return "more"
+    }
+    if (backup !== undefined) {
+      pass.order ??= backup.order()
+      if (!backup.isComplete(pass.order)) return "backup"
+    }
+    await this.removeKeys(epochMax)
+    return "more"
+  }
+
+  /** Another process goes on, from the beginning. */
+  release(): void {
+    this.pass = undefined
+  }
+
+  private async goOn(pass: Pass): Promise<void> {
+    const { secrets, next } = await this.store.metadata.ask(secretsUnder(pass.epochMax, pass.from))
+    if (secrets.length > 0) await this.reseal(secrets, pass.epochMax)
+    pass.found += secrets.length
+    pass.from = next ?? FIRST
+    if (next !== undefined) return
+    pass.isOver = pass.found === 0
+    pass.found = 0
+  }
+
+  private async reseal(secrets: readonly StoredSecret[], epochMax: number): Promise<void> {
+    const { metadata, epochs, random, forgetSecrets } = this.store
+    const to = await epochs.current(epochMax)
+    const resealed = []
+    for (const { rowKey, bucketId, number, secret } of secrets) {
+      const purpose = purposeOfSecret(bucketId, number)
+      const plain = openBytes(await epochs.get(secret.epoch), purpose, secret.sealed)
+      if (plain === undefined) throw fail("keysUnavailable", { bucketId, number, epoch: secret.epoch })
+      resealed.push({
+        rowKey,
+        before: secret,
+        after: { epoch: to.number, sealed: sealBytes(to.key, purpose, plain, random) },
+      })
+      plain.fill(0)
+    }
+    await metadata.run(resealSecrets(resealed))
+    forgetSecrets()
+  }
+
+  private async removeKeys(epochMax: number): Promise<void> {
+    const { records, epochs, random } = this.store
+    const to = await epochs.current(epochMax)
+    const keys = new Map<number, Uint8Array>()
+    for (const number of epochNumbers(records.record)) keys.set(number, await epochs.get(number))
+    await records.change("epoch keys erased", record => withoutEpochs(record, { epochMax, to, keys, random }))
+  }
+}
+
+const newPass = (epochMax: number): Pass => ({ epochMax, from: FIRST, found: 0, isOver: false, order: undefined })
+
+interface Removal {
+  readonly epochMax: number
+  readonly to: EpochKey
+  /** By epoch. */
+  readonly keys: ReadonlyMap<number, Uint8Array>
+  readonly random: Random
+}
+
+/** Undefined if there is nothing to remove. Throws `keysUnavailable`. */
+function withoutEpochs(record: ControlRecord, { epochMax, to, keys, random }: Removal): ControlRecord | undefined {
+  const { keyring } = record
+  const epochs = keyring?.epochs.filter(({ number }) => number > epochMax)
+  if (keyring === undefined || epochs === undefined || epochs.length === keyring.epochs.length) return undefined
+  if (!epochs.some(({ number }) => number === to.number)) throw fail("keysUnavailable", { epoch: to.number })
+  const resealed = (sealed: Uint8Array, epoch: number, purpose: string): Uint8Array => {
+    const key = keys.get(epoch)
+    const plain = key && openBytes(key, purpose, sealed)
+    if (plain === undefined) throw fail("keysUnavailable", { epoch, purpose })
+    return sealBytes(to.key, purpose, plain, random)
+  }
+  const { atRest } = keyring
+  const materials = keyring.materials.map(material =>
+    material.epoch > epochMax
+      ? material
+      : { ...material, epoch: to.number, sealed: resealed(material.sealed, material.epoch, purposeOf(material)) },
+  )
+  const isOld = atRest !== undefined && atRest.epoch <= epochMax
+  const atRestNow = isOld
+    ? { ...atRest, epoch: to.number, sealed: resealed(atRest.sealed, atRest.epoch, PURPOSE_AT_REST) }
+    : atRest
+  return { ...record, keyring: { ...keyring, epochs, materials, atRest: atRestNow } }
+}
+
+const purposeOf = ({ keyId, version }: Keyring["materials"][number]): string =>
+  purposeOfMaterial(parseKmsKeyId(keyIdText(hexOf(keyId))), version)

@@ -1,0 +1,39 @@
+/** Opens the erasures of buckets over the parts of an engine. */
+import type { Services } from "../../object/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Telemetry } from "../../seams/telemetry/contract.js"
+import type { RecordEpochKeys } from "../control/epoch-keys.js"
+import type { NamedKeyStore } from "../control/named-keys.js"
+import type { KeptFolder, RecordManager } from "../control/record-manager.js"
+import { EpochsOnDevices } from "./epochs-on-devices.js"
+import { Erasures } from "./erasures.js"
+import { KeyTurnover } from "./key-turnover.js"
+
+interface Seams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly telemetry: Telemetry
+}
+
+interface Sources {
+  readonly records: RecordManager
+  readonly epochs: RecordEpochKeys
+  /** Of this node. */
+  readonly folders: () => readonly KeptFolder[]
+  readonly namedKeys: Pick<NamedKeyStore, "forgetSecrets">
+}
+
+export type { Erasures }
+
+export function openErasures(
+  { clock, random, telemetry }: Seams,
+  { tablet: metadata, metadataBackup: backup, erasing, buckets }: Services,
+  { folders, namedKeys, ...sources }: Sources,
+): Erasures {
+  const keys = { ...sources, forgetSecrets: () => namedKeys.forgetSecrets() }
+  const turnover = new KeyTurnover({ ...keys, metadata, backup, random: random.fork("key turnover") })
+  const devices = new EpochsOnDevices(keys.records, folders)
+  const readPolicies = () => buckets.readPolicies()
+  return new Erasures(clock, telemetry.log, { ...keys, erasing, turnover, devices, readPolicies })
+}

@@ -1,0 +1,38 @@
+/** What someone finds who has all files of all devices and the master key, for tests of erasures. */
+import { unlessRefused } from "../../base/failures.js"
+import { parseControlRecord } from "../../format/control-record.js"
+import { openBytes } from "../../format/sealed-bytes.js"
+import type { Medium } from "../../seams/disk/medium.js"
+
+/** The content of every file below a folder, by path. */
+export function filesBelow(medium: Medium, folder: string): ReadonlyMap<string, Buffer> {
+  const found = new Map<string, Buffer>()
+  for (const name of medium.namesIn(folder)) {
+    const path = folder === "/" ? `/${name}` : `${folder}/${name}`
+    const file = medium.fileAt(path)
+    if (file === undefined) for (const [below, bytes] of filesBelow(medium, path)) found.set(below, bytes)
+    else found.set(path, Buffer.from(file.current.view()))
+  }
+  return found
+}
+
+/** All epoch keys that the master key opens, in whatever file is a control record. */
+export function epochKeysIn(
+  files: ReadonlyMap<string, Buffer>,
+  masterKey: Uint8Array,
+): ReadonlyMap<number, Uint8Array> {
+  const found = new Map<number, Uint8Array>()
+  for (const bytes of files.values()) {
+    const record = unlessRefused(() => parseControlRecord(bytes))
+    for (const { number, sealed } of record?.keyring?.epochs ?? []) {
+      const key = openBytes(masterKey, `epoch key ${number}`, sealed)
+      if (key !== undefined) found.set(number, key)
+    }
+  }
+  return found
+}
+
+/** Files that contain these bytes. */
+export function pathsWith(files: ReadonlyMap<string, Buffer>, bytes: Uint8Array): readonly string[] {
+  return [...files].filter(([, content]) => content.includes(Buffer.from(bytes))).map(([path]) => path)
+}

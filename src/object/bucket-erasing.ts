@@ -1,0 +1,112 @@
+/**
+ * Erasing buckets: what an erasure does to the rows of a bucket. The keys, and what waits for devices, are the caller's;
+ * see decision 56.
+ *
+ * Limits  ERASING_LIMITS.
+ */
+import { fail } from "../base/failures.js"
+import type { BucketId, BucketName } from "../base/ids.js"
+import type { Metadata } from "../metadata/index.js"
+import { bucketNamed, usageOfBucket } from "./bucket-service.js"
+import { openBucket } from "./commands/bucket-commands-core.js"
+import {
+  bucketErasures,
+  closeForErasure,
+  countUnsealed,
+  dropErasedBucket,
+  dropErasedKey,
+  dropErasedUpload,
+  epochOfSecret,
+  eraseBucket,
+  erasedEpochs,
+  firstCountPlace,
+  leftoversOf,
+  type BucketErasure,
+  type CountPlace,
+  type UnsealedCounts,
+} from "./commands/erase-commands-core.js"
+
+const ERASING_LIMITS = {
+  rowsPerSlice: 2_000,
+  /** Keys and uploads that one step removes. */
+  removedPerStep: 64,
+} as const
+
+export class BucketErasing {
+  constructor(private readonly metadata: Metadata) {}
+
+  /** The bucket, and the epoch of its secret. Throws `noSuchBucket`, `conflict` if nothing in it was ever encrypted. */
+  async find(name: BucketName): Promise<{ readonly id: BucketId; readonly epoch: number }> {
+    const bucket = await this.metadata.ask(bucketNamed(name))
+    if (bucket === undefined) throw fail("noSuchBucket", { bucket: name })
+    return { id: bucket.id, epoch: await this.epochOf(bucket.id) }
+  }
+
+  async epochOf(id: BucketId): Promise<number> {
+    const epoch = await this.metadata.ask(epochOfSecret(id))
+    if (epoch !== undefined) return epoch
+    throw fail("conflict", {
+      message: "nothing in the bucket is encrypted, so there is no key to erase; delete it instead",
+    })
+  }
+
+  /** Throws `conflict` with the numbers if something in the bucket is not encrypted. */
+  async refuseUnsealed(id: BucketId): Promise<void> {
+    const counts = { versions: 0, parts: 0, uploads: 0 }
+    for (let place: CountPlace | undefined = firstCountPlace(id); place !== undefined;) {
+      const slice: { counted: keyof UnsealedCounts; unsealed: number; next: CountPlace | undefined } =
+        await this.metadata.ask(countUnsealed(id, place, ERASING_LIMITS.rowsPerSlice))
+      counts[slice.counted] += slice.unsealed
+      place = slice.next
+    }
+    const { versions, parts, uploads } = counts
+    if (versions + parts + uploads === 0) return
+    throw fail("conflict", {
+      message:
+        `${versions} versions, ${parts} parts and ${uploads} uploads of the bucket are not encrypted, and would stay ` +
+        "readable on disks: delete them, or copy the objects onto themselves with encryption and delete the versions before",
+      ...counts,
+    })
+  }
+
+  /** Refuses writes from now on. Throws `noSuchBucket`, `bucketClosing`, `objectLocked`. */
+  close(id: BucketId): Promise<void> {
+    return this.metadata.run(closeForErasure(id))
+  }
+
+  reopen(id: BucketId): Promise<void> {
+    return this.metadata.run(openBucket(id))
+  }
+
+  /** Destroys the secret of a closed bucket. `newest`: an epoch key that never sealed it. Throws `conflict` otherwise. */
+  erase(id: BucketId, newest: number): Promise<void> {
+    return this.metadata.run(eraseBucket(id, newest))
+  }
+
+  async underWay(): Promise<readonly BucketErasure[]> {
+    return this.metadata.ask(bucketErasures())
+  }
+
+  /** Whether there is a bucket with this id, in whatever state. */
+  async exists(id: BucketId): Promise<boolean> {
+    return (await this.metadata.ask(usageOfBucket(id))) !== undefined
+  }
+
+  /** No secret is sealed under keys of epochs up to this one once all are sealed again; undefined: none was destroyed. */
+  async erasedEpochs(): Promise<number | undefined> {
+    return this.metadata.ask(erasedEpochs())
+  }
+
+  /** Removes some rows of an erased bucket; their bytes follow. Returns false if there were none. */
+  async removeSome(id: BucketId): Promise<boolean> {
+    const { uploads, keys } = await this.metadata.ask(leftoversOf(id, ERASING_LIMITS.removedPerStep))
+    for (const address of uploads) await this.metadata.run(dropErasedUpload(address))
+    for (const key of keys) await this.metadata.run(dropErasedKey(id, key))
+    return uploads.length + keys.length > 0
+  }
+
+  /** Drops the row of an erased bucket: the erasure is complete. Throws `bucketNotEmpty`. */
+  async end(id: BucketId): Promise<void> {
+    await this.metadata.run(dropErasedBucket(id))
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * Commands by which a bucket is erased: its secret is destroyed, and its rows follow. See decision 56. Pure.
+ *
+ * Promises  A bucket whose secret is destroyed is never opened again, and nothing is added to it. From the same moment no
+ *           secret is added under the epoch keys that its secret was ever sealed under. Rows that are removed leave
+ *           pending deletions of their bytes.
+ */
+import { fail } from "../../base/failures.js"
+import { parseBucketId, rowKeyOf } from "../../base/ids.js"
+import type { BucketId, BucketName, ObjectKey, RowKey } from "../../base/ids.js"
+import {
+  BUCKET_SECRET,
+  bucketKeyRowKey,
+  bucketKeysOf,
+  decodeBucketKey,
+  encodeBucketKey,
+  ERASED_EPOCHS_ROW,
+} from "../../format/bucket-key.js"
+import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
+import { decodeRowHead, decodeUpload } from "../../format/records.js"
+import {
+  accountBucketRowKey,
+  bucketRowKey,
+  nameRowKey,
+  objectRowKey,
+  objectRowKeyOf,
+  parseObjectRowKey,
+  settingRowKey,
+  suffixRange,
+} from "../../format/row-key.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
+import { decodeVersion, decodeVersionHead } from "../../format/version-record.js"
+import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
+import { extentsOf } from "../queries/extent-rows.js"
+import { anyBucket, bucketWrite } from "./bucket-commands-core.js"
+import { addressKeyOf, endUpload, findUpload, type UploadAddress } from "./multipart-commands-core.js"
+import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
+
+const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
+
+/** What would stay readable after an erasure. */
+export interface UnsealedCounts {
+  readonly versions: number
+  readonly parts: number
+  readonly uploads: number
+}
+
+const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions"] as const
+type CountedFamily = (typeof COUNTED_FAMILIES)[number]
+
+/** Where a count goes on. */
+export interface CountPlace {
+  readonly family: number
+  readonly from: RowKey
+}
+
+/** The first place of a count in a bucket. */
+export const firstCountPlace = (bucketId: BucketId): CountPlace => ({ family: 0, from: bucketRowKey(bucketId) })
+
+/** Bytes of a row that are not sealed, as versions, parts or uploads. A delete marker has none. */
+function unsealedIn(family: CountedFamily, row: MetadataRow): number {
+  if (family === "uploads") return decodeUpload(row.value).sealing === undefined ? 1 : 0
+  if (family === "parts" || family === "segments") {
+    return extentsOf(family, row).filter(({ isSealed }) => isSealed === undefined).length
+  }
+  const { head, sealing } = decodeVersion(row.value)
+  if (head.isMarker) return 0
+  return sealing === undefined || extentsOf(family, row).some(({ isSealed }) => isSealed === undefined) ? 1 : 0
+}
+
+const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
+  ...{ uploads: "uploads", parts: "parts", segments: "parts", current: "versions", versions: "versions" },
+}
+
+interface CountedSlice {
+  readonly counted: keyof UnsealedCounts
+  readonly unsealed: number
+  /** Undefined at the end. */
+  readonly next: CountPlace | undefined
+}
+
+/** What is not sealed in a slice of a bucket's rows. */
+export const countUnsealed = query(
+  "CountUnsealed",
+  (view, bucketId: BucketId, place: CountPlace, rowsMax: number): CountedSlice => {
+    const family = COUNTED_FAMILIES[place.family] ?? "versions"
+    const counted = COUNT_OF[family]
+    const range = { ...suffixRange(bucketRowKey(bucketId)), start: place.from, expectedRows: rowsMax + 1 }
+    let [rows, unsealed] = [0, 0]
+    for (const [key, row] of view.range(family, range)) {
+      if (rows === rowsMax) return { counted, unsealed, next: { family: place.family, from: key } }
+      unsealed += unsealedIn(family, row)
+      rows += 1
+    }
+    const next = place.family + 1
+    const isLast = next === COUNTED_FAMILIES.length
+    return { counted, unsealed, next: isLast ? undefined : { family: next, from: bucketRowKey(bucketId) } }
+  },
+)
+
+/** Refuses further writes, so that what is counted stays as it is. A start reopens the bucket. Throws `objectLocked`. */
+export const closeForErasure = command<[bucketId: BucketId], void>({
+  name: "CloseForErasure",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId) {
+    const bucket = requireBucket(view, bucketId)
+    if (bucket.lock !== undefined) {
+      throw fail("objectLocked", { message: "the bucket has object lock: nothing erases what it may protect" })
+    }
+    return { writes: [bucketWrite({ ...bucket, state: "closing" })], result: undefined }
+  },
+})
+
+/** The epoch of the bucket's secret; undefined if it has none. */
+export const epochOfSecret = query("EpochOfSecret", (view, bucketId: BucketId): number | undefined => {
+  const row = view.get("bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET))
+  const key = row && decodeBucketKey(row.value)
+  return key?.kind === "secret" ? key.epoch : undefined
+})
+
+/**
+ * Destroys the secret of a closed bucket and frees its name. `newest`: an epoch key that never sealed the secret, so that
+ * all earlier ones can go. Throws `conflict` if it has, or if the bucket was opened again.
+ */
+export const eraseBucket = command<[bucketId: BucketId, newest: number], void>({
+  name: "EraseBucket",
+  grows: false,
+  touches: bucketId => [
+    ["buckets", bucketRowKey(bucketId)],
+    ["bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET)],
+    ["bucketKeys", ERASED_EPOCHS_ROW],
+  ],
+  decide(view, { nowMs }, bucketId, newest) {
+    const { policy: _policy, ...bucket } = anyBucket(view, bucketId)
+    if (bucket.state !== "closing") throw fail("conflict", { message: "the bucket was opened again; try again" })
+    const secretRow = bucketKeyRowKey(bucketId, BUCKET_SECRET)
+    const secret = view.get("bucketKeys", secretRow)
+    const found = secret && decodeBucketKey(secret.value)
+    if (found?.kind !== "secret" || found.epoch >= newest) throw fail("conflict", { bucketId, newest })
+    const fence = view.get("bucketKeys", ERASED_EPOCHS_ROW)
+    const before = fence && decodeBucketKey(fence.value)
+    const epoch = Math.max(newest - 1, before?.kind === "erased" ? before.epoch : 0)
+    const freed: Touches = [
+      ["names", nameRowKey(bucket.name)],
+      ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
+      ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
+    ]
+    const settingsVersion = bucket.settingsVersion + 1
+    const erased = (upTo: number) => encodeBucketKey({ kind: "erased", createdMs: nowMs, epoch: upTo })
+    return {
+      writes: [
+        bucketWrite({ ...bucket, state: "erasing", settings: [], settingsVersion }),
+        { family: "bucketKeys", key: secretRow, value: erased(newest - 1) },
+        { family: "bucketKeys", key: ERASED_EPOCHS_ROW, value: erased(epoch) },
+        ...deletionsOf(view, freed),
+      ],
+      result: undefined,
+    }
+  },
+})
+
+/** An erasure under way. */
+export interface BucketErasure {
+  readonly id: BucketId
+  readonly name: BucketName
+  readonly sinceMs: number
+  /** Epoch keys up to this one have to go. */
+  readonly epoch: number
+  /** Still to be removed. */
+  readonly versions: number
+  readonly uploads: number
+}
+
+function erasureIn(view: RowView, row: MetadataRow): BucketErasure | undefined {
+  const { id, name, state } = bucketOfRow(row)
+  const secret = state === "erasing" ? view.get("bucketKeys", bucketKeyRowKey(id, BUCKET_SECRET)) : undefined
+  const key = secret && decodeBucketKey(secret.value)
+  if (key?.kind !== "erased") return undefined
+  const { versions, uploads } = readCounters(view, id)
+  return { id, name, sinceMs: key.createdMs, epoch: key.epoch, versions, uploads }
+}
+
+/** All that are under way, in the order of the buckets' ids. */
+export const bucketErasures = query("BucketErasures", (view): readonly BucketErasure[] =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => erasureIn(view, row)).filter(each => each !== undefined),
+)
+
+/** Undefined: no secret was ever destroyed. Otherwise the epoch up to which no secret is sealed, and no key may stay. */
+export const erasedEpochs = query("ErasedEpochs", (view): number | undefined => {
+  const row = view.get("bucketKeys", ERASED_EPOCHS_ROW)
+  const key = row && decodeBucketKey(row.value)
+  return key?.kind === "erased" ? key.epoch : undefined
+})
+
+interface Leftovers {
+  readonly uploads: readonly UploadAddress[]
+  readonly keys: readonly ObjectKey[]
+}
+
+/** Some uploads and keys of a bucket. */
+export const leftoversOf = query("LeftoversOf", (view, bucketId: BucketId, max: number): Leftovers => {
+  const range = { ...suffixRange(bucketRowKey(bucketId)), expectedRows: max }
+  const uploads: UploadAddress[] = []
+  for (const [rowKey] of view.range("uploads", range)) {
+    if (uploads.length === max) break
+    const { key, suffix } = parseObjectRowKey(rowKey)
+    uploads.push({ bucketId, key, multipartId: multipartIdOfSuffix(suffix) })
+  }
+  const keys = new Map<RowKey, ObjectKey>()
+  for (const family of ["current", "versions"] as const) {
+    for (const [rowKey] of view.range(family, range)) {
+      if (keys.size >= max) break
+      keys.set(objectRowKeyOf(rowKey), parseObjectRowKey(rowKey).key)
+    }
+  }
+  return { uploads, keys: [...keys.values()] }
+})
+
+function requireErasing(view: RowView, bucketId: BucketId): void {
+  if (anyBucket(view, bucketId).state !== "erasing") throw fail("conflict", { bucketId })
+}
+
+/** Ends an upload of an erased bucket, one that is being completed too. */
+export const dropErasedUpload = command<[address: UploadAddress], void>({
+  name: "DropErasedUpload",
+  grows: false,
+  touches: address => [["uploads", addressKeyOf(address)]],
+  decide(view, time, address) {
+    requireErasing(view, address.bucketId)
+    if (findUpload(view, address) === undefined) return { writes: [], result: undefined }
+    const editor = new RowEditor(view, time, address.bucketId, address.key)
+    endUpload(editor, address, "aborted")
+    return { ...editor.finish(), result: undefined }
+  },
+})
+
+/** Versions that one command removes, as in lifecycle: over SQL a removal costs up to two fetches of the 40 it may make. */
+const VERSIONS_MAX = 16
+
+/** Removes versions of a key of an erased bucket, the latest one last. Returns whether there may be more. */
+export const dropErasedKey = command<[bucketId: BucketId, key: ObjectKey], boolean>({
+  name: "DropErasedKey",
+  grows: false,
+  touches: (bucketId, key) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, bucketId, key) {
+    requireErasing(view, bucketId)
+    const row = objectRowKey(bucketId, key)
+    const latest = findLatest(view, row)
+    if (latest === undefined) return { writes: [], result: false }
+    const editor = new RowEditor(view, time, bucketId, key)
+    const head = view.get("heads", row)
+    const versions = head === undefined ? 1 : decodeRowHead(head.value).versions
+    let removed = 0
+    if (versions > 1) {
+      for (const [rowKey, older] of view.range("versions", { ...suffixRange(row), expectedRows: VERSIONS_MAX + 1 })) {
+        if (removed === VERSIONS_MAX) break
+        if (rowKey === latest.rowKey) continue
+        editor.remove({ head: decodeVersionHead(older.value), family: "versions", rowKey, row: older })
+        removed += 1
+      }
+    }
+    const isWhole = removed === versions - 1
+    if (isWhole) editor.remove(latest)
+    return { ...editor.finish(), result: !isWhole }
+  },
+})
+
+/** Drops the row of an erased bucket without versions and uploads. Throws `bucketNotEmpty`. */
+export const dropErasedBucket = command<[bucketId: BucketId], void>({
+  name: "DropErasedBucket",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, _time, bucketId) {
+    requireErasing(view, bucketId)
+    const { versions, uploads } = readCounters(view, bucketId)
+    if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
+    const keys = Array.from(view.range("bucketKeys", bucketKeysOf(bucketId)), ([key]) => ["bucketKeys", key] as const)
+    const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
+    const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
+    const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]
+    return { writes: deletionsOf(view, rows), counts: { bucketId, change: "drop" }, result: undefined }
+  },
+})
