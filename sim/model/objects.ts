@@ -97,8 +97,8 @@ export async function findSource(
     })
   const version = find(bucket, source.key, source.versionId)
   requireKey(version.clientKey, source.clientKey)
-  checkCopySource(source.conditions, version)
   await source.checkEncryption?.(version.info.encryption)
+  checkCopySource(source.conditions, version)
   return { bucket, version }
 }
 
@@ -185,6 +185,7 @@ export class ModelObjects implements Objects {
     checkRead(request.conditions, version)
     const requested = ifRangeHolds(version, request.ifRange) ? request.range : undefined
     const { range, partChecksum } = resolveRange(version, requested)
+    await request.checkEncryption?.(version.info.encryption)
     const bytes =
       range === undefined ? version.body : version.body.subarray(range.first, range.first + range.lengthBytes)
     let closed = false

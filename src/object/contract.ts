@@ -245,6 +245,8 @@ export interface GetRequest {
   readonly ifRange?: { readonly etag: string } | { readonly unmodifiedSinceMs: number } | undefined
   /** The key of SSE-C: needed for what is encrypted with one, and refused for anything else. 32 bytes. */
   readonly clientKey?: Uint8Array | undefined
+  /** Called before any service of keys is. */
+  readonly checkEncryption?: EncryptionCheck | undefined
   readonly conditions: Conditions
   /** HEAD: the body will not be read. */
   readonly headersOnly?: boolean
@@ -293,6 +295,7 @@ export interface CopySource {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
+  /** As in `GetRequest`. */
   readonly checkEncryption?: EncryptionCheck
   /** As in `GetRequest`. */
   readonly clientKey?: Uint8Array | undefined
@@ -533,7 +536,7 @@ export interface Multipart {
       Pick<PutRequest, "body" | "signal"> & {
         readonly partNumber: number
         /** Of the upload. */
-        readonly checkEncryption?: EncryptionCheck
+        readonly checkEncryption?: EncryptionCheck | undefined
         /** The key of SSE-C: that of the upload. */
         readonly clientKey?: Uint8Array | undefined
       },

@@ -15,7 +15,7 @@ const PROTECTION: Protection = {
 }
 const [SOURCE, TARGET] = [objectKeyOfText("source"), objectKeyOfText("target")]
 
-test("what a check refuses is neither copied, nor added to an upload, nor completed", async () => {
+test("what a check refuses is neither read, nor copied, nor added to an upload, nor completed", async () => {
   const world = await open("ec:2+1")
   const { objects, multipart } = world.services
   const bucket = world.home
@@ -34,7 +34,16 @@ test("what a check refuses is neither copied, nor added to an upload, nor comple
       error => isFailure(error, "accessDenied"),
     )
 
+  let opened = 0
+  const opening = world.keys.open.bind(world.keys)
+  Object.assign(world.keys, {
+    open: (...args: Parameters<typeof opening>) => {
+      opened += 1
+      return opening(...args)
+    },
+  })
   const source = { bucket, key: SOURCE, conditions: {} }
+  await denied(async () => objects.get({ ...source, checkEncryption: denies }))
   const kept = { replaceAttributes: undefined, replaceTags: undefined, checksumAlgorithm: undefined }
   const copying = { bucket, key: TARGET, conditions: {}, signal: noSignal, ...kept }
   await denied(() => objects.copy({ ...copying, source: { ...source, checkEncryption: denies } }))
@@ -51,6 +60,7 @@ test("what a check refuses is neither copied, nor added to an upload, nor comple
   const copied = { ...target, partNumber: 2, range: undefined, signal: noSignal }
   await denied(() => multipart.putPart({ ...part(), checkEncryption: denies }))
   await denied(() => multipart.copyPart({ ...copied, source, checkEncryption: denies }))
+  assert.equal(opened, 0, "a key is opened only for callers who may use it")
   await denied(() => multipart.copyPart({ ...copied, source: { ...source, checkEncryption: denies } }))
   const { parts } = await done(multipart.listParts({ ...target, afterPart: 0, max: 10 }))
   assert.deepEqual(parts, [])

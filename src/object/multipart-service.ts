@@ -181,15 +181,16 @@ export class MultipartService implements Multipart {
   async copyPart(
     request: Parameters<Multipart["copyPart"]>[0],
   ): Promise<PartResult & { readonly sourceVersionId: PutResult["versionId"] }> {
-    const { range, signal, source: copySource } = request
+    const { range, signal, source: copySource, checkEncryption } = request
     const { sealing } = await this.open(request)
+    await checkEncryption?.(shownEncryptionOf(sealing))
     await this.encryption.ofUpload(request.bucket.id, sealing, request.clientKey)
     const source = await this.objects.openSource(copySource)
     try {
       if (range && range.last >= source.info.sizeBytes) throw fail("invalidRange", { sizeBytes: source.info.sizeBytes })
       const chosen = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
       const body = bodyOf(chosen ? source.withRange(chosen) : source, signal)
-      const result = await this.putPart({ ...request, body })
+      const result = await this.putPart({ ...request, checkEncryption: undefined, body })
       const { versioning } = copySource.bucket
       return { ...result, sourceVersionId: versioning === "never" ? undefined : source.info.versionId }
     } finally {

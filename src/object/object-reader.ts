@@ -5,14 +5,16 @@
  * is closed, so that a reader sees one whole version.
  */
 import { must } from "../base/assert.js"
-import { fail } from "../base/failures.js"
-import type { BucketId, ObjectKey, Position, VersionId } from "../base/ids.js"
+import { fail, isFailure } from "../base/failures.js"
+import { textOfObjectKey, type BucketId, type ObjectKey, type Position, type VersionId } from "../base/ids.js"
 import { Lent } from "../base/lent.js"
 import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "../block/index.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { query, type Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
 import { evaluateRead } from "./commands/conditions-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
@@ -30,7 +32,7 @@ import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows 
 import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { SealedBodies } from "./sealed-body.js"
-import { checkSealedExtent, checkSealedParts } from "./sealed-parts.js"
+import { CheckedManifests, checkSealedExtent } from "./sealed-parts.js"
 
 /** For reads that end before a client could cancel them. */
 const NEVER = new AbortController().signal
@@ -85,6 +87,8 @@ interface Found extends Chosen {
 
 /** What the bytes of bodies are read through. */
 interface BodyReaders {
+  readonly clock: Clock
+  readonly log: Log
   readonly metadata: Metadata
   readonly blocks: Blocks
   readonly sealedBodies: SealedBodies
@@ -101,8 +105,7 @@ interface OpenBytes {
 export class ObjectReader {
   private readonly headers = new StoredHeaders()
   private readonly metadata: Metadata
-  /** Values of rows whose extents were checked. */
-  private readonly checked = new WeakSet<Uint8Array>()
+  private readonly manifests: CheckedManifests
 
   constructor(
     private readonly readers: BodyReaders,
@@ -110,6 +113,7 @@ export class ObjectReader {
     private readonly encryption: Encryption,
   ) {
     this.metadata = readers.metadata
+    this.manifests = new CheckedManifests(readers.clock)
   }
 
   open(request: GetRequest): Soon<OpenObject> {
@@ -140,7 +144,10 @@ export class ObjectReader {
   private openFound(request: GetRequest, attempt: number, found: Found): Soon<OpenObject> {
     const { opened, pin } = found
     const opening = recover(
-      () => (opened.record.sealing === undefined ? this.openPlain(request, opened) : this.openSealed(request, opened)),
+      () =>
+        after(request.checkEncryption?.(opened.info.encryption), () =>
+          opened.record.sealing === undefined ? this.openPlain(request, opened) : this.openSealed(request, opened),
+        ),
       error => {
         pin?.close()
         throw error
@@ -162,30 +169,40 @@ export class ObjectReader {
 
   /** With the key, once the record and what it says of the bytes were checked. HEAD needs none. */
   private openSealed(request: GetRequest, opened: OpenVersion): Soon<OpenBytes | "changed"> {
-    const { bucket, key, headersOnly, clientKey } = request
-    const { record, found } = opened
-    if (headersOnly === true) return NOT_INLINE
-    return after(this.encryption.keyOf(bucket.id, key, record, found.row.value, clientKey), objectKey => {
-      return after(this.checkContent(request, opened), () => {
-        return after(this.inlineBytes({ ...request, lends: true }, opened), sealed => {
-          if (sealed === undefined || sealed === "changed") return sealed ?? { inline: undefined, key: objectKey }
-          const inline = this.readers.sealedBodies.openPayload(sealed, must(objectKey, "the version is sealed"))
-          return { inline, key: objectKey }
-        })
-      })
+    if (request.headersOnly === true) return NOT_INLINE
+    return after(this.inlineBytes({ ...request, lends: true }, opened), sealed => {
+      if (sealed === "changed") return sealed
+      const opening = this.openKey(request, opened)
+      // A payload is read first, since the row may change while the key is waited for.
+      const kept = opening instanceof Promise ? sealed && Uint8Array.from(sealed) : sealed
+      return after(opening, key => ({ inline: kept && this.readers.sealedBodies.openPayload(kept, key), key }))
     })
   }
 
+  private openKey(request: GetRequest, opened: OpenVersion): Soon<Uint8Array> {
+    const { bucket, key, clientKey } = request
+    const { record, found } = opened
+    return recover(
+      () =>
+        after(this.encryption.keyOf(bucket.id, key, record, found.row.value, clientKey), objectKey =>
+          after(this.checkContent(request, opened), () => must(objectKey, "the version is sealed")),
+        ),
+      error => {
+        if (isFailure(error, "corruptSeal"))
+          this.readers.log.error("sealed_record_changed", { bucket: bucket.name, key: textOfObjectKey(key) })
+        throw error
+      },
+    )
+  }
+
   /** Checks that the extents of a sealed version are whole and in their places. Throws `corruptSeal`. */
-  private checkContent({ bucket, key }: GetRequest, { record, found }: OpenVersion): Soon<void> {
+  private checkContent({ bucket, key }: GetRequest, { record }: OpenVersion): Soon<void> {
     const { content } = record
     if (content.kind === "extent") return checkSealedExtent(record, content.extent)
     const manifest = manifestOf(bucket.id, key, record)
-    const { value } = found.row
-    if (manifest === undefined || this.checked.has(value)) return undefined
+    if (manifest === undefined) return undefined
     const segmentOf = (number: number) => this.metadata.ask(segmentOfManifest(manifest, number))
-    const checking = checkSealedParts(record, segmentCount(manifest), segmentOf)
-    return checking.then(() => void this.checked.add(value))
+    return this.manifests.check(record, manifest, segmentOf)
   }
 
   private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {

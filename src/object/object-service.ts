@@ -225,7 +225,7 @@ export class ObjectService implements Objects {
     conditions,
     checkEncryption,
   }: CopySource): Promise<OpenObject> {
-    const target = { bucket, key, clientKey, ...(versionId === undefined ? {} : { versionId }) }
+    const target = { bucket, key, clientKey, checkEncryption, ...(versionId === undefined ? {} : { versionId }) }
     const open = () => this.reader.open({ ...target, conditions: {} })
     const source = await recover<OpenObject>(open, error => {
       if (!isFailure(error, "isDeleteMarker")) throw error
@@ -237,7 +237,6 @@ export class ObjectService implements Objects {
     try {
       const failure = evaluateCopySource(conditions, { etag, modifiedMs })
       if (failure) throw failure
-      await checkEncryption?.(source.info.encryption)
       return source
     } catch (error) {
       source.close()

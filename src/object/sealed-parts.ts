@@ -1,45 +1,83 @@
 /**
  * Checks when a sealed version is opened: its extents are whole, in their order, and sealed. The tags of segments say
  * nothing of whole extents that are missing or exchanged. Without keys.
+ *
+ * Limits    MANIFESTS_MAX part lists are remembered as right; a turn of the event loop reads SEGMENTS_PER_TURN segments.
  */
+import { must } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { MANIFEST_SEGMENT_PARTS } from "../base/limits.js"
 import type { Extent } from "../format/extent.js"
 import type { SegmentRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
-import type { VersionRecord } from "../format/version-record.js"
+import type { VersionHead, VersionRecord } from "../format/version-record.js"
 import type { Soon } from "../base/soon.js"
-import { bytesOfParts } from "./queries/manifest-core.js"
+import { laterTurn } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { bytesOfParts, segmentCount, type ManifestAddress } from "./queries/manifest-core.js"
+
+const MANIFESTS_MAX = 4_096
+/** Reading 1,024 parts takes 3 to 6 ms. */
+const SEGMENTS_PER_TURN = 4
 
 /** At rest, bytes from before may not be sealed yet. */
-const mayBe = ({ sealing }: VersionRecord, { isSealed }: Extent): boolean =>
+const mayBe = (sealing: VersionRecord["sealing"], { isSealed }: Extent): boolean =>
   isSealed === true || sealing?.key.mode === "atRest"
+
+/** What a list of parts is checked against. */
+type ListedVersion = Pick<VersionRecord, "sealing"> & { readonly head: Pick<VersionHead, "parts" | "sizeBytes"> }
+
+type SegmentSource = (number: number) => Soon<SegmentRecord>
 
 /** Throws `corruptSeal`. */
 export function checkSealedExtent(record: VersionRecord, extent: Extent): void {
-  if (extent.part !== 0 || plainBytesOf(extent) !== record.head.sizeBytes || !mayBe(record, extent))
+  if (extent.part !== 0 || plainBytesOf(extent) !== record.head.sizeBytes || !mayBe(record.sealing, extent))
     throw misplaced(extent)
 }
 
-/** Throws `corruptSeal`. */
-export async function checkSealedParts(
-  record: VersionRecord,
-  segments: number,
-  segmentOf: (number: number) => Soon<SegmentRecord>,
-): Promise<void> {
-  const { parts, sizeBytes } = record.head
-  let [offsetBytes, lastPart] = [0, 0]
-  for (let number = 0; number < segments; number += 1) {
-    const segment = await segmentOf(number)
-    const expected = Math.min(MANIFEST_SEGMENT_PARTS, parts - number * MANIFEST_SEGMENT_PARTS)
-    if (segment.offsetBytes !== offsetBytes || segment.parts.length !== expected) throw misplaced({ segment: number })
-    for (const { partNumber, extent } of segment.parts) {
-      if (extent.part !== partNumber || partNumber <= lastPart || !mayBe(record, extent)) throw misplaced(extent)
-      lastPart = partNumber
-    }
-    offsetBytes += bytesOfParts(segment.parts)
+/**
+ * Checks part lists, and remembers which were right: while its version exists, a list changes only where parts
+ * are re-encoded.
+ */
+export class CheckedManifests {
+  /** Those used last at the end. */
+  private readonly right = new Set<string>()
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Throws `corruptSeal`. */
+  check(record: ListedVersion, manifest: ManifestAddress, segmentOf: SegmentSource): Soon<void> {
+    const { bind } = must(record.sealing, "the version is sealed")
+    // The bind stands for bucket, key, version, size and number of parts.
+    const name = `${hexOf(bind)} ${manifest.multipartId}`
+    if (!this.right.has(name)) return this.walk(record, segmentCount(manifest), segmentOf).then(() => this.keep(name))
+    this.keep(name)
+    return undefined
   }
-  if (offsetBytes !== sizeBytes) throw misplaced({ sizeBytes })
+
+  private keep(name: string): void {
+    this.right.delete(name)
+    this.right.add(name)
+    const [oldest] = this.right
+    if (this.right.size > MANIFESTS_MAX && oldest !== undefined) this.right.delete(oldest)
+  }
+
+  private async walk({ head, sealing }: ListedVersion, segments: number, segmentOf: SegmentSource): Promise<void> {
+    let [offsetBytes, lastPart] = [0, 0]
+    for (let number = 0; number < segments; number += 1) {
+      if (number % SEGMENTS_PER_TURN === SEGMENTS_PER_TURN - 1) await laterTurn(this.clock)
+      const segment = await segmentOf(number)
+      const expected = Math.min(MANIFEST_SEGMENT_PARTS, head.parts - number * MANIFEST_SEGMENT_PARTS)
+      if (segment.offsetBytes !== offsetBytes || segment.parts.length !== expected) throw misplaced({ segment: number })
+      for (const { partNumber, extent } of segment.parts) {
+        if (extent.part !== partNumber || partNumber <= lastPart || !mayBe(sealing, extent)) throw misplaced(extent)
+        lastPart = partNumber
+      }
+      offsetBytes += bytesOfParts(segment.parts)
+    }
+    if (offsetBytes !== head.sizeBytes) throw misplaced({ sizeBytes: head.sizeBytes })
+  }
 }
 
 const misplaced = (details: {

@@ -117,7 +117,7 @@ export function createServices(
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
   const sealedBodies = new SealedBodies(blocks, compute, log)
-  const readers = { metadata: tablet, blocks, sealedBodies }
+  const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
   const reader = new ObjectReader(readers, pins, encryption)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)

@@ -175,6 +175,7 @@ test("an older version under the id of a newer one is refused", async () => {
     before.payload,
   )
   await refused(world, "key", newer, "an older version")
+  assert.equal(world.telemetry.entries("sealed_record_changed").length, 1, "it is logged")
 })
 
 /** A sealed multipart object of three parts. */

@@ -233,9 +233,10 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
   }
   const compute = new InlineCompute(makeCodec, { slabBytes: 64 * KIB, poolBytes: 64 * KIB })
-  const sealedBodies = new SealedBodies(blocks, compute, new SimTelemetry().log)
+  const { log } = new SimTelemetry()
+  const sealedBodies = new SealedBodies(blocks, compute, log)
   const reader = new ObjectReader(
-    { metadata: engine.metadata, blocks, sealedBodies },
+    { clock: machine.clock, log, metadata: engine.metadata, blocks, sealedBodies },
     pins,
     new Encryption(new SimRandom(1), engine.metadata, testingKeys(engine.metadata, machine.clock), false),
   )

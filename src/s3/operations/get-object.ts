@@ -3,7 +3,7 @@ import { httpDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { ObjectBody, RangeRequest } from "../../object/contract.js"
+import type { EncryptionCheck, ObjectBody, RangeRequest } from "../../object/contract.js"
 import type { CompiledRules } from "../../object/index.js"
 import { linesOfFields } from "../call.js"
 import type { Answer, ObjectCall } from "../call.js"
@@ -79,7 +79,10 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   // Whether the caller may see a lock may have to be waited for.
   const lends = call.mayBorrow && bucket.lock === undefined
   const clientKey = clientKeyOf(call)
-  return services.objects.get({ bucket, key, versionId, range, ifRange, clientKey, conditions, headersOnly, lends })
+  const target = { bucket, key, versionId, range, ifRange, clientKey, conditions, lends }
+  if (headersOnly) return services.objects.get({ ...target, headersOnly })
+  const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
+  return services.objects.get({ ...target, checkEncryption })
 }
 
 const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
@@ -94,12 +97,10 @@ export const getObject = (call: ObjectCall): Soon<Answer> =>
     after(open(call, false), body =>
       recover(
         () =>
-          after(requireKey(call, body.info.encryption), () =>
-            after(lockFields(call, body.info), (lock): Answer => {
-              const headers = linesOf(call, body, lock, rules)
-              return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
-            }),
-          ),
+          after(lockFields(call, body.info), (lock): Answer => {
+            const headers = linesOf(call, body, lock, rules)
+            return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
+          }),
         error => {
           body.close()
           throw error
