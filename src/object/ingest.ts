@@ -5,6 +5,7 @@
  * A small body is buffered and checked before anything is written; a larger one is checked while it streams.
  */
 import { hexOf } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
@@ -64,6 +65,24 @@ interface KeyedRequest extends IngestRequest {
   readonly created?: CreatedKey
 }
 
+type Target = Omit<Carried, "sealed" | "body" | "signal"> &
+  Partial<Pick<Carried, "sealed"> & Pick<KeyedRequest, "created">>
+
+/** Sealed bytes of another store. */
+export interface Carried extends Pick<
+  KeyedRequest,
+  "bucket" | "key" | "part" | "contentType" | "userMetadata" | "multipartId" | "lock"
+> {
+  readonly sealed: SealedUpload
+  readonly body: {
+    readonly lengthBytes: number
+    readonly blockBytes: number
+    readonly sealedAs: UploadId
+    open(): AsyncIterable<Uint8Array>
+  }
+  readonly signal: AbortSignal
+}
+
 export interface Ingested {
   /** Undefined if all bytes are in the row: then there is no upload to discard. */
   readonly uploadId: UploadId | undefined
@@ -119,6 +138,38 @@ export class Ingest {
         return after(createKey(), created => this.take({ ...request, created }, commit))
       }),
     )
+  }
+
+  /** Writes sealed bytes of another store as they are. The failures of `run`, and `incompleteBody`. */
+  carry<Result>(request: Carried, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+    const { body, signal } = request
+    const { lengthBytes, blockBytes, sealedAs } = body
+    if (blockBytes > this.store.blockBytes && lengthBytes > this.store.blockBytes) {
+      const message = `its blocks are encrypted as they are: the new store needs a block size of ${blockBytes} bytes`
+      throw fail("keysUnavailable", { message })
+    }
+    const write = async (uploadId: UploadId): Promise<WrittenBody> => {
+      const written = await this.blocks.write({
+        ...(await this.target(request, uploadId, lengthBytes)),
+        ...{
+          blockBytes,
+          plan: NO_DIGESTS,
+          source: body.open(),
+          lengthBytesMax: lengthBytes,
+          inlineBytesMax: 0,
+          signal,
+        },
+      })
+      if (written.content.kind === "inline") return written
+      return {
+        ...written,
+        content: { kind: "extent", extent: { ...written.content.extent, isSealed: true, sealedAs } },
+      }
+    }
+    const check = (written: WrittenBody): undefined => {
+      if (written.lengthBytes !== lengthBytes) throw fail("incompleteBody", { lengthBytes: written.lengthBytes })
+    }
+    return this.ingest(request, write, check, commit)
   }
 
   private take<Result>(request: KeyedRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
@@ -198,7 +249,7 @@ export class Ingest {
   }
 
   private async ingest<Result>(
-    { bucket, key, created }: Pick<KeyedRequest, "bucket" | "key" | "created">,
+    { bucket, key, created }: Pick<Target, "bucket" | "key" | "created">,
     write: (uploadId: UploadId) => Promise<WrittenBody>,
     check: (body: WrittenBody) => string | undefined,
     commit: (ingested: Ingested) => Promise<Result>,
@@ -246,7 +297,7 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
-    { bucket, key, part, contentType, userMetadata, multipartId, lock, created }: KeyedRequest,
+    { bucket, key, part, contentType, userMetadata, multipartId, lock, created, sealed }: Target,
     uploadId: UploadId,
     plainBytes: number | undefined,
   ) {
@@ -268,6 +319,7 @@ export class Ingest {
         multipartId: multipartId ?? "",
         ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
         ...(created && { sealed: sealedUploadOf(created) }),
+        ...(sealed && { sealed }),
       }),
     }
   }

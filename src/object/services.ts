@@ -24,6 +24,7 @@ import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
 import { SealedBodies } from "./sealed-body.js"
+import { SealedImport } from "./sealed-import.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
@@ -56,6 +57,7 @@ export interface Services extends ObjectServices {
   readonly erasing: BucketErasing
   /** Undefined: the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
+  readonly sealedImport: SealedImport
   /** Undefined if only this process opens the store. */
   readonly reconciliation: Reconciliation | undefined
 }
@@ -148,6 +150,7 @@ export function createServices(
     ...upkeep,
     ...{ lifecycle, metadataBackup },
     erasing: new BucketErasing(watched),
+    sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),
   }
 }

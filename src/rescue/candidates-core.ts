@@ -10,10 +10,13 @@ import { must } from "../base/assert.js"
 import type { MultipartId, UploadId } from "../base/ids.js"
 import { isDecidedBelow } from "../format/metadata-backup.js"
 import type { PartRecord } from "../format/records.js"
+import { plainBytesOf } from "../format/sealing.js"
 import { incarnationOf } from "../format/upload-id.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
+  sealedAsOf,
+  sealedBody,
   withNote,
   type KeyFacts,
   type Lost,
@@ -31,8 +34,6 @@ export interface Candidate {
 }
 
 const ONLY_NEEDLES = "no snapshot contains it"
-/** Its key is not at hand here. */
-export const ENCRYPTED = "its bytes are encrypted, and only the store itself can open them"
 const NO_NOTE = "its type and metadata are lost"
 
 /** In the order of their newest uploads. */
@@ -52,15 +53,16 @@ function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFa
 }
 
 function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): Candidate {
-  const body = facts.bodyOf(uploadId, born?.plannedLengthBytes)
+  const body = sealedBody(facts.bodyOf(uploadId, born?.plannedLengthBytes), born?.sealedAs)
   const reportEntry: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
-  if (body.kind === "incomplete" || born?.isSealed === true) {
-    const reason = body.kind === "incomplete" ? body.reason : ENCRYPTED
-    return { ...shared, planned: { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, reason) } }
+  if (body.kind === "incomplete") {
+    const planned = { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) }
+    return { ...shared, planned }
   }
-  const { lengthBytes: sizeBytes } = body.extent
-  const unknown = { details: undefined, noteOf: uploadId, lock: undefined, checksum: undefined, md5: undefined }
+  const sizeBytes = plainBytesOf(body.extent)
+  const sealing = body.extent.isSealed && ("noted" as const)
+  const unknown = { details: undefined, noteOf: uploadId, lock: undefined, checksum: undefined, sealing }
   return {
     ...shared,
     planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry },
@@ -75,7 +77,7 @@ interface PartMatch {
   readonly lengthBytes: number | undefined
   /** Its recovery header was found. */
   readonly isBorn: boolean
-  readonly isSealed: boolean
+  readonly sealedAs: UploadId | undefined
 }
 
 /** The parts of one multipart upload. */
@@ -94,8 +96,8 @@ class PartsFound {
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
     for (const { partNumber, extent } of this.rows.values()) {
-      const { uploadId, lengthBytes, isSealed = false } = extent
-      this.parts.set(partNumber, { uploadId, lengthBytes, isBorn: false, isSealed })
+      const { uploadId, lengthBytes } = extent
+      this.parts.set(partNumber, { uploadId, lengthBytes, isBorn: false, sealedAs: sealedAsOf(extent) })
     }
   }
 
@@ -107,8 +109,8 @@ class PartsFound {
     this.isStale = false
     const before = this.parts.get(part)?.uploadId
     if (before !== undefined && !this.isNewer(uploadId, before, part)) return
-    const isSealed = born?.isSealed === true
-    this.parts.set(part, { uploadId, lengthBytes: born?.plannedLengthBytes, isBorn: born !== undefined, isSealed })
+    const { plannedLengthBytes: lengthBytes, sealedAs } = born ?? {}
+    this.parts.set(part, { uploadId, lengthBytes, isBorn: born !== undefined, sealedAs })
   }
 
   private isNewer(uploadId: UploadId, before: UploadId, part: number): boolean {
@@ -144,8 +146,9 @@ class PartsFound {
       details: unfinished?.upload.details,
       noteOf: first?.uploadId,
       lock: unfinished?.upload.lock,
+      sealing: unfinished?.upload.sealing ?? (parts.some(({ body }) => body.extent.isSealed) ? "noted" : undefined),
       checksum: declared && { ...declared, value: undefined },
-      sizeBytes: parts.reduce((sum, { body }) => sum + body.extent.lengthBytes, 0),
+      sizeBytes: parts.reduce((sum, { body }) => sum + plainBytesOf(body.extent), 0),
       reportEntry: withNote(reportEntry, "parts after the last one may be missing"),
     }
     return { newest, isStale, planned }
@@ -156,10 +159,9 @@ class PartsFound {
     const found: PlannedPart[] = []
     for (const partNumber of [...this.parts.keys()].sort((a, b) => a - b)) {
       if (partNumber !== found.length + 1) return `part ${found.length + 1} is missing`
-      const { uploadId, lengthBytes, isSealed } = must(this.parts.get(partNumber), "the part is there")
-      if (isSealed) return ENCRYPTED
+      const { uploadId, lengthBytes, sealedAs } = must(this.parts.get(partNumber), "the part is there")
       const row = this.rows.get(uploadId)
-      const body = facts.bodyOf(uploadId, lengthBytes)
+      const body = sealedBody(facts.bodyOf(uploadId, lengthBytes), sealedAs)
       if (body.kind === "incomplete") return `part ${partNumber}: ${body.reason}`
       found.push({ partNumber, body, md5: row?.md5, checksum: row?.checksumValue })
     }

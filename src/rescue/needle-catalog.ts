@@ -11,7 +11,8 @@ import { isFailure } from "../base/failures.js"
 import type { BucketId, BucketName, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { parseMultipartId } from "../base/ids.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
-import { decodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
+import { decodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "../format/recovery-header.js"
+import type { SealedSecret } from "../keys/contract.js"
 import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "../format/needle.js"
 
 /** All uploads of one object key. */
@@ -24,8 +25,8 @@ export interface CatalogedKey {
 interface Born {
   readonly multipartId: MultipartId | undefined
   readonly plannedLengthBytes: number | undefined
-  /** Its bytes are encrypted. */
-  readonly isSealed?: true
+  /** Its bytes are encrypted: the upload under which they were. */
+  readonly sealedAs?: UploadId
 }
 
 export interface CatalogedUpload {
@@ -122,6 +123,8 @@ export class NeedleCatalog {
   readonly bucketNames = new Map<BucketId, BucketName>()
   /** Buckets with object lock, from recovery headers. */
   readonly lockedBuckets = new Set<BucketId>()
+  /** Of buckets, from recovery headers. */
+  readonly sealedSecrets = new Map<BucketId, SealedSecret>()
 
   /** `wants`: whether to keep uploads of an object key. */
   constructor(
@@ -152,10 +155,17 @@ export class NeedleCatalog {
     if (!note) return
     this.bucketNames.set(bucketId, note.bucket)
     if (note.lock !== undefined) this.lockedBuckets.add(bucketId)
+    if (note.sealed !== undefined) this.takeSecret(bucketId, note.sealed)
     if (upload === undefined) return
     const { plannedLengthBytes, multipartId } = note
     const born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
-    upload.born = note.sealed === undefined ? born : { ...born, isSealed: true }
+    upload.born = note.sealed === undefined ? born : { ...born, sealedAs: note.sealed.sealedAs ?? upload.uploadId }
+  }
+
+  /** An erasure drops earlier keys, and leaves the headers from before. */
+  private takeSecret(bucketId: BucketId, { epoch, sealedSecret }: SealedUpload): void {
+    const known = this.sealedSecrets.get(bucketId)
+    if (known === undefined || known.epoch < epoch) this.sealedSecrets.set(bucketId, { epoch, sealed: sealedSecret })
   }
 
   private addRow(

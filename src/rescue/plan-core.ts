@@ -8,11 +8,14 @@
  * Uploads to different nodes have no order: the chosen one is then no more than one of those that may be the newest, and
  * the others are reported.
  */
+import type { Sealing } from "../format/sealing.js"
 import { incarnationOf } from "../format/upload-id.js"
-import { etagOfHead, versionIdOfHead, type VersionHead } from "../format/version-record.js"
-import { candidatesOf, ENCRYPTED, type Candidate } from "./candidates-core.js"
+import { etagOfHead, versionIdOfHead, type VersionHead, type VersionRecord } from "../format/version-record.js"
+import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
+  sealedAsOf,
+  sealedBody,
   withNote,
   type KeyFacts,
   type KeyPlan,
@@ -103,6 +106,7 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     details,
     noteOf: undefined,
     lock: record.lock,
+    sealing: sealingOf(record, content),
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
     md5: head.parts > 0 || head.isMarker ? undefined : head.md5,
     sizeBytes: head.sizeBytes,
@@ -110,27 +114,35 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
   }
 }
 
+/** The new store binds it to the new version. At rest, bytes from before may not be encrypted. */
+function sealingOf({ sealing }: VersionRecord, content: PlannedContent): Sealing | undefined {
+  if (sealing === undefined || (content.kind === "single" && content.body.extent.isSealed === undefined))
+    return undefined
+  const { key, secret, salt } = sealing
+  return { key, secret, salt }
+}
+
 const noRow = (reason: string): Missing => ({ reason, lacksShards: false })
 const noShards = (reason: string): Missing => ({ reason, lacksShards: true })
 
 /** The content of a row's version, or what is missing. */
 function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
-  const { head, content, sealing } = record
-  if (sealing !== undefined) return noRow(ENCRYPTED)
+  const { head, content } = record
   switch (content.kind) {
     case "none":
       return { kind: "marker" }
     case "inline":
       return payload ? { kind: "inline", bytes: payload } : noRow("its payload is not in the snapshot")
     case "extent": {
-      const body = facts.bodyOf(content.extent.uploadId, content.extent.lengthBytes)
+      const { extent } = content
+      const body = sealedBody(facts.bodyOf(extent.uploadId, extent.lengthBytes), sealedAsOf(extent))
       return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
     }
     case "segments": {
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
-        const body = facts.bodyOf(extent.uploadId, extent.lengthBytes)
+        const body = sealedBody(facts.bodyOf(extent.uploadId, extent.lengthBytes), sealedAsOf(extent))
         if (body.kind === "incomplete") return noShards(`part ${partNumber}: ${body.reason}`)
         found.push({ partNumber, body, md5, checksum: checksumValue })
       }

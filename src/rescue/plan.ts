@@ -3,6 +3,8 @@ import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
 import type { VersionDetails } from "../format/version-record.js"
+import type { Extent } from "../format/extent.js"
+import { areSealedLengths, type Sealing } from "../format/sealing.js"
 import type { StoredChecksum, VersionLock } from "../object/contract.js"
 import type { BodyMatch as FoundBody } from "../block/index.js"
 import type { KnownKey } from "./key-rows-core.js"
@@ -35,6 +37,8 @@ export interface PlannedVersion {
   readonly noteOf: UploadId | undefined
   /** In its row, or in that of the upload; undefined: none, or unknown. */
   readonly lock: VersionLock | undefined
+  /** How it is encrypted; "noted": as the recovery header of `noteOf` says. */
+  readonly sealing: Sealing | "noted" | undefined
   /** Its value is undefined if unknown. */
   readonly checksum: (Omit<StoredChecksum, "value"> & { readonly value: string | undefined }) | undefined
   /** Of a single upload; undefined if unknown. */
@@ -92,3 +96,15 @@ export const withNote = (reportEntry: RescueReportEntry, note: string): RescueRe
   ...reportEntry,
   notes: [...reportEntry.notes, note],
 })
+
+/** The body with its encryption; incomplete if encrypted bytes cannot have its lengths. */
+export function sealedBody(body: BodyMatch, sealedAs: UploadId | undefined): BodyMatch {
+  if (sealedAs === undefined || body.kind === "incomplete") return body
+  if (!areSealedLengths(body.extent))
+    return { kind: "incomplete", reason: "its blocks are not those of encrypted bytes" }
+  return { ...body, extent: { ...body.extent, isSealed: true, sealedAs } }
+}
+
+/** Of a row: under which upload its bytes were encrypted. */
+export const sealedAsOf = ({ isSealed, uploadId, sealedAs = uploadId }: Extent): UploadId | undefined =>
+  isSealed && sealedAs

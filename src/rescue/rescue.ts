@@ -20,17 +20,19 @@ import {
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import type { ServeConfig } from "../config/index.js"
 import type { NeedleOwner } from "../format/needle.js"
-import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID } from "../object/index.js"
+import type { RecoveryHeader } from "../format/recovery-header.js"
+import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
 import { bodyOf } from "../block/index.js"
 import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
-import type { BodyMatch, KeyPlan, Lost, PlannedVersion } from "./plan.js"
+import type { BodyMatch, KeyPlan, Lost, PlannedContent, PlannedVersion } from "./plan.js"
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
+import { SourceKeys } from "./source-keys.js"
 import type { SourceShards } from "./source-shards.js"
 import type { Sources } from "./sources.js"
 import type { BucketPlan, ReadyVersion, RescueTarget } from "./target.js"
@@ -94,6 +96,7 @@ export class Rescue {
     incomplete: { objects: 0, bytes: 0 },
   }
   private readonly buckets: RescueBuckets
+  private readonly keys: SourceKeys
   private readonly notes: string[]
   /** In the order of their names. */
   private lockedNames: readonly BucketName[] = []
@@ -113,6 +116,7 @@ export class Rescue {
     private readonly signal: AbortSignal,
   ) {
     this.notes = [...sources.notes]
+    this.keys = new SourceKeys(sources.record, sources.secrets?.masterKey ?? sources.masterKey)
     this.buckets = new RescueBuckets(
       target,
       owner => this.ownerOf(owner),
@@ -282,7 +286,7 @@ export class Rescue {
     const bucket = this.buckets.planOf(bucketId, catalog.bucketNames.get(bucketId))
     if (plan.versions.length > 0) await this.buckets.need(bucketId, bucket)
     const versions: ReadyVersion[] = []
-    for (const version of plan.versions) versions.push(await this.ready(catalog, version, bucket.lock))
+    for (const version of plan.versions) versions.push(await this.ready(catalog, bucketId, version, bucket.lock))
     const task = () => this.writeKey(bucket, key, plan, versions)
     await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
@@ -295,18 +299,49 @@ export class Rescue {
   /** Adds the details of the recovery header if they are not known otherwise. */
   private async ready(
     catalog: NeedleCatalog,
+    bucketId: BucketId,
     version: PlannedVersion,
     ofBucket: BucketPlan["lock"],
   ): Promise<ReadyVersion> {
-    const { details, noteOf } = version
+    const { details, noteOf, sealing } = version
+    const needsNote = details === undefined || sealing === "noted" || isOfBucketKey(sealing)
+    const of = noteOf ?? uploadsIn(version.content)[0]
+    const note = needsNote && of !== undefined ? await this.shards.recoveryHeader(catalog, of) : undefined
+    const opened = this.openSealed(catalog, bucketId, sealing, note?.sealed)
+    const sealed =
+      typeof opened === "string" ? { sealed: undefined, problem: opened } : { sealed: opened, problem: undefined }
     // The row of a version tells exactly which lock that had.
-    if (details && noteOf === undefined) return { ...version, details }
-    const note = details || noteOf === undefined ? undefined : await this.shards.recoveryHeader(catalog, noteOf)
+    if (details && noteOf === undefined) return { ...version, details, ...sealed }
     const clocks = { clockMs: 0, nowMs: this.settings.nowMs() }
     const lock = lockOfRestored(ofBucket, version.lock ?? note?.lock, clocks)
-    if (details) return { ...version, details, lock }
+    if (details) return { ...version, details, lock, ...sealed }
     const headers = note?.contentType ? { contentType: note.contentType } : {}
-    return { ...version, details: packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] }), lock }
+    const noted = packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] })
+    return { ...version, details: noted, lock, ...sealed }
+  }
+
+  /** How a version is encrypted, with the keys of its bucket; or why those cannot be had. */
+  private openSealed(
+    catalog: NeedleCatalog,
+    bucketId: BucketId,
+    planned: PlannedVersion["sealing"],
+    noted: RecoveryHeader["sealed"],
+  ): SealedSource | string | undefined {
+    const sealing = planned === "noted" ? noted?.sealing : planned
+    if (sealing === undefined) return planned && "it is encrypted, and nothing is left that says how"
+    const facts = this.snapshot?.facts
+    const row = facts?.bucketKeyOf(bucketId, sealing.secret)
+    if (row !== undefined && row.kind !== "secret") return "its bucket was erased"
+    const inNeedles = catalog.sealedSecrets.get(bucketId)
+    const found = [...(row ? [row] : []), ...(inNeedles ? [inNeedles] : [])].map(each => this.keys.open(bucketId, each))
+    const secret = found.find(each => typeof each !== "string") ?? found[0]
+    if (secret === undefined) return "it is encrypted, and the secret of its bucket is lost"
+    if (typeof secret === "string") return secret
+    const { key } = sealing
+    const dataKey = key.mode === "kms" && typeof key.dataKey === "number" ? key.dataKey : undefined
+    const ofBucket = dataKey === undefined ? undefined : facts?.bucketKeyOf(bucketId, dataKey)
+    const bucketKey = ofBucket?.kind === "dataKey" ? ofBucket.ciphertext : noted?.bucketKey
+    return { sealing, secret, bucketKey }
   }
 
   private async writeKey(
@@ -315,7 +350,9 @@ export class Rescue {
     plan: KeyPlan,
     versions: readonly ReadyVersion[],
   ): Promise<void> {
-    const problems = versions.length === 0 ? [] : await this.target.write(bucket, key, versions)
+    const writable = versions.filter(({ problem }) => problem === undefined)
+    const outcomes = writable.length === 0 ? [] : await this.target.write(bucket, key, writable)
+    const problems = versions.map(version => version.problem ?? outcomes[writable.indexOf(version)])
     const isThere = (i: number): boolean => problems[i] === undefined
     for (const [i, version] of versions.entries()) {
       const problem = problems[i]
@@ -359,6 +396,14 @@ export class Rescue {
     const counts = { deletedSince, superseded, needles, damages, passes }
     return { ...this.sums, ...counts, snapshot: of, ...locked, isDryRun, notes }
   }
+}
+
+const isOfBucketKey = (sealing: PlannedVersion["sealing"]): boolean =>
+  typeof sealing === "object" && sealing.key.mode === "kms" && typeof sealing.key.dataKey === "number"
+
+function uploadsIn(content: PlannedContent): readonly UploadId[] {
+  if (content.kind === "single") return [content.body.extent.uploadId]
+  return content.kind === "multipart" ? content.parts.map(({ body }) => body.extent.uploadId) : []
 }
 
 /** FNV-1a: spreads keys evenly, and identically in every pass. */

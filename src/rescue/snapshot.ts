@@ -12,6 +12,7 @@ import {
   type MetadataChunkHeader,
   type MetadataRecord,
 } from "../format/metadata-backup.js"
+import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "../format/bucket-key.js"
 import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-records.js"
 import {
   decodeAccount,
@@ -33,6 +34,8 @@ export interface SnapshotFacts {
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
   readonly buckets: ReadonlyMap<BucketId, BucketRecord>
   readonly settingsOf: (bucket: BucketRecord) => SettingDocuments
+  /** The secret of a bucket, or a bucket key. */
+  readonly bucketKeyOf: (bucketId: BucketId, number: number) => BucketKey | undefined
 }
 
 /** All rows of one object key. */
@@ -195,6 +198,10 @@ class Facts implements SnapshotFacts {
   readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()
   readonly buckets = new Map<BucketId, BucketRecord>()
   private readonly settings = new Map<RowKey, string>()
+  private readonly bucketKeys = new Map<RowKey, BucketKey>()
+
+  readonly bucketKeyOf = (bucketId: BucketId, number: number): BucketKey | undefined =>
+    this.bucketKeys.get(bucketKeyRowKey(bucketId, number))
 
   readonly settingsOf = ({ id, settings }: BucketRecord): SettingDocuments =>
     new Map(
@@ -209,6 +216,7 @@ class Facts implements SnapshotFacts {
       const account = decodeAccount(value)
       this.accounts.set(account.id, account)
     } else if (family === "settings") this.settings.set(key, decodeSetting(value).document)
+    else if (family === "bucketKeys") this.bucketKeys.set(key, decodeBucketKey(value))
     else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
     else if (family === "buckets" && key !== LAST_BUCKET_ID) {
       const bucket = decodeBucket(value)

@@ -13,13 +13,20 @@ import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
 import { inspect, openStore, type OpenedStore } from "../node/index.js"
-import { headersOf, type Bucket, type CompletedPart, type Services, type VersionsPage } from "../object/index.js"
+import {
+  headersOf,
+  type Bucket,
+  type CompletedPart,
+  type SealedSource,
+  type Services,
+  type VersionsPage,
+} from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import type { PlannedPart } from "./plan.js"
+import type { PlannedContent, PlannedPart, WholeBody } from "./plan.js"
 import { RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount } from "./target.js"
@@ -242,13 +249,8 @@ export class StoreTarget implements RescueTarget {
     const [version] = versions
     if (versions.length !== 1 || bucket.versioning !== "never" || version?.reportEntry.etag === undefined) return false
     try {
-      const { info } = await this.services.objects.get({
-        bucket,
-        key,
-        conditions: {},
-        headersOnly: true,
-        isForServer: true,
-      })
+      const request = { bucket, key, conditions: {}, headersOnly: true, isForServer: true }
+      const { info } = await this.services.objects.get(request)
       return info.etag === version.reportEntry.etag && info.sizeBytes === version.sizeBytes
     } catch (error) {
       if (isFailure(error, "noSuchKey")) return false
@@ -284,11 +286,86 @@ export class StoreTarget implements RescueTarget {
       await this.services.objects.remove({ bucket, key, conditions: {} })
       return undefined
     }
-    if (content.kind === "multipart") return this.putMultipart(bucket, key, version, content.parts)
-    const { md5, checksum } = version
+    const { md5, checksum, sealed } = version
+    if (content.kind === "multipart") {
+      return sealed
+        ? this.putSealedParts(bucket, key, version, content.parts, sealed)
+        : this.putMultipart(bucket, key, version, content.parts)
+    }
+    if (sealed !== undefined) return this.putSealed(bucket, key, version, content, sealed)
     const body = this.body(content.kind === "inline" ? content.bytes : content.body, { md5, checksum })
     const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
     return this.orReason(body, this.services.objects.put(what))
+  }
+
+  /** An encrypted object, as it is. */
+  private async putSealed(
+    bucket: Bucket,
+    key: ObjectKey,
+    version: ReadyVersion,
+    content: Extract<PlannedContent, { kind: "inline" | "single" }>,
+    sealed: SealedSource,
+  ): Promise<string | undefined> {
+    const { details, lock, md5, checksum, sizeBytes } = version
+    const isWhole = checksum?.value !== undefined
+    const request = {
+      ...{ bucket, key, details, lock, sealed, sizeBytes, md5, signal: this.signal },
+      checksum: {
+        checksumAlgorithm: isWhole ? checksum.algorithm : undefined,
+        checksumType: isWhole ? checksum.type : undefined,
+        value: isWhole ? checksum.value : undefined,
+      },
+    }
+    const { sealedImport } = this.services
+    if (content.kind === "inline") return this.orUnreadable(sealedImport.put({ ...request, content: content.bytes }))
+    const body = this.body(content.body, NOTHING_PROMISED)
+    return this.orUnreadable(sealedImport.put({ ...request, content: sealedBodyOf(content.body, body) }), body)
+  }
+
+  /** The parts of an encrypted object, as they are. */
+  private async putSealedParts(
+    bucket: Bucket,
+    key: ObjectKey,
+    version: ReadyVersion,
+    parts: readonly PlannedPart[],
+    sealed: SealedSource,
+  ): Promise<string | undefined> {
+    const { sealedImport, multipart } = this.services
+    const { details, lock, checksum } = version
+    // That of bytes which nobody can open here cannot be computed.
+    const declared = parts.every(part => part.checksum !== undefined) ? checksum : undefined
+    const upload = { bucket, key, details, lock, sealed }
+    const of = declared && { algorithm: declared.algorithm, type: declared.type }
+    const begun = await this.orUnreadable(sealedImport.createUpload({ ...upload, checksum: of }))
+    if (typeof begun === "string") return begun
+    const target = { bucket, key, ...begun }
+    const completed: CompletedPart[] = []
+    for (const { partNumber, body: from, md5, checksum: value } of parts) {
+      const what = { partNumber, signal: this.signal }
+      const body = this.body(from, from.extent.isSealed ? NOTHING_PROMISED : { md5, checksum: undefined })
+      const part = { ...upload, ...begun, ...what, body: sealedBodyOf(from, body), md5, checksumValue: of && value }
+      // At rest, bytes from before may not be encrypted: they are now.
+      const put = from.extent.isSealed ? sealedImport.putPart(part) : multipart.putPart({ ...target, ...what, body })
+      const stored = await this.orUnreadable(put, body)
+      if (typeof stored === "string") {
+        await multipart.abort(target)
+        return `part ${partNumber}: ${stored}`
+      }
+      completed.push({ partNumber, etag: stored.etag, checksum: undefined })
+    }
+    return this.complete(target, completed)
+  }
+
+  /** The result, or why the object cannot be written. */
+  private async orUnreadable<Result>(put: Promise<Result>, body?: RescuedBody): Promise<Result | string> {
+    try {
+      return await put
+    } catch (error) {
+      if (isFailure(error, "keysUnavailable", "corruptSeal", "badDigest", "incompleteBody"))
+        return asFailure(error).message
+      if (body === undefined) throw error
+      return body.reasonOf(error)
+    }
   }
 
   private body(from: ConstructorParameters<typeof RescuedBody>[1], promised: Promised): RescuedBody {
@@ -359,6 +436,13 @@ export class StoreTarget implements RescueTarget {
     await this.running.stop()
     for (const device of this.store.devices) await device.release()
   }
+}
+
+const NOTHING_PROMISED: Promised = { md5: undefined, checksum: undefined }
+
+function sealedBodyOf({ extent }: WholeBody, body: RescuedBody) {
+  const { lengthBytes, blockBytes, uploadId, sealedAs = uploadId } = extent
+  return { lengthBytes, blockBytes, sealedAs, open: () => body.open() }
 }
 
 type ListedVersion = Exclude<VersionsPage["entries"][number], { kind: "prefix" }>

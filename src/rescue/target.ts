@@ -2,7 +2,7 @@
 import { parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, BucketName, ObjectKey } from "../base/ids.js"
 import type { Versioning } from "../format/records.js"
-import type { BucketLock, SettingDocuments, VersionLock } from "../object/index.js"
+import type { BucketLock, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
@@ -22,6 +22,10 @@ export interface ReadyVersion extends PlannedVersion {
   readonly details: VersionDetails
   /** What the new version is to have; its bucket then has object lock. */
   readonly lock: VersionLock | undefined
+  /** Its bytes are encrypted as they are. */
+  readonly sealed: SealedSource | undefined
+  /** Why it cannot be written. */
+  readonly problem: string | undefined
 }
 
 export interface RescuedAccount {

@@ -1,0 +1,39 @@
+/** Keys of a rescue's sources: those of its control record, opened with the master key, which open secrets of buckets. */
+import type { BucketId } from "../base/ids.js"
+import { BUCKET_SECRET, purposeOfSecret } from "../format/bucket-key.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { openBytes } from "../format/sealed-bytes.js"
+import type { SealedSecret } from "../keys/contract.js"
+
+const NO_MASTER_KEY = "it is encrypted, and its keys cannot be opened without the master key: give --master-key-file"
+
+export class SourceKeys {
+  private readonly epochs = new Map<number, Uint8Array>()
+
+  constructor(
+    private readonly record: Pick<ControlRecord, "keyring"> | undefined,
+    private readonly masterKey: Uint8Array | undefined,
+  ) {}
+
+  /** The secret of a bucket, or why it cannot be opened. */
+  open(bucketId: BucketId, { epoch, sealed }: SealedSecret): Uint8Array | string {
+    const key = this.epoch(epoch)
+    if (typeof key === "string") return key
+    const purpose = purposeOfSecret(bucketId, BUCKET_SECRET)
+    return openBytes(key, purpose, sealed) ?? "it is encrypted, and no key opens the secret of its bucket"
+  }
+
+  private epoch(number: number): Uint8Array | string {
+    const { record, masterKey } = this
+    const known = this.epochs.get(number)
+    if (known !== undefined) return known
+    if (record === undefined) return "it is encrypted, and its keys are lost with the control record"
+    if (masterKey === undefined) return NO_MASTER_KEY
+    const found = record.keyring?.epochs.find(epoch => epoch.number === number)
+    if (found === undefined) return `it is encrypted, and the control record has no key ${number}`
+    const key = openBytes(masterKey, `epoch key ${number}`, found.sealed)
+    if (key === undefined) return "it is encrypted, and the master key does not open its keys"
+    this.epochs.set(number, key)
+    return key
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Encrypted objects in a rescue from folder to folder: `hayloft rescue` copies them as they are, with the keys of their
+ * buckets, and the new store serves them to those who have the keys of clients. A rescued store can be rescued again.
+ */
+import assert from "node:assert/strict"
+import { createHash, randomBytes } from "node:crypto"
+import { rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import {
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3"
+import { run } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+
+const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
+const BUCKET = "private"
+const LOOK_MS = 100
+const PART_BYTES = 5 * 1024 * 1024
+const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
+const OTHER_KEY = createHash("sha256").update("another key").digest()
+const customer = (key: Buffer) => ({
+  SSECustomerAlgorithm: "AES256",
+  SSECustomerKey: key.toString("base64"),
+  SSECustomerKeyMD5: createHash("md5").update(key).digest("base64"),
+})
+const S3 = { ServerSideEncryption: "AES256" } as const
+const SERVE = ["--allow-sse-c-without-tls", "--metadata-backup-every", "1s"]
+
+async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
+  const credentials = { accessKeyId, secretAccessKey }
+  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
+  try {
+    return await use(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+interface Stored {
+  readonly body: Buffer
+  readonly etag: string | undefined
+}
+
+class Contents {
+  readonly stored = new Map<string, Stored>()
+
+  constructor(private readonly client: S3Client) {}
+
+  async put(Key: string, body: Buffer): Promise<void> {
+    const how = Key.startsWith("client") ? customer(CLIENT_KEY) : Key.startsWith("s3") ? S3 : {}
+    const { ETag } = await this.client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body, ...how }))
+    this.stored.set(Key, { body, etag: ETag })
+  }
+
+  async putParts(Key: string): Promise<void> {
+    const key = Key.startsWith("client") ? customer(CLIENT_KEY) : {}
+    const how = Key.startsWith("client") ? key : S3
+    const { UploadId } = await this.client.send(new CreateMultipartUploadCommand({ Bucket: BUCKET, Key, ...how }))
+    const target = { Bucket: BUCKET, Key, UploadId }
+    const bodies = [randomBytes(PART_BYTES), randomBytes(70_001)]
+    const Parts: { PartNumber: number; ETag: string | undefined }[] = []
+    for (const [i, Body] of bodies.entries()) {
+      const part = { ...target, PartNumber: i + 1, Body, ...key }
+      Parts.push({ PartNumber: i + 1, ETag: (await this.client.send(new UploadPartCommand(part))).ETag })
+    }
+    const { ETag } = await this.client.send(
+      new CompleteMultipartUploadCommand({ ...target, MultipartUpload: { Parts } }),
+    )
+    this.stored.set(Key, { body: Buffer.concat(bodies), etag: ETag })
+  }
+}
+
+const SIZES = [100, 5_000, 100_000, 5_000_007]
+
+/** A snapshot that began after now has everything: it is later than one that ended after now. */
+async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
+  for (const text of ["first", "later"]) {
+    const sinceMs = Date.now()
+    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "trigger", Body: text }))
+    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
+      const jobs = JSON.stringify(await server.report("/v1/jobs"))
+      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
+    }
+  }
+}
+
+async function check(client: S3Client, stored: ReadonlyMap<string, Stored>): Promise<void> {
+  for (const [Key, { body, etag }] of stored) {
+    const isClients = Key.startsWith("client")
+    const get = (key: object) => client.send(new GetObjectCommand({ Bucket: BUCKET, Key, ...key }))
+    const read = await get(isClients ? customer(CLIENT_KEY) : {})
+    assert.ok(body.equals((await read.Body?.transformToByteArray()) ?? Buffer.alloc(0)), Key)
+    assert.equal(read.ServerSideEncryption, Key.startsWith("s3") ? "AES256" : undefined, Key)
+    if (etag !== undefined) assert.equal(read.ETag, etag, Key)
+    if (!isClients) continue
+    await assert.rejects(get({}), Key)
+    await assert.rejects(get(customer(OTHER_KEY)), Key)
+  }
+}
+
+/** Returns the report. `isWhole`: nothing is incomplete. */
+const rescue = async (from: string, to: string, more: readonly string[] = [], isWhole = true) => {
+  const { code, stdout, stderr } = await run(process.execPath, [
+    ...[HAYLOFT, "rescue", "--json", "--from", from, "--to", to],
+    ...more,
+  ])
+  assert.equal(code, isWhole ? 0 : 1, stderr)
+  return stdout
+}
+
+test("encrypted objects are rescued as they are, with and without a snapshot, and again", { timeout: 300_000 }, () =>
+  withFolder(async folder => {
+    const at = (name: string) => join(folder, name)
+    const server = await ServerProcess.start({ folders: [at("from")], args: SERVE })
+    const stored = await withClient(server, async client => {
+      await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+      const contents = new Contents(client)
+      for (const size of SIZES)
+        for (const mode of ["s3", "client", "plain"]) await contents.put(`${mode} ${size}`, randomBytes(size))
+      await contents.putParts("s3 parts")
+      await contents.putParts("client parts")
+      await backUp(server, client)
+      await server.kill()
+      return contents.stored
+    })
+    await rescue(at("from"), at("to"))
+    await rm(at("from"), { recursive: true })
+    const second = await ServerProcess.start({ folders: [at("to")], args: SERVE })
+    await withClient(second, async client => {
+      await check(client, stored)
+      const contents = new Contents(client)
+      await contents.put("s3 new", randomBytes(100_000))
+      for (const [key, value] of contents.stored) stored.set(key, value)
+    })
+    await second.kill()
+    // Only needles are left: nothing but shards and the control record tells of keys.
+    await rm(join(at("to"), "base"), { recursive: true, force: true })
+    await rm(join(at("to"), "log"), { recursive: true, force: true })
+    await rescue(at("to"), at("again"))
+    for (const [key, { body }] of [...stored]) {
+      // Small ones are only in rows; of the others nothing but their bytes is left, and ETags that are digests.
+      if (body.length < 4_096) stored.delete(key)
+      else if (key.startsWith("client")) stored.set(key, { body, etag: undefined })
+    }
+    const third = await ServerProcess.start({ folders: [at("again")], args: SERVE })
+    await withClient(third, client => check(client, stored))
+    await third.kill()
+  }),
+)
+
+test("without its keys nothing encrypted is rescued, and all of it is named", { timeout: 300_000 }, () =>
+  withFolder(async folder => {
+    const at = (name: string) => join(folder, name)
+    const [masterKey, wrongKey] = [at("master.key"), at("wrong.key")]
+    await writeFile(masterKey, randomBytes(32).toString("hex"), { mode: 0o600 })
+    await writeFile(wrongKey, randomBytes(32).toString("hex"), { mode: 0o600 })
+    const server = await ServerProcess.start({
+      folders: [at("from")],
+      args: [...SERVE, "--master-key-file", masterKey],
+    })
+    const stored = await withClient(server, async client => {
+      await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+      const contents = new Contents(client)
+      for (const mode of ["s3", "client", "plain"]) await contents.put(`${mode} 100000`, randomBytes(100_000))
+      return contents.stored
+    })
+    await server.kill()
+    for (const [name, args] of [
+      ["missing", []],
+      ["wrong", ["--master-key-file", wrongKey]],
+    ] as const) {
+      const report = await rescue(at("from"), at(`to ${name}`), args, false)
+      for (const key of ["s3 100000", "client 100000"])
+        assert.match(report, new RegExp(`"list":"incomplete"[^\n]*"key":"${key}"[^\n]*encrypted[^\n]*master key`))
+      assert.match(report, /"list":"probable"[^\n]*"key":"plain 100000"[^\n]*"isWritten":true/)
+    }
+    await rescue(at("from"), at("to"), ["--master-key-file", masterKey])
+    const rescued = await ServerProcess.start({ folders: [at("to")], args: [...SERVE, "--master-key-file", masterKey] })
+    const inNeedles = new Map(Array.from(stored, ([key, { body }]) => [key, { body, etag: undefined }]))
+    await withClient(rescued, client => check(client, inNeedles))
+    await rescued.kill()
+  }),
+)
