@@ -40,7 +40,7 @@ const NOW_MS = 7
 
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0 } as const
 
-const ERASURE = {
+export const ERASURE = {
   ...{ bucket: parseBucketName("secrets"), bucketId: parseBucketId(3), sinceMs: 5, keysReplaced: true },
   devices: [{ id: parseDeviceId("00000000000000aa"), path: "/d2", isOffline: true }],
   ...{ versions: 4, uploads: 0 },
@@ -142,14 +142,16 @@ export class FakeStore implements Accounts {
     preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1 }),
   }
 
-  /** Of bucket 3, once it has begun. */
+  /** Of bucket 3. */
+  erasure: Awaited<ReturnType<AdminStore["erasures"]["state"]>> = { state: "erasing", report: ERASURE }
+
   readonly erasures: AdminStore["erasures"] = {
     begin: async (name, confirm) => {
       if (confirm !== name) throw fail("invalidArgument")
       this.#touch(`erase ${name}`)
       return parseBucketId(3)
     },
-    state: async id => (id === 3 ? { state: "erasing", report: ERASURE } : { state: "erased", report: undefined }),
+    state: async id => (id === 3 ? this.erasure : { state: "erased", report: undefined }),
   }
 
   readonly conversion: StoreConversion = {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
 import { AdminApi } from "../admin/index.js"
-import { FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
+import { ERASURE, FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { RealClock } from "../seams/clock/real.js"
@@ -265,6 +265,28 @@ test("kms add registers a key of a key service, and says why it cannot", async (
     )
 })
 
+test("bucket erase needs the name again, names what holds it up, and says erased only when it is over", async () => {
+  for (const confirm of [[], ["--confirm", "other"]]) {
+    const { code, error } = await hayloft(["bucket", "erase", "secrets", ...confirm])
+    assert.equal(code, 2)
+    assert.match(error, /nothing was changed; an erasure cannot be undone: add --confirm secrets/)
+  }
+  const args = ["bucket", "erase", "secrets", "--confirm", "secrets"]
+  const report = { ...ERASURE, versions: 0 }
+  store.erasure = { state: "erasing", report }
+  const held = await hayloft(args)
+  assert.equal(held.code, 1)
+  assert.match(
+    held.error,
+    /not erased yet: waits for \/d2 \(offline: until it returns or is forgotten\), which may still have the old key; it goes on by itself/,
+  )
+  assert.doesNotMatch(held.out, /erased/)
+  store.erasure = { state: "erased", report: undefined }
+  const { code, out } = await hayloft(args)
+  assert.deepEqual([code, out.split("\n")[0]], [0, "erased bucket secrets"])
+  assert.match(out, /Make a new backup of the metadata database/)
+})
+
 test("status shows first whether the store is safe", async () => {
   const { code, out } = await hayloft(["status"])
   assert.equal(code, 0)
@@ -272,6 +294,7 @@ test("status shows first whether the store is safe", async () => {
   assert.match(out, /repair +33 % of 900 B, 20 B\/s, done in about 30 s; 3 of 9 partitions repaired; 2 shards rebuilt/)
   assert.match(out, /moving +33 % of 900 B/)
   assert.match(out, /scrub +1 of 1 device active; oldest verified/)
+  assert.match(out, /erasing +bucket secrets, .*: waits for \/d2 \(offline: .*; 4 versions and 0 uploads left\n/)
   assert.match(out, /key service vault unreachable, .*: status 503\n/)
   assert.match(out, /bytes +400 B survive no lost disk/)
   assert.match(out, new RegExp(`${ID} +active +500 B +1000 B +1 d 0 h +1 +yes +ext4 +/data`))

@@ -1,0 +1,170 @@
+/** Key turnover on two nodes: what the one that lags behind does meanwhile, and what else is under the old key. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { hexOf } from "../../base/bytes.js"
+import { isFailure } from "../../base/failures.js"
+import { parseAccountId, parseBucketId, parseBucketName, parseKmsKeyId, type BucketId } from "../../base/ids.js"
+import { asPromise } from "../../base/soon.js"
+import { encodeBucket } from "../../format/records.js"
+import { bucketRowKey } from "../../format/row-key.js"
+import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
+import { openObjectKeys } from "../../keys/index.js"
+import { BucketErasing } from "../../object/index.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { SharedRecordManager, writeFirstRecord } from "../cluster/shared-record.js"
+import { SharedMemory } from "../cluster/testing-shared.js"
+import { PURPOSE_AT_REST } from "../control/at-rest.js"
+import { RecordEpochKeys } from "../control/epoch-keys.js"
+import { RecordKeyMaterials } from "../control/key-materials.js"
+import { recordOf } from "../control/testing-record.js"
+import { KeyTurnover } from "./key-turnover.js"
+
+const [DOOMED, OTHER, LATE] = [parseBucketId(1), parseBucketId(2), parseBucketId(3)]
+const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
+const MASTER_KEY = new Uint8Array(32).fill(1)
+const S3 = { mode: "s3" } as const
+
+function plantBucket(rows: SharedMemory, id: BucketId): void {
+  const record = {
+    ...{ id, name: parseBucketName(`bucket-${id}`), owner: parseAccountId("root"), createdMs: 1, location: "" },
+    ...({ versioning: "never", state: "open", settingsVersion: 1, settings: [] } as const),
+  }
+  rows.plant("buckets", bucketRowKey(id), encodeBucket(record))
+}
+
+/** A backup that is complete once a test says so. */
+class Backup {
+  ordered = 0
+  complete = 0
+
+  order(): number {
+    this.ordered += 1
+    return this.ordered
+  }
+
+  isComplete(order: number): boolean {
+    return this.complete >= order
+  }
+}
+
+async function nodesOf(count: number) {
+  const rows = new SharedMemory("n1")
+  for (const id of [DOOMED, OTHER, LATE]) plantBucket(rows, id)
+  const first = recordOf(1, [1, 2])
+  await writeFirstRecord(rows, first)
+  const { log } = new SimTelemetry()
+  const backup = new Backup()
+  const nodes = Array.from({ length: count }, (_, i) => {
+    const [clock, random] = [new SimClock(), new SimRandom(i)]
+    const records = new SharedRecordManager(rows, clock, log, first)
+    const refresh = () => records.refresh()
+    const keyed = { records, refresh, masterKey: MASTER_KEY, raiseFormatEpoch: async () => undefined }
+    const epochs = new RecordEpochKeys({ clock, random, log }, keyed)
+    const { keys, forgetSecrets } = openObjectKeys({ metadata: rows, clock, random }, { epochs })
+    const materials = new RecordKeyMaterials({ records, refresh, epochs, clock, random })
+    const turnover = new KeyTurnover({ metadata: rows, records, epochs, backup, random, forgetSecrets })
+    return { records, epochs, keys, materials, turnover }
+  })
+  const [one, two] = [must(nodes[0], "a node"), nodes[1] ?? must(nodes[0], "a node")]
+  return { one, two, rows, backup, erasing: new BucketErasing(rows) }
+}
+
+async function erased({ one, erasing }: Awaited<ReturnType<typeof nodesOf>>): Promise<number> {
+  await erasing.close(DOOMED)
+  await erasing.erase(DOOMED, await one.epochs.renew(await erasing.epochOf(DOOMED)))
+  return must(await erasing.erasedEpochs(), "a secret was destroyed")
+}
+
+test("a node that has not read the new key makes no secret under the old one", async () => {
+  const world = await nodesOf(2)
+  const { one, two, backup } = world
+  for (const id of [DOOMED, OTHER]) await one.keys.create(id, S3)
+  await two.epochs.start()
+  await two.records.refresh()
+  const epochMax = await erased(world)
+  assert.equal(epochMax, 1)
+  assert.deepEqual(
+    two.records.record.keyring?.epochs.map(({ number }) => number),
+    [1],
+    "it has not read the record",
+  )
+  const { key, sealing, secret } = await two.keys.create(LATE, S3)
+  assert.equal(secret.epoch, 2)
+  backup.complete = 1
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  assert.deepEqual(
+    one.records.record.keyring?.epochs.map(({ number }) => number),
+    [2],
+  )
+  assert.equal(hexOf(await one.keys.open(LATE, sealing, undefined)), hexOf(key))
+})
+
+test("the secrets of other buckets open with the new key, on a node that had the old one", async () => {
+  const world = await nodesOf(2)
+  const { one, two, backup } = world
+  const { key, sealing } = await one.keys.create(OTHER, S3)
+  const doomed = await one.keys.create(DOOMED, S3)
+  await two.keys.open(OTHER, sealing, undefined)
+  const epochMax = await erased(world)
+  backup.complete = 1
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  assert.equal(hexOf(await two.keys.open(OTHER, sealing, undefined)), hexOf(key))
+  assert.equal((await two.keys.create(OTHER, S3)).secret.epoch, 2, "for recovery headers")
+  await assert.rejects(
+    asPromise(() => two.keys.open(DOOMED, doomed.sealing, undefined)),
+    error => isFailure(error, "keysUnavailable"),
+  )
+  await two.records.refresh()
+  await assert.rejects(
+    asPromise(() => two.epochs.get(1)),
+    error => isFailure(error, "keysUnavailable"),
+  )
+})
+
+test("the old key stays until a backup that began after the last secret moved is complete", async () => {
+  const world = await nodesOf(1)
+  const { one, backup } = world
+  for (const id of [DOOMED, OTHER]) await one.keys.create(id, S3)
+  const epochMax = await erased(world)
+  let outcome = await one.turnover.step(epochMax)
+  for (let steps = 0; outcome === "more" && steps < 20; steps += 1) outcome = await one.turnover.step(epochMax)
+  assert.equal(outcome, "backup")
+  assert.equal(await one.turnover.step(epochMax), "backup")
+  assert.equal(backup.ordered, 1)
+  assert.equal(one.records.record.keyring?.epochs.length, 2)
+  // Another process begins again, and orders one of its own.
+  one.turnover.release()
+  backup.complete = 1
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "backup"; steps += 1) assert.ok(steps < 20)
+  backup.complete = 2
+  assert.equal(await one.turnover.step(epochMax), "more")
+  assert.equal(await one.turnover.step(epochMax), "done")
+})
+
+test("named keys and the key at rest stay the same under the new key", async () => {
+  const world = await nodesOf(2)
+  const { one, two, backup } = world
+  await one.keys.create(DOOMED, S3)
+  await two.records.refresh()
+  await one.materials.add(KEY_ID, 1)
+  const material = hexOf(await one.materials.get(KEY_ID, 1))
+  const { key } = await one.epochs.current()
+  const atRestKey = new Uint8Array(32).fill(9)
+  await one.records.change("test", record => {
+    const sealed = sealBytes(key, PURPOSE_AT_REST, atRestKey, new SimRandom(7))
+    return { ...record, keyring: { ...must(record.keyring, "a ring"), atRest: { startedMs: 5, epoch: 1, sealed } } }
+  })
+  const epochMax = await erased(world)
+  backup.complete = 1
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  assert.equal(hexOf(await one.materials.get(KEY_ID, 1)), material)
+  await two.records.refresh()
+  assert.equal(hexOf(await two.materials.get(KEY_ID, 1)), material)
+  const { atRest } = must(one.records.record.keyring, "a ring")
+  const sealed = must(atRest, "it is encrypted at rest")
+  assert.deepEqual([sealed.startedMs, sealed.epoch], [5, 2])
+  assert.deepEqual(openBytes((await one.epochs.current()).key, PURPOSE_AT_REST, sealed.sealed), Buffer.from(atRestKey))
+})
