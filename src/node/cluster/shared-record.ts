@@ -175,6 +175,11 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
     }
   }
 
+  /** The record is where the rows are, which are lost without it and it without them. */
+  async spread(): Promise<ControlRecord> {
+    return this.current
+  }
+
   /**
    * Undefined if the record was read by the present incarnation. Another one begins after a long silence, in which the
    * layout may have changed twice: blocks must not be written before it is read again.

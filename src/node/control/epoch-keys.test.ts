@@ -107,7 +107,7 @@ test("no key is used while a device keeps the old format or too few devices have
   const { log } = new SimTelemetry()
   const seams = { clock: new SimClock(), random: new SimRandom(1), log }
   let record: ControlRecord = recordOf(1, [1])
-  let [isRaising, isChanging] = [false, false]
+  let [isRaising, isChanging, isSpreading] = [false, false, false]
   const order: string[] = []
   const records = {
     get record() {
@@ -118,6 +118,11 @@ test("no key is used while a device keeps the old format or too few devices have
       order.push("record")
       if (!isChanging) throw fail("deviceFailed")
       return (record = decide(record) ?? record)
+    },
+    spread: async () => {
+      order.push("everywhere")
+      if (!isSpreading) throw fail("deviceFull")
+      return record
     },
   }
   const raiseFormatEpoch = async (formatEpoch: number): Promise<void> => {
@@ -135,8 +140,19 @@ test("no key is used while a device keeps the old format or too few devices have
   isRaising = true
   await refusedAs("deviceFailed")
   isChanging = true
+  await refusedAs("deviceFull")
+  assert.equal(record.keyring?.epochs.length, 1, "it is in effect, and on some devices only")
+  await refusedAs("deviceFull")
+  isSpreading = true
   assert.equal((await epochs.current()).number, 1)
-  assert.deepEqual(order, ["superblocks 2", "record", "superblocks 2", "record", "superblocks 2"])
+  const last = ["superblocks 2", "record", "superblocks 2", "everywhere"]
+  assert.deepEqual(order, ["superblocks 2", "record", ...last, ...last, ...last])
+  assert.ok(!(epochs.current() instanceof Promise))
+  isSpreading = false
+  await assert.rejects(epochs.renew(1), error => isFailure(error, "deviceFull"), "a later key waits likewise")
+  await refusedAs("deviceFull")
+  isSpreading = true
+  assert.equal((await epochs.current()).number, 2)
 })
 
 test("keys under another master key, and keys that the record lacks, are refused", async () => {

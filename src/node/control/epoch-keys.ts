@@ -2,7 +2,8 @@
  * Epoch keys: those of the key ring in the control record, opened with the master key. See decision 57.
  *
  * Promises  The first use makes the ring: before a key is used, the superblocks of all open devices of this node have the
- *           format epoch of keys, so that no earlier release opens them, and the record with the key has taken effect.
+ *           format epoch of keys, so that no earlier release opens them, and all these devices have the record with the
+ *           key: it is lost only with all of them, as the data is.
  *           A crash in between leaves devices with the higher epoch, or a record whose key nothing uses yet; the next
  *           use goes on from there. The devices of other nodes are raised by these as soon as they read the record.
  *           A key that another node has just made is found: the record is read again before one is called missing.
@@ -41,7 +42,7 @@ interface Seams {
 }
 
 interface Store {
-  readonly records: Pick<RecordManager, "record" | "change" | "onChange">
+  readonly records: Pick<RecordManager, "record" | "change" | "onChange" | "spread">
   /** Reads the record now; undefined: only this process changes it. */
   readonly refresh: (() => Promise<void>) | undefined
   /** Raises the superblocks of the open devices of this process. */
@@ -52,8 +53,8 @@ interface Store {
 export class RecordEpochKeys implements EpochKeys {
   /** By number, with the bytes that it was opened from. */
   private readonly opened = new Map<number, { readonly sealed: Uint8Array; readonly key: Uint8Array }>()
-  /** The record has a ring, and the devices have its format epoch. */
-  private isReady = false
+  /** The newest epoch key that all devices of this process have, with its format epoch; 0: none. */
+  private readyUpTo = 0
   private preparing: Promise<void> | undefined
 
   constructor(
@@ -69,11 +70,17 @@ export class RecordEpochKeys implements EpochKeys {
 
   /** Brings the devices of this process up to the record. */
   async start(): Promise<void> {
-    if (this.store.records.record.keyring !== undefined) await this.ready()
+    const { records, raiseFormatEpoch } = this.store
+    if (records.record.keyring === undefined) return
+    await raiseFormatEpoch(formatEpochOf(records.record))
+    // A full device does not prevent the start: what fails was logged, and is tried again before a key seals anything.
+    await this.ready()?.catch(() => undefined)
   }
 
   current(above = 0): Soon<EpochKey> {
     return after(this.ready(), () => {
+      // Another key came meanwhile.
+      if (!this.isReady) return this.current(above)
       const { refresh } = this.store
       const isLate = (newestIn(this.store.records.record)?.number ?? 0) <= above
       return isLate && refresh !== undefined ? refresh().then(() => this.newest(above)) : this.newest(above)
@@ -101,6 +108,7 @@ export class RecordEpochKeys implements EpochKeys {
         },
       }
     })
+    await this.ready()
     return newestIn(record)?.number ?? 0
   }
 
@@ -145,6 +153,11 @@ export class RecordEpochKeys implements EpochKeys {
     }
   }
 
+  private get isReady(): boolean {
+    const newest = newestIn(this.store.records.record)
+    return newest !== undefined && newest.number <= this.readyUpTo
+  }
+
   private ready(): Promise<void> | undefined {
     if (this.isReady) return undefined
     this.preparing ??= this.prepare().finally(() => (this.preparing = undefined))
@@ -160,7 +173,7 @@ export class RecordEpochKeys implements EpochKeys {
       await records.change("first key", record => (record.keyring === undefined ? { ...record, keyring } : undefined))
       // Devices that came in meanwhile.
       await raiseFormatEpoch(formatEpochOf(records.record))
-      this.isReady = true
+      this.readyUpTo = newestIn(await records.spread())?.number ?? 0
     } catch (error) {
       const failure = asFailure(error)
       this.seams.log.warn("first_key_not_made", { error: failure.message })

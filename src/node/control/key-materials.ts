@@ -1,7 +1,7 @@
 /**
  * Materials of named keys: in the key ring of the control record, each sealed under an epoch key. See decision 57.
  *
- * Promises  A material is in the record, on half of the voting devices at least, before it is used. One that another
+ * Promises  A material is in the record on every open voting device before it is used: it is lost only with all of them. One that another
  *           node has just made is found: the record is read again before one is called missing.
  * Refuses   Materials that the ring lacks, or that their epoch key does not open, with `keysUnavailable`; more than
  *           `KEY_MATERIALS_MAX` with `limitExceeded`.
@@ -25,7 +25,7 @@ const MATERIAL_BYTES = 32
 type SealedMaterial = Keyring["materials"][number]
 
 interface Store {
-  readonly records: Pick<RecordManager, "record" | "change" | "onChange">
+  readonly records: Pick<RecordManager, "record" | "change" | "onChange" | "spread">
   /** Reads the record now; undefined: only this process changes it. */
   readonly refresh: (() => Promise<void>) | undefined
   readonly epochs: EpochKeys
@@ -75,6 +75,7 @@ export class RecordKeyMaterials implements KeyMaterials {
       }
       return { ...record, keyring: { ...keyring, materials: [...materials, added] } }
     })
+    await records.spread()
   }
 
   async remove(keyId: KmsKeyId): Promise<void> {

@@ -89,6 +89,31 @@ test("half of the devices are enough", async () => {
   assert.equal(recordManager.halted, undefined)
 })
 
+test("a device that was full when the record changed gets it once it has room", async () => {
+  const { recordManager, refused, sim, onDisk } = await kept(2)
+  sim(2).intercept(fails("ENOSPC"))
+  const record = await recordManager.change("region", inRegion("x"))
+  await assert.rejects(recordManager.spread(), error => isFailure(error, "deviceFailed"))
+  sim(2).intercept(() => undefined)
+  assert.equal((await onDisk(2)).region, "")
+  assert.equal(await recordManager.spread(), record)
+  for (const n of [1, 2]) assert.deepEqual(await onDisk(n), record)
+  sim(1).intercept(fails("EIO"))
+  assert.equal(await recordManager.spread(), record, "what has the record is not written again")
+  assert.deepEqual(refused, [])
+})
+
+test("after a failed change, devices get the record in effect as a newer one", async () => {
+  const { recordManager, sim, onDisk } = await kept(3)
+  for (const n of [2, 3]) sim(n).intercept(fails("EIO"))
+  await assert.rejects(recordManager.change("region", inRegion("lost")))
+  for (const n of [2, 3]) sim(n).intercept(() => undefined)
+  const tried = await onDisk(1)
+  const record = await recordManager.spread()
+  assert.ok(record.generation > tried.generation)
+  for (const n of [1, 2, 3]) assert.deepEqual(await onDisk(n), { ...record, region: "" })
+})
+
 test("fewer than half: the record stays, changes halt, and the next attempt has its own generation", async () => {
   const { recordManager, refused, sim, onDisk } = await kept(3)
   const before = recordManager.record

@@ -5,7 +5,7 @@
  * Promises  Changes take effect one after another, each decided on the record before it. A change that has
  *           taken effect is on at least half of the devices that were voting before, and every later start
  *           that may open the store finds it. A change that has not is not in `record`; a later start may
- *           find it if nothing newer has taken effect.
+ *           find it if nothing newer has taken effect. After `spread`, every open voting device has the record.
  * Refuses   With `deviceFailed` if too few devices accept: the record stays as it was (after a change with
  *           several steps: as the completed steps left it). The next change tries again.
  * Limits    COORDINATION_LIMITS.
@@ -57,6 +57,11 @@ export interface RecordManager {
    * `tooManyInFlight`, `stopping`, and the failure of what keeps the record.
    */
   change(name: string, decide: DecideChange): Promise<ControlRecord>
+  /**
+   * Resolves with the record in effect once every device of this process that votes in it has it: what only the record
+   * has is then kept as well as the data. Throws `deviceFailed`, `stopping`.
+   */
+  spread(): Promise<ControlRecord>
   /** Refuses changes from now on; resolves when no write is in progress. */
   stop(): Promise<void>
 }
@@ -74,6 +79,8 @@ export class ControlRecordManager implements RecordManager {
   readonly #listeners = new Set<ChangeListener>()
   /** By device: the end of its last write, since one file accepts one write at a time. */
   readonly #writes = new Map<DeviceId, Promise<void>>()
+  /** By device: the generation that it has accepted last from this process. */
+  readonly #accepted = new Map<DeviceId, number>()
 
   /**
    * `record` is in effect. `incarnation`: of this process; more than half of the voting devices have recorded it.
@@ -108,13 +115,36 @@ export class ControlRecordManager implements RecordManager {
       throw fail("tooManyInFlight", { message: "too many changes of the control record are under way", change: name })
     }
     this.#waiting += 1
-    const change = this.#turn.then(() => this.#make(name, decide))
-    this.#turn = change.catch(() => undefined)
     try {
-      return await change
+      return await this.#inTurn(() => this.#make(name, decide))
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  spread(): Promise<ControlRecord> {
+    return this.#inTurn(async () => {
+      if (this.#stopped) throw fail("stopping", { change: "spread" })
+      // A device that has a newer record, which failed, must not get an older one.
+      if (this.#uncommitted.size > 0) await this.#take("spread", this.#record)
+      if (this.#lacking().length > 0) await this.#offer(this.#record, this.#lacking())
+      const devices = this.#lacking()
+      if (devices.length === 0) return this.#record
+      throw fail("deviceFailed", { message: "devices lack the control record in effect", devices: devices.join() })
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  /** The open devices that vote in the record in effect and are not known to have it. */
+  #lacking(): readonly DeviceId[] {
+    const voting = votingIds(this.#record)
+    const ids = this.folders().map(({ id }) => id)
+    return ids.filter(id => voting.includes(id) && this.#accepted.get(id) !== this.#record.generation)
   }
 
   async stop(): Promise<void> {
@@ -153,12 +183,11 @@ export class ControlRecordManager implements RecordManager {
   }
 
   /**
-   * Writes the record to all its open voting devices concurrently; returns those that accepted it in time. Devices that
-   * the
-   * record marks as offline are not written: a record is only ever found on a device that votes in it.
+   * Writes the record to its open voting devices concurrently, or to some of them; returns those that accepted it in
+   * time. Devices that the record marks as offline are not written: a record is only ever found on a device that votes
+   * in it.
    */
-  async #offer(record: ControlRecord): Promise<ReadonlySet<DeviceId>> {
-    const voting = votingIds(record)
+  async #offer(record: ControlRecord, voting = votingIds(record)): Promise<ReadonlySet<DeviceId>> {
     const accepted = new Set<DeviceId>()
     const late = new Set<DeviceId>()
     const writes = this.folders()
@@ -191,6 +220,7 @@ export class ControlRecordManager implements RecordManager {
       // Do not write into an emptied folder: it must stay empty.
       await check?.()
       await withBallast(disk, path, () => writeControlRecord(disk, path, record))
+      this.#accepted.set(id, record.generation)
     })
     const ended = write.catch(() => undefined)
     this.#writes.set(id, ended)

@@ -74,6 +74,8 @@ export class StoreControl implements Job, ConfigurationStore {
   /** To be rebuilt from other replicas. */
   private readonly damagedStores = new Set<DeviceId>()
   private doing = "nothing"
+  /** Why some device lacks the record with the keys of the store. */
+  private lacks: string | undefined
 
   constructor(
     private readonly recordManager: RecordManager,
@@ -252,7 +254,19 @@ export class StoreControl implements Job, ConfigurationStore {
     if (await this.markOpen()) return "busy"
     if (await this.followDevices()) return "busy"
     if (await this.rebuildDamaged()) return "busy"
+    await this.spreadKeys()
     return this.stepReplicas()
+  }
+
+  /** Keys are in the record only: devices that were full or overloaded when it changed get it later. */
+  private async spreadKeys(): Promise<void> {
+    if (this.record.keyring === undefined) return
+    const lacks = await this.recordManager.spread().then(
+      () => undefined,
+      (error: unknown) => String(error),
+    )
+    if (lacks !== undefined && this.lacks === undefined) this.log.warn("keys_not_on_all_devices", { reason: lacks })
+    this.lacks = lacks
   }
 
   /** Takes a device back that others took offline while they did not reach this node; returns true if there was one. */
