@@ -5,13 +5,13 @@
  * Source    "GenerateDataKey", "Decrypt", "ReEncrypt" and "Common errors", AWS KMS API Reference.
  */
 import { sha256Hex, signRequest } from "../access/index.js"
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { PostAnswer, WebServices } from "../seams/web/contract.js"
 import { credentialsOf, type AwsCredentials } from "./aws-credentials-core.js"
 import type { EncryptionContext } from "./encryption-context.js"
 import type { KeyProvider, DataKey, ProviderKey } from "./provider.js"
-import { bytesMember, isTrouble, jsonOf, malformed, reasonOf, textMember } from "./service-answer.js"
+import { bytesMember, isThrottle, isTrouble, jsonOf, malformed, reasonOf, textMember } from "./service-answer.js"
 import type { Attempt, ServiceCalls } from "./service-calls.js"
 import type { ServiceFile } from "./service-file.js"
 import { KMS_LIMITS } from "./service-limits.js"
@@ -143,9 +143,28 @@ function attemptOf<T>(answer: PostAnswer, read: (json: unknown) => T | undefined
   const said = textMember(json, "message") ?? textMember(json, "Message") ?? ""
   const reason = reasonOf(answer, [code, said].filter(text => text !== "").join(": "))
   if (REFUSALS.has(code)) return { kind: "refused", reason }
-  if (isTrouble(status) || THROTTLES.has(code) || code === "") return { kind: "unreachable", reason }
-  if (code === "NotFound" || code === "InvalidArn") throw fail("noSuchKmsKey", { message: "AWS KMS has no such key" })
-  if (code === "Disabled") throw fail("kmsKeyDisabled")
-  if (code === "InvalidCiphertext" || code === "IncorrectKey") throw fail("invalidCiphertext")
+  if (THROTTLES.has(code) || isThrottle(status)) return { kind: "throttled" }
+  const failure = failureOf(code)
+  if (failure !== undefined) throw failure
+  if (isTrouble(status) || code === "") return { kind: "unreachable", reason }
   throw fail("kmsKeyState", { message: "AWS KMS does not allow this with the key", reason })
+}
+
+/** What the service says of the key or of the ciphertext, whatever the status; undefined: of neither. */
+function failureOf(code: string): Failure | undefined {
+  switch (code) {
+    case "NotFound":
+    case "InvalidArn":
+      return fail("noSuchKmsKey", { message: "AWS KMS has no such key" })
+    case "Disabled":
+      return fail("kmsKeyDisabled")
+    case "InvalidCiphertext":
+    case "IncorrectKey":
+      return fail("invalidCiphertext")
+    // With status 500, for a key of a custom key store that is not connected: other keys work.
+    case "KeyUnavailable":
+      return fail("keyServiceUnavailable", { message: "AWS KMS says that the key is not available" })
+    default:
+      return undefined
+  }
 }

@@ -30,7 +30,10 @@ export function bytesMember(value: unknown, name: string): Uint8Array | undefine
 export const reasonOf = ({ status }: PostAnswer, said: string): string =>
   `status ${status}${said === "" ? "" : `: ${said.slice(0, REASON_CHARACTERS_MAX)}`}`
 
-/** The service itself is in trouble or has too much to do. */
-export const isTrouble = (status: number): boolean => status >= 500 || status === 429
+/** The service itself is in trouble. */
+export const isTrouble = (status: number): boolean => status >= 500
+
+/** The service has too much to do. */
+export const isThrottle = (status: number): boolean => status === 429
 
 export const malformed = (what: string) => ({ kind: "unreachable", reason: `its answer has no ${what}` }) as const

@@ -14,11 +14,15 @@ import type { Counter, Log } from "../seams/telemetry/contract.js"
 import { admit, afterFailure, REACHABLE, type Moment, type Reachability } from "./reachability-core.js"
 import { KMS_LIMITS } from "./service-limits.js"
 
-/** How an attempt ended. "refused": the service does not accept the credentials of this store for the call. */
+/**
+ * How an attempt ended. "refused": the service does not accept the credentials of this store for the call. "throttled":
+ * it has too much to do, which is no failure of it.
+ */
 export type Attempt<T> =
   | { readonly kind: "answered"; readonly value: T }
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "throttled" }
 
 export type KeyServiceName = "vault" | "aws"
 
@@ -91,7 +95,8 @@ export class ServiceCalls {
       const outcome = await this.within(Math.min(leftMs, KMS_LIMITS.attemptMs), attempt)
       if (outcome.kind === "answered") return outcome.value
       if (outcome.kind === "refused") throw this.onRefused(outcome.reason)
-      this.onFailed(outcome.reason)
+      if (outcome.kind === "throttled") this.onThrottled()
+      else this.onFailed(outcome.reason)
       if (this.reachability.unreachable !== undefined) throw this.unavailable()
       if (made >= KMS_LIMITS.attemptsMax || this.clock.monotonicMs() + KMS_LIMITS.pauseMs >= endsAtMs)
         throw this.unavailable()
@@ -149,6 +154,12 @@ export class ServiceCalls {
     return fail("keyServiceUnavailable", {
       message: `the key service ${this.name} refuses the credentials of this store`,
     })
+  }
+
+  /** Normal under load: a service that throttles is there, and other calls get their answers. */
+  private onThrottled(): void {
+    this.ended.add({ service: this.name, outcome: "throttled" })
+    this.onReached()
   }
 
   private onFailed(reason: string): void {

@@ -13,7 +13,16 @@ import type { Random } from "../seams/random/contract.js"
 import type { PostAnswer, WebServices } from "../seams/web/contract.js"
 import { bytesOfContext, type EncryptionContext } from "./encryption-context.js"
 import type { KeyProvider, DataKey, ProviderKey } from "./provider.js"
-import { bytesMember, isTrouble, jsonOf, malformed, memberOf, reasonOf, textMember } from "./service-answer.js"
+import {
+  bytesMember,
+  isThrottle,
+  isTrouble,
+  jsonOf,
+  malformed,
+  memberOf,
+  reasonOf,
+  textMember,
+} from "./service-answer.js"
 import type { Attempt, ServiceCalls } from "./service-calls.js"
 import type { ServiceFile } from "./service-file.js"
 import { KMS_LIMITS } from "./service-limits.js"
@@ -123,6 +132,7 @@ function attemptOf(operation: Operation, name: string, answer: PostAnswer): Atte
   const said = Array.isArray(errors) ? errors.join("; ") : ""
   const reason = reasonOf(answer, said)
   if (answer.status === 403) return { kind: "refused", reason }
+  if (isThrottle(answer.status)) return { kind: "throttled" }
   const isRequestsFault = answer.status === 400 || answer.status === 404
   if (isTrouble(answer.status) || !isRequestsFault) return { kind: "unreachable", reason }
   if (answer.status === 404 || /key not found/i.test(said))

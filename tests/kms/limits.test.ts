@@ -3,8 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../src/base/failures.js"
 import { KMS_LIMITS } from "../../src/keys/service-limits.js"
-import { hangs } from "./stand-in.js"
-import { CONTEXT, KmsWorld, OTHER_CONTEXT } from "./world.js"
+import { hangs, jsonAnswer, says } from "./stand-in.js"
+import { CONTEXT, keyOf, KmsWorld, OTHER_CONTEXT } from "./world.js"
 
 const isUnavailable = (error: unknown): boolean => isFailure(error, "keyServiceUnavailable")
 
@@ -155,4 +155,45 @@ test("a kept key opens only with its context, and copies of it may be overwritte
   assert.deepEqual(Buffer.from(await provider.open(key, ciphertext, CONTEXT)), expected)
   const wrong = async () => provider.open(key, ciphertext, OTHER_CONTEXT)
   await assert.rejects(wrong, error => isFailure(error, "invalidCiphertext"))
+})
+
+for (const [service, trouble] of [
+  ["vault", says(429, '{"errors":["rate limit quota exceeded"]}')],
+  ["aws", says(400, '{"__type":"ThrottlingException","message":"Rate exceeded"}')],
+] as const) {
+  test(`${service} that throttles is not unreachable: each call gets its two attempts, and there is no alarm`, async () => {
+    const world = await KmsWorld.open()
+    const { provider, key, standIn } = world.provider(service)
+    standIn.trouble = trouble
+    for (let i = 0; i < 2 * KMS_LIMITS.failuresMax; i += 1) {
+      const { failed } = await world.clock.runUntil(endOf(world, Promise.resolve(provider.newDataKey(key, CONTEXT))))
+      assert.ok(failed)
+    }
+    assert.equal(standIn.received, 2 * KMS_LIMITS.failuresMax * KMS_LIMITS.attemptsMax)
+    assert.equal(world.keys.report().find(({ name }) => name === service)?.state, "reachable")
+    assert.deepEqual(world.telemetry.entries("key_service_unreachable"), [])
+    standIn.trouble = () => undefined
+    await provider.newDataKey(key, CONTEXT)
+  })
+}
+
+test("aws: a key whose custom key store is not connected is unavailable at once, and other keys go on", async () => {
+  const world = await KmsWorld.open()
+  const { provider, key } = world.provider("aws")
+  const lost = keyOf(world.aws.addKey("lost"))
+  world.aws.trouble = ({ body }) =>
+    Buffer.from(body).includes(lost.name)
+      ? Promise.resolve(jsonAnswer(500, { __type: "KeyUnavailableException", message: "not connected" }))
+      : undefined
+  const calls = 2 * KMS_LIMITS.failuresMax
+  for (let i = 0; i < calls; i += 1) {
+    await assert.rejects(async () => provider.newDataKey(lost, CONTEXT), {
+      kind: "keyServiceUnavailable",
+      message: "AWS KMS says that the key is not available",
+    })
+  }
+  assert.equal(world.aws.received, calls)
+  await provider.newDataKey(key, CONTEXT)
+  assert.equal(world.clock.monotonicMs(), 0)
+  assert.equal(world.keys.report().find(({ name }) => name === "aws")?.state, "reachable")
 })
