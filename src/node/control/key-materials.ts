@@ -8,13 +8,13 @@
  */
 import { bytesOfHex, equalBytes, hexOf } from "../../base/bytes.js"
 import { must } from "../../base/assert.js"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { parseKmsKeyId, type KmsKeyId } from "../../base/ids.js"
 import { after, type Soon } from "../../base/soon.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { KEY_MATERIALS_MAX, type Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
-import type { EpochKeys } from "../../keys/contract.js"
+import type { EpochKey, EpochKeys } from "../../keys/contract.js"
 import { keyIdText, type KeyMaterials } from "../../keys/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -59,8 +59,20 @@ export class RecordKeyMaterials implements KeyMaterials {
   }
 
   async add(keyId: KmsKeyId, version: number): Promise<void> {
-    const { records, epochs, clock, random } = this.store
-    const { number: epoch, key } = await epochs.current()
+    const { epochs } = this.store
+    const current = await epochs.current()
+    try {
+      await this.addUnder(current, keyId, version)
+    } catch (error) {
+      if (!isFailure(error, "conflict")) throw error
+      // An erasure has removed this key meanwhile.
+      await this.addUnder(await epochs.current(current.number), keyId, version)
+    }
+  }
+
+  /** Throws `conflict` if the record lacks the epoch key. */
+  private async addUnder({ number: epoch, key }: EpochKey, keyId: KmsKeyId, version: number): Promise<void> {
+    const { records, clock, random } = this.store
     const sealed = sealBytes(key, purposeOfMaterial(keyId, version), random.bytes(MATERIAL_BYTES), random)
     const added: SealedMaterial = { keyId: bytesOf(keyId), version, createdMs: clock.wallMs(), epoch, sealed }
     await records.change("new key", record => {
