@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hexOf } from "../base/bytes.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseBucketId, parseBucketName, type BucketId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import { bucketKeyRowKey, encodeBucketKey, purposeOfSecret } from "../format/bucket-key.js"
@@ -191,6 +191,19 @@ test("objects of a bucket share a bucket key for a day, on every node, and later
   assert.deepEqual(await a.currentBucketKey(BUCKET, ARN, '{"aws:s3:arn":"arn:aws:s3:::photos"}', kms), one)
   assert.deepEqual(new Set(kms.contexts), new Set(['{"aws:s3:arn":"arn:aws:s3:::photos"}']))
   assert.deepEqual(await a.openBucketKey(BUCKET, 2, kms), one.plain)
+})
+
+test("writes that need a new bucket key at the same time share one call of the KMS, and later ones try again", async () => {
+  const world = new World()
+  const { kms } = world
+  const secrets = world.node(1)
+  const failing: DataKeys = { openDataKey: () => assert.fail("none is kept"), newDataKey: () => Promise.reject(fail("keysUnavailable")) }
+  const use = (keys: DataKeys) => asPromise(() => secrets.currentBucketKey(BUCKET, ARN, CONTEXT, keys))
+  const refused = [1, 2].map(() => assert.rejects(use(failing), isUnavailable))
+  await Promise.all(refused)
+  const made = await Promise.all([1, 2, 3].map(() => use(kms)))
+  assert.equal(kms.made, 1)
+  assert.deepEqual(new Set(made.map(({ number }) => number)), new Set([2]))
 })
 
 test("another named key, another name of the bucket, or a day makes another bucket key", async () => {

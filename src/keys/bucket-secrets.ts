@@ -86,6 +86,8 @@ const unavailable = (bucketId: BucketId, number: number, reason: string): Failur
   fail("keysUnavailable", { bucketId, number, reason })
 
 export class StoredBucketSecrets implements BucketSecrets {
+  /** Bucket keys that are being made. */
+  private readonly making = new Map<string, Promise<OpenBucketKey>>()
   /** By bucket; all of one generation. */
   private readonly opened = new Map<BucketId, BucketSecret>()
   private generation = 0
@@ -122,7 +124,7 @@ export class StoredBucketSecrets implements BucketSecrets {
   currentBucketKey(bucketId: BucketId, keyArn: string, context: string, dataKeys: DataKeys): Soon<OpenBucketKey> {
     const use = { keyArn, context: contextOfBucket(context) }
     return after(this.metadata.known(freshBucketKey(bucketId, use, this.clock.wallMs())), fresh => {
-      if (fresh === undefined) return this.makeBucketKey(bucketId, use, dataKeys)
+      if (fresh === undefined) return this.makeOneBucketKey(bucketId, use, dataKeys)
       const opened = dataKeys.openDataKey(keyArn, fresh.key.ciphertext, use.context)
       return after(opened, plain => ({ number: fresh.number, plain, ciphertext: fresh.key.ciphertext }))
     })
@@ -233,6 +235,16 @@ export class StoredBucketSecrets implements BucketSecrets {
     this.find(bucketId)
     if (this.opened.size >= BUCKET_KEY_LIMITS.openedSecretsMax) this.opened.clear()
     this.opened.set(bucketId, secret)
+  }
+
+  /** Writes that need a new bucket key at the same time share one call of the KMS. */
+  private makeOneBucketKey(bucketId: BucketId, use: BucketKeyUse, dataKeys: DataKeys): Promise<OpenBucketKey> {
+    const name = `${bucketId} ${use.keyArn} ${use.context}`
+    const running = this.making.get(name)
+    if (running !== undefined) return running
+    const making = this.makeBucketKey(bucketId, use, dataKeys).finally(() => this.making.delete(name))
+    this.making.set(name, making)
+    return making
   }
 
   private async makeBucketKey(bucketId: BucketId, use: BucketKeyUse, dataKeys: DataKeys): Promise<OpenBucketKey> {
