@@ -115,6 +115,18 @@ test("policies require encryption, of parts through their upload", async () => {
   await expect(200, "encrypts", `POST /bucket/c?uploadId=${encrypted}`, { body })
 })
 
+test("a completion whose answer was lost is repeated, with the encryption that the client states", async () => {
+  const id = uploadIdOf(await expect(200, "owner", "POST /bucket/r?uploads", { headers: S3 }))
+  const part = await expect(200, "owner", `PUT /bucket/r?partNumber=1&uploadId=${id}`, { body: "x" })
+  const etag = part.headers.get("ETag") ?? ""
+  const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
+  await expect(400, "owner", `POST /bucket/r?uploadId=${id}`, { headers: [SSE, "aws:kms"], body })
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const done = await expect(200, "owner", `POST /bucket/r?uploadId=${id}`, { headers: S3, body })
+    assert.equal(done.headers.get(SSE), "AES256")
+  }
+})
+
 test("the default of a bucket satisfies no policy that requires encryption of requests", async () => {
   await expect(200, "owner", "PUT /bucket?encryption", configuration(applied("AES256")))
   await expect(403, "encrypts", "PUT /bucket/d", { body: "x" })

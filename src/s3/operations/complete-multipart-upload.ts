@@ -12,8 +12,7 @@ import { parseETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { clientKeyOfCompletion, encryptionFields } from "./encryption-of-requests.js"
-import { requireKey } from "./kms-of-requests.js"
+import { encryptionFields, encryptionOfCompletion } from "./encryption-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
 import { writtenVersionHeader } from "./versions.js"
@@ -65,14 +64,13 @@ function sizeOf({ headers }: ObjectCall): number | undefined {
 export async function completeMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client } = call
   const multipartId = multipartIdOf(call)
-  const clientKey = await clientKeyOfCompletion(call, { bucket, key, multipartId })
+  const encryption = encryptionOfCompletion(call)
   const rules = await lifecycleOf(call)
   const result = await services.multipart.complete({
     bucket,
     key,
     multipartId,
-    clientKey,
-    checkEncryption: encryption => requireKey(call, encryption),
+    ...encryption,
     conditions: writeConditionsOf(headers),
     sizeBytes: sizeOf(call),
     checksum: checksumInHeaders(headers, "parts"),

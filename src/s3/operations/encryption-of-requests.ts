@@ -9,12 +9,12 @@
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import { after, type Soon } from "../../base/soon.js"
-import type { MultipartTarget, Protection, ShownEncryption } from "../../object/contract.js"
+import type { CompleteRequest, EncryptionCheck, Protection, ShownEncryption } from "../../object/contract.js"
 import type { ObjectCall } from "../call.js"
 import * as wire from "../encryption.js"
 import type { Field } from "../failures.js"
 import type { BucketEncryption } from "../settings/encryption.js"
-import { kmsProtection } from "./kms-of-requests.js"
+import { kmsProtection, requireKey } from "./kms-of-requests.js"
 
 /** How the object that a request begins is encrypted; undefined: not. Throws the faults of the request. */
 export function encryptionOfNew(call: ObjectCall): Soon<Protection | undefined> {
@@ -105,21 +105,19 @@ export function sourceKeyOf(call: ObjectCall): Uint8Array | undefined {
 }
 
 /**
- * The client's key of a request that completes an upload. MinIO's client repeats there how the upload is encrypted:
- * accepted if it is true. Throws as `clientKeyOf`, and as `Multipart.listParts`.
+ * What a request that completes an upload says of its encryption: the client's key, and a check of the upload. MinIO's
+ * client repeats there how the upload is encrypted: accepted if it is true. Throws as `clientKeyOf`.
  */
-export async function clientKeyOfCompletion(
-  call: ObjectCall,
-  target: MultipartTarget,
-): Promise<Uint8Array | undefined> {
-  const { headers, context, services } = call
-  if (!context.encryption.areIn(headers)) return undefined
-  requirePrivacy(call)
-  const stated = wire.encryptionIn(headers, context.hash)
-  if (stated.mode === "client") return stated.key
-  const { info } = await services.multipart.listParts({ ...target, afterPart: 0, max: 0 })
-  if (stated.mode !== "default" && stated.mode !== info.encryption?.mode) wire.checkNoMethod(headers)
-  return undefined
+export function encryptionOfCompletion(call: ObjectCall): Pick<CompleteRequest, "clientKey" | "checkEncryption"> {
+  const { headers, context } = call
+  const stated = context.encryption.areIn(headers) ? wire.encryptionIn(headers, context.hash) : undefined
+  if (stated !== undefined) requirePrivacy(call)
+  const checkEncryption: EncryptionCheck = encryption => {
+    const isRepeated = stated?.mode === "s3" || stated?.mode === "kms"
+    if (isRepeated && stated.mode !== encryption?.mode) wire.checkNoMethod(headers)
+    return requireKey(call, encryption)
+  }
+  return { clientKey: stated?.mode === "client" ? stated.key : undefined, checkEncryption }
 }
 
 /** The headers of an answer about encrypted bytes. */
