@@ -78,9 +78,11 @@ export class DeviceCipher {
   }
 }
 
-/** Sealed bytes, met where no key is known: the store was opened without its master key. */
+/** Sealed bytes, met where no key is known: without the master key, or where the control record cannot be read. */
 export const noCipher = (what: string): Failure =>
-  fail("wrongMasterKey", { message: `${what} is encrypted, and no key for it is known` })
+  fail("wrongMasterKey", {
+    message: `${what} is encrypted, and no key for it is known: a readable control record and --master-key-file open it`,
+  })
 
 function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4)

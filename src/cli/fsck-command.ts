@@ -3,19 +3,18 @@
  * the needle index against the volumes. Changes nothing; exits with 1 if it finds damage.
  */
 import { isFailure } from "../base/failures.js"
-import type { DeviceId } from "../base/ids.js"
 import { rowKeyOf } from "../base/ids.js"
 import { decodeStoredRow } from "../format/stored-row.js"
 import { needleIdOfKey } from "../format/needle.js"
-import { RealDisk } from "../seams/disk/index.js"
 import type { StoreReader } from "../seams/store/contract.js"
 import type { FsckFinding, FsckProgress, FsckTotals, IndexDifference } from "../volume/index.js"
+import type { KeyOptions } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import { needleFields, type Finding } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { Progress } from "./progress.js"
-import { withStoppedFolder } from "./stopped-folder.js"
+import { withStoppedFolder, type StoppedFolder } from "./stopped-folder.js"
 import { printable, sizeText } from "./text.js"
 
 const DIFFERENCES_SHOWN_MAX = 1_000
@@ -29,29 +28,27 @@ interface Trouble {
 export async function fsckCommand(
   io: CliIo,
   folder: string,
-  options: OutputOptions,
+  options: OutputOptions & KeyOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  await withStoppedFolder(io, folder, ({ path, deviceId }) => new Fsck(io, path, deviceId, options, signal).run())
+  await withStoppedFolder(io, folder, options, device => new Fsck(io, device, options, signal).run())
 }
 
 class Fsck {
-  private readonly disk = new RealDisk()
   private readonly troubles: Trouble[] = []
   private damages = 0
   private hasLostRows = false
 
   constructor(
     private readonly io: CliIo,
-    private readonly path: string,
-    private readonly deviceId: DeviceId,
+    private readonly device: StoppedFolder,
     private readonly options: OutputOptions,
     private readonly signal: AbortSignal,
   ) {}
 
   async run(): Promise<void> {
     const { foldersOf } = await import("../node/index.js")
-    const { volumes, payloads, metadataStore } = foldersOf(this.path)
+    const { volumes, payloads, metadataStore } = foldersOf(this.device.path)
     const needles = await this.volumes(volumes)
     const inline = await this.volumes(payloads)
     const differences = await this.index(volumes, metadataStore)
@@ -63,18 +60,19 @@ class Fsck {
     const lost = this.hasLostRows ? "; hayloft volume give-up removes unreadable rows" : ""
     throw new CliError(
       "failed",
-      `${this.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
+      `${this.device.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
     )
   }
 
   private async volumes(folder: string): Promise<FsckTotals | undefined> {
-    if (!(await this.disk.exists(folder))) return undefined
+    if (!(await this.device.disk.exists(folder))) return undefined
     const { fsckVolumes } = await import("../volume/index.js")
     const onFinding = (finding: FsckFinding): void => void this.troubles.push(troubleOf(folder, finding))
     const progress = this.progress(folder)
     try {
-      const place = { folder, deviceId: this.deviceId }
-      return await fsckVolumes(this.disk, place, this.signal, onFinding, progress.report)
+      const { deviceId, cipher } = this.device
+      const place = { folder, deviceId, cipher }
+      return await fsckVolumes(this.device.disk, place, this.signal, onFinding, progress.report)
     } finally {
       progress.end()
       await this.printTroubles()
@@ -83,7 +81,7 @@ class Fsck {
 
   /** Compares the index with the volumes. Rows that the next start will add are not differences. */
   private async index(volumes: string, metadataStore: string): Promise<number> {
-    if (!(await this.disk.exists(metadataStore)) || !(await this.disk.exists(volumes))) return 0
+    if (!(await this.device.disk.exists(metadataStore)) || !(await this.device.disk.exists(volumes))) return 0
     const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
       import("../table/index.js"),
       import("../device/index.js"),
@@ -91,7 +89,8 @@ class Fsck {
     ])
     const rebuilt = (path: string, offsetBytes: number): void =>
       void this.troubles.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
-    const host = { disk: this.disk, deviceId: this.deviceId, isReadOnly: true, rebuilt } as const
+    const { disk, deviceId, cipher } = this.device
+    const host = { disk, deviceId, cipher, isReadOnly: true, rebuilt } as const
     const store = await new TableStores().openReader(metadataStore, host)
     const progress = this.progress("index")
     try {
@@ -99,10 +98,10 @@ class Fsck {
       // Without a mark the whole index is invalid: the next start rebuilds it.
       const contained = positionOfMark(readSourceMark(store, VOLUMES_SOURCE))
       if (contained === undefined) return 0
-      const place = { folder: volumes, deviceId: this.deviceId }
+      const place = { folder: volumes, deviceId, cipher }
       let differences = 0
       const rows = indexRows(store)
-      for await (const found of compareIndex(this.disk, place, rows, this.signal, progress.report, contained)) {
+      for await (const found of compareIndex(disk, place, rows, this.signal, progress.report, contained)) {
         differences += 1
         if (differences <= DIFFERENCES_SHOWN_MAX) this.troubles.push(differenceOf(found))
         else this.damages += 1

@@ -6,13 +6,13 @@
  */
 import { basename } from "node:path"
 import { familyOfNumber, OBJECT_FAMILIES } from "../base/families.js"
-import type { Failure } from "../base/failures.js"
 import { lockedNamesOf, lockedNamesText, type LockedNames } from "../base/locked-names.js"
 import { rowKeyOf, type DeviceId } from "../base/ids.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { STORE_PREFIX_BYTES } from "../format/replica-incarnation.js"
 import { KEY_IN_ROW_AT, parseObjectRowKey } from "../format/row-key.js"
 import type { LostRows } from "../seams/store/contract.js"
+import type { KeyOptions } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import type { CliIo } from "./io.js"
@@ -22,18 +22,17 @@ import { printable } from "./text.js"
 
 const KEY_CHARACTERS_MAX = 60
 
-export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions): Promise<void> {
-  const [{ TableStores }, { discardSource, readControlRecord }, { VOLUMES_SOURCE }, { foldersOf, lockedBucketsIn }] =
-    await Promise.all([
-      import("../table/index.js"),
-      import("../device/index.js"),
-      import("../volume/index.js"),
-      import("../node/index.js"),
-    ])
-  await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
-    refuseUnlessOnly(await readControlRecord(disk, path), deviceId, path)
+export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions & KeyOptions): Promise<void> {
+  const [{ TableStores }, { discardSource }, { VOLUMES_SOURCE }, { foldersOf, lockedBucketsIn }] = await Promise.all([
+    import("../table/index.js"),
+    import("../device/index.js"),
+    import("../volume/index.js"),
+    import("../node/index.js"),
+  ])
+  await withStoppedFolder(io, folder, options, async ({ path, disk, deviceId, record, cipher }) => {
+    refuseUnlessOnly(record, deviceId, path)
     const { metadataStore } = foldersOf(path)
-    const host = { disk, deviceId }
+    const host = { disk, deviceId, cipher }
     const stores = new TableStores()
     const lost = await stores.findLostRows(metadataStore, host)
     if (lost.length === 0) {
@@ -44,7 +43,7 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
         `every row of the metadata store in ${metadataStore} can be read\n`,
       )
     }
-    const buckets = ofObjects(lost) ? await lockedBucketsIn(stores, disk, [{ metadataStore, deviceId }]) : []
+    const buckets = ofObjects(lost) ? await lockedBucketsIn(stores, disk, [{ metadataStore, deviceId, cipher }]) : []
     const locked = lockedNamesOf(buckets.map(({ name }) => name))
     const text = `${planText(metadataStore, lost)}${lockedText(locked)}`
     await confirm(io, options, text, { name: basename(path), lockedBuckets: locked.listed })
@@ -58,8 +57,8 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
 }
 
 /** With other replicas, removed rows would appear absent here; the device can learn them from a replica instead. */
-function refuseUnlessOnly(record: ControlRecord | Failure | undefined, deviceId: DeviceId, path: string): void {
-  if (record === undefined || record instanceof Error) {
+function refuseUnlessOnly(record: ControlRecord | undefined, deviceId: DeviceId, path: string): void {
+  if (record === undefined) {
     throw new CliError("failed", `nothing was changed: the control record in ${path} cannot be read`)
   }
   const others = record.tablets.flatMap(({ replicas }) => replicas.filter(({ id }) => id !== deviceId))

@@ -2,19 +2,24 @@
  * `hayloft volume rebuild-index FOLDER`: removes the needle index of a device of a stopped store. The next start reads
  * all its volumes and rebuilds the index; the metadata in the same store is unaffected.
  */
+import type { KeyOptions } from "./device-cipher.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { withStoppedFolder } from "./stopped-folder.js"
 
-export async function rebuildIndexCommand(io: CliIo, folder: string, options: OutputOptions): Promise<void> {
+export async function rebuildIndexCommand(
+  io: CliIo,
+  folder: string,
+  options: OutputOptions & KeyOptions,
+): Promise<void> {
   const [{ TableStores }, { discardSource }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
     import("../table/index.js"),
     import("../device/index.js"),
     import("../volume/index.js"),
     import("../node/index.js"),
   ])
-  await withStoppedFolder(io, folder, async ({ path, disk, deviceId }) => {
-    const host = { disk, deviceId }
+  await withStoppedFolder(io, folder, options, async ({ path, disk, deviceId, cipher }) => {
+    const host = { disk, deviceId, cipher }
     const rows = await discardSource(new TableStores(), foldersOf(path).metadataStore, host, VOLUMES_SOURCE, "needles")
     const text = `removed ${rows} row${rows === 1 ? "" : "s"} of the index; the next start rebuilds it from the volumes in ${path}\n`
     await answer(io, options, { folder: path, rows }, text)

@@ -1,9 +1,13 @@
 /** `hayloft volume inspect FILE`: prints the contents of a file of a data folder, one finding per line. */
 import { stat } from "node:fs/promises"
 import { basename, dirname, resolve } from "node:path"
-import type { Failure } from "../base/failures.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
+import { isFailure, type Failure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
 import { readSuperblock } from "../device/index.js"
+import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
+import { deviceCipher, fileKeyOf, readableRecord, type KeyOptions } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
@@ -11,15 +15,49 @@ import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { printable } from "./text.js"
 
-export async function inspectCommand(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+export async function inspectCommand(io: CliIo, path: string, options: OutputOptions & KeyOptions): Promise<void> {
   const absolute = resolve(io.workingFolder, path)
   const found = await stat(absolute)
   if (found.isDirectory()) return inspectMetadataStoreFolder(io, absolute, options)
-  const count = found.isFile() ? await show(io, path, inspectFile(new RealDisk(), absolute), options) : 0
+  const disk = new RealDisk()
+  const cipher = found.isFile() ? await cipherOfFile(io, disk, absolute, options) : undefined
+  const count = found.isFile() ? await show(io, path, inspectFile(disk, absolute, cipher), options) : 0
   if (count === 0) throw new CliError("failed", `${path} is not a volume, log segment, superblock or control record`)
 }
 
-async function inspectMetadataStoreFolder(io: CliIo, path: string, options: OutputOptions): Promise<void> {
+/** Files are in the data folder itself, or one folder below. */
+const FOLDERS_ABOVE = 2
+
+/** Of the device that the file belongs to; undefined without a key file: lengths are shown then. */
+async function cipherOfFile(
+  io: CliIo,
+  disk: Disk,
+  path: string,
+  options: KeyOptions,
+): Promise<DeviceCipher | undefined> {
+  let folder = path
+  for (let level = 0; level < FOLDERS_ABOVE; level += 1) {
+    folder = dirname(folder)
+    const device = await deviceIn(disk, folder)
+    if (device === undefined) continue
+    const record = await readableRecord(disk, folder)
+    if (record?.keyring?.atRest === undefined || (await fileKeyOf(io, options)) === undefined) return undefined
+    return deviceCipher(io, options, record, device)
+  }
+  if (options.masterKeyFile === undefined) return undefined
+  throw new CliError("usage", `${path} is in no data folder, and the key needs the control record there`)
+}
+
+async function deviceIn(disk: Disk, folder: string): Promise<DeviceId | undefined> {
+  try {
+    return (await readSuperblock(disk, folder))?.deviceId
+  } catch (error) {
+    if (isFailure(error, "corruptRecord", "deviceFailed")) return undefined
+    throw error
+  }
+}
+
+async function inspectMetadataStoreFolder(io: CliIo, path: string, options: OutputOptions & KeyOptions): Promise<void> {
   const disk = new RealDisk()
   const superblock = basename(path) === "base" ? await readSuperblock(disk, dirname(path)) : undefined
   if (superblock === undefined) {
@@ -28,7 +66,10 @@ async function inspectMetadataStoreFolder(io: CliIo, path: string, options: Outp
   const { TableStores } = await import("../table/index.js")
   let noManifest: Failure | undefined
   const onNoManifest = (failure: Failure): void => void (noManifest = failure)
-  const host = { disk, deviceId: superblock.deviceId, isReadOnly: true, onNoManifest } as const
+  const { deviceId } = superblock
+  const record = await readableRecord(disk, dirname(path))
+  const cipher = record && (await deviceCipher(io, options, record, deviceId))
+  const host = { disk, deviceId, cipher, isReadOnly: true, onNoManifest } as const
   const store = await new TableStores().openReader(path, host)
   try {
     await show(io, path, inspectMetadataStore(store, noManifest), options)

@@ -4,6 +4,7 @@
  * Only reads, without an index or other files: it reports just the bytes of the file. `volume/` reads a volume through
  * its window; of other files one log batch or the whole record is in memory.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
@@ -12,7 +13,7 @@ import { parseControlRecord, type ControlRecord } from "../format/control-record
 import type { Keyring } from "../format/keyring.js"
 import { decodeEntry } from "../format/entry.js"
 import { batchBytes, decodeLogBatchHeader, decodeLogBatchRecords, isWholeLogBatch } from "../format/log-batch.js"
-import { LOG_HEADER_BYTES } from "../format/log-batch.js"
+import { LOG_HEADER_BYTES, type LogBatchHeader, type LogBatchRecord } from "../format/log-batch.js"
 import { isUnnamed, type NeedleHeader, type ShardHeader } from "../format/needle.js"
 import { decodeSuperblock } from "../format/superblock.js"
 import { decodeVolumeHeader, VOLUME_PAGE_BYTES, type VolumeHeader } from "../format/volume.js"
@@ -39,9 +40,9 @@ export interface Finding {
 
 /**
  * Findings of a file of a data folder; none if its beginning has no known format. A volume is also recognized by its
- * name, since its header may be damaged.
+ * name, since its header may be damaged. `cipher`: opens an encrypted device, of which only lengths are shown otherwise.
  */
-export async function* inspectFile(disk: Disk, path: string): AsyncGenerator<Finding> {
+export async function* inspectFile(disk: Disk, path: string, cipher?: DeviceCipher): AsyncGenerator<Finding> {
   const file = await disk.open(path, "read")
   try {
     const sizeBytes = await file.sizeBytes()
@@ -51,8 +52,8 @@ export async function* inspectFile(disk: Disk, path: string): AsyncGenerator<Fin
     }
     const head = await read(0, VOLUME_PAGE_BYTES)
     const magic = Buffer.from(head.subarray(0, 4)).toString("latin1")
-    if (decodeVolumeHeader(head) !== undefined || VOLUME_NAME.test(path)) yield* inspectVolumeFile(disk, path)
-    else if (decodeLogBatchHeader(head) !== undefined) yield* inspectLogSegment(read)
+    if (decodeVolumeHeader(head) !== undefined || VOLUME_NAME.test(path)) yield* inspectVolumeFile(disk, path, cipher)
+    else if (decodeLogBatchHeader(head) !== undefined) yield* inspectLogSegment(read, cipher)
     else if (magic === SUPERBLOCK_MAGIC) yield* inspectSuperblock(head)
     else if (magic === CONTROL_MAGIC) yield* inspectControlRecord(await read(0, CONTROL_BYTES_MAX))
   } finally {
@@ -119,10 +120,10 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
 const VOLUME_NAME = /\.volume$/
 
 /** Continues after damage, also of the volume's own header, as far as the bytes can be decoded. */
-async function* inspectVolumeFile(disk: Disk, path: string): AsyncGenerator<Finding> {
+async function* inspectVolumeFile(disk: Disk, path: string, cipher?: DeviceCipher): AsyncGenerator<Finding> {
   let [groups, endBytes] = [0, 0]
   let tail: Finding | undefined
-  for await (const item of inspectVolume(disk, path)) {
+  for await (const item of inspectVolume(disk, path, { cipher })) {
     if (item.kind === "group") groups += 1
     if (item.kind === "volume") endBytes = item.lengthBytes
     if (item.kind === "unreadable" && item.atEnd) tail = tailFinding(item.fromBytes, item.empty, groups)
@@ -210,7 +211,7 @@ const namesOfShard = ({ owner, recoveryHeader }: ShardHeader) => ({
 
 export const hexOfKey = (key: string): string => Buffer.from(bytesOfByteString(key)).toString("hex")
 
-async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
+async function* inspectLogSegment(read: ReadAt, cipher?: DeviceCipher): AsyncGenerator<Finding> {
   let offsetBytes = 0
   let segment: number | undefined
   let previous: bigint | undefined
@@ -227,8 +228,9 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       return
     }
     const bytes = await read(offsetBytes, LOG_HEADER_BYTES + header.payloadBytes)
-    const records = header.isSealed ? undefined : decodeLogBatchRecords(header, bytes)
-    const isWhole = header.isSealed ? isWholeLogBatch(header, bytes) : records !== undefined
+    const isClosed = header.isSealed === true && cipher === undefined
+    const { records, reason } = isClosed ? NOT_OPENED : openedBatch(header, bytes, cipher)
+    const isWhole = isClosed ? isWholeLogBatch(header, bytes) : records !== undefined
     const fields = {
       device: header.deviceId,
       segment: header.segment,
@@ -237,18 +239,34 @@ async function* inspectLogSegment(read: ReadAt): AsyncGenerator<Finding> {
       durableUpTo: header.durableUpTo,
       cutUpTo: header.cutUpTo,
       checksum: hex(header.checksum),
-      ...(header.isSealed && { names: "encrypted" }),
+      ...(isClosed && { names: "encrypted" }),
     }
     yield {
       what: "batch",
       offsetBytes,
       intact: isWhole,
-      fields: { ...fields, ...(isWhole ? {} : { reason: "the payload is truncated or damaged" }) },
+      fields: { ...fields, ...(isWhole ? {} : { reason }) },
     }
     for (const record of records ?? []) yield entryFinding(record.bytes, offsetBytes + record.offsetBytes)
     segment = header.segment
     previous = header.checksum
     offsetBytes += batchBytes(header.payloadBytes)
+  }
+}
+
+interface OpenedBatch {
+  readonly records: readonly LogBatchRecord[] | undefined
+  readonly reason: string
+}
+
+const NOT_OPENED: OpenedBatch = { records: undefined, reason: "the payload is truncated or damaged" }
+
+function openedBatch(header: LogBatchHeader, bytes: Uint8Array, cipher: DeviceCipher | undefined): OpenedBatch {
+  try {
+    return { ...NOT_OPENED, records: decodeLogBatchRecords(header, bytes, cipher) }
+  } catch (error) {
+    if (!isFailure(error, "corruptSeal")) throw error
+    return { ...NOT_OPENED, reason: error.message }
   }
 }
 

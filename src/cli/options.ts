@@ -13,12 +13,17 @@ export const withJson = (command: Command): Command =>
 
 export const group = (program: Command, name: string): Command => program.command(name).helpCommand(false)
 
+/** The option of commands that open files of an encrypted store. */
+export const withMasterKey = (command: Command): Command =>
+  command.option("--master-key-file <FILE>", "the store's master key file")
+
 /** Options of every command that accesses a store. */
 export const withStore = (command: Command): Command =>
-  withJson(command)
-    .option("--data <DIR>", "use the store in this data folder, regardless of the environment", collect)
-    .option("--config <FILE>", "the store's config file")
-    .option("--master-key-file <FILE>", "the store's master key file")
+  withMasterKey(
+    withJson(command)
+      .option("--data <DIR>", "use the store in this data folder, regardless of the environment", collect)
+      .option("--config <FILE>", "the store's config file"),
+  )
 
 /** Options of every command that changes the devices or the redundancy of a store. */
 export const withChange = (command: Command): Command =>

@@ -13,6 +13,7 @@ import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import type { KeyOptions } from "./device-cipher.js"
 import { fsckCommand } from "./fsck-command.js"
 import type { ConfirmOptions } from "./confirm.js"
 import { giveUpCommand } from "./give-up-command.js"
@@ -23,7 +24,7 @@ import { addKeyCommands } from "./key-program.js"
 import { addKmsCommands } from "./kms-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
-import { group, withJson, withLocked, withStore } from "./options.js"
+import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
@@ -124,30 +125,30 @@ function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): voi
     .option("--admin", "also the admin API's address and token")
     .action((options: EnvOptions) => envCommand(io, options))
   const volume = group(program, "volume").description("files inside a data folder")
-  withJson(volume.command("inspect"))
+  withMasterKey(withJson(volume.command("inspect")))
     .description(
       "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
     )
     .argument("<FILE>")
-    .action((file: string, options: OutputOptions) => inspectCommand(io, file, options))
-  withJson(volume.command("fsck"))
+    .action((file: string, options: OutputOptions & KeyOptions) => inspectCommand(io, file, options))
+  withMasterKey(withJson(volume.command("fsck")))
     .description(
       "verify volumes and metadata of a data folder whose store is stopped, and the index of needles; changes nothing",
     )
     .argument("<FOLDER>")
-    .action((folder: string, options: OutputOptions) => fsckCommand(io, folder, options, signal))
-  withJson(volume.command("rebuild-index"))
+    .action((folder: string, options: OutputOptions & KeyOptions) => fsckCommand(io, folder, options, signal))
+  withMasterKey(withJson(volume.command("rebuild-index")))
     .description(
       "remove the needle index of a data folder whose store is stopped; the next start rebuilds it from the volumes",
     )
     .argument("<FOLDER>")
-    .action((folder: string, options: OutputOptions) => rebuildIndexCommand(io, folder, options))
-  withLocked(withJson(volume.command("give-up")))
+    .action((folder: string, options: OutputOptions & KeyOptions) => rebuildIndexCommand(io, folder, options))
+  withMasterKey(withLocked(withJson(volume.command("give-up"))))
     .description("remove unreadable rows from the only metadata replica, in a data folder whose store is stopped")
     .argument("<FOLDER>")
     .option("--yes", "carry out the plan without asking")
     .option("--confirm <NAME>", "in addition to --yes: the folder's name")
-    .action((folder: string, options: ConfirmOptions) => giveUpCommand(io, folder, options))
+    .action((folder: string, options: ConfirmOptions & KeyOptions) => giveUpCommand(io, folder, options))
   withJson(program.command("version"))
     .description("version of Hayloft and of Node")
     .action((options: OutputOptions) => {

@@ -13,8 +13,9 @@ import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealLocks } from "../seams/lock/index.js"
 import { RealRandom } from "../seams/random/real.js"
-import type { StoppedChange, StoppedStore } from "../node/index.js"
+import type { MetadataFolder, StoppedChange, StoppedStore } from "../node/index.js"
 import { confirm } from "./confirm.js"
+import { deviceCipher } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, answerList } from "./output.js"
@@ -88,11 +89,16 @@ export class StoppedCommands {
   }
 
   async #lockedAtRisk({ record, folders }: StoppedStore, { record: after, loss }: StoppedChange): Promise<LockedNames> {
+    const places: MetadataFolder[] = []
     const [{ foldersOf, lockedBucketsIn, stoppedLocksAtRisk }, { TableStores }] = await Promise.all([
       import("../node/index.js"),
       import("../table/index.js"),
     ])
-    const places = folders.map(({ path, superblock: { deviceId } }) => ({ ...foldersOf(path), deviceId }))
+    for (const { path, superblock } of folders) {
+      const { deviceId } = superblock
+      const cipher = await deviceCipher(this.io, this.options, record, deviceId)
+      places.push({ ...foldersOf(path), deviceId, cipher })
+    }
     const buckets = await lockedBucketsIn(new TableStores(), new RealDisk(), places)
     return stoppedLocksAtRisk(buckets, { before: record, after }, loss !== undefined)
   }

@@ -1,22 +1,33 @@
-/** Locks a data folder of a stopped store for commands on its files. */
+/** Locks a data folder of a stopped store for commands on its files, and opens its files if they are encrypted. */
 import { resolve } from "node:path"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
+import type { ControlRecord } from "../format/control-record.js"
 import { RealDisk } from "../seams/disk/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RealLocks } from "../seams/lock/index.js"
+import { deviceCipher, readableRecord, type KeyOptions } from "./device-cipher.js"
 import type { CliIo } from "./io.js"
 
-interface StoppedFolder {
+export interface StoppedFolder {
   readonly path: string
   readonly disk: Disk
   readonly deviceId: DeviceId
+  /** Undefined if it cannot be read. */
+  readonly record: ControlRecord | undefined
+  /** Of an encrypted device. */
+  readonly cipher: DeviceCipher | undefined
 }
 
-/** Throws `invalidConfig` if it is not a data folder, `locked` while a process uses it. */
+/**
+ * Throws `invalidConfig` if it is not a data folder, `folderInUse` while a process uses it, `wrongMasterKey` if it is
+ * encrypted and the key file is missing or a different one.
+ */
 export async function withStoppedFolder<T>(
   io: CliIo,
   folder: string,
+  options: KeyOptions,
   use: (folder: StoppedFolder) => Promise<T>,
 ): Promise<T> {
   const path = resolve(io.workingFolder, folder)
@@ -26,7 +37,10 @@ export async function withStoppedFolder<T>(
   if (superblock === undefined) throw fail("invalidConfig", { message: `${path} is not a data folder` })
   const lock = await new RealLocks().take(path)
   try {
-    return await use({ path, disk, deviceId: superblock.deviceId })
+    const { deviceId } = superblock
+    const record = await readableRecord(disk, path)
+    const cipher = record && (await deviceCipher(io, options, record, deviceId))
+    return await use({ path, disk, deviceId, record, cipher })
   } finally {
     await lock.release()
   }

@@ -47,7 +47,7 @@ async function readConfigFile(absolutePath: string, path: string): Promise<Setti
   return parseConfigFile(bytes.toString("utf8"), path)
 }
 
-function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
+export function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
   const flags: SettingsInput = {
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),

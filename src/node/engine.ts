@@ -38,7 +38,7 @@ import { EpochRetention } from "./cluster/epochs.js"
 import { absences } from "./cluster/absences.js"
 import { afterHalt } from "./cluster/after-halt.js"
 import { followRootKey } from "./cluster/root-key.js"
-import { openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
+import { cipherOf, openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
 import { bucketPolicies, tendingJobs, upkeepOf, verifyingReplicas } from "./background.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
@@ -420,12 +420,12 @@ class EngineBuilder {
   }
 
   private async discard({ place }: OwnedFolder): Promise<void> {
-    const { diskOf, stores, clock, telemetry } = this.seams
+    const { diskOf, stores, clock, random, telemetry } = this.seams
     telemetry.log.warn("metadata_store_discarded", { device: place.id })
     const watch = new AbortController()
     try {
       const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
-      await discardMetadata(disk, stores, place.path, place.id)
+      await discardMetadata(stores, place.path, { disk, deviceId: place.id, cipher: cipherOf(place, random) })
     } finally {
       watch.abort()
     }

@@ -224,6 +224,10 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   }
 }
 
+/** Undefined: the device is not encrypted. */
+export const cipherOf = ({ id, keys }: Pick<DevicePlace, "id" | "keys">, random: Random): DeviceCipher | undefined =>
+  keys && new DeviceCipher(keys, random.fork(`cipher ${id}`))
+
 async function openFiles(
   opened: DisposeStack,
   { disk: rawDisk, clock, log: output, random }: DeviceSeams,
@@ -235,7 +239,7 @@ async function openFiles(
   const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, lifetime.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
-  const cipher = place.keys && new DeviceCipher(place.keys, random.fork(`cipher ${place.id}`))
+  const cipher = cipherOf(place, random)
   return { queue, space, disk: space.disk, syncReads: new SyncReads(clock), cipher }
 }
 

@@ -4,16 +4,15 @@
  * opened again.
  */
 import { forgetPosition } from "../../device/index.js"
-import type { Disk } from "../../seams/disk/contract.js"
-import type { DeviceId } from "../../base/ids.js"
-import type { Stores } from "../../seams/store/contract.js"
+import type { StoreHost, Stores } from "../../seams/store/contract.js"
 import { foldersOf } from "../devices/folders.js"
 
 /** The device must not be open. Call again if interrupted. */
-export async function discardMetadata(disk: Disk, stores: Stores, path: string, deviceId: DeviceId): Promise<void> {
+export async function discardMetadata(stores: Stores, path: string, host: StoreHost): Promise<void> {
+  const { disk } = host
   const folders = foldersOf(path)
   await forgetPosition(disk, path)
-  await stores.discard(folders.metadataStore, { disk, deviceId })
+  await stores.discard(folders.metadataStore, host)
   for (const folder of [folders.log, folders.payloads]) {
     if (!(await disk.exists(folder))) continue
     for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`)

@@ -5,6 +5,7 @@
  * Leaves out   What only commit logs contain: nothing after an orderly stop. What no metadata store tells: those of a
  *              store whose metadata is in a database, and rows that cannot be read.
  */
+import type { DeviceCipher } from "../../base/device-cipher.js"
 import { isFailure } from "../../base/failures.js"
 import { rowKeyOf, type DeviceId } from "../../base/ids.js"
 import { decodeBucket } from "../../format/records.js"
@@ -15,9 +16,10 @@ import type { LockedBucket } from "../../object/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { StoreReader, Stores } from "../../seams/store/contract.js"
 
-interface MetadataFolder {
+export interface MetadataFolder {
   readonly metadataStore: string
   readonly deviceId: DeviceId
+  readonly cipher: DeviceCipher | undefined
 }
 
 const EVERYTHING = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(16)) }
@@ -29,10 +31,10 @@ export async function lockedBucketsIn(
   folders: readonly MetadataFolder[],
 ): Promise<readonly LockedBucket[]> {
   const found = new Map<string, LockedBucket>()
-  for (const { metadataStore, deviceId } of folders) {
+  for (const { metadataStore, deviceId, cipher } of folders) {
     if (!(await disk.exists(metadataStore))) continue
     try {
-      const store = await stores.openReader(metadataStore, { disk, deviceId, isReadOnly: true })
+      const store = await stores.openReader(metadataStore, { disk, deviceId, cipher, isReadOnly: true })
       try {
         for (const bucket of lockedIn(store)) found.set(bucket.name, bucket)
       } finally {

@@ -1,0 +1,48 @@
+/** The cipher of an encrypted device, for commands on its files: from its control record and the operator's key file. */
+import type { DeviceCipher } from "../base/device-cipher.js"
+import { isFailure } from "../base/failures.js"
+import type { DeviceId } from "../base/ids.js"
+import { readControlRecord } from "../device/index.js"
+import type { ControlRecord } from "../format/control-record.js"
+import type { Disk } from "../seams/disk/contract.js"
+import { RealDisk } from "../seams/disk/index.js"
+import { RealRandom } from "../seams/random/real.js"
+import type { CliIo } from "./io.js"
+import { localConfig } from "./stores.js"
+
+export interface KeyOptions {
+  readonly masterKeyFile?: string
+}
+
+/**
+ * Undefined if the device is not encrypted. Throws `wrongMasterKey` if the key file is missing or a different one, and
+ * `invalidConfig` if it holds no key.
+ */
+export async function deviceCipher(
+  io: CliIo,
+  options: KeyOptions,
+  record: ControlRecord,
+  deviceId: DeviceId,
+): Promise<DeviceCipher | undefined> {
+  const { offlineCipher } = await import("../node/index.js")
+  return offlineCipher(record, deviceId, () => fileKeyOf(io, options), new RealRandom())
+}
+
+/** That of the flag, the environment or the config file; undefined: none. */
+export async function fileKeyOf(io: CliIo, options: KeyOptions): Promise<Uint8Array | undefined> {
+  const { masterKeyFile } = await localConfig(io, options)
+  if (masterKeyFile === undefined) return undefined
+  const { readMasterKeyFile } = await import("../node/index.js")
+  return readMasterKeyFile(new RealDisk(), masterKeyFile)
+}
+
+/** The control record in a data folder; undefined if it cannot be read. Damage must not keep a command from its work. */
+export async function readableRecord(disk: Disk, folder: string): Promise<ControlRecord | undefined> {
+  try {
+    const record = await readControlRecord(disk, folder)
+    return record instanceof Error ? undefined : record
+  } catch (error) {
+    if (isFailure(error, "deviceFailed")) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * Commands on the files of an encrypted store that does not run: each needs the master key file, tells by name if it is
+ * missing or a different one, and leaves nothing readable behind.
+ */
+import assert from "node:assert/strict"
+import { readdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+import { run, type CommandResult } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+
+const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
+const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body " } as const
+const Bucket = MARKS.bucket
+const OBJECTS = 300
+const LARGE_BYTES = 200_000
+const PAGE_BYTES = 4096
+
+const keyOf = (i: number): string => `${MARKS.key}-${String(i).padStart(3, "0")}`
+const textOf = (i: number): string => `${MARKS.body}${i}`
+const LARGE = `${MARKS.key}-large`
+const LATE = `${MARKS.key}-late`
+const bodyOf = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, MARKS.body)
+
+async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
+  const credentials = { accessKeyId, secretAccessKey }
+  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
+  try {
+    return await use(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+const put = (client: S3Client, Key: string, Body: string | Buffer) =>
+  client.send(new PutObjectCommand({ Bucket, Key, Body }))
+
+async function get(client: S3Client, Key: string): Promise<Buffer> {
+  const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }))
+  return Buffer.from((await Body?.transformToByteArray()) ?? [])
+}
+
+async function filesIn(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+}
+
+/** Files in which a name or a body can be read. */
+async function readable(folder: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const path of await filesIn(folder)) {
+    const bytes = await readFile(path)
+    if (Object.values(MARKS).some(mark => bytes.includes(mark))) found.push(path)
+  }
+  return found
+}
+
+/** An encrypted store of one folder that was stopped, went on, and was killed. */
+async function killed(data: string, keyFile: string): Promise<ServerProcess> {
+  const args = ["--master-key-file", keyFile, "--encrypt-at-rest"]
+  const server = await ServerProcess.start({ folders: [data], args })
+  await withClient(server, async client => {
+    await client.send(new CreateBucketCommand({ Bucket }))
+    for (let i = 0; i < OBJECTS; i += 1) await put(client, keyOf(i), textOf(i))
+    await put(client, LARGE, bodyOf(LARGE_BYTES))
+  })
+  await server.stop()
+  await server.launch()
+  await withClient(server, client => put(client, LATE, bodyOf(LARGE_BYTES)))
+  await server.kill()
+  return server
+}
+
+interface Encrypted {
+  readonly data: string
+  readonly server: ServerProcess
+  readonly hayloft: (...args: string[]) => Promise<CommandResult>
+  /** With the master key file. */
+  readonly opened: (...args: string[]) => Promise<CommandResult>
+}
+
+const withEncrypted = (use: (store: Encrypted) => Promise<void>): Promise<void> =>
+  withFolder(async folder => {
+    const [data, keyFile, otherFile] = ["data", "master.key", "other.key"].map(name => join(folder, name))
+    assert.ok(data && keyFile && otherFile)
+    await writeFile(keyFile, "5e".repeat(32))
+    await writeFile(otherFile, "5f".repeat(32))
+    const server = await killed(data, keyFile)
+    const hayloft = (...args: string[]) => run(process.execPath, [HAYLOFT, ...args])
+    const opened = (...args: string[]) => hayloft(...args, "--master-key-file", keyFile)
+    await refused(data, hayloft, otherFile)
+    await use({ data, server, hayloft, opened })
+    assert.deepEqual(await readable(data), [])
+  })
+
+async function refused(data: string, hayloft: Encrypted["hayloft"], otherFile: string): Promise<void> {
+  const base = join(data, "base")
+  for (const args of [
+    ["fsck", data],
+    ["rebuild-index", data],
+    ["give-up", data],
+    ["inspect", base],
+  ]) {
+    const without = await hayloft("volume", ...args)
+    assert.notEqual(without.code, 0, args.join(" "))
+    assert.match(without.stderr, /encrypts everything at rest: pass --master-key-file/)
+    const other = await hayloft("volume", ...args, "--master-key-file", otherFile)
+    assert.notEqual(other.code, 0, args.join(" "))
+    assert.match(other.stderr, /the master key does not match this store/)
+  }
+}
+
+const volumesIn = async (data: string): Promise<readonly string[]> =>
+  (await filesIn(join(data, "volumes"))).filter(path => path.endsWith(".volume"))
+
+const NEEDLE = /^ *(\d+) +needle kind=shard .*key=hidden-key-large /m
+
+/** Inspects all volumes; returns where the large object is. */
+async function inspected({ data, hayloft, opened }: Encrypted): Promise<{ path: string; offsetBytes: number }> {
+  let [shown, found] = ["", { path: "", offsetBytes: 0 }]
+  for (const path of await volumesIn(data)) {
+    const closed = await hayloft("volume", "inspect", path)
+    assert.ok(!closed.stdout.includes(MARKS.key), "without the key only lengths are shown")
+    assert.match(closed.stdout, /needle kind=shard .*names=encrypted .*bodyBytes=\d+/)
+    const { code, stdout, stderr } = await opened("volume", "inspect", path)
+    assert.equal(code, 0, stderr)
+    shown += stdout
+    const at = NEEDLE.exec(stdout)?.[1]
+    if (at !== undefined) found = { path, offsetBytes: Number(at) }
+  }
+  for (const key of [LARGE, LATE]) assert.ok(shown.includes(`key=${key} `), key)
+  return found
+}
+
+test("fsck of an encrypted store verifies it with the key file, and names the object whose bytes are damaged", () =>
+  withEncrypted(async store => {
+    const { data, server, opened } = store
+    const whole = await opened("volume", "fsck", data)
+    assert.equal(whole.code, 0, `${whole.stdout}${whole.stderr}`)
+    assert.match(whole.stdout, /[1-9]\d* needles, [1-9].* verified/)
+    const { path, offsetBytes } = await inspected(store)
+    const bytes = await readFile(path)
+    bytes.fill(0x5a, offsetBytes + LARGE_BYTES / 2, offsetBytes + LARGE_BYTES / 2 + 100)
+    await writeFile(path, bytes)
+    const damaged = await opened("volume", "fsck", data)
+    assert.equal(damaged.code, 1)
+    assert.match(damaged.stdout, new RegExp(`DAMAGED needle .*key=${LARGE} `))
+    const rebuilt = await opened("volume", "rebuild-index", data)
+    assert.match(rebuilt.stdout, /removed [1-9]\d* rows? of the index/)
+    await server.launch()
+    await withClient(server, async client => {
+      assert.ok((await get(client, LATE)).equals(bodyOf(LARGE_BYTES)))
+      assert.equal((await get(client, keyOf(0))).toString(), textOf(0))
+      await assert.rejects(get(client, LARGE))
+    })
+    await server.stop()
+  }))
+
+test("the log and the metadata of an encrypted device are inspected with the key file", () =>
+  withEncrypted(async ({ data, hayloft, opened }) => {
+    const base = await opened("volume", "inspect", join(data, "base"))
+    assert.equal(base.code, 0, base.stderr)
+    assert.match(base.stdout, /row family=current /)
+    const segments = await filesIn(join(data, "log"))
+    let entries = 0
+    for (const segment of segments) {
+      const closed = await hayloft("volume", "inspect", segment)
+      assert.doesNotMatch(closed.stdout, /entry/)
+      assert.doesNotMatch(closed.stdout, /DAMAGED/)
+      const shown = await opened("volume", "inspect", segment)
+      assert.doesNotMatch(shown.stdout, /DAMAGED|names=encrypted/)
+      entries += shown.stdout.split("\n").filter(line => /entry tablet=\d+ .*writes=[1-9]/.test(line)).length
+    }
+    assert.ok(entries > 0, "what the store had not brought into its tables when it was killed")
+  }))
+
+/** Damages half of each table's data, and the parity that would rebuild it. */
+async function spoil(base: string): Promise<void> {
+  for (const path of await filesIn(base)) {
+    if (!path.endsWith(".table")) continue
+    const content = await readFile(path)
+    const [first, last] = [content.indexOf("HLTABLE"), content.lastIndexOf("HLTABLE")]
+    content.fill(0x5a, Math.floor(first / 2), Math.floor(first / 2) + 40)
+    content.fill(0x77, first + 8, first + 8 + Math.floor((last - first) / PAGE_BYTES) * PAGE_BYTES)
+    await writeFile(path, content)
+  }
+}
+
+test("unreadable rows of an encrypted store are given up with the key file, and what stays is encrypted", () =>
+  withEncrypted(async ({ data, server, opened }) => {
+    await spoil(join(data, "base"))
+    const found = await opened("volume", "fsck", data)
+    assert.match(found.stdout, /DAMAGED metadata .*repair=none/)
+    const done = await opened("volume", "give-up", data, "--yes", "--confirm", "data")
+    assert.equal(done.code, 0, `${done.stdout}${done.stderr}`)
+    assert.match(done.stdout, /gave up [1-9]\d* rows?; start the store/)
+    assert.deepEqual(await readable(data), [], "the rewritten tables are encrypted")
+    await server.launch()
+    await withClient(server, async client => {
+      const bodies = await Promise.allSettled(Array.from({ length: OBJECTS }, (_, i) => get(client, keyOf(i))))
+      const whole = bodies.filter(
+        (each, i) => each.status === "fulfilled" && each.value.toString() === textOf(i),
+      ).length
+      assert.ok(whole > 0 && whole < OBJECTS, `${whole} of ${OBJECTS} are left`)
+      assert.equal(bodies.filter(({ status }) => status === "fulfilled").length, whole)
+    })
+    await server.stop()
+    assert.equal((await opened("volume", "fsck", data)).code, 0)
+  }))
