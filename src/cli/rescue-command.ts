@@ -85,7 +85,7 @@ async function rescueCommand(
   }
 }
 
-const KINDS = { account: "account", accessKey: "access key", bucket: "bucket" } as const
+const KINDS = { account: "account", accessKey: "access key", key: "named key", bucket: "bucket" } as const
 
 function entryText(entry: RescueEntry): string {
   const { list, kind, name = "", bucket = "", key = "", notes } = entry

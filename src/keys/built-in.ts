@@ -22,8 +22,11 @@ import type { DataKey, KeyProvider, ProviderKey } from "./provider.js"
 export interface KeyMaterials {
   /** 32 bytes. Throws `keysUnavailable` if the control record does not have the material. */
   get(keyId: KmsKeyId, version: number): Soon<Uint8Array>
-  /** Makes the material, unless it is there already. Half of the devices have it when this resolves. */
-  add(keyId: KmsKeyId, version: number): Promise<void>
+  /**
+   * Makes the material, or takes that of another store, unless it is there already. Half of the devices have it when this
+   * resolves.
+   */
+  add(keyId: KmsKeyId, version: number, material?: Uint8Array): Promise<void>
   /** Removes all materials of a key from every device. */
   remove(keyId: KmsKeyId): Promise<void>
   /** The keys that have materials, and when the first one was made. */

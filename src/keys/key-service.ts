@@ -22,7 +22,14 @@ import type { DataKeys } from "./contract.js"
 import { contextOfText, type EncryptionContext } from "./encryption-context.js"
 import { keyArnOf, noSuchKey, parseKeyReference, S3_ALIAS, type KeyReference } from "./key-names.js"
 import { s3KeyPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
-import { changeKmsKey, createKmsKey, deleteKmsAlias, deleteKmsKey, putKmsAlias } from "./kms-commands-core.js"
+import {
+  changeKmsKey,
+  createKmsKey,
+  deleteKmsAlias,
+  deleteKmsKey,
+  putKmsAlias,
+  restoreKmsKey,
+} from "./kms-commands-core.js"
 import {
   readKmsAliases,
   readKmsKey,
@@ -77,9 +84,16 @@ export class KeyService implements DataKeys {
     if (within === undefined || within.account === caller.accountNumber)
       return this.named(reference, caller, text, within?.region)
     return after(this.settings.accounts.accountOfNumber(within.account), account => {
-      if (account === undefined) throw noSuchKey(text)
+      if (account === undefined) return this.ofFormerAccount(reference, text)
       return this.named(reference, { accountId: account.id, accountNumber: account.number }, text, within.region)
     })
+  }
+
+  /** The records of rescued objects have the number of an account of the former store; ids of keys are unique. */
+  private async ofFormerAccount(reference: KeyReference, text: string): Promise<NamedKey> {
+    const found = reference.kind === "id" ? await this.ofAnyAccount(reference.id) : undefined
+    if (found === undefined) throw noSuchKey(text)
+    return found
   }
 
   private named(reference: KeyReference, holder: KeyHolder, text: string, region = this.region): Soon<NamedKey> {
@@ -118,6 +132,12 @@ export class KeyService implements DataKeys {
       // If the outcome is unknown, the upkeep of keys decides later.
       if (external === undefined && record !== undefined && record.id !== id) await materials.remove(id)
     }
+  }
+
+  /** Takes over a key of another store, with its materials in the order of their versions. Throws `limitExceeded`. */
+  async restore(key: KmsKeyRecord, materials: readonly Uint8Array[]): Promise<void> {
+    for (const [i, material] of materials.entries()) await this.settings.materials.add(key.id, i + 1, material)
+    await this.settings.metadata.run(restoreKmsKey(key))
   }
 
   /** The key of an account for objects without a key of their own; its first use makes it. */

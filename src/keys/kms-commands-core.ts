@@ -86,6 +86,17 @@ export const createKmsKey = command<[key: NewKmsKey, alias: string | undefined],
   },
 })
 
+/** Adds a key of another store, as it was there, unless there is one of its id. */
+export const restoreKmsKey = command<[key: KmsKeyRecord], void>({
+  name: "RestoreKmsKey",
+  touches: key => [["kmsKeys", keyRow(key.id)]],
+  decide(view, _time, key) {
+    const isThere = findKmsKey(view, key.id) !== undefined
+    if (!isThere) checkCount(view, key)
+    return { writes: isThere ? [] : [keyWrite(key)], result: undefined }
+  },
+})
+
 /** Throws `noSuchKmsKey` and what `changeKey` throws. */
 export const changeKmsKey = command<[id: KmsKeyId, change: KeyChange], KmsKeyRecord>({
   name: "ChangeKmsKey",

@@ -15,10 +15,10 @@ export class MemoryMaterials implements KeyMaterials {
     return found
   }
 
-  async add(keyId: KmsKeyId, version: number): Promise<void> {
+  async add(keyId: KmsKeyId, version: number, material?: Uint8Array): Promise<void> {
     const name = `${keyId} ${version}`
     if (!this.times.has(keyId)) this.times.set(keyId, this.nowMs)
-    if (!this.made.has(name)) this.made.set(name, new Uint8Array(32).fill(this.made.size + 1))
+    if (!this.made.has(name)) this.made.set(name, material ?? new Uint8Array(32).fill(this.made.size + 1))
   }
 
   async remove(keyId: KmsKeyId): Promise<void> {

@@ -14,11 +14,13 @@ import {
   type AccountId,
   type BucketId,
   type BucketName,
+  type KmsKeyId,
   type ObjectKey,
   type UploadId,
 } from "../base/ids.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import type { ServeConfig } from "../config/index.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
 import type { NeedleOwner } from "../format/needle.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
 import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
@@ -31,6 +33,7 @@ import { planKey } from "./plan-core.js"
 import type { BodyMatch, KeyPlan, Lost, PlannedContent, PlannedVersion } from "./plan.js"
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
+import { addNamedKeys } from "./rescue-keys.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import { SourceKeys } from "./source-keys.js"
 import type { SourceShards } from "./source-shards.js"
@@ -195,7 +198,7 @@ export class Rescue {
 
   /** Adds accounts, keys and buckets of the snapshot. */
   private async addFacts(): Promise<void> {
-    if (!this.snapshot) return
+    if (!this.snapshot) return this.addNamedKeys()
     const { accounts, accessKeys } = this.snapshot.facts
     const list = this.namedList
     const root = this.sources.secrets?.root.accountId
@@ -222,7 +225,17 @@ export class Rescue {
         notes,
       })
     }
+    await this.addNamedKeys()
     await this.buckets.addKnown(this.snapshot.facts, list)
+  }
+
+  private addNamedKeys(): Promise<void> {
+    const rows = this.snapshot?.facts.namedKeys ?? new Map<KmsKeyId, KmsKeyRecord>()
+    const keys = {
+      ...{ source: this.keys, rows, ownerOf: (owner: AccountId) => this.ownerOf(owner) },
+      numberOf: (owner: AccountId) => this.snapshot?.facts.accounts.get(owner)?.number,
+    }
+    return addNamedKeys(keys, this.target, this.namedList, entry => this.settings.onEntry(entry))
   }
 
   private open(...[id, sealed]: [Parameters<typeof openAccessKeySecret>[1], Uint8Array]): string | undefined {

@@ -5,7 +5,7 @@
 import { concatBytes } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId, parseBucketId, rowKeyOf } from "../base/ids.js"
-import type { AccessKeyId, AccountId, BucketId, ObjectKey, RowKey, StoreId } from "../base/ids.js"
+import type { AccessKeyId, AccountId, BucketId, KmsKeyId, ObjectKey, RowKey, StoreId } from "../base/ids.js"
 import {
   decodeMetadataChunk,
   type MetadataChunk,
@@ -13,6 +13,7 @@ import {
   type MetadataRecord,
 } from "../format/metadata-backup.js"
 import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "../format/bucket-key.js"
+import { decodeKmsKey, type KmsKeyRecord } from "../format/kms-records.js"
 import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-records.js"
 import {
   decodeAccount,
@@ -33,6 +34,7 @@ export interface SnapshotFacts {
   readonly accounts: ReadonlyMap<AccountId, AccountRecord>
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
   readonly buckets: ReadonlyMap<BucketId, BucketRecord>
+  readonly namedKeys: ReadonlyMap<KmsKeyId, KmsKeyRecord>
   readonly settingsOf: (bucket: BucketRecord) => SettingDocuments
   /** The secret of a bucket, or a bucket key. */
   readonly bucketKeyOf: (bucketId: BucketId, number: number) => BucketKey | undefined
@@ -197,6 +199,7 @@ class Facts implements SnapshotFacts {
   readonly accounts = new Map<AccountId, AccountRecord>()
   readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()
   readonly buckets = new Map<BucketId, BucketRecord>()
+  readonly namedKeys = new Map<KmsKeyId, KmsKeyRecord>()
   private readonly settings = new Map<RowKey, string>()
   private readonly bucketKeys = new Map<RowKey, BucketKey>()
 
@@ -216,7 +219,10 @@ class Facts implements SnapshotFacts {
       const account = decodeAccount(value)
       this.accounts.set(account.id, account)
     } else if (family === "settings") this.settings.set(key, decodeSetting(value).document)
-    else if (family === "bucketKeys") this.bucketKeys.set(key, decodeBucketKey(value))
+    else if (family === "kmsKeys") {
+      const named = decodeKmsKey(value)
+      this.namedKeys.set(named.id, named)
+    } else if (family === "bucketKeys") this.bucketKeys.set(key, decodeBucketKey(value))
     else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
     else if (family === "buckets" && key !== LAST_BUCKET_ID) {
       const bucket = decodeBucket(value)

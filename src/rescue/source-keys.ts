@@ -1,11 +1,15 @@
 /** Keys of a rescue's sources: those of its control record, opened with the master key, which open secrets of buckets. */
-import type { BucketId } from "../base/ids.js"
+import { hexOf } from "../base/bytes.js"
+import { parseKmsKeyId, type BucketId, type KmsKeyId } from "../base/ids.js"
 import { BUCKET_SECRET, purposeOfSecret } from "../format/bucket-key.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { openBytes } from "../format/sealed-bytes.js"
+import { keyIdText } from "../keys/index.js"
 import type { SealedSecret } from "../keys/contract.js"
 
 const NO_MASTER_KEY = "it is encrypted, and its keys cannot be opened without the master key: give --master-key-file"
+
+const keyIdOf = (bytes: Uint8Array): KmsKeyId => parseKmsKeyId(keyIdText(hexOf(bytes)))
 
 export class SourceKeys {
   private readonly epochs = new Map<number, Uint8Array>()
@@ -21,6 +25,31 @@ export class SourceKeys {
     if (typeof key === "string") return key
     const purpose = purposeOfSecret(bucketId, BUCKET_SECRET)
     return openBytes(key, purpose, sealed) ?? "it is encrypted, and no key opens the secret of its bucket"
+  }
+
+  /** The built-in keys that have materials. */
+  get materialIds(): readonly KmsKeyId[] {
+    return [...new Set(this.materials.map(({ keyId }) => keyIdOf(keyId)))]
+  }
+
+  /** Those of a key, in the order of their versions, or why they cannot be had. `count`: undefined if unknown. */
+  materialsOf(id: KmsKeyId, count: number | undefined): readonly Uint8Array[] | string {
+    const own = this.materials.filter(({ keyId }) => keyIdOf(keyId) === id).sort((a, b) => a.version - b.version)
+    if (own.length === 0 || own.length < (count ?? 1) || own.some(({ version }, i) => version !== i + 1))
+      return "the control record does not have its materials"
+    const opened: Uint8Array[] = []
+    for (const { version, epoch, sealed } of own) {
+      const key = this.epoch(epoch)
+      if (typeof key === "string") return key
+      const material = openBytes(key, `kms ${id} ${version}`, sealed)
+      if (material === undefined) return "no key opens its materials"
+      opened.push(material)
+    }
+    return opened
+  }
+
+  private get materials() {
+    return this.record?.keyring?.materials ?? []
   }
 
   private epoch(number: number): Uint8Array | string {

@@ -8,7 +8,9 @@
 import type { Accounts } from "../access/index.js"
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
-import type { AccountId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
+import { defaultPolicy, type KeyService } from "../keys/index.js"
+import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "../base/ids.js"
 import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
@@ -29,7 +31,7 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { PlannedContent, PlannedPart, WholeBody } from "./plan.js"
 import { RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
-import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount } from "./target.js"
+import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
 
 /** Marker file of an unfinished rescue; it contains the id of the source. */
 const MARK_NAME = "rescue"
@@ -46,7 +48,11 @@ interface TargetSeams {
 
 /** The new store while it runs. */
 interface ServedStore {
-  readonly engine: { readonly services: Services; readonly accounts: Accounts }
+  readonly engine: {
+    readonly services: Services
+    readonly accounts: Accounts
+    readonly namedKeys: { of(part: "service"): Pick<KeyService, "restore"> }
+  }
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
   stop(): Promise<void>
@@ -157,6 +163,21 @@ export class StoreTarget implements RescueTarget {
 
   async addAccessKey(key: RescuedAccessKey): Promise<void> {
     await unlessThere(this.running.engine.accounts.importKey({ ...key, userName: undefined }))
+  }
+
+  async addNamedKey(id: KmsKeyId, key: RescuedKey | undefined, materials: readonly Uint8Array[]): Promise<void> {
+    const { accounts, namedKeys } = this.running.engine
+    const accountId = key?.record.accountId ?? this.rootAccount
+    const { number } = must(await accounts.getAccount(accountId), "accounts are added before their keys")
+    const createdMs = this.seams.clock.wallMs()
+    const minimal: KmsKeyRecord = {
+      ...{ id, accountId, description: "", policy: defaultPolicy(number), tags: [] },
+      ...{ state: "enabled", deletionMs: undefined, rotation: undefined, external: undefined },
+      versions: materials.map(() => ({ createdMs, isOnDemand: false })),
+    }
+    const { record = minimal, formerNumber = number } = key ?? {}
+    const policy = record.policy.replaceAll(formerNumber, number)
+    await namedKeys.of("service").restore({ ...record, policy }, materials)
   }
 
   async addBucket({ name, owner, location, versioning, settings, lock }: BucketPlan): Promise<void> {

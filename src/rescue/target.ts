@@ -1,6 +1,7 @@
 /** Target of a rescue: a new store, or none (a dry run still reads and verifies everything). */
 import { parseAccountId } from "../base/ids.js"
-import type { AccessKeyId, AccountId, BucketName, ObjectKey } from "../base/ids.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
+import type { AccessKeyId, AccountId, BucketName, KmsKeyId, ObjectKey } from "../base/ids.js"
 import type { Versioning } from "../format/records.js"
 import type { BucketLock, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
@@ -40,11 +41,20 @@ export interface RescuedAccessKey {
   readonly secret: string
 }
 
+export interface RescuedKey {
+  /** With its new account. */
+  readonly record: KmsKeyRecord
+  /** The number of its account in the former store, which its policy names. */
+  readonly formerNumber: string | undefined
+}
+
 export interface RescueTarget {
   /** Owner of everything whose owner is unknown. */
   readonly rootAccount: AccountId
   addAccount(account: RescuedAccount): Promise<void>
   addAccessKey(key: RescuedAccessKey): Promise<void>
+  /** `key`: undefined if its row is lost. `materials`: of a built-in one, in the order of their versions. */
+  addNamedKey(id: KmsKeyId, key: RescuedKey | undefined, materials: readonly Uint8Array[]): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
   /** Whether these versions must be written while nothing else is being written. */
@@ -71,6 +81,7 @@ export class DryTarget implements RescueTarget {
   readonly isAlone = () => false
   readonly addAccount = () => Promise.resolve()
   readonly addAccessKey = () => Promise.resolve()
+  readonly addNamedKey = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
   readonly finish = () => Promise.resolve()
   readonly close = () => Promise.resolve()

@@ -51,6 +51,12 @@ class MemoryTarget implements RescueTarget {
     this.buckets.set(bucket.name, bucket)
   }
 
+  readonly namedKeys: string[] = []
+
+  async addNamedKey(id: string): Promise<void> {
+    this.namedKeys.push(id)
+  }
+
   readonly isAlone = () => false
 
   async write({ name }: BucketPlan, key: ObjectKey, versions: readonly ReadyVersion[]) {

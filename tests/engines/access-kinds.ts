@@ -221,7 +221,7 @@ const IDENTITY_COMMANDS: readonly PlayKind[] = [
     return setBoundary(ref, scene.oneIn(3) ? undefined : policyOf(scene, ref.accountId))
   }),
   commandKind("JoinGroup", 4, scene => joinGroup(refOf(scene, "user"), nameOf(scene, "group"))),
-  commandKind("LeaveGroup", 3, scene => {
+  commandKind("LeaveGroup", 5, scene => {
     const members = identities(scene).filter(({ record }) => record.groups.length > 0)
     if (members.length === 0 || scene.oneIn(4)) return leaveGroup(refOf(scene, "user"), nameOf(scene, "group"))
     const { accountId, record } = scene.pick(members)

@@ -8,6 +8,7 @@ import {
   deleteKmsAlias,
   deleteKmsKey,
   putKmsAlias,
+  restoreKmsKey,
   type NewKmsKey,
 } from "../../src/keys/kms-commands-core.js"
 import { readKmsAliases, readKmsKey, readKmsKeys } from "../../src/keys/kms-queries-core.js"
@@ -49,6 +50,12 @@ function changeOf(scene: Scene, id: KmsKeyId): KeyChange {
 export const KMS_COMMANDS: readonly PlayKind[] = [
   commandKind("CreateKmsKey", 2, scene =>
     createKmsKey(newKey(scene), scene.oneIn(3) ? scene.pick(ALIASES) : undefined),
+  ),
+  commandKind("RestoreKmsKey", 1, scene =>
+    restoreKmsKey({
+      ...{ ...newKey(scene), state: "enabled", deletionMs: undefined, rotation: undefined },
+      versions: [{ createdMs: 1, isOnDemand: false }],
+    }),
   ),
   commandKind("ChangeKmsKey", 3, scene => {
     const id = idOf(scene)

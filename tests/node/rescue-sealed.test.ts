@@ -32,6 +32,10 @@ const customer = (key: Buffer) => ({
   SSECustomerKey: key.toString("base64"),
   SSECustomerKeyMD5: createHash("md5").update(key).digest("base64"),
 })
+const KMS = { ServerSideEncryption: "aws:kms" } as const
+const OF_BUCKET = { ...KMS, BucketKeyEnabled: true }
+const MODES = ["s3", "client", "kms", "bucket key", "plain"]
+const isRandom = (key: string): boolean => ["client", "kms", "bucket key"].some(mode => key.startsWith(mode))
 const S3 = { ServerSideEncryption: "AES256" } as const
 const SERVE = ["--allow-sse-c-without-tls", "--metadata-backup-every", "1s"]
 
@@ -56,7 +60,8 @@ class Contents {
   constructor(private readonly client: S3Client) {}
 
   async put(Key: string, body: Buffer): Promise<void> {
-    const how = Key.startsWith("client") ? customer(CLIENT_KEY) : Key.startsWith("s3") ? S3 : {}
+    const [mode = ""] = /^[a-z3]+( key)?/.exec(Key) ?? []
+    const how = { client: customer(CLIENT_KEY), s3: S3, kms: KMS, "bucket key": OF_BUCKET }[mode] ?? {}
     const { ETag } = await this.client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body, ...how }))
     this.stored.set(Key, { body, etag: ETag })
   }
@@ -99,7 +104,8 @@ async function check(client: S3Client, stored: ReadonlyMap<string, Stored>): Pro
     const get = (key: object) => client.send(new GetObjectCommand({ Bucket: BUCKET, Key, ...key }))
     const read = await get(isClients ? customer(CLIENT_KEY) : {})
     assert.ok(body.equals((await read.Body?.transformToByteArray()) ?? Buffer.alloc(0)), Key)
-    assert.equal(read.ServerSideEncryption, Key.startsWith("s3") ? "AES256" : undefined, Key)
+    const shown = Key.startsWith("s3") ? "AES256" : isRandom(Key) && !isClients ? "aws:kms" : undefined
+    assert.equal(read.ServerSideEncryption, shown, Key)
     if (etag !== undefined) assert.equal(read.ETag, etag, Key)
     if (!isClients) continue
     await assert.rejects(get({}), Key)
@@ -124,8 +130,7 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
     const stored = await withClient(server, async client => {
       await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
       const contents = new Contents(client)
-      for (const size of SIZES)
-        for (const mode of ["s3", "client", "plain"]) await contents.put(`${mode} ${size}`, randomBytes(size))
+      for (const size of SIZES) for (const mode of MODES) await contents.put(`${mode} ${size}`, randomBytes(size))
       await contents.putParts("s3 parts")
       await contents.putParts("client parts")
       await backUp(server, client)
@@ -149,7 +154,7 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
     for (const [key, { body }] of [...stored]) {
       // Small ones are only in rows; of the others nothing but their bytes is left, and ETags that are digests.
       if (body.length < 4_096) stored.delete(key)
-      else if (key.startsWith("client")) stored.set(key, { body, etag: undefined })
+      else if (isRandom(key)) stored.set(key, { body, etag: undefined })
     }
     const third = await ServerProcess.start({ folders: [at("again")], args: SERVE })
     await withClient(third, client => check(client, stored))
@@ -170,7 +175,7 @@ test("without its keys nothing encrypted is rescued, and all of it is named", { 
     const stored = await withClient(server, async client => {
       await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
       const contents = new Contents(client)
-      for (const mode of ["s3", "client", "plain"]) await contents.put(`${mode} 100000`, randomBytes(100_000))
+      for (const mode of MODES) await contents.put(`${mode} 100000`, randomBytes(100_000))
       return contents.stored
     })
     await server.kill()
@@ -179,7 +184,7 @@ test("without its keys nothing encrypted is rescued, and all of it is named", { 
       ["wrong", ["--master-key-file", wrongKey]],
     ] as const) {
       const report = await rescue(at("from"), at(`to ${name}`), args, false)
-      for (const key of ["s3 100000", "client 100000"])
+      for (const key of ["s3 100000", "client 100000", "kms 100000", "bucket key 100000"])
         assert.match(report, new RegExp(`"list":"incomplete"[^\n]*"key":"${key}"[^\n]*encrypted[^\n]*master key`))
       assert.match(report, /"list":"probable"[^\n]*"key":"plain 100000"[^\n]*"isWritten":true/)
     }

@@ -58,22 +58,31 @@ export class RecordKeyMaterials implements KeyMaterials {
     })
   }
 
-  async add(keyId: KmsKeyId, version: number): Promise<void> {
+  async add(
+    keyId: KmsKeyId,
+    version: number,
+    material: Uint8Array = this.store.random.bytes(MATERIAL_BYTES),
+  ): Promise<void> {
     const { epochs } = this.store
     const current = await epochs.current()
     try {
-      await this.addUnder(current, keyId, version)
+      await this.addUnder(current, keyId, version, material)
     } catch (error) {
       if (!isFailure(error, "conflict")) throw error
       // An erasure has removed this key meanwhile.
-      await this.addUnder(await epochs.current(current.number), keyId, version)
+      await this.addUnder(await epochs.current(current.number), keyId, version, material)
     }
   }
 
   /** Throws `conflict` if the record lacks the epoch key. */
-  private async addUnder({ number: epoch, key }: EpochKey, keyId: KmsKeyId, version: number): Promise<void> {
+  private async addUnder(
+    { number: epoch, key }: EpochKey,
+    keyId: KmsKeyId,
+    version: number,
+    material: Uint8Array,
+  ): Promise<void> {
     const { records, clock, random } = this.store
-    const sealed = sealBytes(key, purposeOfMaterial(keyId, version), random.bytes(MATERIAL_BYTES), random)
+    const sealed = sealBytes(key, purposeOfMaterial(keyId, version), material, random)
     const added: SealedMaterial = { keyId: bytesOf(keyId), version, createdMs: clock.wallMs(), epoch, sealed }
     await records.change("new key", record => {
       const { keyring } = record

@@ -1,0 +1,39 @@
+/** Named keys of a rescue: their rows are in the snapshot, the materials of built-in ones in the control record. */
+import type { AccountId, KmsKeyId } from "../base/ids.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
+import type { RescueEntry } from "./report.js"
+import type { SourceKeys } from "./source-keys.js"
+import type { RescueTarget } from "./target.js"
+
+const NO_ROW = "its description, policy and aliases are lost: the root account has it now"
+
+interface Keys {
+  readonly source: SourceKeys
+  /** Of the snapshot. */
+  readonly rows: ReadonlyMap<KmsKeyId, KmsKeyRecord>
+  readonly ownerOf: (owner: AccountId) => AccountId
+  /** The number of an account in the former store; undefined if it is lost. */
+  readonly numberOf: (owner: AccountId) => string | undefined
+}
+
+/** Adds all keys, also those of which only the materials are left; lists those whose materials are lost. */
+export async function addNamedKeys(
+  { source, rows, ownerOf, numberOf }: Keys,
+  target: Pick<RescueTarget, "addNamedKey">,
+  list: RescueEntry["list"],
+  onEntry: (entry: RescueEntry) => Promise<void>,
+): Promise<void> {
+  for (const id of new Set([...rows.keys(), ...source.materialIds])) {
+    const row = rows.get(id)
+    const materials = row?.external === undefined ? source.materialsOf(id, row?.versions.length) : []
+    if (typeof materials === "string") {
+      await onEntry({ list: "incomplete", kind: "key", name: id, isWritten: false, notes: [materials] })
+      continue
+    }
+    const formerNumber = row && numberOf(row.accountId)
+    const key = row && { record: { ...row, accountId: ownerOf(row.accountId) }, formerNumber }
+    await target.addNamedKey(id, key, materials)
+    const notes = row ? [] : [NO_ROW]
+    await onEntry({ list: row ? list : "probable", kind: "key", name: id, isWritten: true, notes })
+  }
+}
