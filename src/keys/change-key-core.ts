@@ -12,11 +12,16 @@ export type KeyChange =
   | { readonly kind: "describe"; readonly description: string }
   | { readonly kind: "enable" | "disable" | "cancelDeletion" | "stopRotation" }
   | { readonly kind: "scheduleDeletion" | "startRotation"; readonly days: number }
-  /** `version`: the new one, whose material has been made. */
-  | { readonly kind: "rotate"; readonly version: number; readonly isOnDemand: boolean }
+  | ({ readonly kind: "rotate" } & KeyRotation)
   | { readonly kind: "setPolicy"; readonly policy: string }
   | { readonly kind: "tag"; readonly tags: Tags }
   | { readonly kind: "untag"; readonly names: readonly string[] }
+
+interface KeyRotation {
+  /** The new one, whose material has been made. */
+  readonly version: number
+  readonly isOnDemand: boolean
+}
 
 /** Throws `kmsKeyState`, `kmsKeyDisabled`, `limitExceeded`, `conflict`, `notImplemented`. */
 export function changeKey(key: KmsKeyRecord, change: KeyChange, nowMs: number): KmsKeyRecord {
@@ -60,6 +65,18 @@ export function checkUsable({ id, state }: Pick<KmsKeyRecord, "id" | "state">, a
   if (state === "pendingDeletion") throw fail("kmsKeyState", { message: `${arn} is pending deletion.` })
 }
 
+/** Throws what `changeKey` throws for a rotation: before its material is made. */
+export function checkRotation(key: KmsKeyRecord, { version, isOnDemand }: KeyRotation): void {
+  checkNotPending(key)
+  checkRotatable(key)
+  if (key.state === "disabled") throw disabled(key)
+  if (version !== currentVersionOf(key) + 1) throw fail("conflict", { message: `${key.id} was rotated meanwhile.` })
+  const { onDemandRotationsMax } = NAMED_KEY_LIMITS
+  if (isOnDemand && key.versions.filter(each => each.isOnDemand).length >= onDemandRotationsMax) {
+    throw fail("limitExceeded", { message: `A key is rotated on demand at most ${onDemandRotationsMax} times.` })
+  }
+}
+
 function checkNotPending({ id, state }: KmsKeyRecord): void {
   if (state === "pendingDeletion") throw fail("kmsKeyState", { message: `${id} is pending deletion.` })
 }
@@ -75,18 +92,8 @@ function startRotation(key: KmsKeyRecord, days: number, nowMs: number): KmsKeyRe
   return { ...key, rotation: { days, sinceMs: key.rotation?.sinceMs ?? nowMs } }
 }
 
-function rotate(
-  key: KmsKeyRecord,
-  { version, isOnDemand }: Extract<KeyChange, { readonly kind: "rotate" }>,
-  nowMs: number,
-): KmsKeyRecord {
-  checkRotatable(key)
-  if (key.state === "disabled") throw disabled(key)
-  if (version !== currentVersionOf(key) + 1) throw fail("conflict", { message: `${key.id} was rotated meanwhile.` })
-  const { onDemandRotationsMax } = NAMED_KEY_LIMITS
-  if (isOnDemand && key.versions.filter(each => each.isOnDemand).length >= onDemandRotationsMax) {
-    throw fail("limitExceeded", { message: `A key is rotated on demand at most ${onDemandRotationsMax} times.` })
-  }
+function rotate(key: KmsKeyRecord, { version, isOnDemand }: KeyRotation, nowMs: number): KmsKeyRecord {
+  checkRotation(key, { version, isOnDemand })
   const versions = [...key.versions, { createdMs: nowMs, isOnDemand }]
   const rotation = isOnDemand || key.rotation === undefined ? key.rotation : { ...key.rotation, sinceMs: nowMs }
   return { ...key, versions, rotation }

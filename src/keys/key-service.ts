@@ -17,7 +17,7 @@ import type { Metadata } from "../metadata/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { BuiltInProvider, type KeyMaterials } from "./built-in.js"
 import { EXTERNAL_HEADER_BYTES, keyIdOfCiphertext, keyIdText, wrapExternal } from "./ciphertext.js"
-import { checkUsable, currentVersionOf, type KeyChange } from "./change-key-core.js"
+import { checkRotation, checkUsable, currentVersionOf, type KeyChange } from "./change-key-core.js"
 import type { DataKeys } from "./contract.js"
 import { contextOfText, type EncryptionContext } from "./encryption-context.js"
 import { keyArnOf, noSuchKey, parseKeyReference, S3_ALIAS, type KeyReference } from "./key-names.js"
@@ -156,11 +156,12 @@ export class KeyService implements DataKeys {
     return this.settings.metadata.run(changeKmsKey(id, change))
   }
 
-  /** A new material, by which the key seals from now on. */
-  async rotate({ id, versions }: Pick<KmsKeyRecord, "id" | "versions">, isOnDemand: boolean): Promise<KmsKeyRecord> {
-    const version = versions.length + 1
-    await this.settings.materials.add(id, version)
-    return this.change(id, { kind: "rotate", version, isOnDemand })
+  /** A new material, by which the key seals from now on. Throws what `changeKey` throws. */
+  async rotate(key: KmsKeyRecord, isOnDemand: boolean): Promise<KmsKeyRecord> {
+    const rotation = { version: currentVersionOf(key) + 1, isOnDemand }
+    checkRotation(key, rotation)
+    await this.settings.materials.add(key.id, rotation.version)
+    return this.change(key.id, { kind: "rotate", ...rotation })
   }
 
   /** Deletes a key whose time has come. Returns whether it did. */

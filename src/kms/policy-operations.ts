@@ -35,12 +35,13 @@ function newAlias({ input }: Call): string {
   return name
 }
 
-/** The caller needs the permission on the alias and on the key. */
+/** The caller needs the permission on the alias, on the key, and on the key that the alias points to until now. */
 async function putAlias(call: Call, isNew: boolean): Promise<void> {
   const { services, holder } = call
   const name = newAlias(call)
   const { record } = await call.ownKey("TargetKeyId")
   call.checkIdentity(aliasArnOf(services.keys.region, holder.accountNumber, name))
+  if (!isNew) call.check(await services.keys.find(name, holder), call.name)
   await services.keys.putAlias(holder.accountId, name, record.id, isNew)
 }
 

@@ -5,6 +5,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { isFailure } from "../../src/base/failures.js"
+import { parseKmsKeyId } from "../../src/base/ids.js"
 import { B64, KmsApiWorld, type Members } from "./api-world.js"
 
 const UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -190,6 +193,24 @@ test("after a rotation old messages open, and new ones have a new material", asy
   await world.refused("LimitExceededException", "RotateKeyOnDemand", { KeyId })
 })
 
+test("a rotation that is refused makes no material", async () => {
+  const world = await KmsApiWorld.open()
+  const [disabled, pending, other] = [await world.key(), await world.key(), await world.key()]
+  await world.kms("DisableKey", { KeyId: disabled })
+  await world.kms("ScheduleKeyDeletion", { KeyId: pending })
+  await world.refused("DisabledException", "RotateKeyOnDemand", { KeyId: disabled })
+  await world.refused("KMSInvalidStateException", "RotateKeyOnDemand", { KeyId: pending })
+  const { record } = must(await world.keys.byId(other), "the key exists")
+  const external = { ...record, external: { kind: "vault", name: "photos" } } as const
+  await assert.rejects(world.keys.rotate(external, true), error => isFailure(error, "notImplemented"))
+  for (const id of [disabled, pending, other]) {
+    assert.throws(
+      () => world.materials.get(parseKmsKeyId(id), 2),
+      error => isFailure(error, "keysUnavailable"),
+    )
+  }
+})
+
 test("automatic rotation is turned on, shown and turned off", async () => {
   const world = await KmsApiWorld.open()
   const KeyId = await world.key()
@@ -228,6 +249,24 @@ test("aliases are unique in an account, and can be moved and deleted", async () 
   await world.refused("NotAuthorizedException", "CreateAlias", { AliasName: "alias/aws/s3", TargetKeyId: first })
   await world.kms("DeleteAlias", { AliasName: "alias/a" })
   await world.refused("NotFoundException", "DescribeKey", { KeyId: "alias/a" })
+})
+
+test("an alias moves only for a caller who may do so with the key that it points to now, too", async () => {
+  const world = await KmsApiWorld.open()
+  const [held, own] = [await world.key(), await world.key()]
+  await world.kms("CreateAlias", { AliasName: "alias/shared", TargetKeyId: held })
+  const account = String((await world.metadata(held))["AWSAccountId"])
+  const resources = [`arn:aws:kms:us-east-1:${account}:alias/shared`, `arn:aws:kms:us-east-1:${account}:key/${own}`]
+  const allow = (Resource: readonly string[]) =>
+    JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "kms:UpdateAlias", Resource }] })
+  const move = { AliasName: "alias/shared", TargetKeyId: own }
+  const ann = await world.iam.user("ann", allow(resources))
+  const { text } = await world.refused("AccessDeniedException", "UpdateAlias", move, ann)
+  assert.ok(text.includes(`kms:UpdateAlias on resource: arn:aws:kms:us-east-1:${account}:key/${held}`), text)
+  assert.equal((await world.metadata("alias/shared"))["KeyId"], held)
+  const bob = await world.iam.user("bob", allow([...resources, `arn:aws:kms:us-east-1:${account}:key/${held}`]))
+  await world.kms("UpdateAlias", move, bob)
+  assert.equal((await world.metadata("alias/shared"))["KeyId"], own)
 })
 
 test("tags are added, replaced, listed and removed", async () => {
