@@ -1,4 +1,5 @@
 /** Commands on accounts and keys. Pure decisions on the tablet's own rows. */
+import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { AccessKeyId, AccountId, AccountNumber } from "../base/ids.js"
 import { accountNumberOf, nextAccountNumber } from "../format/account-number.js"
@@ -132,6 +133,19 @@ export const setKeyActive = command<[id: AccessKeyId, isActive: boolean, owner: 
   touches: id => [["accessKeys", textRowKey(id)]],
   decide(view, _time, id, isActive, owner) {
     const value = encodeAccessKey({ ...needKey(view, id, owner), isActive })
+    return { writes: [{ family: "accessKeys", key: textRowKey(id), value }], result: undefined }
+  },
+})
+
+/** Does nothing to a key that was deleted, or whose secret is another one by now. */
+export const resealAccessKey = command<[id: AccessKeyId, before: Uint8Array, sealedSecret: Uint8Array], void>({
+  name: "ResealAccessKey",
+  grows: false,
+  touches: id => [["accessKeys", textRowKey(id)]],
+  decide(view, _time, id, before, sealedSecret) {
+    const key = findAccessKey(view, id)
+    if (key === undefined || !equalBytes(key.sealedSecret, before)) return { writes: [], result: undefined }
+    const value = encodeAccessKey({ ...key, sealedSecret })
     return { writes: [{ family: "accessKeys", key: textRowKey(id), value }], result: undefined }
   },
 })

@@ -57,8 +57,19 @@ export const readAccessKey = query("ReadAccessKey", (view, id: AccessKeyId): Acc
   return record && keyOf(id, record)
 })
 
+interface SealedKey {
+  readonly id: AccessKeyId
+  readonly sealed: Uint8Array
+}
+
 export const readAccessKeys = query("ReadAccessKeys", (view, start: RowKey): RecordPage<AccessKey> =>
   readPage(view, "accessKeys", ALL_ROWS, start, (key, value) => keyOf(parseAccessKeyId(key), decodeAccessKey(value))),
+)
+
+export const readSealedKeys = query("ReadSealedKeys", (view, start: RowKey): RecordPage<SealedKey> =>
+  readPage(view, "accessKeys", ALL_ROWS, start, (key, value) => ({
+    ...{ id: parseAccessKeyId(key), sealed: Uint8Array.from(decodeAccessKey(value).sealedSecret) },
+  })),
 )
 
 export const readKeysOfUser = query(

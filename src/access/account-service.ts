@@ -2,11 +2,18 @@
 import { fail, isFailure } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseAccountId } from "../base/ids.js"
-import type { AccessKeyId, AccountId, AccountNumber } from "../base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { KeyUseRecord } from "../format/identity-records.js"
 import type { Random } from "../seams/random/contract.js"
-import { addAccessKey, createAccount, dropAccessKey, numberAccount, setKeyActive } from "./account-commands-core.js"
+import {
+  addAccessKey,
+  createAccount,
+  dropAccessKey,
+  numberAccount,
+  resealAccessKey,
+  setKeyActive,
+} from "./account-commands-core.js"
 import {
   keyOf,
   readAccessKey,
@@ -16,6 +23,7 @@ import {
   readAccounts,
   readKeysOfUser,
   readNumberedAccounts,
+  readSealedKeys,
 } from "./account-queries-core.js"
 import type { AccessBackend } from "./backend.js"
 import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownKey, NewKey } from "./contract.js"
@@ -29,10 +37,18 @@ import { KnownKeys, purposeOfKey, type RootKey } from "./known-keys.js"
 import type { AccessPolicy } from "./policy/contract.js"
 import { ALL_ROWS } from "./record-pages-core.js"
 import { DirectoryCache } from "./directory-cache.js"
-import { openSecret, sealSecret } from "./seal.js"
+import type { MasterKeys } from "./master-keys.js"
 
 /** The number of cached accounts: owners of buckets and objects. */
 const ACCOUNTS_MAX = 1_000
+
+export interface ResealedKeys {
+  readonly resealed: number
+  /** No master key opens them: they were so before. */
+  readonly unreadable: number
+  /** Start of the next page. */
+  readonly next: RowKey | undefined
+}
 
 export class AccountService implements Accounts, Keyring {
   private readonly random: Random
@@ -46,14 +62,14 @@ export class AccountService implements Accounts, Keyring {
 
   constructor(
     { random, directory, tokens, parse, principals }: AccessBackend,
-    private readonly masterKey: Uint8Array,
+    private readonly masterKeys: MasterKeys,
     private root: RootKey,
   ) {
     this.directory = directory
     this.parse = parse
     this.principals = principals
     this.random = random.fork("accounts")
-    this.known = new KnownKeys(directory, masterKey, () => this.root, tokens, parse)
+    this.known = new KnownKeys(directory, masterKeys, () => this.root, tokens, parse)
     this.uses = new KeyUses(directory, () => this.root.accessKeyId)
     this.knownAccounts = new DirectoryCache(directory, ACCOUNTS_MAX)
   }
@@ -124,7 +140,7 @@ export class AccountService implements Accounts, Keyring {
   async importKey({ id, secret, accountId, userName, service }: NewKey & { id: AccessKeyId; secret: string }) {
     if (id === this.root.accessKeyId) throw fail("accessKeyExists", { key: id })
     if (service?.policy !== undefined) checkPolicyText(this.parse, service.policy)
-    const sealedSecret = sealSecret(this.masterKey, purposeOfKey(id), secret, this.random)
+    const sealedSecret = this.sealed(id, secret)
     return keyOf(id, await this.directory.change(addAccessKey(id, { accountId, userName, service, sealedSecret })))
   }
 
@@ -152,6 +168,32 @@ export class AccountService implements Accounts, Keyring {
   async setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void> {
     this.checkNotRoot(id, owner, "the root key cannot be disabled")
     await this.directory.change(setKeyActive(id, isActive, owner))
+  }
+
+  /** Seals the secrets of one page of keys under the current master key. */
+  async resealKeys(start: RowKey): Promise<ResealedKeys> {
+    const { items, next } = await this.directory.ask(readSealedKeys(start))
+    const due = items.filter(({ id, sealed }) => !this.masterKeys.isSealedUnderCurrent(purposeOfKey(id), sealed))
+    let unreadable = 0
+    for (const { id, sealed } of due) {
+      const secret = this.secretIn(id, sealed)
+      if (secret === undefined) unreadable += 1
+      else await this.directory.change(resealAccessKey(id, sealed, this.sealed(id, secret)))
+    }
+    return { resealed: due.length - unreadable, unreadable, next }
+  }
+
+  private sealed(id: AccessKeyId, secret: string): Uint8Array {
+    return this.masterKeys.seal(purposeOfKey(id), secret, this.random)
+  }
+
+  private secretIn(id: AccessKeyId, sealed: Uint8Array): string | undefined {
+    try {
+      return this.masterKeys.open(purposeOfKey(id), sealed)
+    } catch (error) {
+      if (isFailure(error, "wrongMasterKey")) return undefined
+      throw error
+    }
   }
 
   private checkNotRoot(id: AccessKeyId, owner: KeyOwner | undefined, message: string): void {
@@ -183,5 +225,5 @@ export class AccountService implements Accounts, Keyring {
 }
 
 /** Unseals the secret in an access key's row. Throws `wrongMasterKey`. */
-export const openAccessKeySecret = (masterKey: Uint8Array, id: AccessKeyId, sealedSecret: Uint8Array): string =>
-  openSecret(masterKey, purposeOfKey(id), sealedSecret)
+export const openAccessKeySecret = (masterKeys: MasterKeys, id: AccessKeyId, sealedSecret: Uint8Array): string =>
+  masterKeys.open(purposeOfKey(id), sealedSecret)

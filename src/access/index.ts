@@ -15,14 +15,16 @@ export type {
   UsedPolicy,
   WebIdentity,
 } from "./contract.js"
-export { openAccessKeySecret } from "./account-service.js"
+export { openAccessKeySecret, type ResealedKeys } from "./account-service.js"
 export { DENIALS_KEPT, Denials, type Denial } from "./denials/denials.js"
 export { explainDenial } from "./denials/explain-denial-core.js"
 export { randomAccessKeyId, randomSecret } from "./random-ids.js"
 export { BUILT_IN_POLICIES } from "./identities/built-in-policies.js"
 export { IDENTITY_LIMITS } from "./identities/limits.js"
 export { hostAndPath, identityArn, parseIdentityArn, policyArn, providerArn, rootArn } from "./identities/names.js"
+export { MasterKeys } from "./master-keys.js"
 export type { RootKey } from "./known-keys.js"
+export { ALL_ROWS } from "./record-pages-core.js"
 export { openAccess, type Access } from "./open-access.js"
 export * from "./policy/contract.js"
 export { denialsOf, parseBucketPolicy } from "./policy/bucket-policy.js"

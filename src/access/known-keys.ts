@@ -28,7 +28,7 @@ import type { PrincipalPolicies } from "./policy/contract.js"
 import { NO_POLICIES } from "./policy/decide.js"
 import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
 import { DirectoryCache } from "./directory-cache.js"
-import { openSecret } from "./seal.js"
+import type { MasterKeys } from "./master-keys.js"
 import type { SessionTokens } from "./session-tokens.js"
 
 const KEYS_MAX = 10_000
@@ -53,7 +53,7 @@ export class KnownKeys {
 
   constructor(
     private readonly directory: Directory,
-    private readonly masterKey: Uint8Array,
+    private readonly masterKeys: MasterKeys,
     private readonly root: () => RootKey,
     private readonly tokens: SessionTokens,
     private readonly parse: ParsePolicy,
@@ -95,7 +95,7 @@ export class KnownKeys {
         ? ofRoot(id, account)
         : ofUser(id, account, user, attachedPolicies(this.parse, attached))
     if (key === undefined) return { ...owner, secret: root.secret }
-    const secret = openSecret(this.masterKey, purposeOfKey(id), key.sealedSecret)
+    const secret = this.masterKeys.open(purposeOfKey(id), key.sealedSecret)
     return limitedBy(key, { ...owner, secret }, this.parse)
   }
 

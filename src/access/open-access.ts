@@ -6,6 +6,7 @@ import { Directory } from "./directory.js"
 import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
 import { PolicyPrincipals } from "./identities/policy-principals.js"
+import type { MasterKeys } from "./master-keys.js"
 import type { RootKey } from "./known-keys.js"
 import { parseAccessPolicy } from "./policy/parse-access-policy.js"
 import { SessionService } from "./session-service.js"
@@ -18,12 +19,12 @@ export interface Access {
   readonly sessions: SessionService
 }
 
-export function openAccess(random: Random, metadata: Metadata, masterKey: Uint8Array, root: RootKey): Access {
+export function openAccess(random: Random, metadata: Metadata, masterKeys: MasterKeys, root: RootKey): Access {
   const directory = new Directory(metadata)
   const parse = cachePolicies(parseAccessPolicy)
-  const tokens = new SessionTokens(masterKey, random)
+  const tokens = new SessionTokens(masterKeys, random)
   const principals = new PolicyPrincipals(directory)
   const backend = { random, directory, tokens, parse, principals }
-  const accounts = new AccountService(backend, masterKey, root)
+  const accounts = new AccountService(backend, masterKeys, root)
   return { accounts, identities: new IdentityService(backend), sessions: new SessionService(backend) }
 }

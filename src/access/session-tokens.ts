@@ -6,7 +6,7 @@ import { isFailure } from "../base/failures.js"
 import { decodeSessionToken, encodeSessionToken, type SessionToken } from "../format/session-token.js"
 import type { Random } from "../seams/random/contract.js"
 import { openBytes, sealBytes } from "../format/sealed-bytes.js"
-import { deriveKey } from "./seal.js"
+import type { MasterKeys } from "./master-keys.js"
 
 const PURPOSE = "session token"
 const TOKEN = /^HL1\.[A-Za-z0-9_-]+$/
@@ -15,16 +15,18 @@ const BEGINNING = "HL1."
 const TOKEN_CHARACTERS_MAX = 8_192
 
 export class SessionTokens {
-  private readonly key: Uint8Array
   private readonly random: Random
 
-  constructor(masterKey: Uint8Array, random: Random) {
-    this.key = deriveKey(masterKey, PURPOSE)
+  constructor(
+    private readonly masterKeys: MasterKeys,
+    random: Random,
+  ) {
     this.random = random.fork("session tokens")
   }
 
   seal(token: SessionToken): string {
-    const sealed = sealBytes(this.key, PURPOSE, encodeSessionToken(token), this.random)
+    const [key] = this.masterKeys.derived(PURPOSE)
+    const sealed = sealBytes(key, PURPOSE, encodeSessionToken(token), this.random)
     return BEGINNING + Buffer.from(sealed).toString("base64url")
   }
 
@@ -34,7 +36,7 @@ export class SessionTokens {
     const sealed = Buffer.from(text.slice(BEGINNING.length), "base64url")
     // A base64 decoder ignores the spare bits of the last character: a different text would decode to the same token.
     if (sealed.toString("base64url") !== text.slice(BEGINNING.length)) return undefined
-    const plain = openBytes(this.key, PURPOSE, sealed)
+    const plain = this.plainOf(sealed)
     if (plain === undefined) return undefined
     try {
       return decodeSessionToken(plain)
@@ -42,5 +44,14 @@ export class SessionTokens {
       if (isFailure(error)) return undefined
       throw error
     }
+  }
+
+  /** During a rotation of the master key, tokens of the former one hold. */
+  private plainOf(sealed: Uint8Array): Uint8Array | undefined {
+    for (const key of this.masterKeys.derived(PURPOSE)) {
+      const plain = openBytes(key, PURPOSE, sealed)
+      if (plain !== undefined) return plain
+    }
+    return undefined
   }
 }

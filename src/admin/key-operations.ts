@@ -1,4 +1,4 @@
-/** The operations of `/v1/kms` on named keys. */
+/** The operations of `/v1/kms` on named keys, and of `/v1/master-key`. */
 import { parseAccountId } from "../base/ids.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./key-schemas.js"
@@ -18,6 +18,26 @@ const changing = (
 })
 
 export const KEY_OPERATIONS: readonly Operation[] = [
+  {
+    id: "getMasterKey",
+    method: "GET",
+    path: "/v1/master-key",
+    summary: "The number of the master key, and of the former one during a rotation.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.MASTER_KEY },
+    run: async ({ masterKey }) => masterKey.report(),
+  },
+  {
+    id: "rotateMasterKey",
+    method: "POST",
+    path: "/v1/master-key/rotate",
+    summary: "Replaces the master key by that of --next-master-key-file.",
+    parameters: [],
+    request: undefined,
+    response: { status: 200, schema: schema.MASTER_KEY },
+    run: ({ masterKey }) => masterKey.rotate(),
+  },
   {
     id: "listNamedKeys",
     method: "GET",

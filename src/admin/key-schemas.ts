@@ -42,6 +42,16 @@ export const KEY_DESTRUCTION = z
   .strictObject({ unreadable: count.describe("how many versions become unreadable, as the uses of the key say") })
   .meta({ id: "KeyDestruction" })
 
+export const MASTER_KEY = z
+  .object({
+    number: count.describe("1, and one more after each rotation"),
+    former: z
+      .object({ number: count, neededUntilMs: timestamp.describe("sessions and access keys may need it until then") })
+      .optional()
+      .describe("during a rotation"),
+  })
+  .meta({ id: "MasterKey" })
+
 export const KEY_USES = z
   .object({
     uses: z.array(z.object({ bucket: z.string(), count: count.describe("versions and unfinished uploads") })),

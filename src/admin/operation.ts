@@ -10,7 +10,14 @@ import type { AccountId } from "../base/ids.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
 import type { LifecycleInspection } from "../object/index.js"
-import type { Erasures, Reconciling, StoreConversion, StoreOperations, StoreStatus } from "../node/index.js"
+import type {
+  Erasures,
+  MasterKeyRotation,
+  Reconciling,
+  StoreConversion,
+  StoreOperations,
+  StoreStatus,
+} from "../node/index.js"
 
 export interface Services {
   readonly accounts: Accounts
@@ -18,6 +25,7 @@ export interface Services {
   readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
+  readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">
   readonly status: StoreStatus
   readonly store: StoreOperations
   readonly conversion: StoreConversion

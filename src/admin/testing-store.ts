@@ -100,6 +100,7 @@ export class FakeStore implements Accounts {
       lifecycle,
       erasures,
       namedKeys: this.namedKeys,
+      masterKey: this.masterKey,
       status,
       store,
       conversion,
@@ -127,6 +128,14 @@ export class FakeStore implements Accounts {
       this.#touch(`deleteNamedKey ${name} ${unreadable}`)
     },
     uses: async () => [{ bucket: "photos", count: 3 }],
+  }
+
+  readonly masterKey: AdminStore["masterKey"] = {
+    report: () => ({ number: 1, former: undefined }),
+    rotate: async () => {
+      this.#touch("rotateMasterKey")
+      return { number: 2, former: { number: 1, neededUntilMs: NOW_MS + 36 * 3_600_000 } }
+    },
   }
 
   #namedKey(touched: string, facts: Partial<NamedKeyFacts>): NamedKeyFacts {

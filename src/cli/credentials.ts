@@ -27,6 +27,7 @@ const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
 export async function unsealRootCredentials(
   dataFolders: readonly string[],
   masterKeyFile: string | undefined,
+  nextMasterKeyFile?: string,
 ): Promise<StoreCredentials> {
   const disk = new RealDisk()
   const present: PresentDevice[] = []
@@ -40,13 +41,16 @@ export async function unsealRootCredentials(
   }
   const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
-  const fileKey = masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, masterKeyFile)
-  const { root, adminToken } = openSecrets(chosen.record.secrets, fileKey)
+  const files = { current: await keyIn(disk, masterKeyFile), next: await keyIn(disk, nextMasterKeyFile) }
+  const { root, adminToken } = openSecrets(chosen.record, files)
   // A folder that was absent has the address of an earlier process.
   candidates.sort((a, b) => b.incarnation - a.incarnation)
   const newestFirst = candidates.map(({ folder }) => folder)
   return { ...(await endpointsOf(disk, newestFirst, chosen.record)), ...pairOf(root), adminToken }
 }
+
+const keyIn = async (disk: RealDisk, path: string | undefined): Promise<Uint8Array | undefined> =>
+  path === undefined ? undefined : readMasterKeyFile(disk, path)
 
 const pairOf = (root: { accessKeyId: string; secret: string }) => ({
   accessKeyId: root.accessKeyId,

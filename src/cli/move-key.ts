@@ -53,7 +53,7 @@ async function move(stoppedStore: StoppedStore, path: string): Promise<void> {
     const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
     throw new CliError("failed", `devices of this store are missing, and would keep the key: ${printable(devices)}`)
   }
-  const secrets = openSecrets(record.secrets, undefined)
+  const secrets = openSecrets(record, { current: undefined })
   await writeNew(path, `${hexOf(secrets.masterKey)}\n`)
   await stoppedStore.commit({ ...record, secrets: sealSecrets({ ...secrets, keyInRecord: false }, new RealRandom()) })
 }

@@ -22,6 +22,7 @@ import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { addKeyCommands } from "./key-program.js"
 import { addKmsCommands } from "./kms-program.js"
+import { addMasterKeyCommands } from "./master-key-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
@@ -195,6 +196,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addAccountCommands(program, admin)
   addKeyCommands(program, io, admin)
   addKmsCommands(program, io, signal)
+  addMasterKeyCommands(program, io, signal)
   return program
 }
 

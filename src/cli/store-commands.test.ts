@@ -245,6 +245,15 @@ test("kms lists, changes, deletes and explains named keys", async () => {
   ])
 })
 
+test("master-key shows and rotates the master key", async () => {
+  assert.equal((await hayloft(["master-key", "show"])).out, "master key 1\n")
+  assert.match(
+    (await hayloft(["master-key", "rotate"])).out,
+    /^master key 2; key 1 needed until \d{4}-\d\d-\d\d .*Z\n$/,
+  )
+  assert.ok(store.touched.includes("rotateMasterKey"))
+})
+
 test("kms add registers a key of a key service, and says why it cannot", async () => {
   const added = await hayloft(["kms", "add", "pictures", "--vault", "photos"])
   assert.deepEqual(

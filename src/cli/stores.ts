@@ -75,7 +75,7 @@ export async function localCredentials(io: CliIo, options: StoreOptions): Promis
   }
   // Loaded on demand, because unsealing needs much code that no other command uses.
   const { unsealRootCredentials } = await import("./credentials.js")
-  return unsealRootCredentials(config.dataFolders, config.masterKeyFile)
+  return unsealRootCredentials(config.dataFolders, config.masterKeyFile, config.nextMasterKeyFile)
 }
 
 export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Access> {

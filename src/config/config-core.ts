@@ -187,7 +187,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
-    masterKeyFile,
+    ...{ masterKeyFile, nextMasterKeyFile: optional("nextMasterKeyFile", file) },
     keyServices: keyServicesOf(sources),
     log: {
       level: required("logLevel", sources, (text, where) =>

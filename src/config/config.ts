@@ -104,6 +104,7 @@ export interface ServeConfig {
   readonly tls: TlsFiles | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
+  readonly nextMasterKeyFile: string | undefined
   readonly keyServices: KeyServicesConfig
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   /** The operator's root key pair; if undefined, generated at the first start. */
@@ -379,6 +380,13 @@ export const SETTINGS = {
     "FILE",
     undefined,
     "file with the master key, which seals secrets (default: stored in every data folder)",
+  ),
+  nextMasterKeyFile: setting(
+    "--next-master-key-file",
+    "HAYLOFT_NEXT_MASTER_KEY_FILE",
+    "FILE",
+    undefined,
+    'file with a new master key, for "hayloft master-key rotate"',
   ),
   kmsVaultUrl: setting(
     "--kms-vault-url",

@@ -266,7 +266,8 @@ const settingsOf = (
   limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys">,
 ): EngineSettings => ({
   ...{ folders, record, incarnation, node },
-  ...{ masterKey: secrets.masterKey, root: secrets.root },
+  ...{ masterKey: secrets.masterKey, formerMasterKey: secrets.formerKey, nextMasterKey: secrets.nextKey },
+  root: secrets.root,
   ...limits,
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
   refuseSingleCopy: config.refuseSingleCopy,

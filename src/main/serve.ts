@@ -50,8 +50,8 @@ type RealSeams = ReturnType<typeof realSeams>
 export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
   const seams = realSeams(config, io)
   const { clock, random, disk, telemetry } = seams
-  const keyFile = config.masterKeyFile
-  const masterKey = keyFile === undefined ? undefined : await readMasterKeyFile(disk, keyFile)
+  const keyIn = (file: string | undefined) => (file === undefined ? undefined : readMasterKeyFile(disk, file))
+  const masterKeys = { current: await keyIn(config.masterKeyFile), next: await keyIn(config.nextMasterKeyFile) }
   const { tls } = config
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")
@@ -73,7 +73,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const metricsText = (): string => telemetry.metrics.render()
   const conversion = new Conversion(() => host, stop.signal)
   const storeTime = () => conversion.storeTime
-  const host: SessionHost = { seams, io, masterKey, conversion, storeTime, metricsText, onStolen, onRemoved }
+  const host: SessionHost = { seams, io, masterKeys, conversion, storeTime, metricsText, onStolen, onRemoved }
   const sessions = { current: await StoreSession.open(host, config) }
   let threadsLeft = (): number => 0
   try {

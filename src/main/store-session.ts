@@ -22,6 +22,7 @@ import type { HeldFolder } from "../node/convert/to-devices.js"
 import type { StoreConversion } from "../node/convert/contract.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
+import type { MasterKeyFiles } from "../node/open/secrets.js"
 import type { EngineSettings } from "../node/engine.js"
 import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -51,7 +52,7 @@ export interface SessionHost {
     readonly telemetry: Telemetry
   }
   readonly io: CliIo
-  readonly masterKey: Uint8Array | undefined
+  readonly masterKeys: MasterKeyFiles
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
@@ -142,6 +143,7 @@ export class StoreSession {
       lifecycle,
       erasures: engine.erasures,
       namedKeys,
+      masterKey: engine.masterKey,
       status,
       store: operations,
       denials,
@@ -223,12 +225,13 @@ async function releaseFolders({ devices, node }: OpenedStore): Promise<void> {
   for (const { ownership } of node?.joining ?? []) await ownership.release()
 }
 
-async function open({ seams, masterKey }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
+async function open({ seams, masterKeys }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
   const { cluster } = config
-  if (cluster === undefined) return openStore(seams, config, masterKey)
+  if (cluster === undefined) return openStore(seams, config, masterKeys.current, masterKeys.next)
   // Loaded on demand: a store whose devices keep the metadata starts without it.
   const { StoreDatabase } = await import("../sql/index.js")
   const database = await StoreDatabase.open(cluster.databaseUrl)
   const { log } = seams.telemetry
-  return openNode({ ...seams, log, database }, config, cluster, must(masterKey, "--cluster needs --master-key-file"))
+  const masterKey = must(masterKeys.current ?? masterKeys.next, "--cluster needs --master-key-file")
+  return openNode({ ...seams, log, database }, config, cluster, masterKey, masterKeys.next)
 }

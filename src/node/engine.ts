@@ -6,18 +6,17 @@
  * none. The layout spreads blocks over all devices. One folder is a configuration with one replica and runs the same code as seven. Devices can be
  * added and removed while the engine runs (see `store-control.ts`).
  */
-import { openAccess, type Access, type RootKey } from "../access/index.js"
+import { MasterKeys, openAccess, type Access, type RootKey } from "../access/index.js"
 import { must } from "../base/assert.js"
 import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import { shardsNeeded, textOfPolicy, type Policy } from "../base/policy.js"
+import { textOfPolicy, type Policy } from "../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import { formatEpochOf, type ControlReplica, type ControlRecord } from "../format/control-record.js"
-import { checkEpochs } from "../keys/index.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices } from "../object/index.js"
@@ -32,8 +31,10 @@ import { Replica, NO_POSITION, Primary, recoverTablet, type FailedReplica } from
 import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
+import { outOfReach } from "./devices/reach.js"
 import type { OpenedNode } from "./open/contract.js"
 import { DeviceCopies } from "./cluster/device-copies.js"
+import { beginServing } from "./begin-serving.js"
 import { EpochRetention } from "./cluster/epochs.js"
 import { absences } from "./cluster/absences.js"
 import { afterHalt } from "./cluster/after-halt.js"
@@ -46,6 +47,7 @@ import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
+import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
 import { redundancyOf } from "./control/redundancy.js"
@@ -77,6 +79,10 @@ export interface EngineSettings {
   /** Undefined: the devices of this process are the store, and keep the metadata. */
   readonly node?: OpenedNode | undefined
   readonly masterKey: Uint8Array
+  /** During a rotation of the master key. */
+  readonly formerMasterKey?: Uint8Array | undefined
+  /** For a rotation that begins in this process. */
+  readonly nextMasterKey?: Uint8Array | undefined
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
   /** Smaller in simulation. */
@@ -115,6 +121,7 @@ export interface ShardExchange {
 export interface Engine extends Access {
   readonly services: Services
   readonly namedKeys: NamedKeyStore
+  readonly masterKey: MasterKeyRotation
   readonly recordManager: RecordManager
   readonly control: StoreControl
   readonly erasures: Erasures
@@ -154,27 +161,6 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
   }
 }
 
-/** Undefined if the devices that respond are enough for a block of the store's policy. */
-function outOfReach({ policy, devices }: ControlRecord, shards: Devices): string | undefined {
-  const responding = devices.filter(({ id }) => shards.get(id)?.isWritable === true).length
-  const needed = Math.min(shardsNeeded(policy), devices.length)
-  return responding >= needed ? undefined : `only ${responding} of ${devices.length} devices respond to this node`
-}
-
-/** Before the first request. */
-async function beginServing(
-  { storeClock, buckets, tablet }: Services,
-  { accounts }: Access,
-  epochs: RecordEpochKeys,
-): Promise<void> {
-  await epochs.start()
-  // Refused, instead of each request for an object of such a bucket.
-  await checkEpochs(tablet, epochs)
-  await storeClock.start()
-  await accounts.ensureRoot()
-  await buckets.start()
-}
-
 const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { reason })
 
 /** What keeps up with the other nodes. */
@@ -193,6 +179,7 @@ class EngineBuilder {
   private readonly recordManager: RecordManager
   private readonly devices: DeviceSet
   readonly epochs: RecordEpochKeys
+  private readonly masterKeys: MasterKeys
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
@@ -215,11 +202,16 @@ class EngineBuilder {
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     this.recordManager =
       settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
-    const { node, masterKey } = settings
+    const { node } = settings
+    const masterKeys = new MasterKeys(settings.masterKey, settings.formerMasterKey)
+    this.masterKeys = masterKeys
     this.epochs = new RecordEpochKeys(
       { clock, random: random.fork("epoch keys"), log: telemetry.log },
       {
-        ...{ records: this.recordManager, masterKey, refresh: node && (() => node.records.refresh()) },
+        ...{ records: this.recordManager, refresh: node && (() => node.records.refresh()) },
+        get masterKey() {
+          return masterKeys.current
+        },
         raiseFormatEpoch: formatEpoch => this.devices.raiseFormatEpoch(formatEpoch),
       },
     )
@@ -237,7 +229,7 @@ class EngineBuilder {
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
     const { masterKey, root, node, lifecycle, storeTime, abortedWaits } = this.settings
-    const { recordManager, devices, control } = this
+    const { recordManager, masterKeys, devices, control } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
@@ -249,7 +241,7 @@ class EngineBuilder {
     const { storeId, blockBytes } = recordManager.record
     const keySources = { records: recordManager, epochs: this.epochs, node, settings: this.settings.namedKeys }
     const namedKeys = new NamedKeyStore(this.seams, keySources)
-    const cipher = storeCipherIn(recordManager.record, masterKey, random)
+    const cipher = storeCipherIn(recordManager.record, masterKeys.current, random)
     const services = createServices(
       { clock, random, tablet: metadata, compute, blocks, telemetry, keys: namedKeys.objectKeys(metadata) },
       {
@@ -270,7 +262,7 @@ class EngineBuilder {
     )
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
-    const access = openAccess(random, services.tablet, masterKey, root)
+    const access = openAccess(random, services.tablet, masterKeys, root)
     const keyUpkeep = namedKeys.open(services.tablet, access, root.accountId)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
@@ -278,12 +270,12 @@ class EngineBuilder {
     const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
-    const erasures = this.erasures(services, namedKeys)
+    const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access)]
     const sharing = await this.sharingServices(services, begin)
     return {
       services,
       ...access,
-      ...{ namedKeys, erasures, recordManager, control, metadata, tablet },
+      ...{ namedKeys, masterKey: rotation, erasures, recordManager, control, metadata, tablet },
       get devices() {
         return devices.open
       },
@@ -294,7 +286,7 @@ class EngineBuilder {
       backgroundServices: [devices, services.storeClock, erasures, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
-        ...[...services.jobs, erasures, keyUpkeep, control, ...tendingJobs(() => devices.open)],
+        ...[...services.jobs, erasures, keyUpkeep, rotation, control, ...tendingJobs(() => devices.open)],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
@@ -308,6 +300,14 @@ class EngineBuilder {
   private erasures(services: Services, namedKeys: NamedKeyStore): Erasures {
     const { recordManager: records, epochs, devices } = this
     return openErasures(this.seams, services, { records, epochs, namedKeys, folders: () => devices.kept })
+  }
+
+  private rotation({ accounts }: Access): MasterKeyRotation {
+    const { clock, random, telemetry } = this.seams
+    const { recordManager: records, epochs, masterKeys: keys } = this
+    const { nextMasterKey: next, node } = this.settings
+    const seams = { clock, random, log: telemetry.log }
+    return new MasterKeyRotation(seams, { records, epochs, keys, next, accounts, isShared: node !== undefined })
   }
 
   private redundancy(): RedundancySource {
@@ -470,7 +470,7 @@ class EngineBuilder {
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const seams = { disk: diskOf(place), stores, clock, random, log: telemetry.log, checkpoints }
-    const keys = deviceKeysIn(this.recordManager.record, this.settings.masterKey, place.id)
+    const keys = deviceKeysIn(this.recordManager.record, this.masterKeys.current, place.id)
     return openDevice(seams, { place: { ...place, keys }, replicaIncarnations, spaces: this.spaces, options })
   }
 

@@ -14,5 +14,6 @@ export { fillPlace, giveUpDevices, type StoppedChange } from "./open/stopped-cor
 export { lockedBucketsIn, type MetadataFolder } from "./open/stopped-locks.js"
 export { StoppedStore } from "./open/stopped-store.js"
 export type { ChangePlan, StagedChange, StoreChange, StoreOperations } from "./control/contract.js"
+export type { MasterKeyRotation } from "./control/master-key-rotation.js"
 export type { ConversionReport, StoreConversion, ToDatabaseRequest } from "./convert/contract.js"
 export type { HealthReport, JobReport, NodesReport, RepairReport, StoreReport, StoreStatus } from "./status/contract.js"

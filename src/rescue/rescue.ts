@@ -7,7 +7,7 @@
  *
  * Limits    RESCUE_LIMITS: a source with too many needles is read once for each part of its keys.
  */
-import { openAccessKeySecret } from "../access/index.js"
+import { MasterKeys, openAccessKeySecret } from "../access/index.js"
 import { isFailure } from "../base/failures.js"
 import {
   textOfObjectKey,
@@ -242,7 +242,7 @@ export class Rescue {
     const { secrets, masterKey } = this.sources
     const key = secrets?.masterKey ?? masterKey
     try {
-      return key && openAccessKeySecret(key, id, sealed)
+      return key && openAccessKeySecret(new MasterKeys(key, secrets?.formerKey), id, sealed)
     } catch (error) {
       if (isFailure(error, "wrongMasterKey")) return undefined
       throw error

@@ -106,7 +106,7 @@ async function orNoted<T>(read: Promise<T>, path: string, { notes }: Findings): 
 
 function secretsOf(record: ControlRecord, fileKey: Uint8Array | undefined, notes: string[]): StoreSecrets | undefined {
   try {
-    return openSecrets(record.secrets, fileKey)
+    return openSecrets(record, { current: fileKey })
   } catch (error) {
     if (!isFailure(error)) throw error
     notes.push(`the secrets cannot be opened: ${error.message}`)

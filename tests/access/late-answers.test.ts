@@ -1,7 +1,7 @@
 /** Identity lookups that are in flight during a change: their results are never cached. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { openAccess } from "../../src/access/index.js"
+import { MasterKeys, openAccess } from "../../src/access/index.js"
 import { parseAccessKeyId } from "../../src/base/ids.js"
 import type { Soon } from "../../src/base/soon.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
@@ -40,7 +40,7 @@ const PLAIN = { path: "/", tags: [], boundary: undefined }
 
 async function scene() {
   const metadata = new SlowMetadata()
-  const access = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+  const access = openAccess(new SimRandom(7), metadata, new MasterKeys(new Uint8Array(32).fill(9)), ROOT_KEY)
   const { accounts, identities } = access
   await accounts.ensureRoot()
   await identities.create({ ...BOB, ...PLAIN, role: undefined })
@@ -122,7 +122,7 @@ test("a user who is renamed while all users are read is shown by the new name", 
 
 test("a key that another process removes is not accepted with the next request", async () => {
   const metadata = new MemoryMetadata()
-  const open = () => openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+  const open = () => openAccess(new SimRandom(7), metadata, new MasterKeys(new Uint8Array(32).fill(9)), ROOT_KEY)
   const [one, other] = [open(), open()]
   await one.accounts.ensureRoot()
   const { key } = await one.accounts.createKey({ accountId: ROOT_KEY.accountId, userName: undefined })
@@ -135,7 +135,12 @@ test("a key that another process removes is not accepted with the next request",
 
 test("policies are displayed after one walk over the identities, unless one that they name is missing", async () => {
   const metadata = new SlowMetadata()
-  const { accounts, identities } = openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+  const { accounts, identities } = openAccess(
+    new SimRandom(7),
+    metadata,
+    new MasterKeys(new Uint8Array(32).fill(9)),
+    ROOT_KEY,
+  )
   await accounts.ensureRoot()
   await identities.create({ ...BOB, ...PLAIN, role: undefined })
   const stored = trust({ AWS: (await identities.get(BOB)).id })

@@ -1,7 +1,7 @@
 /** Accounts, identities and sessions over rows in memory, for tests of authentication and permissions. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
+import { MasterKeys, openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
 import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
 import type { RequestContext } from "../../src/access/policy/contract.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
@@ -49,7 +49,7 @@ export async function collect<Item>(items: AsyncIterable<Item>): Promise<readonl
 export class AccessWorld {
   readonly metadata = new MemoryMetadata()
   private readonly random = new SimRandom(7)
-  access = openAccess(this.random, this.metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+  access = openAccess(this.random, this.metadata, new MasterKeys(new Uint8Array(32).fill(9)), ROOT_KEY)
   readonly account = ROOT_KEY.accountId
 
   static async open(answersLater = false): Promise<AccessWorld> {
@@ -61,7 +61,7 @@ export class AccessWorld {
 
   /** The state after a start of the process. */
   async restart(): Promise<void> {
-    this.access = openAccess(this.random, this.metadata, new Uint8Array(32).fill(9), ROOT_KEY)
+    this.access = openAccess(this.random, this.metadata, new MasterKeys(new Uint8Array(32).fill(9)), ROOT_KEY)
     await this.access.accounts.ensureRoot()
   }
 

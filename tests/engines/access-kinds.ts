@@ -7,11 +7,13 @@ import {
   dropAccessKey,
   noteKeyUses,
   numberAccount,
+  resealAccessKey,
   setKeyActive,
 } from "../../src/access/account-commands-core.js"
 import {
   readAccessKey,
   readAccessKeys,
+  readSealedKeys,
   readAccount,
   readAccountOfNumber,
   readAccounts,
@@ -79,6 +81,7 @@ const ROLES = ["Reader"]
 const POLICIES = ["Read", "write", "spare"]
 const NAMES: Readonly<Record<IdentityKind, readonly string[]>> = { user: USERS, group: GROUPS, role: ROLES }
 const PATHS = ["/", "/team/"]
+const SEALED = new Uint8Array(40).fill(1)
 const KEYS = ["AKIA1", "AKIA2", "AKIA3", "SERVICE1"].map(parseAccessKeyId)
 const ROOT_KEY: RootKeyRef = { accessKeyId: parseAccessKeyId("ROOT"), accountId: parseAccountId("root") }
 const PROVIDERS = ["https://idp.example/a", "https://idp.example/b"]
@@ -163,7 +166,11 @@ const ownerOf = (scene: Scene) => ({
 function newKey(scene: Scene, id: AccessKeyId) {
   const isService = id.startsWith("SERVICE")
   const service = isService ? { description: "backup", expiresMs: undefined, policy: TEXT } : undefined
-  return addAccessKey(id, { ...ownerOf(scene), sealedSecret: scene.random.bytes(40), service })
+  return addAccessKey(id, {
+    ...ownerOf(scene),
+    sealedSecret: scene.oneIn(2) ? SEALED : scene.random.bytes(40),
+    service,
+  })
 }
 
 /** An account as a release without account numbers wrote it. */
@@ -189,6 +196,9 @@ const ACCOUNT_COMMANDS: readonly PlayKind[] = [
   ),
   commandKind("SetKeyActive", 2, scene =>
     setKeyActive(scene.pick(KEYS), scene.oneIn(2), scene.oneIn(2) ? undefined : ownerOf(scene)),
+  ),
+  commandKind("ResealAccessKey", 1, scene =>
+    resealAccessKey(scene.pick(KEYS), SEALED, scene.oneIn(2) ? SEALED : Uint8Array.of(7)),
   ),
   commandKind("NoteKeyUses", 2, scene => {
     const uses = scene.some([...KEYS, ROOT_KEY.accessKeyId])
@@ -303,6 +313,7 @@ export const ACCESS_QUERIES: readonly PlayKind[] = [
   queryKind("ReadAccounts", scene => readAccounts(scene.pick([FIRST, rowKeyOf("b")]))),
   queryKind("ReadNumberedAccounts", () => readNumberedAccounts(FIRST)),
   queryKind("ReadAccessKey", scene => readAccessKey(scene.pick(KEYS))),
+  queryKind("ReadSealedKeys", () => readSealedKeys(FIRST)),
   queryKind("ReadAccessKeys", () => readAccessKeys(FIRST)),
   queryKind("ReadKeysOfUser", scene => readKeysOfUser(accountOf(scene), nameOf(scene, "user"))),
   queryKind("ReadKeyUse", scene => readKeyUse(scene.pick([...KEYS, ROOT_KEY.accessKeyId]))),

@@ -1,7 +1,7 @@
 /** Rows of buckets and identities that an engine has in memory: never older than the confirmation of a request. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { openAccess } from "../../src/access/index.js"
+import { MasterKeys, openAccess } from "../../src/access/index.js"
 import { isFailure } from "../../src/base/failures.js"
 import { rowKeyOf } from "../../src/base/ids.js"
 import { command, query, type Metadata } from "../../src/metadata/index.js"
@@ -27,7 +27,7 @@ const setText = command<[string | undefined], undefined>({
 })
 
 const accessOn = (metadata: Metadata) =>
-  openAccess(new SimRandom(7), metadata, new Uint8Array(32).fill(9), ROOT_KEY).accounts
+  openAccess(new SimRandom(7), metadata, new MasterKeys(new Uint8Array(32).fill(9)), ROOT_KEY).accounts
 
 test("rows of one generation are read once", () => {
   const world = new SimulatedWorld(1, SLOW)

@@ -40,7 +40,7 @@ import { checkNotRestored, onDevices, settledBy, type Settled } from "../convert
 import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
 import type { OpenedStore } from "../open/contract.js"
 import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
-import { openSecrets, randomSecrets, sealSecrets, type StoreSecrets } from "../open/secrets.js"
+import { openSecrets, randomSecrets, sealSecrets, type MasterKeyFiles, type StoreSecrets } from "../open/secrets.js"
 import { readDatabaseMark } from "./database-marks.js"
 import { readSharedRecord, restoreSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
 
@@ -61,8 +61,9 @@ export async function openNode(
   config: ServeConfig,
   cluster: ClusterConfig,
   masterKey: Uint8Array,
+  nextMasterKey?: Uint8Array,
 ): Promise<OpenedStore> {
-  const opening = new Opening(seams, config, cluster, masterKey)
+  const opening = new Opening(seams, config, cluster, { current: masterKey, next: nextMasterKey })
   try {
     return await opening.open()
   } catch (error) {
@@ -85,7 +86,7 @@ class Opening {
     private readonly seams: NodeSeams,
     private readonly config: ServeConfig,
     private readonly cluster: ClusterConfig,
-    private readonly masterKey: Uint8Array,
+    private readonly masterKeyFiles: MasterKeyFiles,
   ) {
     this.name = parseNodeName(cluster.node)
     this.disk = queuedDisk(seams.disk, seams.clock, CALL_LIMITS, this.watch.signal, () => undefined)
@@ -121,7 +122,7 @@ class Opening {
         ? await readSharedRecord(metadata)
         : await restoreSharedRecord(metadata, newest)
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
-    const found = openSecrets(record.secrets, this.masterKey)
+    const found = openSecrets(record, this.masterKeyFiles)
     const secrets = withRootKey(found, this.config)
     if (known === undefined) await this.takeFolders(record, incarnationAfter(inspections))
     const records = new SharedRecordManager(metadata, clock, log, record)
@@ -197,7 +198,7 @@ class Opening {
   }
 
   private checked(record: ControlRecord): ControlRecord {
-    openSecrets(record.secrets, this.masterKey)
+    openSecrets(record, this.masterKeyFiles)
     checkUnchanged(record, this.config)
     return record
   }
@@ -214,7 +215,7 @@ class Opening {
     const storeId = await database.claim(proposed)
     for (const inspection of inspections) checkFolder(inspection, storeId, false, undefined)
     const devices = await makeDevices(clock, random, diskOf, inspections, { storeId })
-    const secrets = randomSecrets(random, clock.wallMs(), this.masterKey, config.rootKey)
+    const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyFiles, config.rootKey)
     const record = await firstRecord(diskOf, devices, {
       ...{ config, secrets: sealSecrets(secrets, random), generation: 1 },
       policy: config.policy ?? defaultPolicy(devices.length, config.matrix),

@@ -15,7 +15,7 @@ const MASTER_KEY = new Uint8Array(32).fill(1)
 
 test("a node follows the root key of the record, and keeps it while the record's cannot be opened", async () => {
   const random = new SimRandom(1)
-  const secrets = randomSecrets(random, 0, MASTER_KEY, undefined)
+  const secrets = randomSecrets(random, 0, { current: MASTER_KEY }, undefined)
   const record = { ...recordOf(1, [1, 2]), secrets: sealSecrets(secrets, random) }
   const rows = new SharedMemory("n1")
   await writeFirstRecord(rows, record)

@@ -19,11 +19,12 @@ export function followRootKey(
   setRoot: (root: RootKey) => void,
 ): void {
   let sealed: Uint8Array = new Uint8Array(0)
-  const follow = ({ secrets }: ControlRecord): void => {
+  const follow = (record: ControlRecord): void => {
+    const { secrets } = record
     if (equalBytes(secrets, sealed)) return
     sealed = secrets
     try {
-      setRoot(openSecrets(secrets, masterKey).root)
+      setRoot(openSecrets(record, { current: masterKey }).root)
     } catch (error) {
       log.error("root_key_unknown", { error: String(error) })
     }

@@ -47,6 +47,7 @@ interface Store {
   readonly refresh: (() => Promise<void>) | undefined
   /** Raises the superblocks of the open devices of this process. */
   readonly raiseFormatEpoch: (formatEpoch: number) => Promise<void>
+  /** The present one: a rotation replaces it together with the record. */
   readonly masterKey: Uint8Array
 }
 
@@ -169,8 +170,12 @@ export class RecordEpochKeys implements EpochKeys {
     try {
       await raiseFormatEpoch(FORMAT_EPOCH_OF_KEYS)
       const { clock, random } = this.seams
-      const keyring = newKeyring(this.store.masterKey, random, clock.wallMs())
-      await records.change("first key", record => (record.keyring === undefined ? { ...record, keyring } : undefined))
+      // Sealed within the change: the master key may be replaced before it.
+      await records.change("first key", record =>
+        record.keyring === undefined
+          ? { ...record, keyring: newKeyring(this.store.masterKey, random, clock.wallMs()) }
+          : undefined,
+      )
       // Devices that came in meanwhile.
       await raiseFormatEpoch(formatEpochOf(records.record))
       this.readyUpTo = newestIn(await records.spread())?.number ?? 0
@@ -193,9 +198,11 @@ export function newKeyring(
 }
 
 function newEpoch(number: number, masterKey: Uint8Array, random: Random, createdMs: number): SealedEpoch {
-  const sealed = sealBytes(masterKey, purposeOfEpoch(number), random.bytes(EPOCH_KEY_BYTES), random)
-  return { number, createdMs, sealed }
+  return { number, createdMs, sealed: sealEpochKey(masterKey, number, random.bytes(EPOCH_KEY_BYTES), random) }
 }
+
+export const sealEpochKey = (masterKey: Uint8Array, number: number, key: Uint8Array, random: Random): Uint8Array =>
+  sealBytes(masterKey, purposeOfEpoch(number), key, random)
 
 /** Throws `keysUnavailable`. */
 export function openEpochKey(masterKey: Uint8Array, { number, sealed }: SealedEpoch): Uint8Array {

@@ -39,7 +39,7 @@ import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
 import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
-import { randomSecrets, openSecrets, sealSecrets, type StoreSecrets } from "./secrets.js"
+import { randomSecrets, openSecrets, sealSecrets, type MasterKeyFiles, type StoreSecrets } from "./secrets.js"
 import {
   devicesIn,
   planStart,
@@ -61,8 +61,9 @@ export async function openStore(
   seams: StartSeams,
   config: ServeConfig,
   masterKeyOfFile: Uint8Array | undefined,
+  nextMasterKey?: Uint8Array,
 ): Promise<OpenedStore> {
-  const start = new Start(seams, config, masterKeyOfFile)
+  const start = new Start(seams, config, { current: masterKeyOfFile, next: nextMasterKey })
   try {
     return await start.open()
   } catch (error) {
@@ -116,7 +117,7 @@ class Start {
   constructor(
     { clock, random, disk, locks }: StartSeams,
     private readonly config: ServeConfig,
-    private readonly masterKeyOfFile: Uint8Array | undefined,
+    private readonly masterKeyFiles: MasterKeyFiles,
   ) {
     this.clock = clock
     this.random = random
@@ -196,7 +197,7 @@ class Start {
         message: `the metadata of this store is in a database: start it with --cluster URL${nodeOption(plan.record)} and --master-key-file FILE`,
       })
     }
-    return { inspections, plan, secretsOfKnown: openSecrets(plan.record.secrets, this.masterKeyOfFile) }
+    return { inspections, plan, secretsOfKnown: openSecrets(plan.record, this.masterKeyFiles) }
   }
 
   /** If another process runs the store, too few devices appear present: the message must not advise giving them up. */
@@ -262,7 +263,7 @@ class Start {
     const { formatEpoch } = this
     const devices = await makeDevices(clock, random, diskOf, inspections, { formatEpoch })
     const incarnation = incarnationAfter(inspections)
-    const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyOfFile, config.rootKey)
+    const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyFiles, config.rootKey)
     const sealed = sealSecrets(secrets, random)
     const policy = policyOfNewStore(config, devices.length)
     const keyring = config.encryptAtRest ? ringAtRest(secrets.masterKey, random, clock.wallMs()) : undefined

@@ -6,10 +6,10 @@
  * the key in the record, sealing protects against secrets in a log, a dump or a row, but not against theft of
  * a disk; the docs state this.
  */
-import { fail } from "../../base/failures.js"
+import { fail, type Failure } from "../../base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../../base/ids.js"
 import type { AccessKeyId } from "../../base/ids.js"
-import { hexOf } from "../../base/bytes.js"
+import { equalBytes, hexOf } from "../../base/bytes.js"
 import {
   randomAccessKeyId,
   randomSecret,
@@ -18,11 +18,25 @@ import {
   sealSecret,
   type RootKey,
 } from "../../access/index.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import type { Keyring } from "../../format/keyring.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
+import { openBytes } from "../../format/sealed-bytes.js"
 import type { Random } from "../../seams/random/contract.js"
+
+/** Of the operator. */
+export interface MasterKeyFiles {
+  readonly current: Uint8Array | undefined
+  /** The next rotation takes it; after the rotation it opens the store as well. */
+  readonly next?: Uint8Array | undefined
+}
 
 export interface StoreSecrets {
   readonly masterKey: Uint8Array
+  /** During a rotation: the key before, which still opens access keys and session tokens. */
+  readonly formerKey?: Uint8Array | undefined
+  /** Of the operator; not in use yet. */
+  readonly nextKey?: Uint8Array | undefined
   /** False: the operator's file holds it. */
   readonly keyInRecord: boolean
   readonly root: RootKey
@@ -35,12 +49,13 @@ const TOKEN_PURPOSE = "admin token"
 export function randomSecrets(
   random: Random,
   nowMs: number,
-  fileKey: Uint8Array | undefined,
+  { current: fileKey, next: nextKey }: MasterKeyFiles,
   given: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined,
 ): StoreSecrets {
   return {
     masterKey: fileKey ?? random.bytes(MASTER_KEY_BYTES),
     keyInRecord: fileKey === undefined,
+    nextKey,
     root: {
       accountId: parseAccountId(hexOf(random.bytes(32))),
       accessKeyId: given?.accessKeyId ?? randomAccessKeyId(random),
@@ -62,20 +77,43 @@ export function sealSecrets({ masterKey, keyInRecord, root, adminToken }: StoreS
   ])
 }
 
+export const purposeOfMasterKey = (number: number): string => `master key ${number}`
+
 /** Throws `wrongMasterKey` if the record needs the operator's file and it is missing or a different one. */
-export function openSecrets(bytes: Uint8Array, fileKey: Uint8Array | undefined): StoreSecrets {
-  const row = RecordReader.open("secrets", bytes, 1)
+export function openSecrets(
+  { secrets, keyring }: Pick<ControlRecord, "secrets" | "keyring">,
+  { current: file, next }: MasterKeyFiles,
+): StoreSecrets {
+  const row = RecordReader.open("secrets", secrets, 1)
   const inRecord = row.optional(() => row.bytes())
-  const masterKey = inRecord ?? fileKey
-  if (!masterKey)
+  const candidates = (inRecord ? [inRecord] : [file, next]).filter(key => key !== undefined)
+  if (candidates.length === 0)
     throw fail("wrongMasterKey", { message: "this store's master key is in a file: pass --master-key-file" })
   const [accountId, accessKeyId, createdMs] = [parseAccountId(row.text()), parseAccessKeyId(row.text()), row.number()]
-  const secret = openSecret(masterKey, ROOT_PURPOSE, row.bytes())
-  const adminToken = openSecret(masterKey, TOKEN_PURPOSE, row.bytes())
+  const [root, token] = [row.bytes(), row.bytes()]
+  const masterKey = candidates.find(key => openBytes(key, ROOT_PURPOSE, root) !== undefined)
+  if (masterKey === undefined) throw wrongKey(keyring)
   return {
     masterKey,
+    formerKey: keyring && formerIn(keyring, masterKey),
+    nextKey: next && !equalBytes(next, masterKey) ? next : undefined,
     keyInRecord: inRecord !== undefined,
-    root: { accountId, accessKeyId, secret, createdMs },
-    adminToken,
+    root: { accountId, accessKeyId, secret: openSecret(masterKey, ROOT_PURPOSE, root), createdMs },
+    adminToken: openSecret(masterKey, TOKEN_PURPOSE, token),
   }
+}
+
+function wrongKey(keyring: Keyring | undefined): Failure {
+  const number = keyring?.masterKeyNumber ?? 1
+  if (number === 1) return fail("wrongMasterKey")
+  return fail("wrongMasterKey", {
+    message: `the store is sealed under master key ${number}, and the file holds another one, perhaps master key ${number - 1}: pass the file of the last rotation as --master-key-file`,
+  })
+}
+
+function formerIn({ previous }: Keyring, masterKey: Uint8Array): Uint8Array | undefined {
+  if (previous === undefined) return undefined
+  const former = openBytes(masterKey, purposeOfMasterKey(previous.number), previous.sealed)
+  if (former === undefined) throw fail("corruptRecord", { what: "key ring", field: "previous" })
+  return former
 }

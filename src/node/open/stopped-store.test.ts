@@ -22,6 +22,7 @@ const config: ServeConfig = {
     region: undefined,
     tls: undefined,
     masterKeyFile: undefined,
+    nextMasterKeyFile: undefined,
     rootKey: undefined,
     refuseSingleCopy: false,
     refuseSignatureV2: false,

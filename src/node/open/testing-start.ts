@@ -8,6 +8,7 @@ import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
+import type { MasterKeyFiles } from "./secrets.js"
 import { openStore } from "./open-store.js"
 
 export const FOLDERS = ["/a", "/b"]
@@ -19,6 +20,7 @@ export const config: ServeConfig = {
     region: undefined,
     tls: undefined,
     masterKeyFile: undefined,
+    nextMasterKeyFile: undefined,
     rootKey: undefined,
     refuseSingleCopy: false,
     refuseSignatureV2: false,
@@ -44,7 +46,11 @@ export class StartMachine {
   private starts = 0
 
   /** A start in a new process; the one before is dead. */
-  start(requested: ServeConfig = config, clock = new SimClock()): Promise<OpenedStore> {
+  start(
+    requested: ServeConfig = config,
+    clock = new SimClock(),
+    { current, next }: MasterKeyFiles = { current: undefined },
+  ): Promise<OpenedStore> {
     this.disk.kill()
     this.process.kill()
     this.process = this.locks.boot()
@@ -52,7 +58,8 @@ export class StartMachine {
     return openStore(
       { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process },
       requested,
-      undefined,
+      current,
+      next,
     )
   }
 

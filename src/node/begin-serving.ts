@@ -1,0 +1,18 @@
+/** What a store reads and writes before its first request. */
+import type { Access } from "../access/index.js"
+import { checkEpochs } from "../keys/index.js"
+import type { Services } from "../object/index.js"
+import type { RecordEpochKeys } from "./control/epoch-keys.js"
+
+export async function beginServing(
+  { storeClock, buckets, tablet }: Services,
+  { accounts }: Access,
+  epochs: RecordEpochKeys,
+): Promise<void> {
+  await epochs.start()
+  // Refused, instead of each request for an object of such a bucket.
+  await checkEpochs(tablet, epochs)
+  await storeClock.start()
+  await accounts.ensureRoot()
+  await buckets.start()
+}
