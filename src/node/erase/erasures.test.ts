@@ -56,9 +56,9 @@ class Scene {
     return bytesOf(await this.engine.services.objects.get({ bucket, key: objectKeyOfText(name), conditions: {} }))
   }
 
-  upload(bucket: Bucket, name: string) {
+  upload(bucket: Bucket, name: string, isSealed = true) {
     const given = { bucket, key: objectKeyOfText(name), ...ATTRIBUTES, checksum: undefined }
-    return this.engine.services.multipart.create({ ...given, encryption: { mode: "s3" } })
+    return this.engine.services.multipart.create(isSealed ? { ...given, encryption: { mode: "s3" } } : given)
   }
 
   begin(name = "doomed"): Promise<BucketId> {
@@ -171,6 +171,19 @@ test("a bucket is not erased while something in it is not encrypted, and stays a
   const id = await scene.begin()
   await scene.settle()
   assert.equal(await scene.state(id), "erased")
+})
+
+test("uploads and parts that are not encrypted are counted too, and encrypted ones are not", async () => {
+  const { scene, doomed: bucket } = await world()
+  const { multipart } = scene.engine.services
+  for (const isSealed of [true, false]) {
+    const { multipartId } = await scene.upload(bucket, "upload", isSealed)
+    const target = { bucket, key: objectKeyOfText("upload"), multipartId }
+    for (const partNumber of [1, 2]) {
+      await multipart.putPart({ ...target, partNumber, body: sourceOf(LARGE), signal: noSignal })
+    }
+  }
+  await refuses(scene.begin(), "conflict", /^0 versions, 2 parts and 1 uploads of the bucket are not encrypted/)
 })
 
 test("buckets with object lock, and those without any key, are not erased", async () => {
