@@ -26,7 +26,7 @@ export async function offlineCipher(
     throw fail("wrongMasterKey", { message: "the store encrypts everything at rest: pass --master-key-file" })
   }
   // Also tells whether it is the store's key.
-  const { masterKey } = openSecrets(record.secrets, given)
+  const { masterKey } = openSecrets(record, { current: given })
   const keys = deviceKeysIn(record, masterKey, deviceId)
   return keys && new DeviceCipher(keys, random)
 }
