@@ -90,6 +90,10 @@ export class ModelBuckets implements Buckets {
     found.bucket = { ...found.bucket, settings: [...found.settings.keys()], settingsVersion }
   }
 
+  async changeSetting(bucket: Bucket, name: SettingName, change: (former?: string) => string): Promise<void> {
+    await this.setSetting(bucket, name, change(this.state.open(bucket).settings.get(name)?.document))
+  }
+
   async usage(bucket: Bucket): Promise<BucketUsage> {
     const { keys, uploads } = this.state.open(bucket)
     const versions = [...keys.values()].flat()

@@ -281,6 +281,9 @@ export class FakeStore implements Accounts {
     setSetting: async () => {
       throw fail("notImplemented")
     },
+    changeSetting: async () => {
+      throw fail("notImplemented")
+    },
     usage: async () => ({ objects: 3, versions: 4, bytes: 5, uploads: 1 }),
   }
 

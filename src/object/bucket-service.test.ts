@@ -80,6 +80,27 @@ test("settings are stored document by document, and the bucket lists those that 
   assert.equal(rowsOf(tablet), 2)
 })
 
+test("a change of a setting begins again if another request has changed it meanwhile", async () => {
+  const buckets = new BucketService(metadataWithLimits(new Set()))
+  const bucket = await buckets.create({ name, owner, location: "", settings: new Map([["cors", "a"]]) })
+  const seen: (string | undefined)[] = []
+  const others: Promise<void>[] = []
+  await buckets.changeSetting(bucket, "cors", former => {
+    seen.push(former)
+    if (seen.length <= 2) others.push(buckets.setSetting(bucket, "cors", seen.length === 1 ? "b" : undefined))
+    return `${former} changed`
+  })
+  await Promise.all(others)
+  assert.deepEqual(seen, ["a", "b", undefined])
+  assert.equal((await buckets.setting(await buckets.open(name), "cors"))?.document, "undefined changed")
+  const restless = buckets.changeSetting(bucket, "cors", former => {
+    others.push(buckets.setSetting(bucket, "cors", `${former}!`))
+    return "never"
+  })
+  await assert.rejects(restless, error => isFailure(error, "conflict"))
+  await Promise.all(others)
+})
+
 test("settings are deleted with their bucket, a closing bucket accepts none, and their length is limited", async () => {
   const full = new Set<string>()
   const tablet = metadataWithLimits(full)

@@ -33,6 +33,8 @@ import { bucketOfRow, countersIn, readCounters } from "./commands/row-editor-cor
 const ABORTS_PER_PAGE = 100
 /** Each start of another process may reopen a bucket once while it is being removed. */
 const CLOSINGS_MAX = 5
+/** Attempts of one change of a setting: each one more than another request has disturbed. */
+const SETTING_CHANGES_MAX = 5
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 export const bucketNamed = query("BucketNamed", findBucket)
@@ -263,6 +265,17 @@ export class BucketService implements Buckets {
 
   async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
     await this.metadata.run(setSetting(bucket.id, name, document))
+  }
+
+  async changeSetting({ id }: Bucket, name: SettingName, change: (former?: string) => string): Promise<void> {
+    for (let attempts = 1; ; attempts += 1) {
+      const former = await this.metadata.ask(readSetting(id, name))
+      try {
+        return await this.metadata.run(setSetting(id, name, change(former?.document), { document: former?.document }))
+      } catch (error) {
+        if (!isFailure(error, "conflict") || attempts === SETTING_CHANGES_MAX) throw error
+      }
+    }
   }
 
   /** Undefined: the store's policy. Throws `noSuchBucket`. */

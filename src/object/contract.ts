@@ -90,6 +90,11 @@ export interface Buckets {
   setting(bucket: Bucket, name: SettingName): Soon<SettingRecord | undefined>
   /** An undefined document removes the setting. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
   setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void>
+  /**
+   * Sets the document that follows from the one before; no other change comes between. `change` may run several times.
+   * Throws what it throws, as `setSetting`, and `conflict` if others keep changing the setting.
+   */
+  changeSetting(bucket: Bucket, name: SettingName, change: (former?: string) => string): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
 }
 

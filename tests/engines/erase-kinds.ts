@@ -1,6 +1,6 @@
 /** The commands and queries by which buckets are erased. */
-import { rowKeyOf } from "../../src/base/ids.js"
-import { bucketKeyRowKey, decodeBucketKey } from "../../src/format/bucket-key.js"
+import { parseBucketId, rowKeyOf, type BucketId } from "../../src/base/ids.js"
+import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "../../src/format/bucket-key.js"
 import { resealSecrets, secretsUnder } from "../../src/keys/reseal-core.js"
 import {
   bucketErasures,
@@ -14,7 +14,8 @@ import {
   erasedEpochs,
   leftoversOf,
 } from "../../src/object/commands/erase-commands-core.js"
-import { bucketRowKey } from "../../src/format/row-key.js"
+import { decodeBucket, type BucketState } from "../../src/format/records.js"
+import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** Sealed again, as far as a history can tell. */
@@ -27,12 +28,50 @@ function resealed(scene: Scene) {
   return [{ rowKey, before: { epoch, sealed }, after: { epoch: epoch + 1, sealed: scene.random.bytes(60) } }]
 }
 
+const idsIn = (scene: Scene, state: BucketState): readonly BucketId[] =>
+  scene
+    .rows("buckets", { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") })
+    .map(([, row]) => decodeBucket(row.value))
+    .flatMap(bucket => (bucket.state === state ? [bucket.id] : []))
+
+const hasSecret = (scene: Scene, id: BucketId): boolean =>
+  scene.model.committed.get("bucketKeys", bucketKeyRowKey(id, BUCKET_SECRET)) !== undefined
+
+/** More often one with a secret. */
+function secretBucketId(scene: Scene, ids: readonly BucketId[]): BucketId {
+  const found = ids.filter(id => hasSecret(scene, id))
+  return found.length > 0 && !scene.oneIn(4) ? scene.pick(found) : scene.bucketId()
+}
+
+const openId = (scene: Scene): BucketId => secretBucketId(scene, idsIn(scene, "open"))
+const closedId = (scene: Scene): BucketId => secretBucketId(scene, idsIn(scene, "closing"))
+const erasedId = (scene: Scene): BucketId => secretBucketId(scene, idsIn(scene, "erasing"))
+
+/** More often an object of an erased bucket. */
+function erasedObject(scene: Scene) {
+  const erasing = new Set(idsIn(scene, "erasing"))
+  const found = scene.rows("current").filter(([rowKey]) => erasing.has(bucketIdOfRowKey(rowKey)))
+  if (found.length === 0 || scene.oneIn(4)) return scene.object()
+  const [rowKey] = scene.pick(found)
+  return { bucketId: bucketIdOfRowKey(rowKey), key: parseObjectRowKey(rowKey).key }
+}
+
+/** More often an upload to an erased bucket. */
+function erasedUpload(scene: Scene) {
+  const erasing = new Set(idsIn(scene, "erasing"))
+  const found = scene.addresses("uploads").filter(({ bucketId }) => erasing.has(bucketId))
+  return found.length > 0 && !scene.oneIn(4) ? scene.pick(found) : scene.uploadAddress()
+}
+
 export const ERASE_COMMANDS: readonly PlayKind[] = [
-  commandKind("CloseForErasure", 1, scene => closeForErasure(scene.bucketId())),
-  commandKind("EraseBucket", 1, scene => eraseBucket(scene.bucketId(), scene.pick([1, 2, 3]))),
-  commandKind("DropErasedKey", 2, scene => dropErasedKey(scene.bucketId(), scene.key())),
-  commandKind("DropErasedUpload", 1, scene => dropErasedUpload(scene.uploadAddress())),
-  commandKind("DropErasedBucket", 2, scene => dropErasedBucket(scene.bucketId())),
+  commandKind("CloseForErasure", 1, scene => closeForErasure(openId(scene))),
+  commandKind("EraseBucket", 1, scene => eraseBucket(closedId(scene), scene.pick([1, 2, 3]))),
+  commandKind("DropErasedKey", 2, scene => {
+    const { bucketId, key } = erasedObject(scene)
+    return dropErasedKey(bucketId, key)
+  }),
+  commandKind("DropErasedUpload", 1, scene => dropErasedUpload(erasedUpload(scene))),
+  commandKind("DropErasedBucket", 2, scene => dropErasedBucket(erasedId(scene))),
   commandKind("ResealSecrets", 1, scene => resealSecrets(resealed(scene))),
 ]
 

@@ -206,9 +206,10 @@ const BUCKETS: readonly PlayKind[] = [
     const hasLock = scene.oneIn(4)
     return createBucket({ name: scene.bucketName(), owner: scene.pick(ACCOUNTS), location: "", settings, hasLock })
   }),
-  commandKind("SetSetting", 3, scene =>
-    setSetting(scene.bucketId(), scene.pick(SETTING_NAMES), scene.pick([undefined, ...documents])),
-  ),
+  commandKind("SetSetting", 3, scene => {
+    const former = scene.pick([undefined, { document: scene.pick([undefined, ...documents]) }])
+    return setSetting(scene.bucketId(), scene.pick(SETTING_NAMES), scene.pick([undefined, ...documents]), former)
+  }),
   commandKind("SetVersioning", 3, scene =>
     setVersioning(scene.bucketId(), scene.pick(["enabled", "enabled", "suspended"])),
   ),

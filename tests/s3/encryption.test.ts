@@ -41,6 +41,7 @@ const configuration = (inside: string) =>
   documented(`<ServerSideEncryptionConfiguration><Rule>${inside}</Rule></ServerSideEncryptionConfiguration>`)
 const applied = (algorithm: string) =>
   `<ApplyServerSideEncryptionByDefault><SSEAlgorithm>${algorithm}</SSEAlgorithm></ApplyServerSideEncryptionByDefault>`
+const bucketKey = (isEnabled: boolean) => `<BucketKeyEnabled>${isEnabled}</BucketKeyEnabled>`
 const messageOf = ({ text }: Sent): string => /<Message>(.*)<\/Message>/.exec(text)?.[1] ?? ""
 const codeOf = ({ text }: Sent): string => /<Code>(.*)<\/Code>/.exec(text)?.[1] ?? ""
 const uploadIdOf = ({ text }: Sent): string => /<UploadId>(.*)<\/UploadId>/.exec(text)?.[1] ?? ""
@@ -152,6 +153,23 @@ test("a bucket that blocks SSE-C names the caller, and what to do", async () => 
   const refused = await expect(403, "ofclient", "PUT /bucket/e", { headers: clientKey(), body: "x", ...TLS })
   assert.equal(codeOf(refused), "AccessDenied")
   assert.match(messageOf(refused), /user\/ofclient is not authorized .* has blocked upload requests that specify/)
+  await expect(204, "owner", "DELETE /bucket?encryption")
+})
+
+test("a rule that only blocks SSE-C leaves the default encryption as it is", async () => {
+  const blocked = "<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>"
+  await expect(200, "owner", "PUT /bucket?encryption", configuration(applied("AES256")))
+  await expect(200, "owner", "PUT /bucket?encryption", configuration(blocked))
+  const { text } = await expect(200, "owner", "GET /bucket?encryption")
+  assert.ok(text.includes(applied("AES256")) && text.includes(blocked), text)
+  assert.equal((await expect(200, "owner", "PUT /bucket/k", { body: "x" })).headers.get(SSE), "AES256")
+  await expect(200, "owner", "PUT /bucket?encryption", configuration(applied("aws:kms") + bucketKey(true)))
+  await expect(200, "owner", "PUT /bucket?encryption", configuration(blocked))
+  const ofKms = (await expect(200, "owner", "GET /bucket?encryption")).text
+  assert.ok(ofKms.includes(applied("aws:kms") + bucketKey(true) + blocked), ofKms)
+  await expect(200, "owner", "PUT /bucket?encryption", configuration(applied("aws:kms")))
+  const renewed = (await expect(200, "owner", "GET /bucket?encryption")).text
+  assert.ok(renewed.includes(applied("aws:kms") + bucketKey(false) + blocked), renewed)
   await expect(204, "owner", "DELETE /bucket?encryption")
 })
 

@@ -19,6 +19,7 @@ import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "..
 import {
   decodeBucket,
   decodeBucketId,
+  decodeSetting,
   encodeBucket,
   encodeBucketId,
   encodeSetting,
@@ -84,16 +85,31 @@ function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRec
   return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
 }
 
-/** Undefined: removes the setting. */
-export const setSetting = command<[bucketId: BucketId, name: SettingName, document: string | undefined], void>({
+/** What a setting must be for a change of it. */
+interface FormerSetting {
+  readonly document: string | undefined
+}
+
+type SetSettingArguments = [
+  bucketId: BucketId,
+  name: SettingName,
+  document: string | undefined,
+  former?: FormerSetting | undefined,
+]
+
+/** An undefined document removes the setting. Throws `conflict` if `former` is stated, and it is another by now. */
+export const setSetting = command<SetSettingArguments, void>({
   name: "SetSetting",
   // A full store must still let its owner withdraw permissions.
   grows: (_bucketId, _name, document) => (document ?? "") !== "",
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
-  decide(view, { nowMs }, bucketId, name, document) {
+  decide(view, { nowMs }, bucketId, name, document, former) {
     const key = settingRowKey(bucketId, name)
     const bucket = requireBucket(view, bucketId)
-    view.get("settings", key)
+    const row = view.get("settings", key)
+    if (former !== undefined && (row && decodeSetting(row.value).document) !== former.document) {
+      throw fail("conflict", { reason: "the setting has changed" })
+    }
     if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
     const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
     const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }

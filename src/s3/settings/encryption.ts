@@ -21,8 +21,10 @@ type DefaultEncryption =
   | { readonly algorithm: "aws:kms"; readonly keyId: string | undefined }
 
 export interface BucketEncryption {
+  /** Undefined in a request: not stated. In a bucket: there is none. */
   readonly default: DefaultEncryption | undefined
-  readonly bucketKeyEnabled: boolean
+  /** Likewise. */
+  readonly bucketKeyEnabled: boolean | undefined
   /** Undefined: not stated, which blocks nothing. */
   readonly blocked: "NONE" | "SSE-C" | undefined
 }
@@ -43,10 +45,10 @@ export const BUCKET_ENCRYPTION: Setting<BucketEncryption> = {
     if (rule === undefined || second !== undefined) throw fail("malformedXml", { reason: "one Rule is needed" })
     checkChildren(rule, ["ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes"])
     const applied = childNamed(rule, "ApplyServerSideEncryptionByDefault")
-    const bucketKey = childText(rule, "BucketKeyEnabled")?.trim().toLowerCase() ?? "false"
+    const bucketKey = childText(rule, "BucketKeyEnabled")?.trim().toLowerCase()
     return {
       default: applied && defaultOf(applied),
-      bucketKeyEnabled: wordOf(bucketKey, ["true", "false"]) === "true",
+      bucketKeyEnabled: bucketKey === undefined ? undefined : wordOf(bucketKey, ["true", "false"]) === "true",
       blocked: blockedOf(childNamed(rule, "BlockedEncryptionTypes")),
     }
   },
@@ -58,10 +60,24 @@ export const BUCKET_ENCRYPTION: Setting<BucketEncryption> = {
           if (applied.algorithm === "aws:kms") one.text("KMSMasterKeyID", applied.keyId)
         })
       }
-      rule.text("BucketKeyEnabled", bucketKeyEnabled)
+      rule.text("BucketKeyEnabled", bucketKeyEnabled ?? false)
       if (blocked !== undefined) rule.group("BlockedEncryptionTypes", types => types.text("EncryptionType", blocked))
     })
   },
+}
+
+/**
+ * The setting of a bucket after a request. What a rule says nothing about stays: Terraform's provider has read blocked types
+ * back after a request to Amazon that did not mention them, and Amazon's buckets keep their default (at least SSE-S3) when a
+ * rule only blocks. So no block turns off encryption, and no older tool unblocks SSE-C. A new default states its bucket key.
+ */
+export function mergedEncryption(stated: BucketEncryption, former: BucketEncryption | undefined): BucketEncryption {
+  const isKept = stated.default === undefined
+  return {
+    default: stated.default ?? former?.default,
+    bucketKeyEnabled: stated.bucketKeyEnabled ?? (isKept && former?.bucketKeyEnabled),
+    blocked: stated.blocked ?? former?.blocked,
+  }
 }
 
 /** The setting of a bucket that encrypts by default as Amazon's do. */

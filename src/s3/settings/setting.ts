@@ -68,10 +68,15 @@ function valueOf<Value>(
   stored: SettingRecord | undefined,
   bucket: Bucket,
 ): Value | undefined {
-  if (stored === undefined) return setting.initial
-  if ("parse" in setting) return setting.parse(stored.document, bucket)
-  if (stored.document === DELETED) return undefined
-  return setting.read(parseXmlRoot(Buffer.from(stored.document), setting.root, STORED_LIMITS))
+  if (!("parse" in setting)) return valueOfDocument(setting, stored?.document)
+  return stored === undefined ? setting.initial : setting.parse(stored.document, bucket)
+}
+
+/** The value of a stored document; undefined if there is none. */
+export function valueOfDocument<Value>(setting: Setting<Value>, document: string | undefined): Value | undefined {
+  if (document === undefined) return setting.initial
+  if (document === DELETED) return undefined
+  return setting.read(parseXmlRoot(Buffer.from(document), setting.root, STORED_LIMITS))
 }
 
 /** Stored documents are read regardless of the limits for new ones. */
