@@ -94,6 +94,7 @@ export class MasterKeyRotation implements Job {
     if (isShared) {
       throw fail("notImplemented", { message: "the master key of a store of several nodes cannot be rotated yet" })
     }
+    this.checkOver(records.record)
     this.next()
     // The ring has the number of the key, and the former one.
     await epochs.current()
@@ -135,15 +136,19 @@ export class MasterKeyRotation implements Job {
     throw refuse("start the store with --next-master-key-file FILE, which has a new key")
   }
 
+  private checkOver({ keyring }: ControlRecord): void {
+    const previous = keyring?.previous
+    if (previous === undefined) return
+    const until = new Date(endOf(previous)).toISOString()
+    const message = `master key ${previous.number} is needed until ${until}: the next rotation can begin then`
+    throw fail("conflict", { message })
+  }
+
   private rotated(record: ControlRecord): ControlRecord {
     const { keys } = this.store
     const { random } = this
     const ring = must(record.keyring, "the ring was made")
-    if (ring.previous !== undefined) {
-      const until = new Date(endOf(ring.previous)).toISOString()
-      const message = `master key ${ring.previous.number} is needed until ${until}: the next rotation can begin then`
-      throw fail("conflict", { message })
-    }
+    this.checkOver(record)
     const next = this.next()
     const number = ring.masterKeyNumber
     const secrets = { ...openSecrets(record, { current: keys.current }), masterKey: next, keyInRecord: false }
