@@ -27,15 +27,21 @@ export async function runRescue(request: RescueRequest, io: CliIo, signal: Abort
   const { clock, disk, locks } = seams
   const fileKey = config.masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, config.masterKeyFile)
   const sourceDisk = new SourceDisk(disk)
-  const sources = await openSources(sourceDisk, locks, request.from, fileKey)
+  const sources = await openSources(sourceDisk, locks, request.from, fileKey, seams.random)
   const source = sources.storeId ?? UNKNOWN_STORE
   await isBegun(disk, config.dataFolders, source)
   const compute = new InlineCompute(makeCodec, SLABS)
   // Separate from the metrics of the new store.
   const { metrics } = new RealTelemetry(clock, line => io.error(line), config.log)
-  const shards = new SourceShards(clock, compute, metrics, sourceDisk, sources.volumes)
+  const shards = new SourceShards(clock, compute, metrics, sourceDisk, sources)
   const rootKey = config.rootKey ?? sources.secrets?.root
-  const settings = { ...config, rootKey: rootKey && { accessKeyId: rootKey.accessKeyId, secret: rootKey.secret } }
+  // What nobody could read on the old disks is not readable on the new ones.
+  const encryptAtRest = config.encryptAtRest || sources.cipher !== undefined
+  const settings = {
+    ...config,
+    encryptAtRest,
+    rootKey: rootKey && { accessKeyId: rootKey.accessKeyId, secret: rootKey.secret },
+  }
   const target = isDryRun
     ? new DryTarget(shards, onBytes, signal)
     : await StoreTarget.open(

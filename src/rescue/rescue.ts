@@ -8,6 +8,7 @@
  * Limits    RESCUE_LIMITS: a source with too many needles is read once for each part of its keys.
  */
 import { MasterKeys, openAccessKeySecret } from "../access/index.js"
+import { noCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
 import {
   textOfObjectKey,
@@ -21,7 +22,7 @@ import {
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import type { ServeConfig } from "../config/index.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
-import type { NeedleOwner } from "../format/needle.js"
+import { isUnnamed, type NeedleOwner } from "../format/needle.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
 import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -131,9 +132,9 @@ export class Rescue {
     const needlesMax = this.settings.needlesMax ?? RESCUE_LIMITS.needlesMax
     const all = await this.catalog(() => true, needlesMax)
     const ofSystem = all ?? (await this.catalog(({ bucketId }) => bucketId === SYSTEM_BUCKET_ID, Infinity))
-    const { storeId, record } = this.sources
+    const { storeId, record, cipher } = this.sources
     if (ofSystem) {
-      const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId)
+      const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId, cipher)
       this.snapshot = await finder.find(this.signal)
     }
     await this.checkLocked(all)
@@ -174,12 +175,13 @@ export class Rescue {
     this.needles = 0
     this.damages = 0
     for (const [folder, path] of this.sources.volumes.entries()) {
-      for await (const item of salvageNeedles(this.disk, path)) {
+      for await (const item of salvageNeedles(this.disk, path, this.sources.cipher)) {
         this.signal.throwIfAborted()
         if (item.kind === "damage") {
           this.damages += 1
           continue
         }
+        if (isUnnamed(item.header)) throw noCipher(`the volumes in ${path}`)
         if (item.header.kind !== "payload") this.needles += 1
         if (!catalog.add(folder, item.header, item.place)) return undefined
       }

@@ -3,6 +3,7 @@
  * parts of the one with most chunks left.
  */
 import { concatBytes } from "../base/bytes.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId, parseBucketId, rowKeyOf } from "../base/ids.js"
 import type { AccessKeyId, AccountId, BucketId, KmsKeyId, ObjectKey, RowKey, StoreId } from "../base/ids.js"
@@ -75,6 +76,7 @@ export class SnapshotFinder {
     private readonly shards: SourceShards,
     private readonly blockBytes: number | undefined,
     private readonly storeId: StoreId | undefined,
+    private readonly cipher: DeviceCipher | undefined,
   ) {}
 
   async find(signal: AbortSignal): Promise<Snapshot | undefined> {
@@ -139,7 +141,7 @@ export class SnapshotFinder {
       try {
         const pieces: Uint8Array[] = []
         for await (const piece of this.shards.read(body, signal)) pieces.push(piece)
-        const chunk = decodeMetadataChunk(concatBytes(pieces))
+        const chunk = decodeMetadataChunk(concatBytes(pieces), this.cipher)
         const isOurs = this.storeId === undefined || chunk.header.storeId === this.storeId
         if (isOurs && chunk.header.number === number) return chunk
       } catch (error) {

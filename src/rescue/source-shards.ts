@@ -19,6 +19,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 import { SalvageReader, type NeedleRange, type Volumes } from "../volume/index.js"
 import type { BodyMatch } from "./plan.js"
+import type { Sources } from "./sources.js"
 import { noteOf, type CatalogedShard, type NeedleCatalog } from "./needle-catalog.js"
 
 const EVERYWHERE = parseDeviceId("0".repeat(16))
@@ -42,8 +43,8 @@ export class SourceShards {
   /** Bodies that are being read. */
   private readonly open = new Map<UploadId, Places>()
 
-  constructor(clock: Clock, compute: Compute, metrics: Metrics, disk: Disk, folders: readonly string[]) {
-    this.readers = folders.map(folder => new SalvageReader(disk, folder))
+  constructor(clock: Clock, compute: Compute, metrics: Metrics, disk: Disk, { volumes, cipher }: Sources) {
+    this.readers = volumes.map(folder => new SalvageReader(disk, folder, cipher))
     const device = { id: EVERYWHERE, volumes: this.volumes(), isWritable: false }
     this.blocks = new LocalBlocks(clock, compute, new Layouts(layout()), new Map([[EVERYWHERE, device]]), metrics)
   }

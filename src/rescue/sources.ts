@@ -2,13 +2,15 @@
  * Sources: checks the folders that a rescue reads from: their store, their control record, and that no process runs
  * the store. Takes no lock and writes nothing.
  */
+import type { DeviceCipher } from "../base/device-cipher.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId, StoreId } from "../base/ids.js"
 import { readControlRecord, readSuperblock } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { inUse, type FolderLocks } from "../seams/lock/index.js"
-import { foldersOf, openSecrets, type StoreSecrets } from "../node/index.js"
+import type { Random } from "../seams/random/contract.js"
+import { foldersOf, offlineCipher, openSecrets, type StoreSecrets } from "../node/index.js"
 
 export interface Sources {
   /** Their folders of needle volumes. */
@@ -21,6 +23,8 @@ export interface Sources {
   readonly secrets: StoreSecrets | undefined
   /** The operator's key. */
   readonly masterKey: Uint8Array | undefined
+  /** Of a store that encrypts what its devices hold: opens needles and backups of the metadata. */
+  readonly cipher: DeviceCipher | undefined
   /** Every device of the record is present. */
   readonly isWhole: boolean
   /** Of a store of several nodes. */
@@ -37,14 +41,15 @@ interface Findings {
 }
 
 /**
- * Throws `invalidConfig` (no such folder, no data folder, or encrypted devices), `folderInUse`, `foreignFolder` (folders of
- * several stores).
+ * Throws `invalidConfig` (no such folder, or no data folder), `folderInUse`, `foreignFolder` (folders of several stores),
+ * `wrongMasterKey` (encrypted devices without the operator's key, or with another one).
  */
 export async function openSources(
   disk: Disk,
   locks: FolderLocks,
   folders: readonly string[],
   fileKey: Uint8Array | undefined,
+  random: Random,
 ): Promise<Sources> {
   const findings: Findings = { storeId: undefined, record: undefined, devices: new Set(), notes: [] }
   for (const path of folders) {
@@ -54,15 +59,19 @@ export async function openSources(
     await inspect(disk, path, findings)
   }
   const { storeId, record, notes } = findings
-  if (record?.keyring?.atRest !== undefined) throw fail("invalidConfig", { message: ENCRYPTED })
+  const cipher = record && (await cipherOf(record, fileKey, random))
   const secrets = record && secretsOf(record, fileKey, notes)
   const volumes = folders.map(path => foldersOf(path).volumes)
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
-  return { volumes, storeId, record, secrets, masterKey: fileKey, isWhole, isShared, notes }
+  return { volumes, storeId, record, secrets, masterKey: fileKey, cipher, isWhole, isShared, notes }
 }
 
-const ENCRYPTED = "the store encrypts everything at rest (--encrypt-at-rest): hayloft rescue cannot read it yet"
+/** What a rescue reads is encrypted alike on all devices. */
+async function cipherOf(record: ControlRecord, fileKey: Uint8Array | undefined, random: Random) {
+  const [device] = record.devices
+  return device && offlineCipher(record, device.id, () => Promise.resolve(fileKey), random)
+}
 
 const notThere = (path: string): Failure =>
   fail("invalidConfig", { message: `--from: the folder ${path} does not exist; name the folders that are left` })

@@ -3,16 +3,24 @@
  * missing or a different one, and leaves nothing readable behind.
  */
 import assert from "node:assert/strict"
-import { readdir, readFile, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+import { setTimeout as wait } from "node:timers/promises"
+import {
+  CreateBucketCommand,
+  GetObjectCommand,
+  GetObjectTaggingCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
 
 const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
-const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body " } as const
+const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body ", note: "hidden-note" } as const
 const Bucket = MARKS.bucket
 const OBJECTS = 300
 const LARGE_BYTES = 200_000
@@ -208,4 +216,71 @@ test("unreadable rows of an encrypted store are given up with the key file, and 
     })
     await server.stop()
     assert.equal((await opened("volume", "fsck", data)).code, 0)
+  }))
+
+const LOOK_MS = 100
+const RESCUED = [100, 4_096, LARGE_BYTES, 9_000_000]
+
+/** A snapshot that began after now has everything: it is later than one that ended after now. */
+async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
+  for (const text of ["first", "later"]) {
+    const sinceMs = Date.now()
+    await put(client, "trigger", text)
+    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
+      const jobs = JSON.stringify(await server.report("/v1/jobs"))
+      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
+    }
+  }
+}
+
+async function checkRescued(client: S3Client): Promise<void> {
+  const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }))
+  assert.equal(Contents.length, RESCUED.length + 1)
+  for (const size of RESCUED) {
+    const Key = `${MARKS.key}-${size}`
+    const { Body, Metadata } = await client.send(new GetObjectCommand({ Bucket, Key }))
+    assert.ok(bodyOf(size).equals((await Body?.transformToByteArray()) ?? Buffer.alloc(0)), Key)
+    assert.equal(Metadata?.["note"], MARKS.note)
+    const { TagSet = [] } = await client.send(new GetObjectTaggingCommand({ Bucket, Key }))
+    assert.equal(TagSet[0]?.Value, MARKS.note)
+  }
+}
+
+test("a rescue of an encrypted store needs its key file, and brings all back without a readable byte on any disk", () =>
+  withFolder(async folder => {
+    const at = (name: string): string => join(folder, name)
+    await writeFile(at("master.key"), "5e".repeat(32))
+    await writeFile(at("other.key"), "5f".repeat(32))
+    await mkdir(at("temporary"))
+    const [args, env] = [["--metadata-backup-every", "1s"], { HAYLOFT_MASTER_KEY_FILE: at("master.key") }]
+    const server = await ServerProcess.start({ folders: [at("from")], args: [...args, "--encrypt-at-rest"], env })
+    await withClient(server, async client => {
+      await client.send(new CreateBucketCommand({ Bucket }))
+      for (const size of RESCUED) {
+        const what = { Bucket, Key: `${MARKS.key}-${size}`, Body: bodyOf(size) }
+        await client.send(new PutObjectCommand({ ...what, Metadata: { note: MARKS.note }, Tagging: `t=${MARKS.note}` }))
+      }
+      await backUp(server, client)
+    })
+    await server.kill()
+    for (const name of ["base", "log"]) await rm(join(at("from"), name), { recursive: true })
+    const rescue = (to: string, ...keys: string[]): Promise<CommandResult> =>
+      run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", at("from"), "--to", at(to), ...keys], {
+        env: { TMPDIR: at("temporary") },
+      })
+    const closed = await rescue("to")
+    assert.match(closed.stderr, /encrypts everything at rest: pass --master-key-file/)
+    const other = await rescue("to", "--master-key-file", at("other.key"))
+    assert.match(other.stderr, /the master key does not match this store/)
+    const opened = await rescue("to", "--master-key-file", at("master.key"))
+    assert.deepEqual([closed.code === 0, other.code === 0, opened.code], [false, false, 0], opened.stderr)
+    for (const name of ["from", "to", "temporary"]) assert.deepEqual(await readable(at(name)), [], name)
+    const rescued = await ServerProcess.start({ folders: [at("to")], args, env })
+    await withClient(rescued, checkRescued)
+    await rescued.stop()
+    assert.deepEqual(await readable(at("to")), [], "the new store is encrypted at rest")
+    for (const name of await readdir(at("from"))) if (name.startsWith("control")) await rm(join(at("from"), name))
+    const lost = await rescue("lost", "--master-key-file", at("master.key"))
+    assert.notEqual(lost.code, 0)
+    assert.match(lost.stderr, /no key for it is known: a readable control record/)
   }))
