@@ -175,6 +175,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     moveBytesPerSecondMax:
       MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),
     metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
+    erasedKeysKeptMs: required("erasedKeysKept", sources, parseDuration),
     listen,
     adminListen,
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],

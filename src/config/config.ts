@@ -80,6 +80,8 @@ export interface ServeConfig {
   readonly moveBytesPerSecondMax: number
   /** How often the metadata of a changed store is backed up into the store itself. */
   readonly metadataBackupEveryMs: number
+  /** In a store of several nodes: how long an erasure keeps the former key in the control record. */
+  readonly erasedKeysKeptMs: number
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   /** Base names of virtual-host addressing, in lower case; `localhost` needs no entry. */
@@ -273,6 +275,13 @@ export const SETTINGS = {
     "DURATION",
     "1h",
     "how often the metadata of a changed store is backed up among its shards, for hayloft rescue; 30s, 10m, 1h",
+  ),
+  erasedKeysKept: setting(
+    "--erased-keys-kept",
+    "HAYLOFT_ERASED_KEYS_KEPT",
+    "DURATION",
+    "1h",
+    "with --cluster: how long hayloft bucket erase keeps the former key of the store, without which no encrypted object can be opened if the database loses its last changes; longer than a standby lags behind",
   ),
   listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "address of the S3 API"),
   adminListen: setting(

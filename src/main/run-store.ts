@@ -272,6 +272,7 @@ const settingsOf = (
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
   refuseSingleCopy: config.refuseSingleCopy,
   metadataBackupEveryMs: config.metadataBackupEveryMs,
+  erasedKeysKeptMs: config.erasedKeysKeptMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
   lifecycle: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
 })

@@ -91,6 +91,8 @@ export interface EngineSettings {
   readonly refuseSingleCopy?: boolean
   /** The backup job's own default if undefined. */
   readonly metadataBackupEveryMs?: number | undefined
+  /** With several nodes: how long an erasure keeps the former key. */
+  readonly erasedKeysKeptMs?: number
   /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
@@ -298,8 +300,9 @@ class EngineBuilder {
   }
 
   private erasures(services: Services, namedKeys: NamedKeyStore): Erasures {
-    const { recordManager: records, epochs, devices } = this
-    return openErasures(this.seams, services, { records, epochs, namedKeys, folders: () => devices.kept })
+    const { recordManager: records, epochs, devices, settings } = this
+    const keptMs = settings.node === undefined ? 0 : (settings.erasedKeysKeptMs ?? 0)
+    return openErasures(this.seams, services, { records, epochs, namedKeys, keptMs, folders: () => devices.kept })
   }
 
   private rotation({ accounts }: Access): MasterKeyRotation {

@@ -81,5 +81,9 @@ async function eraseWithoutNode(nodes: TestNodes): Promise<void> {
 test(
   "an erasure waits for the devices of a dead node, and other buckets are served meanwhile",
   { skip: noPostgres },
-  () => withNodes({ nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets"] }, eraseWithoutNode),
+  () =>
+    withNodes(
+      { nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets", "--erased-keys-kept", "5s"] },
+      eraseWithoutNode,
+    ),
 )

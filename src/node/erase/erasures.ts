@@ -202,6 +202,7 @@ export class Erasures implements Job, BackgroundService {
 
   private waitText({ keysReplaced, versions, uploads, devices }: ErasureReport): string {
     if (this.outcome === "backup") return "waits for a backup of the metadata"
+    if (this.outcome === "kept") return "the former key stays for a while, in case the database loses its last changes"
     if (!keysReplaced) return "secrets of the other buckets are sealed under a new key"
     if (versions + uploads > 0) return `${versions} versions and ${uploads} uploads left`
     const names = devices.map(({ path, node }) => (node === undefined ? path : `${path} on ${node}`))

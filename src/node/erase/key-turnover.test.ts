@@ -6,6 +6,7 @@ import { hexOf } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
 import { parseAccountId, parseBucketId, parseBucketName, parseKmsKeyId, type BucketId } from "../../base/ids.js"
 import { asPromise } from "../../base/soon.js"
+import { bucketKeyRowKey } from "../../format/bucket-key.js"
 import { encodeBucket } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
@@ -50,7 +51,7 @@ class Backup {
   }
 }
 
-async function nodesOf(count: number) {
+async function nodesOf(count: number, keptMs = 0) {
   const rows = new SharedMemory("n1")
   for (const id of [DOOMED, OTHER, LATE]) plantBucket(rows, id)
   const first = recordOf(1, [1, 2])
@@ -65,8 +66,9 @@ async function nodesOf(count: number) {
     const epochs = new RecordEpochKeys({ clock, random, log }, keyed)
     const { keys, forgetSecrets } = openObjectKeys({ metadata: rows, clock, random }, { epochs })
     const materials = new RecordKeyMaterials({ records, refresh, epochs, clock, random })
-    const turnover = new KeyTurnover({ metadata: rows, records, epochs, backup, random, forgetSecrets })
-    return { records, epochs, keys, materials, turnover }
+    const stored = { metadata: rows, records, epochs, backup }
+    const turnover = new KeyTurnover({ ...stored, random, clock, keptMs, forgetSecrets })
+    return { clock, records, epochs, keys, materials, turnover }
   })
   const [one, two] = [must(nodes[0], "a node"), nodes[1] ?? must(nodes[0], "a node")]
   return { one, two, rows, backup, erasing: new BucketErasing(rows) }
@@ -169,4 +171,33 @@ test("named keys and the key at rest stay the same under the new key", async () 
   const sealed = must(atRest, "it is encrypted at rest")
   assert.deepEqual([sealed.startedMs, sealed.epoch], [5, 2])
   assert.deepEqual(openBytes((await one.epochs.current()).key, PURPOSE_AT_REST, sealed.sealed), Buffer.from(atRestKey))
+})
+
+test("the old key stays while the database may lose secrets under the new one, and opens those that it has lost", async () => {
+  const world = await nodesOf(1, 3_600_000)
+  const { one, rows, backup } = world
+  const { key, sealing } = await one.keys.create(OTHER, S3)
+  await one.keys.create(DOOMED, S3)
+  const rowKey = bucketKeyRowKey(OTHER, 1)
+  const { value } = must(rows.committed.get("bucketKeys", rowKey), "the secret")
+  const epochMax = await erased(world)
+  backup.complete = 9
+  const untilKept = async () => {
+    for (let steps = 0; (await one.turnover.step(epochMax)) !== "kept"; steps += 1) assert.ok(steps < 20)
+  }
+  await untilKept()
+  await one.clock.advance(3_599_999)
+  assert.equal(await one.turnover.step(epochMax), "kept")
+  // A standby takes over that lacks the last hour.
+  rows.plant("bucketKeys", rowKey, value)
+  await one.clock.advance(1)
+  await untilKept()
+  assert.equal(one.records.record.keyring?.epochs.length, 2)
+  await one.clock.advance(3_600_000)
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  assert.deepEqual(
+    one.records.record.keyring?.epochs.map(({ number }) => number),
+    [2],
+  )
+  assert.equal(hexOf(await one.keys.open(OTHER, sealing, undefined)), hexOf(key))
 })

@@ -7,6 +7,8 @@
  *           only after a pass over all secrets has found none under it, and after a backup of the metadata that began
  *           later is complete; the database or the tablet refuses new secrets under it all the while. Materials of named
  *           keys, and the key at rest, change with the same change of the record. A secret that cannot be opened stops it.
+ *           Where a database may lose its last changes (an asynchronous standby takes over), it would lose secrets under
+ *           the new key: there the former key stays for `keptMs` after they were stored, and all are looked at again.
  */
 import { fail } from "../../base/failures.js"
 import { parseKmsKeyId, rowKeyOf, type RowKey } from "../../base/ids.js"
@@ -19,14 +21,15 @@ import type { EpochKey, EpochKeys } from "../../keys/contract.js"
 import { keyIdText, resealSecrets, secretsUnder, type StoredSecret } from "../../keys/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { MetadataBackup } from "../../object/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import { PURPOSE_AT_REST } from "../control/at-rest.js"
 import { purposeOfMaterial } from "../control/key-materials.js"
 import type { RecordManager } from "../control/record-manager.js"
 import { epochNumbers } from "./epochs-on-devices.js"
 
-/** "backup": waits for one. */
-export type TurnoverOutcome = "done" | "more" | "backup"
+/** "backup": waits for one. "kept": the former key stays for some time. */
+export type TurnoverOutcome = "done" | "more" | "backup" | "kept"
 
 const FIRST = rowKeyOf("")
 
@@ -37,6 +40,9 @@ interface TurnoverStore {
   /** Undefined: the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete"> | undefined
   readonly random: Random
+  readonly clock: Pick<Clock, "monotonicMs">
+  /** How long the former key stays once no secret is under it; 0 where the metadata loses no changes. */
+  readonly keptMs: number
   /** Secrets that this process has opened are not used any more. */
   readonly forgetSecrets: () => void
 }
@@ -47,6 +53,10 @@ interface Pass {
   from: RowKey
   found: number
   isOver: boolean
+  /** When the former key may go, by the monotonic clock; undefined: no pass has ended yet. */
+  dueMs: number | undefined
+  /** Since then a pass has found no secret under the former key. */
+  isRepeated: boolean
   /** Of a backup that begins after the pass. */
   order: number | undefined
 }
@@ -69,11 +79,23 @@ export class KeyTurnover {
       await this.goOn(pass)
       return "more"
     }
+    if (!pass.isRepeated) return this.keep(pass)
     if (backup !== undefined) {
       pass.order ??= backup.order()
       if (!backup.isComplete(pass.order)) return "backup"
     }
     await this.removeKeys(epochMax)
+    return "more"
+  }
+
+  /** Waits, and then begins the last pass. */
+  private keep(pass: Pass): TurnoverOutcome {
+    const { clock, keptMs } = this.store
+    const nowMs = clock.monotonicMs()
+    pass.dueMs ??= nowMs + keptMs
+    if (nowMs < pass.dueMs) return "kept"
+    pass.isRepeated = true
+    pass.isOver = keptMs === 0
     return "more"
   }
 
@@ -89,6 +111,8 @@ export class KeyTurnover {
     pass.from = next ?? FIRST
     if (next !== undefined) return
     pass.isOver = pass.found === 0
+    // The database has lost secrets under the new key: they are stored again, and kept for as long again.
+    if (!pass.isOver && pass.isRepeated) this.pass = newPass(pass.epochMax)
     pass.found = 0
   }
 
@@ -120,7 +144,10 @@ export class KeyTurnover {
   }
 }
 
-const newPass = (epochMax: number): Pass => ({ epochMax, from: FIRST, found: 0, isOver: false, order: undefined })
+const newPass = (epochMax: number): Pass => ({
+  ...{ epochMax, from: FIRST, found: 0, isOver: false },
+  ...{ dueMs: undefined, isRepeated: false, order: undefined },
+})
 
 interface Removal {
   readonly epochMax: number

@@ -22,6 +22,8 @@ interface Sources {
   /** Of this node. */
   readonly folders: () => readonly KeptFolder[]
   readonly namedKeys: Pick<NamedKeyStore, "forgetSecrets">
+  /** How long the former key stays; see `KeyTurnover`. */
+  readonly keptMs: number
 }
 
 export type { Erasures }
@@ -29,10 +31,10 @@ export type { Erasures }
 export function openErasures(
   { clock, random, telemetry }: Seams,
   { tablet: metadata, metadataBackup: backup, erasing, buckets }: Services,
-  { folders, namedKeys, ...sources }: Sources,
+  { folders, namedKeys, keptMs, ...sources }: Sources,
 ): Erasures {
   const keys = { ...sources, forgetSecrets: () => namedKeys.forgetSecrets() }
-  const turnover = new KeyTurnover({ ...keys, metadata, backup, random: random.fork("key turnover") })
+  const turnover = new KeyTurnover({ ...keys, metadata, backup, random: random.fork("key turnover"), clock, keptMs })
   const devices = new EpochsOnDevices(keys.records, folders)
   const readPolicies = () => buckets.readPolicies()
   return new Erasures(clock, telemetry.log, { ...keys, erasing, turnover, devices, readPolicies })

@@ -39,6 +39,7 @@ const config: ServeConfig = {
   keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
   moveBytesPerSecondMax: 1e9,
   metadataBackupEveryMs: 3_600_000,
+  erasedKeysKeptMs: 3_600_000,
   log: { level: "error", format: "text" },
 }
 
