@@ -69,7 +69,10 @@ function isHeldUp(erasure: Erasure | undefined): boolean {
 export function erasureText({ keysReplaced, versions, uploads, devices }: Erasure): string {
   const rows = versions + uploads === 0 ? [] : [`${versions} versions and ${uploads} uploads left`]
   if (!keysReplaced)
-    return ["keys of the other buckets are sealed again, and the metadata is backed up (with --cluster, after --erased-keys-kept)", ...rows].join("; ")
+    return [
+      "keys of the other buckets are sealed again, and the metadata is backed up (with --cluster, after --erased-keys-kept)",
+      ...rows,
+    ].join("; ")
   const names = devices.map(({ path, node, isOffline }) => {
     const place = node === undefined ? printable(path) : `${printable(path)} on ${node}`
     return isOffline ? `${place} (offline: until it returns or is forgotten)` : place

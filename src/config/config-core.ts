@@ -144,13 +144,6 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     throw fail("invalidConfig", { message: `${data?.where ?? "--data"}: name at least one folder` })
   const matrix = optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
   const domain = find("domain", sources)
-  const listen = required("listen", sources, parseListen)
-  const adminListen = required("adminListen", sources, parseListen)
-  if (listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host) {
-    throw fail("invalidConfig", {
-      message: `--listen and --admin-listen are the same address; use a different port for each`,
-    })
-  }
   const tls = pair(optional("tlsCert", file), optional("tlsKey", file), ["tlsCert", "tlsKey"])
   const rootKey = pair(optional("rootAccessKey", parseRootAccessKey), optional("rootSecretKey", parseRootSecret), [
     "rootAccessKey",
@@ -176,8 +169,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
       MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),
     metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
     erasedKeysKeptMs: required("erasedKeysKept", sources, parseDuration),
-    listen,
-    adminListen,
+    ...listenersOf(sources),
     domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
     region: optional("region", parseRegion),
     refuseSignatureV2: switchOf("refuseSignatureV2"),
@@ -198,6 +190,17 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     },
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
   }
+}
+
+function listenersOf(sources: ConfigSources): Pick<ServeConfig, "listen" | "adminListen"> {
+  const listen = required("listen", sources, parseListen)
+  const adminListen = required("adminListen", sources, parseListen)
+  if (listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host) {
+    throw fail("invalidConfig", {
+      message: `--listen and --admin-listen are the same address; use a different port for each`,
+    })
+  }
+  return { listen, adminListen }
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const
