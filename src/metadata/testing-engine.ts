@@ -3,6 +3,7 @@ import sortedBtree from "sorted-btree"
 import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
+import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { parseIncarnation, parsePosition } from "../base/ids.js"
 import type { Position, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -120,6 +121,7 @@ export class MemoryMetadata implements Metadata {
       payload: (_, __, { payload }) => payload?.bytes,
     }
     const { result, ...decision } = command.copied().decide(view, time)
+    assert(decision.writes.length <= COMMAND_ROWS_MAX, () => `a command writes ${decision.writes.length} rows`)
     this.checkNew(decision.writes, reads)
     return { result, writes: [...decision.writes, ...countersWrites(view, decision.counts)] }
   }

@@ -7,6 +7,7 @@
 import { fail } from "../base/failures.js"
 import type { BucketId, BucketName } from "../base/ids.js"
 import type { Metadata } from "../metadata/index.js"
+import { removeKeysOf } from "./bucket-key-removal.js"
 import { bucketNamed, usageOfBucket } from "./bucket-service.js"
 import { openBucket } from "./commands/bucket-commands-core.js"
 import {
@@ -108,5 +109,6 @@ export class BucketErasing {
   /** Drops the row of an erased bucket: the erasure is complete. Throws `bucketNotEmpty`. */
   async end(id: BucketId): Promise<void> {
     await this.metadata.run(dropErasedBucket(id))
+    await removeKeysOf(this.metadata, id)
   }
 }

@@ -4,6 +4,8 @@ import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseBucketName } from "../base/ids.js"
 import { SETTING_BYTES_MAX } from "../base/limits.js"
+import { BUCKET_SECRET, bucketKeyRowKey, encodeBucketKey, type BucketKey } from "../format/bucket-key.js"
+import { bucketRowKey } from "../format/row-key.js"
 import { BucketService } from "./bucket-service.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 
@@ -99,6 +101,43 @@ test("a change of a setting begins again if another request has changed it meanw
   })
   await assert.rejects(restless, error => isFailure(error, "conflict"))
   await Promise.all(others)
+})
+
+const DAYS = 1_200
+
+/** A bucket with its secret and a bucket key for each day. */
+async function bucketWithKeys(metadata: MemoryMetadata) {
+  const bucket = await new BucketService(metadata).create({ name, owner, location: "" })
+  const sealed = new Uint8Array(60)
+  const plant = (number: number, key: BucketKey) =>
+    metadata.plant("bucketKeys", bucketKeyRowKey(bucket.id, number), encodeBucketKey(key))
+  plant(BUCKET_SECRET, { kind: "secret", createdMs: 1, epoch: 1, sealed })
+  for (let day = 1; day <= DAYS; day += 1)
+    plant(BUCKET_SECRET + day, { kind: "dataKey", createdMs: day, keyArn: "arn:a", ciphertext: sealed, context: "{}" })
+  return bucket
+}
+
+test("a bucket that was used for years with a named key is removed with all its keys", async () => {
+  const metadata = metadataWithLimits(new Set())
+  const buckets = new BucketService(metadata)
+  await buckets.remove(await bucketWithKeys(metadata))
+  assert.equal(metadata.rows("buckets"), 1, "the row of the last id")
+  assert.equal(metadata.rows("bucketKeys"), 0)
+})
+
+test("a start removes the keys of a bucket whose removal was interrupted, and no others", async () => {
+  const full = new Set(["DropBucketKeys"])
+  const metadata = metadataWithLimits(full)
+  const buckets = new BucketService(metadata)
+  await buckets.remove(await bucketWithKeys(metadata))
+  assert.ok(metadata.rows("bucketKeys") > 0)
+  full.clear()
+  const kept = await bucketWithKeys(metadata)
+  await buckets.start()
+  assert.equal(metadata.rows("bucketKeys"), 1 + DAYS)
+  metadata.lose("buckets", bucketRowKey(kept.id))
+  await buckets.start()
+  assert.equal(metadata.rows("bucketKeys"), 1 + DAYS, "whose own row was lost")
 })
 
 test("settings are deleted with their bucket, a closing bucket accepts none, and their length is limited", async () => {

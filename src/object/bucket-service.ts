@@ -24,6 +24,7 @@ import {
   setSetting,
   setVersioning,
 } from "./commands/bucket-commands-core.js"
+import { removeKeysOf, removeKeysOfGoneBuckets } from "./bucket-key-removal.js"
 import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
 import { listUploads } from "./queries/listing-core.js"
 import { abortUpload } from "./commands/multipart-commands-core.js"
@@ -198,6 +199,8 @@ export class BucketService implements Buckets {
       if (!isFailure(error, "noSuchBucket")) await this.reopen(bucket.id).catch(() => undefined)
       throw error
     }
+    // The bucket is gone. Keys that are left then are removed by the next start.
+    await removeKeysOf(this.metadata, bucket.id).catch(() => undefined)
   }
 
   /** Another process that starts meanwhile takes the bucket for one that a crash left closed, and reopens it. */
@@ -321,10 +324,11 @@ export class BucketService implements Buckets {
     return usage
   }
 
-  /** Loads the policies, and reopens buckets that a removal interrupted by a crash left closed. */
+  /** Loads the policies, reopens buckets that a removal interrupted by a crash left closed, and completes the others. */
   async start(): Promise<void> {
     await this.readPolicies()
-    for (const bucket of await this.metadata.ask(bucketRecords()))
-      if (bucket.state === "closing") await this.metadata.run(openBucket(bucket.id))
+    const records = await this.metadata.ask(bucketRecords())
+    for (const bucket of records) if (bucket.state === "closing") await this.metadata.run(openBucket(bucket.id))
+    await removeKeysOfGoneBuckets(this.metadata, new Set(records.map(({ id }) => id)))
   }
 }

@@ -64,8 +64,8 @@ function erasedUpload(scene: Scene) {
 }
 
 export const ERASE_COMMANDS: readonly PlayKind[] = [
-  commandKind("CloseForErasure", 1, scene => closeForErasure(openId(scene))),
-  commandKind("EraseBucket", 1, scene => eraseBucket(closedId(scene), scene.pick([1, 2, 3]))),
+  commandKind("CloseForErasure", 3, scene => closeForErasure(openId(scene))),
+  commandKind("EraseBucket", 3, scene => eraseBucket(closedId(scene), scene.pick([2, 3, 4]))),
   commandKind("DropErasedKey", 2, scene => {
     const { bucketId, key } = erasedObject(scene)
     return dropErasedKey(bucketId, key)

@@ -1,6 +1,7 @@
 /** The commands and queries on keys of buckets. */
 import { rowKeyOf } from "../../src/base/ids.js"
 import { bucketKeysOf, numberOfBucketKey } from "../../src/format/bucket-key.js"
+import { bucketRowKey } from "../../src/format/row-key.js"
 import {
   addBucketKey,
   addBucketSecret,
@@ -9,6 +10,7 @@ import {
   restoreBucketKey,
 } from "../../src/keys/bucket-keys-core.js"
 import { epochsOfSecrets } from "../../src/keys/check-epochs.js"
+import { dropBucketKeys, keyedBuckets } from "../../src/object/commands/bucket-key-commands-core.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -16,7 +18,7 @@ const bucketIdOf = (scene: Scene) => (scene.oneIn(10) ? SYSTEM_BUCKET_ID : scene
 const useOf = (scene: Scene) => ({ keyArn: scene.pick(["arn:a", "arn:b"]), context: "{}" })
 
 export const KEY_COMMANDS: readonly PlayKind[] = [
-  commandKind("AddBucketSecret", 2, scene => {
+  commandKind("AddBucketSecret", 4, scene => {
     const secret = { epoch: scene.pick([1, 2]), sealed: scene.random.bytes(60) }
     return addBucketSecret(bucketIdOf(scene), secret)
   }),
@@ -25,6 +27,7 @@ export const KEY_COMMANDS: readonly PlayKind[] = [
     const key = { kind: "dataKey", createdMs: 0, ...useOf(scene), ciphertext: scene.random.bytes(8) } as const
     return restoreBucketKey(bucketIdOf(scene), scene.pick([2, 3, 4]), key)
   }),
+  commandKind("DropBucketKeys", 1, scene => dropBucketKeys(bucketIdOf(scene))),
 ]
 
 export const KEY_QUERIES: readonly PlayKind[] = [
@@ -37,5 +40,6 @@ export const KEY_QUERIES: readonly PlayKind[] = [
     )
   }),
   queryKind("EpochsOfSecrets", scene => epochsOfSecrets(rowKeyOf(""), scene.pick([1, 2, 1_000]))),
+  queryKind("KeyedBuckets", scene => keyedBuckets(bucketRowKey(bucketIdOf(scene)))),
   queryKind("FreshBucketKey", scene => freshBucketKey(bucketIdOf(scene), useOf(scene), scene.nowMs)),
 ]

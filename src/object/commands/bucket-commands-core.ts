@@ -12,7 +12,6 @@ import { LIFECYCLE_BYTES_MAX, SETTING_BYTES_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
-import { bucketKeysOf } from "../../format/bucket-key.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
@@ -32,6 +31,7 @@ import {
 } from "../../format/records.js"
 import { command, deletionsOf, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
+import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
@@ -202,7 +202,7 @@ const setState = (name: string, state: BucketState) =>
 export const closeBucket = setState("CloseBucket", "closing")
 export const openBucket = setState("OpenBucket", "open")
 
-/** Drops a closed, empty bucket. Throws `bucketNotEmpty`. */
+/** Drops a closed, empty bucket; `dropBucketKeys` removes the keys that are left. Throws `bucketNotEmpty`. */
 export const dropBucket = command<[bucketId: BucketId], void>({
   name: "DropBucket",
   grows: false,
@@ -218,7 +218,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
     ]
     const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
-    const keys = Array.from(view.range("bucketKeys", bucketKeysOf(bucketId)), ([key]) => ["bucketKeys", key] as const)
+    const keys = firstKeysOf(view, bucketId)
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const writes = deletionsOf(view, [...rows, ...others])
     return { writes, counts: { bucketId, change: "drop" }, result: undefined }

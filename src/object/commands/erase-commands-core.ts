@@ -11,7 +11,6 @@ import type { BucketId, BucketName, ObjectKey, RowKey } from "../../base/ids.js"
 import {
   BUCKET_SECRET,
   bucketKeyRowKey,
-  bucketKeysOf,
   decodeBucketKey,
   encodeBucketKey,
   ERASED_EPOCHS_ROW,
@@ -32,6 +31,7 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion, decodeVersionHead } from "../../format/version-record.js"
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
+import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { anyBucket, bucketWrite } from "./bucket-commands-core.js"
 import { addressKeyOf, endUpload, findUpload, type UploadAddress } from "./multipart-commands-core.js"
 import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
@@ -266,7 +266,7 @@ export const dropErasedKey = command<[bucketId: BucketId, key: ObjectKey], boole
   },
 })
 
-/** Drops the row of an erased bucket without versions and uploads. Throws `bucketNotEmpty`. */
+/** Drops the row of an erased bucket without versions and uploads; for its keys see `dropBucketKeys`. Throws `bucketNotEmpty`. */
 export const dropErasedBucket = command<[bucketId: BucketId], void>({
   name: "DropErasedBucket",
   grows: false,
@@ -275,7 +275,7 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
     requireErasing(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
-    const keys = Array.from(view.range("bucketKeys", bucketKeysOf(bucketId)), ([key]) => ["bucketKeys", key] as const)
+    const keys = firstKeysOf(view, bucketId)
     const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]

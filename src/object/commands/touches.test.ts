@@ -10,6 +10,7 @@ import {
   parsePartitionId,
   rowKeyOf,
 } from "../../base/ids.js"
+import { bucketKeyRowKey } from "../../format/bucket-key.js"
 import type { NeedleId } from "../../format/needle.js"
 import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey, uploadRowKey } from "../../format/row-key.js"
 import { multipartIdOf } from "../../format/version-id.js"
@@ -24,6 +25,7 @@ import {
   setSetting,
   setVersioning,
 } from "./bucket-commands-core.js"
+import { dropBucketKeys } from "./bucket-key-commands-core.js"
 import { ALL_HINTS, hintOfKey, hintsOfPartition, noteDamages, readHints } from "./missing-shard-hints-core.js"
 import {
   abortUpload,
@@ -65,6 +67,7 @@ test("each command declares the rows that it reads first, and whether the store 
     [closeBucket(bucketId), bucketRow, false],
     [openBucket(bucketId), bucketRow, false],
     [dropBucket(bucketId), bucketRow, false],
+    [dropBucketKeys(bucketId), [...bucketRow, ["bucketKeys", bucketKeyRowKey(bucketId, 1)]], false],
     [createUpload(address, newUpload), uploadRow, true],
     [putPart({ ...address, part, hints: [] }), [["parts", partKey(address, 3)]], true],
     [sealUpload(address, completion), uploadRow, true],
