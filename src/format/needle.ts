@@ -100,8 +100,8 @@ export const NEEDLE_KEY_BYTES = 27
 export const POLICY_BYTES = 4
 export const NEEDLE_HEAD_BYTES = 72
 export const NEEDLE_BODY_BYTES_MAX = BLOCK_BYTES_MAX
-/** Bucket name, content type, user metadata and tags of an object. */
-const RECOVERY_HEADER_BYTES_MAX = 8 * KIB
+/** Bucket name, content type, user metadata and encryption of an object. */
+export const RECOVERY_HEADER_BYTES_MAX = 8 * KIB
 const KEY_BYTES_MAX = 2 * KIB
 const SEAL_BYTES = GCM_NONCE_BYTES + GCM_TAG_BYTES
 const INDEX_KEY_AT = 16

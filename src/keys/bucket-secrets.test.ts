@@ -197,7 +197,10 @@ test("writes that need a new bucket key at the same time share one call of the K
   const world = new World()
   const { kms } = world
   const secrets = world.node(1)
-  const failing: DataKeys = { openDataKey: () => assert.fail("none is kept"), newDataKey: () => Promise.reject(fail("keysUnavailable")) }
+  const failing: DataKeys = {
+    openDataKey: () => assert.fail("none is kept"),
+    newDataKey: () => Promise.reject(fail("keysUnavailable")),
+  }
   const use = (keys: DataKeys) => asPromise(() => secrets.currentBucketKey(BUCKET, ARN, CONTEXT, keys))
   const refused = [1, 2].map(() => assert.rejects(use(failing), isUnavailable))
   await Promise.all(refused)

@@ -11,8 +11,9 @@ import type { Policy } from "../base/policy.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise, type Soon } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
+import { RECOVERY_HEADER_BYTES_MAX } from "../format/needle.js"
 import type { BucketLock } from "../format/object-lock.js"
-import { encodeRecoveryHeader, type SealedUpload } from "../format/recovery-header.js"
+import { encodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "../format/recovery-header.js"
 import { storedBytesOf, type Sealing } from "../format/sealing.js"
 import type { CreatedKey } from "../keys/contract.js"
 import { extentKeyOf } from "../keys/index.js"
@@ -30,6 +31,8 @@ import type { Uploads } from "./uploads.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
 const BODY_BYTES_MAX = 5 * GIB
+/** Of a recovery header, for what it may get when a shard is rebuilt or rescued: a lock, a longer name of the bucket. */
+const RECOVERY_RESERVE_BYTES = 256
 
 /** How new blocks are written. */
 export interface StorePolicy {
@@ -311,7 +314,7 @@ export class Ingest {
       owner: { bucketId: bucket.id, key },
       policy: (await this.metadata.known(chosenPolicy(bucket.id))) ?? this.store.policy,
       blockBytes,
-      recoveryHeader: encodeRecoveryHeader({
+      recoveryHeader: encodeChecked({
         bucket: bucket.name,
         contentType,
         userMetadata,
@@ -323,6 +326,18 @@ export class Ingest {
       }),
     }
   }
+}
+
+/** Throws `metadataTooLarge`. What a rescue brings had its reserve when it was written. */
+function encodeChecked(header: RecoveryHeader): Uint8Array {
+  const encoded = encodeRecoveryHeader(header)
+  const isRescued = header.sealed?.sealedAs !== undefined
+  const maxBytes = isRescued ? RECOVERY_HEADER_BYTES_MAX : RECOVERY_HEADER_BYTES_MAX - RECOVERY_RESERVE_BYTES
+  if (encoded.length <= maxBytes) return encoded
+  throw fail("metadataTooLarge", {
+    message: "content type, user metadata and encryption context are too long together",
+    ...{ sizeBytes: encoded.length, maxSizeAllowedBytes: maxBytes },
+  })
 }
 
 /** For a rescue: what is needed to open the bytes, without rows. */

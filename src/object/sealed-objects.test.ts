@@ -291,3 +291,35 @@ test("parts need the key of their upload, and are sealed copies of any source", 
   assert.equal(Buffer.compare(await bytesOf(world, read), bytes.subarray(10, 80_001)), 0)
   read.close()
 })
+
+test("metadata that recovery headers cannot hold is refused, and what is accepted leaves room for a lock", async () => {
+  const world = await open("ec:2+1", 4)
+  const { services, home, layouts } = world
+  await services.buckets.setVersioning(home, "enabled")
+  await services.buckets.setLock(home, undefined)
+  const bucket = await services.buckets.open(home.name)
+  const bytes = world.random.bytes(20_000)
+  const store = (length: number) => {
+    const context = JSON.stringify({ "aws:s3:arn": "arn:aws:s3:::bucket", pair: "x".repeat(length) })
+    const encryption = { mode: "kms", keyArn: "arn:aws:kms:eu:1:key/a", context, usesBucketKey: true } as const
+    return put(world, "key", bytes, "kms", { bucket, encryption })
+  }
+  await refused(() => store(8_080), "metadataTooLarge")
+  let length = 8_080
+  for (let isStored = false; !isStored; length -= 8) {
+    isStored = await store(length).then(
+      () => true,
+      () => false,
+    )
+  }
+  const target = { bucket, key: objectKeyOfText("key") }
+  const until = { mode: "GOVERNANCE", untilMs: world.clock.wallMs() + 1e9 } as const
+  await services.objects.setRetention(target, until, false)
+  await services.objects.setLegalHold(target, true)
+  const [lost] = layouts.current.devices
+  assert.ok(lost)
+  await world.replace(lost, 50)
+  await world.settle()
+  assert.equal(world.stateOf(lost), undefined, "every shard was written again")
+  assert.equal(Buffer.compare(await world.get("key"), bytes), 0)
+})
