@@ -6,7 +6,8 @@
  * a slab while it holds one, so bodies cannot starve each other. A client that is too slow while others wait for a slab
  * loses the slab that it holds.
  *
- * The last segment of a sealed extent is marked, so a full block of it is sent when the next byte or the end arrives.
+ * The last segment of a sealed extent is marked, so a full block of it is sent once it is known whether more follows: at
+ * once if the body's length is known, else when the next byte or the end arrives.
  */
 import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
@@ -62,6 +63,8 @@ class OpenBody {
   private lengthBytes = 0
   private openHashPipeline: HashPipeline | undefined
   private slab: Slab | undefined
+  /** Of the body, in slabs until now. */
+  private takenBytes = 0
   private filled = 0
   private fed = 0
   private block = 0
@@ -115,8 +118,14 @@ class OpenBody {
       this.filled += length
       at += length
       if (this.filled - this.fed >= BLOCK_LIMITS.feedBytes) this.feed(slab)
-      if (this.filled === this.blockBytes && this.request.seal === undefined) this.send(slab, false)
+      this.takenBytes += length
+      if (this.filled === this.blockBytes && this.isMoreKnown) this.send(slab, false)
     }
+  }
+
+  private get isMoreKnown(): boolean {
+    const { seal, statedBytes = 0 } = this.request
+    return seal === undefined || this.takenBytes < statedBytes
   }
 
   private feed(slab: Slab): void {
@@ -151,11 +160,13 @@ class OpenBody {
 
   async finish(): Promise<WrittenBody> {
     const { compute, lengthBytes } = this
-    const { inlineBytesMax, plan, seal, blockBytes } = this.request
+    const { inlineBytesMax, plan, seal, blockBytes, statedBytes = 0 } = this.request
     if (inlineBytesMax > 0 && lengthBytes <= inlineBytesMax) {
       const bytes = concatBytes(this.held)
       return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, hints: [] }
     }
+    // Its last block may have been sent without the mark.
+    if (seal !== undefined && lengthBytes < statedBytes) throw fail("incompleteBody", { lengthBytes })
     try {
       if (this.slab) this.send(this.slab, true)
       // Requested early: the last bytes are hashed while the last blocks are written.

@@ -59,6 +59,8 @@ export interface WriteRequest {
   readonly plan: HashPipelinePlan
   /** The whole body, which must not change any more; or its pieces, each copied before the next one is requested. */
   readonly source: Uint8Array | AsyncIterable<Uint8Array>
+  /** The length of the body, if its client has stated it. A sealed body that is shorter throws `incompleteBody`. */
+  readonly statedBytes?: number | undefined
   /** A longer body throws `entityTooLarge`. Like all lengths of bodies, that of the plaintext. */
   readonly lengthBytesMax: number
   /** A body up to this length is returned instead of written. */

@@ -95,6 +95,31 @@ test("the MD5 of a sealed body is right while another body stalls", async () => 
   assert.equal(Buffer.compare(await world.read(other.extent), sealed(world, slow)), 0)
 })
 
+test("a full block is stored while its client pauses, if the client has stated that more follows", async () => {
+  const world = await openWorld()
+  for (const length of [PLAIN + 1, 2 * PLAIN]) {
+    const bytes = world.random.bytes(length)
+    let goOn: () => void = () => undefined
+    const gate = new Promise<void>(resolve => (goOn = resolve))
+    async function* pausing(): AsyncGenerator<Uint8Array> {
+      yield bytes.subarray(0, PLAIN)
+      await gate
+      yield bytes.subarray(PLAIN)
+    }
+    const writing = world.write(bytes, pausing(), undefined, { seal: { key: KEY }, statedBytes: length })
+    const uploadId = world.uploads.toString(16).padStart(32, "0")
+    for (let turn = 0; turn < 100 && (await world.held(uploadId, 1)) < 3; turn += 1) await new Promise(setImmediate)
+    assert.equal(await world.held(uploadId, 1), 3, "all its shards")
+    goOn()
+    const { content } = await writing
+    assert.ok(content.kind === "extent")
+    assert.equal(Buffer.compare(await world.read(content.extent), sealed(world, bytes)), 0)
+  }
+  const short = world.random.bytes(PLAIN)
+  const ended = world.write(short, piecesOf(short), undefined, { seal: { key: KEY }, statedBytes: PLAIN + 1 })
+  await assert.rejects(ended, error => isFailure(error, "incompleteBody"))
+})
+
 test("a sealed block is re-encoded as it is stored: its segments stay", async () => {
   const world = await openWorld()
   const bytes = world.random.bytes(2 * PLAIN + 5)

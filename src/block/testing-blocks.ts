@@ -133,7 +133,7 @@ export class ShardWorld {
   readonly expected = new Set<DeviceId>()
   /** Devices that may return with their shards. */
   readonly mayReturn = new Set<DeviceId>()
-  private uploads = 0
+  uploads = 0
 
   constructor(
     readonly policy: Policy,
@@ -176,7 +176,7 @@ export class ShardWorld {
     bytes: Uint8Array,
     source: Uint8Array | AsyncIterable<Uint8Array> = piecesOf(bytes),
     signal = noSignal,
-    how: Partial<Pick<WriteRequest, "seal" | "lengthBytesMax" | "inlineBytesMax">> = {},
+    how: Partial<Pick<WriteRequest, "seal" | "statedBytes" | "lengthBytesMax" | "inlineBytesMax">> = {},
   ): Promise<WrittenBody> {
     this.uploads += 1
     return this.blocks.write({

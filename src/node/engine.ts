@@ -353,7 +353,7 @@ class EngineBuilder {
     const { metadata, records } = node
     const copies = new DeviceCopies(records, metadata, () => this.devices.kept, clock, telemetry.log)
     await copies.write()
-    const late = metadata.halt === undefined ? [] : [afterHalt(metadata, clock, begin)]
+    const late = metadata.halt === undefined ? [] : [afterHalt(metadata, { clock, log: telemetry.log }, begin)]
     return {
       copies,
       services: [upkeepOf(metadata), records, copies, bucketPolicies(services, clock), ...late],

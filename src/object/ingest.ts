@@ -242,6 +242,7 @@ export class Ingest {
         ...(await this.target(request, uploadId, body.lengthBytes)),
         plan: { md5: needsMd5(request), sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
         source: body.open("reader"),
+        statedBytes: body.lengthBytes,
         lengthBytesMax: BODY_BYTES_MAX,
         inlineBytesMax: request.inlineBytesMax,
         signal: request.client.signal,

@@ -1,21 +1,36 @@
 /** After a halt: what a node that started while the store was halted does once it goes on. */
 import type { BackgroundService } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
 
 const WATCH_HALT_EVERY_MS = 1_000
 
-/** Does what a start of a halted store had to leave out, once the halt has ended. */
-export const afterHalt = (metadata: SharedMetadata, clock: Clock, begin: () => Promise<void>): BackgroundService => ({
+interface Seams {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Does what a start of a halted store had to leave out, once the halt has ended. A failure is logged once. */
+export const afterHalt = (
+  metadata: Pick<SharedMetadata, "halt">,
+  { clock, log }: Seams,
+  begin: () => Promise<void>,
+): BackgroundService => ({
   name: "start after a halt",
   run: async signal => {
     let hasBegun = false
+    let failed: string | undefined
     while (!signal.aborted) {
       if (!hasBegun && metadata.halt === undefined) {
-        hasBegun = await begin().then(
-          () => true,
-          () => false,
-        )
+        try {
+          await begin()
+          hasBegun = true
+        } catch (error) {
+          const reason = String(error)
+          if (reason !== failed) log.error("start_after_halt_failed", { reason })
+          failed = reason
+        }
       }
       await clock.sleep(WATCH_HALT_EVERY_MS, signal)
     }

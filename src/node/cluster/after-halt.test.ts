@@ -1,0 +1,32 @@
+/** What a start during a halt left out is done after it, once, and what prevents it is told. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../../base/failures.js"
+import { parseIncarnation } from "../../base/ids.js"
+import type { Halt } from "../../metadata/index.js"
+import { SimClock } from "../../seams/clock/sim.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { afterHalt } from "./after-halt.js"
+
+test("a failing beginning is repeated until it succeeds, and logged once", async () => {
+  const clock = new SimClock()
+  const telemetry = new SimTelemetry()
+  const metadata: { halt: Halt | undefined } = {
+    halt: { number: 1, reason: "rolled back", highest: parseIncarnation(1), live: [] },
+  }
+  let begun = 0
+  const begin = async (): Promise<void> => {
+    begun += 1
+    if (begun < 4) throw fail("keysUnavailable")
+  }
+  const stop = new AbortController()
+  const running = afterHalt(metadata, { clock, log: telemetry.log }, begin).run(stop.signal)
+  await clock.advance(10_000)
+  assert.equal(begun, 0, "the store is halted")
+  metadata.halt = undefined
+  await clock.advance(20_000)
+  assert.equal(begun, 4)
+  assert.equal(telemetry.entries("start_after_halt_failed").length, 1)
+  stop.abort()
+  await clock.runUntil(running)
+})
