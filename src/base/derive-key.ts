@@ -5,8 +5,8 @@
  */
 import { createHmac, type KeyObject } from "node:crypto"
 
-/** 32 bytes. A `KeyObject` that derives often is twice as fast as its bytes. */
-export function deriveKey(key: Uint8Array | KeyObject, label: string, ...values: readonly Uint8Array[]): Buffer {
+/** `H`: 32 bytes. A `KeyObject` that derives often is twice as fast as its bytes. */
+export function derive(key: Uint8Array | KeyObject, label: string, ...values: readonly Uint8Array[]): Buffer {
   const lengthBytes = values.reduce((sum, value) => sum + 4 + value.length, label.length + 1)
   const message = Buffer.allocUnsafe(lengthBytes)
   let at = message.write(label, "latin1")

@@ -9,7 +9,7 @@
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
 import { GCM_NONCE_BYTES } from "./aes-gcm.js"
-import { deriveKey } from "./derive-key.js"
+import { derive } from "./derive-key.js"
 import { fail, type Failure } from "./failures.js"
 import type { DeviceId } from "./ids.js"
 
@@ -21,8 +21,8 @@ export interface DeviceKeys {
 }
 
 export const deviceKeysOf = (atRestKey: Uint8Array, deviceId: DeviceId): DeviceKeys => ({
-  device: deriveKey(atRestKey, "device", Buffer.from(deviceId, "hex")),
-  names: deriveKey(atRestKey, "names"),
+  device: derive(atRestKey, "device", Buffer.from(deviceId, "hex")),
+  names: derive(atRestKey, "names"),
 })
 
 const SALT_BYTES = 16
@@ -44,7 +44,7 @@ export class DeviceCipher {
   ) {
     this.deviceKey = createSecretKey(device)
     this.namesKey = createSecretKey(names)
-    this.manifestKey = createSecretKey(deriveKey(this.deviceKey, "manifest"))
+    this.manifestKey = createSecretKey(derive(this.deviceKey, "manifest"))
   }
 
   nonce(): Uint8Array {
@@ -58,23 +58,23 @@ export class DeviceCipher {
   /** The batches of a segment are written and read one after another: its key is remembered. */
   logKey(segment: number): KeyObject {
     if (this.logged?.segment !== segment) {
-      this.logged = { segment, key: createSecretKey(deriveKey(this.deviceKey, "log", uint32(segment))) }
+      this.logged = { segment, key: createSecretKey(derive(this.deviceKey, "log", uint32(segment))) }
     }
     return this.logged.key
   }
 
   tableKey(fileNumber: number, salt: Uint8Array): KeyObject {
-    return createSecretKey(deriveKey(this.deviceKey, "table", uint64(fileNumber), salt))
+    return createSecretKey(derive(this.deviceKey, "table", uint64(fileNumber), salt))
   }
 
   /** Of the chunks of metadata backups, which any device may hold. */
   get backupKey(): Uint8Array {
-    return deriveKey(this.namesKey, "backup")
+    return derive(this.namesKey, "backup")
   }
 
   /** Of one needle: `id` are the bytes that name it in its header. */
   headerKey(id: Uint8Array): Uint8Array {
-    return deriveKey(this.namesKey, "header", id)
+    return derive(this.namesKey, "header", id)
   }
 }
 

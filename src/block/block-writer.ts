@@ -56,8 +56,8 @@ export class BlockWriter {
   ) {}
 
   /**
-   * Takes over the slab, with `lengthBytes` of the block. Resolves when the acknowledgement rule is met. Throws `deviceFull` if one of the block's
-   * devices has no space: lack of space never reduces redundancy.
+   * Takes over the slab, with `lengthBytes` of the block. Resolves when the acknowledgement rule is met. Throws
+   * `deviceFull` if one of the block's devices has no space: lack of space never reduces redundancy.
    */
   async write(
     request: BlockRequest,

@@ -145,7 +145,7 @@ const VERSION_MIN = 1
 const ENVELOPE_BYTES = 24
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", copyBuffers: true })
 
-/** What the superblocks of the store's devices say at least: earlier releases would lose the key ring. */
+/** What the superblocks of the store's devices say at least: earlier releases cannot open what the ring's keys seal. */
 export const formatEpochOf = ({ keyring }: Pick<ControlRecord, "keyring">): number =>
   keyring === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS
 

@@ -22,7 +22,7 @@ export type SealingKey =
       readonly mode: "kms"
       readonly keyArn: string
       readonly dataKey: Uint8Array | number
-      /** Canonical JSON of the client's encryption context. */
+      /** Canonical JSON of the encryption context: the client's pairs, and that of S3. */
       readonly context: string | undefined
     }
   /** SSE-C: the client. `check` recognises its key. */

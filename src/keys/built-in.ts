@@ -7,14 +7,14 @@
  *
  * Promises  Each message has a key of its own. Ciphertexts of earlier materials open until the key is deleted.
  */
-import { createCipheriv, createDecipheriv } from "node:crypto"
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openGcm, sealGcm } from "../base/aes-gcm.js"
 import { equalBytes } from "../base/bytes.js"
+import { derive } from "../base/derive-key.js"
 import { fail, type Failure } from "../base/failures.js"
 import type { KmsKeyId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { Random } from "../seams/random/contract.js"
 import { BUILT_IN_FORMAT, bytesOfKeyId, KEY_ID_BYTES } from "./ciphertext.js"
-import { derive } from "./derive.js"
 import { bytesOfContext, type EncryptionContext } from "./encryption-context.js"
 import type { DataKey, KeyProvider, ProviderKey } from "./provider.js"
 
@@ -33,10 +33,10 @@ export interface KeyMaterials {
   all(): readonly { readonly keyId: KmsKeyId; readonly createdMs: number }[]
 }
 
-const [VERSION_BYTES, SALT_BYTES, TAG_BYTES] = [4, 16, 16]
+const [VERSION_BYTES, SALT_BYTES] = [4, 16]
 const HEADER_BYTES = 1 + KEY_ID_BYTES + VERSION_BYTES + SALT_BYTES
 const DATA_KEY_BYTES = 32
-const NONCE = new Uint8Array(12)
+const NONCE = new Uint8Array(GCM_NONCE_BYTES)
 
 export class BuiltInProvider implements KeyProvider {
   constructor(
@@ -58,15 +58,14 @@ export class BuiltInProvider implements KeyProvider {
     header.writeUInt32BE(version, 1 + KEY_ID_BYTES)
     header.set(salt, HEADER_BYTES - SALT_BYTES)
     return after(this.keyOf(id, version, salt), key => {
-      const cipher = createCipheriv("aes-256-gcm", key, NONCE).setAAD(bytesOfContext(context))
-      const sealed = Buffer.concat([cipher.update(plain), cipher.final()])
-      return Buffer.concat([header, sealed, cipher.getAuthTag()])
+      const { sealed, tag } = sealGcm(plain, { key, nonce: NONCE, aad: bytesOfContext(context) })
+      return Buffer.concat([header, sealed, tag])
     })
   }
 
   open({ id, version }: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {
     const bytes = Buffer.from(ciphertext.buffer, ciphertext.byteOffset, ciphertext.byteLength)
-    const isOfKey = bytes.length >= HEADER_BYTES + TAG_BYTES && bytes[0] === BUILT_IN_FORMAT
+    const isOfKey = bytes.length >= HEADER_BYTES + GCM_TAG_BYTES && bytes[0] === BUILT_IN_FORMAT
     if (!isOfKey || !equalBytes(bytes.subarray(1, 1 + KEY_ID_BYTES), bytesOfKeyId(id))) throw invalid()
     const sealedBy = bytes.readUInt32BE(1 + KEY_ID_BYTES)
     if (sealedBy < 1 || sealedBy > version) throw invalid()
@@ -83,16 +82,12 @@ export class BuiltInProvider implements KeyProvider {
   }
 }
 
-function openMessage(key: Uint8Array, sealed: Uint8Array, context: EncryptionContext): Uint8Array {
-  const tagAt = sealed.length - TAG_BYTES
-  const decipher = createDecipheriv("aes-256-gcm", key, NONCE)
-  decipher.setAAD(bytesOfContext(context)).setAuthTag(sealed.subarray(tagAt))
-  const plain = decipher.update(sealed.subarray(0, tagAt))
-  try {
-    return Buffer.concat([plain, decipher.final()])
-  } catch {
-    throw invalid()
-  }
+function openMessage(key: Uint8Array, bytes: Uint8Array, context: EncryptionContext): Uint8Array {
+  const tagAt = bytes.length - GCM_TAG_BYTES
+  const gcm = { key, nonce: NONCE, aad: bytesOfContext(context) }
+  const plain = openGcm(bytes.subarray(0, tagAt), bytes.subarray(tagAt), gcm)
+  if (plain === undefined) throw invalid()
+  return plain
 }
 
 const invalid = (): Failure => fail("invalidCiphertext")

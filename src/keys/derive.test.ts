@@ -4,9 +4,10 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { hexOf } from "../base/bytes.js"
+import { derive } from "../base/derive-key.js"
 import { objectKeyOfText, parseBucketId, parseUploadId } from "../base/ids.js"
 import type { SealingKey } from "../format/sealing.js"
-import { bindKeyOf, bindOf, checkOf, derive, extentKeyOf, objectKeyOf, prepareKey } from "./derive.js"
+import { bindKeyOf, bindOf, checkOf, extentKeyOf, objectKeyOf, prepareKey } from "./derive.js"
 
 const sha = (text: string): Buffer => createHash("sha256").update(text).digest()
 const SECRET = prepareKey(sha("bucket secret"))

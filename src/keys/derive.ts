@@ -1,13 +1,11 @@
 /**
- * Derivation of keys: `H(key, label, …)` is HMAC-SHA-256 over the label, a zero byte, and each further value after its
- * length (4 bytes, big-endian). So no two lists of values have the same bytes, and keys of different labels say nothing
- * about each other. See decision 56, "Keys".
+ * The keys that derive from the secret of a bucket. See decision 56, "Keys".
  *
  * Promises  All derived keys have 32 bytes; `bind` and `check` are the first 16 bytes of their results.
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
 import { concatBytes } from "../base/bytes.js"
-import { deriveKey } from "../base/derive-key.js"
+import { derive } from "../base/derive-key.js"
 import { bytesOfByteString, type UploadId } from "../base/ids.js"
 import { MODES, type Sealing, type SealingKey } from "../format/sealing.js"
 import type { BoundFacts } from "./contract.js"
@@ -17,9 +15,6 @@ const NOTHING: Uint8Array = new Uint8Array(0)
 
 /** A key that derives others often: twice as fast as its bytes. */
 export const prepareKey = (bytes: Uint8Array): KeyObject => createSecretKey(bytes)
-
-/** `H`. */
-export const derive = deriveKey
 
 /** `provided`: nothing for the modes "atRest" and "s3", else the data key of the KMS or the client's key. */
 export const objectKeyOf = (

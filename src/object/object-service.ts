@@ -394,7 +394,7 @@ export class ObjectService implements Objects {
   }
 }
 
-/** Within a row, large bytes are shared by reference; small ones are copied with their row anyway. */
+/** Whether the copy is one of the source's key that keeps its checksum: it may then share its bytes by reference. */
 function isOfSameBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
   if (source.bucket.id !== bucket.id || source.key !== key) return false
   return checksumAlgorithm === undefined || checksumAlgorithm === record.head.checksumAlgorithm
