@@ -8,6 +8,7 @@ import { SimDisk } from "../seams/disk/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { openLogReader } from "./log-reader.js"
+import { scrubLogStep } from "./scrub.js"
 import { openLog, type SegmentedLog } from "./log.js"
 
 const DEVICE = parseDeviceId("00000000000000aa")
@@ -91,6 +92,15 @@ test("a log opened with another key is refused, and keeps its last batch", async
   assert.deepEqual(last(await texts(log.records(log.cutUpTo)), 1), [Buffer.from(record(79)).toString()])
   await log.close()
   await assert.rejects(open(sim.boot(), cipherOf(2)), error => isFailure(error, "corruptSeal"))
+})
+
+test("a batch that does not open is damage for a walk through the log", async () => {
+  const { disk, log } = await written(cipherOf(1))
+  const reader = openLogReader(disk, FOLDER, DEVICE, cipherOf(2))
+  const { seen, damage } = await scrubLogStep(reader, log.cutUpTo, log.durable)
+  assert.equal(damage?.kind, "corruptLog")
+  assert.equal(seen, log.cutUpTo)
+  await log.close()
 })
 
 test("a log that was plain is continued encrypted", async () => {

@@ -4,7 +4,7 @@
  * Files keep their names permanently and are recycled with a new segment number, which is part of each batch; so no
  * rename has to be made durable.
  */
-import { fail } from "../base/failures.js"
+import { fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { xxh64Memory } from "../simd/xxh64.js"
@@ -107,6 +107,15 @@ export function recordsOfBatch({ header, bytes }: WholeBatch, cipher?: DeviceCip
   return records
 }
 
+function recordsOfLive(batch: WholeBatch, cipher: DeviceCipher | undefined): readonly LogBatchRecord[] {
+  try {
+    return recordsOfBatch(batch, cipher)
+  } catch (error) {
+    if (!isFailure(error, "corruptSeal")) throw error
+    throw new Failure("corruptLog", { ...error.details, message: "a batch is not what was encrypted" }, error)
+  }
+}
+
 /**
  * The batches of a segment that continue its first one, which is whole. Those up to `after` are skipped by their
  * headers alone and come without bytes.
@@ -162,7 +171,8 @@ export async function* recordsOf(
 
 /**
  * The same, a batch at a time: all of them are durable, and in `memory` valid until the next. `segments` are ordered
- * oldest first; throws `corruptLog` if a batch differs from what was written.
+ * oldest first; throws `corruptLog` if a batch differs from what was written. That includes an encrypted one that does not
+ * open: the recovery of the log has opened its last batch under this key.
  */
 export async function* batchesOf(
   segments: readonly ReadableSegment[],
@@ -186,7 +196,7 @@ export async function* batchesOf(
       // A batch that was written again is read where it is certainly on the disk.
       if (header.sequence >= next) break
       before = header
-      if (header.sequence > after) yield placed(batch, recordsOfBatch(batch, cipher))
+      if (header.sequence > after) yield placed(batch, recordsOfLive(batch, cipher))
       if (header.sequence === upTo) return
     }
   }

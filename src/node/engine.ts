@@ -416,7 +416,9 @@ class EngineBuilder {
       return await this.openStack(folder)
     } catch (error) {
       const isReplica = this.control.holdsMetadata(folder.place.id)
-      if (isReplica || !isFailure(error, "corruptLog", "corruptRow", "corruptRecord")) throw error
+      // The control record has proven the key: a log that it does not open is damaged.
+      const isDamaged = isFailure(error, "corruptLog", "corruptRow", "corruptRecord", "corruptSeal")
+      if (isReplica || !isDamaged) throw error
       await this.discard(folder)
       return this.openStack(folder)
     }
