@@ -319,6 +319,7 @@ export const STATUS = z
     policy: z.string().describe("the policy for new blocks: ec:4+3, replica:2"),
     isPolicyAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
     blockBytes: count,
+    isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
     compatibility: z
       .array(z.string())
       .describe("enabled settings that allow, for older clients, requests that are refused by default"),

@@ -198,6 +198,7 @@ export function statusText(status: Status, nowMs: number): string {
     ...(status.compatibility.length === 0
       ? []
       : [line("allowed", `beyond the defaults: ${status.compatibility.join(", ")}`)]),
+    ...(status.isEncryptedAtRest ? [line("encryption", "everything on the devices, at rest")] : []),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),

@@ -23,4 +23,5 @@ export { resealSecrets, secretsUnder, type StoredSecret } from "./reseal-core.js
 export type { KeyServiceReport } from "./service-calls.js"
 export { NamedS3Keys, type S3Keys } from "./s3-keys.js"
 export { KeyAdmin, type NamedKeys } from "./key-admin.js"
+export { KeyTroubles } from "./key-troubles.js"
 export { KeyUpkeep } from "./key-upkeep.js"

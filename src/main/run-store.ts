@@ -368,7 +368,12 @@ function sourcesOf(
     lifecycle: engine.services.lifecycle,
     bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
   })
-  return { ...ofEngine, erasures: () => engine.erasures.report(), keyServices: () => keyServices.report() }
+  return {
+    ...ofEngine,
+    erasures: () => engine.erasures.report(),
+    keyServices: () => keyServices.report(),
+    bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),
+  }
 }
 
 function statusOf(

@@ -163,6 +163,8 @@ test("nothing of an object is readable in the folders of a store with --encrypt-
     const folders = ["d1", "d2", "d3", "d4"].map(name => join(folder, name))
     const server = await used(folder, [...args, "--encrypt-at-rest"], env)
     assert.deepEqual([...(await readable(folders))], [], "while it runs")
+    const status = await run(process.execPath, [HAYLOFT, "status", "--data", folders[0] ?? ""], { env })
+    assert.match(status.stdout, /encryption +everything on the devices, at rest/)
     await untilBackedUp(server)
     await server.stop()
     assert.deepEqual([...(await readable(folders))], [], "after a stop")

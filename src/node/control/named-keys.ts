@@ -8,6 +8,7 @@ import {
   KeyAdmin,
   KeyPolicies,
   KeyService,
+  KeyTroubles,
   KeyUpkeep,
   NamedS3Keys,
   openObjectKeys,
@@ -20,6 +21,7 @@ import type { Metadata } from "../../metadata/index.js"
 import { KeyUses } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
 import type { SharedMetadata } from "../metadata/database.js"
 import { RecordKeyMaterials } from "./key-materials.js"
 import type { RecordManager } from "./record-manager.js"
@@ -33,6 +35,7 @@ export interface NamedKeySettings {
 interface Seams {
   readonly clock: Clock
   readonly random: Random
+  readonly telemetry: { readonly log: Log }
 }
 
 interface Sources {
@@ -58,6 +61,8 @@ interface Opened {
 }
 
 export class NamedKeyStore {
+  /** Buckets whose keys are unavailable. */
+  readonly troubles: KeyTroubles
   private readonly random: Random
   private keys: OpenedObjectKeys | undefined
   private opened: Opened | undefined
@@ -67,6 +72,7 @@ export class NamedKeyStore {
     private readonly sources: Sources,
   ) {
     this.random = seams.random.fork("named keys")
+    this.troubles = new KeyTroubles(seams.clock, seams.telemetry.log)
   }
 
   /** For a reconciliation. */
@@ -90,7 +96,7 @@ export class NamedKeyStore {
     }
     const sources = { epochs: this.sources.epochs, dataKeys }
     this.keys = openObjectKeys({ metadata, clock, random: random.fork("keys") }, sources)
-    return this.keys.keys
+    return this.troubles.watching(this.keys.keys)
   }
 
   /** Call after this process has changed secrets of buckets: none that was opened before is used again. */

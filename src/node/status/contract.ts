@@ -314,6 +314,8 @@ export interface StoreReport {
   /** The policy follows the number of devices. */
   readonly isPolicyAutomatic: boolean
   readonly blockBytes: number
+  /** Everything on the devices is encrypted. */
+  readonly isEncryptedAtRest: boolean
   /** Compatibility switches that are on: each allows what is refused by default. */
   readonly compatibility: readonly string[]
   readonly safety: SafetyReport

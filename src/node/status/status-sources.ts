@@ -39,6 +39,8 @@ export interface StatusSources {
   readonly erasures?: () => readonly ErasureReport[]
   /** Undefined if this process has none. */
   readonly keyServices?: () => readonly KeyServiceReport[]
+  /** Buckets whose keys were missing when they were last asked for. */
+  readonly bucketsWithoutKeys?: () => number
   readonly scrub: () => readonly ScrubView[] | undefined
   /** Of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
   readonly reencoding: () => ReencodingView | undefined

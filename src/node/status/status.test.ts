@@ -6,7 +6,9 @@ import { PARTITIONS } from "../../base/limits.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { UNKNOWN_HEALTH } from "../../format/database-health.js"
 import { SimClock } from "../../seams/clock/sim.js"
+import { SimRandom } from "../../seams/random/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { ringAtRest } from "../control/at-rest.js"
 import { firstRecordOf } from "../testing-engine.js"
 import type { DatabaseView } from "./database-core.js"
 import { registerStatus } from "./status-metrics.js"
@@ -66,6 +68,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     reencoding: undefined as ReencodingView | undefined,
     scrub: undefined as readonly ScrubView[] | undefined,
     database: undefined as DatabaseView | undefined,
+    bucketsWithoutKeys: 0,
     keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
   }
   const sources: StatusSources = {
@@ -82,6 +85,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     reencoding: () => now.reencoding,
     database: () => now.database,
     keyServices: () => now.keyServices,
+    bucketsWithoutKeys: () => now.bucketsWithoutKeys,
   }
   const facts = {
     storeId: parseStoreId("0".repeat(32)),
@@ -128,6 +132,17 @@ test("a key service that does not respond is a reason, without its details, and 
     reasons: ["the key service vault cannot be reached: objects under its keys cannot be written or read"],
   })
   assert.deepEqual(status.report().keyServices, now.keyServices)
+})
+
+test("buckets whose keys are unavailable are a reason, and whether the devices are encrypted is reported", () => {
+  const { status, now } = world(3)
+  assert.equal(status.report().isEncryptedAtRest, false)
+  now.bucketsWithoutKeys = 2
+  const { ready, reasons } = status.health()
+  assert.ok(ready)
+  assert.match(reasons.join(), /^keys of 2 buckets are unavailable: .*the log names the cause$/)
+  now.record = { ...now.record, keyring: ringAtRest(new Uint8Array(32), new SimRandom(1), 0) }
+  assert.equal(status.report().isEncryptedAtRest, true)
 })
 
 test("a whole store reports what may fail, and nothing that is unknown", () => {

@@ -16,6 +16,7 @@ import type { BackgroundService } from "../../life/index.js"
 import type { LifecycleReport } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
+import { isEncryptedAtRest } from "../control/at-rest.js"
 import { databaseReport } from "./database-core.js"
 import { nodesReport, nodeTroubles } from "./nodes-core.js"
 import { Rate } from "./rate-core.js"
@@ -129,6 +130,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         : []),
       ...damages,
       ...this.keyServiceTroubles(),
+      ...this.keyTroubles(),
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
@@ -142,6 +144,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       const trouble = state === "unreachable" ? "cannot be reached" : "refuses the credentials of this store"
       return [`the key service ${name} ${trouble}: objects under its keys cannot be written or read`]
     })
+  }
+
+  private keyTroubles(): readonly string[] {
+    // The log has names and causes: health is for everybody.
+    const buckets = this.sources.bucketsWithoutKeys?.() ?? 0
+    if (buckets === 0) return []
+    const whose = buckets === 1 ? "a bucket" : `${buckets} buckets`
+    return [`keys of ${whose} are unavailable: encrypted objects cannot be written or read; the log names the cause`]
   }
 
   private nodeTroubles(): readonly string[] {
@@ -223,6 +233,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       policy: textOfPolicy(record.policy),
       isPolicyAutomatic: record.isPolicyAutomatic,
       blockBytes: record.blockBytes,
+      isEncryptedAtRest: isEncryptedAtRest(record),
       safety: this.safetyReport(),
       metadata: namesOf(record),
       health: this.health(),
