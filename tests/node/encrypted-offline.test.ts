@@ -284,3 +284,26 @@ test("a rescue of an encrypted store needs its key file, and brings all back wit
     assert.notEqual(lost.code, 0)
     assert.match(lost.stderr, /no key for it is known: a readable control record/)
   }))
+
+test("a device of a stopped encrypted store is given up with the key file, which tells of locked buckets", () =>
+  withFolder(async folder => {
+    const keyFile = join(folder, "master.key")
+    await writeFile(keyFile, "5e".repeat(32))
+    const folders = ["d1", "d2"].map(name => join(folder, name))
+    const [first = "", second = ""] = folders
+    const server = await ServerProcess.start({ folders, args: ["--master-key-file", keyFile, "--encrypt-at-rest"] })
+    await withClient(server, async client => {
+      await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }))
+      await put(client, LARGE, bodyOf(LARGE_BYTES))
+    })
+    await server.stop()
+    await rm(second, { recursive: true })
+    const forget = (...keys: string[]) =>
+      run(process.execPath, [HAYLOFT, "device", "forget", second, "--data", first, "--dry-run", ...keys])
+    const closed = await forget()
+    assert.notEqual(closed.code, 0)
+    assert.match(closed.stderr, /encrypts everything at rest: pass --master-key-file/)
+    const opened = await forget("--master-key-file", keyFile)
+    assert.equal(opened.code, 0, opened.stderr)
+    assert.match(opened.stdout, /object lock .*hidden-bucket/)
+  }))
