@@ -66,7 +66,7 @@ export const FAMILIES = {
   clock: 29,
   /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
   lifecycle: 30,
-  /** Key id → a named key; its materials are in the control record, or at an external key service. */
+  /** Key id → a named key; "removed " + key id → a deleted one whose materials are still to be removed. */
   kmsKeys: 32,
   /** Account id + name → the named key that the alias stands for. */
   kmsAliases: 33,

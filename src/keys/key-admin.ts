@@ -50,8 +50,9 @@ export interface NamedKeys {
   scheduleDeletion(name: string, days: number | undefined): Promise<KeyFacts>
   cancelDeletion(name: string): Promise<KeyFacts>
   /**
-   * Deletes a key whose time has come although versions use it: `unreadable` is their number. Throws `kmsKeyState` if the
-   * time has not come, `preconditionFailed` if there are more or fewer.
+   * Deletes a key whose time has come although versions use it: `unreadable` is their number. Likewise the material of a
+   * key without a row, by the key's id, if it is an hour old. Throws `kmsKeyState` if the time has not come,
+   * `preconditionFailed` if there are more or fewer.
    */
   delete(name: string, unreadable: number): Promise<void>
   uses(name: string): Promise<readonly BucketUses[]>
@@ -67,6 +68,7 @@ export class KeyAdmin implements NamedKeys {
     private readonly rootAccount: AccountId,
     private readonly countUses: CountUses,
     private readonly tryExternal: TryExternal,
+    private readonly orphans: () => Promise<readonly KmsKeyId[]>,
   ) {}
 
   async list(): Promise<readonly KeyFacts[]> {
@@ -110,24 +112,32 @@ export class KeyAdmin implements NamedKeys {
   }
 
   async delete(name: string, unreadable: number): Promise<void> {
-    const { record } = await this.find(name)
-    const total = totalOf((await this.countUses()).get(record.id) ?? new Map<string, number>())
+    const orphan = await this.orphan(name)
+    const countedIn = this.keys.reconciliations
+    const record = orphan === undefined ? (await this.find(name)).record : undefined
+    const id = record?.id ?? orphan
+    const total = totalOf((id && (await this.countUses()).get(id)) ?? new Map<string, number>())
     if (total !== unreadable) {
-      throw fail("preconditionFailed", { message: `${total} versions become unreadable with the key ${record.id}` })
+      throw fail("preconditionFailed", { message: `${total} versions become unreadable with the key ${id}` })
     }
-    if (await this.keys.delete(record)) return
+    if (record === undefined) return orphan && this.keys.removeMaterials(orphan)
+    if (await this.keys.delete(record, countedIn)) return
     throw fail("kmsKeyState", { message: `${record.id} is not pending deletion, or its time has not come` })
   }
 
   async uses(name: string): Promise<readonly BucketUses[]> {
-    const { record } = await this.find(name)
-    const uses = (await this.countUses()).get(record.id) ?? new Map<string, number>()
+    const id = (await this.orphan(name)) ?? (await this.find(name)).record.id
+    const uses = (await this.countUses()).get(id) ?? new Map<string, number>()
     return [...uses].map(([bucket, count]) => ({ bucket, count })).sort((a, b) => (a.bucket < b.bucket ? -1 : 1))
   }
 
   private async change(name: string, change: Parameters<KeyService["change"]>[1]): Promise<KeyFacts> {
     const { record, holder } = await this.find(name)
     return this.factsOf(await this.keys.change(record.id, change), holder)
+  }
+
+  private async orphan(name: string): Promise<KmsKeyId | undefined> {
+    return (await this.orphans()).find(id => id === name)
   }
 
   private async find(name: string): Promise<NamedKey> {

@@ -3,12 +3,13 @@
  *
  * Promises  A disabled key, and one that is pending deletion, seals and opens nothing from the moment when the change is
  *           acknowledged, on every node: each use reads the key's row. The material of a built-in key exists before its
- *           row, and goes after it.
+ *           row. It is removed only if a row says that the key was deleted, or if the row was certainly not made: a
+ *           row that is absent may be one that the database has lost.
  * Failures  `noSuchKmsKey`, `kmsKeyDisabled`, `kmsKeyState`, `invalidCiphertext`, `keyServiceUnavailable`,
  *           `keysUnavailable`.
  */
 import type { Accounts } from "../access/index.js"
-import { fail, unlessRefused } from "../base/failures.js"
+import { fail, isFailure, unlessRefused, type FailureKind } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseKmsKeyId, rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
@@ -24,13 +25,16 @@ import { keyArnOf, noSuchKey, parseKeyReference, S3_ALIAS, type KeyReference } f
 import { s3KeyPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
 import {
   changeKmsKey,
+  checkKmsKeyCount,
   createKmsKey,
   deleteKmsAlias,
   deleteKmsKey,
+  forgetDeletedKmsKey,
   putKmsAlias,
   restoreKmsKey,
 } from "./kms-commands-core.js"
 import {
+  readDeletedKmsKeys,
   readKmsAliases,
   readKmsKey,
   readKmsKeys,
@@ -61,11 +65,15 @@ interface NewKey {
 }
 
 const FIRST_ROW = rowKeyOf("")
+/** After these failures the row of a new key was certainly not made: see `Metadata.run`. */
+const NOT_MADE: FailureKind[] = ["limitExceeded", "noSuchKmsKey", "tooManyInFlight", "deviceFull", "deviceFailed"]
 
 export class KeyService implements DataKeys {
   readonly region: string
   private readonly builtIn: BuiltInProvider
   private readonly random: Random
+  /** By account: the requests that wait for its first use share it. */
+  private readonly s3KeysInTheMaking = new Map<AccountId, Promise<NamedKey>>()
 
   constructor(private readonly settings: KeyServiceSettings) {
     this.region = settings.region
@@ -123,19 +131,37 @@ export class KeyService implements DataKeys {
   async create({ holder, external, ...key }: NewKey, alias?: string): Promise<NamedKey> {
     const { materials, metadata } = this.settings
     const id = this.randomId()
-    if (external === undefined) await materials.add(id, 1)
-    let record: KmsKeyRecord | undefined
+    const made = createKmsKey({ ...key, id, accountId: holder.accountId, external }, alias)
+    if (external !== undefined) return this.keyOf(await metadata.run(made), holder)
+    // Calls that are refused must not fill the key ring.
+    await metadata.ask(checkKmsKeyCount())
+    await materials.add(id, 1)
+    let isUnused = false
     try {
-      record = await metadata.run(createKmsKey({ ...key, id, accountId: holder.accountId, external }, alias))
+      const record = await metadata.run(made)
+      isUnused = record.id !== id
       return this.keyOf(record, holder)
+    } catch (error) {
+      isUnused = isFailure(error, ...NOT_MADE)
+      throw error
     } finally {
-      // If the outcome is unknown, the upkeep of keys decides later.
-      if (external === undefined && record !== undefined && record.id !== id) await materials.remove(id)
+      if (isUnused) await this.dropUnused(id)
+    }
+  }
+
+  /** What stays if the control record cannot be changed now is shown by the upkeep of keys. */
+  private async dropUnused(id: KmsKeyId): Promise<void> {
+    try {
+      await this.settings.materials.remove(id)
+    } catch (error) {
+      if (!isFailure(error)) throw error
     }
   }
 
   /** Takes over a key of another store, with its materials in the order of their versions. Throws `limitExceeded`. */
   async restore(key: KmsKeyRecord, materials: readonly Uint8Array[]): Promise<void> {
+    // Its own deletion, if one has begun, must not take the materials that are added.
+    await this.endDeletions()
     for (const [i, material] of materials.entries()) await this.settings.materials.add(key.id, i + 1, material)
     await this.settings.metadata.run(restoreKmsKey(key))
   }
@@ -145,10 +171,21 @@ export class KeyService implements DataKeys {
     const name: KeyName = { kind: "alias", accountId: holder.accountId, name: S3_ALIAS }
     return after(this.settings.metadata.known(readKmsKey(name)), record => {
       if (record !== undefined) return this.keyOf(record, holder)
-      const policy = s3KeyPolicy(holder.accountNumber, this.region)
-      const description = "Default key that protects my S3 objects when no other key is defined"
-      return this.create({ holder, description, policy, tags: [] }, S3_ALIAS)
+      const { accountId } = holder
+      const making = this.s3KeysInTheMaking.get(accountId) ?? this.makeS3Key(holder)
+      this.s3KeysInTheMaking.set(accountId, making)
+      return making
     })
+  }
+
+  private async makeS3Key(holder: KeyHolder): Promise<NamedKey> {
+    const policy = s3KeyPolicy(holder.accountNumber, this.region)
+    const description = "Default key that protects my S3 objects when no other key is defined"
+    try {
+      return await this.create({ holder, description, policy, tags: [] }, S3_ALIAS)
+    } finally {
+      this.s3KeysInTheMaking.delete(holder.accountId)
+    }
   }
 
   /** Throws `noSuchKmsKey` and what `changeKey` throws. */
@@ -164,11 +201,29 @@ export class KeyService implements DataKeys {
     return this.change(key.id, { kind: "rotate", ...rotation })
   }
 
-  /** Deletes a key whose time has come. Returns whether it did. */
-  async delete({ id, external }: KmsKeyRecord): Promise<boolean> {
-    const isDeleted = await this.settings.metadata.run(deleteKmsKey(id))
-    if (isDeleted && external === undefined) await this.settings.materials.remove(id)
+  /** How often the metadata was reconciled: uses of keys that were counted before do not hold any more. */
+  get reconciliations(): number {
+    return this.settings.metadata.incarnations.reconciliations ?? 0
+  }
+
+  /**
+   * Deletes a key whose time has come. Returns whether it did. `countedIn`: the `reconciliations` before its uses were
+   * counted.
+   */
+  async delete({ id, external }: KmsKeyRecord, countedIn: number): Promise<boolean> {
+    const isDeleted = await this.settings.metadata.run(deleteKmsKey(id, countedIn))
+    if (isDeleted && external === undefined) await this.endDeletion(id)
     return isDeleted
+  }
+
+  /** Ends the deletions that a crash or a failure of devices has interrupted. */
+  async endDeletions(): Promise<void> {
+    for (const id of await this.settings.metadata.ask(readDeletedKmsKeys())) await this.endDeletion(id)
+  }
+
+  private async endDeletion(id: KmsKeyId): Promise<void> {
+    await this.settings.materials.remove(id)
+    await this.settings.metadata.run(forgetDeletedKmsKey(id))
   }
 
   /** The keys of all accounts, in the order of their ids. */
@@ -247,7 +302,7 @@ export class KeyService implements DataKeys {
     return record && account && this.keyOf(record, { accountId: account.id, accountNumber: account.number })
   }
 
-  /** Keys that have materials from before that time, and no row. */
+  /** Keys that have materials from before that time, and no row, not even that of a deletion. */
   async orphans(beforeMs: number): Promise<readonly KmsKeyId[]> {
     const { metadata, materials } = this.settings
     const found: KmsKeyId[] = []
@@ -258,7 +313,7 @@ export class KeyService implements DataKeys {
     return found
   }
 
-  /** Of a key without a row. */
+  /** Of a key without a row, because an operator says so. */
   removeMaterials(id: KmsKeyId): Promise<void> {
     return this.settings.materials.remove(id)
   }

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseAccountNumber, parseKmsKeyId, type KmsKeyId } from "../base/ids.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { changeKmsKey } from "./kms-commands-core.js"
+import { KeyAdmin } from "./key-admin.js"
 import { KeyService } from "./key-service.js"
 import { KeyUpkeep } from "./key-upkeep.js"
 import { defaultPolicy } from "./key-policies.js"
-import { DAY_MS } from "./limits.js"
+import { DAY_MS, NAMED_KEY_LIMITS } from "./limits.js"
 import { MemoryMaterials } from "./testing-materials.js"
 
 const HOUR_MS = 3_600_000
+const LOST = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
 const accountId = parseAccountId("root")
 const accountNumber = parseAccountNumber("111122223333")
 const account = { id: accountId, number: accountNumber, displayName: "root", email: "", createdMs: 1 }
@@ -19,29 +22,38 @@ const account = { id: accountId, number: accountNumber, displayName: "root", ema
 class World {
   /** Rows in memory begin then. */
   nowMs = 1_700_000_000_000
-  readonly metadata = new MemoryMetadata()
-  readonly materials = new MemoryMaterials()
   readonly keys: KeyService
   uses: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map()
   counted = 0
+  duringCount: () => void | Promise<void> = () => undefined
+  isReplicaMissing = false
   readonly upkeep: KeyUpkeep
+  readonly admin: KeyAdmin
 
-  constructor() {
-    const { metadata, materials } = this
+  /** Another node has the same materials, and rows of its own only after a rollback. */
+  constructor(
+    readonly materials = new MemoryMaterials(),
+    readonly metadata = new MemoryMetadata(),
+    seed = 5,
+  ) {
     const accounts = { getAccount: () => account, accountOfNumber: async () => account }
     const external = (): never => {
       throw fail("keyServiceUnavailable")
     }
     this.keys = new KeyService({
       ...{ metadata, materials, accounts, external, region: "eu" },
-      random: new SimRandom(5),
+      random: new SimRandom(seed),
     })
     const count = async () => {
       this.counted += 1
+      await this.duringCount()
       return this.uses
     }
     const clock = { wallMs: () => this.nowMs, monotonicMs: () => this.nowMs }
-    this.upkeep = new KeyUpkeep(this.keys, count, clock)
+    const countAll = async () => (this.isReplicaMissing ? undefined : count())
+    this.upkeep = new KeyUpkeep(this.keys, countAll, clock)
+    const never = () => Promise.reject(fail("keyServiceUnavailable"))
+    this.admin = new KeyAdmin(this.keys, accounts, accountId, count, never, () => this.upkeep.orphans())
   }
 
   async key(): Promise<KmsKeyId> {
@@ -88,7 +100,7 @@ test("a key that versions use stays, and is looked at again an hour later", asyn
   assert.match(world.upkeep.progress(), /waits: 3 versions use it \(3 in photos\)/)
   world.uses = new Map()
   await world.pass(60_000)
-  assert.deepEqual([world.counted, await world.has(id)], [1, true], "rows are not counted each minute")
+  assert.deepEqual([world.counted, await world.has(id)], [2, true], "rows are not counted each minute")
   await world.pass(HOUR_MS)
   assert.equal(await world.has(id), false)
   assert.doesNotMatch(world.upkeep.progress(), /waits/)
@@ -107,29 +119,164 @@ test("a rotation that is due happens once, and only of an enabled key", async ()
   assert.equal((await world.keys.byId(id))?.record.versions[1]?.isOnDemand, false)
 })
 
-test("a material without a key is removed, unless the key may still be on its way", async () => {
+test("a material whose row was lost is shown, and stays whatever is counted", async () => {
   const world = new World()
   world.materials.nowMs = world.nowMs
-  // Its maker has crashed before it wrote the row.
-  await world.materials.add(parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"), 1)
-  assert.equal(world.materials.all().length, 1)
+  await world.materials.add(LOST, 1)
   await world.pass(HOUR_MS / 2)
+  assert.doesNotMatch(world.upkeep.progress(), /without a key/, "it may be on its way")
+  for (let days = 0; days < 3; days += 1) await world.pass(DAY_MS)
   assert.equal(world.materials.all().length, 1)
-  await world.pass(HOUR_MS)
+  assert.match(world.upkeep.progress(), new RegExp(`1 materials without a key: ${LOST}`))
+})
+
+test("a material without a key is removed once an operator has said what becomes unreadable", async () => {
+  const world = new World()
+  world.materials.nowMs = world.nowMs
+  await world.materials.add(LOST, 1)
+  world.uses = new Map([[LOST, new Map([["photos", 2]])]])
+  await assert.rejects(world.admin.delete(LOST, 2), error => isFailure(error, "noSuchKmsKey"), "it may be on its way")
+  world.nowMs += 2 * HOUR_MS
+  assert.deepEqual(await world.admin.uses(LOST), [{ bucket: "photos", count: 2 }])
+  await assert.rejects(world.admin.delete(LOST, 0), error => isFailure(error, "preconditionFailed"))
+  assert.equal(world.materials.all().length, 1)
+  await world.admin.delete(LOST, 2)
   assert.equal(world.materials.all().length, 0)
 })
 
-test("a material whose row was lost stays while versions use it", async () => {
+test("a rollback that loses the rows of keys costs none of their materials", async () => {
   const world = new World()
-  const id = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
   world.materials.nowMs = world.nowMs
-  await world.materials.add(id, 1)
-  world.uses = new Map([[id, new Map([["photos", 1]])]])
-  await world.pass(2 * HOUR_MS)
-  assert.equal(world.materials.all().length, 1)
-  world.uses = new Map()
+  const id = await world.key()
+  const rolledBack = new World(world.materials)
+  rolledBack.nowMs += 2 * DAY_MS
+  await rolledBack.pass()
+  assert.equal(await rolledBack.has(id), false)
+  await world.keys.dataKey(must(await world.keys.byId(id), "the newer backup has it").record, [])
+})
+
+test("a deletion that stops between the row and the material goes on", async () => {
+  const world = new World()
+  const id = await world.dueKey()
+  world.materials.failures = 1
+  await assert.rejects(world.pass(HOUR_MS), error => isFailure(error, "deviceFailed"))
+  assert.deepEqual([await world.has(id), world.materials.all().length], [false, 1])
   await world.pass(HOUR_MS)
   assert.equal(world.materials.all().length, 0)
+  assert.doesNotMatch(world.upkeep.progress(), /without a key/)
+})
+
+test("a deletion that a restored database repeats removes no other material", async () => {
+  const world = new World()
+  const [due, kept] = [await world.dueKey(), await world.key()]
+  world.metadata.before = name => {
+    if (name === "ForgetDeletedKmsKey") throw fail("deviceFull")
+  }
+  for (let pass = 0; pass < 2; pass += 1)
+    await assert.rejects(world.pass(HOUR_MS), error => isFailure(error, "deviceFull"))
+  world.metadata.before = () => undefined
+  await world.pass(HOUR_MS)
+  const left = world.materials.all().map(({ keyId }) => keyId)
+  assert.deepEqual([await world.has(due), left], [false, [kept]])
+})
+
+test("versions that a reconciliation puts back during the count keep their key", async () => {
+  const world = new World()
+  const id = await world.dueKey()
+  world.duringCount = () => {
+    if (world.counted !== 2) return
+    world.metadata.incarnations = { ...world.metadata.incarnations, reconciliations: 1 }
+  }
+  await world.pass(HOUR_MS)
+  assert.equal(await world.has(id), true)
+  world.uses = new Map([[id, new Map([["photos", 1]])]])
+  await world.pass(2 * HOUR_MS)
+  assert.equal(await world.has(id), true)
+  world.uses = new Map()
+  await world.pass(2 * HOUR_MS)
+  assert.equal(await world.has(id), false)
+})
+
+test("a use that one of two walks finds keeps the key", async () => {
+  for (const found of [1, 2]) {
+    const world = new World()
+    const id = await world.dueKey()
+    world.duringCount = () => {
+      world.uses = world.counted === found ? new Map([[id, new Map([["photos", 1]])]]) : new Map()
+    }
+    await world.pass(HOUR_MS)
+    assert.equal(await world.has(id), true, `walk ${found}`)
+  }
+})
+
+test("a key is not deleted while a replica of the metadata cannot be asked", async () => {
+  const world = new World()
+  const id = await world.dueKey()
+  world.isReplicaMissing = true
+  await world.pass(HOUR_MS)
+  assert.equal(await world.has(id), true)
+  assert.match(world.upkeep.progress(), /wait until every replica/)
+  world.isReplicaMissing = false
+  await world.pass(60_000)
+  assert.equal(await world.has(id), false)
+  assert.doesNotMatch(world.upkeep.progress(), /wait until/)
+})
+
+test("a key that is kept, or enabled again, while its uses are counted is not deleted", async () => {
+  const world = new World()
+  const id = await world.dueKey()
+  world.duringCount = async () => {
+    if (world.counted !== 2) return
+    await world.keys.change(id, { kind: "cancelDeletion" })
+    await world.keys.change(id, { kind: "enable" })
+  }
+  await world.pass(HOUR_MS)
+  assert.equal(await world.has(id), true)
+  assert.equal(world.materials.all().length, 1)
+})
+
+test("the first uses of an account's key share the making of it", async () => {
+  const world = new World()
+  const made = await Promise.all(Array.from({ length: 20 }, async () => world.keys.s3Key({ accountId, accountNumber })))
+  assert.equal(new Set(made.map(({ arn }) => arn)).size, 1)
+  assert.equal(world.materials.added, 1)
+  world.metadata.before = () => {
+    throw fail("deviceFull")
+  }
+  const other = { accountId: parseAccountId("other"), accountNumber }
+  await assert.rejects(async () => world.keys.s3Key(other))
+  world.metadata.before = () => undefined
+  await world.keys.s3Key(other)
+})
+
+test("two nodes that make an account's key at once have one, and one material", async () => {
+  const world = new World()
+  const nodes = [world.keys, new World(world.materials, world.metadata, 6).keys]
+  const made = await Promise.all(nodes.map(async keys => keys.s3Key({ accountId, accountNumber })))
+  assert.equal(made[0]?.arn, made[1]?.arn)
+  assert.deepEqual([world.materials.added, world.materials.all().length], [2, 1])
+})
+
+test("keys that are refused leave nothing in the key ring", async () => {
+  const world = new World()
+  for (let keys = 0; keys < NAMED_KEY_LIMITS.builtInMax; keys += 1) await world.key()
+  const { added } = world.materials
+  await assert.rejects(world.key(), error => isFailure(error, "limitExceeded"))
+  assert.equal(world.materials.added, added)
+})
+
+test("a material stays if its row may have been made, and goes if it was not", async () => {
+  for (const [kind, left] of [
+    ["indeterminate", 1],
+    ["deviceFull", 0],
+  ] as const) {
+    const world = new World()
+    world.metadata.before = name => {
+      if (name === "CreateKmsKey") throw fail(kind)
+    }
+    await assert.rejects(world.key(), error => isFailure(error, kind))
+    assert.equal(world.materials.all().length, left, kind)
+  }
 })
 
 test("a rotation takes the material that an interrupted one has made", async () => {

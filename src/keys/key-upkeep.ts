@@ -1,9 +1,9 @@
 /**
  * Upkeep of named keys: rotates those that are due, and deletes those whose time has come. A job.
  *
- * Promises  A key that versions or uploads still use is not deleted: it stays pending until an operator has said how many
- *           become unreadable. A crash between steps repeats nothing harmful: a material without a key is removed if nothing is sealed with it, and a
- *           rotation takes the material that an interrupted one has made.
+ * Promises  A key that versions or uploads still use, by any replica of the metadata, is not deleted: it stays pending
+ *           until an operator has said how many become unreadable. A material without a key is shown, and never removed: the database may have lost the row, and a
+ *           newer backup of it may have it. A rotation takes the material that an interrupted one has made.
  * Limits    KEY_UPKEEP_LIMITS.
  */
 import { isFailure } from "../base/failures.js"
@@ -23,7 +23,12 @@ const KEY_UPKEEP_LIMITS = {
 } as const
 
 /** Versions and uploads of each bucket, by the id of the key. */
-export type CountUses = () => Promise<ReadonlyMap<string, ReadonlyMap<string, number>>>
+type KeyUseCounts = ReadonlyMap<string, ReadonlyMap<string, number>>
+
+export type CountUses = () => Promise<KeyUseCounts>
+
+/** On every replica of the metadata; undefined while one is offline or not verified. */
+type CountAllUses = () => Promise<KeyUseCounts | undefined>
 
 /** A key that would be deleted if nothing used it. */
 interface HeldKey {
@@ -35,14 +40,16 @@ export class KeyUpkeep implements Job {
   readonly name = "keys"
   private nextPassMs = 0
   private nextCountMs = 0
-  private nextOrphansMs = 0
   private held: readonly HeldKey[] = []
+  /** Keys that are due wait for the replicas of the metadata. */
+  private isUncounted = false
+  private withoutKey: readonly KmsKeyId[] = []
   private rotated = 0
   private deleted = 0
 
   constructor(
     private readonly keys: KeyService,
-    private readonly countUses: CountUses,
+    private readonly countUses: CountAllUses,
     private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
   ) {}
 
@@ -55,25 +62,25 @@ export class KeyUpkeep implements Job {
       const rotationMs = nextRotationMs(key)
       if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= nowMs) await this.rotate(key)
     }
+    await this.keys.endDeletions()
     await this.deleteUnused(due)
-    await this.removeOrphans(nowMs)
+    this.withoutKey = await this.orphans()
     this.nextPassMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.passEveryMs
     return "idle"
   }
 
   progress(): string {
     const held = this.held.map(({ id, uses }) => `; ${id} waits: ${usesText(uses)}`).join("")
-    return `${this.rotated} keys rotated, ${this.deleted} deleted${held}`
+    const waits = this.isUncounted ? "; deletions wait until every replica of the metadata is verified" : ""
+    const shown = this.withoutKey.slice(0, ORPHANS_SHOWN).join(", ")
+    const more = this.withoutKey.length > ORPHANS_SHOWN ? ", …" : ""
+    const orphans = shown === "" ? "" : `; ${this.withoutKey.length} materials without a key: ${shown}${more}`
+    return `${this.rotated} keys rotated, ${this.deleted} deleted${held}${waits}${orphans}`
   }
 
-  /** Rows that a database has lost are no reason to lose what their keys open. */
-  private async removeOrphans(nowMs: number): Promise<void> {
-    if (this.clock.monotonicMs() < this.nextOrphansMs) return
-    const orphans = await this.keys.orphans(nowMs - KEY_UPKEEP_LIMITS.orphanAgeMs)
-    if (orphans.length === 0) return
-    this.nextOrphansMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.countEveryMs
-    const uses = await this.countUses()
-    for (const id of orphans) if (!uses.has(id)) await this.keys.removeMaterials(id)
+  /** The keys of materials that have no row, although nobody is making them. */
+  orphans(): Promise<readonly KmsKeyId[]> {
+    return this.keys.orphans(this.clock.wallMs() - KEY_UPKEEP_LIMITS.orphanAgeMs)
   }
 
   private async rotate(key: KmsKeyRecord): Promise<void> {
@@ -88,15 +95,20 @@ export class KeyUpkeep implements Job {
 
   private async deleteUnused(due: readonly KmsKeyRecord[]): Promise<void> {
     const isNew = due.some(({ id }) => !this.held.some(held => held.id === id))
-    if (due.length === 0) this.held = []
+    if (due.length === 0) [this.held, this.isUncounted] = [[], false]
     if (due.length === 0 || (!isNew && this.clock.monotonicMs() < this.nextCountMs)) return
-    const uses = await this.countUses()
+    const countedIn = this.keys.reconciliations
+    const first = await this.countUses()
+    // Versions move between rows during a walk: what one walk misses, two do not.
+    const second = first && (await this.countUses())
+    this.isUncounted = second === undefined
+    if (first === undefined || second === undefined) return
     this.nextCountMs = this.clock.monotonicMs() + KEY_UPKEEP_LIMITS.countEveryMs
     const held: HeldKey[] = []
     for (const key of due) {
-      const own = uses.get(key.id)
+      const own = second.get(key.id) ?? first.get(key.id)
       if (own !== undefined) held.push({ id: key.id, uses: own })
-      else if (await this.keys.delete(key)) this.deleted += 1
+      else if (await this.keys.delete(key, countedIn)) this.deleted += 1
     }
     this.held = held
   }
@@ -106,6 +118,7 @@ export const totalOf = (uses: ReadonlyMap<string, number>): number =>
   [...uses.values()].reduce((sum, count) => sum + count, 0)
 
 const BUCKETS_SHOWN = 3
+const ORPHANS_SHOWN = 3
 
 function usesText(uses: ReadonlyMap<string, number>): string {
   const shown = [...uses].slice(0, BUCKETS_SHOWN).map(([bucket, count]) => `${count} in ${bucket}`)

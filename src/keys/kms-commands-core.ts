@@ -11,9 +11,9 @@ import {
   type KmsKeyRecord,
 } from "../format/kms-records.js"
 import { accountRange, accountRowKey, textRowKey } from "../format/row-key.js"
-import { command, type RowView } from "../metadata/index.js"
+import { command, deletionsOf, query, type RowView } from "../metadata/index.js"
 import { changeKey, type KeyChange } from "./change-key-core.js"
-import { ALL_KEYS } from "./kms-queries-core.js"
+import { ALL_KEYS, deletedKeyRow } from "./kms-queries-core.js"
 import { NAMED_KEY_LIMITS } from "./limits.js"
 
 const keyRow = (id: KmsKeyId): RowKey => textRowKey(id)
@@ -59,6 +59,11 @@ function checkCount(view: RowView, { external }: Pick<KmsKeyRecord, "external">)
   if (count >= max) throw fail("limitExceeded", { message: `The store has ${max} keys of this kind, the most it can.` })
 }
 
+/** Throws `limitExceeded` if the store takes no more built-in keys. */
+export const checkKmsKeyCount = query("CheckKmsKeyCount", (view): void => {
+  checkCount(view, { external: undefined })
+})
+
 export type NewKmsKey = Omit<KmsKeyRecord, "state" | "deletionMs" | "rotation" | "versions">
 
 /**
@@ -67,11 +72,16 @@ export type NewKmsKey = Omit<KmsKeyRecord, "state" | "deletionMs" | "rotation" |
  */
 export const createKmsKey = command<[key: NewKmsKey, alias: string | undefined], KmsKeyRecord>({
   name: "CreateKmsKey",
-  touches: key => [["kmsKeys", keyRow(key.id)]],
+  touches: key => [
+    ["kmsKeys", keyRow(key.id)],
+    ["kmsKeys", deletedKeyRow(key.id)],
+  ],
   decide(view, { nowMs }, newKey, alias) {
     const named = alias === undefined ? undefined : findKmsAlias(view, newKey.accountId, alias)
     if (named !== undefined) return { writes: [], result: needKey(view, named.keyId) }
-    if (findKmsKey(view, newKey.id) !== undefined) throw fail("entityExists", { message: "A key has this id already." })
+    const isKnown = findKmsKey(view, newKey.id) !== undefined
+    if (isKnown || view.get("kmsKeys", deletedKeyRow(newKey.id)) !== undefined)
+      throw fail("entityExists", { message: "A key has this id already." })
     checkCount(view, newKey)
     const key: KmsKeyRecord = {
       ...newKey,
@@ -107,22 +117,48 @@ export const changeKmsKey = command<[id: KmsKeyId, change: KeyChange], KmsKeyRec
   },
 })
 
-/** Deletes a key whose time has come, and its aliases. Returns whether it did. */
-export const deleteKmsKey = command<[id: KmsKeyId], boolean>({
+/**
+ * Deletes a key whose time has come, and its aliases. Returns whether it did. The row of a built-in key moves: it says
+ * that the materials are to be removed, until they are.
+ *
+ * `countedIn`: how often the metadata had been reconciled when the uses of the key were counted. Nothing happens if it
+ * was reconciled since: versions may have come back.
+ */
+export const deleteKmsKey = command<[id: KmsKeyId, countedIn: number], boolean>({
   name: "DeleteKmsKey",
   grows: false,
-  touches: id => [["kmsKeys", keyRow(id)]],
-  decide(view, { nowMs }, id) {
+  touches: id => [
+    ["kmsKeys", keyRow(id)],
+    ["kmsKeys", deletedKeyRow(id)],
+  ],
+  decide(view, { nowMs, incarnations }, id, countedIn) {
     const key = findKmsKey(view, id)
-    if (key?.deletionMs === undefined || key.deletionMs > nowMs) return { writes: [], result: false }
+    const isDue = key?.deletionMs !== undefined && key.deletionMs <= nowMs
+    if (!isDue || (incarnations.reconciliations ?? 0) !== countedIn) return { writes: [], result: false }
     const aliases = [...view.range("kmsAliases", accountRange(key.accountId))]
       .filter(([, row]) => decodeKmsAlias(row.value).keyId === id)
       .map(([row]): EntryWrite => {
         view.get("kmsAliases", row)
         return { family: "kmsAliases", key: row, value: undefined }
       })
-    return { writes: [{ family: "kmsKeys", key: keyRow(id), value: undefined }, ...aliases], result: true }
+    const writes: EntryWrite[] = [{ family: "kmsKeys", key: keyRow(id), value: undefined }, ...aliases]
+    if (key.external === undefined) {
+      view.get("kmsKeys", deletedKeyRow(id))
+      writes.push({ family: "kmsKeys", key: deletedKeyRow(id), value: encodeKmsKey(key) })
+    }
+    return { writes, result: true }
   },
+})
+
+/** The materials of a deleted key are gone. */
+export const forgetDeletedKmsKey = command<[id: KmsKeyId], void>({
+  name: "ForgetDeletedKmsKey",
+  grows: false,
+  touches: id => [["kmsKeys", deletedKeyRow(id)]],
+  decide: (view, _time, id) => ({
+    writes: deletionsOf(view, [["kmsKeys", deletedKeyRow(id)]]),
+    result: undefined,
+  }),
 })
 
 /** `isNew`: the alias must not exist; otherwise it must. Throws `noSuchKmsKey`, `entityExists`, `limitExceeded`. */

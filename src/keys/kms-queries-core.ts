@@ -6,11 +6,14 @@
 import { rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { decodeKmsAlias, decodeKmsKey, type KmsAliasRecord, type KmsKeyRecord } from "../format/kms-records.js"
-import { accountRange, accountRowKey, textRowKey } from "../format/row-key.js"
+import { accountRange, accountRowKey, suffixRange, textRowKey } from "../format/row-key.js"
 import { query } from "../metadata/index.js"
 
 /** Key ids are hex digits and hyphens. */
 export const ALL_KEYS: KeyRange = { start: rowKeyOf("-"), end: rowKeyOf("g") }
+/** Deleted keys whose materials are to be removed have rows behind those. */
+const DELETED = "removed "
+export const deletedKeyRow = (id: KmsKeyId): RowKey => textRowKey(DELETED + id)
 const KEYS_PER_PAGE = 100
 
 /** A key, by its id or by an alias of an account. */
@@ -36,6 +39,12 @@ export interface KmsPage<Item> {
 export const readKmsKeys = query("ReadKmsKeys", (view, start: RowKey): KmsPage<KmsKeyRecord> => {
   const range = start > ALL_KEYS.start ? { ...ALL_KEYS, start } : ALL_KEYS
   return pageOf(view.range("kmsKeys", range), (_key, value) => decodeKmsKey(value))
+})
+
+/** Deleted keys whose materials are to be removed: some of them. */
+export const readDeletedKmsKeys = query("ReadDeletedKmsKeys", (view): readonly KmsKeyId[] => {
+  const range = suffixRange(rowKeyOf(DELETED))
+  return pageOf(view.range("kmsKeys", range), (_key, value) => decodeKmsKey(value).id).items
 })
 
 export interface NamedAlias extends KmsAliasRecord {

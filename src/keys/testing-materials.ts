@@ -7,6 +7,10 @@ export class MemoryMaterials implements KeyMaterials {
   private readonly made = new Map<string, Uint8Array>()
   /** When the materials that are made from now on are said to have been made. */
   nowMs = 0
+  /** How many calls have added one. */
+  added = 0
+  /** How many of the next removals fail. */
+  failures = 0
   private readonly times = new Map<KmsKeyId, number>()
 
   get(keyId: KmsKeyId, version: number): Uint8Array {
@@ -17,11 +21,16 @@ export class MemoryMaterials implements KeyMaterials {
 
   async add(keyId: KmsKeyId, version: number, material?: Uint8Array): Promise<void> {
     const name = `${keyId} ${version}`
+    this.added += 1
     if (!this.times.has(keyId)) this.times.set(keyId, this.nowMs)
     if (!this.made.has(name)) this.made.set(name, material ?? new Uint8Array(32).fill(this.made.size + 1))
   }
 
   async remove(keyId: KmsKeyId): Promise<void> {
+    if (this.failures > 0) {
+      this.failures -= 1
+      throw fail("deviceFailed")
+    }
     for (const name of this.made.keys()) if (name.startsWith(keyId)) this.made.delete(name)
     this.times.delete(keyId)
   }

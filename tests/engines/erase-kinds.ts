@@ -60,7 +60,8 @@ function erasedObject(scene: Scene) {
 function erasedUpload(scene: Scene) {
   const erasing = new Set(idsIn(scene, "erasing"))
   const found = scene.addresses("uploads").filter(({ bucketId }) => erasing.has(bucketId))
-  return found.length > 0 && !scene.oneIn(4) ? scene.pick(found) : scene.uploadAddress()
+  if (found.length > 0 && !scene.oneIn(4)) return scene.pick(found)
+  return { ...scene.uploadAddress(), bucketId: erasedId(scene) }
 }
 
 export const ERASE_COMMANDS: readonly PlayKind[] = [

@@ -4,14 +4,16 @@ import { decodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js
 import type { KeyChange } from "../../src/keys/change-key-core.js"
 import {
   changeKmsKey,
+  checkKmsKeyCount,
   createKmsKey,
   deleteKmsAlias,
   deleteKmsKey,
+  forgetDeletedKmsKey,
   putKmsAlias,
   restoreKmsKey,
   type NewKmsKey,
 } from "../../src/keys/kms-commands-core.js"
-import { readKmsAliases, readKmsKey, readKmsKeys } from "../../src/keys/kms-queries-core.js"
+import { readDeletedKmsKeys, readKmsAliases, readKmsKey, readKmsKeys } from "../../src/keys/kms-queries-core.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const KEY_IDS = ["1", "2", "3"].map(digit => parseKmsKeyId(`0000000${digit}-0000-4000-8000-000000000000`))
@@ -61,7 +63,8 @@ export const KMS_COMMANDS: readonly PlayKind[] = [
     const id = idOf(scene)
     return changeKmsKey(id, changeOf(scene, id))
   }),
-  commandKind("DeleteKmsKey", 1, scene => deleteKmsKey(idOf(scene))),
+  commandKind("DeleteKmsKey", 1, scene => deleteKmsKey(idOf(scene), 0)),
+  commandKind("ForgetDeletedKmsKey", 1, scene => forgetDeletedKmsKey(idOf(scene))),
   commandKind("PutKmsAlias", 2, scene =>
     putKmsAlias(accountOf(scene), scene.pick(ALIASES), idOf(scene), scene.oneIn(2)),
   ),
@@ -76,6 +79,8 @@ export const KMS_QUERIES: readonly PlayKind[] = [
         : { kind: "alias", accountId: accountOf(scene), name: scene.pick(ALIASES) },
     ),
   ),
+  queryKind("CheckKmsKeyCount", () => checkKmsKeyCount()),
+  queryKind("ReadDeletedKmsKeys", () => readDeletedKmsKeys()),
   queryKind("ReadKmsKeys", scene => readKmsKeys(scene.oneIn(2) ? FIRST : rowKeyOf(idOf(scene)))),
   queryKind("ReadKmsAliases", scene => readKmsAliases(accountOf(scene), FIRST)),
 ]

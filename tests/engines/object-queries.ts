@@ -46,7 +46,7 @@ import {
   versionRows,
 } from "../../src/object/object-service.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "../../src/object/queries/extent-rows.js"
-import { countKeyUses, KEY_USE_FAMILIES } from "../../src/object/queries/key-uses-core.js"
+import { countKeyUses, KEY_USE_SOURCES } from "../../src/object/queries/key-uses-core.js"
 import { manifestOf } from "../../src/object/queries/manifest-core.js"
 import { keyFacts } from "../../src/object/reconcile/restore-commands-core.js"
 import { SETTING_NAMES } from "../../src/format/records.js"
@@ -222,7 +222,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
 
 export const OBJECT_QUERIES: readonly PlayKind[] = [
   queryKind("CountKeyUses", scene =>
-    countKeyUses(scene.pick(KEY_USE_FAMILIES), scene.oneIn(2) ? undefined : rowKeyOf("\x00".repeat(8))),
+    countKeyUses(scene.pick(KEY_USE_SOURCES), scene.oneIn(2) ? undefined : rowKeyOf("\x00".repeat(8))),
   ),
   ...BUCKET_QUERIES,
   ...OBJECT_READS,

@@ -119,12 +119,19 @@ export class NamedKeyStore {
     const service = new KeyService({ metadata, random, materials, accounts, region, external })
     const policies = new KeyPolicies()
     const uses = new KeyUses(metadata)
-    const count = () => uses.count()
-    const admin = new KeyAdmin(service, accounts, rootAccount, count, async ({ kind, name }, id) => {
+    const tryExternal: ConstructorParameters<typeof KeyAdmin>[4] = async ({ kind, name }, id) => {
       if (settings === undefined) throw noService(kind)
       await settings.external.tryKey(kind, { id, name, version: 1 })
-    })
-    const upkeep = new KeyUpkeep(service, count, clock)
+    }
+    const upkeep = new KeyUpkeep(service, () => uses.countOnEveryReplica(), clock)
+    const admin = new KeyAdmin(
+      service,
+      accounts,
+      rootAccount,
+      () => uses.count(),
+      tryExternal,
+      () => upkeep.orphans(),
+    )
     this.opened = { service, policies, s3: new NamedS3Keys(service, policies), admin, upkeep }
     return upkeep
   }

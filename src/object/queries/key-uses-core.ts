@@ -1,6 +1,9 @@
 /**
  * Uses of named keys: how many versions and unfinished uploads of a bucket are sealed with which key. Pure.
  *
+ * Bucket keys count by the versions that are sealed with them, whose records name the key: a bucket key that no version
+ * names opens nothing.
+ *
  * Limits  A page reads `ROWS_PER_PAGE` rows.
  */
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
@@ -9,11 +12,13 @@ import { bucketIdOfRowKey, bucketRowKey } from "../../format/row-key.js"
 import { decodeVersion, isSealedVersion } from "../../format/version-record.js"
 import { query } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
+import { mergedVersions } from "./merged-versions.js"
 
 const ROWS_PER_PAGE = 1_000
 
-export const KEY_USE_FAMILIES = ["current", "versions", "uploads"] as const
-type KeyUseFamily = (typeof KEY_USE_FAMILIES)[number]
+/** In the order of a walk: uploads become versions, and versions stay versions. */
+export const KEY_USE_SOURCES = ["uploads", "versions"] as const
+type KeyUseSource = (typeof KEY_USE_SOURCES)[number]
 
 interface KeyUseCount {
   readonly keyArn: string
@@ -22,7 +27,7 @@ interface KeyUseCount {
   readonly count: number
 }
 
-interface KeyUsePage {
+export interface KeyUsePage {
   readonly uses: readonly KeyUseCount[]
   /** Undefined on the last page. */
   readonly next: RowKey | undefined
@@ -31,15 +36,17 @@ interface KeyUsePage {
 /** From a row on; undefined: from the first. */
 export const countKeyUses = query(
   "CountKeyUses",
-  (view, family: KeyUseFamily, start: RowKey | undefined): KeyUsePage => {
+  (view, source: KeyUseSource, start: RowKey | undefined): KeyUsePage => {
     const counts = new Map<string, KeyUseCount>()
     let rows = 0
     let last: RowKey | undefined
-    for (const [key, { value }] of view.range(family, { ...ALL_OBJECT_ROWS, ...(start && { start }) })) {
+    const range = { ...ALL_OBJECT_ROWS, ...(start && { start }), expectedRows: ROWS_PER_PAGE + 1 }
+    const found = source === "uploads" ? view.range(source, range) : mergedVersions(view, range)
+    for (const [key, { value }] of found) {
       if (rows === ROWS_PER_PAGE && last !== undefined) return { uses: [...counts.values()], next: behind(last) }
       rows += 1
       last = key
-      const keyArn = keyOf(family, value)
+      const keyArn = keyOf(source, value)
       if (keyArn === undefined) continue
       const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(key)))
       const bucket = bucketRow === undefined ? "" : decodeBucket(bucketRow.value).name
@@ -53,9 +60,9 @@ export const countKeyUses = query(
 const behind = (key: RowKey): RowKey => rowKeyOf(`${key}\x00`)
 
 /** The ARN of the named key that sealed it; undefined: none did. */
-function keyOf(family: KeyUseFamily, value: Uint8Array): string | undefined {
+function keyOf(source: KeyUseSource, value: Uint8Array): string | undefined {
   const sealing =
-    family === "uploads"
+    source === "uploads"
       ? decodeUpload(value).sealing
       : isSealedVersion(value)
         ? decodeVersion(value).sealing
