@@ -23,7 +23,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
       find: "segment.offsetBytes !== offsetBytes || segment.parts.length !== expected",
       put: "segment.offsetBytes !== offsetBytes || expected === 0",
     },
-    { file: PARTS, find: "if (offsetBytes !== sizeBytes)", put: "if (sizeBytes < 0)" },
+    { file: PARTS, find: "if (offsetBytes !== head.sizeBytes)", put: "if (head.sizeBytes < 0)" },
   ),
   plant("an extent may belong to another part", "src/object/tampering", {
     file: PARTS,
@@ -37,7 +37,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a full block is sent before it is known whether it is the last", "src/block/sealed-writes", {
     file: "src/block/body-writer.ts",
-    find: "if (this.filled === this.blockBytes && this.request.seal === undefined)",
+    find: "if (this.filled === this.blockBytes && this.isMoreKnown)",
     put: "if (this.filled === this.blockBytes)",
   }),
   plant("the copy of an object keeps the protection of its source", "sim/world/twins", {
@@ -49,6 +49,11 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     file: READER,
     find: "if (isForServer === true || (sealing === undefined && clientKey === undefined))",
     put: "if (isForServer === true || clientKey === undefined)",
+  }),
+  plant("a key is opened before its caller is authorised", "src/object/encryption-checks", {
+    file: READER,
+    find: "after(request.checkEncryption?.(opened.info.encryption), () =>",
+    put: "after(undefined, () =>",
   }),
   plant("the sizes of parts are the stored ones", "src/object/sealed-objects", {
     file: "src/object/multipart-service.ts",
