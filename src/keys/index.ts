@@ -6,7 +6,7 @@ export { nextRotationMs } from "./change-key-core.js"
 export { extentKeyOf } from "./derive.js"
 export { contextOfPairs, textOfContext, type EncryptionContext } from "./encryption-context.js"
 export { ExternalKeys } from "./external-keys.js"
-export { aliasArnOf, isAliasName } from "./key-names.js"
+export { aliasArnOf, aliasFault } from "./key-names.js"
 export {
   defaultPolicy,
   KeyPolicies,

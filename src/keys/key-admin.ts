@@ -12,7 +12,7 @@ import { defaultPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
 import type { KeyService } from "./key-service.js"
 import { totalOf, type CountUses } from "./key-upkeep.js"
 import { NAMED_KEY_LIMITS } from "./limits.js"
-import { isAliasName } from "./key-names.js"
+import { aliasFault } from "./key-names.js"
 
 interface KeyFacts {
   readonly id: KmsKeyId
@@ -37,7 +37,8 @@ interface BucketUses {
 
 export interface NamedKeys {
   list(): Promise<readonly KeyFacts[]>
-  /** An external key is tried first. Throws `noSuchAccount`, `invalidArgument`, `limitExceeded`. */
+  /** An external key is tried first. Throws `noSuchAccount`, `invalidArgument`, `entityExists`,
+   * `limitExceeded`. */
   create(request: {
     readonly accountId: AccountId
     readonly description: string
@@ -81,14 +82,14 @@ export class KeyAdmin implements NamedKeys {
 
   async create(request: Parameters<NamedKeys["create"]>[0]): Promise<KeyFacts> {
     const { accountId, description, alias, external } = request
-    if (alias !== undefined && !isAliasName(alias))
-      throw invalid("an alias is alias/ and 1 to 250 letters, digits and /_-")
+    const fault = alias === undefined ? undefined : aliasFault(alias)
+    if (fault !== undefined) throw invalid(fault.message)
     if (description.length > NAMED_KEY_LIMITS.descriptionCharactersMax) throw invalid("the description is too long")
     const holder = await this.holderOf(accountId)
     if (external !== undefined) await this.tryExternal(external, this.keys.future(holder, "").record.id)
     const policy = defaultPolicy(holder.accountNumber)
-    const { record } = await this.keys.create({ holder, description, policy, tags: [], external })
-    if (alias !== undefined) await this.keys.putAlias(accountId, alias, record.id, true)
+    const firstAlias = alias === undefined ? undefined : { name: alias, isNew: true }
+    const { record } = await this.keys.create({ holder, description, policy, tags: [], external }, firstAlias)
     return this.factsOf(record, holder)
   }
 

@@ -47,8 +47,15 @@ function referenceOfId(text: string): KeyReference {
   return { kind: "id", id }
 }
 
-/** Whether an alias can have this name. */
-export const isAliasName = (name: string): boolean => ALIAS.test(name)
+/** Why nobody can give a key this alias; undefined: it is a good name. */
+export function aliasFault(
+  name: string,
+): { readonly kind: "malformed" | "reserved"; readonly message: string } | undefined {
+  if (!ALIAS.test(name))
+    return { kind: "malformed", message: "An alias is alias/ and 1 to 250 letters, digits and /_-." }
+  if (!/^alias\/aws\//i.test(name)) return undefined
+  return { kind: "reserved", message: "Aliases under alias/aws/ are reserved." }
+}
 
 export const noSuchKey = (text: string): Failure =>
   fail("noSuchKmsKey", { message: `Key '${text.slice(0, SHOWN_CHARACTERS_MAX)}' does not exist` })

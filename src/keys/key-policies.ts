@@ -89,8 +89,8 @@ export const viaS3 = (region: string): string => `s3.${region}.amazonaws.com`
 /** Throws `malformedPolicy`. */
 export const parseKeyPolicy = (text: string): AccessPolicy => parseAccessPolicy(text, "key")
 
-/** One for each key of the store. */
-const PARSED_MAX = 512
+/** More than the keys that a store can have. */
+const PARSED_MAX = 2048
 
 /** Compiled policies by their text: derived data is cached by object identity. */
 export class KeyPolicies {

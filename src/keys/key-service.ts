@@ -25,7 +25,7 @@ import { keyArnOf, noSuchKey, parseKeyReference, S3_ALIAS, type KeyReference } f
 import { s3KeyPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
 import {
   changeKmsKey,
-  checkKmsKeyCount,
+  checkNewMaterial,
   createKmsKey,
   deleteKmsAlias,
   deleteKmsKey,
@@ -127,14 +127,15 @@ export class KeyService implements DataKeys {
     return this.keyOf(record, { accountId, accountNumber })
   }
 
-  /** Throws `limitExceeded`, and the failures of the control record. */
-  async create({ holder, external, ...key }: NewKey, alias?: string): Promise<NamedKey> {
+  /** Throws `limitExceeded`, `entityExists`, and the failures of the control record. */
+  async create({ holder, external, ...key }: NewKey, alias?: Parameters<typeof createKmsKey>[1]): Promise<NamedKey> {
     const { materials, metadata } = this.settings
     const id = this.randomId()
-    const made = createKmsKey({ ...key, id, accountId: holder.accountId, external }, alias)
+    const { accountId } = holder
+    const made = createKmsKey({ ...key, id, accountId, external }, alias)
     if (external !== undefined) return this.keyOf(await metadata.run(made), holder)
     // Calls that are refused must not fill the key ring.
-    await metadata.ask(checkKmsKeyCount())
+    await metadata.ask(checkNewMaterial({ accountId, external }, alias))
     await materials.add(id, 1)
     let isUnused = false
     try {
@@ -182,7 +183,7 @@ export class KeyService implements DataKeys {
     const policy = s3KeyPolicy(holder.accountNumber, this.region)
     const description = "Default key that protects my S3 objects when no other key is defined"
     try {
-      return await this.create({ holder, description, policy, tags: [] }, S3_ALIAS)
+      return await this.create({ holder, description, policy, tags: [] }, { name: S3_ALIAS, isNew: false })
     } finally {
       this.s3KeysInTheMaking.delete(holder.accountId)
     }
@@ -197,6 +198,7 @@ export class KeyService implements DataKeys {
   async rotate(key: KmsKeyRecord, isOnDemand: boolean): Promise<KmsKeyRecord> {
     const rotation = { version: currentVersionOf(key) + 1, isOnDemand }
     checkRotation(key, rotation)
+    await this.settings.metadata.ask(checkNewMaterial(key, undefined))
     await this.settings.materials.add(key.id, rotation.version)
     return this.change(key.id, { kind: "rotate", ...rotation })
   }

@@ -3,13 +3,14 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseAccountNumber, parseKmsKeyId, type KmsKeyId } from "../base/ids.js"
+import type { KmsKeyRecord } from "../format/kms-records.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { changeKmsKey } from "./kms-commands-core.js"
+import { changeKmsKey, restoreKmsKey } from "./kms-commands-core.js"
 import { KeyAdmin } from "./key-admin.js"
 import { KeyService } from "./key-service.js"
 import { KeyUpkeep } from "./key-upkeep.js"
-import { defaultPolicy } from "./key-policies.js"
+import { defaultPolicy, type KeyHolder } from "./key-policies.js"
 import { DAY_MS, NAMED_KEY_LIMITS } from "./limits.js"
 import { MemoryMaterials } from "./testing-materials.js"
 
@@ -73,6 +74,15 @@ class World {
   async pass(afterMs = 0): Promise<void> {
     this.nowMs += afterMs
     await this.upkeep.step()
+  }
+
+  /** A key that has all versions that its account can. */
+  async fill(holder: KeyHolder): Promise<KmsKeyRecord> {
+    const version = { createdMs: this.nowMs, isOnDemand: false }
+    const versions = Array.from({ length: NAMED_KEY_LIMITS.versionsPerAccountMax }, () => version)
+    const key = { ...this.keys.future(holder, "{}").record, versions }
+    await this.metadata.run(restoreKmsKey(key))
+    return key
   }
 
   async has(id: KmsKeyId): Promise<boolean> {
@@ -259,10 +269,57 @@ test("two nodes that make an account's key at once have one, and one material", 
 
 test("keys that are refused leave nothing in the key ring", async () => {
   const world = new World()
-  for (let keys = 0; keys < NAMED_KEY_LIMITS.builtInMax; keys += 1) await world.key()
+  for (let keys = 0; keys < NAMED_KEY_LIMITS.versionsPerAccountMax; keys += 1) await world.key()
   const { added } = world.materials
   await assert.rejects(world.key(), error => isFailure(error, "limitExceeded"))
   assert.equal(world.materials.added, added)
+})
+
+test("accounts that have as many versions of keys as they can take no others' place", async () => {
+  const world = new World()
+  const holders = ["a", "b", "c", "d"].map(name => ({ accountId: parseAccountId(name), accountNumber }))
+  const [first, second] = [must(holders[0], "it is there"), must(holders[1], "it is there")]
+  const create = (holder: KeyHolder) => world.keys.create({ holder, description: "", policy: "{}", tags: [] })
+  const isFull = (error: unknown) => isFailure(error, "limitExceeded")
+  const full = await world.fill(first)
+  await assert.rejects(create(first), isFull)
+  await assert.rejects(world.keys.rotate(full, true), isFull)
+  const { record } = await create(second)
+  await world.keys.rotate(record, true)
+  for (const holder of holders.slice(1, 3)) await world.fill(holder)
+  const last = must(holders[3], "it is there")
+  const { added } = world.materials
+  await assert.rejects(create(last), isFull, "the store is full")
+  assert.equal(world.materials.added, added)
+  const arns = new Set<string>()
+  for (const holder of holders) arns.add((await world.keys.s3Key(holder)).arn)
+  assert.equal(arns.size, holders.length, "each account can use S3's key")
+})
+
+test("a due rotation that finds no room is shown, and holds up nothing else", async () => {
+  const world = new World()
+  const [id, due] = [await world.key(), await world.dueKey()]
+  await world.keys.change(id, { kind: "startRotation", days: 90 })
+  await world.fill({ accountId, accountNumber })
+  await world.pass(91 * DAY_MS)
+  assert.match(world.upkeep.progress(), /; 1 due rotations are beyond the limit of versions/)
+  assert.equal(await world.has(due), false)
+})
+
+test("an operator's key whose alias is taken, or reserved, is not made", async () => {
+  const world = new World()
+  const create = (alias: string) => world.admin.create({ accountId, description: "", alias, external: undefined })
+  const { id } = await create("alias/photos")
+  for (let retry = 0; retry < 3; retry += 1)
+    await assert.rejects(create("alias/photos"), error => isFailure(error, "entityExists"))
+  for (const alias of ["alias/aws/s3", "alias/AWS/s3", "photos"])
+    await assert.rejects(create(alias), error => isFailure(error, "invalidArgument"), alias)
+  const keys = await world.admin.list()
+  assert.deepEqual(
+    keys.map(key => [key.id, key.aliases]),
+    [[id, ["alias/photos"]]],
+  )
+  assert.equal(world.materials.added, 1)
 })
 
 test("a material stays if its row may have been made, and goes if it was not", async () => {

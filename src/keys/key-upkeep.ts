@@ -45,6 +45,8 @@ export class KeyUpkeep implements Job {
   private isUncounted = false
   private withoutKey: readonly KmsKeyId[] = []
   private rotated = 0
+  /** Rotations of the last pass that were due and beyond the limits of keys. */
+  private unrotated = 0
   private deleted = 0
 
   constructor(
@@ -57,6 +59,7 @@ export class KeyUpkeep implements Job {
     if (this.clock.monotonicMs() < this.nextPassMs) return "idle"
     const nowMs = this.clock.wallMs()
     const due: KmsKeyRecord[] = []
+    this.unrotated = 0
     for await (const key of this.keys.keys()) {
       if (key.deletionMs !== undefined && key.deletionMs <= nowMs) due.push(key)
       const rotationMs = nextRotationMs(key)
@@ -75,7 +78,8 @@ export class KeyUpkeep implements Job {
     const shown = this.withoutKey.slice(0, ORPHANS_SHOWN).join(", ")
     const more = this.withoutKey.length > ORPHANS_SHOWN ? ", …" : ""
     const orphans = shown === "" ? "" : `; ${this.withoutKey.length} materials without a key: ${shown}${more}`
-    return `${this.rotated} keys rotated, ${this.deleted} deleted${held}${waits}${orphans}`
+    const full = this.unrotated === 0 ? "" : `; ${this.unrotated} due rotations are beyond the limit of versions`
+    return `${this.rotated} keys rotated, ${this.deleted} deleted${held}${waits}${orphans}${full}`
   }
 
   /** The keys of materials that have no row, although nobody is making them. */
@@ -88,8 +92,9 @@ export class KeyUpkeep implements Job {
       await this.keys.rotate(key, false)
       this.rotated += 1
     } catch (error) {
+      if (isFailure(error, "limitExceeded")) this.unrotated += 1
       // Another node was faster, or the key has changed meanwhile.
-      if (!isFailure(error, "conflict", "kmsKeyState", "kmsKeyDisabled", "noSuchKmsKey")) throw error
+      else if (!isFailure(error, "conflict", "kmsKeyState", "kmsKeyDisabled", "noSuchKmsKey")) throw error
     }
   }
 

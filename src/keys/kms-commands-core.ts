@@ -13,6 +13,7 @@ import {
 import { accountRange, accountRowKey, textRowKey } from "../format/row-key.js"
 import { command, deletionsOf, query, type RowView } from "../metadata/index.js"
 import { changeKey, type KeyChange } from "./change-key-core.js"
+import { S3_ALIAS } from "./key-names.js"
 import { ALL_KEYS, deletedKeyRow } from "./kms-queries-core.js"
 import { NAMED_KEY_LIMITS } from "./limits.js"
 
@@ -49,40 +50,61 @@ const aliasWrite = (accountId: AccountId, name: string, alias: KmsAliasRecord | 
   value: alias && encodeKmsAlias(alias),
 })
 
-function checkCount(view: RowView, { external }: Pick<KmsKeyRecord, "external">): void {
-  let count = 0
-  for (const [, row] of view.range("kmsKeys", ALL_KEYS)) {
-    const isExternal = decodeKmsKey(row.value).external !== undefined
-    if (isExternal === (external !== undefined)) count += 1
+type Holder = Pick<KmsKeyRecord, "accountId" | "external">
+
+/** Whether there may be one more key, or version of a key, like this. */
+function checkLimits(view: RowView, { accountId, external }: Holder): void {
+  const { externalMax, versionsMax, versionsPerAccountMax } = NAMED_KEY_LIMITS
+  const keys = Array.from(view.range("kmsKeys", ALL_KEYS), ([, row]) => decodeKmsKey(row.value))
+  const builtIn = keys.filter(key => key.external === undefined)
+  if (external !== undefined) {
+    if (keys.length - builtIn.length >= externalMax)
+      throw limitExceeded(`The store has ${externalMax} registered keys, the most it can.`)
+    return
   }
-  const max = external === undefined ? NAMED_KEY_LIMITS.builtInMax : NAMED_KEY_LIMITS.externalMax
-  if (count >= max) throw fail("limitExceeded", { message: `The store has ${max} keys of this kind, the most it can.` })
+  if (versionsOf(builtIn.filter(key => key.accountId === accountId)) >= versionsPerAccountMax)
+    throw limitExceeded(`The account has ${versionsPerAccountMax} versions of keys, the most it can.`)
+  if (versionsOf(builtIn) >= versionsMax)
+    throw limitExceeded(`The store has ${versionsMax} versions of keys, the most it can.`)
 }
 
-/** Throws `limitExceeded` if the store takes no more built-in keys. */
-export const checkKmsKeyCount = query("CheckKmsKeyCount", (view): void => {
-  checkCount(view, { external: undefined })
-})
+const versionsOf = (keys: readonly KmsKeyRecord[]): number => keys.reduce((sum, key) => sum + key.versions.length, 0)
+const limitExceeded = (message: string): Failure => fail("limitExceeded", { message })
+
+/** The first alias of a key. `isNew`: no key of the account may have it; otherwise that key is taken instead. */
+interface FirstAlias {
+  readonly name: string
+  readonly isNew: boolean
+}
+
+function checkNew(view: RowView, holder: Holder, alias: FirstAlias | undefined): void {
+  if (alias?.isNew === true && findKmsAlias(view, holder.accountId, alias.name) !== undefined)
+    throw aliasExists(alias.name)
+  // Any number of other keys leaves room for those that accounts need to use S3.
+  if (alias?.name !== S3_ALIAS) checkLimits(view, holder)
+}
+
+/** Whether a new key, or a version of one, would be taken: before its material is made. Throws as `createKmsKey`. */
+export const checkNewMaterial = query("CheckNewMaterial", (view, holder: Holder, alias: FirstAlias | undefined): void =>
+  checkNew(view, holder, alias),
+)
 
 export type NewKmsKey = Omit<KmsKeyRecord, "state" | "deletionMs" | "rotation" | "versions">
 
-/**
- * With an alias: unless the account has that alias already; then its key is returned. Throws `limitExceeded`,
- * `entityExists`.
- */
-export const createKmsKey = command<[key: NewKmsKey, alias: string | undefined], KmsKeyRecord>({
+/** Returns the new key, or that of an alias that need not be new. Throws `limitExceeded`, `entityExists`. */
+export const createKmsKey = command<[key: NewKmsKey, alias: FirstAlias | undefined], KmsKeyRecord>({
   name: "CreateKmsKey",
   touches: key => [
     ["kmsKeys", keyRow(key.id)],
     ["kmsKeys", deletedKeyRow(key.id)],
   ],
   decide(view, { nowMs }, newKey, alias) {
-    const named = alias === undefined ? undefined : findKmsAlias(view, newKey.accountId, alias)
+    const named = alias?.isNew === false ? findKmsAlias(view, newKey.accountId, alias.name) : undefined
     if (named !== undefined) return { writes: [], result: needKey(view, named.keyId) }
     const isKnown = findKmsKey(view, newKey.id) !== undefined
     if (isKnown || view.get("kmsKeys", deletedKeyRow(newKey.id)) !== undefined)
       throw fail("entityExists", { message: "A key has this id already." })
-    checkCount(view, newKey)
+    checkNew(view, newKey, alias)
     const key: KmsKeyRecord = {
       ...newKey,
       ...{ state: "enabled", deletionMs: undefined, rotation: undefined },
@@ -90,7 +112,7 @@ export const createKmsKey = command<[key: NewKmsKey, alias: string | undefined],
     }
     const writes = [keyWrite(key)]
     if (alias !== undefined) {
-      writes.push(aliasWrite(newKey.accountId, alias, { keyId: key.id, createdMs: nowMs, updatedMs: nowMs }))
+      writes.push(aliasWrite(newKey.accountId, alias.name, { keyId: key.id, createdMs: nowMs, updatedMs: nowMs }))
     }
     return { writes, result: key }
   },
@@ -102,7 +124,8 @@ export const restoreKmsKey = command<[key: KmsKeyRecord], void>({
   touches: key => [["kmsKeys", keyRow(key.id)]],
   decide(view, _time, key) {
     const isThere = findKmsKey(view, key.id) !== undefined
-    if (!isThere) checkCount(view, key)
+    // The key ring has room for the materials of a built-in one: they are in it already.
+    if (!isThere && key.external !== undefined) checkLimits(view, key)
     return { writes: isThere ? [] : [keyWrite(key)], result: undefined }
   },
 })
@@ -113,6 +136,7 @@ export const changeKmsKey = command<[id: KmsKeyId, change: KeyChange], KmsKeyRec
   touches: id => [["kmsKeys", keyRow(id)]],
   decide(view, { nowMs }, id, change) {
     const key = changeKey(needKey(view, id), change, nowMs)
+    if (change.kind === "rotate") checkLimits(view, key)
     return { writes: [keyWrite(key)], result: key }
   },
 })
@@ -173,8 +197,7 @@ export const putKmsAlias = command<[accountId: AccountId, name: string, keyId: K
     if (key.accountId !== accountId) throw noSuchKey(keyId)
     if (key.state === "pendingDeletion") throw fail("kmsKeyState", { message: `${keyId} is pending deletion.` })
     const found = findKmsAlias(view, accountId, name)
-    if (isNew && found !== undefined)
-      throw fail("entityExists", { message: `An alias with the name ${name} already exists` })
+    if (isNew && found !== undefined) throw aliasExists(name)
     if (!isNew && found === undefined) throw noSuchAlias(name)
     if (found?.keyId !== keyId) checkAliasCount(view, accountId, keyId)
     const alias = { keyId, createdMs: found?.createdMs ?? nowMs, updatedMs: nowMs }
@@ -202,5 +225,8 @@ export const deleteKmsAlias = command<[accountId: AccountId, name: string], void
     return { writes: [aliasWrite(accountId, name, undefined)], result: undefined }
   },
 })
+
+const aliasExists = (name: string): Failure =>
+  fail("entityExists", { message: `An alias with the name ${name} already exists` })
 
 const noSuchAlias = (name: string): Failure => fail("noSuchKmsKey", { message: `Alias ${name} is not found.` })

@@ -1,6 +1,6 @@
 /** Operations on what describes a key: aliases, policies and tags. */
 import { fail } from "../base/failures.js"
-import { aliasArnOf, isAliasName, parseKeyPolicy, type NamedAlias, type NamedKey } from "../keys/index.js"
+import { aliasArnOf, aliasFault, parseKeyPolicy, type NamedAlias, type NamedKey } from "../keys/index.js"
 import { KmsRefusal } from "./failures.js"
 import { secondsOf } from "./times.js"
 import { operation, type Call, type Operations, type Result } from "./operation.js"
@@ -27,12 +27,12 @@ export async function checkedPolicy(call: Call, text: string, key: NamedKey | un
 
 function newAlias({ input }: Call): string {
   const name = input.text("AliasName")
-  if (!isAliasName(name)) {
-    throw new KmsRefusal("InvalidAliasNameException", "An alias is alias/ and 1 to 250 letters, digits and /_-.")
-  }
-  if (/^alias\/aws\//i.test(name))
-    throw new KmsRefusal("NotAuthorizedException", "Aliases under alias/aws/ are reserved.")
-  return name
+  const fault = aliasFault(name)
+  if (fault === undefined) return name
+  throw new KmsRefusal(
+    fault.kind === "reserved" ? "NotAuthorizedException" : "InvalidAliasNameException",
+    fault.message,
+  )
 }
 
 /** The caller needs the permission on the alias, on the key, and on the key that the alias points to until now. */

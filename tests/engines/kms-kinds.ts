@@ -4,7 +4,7 @@ import { decodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js
 import type { KeyChange } from "../../src/keys/change-key-core.js"
 import {
   changeKmsKey,
-  checkKmsKeyCount,
+  checkNewMaterial,
   createKmsKey,
   deleteKmsAlias,
   deleteKmsKey,
@@ -34,6 +34,9 @@ const newKey = (scene: Scene): NewKmsKey => ({
   external: scene.oneIn(4) ? { kind: "vault", name: "orders" } : undefined,
 })
 
+const firstAliasOf = (scene: Scene) =>
+  scene.oneIn(3) ? { name: scene.pick(ALIASES), isNew: scene.oneIn(2) } : undefined
+
 /** A deletion that is due already is one of the choices. */
 function changeOf(scene: Scene, id: KmsKeyId): KeyChange {
   const version = keysOf(scene).find(key => key.id === id)?.versions.length ?? 1
@@ -50,9 +53,7 @@ function changeOf(scene: Scene, id: KmsKeyId): KeyChange {
 }
 
 export const KMS_COMMANDS: readonly PlayKind[] = [
-  commandKind("CreateKmsKey", 2, scene =>
-    createKmsKey(newKey(scene), scene.oneIn(3) ? scene.pick(ALIASES) : undefined),
-  ),
+  commandKind("CreateKmsKey", 2, scene => createKmsKey(newKey(scene), firstAliasOf(scene))),
   commandKind("RestoreKmsKey", 1, scene =>
     restoreKmsKey({
       ...{ ...newKey(scene), state: "enabled", deletionMs: undefined, rotation: undefined },
@@ -79,7 +80,7 @@ export const KMS_QUERIES: readonly PlayKind[] = [
         : { kind: "alias", accountId: accountOf(scene), name: scene.pick(ALIASES) },
     ),
   ),
-  queryKind("CheckKmsKeyCount", () => checkKmsKeyCount()),
+  queryKind("CheckNewMaterial", scene => checkNewMaterial(newKey(scene), firstAliasOf(scene))),
   queryKind("ReadDeletedKmsKeys", () => readDeletedKmsKeys()),
   queryKind("ReadKmsKeys", scene => readKmsKeys(scene.oneIn(2) ? FIRST : rowKeyOf(idOf(scene)))),
   queryKind("ReadKmsAliases", scene => readKmsAliases(accountOf(scene), FIRST)),
