@@ -103,15 +103,13 @@ test("a batch that does not open is damage for a walk through the log", async ()
   await log.close()
 })
 
-test("a log that was plain is continued encrypted", async () => {
+test("plain batches in the log of an encrypted store are refused, and count as damage", async () => {
   const { disk, log } = await written(undefined)
+  const reader = openLogReader(disk, FOLDER, DEVICE, cipherOf(1))
+  const { damage } = await scrubLogStep(reader, log.cutUpTo, log.durable)
+  assert.equal(damage?.kind, "corruptLog")
   await log.close()
-  const again = await open(disk, cipherOf(1))
-  await again.append([record(100)])
-  const found = await texts(again.records(again.cutUpTo))
-  assert.deepEqual(
-    last(found, 3),
-    [78, 79, 100].map(n => Buffer.from(record(n)).toString()),
-  )
-  await again.close()
+  const before = await bytesOn(disk)
+  await assert.rejects(open(disk, cipherOf(1)), error => isFailure(error, "corruptSeal"))
+  assert.deepEqual(await bytesOn(disk), before)
 })

@@ -118,7 +118,7 @@ async function recoverFiles(
   const continued = withoutVoucher(newestChain)
   const isUnvouched = continued === newestChain
   // Before anything is changed: a log under another key is left as it is.
-  const opens = isUnvouched || continued.last.isSealed
+  const opens = isUnvouched || continued.last.isSealed || cipher !== undefined
   const records = opens ? await recordsIn(fileAt(newest.path).file, continued.last, cipher) : undefined
   await fileAt(newest.path).file.sync()
   await endAt(fileAt(newest.path), newestChain.endBytes, end, deviceId, memory)
@@ -140,7 +140,8 @@ async function recordsIn(
   { offsetBytes, recordCount, isSealed }: LogBatchHeader,
   cipher: DeviceCipher | undefined,
 ): Promise<Uint8Array[]> {
-  const batch = recordCount === 0 && !isSealed ? undefined : await readBatch(new Window(file), offsetBytes)
+  const batch =
+    recordCount === 0 && !isSealed && cipher === undefined ? undefined : await readBatch(new Window(file), offsetBytes)
   return batch === undefined ? [] : recordsOfBatch(batch, cipher).map(({ bytes }) => bytes)
 }
 

@@ -195,7 +195,7 @@ export const decodeLogBatchRecords = (
 
 /**
  * The records (views, or of an encrypted batch copies) of a whole batch; undefined if their lengths do not add up.
- * Throws `corruptSeal` if the batch was not encrypted under this key, and `wrongMasterKey` without one: neither means
+ * Throws `corruptSeal` if the batch was not encrypted, or under another key, and `wrongMasterKey` without one: neither means
  * that a batch was not written to its end.
  */
 export function recordsOfWhole(
@@ -221,7 +221,11 @@ export function recordsOfWhole(
 function openPayload(header: LogBatchHeader, batch: Uint8Array, cipher: DeviceCipher | undefined): Uint8Array {
   const { segment, offsetBytes, payloadBytes, isSealed } = header
   const end = LOG_HEADER_BYTES + payloadBytes
-  if (!isSealed) return batch.subarray(LOG_HEADER_BYTES, end)
+  if (!isSealed) {
+    // Another program that writes to the disk could put a plain one in its place.
+    if (cipher !== undefined) throw fail("corruptSeal", { what: "a plain batch of the log", segment, offsetBytes })
+    return batch.subarray(LOG_HEADER_BYTES, end)
+  }
   if (cipher === undefined) throw noCipher("the log")
   const nonce = sealedLogNonce(batch)
   const gcm = { key: cipher.logKey(segment), nonce, aad: batch.subarray(0, PAYLOAD_CHECKSUM_AT) }

@@ -114,7 +114,7 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId, cipher?: 
 export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
 
 /**
- * Throws `corruptRecord`; `invalidConfig` if a later release wrote it; `wrongMasterKey` if it is encrypted under another
+ * Throws `corruptRecord`, also for a plain one if there is a cipher; `invalidConfig` if a later release wrote it; `wrongMasterKey` if it is encrypted under another
  * key, or there is none.
  */
 export function decodeManifest(bytes: Buffer, deviceId: DeviceId, cipher?: DeviceCipher): Manifest {
@@ -127,6 +127,8 @@ export function decodeManifest(bytes: Buffer, deviceId: DeviceId, cipher?: Devic
   }
   const packed = bytes.subarray(HEADER_BYTES, hashAt)
   if (bytes.readUInt32LE(8) !== packed.length) throw corrupt("length")
+  // Another program that writes to the disk could put a plain one in its place.
+  if (format === FORMAT && cipher !== undefined) throw corrupt("encryption")
   const plain = format === SEALED_FORMAT ? openManifest(packed, cipher) : packed
   const record = RecordReader.open("metadata manifest", plain, FORMAT)
   if (record.text() !== deviceId) throw corrupt("device")

@@ -114,4 +114,9 @@ test("an encrypted manifest is unchanged, byte for byte, shows no mark, and need
       error => isFailure(error, "wrongMasterKey"),
     )
   }
+  const planted = encodeManifest(manifest, DEVICE)
+  assert.throws(
+    () => decodeManifest(planted, DEVICE, cipherOf()),
+    error => isFailure(error, "corruptRecord"),
+  )
 })

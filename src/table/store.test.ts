@@ -17,6 +17,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import type { Merging, StoreReader, Stores, StoreWrite, StoreWriter } from "../seams/store/contract.js"
 import { storeSuite } from "../seams/store/suite.js"
 import { TABLE_LIMITS, TableStores } from "./index.js"
+import { Table, uncachedReads } from "./table.js"
 
 const deviceId = parseDeviceId("00000000000000d1")
 const real = { disk: new RealDisk(), deviceId }
@@ -73,6 +74,18 @@ storeSuite("small encrypted tables, always merged", async () => {
   const under = await onSimDisk(merged(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))()
   const keys = deviceKeysOf(new Uint8Array(32).fill(1), deviceId)
   return { ...under, host: { ...under.host, cipher: new DeviceCipher(keys, new SimRandom(1)) } }
+})
+
+test("a plain table is not opened in an encrypted store", async () => {
+  const disk = new SimDisk().boot()
+  const writer = await stores.openWriter("/device/base", { disk, deviceId })
+  await writer.commit(rows(3, Buffer.from("1")))
+  await writer.close()
+  const open = (cipher: DeviceCipher | undefined) =>
+    Table.open(disk, "/device/base", 1, deviceId, uncachedReads(cipher))
+  await (await open(undefined)).close()
+  const keys = deviceKeysOf(new Uint8Array(32).fill(1), deviceId)
+  await assert.rejects(open(new DeviceCipher(keys, new SimRandom(1))), isCorrupt)
 })
 
 storeSuite("tables on a real disk", async () => {

@@ -153,7 +153,11 @@ export class Table {
       const footerIn = async (lengthBytes: number): Promise<Footer> => {
         const end = Buffer.alloc(Math.min(sizeBytes, lengthBytes))
         const endBytes = await file.read(end, sizeBytes - end.length)
-        return decodeEnd(end.subarray(0, endBytes), seed, path, sealOf)
+        const found = decodeEnd(end.subarray(0, endBytes), seed, path, sealOf)
+        // Another program that writes to the disk could put a plain file in its place.
+        if (found.seal === undefined && reads.cipher !== undefined)
+          throw fail("corruptRow", { path, reason: "the file is not encrypted" })
+        return found
       }
       // Damage to the second end is no reason to fail: the first is stored before the parity.
       const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
