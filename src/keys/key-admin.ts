@@ -121,9 +121,20 @@ export class KeyAdmin implements NamedKeys {
     if (total !== unreadable) {
       throw fail("preconditionFailed", { message: `${total} versions become unreadable with the key ${id}` })
     }
-    if (record === undefined) return orphan && this.keys.removeMaterials(orphan)
+    if (record === undefined) return this.deleteOrphan(name, countedIn)
     if (await this.keys.delete(record, countedIn)) return
     throw fail("kmsKeyState", { message: `${record.id} is not pending deletion, or its time has not come` })
+  }
+
+  /** Throws `conflict` if what was counted may have changed: a reconciliation or a rescue may have put the key back. */
+  private async deleteOrphan(name: string, countedIn: number): Promise<void> {
+    const orphan = await this.orphan(name)
+    if (orphan === undefined || this.keys.reconciliations !== countedIn) {
+      throw fail("conflict", {
+        message: `the key ${name} has a row by now, or the metadata was reconciled: look again`,
+      })
+    }
+    await this.keys.removeMaterials(orphan)
   }
 
   async uses(name: string): Promise<readonly BucketUses[]> {

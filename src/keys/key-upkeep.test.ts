@@ -154,6 +154,18 @@ test("a material without a key is removed once an operator has said what becomes
   assert.equal(world.materials.all().length, 0)
 })
 
+test("a material whose key comes back while its uses are counted stays", async () => {
+  const world = new World()
+  world.materials.nowMs = world.nowMs
+  await world.materials.add(LOST, 1)
+  world.nowMs += 2 * HOUR_MS
+  world.duringCount = () => {
+    world.metadata.incarnations = { ...world.metadata.incarnations, reconciliations: 1 }
+  }
+  await assert.rejects(world.admin.delete(LOST, 0), error => isFailure(error, "conflict"))
+  assert.equal(world.materials.all().length, 1)
+})
+
 test("a rollback that loses the rows of keys costs none of their materials", async () => {
   const world = new World()
   world.materials.nowMs = world.nowMs
