@@ -385,7 +385,8 @@ const bucketRows: readonly Row[] = [
     expectError(await scene.put("k", BODY, KEY), 403, "AccessDenied")
     expectStatus(await scene.document("PUT", "encryption", configuration(blocking("NONE"))), 200)
     await scene.stored("k", BODY, KEY)
-    expectShown(await scene.stored("plain", BODY), "none")
+    // Likewise the default encryption.
+    expectShown(await scene.stored("put", BODY), "s3")
   }),
 ]
 
