@@ -3,22 +3,30 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parseKmsKeyId } from "../base/ids.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { BuiltInProvider } from "./built-in.js"
 import { keyIdOfCiphertext } from "./ciphertext.js"
 import { contextOfPairs, contextOfText, NO_CONTEXT, textOfContext } from "./encryption-context.js"
 import type { ProviderKey } from "./provider.js"
+import { MemoryMaterials } from "./testing-materials.js"
 
 const filled = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff)
 const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
 const keyOf = (version: number): ProviderKey => ({ id: KEY_ID, name: KEY_ID, version })
 const isInvalid = (error: unknown): boolean => isFailure(error, "invalidCiphertext")
 
+const VERSIONS = 3
+
+function materialOf(version: number): Uint8Array {
+  if (version <= VERSIONS) return filled(32, version)
+  throw fail("keysUnavailable")
+}
+
 /** A provider whose versions of a key have different materials. */
 const realProvider = (): BuiltInProvider =>
-  new BuiltInProvider({ get: (_, version) => filled(32, version) }, new SimRandom(1))
+  new BuiltInProvider({ get: (_, version) => materialOf(version) }, new SimRandom(1))
 
 /** The provider of the known answers. */
 const answering = (salt: Uint8Array): BuiltInProvider =>
@@ -56,7 +64,6 @@ test("a ciphertext opens with its own key and context only, and not if a bit of 
   )
   const other = { ...keyOf(2), id: parseKmsKeyId("11234567-89ab-4def-8123-456789abcdef") }
   assert.throws(() => provider.open(other, ciphertext, context), isInvalid)
-  assert.throws(() => provider.open(keyOf(1), ciphertext, context), isInvalid, "a version that does not exist yet")
   for (const wrong of [NO_CONTEXT, contextOfPairs([["a", "2"]]), contextOfPairs([["a1", ""]])]) {
     assert.throws(() => provider.open(keyOf(2), ciphertext, wrong), isInvalid)
   }
@@ -67,6 +74,27 @@ test("a ciphertext opens with its own key and context only, and not if a bit of 
   for (let length = 0; length < ciphertext.length; length += 1) {
     assert.throws(() => provider.open(keyOf(3), ciphertext.subarray(0, length), context), isInvalid, `${length} bytes`)
   }
+})
+
+test("a ciphertext opens if its material is there, also where the row has lost the rotation", async () => {
+  const materials = new MemoryMaterials()
+  const provider = new BuiltInProvider(materials, new SimRandom(1))
+  for (const version of [1, 2]) await materials.add(KEY_ID, version)
+  const { plain, ciphertext } = await provider.newDataKey(keyOf(2), NO_CONTEXT)
+  assert.deepEqual(await provider.open(keyOf(1), ciphertext, NO_CONTEXT), Buffer.from(plain))
+  const ofNobody = await realProvider().seal(keyOf(3), plain, NO_CONTEXT)
+  assert.throws(() => provider.open(keyOf(1), ofNobody, NO_CONTEXT), isInvalid, "a version that does not exist yet")
+  assert.throws(
+    () => provider.open(keyOf(3), ofNobody, NO_CONTEXT),
+    error => isFailure(error, "keysUnavailable"),
+    "the row knows the version, and its material is missing",
+  )
+  const late = new BuiltInProvider({ get: async (id, version) => materials.get(id, version) }, new SimRandom(1))
+  await assert.rejects(
+    async () => late.open(keyOf(1), ofNobody, NO_CONTEXT),
+    isInvalid,
+    "after the record was read again",
+  )
 })
 
 test("two ciphertexts of one message differ, and one is rewrapped under the present version", async () => {

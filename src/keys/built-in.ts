@@ -5,14 +5,15 @@
  * of a message is `H(material, "message", salt)`, so the nonce is zero and the number of messages has no limit. The
  * additional data is the encryption context.
  *
- * Promises  Each message has a key of its own. Ciphertexts of earlier materials open until the key is deleted.
+ * Promises  Each message has a key of its own. Ciphertexts of earlier materials open until the key is deleted, and those
+ *           of later ones even if the database has lost the rotation.
  */
 import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openGcm, sealGcm } from "../base/aes-gcm.js"
 import { equalBytes } from "../base/bytes.js"
 import { derive } from "../base/derive-key.js"
-import { fail, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { KmsKeyId } from "../base/ids.js"
-import { after, type Soon } from "../base/soon.js"
+import { after, recover, type Soon } from "../base/soon.js"
 import type { Random } from "../seams/random/contract.js"
 import { BUILT_IN_FORMAT, bytesOfKeyId, KEY_ID_BYTES } from "./ciphertext.js"
 import { bytesOfContext, type EncryptionContext } from "./encryption-context.js"
@@ -68,9 +69,16 @@ export class BuiltInProvider implements KeyProvider {
     const isOfKey = bytes.length >= HEADER_BYTES + GCM_TAG_BYTES && bytes[0] === BUILT_IN_FORMAT
     if (!isOfKey || !equalBytes(bytes.subarray(1, 1 + KEY_ID_BYTES), bytesOfKeyId(id))) throw invalid()
     const sealedBy = bytes.readUInt32BE(1 + KEY_ID_BYTES)
-    if (sealedBy < 1 || sealedBy > version) throw invalid()
+    if (sealedBy < 1) throw invalid()
     const salt = bytes.subarray(HEADER_BYTES - SALT_BYTES, HEADER_BYTES)
-    return after(this.keyOf(id, sealedBy, salt), key => openMessage(key, bytes.subarray(HEADER_BYTES), context))
+    const found = recover(
+      () => this.keyOf(id, sealedBy, salt),
+      error => {
+        // The row may have lost a rotation, so the materials decide. What neither of them knows was made by nobody.
+        throw sealedBy > version && isFailure(error, "keysUnavailable") ? invalid() : error
+      },
+    )
+    return after(found, key => openMessage(key, bytes.subarray(HEADER_BYTES), context))
   }
 
   rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {

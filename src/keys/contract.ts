@@ -93,6 +93,8 @@ export interface ObjectKeys {
   rowsOf(bucketId: BucketId, sealing: Sealing): Soon<SealingRows>
   /** The secret of a bucket, as a recovery header has it. Throws `keysUnavailable`. */
   openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array>
+  /** Adds the secret if the bucket has none. Throws `keysUnavailable` if it has another one, or it was erased. */
+  restoreSecret(bucketId: BucketId, secret: Uint8Array): Promise<void>
   /**
    * Puts back what the rows of the bucket's keys lack of a sealing. Throws `keysUnavailable` if they have another secret
    * or bucket key, or nobody knows the bucket key; `noSuchBucket`, `bucketClosing`.

@@ -44,6 +44,7 @@ export class KeyTroubles {
       checkBind: (sealing, facts) => keys.checkBind(sealing, facts),
       rowsOf: (bucketId, sealing) => keys.rowsOf(bucketId, sealing),
       openSecret: (bucketId, secret) => keys.openSecret(bucketId, secret),
+      restoreSecret: (bucketId, secret) => keys.restoreSecret(bucketId, secret),
       restore: (bucketId, sealing, lost) => keys.restore(bucketId, sealing, lost),
     }
   }

@@ -91,6 +91,10 @@ export class DerivedObjectKeys implements ObjectKeys {
     return this.secrets.openSecret(bucketId, secret)
   }
 
+  restoreSecret(bucketId: BucketId, secret: Uint8Array): Promise<void> {
+    return this.secrets.restore(bucketId, secret)
+  }
+
   async restore(bucketId: BucketId, { key }: Sealing, { secret, bucketKey: ciphertext }: LostKeys): Promise<void> {
     await this.secrets.restore(bucketId, secret)
     if (key.mode !== "kms" || typeof key.dataKey !== "number") return

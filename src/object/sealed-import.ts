@@ -87,6 +87,12 @@ export class SealedImport {
     this.random = random.fork("sealed import")
   }
 
+  /** Gives a bucket the secret that it had. Throws `keysUnavailable` if it has another one already. */
+  async restoreSecret({ id }: Bucket, secret: Uint8Array): Promise<undefined> {
+    await this.parts.keys.restoreSecret(id, secret)
+    return undefined
+  }
+
   /** Makes it the key's latest version. */
   async put(request: ImportedObject): Promise<undefined> {
     const { bucket, content, sealed } = request

@@ -1,10 +1,11 @@
 /** Shards of many folders, and bytes that waited for their deletion, in the catalog of a rescue. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText, parseBucketId, parsePartitionId, parseUploadId } from "../base/ids.js"
+import { objectKeyOfText, parseBucketId, parseBucketName, parsePartitionId, parseUploadId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { ShardHeader } from "../format/needle.js"
+import { encodeRecoveryHeader } from "../format/recovery-header.js"
 import { NeedleCatalog } from "./needle-catalog.js"
 
 const uploadId = parseUploadId("ab".repeat(16))
@@ -38,4 +39,29 @@ test("bytes that waited for their deletion are not kept, unless the upload was r
   assert.ok(!catalog.isKept(upload))
   catalog.add(1, shard(3, 0), place)
   assert.ok(catalog.isKept(upload))
+})
+
+test("the newest secret of a bucket with object lock is taken, whichever upload has it", () => {
+  const lock = { retention: undefined, legalHold: true }
+  const ofUpload = (first: string, epoch: number): ShardHeader => {
+    const { id, ...rest } = shard(0, 0)
+    const sealing = { key: { mode: "s3" }, secret: 1, salt: new Uint8Array(16) } as const
+    const recoveryHeader = encodeRecoveryHeader({
+      ...{
+        bucket: parseBucketName("locked"),
+        contentType: "",
+        userMetadata: [],
+        plannedLengthBytes: KIB,
+        multipartId: "",
+      },
+      ...{ lock, sealed: { sealing, epoch, sealedSecret: Uint8Array.of(epoch) } },
+    })
+    return { ...rest, id: { ...id, uploadId: parseUploadId(first.repeat(16)) }, recoveryHeader }
+  }
+  for (const wantsAll of [true, false]) {
+    const catalog = new NeedleCatalog(10, () => wantsAll)
+    for (const header of [ofUpload("ab", 1), ofUpload("cd", 1), ofUpload("ab", 2)]) catalog.add(0, header, place)
+    const { epoch, sealed } = catalog.sealedSecrets.get(parseBucketId(1)) ?? assert.fail("it has a secret")
+    assert.deepEqual([epoch, ...sealed], [2, 2])
+  }
 })

@@ -147,15 +147,16 @@ export class NeedleCatalog {
     return true
   }
 
-  /** One recovery header of an upload is enough, except for a lock: rebuilt shards may tell of a later one. */
+  /** One recovery header of an upload is enough, except for a lock and a secret: rebuilt shards may tell of later ones. */
   private takeNote(header: ShardHeader, upload: CatalogedUpload | undefined): void {
     const { bucketId } = header.owner
-    if (this.lockedBuckets.has(bucketId) && (upload === undefined || upload.born)) return
     const note = noteOf(header)
     if (!note) return
+    // Any header may have the newest secret of its bucket.
+    if (note.sealed !== undefined) this.takeSecret(bucketId, note.sealed)
+    if (this.lockedBuckets.has(bucketId) && (upload === undefined || upload.born)) return
     this.bucketNames.set(bucketId, note.bucket)
     if (note.lock !== undefined) this.lockedBuckets.add(bucketId)
-    if (note.sealed !== undefined) this.takeSecret(bucketId, note.sealed)
     if (upload === undefined) return
     const { plannedLengthBytes, multipartId } = note
     const born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }

@@ -25,6 +25,7 @@ export class RescueBuckets {
   constructor(
     private readonly target: RescueTarget,
     private readonly ownerOf: (owner: AccountId) => AccountId,
+    private readonly secretOf: (id: BucketId) => Uint8Array | undefined,
     private readonly onEntry: (entry: RescueEntry) => Promise<void>,
   ) {}
 
@@ -106,6 +107,9 @@ export class RescueBuckets {
   ): Promise<void> {
     await this.target.addBucket(plan)
     this.made.add(id)
-    await this.onEntry({ list, kind: "bucket", name: plan.name, isWritten: true, notes })
+    const secret = this.secretOf(id)
+    const problem = secret && (await this.target.addBucketSecret(plan.name, secret))
+    const all = problem === undefined ? notes : [...notes, problem]
+    await this.onEntry({ list, kind: "bucket", name: plan.name, isWritten: true, notes: all })
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "../base/ids.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import type { ServeConfig } from "../config/index.js"
+import { BUCKET_SECRET } from "../format/bucket-key.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import { isUnnamed, type NeedleOwner } from "../format/needle.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
@@ -105,6 +106,8 @@ export class Rescue {
   /** In the order of their names. */
   private lockedNames: readonly BucketName[] = []
   private snapshot: Snapshot | undefined
+  /** Of all buckets, from needles. */
+  private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
   private superseded = 0
   private deletedSince = 0
   private needles = 0
@@ -124,6 +127,7 @@ export class Rescue {
     this.buckets = new RescueBuckets(
       target,
       owner => this.ownerOf(owner),
+      id => this.openableSecretOf(id),
       entry => settings.onEntry(entry),
     )
   }
@@ -132,6 +136,7 @@ export class Rescue {
     const needlesMax = this.settings.needlesMax ?? RESCUE_LIMITS.needlesMax
     const all = await this.catalog(() => true, needlesMax)
     const ofSystem = all ?? (await this.catalog(({ bucketId }) => bucketId === SYSTEM_BUCKET_ID, Infinity))
+    this.secretsInNeedles = ofSystem?.sealedSecrets
     const { storeId, record, cipher } = this.sources
     if (ofSystem) {
       const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId, cipher)
@@ -322,7 +327,7 @@ export class Rescue {
     const needsNote = details === undefined || sealing === "noted" || isOfBucketKey(sealing)
     const of = noteOf ?? uploadsIn(version.content)[0]
     const note = needsNote && of !== undefined ? await this.shards.recoveryHeader(catalog, of) : undefined
-    const opened = this.openSealed(catalog, bucketId, sealing, note?.sealed)
+    const opened = this.openSealed(bucketId, sealing, note?.sealed)
     const sealed =
       typeof opened === "string" ? { sealed: undefined, problem: opened } : { sealed: opened, problem: undefined }
     // The row of a version tells exactly which lock that had.
@@ -337,7 +342,6 @@ export class Rescue {
 
   /** How a version is encrypted, with the keys of its bucket; or why those cannot be had. */
   private openSealed(
-    catalog: NeedleCatalog,
     bucketId: BucketId,
     planned: PlannedVersion["sealing"],
     noted: RecoveryHeader["sealed"],
@@ -345,18 +349,31 @@ export class Rescue {
     const sealing = planned === "noted" ? noted?.sealing : planned
     if (sealing === undefined) return planned && "it is encrypted, and nothing is left that says how"
     const facts = this.snapshot?.facts
-    const row = facts?.bucketKeyOf(bucketId, sealing.secret)
-    if (row !== undefined && row.kind !== "secret") return "its bucket was erased"
-    const inNeedles = catalog.sealedSecrets.get(bucketId)
-    const found = [...(row ? [row] : []), ...(inNeedles ? [inNeedles] : [])].map(each => this.keys.open(bucketId, each))
-    const secret = found.find(each => typeof each !== "string") ?? found[0]
-    if (secret === undefined) return "it is encrypted, and the secret of its bucket is lost"
+    const secret = this.secretOf(bucketId)
     if (typeof secret === "string") return secret
     const { key } = sealing
     const dataKey = key.mode === "kms" && typeof key.dataKey === "number" ? key.dataKey : undefined
     const ofBucket = dataKey === undefined ? undefined : facts?.bucketKeyOf(bucketId, dataKey)
     const bucketKey = ofBucket?.kind === "dataKey" ? ofBucket.ciphertext : noted?.bucketKey
     return { sealing, secret, bucketKey }
+  }
+
+  /** The secret of a bucket, or why it cannot be had. */
+  private secretOf(bucketId: BucketId): Uint8Array | string {
+    const row = this.snapshot?.facts.bucketKeyOf(bucketId, BUCKET_SECRET)
+    if (row !== undefined && row.kind !== "secret") return "its bucket was erased"
+    const inNeedles = this.secretsInNeedles?.get(bucketId)
+    const found = [...(row ? [row] : []), ...(inNeedles ? [inNeedles] : [])].map(each => this.keys.open(bucketId, each))
+    return (
+      found.find(each => typeof each !== "string") ??
+      found[0] ??
+      "it is encrypted, and the secret of its bucket is lost"
+    )
+  }
+
+  private openableSecretOf(bucketId: BucketId): Uint8Array | undefined {
+    const secret = this.secretOf(bucketId)
+    return typeof secret === "string" ? undefined : secret
   }
 
   private async writeKey(

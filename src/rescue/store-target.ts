@@ -191,6 +191,10 @@ export class StoreTarget implements RescueTarget {
     if (this.isContinued) await this.abortUploads(bucket)
   }
 
+  async addBucketSecret(name: BucketName, secret: Uint8Array): Promise<string | undefined> {
+    return this.orUnreadable(this.services.sealedImport.restoreSecret(this.opened(name).bucket, secret))
+  }
+
   private async setVersioning(name: BucketName, versioning: "enabled" | "suspended"): Promise<void> {
     const open = this.opened(name)
     if (open.versioning === versioning) return

@@ -57,6 +57,8 @@ export interface RescueTarget {
   addNamedKey(id: KmsKeyId, key: RescuedKey | undefined, materials: readonly Uint8Array[]): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
+  /** Before anything is written to the bucket, which would make another. Returns why it cannot; undefined if it has. */
+  addBucketSecret(name: BucketName, secret: Uint8Array): Promise<string | undefined>
   /** Whether these versions must be written while nothing else is being written. */
   isAlone(bucket: BucketPlan, versions: readonly ReadyVersion[]): boolean
   /**
@@ -83,6 +85,7 @@ export class DryTarget implements RescueTarget {
   readonly addAccessKey = () => Promise.resolve()
   readonly addNamedKey = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
+  readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly finish = () => Promise.resolve()
   readonly close = () => Promise.resolve()
 

@@ -51,6 +51,8 @@ class MemoryTarget implements RescueTarget {
     this.buckets.set(bucket.name, bucket)
   }
 
+  readonly addBucketSecret = () => Promise.resolve(undefined)
+
   readonly namedKeys: string[] = []
 
   async addNamedKey(id: string): Promise<void> {

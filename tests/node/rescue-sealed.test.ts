@@ -114,11 +114,9 @@ async function check(client: S3Client, stored: ReadonlyMap<string, Stored>): Pro
 }
 
 /** Returns the report. `isWhole`: nothing is incomplete. */
-const rescue = async (from: string, to: string, more: readonly string[] = [], isWhole = true) => {
-  const { code, stdout, stderr } = await run(process.execPath, [
-    ...[HAYLOFT, "rescue", "--json", "--from", from, "--to", to],
-    ...more,
-  ])
+const rescue = async (from: string, to: string, more: readonly string[] = [], isWhole = true, env = {}) => {
+  const args = [HAYLOFT, "rescue", "--json", "--from", from, "--to", to, ...more]
+  const { code, stdout, stderr } = await run(process.execPath, args, { env })
   assert.equal(code, isWhole ? 0 : 1, stderr)
   return stdout
 }
@@ -159,6 +157,31 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
     const third = await ServerProcess.start({ folders: [at("again")], args: SERVE })
     await withClient(third, client => check(client, stored))
     await third.kill()
+  }),
+)
+
+test("plain objects that the new store encrypts do not cost the others of their bucket", { timeout: 120_000 }, () =>
+  withFolder(async folder => {
+    const at = (name: string) => join(folder, name)
+    const masterKey = at("master.key")
+    await writeFile(masterKey, randomBytes(32).toString("hex"), { mode: 0o600 })
+    const server = await ServerProcess.start({ folders: [at("from")], args: SERVE })
+    const stored = await withClient(server, async client => {
+      await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+      const contents = new Contents(client)
+      // The first ones that a rescue writes, as many as it writes at the same time and more.
+      for (let i = 10; i < 30; i += 1) await contents.put(`a plain ${i}`, randomBytes(100))
+      await contents.put("s3 small", randomBytes(100))
+      await contents.put("s3 large", randomBytes(100_000))
+      await backUp(server, client)
+      await server.kill()
+      return contents.stored
+    })
+    const args = ["--master-key-file", masterKey]
+    await rescue(at("from"), at("to"), args, true, { HAYLOFT_ENCRYPT_AT_REST: "yes" })
+    const rescued = await ServerProcess.start({ folders: [at("to")], args: [...SERVE, ...args] })
+    await withClient(rescued, client => check(client, stored))
+    await rescued.kill()
   }),
 )
 
