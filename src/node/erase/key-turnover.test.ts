@@ -4,13 +4,21 @@ import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
-import { parseAccountId, parseBucketId, parseBucketName, parseKmsKeyId, type BucketId } from "../../base/ids.js"
+import {
+  parseAccountId,
+  parseBucketId,
+  parseBucketName,
+  parseIncarnation,
+  parseKmsKeyId,
+  type BucketId,
+} from "../../base/ids.js"
 import { asPromise } from "../../base/soon.js"
 import { bucketKeyRowKey } from "../../format/bucket-key.js"
 import { encodeBucket } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
 import { openObjectKeys } from "../../keys/index.js"
+import { soleProcess } from "../../metadata/index.js"
 import { BucketErasing } from "../../object/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
@@ -21,7 +29,7 @@ import { PURPOSE_AT_REST } from "../control/at-rest.js"
 import { RecordEpochKeys } from "../control/epoch-keys.js"
 import { RecordKeyMaterials } from "../control/key-materials.js"
 import { recordOf } from "../control/testing-record.js"
-import { KeyTurnover } from "./key-turnover.js"
+import { KeyTurnover, type TurnoverOutcome } from "./key-turnover.js"
 
 const [DOOMED, OTHER, LATE] = [parseBucketId(1), parseBucketId(2), parseBucketId(3)]
 const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
@@ -200,4 +208,41 @@ test("the old key stays while the database may lose secrets under the new one, a
     [2],
   )
   assert.equal(hexOf(await one.keys.open(OTHER, sealing, undefined)), hexOf(key))
+})
+
+test("a secret that comes back under the old key while a backup is awaited is sealed again before the key goes", async () => {
+  const world = await nodesOf(1)
+  const { one, rows, backup } = world
+  const { key, sealing } = await one.keys.create(OTHER, S3)
+  await one.keys.create(DOOMED, S3)
+  const rowKey = bucketKeyRowKey(OTHER, 1)
+  const { value } = must(rows.committed.get("bucketKeys", rowKey), "the secret")
+  const epochMax = await erased(world)
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "backup"; steps += 1) assert.ok(steps < 20)
+  rows.plant("bucketKeys", rowKey, value)
+  backup.complete = 9
+  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  rows.generation += 1
+  assert.equal(hexOf(await one.keys.open(OTHER, sealing, undefined)), hexOf(key))
+})
+
+test("after a reconciliation the old key stays for as long again, and for another backup", async () => {
+  const world = await nodesOf(1, 3_600_000)
+  const { one, rows, backup } = world
+  await one.keys.create(DOOMED, S3)
+  const epochMax = await erased(world)
+  const until = async (outcome: TurnoverOutcome) => {
+    for (let steps = 0; (await one.turnover.step(epochMax)) !== outcome; steps += 1) assert.ok(steps < 20)
+  }
+  await until("kept")
+  await one.clock.advance(3_600_000)
+  await until("backup")
+  rows.incarnations = { ...soleProcess(parseIncarnation(2)), reconciliations: 1 }
+  backup.complete = 1
+  await until("kept")
+  await one.clock.advance(3_600_000)
+  await until("backup")
+  assert.equal(one.records.record.keyring?.epochs.length, 2)
+  backup.complete = 2
+  await until("done")
 })

@@ -4,8 +4,9 @@
  * tables and backups: nothing opens them any more.
  *
  * Promises  Each step may be repeated, and is after a crash: rows and the record say what remains. A key leaves the record
- *           only after a pass over all secrets has found none under it, and after a backup of the metadata that began
- *           later is complete; the database or the tablet refuses new secrets under it all the while. Materials of named
+ *           only after a pass over all secrets has found none under it, a backup of the metadata that began later is
+ *           complete, and a last look has found none either; the database or the tablet refuses new secrets under it
+ *           all the while. A reconciliation may bring secrets under it back: then all begins again. Materials of named
  *           keys, and the key at rest, change with the same change of the record. A secret that cannot be opened stops it.
  *           Where a database may lose its last changes (an asynchronous standby takes over), it would lose secrets under
  *           the new key: there the former key stays for `keptMs` after they were stored, and all are looked at again.
@@ -18,7 +19,7 @@ import type { ControlRecord } from "../../format/control-record.js"
 import type { Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
 import type { EpochKey, EpochKeys } from "../../keys/contract.js"
-import { keyIdText, resealSecrets, secretsUnder, type StoredSecret } from "../../keys/index.js"
+import { keyIdText, resealSecrets, secretsUnder, type SecretsPage, type StoredSecret } from "../../keys/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { MetadataBackup } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -34,7 +35,7 @@ export type TurnoverOutcome = "done" | "more" | "backup" | "kept"
 const FIRST = rowKeyOf("")
 
 interface TurnoverStore {
-  readonly metadata: Pick<Metadata, "ask" | "run">
+  readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations">
   readonly records: Pick<RecordManager, "record" | "change">
   readonly epochs: EpochKeys
   /** Undefined: the metadata is not backed up. */
@@ -50,6 +51,8 @@ interface TurnoverStore {
 interface Pass {
   /** Keys up to this one go. */
   readonly epochMax: number
+  /** How often the metadata was reconciled before. */
+  readonly reconciliations: number
   from: RowKey
   found: number
   isOver: boolean
@@ -73,8 +76,7 @@ export class KeyTurnover {
       this.pass = undefined
       return "done"
     }
-    if (this.pass?.epochMax !== epochMax) this.pass = newPass(epochMax)
-    const { pass } = this
+    const pass = this.passNow(epochMax)
     if (!pass.isOver) {
       await this.goOn(pass)
       return "more"
@@ -84,8 +86,25 @@ export class KeyTurnover {
       pass.order ??= backup.order()
       if (!backup.isComplete(pass.order)) return "backup"
     }
-    await this.removeKeys(epochMax)
+    if ((await this.isAnyUnder(epochMax)) || this.passNow(epochMax) !== pass) this.begin(epochMax)
+    else await this.removeKeys(epochMax)
     return "more"
+  }
+
+  /** What a pass found before a reconciliation does not hold any more. */
+  private passNow(epochMax: number): Pass {
+    const { pass } = this
+    const isOfNow = pass?.epochMax === epochMax && pass.reconciliations === this.reconciliations
+    return isOfNow ? pass : this.begin(epochMax)
+  }
+
+  private begin(epochMax: number): Pass {
+    this.pass = newPass(epochMax, this.reconciliations)
+    return this.pass
+  }
+
+  private get reconciliations(): number {
+    return this.store.metadata.incarnations.reconciliations ?? 0
   }
 
   /** Waits, and then begins the last pass. */
@@ -112,8 +131,18 @@ export class KeyTurnover {
     if (next !== undefined) return
     pass.isOver = pass.found === 0
     // The database has lost secrets under the new key: they are stored again, and kept for as long again.
-    if (!pass.isOver && pass.isRepeated) this.pass = newPass(pass.epochMax)
+    if (!pass.isOver && pass.isRepeated) this.begin(pass.epochMax)
     pass.found = 0
+  }
+
+  /** Whether a secret is sealed under the keys that are about to go. */
+  private async isAnyUnder(epochMax: number): Promise<boolean> {
+    for (let from: RowKey | undefined = FIRST; from !== undefined;) {
+      const page: SecretsPage = await this.store.metadata.ask(secretsUnder(epochMax, from))
+      if (page.secrets.length > 0) return true
+      from = page.next
+    }
+    return false
   }
 
   private async reseal(secrets: readonly StoredSecret[], epochMax: number): Promise<void> {
@@ -144,8 +173,8 @@ export class KeyTurnover {
   }
 }
 
-const newPass = (epochMax: number): Pass => ({
-  ...{ epochMax, from: FIRST, found: 0, isOver: false },
+const newPass = (epochMax: number, reconciliations: number): Pass => ({
+  ...{ epochMax, reconciliations, from: FIRST, found: 0, isOver: false },
   ...{ dueMs: undefined, isRepeated: false, order: undefined },
 })
 
