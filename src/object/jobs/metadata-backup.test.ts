@@ -227,6 +227,25 @@ test("a full disk ends a snapshot without an error, and its chunks are deleted",
   assert.equal(scene.snapshots.length, 2)
 })
 
+test("an ordered snapshot that a full disk ends is made a minute later, even if nothing changes", async () => {
+  const scene = await Scene.open()
+  await scene.put("a", Buffer.from("a"))
+  const order = scene.backup.order()
+  scene.world.devices.meddle = what => {
+    if (what === "append") throw fail("deviceFull")
+  }
+  await scene.settle()
+  await scene.later(METADATA_BACKUP_LIMITS.retryMs)
+  scene.world.devices.meddle = () => undefined
+  await scene.later(METADATA_BACKUP_LIMITS.retryMs - 1)
+  assert.equal(scene.backup.isComplete(order), false, "it does not try all the time")
+  await scene.later(1)
+  assert.ok(scene.backup.isComplete(order))
+  assert.equal(scene.snapshots.length, 1)
+  await scene.later(METADATA_BACKUP_LIMITS.retryMs)
+  assert.equal(scene.snapshots.length, 1)
+})
+
 test("unfinished snapshots of an earlier process are removed, and a start alone makes no snapshot", async () => {
   const scene = await Scene.open()
   for (let i = 0; i < 30; i += 1) await scene.put(`key${i}`, Buffer.from("x"))

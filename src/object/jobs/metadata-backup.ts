@@ -5,7 +5,7 @@
  * Promises  A snapshot starts at most once per `everyMs`, and only if something may have changed since the
  *           previous one started. The last two complete ones are kept until a third is complete; those left unfinished by a crash
  *           or a full disk are removed. A step reads or writes a few MiB at most.
- * Refuses   To fail a full store: the backup then waits for the next time.
+ * Refuses   To fail a full store: the backup then waits for the next time, an ordered one for `retryMs`.
  * Limits    METADATA_BACKUP_LIMITS. Chunks are written like uploaded bodies, so they wait like bodies while memory is
  *           short.
  */
@@ -51,6 +51,8 @@ export const METADATA_BACKUP_LIMITS = {
   everyMs: 60 * 60_000,
   /** For a process that finds no snapshot at all. */
   firstAfterMs: 10 * 60_000,
+  /** How long an ordered snapshot that has come to nothing waits: the disk may still be full. */
+  retryMs: 60_000,
   kept: 2,
   chunkBytes: 4 * MIB,
   rowsPerStep: 512,
@@ -161,8 +163,10 @@ export class MetadataBackup implements Job {
 
   private isDue(newest: StoredSnapshot | undefined): boolean {
     if (this.ordered > this.orderedAtBegin) return true
-    if (this.changes && this.changesBefore === this.changes.changes) return false
     const nowMs = this.clock.monotonicMs()
+    if (this.ordered > this.orderedAtComplete && nowMs - (this.beganMs ?? 0) >= METADATA_BACKUP_LIMITS.retryMs)
+      return true
+    if (this.changes && this.changesBefore === this.changes.changes) return false
     if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
     const ageMs = nowMs - this.createdMs
     if (ageMs >= this.everyMs) return true
