@@ -8,7 +8,7 @@ import { fail } from "../base/failures.js"
 import type { BucketId, BucketName } from "../base/ids.js"
 import type { Metadata } from "../metadata/index.js"
 import { removeKeysOf } from "./bucket-key-removal.js"
-import { bucketNamed, usageOfBucket } from "./bucket-service.js"
+import { bucketNamed } from "./bucket-service.js"
 import { openBucket } from "./commands/bucket-commands-core.js"
 import {
   bucketErasures,
@@ -22,9 +22,10 @@ import {
   erasedEpochs,
   firstCountPlace,
   leftoversOf,
+  traceOfBucket,
   type BucketErasure,
+  type CountedSlice,
   type CountPlace,
-  type UnsealedCounts,
 } from "./commands/erase-commands-core.js"
 
 const ERASING_LIMITS = {
@@ -51,15 +52,17 @@ export class BucketErasing {
     })
   }
 
-  /** Throws `conflict` with the numbers if something in the bucket is not encrypted. */
+  /** Throws `conflict` with the numbers if something in the bucket is not encrypted; `objectLocked` if a version is. */
   async refuseUnsealed(id: BucketId): Promise<void> {
     const counts = { versions: 0, parts: 0, uploads: 0 }
+    let locked = 0
     for (let place: CountPlace | undefined = firstCountPlace(id); place !== undefined;) {
-      const slice: { counted: keyof UnsealedCounts; unsealed: number; next: CountPlace | undefined } =
-        await this.metadata.ask(countUnsealed(id, place, ERASING_LIMITS.rowsPerSlice))
+      const slice: CountedSlice = await this.metadata.ask(countUnsealed(id, place, ERASING_LIMITS.rowsPerSlice))
       counts[slice.counted] += slice.unsealed
+      locked += slice.locked
       place = slice.next
     }
+    if (locked > 0) throw fail("objectLocked", { message: `${locked} versions of the bucket are locked`, locked })
     const { versions, parts, uploads } = counts
     if (versions + parts + uploads === 0) return
     throw fail("conflict", {
@@ -88,9 +91,11 @@ export class BucketErasing {
     return this.metadata.ask(bucketErasures())
   }
 
-  /** Whether there is a bucket with this id, in whatever state. */
+  /** Whether there is a bucket with this id, in whatever state. Throws `noSuchBucket` if there never was one. */
   async exists(id: BucketId): Promise<boolean> {
-    return (await this.metadata.ask(usageOfBucket(id))) !== undefined
+    const trace = await this.metadata.ask(traceOfBucket(id))
+    if (trace === "never") throw fail("noSuchBucket", { bucketId: id })
+    return trace === "there"
   }
 
   /** No secret is sealed under keys of epochs up to this one once all are sealed again; undefined: none was destroyed. */

@@ -13,6 +13,7 @@ import {
   eraseBucket,
   erasedEpochs,
   leftoversOf,
+  traceOfBucket,
 } from "../../src/object/commands/erase-commands-core.js"
 import { decodeBucket, type BucketState } from "../../src/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
@@ -83,6 +84,7 @@ export const ERASE_QUERIES: readonly PlayKind[] = [
     return countUnsealed(bucketId, place, scene.pick([1, 3, 1_000]))
   }),
   queryKind("EpochOfSecret", scene => epochOfSecret(scene.bucketId())),
+  queryKind("TraceOfBucket", scene => traceOfBucket(scene.oneIn(4) ? parseBucketId(1_000) : scene.bucketId())),
   queryKind("BucketErasures", () => bucketErasures()),
   queryKind("ErasedEpochs", () => erasedEpochs()),
   queryKind("LeftoversOf", scene => leftoversOf(scene.bucketId(), scene.pick([1, 2, 64]))),

@@ -3,12 +3,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure, type FailureKind } from "../../base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName, type BucketId } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { asPromise } from "../../base/soon.js"
-import { bucketKeyRowKey, decodeBucketKey, purposeOfSecret } from "../../format/bucket-key.js"
+import { bucketKeyRowKey, decodeBucketKey, encodeBucketKey, purposeOfSecret } from "../../format/bucket-key.js"
+import { decodeBucket, encodeBucket } from "../../format/records.js"
+import { bucketRowKey } from "../../format/row-key.js"
 import { openBytes } from "../../format/sealed-bytes.js"
-import { query } from "../../metadata/index.js"
+import { command, query } from "../../metadata/index.js"
 import type { Bucket } from "../../object/index.js"
 import type { Engine } from "../engine.js"
 import { bytesOf, folderOf, Machine, noSignal, sourceOf } from "../testing-engine.js"
@@ -126,6 +128,7 @@ test("after an erasure no file of any device, with the master key, opens the buc
   assert.equal(await scene.state(id), "erasing")
   await scene.settle()
   assert.equal(await scene.state(id), "erased")
+  await refuses(scene.state(parseBucketId(1_000)), "noSuchBucket")
   // The row is still in a log: this is why the key has to go.
   assert.deepEqual(scene.attack(doomed.id, sealed), { isThere: true, isOpen: false })
   assert.deepEqual(scene.oldestEpochs(), [2])
@@ -236,6 +239,57 @@ const rowsOf = query("RowsForTest", view =>
   ),
 )
 const ALL = { start: bucketKeyRowKey(0 as BucketId, 0), end: "\xff".repeat(16) as ReturnType<typeof bucketKeyRowKey> }
+
+test("a secret that no key opens holds up the keys, and not the removal of rows", async () => {
+  const { scene, doomed, other } = await world()
+  const { metadata, erasures } = scene.engine
+  const secret = must(await scene.sealed(other.id), "it has a secret")
+  await metadata.run(plantSecret(other.id, encodeBucketKey({ ...secret, sealed: new Uint8Array(60) })))
+  const id = await scene.begin()
+  await assert.rejects(
+    async () => {
+      for (let steps = 0; steps < 20; steps += 1) await scene.step()
+    },
+    error => isFailure(error, "keysUnavailable"),
+  )
+  const { state, report } = await erasures.state(id)
+  assert.deepEqual([state, report?.versions, report?.keysReplaced], ["erasing", 0, false])
+  assert.match(erasures.progress(), /^bucket doomed: the former key stays: /)
+  assert.deepEqual(await scene.engine.services.buckets.usage(other).then(({ versions }) => versions), 2)
+  assert.equal((await metadata.ask(sealedOf(doomed.id)))?.kind, "erased")
+})
+
+const plantSecret = command<[id: BucketId, value: Uint8Array], void>({
+  name: "PlantSecretForTest",
+  grows: false,
+  touches: id => [["bucketKeys", bucketKeyRowKey(id, 1)]],
+  decide: (_view, _time, id, value) => ({
+    writes: [{ family: "bucketKeys", key: bucketKeyRowKey(id, 1), value }],
+    result: undefined,
+  }),
+})
+
+test("locked versions of a bucket whose row has lost its object lock are not erased", async () => {
+  const { scene, doomed } = await world()
+  const { buckets, objects } = scene.engine.services
+  await buckets.setVersioning(doomed, "enabled")
+  await buckets.setLock(doomed, undefined)
+  const bucket = await buckets.open(doomed.name)
+  await objects.setLegalHold({ bucket, key: objectKeyOfText("small") }, true)
+  await scene.engine.metadata.run(loseLock(bucket.id))
+  await refuses(scene.begin(), "objectLocked", /^1 versions of the bucket are locked/)
+  assert.deepEqual(await scene.get(doomed, "small"), SMALL)
+})
+
+const loseLock = command<[id: BucketId], void>({
+  name: "LoseLockForTest",
+  grows: false,
+  touches: id => [["buckets", bucketRowKey(id)]],
+  decide(view, _time, id) {
+    const { lock: _lock, ...bucket } = decodeBucket(must(view.get("buckets", bucketRowKey(id)), "it is there").value)
+    return { writes: [{ family: "buckets", key: bucketRowKey(id), value: encodeBucket(bucket) }], result: undefined }
+  },
+})
 
 test("an offline device holds up an erasure, by name, until it returns", async () => {
   const { scene, doomed, other, sealed } = await world(4)

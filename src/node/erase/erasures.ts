@@ -42,6 +42,8 @@ export class Erasures implements Job, BackgroundService {
   readonly name = "erasure"
   private found: readonly BucketErasure[] | undefined
   private outcome: TurnoverOutcome = "done"
+  /** Why the latest step of the turnover failed. */
+  private trouble: string | undefined
   private elsewhere: () => ReadonlyMap<DeviceId, number> = () => new Map()
   private wakeBackup: () => void = () => undefined
   private wake: () => void = () => undefined
@@ -109,7 +111,10 @@ export class Erasures implements Job, BackgroundService {
     }
   }
 
-  /** Of a bucket whose erasure has begun. Throws `invalidArgument` if there is such a bucket, and it is not being erased. */
+  /**
+   * Of a bucket whose erasure has begun. Throws `invalidArgument` if there is such a bucket, and it is not being erased;
+   * `noSuchBucket` if there never was one.
+   */
   async state(id: BucketId): Promise<ErasureState> {
     const { erasing } = this.store
     const erasure = (await erasing.underWay()).find(each => each.id === id)
@@ -168,23 +173,31 @@ export class Erasures implements Job, BackgroundService {
   async step(): Promise<StepOutcome> {
     const erasures = await this.read()
     if (erasures.length === 0) return "idle"
-    const { erasing, turnover, devices } = this.store
-    const epochMax = await erasing.erasedEpochs()
-    this.outcome = epochMax === undefined ? "done" : await turnover.step(epochMax)
-    if (this.outcome === "backup") this.wakeBackup()
-    let isBusy = this.outcome === "more"
+    const { erasing, devices } = this.store
+    const emptied: BucketErasure[] = []
+    for (const erasure of erasures) if (!(await erasing.removeSome(erasure.id))) emptied.push(erasure)
+    let isBusy = emptied.length < erasures.length
+    // Space is freed even where a secret cannot be opened: that is thrown once no rows remain.
+    await this.turnOver().catch((error: unknown) => {
+      this.trouble = String(error)
+      if (!isBusy) throw error
+    })
+    isBusy ||= this.outcome === "more"
     await devices.refresh()
-    for (const { id, name, epoch } of erasures) {
-      if (await erasing.removeSome(id)) {
-        isBusy = true
-        continue
-      }
+    for (const { id, name, epoch } of emptied) {
       if (this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0) continue
       await erasing.end(id)
       this.log.info("bucket_erased", { bucket: name, bucketId: id })
       isBusy = true
     }
     return isBusy ? "busy" : "throttled"
+  }
+
+  private async turnOver(): Promise<void> {
+    const epochMax = await this.store.erasing.erasedEpochs()
+    this.outcome = epochMax === undefined ? "done" : await this.store.turnover.step(epochMax)
+    this.trouble = undefined
+    if (this.outcome === "backup") this.wakeBackup()
   }
 
   release(): Promise<void> {
@@ -201,6 +214,7 @@ export class Erasures implements Job, BackgroundService {
   }
 
   private waitText({ keysReplaced, versions, uploads, devices }: ErasureReport): string {
+    if (this.trouble !== undefined) return `the former key stays: ${this.trouble}`
     if (this.outcome === "backup") return "waits for a backup of the metadata"
     if (this.outcome === "kept") return "the former key stays for a while, in case the database loses its last changes"
     if (!keysReplaced) return "secrets of the other buckets are sealed under a new key"

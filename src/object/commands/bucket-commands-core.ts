@@ -37,6 +37,12 @@ import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 
+/** 0: there was never a bucket. */
+export function lastBucketId(view: RowView): number {
+  const last = view.get("buckets", LAST_BUCKET_ID)
+  return last ? decodeBucketId(last.value) : 0
+}
+
 export function findBucket(view: RowView, name: BucketName): BucketRecord | undefined {
   const id = view.get("names", nameRowKey(name))
   const row = id && view.get("buckets", keysOfIds.of(id.value))
@@ -54,8 +60,7 @@ export const createBucket = command<[request: CreateBucketRequest], BucketRecord
   decide(view, { nowMs }, { settings = NO_SETTINGS, hasLock = false, ...request }) {
     const there = findBucket(view, request.name)
     if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
-    const last = view.get("buckets", LAST_BUCKET_ID)
-    const id = parseBucketId((last ? decodeBucketId(last.value) : 0) + 1)
+    const id = parseBucketId(lastBucketId(view) + 1)
     const bucket: BucketRecord = {
       ...request,
       settings: SETTING_NAMES.filter(name => settings.has(name)),

@@ -16,7 +16,7 @@ import {
   ERASED_EPOCHS_ROW,
 } from "../../format/bucket-key.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
-import { decodeRowHead, decodeUpload } from "../../format/records.js"
+import { decodeRowHead, decodeUpload, type BucketRecord } from "../../format/records.js"
 import {
   accountBucketRowKey,
   bucketRowKey,
@@ -32,14 +32,14 @@ import { decodeVersion, decodeVersionHead } from "../../format/version-record.js
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
-import { anyBucket, bucketWrite } from "./bucket-commands-core.js"
+import { anyBucket, bucketWrite, lastBucketId } from "./bucket-commands-core.js"
 import { addressKeyOf, endUpload, findUpload, type UploadAddress } from "./multipart-commands-core.js"
 import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 /** What would stay readable after an erasure. */
-export interface UnsealedCounts {
+interface UnsealedCounts {
   readonly versions: number
   readonly parts: number
   readonly uploads: number
@@ -72,31 +72,50 @@ const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
   ...{ uploads: "uploads", parts: "parts", segments: "parts", current: "versions", versions: "versions" },
 }
 
-interface CountedSlice {
+export interface CountedSlice {
   readonly counted: keyof UnsealedCounts
   readonly unsealed: number
+  /** Versions that `dropErasedKey` would refuse to remove. */
+  readonly locked: number
   /** Undefined at the end. */
   readonly next: CountPlace | undefined
 }
 
-/** What is not sealed in a slice of a bucket's rows. */
+/**
+ * Whether a version has a retention, even one that is over, or a legal hold. A bucket whose row was rolled back may have
+ * such versions without having object lock.
+ */
+function isLockedIn(family: CountedFamily, row: MetadataRow): boolean {
+  if (family !== "current" && family !== "versions") return false
+  const { lock } = decodeVersion(row.value)
+  return lock?.retention !== undefined || lock?.legalHold === true
+}
+
+/** What is not sealed in a slice of a bucket's rows, and what is locked. */
 export const countUnsealed = query(
   "CountUnsealed",
   (view, bucketId: BucketId, place: CountPlace, rowsMax: number): CountedSlice => {
     const family = COUNTED_FAMILIES[place.family] ?? "versions"
     const counted = COUNT_OF[family]
     const range = { ...suffixRange(bucketRowKey(bucketId)), start: place.from, expectedRows: rowsMax + 1 }
-    let [rows, unsealed] = [0, 0]
+    let [rows, unsealed, locked] = [0, 0, 0]
     for (const [key, row] of view.range(family, range)) {
-      if (rows === rowsMax) return { counted, unsealed, next: { family: place.family, from: key } }
+      if (rows === rowsMax) return { counted, unsealed, locked, next: { family: place.family, from: key } }
       unsealed += unsealedIn(family, row)
+      if (isLockedIn(family, row)) locked += 1
       rows += 1
     }
     const next = place.family + 1
     const isLast = next === COUNTED_FAMILIES.length
-    return { counted, unsealed, next: isLast ? undefined : { family: next, from: bucketRowKey(bucketId) } }
+    return { counted, unsealed, locked, next: isLast ? undefined : { family: next, from: bucketRowKey(bucketId) } }
   },
 )
+
+/** Throws `objectLocked`. */
+function refuseLock({ lock }: BucketRecord): void {
+  if (lock === undefined) return
+  throw fail("objectLocked", { message: "the bucket has object lock: nothing erases what it may protect" })
+}
 
 /** Refuses further writes, so that what is counted stays as it is. A start reopens the bucket. Throws `objectLocked`. */
 export const closeForErasure = command<[bucketId: BucketId], void>({
@@ -105,9 +124,7 @@ export const closeForErasure = command<[bucketId: BucketId], void>({
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, _time, bucketId) {
     const bucket = requireBucket(view, bucketId)
-    if (bucket.lock !== undefined) {
-      throw fail("objectLocked", { message: "the bucket has object lock: nothing erases what it may protect" })
-    }
+    refuseLock(bucket)
     return { writes: [bucketWrite({ ...bucket, state: "closing" })], result: undefined }
   },
 })
@@ -121,7 +138,7 @@ export const epochOfSecret = query("EpochOfSecret", (view, bucketId: BucketId): 
 
 /**
  * Destroys the secret of a closed bucket and frees its name. `newest`: an epoch key that never sealed the secret, so that
- * all earlier ones can go. Throws `conflict` if it has, or if the bucket was opened again.
+ * all earlier ones can go. Throws `conflict` if it has, or if the bucket was opened again; `objectLocked`.
  */
 export const eraseBucket = command<[bucketId: BucketId, newest: number], void>({
   name: "EraseBucket",
@@ -134,6 +151,7 @@ export const eraseBucket = command<[bucketId: BucketId, newest: number], void>({
   decide(view, { nowMs }, bucketId, newest) {
     const { policy: _policy, ...bucket } = anyBucket(view, bucketId)
     if (bucket.state !== "closing") throw fail("conflict", { message: "the bucket was opened again; try again" })
+    refuseLock(bucket)
     const secretRow = bucketKeyRowKey(bucketId, BUCKET_SECRET)
     const secret = view.get("bucketKeys", secretRow)
     const found = secret && decodeBucketKey(secret.value)
@@ -185,6 +203,12 @@ function erasureIn(view: RowView, row: MetadataRow): BucketErasure | undefined {
 export const bucketErasures = query("BucketErasures", (view): readonly BucketErasure[] =>
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => erasureIn(view, row)).filter(each => each !== undefined),
 )
+
+/** "gone": there was such a bucket. "never": the id was not assigned yet. */
+export const traceOfBucket = query("TraceOfBucket", (view, id: BucketId): "there" | "gone" | "never" => {
+  if (view.get("buckets", bucketRowKey(id)) !== undefined) return "there"
+  return id <= lastBucketId(view) ? "gone" : "never"
+})
 
 /** Undefined: no secret was ever destroyed. Otherwise the epoch up to which no secret is sealed, and no key may stay. */
 export const erasedEpochs = query("ErasedEpochs", (view): number | undefined => {
