@@ -246,6 +246,7 @@ test("a secret that no key opens holds up the keys, and not the removal of rows"
   const secret = must(await scene.sealed(other.id), "it has a secret")
   await metadata.run(plantSecret(other.id, encodeBucketKey({ ...secret, sealed: new Uint8Array(60) })))
   const id = await scene.begin()
+  assert.equal(await erasures.step(), "busy")
   await assert.rejects(
     async () => {
       for (let steps = 0; steps < 20; steps += 1) await scene.step()
