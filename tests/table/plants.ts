@@ -42,7 +42,10 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
   },
   {
     bug: "a block that was rebuilt is not verified",
-    edits: [{ file: "src/format/table-parity.ts", find: "if (isWhole(block)) return block", put: "return block" }],
+    edits: [
+      { file: "src/format/table-parity.ts", find: "if (isWhole(block)) return block", put: "return block" },
+      { file: "src/table/table.ts", find: "const block = rebuilt && open(rebuilt)", put: "const block = rebuilt" },
+    ],
     caughtBy: "rot",
   },
   {
