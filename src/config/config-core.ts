@@ -305,7 +305,7 @@ function hasKeyApart({ cluster, masterKeyFile }: Pick<ServeConfig, "cluster" | "
   if (masterKeyFile !== undefined) return true
   throw fail("invalidConfig", {
     message:
-      "--encrypt-at-rest needs --master-key-file: with the key on the same disks, whoever has them can read them; create one with: openssl rand -hex 32 > FILE, or move the key of a store out of its data folders with: hayloft key move-out FILE",
+      "--encrypt-at-rest needs --master-key-file: if the key were on the same disks, a stolen disk could be read; create one with: openssl rand -hex 32 > FILE, or move the key of a store out of its data folders with: hayloft key move-out FILE",
   })
 }
 

@@ -13,7 +13,7 @@ import { openLog, type SegmentedLog } from "./log.js"
 
 const DEVICE = parseDeviceId("00000000000000aa")
 const FOLDER = "/d/log"
-const MARKER = "a-name-that-nobody-may-read"
+const MARKER = "a-secret-name"
 const random = new SimRandom(1)
 const cipherOf = (fill: number): DeviceCipher =>
   new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), DEVICE), random)

@@ -18,7 +18,7 @@ import { command, query, type RowView, type Touches } from "../metadata/index.js
 import type { SealedSecret } from "./contract.js"
 import { BUCKET_KEY_LIMITS } from "./limits.js"
 
-/** Throws `noSuchBucket`, `bucketClosing`: a bucket that is being deleted gets no key that nobody would remove. */
+/** Throws `noSuchBucket`, `bucketClosing`: a bucket that is being deleted gets no key, since nothing would remove it. */
 function checkOpen(view: RowView, bucketId: BucketId): void {
   const row = view.get("buckets", bucketRowKey(bucketId))
   if (row === undefined) throw fail("noSuchBucket")

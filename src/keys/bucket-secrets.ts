@@ -68,7 +68,7 @@ export interface BucketSecrets {
   openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array>
   /** Adds the secret if the bucket has none. Throws `keysUnavailable` if it has another one, or it was erased. */
   restore(bucketId: BucketId, secret: Uint8Array): Promise<void>
-  /** Likewise for a bucket key. Throws `keysUnavailable` too if there is none, and nobody knows it. */
+  /** Likewise for a bucket key. Throws `keysUnavailable` too if neither the row nor the caller has it. */
   restoreBucketKey(bucketId: BucketId, lost: LostBucketKey): Promise<void>
 }
 

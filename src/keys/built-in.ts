@@ -74,7 +74,7 @@ export class BuiltInProvider implements KeyProvider {
     const found = recover(
       () => this.keyOf(id, sealedBy, salt),
       error => {
-        // The row may have lost a rotation, so the materials decide. What neither of them knows was made by nobody.
+        // The row may have lost a rotation, so the materials decide. A version that neither of them knows was never made.
         throw sealedBy > version && isFailure(error, "keysUnavailable") ? invalid() : error
       },
     )

@@ -47,7 +47,7 @@ function referenceOfId(text: string): KeyReference {
   return { kind: "id", id }
 }
 
-/** Why nobody can give a key this alias; undefined: it is a good name. */
+/** Why this name cannot be an alias; undefined if it can. */
 export function aliasFault(
   name: string,
 ): { readonly kind: "malformed" | "reserved"; readonly message: string } | undefined {

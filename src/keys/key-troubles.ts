@@ -15,7 +15,7 @@ import type { ObjectKeys } from "./contract.js"
 export const KEY_TROUBLE_LIMITS = {
   /** Further buckets are not counted. */
   bucketsMax: 1_000,
-  /** A deleted bucket is asked for by nobody. */
+  /** Requests for a deleted bucket end. */
   rememberMs: 15 * 60_000,
 } as const
 

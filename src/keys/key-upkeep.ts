@@ -82,7 +82,7 @@ export class KeyUpkeep implements Job {
     return `${this.rotated} keys rotated, ${this.deleted} deleted${held}${waits}${orphans}${full}`
   }
 
-  /** The keys of materials that have no row, although nobody is making them. */
+  /** The keys of materials that have no row and are too old to be of a key that is being made. */
   orphans(): Promise<readonly KmsKeyId[]> {
     return this.keys.orphans(this.clock.wallMs() - KEY_UPKEEP_LIMITS.orphanAgeMs)
   }

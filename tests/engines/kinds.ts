@@ -34,6 +34,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutPart", "SealUpload", "PartsOfUpload"],
   ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],
+  ["CreateUpload", "SealUpload", "PutSegment", "CompleteUpload", "SegmentOfManifest", "SegmentOfOffset"],
   ["SetSetting", "PutVersion", "ExpireLatest", "ExpireNoncurrent", "DueVersions"],
   ["CreateUpload", "SealUpload", "CompleteUpload", "ExpireUpload", "DueUploads"],
   ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],
@@ -42,6 +43,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateBucket", "RaiseBucketIds", "DropBucket"],
   ["AddBucketSecret", "AddBucketKey", "CloseBucket", "DropBucket", "FreshBucketKey", "EpochsOfSecrets"],
   ["AddBucketSecret", "CloseForErasure", "EraseBucket", "PutVersion", "DropErasedKey", "DropErasedBucket"],
+  ["AddBucketSecret", "CloseForErasure", "EraseBucket", "CreateUpload", "DropErasedUpload"],
   ["AddBucketSecret", "ResealSecrets", "EraseBucket", "OpenBucket", "SecretsUnder", "BucketErasures"],
   ["RestoreVersion", "PutVersion", "RemoveVersion", "KeyFacts"],
   ["RestorePart", "PutPart", "SealUpload", "AbortUpload", "KeyFacts"],
@@ -49,6 +51,10 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "DeleteIdentity", "JoinGroup"],
   ["DeleteIdentity", "JoinGroup", "LeaveGroup"],
   ["CreatePolicy", "DeletePolicy", "AttachPolicy"],
+  ["CreateIdentity", "CreatePolicy", "AttachPolicy", "DetachPolicy"],
+  ["CreatePolicy", "AddPolicyVersion", "RemovePolicyVersion"],
+  ["CreateIdentity", "PutInlinePolicy", "DeleteInlinePolicy"],
+  ["CreateIdentity", "AddAccessKey", "SetKeyActive", "DropAccessKey"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
   ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],
@@ -62,3 +68,10 @@ const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
 
 /** What rounds of plays at the same time consist of. */
 export const THEMES = [KINDS, ...COMPETING.map(names => KINDS.filter(({ name }) => names.includes(name)).map(equally))]
+
+/** These kinds, and those of their themes: some do nothing before others have succeeded. */
+export function withTheirThemes(kinds: readonly PlayKind[]): readonly PlayKind[] {
+  const names = new Set(kinds.map(({ name }) => name))
+  const themes = COMPETING.filter(theme => theme.some(name => names.has(name)))
+  return KINDS.filter(({ name }) => names.has(name) || themes.some(theme => theme.includes(name)))
+}

@@ -18,14 +18,14 @@ import {
   ListObjectsV2Command,
   PutBucketVersioningCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+import { withClient } from "../harness/sdk-client.js"
+import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
-const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
 /** What nobody may read, by where it was given. */
 const MARKS = {
   bucket: "nobody-may-read-bucket",
@@ -39,16 +39,6 @@ const MASTER_KEY = "5e".repeat(32)
 const SIZES = [0, 1_000, 4_096, 200_000, 9_000_000]
 
 const bodyOf = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, `${MARKS.body} `)
-
-async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const credentials = { accessKeyId, secretAccessKey }
-  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
-  try {
-    return await use(client)
-  } finally {
-    client.destroy()
-  }
-}
 
 const Bucket = MARKS.bucket
 const described = {

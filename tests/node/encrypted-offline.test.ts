@@ -13,13 +13,13 @@ import {
   GetObjectTaggingCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
 } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+import { withClient } from "../harness/sdk-client.js"
+import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
-const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
 const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body ", note: "hidden-note" } as const
 const Bucket = MARKS.bucket
 const OBJECTS = 300
@@ -31,16 +31,6 @@ const textOf = (i: number): string => `${MARKS.body}${i}`
 const LARGE = `${MARKS.key}-large`
 const LATE = `${MARKS.key}-late`
 const bodyOf = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, MARKS.body)
-
-async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const credentials = { accessKeyId, secretAccessKey }
-  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
-  try {
-    return await use(client)
-  } finally {
-    client.destroy()
-  }
-}
 
 const put = (client: S3Client, Key: string, Body: string | Buffer) =>
   client.send(new PutObjectCommand({ Bucket, Key, Body }))

@@ -19,28 +19,18 @@ import {
   PutObjectCommand,
   PutObjectLegalHoldCommand,
   PutObjectLockConfigurationCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+import { withClient } from "../harness/sdk-client.js"
+import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
-const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
 const BUCKET = "ledger"
 const UNTIL = new Date(Date.UTC(2200, 0))
 const SOON_MS = 1_500
 const LOOK_MS = 100
-
-async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const credentials = { accessKeyId, secretAccessKey }
-  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
-  try {
-    return await use(client)
-  } finally {
-    client.destroy()
-  }
-}
 
 /** A null version, versions with and without a lock, one whose retention is over soon, a delete marker, and parts. */
 async function fill(client: S3Client): Promise<void> {

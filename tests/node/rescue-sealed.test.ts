@@ -14,14 +14,14 @@ import {
   CreateMultipartUploadCommand,
   GetObjectCommand,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, HAYLOFT, REGION, ServerProcess } from "../harness/server.js"
+import { withClient } from "../harness/sdk-client.js"
+import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
-const { accessKey: accessKeyId, secretKey: secretAccessKey } = CREDENTIALS
 const BUCKET = "private"
 const LOOK_MS = 100
 const PART_BYTES = 5 * 1024 * 1024
@@ -38,16 +38,6 @@ const MODES = ["s3", "client", "kms", "bucket key", "plain"]
 const isRandom = (key: string): boolean => ["client", "kms", "bucket key"].some(mode => key.startsWith(mode))
 const S3 = { ServerSideEncryption: "AES256" } as const
 const SERVE = ["--allow-sse-c-without-tls", "--metadata-backup-every", "1s"]
-
-async function withClient<T>(server: ServerProcess, use: (client: S3Client) => Promise<T>): Promise<T> {
-  const credentials = { accessKeyId, secretAccessKey }
-  const client = new S3Client({ endpoint: server.endpoint, region: REGION, credentials, forcePathStyle: true })
-  try {
-    return await use(client)
-  } finally {
-    client.destroy()
-  }
-}
 
 interface Stored {
   readonly body: Buffer

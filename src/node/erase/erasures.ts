@@ -82,7 +82,7 @@ export class Erasures implements Job, BackgroundService {
       })
     }
     const { id } = await erasing.find(name)
-    // Before the bucket is closed: most refusals disturb nobody.
+    // Before the bucket is closed, so that most refused erasures interrupt no request.
     await erasing.refuseUnsealed(id)
     await erasing.close(id)
     try {

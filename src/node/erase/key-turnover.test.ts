@@ -82,7 +82,17 @@ async function nodesOf(count: number, keptMs = 0) {
   return { one, two, rows, backup, erasing: new BucketErasing(rows) }
 }
 
-async function erased({ one, erasing }: Awaited<ReturnType<typeof nodesOf>>): Promise<number> {
+type World = Awaited<ReturnType<typeof nodesOf>>
+type Node = World["one"]
+
+/** Takes steps until one ends so. */
+async function until({ turnover }: Node, outcome: TurnoverOutcome, epochMax: number): Promise<void> {
+  for (let steps = 0; (await turnover.step(epochMax)) !== outcome; steps += 1) assert.ok(steps < 20)
+}
+
+const epochNumbers = ({ records }: Node) => records.record.keyring?.epochs.map(({ number }) => number)
+
+async function erased({ one, erasing }: World): Promise<number> {
   await erasing.close(DOOMED)
   await erasing.erase(DOOMED, await one.epochs.renew(await erasing.epochOf(DOOMED)))
   return must(await erasing.erasedEpochs(), "a secret was destroyed")
@@ -96,19 +106,12 @@ test("a node that has not read the new key makes no secret under the old one", a
   await two.records.refresh()
   const epochMax = await erased(world)
   assert.equal(epochMax, 1)
-  assert.deepEqual(
-    two.records.record.keyring?.epochs.map(({ number }) => number),
-    [1],
-    "it has not read the record",
-  )
+  assert.deepEqual(epochNumbers(two), [1], "it has not read the record")
   const { key, sealing, secret } = await two.keys.create(LATE, S3)
   assert.equal(secret.epoch, 2)
   backup.complete = 1
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
-  assert.deepEqual(
-    one.records.record.keyring?.epochs.map(({ number }) => number),
-    [2],
-  )
+  await until(one, "done", epochMax)
+  assert.deepEqual(epochNumbers(one), [2])
   assert.equal(hexOf(await one.keys.open(LATE, sealing, undefined)), hexOf(key))
 })
 
@@ -120,7 +123,7 @@ test("the secrets of other buckets open with the new key, on a node that had the
   await two.keys.open(OTHER, sealing, undefined)
   const epochMax = await erased(world)
   backup.complete = 1
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  await until(one, "done", epochMax)
   assert.equal(hexOf(await two.keys.open(OTHER, sealing, undefined)), hexOf(key))
   assert.equal((await two.keys.create(OTHER, S3)).secret.epoch, 2, "for recovery headers")
   await assert.rejects(
@@ -148,7 +151,7 @@ test("the old key stays until a backup that began after the last secret moved is
   // Another process begins again, and orders one of its own.
   one.turnover.release()
   backup.complete = 1
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "backup"; steps += 1) assert.ok(steps < 20)
+  await until(one, "backup", epochMax)
   backup.complete = 2
   assert.equal(await one.turnover.step(epochMax), "more")
   assert.equal(await one.turnover.step(epochMax), "done")
@@ -169,7 +172,7 @@ test("named keys and the key at rest stay the same under the new key", async () 
   })
   const epochMax = await erased(world)
   backup.complete = 1
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  await until(one, "done", epochMax)
   assert.equal(hexOf(await one.materials.get(KEY_ID, 1)), material)
   // It has not read yet that the old key is gone.
   await two.materials.add(KEY_ID, 2)
@@ -190,23 +193,17 @@ test("the old key stays while the database may lose secrets under the new one, a
   const { value } = must(rows.committed.get("bucketKeys", rowKey), "the secret")
   const epochMax = await erased(world)
   backup.complete = 9
-  const untilKept = async () => {
-    for (let steps = 0; (await one.turnover.step(epochMax)) !== "kept"; steps += 1) assert.ok(steps < 20)
-  }
-  await untilKept()
+  await until(one, "kept", epochMax)
   await one.clock.advance(3_599_999)
   assert.equal(await one.turnover.step(epochMax), "kept")
   // A standby takes over that lacks the last hour.
   rows.plant("bucketKeys", rowKey, value)
   await one.clock.advance(1)
-  await untilKept()
+  await until(one, "kept", epochMax)
   assert.equal(one.records.record.keyring?.epochs.length, 2)
   await one.clock.advance(3_600_000)
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
-  assert.deepEqual(
-    one.records.record.keyring?.epochs.map(({ number }) => number),
-    [2],
-  )
+  await until(one, "done", epochMax)
+  assert.deepEqual(epochNumbers(one), [2])
   assert.equal(hexOf(await one.keys.open(OTHER, sealing, undefined)), hexOf(key))
 })
 
@@ -218,10 +215,10 @@ test("a secret that comes back under the old key while a backup is awaited is se
   const rowKey = bucketKeyRowKey(OTHER, 1)
   const { value } = must(rows.committed.get("bucketKeys", rowKey), "the secret")
   const epochMax = await erased(world)
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "backup"; steps += 1) assert.ok(steps < 20)
+  await until(one, "backup", epochMax)
   rows.plant("bucketKeys", rowKey, value)
   backup.complete = 9
-  for (let steps = 0; (await one.turnover.step(epochMax)) !== "done"; steps += 1) assert.ok(steps < 20)
+  await until(one, "done", epochMax)
   rows.generation += 1
   assert.equal(hexOf(await one.keys.open(OTHER, sealing, undefined)), hexOf(key))
 })
@@ -231,18 +228,15 @@ test("after a reconciliation the old key stays for as long again, and for anothe
   const { one, rows, backup } = world
   await one.keys.create(DOOMED, S3)
   const epochMax = await erased(world)
-  const until = async (outcome: TurnoverOutcome) => {
-    for (let steps = 0; (await one.turnover.step(epochMax)) !== outcome; steps += 1) assert.ok(steps < 20)
-  }
-  await until("kept")
+  await until(one, "kept", epochMax)
   await one.clock.advance(3_600_000)
-  await until("backup")
+  await until(one, "backup", epochMax)
   rows.incarnations = { ...soleProcess(parseIncarnation(2)), reconciliations: 1 }
   backup.complete = 1
-  await until("kept")
+  await until(one, "kept", epochMax)
   await one.clock.advance(3_600_000)
-  await until("backup")
+  await until(one, "backup", epochMax)
   assert.equal(one.records.record.keyring?.epochs.length, 2)
   backup.complete = 2
-  await until("done")
+  await until(one, "done", epochMax)
 })

@@ -7,41 +7,13 @@ import { SimClock } from "../../seams/clock/sim.js"
 import { failing, SimDisk } from "../../seams/disk/index.js"
 import { SimLocks, type SimProcessLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
 import { openStore } from "./open-store.js"
 import { fillPlace, giveUpDevices, type StoppedChange } from "./stopped-core.js"
 import { StoppedStore } from "./stopped-store.js"
+import { config } from "./testing-start.js"
 
 const ALL = ["/a", "/b", "/c", "/d"]
-const config: ServeConfig = {
-  ...{ dataFolders: ALL, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
-  cluster: undefined,
-  ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
-  ...{
-    region: undefined,
-    tls: undefined,
-    masterKeyFile: undefined,
-    nextMasterKeyFile: undefined,
-    rootKey: undefined,
-    refuseSingleCopy: false,
-    refuseSignatureV2: false,
-    allowPublicBuckets: false,
-    allowAcls: false,
-    encryptNewBuckets: false,
-    encryptAtRest: false,
-    allowSseCWithoutTls: false,
-    allowLocalIdentityProviders: false,
-    scrubDays: 30,
-    abandonedUploadDays: 7,
-    lifecycleDayMs: undefined,
-  },
-  keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
-  moveBytesPerSecondMax: 1e9,
-  metadataBackupEveryMs: 3_600_000,
-  erasedKeysKeptMs: 3_600_000,
-  log: { level: "error", format: "text" },
-}
 
 class Machine {
   readonly disk = new SimDisk()
