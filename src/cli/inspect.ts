@@ -89,6 +89,7 @@ const keyringFields = ({ masterKeyNumber, previous, epochs, atRest, materials }:
   ...(previous && { previousMasterKey: previous.number }),
   epochs: epochs.map(({ number }) => number).join(" "),
   ...(atRest && { atRestEpoch: atRest.epoch }),
+  ...(atRest && atRest.converting.length > 0 && { converting: atRest.converting.map(({ id }) => id).join(" ") }),
   materials: materials.length,
 })
 

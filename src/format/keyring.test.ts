@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, parseStoreId } from "../base/ids.js"
@@ -19,8 +20,18 @@ const RING: Keyring = {
     { number: 1, createdMs: 1_767_225_600_001, sealed: filled(60, 2) },
     { number: 2, createdMs: 1_767_225_600_003, sealed: filled(60, 3) },
   ],
-  atRest: { startedMs: 1_767_225_600_004, epoch: 1, sealed: filled(60, 4) },
+  atRest: { startedMs: 1_767_225_600_004, epoch: 1, sealed: filled(60, 4), converting: [] },
   materials: [material, { ...material, version: 2 }],
+}
+const CONVERTING: Keyring = {
+  ...RING,
+  atRest: {
+    ...{ startedMs: 1_767_225_600_004, epoch: 1, sealed: filled(60, 4) },
+    converting: [
+      { id: parseDeviceId("00000000000000a1"), emptyUpTo: undefined },
+      { id: parseDeviceId("00000000000000a2"), emptyUpTo: { needles: 7, payloads: 0 } },
+    ],
+  },
 }
 const SMALL: Keyring = {
   ...{ masterKeyNumber: 1, previous: undefined, atRest: undefined, materials: [] },
@@ -59,8 +70,9 @@ test("a ring is kept beside other appended members, and takes no byte while ther
 })
 
 test("every prefix of a key ring is refused, and a flipped bit gives a refusal or a ring", () => {
-  const bytes = encodeKeyring(RING)
-  assert.deepEqual(decodeKeyring(bytes), RING)
+  const bytes = encodeKeyring(CONVERTING)
+  assert.deepEqual(decodeKeyring(bytes), CONVERTING)
+  assert.deepEqual(decodeKeyring(encodeKeyring(RING)), RING)
   for (let length = 0; length < bytes.length; length += 1)
     assert.throws(() => decodeKeyring(bytes.subarray(0, length)), isCorrupt)
   for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
@@ -75,6 +87,8 @@ test("every prefix of a key ring is refused, and a flipped bit gives a refusal o
 })
 
 test("a ring whose keys do not fit together is refused", () => {
+  const atRest = must(CONVERTING.atRest, "the ring has it")
+  const device = must(atRest.converting[0], "a device is converting")
   const wrong: readonly Partial<Keyring>[] = [
     { masterKeyNumber: 0 },
     { masterKeyNumber: 1.5 },
@@ -87,7 +101,9 @@ test("a ring whose keys do not fit together is refused", () => {
     { epochs: RING.epochs.map(epoch => ({ ...epoch, sealed: filled(61, 1) })) },
     { epochs: RING.epochs.slice(1) },
     { epochs: RING.epochs.slice(0, 1) },
-    { atRest: { startedMs: 0, epoch: 3, sealed: filled(60, 1) } },
+    { atRest: { ...atRest, epoch: 3 } },
+    { atRest: { ...atRest, converting: [...atRest.converting, ...atRest.converting] } },
+    { atRest: { ...atRest, converting: [{ ...device, emptyUpTo: { needles: -1, payloads: 0 } }] } },
     { materials: [material, material] },
     { materials: [{ ...material, epoch: 3 }] },
     { materials: [{ ...material, keyId: filled(15, 1) }] },

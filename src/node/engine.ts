@@ -45,7 +45,7 @@ import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
-import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
+import { deviceKeysIn, mustSealNewBytes, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
@@ -256,7 +256,7 @@ class EngineBuilder {
         },
         redundancy: this.redundancy(),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
-        ...{ abortedWaits, lifecycle, storeTime, encryptsAtRest: cipher !== undefined },
+        ...{ abortedWaits, lifecycle, storeTime, encryptsAtRest: mustSealNewBytes(recordManager.record) },
         ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),

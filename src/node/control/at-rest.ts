@@ -16,12 +16,15 @@ export const PURPOSE_AT_REST = "at rest"
 
 export const isEncryptedAtRest = ({ keyring }: Pick<ControlRecord, "keyring">): boolean => keyring?.atRest !== undefined
 
+/** From the moment at which a store begins to encrypt, also while a job converts what was there before. */
+export const mustSealNewBytes = isEncryptedAtRest
+
 /** The ring of a new store that encrypts everything. */
 export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
   const ring = newKeyring(masterKey, random, nowMs)
   const [epoch] = ring.epochs
   const sealed = sealBytes(openEpochKey(masterKey, epoch), PURPOSE_AT_REST, random.bytes(KEY_BYTES), random)
-  return { ...ring, atRest: { startedMs: nowMs, epoch: epoch.number, sealed } }
+  return { ...ring, atRest: { startedMs: nowMs, epoch: epoch.number, sealed, converting: [] } }
 }
 
 /**

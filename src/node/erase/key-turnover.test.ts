@@ -168,7 +168,10 @@ test("named keys and the key at rest stay the same under the new key", async () 
   const atRestKey = new Uint8Array(32).fill(9)
   await one.records.change("test", record => {
     const sealed = sealBytes(key, PURPOSE_AT_REST, atRestKey, new SimRandom(7))
-    return { ...record, keyring: { ...must(record.keyring, "a ring"), atRest: { startedMs: 5, epoch: 1, sealed } } }
+    return {
+      ...record,
+      keyring: { ...must(record.keyring, "a ring"), atRest: { startedMs: 5, epoch: 1, sealed, converting: [] } },
+    }
   })
   const epochMax = await erased(world)
   backup.complete = 1
