@@ -67,13 +67,18 @@ class SmallObjects implements Fixture {
   async sealed(operation: Operation): Promise<Measured> {
     if (!this.hasSealedBucket) await this.store.createSealedBucket(SEALED)
     this.hasSealedBucket = true
+    const seconds = this.bench.scale.seconds / 2
     const thousands = async (bucket: string) => {
       const work = await this.filled(SMALL_BYTES, SEALED_KEYS, bucket)
-      return this.thousands(this.store.pid, this.store.forge.endpoint, work.requests({ [operation]: 1 }))
+      return this.thousands(this.store.pid, this.store.forge.endpoint, work.requests({ [operation]: 1 }), seconds)
     }
-    const limit = await thousands(BUCKET)
-    const own = await thousands(SEALED)
-    return { figure: own.figure, unit: "k/CPU s", limit: limit.figure, also: { p99Ms: own.load.p99Ms } }
+    // In both orders, because each run also pays for checkpoints of what the run before it wrote.
+    const [plain, sealed] = [await thousands(BUCKET), await thousands(SEALED)]
+    const [sealedAgain, plainAgain] = [await thousands(SEALED), await thousands(BUCKET)]
+    const figure = (sealed.figure + sealedAgain.figure) / 2
+    const limit = (plain.figure + plainAgain.figure) / 2
+    const p99Ms = Math.max(sealed.load.p99Ms, sealedAgain.load.p99Ms)
+    return { figure, unit: "k/CPU s", limit, also: { p99Ms } }
   }
 
   private hasSealedBucket = false

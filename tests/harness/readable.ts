@@ -1,0 +1,21 @@
+/** What anybody who has the disks can read. */
+import { readdir, readFile } from "node:fs/promises"
+import { join } from "node:path"
+
+/** Which of the marks are in the bytes of the folders, by file. */
+export async function readable(
+  folders: readonly string[],
+  marks: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, readonly string[]>()
+  for (const folder of folders) {
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      const bytes = await readFile(path)
+      const inFile = marks.filter(mark => bytes.includes(mark))
+      if (inFile.length > 0) found.set(path, inFile)
+    }
+  }
+  return found
+}
