@@ -1,8 +1,10 @@
 /**
- * Master keys of a running store: the current one, under which secrets are sealed, and during a rotation the former one,
- * which still opens what was sealed under it. See decision 57.
+ * Master keys of a running store: the current one, under which secrets are sealed; during a rotation the former one, which
+ * still opens what was sealed under it; and the next one, if the operator has given it. That opens secrets as well: another
+ * node may have begun the rotation a moment ago. See decision 57.
  */
-import { fail } from "../base/failures.js"
+import { equalBytes } from "../base/bytes.js"
+import { fail, type Failure } from "../base/failures.js"
 import { openBytes } from "../format/sealed-bytes.js"
 import type { Random } from "../seams/random/contract.js"
 import { deriveKey, sealSecret } from "./seal.js"
@@ -14,23 +16,42 @@ export class MasterKeys {
   private all: SomeKeys
   /** By purpose. */
   private readonly derivations = new Map<string, SomeKeys>()
+  private lost: Failure | undefined
 
-  constructor(current: Uint8Array, former?: Uint8Array) {
-    this.all = former === undefined ? [current] : [current, former]
+  /** `next`: of the operator. */
+  constructor(
+    current: Uint8Array,
+    private formerKey?: Uint8Array,
+    readonly next?: Uint8Array,
+  ) {
+    this.all = [current, ...this.further(current)]
   }
 
+  /** Throws the reason once the store is sealed under a key that this process does not have. */
   get current(): Uint8Array {
+    if (this.lost !== undefined) throw this.lost
     return this.all[0]
   }
 
-  /** Secrets are sealed under `next` from now on; the key before it still opens them. */
-  replace(next: Uint8Array): void {
-    this.set([next, this.current])
+  get former(): Uint8Array | undefined {
+    return this.formerKey
   }
 
-  /** Only the current one opens secrets from now on. */
-  forgetFormer(): void {
-    this.set([this.current])
+  /** Every key that opens secrets. */
+  get openers(): SomeKeys {
+    return this.all
+  }
+
+  /** Secrets are sealed under `current` from now on; `former` and the operator's next key still open them. */
+  use(current: Uint8Array, former: Uint8Array | undefined): void {
+    this.formerKey = former
+    this.all = [current, ...this.further(current)]
+    this.derivations.clear()
+  }
+
+  /** The store is sealed under another key: nothing is sealed by this process any more. */
+  lose(reason: Failure): void {
+    this.lost = reason
   }
 
   seal(purpose: string, secret: string, random: Random): Uint8Array {
@@ -54,14 +75,15 @@ export class MasterKeys {
   derived(purpose: string): SomeKeys {
     const known = this.derivations.get(purpose)
     if (known !== undefined) return known
-    const [current, ...former] = this.all
-    const derived: SomeKeys = [deriveKey(current, purpose), ...former.map(key => deriveKey(key, purpose))]
+    const [current, ...others] = this.all
+    const derived: SomeKeys = [deriveKey(current, purpose), ...others.map(key => deriveKey(key, purpose))]
     this.derivations.set(purpose, derived)
     return derived
   }
 
-  private set(all: SomeKeys): void {
-    this.all = all
-    this.derivations.clear()
+  private further(current: Uint8Array): readonly Uint8Array[] {
+    const { formerKey, next } = this
+    const isNew = next !== undefined && !equalBytes(next, current)
+    return [...(formerKey === undefined ? [] : [formerKey]), ...(isNew ? [next] : [])]
   }
 }

@@ -58,7 +58,7 @@ function realNetwork(random: Random): NodeNetwork {
 /** The node listens and is a member of the store when it resolves. The caller supervises the membership. */
 export async function runNode(
   { clock, random, telemetry, network = realNetwork(random) }: NodeSeams,
-  { node, storeId, secrets }: OpenedStore,
+  { node, storeId }: OpenedStore,
   running: RunningStore,
   config: ClusterConfig,
   host: { readonly version: string; readonly name: string },
@@ -73,7 +73,7 @@ export async function runNode(
     },
     {
       ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
-      ...{ fingerprint: network.fingerprint, masterKey: secrets.masterKey },
+      ...{ fingerprint: network.fingerprint, masterKeys: running.masterKeys },
     },
     running.engine.exchange,
     server => {

@@ -5,6 +5,7 @@
  * folders.
  */
 import { availableParallelism } from "node:os"
+import { MasterKeys } from "../access/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -90,6 +91,8 @@ interface StoreSeams {
   readonly nodes?: () => ClusterView | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: () => EngineSettings["storeTime"]
+  /** As of the engine. */
+  readonly onKeyLost?: EngineSettings["onKeyLost"]
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -109,6 +112,7 @@ const realParts = ({ clock, telemetry }: StoreSeams, { policy, blockBytes }: Con
 export interface RunningStore {
   readonly engine: Engine
   readonly compute: Compute
+  readonly masterKeys: MasterKeys
   readonly status: RunningStatus
   readonly operations: StoreOperations
   /** On this node alone. */
@@ -175,9 +179,12 @@ export async function runStore(
   const keyServices = openKeyServices(seams, config)
   const owners = store.devices.map(device => folderOf(device, clock, onLost))
   const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
+  const { masterKey, formerKey, nextKey } = store.secrets
+  const masterKeys = new MasterKeys(masterKey, formerKey, nextKey)
+  const keys = { masterKeys, onKeyLost: seams.onKeyLost }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-    settingsOf(store, config, owners, { ...limits, storeTime: seams.storeTime?.(), namedKeys }),
+    settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
   )
   const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
   const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
@@ -211,7 +218,7 @@ export async function runStore(
     nodes: directory,
   })
   return {
-    ...{ engine, compute, status },
+    ...{ engine, compute, status, masterKeys },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.erasures.ownEpochs),
@@ -263,10 +270,9 @@ const settingsOf = (
   { record, incarnation, node, secrets }: OpenedStore,
   config: ServeConfig,
   folders: readonly OwnedFolder[],
-  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys">,
+  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
 ): EngineSettings => ({
   ...{ folders, record, incarnation, node },
-  ...{ masterKey: secrets.masterKey, formerMasterKey: secrets.formerKey, nextMasterKey: secrets.nextKey },
   root: secrets.root,
   ...limits,
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },

@@ -57,15 +57,15 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
   const stop = new AbortController()
-  const ended: { removed?: Failure } = {}
+  const ended: { excluded?: Failure } = {}
   const onStolen = (failure: Failure): never => {
     telemetry.log.error("stopping_folder_ownership_lost", { reason: failure.message })
     // Immediately, regardless of writes in progress on its disks.
     endByForce()
     throw failure
   }
-  const onRemoved = (reason: Failure): void => {
-    ended.removed = reason
+  const onExcluded = (reason: Failure): void => {
+    ended.excluded = reason
     stop.abort()
   }
   // Before a port opens: the first scrape shows all metrics.
@@ -73,7 +73,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const metricsText = (): string => telemetry.metrics.render()
   const conversion = new Conversion(() => host, stop.signal)
   const storeTime = () => conversion.storeTime
-  const host: SessionHost = { seams, io, masterKeys, conversion, storeTime, metricsText, onStolen, onRemoved }
+  const host: SessionHost = { seams, io, masterKeys, conversion, storeTime, metricsText, onStolen, onExcluded }
   const sessions = { current: await StoreSession.open(host, config) }
   let threadsLeft = (): number => 0
   try {
@@ -94,7 +94,7 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
-  if (ended.removed !== undefined) throw ended.removed
+  if (ended.excluded !== undefined) throw ended.excluded
 }
 
 /** One session after the other, until the ports have closed. */

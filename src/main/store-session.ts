@@ -60,8 +60,8 @@ export interface SessionHost {
   readonly metricsText: () => string
   /** Another process has taken over a folder. */
   onStolen(failure: Failure): never
-  /** The node of this process was removed from the store. */
-  onRemoved(reason: Failure): void
+  /** The node of this process was removed from the store, or has no key to it any more. */
+  onExcluded(reason: Failure): void
 }
 
 export class StoreSession {
@@ -101,13 +101,13 @@ export class StoreSession {
     const joined: { membership?: Membership } = {}
     try {
       const onStolen = (failure: Failure): never => host.onStolen(failure)
-      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime }
+      const onExcluded = (reason: Failure): void => host.onExcluded(reason)
+      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onKeyLost: onExcluded }
       const running = await runStore({ ...seams, ...ofNode }, store, config, onStolen)
       try {
         if (config.cluster !== undefined) {
           const node = { version: readVersion(), name: host.io.hostName }
-          const onRemoved = (reason: Failure): void => host.onRemoved(reason)
-          joined.membership = await runNode(seams, store, running, config.cluster, node, onRemoved)
+          joined.membership = await runNode(seams, store, running, config.cluster, node, onExcluded)
         }
       } catch (error) {
         await running.stop()

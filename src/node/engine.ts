@@ -6,7 +6,7 @@
  * none. The layout spreads blocks over all devices. One folder is a configuration with one replica and runs the same code as seven. Devices can be
  * added and removed while the engine runs (see `store-control.ts`).
  */
-import { MasterKeys, openAccess, type Access, type RootKey } from "../access/index.js"
+import { openAccess, type Access, type MasterKeys, type RootKey } from "../access/index.js"
 import { must } from "../base/assert.js"
 import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
@@ -47,6 +47,7 @@ import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { deviceKeysIn, mustSealNewBytes, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
+import { followMasterKey } from "./control/follow-master-key.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
@@ -78,11 +79,9 @@ export interface EngineSettings {
   readonly incarnation: Incarnation
   /** Undefined: the devices of this process are the store, and keep the metadata. */
   readonly node?: OpenedNode | undefined
-  readonly masterKey: Uint8Array
-  /** During a rotation of the master key. */
-  readonly formerMasterKey?: Uint8Array | undefined
-  /** For a rotation that begins in this process. */
-  readonly nextMasterKey?: Uint8Array | undefined
+  readonly masterKeys: MasterKeys
+  /** Called once if another node has replaced the master key by one that this process does not have: it must end. */
+  readonly onKeyLost?: ((reason: Failure) => void) | undefined
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
   /** Smaller in simulation. */
@@ -181,7 +180,6 @@ class EngineBuilder {
   private readonly recordManager: RecordManager
   private readonly devices: DeviceSet
   readonly epochs: RecordEpochKeys
-  private readonly masterKeys: MasterKeys
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
@@ -204,9 +202,8 @@ class EngineBuilder {
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     this.recordManager =
       settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
-    const { node } = settings
-    const masterKeys = new MasterKeys(settings.masterKey, settings.formerMasterKey)
-    this.masterKeys = masterKeys
+    const { node, masterKeys } = settings
+    followMasterKey(this.recordManager, masterKeys, reason => settings.onKeyLost?.(reason))
     this.epochs = new RecordEpochKeys(
       { clock, random: random.fork("epoch keys"), log: telemetry.log },
       {
@@ -230,8 +227,8 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKey, root, node, lifecycle, storeTime, abortedWaits } = this.settings
-    const { recordManager, masterKeys, devices, control } = this
+    const { masterKeys, root, node, lifecycle, storeTime, abortedWaits } = this.settings
+    const { recordManager, devices, control } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
@@ -268,7 +265,7 @@ class EngineBuilder {
     const keyUpkeep = namedKeys.open(services.tablet, access, root.accountId)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
-    if (node) followRootKey(node.records, masterKey, telemetry.log, root => access.accounts.setRoot(root))
+    if (node) followRootKey(node.records, masterKeys, telemetry.log, root => access.accounts.setRoot(root))
     const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
@@ -307,10 +304,10 @@ class EngineBuilder {
 
   private rotation({ accounts }: Access): MasterKeyRotation {
     const { clock, random, telemetry } = this.seams
-    const { recordManager: records, epochs, masterKeys: keys } = this
-    const { nextMasterKey: next, node } = this.settings
+    const { recordManager: records, epochs } = this
+    const { masterKeys: keys, node } = this.settings
     const seams = { clock, random, log: telemetry.log }
-    return new MasterKeyRotation(seams, { records, epochs, keys, next, accounts, isShared: node !== undefined })
+    return new MasterKeyRotation(seams, { records, epochs, keys, accounts, isShared: node !== undefined })
   }
 
   private redundancy(): RedundancySource {
@@ -475,7 +472,7 @@ class EngineBuilder {
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }
     const seams = { disk: diskOf(place), stores, clock, random, log: telemetry.log, checkpoints }
-    const keys = deviceKeysIn(this.recordManager.record, this.masterKeys.current, place.id)
+    const keys = deviceKeysIn(this.recordManager.record, this.settings.masterKeys.current, place.id)
     return openDevice(seams, { place: { ...place, keys }, replicaIncarnations, spaces: this.spaces, options })
   }
 

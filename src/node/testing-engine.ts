@@ -1,4 +1,5 @@
 /** A store in a simulated world, for tests of several modules together. */
+import { MasterKeys } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { BodySource, Bucket, ObjectBody } from "../object/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "../base/ids.js"
@@ -88,7 +89,7 @@ export function settingsOf(record: ControlRecord, incarnation: Incarnation): Eng
     folders: places.map(folderOf),
     record,
     incarnation,
-    masterKey: new Uint8Array(32),
+    masterKeys: new MasterKeys(new Uint8Array(32)),
     root: { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 },
     deviceOptions: {},
   }

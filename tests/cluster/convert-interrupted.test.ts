@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { MasterKeys } from "../../src/access/index.js"
 import { must } from "../../src/base/assert.js"
 import { isFailure } from "../../src/base/failures.js"
 import { hexOf } from "../../src/base/bytes.js"
@@ -204,9 +205,10 @@ class World {
       raiseFormatEpoch: (formatEpoch: number) => device.raiseFormatEpoch(formatEpoch),
     }))
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores, random))
+    const masterKeys = new MasterKeys(secrets.masterKey, secrets.formerKey, secrets.nextKey)
     return openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-      { folders, record, incarnation, node, ...secrets, deviceOptions: {} },
+      { folders, record, incarnation, node, masterKeys, root: secrets.root, deviceOptions: {} },
     )
   }
 

@@ -1,6 +1,7 @@
 /** A node as a member of its store: whom it admits, whose devices it reaches, and how it ends. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { MasterKeys } from "../../access/index.js"
 import { must } from "../../base/assert.js"
 import { isFailure, type Failure } from "../../base/failures.js"
 import { parseNodeFingerprint, parseNodeName, type DeviceId } from "../../base/ids.js"
@@ -18,7 +19,8 @@ import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./share
 import { SharedMemory } from "./testing-shared.js"
 
 const RECORD = clusterOf(["n1@a:1", "n2@b:1", "n3@c:1"], "replica:2")
-const MASTER_KEY = new Uint8Array(32).fill(1)
+const KEY = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
+const MASTER_KEY = KEY(1)
 const [D1, D2, D3] = [deviceId(0), deviceId(1), deviceId(2)] as const
 const DEVICE_OF = new Map([
   ["n1", D1],
@@ -45,7 +47,7 @@ interface World {
 }
 
 /** Starts one of the nodes of the record: it claims its device, joins, and runs. */
-async function startNode({ clock, random, network, rows }: World, name: string, masterKey: Uint8Array) {
+async function startNode({ clock, random, network, rows }: World, name: string, masterKeys: MasterKeys) {
   const fingerprint = parseNodeFingerprint(name.slice(1).repeat(64))
   const metadata = rows.join(name)
   const telemetry = new SimTelemetry()
@@ -81,7 +83,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
     },
     {
       ...{ storeId: RECORD.storeId, name: parseNodeName(name), zone: undefined, machine: name },
-      ...{ program: "1.0.0", fingerprint, masterKey },
+      ...{ program: "1.0.0", fingerprint, masterKeys },
     },
     exchange,
     () => undefined,
@@ -106,7 +108,7 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
 }
 
 type Started = Awaited<ReturnType<typeof startNode>>
-type Start = (name: string, masterKey?: Uint8Array) => Promise<Started>
+type Start = (name: string, masterKeys?: MasterKeys) => Promise<Started>
 
 /** Runs the test on the simulated clock, and stops all nodes after it. */
 function inWorld(work: (start: Start, world: World & { pass(ms: number): Promise<void> }) => Promise<void>) {
@@ -115,8 +117,8 @@ function inWorld(work: (start: Start, world: World & { pass(ms: number): Promise
   const network = new SimNetwork(clock, random.fork("network"))
   const world = { clock, random, network, rows: new SharedMemory("operator") }
   const nodes: Started[] = []
-  const start: Start = async (name, masterKey = MASTER_KEY) => {
-    const node = await startNode(world, name, masterKey)
+  const start: Start = async (name, masterKeys = new MasterKeys(MASTER_KEY)) => {
+    const node = await startNode(world, name, masterKeys)
     nodes.push(node)
     return node
   }
@@ -157,12 +159,40 @@ test("nodes meet, reach one another's devices, and lose those of a node that doe
 
 test("a node whose row has no proof under the master key is no peer", () =>
   inWorld(async (start, { pass, rows }) => {
-    const [n1, intruder] = [await start("n1"), await start("n2", new Uint8Array(32).fill(2))]
+    const [n1, intruder] = [await start("n1"), await start("n2", new MasterKeys(KEY(2)))]
     await pass(20_000)
     assert.equal((await rows.ask(nodeRows())).length, 2)
     assert.deepEqual([namesOf(n1), [...n1.fingerprints]], [[], ["1".repeat(64)]])
     assert.equal(n1.reached.size, 0)
     await intruder.stop()
+  }))
+
+test("during a rotation of the master key nodes are peers under either key, and prove themselves again", () =>
+  inWorld(async (start, { pass, rows }) => {
+    const [former, next] = [MASTER_KEY, KEY(2)]
+    const both = () => new MasterKeys(former, undefined, next)
+    const [first, second, late] = [both(), both(), new MasterKeys(former)]
+    const [n1, n2] = [await start("n1", first), await start("n2", second)]
+    await pass(10_000)
+    const [claims, before] = [n1.records.record.devices, await rows.ask(nodeRows())]
+    const isWhole = () => n1.reached.has(D2) && n2.reached.has(D1)
+    first.use(next, former)
+    await pass(10_000)
+    assert.ok(isWhole(), "one node has read the new record")
+    second.use(next, former)
+    await start("n3", late)
+    await pass(10_000)
+    assert.ok(isWhole() && n1.reached.has(D3), "a node that is about to end is still a peer")
+    const after = await rows.ask(nodeRows())
+    for (const [i, { proof, incarnation }] of before.entries()) {
+      assert.notDeepEqual(after[i]?.proof, proof)
+      assert.equal(after[i]?.incarnation, incarnation)
+    }
+    assert.deepEqual(n1.records.record.devices.slice(0, 2), claims.slice(0, 2))
+    for (const keys of [first, second]) keys.use(next, undefined)
+    await pass(10_000)
+    assert.ok(isWhole())
+    assert.deepEqual([n1, n2].map(namesOf), [["n2"], ["n1"]])
   }))
 
 test("a node whose row was removed ends, and the others forget it", () =>

@@ -2,12 +2,14 @@
  * Membership: this node as a member of its store. It announces itself in its row, beats there at intervals, reads the
  * rows of the others, and keeps a connection to each of them, by which their devices are read and written.
  *
- * Promises  A node is a peer only while its row has a proof under the master key; a connection of any other ends. After
+ * Promises  A node is a peer only while its row has a proof under the master key, during a rotation under the former or the
+ *           next one; a connection of any other ends. The proof is made again once the master key was replaced. After
  *           the incarnation of this process has ended and another has begun, the node announces itself and claims its
  *           devices again. A node whose row was removed calls no one and serves no one any more.
  * Limits    MEMBERSHIP_LIMITS.
  */
 import { claimDevice, markReturning, releaseDevices } from "../../cluster/index.js"
+import type { MasterKeys } from "../../access/index.js"
 import { asFailure, isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId, Incarnation, NodeFingerprint, NodeName, StoreId } from "../../base/ids.js"
 import { beatNode, joinNode, nodeRows, type NodeFacts } from "../../coordination/index.js"
@@ -78,7 +80,7 @@ interface OwnNode {
   readonly machine: string
   readonly program: string
   readonly fingerprint: NodeFingerprint
-  readonly masterKey: Uint8Array
+  readonly masterKeys: Pick<MasterKeys, "current" | "openers">
 }
 
 interface Other {
@@ -111,6 +113,8 @@ export class Membership implements BackgroundService, ClusterView {
   private readonly reached = new Map<DeviceId, Other>()
   private address: NetAddress | undefined
   private joinedAs: Incarnation | undefined
+  /** The master key of the proof in this node's row. */
+  private provenBy: Uint8Array | undefined
   /** Aborted: rows are read soon, or the service ends. */
   private wake = new AbortController()
   private rows: readonly NodeRow[] = []
@@ -245,7 +249,8 @@ export class Membership implements BackgroundService, ClusterView {
   private async beat(): Promise<void> {
     const { metadata, telemetry, leases } = this.seams
     try {
-      if (metadata.incarnations.own !== this.joinedAs) return await this.announce()
+      const isProven = this.provenBy === this.own.masterKeys.current
+      if (metadata.incarnations.own !== this.joinedAs || !isProven) return await this.announce()
       const renewal = leases.beginRenewal()
       const { facts } = this
       renewal.confirm(await metadata.run(beatNode(this.own.name, facts, renewal.names)))
@@ -270,15 +275,17 @@ export class Membership implements BackgroundService, ClusterView {
 
   private async announce(): Promise<void> {
     const { metadata } = this.seams
-    const { storeId, name, zone, machine, program, fingerprint, masterKey } = this.own
+    const { storeId, name, zone, machine, program, fingerprint, masterKeys } = this.own
     const incarnation = metadata.incarnations.own
     if (this.address === undefined) return
-    if (this.joinedAs !== undefined) await this.claimAgain(incarnation)
+    if (this.joinedAs !== undefined && this.joinedAs !== incarnation) await this.claimAgain(incarnation)
+    const masterKey = masterKeys.current
     const proof = proveAdmission(masterKey, { storeId, nodeName: name, fingerprint })
     const row = { name, incarnation, address: textOf(this.address), fingerprint, proof, machine, program }
     const { facts } = this
     await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...facts }))
     this.joinedAs = incarnation
+    this.provenBy = masterKey
     this.reportedLayout = facts.layoutVersion
   }
 
@@ -304,11 +311,11 @@ export class Membership implements BackgroundService, ClusterView {
 
   private async readRows(): Promise<void> {
     const { metadata, admitted, clock } = this.seams
-    const { storeId, masterKey } = this.own
+    const { storeId, masterKeys } = this.own
     const rows = await metadata.ask(nodeRows())
     this.silences.observe(rows, metadata.live, this.time.answered(clock.monotonicMs()))
     const proven = rows.filter(({ name, fingerprint, proof }) =>
-      isAdmitted(masterKey, { storeId, nodeName: name, fingerprint }, proof),
+      masterKeys.openers.some(key => isAdmitted(key, { storeId, nodeName: name, fingerprint }, proof)),
     )
     this.rows = proven
     const others = proven.filter(({ name }) => name !== this.own.name)

@@ -10,6 +10,7 @@
  *           back, put the newest control record of the folders back; claim their devices with one change of the record.
  *           Devices that the record does not name join once the node runs (`Joining`).
  */
+import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { asFailure, fail, isFailure } from "../../base/failures.js"
 import {
@@ -122,11 +123,10 @@ class Opening {
         ? await readSharedRecord(metadata)
         : await restoreSharedRecord(metadata, newest)
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
-    const found = openSecrets(record, this.masterKeyFiles)
-    const secrets = withRootKey(found, this.config)
+    openSecrets(record, this.masterKeyFiles)
     if (known === undefined) await this.takeFolders(record, incarnationAfter(inspections))
     const records = new SharedRecordManager(metadata, clock, log, record)
-    await this.claim(records, metadata, secrets === found ? undefined : sealSecrets(secrets, random))
+    const secrets = await this.claim(records, metadata)
     return this.opened(records, metadata, secrets, isNew)
   }
 
@@ -242,8 +242,11 @@ class Opening {
     }
   }
 
-  /** One change for all devices that the record names; a device that another node holds, or that fails, is given back. */
-  private async claim(records: SharedRecordManager, metadata: SharedMetadata, root: RootChange): Promise<void> {
+  /**
+   * One change for all devices that the record names; a device that another node holds, or that fails, is given back.
+   * Returns the secrets of that record: throws `wrongMasterKey` if the master key was replaced meanwhile.
+   */
+  private async claim(records: SharedRecordManager, metadata: SharedMetadata): Promise<StoreSecrets> {
     const { clock, random } = this.seams
     const nowMs = clock.wallMs()
     const { incarnations } = metadata
@@ -266,13 +269,18 @@ class Opening {
         await folder.ownership.release().catch(() => undefined)
       }
     }
+    const decided: { secrets?: StoreSecrets } = {}
     await records.change("node starts", record => {
+      const found = openSecrets(record, this.masterKeyFiles)
+      const secrets = withRootKey(found, this.config)
+      decided.secrets = secrets
       const claimed = claims.reduce(
         (next, { id, home }) => markReturning(claimDevice(next, id, home, isOver), id, nowMs),
         record,
       )
-      return withPaths(root === undefined ? claimed : { ...claimed, secrets: root }, claims)
+      return withPaths(secrets === found ? claimed : { ...claimed, secrets: sealSecrets(secrets, random) }, claims)
     })
+    return must(decided.secrets, "the change was decided")
   }
 }
 
@@ -294,9 +302,6 @@ interface Checked {
   /** What finishes an interrupted conversion. */
   readonly settle?: Settled["settle"]
 }
-
-/** The sealed secrets with another root key; undefined if it stays. */
-type RootChange = Uint8Array | undefined
 
 interface Claim {
   readonly id: DeviceId

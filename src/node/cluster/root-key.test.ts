@@ -23,7 +23,8 @@ test("a node follows the root key of the record, and keeps it while the record's
   const manager = () => new SharedRecordManager(rows, new SimClock(), telemetry.log, record)
   const [one, other] = [manager(), manager()]
   const ids: string[] = []
-  followRootKey(other, MASTER_KEY, telemetry.log, ({ accessKeyId, secret }) => ids.push(`${accessKeyId} ${secret}`))
+  const keys = { current: MASTER_KEY }
+  followRootKey(other, keys, telemetry.log, ({ accessKeyId, secret }) => ids.push(`${accessKeyId} ${secret}`))
   const first = `${secrets.root.accessKeyId} ${secrets.root.secret}`
   assert.deepEqual(ids, [first])
   await one.change("pause", before => ({ ...before, pausedWork: ["scrub"] }))

@@ -4,7 +4,7 @@
  *
  * Promises  Once a node has read the changed record, requests signed with the earlier pair are rejected.
  */
-import type { RootKey } from "../../access/index.js"
+import type { MasterKeys, RootKey } from "../../access/index.js"
 import { equalBytes } from "../../base/bytes.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -14,7 +14,7 @@ import { openSecrets } from "../open/secrets.js"
 /** Calls `setRoot` with the present root key, and each time the record has another one. */
 export function followRootKey(
   records: Pick<RecordManager, "record" | "onChange">,
-  masterKey: Uint8Array,
+  keys: Pick<MasterKeys, "current">,
   log: Log,
   setRoot: (root: RootKey) => void,
 ): void {
@@ -24,7 +24,7 @@ export function followRootKey(
     if (equalBytes(secrets, sealed)) return
     sealed = secrets
     try {
-      setRoot(openSecrets(record, { current: masterKey }).root)
+      setRoot(openSecrets(record, { current: keys.current }).root)
     } catch (error) {
       log.error("root_key_unknown", { error: String(error) })
     }

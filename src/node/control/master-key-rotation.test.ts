@@ -14,6 +14,7 @@ import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import type { MasterKeyFiles } from "../open/secrets.js"
 import { config, StartMachine } from "../open/testing-start.js"
 import { RecordEpochKeys } from "./epoch-keys.js"
+import { followMasterKey } from "./follow-master-key.js"
 import { FORMER_KEY_MS, MasterKeyRotation } from "./master-key-rotation.js"
 import { ControlRecordManager } from "./record-manager.js"
 
@@ -47,7 +48,8 @@ class World {
       () => kept,
       () => undefined,
     )
-    const keys = new MasterKeys(secrets.masterKey, secrets.formerKey)
+    const keys = new MasterKeys(secrets.masterKey, secrets.formerKey, secrets.nextKey)
+    followMasterKey(records, keys, reason => assert.fail(reason))
     const { log } = new SimTelemetry()
     this.opened += 1
     const random = new SimRandom(1000 + this.opened)
@@ -62,7 +64,7 @@ class World {
       },
     )
     const { accounts, identities, sessions } = openAccess(random, this.metadata, keys, secrets.root)
-    const parts = { records, epochs, keys, next: secrets.nextKey, isShared }
+    const parts = { records, epochs, keys, isShared }
     const resealKeys: typeof accounts.resealKeys = start => {
       if (this.commandsLeft <= 0) throw new Error("the process has ended")
       return accounts.resealKeys(start)

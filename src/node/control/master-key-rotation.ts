@@ -39,9 +39,8 @@ interface Seams {
 interface Store {
   readonly records: Pick<RecordManager, "record" | "change" | "onChange">
   readonly epochs: Pick<EpochKeys, "current">
+  /** They follow the record. */
   readonly keys: MasterKeys
-  /** Of the operator; undefined: none was given at the start. */
-  readonly next: Uint8Array | undefined
   readonly accounts: { resealKeys(start: RowKey): Promise<ResealedKeys> }
   readonly isShared: boolean
 }
@@ -70,7 +69,6 @@ const endOf = ({ sinceMs }: Previous): number => sinceMs + FORMER_KEY_MS
 export class MasterKeyRotation implements Job {
   readonly name = "master-key"
   private readonly random: Random
-  private number: number
   private pass: Pass | undefined
 
   constructor(
@@ -78,14 +76,12 @@ export class MasterKeyRotation implements Job {
     private readonly store: Store,
   ) {
     this.random = seams.random.fork("master key")
-    this.number = numberIn(store.records.record)
-    store.records.onChange(record => this.follow(record))
   }
 
   report(): MasterKeyReport {
     const { previous } = this
     const former = previous && { number: previous.number, neededUntilMs: endOf(previous) }
-    return { number: this.number, former }
+    return { number: numberIn(this.store.records.record), former }
   }
 
   /** Throws `invalidArgument` without a new key, `conflict` before the last rotation is over, `notImplemented` in a cluster. */
@@ -99,8 +95,9 @@ export class MasterKeyRotation implements Job {
     // The ring has the number of the key, and the former one.
     await epochs.current()
     await records.change("master key rotated", record => this.rotated(record))
-    this.seams.log.info("master_key_rotated", { number: this.number })
-    return this.report()
+    const report = this.report()
+    this.seams.log.info("master_key_rotated", { number: report.number })
+    return report
   }
 
   async step(): Promise<StepOutcome> {
@@ -131,8 +128,8 @@ export class MasterKeyRotation implements Job {
   }
 
   private next(): Uint8Array {
-    const { next, keys } = this.store
-    if (next !== undefined && !equalBytes(next, keys.current)) return next
+    const { next, current } = this.store.keys
+    if (next !== undefined && !equalBytes(next, current)) return next
     throw refuse("start the store with --next-master-key-file FILE, which has a new key")
   }
 
@@ -163,15 +160,6 @@ export class MasterKeyRotation implements Job {
       secrets: sealSecrets(secrets, random),
       keyring: { ...ring, masterKeyNumber: number + 1, previous, epochs },
     }
-  }
-
-  /** Secrets are sealed under the new key from the moment that the change has taken effect. */
-  private follow(record: ControlRecord): void {
-    const { keys, next } = this.store
-    const number = numberIn(record)
-    if (number !== this.number) keys.replace(must(next, "only this process rotates the key"))
-    this.number = number
-    if (record.keyring?.previous === undefined) keys.forgetFormer()
   }
 
   /** One pass begins at once. Another one, when the time is over, finds keys that were being made during the rotation. */

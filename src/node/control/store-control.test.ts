@@ -1,6 +1,7 @@
 /** A node of a store of several: what it does with its devices as others change the control record. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { MasterKeys } from "../../access/index.js"
 import { parseAccessKeyId, parseAccountId, parseNodeName, type DeviceId } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
@@ -48,7 +49,7 @@ async function openN1(store: ControlRecord) {
     openEngine(
       { ...seams, checkpoints: new CheckpointExecutor(() => disk, stores, random) },
       {
-        ...{ folders, record, incarnation, masterKey: new Uint8Array(32), deviceOptions: {} },
+        ...{ folders, record, incarnation, masterKeys: new MasterKeys(new Uint8Array(32)), deviceOptions: {} },
         node: { name: N1, metadata, records, joining: [] },
         root: { accountId: parseAccountId("root"), accessKeyId: parseAccessKeyId("ROOT"), secret: "s", createdMs: 0 },
       },

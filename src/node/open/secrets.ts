@@ -31,6 +31,12 @@ export interface MasterKeyFiles {
   readonly next?: Uint8Array | undefined
 }
 
+/** Of a process that runs. */
+interface KnownMasterKeys extends MasterKeyFiles {
+  /** A record from before the rotation may return with a database that was rolled back. */
+  readonly former?: Uint8Array | undefined
+}
+
 export interface StoreSecrets {
   readonly masterKey: Uint8Array
   /** During a rotation: the key before, which still opens access keys and session tokens. */
@@ -82,11 +88,11 @@ export const purposeOfMasterKey = (number: number): string => `master key ${numb
 /** Throws `wrongMasterKey` if the record needs the operator's file and it is missing or a different one. */
 export function openSecrets(
   { secrets, keyring }: Pick<ControlRecord, "secrets" | "keyring">,
-  { current: file, next }: MasterKeyFiles,
+  { current: file, next, former }: KnownMasterKeys,
 ): StoreSecrets {
   const row = RecordReader.open("secrets", secrets, 1)
   const inRecord = row.optional(() => row.bytes())
-  const candidates = (inRecord ? [inRecord] : [file, next]).filter(key => key !== undefined)
+  const candidates = (inRecord ? [inRecord] : [file, next, former]).filter(key => key !== undefined)
   if (candidates.length === 0)
     throw fail("wrongMasterKey", { message: "this store's master key is in a file: pass --master-key-file" })
   const [accountId, accessKeyId, createdMs] = [parseAccountId(row.text()), parseAccessKeyId(row.text()), row.number()]
