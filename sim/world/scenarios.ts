@@ -198,8 +198,7 @@ async function lateCommit(seed: number): Promise<void> {
   const version = {
     ...({ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 } as const),
     ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
-    isShared: false,
-    isLocked: false,
+    ...({ storageClass: "STANDARD", isShared: false } as const),
   }
   const late = { bucketId: on.bucket.id, key, uploadId: extent.uploadId, conditions: {}, version, hints: [] }
   const failure = await kindOf(engine.metadata.run(putVersion(late)))

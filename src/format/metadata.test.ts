@@ -26,6 +26,7 @@ import {
   parseUploadId,
 } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
+import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
 import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
@@ -146,6 +147,7 @@ const head: VersionRecord["head"] = {
   hasDetails: false,
   isShared: true,
   isLocked: false,
+  storageClass: "STANDARD",
   checksumAlgorithm: "CRC64NVME",
   checksumType: "FULL_OBJECT",
   sizeBytes: 9_000_000,
@@ -302,6 +304,14 @@ const SAMPLES: readonly Sample[] = [
     encodeVersion,
     decodeVersion,
   ),
+  ...STORAGE_CLASSES.slice(1).map(storageClass =>
+    sample(
+      `inline version of class ${storageClass}`,
+      { ...inline, head: { ...inline.head, storageClass } },
+      encodeVersion,
+      decodeVersion,
+    ),
+  ),
   sample("details", details, encodeDetails, decodeDetails),
   sample("details with an access control list", { ...details, acl }, encodeDetails, decodeDetails),
   sample(
@@ -457,6 +467,12 @@ const SAMPLES: readonly Sample[] = [
     encodeUpload,
     decodeUpload,
   ),
+  sample(
+    "upload of a class",
+    { ...upload, completion: undefined, storageClass: "STANDARD_IA" } as const,
+    encodeUpload,
+    decodeUpload,
+  ),
   sample("plain upload", { ...upload, checksum: undefined, completion: undefined }, encodeUpload, decodeUpload),
   sample("part", part, encodePart, decodePart),
   sample(
@@ -589,6 +605,15 @@ const SAMPLES: readonly Sample[] = [
     encodeRecoveryHeader,
     decodeRecoveryHeader,
   ),
+  sample(
+    "birth note of a class",
+    {
+      ...{ bucket: parseBucketName("photos"), contentType: "", userMetadata: [], plannedLengthBytes: undefined },
+      ...({ multipartId: "", storageClass: "DEEP_ARCHIVE" } as const),
+    },
+    encodeRecoveryHeader,
+    decodeRecoveryHeader,
+  ),
 ]
 
 /** Buffers and plain arrays of bytes compare as equal. */
@@ -675,10 +700,11 @@ test("lifecycle rules that this release does not know are refused", () => {
 })
 
 test("a listing shows the fields of a version's head", () => {
-  for (const each of [version, segments, inline, marker]) {
+  const archived = { ...version, head: { ...version.head, storageClass: "GLACIER" as const } }
+  for (const each of [version, segments, inline, marker, archived]) {
     const head = decodeVersionHead(encodeVersion(each))
-    const { sizeBytes, modifiedMs, checksumAlgorithm, checksumType } = head
-    const expected = { sizeBytes, modifiedMs, checksumAlgorithm, checksumType, etag: etagOfHead(head) }
+    const { sizeBytes, modifiedMs, storageClass, checksumAlgorithm, checksumType } = head
+    const expected = { sizeBytes, modifiedMs, storageClass, checksumAlgorithm, checksumType, etag: etagOfHead(head) }
     assert.deepEqual(decodeListedVersion(encodeVersion(each)), expected)
   }
   assert.throws(() => decodeListedVersion(new Uint8Array(53)))

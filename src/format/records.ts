@@ -20,6 +20,7 @@ import type {
   ObjectKey,
 } from "../base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
+import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
@@ -189,6 +190,8 @@ export interface UploadRecord {
   readonly lock?: VersionLock
   /** Of its parts and of the future version. */
   readonly sealing?: Sealing
+  /** Of the future version. Absent: STANDARD. */
+  readonly storageClass?: StorageClass
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -197,11 +200,12 @@ const CHECKSUMS: readonly ChecksumName[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA
 const TYPES: readonly ChecksumType[] = ["COMPOSITE", "FULL_OBJECT"]
 
 export function encodeUpload(upload: UploadRecord): Uint8Array {
-  const { initiator, lock, sealing } = upload
+  const { initiator, lock, sealing, storageClass } = upload
+  const members = [initiator, lock && packVersionLock(lock), sealing && packSealing(sealing)]
   // Null stands for an absent member before one that is present.
-  const appended = [initiator, lock && packVersionLock(lock), sealing && packSealing(sealing)]
+  const appended = [...members, storageClass && numberOfClass(storageClass)]
   const last = appended.findLastIndex(member => member !== undefined)
-  return packRecord(sealing === undefined ? 1 : 2, [
+  return packRecord(sealing === undefined && storageClass === undefined ? 1 : 2, [
     upload.initiatedMs,
     upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
     encodeDetails(upload.details),
@@ -229,12 +233,15 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
   }
   const initiator = row.optional(() => parseAccountId(row.text()))
   const lock = row.optional(() => readVersionLock(row.row()))
-  const sealing = row.format === 1 ? undefined : readSealing(row.row())
+  const isLater = row.format > 1
+  const sealing = isLater ? row.optional(() => readSealing(row.row())) : undefined
+  const storageClass = isLater ? row.optional(() => pick(STORAGE_CLASSES, row.number(), "storage class")) : undefined
   return {
     ...upload,
     ...(initiator !== undefined && { initiator }),
     ...(lock && { lock }),
     ...(sealing && { sealing }),
+    ...(storageClass && { storageClass }),
   }
 }
 

@@ -6,8 +6,9 @@ import { fail } from "../base/failures.js"
 import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { parseBucketName, parseUploadId, type BucketName, type UploadId } from "../base/ids.js"
+import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
-import { packRecord, RecordReader } from "./pack.js"
+import { packRecord, pick, RecordReader } from "./pack.js"
 import { packSealing, readSealing, type Sealing } from "./sealing.js"
 
 export interface RecoveryHeader {
@@ -22,6 +23,8 @@ export interface RecoveryHeader {
   readonly lock?: VersionLock
   /** Its bytes are sealed: what is needed to read them without the rows of the bucket's secrets. */
   readonly sealed?: SealedUpload
+  /** What the version had when this header was written. Absent: STANDARD. */
+  readonly storageClass?: StorageClass
 }
 
 export interface SealedUpload {
@@ -37,11 +40,17 @@ export interface SealedUpload {
 }
 
 export function encodeRecoveryHeader(note: RecoveryHeader): Uint8Array {
-  const { lock, sealed } = note
-  return packRecord(sealed === undefined ? 1 : 2, [
-    ...[note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId],
-    ...(lock === undefined && sealed === undefined ? [] : [lock ? packVersionLock(lock) : null]),
-    ...(sealed === undefined ? [] : [packSealing(sealed.sealing), packSecret(sealed)]),
+  const { lock, sealed, storageClass } = note
+  const members = [note.bucket, note.contentType, note.userMetadata, note.plannedLengthBytes ?? null, note.multipartId]
+  const appended = [
+    lock && packVersionLock(lock),
+    ...[sealed && packSealing(sealed.sealing), sealed && packSecret(sealed)],
+    storageClass && numberOfClass(storageClass),
+  ]
+  const last = appended.findLastIndex(member => member !== undefined)
+  return packRecord(sealed === undefined && storageClass === undefined ? 1 : 2, [
+    ...members,
+    ...appended.slice(0, last + 1).map(member => member ?? null),
   ])
 }
 
@@ -65,16 +74,23 @@ export function decodeRecoveryHeader(bytes: Uint8Array): RecoveryHeader {
     throw fail("corruptRecord", { what: "recovery header" })
   const lock = row.optional(() => readVersionLock(row.row()))
   const locked = lock === undefined ? note : { ...note, lock }
-  return row.format === 1 ? locked : { ...locked, sealed: readSealed(row) }
+  if (row.format === 1) return locked
+  const sealing = row.optional(() => readSealing(row.row()))
+  const sealed = row.optional(() => row.row())
+  if ((sealing === undefined) !== (sealed === undefined)) throw fail("corruptRecord", { what: "recovery header" })
+  const storageClass = row.optional(() => pick(STORAGE_CLASSES, row.number(), "storage class"))
+  return {
+    ...locked,
+    ...(sealing && sealed && { sealed: { sealing, ...readSecret(sealed) } }),
+    ...(storageClass && { storageClass }),
+  }
 }
 
-function readSealed(row: RecordReader): SealedUpload {
-  const sealing = readSealing(row.row())
-  const secret = row.row()
+function readSecret(secret: RecordReader): Omit<SealedUpload, "sealing"> {
   const epoch = secret.number()
   if (!Number.isSafeInteger(epoch) || epoch < 0) throw fail("corruptRecord", { what: "recovery header" })
   const sealedSecret = secret.bytes()
   const bucketKey = secret.optional(() => secret.bytes())
   const sealedAs = secret.optional(() => parseUploadId(hexOf(secret.bytes())))
-  return { sealing, epoch, sealedSecret, ...(bucketKey && { bucketKey }), ...(sealedAs && { sealedAs }) }
+  return { epoch, sealedSecret, ...(bucketKey && { bucketKey }), ...(sealedAs && { sealedAs }) }
 }

@@ -40,7 +40,14 @@ const extent: Extent = {
 }
 const version: VersionRecord = {
   head: {
-    ...{ isMarker: false, isNull: false, hasDetails: false, isShared: false, isLocked: false },
+    ...{
+      isMarker: false,
+      isNull: false,
+      hasDetails: false,
+      isShared: false,
+      isLocked: false,
+      storageClass: "STANDARD",
+    },
     ...{ checksumAlgorithm: undefined, checksumType: undefined, sizeBytes: 9_000_000, modifiedMs: 1_767_225_600_000 },
     ...{ order: 1_767_225_600_000_123, random: filled(8, 100), md5: filled(16, 200), parts: 0 },
   },
@@ -151,16 +158,22 @@ test("a head whose format does not match its flags, or that a later release wrot
   const sealed = encodeVersion(inline)
   const { sealing: _, ...withoutSealing } = inline
   const unsealed = encodeVersion(withoutSealing)
+  const classed = encodeVersion({ ...withoutSealing, head: { ...inline.head, storageClass: "GLACIER_IR" } })
   const wrong: readonly (readonly [Uint8Array, at: number, value: number])[] = [
     [sealed, 0, 1],
     [sealed, 0, 3],
     [sealed, 1, 0],
     [sealed, 1, 128 | 64],
     [sealed, 1, 128],
-    [sealed, 3, 1],
+    [sealed, 3, 8],
     [unsealed, 0, 2],
     [unsealed, 1, 64],
     [unsealed, 1, 128],
+    [unsealed, 3, 1],
+    [classed, 0, 1],
+    [classed, 3, 0],
+    [classed, 3, 8],
+    [classed, 1, 128],
   ]
   for (const [bytes, at, value] of wrong) {
     const changed = bytes.with(at, value)

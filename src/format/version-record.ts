@@ -5,13 +5,14 @@
  * MessagePack; a positional MessagePack array follows. Content that would make the record large (user
  * metadata, tags, rare headers over the limit) is stored in a `details` row under the same order.
  *
- * Head, big-endian: format (1), flags (1), checksum algorithm (1), reserved (1), size of the plaintext (8), modified
- * in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
+ * Head, big-endian: format (1), flags (1), checksum algorithm (1), storage class (1), size of the plaintext (8),
+ * modified in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "../base/ids.js"
 import { Remembered, RememberedByObject } from "../base/remembered.js"
+import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { packAcl, readAcl, type ObjectAcl } from "./acl.js"
 import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
@@ -32,6 +33,7 @@ export interface VersionHead {
   readonly isShared: boolean
   /** The record has a lock; whether it protects the version is a matter of time. */
   readonly isLocked: boolean
+  readonly storageClass: StorageClass
   readonly checksumAlgorithm: ChecksumName | undefined
   readonly checksumType: ChecksumType | undefined
   readonly sizeBytes: number
@@ -71,13 +73,14 @@ export interface VersionRecord {
   readonly details: VersionDetails | undefined
   /** Present exactly if the head says so. */
   readonly lock?: VersionLock
-  /** Its bytes are sealed. The head then has format 2, which earlier releases refuse. */
+  /** Its bytes are sealed. */
   readonly sealing?: BoundSealing
 }
 
 const FORMAT = 1
-/** Of the head of a record with sealing. */
-const SEALED_FORMAT = 2
+/** Of the head of a record with a sealing or another class than STANDARD: earlier releases refuse it. */
+const LATER_FORMAT = 2
+const CLASS_AT = 3
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
 const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
@@ -173,7 +176,8 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   const body = encodeBody(record)
   // From Node's pool: rows of a memtable are freed together.
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
-  bytes[0] = record.sealing ? SEALED_FORMAT : FORMAT
+  const storageClass = numberOfClass(head.storageClass)
+  bytes[0] = record.sealing || storageClass > 0 ? LATER_FORMAT : FORMAT
   bytes[1] =
     (head.isMarker ? MARKER : 0) |
     (head.isNull ? NULL : 0) |
@@ -183,6 +187,7 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
     (head.isLocked ? LOCKED : 0) |
     (record.sealing ? SEALED : 0)
   bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
+  bytes[CLASS_AT] = storageClass
   writeU64(bytes, head.sizeBytes, 4)
   writeU64(bytes, head.modifiedMs, 12)
   writeU64(bytes, head.order, 20)
@@ -201,14 +206,18 @@ const readU64 = (bytes: Buffer, at: number): number =>
 
 /** Throws `corruptRecord`. */
 function checkHead(bytes: Buffer, at: number, end: number): void {
-  const flags = bytes[at + 1] ?? 0
-  const isFormat = flags < SEALED ? bytes[at] === FORMAT : bytes[at] === SEALED_FORMAT && bytes[at + 3] === 0
-  const isHead = isFormat && flags <= KNOWN_FLAGS && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  const [flags, storageClass] = [bytes[at + 1] ?? 0, bytes[at + CLASS_AT] ?? 0]
+  const isFormat = bytes[at] === (flags < SEALED && storageClass === 0 ? FORMAT : LATER_FORMAT)
+  const isKnown = flags <= KNOWN_FLAGS && storageClass < STORAGE_CLASSES.length
+  const isHead = isFormat && isKnown && (bytes[at + 2] ?? 0) < ALGORITHMS.length
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
 /** The fields of an object that a listing shows. */
-interface ListedVersion extends Pick<VersionHead, "sizeBytes" | "modifiedMs" | "checksumAlgorithm" | "checksumType"> {
+interface ListedVersion extends Pick<
+  VersionHead,
+  "sizeBytes" | "modifiedMs" | "storageClass" | "checksumAlgorithm" | "checksumType"
+> {
   readonly etag: string
 }
 
@@ -226,10 +235,14 @@ export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedV
     sizeBytes: readU64(bytes, at + 4),
     modifiedMs: readU64(bytes, at + 12),
     etag: parts > 0 ? `${md5}-${parts}` : md5,
+    storageClass: classAt(bytes, at),
     checksumAlgorithm,
     checksumType: checksumTypeOf(checksumAlgorithm, bytes[at + 1] ?? 0),
   }
 }
+
+/** Of a checked head. */
+const classAt = (bytes: Buffer, at: number): StorageClass => STORAGE_CLASSES[bytes[at + CLASS_AT] ?? 0] ?? "STANDARD"
 
 const checksumTypeOf = (algorithm: ChecksumName | undefined, flags: number): ChecksumType | undefined =>
   algorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT")
@@ -257,6 +270,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
     hasDetails: (flags & DETAILS) !== 0,
     isShared: (flags & SHARED) !== 0,
     isLocked: (flags & LOCKED) !== 0,
+    storageClass: classAt(bytes, 0),
     checksumAlgorithm,
     checksumType: checksumTypeOf(checksumAlgorithm, flags),
     sizeBytes: readU64(bytes, 4),

@@ -277,6 +277,7 @@ export class MultipartService implements Multipart {
       random: this.random.bytes(RANDOM_BYTES),
       checksum,
       details: upload.details,
+      storageClass: upload.storageClass ?? "STANDARD",
       isShared: false,
     } as const
     const { sealing } = upload

@@ -193,6 +193,7 @@ export class ObjectService implements Objects {
           ? { checksumAlgorithm: algorithm, checksumType: "FULL_OBJECT", value: checksumValue }
           : NO_CHECKSUM,
       details,
+      storageClass: "STANDARD",
       isShared: false,
       lock,
     }
@@ -309,6 +310,7 @@ export class ObjectService implements Objects {
       random: this.random.bytes(RANDOM_BYTES),
       checksum: { checksumAlgorithm: head.checksumAlgorithm, checksumType: head.checksumType, value: checksumValue },
       details: this.copiedDetails(request, source),
+      storageClass: "STANDARD",
       isShared: true,
       lock: request.lock,
     }

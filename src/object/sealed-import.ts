@@ -168,7 +168,7 @@ export class SealedImport {
     const { keys, metadata, storeClock } = this.parts
     const facts = { ...version, parts: 0, random: this.random.bytes(RANDOM_BYTES) }
     const sealing = await keys.bind(sealed.sealing, factsOf(bucket.id, key, facts))
-    const whole = { ...facts, checksum, details, isShared: false, lock, sealing }
+    const whole = { ...facts, checksum, details, storageClass: "STANDARD", isShared: false, lock, sealing } as const
     const clockMs = storeClock.nowMs()
     await metadata.run(
       putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version: whole, clockMs, hints }),

@@ -250,6 +250,7 @@ const version = encodeVersion({
     hasDetails: false,
     isShared: true,
     isLocked: true,
+    storageClass: "GLACIER_IR",
     checksumAlgorithm: "CRC64NVME",
     checksumType: "COMPOSITE",
     sizeBytes: 123_456,
@@ -402,6 +403,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
         flags: 2 | 8 | 16 | 32 | 64,
         checksumAlgorithm: 3,
         sizeBytes: 123_456,
+        storageClass: 7,
         modifiedMs: 1_700_000_000_000,
       },
       ...{ order: 1_700_000_000_000_001, random: hexOf(random), md5: hexOf(md5), parts: 12 },
@@ -549,7 +551,8 @@ const note = {
   multipartId: "",
   lock,
   sealed: { sealing, epoch: 45, sealedSecret: md5 },
-}
+  storageClass: "DEEP_ARCHIVE",
+} as const
 
 const node = {
   ...{
@@ -569,8 +572,9 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   uploads: [
     encodeUpload({
       ...{ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock, sealing },
+      storageClass: "STANDARD_IA",
     }),
-    { initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing },
+    { initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing, storageClass: 2 },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
@@ -651,7 +655,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     encodeRecoveryHeader(note),
     {
       ...{ bucket: "bucket", contentType: "a/b", plannedLengthBytes: 16, multipartId: "", lock: [[1, 40], null] },
-      ...{ sealing: packedSealing, bucketSecret: [45, Buffer.from(md5)] },
+      ...{ sealing: packedSealing, bucketSecret: [45, Buffer.from(md5)], storageClass: 6 },
     },
   ],
 }

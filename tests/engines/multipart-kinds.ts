@@ -1,5 +1,6 @@
 /** The commands on multipart uploads, with random arguments: from the creation to the completion or abort. */
 import { MIB } from "../../src/base/limits.js"
+import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
 import type { PartRecord } from "../../src/format/records.js"
 import {
   abortUpload,
@@ -58,7 +59,13 @@ function complete(scene: Scene) {
   const content = { kind: "segments", multipartId: address.multipartId, completion: completion.token } as const
   const stored = { content, payload: undefined, sizeBytes: lengthOf(parts), parts: PARTS }
   const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), details: scene.details() }
-  const version = { ...stored, ...described, checksum: NO_CHECKSUM, isShared: false }
+  const version = {
+    ...stored,
+    ...described,
+    checksum: NO_CHECKSUM,
+    storageClass: scene.pick(STORAGE_CLASSES),
+    isShared: false,
+  }
   return completeUpload({ ...address, completion, conditions: scene.conditions(address), version })
 }
 

@@ -1,5 +1,6 @@
 /** The commands on buckets, versions, hints, pending deletions and re-encodings, with random arguments. */
 import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
+import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
 import type { Retention, VersionLock } from "../../src/format/object-lock.js"
@@ -51,7 +52,7 @@ function inlineVersion(scene: Scene): Version {
   const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), checksum: NO_CHECKSUM }
   return {
     ...{ content: { kind: "inline" }, payload, sizeBytes, parts: 0, isShared: false },
-    ...{ ...described, details: scene.details() },
+    ...{ storageClass: scene.pick(STORAGE_CLASSES), ...described, details: scene.details() },
     ...(scene.oneIn(6) && { lock: lockOf(scene) }),
   }
 }
@@ -98,6 +99,7 @@ function putShared(scene: Scene) {
   const version: Version = {
     ...{ content, payload: undefined, sizeBytes: head.sizeBytes, md5: head.md5, parts: head.parts, isShared: true },
     ...{ random: scene.random.bytes(8), checksum: NO_CHECKSUM, details: scene.details() },
+    storageClass: head.storageClass,
   }
   const conditions = scene.conditions({ bucketId, key })
   const sharesWith = scene.oneIn(8) ? scene.versionId({ bucketId, key }) : versionIdOfHead(head)

@@ -52,7 +52,14 @@ function inlineOf(number: number) {
   const [random, md5] = [new Uint8Array(8).fill(number), new Uint8Array(16).fill(number)]
   const version = {
     ...({ content: { kind: "inline" }, payload: new Uint8Array(100).fill(number), sizeBytes: 100, parts: 0 } as const),
-    ...{ md5, random, checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
+    ...({
+      md5,
+      random,
+      checksum: NO_CHECKSUM,
+      details: NO_DETAILS,
+      storageClass: "STANDARD",
+      isShared: false,
+    } as const),
   }
   return { uploadId: undefined, hints: [], version }
 }

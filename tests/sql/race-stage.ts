@@ -71,6 +71,7 @@ export const putOfExtent = (bucketId: BucketId, key: ObjectKey, extent: Extent) 
     version: {
       ...{ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 },
       ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
+      storageClass: "STANDARD",
       isShared: false,
     },
   })

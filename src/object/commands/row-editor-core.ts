@@ -13,6 +13,7 @@ import { parseUploadId } from "../../base/ids.js"
 import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
 import { RememberedByObject } from "../../base/remembered.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { VersionLock } from "../../format/object-lock.js"
 import type { BoundSealing } from "../../format/sealing.js"
@@ -77,6 +78,7 @@ export interface NewVersion {
   readonly random: Uint8Array
   readonly checksum: Pick<VersionHead, "checksumAlgorithm" | "checksumType"> & { readonly value: string | undefined }
   readonly details: VersionDetails
+  readonly storageClass: StorageClass
   readonly isShared: boolean
   readonly lock?: VersionLock | undefined
   /** Of its bytes; it is bound to this version. */
@@ -284,6 +286,7 @@ export class RowEditor {
       hasDetails: encodeDetails(version.details).length > DETAILS_IN_RECORD_BYTES_MAX,
       isShared: version.isShared,
       isLocked: version.lock !== undefined,
+      storageClass: version.storageClass,
       checksumAlgorithm: version.checksum.checksumAlgorithm,
       checksumType: version.checksum.checksumType,
       sizeBytes: version.sizeBytes,

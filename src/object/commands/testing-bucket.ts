@@ -54,7 +54,7 @@ export function putOf(
     version: {
       ...{ content: { kind: "extent", extent: extentOf(number) }, payload: undefined, sizeBytes: 100 },
       ...{ md5: new Uint8Array(16).fill(number), parts: 0, random: randomOf(number), checksum: NO_CHECKSUM },
-      ...{ details: NO_DETAILS, isShared: false, ...change },
+      ...{ details: NO_DETAILS, storageClass: "STANDARD", isShared: false, ...change },
     },
   }
 }

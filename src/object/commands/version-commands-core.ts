@@ -115,7 +115,7 @@ function objectOf(
   content: NewVersion["content"],
   lock: NewVersion["lock"],
 ): NewVersion {
-  const { payload, sizeBytes, md5, parts, random, checksum, details, isShared, sealing } = version
+  const { payload, sizeBytes, md5, parts, random, checksum, details, storageClass, isShared, sealing } = version
   return {
     isMarker: false,
     content,
@@ -126,6 +126,7 @@ function objectOf(
     random,
     checksum,
     details,
+    storageClass,
     isShared,
     lock,
     sealing,
@@ -200,6 +201,7 @@ export const MARKER = {
   parts: 0,
   checksum: NO_CHECKSUM,
   details: NO_DETAILS,
+  storageClass: "STANDARD",
   isShared: false,
 } as const
 

@@ -284,7 +284,8 @@ export class MetadataBackup implements Job {
       if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
       const version = {
         ...{ content, payload: undefined, sizeBytes: lengthBytes, md5, parts: 0 },
-        ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS, isShared: false },
+        ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS },
+        ...({ storageClass: "STANDARD", isShared: false } as const),
       }
       const bucketId = SYSTEM_BUCKET.id
       await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, hints }))

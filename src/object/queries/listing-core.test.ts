@@ -68,6 +68,7 @@ class CountedView implements QueryView {
       hasDetails: false,
       isShared: false,
       isLocked: false,
+      storageClass: "STANDARD",
       checksumAlgorithm: undefined,
       checksumType: undefined,
       sizeBytes: 1,

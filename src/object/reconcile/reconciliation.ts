@@ -351,6 +351,7 @@ export class Reconciliation {
     const bound = sealing && (await this.keys?.bind(sealing, factsOf(bucketId, key, facts)))
     const version = {
       ...{ payload: undefined, ...facts, checksum: NO_CHECKSUM, details, isShared: false, lock: header.lock },
+      storageClass: header.storageClass ?? "STANDARD",
       ...(bound && { sealing: bound }),
     }
     const clockMs = this.storeClock.nowMs()
