@@ -29,6 +29,14 @@ export const PART: Buffer = Buffer.alloc(PART_BYTES, "Hayloft conformance part, 
 const headersOf = (input: HeaderInput | undefined): Options => (input === undefined ? {} : { headers: input })
 const CLEANING_ROUNDS_MAX = 50
 
+interface Deletion {
+  readonly key: string
+  readonly versionId?: string
+  readonly etag?: string
+  readonly modified?: string
+  readonly size?: string
+}
+
 export class Scene {
   private readonly buckets: string[] = []
 
@@ -119,13 +127,14 @@ export class Scene {
     expectStatus(await this.document("PUT", "versioning", xml), 200)
   }
 
-  deleteMany(keys: readonly (string | { key: string; versionId?: string; etag?: string })[], quiet = false) {
+  deleteMany(keys: readonly (string | Deletion)[], quiet = false) {
     const objects = keys.map(entry => {
-      const { key, versionId, etag } =
-        typeof entry === "string" ? { key: entry, versionId: undefined, etag: undefined } : entry
-      const version = versionId === undefined ? "" : `<VersionId>${versionId}</VersionId>`
-      const condition = etag === undefined ? "" : `<ETag>${escapeXml(etag)}</ETag>`
-      return `<Object><Key>${escapeXml(key)}</Key>${version}${condition}</Object>`
+      const { key, versionId, etag, modified, size }: Deletion = typeof entry === "string" ? { key: entry } : entry
+      const elements = { Key: key, VersionId: versionId, ETag: etag, LastModifiedTime: modified, Size: size }
+      const texts = Object.entries(elements).map(([name, value]) =>
+        value === undefined ? "" : `<${name}>${escapeXml(value)}</${name}>`,
+      )
+      return `<Object>${texts.join("")}</Object>`
     })
     return this.document("POST", "delete", `<Delete>${quiet ? "<Quiet>true</Quiet>" : ""}${objects.join("")}</Delete>`)
   }

@@ -224,6 +224,101 @@ export const conditionRows: readonly Row[] = [
     same([text(error, "Key"), text(error, "Code")], ["bad", "PreconditionFailed"], "error")
     same(await scene.keys(), ["bad"], "keys left")
   }),
+  // "If the Size value does not match, the operation returns a 412 Precondition Failed error. If the Size matches or if
+  // the object doesn't exist, the operation returns a 204 Success (No Content) response." (DeleteObject)
+  row("62.3", "DELETE with x-amz-if-match-size", async scene => {
+    await stored(scene)
+    expectError(await scene.remove("k", { "x-amz-if-match-size": "5" }), 412, "PreconditionFailed")
+    expectError(await scene.remove("k", { "x-amz-if-match-size": "four" }), 400, "InvalidArgument")
+    expectBody(await scene.get("k"), "body")
+    expectStatus(await scene.remove("k", { "x-amz-if-match-size": "4" }), 204)
+    expectError(await scene.get("k"), 404, "NoSuchKey")
+    expectStatus(await scene.remove("k", { "x-amz-if-match-size": "4" }), 204)
+  }),
+  // "If present, the object is deleted only if its modification times matches the provided Timestamp." (DeleteObject)
+  row("62.4", "DELETE with x-amz-if-match-last-modified-time", async scene => {
+    const { modified } = await stored(scene)
+    const name = "x-amz-if-match-last-modified-time"
+    expectError(await scene.remove("k", { [name]: PAST }), 412, "PreconditionFailed")
+    expectError(await scene.remove("k", { [name]: "yesterday" }), 400, "InvalidArgument")
+    expectBody(await scene.get("k"), "body")
+    expectStatus(await scene.remove("k", { [name]: modified }), 204)
+    expectError(await scene.get("k"), 404, "NoSuchKey")
+    expectStatus(await scene.remove("k", { [name]: modified }), 204)
+  }),
+  // "You can use the If-Match, x-amz-if-match-last-modified-time and x-amz-if-match-size conditional headers in
+  // conjunction with each-other or individually." (DeleteObject)
+  row("62.5", "all conditions of a DELETE must hold", async scene => {
+    const { etag, modified } = await stored(scene)
+    const holding = { "If-Match": etag, "x-amz-if-match-size": "4", "x-amz-if-match-last-modified-time": modified }
+    const failing = [
+      { "If-Match": WRONG },
+      { "x-amz-if-match-size": "0" },
+      { "x-amz-if-match-last-modified-time": PAST },
+    ]
+    for (const one of failing) {
+      expectError(await scene.remove("k", { ...holding, ...one }), 412, "PreconditionFailed")
+    }
+    expectStatus(await scene.remove("k", holding), 204)
+  }),
+  row("62.6", "DeleteObjects with Size and LastModifiedTime per key", async scene => {
+    const { modified } = await stored(scene, "good")
+    await stored(scene, "large")
+    await stored(scene, "late")
+    const size = "4"
+    const response = await scene.deleteMany([
+      { key: "good", size, modified: new Date(modified).toISOString() },
+      { key: "large", size: "5" },
+      { key: "late", size, modified: "2015-01-01T00:00:00Z" },
+      { key: "missing", size },
+      { key: "late", size: "-1" },
+    ])
+    const { text: xml } = expectStatus(response, 200)
+    const errors = elements(xml, "Error").map(error => [text(error, "Key"), text(error, "Code")])
+    const failed = "PreconditionFailed"
+    same(
+      errors,
+      [
+        ["large", failed],
+        ["late", failed],
+        ["late", "InvalidArgument"],
+      ],
+      "errors",
+    )
+    same(await scene.keys(), ["large", "late"], "keys left")
+  }),
+  row("62.7", "x-amz-if-match-size speaks of the version that is removed", async scene => {
+    await scene.setVersioning("Enabled")
+    const old = present((await scene.stored("k", "a longer body")).header("x-amz-version-id"), "version id")
+    await stored(scene)
+    expectError(
+      await scene.call("DELETE", { key: "k", query: `versionId=${old}`, headers: { "x-amz-if-match-size": "4" } }),
+      412,
+      "PreconditionFailed",
+    )
+    expectStatus(
+      await scene.call("DELETE", { key: "k", query: `versionId=${old}`, headers: { "x-amz-if-match-size": "13" } }),
+      204,
+    )
+  }),
+  // "If the initiated timestamp of the multipart upload does not match the provided value, the operation returns a 412
+  // Precondition Failed error. If the initiated timestamp matches or if the multipart upload doesn't exist, the operation
+  // returns a 204 Success (No Content) response." (AbortMultipartUpload)
+  row("62.8", "AbortMultipartUpload with x-amz-if-match-initiated-time", async scene => {
+    const uploadId = await scene.createUpload("k")
+    const listed = expectStatus(await scene.call("GET", { query: "uploads" }), 200).text
+    const initiated = new Date(present(text(listed, "Initiated"), "Initiated")).toUTCString()
+    const abort = (time: string) =>
+      scene.call("DELETE", {
+        key: "k",
+        query: `uploadId=${uploadId}`,
+        headers: { "x-amz-if-match-initiated-time": time },
+      })
+    expectError(await abort(PAST), 412, "PreconditionFailed")
+    expectStatus(await abort(initiated), 204)
+    expectStatus(await abort(initiated), 204)
+    expectError(await scene.part("k", uploadId, 1, "x"), 404, "NoSuchUpload")
+  }),
   row("63.1", "copy-source conditions that hold", async scene => {
     const { etag, modified } = await stored(scene)
     const holding = [

@@ -174,6 +174,10 @@ export interface Conditions {
   readonly ifNoneMatch?: readonly string[] | undefined
   readonly ifModifiedSinceMs?: number | undefined
   readonly ifUnmodifiedSinceMs?: number | undefined
+  /** Of deletions: the size of the object in bytes. They hold if there is no object. */
+  readonly ifMatchSize?: number | undefined
+  /** Of deletions: the second in which the object was modified. */
+  readonly ifMatchModifiedMs?: number | undefined
 }
 
 /** Length and digests that the client declared; each is verified before anything becomes visible. */

@@ -16,7 +16,7 @@ import { hintRowKey } from "./commands/version-commands-core.js"
 
 const SECOND = 1_767_225_600_000
 /** Within its second: HTTP shows whole seconds only. */
-const subject = { etag: "abc", modifiedMs: SECOND + 700 }
+const subject = { etag: "abc", modifiedMs: SECOND + 700, sizeBytes: 4 }
 
 test("reads: If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since", () => {
   const cases: readonly (readonly [Conditions, string | undefined])[] = [
@@ -55,6 +55,11 @@ test("writes: an absent object matches nothing, a present one its own ETag", () 
   assert.equal(evaluateWrite({ ifNoneMatch: ["abc"] }, subject)?.kind, "preconditionFailed")
   assert.equal(evaluateWrite({ ifNoneMatch: ["x"] }, subject), undefined)
   assert.equal(evaluateWrite({ ifUnmodifiedSinceMs: 0, ifModifiedSinceMs: 2 * SECOND }, subject), undefined)
+  assert.equal(evaluateWrite({ ifMatchSize: 4, ifMatchModifiedMs: SECOND }, subject), undefined)
+  assert.equal(evaluateWrite({ ifMatchSize: 0 }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifMatchModifiedMs: SECOND + 1000 }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifMatch: ["x"], ifMatchSize: 4 }, subject)?.kind, "preconditionFailed")
+  assert.equal(evaluateWrite({ ifMatchSize: 4, ifMatchModifiedMs: SECOND }, undefined), undefined)
 })
 
 test("ranges are cut to the object, and refused with its size if they contain no byte of it", () => {

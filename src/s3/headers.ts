@@ -10,6 +10,7 @@ import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
 import { ENCRYPTION_HEADERS } from "./encryption.js"
+import { MATCH_INITIATED_HEADER, MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "./parse-conditions.js"
 import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
@@ -77,8 +78,8 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
   ...refused("notImplemented", "x-amz-website-redirect-location", "x-amz-write-offset-bytes"),
   ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),
-  ...refused("notImplemented", "x-amz-if-match-initiated-time", "x-amz-if-match-last-modified-time"),
-  ...refused("notImplemented", "x-amz-if-match-size", "x-amz-skip-destination-validation"),
+  ...used(MATCH_SIZE_HEADER, MATCH_MODIFIED_HEADER, MATCH_INITIATED_HEADER),
+  ...refused("notImplemented", "x-amz-skip-destination-validation"),
   ...noise("S3 ignores headers that it does not know", "x-amz-*"),
 ]
 

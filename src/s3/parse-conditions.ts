@@ -4,8 +4,15 @@
  * Unreadable dates, and an If-Modified-Since in the future, are ignored (RFC 9110).
  */
 import { parseDate } from "../base/dates.js"
+import { fail } from "../base/failures.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
 import { parseETags, parseStrongETags } from "./wire/etags.js"
+
+/** Amazon has these two for directory buckets only. */
+export const MATCH_SIZE_HEADER = "x-amz-if-match-size"
+export const MATCH_MODIFIED_HEADER = "x-amz-if-match-last-modified-time"
+/** Of an upload that is aborted. */
+export const MATCH_INITIATED_HEADER = "x-amz-if-match-initiated-time"
 
 /** By lower-case name. */
 interface Headers {
@@ -41,6 +48,31 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
 
 /** Conditions of a write: ETags only, as on S3. */
 export const writeConditionsOf = (headers: Headers): Conditions => etagConditionsOf(headers, "")
+
+/** In whole seconds. Throws `invalidArgument` for what is no date: an unreadable condition must not remove anything. */
+export function exactTimeOf(name: string, text: string): number {
+  const timeMs = parseDate(text)
+  if (timeMs === undefined) throw fail("invalidArgument", { argumentName: name, argumentValue: text.slice(0, 80) })
+  return Math.floor(timeMs / 1000) * 1000
+}
+
+/** In bytes. Throws `invalidArgument`. */
+export function exactSizeOf(name: string, text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw fail("invalidArgument", { argumentName: name, argumentValue: text.slice(0, 80) })
+}
+
+/** Conditions of a deletion: also size and time. Throws `invalidArgument`. */
+export function deleteConditionsOf(headers: Headers): Conditions {
+  const conditions = writeConditionsOf(headers)
+  const [size, modified] = [headers.get(MATCH_SIZE_HEADER), headers.get(MATCH_MODIFIED_HEADER)]
+  if (size === undefined && modified === undefined) return conditions
+  return {
+    ...conditions,
+    ifMatchSize: size === undefined ? undefined : exactSizeOf(MATCH_SIZE_HEADER, size),
+    ifMatchModifiedMs: modified === undefined ? undefined : exactTimeOf(MATCH_MODIFIED_HEADER, modified),
+  }
+}
 
 function etagConditionsOf(headers: Headers, prefix: string): Conditions {
   const ifMatch = etagsOf(headers, `${prefix}if-match`, parseStrongETags)

@@ -2,7 +2,7 @@
  * Conditions: RFC 9110 section 13 as S3 applies it. Pure.
  *
  * On reads If-Match takes precedence over If-Unmodified-Since, and If-None-Match over If-Modified-Since. Writes use
- * only the ETag conditions; a delete marker counts as no object.
+ * only the ETag conditions, deletions also size and time; a delete marker counts as no object.
  */
 import { fail, type Failure } from "../../base/failures.js"
 import type { Conditions } from "../contract.js"
@@ -10,6 +10,10 @@ import type { Conditions } from "../contract.js"
 interface ConditionSubject {
   readonly etag: string
   readonly modifiedMs: number
+}
+
+interface WriteSubject extends ConditionSubject {
+  readonly sizeBytes: number
 }
 
 const namesEtag = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
@@ -38,14 +42,27 @@ export function evaluateCopySource(conditions: Conditions, subject: ConditionSub
   return fail("preconditionFailed", { condition })
 }
 
+/** Whether a write need not look at the object that it replaces or removes. */
+export const isUnconditional = (conditions: Conditions): boolean => {
+  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs } = conditions
+  return ifMatch === undefined && ifNoneMatch === undefined && (ifMatchSize ?? ifMatchModifiedMs) === undefined
+}
+
 /** Evaluates a write's conditions on the row's latest version (`undefined`: none, or a delete marker). */
-export function evaluateWrite(conditions: Conditions, subject: ConditionSubject | undefined): Failure | undefined {
-  const { ifMatch, ifNoneMatch } = conditions
+export function evaluateWrite(conditions: Conditions, subject: WriteSubject | undefined): Failure | undefined {
+  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs } = conditions
   if (ifMatch && !subject) return fail("noSuchKey")
   if (ifMatch && subject && !namesEtag(ifMatch, subject.etag))
     return fail("preconditionFailed", { condition: "If-Match" })
   if (ifNoneMatch && subject && namesEtag(ifNoneMatch, subject.etag)) {
     return fail("preconditionFailed", { condition: "If-None-Match" })
+  }
+  if (!subject) return undefined
+  if (ifMatchSize !== undefined && ifMatchSize !== subject.sizeBytes) {
+    return fail("preconditionFailed", { condition: "x-amz-if-match-size" })
+  }
+  if (ifMatchModifiedMs !== undefined && ifMatchModifiedMs !== wholeSeconds(subject.modifiedMs)) {
+    return fail("preconditionFailed", { condition: "x-amz-if-match-last-modified-time" })
   }
   return undefined
 }

@@ -17,7 +17,7 @@ import {
   type VersionHead,
 } from "../../format/version-record.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
-import { evaluateWrite } from "./conditions-core.js"
+import { evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { clocksOf, lockOfNew, withRetention } from "./lock-core.js"
 import {
@@ -58,7 +58,7 @@ export interface Stored {
 }
 
 const etagSubject = (found: VersionMatch | undefined) =>
-  found && { etag: etagOfHead(found.head), modifiedMs: found.head.modifiedMs }
+  found && { etag: etagOfHead(found.head), modifiedMs: found.head.modifiedMs, sizeBytes: found.head.sizeBytes }
 
 export const hintRowKey = ({ partition, deviceId }: MissingShardHint) => textRowKey(u16Text(partition) + deviceId)
 
@@ -86,7 +86,7 @@ export function checkOwnUpload({ incarnations }: DecisionTime, uploadId: UploadI
 
 /** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
 export function checkWrite(view: RowView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
-  if (conditions.ifMatch === undefined && conditions.ifNoneMatch === undefined) return
+  if (isUnconditional(conditions)) return
   const latest = findLatest(view, objectRowKey(bucketId, key))
   const failure = evaluateWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
   if (failure) throw failure

@@ -4,14 +4,14 @@ import type { DeleteResult } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import type { Field } from "../failures.js"
-import { writeConditionsOf } from "../parse-conditions.js"
+import { deleteConditionsOf } from "../parse-conditions.js"
 import { pastGovernance } from "./locks-of-requests.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
 export function deleteObject(call: ObjectCall): Soon<Answer> {
   const { services, bucket, key, headers } = call
   const versionId = versionIdOf(call)
-  const request = { bucket, key, versionId, conditions: writeConditionsOf(headers) }
+  const request = { bucket, key, versionId, conditions: deleteConditionsOf(headers) }
   const removing = pastGovernance(call, { bucket, key, versionId }, bypassGovernance =>
     services.objects.remove({ ...request, bypassGovernance }),
   )

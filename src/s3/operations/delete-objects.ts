@@ -10,6 +10,7 @@ import { s3ErrorOf } from "../failures.js"
 import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
+import { exactSizeOf, exactTimeOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
@@ -19,8 +20,8 @@ import { pastGovernance } from "./locks-of-requests.js"
 import { parseVersion } from "./versions.js"
 
 const KEYS_MAX = 1000
-/** S3's own limit for this document; a key uses at most five elements. */
-const DOCUMENT_LIMITS = { bytesMax: 2 * MIB, elementsMax: 5 * KEYS_MAX + 2 }
+/** S3's own limit for this document; a key uses at most six elements. */
+const DOCUMENT_LIMITS = { bytesMax: 2 * MIB, elementsMax: 6 * KEYS_MAX + 2 }
 /** Deletes that are started in one turn, which takes 2 to 4 ms. */
 const DELETES_A_TURN = 64
 /** Groups in progress: while one is being logged, the next is decided. */
@@ -31,19 +32,18 @@ interface RequestedDeletion {
   readonly keyText: string
   readonly versionText: string | undefined
   readonly etag: string | undefined
+  readonly modified: string | undefined
+  readonly size: string | undefined
 }
 
 function requestedOf(object: XmlElement): RequestedDeletion {
-  // Conditions that only directory buckets support must not be ignored.
-  for (const name of ["LastModifiedTime", "Size"]) {
-    if (childText(object, name) !== undefined)
-      throw fail("notImplemented", { message: `The condition ${name} is not implemented.` })
-  }
   const versionText = childText(object, "VersionId")
   return {
     keyText: requiredText(object, "Key"),
     versionText: versionText === "" ? undefined : versionText,
     etag: childText(object, "ETag"),
+    modified: childText(object, "LastModifiedTime"),
+    size: childText(object, "Size"),
   }
 }
 
@@ -53,11 +53,23 @@ interface Target {
   readonly conditions: Conditions
 }
 
-function targetOf({ keyText, versionText, etag }: RequestedDeletion): Target {
+const NONE: Conditions = {}
+
+function conditionsOf({ etag, modified, size }: RequestedDeletion): Conditions {
+  if (etag === undefined && modified === undefined && size === undefined) return NONE
+  return {
+    ifMatch: etag === undefined ? undefined : parseStrongETags(etag),
+    ifMatchModifiedMs: modified === undefined ? undefined : exactTimeOf("LastModifiedTime", modified.trim()),
+    ifMatchSize: size === undefined ? undefined : exactSizeOf("Size", size.trim()),
+  }
+}
+
+function targetOf(requested: RequestedDeletion): Target {
+  const { keyText, versionText } = requested
   return {
     key: parsePlainKey(keyText) ?? objectKeyOfText(keyText),
     ...(versionText !== undefined && { versionId: parseVersion(versionText) }),
-    conditions: etag === undefined ? {} : { ifMatch: parseStrongETags(etag) },
+    conditions: conditionsOf(requested),
   }
 }
 
@@ -65,12 +77,12 @@ type Outcome = { readonly requested: RequestedDeletion } & (
   { readonly deleted: DeleteResult } | { readonly error: S3Error }
 )
 
-/** Each key requires the right to delete it; a delete by ETag reveals the object, so it requires the right to read. */
+/** Each key requires the right to delete it; a condition reveals the object, so it requires the right to read. */
 async function requireRights({ bucket, headers, permissions }: BucketCall, { key, versionId, conditions }: Target) {
   for (const action of actionsOf(REQUIRED_ACTIONS.deleteObject, headers, versionId !== undefined)) {
     await permissions.require(action, { bucket, key, versionId })
   }
-  if (conditions.ifMatch !== undefined) await permissions.require("GetObject", { bucket, key })
+  if (conditions !== NONE) await permissions.require("GetObject", { bucket, key })
 }
 
 async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promise<Outcome> {

@@ -1,11 +1,13 @@
 /** CreateMultipartUpload, AbortMultipartUpload, and the upload id that all multipart requests carry. */
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { parseMultipartId, textOfObjectKey } from "../../base/ids.js"
 import type { MultipartId } from "../../base/ids.js"
+import type { MultipartTarget } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { plannedChecksum } from "../parse-checksums.js"
+import { exactTimeOf, MATCH_INITIATED_HEADER } from "../parse-conditions.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -58,7 +60,23 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
 }
 
 export async function abortMultipartUpload(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key } = call
-  await services.multipart.abort({ bucket, key, multipartId: multipartIdOf(call) })
+  const { services, bucket, key, headers } = call
+  const target = { bucket, key, multipartId: multipartIdOf(call) }
+  const initiated = headers.get(MATCH_INITIATED_HEADER)
+  if (initiated === undefined) await services.multipart.abort(target)
+  else await abortInitiatedAt(call, target, exactTimeOf(MATCH_INITIATED_HEADER, initiated))
   return answerEmpty(204)
+}
+
+/** It does nothing if the upload does not exist. Throws `preconditionFailed`. */
+async function abortInitiatedAt({ services }: ObjectCall, target: MultipartTarget, initiatedMs: number): Promise<void> {
+  try {
+    const { info } = await services.multipart.listParts({ ...target, afterPart: 0, max: 1 })
+    if (Math.floor(info.initiatedMs / 1000) * 1000 !== initiatedMs) {
+      throw fail("preconditionFailed", { condition: MATCH_INITIATED_HEADER })
+    }
+    await services.multipart.abort(target)
+  } catch (error) {
+    if (!isFailure(error, "noSuchUpload")) throw error
+  }
 }

@@ -5,6 +5,7 @@
  */
 import { textOfObjectKey } from "../../base/ids.js"
 import type { Headers } from "../../base/request-headers.js"
+import { MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "../parse-conditions.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "../wire/object-lock.js"
 import type { S3Target } from "../wire/target.js"
 import { scopeOf, type ActionName } from "./actions.js"
@@ -39,7 +40,10 @@ export const turnsLockOn = (headers: Headers): boolean =>
   headers.get("x-amz-bucket-object-lock-enabled")?.toLowerCase() === "true"
 
 /** A condition on an existing object reveals it. */
-const READ_BY_CONDITION: RequiredAction = { action: "GetObject", when: withHeader("if-match") }
+const READ_BY_CONDITION: RequiredAction = {
+  action: "GetObject",
+  when: withHeader("if-match", MATCH_SIZE_HEADER, MATCH_MODIFIED_HEADER),
+}
 
 const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [RequiredAction, ...RequiredAction[]] => [
   { action: "PutObject" },
