@@ -24,6 +24,11 @@ const DAY_SECONDS = 86_400
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 const line = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)}${text}`
 
+const encryptionText = (isInDatabase: boolean): string =>
+  isInDatabase
+    ? "everything on the devices, at rest; values of rows in the database, but not their keys and counters"
+    : "everything on the devices, at rest"
+
 /** The safety in a word. */
 function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {
   if (safeLosses < 0) return "NOT READABLE"
@@ -198,7 +203,7 @@ export function statusText(status: Status, nowMs: number): string {
     ...(status.compatibility.length === 0
       ? []
       : [line("allowed", `beyond the defaults: ${status.compatibility.join(", ")}`)]),
-    ...(status.isEncryptedAtRest ? [line("encryption", "everything on the devices, at rest")] : []),
+    ...(status.isEncryptedAtRest ? [line("encryption", encryptionText(metadata.isInDatabase))] : []),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),

@@ -176,7 +176,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
     encryptNewBuckets: switchOf("encryptNewBuckets"),
-    encryptAtRest: switchOf("encryptAtRest") && hasKeyApart({ cluster, masterKeyFile }),
+    encryptAtRest: switchOf("encryptAtRest") && hasKeyApart(masterKeyFile),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
@@ -295,13 +295,8 @@ function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "m
   }
 }
 
-/** A disk that holds its own key opens itself. Rows in a database are not encrypted. Throws otherwise. */
-function hasKeyApart({ cluster, masterKeyFile }: Pick<ServeConfig, "cluster" | "masterKeyFile">): true {
-  if (cluster !== undefined) {
-    throw fail("invalidConfig", {
-      message: "--encrypt-at-rest cannot be used with --cluster: the rows in the database would not be encrypted",
-    })
-  }
+/** A disk that holds its own key opens itself: throws then. */
+function hasKeyApart(masterKeyFile: string | undefined): true {
   if (masterKeyFile !== undefined) return true
   throw fail("invalidConfig", {
     message:

@@ -351,7 +351,7 @@ export const SETTINGS = {
       "HAYLOFT_ENCRYPT_AT_REST",
       "yes|no",
       "no",
-      "encrypt everything that a new store writes to its disks, names and metadata included; needs --master-key-file, is stored, and cannot be switched off",
+      "encrypt everything that a new store writes to its disks, names and metadata included, and the values of its rows in a database; needs --master-key-file, is stored, and cannot be switched off",
     ),
     preset: "yes",
   },

@@ -22,7 +22,7 @@ import type { EngineSettings } from "../node/engine.js"
 import type { Front } from "./front.js"
 import { openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
-import { isEncryptedAtRest } from "../node/control/at-rest.js"
+import { rowCipherIn } from "../node/control/at-rest.js"
 import { StoreSession, type SessionHost } from "./store-session.js"
 
 /** Ends the session, and resolves with the one that continues. */
@@ -90,7 +90,7 @@ export class Conversion implements StoreConversion {
     if (store.node !== undefined || engine.tablet === undefined)
       throw fail("conflict", { message: "the metadata of this store is in a database already" })
     if (store.secrets.keyInRecord) throw keyInStore(session.config)
-    if (isEncryptedAtRest(store.record)) throw fail("conflict", { message: ENCRYPTED })
+    if ((engine.recordManager.record.keyring?.atRest?.converting.length ?? 0) > 0) throw stillEncrypting()
     const { seams, io } = this.host()
     const { databaseUrl, ...rest } = request
     const texts = Object.entries({ ...rest, cluster: databaseUrl }).flatMap(([name, text]) =>
@@ -106,6 +106,7 @@ export class Conversion implements StoreConversion {
         storeId: store.storeId,
         tablet: engine.tablet,
         record: () => engine.recordManager.record,
+        cipher: rowCipherIn(engine.recordManager.record, running.masterKeys.current, random),
       }
       const copy = await ToDatabase.begin({ clock, random, log: telemetry.log, database }, converted, cluster.node)
       this.copy = copy
@@ -216,7 +217,10 @@ export class Conversion implements StoreConversion {
         ...{ ...seams, log, database: await openDatabase(cluster.databaseUrl) },
         checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, seams.clock, log),
       },
-      { node: name, folders, seen: { mark: metadata.mark, record: running.engine.recordManager.record } },
+      {
+        ...{ node: name, masterKey: running.masterKeys.current, folders },
+        seen: { mark: metadata.mark, record: running.engine.recordManager.record },
+      },
       {
         rows: count => (this.shown = { state: "switching", progress: `${count} rows copied; requests wait` }),
         step: step => this.step(step),
@@ -266,9 +270,6 @@ async function failureOf(work: () => Promise<void>): Promise<Failure | undefined
   }
 }
 
-const ENCRYPTED =
-  "this store encrypts everything at rest, and the rows in a database would not be encrypted: it cannot move its metadata there"
-
 /** Without the URL, which may contain a password. */
 const settingsOf = ({ node, zone, machine }: ClusterConfig): Readonly<Record<string, string>> => ({
   "--node": node,
@@ -282,5 +283,11 @@ const keyInStore = ({ dataFolders }: ServeConfig): Failure => {
     message: `the master key of this store is only in its data folders, and every node needs it: stop the store, move the key to a file with: hayloft key move-out FILE${folders}, and start with --master-key-file FILE`,
   })
 }
+
+const stillEncrypting = (): Failure =>
+  fail("conflict", {
+    message:
+      "the devices of this store are still being encrypted: move its metadata once that is done; see hayloft jobs",
+  })
 
 const probeNodePort = ({ nodeListen }: ClusterConfig): Promise<void> => probeAddress(nodeListen, "--node-listen")

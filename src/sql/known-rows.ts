@@ -8,7 +8,8 @@
 import { MIB } from "../base/limits.js"
 import { isOfGeneration, type Incarnations, type Query } from "../metadata/index.js"
 import type { Position } from "../base/ids.js"
-import type { Fetched } from "./database.js"
+import { isFailure } from "../base/failures.js"
+import type { Fetched, StoredRow } from "./database.js"
 import { FetchedRows, RowsMissing, Wants } from "./rows-core.js"
 import { SqlQueryView } from "./query-view.js"
 
@@ -55,8 +56,10 @@ export class KnownRows {
     for (const [at, [name, { family }]] of [...wants.keys].entries()) {
       if (!isOfGeneration(family) || this.rows.hasNamed(name)) continue
       const row = fetched.rows[at]
+      const valueBytes = valueBytesOf(row)
+      if (valueBytes === undefined) continue
       this.count += 1
-      this.bytes += name.length + (row?.value?.length ?? 0)
+      this.bytes += name.length + valueBytes
       if (this.count > KNOWN_LIMITS.rows || this.bytes > KNOWN_LIMITS.bytes) this.clear()
       this.rows.addNamed(name, row)
     }
@@ -74,5 +77,15 @@ export class KnownRows {
       if (error instanceof RowsMissing) return undefined
       throw error
     }
+  }
+}
+
+/** Undefined: the row does not open. What reads it fails, and not what other queries read with the same statement. */
+function valueBytesOf(row: StoredRow | undefined): number | undefined {
+  try {
+    return row?.value?.length ?? 0
+  } catch (error) {
+    if (isFailure(error, "corruptRow")) return undefined
+    throw error
   }
 }

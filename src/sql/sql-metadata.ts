@@ -19,6 +19,7 @@ import { parseIncarnation, type Incarnation, type Position, type RowKey } from "
 import { Lent, type LentSoon } from "../base/lent.js"
 import type { DatabaseMark } from "../format/database-mark.js"
 import { encodeHaltNote } from "../format/halt-note.js"
+import type { RowCipher } from "../base/row-cipher.js"
 import type { Soon } from "../base/soon.js"
 import {
   query,
@@ -40,6 +41,7 @@ import { KnownRows } from "./known-rows.js"
 import { KnownIncarnations, SqlIncarnation, type SqlSeams } from "./incarnation.js"
 import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
+import { SealedDatabase, type RowSealing } from "./sealed-database.js"
 import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, withNumbers, type SeenMark } from "./seen-core.js"
 
 interface SqlMetadataSettings extends SqlSeams {
@@ -58,6 +60,8 @@ const payloadOfRow = query("PayloadOfRow", (view, family: Family, key: RowKey) =
 
 export class SqlMetadata implements Metadata {
   private readonly stopping = new AbortController()
+  private readonly rows: KnownRows
+  private readonly sealing: RowSealing
   private readonly upkeep: Connection
   private current: SqlIncarnation
   private over: EndReason | undefined
@@ -73,10 +77,12 @@ export class SqlMetadata implements Metadata {
     private readonly settings: SqlMetadataSettings,
     private readonly process: NodeProcess,
     private readonly times: StatementTimes,
-    private readonly rows: KnownRows,
+    { rows, sealing }: { readonly rows: KnownRows; readonly sealing: RowSealing },
     begun: Begun,
     begunAs: (onEnded: (reason: EndReason) => void) => SqlIncarnation,
   ) {
+    this.rows = rows
+    this.sealing = sealing
     this.upkeep = new Connection(settings, this.stopping.signal)
     this.seen = begun.seen
     this.current = begunAs(reason => this.onEnded(reason))
@@ -87,7 +93,8 @@ export class SqlMetadata implements Metadata {
   static async open(given: SqlMetadataSettings): Promise<SqlMetadata> {
     const { node, random, clock } = given
     const times = new StatementTimes(clock)
-    const settings = { ...given, database: new MeasuredDatabase(given.database, times) }
+    const sealing: RowSealing = { cipher: undefined }
+    const settings = { ...given, database: new SealedDatabase(new MeasuredDatabase(given.database, times), sealing) }
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
@@ -95,10 +102,15 @@ export class SqlMetadata implements Metadata {
       const begun = await begin(process, session, { mode: "takeOver", moves: given.moves }, evidence)
       const rows = new KnownRows()
       const begunAs = (onEnded: (reason: EndReason) => void) => new SqlIncarnation(settings, begun.known, rows, onEnded)
-      return new SqlMetadata(settings, process, times, rows, begun, begunAs)
+      return new SqlMetadata(settings, process, times, { rows, sealing }, begun, begunAs)
     } finally {
       await session.close()
     }
+  }
+
+  /** From now on rows are encrypted, but those of coordination. Call it before any other row is read or written. */
+  sealRows(cipher: RowCipher): void {
+    this.sealing.cipher = cipher
   }
 
   get incarnations(): Incarnations {

@@ -240,7 +240,7 @@ async function init(
   onStep: OnStep = () => undefined,
 ): Promise<void> {
   const tablet = must(engine.tablet, "the devices keep the metadata")
-  const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record }
+  const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
   const copy = await ToDatabase.begin(seams, store, NODE)
   await copy.copyRows(noSignal)
   await tablet.stop()
@@ -271,7 +271,7 @@ async function leave(
   const folders = opened.devices.map(device => ({ place: device.identity, check: () => device.check() }))
   await moveToDevices(
     { ...seams, stores: world.stores, checkpoints },
-    { node: name, folders, seen: { mark: metadata.mark, record: records.record } },
+    { node: name, masterKey: MASTER_KEY, folders, seen: { mark: metadata.mark, record: records.record } },
     { rows: () => undefined, step: onStep },
   )
   await release(opened)
@@ -451,7 +451,7 @@ test("a database that is away while rows are copied is waited for", async () => 
       const opened = await world.openAlone(seams)
       const engine = await world.engineOf(seams, opened)
       const tablet = must(engine.tablet, "the devices keep the metadata")
-      const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record }
+      const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
       const copy = await ToDatabase.begin(seams, store, NODE)
       world.isDatabaseAway = true
       const copied = copy.copyRows(noSignal)

@@ -43,13 +43,15 @@ export class MovableStore {
     readonly folders: readonly string[],
     private readonly keyFile: string,
     private readonly ports: { readonly s3: string; readonly admin: string },
+    private readonly args: readonly string[],
   ) {}
 
-  static async create(folder: string, disks: number): Promise<MovableStore> {
+  /** `args`: further ones of every `serve`. */
+  static async create(folder: string, disks: number, args: readonly string[] = []): Promise<MovableStore> {
     const keyFile = join(folder, "master.key")
     await writeFile(keyFile, randomBytes(32).toString("hex"), { mode: 0o600 })
     const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
-    return new MovableStore(dataFolders(folder, disks), keyFile, ports)
+    return new MovableStore(dataFolders(folder, disks), keyFile, ports, args)
   }
 
   get name(): string {
@@ -92,7 +94,7 @@ export class MovableStore {
   /** A process of it, which need not become ready. Without a URL the devices have to have the metadata. */
   spawn(url: string | undefined): StoreProcess {
     const cluster = url === undefined ? [] : ["--cluster", url, ...NODE]
-    const args = [...this.keyArgs, "--log-level", "debug", ...cluster]
+    const args = [...this.keyArgs, "--log-level", "debug", ...this.args, ...cluster]
     const listen = { listen: this.ports.s3, adminListen: this.ports.admin }
     return StoreProcess.spawn(
       { dataFolders: this.folders, args, ...listen, onLine: (line: string) => this.onLine(line) },

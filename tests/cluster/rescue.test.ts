@@ -81,8 +81,8 @@ class DoomedNodes {
 
   private constructor(readonly nodes: TestNodes) {}
 
-  static async start(folder: string): Promise<DoomedNodes> {
-    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1"])
+  static async start(folder: string, args: readonly string[]): Promise<DoomedNodes> {
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1", ...args])
     const doomed = new DoomedNodes(nodes)
     try {
       // The first one backs the metadata up.
@@ -298,38 +298,44 @@ async function checkStore(folder: string, keyFile: string, { bodies, etags, vers
   }
 }
 
+const isRescued = (args: readonly string[] = []): Promise<void> =>
+  withFolder(async folder => {
+    const doomed = await DoomedNodes.start(folder, args)
+    try {
+      await doomed.fill()
+      await doomed.backUp()
+      await doomed.goOn()
+      await doomed.die()
+      const keyFile = doomed.nodes.masterKeyFile ?? ""
+      for (const zones of [
+        ["a", "b", "c"],
+        ["a", "c"],
+      ]) {
+        const to = join(folder, `new-${zones.join("")}`)
+        checkLists(await doomed.rescue(zones, ["--to", to]))
+        await checkStore(to, keyFile, doomed.contents)
+      }
+      const alone = await doomed.rescue(["b"], ["--dry-run"])
+      assert.equal(alone.code, 1, alone.stderr)
+      const isIn = (list: Entry["list"], key: string) => objectsIn(alone, list, false).includes(`${PLAIN}/${key}`)
+      for (const key of ["size 4097", "size 100000", "overwritten", "parts", "late"]) {
+        assert.ok(isIn("incomplete", key), `${key} is reported`)
+      }
+      assert.match(notesOf(alone, "late", false), /too few shards left/)
+    } catch (error) {
+      if (process.env["SHOW"]) for (const node of doomed.nodes.all) console.error(node.name, node.output)
+      throw error
+    } finally {
+      await doomed.end()
+    }
+  }, quietParent())
+
 test(
   "a store of three nodes is rescued without its database, also without the folders of one zone",
   { skip: noPostgres },
-  () =>
-    withFolder(async folder => {
-      const doomed = await DoomedNodes.start(folder)
-      try {
-        await doomed.fill()
-        await doomed.backUp()
-        await doomed.goOn()
-        await doomed.die()
-        const keyFile = doomed.nodes.masterKeyFile ?? ""
-        for (const zones of [
-          ["a", "b", "c"],
-          ["a", "c"],
-        ]) {
-          const to = join(folder, `new-${zones.join("")}`)
-          checkLists(await doomed.rescue(zones, ["--to", to]))
-          await checkStore(to, keyFile, doomed.contents)
-        }
-        const alone = await doomed.rescue(["b"], ["--dry-run"])
-        assert.equal(alone.code, 1, alone.stderr)
-        const isIn = (list: Entry["list"], key: string) => objectsIn(alone, list, false).includes(`${PLAIN}/${key}`)
-        for (const key of ["size 4097", "size 100000", "overwritten", "parts", "late"]) {
-          assert.ok(isIn("incomplete", key), `${key} is reported`)
-        }
-        assert.match(notesOf(alone, "late", false), /too few shards left/)
-      } catch (error) {
-        if (process.env["SHOW"]) for (const node of doomed.nodes.all) console.error(node.name, node.output)
-        throw error
-      } finally {
-        await doomed.end()
-      }
-    }, quietParent()),
+  () => isRescued(),
+)
+
+test("a store of three nodes that is encrypted at rest is rescued without its database", { skip: noPostgres }, () =>
+  isRescued(["--encrypt-at-rest"]),
 )

@@ -115,66 +115,72 @@ async function reconcile(node: TestNode, folder: string): Promise<readonly Entry
   return lines.map(line => ENTRY.parse(JSON.parse(line)))
 }
 
+async function isPutBack(args: readonly string[] = []): Promise<void> {
+  await withNodes({ nodes: 3, foldersEach: 1, args }, async (nodes, folder) => {
+    const [a, b] = [nodes.at(1), nodes.at(2)]
+    const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
+    for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
+    await a.client.createBucket(DROPPED)
+    const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
+    const first = randomBytes(PART_BYTES)
+    const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
+    const firstTag = await a.client.putPart(firstPart)
+    await nodes.databases.server.save()
+    for (const node of nodes.all) await serves(node)
+    const since = await changeEverything(nodes, partUpload)
+    await nodes.databases.server.restore()
+    for (const node of nodes.all) await isHalted(node, a)
+    for (const { access } of nodes.all) {
+      const client = new S3Client(access, new RealClock(), NEVER, { attemptsMax: 1 })
+      await assert.rejects(client.get(BUCKET, "kept"), isUnavailable)
+      await assert.rejects(client.put({ bucket: BUCKET, key: "further", body: first }), isUnavailable)
+      client.close()
+    }
+    await b.stop()
+    await startHalted(b, a)
+    await isHalted(b, a)
+    const entries = await reconcile(a, folder)
+    for (const node of nodes.all) await serves(node)
+    const outcomesOf = (key: string) => entries.filter(each => each.key === key).map(({ outcome }) => outcome)
+    for (const [key, outcomes] of Object.entries({
+      ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
+      ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
+    })) {
+      assert.deepEqual([...outcomesOf(key)].sort(), outcomes, `${key}: ${JSON.stringify(entries)}`)
+    }
+    assert.deepEqual(
+      entries.filter(({ outcome }) => outcome === "missing"),
+      [],
+    )
+    const client = new S3Client(nodes.at(3).access, new RealClock(), NEVER)
+    for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
+    for (const key of ["since", "overwritten", "twice"])
+      assert.deepEqual(await bodyOf(client, key), since.get(key), key)
+    assert.equal((await client.head(BUCKET, "since")).contentType, "text/x-test")
+    const { etag } = await client.head(BUCKET, "since")
+    assert.equal(
+      etag,
+      createHash("md5")
+        .update(since.get("since") ?? "")
+        .digest("hex"),
+    )
+    const second = since.get("part 2") ?? Buffer.alloc(0)
+    const etags = [firstTag, createHash("md5").update(second).digest("hex")]
+    await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags })
+    assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
+    await client.put({ bucket: DROPPED, key: "further", body: first })
+    client.close()
+  })
+}
+
 test(
   "a database that is restored halts every node; a reconciliation puts back what it has lost",
   { skip: noPostgres },
-  async () => {
-    await withNodes({ nodes: 3, foldersEach: 1 }, async (nodes, folder) => {
-      const [a, b] = [nodes.at(1), nodes.at(2)]
-      const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
-      for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
-      await a.client.createBucket(DROPPED)
-      const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
-      const first = randomBytes(PART_BYTES)
-      const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
-      const firstTag = await a.client.putPart(firstPart)
-      await nodes.databases.server.save()
-      for (const node of nodes.all) await serves(node)
-      const since = await changeEverything(nodes, partUpload)
-      await nodes.databases.server.restore()
-      for (const node of nodes.all) await isHalted(node, a)
-      for (const { access } of nodes.all) {
-        const client = new S3Client(access, new RealClock(), NEVER, { attemptsMax: 1 })
-        await assert.rejects(client.get(BUCKET, "kept"), isUnavailable)
-        await assert.rejects(client.put({ bucket: BUCKET, key: "further", body: first }), isUnavailable)
-        client.close()
-      }
-      await b.stop()
-      await startHalted(b, a)
-      await isHalted(b, a)
-      const entries = await reconcile(a, folder)
-      for (const node of nodes.all) await serves(node)
-      const outcomesOf = (key: string) => entries.filter(each => each.key === key).map(({ outcome }) => outcome)
-      for (const [key, outcomes] of Object.entries({
-        ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
-        ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
-      })) {
-        assert.deepEqual([...outcomesOf(key)].sort(), outcomes, `${key}: ${JSON.stringify(entries)}`)
-      }
-      assert.deepEqual(
-        entries.filter(({ outcome }) => outcome === "missing"),
-        [],
-      )
-      const client = new S3Client(nodes.at(3).access, new RealClock(), NEVER)
-      for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
-      for (const key of ["since", "overwritten", "twice"])
-        assert.deepEqual(await bodyOf(client, key), since.get(key), key)
-      assert.equal((await client.head(BUCKET, "since")).contentType, "text/x-test")
-      const { etag } = await client.head(BUCKET, "since")
-      assert.equal(
-        etag,
-        createHash("md5")
-          .update(since.get("since") ?? "")
-          .digest("hex"),
-      )
-      const second = since.get("part 2") ?? Buffer.alloc(0)
-      const etags = [firstTag, createHash("md5").update(second).digest("hex")]
-      await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags })
-      assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
-      await client.put({ bucket: DROPPED, key: "further", body: first })
-      client.close()
-    })
-  },
+  () => isPutBack(),
+)
+
+test("a reconciliation puts back what a store encrypted at rest has lost", { skip: noPostgres }, () =>
+  isPutBack(["--encrypt-at-rest"]),
 )
 
 test("a database that is restored while all nodes are off halts each of them", { skip: noPostgres }, async () => {

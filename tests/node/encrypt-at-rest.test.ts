@@ -179,7 +179,7 @@ test("the same search finds the marks in a store without --encrypt-at-rest", () 
     }
   }))
 
-test("--encrypt-at-rest is refused without a key file, in a database, and for a store that is not encrypted", () =>
+test("--encrypt-at-rest is refused without a key file, and for a store that is not encrypted", () =>
   withFolder(async folder => {
     const data = join(folder, "d")
     const keyFile = join(folder, "master.key")
@@ -190,8 +190,6 @@ test("--encrypt-at-rest is refused without a key file, in a database, and for a 
       return stderr
     }
     assert.match(await refusal("--encrypt-at-rest"), /--master-key-file.*hayloft key move-out/)
-    const cluster = ["--cluster", "postgres://127.0.0.1:1/x", "--master-key-file", keyFile]
-    assert.match(await refusal("--encrypt-at-rest", ...cluster), /cannot be used with --cluster/)
     const server = await ServerProcess.start({ folders: [data], args: ["--master-key-file", keyFile] })
     await server.stop()
     assert.match(await refusal("--encrypt-at-rest", "--master-key-file", keyFile), /created without --encrypt-at-rest/)

@@ -7,7 +7,8 @@
  *           disk fails is left out with a note: the other nodes serve without it.
  *           A conversion of the store that was interrupted is finished, or goes back, as the record on the devices says.
  * Order     check the folders; open the master key; take the folders; begin the incarnation; if the database was rolled
- *           back, put the newest control record of the folders back; claim their devices with one change of the record.
+ *           back, put the newest control record of the folders back; open the key of encrypted rows, before any row but
+ *           those of coordination; claim their devices with one change of the record.
  *           Devices that the record does not name join once the node runs (`Joining`).
  */
 import { must } from "../../base/assert.js"
@@ -34,6 +35,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 import type { FolderLocks } from "../../seams/lock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
+import { isEncryptedAtRest, ringAtRest, rowCipherIn } from "../control/at-rest.js"
 import { probeDevice, takeFolder, type TakenFolder } from "../control/folders.js"
 import type { MetadataDatabase, SeenMark, SharedMetadata } from "../metadata/database.js"
 import { inspect, type FolderInspection } from "../open/folder-inspection.js"
@@ -53,6 +55,9 @@ interface NodeSeams {
   readonly log: Log
   readonly database: MetadataDatabase
 }
+
+const PLAIN_ROWS =
+  "this store was created without --encrypt-at-rest, and its rows in the database cannot be encrypted now: create a new store, and copy the objects"
 
 /** Failures of a folder's disk; the others are mistakes of the operator. */
 const LEFT_OUT = ["deviceFailed", "deviceFull", "corruptRecord"] as const
@@ -123,7 +128,11 @@ class Opening {
         ? await readSharedRecord(metadata)
         : await restoreSharedRecord(metadata, newest)
     if (record === undefined) throw fail("corruptRecord", { message: "the database has lost the control record" })
-    openSecrets(record, this.masterKeyFiles)
+    const { masterKey } = openSecrets(record, this.masterKeyFiles)
+    // Another node may have made the store meanwhile.
+    this.checkSettings(record)
+    const cipher = rowCipherIn(record, masterKey, random)
+    if (cipher !== undefined) metadata.sealRows(cipher)
     if (known === undefined) await this.takeFolders(record, incarnationAfter(inspections))
     const records = new SharedRecordManager(metadata, clock, log, record)
     const secrets = await this.claim(records, metadata)
@@ -199,8 +208,14 @@ class Opening {
 
   private checked(record: ControlRecord): ControlRecord {
     openSecrets(record, this.masterKeyFiles)
-    checkUnchanged(record, this.config)
+    this.checkSettings(record)
     return record
+  }
+
+  private checkSettings(record: ControlRecord): void {
+    // Rows in a database are encrypted from the first one on, or never.
+    if (this.config.encryptAtRest && !isEncryptedAtRest(record)) throw fail("invalidConfig", { message: PLAIN_ROWS })
+    checkUnchanged(record, this.config)
   }
 
   /** False if another node has made the store meanwhile. */
@@ -216,8 +231,9 @@ class Opening {
     for (const inspection of inspections) checkFolder(inspection, storeId, false, undefined)
     const devices = await makeDevices(clock, random, diskOf, inspections, { storeId })
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyFiles, config.rootKey)
+    const keyring = config.encryptAtRest ? ringAtRest(secrets.masterKey, random, clock.wallMs()) : undefined
     const record = await firstRecord(diskOf, devices, {
-      ...{ config, secrets: sealSecrets(secrets, random), generation: 1 },
+      ...{ config, secrets: sealSecrets(secrets, random), generation: 1, keyring },
       policy: config.policy ?? defaultPolicy(devices.length, config.matrix),
       isInDatabase: true,
     })

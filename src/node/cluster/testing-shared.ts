@@ -91,6 +91,10 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
     return true
   }
 
+  sealRows(): void {
+    // Nothing of it reaches a disk.
+  }
+
   async keepUp(): Promise<void> {
     // Everything is known at once.
   }

@@ -5,6 +5,7 @@
 import { DeviceCipher, deviceKeysOf, type DeviceKeys } from "../../base/device-cipher.js"
 import { fail } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
+import { RowCipher, rowsKeyOf } from "../../base/row-cipher.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
@@ -32,16 +33,31 @@ export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number)
  * master key does not open the ring.
  */
 export function deviceKeysIn(
-  { keyring }: Pick<ControlRecord, "keyring">,
+  record: Pick<ControlRecord, "keyring">,
   masterKey: Uint8Array,
   deviceId: DeviceId,
 ): DeviceKeys | undefined {
+  const key = openAtRestKey(record, masterKey)
+  return key && deviceKeysOf(key, deviceId)
+}
+
+/** For rows in a database. Throws as above. */
+export function rowCipherIn(
+  record: Pick<ControlRecord, "keyring">,
+  masterKey: Uint8Array,
+  random: Random,
+): RowCipher | undefined {
+  const key = openAtRestKey(record, masterKey)
+  return key && new RowCipher(rowsKeyOf(key), random.fork("row cipher"))
+}
+
+function openAtRestKey({ keyring }: Pick<ControlRecord, "keyring">, masterKey: Uint8Array): Uint8Array | undefined {
   const atRest = keyring?.atRest
   if (keyring === undefined || atRest === undefined) return undefined
   const epoch = keyring.epochs.find(({ number }) => number === atRest.epoch)
   const key = epoch && openBytes(openEpochKey(masterKey, epoch), PURPOSE_AT_REST, atRest.sealed)
   if (key === undefined) throw fail("keysUnavailable", { message: "the key of the encrypted devices does not open" })
-  return deviceKeysOf(key, deviceId)
+  return key
 }
 
 /** For what all devices hold alike, such as backups of the metadata. Throws as above. */

@@ -7,9 +7,11 @@
  * Promises  Until then the devices keep the metadata, and the database is used by no node: an interrupted copy is worth
  *           nothing, and the next one begins again. No node ever starts on a database that lacks rows. Incarnations, and with them positions, of the database are above
  *           all of the store's, so versions stay in order, and what was released before is kept as long as anything else.
+ *           Rows of a store that encrypts everything at rest are encrypted in the database too.
  */
 import { fail, isFailure } from "../../base/failures.js"
 import { parseIncarnation, parseNodeName, type Incarnation, type NodeName, type StoreId } from "../../base/ids.js"
+import type { RowCipher } from "../../base/row-cipher.js"
 import type { ClusterConfig } from "../../config/index.js"
 import { setConversion } from "../../coordination/index.js"
 import type { ConversionState } from "../../format/cluster-rows.js"
@@ -46,6 +48,8 @@ interface ConvertedStore {
   readonly storeId: StoreId
   readonly tablet: Primary
   readonly record: () => ControlRecord
+  /** Of a store that encrypts everything at rest. */
+  readonly cipher: RowCipher | undefined
 }
 
 export class ToDatabase {
@@ -74,6 +78,7 @@ export class ToDatabase {
     if (claimed !== store.storeId) throw taken(claimed)
     await database.skipIncarnations(lowestOf(store))
     const metadata = await database.open({ clock, random: random.fork("conversion"), log }, name, [], true)
+    if (store.cipher !== undefined) metadata.sealRows(store.cipher)
     try {
       await metadata.run(setConversion(before, { state: "copying", generation: store.record().generation }))
       return new ToDatabase(seams, store, name, metadata, new RowCopy(store.tablet, metadata))

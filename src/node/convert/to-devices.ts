@@ -8,7 +8,7 @@
  * Promises  Until then the database keeps the metadata, and the next start of the node goes on with it (`settle.ts`).
  *           After it, no process commits anything in the database any more, whatever it was before: incarnations that
  *           have ended stay ended, and each new one reads the note first. Positions and incarnations are above all of
- *           the database's.
+ *           the database's. A store that encrypts everything at rest encrypts the new replicas too.
  * Refuses   With `databaseRolledBack` if the database shows less than the node has seen of it, and with `corruptRow` or
  *           `corruptNeedle` if the bytes of an object cannot be read.
  */
@@ -32,6 +32,7 @@ import type { Stores } from "../../seams/store/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { EncodedBatch, Replica } from "../../tablet/index.js"
 import { readSharedRecord } from "../cluster/shared-record.js"
+import { deviceKeysIn, rowCipherIn } from "../control/at-rest.js"
 import { nextGeneration } from "../control/steps-core.js"
 import { openDevice, type DevicePlace, type DeviceStack } from "../devices/device-stack.js"
 import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
@@ -60,6 +61,8 @@ export interface HeldFolder {
 
 interface LeavingStore {
   readonly node: NodeName
+  /** Opens the keys of a store that encrypts everything at rest. */
+  readonly masterKey: Uint8Array
   readonly folders: readonly HeldFolder[]
   /** What the closed engine has seen of the database, and its last control record. */
   readonly seen: { readonly mark: DatabaseMark; readonly record: ControlRecord }
@@ -91,7 +94,7 @@ interface LeaveProgress {
 /** Returns once the devices keep the metadata. Throws, and leaves the decision to the next start, if it cannot. */
 export async function moveToDevices(
   seams: LeaveSeams,
-  { node, folders, seen }: LeavingStore,
+  { node, masterKey, folders, seen }: LeavingStore,
   progress: LeaveProgress,
 ): Promise<void> {
   const { clock, random, log, database, disk } = seams
@@ -112,7 +115,9 @@ export async function moveToDevices(
     // No replica on these devices was of this epoch, nor of a later one.
     const since = parseEpoch(own)
     const next = withReplicas(record, since, generation)
-    const places = new Map(folders.map(folder => [folder.place.id, folder]))
+    const cipher = rowCipherIn(record, masterKey, random)
+    if (cipher !== undefined) metadata.sealRows(cipher)
+    const places = new Map(folders.map(folder => [folder.place.id, withKeys(folder, record, masterKey)]))
     const foldersOf = (ids: readonly DeviceId[]) =>
       ids.map(id => must(places.get(id), "this process holds the folders of all devices"))
     const holders = foldersOf(replicasOf(record).map(({ id }) => id))
@@ -133,6 +138,11 @@ export async function moveToDevices(
     await metadata.stop()
   }
 }
+
+const withKeys = (folder: HeldFolder, record: ControlRecord, masterKey: Uint8Array): HeldFolder => ({
+  place: { ...folder.place, keys: deviceKeysIn(record, masterKey, folder.place.id) },
+  check: () => folder.check(),
+})
 
 /** The control record, if the store may leave with it. Throws `conflict` and `databaseRolledBack`. */
 async function checkedRecord(metadata: SharedMetadata, node: NodeName): Promise<ControlRecord> {

@@ -1,5 +1,6 @@
 /** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
 import type { Incarnation, StoreId } from "../../base/ids.js"
+import type { RowCipher } from "../../base/row-cipher.js"
 import type { ControlRow, ConversionRow } from "../../format/cluster-rows.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 import type { DatabaseMark } from "../../format/database-mark.js"
@@ -50,6 +51,8 @@ export interface EngineMetadata extends Metadata {
 
 /** Metadata that other processes use at the same time. */
 export interface SharedMetadata extends EngineMetadata {
+  /** From now on rows are encrypted, but those of coordination. Call it before any other row is read or written. */
+  sealRows(cipher: RowCipher): void
   /** Keeps up with the other processes until the signal fires. */
   keepUp(signal: AbortSignal): Promise<void>
   /** Reads now which incarnations have not ended; false: the database did not answer, and what is known stays. */
