@@ -124,6 +124,11 @@ export interface ReencodeRequest {
   /** The generation of the new needles; the block must not have been coded differently under it before. */
   readonly generation: number
   readonly recoveryHeader: Uint8Array | undefined
+  /**
+   * The extent is plain, and `block` is one of the sealed extent that is written of its bytes under this key of 32 bytes.
+   * Repeated requests seal the same bytes in the same places.
+   */
+  readonly sealKey?: Uint8Array | undefined
 }
 
 export interface Blocks {

@@ -1,8 +1,9 @@
 /**
- * Re-encoder: one block of an extent, read and re-encoded in its own slab. Background work: it takes memory only while
+ * Re-encoder: one block of an extent, read and re-encoded in its own slab, or sealed in it. Background work: it takes memory only while
  * plenty is free.
  */
 import { copyPlainly } from "../base/bytes.js"
+import { openedBytesOf } from "../base/segments.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
 import type { Compute, Slab } from "../seams/compute/contract.js"
@@ -10,7 +11,7 @@ import type { BlockReader } from "./block-reader.js"
 import type { BlockWriter } from "./block-writer.js"
 import type { ReencodedBlock, ReencodeRequest } from "./contract.js"
 import { hintsOf } from "./describe-core.js"
-import { blockShape } from "./read-plan-core.js"
+import { blockShape, type ExtentRange } from "./read-plan-core.js"
 
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined }
 
@@ -22,13 +23,16 @@ export async function reencodeBlock(
   request: ReencodeRequest,
   signal: AbortSignal,
 ): Promise<ReencodedBlock | undefined> {
-  const { extent, block, owner, policy, generation, recoveryHeader } = request
+  const { extent, block, owner, policy, generation, recoveryHeader, sealKey } = request
   const { uploadId, part } = extent
-  const target = { uploadId, part, owner, policy, recoveryHeader, generation, care: "whole" } as const
+  const range = sealKey === undefined ? rangeOfBlock(extent, block) : rangeOfSealedBlock(extent, block)
+  const isLast = range.offsetBytes + range.lengthBytes === extent.lengthBytes
+  const seal = sealKey && { key: sealKey, block, isLast }
+  const target = { uploadId, part, owner, policy, recoveryHeader, generation, seal, care: "whole" } as const
   writer.check(target, block)
   const slab = compute.slabs.tryMore()
   if (slab === undefined) return undefined
-  const lengthBytes = await fill(reader, slab, extent, block, signal).catch((error: unknown) => {
+  const lengthBytes = await fill(reader, slab, range, signal).catch((error: unknown) => {
     slab.release()
     throw error
   })
@@ -42,16 +46,20 @@ export async function reencodeBlock(
   }
 }
 
-/** Reads the block to the beginning of the slab. */
-async function fill(
-  reader: BlockReader,
-  slab: Slab,
-  extent: Extent,
-  block: number,
-  signal: AbortSignal,
-): Promise<number> {
+const rangeOfBlock = (extent: Extent, block: number): ExtentRange => {
   const { lengthBytes } = blockShape(extent, block)
-  const range = { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
+  return { extent, offsetBytes: block * extent.blockBytes, lengthBytes }
+}
+
+/** The plaintext of a block of the sealed extent: a full one has less than a plain block. */
+function rangeOfSealedBlock(extent: Extent, block: number): ExtentRange {
+  const plainBytes = openedBytesOf(extent.blockBytes)
+  const offsetBytes = block * plainBytes
+  return { extent, offsetBytes, lengthBytes: Math.min(plainBytes, extent.lengthBytes - offsetBytes) }
+}
+
+/** Reads the range to the beginning of the slab. */
+async function fill(reader: BlockReader, slab: Slab, range: ExtentRange, signal: AbortSignal): Promise<number> {
   let at = 0
   for await (const piece of reader.stream([range], signal, "reader")) {
     copyPlainly(slab.bytes, piece, at)

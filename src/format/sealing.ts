@@ -8,6 +8,7 @@
  *           upload and of a recovery header. So it never takes sealed bytes for plaintext.
  */
 import { assert } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { isSealedLength, openedBytesOf, sealedBytesOf } from "../base/segments.js"
 import { SEAL_TAG_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "../base/segments.js"
@@ -42,6 +43,12 @@ export interface BoundSealing extends Sealing {
   /** 16 bytes. */
   readonly bind: Uint8Array
 }
+
+/** Whether bytes that are sealed in these ways have the same key. */
+export const isSameSealing = (a: Sealing | undefined, b: Sealing | undefined): boolean =>
+  a === undefined || b === undefined
+    ? a === b
+    : a.key.mode === b.key.mode && a.secret === b.secret && equalBytes(a.salt, b.salt)
 
 const [SALT_BYTES, BIND_BYTES, CHECK_BYTES] = [16, 16, 16]
 /** Secrets and bucket keys are numbered in 4 bytes of a row key. */

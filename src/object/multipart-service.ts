@@ -240,9 +240,10 @@ export class MultipartService implements Multipart {
       await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
-    await this.metadata.run(sealUpload(address, completion))
+    // Its parts may have been encrypted since it was read.
+    const sealed = await this.metadata.run(sealUpload(address, completion))
     try {
-      return await this.completeSealed(request, address, upload, completion)
+      return await this.completeSealed(request, address, sealed, completion)
     } catch (error) {
       await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
       throw error

@@ -5,13 +5,16 @@
  * is closed, so that a reader sees one whole version.
  */
 import { must } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey, type BucketId, type ObjectKey, type Position, type VersionId } from "../base/ids.js"
 import { Lent } from "../base/lent.js"
 import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "../block/index.js"
+import type { SegmentRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
+import { versionIdOfHead } from "../format/version-record.js"
 import { query, type Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -94,6 +97,12 @@ interface BodyReaders {
   readonly sealedBodies: SealedBodies
 }
 
+/** What the bytes of an open body are read through. */
+interface OpenBodyReaders extends BodyReaders {
+  /** The key of a version that was not sealed when it was opened. Throws `conflict` if the version is gone. */
+  keySince(target: Pick<GetRequest, "bucket" | "key">, opened: OpenVersion): Promise<Uint8Array>
+}
+
 /** What is known of a version's bytes once it is open. */
 interface OpenBytes {
   /** The plaintext that is stored with the row. */
@@ -106,12 +115,14 @@ export class ObjectReader {
   private readonly headers = new StoredHeaders()
   private readonly metadata: Metadata
   private readonly manifests: CheckedManifests
+  private readonly readers: OpenBodyReaders
 
   constructor(
-    private readonly readers: BodyReaders,
+    readers: BodyReaders,
     private readonly pins: ReadPins,
     private readonly encryption: Encryption,
   ) {
+    this.readers = { ...readers, keySince: (target, opened) => this.keySince(target, opened) }
     this.metadata = readers.metadata
     this.manifests = new CheckedManifests(readers.clock)
   }
@@ -195,6 +206,18 @@ export class ObjectReader {
     )
   }
 
+  /** Existing objects are encrypted at any time, part by part. */
+  private async keySince(
+    { bucket, key }: Pick<GetRequest, "bucket" | "key">,
+    { record: { head } }: OpenVersion,
+  ): Promise<Uint8Array> {
+    const { found, record } = await this.metadata.ask(versionAndPart(bucket.id, key, versionIdOfHead(head), undefined))
+    const isSame = found.head.order === head.order && equalBytes(found.head.random, head.random)
+    const opened = isSame ? await this.encryption.keyOf(bucket.id, key, record, found.row.value, undefined) : undefined
+    if (opened === undefined) throw fail("conflict", { message: "the object was replaced while it was read" })
+    return opened
+  }
+
   /** Checks that the extents of a sealed version are whole and in their places. Throws `corruptSeal`. */
   private checkContent({ bucket, key }: GetRequest, { record }: OpenVersion): Soon<void> {
     const { content } = record
@@ -263,8 +286,11 @@ class OpenBody implements OpenObject {
   readonly opened: OpenVersion
   readonly partChecksum: StoredChecksum | undefined
 
+  /** Of a version that was sealed after it was opened. */
+  private keySince: Promise<Uint8Array> | undefined
+
   constructor(
-    private readonly readers: BodyReaders,
+    private readonly readers: OpenBodyReaders,
     private readonly target: Pick<GetRequest, "bucket" | "key">,
     private readonly found: Found,
     private readonly open: OpenBytes,
@@ -314,16 +340,16 @@ class OpenBody implements OpenObject {
     const manifest = manifestOf(bucket.id, key, this.opened.record)
     if (content.kind === "extent") {
       const one = { extent: content.extent, offsetBytes: range.first, lengthBytes: range.lengthBytes }
-      yield* this.bytesOf(one, signal, pieces)
+      yield* this.bytesOf(one, this.open.key, signal, pieces)
     } else if (manifest) yield* this.bytesOfParts(manifest, range, signal, pieces)
   }
 
   private bytesOf(
     ranges: ExtentRange | Iterable<ExtentRange>,
+    key: Uint8Array | undefined,
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncIterable<Uint8Array> {
-    const { key } = this.open
     if (key === undefined) return streamOf(this.readers.blocks.read(ranges, signal, pieces))
     return this.readers.sealedBodies.read("extent" in ranges ? [ranges] : ranges, key, signal, pieces)
   }
@@ -340,8 +366,15 @@ class OpenBody implements OpenObject {
     for (; number < segmentCount(manifest); number += 1) {
       const segment = await metadata.ask(segmentOfManifest(manifest, number))
       if (segment.offsetBytes >= first + lengthBytes) return
-      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), signal, pieces)
+      const key = this.open.key ?? (await this.keyFor(segment))
+      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), key, signal, pieces)
     }
+  }
+
+  /** Parts may have been encrypted since the version was opened. */
+  private async keyFor({ parts }: SegmentRecord): Promise<Uint8Array | undefined> {
+    if (!parts.some(({ extent }) => extent.isSealed)) return undefined
+    return (this.keySince ??= this.readers.keySince(this.target, this.opened))
   }
 
   close(): void {

@@ -11,6 +11,7 @@ import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/a
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
+import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
 import { Encryption } from "./encryption.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
@@ -50,6 +51,8 @@ export interface Services extends ObjectServices {
   /** Visits of repair that another process coordinates. */
   readonly visitsForOthers: VisitsForOthers
   readonly reencode: Reencode
+  /** Undefined: the store does not encrypt existing objects. */
+  readonly encrypt: EncryptJob | undefined
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
   readonly lifecycle: Lifecycle
@@ -93,6 +96,11 @@ interface ServiceSettings {
   readonly isShared?: boolean
   /** Bytes for which a request asks no encryption are sealed too. */
   readonly encryptsAtRest?: boolean | undefined
+  /**
+   * Whether existing objects may have to be encrypted; undefined: never. Once it is true, every process of the store has
+   * `encryptsAtRest`.
+   */
+  readonly encryptsExisting?: (() => boolean) | undefined
   readonly lifecycle?: LifecycleSettings | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
@@ -129,6 +137,9 @@ export function createServices(
   const lifecycle = new Lifecycle(seamsOfLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle]
+  const hasWork = settings.encryptsExisting
+  const encrypt = hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, bound, onHints, hasWork })
+  if (encrypt) jobs.push(encrypt)
   if (isShared) jobs.push(repair.noteKeeping, refused)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -148,7 +159,7 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
-    ...{ lifecycle, metadataBackup },
+    ...{ lifecycle, metadataBackup, encrypt },
     erasing: new BucketErasing(watched),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),

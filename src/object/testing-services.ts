@@ -58,6 +58,8 @@ export class StoreWorld<Its extends WorldDevices> {
   policyVersion = 1
   /** Later processes of the store take themselves for one of several. */
   isShared = false
+  /** Later processes encrypt at rest, existing objects too. */
+  encrypts = false
   /** Of later processes. Undefined: their readers decide. */
   retention: Retention | undefined
   private readonly abortedWaits: AbortedWaits
@@ -110,7 +112,10 @@ export class StoreWorld<Its extends WorldDevices> {
     const isShared = before?.isShared ?? false
     this.abortedWaits = isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS
     const retention = before?.retention
-    this.services = createServices(seams, { store, redundancy: this.source(), isShared, retention })
+    const encryptsAtRest = before?.encrypts ?? false
+    this.encrypts = encryptsAtRest
+    const encryption = { encryptsAtRest, encryptsExisting: () => this.encrypts }
+    this.services = createServices(seams, { store, redundancy: this.source(), isShared, retention, ...encryption })
   }
 
   /** A new store on empty devices, as many as the policy needs. */

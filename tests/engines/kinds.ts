@@ -1,6 +1,7 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
 import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
@@ -10,9 +11,15 @@ import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import type { PlayKind } from "./scene.js"
 
-const OF_OBJECTS = [...OBJECT_COMMANDS, ...MULTIPART_COMMANDS, ...LIFECYCLE_COMMANDS, ...ERASE_COMMANDS]
+const OF_OBJECTS = [
+  ...OBJECT_COMMANDS,
+  ...MULTIPART_COMMANDS,
+  ...LIFECYCLE_COMMANDS,
+  ...ERASE_COMMANDS,
+  ...ENCRYPT_COMMANDS,
+]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
-const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...KMS_QUERIES]
+const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 export const KINDS = [
   ...COMMANDS,
   ...OBJECT_QUERIES,
@@ -40,6 +47,9 @@ const COMPETING: readonly (readonly string[])[] = [
   ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
+  ["BeginReencoding", "AddSealing", "SwapSealed", "PutVersion", "RemoveVersion", "SealedHeader"],
+  ["CreateUpload", "PutPart", "AddSealing", "SealUpload", "PutSegment", "CompleteUpload", "BytesToSeal"],
+  ["PutVersion", "SealPayload", "RemoveVersion", "RowsToEncrypt"],
   ["CreateBucket", "RaiseBucketIds", "DropBucket"],
   ["AddBucketSecret", "AddBucketKey", "CloseBucket", "DropBucket", "FreshBucketKey", "EpochsOfSecrets"],
   ["AddBucketSecret", "CloseForErasure", "EraseBucket", "PutVersion", "DropErasedKey", "DropErasedBucket"],

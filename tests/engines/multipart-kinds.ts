@@ -15,6 +15,7 @@ import {
 } from "../../src/object/commands/multipart-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { restorePart } from "../../src/object/reconcile/restore-commands-core.js"
+import { sealedExtent } from "./encrypt-kinds.js"
 import { ACCOUNTS, commandKind, type PlayKind, type Scene } from "./scene.js"
 
 const TOKENS = [1, 2].map(number => new Uint8Array(16).fill(number))
@@ -33,9 +34,9 @@ function sealedAddress(scene: Scene): UploadAddress {
   return sealed.length > 0 && !scene.oneIn(4) ? scene.pick(sealed) : scene.uploadAddress()
 }
 
-function newPart(scene: Scene): Omit<PartRecord, "modifiedMs"> {
+function newPart(scene: Scene, isSealed = false): Omit<PartRecord, "modifiedMs"> {
   const partNumber = 1 + scene.random.below(4)
-  const extent = scene.extent(partNumber)
+  const extent = isSealed ? sealedExtent(scene.extent(partNumber)) : scene.extent(partNumber)
   return { partNumber, md5: scene.random.bytes(16), checksumValue: scene.pick([undefined, "AAAAAA=="]), extent }
 }
 
@@ -58,7 +59,12 @@ function complete(scene: Scene) {
   const completion = completionOf(scene, address)
   const content = { kind: "segments", multipartId: address.multipartId, completion: completion.token } as const
   const stored = { content, payload: undefined, sizeBytes: lengthOf(parts), parts: PARTS }
-  const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), details: scene.details() }
+  const { sealing } = scene.upload(address) ?? {}
+  const bound = sealing && { ...sealing, bind: scene.random.bytes(16) }
+  const described = {
+    ...{ md5: scene.random.bytes(16), random: scene.random.bytes(8), details: scene.details() },
+    ...(bound && !scene.oneIn(8) && { sealing: bound }),
+  }
   const version = {
     ...stored,
     ...described,
@@ -83,9 +89,11 @@ export const MULTIPART_COMMANDS: readonly PlayKind[] = [
     const upload = { checksum, details: scene.details(), initiator: scene.pick(ACCOUNTS), completion: undefined }
     return createUpload({ bucketId, key, multipartId: scene.newMultipartId() }, upload)
   }),
-  commandKind("PutPart", 12, scene =>
-    putPart({ ...scene.uploadAddress(), part: newPart(scene), hints: scene.hints() }),
-  ),
+  commandKind("PutPart", 12, scene => {
+    const address = scene.uploadAddress()
+    const isSealed = scene.upload(address)?.sealing !== undefined && !scene.oneIn(4)
+    return putPart({ ...address, part: newPart(scene, isSealed), hints: scene.hints() })
+  }),
   commandKind("RestorePart", 3, restore),
   commandKind("SealUpload", 5, scene => {
     const address = scene.uploadAddress()

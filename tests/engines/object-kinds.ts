@@ -95,8 +95,9 @@ function putShared(scene: Scene) {
   const sources = scene.versions().filter(({ record }) => ["extent", "segments"].includes(record.content.kind))
   if (sources.length === 0) return putNew(scene)
   const { bucketId, key, record } = scene.pick(sources)
-  const { head, content } = record
+  const { head, content, sealing } = record
   const version: Version = {
+    ...(sealing && { sealing: { ...sealing, bind: scene.random.bytes(16) } }),
     ...{ content, payload: undefined, sizeBytes: head.sizeBytes, md5: head.md5, parts: head.parts, isShared: true },
     ...{ random: scene.random.bytes(8), checksum: NO_CHECKSUM, details: scene.details() },
     storageClass: head.storageClass,

@@ -173,7 +173,8 @@ async function putPartOrEnd(stage: RaceStage): Promise<void> {
     const completion = { incarnation: engines[0].incarnations.own, token: random }
     let frozen: readonly number[] = []
     const end = async () => {
-      await stage.run(0, isCompleted ? sealUpload(address, completion) : abortUpload(address))
+      if (isCompleted) await stage.run(0, sealUpload(address, completion))
+      else await stage.run(0, abortUpload(address))
       frozen = await engines[0].ask(partsOf(address))
     }
     const put = () => stage.run(1, partOf(address, engines[1], round + 1))

@@ -22,6 +22,7 @@ import {
   type SegmentRecord,
   type UploadRecord,
 } from "../../format/records.js"
+import { isSameSealing } from "../../format/sealing.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
@@ -89,6 +90,8 @@ export const putPart = command<[put: PutPart], PartRecord>({
     const rowKey = partKey(put, put.part.partNumber)
     const upload = requireUpload(view, put)
     if (isBeingCompleted(upload, time)) throw beingCompleted()
+    // What encrypts existing objects has found the upload since the part began.
+    if (upload.sealing !== undefined && put.part.extent.isSealed === undefined) throw beingEncrypted()
     checkOwnUpload(time, put.part.extent.uploadId)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const before = view.get("parts", rowKey)
@@ -111,6 +114,7 @@ export const isBeingCompleted = ({ completion }: UploadRecord, { incarnations }:
   completion !== undefined && !incarnations.isOver(parseIncarnation(completion.incarnation))
 
 const beingCompleted = () => fail("conflict", { message: "the upload is being completed" })
+const beingEncrypted = () => fail("conflict", { message: "the upload is encrypted by now: repeat the request" })
 
 const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
   upload.completion?.incarnation === completion.incarnation && equalBytes(upload.completion.token, completion.token)
@@ -118,9 +122,9 @@ const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
 /**
  * Freezes the part list: parts are refused until the completion has ended. Deletes segments of an earlier attempt; a
  * process starts a new attempt only after its own previous one has ended. Throws `conflict` while another process
- * completes the upload.
+ * completes the upload. Returns the upload as it is completed.
  */
-export const sealUpload = command<[address: UploadAddress, completion: Completion], void>({
+export const sealUpload = command<[address: UploadAddress, completion: Completion], UploadRecord>({
   name: "SealUpload",
   touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address, completion) {
@@ -128,11 +132,12 @@ export const sealUpload = command<[address: UploadAddress, completion: Completio
     const isOwn = upload.completion?.incarnation === completion.incarnation
     if (!isOwn && isBeingCompleted(upload, time)) throw beingCompleted()
     const stale = [...view.range("segments", suffixRange(addressKeyOf(address)))]
+    const sealed = { ...upload, completion }
     const writes: EntryWrite[] = [
-      { family: "uploads", key: addressKeyOf(address), value: encodeUpload({ ...upload, completion }) },
+      { family: "uploads", key: addressKeyOf(address), value: encodeUpload(sealed) },
       ...stale.map(([key]): EntryWrite => ({ family: "segments", key, value: undefined })),
     ]
-    return { writes, result: undefined }
+    return { writes, result: sealed }
   },
 })
 
@@ -186,6 +191,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
     const { versioning, lock: bucketLock } = requireBucket(view, complete.bucketId)
     const upload = requireUpload(view, complete)
     if (!sealedBy(upload, complete.completion)) throw fail("conflict")
+    if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
     checkWrite(view, complete.bucketId, complete.key, complete.conditions)
     const editor = new RowEditor(view, time, complete.bucketId, complete.key)
     const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))

@@ -15,7 +15,14 @@ import { packExtent, type Extent } from "../../format/extent.js"
 import { decodeIntent, encodeIntent, encodePart, encodeSegment, type IntentRecord } from "../../format/records.js"
 import { objectRowKey, parseObjectRowKey, suffixRange, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { command, query, type DecisionTime, type RowView, type Touches } from "../../metadata/index.js"
+import {
+  command,
+  query,
+  type DecisionTime,
+  type DecisionView,
+  type RowView,
+  type Touches,
+} from "../../metadata/index.js"
 import type { BlockRun } from "../../block/index.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import { namingsOf, type Naming, type UploadName } from "../queries/named-extents-core.js"
@@ -55,6 +62,8 @@ interface BeginReencoding extends UploadName {
   readonly runs: readonly BlockRun[]
   /** The generation is above this: earlier versions of the program used generations up to it. */
   readonly generationFloor: number
+  /** The stored length of the new extent, which is sealed. Undefined: it is as long as it was. */
+  readonly sealedLengthBytes?: number | undefined
 }
 
 /**
@@ -69,7 +78,7 @@ export const beginReencoding = command<[begin: BeginReencoding], number | undefi
   name: "BeginReencoding",
   touches: touchesOfUpload,
   decide(view, time, begin) {
-    const { bucketId, key, from, policy, runs } = begin
+    const { bucketId, key, from, policy, runs, sealedLengthBytes: lengthBytes } = begin
     const namings = [...namingsOf(view, begin)]
     const isKeptAt = (naming: Naming): boolean => isKept(view, begin, naming)
     if (!namings.some(isKeptAt) || !namings.every(({ extent }) => isSame(extent, from))) return NOTHING
@@ -81,7 +90,8 @@ export const beginReencoding = command<[begin: BeginReencoding], number | undefi
     if (generation > GENERATION_MAX) throw fail("conflict", { message: "the upload has no generation left" })
     const editor = new RowEditor(view, time, bucketId, key)
     if (before?.state === "underWay") releaseIntended(editor, before)
-    const extent = { ...from, policy, generation, exceptions: [] }
+    const same: Extent = { ...from, policy, generation, exceptions: [] }
+    const extent: Extent = lengthBytes === undefined ? same : { ...same, lengthBytes, isSealed: true }
     const { own: incarnation } = time.incarnations
     editor.put("intents", intentKey(begin), encodeIntent({ incarnation, state: "underWay", extent, runs }))
     return { ...editor.finish(), result: generation }
@@ -138,7 +148,7 @@ export const leftIntents = query("LeftIntents", (view, start: RowKey, rowsMax: n
   return { left, next: undefined }
 })
 
-interface SwapExtent extends UploadName {
+export interface SwapExtent extends UploadName {
   /** Of the intent: of all new blocks. */
   readonly generation: number
   readonly from: Extent
@@ -154,28 +164,37 @@ interface SwapExtent extends UploadName {
 export const swapExtent = command<[swap: SwapExtent], void>({
   name: "SwapExtent",
   touches: touchesOfUpload,
-  decide(view, time, swap) {
-    const { bucketId, key, from, to, generation, replaced } = swap
-    const intent = findIntent(view, swap)
-    if (intent?.state !== "underWay" || intent.extent.generation !== generation) throw fail("conflict")
-    const namings = [...namingsOf(view, swap)]
-    if (!namings.some(naming => isKept(view, swap, naming))) throw fail("conflict")
-    const editor = new RowEditor(view, time, bucketId, key)
-    for (const naming of namings) {
-      if (!isSame(naming.extent, from) || isPartOfCompletion(view, time, swap, naming)) throw fail("conflict")
-      rename(editor, naming, to)
-    }
-    // Without new blocks the extent does not show that the generation, and those given up before it, were used.
-    const isShown = generationsOf(to).includes(generation)
-    editor.put("intents", intentKey(swap), isShown ? undefined : encodeIntent(givenUp(intent)))
-    const owner = { bucketId, key, extent: from }
-    const last = replaced.at(-1)
-    const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
-    if (isAll) editor.release({ kind: "extent", ...owner })
-    else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
-    return { ...editor.finish(), result: undefined }
-  },
+  decide: (view, time, swap) => ({ ...swapRows(view, time, swap, () => true).finish(), result: undefined }),
 })
+
+/** The swap, if every row that references the extent `may` reference the new one. Throws as `swapExtent`. */
+export function swapRows(
+  view: DecisionView,
+  time: DecisionTime,
+  swap: SwapExtent,
+  may: (naming: Naming) => boolean,
+): RowEditor {
+  const { bucketId, key, from, to, generation, replaced } = swap
+  const intent = findIntent(view, swap)
+  if (intent?.state !== "underWay" || intent.extent.generation !== generation) throw fail("conflict")
+  const namings = [...namingsOf(view, swap)]
+  if (!namings.some(naming => isKept(view, swap, naming))) throw fail("conflict")
+  const editor = new RowEditor(view, time, bucketId, key)
+  for (const naming of namings) {
+    if (!isSame(naming.extent, from) || isPartOfCompletion(view, time, swap, naming)) throw fail("conflict")
+    if (!may(naming)) throw fail("conflict")
+    rename(editor, naming, to)
+  }
+  // Without new blocks the extent does not show that the generation, and those given up before it, were used.
+  const isShown = generationsOf(to).includes(generation)
+  editor.put("intents", intentKey(swap), isShown ? undefined : encodeIntent(givenUp(intent)))
+  const owner = { bucketId, key, extent: from }
+  const last = replaced.at(-1)
+  const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
+  if (isAll) editor.release({ kind: "extent", ...owner })
+  else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
+  return editor
+}
 
 const isLastBlock = ({ lengthBytes, blockBytes }: Extent, run: BlockRun | undefined): boolean =>
   run?.lastBlock === Math.ceil(lengthBytes / blockBytes) - 1

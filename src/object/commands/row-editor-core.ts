@@ -337,11 +337,11 @@ export class RowEditor {
     this.put(family, rowKey, row.value, this.view.payload(version.family, version.rowKey, row))
   }
 
-  /** Replaces a version's record; its bytes stay. */
-  rewrite(version: VersionMatch, change: (record: VersionRecord) => VersionRecord): void {
+  /** Replaces a version's record; its bytes stay, unless they are another payload. */
+  rewrite(version: VersionMatch, change: (record: VersionRecord) => VersionRecord, newPayload?: Uint8Array): void {
     const row = this.rowOf(version)
     const record = change(decodeVersion(row.value))
-    const payload = this.view.payload(version.family, version.rowKey, row)
+    const payload = newPayload ?? this.view.payload(version.family, version.rowKey, row)
     this.put(version.family, version.rowKey, encodeVersion(record), payload)
   }
 

@@ -13,6 +13,7 @@ import {
 import { bucketKeyRowKey } from "../../format/bucket-key.js"
 import type { NeedleId } from "../../format/needle.js"
 import { bucketRowKey, multipartRowKey, nameRowKey, objectRowKey, uploadRowKey } from "../../format/row-key.js"
+import type { Sealing } from "../../format/sealing.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import type { Command, Touches } from "../../metadata/index.js"
@@ -37,6 +38,7 @@ import {
   sealUpload,
   unsealUpload,
 } from "./multipart-commands-core.js"
+import { addSealing, swapSealed } from "./encrypt-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "./reencode-commands-core.js"
 import { dropRows, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
@@ -55,6 +57,7 @@ const bucketRow: Touches = [["buckets", bucketRowKey(bucketId)]]
 const uploadRow: Touches = [["uploads", multipartRowKey(object, multipartId)]]
 const currentRow: Touches = [["current", object]]
 const uploadRows: Touches = [...currentRow, ["intents", uploadRowKey(object, upload.uploadId)]]
+const sealing: Sealing = { key: { mode: "atRest" }, secret: 1, salt: new Uint8Array(16) }
 const newUpload = { checksum: undefined, details: NO_DETAILS, completion: undefined }
 
 test("each command declares the rows that it reads first, and whether the store grows", () => {
@@ -82,6 +85,9 @@ test("each command declares the rows that it reads first, and whether the store 
     ],
     [giveUpReencoding(upload), uploadRows, false],
     [swapExtent({ ...upload, generation: 1, from: extentOf(1), to: extentOf(1), replaced: [] }), uploadRows, true],
+    [addSealing({ ...upload, of: upload.uploadId, sealing, binds: new Map() }), currentRow, true],
+    [addSealing({ ...address, of: { multipartId }, sealing, binds: new Map() }), [...currentRow, ...uploadRow], true],
+    [swapSealed({ ...upload, generation: 1, from: extentOf(1), to: extentOf(1), sealing }), uploadRows, true],
     [readNamings(upload), uploadRows, false],
     [dropRows([]), [], false],
     [recordHints([]), [], false],

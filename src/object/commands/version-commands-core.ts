@@ -6,6 +6,7 @@ import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
 import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
 import type { Retention, VersionLock } from "../../format/object-lock.js"
+import { isSameSealing } from "../../format/sealing.js"
 import type { Versioning } from "../../format/records.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import {
@@ -138,10 +139,11 @@ function shareBytes(
   view: RowView,
   editor: RowEditor,
   source: VersionId,
-  version: { content: NewVersion["content"] },
+  version: Pick<NewVersion, "content" | "sealing">,
 ): NewVersion["content"] {
   const found = findVersion(view, editor.row, source)
-  const content = found && decodeVersion(found.row.value).content
+  const record = found && decodeVersion(found.row.value)
+  const content = record?.content
   const same =
     (content?.kind === "extent" &&
       version.content.kind === "extent" &&
@@ -149,7 +151,8 @@ function shareBytes(
     (content?.kind === "segments" &&
       version.content.kind === "segments" &&
       content.multipartId === version.content.multipartId)
-  if (!found || !same) throw fail("conflict")
+  // The bytes may have been encrypted since they were read: the copy would lack their key.
+  if (!found || !same || !isSameSealing(record?.sealing, version.sealing)) throw fail("conflict")
   editor.share(found)
   // The bytes may have been re-encoded since they were read.
   return content.kind === "extent" ? content : version.content

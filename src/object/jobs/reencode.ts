@@ -241,7 +241,8 @@ export class Reencode implements Job {
   /** Gives up what processes that are over, or this one with an unknown outcome, have left. */
   private async giveUpLeft(from: RowKey): Promise<void> {
     const { left, next } = await this.metadata.ask(leftIntents(from, REENCODE_LIMITS.rowsPerStep))
-    for (const name of left) await this.giveUp(name)
+    // One that is held is being encrypted by this process.
+    for (const name of left) if (!this.uploads.isHeld(name.uploadId)) await this.giveUp(name)
     this.intentsFrom = next
   }
 

@@ -19,7 +19,7 @@ export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonl
 }
 
 /** Some rows from `start`; `next` is set if there are more. */
-export function readExtentRows(view: RowView, family: ExtentFamily, start: RowKey, max: number) {
+export function readExtentRows(view: RowView, family: ExtentFamily | "uploads", start: RowKey, max: number) {
   const rows: { readonly rowKey: RowKey; readonly row: MetadataRow }[] = []
   for (const [rowKey, row] of view.range(family, { ...ALL_OBJECT_ROWS, start, expectedRows: max + 1 })) {
     if (rows.length === max) return { rows, next: rowKey }

@@ -1,0 +1,187 @@
+/**
+ * Commands that encrypt the bytes of existing objects at rest. A version gets its sealing first, together with all
+ * others that share its bytes; its extents follow one by one, each with a swap as in a re-encoding. A payload and its
+ * version are encrypted in one step. Pure.
+ *
+ * Promises  Bytes that are shared have one key: whatever shares them gets the same sealing in the same step, and a swap is
+ *           refused unless all of them have it. Nothing that a client sees of a version changes, so locks do not matter.
+ */
+import { equalBytes } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import type { BucketId, MultipartId, ObjectKey, UploadId } from "../../base/ids.js"
+import { blockCount } from "../../format/extent.js"
+import { encodeUpload, type UploadRecord } from "../../format/records.js"
+import { objectRowKey, suffixRange } from "../../format/row-key.js"
+import { isSameSealing, type BoundSealing, type Sealing } from "../../format/sealing.js"
+import {
+  decodeVersion,
+  versionIdOfHead,
+  type Content,
+  type VersionHead,
+  type VersionRecord,
+} from "../../format/version-record.js"
+import { command, query, type RowView, type Touches } from "../../metadata/index.js"
+import type { Naming } from "../queries/named-extents-core.js"
+import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
+import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
+import { findVersion, RowEditor, type VersionMatch } from "./row-editor-core.js"
+
+/** Bytes with one key: those of a single upload, or all parts of a multipart upload. */
+export interface SharedBytes {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly of: UploadId | { readonly multipartId: MultipartId }
+}
+
+interface Sharing extends VersionMatch {
+  readonly record: VersionRecord
+}
+
+/**
+ * The versions with these bytes. A decision may rely on their number although the ranges are not guarded, like
+ * `namingsOf`: another one can only be made by a copy, which also writes the row that it copies, or by a completion,
+ * which also writes the upload's row.
+ */
+function* sharingOf(view: RowView, { bucketId, key, of }: SharedBytes): Generator<Sharing> {
+  const found = { ...suffixRange(objectRowKey(bucketId, key)), presentOnly: true }
+  for (const family of ["current", "versions"] as const) {
+    for (const [rowKey, row] of view.range(family, found)) {
+      const record = decodeVersion(row.value)
+      if (isOf(record.content, of)) yield { head: record.head, family, rowKey, row, record }
+    }
+  }
+}
+
+function isOf(content: Content, of: SharedBytes["of"]): boolean {
+  if (typeof of === "string") return content.kind === "extent" && content.extent.uploadId === of
+  return content.kind === "segments" && content.multipartId === of.multipartId
+}
+
+const openUploadOf = (view: RowView, { bucketId, key, of }: SharedBytes): UploadRecord | undefined =>
+  typeof of === "string" ? undefined : findUpload(view, { bucketId, key, ...of })
+
+interface BytesToSeal {
+  /** Of each version with these bytes: what its sealing is bound to. */
+  readonly heads: readonly VersionHead[]
+  /** Also an open upload may have them. */
+  readonly isKept: boolean
+  /** Of all of them, unless one has none. */
+  readonly sealing: Sealing | undefined
+}
+
+/** Whose sealing must change. */
+export const bytesToSeal = query("BytesToSeal", (view, bytes: SharedBytes): BytesToSeal => {
+  const versions = [...sharingOf(view, bytes)]
+  const upload = openUploadOf(view, bytes)
+  const sealings = [...versions.map(({ record }) => record.sealing), ...(upload ? [upload.sealing] : [])]
+  const sealing = sealings.includes(undefined) ? undefined : sealings[0]
+  return {
+    heads: versions.map(({ head }) => head),
+    isKept: sealings.length > 0,
+    sealing: sealing && unbound(sealing),
+  }
+})
+
+interface AddSealing extends SharedBytes {
+  readonly sealing: Sealing
+  /** By the order of the version: bound to each of them. */
+  readonly binds: ReadonlyMap<number, Uint8Array>
+}
+
+const touchesOfBytes = ({ bucketId, key, of }: SharedBytes): Touches => [
+  ["current", objectRowKey(bucketId, key)],
+  ...(typeof of === "string" ? [] : ([["uploads", addressKeyOf({ bucketId, key, ...of })]] as const)),
+]
+
+/**
+ * Adds a sealing to all versions with these bytes, and to the upload while it is open. Returns the sealing that they have
+ * then, which may be an earlier one; undefined if nothing has these bytes any more. The bytes may stay plain for a time:
+ * readers go by their extents. Throws `conflict` while the upload is being completed, for a version that has appeared
+ * since the binds were made, and if the sealings differ.
+ */
+export const addSealing = command<[add: AddSealing], Sealing | undefined>({
+  name: "AddSealing",
+  touches: touchesOfBytes,
+  decide(view, time, add) {
+    const { bucketId, key, sealing, binds } = add
+    const versions = [...sharingOf(view, add)]
+    const upload = openUploadOf(view, add)
+    if (upload !== undefined && isBeingCompleted(upload, time)) throw fail("conflict")
+    const sealings = [...versions.map(({ record }) => record.sealing), ...(upload ? [upload.sealing] : [])]
+    if (sealings.length === 0) return { writes: [], result: undefined }
+    const [before] = sealings
+    if (!sealings.every(each => isSameSealing(each, before))) throw fail("conflict")
+    if (before !== undefined) return { writes: [], result: unbound(before) }
+    const editor = new RowEditor(view, time, bucketId, key)
+    for (const version of versions) {
+      const bind = binds.get(version.head.order)
+      if (bind === undefined) throw fail("conflict")
+      editor.rewrite(version, record => ({ ...record, sealing: { ...sealing, bind } }))
+    }
+    if (upload !== undefined && typeof add.of !== "string")
+      editor.put("uploads", addressKeyOf({ bucketId, key, ...add.of }), encodeUpload({ ...upload, sealing }))
+    return { ...editor.finish(), result: sealing }
+  },
+})
+
+const unbound = ({ key, secret, salt }: Sealing): Sealing => ({ key, secret, salt })
+
+interface SwapSealed extends Omit<SwapExtent, "replaced"> {
+  /** Under which `to` is sealed. */
+  readonly sealing: Sealing
+}
+
+/**
+ * Every row that references the plain extent references the sealed one, and the plain blocks become a pending deletion.
+ * Throws as `swapExtent`, and `conflict` unless whatever has the bytes has their sealing.
+ */
+export const swapSealed = command<[swap: SwapSealed], void>({
+  name: "SwapSealed",
+  touches: touchesOfUpload,
+  decide(view, time, { sealing, ...swap }) {
+    const blocks = blockCount(swap.from)
+    const replaced = blocks === 0 ? [] : [{ firstBlock: 0, lastBlock: blocks - 1 }]
+    const editor = swapRows(view, time, { ...swap, replaced }, naming => isSealedWith(view, swap, naming, sealing))
+    return { ...editor.finish(), result: undefined }
+  },
+})
+
+/** A part that waits for the collector has no upload, and its bytes no sealing of their own. */
+function isSealedWith(
+  view: RowView,
+  { bucketId, key }: Pick<SharedBytes, "bucketId" | "key">,
+  naming: Naming,
+  sealing: Sealing,
+): boolean {
+  if (!("multipartId" in naming)) return isSameSealing(naming.record.sealing, sealing)
+  const bytes = { bucketId, key, of: { multipartId: naming.multipartId } }
+  const upload = openUploadOf(view, bytes)
+  if (upload !== undefined && !isSameSealing(upload.sealing, sealing)) return false
+  for (const { record } of sharingOf(view, bytes)) if (!isSameSealing(record.sealing, sealing)) return false
+  return true
+}
+
+interface SealPayload {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  /** As it was read. */
+  readonly head: VersionHead
+  readonly sealing: BoundSealing
+  /** Sealed. */
+  readonly payload: Uint8Array
+}
+
+/** Replaces the payload of a version. False if the version is gone, or is sealed by now. */
+export const sealPayload = command<[seal: SealPayload], boolean>({
+  name: "SealPayload",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, head, sealing, payload }) {
+    const found = findVersion(view, objectRowKey(bucketId, key), versionIdOfHead(head))
+    const { content, sealing: before } = found ? decodeVersion(found.row.value) : {}
+    const isSame = found?.head.order === head.order && equalBytes(found.head.random, head.random)
+    if (!found || !isSame || content?.kind !== "inline" || before !== undefined) return { writes: [], result: false }
+    const editor = new RowEditor(view, time, bucketId, key)
+    editor.rewrite(found, record => ({ ...record, sealing }), payload)
+    return { ...editor.finish(), result: true }
+  },
+})

@@ -1,0 +1,116 @@
+/** What a row has that is not encrypted yet, and the extent that encrypted bytes get. Pure. */
+import { fail } from "../../base/failures.js"
+import type { BucketName, RowKey } from "../../base/ids.js"
+import type { Policy } from "../../base/policy.js"
+import { isSealedLength } from "../../base/segments.js"
+import type { Extent } from "../../format/extent.js"
+import { decodePart, decodeSegment, decodeUpload } from "../../format/records.js"
+import { bucketRowKey, bucketIdOfRowKey, parseObjectRowKey } from "../../format/row-key.js"
+import { plainBytesOf, storedBytesOf } from "../../format/sealing.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
+import { decodeVersion, type VersionHead } from "../../format/version-record.js"
+import { query, type MetadataRow } from "../../metadata/index.js"
+import type { SharedBytes } from "../commands/encrypt-commands-core.js"
+import { isKept } from "../commands/reencode-commands-core.js"
+import { bucketOfRow } from "../commands/row-editor-core.js"
+import { readExtentRows } from "../queries/extent-rows.js"
+import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
+
+/**
+ * In the order in which bytes move between families. `current` comes twice: an older version becomes the current one when
+ * its successor is removed.
+ */
+export const ENCRYPT_PLACES = ["uploads", "parts", "segments", "current", "versions", "current"] as const
+export type EncryptFamily = (typeof ENCRYPT_PLACES)[number]
+
+/** Something that is not encrypted. */
+export type Unsealed =
+  /** An open upload: its next parts would not be encrypted either. */
+  | { readonly kind: "upload"; readonly of: SharedBytes["of"] }
+  | { readonly kind: "payload"; readonly head: VersionHead }
+  | { readonly kind: "extent"; readonly extent: Extent; readonly of: SharedBytes["of"] }
+
+export interface InspectedRow {
+  readonly unsealed: readonly Unsealed[]
+  /** Of all its bytes, and of those that are encrypted: lengths of the plaintext. */
+  readonly bytes: number
+  readonly sealedBytes: number
+}
+
+/** Throws `corruptRecord`. */
+export function inspectRow(family: EncryptFamily, rowKey: RowKey, { value }: MetadataRow): InspectedRow {
+  if (family === "current" || family === "versions") return inspectVersion(value)
+  const of = { multipartId: multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix) }
+  if (family === "uploads") {
+    const unsealed = decodeUpload(value).sealing === undefined ? [{ kind: "upload", of } as const] : []
+    return { unsealed, bytes: 0, sealedBytes: 0 }
+  }
+  const parts = family === "parts" ? [decodePart(value)] : decodeSegment(value).parts
+  return inspectExtents(parts.map(({ extent }) => ({ extent, of })))
+}
+
+function inspectVersion(value: Uint8Array): InspectedRow {
+  const { head, content, sealing } = decodeVersion(value)
+  if (content.kind === "extent") {
+    const { extent } = content
+    return inspectExtents([{ extent, of: extent.uploadId }])
+  }
+  if (content.kind !== "inline") return { unsealed: [], bytes: 0, sealedBytes: 0 }
+  const bytes = head.sizeBytes
+  if (sealing !== undefined) return { unsealed: [], bytes, sealedBytes: bytes }
+  return { unsealed: [{ kind: "payload", head }], bytes, sealedBytes: 0 }
+}
+
+function inspectExtents(extents: readonly { readonly extent: Extent; readonly of: SharedBytes["of"] }[]): InspectedRow {
+  const unsealed: Unsealed[] = []
+  let [bytes, sealedBytes] = [0, 0]
+  for (const { extent, of } of extents) {
+    const plainBytes = plainBytesOf(extent)
+    bytes += plainBytes
+    if (extent.isSealed) sealedBytes += plainBytes
+    else unsealed.push({ kind: "extent", extent, of })
+  }
+  return { unsealed, bytes, sealedBytes }
+}
+
+/**
+ * The extent of the same bytes, sealed, with blocks as long as they were. Repeated attempts of an upload have the same
+ * key: since they seal the same bytes in the same places, no nonce is used for two plaintexts. Throws `invalidConfig` for
+ * blocks that encrypted bytes cannot have, which no release configures.
+ */
+export function sealedExtentOf(extent: Extent, policy: Policy, generation: number): Extent {
+  const { blockBytes } = extent
+  if (!isSealedLength(blockBytes)) throw fail("invalidConfig", { message: `blocks of ${blockBytes} bytes`, blockBytes })
+  const lengthBytes = storedBytesOf(extent.lengthBytes, blockBytes)
+  return { ...extent, lengthBytes, policy, generation, exceptions: [], isSealed: true }
+}
+
+export interface EncryptRow {
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+  /** Undefined: the bucket is gone. */
+  readonly bucket: BucketName | undefined
+  /** Of the bucket; undefined: that of the store. */
+  readonly chosen: Policy | undefined
+}
+
+/** Some rows from `start`; `next` is set if there are more. */
+export const rowsToEncrypt = query("RowsToEncrypt", (view, family: EncryptFamily, start: RowKey, max: number) => {
+  const { rows, next } = readExtentRows(view, family, start, max)
+  const found = rows.map(({ rowKey, row }): EncryptRow => {
+    const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(rowKey)))
+    const bucket = bucketRow && bucketOfRow(bucketRow)
+    return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy }
+  })
+  return { rows: found, next }
+})
+
+/**
+ * The recovery header of an upload that is about to be sealed like this; undefined if only rows that wait for the
+ * collector reference it, or its bucket is gone.
+ */
+export const sealedHeader = query("SealedHeader", (view, name: UploadName, extent: Extent): Uint8Array | undefined => {
+  for (const naming of namingsOf(view, name))
+    if (isKept(view, name, naming)) return recoveryHeaderOf(view, name, { ...naming, extent })
+  return undefined
+})
