@@ -22,7 +22,7 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     find: "if (place.newer < (noncurrent.newerKept ?? 0))",
     put: "if (place.newer < 0)",
   }),
-  plant("a disabled rule acts", { file: DUE, find: 'if (!rule.isEnabled) return "disabled"', put: "" }),
+  plant("a disabled rule acts", { file: DUE, find: 'if (!isEnabled) return "disabled"', put: "" }),
   plant("the lower size is included", {
     file: DUE,
     find: "facts.sizeBytes <= sizeAbove",

@@ -311,7 +311,7 @@ const refusedRows: readonly Row[] = [
   // (API, Transition) "StorageClass: The storage class to which you want the object to transition." There is one class.
   row("9.118", "transitions that are right are refused by name, and others as malformed", async scene => {
     const to = (inside: string, name = "GLACIER") =>
-      document(`${ALL}${ON}<Transition>${inside}<StorageClass>${name}</StorageClass></Transition>${days(90)}`)
+      document(`${ALL}${ON}<Transition>${inside}<StorageClass>${name}</StorageClass></Transition>`)
     await refuses(scene, "MalformedXML", to("<Date>20220927</Date>"), to("<Days>1</Days>", "NOPE"), to(""))
     const later = "<NoncurrentVersionTransition><NoncurrentDays>2</NoncurrentDays><StorageClass>GLACIER</StorageClass>"
     for (const xml of [

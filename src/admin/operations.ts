@@ -35,13 +35,17 @@ async function explainLifecycle({ lifecycle }: Services, name: string, key: stri
     ...explained,
     versions: versions.map(({ rules, ...version }) => ({
       ...version,
-      rules: rules.map(({ ruleId, when }) => ({
-        ruleId,
-        ...(typeof when === "number" ? { dueMs: when } : { whyNot: when }),
+      rules: rules.map(({ ruleId, when, transitions }) => ({
+        ...{ ruleId, ...whenOf(when) },
+        ...(transitions && {
+          transitions: transitions.map(({ storageClass, when: moved }) => ({ storageClass, ...whenOf(moved) })),
+        }),
       })),
     })),
   }
 }
+
+const whenOf = <WhyNot>(when: number | WhyNot) => (typeof when === "number" ? { dueMs: when } : { whyNot: when })
 
 function pageSize(query: ReadonlyMap<string, string>): number {
   const text = query.get("max") ?? String(PAGE_DEFAULT)

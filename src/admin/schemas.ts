@@ -3,6 +3,7 @@
  * OpenAPI document. Those of the store itself are in `store-schemas.ts`.
  */
 import { z } from "zod"
+import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ERASURE } from "./store-schemas.js"
 
 const id = z.string().min(1).max(128)
@@ -148,8 +149,16 @@ export const BUCKETS = z
   .object({ buckets: z.array(BUCKET), next: z.string().optional().describe("`after` of the next page") })
   .meta({ id: "Buckets" })
 
-const WHY_NOT = z.enum(["disabled", "prefix", "size", "tags", "noAction", "hidesVersions", "newerKept"])
-const ACTION = z.enum(["hide", "removeVersion", "removeMarker"]).describe("hide: a delete marker is put over an object")
+const WHY_NOT = z.enum([
+  ...(["disabled", "prefix", "size", "tags", "noAction", "hidesVersions", "newerKept"] as const),
+  ...(["tooSmall", "hasClass", "classOrder", "unmapped"] as const),
+])
+const ACTION = z
+  .enum(["hide", "removeVersion", "removeMarker", "move"])
+  .describe("hide: a delete marker is put over an object; move: to another storage class")
+const STORAGE_CLASS = z.enum(STORAGE_CLASSES)
+const MOVED_TO = STORAGE_CLASS.optional().describe("to which a version moves")
+const WHEN = { dueMs: timestamp.optional(), whyNot: WHY_NOT.optional() }
 
 export const LIFECYCLE_EXPLANATION = z
   .object({
@@ -162,12 +171,22 @@ export const LIFECYCLE_EXPLANATION = z
         isMarker: z.boolean(),
         sizeBytes: count,
         modifiedMs: timestamp,
+        storageClass: STORAGE_CLASS,
         isLocked: z.boolean().describe("object lock keeps the version, whatever rules say"),
         next: z
-          .object({ ruleId: z.string(), dueMs: timestamp, action: ACTION })
+          .object({ ruleId: z.string(), dueMs: timestamp, action: ACTION, storageClass: MOVED_TO })
           .optional()
           .describe("what happens first; absent: nothing, as things are"),
-        rules: z.array(z.object({ ruleId: z.string(), dueMs: timestamp.optional(), whyNot: WHY_NOT.optional() })),
+        rules: z.array(
+          z.object({
+            ruleId: z.string(),
+            ...WHEN,
+            transitions: z
+              .array(z.object({ storageClass: STORAGE_CLASS, ...WHEN }))
+              .optional()
+              .describe("moves to other storage classes; dueMs and whyNot beside them are those of a removal"),
+          }),
+        ),
       }),
     ),
     hasMore: z.boolean().describe("the key has more versions than are shown"),
@@ -185,7 +204,9 @@ export const LIFECYCLE_PREVIEW = z
         versions: count.describe("versions that are removed"),
         markers: count.describe("delete markers that are removed"),
         bytes: count.describe("of removed versions and hidden objects"),
-        examples: z.array(z.object({ key: z.string(), versionId: z.string(), action: ACTION })),
+        moved: count.describe("versions that move to another storage class"),
+        movedBytes: count,
+        examples: z.array(z.object({ key: z.string(), versionId: z.string(), action: ACTION, storageClass: MOVED_TO })),
       }),
     ),
     locked: count.describe("versions that are due, and kept by object lock"),

@@ -110,8 +110,13 @@ const LIFECYCLE = z
     abandonedUploadDays: count.describe("after which multipart uploads are removed without a rule; 0: never"),
     daySeconds: count.describe("of lifecycle rules: 86,400 unless they are tried out"),
     removed: z
-      .object({ versions: count, bytes: count, hidden: count, markers: count, uploads: count })
-      .describe("since the start of the process; hidden: objects that got a delete marker"),
+      .object({
+        ...{ versions: count, bytes: count, hidden: count, markers: count, uploads: count },
+        ...{ moved: count, movedBytes: count },
+      })
+      .describe(
+        "since the start of the process; hidden: objects that got a delete marker; moved: versions with another storage class",
+      ),
   })
   .meta({ id: "Lifecycle" })
 const KEY_SERVICE = z

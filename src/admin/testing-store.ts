@@ -64,14 +64,16 @@ const NAMED_KEY: NamedKeyFacts = {
 
 const EXPLAINED = {
   ...{ versionId: NULL_VERSION, isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 1, isLocked: false },
+  storageClass: "STANDARD",
   next: { ruleId: "thirty days", dueMs: 2_592_000_000, action: "removeVersion" },
   rules: [
+    { ruleId: "cold", when: "noAction", transitions: [{ storageClass: "GLACIER", when: "unmapped" }] },
     { ruleId: "thirty days", when: 2_592_000_000 },
     { ruleId: "other", when: "prefix" },
   ],
 } as const
 const PREVIEWED = {
-  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10 },
+  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10, moved: 1, movedBytes: 5 },
   examples: [{ key: "logs/1", versionId: NULL_VERSION, action: "removeVersion" }],
 } as const
 
@@ -453,7 +455,7 @@ export const REPORT: StoreReport = {
   repair: REPAIR,
   lifecycle: {
     ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
-    removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4 },
+    removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4, moved: 6, movedBytes: 7 },
   },
   erasures: [ERASURE],
   keyServices: [{ name: "vault", state: "unreachable", sinceMs: 7, reason: "status 503", running: 1, waiting: 2 }],

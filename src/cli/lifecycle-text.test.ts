@@ -4,7 +4,10 @@ import { test } from "node:test"
 import { explanationText, previewText } from "./lifecycle-text.js"
 
 const DAY_MS = 86_400_000
-const VERSION = { versionId: "null", isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 0, isLocked: false }
+const VERSION = {
+  ...{ versionId: "null", isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 0, isLocked: false },
+  storageClass: "STANDARD",
+} as const
 
 test("an explanation says which rule acts when, and why others do not", () => {
   const text = explanationText({
@@ -34,18 +37,48 @@ test("an explanation says which rule acts when, and why others do not", () => {
   assert.match(text, /there are older versions/)
 })
 
+test("an explanation says to which storage class a version moves, and why to no other", () => {
+  const text = explanationText({
+    ...{ hasRules: true, nowMs: 3 * DAY_MS, hasMore: false },
+    versions: [
+      {
+        ...VERSION,
+        isLocked: true,
+        next: { ruleId: "cold", dueMs: 30 * DAY_MS, action: "move", storageClass: "STANDARD_IA" },
+        rules: [
+          {
+            ...{ ruleId: "cold", whyNot: "noAction" },
+            transitions: [
+              { storageClass: "STANDARD_IA", dueMs: 30 * DAY_MS },
+              { storageClass: "GLACIER", whyNot: "unmapped" },
+            ],
+          },
+        ],
+      },
+    ],
+  })
+  assert.match(text, /, STANDARD, .* moves to STANDARD_IA in the first pass after 1970-01-31 .* by rule "cold"\n/)
+  assert.match(text, /rule "cold" to STANDARD_IA acts at 1970-01-31/)
+  assert.match(text, /rule "cold" to GLACIER cannot move it there: the operator has mapped this archive to no/)
+  assert.doesNotMatch(text, /has no action/)
+})
+
 test("a preview shows counts, bytes and examples of each rule, and what locks keep", () => {
   const text = previewText({
     ...{ hasRules: true, atMs: DAY_MS, locked: 3 },
     rules: [
       {
-        ...{ ruleId: "month", hidden: 1, versions: 20, markers: 4, bytes: 2048 },
-        examples: [{ key: "logs/1\u001b[31m", versionId: "null", action: "removeVersion" }],
+        ...{ ruleId: "month", hidden: 1, versions: 20, markers: 4, bytes: 2048, moved: 6, movedBytes: 3072 },
+        examples: [
+          { key: "logs/1\u001b[31m", versionId: "null", action: "removeVersion" },
+          { key: "cold", versionId: "null", action: "move", storageClass: "GLACIER" },
+        ],
       },
     ],
   })
-  assert.match(text, /the pass after 1970-01-02.* would remove/)
-  assert.match(text, /20 +1 +4 +2(\.0)? KiB +month/)
+  assert.match(text, /the pass after 1970-01-02.* would remove and move/)
+  assert.match(text, /20 +1 +4 +2(\.0)? KiB +6 +3(\.0)? KiB +month/)
+  assert.match(text, /cold \(null\) moves to GLACIER by rule "month"/)
   assert.match(text, /3 versions are due and stay: object lock keeps them/)
   assert.match(text, /logs\/1.*\(null\) is removed by rule "month"/)
   assert.doesNotMatch(text, /\u001b/)

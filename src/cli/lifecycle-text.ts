@@ -1,4 +1,4 @@
-/** Lifecycle in words: what rules do to an object, and what the next pass removes. */
+/** Lifecycle in words: what rules do to an object, and what the next pass removes and moves. */
 import type { z } from "zod"
 import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
 import { printable, sizeText, tableText, timeText } from "./text.js"
@@ -12,6 +12,7 @@ const ACTIONS = {
   hide: "gets a delete marker",
   removeVersion: "is removed",
   removeMarker: "is removed",
+  move: "moves",
 } as const
 
 const WHY_NOT: Readonly<Record<NonNullable<Rule["whyNot"]>, string>> = {
@@ -22,27 +23,44 @@ const WHY_NOT: Readonly<Record<NonNullable<Rule["whyNot"]>, string>> = {
   noAction: "has no action for this version",
   hidesVersions: "removes a delete marker only once it is the last version",
   newerKept: "keeps the newest versions, of which this is one",
+  tooSmall: "leaves objects below 128 KiB in their storage class",
+  hasClass: "is done: the version has this storage class",
+  classOrder: "cannot move it there from the storage class that it has or will have by then",
+  unmapped: "cannot move it there: the operator has mapped this archive to no redundancy policy",
 }
 
 const kindOf = ({ isMarker, isLatest }: Version): string =>
   `${isLatest ? "current" : "noncurrent"} ${isMarker ? "delete marker" : "version"}`
 
+const factsText = ({ sizeBytes, modifiedMs, storageClass }: Version): string =>
+  `${sizeText(sizeBytes)}, ${storageClass}, of ${timeText(modifiedMs)}`
+
 function outcomeOf({ next, isLocked }: Version, nowMs: number): string {
   if (next === undefined) return "stays: no rule applies"
-  const held = isLocked && next.action !== "hide" ? ", but object lock keeps it" : ""
+  const held = isLocked && next.action !== "hide" && next.action !== "move" ? ", but object lock keeps it" : ""
   const when = next.dueMs <= nowMs ? "in the next pass" : `in the first pass after ${timeText(next.dueMs)}`
-  return `${ACTIONS[next.action]} ${when} by rule "${printable(next.ruleId)}"${held}`
+  return `${actionText(next)} ${when} by rule "${printable(next.ruleId)}"${held}`
 }
 
-const ruleText = ({ ruleId, dueMs, whyNot }: Rule): string =>
-  `  rule "${printable(ruleId)}" ${dueMs === undefined ? WHY_NOT[whyNot ?? "noAction"] : `acts at ${timeText(dueMs)}`}`
+const actionText = ({ action, storageClass }: Pick<NonNullable<Version["next"]>, "action" | "storageClass">): string =>
+  storageClass === undefined ? ACTIONS[action] : `${ACTIONS[action]} to ${storageClass}`
+
+const whenText = ({ dueMs, whyNot }: Pick<Rule, "dueMs" | "whyNot">): string =>
+  dueMs === undefined ? WHY_NOT[whyNot ?? "noAction"] : `acts at ${timeText(dueMs)}`
+
+function ruleTexts({ ruleId, transitions = [], ...removal }: Rule): readonly string[] {
+  const name = `  rule "${printable(ruleId)}"`
+  const moves = transitions.map(({ storageClass, ...when }) => `${name} to ${storageClass} ${whenText(when)}`)
+  const isOnlyMoves = moves.length > 0 && removal.whyNot === "noAction"
+  return isOnlyMoves ? moves : [...moves, `${name} ${whenText(removal)}`]
+}
 
 export function explanationText({ hasRules, nowMs, versions, hasMore }: Explanation): string {
   const lines = [
     ...(hasRules ? [] : ["the bucket has no lifecycle rules"]),
     ...versions.flatMap(version => [
-      `${kindOf(version)} ${version.versionId}, ${sizeText(version.sizeBytes)}, of ${timeText(version.modifiedMs)}: ${outcomeOf(version, nowMs)}`,
-      ...version.rules.map(ruleText),
+      `${kindOf(version)} ${version.versionId}, ${factsText(version)}: ${outcomeOf(version, nowMs)}`,
+      ...version.rules.flatMap(ruleTexts),
     ]),
     ...(hasMore ? ["there are older versions"] : []),
   ]
@@ -51,18 +69,19 @@ export function explanationText({ hasRules, nowMs, versions, hasMore }: Explanat
 
 export function previewText({ hasRules, atMs, rules, locked }: Preview): string {
   if (!hasRules) return "the bucket has no lifecycle rules\n"
-  const rows = rules.map(({ ruleId, hidden, versions, markers, bytes }) => [
-    ...[String(versions), String(hidden), String(markers), sizeText(bytes), printable(ruleId)],
+  const rows = rules.map(({ ruleId, hidden, versions, markers, bytes, moved, movedBytes }) => [
+    ...[String(versions), String(hidden), String(markers), sizeText(bytes)],
+    ...[String(moved), sizeText(movedBytes), printable(ruleId)],
   ])
   const examples = rules.flatMap(({ ruleId, examples: shown }) =>
     shown.map(
-      ({ key, versionId, action }) =>
-        `${printable(key)} (${versionId}) ${ACTIONS[action]} by rule "${printable(ruleId)}"\n`,
+      ({ key, versionId, ...example }) =>
+        `${printable(key)} (${versionId}) ${actionText(example)} by rule "${printable(ruleId)}"\n`,
     ),
   )
   return [
-    `the pass after ${timeText(atMs)} would remove:\n`,
-    tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "RULE"], rows),
+    `the pass after ${timeText(atMs)} would remove and move:\n`,
+    tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "MOVED", "MOVED BYTES", "RULE"], rows),
     ...(locked > 0 ? [`${locked} versions are due and stay: object lock keeps them\n`] : []),
     ...examples,
   ].join("")

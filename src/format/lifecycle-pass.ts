@@ -26,7 +26,7 @@ interface TakenSlice extends LifecycleSlice {
   readonly incarnation: Incarnation
 }
 
-/** What was removed. */
+/** What was removed, and what was moved to another storage class. */
 export interface LifecycleCounts {
   /** Objects and older versions that are gone. */
   readonly versions: number
@@ -36,9 +36,14 @@ export interface LifecycleCounts {
   /** Delete markers that are gone. */
   readonly markers: number
   readonly uploads: number
+  /** Versions that have another storage class. */
+  readonly moved: number
+  readonly movedBytes: number
 }
 
-export const NOTHING_REMOVED: LifecycleCounts = { versions: 0, bytes: 0, hidden: 0, markers: 0, uploads: 0 }
+export const NOTHING_REMOVED: LifecycleCounts = {
+  ...{ versions: 0, bytes: 0, hidden: 0, markers: 0, uploads: 0, moved: 0, movedBytes: 0 },
+}
 
 export interface LifecyclePass {
   /** By the store's clock. */
@@ -59,8 +64,14 @@ export const encodeLifecyclePass = ({ startedMs, endedMs, next, taken, removed }
     endedMs ?? null,
     bytesOf(next),
     taken.map(({ incarnation, start, end }) => [incarnation, bytesOf(start), bytesOf(end)]),
-    [removed.versions, removed.bytes, removed.hidden, removed.markers, removed.uploads],
+    packCounts(removed),
   ])
+
+/** Moves were added later. */
+const packCounts = ({ versions, bytes, hidden, markers, uploads, moved, movedBytes }: LifecycleCounts) => [
+  ...[versions, bytes, hidden, markers, uploads],
+  ...(moved > 0 ? [moved, movedBytes] : []),
+]
 
 /** Throws `corruptRecord`. */
 export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
@@ -80,7 +91,10 @@ export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
 
 function countsOf(row: RecordReader): LifecycleCounts {
   const [versions, bytes, hidden] = [wholeNumber(row), wholeNumber(row), wholeNumber(row)]
-  return { versions, bytes, hidden, markers: wholeNumber(row), uploads: wholeNumber(row) }
+  const [markers, uploads] = [wholeNumber(row), wholeNumber(row)]
+  const moved = row.optional(() => wholeNumber(row)) ?? 0
+  const movedBytes = row.optional(() => wholeNumber(row)) ?? 0
+  return { versions, bytes, hidden, markers, uploads, moved, movedBytes }
 }
 
 function wholeNumber(row: RecordReader): number {

@@ -2,11 +2,13 @@
  * Lifecycle rules of a bucket: the document of its setting `lifecycle`, as JSON. Written by `encodeLifecycleRules` only,
  * from rules that were checked (`s3/settings/lifecycle.ts`).
  *
- * Promises  Encoding is canonical: members in one order, absent ones left out.
+ * Promises  Encoding is canonical: members in one order, absent ones left out. Rules without transitions have format 1,
+ *           which earlier releases read, and others format 2.
  * Refuses   With `corruptRecord`, everything that it does not know: a rule of a later release may restrict what an
  *           earlier one would remove.
  */
 import { fail } from "../base/failures.js"
+import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 
 /** Below which size objects are not moved to other storage classes, if no rule states a size. */
 export const TRANSITION_MINIMUMS = ["all_storage_classes_128K", "varies_by_storage_class"] as const
@@ -45,10 +47,27 @@ export interface NoncurrentExpiration {
   readonly newerKept?: number
 }
 
+/** Of the current version, to another storage class. */
+export type Transition = { readonly storageClass: StorageClass } & (
+  | { /** 0: at the next midnight. */ readonly days: number }
+  | { /** A midnight, in milliseconds. */ readonly dateMs: number }
+)
+
+export interface NoncurrentTransition {
+  readonly storageClass: StorageClass
+  readonly days: number
+  /** As in `NoncurrentExpiration`. */
+  readonly newerKept?: number
+}
+
 export interface LifecycleRule {
   readonly id: string
   readonly isEnabled: boolean
   readonly filter: LifecycleFilter
+  /** One or more, in the order in which they were put, each to another class. */
+  readonly transitions?: readonly Transition[]
+  /** Likewise. */
+  readonly noncurrentTransitions?: readonly NoncurrentTransition[]
   readonly expiration?: LifecycleExpiration
   readonly noncurrent?: NoncurrentExpiration
   /** Uploads are aborted so many days after they began. */
@@ -61,23 +80,42 @@ export interface LifecycleRules {
 }
 
 const FORMAT = 1
+const FORMAT_WITH_TRANSITIONS = 2
+
+/** Whether the rule moves versions to other storage classes. */
+export const hasTransitions = ({ transitions, noncurrentTransitions }: LifecycleRule): boolean =>
+  transitions !== undefined || noncurrentTransitions !== undefined
 
 /** The document of the setting. */
-export const encodeLifecycleRules = ({ transitionMinimum, rules }: LifecycleRules): string =>
-  JSON.stringify({ format: FORMAT, transitionMinimum, rules: rules.map(packRule) })
+export const encodeLifecycleRules = ({ transitionMinimum, rules }: LifecycleRules): string => {
+  const format = rules.some(hasTransitions) ? FORMAT_WITH_TRANSITIONS : FORMAT
+  return JSON.stringify({ format, transitionMinimum, rules: rules.map(packRule) })
+}
 
-function packRule({ id, isEnabled, filter, expiration, noncurrent, abortDays }: LifecycleRule): object {
+function packRule(rule: LifecycleRule): object {
+  const { id, isEnabled, filter, expiration, noncurrent, abortDays } = rule
   const { form, prefix, tags, sizeAbove, sizeBelow } = filter
-  return { id, isEnabled, filter: { form, prefix, tags, sizeAbove, sizeBelow }, expiration, noncurrent, abortDays }
+  const transitions = rule.transitions?.map(({ storageClass, ...when }) =>
+    "days" in when ? { storageClass, days: when.days } : { storageClass, dateMs: when.dateMs },
+  )
+  const noncurrentTransitions = rule.noncurrentTransitions?.map(({ storageClass, days, newerKept }) => ({
+    ...{ storageClass, days, newerKept },
+  }))
+  return {
+    ...{ id, isEnabled, filter: { form, prefix, tags, sizeAbove, sizeBelow } },
+    ...{ expiration, noncurrent, abortDays, transitions, noncurrentTransitions },
+  }
 }
 
 /** Throws `corruptRecord`. */
 export function decodeLifecycleRules(document: string): LifecycleRules {
   const root = Members.of(parsed(document), "document")
-  if (root.wholeNumber("format") !== FORMAT) throw corrupt("format")
+  const format = root.wholeNumber("format")
+  if (format !== FORMAT && format !== FORMAT_WITH_TRANSITIONS) throw corrupt("format")
   const transitionMinimum = root.oneOf("transitionMinimum", TRANSITION_MINIMUMS)
   const rules = root.list("rules").map(ruleOf)
   root.end()
+  if (rules.some(hasTransitions) !== (format === FORMAT_WITH_TRANSITIONS)) throw corrupt("format")
   return { transitionMinimum, rules }
 }
 
@@ -100,6 +138,8 @@ function ruleOf(value: unknown): LifecycleRule {
     ...members.optional("expiration", field => expirationOf(members.any(field))),
     ...members.optional("noncurrent", field => noncurrentOf(members.any(field))),
     ...members.optional("abortDays", field => members.positive(field)),
+    ...members.optional("transitions", field => members.list(field).map(transitionOf)),
+    ...members.optional("noncurrentTransitions", field => members.list(field).map(noncurrentTransitionOf)),
   }
   members.end()
   return rule
@@ -133,6 +173,25 @@ function expirationOf(value: unknown): LifecycleExpiration {
       : { expiredMarkers: members.flag("expiredMarkers") }
   members.end()
   return expiration
+}
+
+function transitionOf(value: unknown): Transition {
+  const members = Members.of(value, "transition")
+  const storageClass = members.oneOf("storageClass", STORAGE_CLASSES)
+  const when = members.has("days") ? { days: members.wholeNumber("days") } : { dateMs: members.wholeNumber("dateMs") }
+  members.end()
+  return { storageClass, ...when }
+}
+
+function noncurrentTransitionOf(value: unknown): NoncurrentTransition {
+  const members = Members.of(value, "noncurrent transition")
+  const transition = {
+    storageClass: members.oneOf("storageClass", STORAGE_CLASSES),
+    days: members.wholeNumber("days"),
+    ...members.optional("newerKept", field => members.positive(field)),
+  }
+  members.end()
+  return transition
 }
 
 function noncurrentOf(value: unknown): NoncurrentExpiration {

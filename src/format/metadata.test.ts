@@ -206,6 +206,27 @@ const lifecycleRules: LifecycleRules = {
   ],
 }
 
+const lifecycleTransitions: LifecycleRules = {
+  transitionMinimum: "varies_by_storage_class",
+  rules: [
+    {
+      ...{ id: "t", isEnabled: true, filter: { form: "filter" } },
+      transitions: [
+        { storageClass: "STANDARD_IA", days: 30 },
+        { storageClass: "DEEP_ARCHIVE", days: 2_147_483_647 },
+      ],
+      noncurrentTransitions: [
+        { storageClass: "GLACIER_IR", days: 0, newerKept: 100 },
+        { storageClass: "GLACIER", days: 90 },
+      ],
+    },
+    {
+      ...{ id: "u", isEnabled: false, filter: { form: "prefix", prefix: "" }, expiration: { dateMs: 86_400_000 } },
+      transitions: [{ storageClass: "ONEZONE_IA", dateMs: 0 }],
+    },
+  ],
+}
+
 const kmsKey: KmsKeyRecord = {
   id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
   accountId: parseAccountId("root"),
@@ -224,7 +245,7 @@ const lifecyclePass: LifecyclePass = {
     { incarnation: parseIncarnation(4), start: objectRowKey(bucketId, key), end: undefined },
     { incarnation: parseIncarnation(5), start: objectRowKey(bucketId, key), end: objectRowKey(bucketId, key) },
   ],
-  removed: { versions: 1, bytes: 5_000_000_000, hidden: 2, markers: 3, uploads: 4 },
+  removed: { versions: 1, bytes: 5_000_000_000, hidden: 2, markers: 3, uploads: 4, moved: 0, movedBytes: 0 },
 }
 
 const entry = {
@@ -385,6 +406,12 @@ const SAMPLES: readonly Sample[] = [
     rules => Buffer.from(encodeLifecycleRules(rules)),
     bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
   ),
+  sample(
+    "lifecycle rules with transitions",
+    lifecycleTransitions,
+    rules => Buffer.from(encodeLifecycleRules(rules)),
+    bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
+  ),
   sample("named key", kmsKey, encodeKmsKey, decodeKmsKey),
   sample(
     "key of a key service",
@@ -419,6 +446,12 @@ const SAMPLES: readonly Sample[] = [
     decodeBucketKey,
   ),
   sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
+  sample(
+    "lifecycle pass with moves",
+    { ...lifecyclePass, removed: { ...lifecyclePass.removed, moved: 5, movedBytes: 6_000_000_000 } },
+    encodeLifecyclePass,
+    decodeLifecyclePass,
+  ),
   sample(
     "ended lifecycle pass",
     { ...lifecyclePass, endedMs: 1_767_225_700_000, next: undefined, taken: [] },
@@ -678,6 +711,25 @@ test("a named key that contradicts itself is refused", () => {
     assert.throws(
       () => decodeKmsKey(encodeKmsKey(key)),
       error => isFailure(error, "corruptRecord"),
+    )
+  }
+})
+
+test("lifecycle rules with transitions have a format that earlier releases refuse", () => {
+  assert.match(encodeLifecycleRules(lifecycleRules), /^\{"format":1,/)
+  const document = encodeLifecycleRules(lifecycleTransitions)
+  assert.match(document, /^\{"format":2,/)
+  for (const [from, to] of [
+    ['"format":2', '"format":1'],
+    ['"GLACIER_IR"', '"GLACIER_X"'],
+    ['"dateMs":0', '"dateMs":-1'],
+    ['"newerKept":100', '"newerKept":0'],
+    ['"days":0,', '"days":0,"hours":1,'],
+  ] as const) {
+    assert.throws(
+      () => decodeLifecycleRules(document.replace(from, to)),
+      error => isFailure(error, "corruptRecord"),
+      to,
     )
   }
 })

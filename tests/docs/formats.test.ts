@@ -593,9 +593,9 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   lifecycle: [
     encodeLifecyclePass({
       ...{ startedMs: 42, endedMs: 43, next: undefined, taken: [] },
-      removed: { versions: 1, bytes: 2, hidden: 3, markers: 4, uploads: 5 },
+      removed: { versions: 1, bytes: 2, hidden: 3, markers: 4, uploads: 5, moved: 6, movedBytes: 7 },
     }),
-    { startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5] },
+    { startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5, 6, 7] },
   ],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],

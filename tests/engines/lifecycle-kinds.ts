@@ -4,6 +4,7 @@ import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifec
 import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "../../src/object/lifecycle/expire-commands-core.js"
+import { setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
 import {
   endSlice,
   lifecyclePasses,
@@ -22,6 +23,7 @@ const DAY_MS = 86_400_000
 const timeOf = (scene: Scene) => ({
   nowMs: scene.nowMs + scene.pick([-DAY_MS, 0, 2 * DAY_MS, 30 * DAY_MS]),
   dayMs: scene.pick([DAY_MS, DAY_MS, 1000]),
+  archives: scene.pick([[], ["GLACIER" as const]]),
 })
 const uploadTimeOf = (scene: Scene) => ({ ...timeOf(scene), abandonedDays: scene.pick([0, 1, 7]) })
 
@@ -31,6 +33,7 @@ const FILTERS: readonly LifecycleRule["filter"][] = [
   { form: "prefix", prefix: "a/" },
   { form: "filter", tags: [["a", "b"]] },
   { form: "and", sizeAbove: 0, sizeBelow: 4096 },
+  { form: "filter", sizeBelow: 1_000_000 },
 ]
 const ACTIONS: readonly Partial<LifecycleRule>[] = [
   { expiration: { days: 1 } },
@@ -39,6 +42,9 @@ const ACTIONS: readonly Partial<LifecycleRule>[] = [
   { noncurrent: { days: 1 } },
   { noncurrent: { days: 1, newerKept: 1 } },
   { abortDays: 1 },
+  { transitions: [{ storageClass: "STANDARD_IA", days: 1 }] },
+  { transitions: [{ storageClass: "GLACIER", dateMs: DAY_MS }] },
+  { noncurrentTransitions: [{ storageClass: "GLACIER_IR", days: 0, newerKept: 1 }] },
 ]
 
 const ruleOf = (scene: Scene, number: number): LifecycleRule => ({
@@ -91,6 +97,11 @@ export const LIFECYCLE_COMMANDS: readonly PlayKind[] = [
       () => objectRowKey(bucketId, key),
     )
     return expireNoncurrent({ bucketId, key, from }, timeOf(scene))
+  }),
+  commandKind("SetStorageClass", 3, scene => {
+    const { bucketId, key } = scene.object()
+    const versionId = scene.versionId({ bucketId, key })
+    return setStorageClass({ bucketId, key, versionId }, timeOf(scene))
   }),
   commandKind("ExpireUpload", 2, scene => expireUpload(scene.uploadAddress(), uploadTimeOf(scene))),
   commandKind("TakeSlice", 2, scene => {

@@ -279,6 +279,9 @@ interface LifecycleStatus {
     readonly hidden: number
     readonly markers: number
     readonly uploads: number
+    /** Versions that got another storage class. */
+    readonly moved: number
+    readonly movedBytes: number
   }
 }
 

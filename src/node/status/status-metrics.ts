@@ -30,6 +30,12 @@ function registerLifecycle(metrics: Metrics, report: ReadReport): void {
   metrics.gauge("hayloft_lifecycle_removed_bytes", "Bytes of versions that lifecycle rules have removed", () =>
     rowOf(removed()?.bytes),
   )
+  metrics.gauge("hayloft_lifecycle_moved", "Versions that lifecycle rules have moved to another storage class", () =>
+    rowOf(removed()?.moved),
+  )
+  metrics.gauge("hayloft_lifecycle_moved_bytes", "Bytes of versions moved to another storage class", () =>
+    rowOf(removed()?.movedBytes),
+  )
   metrics.gauge("hayloft_lifecycle_passes_unfinished", "Buckets that the pass of the day is not through with", () =>
     rowOf(report().lifecycle?.unfinished),
   )

@@ -142,7 +142,15 @@ test("an object goes at the midnight after its days, and not before", async () =
   world.nowMs += 1
   const job = await world.pass()
   assert.deepEqual(world.shown(), ["other"])
-  assert.deepEqual(job.report().removed, { versions: 1, bytes: 100, hidden: 0, markers: 0, uploads: 0 })
+  assert.deepEqual(job.report().removed, {
+    versions: 1,
+    bytes: 100,
+    hidden: 0,
+    markers: 0,
+    uploads: 0,
+    moved: 0,
+    movedBytes: 0,
+  })
 })
 
 test("in a bucket with versions an object is hidden, then removed, and at last its marker goes", async () => {
@@ -168,7 +176,7 @@ test("with versioning suspended the null version is replaced by a marker", async
   world.days(2)
   const { removed } = (await world.pass()).report()
   assert.deepEqual(world.shown(), ["a*"])
-  assert.deepEqual(removed, { versions: 1, bytes: 100, hidden: 1, markers: 0, uploads: 0 })
+  assert.deepEqual(removed, { versions: 1, bytes: 100, hidden: 1, markers: 0, uploads: 0, moved: 0, movedBytes: 0 })
 })
 
 test("a delete marker over versions stays, and hides them", async () => {

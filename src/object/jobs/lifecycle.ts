@@ -1,8 +1,9 @@
 /**
- * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is due. A
- * job; every node of a store runs it, and they share the slices of each pass (`lifecycle/pass-core.ts`).
+ * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is due,
+ * or moves it to another storage class. A job; every node of a store runs it, and they share the slices of each pass
+ * (`lifecycle/pass-core.ts`).
  *
- * Promises  Nothing is removed but by the rules as they are when the removal is decided. A pass that was interrupted goes
+ * Promises  Nothing is removed or moved but by the rules as they are when that is decided. A pass that was interrupted goes
  *           on where it was; a slice whose process has ended is done again. Nothing is due while the store's clock is
  *           unknown, and no wall clock that jumps ahead makes anything due. After a start that has set the store's clock
  *           ahead, nothing is removed for a while, so that a wrong wall clock can be corrected.
@@ -19,6 +20,7 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { REAL_DAYS, type AbandonedAfter, type LifecycleDays } from "../lifecycle/due-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "../lifecycle/expire-commands-core.js"
+import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import {
   endSlice,
   isOver,
@@ -44,7 +46,7 @@ const LIFECYCLE_LIMITS = {
   rowsPerSlice: 2_000,
   /** Keys or uploads of one slice with something due; it ends before the next. */
   duePerSlice: 500,
-  /** Commands that remove at the same time: they share commits. */
+  /** Commands that remove or move at the same time: they share commits. */
   removalsAtOnce: 64,
   /** Buckets that a process goes over until it reads again how far each pass is: others may have gone over them. */
   bucketsPerLook: 100,
@@ -104,9 +106,10 @@ export class Lifecycle implements Job {
   }
 
   progress(): string {
-    const { versions, hidden, markers, uploads } = this.removed
+    const { versions, hidden, markers, uploads, moved } = this.removed
     const { unfinished } = this.report()
-    const gone = `${versions} versions, ${markers} delete markers and ${uploads} uploads removed, ${hidden} objects hidden`
+    const removed = `${versions} versions, ${markers} delete markers and ${uploads} uploads removed, ${hidden} objects hidden`
+    const gone = moved === 0 ? removed : `${removed}, ${moved} versions moved to another storage class`
     if (this.seams.storeClock.isDoubtful) return `waits, because the store's clock was set ahead at the start; ${gone}`
     return unfinished === 0 ? gone : `${unfinished} passes under way; ${gone}`
   }
@@ -241,11 +244,12 @@ export class Lifecycle implements Job {
 
   private noteEnd(bucketId: BucketId, { startedMs, endedMs, removed }: LifecyclePass): void {
     if (endedMs === undefined) return
-    const { versions, bytes, hidden, markers, uploads } = removed
-    if (versions + hidden + markers + uploads === 0) return
+    const { versions, bytes, hidden, markers, uploads, moved, movedBytes } = removed
+    if (versions + hidden + markers + uploads + moved === 0) return
     this.seams.log.info("lifecycle_pass", {
       ...{ bucket_id: bucketId, seconds: Math.round((endedMs - startedMs) / 1000) },
       ...{ versions, bytes, hidden, markers, uploads },
+      ...(moved > 0 && { moved, moved_bytes: movedBytes }),
     })
   }
 
@@ -290,10 +294,10 @@ export class Lifecycle implements Job {
     return { ...NOTHING_REMOVED, uploads: Number(isGone) }
   }
 
-  /** Older versions first: once the latest is hidden, it is one of them. */
+  /** Older versions first: once the latest is hidden, it is one of them. It moves before it is hidden. */
   private async removeOf(
     bucketId: BucketId,
-    { key, isLatestDue, from: first }: DueKey,
+    { key, isLatestDue, from: first, moves }: DueKey,
     time: LifecycleTime,
     signal: AbortSignal,
   ): Promise<LifecycleCounts> {
@@ -303,6 +307,10 @@ export class Lifecycle implements Job {
       const expired = await metadata.run(expireNoncurrent({ bucketId, key, from }, time))
       removed = sumOf(removed, expired.removed)
       from = expired.next
+    }
+    for (const versionId of moves) {
+      if (signal.aborted) return removed
+      removed = sumOf(removed, await metadata.run(setStorageClass({ bucketId, key, versionId }, time)))
     }
     if (!isLatestDue || signal.aborted) return removed
     return sumOf(removed, await metadata.run(expireLatest({ bucketId, key, random: random.bytes(8) }, time)))

@@ -25,6 +25,7 @@ const rule = (given: Partial<LifecycleRule>): LifecycleRule => ({
 })
 const facts = (given: Partial<VersionFacts> = {}): VersionFacts => ({
   ...{ key: objectKeyOfText("logs/é/1"), isMarker: false, sizeBytes: 1000, modifiedMs: CREATED, tags: () => [] },
+  storageClass: "STANDARD",
   place: { kind: "current", isOnly: true },
   ...given,
 })

@@ -1,6 +1,6 @@
 /**
  * When lifecycle rules act on a version or an upload, and why not. Pure: response headers, the daily pass, the decisions
- * that remove, `explain` and `preview` all ask here.
+ * that remove or move, `explain` and `preview` all ask here.
  *
  * Days are counted from the creation of a version, or from that of its successor if it is noncurrent, and "rounding up the
  * resulting time to the next day at midnight UTC". A time at midnight counts as within the day that begins there: nothing is
@@ -8,8 +8,16 @@
  * Source  "Lifecycle configuration elements", "Expiring objects", Amazon S3 User Guide.
  */
 import type { ObjectKey } from "../../base/ids.js"
-import type { LifecycleFilter, LifecycleRule, LifecycleRules } from "../../format/lifecycle-rules.js"
+import { isArchive, type StorageClass } from "../../base/storage-class.js"
+import {
+  hasTransitions,
+  TRANSITION_MINIMUMS,
+  type LifecycleFilter,
+  type LifecycleRule,
+  type LifecycleRules,
+} from "../../format/lifecycle-rules.js"
 import type { Tags } from "../contract.js"
+import { isTooSmall, movesMade, type Move } from "./transitions-core.js"
 
 const DAY_MS = 86_400_000
 
@@ -26,6 +34,7 @@ export interface VersionFacts {
   readonly isMarker: boolean
   readonly sizeBytes: number
   readonly modifiedMs: number
+  readonly storageClass: StorageClass
   /** Read only if a rule asks for tags. */
   tags(): Tags
   readonly place:
@@ -52,20 +61,33 @@ export interface CompiledRules {
   readonly newerKeptMax: number
   /** A rule acts on versions, not on uploads alone. */
   readonly concernsVersions: boolean
+  /** A rule moves versions to other storage classes. */
+  readonly movesVersions: boolean
+  readonly transitionMinimum: LifecycleRules["transitionMinimum"]
 }
 
 const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 
-export function compileRules({ rules }: Pick<LifecycleRules, "rules">): CompiledRules {
+export function compileRules({
+  rules,
+  transitionMinimum = TRANSITION_MINIMUMS[0],
+}: Pick<LifecycleRules, "rules"> & Partial<LifecycleRules>): CompiledRules {
   const enabled = rules.filter(({ isEnabled }) => isEnabled)
+  const movesVersions = enabled.some(hasTransitions)
+  const removesVersions = enabled.some(
+    ({ expiration, noncurrent }) => expiration !== undefined || noncurrent !== undefined,
+  )
   return {
     rules: rules.map(rule => ({ ...rule, keyPrefix: byteStringOf(rule.filter.prefix ?? "") })),
-    newerKeptMax: Math.max(0, ...enabled.map(({ noncurrent }) => noncurrent?.newerKept ?? 0)),
-    concernsVersions: enabled.some(
-      ({ expiration, noncurrent }) => expiration !== undefined || noncurrent !== undefined,
-    ),
+    newerKeptMax: Math.max(0, ...enabled.flatMap(newerKeptOf)),
+    concernsVersions: removesVersions || movesVersions,
+    movesVersions,
+    transitionMinimum,
   }
 }
+
+const newerKeptOf = ({ noncurrent, noncurrentTransitions = [] }: LifecycleRule): readonly number[] =>
+  [noncurrent, ...noncurrentTransitions].map(action => action?.newerKept ?? 0)
 
 /** Why a rule does not act on a version, however much time passes as things are. */
 type WhyNot =
@@ -79,6 +101,14 @@ type WhyNot =
   | "hidesVersions"
   /** It is one of the newest noncurrent versions, which the rule keeps. */
   | "newerKept"
+  /** Small objects stay in their storage class. */
+  | "tooSmall"
+  /** It is in this storage class. */
+  | "hasClass"
+  /** Objects of its storage class do not move to the one that the rule wants. */
+  | "classOrder"
+  /** The operator has mapped this archive to no policy. */
+  | "unmapped"
 
 /** The time at which a rule acts, or why it never does. */
 export type When = number | WhyNot
@@ -88,11 +118,16 @@ export const dueAfter = (fromMs: number, days: number, { dayMs }: LifecycleDays)
   (Math.floor((fromMs + days * dayMs) / dayMs) + 1) * dayMs
 
 function whenOf(rule: CompiledRule, facts: VersionFacts, days: LifecycleDays): When {
-  if (!rule.isEnabled) return "disabled"
-  if (!facts.key.startsWith(rule.keyPrefix)) return "prefix"
+  const why = whyNever(rule, facts)
+  if (why !== undefined) return why
   const when = facts.place.kind === "current" ? ofCurrent(rule, facts, days) : ofNoncurrent(rule, facts, days)
   if (typeof when !== "number") return when
   return whyFiltered(rule.filter, facts) ?? when
+}
+
+function whyNever({ isEnabled, keyPrefix }: CompiledRule, { key }: VersionFacts): WhyNot | undefined {
+  if (!isEnabled) return "disabled"
+  return key.startsWith(keyPrefix) ? undefined : "prefix"
 }
 
 function ofCurrent({ expiration }: LifecycleRule, { isMarker, modifiedMs, place }: VersionFacts, days: LifecycleDays) {
@@ -107,6 +142,62 @@ function ofNoncurrent({ noncurrent }: LifecycleRule, { place }: VersionFacts, da
   if (noncurrent === undefined || place.kind !== "noncurrent") return "noAction"
   if (place.newer < (noncurrent.newerKept ?? 0)) return "newerKept"
   return dueAfter(place.sinceMs, noncurrent.days, days)
+}
+
+/** Days, and the storage classes to which versions may move. */
+export interface TransitionDays extends LifecycleDays {
+  /** Archives that the operator has mapped to a policy; absent: none. */
+  readonly archives?: readonly StorageClass[] | undefined
+}
+
+/** A move that a rule wants, with its time. */
+interface WantedMove {
+  readonly storageClass: StorageClass
+  readonly when: When
+}
+
+/** All moves that a rule wants for a version in its place. */
+function wantedBy(
+  { transitionMinimum }: CompiledRules,
+  rule: CompiledRule,
+  facts: VersionFacts,
+  days: TransitionDays,
+): readonly WantedMove[] {
+  const { isMarker, modifiedMs, place, sizeBytes } = facts
+  if (isMarker || whyNever(rule, facts) !== undefined) return []
+  const timed =
+    place.kind === "current"
+      ? (rule.transitions ?? []).map(({ storageClass, ...when }): WantedMove => ({
+          ...{ storageClass, when: "days" in when ? dueAfter(modifiedMs, when.days, days) : when.dateMs },
+        }))
+      : (rule.noncurrentTransitions ?? []).map(({ storageClass, days: count, newerKept = 0 }): WantedMove => ({
+          ...{ storageClass, when: place.newer < newerKept ? "newerKept" : dueAfter(place.sinceMs, count, days) },
+        }))
+  return timed.map(({ storageClass, when }): WantedMove => {
+    if (isArchive(storageClass) && days.archives?.includes(storageClass) !== true)
+      return { storageClass, when: "unmapped" }
+    const isSmall = isTooSmall(sizeBytes, rule.filter, storageClass, transitionMinimum)
+    return { storageClass, when: isSmall ? "tooSmall" : when }
+  })
+}
+
+/**
+ * The moves of a version to other storage classes until a time, in order: the last one says in which class it is then.
+ */
+export function movesOf(
+  rules: CompiledRules,
+  facts: VersionFacts,
+  days: TransitionDays,
+  untilMs = Infinity,
+): readonly Move[] {
+  if (!rules.movesVersions) return []
+  const wanted = rules.rules.flatMap(rule => {
+    const moves = wantedBy(rules, rule, facts, days).flatMap(({ storageClass, when }) =>
+      typeof when === "number" && when <= untilMs ? { ruleId: rule.id, dueMs: when, storageClass } : [],
+    )
+    return moves.length === 0 || whyFiltered(rule.filter, facts) !== undefined ? [] : moves
+  })
+  return wanted.length === 0 ? wanted : movesMade(facts.storageClass, wanted)
 }
 
 /** Sizes are exclusive; a version may have more tags than the filter. */
@@ -138,13 +229,29 @@ export function dueOf({ rules }: CompiledRules, facts: VersionFacts, days: Lifec
   return first && { ruleId: first.id, dueMs: firstMs }
 }
 
+export interface Verdict {
+  readonly ruleId: string
+  /** Of its removal. */
+  readonly when: When
+  /** Of its moves to other storage classes, if it has any for a version in this place. */
+  readonly transitions?: readonly WantedMove[]
+}
+
 /** What each rule says about a version. */
-export const verdictsOf = (
-  { rules }: CompiledRules,
-  facts: VersionFacts,
-  days: LifecycleDays,
-): readonly { readonly ruleId: string; readonly when: When }[] =>
-  rules.map(rule => ({ ruleId: rule.id, when: whenOf(rule, facts, days) }))
+export function verdictsOf(rules: CompiledRules, facts: VersionFacts, days: TransitionDays): readonly Verdict[] {
+  const made = movesOf(rules, facts, days)
+  return rules.rules.map(rule => {
+    const filtered = whyFiltered(rule.filter, facts)
+    const transitions = wantedBy(rules, rule, facts, days).map(({ storageClass, when }): WantedMove => {
+      if (typeof when !== "number") return { storageClass, when }
+      const isMade = made.some(move => move.ruleId === rule.id && move.storageClass === storageClass)
+      const whyNotMade = storageClass === facts.storageClass ? "hasClass" : "classOrder"
+      return { storageClass, when: filtered ?? (isMade ? when : whyNotMade) }
+    })
+    const verdict = { ruleId: rule.id, when: whenOf(rule, facts, days) }
+    return transitions.length === 0 ? verdict : { ...verdict, transitions }
+  })
+}
 
 /** When the rules abort an upload; undefined: never. */
 export function abortDueOf(
@@ -183,4 +290,11 @@ export const expiryOf = (
   { tags, ...object }: Pick<VersionFacts, "key" | "sizeBytes" | "modifiedMs"> & { readonly tags: Tags },
   days: LifecycleDays,
 ): Due | undefined =>
-  dueOf(rules, { ...object, tags: () => tags, isMarker: false, place: { kind: "current", isOnly: false } }, days)
+  dueOf(
+    rules,
+    {
+      ...{ ...object, tags: () => tags, isMarker: false, storageClass: "STANDARD" },
+      place: { kind: "current", isOnly: false },
+    },
+    days,
+  )

@@ -1,6 +1,7 @@
 /** Lifecycle: rules of buckets, and when they act. */
 export type { LifecycleInspection } from "./inspection.js"
 export { abortDueOf, compileRules, expiryOf, REAL_DAYS, type CompiledRules, type LifecycleDays } from "./due-core.js"
+export { mayMove } from "./transitions-core.js"
 export {
   decodeLifecycleRules,
   encodeLifecycleRules,
@@ -9,4 +10,6 @@ export {
   type LifecycleFilter,
   type LifecycleRule,
   type NoncurrentExpiration,
+  type NoncurrentTransition,
+  type Transition,
 } from "../../format/lifecycle-rules.js"

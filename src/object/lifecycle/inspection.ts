@@ -8,12 +8,15 @@ import { DATE_MS_MAX } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type VersionId } from "../../base/ids.js"
 import { objectRowKey, suffixRange } from "../../format/row-key.js"
-import { versionIdOfHead, type VersionHead } from "../../format/version-record.js"
+import type { StorageClass } from "../../base/storage-class.js"
+import type { Versioning } from "../../format/records.js"
+import { versionIdOfHead } from "../../format/version-record.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { bucketNamed } from "../bucket-service.js"
-import { dueOf, verdictsOf, type VersionFacts, type When } from "./due-core.js"
-import { isDue, isUnlocked, rowsOfBucket, rulesOf, walkVersions } from "./walk-core.js"
-import type { LifecycleTime, SliceBounds } from "./walk-core.js"
+import { dueOf, movesOf, verdictsOf } from "./due-core.js"
+import type { CompiledRules, Verdict, VersionFacts, When } from "./due-core.js"
+import { isDue, isUnlocked, moveDue, removalOf, rowsOfBucket, rulesOf, walkVersions } from "./walk-core.js"
+import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
 
 const INSPECTION_LIMITS = {
   /** Of one key, newest first. */
@@ -24,7 +27,16 @@ const INSPECTION_LIMITS = {
 } as const
 
 /** What happens to a version whose time has come. */
-type Action = "hide" | "removeVersion" | "removeMarker"
+type Action = Removal | "move"
+
+/** The first thing that happens to a version. */
+interface NextAction {
+  readonly ruleId: string
+  readonly dueMs: number
+  readonly action: Action
+  /** To which a version moves. */
+  readonly storageClass?: StorageClass
+}
 
 interface ExplainedVersion {
   readonly versionId: VersionId
@@ -32,11 +44,12 @@ interface ExplainedVersion {
   readonly isMarker: boolean
   readonly sizeBytes: number
   readonly modifiedMs: number
+  readonly storageClass: StorageClass
   /** A lock keeps it, whatever rules say. */
   readonly isLocked: boolean
   /** What happens first; undefined: nothing, as things are. */
-  readonly next: { readonly ruleId: string; readonly dueMs: number; readonly action: Action } | undefined
-  readonly rules: readonly { readonly ruleId: string; readonly when: When }[]
+  readonly next: NextAction | undefined
+  readonly rules: readonly Verdict[]
 }
 
 interface Explanation {
@@ -47,33 +60,46 @@ interface Explanation {
   readonly hasMore: boolean
 }
 
-/** With versioning suspended a delete marker takes the place of a current null version, whose bytes are gone. */
-function actionOn({ isMarker, place }: VersionFacts, { isNull }: VersionHead, versioning: string): Action {
-  if (isMarker) return "removeMarker"
-  if (place.kind === "noncurrent" || versioning === "never") return "removeVersion"
-  return versioning === "suspended" && isNull ? "removeVersion" : "hide"
-}
-
 /** A rule with many days means never: its date is none that texts and clients know. */
 const shownDue = (dueMs: number): number => Math.min(dueMs, DATE_MS_MAX)
-const shownVerdict = ({ ruleId, when }: { readonly ruleId: string; readonly when: When }) => ({
-  ...{ ruleId, when: typeof when === "number" ? shownDue(when) : when },
+const shownWhen = (when: When): When => (typeof when === "number" ? shownDue(when) : when)
+const shownVerdict = ({ ruleId, when, transitions }: Verdict): Verdict => ({
+  ...{ ruleId, when: shownWhen(when) },
+  ...(transitions && {
+    transitions: transitions.map(({ storageClass, when: moved }) => ({ storageClass, when: shownWhen(moved) })),
+  }),
 })
+
+/** At the same time a removal comes before a move, and a move before a delete marker. */
+function nextOf(
+  rules: CompiledRules,
+  facts: VersionFacts,
+  removal: Removal,
+  time: LifecycleTime,
+): NextAction | undefined {
+  const due = dueOf(rules, facts, time)
+  const [move] = movesOf(rules, facts, time)
+  const removedMs = due?.dueMs ?? Infinity
+  const isMoved = move !== undefined && (removal === "hide" ? move.dueMs <= removedMs : move.dueMs < removedMs)
+  if (isMoved) return { ...move, dueMs: shownDue(move.dueMs), action: "move" }
+  return due && { ...due, dueMs: shownDue(due.dueMs), action: removal }
+}
 
 export const explainKey = query(
   "ExplainKey",
-  (view, bucketId: BucketId, key: ObjectKey, versioning: string, time: LifecycleTime): Explanation => {
+  (view, bucketId: BucketId, key: ObjectKey, versioning: Versioning, time: LifecycleTime): Explanation => {
     const rules = rulesOf(view, bucketId)
     const row = objectRowKey(bucketId, key)
     const versions: ExplainedVersion[] = []
     const bounds = { start: row, end: suffixRange(row).end, rowsMax: INSPECTION_LIMITS.versionsShown }
     const next = walkVersions(view, bounds, rules?.newerKeptMax ?? 0, (facts, version) => {
       const isCurrent = facts.place.kind === "current"
-      const due = rules && dueOf(rules, facts, time)
+      const removal = removalOf(facts, version.head, versioning)
       versions.push({
         ...{ versionId: versionIdOfHead(version.head), isLatest: isCurrent, isMarker: facts.isMarker },
         ...{ sizeBytes: facts.sizeBytes, modifiedMs: facts.modifiedMs, isLocked: !isUnlocked(version, time) },
-        next: due && { ...due, dueMs: shownDue(due.dueMs), action: actionOn(facts, version.head, versioning) },
+        storageClass: facts.storageClass,
+        next: rules && nextOf(rules, facts, removal, time),
         rules: rules === undefined ? [] : verdictsOf(rules, facts, time).map(shownVerdict),
       })
       return true
@@ -82,7 +108,15 @@ export const explainKey = query(
   },
 )
 
-/** What one rule removes. */
+interface PreviewedVersion {
+  readonly key: string
+  readonly versionId: VersionId
+  readonly action: Action
+  /** To which it moves. */
+  readonly storageClass?: StorageClass
+}
+
+/** What one rule removes and moves. */
 interface PreviewedRule {
   readonly ruleId: string
   /** Objects that get a delete marker. */
@@ -91,7 +125,10 @@ interface PreviewedRule {
   readonly markers: number
   /** Of versions that are removed, and of objects that are hidden. */
   readonly bytes: number
-  readonly examples: readonly { readonly key: string; readonly versionId: VersionId; readonly action: Action }[]
+  /** Versions that move to another storage class. */
+  readonly moved: number
+  readonly movedBytes: number
+  readonly examples: readonly PreviewedVersion[]
 }
 
 interface PreviewedSlice {
@@ -101,13 +138,13 @@ interface PreviewedSlice {
   readonly next: SliceBounds["start"] | undefined
 }
 
-/** What the rules of a bucket remove from a slice of its rows; undefined: it has no rules. */
+/** What the rules of a bucket remove from, and move in, a slice of its rows; undefined: it has no rules. */
 export const previewVersions = query(
   "PreviewVersions",
   (
     view,
     bucketId: BucketId,
-    versioning: string,
+    versioning: Versioning,
     bounds: Omit<SliceBounds, "dueMax">,
     time: LifecycleTime,
   ): PreviewedSlice | undefined => {
@@ -116,16 +153,19 @@ export const previewVersions = query(
     const previewed = new Map<string, PreviewedRule>(rules.rules.map(({ id }) => [id, emptyOf(id)]))
     let locked = 0
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
+      const shown = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head) }
+      const add = (ruleId: string, action: Action, storageClass?: StorageClass): void => {
+        const example = storageClass === undefined ? { ...shown, action } : { ...shown, action, storageClass }
+        const one: PreviewedRule = { ...countOf(action, facts), ruleId, examples: [example] }
+        previewed.set(ruleId, sumOf(previewed.get(ruleId) ?? emptyOf(ruleId), one))
+      }
+      const move = moveDue(rules, facts, version, versioning, time)
+      if (move !== undefined) add(move.ruleId, "move", move.storageClass)
       const due = dueOf(rules, facts, time)
       if (!isDue(due, time)) return true
-      const action = actionOn(facts, version.head, versioning)
-      if (action !== "hide" && !isUnlocked(version, time)) {
-        locked += 1
-        return true
-      }
-      const example = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head), action }
-      const one: PreviewedRule = { ...countOf(action, facts), ruleId: due.ruleId, examples: [example] }
-      previewed.set(due.ruleId, sumOf(previewed.get(due.ruleId) ?? emptyOf(due.ruleId), one))
+      const removal = removalOf(facts, version.head, versioning)
+      if (removal !== "hide" && !isUnlocked(version, time)) locked += 1
+      else add(due.ruleId, removal)
       return true
     })
     return { rules: [...previewed.values()], locked, next }
@@ -133,11 +173,12 @@ export const previewVersions = query(
 )
 
 const emptyOf = (ruleId: string): PreviewedRule => ({
-  ...{ ruleId, hidden: 0, versions: 0, markers: 0, bytes: 0, examples: [] },
+  ...{ ruleId, hidden: 0, versions: 0, markers: 0, bytes: 0, moved: 0, movedBytes: 0, examples: [] },
 })
 
-const countOf = (action: Action, { sizeBytes: bytes }: VersionFacts) => ({
-  ...{ bytes, hidden: Number(action === "hide") },
+const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
+  ...{ bytes: action === "move" ? 0 : sizeBytes, hidden: Number(action === "hide") },
+  ...{ moved: Number(action === "move"), movedBytes: action === "move" ? sizeBytes : 0 },
   ...{ versions: Number(action === "removeVersion"), markers: Number(action === "removeMarker") },
 })
 
@@ -147,6 +188,8 @@ const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
   versions: a.versions + b.versions,
   markers: a.markers + b.markers,
   bytes: a.bytes + b.bytes,
+  moved: a.moved + b.moved,
+  movedBytes: a.movedBytes + b.movedBytes,
   examples: [...a.examples, ...b.examples].slice(0, INSPECTION_LIMITS.examplesShown),
 })
 
@@ -176,7 +219,7 @@ export class LifecycleInspection {
   /** What the next pass would remove from a bucket, if nothing changed until then. Throws `noSuchBucket`. */
   async preview(name: BucketName): Promise<Preview> {
     const { id, versioning } = await this.bucket(name)
-    const { nowMs, dayMs } = this.now()
+    const { nowMs, dayMs, archives } = this.now()
     const atMs = (Math.floor(nowMs / dayMs) + 1) * dayMs
     const { start: first, end } = rowsOfBucket(id)
     let rules: readonly PreviewedRule[] | undefined
@@ -184,7 +227,7 @@ export class LifecycleInspection {
     for (let start: SliceBounds["start"] | undefined = first; start !== undefined;) {
       const bounds: Omit<SliceBounds, "dueMax"> = { start, end, rowsMax: INSPECTION_LIMITS.rowsPerSlice }
       const slice: PreviewedSlice | undefined = await this.metadata.ask(
-        previewVersions(id, versioning, bounds, { nowMs: atMs, dayMs }),
+        previewVersions(id, versioning, bounds, { nowMs: atMs, dayMs, archives }),
       )
       if (slice === undefined) return { hasRules: false, atMs, rules: [], locked: 0 }
       rules = rules === undefined ? slice.rules : merged(rules, slice.rules)

@@ -160,4 +160,6 @@ export const sumOf = (a: LifecycleCounts, b: LifecycleCounts): LifecycleCounts =
   hidden: a.hidden + b.hidden,
   markers: a.markers + b.markers,
   uploads: a.uploads + b.uploads,
+  moved: a.moved + b.moved,
+  movedBytes: a.movedBytes + b.movedBytes,
 })

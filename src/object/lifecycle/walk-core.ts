@@ -4,12 +4,12 @@
  * A slice is a bounded number of rows. It may end within the versions of a key; then the next one reads what came before
  * it again.
  */
-import { parseBucketId, type BucketId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import { parseBucketId, type BucketId, type ObjectKey, type RowKey, type VersionId } from "../../base/ids.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
-import { decodeSetting, decodeUpload } from "../../format/records.js"
+import { decodeSetting, decodeUpload, type Versioning } from "../../format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, prefixRange, settingRowKey } from "../../format/row-key.js"
-import { decodeVersion, decodeVersionHead, type VersionHead } from "../../format/version-record.js"
+import { decodeVersion, decodeVersionHead, versionIdOfHead, type VersionHead } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import type { MultipartId } from "../../base/ids.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
@@ -21,16 +21,18 @@ import { mergedVersions } from "../queries/merged-versions.js"
 import {
   compileRules,
   dueOf,
+  movesOf,
   uploadDueOf,
   type AbandonedAfter,
   type CompiledRules,
   type Due,
-  type LifecycleDays,
+  type TransitionDays,
   type VersionFacts,
 } from "./due-core.js"
+import type { Move } from "./transitions-core.js"
 
 /** A moment by which rules are judged: never ahead of the store's clock. */
-export interface LifecycleTime extends LifecycleDays {
+export interface LifecycleTime extends TransitionDays {
   readonly nowMs: number
 }
 
@@ -76,6 +78,7 @@ export const factsOf = (
   place: VersionFacts["place"],
 ): VersionFacts => ({
   ...{ key, isMarker: head.isMarker, sizeBytes: head.sizeBytes, modifiedMs: head.modifiedMs, place },
+  storageClass: head.storageClass,
   tags: () => readDetails(view, objectRow, decodeVersion(row.value)).tags,
 })
 
@@ -194,12 +197,43 @@ export const isUnlocked = ({ row, head }: Pick<StoredVersion, "row" | "head">, {
 export const isDue = (due: Due | undefined, { nowMs }: LifecycleTime): due is Due =>
   due !== undefined && due.dueMs <= nowMs
 
+/** What happens to a version when it is removed. */
+export type Removal = "hide" | "removeVersion" | "removeMarker"
+
+/** With versioning suspended a delete marker takes the place of a current null version, whose bytes are gone. */
+export function removalOf({ isMarker, place }: VersionFacts, { isNull }: VersionHead, versioning: Versioning): Removal {
+  if (isMarker) return "removeMarker"
+  if (place.kind === "noncurrent" || versioning === "never") return "removeVersion"
+  return versioning === "suspended" && isNull ? "removeVersion" : "hide"
+}
+
+/**
+ * The move to another storage class that is due for a version. "Permanent deletion takes precedence over transition.
+ * Transition takes precedence over creation of delete markers." A lock keeps a version from its removal, not from a move.
+ */
+export function moveDue(
+  rules: CompiledRules,
+  facts: VersionFacts,
+  version: Pick<StoredVersion, "row" | "head">,
+  versioning: Versioning,
+  time: LifecycleTime,
+): Move | undefined {
+  if (!rules.movesVersions) return undefined
+  const isRemoved =
+    isDue(dueOf(rules, facts, time), time) &&
+    removalOf(facts, version.head, versioning) !== "hide" &&
+    isUnlocked(version, time)
+  return isRemoved ? undefined : movesOf(rules, facts, time, time.nowMs).at(-1)
+}
+
 /** A key with versions that are due. */
 export interface DueKey {
   readonly key: ObjectKey
   readonly isLatestDue: boolean
   /** The first noncurrent version that is due. */
   readonly from: RowKey | undefined
+  /** Versions of the slice that move to another storage class. */
+  readonly moves: readonly VersionId[]
 }
 
 export interface DueSlice<Item> {
@@ -208,23 +242,35 @@ export interface DueSlice<Item> {
   readonly next: RowKey | undefined
 }
 
-/** The keys of a slice of a bucket with versions that its rules remove by now. */
+export function versioningOf(view: RowView, bucketId: BucketId): Versioning {
+  const bucket = view.get("buckets", bucketRowKey(bucketId))
+  return bucket === undefined ? "never" : bucketOfRow(bucket).versioning
+}
+
+/** The keys of a slice of a bucket with versions that its rules remove, or move, by now. */
 export const dueVersions = query(
   "DueVersions",
   (view, bucketId: BucketId, bounds: SliceBounds, time: LifecycleTime): DueSlice<DueKey> => {
     const rules = rulesOf(view, bucketId)
     if (rules?.concernsVersions !== true) return { due: [], next: undefined }
     const due: DueKey[] = []
+    const versioning = versioningOf(view, bucketId)
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
-      if (!isDue(dueOf(rules, facts, time), time)) return true
       const isCurrent = facts.place.kind === "current"
-      if (!isCurrent && !isUnlocked(version, time)) return true
+      const isRemoved = isDue(dueOf(rules, facts, time), time) && (isCurrent || isUnlocked(version, time))
+      const isMoved = moveDue(rules, facts, version, versioning, time) !== undefined
+      if (!isRemoved && !isMoved) return true
       const last = due.at(-1)
       const known = last?.key === facts.key ? last : undefined
       if (known === undefined && due.length === bounds.dueMax) return false
       if (known !== undefined) due.pop()
-      const from = known?.from ?? (isCurrent ? undefined : version.rowKey)
-      due.push({ key: facts.key, isLatestDue: isCurrent || known?.isLatestDue === true, from })
+      const { isLatestDue, from, moves } = known ?? { isLatestDue: false, from: undefined, moves: [] }
+      due.push({
+        key: facts.key,
+        isLatestDue: isLatestDue || (isRemoved && isCurrent),
+        from: from ?? (isRemoved && !isCurrent ? version.rowKey : undefined),
+        moves: isMoved ? [...moves, versionIdOfHead(version.head)] : moves,
+      })
       return true
     })
     return { due, next }

@@ -1,6 +1,7 @@
 /** GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration, DeleteBucketLifecycle, and their legacy forms. */
 import { fail } from "../../base/failures.js"
 import { decodeLifecycleRules, encodeLifecycleRules, TRANSITION_MINIMUMS } from "../../object/index.js"
+import type { LifecycleRule } from "../../object/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
@@ -50,8 +51,19 @@ export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
     throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
   }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))
+  refuseTransitions(rules)
   await services.buckets.setSetting(bucket, "lifecycle", encodeLifecycleRules({ transitionMinimum, rules }))
   return answerEmpty(200, [[MINIMUM_HEADER, transitionMinimum]])
+}
+
+/** Until versions can change their storage class. */
+function refuseTransitions(rules: readonly LifecycleRule[]): void {
+  const [move] = rules.flatMap(({ transitions = [], noncurrentTransitions = [] }) => [
+    ...[...transitions, ...noncurrentTransitions],
+  ])
+  if (move === undefined) return
+  const message = `Transition to the storage class ${move.storageClass} is not implemented.`
+  throw fail("notImplemented", { message })
 }
 
 export async function deleteBucketLifecycle({ services, bucket }: BucketCall): Promise<Answer> {

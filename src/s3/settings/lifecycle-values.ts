@@ -8,6 +8,7 @@ import type { XmlElement } from "../wire/xml-reader.js"
 const DAY_MS = 86_400_000
 /** S3's type is an integer of 32 bits. */
 const COUNT_MAX = 2_147_483_647
+const NEWER_VERSIONS_MAX = 100
 
 export const invalidRequest = (message: string): Failure => fail("invalidRequest", { message })
 export const invalidArgument = (argumentName: string, message: string, argumentValue?: string): Failure =>
@@ -38,6 +39,22 @@ export function daysOf(element: XmlElement, name: string, action: string): numbe
   if (days > COUNT_MAX) throw fail("malformedXml", { reason: `${name} is at most ${COUNT_MAX}` })
   if (days > 0) return days
   throw invalidArgument(name, `'${name}' for ${action} action must be a positive integer`, String(days))
+}
+
+/** The same for a count that may be 0, as those of transitions may. */
+export function nonnegativeOf(element: XmlElement, name: string, action: string): number | undefined {
+  const days = wholeNumberOf(element, name)
+  if (days === undefined || (days >= 0 && days <= COUNT_MAX)) return days
+  if (days > COUNT_MAX) throw fail("malformedXml", { reason: `${name} is at most ${COUNT_MAX}` })
+  throw invalidArgument(name, `'${name}' in ${action} action must be nonnegative`, String(days))
+}
+
+/** How many newer noncurrent versions an action keeps; undefined if it states none. */
+export function newerKeptOf(element: XmlElement, action: string): number | undefined {
+  const name = "NewerNoncurrentVersions"
+  const count = daysOf(element, name, action)
+  if (count === undefined || count <= NEWER_VERSIONS_MAX) return count
+  throw invalidArgument(name, `'${name}' for ${action} action must be between 1 and ${NEWER_VERSIONS_MAX}`)
 }
 
 /** The `Date` of an action, a midnight. Throws `malformedXml`, `invalidArgument`. */

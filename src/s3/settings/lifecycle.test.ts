@@ -200,22 +200,96 @@ test("the legacy form and filters exclude each other", () => {
   refuses(acting(newer, "<Prefix></Prefix>"), "invalidRequest", /can only be used in Lifecycle V2\./)
 })
 
-test("transitions are checked, and then refused by name", () => {
-  const transition = (inner: string) => acting(`<Transition>${inner}</Transition>`)
-  const to = (name: string) => `<StorageClass>${name}</StorageClass>`
+const to = (name: string) => `<StorageClass>${name}</StorageClass>`
+const move = (inside: string, name: string) => `<Transition>${inside}${to(name)}</Transition>`
+const moveDays = (days: number, name: string) => move(`<Days>${days}</Days>`, name)
+const moveOlder = (days: number, name: string, newer = "") =>
+  `<NoncurrentVersionTransition><NoncurrentDays>${days}</NoncurrentDays>${to(name)}${newer}</NoncurrentVersionTransition>`
+const expireDays = (days: number) => `<Expiration><Days>${days}</Days></Expiration>`
+const expireOlder = (days: number) =>
+  `<NoncurrentVersionExpiration><NoncurrentDays>${days}</NoncurrentDays></NoncurrentVersionExpiration>`
+
+test("transitions come back as they were put, in their order", () => {
+  const newer = "<NewerNoncurrentVersions>3</NewerNoncurrentVersions>"
+  for (const actions of [
+    moveDays(0, "GLACIER"),
+    moveDays(180, "DEEP_ARCHIVE") + moveDays(30, "STANDARD_IA") + moveDays(90, "GLACIER"),
+    move("<Date>2030-01-01T00:00:00.000Z</Date>", "INTELLIGENT_TIERING"),
+    moveOlder(0, "GLACIER_IR", newer) + moveOlder(90, "DEEP_ARCHIVE"),
+    moveDays(30, "ONEZONE_IA") + expireDays(31) + moveOlder(1, "GLACIER") + expireOlder(2),
+  ]) {
+    const one = rule("<ID>one</ID>", FILTER, ENABLED, actions)
+    assert.equal(shown(one), one)
+  }
+})
+
+test("a transition has Days or Date, and a class to which objects can move", () => {
+  const days = "<Days>1</Days>"
+  for (const inside of [
+    `<Transition>${to("GLACIER")}</Transition>`,
+    move(`${days}<Date>2030-01-01</Date>`, "GLACIER"),
+    move("<Days>2147483648</Days>", "GLACIER"),
+    move(days, "COLD"),
+    move(days, "OUTPOSTS"),
+    `<Transition>${days}</Transition>`,
+    `<NoncurrentVersionTransition>${to("GLACIER")}</NoncurrentVersionTransition>`,
+    `<NoncurrentVersionTransition>${days}${to("GLACIER")}</NoncurrentVersionTransition>`,
+  ]) {
+    refuses(acting(inside), "malformedXml")
+  }
+  for (const name of ["STANDARD", "REDUCED_REDUNDANCY"]) {
+    refuses(acting(moveDays(1, name)), "invalidArgument", /Invalid target Storage class for Transition action/)
+  }
+  refuses(acting(moveDays(-1, "GLACIER")), "invalidArgument", /'Days' in Transition action must be nonnegative/)
+  refuses(acting(moveDays(29, "STANDARD_IA")), "invalidArgument", /greater than or equal to 30 for storageClass/)
+  refuses(acting(moveOlder(29, "ONEZONE_IA")), "invalidArgument", /'NoncurrentDays' .* greater than or equal to 30/)
+  const newer = (count: number) => `<NewerNoncurrentVersions>${count}</NewerNoncurrentVersions>`
+  refuses(acting(moveOlder(1, "GLACIER", newer(101))), "invalidArgument", /must be between 1 and 100/)
+  refuses(acting(moveOlder(1, "GLACIER", newer(1)), "<Prefix></Prefix>"), "invalidRequest", /Lifecycle V2/)
+})
+
+test("the transitions of a rule go to different classes, in the order in which objects move", () => {
   refuses(
-    transition(`<Days>30</Days>${to("GLACIER")}`),
-    "notImplemented",
-    /Transition to the storage class GLACIER is not implemented/,
+    acting(moveDays(1, "GLACIER") + moveDays(2, "GLACIER")),
+    "invalidRequest",
+    /'StorageClass' must be different for 'Transition' actions in same 'Rule' with filter '\(prefix=logs\/\)'/,
   )
-  const noncurrent = `<NoncurrentVersionTransition><NoncurrentDays>30</NoncurrentDays>${to("STANDARD_IA")}</NoncurrentVersionTransition>`
-  refuses(acting(noncurrent), "notImplemented", /NoncurrentVersionTransition/)
-  refuses(transition(`<Days>29</Days>${to("STANDARD_IA")}`), "invalidArgument", /greater than or equal to 30/)
-  refuses(transition(`<Days>-1</Days>${to("GLACIER")}`), "invalidArgument")
-  refuses(transition(to("GLACIER")), "malformedXml")
-  refuses(transition(`<Days>1</Days><Date>2030-01-01</Date>${to("GLACIER")}`), "malformedXml")
-  refuses(transition(`<Days>1</Days>${to("COLD")}`), "malformedXml")
-  refuses(transition("<Days>1</Days>"), "malformedXml")
+  const date = (day: number, name: string) => move(`<Date>2030-01-0${day}</Date>`, name)
+  refuses(acting(date(1, "GLACIER") + moveDays(90, "DEEP_ARCHIVE")), "invalidRequest", /Found mixed 'Date' and 'Days'/)
+  for (const [first, next] of [
+    [moveDays(60, "GLACIER"), moveDays(60, "STANDARD_IA")],
+    [moveDays(60, "STANDARD_IA"), moveDays(59, "GLACIER")],
+    [date(2, "INTELLIGENT_TIERING"), date(1, "GLACIER")],
+    [moveDays(60, "ONEZONE_IA"), moveDays(90, "GLACIER_IR")],
+    [moveOlder(60, "STANDARD_IA"), moveOlder(59, "GLACIER")],
+  ] as const) {
+    for (const both of [first + next, next + first]) refuses(acting(both), "invalidArgument", /must be greater than '/)
+  }
+  refuses(
+    acting(moveDays(30, "STANDARD_IA") + moveDays(59, "GLACIER")),
+    "invalidArgument",
+    /'Days' in the 'Transition' action for StorageClass 'GLACIER' for filter '\(prefix=logs\/\)' must be 30 days more than 'filter '\(prefix=logs\/\)'' in the 'Transition' action for StorageClass 'STANDARD_IA'/,
+  )
+  refuses(acting(moveDays(0, "GLACIER") + moveDays(89, "DEEP_ARCHIVE")), "invalidArgument", /must be 90 days more than/)
+  assert.equal(parse(acting(moveDays(0, "INTELLIGENT_TIERING") + moveDays(1, "GLACIER"))).length, 1)
+})
+
+test("an expiration comes after the transitions of its rule, and counts as they do", () => {
+  refuses(
+    acting(moveDays(30, "GLACIER") + expireDays(30)),
+    "invalidArgument",
+    /'Days' in the Expiration action for filter '\(prefix=logs\/\)' must be greater than 'Days' in the Transition action/,
+  )
+  refuses(
+    acting(moveOlder(5, "GLACIER") + expireOlder(5)),
+    "invalidArgument",
+    /'NoncurrentDays' in the NoncurrentVersionExpiration action .* in the NoncurrentVersionTransition action/,
+  )
+  const mixed = move("<Date>2030-01-01</Date>", "GLACIER") + expireDays(30)
+  refuses(acting(mixed), "invalidRequest", /Found mixed 'Date' and 'Days' based Expiration and Transition actions/)
+  const markers = "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"
+  assert.equal(parse(acting(moveDays(30, "GLACIER") + markers)).length, 1)
+  assert.equal(parse(acting(moveDays(30, "GLACIER") + expireOlder(1))).length, 1)
 })
 
 test("any damage to a document gives rules that come back, or a refusal", () => {
@@ -272,8 +346,9 @@ const part = fc.oneof(
   ),
   element("AbortIncompleteMultipartUpload", element("DaysAfterInitiation", count)),
   element("Transition", among(when, element("StorageClass", fc.constantFrom("GLACIER", "x")))),
+  fc.constantFrom(moveDays(30, "STANDARD_IA"), moveDays(60, "GLACIER"), moveOlder(1, "GLACIER_IR")),
 )
-const REFUSALS: readonly FailureKind[] = ["malformedXml", "invalidArgument", "invalidRequest", "notImplemented"]
+const REFUSALS: readonly FailureKind[] = ["malformedXml", "invalidArgument", "invalidRequest"]
 
 test("any document gives rules that come back as they are stored, or a refusal", () => {
   const usual = rule("<ID>usual</ID>", FILTER, ENABLED, EXPIRE)

@@ -4,8 +4,7 @@
  *
  * Promises  GET returns what was put: each rule in its form, with an id if it had none.
  * Refuses   As S3 does, with its messages where they are known: `malformedXml` for what its schema excludes,
- *           `invalidArgument` and `invalidRequest` for the rest. Transitions are checked, and then refused with
- *           `notImplemented`: there is one storage class.
+ *           `invalidArgument` and `invalidRequest` for the rest.
  * Source    "Lifecycle configuration elements", Amazon S3 User Guide; "Error responses", Amazon S3 API Reference.
  */
 import { isoDate } from "../../base/dates.js"
@@ -16,8 +15,22 @@ import { childNamed, childrenNamed, childText } from "../wire/xml-reader.js"
 import type { XmlElement, XmlLimits } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { filterOf, writeFilter } from "./lifecycle-filter.js"
-import { checkTransitions } from "./lifecycle-transitions.js"
-import { dateOf, daysOf, hasSize, hasTags, invalidArgument, invalidRequest, needed } from "./lifecycle-values.js"
+import {
+  checkTransitions,
+  transitionsOf,
+  writeNoncurrentTransitions,
+  writeTransitions,
+} from "./lifecycle-transitions.js"
+import {
+  dateOf,
+  daysOf,
+  hasSize,
+  hasTags,
+  invalidArgument,
+  invalidRequest,
+  needed,
+  newerKeptOf,
+} from "./lifecycle-values.js"
 import { checkChildren, wordOf, type TextSetting } from "./setting.js"
 
 /** States below which size objects are not moved to other storage classes. */
@@ -35,7 +48,6 @@ export const LIFECYCLE: TextSetting<CompiledRules> = {
 
 const RULES_MAX = 1000
 const ID_CHARACTERS_MAX = 255
-const NEWER_VERSIONS_MAX = 100
 const FILTERS = ["Filter", "Prefix"] as const
 const ACTIONS = [
   ...(["Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"] as const),
@@ -56,7 +68,7 @@ export function lifecycleRulesOf(root: XmlElement, newId: () => string): readonl
     throw invalidArgument("ID", "Rule ID must be unique. Found same ID for more than one rule")
   }
   checkOverlaps(rules)
-  for (const element of elements) checkTransitions(element)
+  rules.forEach(checkTransitions)
   return rules
 }
 
@@ -77,6 +89,8 @@ const LEGACY_ACTIONS = [
   ["Expiration", "expiration"],
   ["NoncurrentVersionExpiration", "noncurrent"],
   ["AbortIncompleteMultipartUpload", "abortDays"],
+  ["Transition", "transitions"],
+  ["NoncurrentVersionTransition", "noncurrentTransitions"],
 ] as const
 
 /** In the legacy form only one rule may apply to a key. Sorted, a prefix comes directly before those that it begins. */
@@ -110,6 +124,7 @@ function ruleOf(element: XmlElement, newId: () => string): LifecycleRule {
     ...(expiration && { expiration }),
     ...(noncurrent && { noncurrent }),
     ...(abortDays !== undefined && { abortDays }),
+    ...transitionsOf(element, filter),
   }
   checkAgainstFilter(rule)
   return rule
@@ -158,13 +173,8 @@ function noncurrentOf(rule: XmlElement): NoncurrentExpiration | undefined {
   if (element === undefined) return undefined
   checkChildren(element, ["NoncurrentDays", "NewerNoncurrentVersions"])
   const days = needed(daysOf(element, "NoncurrentDays", action), `${action} needs NoncurrentDays`)
-  const newerKept = daysOf(element, "NewerNoncurrentVersions", action)
-  if (newerKept === undefined) return { days }
-  if (newerKept > NEWER_VERSIONS_MAX) {
-    const message = `'NewerNoncurrentVersions' for ${action} action must be between 1 and ${NEWER_VERSIONS_MAX}`
-    throw invalidArgument("NewerNoncurrentVersions", message)
-  }
-  return { days, newerKept }
+  const newerKept = newerKeptOf(element, action)
+  return newerKept === undefined ? { days } : { days, newerKept }
 }
 
 function abortDaysOf(rule: XmlElement): number | undefined {
@@ -187,8 +197,11 @@ export function writeLifecycleRules(xml: XmlWriter, rules: readonly LifecycleRul
   }
 }
 
-function writeActions(xml: XmlWriter, { expiration, noncurrent, abortDays }: LifecycleRule): void {
+function writeActions(xml: XmlWriter, rule: LifecycleRule): void {
+  const { expiration, noncurrent, abortDays } = rule
+  writeTransitions(xml, rule)
   if (expiration !== undefined) xml.group("Expiration", one => void writeExpiration(one, expiration))
+  writeNoncurrentTransitions(xml, rule)
   if (noncurrent !== undefined) {
     xml.group("NoncurrentVersionExpiration", one => {
       one.text("NoncurrentDays", noncurrent.days).text("NewerNoncurrentVersions", noncurrent.newerKept)
