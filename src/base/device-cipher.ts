@@ -6,6 +6,8 @@
  * Promises  No nonce is used twice under one key. Log batches, manifests and needle headers draw random ones, under keys
  *           of one segment, one device, and one needle. The blocks of a table use their offsets, under a key with
  *           a random salt: a file that gets the number of a lost one has another key.
+ *           What is written is encrypted. What is read must be, too, unless `acceptsPlain`: another program that writes to
+ *           the disk could put plain files in its place.
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
 import { GCM_NONCE_BYTES } from "./aes-gcm.js"
@@ -18,11 +20,14 @@ export interface DeviceKeys {
   readonly device: Uint8Array
   /** The same on all devices: needles move between them. */
   readonly names: Uint8Array
+  /** The device was there before everything was encrypted: files on it may still be plain. */
+  readonly acceptsPlain: boolean
 }
 
-export const deviceKeysOf = (atRestKey: Uint8Array, deviceId: DeviceId): DeviceKeys => ({
+export const deviceKeysOf = (atRestKey: Uint8Array, deviceId: DeviceId, acceptsPlain = false): DeviceKeys => ({
   device: derive(atRestKey, "device", Buffer.from(deviceId, "hex")),
   names: derive(atRestKey, "names"),
+  acceptsPlain,
 })
 
 const SALT_BYTES = 16
@@ -34,14 +39,17 @@ interface RandomBytes {
 export class DeviceCipher {
   /** Of manifests. */
   readonly manifestKey: KeyObject
+  /** See `DeviceKeys`. */
+  readonly acceptsPlain: boolean
   private readonly deviceKey: KeyObject
   private readonly namesKey: KeyObject
   private logged: { readonly segment: number; readonly key: KeyObject } | undefined
 
   constructor(
-    { device, names }: DeviceKeys,
+    { device, names, acceptsPlain }: DeviceKeys,
     private readonly random: RandomBytes,
   ) {
+    this.acceptsPlain = acceptsPlain
     this.deviceKey = createSecretKey(device)
     this.namesKey = createSecretKey(names)
     this.manifestKey = createSecretKey(derive(this.deviceKey, "manifest"))
@@ -77,6 +85,9 @@ export class DeviceCipher {
     return derive(this.namesKey, "header", id)
   }
 }
+
+/** Whether plain bytes are damage. */
+export const refusesPlain = (cipher: DeviceCipher | undefined): boolean => cipher?.acceptsPlain === false
 
 /** Sealed bytes, met where no key is known: without the master key, or where the control record cannot be read. */
 export const noCipher = (what: string): Failure =>

@@ -32,6 +32,8 @@ export interface CheckpointRequest {
   readonly emptied: readonly number[]
   /** Bytes that may be written to move payloads, which gives space back only later; absent: no bound. */
   readonly moveBytesMax?: number
+  /** Payload volumes up to this one are to be emptied, however little of them is dead. */
+  readonly emptyUpTo?: number
 }
 
 export interface CheckpointResult {
@@ -190,6 +192,7 @@ export async function runCheckpoint(
   request: CheckpointRequest,
 ): Promise<CheckpointResult> {
   const { shelf } = upkeep
+  upkeep.emptyUpTo = request.emptyUpTo ?? 0
   const usage = PayloadUsage.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
   const removed = await upkeep.remove(store, usage, request.emptied)
   const last = new LastWrites(request.replicaIncarnations)

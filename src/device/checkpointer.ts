@@ -140,6 +140,8 @@ export class Checkpointer implements BackgroundService {
   private restsUntilMs = -Infinity
   /** The next checkpoint waits for merges. */
   private isCrowded = false
+  /** Payload volumes up to this one are to be emptied. */
+  private emptyUpTo = 0
   /** Work that the last checkpoint left for the next. */
   private left: { readonly isMore: boolean; readonly emptied: readonly number[] } = { isMore: false, emptied: [] }
 
@@ -229,6 +231,12 @@ export class Checkpointer implements BackgroundService {
     }
   }
 
+  /** Empties all payload volumes up to this one, from checkpoint to checkpoint; 0: none. Makes one soon. */
+  tidy(emptyUpTo: number): void {
+    this.emptyUpTo = emptyUpTo
+    this.left = { ...this.left, isMore: true }
+  }
+
   /** One checkpoint of everything applied so far, if there is anything. Throws the failure; it can be called again. */
   async checkpoint(): Promise<void> {
     if (!this.hasWork && !this.left.isMore) return
@@ -254,9 +262,10 @@ export class Checkpointer implements BackgroundService {
   private async runWithSpace(upTo: LogSequence): Promise<CheckpointResult> {
     for (let moveBytesMax = this.space.copySpaceBytes; ; moveBytesMax = 0) {
       try {
-        const { emptied } = this.left
+        const { emptyUpTo, left } = this
+        const { emptied } = left
         const replicaIncarnations = new Map(this.replicaIncarnations)
-        const result = await this.runs.checkpoint({ upTo, replicaIncarnations, emptied, moveBytesMax })
+        const result = await this.runs.checkpoint({ upTo, replicaIncarnations, emptied, moveBytesMax, emptyUpTo })
         this.starved = undefined
         return result
       } catch (error) {

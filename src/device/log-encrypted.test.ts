@@ -15,8 +15,8 @@ const DEVICE = parseDeviceId("00000000000000aa")
 const FOLDER = "/d/log"
 const MARKER = "a-secret-name"
 const random = new SimRandom(1)
-const cipherOf = (fill: number): DeviceCipher =>
-  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), DEVICE), random)
+const cipherOf = (fill: number, acceptsPlain = false): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), DEVICE, acceptsPlain), random)
 const open = (disk: Disk, cipher: DeviceCipher | undefined): Promise<SegmentedLog> =>
   openLog(disk, FOLDER, DEVICE, { segmentBytes: 32 * KIB, fillStepBytes: 8 * KIB, cipher })
 
@@ -52,8 +52,9 @@ async function written(cipher: DeviceCipher | undefined) {
     const { places } = await log.append([record(2 * n), record(2 * n + 1)])
     const [, second] = places
     assert.ok(second)
-    const read = await log.read({ ...second, offsetBytes: second.offsetBytes + 1 }, new Uint8Array(20))
-    assert.deepEqual(Buffer.from(read), Buffer.from(record(2 * n + 1).subarray(1, 21)))
+    const expected = Buffer.from(record(2 * n + 1).subarray(1, 21))
+    const read = await log.read({ ...second, offsetBytes: second.offsetBytes + 1 }, new Uint8Array(expected.length))
+    assert.deepEqual(Buffer.from(read), expected)
     // Segments are recycled meanwhile.
     if (n % 10 === 9) await log.cut(parseLogSequence(n - 5))
   }
@@ -112,4 +113,26 @@ test("plain batches in the log of an encrypted store are refused, and count as d
   const before = await bytesOn(disk)
   await assert.rejects(open(disk, cipherOf(1)), error => isFailure(error, "corruptSeal"))
   assert.deepEqual(await bytesOn(disk), before)
+})
+
+test("a log that is being converted keeps its plain batches until they are cut, and no byte of them after that", async () => {
+  const { sim, log } = await written(undefined)
+  const expected = last(await texts(log.records(log.cutUpTo)), 12)
+  await log.close()
+  const converting = await open(sim.boot(), cipherOf(1, true))
+  assert.deepEqual(last(await texts(converting.records(converting.cutUpTo)), 12), expected)
+  const { sequence } = await converting.append([Buffer.from("new")])
+  assert.ok(converting.holdsPlain, "uncut batches stay")
+  await converting.close()
+  // A crash and another start change nothing.
+  const again = await open(sim.boot(), cipherOf(1, true))
+  assert.deepEqual(last(await texts(again.records(again.cutUpTo)), 13), [...expected, "new"])
+  await again.cut(sequence)
+  assert.ok(!again.holdsPlain)
+  for (let n = 0; n < 40; n += 1) await again.append([record(n)])
+  await again.close()
+  assert.ok(!(await bytesOn(sim.boot())).includes(MARKER), "recycled files would still have them")
+  const strict = await open(sim.boot(), cipherOf(1))
+  assert.equal((await texts(strict.records(sequence))).length, 40)
+  await strict.close()
 })

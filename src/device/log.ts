@@ -83,9 +83,11 @@ export async function openLog(
   const recovered = await recoverLog(disk, folder, deviceId, options)
   const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
   try {
+    if (log.mayHoldPlain) await log.removeFree()
     // No later open may lose a batch that this one returns, even if its pages never reached the disk.
     await log.writeAgain(recovered.unvouched)
     await log.confirm()
+    if (log.mayHoldPlain) await log.leavePlain()
   } catch (error) {
     if (!isFailure(error, "deviceFull", "tooManyInFlight")) {
       await log.close()
@@ -217,6 +219,31 @@ export class SegmentedLog implements CommitLog {
     return this.#totalBytes - this.#cutBytes
   }
 
+  /** Files that were written before everything was encrypted may be here: none is recycled. */
+  get mayHoldPlain(): boolean {
+    return this.options.cipher?.acceptsPlain === true
+  }
+
+  /** Whether a segment begins with a plain batch. */
+  get holdsPlain(): boolean {
+    return this.#segments.some(({ first }) => first.isSealed === undefined)
+  }
+
+  /** Ends a segment with plain batches, and removes those that a cut allows. Throws as `append`. */
+  async leavePlain(): Promise<void> {
+    if (!this.holdsPlain) return
+    if (this.#segments.at(-1)?.first.isSealed === undefined) {
+      this.#endsSegment = true
+      await this.append([])
+    }
+    for (const segment of this.#droppable(this.#cut)) await this.#release(segment)
+  }
+
+  /** Must run before any append. */
+  async removeFree(): Promise<void> {
+    for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
+  }
+
   /** The bytes of the records must not change until the promise has settled. */
   append(records: readonly Uint8Array[]): Promise<Appended> {
     const payloadBytes = payloadBytesOf(records, this.options.cipher)
@@ -305,7 +332,7 @@ export class SegmentedLog implements CommitLog {
 
   /** Removes the free files and ends the open segment, so that a later cut can remove it. */
   async #shrink(): Promise<void> {
-    for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) await this.#remove(free.file)
+    await this.removeFree()
     this.#endsSegment = (this.#open?.usedBytes ?? 0) > LOG_LIMITS.usedBytesMaxWhenShort
   }
 
@@ -514,7 +541,7 @@ export class SegmentedLog implements CommitLog {
   /** If the disk fails to remove it, a later cut meets the segment again, or the next start finds the stale file. */
   async #release(segment: Segment): Promise<void> {
     const { file } = segment
-    const isKept = !this.#isShort && this.#free.length < LOG_LIMITS.freeSegmentsMax
+    const isKept = !this.#isShort && !this.mayHoldPlain && this.#free.length < LOG_LIMITS.freeSegmentsMax
     const sizeBytes = isKept ? await file.sizeBytes() : 0
     this.#segments = this.#segments.filter(each => each !== segment)
     if (isKept) {

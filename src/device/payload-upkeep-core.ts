@@ -27,15 +27,18 @@ export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number
 
 /**
  * The volume with the largest dead share, if too much of all is dead, of those whose live payloads fit in `bytesMax`:
- * its space comes back only when all of them have moved. `passed`: volumes from which nothing more can be moved.
+ * its space comes back only when all of them have moved. Before that, the first of those up to `emptyUpTo`, which are
+ * to be emptied. `passed`: volumes from which nothing more can be moved.
  */
 export function volumeToMove(
   volumes: readonly CountedVolume[],
   passed: ReadonlySet<number>,
   limits: PayloadUpkeepLimits,
-  bytesMax = Infinity,
+  { bytesMax = Infinity, emptyUpTo = 0 }: { readonly bytesMax?: number; readonly emptyUpTo?: number } = {},
 ): CountedVolume | undefined {
   const inUse = volumes.filter(({ volume, liveBytes, isOpen }) => (liveBytes > 0 || isOpen) && !passed.has(volume))
+  const due = inUse.find(({ volume, liveBytes }) => volume <= emptyUpTo && liveBytes <= bytesMax)
+  if (due !== undefined) return due
   const writtenBytes = inUse.reduce((sum, volume) => sum + volume.writtenBytes, 0)
   const dead = deadBytes(inUse)
   if (dead < limits.deadBytesMin || dead < limits.deadShareMax * writtenBytes) return undefined

@@ -44,11 +44,24 @@ test("a volume is moved from the limits on: enough dead bytes, and a large enoug
 test("of equally dead volumes the first is moved, and only one whose live payloads fit", () => {
   assert.equal(chosen([volume(1, 100, 50), volume(2, 100, 50)]), 1)
   const fitting = (bytesMax: number) =>
-    volumeToMove([volume(1, 1_000, 500), volume(2, 100, 60), volume(3, 100, 70)], new Set(), LIMITS, bytesMax)?.volume
+    volumeToMove([volume(1, 1_000, 500), volume(2, 100, 60), volume(3, 100, 70)], new Set(), LIMITS, { bytesMax })
+      ?.volume
   assert.equal(fitting(500), 1)
   assert.equal(fitting(499), 2)
   assert.equal(fitting(60), 2)
   assert.equal(fitting(59), undefined)
+})
+
+test("volumes that are to be emptied come first, from the lowest on, however little of them is dead", () => {
+  const volumes = [volume(1, 100, 100), volume(2, 100, 90), volume(3, 100, 10), volume(4, 100, 100, true)]
+  const emptied = (emptyUpTo: number, passed: readonly number[] = [], bytesMax = 1_000) =>
+    volumeToMove(volumes, new Set(passed), LIMITS, { emptyUpTo, bytesMax })?.volume
+  assert.equal(emptied(0), 3)
+  assert.equal(emptied(2), 1)
+  assert.equal(emptied(2, [1]), 2)
+  assert.equal(emptied(2, [1, 2]), 3, "one that is passed waits for the next start")
+  assert.equal(emptied(4, [1, 2, 3]), 4, "also the open one")
+  assert.equal(emptied(2, [], 95), 2, "only one that fits")
 })
 
 test("only volumes without a live byte that nothing writes to are removed", () => {

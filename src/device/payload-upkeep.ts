@@ -35,6 +35,8 @@ interface Moved {
 export class PayloadUpkeep {
   private readonly passed = new Set<number>()
   /** Progress of the walk through the volume whose live payloads are being moved. */
+  /** Volumes up to this one are to be emptied, however little of them is dead. */
+  emptyUpTo = 0
   private reached: { readonly volume: number; readonly position: VolumePosition | undefined } | undefined
 
   constructor(
@@ -48,7 +50,12 @@ export class PayloadUpkeep {
 
   /** Whether a volume is worth emptying. */
   hasVictim(usage: PayloadUsage): boolean {
-    return volumeToMove(this.counted(usage), this.passed, this.limits) !== undefined
+    return this.victim(usage) !== undefined
+  }
+
+  private victim(usage: PayloadUsage, bytesMax = Infinity): CountedVolume | undefined {
+    const { emptyUpTo } = this
+    return volumeToMove(this.counted(usage), this.passed, this.limits, { bytesMax, emptyUpTo })
   }
 
   /** Volumes into which no row points, by the usage; those that cannot be removed are left out. */
@@ -107,7 +114,7 @@ export class PayloadUpkeep {
     isWritten: IsWritten,
     bytesMax = Infinity,
   ): Promise<{ readonly writes: readonly StoreWrite[]; readonly done: () => void }> {
-    const victim = volumeToMove(this.counted(usage), this.passed, this.limits, bytesMax)
+    const victim = this.victim(usage, bytesMax)
     if (victim === undefined) return { writes: [], done: () => undefined }
     const { volume } = victim
     if (victim.isOpen) await this.shelf.seal()

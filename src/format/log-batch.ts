@@ -29,7 +29,7 @@ import { parseDeviceId, parseLogSequence } from "../base/ids.js"
 import type { DeviceId, LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { xxh64 } from "../simd/xxh64.js"
-import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
 
 export const LOG_HEADER_BYTES = 80
 /** Where the encrypted bytes of a batch begin. */
@@ -195,7 +195,7 @@ export const decodeLogBatchRecords = (
 
 /**
  * The records (views, or of an encrypted batch copies) of a whole batch; undefined if their lengths do not add up.
- * Throws `corruptSeal` if the batch was not encrypted, or under another key, and `wrongMasterKey` without one: neither means
+ * Throws `corruptSeal` if the batch was encrypted under another key, or is plain where that is not accepted, and `wrongMasterKey` without one: neither means
  * that a batch was not written to its end.
  */
 export function recordsOfWhole(
@@ -222,8 +222,7 @@ function openPayload(header: LogBatchHeader, batch: Uint8Array, cipher: DeviceCi
   const { segment, offsetBytes, payloadBytes, isSealed } = header
   const end = LOG_HEADER_BYTES + payloadBytes
   if (!isSealed) {
-    // Another program that writes to the disk could put a plain one in its place.
-    if (cipher !== undefined) throw fail("corruptSeal", { what: "a plain batch of the log", segment, offsetBytes })
+    if (refusesPlain(cipher)) throw fail("corruptSeal", { what: "a plain batch of the log", segment, offsetBytes })
     return batch.subarray(LOG_HEADER_BYTES, end)
   }
   if (cipher === undefined) throw noCipher("the log")

@@ -65,8 +65,8 @@ test("a chunk of version 1 is unchanged, byte for byte, both ways", () => {
 })
 
 /** Its nonces are known. */
-const cipherOf = (fill = 1): DeviceCipher =>
-  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef")), {
+const cipherOf = (fill = 1, acceptsPlain = false): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef"), acceptsPlain), {
     bytes: count => new Uint8Array(count).fill(7),
   })
 
@@ -90,6 +90,14 @@ test("an encrypted chunk is unchanged, byte for byte, both ways, and needs its k
       error => isFailure(error, "corruptRecord"),
     )
   }
+})
+
+test("a plain chunk is refused where a cipher exists, except while the store is being converted", () => {
+  assert.throws(
+    () => decodeMetadataChunk(chunkOf(HEADER, RECORDS), cipherOf()),
+    error => isFailure(error, "corruptRecord"),
+  )
+  assert.deepEqual(decodeMetadataChunk(chunkOf(HEADER, RECORDS), cipherOf(1, true)).header, HEADER)
 })
 
 test("a chunk without records, and one that is not the last", () => {

@@ -24,7 +24,7 @@
 import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "../base/aes-gcm.js"
 import { assert, must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
-import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
 import { fail } from "../base/failures.js"
 import { FAMILIES, familyOfNumber, type Family } from "../base/families.js"
 import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, rowKeyOf } from "../base/ids.js"
@@ -161,6 +161,7 @@ export function decodeMetadataChunk(bytes: Uint8Array, cipher?: DeviceCipher): M
   if (version !== PLAIN_VERSION && version !== SEALED_VERSION) throw corrupt("version")
   if (chunk.readUInt32LE(80) !== end - HEAD_BYTES) throw corrupt("length")
   const stored = chunk.subarray(HEAD_BYTES, end)
+  if (version === PLAIN_VERSION && refusesPlain(cipher)) throw corrupt("encryption")
   const records = version === SEALED_VERSION ? openRecords(stored, chunk, cipher) : stored
   if (records === undefined) throw corrupt("records do not open under the key of the store")
   try {

@@ -242,8 +242,8 @@ test("golden index values: version 2 both ways, version 1 read without a shape",
 })
 
 /** Its nonces are known. */
-const cipherOf = (fill = 1): DeviceCipher =>
-  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef")), {
+const cipherOf = (fill = 1, acceptsPlain = false): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId("0123456789abcdef"), acceptsPlain), {
     bytes: count => new Uint8Array(count).fill(6),
   })
 
@@ -273,6 +273,19 @@ for (const header of [SHARD, PAYLOAD]) {
     for (let length = 0; length < encoded.length; length += 1) refusedWith(encoded.subarray(0, length), undefined)
   })
 }
+
+test("plain names are refused where a cipher exists, except on a device that is being converted", () => {
+  for (const header of [SHARD, PAYLOAD]) {
+    const plain = encodeNeedleHeader(header)
+    assert.throws(
+      () => decodeNeedleHeader(plain, cipherOf()),
+      error => isFailure(error, "corruptNeedle") && error.details["reason"] === "not encrypted",
+    )
+    assert.deepEqual(decodeNeedleHeader(plain, cipherOf(1, true)), header)
+    assert.deepEqual(decodeNeedleHeader(encodeNeedleHeader(header, cipherOf(1, true)), cipherOf()), header)
+  }
+  assert.deepEqual(decodeNeedleHeader(encodeNeedleHeader(TOMBSTONE), cipherOf()), TOMBSTONE)
+})
 
 test("a header without names shows what reads need, and refuses to show names", () => {
   const shard = decodeNeedleHeader(encodeNeedleHeader(SHARD, cipherOf()))

@@ -22,7 +22,7 @@
 import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "../base/aes-gcm.js"
 import { assert, must, unreachable } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
-import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { FAMILIES, familyOfNumber } from "../base/families.js"
@@ -318,6 +318,9 @@ export function needleHeaderLength(head: Uint8Array): number | undefined {
 /** Length of the body, from a head that `needleHeaderLength` accepted. Not verified yet, but within the limits. */
 export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUint32(12, true)
 
+/** Whether the names in a header, which `needleHeaderLength` accepted, are encrypted. */
+export const isEncryptedHeader = (header: Uint8Array): boolean => header[4] === SEALED_VERSION
+
 /** The checksum that ends an encoded header. */
 export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
@@ -350,6 +353,7 @@ export function decodeNeedleHeader(bytes: Uint8Array, names?: NeedleNames): Need
   if (!Number.isSafeInteger(bucketOrFamily)) throw corrupt("bucket or family")
   if (kind === KIND_NUMBERS.tombstone) return { kind: "tombstone", id: readNeedleKey(header, INDEX_KEY_AT) }
   const isSealed = view.getUint8(4) === SEALED_VERSION
+  if (!isSealed && names !== undefined && !("expected" in names) && refusesPlain(names)) throw corrupt("not encrypted")
   const found = isSealed ? openNames(header, keyEnd, noteEnd, names) : plainNames(header, keyEnd, noteEnd)
   if (kind === KIND_NUMBERS.payload) {
     const family = familyOfNumber(bucketOrFamily)

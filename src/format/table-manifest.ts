@@ -12,7 +12,7 @@ import { hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../base/ids.js"
 import { xxh64, xxh64Into } from "../simd/xxh64.js"
-import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
 import { fileSeed } from "./table-block.js"
@@ -75,6 +75,13 @@ export const EMPTY_MANIFEST: Manifest = {
 
 const seedOf = (deviceId: DeviceId): bigint => fileSeed(deviceId, 0)
 
+/** Of the bytes that tell whether a manifest is encrypted. */
+export const MANIFEST_HEAD_BYTES = 6
+
+/** Whether an encrypted manifest begins with these bytes. */
+export const isSealedManifest = (head: Buffer): boolean =>
+  head.length >= MANIFEST_HEAD_BYTES && head.readUInt16LE(4) === SEALED_FORMAT
+
 export function encodeManifest(manifest: Manifest, deviceId: DeviceId, cipher?: DeviceCipher): Buffer {
   const plain = packRecord(FORMAT, [
     deviceId,
@@ -114,7 +121,7 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId, cipher?: 
 export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
 
 /**
- * Throws `corruptRecord`, also for a plain one if there is a cipher; `invalidConfig` if a later release wrote it; `wrongMasterKey` if it is encrypted under another
+ * Throws `corruptRecord`, also for a plain one where the cipher refuses that; `invalidConfig` if a later release wrote it; `wrongMasterKey` if it is encrypted under another
  * key, or there is none.
  */
 export function decodeManifest(bytes: Buffer, deviceId: DeviceId, cipher?: DeviceCipher): Manifest {
@@ -128,7 +135,7 @@ export function decodeManifest(bytes: Buffer, deviceId: DeviceId, cipher?: Devic
   const packed = bytes.subarray(HEADER_BYTES, hashAt)
   if (bytes.readUInt32LE(8) !== packed.length) throw corrupt("length")
   // Another program that writes to the disk could put a plain one in its place.
-  if (format === FORMAT && cipher !== undefined) throw corrupt("encryption")
+  if (format === FORMAT && refusesPlain(cipher)) throw corrupt("encryption")
   const plain = format === SEALED_FORMAT ? openManifest(packed, cipher) : packed
   const record = RecordReader.open("metadata manifest", plain, FORMAT)
   if (record.text() !== deviceId) throw corrupt("device")

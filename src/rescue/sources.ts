@@ -59,18 +59,13 @@ export async function openSources(
     await inspect(disk, path, findings)
   }
   const { storeId, record, notes } = findings
-  const cipher = record && (await cipherOf(record, fileKey, random))
+  // What a rescue reads is encrypted alike on all devices.
+  const cipher = record && (await offlineCipher(record, undefined, () => Promise.resolve(fileKey), random))
   const secrets = record && secretsOf(record, fileKey, notes)
   const volumes = folders.map(path => foldersOf(path).volumes)
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
   return { volumes, storeId, record, secrets, masterKey: fileKey, cipher, isWhole, isShared, notes }
-}
-
-/** What a rescue reads is encrypted alike on all devices. */
-async function cipherOf(record: ControlRecord, fileKey: Uint8Array | undefined, random: Random) {
-  const [device] = record.devices
-  return device && offlineCipher(record, device.id, () => Promise.resolve(fileKey), random)
 }
 
 const notThere = (path: string): Failure =>

@@ -6,7 +6,14 @@
  *           shown in place of a newer one only if the newer one was never finished.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { decodeManifest, EMPTY_MANIFEST, manifestHash, type Manifest } from "../format/table-manifest.js"
+import {
+  decodeManifest,
+  EMPTY_MANIFEST,
+  isSealedManifest,
+  MANIFEST_HEAD_BYTES,
+  manifestHash,
+  type Manifest,
+} from "../format/table-manifest.js"
 import { dataBytesOf } from "../format/table-file.js"
 import { RowSum } from "../format/row-sum.js"
 import type { TableEntry } from "../format/table-manifest.js"
@@ -188,6 +195,30 @@ async function openUncached(
   } catch (error) {
     if (!isFailure(error, "corruptRow")) throw error
     return undefined
+  }
+}
+
+/** Whether a file of the store is not encrypted; one that cannot be read may be plain. */
+export async function holdsPlain(host: ManifestHost, folder: string): Promise<boolean> {
+  const { disk } = host
+  for (const name of (await disk.exists(folder)) ? await disk.list(folder) : []) {
+    const number = tableNumberOf(name)
+    if (generationOf(name) !== undefined && !(await isSealedCopy(disk, `${folder}/${name}`))) return true
+    if (number === undefined) continue
+    const table = await openUncached(host, folder, number)
+    await table?.close()
+    if (table?.isPlain !== false) return true
+  }
+  return false
+}
+
+async function isSealedCopy(disk: Disk, path: string): Promise<boolean> {
+  const file = await disk.open(path, "read")
+  try {
+    const head = Buffer.alloc(MANIFEST_HEAD_BYTES)
+    return isSealedManifest(head.subarray(0, await file.read(head, 0)))
+  } finally {
+    await file.close()
   }
 }
 

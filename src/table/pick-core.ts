@@ -107,6 +107,12 @@ export function pickMerge(
   return undefined
 }
 
+/** Writes a file once more, in its place. */
+export const rewriteOf = (entry: TableEntry): MergePlan => ({
+  ...{ kind: "merge", runs: [[entry]], upTo: undefined, lower: [], level: entry.level },
+  ...(entry.level === 0 && { run: entry.run }),
+})
+
 /** Files that are left as they are until they are repaired, or can be read. */
 type BadFiles = ReadonlySet<number>
 

@@ -21,7 +21,7 @@ import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeGeneration, removeOthers, tableNumberOf } from "./manifest-files.js"
 import { writeManifest } from "./manifest-files.js"
 import { mergeRows, type MergeInputs } from "./merge.js"
-import { pickMerge, topRuns, type MergePlan } from "./pick-core.js"
+import { pickMerge, rewriteOf, topRuns, type MergePlan } from "./pick-core.js"
 import { closeAll, TableReader, type OpenGeneration, type ReaderOptions } from "./store-reader.js"
 import type { Probe } from "./table.js"
 import type { StreamedTable } from "./run-stream.js"
@@ -64,8 +64,9 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     // All other files were not finished, or have been replaced: they must not be used again.
     await removeOthers(host.disk, folder, writer.generation)
     await host.disk.syncFolder(folder)
-    // Two good copies from now on.
-    if (writer.generation === 0 || stored.isSingle) await writer.install({})
+    // Two good copies from now on, and encrypted ones.
+    const mayBePlain = host.cipher?.acceptsPlain === true
+    if (writer.generation === 0 || stored.isSingle || mayBePlain) await writer.install({})
     return writer
   }
 
@@ -130,7 +131,9 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
   async merge(merging: Merging): Promise<number | undefined> {
     const { limits } = this.writerOptions
     const stepBytesMax = Math.min(limits.stepBytesMax, merging.spaceBytes)
-    const plan = pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax }, merging.unread)
+    const plan =
+      pickMerge(this.manifest, merging.urgency, { ...limits, stepBytesMax }, merging.unread) ??
+      this.rewriteOfPlain(merging.unread)
     if (plan === undefined) return undefined
     const others = this.manifest.tables.filter(({ number }) => plan.kind === "merge" || number !== plan.table.number)
     if (plan.kind === "move") {
@@ -149,6 +152,15 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       await this.setAside(entry, error).catch(() => undefined)
       throw error
     }
+  }
+
+  /** A file from before everything was encrypted. */
+  private rewriteOfPlain(unread: readonly number[] = []): MergePlan | undefined {
+    if (this.host.cipher?.acceptsPlain !== true) return undefined
+    const { tables, damaged } = this.manifest
+    const left = new Set([...damaged.map(({ file }) => file), ...unread])
+    const plain = tables.find(({ number }) => !left.has(number) && this.current.tables.get(number)?.isPlain === true)
+    return plain && rewriteOf(plain)
   }
 
   private inputAt(plan: MergePlan, path: unknown): TableEntry | undefined {

@@ -57,6 +57,7 @@ function merged(under: Stores): Stores {
   return {
     openReader: (path, host) => under.openReader(path, host),
     openWriter,
+    holdsPlain: (path, host) => under.holdsPlain(path, host),
     discard: (path, host) => under.discard(path, host),
   }
 }

@@ -4,6 +4,7 @@ import type { LostRows, StoreHost, StoreReader, Stores, StoreWriter } from "../s
 import { BlockCache } from "./block-cache.js"
 import { BLOCK_CACHE_BYTES_MAX, TABLE_LIMITS, type TableLimits } from "./limits.js"
 import { findLostRows, giveUpLostRows } from "./salvage.js"
+import { holdsPlain } from "./manifest-files.js"
 import { TableReader } from "./store-reader.js"
 import { discardStore, TableStoreWriter } from "./store-writer.js"
 
@@ -44,6 +45,10 @@ export class TableStores implements Stores {
   /** As `findLostRows`, and gives those rows up. */
   giveUpLostRows(path: string, host: StoreHost): Promise<readonly LostRows[]> {
     return giveUpLostRows(host, path, this.limits)
+  }
+
+  holdsPlain(path: string, host: StoreHost): Promise<boolean> {
+    return holdsPlain(host, path)
   }
 
   discard(path: string, host: StoreHost): Promise<void> {

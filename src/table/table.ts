@@ -10,7 +10,7 @@ import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
-import { noCipher, type DeviceCipher } from "../base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
 import { Block, blockOfKeys, fileSeed, openBlock } from "../format/table-block.js"
 import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash } from "../format/table-file.js"
 import type { Footer, Partition, TableSeal } from "../format/table-file.js"
@@ -154,8 +154,7 @@ export class Table {
         const end = Buffer.alloc(Math.min(sizeBytes, lengthBytes))
         const endBytes = await file.read(end, sizeBytes - end.length)
         const found = decodeEnd(end.subarray(0, endBytes), seed, path, sealOf)
-        // Another program that writes to the disk could put a plain file in its place.
-        if (found.seal === undefined && reads.cipher !== undefined)
+        if (found.seal === undefined && refusesPlain(reads.cipher))
           throw fail("corruptRow", { path, reason: "the file is not encrypted" })
         return found
       }
@@ -166,6 +165,11 @@ export class Table {
       await file.close()
       throw error
     }
+  }
+
+  /** It was written before everything was encrypted. */
+  get isPlain(): boolean {
+    return this.footer.seal === undefined
   }
 
   get partitions(): readonly Partition[] {

@@ -58,13 +58,27 @@ const shareOf = (volume: Candidate, limits: CompactionLimits): number =>
 
 /**
  * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended. `spaceBytes`:
- * bytes that copies may use.
+ * bytes that copies may use. `emptyUpTo`: volumes up to this one are to be emptied, however little of them is dead.
  */
 export function chooseVolume(
   volumes: readonly Candidate[],
   isQuiet: boolean,
   limits: CompactionLimits,
   spaceBytes = Infinity,
+  emptyUpTo = 0,
+): Choice {
+  const choice = chooseByUsage(volumes, isQuiet, limits, spaceBytes)
+  if (choice.kind !== "nothing") return choice
+  // From the oldest on, so that tombstones end with the volume that holds them.
+  const due = volumes.find(({ volumeId }) => volumeId <= emptyUpTo)
+  return due !== undefined && bytesToCopy(due, limits) <= spaceBytes ? act(due) : NOTHING
+}
+
+function chooseByUsage(
+  volumes: readonly Candidate[],
+  isQuiet: boolean,
+  limits: CompactionLimits,
+  spaceBytes: number,
 ): Choice {
   const fits = (volume: Candidate): boolean => bytesToCopy(volume, limits) <= spaceBytes
   const share = (volume: Candidate): number => shareOf(volume, limits)

@@ -87,6 +87,8 @@ export class Compaction implements Job {
   private readonly held = new Set<VolumeId>()
   private appended = -1
   private quietSinceMs = 0
+  /** Volumes up to this one are to be emptied. */
+  private emptyUpTo = 0
 
   /** `onDamage` is called with each needle that was found rotten; it is suspect already. */
   constructor(
@@ -97,6 +99,11 @@ export class Compaction implements Job {
     private readonly limits: CompactionLimits = COMPACTION_LIMITS,
     private readonly space: CopySpace = NO_BOUND,
   ) {}
+
+  /** Empties all volumes up to this one, however little of them is dead: they hold what was written in plain. */
+  empty(upTo: number): void {
+    this.emptyUpTo = upTo
+  }
 
   step(signal: AbortSignal): Promise<StepOutcome> {
     return this.inTurn(() => this.stepNow(signal))
@@ -209,7 +216,7 @@ export class Compaction implements Job {
   private async begin(isQuiet: boolean): Promise<boolean> {
     if (this.emptied.length + this.givenUp.length >= this.limits.pendingMax) return false
     const candidates = this.candidates()
-    const choice = chooseVolume(candidates, isQuiet, this.limits, this.space.copySpaceBytes)
+    const choice = chooseVolume(candidates, isQuiet, this.limits, this.space.copySpaceBytes, this.emptyUpTo)
     if (choice.kind === "nothing") return false
     if (choice.kind === "begin") {
       await this.upkeep.beginVolume()

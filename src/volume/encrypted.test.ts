@@ -9,6 +9,8 @@ import { isUnnamed } from "../format/needle.js"
 import { asPromise } from "../base/soon.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { Compaction } from "./compaction.js"
 import { fsckVolumes } from "./fsck.js"
 import { inspectVolume } from "./inspect.js"
 import { PayloadReader, PayloadVolumes } from "./payloads.js"
@@ -20,8 +22,8 @@ const random = new SimRandom(3)
 const MARKER = "nobody-may-read-this"
 const NEVER = new AbortController().signal
 /** Of two devices of one store: their device keys differ. */
-const cipherOf = (device: string, fill = 4): DeviceCipher =>
-  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId(device)), random)
+const cipherOf = (device: string, fill = 4, acceptsPlain = false): DeviceCipher =>
+  new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId(device), acceptsPlain), random)
 const OWN = cipherOf("00000000000000d1")
 const directoryOf = (number: number, folder?: string, cipher: DeviceCipher | undefined = OWN): VolumeDirectory => ({
   ...volumeDirectory(number, folder),
@@ -116,7 +118,7 @@ test("payloads with encrypted names are read by their rows, walked and moved", a
   }))
   const places = rows.map(row => shelf.append(row))
   await shelf.flush()
-  const reader = new PayloadReader(sim.boot(), folder, { isSealed: true })
+  const reader = new PayloadReader(sim.boot(), folder, { cipher: OWN })
   for (const [i, { family, key, payload }] of rows.entries()) {
     const place = places[i] ?? assert.fail()
     assert.deepEqual(Buffer.from(await owned(reader.read(family, key, place))), Buffer.from(payload))
@@ -145,4 +147,69 @@ test("payloads with encrypted names are read by their rows, walked and moved", a
   assert.equal(totals.needles, 50)
   await shelf.close()
   await reader.close()
+})
+
+test("plain payloads of a device that is being converted are read and moved, and are refused once it is", async () => {
+  const folder = "/device/payloads"
+  const sim = new SimDisk()
+  const plain = await PayloadVolumes.open(sim.boot(), volumeDirectory(1, folder))
+  const rows = Array.from({ length: 50 }, (_, i) => ({
+    family: "current" as const,
+    key: rowKeyOf(`${MARKER} ${i}`),
+    payload: random.bytes(i * 70),
+  }))
+  const places = rows.map(row => plain.append(row))
+  await plain.flush()
+  await plain.close()
+  const converting = cipherOf("00000000000000d1", 4, true)
+  const reader = new PayloadReader(sim.boot(), folder, { cipher: converting })
+  const strict = new PayloadReader(sim.boot(), folder, { cipher: OWN })
+  const shelf = await PayloadVolumes.open(sim.boot(), directoryOf(2, folder, converting))
+  const matches = rows.map(({ family, key }, i) => ({ family, key, place: places[i] ?? assert.fail() }))
+  const run = (await shelf.readRun(matches)).map(payload => payload && Uint8Array.from(payload))
+  for (const [i, { family, key, payload }] of rows.entries()) {
+    const place = places[i] ?? assert.fail()
+    assert.deepEqual(Uint8Array.from(await owned(reader.read(family, key, place))), Uint8Array.from(payload))
+    assert.deepEqual(run[i], Uint8Array.from(payload))
+    await assert.rejects(
+      asPromise(() => owned(strict.read(family, key, place))),
+      error => isFailure(error, "corruptNeedle"),
+    )
+    const moved = shelf.append({ family, key, payload })
+    await shelf.flush()
+    for (const each of [reader, strict]) {
+      assert.deepEqual(Uint8Array.from(await owned(each.read(family, key, moved))), Uint8Array.from(payload))
+    }
+  }
+  for await (const { kind } of shelf.walk(1, undefined)) assert.notEqual(kind, "damage")
+  for (const each of [reader, strict, shelf]) await each.close()
+})
+
+test("compaction encrypts the names of a device that is being converted, and empties what is not dead", async () => {
+  const { sim, volumes, needles } = await written(undefined)
+  await volumes.close()
+  const rows = new MapRows()
+  const converting = cipherOf("00000000000000d1", 4, true)
+  const disk = sim.boot()
+  const again = await openVolumes(disk, rows, directoryOf(2, undefined, converting), undefined)
+  const last = Math.max(...again.upkeep.usages.list().map(({ volumeId }) => volumeId))
+  const compaction = new Compaction("compaction", again.upkeep, new SimClock(), () => assert.fail("no damage"))
+  compaction.empty(last)
+  while (again.upkeep.usages.list().some(({ volumeId }) => volumeId <= last)) {
+    await compaction.step(NEVER)
+    again.contained(again.durable())
+  }
+  assert.ok(!(await contains(sim, MARKER)))
+  await again.close()
+  const strict = await openVolumes(sim.boot(), new MapRows(), directoryOf(3), undefined)
+  for (const { id, body, owner, recoveryHeader } of needles) {
+    assert.deepEqual(
+      Buffer.from(await strict.read(id, { offsetBytes: 0, lengthBytes: body.length }, slow => slow())),
+      Buffer.from(body),
+    )
+    const header = await strict.headerOf(id)
+    assert.deepEqual(header.owner, owner)
+    assert.deepEqual(Buffer.from(header.recoveryHeader ?? assert.fail()), recoveryHeader)
+  }
+  await strict.close()
 })

@@ -8,7 +8,7 @@ import { fail, isFailure, type Failure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import { roundUp } from "../base/bytes.js"
 import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needle.js"
-import { decodeNeedleHeader } from "../format/needle.js"
+import { decodeNeedleHeader, needleHeaderLength } from "../format/needle.js"
 import type { NeedleRange } from "./contract.js"
 import { badSubBlock, bodyBytesOf } from "./group-reader.js"
 import { READ_AT_ONCE_BYTES } from "./limits.js"
@@ -62,6 +62,8 @@ export function verifyRead(
 ): void {
   const header = decodeHeader(place, fetched.header, names)
   if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) throw anotherNeedle(place)
+  // Of a header of the other version the body begins elsewhere.
+  if (needleHeaderLength(fetched.header) !== place.headerBytes) throw anotherNeedle(place)
   if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
     throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
   }

@@ -17,6 +17,7 @@ import type { RowKey, VolumeId } from "../base/ids.js"
 import { parseVolumeId } from "../base/ids.js"
 import { Lent, owned, type LentSoon } from "../base/lent.js"
 import { subBlockChecksums } from "../simd/sub-block.js"
+import type { DeviceCipher } from "../base/device-cipher.js"
 import type { VolumeFindings, PayloadMatch, PayloadPlace, PayloadShelf, PayloadVolumeSize } from "../device/contract.js"
 import type { VolumePlace } from "../format/stored-row.js"
 import { PAYLOAD_BYTES_MAX } from "../base/segments.js"
@@ -102,7 +103,7 @@ export class PayloadVolumes implements PayloadShelf {
   ) {
     this.writer = new VolumeWriter(disk, directory, "payloads", undefined)
     this.files = new VolumeFiles(disk, directory.folder, limits.filesOpenMax)
-    this.reader = new PayloadReader(disk, directory.folder, { limits, isSealed: this.isSealed })
+    this.reader = new PayloadReader(disk, directory.folder, { limits, cipher: directory.cipher })
     this.keptBelow = lastVolume + 1
     this.flushedBelow = this.keptBelow
   }
@@ -126,17 +127,14 @@ export class PayloadVolumes implements PayloadShelf {
     return new PayloadVolumes(disk, directory, limits, sizes, Math.max(0, ...sizes.keys()))
   }
 
-  private get isSealed(): boolean {
-    return this.directory.cipher !== undefined
-  }
-
   list(): readonly PayloadVolumeSize[] {
     const open = this.piece?.volume
     return [...this.sizes].map(([volume, writtenBytes]) => ({ volume, writtenBytes, isOpen: volume === open }))
   }
 
+  /** A plain payload of a device that is being converted is a little shorter: counts need not be exact. */
   bytesOf(key: RowKey, lengthBytes: number): number {
-    return payloadHeaderBytes(key, lengthBytes, this.isSealed) + lengthBytes
+    return payloadHeaderBytes(key, lengthBytes, this.directory.cipher !== undefined) + lengthBytes
   }
 
   append(request: { readonly family: Family; readonly key: RowKey; readonly payload: Uint8Array }): PayloadVolumePlace {
@@ -209,7 +207,8 @@ export class PayloadVolumes implements PayloadShelf {
   async readRun(payloads: readonly PayloadMatch[]): Promise<readonly (Uint8Array | undefined)[]> {
     const bytes = await this.spanOf(payloads)
     const found: (Uint8Array | undefined)[] = []
-    for (const payload of payloads) found.push(inSpan(payload, bytes, this.isSealed) ?? (await this.readAlone(payload)))
+    const forms = formsOf(this.directory.cipher)
+    for (const payload of payloads) found.push(inSpan(payload, bytes, forms) ?? (await this.readAlone(payload)))
     return found
   }
 
@@ -313,13 +312,20 @@ interface Span {
   readonly bytes: Uint8Array
 }
 
+/** In which forms names may be stored: whether they are encrypted, the likelier form first. */
+const formsOf = (cipher: DeviceCipher | undefined): readonly boolean[] =>
+  cipher === undefined ? [false] : cipher.acceptsPlain ? [true, false] : [true]
+
 /** The payload if the span contains it whole and good. */
-function inSpan(
-  { family, key, place }: PayloadMatch,
-  span: Span | undefined,
-  isSealed: boolean,
-): Uint8Array | undefined {
-  if (span === undefined) return undefined
+function inSpan(payload: PayloadMatch, span: Span | undefined, forms: readonly boolean[]): Uint8Array | undefined {
+  for (const isSealed of span === undefined ? [] : forms) {
+    const found = span && inSpanAs(isSealed, payload, span)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function inSpanAs(isSealed: boolean, { family, key, place }: PayloadMatch, span: Span): Uint8Array | undefined {
   const { volume, offsetBytes, lengthBytes } = place
   const headerBytes = payloadHeaderBytes(key, lengthBytes, isSealed)
   const from = offsetBytes - span.fromBytes
@@ -361,8 +367,8 @@ interface ReaderOptions {
   readonly limits?: VolumeLimits
   /** Absent if nothing is read on the calling thread. */
   readonly sync?: SyncPayloadTerms
-  /** The names of the payloads are encrypted. */
-  readonly isSealed?: boolean
+  /** Undefined: names are not encrypted. */
+  readonly cipher?: DeviceCipher | undefined
 }
 
 /** Reads the payloads that rows point at; belongs to the thread that serves. */
@@ -373,11 +379,11 @@ export class PayloadReader {
   private readonly lendMemory = (lengthBytes: number): Uint8Array => this.memory.subarray(0, lengthBytes)
 
   private readonly sync: SyncPayloadTerms | undefined
-  private readonly isSealed: boolean
+  private readonly forms: readonly boolean[]
 
-  constructor(disk: Disk, folder: string, { limits = VOLUME_LIMITS, sync, isSealed = false }: ReaderOptions = {}) {
+  constructor(disk: Disk, folder: string, { limits = VOLUME_LIMITS, sync, cipher }: ReaderOptions = {}) {
     this.sync = sync
-    this.isSealed = isSealed
+    this.forms = formsOf(cipher)
     this.files = new VolumeFiles(disk, folder, limits.filesOpenMax)
   }
 
@@ -394,14 +400,21 @@ export class PayloadReader {
    * `deviceFailed`.
    */
   read(family: Family, key: RowKey, { volume, offsetBytes, lengthBytes }: PayloadVolumePlace): LentSoon<Uint8Array> {
-    const headerBytes = payloadHeaderBytes(key, lengthBytes, this.isSealed)
-    const read = {
-      place: { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes },
+    const reads = this.forms.map(isSealed => ({
+      place: {
+        volume,
+        offsetBytes,
+        headerBytes: payloadHeaderBytes(key, lengthBytes, isSealed),
+        bodyBytes: lengthBytes,
+      },
       range: { offsetBytes: 0, lengthBytes },
       ...payloadOfRow(family, key),
+    }))
+    for (const read of reads) {
+      const lent = this.sync?.reads.read(() => this.readSync(read))
+      if (lent !== undefined) return new Lent(lent)
     }
-    const lent = this.sync?.reads.read(() => this.readSync(read))
-    return lent === undefined ? this.readSlowly(read) : new Lent(lent)
+    return this.readSlowly(reads)
   }
 
   private readSync(read: NeedleRead): Uint8Array | undefined {
@@ -414,13 +427,15 @@ export class PayloadReader {
     return bytes
   }
 
-  private async readSlowly(read: NeedleRead): Promise<Uint8Array> {
+  private async readSlowly([read, ...others]: readonly NeedleRead[]): Promise<Uint8Array> {
+    assert(read !== undefined, "names have a form")
     const { volume } = read.place
     try {
       const payload = await this.files.use(volume, file => readNeedle(file, read))
       this.sync?.cached.note(volume, stretchOf(read.place))
       return payload
     } catch (error) {
+      if (others.length > 0 && isFailure(error, "corruptNeedle")) return this.readSlowly(others)
       if (!isAbsent(error)) throw error
       throw fail("corruptNeedle", { message: "the payload's volume is missing", volume }, error)
     }

@@ -2,7 +2,7 @@
  * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
  */
 import type { RowKey, VolumeId } from "../base/ids.js"
-import type { NeedlePlace } from "../format/needle.js"
+import { decodeNeedleHeader, encodeNeedleHeader, isEncryptedHeader, type NeedlePlace } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { isFailure } from "../base/failures.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -15,6 +15,7 @@ import type { NeedleIndex } from "./needle-index.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
 import { readVolumeHeader, walkVolume } from "./scan.js"
+import type { WholeNeedle } from "./needle-read.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeDirectory } from "./writer.js"
 
@@ -110,6 +111,13 @@ export class VolumeUpkeep {
   /** Writes copies to the open volume, also below the reserve; resolves with how many were still wanted. */
   copy(copies: readonly NeedleCopy[]): Promise<number> {
     return this.queue.copy(copies)
+  }
+
+  /** The header of a needle as a copy has it: on a device that is being converted it is encrypted from now on. */
+  headerOfCopy({ header }: WholeNeedle): Uint8Array {
+    const { cipher } = this.directory
+    if (cipher?.acceptsPlain !== true || isEncryptedHeader(header)) return header
+    return encodeNeedleHeader(decodeNeedleHeader(header, cipher), cipher)
   }
 
   rowOf(key: RowKey): Uint8Array | undefined {

@@ -162,7 +162,7 @@ export class VolumeCopy {
     const loaded = await loadNeedle(this.file, key, place)
     if (loaded !== undefined) {
       this.note({ key, row })
-      this.add({ ...loaded, isWanted: isHere })
+      this.add({ ...loaded, header: this.upkeep.headerOfCopy(loaded), isWanted: isHere })
     } else if (isHere() && !this.damaged.has(key)) {
       this.isDoubtful = true
       this.damaged.add(key)

@@ -5,13 +5,25 @@ import { must } from "../../src/base/assert.js"
 import { deviceKeysOf } from "../../src/base/device-cipher.js"
 import { isFailure } from "../../src/base/failures.js"
 import { rowKeyOf } from "../../src/base/ids.js"
+import { holdsPlain } from "../../src/table/manifest-files.js"
 import { fileSeed } from "../../src/format/table-block.js"
 import { SimDisk, type Medium } from "../../src/seams/disk/index.js"
 import { xxh64 } from "../../src/simd/xxh64.js"
 import { checkCrashes, checkSalvageCrashes } from "./crash.js"
 import { checkModel } from "./model.js"
 import { checkOlderManifest, checkRot, closedStore, contentOf, loseParity, replace } from "./rot.js"
-import { bytesOf, cipherOf, DEVICE, encrypted, FOLDER, hostOf, openReader, openWriter, rowsOf } from "./world.js"
+import {
+  bytesOf,
+  cipherOf,
+  DEVICE,
+  encrypted,
+  FOLDER,
+  hostOf,
+  mergeAll,
+  openReader,
+  openWriter,
+  rowsOf,
+} from "./world.js"
 
 test("an encrypted store returns the written rows", async () => {
   assert.ok((await encrypted(() => checkModel(1))).merges > 20)
@@ -54,6 +66,31 @@ async function isReadable(sim: SimDisk): Promise<boolean> {
 test("no key, value or mark of an encrypted store is in its files", async () => {
   assert.ok(await isReadable(await marked()))
   assert.ok(!(await isReadable(await encrypted(marked))))
+})
+
+test("a plain store that is being converted is read, and merges rewrite it until no file is plain", async () => {
+  const sim = await marked()
+  const deeper = await openWriter(hostOf(sim))
+  await mergeAll(deeper, "full")
+  await deeper.commit([{ family: "current", key: rowKeyOf(`${MARKER} 7`), value: bytesOf(`${MARKER} again`) }])
+  const expected = rowsOf(deeper)
+  await deeper.close()
+  const keys = deviceKeysOf(new Uint8Array(32).fill(9), DEVICE, true)
+  const host = { ...hostOf(sim), cipher: cipherOf(keys) }
+  assert.ok(await holdsPlain(host, FOLDER))
+  const writer = await openWriter(host)
+  assert.deepEqual(rowsOf(writer), expected)
+  assert.ok(await isReadable(sim))
+  assert.ok((await mergeAll(writer, "due")) >= 2, "files of both levels are rewritten")
+  await writer.removeUnused()
+  assert.deepEqual(rowsOf(writer), expected)
+  await writer.verify(new AbortController().signal)
+  await writer.close()
+  assert.ok(!(await isReadable(sim)))
+  assert.ok(!(await holdsPlain(host, FOLDER)))
+  const strict = await encrypted(() => openReader(hostOf(sim)))
+  assert.deepEqual(rowsOf(strict), expected)
+  await strict.close()
 })
 
 test("an encrypted store is not opened without its key, nor a plain one with a key", async () => {

@@ -38,7 +38,8 @@ export function deviceKeysIn(
   deviceId: DeviceId,
 ): DeviceKeys | undefined {
   const key = openAtRestKey(record, masterKey)
-  return key && deviceKeysOf(key, deviceId)
+  const acceptsPlain = record.keyring?.atRest?.converting.some(({ id }) => id === deviceId)
+  return key && deviceKeysOf(key, deviceId, acceptsPlain)
 }
 
 /** For rows in a database. Throws as above. */
@@ -60,9 +61,13 @@ function openAtRestKey({ keyring }: Pick<ControlRecord, "keyring">, masterKey: U
   return key
 }
 
+/** A device that stands for all, for what they hold alike; one that may have plain files, if there is any. */
+export const deviceForAll = ({ devices, keyring }: Pick<ControlRecord, "devices" | "keyring">): DeviceId | undefined =>
+  (keyring?.atRest?.converting[0] ?? devices[0])?.id
+
 /** For what all devices hold alike, such as backups of the metadata. Throws as above. */
 export function storeCipherIn(record: ControlRecord, masterKey: Uint8Array, random: Random): DeviceCipher | undefined {
-  const [device] = record.devices
-  const keys = device && deviceKeysIn(record, masterKey, device.id)
+  const deviceId = deviceForAll(record)
+  const keys = deviceId && deviceKeysIn(record, masterKey, deviceId)
   return keys && new DeviceCipher(keys, random.fork("store cipher"))
 }

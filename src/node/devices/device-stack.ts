@@ -304,7 +304,7 @@ async function openContents(
   const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
   const payloads = new PayloadReader(disk, folders.payloads, {
     sync: { reads: syncReads, cached },
-    isSealed: cipher !== undefined,
+    cipher,
   })
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0

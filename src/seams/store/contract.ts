@@ -127,6 +127,8 @@ export interface LostRows {
 export interface Stores {
   openReader(path: string, host: StoreHost): Promise<StoreReader>
   openWriter(path: string, host: StoreHost): Promise<StoreWriter>
+  /** Whether one of its files is not encrypted. */
+  holdsPlain(path: string, host: StoreHost): Promise<boolean>
   /** Makes it an empty store, whatever it holds; nobody may have it open. No error when it is not there. */
   discard(path: string, host: StoreHost): Promise<void>
 }

@@ -79,6 +79,10 @@ export class MemoryStores implements Stores {
     return new MemoryWriter(path, this.baseOf(path), async () => this.faults.beforeCommit?.(path))
   }
 
+  holdsPlain(): Promise<boolean> {
+    return Promise.resolve(false)
+  }
+
   async discard(path: string): Promise<void> {
     this.bases.delete(path)
   }
