@@ -13,6 +13,7 @@ import {
   type IdentityRecord,
   type KeyUseRecord,
 } from "../format/identity-records.js"
+import type { RateLimits } from "../format/rate-limits.js"
 import { encodeAccount, encodeAccountId, type AccountRecord } from "../format/records.js"
 import { textRowKey } from "../format/row-key.js"
 import { command, type RowView, type Touches } from "../metadata/index.js"
@@ -133,6 +134,28 @@ export const setKeyActive = command<[id: AccessKeyId, isActive: boolean, owner: 
   touches: id => [["accessKeys", textRowKey(id)]],
   decide(view, _time, id, isActive, owner) {
     const value = encodeAccessKey({ ...needKey(view, id, owner), isActive })
+    return { writes: [{ family: "accessKeys", key: textRowKey(id), value }], result: undefined }
+  },
+})
+
+/** Replaces the limits of an account; undefined removes them. Throws `noSuchAccount`. */
+export const limitAccount = command<[id: AccountId, limits: RateLimits | undefined], void>({
+  name: "LimitAccount",
+  touches: id => [["accounts", textRowKey(id)]],
+  decide(view, _time, id, limits) {
+    const account = findAccount(view, id)
+    if (account === undefined) throw fail("noSuchAccount", { account: id })
+    const value = encodeAccount({ ...account, limits })
+    return { writes: [{ family: "accounts", key: textRowKey(id), value }], result: undefined }
+  },
+})
+
+/** Replaces the limits of a key; undefined removes them. Throws `noSuchAccessKey`. */
+export const limitAccessKey = command<[id: AccessKeyId, limits: RateLimits | undefined], void>({
+  name: "LimitAccessKey",
+  touches: id => [["accessKeys", textRowKey(id)]],
+  decide(view, _time, id, limits) {
+    const value = encodeAccessKey({ ...needKey(view, id, undefined), limits })
     return { writes: [{ family: "accessKeys", key: textRowKey(id), value }], result: undefined }
   },
 })

@@ -48,8 +48,9 @@ export const readNumberedAccounts = query("ReadNumberedAccounts", (view, start: 
 
 /** The public part of a key record. */
 export function keyOf(id: AccessKeyId, record: AccessKeyRecord): AccessKey {
-  const { accountId, createdMs, isActive, userName, service } = record
-  return { id, accountId, createdMs, isActive, userName, service }
+  const { accountId, createdMs, isActive, userName, service, limits } = record
+  const key = { id, accountId, createdMs, isActive, userName, service }
+  return limits === undefined ? key : { ...key, limits }
 }
 
 export const readAccessKey = query("ReadAccessKey", (view, id: AccessKeyId): AccessKey | undefined => {

@@ -5,11 +5,14 @@ import { parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { KeyUseRecord } from "../format/identity-records.js"
+import type { RateLimits } from "../format/rate-limits.js"
 import type { Random } from "../seams/random/contract.js"
 import {
   addAccessKey,
   createAccount,
   dropAccessKey,
+  limitAccessKey,
+  limitAccount,
   numberAccount,
   resealAccessKey,
   setKeyActive,
@@ -168,6 +171,15 @@ export class AccountService implements Accounts, Keyring {
   async setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void> {
     this.checkNotRoot(id, owner, "the root key cannot be disabled")
     await this.directory.change(setKeyActive(id, isActive, owner))
+  }
+
+  async limitAccount(id: AccountId, limits: RateLimits | undefined): Promise<void> {
+    await this.directory.change(limitAccount(id, limits))
+  }
+
+  async limitKey(id: AccessKeyId, limits: RateLimits | undefined): Promise<void> {
+    this.checkNotRoot(id, undefined, "the root key has no limits of its own; its account may have some")
+    await this.directory.change(limitAccessKey(id, limits))
   }
 
   /** Seals the secrets of one page of keys under the current master key. */

@@ -15,6 +15,7 @@ import type {
   ServiceKeyRecord,
   Tags,
 } from "../format/identity-records.js"
+import type { RateLimits } from "../format/rate-limits.js"
 import type { Soon } from "../base/soon.js"
 import type { SessionRoot } from "../format/session-token.js"
 import type { AccessPolicy, PrincipalPolicies, RequestContext } from "./policy/contract.js"
@@ -27,6 +28,7 @@ export interface Account {
   readonly displayName: string
   readonly email: string
   readonly createdMs: number
+  readonly limits?: RateLimits | undefined
 }
 
 /** The owner of a key: a user, or without a user the account's root. */
@@ -42,6 +44,14 @@ export interface AccessKey extends KeyOwner {
   readonly isActive: boolean
   /** Present for a service key, which has its own limits. */
   readonly service: ServiceKeyRecord | undefined
+  readonly limits?: RateLimits | undefined
+}
+
+/** Limits of rates that apply to a request, and whose they are. */
+export interface HeldLimits {
+  readonly holder: "account" | "key"
+  readonly id: AccountId | AccessKeyId
+  readonly limits: RateLimits
 }
 
 /** A key that exists and is valid now, with its owner and the owner's permissions. */
@@ -59,6 +69,11 @@ export interface KnownKey {
   readonly roots: readonly SessionRoot[]
   /** Undefined if it never expires. */
   readonly expiresMs: number | undefined
+  /**
+   * Limits of requests that the key signs: its own, and its account's. Those of a key apply to temporary credentials
+   * that it has made too. Undefined if there are none.
+   */
+  readonly limited?: readonly HeldLimits[] | undefined
 }
 
 export interface NewKey extends KeyOwner {
@@ -83,6 +98,10 @@ export interface Accounts {
   removeKey(id: AccessKeyId, owner?: KeyOwner): Promise<void>
   /** Enables or disables a key; throws like `removeKey`. */
   setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void>
+  /** Replaces the limits of rates; undefined removes them. Throws `noSuchAccount`. */
+  limitAccount(id: AccountId, limits: RateLimits | undefined): Promise<void>
+  /** The same for a key. Throws `noSuchAccessKey`, or `invalidRequest` for the root key. */
+  limitKey(id: AccessKeyId, limits: RateLimits | undefined): Promise<void>
   /** Undefined if no use is recorded. */
   lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined>
 }

@@ -12,7 +12,7 @@ import { after, type Soon } from "../base/soon.js"
 import type { AccessKeyRecord, IdentityRecord, Tags } from "../format/identity-records.js"
 import type { AccountRecord } from "../format/records.js"
 import type { KeySession, RoleSession, SessionToken } from "../format/session-token.js"
-import type { KnownKey } from "./contract.js"
+import type { HeldLimits, KnownKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { attachedPolicies, namedPolicy } from "./identities/attached-policies.js"
 import type { ParsePolicy } from "./policy/contract.js"
@@ -94,9 +94,10 @@ export class KnownKeys {
       user === undefined || attached === undefined
         ? ofRoot(id, account)
         : ofUser(id, account, user, attachedPolicies(this.parse, attached))
-    if (key === undefined) return { ...owner, secret: root.secret }
+    const limited = heldLimits(account, id, key)
+    if (key === undefined) return { ...owner, secret: root.secret, limited }
     const secret = this.masterKeys.open(purposeOfKey(id), key.sealedSecret)
-    return limitedBy(key, { ...owner, secret }, this.parse)
+    return limitedBy(key, { ...owner, secret, limited }, this.parse)
   }
 
   private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownKey> {
@@ -160,6 +161,7 @@ export class KnownKeys {
       session: "role",
       roots: [...session.roots, { kind: "role", accountId: account.id, name: role.name, id: role.id }],
       expiresMs: Math.min(token.expiresMs, ...ends),
+      limited: heldLimits(account, token.accessKeyId, undefined),
     }
   }
 }
@@ -186,6 +188,18 @@ function checkValid(known: KnownKey | undefined, id: AccessKeyId, nowMs: number)
   if (known === undefined || known.id !== id) throw fail("invalidToken")
   if (isOver(known, nowMs)) throw fail("tokenExpired")
   return known
+}
+
+/** Those of the account and of the key; undefined if neither has any. */
+function heldLimits(
+  { id: accountId, limits }: AccountRecord,
+  keyId: AccessKeyId,
+  key: AccessKeyRecord | undefined,
+): readonly HeldLimits[] | undefined {
+  const held: HeldLimits[] = []
+  if (limits !== undefined) held.push({ holder: "account", id: accountId, limits })
+  if (key?.limits !== undefined) held.push({ holder: "key", id: keyId, limits: key.limits })
+  return held.length === 0 ? undefined : held
 }
 
 type Unsigned = Omit<KnownKey, "secret">

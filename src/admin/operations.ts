@@ -1,6 +1,6 @@
 /** The operations of `/v1` on accounts, keys and buckets; those on the store are in `store-operations.ts`. */
 import type { z } from "zod"
-import type { AccessKey } from "../access/contract.js"
+import type { AccessKey, Account } from "../access/contract.js"
 import { fail } from "../base/failures.js"
 import { objectKeyOfText, parseAccessKeyId, parseAccountId, parseBucketId } from "../base/ids.js"
 import { parseBucketName, parseNewBucketName, type BucketId } from "../base/ids.js"
@@ -14,10 +14,18 @@ import { STORE_OPERATIONS } from "./store-operations.js"
 const PAGE_MAX = 1000
 const PAGE_DEFAULT = 100
 
-const keyJson = ({ id, accountId, createdMs, isActive, userName, service }: AccessKey) => ({
+const keyJson = ({ id, accountId, createdMs, isActive, userName, service, limits }: AccessKey) => ({
   ...{ accessKeyId: id, accountId, createdMs, isActive, userName },
   ...service,
+  ...(limits && { limits }),
 })
+
+/** Undefined if the request sets no limit at all. */
+function limitsOf(body: unknown): Account["limits"] {
+  const { requestsPerSecond, burst, bytesPerSecond } = parseBody(schema.LIMITS, body)
+  if (requestsPerSecond === undefined && bytesPerSecond === undefined) return undefined
+  return { requestsPerSecond, burst, bytesPerSecond }
+}
 
 async function bucketJson(buckets: Buckets, bucket: Bucket) {
   const { name, owner, createdMs, location, versioning } = bucket
@@ -132,6 +140,26 @@ export const OPERATIONS: readonly Operation[] = [
       const { id, displayName, email } = parseBody(schema.NEW_ACCOUNT, body)
       return accounts.createAccount({ ...(id === undefined ? {} : { id: parseAccountId(id) }), displayName, email })
     },
+  },
+  {
+    id: "limitAccount",
+    method: "POST",
+    path: "/v1/accounts/{id}/limits",
+    summary: "Replaces the limits of rates of an account; an empty object removes them.",
+    parameters: [],
+    request: schema.LIMITS,
+    response: { status: 204, schema: undefined },
+    run: ({ accounts }, { target, body }) => accounts.limitAccount(parseAccountId(target), limitsOf(body)),
+  },
+  {
+    id: "limitKey",
+    method: "POST",
+    path: "/v1/keys/{id}/limits",
+    summary: "Replaces the limits of rates of a key; an empty object removes them. Those of its account apply too.",
+    parameters: [],
+    request: schema.LIMITS,
+    response: { status: 204, schema: undefined },
+    run: ({ accounts }, { target, body }) => accounts.limitKey(parseAccessKeyId(target), limitsOf(body)),
   },
   {
     id: "listKeys",

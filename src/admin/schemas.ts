@@ -10,6 +10,21 @@ const id = z.string().min(1).max(128)
 const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int().nonnegative()
 
+const RATE_MAX = 1e15
+const rate = z.number().int().positive().max(RATE_MAX)
+/** Limits of rates. */
+export const LIMITS = z
+  .strictObject({
+    requestsPerSecond: rate.optional().describe("more are refused: 503 SlowDown"),
+    burst: rate.optional().describe("requests that may arrive at once; absent: as many as requestsPerSecond"),
+    bytesPerSecond: rate.optional().describe("of bodies, received and sent together; they move more slowly"),
+  })
+  .refine(({ requestsPerSecond, burst }) => burst === undefined || requestsPerSecond !== undefined, {
+    path: ["burst"],
+    message: "needs requestsPerSecond",
+  })
+  .meta({ id: "Limits" })
+
 export const ACCOUNT = z
   .object({
     id,
@@ -17,6 +32,7 @@ export const ACCOUNT = z
     displayName: z.string(),
     email: z.string(),
     createdMs: timestamp,
+    limits: LIMITS.optional().describe("absent: none"),
   })
   .meta({ id: "Account" })
 export const NEW_ACCOUNT = z
@@ -48,6 +64,7 @@ export const KEY = z
     isActive: z.boolean().describe("false: requests with the key are refused until it is enabled"),
     userName: z.string().optional().describe("absent for a key of the account's root user"),
     ...SERVICE,
+    limits: LIMITS.optional().describe("absent: none, but those of the account apply"),
   })
   .meta({ id: "Key" })
 export const NEW_KEY = z

@@ -119,6 +119,15 @@ const LIFECYCLE = z
       ),
   })
   .meta({ id: "Lifecycle" })
+const RATES = z
+  .object({
+    holder: z.enum(["account", "key"]),
+    id: z.string(),
+    refused: count.describe("requests beyond the limit"),
+    paced: count.describe("requests and pieces of bodies that had to wait"),
+    waiting: count.describe("of these, now"),
+  })
+  .meta({ id: "Rates" })
 const KEY_SERVICE = z
   .object({
     name: z.enum(["vault", "aws"]),
@@ -341,6 +350,10 @@ export const STATUS = z
     repair: REPAIR.optional(),
     scrub: z.array(SCRUB).optional(),
     lifecycle: LIFECYCLE.optional(),
+    rates: z
+      .array(RATES)
+      .optional()
+      .describe("accounts and keys whose limits of rates were used, on this node since its start"),
     erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
     keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
     jobs: z.array(JOB),

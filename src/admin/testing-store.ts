@@ -353,6 +353,20 @@ export class FakeStore implements Accounts {
     this.keys.set(id, { ...key, isActive })
   }
 
+  async limitAccount(id: AccountId, limits: Account["limits"]): Promise<void> {
+    this.#touch("limitAccount")
+    const account = this.accounts.get(id)
+    if (account === undefined) throw fail("noSuchAccount")
+    this.accounts.set(id, { ...account, limits })
+  }
+
+  async limitKey(id: AccessKeyId, limits: AccessKey["limits"]): Promise<void> {
+    this.#touch("limitKey")
+    const key = this.keys.get(id)
+    if (key === undefined) throw fail("noSuchAccessKey")
+    this.keys.set(id, { ...key, limits })
+  }
+
   async lastUse(): Promise<undefined> {
     return undefined
   }

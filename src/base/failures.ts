@@ -101,6 +101,7 @@ export const FAILURES = {
   conflict: kind("reread", "another request changed the same thing; try again"),
   // Load and space
   tooManyInFlight: kind("backOff", "too many requests in flight"),
+  rateExceeded: kind("backOff", "the limit of requests per second of the account or the key is exceeded"),
   stopping: kind("backOff", "the server is stopping"),
   databaseUnreachable: kind("backOff", "the database does not respond"),
   databaseRolledBack: kind(

@@ -6,6 +6,7 @@ import { parseDuration } from "../config/index.js"
 import type { AdminCommandOptions, AdminCommands, NewKeyRequest } from "./admin-commands.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { addLimitCommand } from "./limit-program.js"
 import { moveKeyOut } from "./move-key.js"
 import { group, withStore } from "./options.js"
 
@@ -28,6 +29,7 @@ const withOwner = (command: Command): Command =>
 export function addKeyCommands(
   program: Command,
   io: CliIo,
+  signal: AbortSignal,
   admin: (options: AdminCommandOptions) => AdminCommands,
 ): void {
   const key = group(program, "key").description("access keys: pairs that sign requests for an account or user")
@@ -61,6 +63,7 @@ export function addKeyCommands(
     .description("delete a key")
     .argument("<ACCESS_KEY>")
     .action((id: string, options: AdminCommandOptions) => admin(options).removeKey(id))
+  addLimitCommand(key, "key", io, signal)
 }
 
 async function requestOf(io: CliIo, options: NewKeyOptions): Promise<NewKeyRequest> {

@@ -22,6 +22,7 @@ import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
 import { addKeyCommands } from "./key-program.js"
 import { addKmsCommands } from "./kms-program.js"
+import { addLimitCommand } from "./limit-program.js"
 import { addMasterKeyCommands } from "./master-key-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
@@ -54,7 +55,12 @@ function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): vo
     .action((place: string, options: RemoveOptions) => removeCommand(io, place, options, signal))
 }
 
-function addAccountCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): void {
+function addAccountCommands(
+  program: Command,
+  io: CliIo,
+  signal: AbortSignal,
+  admin: (options: AdminCommandOptions) => AdminCommands,
+): void {
   const account = group(program, "account").description("accounts: owners of buckets and keys")
   withStore(account.command("create"))
     .description("create an account")
@@ -69,6 +75,7 @@ function addAccountCommands(program: Command, admin: (options: AdminCommandOptio
   withStore(account.command("list"))
     .description("list accounts")
     .action((options: AdminCommandOptions) => admin(options).accounts())
+  addLimitCommand(account, "account", io, signal)
 }
 
 function addBucketCommands(program: Command, admin: (options: AdminCommandOptions) => AdminCommands): Command {
@@ -193,8 +200,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   const bucket = addBucketCommands(program, admin)
   addEraseCommand(bucket, io, signal)
   addLifecycleCommands(program, admin)
-  addAccountCommands(program, admin)
-  addKeyCommands(program, io, admin)
+  addAccountCommands(program, io, signal, admin)
+  addKeyCommands(program, io, signal, admin)
   addKmsCommands(program, io, signal)
   addMasterKeyCommands(program, io, signal)
   return program

@@ -18,6 +18,8 @@ type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
 const LABEL_CELLS = 12
 /** The number of riskiest partitions shown; `--json` has more. */
+/** Accounts and keys with limits of rates. */
+const RATES_SHOWN = 10
 const PARTITIONS_SHOWN = 5
 
 const DAY_SECONDS = 86_400
@@ -160,6 +162,12 @@ function workLines(status: Status, nowMs: number): string[] {
     ...(status.erasures ?? []).map(erasure =>
       line("erasing", `bucket ${erasure.bucket}, ${ageText(erasure.sinceMs, nowMs)}: ${erasureText(erasure)}`),
     ),
+    ...(status.rates ?? [])
+      .filter(({ refused, paced }) => refused + paced > 0)
+      .slice(0, RATES_SHOWN)
+      .map(({ holder, id, refused, paced, waiting }) =>
+        line("limited", `${holder} ${id}: ${refused} requests refused, ${paced} waits, ${waiting} waiting now`),
+      ),
     ...(status.keyServices ?? []).map(({ name, state, sinceMs, reason }) =>
       line(
         "key service",

@@ -6,6 +6,7 @@ import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "../base/ids.js"
 import type { AccessKeyId, AccountId } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
+import { packRateLimits, readRateLimits, type RateLimits } from "./rate-limits.js"
 
 export type Tags = readonly (readonly [key: string, value: string])[]
 
@@ -29,9 +30,10 @@ export interface AccessKeyRecord {
   /** Undefined for a key of the account's root. */
   readonly userName: string | undefined
   readonly service: ServiceKeyRecord | undefined
+  readonly limits?: RateLimits | undefined
 }
 
-/** An active root key is a record of format 1. Earlier releases refuse other keys, so none passes for a root key. */
+/** An active, unlimited root key is a record of format 1. Earlier releases refuse other keys, so none passes for a root key. */
 export function encodeAccessKey({
   accountId,
   createdMs,
@@ -39,18 +41,20 @@ export function encodeAccessKey({
   isActive,
   userName,
   service,
+  limits,
 }: AccessKeyRecord): Uint8Array {
-  if (isActive && userName === undefined && service === undefined)
+  if (isActive && userName === undefined && service === undefined && limits === undefined)
     return packRecord(1, [accountId, createdMs, sealedSecret])
   const packedService = service && [service.description, service.expiresMs ?? null, service.policy ?? null]
-  return packRecord(2, [accountId, createdMs, sealedSecret, isActive ? 1 : 0, userName ?? null, packedService ?? null])
+  const members = [accountId, createdMs, sealedSecret, isActive ? 1 : 0, userName ?? null, packedService ?? null]
+  return packRecord(2, limits === undefined ? members : [...members, packRateLimits(limits)])
 }
 
 export function decodeAccessKey(bytes: Uint8Array): AccessKeyRecord {
   const row = RecordReader.open("access key", bytes, 2)
   const key = { accountId: parseAccountId(row.text()), createdMs: row.number(), sealedSecret: row.bytes() }
   if (row.format === 1) return { ...key, isActive: true, userName: undefined, service: undefined }
-  return {
+  const limited = {
     ...key,
     isActive: row.number() === 1,
     userName: row.optional(() => row.text()),
@@ -63,6 +67,8 @@ export function decodeAccessKey(bytes: Uint8Array): AccessKeyRecord {
       }
     }),
   }
+  const limits = readRateLimits(row)
+  return limits === undefined ? limited : { ...limited, limits }
 }
 
 /** When and for which service a key was last used (family `keyUses`). */

@@ -546,6 +546,12 @@ const SAMPLES: readonly Sample[] = [
     decodeAccount,
   ),
   sample("account with a number", { ...account, number: accountNumber }, encodeAccount, decodeAccount),
+  sample(
+    "account with limits",
+    { ...account, number: accountNumber, limits: { requestsPerSecond: 100, burst: 200, bytesPerSecond: 50_000_000 } },
+    encodeAccount,
+    decodeAccount,
+  ),
   sample("account of a number", account.id, encodeAccountId, decodeAccountId),
   sample("access key", accessKey, encodeAccessKey, decodeAccessKey),
   sample(
@@ -557,6 +563,12 @@ const SAMPLES: readonly Sample[] = [
   sample(
     "access key for one purpose",
     { ...accessKey, userName: "Bob", service: { description: "backup", expiresMs: 1_767_225_600_000, policy: "{}" } },
+    encodeAccessKey,
+    decodeAccessKey,
+  ),
+  sample(
+    "access key of a root with limits",
+    { ...accessKey, limits: { requestsPerSecond: undefined, burst: undefined, bytesPerSecond: 1_000 } },
     encodeAccessKey,
     decodeAccessKey,
   ),

@@ -22,6 +22,7 @@ import type {
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
+import { packRateLimits, readRateLimits, type RateLimits } from "./rate-limits.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
 import type { BucketLock, VersionLock } from "./object-lock.js"
@@ -381,10 +382,11 @@ export interface AccountRecord {
   readonly email: string
   readonly createdMs: number
   readonly number: AccountNumber
+  readonly limits?: RateLimits | undefined
 }
 
-export const encodeAccount = ({ id, displayName, email, createdMs, number }: AccountRecord): Uint8Array =>
-  packRecord(1, [id, displayName, email, createdMs, number])
+export const encodeAccount = ({ id, displayName, email, createdMs, number, limits }: AccountRecord): Uint8Array =>
+  packRecord(1, [id, displayName, email, createdMs, number, ...(limits === undefined ? [] : [packRateLimits(limits)])])
 
 /** An account created before numbers existed gets the number derived from its id. */
 export function decodeAccount(bytes: Uint8Array): AccountRecord {
@@ -395,7 +397,9 @@ export function decodeAccount(bytes: Uint8Array): AccountRecord {
     email: row.text(),
     createdMs: row.number(),
   }
-  return { ...account, number: row.optional(() => parseAccountNumber(row.text())) ?? accountNumberOf(account.id) }
+  const number = row.optional(() => parseAccountNumber(row.text())) ?? accountNumberOf(account.id)
+  const limits = readRateLimits(row)
+  return limits === undefined ? { ...account, number } : { ...account, number, limits }
 }
 
 /** The account of an account number (family `accountNumbers`). */

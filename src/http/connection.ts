@@ -51,6 +51,8 @@ export interface ConnectionHost {
   ) => Promise<void> | undefined
   /** More of the request's body has arrived after a reader waited for it. */
   readonly onArrival: (exchange: HttpExchange) => void
+  /** Gives up the request's place while it waits for its pacer. */
+  readonly park: (exchange: HttpExchange) => void
   /** The response to bytes that are not a request; it ends the connection. */
   readonly refusalOf: (error: HeadError) => Uint8Array
 }
@@ -92,7 +94,8 @@ export class Connection {
     this.reader = new HeadReader(host.shapes, limits.headerBytesMax)
     const mustClose = (): boolean => isSurplus || host.isStopping()
     // Read the client's address now: a closed socket has none.
-    this.terms = { clock, limits, serverName, batch, mustClose, remoteAddress: socket.remoteAddress ?? "" }
+    const places = { park: host.park, resume: host.onArrival }
+    this.terms = { clock, limits, serverName, batch, mustClose, ...places, remoteAddress: socket.remoteAddress ?? "" }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)
     this.receiveFirst()

@@ -49,6 +49,17 @@ export interface RequestMeter {
   count(status: number, receivedBytes: number, sentBytes: number): void
 }
 
+/** Decides when the bodies of an exchange move. */
+export interface Pacer {
+  /**
+   * Asks whether the request may begin, with a body of `bytes` that has arrived: undefined if it may, else `go` is
+   * called later, unless the returned function is called first.
+   */
+  begin(bytes: number, go: () => void): (() => void) | undefined
+  /** The same for a piece of a body, in either direction. */
+  move(bytes: number, go: () => void): (() => void) | undefined
+}
+
 /** One request and its response. */
 export interface Exchange {
   /** 16 hex digits in upper case. */
@@ -91,6 +102,11 @@ export interface Exchange {
   note(fields: Fields): void
   /** The meter counts the request when it is done. */
   countIn(meter: RequestMeter): void
+  /**
+   * From now on its bodies move when the pacer lets them; resolves when the request may begin, or the client has gone.
+   * While it waits for the pacer it has no place.
+   */
+  paceBy(pacer: Pacer): Soon<void>
   /**
    * Sends the response, once; resolves when the last byte has been sent or the client has disconnected. Returns
    * undefined if that has happened already.

@@ -7,6 +7,8 @@
  * Promises  The response is whole, or the connection breaks. A response in one piece is written together with its
  *           neighbours', and is done within the turn if the system accepts it. A response sent before the body has
  *           arrived ends the connection (`isLast`).
+ *           A paced exchange that waits holds no place and at most one piece in each direction; its client's leaving
+ *           ends the wait.
  * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that read their response.
  */
 import { STATUS_CODES } from "node:http"
@@ -24,7 +26,7 @@ import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Party } from "./admission-core.js"
-import type { Answer, Exchange, RequestMeter } from "./contract.js"
+import type { Answer, Exchange, Pacer, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import type { RequestHead } from "./head.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
@@ -51,6 +53,9 @@ export interface ExchangeTerms {
   readonly batch: ResponseBatch
   /** Read when a response begins: whether the connection must close after it. */
   readonly mustClose: () => boolean
+  /** Gives up the place of an exchange, and takes it again. */
+  readonly park: (exchange: HttpExchange) => void
+  readonly resume: (exchange: HttpExchange) => void
 }
 
 export class HttpExchange implements Exchange {
@@ -84,6 +89,8 @@ export class HttpExchange implements Exchange {
   /** Created when the server first waits for the client. */
   private pace: Pace | undefined
   private progress: SendProgress | undefined
+  private pacer: Pacer | undefined
+  private endPause: (() => void) | undefined
 
   constructor(
     readonly requestId: string,
@@ -168,7 +175,7 @@ export class HttpExchange implements Exchange {
   private comingPieces(pieces: PieceOwner): AsyncIterable<Uint8Array> {
     const { coming } = this
     assert(coming !== undefined, "a body that is not there is coming")
-    const stream = coming.stream(pieces)
+    const stream = coming.stream(pieces, piece => this.pausedFor(piece))
     return {
       [Symbol.asyncIterator]: () => {
         if (this.awaitsContinue && !this.answered && !this.clientGone) this.send("HTTP/1.1 100 Continue\r\n\r\n")
@@ -176,6 +183,36 @@ export class HttpExchange implements Exchange {
         return stream
       },
     }
+  }
+
+  paceBy(pacer: Pacer): Promise<void> | undefined {
+    this.pacer = pacer
+    return this.pause(go => pacer.begin(this.receivedBytes, go))
+  }
+
+  /** The wait before a piece of a body moves. The pacer may become known only while a body is being read. */
+  private pausedFor({ length }: Uint8Array): Promise<void> | undefined {
+    const { pacer } = this
+    return pacer && this.pause(go => pacer.move(length, go))
+  }
+
+  /** Waits without a place if the pacer says so, until it calls back or the client has gone. */
+  private pause(ask: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
+    let go = (): void => undefined
+    const cancel = ask(() => go())
+    if (cancel === undefined || this.clientGone) return void cancel?.()
+    this.terms.park(this)
+    return new Promise<void>(resolve => {
+      go = () => {
+        this.endPause = undefined
+        this.terms.resume(this)
+        resolve()
+      }
+      this.endPause = () => {
+        cancel()
+        go()
+      }
+    })
   }
 
   note(fields: Fields): void {
@@ -191,6 +228,13 @@ export class HttpExchange implements Exchange {
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return this.respondWithStream(answer, body)
+    const pausing = body && this.pausedFor(body)
+    if (pausing === undefined) return this.respondWhole(answer, body)
+    const kept = answer.isLent === true ? body?.slice() : body
+    return pausing.then(() => this.respondWhole(answer, kept))
+  }
+
+  private respondWhole(answer: Answer, body: Uint8Array | undefined): Promise<void> | undefined {
     const wanted = body !== undefined && this.mayHaveBody(answer.status) ? body : NO_BYTES
     if (this.clientGone) return undefined
     const head = this.headOf(answer, body?.length ?? answer.contentLength ?? 0)
@@ -220,6 +264,9 @@ export class HttpExchange implements Exchange {
           this.sentBytes + next.value.length <= (answer.contentLength ?? Infinity),
           "a body is no longer than its declared length",
         )
+        const pausing = this.pausedFor(next.value)
+        if (pausing !== undefined) await pausing
+        if (this.clientGone) return
         this.write(next.value)
         await this.until(() => this.unsentBytes === 0)
         if (this.clientGone) return
@@ -274,6 +321,7 @@ export class HttpExchange implements Exchange {
     this.clientGone = true
     this.abort?.abort(goneFailure())
     this.coming?.cut()
+    this.endPause?.()
     this.wake()
   }
 

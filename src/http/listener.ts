@@ -151,6 +151,7 @@ export class HttpServer implements BackgroundService {
       isStopping: () => this.stopping,
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
       onArrival: exchange => this.admission.resume(exchange),
+      park: exchange => this.admission.park(exchange),
       refusalOf: error => this.malformedAnswer(error),
     }
   }

@@ -15,7 +15,7 @@ test("a body that arrives byte by byte is buffered in few pieces, with all bytes
   const chunks = [...bytes].map(byte => Buffer.from([0x31, 0x0d, 0x0a, byte, 0x0d, 0x0a]))
   // One packet holds many of them.
   for (let at = 0; at < chunks.length; at += 200) body.receive(Buffer.concat(chunks.slice(at, at + 200)))
-  const pieces = body.stream("caller")
+  const pieces = body.stream("caller", () => undefined)
   const read: Uint8Array[] = []
   for (let taken = 0; taken < 2; taken += 1) {
     const next = await pieces.next()

@@ -118,7 +118,11 @@ export class RequestBody {
     if (!this.isComplete && !this.isBroken && this.pace.isTooSlow(nowMs)) this.fail(fail("requestTimeout"))
   }
 
-  async *stream(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
+  /** `paused`: the wait before a piece is passed on, if there is one. */
+  async *stream(
+    pieces: PieceOwner,
+    paused: (piece: Uint8Array) => Promise<void> | undefined,
+  ): AsyncGenerator<Uint8Array> {
     assert(!this.isOpened, "a body is opened once")
     this.isOpened = true
     for (;;) {
@@ -126,6 +130,8 @@ export class RequestBody {
       if (piece !== undefined) {
         this.waitingBytes -= piece.length
         this.hooks.onFlow()
+        const pausing = paused(piece)
+        if (pausing !== undefined) await pausing
         yield piece
         if (pieces === "reader") freePiece(piece)
       } else if (this.failure !== undefined) throw this.failure

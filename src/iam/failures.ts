@@ -64,6 +64,7 @@ const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
   malformedAuthorization: { code: "IncompleteSignature", status: 400 },
   requestSkewed: { code: "SignatureDoesNotMatch", status: 403, message: "Signature expired, or not yet current" },
   requestExpired: { code: "SignatureDoesNotMatch", status: 403, message: "Signature expired" },
+  rateExceeded: { code: "Throttling", status: 400, message: "Rate exceeded" },
   tooManyInFlight: { code: "Throttling", status: 503, message: "Rate exceeded" },
   invalidIdentityToken: { code: "InvalidIdentityToken", status: 400 },
   providerUnreachable: { code: "IDPCommunicationError", status: 400 },

@@ -20,6 +20,7 @@ import {
   type Identities,
   type Keyring,
   type KnownKey,
+  type RateLimiter,
   type RequestContext,
   type Sessions,
 } from "../access/index.js"
@@ -52,6 +53,8 @@ interface IamSettings {
   readonly clock: Clock
   /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials
+  /** Applies the limits of accounts and keys. */
+  readonly rates: Pick<RateLimiter, "enter">
 }
 
 /** A request as far as it has been parsed. */
@@ -154,7 +157,7 @@ class IamHandler implements Protocol {
     body: Uint8Array,
     nowMs: number,
   ): Promise<Signer | undefined> {
-    const { accounts } = this.settings
+    const { accounts, rates } = this.settings
     const rules = { service, region: undefined, bodySha256: sha256Hex(body) }
     const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
     if (claim.kind === "anonymous") return undefined
@@ -163,6 +166,7 @@ class IamHandler implements Protocol {
     this.verifier.verify(claim, key.secret)
     const region = claim.signedRegion
     exchange.note({ accessKeyId: key.id })
+    await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, service, region)
     return { key, region }
   }

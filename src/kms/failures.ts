@@ -70,6 +70,7 @@ const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
   requestExpired: WRONG_SIGNATURE,
   contentSha256Mismatch: WRONG_SIGNATURE,
   malformedAuthorization: ["IncompleteSignatureException", 400],
+  rateExceeded: ["ThrottlingException", 400],
   tooManyInFlight: ["ThrottlingException", 400],
 }
 

@@ -17,6 +17,7 @@ import {
   type Denials,
   type Keyring,
   type KnownKey,
+  type RateLimiter,
 } from "../access/index.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
@@ -39,6 +40,8 @@ interface KmsSettings extends KmsServices {
   readonly clock: Clock
   /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials
+  /** Applies the limits of accounts and keys. */
+  readonly rates: Pick<RateLimiter, "enter">
 }
 
 /** A request as far as it has been parsed. */
@@ -106,7 +109,7 @@ class KmsHandler implements Protocol {
   /** Throws as `SignatureVerifier`, and `invalidAccessKey`. */
   private async signerOf(request: Request, body: Uint8Array): Promise<Signer> {
     const { exchange, nowMs } = request
-    const { accounts } = this.settings
+    const { accounts, rates } = this.settings
     const rules = { service: SERVICE, region: undefined, bodySha256: sha256Hex(body) }
     const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
     if (claim.kind === "anonymous") {
@@ -116,6 +119,7 @@ class KmsHandler implements Protocol {
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
     this.verifier.verify(claim, key.secret)
     exchange.note({ accessKeyId: key.id })
+    await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, SERVICE, claim.signedRegion)
     request.signer = { key, region: claim.signedRegion }
     return request.signer

@@ -5,7 +5,7 @@
  * folders.
  */
 import { availableParallelism } from "node:os"
-import { MasterKeys } from "../access/index.js"
+import { MasterKeys, RateLimiter } from "../access/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -31,7 +31,7 @@ import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../con
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import { ClusterOperations } from "../node/cluster/cluster-operations.js"
-import type { ClusterView } from "../node/cluster/cluster-view.js"
+import { liveNodes, type ClusterView } from "../node/cluster/cluster-view.js"
 import { Leaving } from "../node/cluster/leaving.js"
 import { SharedNodes } from "../node/cluster/node-directory.js"
 import { reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
@@ -115,6 +115,8 @@ export interface RunningStore {
   readonly masterKeys: MasterKeys
   readonly status: RunningStatus
   readonly operations: StoreOperations
+  /** Limits of rates, for the requests of all protocols. */
+  readonly rates: RateLimiter
   /** On this node alone. */
   readonly ownOperations: StoreOperations
   /** What this node tells the others. */
@@ -199,8 +201,9 @@ export async function runStore(
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
+  const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
-  const status = statusOf(sources, store, config, seams)
+  const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
     const folder = folderOf(device, clock, onLost)
@@ -218,7 +221,7 @@ export async function runStore(
     nodes: directory,
   })
   return {
-    ...{ engine, compute, status, masterKeys },
+    ...{ engine, compute, status, rates, masterKeys },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.erasures.ownEpochs),

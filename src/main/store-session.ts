@@ -84,11 +84,12 @@ export class StoreSession {
     const web = new RealWeb(config.allowLocalIdentityProviders)
     const { clock } = host.seams
     const { denials } = this
-    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials })
+    const { rates } = running
+    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials, rates })
     this.iam = { protocol: iam, speaks: speaksIam }
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
-    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials })
+    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials, rates })
     this.kms = { protocol: kms, speaks: speaksKms }
   }
 
@@ -167,12 +168,13 @@ export class StoreSession {
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
   s3(adminUrl: string): Protocol {
     const { config, host, metrics, denials } = this
-    const { engine, compute } = this.running
+    const { engine, compute, rates } = this.running
     const { services, accounts } = engine
     const { clock, random } = host.seams
     const { region, domains, refuseSignatureV2 } = config
     const handler = createS3Handler({
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
+      rates,
       ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),

@@ -36,7 +36,8 @@ function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): Anonymo
     throw fail("internal", { reason: "nothing is signed" })
   }
   const request = { form, payload, accessKeyId: undefined, signedMs: undefined, version: undefined, chunkSignatures }
-  return { account: undefined, principal: { kind: "anonymous" }, policies: NO_POLICIES, isWholeRoot: false, request }
+  const principal = { kind: "anonymous" } as const
+  return { account: undefined, principal, policies: NO_POLICIES, isWholeRoot: false, limited: undefined, request }
 }
 
 export interface OpenBucket {
@@ -110,8 +111,8 @@ export class Gatekeeper {
   /** The caller who has proved to have the key. */
   private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): SignedCaller {
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
-    const { account, principal, policies, isWholeRoot } = key
-    return { account, principal, policies, isWholeRoot, request }
+    const { account, principal, policies, isWholeRoot, limited } = key
+    return { account, principal, policies, isWholeRoot, limited, request }
   }
 
   /**

@@ -1,5 +1,5 @@
 /** The caller of a request, as its signature proves: the owner of a key, or anonymous. */
-import type { Account } from "../access/contract.js"
+import type { Account, HeldLimits } from "../access/contract.js"
 import type { AnonymousPrincipal, KnownPrincipal, PrincipalPolicies, VerifiedRequest } from "../access/index.js"
 
 export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
@@ -9,6 +9,7 @@ export interface SignedCaller {
   readonly principal: KnownPrincipal
   readonly policies: PrincipalPolicies
   readonly isWholeRoot: boolean
+  readonly limited: readonly HeldLimits[] | undefined
   readonly request: VerifiedRequest
 }
 
@@ -18,6 +19,7 @@ export interface AnonymousCaller {
   readonly principal: AnonymousPrincipal
   readonly policies: PrincipalPolicies
   readonly isWholeRoot: false
+  readonly limited: undefined
   readonly request: BodyProtection &
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form">

@@ -300,6 +300,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "The conditional request cannot succeed due to a conflicting operation against this resource.",
   ),
   tooManyInFlight: SLOW_DOWN,
+  rateExceeded: SLOW_DOWN,
   stopping: UNAVAILABLE,
   databaseUnreachable: UNAVAILABLE,
   peerUnreachable: UNAVAILABLE,
@@ -348,7 +349,7 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
   const add = (name: string, value: string | number | boolean | undefined): void => {
     if (value !== undefined) headers.push([name, String(value)])
   }
-  add("Retry-After", retryAfterSeconds)
+  add("Retry-After", kind === "rateExceeded" ? details["retryAfterSeconds"] : retryAfterSeconds)
   if (kind === "invalidRange" && details["sizeBytes"] !== undefined) {
     add("Content-Range", `bytes */${String(details["sizeBytes"])}`)
   }

@@ -8,7 +8,7 @@
  */
 import type { Keyring } from "../access/contract.js"
 import { claimedKey } from "../access/index.js"
-import type { Denials } from "../access/index.js"
+import type { Denials, RateLimiter } from "../access/index.js"
 import { asFailure, fail, unlessRefused } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { parseAccessKeyId, textOfObjectKey } from "../base/ids.js"
@@ -83,6 +83,8 @@ export interface S3Settings {
   /** Named keys, for SSE-KMS. */
   readonly kms?: S3Keys | undefined
   readonly metrics: Metrics
+  /** Applies the limits of accounts and keys. */
+  readonly rates: Pick<RateLimiter, "enter">
   /** Records denials, so that the operator can look up the reason. */
   readonly denials: Denials
   /** Digests of small documents. */
@@ -196,7 +198,7 @@ class S3Handler implements Protocol {
     if (operation.answer.kind === "form") return this.admitForm(request, operation, addressed)
     return after(this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs), caller => {
       this.noteCaller(request, caller)
-      return after(this.enterAnonymously(request, caller), () => {
+      return after(this.enter(request, caller), () => {
         if (caller.request.form === "query")
           request.headers = withHoisted(request.headers, addressed.query, this.shapes)
         if (operation.answer.kind === "refused") {
@@ -230,6 +232,7 @@ class S3Handler implements Protocol {
     const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
     const scene = { received: receivedOf(exchange, addressed), target, headers: sent, nowMs, noteCaller }
     const { caller, form } = await admitForm(this.gate, new ExchangeBody(exchange, this.settings.clock), scene)
+    await this.settings.rates.enter(caller.limited, exchange)
     this.plans.of(operation, sent).checkHeaders(sent)
     checkNoAcl(sent)
     const headers = this.shapes.ofFlat([...form.headers].flat())
@@ -262,9 +265,12 @@ class S3Handler implements Protocol {
     )
   }
 
-  /** Anonymous callers may only learn whether a bucket exists. Throws `noSuchBucket`, `accessDenied`. */
-  private enterAnonymously({ target, headers }: S3Request, caller: Caller): Soon<unknown> {
-    if (caller.account !== undefined) return undefined
+  /**
+   * Applies the limits of the caller's rates. Anonymous callers may only learn whether a bucket exists.
+   * Throws `rateExceeded`, `noSuchBucket`, `accessDenied`.
+   */
+  private enter({ exchange, target, headers }: S3Request, caller: Caller): Soon<unknown> {
+    if (caller.account !== undefined) return this.settings.rates.enter(caller.limited, exchange)
     const name = target?.bucket
     if (name === undefined) throw fail("accessDenied", { reason: "the request carries no credentials" })
     return this.gate.openBucket(name, caller, headers)

@@ -51,6 +51,19 @@ testBothWays("a key's session acts as the owner until it expires, or the key is 
   await rejects("invalidToken", world.known(id, "nonsense"))
   await world.restart()
   await world.mustKnow(accessKeyId, token)
+  const limits = { requestsPerSecond: 5, burst: undefined, bytesPerSecond: undefined }
+  await world.access.accounts.limitKey(id, limits)
+  const ofKey = [{ holder: "key", id, limits }]
+  assert.deepEqual((await world.mustKnow(accessKeyId, token)).limited, ofKey, "a session shares its key's limits")
+  const { account } = await world.mustKnow(id)
+  await world.access.accounts.limitAccount(account.id, limits)
+  const ofAccount = { holder: "account", id: account.id, limits }
+  assert.deepEqual((await world.mustKnow(id)).limited, [ofAccount, ...ofKey])
+  await world.access.accounts.limitKey(id, undefined)
+  assert.deepEqual((await world.mustKnow(accessKeyId, token)).limited, [ofAccount])
+  await world.access.accounts.limitAccount(account.id, undefined)
+  assert.equal((await world.mustKnow(accessKeyId, token)).limited, undefined)
+  await rejects("invalidRequest", world.access.accounts.limitKey(ROOT_KEY.accessKeyId, limits))
   await world.access.accounts.setKeyActive(id, false)
   assert.equal(now(accessKeyId, token), undefined)
   await ends(world, session)

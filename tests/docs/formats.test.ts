@@ -520,10 +520,12 @@ const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
 const account = {
   ...{ id: parseAccountId("me"), displayName: "Me", email: "m@e", createdMs: 14 },
   number: parseAccountNumber("000000000019"),
+  limits: { requestsPerSecond: 49, burst: undefined, bytesPerSecond: 50 },
 }
 const accessKey = {
   ...{ accountId: parseAccountId("me"), createdMs: 15, sealedSecret: md5 },
   ...{ isActive: true, userName: "Bob", service: undefined },
+  limits: { requestsPerSecond: 51, burst: 52, bytesPerSecond: undefined },
 }
 const named = { name: "Bob", path: "/", id: "AIDA7", createdMs: 20, tags: [] }
 const identity = {
@@ -600,8 +602,11 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
   releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
-  accounts: [encodeAccount(account), account],
-  accessKeys: [encodeAccessKey(accessKey), { accountId: "me", createdMs: 15, isActive: 1, userName: "Bob" }],
+  accounts: [encodeAccount(account), { ...account, limits: [49, null, 50] }],
+  accessKeys: [
+    encodeAccessKey(accessKey),
+    { accountId: "me", createdMs: 15, isActive: 1, userName: "Bob", service: null, limits: [51, 52, null] },
+  ],
   identities: [encodeIdentity(identity), { ...identity, kind: 2, role: null }],
   managedPolicies: [encodeManagedPolicy(managedPolicy), managedPolicy],
   identityProviders: [encodeIdentityProvider(provider), provider],

@@ -5,6 +5,8 @@ import {
   addAccessKey,
   createAccount,
   dropAccessKey,
+  limitAccessKey,
+  limitAccount,
   noteKeyUses,
   numberAccount,
   resealAccessKey,
@@ -184,6 +186,9 @@ const plantOldAccount = command<[], void>({
   },
 })
 
+const someLimits = (scene: Scene) =>
+  scene.oneIn(2) ? undefined : { requestsPerSecond: 10, burst: undefined, bytesPerSecond: 1_000 }
+
 const ACCOUNT_COMMANDS: readonly PlayKind[] = [
   commandKind("CreateAccount", 3, scene =>
     createAccount({ id: scene.pick(ACCOUNTS), displayName: "Ann", email: "ann@hayloft.example" }),
@@ -197,6 +202,8 @@ const ACCOUNT_COMMANDS: readonly PlayKind[] = [
   commandKind("SetKeyActive", 2, scene =>
     setKeyActive(scene.pick(KEYS), scene.oneIn(2), scene.oneIn(2) ? undefined : ownerOf(scene)),
   ),
+  commandKind("LimitAccount", 1, scene => limitAccount(scene.pick(ACCOUNTS), someLimits(scene))),
+  commandKind("LimitAccessKey", 1, scene => limitAccessKey(scene.pick(KEYS), someLimits(scene))),
   commandKind("ResealAccessKey", 1, scene =>
     resealAccessKey(scene.pick(KEYS), SEALED, scene.oneIn(2) ? SEALED : Uint8Array.of(7)),
   ),

@@ -36,6 +36,7 @@ const handler = createIamHandler({
   web: new SimWeb(),
   clock: new RealClock(),
   denials: new Denials(),
+  rates: { enter: () => undefined },
 })
 
 const actions = (["iam", "sts"] as const).flatMap(service =>

@@ -1,6 +1,7 @@
 /** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
-import { Denials, sha256Hex, signRequest } from "../../src/access/index.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { Denials, RateLimiter, sha256Hex, signRequest } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
 import type { Protocol } from "../../src/http/index.js"
 import { createIamHandler } from "../../src/iam/index.js"
@@ -106,6 +107,7 @@ export class IamWorld {
       web: this.web,
       clock: new RealClock(),
       denials: this.denials,
+      rates: new RateLimiter(new RealClock(), new SimTelemetry().metrics, () => 1),
     }))
   }
   private made: Protocol | undefined

@@ -1,6 +1,6 @@
 /** KMS without a server: requests signed like those of clients, over keys in memory. */
 import assert from "node:assert/strict"
-import { Denials } from "../../src/access/index.js"
+import { Denials, RateLimiter } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
 import type { Protocol } from "../../src/http/index.js"
 import { KeyPolicies, KeyService } from "../../src/keys/index.js"
@@ -8,6 +8,7 @@ import { MemoryMaterials } from "../../src/keys/testing-materials.js"
 import { createKmsHandler } from "../../src/kms/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { IamWorld, ROOT, sign, type Signer } from "../iam/world.js"
 import { ask } from "../s3/ask.js"
@@ -40,7 +41,9 @@ export class KmsApiWorld {
     this.keys = new KeyService({ metadata, random, materials, accounts, region: REGION, external })
     const clock: Clock = new RealClock()
     const policies = new KeyPolicies()
-    this.handler = createKmsHandler({ keys: this.keys, policies, accounts, random, clock, denials: new Denials() })
+    const rates = new RateLimiter(clock, new SimTelemetry().metrics, () => 1)
+    const denials = new Denials()
+    this.handler = createKmsHandler({ keys: this.keys, policies, accounts, random, clock, denials, rates })
   }
 
   static async open(): Promise<KmsApiWorld> {

@@ -170,6 +170,7 @@ export async function world(machine: Machine) {
     },
     metrics: new MetricsInMemory(),
     denials: new Denials(),
+    rates: { enter: () => undefined },
     newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
     allowSseCWithoutTls: false,
   }

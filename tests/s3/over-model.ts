@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url"
 import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
-import { Denials, parseAccessPolicy, type AccessPolicy } from "../../src/access/index.js"
+import { Denials, parseAccessPolicy, RateLimiter, type AccessPolicy } from "../../src/access/index.js"
 import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
@@ -190,6 +190,7 @@ export function handleModel(
     clock,
     random,
     metrics: telemetry.metrics,
+    rates: new RateLimiter(clock, telemetry.metrics, () => 1),
     hash: hashOnce,
     ...variations,
   })

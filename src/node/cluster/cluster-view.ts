@@ -4,7 +4,7 @@ import type { Incarnation, NodeName } from "../../base/ids.js"
 import type { NodeRow } from "../../format/cluster-rows.js"
 import type { NodeReport } from "../../format/node-report.js"
 import type { Peer } from "../../rpc/index.js"
-import type { Duty, NodesView } from "../status/nodes-core.js"
+import { SILENT_SHOWN_MS, type Duty, type NodesView } from "../status/nodes-core.js"
 
 /** Another node. */
 export interface OtherNode {
@@ -29,6 +29,13 @@ export interface ClusterView {
   /** The same, or how long most of the others could not reach it, if that is longer. */
   readonly outOfReachMs: ReadonlyMap<NodeName, number>
   isOver(incarnation: Incarnation): boolean
+}
+
+/** The nodes that serve clients now, this one among them; 1 on one machine. */
+export function liveNodes(view: ClusterView | undefined): number {
+  const isLive = ({ name, row }: OtherNode): boolean =>
+    view?.isOver(row.incarnation) === false && (view.silentMs.get(name) ?? 0) < SILENT_SHOWN_MS
+  return 1 + (view?.nodes.filter(isLive).length ?? 0)
 }
 
 /** As `status` shows them; undefined until this node has joined. */

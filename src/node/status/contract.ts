@@ -5,6 +5,7 @@
  * is not known is absent, never invented.
  */
 import type { BucketId, BucketName, DeviceId, StoreId } from "../../base/ids.js"
+import type { RateReport } from "../../access/index.js"
 import type { KeyServiceReport } from "../../keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 
@@ -341,6 +342,8 @@ export interface StoreReport {
   readonly erasures?: readonly ErasureReport[]
   /** External key services of this node; absent if it has none. */
   readonly keyServices?: readonly KeyServiceReport[]
+  /** Accounts and keys whose limits of rates were used, on this node since its start; absent if there are none. */
+  readonly rates?: readonly RateReport[]
   readonly jobs: readonly JobReport[]
   /** Queues that belong to no device. */
   readonly queues: readonly QueueReport[]

@@ -7,6 +7,7 @@ import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
+import type { RateReport } from "../../access/index.js"
 import type { KeyServiceReport } from "../../keys/index.js"
 import type { LifecycleReport, OrphanReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -39,6 +40,8 @@ export interface StatusSources {
   readonly erasures?: () => readonly ErasureReport[]
   /** Undefined if this process has none. */
   readonly keyServices?: () => readonly KeyServiceReport[]
+  /** Accounts and keys whose limits were used. */
+  readonly rates?: () => readonly RateReport[]
   /** Buckets whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys?: () => number
   readonly scrub: () => readonly ScrubView[] | undefined

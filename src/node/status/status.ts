@@ -226,6 +226,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const nodes = this.nodes()
     const database = this.sources.database?.()
     const keyServices = this.sources.keyServices?.() ?? []
+    const rates = this.sources.rates?.() ?? []
     const erasures = this.sources.erasures?.() ?? []
     return {
       ...this.facts,
@@ -249,6 +250,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
       ...(erasures.length === 0 ? {} : { erasures }),
       ...(keyServices.length === 0 ? {} : { keyServices }),
+      ...(rates.length === 0 ? {} : { rates }),
       jobs: jobs(),
       queues: queues(),
     }
