@@ -334,6 +334,7 @@ export const STATUS = z
     isPolicyAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
     blockBytes: count,
     isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
+    bucketsWithoutKeys: count.describe("buckets whose keys were missing when they were last asked for"),
     compatibility: z
       .array(z.string())
       .describe("enabled settings that allow, for older clients, requests that are refused by default"),

@@ -431,6 +431,7 @@ export const REPORT: StoreReport = {
   isPolicyAutomatic: true,
   blockBytes: 4 * 1024 * 1024,
   isEncryptedAtRest: true,
+  bucketsWithoutKeys: 1,
   compatibility: ["allowAcls"],
   safety: {
     sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",

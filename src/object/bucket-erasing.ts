@@ -8,6 +8,7 @@ import { fail } from "../base/failures.js"
 import type { BucketId, BucketName } from "../base/ids.js"
 import type { Metadata } from "../metadata/index.js"
 import { removeKeysOf } from "./bucket-key-removal.js"
+import type { StoreClock } from "./store-clock.js"
 import { bucketNamed } from "./bucket-service.js"
 import { openBucket } from "./commands/bucket-commands-core.js"
 import {
@@ -35,7 +36,10 @@ const ERASING_LIMITS = {
 } as const
 
 export class BucketErasing {
-  constructor(private readonly metadata: Metadata) {}
+  constructor(
+    private readonly metadata: Metadata,
+    private readonly storeClock: Pick<StoreClock, "nowMs">,
+  ) {}
 
   /** The bucket, and the epoch of its secret. Throws `noSuchBucket`, `conflict` if nothing in it was ever encrypted. */
   async find(name: BucketName): Promise<{ readonly id: BucketId; readonly epoch: number }> {
@@ -56,8 +60,9 @@ export class BucketErasing {
   async refuseUnsealed(id: BucketId): Promise<void> {
     const counts = { versions: 0, parts: 0, uploads: 0 }
     let locked = 0
+    const bounds = { rowsMax: ERASING_LIMITS.rowsPerSlice, clockMs: this.storeClock.nowMs() }
     for (let place: CountPlace | undefined = firstCountPlace(id); place !== undefined;) {
-      const slice: CountedSlice = await this.metadata.ask(countUnsealed(id, place, ERASING_LIMITS.rowsPerSlice))
+      const slice: CountedSlice = await this.metadata.ask(countUnsealed(id, place, bounds))
       counts[slice.counted] += slice.unsealed
       locked += slice.locked
       place = slice.next
@@ -91,11 +96,11 @@ export class BucketErasing {
     return this.metadata.ask(bucketErasures())
   }
 
-  /** Whether there is a bucket with this id, in whatever state. Throws `noSuchBucket` if there never was one. */
-  async exists(id: BucketId): Promise<boolean> {
+  /** Whether the bucket is gone, and its secret was destroyed before. Throws `noSuchBucket` if there never was one. */
+  async isErased(id: BucketId): Promise<boolean> {
     const trace = await this.metadata.ask(traceOfBucket(id))
     if (trace === "never") throw fail("noSuchBucket", { bucketId: id })
-    return trace === "there"
+    return trace === "erased"
   }
 
   /** No secret is sealed under keys of epochs up to this one once all are sealed again; undefined: none was destroyed. */
@@ -107,7 +112,8 @@ export class BucketErasing {
   async removeSome(id: BucketId): Promise<boolean> {
     const { uploads, keys } = await this.metadata.ask(leftoversOf(id, ERASING_LIMITS.removedPerStep))
     for (const address of uploads) await this.metadata.run(dropErasedUpload(address))
-    for (const key of keys) await this.metadata.run(dropErasedKey(id, key))
+    const clockMs = this.storeClock.nowMs()
+    for (const key of keys) await this.metadata.run(dropErasedKey(id, key, clockMs))
     return uploads.length + keys.length > 0
   }
 

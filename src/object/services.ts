@@ -160,7 +160,7 @@ export function createServices(
     multipart,
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt },
-    erasing: new BucketErasing(watched),
+    erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),
   }

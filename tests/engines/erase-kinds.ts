@@ -19,6 +19,9 @@ import { decodeBucket, type BucketState } from "../../src/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
+/** After every retention. */
+const LATE_MS = 10 ** 14
+
 /** Sealed again, as far as a history can tell. */
 function resealed(scene: Scene) {
   const rowKey = bucketKeyRowKey(scene.bucketId(), 1)
@@ -70,7 +73,7 @@ export const ERASE_COMMANDS: readonly PlayKind[] = [
   commandKind("EraseBucket", 3, scene => eraseBucket(closedId(scene), scene.pick([2, 3, 4]))),
   commandKind("DropErasedKey", 2, scene => {
     const { bucketId, key } = erasedObject(scene)
-    return dropErasedKey(bucketId, key)
+    return dropErasedKey(bucketId, key, scene.pick([0, LATE_MS]))
   }),
   commandKind("DropErasedUpload", 1, scene => dropErasedUpload(erasedUpload(scene))),
   commandKind("DropErasedBucket", 2, scene => dropErasedBucket(erasedId(scene))),
@@ -81,7 +84,7 @@ export const ERASE_QUERIES: readonly PlayKind[] = [
   queryKind("CountUnsealed", scene => {
     const bucketId = scene.bucketId()
     const place = { family: scene.pick([0, 1, 2, 3, 4]), from: bucketRowKey(bucketId) }
-    return countUnsealed(bucketId, place, scene.pick([1, 3, 1_000]))
+    return countUnsealed(bucketId, place, { rowsMax: scene.pick([1, 3, 1_000]), clockMs: scene.pick([0, LATE_MS]) })
   }),
   queryKind("EpochOfSecret", scene => epochOfSecret(scene.bucketId())),
   queryKind("TraceOfBucket", scene => traceOfBucket(scene.oneIn(4) ? parseBucketId(1_000) : scene.bucketId())),

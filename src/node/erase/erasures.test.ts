@@ -270,14 +270,80 @@ const plantSecret = command<[id: BucketId, value: Uint8Array], void>({
   }),
 })
 
-test("locked versions of a bucket whose row has lost its object lock are not erased", async () => {
+test("a bucket that was deleted is not taken for an erased one", async () => {
   const { scene, doomed } = await world()
   const { buckets, objects } = scene.engine.services
+  for (const name of ["small", "large"])
+    await objects.remove({ bucket: doomed, key: objectKeyOfText(name), conditions: {} })
+  await buckets.remove(doomed)
+  await refuses(scene.state(doomed.id), "invalidArgument", /^the bucket was not erased, and is not being erased$/)
+  const id = await scene.begin("other")
+  await scene.settle()
+  const after = await scene.crash()
+  assert.equal(await after.state(id), "erased")
+  await refuses(after.state(doomed.id), "invalidArgument")
+})
+
+test("a process counts the erasures that it has completed", async () => {
+  const { scene } = await world()
+  const rendered = () => scene.machine.telemetry.metrics.render()
+  assert.doesNotMatch(rendered(), /^hayloft_erasures_done_total 1$/m)
+  await scene.begin()
+  await scene.settle()
+  assert.match(rendered(), /^hayloft_erasures_done_total 1$/m)
+})
+
+/** A bucket with object lock, whose row has lost that. */
+async function lockLost(scene: Scene, doomed: Bucket, lock: (bucket: Bucket) => Promise<void>): Promise<void> {
+  const { buckets } = scene.engine.services
   await buckets.setVersioning(doomed, "enabled")
   await buckets.setLock(doomed, undefined)
   const bucket = await buckets.open(doomed.name)
-  await objects.setLegalHold({ bucket, key: objectKeyOfText("small") }, true)
+  await lock(bucket)
   await scene.engine.metadata.run(loseLock(bucket.id))
+}
+
+test("a retention holds up an erasure until it is over", async () => {
+  const { scene, doomed } = await world()
+  const { objects, storeClock } = scene.engine.services
+  const untilMs = storeClock.nowMs() + 3_600_000
+  await lockLost(scene, doomed, bucket =>
+    objects.setRetention({ bucket, key: objectKeyOfText("small") }, { mode: "COMPLIANCE", untilMs }, false),
+  )
+  await refuses(scene.begin(), "objectLocked", /^1 versions of the bucket are locked/)
+  await scene.machine.clock.advance(3_600_000)
+  const id = await scene.begin()
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+})
+
+test("a bucket that gets object lock once it is closed for its erasure keeps its secret", async () => {
+  const { scene, doomed } = await world()
+  const { metadata, services } = scene.engine
+  const newest = (await services.erasing.epochOf(doomed.id)) + 1
+  await services.erasing.close(doomed.id)
+  await metadata.run(gainLock(doomed.id))
+  await refuses(services.erasing.erase(doomed.id, newest), "objectLocked")
+  assert.notEqual(await scene.sealed(doomed.id), undefined)
+  await services.erasing.reopen(doomed.id)
+  assert.deepEqual(await scene.get(doomed, "small"), SMALL)
+})
+
+const gainLock = command<[id: BucketId], void>({
+  name: "GainLockForTest",
+  grows: false,
+  touches: id => [["buckets", bucketRowKey(id)]],
+  decide(view, _time, id) {
+    const bucket = decodeBucket(must(view.get("buckets", bucketRowKey(id)), "it is there").value)
+    const value = encodeBucket({ ...bucket, versioning: "enabled", lock: { defaultRetention: undefined } })
+    return { writes: [{ family: "buckets", key: bucketRowKey(id), value }], result: undefined }
+  },
+})
+
+test("locked versions of a bucket whose row has lost its object lock are not erased", async () => {
+  const { scene, doomed } = await world()
+  const { objects } = scene.engine.services
+  await lockLost(scene, doomed, bucket => objects.setLegalHold({ bucket, key: objectKeyOfText("small") }, true))
   await refuses(scene.begin(), "objectLocked", /^1 versions of the bucket are locked/)
   assert.deepEqual(await scene.get(doomed, "small"), SMALL)
 })

@@ -10,7 +10,7 @@ import type { BucketId, BucketName, DeviceId } from "../../base/ids.js"
 import type { Job, BackgroundService, StepOutcome } from "../../life/index.js"
 import type { BucketErasing, BucketErasure } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Log } from "../../seams/telemetry/contract.js"
+import type { Counter, Log, Telemetry } from "../../seams/telemetry/contract.js"
 import type { RecordEpochKeys } from "../control/epoch-keys.js"
 import type { RecordManager } from "../control/record-manager.js"
 import type { ErasureReport } from "../status/contract.js"
@@ -47,12 +47,17 @@ export class Erasures implements Job, BackgroundService {
   private elsewhere: () => ReadonlyMap<DeviceId, number> = () => new Map()
   private wakeBackup: () => void = () => undefined
   private wake: () => void = () => undefined
+  private readonly log: Log
+  private readonly done: Counter
 
   constructor(
     private readonly clock: Pick<Clock, "sleep">,
-    private readonly log: Log,
+    { log, metrics }: Telemetry,
     private readonly store: Store,
-  ) {}
+  ) {
+    this.log = log
+    this.done = metrics.counter("hayloft_erasures_done_total", "Erasures of buckets that this process has completed")
+  }
 
   /** `elsewhere`: the oldest epoch keys on devices of other nodes, as these last reported them. */
   setElsewhere(elsewhere: () => ReadonlyMap<DeviceId, number>): void {
@@ -112,15 +117,15 @@ export class Erasures implements Job, BackgroundService {
   }
 
   /**
-   * Of a bucket whose erasure has begun. Throws `invalidArgument` if there is such a bucket, and it is not being erased;
-   * `noSuchBucket` if there never was one.
+   * Of a bucket whose erasure has begun. Throws `invalidArgument` if the bucket is not being erased, or was deleted without
+   * an erasure; `noSuchBucket` if there never was one.
    */
   async state(id: BucketId): Promise<ErasureState> {
     const { erasing } = this.store
     const erasure = (await erasing.underWay()).find(each => each.id === id)
     if (erasure !== undefined) return { state: "erasing", report: this.reportOf(erasure) }
-    if (await erasing.exists(id)) throw fail("invalidArgument", { message: "the bucket is not being erased" })
-    return { state: "erased", report: undefined }
+    if (await erasing.isErased(id)) return { state: "erased", report: undefined }
+    throw fail("invalidArgument", { message: "the bucket was not erased, and is not being erased" })
   }
 
   /** Those under way, as last read. */
@@ -187,6 +192,7 @@ export class Erasures implements Job, BackgroundService {
     for (const { id, name, epoch } of emptied) {
       if (this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0) continue
       await erasing.end(id)
+      this.done.add({})
       this.log.info("bucket_erased", { bucket: name, bucketId: id })
       isBusy = true
     }

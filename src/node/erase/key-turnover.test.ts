@@ -79,7 +79,7 @@ async function nodesOf(count: number, keptMs = 0) {
     return { clock, records, epochs, keys, materials, turnover }
   })
   const [one, two] = [must(nodes[0], "a node"), nodes[1] ?? must(nodes[0], "a node")]
-  return { one, two, rows, backup, erasing: new BucketErasing(rows) }
+  return { one, two, rows, backup, erasing: new BucketErasing(rows, { nowMs: () => 0 }) }
 }
 
 type World = Awaited<ReturnType<typeof nodesOf>>

@@ -37,5 +37,5 @@ export function openErasures(
   const turnover = new KeyTurnover({ ...keys, metadata, backup, random: random.fork("key turnover"), clock, keptMs })
   const devices = new EpochsOnDevices(keys.records, folders)
   const readPolicies = () => buckets.readPolicies()
-  return new Erasures(clock, telemetry.log, { ...keys, erasing, turnover, devices, readPolicies })
+  return new Erasures(clock, telemetry, { ...keys, erasing, turnover, devices, readPolicies })
 }

@@ -320,6 +320,8 @@ export interface StoreReport {
   readonly blockBytes: number
   /** Everything on the devices is encrypted. */
   readonly isEncryptedAtRest: boolean
+  /** Whose keys were missing when they were last asked for. */
+  readonly bucketsWithoutKeys: number
   /** Compatibility switches that are on: each allows what is refused by default. */
   readonly compatibility: readonly string[]
   readonly safety: SafetyReport

@@ -19,6 +19,27 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerQueues(metrics, report)
   registerDatabase(metrics, report)
   registerLifecycle(metrics, report)
+  registerEncryption(metrics, report)
+}
+
+function registerEncryption(metrics: Metrics, report: ReadReport): void {
+  metrics.gauge("hayloft_encrypted_at_rest", "1 if everything on the devices is encrypted", () =>
+    rowOf(report().isEncryptedAtRest ? 1 : 0),
+  )
+  metrics.gauge("hayloft_buckets_without_keys", "Buckets whose keys were missing when they were last asked for", () =>
+    rowOf(report().bucketsWithoutKeys),
+  )
+  const erasures = () => report().erasures ?? []
+  metrics.gauge("hayloft_erasures_running", "Erasures of buckets under way", () => rowOf(erasures().length))
+  metrics.gauge(
+    "hayloft_erasures_waiting",
+    "Erasures that wait for the device, which may still have the old key",
+    () => {
+      const waiting = new Map<string, number>()
+      for (const { id } of erasures().flatMap(({ devices }) => devices)) waiting.set(id, (waiting.get(id) ?? 0) + 1)
+      return [...waiting].map(([device, count]) => [{ device }, count])
+    },
+  )
 }
 
 function registerLifecycle(metrics: Metrics, report: ReadReport): void {

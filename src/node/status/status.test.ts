@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../base/failures.js"
-import { parseStoreId, type DeviceId } from "../../base/ids.js"
+import { parseBucketId, parseBucketName, parseDeviceId, parseStoreId, type DeviceId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { UNKNOWN_HEALTH } from "../../format/database-health.js"
@@ -69,6 +69,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     scrub: undefined as readonly ScrubView[] | undefined,
     database: undefined as DatabaseView | undefined,
     bucketsWithoutKeys: 0,
+    erasures: [] as ReturnType<NonNullable<StatusSources["erasures"]>>,
     keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
   }
   const sources: StatusSources = {
@@ -86,6 +87,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     database: () => now.database,
     keyServices: () => now.keyServices,
     bucketsWithoutKeys: () => now.bucketsWithoutKeys,
+    erasures: () => now.erasures,
   }
   const facts = {
     storeId: parseStoreId("0".repeat(32)),
@@ -143,6 +145,30 @@ test("buckets whose keys are unavailable are a reason, and whether the devices a
   assert.match(reasons.join(), /^keys of 2 buckets are unavailable: .*the log names the cause$/)
   now.record = { ...now.record, keyring: ringAtRest(new Uint8Array(32), new SimRandom(1), 0) }
   assert.equal(status.report().isEncryptedAtRest, true)
+})
+
+test("metrics tell of encryption: at rest, buckets without keys, erasures and the devices that they wait for", () => {
+  const { now, telemetry } = world(3)
+  const device = (id: string) => ({ id: parseDeviceId(id.padStart(16, "0")), path: "/d", isOffline: true })
+  const erasure = {
+    ...{ bucket: parseBucketName("doomed"), bucketId: parseBucketId(1), sinceMs: 1 },
+    ...{ versions: 0, uploads: 0, keysReplaced: true },
+  }
+  now.bucketsWithoutKeys = 2
+  now.erasures = [
+    { ...erasure, devices: [device("d1"), device("d2")] },
+    { ...erasure, devices: [device("d2")] },
+  ]
+  now.record = { ...now.record, keyring: ringAtRest(new Uint8Array(32), new SimRandom(1), 0) }
+  const rendered = telemetry.metrics.render()
+  for (const line of [
+    "hayloft_encrypted_at_rest 1",
+    "hayloft_buckets_without_keys 2",
+    "hayloft_erasures_running 2",
+    'hayloft_erasures_waiting{device="00000000000000d1"} 1',
+    'hayloft_erasures_waiting{device="00000000000000d2"} 2',
+  ])
+    assert.ok(rendered.split("\n").includes(line), line)
 })
 
 test("a whole store reports what may fail, and nothing that is unknown", () => {

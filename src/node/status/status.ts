@@ -148,10 +148,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
 
   private keyTroubles(): readonly string[] {
     // The log has names and causes: health is for everybody.
-    const buckets = this.sources.bucketsWithoutKeys?.() ?? 0
+    const buckets = this.bucketsWithoutKeys
     if (buckets === 0) return []
     const whose = buckets === 1 ? "a bucket" : `${buckets} buckets`
     return [`keys of ${whose} are unavailable: encrypted objects cannot be written or read; the log names the cause`]
+  }
+
+  private get bucketsWithoutKeys(): number {
+    return this.sources.bucketsWithoutKeys?.() ?? 0
   }
 
   private nodeTroubles(): readonly string[] {
@@ -235,6 +239,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       isPolicyAutomatic: record.isPolicyAutomatic,
       blockBytes: record.blockBytes,
       isEncryptedAtRest: isEncryptedAtRest(record),
+      bucketsWithoutKeys: this.bucketsWithoutKeys,
       safety: this.safetyReport(),
       metadata: namesOf(record),
       health: this.health(),

@@ -58,12 +58,12 @@ test("a bucket is found by its name while it exists, and listed among its owner'
   metadata.plant(
     "bucketKeys",
     bucketKeyRowKey(bucketId, 1),
-    encodeBucketKey({ kind: "erased", createdMs: 1, epoch: 1 }),
+    encodeBucketKey({ kind: "secret", createdMs: 1, epoch: 1, sealed: new Uint8Array(60) }),
   )
   metadata.plant(
     "bucketKeys",
     bucketKeyRowKey(bucketId, 9),
-    encodeBucketKey({ kind: "erased", createdMs: 2, epoch: 1 }),
+    encodeBucketKey({ kind: "secret", createdMs: 2, epoch: 1, sealed: new Uint8Array(60) }),
   )
   await metadata.run(closeBucket(bucketId))
   assert.equal(findBucket(metadata.committed, name)?.state, "closing")

@@ -6,7 +6,7 @@
  *           a request may still use. Ids of buckets are never used again, so what is left afterwards belongs to nobody.
  */
 import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "../../base/ids.js"
-import { BUCKET_SECRET, bucketKeyRowKey, bucketKeysOf } from "../../format/bucket-key.js"
+import { BUCKET_SECRET, bucketKeyRowKey, bucketKeysOf, decodeBucketKey } from "../../format/bucket-key.js"
 import { bucketIdOfRowKey, bucketRowKey } from "../../format/row-key.js"
 import { command, deletionsOf, query, type RowView, type Touches } from "../../metadata/index.js"
 
@@ -16,14 +16,21 @@ const ROWS_PER_PAGE = 1_000
 const FIRST = bucketRowKey(parseBucketId(1))
 const END = rowKeyOf("\xff".repeat(16))
 
-/** Those that one command removes, the secret first. */
+/** Those that one command removes, the secret first; a secret that an erasure has destroyed stays. */
 export function firstKeysOf(view: RowView, bucketId: BucketId): Touches {
   const keys: (readonly ["bucketKeys", RowKey])[] = []
-  for (const [key] of view.range("bucketKeys", { ...bucketKeysOf(bucketId), expectedRows: BUCKET_KEYS_PER_COMMAND })) {
+  const range = { ...bucketKeysOf(bucketId), expectedRows: BUCKET_KEYS_PER_COMMAND }
+  for (const [key, row] of view.range("bucketKeys", range)) {
     if (keys.length === BUCKET_KEYS_PER_COMMAND) break
-    keys.push(["bucketKeys", key])
+    if (decodeBucketKey(row.value).kind !== "erased") keys.push(["bucketKeys", key])
   }
   return keys
+}
+
+/** Whether an erasure has destroyed the secret of the bucket. Its row stays once the bucket is gone. */
+export function isErasedSecret(view: RowView, bucketId: BucketId): boolean {
+  const secret = view.get("bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET))
+  return secret !== undefined && decodeBucketKey(secret.value).kind === "erased"
 }
 
 /**
@@ -40,7 +47,8 @@ export const dropBucketKeys = command<[bucketId: BucketId], boolean>({
   decide(view, _time, bucketId) {
     const bucket = view.get("buckets", bucketRowKey(bucketId))
     const secret = view.get("bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET))
-    if (bucket !== undefined || secret !== undefined) return { writes: [], result: false }
+    const mayReturn = secret !== undefined && !isErasedSecret(view, bucketId)
+    if (bucket !== undefined || mayReturn) return { writes: [], result: false }
     const writes = deletionsOf(view, firstKeysOf(view, bucketId))
     return { writes, result: writes.length === BUCKET_KEYS_PER_COMMAND }
   },

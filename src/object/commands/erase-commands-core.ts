@@ -31,8 +31,9 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion, decodeVersionHead } from "../../format/version-record.js"
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
-import { firstKeysOf } from "./bucket-key-commands-core.js"
+import { firstKeysOf, isErasedSecret } from "./bucket-key-commands-core.js"
 import { anyBucket, bucketWrite, lastBucketId } from "./bucket-commands-core.js"
+import { isRemovable } from "./lock-core.js"
 import { addressKeyOf, endUpload, findUpload, type UploadAddress } from "./multipart-commands-core.js"
 import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
 
@@ -72,6 +73,11 @@ const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
   ...{ uploads: "uploads", parts: "parts", segments: "parts", current: "versions", versions: "versions" },
 }
 
+interface CountBounds {
+  readonly rowsMax: number
+  readonly clockMs: number
+}
+
 export interface CountedSlice {
   readonly counted: keyof UnsealedCounts
   readonly unsealed: number
@@ -82,19 +88,19 @@ export interface CountedSlice {
 }
 
 /**
- * Whether a version has a retention, even one that is over, or a legal hold. A bucket whose row was rolled back may have
- * such versions without having object lock.
+ * Whether a version has a legal hold, or a retention that is not over. A bucket whose row was rolled back may have such
+ * versions without having object lock.
  */
-function isLockedIn(family: CountedFamily, row: MetadataRow): boolean {
+function isLockedIn(family: CountedFamily, row: MetadataRow, clockMs: number): boolean {
   if (family !== "current" && family !== "versions") return false
   const { lock } = decodeVersion(row.value)
-  return lock?.retention !== undefined || lock?.legalHold === true
+  return lock !== undefined && !isRemovable(lock, clockMs)
 }
 
-/** What is not sealed in a slice of a bucket's rows, and what is locked. */
+/** What is not sealed in a slice of a bucket's rows, and what is locked. `clockMs`: the store's clock. */
 export const countUnsealed = query(
   "CountUnsealed",
-  (view, bucketId: BucketId, place: CountPlace, rowsMax: number): CountedSlice => {
+  (view, bucketId: BucketId, place: CountPlace, { rowsMax, clockMs }: CountBounds): CountedSlice => {
     const family = COUNTED_FAMILIES[place.family] ?? "versions"
     const counted = COUNT_OF[family]
     const range = { ...suffixRange(bucketRowKey(bucketId)), start: place.from, expectedRows: rowsMax + 1 }
@@ -102,7 +108,7 @@ export const countUnsealed = query(
     for (const [key, row] of view.range(family, range)) {
       if (rows === rowsMax) return { counted, unsealed, locked, next: { family: place.family, from: key } }
       unsealed += unsealedIn(family, row)
-      if (isLockedIn(family, row)) locked += 1
+      if (isLockedIn(family, row, clockMs)) locked += 1
       rows += 1
     }
     const next = place.family + 1
@@ -204,10 +210,13 @@ export const bucketErasures = query("BucketErasures", (view): readonly BucketEra
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => erasureIn(view, row)).filter(each => each !== undefined),
 )
 
-/** "gone": there was such a bucket. "never": the id was not assigned yet. */
-export const traceOfBucket = query("TraceOfBucket", (view, id: BucketId): "there" | "gone" | "never" => {
+/** "deleted": there was such a bucket, and its secret was not destroyed by an erasure. "never": the id is not assigned yet. */
+type BucketTrace = "there" | "erased" | "deleted" | "never"
+
+export const traceOfBucket = query("TraceOfBucket", (view, id: BucketId): BucketTrace => {
   if (view.get("buckets", bucketRowKey(id)) !== undefined) return "there"
-  return id <= lastBucketId(view) ? "gone" : "never"
+  if (isErasedSecret(view, id)) return "erased"
+  return id <= lastBucketId(view) ? "deleted" : "never"
 })
 
 /** Undefined: no secret was ever destroyed. Otherwise the epoch up to which no secret is sealed, and no key may stay. */
@@ -262,13 +271,17 @@ export const dropErasedUpload = command<[address: UploadAddress], void>({
 /** Versions that one command removes, as in lifecycle: over SQL a removal costs up to two fetches of the 40 it may make. */
 const VERSIONS_MAX = 16
 
-/** Removes versions of a key of an erased bucket, the latest one last. Returns whether there may be more. */
-export const dropErasedKey = command<[bucketId: BucketId, key: ObjectKey], boolean>({
+/**
+ * Removes versions of a key of an erased bucket, the latest one last. Returns whether there may be more. `clockMs`: the
+ * store's clock. Throws `objectLocked`.
+ */
+export const dropErasedKey = command<[bucketId: BucketId, key: ObjectKey, clockMs: number], boolean>({
   name: "DropErasedKey",
   grows: false,
   touches: (bucketId, key) => [["current", objectRowKey(bucketId, key)]],
-  decide(view, time, bucketId, key) {
+  decide(view, time, bucketId, key, clockMs) {
     requireErasing(view, bucketId)
+    const removing = { clockMs, bypassGovernance: false }
     const row = objectRowKey(bucketId, key)
     const latest = findLatest(view, row)
     if (latest === undefined) return { writes: [], result: false }
@@ -280,17 +293,20 @@ export const dropErasedKey = command<[bucketId: BucketId, key: ObjectKey], boole
       for (const [rowKey, older] of view.range("versions", { ...suffixRange(row), expectedRows: VERSIONS_MAX + 1 })) {
         if (removed === VERSIONS_MAX) break
         if (rowKey === latest.rowKey) continue
-        editor.remove({ head: decodeVersionHead(older.value), family: "versions", rowKey, row: older })
+        editor.remove({ head: decodeVersionHead(older.value), family: "versions", rowKey, row: older }, removing)
         removed += 1
       }
     }
     const isWhole = removed === versions - 1
-    if (isWhole) editor.remove(latest)
+    if (isWhole) editor.remove(latest, removing)
     return { ...editor.finish(), result: !isWhole }
   },
 })
 
-/** Drops the row of an erased bucket without versions and uploads; for its keys see `dropBucketKeys`. Throws `bucketNotEmpty`. */
+/**
+ * Drops the row of an erased bucket without versions and uploads; for its keys see `dropBucketKeys`. The row of its
+ * destroyed secret stays: it tells that the bucket was erased. Throws `bucketNotEmpty`.
+ */
 export const dropErasedBucket = command<[bucketId: BucketId], void>({
   name: "DropErasedBucket",
   grows: false,

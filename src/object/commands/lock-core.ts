@@ -20,13 +20,18 @@ export const clocksOf = (
   { nowMs }: { readonly nowMs: number },
 ): Clocks => ({ clockMs, nowMs })
 
+/** Without any bypass. */
+export const isRemovable = ({ retention, legalHold }: VersionLock, clockMs: number): boolean =>
+  legalHold !== true && (retention === undefined || retention.untilMs <= clockMs)
+
 /** Throws `objectLocked`. */
 export function requireRemovable(
-  { retention, legalHold }: VersionLock,
+  lock: VersionLock,
   { clockMs, bypassGovernance }: { readonly clockMs: number; readonly bypassGovernance: boolean },
 ): void {
+  const { retention, legalHold } = lock
   if (legalHold === true) throw fail("objectLocked", { reason: "legal hold" })
-  if (retention === undefined || retention.untilMs <= clockMs) return
+  if (retention === undefined || isRemovable(lock, clockMs)) return
   const yieldsToBypass = retention.mode === "GOVERNANCE"
   if (yieldsToBypass && bypassGovernance) return
   throw fail("objectLocked", { reason: `retained until ${new Date(retention.untilMs).toISOString()}`, yieldsToBypass })
