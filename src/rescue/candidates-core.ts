@@ -15,8 +15,6 @@ import { incarnationOf } from "../format/upload-id.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
-  sealedAsOf,
-  sealedBody,
   withNote,
   type KeyFacts,
   type Lost,
@@ -52,12 +50,13 @@ function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFa
   })
 }
 
-function singleCandidate({ uploadId, born }: CatalogedUpload, facts: KeyFacts): Candidate {
-  const body = sealedBody(facts.bodyOf(uploadId, born?.plannedLengthBytes), born?.sealedAs)
+function singleCandidate({ uploadId, born, sealed }: CatalogedUpload, facts: KeyFacts): Candidate {
+  const body = facts.bodyOf(uploadId, undefined)
   const reportEntry: RescueReportEntry = { uploadId, notes: [ONLY_NEEDLES, ...(born ? [] : [NO_NOTE])] }
   const shared = { newest: uploadId, isStale: false }
   if (body.kind === "incomplete") {
-    const planned = { sizeBytes: born?.plannedLengthBytes, reportEntry: withNote(reportEntry, body.reason) }
+    const sizeBytes = born?.plannedLengthBytes ?? sealed?.lengthBytes
+    const planned = { sizeBytes, reportEntry: withNote(reportEntry, body.reason) }
     return { ...shared, planned }
   }
   const sizeBytes = plainBytesOf(body.extent)
@@ -74,10 +73,8 @@ const probable = ({ versioning }: KeyFacts) =>
 
 interface PartMatch {
   readonly uploadId: UploadId
-  readonly lengthBytes: number | undefined
   /** Its recovery header was found. */
   readonly isBorn: boolean
-  readonly sealedAs: UploadId | undefined
 }
 
 /** The parts of one multipart upload. */
@@ -96,8 +93,7 @@ class PartsFound {
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
     for (const { partNumber, extent } of this.rows.values()) {
-      const { uploadId, lengthBytes } = extent
-      this.parts.set(partNumber, { uploadId, lengthBytes, isBorn: false, sealedAs: sealedAsOf(extent) })
+      this.parts.set(partNumber, { uploadId: extent.uploadId, isBorn: false })
     }
   }
 
@@ -109,8 +105,7 @@ class PartsFound {
     this.isStale = false
     const before = this.parts.get(part)?.uploadId
     if (before !== undefined && !this.isNewer(uploadId, before, part)) return
-    const { plannedLengthBytes: lengthBytes, sealedAs } = born ?? {}
-    this.parts.set(part, { uploadId, lengthBytes, isBorn: born !== undefined, sealedAs })
+    this.parts.set(part, { uploadId, isBorn: born !== undefined })
   }
 
   private isNewer(uploadId: UploadId, before: UploadId, part: number): boolean {
@@ -159,9 +154,9 @@ class PartsFound {
     const found: PlannedPart[] = []
     for (const partNumber of [...this.parts.keys()].sort((a, b) => a - b)) {
       if (partNumber !== found.length + 1) return `part ${found.length + 1} is missing`
-      const { uploadId, lengthBytes, sealedAs } = must(this.parts.get(partNumber), "the part is there")
+      const { uploadId } = must(this.parts.get(partNumber), "the part is there")
       const row = this.rows.get(uploadId)
-      const body = sealedBody(facts.bodyOf(uploadId, lengthBytes), sealedAs)
+      const body = facts.bodyOf(uploadId, row?.extent)
       if (body.kind === "incomplete") return `part ${partNumber}: ${body.reason}`
       found.push({ partNumber, body, md5: row?.md5, checksum: row?.checksumValue })
     }

@@ -24,9 +24,18 @@ export interface CatalogedKey {
 
 interface Born {
   readonly multipartId: MultipartId | undefined
+  /** Of bytes that are not encrypted. */
   readonly plannedLengthBytes: number | undefined
-  /** Its bytes are encrypted: the upload under which they were. */
-  readonly sealedAs?: UploadId
+}
+
+/** From recovery headers of encrypted bytes. */
+interface SealedSince {
+  /** The first generation that has one. Earlier ones may have the bytes from before they were encrypted. */
+  readonly from: number
+  /** As stored. */
+  readonly lengthBytes: number | undefined
+  /** The upload under which they were encrypted. */
+  readonly sealedAs: UploadId
 }
 
 export interface CatalogedUpload {
@@ -34,6 +43,8 @@ export interface CatalogedUpload {
   readonly part: number
   /** From its recovery header; undefined if that is lost. */
   born: Born | undefined
+  /** Undefined: none of its bytes are known to be encrypted. */
+  sealed?: SealedSince
   /** Row of its latest needle in the table. */
   latest: number
   /** Its bytes up to this generation waited for their deletion; undefined: none. */
@@ -154,13 +165,17 @@ export class NeedleCatalog {
     if (!note) return
     // Any header may have the newest secret of its bucket.
     if (note.sealed !== undefined) this.takeSecret(bucketId, note.sealed)
-    if (this.lockedBuckets.has(bucketId) && (upload === undefined || upload.born)) return
+    if (upload !== undefined && note.sealed !== undefined) noteSealed(upload, header.id.generation, note, note.sealed)
+    const isBorn =
+      upload?.born !== undefined && (note.sealed !== undefined || upload.born.plannedLengthBytes !== undefined)
+    if (this.lockedBuckets.has(bucketId) && (upload === undefined || isBorn)) return
     this.bucketNames.set(bucketId, note.bucket)
     if (note.lock !== undefined) this.lockedBuckets.add(bucketId)
     if (upload === undefined) return
-    const { plannedLengthBytes, multipartId } = note
-    const born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
-    upload.born = note.sealed === undefined ? born : { ...born, sealedAs: note.sealed.sealedAs ?? upload.uploadId }
+    if (isBorn) return
+    const { multipartId } = note
+    const plannedLengthBytes = note.sealed === undefined ? note.plannedLengthBytes : undefined
+    upload.born = { plannedLengthBytes, multipartId: multipartId === "" ? undefined : parseMultipartId(multipartId) }
   }
 
   /** An erasure drops earlier keys, and leaves the headers from before. */
@@ -266,6 +281,16 @@ export class NeedleCatalog {
       blockLengthBytes: table.blockLength[at] ?? 0,
     }
   }
+}
+
+function noteSealed(
+  upload: CatalogedUpload,
+  generation: number,
+  { plannedLengthBytes: lengthBytes }: RecoveryHeader,
+  { sealedAs = upload.uploadId }: SealedUpload,
+): void {
+  if (upload.sealed === undefined || generation < upload.sealed.from)
+    upload.sealed = { from: generation, lengthBytes, sealedAs }
 }
 
 /** Undefined if there is no readable recovery header. */

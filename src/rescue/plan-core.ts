@@ -8,14 +8,11 @@
  * Uploads to different nodes have no order: the chosen one is then no more than one of those that may be the newest, and
  * the others are reported.
  */
-import type { Sealing } from "../format/sealing.js"
 import { incarnationOf } from "../format/upload-id.js"
 import { etagOfHead, versionIdOfHead, type VersionHead, type VersionRecord } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
-  sealedAsOf,
-  sealedBody,
   withNote,
   type KeyFacts,
   type KeyPlan,
@@ -114,12 +111,20 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
   }
 }
 
-/** The new store binds it to the new version. At rest, bytes from before may not be encrypted. */
-function sealingOf({ sealing }: VersionRecord, content: PlannedContent): Sealing | undefined {
-  if (sealing === undefined || (content.kind === "single" && content.body.extent.isSealed === undefined))
-    return undefined
+/**
+ * The new store binds it to the new version. At rest, bytes from before may not be encrypted, or may have been since the
+ * snapshot.
+ */
+function sealingOf({ sealing }: VersionRecord, content: PlannedContent): PlannedVersion["sealing"] {
+  if (content.kind === "single" && content.body.extent.isSealed === undefined) return undefined
+  if (sealing === undefined) return hasSealedBody(content) ? "noted" : undefined
   const { key, secret, salt } = sealing
   return { key, secret, salt }
+}
+
+function hasSealedBody(content: PlannedContent): boolean {
+  if (content.kind === "single") return content.body.extent.isSealed === true
+  return content.kind === "multipart" && content.parts.some(({ body }) => body.extent.isSealed)
 }
 
 const noRow = (reason: string): Missing => ({ reason, lacksShards: false })
@@ -135,14 +140,14 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
       return payload ? { kind: "inline", bytes: payload } : noRow("its payload is not in the snapshot")
     case "extent": {
       const { extent } = content
-      const body = sealedBody(facts.bodyOf(extent.uploadId, extent.lengthBytes), sealedAsOf(extent))
+      const body = facts.bodyOf(extent.uploadId, extent)
       return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
     }
     case "segments": {
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
-        const body = sealedBody(facts.bodyOf(extent.uploadId, extent.lengthBytes), sealedAsOf(extent))
+        const body = facts.bodyOf(extent.uploadId, extent)
         if (body.kind === "incomplete") return noShards(`part ${partNumber}: ${body.reason}`)
         found.push({ partNumber, body, md5, checksum: checksumValue })
       }

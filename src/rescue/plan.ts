@@ -4,7 +4,7 @@ import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { Extent } from "../format/extent.js"
-import { areSealedLengths, type Sealing } from "../format/sealing.js"
+import type { Sealing } from "../format/sealing.js"
 import type { StoredChecksum, VersionLock } from "../object/contract.js"
 import type { BodyMatch as FoundBody } from "../block/index.js"
 import type { KnownKey } from "./key-rows-core.js"
@@ -88,23 +88,11 @@ export interface KeyFacts {
   readonly decidedBelow: UploadMark | undefined
   /** Undefined if unknown. */
   readonly versioning: Versioning | undefined
-  /** Returns the body of an upload; `lengthBytes` if known. */
-  readonly bodyOf: (uploadId: UploadId, lengthBytes: number | undefined) => BodyMatch
+  /** Returns the body of an upload, with its encryption; `row`: its extent in a row, if one is known. */
+  readonly bodyOf: (uploadId: UploadId, row: Extent | undefined) => BodyMatch
 }
 
 export const withNote = (reportEntry: RescueReportEntry, note: string): RescueReportEntry => ({
   ...reportEntry,
   notes: [...reportEntry.notes, note],
 })
-
-/** The body with its encryption; incomplete if encrypted bytes cannot have its lengths. */
-export function sealedBody(body: BodyMatch, sealedAs: UploadId | undefined): BodyMatch {
-  if (sealedAs === undefined || body.kind === "incomplete") return body
-  if (!areSealedLengths(body.extent))
-    return { kind: "incomplete", reason: "its blocks are not those of encrypted bytes" }
-  return { ...body, extent: { ...body.extent, isSealed: true, sealedAs } }
-}
-
-/** Of a row: under which upload its bytes were encrypted. */
-export const sealedAsOf = ({ isSealed, uploadId, sealedAs = uploadId }: Extent): UploadId | undefined =>
-  isSealed && sealedAs

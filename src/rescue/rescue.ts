@@ -28,7 +28,8 @@ import type { RecoveryHeader } from "../format/recovery-header.js"
 import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
-import { bodyOf } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
+import { bodyOfUpload } from "./found-body.js"
 import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
@@ -298,7 +299,7 @@ export class Rescue {
       isShared: this.sources.isShared,
       decidedBelow: this.snapshot?.header.decidedBelow,
       versioning: this.buckets.versioningOf(bucketId),
-      bodyOf: (uploadId, lengthBytes) => this.bodyOf(catalog, uploadId, lengthBytes),
+      bodyOf: (uploadId, row) => this.bodyOf(catalog, uploadId, row),
     })
     this.superseded += plan.superseded
     this.deletedSince += plan.deleted
@@ -311,9 +312,9 @@ export class Rescue {
     await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
 
-  private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, lengthBytes: number | undefined): BodyMatch {
+  private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, row: Extent | undefined): BodyMatch {
     const upload = catalog.upload(uploadId) ?? { uploadId, part: 0, born: undefined, latest: -1 }
-    return bodyOf(upload, catalog.shardsOf(upload), { lengthBytes, blockBytes: this.sources.record?.blockBytes })
+    return bodyOfUpload(upload, catalog.shardsOf(upload), row, this.sources.record?.blockBytes)
   }
 
   /** Adds the details of the recovery header if they are not known otherwise. */
@@ -325,7 +326,8 @@ export class Rescue {
   ): Promise<ReadyVersion> {
     const { details, noteOf, sealing } = version
     const needsNote = details === undefined || sealing === "noted" || isOfBucketKey(sealing)
-    const of = noteOf ?? uploadsIn(version.content)[0]
+    const sealedUpload = sealing === "noted" ? sealedUploadIn(version.content) : undefined
+    const of = sealedUpload ?? noteOf ?? uploadsIn(version.content)[0]
     const note = needsNote && of !== undefined ? await this.shards.recoveryHeader(catalog, of) : undefined
     const opened = this.openSealed(bucketId, sealing, note?.sealed)
     const sealed =
@@ -432,6 +434,13 @@ export class Rescue {
 
 const isOfBucketKey = (sealing: PlannedVersion["sealing"]): boolean =>
   typeof sealing === "object" && sealing.key.mode === "kms" && typeof sealing.key.dataKey === "number"
+
+/** Some parts may not be encrypted. */
+function sealedUploadIn(content: PlannedContent): UploadId | undefined {
+  if (content.kind === "single") return content.body.extent.uploadId
+  if (content.kind !== "multipart") return undefined
+  return content.parts.find(({ body }) => body.extent.isSealed)?.body.extent.uploadId
+}
 
 function uploadsIn(content: PlannedContent): readonly UploadId[] {
   if (content.kind === "single") return [content.body.extent.uploadId]

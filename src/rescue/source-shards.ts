@@ -83,7 +83,9 @@ export class SourceShards {
       }
     }
     const lock = strictestOf(notes.map(note => note.lock))
-    return notes[0] && { ...notes[0], ...(lock && { lock }) }
+    // Those from before the bytes were encrypted do not say how.
+    const note = notes.find(({ sealed }) => sealed !== undefined) ?? notes[0]
+    return note && { ...note, ...(lock && { lock }) }
   }
 
   async close(): Promise<void> {

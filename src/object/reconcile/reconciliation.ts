@@ -259,9 +259,16 @@ export class Reconciliation {
     for (const group of first) needles.push(...(await this.blocks.headersOf(group)))
     const [needle] = needles
     if (needle === undefined) return undefined
-    const header = headerIn(needles)
-    const known = { lengthBytes: header?.plannedLengthBytes, blockBytes: scope.blockBytes }
-    const body = bodyOf({ uploadId, part }, { shards, removed: 0 }, known)
+    const found = (from: number, to: number) => {
+      const header = headerIn(needles.filter(({ id }) => id.generation >= from && id.generation <= to))
+      const known = { lengthBytes: header?.plannedLengthBytes, blockBytes: scope.blockBytes }
+      const ofThese = shards.filter(({ generation }) => generation >= from && generation <= to)
+      return { header, body: bodyOf({ uploadId, part }, { shards: ofThese, removed: 0 }, known) }
+    }
+    // Blocks of plaintext, and those of the same bytes that were sealed later, are not taken for one body.
+    const since = sealedSince(needles)
+    const sealed = found(since, Infinity)
+    const { header, body } = since === 0 || sealed.body.kind === "whole" ? sealed : found(0, since - 1)
     return { ...needle.owner, uploadId, part, header, body }
   }
 
@@ -401,6 +408,16 @@ function headerIn(needles: readonly ShardHeader[]): RecoveryHeader | undefined {
   const headers = needles.flatMap(({ recoveryHeader }) => decoded(recoveryHeader) ?? [])
   const lock = strictestOf(headers.map(header => header.lock))
   return headers[0] && { ...headers[0], ...(lock && { lock }) }
+}
+
+/** The first generation with encrypted bytes, if earlier ones have plaintext; 0: all are alike. */
+function sealedSince(needles: readonly ShardHeader[]): number {
+  const found = needles.flatMap(({ id, recoveryHeader }) => {
+    const header = decoded(recoveryHeader)
+    return header ? [{ generation: id.generation, isSealed: header.sealed !== undefined }] : []
+  })
+  const sealed = found.filter(({ isSealed }) => isSealed).map(({ generation }) => generation)
+  return sealed.length < found.length && sealed.length > 0 ? Math.min(...sealed) : 0
 }
 
 function decoded(recoveryHeader: Uint8Array | undefined): RecoveryHeader | undefined {
