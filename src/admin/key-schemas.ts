@@ -49,6 +49,9 @@ export const MASTER_KEY = z
       .object({ number: count, neededUntilMs: timestamp.describe("sessions and access keys may need it until then") })
       .optional()
       .describe("during a rotation"),
+    devices: z
+      .array(z.object({ id: z.string(), path: z.string(), isOffline: z.boolean(), node: z.string().optional() }))
+      .describe("those that may still have a control record sealed under an earlier key"),
   })
   .meta({ id: "MasterKey" })
 

@@ -133,10 +133,12 @@ export class FakeStore implements Accounts {
   }
 
   readonly masterKey: AdminStore["masterKey"] = {
-    report: () => ({ number: 1, former: undefined }),
+    report: () => ({ number: 1, former: undefined, devices: [] }),
     rotate: async () => {
       this.#touch("rotateMasterKey")
-      return { number: 2, former: { number: 1, neededUntilMs: NOW_MS + 36 * 3_600_000 } }
+      const former = { number: 1, neededUntilMs: NOW_MS + 36 * 3_600_000 }
+      const device = { id: parseDeviceId("00000000000000dd"), path: "/mnt/d", isOffline: true, node: "node-3" }
+      return { number: 2, former, devices: [device] }
     },
   }
 

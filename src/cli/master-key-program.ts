@@ -7,7 +7,7 @@ import type { CliIo } from "./io.js"
 import { group, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { timeText } from "./text.js"
+import { printable, timeText } from "./text.js"
 
 type MasterKeyOptions = StoreOptions & OutputOptions
 
@@ -32,7 +32,11 @@ async function print(io: CliIo, options: MasterKeyOptions, got: unknown): Promis
   await answer(io, options, key, `${textOf(key)}\n`)
 }
 
-const textOf = ({ number, former }: z.output<typeof MASTER_KEY>): string =>
-  former === undefined
-    ? `master key ${number}`
-    : `master key ${number}; key ${former.number} needed until ${timeText(former.neededUntilMs)}`
+function textOf({ number, former, devices }: z.output<typeof MASTER_KEY>): string {
+  const until = former === undefined ? "" : `; key ${former.number} needed until ${timeText(former.neededUntilMs)}`
+  const behind = devices.map(({ path, node, isOffline }) => {
+    const where = `${printable(path)}${node === undefined ? "" : ` on ${printable(node)}`}`
+    return `${where}${isOffline ? " (offline)" : ""} may still have a record sealed under an earlier key`
+  })
+  return [`master key ${number}${until}`, ...behind].join("\n")
+}

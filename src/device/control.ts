@@ -6,7 +6,7 @@
  */
 import { isFailure } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
-import { encodeControlRecord, parseControlRecord } from "../format/control-record.js"
+import { encodeControlRecord, masterKeyNumberOf, parseControlRecord } from "../format/control-record.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -42,19 +42,30 @@ export async function writeControlRecord(disk: Disk, folder: string, record: Con
   await mapBounded(CONTROL_NAMES, CONTROL_NAMES.length, name => replaceRecordFile(disk, `${folder}/${name}`, bytes))
 }
 
+/** In the copies of the record on a device. */
+export interface OldestKeys {
+  /** Undefined: no copy has a key ring. */
+  readonly epoch: number | undefined
+  /** The number of the master key that seals it. */
+  readonly masterKey: number
+}
+
 /**
- * The oldest epoch key in any copy of the record; undefined if none has one, or there is no record. 0 if a copy is damaged
- * or being replaced: its bytes may be those of any record. Throws `deviceFailed`.
+ * The oldest keys of all copies of the record; undefined if there is none. 0 if a copy is damaged or being replaced: its
+ * bytes may be those of any record. Throws `deviceFailed`.
  */
-export async function oldestEpochKey(disk: Disk, folder: string): Promise<number | undefined> {
-  const numbers: number[] = []
+export async function oldestKeys(disk: Disk, folder: string): Promise<OldestKeys | undefined> {
+  const epochs: number[] = []
+  const masterKeys: number[] = []
   for (const name of CONTROL_NAMES) {
     const path = `${folder}/${name}`
     const copy = await readCopy(disk, path)
     if (copy === undefined) continue
     const isBeingReplaced = await isBeingWritten(disk, path)
-    if (copy instanceof Error || isBeingReplaced) return 0
-    numbers.push(...(copy.keyring?.epochs ?? []).map(({ number }) => number))
+    if (copy instanceof Error || isBeingReplaced) return { epoch: 0, masterKey: 0 }
+    epochs.push(...(copy.keyring?.epochs ?? []).map(({ number }) => number))
+    masterKeys.push(masterKeyNumberOf(copy))
   }
-  return numbers.length === 0 ? undefined : Math.min(...numbers)
+  if (masterKeys.length === 0) return undefined
+  return { epoch: epochs.length === 0 ? undefined : Math.min(...epochs), masterKey: Math.min(...masterKeys) }
 }

@@ -149,6 +149,12 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 export const formatEpochOf = ({ keyring }: Pick<ControlRecord, "keyring">): number =>
   keyring === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS
 
+const FIRST_MASTER_KEY = 1
+
+/** Which master key seals the record: 1, and one more after each rotation. */
+export const masterKeyNumberOf = ({ keyring }: Pick<ControlRecord, "keyring">): number =>
+  keyring?.masterKeyNumber ?? FIRST_MASTER_KEY
+
 export function encodeControlRecord(record: ControlRecord): Uint8Array {
   const payload = packr.pack([
     record.storeId,

@@ -88,7 +88,11 @@ const SILENT: ReportedDatabase = {
 const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined, database: undefined }
 /** What a node of an earlier release says. */
 const EARLIER = [BARE, { ...WHOLE, database: undefined }]
-const NOW = [BARE, WHOLE, { ...BARE, database: SILENT }]
+const KEYED: NodeReport = {
+  ...{ ...BARE, epochs: new Map([[a, 2]]), masterKeys: new Map([[b, 3]]) },
+  nextKeyProof: new Uint8Array(32).fill(7),
+}
+const NOW = [BARE, WHOLE, { ...BARE, database: SILENT }, KEYED]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 const goldenLines = (name: string): readonly string[] =>
   readFileSync(new URL(`../../../src/format/golden/${name}.txt`, import.meta.url), "utf8")
@@ -116,8 +120,8 @@ test("reports of an earlier release, without a database, are read", () => {
 
 test("a report with members of a later release is read", () => {
   const [bare = ""] = goldenLines("node-report-v1-database")
-  // No epoch keys, and one member more.
-  const longer = bytesFrom(`98${bare.slice(2)}c0cb4000000000000000`)
+  // No keys, and one member more.
+  const longer = bytesFrom(`9a${bare.slice(2)}c0c0c0cb4000000000000000`)
   assert.deepEqual(decodeNodeReport(longer), BARE)
 })
 

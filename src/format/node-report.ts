@@ -1,7 +1,7 @@
 /**
  * Node report, version 1: what a node tells the others about its devices and its background work, for the status of the
- * store. Call 16 (`report`): the request is empty, the response this record. The database (`database-health.ts`) and the
- * epoch keys of devices are its last members; earlier nodes do not send them.
+ * store. Call 16 (`report`): the request is empty, the response this record. The database (`database-health.ts`), the epoch
+ * keys of devices, their master keys and the proof of the next one are its last members; earlier nodes do not send them.
  *
  * A positional MessagePack array, as are the devices, jobs and scrubs in it (`pack.ts`); null stands for unknown. Later
  * releases append members; readers ignore members that they do not know. Flags by partition are packed, one bit each.
@@ -143,6 +143,10 @@ export interface NodeReport {
   readonly database: ReportedDatabase | undefined
   /** The oldest epoch key that each open device of the node has. */
   readonly epochs?: ReadonlyMap<DeviceId, number>
+  /** The number of the oldest master key under which each open device of the node has a record. */
+  readonly masterKeys?: ReadonlyMap<DeviceId, number>
+  /** Proves that the node has the master key that the operator has given it as the next one. */
+  readonly nextKeyProof?: Uint8Array
 }
 
 const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
@@ -150,7 +154,8 @@ const orNull = <T, U>(value: T | undefined, pack: (value: T) => U): U | null =>
 /** Booleans are numbers: `RecordReader` reads those. */
 const flag = (value: boolean): number => (value ? 1 : 0)
 
-export function encodeNodeReport({ devices, jobs, scrub, repairer, database, epochs }: NodeReport): Uint8Array {
+export function encodeNodeReport(report: NodeReport): Uint8Array {
+  const { devices, jobs, scrub, repairer, database } = report
   return packRecord(1, [
     devices.map(packDevice),
     jobs.map(({ name, state, progress, lastError, throttle }) => [
@@ -171,9 +176,15 @@ export function encodeNodeReport({ devices, jobs, scrub, repairer, database, epo
       [flag(orphans.isStopped), orphans.abortedBlocks, orphans.abortedBlocksMax, orphans.waitingBlocks],
     ]),
     orNull(database, packDatabase),
-    // Only stores with keys have any.
-    ...(epochs === undefined || epochs.size === 0 ? [] : [[...epochs]]),
+    ...keysIn(report),
   ])
+}
+
+/** Only stores with keys have any. */
+function keysIn({ epochs = new Map(), masterKeys = new Map(), nextKeyProof }: NodeReport): readonly unknown[] {
+  if (nextKeyProof !== undefined) return [[...epochs], [...masterKeys], nextKeyProof]
+  if (masterKeys.size > 0) return [[...epochs], [...masterKeys]]
+  return epochs.size === 0 ? [] : [[...epochs]]
 }
 
 function packDevice(device: ReportedDevice): readonly unknown[] {
@@ -245,13 +256,18 @@ function readReport(row: RecordReader): NodeReport {
     })),
     repairer: row.optional(() => readRepairer(row.row())),
     database: row.optional(() => readDatabase(row.row())),
-    ...epochsOf(row),
+    ...readKeys(row),
   }
 }
 
-function epochsOf(row: RecordReader): Pick<NodeReport, "epochs"> {
-  const epochs = row.optional(() => row.rows(each => [readDeviceId(each), each.number()] as const))
-  return epochs === undefined ? {} : { epochs: new Map(epochs) }
+function readKeys(row: RecordReader): Pick<NodeReport, "epochs" | "masterKeys" | "nextKeyProof"> {
+  const numbers = () => row.optional(() => row.rows(each => [readDeviceId(each), each.number()] as const))
+  const [epochs, masterKeys, nextKeyProof] = [numbers(), numbers(), row.optional(() => row.bytes())]
+  return {
+    ...(epochs === undefined ? {} : { epochs: new Map(epochs) }),
+    ...(masterKeys === undefined ? {} : { masterKeys: new Map(masterKeys) }),
+    ...(nextKeyProof === undefined ? {} : { nextKeyProof: Uint8Array.from(nextKeyProof) }),
+  }
 }
 
 function readRepairer(row: RecordReader): NodeReport["repairer"] {

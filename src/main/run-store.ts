@@ -34,7 +34,7 @@ import { ClusterOperations } from "../node/cluster/cluster-operations.js"
 import { liveNodes, type ClusterView } from "../node/cluster/cluster-view.js"
 import { Leaving } from "../node/cluster/leaving.js"
 import { SharedNodes } from "../node/cluster/node-directory.js"
-import { reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
+import { proofsOfNextKey, reportOf, sourcesOfStore } from "../node/cluster/node-reports.js"
 import { Duties } from "../node/cluster/duties.js"
 import { Reconciling } from "../node/cluster/reconciling.js"
 import type { Leases } from "../node/cluster/leases.js"
@@ -149,7 +149,7 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
     () => wake("metadata-backup"),
   )
   engine.recordManager.onChange((record, before) => {
-    if (record.keyring !== before.keyring) wake("erasure")
+    if (record.keyring !== before.keyring) wake("erasure", "master-key")
     if (record.layout.version !== before.layout.version) wake("repair")
     if (record.previousLayout === undefined && before.previousLayout !== undefined) wake("replicas")
     // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
@@ -195,7 +195,7 @@ export async function runStore(
     if (jobs.has(job)) jobs.wake(job)
   })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
-  engine.erasures.setElsewhere(() => epochsOf(seams.nodes?.()))
+  followOtherNodes(engine, () => seams.nodes?.())
   const all = [...(duties?.share(engine.jobs, helpOf(engine)) ?? engine.jobs), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
@@ -224,7 +224,7 @@ export async function runStore(
     ...{ engine, compute, status, rates, masterKeys },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
-    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.erasures.ownEpochs),
+    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.masterKey.reported),
     reconciling: reconciling[0],
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
@@ -238,9 +238,17 @@ export async function runStore(
   }
 }
 
-/** The oldest epoch keys on devices of other nodes. */
-const epochsOf = (view: ClusterView | undefined): ReadonlyMap<DeviceId, number> =>
-  new Map((view?.nodes ?? []).flatMap(({ report }) => [...(report?.epochs ?? [])]))
+/** What the other nodes say of the keys on their devices, and of the next master key. */
+function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterView | undefined): void {
+  const numbersOf = (member: "epochs" | "masterKeys"): ReadonlyMap<DeviceId, number> =>
+    new Map((nodes()?.nodes ?? []).flatMap(({ report }) => [...(report?.[member] ?? [])]))
+  erasures.setElsewhere(() => numbersOf("epochs"))
+  const proofs = () => {
+    const view = nodes()
+    return view && proofsOfNextKey(view)
+  }
+  masterKey.setOthers({ masterKeys: () => numbersOf("masterKeys"), proofs })
+}
 
 /** What this node does for the one that repairs. */
 const helpOf =

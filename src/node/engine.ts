@@ -48,6 +48,7 @@ import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { deviceKeysIn, mustSealNewBytes, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { followMasterKey } from "./control/follow-master-key.js"
+import { KeysOnDevices } from "./control/keys-on-devices.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
@@ -180,6 +181,7 @@ class EngineBuilder {
   private readonly recordManager: RecordManager
   private readonly devices: DeviceSet
   readonly epochs: RecordEpochKeys
+  private readonly keysOnDevices: KeysOnDevices
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
@@ -195,14 +197,14 @@ class EngineBuilder {
     private readonly settings: EngineSettings,
   ) {
     const { clock, random, telemetry } = seams
-    const { record, incarnation } = settings
+    const { record, incarnation, node, masterKeys } = settings
     const { layout, previousLayout } = record
     this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOffline(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     this.recordManager =
       settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
-    const { node, masterKeys } = settings
+    this.keysOnDevices = new KeysOnDevices(this.recordManager, () => this.devices.kept)
     followMasterKey(this.recordManager, masterKeys, reason => settings.onKeyLost?.(reason))
     this.epochs = new RecordEpochKeys(
       { clock, random: random.fork("epoch keys"), log: telemetry.log },
@@ -297,17 +299,17 @@ class EngineBuilder {
   }
 
   private erasures(services: Services, namedKeys: NamedKeyStore): Erasures {
-    const { recordManager: records, epochs, devices, settings } = this
-    const keptMs = settings.node === undefined ? 0 : (settings.erasedKeysKeptMs ?? 0)
-    return openErasures(this.seams, services, { records, epochs, namedKeys, keptMs, folders: () => devices.kept })
+    const { recordManager: records, epochs, keysOnDevices: devices } = this
+    const keptMs = (this.settings.node && this.settings.erasedKeysKeptMs) ?? 0
+    return openErasures(this.seams, services, { records, epochs, namedKeys, keptMs, devices })
   }
 
   private rotation({ accounts }: Access): MasterKeyRotation {
-    const { clock, random, telemetry } = this.seams
-    const { recordManager: records, epochs } = this
-    const { masterKeys: keys, node } = this.settings
-    const seams = { clock, random, log: telemetry.log }
-    return new MasterKeyRotation(seams, { records, epochs, keys, accounts, isShared: node !== undefined })
+    const { recordManager: records, epochs, keysOnDevices: devices, seams } = this
+    const { masterKeys: keys, node: opened } = this.settings
+    const node = opened && { name: opened.name, incarnations: () => opened.metadata.incarnations }
+    const sources = { records, epochs, keys, accounts, devices, node }
+    return new MasterKeyRotation({ ...seams, log: seams.telemetry.log }, sources)
   }
 
   private redundancy(): RedundancySource {

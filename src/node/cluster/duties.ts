@@ -21,6 +21,7 @@ const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   ...{ repair: "repair", reencode: "repair", orphans: "repair", "integrity-audit": "repair", encrypt: "repair" },
   // An erasure waits for a backup that its process has made.
   ...{ "metadata-backup": "metadata-backup", erasure: "metadata-backup" },
+  "master-key": "metadata-backup",
 }
 const LEASES = [...new Set([STEWARD_LEASE, ...Object.values(LEASE_OF_JOB)])]
 

@@ -19,6 +19,8 @@ import {
   type ReportedSpace,
 } from "../../format/node-report.js"
 import { bytesBody, type Method, type Peer, type RpcServer } from "../../rpc/index.js"
+import { mapBounded } from "../../life/index.js"
+import type { NextKeyProof } from "../control/master-key-rotation.js"
 import type { JobReport } from "../status/contract.js"
 import { databaseView } from "../status/database-core.js"
 import type { Duty } from "../status/nodes-core.js"
@@ -26,6 +28,7 @@ import type { OpenDevice, SpaceView, StatusSources } from "../status/status-sour
 import { nodesOf, type ClusterView, type OtherNode } from "./cluster-view.js"
 
 const REPORT_MS_MAX = 3_000
+const PROOFS_CONCURRENT = 16
 const REPORT_BYTES_MAX = 64 * MIB
 
 const nothing = { encode: () => new Uint8Array(0), decode: () => undefined }
@@ -53,15 +56,17 @@ export async function askForReport(peer: Peer): Promise<NodeReport> {
   return decodeNodeReport(await body.whole(REPORT_BYTES_MAX))
 }
 
+type ReportedKeys = Pick<NodeReport, "epochs" | "masterKeys" | "nextKeyProof">
+
 /**
  * What this node tells the others. `isRepairer`: it has scanned the blocks of the store. `database`: undefined on one
- * machine. `epochs`: the oldest epoch key that each of its devices has.
+ * machine.
  */
 export function reportOf(
   sources: StatusSources,
   isRepairer: boolean,
   database: ReportedDatabase | undefined,
-  epochs: ReadonlyMap<DeviceId, number> = new Map(),
+  keys: ReportedKeys = {},
 ): NodeReport {
   return {
     devices: sources.devices().map(reportedDevice),
@@ -76,9 +81,20 @@ export function reportOf(
         }
       : undefined,
     database,
-    epochs,
+    ...keys,
   }
 }
+
+/** Asks every other node now for the proof that it has the next master key. */
+export const proofsOfNextKey = (view: ClusterView): Promise<readonly NextKeyProof[]> =>
+  mapBounded(view.nodes, PROOFS_CONCURRENT, async ({ name, row, peer }): Promise<NextKeyProof> => {
+    if (view.isOver(row.incarnation)) return { name, state: "off" }
+    try {
+      return { name, state: "on", proof: (await askForReport(peer)).nextKeyProof }
+    } catch {
+      return { name, state: "out of reach" }
+    }
+  })
 
 function reportedDevice({ trouble, calls, space, ...device }: OpenDevice): ReportedDevice {
   return {

@@ -14,7 +14,7 @@ import type { Counter, Log, Telemetry } from "../../seams/telemetry/contract.js"
 import type { RecordEpochKeys } from "../control/epoch-keys.js"
 import type { RecordManager } from "../control/record-manager.js"
 import type { ErasureReport } from "../status/contract.js"
-import { epochNumbers, type EpochsOnDevices } from "./epochs-on-devices.js"
+import { epochNumbers, type KeysOnDevices } from "../control/keys-on-devices.js"
 import type { KeyTurnover, TurnoverOutcome } from "./key-turnover.js"
 
 const READ_EVERY_MS = 1_000
@@ -28,7 +28,7 @@ interface Store {
   readonly records: Pick<RecordManager, "record">
   readonly epochs: Pick<RecordEpochKeys, "renew">
   readonly turnover: KeyTurnover
-  readonly devices: EpochsOnDevices
+  readonly devices: KeysOnDevices
   readonly forgetSecrets: () => void
 }
 
@@ -68,11 +68,6 @@ export class Erasures implements Job, BackgroundService {
   onDue(wake: () => void, wakeBackup: () => void): void {
     this.wake = wake
     this.wakeBackup = wakeBackup
-  }
-
-  /** Oldest epoch keys on the devices of this process. */
-  get ownEpochs(): ReadonlyMap<DeviceId, number> {
-    return this.store.devices.oldest
   }
 
   /**
@@ -154,7 +149,7 @@ export class Erasures implements Job, BackgroundService {
   /** Devices that may still have a key of these epochs. */
   private unconfirmed(epochMax: number): readonly DeviceId[] {
     const elsewhere = this.elsewhere()
-    const { oldest } = this.store.devices
+    const { epochs: oldest } = this.store.devices
     const isFree = (id: DeviceId): boolean => (oldest.get(id) ?? elsewhere.get(id) ?? 0) > epochMax
     return this.store.records.record.devices.map(({ id }) => id).filter(id => !isFree(id))
   }

@@ -27,7 +27,7 @@ import type { Random } from "../../seams/random/contract.js"
 import { PURPOSE_AT_REST } from "../control/at-rest.js"
 import { purposeOfMaterial } from "../control/key-materials.js"
 import type { RecordManager } from "../control/record-manager.js"
-import { epochNumbers } from "./epochs-on-devices.js"
+import { epochNumbers } from "../control/keys-on-devices.js"
 
 /** "backup": waits for one. "kept": the former key stays for some time. */
 export type TurnoverOutcome = "done" | "more" | "backup" | "kept"

@@ -5,8 +5,8 @@ import type { Random } from "../../seams/random/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"
 import type { RecordEpochKeys } from "../control/epoch-keys.js"
 import type { NamedKeyStore } from "../control/named-keys.js"
-import type { KeptFolder, RecordManager } from "../control/record-manager.js"
-import { EpochsOnDevices } from "./epochs-on-devices.js"
+import type { RecordManager } from "../control/record-manager.js"
+import type { KeysOnDevices } from "../control/keys-on-devices.js"
 import { Erasures } from "./erasures.js"
 import { KeyTurnover } from "./key-turnover.js"
 
@@ -20,7 +20,7 @@ interface Sources {
   readonly records: RecordManager
   readonly epochs: RecordEpochKeys
   /** Of this node. */
-  readonly folders: () => readonly KeptFolder[]
+  readonly devices: KeysOnDevices
   readonly namedKeys: Pick<NamedKeyStore, "forgetSecrets">
   /** How long the former key stays; see `KeyTurnover`. */
   readonly keptMs: number
@@ -31,11 +31,10 @@ export type { Erasures }
 export function openErasures(
   { clock, random, telemetry }: Seams,
   { tablet: metadata, metadataBackup: backup, erasing, buckets }: Services,
-  { folders, namedKeys, keptMs, ...sources }: Sources,
+  { devices, namedKeys, keptMs, ...sources }: Sources,
 ): Erasures {
   const keys = { ...sources, forgetSecrets: () => namedKeys.forgetSecrets() }
   const turnover = new KeyTurnover({ ...keys, metadata, backup, random: random.fork("key turnover"), clock, keptMs })
-  const devices = new EpochsOnDevices(keys.records, folders)
   const readPolicies = () => buckets.readPolicies()
   return new Erasures(clock, telemetry, { ...keys, erasing, turnover, devices, readPolicies })
 }
