@@ -139,5 +139,5 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
 test(
   "the master key is replaced under load; nodes without the new one are named, and end if they slept meanwhile",
   { skip: noPostgres },
-  () => withNodes({ nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets"] }, rotateUnderLoad),
+  () => withNodes({ nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets", "--encrypt-at-rest"] }, rotateUnderLoad),
 )
