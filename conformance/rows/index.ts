@@ -20,6 +20,7 @@ import { refusalRows } from "./refusals.js"
 import { settingRows } from "./settings.js"
 import { signatureV2Rows } from "./signatures-v2.js"
 import { signatureRows } from "./signatures.js"
+import { storageClassRows } from "./storage-classes.js"
 
 const all: readonly Row[] = [
   ...pathRows,
@@ -41,6 +42,7 @@ const all: readonly Row[] = [
   ...encryptionRows,
   ...lockRows,
   ...lifecycleRows,
+  ...storageClassRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

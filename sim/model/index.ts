@@ -4,7 +4,9 @@
  * It is the executable specification of buckets, objects, versions and multipart uploads: the S3
  * layer is tested over it, and the engine is compared with it.
  */
-import type { ObjectServices } from "../../src/object/contract.js"
+import { fail } from "../../src/base/failures.js"
+import { isArchive } from "../../src/base/storage-class.js"
+import type { AcceptedClasses, ObjectServices } from "../../src/object/contract.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelBuckets } from "./buckets.js"
@@ -15,8 +17,20 @@ import { ModelState } from "./state.js"
 export { ModelLifecycle } from "./lifecycle.js"
 export { ModelState } from "./state.js"
 
+/** No class has a redundancy of its own. */
+const NONE_MAPPED: AcceptedClasses = {
+  require(storageClass) {
+    if (isArchive(storageClass)) throw fail("notImplemented", { message: `the class ${storageClass} is not mapped` })
+  },
+}
+
 export const createModel = (clock: Clock, random: Random): ObjectServices => modelOf(new ModelState(clock, random))
 
 export function modelOf(state: ModelState): ObjectServices {
-  return { buckets: new ModelBuckets(state), objects: new ModelObjects(state), multipart: new ModelMultipart(state) }
+  return {
+    buckets: new ModelBuckets(state),
+    objects: new ModelObjects(state),
+    multipart: new ModelMultipart(state),
+    classes: NONE_MAPPED,
+  }
 }

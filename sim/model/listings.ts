@@ -37,6 +37,7 @@ const listed = (
   sizeBytes: info.sizeBytes,
   etag: info.etag,
   lastModifiedMs: info.lastModifiedMs,
+  storageClass: info.storageClass,
   checksumAlgorithm: info.checksum?.algorithm,
   checksumType: info.checksum?.type,
   ...(withOwners && { owner: acl?.owner }),
@@ -122,6 +123,7 @@ export const uploadInfo = ({ multipartId, initiatedMs, request }: ModelUpload): 
   owner: request.acl?.owner,
   initiator: request.initiator,
   lock: request.lock,
+  storageClass: request.storageClass ?? "STANDARD",
   checksum: request.checksum,
   encryption: shownOf(request.encryption),
 })

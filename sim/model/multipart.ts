@@ -146,7 +146,7 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
     const checksum = wholeChecksum(upload, request, parts)
-    const { attributes, tags, acl, lock, encryption: protection } = upload.request
+    const { attributes, tags, acl, lock, storageClass = "STANDARD", encryption: protection } = upload.request
     if (request.clientKey !== undefined) requireKeyOfUpload(clientKeyOf(protection), request.clientKey)
     const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
     const partsCount = parts.length
@@ -155,6 +155,7 @@ export class ModelMultipart implements Multipart {
       tags,
       acl,
       lock,
+      storageClass,
       protection,
       etag,
       checksum,

@@ -171,6 +171,7 @@ export class ModelObjects implements Objects {
       tags,
       acl: request.acl,
       lock: request.lock,
+      storageClass: request.storageClass ?? "STANDARD",
       protection: request.encryption,
       etag: etagOf(request.encryption, etag, this.state.random),
       checksum,
@@ -231,6 +232,7 @@ export class ModelObjects implements Objects {
 
   async copy(request: CopyRequest): Promise<CopyResult> {
     const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm, encryption } = request
+    const { storageClass = "STANDARD" } = request
     const from = await findSource(this.state, source)
     const { version } = from
     const bucket = this.state.open(request.bucket)
@@ -239,7 +241,8 @@ export class ModelObjects implements Objects {
     }
     const latest = versionsOf(bucket, key)[0]
     const keepsSealing = request.statesEncryption !== true && keepsEncryption(version, encryption)
-    const changesNothing = replaceAttributes === undefined && replaceTags === undefined && keepsSealing
+    const keepsClass = version.info.storageClass === storageClass
+    const changesNothing = replaceAttributes === undefined && replaceTags === undefined && keepsSealing && keepsClass
     if (changesNothing && from.bucket === bucket && latest === version) {
       throw fail("invalidRequest", {
         message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
@@ -249,7 +252,7 @@ export class ModelObjects implements Objects {
     const { headers, userMetadata, checksum } = version.info
     const sameKey = from.bucket === bucket && source.key === key
     const keepsChecksum = checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm
-    const keepsBytes = sameKey && keepsChecksum && keepsEncryption(version, encryption)
+    const keepsBytes = sameKey && keepsChecksum && keepsClass && keepsEncryption(version, encryption)
     const made = keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)
     const result = commit(this.state, bucket, key, {
       ...made,
@@ -259,6 +262,7 @@ export class ModelObjects implements Objects {
       tags: replaceTags ?? version.tags,
       acl: request.acl,
       lock: request.lock,
+      storageClass,
       protection: encryption,
       body: version.body,
     })

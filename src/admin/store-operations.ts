@@ -254,6 +254,19 @@ const REDUNDANCY_OPERATIONS: readonly Operation[] = [
       return { ...request, change: { kind: "setRedundancy", policy, bucket } }
     },
   ),
+  change(
+    schema.SET_CLASS,
+    {
+      id: "setClass",
+      path: "/v1/redundancy/class",
+      summary: "Changes the policy of a storage class; stored blocks of its objects are re-encoded.",
+    },
+    ({ body }) => {
+      const { policy: text, storageClass, ...request } = parseBody(schema.SET_CLASS, body)
+      const policy = text === "automatic" ? undefined : parsePolicy(text)
+      return { ...request, change: { kind: "setClass", storageClass, policy } }
+    },
+  ),
 ]
 
 const pauseRepair = (isPaused: boolean) =>

@@ -3,6 +3,7 @@
  * `contract.ts` files of `node/status` and `node/control` explain the fields.
  */
 import { z } from "zod"
+import { STORAGE_CLASSES } from "../base/storage-class.js"
 
 const id = z.string().min(1).max(128)
 const timestamp = z.number().int().describe("milliseconds since 1970")
@@ -455,6 +456,18 @@ export const SET_REDUNDANCY = z
   .strictObject({ policy, bucket: z.string().optional().describe("the store if absent"), ...request })
   .meta({ id: "SetRedundancy" })
 
+const storageClass = z.enum(STORAGE_CLASSES)
+export const SET_CLASS = z
+  .strictObject({
+    storageClass,
+    policy: z
+      .string()
+      .max(64)
+      .describe("ec:4+2, replica:2, or automatic: the redundancy of the bucket or the store, as before any was set"),
+    ...request,
+  })
+  .meta({ id: "SetClass" })
+
 const planned = z.object({ before: losses, during: losses, after: losses })
 export const PLAN = z
   .object({
@@ -506,6 +519,7 @@ export const REDUNDANCY = z
     isAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
     meaning: z.string().describe("what it means with the present devices"),
     buckets: z.array(z.object({ bucket: z.string(), policy: z.string() })).describe("buckets with their own policy"),
+    classes: z.array(z.object({ storageClass, policy: z.string() })).describe("storage classes with their own policy"),
     reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
   })
   .meta({ id: "Redundancy" })

@@ -222,7 +222,7 @@ export class FakeStore implements Accounts {
     },
     redundancy: async () => {
       this.#touch("redundancy")
-      return { policy: "ec:2+1", isAutomatic: true, meaning: "any 1 of 3 disks", buckets: [] }
+      return { policy: "ec:2+1", isAutomatic: true, meaning: "any 1 of 3 disks", buckets: [], classes: [] }
     },
     setRepairPaused: async isPaused => {
       this.#touch("setRepairPaused")

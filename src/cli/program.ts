@@ -32,7 +32,13 @@ import { addRescueCommand } from "./rescue-command.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
 import { StoppedCommands } from "./stopped-commands.js"
 import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
-import { addDeviceCommands, addRedundancyCommands, addStatusCommand, addWorkCommands } from "./store-program.js"
+import {
+  addClassCommands,
+  addDeviceCommands,
+  addRedundancyCommands,
+  addStatusCommand,
+  addWorkCommands,
+} from "./store-program.js"
 import { addWhyCommand } from "./why-command.js"
 
 function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
@@ -192,6 +198,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addNodeCommands(program, store)
   addLayoutCommands(program, store)
   addRedundancyCommands(program, store)
+  addClassCommands(program, store)
   addWorkCommands(program, store)
   addRescueCommand(program, io, signal)
   addClusterCommands(program, io, signal)

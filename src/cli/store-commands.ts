@@ -20,6 +20,7 @@ import {
   jobsTable,
   devicesTable,
   planText,
+  classesText,
   redundancyText,
   lostText,
   repairText,
@@ -163,6 +164,15 @@ export class StoreCommands {
       "/v1/redundancy",
       { policy, ...(bucket === undefined ? {} : { bucket }) },
     ])
+  }
+
+  async classes(): Promise<void> {
+    const redundancy = checked(STORE_SCHEMAS.REDUNDANCY, await this.#with(client => client.get("/v1/redundancy")))
+    await answerList(this.io, this.options, redundancy.classes, classesText(redundancy))
+  }
+
+  setClass(storageClass: string, policy: string, options: ChangeOptions): Promise<void> {
+    return this.#change(options, async () => ["/v1/redundancy/class", { storageClass, policy }])
   }
 
   async repair(word: "status" | "pause" | "resume"): Promise<void> {

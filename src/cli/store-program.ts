@@ -102,6 +102,28 @@ export function addRedundancyCommands(program: Command, store: StoreOf): void {
     )
 }
 
+export function addClassCommands(program: Command, store: StoreOf): void {
+  const classes = group(program, "class").description("redundancy of storage classes: STANDARD_IA, GLACIER_IR …")
+  withStore(classes.command("list"))
+    .description("storage classes with their own redundancy, and that of the others")
+    .action((options: StoreCommandOptions) => store(options).classes())
+  withChange(classes.command("set"))
+    .description("give a storage class its own redundancy; its objects are re-encoded in the background")
+    .argument("<CLASS>", CLASS)
+    .argument("<POLICY>", "ec:4+2, replica:2")
+    .action((storageClass: string, policy: string, options: ChangeOptions) =>
+      store(options).setClass(storageClass, policy, options),
+    )
+  withChange(classes.command("clear"))
+    .description("give a storage class the redundancy of its bucket or the store again")
+    .argument("<CLASS>", CLASS)
+    .action((storageClass: string, options: ChangeOptions) =>
+      store(options).setClass(storageClass, "automatic", options),
+    )
+}
+
+const CLASS = "STANDARD_IA, ONEZONE_IA, REDUCED_REDUNDANCY, INTELLIGENT_TIERING, GLACIER_IR, GLACIER or DEEP_ARCHIVE"
+
 export function addWorkCommands(program: Command, store: StoreOf): void {
   const repair = group(program, "repair").description("repair: rebuilding and moving shards to their assigned devices")
   for (const [word, description] of [

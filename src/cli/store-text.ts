@@ -275,11 +275,17 @@ function lossesText(losses: number, what: string): string {
   return losses === 0 ? `no lost ${what}` : `any ${plural(losses, `lost ${what}`)}`
 }
 
-export function redundancyText({ policy, isAutomatic, meaning, buckets, reencoding }: Redundancy): string {
+export function classesText({ policy, classes }: Redundancy): string {
+  const rows = classes.map(({ storageClass, policy: its }) => line(storageClass, its))
+  return `${[...rows, line(rows.length === 0 ? "all classes" : "others", `that of the bucket, else ${policy}`)].join("\n")}\n`
+}
+
+export function redundancyText({ policy, isAutomatic, meaning, buckets, classes, reencoding }: Redundancy): string {
   const lines = [
     line("redundancy", `${policy}${isAutomatic ? ", automatic" : ""}`),
     line("meaning", printable(meaning)),
     ...buckets.map(({ bucket, policy: its }) => line("bucket", `${printable(bucket)} ${its}`)),
+    ...classes.map(({ storageClass, policy: its }) => line("class", `${storageClass} ${its}`)),
     ...(reencoding === undefined ? [] : [line("re-encoding", workText(reencoding))]),
   ]
   return `${lines.join("\n")}\n`

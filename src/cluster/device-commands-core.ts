@@ -20,6 +20,7 @@ import {
   hasPlace,
   layoutOf,
   mayGain,
+  policiesIn,
   widthFor,
   withNextLayout,
 } from "./record-layout-core.js"
@@ -218,7 +219,7 @@ function checkObjectsStay(record: ControlRecord, { ids, name }: Chosen, policies
   const counting = new Set(whole.map(device => device.id))
   const layout = layoutOf(record.layout)
   const previous = record.previousLayout && layoutOf(record.previousLayout)
-  for (const policy of [record.policy, ...policiesInUse]) {
+  for (const policy of [...policiesIn(record), ...policiesInUse]) {
     const alive = aliveSlots(layout, counting, shardCount(policy), previous)
     const lost = alive.reduce((sum, count) => sum + (count < shardsNeeded(policy) ? 1 : 0), 0)
     if (lost === 0) continue

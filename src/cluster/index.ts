@@ -17,10 +17,17 @@ export { followHomes } from "./follow-homes-core.js"
 export { LONG_OUT_MS, placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
 export { drainNode, forgetNode, markNodeLost, removeNode, useNode } from "./node-commands-core.js"
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
-export { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
+export {
+  admitBucketPolicy,
+  followDevices,
+  narrowLayout,
+  policyInWords,
+  setClassPolicy,
+  setPolicy,
+} from "./policy-core.js"
 export { previewChange, reencodingOf, type Preview, type PreviewFacts, type Reencoding } from "./preview-core.js"
 export { survivesLess } from "./promises-core.js"
-export { domainsOfHome, layoutOf } from "./record-layout-core.js"
+export { domainsOfHome, layoutOf, policiesIn } from "./record-layout-core.js"
 export { revertLayout } from "./revert-layout-core.js"
 export { SafetyEvaluator, type Safety, type SafetyInput } from "./safety-core.js"
 export { reasonsOf, safetySentence } from "./safety-sentence-core.js"

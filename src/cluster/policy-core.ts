@@ -8,8 +8,9 @@
  */
 import { fail } from "../base/failures.js"
 import { defaultMetaCopies, defaultPolicy, shardCount, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
-import { hasPlace, layoutOf, mayGain, widestOf, widthFor, withNextLayout } from "./record-layout-core.js"
+import { hasPlace, layoutOf, mayGain, policiesIn, widestOf, widthFor, withNextLayout } from "./record-layout-core.js"
 
 const placesOf = (record: ControlRecord): number => record.devices.filter(hasPlace).length
 const gainingOf = (record: ControlRecord): number => record.devices.filter(mayGain).length
@@ -96,6 +97,27 @@ export function admitBucketPolicy(
 }
 
 /**
+ * Sets the policy of a storage class (undefined: that of the bucket or the store applies), under a new policy version.
+ * Throws the same errors as `setPolicy`, and `invalidArgument` for STANDARD.
+ */
+export function setClassPolicy(
+  record: ControlRecord,
+  storageClass: StorageClass,
+  policy: Policy | undefined,
+  bucketPolicies: readonly Policy[],
+): ControlRecord {
+  if (storageClass === "STANDARD") {
+    throw fail("invalidArgument", {
+      message: "the class STANDARD has the redundancy of the bucket or the store: use redundancy set",
+    })
+  }
+  if (policy !== undefined) checkCapacity(record, policy)
+  const others = (record.classes ?? []).filter(([other]) => other !== storageClass)
+  const classes = policy === undefined ? others : [...others, [storageClass, policy] as const]
+  return widened({ ...record, classes, policyVersion: nextPolicyVersion(record) }, bucketPolicies)
+}
+
+/**
  * Raises policy and width to what the present devices allow, after devices returned or a transition ended.
  * Returns the same record if nothing is to change, or not yet.
  */
@@ -112,7 +134,7 @@ export function followDevices(record: ControlRecord, bucketPolicies: readonly Po
  */
 export function narrowLayout(record: ControlRecord, policiesInUse: readonly Policy[]): ControlRecord {
   if (record.previousLayout !== undefined) return record
-  const width = widestOf([record.policy, ...policiesInUse])
+  const width = widestOf([...policiesIn(record), ...policiesInUse])
   return width < layoutOf(record.layout).width ? withNextLayout(record, width) : record
 }
 
@@ -140,9 +162,9 @@ export function policyInWords(record: ControlRecord): string {
   return `${text}, chosen; for ${plural(places, "device")} ${instead}`
 }
 
-/** Throws `invalidArgument` if the remaining places are too few for the policy of the store or of a bucket. */
+/** Throws `invalidArgument` if the remaining places are too few for the policy of the store, a class or a bucket. */
 export function checkPlacesLeft(record: ControlRecord, bucketPolicies: readonly Policy[]): void {
-  const chosen = [record.policy, ...bucketPolicies]
+  const chosen = [...policiesIn(record), ...bucketPolicies]
   const tooWide = chosen.find(policy => shardCount(policy) > placesOf(record))
   if (tooWide === undefined) return
   throw fail("invalidArgument", {

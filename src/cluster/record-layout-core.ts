@@ -54,6 +54,12 @@ export function checkStill(record: ControlRecord): void {
   throw fail("conflict", { message: "shards still move after an earlier change; wait until that is finished" })
 }
 
+/** Those that new blocks may have, beside those of buckets. */
+export const policiesIn = ({ policy, classes = [] }: ControlRecord): readonly [Policy, ...Policy[]] => [
+  policy,
+  ...classes.map(([, ofClass]) => ofClass),
+]
+
 export const widestOf = (policies: readonly Policy[]): number => Math.max(...policies.map(shardCount))
 
 /**
@@ -64,7 +70,7 @@ export function widthFor(record: ControlRecord, policies: readonly Policy[]): nu
   const width = layoutOf(record.layout).width
   const places = record.devices.filter(hasPlace).length
   const gaining = record.devices.filter(mayGain).length
-  return Math.max(Math.min(width, places), Math.min(widestOf([record.policy, ...policies]), gaining))
+  return Math.max(Math.min(width, places), Math.min(widestOf([...policiesIn(record), ...policies]), gaining))
 }
 
 /**

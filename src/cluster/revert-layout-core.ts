@@ -10,7 +10,7 @@ import { shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import { movement } from "../placement/index.js"
 import { withState } from "./device-states-core.js"
-import { controlLayoutOf, hasPlace, layoutOf } from "./record-layout-core.js"
+import { controlLayoutOf, hasPlace, layoutOf, policiesIn } from "./record-layout-core.js"
 import { withLeaving } from "./staged-changes-core.js"
 
 const refusal = (version: number | undefined, why: string): Failure =>
@@ -33,7 +33,7 @@ export function revertLayout(record: ControlRecord, policiesInUse: readonly Poli
   const byId = new Map(record.devices.map(device => [device.id, device]))
   const gone = to.devices.find(id => !byId.has(id))
   if (gone !== undefined) throw refusal(version, `its device ${gone} is no longer part of the store`)
-  const policy = [record.policy, ...policiesInUse].find(each => shardCount(each) > to.width)
+  const policy = [...policiesIn(record), ...policiesInUse].find(each => shardCount(each) > to.width)
   if (policy !== undefined && from.width > to.width) {
     throw refusal(
       version,

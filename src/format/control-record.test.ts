@@ -172,6 +172,32 @@ test("nodes that leave are kept, and take no byte while there are none", () => {
   assert.equal(grown, 1 + 3)
 })
 
+test("policies of storage classes are unchanged, byte for byte", () => {
+  const classes = [
+    ["REDUCED_REDUNDANCY", parsePolicy("replica:2")],
+    ["GLACIER", parsePolicy("ec:8+3")],
+  ] as const
+  const mapped = { ...AT_HOME, classes }
+  assert.equal(hexOf(encodeControlRecord(mapped)), golden("control-record-v2-classes"))
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2-classes")) ?? new Uint8Array(0)), mapped)
+  const used = { ...SAMPLE, classes: [] }
+  assert.deepEqual(parseControlRecord(encodeControlRecord(used)), used)
+  const later = { ...mapped, more: ["x"] }
+  assert.deepEqual(parseControlRecord(encodeControlRecord(later)), later)
+})
+
+test("a wrong policy of a storage class is refused", () => {
+  const withClasses = (classes: unknown) => {
+    const fields: unknown = new Packr().unpack(encodeControlRecord(SAMPLE).subarray(24))
+    assert.ok(Array.isArray(fields))
+    return parseControlRecord(sealed([...(fields as readonly unknown[]), [], null, classes]))
+  }
+  assert.deepEqual(withClasses([[2, "ec:4+2"]]).classes, [["STANDARD_IA", parsePolicy("ec:4+2")]])
+  const good = [2, "ec:4+2"]
+  for (const wrong of [5, [5], [[]], [[8, "ec:4+2"]], [["2", "ec:4+2"]], [[2, "ec"]], [[2]], [good, good]])
+    assert.throws(() => withClasses(wrong), isCorrupt, JSON.stringify(wrong))
+})
+
 test("every prefix and every single flipped bit of a control record is refused", () => {
   const bytes = encodeControlRecord(SAMPLE)
   for (let length = 0; length < bytes.length; length += 1) {

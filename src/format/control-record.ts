@@ -26,6 +26,7 @@ import type { DeviceId, Epoch, Incarnation, NodeName, RowKey, StoreId, TabletId 
 import { BLOCK_BYTES_MAX, DEVICES_MAX, STORE_DEVICES_MAX } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import type { Policy } from "../base/policy.js"
+import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { xxh64 } from "../simd/xxh64.js"
 import { decodeKeyring, encodeKeyring, type Keyring } from "./keyring.js"
 import { FORMAT_EPOCH_FIRST, FORMAT_EPOCH_OF_KEYS } from "./superblock.js"
@@ -123,11 +124,18 @@ export interface ControlRecord {
   readonly leavingNodes?: readonly NodeName[]
   /** Absent in a store that never had a key for objects. */
   readonly keyring?: Keyring
+  /**
+   * Policies of storage classes that the operator mapped; those of the others are the bucket's or the store's. Absent in
+   * a store that never had another class than STANDARD.
+   */
+  readonly classes?: readonly ClassPolicy[]
   /** Sealed with the master key; opaque here. */
   readonly secrets: Uint8Array
   readonly region: string
   readonly more: readonly unknown[]
 }
+
+type ClassPolicy = readonly [storageClass: StorageClass, policy: Policy]
 
 const TABLETS_MAX = 65_536
 /** The highest generation that a needle can encode. */
@@ -145,9 +153,12 @@ const VERSION_MIN = 1
 const ENVELOPE_BYTES = 24
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", copyBuffers: true })
 
-/** What the superblocks of the store's devices say at least: earlier releases cannot open what the ring's keys seal. */
-export const formatEpochOf = ({ keyring }: Pick<ControlRecord, "keyring">): number =>
-  keyring === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS
+/**
+ * What the superblocks of the store's devices say at least: earlier releases cannot open what the ring's keys seal, and
+ * refuse versions of other classes than STANDARD.
+ */
+export const formatEpochOf = ({ keyring, classes }: Pick<ControlRecord, "keyring" | "classes">): number =>
+  keyring === undefined && classes === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS
 
 const FIRST_MASTER_KEY = 1
 
@@ -184,10 +195,16 @@ export function encodeControlRecord(record: ControlRecord): Uint8Array {
 }
 
 /** The members appended to version 2, up to the last one that is set. */
-function packAppended({ leavingNodes, keyring, more }: ControlRecord): readonly unknown[] {
-  if (keyring === undefined && more.length === 0) return leavingNodes === undefined ? [] : [leavingNodes]
-  return [leavingNodes ?? [], keyring === undefined ? null : encodeKeyring(keyring), ...more]
+function packAppended({ leavingNodes, keyring, classes, more }: ControlRecord): readonly unknown[] {
+  const appended = [leavingNodes, keyring && encodeKeyring(keyring), classes?.map(packClass)]
+  const last = more.length > 0 ? appended.length : appended.findLastIndex(member => member !== undefined) + 1
+  return [...appended.slice(0, last).map((member, i) => member ?? (i === 0 ? [] : null)), ...more]
 }
+
+const packClass = ([storageClass, policy]: ClassPolicy): readonly unknown[] => [
+  numberOfClass(storageClass),
+  textOfPolicy(policy),
+]
 
 const packTablet = ({ id, epoch, replicas, start, end, learners, more }: ControlTablet): readonly unknown[] => [
   id,
@@ -228,8 +245,9 @@ function upgrade(record: readonly unknown[]): readonly unknown[] {
 function parseFields(payload: unknown): ControlRecord {
   const fields = parseList(payload, "record", 14)
   const [storeId, generation, devices, policy, blockBytes, metaCopies, tablets, layout, secrets, region] = fields
-  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, leavingNodes = [], keyring = null, ...more] =
+  const [isPolicyAutomatic, policyVersion, previousLayout, pausedWork, leavingNodes = [], keyring = null, ...rest] =
     fields.slice(10)
+  const [classes = null, ...more] = rest
   const leaving = parseItems(leavingNodes, "leavingNodes", LEAVING_NODES_MAX)
   return {
     storeId: parseAs("storeId", () => parseStoreId(storeId)),
@@ -248,16 +266,28 @@ function parseFields(payload: unknown): ControlRecord {
       ? {}
       : { leavingNodes: leaving.map(name => parseAs("leavingNodes", () => parseNodeName(name))) }),
     ...(keyring === null ? {} : { keyring: decodeKeyring(parseBytes(keyring, "keyring")) }),
+    ...(classes === null
+      ? {}
+      : { classes: parseItems(classes, "classes", STORAGE_CLASSES.length).map(parseClassPolicy) }),
     secrets: parseBytes(secrets, "secrets"),
     region: parseText(region, "region"),
     more,
   }
 }
 
+function parseClassPolicy(value: unknown): ClassPolicy {
+  const [number, policy] = parseList(value, "class", 2)
+  const storageClass = typeof number === "number" ? STORAGE_CLASSES[number] : undefined
+  if (storageClass === undefined) throw corrupt("class")
+  return [storageClass, parseAs("policy of a class", () => parsePolicy(parseText(policy, "policy")))]
+}
+
 /** Checks the invariants between fields. */
 function checkWhole(record: ControlRecord): ControlRecord {
   const ids = new Set(record.devices.map(({ id }) => id))
   if (ids.size === 0 || ids.size !== record.devices.length) throw corrupt("devices")
+  const { classes = [] } = record
+  if (new Set(classes.map(([storageClass]) => storageClass)).size !== classes.length) throw corrupt("classes")
   if (new Set(record.tablets.map(({ id }) => id)).size !== record.tablets.length) throw corrupt("tablets")
   return record
 }

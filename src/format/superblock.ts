@@ -32,7 +32,7 @@ export interface Superblock {
 
 /** Of a new store. */
 export const FORMAT_EPOCH_FIRST = 1
-/** Of a store that has a key for objects: records and bytes may be sealed. */
+/** Of a store that has a key for objects, or versions of storage classes: records may say so. */
 export const FORMAT_EPOCH_OF_KEYS = 2
 export const FORMAT_EPOCH_MAX = FORMAT_EPOCH_OF_KEYS
 const SUPERBLOCK_BYTES = 64

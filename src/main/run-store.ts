@@ -12,7 +12,7 @@ import type { DeviceId } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
-import type { PreviewFacts } from "../cluster/index.js"
+import { policiesIn, type PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import type { ExternalKeys } from "../keys/index.js"
@@ -103,8 +103,8 @@ interface StoreParts {
 }
 
 /** The parts of a real process. */
-const realParts = ({ clock, telemetry }: StoreSeams, { policy, blockBytes }: ControlRecord): StoreParts => ({
-  compute: openCompute(policy, blockBytes),
+const realParts = ({ clock, telemetry }: StoreSeams, record: ControlRecord): StoreParts => ({
+  compute: openCompute(policiesIn(record), record.blockBytes),
   checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
   limits: { deviceOptions: {} },
 })
@@ -415,10 +415,10 @@ function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSour
   return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
 }
 
-/** Slabs hold a block under the store's policy, under those it narrows to, and under those it may grow to. */
-function openCompute(policy: Policy, blockBytes: number): ThreadCompute {
+/** Slabs hold a block under the policies of the store and its classes, and under those it narrows or may grow to. */
+function openCompute(policies: readonly Policy[], blockBytes: number): ThreadCompute {
   const defaults = Array.from({ length: DEVICES_OF_DEFAULTS }, (_, i) => defaultPolicy(i + 1))
-  const slabs = [...policiesInUse(policy), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
+  const slabs = [...policies.flatMap(policiesInUse), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
   const slabBytes = Math.max(...slabs)
   const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
   return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {

@@ -52,6 +52,7 @@ import { KeysOnDevices } from "./control/keys-on-devices.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
+import { RecordClasses } from "./control/record-classes.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 
@@ -253,7 +254,7 @@ class EngineBuilder {
           blockBytes,
           ready: () => this.readyToWrite(),
         },
-        redundancy: this.redundancy(),
+        ...{ redundancy: this.redundancy(), classes: new RecordClasses(recordManager, devices) },
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
         ...{ abortedWaits, lifecycle, storeTime, encryptsAtRest: mustSealNewBytes(recordManager.record) },
         ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },

@@ -11,12 +11,15 @@
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type { ListPage, VersionsPage } from "./listing-contract.js"
 
+export type * from "./listing-contract.js"
 export type { ObjectAcl, SettingName, SettingRecord }
 export type { BucketLock, DefaultRetention, Retention, VersionLock }
 export type { Protection }
@@ -158,6 +161,7 @@ export interface ObjectInfo {
   readonly acl: ObjectAcl | undefined
   /** As it was given; a retention may be over. */
   readonly lock: VersionLock | undefined
+  readonly storageClass: StorageClass
   readonly checksum: StoredChecksum | undefined
   /** Number of parts of a multipart object; undefined for an object that was put whole. */
   readonly partsCount: number | undefined
@@ -214,6 +218,8 @@ export interface PutRequest {
   readonly acl?: ObjectAcl | undefined
   /** As the request states it; the bucket's default retention applies where it states none. */
   readonly lock?: VersionLock | undefined
+  /** Absent: STANDARD. The caller has asked `AcceptedClasses`. */
+  readonly storageClass?: StorageClass | undefined
   /** Undefined: not encrypted, or at rest only if the store encrypts everything. */
   readonly encryption?: Protection | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
@@ -325,6 +331,8 @@ export interface CopyRequest {
   /** The lock of the copy, as in `PutRequest`; the source keeps its own. */
   readonly lock?: VersionLock | undefined
   /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  readonly storageClass?: StorageClass | undefined
+  /** Of the copy, as in `PutRequest`: that of the source never applies. */
   readonly encryption?: Protection | undefined
   /** The request itself states `encryption`: so a copy onto itself is one that may change something. */
   readonly statesEncryption?: boolean
@@ -352,27 +360,6 @@ export interface ListRequest {
   readonly withOwners?: boolean
 }
 
-export interface ListedObject {
-  readonly key: ObjectKey
-  readonly sizeBytes: number
-  readonly etag: string
-  readonly lastModifiedMs: number
-  readonly checksumAlgorithm: ChecksumAlgorithm | undefined
-  readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
-  /** Set if owners were requested; undefined: the bucket's owner. */
-  readonly owner?: AccountId | undefined
-}
-
-export type ListEntry =
-  { readonly kind: "object"; readonly object: ListedObject } | { readonly kind: "prefix"; readonly prefix: string }
-
-export interface ListPage {
-  /** Objects and common prefixes in one byte order, at most `max`. */
-  readonly entries: readonly ListEntry[]
-  /** Undefined: the end. Otherwise the `after` of the next page (the last entry's key or prefix). */
-  readonly next: string | undefined
-}
-
 export interface ListVersionsRequest {
   readonly bucket: Bucket
   readonly prefix: string
@@ -382,27 +369,6 @@ export interface ListVersionsRequest {
   readonly versionIdMarker: VersionId | undefined
   readonly max: number
   readonly withOwners?: boolean
-}
-
-export type VersionEntry =
-  | { readonly kind: "prefix"; readonly prefix: string }
-  | {
-      readonly kind: "version"
-      readonly versionId: VersionId
-      readonly isLatest: boolean
-      readonly object: ListedObject
-    }
-  | {
-      readonly kind: "marker"
-      readonly versionId: VersionId
-      readonly isLatest: boolean
-      readonly key: ObjectKey
-      readonly lastModifiedMs: number
-    }
-
-export interface VersionsPage {
-  readonly entries: readonly VersionEntry[]
-  readonly next: { readonly keyMarker: string; readonly versionIdMarker: VersionId | undefined } | undefined
 }
 
 export interface ObjectPart {
@@ -471,6 +437,8 @@ export interface CreateMultipartRequest {
   readonly acl?: ObjectAcl | undefined
   /** Of the future object, as in `PutRequest`. */
   readonly lock?: VersionLock | undefined
+  /** Of the future object, as in `PutRequest`. */
+  readonly storageClass?: StorageClass | undefined
   /** Of the parts and the future object, as in `PutRequest`. */
   readonly encryption?: Protection | undefined
   /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
@@ -494,6 +462,7 @@ export interface MultipartInfo {
   readonly initiator: AccountId | undefined
   /** The stated lock of the future object. */
   readonly lock: VersionLock | undefined
+  readonly storageClass: StorageClass
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
   /** As in `ObjectInfo`. */
   readonly encryption?: ShownEncryption | undefined
@@ -586,8 +555,15 @@ export interface Multipart {
   abort(target: MultipartTarget): Promise<void>
 }
 
+/** Which storage classes clients may ask for. */
+export interface AcceptedClasses {
+  /** Throws `notImplemented` for an archive class that the operator has not mapped. */
+  require(storageClass: StorageClass): void
+}
+
 export interface ObjectServices {
   readonly buckets: Buckets
   readonly objects: Objects
   readonly multipart: Multipart
+  readonly classes: AcceptedClasses
 }

@@ -8,6 +8,7 @@ import { hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import type { Policy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise, type Soon } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
@@ -27,6 +28,7 @@ import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { lockOfRestored } from "./commands/lock-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
+import { policyOfVersion, type StorageClasses } from "./storage-classes.js"
 import type { Uploads } from "./uploads.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -57,6 +59,8 @@ interface IngestRequest {
   readonly userMetadata: UserMetadata
   /** As the client states it. */
   readonly lock?: VersionLock | undefined
+  /** Admitted. */
+  readonly storageClass: StorageClass
   /** Its signal is read only if the body is streamed. */
   readonly client: { readonly signal: AbortSignal }
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
@@ -74,7 +78,7 @@ type Target = Omit<Carried, "sealed" | "body" | "signal"> &
 /** Sealed bytes of another store. */
 export interface Carried extends Pick<
   KeyedRequest,
-  "bucket" | "key" | "part" | "contentType" | "userMetadata" | "multipartId" | "lock"
+  "bucket" | "key" | "part" | "contentType" | "userMetadata" | "multipartId" | "lock" | "storageClass"
 > {
   readonly sealed: SealedUpload
   readonly body: {
@@ -119,6 +123,7 @@ export class Ingest {
     private readonly backend: ObjectBackend,
     private readonly compute: Pick<Compute, "hash" | "seal">,
     private readonly store: StorePolicy,
+    readonly classes: Pick<StorageClasses, "policyOf" | "use">,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
@@ -301,19 +306,20 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(
-    { bucket, key, part, contentType, userMetadata, multipartId, lock, created, sealed }: Target,
+    { bucket, key, part, contentType, userMetadata, multipartId, lock, storageClass, created, sealed }: Target,
     uploadId: UploadId,
     plainBytes: number | undefined,
   ) {
     const { blockBytes } = this.store
     const isKnown = plainBytes !== undefined && created !== undefined
+    const ofBucket = await this.metadata.known(chosenPolicy(bucket.id))
     const plannedLengthBytes = isKnown ? storedBytesOf(plainBytes, blockBytes) : plainBytes
     return {
       uploadId,
       part,
       seal: created && { key: extentKeyOf(created.key, uploadId, part) },
       owner: { bucketId: bucket.id, key },
-      policy: (await this.metadata.known(chosenPolicy(bucket.id))) ?? this.store.policy,
+      policy: policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy),
       blockBytes,
       recoveryHeader: encodeChecked({
         bucket: bucket.name,
@@ -324,6 +330,7 @@ export class Ingest {
         ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
         ...(created && { sealed: sealedUploadOf(created) }),
         ...(sealed && { sealed }),
+        ...(storageClass !== "STANDARD" && { storageClass }),
       }),
     }
   }

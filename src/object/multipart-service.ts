@@ -129,13 +129,15 @@ export class MultipartService implements Multipart {
   }
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
-    const { bucket, key, checksum, initiator, lock } = request
+    const { bucket, key, checksum, initiator, lock, storageClass = "STANDARD" } = request
+    await this.ingest.classes.use(storageClass)
     const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
     const sealing = (await this.encryption.creating(bucket.id, request.encryption)?.())?.sealing
     const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }), ...(sealing && { sealing }) }
-    const upload = { checksum, details, completion: undefined, ...by }
+    const ofClass = storageClass === "STANDARD" ? {} : { storageClass }
+    const upload = { checksum, details, completion: undefined, ...by, ...ofClass }
     const clock = { clockMs: this.clocks.storeClock.nowMs() }
     const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload, clock))
     return multipartInfoOf(key, multipartId, record)
@@ -158,7 +160,8 @@ export class MultipartService implements Multipart {
     const checksumAlgorithm = declared ?? body.checksumAlgorithm
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
-    const what = { part: partNumber, multipartId, contentType, userMetadata, lock: upload.lock, inlineBytesMax: 0 }
+    const { lock, storageClass = "STANDARD" } = upload
+    const what = { part: partNumber, multipartId, contentType, userMetadata, lock, storageClass, inlineBytesMax: 0 }
     const created = await this.encryption.ofUpload(bucket.id, upload.sealing, request.clientKey)
     const createKey = created && (() => created)
     const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, ...what }

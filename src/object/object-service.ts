@@ -118,7 +118,9 @@ export class ObjectService implements Objects {
     const { attributes, tags, acl, body } = request
     const isPlain = tags.length === 0 && acl === undefined
     const details = isPlain ? this.detailsOf(attributes) : packDetails({ ...attributes, tags, acl })
-    return this.store(request, details, body.checksumAlgorithm)
+    const store = () => this.store(request, details, body.checksumAlgorithm)
+    const waits = this.ingest.classes.use(request.storageClass ?? "STANDARD")
+    return waits === undefined ? store() : waits.then(store)
   }
 
   /** Details of an object without tags and own list: cached with the attributes, which are often the same. */
@@ -137,7 +139,7 @@ export class ObjectService implements Objects {
     algorithm: ChecksumAlgorithm | undefined,
     keptMd5?: Uint8Array,
   ): Promise<PutResult> {
-    const { bucket, key, conditions, attributes, body, lock } = request
+    const { bucket, key, conditions, attributes, body, lock, storageClass = "STANDARD" } = request
     const { headers, userMetadata } = attributes
     const ingest = {
       bucket,
@@ -152,10 +154,11 @@ export class ObjectService implements Objects {
       checksumAlgorithm: algorithm,
       contentType: headers.contentType ?? "",
       lock,
+      storageClass,
       createKey: this.encryption.creating(bucket.id, request.encryption),
     }
     return this.ingest.run(ingest, ingested => {
-      const version = this.newVersion(ingested, details, algorithm, lock)
+      const version = this.newVersion(ingested, details, algorithm, request)
       const { sealing } = ingested
       if (sealing === undefined) return this.commit(request, ingested, version)
       const named = keptMd5 === undefined ? version : { ...version, md5: keptMd5 }
@@ -178,7 +181,7 @@ export class ObjectService implements Objects {
     { content, lengthBytes, md5, checksumValue, sealing }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
-    lock: VersionLock | undefined,
+    { lock, storageClass = "STANDARD" }: Pick<PutRequest, "lock" | "storageClass">,
   ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
@@ -193,7 +196,7 @@ export class ObjectService implements Objects {
           ? { checksumAlgorithm: algorithm, checksumType: "FULL_OBJECT", value: checksumValue }
           : NO_CHECKSUM,
       details,
-      storageClass: "STANDARD",
+      storageClass,
       isShared: false,
       lock,
     }
@@ -246,6 +249,7 @@ export class ObjectService implements Objects {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
+    await this.ingest.classes.use(request.storageClass ?? "STANDARD")
     const source = await this.openSource(request.source)
     try {
       await this.refuseNoChange(request, source.opened)
@@ -262,7 +266,8 @@ export class ObjectService implements Objects {
 
   private async refuseNoChange(request: CopyRequest, opened: OpenVersion): Promise<void> {
     const { source, bucket, key, replaceAttributes, replaceTags } = request
-    if (request.statesEncryption === true || !this.keepsProtection(request, opened)) return
+    if (request.statesEncryption === true || !this.keepsProtection(request, opened) || !keepsClass(request, opened))
+      return
     if (replaceAttributes || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
     if ((await this.metadata.ask(latestOrder(bucket.id, key))) === opened.record.head.order) {
       throw fail("invalidRequest", {
@@ -284,7 +289,8 @@ export class ObjectService implements Objects {
 
   private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
     const { record } = source.opened
-    if (!isOfSameBytes(request, source.opened) || !this.keepsProtection(request, source.opened))
+    const { opened } = source
+    if (!isOfSameBytes(request, opened) || !keepsClass(request, opened) || !this.keepsProtection(request, opened))
       return this.copyBytes(request, source)
     // A payload is sealed again, since it belongs to its row; the ETag stays, even one that is no digest.
     if (record.content.kind === "inline") return this.copyBytes(request, source, record.head.md5)
@@ -310,7 +316,7 @@ export class ObjectService implements Objects {
       random: this.random.bytes(RANDOM_BYTES),
       checksum: { checksumAlgorithm: head.checksumAlgorithm, checksumType: head.checksumType, value: checksumValue },
       details: this.copiedDetails(request, source),
-      storageClass: "STANDARD",
+      storageClass: head.storageClass,
       isShared: true,
       lock: request.lock,
     }
@@ -401,6 +407,9 @@ function isOfSameBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, 
   if (source.bucket.id !== bucket.id || source.key !== key) return false
   return checksumAlgorithm === undefined || checksumAlgorithm === record.head.checksumAlgorithm
 }
+
+const keepsClass = ({ storageClass = "STANDARD" }: CopyRequest, { record }: OpenVersion): boolean =>
+  storageClass === record.head.storageClass
 
 /** A copy's source as a body. */
 export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {

@@ -11,6 +11,7 @@ import { must } from "../base/assert.js"
 import { equalBytes, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import type { MultipartId, ObjectKey, UploadId } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { Extent } from "../format/extent.js"
 import type { SealedUpload } from "../format/recovery-header.js"
 import type { UploadRecord } from "../format/records.js"
@@ -47,6 +48,7 @@ interface Described {
   readonly key: ObjectKey
   readonly details: VersionDetails
   readonly lock: VersionLock | undefined
+  readonly storageClass: StorageClass
   readonly sealed: SealedSource
 }
 
@@ -95,7 +97,8 @@ export class SealedImport {
 
   /** Makes it the key's latest version. */
   async put(request: ImportedObject): Promise<undefined> {
-    const { bucket, content, sealed } = request
+    const { bucket, content, sealed, storageClass } = request
+    await this.parts.ingest.classes.use(storageClass)
     await this.parts.keys.restore(bucket.id, sealed.sealing, sealed)
     if (!(content instanceof Uint8Array)) {
       const what = { ...request, body: content, part: 0, multipartId: undefined }
@@ -120,13 +123,15 @@ export class SealedImport {
   async createUpload(
     request: Described & { readonly checksum: UploadRecord["checksum"] },
   ): Promise<Pick<MultipartTarget, "multipartId">> {
-    const { bucket, key, details, lock, sealed, checksum } = request
-    const { clock, keys, metadata, storeClock } = this.parts
+    const { bucket, key, details, lock, storageClass, sealed, checksum } = request
+    const { clock, ingest, keys, metadata, storeClock } = this.parts
+    await ingest.classes.use(storageClass)
     await keys.restore(bucket.id, sealed.sealing, sealed)
     const multipartId = multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const upload = { checksum, details, completion: undefined, ...(lock && { lock }), sealing: sealed.sealing }
+    const ofClass = storageClass === "STANDARD" ? {} : { storageClass }
     const address = { bucketId: bucket.id, key, multipartId }
-    await metadata.run(createUpload(address, upload, { clockMs: storeClock.nowMs() }))
+    await metadata.run(createUpload(address, { ...upload, ...ofClass }, { clockMs: storeClock.nowMs() }))
     return { multipartId }
   }
 
@@ -144,7 +149,7 @@ export class SealedImport {
     request: Omit<ImportedPart, "partNumber" | "checksumValue" | "multipartId"> & Pick<Carried, "part" | "multipartId">,
     commit: (extent: Extent, hints: Hints) => Promise<Result>,
   ): Promise<Result> {
-    const { bucket, key, details, lock, sealed, body, part, multipartId, signal } = request
+    const { bucket, key, details, lock, storageClass, sealed, body, part, multipartId, signal } = request
     const { contentType = "" } = headersOf(details)
     const rows = await this.parts.keys.rowsOf(bucket.id, sealed.sealing)
     const { epoch, sealed: sealedSecret, bucketKey } = rows
@@ -152,7 +157,16 @@ export class SealedImport {
       ...{ sealing: sealed.sealing, epoch, sealedSecret, sealedAs: body.sealedAs },
       ...(bucketKey && { bucketKey }),
     }
-    const described = { bucket, key, part, multipartId, contentType, userMetadata: details.userMetadata, lock }
+    const described = {
+      bucket,
+      key,
+      part,
+      multipartId,
+      contentType,
+      userMetadata: details.userMetadata,
+      lock,
+      storageClass,
+    }
     return this.parts.ingest.carry({ ...described, sealed: header, body, signal }, ({ content, hints }) => {
       const extent = content.kind === "extent" ? content.extent : undefined
       return commit(must(extent, "sealed bodies are never inline"), hints)
@@ -164,11 +178,11 @@ export class SealedImport {
     version: Pick<NewVersion, "content" | "payload" | "sizeBytes" | "md5">,
     { uploadId, hints }: { readonly uploadId: UploadId | undefined; readonly hints: Hints },
   ): Promise<void> {
-    const { bucket, key, details, lock, sealed, checksum } = request
+    const { bucket, key, details, lock, storageClass, sealed, checksum } = request
     const { keys, metadata, storeClock } = this.parts
     const facts = { ...version, parts: 0, random: this.random.bytes(RANDOM_BYTES) }
     const sealing = await keys.bind(sealed.sealing, factsOf(bucket.id, key, facts))
-    const whole = { ...facts, checksum, details, storageClass: "STANDARD", isShared: false, lock, sealing } as const
+    const whole = { ...facts, checksum, details, storageClass, isShared: false, lock, sealing }
     const clockMs = storeClock.nowMs()
     await metadata.run(
       putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version: whole, clockMs, hints }),

@@ -36,6 +36,7 @@ import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./jobs/li
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
+import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
@@ -56,6 +57,7 @@ export interface Services extends ObjectServices {
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
   readonly lifecycle: Lifecycle
+  readonly classes: StorageClasses
   readonly lifecycleInspection: LifecycleInspection
   readonly erasing: BucketErasing
   /** Undefined: the metadata is not backed up. */
@@ -102,6 +104,8 @@ interface ServiceSettings {
    */
   readonly encryptsExisting?: (() => boolean) | undefined
   readonly lifecycle?: LifecycleSettings | undefined
+  /** Absent: none is mapped, and nothing is done before the first use. */
+  readonly classes?: ClassMap
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
 }
@@ -123,7 +127,8 @@ export function createServices(
   const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
-  const ingest = new Ingest(backend, compute, store, hints => repair.onHints(hints))
+  const classes = new StorageClasses(settings.classes ?? NO_CLASSES, tablet)
+  const ingest = new Ingest(backend, compute, store, classes, hints => repair.onHints(hints))
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
   const sealedBodies = new SealedBodies(blocks, compute, log)
@@ -132,7 +137,7 @@ export function createServices(
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
-  const reencode = new Reencode(backend, redundancy, bound, onHints)
+  const reencode = new Reencode(backend, redundancy, classes, bound, onHints)
   const seamsOfLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log }
   const lifecycle = new Lifecycle(seamsOfLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
@@ -159,7 +164,7 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
-    ...{ lifecycle, metadataBackup, encrypt },
+    ...{ lifecycle, metadataBackup, encrypt, classes },
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),

@@ -4,6 +4,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } fr
 import type { DeviceId, ObjectKey } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { shardCount, type Policy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Job } from "../life/index.js"
@@ -19,6 +20,7 @@ import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
+import type { ClassMap } from "./storage-classes.js"
 import type { Retention } from "./retention.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { SealedBodies } from "./sealed-body.js"
@@ -56,6 +58,8 @@ export class StoreWorld<Its extends WorldDevices> {
   straysWhenMoved = 0
   private readonly states: Map<DeviceId, DeviceState>
   policyVersion = 1
+  /** The operator's map of storage classes. */
+  readonly mapped: Map<StorageClass, Policy>
   /** Later processes of the store take themselves for one of several. */
   isShared = false
   /** Later processes encrypt at rest, existing objects too. */
@@ -98,6 +102,7 @@ export class StoreWorld<Its extends WorldDevices> {
     this.policyVersion = before?.policyVersion ?? 1
     this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
     this.bucket = before?.bucket
+    this.mapped = before?.mapped ?? new Map<StorageClass, Policy>()
     this.compute = new InlineCompute(makeCodec, { slabBytes: 8 * this.blockBytes, poolBytes: 256 * this.blockBytes })
     const { clock, tablet, layouts, compute, telemetry } = this
     this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {
@@ -115,7 +120,19 @@ export class StoreWorld<Its extends WorldDevices> {
     const encryptsAtRest = before?.encrypts ?? false
     this.encrypts = encryptsAtRest
     const encryption = { encryptsAtRest, encryptsExisting: () => this.encrypts }
-    this.services = createServices(seams, { store, redundancy: this.source(), isShared, retention, ...encryption })
+    const settings = { store, redundancy: this.source(), classes: this.classes(), isShared, retention, ...encryption }
+    this.services = createServices(seams, settings)
+  }
+
+  private classes(): ClassMap {
+    const { mapped } = this
+    return {
+      policyOf: storageClass => mapped.get(storageClass),
+      get isAnyMapped() {
+        return mapped.size > 0
+      },
+      use: () => undefined,
+    }
   }
 
   /** A new store on empty devices, as many as the policy needs. */

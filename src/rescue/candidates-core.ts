@@ -64,7 +64,14 @@ function singleCandidate({ uploadId, born, sealed }: CatalogedUpload, facts: Key
   const unknown = { details: undefined, noteOf: uploadId, lock: undefined, checksum: undefined, sealing }
   return {
     ...shared,
-    planned: { ...probable(facts), ...unknown, content: { kind: "single", body }, sizeBytes, reportEntry },
+    planned: {
+      ...probable(facts),
+      ...unknown,
+      storageClass: undefined,
+      content: { kind: "single", body },
+      sizeBytes,
+      reportEntry,
+    },
   }
 }
 
@@ -141,6 +148,7 @@ class PartsFound {
       details: unfinished?.upload.details,
       noteOf: first?.uploadId,
       lock: unfinished?.upload.lock,
+      storageClass: unfinished && (unfinished.upload.storageClass ?? "STANDARD"),
       sealing: unfinished?.upload.sealing ?? (parts.some(({ body }) => body.extent.isSealed) ? "noted" : undefined),
       checksum: declared && { ...declared, value: undefined },
       sizeBytes: parts.reduce((sum, { body }) => sum + plainBytesOf(body.extent), 0),

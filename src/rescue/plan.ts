@@ -1,4 +1,5 @@
 /** Plan of a rescue: the versions to write for one object key, and the facts that they are derived from. */
+import type { StorageClass } from "../base/storage-class.js"
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
@@ -37,6 +38,8 @@ export interface PlannedVersion {
   readonly noteOf: UploadId | undefined
   /** In its row, or in that of the upload; undefined: none, or unknown. */
   readonly lock: VersionLock | undefined
+  /** Undefined: as the recovery header of `noteOf` says. */
+  readonly storageClass: StorageClass | undefined
   /** How it is encrypted; "noted": as the recovery header of `noteOf` says. */
   readonly sealing: Sealing | "noted" | undefined
   /** Its value is undefined if unknown. */

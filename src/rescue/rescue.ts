@@ -332,14 +332,15 @@ export class Rescue {
     const opened = this.openSealed(bucketId, sealing, note?.sealed)
     const sealed =
       typeof opened === "string" ? { sealed: undefined, problem: opened } : { sealed: opened, problem: undefined }
+    const storageClass = version.storageClass ?? note?.storageClass ?? "STANDARD"
     // The row of a version tells exactly which lock that had.
-    if (details && noteOf === undefined) return { ...version, details, ...sealed }
+    if (details && noteOf === undefined) return { ...version, details, storageClass, ...sealed }
     const clocks = { clockMs: 0, nowMs: this.settings.nowMs() }
     const lock = lockOfRestored(ofBucket, version.lock ?? note?.lock, clocks)
-    if (details) return { ...version, details, lock, ...sealed }
+    if (details) return { ...version, details, lock, storageClass, ...sealed }
     const headers = note?.contentType ? { contentType: note.contentType } : {}
     const noted = packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] })
-    return { ...version, details: noted, lock, ...sealed }
+    return { ...version, details: noted, lock, storageClass, ...sealed }
   }
 
   /** How a version is encrypted, with the keys of its bucket; or why those cannot be had. */

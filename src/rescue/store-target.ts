@@ -331,10 +331,10 @@ export class StoreTarget implements RescueTarget {
     content: Extract<PlannedContent, { kind: "inline" | "single" }>,
     sealed: SealedSource,
   ): Promise<string | undefined> {
-    const { details, lock, md5, checksum, sizeBytes } = version
+    const { details, lock, storageClass, md5, checksum, sizeBytes } = version
     const isWhole = checksum?.value !== undefined
     const request = {
-      ...{ bucket, key, details, lock, sealed, sizeBytes, md5, signal: this.signal },
+      ...{ bucket, key, details, lock, storageClass, sealed, sizeBytes, md5, signal: this.signal },
       checksum: {
         checksumAlgorithm: isWhole ? checksum.algorithm : undefined,
         checksumType: isWhole ? checksum.type : undefined,
@@ -356,10 +356,10 @@ export class StoreTarget implements RescueTarget {
     sealed: SealedSource,
   ): Promise<string | undefined> {
     const { sealedImport, multipart } = this.services
-    const { details, lock, checksum } = version
+    const { details, lock, storageClass, checksum } = version
     // That of bytes which nobody can open here cannot be computed.
     const declared = parts.every(part => part.checksum !== undefined) ? checksum : undefined
-    const upload = { bucket, key, details, lock, sealed }
+    const upload = { bucket, key, details, lock, storageClass, sealed }
     const of = declared && { algorithm: declared.algorithm, type: declared.type }
     const begun = await this.orUnreadable(sealedImport.createUpload({ ...upload, checksum: of }))
     if (typeof begun === "string") return begun
@@ -478,11 +478,12 @@ function isSame(entry: ListedVersion, { content, sizeBytes, reportEntry: { etag 
   return entry.object.sizeBytes === sizeBytes && (etag === undefined || entry.object.etag === etag)
 }
 
-const detailsOf = ({ details, lock }: ReadyVersion) => ({
+const detailsOf = ({ details, lock, storageClass }: ReadyVersion) => ({
   attributes: { headers: headersOf(details), userMetadata: details.userMetadata },
   tags: details.tags,
   acl: details.acl,
   lock,
+  storageClass,
 })
 
 /** Ignores the error if an earlier run has created it already. */

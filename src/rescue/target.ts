@@ -2,6 +2,7 @@
 import { parseAccountId } from "../base/ids.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import type { AccessKeyId, AccountId, BucketName, KmsKeyId, ObjectKey } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { Versioning } from "../format/records.js"
 import type { BucketLock, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
@@ -23,6 +24,7 @@ export interface ReadyVersion extends PlannedVersion {
   readonly details: VersionDetails
   /** What the new version is to have; its bucket then has object lock. */
   readonly lock: VersionLock | undefined
+  readonly storageClass: StorageClass
   /** Its bytes are encrypted as they are. */
   readonly sealed: SealedSource | undefined
   /** Why it cannot be written. */

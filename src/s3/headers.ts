@@ -8,11 +8,13 @@
 import { CANNED_ACLS } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
+import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
 import { ENCRYPTION_HEADERS } from "./encryption.js"
 import { MATCH_INITIATED_HEADER, MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "./parse-conditions.js"
 import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
+import { CLASS_HEADER } from "./wire/storage-class.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
 
 export type HeaderAnswer =
@@ -66,7 +68,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   values(ACL_HEADER, "invalidArgument", CANNED_ACLS),
   ...used(...GRANT_HEADERS.keys()),
   values("x-amz-object-ownership", "invalidArgument", OBJECT_OWNERSHIPS),
-  values("x-amz-storage-class", "invalidStorageClass", ["STANDARD"]),
+  values(CLASS_HEADER, "invalidStorageClass", STORAGE_CLASSES),
   values("x-amz-bucket-object-lock-enabled", "invalidArgument", ["true", "false"]),
   ...used(MODE_HEADER, UNTIL_HEADER, HOLD_HEADER, "x-amz-bypass-governance-retention"),
   ...noise("an existing bucket gets object lock without a token", "x-amz-bucket-object-lock-token"),

@@ -29,6 +29,8 @@ import { WALK_START } from "../../src/object/jobs/metadata-backup-core.js"
 import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
 import { oldMarks } from "../../src/object/jobs/orphans.js"
 import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"
+import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
+import { classInRows } from "../../src/object/storage-classes.js"
 import { encodedRows, keptExtent } from "../../src/object/jobs/reencode.js"
 import {
   completable,
@@ -199,7 +201,10 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("IsBlockKept", scene => isBlockKept(...block(scene))),
   queryKind("Snapshots", () => snapshots()),
   queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
-  queryKind("EncodedRows", scene => encodedRows(...naming(scene))),
+  queryKind("EncodedRows", scene => encodedRows(...naming(scene), { withClasses: scene.oneIn(2) })),
+  queryKind("ClassInRows", scene =>
+    classInRows(scene.pick(STORAGE_CLASSES), scene.pick(["uploads", "current", "versions"]), naming(scene)[1]),
+  ),
   queryKind("KeptExtent", scene => keptExtent(scene.uploadName())),
   queryKind("OldestPendingDeletions", scene => {
     const rows = scene.rows("releases")

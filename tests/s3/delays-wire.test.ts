@@ -61,7 +61,7 @@ function anyHeaders(method: string, body: Buffer): readonly string[] {
     ["Expect", "100-continue", ...oneOf([], ["Content-MD5", oneOf(digest, "nonsense")])],
     ["x-amz-tagging", "a=1"],
     ["x-amz-acl", oneOf("private", "public-read", "x")],
-    ["x-amz-storage-class", oneOf("STANDARD", "GLACIER")],
+    ["x-amz-storage-class", oneOf("STANDARD", "STANDARD_IA", "GLACIER")],
     ["x-amz-nonsense", "1"],
   )
 }

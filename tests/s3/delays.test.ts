@@ -324,7 +324,7 @@ function anyPut(): HandlerRequest & { readonly hash: string } {
     ["origin", PAGE],
     ...[1, 2, 3].map(() => anyWriteCondition()),
     ["content-encoding", "gzip"],
-    ["x-amz-storage-class", "GLACIER"],
+    ["x-amz-storage-class", oneOf("GLACIER", "GLACIER_IR", "NOPE")],
     ["x-amz-acl", oneOf("private", "Private", "public-read", "bucket-owner-full-control")],
     ["x-amz-grant-read", "id=root"],
     ["x-amz-meta-a", "m".repeat(oneOf(100, 600, 2_100)), "x-amz-meta-b", "2", "expires", "never"],

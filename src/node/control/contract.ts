@@ -1,6 +1,7 @@
 /** Changes of a running store that an operator may request, their plans, and the operations that carry them out. */
 import type { BucketName, DeviceId, NodeName } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import type { StagedChange } from "../../cluster/index.js"
 import type { ControlDeviceState } from "../../format/control-record.js"
 import type { DeviceState, JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
@@ -42,6 +43,8 @@ export type StoreChange =
       readonly policy: Policy | "automatic"
       readonly bucket: BucketName | undefined
     }
+  /** Undefined: the class has the redundancy of the bucket or the store. */
+  | { readonly kind: "setClass"; readonly storageClass: StorageClass; readonly policy: Policy | undefined }
 
 /** The effect of a change on one device. */
 interface PlannedDevice {
@@ -118,6 +121,8 @@ export interface RedundancyReport {
   readonly meaning: string
   /** Buckets with their own policy. */
   readonly buckets: readonly { readonly bucket: string; readonly policy: string }[]
+  /** Storage classes with their own policy. */
+  readonly classes: readonly { readonly storageClass: StorageClass; readonly policy: string }[]
   /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport
 }

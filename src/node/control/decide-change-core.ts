@@ -9,6 +9,7 @@ import {
   markNodeLost,
   replaceDevice,
   revertLayout,
+  setClassPolicy,
   setPolicy,
   stageChanges,
   type NewDevice,
@@ -49,6 +50,8 @@ export function decideChange(
       return change.bucket === undefined
         ? setPolicy(record, change.policy, ofBuckets)
         : admitBucketPolicy(record, chosen(change.policy), ofBuckets)
+    case "setClass":
+      return setClassPolicy(record, change.storageClass, change.policy, ofBuckets)
     case "revertLayout":
       return revertLayout(record, inUse, nowMs)
     case "changeLayout":
@@ -82,6 +85,10 @@ export function summaryOf(change: StoreChange): string {
       return change.policy === "automatic"
         ? "the redundancy follows the number of devices"
         : `new objects are stored as ${textOfPolicy(change.policy)}, and existing ones are re-encoded`
+    case "setClass":
+      return change.policy === undefined
+        ? `objects of class ${change.storageClass} follow the redundancy of their bucket or the store`
+        : `objects of class ${change.storageClass} are stored as ${textOfPolicy(change.policy)}, and existing ones are re-encoded`
     default:
       return stagedSummary(change)
   }

@@ -3,7 +3,8 @@
  * promised to be. An operator has to name them. Pure.
  *
  * A bucket is at risk if its policy, with the metadata, would survive fewer lost disks, machines or zones than before, and
- * if the change accepts a loss: nothing tells whose objects are lost.
+ * if the change accepts a loss: nothing tells whose objects are lost. The policy of a storage class concerns all of them,
+ * once there was a version of another class than STANDARD: nothing tells in which buckets they are.
  */
 import { lockedNamesOf, type LockedNames } from "../../base/locked-names.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
@@ -39,7 +40,13 @@ export function lockedAtRisk(
   const acceptsLoss = "acceptLoss" in change && change.acceptLoss
   const policyAfter = ({ name, policy }: LockedBucket): Policy | undefined =>
     change.kind === "setRedundancy" && change.bucket === name ? chosen(change.policy) : policy
-  return namesAtRisk(locked, records, facts, acceptsLoss, policyAfter)
+  if (change.kind !== "setClass") return namesAtRisk(locked, records, facts, acceptsLoss, policyAfter)
+  const { classes } = records.before
+  if (classes === undefined) return lockedNamesOf([])
+  const before = classes.find(([storageClass]) => storageClass === change.storageClass)?.[1]
+  const classed = locked.map(bucket => ({ ...bucket, policy: before ?? bucket.policy }))
+  const ofBuckets = new Map(locked.map(({ name, policy }) => [name, policy]))
+  return namesAtRisk(classed, records, facts, acceptsLoss, ({ name }) => change.policy ?? ofBuckets.get(name))
 }
 
 function namesAtRisk(

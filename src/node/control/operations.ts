@@ -18,6 +18,7 @@ import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "../../base/ids.js"
 import { lockedNamesText, requireLockedNames, type LockedNames } from "../../base/locked-names.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { isArchive, type StorageClass } from "../../base/storage-class.js"
 import {
   claimDevice,
   deviceOf,
@@ -181,6 +182,11 @@ export class EngineOperations implements StoreOperations {
     const { control, services } = this.engine
     const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
     if (change.kind === "forgetNode") return this.forgetNode(change.node, takeEffect)
+    if (change.kind === "setClass") {
+      // From here on the devices of this node refuse earlier releases, which would drop a class.
+      await services.classes.use(change.storageClass)
+      return takeEffect()
+    }
     if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
     const { bucket, policy } = change
     await services.buckets.open(bucket)
@@ -228,7 +234,8 @@ export class EngineOperations implements StoreOperations {
     // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
     const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
     const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
-    if (change.kind === "setRedundancy" && change.policy !== "automatic") this.engine.checkPolicy(change.policy)
+    const policy = "policy" in change && change.policy !== "automatic" ? change.policy : undefined
+    if (policy !== undefined) this.engine.checkPolicy(policy)
     return decideChange(record, change, { device, ofBuckets, inUse, nowMs })
   }
 
@@ -253,6 +260,7 @@ export class EngineOperations implements StoreOperations {
     found: FolderMatch | undefined,
   ): Promise<ChangePlan> {
     const { buckets } = this.engine.services
+    if (change.kind === "setClass" && change.policy === undefined) await this.checkUnused(change.storageClass)
     const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
     const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
     const ownBytes = (await buckets.policiesWithBytes()).reduce((sum, { bytes }) => sum + bytes, 0)
@@ -263,7 +271,7 @@ export class EngineOperations implements StoreOperations {
     const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
-    const { warnings, confirmBy } = notesOf(change, preview, policyStep(change, preview, holdings), newDisk)
+    const { warnings, confirmBy } = notesOf(change, preview, policyStep(change, preview, before, holdings), newDisk)
     const locked = lockedAtRisk(change, await buckets.locked(), { before, after }, facts)
     return {
       summary: summaryOf(change),
@@ -288,6 +296,14 @@ export class EngineOperations implements StoreOperations {
       ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
       ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
     }
+  }
+
+  /** Throws `conflict` while there are versions or uploads of a class that must be mapped. */
+  private async checkUnused(storageClass: StorageClass): Promise<void> {
+    if (!isArchive(storageClass) || !(await this.engine.services.classes.isUsed(storageClass))) return
+    throw fail("conflict", {
+      message: `there are versions or uploads of class ${storageClass}, which is not accepted without a redundancy of its own`,
+    })
   }
 
   async checkDevice(id: DeviceId): Promise<DeviceCheck> {
@@ -368,6 +384,7 @@ export class EngineOperations implements StoreOperations {
       buckets: this.engine.services.buckets
         .policies()
         .map(({ name, policy }) => ({ bucket: name, policy: textOfPolicy(policy) })),
+      classes: (record.classes ?? []).map(([storageClass, policy]) => ({ storageClass, policy: textOfPolicy(policy) })),
       ...(reencoding === undefined ? {} : { reencoding }),
     })
   }
@@ -453,12 +470,19 @@ interface Holdings {
   readonly policy: Policy | undefined
 }
 
-/** The policy change of the store, or of the bucket that the change concerns. */
+/** Of objects in buckets without their own policy. */
+const policyOfClass = ({ classes = [], policy }: ControlRecord, storageClass: StorageClass): Policy =>
+  classes.find(([each]) => each === storageClass)?.[1] ?? policy
+
+/** The policy change of the store, or of the class or the bucket that the change concerns. */
 function policyStep(
   change: StoreChange,
   { policyBefore, policyAfter }: Preview,
+  record: ControlRecord,
   holdings: Holdings | undefined,
 ): PolicyStep {
+  if (change.kind === "setClass")
+    return { before: policyOfClass(record, change.storageClass), after: change.policy ?? policyAfter }
   if (change.kind !== "setRedundancy" || holdings === undefined) return { before: policyBefore, after: policyAfter }
   return { before: holdings.policy ?? policyBefore, after: chosen(change.policy) ?? policyAfter }
 }
@@ -474,6 +498,13 @@ function reencodingsOf(
 ): readonly Reencoding[] {
   if (change.kind === "setRedundancy" && holdings !== undefined)
     return reencodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
+  if (change.kind === "setClass") {
+    const [from, to] = [before, after].map(record => policyOfClass(record, change.storageClass))
+    // Bytes are not counted by class: those that were stored as the class is are the most.
+    const held = policies.filter(({ policy }) => from !== undefined && textOfPolicy(policy) === textOfPolicy(from))
+    const bytes = before.classes === undefined ? 0 : held.reduce((sum, use) => sum + use.bytes, 0)
+    return from && to ? reencodingOf(from, to, bytes) : []
+  }
   const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
   return reencodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
 }

@@ -3,6 +3,7 @@ import type { JobReport, QueueReport } from "./contract.js"
 import { rowKeyOf, type DeviceId, type RowKey } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { policiesIn } from "../../cluster/index.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeCounters } from "../../format/records.js"
@@ -134,7 +135,8 @@ class Contents {
       this.countObjects()
       this.lastScan = { beganMs, objectBytes: this.objectBytes, foundBytes }
     }
-    const bucketPolicies = this.engine.bucketPolicies()
+    const [, ...ofClasses] = policiesIn(this.engine.record())
+    const bucketPolicies = [...ofClasses, ...this.engine.bucketPolicies()]
     const known = {
       isKnown: shardScan.hasScanned || this.engine.isNew,
       isCounted: isComplete && !omitsMisplaced && lost.isCounted,

@@ -139,7 +139,7 @@ function shareBytes(
   view: RowView,
   editor: RowEditor,
   source: VersionId,
-  version: Pick<NewVersion, "content" | "sealing">,
+  version: Pick<NewVersion, "content" | "storageClass" | "sealing">,
 ): NewVersion["content"] {
   const found = findVersion(view, editor.row, source)
   const record = found && decodeVersion(found.row.value)
@@ -153,6 +153,8 @@ function shareBytes(
       content.multipartId === version.content.multipartId)
   // The bytes may have been encrypted since they were read: the copy would lack their key.
   if (!found || !same || !isSameSealing(record?.sealing, version.sealing)) throw fail("conflict")
+  // Bytes have one policy, so versions share them only within one class.
+  if (found.head.storageClass !== version.storageClass) throw fail("conflict")
   editor.share(found)
   // The bytes may have been re-encoded since they were read.
   return content.kind === "extent" ? content : version.content

@@ -271,6 +271,7 @@ export class MetadataBackup implements Job {
     const request = {
       ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
       ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], client: { signal: this.never } },
+      storageClass: "STANDARD" as const,
       body: {
         lengthBytes: bytes.length,
         declaredChecksum: () => undefined,

@@ -40,6 +40,8 @@ import {
 import { planReencode, reencodedExtent, type ReencodePlan } from "./reencode-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
+import { classesOfRows } from "../queries/row-classes.js"
+import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
@@ -90,15 +92,19 @@ interface ReencodeTarget {
   readonly hints: MissingShardHint[]
 }
 
-/** Rows like `extentRows`, each with its bucket's own policy. */
-export const encodedRows = query("EncodedRows", (view, family: ExtentFamily, start: RowKey) => {
-  const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
-  const encoded = rows.map(({ rowKey, row }) => {
-    const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
-    return { rowKey, row, chosen }
-  })
-  return { rows: encoded, next }
-})
+/** Rows like `extentRows`, each with its bucket's own policy, and with its storage class if `withClasses`. */
+export const encodedRows = query(
+  "EncodedRows",
+  (view, family: ExtentFamily, start: RowKey, { withClasses }: { readonly withClasses: boolean }) => {
+    const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
+    const classes = withClasses ? classesOfRows(view, family, rows) : undefined
+    const encoded = rows.map(({ rowKey, row }, i) => {
+      const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
+      return { rowKey, row, chosen, storageClass: classes?.[i] ?? "STANDARD" }
+    })
+    return { rows: encoded, next }
+  },
+)
 
 /** The recovery header of an upload that a row references; undefined if only rows that wait for the collector do. */
 export const keptExtent = query("KeptExtent", (view, name: UploadName) => {
@@ -137,6 +143,7 @@ export class Reencode implements Job {
   constructor(
     { clock, metadata, blocks, uploads, log }: ObjectBackend,
     private readonly source: RedundancySource,
+    private readonly classes: Pick<StorageClasses, "policyOf" | "isAnyMapped">,
     private readonly bound: RateBound,
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
@@ -260,9 +267,10 @@ export class Reencode implements Job {
   private async walkFurther(walk: Walk): Promise<void> {
     const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
-    const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from))
-    for (const { rowKey, row, chosen } of rows) {
-      const policy = chosen ?? this.source.policy()
+    const { classes } = this
+    const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from, { withClasses: classes.isAnyMapped }))
+    for (const { rowKey, row, chosen, storageClass } of rows) {
+      const policy = policyOfVersion(classes, storageClass, chosen ?? this.source.policy())
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(extent, policy)
         else if (await this.take(rowKey, extent, policy)) {

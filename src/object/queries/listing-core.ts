@@ -110,8 +110,8 @@ const scanFamily = (view: RowView, family: "current" | "uploads"): Scan =>
   }
 
 function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
-  const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = decodeListedVersion(value)
-  return { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
+  const { modifiedMs: lastModifiedMs, ...shown } = decodeListedVersion(value)
+  return { key, lastModifiedMs, ...shown }
 }
 
 /** The owner of a version; undefined: the bucket's owner. */

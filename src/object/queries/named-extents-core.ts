@@ -7,6 +7,7 @@
 import { must } from "../../base/assert.js"
 import { bytesOfHex } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import { bucketKeyRowKey, decodeBucketKey } from "../../format/bucket-key.js"
 import { encodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
 import { bufferOf } from "../../format/buffer-of.js"
@@ -94,14 +95,15 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   const isPart = naming.family === "parts" || naming.family === "segments"
   const row = objectRowKey(bucketId, key)
   const given = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
-  const { details, lock, sealing } = given
+  const { details, lock, sealing, storageClass } = given
   const sealed = naming.extent.isSealed && sealing ? sealedUploadOf(view, bucketId, sealing, naming.extent) : undefined
   if (naming.extent.isSealed && sealed === undefined) return undefined
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const multipartId = isPart ? naming.multipartId : ""
+  const ofClass = storageClass === undefined || storageClass === "STANDARD" ? {} : { storageClass }
   const note = { bucket, contentType, userMetadata, plannedLengthBytes, multipartId }
-  return encodeRecoveryHeader({ ...note, ...(lock && { lock }), ...(sealed && { sealed }) })
+  return encodeRecoveryHeader({ ...note, ...(lock && { lock }), ...(sealed && { sealed }), ...ofClass })
 }
 
 function sealedUploadOf(
@@ -125,17 +127,19 @@ function sealedUploadOf(
   }
 }
 
-/** What a recovery header tells beside the bytes. The lock is the one that the version has now. */
+/** What a recovery header tells beside the bytes. Lock and class are those that the version has now. */
 interface Given {
   readonly details: VersionDetails
   readonly lock?: VersionLock | undefined
   readonly sealing?: Sealing | undefined
+  readonly storageClass?: StorageClass | undefined
 }
 
 const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
   details: readDetails(view, row, record),
   lock: record.lock,
   sealing: record.sealing,
+  storageClass: record.head.storageClass,
 })
 
 /** Of the upload in progress, or of the version created from it. */

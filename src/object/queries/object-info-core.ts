@@ -131,6 +131,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     tags: details.tags,
     acl: details.acl,
     lock: record.lock,
+    storageClass: head.storageClass,
     checksum: checksumOf(record),
     partsCount: head.parts > 0 ? head.parts : undefined,
     encryption: sealing && shownEncryptionOf(sealing),
@@ -155,9 +156,9 @@ export function putResultOf(
 export const multipartInfoOf = (
   key: ObjectKey,
   multipartId: MultipartId,
-  { initiatedMs, checksum, details, initiator, lock, sealing }: UploadRecord,
+  { initiatedMs, checksum, details, initiator, lock, sealing, storageClass = "STANDARD" }: UploadRecord,
 ): MultipartInfo => ({
-  ...{ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock },
+  ...{ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock, storageClass },
   encryption: sealing && shownEncryptionOf(sealing),
 })
 

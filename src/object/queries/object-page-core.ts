@@ -44,8 +44,9 @@ class ObjectPage implements RowVisitor {
     const key = objectKeyAt(bytes, keyAt, valueAt)
     const common = commonPrefixOf(key, this.request)
     if (common === undefined) {
-      const { sizeBytes, etag, modifiedMs, checksumAlgorithm, checksumType } = listedVersionAt(bytes, valueAt, end)
-      const object = { key, sizeBytes, etag, lastModifiedMs: modifiedMs, checksumAlgorithm, checksumType }
+      const version = listedVersionAt(bytes, valueAt, end)
+      const { sizeBytes, etag, modifiedMs, storageClass, checksumAlgorithm, checksumType } = version
+      const object = { key, sizeBytes, etag, lastModifiedMs: modifiedMs, storageClass, checksumAlgorithm, checksumType }
       this.entries.push({ kind: "object", object })
     } else this.takePrefix(common, bytes, keyAt + KEY_IN_ROW_AT)
     return true

@@ -8,6 +8,7 @@ import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
+import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -34,6 +35,7 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
 export async function copyObject(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, client, context } = call
   const lock = statedLock(call)
+  const storageClass = storageClassOfNew(headers, services.classes)
   const encryption = await encryptionOfNew(call)
   const source = await copySourceOf(call)
   const rules = await lifecycleOf(call)
@@ -46,6 +48,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
     lock,
+    storageClass,
     encryption,
     statesEncryption: statesEncryption(call),
     checksumAlgorithm: checksumAlgorithmOf(headers),

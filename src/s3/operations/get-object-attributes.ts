@@ -68,7 +68,7 @@ function writeParts(xml: XmlWriter, { partsCount }: ObjectInfo, { parts, next, a
 }
 
 function write(xml: XmlWriter, wanted: readonly string[], info: ObjectInfo, page: PartsPage): void {
-  const { etag, checksum, sizeBytes } = info
+  const { etag, checksum, sizeBytes, storageClass } = info
   if (wanted.includes("ETag")) xml.text("ETag", etag)
   if (wanted.includes("Checksum") && checksum !== undefined) {
     xml.group("Checksum", group => {
@@ -77,7 +77,7 @@ function write(xml: XmlWriter, wanted: readonly string[], info: ObjectInfo, page
     })
   }
   if (wanted.includes("ObjectParts")) writeParts(xml, info, page)
-  if (wanted.includes("StorageClass")) xml.text("StorageClass", "STANDARD")
+  if (wanted.includes("StorageClass")) xml.text("StorageClass", storageClass)
   if (wanted.includes("ObjectSize")) xml.text("ObjectSize", sizeBytes)
 }
 

@@ -11,6 +11,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
+import { classFields } from "../wire/storage-class.js"
 import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
 import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
@@ -65,6 +66,7 @@ function linesOf(
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
     ...shownChecksum(call, body),
     ...lock,
+    ...classFields(info.storageClass),
     ...encryptionFields(call, info.encryption),
   ]
   return more.length === 0 ? lines : lines.and(linesOfFields(more))

@@ -32,11 +32,11 @@ function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding,
     writeCommonPrefix(xml, entry.prefix, encoding)
     return
   }
-  const { key, multipartId, initiatedMs } = entry.upload
+  const { key, multipartId, initiatedMs, storageClass } = entry.upload
   xml.group("Upload", upload => {
     upload.text("Key", encoding.show(key)).text("UploadId", multipartId)
     writeOwners(upload, entry.upload)
-    upload.text("StorageClass", "STANDARD").text("Initiated", isoDate(initiatedMs))
+    upload.text("StorageClass", storageClass).text("Initiated", isoDate(initiatedMs))
     writePlanned(upload, entry.upload)
   })
 }
@@ -98,7 +98,7 @@ export async function listParts(call: ObjectCall): Promise<Answer> {
     xml.text("Bucket", bucket.name).text("Key", show(key)).text("UploadId", multipartId)
     writeOwners(xml, info)
     xml
-      .text("StorageClass", "STANDARD")
+      .text("StorageClass", info.storageClass)
       .text("PartNumberMarker", afterPart)
       .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? 0)
       .text("MaxParts", max)

@@ -96,7 +96,7 @@ export function writeCommonPrefix(xml: XmlWriter, prefix: string, { show }: Enco
   xml.group("CommonPrefixes", group => group.text("Prefix", show(prefix)))
 }
 
-type BehindEtag = Pick<ListedObject, "checksumAlgorithm" | "checksumType" | "sizeBytes" | "owner">
+type BehindEtag = Pick<ListedObject, "storageClass" | "checksumAlgorithm" | "checksumType" | "sizeBytes" | "owner">
 
 /**
  * The elements of an object in a listing, in S3's order, after the elements that name it. The text before and after
@@ -123,18 +123,19 @@ export class ObjectElements {
     return this.before + escapeXml(object.etag) + this.behind
   }
 
-  private behindEtag({ checksumAlgorithm, checksumType, sizeBytes, owner }: BehindEtag): string {
+  private behindEtag({ storageClass, checksumAlgorithm, checksumType, sizeBytes, owner }: BehindEtag): string {
     const xml = new XmlWriter()
       .text("ChecksumAlgorithm", checksumAlgorithm)
       .text("ChecksumType", checksumType)
       .text("Size", sizeBytes)
     this.owners?.write(xml, owner)
-    return `&quot;</ETag>${xml.text("StorageClass", "STANDARD").toString()}`
+    return `&quot;</ETag>${xml.text("StorageClass", storageClass).toString()}`
   }
 }
 
 const isShownAlike = (a: BehindEtag | undefined, b: BehindEtag): boolean =>
   a?.sizeBytes === b.sizeBytes &&
+  a.storageClass === b.storageClass &&
   a.checksumAlgorithm === b.checksumAlgorithm &&
   a.checksumType === b.checksumType &&
   a.owner === b.owner

@@ -8,6 +8,7 @@ import { answerEmpty, answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import { plannedChecksum } from "../parse-checksums.js"
 import { exactTimeOf, MATCH_INITIATED_HEADER } from "../parse-conditions.js"
+import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { aclOfNewObject } from "./acl.js"
@@ -29,6 +30,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const lock = statedLock(call)
+  const storageClass = storageClassOfNew(headers, services.classes)
   const encryption = await encryptionOfNew(call)
   const rules = await lifecycleOf(call)
   const upload = await services.multipart.create({
@@ -38,6 +40,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<Answer> {
     tags: parseTagHeader(headers.get("x-amz-tagging") ?? ""),
     acl: await aclOfNewObject(call),
     lock,
+    storageClass,
     encryption,
     initiator: caller?.id === bucket.owner ? undefined : caller?.id,
     checksum,

@@ -7,6 +7,7 @@ import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
 import { checksumHeader } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
+import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
 import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
@@ -55,6 +56,7 @@ function putAs(
   const attributes = context.attributes.of(headers)
   const lock = statedLock(call)
   const source = body.payload()
+  const storageClass = storageClassOfNew(headers, services.classes)
   requireDigest("Object", source, lock !== undefined || bucket.lock?.defaultRetention !== undefined)
   return services.objects.put({
     bucket,
@@ -63,6 +65,7 @@ function putAs(
     tags,
     acl,
     lock,
+    storageClass,
     encryption,
     conditions: writeConditionsOf(headers),
     body: source,
