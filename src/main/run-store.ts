@@ -181,8 +181,7 @@ export async function runStore(
   const keyServices = openKeyServices(seams, config)
   const owners = store.devices.map(device => folderOf(device, clock, onLost))
   const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
-  const { masterKey, formerKey, nextKey } = store.secrets
-  const masterKeys = new MasterKeys(masterKey, formerKey, nextKey)
+  const masterKeys = masterKeysOf(store)
   const keys = { masterKeys, onKeyLost: seams.onKeyLost }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
@@ -237,6 +236,9 @@ export async function runStore(
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
+
+const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
+  new MasterKeys(masterKey, formerKey, nextKey)
 
 /** What the other nodes say of the keys on their devices, and of the next master key. */
 function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterView | undefined): void {

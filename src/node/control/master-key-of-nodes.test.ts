@@ -1,7 +1,7 @@
 /** Rotation of the master key of several nodes, in virtual time: who is asked, who ends, and what a lost row costs. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { MasterKeys, openAccess } from "../../access/index.js"
+import { MasterKeys, openAccess, type RootKey } from "../../access/index.js"
 import { must } from "../../base/assert.js"
 import { hexOf } from "../../base/bytes.js"
 import { isFailure, type Failure } from "../../base/failures.js"
@@ -28,9 +28,11 @@ class World {
   readonly nodes = new Map<string, Node>()
   readonly random = new SimRandom(7)
   readonly first: ControlRecord
+  readonly root: RootKey
 
   constructor() {
     const secrets = randomSecrets(this.random, 0, { current: OLD }, undefined)
+    this.root = secrets.root
     this.first = { ...recordOf(1, [1, 2]), secrets: sealSecrets(secrets, this.random) }
   }
 
@@ -57,7 +59,7 @@ class Node {
   state: NextKeyProof["state"] = "on"
 
   constructor(
-    world: World,
+    private readonly world: World,
     readonly name: string,
     files: MasterKeyFiles,
     record: ControlRecord,
@@ -104,8 +106,13 @@ class Node {
     while ((await this.rotation.step()) === "busy");
   }
 
-  async newKey() {
-    const { accounts } = this.access
+  /** As one that waits since before the rotation, and is committed now. */
+  async newKeyUnder(key: Uint8Array): Promise<void> {
+    const { accounts } = openAccess(this.world.random, this.world.rows, new MasterKeys(key), this.world.root)
+    await this.newKey(accounts)
+  }
+
+  async newKey(accounts = this.access.accounts) {
     const accountId = must((await accounts.listAccounts())[0], "the root account exists").id
     const { key, secret } = await accounts.createKey({ accountId, userName: undefined })
     return [key.id, secret] as const
@@ -250,6 +257,10 @@ test("a standby that takes over with older rows: the new record returns, and row
     assert.deepEqual([node.lost, hexOf(node.keys.current)], [[], hexOf(NEW)])
     assert.ok(await node.knows(known))
   }
+  await n1.pass()
+  const withNewAlone = openAccess(world.random, world.rows, new MasterKeys(NEW), world.root).accounts
+  assert.equal((await withNewAlone.secretOf(known[0], undefined, 0))?.secret, known[1], "at once")
+  await n2.newKeyUnder(OLD)
   await world.clock.advance(KEPT_IN_DATABASE_MS)
   await n1.pass()
   assert.notEqual(n1.records.record.keyring?.previous, undefined, "rows were sealed again a moment ago")
