@@ -232,6 +232,11 @@ const multipartRows: readonly Row[] = [
     expectMessage(await scene.part("k", id, 1, BODY, OTHER), 400, "InvalidRequest", different)
     expectError(await scene.part("k", id, 1, BODY, S3), 400, "InvalidArgument")
     const etag = await scene.storedPart("k", id, 1, BODY, KEY)
+    // (API, ListParts) The key "is needed only when the object was created using a checksum algorithm".
+    const listed = (headers: Headers) => scene.call("GET", { key: "k", query: `uploadId=${id}`, headers })
+    for (const headers of [{}, KEY]) expectStatus(await listed(headers), 200)
+    expectMessage(await listed(OTHER), 400, "InvalidRequest", different)
+    expectError(await listed(S3), 400, "InvalidArgument")
     expectError(await scene.complete("k", id, [[1, etag]], OTHER), 400, "InvalidRequest")
     expectStatus(await scene.complete("k", id, [[1, etag]], KEY), 200)
     await expectReadable(scene, "k", "client", BODY)

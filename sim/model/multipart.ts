@@ -115,6 +115,9 @@ export class ModelMultipart implements Multipart {
 
   async listParts(request: Parameters<Multipart["listParts"]>[0]): ReturnType<Multipart["listParts"]> {
     const upload = this.#find(request)
+    const { encryption } = upload.request
+    await request.checkEncryption?.(shownOf(encryption))
+    if (request.clientKey !== undefined) requireKeyOfUpload(clientKeyOf(encryption), request.clientKey)
     const rest = [...upload.parts.values()]
       .filter(part => part.partNumber > request.afterPart)
       .sort((a, b) => a.partNumber - b.partNumber)

@@ -503,6 +503,18 @@ export interface CompleteRequest extends MultipartTarget {
   readonly signal: AbortSignal
 }
 
+interface UploadTarget extends MultipartTarget {
+  /** Called with how the upload is encrypted. */
+  readonly checkEncryption?: EncryptionCheck | undefined
+  /** The key of SSE-C: that of the upload. To list parts it is not needed. */
+  readonly clientKey?: Uint8Array | undefined
+}
+
+export interface ListPartsRequest extends UploadTarget {
+  readonly afterPart: number
+  readonly max: number
+}
+
 export type UploadListEntry =
   { readonly kind: "upload"; readonly upload: MultipartInfo } | { readonly kind: "prefix"; readonly prefix: string }
 
@@ -510,30 +522,19 @@ export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>
   /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared), and as `put`. */
   putPart(
-    request: MultipartTarget &
-      Pick<PutRequest, "body" | "signal"> & {
-        readonly partNumber: number
-        /** Of the upload. */
-        readonly checkEncryption?: EncryptionCheck | undefined
-        /** The key of SSE-C: that of the upload. */
-        readonly clientKey?: Uint8Array | undefined
-      },
+    request: UploadTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
   ): Promise<PartResult>
   /** `range`: first and last byte, both inside the source, else `invalidRange`. */
   copyPart(
-    request: MultipartTarget & {
+    request: UploadTarget & {
       readonly partNumber: number
       readonly source: CopySource
       readonly range: { readonly first: number; readonly last: number } | undefined
-      /** Of the upload. */
-      readonly checkEncryption?: EncryptionCheck
-      /** The key of SSE-C: that of the upload. */
-      readonly clientKey?: Uint8Array | undefined
       readonly signal: AbortSignal
     },
   ): Promise<PartResult & { readonly sourceVersionId: VersionId | undefined }>
   listParts(
-    request: MultipartTarget & { readonly afterPart: number; readonly max: number },
+    request: ListPartsRequest,
   ): Promise<{ info: MultipartInfo; parts: readonly PartInfo[]; next: number | undefined }>
   listUploads(request: {
     readonly bucket: Bucket

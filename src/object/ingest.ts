@@ -75,6 +75,9 @@ interface KeyedRequest extends IngestRequest {
 type Target = Omit<Carried, "sealed" | "body" | "signal"> &
   Partial<Pick<Carried, "sealed"> & Pick<KeyedRequest, "created">>
 
+/** What a recovery header consists of. */
+type HeaderFacts = Omit<Target, "key" | "part">
+
 /** Sealed bytes of another store. */
 export interface Carried extends Pick<
   KeyedRequest,
@@ -304,12 +307,31 @@ export class Ingest {
     return lockOfRestored(bucket, stated, clocks) ?? { retention: undefined, legalHold: undefined }
   }
 
+  /** Throws `metadataTooLarge` if parts of the upload would be refused because their recovery header is too long. */
+  checkUpload(upload: HeaderFacts): void {
+    this.recoveryHeader(upload, BODY_BYTES_MAX)
+  }
+
+  private recoveryHeader(
+    { bucket, contentType, userMetadata, multipartId, lock, storageClass, created, sealed }: HeaderFacts,
+    plannedLengthBytes: number | undefined,
+  ): Uint8Array {
+    return encodeChecked({
+      bucket: bucket.name,
+      contentType,
+      userMetadata,
+      plannedLengthBytes,
+      multipartId: multipartId ?? "",
+      ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
+      ...(created && { sealed: sealedUploadOf(created) }),
+      ...(sealed && { sealed }),
+      ...(storageClass !== "STANDARD" && { storageClass }),
+    })
+  }
+
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
-  private async target(
-    { bucket, key, part, contentType, userMetadata, multipartId, lock, storageClass, created, sealed }: Target,
-    uploadId: UploadId,
-    plainBytes: number | undefined,
-  ) {
+  private async target(target: Target, uploadId: UploadId, plainBytes: number | undefined) {
+    const { bucket, key, part, storageClass, created } = target
     const { blockBytes } = this.store
     const isKnown = plainBytes !== undefined && created !== undefined
     const ofBucket = await this.metadata.known(chosenPolicy(bucket.id))
@@ -321,17 +343,7 @@ export class Ingest {
       owner: { bucketId: bucket.id, key },
       policy: policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy),
       blockBytes,
-      recoveryHeader: encodeChecked({
-        bucket: bucket.name,
-        contentType,
-        userMetadata,
-        plannedLengthBytes,
-        multipartId: multipartId ?? "",
-        ...(bucket.lock && { lock: this.lockToShow(bucket.lock, lock) }),
-        ...(created && { sealed: sealedUploadOf(created) }),
-        ...(sealed && { sealed }),
-        ...(storageClass !== "STANDARD" && { storageClass }),
-      }),
+      recoveryHeader: this.recoveryHeader(target, plannedLengthBytes),
     }
   }
 }

@@ -21,6 +21,7 @@ import type {
   CompleteRequest,
   Conditions,
   CreateMultipartRequest,
+  ListPartsRequest,
   Multipart,
   MultipartInfo,
   MultipartTarget,
@@ -134,7 +135,11 @@ export class MultipartService implements Multipart {
     const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
-    const sealing = (await this.encryption.creating(bucket.id, request.encryption)?.())?.sealing
+    const created = await this.encryption.creating(bucket.id, request.encryption)?.()
+    const sealing = created?.sealing
+    const { contentType = "" } = headersOf(details)
+    const what = { contentType, userMetadata, multipartId, lock, storageClass }
+    this.ingest.checkUpload({ bucket, ...what, ...(created && { created }) })
     const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }), ...(sealing && { sealing }) }
     const ofClass = storageClass === "STANDARD" ? {} : { storageClass }
     const upload = { checksum, details, completion: undefined, ...by, ...ofClass }
@@ -201,9 +206,11 @@ export class MultipartService implements Multipart {
     }
   }
 
-  async listParts(request: MultipartTarget & { readonly afterPart: number; readonly max: number }): Promise<PartsPage> {
-    const { key, multipartId, afterPart, max } = request
+  async listParts(request: ListPartsRequest): Promise<PartsPage> {
+    const { bucket, key, multipartId, afterPart, max, clientKey } = request
     const { upload, records, isLast } = await this.metadata.ask(partsOfUpload(addressOf(request), afterPart, max))
+    await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
+    if (clientKey !== undefined) await this.encryption.ofUpload(bucket.id, upload.sealing, clientKey)
     const parts = records.map((part): PartInfo => {
       const { partNumber, extent } = part
       return { ...partResult(part, upload), partNumber, sizeBytes: plainBytesOf(extent) }

@@ -305,6 +305,18 @@ test("metadata that recovery headers cannot hold is refused, and what is accepte
     return put(world, "key", bytes, "kms", { bucket, encryption })
   }
   await refused(() => store(8_080), "metadataTooLarge")
+  // An upload whose parts would all be refused does not begin.
+  const begin = (length: number) => {
+    const context = JSON.stringify({ "aws:s3:arn": "arn:aws:s3:::bucket", pair: "x".repeat(length) })
+    const encryption = { mode: "kms", keyArn: "arn:aws:kms:eu:1:key/a", context, usesBucketKey: true } as const
+    const { attributes, key, tags } = world.putting("upload", sourceOf(bytes))
+    const request = { bucket, key, attributes, tags, checksum: undefined, encryption }
+    return world.clock.runUntil(services.multipart.create(request))
+  }
+  await refused(() => begin(8_080), "metadataTooLarge")
+  const { multipartId } = await begin(2_000)
+  const part = { bucket, key: objectKeyOfText("upload"), multipartId, partNumber: 1 }
+  await world.clock.runUntil(services.multipart.putPart({ ...part, body: sourceOf(bytes), signal: noSignal }))
   let length = 8_080
   for (let isStored = false; !isStored; length -= 8) {
     isStored = await store(length).then(

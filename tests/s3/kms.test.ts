@@ -120,6 +120,31 @@ test("reading needs the key, and HEAD, listings and deletes do not", async () =>
   await expect(204, "outsider", "DELETE /bucket/a")
 })
 
+test("a checksum needs the key, on HEAD and among attributes", async () => {
+  const headers = [...KMS, KEY_ID, "named", "x-amz-checksum-crc32", "jNwWgw=="]
+  await expect(200, "owner", "PUT /bucket/a", { headers, body: "x" })
+  await expect(200, "owner", "PUT /bucket/b", { headers: [...KMS, KEY_ID, "named"], body: "x" })
+  kms.uses = []
+  const checksums = { headers: ["x-amz-checksum-mode", "ENABLED"] }
+  await expect(403, "outsider", "HEAD /bucket/a", checksums)
+  await expect(200, "outsider", "HEAD /bucket/b", checksums)
+  await expect(200, "outsider", "HEAD /bucket/a")
+  const head = await expect(200, "owner", "HEAD /bucket/a", checksums)
+  assert.notEqual(head.headers.get("x-amz-checksum-crc32"), undefined)
+  const attributes = (names: string) => ({ headers: ["x-amz-object-attributes", names] })
+  assert.equal(
+    messageOf(await expect(403, "outsider", "GET /bucket/a?attributes", attributes("ETag,Checksum"))),
+    "may not read",
+  )
+  await expect(200, "outsider", "GET /bucket/b?attributes", attributes("ETag,Checksum"))
+  await expect(200, "outsider", "GET /bucket/a?attributes", attributes("ETag,ObjectSize,StorageClass"))
+  await expect(200, "owner", "GET /bucket/a?attributes", attributes("Checksum"))
+  assert.deepEqual(
+    kms.uses.map(({ who, action }) => `${who}: ${action}`),
+    ["outsider: read", "root: read", "outsider: read", "root: read"],
+  )
+})
+
 test("writing needs the key, also that of the bucket's default", async () => {
   assert.equal(messageOf(await expect(403, "outsider", "PUT /bucket/a", { headers: KMS, body: "x" })), "may not write")
   await expect(200, "owner", "PUT /bucket?encryption", configuration(""))
@@ -141,6 +166,8 @@ test("uploads need the key for each request, to write and to read", async () => 
   await expect(200, "owner", "PUT /bucket/b", { body: "x" })
   await expect(403, "outsider", `PUT /bucket/a?partNumber=1&uploadId=${id}`, copying)
   await expect(200, "owner", `PUT /bucket/a?partNumber=2&uploadId=${id}`, copying)
+  assert.equal(messageOf(await expect(403, "outsider", `GET /bucket/a?uploadId=${id}`)), "may not read")
+  await expect(200, "owner", `GET /bucket/a?uploadId=${id}`)
   const etag = part.headers.get("ETag") ?? ""
   const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
   await expect(403, "outsider", `POST /bucket/a?uploadId=${id}`, { body })

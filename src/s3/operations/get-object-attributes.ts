@@ -8,6 +8,7 @@ import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { clientKeyOf } from "./encryption-of-requests.js"
+import { requireKey } from "./kms-of-requests.js"
 import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 
 const ATTRIBUTES = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
@@ -91,6 +92,11 @@ export async function getObjectAttributes(call: ObjectCall): Promise<Answer> {
   const target = { bucket, key, clientKey, ...(versionId !== undefined && { versionId }) }
   const { info, parts, next } = await services.objects.parts(target, { afterPart, max })
   const page = { parts, next, afterPart, max }
+  const showsChecksums =
+    (wanted.includes("Checksum") && info.checksum !== undefined) ||
+    (wanted.includes("ObjectParts") && parts.some(({ checksum }) => checksum !== undefined))
+  // As for HEAD: a checksum tells something of the bytes.
+  if (showsChecksums) await requireKey(call, info.encryption)
   return answerXml("GetObjectAttributesResponse", xml => write(xml, wanted, info, page), [
     ["Last-Modified", httpDate(info.lastModifiedMs)],
     ...versionHeader(shownVersion(bucket, info.versionId)),

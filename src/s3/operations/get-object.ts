@@ -36,6 +36,15 @@ function shownChecksum({ headers }: ObjectCall, { info, range, partChecksum }: O
   return checksumFields(range === undefined ? info.checksum : partChecksum)
 }
 
+/**
+ * A checksum tells something of the bytes.
+ * Source  "HeadObject", Amazon S3 API Reference: "if you enable checksum mode and the object is uploaded with a checksum and
+ *         encrypted with an AWS Key Management Service (AWS KMS) key, you must have permission to use the kms:Decrypt
+ *         action to retrieve the checksum."
+ */
+const requireKeyOfChecksum = (call: ObjectCall, body: ObjectBody): Soon<void> =>
+  shownChecksum(call, body).length === 0 ? undefined : requireKey(call, body.info.encryption)
+
 /** A part without bytes has no range that could be expressed. */
 const isPartial = ({ range }: ObjectBody): boolean => range !== undefined && range.lengthBytes > 0
 
@@ -116,8 +125,10 @@ export const headObject = (call: ObjectCall): Soon<Answer> =>
     after(open(call, true), body => {
       body.close()
       const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
-      return after(lockFields(call, body.info), (lock): Answer => {
-        return { status: statusOf(body), headers: linesOf(call, body, lock, rules), body: omitted }
-      })
+      return after(requireKeyOfChecksum(call, body), () =>
+        after(lockFields(call, body.info), (lock): Answer => {
+          return { status: statusOf(body), headers: linesOf(call, body, lock, rules), body: omitted }
+        }),
+      )
     }),
   )

@@ -2,11 +2,13 @@
 import { isoDate } from "../../base/dates.js"
 import { parseMultipartId } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
-import type { MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
+import type { EncryptionCheck, MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
 import type { Encoding } from "./listing.js"
+import { clientKeyOf } from "./encryption-of-requests.js"
+import { requireKey } from "./kms-of-requests.js"
 import { abortFields, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
 
@@ -85,13 +87,25 @@ function writePart(xml: XmlWriter, { partNumber, lastModifiedMs, etag, sizeBytes
   })
 }
 
+/**
+ * Source  "ListParts", Amazon S3 API Reference: "If the upload was created using server-side encryption with AWS Key
+ *         Management Service (AWS KMS) keys (SSE-KMS) …, you must have permission to the kms:Decrypt action for the ListParts
+ *         request to succeed."
+ */
+const checkOf =
+  (call: ObjectCall): EncryptionCheck =>
+  encryption =>
+    requireKey(call, encryption)
+
 export async function listParts(call: ObjectCall): Promise<Answer> {
   const { services, bucket, key, query } = call
   const multipartId = multipartIdOf(call)
   const afterPart = query.integer("part-number-marker", { min: 0, max: PARTS_MAX, clamp: true }) ?? 0
   const max = maxOf(query, "max-parts")
   const encoding = encodingOf(query)
-  const { info, parts, next } = await services.multipart.listParts({ bucket, key, multipartId, afterPart, max })
+  const [clientKey, checkEncryption] = [clientKeyOf(call), checkOf(call)]
+  const target = { bucket, key, multipartId, clientKey, checkEncryption }
+  const { info, parts, next } = await services.multipart.listParts({ ...target, afterPart, max })
   const writeOwners = await shownIn(call, [info])
   const announced = abortFields(call, await lifecycleOf(call), info)
   const write = (xml: XmlWriter, { type, show }: Encoding): void => {
