@@ -13,6 +13,7 @@ import { promisify } from "node:util"
 import ts from "typescript"
 import { MIB } from "../src/base/limits.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
+import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
@@ -177,7 +178,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verdicts = [
     ...(await checkPlants([...PLANTS, ...CLUSTER_PLANTS].filter(isChosen), SEEDS, show)),
     ...(await checkTested(
-      [...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS].filter(isChosen),
+      [...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS, ...CLASS_PLANTS].filter(isChosen),
       show,
     )),
   ]

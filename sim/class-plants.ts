@@ -1,0 +1,65 @@
+/** Planted bugs of storage classes, which tests must catch. */
+import type { Edit, TestedPlant } from "./plants.js"
+
+const [OBJECTS, NODE] = ["src/object/storage-classes", "src/node/storage-classes"]
+
+const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
+  ...{ bug: `classes: ${bug}`, edits, caughtBy },
+})
+
+export const CLASS_PLANTS: readonly TestedPlant[] = [
+  plant("new blocks have the policy of the bucket", OBJECTS, {
+    file: "src/object/ingest.ts",
+    find: "policy: policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy),",
+    put: "policy: ofBucket ?? this.store.policy,",
+  }),
+  plant("re-encoding does not follow the class", OBJECTS, {
+    file: "src/object/jobs/reencode.ts",
+    find: "policyOfVersion(classes, storageClass, chosen ?? this.source.policy())",
+    put: "chosen ?? this.source.policy()",
+  }),
+  plant("segments are re-encoded as STANDARD", OBJECTS, {
+    file: "src/object/queries/row-classes.ts",
+    find: "return ofVersions.get(multipartId)",
+    put: "return undefined",
+  }),
+  plant(
+    "versions of two classes share bytes",
+    OBJECTS,
+    {
+      file: "src/object/object-service.ts",
+      find: "!isOfSameBytes(request, opened) || !keepsClass(request, opened)",
+      put: "!isOfSameBytes(request, opened)",
+    },
+    {
+      file: "src/object/object-service.ts",
+      find: "storageClass: head.storageClass,",
+      put: 'storageClass: request.storageClass ?? "STANDARD",',
+    },
+    {
+      file: "src/object/commands/version-commands-core.ts",
+      find: "if (found.head.storageClass !== version.storageClass) throw",
+      put: "if (found.head.isMarker) throw",
+    },
+  ),
+  plant("uploads in progress do not count as use of a class", OBJECTS, {
+    file: "src/object/storage-classes.ts",
+    find: 'const FAMILIES = ["uploads", "current", "versions"] as const',
+    put: 'const FAMILIES = ["current", "versions"] as const',
+  }),
+  plant("the record tells of the first class before the devices refuse earlier releases", NODE, {
+    file: "src/node/control/record-classes.ts",
+    find: "await devices.raiseFormatEpoch(FORMAT_EPOCH_OF_KEYS)",
+    put: "",
+  }),
+  plant("the layout has no slots for the policy of a class", NODE, {
+    file: "src/cluster/record-layout-core.ts",
+    find: "...classes.map(([, ofClass]) => ofClass),",
+    put: "...classes.map(() => policy),",
+  }),
+  plant("a class may become less safe than locked versions were promised", NODE, {
+    file: "src/node/control/locked-at-risk-core.ts",
+    find: "change.policy ?? ofBuckets.get(name)",
+    put: "ofBuckets.get(name)",
+  }),
+]
