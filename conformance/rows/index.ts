@@ -21,6 +21,7 @@ import { settingRows } from "./settings.js"
 import { signatureV2Rows } from "./signatures-v2.js"
 import { signatureRows } from "./signatures.js"
 import { storageClassRows } from "./storage-classes.js"
+import { websiteRows } from "./websites.js"
 
 const all: readonly Row[] = [
   ...pathRows,
@@ -43,6 +44,7 @@ const all: readonly Row[] = [
   ...lockRows,
   ...lifecycleRows,
   ...storageClassRows,
+  ...websiteRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])
@@ -55,5 +57,4 @@ export const LINES = { first: 1, last: 100 } as const
 /** Lines that no request from outside can decide, and why. */
 export const LINES_WITHOUT_ROWS: Readonly<Record<number, string>> = {
   25: "overload, full disks and failures in the middle of a body need faults from inside",
-  99: "the website endpoint is not built; its setting is refused in line 8",
 }

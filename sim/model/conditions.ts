@@ -37,7 +37,7 @@ export function checkCopySource(conditions: Conditions, version: ModelObject): v
   if (evaluate(conditions, version) !== "go") throw fail("preconditionFailed")
 }
 
-/** Writes check only ETags; a delete marker counts as a missing key. Throws `preconditionFailed`, `noSuchKey`. */
+/** Writes check ETags, deletions also size and time; a delete marker counts as a missing key. Throws `preconditionFailed`, `noSuchKey`. */
 export function checkWrite(conditions: Conditions, current: ModelVersion | undefined): void {
   const object = current?.kind === "object" ? current : undefined
   const { ifMatch, ifNoneMatch } = conditions
@@ -48,4 +48,11 @@ export function checkWrite(conditions: Conditions, current: ModelVersion | undef
   if (ifNoneMatch !== undefined && object !== undefined && names(ifNoneMatch, object.info.etag)) {
     throw fail("preconditionFailed", { condition: "If-None-Match" })
   }
+  if (object !== undefined) checkSame(conditions, object)
+}
+
+function checkSame({ ifMatchSize, ifMatchModifiedMs }: Conditions, { info }: ModelObject): void {
+  const isOtherSize = ifMatchSize !== undefined && ifMatchSize !== info.sizeBytes
+  const isOtherTime = ifMatchModifiedMs !== undefined && seconds(ifMatchModifiedMs) !== seconds(info.lastModifiedMs)
+  if (isOtherSize || isOtherTime) throw fail("preconditionFailed", { condition: isOtherSize ? "size" : "time" })
 }

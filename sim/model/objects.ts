@@ -5,6 +5,7 @@ import { fail } from "../../src/base/failures.js"
 import type { ObjectKey, VersionId } from "../../src/base/ids.js"
 import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
 import type {
+  ContentHeaders,
   Bucket,
   CopyRequest,
   CopyResult,
@@ -241,8 +242,9 @@ export class ModelObjects implements Objects {
     }
     const latest = versionsOf(bucket, key)[0]
     const keepsSealing = request.statesEncryption !== true && keepsEncryption(version, encryption)
+    const redirects = replaceAttributes !== undefined || request.websiteRedirect !== undefined
     const keepsClass = version.info.storageClass === storageClass
-    const changesNothing = replaceAttributes === undefined && replaceTags === undefined && keepsSealing && keepsClass
+    const changesNothing = !redirects && replaceTags === undefined && keepsSealing && keepsClass
     if (changesNothing && from.bucket === bucket && latest === version) {
       throw fail("invalidRequest", {
         message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
@@ -258,7 +260,7 @@ export class ModelObjects implements Objects {
       ...made,
       ...(keepsBytes ? {} : { etag: etagOf(encryption, made.etag, this.state.random) }),
       ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
-      ...(replaceAttributes ?? { headers, userMetadata }),
+      ...(replaceAttributes ?? { headers: withRedirect(headers, request.websiteRedirect), userMetadata }),
       tags: replaceTags ?? version.tags,
       acl: request.acl,
       lock: request.lock,
@@ -336,4 +338,9 @@ export class ModelObjects implements Objects {
   #shown(bucket: Bucket, versionId: VersionId): VersionId | undefined {
     return this.state.open(bucket).bucket.versioning === "never" ? undefined : versionId
   }
+}
+
+/** The redirect of a copy is never that of its source. */
+function withRedirect({ websiteRedirect: _, ...headers }: ContentHeaders, to: string | undefined): ContentHeaders {
+  return to === undefined ? headers : { ...headers, websiteRedirect: to }
 }

@@ -17,6 +17,8 @@ const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
 
 const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchBucket: 404,
+  noSuchWebsite: 404,
+  invalidRedirectLocation: 400,
   noSuchAccount: 404,
   noSuchAccessKey: 404,
   noSuchEntity: 404,

@@ -14,6 +14,8 @@ const kind = (remedy: Remedy, message: string) => ({ remedy, message })
 export const FAILURES = {
   // Names and requests
   noSuchBucket: kind("fixRequest", "the bucket does not exist"),
+  noSuchWebsite: kind("fixRequest", "the bucket is not a website"),
+  invalidRedirectLocation: kind("fixRequest", "the redirect location of the object is not a URL or a path"),
   noSuchKey: kind("fixRequest", "the key does not exist"),
   noSuchVersion: kind("fixRequest", "the version does not exist"),
   noSuchUpload: kind("fixRequest", "the multipart upload does not exist; it may have been aborted or completed"),

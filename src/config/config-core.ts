@@ -17,6 +17,7 @@ import {
   type ServeConfig,
   type Setting,
   type SettingName,
+  type WebsiteConfig,
 } from "./config.js"
 import {
   parseBlockSize,
@@ -180,6 +181,7 @@ export function resolveConfig(sources: ConfigSources): ServeConfig {
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
+    website: websiteOf(sources),
     ...{ masterKeyFile, nextMasterKeyFile: optional("nextMasterKeyFile", file) },
     keyServices: keyServicesOf(sources),
     log: {
@@ -201,6 +203,22 @@ function listenersOf(sources: ConfigSources): Pick<ServeConfig, "listen" | "admi
     })
   }
   return { listen, adminListen }
+}
+
+function websiteOf(sources: ConfigSources): WebsiteConfig | undefined {
+  const listen = one(find("websiteListen", sources), parseListen)
+  if (listen === undefined) {
+    refuseStray(["websiteDomain", "websiteCertificates"], "websiteListen", sources)
+    return undefined
+  }
+  const domain = find("websiteDomain", sources)
+  const texts = domain?.texts ?? []
+  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
+  return {
+    listen,
+    domains: [...new Set(texts.map(text => parseDomain(text, domain?.where ?? "--website-domain")))],
+    certificates: one(find("websiteCertificates", sources), file),
+  }
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const

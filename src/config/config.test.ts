@@ -52,6 +52,7 @@ test("without settings: one folder, loopback, text log", () => {
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     tls: undefined,
+    website: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
@@ -91,6 +92,9 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   allowSseCWithoutTls: { texts: ["yes", "no"], field: config => config.allowSseCWithoutTls },
   allowAcls: { texts: ["yes", "no"], field: config => config.allowAcls },
   allowLocalIdentityProviders: { texts: ["yes", "no"], field: config => config.allowLocalIdentityProviders },
+  websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
+  websiteDomain: { texts: ["web.example.org", "site.test"], field: config => config.website?.domains },
+  websiteCertificates: { texts: ["c", "d"], field: config => config.website?.certificates },
   tlsCert: { texts: ["c.pem", "d.pem"], field: config => config.tls?.certFile },
   tlsKey: { texts: ["k.pem", "l.pem"], field: config => config.tls?.keyFile },
   masterKeyFile: { texts: ["m.key", "n.key"], field: config => config.masterKeyFile },
@@ -111,10 +115,12 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
 }
 const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FILE: "m.key" }
 const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" }
+const OF_WEBSITES = { HAYLOFT_WEBSITE_LISTEN: "127.0.0.1:8000" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
   encryptAtRest: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
+  ...{ websiteDomain: OF_WEBSITES, websiteCertificates: OF_WEBSITES },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   kmsVaultUrl: { HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" },

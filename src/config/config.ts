@@ -104,6 +104,8 @@ export interface ServeConfig {
   readonly allowLocalIdentityProviders: boolean
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
+  /** Undefined: websites are not served. */
+  readonly website: WebsiteConfig | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined
@@ -111,6 +113,15 @@ export interface ServeConfig {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   /** The operator's root key pair; if undefined, generated at the first start. */
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
+}
+
+/** The listener of static websites. */
+export interface WebsiteConfig {
+  readonly listen: ListenAddress
+  /** Buckets are websites below these names, in lower case. */
+  readonly domains: readonly string[]
+  /** Absolute path of a folder of certificates; undefined: without TLS. */
+  readonly certificates: string | undefined
 }
 
 type LogFormat = "text" | "json"
@@ -375,6 +386,27 @@ export const SETTINGS = {
     ),
     preset: "yes",
   },
+  websiteListen: setting(
+    "--website-listen",
+    "HAYLOFT_WEBSITE_LISTEN",
+    "HOST:PORT",
+    undefined,
+    "address of the static websites of buckets (default: none are served)",
+  ),
+  websiteDomain: list(
+    "--website-domain",
+    "HAYLOFT_WEBSITE_DOMAIN",
+    "NAME",
+    undefined,
+    "name under which buckets are websites (bucket.NAME); a bucket with the name of a host is its website without",
+  ),
+  websiteCertificates: setting(
+    "--website-certificates",
+    "HAYLOFT_WEBSITE_CERTIFICATES",
+    "FOLDER",
+    undefined,
+    "folder with certificates of websites: HOST.pem and HOST.key, and default.pem and default.key; changes take effect at once",
+  ),
   tlsCert: setting(
     "--tls-cert",
     "HAYLOFT_TLS_CERT",

@@ -74,6 +74,7 @@ export const SETTING_NAMES = [
   "requestPayment",
   "lifecycle",
   "encryption",
+  "website",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

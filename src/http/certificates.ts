@@ -5,7 +5,7 @@
  *           nothing: the previous pair stays in use until a valid one is found.
  * Limits    `FILE_BYTES_MAX` a file.
  */
-import { createSecureContext } from "node:tls"
+import { createSecureContext, type SecureContext } from "node:tls"
 import { fail } from "../base/failures.js"
 import { concatBytes, equalBytes } from "../base/bytes.js"
 import { MIB } from "../base/limits.js"
@@ -20,12 +20,20 @@ interface CertificatePaths {
   readonly keyPath: string
 }
 
-interface CertificatePair {
+export interface CertificatePair {
   readonly cert: Buffer
   readonly key: Buffer
 }
 
-export class Certificates {
+/** Where a server has its certificates from. */
+export interface CertificateSource {
+  /** The pair for clients that name no other, if it has changed since the last call. */
+  readIfChanged(): Promise<CertificatePair | undefined>
+  /** For a client that names the server (SNI); undefined: the pair for all others. */
+  contextOf?(serverName: string): SecureContext | undefined
+}
+
+export class Certificates implements CertificateSource {
   private loaded: Uint8Array = new Uint8Array()
 
   constructor(

@@ -23,7 +23,7 @@ import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { Admission } from "./admission.js"
 import type { Party } from "./admission-core.js"
-import type { Certificates } from "./certificates.js"
+import type { CertificateSource } from "./certificates.js"
 import { Connection, type ConnectionHost } from "./connection.js"
 import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import type { HttpExchange } from "./exchange.js"
@@ -73,7 +73,7 @@ export class HttpServer implements BackgroundService {
     { clock, random, telemetry }: HttpSeams,
     private readonly protocol: Protocol,
     private readonly settings: HttpServerSettings,
-    private readonly certificates?: Certificates,
+    private readonly certificates?: CertificateSource,
   ) {
     this.clock = clock
     this.telemetry = telemetry
@@ -135,7 +135,10 @@ export class HttpServer implements BackgroundService {
   private createTlsServer(): TlsServer {
     const handshakeTimeout = this.settings.limits.headersTimeoutMs
     const options: TlsOptions = { ...this.socketOptions(), minVersion: "TLSv1.2", handshakeTimeout }
-    const server = createTlsServer({ ...options, ALPNProtocols: ["http/1.1"] }, socket => this.accept(socket))
+    const { certificates } = this
+    const SNICallback: TlsOptions["SNICallback"] = (name, done) => done(null, certificates?.contextOf?.(name))
+    const named = certificates?.contextOf === undefined ? {} : { SNICallback }
+    const server = createTlsServer({ ...options, ...named, ALPNProtocols: ["http/1.1"] }, socket => this.accept(socket))
     server.on("tlsClientError", (_error, socket) => socket.destroy())
     return server
   }

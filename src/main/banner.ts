@@ -10,6 +10,8 @@ interface BannerFacts {
   readonly version: string
   readonly endpoint: string
   readonly adminEndpoint: string
+  /** Undefined if websites are not served. */
+  readonly websiteEndpoint: string | undefined
   readonly region: string
   readonly accessKeyId: string
   /** Only at the first start of a store with a generated root key. */
@@ -54,6 +56,7 @@ export function bannerOf(facts: BannerFacts): string {
       ? `Access key  ${accessKeyId}  (its secret: ./bin/hayloft env${isGateway ? ", on a node with data folders" : ""})`
       : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ./bin/hayloft env)`,
     `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
+    ...(facts.websiteEndpoint === undefined ? [] : [`Websites    ${facts.websiteEndpoint}`]),
     `Redundancy  ${facts.redundancy}`,
     ...facts.warnings.map(warning => `Warning     ${warning}`),
     ...(isGateway ? [] : firstObject(facts)),

@@ -1,7 +1,7 @@
 /** Front: the ports of the process, with the store behind them, which may be exchanged. */
 import { readVersion } from "../cli/version.js"
 import type { ListenAddress } from "../config/config.js"
-import { Certificates, HTTP_LIMITS, HttpServer } from "../http/index.js"
+import { CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "../http/index.js"
 import type { BackgroundService } from "../life/index.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { isLoopback, type SessionHost, type StoreSession } from "./store-session.js"
@@ -10,14 +10,20 @@ import { SwitchableProtocol } from "./switchable-protocol.js"
 export class Front {
   private constructor(
     private session: StoreSession,
-    private readonly ports: { readonly s3: SwitchableProtocol; readonly admin: SwitchableProtocol },
+    private readonly ports: {
+      readonly s3: SwitchableProtocol
+      readonly admin: SwitchableProtocol
+      readonly websites: SwitchableProtocol | undefined
+    },
     readonly endpoint: string,
     readonly adminEndpoint: string,
     /** The caller supervises them until the stop. */
     readonly services: readonly BackgroundService[],
+    /** Undefined if websites are not served. */
+    readonly websiteEndpoint: string | undefined,
   ) {}
 
-  /** Binds both ports. Throws `invalidConfig`. */
+  /** Binds all ports. Throws `invalidConfig`. */
   static async open({ seams }: Pick<SessionHost, "seams">, session: StoreSession): Promise<Front> {
     const { clock, disk } = seams
     const { config } = session
@@ -41,7 +47,10 @@ export class Front {
     const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
     session.running.status.setListening()
     const services: BackgroundService[] = [s3, admin]
-    const front = new Front(session, { s3: s3Port, admin: adminPort }, endpoint, adminEndpoint, services)
+    const websites = await openWebsites(seams, session, adminEndpoint, shared)
+    if (websites !== undefined) services.push(websites.server)
+    const ports = { s3: s3Port, admin: adminPort, websites: websites?.port }
+    const front = new Front(session, ports, endpoint, adminEndpoint, services, websites?.endpoint)
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
     return front
@@ -50,7 +59,8 @@ export class Front {
   /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
   hold(): Promise<void> {
     this.session.running.status.setHeld("requests wait until the metadata of the store has moved")
-    return this.ports.s3.hold()
+    const { s3, websites } = this.ports
+    return Promise.all([s3.hold(), websites?.hold()]).then(() => undefined)
   }
 
   /** This store serves from now on, also the requests that wait. */
@@ -59,7 +69,31 @@ export class Front {
     session.running.status.setListening()
     this.ports.admin.use(session.admin())
     this.ports.s3.use(session.s3(this.adminEndpoint))
+    this.ports.websites?.use(session.websites(this.adminEndpoint))
   }
+}
+
+interface Websites {
+  readonly server: HttpServer
+  readonly port: SwitchableProtocol
+  readonly endpoint: string
+}
+
+/** Binds the port of websites, if there is one. Throws `invalidConfig`. */
+async function openWebsites(
+  seams: SessionHost["seams"],
+  session: StoreSession,
+  adminUrl: string,
+  shared: { readonly serverHeader: string; readonly limits: typeof HTTP_LIMITS },
+): Promise<Websites | undefined> {
+  const { website } = session.config
+  if (website === undefined) return undefined
+  const { listen, certificates: folder } = website
+  const certificates = folder === undefined ? undefined : new CertificateFolder(seams.disk, folder, seams.telemetry.log)
+  const port = new SwitchableProtocol(session.websites(adminUrl), seams.clock)
+  const server = new HttpServer(seams, port, { ...shared, name: "websites", ...listen }, certificates)
+  const at = await server.listen()
+  return { server, port, endpoint: endpointOf(listen, at.port, certificates !== undefined) }
 }
 
 function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {

@@ -115,13 +115,13 @@ async function serveInTurn(
 /** The banner. */
 async function greeting(
   { disk }: RealSeams,
-  { endpoint, adminEndpoint }: Front,
+  { endpoint, adminEndpoint, websiteEndpoint }: Front,
   { config, store, running, region }: StoreSession,
   io: CliIo,
 ): Promise<string> {
   const { root } = store.secrets
   return bannerOf({
-    ...{ version: readVersion(), endpoint, adminEndpoint, region },
+    ...{ version: readVersion(), endpoint, adminEndpoint, websiteEndpoint, region },
     accessKeyId: root.accessKeyId,
     secret: store.isNew && !config.rootKey ? root.secret : undefined,
     dataFolders: config.dataFolders,

@@ -24,7 +24,7 @@ import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
 import type { MasterKeyFiles } from "../node/open/secrets.js"
 import type { EngineSettings } from "../node/engine.js"
-import { createS3Handler, settingsOfNewBucket } from "../s3/index.js"
+import { createS3Handler, createWebsiteHandler, settingsOfNewBucket, type S3Settings } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
@@ -167,20 +167,29 @@ export class StoreSession {
 
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
   s3(adminUrl: string): Protocol {
+    return new PortRouter([this.iam], createS3Handler(this.s3Settings(adminUrl)))
+  }
+
+  /** The protocol of the port of websites. */
+  websites(adminUrl: string): Protocol {
+    const websiteDomains = this.config.website?.domains ?? []
+    return createWebsiteHandler({ ...this.s3Settings(adminUrl), websiteDomains })
+  }
+
+  private s3Settings(adminUrl: string): S3Settings {
     const { config, host, metrics, denials } = this
     const { engine, compute, rates } = this.running
     const { services, accounts } = engine
     const { clock, random } = host.seams
     const { region, domains, refuseSignatureV2 } = config
-    const handler = createS3Handler({
+    return {
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
       rates,
       ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.lifecycle.days,
-    })
-    return new PortRouter([this.iam], handler)
+    }
   }
 
   get region(): string {

@@ -109,6 +109,8 @@ export interface ContentHeaders {
   readonly contentEncoding?: string
   readonly contentLanguage?: string
   readonly expires?: string
+  /** Where a website sends requests for the object. */
+  readonly websiteRedirect?: string
 }
 
 /** Attributes that a client stores with an object. Equal ones often share one object, so that results can be cached. */
@@ -325,6 +327,8 @@ export interface CopyRequest {
   readonly conditions: Conditions
   /** Undefined: the directive COPY. */
   readonly replaceAttributes: ObjectAttributes | undefined
+  /** The redirect of the copy, unless attributes are replaced; the source keeps its own. */
+  readonly websiteRedirect?: string | undefined
   readonly replaceTags: Tags | undefined
   /** The list of the copy; the source keeps its own. */
   readonly acl?: ObjectAcl | undefined

@@ -46,6 +46,7 @@ import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.j
 import {
   checksumOf,
   infoOf,
+  copiedAttributes,
   packDetails,
   putResultOf,
   readVersion,
@@ -266,8 +267,8 @@ export class ObjectService implements Objects {
 
   private async refuseNoChange(request: CopyRequest, opened: OpenVersion): Promise<void> {
     const { source, bucket, key, replaceAttributes, replaceTags } = request
-    if (request.statesEncryption === true || !this.keepsProtection(request, opened) || !keepsClass(request, opened))
-      return
+    if (request.statesEncryption === true || request.websiteRedirect !== undefined) return
+    if (!this.keepsProtection(request, opened) || !keepsClass(request, opened)) return
     if (replaceAttributes || replaceTags || source.bucket.id !== bucket.id || source.key !== key) return
     if ((await this.metadata.ask(latestOrder(bucket.id, key))) === opened.record.head.order) {
       throw fail("invalidRequest", {
@@ -283,7 +284,7 @@ export class ObjectService implements Objects {
   }
 
   private copiedDetails(request: CopyRequest, { details, info }: OpenVersion): NewVersion["details"] {
-    const { headers, userMetadata } = request.replaceAttributes ?? info
+    const { headers, userMetadata } = copiedAttributes(request, info)
     return packDetails({ headers, userMetadata, tags: request.replaceTags ?? details.tags, acl: request.acl })
   }
 
@@ -330,7 +331,7 @@ export class ObjectService implements Objects {
   /** `md5`: the ETag that the copy keeps. */
   private async copyBytes(request: CopyRequest, source: OpenObject, md5?: Uint8Array): Promise<PutResult> {
     const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
-    const { headers, userMetadata } = request.replaceAttributes ?? source.info
+    const { headers, userMetadata } = copiedAttributes(request, source.info)
     const body = bodyOf(source, request.signal)
     const attributes = { headers, userMetadata }
     return this.store({ ...request, attributes, body }, this.copiedDetails(request, source.opened), algorithm, md5)

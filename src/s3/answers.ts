@@ -1,5 +1,8 @@
 /** Converts S3's answers to HTTP answers: error documents, ids, bytes. */
-import { HeaderLines, type Answer as HttpAnswer, type PlainAnswer } from "../http/index.js"
+import type { LentBytes } from "../base/pieces.js"
+import { lastly, type Soon } from "../base/soon.js"
+import { HeaderLines, type Answer as HttpAnswer, type Exchange, type PlainAnswer } from "../http/index.js"
+import type { Clock } from "../seams/clock/contract.js"
 import type { Answer } from "./call.js"
 import { XML_TYPE } from "./call.js"
 import type { Field, S3Error } from "./failures.js"
@@ -93,6 +96,38 @@ export function httpAnswer(answer: Answer, common: HeaderLines, scene: () => Ans
     return { status, headers: headers.and(type), body: body.bytes }
   }
   return body.kind === "omitted" ? { status, headers, contentLength: body.lengthBytes } : { status, headers }
+}
+
+/** Sends an object's bytes, and closes it. */
+export function respondObject(
+  exchange: Exchange,
+  { status, headers }: Pick<Answer, "status" | "headers">,
+  { body, lengthBytes: contentLength }: Extract<Answer["body"], { kind: "object" }>,
+  clock: Clock,
+): Soon<void> {
+  const { whole } = body
+  if (whole !== undefined) {
+    return lastly(
+      () => exchange.respond({ status, headers, body: whole, isLent: true }),
+      () => body.close(),
+    )
+  }
+  const startedMs = clock.monotonicMs()
+  let lent: LentBytes | undefined
+  return lastly(
+    () => {
+      lent = body.lend()
+      return lent === undefined
+        ? exchange.respond({ status, headers, contentLength, body: body.read(exchange.signal, "reader") })
+        : exchange.respond({ status, headers, body: lent.bytes })
+    },
+    () => {
+      // Once the answer is done, no one reads the bytes any more: they have been sent, or the connection is closed.
+      lent?.giveBack()
+      body.close()
+      exchange.timing.add("data", clock.monotonicMs() - startedMs)
+    },
+  )
 }
 
 const XML_TYPE_LINE = HeaderLines.of(["Content-Type", XML_TYPE])

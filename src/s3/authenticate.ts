@@ -40,6 +40,9 @@ function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): Anonymo
   return { account: undefined, principal, policies: NO_POLICIES, isWholeRoot: false, limited: undefined, request }
 }
 
+/** The caller of a page of a website: signatures mean nothing there. */
+export const ANONYMOUS: AnonymousCaller = anonymous("header", { kind: "unsigned" })
+
 export interface OpenBucket {
   readonly bucket: Bucket
   readonly owner: Account

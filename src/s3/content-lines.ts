@@ -6,13 +6,14 @@ import type { Query } from "./wire/query.js"
 
 const DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
-const SHOWN: readonly (readonly [keyof ContentHeaders, header: string, override: string])[] = [
+const SHOWN: readonly (readonly [keyof ContentHeaders, header: string, override: string | undefined])[] = [
   ["contentType", "Content-Type", "response-content-type"],
   ["cacheControl", "Cache-Control", "response-cache-control"],
   ["contentDisposition", "Content-Disposition", "response-content-disposition"],
   ["contentEncoding", "Content-Encoding", "response-content-encoding"],
   ["contentLanguage", "Content-Language", "response-content-language"],
   ["expires", "Expires", "response-expires"],
+  ["websiteRedirect", "x-amz-website-redirect-location", undefined],
 ]
 
 const NO_OVERRIDES = (): undefined => undefined
@@ -35,7 +36,10 @@ export class ContentLines {
 function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => string | undefined): string {
   const fields: string[] = []
   for (const [name, header, parameter] of SHOWN) {
-    const value = overrideOf(parameter) ?? headers[name] ?? (name === "contentType" ? DEFAULT_CONTENT_TYPE : undefined)
+    const value =
+      (parameter === undefined ? undefined : overrideOf(parameter)) ??
+      headers[name] ??
+      (name === "contentType" ? DEFAULT_CONTENT_TYPE : undefined)
     if (value !== undefined) fields.push(header, value)
   }
   return HeaderLines.of([...fields, "Accept-Ranges", "bytes"]).text

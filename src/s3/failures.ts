@@ -56,6 +56,10 @@ const TIMES = {
 }
 
 export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
+  invalidRedirectLocation: row("InvalidRedirectLocation", 400),
+  noSuchWebsite: row("NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration", {
+    bucketName: "BucketName",
+  }),
   noSuchBucket: row("NoSuchBucket", 404, "The specified bucket does not exist"),
   noSuchKey: row("NoSuchKey", 404, "The specified key does not exist."),
   noSuchVersion: row("NoSuchVersion", 404, "The specified version does not exist.", { versionId: "VersionId" }),

@@ -6,92 +6,41 @@
  * all these checks have passed. For a form, whose fields hold the signature, that applies to the
  * file. All of it runs within one turn unless something must be waited for.
  */
-import type { Keyring } from "../access/contract.js"
 import { claimedKey } from "../access/index.js"
-import type { Denials, RateLimiter } from "../access/index.js"
 import { asFailure, fail, unlessRefused } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import { parseAccessKeyId, textOfObjectKey } from "../base/ids.js"
-import type { LentBytes } from "../base/pieces.js"
 import { HeaderShapes, type Headers } from "../base/request-headers.js"
-import { after, lastly, recover, type Soon } from "../base/soon.js"
+import { after, recover, type Soon } from "../base/soon.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
-import type { S3Keys } from "../keys/index.js"
-import { OneATurn } from "../life/index.js"
-import type { ObjectBody, ObjectServices } from "../object/contract.js"
-import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
-import type { Clock } from "../seams/clock/contract.js"
-import type { Compute } from "../seams/compute/contract.js"
-import type { Metrics } from "../seams/telemetry/contract.js"
-import type { Random } from "../seams/random/contract.js"
-import { AccessControl } from "./acl/access-control.js"
-import type { Grantees } from "./acl/access-control.js"
 import { checkNoAcl } from "./acl/requested-acl.js"
-import { commonLines, errorAnswer, errorDocument, httpAnswer } from "./answers.js"
+import { commonLines, errorAnswer, errorDocument, httpAnswer, respondObject } from "./answers.js"
 import type { AnswerScene } from "./answers.js"
-import { Gatekeeper } from "./authenticate.js"
+import type { Gatekeeper } from "./authenticate.js"
 import type { Caller } from "./caller.js"
 import { ExchangeBody } from "./body.js"
 import { isBrowser, isForThisHost, welcomePage } from "./browser.js"
 import { Call, XML_TYPE } from "./call.js"
 import type { Answer, CallContext } from "./call.js"
-import { ContentLines } from "./content-lines.js"
-import { CrossOrigin, preflight } from "./cross-origin.js"
-import { EncryptionHeaders } from "./encryption.js"
+import { preflight, type CrossOrigin } from "./cross-origin.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import { refuseEventListening, explainAlternative } from "./minio-core.js"
 import type { Operation } from "./operations.js"
-import { DEFAULT_REGION } from "./operations/buckets.js"
-import { AttributeReader } from "./parse-content.js"
 import { RequestPlans } from "./plan.js"
 import { withHoisted } from "./request-headers.js"
-import { RequestMeters } from "./request-meters.js"
+import { S3Parts, type S3Settings } from "./parts.js"
+import type { RequestMeters } from "./request-meters.js"
 import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./request.js"
 import { requestedOf } from "./rights/required-actions-core.js"
 import { route } from "./route.js"
-import { OperationRunner, type Admitted } from "./run-operation.js"
-import { BucketSettings } from "./settings/bucket-settings.js"
-import type { NewBuckets } from "./settings/new-bucket.js"
+import type { Admitted, OperationRunner } from "./run-operation.js"
 import { keptAlive, unlessSlow } from "./slow-answer.js"
 
 const HOST_ID_BYTES = 24
 const SERVER_ERROR_STATUS = 500
 const DENIED_STATUS = 403
-/** Listings that wait for their turn; further clients are asked to slow down. */
-const HEAVY_WAITING_MAX = 1_000
-
-export interface S3Settings {
-  readonly services: ObjectServices
-  readonly accounts: Keyring & Grantees
-  /** Undefined accepts any region and reports us-east-1. */
-  readonly region: string | undefined
-  /** Domains whose sub-domains are buckets, in lower case; `localhost` is always one. */
-  readonly domains: readonly string[]
-  /** The address that the welcome page links to. */
-  readonly adminUrl: string
-  /** The server listens on loopback only: the welcome page then requires a matching Host header. */
-  readonly onLoopback: boolean
-  readonly clock: Clock
-  readonly random: Random
-  /** Whether signature version 2 is refused for URLs of objects and for forms too. */
-  readonly refuseSignatureV2: boolean
-  readonly newBuckets: NewBuckets
-  /** Whether keys of clients (SSE-C) are accepted without TLS too. */
-  readonly allowSseCWithoutTls: boolean
-  /** Named keys, for SSE-KMS. */
-  readonly kms?: S3Keys | undefined
-  readonly metrics: Metrics
-  /** Applies the limits of accounts and keys. */
-  readonly rates: Pick<RateLimiter, "enter">
-  /** Records denials, so that the operator can look up the reason. */
-  readonly denials: Denials
-  /** Digests of small documents. */
-  readonly hash: Compute["hash"]
-  /** How lifecycle rules count days; undefined: as they are. */
-  readonly lifecycleDays?: LifecycleDays | undefined
-}
 
 /** The protocol for the HTTP server. */
 export const createS3Handler = (settings: S3Settings): Protocol => new S3Handler(settings)
@@ -111,31 +60,15 @@ class S3Handler implements Protocol {
   private readonly hostLine: string
 
   constructor(private readonly settings: S3Settings) {
-    const { accounts, services, region, random, clock } = settings
-    this.gate = new Gatekeeper(accounts, services.buckets, region, !settings.refuseSignatureV2)
+    const parts = new S3Parts(settings)
+    this.gate = parts.gate
+    this.crossOrigin = parts.crossOrigin
+    this.meters = parts.meters
+    this.runner = parts.runner
+    this.context = parts.context
     this.addresses = new Addresses(settings.domains)
-    const bucketSettings = new BucketSettings(services.buckets)
-    this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
-    this.meters = new RequestMeters(settings.metrics)
-    this.runner = new OperationRunner(this.gate, this.meters, bucketSettings)
-    this.hostId = Buffer.from(random.bytes(HOST_ID_BYTES)).toString("base64")
+    this.hostId = Buffer.from(settings.random.bytes(HOST_ID_BYTES)).toString("base64")
     this.hostLine = HeaderLines.of(["x-amz-id-2", this.hostId]).text
-    this.context = {
-      services,
-      accounts,
-      newBuckets: settings.newBuckets,
-      region: region ?? DEFAULT_REGION,
-      configuredRegion: region,
-      bucketSettings,
-      accessControl: new AccessControl(bucketSettings, accounts),
-      attributes: new AttributeReader(),
-      encryption: new EncryptionHeaders(),
-      ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
-      contentLines: new ContentLines(),
-      ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
-      hash: settings.hash,
-      heavy: new OneATurn(clock, HEAVY_WAITING_MAX),
-    }
   }
 
   handle(exchange: Exchange): Soon<void> {
@@ -309,38 +242,11 @@ class S3Handler implements Protocol {
     if (refused !== undefined) {
       this.noteDenial(request, refused, { status: answer.status, code: s3ErrorOf(refused).code })
     }
-    if (body.kind === "object") return this.respondObject(request, answer, body.body, body.lengthBytes)
-    return exchange.respond(httpAnswer(answer, this.linesOf(request), () => this.scene(request)))
-  }
-
-  private respondObject(request: S3Request, answer: Answer, body: ObjectBody, contentLength: number): Soon<void> {
-    const { exchange } = request
-    const { status } = answer
-    const { clock } = this.settings
-    const headers = this.linesOf(request).and(answer.headers)
-    const { whole } = body
-    if (whole !== undefined) {
-      return lastly(
-        () => exchange.respond({ status, headers, body: whole, isLent: true }),
-        () => body.close(),
-      )
+    if (body.kind === "object") {
+      const headers = this.linesOf(request).and(answer.headers)
+      return respondObject(exchange, { ...answer, headers }, body, this.settings.clock)
     }
-    const startedMs = clock.monotonicMs()
-    let lent: LentBytes | undefined
-    return lastly(
-      () => {
-        lent = body.lend()
-        return lent === undefined
-          ? exchange.respond({ status, headers, contentLength, body: body.read(exchange.signal, "reader") })
-          : exchange.respond({ status, headers, body: lent.bytes })
-      },
-      () => {
-        // Once the answer is done, no one reads the bytes any more: they have been sent, or the connection is closed.
-        lent?.giveBack()
-        body.close()
-        exchange.timing.add("data", clock.monotonicMs() - startedMs)
-      },
-    )
+    return exchange.respond(httpAnswer(answer, this.linesOf(request), () => this.scene(request)))
   }
 
   private respondSlowly(request: S3Request, work: Promise<Answer>): Soon<void> {

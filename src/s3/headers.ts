@@ -11,6 +11,7 @@ import type { FailureKind } from "../base/failures.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ACL_HEADER, GRANT_HEADERS } from "./acl/requested-acl.js"
 import { ENCRYPTION_HEADERS } from "./encryption.js"
+import { REDIRECT_HEADER } from "./parse-content.js"
 import { MATCH_INITIATED_HEADER, MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "./parse-conditions.js"
 import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
@@ -78,7 +79,8 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...refused("notImplemented", "x-amz-object-lock-*", "x-amz-mfa"),
   ...used(...ENCRYPTION_HEADERS),
   ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
-  ...refused("notImplemented", "x-amz-website-redirect-location", "x-amz-write-offset-bytes"),
+  ...used(REDIRECT_HEADER),
+  ...refused("notImplemented", "x-amz-write-offset-bytes"),
   ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),
   ...used(MATCH_SIZE_HEADER, MATCH_MODIFIED_HEADER, MATCH_INITIATED_HEADER),
   ...refused("notImplemented", "x-amz-skip-destination-validation"),

@@ -58,6 +58,7 @@ import { BUCKET_ENCRYPTION } from "./settings/encryption.js"
 import { OWNERSHIP_CONTROLS } from "./settings/ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK } from "./settings/public-access-block.js"
 import { REQUEST_PAYMENT } from "./settings/request-payment.js"
+import { WEBSITE } from "./settings/website.js"
 import type { Setting } from "./settings/setting.js"
 import { TAGGING } from "./settings/tagging.js"
 
@@ -318,6 +319,9 @@ const OBJECTS: readonly Operation[] = [
 ]
 
 const SETTINGS: readonly Operation[] = [
+  bucket("GetBucketWebsite", "GET website", getSetting(WEBSITE)),
+  bucket("PutBucketWebsite", "PUT website", putSetting(WEBSITE, 200)),
+  bucket("DeleteBucketWebsite", "DELETE website", deleteSetting(WEBSITE)),
   bucket("GetBucketPolicy", "GET policy", getBucketPolicy),
   bucket("PutBucketPolicy", "PUT policy", putBucketPolicy),
   bucket("DeleteBucketPolicy", "DELETE policy", deleteBucketPolicy),
@@ -399,7 +403,6 @@ const SETTINGS: readonly Operation[] = [
 ]
 
 const SETTINGS_READ: readonly Operation[] = [
-  unsetBucket("GetBucketWebsite", "website", unset("NoSuchWebsiteConfiguration")),
   unsetBucket(
     "GetBucketReplication",
     "replication",
@@ -484,8 +487,6 @@ const SETTINGS_CHANGED: readonly Operation[] = [
   alias("PutBucketNotification", "PUT bucket notification", "PutBucketNotificationConfiguration"),
   refused("PutBucketReplication", "PUT bucket replication"),
   refused("DeleteBucketReplication", "DELETE bucket replication"),
-  refused("PutBucketWebsite", "PUT bucket website"),
-  refused("DeleteBucketWebsite", "DELETE bucket website"),
   refused("PutBucketAnalyticsConfiguration", "PUT bucket analytics"),
   refused("DeleteBucketAnalyticsConfiguration", "DELETE bucket analytics"),
   refused("PutBucketIntelligentTieringConfiguration", "PUT bucket intelligent-tiering"),

@@ -12,6 +12,7 @@ import { withoutAwsChunked } from "./wire/aws-chunked.js"
 /** Limit on names and values together, as S3 counts them. */
 const USER_METADATA_BYTES_MAX = 2048
 const META = "x-amz-meta-"
+export const REDIRECT_HEADER = "x-amz-website-redirect-location"
 
 function contentHeadersOf(headers: Headers): ContentHeaders {
   const encoding = headers.get("content-encoding")
@@ -22,8 +23,24 @@ function contentHeadersOf(headers: Headers): ContentHeaders {
     contentEncoding: encoding === undefined ? undefined : withoutAwsChunked(encoding),
     contentLanguage: headers.get("content-language"),
     expires: headers.get("expires"),
+    websiteRedirect: websiteRedirectOf(headers),
   }
   return Object.fromEntries(Object.entries(stored).filter(([, value]) => value !== undefined && value !== ""))
+}
+
+const REDIRECT_CHARACTERS_MAX = 2048
+
+/** Where a website redirects requests for the object. Throws `invalidRedirectLocation`. */
+export function websiteRedirectOf(headers: Headers): string | undefined {
+  const text = headers.get(REDIRECT_HEADER)
+  if (text === undefined || text === "") return undefined
+  if (!/^(?:\/|https?:\/\/)/.test(text)) {
+    const message = "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."
+    throw fail("invalidRedirectLocation", { message })
+  }
+  if (text.length <= REDIRECT_CHARACTERS_MAX && /^[\x21-\x7e]*$/.test(text)) return text
+  const message = `The website redirect location must be a URL of at most ${REDIRECT_CHARACTERS_MAX} ASCII characters.`
+  throw fail("invalidRedirectLocation", { message })
 }
 
 /** Throws `metadataTooLarge`. */
@@ -42,7 +59,15 @@ function userMetadataOf(headers: Headers): UserMetadata {
 }
 
 const STORED: ReadonlySet<string> = new Set([
-  ...["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"],
+  ...[
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+    REDIRECT_HEADER,
+  ],
 ])
 
 /** Reads the stored headers. Clients send the same ones repeatedly: equal lines return the same object. */
@@ -55,7 +80,7 @@ export class AttributeReader {
     return { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
   })
 
-  /** Throws `metadataTooLarge`. */
+  /** Throws `metadataTooLarge`, `invalidRedirectLocation`. */
   of(headers: RequestHeaders): ObjectAttributes {
     let lines = ""
     for (const name of this.names.of(headers.shape)) lines += `${name}:${headers.get(name) ?? ""}\n`

@@ -432,7 +432,7 @@ test("fields that request unsupported features are refused by name", async () =>
   await refused(asks("x-amz-storage-class", "GLACIER"), 501, "NotImplemented")
   await refused(asks("x-amz-storage-class", "SNOW"), 400, "InvalidStorageClass")
   await refused(asks("x-amz-server-side-encryption", "aws:kms:dsse"), 501, "NotImplemented")
-  await refused(asks("x-amz-website-redirect-location", "/x"), 501, "NotImplemented")
+  await refused(asks("x-amz-website-redirect-location", "x"), 400, "InvalidRedirectLocation")
   await refused(asks("x-amz-copy-source", "/bucket/key"), 501, "NotImplemented")
   await refused(asks("x-amz-tagging", "a=b"), 501, "NotImplemented")
   await refused(asks("tagging", "not xml"), 400, "MalformedXML")

@@ -19,6 +19,7 @@ export const config: ServeConfig = {
   ...{
     region: undefined,
     tls: undefined,
+    website: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     rootKey: undefined,

@@ -15,8 +15,10 @@ import type { RowView } from "../../metadata/index.js"
 import type {
   Bucket,
   ContentHeaders,
+  CopyRequest,
   MultipartInfo,
   ObjectAcl,
+  ObjectAttributes,
   ObjectInfo,
   PutResult,
   StoredChecksum,
@@ -34,6 +36,7 @@ const HEADER_NAMES = [
   "contentEncoding",
   "contentLanguage",
   "expires",
+  "websiteRedirect",
 ] as const satisfies readonly (keyof ContentHeaders)[]
 
 /** Details that a client stores with an object's bytes. */
@@ -86,6 +89,18 @@ export interface VersionRows {
 /** The same, in the types of the contract. */
 export interface OpenVersion extends VersionRows {
   readonly info: ObjectInfo
+}
+
+/** The attributes of a copy. A redirect belongs to the object for which it was given. */
+export function copiedAttributes(
+  { replaceAttributes, websiteRedirect }: Pick<CopyRequest, "replaceAttributes" | "websiteRedirect">,
+  source: ObjectAttributes,
+): ObjectAttributes {
+  if (replaceAttributes !== undefined) return replaceAttributes
+  if (source.headers.websiteRedirect === websiteRedirect) return source
+  const { websiteRedirect: _ofSource, ...headers } = source.headers
+  const { userMetadata } = source
+  return { headers: websiteRedirect === undefined ? headers : { ...headers, websiteRedirect }, userMetadata }
 }
 
 const HEADERS_KNOWN_MAX = 1_000

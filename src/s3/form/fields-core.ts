@@ -106,7 +106,8 @@ function headersOfFields(fields: FormFields): Headers {
 }
 
 /** Of the supported headers, these describe the object itself. */
-const ABOUT_THE_OBJECT = /^x-amz-(meta-|checksum-|sdk-checksum-|grant-|object-lock-|server-side-encryption)/
+const ABOUT_THE_OBJECT =
+  /^x-amz-(meta-|checksum-|sdk-checksum-|grant-|object-lock-|server-side-encryption|website-redirect-location$)/
 
 function checkField(name: string, value: string): void {
   checkHeader(name, value)

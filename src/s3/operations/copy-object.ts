@@ -6,6 +6,7 @@ import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
+import { websiteRedirectOf } from "../parse-content.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
@@ -45,6 +46,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     key,
     conditions: writeConditionsOf(headers),
     replaceAttributes: replaces(call, "x-amz-metadata-directive") ? context.attributes.of(headers) : undefined,
+    websiteRedirect: websiteRedirectOf(headers),
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
     lock,

@@ -9,6 +9,7 @@ import { LIFECYCLE } from "./lifecycle.js"
 import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
 import { REQUEST_PAYMENT, type Payer } from "./request-payment.js"
+import { WEBSITE, type Website } from "./website.js"
 import { SettingReader, type SettingSource } from "./setting.js"
 
 export class BucketSettings {
@@ -20,6 +21,7 @@ export class BucketSettings {
   readonly policy: SettingReader<BucketPolicy>
   readonly publicAccessBlock: SettingReader<PublicAccessBlock>
   readonly requestPayment: SettingReader<Payer>
+  readonly website: SettingReader<Website>
 
   constructor(buckets: SettingSource) {
     this.acl = new SettingReader(buckets, BUCKET_ACL)
@@ -30,5 +32,6 @@ export class BucketSettings {
     this.policy = new SettingReader(buckets, BUCKET_POLICY)
     this.publicAccessBlock = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
     this.requestPayment = new SettingReader(buckets, REQUEST_PAYMENT)
+    this.website = new SettingReader(buckets, WEBSITE)
   }
 }

@@ -24,6 +24,7 @@ type MissingCode =
   | "NoSuchPublicAccessBlockConfiguration"
   | "OwnershipControlsNotFoundError"
   | "ServerSideEncryptionConfigurationNotFoundError"
+  | "NoSuchWebsiteConfiguration"
 
 export interface Setting<Value> {
   readonly name: SettingName

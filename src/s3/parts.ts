@@ -1,0 +1,91 @@
+/** Parts: what the handlers of S3 requests and of websites share, made from the settings of the store. */
+import type { Keyring } from "../access/contract.js"
+import type { Denials, RateLimiter } from "../access/index.js"
+import type { S3Keys } from "../keys/index.js"
+import { OneATurn } from "../life/index.js"
+import type { ObjectServices } from "../object/contract.js"
+import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Compute } from "../seams/compute/contract.js"
+import type { Metrics } from "../seams/telemetry/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import { AccessControl } from "./acl/access-control.js"
+import type { Grantees } from "./acl/access-control.js"
+import { Gatekeeper } from "./authenticate.js"
+import type { CallContext } from "./call.js"
+import { ContentLines } from "./content-lines.js"
+import { CrossOrigin } from "./cross-origin.js"
+import { EncryptionHeaders } from "./encryption.js"
+import { DEFAULT_REGION } from "./operations/buckets.js"
+import { AttributeReader } from "./parse-content.js"
+import { RequestMeters } from "./request-meters.js"
+import { OperationRunner } from "./run-operation.js"
+import { BucketSettings } from "./settings/bucket-settings.js"
+import type { NewBuckets } from "./settings/new-bucket.js"
+
+/** Listings that wait for their turn; further clients are asked to slow down. */
+const HEAVY_WAITING_MAX = 1_000
+
+export interface S3Settings {
+  readonly services: ObjectServices
+  readonly accounts: Keyring & Grantees
+  /** Undefined accepts any region and reports us-east-1. */
+  readonly region: string | undefined
+  /** Domains whose sub-domains are buckets, in lower case; `localhost` is always one. */
+  readonly domains: readonly string[]
+  /** The address that the welcome page links to. */
+  readonly adminUrl: string
+  /** The server listens on loopback only: the welcome page then requires a matching Host header. */
+  readonly onLoopback: boolean
+  readonly clock: Clock
+  readonly random: Random
+  /** Whether signature version 2 is refused for URLs of objects and for forms too. */
+  readonly refuseSignatureV2: boolean
+  readonly newBuckets: NewBuckets
+  /** Whether keys of clients (SSE-C) are accepted without TLS too. */
+  readonly allowSseCWithoutTls: boolean
+  /** Named keys, for SSE-KMS. */
+  readonly kms?: S3Keys | undefined
+  readonly metrics: Metrics
+  /** Applies the limits of accounts and keys. */
+  readonly rates: Pick<RateLimiter, "enter">
+  /** Records denials, so that the operator can look up the reason. */
+  readonly denials: Denials
+  /** Digests of small documents. */
+  readonly hash: Compute["hash"]
+  /** How lifecycle rules count days; undefined: as they are. */
+  readonly lifecycleDays?: LifecycleDays | undefined
+}
+
+export class S3Parts {
+  readonly gate: Gatekeeper
+  readonly crossOrigin: CrossOrigin
+  readonly meters: RequestMeters
+  readonly runner: OperationRunner
+  readonly context: CallContext
+
+  constructor(settings: S3Settings) {
+    const { accounts, services, region, random, clock } = settings
+    this.gate = new Gatekeeper(accounts, services.buckets, region, !settings.refuseSignatureV2)
+    const bucketSettings = new BucketSettings(services.buckets)
+    this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
+    this.meters = new RequestMeters(settings.metrics)
+    this.runner = new OperationRunner(this.gate, this.meters, bucketSettings)
+    this.context = {
+      services,
+      accounts,
+      newBuckets: settings.newBuckets,
+      region: region ?? DEFAULT_REGION,
+      configuredRegion: region,
+      bucketSettings,
+      accessControl: new AccessControl(bucketSettings, accounts),
+      attributes: new AttributeReader(),
+      encryption: new EncryptionHeaders(),
+      ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
+      contentLines: new ContentLines(),
+      ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
+      hash: settings.hash,
+      heavy: new OneATurn(clock, HEAVY_WAITING_MAX),
+    }
+  }
+}
