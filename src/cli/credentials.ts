@@ -14,7 +14,7 @@ import { RealDisk } from "../seams/disk/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type StoreCredentials } from "../client/index.js"
 import { REGION_DEFAULT } from "../config/index.js"
-import { openSecrets, readMasterKeyFile } from "../node/index.js"
+import { openSecrets, readMasterKeyFiles } from "../node/index.js"
 
 const ENDPOINT_DEFAULT = "http://127.0.0.1:9000"
 const ADMIN_ENDPOINT_DEFAULT = "http://127.0.0.1:9001"
@@ -41,16 +41,13 @@ export async function unsealRootCredentials(
   }
   const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })
-  const files = { current: await keyIn(disk, masterKeyFile), next: await keyIn(disk, nextMasterKeyFile) }
+  const files = await readMasterKeyFiles(disk, { masterKeyFile, nextMasterKeyFile })
   const { root, adminToken } = openSecrets(chosen.record, files)
   // A folder that was absent has the address of an earlier process.
   candidates.sort((a, b) => b.incarnation - a.incarnation)
   const newestFirst = candidates.map(({ folder }) => folder)
   return { ...(await endpointsOf(disk, newestFirst, chosen.record)), ...pairOf(root), adminToken }
 }
-
-const keyIn = async (disk: RealDisk, path: string | undefined): Promise<Uint8Array | undefined> =>
-  path === undefined ? undefined : readMasterKeyFile(disk, path)
 
 const pairOf = (root: { accessKeyId: string; secret: string }) => ({
   accessKeyId: root.accessKeyId,

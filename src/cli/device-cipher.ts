@@ -1,9 +1,10 @@
-/** The cipher of an encrypted device, for commands on its files: from its control record and the operator's key file. */
+/** The cipher of an encrypted device, for commands on its files: from its control record and the operator's key files. */
 import type { DeviceCipher } from "../base/device-cipher.js"
 import { isFailure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import { readControlRecord } from "../device/index.js"
 import type { ControlRecord } from "../format/control-record.js"
+import type { MasterKeyFiles } from "../node/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealRandom } from "../seams/random/real.js"
@@ -12,11 +13,12 @@ import { localConfig } from "./stores.js"
 
 export interface KeyOptions {
   readonly masterKeyFile?: string
+  readonly nextMasterKeyFile?: string
 }
 
 /**
- * Undefined if the device is not encrypted. Throws `wrongMasterKey` if the key file is missing or a different one, and
- * `invalidConfig` if it holds no key.
+ * Undefined if the device is not encrypted. Throws `wrongMasterKey` if the key files are missing or different ones, and
+ * `invalidConfig` if one holds no key.
  */
 export async function deviceCipher(
   io: CliIo,
@@ -25,15 +27,14 @@ export async function deviceCipher(
   deviceId: DeviceId,
 ): Promise<DeviceCipher | undefined> {
   const { offlineCipher } = await import("../node/index.js")
-  return offlineCipher(record, deviceId, () => fileKeyOf(io, options), new RealRandom())
+  return offlineCipher(record, deviceId, () => fileKeysOf(io, options), new RealRandom())
 }
 
-/** That of the flag, the environment or the config file; undefined: none. */
-export async function fileKeyOf(io: CliIo, options: KeyOptions): Promise<Uint8Array | undefined> {
-  const { masterKeyFile } = await localConfig(io, options)
-  if (masterKeyFile === undefined) return undefined
-  const { readMasterKeyFile } = await import("../node/index.js")
-  return readMasterKeyFile(new RealDisk(), masterKeyFile)
+/** Those of the flags, the environment or the config file. */
+export async function fileKeysOf(io: CliIo, options: KeyOptions): Promise<MasterKeyFiles> {
+  const config = await localConfig(io, options)
+  const { readMasterKeyFiles } = await import("../node/index.js")
+  return readMasterKeyFiles(new RealDisk(), config)
 }
 
 /** The control record in a data folder; undefined if it cannot be read. Damage must not keep a command from its work. */

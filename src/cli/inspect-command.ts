@@ -7,7 +7,7 @@ import type { DeviceId } from "../base/ids.js"
 import { readSuperblock } from "../device/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
-import { deviceCipher, fileKeyOf, readableRecord, type KeyOptions } from "./device-cipher.js"
+import { deviceCipher, fileKeysOf, readableRecord, type KeyOptions } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
@@ -41,10 +41,12 @@ async function cipherOfFile(
     const device = await deviceIn(disk, folder)
     if (device === undefined) continue
     const record = await readableRecord(disk, folder)
-    if (record?.keyring?.atRest === undefined || (await fileKeyOf(io, options)) === undefined) return undefined
+    if (record?.keyring?.atRest === undefined) return undefined
+    const { current, next } = await fileKeysOf(io, options)
+    if ((current ?? next) === undefined) return undefined
     return deviceCipher(io, options, record, device)
   }
-  if (options.masterKeyFile === undefined) return undefined
+  if ((options.masterKeyFile ?? options.nextMasterKeyFile) === undefined) return undefined
   throw new CliError("usage", `${path} is in no data folder, and the key needs the control record there`)
 }
 

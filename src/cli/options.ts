@@ -15,7 +15,9 @@ export const group = (program: Command, name: string): Command => program.comman
 
 /** The option of commands that open files of an encrypted store. */
 export const withMasterKey = (command: Command): Command =>
-  command.option("--master-key-file <FILE>", "the store's master key file")
+  command
+    .option("--master-key-file <FILE>", "the store's master key file")
+    .option("--next-master-key-file <FILE>", "another file that may have the key, during and after a rotation")
 
 /** Options of every command that accesses a store. */
 export const withStore = (command: Command): Command =>

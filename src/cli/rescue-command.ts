@@ -14,7 +14,14 @@ import { configOf } from "./stores.js"
 import { printable, sizeText } from "./text.js"
 
 /** Settings of a first start that apply to the new store. */
-const STORE_SETTINGS = ["redundancy", "matrix", "metaCopies", "blockSize", "masterKeyFile"] as const
+const STORE_SETTINGS = [
+  "redundancy",
+  "matrix",
+  "metaCopies",
+  "blockSize",
+  "masterKeyFile",
+  "nextMasterKeyFile",
+] as const
 
 /** Those of all machines of a store, and of the new one. */
 const FOLDERS_MAX = STORE_DEVICES_MAX + DEVICES_MAX

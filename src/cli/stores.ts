@@ -26,6 +26,7 @@ export interface StoreOptions {
   readonly data?: readonly string[]
   readonly config?: string
   readonly masterKeyFile?: string
+  readonly nextMasterKeyFile?: string
 }
 
 /** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
@@ -51,6 +52,7 @@ export function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConf
   const flags: SettingsInput = {
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
+    ...(options.nextMasterKeyFile === undefined ? {} : { nextMasterKeyFile: [options.nextMasterKeyFile] }),
   }
   return configOf(io, flags, options.config)
 }

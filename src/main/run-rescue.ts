@@ -6,12 +6,13 @@ import { RealTelemetry } from "../seams/telemetry/real.js"
 import type { CliIo } from "../cli/io.js"
 import { runStore } from "./run-store.js"
 import { realSeams } from "./serve.js"
-import { readMasterKeyFile } from "../node/open/master-key-file.js"
+import { readMasterKeyFiles } from "../node/open/master-key-file.js"
+import type { MasterKeyFiles } from "../node/open/secrets.js"
 import type { RescueSummary } from "../rescue/report.js"
 import { Rescue, type RescueRequest } from "../rescue/rescue.js"
 import { SourceDisk } from "../rescue/source-disk.js"
 import { SourceShards } from "../rescue/source-shards.js"
-import { openSources } from "../rescue/sources.js"
+import { openSources, type Sources } from "../rescue/sources.js"
 import { isBegun, StoreTarget } from "../rescue/store-target.js"
 import { DryTarget } from "../rescue/target.js"
 
@@ -20,14 +21,23 @@ const SLABS = { slabBytes: 64 * KIB, poolBytes: 1 * MIB }
 /** For a source without a readable identity. */
 const UNKNOWN_STORE = "unknown"
 
+/**
+ * The new store gets the operator's key of the old one: the other one may have been replaced because others know it. Either
+ * opens it, if an earlier attempt has made it.
+ */
+function keysOfTarget({ secrets }: Sources, { current, next }: MasterKeyFiles): MasterKeyFiles {
+  const key = secrets?.keyInRecord === false ? secrets.masterKey : (current ?? next)
+  return { current: key, next: key === next ? current : next }
+}
+
 /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
 export async function runRescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary> {
   const { config, isDryRun, lockedBuckets, onEntry, onBytes } = request
   const seams = realSeams(config, io)
   const { clock, disk, locks } = seams
-  const fileKey = config.masterKeyFile === undefined ? undefined : await readMasterKeyFile(disk, config.masterKeyFile)
+  const fileKeys = await readMasterKeyFiles(disk, config)
   const sourceDisk = new SourceDisk(disk)
-  const sources = await openSources(sourceDisk, locks, request.from, fileKey, seams.random)
+  const sources = await openSources(sourceDisk, locks, request.from, fileKeys, seams.random)
   const source = sources.storeId ?? UNKNOWN_STORE
   await isBegun(disk, config.dataFolders, source)
   const compute = new InlineCompute(makeCodec, SLABS)
@@ -46,7 +56,12 @@ export async function runRescue(request: RescueRequest, io: CliIo, signal: Abort
     ? new DryTarget(shards, onBytes, signal)
     : await StoreTarget.open(
         seams,
-        { settings, fileKey, source, run: (store, onStolen) => runStore(seams, store, settings, onStolen) },
+        {
+          settings,
+          fileKeys: keysOfTarget(sources, fileKeys),
+          source,
+          run: (store, onStolen) => runStore(seams, store, settings, onStolen),
+        },
         shards,
         onBytes,
         signal,

@@ -12,7 +12,7 @@ import { readVersion } from "../cli/version.js"
 import { SETTINGS, type ServeConfig } from "../config/config.js"
 import { Certificates, probeAddress } from "../http/index.js"
 import { supervise } from "../life/index.js"
-import { readMasterKeyFile } from "../node/open/master-key-file.js"
+import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
@@ -50,8 +50,7 @@ type RealSeams = ReturnType<typeof realSeams>
 export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
   const seams = realSeams(config, io)
   const { clock, random, disk, telemetry } = seams
-  const keyIn = (file: string | undefined) => (file === undefined ? undefined : readMasterKeyFile(disk, file))
-  const masterKeys = { current: await keyIn(config.masterKeyFile), next: await keyIn(config.nextMasterKeyFile) }
+  const masterKeys = await readMasterKeyFiles(disk, config)
   const { tls } = config
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   await probeAddress(config.listen, "--listen")

@@ -124,7 +124,7 @@ export class Rescue {
     private readonly signal: AbortSignal,
   ) {
     this.notes = [...sources.notes]
-    this.keys = new SourceKeys(sources.record, sources.secrets?.masterKey ?? sources.masterKey)
+    this.keys = new SourceKeys(sources.record, sources.masterKeys)
     this.buckets = new RescueBuckets(
       target,
       owner => this.ownerOf(owner),
@@ -247,14 +247,14 @@ export class Rescue {
   }
 
   private open(...[id, sealed]: [Parameters<typeof openAccessKeySecret>[1], Uint8Array]): string | undefined {
-    const { secrets, masterKey } = this.sources
-    const key = secrets?.masterKey ?? masterKey
-    try {
-      return key && openAccessKeySecret(new MasterKeys(key, secrets?.formerKey), id, sealed)
-    } catch (error) {
-      if (isFailure(error, "wrongMasterKey")) return undefined
-      throw error
+    for (const key of this.sources.masterKeys) {
+      try {
+        return openAccessKeySecret(new MasterKeys(key), id, sealed)
+      } catch (error) {
+        if (!isFailure(error, "wrongMasterKey")) throw error
+      }
     }
+    return undefined
   }
 
   private async pass(catalog: NeedleCatalog, part: Part): Promise<void> {

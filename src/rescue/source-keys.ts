@@ -1,4 +1,4 @@
-/** Keys of a rescue's sources: those of its control record, opened with the master key, which open secrets of buckets. */
+/** Keys of a rescue's sources: those of its control record, opened with a master key, which open secrets of buckets. */
 import { hexOf } from "../base/bytes.js"
 import { parseKmsKeyId, type BucketId, type KmsKeyId } from "../base/ids.js"
 import { BUCKET_SECRET, purposeOfSecret } from "../format/bucket-key.js"
@@ -16,7 +16,7 @@ export class SourceKeys {
 
   constructor(
     private readonly record: Pick<ControlRecord, "keyring"> | undefined,
-    private readonly masterKey: Uint8Array | undefined,
+    private readonly masterKeys: readonly Uint8Array[],
   ) {}
 
   /** The secret of a bucket, or why it cannot be opened. */
@@ -53,14 +53,15 @@ export class SourceKeys {
   }
 
   private epoch(number: number): Uint8Array | string {
-    const { record, masterKey } = this
+    const { record, masterKeys } = this
     const known = this.epochs.get(number)
     if (known !== undefined) return known
     if (record === undefined) return "it is encrypted, and its keys are lost with the control record"
-    if (masterKey === undefined) return NO_MASTER_KEY
+    if (masterKeys.length === 0) return NO_MASTER_KEY
     const found = record.keyring?.epochs.find(epoch => epoch.number === number)
     if (found === undefined) return `it is encrypted, and the control record has no key ${number}`
-    const key = openBytes(masterKey, `epoch key ${number}`, found.sealed)
+    const opened = masterKeys.map(masterKey => openBytes(masterKey, `epoch key ${number}`, found.sealed))
+    const key = opened.find(each => each !== undefined)
     if (key === undefined) return "it is encrypted, and the master key does not open its keys"
     this.epochs.set(number, key)
     return key

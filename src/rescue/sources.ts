@@ -10,7 +10,7 @@ import type { ControlRecord } from "../format/control-record.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { inUse, type FolderLocks } from "../seams/lock/index.js"
 import type { Random } from "../seams/random/contract.js"
-import { foldersOf, offlineCipher, openSecrets, type StoreSecrets } from "../node/index.js"
+import { foldersOf, offlineCipher, openSecrets, type MasterKeyFiles, type StoreSecrets } from "../node/index.js"
 
 export interface Sources {
   /** Their folders of needle volumes. */
@@ -21,8 +21,8 @@ export interface Sources {
   readonly record: ControlRecord | undefined
   /** Undefined if there is no record, or no key to it. */
   readonly secrets: StoreSecrets | undefined
-  /** The operator's key. */
-  readonly masterKey: Uint8Array | undefined
+  /** All that may open secrets: that of the record first, then the operator's. */
+  readonly masterKeys: readonly Uint8Array[]
   /** Of a store that encrypts what its devices hold: opens needles and backups of the metadata. */
   readonly cipher: DeviceCipher | undefined
   /** Every device of the record is present. */
@@ -42,13 +42,13 @@ interface Findings {
 
 /**
  * Throws `invalidConfig` (no such folder, or no data folder), `folderInUse`, `foreignFolder` (folders of several stores),
- * `wrongMasterKey` (encrypted devices without the operator's key, or with another one).
+ * `wrongMasterKey` (encrypted devices without the operator's key, or with others).
  */
 export async function openSources(
   disk: Disk,
   locks: FolderLocks,
   folders: readonly string[],
-  fileKey: Uint8Array | undefined,
+  fileKeys: MasterKeyFiles,
   random: Random,
 ): Promise<Sources> {
   const findings: Findings = { storeId: undefined, record: undefined, devices: new Set(), notes: [] }
@@ -60,12 +60,16 @@ export async function openSources(
   }
   const { storeId, record, notes } = findings
   // What a rescue reads is encrypted alike on all devices.
-  const cipher = record && (await offlineCipher(record, undefined, () => Promise.resolve(fileKey), random))
-  const secrets = record && secretsOf(record, fileKey, notes)
+  const cipher = record && (await offlineCipher(record, undefined, () => Promise.resolve(fileKeys), random))
+  const secrets = record && secretsOf(record, fileKeys, notes)
+  const masterKeys = [secrets?.masterKey, secrets?.formerKey, fileKeys.current, fileKeys.next]
   const volumes = folders.map(path => foldersOf(path).volumes)
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
-  return { volumes, storeId, record, secrets, masterKey: fileKey, cipher, isWhole, isShared, notes }
+  return {
+    ...{ volumes, storeId, record, secrets, cipher, isWhole, isShared, notes },
+    masterKeys: masterKeys.filter(key => key !== undefined),
+  }
 }
 
 const notThere = (path: string): Failure =>
@@ -108,9 +112,9 @@ async function orNoted<T>(read: Promise<T>, path: string, { notes }: Findings): 
   }
 }
 
-function secretsOf(record: ControlRecord, fileKey: Uint8Array | undefined, notes: string[]): StoreSecrets | undefined {
+function secretsOf(record: ControlRecord, fileKeys: MasterKeyFiles, notes: string[]): StoreSecrets | undefined {
   try {
-    return openSecrets(record, { current: fileKey })
+    return openSecrets(record, fileKeys)
   } catch (error) {
     if (!isFailure(error)) throw error
     notes.push(`the secrets cannot be opened: ${error.message}`)

@@ -14,7 +14,7 @@ import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "..
 import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
-import { inspect, openStore, type OpenedStore } from "../node/index.js"
+import { inspect, openStore, type OpenedStore, type MasterKeyFiles } from "../node/index.js"
 import {
   headersOf,
   type Bucket,
@@ -61,7 +61,7 @@ interface ServedStore {
 /** The store to create, its source, and the function that runs it. */
 interface TargetPlan {
   readonly settings: ServeConfig
-  readonly fileKey: Uint8Array | undefined
+  readonly fileKeys: MasterKeyFiles
   /** The id of the source. */
   readonly source: string
   /** `onStolen`: another process has taken over a folder. */
@@ -126,14 +126,14 @@ export class StoreTarget implements RescueTarget {
 
   static async open(
     seams: TargetSeams,
-    { settings, fileKey, source, run }: TargetPlan,
+    { settings, fileKeys, source, run }: TargetPlan,
     shards: SourceShards,
     onBytes: (count: number) => void,
     signal: AbortSignal,
   ): Promise<StoreTarget> {
     const { clock, random, disk, locks } = seams
     const isContinued = await isBegun(disk, settings.dataFolders, source)
-    const store = await openStore({ clock, random, disk, locks }, settings, fileKey)
+    const store = await openStore({ clock, random, disk, locks }, settings, fileKeys.current, fileKeys.next)
     try {
       for (const { identity } of store.devices) {
         await replaceRecordFile(disk, markOf(identity.path), Buffer.from(`${source}\n`))

@@ -221,7 +221,7 @@ export class DoomedStore {
     const { clock } = this.machine
     const source = new SourceDisk(disk ?? this.machine.disk.boot())
     const folders = devices.map(number => `/d${number}`)
-    const sources = await openSources(source, new SimLocks().boot(), folders, undefined, new SimRandom(1))
+    const sources = await openSources(source, new SimLocks().boot(), folders, { current: undefined }, new SimRandom(1))
     const compute = new InlineCompute(makeCodec, { slabBytes: 64 * KIB, poolBytes: 1 * MIB })
     const shards = new SourceShards(clock, compute, new SimTelemetry().metrics, source, sources)
     const target = new MemoryTarget(shards)

@@ -1,12 +1,26 @@
-/** The operator's master key file: 64 hex digits, or 32 raw bytes. */
+/** The operator's master key files: 64 hex digits, or 32 raw bytes. */
 import { bytesOfHex } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { MASTER_KEY_BYTES } from "../../access/index.js"
 import { readRecordFile } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import type { MasterKeyFiles } from "./secrets.js"
 
-/** Throws `invalidConfig` if the file is missing or holds no key. */
-export async function readMasterKeyFile(disk: Disk, path: string): Promise<Uint8Array> {
+interface Paths {
+  readonly masterKeyFile?: string | undefined
+  readonly nextMasterKeyFile?: string | undefined
+}
+
+/** Throws `invalidConfig` if a file is missing or holds no key. */
+export async function readMasterKeyFiles(
+  disk: Disk,
+  { masterKeyFile, nextMasterKeyFile }: Paths,
+): Promise<MasterKeyFiles> {
+  const keyIn = async (path: string | undefined) => (path === undefined ? undefined : readKey(disk, path))
+  return { current: await keyIn(masterKeyFile), next: await keyIn(nextMasterKeyFile) }
+}
+
+async function readKey(disk: Disk, path: string): Promise<Uint8Array> {
   const bytes = await readRecordFile(disk, path)
   if (!bytes)
     throw fail("invalidConfig", {

@@ -8,25 +8,26 @@ import type { DeviceId } from "../../base/ids.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Random } from "../../seams/random/contract.js"
 import { deviceForAll, deviceKeysIn, isEncryptedAtRest } from "../control/at-rest.js"
-import { openSecrets } from "./secrets.js"
+import { openSecrets, type MasterKeyFiles } from "./secrets.js"
 
 /**
- * Undefined if the store does not encrypt what its devices hold. `fileKey`: reads the operator's master key, if there is
- * one; only called if it is needed. `deviceId`: undefined for what all devices hold alike. Throws `wrongMasterKey` without a key, and for another one.
+ * Undefined if the store does not encrypt what its devices hold. `fileKeys`: reads the operator's master keys, if there are
+ * any; only called if they are needed. `deviceId`: undefined for what all devices hold alike. Throws `wrongMasterKey`
+ * without a key, and for others.
  */
 export async function offlineCipher(
   record: ControlRecord,
   deviceId: DeviceId | undefined,
-  fileKey: () => Promise<Uint8Array | undefined>,
+  fileKeys: () => Promise<MasterKeyFiles>,
   random: Random,
 ): Promise<DeviceCipher | undefined> {
   if (!isEncryptedAtRest(record)) return undefined
-  const given = await fileKey()
-  if (given === undefined) {
+  const given = await fileKeys()
+  if ((given.current ?? given.next) === undefined) {
     throw fail("wrongMasterKey", { message: "the store encrypts everything at rest: pass --master-key-file" })
   }
-  // Also tells whether it is the store's key.
-  const { masterKey } = openSecrets(record, { current: given })
+  // Also tells whether one of them is the store's key.
+  const { masterKey } = openSecrets(record, given)
   const id = deviceId ?? deviceForAll(record)
   const keys = id && deviceKeysIn(record, masterKey, id)
   return keys && new DeviceCipher(keys, random)
