@@ -282,6 +282,32 @@ const attributeRows: readonly Row[] = [
     same([texts(page, "PartNumber"), text(page, "IsTruncated")], [["1"], "true"], "first page")
     const rest = await attributes(scene, "ObjectParts", { "x-amz-part-number-marker": "1" })
     same(texts(rest.text, "PartNumber"), ["2"], "second page")
+    // A client that goes on after the last part finds the end of the list.
+    const end = await attributes(scene, "ObjectParts", { "x-amz-part-number-marker": "2" })
+    const { text: last } = expectStatus(end, 200)
+    same([texts(last, "PartNumber"), text(last, "IsTruncated")], [[], "false"], "after the last part")
+    same([text(last, "PartNumberMarker"), text(last, "MaxParts")], ["2", "1000"], "marker and maximum")
+  }),
+  // "if an additional checksum … isn't applied to the object specified in the request, the response doesn't return the
+  // Part element." (GetObjectAttributesParts)
+  row("98.4", "parts without checksums are counted, not listed", async scene => {
+    const uploadId = await scene.createUpload("k")
+    const etag = await scene.storedPart("k", uploadId, 1, Buffer.from("part"))
+    expectStatus(await scene.complete("k", uploadId, [[1, etag]]), 200)
+    const { text: xml } = expectStatus(await attributes(scene, "ObjectParts"), 200)
+    same([text(xml, "PartsCount"), elements(xml, "Part").length], ["1", 0], "count and parts")
+  }),
+  row("98.5", "a delete marker has no attributes, and says what it is", async scene => {
+    await scene.setVersioning("Enabled")
+    await scene.stored("k", "body")
+    const marker = (await scene.remove("k")).header("x-amz-version-id")
+    const latest = await attributes(scene, "ETag")
+    expectError(latest, 404, "NoSuchKey")
+    same(latest.header("x-amz-delete-marker"), "true", "x-amz-delete-marker")
+    const asked = { "x-amz-object-attributes": "ETag" }
+    const named = await scene.get("k", asked, `attributes&versionId=${marker ?? ""}`)
+    expectError(named, 405, "MethodNotAllowed")
+    same([named.header("x-amz-delete-marker"), named.header("allow")], ["true", "DELETE"], "headers")
   }),
 ]
 

@@ -49,14 +49,16 @@ interface PartsPage {
 }
 
 /** Parts are listed only if they have checksums, as on S3; their count always. */
-function writeParts(xml: XmlWriter, { partsCount }: ObjectInfo, { parts, next, afterPart, max }: PartsPage): void {
+function writeParts(xml: XmlWriter, info: ObjectInfo, { parts, next, afterPart, max }: PartsPage): void {
+  const { partsCount, checksum: ofWhole } = info
   if (partsCount === undefined) return
   xml.group("ObjectParts", list => {
     list.text("PartsCount", partsCount)
-    if (!parts.some(part => part.checksum !== undefined)) return
+    const haveChecksums = parts.length === 0 ? ofWhole?.type === "COMPOSITE" : parts.some(part => part.checksum)
+    if (!haveChecksums) return
     list
       .text("PartNumberMarker", afterPart)
-      .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? 0)
+      .text("NextPartNumberMarker", parts.at(-1)?.partNumber ?? afterPart)
       .text("MaxParts", max)
       .text("IsTruncated", next !== undefined)
     for (const { partNumber, sizeBytes, checksum } of parts) {
