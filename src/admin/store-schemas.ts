@@ -336,6 +336,16 @@ export const STATUS = z
     blockBytes: count,
     isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
     bucketsWithoutKeys: count.describe("buckets whose keys were missing when they were last asked for"),
+    encrypting: z
+      .object({
+        percent: z.number().int().describe("of the bytes of objects"),
+        doing: z.string(),
+        devices: z.array(
+          z.object({ id: z.string(), path: z.string(), isOffline: z.boolean(), left: z.string().optional() }),
+        ),
+      })
+      .optional()
+      .describe("present while an existing store is being encrypted, with the devices that may still have plain files"),
     compatibility: z
       .array(z.string())
       .describe("enabled settings that allow, for older clients, requests that are refused by default"),

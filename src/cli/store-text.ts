@@ -31,6 +31,14 @@ const encryptionText = (isInDatabase: boolean): string =>
     ? "everything on the devices, at rest; values of rows in the database, but not their keys and counters"
     : "everything on the devices, at rest"
 
+/** `being encrypted: 63 % of the objects`, and a line for each device. */
+const encryptingLines = ({ percent, doing, devices }: NonNullable<Status["encrypting"]>): readonly string[] => [
+  line("encryption", `being encrypted: ${percent} % of the objects; ${printable(doing)}`),
+  ...devices.map(({ path, left = "files are rewritten when all objects are encrypted" }) =>
+    line("", `${printable(path)}: ${printable(left)}`),
+  ),
+]
+
 /** The safety in a word. */
 function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {
   if (safeLosses < 0) return "NOT READABLE"
@@ -212,6 +220,7 @@ export function statusText(status: Status, nowMs: number): string {
       ? []
       : [line("allowed", `beyond the defaults: ${status.compatibility.join(", ")}`)]),
     ...(status.isEncryptedAtRest ? [line("encryption", encryptionText(metadata.isInDatabase))] : []),
+    ...(status.encrypting === undefined ? [] : encryptingLines(status.encrypting)),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
     ...riskLines(safety, status.devices),

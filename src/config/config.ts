@@ -96,7 +96,7 @@ export interface ServeConfig {
   readonly allowAcls: boolean
   /** New buckets have SSE-S3 as their default encryption. */
   readonly encryptNewBuckets: boolean
-  /** A new store encrypts everything that it writes. */
+  /** The store encrypts everything that it writes, from this start on. */
   readonly encryptAtRest: boolean
   /** Keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
@@ -362,7 +362,7 @@ export const SETTINGS = {
       "HAYLOFT_ENCRYPT_AT_REST",
       "yes|no",
       "no",
-      "encrypt everything that a new store writes to its disks, names and metadata included, and the values of its rows in a database; needs --master-key-file, is stored, and cannot be switched off",
+      "encrypt everything on the disks, names and metadata included, in an existing store as well, and the values of rows in a database, only of a new one; needs --master-key-file, is stored, and cannot be switched off",
     ),
     preset: "yes",
   },

@@ -231,10 +231,10 @@ export class Checkpointer implements BackgroundService {
     }
   }
 
-  /** Empties all payload volumes up to this one, from checkpoint to checkpoint; 0: none. Makes one soon. */
-  tidy(emptyUpTo: number): void {
+  /** Empties all payload volumes up to this one, from checkpoint to checkpoint. `isMore`: makes one soon. */
+  tidy(emptyUpTo: number, isMore: boolean): void {
     this.emptyUpTo = emptyUpTo
-    this.left = { ...this.left, isMore: true }
+    if (isMore) this.left = { ...this.left, isMore }
   }
 
   /** One checkpoint of everything applied so far, if there is anything. Throws the failure; it can be called again. */

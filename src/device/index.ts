@@ -25,7 +25,7 @@ export {
 export { discardSource } from "./checkpoint-discard.js"
 export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointLimits, type CheckpointRuns } from "./checkpointer.js"
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
-export { LOG_LIMITS, openLog } from "./log.js"
+export { LOG_LIMITS, openLog, type SegmentedLog } from "./log.js"
 export { openLogReader, type LogReader } from "./log-reader.js"
 export { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./call-queue.js"
 export * from "./control-core.js"

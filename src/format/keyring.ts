@@ -35,8 +35,8 @@ interface KeyMaterial {
 interface ConvertingDevice {
   readonly id: DeviceId
   /**
-   * No object of the store is plain any more; bytes of former ones may be in needle and payload volumes up to these (0:
-   * none). Undefined: objects are still being encrypted, or the device has been away since.
+   * No object of the store is plain any more; bytes of former ones may be in needle and payload volumes up to these. 0:
+   * nothing on the device is plain. Undefined: objects are still being encrypted, or the device has been away since.
    */
   readonly emptyUpTo: { readonly needles: number; readonly payloads: number } | undefined
 }

@@ -148,6 +148,7 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
     () => wake("erasure"),
     () => wake("metadata-backup"),
   )
+  engine.fileEncryption?.onBackupDue(() => wake("metadata-backup"))
   engine.recordManager.onChange((record, before) => {
     if (record.keyring !== before.keyring) wake("erasure", "master-key")
     if (record.layout.version !== before.layout.version) wake("repair")
@@ -390,6 +391,7 @@ function sourcesOf(
   return {
     ...ofEngine,
     erasures: () => engine.erasures.report(),
+    encrypting: () => engine.fileEncryption?.report(),
     keyServices: () => keyServices.report(),
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),
   }

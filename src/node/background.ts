@@ -7,8 +7,9 @@ import { EachDevice } from "./devices/each-device.js"
 import type { DeviceStack } from "./devices/device-stack.js"
 import type { SharedMetadata } from "./metadata/database.js"
 
-/** Background work on each device. */
-export const tendingJobs = (devices: () => readonly DeviceStack[]): readonly Job[] => [
+/** Background work on each device. `encryption`: of the files on all of them. */
+export const tendingJobs = (devices: () => readonly DeviceStack[], encryption: Job | undefined): readonly Job[] => [
+  ...(encryption ? [encryption] : []),
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
   new EachDevice("scrub", devices, stack => stack.tending.scrub),
   new EachDevice("scrub metadata", devices, stack => stack.tending.scrubMetadata),

@@ -45,12 +45,13 @@ import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
-import { deviceKeysIn, mustSealNewBytes, storeCipherIn } from "./control/at-rest.js"
+import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { followMasterKey } from "./control/follow-master-key.js"
 import { KeysOnDevices } from "./control/keys-on-devices.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
+import { encryptingBy, openFileEncryption, type FileEncryption } from "./encrypt/open-encrypting.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
 import { RecordClasses } from "./control/record-classes.js"
 import { redundancyOf } from "./control/redundancy.js"
@@ -128,6 +129,7 @@ export interface Engine extends Access {
   readonly recordManager: RecordManager
   readonly control: StoreControl
   readonly erasures: Erasures
+  readonly fileEncryption: FileEncryption | undefined
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
@@ -172,11 +174,7 @@ interface Sharing {
   readonly copies?: DeviceCopies
 }
 
-interface OpenedMetadata {
-  readonly metadata: EngineMetadata
-  readonly tablet: Primary | undefined
-  readonly shared: SharedMetadata | undefined
-}
+type OpenedMetadata = Pick<Engine, "metadata" | "tablet"> & { readonly shared: SharedMetadata | undefined }
 
 class EngineBuilder {
   private readonly recordManager: RecordManager
@@ -256,7 +254,7 @@ class EngineBuilder {
         },
         ...{ redundancy: this.redundancy(), classes: new RecordClasses(recordManager, devices) },
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
-        ...{ abortedWaits, lifecycle, storeTime, encryptsAtRest: mustSealNewBytes(recordManager.record) },
+        ...{ abortedWaits, lifecycle, storeTime, ...encryptingBy(recordManager, node === undefined) },
         ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
@@ -273,22 +271,22 @@ class EngineBuilder {
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
     const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access)]
+    const fileEncryption = openFileEncryption(services, recordManager, () => devices.open, telemetry.log)
     const sharing = await this.sharingServices(services, begin)
     return {
-      services,
-      ...access,
-      ...{ namedKeys, masterKey: rotation, erasures, recordManager, control, metadata, tablet },
+      ...{ services, ...access, exchange: this.exchange() },
+      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, recordManager, control, metadata, tablet },
       get devices() {
         return devices.open
       },
-      exchange: this.exchange(),
       get outOfReach() {
         return outOfReach(recordManager.record, devices.shards)
       },
       backgroundServices: [devices, services.storeClock, erasures, ...sharing.services],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
-        ...[...services.jobs, erasures, keyUpkeep, rotation, control, ...tendingJobs(() => devices.open)],
+        ...[...services.jobs, erasures, keyUpkeep, rotation, control],
+        ...tendingJobs(() => devices.open, fileEncryption),
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),

@@ -20,12 +20,81 @@ export const isEncryptedAtRest = ({ keyring }: Pick<ControlRecord, "keyring">): 
 /** From the moment at which a store begins to encrypt, also while a job converts what was there before. */
 export const mustSealNewBytes = isEncryptedAtRest
 
+type ConvertingDevice = NonNullable<Keyring["atRest"]>["converting"][number]
+export type EmptyUpTo = NonNullable<ConvertingDevice["emptyUpTo"]>
+/** Nothing on the device is plain; it stays in the list until this is true of all of them. */
+const CONVERTED: EmptyUpTo = { needles: 0, payloads: 0 }
+const isConverted = ({ emptyUpTo }: ConvertingDevice): boolean => emptyUpTo?.needles === 0
+
+/** Devices of the store that may still have plain files. */
+export const convertingIn = ({
+  keyring,
+  devices,
+}: Pick<ControlRecord, "keyring" | "devices">): readonly ConvertingDevice[] =>
+  keyring?.atRest?.converting.filter(each => !isConverted(each) && devices.some(({ id }) => id === each.id)) ?? []
+
+/** Whether objects may still be plain. */
+export const hasPlainObjects = (record: Pick<ControlRecord, "keyring" | "devices">): boolean =>
+  convertingIn(record).some(({ emptyUpTo }) => emptyUpTo === undefined)
+
+/** An existing store begins to encrypt everything. Undefined: it has begun before. */
+export function withAtRest(
+  record: ControlRecord,
+  masterKey: Uint8Array,
+  random: Random,
+  nowMs: number,
+): ControlRecord | undefined {
+  if (isEncryptedAtRest(record)) return undefined
+  const ring = record.keyring ?? newKeyring(masterKey, random, nowMs)
+  const epoch = ring.epochs.reduce((newest, each) => (each.number > newest.number ? each : newest))
+  const converting = record.devices.map(({ id }) => ({ id, emptyUpTo: undefined }))
+  return { ...record, keyring: { ...ring, atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting } } }
+}
+
+/** Devices that have joined since may have received copies of plain blocks. Undefined: there are none. */
+export function withNewDevices(record: ControlRecord): ControlRecord | undefined {
+  const known = record.keyring?.atRest?.converting ?? []
+  const joined = record.devices.filter(({ id }) => !known.some(each => each.id === id))
+  if (known.length === 0 || joined.length === 0) return undefined
+  return withList(record, [...known, ...joined.map(({ id }) => ({ id, emptyUpTo: undefined }))])
+}
+
+/** No object is plain any more; of these devices the volumes up to the named ones may contain former ones. */
+export const withEmptyUpTo = (record: ControlRecord, upTo: ReadonlyMap<DeviceId, EmptyUpTo>): ControlRecord =>
+  withList(
+    record,
+    (record.keyring?.atRest?.converting ?? []).map(each => ({
+      ...each,
+      emptyUpTo: each.emptyUpTo ?? upTo.get(each.id),
+    })),
+  )
+
+/** Nothing on these devices is plain. The list ends with the last one. */
+export function withConverted(record: ControlRecord, ids: readonly DeviceId[]): ControlRecord {
+  const before = withNewDevices(record) ?? record
+  const list = (before.keyring?.atRest?.converting ?? []).map(each =>
+    ids.includes(each.id) ? { ...each, emptyUpTo: CONVERTED } : each,
+  )
+  const after = withList(before, list)
+  return convertingIn(after).length === 0 ? withList(after, []) : after
+}
+
+function withList(record: ControlRecord, converting: readonly ConvertingDevice[]): ControlRecord {
+  const { keyring } = record
+  if (keyring?.atRest === undefined) return record
+  return { ...record, keyring: { ...keyring, atRest: { ...keyring.atRest, converting } } }
+}
+
 /** The ring of a new store that encrypts everything. */
 export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
   const ring = newKeyring(masterKey, random, nowMs)
   const [epoch] = ring.epochs
+  return { ...ring, atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting: [] } }
+}
+
+function newAtRest(masterKey: Uint8Array, epoch: Keyring["epochs"][number], random: Random, nowMs: number) {
   const sealed = sealBytes(openEpochKey(masterKey, epoch), PURPOSE_AT_REST, random.bytes(KEY_BYTES), random)
-  return { ...ring, atRest: { startedMs: nowMs, epoch: epoch.number, sealed, converting: [] } }
+  return { startedMs: nowMs, epoch: epoch.number, sealed }
 }
 
 /**
@@ -38,7 +107,7 @@ export function deviceKeysIn(
   deviceId: DeviceId,
 ): DeviceKeys | undefined {
   const key = openAtRestKey(record, masterKey)
-  const acceptsPlain = record.keyring?.atRest?.converting.some(({ id }) => id === deviceId)
+  const acceptsPlain = record.keyring?.atRest?.converting.some(each => each.id === deviceId && !isConverted(each))
   return key && deviceKeysOf(key, deviceId, acceptsPlain)
 }
 
@@ -63,7 +132,7 @@ function openAtRestKey({ keyring }: Pick<ControlRecord, "keyring">, masterKey: U
 
 /** A device that stands for all, for what they hold alike; one that may have plain files, if there is any. */
 export const deviceForAll = ({ devices, keyring }: Pick<ControlRecord, "devices" | "keyring">): DeviceId | undefined =>
-  (keyring?.atRest?.converting[0] ?? devices[0])?.id
+  (keyring?.atRest?.converting.find(each => !isConverted(each)) ?? devices[0])?.id
 
 /** For what all devices hold alike, such as backups of the metadata. Throws as above. */
 export function storeCipherIn(record: ControlRecord, masterKey: Uint8Array, random: Random): DeviceCipher | undefined {

@@ -26,6 +26,7 @@ import {
   queuedDisk,
   readSourceMark,
   Rows,
+  type SegmentedLog,
   type Spaces,
   SyncReads,
 } from "../../device/index.js"
@@ -52,6 +53,7 @@ import {
 import { readScrubRecord, Scrubbing } from "./scrubbing.js"
 import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
 import { foldersOf } from "./folders.js"
+import { PlainFiles } from "./plain-files.js"
 
 export interface DevicePlace {
   readonly id: DeviceId
@@ -65,7 +67,7 @@ export interface DevicePlace {
 
 /** Background work on one device. */
 interface Tending {
-  readonly compaction: Job
+  readonly compaction: Compaction
   readonly scrub: Scrubbing
   readonly scrubMetadata: Job
   readonly scrubLog: Job
@@ -87,6 +89,7 @@ export interface DeviceStack {
   readonly replica: ReplicaDevice
   readonly shards: ShardDevice
   readonly tending: Tending
+  readonly plain: PlainFiles
   /** They run while the device is open. */
   readonly backgroundServices: readonly BackgroundService[]
   /** Stops all reads and writes; calls in progress fail. */
@@ -159,7 +162,7 @@ interface Files {
 interface Metadata {
   readonly metadataStore: StoreReader
   readonly contained: LogSequence
-  readonly log: CommitLog
+  readonly log: SegmentedLog
   readonly rows: Rows
 }
 
@@ -176,7 +179,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   const files = await openFiles(opened, seams, device)
   const metadata = await openMetadata(opened, files, seams, device)
   const contents = await openContents(opened, files, metadata, device, output)
-  const { queue, space } = files
+  const { queue, space, cipher } = files
   const { metadataStore, contained, log, rows } = metadata
   const { volumes, payloads } = contents
   const positions = new Map(
@@ -186,6 +189,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   const checkpointed = { name: place.id, rows, log, replicaIncarnations, runs }
   const checkpointer = new Checkpointer(checkpointed, clock, output, { limits: options.checkpointLimits, space })
   space.addPending(() => log.lengthBytes)
+  const tending = await tendingOf(seams, device, files, metadata, volumes)
   const open = opened.move()
   return {
     place,
@@ -211,7 +215,8 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
       spaceToGrow: () => space.spaceForMetadata(),
     },
     shards: shardsOf(place.id, files, volumes),
-    tending: await tendingOf(seams, device, files, metadata, volumes),
+    tending,
+    plain: new PlainFiles({ place, disk: queue, stores: seams.stores, cipher, log, volumes, checkpointer, ...tending }),
     backgroundServices: [checkpointer, space],
     giveUp: reason => {
       queue.retire(reason)

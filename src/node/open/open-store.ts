@@ -15,9 +15,9 @@ import { fail, isFailure, type Failure, type FailureKind } from "../../base/fail
 import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
-import { isEncryptedAtRest, ringAtRest } from "../control/at-rest.js"
+import { convertingIn, isEncryptedAtRest, ringAtRest, withAtRest } from "../control/at-rest.js"
 import { probeDevice } from "../control/folders.js"
-import { ControlRecordManager, type KeptFolder } from "../control/record-manager.js"
+import { ControlRecordManager, type DecideChange, type KeptFolder } from "../control/record-manager.js"
 import { nextGeneration, nextIncarnation } from "../control/steps-core.js"
 import {
   CALL_LIMITS,
@@ -197,7 +197,15 @@ class Start {
         message: `the metadata of this store is in a database: start it with --cluster URL${nodeOption(plan.record)} and --master-key-file FILE`,
       })
     }
-    return { inspections, plan, secretsOfKnown: openSecrets(plan.record, this.masterKeyFiles) }
+    const secretsOfKnown = openSecrets(plan.record, this.masterKeyFiles)
+    if (this.beginsToEncrypt(plan) && secretsOfKnown.keyInRecord)
+      throw fail("invalidConfig", { message: KEY_ON_DEVICES })
+    return { inspections, plan, secretsOfKnown }
+  }
+
+  /** From this start on an existing store encrypts everything. */
+  private beginsToEncrypt({ record }: KnownPlan): boolean {
+    return this.config.encryptAtRest && !isEncryptedAtRest(record)
   }
 
   /** If another process runs the store, too few devices appear present: the message must not advise giving them up. */
@@ -281,7 +289,7 @@ class Start {
     secretsOfKnown: StoreSecrets,
   ): Promise<OpenedStore> {
     const incarnation = incarnationAfter(inspections)
-    this.formatEpoch = formatEpochOf(plan.record)
+    this.formatEpoch = this.beginsToEncrypt(plan) ? FORMAT_EPOCH_OF_KEYS : formatEpochOf(plan.record)
     const missing = plan.missing.map(({ id }) => id)
     for (const device of plan.present) await this.own(device, incarnation)
     const renewed = await this.renew(plan, incarnation)
@@ -305,14 +313,27 @@ class Start {
       secrets: sealed,
     }
     const nowMs = this.clock.wallMs()
-    const record = await recordManager.change("start", before => recordOfStart(before, findings, nowMs))
-    await recordManager.stop()
+    const record = await this.changeAtStart(recordManager, before => {
+      const after = recordOfStart(before, findings, nowMs)
+      const begun = this.config.encryptAtRest
+        ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs)
+        : undefined
+      return begun ?? after
+    })
     const lagging = plan.lagging.map(
       id => `device ${id} lacks changes that the others have; it will be brought up to date`,
     )
     const overruled = overruledOptions(record, this.config)
     const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
     return this.opened(record, secrets, incarnation, false, notes)
+  }
+
+  /** While a store is being encrypted, each device has the key before anything is encrypted under it. */
+  private async changeAtStart(records: ControlRecordManager, decide: DecideChange): Promise<ControlRecord> {
+    const record = await records.change("start", decide)
+    if (convertingIn(record).length > 0) await records.spread()
+    await records.stop()
+    return record
   }
 
   /**
@@ -443,13 +464,11 @@ function nodeOption({ devices }: ControlRecord): string {
   return names.size === 1 ? ` --node ${[...names].join()}` : ""
 }
 
+const KEY_ON_DEVICES =
+  "--encrypt-at-rest needs the master key in a file, and that of this store is on its devices: move it first: hayloft key move-out"
+
 /** Settings that a store keeps from its first start. */
 export function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
-  if (config.encryptAtRest && !isEncryptedAtRest(record)) {
-    const message =
-      "this store was created without --encrypt-at-rest; only new stores can be encrypted at rest: create one, and copy the objects"
-    throw fail("invalidConfig", { message })
-  }
   const { blockBytes } = record
   if (config.blockBytes === undefined || config.blockBytes === blockBytes) return
   const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`

@@ -307,6 +307,20 @@ export interface ErasureReport {
   readonly uploads: number
 }
 
+/** Of an existing store that is being encrypted. */
+export interface EncryptingReport {
+  /** Of the bytes of objects. */
+  readonly percent: number
+  readonly doing: string
+  /** Those that may still have plain files. */
+  readonly devices: readonly {
+    readonly id: DeviceId
+    readonly path: string
+    readonly isOffline: boolean
+    readonly left?: string
+  }[]
+}
+
 export interface StoreReport {
   readonly storeId: StoreId
   readonly version: string
@@ -322,6 +336,8 @@ export interface StoreReport {
   readonly isEncryptedAtRest: boolean
   /** Whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys: number
+  /** Present while an existing store is being encrypted. */
+  readonly encrypting?: EncryptingReport
   /** Compatibility switches that are on: each allows what is refused by default. */
   readonly compatibility: readonly string[]
   readonly safety: SafetyReport

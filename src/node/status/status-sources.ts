@@ -2,7 +2,7 @@
  * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
  * Values that are unknown or do not exist are undefined, never invented.
  */
-import type { ErasureReport, JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
+import type { EncryptingReport, ErasureReport, JobReport, LostObject, MetadataReport, QueueReport } from "./contract.js"
 import type { Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
@@ -38,6 +38,8 @@ export interface StatusSources {
   readonly lifecycle?: () => LifecycleReport
   /** Of buckets, under way. */
   readonly erasures?: () => readonly ErasureReport[]
+  /** Undefined unless an existing store is being encrypted. */
+  readonly encrypting?: () => EncryptingReport | undefined
   /** Undefined if this process has none. */
   readonly keyServices?: () => readonly KeyServiceReport[]
   /** Accounts and keys whose limits were used. */

@@ -232,14 +232,16 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const keyServices = this.sources.keyServices?.() ?? []
     const rates = this.sources.rates?.() ?? []
     const erasures = this.sources.erasures?.() ?? []
+    const encrypting = this.sources.encrypting?.()
     return {
       ...this.facts,
       uptimeSeconds: Math.floor((this.clock.monotonicMs() - this.startedAtMs) / 1000),
       policy: textOfPolicy(record.policy),
       isPolicyAutomatic: record.isPolicyAutomatic,
       blockBytes: record.blockBytes,
-      isEncryptedAtRest: isEncryptedAtRest(record),
+      isEncryptedAtRest: isEncryptedAtRest(record) && encrypting === undefined,
       bucketsWithoutKeys: this.bucketsWithoutKeys,
+      ...(encrypting === undefined ? {} : { encrypting }),
       safety: this.safetyReport(),
       metadata: namesOf(record),
       health: this.health(),

@@ -58,6 +58,12 @@ export const oldestPendingDeletions = query(
   },
 )
 
+/** The position of the oldest pending deletion. */
+export const firstPendingDeletion = query(
+  "FirstPendingDeletion",
+  (view): number | undefined => firstOf(pendingDeletionsFrom(view, ALL))?.position,
+)
+
 function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
   const uploads = new Set<UploadId>()
   for (const [, row] of view.range("segments", suffixRange(stem))) {

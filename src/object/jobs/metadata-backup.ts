@@ -161,6 +161,11 @@ export class MetadataBackup implements Job {
     return this.orderedAtComplete >= order
   }
 
+  /** Whether no snapshot waits for its removal. */
+  get isPruned(): boolean {
+    return this.writing === undefined && !this.isPruning
+  }
+
   private isDue(newest: StoredSnapshot | undefined): boolean {
     if (this.ordered > this.orderedAtBegin) return true
     const nowMs = this.clock.monotonicMs()

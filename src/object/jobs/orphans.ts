@@ -107,6 +107,11 @@ export class Orphans implements Job {
     return { isStopped, abortedBlocks, abortedBlocksMax, waitingBlocks: this.aborted.waiting + this.removals.count }
   }
 
+  /** Whether a walk of this process has met all blocks. */
+  get hasWalked(): boolean {
+    return this.began !== undefined && this.next === undefined && this.passedOver.size === 0
+  }
+
   /** Called after an operator has checked the cause: aborted blocks are removed until the process ends. */
   resume(): void {
     this.brake.release()
