@@ -27,6 +27,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   kmsKeyDisabled: 409,
   entityExists: 409,
   limitExceeded: 409,
+  quotaExceeded: 403,
   bucketExists: 409,
   bucketOwnedByYou: 409,
   bucketNotEmpty: 409,

@@ -83,6 +83,7 @@ export const FAILURES = {
   accountExists: kind("fixRequest", "the account exists already"),
   noSuchAccessKey: kind("fixRequest", "the access key does not exist"),
   accessKeyExists: kind("fixRequest", "the access key exists already"),
+  quotaExceeded: kind("fixRequest", "the quota of a bucket or an account would be exceeded"),
   malformedPolicy: kind("fixRequest", "the access policy is not valid"),
   // Users, groups, roles and their policies
   noSuchEntity: kind("fixRequest", "there is no such user, group, role, policy or provider"),

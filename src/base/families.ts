@@ -66,6 +66,8 @@ export const FAMILIES = {
   clock: 29,
   /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
   lifecycle: 30,
+  /** Bucket or account + run → what a quota has counted. */
+  usage: 31,
   /** Key id → a named key; "removed " + key id → a deleted one whose materials are still to be removed. */
   kmsKeys: 32,
   /** Account id + name → the named key that the alias stands for. */

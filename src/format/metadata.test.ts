@@ -83,6 +83,7 @@ import {
 import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
 import { decodeSessionToken, encodeSessionToken } from "./session-token.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
+import { decodeUsage, encodeUsage } from "./usage.js"
 import {
   decodeDetails,
   decodeListedVersion,
@@ -260,6 +261,11 @@ const entry = {
 } as const
 
 const account = { id: parseAccountId("root"), displayName: "Röot", email: "a@b", createdMs: 1 }
+const quota = { run: "0000000000000007", isExact: true, limits: { hardBytes: 2 ** 40, warnObjects: 5 } }
+const bucketWithQuotas = {
+  ...{ id: parseBucketId(7), name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 1 },
+  ...({ location: "", versioning: "never", state: "open", settingsVersion: 2, settings: [] } as const),
+}
 const accountNumber = parseAccountNumber("012345678901")
 const accessKey: AccessKeyRecord = {
   ...{ accountId: account.id, createdMs: 1, sealedSecret: filled(48, 7) },
@@ -481,6 +487,21 @@ const SAMPLES: readonly Sample[] = [
   sample("store's clock", 1_767_225_600_123, encodeStoreClock, decodeStoreClock),
   sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
   sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
+  sample("usage", { bytes: 2 ** 50, objects: 3, partBytes: 4 }, encodeUsage, decodeUsage),
+  sample(
+    "bucket with quotas",
+    { ...bucketWithQuotas, usage: { own: quota, accountRun: quota.run } },
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample(
+    "bucket of a counted account",
+    { ...bucketWithQuotas, usage: { accountRun: quota.run } },
+    encodeBucket,
+    decodeBucket,
+  ),
+  sample("counted upload", { ...upload, countedBy: [quota.run, "00ff"] }, encodeUpload, decodeUpload),
+  sample("account with a quota", { ...account, number: accountNumber, quota }, encodeAccount, decodeAccount),
   sample("hint", decisionIdOf(parsePosition(2 ** 40 + 7)), encodeHint, bytes =>
     Buffer.from(RecordReader.open("hint", bytes, 2).bytes()).toString("latin1"),
   ),

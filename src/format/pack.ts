@@ -97,6 +97,13 @@ export class RecordReader {
     return value.map((row: unknown) => read(this.nested(row)))
   }
 
+  /** The members that are left, each read by the function. */
+  all<T>(read: (row: RecordReader) => T): readonly T[] {
+    const values: T[] = []
+    while (this.at < this.members.length) values.push(read(this))
+    return values
+  }
+
   private nested(row: unknown): RecordReader {
     if (!Array.isArray(row)) throw this.corrupt("list")
     return new RecordReader(this.what, [1, ...Array.from<unknown>(row)], 1)

@@ -1,6 +1,8 @@
 /**
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
+import { must } from "../base/assert.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import {
   parseAccountId,
@@ -28,6 +30,7 @@ import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from
 import type { BucketLock, VersionLock } from "./object-lock.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 import { packSealing, readSealing, type Sealing } from "./sealing.js"
+import { packQuota, readQuota, type Quota } from "./usage.js"
 import type { ChecksumName, ChecksumType, VersionDetails } from "./version-record.js"
 import { decodeDetails, encodeDetails } from "./version-record.js"
 
@@ -95,16 +98,33 @@ export interface BucketRecord {
   readonly policy?: Policy
   /** Object lock is on; never removed. */
   readonly lock?: BucketLock
+  readonly usage?: BucketUsage
+}
+
+/** Which counts the bucket's rows belong to. */
+export interface BucketUsage {
+  /** Of the bucket. */
+  readonly own?: Quota
+  /** The run of its account's quota that counts the bucket; of another run than the account's: none does. */
+  readonly accountRun?: string
 }
 
 const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
 const STATES: readonly BucketState[] = ["open", "closing", "erasing"]
 
+/** Null stands for an absent member before one that is present. */
+function withoutTail(members: readonly unknown[]): readonly unknown[] {
+  const last = members.findLastIndex(member => member !== undefined)
+  return members.slice(0, last + 1).map(member => member ?? null)
+}
+
 export function encodeBucket(bucket: BucketRecord): Uint8Array {
   const policy = bucket.policy && textOfPolicy(bucket.policy)
   const settings = bucket.settings.reduce((bits, name) => bits | (1 << SETTING_NAMES.indexOf(name)), 0)
-  const { lock } = bucket
-  return packRecord(lock === undefined ? 1 : 2, [
+  const { lock, usage } = bucket
+  const hasMore = settings !== 0 || lock !== undefined || usage !== undefined
+  const appended = [policy, hasMore ? settings : undefined, lock && packBucketLock(lock), usage && packUsage(usage)]
+  return packRecord(usage === undefined ? (lock === undefined ? 1 : 2) : 3, [
     bucket.id,
     bucket.name,
     bucket.owner,
@@ -113,14 +133,25 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
     VERSIONINGS.indexOf(bucket.versioning),
     STATES.indexOf(bucket.state),
     bucket.settingsVersion,
-    ...(policy === undefined && settings === 0 && lock === undefined ? [] : [policy ?? null]),
-    ...(settings === 0 && lock === undefined ? [] : [settings]),
-    ...(lock === undefined ? [] : [packBucketLock(lock)]),
+    ...withoutTail(appended),
   ])
 }
 
+const packUsage = ({ own, accountRun }: BucketUsage): readonly unknown[] => [
+  own === undefined ? null : packQuota(own),
+  accountRun === undefined ? null : runBytes(accountRun),
+]
+
+function readUsage(row: RecordReader): BucketUsage {
+  const own = row.optional(() => readQuota(row.row()))
+  const accountRun = row.optional(() => hexOf(row.bytes()))
+  return { ...(own && { own }), ...(accountRun !== undefined && { accountRun }) }
+}
+
+const runBytes = (run: string): Uint8Array => must(bytesOfHex(run), "runs are hex")
+
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  const row = RecordReader.open("bucket", bytes, 2)
+  const row = RecordReader.open("bucket", bytes, 3)
   const id = parseBucketId(row.number())
   const name = parseBucketName(row.text())
   const owner = parseAccountId(row.text())
@@ -135,9 +166,11 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   // No spread: it would create an object of another shape, and V8 would discard the code compiled for the first.
   const bucket = { id, name, owner, createdMs, location, versioning, state, settingsVersion, settings }
   const lock = row.optional(() => readBucketLock(row.row()))
-  if ((row.format === 2) !== (lock !== undefined)) throw fail("corruptRecord", { what: "bucket", field: "lock" })
-  if (policy === undefined && lock === undefined) return bucket
-  return { ...bucket, ...(policy && { policy }), ...(lock && { lock }) }
+  const usage = row.optional(() => readUsage(row.row()))
+  const format = usage === undefined ? (lock === undefined ? 1 : 2) : 3
+  if (row.format !== format) throw fail("corruptRecord", { what: "bucket", field: "format" })
+  if (policy === undefined && lock === undefined && usage === undefined) return bucket
+  return { ...bucket, ...(policy && { policy }), ...(lock && { lock }), ...(usage && { usage }) }
 }
 
 /** The content of one setting of a bucket (family `settings`). */
@@ -194,6 +227,8 @@ export interface UploadRecord {
   readonly sealing?: Sealing
   /** Of the future version. Absent: STANDARD. */
   readonly storageClass?: StorageClass
+  /** The runs of the counts that its parts belong to: those that counted its bucket when it began. */
+  readonly countedBy?: readonly string[]
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -202,22 +237,21 @@ const CHECKSUMS: readonly ChecksumName[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA
 const TYPES: readonly ChecksumType[] = ["COMPOSITE", "FULL_OBJECT"]
 
 export function encodeUpload(upload: UploadRecord): Uint8Array {
-  const { initiator, lock, sealing, storageClass } = upload
+  const { initiator, lock, sealing, storageClass, countedBy } = upload
   const members = [initiator, lock && packVersionLock(lock), sealing && packSealing(sealing)]
-  // Null stands for an absent member before one that is present.
-  const appended = [...members, storageClass && numberOfClass(storageClass)]
-  const last = appended.findLastIndex(member => member !== undefined)
-  return packRecord(sealing === undefined && storageClass === undefined ? 1 : 2, [
+  const appended = [...members, storageClass && numberOfClass(storageClass), countedBy?.map(runBytes)]
+  const isPlain = sealing === undefined && storageClass === undefined
+  return packRecord(countedBy === undefined ? (isPlain ? 1 : 2) : 3, [
     upload.initiatedMs,
     upload.checksum ? [CHECKSUMS.indexOf(upload.checksum.algorithm), TYPES.indexOf(upload.checksum.type)] : null,
     encodeDetails(upload.details),
     upload.completion ? [upload.completion.incarnation, upload.completion.token] : null,
-    ...appended.slice(0, last + 1).map(member => member ?? null),
+    ...withoutTail(appended),
   ])
 }
 
 export function decodeUpload(bytes: Uint8Array): UploadRecord {
-  const row = RecordReader.open("upload", bytes, 2)
+  const row = RecordReader.open("upload", bytes, 3)
   const upload = {
     initiatedMs: row.number(),
     checksum: row.optional(() => {
@@ -238,12 +272,14 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
   const isLater = row.format > 1
   const sealing = isLater ? row.optional(() => readSealing(row.row())) : undefined
   const storageClass = isLater ? row.optional(() => pick(STORAGE_CLASSES, row.number(), "storage class")) : undefined
+  const countedBy = row.format === 3 ? row.row().all(run => hexOf(run.bytes())) : undefined
   return {
     ...upload,
     ...(initiator !== undefined && { initiator }),
     ...(lock && { lock }),
     ...(sealing && { sealing }),
     ...(storageClass && { storageClass }),
+    ...(countedBy && { countedBy }),
   }
 }
 
@@ -384,14 +420,18 @@ export interface AccountRecord {
   readonly createdMs: number
   readonly number: AccountNumber
   readonly limits?: RateLimits | undefined
+  /** Of all its buckets together. */
+  readonly quota?: Quota
 }
 
-export const encodeAccount = ({ id, displayName, email, createdMs, number, limits }: AccountRecord): Uint8Array =>
-  packRecord(1, [id, displayName, email, createdMs, number, ...(limits === undefined ? [] : [packRateLimits(limits)])])
+export function encodeAccount({ id, displayName, email, createdMs, number, limits, quota }: AccountRecord): Uint8Array {
+  const appended = [limits && packRateLimits(limits), quota && packQuota(quota)]
+  return packRecord(quota === undefined ? 1 : 2, [id, displayName, email, createdMs, number, ...withoutTail(appended)])
+}
 
 /** An account created before numbers existed gets the number derived from its id. */
 export function decodeAccount(bytes: Uint8Array): AccountRecord {
-  const row = RecordReader.open("account", bytes, 1)
+  const row = RecordReader.open("account", bytes, 2)
   const account = {
     id: parseAccountId(row.text()),
     displayName: row.text(),
@@ -400,7 +440,9 @@ export function decodeAccount(bytes: Uint8Array): AccountRecord {
   }
   const number = row.optional(() => parseAccountNumber(row.text())) ?? accountNumberOf(account.id)
   const limits = readRateLimits(row)
-  return limits === undefined ? { ...account, number } : { ...account, number, limits }
+  const quota = row.format === 2 ? readQuota(row.row()) : undefined
+  if (limits === undefined && quota === undefined) return { ...account, number }
+  return { ...account, number, ...(limits && { limits }), ...(quota && { quota }) }
 }
 
 /** The account of an account number (family `accountNumbers`). */

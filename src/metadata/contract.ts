@@ -15,6 +15,7 @@ import type { LentSoon } from "../base/lent.js"
 import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { Counters } from "../format/records.js"
+import type { Usage } from "../format/usage.js"
 import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
 import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
@@ -35,6 +36,8 @@ interface Decision<Result> {
   readonly writes: readonly EntryWrite[]
   /** A change of a bucket's counters (family `counters`), which decisions read but do not write. */
   readonly counts?: CounterChange | undefined
+  /** Changes of what quotas count (family `usage`), each row once. */
+  readonly usage?: readonly UsageChange[] | undefined
   readonly result: Result
 }
 
@@ -42,6 +45,21 @@ export interface CounterChange {
   readonly bucketId: BucketId
   /** What is added to each counter; "drop": the bucket is gone, and so are its counters. */
   readonly change: Counters | "drop"
+}
+
+/**
+ * A change of what a quota counts. Like a counter it is added to: nothing validates the row that the decision read. But a
+ * change with a limit takes effect only if the sum is within it by then; otherwise the command is decided again.
+ */
+export interface UsageChange {
+  readonly key: RowKey
+  /** What is added; "drop": the row is deleted, if there is one. */
+  readonly change: Usage | "drop"
+  /** The row is new: the change is what it has. */
+  readonly isNew?: true
+  /** The most that bytes and bytes of parts may be together, afterwards. */
+  readonly bytesMax?: number
+  readonly objectsMax?: number
 }
 
 /** Rows that a command reads first: the engine fetches them together, before it. */

@@ -63,6 +63,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   settings: "generation",
   bucketKeys: "generation",
   counters: "counted",
+  usage: "counted",
   releases: "own",
   debts: "own",
   voids: "own",
@@ -191,7 +192,7 @@ export class GuardedView implements CommandView {
 
   private checkRange(family: Family, start: RowKey, writes: readonly EntryWrite[]): void {
     const protection = PROTECTIONS[family]
-    if (GUARDED_BY_GENERATION.has(protection)) return
+    if (GUARDED_BY_GENERATION.has(protection) || protection === "counted") return
     const isGuarded =
       protection === "underWrittenUpload"
         ? this.find("uploads", uploadOfPartRowKey(start))?.row !== undefined

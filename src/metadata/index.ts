@@ -9,8 +9,9 @@ export {
   type Metadata,
   type Query,
   type Touches,
+  type UsageChange,
 } from "./contract.js"
-export { countersWrites } from "./counters.js"
+export { countedWrites } from "./counters.js"
 export { whyElsewhere } from "./elsewhere-core.js"
 export {
   incarnationAt,

@@ -12,7 +12,7 @@ import { visitRows } from "../base/row-scan.js"
 import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import { decisionIdOf } from "../format/row-key.js"
-import { countersWrites } from "./counters.js"
+import { countedWrites } from "./counters.js"
 import { isOfGeneration } from "./guards.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
 import type { Command, DecisionTime, Metadata, Query } from "./contract.js"
@@ -123,7 +123,7 @@ export class MemoryMetadata implements Metadata {
     const { result, ...decision } = command.copied().decide(view, time)
     assert(decision.writes.length <= COMMAND_ROWS_MAX, () => `a command writes ${decision.writes.length} rows`)
     this.checkNew(decision.writes, reads)
-    return { result, writes: [...decision.writes, ...countersWrites(view, decision.counts)] }
+    return { result, writes: [...decision.writes, ...countedWrites(view, decision)] }
   }
 
   /** A row that a decision writes without having read it must be new. */

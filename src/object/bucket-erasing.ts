@@ -28,6 +28,7 @@ import {
   type CountedSlice,
   type CountPlace,
 } from "./commands/erase-commands-core.js"
+import { endUploadBy } from "./ended-upload.js"
 
 const ERASING_LIMITS = {
   rowsPerSlice: 2_000,
@@ -111,7 +112,9 @@ export class BucketErasing {
   /** Removes some rows of an erased bucket; their bytes follow. Returns false if there were none. */
   async removeSome(id: BucketId): Promise<boolean> {
     const { uploads, keys } = await this.metadata.ask(leftoversOf(id, ERASING_LIMITS.removedPerStep))
-    for (const address of uploads) await this.metadata.run(dropErasedUpload(address))
+    for (const address of uploads) {
+      await endUploadBy(this.metadata, address, frozen => dropErasedUpload(address, frozen))
+    }
     const clockMs = this.storeClock.nowMs()
     for (const key of keys) await this.metadata.run(dropErasedKey(id, key, clockMs))
     return uploads.length + keys.length > 0

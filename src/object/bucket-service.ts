@@ -27,7 +27,7 @@ import {
 import { removeKeysOf, removeKeysOfGoneBuckets } from "./bucket-key-removal.js"
 import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
 import { listUploads } from "./queries/listing-core.js"
-import { abortUpload } from "./commands/multipart-commands-core.js"
+import { abort } from "./ended-upload.js"
 import { bucketOf } from "./queries/object-info-core.js"
 import { bucketOfRow, countersIn, readCounters } from "./commands/row-editor-core.js"
 
@@ -231,7 +231,7 @@ export class BucketService implements Buckets {
       for (const entry of entries) {
         if (entry.kind !== "upload") continue
         const { key, multipartId } = entry.upload
-        await this.metadata.run(abortUpload({ bucketId: bucket.id, key, multipartId })).catch((error: unknown) => {
+        await abort(this.metadata, { bucketId: bucket.id, key, multipartId }).catch((error: unknown) => {
           if (!isFailure(error, "noSuchUpload")) throw error
         })
       }

@@ -29,6 +29,7 @@ import { lockOfRestored } from "./commands/lock-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/row-editor-core.js"
 import { policyOfVersion, type StorageClasses } from "./storage-classes.js"
+import { checkNewPart, checkNewVersion } from "./commands/room-core.js"
 import type { Uploads } from "./uploads.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -108,10 +109,24 @@ export interface Ingested {
 
 export const chosenPolicy = query("ChosenPolicy", policyOfBucket)
 
-export const mayWrite = query("MayWrite", (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions) => {
-  checkWrite(view, bucketId, key, conditions)
-  requireBucket(view, bucketId)
-})
+/** What a request will add. */
+interface Declared {
+  /** Undefined: it does not say. */
+  readonly lengthBytes: number | undefined
+  readonly part?: { readonly multipartId: MultipartId; readonly partNumber: number }
+}
+
+export const mayWrite = query(
+  "MayWrite",
+  (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions, declared?: Declared) => {
+    checkWrite(view, bucketId, key, conditions)
+    const bucket = requireBucket(view, bucketId)
+    if (bucket.usage === undefined || declared === undefined) return
+    const { lengthBytes = 0, part } = declared
+    if (part === undefined) checkNewVersion(view, bucket, key, lengthBytes)
+    else checkNewPart(view, bucket, { bucketId, key, multipartId: part.multipartId }, { ...part, lengthBytes })
+  },
+)
 
 const NO_CONDITIONS: Conditions = {}
 
@@ -144,7 +159,7 @@ export class Ingest {
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { bucket, key, conditions = NO_CONDITIONS, createKey } = request
     return asPromise(() =>
-      after(this.metadata.known(mayWrite(bucket.id, key, conditions)), () => {
+      after(this.metadata.known(mayWrite(bucket.id, key, conditions, declaredIn(request))), () => {
         if (createKey === undefined) return this.take(request, commit)
         return after(createKey(), created => this.take({ ...request, created }, commit))
       }),
@@ -358,6 +373,10 @@ function encodeChecked(header: RecoveryHeader): Uint8Array {
     message: "content type, user metadata and encryption context are too long together",
     ...{ sizeBytes: encoded.length, maxSizeAllowedBytes: maxBytes },
   })
+}
+
+function declaredIn({ body: { lengthBytes }, part, multipartId }: IngestRequest): Declared {
+  return { lengthBytes, ...(multipartId !== undefined && { part: { multipartId, partNumber: part } }) }
 }
 
 /** For a rescue: what is needed to open the bytes, without rows. */

@@ -30,16 +30,17 @@ import type {
   PutResult,
   StoredChecksum,
 } from "./contract.js"
+import { abort, bytesOfAllParts } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
 import type { Ingest } from "./ingest.js"
 import type { StoreClock } from "./store-clock.js"
 import { listUploads, type ListUploadsRequest, type UploadsPage } from "./queries/listing-core.js"
 import {
-  abortUpload,
   completeUpload,
   createUpload,
   findUpload,
+  needsFreeze,
   partKey,
   partsAfter,
   putPart,
@@ -224,7 +225,7 @@ export class MultipartService implements Multipart {
   }
 
   async abort(target: MultipartTarget): Promise<void> {
-    await this.metadata.run(abortUpload(addressOf(target)))
+    await abort(this.metadata, addressOf(target))
   }
 
   async complete(request: CompleteRequest): Promise<PutResult> {
@@ -294,7 +295,9 @@ export class MultipartService implements Multipart {
     const { sealing } = upload
     const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
     const clockMs = this.clocks.storeClock.nowMs()
-    const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound })
+    const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
+    const counted = partsBytes === undefined ? {} : { partsBytes }
+    const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
     return putResultOf(await this.metadata.run(complete), checksum.value, sealing)
   }
 

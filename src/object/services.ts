@@ -8,6 +8,8 @@ import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
+import { QuotaWatch } from "./jobs/quota-watch.js"
+import { Quotas } from "./quotas.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
@@ -60,6 +62,8 @@ export interface Services extends ObjectServices {
   readonly classes: StorageClasses
   readonly lifecycleInspection: LifecycleInspection
   readonly erasing: BucketErasing
+  readonly quotas: Quotas
+  readonly quotaWatch: QuotaWatch
   /** Undefined: the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
   readonly sealedImport: SealedImport
@@ -141,7 +145,10 @@ export function createServices(
   const seamsOfLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log }
   const lifecycle = new Lifecycle(seamsOfLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
-  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle]
+  // Earlier releases know neither classes nor quotas: what refuses them is the same.
+  const quotas = new Quotas(watched, async () => settings.classes?.use())
+  const quotaWatch = new QuotaWatch(quotas, log)
+  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch]
   const hasWork = settings.encryptsExisting
   const encrypt = hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, bound, onHints, hasWork })
   if (encrypt) jobs.push(encrypt)
@@ -164,7 +171,7 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
-    ...{ lifecycle, metadataBackup, encrypt, classes },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch },
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),

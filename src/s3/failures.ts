@@ -286,6 +286,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   noSuchEntity: row("InvalidRequest", 400),
   entityExists: row("InvalidRequest", 400),
   deleteConflict: row("InvalidRequest", 400),
+  quotaExceeded: row("QuotaExceeded", 403),
   limitExceeded: row("InvalidRequest", 400),
   invalidIdentityToken: row("InvalidToken", 400),
   providerUnreachable: UNAVAILABLE,

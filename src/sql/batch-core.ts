@@ -5,15 +5,27 @@
  *           an earlier command of the batch has made. A batch that changes nothing is answered at once.
  */
 import { asFailure, fail, type Failure } from "../base/failures.js"
-import type { BucketId } from "../base/ids.js"
+import type { BucketId, RowKey } from "../base/ids.js"
 import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { NO_COUNTS, type Counters } from "../format/records.js"
+import { addUsage, NO_USAGE } from "../format/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
-import type { Command, CounterChange, DecisionTime, DecisionView } from "../metadata/index.js"
-import type { CommitRequest, ExpectedRow, LaneId, LaneState, NewRow, ReplacedRow, Version } from "./database.js"
+import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
+import type {
+  AddedUsage,
+  CommitRequest,
+  ExpectedRow,
+  LaneId,
+  LaneState,
+  NewRow,
+  NewUsage,
+  ReplacedRow,
+  Version,
+} from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
-import { BatchView, LaterBatch, RowsMissing, type ChangedRow, type FetchedRows, type Wants } from "./rows-core.js"
+import { BatchView, LaterBatch, RowsMissing } from "./rows-core.js"
+import type { ChangedRow, FetchedRows, UsageSoFar, Wants } from "./rows-core.js"
 import { byStoredKey, storedIn } from "./stored-key.js"
 
 /** A command whose answer can be given once what it saw is committed. */
@@ -24,6 +36,7 @@ export interface AnswerableCommand extends Pick<Command<unknown>, "touches"> {
 interface AnswerableDecision {
   readonly writes: readonly EntryWrite[]
   readonly counts?: CounterChange | undefined
+  readonly usage?: readonly UsageChange[] | undefined
   readonly answer: () => void
 }
 
@@ -47,18 +60,20 @@ class BatchChanges {
   private readonly expected = new Map<string, ExpectedRow>()
   readonly counts = new Map<BucketId, Counters>()
   private readonly droppedCounters = new Set<BucketId>()
+  readonly usage = new Map<RowKey, UsageSoFar | "dropped">()
   private raisesGeneration = false
   get isEmpty(): boolean {
-    return this.rows.size === 0 && this.counts.size === 0 && this.droppedCounters.size === 0
+    return this.rows.size + this.counts.size + this.droppedCounters.size + this.usage.size === 0
   }
 
-  apply(view: BatchView, writes: readonly EntryWrite[], counts: CounterChange | undefined): void {
-    if (writes.length === 0 && counts === undefined) return
+  apply(view: BatchView, { writes, counts, usage = NO_USAGE_CHANGES }: Omit<AnswerableDecision, "answer">): void {
+    if (writes.length === 0 && counts === undefined && usage.length === 0) return
     for (const [name, { family, row }] of view.reads) {
       if (!isOfGeneration(family)) this.expected.set(name, { family, key: row.key, version: row.version })
     }
     for (const write of writes) this.write(view, write)
     if (counts !== undefined) this.count(counts)
+    for (const change of usage) this.changeUsage(change)
   }
 
   private write(view: BatchView, { family, key, value, payload }: EntryWrite): void {
@@ -96,6 +111,38 @@ class BatchChanges {
     })
   }
 
+  private changeUsage({ key, change, isNew, bytesMax = Infinity, objectsMax = Infinity }: UsageChange): void {
+    if (change === "drop") {
+      this.usage.set(key, "dropped")
+      return
+    }
+    if (isNew === true) {
+      this.usage.set(key, { ...UNCHANGED, added: change, isNew })
+      return
+    }
+    const before = this.usage.get(key) ?? UNCHANGED
+    if (before === "dropped") return
+    const added = addUsage(before.added, change)
+    // The sum after this command, not after the batch: one that makes room later does not help it.
+    const bytesBeforeMax = Math.min(before.bytesBeforeMax, bytesMax - added.bytes - added.partBytes)
+    const objectsBeforeMax = Math.min(before.objectsBeforeMax, objectsMax - added.objects)
+    this.usage.set(key, { ...before, added, bytesBeforeMax, objectsBeforeMax })
+  }
+
+  private usageRequest(): Pick<CommitRequest, "usage" | "newUsage" | "droppedUsage"> {
+    const [usage, newUsage, droppedUsage]: [AddedUsage[], NewUsage[], RowKey[]] = [[], [], []]
+    for (const [key, change] of this.usage) {
+      if (change === "dropped") droppedUsage.push(key)
+      else if (change.isNew) newUsage.push({ key, usage: change.added })
+      else {
+        const bytesBeforeMax = finite(change.bytesBeforeMax)
+        const objectsBeforeMax = finite(change.objectsBeforeMax)
+        usage.push({ key, usage: change.added, bytesBeforeMax, objectsBeforeMax })
+      }
+    }
+    return { usage: usage.sort((a, b) => (a.key < b.key ? -1 : 1)), newUsage, droppedUsage }
+  }
+
   /** The commit of the batch. A row that was made and deleted within it leaves no trace. */
   request(lane: LaneId, from: Pick<LaneState, "number" | "generation">, version: Version): CommitRequest {
     const rows = [...this.rows.values()].sort(byStoredKey)
@@ -116,9 +163,16 @@ class BatchChanges {
       ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],
+      ...this.usageRequest(),
     }
   }
 }
+
+const NO_USAGE_CHANGES: readonly UsageChange[] = []
+const UNCHANGED: UsageSoFar = {
+  ...{ added: NO_USAGE, isNew: false, bytesBeforeMax: Infinity, objectsBeforeMax: Infinity },
+}
+const finite = (most: number): number | undefined => (most === Infinity ? undefined : most)
 
 /** Decides the commands in their order; undefined if rows are missing, which `wants` then has. */
 export function decideBatch(
@@ -134,9 +188,9 @@ export function decideBatch(
   for (const [number, command] of commands.entries()) {
     const view = new BatchView(fetched, wants, changes)
     try {
-      const { writes, counts, answer } = command.decide(view, timeOf(number))
-      checkSize(writes)
-      changes.apply(view, writes, counts)
+      const { answer, ...decision } = command.decide(view, timeOf(number))
+      checkSize(decision.writes)
+      changes.apply(view, decision)
       decided.push({ command: number, outcome: answer })
     } catch (error) {
       if (error instanceof RowsMissing) isMissing = true

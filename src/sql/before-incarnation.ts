@@ -8,7 +8,7 @@ const NO_LANE: LaneId = { incarnation: 0, lane: 0 }
 
 export async function clusterRowIn(session: Session, key: RowKey): Promise<Uint8Array | undefined> {
   const keys = [{ family: "cluster", key } as const]
-  const { rows } = await session.fetch({ lane: NO_LANE, keys, ranges: [], counters: [] })
+  const { rows } = await session.fetch({ lane: NO_LANE, keys, ranges: [], counters: [], usage: [] })
   return rows[0]?.value
 }
 

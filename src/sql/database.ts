@@ -10,6 +10,7 @@ import type { Family } from "../base/families.js"
 import type { BucketId, RowKey, StoreId } from "../base/ids.js"
 import type { DatabaseHealth } from "../format/database-health.js"
 import type { Counters } from "../format/records.js"
+import type { Usage } from "../format/usage.js"
 
 /** A family as the database stores it: an object's head is a column of its current row. */
 export type StoredFamily = Exclude<Family, "heads">
@@ -94,6 +95,8 @@ export interface FetchRequest {
   readonly ranges: readonly StoredRange[]
   /** Buckets whose counters are wanted. */
   readonly counters: readonly BucketId[]
+  /** What quotas have counted: rows with these keys, or all. */
+  readonly usage: readonly RowKey[] | "all"
 }
 
 export interface Fetched {
@@ -103,6 +106,8 @@ export interface Fetched {
   readonly rows: readonly (StoredRow | undefined)[]
   readonly ranges: readonly (readonly StoredRow[])[]
   readonly counters: readonly Counters[]
+  /** Those that are present. */
+  readonly usage: ReadonlyMap<RowKey, Usage>
 }
 
 /** A row that must still have this version. */
@@ -138,6 +143,22 @@ export interface CommitRequest {
   readonly added: readonly NewRow[]
   readonly counts: readonly { readonly bucketId: BucketId; readonly change: Counters }[]
   readonly droppedCounters: readonly BucketId[]
+  /** What is added to what quotas have counted, in the order of keys. */
+  readonly usage: readonly AddedUsage[]
+  /** They must be absent. */
+  readonly newUsage: readonly NewUsage[]
+  readonly droppedUsage: readonly RowKey[]
+}
+
+export interface NewUsage {
+  readonly key: RowKey
+  readonly usage: Usage
+}
+
+/** The row must be present, with at most this much before; undefined: with anything. */
+export interface AddedUsage extends NewUsage {
+  readonly bytesBeforeMax: number | undefined
+  readonly objectsBeforeMax: number | undefined
 }
 
 /** Everything is committed; or something was not as expected, and nothing is. */

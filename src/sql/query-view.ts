@@ -7,7 +7,7 @@ import { visitRows, type RowVisitor } from "../base/row-scan.js"
 import type { Incarnations, MetadataRow, QueryView } from "../metadata/index.js"
 import { BatchView, type BatchSoFar, type FetchedRows, type Wants } from "./rows-core.js"
 
-const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map() }
+const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map(), usage: new Map() }
 
 export class SqlQueryView extends BatchView implements QueryView {
   /** `refusal`: why only rows of coordination may be read. */

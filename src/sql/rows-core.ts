@@ -10,6 +10,7 @@ import type { BucketId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketIdOfRowKey } from "../format/row-key.js"
+import { addUsage, encodeUsage, type Usage } from "../format/usage.js"
 import type { DecisionView, MetadataRow, Touches } from "../metadata/index.js"
 import type { Column, Fetched, FetchRequest, StoredFamily, StoredKey, StoredRange, StoredRow } from "./database.js"
 import { storedIn } from "./stored-key.js"
@@ -47,6 +48,8 @@ export class Wants {
   readonly keys = new Map<string, StoredKey>()
   readonly ranges = new Map<string, WantedRange>()
   readonly counters = new Set<BucketId>()
+  readonly usage = new Set<RowKey>()
+  wantsAllUsage = false
   /** Of its ranges. */
   private readonly ends = new Set<string>()
 
@@ -56,6 +59,7 @@ export class Wants {
 
   addRow(family: Family, key: RowKey): void {
     if (family === "counters") this.counters.add(bucketIdOfRowKey(key))
+    else if (family === "usage") this.usage.add(key)
     else {
       const { family: stored } = storedIn(family)
       const name = nameOf(stored, key)
@@ -64,7 +68,9 @@ export class Wants {
   }
 
   /** Also everything that the others want. */
-  addAll({ keys, ranges, counters }: Wants): void {
+  addAll({ keys, ranges, counters, usage, wantsAllUsage }: Wants): void {
+    for (const key of usage) this.usage.add(key)
+    this.wantsAllUsage ||= wantsAllUsage
     for (const [name, key] of keys) this.keys.set(name, key)
     for (const bucketId of counters) this.counters.add(bucketId)
     for (const [name, { range, max }] of ranges) {
@@ -79,6 +85,7 @@ export class Wants {
       keys: [...this.keys.values()],
       ranges: Array.from(this.ranges.values(), ({ range, max }) => ({ ...range, max })),
       counters: [...this.counters],
+      usage: this.wantsAllUsage ? "all" : [...this.usage],
     }
   }
 
@@ -108,6 +115,8 @@ export class Wants {
     for (const bucketId of this.counters) {
       if (fetched.countersOf(bucketId) === undefined) missing.counters.add(bucketId)
     }
+    for (const key of this.usage) if (!fetched.hasUsage(key)) missing.usage.add(key)
+    missing.wantsAllUsage = this.wantsAllUsage && fetched.allUsage === undefined
     return missing
   }
 }
@@ -128,6 +137,9 @@ export class FetchedRows {
   private readonly rows = new Map<string, StoredRow | undefined>()
   private readonly ranges = new Map<string, KnownRange>()
   private readonly counters = new Map<BucketId, Counters>()
+  private readonly usage = new Map<RowKey, Usage | undefined>()
+  /** Undefined: it was not asked for. */
+  allUsage: ReadonlyMap<RowKey, Usage> | undefined
 
   /** The rows that one fetch returned for everything wanted. */
   static of(wants: Wants, fetched: Fetched): FetchedRows {
@@ -146,6 +158,8 @@ export class FetchedRows {
     for (const [at, bucketId] of [...wants.counters].entries()) {
       this.counters.set(bucketId, fetched.counters[at] ?? NO_COUNTS)
     }
+    for (const key of wants.usage) this.usage.set(key, fetched.usage.get(key))
+    if (wants.wantsAllUsage) this.allUsage = fetched.usage
   }
 
   hasNamed(name: string): boolean {
@@ -186,6 +200,15 @@ export class FetchedRows {
     return undefined
   }
 
+  hasUsage(key: RowKey): boolean {
+    return this.usage.has(key)
+  }
+
+  /** Undefined: it is absent, or was not asked for. */
+  usageOf(key: RowKey): Usage | undefined {
+    return this.usage.get(key)
+  }
+
   countersOf(bucketId: BucketId): Counters | undefined {
     return this.counters.get(bucketId)
   }
@@ -220,6 +243,17 @@ export interface BatchSoFar {
   readonly rows: ReadonlyMap<string, ChangedRow>
   /** Counters that rows of the database do not show yet, by bucket. */
   readonly counts: ReadonlyMap<BucketId, unknown>
+  readonly usage: ReadonlyMap<RowKey, UsageSoFar | "dropped">
+}
+
+/** What a batch does to what a quota has counted. */
+export interface UsageSoFar {
+  readonly added: Usage
+  /** The batch makes the row. */
+  readonly isNew: boolean
+  /** What the row may have had before, for all commands of the batch to be within their limits. */
+  readonly bytesBeforeMax: number
+  readonly objectsBeforeMax: number
 }
 
 /** A row of the database that a decision relied on. */
@@ -247,6 +281,7 @@ export class BatchView implements DecisionView {
 
   get(family: Family, key: RowKey): MetadataRow | undefined {
     if (family === "counters") return this.countersRow(key)
+    if (family === "usage") return this.usageRow(key)
     const { family: stored, column } = storedIn(family)
     const changed = this.changes.rows.get(nameOf(stored, key))
     if (changed) {
@@ -272,6 +307,29 @@ export class BatchView implements DecisionView {
     return { value: encodeCounters(counters), payload: undefined }
   }
 
+  private usageRow(key: RowKey): MetadataRow | undefined {
+    const changed = this.changes.usage.get(key)
+    if (changed === "dropped") return undefined
+    if (changed?.isNew === true) return usageRowOf(changed.added)
+    if (!this.fetched.hasUsage(key)) {
+      this.wants.usage.add(key)
+      throw ROWS_MISSING
+    }
+    const found = this.fetched.usageOf(key)
+    return found && usageRowOf(changed === undefined ? found : addUsage(found, changed.added))
+  }
+
+  private *usageIn({ start, end, reverse = false }: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    if (this.changes.usage.size > 0) throw new LaterBatch()
+    const all = this.fetched.allUsage
+    if (all === undefined) {
+      this.wants.wantsAllUsage = true
+      throw ROWS_MISSING
+    }
+    const found = [...all].filter(([key]) => key >= start && key < end).sort(([a], [b]) => (a < b ? -1 : 1))
+    for (const [key, usage] of reverse ? found.reverse() : found) yield [key, usageRowOf(usage)]
+  }
+
   /** Counters are summed when they are read: each bucket has them. */
   private *countersIn(range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
     const keys = Array.from(this.range("buckets", range), ([key]) => key)
@@ -295,6 +353,10 @@ export class BatchView implements DecisionView {
   *range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
     if (family === "counters") {
       yield* this.countersIn(range)
+      return
+    }
+    if (family === "usage") {
+      yield* this.usageIn(range)
       return
     }
     const { family: stored, column } = storedIn(family)
@@ -323,6 +385,8 @@ export class BatchView implements DecisionView {
     return payloadOf(this.fetched.row(stored, key)?.payload)?.bytes
   }
 }
+
+const usageRowOf = (usage: Usage): MetadataRow => ({ value: encodeUsage(usage), payload: undefined })
 
 function payloadOf(payload: StoredRow["payload"]): SqlPayload | undefined {
   if (payload === undefined) return undefined

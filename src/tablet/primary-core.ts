@@ -17,7 +17,7 @@ import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
 import { decisionIdOf } from "../format/row-key.js"
-import { countersWrites, type Command, type DecisionView, type Incarnations } from "../metadata/index.js"
+import { countedWrites, type Command, type DecisionView, type Incarnations } from "../metadata/index.js"
 import type { TabletPayload, TabletRow } from "./contract.js"
 
 /** A row that a decision wrote and that is not yet committed. */
@@ -153,8 +153,10 @@ export class PrimaryCore {
     const position = parsePosition(this.headPosition + 1)
     try {
       const time = { nowMs, position, id: decisionIdOf(position), incarnations }
-      const { result, counts, writes: own } = command.decide(view, time)
-      const writes = counts === undefined ? own : [...own, ...countersWrites(view, counts)]
+      const decision = command.decide(view, time)
+      const { result, writes: own } = decision
+      const counted = countedWrites(view, decision)
+      const writes = counted.length === 0 ? own : [...own, ...counted]
       if (writes.length > 0) this.append(writes, position)
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))

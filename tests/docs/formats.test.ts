@@ -80,6 +80,7 @@ import {
 import { encodePositionRecord } from "../../src/format/position-record.js"
 import type { Sealing } from "../../src/format/sealing.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
+import { encodeUsage } from "../../src/format/usage.js"
 import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
 import { ROOT } from "../harness/server.js"
@@ -514,6 +515,7 @@ const bucket = {
   policy: { kind: "replica", copies: 3 },
   settings: ["acl"],
   lock: { defaultRetention: undefined },
+  usage: { accountRun: "07" },
 } as const
 const part = { partNumber: 4, md5, modifiedMs: 13, checksumValue: "abc=", extent }
 const counters = { objects: 1, versions: 2, bytes: 3, uploads: 4 }
@@ -522,6 +524,8 @@ const account = {
   number: parseAccountNumber("000000000019"),
   limits: { requestsPerSecond: 49, burst: undefined, bytesPerSecond: 50 },
 }
+const quota = { run: "07", isExact: true, limits: { hardBytes: 50, warnObjects: 51 } }
+const packedQuota = [Buffer.from([7]), 1, 50, null, null, 51]
 const accessKey = {
   ...{ accountId: parseAccountId("me"), createdMs: 15, sealedSecret: md5 },
   ...{ isActive: true, userName: "Bob", service: undefined },
@@ -574,16 +578,27 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   uploads: [
     encodeUpload({
       ...{ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock, sealing },
-      storageClass: "STANDARD_IA",
+      ...({ storageClass: "STANDARD_IA", countedBy: ["07"] } as const),
     }),
-    { initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing, storageClass: 2 },
+    {
+      ...{ initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing },
+      ...{ storageClass: 2, countedBy: [Buffer.from([7])] },
+    },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
   names: [encodeBucketId(bucket.id), { id: 3 }],
   buckets: [
     encodeBucket(bucket),
-    { ...bucket, versioning: 2, state: 1, policy: "replica:3", settings: 2, lock: [null] },
+    {
+      ...bucket,
+      versioning: 2,
+      state: 1,
+      policy: "replica:3",
+      settings: 2,
+      lock: [null],
+      usage: [null, Buffer.from([7])],
+    },
   ],
   clock: [encodeStoreClock(39), { nowMs: 39 }],
   bucketKeys: [
@@ -601,8 +616,9 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   ],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
+  usage: [encodeUsage({ bytes: 52, objects: 53, partBytes: 54 }), { bytes: 52, objects: 53, partBytes: 54 }],
   releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
-  accounts: [encodeAccount(account), { ...account, limits: [49, null, 50] }],
+  accounts: [encodeAccount({ ...account, quota }), { ...account, limits: [49, null, 50], quota: packedQuota }],
   accessKeys: [
     encodeAccessKey(accessKey),
     { accountId: "me", createdMs: 15, isActive: 1, userName: "Bob", service: null, limits: [51, 52, null] },

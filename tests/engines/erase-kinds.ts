@@ -17,6 +17,7 @@ import {
 } from "../../src/object/commands/erase-commands-core.js"
 import { decodeBucket, type BucketState } from "../../src/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
+import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** After every retention. */
@@ -75,7 +76,10 @@ export const ERASE_COMMANDS: readonly PlayKind[] = [
     const { bucketId, key } = erasedObject(scene)
     return dropErasedKey(bucketId, key, scene.pick([0, LATE_MS]))
   }),
-  commandKind("DropErasedUpload", 1, scene => dropErasedUpload(erasedUpload(scene))),
+  commandKind("DropErasedUpload", 1, scene => {
+    const address = erasedUpload(scene)
+    return dropErasedUpload(address, frozenOf(scene, address))
+  }),
   commandKind("DropErasedBucket", 2, scene => dropErasedBucket(erasedId(scene))),
   commandKind("ResealSecrets", 1, scene => resealSecrets(resealed(scene))),
 ]

@@ -9,6 +9,7 @@ import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
+import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
 import type { PlayKind } from "./scene.js"
 
 const OF_OBJECTS = [
@@ -17,6 +18,7 @@ const OF_OBJECTS = [
   ...LIFECYCLE_COMMANDS,
   ...ERASE_COMMANDS,
   ...ENCRYPT_COMMANDS,
+  ...QUOTA_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
@@ -24,6 +26,7 @@ export const KINDS = [
   ...COMMANDS,
   ...OBJECT_QUERIES,
   ...LIFECYCLE_QUERIES,
+  ...QUOTA_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -45,6 +48,10 @@ const COMPETING: readonly (readonly string[])[] = [
   ["SetSetting", "PutVersion", "ExpireLatest", "ExpireNoncurrent", "DueVersions"],
   ["CreateUpload", "SealUpload", "CompleteUpload", "ExpireUpload", "DueUploads"],
   ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],
+  ["SetBucketQuota", "FinishBucketUsage", "PutVersion", "RemoveVersion", "QuotaState"],
+  ["CreateBucket", "SetAccountQuota", "AdvanceAccountUsage", "PutVersion", "QuotaStates"],
+  ["SetBucketQuota", "CreateUpload", "PutPart", "FreezeUpload", "AbortUpload", "IsUploadCounted", "SumOfParts"],
+  ["SetBucketQuota", "CreateUpload", "PutPart", "SealUpload", "PutSegment", "CompleteUpload", "CompareUsage"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["BeginReencoding", "AddSealing", "SwapSealed", "PutVersion", "RemoveVersion", "SealedHeader"],

@@ -15,6 +15,7 @@ import {
 import { explainKey, previewVersions } from "../../src/object/lifecycle/inspection.js"
 import { dueUploads, dueVersions } from "../../src/object/lifecycle/walk-core.js"
 import { NOTHING_REMOVED } from "../../src/format/lifecycle-pass.js"
+import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const DAY_MS = 86_400_000
@@ -103,7 +104,10 @@ export const LIFECYCLE_COMMANDS: readonly PlayKind[] = [
     const versionId = scene.versionId({ bucketId, key })
     return setStorageClass({ bucketId, key, versionId }, timeOf(scene))
   }),
-  commandKind("ExpireUpload", 2, scene => expireUpload(scene.uploadAddress(), uploadTimeOf(scene))),
+  commandKind("ExpireUpload", 2, scene => {
+    const address = scene.uploadAddress()
+    return expireUpload(address, uploadTimeOf(scene), scene.oneIn(3) ? frozenOf(scene, address) : undefined)
+  }),
   commandKind("TakeSlice", 2, scene => {
     const known = passOf(scene)
     const bucketId = known?.bucketId ?? scene.pick([ALL_UPLOADS, scene.bucketId()])

@@ -11,6 +11,7 @@ import {
   sealUpload,
   unsealUpload,
   type Completion,
+  type FrozenParts,
   type UploadAddress,
 } from "../../src/object/commands/multipart-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
@@ -72,7 +73,14 @@ function complete(scene: Scene) {
     storageClass: scene.pick(STORAGE_CLASSES),
     isShared: false,
   }
-  return completeUpload({ ...address, completion, conditions: scene.conditions(address), version })
+  const partsBytes = lengthOf(scene.parts(address))
+  return completeUpload({ ...address, completion, conditions: scene.conditions(address), version, partsBytes })
+}
+
+/** As the upload is sealed; undefined: it is not. */
+export function frozenOf(scene: Scene, address: UploadAddress): FrozenParts | undefined {
+  const completion = scene.upload(address)?.completion
+  return completion && !scene.oneIn(8) ? { completion, partsBytes: lengthOf(scene.parts(address)) } : undefined
 }
 
 /** Mostly one that the upload does not have. */
@@ -109,5 +117,8 @@ export const MULTIPART_COMMANDS: readonly PlayKind[] = [
     return putSegment(address, completionOf(scene, address), number, segmentOf(scene, address, number))
   }),
   commandKind("CompleteUpload", 7, complete),
-  commandKind("AbortUpload", 2, scene => abortUpload(scene.uploadAddress())),
+  commandKind("AbortUpload", 2, scene => {
+    const address = scene.uploadAddress()
+    return abortUpload(address, frozenOf(scene, address))
+  }),
 ]

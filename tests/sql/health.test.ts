@@ -78,7 +78,7 @@ realTest("PostgreSQL names an open transaction, dead rows and connections, and w
   assert.ok((before.bytes ?? 0) > 1e6 && (before.unfrozenTransactions ?? 0) > 0)
   assert.deepEqual(
     before.tables?.map(({ name }) => name),
-    ["counters", "incarnations", "lanes", "rows", "schema_version", "store"],
+    ["counters", "incarnations", "lanes", "rows", "schema_version", "store", "usage"],
   )
   const worker = await connected(url)
   await worker.query(MAKE_DEAD_ROWS)

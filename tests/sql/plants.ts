@@ -63,7 +63,7 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
       {
         file: lane,
         find: "session => session.resolve(this.id)",
-        put: "async session => (await session.fetch({ lane: this.id, keys: [], ranges: [], counters: [] })).lane",
+        put: "async session => (await session.fetch({ lane: this.id, keys: [], ranges: [], counters: [], usage: [] })).lane",
       },
       { file: lane, find: "this.number = state.number + RESOLVE_JUMP", put: "this.number = state.number" },
     ],

@@ -253,7 +253,7 @@ if (noPostgres === false) {
   after(() => databases.stop())
 }
 
-const TABLES = ["store", "incarnations", "lanes", "rows", "counters"]
+const TABLES = ["store", "incarnations", "lanes", "rows", "counters", "usage"]
 
 for (const [name, check] of Object.entries(CHECKS)) {
   test(`PostgreSQL: a database that was rolled back is ${name}`, { skip: noPostgres }, async () => {

@@ -57,7 +57,13 @@ async function openSealed(world: SimulatedWorld, node: string): Promise<SqlMetad
 const stored = (world: SimulatedWorld, family: "current" | "settings" | "cluster", key: RowKey) =>
   world.byOperator(async session => {
     const keys = [{ family, key }]
-    const { rows } = await session.fetch({ lane: { incarnation: 0, lane: 0 }, keys, ranges: [], counters: [] })
+    const { rows } = await session.fetch({
+      lane: { incarnation: 0, lane: 0 },
+      keys,
+      ranges: [],
+      counters: [],
+      usage: [],
+    })
     return rows[0]
   })
 

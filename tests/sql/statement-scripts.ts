@@ -40,6 +40,8 @@ const LANES: readonly LaneId[] = [
   { incarnation: 2, lane: 0 },
   { incarnation: 2, lane: 1 },
 ]
+const [FIRST_COUNT, THIRD_COUNT, OTHER_COUNT] = [rowKeyOf("a"), rowKeyOf("b"), rowKeyOf("\xffc")]
+const NO_USAGE = { usage: [], newUsage: [], droppedUsage: [] }
 /** Rows of the beginning have these versions, by index; commits of the script those from 100 on. */
 const firstVersion = ({ family, key }: StoredKey): bigint =>
   BigInt(PRESENT.findIndex(row => row.family === family && row.key === key) + 1)
@@ -107,7 +109,7 @@ function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, versi
   const asRead = (key: StoredKey | undefined): ExpectedRow[] => (key ? [{ ...key, version: firstVersion(key) }] : [])
   const request: CommitRequest = {
     ...{ lane, from: { number: 0n, generation: 1n }, version: version ?? BigInt(SCRIPT_VERSIONS + lane.lane) },
-    ...{ raisesGeneration: replaced.length === 0 && !deleted && !added, counts: [], droppedCounters: [] },
+    ...{ raisesGeneration: replaced.length === 0 && !deleted && !added, counts: [], droppedCounters: [], ...NO_USAGE },
     expected: asRead(expected),
     replaced: replaced.flatMap(asRead).map(row => ({ ...row, ...content, before: row.version, keepsPayload: true })),
     deleted: asRead(deleted),
@@ -283,6 +285,21 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
     counts:
       random.below(2) === 0 ? [{ bucketId: BUCKET, change: { objects: at, versions: 1, bytes: 2, uploads: 3 } }] : [],
     droppedCounters: random.below(10) === 0 ? [BUCKET] : [],
+    ...randomUsage(random, at),
+  }
+}
+
+/** What quotas count: often with a limit that other statements may have used up, seldom for a row that is absent. */
+function randomUsage(random: Random, at: number): Pick<CommitRequest, "usage" | "newUsage" | "droppedUsage"> {
+  const usage = { bytes: at - 1, objects: 1, partBytes: at }
+  const mostOf = (): number | undefined => (random.below(2) === 0 ? random.below(6) : undefined)
+  const added = [FIRST_COUNT, ...(random.below(10) === 0 ? [OTHER_COUNT] : [])].map(key => ({
+    ...{ key, usage, bytesBeforeMax: mostOf(), objectsBeforeMax: mostOf() },
+  }))
+  return {
+    usage: random.below(3) > 0 ? added : [],
+    newUsage: random.below(8) === 0 ? [{ key: OTHER_COUNT, usage }] : [],
+    droppedUsage: random.below(10) === 0 ? [random.below(2) === 0 ? THIRD_COUNT : OTHER_COUNT] : [],
   }
 }
 
@@ -294,10 +311,19 @@ export async function prepare(session: Session): Promise<void> {
   await session.begin(processOf("b"), 2, 1)
   const lane = { incarnation: must(await session.begin(processOf("preparing"), 1, 2), "an incarnation"), lane: 0 }
   const nothing = { raisesGeneration: false, expected: [], replaced: [], deleted: [], counts: [], droppedCounters: [] }
+  const newUsage = [FIRST_COUNT, THIRD_COUNT].map(key => ({ key, usage: { bytes: 1, objects: 1, partBytes: 0 } }))
   for (const [at, key] of PRESENT.entries()) {
     const row = { ...key, value: Buffer.from("first"), head: undefined, payload: Buffer.from("first payload") }
     const from = { number: BigInt(at), generation: 1n }
-    await session.makeChanges({ ...nothing, lane, from, version: firstVersion(key), added: [row] })
+    await session.makeChanges({
+      ...nothing,
+      lane,
+      from,
+      version: firstVersion(key),
+      added: [row],
+      ...NO_USAGE,
+      ...(at === 0 && { newUsage }),
+    })
   }
   await session.end(lane.incarnation)
 }
@@ -311,7 +337,7 @@ const textOf = (value: unknown): string =>
       : each
   })
 
-const requestOfAll = (lane: LaneId) => ({ lane, keys: KEYS, ranges: [], counters: [BUCKET] })
+const requestOfAll = (lane: LaneId) => ({ lane, keys: KEYS, ranges: [], counters: [BUCKET], usage: "all" as const })
 
 async function perform(session: Session, step: Step): Promise<string> {
   switch (step.kind) {
@@ -323,8 +349,10 @@ async function perform(session: Session, step: Step): Promise<string> {
       return textOf(await session.begin(processOf(step.node), 2, step.highest))
     case "end":
       return String(await session.end(step.incarnation))
-    case "fetch":
-      return textOf(await session.fetch(requestOfAll({ incarnation: 1, lane: 0 })))
+    case "fetch": {
+      const { usage, ...found } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
+      return textOf({ ...found, usage: [...usage].sort() })
+    }
   }
 }
 
@@ -371,9 +399,10 @@ async function stateOf(session: Session): Promise<string> {
   const incarnations = live.map(({ incarnation, node, process }) => `${incarnation} ${node} ${process}`).sort()
   const lanes = [...LANES, ...[4, 5, 6, 7, 8].flatMap(incarnation => [0, 1].map(lane => ({ incarnation, lane })))]
   const states = []
-  for (const lane of lanes) states.push((await session.fetch({ lane, keys: [], ranges: [], counters: [] })).lane)
-  const { rows, counters } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
-  return textOf({ incarnations, highest, states, rows, counters })
+  for (const lane of lanes)
+    states.push((await session.fetch({ lane, keys: [], ranges: [], counters: [], usage: [] })).lane)
+  const { rows, counters, usage } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
+  return textOf({ incarnations, highest, states, rows, counters, usage: [...usage].sort() })
 }
 
 /** Generations of the lanes that have not ended: all the same, or a change of the generation has missed one. */

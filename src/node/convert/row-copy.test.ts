@@ -14,6 +14,7 @@ import { TEST_SEED } from "../../base/testing-seed.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { decodeCounters, encodeBucket, encodeCounters, encodeStoreClock } from "../../format/records.js"
 import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
+import { decodeUsage, encodeUsage } from "../../format/usage.js"
 import type { Metadata } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimRandom } from "../../seams/random/sim.js"
@@ -104,7 +105,7 @@ test("the store's clock is copied, also while it goes on", async () => {
 })
 
 test("every family is copied but those of devices and nodes: a new one is not forgotten", () => {
-  const own: readonly Family[] = ["marks", "needles", "tablets", "cluster", "counters"]
+  const own: readonly Family[] = ["marks", "needles", "tablets", "cluster", "counters", "usage"]
   assert.deepEqual([...COPIED_FAMILIES].sort(), FAMILY_NAMES.filter(family => !own.includes(family)).sort())
   assert.ok(COPIED_FAMILIES.includes("clock"))
 })
@@ -118,6 +119,7 @@ test("rows that belong to a device, or to the nodes of a store, are not copied",
     bucketRowKey(parseBucketId(3)),
     encodeCounters({ objects: 1, versions: 1, bytes: 1, uploads: 0 }),
   )
+  source.lose("usage", bucketRowKey(parseBucketId(3)))
   const copy = new RowCopy(source, target)
   while (await copy.step());
   for (const family of ["marks", "needles", "tablets", "cluster"] as const) assert.equal(target.rows(family), 0, family)
@@ -151,6 +153,30 @@ test("counters are copied as sums, also if they change, and dropped with their b
   while (await copy.step());
   assert.deepEqual(countersIn(target, kept), second)
   assert.equal(countersIn(target, dropped), undefined)
+})
+
+test("what quotas count is copied as a sum, also if it changes, and dropped with the quota", async () => {
+  const source = new MemoryMetadata()
+  const target = new MemoryMetadata()
+  const [kept, dropped] = [rowKeyOf("kept"), rowKeyOf("dropped")]
+  const first = { bytes: 5, objects: 7, partBytes: 2 }
+  for (const key of [kept, dropped]) source.plant("usage", key, encodeUsage(first))
+  const copy = new RowCopy(source, target)
+  while (await copy.step());
+  const usageIn = (key: RowKey) => {
+    const row = target.committed.get("usage", key)
+    return row && decodeUsage(row.value)
+  }
+  assert.deepEqual([usageIn(kept), usageIn(dropped)], [first, first])
+  const second = { bytes: 4, objects: 8, partBytes: 0 }
+  source.plant("usage", kept, encodeUsage(second))
+  source.lose("usage", dropped)
+  copy.note([
+    { family: "usage", key: kept, value: encodeUsage(second) },
+    { family: "usage", key: dropped, value: undefined },
+  ])
+  while (await copy.step());
+  assert.deepEqual([usageIn(kept), usageIn(dropped)], [second, undefined])
 })
 
 test("a copy begins again after what an interrupted one has left is removed", async () => {

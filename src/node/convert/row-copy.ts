@@ -10,18 +10,20 @@
  */
 import { OBJECT_FAMILIES } from "../../base/families.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { parseBucketId, textOfObjectKey, type BucketId } from "../../base/ids.js"
+import { parseBucketId, textOfObjectKey, type BucketId, type RowKey } from "../../base/ids.js"
 import { owned } from "../../base/lent.js"
 import { MIB } from "../../base/limits.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { decodeBucket } from "../../format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../format/row-key.js"
+import { decodeUsage } from "../../format/usage.js"
 import { mapBounded } from "../../life/index.js"
 import type { Metadata, MetadataRow } from "../../metadata/index.js"
 import {
   COPIED_FAMILIES,
   CopyCounters,
   CopyRows,
+  CopyUsage,
   countersOf,
   FIRST_KEY,
   rowsFrom,
@@ -112,6 +114,8 @@ export class RowCopy {
   private changedBytes = 0
   /** Whose counters are to be copied. */
   private readonly buckets = new Set<BucketId>()
+  /** Of what quotas count. */
+  private readonly usage = new Set<RowKey>()
   private copied = 0
 
   constructor(
@@ -126,7 +130,7 @@ export class RowCopy {
 
   /** Rows that are known to differ. */
   get rowsChanged(): number {
-    return this.changed.size + this.buckets.size
+    return this.changed.size + this.buckets.size + this.usage.size
   }
 
   /** All rows were read once. */
@@ -144,6 +148,7 @@ export class RowCopy {
   note(writes: readonly EntryWrite[]): void {
     for (const { family, key } of writes) {
       if (family === "counters") this.buckets.add(bucketIdOfRowKey(key))
+      else if (family === "usage") this.usage.add(key)
       else if (COPIED.has(family)) this.noteRow({ family, key })
     }
   }
@@ -162,6 +167,7 @@ export class RowCopy {
     if (this.place !== undefined && this.changed.size < COPY_LIMITS.changedFirst) await this.copySlice(this.place)
     else if (this.changed.size > 0) await this.copyChanged()
     else if (this.buckets.size > 0) await this.copyCounters()
+    else if (this.usage.size > 0) await this.copyUsage()
     else return false
     return true
   }
@@ -169,6 +175,7 @@ export class RowCopy {
   private async copySlice({ family, start = FIRST_KEY }: Place): Promise<void> {
     const name = COPIED_FAMILIES[family]
     if (name === undefined) {
+      for (const { key } of await allUsage(this.source)) this.usage.add(key)
       this.place = undefined
       return
     }
@@ -207,6 +214,20 @@ export class RowCopy {
     }
   }
 
+  private async copyUsage(): Promise<void> {
+    const keys = [...this.usage].slice(0, SLICE_LIMITS.rowsMax)
+    for (const key of keys) this.usage.delete(key)
+    try {
+      const found = await this.source.ask(rowsOf(keys.map(key => ({ family: "usage", key }))))
+      await mapBounded(found, COPY_LIMITS.countersConcurrent, ({ key, row }) =>
+        this.target.run(new CopyUsage(key, row && decodeUsage(row.value))),
+      )
+    } catch (error) {
+      for (const key of keys) this.usage.add(key)
+      throw error
+    }
+  }
+
   private async write(rows: readonly ReadRow[]): Promise<void> {
     const writes = await writesOf(this.source, rows, key => this.noteRow(key))
     if (writes.length > 0) await this.target.run(new CopyRows(writes))
@@ -214,8 +235,19 @@ export class RowCopy {
   }
 }
 
+async function allUsage(source: Pick<Metadata, "ask">): Promise<readonly CopiedKey[]> {
+  const found: CopiedKey[] = []
+  for (let start: RowKey | undefined = FIRST_KEY; start !== undefined;) {
+    const slice: RowSlice = await source.ask(rowsFrom("usage", start))
+    found.push(...slice.rows)
+    start = slice.next
+  }
+  return found
+}
+
 /** Deletes what an earlier copy has left in the target. */
 export async function removeCopies(target: Pick<Metadata, "ask" | "run">): Promise<void> {
+  for (const { key } of await allUsage(target)) await target.run(new CopyUsage(key, undefined))
   for (const family of COPIED_FAMILIES) {
     for (;;) {
       const { rows, next } = await target.ask(rowsFrom(family, FIRST_KEY))

@@ -4,14 +4,15 @@
  *
  * Promises  Rows are copied as they are: also details of a family that this program does not know. Writing them again
  *           changes nothing. An object's head travels with its current row, because a database keeps both in one row.
- * Leaves    What is of one engine only: rows of devices, and what nodes share. Counters are added up by each engine in
- *           its own way, so they are copied as sums.
+ * Leaves    What is of one engine only: rows of devices, and what nodes share. Counters and usage are added up by each
+ *           engine in its own way, so they are copied as sums.
  */
 import { REPLICATED_FAMILIES, type Family } from "../../base/families.js"
 import { rowKeyOf, type BucketId, type RowKey } from "../../base/ids.js"
 import { entryBytes, type EntryWrite } from "../../format/entry.js"
 import { decodeCounters, NO_COUNTS, type Counters } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
+import { decodeUsage, type Usage } from "../../format/usage.js"
 import {
   query,
   type Command,
@@ -20,11 +21,12 @@ import {
   type MetadataRow,
   type QueryView,
   type Touches,
+  type UsageChange,
 } from "../../metadata/index.js"
 
 /** Families whose rows are copied one by one. */
 export const COPIED_FAMILIES: readonly Family[] = REPLICATED_FAMILIES.filter(
-  family => family !== "counters" && family !== "cluster",
+  family => family !== "counters" && family !== "usage" && family !== "cluster",
 )
 
 /** Behind all rows: no row key begins with this many bytes of 255. */
@@ -109,6 +111,7 @@ function presentCounters(view: Pick<DecisionView, "get">, bucketId: BucketId): C
 interface CopyDecision {
   readonly writes: readonly EntryWrite[]
   readonly counts?: CounterChange
+  readonly usage?: readonly UsageChange[]
   readonly result: undefined
 }
 
@@ -169,5 +172,41 @@ export class CopyCounters implements Command<undefined> {
 
   copied(): CopyCounters {
     return new CopyCounters(structuredClone(this.wanted))
+  }
+}
+
+/** Makes what a quota has counted be this; undefined: it has no row. */
+export class CopyUsage implements Command<undefined> {
+  readonly name = "CopyUsage"
+  readonly grows = true
+  readonly touches: Touches
+
+  constructor(
+    private readonly key: RowKey,
+    private readonly wanted: Usage | undefined,
+  ) {
+    this.touches = [["usage", key]]
+  }
+
+  get args(): readonly unknown[] {
+    return [this.key, this.wanted]
+  }
+
+  decide(rows: DecisionView): CopyDecision {
+    const { key, wanted } = this
+    const row = rows.get("usage", key)
+    if (wanted === undefined) return { writes: [], usage: [{ key, change: "drop" }], result: undefined }
+    if (row === undefined) return { writes: [], usage: [{ key, change: wanted, isNew: true }], result: undefined }
+    const present = decodeUsage(row.value)
+    const change: Usage = {
+      bytes: wanted.bytes - present.bytes,
+      objects: wanted.objects - present.objects,
+      partBytes: wanted.partBytes - present.partBytes,
+    }
+    return { writes: [], usage: [{ key, change }], result: undefined }
+  }
+
+  copied(): CopyUsage {
+    return new CopyUsage(this.key, structuredClone(this.wanted))
   }
 }

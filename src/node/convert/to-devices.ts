@@ -254,7 +254,7 @@ async function copyTo(
   let rows = 0
   // A history begins with an entry that contains its position.
   await putAt(replicas, since, position, [])
-  for (const family of [...COPIED_FAMILIES, "counters"] as const) {
+  for (const family of [...COPIED_FAMILIES, "counters", "usage"] as const) {
     for (let start: typeof FIRST_KEY | undefined = FIRST_KEY; start !== undefined;) {
       const slice: Awaited<ReturnType<ReturnType<typeof rowsFrom>["answer"]>> = await source.ask(
         rowsFrom(family, start),

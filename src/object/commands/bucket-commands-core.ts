@@ -14,8 +14,9 @@ import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
-import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "../../format/row-key.js"
+import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, textRowKey } from "../../format/row-key.js"
 import {
+  decodeAccount,
   decodeBucket,
   decodeBucketId,
   decodeSetting,
@@ -33,6 +34,7 @@ import { command, deletionsOf, type RowView, type Touches } from "../../metadata
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
+import { droppedUsage } from "./usage-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
@@ -61,6 +63,8 @@ export const createBucket = command<[request: CreateBucketRequest], BucketRecord
     const there = findBucket(view, request.name)
     if (there) throw fail(there.owner === request.owner ? "bucketOwnedByYou" : "bucketExists")
     const id = parseBucketId(lastBucketId(view) + 1)
+    const account = view.get("accounts", textRowKey(request.owner))
+    const quota = account && decodeAccount(account.value).quota
     const bucket: BucketRecord = {
       ...request,
       settings: SETTING_NAMES.filter(name => settings.has(name)),
@@ -70,6 +74,7 @@ export const createBucket = command<[request: CreateBucketRequest], BucketRecord
       state: "open",
       settingsVersion: 1,
       ...(hasLock && { lock: { defaultRetention: undefined } }),
+      ...(quota && { usage: { accountRun: quota.run } }),
     }
     const writes: EntryWrite[] = [
       { family: "buckets", key: LAST_BUCKET_ID, value: encodeBucketId(id) },
@@ -226,6 +231,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     const keys = firstKeysOf(view, bucketId)
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const writes = deletionsOf(view, [...rows, ...others])
-    return { writes, counts: { bucketId, change: "drop" }, result: undefined }
+    const usage = droppedUsage(bucketId, bucket.usage)
+    return { writes, counts: { bucketId, change: "drop" }, usage, result: undefined }
   },
 })

@@ -34,8 +34,16 @@ import { extentsOf } from "../queries/extent-rows.js"
 import { firstKeysOf, isErasedSecret } from "./bucket-key-commands-core.js"
 import { anyBucket, bucketWrite, lastBucketId } from "./bucket-commands-core.js"
 import { isRemovable } from "./lock-core.js"
-import { addressKeyOf, endUpload, findUpload, type UploadAddress } from "./multipart-commands-core.js"
+import {
+  addressKeyOf,
+  checkFrozen,
+  endUpload,
+  findUpload,
+  type FrozenParts,
+  type UploadAddress,
+} from "./multipart-commands-core.js"
 import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
+import { droppedUsage } from "./usage-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
@@ -254,16 +262,18 @@ function requireErasing(view: RowView, bucketId: BucketId): void {
   if (anyBucket(view, bucketId).state !== "erasing") throw fail("conflict", { bucketId })
 }
 
-/** Ends an upload of an erased bucket, one that is being completed too. */
-export const dropErasedUpload = command<[address: UploadAddress], void>({
+/** Ends an upload of an erased bucket, one that is being completed too. Throws `conflict` as `abortUpload` does. */
+export const dropErasedUpload = command<[address: UploadAddress, frozen?: FrozenParts], void>({
   name: "DropErasedUpload",
   grows: false,
   touches: address => [["uploads", addressKeyOf(address)]],
-  decide(view, time, address) {
+  decide(view, time, address, frozen) {
     requireErasing(view, address.bucketId)
-    if (findUpload(view, address) === undefined) return { writes: [], result: undefined }
+    const upload = findUpload(view, address)
+    if (upload === undefined) return { writes: [], result: undefined }
+    checkFrozen(upload, frozen)
     const editor = new RowEditor(view, time, address.bucketId, address.key)
-    endUpload(editor, address, "aborted")
+    endUpload(editor, address, "aborted", { upload, partsBytes: frozen?.partsBytes })
     return { ...editor.finish(), result: undefined }
   },
 })
@@ -313,12 +323,14 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, _time, bucketId) {
     requireErasing(view, bucketId)
+    const { usage } = anyBucket(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
     const keys = firstKeysOf(view, bucketId)
     const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]
-    return { writes: deletionsOf(view, rows), counts: { bucketId, change: "drop" }, result: undefined }
+    const counts = { bucketId, change: "drop" } as const
+    return { writes: deletionsOf(view, rows), counts, usage: droppedUsage(bucketId, usage), result: undefined }
   },
 })

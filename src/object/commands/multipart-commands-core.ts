@@ -5,13 +5,21 @@
  * `completeUpload` (small, atomic; conditions are checked here). A repeated completion is recognised by its token in
  * the version that it created, until a later write to the key.
  */
+import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { parseIncarnation } from "../../base/ids.js"
+import { bytesOfByteString, parseIncarnation } from "../../base/ids.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import type { EntryWrite } from "../../format/entry.js"
-import { multipartRowKey, objectRowKey, partRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
+import {
+  bucketRowKey,
+  multipartRowKey,
+  objectRowKey,
+  partRowKey,
+  segmentRowKey,
+  suffixRange,
+} from "../../format/row-key.js"
 import {
   decodePart,
   decodeUpload,
@@ -22,12 +30,13 @@ import {
   type SegmentRecord,
   type UploadRecord,
 } from "../../format/records.js"
-import { isSameSealing } from "../../format/sealing.js"
+import { isSameSealing, plainBytesOf } from "../../format/sealing.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
 import { requireBucket, RowEditor } from "./row-editor-core.js"
 import type { NewVersion } from "./row-editor-core.js"
+import { countedBy } from "./usage-core.js"
 import { checkWrite, checkOwnUpload, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
 
 export interface UploadAddress {
@@ -68,8 +77,10 @@ export const createUpload = command<
   name: "CreateUpload",
   touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address, upload, clock = { clockMs: 0 }) {
-    lockOfNew(requireBucket(view, address.bucketId).lock, upload.lock, clocksOf(clock, time))
-    const record = { ...upload, initiatedMs: time.nowMs }
+    const bucket = requireBucket(view, address.bucketId)
+    lockOfNew(bucket.lock, upload.lock, clocksOf(clock, time))
+    const runs = countedBy(view, bucket)
+    const record = { ...upload, ...(runs && { countedBy: runs }), initiatedMs: time.nowMs }
     const editor = new RowEditor(view, time, address.bucketId, address.key)
     editor.put("uploads", addressKeyOf(address), encodeUpload(record))
     editor.countUpload(1)
@@ -82,10 +93,13 @@ interface PutPart extends UploadAddress {
   readonly hints: readonly MissingShardHint[]
 }
 
-/** Stores a part; the attempt that it replaces becomes a pending deletion. */
+/** Stores a part; the attempt that it replaces becomes a pending deletion. Throws `quotaExceeded`. */
 export const putPart = command<[put: PutPart], PartRecord>({
   name: "PutPart",
-  touches: put => [["parts", partKey(put, put.part.partNumber)]],
+  touches: put => [
+    ["parts", partKey(put, put.part.partNumber)],
+    ["buckets", bucketRowKey(put.bucketId)],
+  ],
   decide(view, time, put) {
     const rowKey = partKey(put, put.part.partNumber)
     const upload = requireUpload(view, put)
@@ -94,9 +108,11 @@ export const putPart = command<[put: PutPart], PartRecord>({
     if (upload.sealing !== undefined && put.part.extent.isSealed === undefined) throw beingEncrypted()
     checkOwnUpload(time, put.part.extent.uploadId)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
-    const before = view.get("parts", rowKey)
+    const row = view.get("parts", rowKey)
+    const before = row && decodePart(row.value)
     const owner = { bucketId: put.bucketId, key: put.key }
-    if (before) editor.release({ kind: "extent", ...owner, extent: decodePart(before.value).extent })
+    if (before) editor.release({ kind: "extent", ...owner, extent: before.extent })
+    editor.countParts(plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0), upload.countedBy)
     const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
     editor.put("parts", rowKey, encodePart(part))
     editor.record(put.hints.map(hintRowKey))
@@ -177,13 +193,15 @@ export const putSegment = command<
 
 interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
+  /** Of all parts of the frozen list, also those that the version leaves out; where a quota counts them. */
+  readonly partsBytes?: number
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
   /** The store's clock, where locks are possible. */
   readonly clockMs?: number
 }
 
-/** Turns the sealed upload into a version. */
+/** Turns the sealed upload into a version. Throws `quotaExceeded`: only for the number of objects if its parts are counted. */
 export const completeUpload = command<[complete: CompleteUpload], Stored>({
   name: "CompleteUpload",
   touches: complete => [["current", objectRowKey(complete.bucketId, complete.key)]],
@@ -196,26 +214,73 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
     const editor = new RowEditor(view, time, complete.bucketId, complete.key)
     const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
     const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
-    endUpload(editor, complete, "parts")
+    endUpload(editor, complete, "parts", { upload, partsBytes: complete.partsBytes })
     return { ...editor.finish(), result: { versioning, head } }
   },
 })
 
-/** Aborts an upload: its parts become pending deletions; parts still arriving are refused. */
-export const abortUpload = command<[address: UploadAddress], void>({
+/** The part list of an upload that ends: frozen, so that the bytes of its parts are known. */
+export interface FrozenParts {
+  readonly completion: Completion
+  readonly partsBytes: number
+}
+
+/**
+ * Freezes the part list of an upload that is to be aborted, and returns its seal. `takesOver`: a completion under way fails;
+ * otherwise throws `conflict` while there is one.
+ */
+export const freezeUpload = command<[address: UploadAddress, incarnation: number, takesOver: boolean], Completion>({
+  name: "FreezeUpload",
+  grows: false,
+  touches: address => [["uploads", addressKeyOf(address)]],
+  decide(view, time, address, incarnation, takesOver) {
+    const upload = requireUpload(view, address)
+    if (!takesOver && isBeingCompleted(upload, time)) throw beingCompleted()
+    const completion = { incarnation, token: bytesOfByteString(time.id) }
+    const value = encodeUpload({ ...upload, completion })
+    return { writes: [{ family: "uploads", key: addressKeyOf(address), value }], result: completion }
+  },
+})
+
+/** Whether the upload can end only with its list frozen: a quota counts its parts. */
+export const needsFreeze = ({ countedBy: runs }: UploadRecord): boolean => runs !== undefined
+
+/** Throws `conflict` unless the list is frozen as stated, or need not be. */
+export function checkFrozen(upload: UploadRecord, frozen: FrozenParts | undefined): void {
+  if (frozen === undefined ? needsFreeze(upload) : !sealedBy(upload, frozen.completion)) throw fail("conflict")
+}
+
+/**
+ * Aborts an upload: its parts become pending deletions; parts still arriving are refused. One whose parts a quota counts is
+ * frozen first. Throws `conflict` if it is not.
+ */
+export const abortUpload = command<[address: UploadAddress, frozen?: FrozenParts], void>({
   name: "AbortUpload",
   grows: false,
   touches: address => [["uploads", addressKeyOf(address)]],
-  decide(view, time, address) {
-    requireUpload(view, address)
+  decide(view, time, address, frozen) {
+    const upload = requireUpload(view, address)
+    checkFrozen(upload, frozen)
     const editor = new RowEditor(view, time, address.bucketId, address.key)
-    endUpload(editor, address, "aborted")
+    endUpload(editor, address, "aborted", { upload, partsBytes: frozen?.partsBytes })
     return { ...editor.finish(), result: undefined }
   },
 })
 
-export function endUpload(editor: RowEditor, address: UploadAddress, kind: "parts" | "aborted"): void {
+interface EndedUpload {
+  readonly upload: UploadRecord
+  /** Undefined: no quota counts them. */
+  readonly partsBytes: number | undefined
+}
+
+export function endUpload(
+  editor: RowEditor,
+  address: UploadAddress,
+  kind: "parts" | "aborted",
+  { upload, partsBytes }: EndedUpload,
+): void {
   editor.put("uploads", addressKeyOf(address), undefined)
   editor.countUpload(-1)
+  if (needsFreeze(upload)) editor.countParts(-must(partsBytes, "the list is frozen"), upload.countedBy)
   editor.release({ kind, bucketId: address.bucketId, key: address.key, multipartId: address.multipartId })
 }

@@ -57,7 +57,15 @@ import {
 } from "../../format/version-record.js"
 import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
-import type { CounterChange, DecisionTime, DecisionView, MetadataRow, RowView } from "../../metadata/index.js"
+import type {
+  CounterChange,
+  DecisionTime,
+  DecisionView,
+  MetadataRow,
+  RowView,
+  UsageChange,
+} from "../../metadata/index.js"
+import { usageChanges } from "./usage-core.js"
 
 /** One version as found in its row. */
 export interface VersionMatch {
@@ -165,12 +173,27 @@ export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): Entry
 
 const OF_VERSIONS: ReadonlySet<Family> = new Set<Family>(["current", "versions", "details", "shares"])
 
+/** Bytes of parts that are added, less those that are removed, and the counts that they belong to. */
+interface PartsGrowth {
+  readonly bytes: number
+  readonly countedBy: readonly string[] | undefined
+}
+
+const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
+const NO_USAGE_CHANGES: readonly UsageChange[] = []
+
 /** What a decision has found and made of the object's versions. */
 interface Versions {
   readonly had: RowHead | undefined
   readonly hadObject: boolean
   head: RowHead
   hasObject: boolean
+}
+
+interface Finished {
+  readonly writes: readonly EntryWrite[]
+  readonly counts: CounterChange
+  readonly usage: readonly UsageChange[]
 }
 
 export class RowEditor {
@@ -181,6 +204,9 @@ export class RowEditor {
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
   private uploadsDelta = 0
+  private addsObject = false
+  private parts: PartsGrowth = NO_PARTS
+  private isRestoring = false
   private pendingDeletions = 0
 
   constructor(
@@ -244,6 +270,16 @@ export class RowEditor {
     this.uploadsDelta += delta
   }
 
+  /** Of one upload, once. */
+  countParts(bytes: number, countedBy: readonly string[] | undefined): void {
+    this.parts = { bytes, countedBy }
+  }
+
+  /** What is put back was accepted before: no quota refuses it. */
+  restore(): void {
+    this.isRestoring = true
+  }
+
   /** Adds the newest version. Unless versioning is enabled it is the null version, and replaces the previous one. */
   insert(version: NewVersion, versioning: Versioning): VersionHead {
     const isNull = versioning !== "enabled"
@@ -266,6 +302,7 @@ export class RowEditor {
     if (head.isMarker && versions.hasObject) this.put("current", this.row, undefined)
     versions.hasObject = !head.isMarker
     this.bytesDelta += head.sizeBytes
+    this.addsObject ||= !head.isMarker
     versions.head = {
       lastOrder: head.order,
       lastModifiedMs: head.modifiedMs,
@@ -404,18 +441,30 @@ export class RowEditor {
     if (content.kind === "segments") this.release({ kind: "segments", ...owner, multipartId: content.multipartId })
   }
 
-  /** All writes, including the head, and the change of the bucket's counters. */
-  finish(): { readonly writes: readonly EntryWrite[]; readonly counts: CounterChange } {
+  /** All writes, including the head, and the change of the bucket's counters. Throws `quotaExceeded`. */
+  finish(): Finished {
     const [bytes, uploads] = [this.bytesDelta, this.uploadsDelta]
     if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) {
-      return { writes: this.writes, counts: { bucketId: this.bucketId, change: { ...NO_COUNTS, bytes, uploads } } }
+      return this.counted({ ...NO_COUNTS, bytes, uploads })
     }
     const { had, hadObject, head, hasObject } = this.versions
     this.putHead(this.versions)
     const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
     const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))
-    const change = { objects, versions, bytes, uploads }
-    return { writes: this.writes, counts: { bucketId: this.bucketId, change } }
+    return this.counted({ objects, versions, bytes, uploads })
+  }
+
+  private counted(change: Counters): Finished {
+    return { writes: this.writes, counts: { bucketId: this.bucketId, change }, usage: this.usageOf(change) }
+  }
+
+  private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {
+    const { parts, addsObject, isRestoring } = this
+    if (bytes === 0 && versions === 0 && parts.bytes === 0) return NO_USAGE_CHANGES
+    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
+    const bucket = row && bucketOfRow(row)
+    if (bucket?.usage === undefined) return NO_USAGE_CHANGES
+    return usageChanges(this.view, bucket, { bytes, versions, addsObject, parts, isRestoring })
   }
 
   /** A head is written with every change of versions, even if it stays the same: it guards them. */

@@ -72,7 +72,7 @@ test("each command declares the rows that it reads first, and whether the store 
     [dropBucket(bucketId), bucketRow, false],
     [dropBucketKeys(bucketId), [...bucketRow, ["bucketKeys", bucketKeyRowKey(bucketId, 1)]], false],
     [createUpload(address, newUpload), uploadRow, true],
-    [putPart({ ...address, part, hints: [] }), [["parts", partKey(address, 3)]], true],
+    [putPart({ ...address, part, hints: [] }), [["parts", partKey(address, 3)], ...bucketRow], true],
     [sealUpload(address, completion), uploadRow, true],
     [unsealUpload(address, completion), uploadRow, false],
     [putSegment(address, completion, 0, { offsetBytes: 0, parts: [] }), uploadRow, true],

@@ -18,6 +18,7 @@ import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
+import { endFrozen } from "../ended-upload.js"
 import { REAL_DAYS, type AbandonedAfter, type LifecycleDays } from "../lifecycle/due-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "../lifecycle/expire-commands-core.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
@@ -55,6 +56,12 @@ const LIFECYCLE_LIMITS = {
 } as const
 
 export interface LifecycleSettings extends LifecycleDays, AbandonedAfter {}
+
+/** An upload that is being completed meanwhile stays. */
+function unlessCompleted(error: unknown): false {
+  if (isFailure(error, "conflict", "noSuchUpload")) return false
+  throw error
+}
 
 export const LIFECYCLE_SETTINGS: LifecycleSettings = { ...REAL_DAYS, abandonedDays: 7 }
 
@@ -290,7 +297,12 @@ export class Lifecycle implements Job {
     signal: AbortSignal,
   ): Promise<LifecycleCounts> {
     if (signal.aborted) return NOTHING_REMOVED
-    const isGone = await this.seams.metadata.run(expireUpload(upload, time))
+    const { metadata } = this.seams
+    const expired = await metadata.run(expireUpload(upload, time))
+    const isGone =
+      expired === "frozen first"
+        ? await endFrozen(metadata, upload, false, frozen => expireUpload(upload, time, frozen)).catch(unlessCompleted)
+        : expired
     return { ...NOTHING_REMOVED, uploads: Number(isGone) }
   }
 

@@ -10,9 +10,12 @@ import { decodeVersionHead } from "../../format/version-record.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import {
   addressKeyOf,
+  checkFrozen,
   endUpload,
   findUpload,
   isBeingCompleted,
+  needsFreeze,
+  type FrozenParts,
   type UploadAddress,
 } from "../commands/multipart-commands-core.js"
 import { bucketOfRow, findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
@@ -134,19 +137,27 @@ function dueNoncurrent(
   return { due, next: undefined }
 }
 
+/** `"frozen first"`: it is due, and its part list must be frozen before it is removed. */
+type ExpiredUpload = boolean | "frozen first"
+
+type ExpireUploadArguments = [address: UploadAddress, time: LifecycleTime & AbandonedAfter, frozen?: FrozenParts]
+
 /** An upload that is due, unless it is being completed. Returns whether it was removed. */
-export const expireUpload = command<[address: UploadAddress, time: LifecycleTime & AbandonedAfter], boolean>({
+export const expireUpload = command<ExpireUploadArguments, ExpiredUpload>({
   name: "ExpireUpload",
   grows: false,
   touches: address => [["uploads", addressKeyOf(address)]],
-  decide(view, time: DecisionTime, address, at) {
+  decide(view, time: DecisionTime, address, at, frozen) {
     const upload = findUpload(view, address)
-    if (upload === undefined || isBeingCompleted(upload, time)) return { writes: [], result: false }
+    if (upload === undefined) return { writes: [], result: false }
+    if (frozen !== undefined) checkFrozen(upload, frozen)
+    else if (isBeingCompleted(upload, time)) return { writes: [], result: false }
     const { bucketId, key } = address
     const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs: upload.initiatedMs }, at)
     if (due === undefined || due.dueMs > at.nowMs) return { writes: [], result: false }
+    if (frozen === undefined && needsFreeze(upload)) return { writes: [], result: "frozen first" }
     const editor = new RowEditor(view, time, bucketId, key)
-    endUpload(editor, address, "aborted")
+    endUpload(editor, address, "aborted", { upload, partsBytes: frozen?.partsBytes })
     return { ...editor.finish(), result: true }
   },
 })

@@ -10,6 +10,7 @@ import { parseBucketId, parseMultipartId } from "../../base/ids.js"
 import type { Extent } from "../../format/extent.js"
 import { decodeBucketId, decodePart, encodeBucketId, encodePart, type PartRecord } from "../../format/records.js"
 import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
+import { plainBytesOf } from "../../format/sealing.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { findUpload, partKey, partsAfter, type UploadAddress } from "../commands/multipart-commands-core.js"
@@ -74,6 +75,7 @@ export const restoreVersion = command<[restore: RestoreVersion], RestoreOutcome>
     if (present !== undefined && isLater(present, extent.uploadId)) return { writes: [], result: "newer" }
     const editor = new RowEditor(view, time, bucketId, key)
     const lock = lockOfRestored(bucketLock, version.lock, clocksOf(restore, time))
+    editor.restore()
     editor.insert({ ...version, isMarker: false, content: { kind: "extent", extent }, lock }, versioning)
     return { ...editor.finish(), result: "restored" }
   },
@@ -99,6 +101,8 @@ export const restorePart = command<[restore: RestorePart], RestoreOutcome>({
     if (before !== undefined && isLater(before.extent.uploadId, uploadId)) return { writes: [], result: "newer" }
     const editor = new RowEditor(view, time, bucketId, key)
     if (before !== undefined) editor.release({ kind: "extent", bucketId, key, extent: before.extent })
+    editor.restore()
+    editor.countParts(plainBytesOf(part.extent) - (before ? plainBytesOf(before.extent) : 0), upload.countedBy)
     editor.put("parts", rowKey, encodePart({ ...part, modifiedMs: time.nowMs }))
     return { ...editor.finish(), result: "restored" }
   },

@@ -48,12 +48,14 @@ export async function probe(database: Postgres, clock: Clock): Promise<Probed> {
   }
 }
 
+const NO_USAGE = { usage: [], newUsage: [], droppedUsage: [] }
+
 async function runEveryStatement(session: PostgresSession) {
   const incarnation = await begin(session, "probe of a check")
   const lane = { incarnation, lane: 0 }
-  const nothing = { expected: [], replaced: [], deleted: [], added: [], counts: [], droppedCounters: [] }
+  const nothing = { expected: [], replaced: [], deleted: [], added: [], counts: [], droppedCounters: [], ...NO_USAGE }
   for (const raisesGeneration of [false, true]) {
-    const { lane: from } = await session.fetch({ lane, keys: [], ranges: [], counters: [] })
+    const { lane: from } = await session.fetch({ lane, keys: [], ranges: [], counters: [], usage: [] })
     if (from) await session.makeChanges({ ...nothing, lane, from, version: 0n, raisesGeneration })
   }
   await session.incarnations()

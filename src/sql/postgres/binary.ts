@@ -57,6 +57,8 @@ export const bigintArray = (elements: readonly bigint[]): Buffer =>
 export const booleanArray = (elements: readonly boolean[]): Buffer =>
   fixedArray(OID.boolean, 1, elements, (bytes, element, at) => bytes.writeUInt8(element ? 1 : 0, at))
 
+export const booleanBytes = (value: boolean): Buffer => Buffer.from([value ? 1 : 0])
+
 export function bigintBytes(value: bigint): Buffer {
   const bytes = Buffer.allocUnsafe(8)
   bytes.writeBigInt64BE(value)

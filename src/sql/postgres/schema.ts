@@ -4,7 +4,7 @@
  * `rows` holds every row of every family, ordered by bytes; the bucket is a column, so that the table can be
  * partitioned. Small rows that change with every commit have tables of their own, whose pages keep free space for the
  * next version of a row. Counters are kept for each lane and summed when read, so that commits do not wait for one
- * another.
+ * another. What quotas count is one row for each, which the commits of all processes wait for: its limit holds exactly.
  *
  * Promises  A migration runs once, in one transaction, under a lock. So that nodes can be upgraded one after another, a
  *           migration keeps what programs of the version before need, and a program uses a schema that is one version
@@ -25,7 +25,7 @@ export function parseSchemaName(text: string): SchemaName {
 
 export const HAYLOFT_SCHEMA = parseSchemaName("hayloft")
 
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 export const versionTableOf = (schema: SchemaName): string => `
 CREATE SCHEMA IF NOT EXISTS ${schema};
@@ -89,5 +89,13 @@ ALTER TABLE ${schema}.store
   ADD COLUMN halt bytea,
   ADD COLUMN halts bigint NOT NULL DEFAULT 0,
   ADD COLUMN reconciliations bigint NOT NULL DEFAULT 0;
+`,
+  `
+CREATE TABLE ${schema}.usage (
+  key bytea PRIMARY KEY,
+  bytes bigint NOT NULL,
+  objects bigint NOT NULL,
+  part_bytes bigint NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 `,
 ]

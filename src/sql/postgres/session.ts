@@ -9,9 +9,10 @@ import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
 import { hexOf } from "../../base/bytes.js"
-import { parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
+import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
 import type { DatabaseHealth } from "../../format/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
+import type { Usage } from "../../format/usage.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
   CommitOutcome,
@@ -22,6 +23,7 @@ import type {
   LaneId,
   LaneState,
   NewRow,
+  NewUsage,
   NodeProcess,
   Session,
   StoredFamily,
@@ -35,6 +37,7 @@ import {
   bigintArray,
   bigintBytes,
   booleanArray,
+  booleanBytes,
   byteaArray,
   integerArray,
   smallintArray,
@@ -237,7 +240,7 @@ export class PostgresSession implements Session {
     return new ConnectionLost(String(error), { cause: error })
   }
 
-  async fetch({ lane, keys, ranges, counters }: FetchRequest): Promise<Fetched> {
+  async fetch({ lane, keys, ranges, counters, usage: wanted }: FetchRequest): Promise<Fetched> {
     const numbered = ranges.map((range, at) => ({ range, at }))
     const forward = numbered.filter(({ range }) => !range.reverse)
     const backward = numbered.filter(({ range }) => range.reverse)
@@ -248,11 +251,14 @@ export class PostgresSession implements Session {
       ...rangeArrays(forward.map(({ range }) => range)),
       ...rangeArrays(backward.map(({ range }) => range)),
       bigintArray(counters.map(BigInt)),
+      byteaArray(wanted === "all" ? [] : wanted.map(bytesOfByteString)),
+      booleanBytes(wanted === "all"),
     ])
     let state: LaneState | undefined
     const rows = new Array<StoredRow | undefined>(keys.length).fill(undefined)
     const ofRanges: StoredRow[][] = ranges.map(() => [])
     const sums: Counters[] = counters.map(() => NO_COUNTS)
+    const usage = new Map<RowKey, Usage>()
     for (const row of found) {
       const at = numberOf(row[1]) - 1
       switch (present(row[0]).readInt32BE()) {
@@ -268,6 +274,11 @@ export class PostgresSession implements Session {
             ...{ bytes: numberOf(row[5]), uploads: numberOf(row[6]) },
           }
           break
+        case FETCHED.usage: {
+          const found = { bytes: numberOf(row[2]), objects: numberOf(row[4]), partBytes: numberOf(row[5]) }
+          usage.set(rowKeyOf(present(row[3]).toString("latin1")), found)
+          break
+        }
         default: {
           const isForward = present(row[0]).readInt32BE() === FETCHED.range
           const { range, at: place } = must((isForward ? forward : backward)[at], "rows are of the ranges")
@@ -275,7 +286,7 @@ export class PostgresSession implements Session {
         }
       }
     }
-    return { lane: state, rows, ranges: ofRanges, counters: sums }
+    return { lane: state, rows, ranges: ofRanges, counters: sums, usage }
   }
 
   async snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
@@ -316,6 +327,11 @@ export class PostgresSession implements Session {
         bigintArray(counts.map(({ change }) => BigInt(change[name]))),
       ),
       bigintArray(request.droppedCounters.map(BigInt)),
+      ...usageArrays(request.usage),
+      bigintArray(request.usage.map(({ bytesBeforeMax }) => orUnlimited(bytesBeforeMax))),
+      bigintArray(request.usage.map(({ objectsBeforeMax }) => orUnlimited(objectsBeforeMax))),
+      ...usageArrays(request.newUsage),
+      byteaArray(request.droppedUsage.map(bytesOfByteString)),
     ]
     try {
       await this.change(request.raisesGeneration ? this.statements.commitAndRaise : this.statements.commit, values)
@@ -421,6 +437,16 @@ export class PostgresSession implements Session {
     }
   }
 }
+
+const UNLIMITED = 2n ** 63n - 1n
+const orUnlimited = (most: number | undefined): bigint => (most === undefined ? UNLIMITED : BigInt(most))
+
+const usageArrays = (rows: readonly NewUsage[]): readonly Buffer[] => [
+  byteaArray(rows.map(({ key }) => bytesOfByteString(key))),
+  ...(["bytes", "objects", "partBytes"] as const).map(name =>
+    bigintArray(rows.map(({ usage }) => BigInt(usage[name]))),
+  ),
+]
 
 function storedRow(family: StoredFamily, row: Row): StoredRow {
   const [, , bucket, key, version, value, head, payload, hasPayload] = row

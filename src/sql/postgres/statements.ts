@@ -6,7 +6,7 @@
  * counts what it did, and any other count than the expected one fails the statement as a whole.
  *
  * Locks are taken in one order, which the counts of earlier parts enforce: the store's row, incarnations, lanes, rows
- * that are changed by key, rows that are only read by key.
+ * that are changed by key, rows that are only read by key, new rows, what quotas count by key.
  */
 import { RESOLVE_JUMP } from "../database.js"
 import { FAMILIES } from "../../base/families.js"
@@ -38,9 +38,9 @@ export interface Statements {
 
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
 export const statementsOf = (schema: SchemaName): Statements => ({
-  fetch: { name: "fetch-1", text: fetchText(schema) },
-  commit: { name: "commit-1", text: commitText(schema, ownLane(schema)) },
-  commitAndRaise: { name: "commit-raise-2", text: commitText(schema, allLanes(schema)) },
+  fetch: { name: "fetch-2", text: fetchText(schema) },
+  commit: { name: "commit-2", text: commitText(schema, ownLane(schema)) },
+  commitAndRaise: { name: "commit-raise-3", text: commitText(schema, allLanes(schema)) },
   resolve: { name: "resolve-1", text: resolveText(schema) },
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
@@ -70,9 +70,9 @@ SELECT ${kind}, q.n, r.* FROM
   ) r`
 
 /** Kinds of rows in the result of `fetch`. */
-export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4 } as const
+export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4, usage: 5 } as const
 
-/** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters. */
+/** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters, usage. */
 const fetchText = (schema: SchemaName): string => `
 SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, NULL::bytea, NULL::bytea, NULL::bytea, l.ended
   FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
@@ -86,7 +86,13 @@ UNION ALL
 SELECT ${FETCHED.counters}, q.n, sum(c.objects)::bigint, NULL, sum(c.versions)::bigint,
     int8send(sum(c.bytes)::bigint), int8send(sum(c.uploads)::bigint), NULL, false
   FROM unnest($20::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN ${schema}.counters c ON c.bucket = q.bucket
-  GROUP BY q.n`
+  GROUP BY q.n
+UNION ALL ${usageWhere(schema, "u.key = ANY ($21::bytea[])")}
+UNION ALL ${usageWhere(schema, "$22::boolean")}`
+
+const usageWhere = (schema: SchemaName, condition: string): string => `
+SELECT ${FETCHED.usage}, 0::bigint, u.bytes, u.key, u.objects, int8send(u.part_bytes), NULL, NULL, false
+  FROM ${schema}.usage u WHERE ${condition}`
 
 /** Advances the own lane alone. */
 const ownLane = (schema: SchemaName): string => `
@@ -161,14 +167,42 @@ WITH ${lanes}, changed AS MATERIALIZED (
     bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
 ), dropped AS (
   DELETE FROM ${schema}.counters c WHERE c.bucket = ANY ($35::bigint[]) AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
-)
+), ${usageParts(schema)}
 SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
   AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
   AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
   AND (SELECT count(*) FROM replaced) = cardinality($14::smallint[])
   AND (SELECT count(*) FROM deleted) = cardinality($21::smallint[])
   AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+  AND (SELECT count(*) FROM usage_changed) = cardinality($36::bytea[])
+  AND (SELECT count(*) FROM usage_added) = cardinality($42::bytea[])
   THEN 1 ELSE 0 END`
+
+/** What quotas count: a row that has too much by now is not locked, so it fails the statement. */
+const usageParts = (schema: SchemaName): string => `
+usage_locked AS MATERIALIZED (
+  SELECT 1
+  FROM unnest($36::bytea[], $40::bigint[], $41::bigint[]) AS q(key, bytes_max, objects_max)
+  JOIN ${schema}.usage u ON u.key = q.key
+  WHERE u.bytes + u.part_bytes <= q.bytes_max AND u.objects <= q.objects_max
+    AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+  ORDER BY u.key FOR UPDATE OF u
+), usage_changed AS (
+  UPDATE ${schema}.usage u SET bytes = u.bytes + q.bytes, objects = u.objects + q.objects,
+    part_bytes = u.part_bytes + q.part_bytes
+  FROM unnest($36::bytea[], $37::bigint[], $38::bigint[], $39::bigint[]) AS q(key, bytes, objects, part_bytes)
+  WHERE u.key = q.key AND (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
+  RETURNING 1
+), usage_added AS (
+  INSERT INTO ${schema}.usage (key, bytes, objects, part_bytes)
+  SELECT q.key, q.bytes, q.objects, q.part_bytes
+  FROM unnest($42::bytea[], $43::bigint[], $44::bigint[], $45::bigint[]) AS q(key, bytes, objects, part_bytes)
+  WHERE (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
+  ON CONFLICT DO NOTHING
+  RETURNING 1
+), usage_dropped AS (
+  DELETE FROM ${schema}.usage u WHERE u.key = ANY ($46::bytea[]) AND (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
+)`
 
 /** SQLSTATE of a commit that found something else than it expected. */
 export const CONFLICT_STATE = "22012"

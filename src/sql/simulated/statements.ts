@@ -7,6 +7,7 @@ import { FAMILIES } from "../../base/families.js"
 import type { BucketId, StoreId } from "../../base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
+import { addUsage } from "../../format/usage.js"
 import { RESOLVE_JUMP } from "../database.js"
 import type {
   CommitOutcome,
@@ -17,6 +18,7 @@ import type {
   IncarnationList,
   LaneId,
   LaneState,
+  NewUsage,
   NodeProcess,
   Session,
   StoredFamily,
@@ -50,6 +52,8 @@ interface MetadataRow extends StoredKey {
   readonly payload: Uint8Array | undefined
 }
 
+type UsageRow = NewUsage
+
 interface CounterRow {
   readonly bucketId: BucketId
   readonly lane: LaneId
@@ -67,6 +71,7 @@ export class Tables {
   readonly lanes: Table<LaneRow>
   readonly rows: Table<MetadataRow>
   readonly counters: Table<CounterRow>
+  readonly usage: Table<UsageRow>
 
   /** Tables with these rows; new ones have the store's row alone. */
   constructor(transactions: Transactions, copy: TablesCopy = NEW) {
@@ -75,12 +80,14 @@ export class Tables {
     this.lanes = new Table<LaneRow>(transactions, laneKey)
     this.rows = new Table<MetadataRow>(transactions, rowName)
     this.counters = new Table<CounterRow>(transactions, ({ bucketId, lane }) => `${number(bucketId)} ${laneKey(lane)}`)
+    this.usage = new Table<UsageRow>(transactions, ({ key }) => key)
     const transaction = transactions.begin()
     for (const row of copy.store) this.store.load(transaction, row)
     for (const row of copy.incarnations) this.incarnations.load(transaction, row)
     for (const row of copy.lanes) this.lanes.load(transaction, row)
     for (const row of copy.rows) this.rows.load(transaction, row)
     for (const row of copy.counters) this.counters.load(transaction, row)
+    for (const row of copy.usage) this.usage.load(transaction, row)
     transactions.end(transaction, "committed")
   }
 
@@ -92,6 +99,7 @@ export class Tables {
       lanes: this.lanes.committed(),
       rows: this.rows.committed(),
       counters: this.counters.committed(),
+      usage: this.usage.committed(),
     }
   }
 }
@@ -103,6 +111,7 @@ export interface TablesCopy {
   readonly lanes: readonly LaneRow[]
   readonly rows: readonly MetadataRow[]
   readonly counters: readonly CounterRow[]
+  readonly usage: readonly UsageRow[]
 }
 
 const NEW: TablesCopy = {
@@ -112,7 +121,7 @@ const NEW: TablesCopy = {
       ...{ halt: undefined, halts: 0, reconciliations: 0 },
     },
   ],
-  ...{ incarnations: [], lanes: [], rows: [], counters: [] },
+  ...{ incarnations: [], lanes: [], rows: [], counters: [], usage: [] },
 }
 
 /** A statement that is running. */
@@ -145,7 +154,7 @@ async function update<Row>(
   return changed
 }
 
-export async function fetch(on: Running, { lane, keys, ranges, counters }: FetchRequest): Promise<Fetched> {
+export async function fetch(on: Running, { lane, keys, ranges, counters, usage }: FetchRequest): Promise<Fetched> {
   const { tables, transaction } = on
   const state = tables.lanes.find(transaction, laneKey(lane))?.row
   const sums = new Map<BucketId, Counters>()
@@ -168,6 +177,11 @@ export async function fetch(on: Running, { lane, keys, ranges, counters }: Fetch
       return rows
     }),
     counters: counters.map(bucketId => sums.get(bucketId) ?? NO_COUNTS),
+    usage: new Map(
+      Array.from(tables.usage.scan(transaction), ({ row }) => [row.key, row.usage] as const).filter(
+        ([key]) => usage === "all" || usage.includes(key),
+      ),
+    ),
   }
 }
 
@@ -199,7 +213,7 @@ export async function commit(on: Running, request: CommitRequest): Promise<Commi
   await on.between()
   await dropCounters(on, request)
   await count(on, request)
-  return "committed"
+  return (await changeUsage(on, request)) ? "committed" : "conflict"
 }
 
 async function advanceOwnLane(on: Running, { lane, from }: CommitRequest): Promise<boolean> {
@@ -311,6 +325,35 @@ async function count({ tables, transaction }: Running, { counts, lane }: CommitR
       counters: sumOf(row.counters, change),
     }))
   }
+}
+
+/** What quotas count. False: a row is absent or has too much, or a new one is present. */
+async function changeUsage(on: Running, { usage, newUsage, droppedUsage }: CommitRequest): Promise<boolean> {
+  const { tables, transaction } = on
+  const table = tables.usage
+  let locked = 0
+  for (const { key, bytesBeforeMax = Infinity, objectsBeforeMax = Infinity } of usage) {
+    const hasRoom = ({ usage: { bytes, partBytes, objects } }: UsageRow): boolean =>
+      bytes + partBytes <= bytesBeforeMax && objects <= objectsBeforeMax
+    const found = table.find(transaction, key)
+    if (found === undefined || !hasRoom(found.row)) continue
+    if (await table.lock(transaction, found, "exclusive", hasRoom)) locked += 1
+  }
+  if (locked !== usage.length) return false
+  await on.between()
+  for (const { key, usage: added } of usage) {
+    const found = must(table.find(transaction, key), "the row is locked")
+    const version = must(await table.lock(transaction, found, "exclusive", () => true), "the row is locked")
+    table.replace(transaction, version, { key, usage: addUsage(version.row.usage, added) })
+  }
+  let inserted = 0
+  for (const row of newUsage) if ((await table.insert(transaction, row)) === "inserted") inserted += 1
+  for (const key of droppedUsage) {
+    const found = table.find(transaction, key)
+    const version = found && (await table.lock(transaction, found, "exclusive", () => true))
+    if (version) table.remove(transaction, version)
+  }
+  return inserted === newUsage.length
 }
 
 export async function resolve({ tables, transaction }: Running, lane: LaneId): Promise<LaneState | undefined> {

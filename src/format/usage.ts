@@ -1,0 +1,103 @@
+/**
+ * Quotas, and what they count: limits are members of the records of buckets and accounts, what is used is a row of family
+ * `usage` for each of them. See decision 58.
+ */
+import type { AccountId, BucketId, RowKey } from "../base/ids.js"
+import { bytesOfByteString, parseAccountId, parseBucketId, rowKeyOf } from "../base/ids.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { must } from "../base/assert.js"
+import { packRecord, RecordReader } from "./pack.js"
+import { bucketIdOfRowKey, bucketRowKey } from "./row-key.js"
+
+/** Bytes: of all versions, and of parts of uploads in progress. Objects: all versions and delete markers. */
+export interface QuotaLimits {
+  /** Nothing grows beyond it. */
+  readonly hardBytes?: number
+  /** Above it, operators are warned. */
+  readonly warnBytes?: number
+  readonly hardObjects?: number
+  readonly warnObjects?: number
+}
+
+/** The quota of a bucket or an account, in its record. */
+export interface Quota {
+  /** Names the count, as hex: one that begins again has another row, and another name. */
+  readonly run: string
+  /** What was there before the count began is included; from then on the limits hold. */
+  readonly isExact: boolean
+  readonly limits: QuotaLimits
+}
+
+const LIMITS = [
+  "hardBytes",
+  "warnBytes",
+  "hardObjects",
+  "warnObjects",
+] as const satisfies readonly (keyof QuotaLimits)[]
+
+export const packQuota = ({ run, isExact, limits }: Quota): readonly unknown[] => [
+  must(bytesOfHex(run), "runs are hex"),
+  isExact ? 1 : 0,
+  ...LIMITS.map(name => limits[name] ?? null),
+]
+
+export function readQuota(row: RecordReader): Quota {
+  const run = hexOf(row.bytes())
+  const isExact = row.number() === 1
+  const limits: { -readonly [Name in keyof QuotaLimits]: QuotaLimits[Name] } = {}
+  for (const name of LIMITS) {
+    const limit = row.optional(() => row.number())
+    if (limit !== undefined) limits[name] = limit
+  }
+  return { run, isExact, limits }
+}
+
+/** What a count has found (family `usage`). */
+export interface Usage {
+  /** Of versions, as in the bucket's counters. */
+  readonly bytes: number
+  /** Versions and delete markers. */
+  readonly objects: number
+  /** Of parts of uploads that began under this count. */
+  readonly partBytes: number
+}
+
+export const NO_USAGE: Usage = { bytes: 0, objects: 0, partBytes: 0 }
+
+export const encodeUsage = ({ bytes, objects, partBytes }: Usage): Uint8Array =>
+  packRecord(1, [bytes, objects, partBytes])
+
+export function decodeUsage(value: Uint8Array): Usage {
+  const row = RecordReader.open("usage", value, 1)
+  return { bytes: row.number(), objects: row.number(), partBytes: row.number() }
+}
+
+export const addUsage = (a: Usage, b: Usage): Usage => ({
+  bytes: a.bytes + b.bytes,
+  objects: a.objects + b.objects,
+  partBytes: a.partBytes + b.partBytes,
+})
+
+export type UsageOwner =
+  { readonly kind: "bucket"; readonly bucketId: BucketId } | { readonly kind: "account"; readonly accountId: AccountId }
+
+const END_OF_ACCOUNT = "\x00"
+const BUCKET_AT = 1
+const RUN_OF_BUCKET_AT = 9
+
+/** `b` and the bucket's id (8), or `a` and the account's id and 0x00; then the run. */
+export function usageRowKey(owner: UsageOwner, run: string): RowKey {
+  const stem = owner.kind === "bucket" ? `b${bucketRowKey(owner.bucketId)}` : `a${owner.accountId}${END_OF_ACCOUNT}`
+  return rowKeyOf(stem + String.fromCharCode(...must(bytesOfHex(run), "runs are hex")))
+}
+
+export function parseUsageRowKey(key: RowKey): { readonly owner: UsageOwner; readonly run: string } {
+  const runFrom = (at: number): string => hexOf(bytesOfByteString(key.slice(at)))
+  if (key.startsWith("b")) {
+    const bucketId = bucketIdOfRowKey(rowKeyOf(key.slice(BUCKET_AT, RUN_OF_BUCKET_AT)))
+    return { owner: { kind: "bucket", bucketId: parseBucketId(bucketId) }, run: runFrom(RUN_OF_BUCKET_AT) }
+  }
+  const end = key.indexOf(END_OF_ACCOUNT)
+  const accountId = parseAccountId(key.slice(BUCKET_AT, end))
+  return { owner: { kind: "account", accountId }, run: runFrom(end + 1) }
+}

@@ -1,0 +1,118 @@
+/**
+ * What quotas count, and what they refuse: the counts that a bucket belongs to, and a decision's change of them. Pure.
+ *
+ * Promises  What would grow beyond a hard limit is refused with `quotaExceeded`, which names the quota. What shrinks or
+ *           stays is not, also above a limit that was lowered. A delete marker counts and is never refused.
+ */
+import { fail } from "../../base/failures.js"
+import type { BucketId, RowKey } from "../../base/ids.js"
+import { countText, sizeText } from "../../base/quantity-text.js"
+import { decodeAccount, type BucketRecord, type BucketUsage } from "../../format/records.js"
+import { textRowKey } from "../../format/row-key.js"
+import { decodeUsage, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
+import type { RowView, UsageChange } from "../../metadata/index.js"
+
+/** A count that a bucket belongs to. */
+interface Count {
+  readonly key: RowKey
+  readonly quota: Quota
+  /** For people. */
+  readonly name: string
+  readonly ofBucket: boolean
+}
+
+/** The counts that include the bucket: its own and its account's. */
+export function countsOf(view: RowView, { id, name, owner, usage }: BucketRecord): readonly Count[] {
+  if (usage === undefined) return NO_COUNTS_AT_ALL
+  const counts: Count[] = []
+  const { own, accountRun } = usage
+  if (own !== undefined) {
+    const key = usageRowKey({ kind: "bucket", bucketId: id }, own.run)
+    counts.push({ key, quota: own, name: `bucket ${name}`, ofBucket: true })
+  }
+  const row = accountRun === undefined ? undefined : view.get("accounts", textRowKey(owner))
+  const account = row && decodeAccount(row.value)
+  if (account?.quota !== undefined && account.quota.run === accountRun) {
+    const key = usageRowKey({ kind: "account", accountId: owner }, account.quota.run)
+    counts.push({ key, quota: account.quota, name: `account of the bucket ${name}`, ofBucket: false })
+  }
+  return counts
+}
+
+const NO_COUNTS_AT_ALL: readonly Count[] = []
+
+/** The runs that count the parts of an upload which begins now; undefined: nothing counts the bucket. */
+export function countedBy(view: RowView, bucket: BucketRecord): readonly string[] | undefined {
+  const counts = countsOf(view, bucket)
+  return counts.length === 0 ? undefined : counts.map(({ quota }) => quota.run)
+}
+
+/** What goes with the record of a bucket. */
+export const droppedUsage = (bucketId: BucketId, usage: BucketUsage | undefined): readonly UsageChange[] =>
+  usage?.own === undefined
+    ? NO_CHANGES
+    : [{ key: usageRowKey({ kind: "bucket", bucketId }, usage.own.run), change: "drop" }]
+
+const NO_CHANGES: readonly UsageChange[] = []
+
+/** What a decision does to one bucket. */
+interface Growth {
+  readonly bytes: number
+  readonly versions: number
+  /** It adds a version that is not a delete marker. */
+  readonly addsObject: boolean
+  /** Of parts, and the counts that include them. */
+  readonly parts: { readonly bytes: number; readonly countedBy: readonly string[] | undefined }
+  /** Nothing is refused: the bytes were accepted before. */
+  readonly isRestoring: boolean
+}
+
+/** Throws `quotaExceeded`. */
+export const usageChanges = (view: RowView, bucket: BucketRecord, growth: Growth): readonly UsageChange[] =>
+  countsOf(view, bucket).map(count => changeOf(view, count, growth))
+
+function changeOf(view: RowView, count: Count, growth: Growth): UsageChange {
+  const { bytes, versions: objects, parts, addsObject, isRestoring } = growth
+  const isCounted = parts.countedBy?.includes(count.quota.run) === true
+  const add: Usage = { bytes, objects, partBytes: isCounted ? parts.bytes : 0 }
+  if (!count.quota.isExact || isRestoring) return { key: count.key, change: add }
+  const addedBytes = add.bytes + add.partBytes
+  // A part that no count includes is refused too if it leaves no room for the version.
+  const bytesNeeded = isCounted ? addedBytes : Math.max(addedBytes, parts.bytes)
+  const { hardBytes, hardObjects } = count.quota.limits
+  const bytesMax = bytesNeeded > 0 ? hardBytes : undefined
+  const objectsMax = addsObject && objects > 0 ? hardObjects : undefined
+  if (bytesMax === undefined && objectsMax === undefined) return { key: count.key, change: add }
+  checkRoom(count, usageOf(view, count), { bytesNeeded, objects, bytesMax, objectsMax })
+  const limits = { ...(bytesMax !== undefined && { bytesMax }), ...(objectsMax !== undefined && { objectsMax }) }
+  return { key: count.key, change: add, ...limits }
+}
+
+interface Needed {
+  readonly bytesNeeded: number
+  readonly objects: number
+  readonly bytesMax: number | undefined
+  readonly objectsMax: number | undefined
+}
+
+function checkRoom({ name, ofBucket }: Count, before: Usage, needed: Needed): void {
+  const { bytesNeeded, objects, bytesMax, objectsMax } = needed
+  const usedBytes = before.bytes + before.partBytes
+  const refused = (limit: string, used: string) => {
+    // Clients that may write to one bucket need not know what its account uses.
+    const shown = ofBucket ? ` (${used} used)` : ""
+    return fail("quotaExceeded", { message: `The ${name} would exceed its quota of ${limit}${shown}.` })
+  }
+  if (bytesMax !== undefined && usedBytes + bytesNeeded > bytesMax)
+    throw refused(sizeText(bytesMax), sizeText(usedBytes))
+  if (objectsMax !== undefined && before.objects + objects > objectsMax) {
+    throw refused(`${countText(objectsMax)} objects`, countText(before.objects))
+  }
+}
+
+/** Throws `corruptRow`: `quota check --repair` counts again. */
+function usageOf(view: RowView, { key, name }: Count): Usage {
+  const row = view.get("usage", key)
+  if (row === undefined) throw fail("corruptRow", { message: `what the ${name} uses is lost; count it again` })
+  return decodeUsage(row.value)
+}

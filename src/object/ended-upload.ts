@@ -1,0 +1,91 @@
+/**
+ * Ends multipart uploads whose parts a quota counts: their part list is frozen, their parts are added up, and the command
+ * that ends the upload takes both. Other uploads end with that command alone.
+ */
+import { isFailure } from "../base/failures.js"
+import { plainBytesOf } from "../format/sealing.js"
+import { query, type Command, type Metadata } from "../metadata/index.js"
+import {
+  abortUpload,
+  findUpload,
+  freezeUpload,
+  needsFreeze,
+  partsAfter,
+  unsealUpload,
+  type FrozenParts,
+  type UploadAddress,
+} from "./commands/multipart-commands-core.js"
+
+type Rows = Pick<Metadata, "run" | "ask" | "incarnations">
+
+/** Parts of one query: some milliseconds. */
+const PARTS_PER_QUERY = 1_000
+
+export const isUploadCounted = query("IsUploadCounted", (view, address: UploadAddress): boolean => {
+  const upload = findUpload(view, address)
+  return upload !== undefined && needsFreeze(upload)
+})
+
+interface PartsSum {
+  readonly bytes: number
+  /** Undefined: there are no more. */
+  readonly after: number | undefined
+}
+
+export const sumOfParts = query("SumOfParts", (view, address: UploadAddress, after: number, max: number): PartsSum => {
+  let [bytes, count, last] = [0, 0, after]
+  for (const { partNumber, extent } of partsAfter(view, address, after)) {
+    if (count === max) return { bytes, after: last }
+    bytes += plainBytesOf(extent)
+    count += 1
+    last = partNumber
+  }
+  return { bytes, after: undefined }
+})
+
+/** The bytes of all parts of an upload whose list is frozen. */
+export async function bytesOfAllParts(metadata: Rows, address: UploadAddress): Promise<number> {
+  let bytes = 0
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const sum: PartsSum = await metadata.ask(sumOfParts(address, after, PARTS_PER_QUERY))
+    bytes += sum.bytes
+    after = sum.after
+  }
+  return bytes
+}
+
+/**
+ * Ends an upload by a command that needs its list frozen. If that fails the upload goes on. `takesOver`: a completion under
+ * way fails; otherwise throws `conflict` while there is one.
+ */
+export async function endFrozen<Result>(
+  metadata: Rows,
+  address: UploadAddress,
+  takesOver: boolean,
+  end: (frozen: FrozenParts) => Command<Result>,
+): Promise<Result> {
+  const completion = await metadata.run(freezeUpload(address, metadata.incarnations.own, takesOver))
+  try {
+    return await metadata.run(end({ completion, partsBytes: await bytesOfAllParts(metadata, address) }))
+  } catch (error) {
+    // A list that stays frozen refuses parts until this process has ended.
+    if (!isFailure(error, "noSuchUpload")) {
+      await metadata.run(unsealUpload(address, completion)).catch(() => undefined)
+    }
+    throw error
+  }
+}
+
+/** Ends an upload, and any completion of it. */
+export async function endUploadBy<Result>(
+  metadata: Rows,
+  address: UploadAddress,
+  end: (frozen?: FrozenParts) => Command<Result>,
+): Promise<Result> {
+  const isCounted = await metadata.ask(isUploadCounted(address))
+  return isCounted ? endFrozen(metadata, address, true, end) : metadata.run(end())
+}
+
+/** Throws `noSuchUpload`. */
+export const abort = (metadata: Rows, address: UploadAddress): Promise<void> =>
+  endUploadBy(metadata, address, frozen => abortUpload(address, frozen))

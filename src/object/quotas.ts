@@ -1,0 +1,169 @@
+/**
+ * Quotas: sets those of buckets and accounts, brings their counts up to what is there, and tells what is used. See decision 58.
+ *
+ * Promises  A limit holds from the moment at which `set` resolves. A count that a crash left unfinished is finished by
+ *           `finish`, of any process. `check` compares a count with the rows themselves.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import type { AccountId, BucketName } from "../base/ids.js"
+import { addUsage, NO_USAGE, type QuotaLimits, type Usage, type UsageOwner } from "../format/usage.js"
+import { query, type Metadata } from "../metadata/index.js"
+import { findBucket } from "./commands/bucket-commands-core.js"
+import {
+  advanceAccountUsage,
+  finishBucketUsage,
+  setAccountQuota,
+  setBucketQuota,
+} from "./commands/quota-commands-core.js"
+import {
+  compareUsage,
+  quotaState,
+  quotaStates,
+  walkUsage,
+  type QuotaState,
+  type UsagePlace,
+} from "./queries/usage-queries-core.js"
+
+/** Rows of one query of a walk: some milliseconds. */
+const WALKED_ROWS = 2_000
+/** Times that the first step of an account's count is repeated because others change buckets meanwhile. */
+const CONFLICTS_MAX = 10
+
+type QuotaTarget =
+  { readonly kind: "bucket"; readonly name: BucketName } | { readonly kind: "account"; readonly id: AccountId }
+
+interface QuotaCheck {
+  readonly used: Usage | undefined
+  /** By the counters of the buckets, of the same moment. They do not include parts. */
+  readonly counters: Pick<Usage, "bytes" | "objects">
+  /** By a walk over all versions and parts. */
+  readonly walked: Usage
+  /** Nothing has changed during the walk, so both must be equal. */
+  readonly isStill: boolean
+  readonly agrees: boolean
+}
+
+export const bucketForQuota = query("BucketForQuota", (view, name: BucketName) => {
+  const bucket = findBucket(view, name)
+  return bucket?.state === "erasing" ? undefined : bucket?.id
+})
+
+export class Quotas {
+  constructor(
+    private readonly metadata: Pick<Metadata, "run" | "ask">,
+    /** Called before the first row that an earlier release would not understand. */
+    private readonly prepare: () => Promise<void>,
+  ) {}
+
+  /** Throws `noSuchBucket`, `noSuchAccount`, `invalidArgument`. */
+  async set(target: QuotaTarget, limits: QuotaLimits): Promise<QuotaState> {
+    checkLimits(limits)
+    await this.prepare()
+    return this.begin(await this.ownerOf(target), limits, false)
+  }
+
+  /** Counts again from the rows as they are. Throws `noSuchBucket`, `noSuchAccount`; `invalidArgument` if there is no quota. */
+  async restart(target: QuotaTarget): Promise<QuotaState> {
+    const owner = await this.ownerOf(target)
+    const state = await this.metadata.ask(quotaState(owner))
+    if (state === undefined) throw fail("invalidArgument", { message: "there is no quota" })
+    return this.begin(owner, state.quota.limits, true)
+  }
+
+  async clear(target: QuotaTarget): Promise<void> {
+    const setting = { limits: undefined, restarts: false }
+    const owner = await this.ownerOf(target)
+    await (owner.kind === "bucket"
+      ? this.metadata.run(setBucketQuota(owner.bucketId, setting))
+      : this.metadata.run(setAccountQuota(owner.accountId, setting)))
+  }
+
+  /** Undefined: there is none. Throws `noSuchBucket`, `noSuchAccount`. */
+  async show(target: QuotaTarget): Promise<QuotaState | undefined> {
+    return this.metadata.ask(quotaState(await this.ownerOf(target)))
+  }
+
+  async list(): Promise<readonly QuotaState[]> {
+    return this.metadata.ask(quotaStates())
+  }
+
+  /** Throws `noSuchBucket`, `noSuchAccount`; `invalidArgument` if there is no quota. */
+  async check(target: QuotaTarget): Promise<QuotaCheck> {
+    const owner = await this.ownerOf(target)
+    const { state, counted, buckets } = await this.metadata.ask(compareUsage(owner))
+    if (state === undefined) throw fail("invalidArgument", { message: "there is no quota" })
+    let walked = NO_USAGE
+    for (const { id } of buckets) {
+      for (let place: UsagePlace | undefined, isFirst = true; isFirst || place !== undefined; isFirst = false) {
+        const slice: { found: Usage; next: UsagePlace | undefined } = await this.metadata.ask(
+          walkUsage(id, place, state.quota.run, WALKED_ROWS),
+        )
+        walked = addUsage(walked, slice.found)
+        place = slice.next
+      }
+    }
+    const { used } = state
+    const after = await this.metadata.ask(quotaState(owner))
+    const isStill = after?.used !== undefined && used !== undefined && isSame(after.used, used)
+    const isCounted = used?.bytes === counted.bytes && used.objects === counted.objects
+    return {
+      used,
+      counters: { bytes: counted.bytes, objects: counted.objects },
+      ...{ walked, isStill, agrees: isCounted && (!isStill || isSame(used, walked)) },
+    }
+  }
+
+  /** Finishes counts that a crash left unfinished. */
+  async finish(states: readonly QuotaState[]): Promise<void> {
+    for (const { owner, quota } of states) if (!quota.isExact) await this.bringUp(owner, quota.run)
+  }
+
+  /** Throws `noSuchBucket`. */
+  private async ownerOf(target: QuotaTarget): Promise<UsageOwner> {
+    if (target.kind === "account") return { kind: "account", accountId: target.id }
+    const bucketId = await this.metadata.ask(bucketForQuota(target.name))
+    if (bucketId === undefined) throw fail("noSuchBucket", { bucket: target.name })
+    return { kind: "bucket", bucketId }
+  }
+
+  private async begin(owner: UsageOwner, limits: QuotaLimits, restarts: boolean): Promise<QuotaState> {
+    const setting = { limits, restarts }
+    const quota = await (owner.kind === "bucket"
+      ? this.metadata.run(setBucketQuota(owner.bucketId, setting))
+      : this.metadata.run(setAccountQuota(owner.accountId, setting)))
+    if (quota !== undefined && !quota.isExact) await this.bringUp(owner, quota.run)
+    const state = await this.metadata.ask(quotaState(owner))
+    if (state === undefined) throw fail("conflict", { message: "the quota was removed meanwhile" })
+    return state
+  }
+
+  private async bringUp(owner: UsageOwner, run: string): Promise<void> {
+    if (owner.kind === "bucket") return this.metadata.run(finishBucketUsage(owner.bucketId, run))
+    for (let conflicts = 0; ;) {
+      try {
+        if (await this.metadata.run(advanceAccountUsage(owner.accountId, run))) return
+      } catch (error) {
+        if (!isFailure(error, "conflict") || (conflicts += 1) > CONFLICTS_MAX) throw error
+      }
+    }
+  }
+}
+
+const isSame = (a: Usage, b: Usage): boolean =>
+  a.bytes === b.bytes && a.objects === b.objects && a.partBytes === b.partBytes
+
+/** Throws `invalidArgument`. */
+function checkLimits(limits: QuotaLimits): void {
+  const { hardBytes, warnBytes, hardObjects, warnObjects } = limits
+  const all = [hardBytes, warnBytes, hardObjects, warnObjects].filter(limit => limit !== undefined)
+  const isLevel = (warn = 0, hard = Infinity) => warn <= hard
+  const message =
+    all.length === 0
+      ? "state at least one limit"
+      : !all.every(limit => Number.isSafeInteger(limit) && limit >= 0)
+        ? "limits are whole numbers from 0"
+        : !isLevel(warnBytes, hardBytes) || !isLevel(warnObjects, hardObjects)
+          ? "a warning level is at most the limit"
+          : undefined
+  if (message !== undefined) throw fail("invalidArgument", { message })
+}

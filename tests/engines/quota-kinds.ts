@@ -1,0 +1,86 @@
+/** Commands and queries of quotas. */
+import { decodeAccount } from "../../src/format/records.js"
+import { bucketRowKey, suffixRange, uploadOfPartRowKey } from "../../src/format/row-key.js"
+import type { QuotaLimits, UsageOwner } from "../../src/format/usage.js"
+import { freezeUpload } from "../../src/object/commands/multipart-commands-core.js"
+import {
+  advanceAccountUsage,
+  finishBucketUsage,
+  setAccountQuota,
+  setBucketQuota,
+} from "../../src/object/commands/quota-commands-core.js"
+import { bucketOfRow } from "../../src/object/commands/row-editor-core.js"
+import { isUploadCounted, sumOfParts } from "../../src/object/ended-upload.js"
+import { compareUsage, quotaState, quotaStates, walkUsage } from "../../src/object/queries/usage-queries-core.js"
+import { bucketForQuota } from "../../src/object/quotas.js"
+import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
+
+const settingOf = (scene: Scene) => ({
+  limits: scene.oneIn(5)
+    ? undefined
+    : scene.pick<QuotaLimits>([{ hardBytes: 8_000 }, { hardObjects: 3 }, { warnBytes: 1 }]),
+  restarts: scene.oneIn(6),
+})
+
+/** Of a count that goes on, if there is one. */
+function runsOf(scene: Scene): readonly string[] {
+  const ofBuckets = scene.buckets().flatMap(({ id }) => {
+    const row = scene.model.committed.get("buckets", bucketRowKey(id))
+    const own = row && bucketOfRow(row).usage?.own
+    return own ? [own.run] : []
+  })
+  return [...ofBuckets, ...scene.rows("accounts").flatMap(([, { value }]) => decodeAccount(value).quota?.run ?? [])]
+}
+const runOf = (scene: Scene): string => scene.pickOr(runsOf(scene), () => "00")
+
+/** Whose count has begun; otherwise any. */
+function startedBucket(scene: Scene) {
+  const started = scene.rows("buckets", suffixRange(bucketRowKey(scene.bucketId()))).flatMap(([, row]) => {
+    const { id, usage } = bucketOfRow(row)
+    return usage?.own ? [{ bucketId: id, run: usage.own.run }] : []
+  })
+  return scene.pickOr(started, () => ({ bucketId: scene.bucketId(), run: runOf(scene) }))
+}
+
+function startedAccount(scene: Scene) {
+  const started = scene.rows("accounts").flatMap(([, { value }]) => {
+    const { id, quota } = decodeAccount(value)
+    return quota ? [{ accountId: id, run: quota.run }] : []
+  })
+  return scene.pickOr(started, () => ({ accountId: scene.pick(ACCOUNTS), run: runOf(scene) }))
+}
+
+const ownerOf = (scene: Scene): UsageOwner =>
+  scene.oneIn(2) ? { kind: "bucket", bucketId: scene.bucketId() } : { kind: "account", accountId: scene.pick(ACCOUNTS) }
+
+export const QUOTA_COMMANDS: readonly PlayKind[] = [
+  commandKind("SetBucketQuota", 2, scene => setBucketQuota(scene.bucketId(), settingOf(scene))),
+  commandKind("FinishBucketUsage", 2, scene => {
+    const { bucketId, run } = startedBucket(scene)
+    return finishBucketUsage(bucketId, run)
+  }),
+  commandKind("SetAccountQuota", 1, scene => setAccountQuota(scene.pick(ACCOUNTS), settingOf(scene))),
+  commandKind("AdvanceAccountUsage", 2, scene => {
+    const { accountId, run } = startedAccount(scene)
+    return advanceAccountUsage(accountId, run)
+  }),
+  commandKind("FreezeUpload", 2, scene => freezeUpload(scene.uploadAddress(), scene.actor.own, scene.oneIn(2))),
+]
+
+export const QUOTA_QUERIES: readonly PlayKind[] = [
+  queryKind("IsUploadCounted", scene => isUploadCounted(scene.uploadAddress())),
+  queryKind("SumOfParts", scene => sumOfParts(scene.uploadAddress(), 0, 2)),
+  queryKind("QuotaState", scene => quotaState(ownerOf(scene))),
+  queryKind("QuotaStates", () => quotaStates()),
+  queryKind("CompareUsage", scene => compareUsage(ownerOf(scene))),
+  queryKind("BucketForQuota", scene => bucketForQuota(scene.bucketName())),
+  queryKind("WalkUsage", scene => {
+    const parts = scene.rows("parts").map(([key]) => uploadOfPartRowKey(key))
+    const bucketId = scene.bucketId()
+    const place = scene.pickOr(
+      parts.map(from => ({ family: 2, from })),
+      () => undefined,
+    )
+    return walkUsage(bucketId, place, runOf(scene), 3)
+  }),
+]

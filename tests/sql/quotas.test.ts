@@ -1,0 +1,38 @@
+/** Limits of quotas hold exactly while three nodes write: on the simulated database, and on a real PostgreSQL. */
+import { test } from "node:test"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { RealRandom } from "../../src/seams/random/real.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { StoreDatabase } from "../../src/sql/index.js"
+import { noPostgres } from "../harness/postgres.js"
+import { Databases } from "./databases.js"
+import { raceForRoom, startWhileWriting, turnover, type OpenEngine } from "./quota-bodies.js"
+import { SimulatedWorld, SLOW } from "./simulated-world.js"
+
+const BODIES: Readonly<Record<string, (open: OpenEngine) => Promise<void>>> = {
+  "three nodes put more than there is room for: exactly as many succeed as fit": raceForRoom,
+  "while three nodes replace and remove objects, what is used stays exact and within the limit": turnover,
+  "a count that begins while three nodes write becomes exact": startWhileWriting,
+}
+const SEEDS = 20
+
+for (const [name, body] of Object.entries(BODIES)) {
+  test(name, async () => {
+    for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1) {
+      const world = new SimulatedWorld(seed, SLOW)
+      await world.run(() => body(node => world.open(node)))
+    }
+  })
+
+  test(`${name}, on a real PostgreSQL`, { skip: noPostgres }, async () => {
+    const databases = await Databases.start()
+    try {
+      const database = await StoreDatabase.open(await databases.create())
+      const seams = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log }
+      await body(node => database.open(seams, node))
+    } finally {
+      await databases.stop()
+    }
+  })
+}
