@@ -48,10 +48,24 @@ const CORS = {
 const TAGGING = { TagSet: [{ Key: "team", Value: "é a" }] }
 const OWNERSHIP = { Rules: [{ ObjectOwnership: "ObjectWriter" }] }
 const BLOCK = { BlockPublicAcls: true, IgnorePublicAcls: false, BlockPublicPolicy: true, RestrictPublicBuckets: false }
+const WEBSITE = {
+  IndexDocument: { Suffix: "index.html" },
+  ErrorDocument: { Key: "error.html" },
+  RoutingRules: [
+    {
+      Condition: { HttpErrorCodeReturnedEquals: "404", KeyPrefixEquals: "docs/" },
+      Redirect: { HostName: "new.example.com", HttpRedirectCode: "302", ReplaceKeyPrefixWith: "documents/" },
+    },
+  ],
+}
 const PAYMENT = { Payer: "Requester" }
 
 const KINDS: readonly Kind[] = [
   { name: "bucket-cors", option: "cors-configuration", value: CORS, shown: CORS, missing: "NoSuchCORSConfiguration" },
+  {
+    ...{ name: "bucket-website", option: "website-configuration", value: WEBSITE },
+    ...{ shown: WEBSITE, missing: "NoSuchWebsiteConfiguration" },
+  },
   { name: "bucket-tagging", option: "tagging", value: TAGGING, shown: TAGGING, missing: "NoSuchTagSet" },
   {
     ...{ name: "bucket-ownership-controls", option: "ownership-controls", value: OWNERSHIP },

@@ -33,9 +33,9 @@ test("Terraform: applied, found unchanged, destroyed", { skip, timeout: 300_000 
     const mirror = plugins === undefined ? [] : [`-plugin-dir=${plugins}`]
     const { code } = await run(terraform ?? "", ["init", "-input=false", ...mirror], { cwd, env, timeoutMs: 60_000 })
     if (code !== 0) return context.skip("terraform finds no AWS provider")
-    assert.match(await go("apply", "-auto-approve"), /Apply complete! Resources: 25 added/)
+    assert.match(await go("apply", "-auto-approve"), /Apply complete! Resources: 26 added/)
     assert.match(await go("plan"), /No changes\./)
-    assert.match(await go("destroy", "-auto-approve"), /Destroy complete! Resources: 25 destroyed/)
+    assert.match(await go("destroy", "-auto-approve"), /Destroy complete! Resources: 26 destroyed/)
   } finally {
     await server.kill()
     await rm(folder, { recursive: true, force: true })

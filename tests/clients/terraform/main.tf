@@ -201,3 +201,21 @@ resource "aws_s3_bucket_public_access_block" "listed" {
   bucket            = aws_s3_bucket.listed.id
   block_public_acls = false
 }
+
+resource "aws_s3_bucket_website_configuration" "w" {
+  bucket = aws_s3_bucket.full.id
+  index_document {
+    suffix = "index.html"
+  }
+  error_document {
+    key = "error.html"
+  }
+  routing_rule {
+    condition {
+      key_prefix_equals = "docs/"
+    }
+    redirect {
+      replace_key_prefix_with = "documents/"
+    }
+  }
+}
