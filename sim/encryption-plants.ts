@@ -4,6 +4,7 @@ import type { Edit, TestedPlant } from "./plants.js"
 const ENCRYPTION = "src/object/encryption.ts"
 const READER = "src/object/object-reader.ts"
 const PARTS = "src/object/sealed-parts.ts"
+const SEALING_COMMANDS = "src/object/commands/encrypt-commands-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `encryption: ${bug}`, edits, caughtBy },
@@ -59,5 +60,60 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     file: "src/object/multipart-service.ts",
     find: "partNumber, sizeBytes: plainBytesOf(extent) }",
     put: "partNumber, sizeBytes: extent.lengthBytes }",
+  }),
+  plant("shared bytes get the sealing of the latest version only", "src/object/jobs/encrypt", {
+    file: SEALING_COMMANDS,
+    find: 'for (const family of ["current", "versions"] as const) {',
+    put: 'for (const family of ["current"] as const) {',
+  }),
+  plant("a swap does not ask for the sealing of the rows", "src/object/commands/encrypt-commands-core", {
+    file: "src/object/commands/reencode-commands-core.ts",
+    find: 'if (!may(naming)) throw fail("conflict")',
+    put: "void may",
+  }),
+  plant("a swap does not ask whether the rows still name the old extent", "src/object/commands/encrypt-commands-core", {
+    file: "src/object/commands/reencode-commands-core.ts",
+    find: "if (!isSame(naming.extent, from) || isPartOfCompletion(view, time, swap, naming))",
+    put: "if (isPartOfCompletion(view, time, swap, naming))",
+  }),
+  plant("a swap in a part list loses the order of the parts", "src/object/jobs/encrypt", {
+    file: "src/object/commands/reencode-commands-core.ts",
+    find: "encodeSegment({ offsetBytes, parts: renamed })",
+    put: "encodeSegment({ offsetBytes, parts: [...renamed].reverse() })",
+  }),
+  plant("a reader from before the encryption takes sealed parts for plain ones", "src/object/jobs/encrypt", {
+    file: READER,
+    find: "if (!parts.some(({ extent }) => extent.isSealed)) return undefined",
+    put: "if (parts.length > 0) return undefined",
+  }),
+  plant("plain parts come to an upload that is encrypted by now", "src/object/jobs/encrypt", {
+    file: "src/object/commands/multipart-commands-core.ts",
+    find: "if (upload.sealing !== undefined && put.part.extent.isSealed === undefined) throw beingEncrypted()",
+    put: "void beingEncrypted",
+  }),
+  plant("a copy shares bytes that were encrypted meanwhile", "src/object/jobs/encrypt", {
+    file: "src/object/commands/version-commands-core.ts",
+    find: "|| !isSameSealing(record?.sealing, version.sealing)) throw",
+    put: ") throw",
+  }),
+  plant("sealed blocks begin where the plain ones did", "src/object/jobs/encrypt", {
+    file: "src/block/reencoder.ts",
+    find: "const offsetBytes = block * plainBytes",
+    put: "const offsetBytes = block * extent.blockBytes",
+  }),
+  plant("an open upload is left without a sealing", "src/object/jobs/encrypt", {
+    file: "src/object/jobs/encrypt-core.ts",
+    find: "decodeUpload(value).sealing === undefined ?",
+    put: "decodeUpload(value).initiatedMs < 0 ?",
+  }),
+  plant("a pass that leaves an object counts as the last", "src/object/jobs/encrypt", {
+    file: "src/object/jobs/encrypt.ts",
+    find: "const isLast = isSettled && this.found === 0",
+    put: "const isLast = isSettled && this.sealed === 0",
+  }),
+  plant("a rescue joins plain and sealed blocks of an upload", "src/rescue/found-body", {
+    file: "src/rescue/found-body.ts",
+    find: "whole(storedBytes, ({ generation }) => generation >= from)",
+    put: "whole(storedBytes)",
   }),
 ]

@@ -2,189 +2,34 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
-import { objectKeyOfText, parseLogSequence, textOfObjectKey, type RowKey, type VersionId } from "../../base/ids.js"
-import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseIncarnation, textOfObjectKey } from "../../base/ids.js"
+import { PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
-import { asPromise, type Soon } from "../../base/soon.js"
-import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "../../block/index.js"
-import { TestDevices } from "../../block/testing-blocks.js"
-import { Rows } from "../../device/index.js"
-import { makeCodec } from "../../erasure/index.js"
-import { blockCount } from "../../format/extent.js"
-import { MemoryStores } from "../../seams/store/testing-memory.js"
-import type { Bucket, ObjectInfo } from "../contract.js"
+import { parseObjectRowKey } from "../../format/row-key.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
-import { plainUpload, sourceOf, StoreWorld } from "../testing-services.js"
-import { ENCRYPT_PLACES, inspectRow } from "./encrypt-core.js"
+import { sourceOf } from "../testing-services.js"
 import { ENCRYPT_LIMITS } from "./encrypt.js"
-import { REPAIR_LIMITS } from "./repair-limits.js"
-
-const noSignal = new AbortController().signal
-const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-type World = StoreWorld<TestDevices>
-const BLOCK_BYTES = 16 * KIB
-const COMPLETE = {
-  conditions: {},
-  sizeBytes: undefined,
-  checksum: undefined,
-  checksumType: undefined,
-  signal: noSignal,
-}
-const COPY = {
-  replaceAttributes: { headers: {}, userMetadata: [] },
-  replaceTags: undefined,
-  checksumAlgorithm: undefined,
-}
-
-const open = (text = "ec:2+1", devices = 3): Promise<World> =>
-  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices)
-
-/** The next process, which encrypts. */
-function convert(before: World, incarnation = 2): World {
-  before.encrypts = true
-  return before.restart(incarnation)
-}
-
-const jobOf = (world: World) => must(world.services.encrypt, "the job exists")
-
-/** Passes until one finds nothing. */
-async function encryptAll(world: World, passes = 6): Promise<void> {
-  for (let pass = 0; pass < passes && !jobOf(world).report().isDone; pass += 1) {
-    await world.settle("encrypt")
-    await world.clock.advance(ENCRYPT_LIMITS.retryMsMax)
-  }
-  assert.ok(jobOf(world).report().isDone, jobOf(world).progress())
-}
-
-function unsealedRows(world: World): readonly string[] {
-  return ENCRYPT_PLACES.flatMap(family =>
-    [...world.tablet.committed.range(family, ALL_OBJECT_ROWS)].flatMap(([rowKey, row]) =>
-      inspectRow(family, rowKey, row).unsealed.map(({ kind }) => `${family} ${rowKey} ${kind}`),
-    ),
-  )
-}
-
-function groupsOf(world: World): readonly BlockGroup[] {
-  const groups: BlockGroup[] = []
-  for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
-    const page: Soon<ShardScanPage> = world.blocks.shardScan(from)
-    assert.ok(!(page instanceof Promise), "test devices answer synchronously")
-    groups.push(...page.groups)
-    from = page.next
-  }
-  return groups
-}
-
-/** Blocks that rows reference. */
-function namedBlocks(world: World): ReadonlySet<string> {
-  const names = new Set<string>()
-  for (const family of ["parts", "segments", "current", "versions"] as const) {
-    for (const [, row] of world.tablet.committed.range(family, ALL_OBJECT_ROWS)) {
-      for (const extent of extentsOf(family, row)) {
-        for (let block = 0; block < blockCount(extent); block += 1)
-          names.add(`${extent.uploadId} ${extent.part} ${block}`)
-      }
-    }
-  }
-  return names
-}
-
-/** Once all jobs are idle: everything is encrypted, and nothing is left of the plain blocks. */
-async function assertEncrypted(world: World, when: string): Promise<void> {
-  await encryptAll(world)
-  for (const job of ["collector", "orphans", "repair"]) await world.settle(job)
-  await world.removeAborted()
-  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
-  await world.settle()
-  assert.deepEqual(unsealedRows(world), [], when)
-  const groups = groupsOf(world)
-  const found = groups.map(({ uploadId, part, block }) => `${uploadId} ${part} ${block}`)
-  assert.deepEqual([...found].sort(), [...namedBlocks(world)].sort(), `${when}: only referenced blocks, once each`)
-  assert.equal(world.tablet.rows("releases"), 0, when)
-  assert.equal(world.tablet.rows("intents"), 0, when)
-}
-
-/** What a client sees of a version. */
-interface Seen {
-  readonly key: string
-  readonly versionId: VersionId | undefined
-  readonly info: ObjectInfo
-  readonly bytes: Buffer
-}
-
-async function read(world: World, bucket: Bucket, key: string, versionId?: VersionId): Promise<Seen> {
-  const target = { bucket, key: objectKeyOfText(key), conditions: {}, ...(versionId && { versionId }) }
-  const body = await world.services.objects.get(target)
-  const pieces: Uint8Array[] = []
-  for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
-  return { key, versionId, info: body.info, bytes: Buffer.concat(pieces) }
-}
-
-const bucketOf = (world: World): Promise<Bucket> =>
-  world.clock.runUntil(asPromise(() => world.services.buckets.open(world.home.name)))
-
-/** All versions of all keys. */
-async function everything(world: World): Promise<readonly Seen[]> {
-  const bucket = await bucketOf(world)
-  const page = { bucket, prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 1_000 }
-  const { entries } = await world.clock.runUntil(world.services.objects.listVersions(page))
-  const seen: Seen[] = []
-  for (const entry of entries) {
-    if (entry.kind !== "version") continue
-    const key = textOfObjectKey(entry.object.key)
-    seen.push(await world.clock.runUntil(read(world, bucket, key, entry.versionId)))
-  }
-  return seen
-}
-
-async function assertSame(world: World, before: readonly Seen[], when: string): Promise<void> {
-  const now = await everything(world)
-  assert.deepEqual(
-    now.map(({ key, versionId, info }) => ({ key, versionId, info })),
-    before.map(({ key, versionId, info }) => ({ key, versionId, info })),
-    when,
-  )
-  for (const [i, { key, bytes }] of now.entries())
-    assert.ok(bytes.equals(must(before[i], "as many").bytes), `${key} ${when}`)
-}
-
-async function putSome(world: World): Promise<void> {
-  for (const [i, size] of [0, 1, 4_096, 4_097, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES + 5, 70_000].entries())
-    await world.put(`key${i}`, world.random.bytes(size))
-}
-
-/** Parts of an upload. */
-async function putParts(world: World, key: string, bodies: readonly Uint8Array[]) {
-  const { multipart } = world.services
-  const bucket = await bucketOf(world)
-  const { multipartId } = await world.clock.runUntil(multipart.create(plainUpload(bucket, objectKeyOfText(key))))
-  const target = { bucket, key: objectKeyOfText(key), multipartId }
-  const parts = []
-  for (const [i, bytes] of bodies.entries()) {
-    const part = { ...target, partNumber: 2 * i + 1, body: sourceOf(bytes, 100_000), signal: noSignal }
-    const { etag } = await world.clock.runUntil(multipart.putPart(part))
-    parts.push({ partNumber: 2 * i + 1, etag, checksum: undefined })
-  }
-  return { target, parts, bytes: Buffer.concat(bodies) }
-}
-
-async function putMultipart(world: World, key: string, sizes: readonly number[]): Promise<void> {
-  const { target, parts } = await putParts(
-    world,
-    key,
-    sizes.map(size => world.random.bytes(size)),
-  )
-  await world.clock.runUntil(world.services.multipart.complete({ ...target, parts, ...COMPLETE }))
-}
-
-/** A copy onto itself, which shares the bytes. */
-async function share(world: World, key: string): Promise<void> {
-  const target = { bucket: await bucketOf(world), key: objectKeyOfText(key), conditions: {} }
-  await world.clock.runUntil(world.services.objects.copy({ ...target, source: target, ...COPY, signal: noSignal }))
-}
+import {
+  assertEncrypted,
+  assertSame,
+  BLOCK_BYTES,
+  bucketOf,
+  COMPLETE,
+  convert,
+  encryptAll,
+  everything,
+  jobOf,
+  putMultipart,
+  putParts,
+  putSome,
+  share,
+  unsealedRows,
+} from "./testing-encrypt.js"
+import { noSignal, open, type World } from "./testing-repair.js"
 
 test("objects of every kind read the same before, while and after they are encrypted, and no plain bytes are left", async () => {
-  const before = await open()
+  const before = await open("ec:2+1")
   await before.services.buckets.setVersioning(before.home, "enabled")
   await putSome(before)
   await before.put("key3", before.random.bytes(30_000))
@@ -213,4 +58,247 @@ test("objects of every kind read the same before, while and after they are encry
   const all = [...parts, { partNumber: 3, etag, checksum: undefined }]
   await world.clock.runUntil(world.services.multipart.complete({ ...target, parts: all, ...COMPLETE }))
   assert.ok((await world.get("unfinished")).equals(Buffer.concat([bytes, second])))
+})
+
+test("the bytes that it reports match its work", async () => {
+  const before = await open("ec:2+1")
+  const sizes = [10, 4_096, 40_000, 70_000]
+  for (const [i, size] of sizes.entries()) await before.put(`key${i}`, before.random.bytes(size))
+  const total = sizes.reduce((sum, size) => sum + size, 0)
+  let world = convert(before)
+  const { step } = stepping(world)
+  while (jobOf(world).report().totalBytes === undefined) await step()
+  assert.deepEqual([jobOf(world).report().doneBytes, jobOf(world).report().totalBytes], [0, total])
+  while (jobOf(world).report().doneBytes === 0) await step()
+  assert.equal(jobOf(world).report().isDone, false)
+  // A process that goes on counts what the one before has done.
+  await jobOf(world).release()
+  const { doneBytes } = jobOf(world).report()
+  world = world.restart(3)
+  while (jobOf(world).report().totalBytes === undefined) await stepping(world).step()
+  assert.equal(jobOf(world).report().doneBytes, doneBytes)
+  await encryptAll(world)
+  assert.deepEqual([jobOf(world).report().doneBytes, jobOf(world).report().unsealedFound], [total, 0])
+  assert.equal(jobOf(world).progress(), "all objects are encrypted")
+})
+
+const stepping = (world: World) => ({ step: () => world.clock.runUntil(world.job("encrypt").step(noSignal)) })
+
+test("without work it reads nothing, and encrypts nothing", async () => {
+  const world = await open("ec:2+1")
+  await putSome(world)
+  const plain = unsealedRows(world).length
+  assert.equal(await world.job("encrypt").step(noSignal), "idle")
+  assert.equal(unsealedRows(world).length, plain)
+  assert.equal(jobOf(world).progress(), "nothing to encrypt")
+})
+
+test("versions under object lock are encrypted, and stay as they are", async () => {
+  const before = await open("ec:2+1")
+  const { buckets, storeClock, objects } = before.services
+  await before.clock.runUntil(storeClock.start())
+  await buckets.setVersioning(before.home, "enabled")
+  await buckets.setLock(before.home, undefined)
+  const bucket = await bucketOf(before)
+  const locks = [
+    { retention: { mode: "COMPLIANCE", untilMs: Date.UTC(2200, 0) }, legalHold: undefined },
+    { retention: undefined, legalHold: true },
+  ] as const
+  for (const [i, lock] of locks.entries()) {
+    for (const size of [100, 50_000]) {
+      const body = sourceOf(before.random.bytes(size))
+      await before.clock.runUntil(objects.put({ ...before.putting(`key${i} ${size}`, body), bucket, lock }))
+    }
+  }
+  const seen = await everything(before)
+  assert.ok(seen.every(({ info }) => info.lock !== undefined))
+  const world = convert(before)
+  await assertEncrypted(world, "locked")
+  await assertSame(world, seen, "locked")
+  for (const { key, versionId } of seen) {
+    const target = { bucket, key: objectKeyOfText(key), conditions: {}, ...(versionId && { versionId }) }
+    await assert.rejects(
+      async () => world.clock.runUntil(world.services.objects.remove(target)),
+      error => isFailure(error, "objectLocked"),
+    )
+  }
+})
+
+test("an object that cannot be read is named and left to the next pass, and the others are encrypted", async () => {
+  const before = await open("ec:2+1")
+  await putSome(before)
+  await before.put("bad", before.random.bytes(50_000))
+  await before.put("later", before.random.bytes(50_000))
+  const seen = await everything(before)
+  const world = convert(before)
+  const { uploadId } = must(unsealedRows(world).length > 0 ? extentIn(world, "bad") : undefined, "it is in blocks")
+  world.devices.meddle = (what, id) => {
+    if (what === "read" && id.uploadId === uploadId) throw fail("corruptNeedle")
+  }
+  await world.settle("encrypt")
+  const { troubles, troubleCount, isDone } = jobOf(world).report()
+  assert.deepEqual([troubleCount, isDone, troubles[0]?.bucket, troubles[0]?.key], [1, false, "bucket", "bad"])
+  assert.equal(unsealedRows(world).length, 1)
+  world.devices.meddle = () => undefined
+  assert.equal(await world.job("encrypt").step(noSignal), "idle", "it waits for the next pass")
+  await world.clock.advance(ENCRYPT_LIMITS.retryMs)
+  await assertEncrypted(world, "in the end")
+  assert.equal(jobOf(world).report().troubleCount, 0)
+  await assertSame(world, seen, "in the end")
+})
+
+/** Of a key without versions. */
+function extentIn(world: World, key: string) {
+  for (const [rowKey, row] of world.tablet.committed.range("current", ALL_OBJECT_ROWS)) {
+    if (textOfObjectKey(parseObjectRowKey(rowKey).key) === key) return extentsOf("current", row)[0]
+  }
+  return undefined
+}
+
+test("a reader that began before the encryption reads on while the parts behind and ahead of it are encrypted", async () => {
+  const before = await open("ec:2+1")
+  await putMultipart(
+    before,
+    "large",
+    Array.from({ length: 4 }, () => PART_BYTES_MIN),
+  )
+  const [seen] = await everything(before)
+  const world = convert(before)
+
+  const target = { bucket: world.home, key: objectKeyOfText("large"), conditions: {} }
+  const body = await world.services.objects.get(target)
+  const job = world.job("encrypt")
+  while (!unsealedRows(world).some(row => row.startsWith("current"))) {
+    if (unsealedRows(world).filter(row => row.startsWith("segments")).length <= 2) break
+    await world.clock.runUntil(job.step(noSignal))
+  }
+  const pieces: Uint8Array[] = []
+  const reading = (async () => {
+    for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+  })()
+  await world.clock.runUntil(reading)
+  assert.ok(Buffer.concat(pieces).equals(must(seen, "it is listed").bytes))
+  body.close()
+  await assertEncrypted(world, "in the end")
+})
+
+test("a part that began before its upload was encrypted is refused, and its repetition is encrypted", async () => {
+  const before = await open("ec:2+1")
+  const { target, parts, bytes } = await putParts(before, "open", [before.random.bytes(PART_BYTES_MIN)])
+  const world = convert(before)
+  let isOver = false
+  world.tablet.before = async name => {
+    if (name !== "PutPart" || isOver) return
+    isOver = true
+    await world.settle("encrypt")
+  }
+  const second = world.random.bytes(30_000)
+  const part = { ...target, partNumber: 3, body: sourceOf(second), signal: noSignal }
+  const put = () => world.services.multipart.putPart(part)
+  await assert.rejects(put, error => isFailure(error, "conflict"))
+  const { etag } = await put()
+  const all = [...parts, { partNumber: 3, etag, checksum: undefined }]
+  await world.clock.runUntil(world.services.multipart.complete({ ...target, parts: all, ...COMPLETE }))
+  await assertEncrypted(world, "in the end")
+  assert.ok((await world.get("open")).equals(Buffer.concat([bytes, second])))
+})
+
+test("an upload that is encrypted while it is completed becomes a readable object, at each step", async () => {
+  for (const at of ["SealUpload", "PutSegment", "CompleteUpload"]) {
+    const before = await open("ec:2+1")
+    const { target, parts, bytes } = await putParts(before, "open", [
+      before.random.bytes(PART_BYTES_MIN),
+      before.random.bytes(9),
+    ])
+    const world = convert(before)
+    let isOver = false
+    world.tablet.before = async name => {
+      if (name !== at || isOver) return
+      isOver = true
+      await world.settle("encrypt")
+    }
+    await world.services.multipart.complete({ ...target, parts, ...COMPLETE })
+    assert.ok(isOver)
+    assert.ok((await world.get("open")).equals(bytes), at)
+    await assertEncrypted(world, at)
+    assert.ok((await world.get("open")).equals(bytes), at)
+  }
+})
+
+test("a copy onto itself that began before the encryption gets bytes that its record opens", async () => {
+  const before = await open("ec:2+1")
+  await before.services.buckets.setVersioning(before.home, "enabled")
+  await before.put("a", before.random.bytes(40_000))
+  const [seen] = await everything(before)
+  const world = convert(before)
+  let isOver = false
+  before.tablet.before = async name => {
+    if (name !== "PutVersion" || isOver) return
+    isOver = true
+    await world.settle("encrypt")
+  }
+  // The process before still runs, and does not encrypt.
+  await share(before, "a")
+  assert.ok(isOver)
+  before.tablet.before = () => undefined
+  for (const { bytes } of await everything(world)) assert.ok(bytes.equals(must(seen, "listed").bytes))
+  await assertEncrypted(world, "in the end")
+  const all = await everything(world)
+  assert.equal(all.length, 2)
+  for (const { bytes } of all) assert.ok(bytes.equals(must(seen, "listed").bytes))
+})
+
+test("all versions that share bytes are encrypted at once, whichever is found first", async () => {
+  const before = await open("ec:2+1")
+  await before.services.buckets.setVersioning(before.home, "enabled")
+  await before.put("a", before.random.bytes(3 * BLOCK_BYTES))
+  for (let i = 0; i < 3; i += 1) await share(before, "a")
+  const seen = await everything(before)
+  const world = convert(before)
+  await assertEncrypted(world, "shared")
+  await assertSame(world, seen, "shared")
+  const bucket = await bucketOf(world)
+  for (const { versionId } of seen.slice(1)) {
+    const target = { bucket, key: objectKeyOfText("a"), conditions: {}, ...(versionId && { versionId }) }
+    await world.clock.runUntil(world.services.objects.remove(target))
+    await world.settle("collector")
+    assert.equal((await everything(world)).length > 0, true)
+  }
+  await assertSame(world, seen.slice(0, 1), "the last of them keeps the bytes")
+})
+
+test("a process that releases the job leaves nothing for which the next one waits", async () => {
+  const before = await open("ec:2+1")
+  await putSome(before)
+  const seen = await everything(before)
+  const first = convert(before)
+  const job = first.job("encrypt")
+  while (first.tablet.rows("intents") === 0) await first.clock.runUntil(job.step(noSignal))
+  await job.release?.()
+  first.isShared = true
+  const world = first.restart(3)
+  // The process before is still running.
+  world.tablet.incarnations = { own: parseIncarnation(3), oldestLive: parseIncarnation(1), isOver: () => false }
+  await encryptAll(world)
+  assert.deepEqual(jobOf(world).report().troubles, [])
+  await assertSame(world, seen, "after it")
+})
+
+test("a policy that changes meanwhile applies to everything, and nothing is written twice in vain", async () => {
+  const before = await open("ec:2+1", 6)
+  await putSome(before)
+  await putMultipart(before, "large", [PART_BYTES_MIN, 7])
+  const seen = await everything(before)
+  const world = convert(before)
+  world.policy = parsePolicy("replica:2")
+  world.policyVersion += 1
+  const jobs = [world.job("encrypt"), world.job("reencode"), world.job("collector")]
+  for (let steps = 0; steps < 400; steps += 1) {
+    for (const job of jobs) await world.clock.runUntil(job.step(noSignal))
+    if (steps % 50 === 0) await assertSame(world, seen, `in step ${steps}`)
+  }
+  await world.clock.advance(11 * 60_000)
+  await world.settle("reencode")
+  await assertEncrypted(world, "in the end")
+  await assertSame(world, seen, "in the end")
 })
