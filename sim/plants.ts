@@ -214,6 +214,30 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["locksEnd"],
   },
   {
+    bug: "an erasure does not wait for devices that are offline",
+    edits: [
+      {
+        file: "src/node/erase/erasures.ts",
+        find: "this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0",
+        put: "this.hasKeys(epoch)",
+      },
+    ],
+    scenario: "erased buckets",
+    caughtBy: ["erasedIsClosed"],
+  },
+  {
+    bug: "an erasure does not wait for the removal of the key",
+    edits: [
+      {
+        file: "src/node/erase/erasures.ts",
+        find: "this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0",
+        put: "epoch < 0",
+      },
+    ],
+    scenario: "erased buckets",
+    caughtBy: ["erasedIsClosed"],
+  },
+  {
     bug: "lifecycle counts days by the wall clock",
     edits: [
       {

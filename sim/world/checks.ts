@@ -37,6 +37,8 @@ export const CHECKS = {
   dueStays: "lifecycle removes nothing before its time, and nothing by a rule that is no longer in effect",
   dueGoes: "what a lifecycle rule removes is gone within a day after its time",
   storeClockIsSteady: "the store's clock never goes back, and is not faster than time while a process runs",
+  erasedIsClosed: "no file of any disk, with the master key, opens the secret of a bucket that counts as erased",
+  erasureEnds: "an erasure that has begun ends once every disk is there",
   nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const

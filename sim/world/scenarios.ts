@@ -16,6 +16,7 @@ import { audit, referencedExtents, listAllVersions, storedNeedles, needlesOf, se
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
+import { erasedBuckets } from "./erase-scenarios.js"
 import { expiringStore } from "./lifecycle-scenarios.js"
 import { lockedStore } from "./lock-scenarios.js"
 import { damagedReplica, lostRows } from "./metadata-scenarios.js"
@@ -319,6 +320,7 @@ export const SCENARIOS = {
   clock,
   "locks and clocks": lockedStore,
   "lifecycle and clocks": expiringStore,
+  "erased buckets": erasedBuckets,
   "complete twice": completeTwice,
   sharing,
   "damaged replica": damagedReplica,

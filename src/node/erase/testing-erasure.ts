@@ -1,8 +1,18 @@
 /** What someone finds who has all files of all devices and the master key, for tests of erasures. */
 import { unlessRefused } from "../../base/failures.js"
+import type { BucketId } from "../../base/ids.js"
+import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "../../format/bucket-key.js"
 import { parseControlRecord } from "../../format/control-record.js"
 import { openBytes } from "../../format/sealed-bytes.js"
+import { query } from "../../metadata/index.js"
 import type { Medium } from "../../seams/disk/medium.js"
+
+/** The secret of a bucket as its row has it; undefined: it has none, or it was destroyed. */
+export const sealedSecret = query("SealedSecretForTest", (view, id: BucketId): Uint8Array | undefined => {
+  const row = view.get("bucketKeys", bucketKeyRowKey(id, BUCKET_SECRET))
+  const key = row && decodeBucketKey(row.value)
+  return key?.kind === "secret" ? Uint8Array.from(key.sealed) : undefined
+})
 
 /** The content of every file below a folder, by path. */
 export function filesBelow(medium: Medium, folder: string): ReadonlyMap<string, Buffer> {
