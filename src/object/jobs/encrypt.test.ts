@@ -203,6 +203,20 @@ test("a part that began before its upload was encrypted is refused, and its repe
   assert.ok((await world.get("open")).equals(Buffer.concat([bytes, second])))
 })
 
+test("an upload without parts is encrypted from its first part on", async () => {
+  const before = await open("ec:2+1")
+  const { target } = await putParts(before, "open", [])
+  const world = convert(before)
+  await assertEncrypted(world, "without parts")
+  const bytes = world.random.bytes(30_000)
+  const part = { ...target, partNumber: 1, body: sourceOf(bytes), signal: noSignal }
+  const { etag } = await world.clock.runUntil(world.services.multipart.putPart(part))
+  assert.deepEqual(unsealedRows(world), [])
+  const parts = [{ partNumber: 1, etag, checksum: undefined }]
+  await world.clock.runUntil(world.services.multipart.complete({ ...target, parts, ...COMPLETE }))
+  assert.ok((await world.get("open")).equals(bytes))
+})
+
 test("an upload that is encrypted while it is completed becomes a readable object, at each step", async () => {
   for (const at of ["SealUpload", "PutSegment", "CompleteUpload"]) {
     const before = await open("ec:2+1")
