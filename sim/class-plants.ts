@@ -57,6 +57,11 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
     find: "...classes.map(([, ofClass]) => ofClass),",
     put: "...classes.map(() => policy),",
   }),
+  plant("a rebuilt recovery header forgets the class", "src/rescue/rescue-classes", {
+    file: "src/object/queries/named-extents-core.ts",
+    find: "...(sealed && { sealed }), ...ofClass })",
+    put: "...(sealed && { sealed }) })",
+  }),
   plant("a class may become less safe than locked versions were promised", NODE, {
     file: "src/node/control/locked-at-risk-core.ts",
     find: "change.policy ?? ofBuckets.get(name)",

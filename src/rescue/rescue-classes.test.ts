@@ -1,0 +1,80 @@
+/** Storage classes in a rescue: an object keeps the one that it had, whether its row or only its shards tell it. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { objectKeyOfText } from "../base/ids.js"
+import { KIB, MIB } from "../base/limits.js"
+import { parsePolicy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
+import type { Bucket } from "../object/index.js"
+import { noSignal, sourceOf } from "../node/testing-engine.js"
+import { DoomedStore, type Rescued } from "./testing-rescue.js"
+
+const ALL = [1, 2, 3, 4]
+
+const put = (store: DoomedStore, bucket: Bucket, key: string, storageClass: StorageClass, sizeBytes: number) =>
+  store.machine.clock.runUntil(
+    store.services.objects.put({
+      ...{ bucket, key: objectKeyOfText(key), attributes: { headers: {}, userMetadata: [] }, tags: [] },
+      ...{ conditions: {}, storageClass, body: sourceOf(store.bytes(sizeBytes)), signal: noSignal },
+    }),
+  )
+
+async function putParts(store: DoomedStore, bucket: Bucket, name: string, storageClass: StorageClass): Promise<void> {
+  const { multipart } = store.services
+  const wait = <T>(work: Promise<T>): Promise<T> => store.machine.clock.runUntil(work)
+  const key = objectKeyOfText(name)
+  const upload = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined, storageClass }
+  const { multipartId } = await wait(multipart.create({ bucket, key, ...upload }))
+  const target = { bucket, key, multipartId, signal: noSignal }
+  const body = sourceOf(store.bytes(5 * MIB))
+  const { etag } = await wait(multipart.putPart({ ...target, partNumber: 1, body }))
+  const nothing = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
+  const parts = [{ partNumber: 1, etag, checksum: undefined }]
+  await wait(multipart.complete({ ...target, parts, ...nothing }))
+}
+
+const classesIn = ({ target }: Rescued, ...keys: readonly string[]): readonly (StorageClass | undefined)[] =>
+  keys.map(key => target.latest("cold", key)?.storageClass)
+
+test("the class comes from the row of the snapshot, or from the recovery header of what is newer", async () => {
+  const store = await DoomedStore.open(4)
+  const bucket = await store.bucket("cold")
+  await put(store, bucket, "inline", "GLACIER_IR", 10)
+  await put(store, bucket, "large", "STANDARD_IA", 200 * KIB)
+  // No rescue refuses an archive class, mapped or not.
+  await put(store, bucket, "archive", "GLACIER", 200 * KIB)
+  await putParts(store, bucket, "parts", "ONEZONE_IA")
+  await store.backUp()
+  await put(store, bucket, "late", "DEEP_ARCHIVE", 200 * KIB)
+  await put(store, bucket, "late and plain", "STANDARD", 200 * KIB)
+  await putParts(store, bucket, "late parts", "INTELLIGENT_TIERING")
+  const rescued = await store.rescue(ALL)
+  assert.deepEqual(classesIn(rescued, "inline", "large", "archive", "parts"), [
+    "GLACIER_IR",
+    "STANDARD_IA",
+    "GLACIER",
+    "ONEZONE_IA",
+  ])
+  assert.deepEqual(classesIn(rescued, "late", "late and plain", "late parts"), [
+    "DEEP_ARCHIVE",
+    "STANDARD",
+    "INTELLIGENT_TIERING",
+  ])
+})
+
+test("a recovery header that re-encoding writes tells the class of the version", async () => {
+  const store = await DoomedStore.open(4)
+  const bucket = await store.bucket("cold")
+  await put(store, bucket, "large", "STANDARD_IA", 200 * KIB)
+  await putParts(store, bucket, "parts", "STANDARD_IA")
+  const change = store.engine.control.change("map", record => ({
+    ...record,
+    classes: [["STANDARD_IA", parsePolicy("replica:3")]],
+    policyVersion: record.policyVersion + 1,
+  }))
+  await store.machine.clock.runUntil(change)
+  for (const job of ["reencode", "collector"]) await store.settle(job)
+  await store.machine.clock.advance(1_000)
+  const rescued = await store.rescue(ALL)
+  assert.deepEqual(classesIn(rescued, "large", "parts"), ["STANDARD_IA", "STANDARD_IA"])
+})
