@@ -3,6 +3,8 @@ import type { Edit, TestedPlant } from "./plants.js"
 
 const DUE = "src/object/lifecycle/due-core.ts"
 const EXPIRE = "src/object/lifecycle/expire-commands-core.ts"
+const MOVE = "src/object/lifecycle/move-commands-core.ts"
+const MOVES = "src/object/lifecycle/transitions-core.ts"
 const WALK = "src/object/lifecycle/walk-core.ts"
 
 const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
@@ -64,6 +66,32 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     file: EXPIRE,
     find: "editor.insert({ ...MARKER, random }, versioning)",
     put: 'editor.insert({ ...MARKER, random }, "enabled")',
+  }),
+  plant("a version moves although it is due for its removal", {
+    file: WALK,
+    find: "return isRemoved ? undefined : movesOf",
+    put: "return isRemoved && facts.isMarker ? undefined : movesOf",
+  }),
+  plant("a lock keeps a version from moving", {
+    file: WALK,
+    find: 'removalOf(facts, version.head, versioning) !== "hide" &&\n    isUnlocked(version, time)',
+    put: 'removalOf(facts, version.head, versioning) !== "hide"',
+  }),
+  plant("a version that was overwritten moves by the rules for current ones", {
+    file: MOVE,
+    find: 'if (family === "current") return',
+    put: "if (family !== undefined) return",
+  }),
+  plant("small objects move", { file: MOVES, find: "const SIZE_MIN = 131_072", put: "const SIZE_MIN = 1_000" }),
+  plant("of several moves on one day the first is made", {
+    file: MOVES,
+    find: "possible.reduce(preferred)",
+    put: "possible.reduce(first => first)",
+  }),
+  plant("objects move upwards", {
+    file: MOVES,
+    find: "storageClass === at || mayMove(at, storageClass)",
+    put: "at !== undefined",
   }),
   plant("of several rules the first acts", { file: DUE, find: "when >= firstMs", put: "first !== undefined" }),
   plant("uploads go after seven days although a rule waits longer", {

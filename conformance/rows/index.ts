@@ -2,6 +2,7 @@
 import { lineOf } from "../row.js"
 import type { Row } from "../row.js"
 import { aclRows } from "./acl.js"
+import { archiveRows } from "./archives.js"
 import { bucketAndRestRows } from "./buckets.js"
 import { conditionRows } from "./conditions.js"
 import { copyAndVersionRows } from "./copy-versions.js"
@@ -43,6 +44,7 @@ const all: readonly Row[] = [
   ...encryptionRows,
   ...lockRows,
   ...lifecycleRows,
+  ...archiveRows,
   ...storageClassRows,
   ...websiteRows,
 ]

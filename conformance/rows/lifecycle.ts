@@ -29,6 +29,11 @@ const tag = (key: string, value: string): string => `<Tag><Key>${key}</Key><Valu
 const noncurrent = (inside: string): string => `<NoncurrentVersionExpiration>${inside}</NoncurrentVersionExpiration>`
 const abort = (count: number | string): string =>
   `<AbortIncompleteMultipartUpload><DaysAfterInitiation>${count}</DaysAfterInitiation></AbortIncompleteMultipartUpload>`
+const move = (when: string, storageClass: string): string =>
+  `<Transition>${when}<StorageClass>${storageClass}</StorageClass></Transition>`
+const moveDays = (count: number, storageClass: string): string => move(`<Days>${count}</Days>`, storageClass)
+const moveOlder = (count: number, storageClass: string, more = ""): string =>
+  `<NoncurrentVersionTransition><NoncurrentDays>${count}</NoncurrentDays><StorageClass>${storageClass}</StorageClass>${more}</NoncurrentVersionTransition>`
 const MARKERS = "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"
 const ALL = filter("")
 
@@ -308,21 +313,67 @@ const refusedRows: readonly Row[] = [
       document(prefix("a") + ON + days(1), prefix("ab") + ON + days(2)),
     )
   }),
-  // (API, Transition) "StorageClass: The storage class to which you want the object to transition." There is one class.
-  row("9.118", "transitions that are right are refused by name, and others as malformed", async scene => {
-    const to = (inside: string, name = "GLACIER") =>
-      document(`${ALL}${ON}<Transition>${inside}<StorageClass>${name}</StorageClass></Transition>`)
-    await refuses(scene, "MalformedXML", to("<Date>20220927</Date>"), to("<Days>1</Days>", "NOPE"), to(""))
-    const later = "<NoncurrentVersionTransition><NoncurrentDays>2</NoncurrentDays><StorageClass>GLACIER</StorageClass>"
-    for (const xml of [
-      to("<Days>0</Days>"),
-      to("<Date>2030-01-01</Date>", "DEEP_ARCHIVE"),
-      document(`${ALL}${ON}${later}</NoncurrentVersionTransition>`),
-    ]) {
-      const refused = expectError(await scene.document("PUT", "lifecycle", xml), 501, "NotImplemented")
-      check(/Transition to the storage class/.test(text(refused.text, "Message") ?? ""), "the message names it")
-    }
-    same((await shown(scene)).length, 1, "rules")
+  // (API, Transition) "Days: … If the specified storage class is STANDARD_IA or ONEZONE_IA, valid values are positive
+  // integers greater than 30" (30 is taken); "You must specify at least one of Days and Date"; "StorageClass: Valid Values:
+  // GLACIER | STANDARD_IA | ONEZONE_IA | INTELLIGENT_TIERING | DEEP_ARCHIVE | GLACIER_IR".
+  row("9.118", "a transition has Days or Date, and a class to which objects can move", async scene => {
+    const one = (inside: string): string => document(ALL + ON + inside)
+    await refuses(
+      scene,
+      "MalformedXML",
+      one(move("<Date>20220927</Date>", "GLACIER_IR")),
+      one(move("<Days>1</Days>", "NOPE")),
+      one(move("", "GLACIER_IR")),
+      one(move("<Days>1</Days><Date>2030-01-01</Date>", "GLACIER_IR")),
+      one("<Transition><Days>1</Days></Transition>"),
+      one("<NoncurrentVersionTransition><StorageClass>GLACIER_IR</StorageClass></NoncurrentVersionTransition>"),
+    )
+    await refuses(
+      scene,
+      "InvalidArgument",
+      one(moveDays(-1, "GLACIER_IR")),
+      one(moveDays(29, "STANDARD_IA")),
+      one(moveDays(29, "ONEZONE_IA")),
+      one(moveOlder(29, "STANDARD_IA")),
+      one(moveDays(1, "STANDARD")),
+      one(moveOlder(1, "GLACIER_IR", "<NewerNoncurrentVersions>101</NewerNoncurrentVersions>")),
+    )
+  }),
+  // (UG, "Transitioning objects") "You can't create a single Lifecycle rule for both S3 Standard-IA and S3 Glacier …
+  // transitions when the … transition occurs less than 30 days after the S3 Standard-IA … transition"; the supported
+  // transitions between classes. (UG) "In the same rule, you can't use both Date and Days."
+  row("9.119", "the transitions of a rule follow each other downwards, and an expiration follows them", async scene => {
+    const one = (inside: string): string => document(ALL + ON + inside)
+    const dated = move("<Date>2030-01-01</Date>", "INTELLIGENT_TIERING")
+    await refuses(
+      scene,
+      "InvalidRequest",
+      one(moveDays(1, "GLACIER_IR") + moveDays(2, "GLACIER_IR")),
+      one(dated + moveDays(2, "GLACIER_IR")),
+      one(dated + days(90)),
+    )
+    await refuses(
+      scene,
+      "InvalidArgument",
+      one(moveDays(30, "STANDARD_IA") + moveDays(59, "GLACIER_IR")),
+      one(moveDays(60, "STANDARD_IA") + moveDays(30, "GLACIER_IR")),
+      one(moveDays(30, "ONEZONE_IA") + moveDays(90, "GLACIER_IR")),
+      one(moveDays(30, "GLACIER_IR") + days(30)),
+      one(moveOlder(5, "GLACIER_IR") + noncurrent("<NoncurrentDays>5</NoncurrentDays>")),
+    )
+  }),
+  // (UG) "One or more transitions"; the forms come back as they were put.
+  row("9.140", "every form of transition comes back as it was put", async scene => {
+    const newer = "<NewerNoncurrentVersions>3</NewerNoncurrentVersions>"
+    const actions = [
+      moveDays(0, "GLACIER_IR"),
+      moveDays(30, "STANDARD_IA") + moveDays(60, "INTELLIGENT_TIERING") + moveDays(90, "GLACIER_IR") + days(365),
+      move("<Date>2030-01-01T00:00:00.000Z</Date>", "ONEZONE_IA"),
+      moveOlder(0, "INTELLIGENT_TIERING") + moveOlder(30, "GLACIER_IR", newer),
+    ]
+    const rules = actions.map((action, i) => id(`rule ${i}`) + filter(prefix("past/")) + ON + action)
+    await stored(scene, ...rules)
+    same(await shown(scene), rules, "rules")
   }),
 ]
 

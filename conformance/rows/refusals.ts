@@ -31,7 +31,6 @@ const UNBUILT_OBJECT: readonly (readonly [method: string, query: string])[] = [
   ["PUT", "encryption"],
   ["PUT", "annotation"],
   ["DELETE", "annotation"],
-  ["POST", "restore"],
   ["POST", "select&select-type=2"],
 ]
 

@@ -3,13 +3,27 @@
  * from the sentences of Amazon's User Guide that are cited, and from decision 55 where they are silent.
  */
 import type { ObjectKey } from "../../src/base/ids.js"
-import { decodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
+import type { StorageClass } from "../../src/base/storage-class.js"
+import { decodeLifecycleRules, type LifecycleRule, type LifecycleRules } from "../../src/format/lifecycle-rules.js"
 import { ModelObjects } from "./objects.js"
 import { dropVersion, versionsOf, type ModelBucket, type ModelState, type ModelVersion } from "./state.js"
 
 const DAY_MS = 24 * 60 * 60 * 1000
 /** Decision 55: uploads are removed so many days after they began, if no rule says otherwise. */
 const ABANDONED_DAYS = 7
+/** "Objects smaller than 128 KB will not transition to any storage class by default." */
+const TRANSITION_BYTES = 128 * 1024
+
+/**
+ * "Amazon S3 Lifecycle supports a waterfall model for transitioning between storage classes": from which classes objects
+ * come. The model's store has mapped no archive. On one day the later class of this list is chosen.
+ */
+const ABOVE: readonly (readonly [to: StorageClass, from: readonly StorageClass[]])[] = [
+  ["STANDARD_IA", ["STANDARD", "REDUCED_REDUNDANCY"]],
+  ["ONEZONE_IA", ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "INTELLIGENT_TIERING"]],
+  ["GLACIER_IR", ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "INTELLIGENT_TIERING"]],
+  ["INTELLIGENT_TIERING", ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA"]],
+]
 
 /**
  * "Amazon S3 calculates the time by adding the number of days specified in the rule to the object creation time and rounding
@@ -55,6 +69,53 @@ function noncurrentExpires({ noncurrent }: LifecycleRule, versions: readonly Mod
   return midnightAfter(successor.info.lastModifiedMs, noncurrent.days)
 }
 
+/** To which classes the rule moves the version at this place, and when. */
+function transitions(
+  rule: LifecycleRule,
+  versions: readonly ModelVersion[],
+  at: number,
+): readonly (readonly [dueMs: number, to: StorageClass])[] {
+  const [version, successor] = [versions[at], versions[at - 1]]
+  if (version === undefined) return []
+  if (successor === undefined) {
+    return (rule.transitions ?? []).map(({ storageClass, ...when }) => {
+      return ["days" in when ? midnightAfter(version.info.lastModifiedMs, when.days) : when.dateMs, storageClass]
+    })
+  }
+  const newer = versions.slice(1, at).filter(({ kind }) => kind === "object").length
+  return (rule.noncurrentTransitions ?? [])
+    .filter(({ newerKept = 0 }) => newer >= newerKept)
+    .map(({ storageClass, days }) => [midnightAfter(successor.info.lastModifiedMs, days), storageClass])
+}
+
+/** "Custom filters always take precedence over the default transition behavior." */
+const isLarge = ({ filter }: LifecycleRule, sizeBytes: number): boolean =>
+  sizeBytes >= TRANSITION_BYTES || filter.sizeAbove !== undefined || filter.sizeBelow !== undefined
+
+/** The class of the version by now: each day it moves to the cheapest class that its rules want that day, or stays there. */
+function classBy(
+  { rules }: Pick<LifecycleRules, "rules">,
+  key: ObjectKey,
+  versions: readonly ModelVersion[],
+  at: number,
+  nowMs: number,
+): StorageClass | undefined {
+  const version = versions[at]
+  if (version?.kind !== "object") return undefined
+  const { sizeBytes, storageClass } = version.info
+  const wanted = rules
+    .filter(rule => isFor(rule, key, version) && isLarge(rule, sizeBytes))
+    .flatMap(rule => transitions(rule, versions, at))
+    .filter(([dueMs]) => dueMs <= nowMs)
+  let is: StorageClass = storageClass
+  for (const day of [...new Set(wanted.map(([dueMs]) => dueMs))].sort((a, b) => a - b)) {
+    const today = wanted.filter(([dueMs]) => dueMs === day).map(([, to]) => to)
+    const [best] = ABOVE.findLast(([to, from]) => today.includes(to) && (to === is || from.includes(is))) ?? []
+    is = best ?? is
+  }
+  return is
+}
+
 function isLocked(version: ModelVersion, nowMs: number): boolean {
   const lock = version.kind === "object" ? version.info.lock : undefined
   return lock?.legalHold === true || (lock?.retention?.untilMs ?? 0) > nowMs
@@ -85,7 +146,8 @@ export class ModelLifecycle {
 
   private async expire(bucket: ModelBucket, key: ObjectKey): Promise<void> {
     const nowMs = this.state.clock.wallMs()
-    const [rules, versions] = [rulesOf(bucket), versionsOf(bucket, key)]
+    const [rules, versions] = [rulesOf(bucket), [...versionsOf(bucket, key)]]
+    const classes = versions.map((_, at) => classBy({ rules }, key, versions, at, nowMs))
     const [latest] = versions
     if (latest === undefined) return
     const isDue = (version: ModelVersion, dueMs: (rule: LifecycleRule) => number): boolean =>
@@ -94,6 +156,11 @@ export class ModelLifecycle {
       (version, at) => isDue(version, rule => noncurrentExpires(rule, versions, at)) && !isLocked(version, nowMs),
     )
     for (const { info } of gone) dropVersion(bucket, key, info.versionId)
+    // "Transition takes precedence over creation of delete markers."
+    for (const [at, version] of versions.entries()) {
+      const storageClass = classes[at]
+      if (version.kind === "object" && storageClass !== undefined) version.info = { ...version.info, storageClass }
+    }
     if (!isDue(latest, rule => currentExpires(rule, versions))) return
     if (latest.kind === "marker") dropVersion(bucket, key, latest.info.versionId)
     // As with a request that names no version: "Amazon S3 adds a delete marker with a unique version ID", or the object goes.

@@ -326,6 +326,12 @@ export class ModelObjects implements Objects {
     return find(found, key, versionId)
   }
 
+  /** No object of the model's store is in an archive. */
+  async restore({ bucket, key, versionId }: ObjectTarget): Promise<boolean> {
+    const { storageClass } = find(this.state.open(bucket), key, versionId).info
+    throw fail("invalidObjectState", { storageClass })
+  }
+
   async list(request: ListRequest): Promise<ListPage> {
     return list(this.state.open(request.bucket), request)
   }

@@ -5,7 +5,9 @@ import {
   type LifecycleExpiration,
   type LifecycleFilter,
   type LifecycleRule,
+  type Transition,
 } from "../../src/format/lifecycle-rules.js"
+import type { StorageClass } from "../../src/base/storage-class.js"
 import type { BucketName } from "../../src/base/ids.js"
 import type { ObjectServices, Services, VersionEntry } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -47,6 +49,27 @@ function drawExpiration(random: Random, nowMs: number): LifecycleExpiration {
   return { dateMs: (Math.floor(nowMs / DAY_MS) + random.below(6)) * DAY_MS }
 }
 
+const CLASSES: readonly StorageClass[] = [
+  ...(["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const),
+  // No archive is mapped: nothing moves there.
+  "GLACIER",
+]
+
+function drawTransitions(random: Random, nowMs: number): Pick<LifecycleRule, "transitions" | "noncurrentTransitions"> {
+  const drawn = () => Array.from({ length: 1 + random.below(3) }, () => oneOf(random, CLASSES))
+  const newerKept = () => (chance(random, 3) ? { newerKept: 1 + random.below(2) } : {})
+  const transition = (storageClass: StorageClass): Transition =>
+    chance(random, 4)
+      ? { storageClass, dateMs: (Math.floor(nowMs / DAY_MS) + random.below(4)) * DAY_MS }
+      : { storageClass, days: random.below(4) }
+  return {
+    ...(chance(random, 2) && { transitions: drawn().map(transition) }),
+    ...(chance(random, 3) && {
+      noncurrentTransitions: drawn().map(storageClass => ({ storageClass, days: random.below(3), ...newerKept() })),
+    }),
+  }
+}
+
 function drawRule(random: Random, nowMs: number, number: number): LifecycleRule {
   const expiration = chance(random, 2) ? drawExpiration(random, nowMs) : undefined
   const abortDays = chance(random, 4) ? 1 + random.below(10) : undefined
@@ -59,6 +82,7 @@ function drawRule(random: Random, nowMs: number, number: number): LifecycleRule 
     ...(expiration && { expiration }),
     ...(!chance(random, 3) && { noncurrent: { days: 1 + random.below(3), ...(newerKept && { newerKept }) } }),
     ...(abortDays && { abortDays }),
+    ...drawTransitions(random, nowMs),
   }
 }
 

@@ -55,6 +55,7 @@ export const FAILURES = {
   invalidFormPolicy: kind("fixRequest", "the policy of the form is not valid"),
   illegalLocation: kind("fixRequest", "the location constraint is not this store's region"),
   invalidEncryptionAlgorithm: kind("fixRequest", "the encryption algorithm is not AES256"),
+  invalidObjectState: kind("fixRequest", "the object is archived, and not restored"),
   invalidStorageClass: kind("fixRequest", "the storage class is not supported"),
   aclNotSupported: kind("fixRequest", "the bucket does not allow access control lists"),
   malformedAcl: kind("fixRequest", "the access control list is not valid"),

@@ -339,6 +339,15 @@ const SAMPLES: readonly Sample[] = [
       decodeVersion,
     ),
   ),
+  sample(
+    "restored version",
+    {
+      ...{ ...inline, head: { ...inline.head, storageClass: "GLACIER" } },
+      restore: { requestedMs: 1_767_225_600_001, untilMs: 1_767_312_000_000, tier: "Expedited" },
+    } as const,
+    encodeVersion,
+    decodeVersion,
+  ),
   sample("details", details, encodeDetails, decodeDetails),
   sample("details with an access control list", { ...details, acl }, encodeDetails, decodeDetails),
   sample(

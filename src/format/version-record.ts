@@ -18,6 +18,7 @@ import { bufferOf } from "./buffer-of.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packVersionLock, readVersionLock, type VersionLock } from "./object-lock.js"
 import { packRecord, RecordReader } from "./pack.js"
+import { packRestore, readRestore, type VersionRestore } from "./restore.js"
 import { packSealing, readBoundSealing, type BoundSealing } from "./sealing.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
 
@@ -75,6 +76,8 @@ export interface VersionRecord {
   readonly lock?: VersionLock
   /** Its bytes are sealed. */
   readonly sealing?: BoundSealing
+  /** Of an archived version; it may be over. */
+  readonly restore?: VersionRestore
 }
 
 const FORMAT = 1
@@ -148,18 +151,21 @@ const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
   packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
 )
 
-const packBody = ({ content, checksumValue, details, lock, sealing }: VersionBody): Uint8Array =>
-  packRecord(1, [
+function packBody({ content, checksumValue, details, lock, sealing, restore }: VersionBody): Uint8Array {
+  // Null stands for an absent member before one that is present.
+  const appended = [lock && packVersionLock(lock), sealing && packSealing(sealing), restore && packRestore(restore)]
+  const last = appended.findLastIndex(member => member !== undefined)
+  return packRecord(1, [
     packContent(content),
     checksumValue ?? null,
     details ? packDetails(details) : null,
-    ...(lock === undefined && sealing === undefined ? [] : [lock ? packVersionLock(lock) : null]),
-    ...(sealing === undefined ? [] : [packSealing(sealing)]),
+    ...appended.slice(0, last + 1).map(member => member ?? null),
   ])
+}
 
 /** The body of many other versions, too: nothing in it belongs to one version alone. */
-const isCommon = ({ content, checksumValue, lock, sealing }: VersionBody): boolean =>
-  content.kind === "inline" && checksumValue === undefined && !lock && !sealing
+const isCommon = ({ content, checksumValue, lock, sealing, restore }: VersionBody): boolean =>
+  content.kind === "inline" && checksumValue === undefined && !lock && !sealing && !restore
 
 const encodeBody = (body: VersionBody): Uint8Array =>
   body.details && isCommon(body) ? encodedInlineBodies.of(body.details) : packBody(body)
@@ -298,17 +304,21 @@ function readBody(bytes: Uint8Array): VersionBody {
   const details = row.optional(() => readDetails(row.row()))
   const lock = row.optional(() => readVersionLock(row.row()))
   const sealing = row.optional(() => readBoundSealing(row.row()))
+  const restore = row.optional(() => readRestore(row.row()))
   const body = lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
-  return sealing === undefined ? body : { ...body, sealing }
+  const sealed = sealing === undefined ? body : { ...body, sealing }
+  return restore === undefined ? sealed : { ...sealed, restore }
 }
 
 export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
-  const { content, checksumValue, details, lock, sealing } = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
+  const body = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
+  const { content, checksumValue, details, lock, sealing, restore } = body
   if (head.isLocked !== (lock !== undefined)) throw fail("corruptRecord", { what: "version", field: "lock" })
   const isSealed = ((value[1] ?? 0) & SEALED) !== 0
   if (isSealed !== (sealing !== undefined)) throw fail("corruptRecord", { what: "version", field: "sealing" })
   const record =
     lock === undefined ? { head, content, checksumValue, details } : { head, content, checksumValue, details, lock }
-  return sealing === undefined ? record : { ...record, sealing }
+  const sealed = sealing === undefined ? record : { ...record, sealing }
+  return restore === undefined ? sealed : { ...sealed, restore }
 }

@@ -15,6 +15,7 @@ import type { StorageClass } from "../base/storage-class.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
+import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type { ListPage, VersionsPage } from "./listing-contract.js"
@@ -169,6 +170,8 @@ export interface ObjectInfo {
   readonly partsCount: number | undefined
   /** Undefined: not encrypted, or at rest only. */
   readonly encryption?: ShownEncryption | undefined
+  /** Until when an archived object that was restored can be read; undefined: it is not restored. */
+  readonly restoredUntilMs?: number | undefined
 }
 
 /**
@@ -362,6 +365,8 @@ export interface ListRequest {
   readonly max: number
   /** Whether to include the owners of objects, which takes longer. */
   readonly withOwners?: boolean
+  /** Whether to include the restores of archived objects, likewise. */
+  readonly withRestores?: boolean
 }
 
 export interface ListVersionsRequest {
@@ -373,12 +378,20 @@ export interface ListVersionsRequest {
   readonly versionIdMarker: VersionId | undefined
   readonly max: number
   readonly withOwners?: boolean
+  /** Whether to include the restores of archived objects, likewise. */
+  readonly withRestores?: boolean
 }
 
 export interface ObjectPart {
   readonly partNumber: number
   readonly sizeBytes: number
   readonly checksum: StoredChecksum | undefined
+}
+
+export interface RestoreRequest {
+  /** From now to a midnight. */
+  readonly days: number
+  readonly tier: RestoreTier
 }
 
 export interface ObjectTarget {
@@ -399,7 +412,8 @@ export interface Objects {
    * Headers and body of one version.
    * Throws `noSuchKey` (details.versionId and details.deleteMarker if the latest is a marker),
    * `noSuchVersion`, `isDeleteMarker` (the marker by id; details.lastModifiedMs), `preconditionFailed`,
-   * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`.
+   * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`,
+   * `invalidObjectState` if the body is archived and not restored.
    */
   get(request: GetRequest): Soon<ObjectBody>
   /**
@@ -426,6 +440,11 @@ export interface Objects {
    * the version has: in compliance mode always, in governance mode without `bypassGovernance`.
    */
   setRetention(target: ObjectTarget, retention: Retention | undefined, bypassGovernance: boolean): Promise<void>
+  /**
+   * Makes an archived version readable for some days. Returns whether it was already: then only the end has changed.
+   * Throws `invalidObjectState`, `invalidArgument`, and as `get`.
+   */
+  restore(target: ObjectTarget, request: RestoreRequest): Promise<boolean>
   /** Throws `noObjectLock`. */
   setLegalHold(target: ObjectTarget, legalHold: boolean): Promise<void>
   list(request: ListRequest): Promise<ListPage>

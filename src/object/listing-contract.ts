@@ -13,6 +13,8 @@ export interface ListedObject {
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
   /** Set if owners were requested; undefined: the bucket's owner. */
   readonly owner?: AccountId | undefined
+  /** Set if restores were requested: until when an archived object can be read. */
+  readonly restoredUntilMs?: number | undefined
 }
 
 export type ListEntry =

@@ -19,6 +19,7 @@ import { query, type Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { evaluateRead } from "./commands/conditions-core.js"
+import { requireReadable, restoredUntil } from "./commands/archive-commands-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import {
@@ -36,6 +37,7 @@ import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { SealedBodies } from "./sealed-body.js"
 import { CheckedManifests, checkSealedExtent } from "./sealed-parts.js"
+import type { StoreClock } from "./store-clock.js"
 
 /** For reads that end before a client could cancel them. */
 const NEVER = new AbortController().signal
@@ -121,6 +123,7 @@ export class ObjectReader {
     readers: BodyReaders,
     private readonly pins: ReadPins,
     private readonly encryption: Encryption,
+    private readonly storeClock: Pick<StoreClock, "shownMs">,
   ) {
     this.readers = { ...readers, keySince: (target, opened) => this.keySince(target, opened) }
     this.metadata = readers.metadata
@@ -230,13 +233,25 @@ export class ObjectReader {
 
   private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {
     const rows = { found, record, details }
-    const opened = { found, record, details, info: infoOf(rows, this.headers.of(details)) }
+    const opened = { found, record, details, info: this.infoOf(rows) }
     const { etag, lastModifiedMs: modifiedMs } = opened.info
     const failure = evaluateRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
+    if (request.headersOnly !== true) requireReadable(record, () => this.restoreClockMs())
     const { range, partChecksum } = choose(request, opened, part)
     const isRead = record.content.kind !== "inline" && request.headersOnly !== true
     return { opened, range, partChecksum, pin: isRead ? this.pins.open(position) : undefined }
+  }
+
+  private infoOf(rows: VersionRows): ObjectInfo {
+    const info = infoOf(rows, this.headers.of(rows.details))
+    if (rows.record.restore === undefined) return info
+    return { ...info, restoredUntilMs: restoredUntil(rows.record, this.restoreClockMs()) }
+  }
+
+  /** The time by which restores end: of both clocks the earlier, so that one that is ahead ends none. */
+  restoreClockMs(): number {
+    return Math.min(this.storeClock.shownMs, this.readers.clock.wallMs())
   }
 
   /** The bytes stored with the row; undefined if they are in blocks, or are not read. */

@@ -32,6 +32,7 @@ import type {
   ObjectTarget,
   PutRequest,
   PutResult,
+  RestoreRequest,
   Retention,
   Tags,
   VersionLock,
@@ -40,7 +41,7 @@ import type {
 import type { Encryption } from "./encryption.js"
 import { isProtectedBy } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
-import { listVersions, withOwners } from "./queries/listing-core.js"
+import { listVersions, withOwners, withRestores } from "./queries/listing-core.js"
 import { listObjects } from "./queries/object-page-core.js"
 import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.js"
 import {
@@ -63,6 +64,7 @@ import {
   setRetention,
   setTags,
 } from "./commands/version-commands-core.js"
+import { restoreArchived } from "./commands/archive-commands-core.js"
 import type { StoreClock } from "./store-clock.js"
 
 export const versionRows = query("VersionRows", readVersion)
@@ -70,11 +72,17 @@ export const latestOrder = query(
   "LatestOrder",
   (view, bucketId: BucketId, key: ObjectKey) => findLatest(view, objectRowKey(bucketId, key))?.head.order,
 )
-export const pageOfVersions = query("PageOfVersions", listVersions)
+/** `restoresAtMs`: the restores that are not over by then are shown; undefined: none. */
+export const pageOfVersions = query(
+  "PageOfVersions",
+  (view, request: ListVersionsRequest, restoresAtMs?: number): VersionsPage =>
+    listVersions(view, request, restoresAtMs),
+)
 
-export const pageOfObjects = query("PageOfObjects", (view, request: ListRequest) => {
+export const pageOfObjects = query("PageOfObjects", (view, request: ListRequest, restoresAtMs?: number) => {
   const page = listObjects(view, request)
-  return request.withOwners === true ? withOwners(view, request.bucket, page) : page
+  const owned = request.withOwners === true ? withOwners(view, request.bucket, page) : page
+  return restoresAtMs === undefined ? owned : withRestores(view, request.bucket, owned, restoresAtMs)
 })
 
 export const partsOfVersion = query(
@@ -233,6 +241,10 @@ export class ObjectService implements Objects {
     const target = { bucket, key, clientKey, checkEncryption, ...(versionId === undefined ? {} : { versionId }) }
     const open = () => this.reader.open({ ...target, conditions: {} })
     const source = await recover<OpenObject>(open, error => {
+      if (isFailure(error, "invalidObjectState")) {
+        const message = "Operation is not valid for the source object's storage class"
+        throw fail("invalidObjectState", { ...error.details, message })
+      }
       if (!isFailure(error, "isDeleteMarker")) throw error
       throw fail("invalidRequest", {
         message: "The source of a copy request may not specifically refer to a delete marker by version id.",
@@ -394,12 +406,21 @@ export class ObjectService implements Objects {
     await this.metadata.run(setLegalHold({ bucketId: bucket.id, key, versionId }, legalHold))
   }
 
+  async restore({ bucket, key, versionId }: ObjectTarget, request: RestoreRequest): Promise<boolean> {
+    const clockMs = this.storeClock.nowMs()
+    return this.metadata.run(restoreArchived({ bucketId: bucket.id, key, versionId, ...request, clockMs }))
+  }
+
   async list(request: ListRequest): Promise<ListPage> {
-    return this.metadata.ask(pageOfObjects(request))
+    return this.metadata.ask(pageOfObjects(request, this.restoresAtMs(request)))
   }
 
   async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {
-    return this.metadata.ask(pageOfVersions(request))
+    return this.metadata.ask(pageOfVersions(request, this.restoresAtMs(request)))
+  }
+
+  private restoresAtMs({ withRestores: isAsked }: Pick<ListRequest, "withRestores">): number | undefined {
+    return isAsked === true ? this.reader.restoreClockMs() : undefined
   }
 }
 

@@ -137,13 +137,16 @@ export function createServices(
   const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
-  const reader = new ObjectReader(readers, pins, encryption)
+  const reader = new ObjectReader(readers, pins, encryption, storeClock)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints)
-  const seamsOfLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log }
-  const lifecycle = new Lifecycle(seamsOfLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
+  const onMoved = (): void => {
+    if (classes.isAnyMapped) reencode.policyChanged()
+  }
+  const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes, onMoved }
+  const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
   // Earlier releases know neither classes nor quotas: what refuses them is the same.
   const quotas = new Quotas(watched, async () => settings.classes?.use())

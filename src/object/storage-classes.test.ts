@@ -6,7 +6,7 @@ import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseLogSequence, type RowKey, type UploadId } from "../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
-import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
+import { isArchive, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { ALL_NEEDLES, type ShardScanPage } from "../block/index.js"
 import { TestDevices } from "../block/testing-blocks.js"
 import { Rows } from "../device/index.js"
@@ -83,6 +83,11 @@ const copying = (world: World, from: string, to: string, storageClass: StorageCl
 const copy = (world: World, from: string, to: string, storageClass: StorageClass) =>
   world.clock.runUntil(world.services.objects.copy(copying(world, from, to, storageClass)))
 
+const restore = (world: World, key: string) => {
+  const target = { bucket: world.home, key: objectKeyOfText(key) }
+  return world.clock.runUntil(world.services.objects.restore(target, { days: 1, tier: "Standard" }))
+}
+
 async function classOf(world: World, key: string): Promise<StorageClass> {
   const request = { bucket: world.home, key: objectKeyOfText(key), conditions: {}, headersOnly: true }
   const body = await world.clock.runUntil(Promise.resolve(world.services.objects.get(request)))
@@ -106,6 +111,10 @@ test("every copy between two classes, onto itself and onto another key, has the 
       const bytes = world.random.bytes(40 * KIB)
       await put(world, key, bytes, from)
       assert.deepEqual(present(world, key), [policyIn(from)], what)
+      if (isArchive(from)) {
+        await assert.rejects(copy(world, key, other, to), error => isFailure(error, "invalidObjectState"), what)
+        await restore(world, key)
+      }
       await copy(world, key, other, to)
       assert.deepEqual(present(world, other), [policyIn(to)], `${what}: another key`)
       if (from === to) {
@@ -114,6 +123,7 @@ test("every copy between two classes, onto itself and onto another key, has the 
       }
       await copy(world, key, key, to)
       assert.equal(await classOf(world, key), to, what)
+      if (isArchive(to)) await restore(world, key)
       assert.ok((await world.get(key)).equals(bytes), what)
       await world.settle("collector")
       assert.deepEqual(present(world, key), [policyIn(to)], what)

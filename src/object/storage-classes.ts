@@ -9,7 +9,7 @@
 import { fail } from "../base/failures.js"
 import type { RowKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
-import { isArchive, type StorageClass } from "../base/storage-class.js"
+import { isArchive, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { decodeUpload } from "../format/records.js"
 import { decodeVersionHead } from "../format/version-record.js"
 import { query, type Metadata } from "../metadata/index.js"
@@ -65,6 +65,11 @@ export class StorageClasses implements AcceptedClasses {
 
   get isAnyMapped(): boolean {
     return this.map.isAnyMapped
+  }
+
+  /** Those archives that are mapped. */
+  get archives(): readonly StorageClass[] {
+    return STORAGE_CLASSES.filter(each => isArchive(each) && this.map.policyOf(each) !== undefined)
   }
 
   require(storageClass: StorageClass): void {

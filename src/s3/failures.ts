@@ -122,6 +122,9 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "You did not provide the number of bytes specified by the Content-Length HTTP header",
   ),
   missingLength: row("MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
+  invalidObjectState: row("InvalidObjectState", 403, "The operation is not valid for the object's storage class", {
+    storageClass: "StorageClass",
+  }),
   invalidPart: row(
     "InvalidPart",
     400,

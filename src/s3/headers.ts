@@ -17,6 +17,7 @@ import { MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { OBJECT_OWNERSHIPS } from "./settings/ownership-controls.js"
 import { CLASS_HEADER } from "./wire/storage-class.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "./wire/object-lock.js"
+import { OPTIONAL_ATTRIBUTES_HEADER } from "./wire/restore.js"
 
 export type HeaderAnswer =
   /** The header has an effect. */
@@ -53,7 +54,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used("x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match"),
   ...used("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
   ...used("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-mp-object-size"),
-  ...used(MINIMUM_HEADER),
+  ...used(MINIMUM_HEADER, OPTIONAL_ATTRIBUTES_HEADER),
   values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"]),
   values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"]),
   values("x-amz-checksum-algorithm", "invalidRequest", ALGORITHMS),
@@ -63,7 +64,6 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...ALGORITHMS.flatMap(algorithm => used(`x-amz-checksum-${algorithm.toLowerCase()}`)),
   ...refused("invalidRequest", "x-amz-checksum-*"),
   ...noise("who sends", "x-amz-user-agent"),
-  ...noise("asks for fields that only archived objects have", "x-amz-optional-object-attributes"),
   ...noise("an offer of old Java SDKs that S3 need not take up", "x-amz-te"),
   ...noise("added by a cache on the way", "x-amz-cf-id"),
   values(ACL_HEADER, "invalidArgument", CANNED_ACLS),

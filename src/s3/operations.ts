@@ -45,6 +45,7 @@ import {
 import { deleteObjectTagging, getObjectTagging, newTagsContent, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
+import { restoreObject } from "./operations/restore-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
 import type { SettingCheck } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
@@ -304,12 +305,12 @@ const OBJECTS: readonly Operation[] = [
   object("PutObjectRetention", "PUT retention", putObjectRetention, { readBody: newRetentionContent }),
   object("GetObjectLegalHold", "GET legal-hold", getObjectLegalHold),
   object("PutObjectLegalHold", "PUT legal-hold", putObjectLegalHold, { readBody: newLegalHoldContent }),
+  object("RestoreObject", "POST restore", restoreObject),
   unsetObject("GetObjectTorrent", "torrent", noTorrent, { requiredActions: REQUIRED_ACTIONS.getObjectTorrent }),
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   // Virtual-host style: its host begins with the route.
   refused("WriteGetObjectResponse", "POST object [x-amz-request-route]"),
   refused("RenameObject", "PUT object renameObject"),
-  refused("RestoreObject", "POST object restore"),
   refused("SelectObjectContent", "POST object select select-type=2"),
   refused("UpdateObjectEncryption", "PUT object encryption"),
   refused("PutObjectAnnotation", "PUT object annotation"),

@@ -266,6 +266,7 @@ const version = encodeVersion({
   details: undefined,
   lock: { retention: undefined, legalHold: true },
   sealing: { ...sealing, key: { mode: "s3" }, bind: md5 },
+  restore: { requestedMs: 51, untilMs: 52, tier: "Bulk" },
 })
 
 const group = encodeGroupHeader({

@@ -46,6 +46,8 @@ const COMPETING: readonly (readonly string[])[] = [
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],
   ["CreateUpload", "SealUpload", "PutSegment", "CompleteUpload", "SegmentOfManifest", "SegmentOfOffset"],
   ["SetSetting", "PutVersion", "ExpireLatest", "ExpireNoncurrent", "DueVersions"],
+  ["SetSetting", "PutVersion", "SetStorageClass", "ExpireNoncurrent", "DueVersions"],
+  ["PutVersion", "RestoreArchived", "RemoveVersion", "PageOfVersions"],
   ["CreateUpload", "SealUpload", "CompleteUpload", "ExpireUpload", "DueUploads"],
   ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],
   ["SetBucketQuota", "FinishBucketUsage", "PutVersion", "RemoveVersion", "QuotaState"],

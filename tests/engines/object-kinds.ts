@@ -1,6 +1,6 @@
 /** The commands on buckets, versions, hints, pending deletions and re-encodings, with random arguments. */
 import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
+import { isArchive, STORAGE_CLASSES } from "../../src/base/storage-class.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
 import type { Retention, VersionLock } from "../../src/format/object-lock.js"
@@ -40,6 +40,8 @@ import {
   setRetention,
   setTags,
 } from "../../src/object/commands/version-commands-core.js"
+import { RESTORE_TIERS } from "../../src/format/restore.js"
+import { restoreArchived } from "../../src/object/commands/archive-commands-core.js"
 import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
 import { raiseBucketIds, restoreVersion } from "../../src/object/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
@@ -261,6 +263,13 @@ const VERSIONS: readonly PlayKind[] = [
       ...removingOf(scene),
     }),
   ),
+  commandKind("RestoreArchived", 2, scene => {
+    const archived = scene.versions().filter(({ record }) => isArchive(record.head.storageClass))
+    const { bucketId, key } = archived.length > 0 ? scene.pick(archived) : scene.object()
+    const target = { ...versionAddress(scene), bucketId, key }
+    const tier = scene.pick(RESTORE_TIERS)
+    return restoreArchived({ ...target, days: scene.pick([1, 3]), tier, clockMs: scene.nowMs })
+  }),
   commandKind("SetLegalHold", 2, scene => setLegalHold(versionAddress(scene), scene.oneIn(2))),
   commandKind("SetTags", 3, scene => setTags(versionAddress(scene), tagsOf(scene))),
   commandKind("SetAcl", 2, scene => {

@@ -76,7 +76,7 @@ function versionsPage(scene: Scene) {
   const keyMarker = markerOf(scene)
   const of = { bucketId: page.bucket.id, key: scene.key() }
   const versionIdMarker = keyMarker === "" || scene.oneIn(2) ? undefined : scene.versionId(of)
-  return pageOfVersions({ ...page, keyMarker, versionIdMarker })
+  return pageOfVersions({ ...page, keyMarker, versionIdMarker }, scene.pick([undefined, scene.nowMs]))
 }
 
 function uploadsPage(scene: Scene) {
@@ -149,7 +149,7 @@ const OBJECT_READS: readonly PlayKind[] = [
   queryKind("PageOfVersions", versionsPage),
   queryKind("PageOfObjects", scene => {
     const page = pageOf(scene)
-    return page && pageOfObjects({ ...page, after: markerOf(scene) })
+    return page && pageOfObjects({ ...page, after: markerOf(scene) }, scene.pick([undefined, scene.nowMs]))
   }),
   queryKind("PartsOfVersion", scene => partsOfVersion(...version(scene), { afterPart: 0, max: maxOf(scene) })),
   queryKind("VersionAndPart", scene => versionAndPart(...version(scene), scene.pick([undefined, 1, 2]))),

@@ -239,6 +239,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     { clock: machine.clock, log, metadata: engine.metadata, blocks, sealedBodies },
     pins,
     new Encryption(new SimRandom(1), engine.metadata, testingKeys(engine.metadata, machine.clock), false),
+    engine.services.storeClock,
   )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),

@@ -26,6 +26,7 @@ const OLD_COLD = { noncurrentTransitions: [{ storageClass: "GLACIER_IR", days: 1
 class World {
   nowMs = START
   private position = 1000
+  readonly calls: string[] = []
   readonly telemetry = new SimTelemetry()
 
   private constructor(readonly scene: Scene) {}
@@ -80,7 +81,9 @@ class World {
     const storeClock = { shownMs: this.nowMs, isDoubtful: false }
     const { metadata } = this.scene
     const random = new SimRandom(1)
-    const seams = { clock, storeClock, random, metadata, log: this.telemetry.log }
+    const classes = { archives: [], use: () => void this.calls.push("use") }
+    const onMoved = () => void this.calls.push("moved")
+    const seams = { clock, storeClock, random, metadata, log: this.telemetry.log, classes, onMoved }
     const job = new Lifecycle(seams, LIFECYCLE_SETTINGS)
     for (let steps = 0; (await job.step(never)) === "busy"; steps += 1) assert.ok(steps < 1000, "the pass ends")
     return job
@@ -112,6 +115,7 @@ test("a version moves at the midnight after its days, and keeps everything else"
   assert.deepEqual(world.classes, ["STANDARD_IA"])
   const { moved, movedBytes, versions } = job.report().removed
   assert.deepEqual([moved, movedBytes, versions], [1, SIZE, 0])
+  assert.deepEqual(world.calls, ["use", "moved"])
   assert.match(job.progress(), /1 versions moved to another storage class/)
   assert.equal((await world.pass(1)).report().removed.moved, 0)
 })

@@ -34,6 +34,8 @@ const START = 20_000 * DAY
 const never = new AbortController().signal
 const keyOf = (text: string): ObjectKey => objectKeyOfText(text)
 
+const NO_CLASSES = { classes: { archives: [], use: () => undefined }, onMoved: () => undefined }
+
 class World {
   nowMs = START
   wallMs = Infinity
@@ -104,7 +106,7 @@ class World {
     )
     const random = new SimRandom(seed)
     return new Lifecycle(
-      { clock, storeClock, random, metadata, log: this.telemetry.log },
+      { clock, storeClock, random, metadata, log: this.telemetry.log, ...NO_CLASSES },
       { ...LIFECYCLE_SETTINGS, ...settings },
     )
   }

@@ -11,6 +11,7 @@
  */
 import { isFailure } from "../../base/failures.js"
 import type { BucketId } from "../../base/ids.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import { ALL_UPLOADS, NOTHING_REMOVED } from "../../format/lifecycle-pass.js"
 import type { LifecycleCounts, LifecyclePass, LifecycleSlice } from "../../format/lifecycle-pass.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
@@ -78,12 +79,23 @@ export interface LifecycleReport {
   readonly lastEndedMs: number | undefined
 }
 
+/** The storage classes to which versions move. */
+interface LifecycleClasses {
+  /** Those archives that the operator has mapped to a policy. */
+  readonly archives: readonly StorageClass[]
+  /** Before a version gets another class than STANDARD; undefined: it may now. */
+  use(storageClass: StorageClass): Promise<void> | undefined
+}
+
 interface LifecycleSeams {
   readonly clock: Pick<Clock, "wallMs">
   readonly storeClock: Pick<StoreClock, "shownMs" | "isDoubtful">
   readonly random: Random
   readonly metadata: Metadata
   readonly log: Log
+  readonly classes: LifecycleClasses
+  /** A pass has ended that gave versions other classes, in whichever process: their blocks are to be re-encoded. */
+  readonly onMoved: () => void
 }
 
 interface SliceOfBucket extends LifecycleSlice {
@@ -100,6 +112,8 @@ export class Lifecycle implements Job {
   private readAt: LifecycleTime | undefined
   /** The bucket that this process is going over, and its pass as it left it. */
   private current: { readonly bucketId: BucketId; readonly pass: LifecyclePass } | undefined
+  /** Those that have ended. */
+  private passesWithMoves: ReadonlySet<string> = new Set()
   /** Buckets whose rows could not be read, and the day. */
   private readonly unreadable = new Map<BucketId, number>()
 
@@ -141,7 +155,7 @@ export class Lifecycle implements Job {
   time(): (LifecycleTime & AbandonedAfter) | undefined {
     const { clock, storeClock } = this.seams
     const nowMs = Math.min(storeClock.shownMs, clock.wallMs())
-    return nowMs > 0 ? { ...this.settings, nowMs } : undefined
+    return nowMs > 0 ? { ...this.settings, nowMs, archives: this.seams.classes.archives } : undefined
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
@@ -165,6 +179,7 @@ export class Lifecycle implements Job {
   private async look(time: LifecycleTime): Promise<PassOfBucket | undefined> {
     this.passes = await this.seams.metadata.ask(lifecyclePasses())
     this.readAt = time
+    this.noteMoves()
     const day = Math.floor(time.nowMs / time.dayMs)
     const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
     const left = readable.find(pass => pass.left.length > 0)
@@ -174,6 +189,16 @@ export class Lifecycle implements Job {
       this.open.push(...open.splice(this.seams.random.below(open.length), 1))
     }
     return this.open.pop()
+  }
+
+  /** Moves of all processes: one of them re-encodes. */
+  private noteMoves(): void {
+    const moves = this.passes.flatMap(({ bucketId, pass }) =>
+      pass?.endedMs !== undefined && pass.removed.moved > 0 ? `${bucketId} ${pass.startedMs}` : [],
+    )
+    const isNew = moves.some(pass => !this.passesWithMoves.has(pass))
+    this.passesWithMoves = new Set(moves)
+    if (isNew) this.seams.onMoved()
   }
 
   private async nextSlice(
@@ -320,6 +345,8 @@ export class Lifecycle implements Job {
       removed = sumOf(removed, expired.removed)
       from = expired.next
     }
+    // Any class will do: earlier releases know none.
+    if (moves.length > 0) await this.seams.classes.use("STANDARD_IA")
     for (const versionId of moves) {
       if (signal.aborted) return removed
       removed = sumOf(removed, await metadata.run(setStorageClass({ bucketId, key, versionId }, time)))

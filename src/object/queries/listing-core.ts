@@ -4,6 +4,7 @@
  * A listing is a range scan; a common prefix is skipped by one seek.
  */
 import type { MultipartId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import { isArchive } from "../../base/storage-class.js"
 import { rowKeyOf } from "../../base/ids.js"
 import {
   afterKeyPrefix,
@@ -36,6 +37,7 @@ import type {
 } from "../contract.js"
 import { mergedVersions } from "./merged-versions.js"
 import { multipartInfoOf } from "./object-info-core.js"
+import { restoredUntil } from "../commands/archive-commands-core.js"
 import { findVersion, readDetails } from "../commands/row-editor-core.js"
 
 interface Scope {
@@ -128,6 +130,21 @@ export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListP
   return { ...page, entries }
 }
 
+/** A page of objects with the restores that are not over by then. */
+export function withRestores(view: RowView, bucket: Bucket, page: ListPage, nowMs: number): ListPage {
+  const entries = page.entries.map((entry): ListEntry => {
+    if (entry.kind !== "object" || !isArchive(entry.object.storageClass)) return entry
+    const row = view.get("current", objectRowKey(bucket.id, entry.object.key))
+    return row === undefined ? entry : { ...entry, object: restoredObject(entry.object, row, nowMs) }
+  })
+  return { ...page, entries }
+}
+
+const restoredObject = (object: ListedObject, { value }: MetadataRow, nowMs: number): ListedObject => ({
+  ...object,
+  restoredUntilMs: isArchive(object.storageClass) ? restoredUntil(decodeVersion(value), nowMs) : undefined,
+})
+
 function scanVersions(view: RowView): Scan {
   return function* (start, end) {
     for (const [rowKey, row] of mergedVersions(view, { start, end })) {
@@ -166,12 +183,16 @@ function orderOfMarker(view: RowView, row: RowKey, versionId: VersionId): number
   return findVersion(view, row, versionId)?.head.order
 }
 
-export function listVersions(view: RowView, request: ListVersionsRequest): VersionsPage {
+export function listVersions(view: RowView, request: ListVersionsRequest, restoresAtMs?: number): VersionsPage {
   const entries: VersionEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const { bucket } = request
   const withOwner = (object: ListedObject, row: MetadataRow): ListedObject =>
     request.withOwners === true ? { ...object, owner: ownerIn(view, bucket, object.key, row) } : object
+  const shown = (object: ListedObject, row: MetadataRow): ListedObject => {
+    const owned = withOwner(object, row)
+    return restoresAtMs === undefined ? owned : restoredObject(owned, row, restoresAtMs)
+  }
   const more = walk(
     request,
     scanVersions(view),
@@ -183,7 +204,7 @@ export function listVersions(view: RowView, request: ListVersionsRequest): Versi
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
-        : entries.push({ kind: "version", ...shared, object: withOwner(listed(key, row), row) }) > 0
+        : entries.push({ kind: "version", ...shared, object: shown(listed(key, row), row) }) > 0
     },
   )
   const last = entries.at(-1)

@@ -11,6 +11,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { parseRange } from "../wire/range.js"
+import { RESTORE_HEADER, restoreText } from "../wire/restore.js"
 import { classFields } from "../wire/storage-class.js"
 import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
@@ -65,6 +66,7 @@ function linesOf(
   const shown = shownVersion(call.bucket, versionId)
   if (shown !== undefined) text += `x-amz-version-id: ${shown}\r\n`
   if (tags.length > 0) text += `x-amz-tagging-count: ${tags.length}\r\n`
+  if (info.restoredUntilMs !== undefined) text += `${RESTORE_HEADER}: ${restoreText(info.restoredUntilMs)}\r\n`
   const expiration = expirationOf(call, rules, info)
   if (expiration !== undefined) text += `x-amz-expiration: ${expiration}\r\n`
   if (info.partsCount !== undefined && call.query.has("partNumber")) {

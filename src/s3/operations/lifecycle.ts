@@ -1,5 +1,6 @@
 /** GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration, DeleteBucketLifecycle, and their legacy forms. */
 import { fail } from "../../base/failures.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import { decodeLifecycleRules, encodeLifecycleRules, TRANSITION_MINIMUMS } from "../../object/index.js"
 import type { LifecycleRule } from "../../object/index.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -51,20 +52,16 @@ export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
     throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
   }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))
-  refuseTransitions(rules)
+  for (const storageClass of classesIn(rules)) services.classes.require(storageClass)
   await services.buckets.setSetting(bucket, "lifecycle", encodeLifecycleRules({ transitionMinimum, rules }))
   return answerEmpty(200, [[MINIMUM_HEADER, transitionMinimum]])
 }
 
-/** Until versions can change their storage class. */
-function refuseTransitions(rules: readonly LifecycleRule[]): void {
-  const [move] = rules.flatMap(({ transitions = [], noncurrentTransitions = [] }) => [
-    ...[...transitions, ...noncurrentTransitions],
-  ])
-  if (move === undefined) return
-  const message = `Transition to the storage class ${move.storageClass} is not implemented.`
-  throw fail("notImplemented", { message })
-}
+/** To which versions move. */
+const classesIn = (rules: readonly LifecycleRule[]): readonly StorageClass[] =>
+  rules.flatMap(({ transitions = [], noncurrentTransitions = [] }) =>
+    [...transitions, ...noncurrentTransitions].map(({ storageClass }) => storageClass),
+  )
 
 export async function deleteBucketLifecycle({ services, bucket }: BucketCall): Promise<Answer> {
   await services.buckets.setSetting(bucket, "lifecycle", undefined)

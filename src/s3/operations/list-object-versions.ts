@@ -10,6 +10,7 @@ import {
   maxOf,
   ObjectElements,
   ownersOf,
+  showsRestores,
   unlessEmpty,
   writeCommonPrefix,
 } from "./listing.js"
@@ -63,6 +64,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
     versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
     max,
     withOwners: await accessControl.listsApply(bucket),
+    withRestores: showsRestores(call),
   })
   const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
   const owners = await ownersOf(call, ids)

@@ -9,6 +9,7 @@ import {
   encodingOf,
   maxOf,
   ownersOf,
+  showsRestores,
   unlessEmpty,
   writeCommonPrefix,
   ObjectElements,
@@ -32,7 +33,8 @@ async function list(call: BucketCall, after: string, showsOwners: boolean): Prom
   const max = maxOf(query, "max-keys")
   const encoding = encodingOf(query)
   const withOwners = showsOwners && (await accessControl.listsApply(bucket))
-  const page = await services.objects.list({ bucket, prefix, delimiter, after, max, withOwners })
+  const scope = { bucket, prefix, delimiter, after, max }
+  const page = await services.objects.list({ ...scope, withOwners, withRestores: showsRestores(call) })
   const ids = page.entries.map(entry => (entry.kind === "object" ? entry.object.owner : undefined))
   return { prefix, delimiter, max, encoding, page, owners: showsOwners ? await ownersOf(call, ids) : undefined }
 }

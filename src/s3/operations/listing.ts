@@ -10,6 +10,7 @@ import type { Answer, BucketCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { Field } from "../failures.js"
 import type { Query } from "../wire/query.js"
+import { OPTIONAL_ATTRIBUTES_HEADER, restoreElement } from "../wire/restore.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
 
 const ENTRIES_MAX = 1000
@@ -60,6 +61,17 @@ export function answerListing(
 /** The requested number of entries, at most `ENTRIES_MAX`. Throws `invalidArgument`. */
 export const maxOf = (query: Query, name: string): number =>
   query.integer(name, { min: 0, max: ENTRIES_MAX, clamp: true }) ?? ENTRIES_MAX
+
+/** A listing shows the restores of archived objects if it is asked to. Throws `invalidArgument` for other attributes. */
+export function showsRestores({ headers }: BucketCall): boolean {
+  const attributes = headers.get(OPTIONAL_ATTRIBUTES_HEADER)?.split(",") ?? []
+  const other = attributes.find(attribute => attribute.trim() !== "RestoreStatus")
+  if (other === undefined) return attributes.length > 0
+  throw fail("invalidArgument", {
+    message: "Invalid attribute name specified.",
+    ...{ argumentName: OPTIONAL_ATTRIBUTES_HEADER, argumentValue: other.slice(0, 80) },
+  })
+}
 
 /** The text, or undefined if it is empty: such elements are omitted. */
 export const unlessEmpty = (text: string): string | undefined => (text === "" ? undefined : text)
@@ -112,6 +124,12 @@ export class ObjectElements {
   constructor(private readonly owners: Owners | undefined) {}
 
   of(object: ListedObject): string {
+    const { restoredUntilMs } = object
+    const shown = this.withoutRestore(object)
+    return restoredUntilMs === undefined ? shown : shown + restoreElement(restoredUntilMs)
+  }
+
+  private withoutRestore(object: ListedObject): string {
     if (object.lastModifiedMs !== this.modifiedMs) {
       this.modifiedMs = object.lastModifiedMs
       this.before = `<LastModified>${isoDate(object.lastModifiedMs)}</LastModified><ETag>&quot;`

@@ -1,0 +1,126 @@
+/** The blocks of versions that lifecycle has moved get the policy of their class, also after a crash in between. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { objectKeyOfText, parseLogSequence, type RowKey } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy, textOfPolicy } from "../../base/policy.js"
+import { ALL_NEEDLES, type ShardScanPage } from "../../block/index.js"
+import { TestDevices } from "../../block/testing-blocks.js"
+import { Rows } from "../../device/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { sourceOf, StoreWorld } from "../testing-services.js"
+
+const noSignal = new AbortController().signal
+const DAY_MS = 86_400_000
+const SIZE = 200 * KIB
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+type World = StoreWorld<TestDevices>
+
+/** STANDARD is ec:2+1, GLACIER_IR is replica:3. */
+async function open(rules: readonly Partial<LifecycleRule>[], isVersioned = false): Promise<World> {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"), 6)
+  world.relayout([...world.devices.live.keys()], 6)
+  await world.settle()
+  world.mapped.set("GLACIER_IR", parsePolicy("replica:3"))
+  world.policyVersion += 1
+  const { buckets } = world.services
+  if (isVersioned) await buckets.setVersioning(world.home, "enabled")
+  const whole = rules.map((rule, number) => ({
+    ...{ id: `rule ${number}`, isEnabled: true, filter: { form: "filter" } as const },
+    ...rule,
+  }))
+  const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })
+  await buckets.setSetting(world.home, "lifecycle", document)
+  return world
+}
+
+async function put(world: World, key: string): Promise<Uint8Array> {
+  const bytes = world.random.bytes(SIZE)
+  await world.clock.runUntil(world.services.objects.put(world.putting(key, sourceOf(bytes))))
+  return bytes
+}
+
+/** The policies of all blocks, once re-encoding has ended. */
+async function policies(world: World): Promise<readonly string[]> {
+  for (const job of ["reencode", "collector", "repair"]) await world.settle(job)
+  const found = new Set<string>()
+  for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
+    const page: ShardScanPage | Promise<ShardScanPage> = world.blocks.shardScan(from)
+    assert.ok(!(page instanceof Promise), "test devices answer synchronously")
+    for (const { shape } of page.groups) found.add(textOfPolicy(must(shape, "indexed").policy))
+    from = page.next
+  }
+  return [...found].sort()
+}
+
+async function pass(world: World, days: number): Promise<void> {
+  await world.services.storeClock.start()
+  await world.clock.runUntil(world.clock.sleep(days * DAY_MS, noSignal))
+  await world.settle("lifecycle")
+}
+
+async function classes(world: World): Promise<readonly string[]> {
+  const page = { prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 10 }
+  const { entries } = await world.services.objects.listVersions({ bucket: world.home, ...page })
+  return entries.map(entry => (entry.kind === "version" ? entry.object.storageClass : entry.kind))
+}
+
+test("a version that has moved is re-encoded, and can be read before and after", async () => {
+  const world = await open([{ transitions: [{ storageClass: "GLACIER_IR", days: 1 }] }])
+  const bytes = await put(world, "a")
+  assert.deepEqual(await policies(world), ["ec:2+1"])
+  await pass(world, 3)
+  assert.deepEqual(await classes(world), ["GLACIER_IR"])
+  assert.ok((await world.get("a")).equals(bytes), "before it is re-encoded")
+  assert.deepEqual(await policies(world), ["replica:3"])
+  assert.ok((await world.get("a")).equals(bytes))
+})
+
+test("after a crash between a move and its re-encoding the next process re-encodes", async () => {
+  const world = await open([{ transitions: [{ storageClass: "GLACIER_IR", days: 1 }] }])
+  const bytes = await put(world, "a")
+  await pass(world, 3)
+  const next = world.restart(2)
+  assert.deepEqual(await policies(next), ["replica:3"])
+  assert.ok((await next.get("a")).equals(bytes))
+})
+
+test("bytes of versions in two classes have the policy of the upper one, and follow once both have moved", async () => {
+  const world = await open([{ noncurrentTransitions: [{ storageClass: "GLACIER_IR", days: 1 }] }], true)
+  const bytes = await put(world, "a")
+  const target = { bucket: world.home, key: objectKeyOfText("a"), conditions: {} }
+  const copying = { ...target, source: target, replaceAttributes: undefined, replaceTags: [["k", "v"]] as const }
+  await world.clock.runUntil(
+    world.services.objects.copy({ ...copying, checksumAlgorithm: undefined, signal: noSignal }),
+  )
+  await pass(world, 3)
+  assert.deepEqual(await classes(world), ["STANDARD", "GLACIER_IR"])
+  assert.deepEqual(await policies(world), ["ec:2+1"])
+  await world.clock.runUntil(world.services.objects.remove({ ...target }))
+  await pass(world, 3)
+  assert.deepEqual(await classes(world), ["marker", "GLACIER_IR", "GLACIER_IR"])
+  assert.deepEqual(await policies(world), ["replica:3"])
+  const [, , older] = (
+    await world.services.objects.listVersions({
+      bucket: world.home,
+      prefix: "",
+      delimiter: "",
+      keyMarker: "",
+      versionIdMarker: undefined,
+      max: 10,
+    })
+  ).entries
+  assert.ok(older?.kind === "version")
+  const opened = await world.clock.runUntil(
+    Promise.resolve(world.services.objects.get({ ...target, versionId: older.versionId })),
+  )
+  const pieces: Uint8Array[] = []
+  const read = async () => {
+    for await (const piece of opened.read(noSignal)) pieces.push(Uint8Array.from(piece))
+  }
+  await world.clock.runUntil(read())
+  assert.ok(Buffer.concat(pieces).equals(bytes))
+})
