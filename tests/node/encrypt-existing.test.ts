@@ -1,13 +1,15 @@
 /**
  * An existing store that is started with `--encrypt-at-rest`: afterwards nothing that was in its files before is
- * readable in any of them, and every object is as it was, also if the process is killed in between.
+ * readable in any of them, and every object is as it was: also if the process is killed in each phase, and if a device is
+ * away at first. Commands on a stopped store, and a rescue, open it in between.
  */
 import assert from "node:assert/strict"
-import { writeFile } from "node:fs/promises"
+import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
-import { run } from "../harness/commands.js"
+import { CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3"
+import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
@@ -15,21 +17,48 @@ import { HAYLOFT, ServerProcess } from "../harness/server.js"
 import { ALL_MARKS, check, fill, LOOK_MS, MASTER_KEY, untilBackedUp, used } from "./marked-objects.js"
 
 const ROUNDS = ["first", "second", "third"]
+const BACKUPS = ["--metadata-backup-every", "1s"]
 
+const statusOf = async (server: ServerProcess): Promise<string> => JSON.stringify(await server.report("/v1/status"))
 const isOver = async (server: ServerProcess): Promise<boolean> =>
-  /"isEncryptedAtRest":true/.test(JSON.stringify(await server.report("/v1/status")))
+  (await statusOf(server)).includes('"isEncryptedAtRest":true')
+
+/** Waits until the status has this text, or the store is encrypted. */
+async function until(server: ServerProcess, text: RegExp): Promise<void> {
+  while (!text.test(await statusOf(server)) && !(await isOver(server))) await wait(LOOK_MS)
+}
 
 async function untilConverted(server: ServerProcess): Promise<void> {
   while (!(await isOver(server))) await wait(LOOK_MS)
 }
 
-test("an existing store is encrypted, also if it is killed in between", { timeout: 400_000 }, () =>
+/** Until a backup is complete that began after this call: a rescue takes small objects from it. */
+async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
+  for (const Bucket of ["trigger-one", "trigger-two"]) {
+    const sinceMs = Date.now()
+    await client.send(new CreateBucketCommand({ Bucket }))
+    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
+      const jobs = JSON.stringify(await server.report("/v1/jobs"))
+      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
+    }
+  }
+}
+
+interface PlainStore {
+  readonly at: (name: string) => string
+  readonly folders: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly hayloft: (...args: string[]) => Promise<CommandResult>
+}
+
+/** A store of four devices, with its log as a crash leaves it, and all marks readable. */
+const withPlainStore = (use: (store: PlainStore) => Promise<void>): Promise<void> =>
   withFolder(async folder => {
     const keyFile = join(folder, "master.key")
     await writeFile(keyFile, MASTER_KEY)
-    const [args, env] = [["--metadata-backup-every", "1s"], { HAYLOFT_MASTER_KEY_FILE: keyFile }]
+    const env = { HAYLOFT_MASTER_KEY_FILE: keyFile }
     const folders = ["d1", "d2", "d3", "d4"].map(name => join(folder, name))
-    const plain = await used(folder, args, env)
+    const plain = await used(folder, BACKUPS, env)
     await untilBackedUp(plain)
     await plain.kill()
     const before = await readable(folders, ALL_MARKS)
@@ -38,30 +67,99 @@ test("an existing store is encrypted, also if it is killed in between", { timeou
         [...before.values()].some(marks => marks.includes(mark)),
         mark,
       )
+    const hayloft = (...args: string[]) => run(process.execPath, [HAYLOFT, ...args], { env })
+    await use({ at: name => join(folder, name), folders, env, hayloft })
+  })
 
-    const server = await ServerProcess.start({ folders, args: [...args, "--encrypt-at-rest"], env })
+const begin = ({ env }: PlainStore, folders: readonly string[]): Promise<ServerProcess> =>
+  ServerProcess.start({ folders, args: [...BACKUPS, "--encrypt-at-rest"], env })
+
+/** The switch is stored; plain files are damage from now on. */
+async function checkConverted({ folders, env }: PlainStore, rounds: readonly string[]): Promise<void> {
+  assert.deepEqual([...(await readable(folders, ALL_MARKS))], [])
+  const again = await ServerProcess.start({ folders, args: BACKUPS, env })
+  assert.equal(await isOver(again), true)
+  await withClient(again, client => check(client, rounds))
+  await again.stop()
+  assert.deepEqual([...(await readable(folders, ALL_MARKS))], [])
+}
+
+test("an existing store is encrypted, also if it is killed in each phase", { timeout: 400_000 }, () =>
+  withPlainStore(async store => {
+    const { folders, hayloft } = store
+    const server = await begin(store, folders)
     assert.equal(await isOver(server), false)
-    const status = await run(process.execPath, [HAYLOFT, "status", "--data", folders[0] ?? ""], { env })
+    const status = await hayloft("status", "--data", folders[0] ?? "")
     assert.match(status.stdout, /encryption +being encrypted: \d+ % of the objects/)
     await withClient(server, async client => {
       await check(client, ROUNDS)
       await fill(client, "fourth")
     })
-    for (const pauseMs of [500, 4_000]) {
-      await wait(pauseMs)
+    for (const phase of [
+      /"percent":[1-9]/,
+      /waits for backups/,
+      /waits (for checkpoints|until released)/,
+      /are left/,
+    ]) {
+      await until(server, phase)
       await server.kill()
       await server.launch()
       await withClient(server, client => check(client, [...ROUNDS, "fourth"]))
     }
     await untilConverted(server)
     assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "while it runs")
-    await withClient(server, client => check(client, [...ROUNDS, "fourth"]))
     await server.stop()
-    assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "after a stop")
-    // The switch is stored; plain files are damage from now on.
-    const again = await ServerProcess.start({ folders, args, env })
-    assert.equal(await isOver(again), true)
-    await withClient(again, client => check(client, [...ROUNDS, "fourth"]))
-    await again.stop()
+    await checkConverted(store, [...ROUNDS, "fourth"])
+  }),
+)
+
+test("a device that is away keeps the conversion open until it has returned", { timeout: 400_000 }, () =>
+  withPlainStore(async store => {
+    const { folders, at } = store
+    await rename(at("d4"), at("away"))
+    const present = folders.slice(0, 3)
+    const server = await begin(store, present)
+    await until(server, /"isOffline":true,"left":"the device is offline"/)
+    // Objects with shards on it wait for it; inline ones do not.
+    while (!/could not be encrypted yet/.test(JSON.stringify(await server.report("/v1/jobs")))) await wait(LOOK_MS)
+    assert.equal(await isOver(server), false)
+    await withClient(server, client => check(client, ROUNDS))
+    await server.stop()
+    assert.ok((await readable([at("away")], ALL_MARKS)).size > 0)
+    await rename(at("away"), at("d4"))
+    const whole = await ServerProcess.start({ folders, args: BACKUPS, env: store.env })
+    await untilConverted(whole)
+    await withClient(whole, client => check(client, ROUNDS))
+    await whole.stop()
+    await checkConverted(store, ROUNDS)
+  }),
+)
+
+test("a store that is being encrypted is checked, inspected and rescued", { timeout: 400_000 }, () =>
+  withPlainStore(async store => {
+    const { folders, at, env, hayloft } = store
+    const server = await begin(store, folders)
+    await withClient(server, async client => {
+      await fill(client, "fourth")
+      await backUp(server, client)
+    })
+    await until(server, /"percent":[1-9]/)
+    await server.kill()
+    assert.ok((await readable(folders, ALL_MARKS)).size > 0, "it is half done")
+    for (const folder of folders) {
+      const { code, stdout, stderr } = await hayloft("volume", "fsck", folder)
+      assert.equal(code, 0, `${stdout}${stderr}`)
+      const base = await hayloft("volume", "inspect", join(folder, "base"))
+      assert.equal(base.code, 0, base.stderr)
+    }
+    const to = at("rescued")
+    const from = folders.flatMap(folder => ["--from", folder])
+    const { code, stdout, stderr } = await hayloft("rescue", ...from, "--to", to)
+    assert.equal(code, 0, `${stdout}${stderr}`)
+    assert.deepEqual([...(await readable([to], ALL_MARKS))], [], "what is rescued is encrypted at once")
+    const rescued = await ServerProcess.start({ folders: [to], env })
+    assert.equal(await isOver(rescued), true)
+    await withClient(rescued, client => check(client, [...ROUNDS, "fourth"]))
+    await rescued.stop()
   }),
 )

@@ -24,6 +24,13 @@ import type { EncryptingReport } from "../status/contract.js"
 /** The last two backups are kept: when two from now on are complete, the others go. */
 const BACKUPS = 2
 
+interface Device {
+  readonly place: Pick<DeviceStack["place"], "id">
+  readonly plain: Pick<DeviceStack["plain"], "newestVolumes" | "remaining">
+  readonly rows: Pick<DeviceStack["rows"], "applied">
+  readonly log: Pick<DeviceStack["log"], "cutUpTo">
+}
+
 interface Store {
   readonly records: Pick<RecordManager, "record" | "change">
   readonly metadata: Pick<Metadata, "ask" | "position">
@@ -31,7 +38,7 @@ interface Store {
   readonly orphans: Pick<Orphans, "hasWalked" | "report">
   /** Undefined: the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete" | "isPruned"> | undefined
-  readonly devices: () => readonly DeviceStack[]
+  readonly devices: () => readonly Device[]
   readonly log: Log
 }
 
@@ -169,7 +176,7 @@ export class FileEncryption implements Job {
     return stacks.every(({ place, log }) => log.cutUpTo >= (batches.get(place.id) ?? Infinity))
   }
 
-  private stacksOf(ids: readonly DeviceId[]): readonly DeviceStack[] {
+  private stacksOf(ids: readonly DeviceId[]): readonly Device[] {
     return this.store.devices().filter(({ place }) => ids.includes(place.id))
   }
 

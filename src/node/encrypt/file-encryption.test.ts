@@ -1,0 +1,208 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../base/assert.js"
+import { parseLogSequence, parsePosition, type DeviceId } from "../../base/ids.js"
+import type { ControlRecord } from "../../format/control-record.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { convertingIn, withAtRest } from "../control/at-rest.js"
+import { deviceEntry, idOf, recordOf, withState } from "../control/testing-record.js"
+import { FileEncryption } from "./file-encryption.js"
+
+const [FIRST, SECOND] = [idOf(1), idOf(2)]
+const UP_TO = { needles: 7, payloads: 1 }
+
+/** A store of two devices in which everything happens when the test says so. */
+class World {
+  record = must(withAtRest(recordOf(1, [1, 2]), new Uint8Array(32).fill(7), new SimRandom(1), 5), "it begins")
+  isDone = false
+  backups = 0
+  isPruned = true
+  waitingBlocks = 0
+  position = 100
+  /** Of the oldest pending deletion. */
+  oldest: number | undefined
+  cutUpTo = 0
+  readonly open = new Set<DeviceId>([FIRST, SECOND])
+  readonly left = new Map<DeviceId, string>([FIRST, SECOND].map(id => [id, "3 volumes are left"]))
+  readonly emptied: [DeviceId, number][] = []
+  private ordered = 0
+
+  readonly job = new FileEncryption({
+    records: this.records(),
+    metadata: this.metadata(),
+    encrypt: {
+      report: () => ({
+        ...{ doneBytes: 63, totalBytes: 100, unsealedFound: this.isDone ? 0 : 1, isDone: this.isDone },
+        ...{ troubles: [], troubleCount: 0 },
+      }),
+    },
+    orphans: this.orphans(),
+    backup: this.backup(),
+    devices: () => [...this.open].map(id => this.device(id)),
+    log: {
+      writes: () => false,
+      debug: () => undefined,
+      info: () => undefined,
+      warn: () => undefined,
+      error: () => undefined,
+    },
+  })
+
+  get converting(): readonly DeviceId[] {
+    return convertingIn(this.record).map(({ id }) => id)
+  }
+
+  private records() {
+    const record = (): ControlRecord => this.record
+    return {
+      get record() {
+        return record()
+      },
+      change: (_: string, decide: (before: ControlRecord) => ControlRecord | undefined) => {
+        this.record = decide(this.record) ?? this.record
+        return Promise.resolve(this.record)
+      },
+    }
+  }
+
+  private metadata() {
+    const position = () => parsePosition(this.position)
+    return {
+      get position() {
+        return position()
+      },
+      // The only question that the job asks.
+      ask: <T>() => Promise.resolve(this.oldest as T),
+    }
+  }
+
+  private orphans() {
+    const counts = { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 1 }
+    return { hasWalked: true, report: () => ({ ...counts, waitingBlocks: this.waitingBlocks }) }
+  }
+
+  private backup() {
+    const isPruned = () => this.isPruned
+    return {
+      order: () => (this.ordered += 1),
+      isComplete: (order: number) => this.backups >= order,
+      get isPruned() {
+        return isPruned()
+      },
+    }
+  }
+
+  private device(id: DeviceId) {
+    return {
+      place: { id },
+      plain: {
+        newestVolumes: () => Promise.resolve(UP_TO),
+        remaining: (upTo: typeof UP_TO) => {
+          this.emptied.push([id, upTo.needles])
+          return Promise.resolve(this.left.get(id))
+        },
+      },
+      rows: { applied: parseLogSequence(50) },
+      log: { cutUpTo: parseLogSequence(this.cutUpTo) },
+    }
+  }
+
+  /** What the job waits for after some steps. */
+  async doing(): Promise<string> {
+    for (let step = 0; step < 4; step += 1) await this.job.step()
+    return this.job.progress()
+  }
+
+  /** Until the volumes of the open devices are noted. */
+  async mark(): Promise<void> {
+    this.isDone = true
+    await this.doing()
+    this.backups = 2
+    await this.doing()
+    this.cutUpTo = 50
+    await this.doing()
+  }
+}
+
+test("volumes are emptied only once nothing plain is live: each reason to wait is named", async () => {
+  const world = new World()
+  assert.match(await world.doing(), /until all objects are encrypted/)
+  world.isDone = true
+  assert.match(await world.doing(), /backups/)
+  world.backups = 1
+  assert.match(await world.doing(), /backups/, "the one before is kept")
+  world.backups = 2
+  world.isPruned = false
+  assert.match(await world.doing(), /backups/, "the former ones are not removed yet")
+  world.isPruned = true
+  world.waitingBlocks = 3
+  assert.match(await world.doing(), /removal of 3 blocks/)
+  world.waitingBlocks = 0
+  world.oldest = 100
+  assert.match(await world.doing(), /released bytes/)
+  world.position = 500
+  world.oldest = 101
+  assert.match(await world.doing(), /checkpoints/, "later deletions are of encrypted bytes")
+  assert.deepEqual(world.emptied, [])
+  world.cutUpTo = 50
+  assert.match(await world.doing(), /\/d1: 3 volumes are left; \/d2: 3 volumes are left/)
+  assert.deepEqual(new Set(world.emptied.map(String)), new Set([`${FIRST},7`, `${SECOND},7`]))
+})
+
+test("an object that turns up plain begins the wait again", async () => {
+  const world = new World()
+  world.isDone = true
+  world.backups = 1
+  await world.doing()
+  world.isDone = false
+  assert.match(await world.doing(), /until all objects/)
+  world.isDone = true
+  assert.match(await world.doing(), /backups/)
+  world.backups = 3
+  assert.match(await world.doing(), /backups/, "two of the three began before")
+  world.backups = 4
+  assert.match(await world.doing(), /checkpoints/)
+})
+
+test("a device is done by itself; one that is away keeps the conversion open, and is named", async () => {
+  const world = new World()
+  world.open.delete(SECOND)
+  world.record = withState(world.record, 2, "offline")
+  await world.mark()
+  world.left.delete(FIRST)
+  await world.doing()
+  assert.deepEqual(world.converting, [SECOND])
+  const report = world.job.report()
+  assert.deepEqual(report?.devices, [{ id: SECOND, path: "/d2", isOffline: true, left: "the device is offline" }])
+  world.open.add(SECOND)
+  world.record = withState(world.record, 2, "active")
+  await world.mark()
+  world.left.delete(SECOND)
+  world.backups = 4
+  await world.doing()
+  await world.doing()
+  assert.deepEqual(world.record.keyring?.atRest?.converting, [])
+  assert.equal(world.job.report(), undefined)
+})
+
+test("a device that joins meanwhile is emptied as well, and the last one that is forgotten ends the conversion", async () => {
+  const world = new World()
+  await world.mark()
+  world.record = { ...world.record, devices: [...world.record.devices, deviceEntry(3)] }
+  await world.job.step()
+  assert.deepEqual(world.converting, [FIRST, SECOND, idOf(3)])
+  for (const id of [FIRST, SECOND]) world.left.delete(id)
+  await world.doing()
+  assert.deepEqual(world.converting, [idOf(3)])
+  world.record = { ...world.record, devices: world.record.devices.slice(0, 2) }
+  await world.doing()
+  assert.deepEqual(world.record.keyring?.atRest?.converting, [])
+})
+
+test("progress is that of objects until they are all encrypted", async () => {
+  const world = new World()
+  assert.equal(world.job.report()?.percent, 63)
+  await world.mark()
+  world.isDone = false
+  assert.equal(world.job.report()?.percent, 100, "the job for objects has nothing to do any more")
+})
