@@ -62,6 +62,20 @@ export const KEY_OPERATIONS: readonly Operation[] = [
       return namedKeys.create({ accountId: owner, description, alias, external })
     },
   },
+  {
+    id: "adoptNamedKey",
+    method: "POST",
+    path: "/v1/kms/keys/{key}/adopt",
+    summary: "Takes back a named key whose row a restored database has lost, and whose materials the store still has.",
+    parameters: [],
+    request: schema.ADOPT_NAMED_KEY,
+    isBodyOptional: true,
+    response: { status: 200, schema: schema.NAMED_KEY },
+    run: ({ namedKeys, rootAccount }, { target, body }) => {
+      const { accountId } = parseBody(schema.ADOPT_NAMED_KEY, body)
+      return namedKeys.adopt(target, accountId === undefined ? rootAccount : parseAccountId(accountId))
+    },
+  },
   changing(
     "rotateNamedKey",
     "rotate",

@@ -34,6 +34,10 @@ export const NEW_NAMED_KEY = z
   })
   .meta({ id: "NewNamedKey" })
 
+export const ADOPT_NAMED_KEY = z
+  .strictObject({ accountId: z.string().optional().describe("the owner; absent: the root account") })
+  .meta({ id: "AdoptNamedKey" })
+
 export const KEY_DELETION = z
   .strictObject({ days: z.number().int().optional().describe("7 to 30; 30 if absent") })
   .meta({ id: "KeyDeletion" })

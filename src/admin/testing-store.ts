@@ -120,6 +120,7 @@ export class FakeStore implements Accounts {
       if (external !== undefined && external.name !== "photos") throw fail("noSuchKmsKey")
       return this.#namedKey(`createNamedKey ${alias ?? ""}`, { external, aliases: alias === undefined ? [] : [alias] })
     },
+    adopt: async name => this.#namedKey(`adopt ${name}`, { state: "disabled" }),
     rotate: async name => this.#namedKey(`rotate ${name}`, { versions: 2 }),
     setEnabled: async (name, isEnabled) =>
       this.#namedKey(`setEnabled ${name} ${isEnabled}`, { state: isEnabled ? "enabled" : "disabled" }),

@@ -50,6 +50,11 @@ export function addKmsCommands(program: Command, io: CliIo, signal: AbortSignal)
     .option("--aws <ARN>", "ARN of a key in AWS KMS")
     .option("--account <ID>", "owner (default: the root account)")
     .action((name: string, options: ExternalOptions) => commands(options).add(name, options))
+  withStore(kms.command("adopt"))
+    .description("take back a key whose row is lost, while the store has its materials; it is disabled then")
+    .argument("<ID>")
+    .option("--account <ID>", "owner (default: the root account)")
+    .action((key: string, options: NewKeyOptions) => commands(options).adopt(key, options))
   withStore(kms.command("rotate"))
     .description("encrypt with a new material from now on; what is encrypted stays readable")
     .argument("<KEY>", "id, alias or ARN")
@@ -117,6 +122,12 @@ class KmsCommands {
     const external = { kind: vault === undefined ? "aws" : "vault", name: key }
     const made = await this.make({ accountId, alias: `alias/${name}`, external })
     await answer(this.io, this.options, made, `registered ${made.arn}${aliasesText(made)}\n`)
+  }
+
+  async adopt(key: string, { account: accountId }: NewKeyOptions): Promise<void> {
+    const made = checked(NAMED_KEY, await this.with(client => client.post(pathOf(key, "adopt"), { accountId })))
+    const next = "it is disabled, and has the policy of a new key: set its policy, then enable it"
+    await answer(this.io, this.options, made, `took back ${made.arn}; ${next}\n`)
   }
 
   async change(key: string, change: string, done: string): Promise<void> {

@@ -237,11 +237,13 @@ test("kms lists, changes, deletes and explains named keys", async () => {
   }
   assert.match((await hayloft(["kms", "delete", id, "--days", "7"])).out, /is deleted after 1970-01-08/)
   assert.equal((await hayloft(["kms", "delete", id, "--confirm-unreadable", "3"])).out, `deleted key ${id}\n`)
+  assert.match((await hayloft(["kms", "adopt", id])).out, /^took back arn:.*; it is disabled, .*: set its policy, /)
   assert.match((await hayloft(["kms", "uses", id])).out, /photos +3/)
-  assert.deepEqual(store.touched.filter(call => /[kK]ey|rotate|Enabled|Deletion/.test(call)).slice(-7), [
+  assert.deepEqual(store.touched.filter(call => /[kK]ey|rotate|adopt|Enabled|Deletion/.test(call)).slice(-8), [
     ...["createNamedKey alias/a", "rotate alias/photos", "setEnabled alias/photos false"],
     ...["setEnabled alias/photos true", "cancelDeletion alias/photos", `scheduleDeletion ${id}`],
     `deleteNamedKey ${id} 3`,
+    `adopt ${id}`,
   ])
 })
 

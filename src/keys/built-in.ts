@@ -30,8 +30,14 @@ export interface KeyMaterials {
   add(keyId: KmsKeyId, version: number, material?: Uint8Array): Promise<void>
   /** Removes all materials of a key from every device. */
   remove(keyId: KmsKeyId): Promise<void>
-  /** The keys that have materials, and when the first one was made. */
-  all(): readonly { readonly keyId: KmsKeyId; readonly createdMs: number }[]
+  /** The keys that have materials. */
+  all(): readonly KeyWithMaterials[]
+}
+
+export interface KeyWithMaterials {
+  readonly keyId: KmsKeyId
+  /** In their order. */
+  readonly versions: readonly { readonly version: number; readonly createdMs: number }[]
 }
 
 const [VERSION_BYTES, SALT_BYTES] = [4, 16]

@@ -1,5 +1,5 @@
 /** Keys: how the bytes of objects get their keys, how records are bound to them, and named keys. */
-export type { KeyMaterials } from "./built-in.js"
+export type { KeyMaterials, KeyWithMaterials } from "./built-in.js"
 export { checkEpochs } from "./check-epochs.js"
 export { keyIdText } from "./ciphertext.js"
 export { nextRotationMs } from "./change-key-core.js"

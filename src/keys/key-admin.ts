@@ -45,6 +45,11 @@ export interface NamedKeys {
     readonly alias: string | undefined
     readonly external: KeyFacts["external"]
   }): Promise<KeyFacts>
+  /**
+   * Takes back a key that has materials and no row, by its id; it is disabled, and has the policy of a new key. Throws
+   * `noSuchKmsKey` if there is none whose materials are an hour old, `noSuchAccount`, `keysUnavailable`.
+   */
+  adopt(id: string, accountId: AccountId): Promise<KeyFacts>
   /** `name`: an id, or an alias or ARN of the root account. */
   rotate(name: string): Promise<KeyFacts>
   setEnabled(name: string, isEnabled: boolean): Promise<KeyFacts>
@@ -90,6 +95,18 @@ export class KeyAdmin implements NamedKeys {
     const policy = defaultPolicy(holder.accountNumber)
     const firstAlias = alias === undefined ? undefined : { name: alias, isNew: true }
     const { record } = await this.keys.create({ holder, description, policy, tags: [], external }, firstAlias)
+    return this.factsOf(record, holder)
+  }
+
+  async adopt(id: string, accountId: AccountId): Promise<KeyFacts> {
+    const orphan = await this.orphan(id)
+    if (orphan === undefined) {
+      throw fail("noSuchKmsKey", {
+        message: `there are no materials of a key ${id} that has no row, or they are less than an hour old`,
+      })
+    }
+    const holder = await this.holderOf(accountId)
+    const { record } = await this.keys.adopt(orphan, holder, defaultPolicy(holder.accountNumber))
     return this.factsOf(record, holder)
   }
 

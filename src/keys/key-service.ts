@@ -9,6 +9,7 @@
  *           `keysUnavailable`.
  */
 import type { Accounts } from "../access/index.js"
+import { must } from "../base/assert.js"
 import { fail, isFailure, unlessRefused, type FailureKind } from "../base/failures.js"
 import { hexOf } from "../base/bytes.js"
 import { parseKmsKeyId, rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "../base/ids.js"
@@ -308,11 +309,31 @@ export class KeyService implements DataKeys {
   async orphans(beforeMs: number): Promise<readonly KmsKeyId[]> {
     const { metadata, materials } = this.settings
     const found: KmsKeyId[] = []
-    for (const { keyId, createdMs } of materials.all()) {
-      if (createdMs >= beforeMs) continue
+    for (const { keyId, versions } of materials.all()) {
+      if (versions.every(({ createdMs }) => createdMs >= beforeMs)) continue
       if ((await metadata.ask(readKmsKey({ kind: "id", id: keyId }))) === undefined) found.push(keyId)
     }
     return found
+  }
+
+  /**
+   * Gives a key without a row one again: the row was lost with the changes of a database that was restored. The key is
+   * disabled, because what its policy said is lost as well. Throws `keysUnavailable` unless all its materials open.
+   */
+  async adopt(id: KmsKeyId, { accountId }: KeyHolder, policy: string): Promise<NamedKey> {
+    const { materials, metadata } = this.settings
+    const versions = materials.all().find(({ keyId }) => keyId === id)?.versions ?? []
+    if (versions.length === 0 || versions.some(({ version }, i) => version !== i + 1)) {
+      throw fail("keysUnavailable", { message: `the control record does not have all materials of the key ${id}` })
+    }
+    for (const { version } of versions) await materials.get(id, version)
+    const record: KmsKeyRecord = {
+      ...{ id, accountId, policy, description: "", state: "disabled", tags: [] },
+      ...{ deletionMs: undefined, rotation: undefined, external: undefined },
+      versions: versions.map(({ createdMs }) => ({ createdMs, isOnDemand: false })),
+    }
+    await metadata.run(restoreKmsKey(record))
+    return must(await this.byId(id), "it has a row")
   }
 
   /** Of a key without a row, because an operator says so. */

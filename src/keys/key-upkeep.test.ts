@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseAccountId, parseAccountNumber, parseKmsKeyId, type KmsKeyId } from "../base/ids.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
@@ -152,6 +153,41 @@ test("a material without a key is removed once an operator has said what becomes
   assert.equal(world.materials.all().length, 1)
   await world.admin.delete(LOST, 2)
   assert.equal(world.materials.all().length, 0)
+})
+
+test("a key whose row was lost is taken back disabled, opens what it has sealed, and keeps all its versions", async () => {
+  const world = new World()
+  world.materials.nowMs = world.nowMs
+  const backup = world.metadata.copy()
+  const id = await world.key()
+  const first = must(await world.keys.byId(id), "it was made")
+  const context = [["a", "b"]] as const
+  const old = await world.keys.dataKey(first.record, context)
+  world.materials.nowMs += 1
+  const second = await world.keys.rotate(first.record, true)
+  const young = await world.keys.dataKey(second, context)
+  world.metadata.become(backup)
+  await assert.rejects(world.admin.adopt(id, accountId), error => isFailure(error, "noSuchKmsKey"), "it is too young")
+  world.nowMs += 2 * HOUR_MS
+  await assert.rejects(world.admin.adopt(LOST, accountId), error => isFailure(error, "noSuchKmsKey"))
+  const { state, versions } = await world.admin.adopt(id, accountId)
+  assert.deepEqual([state, versions], ["disabled", 2])
+  await assert.rejects(world.admin.adopt(id, accountId), error => isFailure(error, "noSuchKmsKey"), "it has a row")
+  await world.admin.setEnabled(id, true)
+  const { record } = must(await world.keys.byId(id), "it is there again")
+  for (const { plain, ciphertext } of [old, young]) {
+    assert.equal(hexOf(await world.keys.open(record, ciphertext, context)), hexOf(plain))
+  }
+  await world.pass()
+  assert.doesNotMatch(world.upkeep.progress(), /without a key/)
+})
+
+test("a key that lacks a material is not taken back", async () => {
+  const world = new World()
+  await world.materials.add(LOST, 2)
+  world.nowMs += 2 * HOUR_MS
+  await assert.rejects(world.admin.adopt(LOST, accountId), error => isFailure(error, "keysUnavailable"))
+  assert.equal(await world.has(LOST), false)
 })
 
 test("a material whose key comes back while its uses are counted stays", async () => {

@@ -1,7 +1,7 @@
 /** Materials of named keys in memory, for tests of services. */
 import { fail } from "../base/failures.js"
 import type { KmsKeyId } from "../base/ids.js"
-import type { KeyMaterials } from "./built-in.js"
+import type { KeyMaterials, KeyWithMaterials } from "./built-in.js"
 
 export class MemoryMaterials implements KeyMaterials {
   private readonly made = new Map<string, Uint8Array>()
@@ -11,7 +11,8 @@ export class MemoryMaterials implements KeyMaterials {
   added = 0
   /** How many of the next removals fail. */
   failures = 0
-  private readonly times = new Map<KmsKeyId, number>()
+  /** By key and version. */
+  private readonly times = new Map<KmsKeyId, Map<number, number>>()
 
   get(keyId: KmsKeyId, version: number): Uint8Array {
     const found = this.made.get(`${keyId} ${version}`)
@@ -22,7 +23,9 @@ export class MemoryMaterials implements KeyMaterials {
   async add(keyId: KmsKeyId, version: number, material?: Uint8Array): Promise<void> {
     const name = `${keyId} ${version}`
     this.added += 1
-    if (!this.times.has(keyId)) this.times.set(keyId, this.nowMs)
+    const times = this.times.get(keyId) ?? new Map<number, number>()
+    this.times.set(keyId, times)
+    if (!times.has(version)) times.set(version, this.nowMs)
     if (!this.made.has(name)) this.made.set(name, material ?? new Uint8Array(32).fill(this.made.size + 1))
   }
 
@@ -35,7 +38,9 @@ export class MemoryMaterials implements KeyMaterials {
     this.times.delete(keyId)
   }
 
-  all(): readonly { readonly keyId: KmsKeyId; readonly createdMs: number }[] {
-    return [...this.times].map(([keyId, createdMs]) => ({ keyId, createdMs }))
+  all(): readonly KeyWithMaterials[] {
+    return [...this.times].map(([keyId, times]) => {
+      return { keyId, versions: [...times].map(([version, createdMs]) => ({ version, createdMs })) }
+    })
   }
 }

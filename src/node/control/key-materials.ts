@@ -15,7 +15,7 @@ import type { ControlRecord } from "../../format/control-record.js"
 import { KEY_MATERIALS_MAX, type Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
 import type { EpochKey, EpochKeys } from "../../keys/contract.js"
-import { keyIdText, type KeyMaterials } from "../../keys/index.js"
+import { keyIdText, type KeyMaterials, type KeyWithMaterials } from "../../keys/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { RecordManager } from "./record-manager.js"
@@ -109,13 +109,14 @@ export class RecordKeyMaterials implements KeyMaterials {
     })
   }
 
-  all(): readonly { readonly keyId: KmsKeyId; readonly createdMs: number }[] {
-    const first = new Map<KmsKeyId, number>()
-    for (const { keyId, createdMs } of this.store.records.record.keyring?.materials ?? []) {
+  all(): readonly KeyWithMaterials[] {
+    const found = new Map<KmsKeyId, KeyWithMaterials["versions"]>()
+    const materials = this.store.records.record.keyring?.materials ?? []
+    for (const { keyId, version, createdMs } of [...materials].sort((a, b) => a.version - b.version)) {
       const id = keyIdOf(keyId)
-      first.set(id, Math.min(createdMs, first.get(id) ?? createdMs))
+      found.set(id, [...(found.get(id) ?? []), { version, createdMs }])
     }
-    return [...first].map(([keyId, createdMs]) => ({ keyId, createdMs }))
+    return [...found].map(([keyId, versions]) => ({ keyId, versions }))
   }
 
   private find(keyId: KmsKeyId, version: number): SealedMaterial | undefined {
