@@ -58,7 +58,7 @@ class Contents {
 
   async putParts(Key: string): Promise<void> {
     const key = Key.startsWith("client") ? customer(CLIENT_KEY) : {}
-    const how = Key.startsWith("client") ? key : S3
+    const how = Key.startsWith("client") ? key : Key.startsWith("plain") ? {} : S3
     const { UploadId } = await this.client.send(new CreateMultipartUploadCommand({ Bucket: BUCKET, Key, ...how }))
     const target = { Bucket: BUCKET, Key, UploadId }
     const bodies = [randomBytes(PART_BYTES), randomBytes(70_001)]
@@ -207,4 +207,43 @@ test("without its keys nothing encrypted is rescued, and all of it is named", { 
     await withClient(rescued, client => check(client, inNeedles))
     await rescued.kill()
   }),
+)
+
+/** Waits until the job that encrypts existing objects says this. */
+async function untilEncrypting(server: ServerProcess, what: RegExp): Promise<void> {
+  while (!what.test(JSON.stringify(await server.report("/v1/jobs")))) await wait(LOOK_MS)
+}
+
+test(
+  "objects that were encrypted since the snapshot are rescued, as are those that were about to be",
+  { timeout: 300_000 },
+  () =>
+    withFolder(async folder => {
+      const at = (name: string) => join(folder, name)
+      const keyFile = at("master.key")
+      await writeFile(keyFile, randomBytes(32).toString("hex"))
+      const env = { HAYLOFT_MASTER_KEY_FILE: keyFile }
+      const plain = await ServerProcess.start({ folders: [at("from")], args: SERVE, env })
+      const stored = await withClient(plain, async client => {
+        await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+        const contents = new Contents(client)
+        for (const size of SIZES)
+          for (const copy of [1, 2, 3]) await contents.put(`plain ${size} ${copy}`, randomBytes(size))
+        await contents.putParts("plain parts")
+        await backUp(plain, client)
+        await plain.kill()
+        return contents.stored
+      })
+      const args = ["--metadata-backup-every", "24h", "--encrypt-at-rest"]
+      const server = await ServerProcess.start({ folders: [at("from")], args, env })
+      for (const [i, what] of [/encrypted: [1-9]\d? %/, /all objects are encrypted/].entries()) {
+        if (i > 0) await server.launch()
+        await untilEncrypting(server, what)
+        await server.kill()
+        await rescue(at("from"), at(`to${i}`), [], true, env)
+        const second = await ServerProcess.start({ folders: [at(`to${i}`)], args: SERVE, env })
+        await withClient(second, client => check(client, stored))
+        await second.kill()
+      }
+    }),
 )
