@@ -5,6 +5,7 @@ import { bytesOfSize } from "../src/config/config-values.js"
 import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
+import { FAIR } from "./themes/fair.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
 import { LARGE_CODED, LARGE_SINGLE, SEALED_LARGE } from "./themes/large-objects.js"
@@ -39,6 +40,7 @@ const FORMS = "forms"
 const DEVICES = "devices"
 /** Omitted unless they are selected by name or by `--full`. */
 export const ON_REQUEST: readonly string[] = [
+  FAIR.name,
   NODE_CALLS.name,
   REMOTE_SHARDS.name,
   COMMANDS.name,
@@ -135,7 +137,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   )
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
-  const all = [...THEMES, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, LIFECYCLE, forms, ...devices]
+  const all = [...THEMES, FAIR, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, LIFECYCLE, forms, ...devices]
   const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {

@@ -2,12 +2,19 @@
  * Shares out the places for requests: admits a request or queues it, and picks the next one from the queue. Pure.
  *
  * A request belongs to the account that its head names, or to its address if it names none. One client may use
- * all `inFlightMax` places of an idle server. After that, a free place goes to the account with the fewest places,
- * within it to the address with the fewest, then to the request that has waited longest. An account with fewer than
- * `reserveOfEach` places may also use one of `inFlightReserve` more. So no client can lock out the others, however long
- * it keeps its places.
+ * all `placesMax` places of an idle server. After that, a free place goes to the account that has used least: its virtual
+ * time is the smallest (start-time fair queueing, Goyal, Vin and Cheng, 1996), counting what its present requests will
+ * probably cost. Among equals it goes to the account with the fewest places; within an account by the same rules to an
+ * address, then to the request that has waited longest. An account with fewer than `reserveOfEach` places may also use
+ * one of `inFlightReserve` more. So no client can lock out the others, however long it keeps its places.
  *
- * Limits  `waitingMax` requests wait. Beyond that, the newest request of the account with most of them is rejected.
+ * An account that is ahead of another by more than `AHEAD_MS` waits while the other is active, for its next request will
+ * come in a moment (anticipatory scheduling, Iyer and Druschel, 2001); the time of this wait is charged to the other one.
+ *
+ * Promises  An account that returns begins at the virtual time of those present: idling earns nothing, and costs that
+ *           it has not worked off stay.
+ * Limits    `waitingMax` requests wait. Beyond that, the newest request of the account with most of them is rejected.
+ *           `OWING_MAX` accounts and addresses are remembered for their costs only.
  */
 import { must } from "../base/assert.js"
 import type { HttpLimits } from "./limits.js"
@@ -26,6 +33,11 @@ export type EntryRule = (taken: number, own: number, limits: ShareLimits) => boo
 export const mayEnter: EntryRule = (taken, own, { inFlightMax, inFlightReserve, reserveOfEach }) =>
   taken < inFlightMax || (own < reserveOfEach && taken < inFlightMax + inFlightReserve)
 
+/** The virtual time at which an account or address continues whose own is `ownMs`, when it sends requests again. */
+export type ReturnRule = (ownMs: number, nowMs: number) => number
+
+const startsNow: ReturnRule = (ownMs, nowMs) => Math.max(ownMs, nowMs)
+
 interface Waiting<T> {
   readonly request: T
   readonly party: Party
@@ -33,27 +45,61 @@ interface Waiting<T> {
   readonly number: number
 }
 
+/** Forgetting costs favours their owners a little; it happens only if so many leave at once. */
+const OWING_MAX = 1_000
+/** After the end or the arrival of a request its account is expected to send the next one for so long. */
+const ACTIVE_MS = 0.5
+const AHEAD_MS = 0.25
+/** The weight of the latest request in the mean cost. */
+const LATEST_WEIGHT = 0.2
+
 interface Share<T> {
   taken: number
   /** In order of arrival. */
   readonly queue: Set<Waiting<T>>
+  /** Cost of all that has been charged, from the virtual time at which it came. */
+  virtualMs: number
+  /** What a request under way will probably be charged. */
+  meanMs: number
+  /** When a request last came or ended. */
+  seenAtMs: number
 }
 
 interface Group<T> extends Share<T> {
   readonly addresses: Map<string, Share<T>>
+  /** The virtual time of its addresses. */
+  nowMs: number
 }
 
 /** `T` is a waiting request. */
 export class Places<T> {
   private takenCount = 0
   private number = 0
+  /** The virtual time: the largest at which a request was admitted from the queue. */
+  private nowMs = 0
+  private placesMax: number
+  /** Since when all waiting requests wait for an active account. */
+  private heldSinceMs: number | undefined
   private readonly groups = new Map<string, Group<T>>()
   private readonly waiting = new Map<T, Waiting<T>>()
 
   constructor(
     private readonly limits: ShareLimits,
     private readonly rule: EntryRule = mayEnter,
-  ) {}
+    private readonly atReturn: ReturnRule = startsNow,
+    private readonly time: () => number = () => 0,
+  ) {
+    this.placesMax = limits.inFlightMax
+  }
+
+  /** The present number of places, at most `inFlightMax`. Requests that have one keep it. */
+  get places(): number {
+    return this.placesMax
+  }
+
+  setPlaces(count: number): void {
+    this.placesMax = Math.min(count, this.limits.inFlightMax)
+  }
 
   get taken(): number {
     return this.takenCount
@@ -75,14 +121,23 @@ export class Places<T> {
 
   /** Places are plentiful: one may be taken without a party. */
   get isPlenty(): boolean {
-    return this.takenCount < this.limits.inFlightMax / 2
+    return this.takenCount < this.placesMax / 2
+  }
+
+  /** A place is free, but those who wait are held up for an active account: ask again soon. */
+  get isHolding(): boolean {
+    return this.heldSinceMs !== undefined
   }
 
   /** Takes a place if the limits allow it. */
   enter(party: Party): boolean {
-    const isAdmitted = this.rule(this.takenCount, this.groups.get(nameOf(party))?.taken ?? 0, this.limits)
+    const isAdmitted = this.mayTake(this.groups.get(nameOf(party)))
     if (isAdmitted) this.take(party)
     return isAdmitted
+  }
+
+  private mayTake(group: Group<T> | undefined): boolean {
+    return this.rule(this.takenCount, group?.taken ?? 0, { ...this.limits, inFlightMax: this.placesMax })
   }
 
   /** Takes a place regardless of the limits: the request was admitted before. Without a party it counts for nobody. */
@@ -94,28 +149,44 @@ export class Places<T> {
     address.taken += 1
   }
 
-  /** Gives a place back; returns the waiting requests that now have a place. */
-  leave(party: Party | undefined): T[] {
+  /** Gives a place back. */
+  leave(party: Party | undefined): void {
     this.takenCount -= 1
-    if (party !== undefined) {
-      const { group, address } = this.sharesOf(party)
-      group.taken -= 1
-      address.taken -= 1
-      this.forget(party)
+    if (party === undefined) return
+    const { group, address } = this.sharesOf(party)
+    group.taken -= 1
+    address.taken -= 1
+    group.seenAtMs = this.time()
+    this.forget(party)
+  }
+
+  /** Takes a place for the next waiting request; undefined if none may have one. */
+  admit(): T | undefined {
+    const next = this.next()
+    if (next === undefined) return undefined
+    const { group, address } = this.sharesOf(next.party)
+    this.nowMs = Math.max(this.nowMs, group.virtualMs)
+    group.nowMs = Math.max(group.nowMs, address.virtualMs)
+    this.take(next.party)
+    this.drop(next.request)
+    return next.request
+  }
+
+  /** Adds what a request has cost to its account and address. `isAll`: it costs nothing more. */
+  charge(party: Party, costMs: number, isAll: boolean): void {
+    const { group, address } = this.sharesOf(party)
+    for (const share of [group, address]) {
+      share.virtualMs += costMs
+      if (isAll) share.meanMs += LATEST_WEIGHT * (costMs - share.meanMs)
     }
-    const admitted: T[] = []
-    for (let next = this.next(); next !== undefined; next = this.next()) {
-      if (!this.enter(next.party)) break
-      this.drop(next.request)
-      admitted.push(next.request)
-    }
-    return admitted
+    this.forget(party)
   }
 
   /** Queues a request; returns the request that is rejected for it, which may be the same one. */
   wait(request: T, party: Party): T | undefined {
     const waiting = { request, party, number: (this.number += 1) }
     const { group, address } = this.sharesOf(party)
+    group.seenAtMs = this.time()
     for (const { queue } of [group, address]) queue.add(waiting)
     this.waiting.set(request, waiting)
     if (this.waiting.size <= this.limits.waitingMax) return undefined
@@ -140,27 +211,64 @@ export class Places<T> {
 
   private next(): Waiting<T> | undefined {
     if (this.waiting.size === 0) return undefined
-    const group = poorest(this.groups.values())
+    const group = poorest(this.groups.values(), each => this.mayTake(each))
+    if (group === undefined) this.heldSinceMs = undefined
+    if (group === undefined || this.isHeld(group)) return undefined
     const address = group && poorest(group.addresses.values())
     return address && firstOf(address)
   }
 
+  /** Whether the account waits for one that is active and has used less. */
+  private isHeld(group: Group<T>): boolean {
+    const timeMs = this.time()
+    const activeSinceMs = timeMs - ACTIVE_MS
+    let behind: Group<T> | undefined
+    for (const [name, each] of this.groups) {
+      if (each.seenAtMs < activeSinceMs) this.forgetGroup(name, each)
+      else if (each !== group && (behind === undefined || each.virtualMs < behind.virtualMs)) behind = each
+    }
+    if (behind !== undefined && this.heldSinceMs !== undefined) behind.virtualMs += timeMs - this.heldSinceMs
+    const isHeld = behind !== undefined && startOf(group) > behind.virtualMs + AHEAD_MS
+    this.heldSinceMs = isHeld ? timeMs : undefined
+    return isHeld
+  }
+
   private sharesOf(party: Party): { readonly group: Group<T>; readonly address: Share<T> } {
     const name = nameOf(party)
-    const group = this.groups.get(name) ?? { taken: 0, queue: new Set(), addresses: new Map<string, Share<T>>() }
-    this.groups.set(name, group)
-    const address = group.addresses.get(party.address) ?? { taken: 0, queue: new Set() }
-    group.addresses.set(party.address, address)
+    let group = this.groups.get(name)
+    if (group === undefined) {
+      group = { ...newShare<T>(this.atReturn(0, this.nowMs), this.time()), addresses: new Map(), nowMs: 0 }
+      this.groups.set(name, group)
+    } else if (isEmpty(group) && group.seenAtMs < this.time() - ACTIVE_MS)
+      group.virtualMs = this.atReturn(group.virtualMs, this.nowMs)
+    let address = group.addresses.get(party.address)
+    if (address === undefined) {
+      address = newShare<T>(this.atReturn(0, group.nowMs), this.time())
+      group.addresses.set(party.address, address)
+    } else if (isEmpty(address)) address.virtualMs = this.atReturn(address.virtualMs, group.nowMs)
     return { group, address }
   }
 
+  /** Forgets shares without requests, unless they owe costs; all of them once there are no requests. */
   private forget(party: Party): void {
-    const { group, address } = this.sharesOf(party)
-    if (isEmpty(address)) group.addresses.delete(party.address)
-    if (isEmpty(group)) this.groups.delete(nameOf(party))
+    if (this.takenCount === 0 && this.waiting.size === 0) return void this.groups.clear()
+    const name = nameOf(party)
+    const group = must(this.groups.get(name), "the group is present")
+    const address = group.addresses.get(party.address)
+    const owesTooMany = this.groups.size > OWING_MAX || group.addresses.size > OWING_MAX
+    if (address !== undefined && isEmpty(address) && (address.virtualMs <= group.nowMs || owesTooMany))
+      group.addresses.delete(party.address)
+    if (owesTooMany || group.seenAtMs < this.time() - ACTIVE_MS) this.forgetGroup(name, group, owesTooMany)
+  }
+
+  private forgetGroup(name: string, group: Group<T>, evenIfOwing = false): void {
+    if (isEmpty(group) && (evenIfOwing || group.virtualMs <= this.nowMs)) this.groups.delete(name)
   }
 }
 
+const newShare = <T>(virtualMs: number, seenAtMs: number): Share<T> => ({
+  ...{ taken: 0, queue: new Set(), virtualMs, meanMs: 0, seenAtMs },
+})
 const nameOf = ({ account, address }: Party): string =>
   account === undefined ? `address ${address}` : `account ${account}`
 const isEmpty = ({ taken, queue }: Share<unknown>): boolean => taken === 0 && queue.size === 0
@@ -170,19 +278,20 @@ function firstOf<T>({ queue }: Share<T>): Waiting<T> | undefined {
   return first
 }
 
-/** Among shares with waiting requests: the one with the fewest places; of equals the one that has waited longest. */
-function poorest<S extends Share<unknown>>(shares: Iterable<S>): S | undefined {
+/** Among shares with waiting requests: the next one by virtual time, places and age of its first request. */
+function poorest<S extends Share<unknown>>(shares: Iterable<S>, mayTake: (share: S) => boolean = () => true) {
   let best: S | undefined
   for (const share of shares) {
-    const first = firstOf(share)
-    if (first === undefined) continue
-    const than = best && firstOf(best)
-    const isBetter =
-      best === undefined ||
-      than === undefined ||
-      share.taken < best.taken ||
-      (share.taken === best.taken && first.number < than.number)
-    if (isBetter) best = share
+    if (share.queue.size > 0 && mayTake(share) && (best === undefined || isBefore(share, best))) best = share
   }
   return best
 }
+
+function isBefore(share: Share<unknown>, best: Share<unknown>): boolean {
+  const byTime = startOf(share) - startOf(best)
+  if (byTime !== 0) return byTime < 0
+  if (share.taken !== best.taken) return share.taken < best.taken
+  return (firstOf(share)?.number ?? 0) < (firstOf(best)?.number ?? 0)
+}
+
+const startOf = ({ virtualMs, taken, meanMs }: Share<unknown>): number => virtualMs + taken * meanMs

@@ -6,16 +6,44 @@
  * immediately. A waiting request keeps its connection quiet instead: under overload the server spends its
  * processor time on serving, and clients do not retry.
  *
- * Refuses  `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and requests rejected because more than
- *          `waitingMax` wait. `stopping`: every request, once `stop` has been called.
+ * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a place
+ * when another one asks. While two accounts or addresses compete for long turns, all requests wait for the end of their
+ * turn, and begin in the order of what their accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what
+ * has arrived meanwhile. The number of places follows the load (`places-limit-core.ts`).
+ *
+ * Promises  Without load, requests begin when they arrive. An address that has named an account falsely
+ *           counts by itself for a while, so that nobody is served in another's name.
+ * Refuses   `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and requests rejected because more than
+ *           `waitingMax` wait. `stopping`: every request, once `stop` has been called.
+ * Limits    `FALSE_CLAIMS_MAX` addresses are remembered, the latest ones.
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { Places, type Party, type ShareLimits } from "./admission-core.js"
 import type { HttpLimits } from "./limits.js"
+import { ALONE, nextPlaces } from "./places-limit-core.js"
+
+/** Requests of a turn that began within this time did not wait long for those before them. */
+const LONG_TURN_MS = 1
+/** Two parties in long turns compete for so long. */
+const CONTENDED_MS = 1_000
+/** How often the number of places is adapted, and the event loop sampled, while many requests are under way. */
+const ADAPT_MS = 100
+const SAMPLE_MS = 5
+const SAMPLES_MAX = 1_000
+/** Waiting requests begin for so long; then the event loop reads what has arrived. */
+const SLICE_MS = 4
+const CONTENDED_SLICE_MS = 0.5
+const FALSE_CLAIM_MS = 60_000
+const FALSE_CLAIMS_MAX = 1_000
+/** Costs that are known without measuring: a commit, and bytes at 200 MB/s. */
+const COMMIT_MS = 0.05
+const BYTE_MS = 1 / 200_000
 
 interface Waiting {
   readonly sinceMs: number
+  readonly placed: Placed
+  readonly party: Party
   /** Called with the refusal, or with undefined once the request has a place. */
   readonly go: (refusal: Failure | undefined) => void
 }
@@ -27,18 +55,36 @@ interface Placed {
   party: Party | undefined
   /** The request has given its place back until its client continues. */
   isParked: boolean
+  readonly method: string
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  /** The account that the head names has been proved. */
+  readonly isProved: boolean
+  /** The request was refused because it could not prove who sent it. */
+  readonly isDenied: boolean
 }
 
 export class Admission {
   private stopping = false
   private readonly places: Places<Waiting>
   private cancelAlarm: (() => void) | undefined
+  /** When the first request of this turn arrived; undefined: none has. */
+  private turnBeganMs: number | undefined
+  private isDraining = false
+  private isSampling = false
+  private turnsMs: number[] = []
+  private adaptedMs = 0
+  /** The party that was last seen late in a turn, and until when parties compete. */
+  private lastLate: string | undefined
+  private contendedUntilMs = -Infinity
+  /** Addresses that have named an account falsely, and until when they count by themselves. */
+  private readonly falseClaims = new Map<string, number>()
 
   constructor(
     private readonly clock: Clock,
     private readonly limits: ShareLimits & Pick<HttpLimits, "admissionWaitMs">,
   ) {
-    this.places = new Places(limits)
+    this.places = new Places(limits, undefined, undefined, () => clock.monotonicMs())
   }
 
   get inFlight(): number {
@@ -49,35 +95,51 @@ export class Admission {
     return this.places.queued
   }
 
+  /** The present number of places. */
+  get placesMax(): number {
+    return this.places.places
+  }
+
   /** Takes a place if one is free, without waiting. `leave` gives it back. */
   tryEnter(placed: Placed, partyOf: () => Party): boolean {
     if (this.stopping) return false
-    if (this.places.isPlenty) this.places.take(undefined)
+    const nowMs = this.clock.monotonicMs()
+    const isLate = nowMs - this.turnBegan(nowMs) > LONG_TURN_MS
+    const isContended = nowMs < this.contendedUntilMs
+    if (!isLate && !isContended && this.places.isPlenty) this.places.take(undefined)
     else {
-      const party = partyOf()
+      const party = this.countedParty(partyOf(), nowMs)
       placed.party = party
-      if (!this.places.enter(party)) return false
+      const isBusy = isContended && this.places.taken + this.places.queued > ALONE.placesMin
+      if (isLate || isBusy) this.noteLate(party, nowMs)
+      if (isContended || !this.places.enter(party)) return false
     }
     placed.hasPlace = true
+    if (this.places.taken > ALONE.placesMin) this.sample()
     return true
   }
 
-  /** Waits for a place, after `tryEnter` found none: resolves with undefined once it has one, else with the refusal. */
-  async enter(placed: Placed): Promise<Failure | undefined> {
+  /** After `tryEnter` found no place: calls `go` with undefined once the request has one, else with the refusal. */
+  wait(placed: Placed, go: (refusal: Failure | undefined) => void): void {
     const { party } = placed
-    if (this.stopping || party === undefined) return fail("stopping")
-    const refusal = await new Promise<Failure | undefined>(go => {
-      const rejected = this.places.wait({ sinceMs: this.clock.monotonicMs(), go }, party)
-      rejected?.go(fail("tooManyInFlight"))
-      this.watchFirst()
-    })
-    placed.hasPlace = refusal === undefined
-    return refusal
+    if (this.stopping || party === undefined) return go(fail("stopping"))
+    const rejected = this.places.wait({ sinceMs: this.clock.monotonicMs(), placed, party, go }, party)
+    rejected?.go(fail("tooManyInFlight"))
+    this.watchFirst()
+    this.sample()
+    this.drainSoon()
   }
 
   /** Gives the place back, if there is one, to the next waiting request; the exchange is done. */
   leave(placed: Placed): void {
     placed.isParked = false
+    const { party } = placed
+    if (party !== undefined) {
+      if (isFalse(placed)) this.noteFalseClaim(party.address)
+      const { method, receivedBytes, sentBytes } = placed
+      const commitMs = method === "GET" || method === "HEAD" ? 0 : COMMIT_MS
+      this.places.charge(payerOf(placed, party), commitMs + (receivedBytes + sentBytes) * BYTE_MS, true)
+    }
     this.giveBack(placed)
   }
 
@@ -90,8 +152,9 @@ export class Admission {
   private giveBack(placed: Placed): void {
     if (!placed.hasPlace) return
     placed.hasPlace = false
-    for (const { go } of this.places.leave(placed.party)) go(undefined)
-    this.stopWatching()
+    this.places.leave(placed.party)
+    if (this.places.queued > 0) this.drainSoon()
+    else this.stopWatching()
   }
 
   /** Takes the place again that `park` gave back. Never waits: other requests may wait for what this one holds. */
@@ -105,6 +168,98 @@ export class Admission {
   stop(): void {
     this.stopping = true
     for (const waiting of this.places.queue) this.refuse(waiting, fail("stopping"))
+  }
+
+  private turnBegan(nowMs: number): number {
+    if (this.turnBeganMs === undefined) {
+      this.turnBeganMs = nowMs
+      this.clock.atEndOfTurn(this.endTurn)
+    }
+    return this.turnBeganMs
+  }
+
+  private readonly endTurn = (): void => {
+    const nowMs = this.clock.monotonicMs()
+    if (nowMs < this.contendedUntilMs) this.noteTurn(nowMs - (this.turnBeganMs ?? nowMs))
+    this.turnBeganMs = undefined
+  }
+
+  private noteLate({ account, address }: Party, nowMs: number): void {
+    const name = account ?? address
+    if (this.lastLate !== undefined && name !== this.lastLate) this.contendedUntilMs = nowMs + CONTENDED_MS
+    this.lastLate = name
+  }
+
+  private drainSoon(): void {
+    if (this.isDraining) return
+    this.isDraining = true
+    this.clock.atEndOfTurn(this.drain)
+  }
+
+  /** Waiting requests begin, for a slice of time. */
+  private readonly drain = (): void => {
+    this.isDraining = false
+    let nowMs = this.clock.monotonicMs()
+    const endMs = nowMs + (nowMs < this.contendedUntilMs ? CONTENDED_SLICE_MS : SLICE_MS)
+    while (nowMs < endMs) {
+      const next = this.places.admit()
+      if (next === undefined) break
+      next.placed.hasPlace = true
+      next.go(undefined)
+      const beganMs = nowMs
+      nowMs = this.clock.monotonicMs()
+      this.places.charge(payerOf(next.placed, next.party), nowMs - beganMs, false)
+    }
+    if (this.places.queued === 0) this.stopWatching()
+    else if (this.places.isHolding || nowMs >= endMs) this.drainSoon()
+  }
+
+  private countedParty(party: Party, nowMs: number): Party {
+    const untilMs = this.falseClaims.get(party.address)
+    if (untilMs === undefined) return party
+    if (nowMs < untilMs) return { account: undefined, address: party.address }
+    this.falseClaims.delete(party.address)
+    return party
+  }
+
+  private noteFalseClaim(address: string): void {
+    this.falseClaims.delete(address)
+    this.falseClaims.set(address, this.clock.monotonicMs() + FALSE_CLAIM_MS)
+    const [oldest] = this.falseClaims.keys()
+    if (this.falseClaims.size > FALSE_CLAIMS_MAX && oldest !== undefined) this.falseClaims.delete(oldest)
+  }
+
+  private noteTurn(turnMs: number): void {
+    if (this.turnsMs.length < SAMPLES_MAX) this.turnsMs.push(turnMs)
+  }
+
+  /**
+   * Watches how long turns are, while many requests are under way: by how late an alarm is, which needs requests neither
+   * to wait nor to arrive. While accounts compete, `endTurn` measures: alarms are only right to a millisecond.
+   */
+  private sample(): void {
+    if (this.isSampling) return
+    this.isSampling = true
+    const dueMs = this.clock.monotonicMs() + SAMPLE_MS
+    this.clock.alarm(SAMPLE_MS, () => {
+      this.isSampling = false
+      const nowMs = this.clock.monotonicMs()
+      const isContended = nowMs < this.contendedUntilMs
+      if (!isContended) this.noteTurn(nowMs - dueMs)
+      if (nowMs - this.adaptedMs >= ADAPT_MS) this.adaptPlaces(nowMs, isContended)
+      if (this.places.queued > 0 || this.places.taken > ALONE.placesMin) this.sample()
+      // What was learned of one load is not true of the next.
+      else this.places.setPlaces(this.limits.inFlightMax)
+    })
+  }
+
+  private adaptPlaces(nowMs: number, isContended: boolean): void {
+    const isWaiting = this.places.queued > 0
+    const load = { turnsMs: this.turnsMs, isWaiting, isContended }
+    this.places.setPlaces(nextPlaces(this.places.places, this.limits.inFlightMax, load))
+    this.turnsMs = []
+    this.adaptedMs = nowMs
+    if (isWaiting) this.drainSoon()
   }
 
   private refuse(waiting: Waiting, refusal: Failure): void {
@@ -139,3 +294,10 @@ export class Admission {
     }
   }
 }
+
+const isFalse = ({ party, isProved, isDenied }: Placed): boolean =>
+  party?.account !== undefined && isDenied && !isProved
+
+/** Who is charged: an account that was not proved pays nothing. */
+const payerOf = ({ isProved }: Placed, party: Party): Party =>
+  isProved ? party : { account: undefined, address: party.address }

@@ -102,6 +102,8 @@ export interface Exchange {
   note(fields: Fields): void
   /** The meter counts the request when it is done. */
   countIn(meter: RequestMeter): void
+  /** The account that `accountOf` has named is the one that sent the request: it is charged for the load. */
+  proveAccount(): void
   /**
    * From now on its bodies move when the pacer lets them; resolves when the request may begin, or the client has gone.
    * While it waits for the pacer it has no place.

@@ -39,6 +39,7 @@ import { StageTiming } from "./timing.js"
 const WRITE_BYTES_MAX = 64 * KIB
 /** Head and body up to this size are joined, which is cheaper than two writes. */
 const ONE_WRITE_BYTES_MAX = 16 * KIB
+const DENIED_STATUS = 403
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
 const LINE_END = Buffer.from("\r\n", "latin1")
 const NO_NOTES: Fields = Object.freeze({})
@@ -75,6 +76,7 @@ export class HttpExchange implements Exchange {
   hasPlace = false
   party: Party | undefined
   isParked = false
+  isProved = false
   /** The connection ends with this response. */
   isLast: boolean
   /** The body that is still arriving; undefined if it arrived whole. */
@@ -91,6 +93,7 @@ export class HttpExchange implements Exchange {
   private progress: SendProgress | undefined
   private pacer: Pacer | undefined
   private endPause: (() => void) | undefined
+  private awaitsReceiverSinceMs: number | undefined
 
   constructor(
     readonly requestId: string,
@@ -129,13 +132,21 @@ export class HttpExchange implements Exchange {
     return this.status !== undefined
   }
 
+  get isDenied(): boolean {
+    return this.status === DENIED_STATUS
+  }
+
+  proveAccount(): void {
+    this.isProved = true
+  }
+
   get receivedBytes(): number {
     return this.coming?.receivedBytes ?? this.wholeBody?.length ?? 0
   }
 
-  /** The time since which a reader waits for the next bytes of the body; undefined if none does. */
-  get awaitsBodySinceMs(): number | undefined {
-    return this.coming?.awaitedSinceMs
+  /** The time since which it waits for its client to send or to receive; undefined if it does not. */
+  get awaitsClientSinceMs(): number | undefined {
+    return this.coming?.awaitedSinceMs ?? this.awaitsReceiverSinceMs
   }
 
   get signal(): AbortSignal {
@@ -336,9 +347,12 @@ export class HttpExchange implements Exchange {
   private async until(isDone: () => boolean): Promise<void> {
     const { clock, limits } = this.terms
     this.pace ??= new Pace(limits.bytesPerSecondMin, limits.receiveWindowMs)
-    this.pace.wait(clock.monotonicMs())
+    this.awaitsReceiverSinceMs = clock.monotonicMs()
+    this.pace.wait(this.awaitsReceiverSinceMs)
     while (!isDone() && !this.clientGone) await new Promise<void>(resolve => (this.wake = resolve))
     this.pace.rest(clock.monotonicMs())
+    this.awaitsReceiverSinceMs = undefined
+    this.terms.resume(this)
   }
 
   private mayHaveBody(status: number): boolean {

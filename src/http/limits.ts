@@ -33,8 +33,8 @@ export interface HttpLimits {
   readonly inFlightReserve: number
   readonly reserveOfEach: number
   /**
-   * While others wait for a place, a request whose next body bytes do not arrive within this time gives its place back,
-   * and takes it again when they do. The limit on connections bounds the number of such requests.
+   * While others wait for a place, a request whose client neither sends nor receives its next bytes within this time
+   * gives its place back, and takes it again when it does. The limit on connections bounds the number of such requests.
    */
   readonly parkAfterMs: number
   /**

@@ -194,11 +194,15 @@ export class HttpServer implements BackgroundService {
     return { account: this.protocol.accountOf?.(exchange), address: exchange.remoteAddress }
   }
 
-  private async serveInTurn(exchange: HttpExchange): Promise<void> {
-    const entering = this.admission.enter(exchange)
-    this.watchStalled()
-    const refusal = await entering
-    if (!exchange.clientGone) await this.serve(exchange, refusal)
+  private serveInTurn(exchange: HttpExchange): Promise<void> {
+    return new Promise(done => {
+      this.admission.wait(exchange, refusal => {
+        const serving = exchange.clientGone ? undefined : this.serve(exchange, refusal)
+        if (serving === undefined) done()
+        else void serving.then(done)
+      })
+      this.watchStalled()
+    })
   }
 
   /** While requests wait for a place, parks the requests that hold one but wait for their clients. */
@@ -210,7 +214,7 @@ export class HttpServer implements BackgroundService {
       this.isWatchingStalled = false
       const untilMs = this.clock.monotonicMs() - parkAfterMs
       for (const { exchange } of this.connections) {
-        if ((exchange?.awaitsBodySinceMs ?? Infinity) <= untilMs && exchange !== undefined)
+        if ((exchange?.awaitsClientSinceMs ?? Infinity) <= untilMs && exchange !== undefined)
           this.admission.park(exchange)
       }
       if (this.admission.waiting > 0) this.watchStalled()

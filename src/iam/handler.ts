@@ -166,6 +166,7 @@ class IamHandler implements Protocol {
     this.verifier.verify(claim, key.secret)
     const region = claim.signedRegion
     exchange.note({ accessKeyId: key.id })
+    exchange.proveAccount()
     await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, service, region)
     return { key, region }

@@ -119,6 +119,7 @@ class KmsHandler implements Protocol {
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
     this.verifier.verify(claim, key.secret)
     exchange.note({ accessKeyId: key.id })
+    exchange.proveAccount()
     await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, SERVICE, claim.signedRegion)
     request.signer = { key, region: claim.signedRegion }

@@ -180,6 +180,7 @@ class S3Handler implements Protocol {
     request.caller = caller
     this.noteRequest(request)
     if (caller.account === undefined) return
+    exchange.proveAccount()
     if (caller.request.version === "AWS") this.meters.noteVersion2(caller.request.form)
     exchange.countIn(this.meters.ofAccount(caller.account.id))
   }

@@ -1,0 +1,161 @@
+/**
+ * Fair: what one account at full load costs another. B has 8 connections, which read and write small objects, some of
+ * 1 MiB, and list; A has 256, in a process of its own with the lowest priority, so that its load generator takes as
+ * little of B's and the server's processor time as the machine allows.
+ *
+ * The limit of each figure is B alone in the same round. `refusedShare` is what B keeps while the server refuses nearly
+ * all of A's requests by a limit of rates: what is lost then is the cost of A's generator and of reading its heads, not of
+ * sharing.
+ */
+import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
+import { z } from "zod"
+import { KIB, MIB } from "../../src/base/limits.js"
+import { runLoad, type LoadRequest, type LoadResult } from "../../src/client/load/raw-load.js"
+import { RequestForge } from "../../src/client/load/request-forge.js"
+import { S3Work } from "../../src/client/load/s3-work.js"
+import { S3Client } from "../../src/client/s3-client.js"
+import type { S3Access } from "../../src/client/signed-call.js"
+import type { Bench } from "../bench.js"
+import { OwnStore } from "../own-store.js"
+import { all, atLeast, atMost, type Measured } from "../row.js"
+import { theme, type Fixture } from "../theme.js"
+
+const CONNECTIONS_A = 256
+const CONNECTIONS_B = 8
+const SMALL_BYTES = 4 * KIB
+const LARGE_BYTES = 1 * MIB
+const KEYS = 1_000
+/** Of B's requests, one of so many is for 1 MiB, and one lists. */
+const OTHERS_EVERY = 50
+const WARM_SHARE = 0.5
+const GENERATOR = fileURLToPath(new URL("../fair-generator.js", import.meta.url))
+const NEW_KEY = z.object({ accessKeyId: z.string(), secretAccessKey: z.string() })
+
+export const LOADS = ["small GET", "small PUT", "large PUT", "listing"] as const
+export type KindOfLoad = (typeof LOADS)[number]
+
+/** What the process of A is told. */
+export interface GeneratorTask {
+  readonly access: S3Access
+  readonly kind: KindOfLoad
+  readonly connections: number
+}
+
+/** The requests of A. */
+export function requestsOf(kind: KindOfLoad, forge: RequestForge): () => LoadRequest | undefined {
+  const large = kind === "large PUT"
+  const set = { bucket: "of-a", prefix: "k/", sizeBytes: large ? LARGE_BYTES : SMALL_BYTES, keys: large ? 64 : KEYS }
+  const mix = { "small GET": { get: 1 }, "small PUT": { put: 1 }, "large PUT": { put: 1 }, listing: { list: 1 } }[kind]
+  return new S3Work(forge, set).requests(mix)
+}
+
+class Fair implements Fixture {
+  private constructor(
+    private readonly bench: Bench,
+    private readonly store: OwnStore,
+    private readonly a: S3Access,
+    private readonly b: RequestForge,
+  ) {}
+
+  static async open(bench: Bench): Promise<Fair> {
+    const store = await OwnStore.open(bench, { name: "fair", folders: 1 })
+    const accessOf = (name: string): Promise<S3Access> =>
+      store.admin(async admin => {
+        await admin.post("/v1/accounts", { id: name, displayName: name })
+        return { ...store.access, ...NEW_KEY.parse(await admin.post("/v1/keys", { accountId: name })) }
+      })
+    const { clock, signal } = bench
+    const filled = async (access: S3Access, bucket: string): Promise<RequestForge> => {
+      const client = new S3Client(access, clock, signal, { md5: false })
+      await client.createBucket(bucket)
+      client.close()
+      const forge = new RequestForge(access, clock)
+      const work = new S3Work(forge, { bucket, prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS })
+      await work.fill(CONNECTIONS_B, clock, signal)
+      return forge
+    }
+    const [a, b] = [await accessOf("a"), await accessOf("b")]
+    await filled(a, "of-a")
+    return new Fair(bench, store, a, await filled(b, "of-b"))
+  }
+
+  close(): Promise<void> {
+    return this.store.close()
+  }
+
+  async beside(kind: KindOfLoad): Promise<Measured> {
+    const alone = await this.loadOfB()
+    const beside = await this.whileA(kind, () => this.loadOfB())
+    await this.limitA({ requestsPerSecond: 1 })
+    const refused = await this.whileA(kind, () => this.loadOfB())
+    await this.limitA({})
+    return {
+      figure: beside.operationsPerSecond,
+      unit: "/s",
+      limit: alone.operationsPerSecond,
+      also: {
+        timesP99: beside.p99Ms / alone.p99Ms,
+        p99Ms: beside.p99Ms,
+        aloneP99Ms: alone.p99Ms,
+        refusedShare: refused.operationsPerSecond / alone.operationsPerSecond,
+        refusedTimesP99: refused.p99Ms / alone.p99Ms,
+      },
+    }
+  }
+
+  private limitA(limits: Readonly<Record<string, number>>): Promise<unknown> {
+    return this.store.admin(admin => admin.post("/v1/accounts/a/limits", limits))
+  }
+
+  private async loadOfB(): Promise<LoadResult> {
+    const set = { bucket: "of-b", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
+    const small = new S3Work(this.b, set).requests({ get: 1, put: 1 })
+    const large = new S3Work(this.b, { ...set, prefix: "large/", sizeBytes: LARGE_BYTES, keys: 8 }).requests({ put: 1 })
+    const listing = new S3Work(this.b, set).requests({ list: 1 })
+    let count = 0
+    const next = (): LoadRequest | undefined => {
+      count += 1
+      if (count % OTHERS_EVERY === 0) return large()
+      return count % OTHERS_EVERY === 1 ? listing() : small()
+    }
+    const { clock, signal, scale } = this.bench
+    const plan = { endpoint: this.b.endpoint, connections: CONNECTIONS_B, next, seconds: scale.tailSeconds }
+    const load = await runLoad(plan, clock, signal)
+    if (load.firstError !== undefined) throw new Error(`a request of B failed: ${load.firstError}`)
+    return load
+  }
+
+  private async whileA<T>(kind: KindOfLoad, work: () => Promise<T>): Promise<T> {
+    const task: GeneratorTask = { access: this.a, kind, connections: CONNECTIONS_A }
+    const generator = spawn("nice", ["-n", "19", process.execPath, GENERATOR, JSON.stringify(task)], {
+      stdio: ["ignore", "ignore", "inherit"],
+    })
+    try {
+      await this.bench.clock.sleep(WARM_SHARE * this.bench.scale.tailSeconds * 1_000, this.bench.signal)
+      if (generator.exitCode !== null) throw new Error("A's generator has ended")
+      return await work()
+    } finally {
+      await stop(generator)
+    }
+  }
+}
+
+async function stop(generator: ChildProcess): Promise<void> {
+  const exited = once(generator, "exit")
+  if (generator.exitCode === null && generator.kill()) await exited
+}
+
+export const FAIR = theme({
+  name: "fair",
+  isOnRequest: true,
+  open: bench => Fair.open(bench),
+  rows: () =>
+    LOADS.map(kind => ({
+      work: `B beside A's 256 connections of ${kind}`,
+      target: all(atLeast("ratio", 0.5), atMost("timesP99", 2)),
+      measure: (it: Fair) => it.beside(kind),
+      isOnce: true,
+    })),
+})
