@@ -132,7 +132,7 @@ export interface Protocol {
    * The account that the head of a request names, unverified. Only a busy server calls it, to share places between
    * accounts. Must not throw. If absent, or undefined, the request counts by its address.
    */
-  accountOf?(exchange: Exchange): string | undefined
+  accountOf?(head: Pick<Exchange, "rawTarget" | "headers">): string | undefined
   /** Answers through the exchange, or throws; `refuse` answers what it throws. @returns undefined if all is done. */
   handle(exchange: Exchange): Soon<void>
   /** Must not throw. */

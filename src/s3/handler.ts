@@ -85,10 +85,12 @@ class S3Handler implements Protocol {
     return handling
   }
 
-  accountOf({ rawTarget, headers }: Exchange): string | undefined {
+  accountOf({ rawTarget, headers }: Pick<Exchange, "rawTarget" | "headers">): string | undefined {
     const { accounts, clock } = this.settings
-    const text = claimedKey(headers.get("authorization"), rawTarget)
-    const id = text === undefined ? undefined : unlessRefused(() => parseAccessKeyId(text))
+    const id = unlessRefused(() => {
+      const text = claimedKey(headers.get("authorization"), rawTarget)
+      return text === undefined ? undefined : parseAccessKeyId(text)
+    })
     return id && accounts.knownSecret(id, headers.get("x-amz-security-token"), clock.wallMs())?.account.id
   }
 

@@ -5,10 +5,11 @@ import { Client } from "../../conformance/client.js"
 import { formBody, post, signOldForm } from "../../conformance/forms.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { presignV2 } from "../../conformance/sign-v2.js"
+import { HeaderShapes } from "../../src/base/request-headers.js"
 import { parseBucketName } from "../../src/base/ids.js"
 import { RequestMeters } from "../../src/s3/request-meters.js"
 import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
-import { OWNER, OWNER_ACCOUNT, serveModel, STRANGER, STRANGER_ACCOUNT } from "./over-model.js"
+import { handleModel, OWNER, OWNER_ACCOUNT, serveModel, STRANGER, STRANGER_ACCOUNT } from "./over-model.js"
 import type { Served } from "./over-model.js"
 
 let served: Served
@@ -27,6 +28,15 @@ function figuresOf(label: "bucket" | "account", name: string): readonly number[]
   const errors = [of("errors", { status: "4xx" }), of("errors", { status: "5xx" })]
   return [of("requests"), ...errors, of("received_bytes"), of("sent_bytes")]
 }
+
+test("a busy server asks for the account of any target, and gets none for a malformed one", () => {
+  const { handler } = handleModel()
+  const shapes = new HeaderShapes()
+  for (const rawTarget of ["*", "no-slash", "http://", "/%zz?X-Amz-Credential=%zz", "/?X-Amz-Credential=%"]) {
+    const headers = shapes.ofFlat(["host", "h"])
+    assert.equal(handler.accountOf?.({ rawTarget, headers }), undefined, rawTarget)
+  }
+})
 
 test("requests are counted by bucket and by account, with their errors and bytes", async () => {
   const [owner, stranger] = [clientOf(OWNER), clientOf(STRANGER)]
