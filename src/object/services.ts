@@ -153,7 +153,8 @@ export function createServices(
   const quotaWatch = new QuotaWatch(quotas, log)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch]
   const hasWork = settings.encryptsExisting
-  const encrypt = hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, bound, onHints, hasWork })
+  const encrypt =
+    hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })
   if (encrypt) jobs.push(encrypt)
   if (isShared) jobs.push(repair.noteKeeping, refused)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)

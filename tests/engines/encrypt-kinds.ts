@@ -97,7 +97,7 @@ export const ENCRYPT_QUERIES: readonly PlayKind[] = [
     const family = scene.pick(ENCRYPT_PLACES)
     const rows = scene.rows(family)
     const start = rows.length === 0 || scene.oneIn(3) ? ALL_OBJECT_ROWS.start : scene.pick(rows)[0]
-    return rowsToEncrypt(family, start, scene.pick([1, 2, 256]))
+    return rowsToEncrypt(family, start, { max: scene.pick([1, 2, 256]), withClasses: scene.oneIn(2) })
   }),
   queryKind("SealedHeader", scene => {
     const found = scene.extents()

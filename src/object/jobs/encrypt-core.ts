@@ -2,6 +2,7 @@
 import { fail } from "../../base/failures.js"
 import type { BucketName, RowKey } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import { isSealedLength } from "../../base/segments.js"
 import type { Extent } from "../../format/extent.js"
 import { decodePart, decodeSegment, decodeUpload } from "../../format/records.js"
@@ -14,6 +15,7 @@ import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import { bucketOfRow } from "../commands/row-editor-core.js"
 import { readExtentRows } from "../queries/extent-rows.js"
+import { classesOfRows } from "../queries/row-classes.js"
 import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
 
 /**
@@ -92,18 +94,29 @@ export interface EncryptRow {
   readonly bucket: BucketName | undefined
   /** Of the bucket; undefined: that of the store. */
   readonly chosen: Policy | undefined
+  /** Undefined: STANDARD, or it was not asked for. */
+  readonly storageClass: StorageClass | undefined
 }
 
 /** Some rows from `start`; `next` is set if there are more. */
-export const rowsToEncrypt = query("RowsToEncrypt", (view, family: EncryptFamily, start: RowKey, max: number) => {
-  const { rows, next } = readExtentRows(view, family, start, max)
-  const found = rows.map(({ rowKey, row }): EncryptRow => {
-    const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(rowKey)))
-    const bucket = bucketRow && bucketOfRow(bucketRow)
-    return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy }
-  })
-  return { rows: found, next }
-})
+export const rowsToEncrypt = query(
+  "RowsToEncrypt",
+  (
+    view,
+    family: EncryptFamily,
+    start: RowKey,
+    { max, withClasses }: { readonly max: number; readonly withClasses: boolean },
+  ) => {
+    const { rows, next } = readExtentRows(view, family, start, max)
+    const classes = withClasses && family !== "uploads" ? classesOfRows(view, family, rows) : []
+    const found = rows.map(({ rowKey, row }, i): EncryptRow => {
+      const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(rowKey)))
+      const bucket = bucketRow && bucketOfRow(bucketRow)
+      return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy, storageClass: classes[i] }
+    })
+    return { rows: found, next }
+  },
+)
 
 /**
  * The recovery header of an upload that is about to be sealed like this; undefined if only rows that wait for the

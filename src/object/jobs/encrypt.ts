@@ -41,6 +41,7 @@ import {
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 import type { RedundancySource } from "./repair-contract.js"
 import type { RateBound } from "./repair-rate-core.js"
+import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
 
 export const ENCRYPT_LIMITS = {
   rowsPerStep: 256,
@@ -84,6 +85,7 @@ interface EncryptSeams extends ObjectBackend {
   readonly keys: ObjectKeys
   readonly compute: Pick<Compute, "seal">
   readonly redundancy: Pick<RedundancySource, "policy" | "policyVersion">
+  readonly classes: Pick<StorageClasses, "policyOf" | "isAnyMapped">
   readonly bound: RateBound
   readonly onHints: (hints: readonly MissingShardHint[]) => void
   /**
@@ -214,7 +216,10 @@ export class EncryptJob implements Job {
     // The last place was counted before.
     const isOver = family === undefined || (walk.counts && walk.place === ENCRYPT_PLACES.length - 1)
     if (isOver || this.waiting.size >= ENCRYPT_LIMITS.waitingMax) return this.endWalk(walk)
-    const { rows, next } = await this.seams.metadata.ask(rowsToEncrypt(family, walk.from, ENCRYPT_LIMITS.rowsPerStep))
+    const { classes, metadata } = this.seams
+    const { rows, next } = await metadata.ask(
+      rowsToEncrypt(family, walk.from, { max: ENCRYPT_LIMITS.rowsPerStep, withClasses: classes.isAnyMapped }),
+    )
     const payloads: FoundPayload[] = []
     let stoppedAt: RowKey | undefined
     for (const row of rows) {
@@ -303,14 +308,15 @@ export class EncryptJob implements Job {
 
   /** Begins with an upload, unless it is being written, re-encoded or removed. */
   private async begin(found: Found, extent: Extent, of: SharedBytes["of"]): Promise<boolean> {
-    const { uploads, redundancy } = this.seams
+    const { uploads, redundancy, classes } = this.seams
     const { uploadId } = extent
     this.waiting.add(uploadId)
     if (uploads.isHeld(uploadId)) return false
     // Hold the upload before reading its rows, so that nothing else changes it in between.
     uploads.hold(uploadId)
     try {
-      const policy = found.row.chosen ?? redundancy.policy()
+      const { chosen, storageClass = "STANDARD" } = found.row
+      const policy = policyOfVersion(classes, storageClass, chosen ?? redundancy.policy())
       const begun = await this.sealer.begin({ bytes: { ...found.owner, of }, extent, policy })
       if (begun !== undefined) this.upload = { ...begun, row: found.row }
       return begun !== undefined
