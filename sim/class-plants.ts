@@ -20,8 +20,8 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
   }),
   plant("segments are re-encoded as STANDARD", OBJECTS, {
     file: "src/object/queries/row-classes.ts",
-    find: "return ofVersions.get(multipartId)",
-    put: "return undefined",
+    find: "return upload ? decodeUpload(upload.value).storageClass : ofKey(row).get(multipartId)",
+    put: "return upload && decodeUpload(upload.value).storageClass",
   }),
   plant(
     "versions of two classes share bytes",
