@@ -127,8 +127,8 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
     edits: [
       {
         file: "src/object/commands/multipart-commands-core.ts",
-        find: "if (isBeingCompleted(upload, time)) throw beingCompleted()\n    checkOwnUpload",
-        put: "checkOwnUpload",
+        find: "if (isBeingCompleted(upload, time)) throw beingCompleted()\n    // What encrypts",
+        put: "// What encrypts",
       },
     ],
     caughtBy: "src/object/commands/multipart-commands-core",
