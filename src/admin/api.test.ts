@@ -252,6 +252,25 @@ test("status and devices are returned complete, and replies match the document",
   assert.match(JSON.stringify((await json("GET", "/v1/devices")).value), /"devices":\[\{"id":/)
 })
 
+test("quotas are shown, set, removed, checked and counted again; a bucket may have none", async () => {
+  const { json, store } = world()
+  const path = "/v1/buckets/photos/quota"
+  const shown = await json("GET", path)
+  assert.match(
+    JSON.stringify(shown.value),
+    /"used":\{"bytes":900,"partBytes":200,"objects":4\},"percent":90,"isAboveWarning":true/,
+  )
+  const set = await json("POST", path, { body: { hardBytes: 9_000 } })
+  assert.match(JSON.stringify(set.value), /"limits":\{"hardBytes":9000\}.*"percent":10/)
+  assert.ok(store.touched.includes('setQuota {"hardBytes":9000}'))
+  assert.equal((await json("POST", path, { body: { hardBytes: -1 } })).status, 400)
+  assert.equal((await json("POST", `${path}/recount`, { body: {} })).status, 200)
+  assert.match(JSON.stringify((await json("GET", `${path}/check`)).value), /"agrees":true/)
+  assert.equal((await json("DELETE", path)).status, 204)
+  assert.deepEqual((await json("GET", "/v1/buckets/unlimited/quota")).value, {})
+  assert.equal((await json("GET", "/v1/buckets/unlimited/quota/check")).status, 400)
+})
+
 const ID = "0123456789abcdef"
 const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, change: StoreChange])[] = [
   ["devices", { path: "/mnt/b" }, { kind: "addDevice", path: "/mnt/b", weight: undefined }],

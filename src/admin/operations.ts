@@ -9,6 +9,7 @@ import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
+import { QUOTA_OPERATIONS } from "./quota-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
 
 const PAGE_MAX = 1000
@@ -118,6 +119,7 @@ async function createBucket({ accounts, buckets, rootAccount, newBucketSettings:
 export const OPERATIONS: readonly Operation[] = [
   ...STORE_OPERATIONS,
   ...KEY_OPERATIONS,
+  ...QUOTA_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",

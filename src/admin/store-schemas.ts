@@ -3,6 +3,7 @@
  * `contract.ts` files of `node/status` and `node/control` explain the fields.
  */
 import { z } from "zod"
+import { QUOTA } from "./quota-schemas.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 
 const id = z.string().min(1).max(128)
@@ -366,6 +367,7 @@ export const STATUS = z
       .array(RATES)
       .optional()
       .describe("accounts and keys whose limits of rates were used, on this node since its start"),
+    quotas: z.array(QUOTA).optional().describe("of buckets and accounts; absent if there are none"),
     erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
     keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
     jobs: z.array(JOB),

@@ -53,6 +53,12 @@ const RECONCILING: AdminStore["reconciling"] = {
   entries: () => ({ entries: [] }),
 }
 
+const QUOTA_USED = { bytes: 700, objects: 4, partBytes: 200 }
+const QUOTA_STATE: Awaited<ReturnType<AdminStore["quotas"]["set"]>> = {
+  ...{ owner: { kind: "bucket", bucketId: parseBucketId(1) }, name: "photos", used: QUOTA_USED },
+  quota: { run: "07", isExact: true, limits: { hardBytes: 1_000, warnBytes: 800, hardObjects: 10 } },
+}
+
 type NamedKeyFacts = Awaited<ReturnType<AdminStore["namedKeys"]["rotate"]>>
 
 const NAMED_KEY: NamedKeyFacts = {
@@ -101,6 +107,7 @@ export class FakeStore implements Accounts {
       buckets,
       lifecycle,
       erasures,
+      quotas: this.quotas,
       namedKeys: this.namedKeys,
       masterKey: this.masterKey,
       status,
@@ -110,6 +117,31 @@ export class FakeStore implements Accounts {
       denials,
       documents,
     }
+  }
+
+  /** All have one but the bucket "unlimited". */
+  readonly quotas: AdminStore["quotas"] = {
+    show: async target => (this.#quotaOf(target, "showQuota") ? QUOTA_STATE : undefined),
+    set: async (target, limits) => {
+      this.#quotaOf(target, `setQuota ${JSON.stringify(limits)}`)
+      return { ...QUOTA_STATE, quota: { ...QUOTA_STATE.quota, limits } }
+    },
+    clear: async target => void this.#quotaOf(target, "clearQuota"),
+    restart: async target => {
+      if (this.#quotaOf(target, "recount")) return QUOTA_STATE
+      throw fail("invalidArgument", { message: "there is no quota" })
+    },
+    check: async target => {
+      if (!this.#quotaOf(target, "checkQuota")) throw fail("invalidArgument", { message: "there is no quota" })
+      const { bytes, objects } = QUOTA_USED
+      return { used: QUOTA_USED, counters: { bytes, objects }, walked: QUOTA_USED, isStill: true, agrees: true }
+    },
+  }
+
+  /** Whether it has a quota. */
+  #quotaOf(target: Parameters<AdminStore["quotas"]["show"]>[0], what: string): boolean {
+    this.#touch(what)
+    return target.kind === "account" || target.name !== "unlimited"
   }
 
   readonly namedKeys: AdminStore["namedKeys"] = {

@@ -28,6 +28,7 @@ import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { addQuotaCommands } from "./quota-program.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
 import { StoppedCommands } from "./stopped-commands.js"
@@ -207,6 +208,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   const bucket = addBucketCommands(program, admin)
   addEraseCommand(bucket, io, signal)
   addLifecycleCommands(program, admin)
+  addQuotaCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addKmsCommands(program, io, signal)

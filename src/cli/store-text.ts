@@ -1,6 +1,7 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
+import { countText } from "../base/quantity-text.js"
 import { PARTITIONS } from "../base/limits.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
@@ -167,6 +168,10 @@ function workLines(status: Status, nowMs: number): string[] {
           ),
         ]),
     ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
+    ...(status.quotas ?? [])
+      .filter(({ isAboveWarning, percent = 0, isExact }) => isAboveWarning || percent >= FULL_PERCENT || !isExact)
+      .slice(0, QUOTAS_SHOWN)
+      .map(quota => line("quota", quotaLine(quota))),
     ...(status.erasures ?? []).map(erasure =>
       line("erasing", `bucket ${erasure.bucket}, ${ageText(erasure.sinceMs, nowMs)}: ${erasureText(erasure)}`),
     ),
@@ -188,6 +193,25 @@ function workLines(status: Status, nowMs: number): string[] {
       state === "failed" ? [line("job", `${name} fails: ${printable(lastError ?? "")}`)] : [],
     ),
   ]
+}
+
+/** From here on a quota is shown although it has no warning level. */
+const FULL_PERCENT = 95
+const QUOTAS_SHOWN = 10
+
+function quotaLine({
+  holder,
+  name,
+  used,
+  percent,
+  isAboveWarning,
+  isExact,
+}: NonNullable<Status["quotas"]>[number]): string {
+  const share = percent === undefined ? "" : `${percent} % used, `
+  const amount =
+    used === undefined ? "what is used is lost" : `${sizeText(used.bytes)}, ${countText(used.objects)} objects`
+  const warning = isAboveWarning ? ", above its warning level" : ""
+  return `${holder} ${printable(name)}: ${share}${amount}${warning}${isExact ? "" : ", counting what is there"}`
 }
 
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {

@@ -12,11 +12,11 @@ import { bucketIdOfRowKey, bucketRowKey } from "./row-key.js"
 /** Bytes: of all versions, and of parts of uploads in progress. Objects: all versions and delete markers. */
 export interface QuotaLimits {
   /** Nothing grows beyond it. */
-  readonly hardBytes?: number
+  readonly hardBytes?: number | undefined
   /** Above it, operators are warned. */
-  readonly warnBytes?: number
-  readonly hardObjects?: number
-  readonly warnObjects?: number
+  readonly warnBytes?: number | undefined
+  readonly hardObjects?: number | undefined
+  readonly warnObjects?: number | undefined
 }
 
 /** The quota of a bucket or an account, in its record. */

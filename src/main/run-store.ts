@@ -391,6 +391,7 @@ function sourcesOf(
   return {
     ...ofEngine,
     erasures: () => engine.erasures.report(),
+    quotas: () => engine.services.quotaWatch.report(),
     encrypting: () => engine.fileEncryption?.report(),
     keyServices: () => keyServices.report(),
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),

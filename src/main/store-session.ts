@@ -143,6 +143,7 @@ export class StoreSession {
       buckets,
       lifecycle,
       erasures: engine.erasures,
+      quotas: services.quotas,
       namedKeys,
       masterKey: engine.masterKey,
       status,

@@ -29,7 +29,7 @@ const WALKED_ROWS = 2_000
 /** Times that the first step of an account's count is repeated because others change buckets meanwhile. */
 const CONFLICTS_MAX = 10
 
-type QuotaTarget =
+export type QuotaTarget =
   { readonly kind: "bucket"; readonly name: BucketName } | { readonly kind: "account"; readonly id: AccountId }
 
 interface QuotaCheck {

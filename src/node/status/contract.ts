@@ -6,6 +6,7 @@
  */
 import type { BucketId, BucketName, DeviceId, StoreId } from "../../base/ids.js"
 import type { RateReport } from "../../access/index.js"
+import type { QuotaReport } from "../../object/index.js"
 import type { KeyServiceReport } from "../../keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
 
@@ -356,6 +357,8 @@ export interface StoreReport {
   readonly scrub?: readonly ScrubReport[]
   /** Absent if this process does no such work. */
   readonly lifecycle?: LifecycleStatus
+  /** Quotas of buckets and accounts; absent if there are none. */
+  readonly quotas?: readonly QuotaReport[]
   /** Erasures of buckets under way; absent if there are none. */
   readonly erasures?: readonly ErasureReport[]
   /** External key services of this node; absent if it has none. */

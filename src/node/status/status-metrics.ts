@@ -3,6 +3,7 @@
  * line. One scrape renders one report. A metric has no rows if the report does not contain its value.
  */
 import type { DeviceReport, ScrubReport, StoreReport, StoreStatus } from "./contract.js"
+import type { QuotaReport } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Labels, Metrics } from "../../seams/telemetry/contract.js"
 
@@ -20,6 +21,26 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerDatabase(metrics, report)
   registerLifecycle(metrics, report)
   registerEncryption(metrics, report)
+  registerQuotas(metrics, report)
+}
+
+/** Series of quotas, those that are fullest first. */
+const QUOTAS_MAX = 200
+
+function registerQuotas(metrics: Metrics, report: ReadReport): void {
+  const shown = () =>
+    (report().quotas ?? []).toSorted((a, b) => (b.percent ?? 0) - (a.percent ?? 0)).slice(0, QUOTAS_MAX)
+  const gauge = (name: string, help: string, valueOf: (quota: QuotaReport) => number | undefined) =>
+    metrics.gauge(`hayloft_quota_${name}`, help, () =>
+      shown().flatMap(quota =>
+        rowOf(valueOf(quota)).map(([, value]) => [{ [quota.holder]: quota.name }, value] as const),
+      ),
+    )
+  gauge("used_bytes", "Bytes that a quota counts, parts of uploads included", ({ used }) => used?.bytes)
+  gauge("used_objects", "Versions and delete markers that a quota counts", ({ used }) => used?.objects)
+  gauge("limit_bytes", "Bytes beyond which a quota refuses", ({ limits }) => limits.hardBytes)
+  gauge("limit_objects", "Objects beyond which a quota refuses", ({ limits }) => limits.hardObjects)
+  gauge("above_warning", "1 while a quota is above its warning level", ({ isAboveWarning }) => (isAboveWarning ? 1 : 0))
 }
 
 function registerEncryption(metrics: Metrics, report: ReadReport): void {

@@ -232,6 +232,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const keyServices = this.sources.keyServices?.() ?? []
     const rates = this.sources.rates?.() ?? []
     const erasures = this.sources.erasures?.() ?? []
+    const quotas = this.sources.quotas?.() ?? []
     const encrypting = this.sources.encrypting?.()
     return {
       ...this.facts,
@@ -256,6 +257,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         : { scrub: scrubbing.map(view => this.withProgress(`scrub ${view.device}`, view)) }),
       ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
       ...(erasures.length === 0 ? {} : { erasures }),
+      ...(quotas.length === 0 ? {} : { quotas }),
       ...(keyServices.length === 0 ? {} : { keyServices }),
       ...(rates.length === 0 ? {} : { rates }),
       jobs: jobs(),

@@ -1,26 +1,20 @@
 /**
- * Quota watch: finishes counts that a crash left unfinished, and says once when a warning level is crossed. A job; each
- * process watches for itself. Its view is what status and metrics show: it is as old as the last step.
+ * Quota watch: finishes counts that a crash left unfinished, and says once when a warning level is reached. A job; each
+ * process watches for itself. Status and metrics show what it has last seen.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import type { QuotaState } from "../queries/usage-queries-core.js"
+import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
 import type { Quotas } from "../quotas.js"
 
-/** Whether one of the warning levels is reached. */
-function isAboveWarning({ quota: { limits }, used }: QuotaState): boolean {
-  if (used === undefined) return false
-  const { warnBytes = Infinity, warnObjects = Infinity } = limits
-  return used.bytes + used.partBytes >= warnBytes || used.objects >= warnObjects
-}
+const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
 
 export class QuotaWatch implements Job {
   readonly name = "quotas"
-  /** As of the last step. */
-  states: readonly QuotaState[] = []
-  /** Runs of quotas that were above their warning level. */
+  private reports: readonly QuotaReport[] = []
+  /** Those that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
 
   constructor(
@@ -29,31 +23,35 @@ export class QuotaWatch implements Job {
   ) {}
 
   progress(): string {
-    return `${this.states.length} quotas, ${this.above.size} above their warning level`
+    return `${this.reports.length} quotas, ${this.above.size} above their warning level`
+  }
+
+  /** As of the last step. */
+  report(): readonly QuotaReport[] {
+    return this.reports
   }
 
   async step(): Promise<StepOutcome> {
-    this.states = await this.quotas.list()
+    const states = await this.quotas.list()
     try {
-      await this.quotas.finish(this.states)
+      await this.quotas.finish(states)
     } catch (error) {
       if (!isFailure(error, "corruptRow", "conflict", "noSuchBucket", "noSuchAccount")) throw error
       this.log.error("quota_count_unfinished", { error: String(error) })
     }
-    const above = this.states.filter(isAboveWarning)
-    for (const state of above) if (!this.above.has(state.quota.run)) this.warn(state)
-    this.above = new Set(above.map(({ quota }) => quota.run))
-    return "idle"
+    this.reports = states.map(quotaReportOf)
+    const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
+    for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
+    this.above = new Set(above.map(nameOf))
+    return this.reports.length > 0 ? "throttled" : "idle"
   }
 
-  private warn({ owner, name, used, quota: { limits } }: QuotaState): void {
-    if (used === undefined) return
-    const { warnBytes, warnObjects } = limits
+  private warn({ holder, name, used, limits }: QuotaReport): void {
+    const { bytes = 0, objects = 0 } = used ?? {}
     this.log.warn("quota_warning_level", {
-      [owner.kind]: name,
-      used: `${sizeText(used.bytes + used.partBytes)}, ${countText(used.objects)} objects`,
-      ...(warnBytes !== undefined && { warn_bytes: warnBytes }),
-      ...(warnObjects !== undefined && { warn_objects: warnObjects }),
+      ...{ [holder]: name, used: `${sizeText(bytes)}, ${countText(objects)} objects` },
+      ...(limits.warnBytes !== undefined && { warn_bytes: limits.warnBytes }),
+      ...(limits.warnObjects !== undefined && { warn_objects: limits.warnObjects }),
     })
   }
 }
