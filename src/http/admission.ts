@@ -179,8 +179,8 @@ export class Admission {
   }
 
   private readonly endTurn = (): void => {
-    const nowMs = this.clock.monotonicMs()
-    if (nowMs < this.contendedUntilMs) this.noteTurn(nowMs - (this.turnBeganMs ?? nowMs))
+    const { turnBeganMs = 0 } = this
+    if (turnBeganMs < this.contendedUntilMs) this.noteTurn(this.clock.monotonicMs() - turnBeganMs)
     this.turnBeganMs = undefined
   }
 
