@@ -43,7 +43,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
   }),
   plant("the copy of an object keeps the protection of its source", "sim/world/twins", {
     file: "src/object/object-service.ts",
-    find: "|| !this.keepsProtection(request, source.opened))",
+    find: "|| !this.keepsProtection(request, opened))",
     put: ")",
   }),
   plant("a version may be seen without its client's key", "src/object/sealed-objects", {

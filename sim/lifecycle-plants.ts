@@ -48,7 +48,7 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
   plant(
     "a noncurrent version is as old as itself",
     { file: DUE, find: "{ place }: VersionFacts, days", put: "{ place, modifiedMs }: VersionFacts, days" },
-    { file: DUE, find: "dueAfter(place.sinceMs", put: "dueAfter(modifiedMs" },
+    { file: DUE, find: "return dueAfter(place.sinceMs", put: "return dueAfter(modifiedMs" },
   ),
   plant(
     "a version with a retention is removed",
