@@ -49,12 +49,50 @@ def uploads(s3):
     assert s3.get_object(Bucket=BUCKET, Key="large")["Body"].read() == body
 
 
+def restores(s3):
+    cold = {"Bucket": BUCKET, "Key": "cold"}
+    request = {"Days": 2, "GlacierJobParameters": {"Tier": "Expedited"}}
+    expect_error("InvalidObjectState", s3.get_object, **cold)
+    expect_error("InvalidObjectState", s3.copy_object, Bucket=BUCKET, Key="warm", CopySource=cold)
+    expect_error("InvalidObjectState", s3.restore_object, Bucket=BUCKET, Key="plain", RestoreRequest=request)
+    assert "Restore" not in s3.head_object(**cold)
+    restored = s3.restore_object(**cold, RestoreRequest=request)
+    assert restored["ResponseMetadata"]["HTTPStatusCode"] == 202, restored
+    again = s3.restore_object(**cold, RestoreRequest={**request, "Days": 1})
+    assert again["ResponseMetadata"]["HTTPStatusCode"] == 200, again
+    assert s3.head_object(**cold)["Restore"].startswith('ongoing-request="false", expiry-date="')
+    assert s3.get_object(**cold)["Body"].read() == b"body"
+    s3.copy_object(Bucket=BUCKET, Key="warm", CopySource=cold)
+
+
+def transitions(s3):
+    rules = [
+        {
+            "ID": "cold",
+            "Filter": {"Prefix": "data/"},
+            "Status": "Enabled",
+            "Transitions": [{"Days": 30, "StorageClass": "STANDARD_IA"}, {"Days": 90, "StorageClass": "GLACIER"}],
+            "NoncurrentVersionTransitions": [
+                {"NoncurrentDays": 30, "StorageClass": "GLACIER", "NewerNoncurrentVersions": 3}
+            ],
+            "Expiration": {"Days": 365},
+        }
+    ]
+    put = {"Bucket": BUCKET, "LifecycleConfiguration": {"Rules": rules}}
+    s3.put_bucket_lifecycle_configuration(**put)
+    assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == rules
+    rules[0]["Transitions"][1]["StorageClass"] = "DEEP_ARCHIVE"
+    expect_error("NotImplemented", s3.put_bucket_lifecycle_configuration, **put)
+
+
 def main():
     s3 = client()
     s3.create_bucket(Bucket=BUCKET)
     puts(s3)
     copies(s3)
     uploads(s3)
+    restores(s3)
+    transitions(s3)
     print("all good")
 
 

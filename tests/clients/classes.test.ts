@@ -1,7 +1,7 @@
 /** The AWS CLI and boto3 use storage classes on a real server, whose operator maps them with the CLI. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { awsEnvironment } from "../harness/aws-environment.js"
@@ -65,6 +65,14 @@ test("AWS CLI: s3 cp with a class, and a copy that changes it", { skip, timeout:
   assert.match(await head(), /"StorageClass": "GLACIER_IR"/)
   await go("s3", "cp", "s3://cli-classes/k", "s3://cli-classes/cold", "--storage-class", "GLACIER")
   assert.match(await refusedBy("class", "clear", "GLACIER", "--yes"), /versions or uploads of class GLACIER/)
+  const cold = ["--bucket", "cli-classes", "--key", "cold"]
+  const back = join(folder, "back")
+  await assert.rejects(go("s3api", "get-object", ...cold, back), /InvalidObjectState/)
+  const request = ["--restore-request", "Days=1,GlacierJobParameters={Tier=Standard}"]
+  await go("s3api", "restore-object", ...cold, ...request)
+  assert.match(await go("s3api", "head-object", ...cold), /"Restore": "ongoing-request=\\"false\\", expiry-date=/)
+  await go("s3api", "get-object", ...cold, back)
+  assert.ok((await readFile(back)).equals(await readFile(body)))
 })
 
 const python = findProgram("python3")
