@@ -12,6 +12,7 @@ import {
   type SharedBytes,
 } from "../../src/object/commands/encrypt-commands-core.js"
 import { beginReencoding } from "../../src/object/commands/reencode-commands-core.js"
+import { firstPendingDeletion } from "../../src/object/jobs/collector.js"
 import { ENCRYPT_PLACES, rowsToEncrypt, sealedHeader } from "../../src/object/jobs/encrypt-core.js"
 import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
 import { commandKind, POLICIES, queryKind, type PlayKind, type Scene } from "./scene.js"
@@ -99,6 +100,7 @@ export const ENCRYPT_QUERIES: readonly PlayKind[] = [
     const start = rows.length === 0 || scene.oneIn(3) ? ALL_OBJECT_ROWS.start : scene.pick(rows)[0]
     return rowsToEncrypt(family, start, { max: scene.pick([1, 2, 256]), withClasses: scene.oneIn(2) })
   }),
+  queryKind("FirstPendingDeletion", () => firstPendingDeletion()),
   queryKind("SealedHeader", scene => {
     const found = scene.extents()
     if (found.length === 0) return undefined
