@@ -337,6 +337,9 @@ export const STATUS = z
     blockBytes: count,
     isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
     bucketsWithoutKeys: count.describe("buckets whose keys were missing when they were last asked for"),
+    isShortOfKeys: z
+      .boolean()
+      .describe("whether a device of this node lacks the newest keys: requests that need a new key fail"),
     encrypting: z
       .object({
         percent: z.number().int().describe("of the bytes of objects"),

@@ -467,6 +467,7 @@ export const REPORT: StoreReport = {
   blockBytes: 4 * 1024 * 1024,
   isEncryptedAtRest: true,
   bucketsWithoutKeys: 1,
+  isShortOfKeys: false,
   compatibility: ["allowAcls"],
   safety: {
     sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",

@@ -395,6 +395,7 @@ function sourcesOf(
     encrypting: () => engine.fileEncryption?.report(),
     keyServices: () => keyServices.report(),
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),
+    isShortOfKeys: () => engine.control.isShortOfKeys,
   }
 }
 

@@ -258,6 +258,11 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.stepReplicas()
   }
 
+  /** Whether some open device of this process lacks the newest keys of the store. */
+  get isShortOfKeys(): boolean {
+    return this.lacks !== undefined
+  }
+
   /** Keys are in the record only: devices that were full or overloaded when it changed get it later. */
   private async spreadKeys(): Promise<void> {
     if (this.record.keyring === undefined) return

@@ -337,6 +337,8 @@ export interface StoreReport {
   readonly isEncryptedAtRest: boolean
   /** Whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys: number
+  /** Whether an open device of this process lacks the newest keys: requests that need a new one fail. */
+  readonly isShortOfKeys: boolean
   /** Present while an existing store is being encrypted. */
   readonly encrypting?: EncryptingReport
   /** Compatibility switches that are on: each allows what is refused by default. */

@@ -50,6 +50,9 @@ function registerEncryption(metrics: Metrics, report: ReadReport): void {
   metrics.gauge("hayloft_buckets_without_keys", "Buckets whose keys were missing when they were last asked for", () =>
     rowOf(report().bucketsWithoutKeys),
   )
+  metrics.gauge("hayloft_devices_short_of_keys", "1 if a device of this node lacks the newest keys", () =>
+    rowOf(report().isShortOfKeys ? 1 : 0),
+  )
   const erasures = () => report().erasures ?? []
   metrics.gauge("hayloft_erasures_running", "Erasures of buckets under way", () => rowOf(erasures().length))
   metrics.gauge(

@@ -47,6 +47,8 @@ export interface StatusSources {
   readonly rates?: () => readonly RateReport[]
   /** Buckets whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys?: () => number
+  /** Whether a device lacks the newest keys: full, or overloaded, when they were made. */
+  readonly isShortOfKeys?: () => boolean
   readonly scrub: () => readonly ScrubView[] | undefined
   /** Of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
   readonly reencoding: () => ReencodingView | undefined

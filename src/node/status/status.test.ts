@@ -69,6 +69,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     scrub: undefined as readonly ScrubView[] | undefined,
     database: undefined as DatabaseView | undefined,
     bucketsWithoutKeys: 0,
+    isShortOfKeys: false,
     erasures: [] as ReturnType<NonNullable<StatusSources["erasures"]>>,
     keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
   }
@@ -87,6 +88,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     database: () => now.database,
     keyServices: () => now.keyServices,
     bucketsWithoutKeys: () => now.bucketsWithoutKeys,
+    isShortOfKeys: () => now.isShortOfKeys,
     erasures: () => now.erasures,
   }
   const facts = {
@@ -145,6 +147,18 @@ test("buckets whose keys are unavailable are a reason, and whether the devices a
   assert.match(reasons.join(), /^keys of 2 buckets are unavailable: .*the log names the cause$/)
   now.record = { ...now.record, keyring: ringAtRest(new Uint8Array(32), new SimRandom(1), 0) }
   assert.equal(status.report().isEncryptedAtRest, true)
+})
+
+test("a device that lacks the newest keys is a reason and in the metrics, and the store goes on", () => {
+  const { status, now, telemetry } = world(3)
+  const shows = (value: number) =>
+    assert.ok(telemetry.metrics.render().split("\n").includes(`hayloft_devices_short_of_keys ${value}`))
+  now.isShortOfKeys = true
+  const { ready, reasons } = status.health()
+  assert.ok(ready)
+  assert.match(reasons.join(), /^a device does not have the newest keys: .*the log names the cause$/)
+  assert.equal(status.report().isShortOfKeys, true)
+  shows(1)
 })
 
 test("metrics tell of encryption: at rest, buckets without keys, erasures and the devices that they wait for", () => {

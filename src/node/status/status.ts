@@ -149,9 +149,19 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private keyTroubles(): readonly string[] {
     // The log has names and causes: health is for everybody.
     const buckets = this.bucketsWithoutKeys
-    if (buckets === 0) return []
     const whose = buckets === 1 ? "a bucket" : `${buckets} buckets`
-    return [`keys of ${whose} are unavailable: encrypted objects cannot be written or read; the log names the cause`]
+    return [
+      ...(this.isShortOfKeys
+        ? ["a device does not have the newest keys: requests that need a new key fail; the log names the cause"]
+        : []),
+      ...(buckets === 0
+        ? []
+        : [`keys of ${whose} are unavailable: encrypted objects cannot be written or read; the log names the cause`]),
+    ]
+  }
+
+  private get isShortOfKeys(): boolean {
+    return this.sources.isShortOfKeys?.() ?? false
   }
 
   private get bucketsWithoutKeys(): number {
@@ -242,6 +252,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       blockBytes: record.blockBytes,
       isEncryptedAtRest: isEncryptedAtRest(record) && encrypting === undefined,
       bucketsWithoutKeys: this.bucketsWithoutKeys,
+      isShortOfKeys: this.isShortOfKeys,
       ...(encrypting === undefined ? {} : { encrypting }),
       safety: this.safetyReport(),
       metadata: namesOf(record),
