@@ -7,10 +7,14 @@ const MOVE = "src/object/lifecycle/move-commands-core.ts"
 const MOVES = "src/object/lifecycle/transitions-core.ts"
 const WALK = "src/object/lifecycle/walk-core.ts"
 
-const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `lifecycle: ${bug}`, edits },
-  caughtBy: "sim/world/twin-lifecycle",
-})
+const caughtBy =
+  (test: string) =>
+  (bug: string, ...edits: readonly Edit[]): TestedPlant => ({ bug: `lifecycle: ${bug}`, edits, caughtBy: test })
+
+const plant = caughtBy("sim/world/twin-lifecycle")
+/** Which moves of few versions show at once, and random histories seldom. */
+const movePlant = caughtBy("src/object/jobs/lifecycle-moves")
+const orderPlant = caughtBy("src/object/lifecycle/transitions-core")
 
 export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
   plant(
@@ -67,12 +71,12 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     find: "editor.insert({ ...MARKER, random }, versioning)",
     put: 'editor.insert({ ...MARKER, random }, "enabled")',
   }),
-  plant("a version moves although it is due for its removal", {
+  movePlant("a version moves although it is due for its removal", {
     file: WALK,
     find: "return isRemoved ? undefined : movesOf",
     put: "return isRemoved && facts.isMarker ? undefined : movesOf",
   }),
-  plant("a lock keeps a version from moving", {
+  movePlant("a lock keeps a version from moving", {
     file: WALK,
     find: 'removalOf(facts, version.head, versioning) !== "hide" &&\n    isUnlocked(version, time)',
     put: 'removalOf(facts, version.head, versioning) !== "hide"',
@@ -83,12 +87,12 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     put: "if (family !== undefined) return",
   }),
   plant("small objects move", { file: MOVES, find: "const SIZE_MIN = 131_072", put: "const SIZE_MIN = 1_000" }),
-  plant("of several moves on one day the first is made", {
+  orderPlant("of several moves on one day the first is made", {
     file: MOVES,
     find: "possible.reduce(preferred)",
     put: "possible.reduce(first => first)",
   }),
-  plant("objects move upwards", {
+  orderPlant("objects move upwards", {
     file: MOVES,
     find: "storageClass === at || mayMove(at, storageClass)",
     put: "at !== undefined",
