@@ -8,7 +8,7 @@ interface Holder {
   readonly id: string
   readonly path: string
   readonly name: string
-  targetOf(text: string): QuotaTarget
+  readonly targetOf: (text: string) => QuotaTarget
 }
 
 const HOLDERS: readonly Holder[] = [
