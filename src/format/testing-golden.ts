@@ -12,7 +12,7 @@ interface Sample {
   readonly name: string
   readonly value: unknown
   readonly bytes: Uint8Array
-  decode(bytes: Uint8Array): unknown
+  readonly decode: (bytes: Uint8Array) => unknown
 }
 
 export const sample = <T>(
