@@ -20,6 +20,8 @@ type Rows = Pick<Metadata, "run" | "ask" | "incarnations">
 
 /** Parts of one query: some milliseconds. */
 const PARTS_PER_QUERY = 1_000
+/** Times that an end is repeated because completions began meanwhile. */
+const CONFLICTS_MAX = 10
 
 export const isUploadCounted = query("IsUploadCounted", (view, address: UploadAddress): boolean => {
   const upload = findUpload(view, address)
@@ -76,14 +78,22 @@ export async function endFrozen<Result>(
   }
 }
 
-/** Ends an upload, and any completion of it. */
+/** Ends an upload, and any completion of it. One that begins meanwhile may complete it first: then throws `noSuchUpload`. */
 export async function endUploadBy<Result>(
   metadata: Rows,
   address: UploadAddress,
   end: (frozen?: FrozenParts) => Command<Result>,
 ): Promise<Result> {
   const isCounted = await metadata.ask(isUploadCounted(address))
-  return isCounted ? endFrozen(metadata, address, true, end) : metadata.run(end())
+  if (!isCounted) return metadata.run(end())
+  for (let conflicts = 0; ;) {
+    try {
+      return await endFrozen(metadata, address, true, end)
+    } catch (error) {
+      // A completion has replaced the seal.
+      if (!isFailure(error, "conflict") || (conflicts += 1) > CONFLICTS_MAX) throw error
+    }
+  }
 }
 
 /** Throws `noSuchUpload`. */

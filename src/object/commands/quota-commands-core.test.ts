@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fc } from "../../base/testing-properties.js"
 import { isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId, type MultipartId } from "../../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../base/ids.js"
 import { encodeAccount } from "../../format/records.js"
 import { objectRowKey, textRowKey } from "../../format/row-key.js"
 import { addUsage, NO_USAGE, usageRowKey, type QuotaLimits, type Usage } from "../../format/usage.js"
@@ -16,7 +16,7 @@ import { quotaState, quotaStates, walkUsage, type UsagePlace } from "../queries/
 import { Quotas } from "../quotas.js"
 import { accountNumberOf } from "../../format/account-number.js"
 import { createBucket, dropBucket, closeBucket, setVersioning } from "./bucket-commands-core.js"
-import { completeUpload, createUpload, putPart, sealUpload } from "./multipart-commands-core.js"
+import { completeUpload, createUpload, putPart, sealUpload, type UploadAddress } from "./multipart-commands-core.js"
 import { findLatest } from "./row-editor-core.js"
 import { extentOf, putOf, randomOf, refuses } from "./testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "./version-commands-core.js"
@@ -136,7 +136,7 @@ const STEP = fc.record<Step>({
 
 class Player {
   private uploads = 0
-  private readonly open = new Map<string, { readonly multipartId: MultipartId }>()
+  private readonly open = new Map<string, UploadAddress>()
   private stored = 0
 
   constructor(private readonly world: World) {}
@@ -152,14 +152,18 @@ class Player {
 
   private at({ bucket, key, upload }: Step) {
     const bucketId = must(this.world.buckets[bucket], "a bucket")
-    const name = `${bucket} ${key} ${upload}`
-    return { bucketId, key: must(KEYS[key], "a key"), name, found: this.open.get(name) }
+    return { bucketId, key: must(KEYS[key], "a key"), name: `${bucket} ${key} ${upload}` }
+  }
+
+  /** One of the open uploads, so that most steps find one. */
+  private openUpload({ bucket, key, upload }: Step): readonly [name: string, UploadAddress] | undefined {
+    return [...this.open][(9 * bucket + 3 * key + upload) % Math.max(this.open.size, 1)]
   }
 
   async play(step: Step): Promise<void> {
     const { metadata, quotas } = this.world
-    const { bucketId, key, name, found } = this.at(step)
-    const address = { bucketId, key, multipartId: found?.multipartId ?? multipartIdOf(1, randomOf(1)) }
+    const { bucketId, key, name } = this.at(step)
+    const [openName = "", address] = this.openUpload(step) ?? []
     switch (step.kind) {
       case "put":
         await metadata.run(putVersion({ ...putOf({ bucketId }, (this.stored += 1), { sizeBytes: step.size }), key }))
@@ -175,27 +179,27 @@ class Player {
         return
       }
       case "create": {
-        if (found) return
+        if (this.open.has(name)) return
         const multipartId = multipartIdOf((this.uploads += 1), randomOf(1))
         const upload = { checksum: undefined, details: NO_DETAILS, completion: undefined }
         await metadata.run(createUpload({ bucketId, key, multipartId }, upload))
-        this.open.set(name, { multipartId })
+        this.open.set(name, { bucketId, key, multipartId })
         return
       }
       case "part": {
-        if (!found) return
+        if (!address) return
         const extent = extentOf((this.stored += 1), { lengthBytes: step.size, part: step.part })
         const part = { partNumber: step.part, md5: new Uint8Array(16), checksumValue: undefined, extent }
         await metadata.run(putPart({ ...address, hints: [], part }))
         return
       }
       case "complete":
-        if (found) await this.complete(address, () => this.open.delete(name))
+        if (address) await this.complete(address, () => this.open.delete(openName))
         return
       case "abort":
-        if (!found) return
+        if (!address) return
         await abort(metadata, address)
-        this.open.delete(name)
+        this.open.delete(openName)
         return
       case "versioning":
         await metadata.run(setVersioning(bucketId, step.size % 2 === 0 ? "enabled" : "suspended"))
@@ -216,7 +220,7 @@ class Player {
   }
 
   /** Of the first part alone: others are unused. */
-  private async complete(address: Parameters<typeof sealUpload>[0], ended: () => void): Promise<void> {
+  private async complete(address: UploadAddress, ended: () => void): Promise<void> {
     const { metadata } = this.world
     const completion = { incarnation: metadata.incarnations.own, token: randomOf(9) }
     await metadata.run(sealUpload(address, completion))
@@ -359,4 +363,39 @@ test("a count that a crash left unfinished does not refuse, counts what happens,
   await quotas.finish(await quotas.list())
   assert.equal((await quotas.show(bucketTarget(0)))?.used?.bytes, 60)
   await refuses(put(world, 61), "quotaExceeded")
+})
+
+function partOf(upload: number) {
+  const extent = extentOf(upload, { lengthBytes: 40, part: 1 })
+  return { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent }
+}
+
+test("an abort that meets completions of the same process ends the upload, unless it meets them every time", async () => {
+  const world = await newWorld()
+  const { metadata, quotas } = world
+  await quotas.set(bucketTarget(0), { hardBytes: 100 })
+  const address = { bucketId: must(world.buckets[0], "a bucket"), key: must(KEYS[0], "a key") }
+  const beginUpload = async (number: number) => {
+    const upload = { ...address, multipartId: multipartIdOf(number, randomOf(1)) }
+    await metadata.run(createUpload(upload, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+    await metadata.run(putPart({ ...upload, hints: [], part: partOf(number) }))
+    return upload
+  }
+  const completing = (upload: UploadAddress, times: number): void => {
+    let left = times
+    metadata.before = async name => {
+      if (name !== "AbortUpload" || left === 0) return
+      left -= 1
+      await metadata.run(sealUpload(upload, { incarnation: metadata.incarnations.own, token: randomOf(9) }))
+    }
+  }
+  const first = await beginUpload(1)
+  completing(first, 3)
+  await abort(metadata, first)
+  assert.equal((await quotas.show(bucketTarget(0)))?.used?.partBytes, 0)
+  await refuses(metadata.run(putPart({ ...first, hints: [], part: partOf(9) })), "noSuchUpload")
+  const second = await beginUpload(2)
+  completing(second, Infinity)
+  await refuses(abort(metadata, second), "conflict")
+  assert.equal((await quotas.show(bucketTarget(0)))?.used?.partBytes, 40)
 })
