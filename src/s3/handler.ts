@@ -261,6 +261,7 @@ class S3Handler implements Protocol {
         const failure = asFailure(error)
         exchange.note({ failure: failure.kind })
         const reported = s3ErrorOf(nameCondition(failure, request.headers))
+        this.meters.noteFailure(failure)
         this.noteDenial(request, failure, reported)
         return errorDocument(reported, scene)
       },
@@ -277,6 +278,7 @@ class S3Handler implements Protocol {
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
     this.endAuth(request)
     this.noteRequest(request)
+    this.meters.noteFailure(failure)
     this.noteDenial(request, failure, answer)
     // Server errors tell the client little; the operator needs their kind and reason.
     if (answer.status >= SERVER_ERROR_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })

@@ -3,10 +3,12 @@
  *
  * An account is counted once the signature is verified; a bucket once the caller has been admitted, so that
  * strangers can neither raise its figures nor add invented buckets to the list.
- * Requests signed with version 2 are counted too, so that an operator sees who still needs it before refusing it.
+ * Requests signed with version 2 are counted too, so that an operator sees who still needs it before refusing it; and those
+ * that a quota has refused.
  * Limits  `METERED_MAX` buckets and as many accounts since the start; later ones are counted together.
  */
 import type { SignatureForm } from "../access/index.js"
+import type { Failure } from "../base/failures.js"
 import type { AccountId, BucketName } from "../base/ids.js"
 import type { RequestMeter } from "../http/index.js"
 import type { Counter, Metrics } from "../seams/telemetry/contract.js"
@@ -19,16 +21,22 @@ export class RequestMeters {
   private readonly buckets: Meters
   private readonly accounts: Meters
   private readonly version2: Counter
+  private readonly beyondQuota: Counter
 
   constructor(metrics: Metrics) {
     this.buckets = new Meters(metrics, "bucket", "let in to the bucket")
     this.accounts = new Meters(metrics, "account", "of the account's keys")
     this.version2 = metrics.counter("hayloft_signature_v2_requests_total", "Requests signed with signature version 2")
+    this.beyondQuota = metrics.counter("hayloft_quota_refused_total", "Requests that a quota refused, by its kind")
   }
 
   /** `form`: the place of the signature. */
   noteVersion2(form: SignatureForm): void {
     this.version2.of({ form }).add()
+  }
+
+  noteFailure({ kind, details }: Failure): void {
+    if (kind === "quotaExceeded") this.beyondQuota.of({ holder: String(details["holder"]) }).add()
   }
 
   ofBucket(name: BucketName): RequestMeter {

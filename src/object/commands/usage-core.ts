@@ -101,7 +101,8 @@ function checkRoom({ name, ofBucket }: Count, before: Usage, needed: Needed): vo
   const refused = (limit: string, used: string) => {
     // Clients that may write to one bucket need not know what its account uses.
     const shown = ofBucket ? ` (${used} used)` : ""
-    return fail("quotaExceeded", { message: `The ${name} would exceed its quota of ${limit}${shown}.` })
+    const holder = ofBucket ? "bucket" : "account"
+    return fail("quotaExceeded", { message: `The ${name} would exceed its quota of ${limit}${shown}.`, holder })
   }
   if (bytesMax !== undefined && usedBytes + bytesNeeded > bytesMax)
     throw refused(sizeText(bytesMax), sizeText(usedBytes))
