@@ -10,7 +10,7 @@ ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 
 def client(service="s3", keys={}, **config):
     """`keys` are boto3's arguments for credentials; without them, the environment supplies the credentials."""
-    settings = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config)
+    settings = Config(**{"s3": {"addressing_style": "path"}, "retries": {"max_attempts": 1}, **config})
     return boto3.client(service, endpoint_url=ENDPOINT, config=settings, **keys)
 
 

@@ -1,4 +1,4 @@
-/** An operator limits a bucket of a real server with the CLI; the AWS CLI is refused with code and message, at once. */
+/** An operator limits a bucket of a real server with the CLI; the AWS CLI and boto3 are refused with code and message, at once. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run, runOk } from "../harness/commands.js"
-import { ServerProcess } from "../harness/server.js"
+import { ROOT, ServerProcess } from "../harness/server.js"
 
 let folder = ""
 let server: ServerProcess
@@ -78,3 +78,13 @@ test(
     await go("s3", "cp", body, "s3://limited/more")
   },
 )
+
+const python = findProgram("python3")
+test("boto3: what a quota refuses is not repeated", { timeout: 180_000 }, async context => {
+  const found = python === undefined ? undefined : await run(python, ["-c", "import boto3"])
+  if (python === undefined || found?.code !== 0) return context.skip("boto3 is not installed")
+  assert.equal((await server.client().call("PUT", { bucket: "boto3-quotas" })).status, 200)
+  await hayloft("quota", "set", "boto3-quotas", "--bytes", "1MiB")
+  const env = awsEnvironment({ endpoint: server.endpoint, home: folder })
+  assert.match(await runOk(python, [`${ROOT}tests/clients/boto3_quotas.py`], { env }), /^all good$/m)
+})
