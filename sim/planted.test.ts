@@ -7,6 +7,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
+import { QUOTA_PLANTS } from "./quota-plants.js"
 
 test("each planted bug still fits its source", () => {
   const plants = [
@@ -16,6 +17,7 @@ test("each planted bug still fits its source", () => {
     ...LIFECYCLE_PLANTS,
     ...ENCRYPTION_PLANTS,
     ...CLASS_PLANTS,
+    ...QUOTA_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)
 })

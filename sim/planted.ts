@@ -17,6 +17,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
+import { QUOTA_PLANTS } from "./quota-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** A bug may not appear with every seed: a single passing seed proves little. */
@@ -178,7 +179,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verdicts = [
     ...(await checkPlants([...PLANTS, ...CLUSTER_PLANTS].filter(isChosen), SEEDS, show)),
     ...(await checkTested(
-      [...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS, ...CLASS_PLANTS].filter(isChosen),
+      [
+        ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
+        ...[...CLASS_PLANTS, ...QUOTA_PLANTS],
+      ].filter(isChosen),
       show,
     )),
   ]
