@@ -20,6 +20,7 @@ export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearn
 export {
   admitBucketPolicy,
   followDevices,
+  isSameChoice,
   narrowLayout,
   policyInWords,
   setClassPolicy,

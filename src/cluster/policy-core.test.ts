@@ -8,7 +8,14 @@ import { checkRecord } from "./check-record.js"
 import { finishTransition, markOffline, markReturning, markWhole } from "./device-states-core.js"
 import { addDevice, forgetDevice } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf } from "./testing-records.js"
-import { admitBucketPolicy, followDevices, narrowLayout, policyInWords, setPolicy } from "./policy-core.js"
+import {
+  admitBucketPolicy,
+  followDevices,
+  narrowLayout,
+  policyInWords,
+  setClassPolicy,
+  setPolicy,
+} from "./policy-core.js"
 import { layoutOf } from "./record-layout-core.js"
 
 const checked = (record: ControlRecord): ControlRecord => {
@@ -77,6 +84,14 @@ test("a bucket's redundancy gets its slots and a version of its own", () => {
   refuses("invalidConfig", /times/, () =>
     admitBucketPolicy({ ...before, policyVersion: POLICY_VERSION_MAX }, parsePolicy("replica:1"), []),
   )
+})
+
+test("a class that keeps its redundancy uses up no version", () => {
+  const mapped = checked(setClassPolicy(storeOf(6), "STANDARD_IA", parsePolicy("ec:2+1"), []))
+  assert.equal(mapped.policyVersion, 2)
+  assert.equal(setClassPolicy(mapped, "STANDARD_IA", parsePolicy("ec:2+1"), []), mapped)
+  assert.equal(setClassPolicy(mapped, "GLACIER_IR", undefined, []), mapped)
+  assert.equal(setClassPolicy(mapped, "STANDARD_IA", undefined, []).policyVersion, 3)
 })
 
 test("changes that need another layout wait until shards have moved; others proceed", () => {

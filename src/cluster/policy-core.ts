@@ -16,6 +16,10 @@ const placesOf = (record: ControlRecord): number => record.devices.filter(hasPla
 const gainingOf = (record: ControlRecord): number => record.devices.filter(mayGain).length
 const isSamePolicy = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
 
+/** Undefined: none of its own. */
+export const isSameChoice = (a: Policy | undefined, b: Policy | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : isSamePolicy(a, b)
+
 /** The automatic policy for this number of devices, with the current matrix. */
 const automaticFor = ({ policy }: ControlRecord, devices: number): Policy =>
   defaultPolicy(devices, policy.kind === "ec" ? policy.matrix : "cauchy")
@@ -97,8 +101,8 @@ export function admitBucketPolicy(
 }
 
 /**
- * Sets the policy of a storage class (undefined: that of the bucket or the store applies), under a new policy version.
- * Throws the same errors as `setPolicy`, and `invalidArgument` for STANDARD.
+ * Sets the policy of a storage class (undefined: that of the bucket or the store applies), under a new policy version;
+ * the same record if it has that policy. Throws the same errors as `setPolicy`, and `invalidArgument` for STANDARD.
  */
 export function setClassPolicy(
   record: ControlRecord,
@@ -112,6 +116,8 @@ export function setClassPolicy(
     })
   }
   if (policy !== undefined) checkCapacity(record, policy)
+  const before = record.classes?.find(([other]) => other === storageClass)?.[1]
+  if (isSameChoice(before, policy)) return record
   const others = (record.classes ?? []).filter(([other]) => other !== storageClass)
   const classes = policy === undefined ? others : [...others, [storageClass, policy] as const]
   return widened({ ...record, classes, policyVersion: nextPolicyVersion(record) }, bucketPolicies)

@@ -119,6 +119,20 @@ test("while a bucket's policy changes, all needles of one generation have one po
   assert.deepEqual(await machine.clock.runUntil(got()), bytes)
 })
 
+test("a bucket that keeps its redundancy uses up no policy version", async () => {
+  const machine = new Machine({ devices: 4 })
+  const engine = await machine.open()
+  await createBucket(engine)
+  const change = operationsOf(machine, engine)
+  const versionAfter = async (text: string) => {
+    await machine.clock.runUntil(change.change(setRedundancy(text, "bucket"), text))
+    return engine.recordManager.record.policyVersion
+  }
+  const first = await versionAfter("replica:2")
+  assert.equal(await versionAfter("replica:2"), first)
+  assert.equal(await versionAfter("ec:2+2"), first + 1)
+})
+
 test("a plan for a bucket accounts for its contents", async () => {
   const machine = new Machine({ devices: 4, blockBytes: 64 * KIB })
   const engine = await machine.open()

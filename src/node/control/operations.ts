@@ -22,6 +22,7 @@ import { isArchive, type StorageClass } from "../../base/storage-class.js"
 import {
   claimDevice,
   deviceOf,
+  isSameChoice,
   policyInWords,
   previewChange,
   reencodingOf,
@@ -189,7 +190,9 @@ export class EngineOperations implements StoreOperations {
     }
     if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
     const { bucket, policy } = change
-    await services.buckets.open(bucket)
+    // Each change takes one of the policy versions, of which there is an end, and everything is checked again.
+    const { policy: present } = await services.buckets.holdings(bucket)
+    if (isSameChoice(present, chosen(policy))) return this.record
     try {
       const record = await takeEffect()
       await services.buckets.setPolicy(bucket, chosen(policy))
