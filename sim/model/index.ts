@@ -22,6 +22,7 @@ const NONE_MAPPED: AcceptedClasses = {
   require(storageClass) {
     if (isArchive(storageClass)) throw fail("notImplemented", { message: `the class ${storageClass} is not mapped` })
   },
+  use: () => undefined,
 }
 
 export const createModel = (clock: Clock, random: Random): ObjectServices => modelOf(new ModelState(clock, random))

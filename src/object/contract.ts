@@ -583,6 +583,8 @@ export interface Multipart {
 export interface AcceptedClasses {
   /** Throws `notImplemented` for an archive class that the operator has not mapped. */
   require(storageClass: StorageClass): void
+  /** Before anything with the class is stored, or a rule that names it: earlier releases know none. Undefined: it may be now. */
+  use(storageClass: StorageClass): Promise<void> | undefined
 }
 
 export interface ObjectServices {

@@ -1,8 +1,8 @@
 /**
  * Storage classes: the operator maps them to redundancy policies, and what follows for requests and for re-encoding.
  *
- * Promises  Before a version or an upload with another class than STANDARD is stored, the devices refuse earlier
- *           releases, which would drop it.
+ * Promises  Before a version, an upload or a transition rule with another class than STANDARD is stored, the devices
+ *           refuse earlier releases, which would drop the class or could not read the rules.
  * Refuses   Archive classes that are not mapped, with `notImplemented`, where a client asks for one. What a rescue
  *           brings keeps its class.
  */
@@ -79,7 +79,6 @@ export class StorageClasses implements AcceptedClasses {
     })
   }
 
-  /** Before a version or an upload with this class is stored; undefined: it may be now. */
   use(storageClass: StorageClass): Promise<void> | undefined {
     return storageClass === "STANDARD" ? undefined : this.map.use()
   }

@@ -35,17 +35,20 @@ class Trial {
     private readonly made: Awaited<ReturnType<typeof world>>,
   ) {}
 
-  static run(run: (trial: Trial) => Promise<void>): Promise<void> {
+  /** The operator has mapped the archives, unless `isPlain`. */
+  static run(run: (trial: Trial) => Promise<void>, isPlain = false): Promise<void> {
     const machine = new Machine({ devices: 1 })
     const whole = async (): Promise<void> => {
       const trial = new Trial(machine, await world(machine))
       const policy = parsePolicy("replica:1")
       await trial.made.engine.recordManager.change("map", record => ({
         ...record,
-        classes: [
-          ["GLACIER", policy],
-          ["DEEP_ARCHIVE", policy],
-        ],
+        ...(!isPlain && {
+          classes: [
+            ["GLACIER", policy],
+            ["DEEP_ARCHIVE", policy],
+          ],
+        }),
       }))
       await trial.send("PUT", "")
       await run(trial)
@@ -89,6 +92,11 @@ class Trial {
     return this.header(place, "x-amz-storage-class")
   }
 
+  /** As the control record has them: once they are there, no earlier release opens the store. */
+  get classes() {
+    return this.made.engine.recordManager.record.classes
+  }
+
   get nowMs(): number {
     return this.machine.clock.wallMs()
   }
@@ -101,6 +109,14 @@ class Trial {
     for (let steps = 0; (await lifecycle.step(never)) === "busy"; steps += 1) assert.ok(steps < 1_000, "the pass ends")
   }
 }
+
+test("before rules with transitions are stored, the store refuses releases that cannot read them", () =>
+  Trial.run(async trial => {
+    await trial.rules(rule("<Expiration><Days>1</Days></Expiration>"))
+    assert.equal(trial.classes, undefined)
+    await trial.rules(rule(to("STANDARD_IA", 30)))
+    assert.deepEqual(trial.classes, [])
+  }, true))
 
 const ARCHIVED: Sent = { body: BODY, headers: ["x-amz-storage-class", "GLACIER"] }
 

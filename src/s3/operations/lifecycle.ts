@@ -52,7 +52,10 @@ export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
     throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
   }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))
-  for (const storageClass of classesIn(rules)) services.classes.require(storageClass)
+  const classes = classesIn(rules)
+  for (const storageClass of classes) services.classes.require(storageClass)
+  // Earlier releases cannot read rules with transitions, and would fail the bucket's requests.
+  for (const storageClass of new Set(classes)) await services.classes.use(storageClass)
   await services.buckets.setSetting(bucket, "lifecycle", encodeLifecycleRules({ transitionMinimum, rules }))
   return answerEmpty(200, [[MINIMUM_HEADER, transitionMinimum]])
 }
