@@ -243,6 +243,18 @@ test("the bucket's policy cannot open another account's object, but can close it
   assert.equal(await statuses("GET /bucket/theirs"), "403 403 403 403 403 403")
 })
 
+test("the bucket's owner may restore another account's object, and its writer may not", async () => {
+  await writers(strangerAccount)
+  await put("stranger", "theirs")
+  const codeFor = async (name: string) => {
+    const sent = documented("<RestoreRequest><Days>1</Days></RestoreRequest>")
+    return /<Code>(\w+)</.exec((await people.send(name, "POST /bucket/theirs?restore", sent)).text)?.[1]
+  }
+  assert.equal(await codeFor("stranger"), "AccessDenied")
+  // It is no archive: the request was admitted.
+  assert.equal(await codeFor("owner"), "InvalidObjectState")
+})
+
 test("an unsigned upload belongs to the bucket's owner, also by a form", async () => {
   await put("nobody", "drop", {}, 403)
   await expect(200, "owner", "PUT /bucket?acl", canned("public-read-write"))

@@ -128,10 +128,13 @@ export const BUCKET_POLICY_ACTIONS: ReadonlyMap<string, "bucket" | "object"> = n
   ),
 )
 
-/** Actions on a key that the bucket's owner decides: they change which object or upload the key has. */
+/**
+ * Actions on a key that the bucket's owner decides: they change which object or upload the key has, or what the owner
+ * pays for. RestoreObject: "The bucket owner has this permission by default" (Amazon S3 API Reference).
+ */
 const OF_BUCKET_ON_KEY: ReadonlySet<ActionName> = new Set<ActionName>([
   ...(["PutObject", "DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention"] as const),
-  ...(["AbortMultipartUpload", "ListMultipartUploadParts"] as const),
+  ...(["AbortMultipartUpload", "ListMultipartUploadParts", "RestoreObject"] as const),
 ])
 
 /** Whether the action concerns an existing object, whose owner decides. */
