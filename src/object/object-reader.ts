@@ -249,9 +249,13 @@ export class ObjectReader {
     return { ...info, restoredUntilMs: restoredUntil(rows.record, this.restoreClockMs()) }
   }
 
-  /** The time by which restores end: of both clocks the earlier, so that one that is ahead ends none. */
+  /**
+   * The time by which restores end: of both clocks the earlier, so that one that is ahead ends none. The store's is 0 while
+   * it is unknown: restores that have ended would be valid again.
+   */
   restoreClockMs(): number {
-    return Math.min(this.storeClock.shownMs, this.readers.clock.wallMs())
+    const [storeMs, wallMs] = [this.storeClock.shownMs, this.readers.clock.wallMs()]
+    return storeMs === 0 ? wallMs : Math.min(storeMs, wallMs)
   }
 
   /** The bytes stored with the row; undefined if they are in blocks, or are not read. */

@@ -26,6 +26,7 @@ async function open(): Promise<World> {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"), 6)
   world.relayout([...world.devices.live.keys()], 6)
   await world.settle()
+  await world.clock.runUntil(world.services.storeClock.start())
   return world
 }
 
@@ -101,6 +102,19 @@ const MAP = {
 }
 const policyIn = (storageClass: StorageClass): string =>
   (MAP as Partial<Record<string, string>>)[storageClass] ?? "ec:2+1"
+
+test("a restore that has ended has ended also while the store's clock is unknown", async () => {
+  const world = await open()
+  map(world, MAP)
+  const bytes = world.random.bytes(40 * KIB)
+  await put(world, "a", bytes, "GLACIER")
+  await restore(world, "a")
+  const other = world.beside(2)
+  assert.equal(other.services.storeClock.shownMs, 0)
+  assert.ok((await other.get("a")).equals(bytes))
+  await world.clock.runUntil(world.clock.sleep(3 * 86_400_000, noSignal))
+  await assert.rejects(other.get("a"), error => isFailure(error, "invalidObjectState"))
+})
 
 test("every copy between two classes, onto itself and onto another key, has the policy of its class", async () => {
   const world = await open()

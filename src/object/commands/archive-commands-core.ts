@@ -38,7 +38,7 @@ interface RestoreArchived {
   readonly versionId: VersionId | undefined
   readonly days: number
   readonly tier: RestoreTier
-  /** The store's clock. */
+  /** The store's clock; 0: it is unknown. */
   readonly clockMs: number
 }
 
@@ -60,7 +60,8 @@ export const restoreArchived = command<[request: RestoreArchived], boolean>({
     const restore: VersionRestore = { requestedMs, untilMs: endOf(requestedMs, days), tier }
     const editor = new RowEditor(view, time, bucketId, key)
     editor.rewrite(found, before => ({ ...before, restore }))
-    const wasRestored = restoredUntil(record, Math.min(clockMs, time.nowMs)) !== undefined
+    const nowMs = clockMs === 0 ? time.nowMs : Math.min(clockMs, time.nowMs)
+    const wasRestored = restoredUntil(record, nowMs) !== undefined
     return { ...editor.finish(), result: wasRestored }
   },
 })
