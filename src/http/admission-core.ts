@@ -11,6 +11,8 @@
  * An account that is ahead of another by more than `AHEAD_MS` waits while the other is active, for its next request will
  * come in a moment (anticipatory scheduling, Iyer and Druschel, 2001); the time of this wait is charged to the other one.
  *
+ * A request that has its place may wait again, for its turn to occupy the thread: in the same order, but for no place.
+ *
  * Promises  An account that returns begins at the virtual time of those present: idling earns nothing, and costs that
  *           it has not worked off stay.
  * Limits    `waitingMax` requests wait. Beyond that, the newest request of the account with most of them is rejected.
@@ -41,6 +43,8 @@ const startsNow: ReturnRule = (ownMs, nowMs) => Math.max(ownMs, nowMs)
 interface Waiting<T> {
   readonly request: T
   readonly party: Party
+  /** It waits for its turn only. */
+  readonly hasPlace: boolean
   /** Order of arrival. */
   readonly number: number
 }
@@ -57,6 +61,8 @@ interface Share<T> {
   taken: number
   /** In order of arrival. */
   readonly queue: Set<Waiting<T>>
+  /** How many in the queue have their place. */
+  placedCount: number
   /** Cost of all that has been charged, from the virtual time at which it came. */
   virtualMs: number
   /** What a request under way will probably be charged. */
@@ -160,14 +166,14 @@ export class Places<T> {
     this.forget(party)
   }
 
-  /** Takes a place for the next waiting request; undefined if none may have one. */
+  /** Takes a place for the next waiting request, unless it has one; undefined if none may go on. */
   admit(): T | undefined {
     const next = this.next()
     if (next === undefined) return undefined
     const { group, address } = this.sharesOf(next.party)
     this.nowMs = Math.max(this.nowMs, group.virtualMs)
     group.nowMs = Math.max(group.nowMs, address.virtualMs)
-    this.take(next.party)
+    if (!next.hasPlace) this.take(next.party)
     this.drop(next.request)
     return next.request
   }
@@ -183,11 +189,14 @@ export class Places<T> {
   }
 
   /** Queues a request; returns the request that is rejected for it, which may be the same one. */
-  wait(request: T, party: Party): T | undefined {
-    const waiting = { request, party, number: (this.number += 1) }
+  wait(request: T, party: Party, hasPlace = false): T | undefined {
+    const waiting = { request, party, hasPlace, number: (this.number += 1) }
     const { group, address } = this.sharesOf(party)
     group.seenAtMs = this.time()
-    for (const { queue } of [group, address]) queue.add(waiting)
+    for (const share of [group, address]) {
+      share.queue.add(waiting)
+      if (hasPlace) share.placedCount += 1
+    }
     this.waiting.set(request, waiting)
     if (this.waiting.size <= this.limits.waitingMax) return undefined
     const largest = [...this.groups.values()].reduce(
@@ -205,17 +214,21 @@ export class Places<T> {
     if (waiting === undefined) return
     this.waiting.delete(request)
     const { group, address } = this.sharesOf(waiting.party)
-    for (const { queue } of [group, address]) queue.delete(waiting)
+    for (const share of [group, address]) {
+      share.queue.delete(waiting)
+      if (waiting.hasPlace) share.placedCount -= 1
+    }
     this.forget(waiting.party)
   }
 
   private next(): Waiting<T> | undefined {
     if (this.waiting.size === 0) return undefined
-    const group = poorest(this.groups.values(), each => this.mayTake(each))
+    const group = poorest(this.groups.values(), each => each.placedCount > 0 || this.mayTake(each))
     if (group === undefined) this.heldSinceMs = undefined
     if (group === undefined || this.isHeld(group)) return undefined
-    const address = group && poorest(group.addresses.values())
-    return address && firstOf(address)
+    const isFree = this.mayTake(group)
+    const address = poorest(group.addresses.values(), each => each.placedCount > 0 || isFree)
+    return address && firstOf(address, each => each.hasPlace || isFree)
   }
 
   /** Whether the account waits for one that is active and has used less. */
@@ -267,15 +280,15 @@ export class Places<T> {
 }
 
 const newShare = <T>(virtualMs: number, seenAtMs: number): Share<T> => ({
-  ...{ taken: 0, queue: new Set(), virtualMs, meanMs: 0, seenAtMs },
+  ...{ taken: 0, queue: new Set(), placedCount: 0, virtualMs, meanMs: 0, seenAtMs },
 })
 const nameOf = ({ account, address }: Party): string =>
   account === undefined ? `address ${address}` : `account ${account}`
 const isEmpty = ({ taken, queue }: Share<unknown>): boolean => taken === 0 && queue.size === 0
 
-function firstOf<T>({ queue }: Share<T>): Waiting<T> | undefined {
-  const [first] = queue
-  return first
+function firstOf<T>({ queue }: Share<T>, mayGo: (waiting: Waiting<T>) => boolean = () => true) {
+  for (const waiting of queue) if (mayGo(waiting)) return waiting
+  return undefined
 }
 
 /** Among shares with waiting requests: the next one by virtual time, places and age of its first request. */

@@ -1,9 +1,11 @@
 /** More requests than are served concurrently: which wait, which are served, which are rejected. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
+import type { Failure } from "../base/failures.js"
 import { SimClock } from "../seams/clock/sim.js"
+import { Admission } from "./admission.js"
 import type { Exchange } from "./contract.js"
-import type { HttpLimits } from "./limits.js"
+import { HTTP_LIMITS, type HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
 import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
@@ -133,4 +135,90 @@ test("a client that holds every place leaves one to others", async () => {
   assert.equal(count("waiting"), 2)
   go()
   for (const client of greedy) assert.deepEqual(await statusesOf(client), [200])
+})
+
+/** An entry as the listener makes it. */
+const entry = () => ({
+  ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false },
+  ...{ method: "GET", receivedBytes: 0, sentBytes: 0 },
+})
+const partyOf = (account: string) => () => ({ account, address: account })
+
+/** Its time also passes while the thread is busy. */
+class BusyClock extends SimClock {
+  busyMs = 0
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.busyMs
+  }
+}
+
+/** Records in which turn each of the requests may occupy the thread: 0 if at once. */
+async function turnsOf(accounts: readonly string[], limits: Partial<HttpLimits> = {}) {
+  const clock = new BusyClock()
+  const admission = new Admission(clock, { ...HTTP_LIMITS, ...limits })
+  let turn = 0
+  const order: string[] = []
+  const ask = (account: string, i: number): void => {
+    const request = entry()
+    assert.equal(admission.tryEnter(request, partyOf(account)), true)
+    const note = (how: string): void => void order.push(`${account}${i} ${how}`)
+    const go = (refusal: Failure | undefined): void => {
+      if (refusal !== undefined) return note(refusal.kind)
+      clock.busyMs += 2
+      note(String(turn))
+    }
+    if (admission.tryTurn(request, partyOf(account), go)) note("0")
+  }
+  accounts.forEach(ask)
+  for (turn = 1; turn <= 2 * accounts.length; turn += 1) await new Promise(resolve => setImmediate(resolve))
+  return order
+}
+
+test("of requests that occupy the thread, the first runs at once, each other one in a later turn", async () => {
+  const order = await turnsOf(["a", "a", "a", "a"])
+  const turns = order.map(line => Number(line.split(" ")[1]))
+  assert.deepEqual(
+    order.map(line => line.split(" ")[0]),
+    ["a0", "a1", "a2", "a3"],
+  )
+  assert.equal(turns[0], 0)
+  assert.deepEqual(
+    [...new Set(turns)].sort((a, b) => a - b),
+    turns,
+    "no two in one turn",
+  )
+})
+
+test("beyond the limit, requests that wait for their turn are refused, those of the largest account first", async () => {
+  const order = await turnsOf(["a", "a", "a", "b"], { waitingMax: 2 })
+  assert.deepEqual(
+    order.filter(line => line.endsWith("tooManyInFlight")),
+    ["a2 tooManyInFlight"],
+  )
+  assert.deepEqual(order.map(line => line.split(" ")[0]).sort(), ["a0", "a1", "a2", "b3"])
+})
+
+test("the first request of another account gets its turn before the many of one", async () => {
+  const order = await turnsOf(["a", "a", "a", "a", "b"])
+  const names = order.map(line => line.split(" ")[0])
+  assert.ok(names.indexOf("b4") <= 2, names.join(" "))
+})
+
+test("requests that wait for their turn keep their place, do not expire, and go on while the server stops", async () => {
+  const clock = new SimClock()
+  const admission = new Admission(clock, HTTP_LIMITS)
+  const ended: (Failure | undefined)[] = []
+  for (const i of [0, 1, 2]) {
+    const request = entry()
+    assert.equal(admission.tryEnter(request, partyOf("a")), true)
+    assert.equal(
+      admission.tryTurn(request, partyOf("a"), refusal => void ended.push(refusal)),
+      i === 0,
+    )
+  }
+  assert.equal(admission.inFlight, 3)
+  admission.stop()
+  await clock.advance(2 * HTTP_LIMITS.admissionWaitMs)
+  assert.deepEqual(ended, [undefined, undefined])
 })

@@ -11,10 +11,13 @@
  * turn, and begin in the order of what their accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what
  * has arrived meanwhile. The number of places follows the load (`places-limit-core.ts`).
  *
- * Promises  Without load, requests begin when they arrive. An address that has named an account falsely
- *           counts by itself for a while, so that nobody is served in another's name.
+ * A request that will occupy the thread for milliseconds asks for a turn first: one such request runs in a turn of the
+ * event loop, so that other work runs in between, and those that wait are in the order of their accounts too.
+ *
+ * Promises  Without load, requests begin when they arrive, and so does the first that asks for a turn. An address that
+ *           has named an account falsely counts by itself for a while, so that nobody is served in another's name.
  * Refuses   `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and requests rejected because more than
- *           `waitingMax` wait. `stopping`: every request, once `stop` has been called.
+ *           `waitingMax` wait. `stopping`: every request that has no place, once `stop` has been called.
  * Limits    `FALSE_CLAIMS_MAX` addresses are remembered, the latest ones.
  */
 import { fail, type Failure } from "../base/failures.js"
@@ -44,8 +47,16 @@ interface Waiting {
   readonly sinceMs: number
   readonly placed: Placed
   readonly party: Party
-  /** Called with the refusal, or with undefined once the request has a place. */
+  /** It has its place, and waits for its turn to occupy the thread. */
+  readonly isForTurn: boolean
+  /** Called with the refusal, or with undefined once the request has a place or its turn. */
   readonly go: (refusal: Failure | undefined) => void
+}
+
+/** A turn of the event loop that one request may occupy. */
+interface TakenTurn {
+  /** It took longer than `LONG_TURN_MS`: what is read next has waited for it. */
+  wasLong: boolean
 }
 
 /** A request that has a place, or is parked: it gave its place back while it waits for its client. */
@@ -70,6 +81,10 @@ export class Admission {
   private cancelAlarm: (() => void) | undefined
   /** When the first request of this turn arrived; undefined: none has. */
   private turnBeganMs: number | undefined
+  /** The latest turn that a request asked for, until the end of the next one: what arrived meanwhile is read by then. */
+  private takenTurn: TakenTurn | undefined
+  /** The request that has just begun in its turn. */
+  private occupant: { readonly waiting: Waiting; readonly turn: TakenTurn; readonly beganMs: number } | undefined
   private isDraining = false
   private isSampling = false
   private turnsMs: number[] = []
@@ -104,7 +119,7 @@ export class Admission {
   tryEnter(placed: Placed, partyOf: () => Party): boolean {
     if (this.stopping) return false
     const nowMs = this.clock.monotonicMs()
-    const isLate = nowMs - this.turnBegan(nowMs) > LONG_TURN_MS
+    const isLate = nowMs - this.turnBegan(nowMs) > LONG_TURN_MS || this.takenTurn?.wasLong === true
     const isContended = nowMs < this.contendedUntilMs
     if (!isLate && !isContended && this.places.isPlenty) this.places.take(undefined)
     else {
@@ -123,10 +138,38 @@ export class Admission {
   wait(placed: Placed, go: (refusal: Failure | undefined) => void): void {
     const { party } = placed
     if (this.stopping || party === undefined) return go(fail("stopping"))
-    const rejected = this.places.wait({ sinceMs: this.clock.monotonicMs(), placed, party, go }, party)
-    rejected?.go(fail("tooManyInFlight"))
+    this.enqueue({ sinceMs: this.clock.monotonicMs(), placed, party, isForTurn: false, go })
     this.watchFirst()
     this.sample()
+  }
+
+  /**
+   * Asks for a turn to occupy the thread for milliseconds; the request has been admitted. Returns true if it may do so
+   * now, else calls `go` when it may, or with `tooManyInFlight`. It must do so until the next callback of the event loop:
+   * this is the time that is charged.
+   */
+  tryTurn(placed: Placed, partyOf: () => Party, go: Waiting["go"]): boolean {
+    const nowMs = this.clock.monotonicMs()
+    if (this.takenTurn === undefined && this.places.queued === 0 && nowMs >= this.contendedUntilMs) {
+      this.takeTurn()
+      return true
+    }
+    const party = placed.party ?? this.countedParty(partyOf(), nowMs)
+    this.enqueue({ sinceMs: nowMs, placed, party, isForTurn: true, go })
+    return false
+  }
+
+  private takeTurn(): TakenTurn {
+    const turn = { wasLong: false }
+    this.takenTurn = turn
+    this.clock.atEndOfTurn(() => {
+      if (this.takenTurn === turn) this.takenTurn = undefined
+    })
+    return turn
+  }
+
+  private enqueue(waiting: Waiting): void {
+    this.places.wait(waiting, waiting.party, waiting.isForTurn)?.go(fail("tooManyInFlight"))
     this.drainSoon()
   }
 
@@ -167,7 +210,7 @@ export class Admission {
 
   stop(): void {
     this.stopping = true
-    for (const waiting of this.places.queue) this.refuse(waiting, fail("stopping"))
+    for (const waiting of this.places.queue) if (!waiting.isForTurn) this.refuse(waiting, fail("stopping"))
   }
 
   private turnBegan(nowMs: number): number {
@@ -194,6 +237,7 @@ export class Admission {
     if (this.isDraining) return
     this.isDraining = true
     this.clock.atEndOfTurn(this.drain)
+    this.clock.atEndOfTurn(this.endDrain)
   }
 
   /** Waiting requests begin, for a slice of time. */
@@ -204,6 +248,7 @@ export class Admission {
     while (nowMs < endMs) {
       const next = this.places.admit()
       if (next === undefined) break
+      if (next.isForTurn) return this.occupy(next, nowMs)
       next.placed.hasPlace = true
       next.go(undefined)
       const beganMs = nowMs
@@ -212,6 +257,25 @@ export class Admission {
     }
     if (this.places.queued === 0) this.stopWatching()
     else if (this.places.isHolding || nowMs >= endMs) this.drainSoon()
+  }
+
+  /** Ends the drain: the rest of this turn is for one request. */
+  private occupy(waiting: Waiting, nowMs: number): void {
+    this.occupant = { waiting, turn: this.takeTurn(), beganMs: nowMs }
+    waiting.go(undefined)
+    if (this.places.queued === 0) this.stopWatching()
+    else this.drainSoon()
+  }
+
+  /** Called next after `drain`, and after all promises that it has resolved. */
+  private readonly endDrain = (): void => {
+    const { occupant } = this
+    if (occupant === undefined) return
+    this.occupant = undefined
+    const { waiting, turn, beganMs } = occupant
+    const tookMs = this.clock.monotonicMs() - beganMs
+    this.places.charge(payerOf(waiting.placed, waiting.party), tookMs, false)
+    turn.wasLong = tookMs > LONG_TURN_MS
   }
 
   private countedParty(party: Party, nowMs: number): Party {
@@ -268,10 +332,17 @@ export class Admission {
     waiting.go(refusal)
   }
 
+  /** Those that wait for their turn are limited in number by the places that they hold. */
+  private firstForPlace(): Waiting | undefined {
+    for (const waiting of this.places.queue) if (!waiting.isForTurn) return waiting
+    return undefined
+  }
+
   /** One alarm for all: the first in the queue has waited longest. */
   private watchFirst(): void {
-    const [first] = this.places.queue
-    if (first === undefined || this.cancelAlarm !== undefined) return
+    if (this.cancelAlarm !== undefined) return
+    const first = this.firstForPlace()
+    if (first === undefined) return
     const remainingMs = first.sinceMs + this.limits.admissionWaitMs - this.clock.monotonicMs()
     this.cancelAlarm = this.clock.alarm(Math.max(remainingMs, 1), () => {
       this.cancelAlarm = undefined
@@ -290,7 +361,7 @@ export class Admission {
     const untilMs = this.clock.monotonicMs() - this.limits.admissionWaitMs
     for (const waiting of this.places.queue) {
       if (waiting.sinceMs > untilMs) return
-      this.refuse(waiting, fail("tooManyInFlight"))
+      if (!waiting.isForTurn) this.refuse(waiting, fail("tooManyInFlight"))
     }
   }
 }

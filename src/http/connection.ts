@@ -53,6 +53,8 @@ export interface ConnectionHost {
   readonly onArrival: (exchange: HttpExchange) => void
   /** Gives up the request's place while it waits for its pacer. */
   readonly park: (exchange: HttpExchange) => void
+  /** Resolves when the request may occupy the thread for milliseconds. Throws `tooManyInFlight`. */
+  readonly turn: (exchange: HttpExchange) => Promise<void>
   /** The response to bytes that are not a request; it ends the connection. */
   readonly refusalOf: (error: HeadError) => Uint8Array
 }
@@ -94,7 +96,7 @@ export class Connection {
     this.reader = new HeadReader(host.shapes, limits.headerBytesMax)
     const mustClose = (): boolean => isSurplus || host.isStopping()
     // Read the client's address now: a closed socket has none.
-    const places = { park: host.park, resume: host.onArrival }
+    const places = { park: host.park, resume: host.onArrival, turn: host.turn }
     this.terms = { clock, limits, serverName, batch, mustClose, ...places, remoteAddress: socket.remoteAddress ?? "" }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)

@@ -110,6 +110,11 @@ export interface Exchange {
    */
   paceBy(pacer: Pacer): Soon<void>
   /**
+   * Resolves when the request may occupy the thread for milliseconds, which one request does in each turn of the event
+   * loop. Throws `tooManyInFlight`.
+   */
+  turn(): Promise<void>
+  /**
    * Sends the response, once; resolves when the last byte has been sent or the client has disconnected. Returns
    * undefined if that has happened already.
    * A stream that throws before its first piece leaves the request unanswered; one that throws later

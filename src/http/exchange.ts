@@ -57,6 +57,7 @@ export interface ExchangeTerms {
   /** Gives up the place of an exchange, and takes it again. */
   readonly park: (exchange: HttpExchange) => void
   readonly resume: (exchange: HttpExchange) => void
+  readonly turn: (exchange: HttpExchange) => Promise<void>
 }
 
 export class HttpExchange implements Exchange {
@@ -199,6 +200,10 @@ export class HttpExchange implements Exchange {
   paceBy(pacer: Pacer): Promise<void> | undefined {
     this.pacer = pacer
     return this.pause(go => pacer.begin(this.receivedBytes, go))
+  }
+
+  turn(): Promise<void> {
+    return this.terms.turn(this)
   }
 
   /** The wait before a piece of a body moves. The pacer may become known only while a body is being read. */

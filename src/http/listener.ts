@@ -155,6 +155,7 @@ export class HttpServer implements BackgroundService {
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
       onArrival: exchange => this.admission.resume(exchange),
       park: exchange => this.admission.park(exchange),
+      turn: exchange => this.turn(exchange),
       refusalOf: error => this.malformedAnswer(error),
     }
   }
@@ -202,6 +203,13 @@ export class HttpServer implements BackgroundService {
         else void serving.then(done)
       })
       this.watchStalled()
+    })
+  }
+
+  private turn(exchange: HttpExchange): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = (refusal: Failure | undefined): void => (refusal === undefined ? resolve() : reject(refusal))
+      if (this.admission.tryTurn(exchange, () => this.partyOf(exchange), go)) resolve()
     })
   }
 

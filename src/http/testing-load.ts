@@ -15,6 +15,8 @@ interface Kind {
   readonly sentBytes: number
   /** The part that runs when the request begins. */
   readonly beginMs: number
+  /** It then asks for a turn, to occupy the thread for so long. */
+  readonly turnMs?: number
   /** Each piece of the body that arrives. */
   readonly pieces: number
   readonly pieceMs: number
@@ -31,7 +33,9 @@ export const KINDS = {
     ...{ method: "PUT", receivedBytes: 1024 * KIB, sentBytes: 0 },
     ...{ beginMs: 0.1, pieces: 16, pieceMs: 0.06, afterCommitMs: 0.2 },
   },
-  listing: { ...SMALL, method: "GET", sentBytes: 100 * KIB, beginMs: 1.5 },
+  listing: { ...SMALL, method: "GET", sentBytes: 100 * KIB, beginMs: 0.1, turnMs: 1.4 },
+  /** A listing by prefixes: many keys are read, few are shown. */
+  scan: { ...SMALL, method: "GET", sentBytes: 2 * KIB, beginMs: 0.1, turnMs: 2 },
 } as const satisfies Record<string, Kind>
 
 const HEAD_MS = 0.012
@@ -187,7 +191,13 @@ function arrive(
       return end()
     }
     entry.isProved = true
-    pieces(kind.pieces)
+    const { turnMs } = kind
+    if (turnMs === undefined) return pieces(kind.pieces)
+    const occupy = (): void => {
+      clock.work(turnMs)
+      pieces(kind.pieces)
+    }
+    if (admission.tryTurn(entry, () => ({ account, address }), occupy)) occupy()
   }
   clock.work(HEAD_MS)
   if (admission.tryEnter(entry, () => ({ account, address }))) begin()

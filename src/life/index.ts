@@ -2,7 +2,7 @@
 export type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
 export { JobRunner, THROTTLE_DEFAULT } from "./job-runner.js"
 export { mapBounded } from "./map-bounded.js"
-export { laterTurn, OneATurn } from "./one-a-turn.js"
+export { laterTurn } from "./later-turn.js"
 export { nextPace, PACE_AT_START } from "./pace-core.js"
 export { DisposeStack } from "./stack.js"
 export { backoffMs, supervise } from "./supervise.js"

@@ -8,7 +8,6 @@ import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { S3Keys } from "../keys/index.js"
-import type { OneATurn } from "../life/index.js"
 import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { LifecycleDays } from "../object/index.js"
@@ -53,8 +52,6 @@ export interface CallContext extends PermissionsContext {
   /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
-  /** Runs one call that occupies the thread for milliseconds in each turn. */
-  readonly heavy: OneATurn
 }
 
 /** The contents of a request, once its caller and its target are known. */
@@ -204,7 +201,7 @@ export class Call implements PermissionsRequest {
 
   /** Resolves when this request may occupy the thread for milliseconds, one in each turn. Throws `tooManyInFlight`. */
   turn(): Promise<void> {
-    return this.context.heavy.turn()
+    return this.parts.exchange.turn()
   }
 
   asAccountCall(account: Account): asserts this is AccountCall {

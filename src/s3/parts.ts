@@ -2,7 +2,6 @@
 import type { Keyring } from "../access/contract.js"
 import type { Denials, RateLimiter } from "../access/index.js"
 import type { S3Keys } from "../keys/index.js"
-import { OneATurn } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -22,9 +21,6 @@ import { RequestMeters } from "./request-meters.js"
 import { OperationRunner } from "./run-operation.js"
 import { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
-
-/** Listings that wait for their turn; further clients are asked to slow down. */
-const HEAVY_WAITING_MAX = 1_000
 
 export interface S3Settings {
   readonly services: ObjectServices
@@ -85,7 +81,6 @@ export class S3Parts {
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
       hash: settings.hash,
-      heavy: new OneATurn(clock, HEAVY_WAITING_MAX),
     }
   }
 }

@@ -64,6 +64,7 @@ export async function ask(
     note: fields => void (notes = { ...notes, ...fields }),
     countIn: () => void (meters += 1),
     paceBy: () => undefined,
+    turn: () => Promise.resolve(),
     proveAccount: () => undefined,
     // As on a connection, the rest of the body is ignored once the response has ended.
     respond: async given => {
