@@ -9,7 +9,8 @@
  * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a place
  * when another one asks. While two accounts or addresses compete for long turns, all requests wait for the end of their
  * turn, and begin in the order of what their accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what
- * has arrived meanwhile. The number of places follows the load (`places-limit-core.ts`).
+ * has arrived meanwhile, and the number of places follows the length of turns (`places-limit-core.ts`). It stays as it is
+ * while nobody competes: on a machine that is busy with something else, long turns say nothing about the requests.
  *
  * A request that will occupy the thread for milliseconds asks for a turn first: one such request runs in a turn of the
  * event loop, so that other work runs in between, and those that wait are in the order of their accounts too.
@@ -24,15 +25,16 @@ import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { Places, type Party, type ShareLimits } from "./admission-core.js"
 import type { HttpLimits } from "./limits.js"
-import { ALONE, nextPlaces } from "./places-limit-core.js"
+import { nextPlaces } from "./places-limit-core.js"
 
 /** Requests of a turn that began within this time did not wait long for those before them. */
 const LONG_TURN_MS = 1
 /** Two parties in long turns compete for so long. */
 const CONTENDED_MS = 1_000
-/** How often the number of places is adapted, and the event loop sampled, while many requests are under way. */
+/** Two parties compete, too, if more requests than these are under way or wait. */
+const BUSY_REQUESTS = 16
+/** How often the number of places is adapted while parties compete. */
 const ADAPT_MS = 100
-const SAMPLE_MS = 5
 const SAMPLES_MAX = 1_000
 /** Waiting requests begin for so long; then the event loop reads what has arrived. */
 const SLICE_MS = 4
@@ -86,9 +88,8 @@ export class Admission {
   /** The request that has just begun in its turn. */
   private occupant: { readonly waiting: Waiting; readonly turn: TakenTurn; readonly beganMs: number } | undefined
   private isDraining = false
-  private isSampling = false
+  private isAdapting = false
   private turnsMs: number[] = []
-  private adaptedMs = 0
   /** The party that was last seen late in a turn, and until when parties compete. */
   private lastLate: string | undefined
   private contendedUntilMs = -Infinity
@@ -125,12 +126,11 @@ export class Admission {
     else {
       const party = this.countedParty(partyOf(), nowMs)
       placed.party = party
-      const isBusy = isContended && this.places.taken + this.places.queued > ALONE.placesMin
+      const isBusy = isContended && this.places.taken + this.places.queued > BUSY_REQUESTS
       if (isLate || isBusy) this.noteLate(party, nowMs)
       if (isContended || !this.places.enter(party)) return false
     }
     placed.hasPlace = true
-    if (this.places.taken > ALONE.placesMin) this.sample()
     return true
   }
 
@@ -140,7 +140,6 @@ export class Admission {
     if (this.stopping || party === undefined) return go(fail("stopping"))
     this.enqueue({ sinceMs: this.clock.monotonicMs(), placed, party, isForTurn: false, go })
     this.watchFirst()
-    this.sample()
   }
 
   /**
@@ -229,7 +228,10 @@ export class Admission {
 
   private noteLate({ account, address }: Party, nowMs: number): void {
     const name = account ?? address
-    if (this.lastLate !== undefined && name !== this.lastLate) this.contendedUntilMs = nowMs + CONTENDED_MS
+    if (this.lastLate !== undefined && name !== this.lastLate) {
+      this.contendedUntilMs = nowMs + CONTENDED_MS
+      this.adapt()
+    }
     this.lastLate = name
   }
 
@@ -297,33 +299,24 @@ export class Admission {
     if (this.turnsMs.length < SAMPLES_MAX) this.turnsMs.push(turnMs)
   }
 
-  /**
-   * Watches how long turns are, while many requests are under way: by how late an alarm is, which needs requests neither
-   * to wait nor to arrive. While accounts compete, `endTurn` measures: alarms are only right to a millisecond.
-   */
-  private sample(): void {
-    if (this.isSampling) return
-    this.isSampling = true
-    const dueMs = this.clock.monotonicMs() + SAMPLE_MS
-    this.clock.alarm(SAMPLE_MS, () => {
-      this.isSampling = false
-      const nowMs = this.clock.monotonicMs()
-      const isContended = nowMs < this.contendedUntilMs
-      if (!isContended) this.noteTurn(nowMs - dueMs)
-      if (nowMs - this.adaptedMs >= ADAPT_MS) this.adaptPlaces(nowMs, isContended)
-      if (this.places.queued > 0 || this.places.taken > ALONE.placesMin) this.sample()
-      // What was learned of one load is not true of the next.
-      else this.places.setPlaces(this.limits.inFlightMax)
+  /** Adapts the number of places until nobody competes any more. */
+  private adapt(): void {
+    if (this.isAdapting) return
+    this.isAdapting = true
+    this.clock.alarm(ADAPT_MS, () => {
+      this.isAdapting = false
+      const { turnsMs } = this
+      this.turnsMs = []
+      const isWaiting = this.places.queued > 0
+      if (this.clock.monotonicMs() < this.contendedUntilMs) {
+        this.places.setPlaces(nextPlaces(this.places.places, this.limits.inFlightMax, { turnsMs, isWaiting }))
+        this.adapt()
+      } else {
+        // What was learned of one load is not true of the next.
+        this.places.setPlaces(this.limits.inFlightMax)
+      }
+      if (isWaiting) this.drainSoon()
     })
-  }
-
-  private adaptPlaces(nowMs: number, isContended: boolean): void {
-    const isWaiting = this.places.queued > 0
-    const load = { turnsMs: this.turnsMs, isWaiting, isContended }
-    this.places.setPlaces(nextPlaces(this.places.places, this.limits.inFlightMax, load))
-    this.turnsMs = []
-    this.adaptedMs = nowMs
-    if (isWaiting) this.drainSoon()
   }
 
   private refuse(waiting: Waiting, refusal: Failure): void {

@@ -180,17 +180,14 @@ test("planted: a parked request that holds its place holds up others", async () 
 })
 
 test("the number of places shrinks while turns are long, and grows while they are short and requests wait", () => {
-  const load = { isWaiting: true, isContended: false }
-  const next = (places: number, turnMs: number, more: Partial<typeof load> = {}) =>
-    nextPlaces(places, 1_024, { ...load, turnsMs: Array.from({ length: 20 }, () => turnMs), ...more })
-  assert.equal(next(1_000, 9), 800)
-  assert.equal(next(17, 9), 16)
-  assert.equal(next(100, 5), 100)
-  assert.equal(next(100, 2), 108)
-  assert.equal(next(100, 2, { isWaiting: false }), 100)
-  assert.equal(next(1_020, 2), 1_024)
-  assert.equal(next(100, 2, { isContended: true }), 80)
-  assert.equal(next(2, 2, { isContended: true }), 2)
-  assert.equal(nextPlaces(100, 1_024, { ...load, turnsMs: [] }), 100)
-  assert.equal(nextPlaces(2, 2, { ...load, turnsMs: [100] }), 2, "a smaller limit stays")
+  const next = (places: number, turnMs: number, isWaiting = true) =>
+    nextPlaces(places, 1_024, { isWaiting, turnsMs: Array.from({ length: 20 }, () => turnMs) })
+  assert.equal(next(1_000, 0.6), 800)
+  assert.equal(next(2, 0.6), 2)
+  assert.equal(next(100, 0.4), 100)
+  assert.equal(next(100, 0.2), 101)
+  assert.equal(next(100, 0.2, false), 100)
+  assert.equal(next(1_024, 0.2), 1_024)
+  assert.equal(nextPlaces(100, 1_024, { isWaiting: true, turnsMs: [] }), 100)
+  assert.equal(nextPlaces(2, 1, { isWaiting: true, turnsMs: [100] }), 1, "a smaller limit stays")
 })
