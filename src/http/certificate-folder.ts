@@ -2,7 +2,8 @@
  * A folder of certificates, one for each name that clients may ask for (SNI, RFC 6066 section 3).
  *
  * `NAME.pem` has the certificate with its chain, `NAME.key` its key; `_.example.org.pem` is for all names one level below
- * `example.org` (RFC 6125, 6.4.3), `default.pem` for all others. Without a default their handshakes fail.
+ * `example.org` (RFC 6125, 6.4.3), `default.pem` for all others. Without a default their handshakes
+ * fail. Names are in lower case.
  *
  * Promises  New, changed and removed pairs take effect while the server runs. A pair that cannot be used (one file is newer
  *           than the other, or half written) changes nothing until it can.
@@ -39,25 +40,35 @@ export class CertificateFolder implements CertificateSource {
 
   /** Looks for changes. @returns the default pair, if it has changed. Throws `deviceFailed` if there is no such folder. */
   async readIfChanged(): Promise<CertificatePair | undefined> {
-    const files = new Set(await this.disk.list(this.folder))
-    const all = [...files].filter(file => file.endsWith(".pem") && files.has(`${file.slice(0, -4)}.key`)).sort()
-    const names = all.slice(0, FOLDER_LIMITS.namesMax).map(file => file.slice(0, -4))
-    if (all.length > names.length) this.report("too many", `only the first ${names.length} of ${all.length} are used`)
-    for (const name of this.known.keys()) if (!names.includes(name)) this.known.delete(name)
+    const names = await this.names()
+    for (const name of this.known.keys()) if (!names.has(name)) this.known.delete(name)
     let pair: CertificatePair | undefined
-    for (const name of this.due(names)) {
+    for (const name of this.due([...names])) {
       const changed = await this.read(name)
       if (name === DEFAULT) pair = changed
     }
     return pair
   }
 
-  /** Undefined: the default. */
   contextOf(serverName: string): SecureContext | undefined {
     const name = serverName.toLowerCase()
     const dot = name.indexOf(".")
-    const exact = this.known.get(name)?.context
-    return exact ?? (dot < 0 ? undefined : this.known.get(`_${name.slice(dot)}`)?.context)
+    const wildcard = dot < 0 ? undefined : this.known.get(`_${name.slice(dot)}`)?.context
+    return this.known.get(name)?.context ?? wildcard ?? this.known.get(DEFAULT)?.context
+  }
+
+  /** Of the pairs in the folder; the default comes first. */
+  private async names(): Promise<ReadonlySet<string>> {
+    const files = new Set(await this.disk.list(this.folder))
+    const paired = [...files].filter(file => file.endsWith(".pem") && files.has(`${file.slice(0, -4)}.key`))
+    const all = paired
+      .map(file => file.slice(0, -4))
+      .sort((a, b) => Number(b === DEFAULT) - Number(a === DEFAULT) || (a < b ? -1 : 1))
+    const names = all.slice(0, FOLDER_LIMITS.namesMax)
+    if (all.length > names.length) this.report("too many", `only the first ${names.length} of ${all.length} are used`)
+    const unusable = names.find(name => name !== name.toLowerCase())
+    if (unusable !== undefined) this.report(unusable, "names of files are compared in lower case: rename it")
+    return new Set(names)
   }
 
   /** Those that are new, the default, and the next of the others. */

@@ -29,7 +29,7 @@ export interface CertificatePair {
 export interface CertificateSource {
   /** The pair for clients that name no other, if it has changed since the last call. */
   readIfChanged(): Promise<CertificatePair | undefined>
-  /** For a client that names the server (SNI); undefined: the pair for all others. */
+  /** For a client that names the server (SNI); undefined: its handshake fails. */
   contextOf?(serverName: string): SecureContext | undefined
 }
 

@@ -100,7 +100,7 @@ export interface Exchange {
   gather(): Promise<Uint8Array>
   /** Fields for the request's log line: `operation` (also a label of metrics), `failure` and more. Never a secret. */
   note(fields: Fields): void
-  /** The meter counts the request when it is done. */
+  /** The meter counts the request when it is done, once. */
   countIn(meter: RequestMeter): void
   /** The account that `accountOf` has named is the one that sent the request: it is charged for the load. */
   proveAccount(): void

@@ -236,7 +236,7 @@ export class HttpExchange implements Exchange {
   }
 
   countIn(meter: RequestMeter): void {
-    this.meters.push(meter)
+    if (!this.meters.includes(meter)) this.meters.push(meter)
   }
 
   respond(answer: Answer): Promise<void> | undefined {

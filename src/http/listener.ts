@@ -136,7 +136,10 @@ export class HttpServer implements BackgroundService {
     const handshakeTimeout = this.settings.limits.headersTimeoutMs
     const options: TlsOptions = { ...this.socketOptions(), minVersion: "TLSv1.2", handshakeTimeout }
     const { certificates } = this
-    const SNICallback: TlsOptions["SNICallback"] = (name, done) => done(null, certificates?.contextOf?.(name))
+    const SNICallback: TlsOptions["SNICallback"] = (name, done) => {
+      const context = certificates?.contextOf?.(name)
+      done(context === undefined ? new Error("there is no certificate for this name") : null, context)
+    }
     const named = certificates?.contextOf === undefined ? {} : { SNICallback }
     const server = createTlsServer({ ...options, ...named, ALPNProtocols: ["http/1.1"] }, socket => this.accept(socket))
     server.on("tlsClientError", (_error, socket) => socket.destroy())

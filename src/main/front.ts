@@ -45,9 +45,9 @@ export class Front {
     const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates)
     const s3At = await s3.listen()
     const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
+    const websites = await openWebsites(seams, session, adminEndpoint, shared)
     session.running.status.setListening()
     const services: BackgroundService[] = [s3, admin]
-    const websites = await openWebsites(seams, session, adminEndpoint, shared)
     if (websites !== undefined) services.push(websites.server)
     const ports = { s3: s3Port, admin: adminPort, websites: websites?.port }
     const front = new Front(session, ports, endpoint, adminEndpoint, services, websites?.endpoint)

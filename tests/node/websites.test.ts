@@ -160,6 +160,9 @@ test("rules, objects and whole buckets redirect", async () => {
   assert.deepEqual(locationOf(await ask("/maybe/gone")), [307, "https://other.test/maybe/gone"])
   assert.equal((await ask("/maybe/there")).text, "there")
   assert.deepEqual(locationOf(await ask("/moved")), [301, "/docs/"])
+  for (const headers of [{ Range: "bytes=0-" }, { "If-None-Match": "*" }, { "If-Match": '"x"' }]) {
+    assert.deepEqual(locationOf(await ask("/moved", { headers })), [301, "/docs/"])
+  }
   assert.deepEqual(locationOf(await ask("/a?b", { host: "elsewhere.web.test" })), [301, "https://new.test/a?b"])
 })
 
@@ -221,6 +224,7 @@ test("pages of other origins may read what the CORS rules allow, errors and redi
     assert.equal(response.header("access-control-allow-origin"), "https://page.test", target)
     assert.match(response.header("vary") ?? "", /Origin/)
   }
+  assert.match((await ask("/")).header("vary") ?? "", /Origin/, "a cache keeps answers to other origins apart")
   const other = await ask("/", { headers: { Origin: "https://evil.test" } })
   assert.equal(other.header("access-control-allow-origin"), undefined)
   assert.match(other.header("vary") ?? "", /Origin/)
@@ -244,6 +248,8 @@ test("what is asked for is shown escaped, and hostile paths are answered", async
     assert.ok([302, 400, 404].includes(response.status), `${target}: ${response.status}`)
     assert.equal(response.header("x"), undefined)
   }
+  assert.equal((await ask("http://other.test/")).status, 400, "a cache would keep the page for the other host")
+  assert.equal((await ask(`http://${HOST}/`)).status, 200)
   const script = await ask("/", { host: "<script>.web.test" })
   assert.doesNotMatch(script.text, /<script>/)
 })
@@ -283,6 +289,9 @@ test("each name has its certificate, also one that is added while the server run
       while ((await certificateFor(port, "anything.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
       await rm(join(certificates, "site.web.test.pem"))
       while ((await certificateFor(port, "site.web.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
+      await rm(join(certificates, "default.pem"))
+      const gone = async (): Promise<boolean> => (await certificateFor(port, "anything.test")) === undefined
+      while (!(await gone())) await new Promise(soon => setTimeout(soon, 50))
     } finally {
       await server.stop()
     }

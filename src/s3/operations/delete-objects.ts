@@ -82,7 +82,8 @@ async function requireRights({ bucket, headers, permissions }: BucketCall, { key
   for (const action of actionsOf(REQUIRED_ACTIONS.deleteObject, headers, versionId !== undefined)) {
     await permissions.require(action, { bucket, key, versionId })
   }
-  if (conditions !== NONE) await permissions.require("GetObject", { bucket, key })
+  if (conditions === NONE) return
+  await permissions.require(versionId === undefined ? "GetObject" : "GetObjectVersion", { bucket, key, versionId })
 }
 
 async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promise<Outcome> {

@@ -42,6 +42,7 @@ export const turnsLockOn = (headers: Headers): boolean =>
 /** A condition on an existing object reveals it. */
 const READ_BY_CONDITION: RequiredAction = {
   action: "GetObject",
+  ofVersion: "GetObjectVersion",
   when: withHeader("if-match", MATCH_SIZE_HEADER, MATCH_MODIFIED_HEADER),
 }
 

@@ -13,12 +13,12 @@ import { asFailure, fail, isFailure, type Failure } from "../../base/failures.js
 import { parseBucketName, textOfObjectKey } from "../../base/ids.js"
 import { Remembered } from "../../base/remembered.js"
 import { HeaderShapes } from "../../base/request-headers.js"
-import { percentDecode, splitTarget } from "../../base/uri.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../../http/index.js"
 import type { Bucket } from "../../object/contract.js"
 import { respondObject } from "../answers.js"
 import { ANONYMOUS } from "../authenticate.js"
 import { Call, type Answer } from "../call.js"
+import { VARY } from "../cors-core.js"
 import { preflight, type Verdict } from "../cross-origin.js"
 import { s3ErrorOf, type Field, type S3Error } from "../failures.js"
 import { S3Parts, type S3Settings } from "../parts.js"
@@ -27,7 +27,7 @@ import { S3Request } from "../request.js"
 import { route } from "../route.js"
 import type { Website } from "../settings/website.js"
 import { Query } from "../wire/query.js"
-import { bucketOfHost, type S3Target } from "../wire/target.js"
+import { bucketOfHost, parseTarget, type S3Target } from "../wire/target.js"
 import { errorPage } from "./pages.js"
 import {
   errorKeyOf,
@@ -91,9 +91,11 @@ class WebsiteHandler implements Protocol {
       if (exchange.method === "OPTIONS") {
         outcome = { kind: "object", answer: preflight(verdict, exchange.headers, targetOf(bucketName, "")) }
       } else {
-        const request = pageRequestOf(exchange)
+        const request = pageRequestOf(exchange, bucketName)
         await this.settings.services.buckets.confirm()
         const { bucket, website } = await this.siteOf(bucketName)
+        // A cache must not show an answer without these headers to pages of other origins.
+        if (verdict.kind === "sameOrigin" && bucket.settings.includes("cors")) verdict = { ...verdict, fields: [VARY] }
         outcome = await this.outcomeOf(exchange, request, bucket, website)
       }
     } catch (error) {
@@ -131,7 +133,9 @@ class WebsiteHandler implements Protocol {
       return await this.read(exchange, bucket, keyOfPage(website, request), CONDITIONS)
     } catch (error) {
       const found = this.noteFailure(exchange, asFailure(error))
-      if (found.status < ERROR_STATUS || OWN_ERRORS.includes(found.status)) return { kind: "error", error: found }
+      if (found.status < ERROR_STATUS || OWN_ERRORS.includes(found.status)) {
+        return (await this.redirectOf(exchange, bucket, keyOfPage(website, request))) ?? { kind: "error", error: found }
+      }
       const index = indexOfFolder(website, request)
       if (isMissing(found) && index !== undefined && (await this.exists(exchange, bucket, index))) {
         return { kind: "redirect", redirection: redirectToFolder(request) }
@@ -159,10 +163,17 @@ class WebsiteHandler implements Protocol {
     }
   }
 
+  /** The redirect of an object, which holds for conditions and ranges too. */
+  private async redirectOf(exchange: Exchange, bucket: Bucket, key: string): Promise<Outcome | undefined> {
+    const outcome = await this.read(exchange, bucket, key, [])
+    if (outcome.kind === "redirect") return outcome
+    closeUnread(outcome)
+    return undefined
+  }
+
   private async exists(exchange: Exchange, bucket: Bucket, key: string): Promise<boolean> {
     try {
-      const outcome = await this.read(exchange, bucket, key, [])
-      if (outcome.kind === "object" && outcome.answer.body.kind === "object") outcome.answer.body.body.close()
+      closeUnread(await this.read(exchange, bucket, key, []))
       return true
     } catch (error) {
       const { status } = s3ErrorOf(asFailure(error))
@@ -233,6 +244,10 @@ class WebsiteHandler implements Protocol {
   }
 }
 
+function closeUnread(outcome: Outcome): void {
+  if (outcome.kind === "object" && outcome.answer.body.kind === "object") outcome.answer.body.body.close()
+}
+
 const isMissing = ({ status }: S3Error): boolean => status === 404 || status === 403
 
 const nameOfHost = (host: string): string => host.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "")
@@ -250,14 +265,13 @@ function bucketNameOf(name: string): ReturnType<typeof parseBucketName> {
 const notAllowed = (method: string): Failure =>
   fail("methodNotAllowed", { method: method.slice(0, 32), resourceType: "OBJECT", allow: METHODS.join(", ") })
 
-/** Throws `invalidUri`. */
-function pageRequestOf({ rawTarget, headers, tlsVersion }: Exchange): PageRequest {
-  const { rawPath, rawQuery } = splitTarget(rawTarget)
+/** Throws `invalidUri`, also if the target names another host than the Host header: a cache would mix up the two. */
+function pageRequestOf({ rawTarget, headers, tlsVersion }: Exchange, bucketName: string): PageRequest {
+  const host = headers.get("host") ?? ""
+  const { rawKey = "", rawQuery } = parseTarget(rawTarget, host, bucketName)
   return {
-    key: percentDecode(rawPath.slice(1)),
+    ...{ key: rawKey, host, protocol: tlsVersion === undefined ? "http" : "https" },
     rawQuery: /^[\x21-\x7e]*$/.test(rawQuery) ? rawQuery : "",
-    host: headers.get("host") ?? "",
-    protocol: tlsVersion === undefined ? "http" : "https",
   }
 }
 
