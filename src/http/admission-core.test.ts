@@ -114,3 +114,14 @@ test("no state remains of clients that have left", () => {
   assert.deepEqual([places.taken, places.queued], [0, 0])
   assert.equal(places.parties, 0)
 })
+
+test("a request that has its place goes on while no place is free, and takes no second one", () => {
+  const places = new Places<string>({ inFlightMax: 1, inFlightReserve: 0, reserveOfEach: 0, waitingMax: 10 })
+  const party = { account: "a", address: "1" }
+  assert.ok(places.enter(party))
+  places.wait("new", party)
+  places.wait("placed", party, true)
+  assert.equal(places.admit(), "placed")
+  assert.equal(places.admit(), undefined)
+  assert.equal(places.taken, 1)
+})

@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import type { Failure } from "../base/failures.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { Admission } from "./admission.js"
+import type { Party } from "./admission-core.js"
 import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS, type HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
@@ -221,4 +222,30 @@ test("requests that wait for their turn keep their place, do not expire, and go 
   admission.stop()
   await clock.advance(2 * HTTP_LIMITS.admissionWaitMs)
   assert.deepEqual(ended, [undefined, undefined])
+})
+
+test("what is read after a turn that one request occupied for long counts as late", () => {
+  const clock = new BusyClock()
+  let ends: (() => void)[] = []
+  clock.atEndOfTurn = call => void ends.push(call)
+  const endTurn = (): void => {
+    const calls = ends
+    ends = []
+    for (const call of calls) call()
+  }
+  const admission = new Admission(clock, HTTP_LIMITS)
+  const readAfter = (busyMs: number) => {
+    for (let i = 0; i < 2; i += 1) {
+      const request = entry()
+      admission.tryEnter(request, partyOf("a"))
+      admission.tryTurn(request, partyOf("a"), () => (clock.busyMs += busyMs))
+    }
+    endTurn()
+    const next = { ...entry(), party: undefined as Party | undefined }
+    admission.tryEnter(next, partyOf("b"))
+    endTurn()
+    return next.party
+  }
+  assert.equal(readAfter(0.1), undefined, "it took a place without a party")
+  assert.deepEqual(readAfter(2), partyOf("b")())
 })
