@@ -2,6 +2,16 @@
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 
+/** Of a file that a running server has removed meanwhile: none. */
+async function bytesOf(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return Buffer.alloc(0)
+    throw error
+  }
+}
+
 /** Which of the marks are in the bytes of the folders, by file. */
 export async function readable(
   folders: readonly string[],
@@ -12,7 +22,7 @@ export async function readable(
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue
       const path = join(entry.parentPath, entry.name)
-      const bytes = await readFile(path)
+      const bytes = await bytesOf(path)
       const inFile = marks.filter(mark => bytes.includes(mark))
       if (inFile.length > 0) found.set(path, inFile)
     }
