@@ -169,7 +169,10 @@ function workLines(status: Status, nowMs: number): string[] {
         ]),
     ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
     ...(status.quotas ?? [])
-      .filter(({ isAboveWarning, percent = 0, isExact }) => isAboveWarning || percent >= FULL_PERCENT || !isExact)
+      .filter(
+        ({ used, isAboveWarning, percent = 0, isExact }) =>
+          used === undefined || isAboveWarning || percent >= FULL_PERCENT || !isExact,
+      )
       .slice(0, QUOTAS_SHOWN)
       .map(quota => line("quota", quotaLine(quota))),
     ...(status.erasures ?? []).map(erasure =>

@@ -3,11 +3,11 @@
  * `usage` for each of them. See decision 58.
  */
 import type { AccountId, BucketId, RowKey } from "../base/ids.js"
-import { bytesOfByteString, parseAccountId, parseBucketId, rowKeyOf } from "../base/ids.js"
+import { rowKeyOf } from "../base/ids.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { packRecord, RecordReader } from "./pack.js"
-import { bucketIdOfRowKey, bucketRowKey } from "./row-key.js"
+import { bucketRowKey } from "./row-key.js"
 
 /** Bytes: of all versions, and of parts of uploads in progress. Objects: all versions and delete markers. */
 export interface QuotaLimits {
@@ -82,22 +82,9 @@ export type UsageOwner =
   { readonly kind: "bucket"; readonly bucketId: BucketId } | { readonly kind: "account"; readonly accountId: AccountId }
 
 const END_OF_ACCOUNT = "\x00"
-const BUCKET_AT = 1
-const RUN_OF_BUCKET_AT = 9
 
 /** `b` and the bucket's id (8), or `a` and the account's id and 0x00; then the run. */
 export function usageRowKey(owner: UsageOwner, run: string): RowKey {
   const stem = owner.kind === "bucket" ? `b${bucketRowKey(owner.bucketId)}` : `a${owner.accountId}${END_OF_ACCOUNT}`
   return rowKeyOf(stem + String.fromCharCode(...must(bytesOfHex(run), "runs are hex")))
-}
-
-export function parseUsageRowKey(key: RowKey): { readonly owner: UsageOwner; readonly run: string } {
-  const runFrom = (at: number): string => hexOf(bytesOfByteString(key.slice(at)))
-  if (key.startsWith("b")) {
-    const bucketId = bucketIdOfRowKey(rowKeyOf(key.slice(BUCKET_AT, RUN_OF_BUCKET_AT)))
-    return { owner: { kind: "bucket", bucketId: parseBucketId(bucketId) }, run: runFrom(RUN_OF_BUCKET_AT) }
-  }
-  const end = key.indexOf(END_OF_ACCOUNT)
-  const accountId = parseAccountId(key.slice(BUCKET_AT, end))
-  return { owner: { kind: "account", accountId }, run: runFrom(end + 1) }
 }

@@ -113,9 +113,9 @@ export class Quotas {
     }
   }
 
-  /** Finishes counts that a crash left unfinished. */
-  async finish(states: readonly QuotaState[]): Promise<void> {
-    for (const { owner, quota } of states) if (!quota.isExact) await this.bringUp(owner, quota.run)
+  /** Finishes a count that a crash left unfinished. Throws `corruptRow`, `conflict`; if it is gone, `noSuchBucket`, `noSuchAccount`. */
+  async finish({ owner, quota }: QuotaState): Promise<void> {
+    if (!quota.isExact) await this.bringUp(owner, quota.run)
   }
 
   /** Throws `noSuchBucket`. */

@@ -360,7 +360,7 @@ test("a count that a crash left unfinished does not refuse, counts what happens,
   await assert.rejects(quotas.set(bucketTarget(0), { hardBytes: 50 }), /crash/)
   await put(world, 60)
   metadata.before = () => undefined
-  await quotas.finish(await quotas.list())
+  for (const state of await quotas.list()) await quotas.finish(state)
   assert.equal((await quotas.show(bucketTarget(0)))?.used?.bytes, 60)
   await refuses(put(world, 61), "quotaExceeded")
 })

@@ -1,12 +1,13 @@
 /**
  * Quota watch: finishes counts that a crash left unfinished, and says once when a warning level is reached. A job; each
- * process watches for itself. Status and metrics show what it has last seen.
+ * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
+import type { QuotaState } from "../queries/usage-queries-core.js"
 import type { Quotas } from "../quotas.js"
 
 const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
@@ -33,17 +34,23 @@ export class QuotaWatch implements Job {
 
   async step(): Promise<StepOutcome> {
     const states = await this.quotas.list()
-    try {
-      await this.quotas.finish(states)
-    } catch (error) {
-      if (!isFailure(error, "corruptRow", "conflict", "noSuchBucket", "noSuchAccount")) throw error
-      this.log.error("quota_count_unfinished", { error: String(error) })
-    }
+    for (const state of states) await this.finish(state)
     this.reports = states.map(quotaReportOf)
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
     for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
     this.above = new Set(above.map(nameOf))
-    return this.reports.length > 0 ? "throttled" : "idle"
+    // A lost row waits for an operator.
+    return states.some(({ quota, used }) => !quota.isExact && used !== undefined) ? "throttled" : "idle"
+  }
+
+  /** One that cannot be finished holds up no others: its bucket may be gone by now. */
+  private async finish(state: QuotaState): Promise<void> {
+    try {
+      await this.quotas.finish(state)
+    } catch (error) {
+      if (!isFailure(error, "corruptRow", "conflict", "noSuchBucket", "noSuchAccount")) throw error
+      this.log.error("quota_count_unfinished", { [state.owner.kind]: state.name, error: String(error) })
+    }
   }
 
   private warn({ holder, name, used, limits }: QuotaReport): void {
