@@ -155,11 +155,17 @@ export interface NewUsage {
   readonly usage: Usage
 }
 
-/** The row must be present, with at most this much before; undefined: with anything. */
+/**
+ * The row must be present, with at most this much before. Without a limit a row that is absent stays so: it is lost, and
+ * what shrinks or is not limited goes on until it is counted again.
+ */
 export interface AddedUsage extends NewUsage {
   readonly bytesBeforeMax: number | undefined
   readonly objectsBeforeMax: number | undefined
 }
+
+export const hasLimit = ({ bytesBeforeMax, objectsBeforeMax }: AddedUsage): boolean =>
+  bytesBeforeMax !== undefined || objectsBeforeMax !== undefined
 
 /** Everything is committed; or something was not as expected, and nothing is. */
 export type CommitOutcome = "committed" | "conflict"

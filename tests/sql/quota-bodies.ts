@@ -1,10 +1,18 @@
 /** Quotas under three engines of one database that do things at the same time. */
 import assert from "node:assert/strict"
 import { asFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseUploadId, type BucketId } from "../../src/base/ids.js"
+import {
+  objectKeyOfText,
+  parseAccountId,
+  parseBucketName,
+  parseUploadId,
+  type BucketId,
+  type RowKey,
+} from "../../src/base/ids.js"
+import { usageRowKey } from "../../src/format/usage.js"
 import { multipartIdOf } from "../../src/format/version-id.js"
 import { NO_DETAILS } from "../../src/format/version-record.js"
-import { query } from "../../src/metadata/index.js"
+import { command, query } from "../../src/metadata/index.js"
 import { createBucket } from "../../src/object/commands/bucket-commands-core.js"
 import { completeUpload, createUpload, putPart, sealUpload } from "../../src/object/commands/multipart-commands-core.js"
 import { NO_CHECKSUM, readCounters } from "../../src/object/commands/row-editor-core.js"
@@ -158,4 +166,32 @@ async function uploadOnce(engine: SqlMetadata, bucketId: BucketId, number: numbe
     ...({ details: NO_DETAILS, isShared: false, storageClass: "STANDARD" } as const),
   }
   await engine.run(completeUpload({ ...address, completion, conditions: {}, version, partsBytes }))
+}
+
+const loseUsage = command<[key: RowKey], void>({
+  name: "LoseUsage",
+  touches: () => [],
+  decide: (_view, _time, key) => ({ writes: [], usage: [{ key, change: "drop" }], result: undefined }),
+})
+
+/** A lost row refuses what is limited, and holds up nothing else: not what shrinks, nor others of the same batch. */
+export async function loseRow(open: OpenEngine): Promise<void> {
+  const { engines, bucketId, stop } = await begin(open)
+  const [engine] = engines
+  const quotas = newQuotas(engine)
+  await engine.run(putOf(bucketId, "first"))
+  await engine.run(putOf(bucketId, "second"))
+  const { owner, quota } = await quotas.set(TARGET, { hardBytes: 1_000 })
+  const upload = { bucketId, key: objectKeyOfText("upload"), multipartId: multipartIdOf(1, new Uint8Array(8)) }
+  await engine.run(createUpload(upload, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+  await engine.run(loseUsage(usageRowKey(owner, quota.run)))
+  const runs = [engine.run(removalOf(bucketId, "first")), engine.run(putOf(bucketId, "third")), abort(engine, upload)]
+  assert.deepEqual(await Promise.all(runs.map(outcomeOf)), ["done", "corruptRow", "done"])
+  const [state] = await quotas.list()
+  assert.deepEqual([state?.name, state?.used], [NAME, undefined])
+  await quotas.restart(TARGET)
+  await engine.run(putOf(bucketId, "third"))
+  const check = await quotas.check(TARGET)
+  assert.ok(check.agrees && check.isStill, JSON.stringify(check))
+  await stop()
 }

@@ -7,13 +7,14 @@ import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { StoreDatabase } from "../../src/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
-import { raceForRoom, startWhileWriting, turnover, type OpenEngine } from "./quota-bodies.js"
+import { loseRow, raceForRoom, startWhileWriting, turnover, type OpenEngine } from "./quota-bodies.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 const BODIES: Readonly<Record<string, (open: OpenEngine) => Promise<void>>> = {
   "three nodes put more than there is room for: exactly as many succeed as fit": raceForRoom,
   "while three nodes replace and remove objects, what is used stays exact and within the limit": turnover,
   "a count that begins while three nodes write becomes exact": startWhileWriting,
+  "a lost row refuses what grows, and nothing else": loseRow,
 }
 const SEEDS = 20
 

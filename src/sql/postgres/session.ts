@@ -13,7 +13,7 @@ import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } 
 import type { DatabaseHealth } from "../../format/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import type { Usage } from "../../format/usage.js"
-import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
+import { ConnectionLost, hasLimit, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
   CommitOutcome,
   CommitRequest,
@@ -332,6 +332,7 @@ export class PostgresSession implements Session {
       bigintArray(request.usage.map(({ objectsBeforeMax }) => orUnlimited(objectsBeforeMax))),
       ...usageArrays(request.newUsage),
       byteaArray(request.droppedUsage.map(bytesOfByteString)),
+      booleanArray(request.usage.map(hasLimit)),
     ]
     try {
       await this.change(request.raisesGeneration ? this.statements.commitAndRaise : this.statements.commit, values)

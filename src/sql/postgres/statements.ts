@@ -174,15 +174,21 @@ SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
   AND (SELECT count(*) FROM replaced) = cardinality($14::smallint[])
   AND (SELECT count(*) FROM deleted) = cardinality($21::smallint[])
   AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
-  AND (SELECT count(*) FROM usage_changed) = cardinality($36::bytea[])
+  AND (SELECT count(*) FROM usage_changed WHERE has_limit) = ${LIMITED}
   AND (SELECT count(*) FROM usage_added) = cardinality($42::bytea[])
   THEN 1 ELSE 0 END`
 
-/** What quotas count: a row that has too much by now is not locked, so it fails the statement. */
+/** Rows that must be there, and have room. */
+const LIMITED = "cardinality(array_positions($47::boolean[], true))"
+
+/**
+ * What quotas count: a row that has too much by now is not locked, so it fails the statement. One that is lost fails only
+ * what grows: see `AddedUsage`.
+ */
 const usageParts = (schema: SchemaName): string => `
 usage_locked AS MATERIALIZED (
-  SELECT 1
-  FROM unnest($36::bytea[], $40::bigint[], $41::bigint[]) AS q(key, bytes_max, objects_max)
+  SELECT q.has_limit
+  FROM unnest($36::bytea[], $40::bigint[], $41::bigint[], $47::boolean[]) AS q(key, bytes_max, objects_max, has_limit)
   JOIN ${schema}.usage u ON u.key = q.key
   WHERE u.bytes + u.part_bytes <= q.bytes_max AND u.objects <= q.objects_max
     AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
@@ -190,18 +196,20 @@ usage_locked AS MATERIALIZED (
 ), usage_changed AS (
   UPDATE ${schema}.usage u SET bytes = u.bytes + q.bytes, objects = u.objects + q.objects,
     part_bytes = u.part_bytes + q.part_bytes
-  FROM unnest($36::bytea[], $37::bigint[], $38::bigint[], $39::bigint[]) AS q(key, bytes, objects, part_bytes)
-  WHERE u.key = q.key AND (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
-  RETURNING 1
+  FROM unnest($36::bytea[], $37::bigint[], $38::bigint[], $39::bigint[], $47::boolean[])
+    AS q(key, bytes, objects, part_bytes, has_limit)
+  WHERE u.key = q.key AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
+  RETURNING q.has_limit
 ), usage_added AS (
   INSERT INTO ${schema}.usage (key, bytes, objects, part_bytes)
   SELECT q.key, q.bytes, q.objects, q.part_bytes
   FROM unnest($42::bytea[], $43::bigint[], $44::bigint[], $45::bigint[]) AS q(key, bytes, objects, part_bytes)
-  WHERE (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
+  WHERE (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
   ON CONFLICT DO NOTHING
   RETURNING 1
 ), usage_dropped AS (
-  DELETE FROM ${schema}.usage u WHERE u.key = ANY ($46::bytea[]) AND (SELECT count(*) FROM usage_locked) = cardinality($36::bytea[])
+  DELETE FROM ${schema}.usage u WHERE u.key = ANY ($46::bytea[])
+    AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
 )`
 
 /** SQLSTATE of a commit that found something else than it expected. */

@@ -8,8 +8,9 @@ import type { BucketId, StoreId } from "../../base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { addUsage } from "../../format/usage.js"
-import { RESOLVE_JUMP } from "../database.js"
+import { hasLimit, RESOLVE_JUMP } from "../database.js"
 import type {
+  AddedUsage,
   CommitOutcome,
   CommitRequest,
   ExpectedRow,
@@ -331,17 +332,18 @@ async function count({ tables, transaction }: Running, { counts, lane }: CommitR
 async function changeUsage(on: Running, { usage, newUsage, droppedUsage }: CommitRequest): Promise<boolean> {
   const { tables, transaction } = on
   const table = tables.usage
-  let locked = 0
-  for (const { key, bytesBeforeMax = Infinity, objectsBeforeMax = Infinity } of usage) {
+  const locked: AddedUsage[] = []
+  for (const added of usage) {
+    const { key, bytesBeforeMax = Infinity, objectsBeforeMax = Infinity } = added
     const hasRoom = ({ usage: { bytes, partBytes, objects } }: UsageRow): boolean =>
       bytes + partBytes <= bytesBeforeMax && objects <= objectsBeforeMax
     const found = table.find(transaction, key)
     if (found === undefined || !hasRoom(found.row)) continue
-    if (await table.lock(transaction, found, "exclusive", hasRoom)) locked += 1
+    if (await table.lock(transaction, found, "exclusive", hasRoom)) locked.push(added)
   }
-  if (locked !== usage.length) return false
+  if (locked.filter(hasLimit).length !== usage.filter(hasLimit).length) return false
   await on.between()
-  for (const { key, usage: added } of usage) {
+  for (const { key, usage: added } of locked) {
     const found = must(table.find(transaction, key), "the row is locked")
     const version = must(await table.lock(transaction, found, "exclusive", () => true), "the row is locked")
     table.replace(transaction, version, { key, usage: addUsage(version.row.usage, added) })
