@@ -7,16 +7,18 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketName } from "../base/ids.js"
 import { addUsage, NO_USAGE, type QuotaLimits, type Usage, type UsageOwner } from "../format/usage.js"
-import { query, type Metadata } from "../metadata/index.js"
+import { query, type Command, type Metadata } from "../metadata/index.js"
 import { findBucket } from "./commands/bucket-commands-core.js"
 import {
   advanceAccountUsage,
   finishBucketUsage,
+  forgetAccountUsage,
   setAccountQuota,
   setBucketQuota,
 } from "./commands/quota-commands-core.js"
 import {
   compareUsage,
+  endedAccountCounts,
   quotaState,
   quotaStates,
   walkUsage,
@@ -26,7 +28,7 @@ import {
 
 /** Rows of one query of a walk: some milliseconds. */
 const WALKED_ROWS = 2_000
-/** Times that the first step of an account's count is repeated because others change buckets meanwhile. */
+/** Times that a step over the buckets of an account is repeated because others change buckets meanwhile. */
 const CONFLICTS_MAX = 10
 
 export type QuotaTarget =
@@ -73,9 +75,17 @@ export class Quotas {
   async clear(target: QuotaTarget): Promise<void> {
     const setting = { limits: undefined, restarts: false }
     const owner = await this.ownerOf(target)
-    await (owner.kind === "bucket"
-      ? this.metadata.run(setBucketQuota(owner.bucketId, setting))
-      : this.metadata.run(setAccountQuota(owner.accountId, setting)))
+    if (owner.kind === "bucket") {
+      await this.metadata.run(setBucketQuota(owner.bucketId, setting))
+      return
+    }
+    await this.metadata.run(setAccountQuota(owner.accountId, setting))
+    await this.forgetCount(owner.accountId)
+  }
+
+  /** Lets buckets forget counts of accounts that have no quota any more, which a crash kept. Throws `conflict`. */
+  async forgetEnded(): Promise<void> {
+    for (const accountId of await this.metadata.ask(endedAccountCounts())) await this.forgetCount(accountId)
   }
 
   /** Undefined: there is none. Throws `noSuchBucket`, `noSuchAccount`. */
@@ -90,6 +100,15 @@ export class Quotas {
   /** Throws `noSuchBucket`, `noSuchAccount`; `invalidArgument` if there is no quota. */
   async check(target: QuotaTarget): Promise<QuotaCheck> {
     const owner = await this.ownerOf(target)
+    const first = await this.checkOnce(owner)
+    if (first.agrees) return first
+    // Changes during a walk may leave the sums as they were: a difference is what two walks agree on.
+    const second = await this.checkOnce(owner)
+    if (second.agrees || isSame(first.walked, second.walked)) return second
+    return { ...second, isStill: false, agrees: isCounted(second.used, second.counters) }
+  }
+
+  private async checkOnce(owner: UsageOwner): Promise<QuotaCheck> {
     const { state, counted, buckets } = await this.metadata.ask(compareUsage(owner))
     if (state === undefined) throw fail("invalidArgument", { message: "there is no quota" })
     let walked = NO_USAGE
@@ -105,11 +124,10 @@ export class Quotas {
     const { used } = state
     const after = await this.metadata.ask(quotaState(owner))
     const isStill = after?.used !== undefined && used !== undefined && isSame(after.used, used)
-    const isCounted = used?.bytes === counted.bytes && used.objects === counted.objects
     return {
       used,
       counters: { bytes: counted.bytes, objects: counted.objects },
-      ...{ walked, isStill, agrees: isCounted && (!isStill || isSame(used, walked)) },
+      ...{ walked, isStill, agrees: isCounted(used, counted) && (!isStill || isSame(used, walked)) },
     }
   }
 
@@ -139,15 +157,26 @@ export class Quotas {
 
   private async bringUp(owner: UsageOwner, run: string): Promise<void> {
     if (owner.kind === "bucket") return this.metadata.run(finishBucketUsage(owner.bucketId, run))
+    await this.untilDone(() => advanceAccountUsage(owner.accountId, run))
+  }
+
+  private forgetCount(accountId: AccountId): Promise<void> {
+    return this.untilDone(() => forgetAccountUsage(accountId))
+  }
+
+  private async untilDone(step: () => Command<boolean>): Promise<void> {
     for (let conflicts = 0; ;) {
       try {
-        if (await this.metadata.run(advanceAccountUsage(owner.accountId, run))) return
+        if (await this.metadata.run(step())) return
       } catch (error) {
         if (!isFailure(error, "conflict") || (conflicts += 1) > CONFLICTS_MAX) throw error
       }
     }
   }
 }
+
+const isCounted = (used: Usage | undefined, { bytes, objects }: QuotaCheck["counters"]): boolean =>
+  used?.bytes === bytes && used.objects === objects
 
 const isSame = (a: Usage, b: Usage): boolean =>
   a.bytes === b.bytes && a.objects === b.objects && a.partBytes === b.partBytes

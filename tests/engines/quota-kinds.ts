@@ -6,12 +6,19 @@ import { freezeUpload } from "../../src/object/commands/multipart-commands-core.
 import {
   advanceAccountUsage,
   finishBucketUsage,
+  forgetAccountUsage,
   setAccountQuota,
   setBucketQuota,
 } from "../../src/object/commands/quota-commands-core.js"
 import { bucketOfRow } from "../../src/object/commands/row-editor-core.js"
 import { isUploadCounted, sumOfParts } from "../../src/object/ended-upload.js"
-import { compareUsage, quotaState, quotaStates, walkUsage } from "../../src/object/queries/usage-queries-core.js"
+import {
+  compareUsage,
+  endedAccountCounts,
+  quotaState,
+  quotaStates,
+  walkUsage,
+} from "../../src/object/queries/usage-queries-core.js"
 import { bucketForQuota } from "../../src/object/quotas.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -64,6 +71,7 @@ export const QUOTA_COMMANDS: readonly PlayKind[] = [
     const { accountId, run } = startedAccount(scene)
     return advanceAccountUsage(accountId, run)
   }),
+  commandKind("ForgetAccountUsage", 1, scene => forgetAccountUsage(scene.pick(ACCOUNTS))),
   commandKind("FreezeUpload", 2, scene => freezeUpload(scene.uploadAddress(), scene.actor.own, scene.oneIn(2))),
 ]
 
@@ -72,6 +80,7 @@ export const QUOTA_QUERIES: readonly PlayKind[] = [
   queryKind("SumOfParts", scene => sumOfParts(scene.uploadAddress(), 0, 2)),
   queryKind("QuotaState", scene => quotaState(ownerOf(scene))),
   queryKind("QuotaStates", () => quotaStates()),
+  queryKind("EndedAccountCounts", () => endedAccountCounts()),
   queryKind("CompareUsage", scene => compareUsage(ownerOf(scene))),
   queryKind("BucketForQuota", scene => bucketForQuota(scene.bucketName())),
   queryKind("WalkUsage", scene => {

@@ -167,6 +167,22 @@ export const advanceAccountUsage = command<[accountId: AccountId, run: string], 
   },
 })
 
+/**
+ * Lets buckets forget the count of their account, which has no quota any more, some in each call: each of their changes would
+ * look for it. Returns whether there is nothing left to do.
+ */
+export const forgetAccountUsage = command<[accountId: AccountId], boolean>({
+  name: "ForgetAccountUsage",
+  grows: false,
+  touches: accountId => [["accounts", textRowKey(accountId)]],
+  decide(view, _time, accountId) {
+    if (accountIn(view, accountId).quota !== undefined) return { writes: [], result: true }
+    const named = bucketsOf(view, accountId).filter(({ usage }) => usage?.accountRun !== undefined)
+    const some = named.slice(0, JOINED_MAX)
+    return { writes: some.map(bucket => bucketWrite(bucket, bucket.usage?.own)), result: some.length === named.length }
+  },
+})
+
 function sumOf(view: RowView, buckets: readonly BucketRecord[]): Counters {
   // One range: an engine fetches the counters of all buckets together.
   const all = new Map(view.range("counters", ALL_BUCKETS))

@@ -9,6 +9,7 @@ import { bucketRowKey, textRowKey } from "../../format/row-key.js"
 import { usageRowKey } from "../../format/usage.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
+import { bucketRecords } from "../bucket-service.js"
 import { createBucket } from "../commands/bucket-commands-core.js"
 import { bucketOfRow } from "../commands/row-editor-core.js"
 import { quotaStates } from "../queries/usage-queries-core.js"
@@ -101,4 +102,29 @@ test("a bucket that is being erased has no quota any more: another one may have 
   metadata.plant("buckets", bucketRowKey(owner.bucketId), erasing)
   assert.equal(await watch.step(), "idle")
   assert.deepEqual(watch.report(), [])
+})
+
+test("buckets forget the count of an account whose quota has ended, after a crash too", async () => {
+  const { metadata, quotas, watch } = await newWorld("first", "second")
+  await quotas.set(targetOf("first"), { hardBytes: 50 })
+  const named = (): readonly boolean[] =>
+    bucketRecords()
+      .answer(metadata.committed)
+      .map(({ usage }) => usage?.accountRun !== undefined)
+  await quotas.set(ACCOUNT, { hardBytes: 50 })
+  assert.deepEqual(named(), [true, true])
+  await watch.step()
+  assert.deepEqual(named(), [true, true])
+  await quotas.clear(ACCOUNT)
+  assert.deepEqual(named(), [false, false])
+  await quotas.set(ACCOUNT, { hardBytes: 50 })
+  metadata.before = command => {
+    if (command === "ForgetAccountUsage") throw new Error("crash")
+  }
+  await assert.rejects(quotas.clear(ACCOUNT), /crash/)
+  metadata.before = () => undefined
+  assert.deepEqual(named(), [true, true])
+  await watch.step()
+  assert.deepEqual(named(), [false, false])
+  assert.equal((await quotas.show(targetOf("first")))?.quota.isExact, true)
 })

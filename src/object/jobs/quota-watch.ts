@@ -1,5 +1,5 @@
 /**
- * Quota watch: finishes counts that a crash left unfinished, and says once when a warning level is reached. A job; each
+ * Quota watch: finishes what a crash left of counts that began or ended, and says once when a warning level is reached. A job; each
  * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen.
  */
 import { isFailure } from "../../base/failures.js"
@@ -7,7 +7,6 @@ import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
-import type { QuotaState } from "../queries/usage-queries-core.js"
 import type { Quotas } from "../quotas.js"
 
 const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
@@ -19,7 +18,7 @@ export class QuotaWatch implements Job {
   private above: ReadonlySet<string> = new Set()
 
   constructor(
-    private readonly quotas: Pick<Quotas, "list" | "finish">,
+    private readonly quotas: Pick<Quotas, "list" | "finish" | "forgetEnded">,
     private readonly log: Log,
   ) {}
 
@@ -34,7 +33,10 @@ export class QuotaWatch implements Job {
 
   async step(): Promise<StepOutcome> {
     const states = await this.quotas.list()
-    for (const state of states) await this.finish(state)
+    for (const state of states) {
+      await this.unlessHeldUp({ [state.owner.kind]: state.name }, () => this.quotas.finish(state))
+    }
+    await this.unlessHeldUp({}, () => this.quotas.forgetEnded())
     this.reports = states.map(quotaReportOf)
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
     for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
@@ -44,12 +46,12 @@ export class QuotaWatch implements Job {
   }
 
   /** One that cannot be finished holds up no others: its bucket may be gone by now. */
-  private async finish(state: QuotaState): Promise<void> {
+  private async unlessHeldUp(holder: Readonly<Record<string, string>>, finish: () => Promise<void>): Promise<void> {
     try {
-      await this.quotas.finish(state)
+      await finish()
     } catch (error) {
       if (!isFailure(error, "corruptRow", "conflict", "noSuchBucket", "noSuchAccount")) throw error
-      this.log.error("quota_count_unfinished", { [state.owner.kind]: state.name, error: String(error) })
+      this.log.error("quota_count_unfinished", { ...holder, error: String(error) })
     }
   }
 

@@ -1,6 +1,6 @@
 /** What quotas count, for people and for the comparison with the rows themselves. Pure. */
 import { parseBucketId, rowKeyOf } from "../../base/ids.js"
-import type { BucketId, BucketName, RowKey } from "../../base/ids.js"
+import type { AccountId, BucketId, BucketName, RowKey } from "../../base/ids.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "../../format/records.js"
 import { bucketRowKey, suffixRange, textRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
 import { plainBytesOf } from "../../format/sealing.js"
@@ -72,6 +72,15 @@ export const quotaStates = query("QuotaStates", (view): readonly QuotaState[] =>
     const row = rows.get(usageRowKey(owned.owner, owned.quota.run))
     return { ...owned, used: row && decodeUsage(row.value) }
   })
+})
+
+/** Accounts without a quota, a count of which some bucket still names. */
+export const endedAccountCounts = query("EndedAccountCounts", (view): readonly AccountId[] => {
+  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const owners = new Set(buckets.filter(({ usage }) => usage?.accountRun !== undefined).map(({ owner }) => owner))
+  if (owners.size === 0) return []
+  const accounts = Array.from(view.range("accounts", ALL_ROWS), ([, { value }]) => decodeAccount(value))
+  return accounts.filter(({ id, quota }) => quota === undefined && owners.has(id)).map(({ id }) => id)
 })
 
 const bucketsOf = (view: RowView, owner: UsageOwner): readonly BucketRecord[] => {
