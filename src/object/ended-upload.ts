@@ -57,8 +57,8 @@ export async function bytesOfAllParts(metadata: Rows, address: UploadAddress): P
 }
 
 /**
- * Ends an upload by a command that needs its list frozen. If that fails the upload goes on. `takesOver`: a completion under
- * way fails; otherwise throws `conflict` while there is one.
+ * Ends an upload by a command that needs its list frozen. If that fails, or returns false, the upload goes on. `takesOver`:
+ * a completion under way fails; otherwise throws `conflict` while there is one.
  */
 export async function endFrozen<Result>(
   metadata: Rows,
@@ -67,13 +67,14 @@ export async function endFrozen<Result>(
   end: (frozen: FrozenParts) => Command<Result>,
 ): Promise<Result> {
   const completion = await metadata.run(freezeUpload(address, metadata.incarnations.own, takesOver))
+  // A list that stays frozen refuses parts until this process has ended.
+  const goesOn = () => metadata.run(unsealUpload(address, completion)).catch(() => undefined)
   try {
-    return await metadata.run(end({ completion, partsBytes: await bytesOfAllParts(metadata, address) }))
+    const result = await metadata.run(end({ completion, partsBytes: await bytesOfAllParts(metadata, address) }))
+    if (result === false) await goesOn()
+    return result
   } catch (error) {
-    // A list that stays frozen refuses parts until this process has ended.
-    if (!isFailure(error, "noSuchUpload")) {
-      await metadata.run(unsealUpload(address, completion)).catch(() => undefined)
-    }
+    if (!isFailure(error, "noSuchUpload")) await goesOn()
     throw error
   }
 }

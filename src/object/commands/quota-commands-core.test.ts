@@ -10,8 +10,10 @@ import { objectRowKey, textRowKey } from "../../format/row-key.js"
 import { addUsage, NO_USAGE, usageRowKey, type QuotaLimits, type Usage } from "../../format/usage.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS, versionIdOfHead } from "../../format/version-record.js"
+import type { Query } from "../../metadata/index.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
-import { abort, bytesOfAllParts } from "../ended-upload.js"
+import { abort, bytesOfAllParts, endFrozen } from "../ended-upload.js"
+import { expireUpload } from "../lifecycle/expire-commands-core.js"
 import { quotaState, quotaStates, walkUsage, type UsagePlace } from "../queries/usage-queries-core.js"
 import { Quotas } from "../quotas.js"
 import { accountNumberOf } from "../../format/account-number.js"
@@ -399,3 +401,39 @@ test("an abort that meets completions of the same process ends the upload, unles
   await refuses(abort(metadata, second), "conflict")
   assert.equal((await quotas.show(bucketTarget(0)))?.used?.partBytes, 40)
 })
+
+test("an upload that lifecycle froze, and that is not due after all, takes parts again", async () => {
+  const { metadata, quotas, buckets } = await newWorld()
+  await quotas.set(bucketTarget(0), { hardBytes: 100 })
+  const bucketId = must(buckets[0], "a bucket")
+  const upload = { bucketId, key: must(KEYS[0], "a key"), multipartId: multipartIdOf(1, randomOf(1)) }
+  await metadata.run(createUpload(upload, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+  const never = { nowMs: 0, dayMs: 1, abandonedDays: 7 }
+  assert.equal(await endFrozen(metadata, upload, false, frozen => expireUpload(upload, never, frozen)), false)
+  await metadata.run(putPart({ ...upload, hints: [], part: partOf(1) }))
+})
+
+test("changes that cancel out while a check walks are no difference", async () => {
+  const world = await newWorld()
+  const { metadata, quotas, buckets } = world
+  const bucketId = must(buckets[1], "a bucket")
+  await metadata.run(putVersion(putOf({ bucketId }, 1, { sizeBytes: 10 })))
+  await quotas.set(ACCOUNT, { hardBytes: 100 })
+  let isMoved = false
+  /** Between the walks of the two buckets, an object moves from the second one to the first. */
+  async function ask<Result>(asked: Query<Result>): Promise<Result> {
+    const result = await metadata.ask(asked)
+    if (asked.name !== "WalkUsage" || isMoved || buckets[0] !== asked.args[0] || !isLastSlice(result)) return result
+    isMoved = true
+    await put(world, 10)
+    const { key } = putOf({ bucketId }, 1)
+    await metadata.run(removeLatest({ bucketId, key, conditions: {}, random: randomOf(1) }))
+    return result
+  }
+  const checking = new Quotas({ run: command => metadata.run(command), ask }, async () => undefined)
+  assert.ok((await checking.check(ACCOUNT)).agrees)
+  assert.ok(isMoved)
+})
+
+const isLastSlice = (slice: unknown): boolean =>
+  typeof slice === "object" && slice !== null && "next" in slice && slice.next === undefined
