@@ -1,6 +1,6 @@
 /**
- * Progress of lifecycle (family `lifecycle`): one row for each bucket with rules, and one under bucket 0 for the
- * multipart uploads of all buckets.
+ * Progress of lifecycle (family `lifecycle`): one row for each bucket with rules, one under bucket 0 for the multipart
+ * uploads of all buckets, and one for each process that ever moved versions to another storage class, with its last move.
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
@@ -14,6 +14,22 @@ import { bucketRowKey } from "./row-key.js"
 export const ALL_UPLOADS: BucketId = parseBucketId(0)
 
 export const lifecycleRowKey = (bucketId: BucketId): RowKey => bucketRowKey(bucketId)
+
+/** No bucket id is as high. */
+const MOVED = "moved "
+
+/** Rows of last moves. */
+export const LAST_MOVES = { start: rowKeyOf(MOVED), end: rowKeyOf(`${MOVED}\xff`) }
+
+/** Of one process: so processes do not wait for each other's moves. */
+export const lastMoveRowKey = (incarnation: Incarnation): RowKey => rowKeyOf(`${MOVED}${incarnation}`)
+
+/** `id`: of the decision that moved a version. */
+export const encodeLastMove = (id: string): Uint8Array => packRecord(1, [bytesOfByteString(id)])
+
+/** Throws `corruptRecord`. */
+export const decodeLastMove = (bytes: Uint8Array): string =>
+  Buffer.from(RecordReader.open("last move", bytes, 1).bytes()).toString("latin1")
 
 /** Rows from `start` to before `end`; undefined: to the end. */
 export interface LifecycleSlice {

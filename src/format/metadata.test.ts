@@ -26,7 +26,13 @@ import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
 import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
-import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./lifecycle-pass.js"
+import {
+  decodeLastMove,
+  decodeLifecyclePass,
+  encodeLastMove,
+  encodeLifecyclePass,
+  type LifecyclePass,
+} from "./lifecycle-pass.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { RecordReader } from "./pack.js"
 import {
@@ -365,6 +371,7 @@ testGoldens(
       bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
     ),
     sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
+    sample("last move", "decision", encodeLastMove, decodeLastMove),
     sample(
       "lifecycle pass with moves",
       { ...lifecyclePass, removed: { ...lifecyclePass.removed, moved: 5, movedBytes: 6_000_000_000 } },

@@ -142,10 +142,7 @@ export function createServices(
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints)
-  const onMoved = (): void => {
-    if (classes.isAnyMapped) reencode.policyChanged()
-  }
-  const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes, onMoved }
+  const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
   // Earlier releases know neither classes nor quotas: what refuses them is the same.

@@ -1,10 +1,10 @@
 /** The commands and queries of lifecycle, with random rules, times and slices. */
-import { decodeLifecyclePass, ALL_UPLOADS } from "../../src/format/lifecycle-pass.js"
+import { decodeLifecyclePass, ALL_UPLOADS, LAST_MOVES } from "../../src/format/lifecycle-pass.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
 import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "../../src/object/lifecycle/expire-commands-core.js"
-import { setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
+import { lastMoves, setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
 import {
   endSlice,
   lifecyclePasses,
@@ -67,7 +67,8 @@ const boundsOf = (scene: Scene, { start, end }: ReturnType<typeof rowsOfPass>) =
 
 /** A pass as it is, if there is one. */
 function passOf(scene: Scene) {
-  const passes = scene.rows("lifecycle").map(([key, { value }]) => ({
+  const rows = scene.rows("lifecycle").filter(([key]) => key < LAST_MOVES.start)
+  const passes = rows.map(([key, { value }]) => ({
     bucketId: bucketIdOfRowKey(key),
     pass: decodeLifecyclePass(value),
   }))
@@ -146,4 +147,5 @@ export const LIFECYCLE_QUERIES: readonly PlayKind[] = [
     return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
   }),
   queryKind("LifecyclePasses", () => lifecyclePasses()),
+  queryKind("LastMoves", () => lastMoves()),
 ]

@@ -34,7 +34,7 @@ const START = 20_000 * DAY
 const never = new AbortController().signal
 const keyOf = (text: string): ObjectKey => objectKeyOfText(text)
 
-const NO_CLASSES = { classes: { archives: [], use: () => undefined }, onMoved: () => undefined }
+const NO_CLASSES = { classes: { archives: [], use: () => undefined } }
 
 class World {
   nowMs = START

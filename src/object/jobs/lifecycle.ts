@@ -94,8 +94,6 @@ interface LifecycleSeams {
   readonly metadata: Metadata
   readonly log: Log
   readonly classes: LifecycleClasses
-  /** A pass has ended that gave versions other classes, in whichever process: their blocks are to be re-encoded. */
-  readonly onMoved: () => void
 }
 
 interface SliceOfBucket extends LifecycleSlice {
@@ -112,8 +110,6 @@ export class Lifecycle implements Job {
   private readAt: LifecycleTime | undefined
   /** The bucket that this process is going over, and its pass as it left it. */
   private current: { readonly bucketId: BucketId; readonly pass: LifecyclePass } | undefined
-  /** Those that have ended. */
-  private passesWithMoves: ReadonlySet<string> = new Set()
   /** Buckets whose rows could not be read, and the day. */
   private readonly unreadable = new Map<BucketId, number>()
 
@@ -179,7 +175,6 @@ export class Lifecycle implements Job {
   private async look(time: LifecycleTime): Promise<PassOfBucket | undefined> {
     this.passes = await this.seams.metadata.ask(lifecyclePasses())
     this.readAt = time
-    this.noteMoves()
     const day = Math.floor(time.nowMs / time.dayMs)
     const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
     const left = readable.find(pass => pass.left.length > 0)
@@ -189,16 +184,6 @@ export class Lifecycle implements Job {
       this.open.push(...open.splice(this.seams.random.below(open.length), 1))
     }
     return this.open.pop()
-  }
-
-  /** Moves of all processes: one of them re-encodes. */
-  private noteMoves(): void {
-    const moves = this.passes.flatMap(({ bucketId, pass }) =>
-      pass?.endedMs !== undefined && pass.removed.moved > 0 ? `${bucketId} ${pass.startedMs}` : [],
-    )
-    const isNew = moves.some(pass => !this.passesWithMoves.has(pass))
-    this.passesWithMoves = new Set(moves)
-    if (isNew) this.seams.onMoved()
   }
 
   private async nextSlice(

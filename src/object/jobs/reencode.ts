@@ -1,8 +1,9 @@
 /**
  * Re-encoding: brings blocks under the policy that they should have. A job.
  *
- * It walks over all rows when there is a reason: a policy has changed, or devices have come back, so that blocks
- * written on fewer devices can get their full policy. A first walk counts. A second one re-encodes upload by upload: it
+ * It walks over all rows when there is a reason: a policy has changed, devices have come back, so that blocks written
+ * on fewer devices can get their full policy, or versions have moved to another class. Moves wait for the end of a walk
+ * that is under way, and start the next one; the other reasons restart it. A first walk counts. A second one re-encodes upload by upload: it
  * announces the new needles with an intent row, writes them, and then one command makes every row that references the
  * upload reference the new blocks. The old blocks become pending deletions.
  *
@@ -13,6 +14,7 @@
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
+import type { Soon } from "../../base/soon.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
@@ -43,6 +45,7 @@ import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { classesOfRows } from "../queries/row-classes.js"
 import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
 import type { ObjectBackend } from "../backend.js"
+import { lastMoves } from "../lifecycle/move-commands-core.js"
 import type { Uploads } from "../uploads.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
@@ -54,6 +57,8 @@ export const REENCODE_LIMITS = {
   retryMs: 5_000,
   /** … up to this. */
   retryMsMax: 10 * 60_000,
+  /** From the end of a walk until the next one for versions that have moved: a pass of lifecycle may move some all day. */
+  movesWaitMs: 60_000,
   /** With more of them the walk stops until then. */
   waitingMax: 10_000,
 } as const
@@ -117,6 +122,10 @@ export class Reencode implements Job {
   readonly name = "reencode"
   private reason: string | undefined
   private walk: Walk | undefined
+  /** The last moves when the walk began. */
+  private walkedFor: string | undefined
+  /** When it looks whether versions have moved since. */
+  private movesFromMs = 0
   /** Where to look for intents that no process works on; undefined: there are none. */
   private intentsFrom: RowKey | undefined
   private job: ReencodeTarget | undefined
@@ -204,10 +213,10 @@ export class Reencode implements Job {
     if (reason !== this.reason || isRetry || this.haveHeldEnded()) {
       if (this.job) await this.abandon(this.job)
       this.heldAtChange = reason === this.reason ? [] : [...this.uploads.heldNow()]
-      this.begin(reason)
+      await this.begin(reason)
     }
     if (this.job) return this.work(this.job, signal)
-    if (this.walk === undefined) return "idle"
+    if (this.walk === undefined) return this.followMoves(reason)
     if (this.intentsFrom !== undefined) {
       await this.giveUpLeft(this.intentsFrom)
       return "busy"
@@ -233,7 +242,20 @@ export class Reencode implements Job {
     return [...versions, ...devices.sort(), ...buckets.sort()].join(" ")
   }
 
-  private begin(reason: string): void {
+  /** Versions that have moved are found by a walk that begins after their moves. */
+  private async followMoves(reason: string): Promise<StepOutcome> {
+    if (this.clock.monotonicMs() < this.movesFromMs || (await this.readMoves()) === this.walkedFor) return "idle"
+    await this.begin(reason)
+    return "busy"
+  }
+
+  /** While no class is mapped, moves change no policy. */
+  private readMoves(): Soon<string | undefined> {
+    return this.classes.isAnyMapped ? this.metadata.ask(lastMoves()) : this.walkedFor
+  }
+
+  private async begin(reason: string): Promise<void> {
+    this.walkedFor = await this.readMoves()
     if (reason !== this.reason) this.retries = 0
     this.reason = reason
     this.retryAtMs = undefined
@@ -288,6 +310,7 @@ export class Reencode implements Job {
     this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL_OBJECT_ROWS.start } : undefined
     this.swaps = 0
     this.rate.begin(this.clock.monotonicMs())
+    this.movesFromMs = this.clock.monotonicMs() + REENCODE_LIMITS.movesWaitMs
     if (this.walk !== undefined || this.waiting.size === 0) return
     const { retryMs, retryMsMax } = REENCODE_LIMITS
     this.retryAtMs = this.clock.monotonicMs() + Math.min(retryMs * 2 ** this.retries, retryMsMax)

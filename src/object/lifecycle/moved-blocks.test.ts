@@ -11,6 +11,7 @@ import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { REENCODE_LIMITS } from "../jobs/reencode.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
 
 const noSignal = new AbortController().signal
@@ -86,6 +87,41 @@ test("after a crash between a move and its re-encoding the next process re-encod
   const next = world.restart(2)
   assert.deepEqual(await policies(next), ["replica:3"])
   assert.ok((await next.get("a")).equals(bytes))
+})
+
+const COLD = { transitions: [{ storageClass: "GLACIER_IR", days: 1 }] } as const
+
+test("what another process has moved is re-encoded, also if its rules are gone before anybody looks", async () => {
+  const world = await open([COLD])
+  const bytes = await put(world, "a")
+  assert.deepEqual(await policies(world), ["ec:2+1"])
+  const other = world.beside(2)
+  await pass(other, 3)
+  await other.services.buckets.setSetting(world.home, "lifecycle", undefined)
+  assert.deepEqual(await classes(world), ["GLACIER_IR"])
+  await world.settle("lifecycle")
+  assert.deepEqual(await policies(world), ["replica:3"])
+  assert.ok((await world.get("a")).equals(bytes))
+})
+
+test("moves during a walk give up no upload, and cause one more walk", async () => {
+  const world = await open([COLD])
+  await put(world, "a")
+  await pass(world, 3)
+  await put(world, "b")
+  const { reencode } = world.services
+  for (let steps = 0; reencode.report().doneBytes === 0; steps += 1) {
+    assert.ok(steps < 100, "an upload is re-encoded")
+    await world.clock.runUntil(reencode.step(noSignal))
+  }
+  const { doneBytes } = reencode.report()
+  await pass(world, 3)
+  await world.clock.runUntil(reencode.step(noSignal))
+  assert.ok(reencode.report().doneBytes > doneBytes)
+  await world.settle("reencode")
+  await world.clock.advance(REENCODE_LIMITS.movesWaitMs)
+  assert.deepEqual(await policies(world), ["replica:3"])
+  assert.equal(await world.settle("reencode"), 1, "nothing is left")
 })
 
 test("bytes of versions in two classes have the policy of the upper one, and follow once both have moved", async () => {
