@@ -5,6 +5,7 @@ import { DeviceCipher } from "../../base/device-cipher.js"
 import type { DeviceId } from "../../base/ids.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeKeyring, encodeKeyring } from "../../format/keyring.js"
+import { openBytes } from "../../format/sealed-bytes.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import {
   convertingIn,
@@ -12,12 +13,13 @@ import {
   deviceKeysIn,
   hasPlainObjects,
   mustSealNewBytes,
+  PURPOSE_AT_REST,
   withAtRest,
   withConverted,
   withEmptyUpTo,
   withNewDevices,
 } from "./at-rest.js"
-import { newKeyring } from "./epoch-keys.js"
+import { newKeyring, openEpochKey, sealEpochKey } from "./epoch-keys.js"
 import { deviceEntry, idOf, recordOf } from "./testing-record.js"
 
 const random = new SimRandom(1)
@@ -45,8 +47,22 @@ test("an existing store that begins to encrypt lists its devices, and keeps the 
   const keyring = newKeyring(MASTER_KEY, random, 1)
   const [epoch] = keyring.epochs
   const ring = must(begin({ ...PLAIN, keyring }).keyring, "a ring")
-  assert.deepEqual(ring.epochs, [epoch])
+  assert.deepEqual(ring.epochs[0], epoch)
   assert.deepEqual(decodeKeyring(encodeKeyring(ring)).atRest?.converting, ring.atRest?.converting)
+})
+
+test("an old record opens nothing of a store whose master key was rotated before it began to encrypt", () => {
+  const old = newKeyring(MASTER_KEY, random, 1)
+  const [epoch] = old.epochs
+  const next = new Uint8Array(32).fill(8)
+  const resealed = sealEpochKey(next, epoch.number, openEpochKey(MASTER_KEY, epoch), random)
+  const rotated = { ...PLAIN, keyring: { ...old, masterKeyNumber: 2, epochs: [{ ...epoch, sealed: resealed }] } }
+  const begun = must(withAtRest(rotated, next, random, 5), "it begins")
+  const { atRest, epochs } = must(begun.keyring, "a ring")
+  const { epoch: number, sealed } = must(atRest, "its key")
+  assert.deepEqual([number, epochs.length], [epoch.number + 1, 2])
+  assert.equal(openBytes(openEpochKey(MASTER_KEY, epoch), PURPOSE_AT_REST, sealed), undefined)
+  assert.ok(deviceKeysIn(begun, next, A))
 })
 
 test("a device is plain until it is done, and the list stays until all are", () => {

@@ -10,7 +10,7 @@ import type { ControlRecord } from "../../format/control-record.js"
 import type { Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
 import type { Random } from "../../seams/random/contract.js"
-import { newKeyring, openEpochKey } from "./epoch-keys.js"
+import { newKeyring, openEpochKey, withNewEpoch } from "./epoch-keys.js"
 
 const KEY_BYTES = 32
 export const PURPOSE_AT_REST = "at rest"
@@ -37,7 +37,10 @@ export const convertingIn = ({
 export const hasPlainObjects = (record: Pick<ControlRecord, "keyring" | "devices">): boolean =>
   convertingIn(record).some(({ emptyUpTo }) => emptyUpTo === undefined)
 
-/** An existing store begins to encrypt everything. Undefined: it has begun before. */
+/**
+ * An existing store begins to encrypt everything, under an epoch key of its own: older records on the disks have the
+ * former ones, under a master key that may lie beside them. Undefined: it has begun before. Throws `limitExceeded`.
+ */
 export function withAtRest(
   record: ControlRecord,
   masterKey: Uint8Array,
@@ -45,7 +48,8 @@ export function withAtRest(
   nowMs: number,
 ): ControlRecord | undefined {
   if (isEncryptedAtRest(record)) return undefined
-  const ring = record.keyring ?? newKeyring(masterKey, random, nowMs)
+  const { keyring } = record
+  const ring = keyring ? withNewEpoch(keyring, masterKey, random, nowMs) : newKeyring(masterKey, random, nowMs)
   const epoch = ring.epochs.reduce((newest, each) => (each.number > newest.number ? each : newest))
   const converting = record.devices.map(({ id }) => ({ id, emptyUpTo: undefined }))
   return { ...record, keyring: { ...ring, atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting } } }

@@ -94,20 +94,8 @@ export class RecordEpochKeys implements EpochKeys {
     const record = await this.store.records.change("new epoch key", before => {
       const newest = newestIn(before)?.number ?? 0
       if (before.keyring === undefined || newest > usedUpTo) return undefined
-      const { epochs } = before.keyring
       const { clock, random } = this.seams
-      if (epochs.length >= EPOCH_KEYS_MAX) {
-        throw fail("limitExceeded", {
-          message: "too many buckets are being erased; see what they wait for: hayloft status",
-        })
-      }
-      return {
-        ...before,
-        keyring: {
-          ...before.keyring,
-          epochs: [...epochs, newEpoch(newest + 1, this.store.masterKey, random, clock.wallMs())],
-        },
-      }
+      return { ...before, keyring: withNewEpoch(before.keyring, this.store.masterKey, random, clock.wallMs()) }
     })
     await this.ready()
     return newestIn(record)?.number ?? 0
@@ -195,6 +183,18 @@ export function newKeyring(
 ): Keyring & { readonly epochs: readonly [SealedEpoch] } {
   const epochs = [newEpoch(FIRST_EPOCH, masterKey, random, nowMs)] as const
   return { masterKeyNumber: FIRST_MASTER_KEY, previous: undefined, epochs, atRest: undefined, materials: [] }
+}
+
+/** Throws `limitExceeded`. */
+export function withNewEpoch(ring: Keyring, masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
+  const { epochs } = ring
+  if (epochs.length >= EPOCH_KEYS_MAX) {
+    throw fail("limitExceeded", {
+      message: "too many buckets are being erased; see what they wait for: hayloft status",
+    })
+  }
+  const newest = Math.max(...epochs.map(({ number }) => number))
+  return { ...ring, epochs: [...epochs, newEpoch(newest + 1, masterKey, random, nowMs)] }
 }
 
 function newEpoch(number: number, masterKey: Uint8Array, random: Random, createdMs: number): SealedEpoch {

@@ -465,7 +465,7 @@ function nodeOption({ devices }: ControlRecord): string {
 }
 
 const KEY_ON_DEVICES =
-  "--encrypt-at-rest needs the master key in a file, and that of this store is on its devices: move it first: hayloft key move-out"
+  "--encrypt-at-rest needs the master key in a file, and that of this store is on its devices: start it with --next-master-key-file FILE and run hayloft master-key rotate, which gives a key that was never on a disk; or move it with hayloft key move-out, but then freed blocks and retired disks still have it"
 
 /** Settings that a store keeps from its first start. */
 export function checkUnchanged(record: ControlRecord, config: ServeConfig): void {
