@@ -18,6 +18,9 @@ class World {
   backups = 0
   isPruned = true
   waitingBlocks = 0
+  /** Walks over all needles that were ordered, and those that are over. */
+  walksOrdered = 0
+  walks = Infinity
   position = 100
   /** Of the oldest pending deletion. */
   oldest: number | undefined
@@ -78,7 +81,11 @@ class World {
 
   private orphans() {
     const counts = { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 1 }
-    return { hasWalked: true, report: () => ({ ...counts, waitingBlocks: this.waitingBlocks }) }
+    return {
+      order: () => (this.walksOrdered += 1),
+      hasWalked: (order: number) => this.walks >= order,
+      report: () => ({ ...counts, waitingBlocks: this.waitingBlocks }),
+    }
   }
 
   private backup() {
@@ -147,6 +154,41 @@ test("volumes are emptied only once nothing plain is live: each reason to wait i
   world.cutUpTo = 50
   assert.match(await world.doing(), /\/d1: 3 volumes are left; \/d2: 3 volumes are left/)
   assert.deepEqual(new Set(world.emptied.map(String)), new Set([`${FIRST},7`, `${SECOND},7`]))
+})
+
+test("a walk over all needles that began before everything was encrypted, or before a device returned, is not enough", async () => {
+  const world = new World()
+  world.walks = 0
+  await world.doing()
+  assert.equal(world.walksOrdered, 0)
+  world.isDone = true
+  world.backups = 2
+  world.cutUpTo = 50
+  assert.match(await world.doing(), /walk over all blocks/)
+  // A device goes and returns while the walk is under way, or just after it.
+  const returned = withState(withState(world.record, 2, "offline"), 2, "active")
+  const devices = returned.devices.map(each => (each.id === SECOND ? { ...each, stateSinceMs: 77 } : each))
+  world.record = { ...returned, devices }
+  world.walks = 1
+  assert.match(await world.doing(), /walk over all blocks/)
+  assert.deepEqual([world.walksOrdered, world.emptied], [2, []])
+  world.walks = 2
+  assert.match(await world.doing(), /volumes are left/)
+})
+
+test("a device that is being rebuilt is emptied once it has its needles", async () => {
+  const world = new World()
+  world.record = withState(world.record, 2, "rebuilding")
+  await world.mark()
+  assert.deepEqual(
+    world.emptied.map(([id]) => id).filter(id => id === SECOND),
+    [],
+  )
+  world.record = withState(world.record, 2, "active")
+  world.backups = 4
+  await world.doing()
+  await world.doing()
+  assert.ok(world.emptied.some(([id]) => id === SECOND))
 })
 
 test("an object that turns up plain begins the wait again", async () => {

@@ -3,8 +3,8 @@
  * point at which no plain byte is left. See decision 56, "Existing stores".
  *
  * Order     Objects are encrypted (the job `encrypt`); two backups of the metadata follow, so that none from before
- *           remains; then nothing that was released until then may wait for its deletion, and each device makes a
- *           checkpoint: from now on plain bodies are dead bytes. The newest volumes of each device enter the control
+ *           remains; a walk over all needles finds those that nothing references, also on devices that were away; then
+ *           nothing that was released until then may wait for its deletion, and each device makes a checkpoint: from now on plain bodies are dead bytes. The newest volumes of each device enter the control
  *           record; everything up to them is emptied. A device without plain files is done.
  * Promises  The state is in the control record: a process that goes on after another one repeats work at most. A device
  *           that is not there keeps the conversion open, and is named. A device that joins meanwhile may receive copies
@@ -35,7 +35,7 @@ interface Store {
   readonly records: Pick<RecordManager, "record" | "change">
   readonly metadata: Pick<Metadata, "ask" | "position">
   readonly encrypt: Pick<EncryptJob, "report">
-  readonly orphans: Pick<Orphans, "hasWalked" | "report">
+  readonly orphans: Pick<Orphans, "order" | "hasWalked" | "report">
   /** Undefined: the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete" | "isPruned"> | undefined
   readonly devices: () => readonly Device[]
@@ -46,17 +46,24 @@ interface Store {
 interface Wait {
   backups: number
   order: number | undefined
+  /** The walk over all needles. */
+  walk: number | undefined
   /** Deletions up to this position are to be carried out. */
   position: number | undefined
   /** By device: the batch of its log that a checkpoint is to contain. */
   batches: ReadonlyMap<DeviceId, number> | undefined
 }
 
-const newWait = (): Wait => ({ backups: 0, order: undefined, position: undefined, batches: undefined })
+const newWait = (): Wait => ({
+  ...{ backups: 0, order: undefined },
+  ...{ walk: undefined, position: undefined, batches: undefined },
+})
 
 export class FileEncryption implements Job {
   readonly name = "encrypt-files"
   private wait = newWait()
+  /** The devices for which it waits, and since when they are as they are. */
+  private waitsFor = ""
   /** By device; those that are left. */
   private left = new Map<DeviceId, string>()
   private doing = "nothing to encrypt"
@@ -103,11 +110,30 @@ export class FileEncryption implements Job {
       if ((record.keyring?.atRest?.converting ?? []).length > 0) await this.end([])
       return "idle"
     }
-    const isOpen = (id: DeviceId): boolean => this.store.devices().some(({ place }) => place.id === id)
-    const unmarked = converting.filter(({ id, emptyUpTo }) => emptyUpTo === undefined && isOpen(id))
-    if (unmarked.length > 0) return this.mark(unmarked.map(({ id }) => id))
+    const present = this.presentIn(record)
+    const unmarked = converting.filter(({ id, emptyUpTo }) => emptyUpTo === undefined && present.has(id))
+    if (unmarked.length > 0) {
+      this.noteReturned([...present].filter(([id]) => unmarked.some(each => each.id === id)))
+      return this.mark(unmarked.map(({ id }) => id))
+    }
     this.wait = newWait()
     return this.empty(record)
+  }
+
+  /** The open devices that have all their needles, and since when. A device that is being rebuilt still gets copies. */
+  private presentIn({ devices }: ControlRecord): ReadonlyMap<DeviceId, number> {
+    const open = new Set(this.store.devices().map(({ place }) => place.id))
+    const isPresent = ({ id, state }: ControlRecord["devices"][number]): boolean =>
+      open.has(id) && state !== "offline" && state !== "rebuilding"
+    return new Map(devices.filter(isPresent).map(({ id, stateSinceMs }) => [id, stateSinceMs]))
+  }
+
+  /** A device that has returned may have needles that no walk has met, and payloads of no checkpoint since. */
+  private noteReturned(present: readonly (readonly [DeviceId, number])[]): void {
+    const waitsFor = present.join(" ")
+    if (waitsFor === this.waitsFor) return
+    this.waitsFor = waitsFor
+    this.wait = { ...this.wait, walk: undefined, position: undefined, batches: undefined }
   }
 
   private async noteNewDevices(): Promise<ControlRecord> {
@@ -136,9 +162,10 @@ export class FileEncryption implements Job {
       this.wait = newWait()
       return "waits until all objects are encrypted"
     }
+    const walk = (this.wait.walk ??= orphans.order())
     if (!this.areBackupsNew()) return "waits for backups of the metadata"
     const { waitingBlocks } = orphans.report()
-    if (!orphans.hasWalked) return "waits for a walk over all blocks"
+    if (!orphans.hasWalked(walk)) return "waits for a walk over all blocks"
     if (waitingBlocks > 0) return `waits for the removal of ${waitingBlocks} blocks of uploads that came to nothing`
     if (!(await this.areDeletionsOver())) return "waits until released bytes are deleted"
     return this.areCheckpointed(ids) ? undefined : "waits for checkpoints"

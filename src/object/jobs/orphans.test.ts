@@ -332,3 +332,29 @@ test("after the metadata was rolled back and reconciled, the day begins again", 
   await world.removeAborted()
   assert.equal(world.needles, 0)
 })
+
+test("an ordered walk meets needles of devices that returned after the first walk", async () => {
+  let world = await open()
+  await putSome(world, 3)
+  const kept = world.needles
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("stopping")
+  }
+  await assert.rejects(world.put("lost", world.random.bytes(10 * KIB)))
+  world = world.restart(2)
+  world.tablet.before = () => undefined
+  const away = [...world.devices.live]
+  world.devices.live.clear()
+  await world.settle("orphans")
+  const { orphans } = world.services
+  assert.ok(orphans.hasWalked(0))
+  for (const [id, device] of away) world.devices.live.set(id, device)
+  await world.settle("orphans")
+  assert.equal(orphans.report().waitingBlocks, 0, "nothing walks without an order")
+  const order = orphans.order()
+  assert.ok(!orphans.hasWalked(order))
+  await world.settle("orphans")
+  assert.ok(orphans.hasWalked(order) && orphans.report().waitingBlocks > 0)
+  await world.removeAborted()
+  assert.equal(world.needles, kept)
+})

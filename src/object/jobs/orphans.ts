@@ -2,7 +2,7 @@
  * Orphans: needles that no row ever referenced, because their process ended between "shards durable" and "commit" of an
  * upload or a re-encoding. After a start this job walks the needles of earlier processes once, and again after other processes have
  * ended since. Blocks of uploads that
- * are held at that time are resolved once they are released. Repair adds unreferenced blocks that it finds. Then the
+ * are held at that time are resolved once they are released. Another walk can be ordered. Repair adds unreferenced blocks that it finds. Then the
  * job resolves the refused uploads of this process; if several processes share the store, that is a job of its own.
  *
  * Promises  Blocks are removed as `aborted-blocks.ts` describes.
@@ -64,6 +64,9 @@ export class Orphans implements Job {
   private walked = 0
   /** When the walk began (monotonic clock), and how many processes were over by then; undefined before it. */
   private began: { readonly atMs: number; readonly ended: number | undefined } | undefined
+  private orders = 0
+  /** The latest order before the walk began. */
+  private walkedFor = 0
   private removed = 0
   private reconciliations = 0
   private hasMarks = true
@@ -107,9 +110,16 @@ export class Orphans implements Job {
     return { isStopped, abortedBlocks, abortedBlocksMax, waitingBlocks: this.aborted.waiting + this.removals.count }
   }
 
-  /** Whether a walk of this process has met all blocks. */
-  get hasWalked(): boolean {
-    return this.began !== undefined && this.next === undefined && this.passedOver.size === 0
+  /** Orders a walk that begins after this call; returns the number of the order. */
+  order(): number {
+    this.orders += 1
+    return this.orders
+  }
+
+  /** Whether a walk that began after the order has met all blocks. */
+  hasWalked(order: number): boolean {
+    const isOver = this.began !== undefined && this.next === undefined && this.passedOver.size === 0
+    return isOver && this.walkedFor >= order
   }
 
   /** Called after an operator has checked the cause: aborted blocks are removed until the process ends. */
@@ -163,9 +173,10 @@ export class Orphans implements Job {
     return true
   }
 
-  /** The latest walk skipped the blocks of processes that have ended since. */
+  /** One is ordered, or the latest walk skipped the blocks of processes that have ended since. */
   private isWalkDue(): boolean {
     if (this.began === undefined) return true
+    if (this.next === undefined && this.walkedFor < this.orders) return true
     if (this.next !== undefined || this.began.ended === this.metadata.incarnations.ended) return false
     return this.clock.monotonicMs() >= this.began.atMs + ORPHAN_LIMITS.walkEveryMs
   }
@@ -174,6 +185,9 @@ export class Orphans implements Job {
     this.began = { atMs: this.clock.monotonicMs(), ended: this.metadata.incarnations.ended }
     this.next = ALL_NEEDLES.start
     this.walked = 0
+    this.walkedFor = this.orders
+    // Rows of the walk before: a block of an encrypted or re-encoded upload is not live any more.
+    this.resolver.forgetLive()
   }
 
   private get isFull(): boolean {

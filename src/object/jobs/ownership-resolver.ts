@@ -104,6 +104,11 @@ export class OwnershipResolver {
     return extent !== undefined && isOfExtent(group, extent)
   }
 
+  /** From now on `wasLive` only knows what is resolved again. */
+  forgetLive(): void {
+    this.extents.clear()
+  }
+
   async resolve(group: BlockGroup): Promise<Verdict> {
     const owner = await this.ownerOf(group)
     if (typeof owner === "string") return { kind: owner }
