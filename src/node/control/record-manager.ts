@@ -122,13 +122,14 @@ export class ControlRecordManager implements RecordManager {
     }
   }
 
-  spread(): Promise<ControlRecord> {
+  /** `hasEnough`: devices whose own record has all that matters to the caller. */
+  spread(hasEnough: (id: DeviceId) => boolean = () => false): Promise<ControlRecord> {
     return this.#inTurn(async () => {
       if (this.#stopped) throw fail("stopping", { change: "spread" })
       // A device that has a newer record, which failed, must not get an older one.
       if (this.#uncommitted.size > 0) await this.#take("spread", this.#record)
       if (this.#lacking().length > 0) await this.#offer(this.#record, this.#lacking())
-      const devices = this.#lacking()
+      const devices = this.#lacking().filter(id => !hasEnough(id))
       if (devices.length === 0) return this.#record
       throw fail("deviceFailed", { message: "devices lack the control record in effect", devices: devices.join() })
     })

@@ -182,6 +182,21 @@ test("a device without space for the record is healthy, and gets it at the next 
   await machine.start(THREE)
 })
 
+test("a full device does not prevent a start while the store is being encrypted, once it has the key", async () => {
+  const machine = new StartMachine()
+  const current = new Uint8Array(32).fill(7)
+  const start = (requested = THREE) => machine.start(requested, undefined, { current })
+  await start()
+  const full = failing({ kind: "write", pathPart: "/b/control", code: "ENOSPC", nth: 1, forEver: true })
+  machine.disk.intercept(full)
+  const encrypting = { ...THREE, encryptAtRest: true }
+  await assert.rejects(start(encrypting), error => isFailure(error, "deviceFailed"), "nothing else has the key yet")
+  machine.disk.intercept(() => undefined)
+  await start(encrypting)
+  machine.disk.intercept(full)
+  assert.equal(statesOf(await start()), "/a active, /b active, /c active")
+})
+
 const noSpaceAt = (folder: string) =>
   failing({ kind: "write", pathPart: `${folder}/superblock`, code: "ENOSPC", nth: 1, forEver: true })
 

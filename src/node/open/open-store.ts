@@ -10,7 +10,7 @@
  */
 import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
-import { hexOf } from "../../base/bytes.js"
+import { equalBytes, hexOf } from "../../base/bytes.js"
 import { fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
 import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
@@ -313,7 +313,7 @@ class Start {
       secrets: sealed,
     }
     const nowMs = this.clock.wallMs()
-    const record = await this.changeAtStart(recordManager, before => {
+    const record = await this.changeAtStart(recordManager, inspections, before => {
       const after = recordOfStart(before, findings, nowMs)
       const begun = this.config.encryptAtRest
         ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs)
@@ -328,10 +328,18 @@ class Start {
     return this.opened(record, secrets, incarnation, false, notes)
   }
 
-  /** While a store is being encrypted, each device has the key before anything is encrypted under it. */
-  private async changeAtStart(records: ControlRecordManager, decide: DecideChange): Promise<ControlRecord> {
+  /**
+   * While a store is being encrypted, each device has the key before anything is encrypted under it. A full one may have
+   * it since an earlier start.
+   */
+  private async changeAtStart(
+    records: ControlRecordManager,
+    inspections: readonly FolderInspection[],
+    decide: DecideChange,
+  ): Promise<ControlRecord> {
     const record = await records.change("start", decide)
-    if (convertingIn(record).length > 0) await records.spread()
+    const hasKey = devicesWithAtRestKey(inspections, record)
+    if (convertingIn(record).length > 0) await records.spread(id => hasKey.has(id))
     await records.stop()
     return record
   }
@@ -457,6 +465,20 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
       return [{ incarnation: superblock.incarnation, generation }]
     }),
   )
+
+/** Whose own record has the key under which this one encrypts what devices hold. */
+function devicesWithAtRestKey(
+  inspections: readonly FolderInspection[],
+  { keyring }: ControlRecord,
+): ReadonlySet<DeviceId> {
+  const sealed = keyring?.atRest?.sealed
+  const ids = inspections.flatMap(({ content }) => {
+    if (content.kind !== "device" || content.record === undefined || content.record instanceof Error) return []
+    const own = content.record.keyring?.atRest?.sealed
+    return own && sealed && equalBytes(own, sealed) ? [content.superblock.deviceId] : []
+  })
+  return new Set(ids)
+}
 
 /** The name of the node that has the devices, if there is one. */
 function nodeOption({ devices }: ControlRecord): string {
