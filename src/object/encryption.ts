@@ -5,7 +5,7 @@
  *           parts. The key of a client is remembered nowhere.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { BucketId, ObjectKey } from "../base/ids.js"
+import type { BucketId, MultipartId, ObjectKey } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing } from "../format/sealing.js"
 import type { VersionRecord } from "../format/version-record.js"
@@ -14,9 +14,9 @@ import type { Metadata } from "../metadata/index.js"
 import type { Random } from "../seams/random/contract.js"
 import type { NewVersion } from "./commands/row-editor-core.js"
 import { factsOf, hasRandomEtag } from "./encryption-core.js"
+import { AT_REST, keyOfBytes } from "./key-of-bytes.js"
 
 const MD5_BYTES = 16
-const AT_REST: Protection = { mode: "atRest" }
 /** As Amazon words it. */
 const NO_KEY =
   "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."
@@ -32,7 +32,7 @@ export class Encryption {
 
   constructor(
     random: Random,
-    private readonly metadata: Pick<Metadata, "generation">,
+    private readonly metadata: Pick<Metadata, "ask" | "generation" | "run">,
     private readonly keys: ObjectKeys,
     private readonly encryptsAtRest: boolean,
   ) {
@@ -48,6 +48,22 @@ export class Encryption {
   creating(bucketId: BucketId, asked: Protection | undefined): (() => Soon<CreatedKey>) | undefined {
     const protection = this.protectionOf(asked)
     return protection && (() => this.keys.create(bucketId, protection))
+  }
+
+  /**
+   * The sealing of an upload's next part. An upload from before the store encrypted gets one now: no plain byte may come
+   * once the job that encrypts existing objects is over. Throws `noSuchUpload`, `conflict` while it is being completed.
+   */
+  async sealingOfPart(
+    bucketId: BucketId,
+    key: ObjectKey,
+    upload: { readonly multipartId: MultipartId; readonly sealing: Sealing | undefined },
+  ): Promise<Sealing | undefined> {
+    const { multipartId, sealing } = upload
+    if (sealing !== undefined || !this.encryptsAtRest) return sealing
+    const found = await keyOfBytes({ metadata: this.metadata, keys: this.keys }, { bucketId, key, of: { multipartId } })
+    if (found === undefined) throw fail("noSuchUpload")
+    return found.sealing
   }
 
   /** The key of an upload's parts; undefined: they are not sealed. Throws `invalidRequest`, for another key too. */

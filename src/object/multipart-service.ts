@@ -168,7 +168,8 @@ export class MultipartService implements Multipart {
     const { userMetadata } = upload.details
     const { lock, storageClass = "STANDARD" } = upload
     const what = { part: partNumber, multipartId, contentType, userMetadata, lock, storageClass, inlineBytesMax: 0 }
-    const created = await this.encryption.ofUpload(bucket.id, upload.sealing, request.clientKey)
+    const sealing = await this.encryption.sealingOfPart(bucket.id, key, { multipartId, sealing: upload.sealing })
+    const created = await this.encryption.ofUpload(bucket.id, sealing, request.clientKey)
     const createKey = created && (() => created)
     const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, ...what }
     return this.ingest.run(ingest, async ingested => {

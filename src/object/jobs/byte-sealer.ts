@@ -10,34 +10,24 @@ import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, ObjectKey } from "../../base/ids.js"
 import { owned } from "../../base/lent.js"
-import { COMMAND_ROWS_MAX } from "../../base/limits.js"
 import type { Policy } from "../../base/policy.js"
 import { blockShape, type Blocks } from "../../block/index.js"
 import { blockCount, type Extent } from "../../format/extent.js"
 import { RECOVERY_HEADER_BYTES_MAX } from "../../format/needle.js"
-import { isSameSealing, type BoundSealing, type Sealing } from "../../format/sealing.js"
+import type { Sealing } from "../../format/sealing.js"
 import type { VersionHead } from "../../format/version-record.js"
-import type { ObjectKeys, Protection } from "../../keys/contract.js"
+import type { ObjectKeys } from "../../keys/contract.js"
 import { extentKeyOf } from "../../keys/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Compute } from "../../seams/compute/contract.js"
-import {
-  addSealing,
-  bytesToSeal,
-  sealPayload,
-  swapSealed,
-  type SharedBytes,
-} from "../commands/encrypt-commands-core.js"
+import { sealPayload, swapSealed, type SharedBytes } from "../commands/encrypt-commands-core.js"
 import { beginReencoding, giveUpReencoding } from "../commands/reencode-commands-core.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 import { factsOf } from "../encryption-core.js"
+import { AT_REST, keyOfBytes } from "../key-of-bytes.js"
 import type { UploadName } from "../queries/named-extents-core.js"
 import { sealedExtentOf, sealedHeader, type EncryptFamily, type EncryptRow } from "./encrypt-core.js"
 import { reencodedExtent } from "./reencode-core.js"
-
-const AT_REST: Protection = { mode: "atRest" }
-/** Versions of an object that share bytes change in one command. */
-const SHARING_MAX = COMMAND_ROWS_MAX / 2
 
 interface SealerSeams {
   readonly metadata: Metadata
@@ -46,12 +36,6 @@ interface SealerSeams {
   readonly compute: Pick<Compute, "seal">
   /** Generations are above it. */
   readonly policyVersion: () => number
-}
-
-/** The sealing of bytes, and their key. */
-interface KeyOfBytes {
-  readonly sealing: Sealing
-  readonly key: Uint8Array
 }
 
 /** An upload that is being sealed. */
@@ -90,43 +74,18 @@ export class ByteSealer {
     if (plain === undefined) return false
     if (plain.length !== head.sizeBytes) throw fail("corruptRow", { reason: "the payload has another length" })
     const created = await keys.create(bucketId, AT_REST)
-    const sealing = await this.bound(bucketId, key, created.sealing, head)
+    const sealing = await keys.bind(created.sealing, factsOf(bucketId, key, head))
     const payload = compute.seal(plain, { key: created.key, block: 0, segment: 0, isLast: true })
     return metadata.run(sealPayload({ bucketId, key, head, sealing, payload }))
   }
 
-  private async bound(bucketId: BucketId, key: ObjectKey, sealing: Sealing, head: VersionHead): Promise<BoundSealing> {
-    return this.seams.keys.bind(sealing, factsOf(bucketId, key, head))
-  }
-
-  /**
-   * Gives what has these bytes a sealing, unless it has one; from then on new parts of an open upload are sealed.
-   * Undefined: nothing has these bytes any more. Throws `conflict`, `keysUnavailable`.
-   */
-  async keyOf(bytes: SharedBytes): Promise<KeyOfBytes | undefined> {
-    const { metadata, keys } = this.seams
-    const { bucketId, key } = bytes
-    const { heads, isKept, sealing: before } = await metadata.ask(bytesToSeal(bytes))
-    if (!isKept) return undefined
-    if (before !== undefined) return { sealing: before, key: await keys.open(bucketId, before, undefined) }
-    if (heads.length > SHARING_MAX)
-      throw fail("conflict", { message: `more than ${SHARING_MAX} versions share these bytes: delete some` })
-    const created = await keys.create(bucketId, AT_REST)
-    const binds = new Map<number, Uint8Array>()
-    for (const head of heads) binds.set(head.order, (await this.bound(bucketId, key, created.sealing, head)).bind)
-    const sealing = await metadata.run(addSealing({ ...bytes, sealing: created.sealing, binds }))
-    if (sealing === undefined) return undefined
-    if (isSameSealing(sealing, created.sealing)) return { sealing, key: created.key }
-    return { sealing, key: await keys.open(bucketId, sealing, undefined) }
-  }
-
   /**
    * Announces the sealed blocks of an upload. Undefined: rows reference it no longer, or in another place. The caller
-   * holds the upload. Throws `conflict` while others change it, and as `keyOf`.
+   * holds the upload. Throws `conflict` while others change it, and as `keyOfBytes`.
    */
   async begin({ bytes, extent: from, policy }: PlainUpload): Promise<SealingUpload | undefined> {
     const { metadata, policyVersion } = this.seams
-    const found = await this.keyOf(bytes)
+    const found = await keyOfBytes(this.seams, bytes)
     if (found === undefined) return undefined
     const { sealing, key } = found
     const name = { bucketId: bytes.bucketId, key: bytes.key, uploadId: from.uploadId }

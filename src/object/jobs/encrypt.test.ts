@@ -147,6 +147,23 @@ test("an object that cannot be read is named and left to the next pass, and the 
   await assertSame(world, seen, "in the end")
 })
 
+test("many objects that fail do not hide those behind them", async () => {
+  const before = await open("ec:2+1")
+  const bytes = before.random.bytes(4_097)
+  for (let i = 0; i < ENCRYPT_LIMITS.waitingMax; i += 1) await before.put(`bad${i}`, bytes)
+  await before.put("later", bytes)
+  const world = convert(before)
+  const { uploadId } = must(extentIn(world, "later"), "it is in blocks")
+  world.devices.meddle = (what, id) => {
+    if (what === "read" && id.uploadId !== uploadId) throw fail("corruptNeedle")
+  }
+  let steps = 0
+  while ((await stepping(world).step()) !== "idle") assert.ok((steps += 1) < 10 * ENCRYPT_LIMITS.waitingMax)
+  assert.equal(extentIn(world, "later")?.isSealed, true)
+  assert.equal(extentIn(world, "bad0")?.isSealed, undefined)
+  assert.ok(jobOf(world).report().troubles.length <= ENCRYPT_LIMITS.troublesMax)
+})
+
 /** Of a key without versions. */
 function extentIn(world: World, key: string) {
   for (const [rowKey, row] of world.tablet.committed.range("current", ALL_OBJECT_ROWS)) {
@@ -182,7 +199,22 @@ test("a reader that began before the encryption reads on while the parts behind 
   await assertEncrypted(world, "in the end")
 })
 
-test("a part that began before its upload was encrypted is refused, and its repetition is encrypted", async () => {
+test("a part that begins without encryption is refused once its upload is encrypted", async () => {
+  const before = await open("ec:2+1")
+  const { target } = await putParts(before, "open", [before.random.bytes(PART_BYTES_MIN)])
+  const world = convert(before)
+  let isOver = false
+  before.tablet.before = async name => {
+    if (name !== "PutPart" || isOver) return
+    isOver = true
+    await world.settle("encrypt")
+  }
+  const part = { ...target, partNumber: 3, body: sourceOf(world.random.bytes(30_000)), signal: noSignal }
+  // The process before still runs, and does not encrypt.
+  await assert.rejects(before.services.multipart.putPart(part), error => isFailure(error, "conflict"))
+})
+
+test("each part of an upload from before is encrypted from its first byte on, also while the upload is encrypted", async () => {
   const before = await open("ec:2+1")
   const { target, parts, bytes } = await putParts(before, "open", [before.random.bytes(PART_BYTES_MIN)])
   const world = convert(before)
@@ -194,13 +226,25 @@ test("a part that began before its upload was encrypted is refused, and its repe
   }
   const second = world.random.bytes(30_000)
   const part = { ...target, partNumber: 3, body: sourceOf(second), signal: noSignal }
-  const put = () => world.services.multipart.putPart(part)
-  await assert.rejects(put, error => isFailure(error, "conflict"))
-  const { etag } = await put()
+  const { etag } = await world.services.multipart.putPart(part)
+  assert.ok(isOver)
+  assert.deepEqual(unsealedRows(world), [])
   const all = [...parts, { partNumber: 3, etag, checksum: undefined }]
   await world.clock.runUntil(world.services.multipart.complete({ ...target, parts: all, ...COMPLETE }))
   await assertEncrypted(world, "in the end")
   assert.ok((await world.get("open")).equals(Buffer.concat([bytes, second])))
+})
+
+test("a part encrypts its upload before the job comes to it", async () => {
+  const before = await open("ec:2+1")
+  const { target } = await putParts(before, "open", [])
+  const world = convert(before)
+  const parts = [1, 2].map(partNumber => {
+    const body = sourceOf(world.random.bytes(30_000))
+    return world.services.multipart.putPart({ ...target, partNumber, body, signal: noSignal })
+  })
+  await world.clock.runUntil(Promise.all(parts))
+  assert.deepEqual(unsealedRows(world), [])
 })
 
 test("an upload without parts is encrypted from its first part on", async () => {

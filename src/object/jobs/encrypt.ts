@@ -27,6 +27,7 @@ import type { Compute } from "../../seams/compute/contract.js"
 import type { ObjectBackend } from "../backend.js"
 import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
+import { keyOfBytes } from "../key-of-bytes.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import { ByteSealer, type SealingUpload } from "./byte-sealer.js"
 import {
@@ -53,8 +54,8 @@ export const ENCRYPT_LIMITS = {
   retryMsMax: 10 * 60_000,
   /** After a pass that found nothing, as long as there is still said to be work. */
   recheckMs: 60 * 60_000,
-  /** With more uploads that wait for the next pass, a pass ends early. */
-  waitingMax: 10_000,
+  /** Uploads that a pass remembers not to try again; beyond them it forgets, and goes on. */
+  waitingMax: 1_000,
   /** Objects that a report names. */
   troublesMax: 100,
 } as const
@@ -215,7 +216,9 @@ export class EncryptJob implements Job {
     const family = ENCRYPT_PLACES[walk.place]
     // The last place was counted before.
     const isOver = family === undefined || (walk.counts && walk.place === ENCRYPT_PLACES.length - 1)
-    if (isOver || this.waiting.size >= ENCRYPT_LIMITS.waitingMax) return this.endWalk(walk)
+    if (isOver) return this.endWalk(walk)
+    // Many that fail must not hide those behind them. Rows that share an upload are close together.
+    if (this.waiting.size >= ENCRYPT_LIMITS.waitingMax) this.waiting.clear()
     const { classes, metadata } = this.seams
     const { rows, next } = await metadata.ask(
       rowsToEncrypt(family, walk.from, { max: ENCRYPT_LIMITS.rowsPerStep, withClasses: classes.isAnyMapped }),
@@ -300,7 +303,7 @@ export class EncryptJob implements Job {
 
   private async sealOpenUpload(found: Found, of: SharedBytes["of"]): Promise<void> {
     try {
-      if ((await this.sealer.keyOf({ ...found.owner, of })) !== undefined) this.count(0)
+      if ((await keyOfBytes(this.seams, { ...found.owner, of })) !== undefined) this.count(0)
     } catch (error) {
       this.note(found, error)
     }
