@@ -1,6 +1,6 @@
 /**
  * Archives and their restores (line 9), as far as they need no operator: which requests are refused, and how. What a store
- * does whose operator has mapped the archives is tested in `tests/s3/restore.test.ts`.
+ * does whose operator has mapped the archives is tested in `tests/s3/transitions.test.ts`.
  *
  * Each row quotes the sentence that it holds the server to: (API) stands for the Amazon S3 API Reference.
  */
