@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { mayEnter, Places, type EntryRule, type Party } from "./admission-core.js"
 
@@ -124,4 +125,74 @@ test("a request that has its place goes on while no place is free, and takes no 
   assert.equal(places.admit(), "placed")
   assert.equal(places.admit(), undefined)
   assert.equal(places.taken, 1)
+})
+
+/** How many of the next 100 requests are those of `account`, beside as many of `other`, at equal costs. */
+function shareOf(places: Places<string>, account: string, other: string, current: Party): number {
+  for (let i = 0; i < 100; i += 1) for (const each of [account, other]) places.wait(`${each} ${i}`, of(each))
+  let holder = current
+  let count = 0
+  for (let i = 0; i < 100; i += 1) {
+    places.charge(holder, 1, true)
+    places.leave(holder)
+    const [next = ""] = must(places.admit(), "one waits").split(" ")
+    holder = of(next)
+    if (next === account) count += 1
+  }
+  return count
+}
+
+/** How many requests of another account, of 1 ms each, are served before one of an account that was charged `costsMs`. */
+function servedBefore(costsMs: readonly number[]): number {
+  const places = new Places<string>({ ...LIMITS, inFlightMax: 2, inFlightReserve: 0, waitingMax: 10_000 })
+  assert.ok(places.enter(of("early")))
+  for (const costMs of costsMs) {
+    assert.ok(places.enter(of("early")))
+    places.charge(of("early"), costMs, true)
+    places.leave(of("early"))
+  }
+  places.setPlaces(1)
+  for (let i = 0; i < 2_000; i += 1) places.wait(`late ${i}`, of("late"))
+  places.wait("early", of("early"))
+  places.leave(of("early"))
+  for (let served = 0; served < 2_000; served += 1) {
+    if (places.admit() === "early") return served
+    places.charge(of("late"), 1, true)
+    places.leave(of("late"))
+  }
+  return Infinity
+}
+
+test("an account that was alone for a minute is not shut out when others come", () => {
+  const served = servedBefore(Array.from({ length: 60_000 }, () => 1))
+  assert.ok(served <= 550, `${served}`)
+})
+
+test("an account with one very long request is not shut out for as long", () => {
+  const served = servedBefore([60_000])
+  assert.ok(served <= 550, `${served}`)
+})
+
+test("an address with few requests is not rejected for another one of its account with many", () => {
+  const places = new Places<string>({ ...LIMITS, inFlightMax: 0, inFlightReserve: 0, waitingMax: 3 })
+  for (const name of ["many 1", "many 2", "many 3"]) assert.equal(places.wait(name, of("x", "a1")), undefined)
+  assert.equal(places.wait("few", of("x", "a2")), "many 3")
+})
+
+test("a wait for an active account ends with the requests that wait, and costs nobody anything later", () => {
+  let nowMs = 0
+  const limits = { ...LIMITS, inFlightMax: 2, inFlightReserve: 0, waitingMax: 1_000 }
+  const places = new Places<string>(limits, undefined, undefined, () => nowMs)
+  for (const party of [of("long"), of("small")]) assert.ok(places.enter(party))
+  places.charge(of("large"), 1, true)
+  places.leave(of("small"))
+  places.wait("expires", of("large"))
+  assert.equal(places.admit(), undefined)
+  assert.ok(places.isHolding)
+  places.drop("expires")
+  assert.ok(!places.isHolding)
+  nowMs = 3_600_000
+  assert.ok(places.enter(of("small")))
+  const count = shareOf(places, "large", "small", of("small"))
+  assert.ok(count >= 45, `${count} of 100`)
 })

@@ -14,8 +14,9 @@
  * A request that has its place may wait again, for its turn to occupy the thread: in the same order, but for no place.
  *
  * Promises  An account that returns begins at the virtual time of those present: idling earns nothing, and costs that
- *           it has not worked off stay.
- * Limits    `waitingMax` requests wait. Beyond that, the newest request of the account with most of them is rejected.
+ *           it has not worked off stay, up to `APART_MS_MAX`: what it used while it was alone does not shut it out.
+ * Limits    `waitingMax` requests wait. Beyond that, the newest request is rejected of the address with most of them, of
+ *           the account with most of them.
  *           `OWING_MAX` accounts and addresses are remembered for their costs only.
  */
 import { must } from "../base/assert.js"
@@ -54,6 +55,8 @@ const OWING_MAX = 1_000
 /** After the end or the arrival of a request its account is expected to send the next one for so long. */
 const ACTIVE_MS = 0.5
 const AHEAD_MS = 0.25
+/** Half of the time after which waiting requests are refused: no account is shut out for so long that they are. */
+const APART_MS_MAX = 500
 /** The weight of the latest request in the mean cost. */
 const LATEST_WEIGHT = 0.2
 
@@ -181,8 +184,11 @@ export class Places<T> {
   /** Adds what a request has cost to its account and address. `isAll`: it costs nothing more. */
   charge(party: Party, costMs: number, isAll: boolean): void {
     const { group, address } = this.sharesOf(party)
-    for (const share of [group, address]) {
-      share.virtualMs += costMs
+    for (const [share, nowMs] of [
+      [group, this.nowMs],
+      [address, group.nowMs],
+    ] as const) {
+      share.virtualMs = Math.min(share.virtualMs + costMs, nowMs + APART_MS_MAX)
       if (isAll) share.meanMs += LATEST_WEIGHT * (costMs - share.meanMs)
     }
     this.forget(party)
@@ -193,6 +199,9 @@ export class Places<T> {
     const waiting = { request, party, hasPlace, number: (this.number += 1) }
     const { group, address } = this.sharesOf(party)
     group.seenAtMs = this.time()
+    // Its long requests may have kept the account present while others used much.
+    group.virtualMs = Math.max(group.virtualMs, this.nowMs - APART_MS_MAX)
+    address.virtualMs = Math.max(address.virtualMs, group.nowMs - APART_MS_MAX)
     for (const share of [group, address]) {
       share.queue.add(waiting)
       if (hasPlace) share.placedCount += 1
@@ -203,7 +212,10 @@ export class Places<T> {
       (most, each) => (each.queue.size > most.queue.size ? each : most),
       group,
     )
-    const rejected = must([...largest.queue].at(-1), "the largest queue is not empty").request
+    const longest = [...largest.addresses.values()].reduce((most, each) =>
+      each.queue.size > most.queue.size ? each : most,
+    )
+    const rejected = must([...longest.queue].at(-1), "the longest queue is not empty").request
     this.drop(rejected)
     return rejected
   }
@@ -213,6 +225,7 @@ export class Places<T> {
     const waiting = this.waiting.get(request)
     if (waiting === undefined) return
     this.waiting.delete(request)
+    if (this.waiting.size === 0) this.heldSinceMs = undefined
     const { group, address } = this.sharesOf(waiting.party)
     for (const share of [group, address]) {
       share.queue.delete(waiting)

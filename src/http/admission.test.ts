@@ -140,7 +140,7 @@ test("a client that holds every place leaves one to others", async () => {
 
 /** An entry as the listener makes it. */
 const entry = () => ({
-  ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false },
+  ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false, owedMs: 0 },
   ...{ method: "GET", receivedBytes: 0, sentBytes: 0 },
 })
 const partyOf = (account: string) => () => ({ account, address: account })

@@ -16,7 +16,8 @@
  * event loop, so that other work runs in between, and those that wait are in the order of their accounts too.
  *
  * Promises  Without load, requests begin when they arrive, and so does the first that asks for a turn. An address that
- *           has named an account falsely counts by itself for a while, so that nobody is served in another's name.
+ *           has named an account falsely cannot name it for a while, so that nobody is served in another's name; one
+ *           that has so named `FALSE_NAMES_MAX` counts by itself. Others behind the address count by their accounts.
  * Refuses   `tooManyInFlight`: requests that have waited for `admissionWaitMs`, and requests rejected because more than
  *           `waitingMax` wait. `stopping`: every request that has no place, once `stop` has been called.
  * Limits    `FALSE_CLAIMS_MAX` addresses are remembered, the latest ones.
@@ -41,6 +42,8 @@ const SLICE_MS = 4
 const CONTENDED_SLICE_MS = 0.5
 const FALSE_CLAIM_MS = 60_000
 const FALSE_CLAIMS_MAX = 1_000
+/** An address that names more accounts falsely is guessing. */
+const FALSE_NAMES_MAX = 8
 /** Costs that are known without measuring: a commit, and bytes at 200 MB/s. */
 const COMMIT_MS = 0.05
 const BYTE_MS = 1 / 200_000
@@ -71,6 +74,8 @@ interface Placed {
   readonly method: string
   readonly receivedBytes: number
   readonly sentBytes: number
+  /** Processor time that is charged once it is known who pays. */
+  owedMs: number
   /** The account that the head names has been proved. */
   readonly isProved: boolean
   /** The request was refused because it could not prove who sent it. */
@@ -93,8 +98,8 @@ export class Admission {
   /** The party that was last seen late in a turn, and until when parties compete. */
   private lastLate: string | undefined
   private contendedUntilMs = -Infinity
-  /** Addresses that have named an account falsely, and until when they count by themselves. */
-  private readonly falseClaims = new Map<string, number>()
+  /** Addresses that have named accounts falsely: which ones, and until when. */
+  private readonly falseClaims = new Map<string, Map<string, number>>()
 
   constructor(
     private readonly clock: Clock,
@@ -177,10 +182,11 @@ export class Admission {
     placed.isParked = false
     const { party } = placed
     if (party !== undefined) {
-      if (isFalse(placed)) this.noteFalseClaim(party.address)
-      const { method, receivedBytes, sentBytes } = placed
+      if (isFalse(placed)) this.noteFalseClaim(party)
+      const { method, receivedBytes, sentBytes, owedMs } = placed
+      placed.owedMs = 0
       const commitMs = method === "GET" || method === "HEAD" ? 0 : COMMIT_MS
-      this.places.charge(payerOf(placed, party), commitMs + (receivedBytes + sentBytes) * BYTE_MS, true)
+      this.places.charge(payerOf(placed, party), owedMs + commitMs + (receivedBytes + sentBytes) * BYTE_MS, true)
     }
     this.giveBack(placed)
   }
@@ -255,7 +261,7 @@ export class Admission {
       next.go(undefined)
       const beganMs = nowMs
       nowMs = this.clock.monotonicMs()
-      this.places.charge(payerOf(next.placed, next.party), nowMs - beganMs, false)
+      this.chargeTurn(next, nowMs - beganMs)
     }
     if (this.places.queued === 0) this.stopWatching()
     else if (this.places.isHolding || nowMs >= endMs) this.drainSoon()
@@ -276,21 +282,33 @@ export class Admission {
     this.occupant = undefined
     const { waiting, turn, beganMs } = occupant
     const tookMs = this.clock.monotonicMs() - beganMs
-    this.places.charge(payerOf(waiting.placed, waiting.party), tookMs, false)
+    this.chargeTurn(waiting, tookMs)
     turn.wasLong = tookMs > LONG_TURN_MS
   }
 
-  private countedParty(party: Party, nowMs: number): Party {
-    const untilMs = this.falseClaims.get(party.address)
-    if (untilMs === undefined) return party
-    if (nowMs < untilMs) return { account: undefined, address: party.address }
-    this.falseClaims.delete(party.address)
-    return party
+  /** A request that is neither proved nor over, as those that wait for the database, pays when it leaves. */
+  private chargeTurn({ placed, party }: Waiting, turnMs: number): void {
+    const isOver = !placed.hasPlace && !placed.isParked
+    if (placed.isProved || isOver) this.places.charge(payerOf(placed, party), turnMs, false)
+    else placed.owedMs += turnMs
   }
 
-  private noteFalseClaim(address: string): void {
+  private countedParty(party: Party, nowMs: number): Party {
+    const { account, address } = party
+    const claims = this.falseClaims.get(address)
+    if (claims === undefined || account === undefined) return party
+    for (const [name, untilMs] of claims) if (nowMs >= untilMs) claims.delete(name)
+    if (claims.size === 0) this.falseClaims.delete(address)
+    return claims.has(account) || claims.size >= FALSE_NAMES_MAX ? { account: undefined, address } : party
+  }
+
+  private noteFalseClaim({ account, address }: Party): void {
+    if (account === undefined) return
+    const claims = this.falseClaims.get(address) ?? new Map<string, number>()
     this.falseClaims.delete(address)
-    this.falseClaims.set(address, this.clock.monotonicMs() + FALSE_CLAIM_MS)
+    this.falseClaims.set(address, claims)
+    if (claims.size < FALSE_NAMES_MAX || claims.has(account))
+      claims.set(account, this.clock.monotonicMs() + FALSE_CLAIM_MS)
     const [oldest] = this.falseClaims.keys()
     if (this.falseClaims.size > FALSE_CLAIMS_MAX && oldest !== undefined) this.falseClaims.delete(oldest)
   }

@@ -78,6 +78,7 @@ export class HttpExchange implements Exchange {
   party: Party | undefined
   isParked = false
   isProved = false
+  owedMs = 0
   /** The connection ends with this response. */
   isLast: boolean
   /** The body that is still arriving; undefined if it arrived whole. */

@@ -60,6 +60,42 @@ test("a client that claims another's account falsely takes nothing from it: its 
   assert.ok(kept >= 0.5, `kept ${kept}`)
 })
 
+/** Admissions in which `of` has the account of each of these requests, as places are shared. */
+function countedAs(claims: readonly { readonly account: string; readonly isFalse: boolean }[]): (string | undefined)[] {
+  const admission = new Admission(new SimClock(), { ...HTTP_LIMITS, inFlightMax: 2 })
+  const entry = (isFalse: boolean): Parameters<Admission["wait"]>[0] => ({
+    ...{ hasPlace: false, party: undefined, isParked: false, isProved: !isFalse, isDenied: isFalse },
+    ...{ method: "GET", receivedBytes: 0, sentBytes: 0, owedMs: 0 },
+  })
+  // Parties are counted once places are no longer plenty.
+  assert.ok(admission.tryEnter(entry(false), () => ({ account: undefined, address: "else" })))
+  return claims.map(({ account, isFalse }) => {
+    const request = entry(isFalse)
+    assert.ok(admission.tryEnter(request, () => ({ account, address: "proxy" })))
+    admission.leave(request)
+    return request.party?.account
+  })
+}
+
+test("a false claim behind a proxy costs the others behind it nothing: they count by their accounts", () => {
+  const claims = [
+    { account: "victim", isFalse: true },
+    { account: "victim", isFalse: false },
+    { account: "other", isFalse: false },
+  ]
+  assert.deepEqual(countedAs(claims), ["victim", undefined, "other"])
+})
+
+test("an address that guesses accounts counts by itself", () => {
+  const guesses = Array.from({ length: 8 }, (_, i) => ({ account: `guess ${i}`, isFalse: true }))
+  assert.equal(countedAs([...guesses, { account: "other", isFalse: false }]).at(-1), undefined)
+})
+
+test("processor time of requests whose account is proved later is charged to the account", () => {
+  const { kept } = costOf(GETS, [loadOf("provedLate")])
+  assert.ok(kept >= 0.5, `kept ${kept}`)
+})
+
 test("one account alone may use the whole server", () => {
   const [alone] = serveLoads([loadOf("smallGet")], SECONDS)
   const [unshared] = serveLoads([loadOf("smallGet")], SECONDS, clock => new InOrder(clock, HTTP_LIMITS))
@@ -153,7 +189,7 @@ async function passesParked(admissionOf: (clock: SimClock) => Admission): Promis
   const admission = admissionOf(clock)
   const entry = () => ({
     ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false },
-    ...{ method: "PUT", receivedBytes: 0, sentBytes: 0 },
+    ...{ method: "PUT", receivedBytes: 0, sentBytes: 0, owedMs: 0 },
   })
   const [slow, other] = [entry(), entry()]
   const party = () => ({ account: "a", address: "a" })

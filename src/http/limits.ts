@@ -38,7 +38,8 @@ export interface HttpLimits {
    */
   readonly parkAfterMs: number
   /**
-   * Requests that wait for a place; more are refused immediately, first those of the account that has most of them.
+   * Requests that wait for a place; more are refused immediately, first those of the account that has most of them, and
+   * of its address that has most.
    * Each may hold up to 128 KiB of its body.
    */
   readonly waitingMax: number

@@ -20,22 +20,32 @@ interface Kind {
   /** Each piece of the body that arrives. */
   readonly pieces: number
   readonly pieceMs: number
+  /** After its beginning it waits for so long until its account is proved, as with a database. */
+  readonly provedAfterMs: number | undefined
   /** It waits for a commit, after which it costs this. */
   readonly afterCommitMs: number | undefined
 }
 
 const KIB = 1024
-const SMALL = { receivedBytes: 0, sentBytes: 0, pieces: 0, pieceMs: 0, afterCommitMs: undefined }
+const SMALL = {
+  receivedBytes: 0,
+  sentBytes: 0,
+  pieces: 0,
+  pieceMs: 0,
+  provedAfterMs: undefined,
+  afterCommitMs: undefined,
+}
 export const KINDS = {
   smallGet: { ...SMALL, method: "GET", sentBytes: 4 * KIB, beginMs: 0.06 },
   smallPut: { ...SMALL, method: "PUT", receivedBytes: 4 * KIB, beginMs: 0.1, afterCommitMs: 0.05 },
   largePut: {
     ...{ method: "PUT", receivedBytes: 1024 * KIB, sentBytes: 0 },
-    ...{ beginMs: 0.1, pieces: 16, pieceMs: 0.06, afterCommitMs: 0.2 },
+    ...{ beginMs: 0.1, pieces: 16, pieceMs: 0.06, provedAfterMs: undefined, afterCommitMs: 0.2 },
   },
   listing: { ...SMALL, method: "GET", sentBytes: 100 * KIB, beginMs: 0.1, turnMs: 1.4 },
   /** A listing by prefixes: many keys are read, few are shown. */
   scan: { ...SMALL, method: "GET", sentBytes: 2 * KIB, beginMs: 0.1, turnMs: 2 },
+  provedLate: { ...SMALL, method: "GET", sentBytes: 4 * KIB, beginMs: 0.3, provedAfterMs: 1 },
 } as const satisfies Record<string, Kind>
 
 const HEAD_MS = 0.012
@@ -163,7 +173,7 @@ function arrive(
 ): void {
   const entry: Entry & { isProved: boolean; isDenied: boolean } = {
     ...{ hasPlace: false, party: undefined, isParked: false, isProved: false, isDenied: false },
-    ...{ method: kind.method, receivedBytes: kind.receivedBytes, sentBytes: kind.sentBytes },
+    ...{ method: kind.method, receivedBytes: kind.receivedBytes, sentBytes: kind.sentBytes, owedMs: 0 },
   }
   const end = (): void => {
     admission.leave(entry)
@@ -190,14 +200,17 @@ function arrive(
       entry.isDenied = true
       return end()
     }
-    entry.isProved = true
-    const { turnMs } = kind
-    if (turnMs === undefined) return pieces(kind.pieces)
     const occupy = (): void => {
-      clock.work(turnMs)
+      clock.work(kind.turnMs ?? 0)
       pieces(kind.pieces)
     }
-    if (admission.tryTurn(entry, () => ({ account, address }), occupy)) occupy()
+    const proved = (): void => {
+      entry.isProved = true
+      if (kind.turnMs === undefined) pieces(kind.pieces)
+      else if (admission.tryTurn(entry, () => ({ account, address }), occupy)) occupy()
+    }
+    if (kind.provedAfterMs === undefined) proved()
+    else clock.alarm(kind.provedAfterMs, proved)
   }
   clock.work(HEAD_MS)
   if (admission.tryEnter(entry, () => ({ account, address }))) begin()
