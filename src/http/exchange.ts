@@ -94,6 +94,8 @@ export class HttpExchange implements Exchange {
   private pace: Pace | undefined
   private progress: SendProgress | undefined
   private pacer: Pacer | undefined
+  /** Of a body that did not arrive whole: what has been read of it. The rest is paced as it is read. */
+  private readBytes = 0
   private endPause: (() => void) | undefined
   private awaitsReceiverSinceMs: number | undefined
 
@@ -188,7 +190,10 @@ export class HttpExchange implements Exchange {
   private comingPieces(pieces: PieceOwner): AsyncIterable<Uint8Array> {
     const { coming } = this
     assert(coming !== undefined, "a body that is not there is coming")
-    const stream = coming.stream(pieces, piece => this.pausedFor(piece))
+    const stream = coming.stream(pieces, piece => {
+      this.readBytes += piece.length
+      return this.pausedFor(piece)
+    })
     return {
       [Symbol.asyncIterator]: () => {
         if (this.awaitsContinue && !this.answered && !this.clientGone) this.send("HTTP/1.1 100 Continue\r\n\r\n")
@@ -200,7 +205,7 @@ export class HttpExchange implements Exchange {
 
   paceBy(pacer: Pacer): Promise<void> | undefined {
     this.pacer = pacer
-    return this.pause(go => pacer.begin(this.receivedBytes, go))
+    return this.pause(go => pacer.begin(this.wholeBody?.length ?? this.readBytes, go))
   }
 
   turn(): Promise<void> {

@@ -11,12 +11,14 @@ after(stopAll)
 class HandPacer implements Pacer {
   readonly asked: { readonly bytes: number; readonly go: () => void; isCancelled: boolean }[] = []
   isOpen = false
+  movedBytes = 0
 
   begin(bytes: number, go: () => void): (() => void) | undefined {
     return this.move(bytes, go)
   }
 
   move(bytes: number, go: () => void): (() => void) | undefined {
+    this.movedBytes += bytes
     if (this.isOpen) return undefined
     const one = { bytes, go, isCancelled: false }
     this.asked.push(one)
@@ -65,6 +67,7 @@ test("a request that waits for its pacer holds no place and reads no more; then 
   pacer.letGo()
   assert.equal((await paced.answers(1))[0]?.body.length, BODY_BYTES)
   await until("it has ended", () => inFlight() === 0)
+  assert.equal(pacer.movedBytes, 2 * BODY_BYTES, "each byte is counted once in each direction")
 })
 
 test("a client that leaves during the wait is not waited for, in either direction", async () => {
