@@ -25,12 +25,12 @@ const REMOVING = ["ExpireLatest", "ExpireNoncurrent", "RemoveLatest", "RemoveVer
 /** Commands that add a version, and replace a null version that nothing locks. */
 const REPLACING = ["CompleteUpload", "PutVersion", "RestoreVersion"]
 /**
- * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared
- * or stored elsewhere, its tags or its list change.
+ * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared,
+ * encrypted or stored elsewhere, its tags, its list or its restored copy change.
  */
 const REWRITING = [
-  ...["CompleteUpload", "ExpireLatest", "PutVersion", "RemoveLatest", "RemoveVersion"],
-  ...["RestoreVersion", "SetAcl", "SetTags", "SwapExtent"],
+  ...["AddSealing", "CompleteUpload", "ExpireLatest", "PutVersion", "RemoveLatest", "RemoveVersion"],
+  ...["RestoreArchived", "RestoreVersion", "SealPayload", "SetAcl", "SetTags", "SwapExtent", "SwapSealed"],
 ]
 
 const HISTORIES_MAX = 120
