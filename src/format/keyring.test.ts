@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseDeviceId, parseStoreId } from "../base/ids.js"
+import { parseDeviceId, parseIncarnation, parseStoreId } from "../base/ids.js"
 import { encodeControlRecord, parseControlRecord, type ControlRecord } from "./control-record.js"
 import { decodeKeyring, encodeKeyring, EPOCH_KEYS_MAX, KEY_MATERIALS_MAX, type Keyring } from "./keyring.js"
 import { packRecord } from "./pack.js"
@@ -20,7 +20,13 @@ const RING: Keyring = {
     { number: 1, createdMs: 1_767_225_600_001, sealed: filled(60, 2) },
     { number: 2, createdMs: 1_767_225_600_003, sealed: filled(60, 3) },
   ],
-  atRest: { startedMs: 1_767_225_600_004, epoch: 1, sealed: filled(60, 4), converting: [] },
+  atRest: {
+    startedMs: 1_767_225_600_004,
+    epoch: 1,
+    sealed: filled(60, 4),
+    converting: [],
+    firstIncarnation: undefined,
+  },
   materials: [material, { ...material, version: 2 }],
 }
 const CONVERTING: Keyring = {
@@ -31,6 +37,7 @@ const CONVERTING: Keyring = {
       { id: parseDeviceId("00000000000000a1"), emptyUpTo: undefined },
       { id: parseDeviceId("00000000000000a2"), emptyUpTo: { needles: 7, payloads: 0 } },
     ],
+    firstIncarnation: parseIncarnation(9),
   },
 }
 const SMALL: Keyring = {

@@ -8,7 +8,7 @@
 import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
-import { parseDeviceId, type DeviceId } from "../base/ids.js"
+import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation } from "../base/ids.js"
 import { DEVICES_MAX } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 
@@ -50,6 +50,8 @@ interface AtRest {
   readonly sealed: Uint8Array
   /** Empty: nothing in the store is plain. */
   readonly converting: readonly ConvertingDevice[]
+  /** While it is not empty: the process that began to encrypt. Its uploads, and those of later ones, have no plain bytes. */
+  readonly firstIncarnation: Incarnation | undefined
 }
 
 export interface Keyring {
@@ -80,10 +82,10 @@ export const encodeKeyring = ({ masterKeyNumber, previous, epochs, atRest, mater
     materials.map(({ keyId, version, createdMs, epoch, sealed }) => [keyId, version, createdMs, epoch, sealed]),
   ])
 
-/** The list is absent if it is empty. */
-const packAtRest = ({ startedMs, epoch, sealed, converting }: AtRest): readonly unknown[] => [
+/** The list is absent if it is empty, with the incarnation. */
+const packAtRest = ({ startedMs, epoch, sealed, converting, firstIncarnation }: AtRest): readonly unknown[] => [
   ...[startedMs, epoch, sealed],
-  ...(converting.length === 0 ? [] : [converting.map(packConverting)]),
+  ...(converting.length === 0 ? [] : [converting.map(packConverting), firstIncarnation ?? null]),
 ]
 
 const packConverting = ({ id, emptyUpTo }: ConvertingDevice): readonly unknown[] => [
@@ -105,7 +107,10 @@ export function decodeKeyring(bytes: Uint8Array): Keyring {
     atRest: row.optional(() => {
       const members = row.row()
       const key = { startedMs: whole(members), epoch: whole(members, 1), sealed: bytesOf(members, SEALED_KEY_BYTES) }
-      return { ...key, converting: members.optional(() => members.rows(convertingIn)) ?? [] }
+      return {
+        ...{ ...key, converting: members.optional(() => members.rows(convertingIn)) ?? [] },
+        firstIncarnation: members.optional(() => parseIncarnation(members.number())),
+      }
     }),
     materials: row.rows(material => ({
       ...{ keyId: bytesOf(material, KEY_ID_BYTES), version: whole(material, 1), createdMs: whole(material) },

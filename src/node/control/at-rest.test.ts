@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { DeviceCipher } from "../../base/device-cipher.js"
-import type { DeviceId } from "../../base/ids.js"
+import { parseIncarnation, type DeviceId } from "../../base/ids.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeKeyring, encodeKeyring } from "../../format/keyring.js"
 import { openBytes } from "../../format/sealed-bytes.js"
@@ -23,6 +23,7 @@ import { newKeyring, openEpochKey, sealEpochKey } from "./epoch-keys.js"
 import { deviceEntry, idOf, recordOf } from "./testing-record.js"
 
 const random = new SimRandom(1)
+const FIRST = parseIncarnation(4)
 const MASTER_KEY = new Uint8Array(32).fill(7)
 const [A, B, C] = [idOf(1), idOf(2), idOf(3)]
 const UP_TO = { needles: 7, payloads: 1 }
@@ -32,7 +33,7 @@ const withDevices = (record: ControlRecord, numbers: readonly number[]): Control
   ...record,
   devices: numbers.map(n => deviceEntry(n)),
 })
-const begin = (record = PLAIN): ControlRecord => must(withAtRest(record, MASTER_KEY, random, 5), "it begins")
+const begin = (record = PLAIN): ControlRecord => must(withAtRest(record, MASTER_KEY, random, 5, FIRST), "it begins")
 const namesOf = (record: ControlRecord) => convertingIn(record).map(({ id }) => id)
 const acceptsPlain = (record: ControlRecord, id: DeviceId): boolean =>
   new DeviceCipher(must(deviceKeysIn(record, MASTER_KEY, id), "keys"), random).acceptsPlain
@@ -43,12 +44,13 @@ test("an existing store that begins to encrypt lists its devices, and keeps the 
   assert.ok(mustSealNewBytes(begun) && hasPlainObjects(begun))
   assert.deepEqual(namesOf(begun), [A, B])
   assert.ok(acceptsPlain(begun, A) && acceptsPlain(begun, B))
-  assert.equal(withAtRest(begun, MASTER_KEY, random, 6), undefined, "once")
+  assert.equal(withAtRest(begun, MASTER_KEY, random, 6, FIRST), undefined, "once")
   const keyring = newKeyring(MASTER_KEY, random, 1)
   const [epoch] = keyring.epochs
   const ring = must(begin({ ...PLAIN, keyring }).keyring, "a ring")
   assert.deepEqual(ring.epochs[0], epoch)
-  assert.deepEqual(decodeKeyring(encodeKeyring(ring)).atRest?.converting, ring.atRest?.converting)
+  const { converting, firstIncarnation } = must(decodeKeyring(encodeKeyring(ring)).atRest, "a key at rest")
+  assert.deepEqual([converting, firstIncarnation], [ring.atRest?.converting, FIRST])
 })
 
 test("an old record opens nothing of a store whose master key was rotated before it began to encrypt", () => {
@@ -57,7 +59,7 @@ test("an old record opens nothing of a store whose master key was rotated before
   const next = new Uint8Array(32).fill(8)
   const resealed = sealEpochKey(next, epoch.number, openEpochKey(MASTER_KEY, epoch), random)
   const rotated = { ...PLAIN, keyring: { ...old, masterKeyNumber: 2, epochs: [{ ...epoch, sealed: resealed }] } }
-  const begun = must(withAtRest(rotated, next, random, 5), "it begins")
+  const begun = must(withAtRest(rotated, next, random, 5, FIRST), "it begins")
   const { atRest, epochs } = must(begun.keyring, "a ring")
   const { epoch: number, sealed } = must(atRest, "its key")
   assert.deepEqual([number, epochs.length], [epoch.number + 1, 2])

@@ -4,11 +4,12 @@
  */
 import { DeviceCipher, deviceKeysOf, type DeviceKeys } from "../../base/device-cipher.js"
 import { fail } from "../../base/failures.js"
-import type { DeviceId } from "../../base/ids.js"
+import type { DeviceId, Incarnation, UploadId } from "../../base/ids.js"
 import { RowCipher, rowsKeyOf } from "../../base/row-cipher.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { Keyring } from "../../format/keyring.js"
 import { openBytes, sealBytes } from "../../format/sealed-bytes.js"
+import { incarnationOf } from "../../format/upload-id.js"
 import type { Random } from "../../seams/random/contract.js"
 import { newKeyring, openEpochKey, withNewEpoch } from "./epoch-keys.js"
 
@@ -46,14 +47,20 @@ export function withAtRest(
   masterKey: Uint8Array,
   random: Random,
   nowMs: number,
+  firstIncarnation: Incarnation,
 ): ControlRecord | undefined {
   if (isEncryptedAtRest(record)) return undefined
   const { keyring } = record
   const ring = keyring ? withNewEpoch(keyring, masterKey, random, nowMs) : newKeyring(masterKey, random, nowMs)
   const epoch = ring.epochs.reduce((newest, each) => (each.number > newest.number ? each : newest))
   const converting = record.devices.map(({ id }) => ({ id, emptyUpTo: undefined }))
-  return { ...record, keyring: { ...ring, atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting } } }
+  const atRest = { ...newAtRest(masterKey, epoch, random, nowMs), converting, firstIncarnation }
+  return { ...record, keyring: { ...ring, atRest } }
 }
+
+/** Whether an upload has no plain bytes because its process encrypted everything. */
+export const isSealedByOrigin = ({ keyring }: Pick<ControlRecord, "keyring">, uploadId: UploadId): boolean =>
+  incarnationOf(uploadId) >= (keyring?.atRest?.firstIncarnation ?? Infinity)
 
 /** Devices that have joined since may have received copies of plain blocks. Undefined: there are none. */
 export function withNewDevices(record: ControlRecord): ControlRecord | undefined {
@@ -86,14 +93,18 @@ export function withConverted(record: ControlRecord, ids: readonly DeviceId[]): 
 function withList(record: ControlRecord, converting: readonly ConvertingDevice[]): ControlRecord {
   const { keyring } = record
   if (keyring?.atRest === undefined) return record
-  return { ...record, keyring: { ...keyring, atRest: { ...keyring.atRest, converting } } }
+  const firstIncarnation = converting.length === 0 ? undefined : keyring.atRest.firstIncarnation
+  return { ...record, keyring: { ...keyring, atRest: { ...keyring.atRest, converting, firstIncarnation } } }
 }
 
 /** The ring of a new store that encrypts everything. */
 export function ringAtRest(masterKey: Uint8Array, random: Random, nowMs: number): Keyring {
   const ring = newKeyring(masterKey, random, nowMs)
   const [epoch] = ring.epochs
-  return { ...ring, atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting: [] } }
+  return {
+    ...ring,
+    atRest: { ...newAtRest(masterKey, epoch, random, nowMs), converting: [], firstIncarnation: undefined },
+  }
 }
 
 function newAtRest(masterKey: Uint8Array, epoch: Keyring["epochs"][number], random: Random, nowMs: number) {

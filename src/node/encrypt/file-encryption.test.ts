@@ -1,7 +1,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
-import { parseLogSequence, parsePosition, type DeviceId } from "../../base/ids.js"
+import {
+  parseIncarnation,
+  parseLogSequence,
+  parsePosition,
+  parseUploadId,
+  type DeviceId,
+  type UploadId,
+} from "../../base/ids.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { convertingIn, withAtRest } from "../control/at-rest.js"
@@ -9,15 +16,20 @@ import { deviceEntry, idOf, recordOf, withState } from "../control/testing-recor
 import { FileEncryption } from "./file-encryption.js"
 
 const [FIRST, SECOND] = [idOf(1), idOf(2)]
+const uploadOf = (incarnation: number) => parseUploadId(incarnation.toString(16).padStart(8, "0") + "0".repeat(24))
 const UP_TO = { needles: 7, payloads: 1 }
 
 /** A store of two devices in which everything happens when the test says so. */
 class World {
-  record = must(withAtRest(recordOf(1, [1, 2]), new Uint8Array(32).fill(7), new SimRandom(1), 5), "it begins")
+  record = must(
+    withAtRest(recordOf(1, [1, 2]), new Uint8Array(32).fill(7), new SimRandom(1), 5, parseIncarnation(4)),
+    "it begins",
+  )
   isDone = false
   backups = 0
   isPruned = true
-  waitingBlocks = 0
+  /** Blocks that wait for their removal. */
+  readonly interrupted: UploadId[] = []
   /** Walks over all needles that were ordered, and those that are over. */
   walksOrdered = 0
   walks = Infinity
@@ -80,11 +92,10 @@ class World {
   }
 
   private orphans() {
-    const counts = { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 1 }
     return {
       order: () => (this.walksOrdered += 1),
       hasWalked: (order: number) => this.walks >= order,
-      report: () => ({ ...counts, waitingBlocks: this.waitingBlocks }),
+      waitingBlocks: (isMeant: (uploadId: UploadId) => boolean) => this.interrupted.filter(isMeant).length,
     }
   }
 
@@ -142,9 +153,13 @@ test("volumes are emptied only once nothing plain is live: each reason to wait i
   world.isPruned = false
   assert.match(await world.doing(), /backups/, "the former ones are not removed yet")
   world.isPruned = true
-  world.waitingBlocks = 3
-  assert.match(await world.doing(), /removal of 3 blocks/)
-  world.waitingBlocks = 0
+  world.interrupted.push(uploadOf(3), uploadOf(3), uploadOf(4), uploadOf(5))
+  assert.match(
+    await world.doing(),
+    /interrupted uploads: 2 blocks/,
+    "of the process that began to encrypt, none is plain",
+  )
+  world.interrupted.splice(0, 2)
   world.oldest = 100
   assert.match(await world.doing(), /released bytes/)
   world.position = 500

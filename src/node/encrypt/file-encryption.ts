@@ -16,7 +16,14 @@ import type { Job, StepOutcome } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import { firstPendingDeletion, type EncryptJob, type MetadataBackup, type Orphans } from "../../object/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import { convertingIn, withConverted, withEmptyUpTo, withNewDevices, type EmptyUpTo } from "../control/at-rest.js"
+import {
+  convertingIn,
+  isSealedByOrigin,
+  withConverted,
+  withEmptyUpTo,
+  withNewDevices,
+  type EmptyUpTo,
+} from "../control/at-rest.js"
 import type { RecordManager } from "../control/record-manager.js"
 import type { DeviceStack } from "../devices/device-stack.js"
 import type { EncryptingReport } from "../status/contract.js"
@@ -35,7 +42,7 @@ interface Store {
   readonly records: Pick<RecordManager, "record" | "change">
   readonly metadata: Pick<Metadata, "ask" | "position">
   readonly encrypt: Pick<EncryptJob, "report">
-  readonly orphans: Pick<Orphans, "order" | "hasWalked" | "report">
+  readonly orphans: Pick<Orphans, "order" | "hasWalked" | "waitingBlocks">
   /** Undefined: the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete" | "isPruned"> | undefined
   readonly devices: () => readonly Device[]
@@ -164,9 +171,11 @@ export class FileEncryption implements Job {
     }
     const walk = (this.wait.walk ??= orphans.order())
     if (!this.areBackupsNew()) return "waits for backups of the metadata"
-    const { waitingBlocks } = orphans.report()
+    // The others may be plain.
+    const waitingBlocks = orphans.waitingBlocks(uploadId => !isSealedByOrigin(this.store.records.record, uploadId))
     if (!orphans.hasWalked(walk)) return "waits for a walk over all blocks"
-    if (waitingBlocks > 0) return `waits for the removal of ${waitingBlocks} blocks of uploads that came to nothing`
+    if (waitingBlocks > 0)
+      return `waits for the removal of interrupted uploads: ${waitingBlocks} blocks, a day after the start`
     if (!(await this.areDeletionsOver())) return "waits until released bytes are deleted"
     return this.areCheckpointed(ids) ? undefined : "waits for checkpoints"
   }

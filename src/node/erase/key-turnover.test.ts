@@ -170,7 +170,10 @@ test("named keys and the key at rest stay the same under the new key", async () 
     const sealed = sealBytes(key, PURPOSE_AT_REST, atRestKey, new SimRandom(7))
     return {
       ...record,
-      keyring: { ...must(record.keyring, "a ring"), atRest: { startedMs: 5, epoch: 1, sealed, converting: [] } },
+      keyring: {
+        ...must(record.keyring, "a ring"),
+        atRest: { startedMs: 5, epoch: 1, sealed, converting: [], firstIncarnation: undefined },
+      },
     }
   })
   const epochMax = await erased(world)

@@ -316,7 +316,7 @@ class Start {
     const record = await this.changeAtStart(recordManager, inspections, before => {
       const after = recordOfStart(before, findings, nowMs)
       const begun = this.config.encryptAtRest
-        ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs)
+        ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs, incarnation)
         : undefined
       return begun ?? after
     })

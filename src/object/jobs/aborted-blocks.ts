@@ -11,6 +11,7 @@
  *           The day starts over in each process: no persistent state decides about a removal.
  * Limits    ABORTED_LIMITS.
  */
+import type { UploadId } from "../../base/ids.js"
 import { shardsNeeded } from "../../base/policy.js"
 import { after, type Soon } from "../../base/soon.js"
 import type { BlockGroup, Blocks } from "../../block/index.js"
@@ -100,6 +101,10 @@ export class AbortedBlocks {
 
   get waiting(): number {
     return this.candidates.size
+  }
+
+  waitingOf(isMeant: (uploadId: UploadId) => boolean): number {
+    return [...this.candidates.values()].filter(({ group }) => isMeant(group.uploadId)).length
   }
 
   get isFull(): boolean {

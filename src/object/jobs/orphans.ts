@@ -9,7 +9,7 @@
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
  */
 import { rowKeyOf } from "../../base/ids.js"
-import type { RowKey } from "../../base/ids.js"
+import type { RowKey, UploadId } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "../../block/index.js"
 import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
@@ -107,7 +107,12 @@ export class Orphans implements Job {
 
   report(): OrphanReport {
     const { isOn: isStopped, blocks: abortedBlocks, blocksMax: abortedBlocksMax } = this.brake
-    return { isStopped, abortedBlocks, abortedBlocksMax, waitingBlocks: this.aborted.waiting + this.removals.count }
+    return { isStopped, abortedBlocks, abortedBlocksMax, waitingBlocks: this.waitingBlocks(() => true) }
+  }
+
+  /** Blocks of these uploads that wait for their removal. */
+  waitingBlocks(isMeant: (uploadId: UploadId) => boolean): number {
+    return this.aborted.waitingOf(isMeant) + this.removals.waitingOf(isMeant)
   }
 
   /** Orders a walk that begins after this call; returns the number of the order. */

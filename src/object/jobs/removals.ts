@@ -5,6 +5,7 @@
  * Limits    REMOVALS_MAX; further removals must wait.
  */
 import { isFailure } from "../../base/failures.js"
+import { parseUploadId, type UploadId } from "../../base/ids.js"
 import type { BlockGroup } from "../../block/index.js"
 
 const REMOVALS_MAX = 1_000
@@ -13,6 +14,8 @@ export type BlockName = Pick<BlockGroup, "uploadId" | "part" | "block" | "genera
 
 export const nameOf = ({ uploadId, part, block, generation }: BlockName): string =>
   `${uploadId} ${part} ${block} ${generation}`
+
+const uploadOf = (name: string): UploadId => parseUploadId(name.split(" ", 1)[0] ?? "")
 
 export class Removals {
   private readonly waiting = new Map<string, () => Promise<boolean>>()
@@ -25,11 +28,15 @@ export class Removals {
     return this.waiting.size
   }
 
+  waitingOf(isMeant: (uploadId: UploadId) => boolean): number {
+    return [...this.waiting.keys()].filter(name => isMeant(uploadOf(name))).length
+  }
+
   has(name: string): boolean {
     return this.waiting.has(name)
   }
 
-  /** `remove` may return false: it must wait for something else. */
+  /** The name begins with the upload's. `remove` may return false: it must wait for something else. */
   add(name: string, remove: () => Promise<boolean>): void {
     this.waiting.set(name, remove)
   }
