@@ -2,8 +2,6 @@
  * The key of existing bytes: in a store that encrypts from some moment on, what has bytes from before gets a sealing first;
  * the bytes follow. See decision 56, "Existing objects".
  */
-import { fail } from "../base/failures.js"
-import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { isSameSealing, type Sealing } from "../format/sealing.js"
 import type { ObjectKeys, Protection } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
@@ -11,9 +9,6 @@ import { addSealing, bytesToSeal, type SharedBytes } from "./commands/encrypt-co
 import { factsOf } from "./encryption-core.js"
 
 export const AT_REST: Protection = { mode: "atRest" }
-/** Versions of an object that share bytes change in one command. */
-const SHARING_MAX = COMMAND_ROWS_MAX / 2
-
 /** The sealing of bytes, and their key. */
 interface KeyOfBytes {
   readonly sealing: Sealing
@@ -34,8 +29,6 @@ export async function keyOfBytes({ metadata, keys }: Seams, bytes: SharedBytes):
   const { heads, isKept, sealing: before } = await metadata.ask(bytesToSeal(bytes))
   if (!isKept) return undefined
   if (before !== undefined) return { sealing: before, key: await keys.open(bucketId, before, undefined) }
-  if (heads.length > SHARING_MAX)
-    throw fail("conflict", { message: `more than ${SHARING_MAX} versions share these bytes: delete some` })
   const created = await keys.create(bucketId, AT_REST)
   const binds = new Map<number, Uint8Array>()
   for (const head of heads) {

@@ -171,6 +171,8 @@ export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): Entry
   return { family: "debts", key, value: encodeHint(time.id) }
 }
 
+/** Versions of a row that share bytes: what changes the bytes writes all of them in one command. */
+const SHARERS_MAX = 128
 const OF_VERSIONS: ReadonlySet<Family> = new Set<Family>(["current", "versions", "details", "shares"])
 
 /** Bytes of parts that are added, less those that are removed, and the counts that they belong to. */
@@ -395,13 +397,14 @@ export class RowEditor {
     }))
   }
 
-  /** Counts one more version of this row that references a version's bytes. */
+  /** Counts one more version of this row that references a version's bytes. Throws `conflict` if there are many. */
   share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)
     const shareKey = this.shareKey(content)
     if (!shareKey) return
     const row = this.read("shares", shareKey)
     const names = row ? RecordReader.open("share", row.value, 1).number() : 1
+    if (names >= SHARERS_MAX) throw fail("conflict")
     this.put("shares", shareKey, packRecord(1, [names + 1]))
     this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
   }

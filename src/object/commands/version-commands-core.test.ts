@@ -383,6 +383,18 @@ test("an upload of another process is refused, and bytes are shared only while t
   await copyOf(whole, versionIdOfHead(made.head))
 })
 
+test("at most 128 versions share bytes: one command changes all of them", async () => {
+  const scene = await newBucket()
+  const { metadata } = scene
+  await metadata.run(setVersioning(scene.bucketId, "enabled"))
+  const content = { kind: "extent", extent: extentOf(50_000) } as const
+  const { head } = await metadata.run(putVersion(putOf(scene, { content })))
+  const sharesWith = versionIdOfHead(head)
+  const copy = () => metadata.run(putVersion({ ...putOf(scene, { content, isShared: true }), sharesWith }))
+  for (let copies = 1; copies < 128; copies += 1) await copy()
+  await refuses(copy(), "conflict")
+})
+
 test("hints are written with the version that needs them, or separately", async () => {
   const scene = await newBucket()
   const hint = (number: number) => ({
