@@ -57,7 +57,7 @@ interface NodeSeams {
 }
 
 const PLAIN_ROWS =
-  "this store was created without --encrypt-at-rest, and its rows in the database cannot be encrypted now: create a new store, and copy the objects"
+  "this store was created without --encrypt-at-rest, and its rows in the database cannot be encrypted now: move it out with hayloft cluster leave, encrypt it, and move it to an empty database; or create a new store, and copy the objects"
 
 /** Failures of a folder's disk; the others are mistakes of the operator. */
 const LEFT_OUT = ["deviceFailed", "deviceFull", "corruptRecord"] as const
