@@ -49,7 +49,7 @@ const operationsOf = ({ id, path, name, targetOf }: Holder): readonly Operation[
   },
   {
     ...{ id: `check${id}Quota`, method: "GET", path: `${path}/check` },
-    summary: `Compares what the quota of ${name} has counted with the rows themselves, all of which it reads.`,
+    summary: `Compares what is counted of ${name}, also without a quota, with the rows themselves, all of which it reads.`,
     ...{ parameters: [], request: undefined },
     response: { status: 200, schema: QUOTA_CHECK },
     run: ({ quotas }, { target }) => quotas.check(targetOf(target)),

@@ -37,7 +37,8 @@ export const QUOTA_REPLY = z.object({ quota: QUOTA.optional().describe("absent: 
 const USED = z.object({ bytes: signed, objects: signed, partBytes: signed })
 export const QUOTA_CHECK = z
   .object({
-    used: USED.optional().describe("absent: it is lost"),
+    hasQuota: z.boolean().describe("without a quota, the counters are compared with the rows"),
+    used: USED.optional().describe("what the quota has counted; absent: it is lost, or there is no quota"),
     counters: z.object({ bytes: signed, objects: signed }).describe("by the counters of the buckets; without parts"),
     walked: USED.describe("by a walk over all versions and parts"),
     isStill: z.boolean().describe("nothing has changed during the walk"),

@@ -347,6 +347,10 @@ export const STATUS = z
         devices: z.array(
           z.object({ id: z.string(), path: z.string(), isOffline: z.boolean(), left: z.string().optional() }),
         ),
+        troubles: z
+          .array(z.object({ bucket: z.string(), key: z.string(), reason: z.string() }))
+          .describe("objects that could not be encrypted in the latest pass, and are tried again; 100 of them"),
+        troubleCount: count.describe("of all such objects"),
       })
       .optional()
       .describe("present while an existing store is being encrypted, with the devices that may still have plain files"),

@@ -132,9 +132,16 @@ export class FakeStore implements Accounts {
       throw fail("invalidArgument", { message: "there is no quota" })
     },
     check: async target => {
-      if (!this.#quotaOf(target, "checkQuota")) throw fail("invalidArgument", { message: "there is no quota" })
+      const hasQuota = this.#quotaOf(target, "checkQuota")
       const { bytes, objects } = QUOTA_USED
-      return { used: QUOTA_USED, counters: { bytes, objects }, walked: QUOTA_USED, isStill: true, agrees: true }
+      return {
+        hasQuota,
+        used: hasQuota ? QUOTA_USED : undefined,
+        counters: { bytes, objects },
+        walked: QUOTA_USED,
+        isStill: true,
+        agrees: true,
+      }
     },
   }
 

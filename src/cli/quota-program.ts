@@ -93,7 +93,12 @@ async function checkCommand(io: CliIo, name: string, options: CheckOptions, sign
   })
   await answer(io, options, found, checkText(found))
   if (!found.agrees) {
-    throw new CliError("failed", "what is counted differs from the rows: hayloft quota check --repair counts again")
+    throw new CliError(
+      "failed",
+      found.hasQuota
+        ? "what is counted differs from the rows: hayloft quota check --repair counts again"
+        : "the counters differ from the rows",
+    )
   }
 }
 
@@ -150,7 +155,7 @@ function quotaText({ holder, name, limits, used, percent, isExact, isAboveWarnin
   )
 }
 
-function checkText({ used, counters, walked, isStill, agrees }: Check): string {
+function checkText({ hasQuota, used, counters, walked, isStill, agrees }: Check): string {
   const row = (name: string, found: { bytes: number; objects: number; partBytes?: number } | undefined) => [
     name,
     ...(found === undefined
@@ -162,6 +167,6 @@ function checkText({ used, counters, walked, isStill, agrees }: Check): string {
       ? "they agree\n"
       : "counted and counters agree; rows have changed during the walk\n"
     : "they differ\n"
-  const rows = [row("counted", used), row("counters", counters), row("walk", walked)]
-  return tableText(["", "BYTES", "IN PARTS", "OBJECTS"], rows) + verdict
+  const rows = [...(hasQuota ? [row("counted", used)] : []), row("counters", counters), row("walk", walked)]
+  return `${tableText(["", "BYTES", "IN PARTS", "OBJECTS"], rows)}${hasQuota ? "" : "there is no quota; "}${verdict}`
 }

@@ -326,6 +326,24 @@ test("status shows first whether the store is safe", async () => {
   assert.match(halted.error, /not ready: the metadata log failed/)
 })
 
+test("status names objects that could not be encrypted, and counts those that it leaves out", async () => {
+  const troubles = Array.from({ length: 12 }, (_, at) => ({ bucket: "photos", key: `cat${at}`, reason: "no shards" }))
+  store.shown = { encrypting: { percent: 63, doing: "waits", devices: [], troubles, troubleCount: 200 } }
+  const { out } = await hayloft(["status"])
+  assert.match(
+    out,
+    /encryption +being encrypted: 63 % of the objects; waits\n +could not be encrypted yet: photos\/cat0: /,
+  )
+  assert.match(out, /photos\/cat9: no shards\n +and 190 other objects; --json names up to 100\n/)
+  assert.equal((await hayloft(["status", "--json"])).out.match(/"key":"cat\d+","reason":"no shards"/g)?.length, 12)
+})
+
+test("quota check shows what a bucket without a quota has", async () => {
+  const { code, out } = await hayloft(["quota", "check", "unlimited"])
+  assert.equal(code, 0)
+  assert.match(out, /^ +BYTES +IN PARTS +OBJECTS\ncounters +700 +4\nwalk +700 +200 +4\nthere is no quota; they agree\n/)
+})
+
 test("repair, scrub and jobs can be shown and controlled", async () => {
   assert.match((await hayloft(["repair", "status"])).out, /^33 % of 900 B/)
   assert.match((await hayloft(["repair", "pause"])).out, /^paused; 33 % of 900 B.*; 3 of 9/)

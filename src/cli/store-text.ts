@@ -22,6 +22,8 @@ const LABEL_CELLS = 12
 /** Accounts and keys with limits of rates. */
 const RATES_SHOWN = 10
 const PARTITIONS_SHOWN = 5
+/** Objects that could not be encrypted; `--json` has more. */
+const TROUBLES_SHOWN = 10
 
 const DAY_SECONDS = 86_400
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
@@ -32,13 +34,23 @@ const encryptionText = (isInDatabase: boolean): string =>
     ? "everything on the devices, at rest; values of rows in the database, but not their keys and counters"
     : "everything on the devices, at rest"
 
-/** `being encrypted: 63 % of the objects`, and a line for each device. */
-const encryptingLines = ({ percent, doing, devices }: NonNullable<Status["encrypting"]>): readonly string[] => [
-  line("encryption", `being encrypted: ${percent} % of the objects; ${printable(doing)}`),
-  ...devices.map(({ path, left = "files are rewritten when all objects are encrypted" }) =>
-    line("", `${printable(path)}: ${printable(left)}`),
-  ),
-]
+/** `being encrypted: 63 % of the objects`, and a line for each device, and for each object that could not be encrypted. */
+function encryptingLines(encrypting: NonNullable<Status["encrypting"]>): readonly string[] {
+  const { percent, doing, devices, troubles, troubleCount } = encrypting
+  const shown = troubles.slice(0, TROUBLES_SHOWN)
+  return [
+    line("encryption", `being encrypted: ${percent} % of the objects; ${printable(doing)}`),
+    ...devices.map(({ path, left = "files are rewritten when all objects are encrypted" }) =>
+      line("", `${printable(path)}: ${printable(left)}`),
+    ),
+    ...shown.map(({ bucket, key, reason }) =>
+      line("", `could not be encrypted yet: ${printable(`${bucket}/${key}`)}: ${printable(reason)}`),
+    ),
+    ...(troubleCount > shown.length
+      ? [line("", `and ${plural(troubleCount - shown.length, "other object")}; --json names up to 100`)]
+      : []),
+  ]
+}
 
 /** The safety in a word. */
 function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {

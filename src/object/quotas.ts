@@ -5,7 +5,7 @@
  *           `finish`, of any process. `check` compares a count with the rows themselves.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { AccountId, BucketName } from "../base/ids.js"
+import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import { addUsage, NO_USAGE, type QuotaLimits, type Usage, type UsageOwner } from "../format/usage.js"
 import { query, type Command, type Metadata } from "../metadata/index.js"
 import { findBucket } from "./commands/bucket-commands-core.js"
@@ -35,10 +35,13 @@ export type QuotaTarget =
   { readonly kind: "bucket"; readonly name: BucketName } | { readonly kind: "account"; readonly id: AccountId }
 
 interface QuotaCheck {
+  /** Without a quota, the counters alone are compared with the rows. */
+  readonly hasQuota: boolean
+  /** What the quota has counted; undefined: it is lost, or there is no quota. */
   readonly used: Usage | undefined
   /** By the counters of the buckets, of the same moment. They do not include parts. */
   readonly counters: Pick<Usage, "bytes" | "objects">
-  /** By a walk over all versions and parts. */
+  /** By a walk over all versions and parts; without a quota, parts of all uploads under way. */
   readonly walked: Usage
   /** Nothing has changed during the walk, so both must be equal. */
   readonly isStill: boolean
@@ -97,7 +100,7 @@ export class Quotas {
     return this.metadata.ask(quotaStates())
   }
 
-  /** Throws `noSuchBucket`, `noSuchAccount`; `invalidArgument` if there is no quota. */
+  /** Throws `noSuchBucket`, `noSuchAccount`. */
   async check(target: QuotaTarget): Promise<QuotaCheck> {
     const owner = await this.ownerOf(target)
     const first = await this.checkOnce(owner)
@@ -105,30 +108,37 @@ export class Quotas {
     // Changes during a walk may leave the sums as they were: a difference is what two walks agree on.
     const second = await this.checkOnce(owner)
     if (second.agrees || isSame(first.walked, second.walked)) return second
-    return { ...second, isStill: false, agrees: isCounted(second.used, second.counters) }
+    return { ...second, isStill: false, agrees: !second.hasQuota || isCounted(second.used, second.counters) }
   }
 
   private async checkOnce(owner: UsageOwner): Promise<QuotaCheck> {
-    const { state, counted, buckets } = await this.metadata.ask(compareUsage(owner))
-    if (state === undefined) throw fail("invalidArgument", { message: "there is no quota" })
+    const { isThere, state, counted, buckets } = await this.metadata.ask(compareUsage(owner))
+    if (!isThere) throw fail(owner.kind === "bucket" ? "noSuchBucket" : "noSuchAccount")
+    const walked = await this.walk(buckets, state?.quota.run)
+    const after = await this.metadata.ask(compareUsage(owner))
+    const found = { counters: { bytes: counted.bytes, objects: counted.objects }, walked }
+    if (state === undefined) {
+      const isStill = isSame(after.counted, counted)
+      return { hasQuota: false, used: undefined, ...found, isStill, agrees: !isStill || isCounted(walked, counted) }
+    }
+    const { used } = state
+    const isStill = after.state?.used !== undefined && used !== undefined && isSame(after.state.used, used)
+    const agrees = isCounted(used, counted) && (!isStill || isSame(used, walked))
+    return { hasQuota: true, used, ...found, isStill, agrees }
+  }
+
+  private async walk(buckets: readonly { readonly id: BucketId }[], run: string | undefined): Promise<Usage> {
     let walked = NO_USAGE
     for (const { id } of buckets) {
       for (let place: UsagePlace | undefined, isFirst = true; isFirst || place !== undefined; isFirst = false) {
         const slice: { found: Usage; next: UsagePlace | undefined } = await this.metadata.ask(
-          walkUsage(id, place, state.quota.run, WALKED_ROWS),
+          walkUsage(id, place, run, WALKED_ROWS),
         )
         walked = addUsage(walked, slice.found)
         place = slice.next
       }
     }
-    const { used } = state
-    const after = await this.metadata.ask(quotaState(owner))
-    const isStill = after?.used !== undefined && used !== undefined && isSame(after.used, used)
-    return {
-      used,
-      counters: { bytes: counted.bytes, objects: counted.objects },
-      ...{ walked, isStill, agrees: isCounted(used, counted) && (!isStill || isSame(used, walked)) },
-    }
+    return walked
   }
 
   /** Finishes a count that a crash left unfinished. Throws `corruptRow`, `conflict`; if it is gone, `noSuchBucket`, `noSuchAccount`. */

@@ -17,6 +17,7 @@ import { FileEncryption } from "./file-encryption.js"
 
 const [FIRST, SECOND] = [idOf(1), idOf(2)]
 const uploadOf = (incarnation: number) => parseUploadId(incarnation.toString(16).padStart(8, "0") + "0".repeat(24))
+const TROUBLE = { bucket: "photos", key: "cat", reason: "no shards" }
 const UP_TO = { needles: 7, payloads: 1 }
 
 /** A store of two devices in which everything happens when the test says so. */
@@ -48,7 +49,7 @@ class World {
     encrypt: {
       report: () => ({
         ...{ doneBytes: 63, totalBytes: 100, unsealedFound: this.isDone ? 0 : 1, isDone: this.isDone },
-        ...{ troubles: [], troubleCount: 0 },
+        ...{ troubles: [TROUBLE], troubleCount: 200 },
       }),
     },
     orphans: this.orphans(),
@@ -256,9 +257,10 @@ test("a device that joins meanwhile is emptied as well, and the last one that is
   assert.deepEqual(world.record.keyring?.atRest?.converting, [])
 })
 
-test("progress is that of objects until they are all encrypted", async () => {
+test("progress is that of objects until they are all encrypted, with those that could not be", async () => {
   const world = new World()
-  assert.equal(world.job.report()?.percent, 63)
+  const { percent, troubles, troubleCount } = must(world.job.report(), "it encrypts")
+  assert.deepEqual([percent, troubles, troubleCount], [63, [TROUBLE], 200])
   await world.mark()
   world.isDone = false
   assert.equal(world.job.report()?.percent, 100, "the job for objects has nothing to do any more")

@@ -92,7 +92,7 @@ export class FileEncryption implements Job {
     const { records, encrypt } = this.store
     const converting = convertingIn(records.record)
     if (converting.length === 0) return undefined
-    const { doneBytes, totalBytes, isDone } = encrypt.report()
+    const { doneBytes, totalBytes, isDone, troubles, troubleCount } = encrypt.report()
     const isOver = isDone || converting.every(({ emptyUpTo }) => emptyUpTo !== undefined)
     const percent = isOver
       ? 100
@@ -105,7 +105,7 @@ export class FileEncryption implements Job {
       const left = isOffline ? "the device is offline" : this.left.get(id)
       return { id, path: device?.pathHint ?? "", isOffline, ...(left !== undefined && { left }) }
     })
-    return { percent, doing: this.doing, devices }
+    return { percent, doing: this.doing, devices, troubles, troubleCount }
   }
 
   async step(): Promise<StepOutcome> {

@@ -320,6 +320,10 @@ export interface EncryptingReport {
     readonly isOffline: boolean
     readonly left?: string
   }[]
+  /** Objects that could not be encrypted in the latest pass, and are tried again; some of them. */
+  readonly troubles: readonly { readonly bucket: string; readonly key: string; readonly reason: string }[]
+  /** Of all such objects. */
+  readonly troubleCount: number
 }
 
 export interface StoreReport {

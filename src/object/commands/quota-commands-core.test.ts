@@ -352,6 +352,26 @@ test("a lost row refuses growth until what is used is counted again", async () =
   assert.ok((await quotas.check(bucketTarget(0))).agrees)
 })
 
+test("a check without a quota shows what is there, and finds counters that are wrong", async () => {
+  const world = await newWorld()
+  const { metadata, quotas, buckets } = world
+  await put(world, 500)
+  const address = { bucketId: must(buckets[0], "a bucket"), key: must(KEYS[1], "a key") }
+  const upload = { ...address, multipartId: multipartIdOf(1, randomOf(1)) }
+  await metadata.run(createUpload(upload, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+  await metadata.run(putPart({ ...upload, hints: [], part: partOf(1) }))
+  for (const target of [bucketTarget(0), ACCOUNT]) {
+    assert.deepEqual(await quotas.check(target), {
+      ...{ hasQuota: false, used: undefined, isStill: true, agrees: true },
+      counters: { bytes: 500, objects: 1 },
+      walked: { bytes: 500, objects: 1, partBytes: 40 },
+    })
+  }
+  await refuses(quotas.check({ kind: "account", id: parseAccountId("nobody") }), "noSuchAccount")
+  metadata.lose("current", objectRowKey(address.bucketId, must(KEYS[0], "a key")))
+  assert.equal((await quotas.check(bucketTarget(0))).agrees, false)
+})
+
 test("a count that a crash left unfinished does not refuse, counts what happens, and is finished later", async () => {
   const world = await newWorld()
   const { metadata, quotas } = world

@@ -139,6 +139,10 @@ test("an object that cannot be read is named and left to the next pass, and the 
   const { troubles, troubleCount, isDone } = jobOf(world).report()
   assert.deepEqual([troubleCount, isDone, troubles[0]?.bucket, troubles[0]?.key], [1, false, "bucket", "bad"])
   assert.equal(unsealedRows(world).length, 1)
+  await world.clock.advance(2 * ENCRYPT_LIMITS.retryMs)
+  assert.equal(await world.job("encrypt").step(noSignal), "busy")
+  assert.equal(jobOf(world).report().troubles[0]?.key, "bad", "until the next pass is over")
+  await world.settle("encrypt")
   world.devices.meddle = () => undefined
   assert.equal(await world.job("encrypt").step(noSignal), "idle", "it waits for the next pass")
   await world.clock.advance(ENCRYPT_LIMITS.retryMs)

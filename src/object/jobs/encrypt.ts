@@ -76,10 +76,19 @@ interface EncryptReport {
   readonly unsealedFound: number | undefined
   /** A whole pass found nothing, so everything is encrypted. */
   readonly isDone: boolean
+  /** Of the latest whole pass, or of the one under way if it has met more. */
   readonly troubles: readonly EncryptTrouble[]
   /** Also those that `troubles` leaves out. */
   readonly troubleCount: number
 }
+
+/** The objects of a pass that could not be encrypted. */
+interface Troubles {
+  readonly named: EncryptTrouble[]
+  count: number
+}
+
+const noTroubles = (): Troubles => ({ named: [], count: 0 })
 
 /** What the job runs over. */
 interface EncryptSeams extends ObjectBackend {
@@ -133,9 +142,9 @@ export class EncryptJob implements Job {
   /** Of the pass. */
   private found = 0
   private sealed = 0
-  private troubles: EncryptTrouble[] = []
-  private troubleCount = 0
+  private troubles = noTroubles()
   /** Of the latest whole pass. */
+  private lastTroubles = noTroubles()
   private unsealedFound: number | undefined
   private retries = 0
 
@@ -145,10 +154,11 @@ export class EncryptJob implements Job {
   }
 
   report(): EncryptReport {
-    const { doneBytes, totalBytes, unsealedFound, troubles, troubleCount } = this
+    const { doneBytes, totalBytes, unsealedFound, troubles, lastTroubles } = this
+    const { named, count } = lastTroubles.count > troubles.count ? lastTroubles : troubles
     const isDone = unsealedFound === 0
     const bytes = { doneBytes: Math.min(doneBytes, totalBytes ?? 0), totalBytes }
-    return { ...bytes, unsealedFound, isDone, troubles: [...troubles], troubleCount }
+    return { ...bytes, unsealedFound, isDone, troubles: [...named], troubleCount: count }
   }
 
   progress(): string {
@@ -193,8 +203,8 @@ export class EncryptJob implements Job {
     this.nextPassAtMs = -Infinity
     this.totalBytes = undefined
     this.unsealedFound = undefined
-    this.troubles = []
-    this.troubleCount = 0
+    this.troubles = noTroubles()
+    this.lastTroubles = noTroubles()
     this.retries = 0
   }
 
@@ -204,10 +214,7 @@ export class EncryptJob implements Job {
     this.sealed = 0
     this.countedBytes = 0
     if (counts) this.doneBytes = 0
-    else {
-      this.troubles = []
-      this.troubleCount = 0
-    }
+    else this.troubles = noTroubles()
     const isSettled = !(this.heldAtBegin ?? []).some(uploadId => this.seams.uploads.isHeld(uploadId))
     return { counts, isSettled, place: 0, from: ALL_OBJECT_ROWS.start }
   }
@@ -245,6 +252,7 @@ export class EncryptJob implements Job {
       this.totalBytes = this.countedBytes
       return
     }
+    this.lastTroubles = this.troubles
     const { retryMs, retryMsMax, recheckMs } = ENCRYPT_LIMITS
     const isLast = isSettled && this.found === 0
     this.unsealedFound = isLast ? 0 : Math.max(1, this.found)
@@ -385,7 +393,7 @@ export class EncryptJob implements Job {
     const { message }: Failure = error
     const trouble = { bucket: row.bucket ?? "", key: textOfObjectKey(owner.key), reason: message }
     this.seams.log.warn("object_not_encrypted", trouble)
-    this.troubleCount += 1
-    if (this.troubles.length < ENCRYPT_LIMITS.troublesMax) this.troubles.push(trouble)
+    this.troubles.count += 1
+    if (this.troubles.named.length < ENCRYPT_LIMITS.troublesMax) this.troubles.named.push(trouble)
   }
 }

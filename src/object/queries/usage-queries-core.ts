@@ -94,6 +94,8 @@ const bucketsOf = (view: RowView, owner: UsageOwner): readonly BucketRecord[] =>
 
 /** What the counters of its buckets say, of the same moment as the state; counters do not include parts. */
 interface Comparison {
+  /** There is such a bucket, or account. */
+  readonly isThere: boolean
   readonly state: QuotaState | undefined
   readonly counted: Usage
   readonly buckets: readonly { readonly id: BucketId; readonly name: BucketName }[]
@@ -106,7 +108,9 @@ export const compareUsage = query("CompareUsage", (view, owner: UsageOwner): Com
     const { bytes, versions: objects } = countersIn(all.get(bucketRowKey(id)))
     return addUsage(sum, { bytes, objects, partBytes: 0 })
   }, NO_USAGE)
-  return { state: stateIn(view, owner), counted, buckets: buckets.map(({ id, name }) => ({ id, name })) }
+  const isThere =
+    owner.kind === "bucket" ? buckets.length > 0 : view.get("accounts", textRowKey(owner.accountId)) !== undefined
+  return { isThere, state: stateIn(view, owner), counted, buckets: buckets.map(({ id, name }) => ({ id, name })) }
 })
 
 const WALKED_FAMILIES = ["current", "versions", "parts"] as const
@@ -123,10 +127,10 @@ interface WalkedSlice {
   readonly next: UsagePlace | undefined
 }
 
-/** What the rows of a bucket add up to, in a slice; parts only of uploads that the run counts. */
+/** What the rows of a bucket add up to, in a slice; parts only of uploads that the run counts, or without one of all under way. */
 export const walkUsage = query(
   "WalkUsage",
-  (view, bucketId: BucketId, place: UsagePlace | undefined, run: string, rowsMax: number): WalkedSlice => {
+  (view, bucketId: BucketId, place: UsagePlace | undefined, run: string | undefined, rowsMax: number): WalkedSlice => {
     const { family: at, from } = place ?? { family: 0, from: bucketRowKey(bucketId) }
     const family = WALKED_FAMILIES[at] ?? "parts"
     const range = { ...suffixRange(bucketRowKey(bucketId)), start: from, expectedRows: rowsMax + 1 }
@@ -146,7 +150,8 @@ export const walkUsage = query(
 )
 
 /** Parts of an upload that has ended stay until the collector removes them. */
-function isCounted(view: RowView, upload: RowKey, run: string): boolean {
+function isCounted(view: RowView, upload: RowKey, run: string | undefined): boolean {
   const row = view.get("uploads", upload)
-  return row !== undefined && decodeUpload(row.value).countedBy?.includes(run) === true
+  if (row === undefined || run === undefined) return row !== undefined
+  return decodeUpload(row.value).countedBy?.includes(run) === true
 }
