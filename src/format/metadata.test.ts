@@ -420,6 +420,13 @@ testGoldens(
       encodeBucket,
       decodeBucket,
     ),
+    sample(
+      "bucket with undelete",
+      { ...bucketWithQuotas, undeleteDays: 3, countsDeleted: true },
+      encodeBucket,
+      decodeBucket,
+    ),
+    sample("bucket that had undelete", { ...bucketWithQuotas, countsDeleted: true }, encodeBucket, decodeBucket),
     sample("counted upload", { ...upload, countedBy: [quota.run, "00ff"] }, encodeUpload, decodeUpload),
     sample("hint", decisionIdOf(parsePosition(2 ** 40 + 7)), encodeHint, bytes =>
       Buffer.from(RecordReader.open("hint", bytes, 2).bytes()).toString("latin1"),

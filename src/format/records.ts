@@ -1,7 +1,7 @@
 /**
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import {
@@ -99,6 +99,10 @@ export interface BucketRecord {
   /** Object lock is on; never removed. */
   readonly lock?: BucketLock
   readonly usage?: BucketUsage
+  /** How long what is deleted or overwritten is kept from now on. Absent: it is not. */
+  readonly undeleteDays?: number
+  /** There is a count of what is kept: undelete was on at some time. */
+  readonly countsDeleted?: true
 }
 
 /** Which counts the bucket's rows belong to. */
@@ -121,10 +125,14 @@ function withoutTail(members: readonly unknown[]): readonly unknown[] {
 export function encodeBucket(bucket: BucketRecord): Uint8Array {
   const policy = bucket.policy && textOfPolicy(bucket.policy)
   const settings = bucket.settings.reduce((bits, name) => bits | (1 << SETTING_NAMES.indexOf(name)), 0)
-  const { lock, usage } = bucket
-  const hasMore = settings !== 0 || lock !== undefined || usage !== undefined
-  const appended = [policy, hasMore ? settings : undefined, lock && packBucketLock(lock), usage && packUsage(usage)]
-  return packRecord(usage === undefined ? (lock === undefined ? 1 : 2) : 3, [
+  const { lock, usage, countsDeleted } = bucket
+  assert(countsDeleted === true || bucket.undeleteDays === undefined, "what is kept is counted")
+  const hasMore = settings !== 0 || lock !== undefined || usage !== undefined || countsDeleted === true
+  const appended = [
+    ...[policy, hasMore ? settings : undefined, lock && packBucketLock(lock), usage && packUsage(usage)],
+    countsDeleted && [bucket.undeleteDays ?? null],
+  ]
+  return packRecord(formatOfBucket(bucket), [
     bucket.id,
     bucket.name,
     bucket.owner,
@@ -135,6 +143,17 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
     bucket.settingsVersion,
     ...withoutTail(appended),
   ])
+}
+
+/** Earlier releases refuse members that they do not know. */
+function formatOfBucket({
+  lock,
+  usage,
+  countsDeleted,
+}: Pick<BucketRecord, "lock" | "usage" | "countsDeleted">): number {
+  if (countsDeleted === true) return 4
+  if (usage !== undefined) return 3
+  return lock === undefined ? 1 : 2
 }
 
 const packUsage = ({ own, accountRun }: BucketUsage): readonly unknown[] => [
@@ -151,7 +170,7 @@ function readUsage(row: RecordReader): BucketUsage {
 const runBytes = (run: string): Uint8Array => must(bytesOfHex(run), "runs are hex")
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  const row = RecordReader.open("bucket", bytes, 3)
+  const row = RecordReader.open("bucket", bytes, 4)
   const id = parseBucketId(row.number())
   const name = parseBucketName(row.text())
   const owner = parseAccountId(row.text())
@@ -167,10 +186,16 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const bucket = { id, name, owner, createdMs, location, versioning, state, settingsVersion, settings }
   const lock = row.optional(() => readBucketLock(row.row()))
   const usage = row.optional(() => readUsage(row.row()))
-  const format = usage === undefined ? (lock === undefined ? 1 : 2) : 3
-  if (row.format !== format) throw fail("corruptRecord", { what: "bucket", field: "format" })
-  if (policy === undefined && lock === undefined && usage === undefined) return bucket
-  return { ...bucket, ...(policy && { policy }), ...(lock && { lock }), ...(usage && { usage }) }
+  const undelete = row.optional(() => readUndelete(row.row()))
+  const members = { ...(policy && { policy }), ...(lock && { lock }), ...(usage && { usage }), ...undelete }
+  if (row.format !== formatOfBucket(members)) throw fail("corruptRecord", { what: "bucket", field: "format" })
+  if (policy === undefined && lock === undefined && usage === undefined && undelete === undefined) return bucket
+  return { ...bucket, ...members }
+}
+
+function readUndelete(row: RecordReader): Pick<BucketRecord, "undeleteDays" | "countsDeleted"> {
+  const days = row.optional(() => row.number())
+  return days === undefined ? { countsDeleted: true } : { undeleteDays: days, countsDeleted: true }
 }
 
 /** The content of one setting of a bucket (family `settings`). */

@@ -1,6 +1,6 @@
 /**
  * Quotas, and what they count: limits are members of the records of buckets and accounts, what is used is a row of family
- * `usage` for each of them. See decision 58.
+ * `usage` for each of them. See decision 58. What undelete keeps of a bucket is counted in such a row, too.
  */
 import type { AccountId, BucketId, RowKey } from "../base/ids.js"
 import { rowKeyOf } from "../base/ids.js"
@@ -80,6 +80,9 @@ export const addUsage = (a: Usage, b: Usage): Usage => ({
 
 export type UsageOwner =
   { readonly kind: "bucket"; readonly bucketId: BucketId } | { readonly kind: "account"; readonly accountId: AccountId }
+
+/** What undelete keeps of a bucket: `d` and the bucket's id (8). There is no run: it is counted from its first row on. */
+export const deletedUsageRowKey = (bucketId: BucketId): RowKey => rowKeyOf(`d${bucketRowKey(bucketId)}`)
 
 const END_OF_ACCOUNT = "\x00"
 

@@ -42,6 +42,8 @@ export interface Bucket {
   readonly settingsVersion: number
   /** Object lock is on, and stays on. */
   readonly lock?: BucketLock | undefined
+  /** How long what is deleted or overwritten is kept; undefined: it is not. */
+  readonly undeleteDays?: number | undefined
 }
 
 /** Documents of settings by name. */

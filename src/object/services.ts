@@ -40,6 +40,7 @@ import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
+import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 
@@ -64,6 +65,7 @@ export interface Services extends ObjectServices {
   readonly erasing: BucketErasing
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
+  readonly undelete: Undelete
   /** Undefined: the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
   readonly sealedImport: SealedImport
@@ -145,8 +147,10 @@ export function createServices(
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
-  // Earlier releases know neither classes nor quotas: what refuses them is the same.
-  const quotas = new Quotas(watched, async () => settings.classes?.use())
+  // Earlier releases know neither classes nor quotas nor undelete: what refuses them is the same.
+  const refuseEarlier = async () => settings.classes?.use()
+  const quotas = new Quotas(watched, refuseEarlier)
+  const undelete = new Undelete(watched, refuseEarlier)
   const quotaWatch = new QuotaWatch(quotas, log)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch]
   const hasWork = settings.encryptsExisting
@@ -172,7 +176,7 @@ export function createServices(
     objects,
     multipart,
     ...upkeep,
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, undelete },
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),

@@ -142,7 +142,9 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
         message: "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
       })
     }
-    const changed = { ...bucket, versioning, settingsVersion: bucket.settingsVersion + 1 }
+    // From now on there are versions. What undelete has kept stays until its time.
+    const { undeleteDays: _days, ...others } = bucket
+    const changed = { ...others, versioning, settingsVersion: bucket.settingsVersion + 1 }
     return { writes: [bucketWrite(changed)], result: undefined }
   },
 })
@@ -231,7 +233,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     const keys = firstKeysOf(view, bucketId)
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const writes = deletionsOf(view, [...rows, ...others])
-    const usage = droppedUsage(bucketId, bucket.usage)
+    const usage = droppedUsage(bucket)
     return { writes, counts: { bucketId, change: "drop" }, usage, result: undefined }
   },
 })

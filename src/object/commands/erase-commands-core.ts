@@ -323,7 +323,7 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, _time, bucketId) {
     requireErasing(view, bucketId)
-    const { usage } = anyBucket(view, bucketId)
+    const bucket = anyBucket(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
     const keys = firstKeysOf(view, bucketId)
@@ -331,6 +331,6 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
     const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]
     const counts = { bucketId, change: "drop" } as const
-    return { writes: deletionsOf(view, rows), counts, usage: droppedUsage(bucketId, usage), result: undefined }
+    return { writes: deletionsOf(view, rows), counts, usage: droppedUsage(bucket), result: undefined }
   },
 })

@@ -40,6 +40,7 @@ import {
 } from "./multipart-commands-core.js"
 import { addSealing, swapSealed } from "./encrypt-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "./reencode-commands-core.js"
+import { setUndelete } from "./undelete-commands-core.js"
 import { dropRows, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
 import { recordHints } from "./version-commands-core.js"
@@ -66,6 +67,8 @@ test("each command declares the rows that it reads first, and whether the store 
     [createBucket({ name, owner: parseAccountId("root"), location: "" }), [["names", nameRowKey(name)]], true],
     [setSetting(bucketId, "cors", "<A/>"), bucketRow, true],
     [setVersioning(bucketId, "enabled"), bucketRow, false],
+    [setUndelete({ bucketId, days: 3 }), bucketRow, true],
+    [setUndelete({ bucketId, days: undefined }), bucketRow, false],
     [setBucketPolicy(bucketId, undefined), bucketRow, false],
     [closeBucket(bucketId), bucketRow, false],
     [openBucket(bucketId), bucketRow, false],

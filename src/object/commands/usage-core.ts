@@ -5,11 +5,11 @@
  *           stays is not, also above a limit that was lowered. A delete marker counts and is never refused.
  */
 import { fail } from "../../base/failures.js"
-import type { BucketId, RowKey } from "../../base/ids.js"
+import type { RowKey } from "../../base/ids.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
-import { decodeAccount, type BucketRecord, type BucketUsage } from "../../format/records.js"
+import { decodeAccount, type BucketRecord } from "../../format/records.js"
 import { textRowKey } from "../../format/row-key.js"
-import { decodeUsage, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
+import { decodeUsage, deletedUsageRowKey, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
 import type { RowView, UsageChange } from "../../metadata/index.js"
 
 /** A count that a bucket belongs to. */
@@ -48,12 +48,12 @@ export function countedBy(view: RowView, bucket: BucketRecord): readonly string[
 }
 
 /** What goes with the record of a bucket. */
-export const droppedUsage = (bucketId: BucketId, usage: BucketUsage | undefined): readonly UsageChange[] =>
-  usage?.own === undefined
-    ? NO_CHANGES
-    : [{ key: usageRowKey({ kind: "bucket", bucketId }, usage.own.run), change: "drop" }]
-
-const NO_CHANGES: readonly UsageChange[] = []
+export function droppedUsage({ id, usage, countsDeleted }: BucketRecord): readonly UsageChange[] {
+  const own = usage?.own && usageRowKey({ kind: "bucket", bucketId: id }, usage.own.run)
+  const deleted = countsDeleted === true ? deletedUsageRowKey(id) : undefined
+  const keys = [own, deleted].filter(key => key !== undefined)
+  return keys.map(key => ({ key, change: "drop" }))
+}
 
 /** What a decision does to one bucket. */
 interface Growth {

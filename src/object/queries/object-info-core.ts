@@ -77,6 +77,7 @@ export const bucketOf = (record: BucketRecord): Bucket => ({
   settings: record.settings,
   settingsVersion: record.settingsVersion,
   lock: record.lock,
+  undeleteDays: record.undeleteDays,
 })
 
 /** A version with everything stored beside its bytes. */
