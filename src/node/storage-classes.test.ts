@@ -205,3 +205,26 @@ test("buckets with locked versions must be named where a class becomes less safe
   await assert.rejects(change(on, "STANDARD_IA", "replica:2"), refusedAs("invalidArgument"))
   await change(on, "STANDARD_IA", "replica:2", ["ledger"])
 })
+
+test("only buckets that hold versions of the class must be named, and their own redundancy counts", async () => {
+  const on = await world(6)
+  const { buckets } = on.engine.services
+  const create = (name: string) =>
+    buckets.create({ name: parseBucketName(name), owner: parseAccountId("root"), location: "", hasLock: true })
+  const [cold, warm, own] = [await create("cold"), await create("warm"), await create("own")]
+  const redundancy = { kind: "setRedundancy", policy: parsePolicy("ec:3+3"), bucket: own.name } as const
+  await on.machine.clock.runUntil(operationsOf(on).change(redundancy, undefined))
+  for (const [bucket, storageClass] of [
+    [cold, "GLACIER_IR"],
+    [warm, "STANDARD"],
+    [own, "GLACIER_IR"],
+  ] as const)
+    await put({ ...on, bucket: await buckets.open(bucket.name) }, "object", storageClass)
+  const plan = (storageClass: StorageClass, policy?: string) =>
+    on.machine.clock.runUntil(operationsOf(on).plan(setClass(storageClass, policy)))
+  assert.deepEqual((await plan("GLACIER_IR", "replica:2")).lockedBuckets, ["cold", "own"])
+  assert.equal((await plan("STANDARD_IA", "replica:2")).lockedBuckets, undefined)
+  const { lockedBuckets, confirmBy, warnings } = await plan("GLACIER_IR", "ec:4+2")
+  assert.deepEqual([lockedBuckets, confirmBy], [["own"], "ec:4+2"], "the store itself survives as much as before")
+  assert.match(warnings.join("\n"), /ec:4\+2 survives fewer lost disks than ec:3\+3 in buckets .*: own/)
+})

@@ -76,6 +76,7 @@ export const chosenPolicies = query("ChosenPolicies", view => {
 
 /** A bucket with object lock and versions, and its own policy. */
 export interface LockedBucket {
+  readonly id: BucketId
   readonly name: BucketName
   readonly policy: Policy | undefined
 }
@@ -87,7 +88,7 @@ export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucke
   const counters = countersOf(view, locked)
   return locked
     .filter(({ id }) => counters(id).versions > 0)
-    .map(({ name, policy }) => ({ name, policy }))
+    .map(({ id, name, policy }) => ({ id, name, policy }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 })
 

@@ -7,10 +7,11 @@
  *           brings keeps its class.
  */
 import { fail } from "../base/failures.js"
-import type { RowKey } from "../base/ids.js"
+import type { BucketId, RowKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { decodeUpload } from "../format/records.js"
+import { prefixRange } from "../format/row-key.js"
 import { decodeVersionHead } from "../format/version-record.js"
 import { query, type Metadata } from "../metadata/index.js"
 import type { AcceptedClasses } from "./contract.js"
@@ -36,22 +37,35 @@ export const policyOfVersion = (
 ): Policy => classes.policyOf(storageClass) ?? otherwise
 
 const FAMILIES = ["uploads", "current", "versions"] as const
-const ROWS_PER_STEP = 1_000
+/** A lock is one of a version. */
+const FAMILIES_OF_VERSIONS = ["current", "versions"] as const
+const STORAGE_CLASSES_LIMITS = {
+  rowsPerStep: 1_000,
+  /** Rows in which one plan looks for versions of some classes; buckets beyond that count as if they had some. */
+  rowsPerLookMax: 100_000,
+} as const
 
-/** Whether one of the next rows has the class; `next` is set if there are more. */
-export const classInRows = query(
-  "ClassInRows",
-  (view, storageClass: StorageClass, family: (typeof FAMILIES)[number], start: RowKey) => {
-    let rows = 0
-    for (const [rowKey, { value }] of view.range(family, { ...ALL_OBJECT_ROWS, start, expectedRows: ROWS_PER_STEP })) {
-      if (rows === ROWS_PER_STEP) return { isFound: false, next: rowKey }
-      rows += 1
-      const its = family === "uploads" ? decodeUpload(value).storageClass : decodeVersionHead(value).storageClass
-      if (its === storageClass) return { isFound: true, next: undefined }
-    }
-    return { isFound: false, next: undefined }
-  },
-)
+type Family = (typeof FAMILIES)[number]
+/** Where to look for a class, and for which. */
+interface ClassSearch {
+  readonly family: Family
+  readonly start: RowKey
+  readonly end: RowKey
+  readonly classes: readonly StorageClass[]
+}
+
+/** Whether one of the next rows has one of the classes; `next` is set if there are more. */
+export const classInRows = query("ClassInRows", (view, { family, start, end, classes }: ClassSearch) => {
+  const { rowsPerStep } = STORAGE_CLASSES_LIMITS
+  let rows = 0
+  for (const [rowKey, { value }] of view.range(family, { start, end, expectedRows: rowsPerStep })) {
+    if (rows === rowsPerStep) return { isFound: false, next: rowKey, rows }
+    rows += 1
+    const its = family === "uploads" ? decodeUpload(value).storageClass : decodeVersionHead(value).storageClass
+    if (its !== undefined && classes.includes(its)) return { isFound: true, next: undefined, rows }
+  }
+  return { isFound: false, next: undefined, rows }
+})
 
 export class StorageClasses implements AcceptedClasses {
   constructor(
@@ -86,14 +100,44 @@ export class StorageClasses implements AcceptedClasses {
   /** Whether a version or an upload in progress has the class. Reads all rows if none has. */
   async isUsed(storageClass: StorageClass): Promise<boolean> {
     for (const family of FAMILIES) {
-      for (let from: RowKey | undefined = ALL_OBJECT_ROWS.start; from !== undefined;) {
-        const step: { isFound: boolean; next: RowKey | undefined } = await this.metadata.ask(
-          classInRows(storageClass, family, from),
-        )
-        if (step.isFound) return true
-        from = step.next
-      }
+      const { isFound } = await this.search({ ...ALL_OBJECT_ROWS, family, classes: [storageClass] }, Infinity)
+      if (isFound) return true
     }
     return false
+  }
+
+  /** Those of the buckets that have versions of one of the classes, or too many rows to look at all of them. */
+  async bucketsWith<Of extends { readonly id: BucketId }>(
+    searches: readonly { readonly bucket: Of; readonly classes: readonly StorageClass[] }[],
+  ): Promise<readonly Of[]> {
+    const found: Of[] = []
+    let left: number = STORAGE_CLASSES_LIMITS.rowsPerLookMax
+    for (const { bucket, classes } of searches) {
+      let isOne = false
+      for (const family of FAMILIES_OF_VERSIONS) {
+        if (isOne) break
+        const { isFound, rows } = await this.search({ ...prefixRange(bucket.id, ""), family, classes }, left)
+        left -= rows
+        isOne = isFound || left <= 0
+      }
+      if (isOne) found.push(bucket)
+    }
+    return found
+  }
+
+  private async search(
+    from: ClassSearch,
+    rowsMax: number,
+  ): Promise<{ readonly isFound: boolean; readonly rows: number }> {
+    let rows = 0
+    for (let start: RowKey | undefined = from.start; start !== undefined && rows < rowsMax;) {
+      const step: { isFound: boolean; next: RowKey | undefined; rows: number } = await this.metadata.ask(
+        classInRows({ ...from, start }),
+      )
+      rows += step.rows
+      if (step.isFound) return { isFound: true, rows }
+      start = step.next
+    }
+    return { isFound: false, rows }
   }
 }

@@ -203,7 +203,10 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
   queryKind("EncodedRows", scene => encodedRows(...naming(scene), { withClasses: scene.oneIn(2) })),
   queryKind("ClassInRows", scene =>
-    classInRows(scene.pick(STORAGE_CLASSES), scene.pick(["uploads", "current", "versions"]), naming(scene)[1]),
+    classInRows({
+      ...{ family: scene.pick(["uploads", "current", "versions"] as const), classes: [scene.pick(STORAGE_CLASSES)] },
+      ...{ ...ALL_OBJECT_ROWS, start: naming(scene)[1] },
+    }),
   ),
   queryKind("KeptExtent", scene => keptExtent(scene.uploadName())),
   queryKind("OldestPendingDeletions", scene => {

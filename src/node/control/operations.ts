@@ -16,8 +16,8 @@ import type {
 import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "../../base/ids.js"
-import { lockedNamesText, requireLockedNames, type LockedNames } from "../../base/locked-names.js"
-import { textOfPolicy, type Policy } from "../../base/policy.js"
+import { lockedNamesOf, lockedNamesText, requireLockedNames, type LockedNames } from "../../base/locked-names.js"
+import { textOfPolicy } from "../../base/policy.js"
 import { isArchive, type StorageClass } from "../../base/storage-class.js"
 import {
   claimDevice,
@@ -25,11 +25,8 @@ import {
   isSameChoice,
   policyInWords,
   previewChange,
-  reencodingOf,
   type NewDevice,
-  type Preview,
   type PreviewFacts,
-  type Reencoding,
 } from "../../cluster/index.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "../../format/control-record.js"
 import type { JobRunner } from "../../life/index.js"
@@ -38,8 +35,9 @@ import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
 import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
 import { layoutDetails } from "./layout-details-core.js"
-import { lockedAtRisk } from "./locked-at-risk-core.js"
-import { notesOf, type NewDisk, type PolicyStep } from "./plan-warnings-core.js"
+import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
+import { notesOf, type NewDisk } from "./plan-warnings-core.js"
+import { policyStepsOf, reencodingsOf } from "./policy-steps-core.js"
 
 /** Properties that a folder would have as a device. */
 interface FolderFacts {
@@ -266,16 +264,17 @@ export class EngineOperations implements StoreOperations {
     if (change.kind === "setClass" && change.policy === undefined) await this.checkUnused(change.storageClass)
     const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
     const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
-    const ownBytes = (await buckets.policiesWithBytes()).reduce((sum, { bytes }) => sum + bytes, 0)
+    const own = await buckets.policiesWithBytes()
     const before = this.record
     const after = this.decide(before, change, device)
     const facts = this.sources.facts()
-    const preview = previewChange(before, after, facts, reencodingsOf(before, after, change, facts, holdings, ownBytes))
+    const preview = previewChange(before, after, facts, reencodingsOf({ before, after }, change, facts, holdings, own))
     const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
-    const { warnings, confirmBy } = notesOf(change, preview, policyStep(change, preview, before, holdings), newDisk)
-    const locked = lockedAtRisk(change, await buckets.locked(), { before, after }, facts)
+    const steps = policyStepsOf(change, { before, after }, holdings, own)
+    const { warnings, confirmBy } = notesOf(change, preview, steps, newDisk)
+    const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
     return {
       summary: summaryOf(change),
       policyBefore: textOfPolicy(preview.policyBefore),
@@ -299,6 +298,15 @@ export class EngineOperations implements StoreOperations {
       ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
       ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
     }
+  }
+
+  /** Looks for versions of the classes that become less safe, as far as the limit of such a look allows. */
+  private async lockedOf({ certain, byClass }: LockedRisks): Promise<LockedNames> {
+    const names = new Set(certain)
+    const doubtful = byClass.filter(({ bucket }) => !names.has(bucket.name))
+    const { classes } = this.engine.services
+    for (const bucket of await classes.bucketsWith(doubtful)) names.add(bucket.name)
+    return lockedNamesOf([...names].sort())
   }
 
   /** Throws `conflict` while there are versions or uploads of a class that must be mapped. */
@@ -466,51 +474,6 @@ function newDiskOf(
 
 const asReason = (error: unknown): Failure =>
   isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
-
-/** The size of a bucket, and the policy that it set. */
-interface Holdings {
-  readonly bytes: number
-  readonly policy: Policy | undefined
-}
-
-/** Of objects in buckets without their own policy. */
-const policyOfClass = ({ classes = [], policy }: ControlRecord, storageClass: StorageClass): Policy =>
-  classes.find(([each]) => each === storageClass)?.[1] ?? policy
-
-/** The policy change of the store, or of the class or the bucket that the change concerns. */
-function policyStep(
-  change: StoreChange,
-  { policyBefore, policyAfter }: Preview,
-  record: ControlRecord,
-  holdings: Holdings | undefined,
-): PolicyStep {
-  if (change.kind === "setClass")
-    return { before: policyOfClass(record, change.storageClass), after: change.policy ?? policyAfter }
-  if (change.kind !== "setRedundancy" || holdings === undefined) return { before: policyBefore, after: policyAfter }
-  return { before: holdings.policy ?? policyBefore, after: chosen(change.policy) ?? policyAfter }
-}
-
-function reencodingsOf(
-  before: ControlRecord,
-  after: ControlRecord,
-  change: StoreChange,
-  { policies }: PreviewFacts,
-  holdings: Holdings | undefined,
-  /** Bytes of buckets that set their own policies. */
-  ownBytes: number,
-): readonly Reencoding[] {
-  if (change.kind === "setRedundancy" && holdings !== undefined)
-    return reencodingOf(holdings.policy ?? before.policy, chosen(change.policy) ?? after.policy, holdings.bytes)
-  if (change.kind === "setClass") {
-    const [from, to] = [before, after].map(record => policyOfClass(record, change.storageClass))
-    // Bytes are not counted by class: those that were stored as the class is are the most.
-    const held = policies.filter(({ policy }) => from !== undefined && textOfPolicy(policy) === textOfPolicy(from))
-    const bytes = before.classes === undefined ? 0 : held.reduce((sum, use) => sum + use.bytes, 0)
-    return from && to ? reencodingOf(from, to, bytes) : []
-  }
-  const allBytes = policies.reduce((sum, { bytes }) => sum + bytes, 0)
-  return reencodingOf(before.policy, after.policy, Math.max(0, allBytes - ownBytes))
-}
 
 const lockedWarnings = (locked: LockedNames): readonly string[] =>
   locked.listed.length === 0

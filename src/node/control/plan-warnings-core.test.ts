@@ -1,12 +1,12 @@
 /** Warnings of plans, and changes for which yes is not enough. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseDeviceId } from "../../base/ids.js"
+import { parseBucketName, parseDeviceId } from "../../base/ids.js"
 import { parsePolicy } from "../../base/policy.js"
 import { notesOf, type NewDisk } from "./plan-warnings-core.js"
 
 const SAME = { survives: { before: 1, during: 1, after: 1 } }
-const step = (before: string, after: string) => ({ before: parsePolicy(before), after: parsePolicy(after) })
+const step = (before: string, after: string) => [{ before: parsePolicy(before), after: parsePolicy(after) }]
 const drain = { kind: "drainDevice", id: parseDeviceId("0123456789abcdef") } as const
 const add = { kind: "addDevice", path: "/mnt/new", weight: undefined } as const
 const disk: NewDisk = {
@@ -47,4 +47,22 @@ test("a plan warns of machines and zones that may fail no more", () => {
   const zones = { ...SAME, survivesMachines: SAME.survives, survivesZones: { before: 1, during: 0, after: 0 } }
   const { warnings } = notesOf(drain, zones, step("ec:4+2", "ec:4+2"), undefined)
   assert.deepEqual(warnings, ["after this change 0 zones may fail, now 1"])
+})
+
+test("the redundancy of buckets counts too: the weakest one is confirmed, and the buckets are named", () => {
+  const [ofStore, own] = [step("replica:2", "ec:4+1"), step("ec:2+2", "ec:4+1")]
+  const steps = [
+    ...ofStore,
+    ...own.flatMap(each => ["a", "b"].map(name => ({ ...each, bucket: parseBucketName(name + "-bucket") }))),
+  ]
+  const clear = { kind: "setClass", storageClass: "STANDARD_IA", policy: undefined } as const
+  const notes = notesOf(clear, SAME, steps, undefined)
+  assert.deepEqual(notes, {
+    warnings: [
+      "ec:4+1 survives fewer lost disks than ec:2+2 in buckets with redundancy of their own: a-bucket, b-bucket",
+    ],
+    confirmBy: "ec:4+1",
+  })
+  const both = notesOf(clear, SAME, [...step("ec:2+2", "ec:4+1"), ...step("ec:2+2", "replica:1")], undefined)
+  assert.equal(both.confirmBy, "replica:1")
 })

@@ -6,7 +6,10 @@
  * device, which is also what a missing mount looks like.
  */
 import type { ChangePlan, PlannedLosses, StoreChange } from "./contract.js"
-import { textOfPolicy, tolerance, type Policy } from "../../base/policy.js"
+import { lockedNamesOf, lockedNamesText } from "../../base/locked-names.js"
+import { textOfPolicy, tolerance } from "../../base/policy.js"
+import type { BucketName } from "../../base/ids.js"
+import type { PolicyStep } from "./policy-steps-core.js"
 
 /** A folder to be added as a device, and the disks of the others. */
 export interface NewDisk {
@@ -24,11 +27,6 @@ interface PlanNotes {
   readonly confirmBy: string | undefined
 }
 
-export interface PolicyStep {
-  readonly before: Policy
-  readonly after: Policy
-}
-
 /** Weight ratio above which a device gets conspicuously more shards than another. */
 const UNEQUAL = 4
 
@@ -43,24 +41,38 @@ const fewer = (what: string, losses: PlannedLosses | undefined): readonly string
 export function notesOf(
   change: StoreChange,
   { survives, survivesMachines, survivesZones }: Survivals,
-  policy: PolicyStep,
+  steps: readonly PolicyStep[],
   newDisk: NewDisk | undefined,
 ): PlanNotes {
   const disk = newDisk === undefined ? { warnings: [], isDoubtful: false } : notesOfDisk(newDisk)
-  const isLower =
-    change.kind !== "forgetDevice" && change.kind !== "forgetNode" && tolerance(policy.after) < tolerance(policy.before)
-  const text = textOfPolicy(policy.after)
+  const isForgotten = change.kind === "forgetDevice" || change.kind === "forgetNode"
+  const lower = isForgotten ? [] : steps.filter(({ before, after }) => tolerance(after) < tolerance(before))
+  const [weakest] = lower.map(({ after }) => after).sort((a, b) => tolerance(a) - tolerance(b))
   const warnings = [
     ...fewer("disks", survives),
     ...fewer("machines", survivesMachines),
     ...fewer("zones", survivesZones),
-    ...(isLower ? [`${text} survives fewer lost disks than ${textOfPolicy(policy.before)}`] : []),
+    ...lowerWarnings(lower),
     ...("acceptLoss" in change && change.acceptLoss
       ? [`objects that only this ${change.kind === "forgetNode" ? "node" : "device"} could complete are lost`]
       : []),
     ...disk.warnings,
   ]
-  return { warnings, confirmBy: isLower ? text : disk.isDoubtful ? newDisk?.path : undefined }
+  if (weakest !== undefined) return { warnings, confirmBy: textOfPolicy(weakest) }
+  return { warnings, confirmBy: disk.isDoubtful ? newDisk?.path : undefined }
+}
+
+/** One for each pair of policies, with the buckets that set one of them themselves. */
+function lowerWarnings(steps: readonly PolicyStep[]): readonly string[] {
+  const buckets = new Map<string, BucketName[]>()
+  for (const { before, after, bucket } of steps) {
+    const text = `${textOfPolicy(after)} survives fewer lost disks than ${textOfPolicy(before)}`
+    const of = bucket === undefined ? text : `${text} in buckets with redundancy of their own`
+    buckets.set(of, [...(buckets.get(of) ?? []), ...(bucket === undefined ? [] : [bucket])])
+  }
+  return Array.from(buckets, ([text, names]) =>
+    names.length === 0 ? text : `${text}: ${lockedNamesText(lockedNamesOf(names))}`,
+  )
 }
 
 function notesOfDisk({ path, disk, systemDisk, otherDisks, weight, otherWeights }: NewDisk) {

@@ -53,7 +53,7 @@ function* lockedIn(store: StoreReader): Generator<LockedBucket> {
     const rowKey = rowKeyOf(key.slice(STORE_PREFIX_BYTES))
     // The row of the last assigned id.
     if (bucketIdOfRowKey(rowKey) === 0 || rowKey !== bucketRowKey(bucketIdOfRowKey(rowKey))) continue
-    const { name, policy, lock } = decodeBucket(decodeStoredRow("buckets", key, stored).value)
-    if (lock !== undefined) yield { name, policy }
+    const { id, name, policy, lock } = decodeBucket(decodeStoredRow("buckets", key, stored).value)
+    if (lock !== undefined) yield { id, name, policy }
   }
 }
