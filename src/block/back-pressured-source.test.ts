@@ -28,9 +28,16 @@ async function world() {
   const layouts = new Layouts(planLayout([{ id: await devices.add(1), weight: 1 }], 1))
   const blocks = new LocalBlocks(clock, compute, layouts, devices.live, new SimTelemetry().metrics)
   let uploads = 0
-  /** Sends this many pieces, one each `everyMs`. */
-  const send = (pieces: number, everyMs: number) => {
+  /** Sends this many pieces, one each `everyMs`. `isPaced`: because of a limit of rates, not of the client. */
+  const send = (pieces: number, everyMs: number, isPaced = false) => {
     uploads += 1
+    const payer = {
+      payer: { account: "sender", address: "sender" },
+      // All of its time is spent in pauses.
+      get pausedMs() {
+        return isPaced ? clock.monotonicMs() : 0
+      },
+    }
     const source = async function* () {
       for (let n = 0; n < pieces; n += 1) {
         await clock.sleep(everyMs, never)
@@ -49,6 +56,7 @@ async function world() {
       inlineBytesMax: 0,
       recoveryHeader: undefined,
       signal: never,
+      payer,
     })
   }
   return { clock, compute, send }
@@ -87,4 +95,13 @@ test("a steady client keeps its memory while others wait", async () => {
   const second = send(30, 10)
   assert.equal((await clock.runUntil(steady)).lengthBytes, 1200 * PIECE.length)
   assert.equal((await clock.runUntil(second)).lengthBytes, 30 * PIECE.length)
+})
+
+test("a body that a limit of rates keeps waiting is not a slow client", async () => {
+  const { clock, send } = await world()
+  const paced = send(60, 4000, true)
+  await clock.advance(1_000)
+  const other = send(30, 10)
+  assert.equal((await clock.runUntil(paced)).lengthBytes, 60 * PIECE.length)
+  assert.equal((await clock.runUntil(other)).lengthBytes, 30 * PIECE.length)
 })

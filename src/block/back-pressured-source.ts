@@ -3,10 +3,12 @@
  *
  * Promises  A body fails with `requestTimeout` if its client sends less than `slowClientBytesPerSecondMin` over
  *           `slowClientWindowMs` while the body holds a slab and other bodies wait for one. Time that the server
- *           itself takes does not count, nor does time in which no other body waits.
+ *           itself takes does not count, nor does time in which a limit of rates keeps the body waiting, nor time in
+ *           which no other body waits.
  */
 import { fail, type Failure } from "../base/failures.js"
 import { Pace } from "../base/pace.js"
+import type { Payer } from "../base/places-core.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { SlabPool } from "../seams/compute/contract.js"
 import { BLOCK_LIMITS } from "./limits.js"
@@ -21,19 +23,25 @@ export class BackPressuredSource {
     source: AsyncIterable<Uint8Array>,
     private readonly clock: Clock,
     private readonly slabs: SlabPool,
+    private readonly payer: Payer,
   ) {
     this.pieces = source[Symbol.asyncIterator]()
   }
 
+  /** The time, which stands still while a limit of rates keeps the body waiting. */
+  private get clientMs(): number {
+    return this.clock.monotonicMs() - this.payer.pausedMs
+  }
+
   /** Rejects with the error of the source, or with `requestTimeout`. */
   async next(): Promise<IteratorResult<Uint8Array>> {
-    this.pace.wait(this.clock.monotonicMs())
+    this.pace.wait(this.clientMs)
     const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
       this.giveUp = reject
       this.pieces.next().then(resolve, reject)
     })
     this.giveUp = undefined
-    this.pace.rest(this.clock.monotonicMs())
+    this.pace.rest(this.clientMs)
     if (next.done !== true) this.pace.moved(next.value.length)
     return next
   }
@@ -41,7 +49,7 @@ export class BackPressuredSource {
   /** Checks the client's pace until the returned function is called. */
   watch(holdsSlab: () => boolean): () => void {
     const check = (): void => {
-      const nowMs = this.clock.monotonicMs()
+      const nowMs = this.clientMs
       if (this.slabs.waiting === 0 || !holdsSlab()) this.pace.restart(nowMs)
       else if (this.pace.isTooSlow(nowMs)) this.giveUp?.(fail("requestTimeout"))
       callOff = this.clock.alarm(BLOCK_LIMITS.slowClientCheckMs, check)

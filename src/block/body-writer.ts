@@ -3,7 +3,8 @@
  *
  * A body takes credit (a slab) for one whole block before it reads past its first bytes, and takes more slabs only
  * while the pool is mostly free. Without credit it stops reading, and its client's socket is paused. It never waits for
- * a slab while it holds one, so bodies cannot starve each other. A client that is too slow while others wait for a slab
+ * a slab while it holds one, so bodies cannot starve each other; among those that wait, the account with the fewest slabs
+ * is next. A client that is too slow while others wait for a slab
  * loses the slab that it holds.
  *
  * The last segment of a sealed extent is marked, so a full block of it is sent once it is known whether more follows: at
@@ -11,6 +12,7 @@
  */
 import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
+import { NO_PAYER } from "../base/places-core.js"
 import { openedBytesOf } from "../base/segments.js"
 import type { Extent } from "../format/extent.js"
 import { storedBytesOf } from "../format/sealing.js"
@@ -34,7 +36,7 @@ export async function writeBody(
   const body = new OpenBody(compute, writer, request)
   try {
     if (source instanceof Uint8Array) await body.take(source)
-    else await takeAll(body, new BackPressuredSource(source, clock, compute.slabs))
+    else await takeAll(body, new BackPressuredSource(source, clock, compute.slabs, request.payer ?? NO_PAYER))
     return await body.finish()
   } catch (error) {
     await body.abandon(remove)
@@ -134,12 +136,13 @@ class OpenBody {
   }
 
   private async nextSlab(): Promise<Slab> {
-    this.request.signal?.throwIfAborted()
+    const { signal, payer = NO_PAYER } = this.request
+    signal?.throwIfAborted()
     if (this.inFlight.length >= BLOCK_LIMITS.bodyBlocksInFlightMax) await Promise.race(this.inFlight)
-    const more = this.inFlight.length > 0 ? this.compute.slabs.tryMore() : undefined
+    const more = this.inFlight.length > 0 ? this.compute.slabs.tryMore(payer.payer) : undefined
     if (more) return more
     await Promise.all(this.inFlight)
-    return this.compute.slabs.take(this.request.signal)
+    return this.compute.slabs.take(signal, payer.payer)
   }
 
   private send(slab: Slab, isLast: boolean): void {

@@ -3,6 +3,7 @@
  */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
+import type { Payer } from "../base/places-core.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, HashPipelinePlan } from "../seams/compute/contract.js"
@@ -68,6 +69,8 @@ export interface WriteRequest {
   /** Describes the owner in each shard of the first block. */
   readonly recoveryHeader: Uint8Array | undefined
   readonly signal?: AbortSignal
+  /** Who is charged for the memory; absent: the server itself. */
+  readonly payer?: Payer | undefined
 }
 
 export interface WrittenBody {

@@ -1,6 +1,6 @@
 /**
  * Admission: a limited number of requests is served concurrently; the others wait for a place, in the order that
- * `admission-core.ts` decides.
+ * `base/places-core.ts` decides.
  *
  * Rejecting a request costs nearly as much as serving a small one, and a client that is rejected immediately retries
  * immediately. A waiting request keeps its connection quiet instead: under overload the server spends its
@@ -24,7 +24,7 @@
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { Places, type Party, type ShareLimits } from "./admission-core.js"
+import { Places, type Party, type ShareLimits } from "../base/places-core.js"
 import type { HttpLimits } from "./limits.js"
 import { nextPlaces } from "./places-limit-core.js"
 
@@ -381,5 +381,5 @@ const isFalse = ({ party, isProved, isDenied }: Placed): boolean =>
   party?.account !== undefined && isDenied && !isProved
 
 /** Who is charged: an account that was not proved pays nothing. */
-const payerOf = ({ isProved }: Placed, party: Party): Party =>
+export const payerOf = ({ isProved }: Pick<Placed, "isProved">, party: Party): Party =>
   isProved ? party : { account: undefined, address: party.address }

@@ -15,6 +15,7 @@
 import type { Socket } from "node:net"
 import { fail, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
+import type { Party } from "../base/places-core.js"
 import type { HeaderShapes } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpExchange, type ExchangeTerms } from "./exchange.js"
@@ -55,6 +56,7 @@ export interface ConnectionHost {
   readonly park: (exchange: HttpExchange) => void
   /** Resolves when the request may occupy the thread for milliseconds. Throws `tooManyInFlight`. */
   readonly turn: (exchange: HttpExchange) => Promise<void>
+  readonly payerOf: (exchange: HttpExchange) => Party
   /** The response to bytes that are not a request; it ends the connection. */
   readonly refusalOf: (error: HeadError) => Uint8Array
 }
@@ -96,7 +98,7 @@ export class Connection {
     this.reader = new HeadReader(host.shapes, limits.headerBytesMax)
     const mustClose = (): boolean => isSurplus || host.isStopping()
     // Read the client's address now: a closed socket has none.
-    const places = { park: host.park, resume: host.onArrival, turn: host.turn }
+    const places = { park: host.park, resume: host.onArrival, turn: host.turn, payerOf: host.payerOf }
     this.terms = { clock, limits, serverName, batch, mustClose, ...places, remoteAddress: socket.remoteAddress ?? "" }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)

@@ -6,6 +6,7 @@
  */
 import type { Failure } from "../base/failures.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Payer } from "../base/places-core.js"
 import type { Soon } from "../base/soon.js"
 import type { HeaderLines } from "./header-lines.js"
 import type { Fields } from "../seams/telemetry/contract.js"
@@ -60,8 +61,8 @@ export interface Pacer {
   move(bytes: number, go: () => void): (() => void) | undefined
 }
 
-/** One request and its response. */
-export interface Exchange {
+/** One request and its response. Its payer is the account whose signature was verified, else the address. */
+export interface Exchange extends Payer {
   /** 16 hex digits in upper case. */
   readonly requestId: string
   readonly method: string

@@ -21,11 +21,11 @@ import { fail } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Party } from "../base/places-core.js"
 import { RememberedByObject } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
-import type { Party } from "./admission-core.js"
 import type { Answer, Exchange, Pacer, RequestMeter } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import type { RequestHead } from "./head.js"
@@ -40,6 +40,7 @@ const WRITE_BYTES_MAX = 64 * KIB
 /** Head and body up to this size are joined, which is cheaper than two writes. */
 const ONE_WRITE_BYTES_MAX = 16 * KIB
 const DENIED_STATUS = 403
+const ERROR_STATUS_MIN = 400
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
 const LINE_END = Buffer.from("\r\n", "latin1")
 const NO_NOTES: Fields = Object.freeze({})
@@ -58,6 +59,7 @@ export interface ExchangeTerms {
   readonly park: (exchange: HttpExchange) => void
   readonly resume: (exchange: HttpExchange) => void
   readonly turn: (exchange: HttpExchange) => Promise<void>
+  readonly payerOf: (exchange: HttpExchange) => Party
 }
 
 export class HttpExchange implements Exchange {
@@ -96,7 +98,11 @@ export class HttpExchange implements Exchange {
   private pacer: Pacer | undefined
   /** Of a body that did not arrive whole: what has been read of it. The rest is paced as it is read. */
   private readBytes = 0
-  private endPause: (() => void) | undefined
+  /** Each ends one of the pauses under way: a body and the response to it may wait at the same time. */
+  private readonly pauses = new Set<() => void>()
+  /** Of pauses that are over, and since when there have been others. */
+  private pausedBeforeMs = 0
+  private pausedSinceMs = 0
   private awaitsReceiverSinceMs: number | undefined
 
   constructor(
@@ -212,6 +218,14 @@ export class HttpExchange implements Exchange {
     return this.terms.turn(this)
   }
 
+  get payer(): Party {
+    return this.terms.payerOf(this)
+  }
+
+  get pausedMs(): number {
+    return this.pausedBeforeMs + (this.pauses.size > 0 ? this.terms.clock.monotonicMs() - this.pausedSinceMs : 0)
+  }
+
   /** The wait before a piece of a body moves. The pacer may become known only while a body is being read. */
   private pausedFor({ length }: Uint8Array): Promise<void> | undefined {
     const { pacer } = this
@@ -224,16 +238,20 @@ export class HttpExchange implements Exchange {
     const cancel = ask(() => go())
     if (cancel === undefined || this.clientGone) return void cancel?.()
     this.terms.park(this)
+    if (this.pauses.size === 0) this.pausedSinceMs = this.terms.clock.monotonicMs()
     return new Promise<void>(resolve => {
-      go = () => {
-        this.endPause = undefined
-        this.terms.resume(this)
-        resolve()
-      }
-      this.endPause = () => {
+      const end = (): void => {
         cancel()
         go()
       }
+      go = () => {
+        this.pausedBeforeMs = this.pausedMs
+        this.pausedSinceMs = this.terms.clock.monotonicMs()
+        this.pauses.delete(end)
+        this.terms.resume(this)
+        resolve()
+      }
+      this.pauses.add(end)
     })
   }
 
@@ -250,7 +268,8 @@ export class HttpExchange implements Exchange {
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return this.respondWithStream(answer, body)
-    const pausing = body && this.pausedFor(body)
+    // Errors are short, and tell a client why nothing moves.
+    const pausing = body && answer.status < ERROR_STATUS_MIN ? this.pausedFor(body) : undefined
     if (pausing === undefined) return this.respondWhole(answer, body)
     const kept = answer.isLent === true ? body?.slice() : body
     return pausing.then(() => this.respondWhole(answer, kept))
@@ -343,7 +362,7 @@ export class HttpExchange implements Exchange {
     this.clientGone = true
     this.abort?.abort(goneFailure())
     this.coming?.cut()
-    this.endPause?.()
+    for (const end of this.pauses) end()
     this.wake()
   }
 

@@ -16,14 +16,15 @@ import { assert } from "../base/assert.js"
 import { httpDate } from "../base/dates.js"
 import { asFailure, fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import type { Party } from "../base/places-core.js"
 import { HeaderShapes } from "../base/request-headers.js"
 import type { BackgroundService } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { Admission } from "./admission.js"
-import type { Party } from "./admission-core.js"
+import { Admission, payerOf } from "./admission.js"
 import type { CertificateSource } from "./certificates.js"
+import { clientOf } from "./client-address-core.js"
 import { Connection, type ConnectionHost } from "./connection.js"
 import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
 import type { HttpExchange } from "./exchange.js"
@@ -159,6 +160,7 @@ export class HttpServer implements BackgroundService {
       onArrival: exchange => this.admission.resume(exchange),
       park: exchange => this.admission.park(exchange),
       turn: exchange => this.turn(exchange),
+      payerOf: exchange => payerOf(exchange, exchange.party ?? this.partyOf(exchange)),
       refusalOf: error => this.malformedAnswer(error),
     }
   }
@@ -195,7 +197,7 @@ export class HttpServer implements BackgroundService {
   }
 
   private partyOf(exchange: HttpExchange): Party {
-    return { account: this.protocol.accountOf?.(exchange), address: exchange.remoteAddress }
+    return { account: this.protocol.accountOf?.(exchange), address: clientOf(exchange.remoteAddress) }
   }
 
   private serveInTurn(exchange: HttpExchange): Promise<void> {

@@ -2,10 +2,13 @@
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { must } from "../base/assert.js"
+import { SimClock } from "../seams/clock/sim.js"
 import type { Exchange, Pacer } from "./contract.js"
 import { serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
+
+const text = (bytes: string) => new TextEncoder().encode(bytes)
 
 /** Lets nothing move until the test says so. */
 class HandPacer implements Pacer {
@@ -100,4 +103,71 @@ test("a client that leaves during the wait is not waited for, in either directio
   const later = await world.open()
   later.send(PUT).send("x".repeat(BODY_BYTES))
   assert.equal((await later.answers(1))[0]?.status, 200)
+})
+
+test("a body and the answer to it may both wait: a client that leaves ends both waits", async () => {
+  const pacer = new HandPacer()
+  let ended = 0
+  const world = await serve(async exchange => {
+    pacer.isOpen = true
+    await exchange.paceBy(pacer)
+    pacer.isOpen = false
+    const reading = exchange.body()[Symbol.asyncIterator]().next()
+    const sending = exchange.respond({ status: 200, headers: [], body: text("read on") })
+    await Promise.all([reading, sending].map(one => Promise.resolve(one).finally(() => (ended += 1))))
+  })
+  const client = await world.open()
+  client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n").send("x".repeat(70_000))
+  await until("both wait", () => pacer.asked.length === 2)
+  client.close()
+  await until("both waits have ended", () => ended === 2)
+  assert.deepEqual(
+    pacer.asked.map(({ isCancelled }) => isCancelled),
+    [true, true],
+  )
+})
+
+test("errors are answered at once, whatever waits", async () => {
+  const pacer = new HandPacer()
+  const world = await serve(async exchange => {
+    pacer.isOpen = true
+    await exchange.paceBy(pacer)
+    pacer.isOpen = false
+    await exchange.respond({ status: Number(exchange.rawTarget.slice(1)), headers: [], body: text("an answer") })
+  })
+  const client = await world.open()
+  client.send("GET /404 HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(
+    (await client.answers(1)).map(({ status, body }) => [status, body]),
+    [[404, "an answer"]],
+  )
+  client.send("GET /200 HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("it waits", () => pacer.asked.length === 1)
+  pacer.letGo()
+  assert.equal((await client.answers(2))[1]?.status, 200)
+})
+
+test("time for which a pacer keeps a body waiting is known, and grows while it waits", async () => {
+  const time = new SimClock()
+  const pacer = new HandPacer()
+  let paced: Exchange | undefined
+  const world = await serve(
+    async exchange => {
+      paced = exchange
+      await exchange.paceBy(pacer)
+      await exchange.respond({ status: 200, headers: [] })
+    },
+    {},
+    time,
+  )
+  const client = await world.open()
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("it waits", () => pacer.asked.length === 1)
+  await time.advance(700)
+  assert.equal(paced?.pausedMs, 700)
+  pacer.letGo()
+  await client.answers(1)
+  await time.advance(500)
+  assert.equal(paced?.pausedMs, 700)
+  await time.runUntil(world.stop())
 })

@@ -10,6 +10,7 @@
  */
 import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
+import type { Payer } from "../base/places-core.js"
 import type { Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { ObjectAcl } from "../format/acl.js"
@@ -204,6 +205,8 @@ export interface BodyPromises {
 }
 
 export interface BodySource extends BodyPromises {
+  /** Who sends it; absent: the server itself. */
+  readonly payer?: Payer
   /** Starts the body (sends 100-continue if requested). Called at most once. May throw `Failure` while streaming. */
   open(pieces?: PieceOwner): AsyncIterable<Uint8Array>
   /**

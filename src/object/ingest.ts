@@ -252,6 +252,7 @@ export class Ingest {
         source: bytes,
         lengthBytesMax: bytes.length,
         inlineBytesMax: 0,
+        payer: request.body.payer,
       })
       return { ...written, digests: { ...written.digests, md5 } }
     }
@@ -269,6 +270,7 @@ export class Ingest {
         lengthBytesMax: BODY_BYTES_MAX,
         inlineBytesMax: request.inlineBytesMax,
         signal: request.client.signal,
+        payer: body.payer,
       })
     const check = ({ lengthBytes, digests }: WrittenBody) =>
       checkBody(body, body.declaredChecksum(), lengthBytes, digestsOf(digests))

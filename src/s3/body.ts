@@ -12,6 +12,7 @@ import { concatBytes, equalBytes, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Payer } from "../base/places-core.js"
 import type { Headers } from "../base/request-headers.js"
 import { after, type Soon } from "../base/soon.js"
 import type { Exchange } from "../http/index.js"
@@ -157,6 +158,7 @@ export class RequestBody implements CallBody {
     private readonly headers: Headers,
     private readonly protection: BodyProtection,
     private readonly hash: Compute["hash"],
+    private readonly payer: Payer,
   ) {}
 
   payload(): BodySource {
@@ -172,6 +174,7 @@ export class RequestBody implements CallBody {
       md5: plan.md5,
       sha256Hex: plan.sha256Hex,
       checksumAlgorithm: plan.algorithm,
+      payer: this.payer,
       open: (pieces = "caller") =>
         plan.lengthBytes === undefined ? limited(decoded(pieces), OBJECT_BYTES_MAX) : decoded(pieces),
       gather: () => this.gather(plan),

@@ -154,7 +154,7 @@ export class Call implements PermissionsRequest {
     const { clock, hash } = this.context
     if (this.madeBody !== undefined) return this.madeBody
     const wire = file ?? (this.exchangeBody = new ExchangeBody(exchange, clock))
-    return (this.madeBody = new RequestBody(wire, headers, signer.request, hash))
+    return (this.madeBody = new RequestBody(wire, headers, signer.request, hash, exchange))
   }
 
   /** Time spent waiting for the body. */

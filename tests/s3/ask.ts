@@ -66,6 +66,8 @@ export async function ask(
     paceBy: () => undefined,
     turn: () => Promise.resolve(),
     proveAccount: () => undefined,
+    payer: { account: undefined, address: from },
+    pausedMs: 0,
     // As on a connection, the rest of the body is ignored once the response has ended.
     respond: async given => {
       const pieces: Uint8Array[] = []

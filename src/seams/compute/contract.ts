@@ -6,6 +6,8 @@
  * the same slab: one copy in all.
  */
 
+import type { Party } from "../../base/places-core.js"
+
 /** A fixed piece of shared memory for one block: its data shards first, its parity after them. */
 export interface Slab {
   /** The whole slab. The block's data is contiguous, from offset 0. */
@@ -20,13 +22,13 @@ export interface SlabPool {
   /** The number of bodies that wait in `take`. */
   readonly waiting: number
   /**
-   * Resolves with a slab when one is free, in first-come order. A body always waits for its first
-   * slab; while it holds one, it requests a second with `tryMore`.
-   * Rejects with the signal's reason if the signal fires.
+   * Resolves with a slab when one is free. Of those that wait, the party with the fewest slabs gets the next one; within
+   * a party the first come. A body always waits for its first slab; while it holds one, it requests a second with
+   * `tryMore`. Rejects with the signal's reason if the signal fires.
    */
-  take(signal?: AbortSignal): Promise<Slab>
+  take(signal?: AbortSignal, party?: Party): Promise<Slab>
   /** A further slab for a body that holds one: granted only while more than half of the pool is free. */
-  tryMore(): Slab | undefined
+  tryMore(party?: Party): Slab | undefined
 }
 
 export type ChecksumAlgorithm = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"

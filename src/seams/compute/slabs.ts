@@ -2,14 +2,16 @@
  * The slab pool: one fixed WebAssembly memory, cut into equal slabs. It limits all body bytes
  * in flight.
  *
- * Promises  Waiting is first come, first served. A slab is granted again only after its owner released it
+ * Promises  Among those that wait, the account or address with the fewest slabs is next, so that one with hundreds of
+ *           bodies does not hold up another with few; within it, first come, first served. A slab is granted again only after its owner released it
  *           and no thread writes to it any more. Memory that was never granted is never touched,
  *           so it costs nothing.
  * Limits    The pool's bytes. The server's limit on bodies also limits the waiters.
  */
-import { assert } from "../../base/assert.js"
+import { assert, must } from "../../base/assert.js"
 import { roundUp } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
+import { NO_PAYER, Places, type Party } from "../../base/places-core.js"
 import { MD5_SCRATCH_BYTES } from "../../simd/md5-lanes.js"
 import { WASM_PAGE_BYTES } from "../../simd/wasm.js"
 import { CODER_SCRATCH_BYTES } from "./coder.js"
@@ -65,6 +67,7 @@ export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
 }
 
 interface Waiter {
+  readonly party: Party
   readonly grant: (slab: GrantedSlab) => void
   readonly refuse: (reason: unknown) => void
 }
@@ -103,7 +106,8 @@ export class Slabs implements SlabPool {
   readonly slabBytes: number
   readonly slabsTotal: number
   private readonly free: Uint8Array[] = []
-  private readonly waiters = new Set<Waiter>()
+  /** A place is a slab. */
+  private readonly places: Places<Waiter>
   private closed = false
 
   /** `onWait` is called when a body starts to wait for a slab. */
@@ -113,6 +117,8 @@ export class Slabs implements SlabPool {
   ) {
     this.slabBytes = slabBytes
     this.slabsTotal = slabsTotal
+    const all = { inFlightMax: slabsTotal, inFlightReserve: 0, reserveOfEach: 0, waitingMax: Infinity }
+    this.places = new Places(all)
     // The slab returned last is granted first: its pages are resident and in the cache.
     for (let i = slabsTotal - 1; i >= 0; i -= 1) {
       this.free.push(new Uint8Array(memory.buffer, slabsAt + i * slabBytes, slabBytes))
@@ -124,36 +130,37 @@ export class Slabs implements SlabPool {
   }
 
   get waiting(): number {
-    return this.waiters.size
+    return this.places.queued
   }
 
-  async take(signal?: AbortSignal): Promise<GrantedSlab> {
+  async take(signal?: AbortSignal, party = NO_PAYER.payer): Promise<GrantedSlab> {
     signal?.throwIfAborted()
     if (this.closed) throw fail("stopping")
-    const bytes = this.free.pop()
-    return bytes === undefined ? await this.wait(signal) : this.grant(bytes)
+    return this.places.enter(party) ? this.grant(party) : await this.wait(signal, party)
   }
 
-  tryMore(): GrantedSlab | undefined {
+  tryMore(party = NO_PAYER.payer): GrantedSlab | undefined {
     const plenty = 2 * this.free.length > this.slabsTotal && !this.closed
-    const bytes = plenty ? this.free.pop() : undefined
-    return bytes === undefined ? undefined : this.grant(bytes)
+    return plenty && this.places.enter(party) ? this.grant(party) : undefined
   }
 
   /** Rejects present and future waiters. Slabs in use stay valid. */
   close(): void {
     this.closed = true
-    for (const waiter of this.waiters) waiter.refuse(fail("stopping"))
-    this.waiters.clear()
+    for (const waiter of this.places.queue) {
+      this.places.drop(waiter)
+      waiter.refuse(fail("stopping"))
+    }
   }
 
-  private wait(signal: AbortSignal | undefined): Promise<GrantedSlab> {
+  private wait(signal: AbortSignal | undefined, party: Party): Promise<GrantedSlab> {
     return new Promise<GrantedSlab>((resolve, reject) => {
       const abort = (): void => {
-        this.waiters.delete(waiter)
+        this.places.drop(waiter)
         reject(signal?.reason)
       }
       const waiter: Waiter = {
+        party,
         grant: slab => {
           signal?.removeEventListener("abort", abort)
           resolve(slab)
@@ -163,23 +170,20 @@ export class Slabs implements SlabPool {
           reject(reason)
         },
       }
-      this.waiters.add(waiter)
+      this.places.wait(waiter, party)
       signal?.addEventListener("abort", abort, { once: true })
       this.onWait()
     })
   }
 
-  private grant(bytes: Uint8Array): GrantedSlab {
-    return new GrantedSlab(bytes, () => this.putBack(bytes))
-  }
-
-  private putBack(bytes: Uint8Array): void {
-    const [first] = this.waiters
-    if (first === undefined) {
+  /** A place was taken: a slab is free. */
+  private grant(party: Party): GrantedSlab {
+    const bytes = must(this.free.pop(), "there is a slab for each place")
+    return new GrantedSlab(bytes, () => {
       this.free.push(bytes)
-      return
-    }
-    this.waiters.delete(first)
-    first.grant(this.grant(bytes))
+      this.places.leave(party)
+      const next = this.places.admit()
+      next?.grant(this.grant(next.party))
+    })
   }
 }

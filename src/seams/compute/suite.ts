@@ -413,6 +413,24 @@ function checksumsOf(compute: Compute, shard: Uint8Array, seed: bigint): Uint8Ar
 }
 
 function slabs(under: ComputeUnderTest): void {
+  test(`${under.name}: an account with many bodies does not hold up another with few`, LIMITED, async () => {
+    await withCompute(under, async compute => {
+      const order: string[] = []
+      const take = async (account: string): Promise<void> => {
+        const slab = await compute.slabs.take(never, { account, address: account })
+        order.push(account)
+        await Promise.resolve()
+        slab.release()
+      }
+      const many = Array.from({ length: 5 * SLABS }, () => take("many"))
+      const few = [take("few"), take("few")]
+      await Promise.all([...many, ...few])
+      // A slab that is given back goes to the account with fewer slabs.
+      assert.deepEqual(order.slice(SLABS, SLABS + 2), ["few", "few"])
+      assert.equal(compute.slabs.slabsFree, SLABS)
+    })
+  })
+
   test(`${under.name}: waiters get slabs in order, and can stop waiting`, LIMITED, async () => {
     await withCompute(under, async compute => {
       const taken: Slab[] = []

@@ -1,5 +1,6 @@
 /**
- * Shares out the places for requests: admits a request or queues it, and picks the next one from the queue. Pure.
+ * Shares out places, which are those for requests or memory for bodies: admits a request or queues it, and picks the
+ * next one from the queue. Pure.
  *
  * A request belongs to the account that its head names, or to its address if it names none. One client may use
  * all `placesMax` places of an idle server. After that, a free place goes to the account that has used least: its virtual
@@ -19,8 +20,7 @@
  *           the account with most of them.
  *           `OWING_MAX` accounts and addresses are remembered for their costs only.
  */
-import { must } from "../base/assert.js"
-import type { HttpLimits } from "./limits.js"
+import { must } from "./assert.js"
 
 /** The party that a head claims, unverified: a false account name is refused once the request has a place. */
 export interface Party {
@@ -28,7 +28,22 @@ export interface Party {
   readonly address: string
 }
 
-export type ShareLimits = Pick<HttpLimits, "inFlightMax" | "inFlightReserve" | "reserveOfEach" | "waitingMax">
+/** The party that is charged for what a request takes, and since when it is not to blame for taking its time. */
+export interface Payer {
+  readonly payer: Party
+  /** For how long a limit of rates has kept its bytes waiting until now. */
+  readonly pausedMs: number
+}
+
+/** Background work of the server itself. */
+export const NO_PAYER: Payer = { payer: { account: undefined, address: "" }, pausedMs: 0 }
+
+export interface ShareLimits {
+  readonly inFlightMax: number
+  readonly inFlightReserve: number
+  readonly reserveOfEach: number
+  readonly waitingMax: number
+}
 
 /** Whether a request is admitted, when `taken` places are in use, `own` of them by its account or address. */
 export type EntryRule = (taken: number, own: number, limits: ShareLimits) => boolean
@@ -96,7 +111,8 @@ export class Places<T> {
     private readonly limits: ShareLimits,
     private readonly rule: EntryRule = mayEnter,
     private readonly atReturn: ReturnRule = startsNow,
-    private readonly time: () => number = () => 0,
+    /** Without it no account waits for one that is active. */
+    private readonly time?: () => number,
   ) {
     this.placesMax = limits.inFlightMax
   }
@@ -165,7 +181,7 @@ export class Places<T> {
     const { group, address } = this.sharesOf(party)
     group.taken -= 1
     address.taken -= 1
-    group.seenAtMs = this.time()
+    group.seenAtMs = this.timeMs
     this.forget(party)
   }
 
@@ -198,7 +214,7 @@ export class Places<T> {
   wait(request: T, party: Party, hasPlace = false): T | undefined {
     const waiting = { request, party, hasPlace, number: (this.number += 1) }
     const { group, address } = this.sharesOf(party)
-    group.seenAtMs = this.time()
+    group.seenAtMs = this.timeMs
     // Its long requests may have kept the account present while others used much.
     group.virtualMs = Math.max(group.virtualMs, this.nowMs - APART_MS_MAX)
     address.virtualMs = Math.max(address.virtualMs, group.nowMs - APART_MS_MAX)
@@ -246,11 +262,11 @@ export class Places<T> {
 
   /** Whether the account waits for one that is active and has used less. */
   private isHeld(group: Group<T>): boolean {
-    const timeMs = this.time()
-    const activeSinceMs = timeMs - ACTIVE_MS
+    if (this.time === undefined) return false
+    const { timeMs } = this
     let behind: Group<T> | undefined
     for (const [name, each] of this.groups) {
-      if (each.seenAtMs < activeSinceMs) this.forgetGroup(name, each)
+      if (!this.isActive(each, timeMs)) this.forgetGroup(name, each)
       else if (each !== group && (behind === undefined || each.virtualMs < behind.virtualMs)) behind = each
     }
     if (behind !== undefined && this.heldSinceMs !== undefined) behind.virtualMs += timeMs - this.heldSinceMs
@@ -259,17 +275,24 @@ export class Places<T> {
     return isHeld
   }
 
+  private get timeMs(): number {
+    return this.time?.() ?? 0
+  }
+
+  private isActive({ seenAtMs }: Group<T>, timeMs = this.timeMs): boolean {
+    return this.time !== undefined && seenAtMs >= timeMs - ACTIVE_MS
+  }
+
   private sharesOf(party: Party): { readonly group: Group<T>; readonly address: Share<T> } {
     const name = nameOf(party)
     let group = this.groups.get(name)
     if (group === undefined) {
-      group = { ...newShare<T>(this.atReturn(0, this.nowMs), this.time()), addresses: new Map(), nowMs: 0 }
+      group = { ...newShare<T>(this.atReturn(0, this.nowMs), this.timeMs), addresses: new Map(), nowMs: 0 }
       this.groups.set(name, group)
-    } else if (isEmpty(group) && group.seenAtMs < this.time() - ACTIVE_MS)
-      group.virtualMs = this.atReturn(group.virtualMs, this.nowMs)
+    } else if (isEmpty(group) && !this.isActive(group)) group.virtualMs = this.atReturn(group.virtualMs, this.nowMs)
     let address = group.addresses.get(party.address)
     if (address === undefined) {
-      address = newShare<T>(this.atReturn(0, group.nowMs), this.time())
+      address = newShare<T>(this.atReturn(0, group.nowMs), this.timeMs)
       group.addresses.set(party.address, address)
     } else if (isEmpty(address)) address.virtualMs = this.atReturn(address.virtualMs, group.nowMs)
     return { group, address }
@@ -284,7 +307,7 @@ export class Places<T> {
     const owesTooMany = this.groups.size > OWING_MAX || group.addresses.size > OWING_MAX
     if (address !== undefined && isEmpty(address) && (address.virtualMs <= group.nowMs || owesTooMany))
       group.addresses.delete(party.address)
-    if (owesTooMany || group.seenAtMs < this.time() - ACTIVE_MS) this.forgetGroup(name, group, owesTooMany)
+    if (owesTooMany || !this.isActive(group)) this.forgetGroup(name, group, owesTooMany)
   }
 
   private forgetGroup(name: string, group: Group<T>, evenIfOwing = false): void {

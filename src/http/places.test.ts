@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { mayEnter, Places, type EntryRule, type Party } from "./admission-core.js"
+import { mayEnter, Places, type EntryRule, type Party } from "../base/places-core.js"
 
 const LIMITS = { inFlightMax: 20, inFlightReserve: 6, reserveOfEach: 2, waitingMax: 30 }
 const of = (account: string | undefined, address = "a1"): Party => ({ account, address })
