@@ -61,13 +61,14 @@ export class CertificateFolder implements CertificateSource {
   private async names(): Promise<ReadonlySet<string>> {
     const files = new Set(await this.disk.list(this.folder))
     const paired = [...files].filter(file => file.endsWith(".pem") && files.has(`${file.slice(0, -4)}.key`))
-    const all = paired
-      .map(file => file.slice(0, -4))
+    const found = paired.map(file => file.slice(0, -4))
+    const unusable = found.filter(name => name !== name.toLowerCase())
+    for (const name of unusable) this.report(name, "names of files are compared in lower case: rename it")
+    const all = found
+      .filter(name => name === name.toLowerCase())
       .sort((a, b) => Number(b === DEFAULT) - Number(a === DEFAULT) || (a < b ? -1 : 1))
     const names = all.slice(0, FOLDER_LIMITS.namesMax)
     if (all.length > names.length) this.report("too many", `only the first ${names.length} of ${all.length} are used`)
-    const unusable = names.find(name => name !== name.toLowerCase())
-    if (unusable !== undefined) this.report(unusable, "names of files are compared in lower case: rename it")
     return new Set(names)
   }
 

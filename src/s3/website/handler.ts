@@ -27,7 +27,7 @@ import { S3Request } from "../request.js"
 import { route } from "../route.js"
 import type { Website } from "../settings/website.js"
 import { Query } from "../wire/query.js"
-import { bucketOfHost, parseTarget, type S3Target } from "../wire/target.js"
+import { bucketOfHost, nameOfHost, parseTarget, type S3Target } from "../wire/target.js"
 import { errorPage } from "./pages.js"
 import {
   errorKeyOf,
@@ -249,8 +249,6 @@ function closeUnread(outcome: Outcome): void {
 }
 
 const isMissing = ({ status }: S3Error): boolean => status === 404 || status === 403
-
-const nameOfHost = (host: string): string => host.toLowerCase().replace(/:\d*$/, "").replace(/\.$/, "")
 
 /** Throws `noSuchBucket`: to a browser a name that no bucket can have is a missing site. */
 function bucketNameOf(name: string): ReturnType<typeof parseBucketName> {

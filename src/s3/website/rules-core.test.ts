@@ -45,6 +45,7 @@ test("a folder shows its index document, and a key without a slash may be a fold
     [undefined, undefined, "photos/index.html"],
   )
   assert.deepEqual(redirectToFolder(requestFor("my photos", "a=1")), { status: 302, location: "/my%20photos/?a=1" })
+  assert.equal(redirectToFolder(requestFor("/evil.example")).location, "/%2Fevil.example/", "of this host")
 })
 
 test("all requests are redirected to a host, with path and query", () => {
@@ -57,6 +58,13 @@ test("all requests are redirected to a host, with path and query", () => {
   })
   const same = websiteOf("<RedirectAllRequestsTo><HostName>e.org</HostName></RedirectAllRequestsTo>")
   assert.equal(redirectFirst(same, requestFor(""))?.location, "http://e.org/")
+})
+
+test("the other protocol is not at the port of the request", () => {
+  const locationFor = (protocol: string) =>
+    redirectFirst(pagesOf(routed(`<Redirect><Protocol>${protocol}</Protocol></Redirect>`)), requestFor("a"))?.location
+  assert.equal(locationFor("http"), "http://site.example:8080/a")
+  assert.equal(locationFor("https"), "https://site.example/a")
 })
 
 // The rules are those of "Example 1" to "Example 3" of "Configure advanced conditional redirects".

@@ -38,7 +38,9 @@ const escapeConfigured = (text: string): string =>
 /** With the request's query, unless the target has one. */
 function locationOf(to: Redirect, { protocol, host, rawQuery }: PageRequest, path: string): string {
   const query = rawQuery === "" || path.includes("?") ? "" : `?${rawQuery}`
-  return `${to.protocol ?? protocol}://${to.hostName ?? host}/${path}${query}`
+  // A listener speaks one protocol, so the other one is at its usual port.
+  const sameHost = to.protocol === undefined || to.protocol === protocol ? host : host.replace(/:\d*$/, "")
+  return `${to.protocol ?? protocol}://${to.hostName ?? sameHost}/${path}${query}`
 }
 
 function redirectionOf({ redirect, keyPrefix }: RoutingRule, request: PageRequest): Redirection {
@@ -81,7 +83,9 @@ export const indexOfFolder = ({ indexSuffix }: Pages, { key }: PageRequest): str
 /** To the folder itself, so that the links of its index document are relative to it. */
 export const redirectToFolder = (request: PageRequest): Redirection => {
   const query = request.rawQuery === "" ? "" : `?${request.rawQuery}`
-  return { status: FOUND, location: `/${percentEncode(request.key, true)}/${query}` }
+  // A location that begins with two slashes would name a host.
+  const path = percentEncode(request.key, true).replace(/^\//, "%2F")
+  return { status: FOUND, location: `/${path}/${query}` }
 }
 
 /** Where a request is redirected whose object could not be shown. */

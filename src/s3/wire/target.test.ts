@@ -53,6 +53,10 @@ test("the Host decides between virtual-host and path style", () => {
     ["s3.example.com", undefined],
     ["b.s3.example.com:443", "b"],
     ["b.example.com", "b"],
+    ["b.example.com.", "b"],
+    ["B.s3.example.com.:443", "b"],
+    ["s3.example.com.", undefined],
+    ["b..example.com", "b."],
     ["b.other.com", undefined],
     ["badexample.com", undefined],
   ]

@@ -25,9 +25,12 @@ export interface S3Target {
 
 const ALWAYS_A_DOMAIN = "localhost"
 
+/** The name in a Host header: without its port and the dot of the root (RFC 3986, 3.2.2), in lower case. */
+export const nameOfHost = (host: string): string => host.toLowerCase().replace(/\.?(?::\d*)?$/, "")
+
 /** The bucket in a Host header; undefined for path style. `domains` in lower case. */
 export function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
-  const name = host.toLowerCase().replace(/:\d*$/, "")
+  const name = nameOfHost(host)
   // The longest domain first: with `a.b` and `b` configured, `x.a.b` is bucket `x`.
   const matching = [...domains, ALWAYS_A_DOMAIN]
     .filter(domain => name.endsWith(`.${domain}`) && name.length > domain.length + 1)
