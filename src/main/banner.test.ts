@@ -22,6 +22,14 @@ test("a key service without TLS on another machine is warned of", async () => {
     assert.deepEqual(await warnings(vault(url)), [], url)
 })
 
+test("keys of clients that are accepted without TLS are warned of", async () => {
+  const [warning, ...more] = await warnings({ HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes" })
+  assert.match(warning ?? "", /SSE-C.*without TLS/)
+  assert.deepEqual(more, [])
+  const tls = { HAYLOFT_TLS_CERT: "/cert.pem", HAYLOFT_TLS_KEY: "/key.pem" }
+  assert.deepEqual(await warnings({ HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes", ...tls }), [])
+})
+
 test("files for key services that do not exist are warned of", async () => {
   const services = {
     ...{ HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "/token" },

@@ -104,6 +104,11 @@ export async function warningsOf(
   if (!config.tls && !isLoopback(config.adminListen)) {
     warnings.push(`the admin port listens on ${config.adminListen.host} without TLS: its token can be read in transit`)
   }
+  if (config.allowSseCWithoutTls && !config.tls) {
+    warnings.push(
+      "encryption keys of clients (SSE-C) are accepted without TLS: anyone between client and server can read them; this is for a proxy that ends TLS",
+    )
+  }
   if (config.lifecycleDayMs !== undefined) {
     const seconds = config.lifecycleDayMs / 1000
     warnings.push(

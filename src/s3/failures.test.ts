@@ -35,6 +35,13 @@ test("details of internal failures are not shown", () => {
   }
 })
 
+test("the message names the argument that is not valid", () => {
+  const named = s3ErrorOf(fail("invalidArgument", { argumentName: "x-amz-if-match-size", argumentValue: "abc" }))
+  assert.equal(named.message, "The value of x-amz-if-match-size is not valid")
+  const own = s3ErrorOf(fail("invalidArgument", { argumentName: "max-keys", message: "too many" }))
+  assert.equal(own.message, "too many")
+})
+
 test("the fields that tools read are present", () => {
   const range = s3ErrorOf(fail("invalidRange", { sizeBytes: 26 }))
   assert.deepEqual(range.fields, [["ActualObjectSize", "26"]])

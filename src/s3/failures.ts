@@ -383,13 +383,19 @@ function codeOfMalformed(form: FailureDetails[string]): string {
 /** Of the server side, but their own messages say what a client or its operator can do. */
 const SPOKEN: ReadonlySet<FailureKind> = new Set(["notImplemented", "keyServiceUnavailable"])
 
+/** What the failure itself says. Clients show the message, but not the element with the name of an argument. */
+function unspoken({ kind, details }: Failure): string {
+  const name = kind === "invalidArgument" ? details["argumentName"] : undefined
+  return name === undefined ? FAILURES[kind].message : `The value of ${name} is not valid`
+}
+
 /** Converts any failure to S3's form. */
 export function s3ErrorOf(failure: Failure): S3Error {
   const { kind, details } = failure
   const found = S3_FAILURES[kind]
   const hidden = found.status >= 500 && !SPOKEN.has(kind)
   const own = hidden ? undefined : details["message"]
-  const text = own === undefined ? (found.message ?? FAILURES[kind].message) : String(own)
+  const text = own === undefined ? (found.message ?? unspoken(failure)) : String(own)
   return {
     code: kind === "malformedAuthorization" ? codeOfMalformed(details["form"]) : found.code,
     status: found.status,
