@@ -1,6 +1,6 @@
 /**
  * Progress of lifecycle (family `lifecycle`): one row for each bucket with rules, one under bucket 0 for the multipart
- * uploads of all buckets, and one for each process that ever moved versions to another storage class, with its last move.
+ * uploads of all buckets, and for each process up to two notes for re-encoding.
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
@@ -15,21 +15,30 @@ export const ALL_UPLOADS: BucketId = parseBucketId(0)
 
 export const lifecycleRowKey = (bucketId: BucketId): RowKey => bucketRowKey(bucketId)
 
-/** No bucket id is as high. */
-const MOVED = "moved "
+/** `moved`: versions to another storage class; `stored`: what was begun under a former policy. No bucket id is as high. */
+export type NoteKind = "moved" | "stored"
 
-/** Rows of last moves. */
-export const LAST_MOVES = { start: rowKeyOf(MOVED), end: rowKeyOf(`${MOVED}\xff`) }
+const notesOf = (kind: NoteKind) => ({ start: rowKeyOf(`${kind} `), end: rowKeyOf(`${kind} \xff`) })
 
-/** Of one process: so processes do not wait for each other's moves. */
-export const lastMoveRowKey = (incarnation: Incarnation): RowKey => rowKeyOf(`${MOVED}${incarnation}`)
+export const NOTES_OF_MOVES = notesOf("moved")
+export const NOTES_OF_LATE_WRITES = notesOf("stored")
 
-/** `id`: of the decision that moved a version. */
-export const encodeLastMove = (id: string): Uint8Array => packRecord(1, [bytesOfByteString(id)])
+/** Of one process: so processes do not wait for each other's notes. */
+export const noteRowKey = (kind: NoteKind, incarnation: Incarnation): RowKey => rowKeyOf(`${kind} ${incarnation}`)
 
 /** Throws `corruptRecord`. */
-export const decodeLastMove = (bytes: Uint8Array): string =>
-  Buffer.from(RecordReader.open("last move", bytes, 1).bytes()).toString("latin1")
+export function incarnationOfNote(key: RowKey): Incarnation {
+  const number = Number(key.slice(key.indexOf(" ") + 1))
+  if (!Number.isInteger(number)) throw fail("corruptRecord", { what: "note for re-encoding" })
+  return parseIncarnation(number)
+}
+
+/** `id`: of the decision that made the note. */
+export const encodeNote = (id: string): Uint8Array => packRecord(1, [bytesOfByteString(id)])
+
+/** Throws `corruptRecord`. */
+export const decodeNote = (bytes: Uint8Array): string =>
+  Buffer.from(RecordReader.open("note for re-encoding", bytes, 1).bytes()).toString("latin1")
 
 /** Rows from `start` to before `end`; undefined: to the end. */
 export interface LifecycleSlice {

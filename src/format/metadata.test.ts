@@ -27,9 +27,9 @@ import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
 import {
-  decodeLastMove,
+  decodeNote,
   decodeLifecyclePass,
-  encodeLastMove,
+  encodeNote,
   encodeLifecyclePass,
   type LifecyclePass,
 } from "./lifecycle-pass.js"
@@ -371,7 +371,7 @@ testGoldens(
       bytes => decodeLifecycleRules(Buffer.from(bytes).toString()),
     ),
     sample("lifecycle pass", lifecyclePass, encodeLifecyclePass, decodeLifecyclePass),
-    sample("last move", "decision", encodeLastMove, decodeLastMove),
+    sample("last move", "decision", encodeNote, decodeNote),
     sample(
       "lifecycle pass with moves",
       { ...lifecyclePass, removed: { ...lifecyclePass.removed, moved: 5, movedBytes: 6_000_000_000 } },

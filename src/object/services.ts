@@ -34,6 +34,7 @@ import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import { LifecycleInspection } from "./lifecycle/inspection.js"
+import { LateWrites } from "./jobs/late-writes.js"
 import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./jobs/lifecycle.js"
 import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
@@ -143,7 +144,7 @@ export function createServices(
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
-  const reencode = new Reencode(backend, redundancy, classes, bound, onHints)
+  const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
@@ -157,7 +158,7 @@ export function createServices(
   const encrypt =
     hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })
   if (encrypt) jobs.push(encrypt)
-  if (isShared) jobs.push(repair.noteKeeping, refused)
+  if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
   const visitsForOthers = new VisitsForOthers(backend, redundancy)

@@ -102,7 +102,8 @@ export class StoreWorld<Its extends WorldDevices> {
     this.policyVersion = before?.policyVersion ?? 1
     this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
     this.bucket = before?.bucket
-    this.mapped = before?.mapped ?? new Map<StorageClass, Policy>()
+    // Another process follows the map later.
+    this.mapped = other ? new Map(other.mapped) : (before?.mapped ?? new Map<StorageClass, Policy>())
     this.compute = new InlineCompute(makeCodec, { slabBytes: 8 * this.blockBytes, poolBytes: 256 * this.blockBytes })
     const { clock, tablet, layouts, compute, telemetry } = this
     this.blocks = new LocalBlocks(clock, compute, layouts, devices.live, telemetry.metrics, {

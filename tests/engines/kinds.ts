@@ -47,7 +47,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateUpload", "SealUpload", "PutSegment", "CompleteUpload", "SegmentOfManifest", "SegmentOfOffset"],
   ["SetSetting", "PutVersion", "ExpireLatest", "ExpireNoncurrent", "DueVersions"],
   ["SetSetting", "PutVersion", "SetStorageClass", "ExpireNoncurrent", "DueVersions"],
-  ["SetStorageClass", "LastMoves"],
+  ["SetStorageClass", "NoteLateWrites", "ForgetNotes", "ReencodeNotes"],
   ["PutVersion", "RestoreArchived", "RemoveVersion", "PageOfVersions"],
   ["CreateUpload", "SealUpload", "CompleteUpload", "ExpireUpload", "DueUploads"],
   ["TakeSlice", "TakeOverSlice", "EndSlice", "LifecyclePasses"],

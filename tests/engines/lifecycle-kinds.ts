@@ -1,10 +1,16 @@
 /** The commands and queries of lifecycle, with random rules, times and slices. */
-import { decodeLifecyclePass, ALL_UPLOADS, LAST_MOVES } from "../../src/format/lifecycle-pass.js"
+import {
+  decodeLifecyclePass,
+  ALL_UPLOADS,
+  NOTES_OF_LATE_WRITES,
+  NOTES_OF_MOVES,
+} from "../../src/format/lifecycle-pass.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
 import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "../../src/object/lifecycle/expire-commands-core.js"
-import { lastMoves, setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
+import { forgetNotes, noteLateWrites, reencodeNotes } from "../../src/object/commands/reencode-notes-core.js"
+import { setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
 import {
   endSlice,
   lifecyclePasses,
@@ -67,7 +73,7 @@ const boundsOf = (scene: Scene, { start, end }: ReturnType<typeof rowsOfPass>) =
 
 /** A pass as it is, if there is one. */
 function passOf(scene: Scene) {
-  const rows = scene.rows("lifecycle").filter(([key]) => key < LAST_MOVES.start)
+  const rows = scene.rows("lifecycle").filter(([key]) => key < NOTES_OF_MOVES.start)
   const passes = rows.map(([key, { value }]) => ({
     bucketId: bucketIdOfRowKey(key),
     pass: decodeLifecyclePass(value),
@@ -104,6 +110,13 @@ export const LIFECYCLE_COMMANDS: readonly PlayKind[] = [
     const { bucketId, key } = scene.object()
     const versionId = scene.versionId({ bucketId, key })
     return setStorageClass({ bucketId, key, versionId }, timeOf(scene))
+  }),
+  commandKind("NoteLateWrites", 1, () => noteLateWrites()),
+  commandKind("ForgetNotes", 1, scene => {
+    const notes = scene
+      .rows("lifecycle")
+      .filter(([key]) => key >= NOTES_OF_MOVES.start && key < NOTES_OF_LATE_WRITES.end)
+    return forgetNotes(notes.map(([key]) => key))
   }),
   commandKind("ExpireUpload", 2, scene => {
     const address = scene.uploadAddress()
@@ -147,5 +160,5 @@ export const LIFECYCLE_QUERIES: readonly PlayKind[] = [
     return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
   }),
   queryKind("LifecyclePasses", () => lifecyclePasses()),
-  queryKind("LastMoves", () => lastMoves()),
+  queryKind("ReencodeNotes", () => reencodeNotes()),
 ]

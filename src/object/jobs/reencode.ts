@@ -2,8 +2,9 @@
  * Re-encoding: brings blocks under the policy that they should have. A job.
  *
  * It walks over all rows when there is a reason: a policy has changed, devices have come back, so that blocks written
- * on fewer devices can get their full policy, or versions have moved to another class. Moves wait for the end of a walk
- * that is under way, and start the next one; the other reasons restart it. A first walk counts. A second one re-encodes upload by upload: it
+ * on fewer devices can get their full policy, or notes of processes: versions have moved to another class, or all is
+ * committed that was written under a former policy. Notes wait for the end of a walk that is under way, and start the next
+ * one; the other reasons restart it. A first walk counts. A second one re-encodes upload by upload: it
  * announces the new needles with an intent row, writes them, and then one command makes every row that references the
  * upload reference the new blocks. The old blocks become pending deletions.
  *
@@ -14,7 +15,6 @@
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
-import type { Soon } from "../../base/soon.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
@@ -39,13 +39,13 @@ import {
   leftIntents,
   swapExtent,
 } from "../commands/reencode-commands-core.js"
+import { forgetNotes, reencodeNotes, type ReencodeNotes } from "../commands/reencode-notes-core.js"
 import { planReencode, reencodedExtent, type ReencodePlan } from "./reencode-core.js"
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { classesOfRows } from "../queries/row-classes.js"
 import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
 import type { ObjectBackend } from "../backend.js"
-import { lastMoves } from "../lifecycle/move-commands-core.js"
 import type { Uploads } from "../uploads.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
 
@@ -57,10 +57,11 @@ export const REENCODE_LIMITS = {
   retryMs: 5_000,
   /** … up to this. */
   retryMsMax: 10 * 60_000,
-  /** From the end of a walk until the next one for versions that have moved: a pass of lifecycle may move some all day. */
-  movesWaitMs: 60_000,
+  /** From the end of a walk until the next one for new notes: a pass of lifecycle may move versions all day. */
+  notesWaitMs: 60_000,
   /** With more of them the walk stops until then. */
   waitingMax: 10_000,
+  notesPerCommand: 100,
 } as const
 
 /** The report of re-encoding. */
@@ -122,10 +123,12 @@ export class Reencode implements Job {
   readonly name = "reencode"
   private reason: string | undefined
   private walk: Walk | undefined
-  /** The last moves when the walk began. */
-  private walkedFor: string | undefined
-  /** When it looks whether versions have moved since. */
-  private movesFromMs = 0
+  /** The notes when the walk began. */
+  private walkedFor: ReadonlySet<string> = new Set()
+  /** When it looks for new ones. */
+  private notesFromMs = 0
+  /** Nothing is left to look for since the walk: only this process leaves notes, and only of moves. */
+  private isTidy = false
   /** Where to look for intents that no process works on; undefined: there are none. */
   private intentsFrom: RowKey | undefined
   private job: ReencodeTarget | undefined
@@ -155,6 +158,8 @@ export class Reencode implements Job {
     private readonly classes: Pick<StorageClasses, "policyOf" | "isAnyMapped">,
     private readonly bound: RateBound,
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
+    /** Other processes of the store use the same metadata. */
+    private readonly isShared: boolean,
   ) {
     this.clock = clock
     this.metadata = metadata
@@ -216,7 +221,7 @@ export class Reencode implements Job {
       await this.begin(reason)
     }
     if (this.job) return this.work(this.job, signal)
-    if (this.walk === undefined) return this.followMoves(reason)
+    if (this.walk === undefined) return this.followNotes(reason)
     if (this.intentsFrom !== undefined) {
       await this.giveUpLeft(this.intentsFrom)
       return "busy"
@@ -242,20 +247,27 @@ export class Reencode implements Job {
     return [...versions, ...devices.sort(), ...buckets.sort()].join(" ")
   }
 
-  /** Versions that have moved are found by a walk that begins after their moves. */
-  private async followMoves(reason: string): Promise<StepOutcome> {
-    if (this.clock.monotonicMs() < this.movesFromMs || (await this.readMoves()) === this.walkedFor) return "idle"
-    await this.begin(reason)
-    return "busy"
-  }
-
-  /** While no class is mapped, moves change no policy. */
-  private readMoves(): Soon<string | undefined> {
-    return this.classes.isAnyMapped ? this.metadata.ask(lastMoves()) : this.walkedFor
+  /** What a note announces is found by a walk that begins after it. */
+  private async followNotes(reason: string): Promise<StepOutcome> {
+    if (this.isTidy || this.clock.monotonicMs() < this.notesFromMs) return "idle"
+    const { moves, lateWrites, left }: ReencodeNotes = await this.metadata.ask(reencodeNotes())
+    // While no class is mapped, moves change no policy.
+    const { isAnyMapped } = this.classes
+    if ([...(isAnyMapped ? moves : []), ...lateWrites].some(id => !this.walkedFor.has(id))) {
+      await this.begin(reason)
+      return "busy"
+    }
+    // Another process, whose last walk may be older, would have to walk for what is still waiting.
+    if (left.length > 0 && this.waiting.size === 0 && this.heldAtChange.length === 0)
+      await this.metadata.run(forgetNotes(left.slice(0, REENCODE_LIMITS.notesPerCommand)))
+    this.isTidy = !this.isShared && !isAnyMapped && left.length === 0
+    return "idle"
   }
 
   private async begin(reason: string): Promise<void> {
-    this.walkedFor = await this.readMoves()
+    const { moves, lateWrites } = await this.metadata.ask(reencodeNotes())
+    this.walkedFor = new Set([...moves, ...lateWrites])
+    this.isTidy = false
     if (reason !== this.reason) this.retries = 0
     this.reason = reason
     this.retryAtMs = undefined
@@ -310,7 +322,7 @@ export class Reencode implements Job {
     this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL_OBJECT_ROWS.start } : undefined
     this.swaps = 0
     this.rate.begin(this.clock.monotonicMs())
-    this.movesFromMs = this.clock.monotonicMs() + REENCODE_LIMITS.movesWaitMs
+    this.notesFromMs = this.clock.monotonicMs() + REENCODE_LIMITS.notesWaitMs
     if (this.walk !== undefined || this.waiting.size === 0) return
     const { retryMs, retryMsMax } = REENCODE_LIMITS
     this.retryAtMs = this.clock.monotonicMs() + Math.min(retryMs * 2 ** this.retries, retryMsMax)

@@ -1,21 +1,15 @@
 /**
  * Moves of versions to other storage classes by lifecycle rules. The command decides again, by the bucket's rules and the
  * rows as they are. The version keeps its bytes, times, tags and lock; its blocks are re-encoded afterwards, under the
- * policy of its class: each move names itself in a row of its process, which re-encoding compares with what it has walked for.
+ * policy of its class: each move leaves a note of its process for re-encoding.
  * Pure.
  */
 import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
 import { objectRowKey } from "../../format/row-key.js"
-import {
-  decodeLastMove,
-  encodeLastMove,
-  LAST_MOVES,
-  lastMoveRowKey,
-  NOTHING_REMOVED,
-  type LifecycleCounts,
-} from "../../format/lifecycle-pass.js"
-import { command, query, type RowView } from "../../metadata/index.js"
+import { NOTHING_REMOVED, type LifecycleCounts } from "../../format/lifecycle-pass.js"
+import { command, type RowView } from "../../metadata/index.js"
 import { findVersion, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
+import { noteOf } from "../commands/reencode-notes-core.js"
 import type { CompiledRules, VersionFacts } from "./due-core.js"
 import { factsOf, moveDue, newerThan, rulesOf, versioningOf, type LifecycleTime } from "./walk-core.js"
 
@@ -45,18 +39,10 @@ export const setStorageClass = command<[target: MovedVersion, time: LifecycleTim
     const editor = new RowEditor(view, time, bucketId, key)
     editor.rewrite(found, record => ({ ...record, head: { ...record.head, storageClass } }))
     const { writes, ...rest } = editor.finish()
-    const moveRow = lastMoveRowKey(time.incarnations.own)
-    view.get("lifecycle", moveRow)
-    const lastMove = { family: "lifecycle", key: moveRow, value: encodeLastMove(time.id) } as const
     const result = { ...NOTHING_REMOVED, moved: 1, movedBytes: found.head.sizeBytes }
-    return { ...rest, writes: [...writes, lastMove], result }
+    return { ...rest, writes: [...writes, noteOf(view, time, "moved")], result }
   },
 })
-
-/** The last move of each process: another answer than before means that versions have moved since. */
-export const lastMoves = query("LastMoves", (view): string =>
-  Array.from(view.range("lifecycle", LAST_MOVES), ([, { value }]) => decodeLastMove(value)).join(""),
-)
 
 /** Undefined: it is the latest version, a delete marker. Whether an object is its key's only version does not matter. */
 function placeOf(

@@ -12,7 +12,7 @@ import { makeCodec } from "../../erasure/index.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { REENCODE_LIMITS } from "../jobs/reencode.js"
-import { sourceOf, StoreWorld } from "../testing-services.js"
+import { heldSource, sourceOf, StoreWorld } from "../testing-services.js"
 
 const noSignal = new AbortController().signal
 const DAY_MS = 86_400_000
@@ -119,7 +119,7 @@ test("moves during a walk give up no upload, and cause one more walk", async () 
   await world.clock.runUntil(reencode.step(noSignal))
   assert.ok(reencode.report().doneBytes > doneBytes)
   await world.settle("reencode")
-  await world.clock.advance(REENCODE_LIMITS.movesWaitMs)
+  await world.clock.advance(REENCODE_LIMITS.notesWaitMs)
   assert.deepEqual(await policies(world), ["replica:3"])
   assert.equal(await world.settle("reencode"), 1, "nothing is left")
 })
@@ -159,4 +159,52 @@ test("bytes of versions in two classes have the policy of the upper one, and fol
   }
   await world.clock.runUntil(read())
   assert.ok(Buffer.concat(pieces).equals(bytes))
+})
+
+test("what another process stores under a former map, behind the walk, is re-encoded once it is committed", async () => {
+  const before = await open([])
+  before.isShared = true
+  const world = before.restart(2)
+  const other = world.beside(3)
+  for (const each of [world, other]) await each.settle("late-writes")
+  for (const policy of ["replica:2", undefined]) {
+    const follow = (process: World) => {
+      process.policyVersion += 1
+      if (policy === undefined) process.mapped.clear()
+      else process.mapped.set("GLACIER_IR", parsePolicy(policy))
+    }
+    const putCold = (key: string, body = sourceOf(world.random.bytes(SIZE))) =>
+      other.services.objects.put({ ...other.putting(key, body), storageClass: "GLACIER_IR" })
+    const { slow, goOn } = heldSource(world.random.bytes(SIZE))
+    const putting = putCold("slow", slow)
+    await world.clock.advance(100)
+    follow(world)
+    await world.settle("reencode")
+    // It has not heard of the map yet.
+    await world.clock.runUntil(putCold("late"))
+    follow(other)
+    await other.settle("late-writes")
+    await world.clock.advance(REENCODE_LIMITS.notesWaitMs)
+    assert.equal(await world.settle("reencode"), 1, "an upload under the former map has not ended")
+    goOn()
+    await world.clock.runUntil(putting)
+    await other.settle("late-writes")
+    for (const key of ["late", "slow"]) assert.equal((await world.get(key)).length, SIZE)
+    assert.deepEqual(await policies(world), [policy ?? "ec:2+1"])
+    await world.clock.advance(REENCODE_LIMITS.notesWaitMs)
+    assert.equal(await world.settle("reencode"), 1, "nothing is left")
+  }
+})
+
+test("a note of a process that has ended goes once a whole walk has taken it into account", async () => {
+  const world = await open([COLD])
+  await put(world, "a")
+  await pass(world, 3)
+  const next = world.restart(2)
+  assert.equal(next.tablet.rows("lifecycle"), 3, "one of a bucket, one of uploads, one of the process before")
+  await next.settle("reencode")
+  await next.clock.advance(REENCODE_LIMITS.notesWaitMs)
+  await next.settle("reencode")
+  assert.deepEqual(await policies(next), ["replica:3"])
+  assert.equal(next.tablet.rows("lifecycle"), 2)
 })
