@@ -29,8 +29,9 @@ function limitsOf(body: unknown): Account["limits"] {
 }
 
 async function bucketJson(buckets: Buckets, bucket: Bucket) {
-  const { name, owner, createdMs, location, versioning } = bucket
-  return { name, owner, createdMs, location, versioning, usage: await buckets.usage(bucket) }
+  const { name, owner, createdMs, location, versioning, undeleteDays } = bucket
+  const undelete = undeleteDays === undefined ? {} : { undeleteDays }
+  return { name, owner, createdMs, location, versioning, ...undelete, usage: await buckets.usage(bucket) }
 }
 
 async function erasureJson(erasures: Services["erasures"], bucketId: BucketId) {

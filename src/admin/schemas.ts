@@ -93,6 +93,10 @@ export const USAGE = z
     versions: count.describe("all versions and delete markers"),
     bytes: count.describe("bytes of all versions"),
     uploads: count.describe("multipart uploads in progress"),
+    kept: z
+      .object({ objects: count, bytes: count })
+      .optional()
+      .describe("deleted and overwritten objects that undelete keeps, in no other count; absent: the count is lost"),
   })
   .meta({ id: "Usage" })
 export const BUCKET = z
@@ -102,6 +106,7 @@ export const BUCKET = z
     createdMs: timestamp,
     location: z.string(),
     versioning: z.enum(["never", "enabled", "suspended"]),
+    undeleteDays: count.optional().describe("how long undelete keeps what is deleted; absent: it is off"),
     usage: USAGE,
   })
   .meta({ id: "Bucket" })

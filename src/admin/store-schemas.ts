@@ -375,6 +375,17 @@ export const STATUS = z
       .optional()
       .describe("accounts and keys whose limits of rates were used, on this node since its start"),
     quotas: z.array(QUOTA).optional().describe("of buckets and accounts; absent if there are none"),
+    undelete: z
+      .array(
+        z.object({
+          bucket: z.string(),
+          days: count.optional().describe("absent: nothing more is kept"),
+          objects: count.optional().describe("absent, like bytes: the count is lost"),
+          bytes: count.optional().describe("outside of quotas and of the usage of the bucket"),
+        }),
+      )
+      .optional()
+      .describe("what undelete keeps; absent if it was never on"),
     erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
     keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
     jobs: z.array(JOB),

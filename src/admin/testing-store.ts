@@ -328,7 +328,7 @@ export class FakeStore implements Accounts {
     changeSetting: async () => {
       throw fail("notImplemented")
     },
-    usage: async () => ({ objects: 3, versions: 4, bytes: 5, uploads: 1 }),
+    usage: async () => ({ objects: 3, versions: 4, bytes: 5, uploads: 1, kept: { objects: 2, bytes: 700 } }),
   }
 
   async createAccount(request: { id?: AccountId; displayName: string; email: string }): Promise<Account> {
@@ -515,6 +515,7 @@ export const REPORT: StoreReport = {
     ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
     removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4, moved: 6, movedBytes: 7 },
   },
+  undelete: [{ bucket: "photos", days: 3, objects: 1_200, bytes: 2_048 }, { bucket: "lost" }],
   erasures: [ERASURE],
   keyServices: [{ name: "vault", state: "unreachable", sinceMs: 7, reason: "status 503", running: 1, waiting: 2 }],
   scrub: [

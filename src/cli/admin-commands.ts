@@ -121,6 +121,7 @@ export class AdminCommands {
       ["versions", String(usage.versions)],
       ["bytes", `${usage.bytes} (${sizeText(usage.bytes)})`],
       ["uploads", `${usage.uploads} in progress`],
+      ["undelete", undeleteText(bucket)],
     ]
     await this.#answer(bucket, tableText(["bucket", bucket.name], rows))
   }
@@ -157,6 +158,12 @@ export class AdminCommands {
   #answerList(values: readonly unknown[], text: string): Promise<void> {
     return answerList(this.io, this.options, values, text)
   }
+}
+
+function undeleteText({ undeleteDays, usage: { kept } }: z.output<typeof BUCKET>): string {
+  const on = undeleteDays === undefined ? "off" : `${undeleteDays} days`
+  if (kept === undefined) return `${on}; how much is kept is lost`
+  return kept.objects === 0 ? on : `${on}; ${kept.objects} deleted objects are kept, ${sizeText(kept.bytes)}`
 }
 
 async function allBuckets(client: AdminClient, owner: string | undefined): Promise<z.output<typeof BUCKET>[]> {

@@ -306,6 +306,8 @@ test("status shows first whether the store is safe", async () => {
   assert.match(out, /moving +33 % of 900 B/)
   assert.match(out, /scrub +1 of 1 device active; oldest verified/)
   assert.match(out, /erasing +bucket secrets, .*: waits for \/d2 \(offline: .*; 4 versions and 0 uploads left\n/)
+  assert.match(out, /undelete +bucket photos: 3 days; 1,200 deleted objects, 2\.0 KiB\n/)
+  assert.match(out, /undelete +bucket lost: off; how much is kept is lost\n/)
   assert.match(out, /key service vault unreachable, .*: status 503\n/)
   assert.match(out, /bytes +400 B survive no lost disk/)
   assert.match(out, new RegExp(`${ID} +active +500 B +1000 B +1 d 0 h +1 +yes +ext4 +/data`))

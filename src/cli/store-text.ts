@@ -187,6 +187,10 @@ function workLines(status: Status, nowMs: number): string[] {
       )
       .slice(0, QUOTAS_SHOWN)
       .map(quota => line("quota", quotaLine(quota))),
+    ...(status.undelete ?? [])
+      .toSorted((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0))
+      .slice(0, KEEPING_SHOWN)
+      .map(kept => line("undelete", undeleteLine(kept))),
     ...(status.erasures ?? []).map(erasure =>
       line("erasing", `bucket ${erasure.bucket}, ${ageText(erasure.sinceMs, nowMs)}: ${erasureText(erasure)}`),
     ),
@@ -227,6 +231,18 @@ function quotaLine({
     used === undefined ? "what is used is lost" : `${sizeText(used.bytes)}, ${countText(used.objects)} objects`
   const warning = isAboveWarning ? ", above its warning level" : ""
   return `${holder} ${printable(name)}: ${share}${amount}${warning}${isExact ? "" : ", counting what is there"}`
+}
+
+/** Buckets that keep deleted objects, those that keep most first; `--json` has all. */
+const KEEPING_SHOWN = 10
+
+function undeleteLine({ bucket, days, objects, bytes }: NonNullable<Status["undelete"]>[number]): string {
+  const duration = days === undefined ? "off" : plural(days, "day")
+  const amount =
+    objects === undefined || bytes === undefined
+      ? "how much is kept is lost"
+      : `${countText(objects)} deleted objects, ${sizeText(bytes)}`
+  return `bucket ${printable(bucket)}: ${duration}; ${amount}`
 }
 
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {

@@ -29,6 +29,7 @@ import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetentio
 import { listUploads } from "./queries/listing-core.js"
 import { abort } from "./ended-upload.js"
 import { bucketOf } from "./queries/object-info-core.js"
+import { keptIn } from "./queries/kept-queries-core.js"
 import { bucketOfRow, countersIn, readCounters } from "./commands/row-editor-core.js"
 
 const ABORTS_PER_PAGE = 100
@@ -92,10 +93,12 @@ export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucke
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 })
 
-export const usageOfBucket = query(
-  "UsageOfBucket",
-  (view, id: BucketId) => view.get("buckets", bucketRowKey(id)) && readCounters(view, id),
-)
+export const usageOfBucket = query("UsageOfBucket", (view, id: BucketId): BucketUsage | undefined => {
+  const row = view.get("buckets", bucketRowKey(id))
+  if (row === undefined) return undefined
+  const kept = keptIn(view, bucketOfRow(row))
+  return { ...readCounters(view, id), ...(kept && { kept }) }
+})
 
 export const holdingsOfBucket = query("HoldingsOfBucket", (view, name: BucketName) => {
   const bucket = findBucket(view, name)

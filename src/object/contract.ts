@@ -22,9 +22,7 @@ import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type { ListPage, VersionsPage } from "./listing-contract.js"
 
 export type * from "./listing-contract.js"
-export type { ObjectAcl, SettingName, SettingRecord }
-export type { BucketLock, DefaultRetention, Retention, VersionLock }
-export type { Protection }
+export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
 export type VersioningState = "never" | "enabled" | "suspended"
 
@@ -69,6 +67,8 @@ export interface BucketUsage {
   readonly bytes: number
   /** Multipart uploads in progress. */
   readonly uploads: number
+  /** What undelete keeps, in no other count; absent: the count is lost. */
+  readonly kept?: { readonly objects: number; readonly bytes: number }
 }
 
 export interface Buckets {

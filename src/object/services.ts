@@ -152,7 +152,7 @@ export function createServices(
   const refuseEarlier = async () => settings.classes?.use()
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, refuseEarlier)
-  const quotaWatch = new QuotaWatch(quotas, log)
+  const quotaWatch = new QuotaWatch(quotas, undelete, log)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch]
   const hasWork = settings.encryptsExisting
   const encrypt =

@@ -7,6 +7,7 @@
 import type { BucketId } from "../base/ids.js"
 import type { Metadata } from "../metadata/index.js"
 import { setUndelete } from "./commands/undelete-commands-core.js"
+import { keptOfBuckets, type KeptReport } from "./queries/kept-queries-core.js"
 
 export class Undelete {
   constructor(
@@ -19,5 +20,10 @@ export class Undelete {
   async setUndelete(bucketId: BucketId, days: number | undefined): Promise<void> {
     if (days !== undefined) await this.prepare()
     await this.metadata.run(setUndelete({ bucketId, days }))
+  }
+
+  /** How much is kept, by bucket. */
+  async kept(): Promise<readonly KeptReport[]> {
+    return this.metadata.ask(keptOfBuckets())
   }
 }

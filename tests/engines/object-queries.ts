@@ -26,6 +26,7 @@ import {
 } from "../../src/object/jobs/collector.js"
 import { bucketOfKept, rowAt, rowsNaming } from "../../src/object/jobs/integrity-audit.js"
 import { WALK_START } from "../../src/object/jobs/metadata-backup-core.js"
+import { keptOfBuckets } from "../../src/object/queries/kept-queries-core.js"
 import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
 import { oldMarks } from "../../src/object/jobs/orphans.js"
 import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"
@@ -118,6 +119,7 @@ const BUCKET_QUERIES: readonly PlayKind[] = [
   queryKind("ReadSetting", scene => readSetting(scene.bucketId(), scene.pick(SETTING_NAMES))),
   queryKind("BucketRecords", () => bucketRecords()),
   queryKind("ChosenPolicies", () => chosenPolicies()),
+  queryKind("KeptOfBuckets", () => keptOfBuckets()),
   queryKind("UsageOfBucket", scene => usageOfBucket(scene.bucketId())),
   queryKind("HoldingsOfBucket", scene => holdingsOfBucket(scene.bucketName())),
   queryKind("LockedBuckets", () => lockedBuckets()),

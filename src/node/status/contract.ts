@@ -326,6 +326,16 @@ export interface EncryptingReport {
   readonly troubleCount: number
 }
 
+/** What undelete keeps of a bucket. */
+export interface UndeleteReport {
+  readonly bucket: string
+  /** Absent: nothing more is kept. */
+  readonly days?: number
+  /** Absent, like the bytes: the count is lost. */
+  readonly objects?: number
+  readonly bytes?: number
+}
+
 export interface StoreReport {
   readonly storeId: StoreId
   readonly version: string
@@ -365,6 +375,8 @@ export interface StoreReport {
   readonly lifecycle?: LifecycleStatus
   /** Quotas of buckets and accounts; absent if there are none. */
   readonly quotas?: readonly QuotaReport[]
+  /** What undelete keeps; absent if it was never on. */
+  readonly undelete?: readonly UndeleteReport[]
   /** Erasures of buckets under way; absent if there are none. */
   readonly erasures?: readonly ErasureReport[]
   /** External key services of this node; absent if it has none. */

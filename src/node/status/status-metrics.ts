@@ -2,7 +2,7 @@
  * Metrics of the store: gauges rendered from the same StoreReport as the status of the admin API and of the command
  * line. One scrape renders one report. A metric has no rows if the report does not contain its value.
  */
-import type { DeviceReport, ScrubReport, StoreReport, StoreStatus } from "./contract.js"
+import type { DeviceReport, ScrubReport, StoreReport, StoreStatus, UndeleteReport } from "./contract.js"
 import type { QuotaReport } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Labels, Metrics } from "../../seams/telemetry/contract.js"
@@ -22,6 +22,7 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerLifecycle(metrics, report)
   registerEncryption(metrics, report)
   registerQuotas(metrics, report)
+  registerUndelete(metrics, report)
 }
 
 /** Series of quotas, those that are fullest first. */
@@ -41,6 +42,19 @@ function registerQuotas(metrics: Metrics, report: ReadReport): void {
   gauge("limit_bytes", "Bytes beyond which a quota refuses", ({ limits }) => limits.hardBytes)
   gauge("limit_objects", "Objects beyond which a quota refuses", ({ limits }) => limits.hardObjects)
   gauge("above_warning", "1 while a quota is above its warning level", ({ isAboveWarning }) => (isAboveWarning ? 1 : 0))
+}
+
+/** Series of buckets that keep what is deleted, those that keep most first. */
+const KEPT_MAX = 200
+
+function registerUndelete(metrics: Metrics, report: ReadReport): void {
+  const shown = () => (report().undelete ?? []).toSorted((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0)).slice(0, KEPT_MAX)
+  const gauge = (name: string, help: string, valueOf: (kept: UndeleteReport) => number | undefined) =>
+    metrics.gauge(`hayloft_undelete_${name}`, help, () =>
+      shown().flatMap(kept => rowOf(valueOf(kept)).map(([, value]) => [{ bucket: kept.bucket }, value] as const)),
+    )
+  gauge("kept_bytes", "Bytes of deleted and overwritten objects that undelete keeps", ({ bytes }) => bytes)
+  gauge("kept_objects", "Deleted and overwritten objects that undelete keeps", ({ objects }) => objects)
 }
 
 function registerEncryption(metrics: Metrics, report: ReadReport): void {

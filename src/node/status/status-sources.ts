@@ -9,7 +9,7 @@ import type { Policy } from "../../base/policy.js"
 import type { SafetyInput } from "../../cluster/index.js"
 import type { RateReport } from "../../access/index.js"
 import type { KeyServiceReport } from "../../keys/index.js"
-import type { LifecycleReport, OrphanReport, QuotaReport } from "../../object/index.js"
+import type { KeptReport, LifecycleReport, OrphanReport, QuotaReport } from "../../object/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { DatabaseView } from "./database-core.js"
 import type { NodesView } from "./nodes-core.js"
@@ -37,6 +37,8 @@ export interface StatusSources {
   /** Undefined if this process does no such work. */
   readonly lifecycle?: () => LifecycleReport
   readonly quotas?: () => readonly QuotaReport[]
+  /** What undelete keeps. */
+  readonly kept?: () => readonly KeptReport[]
   /** Of buckets, under way. */
   readonly erasures?: () => readonly ErasureReport[]
   /** Undefined unless an existing store is being encrypted. */

@@ -13,7 +13,7 @@ import type { StoreId } from "../../base/ids.js"
 import { textOfPolicy, tolerance } from "../../base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "../../cluster/index.js"
 import type { BackgroundService } from "../../life/index.js"
-import type { LifecycleReport } from "../../object/index.js"
+import type { KeptReport, LifecycleReport } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { isEncryptedAtRest } from "../control/at-rest.js"
@@ -243,6 +243,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const rates = this.sources.rates?.() ?? []
     const erasures = this.sources.erasures?.() ?? []
     const quotas = this.sources.quotas?.() ?? []
+    const undelete = (this.sources.kept?.() ?? []).map(undeleteStatus)
     const encrypting = this.sources.encrypting?.()
     return {
       ...this.facts,
@@ -269,6 +270,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(lifecycle === undefined ? {} : { lifecycle: lifecycleStatus(lifecycle()) }),
       ...(erasures.length === 0 ? {} : { erasures }),
       ...(quotas.length === 0 ? {} : { quotas }),
+      ...(undelete.length === 0 ? {} : { undelete }),
       ...(keyServices.length === 0 ? {} : { keyServices }),
       ...(rates.length === 0 ? {} : { rates }),
       jobs: jobs(),
@@ -293,6 +295,12 @@ export class RunningStatus implements StoreStatus, BackgroundService {
 const lifecycleStatus = ({ buckets, unfinished, lastEndedMs, abandonedDays, dayMs, removed }: LifecycleReport) => ({
   ...{ buckets, unfinished, abandonedUploadDays: abandonedDays, daySeconds: dayMs / 1000, removed },
   ...(lastEndedMs !== undefined && { lastPassEndedMs: lastEndedMs }),
+})
+
+const undeleteStatus = ({ bucket, days, kept }: KeptReport) => ({
+  bucket,
+  ...(days !== undefined && { days }),
+  ...kept,
 })
 
 const stoppedOrphans = (blocks: number, max: number): string =>

@@ -1,24 +1,29 @@
 /**
  * Quota watch: finishes what a crash left of counts that began or ended, and says once when a warning level is reached. A job; each
- * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen.
+ * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen, and how
+ * much undelete keeps.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
+import type { KeptReport } from "../queries/kept-queries-core.js"
 import type { Quotas } from "../quotas.js"
+import type { Undelete } from "../undelete.js"
 
 const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
 
 export class QuotaWatch implements Job {
   readonly name = "quotas"
   private reports: readonly QuotaReport[] = []
+  private keeping: readonly KeptReport[] = []
   /** Those that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
 
   constructor(
     private readonly quotas: Pick<Quotas, "list" | "finish" | "forgetEnded">,
+    private readonly undelete: Pick<Undelete, "kept">,
     private readonly log: Log,
   ) {}
 
@@ -31,6 +36,11 @@ export class QuotaWatch implements Job {
     return this.reports
   }
 
+  /** As of the last step. */
+  kept(): readonly KeptReport[] {
+    return this.keeping
+  }
+
   async step(): Promise<StepOutcome> {
     const states = await this.quotas.list()
     for (const state of states) {
@@ -38,6 +48,7 @@ export class QuotaWatch implements Job {
     }
     await this.unlessHeldUp({}, () => this.quotas.forgetEnded())
     this.reports = states.map(quotaReportOf)
+    this.keeping = await this.undelete.kept()
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
     for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
     this.above = new Set(above.map(nameOf))
