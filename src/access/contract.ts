@@ -70,8 +70,8 @@ export interface KnownKey {
   /** Undefined if it never expires. */
   readonly expiresMs: number | undefined
   /**
-   * Limits of requests that the key signs: its own, and its account's. Those of a key apply to temporary credentials
-   * that it has made too. Undefined if there are none.
+   * Limits of requests that the key signs: its own, and its account's. They apply to temporary credentials that it has
+   * made too, and to those of roles assumed with it, beside those of the role's account. Undefined if there are none.
    */
   readonly limited?: readonly HeldLimits[] | undefined
 }

@@ -53,20 +53,28 @@ interface RootState {
   readonly exists: boolean
   /** Undefined if it never expires. */
   readonly expiresMs: number | undefined
+  /** Whose limits of rates apply to what is derived from it. Undefined if it does not exist. */
+  readonly account: AccountRecord | undefined
+  /** Undefined for others than keys, and for the store's root key. */
+  readonly key: AccessKeyRecord | undefined
 }
 
 function rootState(view: RowView, root: SessionRoot, rootKey: RootKeyRef): RootState {
+  const accountOf = ({ accountId }: { readonly accountId: AccountId }) => findAccount(view, accountId)
   switch (root.kind) {
     case "key": {
       const found = findKeyRecords(view, root.id, rootKey)
-      return { exists: found !== undefined, expiresMs: found?.key?.service?.expiresMs }
+      const { key, account } = found ?? { key: undefined, account: undefined }
+      return { exists: found !== undefined, expiresMs: key?.service?.expiresMs, account, key }
     }
     case "role": {
       const role = findIdentity(view, { accountId: root.accountId, kind: "role", name: root.name })
-      return { exists: role?.id === root.id, expiresMs: undefined }
+      return { exists: role?.id === root.id, expiresMs: undefined, account: accountOf(root), key: undefined }
     }
-    case "provider":
-      return { exists: findProvider(view, root.accountId, root.url) !== undefined, expiresMs: undefined }
+    case "provider": {
+      const exists = findProvider(view, root.accountId, root.url) !== undefined
+      return { exists, expiresMs: undefined, account: accountOf(root), key: undefined }
+    }
   }
 }
 

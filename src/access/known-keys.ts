@@ -161,7 +161,7 @@ export class KnownKeys {
       session: "role",
       roots: [...session.roots, { kind: "role", accountId: account.id, name: role.name, id: role.id }],
       expiresMs: Math.min(token.expiresMs, ...ends),
-      limited: heldLimits(account, token.accessKeyId, undefined),
+      limited: limitsOfRole(account, session, roots),
     }
   }
 }
@@ -192,15 +192,33 @@ function checkValid(known: KnownKey | undefined, id: AccessKeyId, nowMs: number)
 
 /** Those of the account and of the key; undefined if neither has any. */
 function heldLimits(
-  { id: accountId, limits }: AccountRecord,
+  account: AccountRecord,
   keyId: AccessKeyId,
   key: AccessKeyRecord | undefined,
 ): readonly HeldLimits[] | undefined {
-  const held: HeldLimits[] = []
-  if (limits !== undefined) held.push({ holder: "account", id: accountId, limits })
-  if (key?.limits !== undefined) held.push({ holder: "key", id: keyId, limits: key.limits })
-  return held.length === 0 ? undefined : held
+  return someOf([...limitsOfAccount(account), ...limitsOfKey(keyId, key)])
 }
+
+/** Those of the role's account, and of all accounts and keys that led to it: to assume a role ends no limit. */
+function limitsOfRole(
+  account: AccountRecord,
+  session: RoleSession,
+  states: RoleSessionAnswer["roots"],
+): readonly HeldLimits[] | undefined {
+  const held = [account, ...states.map(state => state.account)].flatMap(limitsOfAccount)
+  const unique = new Map(held.map(one => [one.id, one]))
+  const ofKeys = session.roots.flatMap((root, i) => (root.kind === "key" ? limitsOfKey(root.id, states[i]?.key) : []))
+  return someOf([...unique.values(), ...ofKeys])
+}
+
+const limitsOfAccount = (account: AccountRecord | undefined): readonly HeldLimits[] =>
+  account?.limits === undefined ? [] : [{ holder: "account", id: account.id, limits: account.limits }]
+
+const limitsOfKey = (id: AccessKeyId, key: AccessKeyRecord | undefined): readonly HeldLimits[] =>
+  key?.limits === undefined ? [] : [{ holder: "key", id, limits: key.limits }]
+
+const someOf = (held: readonly HeldLimits[]): readonly HeldLimits[] | undefined =>
+  held.length === 0 ? undefined : held
 
 type Unsigned = Omit<KnownKey, "secret">
 const LONG_TERM = { session: undefined, expiresMs: undefined } as const

@@ -249,6 +249,36 @@ testBothWays("a role of another account can be assumed only if both accounts all
   await rejects("accessDenied", world.access.sessions.assume(await world.mustKnow(id), request))
 })
 
+testBothWays("limits of a key and its account follow into roles of other accounts", async answersLater => {
+  const { world, id } = await scene(answersLater)
+  const { accounts, identities, sessions } = world.access
+  const other = await accounts.createAccount({ id: parseAccountId("other"), displayName: "", email: "" })
+  const far = await world.create("role", "far", trust({ AWS: NUMBER }), other.id)
+  const farArn = `arn:aws:iam::${other.number}:role/far`
+  const next = await world.create("role", "next", trust({ AWS: farArn }), other.id)
+  await identities.putInline(far, "chain", allow("sts:AssumeRole"))
+  const assume = async ({ accessKeyId, token }: { accessKeyId: AccessKeyId; token?: string }, roleArn: string) =>
+    sessions.assume(await world.mustKnow(accessKeyId, token), asking({ roleArn }))
+  const first = await assume({ accessKeyId: id }, farArn)
+  const chained = await assume(first, `arn:aws:iam::${other.number}:role/${next.name}`)
+  const limitsOf = async ({ accessKeyId, token }: IssuedSession) => (await world.mustKnow(accessKeyId, token)).limited
+  assert.equal(await limitsOf(first), undefined)
+  const limits = (requestsPerSecond: number) => ({ requestsPerSecond, burst: undefined, bytesPerSecond: undefined })
+  const { account } = await world.mustKnow(id)
+  await accounts.limitKey(id, limits(1))
+  await accounts.limitAccount(account.id, limits(2))
+  await accounts.limitAccount(other.id, limits(3))
+  const held = [
+    { holder: "account", id: other.id, limits: limits(3) },
+    { holder: "account", id: account.id, limits: limits(2) },
+    { holder: "key", id, limits: limits(1) },
+  ]
+  assert.deepEqual(await limitsOf(first), held)
+  assert.deepEqual(await limitsOf(chained), held, "each limit counts once")
+  await accounts.limitKey(id, undefined)
+  assert.deepEqual(await limitsOf(chained), held.slice(0, 2))
+})
+
 testBothWays(
   "managed policies that limit a session are those of the role's account, not policies of the same name elsewhere",
   async answersLater => {
