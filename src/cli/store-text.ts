@@ -340,8 +340,9 @@ function lossesText(losses: number, what: string): string {
 }
 
 export function classesText({ policy, classes }: Redundancy): string {
-  const rows = classes.map(({ storageClass, policy: its }) => line(storageClass, its))
-  return `${[...rows, line(rows.length === 0 ? "all classes" : "others", `that of the bucket, else ${policy}`)].join("\n")}\n`
+  const rows = classes.map(({ storageClass, policy: its }) => [storageClass, its])
+  const rest = rows.length === 0 ? "all classes" : "others"
+  return tableText(["CLASS", "REDUNDANCY"], [...rows, [rest, `that of the bucket, else ${policy}`]])
 }
 
 export function redundancyText({ policy, isAutomatic, meaning, buckets, classes, reencoding }: Redundancy): string {

@@ -104,13 +104,17 @@ export function parseCount(text: string, where: string, range: { min: number; ma
   return value
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB }
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB },
+  ...{ t: 1024 * GIB, tib: 1024 * GIB, p: 1024 * 1024 * GIB, pib: 1024 * 1024 * GIB },
+}
 
 /** Parses `4MiB`, `4M` or `4194304` into bytes; undefined if the text is not a size. */
 export function bytesOfSize(text: string): number | undefined {
   const [, number, unit] = /^(\d{1,12})\s*([A-Za-z]{0,3})$/.exec(text) ?? []
   const factor = UNITS[(unit ?? "?").toLowerCase()]
-  return number === undefined || factor === undefined ? undefined : Number(number) * factor
+  const bytes = number === undefined || factor === undefined ? NaN : Number(number) * factor
+  return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
 export function parseBlockSize(text: string, where: string): number {

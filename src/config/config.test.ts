@@ -299,11 +299,14 @@ test("secrets are the only settings without a flag, and not in a file", () => {
 })
 
 test("sizes and addresses in their usual forms", () => {
-  assert.deepEqual(["4MiB", "4m", "4194304", "1 GiB", "x", "", "4XB"].map(bytesOfSize), [
+  assert.deepEqual(["4MiB", "4m", "4194304", "1 GiB", "2TiB", "1p", "8192PiB", "x", "", "4XB"].map(bytesOfSize), [
     4194304,
     4194304,
     4194304,
     1 << 30,
+    2 * 2 ** 40,
+    2 ** 50,
+    undefined, // beyond what a number holds exactly
     undefined,
     undefined,
     undefined,

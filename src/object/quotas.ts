@@ -6,6 +6,7 @@
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
+import { textRowKey } from "../format/row-key.js"
 import { addUsage, NO_USAGE, type QuotaLimits, type Usage, type UsageOwner } from "../format/usage.js"
 import { query, type Command, type Metadata } from "../metadata/index.js"
 import { findBucket } from "./commands/bucket-commands-core.js"
@@ -48,9 +49,14 @@ interface QuotaCheck {
   readonly agrees: boolean
 }
 
-export const bucketForQuota = query("BucketForQuota", (view, name: BucketName) => {
-  const bucket = findBucket(view, name)
-  return bucket?.state === "erasing" ? undefined : bucket?.id
+/** Undefined: it does not exist, or is being erased. */
+export const ownerForQuota = query("OwnerForQuota", (view, target: QuotaTarget): UsageOwner | undefined => {
+  if (target.kind === "account") {
+    const account = view.get("accounts", textRowKey(target.id))
+    return account && { kind: "account", accountId: target.id }
+  }
+  const bucket = findBucket(view, target.name)
+  return bucket === undefined || bucket.state === "erasing" ? undefined : { kind: "bucket", bucketId: bucket.id }
 })
 
 export class Quotas {
@@ -146,12 +152,13 @@ export class Quotas {
     if (!quota.isExact) await this.bringUp(owner, quota.run)
   }
 
-  /** Throws `noSuchBucket`. */
+  /** Throws `noSuchBucket`, `noSuchAccount`. */
   private async ownerOf(target: QuotaTarget): Promise<UsageOwner> {
-    if (target.kind === "account") return { kind: "account", accountId: target.id }
-    const bucketId = await this.metadata.ask(bucketForQuota(target.name))
-    if (bucketId === undefined) throw fail("noSuchBucket", { bucket: target.name })
-    return { kind: "bucket", bucketId }
+    const owner = await this.metadata.ask(ownerForQuota(target))
+    if (owner !== undefined) return owner
+    throw target.kind === "bucket"
+      ? fail("noSuchBucket", { bucket: target.name })
+      : fail("noSuchAccount", { account: target.id })
   }
 
   private async begin(owner: UsageOwner, limits: QuotaLimits, restarts: boolean): Promise<QuotaState> {

@@ -19,7 +19,7 @@ import {
   quotaStates,
   walkUsage,
 } from "../../src/object/queries/usage-queries-core.js"
-import { bucketForQuota } from "../../src/object/quotas.js"
+import { ownerForQuota } from "../../src/object/quotas.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const settingOf = (scene: Scene) => ({
@@ -82,7 +82,11 @@ export const QUOTA_QUERIES: readonly PlayKind[] = [
   queryKind("QuotaStates", () => quotaStates()),
   queryKind("EndedAccountCounts", () => endedAccountCounts()),
   queryKind("CompareUsage", scene => compareUsage(ownerOf(scene))),
-  queryKind("BucketForQuota", scene => bucketForQuota(scene.bucketName())),
+  queryKind("OwnerForQuota", scene =>
+    ownerForQuota(
+      scene.oneIn(2) ? { kind: "bucket", name: scene.bucketName() } : { kind: "account", id: scene.pick(ACCOUNTS) },
+    ),
+  ),
   queryKind("WalkUsage", scene => {
     const parts = scene.rows("parts").map(([key]) => uploadOfPartRowKey(key))
     const bucketId = scene.bucketId()

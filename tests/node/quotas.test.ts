@@ -200,5 +200,7 @@ test("what a refusal by the quota of an account tells does not say what the acco
   )
   assert.equal(await refusedSoFar("account"), before + 1)
   await hayloft("quota", "clear", id, "--account")
+  assert.match(await hayloft("quota", "show", id, "--account"), /has no quota/)
+  await assert.rejects(hayloft("quota", "show", "f".repeat(64), "--account"), /the account does not exist/)
   await limited.done("PUT", { key: "k", body: "1" })
 })
