@@ -41,7 +41,7 @@ test("an operator maps classes, and a restart keeps them", { timeout: 180_000 },
   assert.doesNotMatch(await hayloft("class", "list"), /STANDARD_IA/, "a dry run changes nothing")
   await hayloft("class", "set", "STANDARD_IA", "replica:3", "--yes")
   await hayloft("class", "set", "GLACIER", "replica:2", "--yes")
-  await hayloft("class", "set", "DEEP_ARCHIVE", "replica:2", "--yes")
+  await hayloft("class", "set", "INTELLIGENT_TIERING", "replica:2", "--yes")
   assert.match(await refusedBy("class", "set", "STANDARD", "replica:3", "--yes"), /redundancy set/)
   assert.match(await refusedBy("class", "set", "GLACIER_IR", "ec:4+2", "--yes"), /needs 6 devices/)
   assert.match(await refusedBy("class", "set", "NOPE", "replica:3", "--yes"), /storageClass|NOPE/)
@@ -50,7 +50,7 @@ test("an operator maps classes, and a restart keeps them", { timeout: 180_000 },
   const list = await hayloft("class", "list")
   assert.match(list, /STANDARD_IA +replica:3/)
   assert.match(list, /GLACIER +replica:2/)
-  assert.match(list, /DEEP_ARCHIVE +replica:2/)
+  assert.match(list, /INTELLIGENT_TIERING +replica:2/)
 })
 
 const aws = findProgram("aws")
