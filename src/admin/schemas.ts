@@ -228,10 +228,12 @@ export const LIFECYCLE_PREVIEW = z
         bytes: count.describe("of removed versions and hidden objects"),
         moved: count.describe("versions that move to another storage class"),
         movedBytes: count,
+        uploads: count.describe("unfinished multipart uploads that are removed"),
         examples: z.array(z.object({ key: z.string(), versionId: z.string(), action: ACTION, storageClass: MOVED_TO })),
       }),
     ),
     locked: count.describe("versions that are due, and kept by object lock"),
+    abandonedUploads: count.describe("unfinished multipart uploads that are removed without a rule"),
   })
   .meta({ id: "LifecyclePreview" })
 

@@ -79,7 +79,7 @@ const EXPLAINED = {
   ],
 } as const
 const PREVIEWED = {
-  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10, moved: 1, movedBytes: 5 },
+  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10, moved: 1, movedBytes: 5, uploads: 2 },
   examples: [{ key: "logs/1", versionId: NULL_VERSION, action: "removeVersion" }],
 } as const
 
@@ -192,7 +192,7 @@ export class FakeStore implements Accounts {
       if (key !== "logs/1") throw fail("noSuchKey")
       return { hasRules: true, nowMs: NOW_MS, versions: [EXPLAINED], hasMore: false }
     },
-    preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1 }),
+    preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1, abandonedUploads: 1 }),
   }
 
   /** Of bucket 3. */

@@ -65,10 +65,19 @@ test("an explanation says to which storage class a version moves, and why to no 
 
 test("a preview shows counts, bytes and examples of each rule, and what locks keep", () => {
   const text = previewText({
-    ...{ hasRules: true, atMs: DAY_MS, locked: 3 },
+    ...{ hasRules: true, atMs: DAY_MS, locked: 3, abandonedUploads: 1 },
     rules: [
       {
-        ...{ ruleId: "month", hidden: 1, versions: 20, markers: 4, bytes: 2048, moved: 6, movedBytes: 3072 },
+        ...{
+          ruleId: "month",
+          hidden: 1,
+          versions: 20,
+          markers: 4,
+          bytes: 2048,
+          moved: 6,
+          movedBytes: 3072,
+          uploads: 7,
+        },
         examples: [
           { key: "logs/1\u001b[31m", versionId: "null", action: "removeVersion" },
           { key: "cold", versionId: "null", action: "move", storageClass: "GLACIER" },
@@ -77,10 +86,12 @@ test("a preview shows counts, bytes and examples of each rule, and what locks ke
     ],
   })
   assert.match(text, /the pass after 1970-01-02.* would remove and move/)
-  assert.match(text, /20 +1 +4 +2(\.0)? KiB +6 +3(\.0)? KiB +month/)
+  assert.match(text, /20 +1 +4 +2(\.0)? KiB +6 +3(\.0)? KiB +7 +month/)
   assert.match(text, /cold \(null\) moves to GLACIER by rule "month"/)
   assert.match(text, /3 versions are due and stay: object lock keeps them/)
   assert.match(text, /logs\/1.*\(null\) is removed by rule "month"/)
   assert.doesNotMatch(text, /\u001b/)
-  assert.equal(previewText({ hasRules: false, atMs: 0, rules: [], locked: 0 }), "the bucket has no lifecycle rules\n")
+  assert.match(text, /uploads that go without a rule, because of their age: 1\n/)
+  const none = { hasRules: false, atMs: 0, rules: [], locked: 0, abandonedUploads: 0 }
+  assert.equal(previewText(none), "the bucket has no lifecycle rules\n")
 })

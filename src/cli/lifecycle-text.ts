@@ -67,11 +67,13 @@ export function explanationText({ hasRules, nowMs, versions, hasMore }: Explanat
   return `${lines.join("\n")}\n`
 }
 
-export function previewText({ hasRules, atMs, rules, locked }: Preview): string {
-  if (!hasRules) return "the bucket has no lifecycle rules\n"
-  const rows = rules.map(({ ruleId, hidden, versions, markers, bytes, moved, movedBytes }) => [
+export function previewText({ hasRules, atMs, rules, locked, abandonedUploads }: Preview): string {
+  const abandoned =
+    abandonedUploads > 0 ? `unfinished uploads that go without a rule, because of their age: ${abandonedUploads}\n` : ""
+  if (!hasRules) return `the bucket has no lifecycle rules\n${abandoned}`
+  const rows = rules.map(({ ruleId, hidden, versions, markers, bytes, moved, movedBytes, uploads }) => [
     ...[String(versions), String(hidden), String(markers), sizeText(bytes)],
-    ...[String(moved), sizeText(movedBytes), printable(ruleId)],
+    ...[String(moved), sizeText(movedBytes), String(uploads), printable(ruleId)],
   ])
   const examples = rules.flatMap(({ ruleId, examples: shown }) =>
     shown.map(
@@ -81,8 +83,9 @@ export function previewText({ hasRules, atMs, rules, locked }: Preview): string 
   )
   return [
     `the pass after ${timeText(atMs)} would remove and move:\n`,
-    tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "MOVED", "MOVED BYTES", "RULE"], rows),
+    tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "MOVED", "MOVED BYTES", "UPLOADS", "RULE"], rows),
     ...(locked > 0 ? [`${locked} versions are due and stay: object lock keeps them\n`] : []),
+    abandoned,
     ...examples,
   ].join("")
 }

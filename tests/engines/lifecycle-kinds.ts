@@ -18,7 +18,7 @@ import {
   takeOverSlice,
   takeSlice,
 } from "../../src/object/lifecycle/pass-core.js"
-import { explainKey, previewVersions } from "../../src/object/lifecycle/inspection.js"
+import { explainKey, previewUploads, previewVersions } from "../../src/object/lifecycle/inspection.js"
 import { dueUploads, dueVersions } from "../../src/object/lifecycle/walk-core.js"
 import { NOTHING_REMOVED } from "../../src/format/lifecycle-pass.js"
 import { frozenOf } from "./multipart-kinds.js"
@@ -158,6 +158,10 @@ export const LIFECYCLE_QUERIES: readonly PlayKind[] = [
   queryKind("PreviewVersions", scene => {
     const bucketId = scene.bucketId()
     return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
+  }),
+  queryKind("PreviewUploads", scene => {
+    const bucketId = scene.bucketId()
+    return previewUploads(bucketId, boundsOf(scene, rowsOfPass(bucketId)), uploadTimeOf(scene))
   }),
   queryKind("LifecyclePasses", () => lifecyclePasses()),
   queryKind("ReencodeNotes", () => reencodeNotes()),

@@ -3,9 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { objectKeyOfText, parseBucketName } from "../../base/ids.js"
+import { multipartIdOf } from "../../format/version-id.js"
+import { NO_DETAILS } from "../../format/version-record.js"
 import { encodeLifecycleRules, type LifecycleRule } from "../../format/lifecycle-rules.js"
 import { setBucketLock, setSetting, setVersioning } from "../commands/bucket-commands-core.js"
 import { newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
+import { createUpload } from "../commands/multipart-commands-core.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "./due-core.js"
 import { LifecycleInspection } from "./inspection.js"
@@ -27,7 +30,8 @@ async function world(rules: readonly LifecycleRule[] = RULES) {
   await metadata.run(setVersioning(bucketId, "enabled"))
   const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules })
   if (rules.length > 0) await metadata.run(setSetting(bucketId, "lifecycle", document))
-  const inspect = (days: number) => new LifecycleInspection(metadata, () => ({ nowMs: PUT_MS + days * dayMs, dayMs }))
+  const inspect = (days: number) =>
+    new LifecycleInspection(metadata, () => ({ nowMs: PUT_MS + days * dayMs, ...REAL_DAYS, abandonedDays: 7 }))
   return { ...scene, inspect }
 }
 
@@ -80,6 +84,28 @@ test("a preview counts what the next pass removes, by rule", async () => {
   assert.deepEqual([old?.ruleId, old?.hidden, old?.versions, old?.bytes], ["old", 0, 12, 1200])
   assert.equal(old?.examples.length, 5)
   assert.equal(locked, 0)
+})
+
+test("a preview counts unfinished uploads by the rule that removes them, and those that none removes", async () => {
+  const scene = await world([
+    ...RULES,
+    { id: "uploads", isEnabled: true, filter: { form: "filter", prefix: "logs/" }, abortDays: 3 },
+  ])
+  for (const [at, key] of ["logs/1", "logs/2", "other"].entries()) {
+    const address = {
+      bucketId: scene.bucketId,
+      key: objectKeyOfText(key),
+      multipartId: multipartIdOf(PUT_MS, randomOf(at)),
+    }
+    await scene.metadata.run(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
+  }
+  const counted = async (days: number) => {
+    const { rules, abandonedUploads } = await scene.inspect(days).preview(NAME)
+    return [rules.map(({ uploads }) => uploads), abandonedUploads]
+  }
+  assert.deepEqual(await counted(1), [[0, 0, 0, 0], 0])
+  assert.deepEqual(await counted(4), [[0, 0, 0, 2], 0])
+  assert.deepEqual(await counted(8), [[0, 0, 0, 2], 1])
 })
 
 test("with versioning suspended a current null version goes, and another is hidden", async () => {

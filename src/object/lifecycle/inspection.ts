@@ -5,16 +5,16 @@
  * Limits  INSPECTION_LIMITS.
  */
 import { DATE_MS_MAX } from "../../base/dates.js"
-import { fail } from "../../base/failures.js"
+import { fail, unlessRefused } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type VersionId } from "../../base/ids.js"
-import { objectRowKey, suffixRange } from "../../format/row-key.js"
+import { objectRowKey, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import type { Versioning } from "../../format/records.js"
+import { decodeUpload, type Versioning } from "../../format/records.js"
 import { versionIdOfHead } from "../../format/version-record.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import { bucketNamed } from "../bucket-service.js"
-import { dueOf, movesOf, verdictsOf } from "./due-core.js"
-import type { CompiledRules, Verdict, VersionFacts, When } from "./due-core.js"
+import { dueOf, movesOf, uploadDueOf, verdictsOf } from "./due-core.js"
+import type { AbandonedAfter, CompiledRules, Verdict, VersionFacts, When } from "./due-core.js"
 import { isDue, isUnlocked, moveDue, removalOf, rowsOfBucket, rulesOf, walkVersions } from "./walk-core.js"
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
 
@@ -128,6 +128,8 @@ interface PreviewedRule {
   /** Versions that move to another storage class. */
   readonly moved: number
   readonly movedBytes: number
+  /** Unfinished multipart uploads that are removed. */
+  readonly uploads: number
   readonly examples: readonly PreviewedVersion[]
 }
 
@@ -172,14 +174,45 @@ export const previewVersions = query(
   },
 )
 
+interface PreviewedUploads {
+  /** Of each due upload: the rule that removes it; undefined: none does, but it was abandoned. */
+  readonly due: readonly (string | undefined)[]
+  readonly next: SliceBounds["start"] | undefined
+}
+
+/** What removes the uploads of a slice of a bucket that are due. An upload that is being completed then stays. */
+export const previewUploads = query(
+  "PreviewUploads",
+  (
+    view,
+    bucketId: BucketId,
+    { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
+    time: LifecycleTime & AbandonedAfter,
+  ): PreviewedUploads => {
+    const rules = rulesOf(view, bucketId)
+    const due: (string | undefined)[] = []
+    let rows = 0
+    for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
+      if (rows === rowsMax) return { due, next: rowKey }
+      rows += 1
+      const upload = unlessRefused(() => decodeUpload(row.value))
+      if (upload === undefined) continue
+      const { initiatedMs } = upload
+      const end = uploadDueOf(rules, { key: parseObjectRowKey(rowKey).key, initiatedMs }, time)
+      if (end !== undefined && end.dueMs <= time.nowMs) due.push(end.ruleId)
+    }
+    return { due, next: undefined }
+  },
+)
+
 const emptyOf = (ruleId: string): PreviewedRule => ({
-  ...{ ruleId, hidden: 0, versions: 0, markers: 0, bytes: 0, moved: 0, movedBytes: 0, examples: [] },
+  ...{ ruleId, hidden: 0, versions: 0, markers: 0, bytes: 0, moved: 0, movedBytes: 0, uploads: 0, examples: [] },
 })
 
 const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
   ...{ bytes: action === "move" ? 0 : sizeBytes, hidden: Number(action === "hide") },
   ...{ moved: Number(action === "move"), movedBytes: action === "move" ? sizeBytes : 0 },
-  ...{ versions: Number(action === "removeVersion"), markers: Number(action === "removeMarker") },
+  ...{ versions: Number(action === "removeVersion"), markers: Number(action === "removeMarker"), uploads: 0 },
 })
 
 const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
@@ -190,6 +223,7 @@ const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
   bytes: a.bytes + b.bytes,
   moved: a.moved + b.moved,
   movedBytes: a.movedBytes + b.movedBytes,
+  uploads: a.uploads + b.uploads,
   examples: [...a.examples, ...b.examples].slice(0, INSPECTION_LIMITS.examplesShown),
 })
 
@@ -199,13 +233,15 @@ interface Preview {
   readonly atMs: number
   readonly rules: readonly PreviewedRule[]
   readonly locked: number
+  /** Unfinished uploads that no rule removes, but that began so long ago that they are. */
+  readonly abandonedUploads: number
 }
 
 export class LifecycleInspection {
   constructor(
     private readonly metadata: Pick<Metadata, "ask">,
     /** Undefined while the store's clock is unknown. */
-    private readonly time: () => LifecycleTime | undefined,
+    private readonly time: () => (LifecycleTime & AbandonedAfter) | undefined,
   ) {}
 
   /** The versions of a key, and what the rules do to each. Throws `noSuchBucket`, `noSuchKey`. */
@@ -219,22 +255,37 @@ export class LifecycleInspection {
   /** What the next pass would remove from a bucket, if nothing changed until then. Throws `noSuchBucket`. */
   async preview(name: BucketName): Promise<Preview> {
     const { id, versioning } = await this.bucket(name)
-    const { nowMs, dayMs, archives } = this.now()
-    const atMs = (Math.floor(nowMs / dayMs) + 1) * dayMs
+    const now = this.now()
+    const atMs = (Math.floor(now.nowMs / now.dayMs) + 1) * now.dayMs
+    const time = { ...now, nowMs: atMs }
+    const uploads = await this.uploads(id, time)
+    const abandonedUploads = uploads.filter(ruleId => ruleId === undefined).length
     const { start: first, end } = rowsOfBucket(id)
     let rules: readonly PreviewedRule[] | undefined
     let locked = 0
     for (let start: SliceBounds["start"] | undefined = first; start !== undefined;) {
       const bounds: Omit<SliceBounds, "dueMax"> = { start, end, rowsMax: INSPECTION_LIMITS.rowsPerSlice }
-      const slice: PreviewedSlice | undefined = await this.metadata.ask(
-        previewVersions(id, versioning, bounds, { nowMs: atMs, dayMs, archives }),
-      )
-      if (slice === undefined) return { hasRules: false, atMs, rules: [], locked: 0 }
+      const slice: PreviewedSlice | undefined = await this.metadata.ask(previewVersions(id, versioning, bounds, time))
+      if (slice === undefined) return { hasRules: false, atMs, rules: [], locked: 0, abandonedUploads }
       rules = rules === undefined ? slice.rules : merged(rules, slice.rules)
       locked += slice.locked
       start = slice.next
     }
-    return { hasRules: true, atMs, rules: rules ?? [], locked }
+    const ofUploads = uploads.flatMap(ruleId => (ruleId === undefined ? [] : { ...emptyOf(ruleId), uploads: 1 }))
+    return { hasRules: true, atMs, rules: merged(rules ?? [], ofUploads), locked, abandonedUploads }
+  }
+
+  /** What removes each of a bucket's uploads that are due. */
+  private async uploads(id: BucketId, time: LifecycleTime & AbandonedAfter): Promise<readonly (string | undefined)[]> {
+    const due: (string | undefined)[] = []
+    const { start: first, end } = rowsOfBucket(id)
+    for (let start: SliceBounds["start"] | undefined = first; start !== undefined;) {
+      const bounds: Omit<SliceBounds, "dueMax"> = { start, end, rowsMax: INSPECTION_LIMITS.rowsPerSlice }
+      const slice: PreviewedUploads = await this.metadata.ask(previewUploads(id, bounds, time))
+      due.push(...slice.due)
+      start = slice.next
+    }
+    return due
   }
 
   private async bucket(name: BucketName) {
@@ -243,7 +294,7 @@ export class LifecycleInspection {
     return record
   }
 
-  private now(): LifecycleTime {
+  private now(): LifecycleTime & AbandonedAfter {
     const time = this.time()
     if (time === undefined)
       throw fail("stopping", { message: "the store's clock is not known yet; try again in a minute" })
