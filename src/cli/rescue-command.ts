@@ -92,7 +92,10 @@ async function rescueCommand(
   }
 }
 
-const KINDS = { account: "account", accessKey: "access key", key: "named key", bucket: "bucket" } as const
+const KINDS = {
+  ...{ account: "account", accessKey: "access key", key: "named key" },
+  ...{ class: "storage class", bucket: "bucket", quota: "quota of" },
+} as const
 
 function entryText(entry: RescueEntry): string {
   const { list, kind, name = "", bucket = "", key = "", notes } = entry

@@ -104,6 +104,7 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     noteOf: undefined,
     lock: record.lock,
     storageClass: head.storageClass,
+    restore: record.restore,
     sealing: sealingOf(record, content),
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
     md5: head.parts > 0 || head.isMarker ? undefined : head.md5,

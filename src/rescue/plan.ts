@@ -1,4 +1,5 @@
 /** Plan of a rescue: the versions to write for one object key, and the facts that they are derived from. */
+import type { VersionRestore } from "../format/restore.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
@@ -40,6 +41,8 @@ export interface PlannedVersion {
   readonly lock: VersionLock | undefined
   /** Undefined: as the recovery header of `noteOf` says. */
   readonly storageClass: StorageClass | undefined
+  /** Of an archived version; it may be over. Undefined: none, or unknown. */
+  readonly restore?: VersionRestore | undefined
   /** How it is encrypted; "noted": as the recovery header of `noteOf` says. */
   readonly sealing: Sealing | "noted" | undefined
   /** Its value is undefined if unknown. */

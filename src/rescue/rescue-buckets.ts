@@ -84,6 +84,11 @@ export class RescueBuckets {
     return plan
   }
 
+  /** In the new store; undefined if it has no such bucket. */
+  nameOf(id: BucketId): BucketName | undefined {
+    return this.made.has(id) ? this.plans.get(id)?.name : undefined
+  }
+
   /** The versioning state in the snapshot; undefined if unknown. */
   versioningOf(id: BucketId): BucketPlan["versioning"] | undefined {
     if (this.locked.has(id)) return "enabled"

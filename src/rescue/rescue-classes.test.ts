@@ -78,3 +78,34 @@ test("a recovery header that re-encoding writes tells the class of the version",
   const rescued = await store.rescue(ALL)
   assert.deepEqual(classesIn(rescued, "large", "parts"), ["STANDARD_IA", "STANDARD_IA"])
 })
+
+test("the map of classes, quotas and restores of archives come back, quotas after everything that they count", async () => {
+  const store = await DoomedStore.open(4)
+  const wait = <T>(work: Promise<T>): Promise<T> => store.machine.clock.runUntil(work)
+  const change = store.engine.control.change("map", record => ({
+    ...record,
+    classes: [
+      ["GLACIER", parsePolicy("replica:3")],
+      ["GLACIER_IR", parsePolicy("ec:4+2")],
+    ],
+    policyVersion: record.policyVersion + 1,
+  }))
+  await wait(change)
+  const bucket = await store.bucket("cold")
+  await store.bucket("free")
+  await put(store, bucket, "archive", "GLACIER", 200 * KIB)
+  await put(store, bucket, "sleeping", "GLACIER", 200 * KIB)
+  await wait(store.services.objects.restore({ bucket, key: objectKeyOfText("archive") }, { days: 3, tier: "Bulk" }))
+  await wait(store.services.quotas.set({ kind: "bucket", name: bucket.name }, { hardBytes: 7 * MIB, warnObjects: 5 }))
+  await store.backUp()
+  const { target, entries } = await store.rescue(ALL)
+  assert.deepEqual(target.classes, ["GLACIER replica:3"])
+  assert.deepEqual(target.quotas, [[{ kind: "bucket", name: "cold" }, { hardBytes: 7 * MIB, warnObjects: 5 }, 2]])
+  const told = entries.filter(({ kind }) => kind === "class" || kind === "quota")
+  assert.deepEqual(
+    told.map(({ list, kind, name, isWritten }) => `${list} ${kind} ${name} ${isWritten}`),
+    ["certain class GLACIER true", "incomplete class GLACIER_IR false", "certain quota cold true"],
+  )
+  const restores = ["archive", "sleeping"].map(key => target.latest("cold", key)?.restore?.tier)
+  assert.deepEqual(restores, ["Bulk", undefined])
+})

@@ -36,6 +36,7 @@ import { planKey } from "./plan-core.js"
 import type { BodyMatch, KeyPlan, Lost, PlannedContent, PlannedVersion } from "./plan.js"
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
+import { addClasses, addQuotas } from "./rescue-limits.js"
 import { addNamedKeys } from "./rescue-keys.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import { SourceKeys } from "./source-keys.js"
@@ -144,6 +145,7 @@ export class Rescue {
       this.snapshot = await finder.find(this.signal)
     }
     await this.checkLocked(all)
+    await addClasses(record, this.target, entry => this.settings.onEntry(entry))
     await this.addFacts()
     if (all) await this.pass(all, EVERYTHING)
     const of = all ? 0 : Math.ceil(this.needles / needlesMax) + 1
@@ -152,6 +154,7 @@ export class Rescue {
       if (catalog) await this.pass(catalog, { part, of })
     }
     this.signal.throwIfAborted()
+    await this.addQuotas()
     await this.target.finish()
     return this.summary()
   }
@@ -235,6 +238,14 @@ export class Rescue {
     }
     await this.addNamedKeys()
     await this.buckets.addKnown(this.snapshot.facts, list)
+  }
+
+  private async addQuotas(): Promise<void> {
+    if (!this.snapshot) return
+    const { facts } = this.snapshot
+    const named = { nameOf: (id: BucketId) => this.buckets.nameOf(id), accountOf: (id: AccountId) => this.ownerOf(id) }
+    const onEntry = (entry: RescueEntry) => this.settings.onEntry(entry)
+    await addQuotas({ facts, ...named, list: this.namedList }, this.target, onEntry)
   }
 
   private addNamedKeys(): Promise<void> {

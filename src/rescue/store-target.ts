@@ -10,15 +10,28 @@ import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import { defaultPolicy, type KeyService } from "../keys/index.js"
+import { parseBucketName } from "../base/ids.js"
 import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { ServeConfig } from "../config/index.js"
 import { readRecordFile, replaceRecordFile } from "../device/index.js"
 import { supervise, type BackgroundService } from "../life/index.js"
-import { inspect, openStore, type OpenedStore, type MasterKeyFiles } from "../node/index.js"
+import type { QuotaLimits } from "../format/usage.js"
+import {
+  inspect,
+  mapClass,
+  openStore,
+  type OpenedStore,
+  type MasterKeyFiles,
+  type StoreControl,
+} from "../node/index.js"
 import {
   headersOf,
   type Bucket,
   type CompletedPart,
+  type Quotas,
+  type QuotaTarget,
   type SealedSource,
   type Services,
   type VersionsPage,
@@ -36,6 +49,7 @@ import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedA
 /** Marker file of an unfinished rescue; it contains the id of the source. */
 const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
+const DAY_MS = 86_400_000
 
 /** The seams of the machine that a rescue uses. */
 interface TargetSeams {
@@ -50,6 +64,8 @@ interface TargetSeams {
 interface ServedStore {
   readonly engine: {
     readonly services: Services
+    readonly control: Pick<StoreControl, "change">
+    checkPolicy(policy: Policy): void
     readonly accounts: Accounts
     readonly namedKeys: { of(part: "service"): Pick<KeyService, "restore"> }
   }
@@ -142,6 +158,7 @@ export class StoreTarget implements RescueTarget {
         throw failure
       }
       const running = await run(store, onStolen)
+      if (isContinued) await clearQuotas(running.engine.services.quotas)
       return new StoreTarget(seams, { store, running, isContinued }, shards, onBytes, signal)
     } catch (error) {
       for (const device of store.devices) await device.release()
@@ -178,6 +195,20 @@ export class StoreTarget implements RescueTarget {
     const { record = minimal, formerNumber = number } = key ?? {}
     const policy = record.policy.replaceAll(formerNumber, number)
     await namedKeys.of("service").restore({ ...record, policy }, materials)
+  }
+
+  async addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined> {
+    try {
+      await mapClass(this.running.engine, storageClass, policy)
+      return undefined
+    } catch (error) {
+      if (!isFailure(error, "invalidArgument")) throw error
+      return error.message
+    }
+  }
+
+  async setQuota(target: QuotaTarget, limits: QuotaLimits): Promise<void> {
+    await this.services.quotas.set(target, limits)
   }
 
   async addBucket({ name, owner, location, versioning, settings, lock }: BucketPlan): Promise<void> {
@@ -305,7 +336,17 @@ export class StoreTarget implements RescueTarget {
     return found
   }
 
+  /** Makes it the latest version, with the end of its restore if that is not over. */
   private async put(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
+    const problem = await this.putContent(bucket, key, version)
+    const { restore } = version
+    if (problem !== undefined || restore === undefined) return problem
+    const days = daysUntil(restore.untilMs, this.seams.clock.wallMs())
+    if (days >= 0) await this.services.objects.restore({ bucket, key }, { days, tier: restore.tier })
+    return undefined
+  }
+
+  private async putContent(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
     const { content } = version
     if (content.kind === "marker") {
       await this.services.objects.remove({ bucket, key, conditions: {} })
@@ -462,6 +503,18 @@ export class StoreTarget implements RescueTarget {
     for (const device of this.store.devices) await device.release()
   }
 }
+
+/** An earlier run has set them, and would have this one refused. */
+async function clearQuotas(quotas: Quotas): Promise<void> {
+  for (const { owner, name } of await quotas.list()) {
+    if (owner.kind === "bucket") await quotas.clear({ kind: "bucket", name: parseBucketName(name) })
+    else await quotas.clear({ kind: "account", id: owner.accountId })
+  }
+}
+
+/** For which a restore ends at this midnight if it begins now; below 0: it is over. */
+const daysUntil = (untilMs: number, nowMs: number): number =>
+  Math.floor(untilMs / DAY_MS) - Math.floor(nowMs / DAY_MS) - 1
 
 const NOTHING_PROMISED: Promised = { md5: undefined, checksum: undefined }
 

@@ -2,9 +2,11 @@
 import { parseAccountId } from "../base/ids.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import type { AccessKeyId, AccountId, BucketName, KmsKeyId, ObjectKey } from "../base/ids.js"
+import type { Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { Versioning } from "../format/records.js"
-import type { BucketLock, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
+import type { QuotaLimits } from "../format/usage.js"
+import type { BucketLock, QuotaTarget, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
@@ -57,6 +59,10 @@ export interface RescueTarget {
   addAccessKey(key: RescuedAccessKey): Promise<void>
   /** `key`: undefined if its row is lost. `materials`: of a built-in one, in the order of their versions. */
   addNamedKey(id: KmsKeyId, key: RescuedKey | undefined, materials: readonly Uint8Array[]): Promise<void>
+  /** Returns why the new store cannot have the redundancy; undefined if it has. */
+  addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined>
+  /** Once everything is written that it counts. */
+  setQuota(target: QuotaTarget, limits: QuotaLimits): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
   /** Before anything is written to the bucket, which would make another. Returns why it cannot; undefined if it has. */
@@ -86,6 +92,8 @@ export class DryTarget implements RescueTarget {
   readonly addAccount = () => Promise.resolve()
   readonly addAccessKey = () => Promise.resolve()
   readonly addNamedKey = () => Promise.resolve()
+  readonly addClass = () => Promise.resolve(undefined)
+  readonly setQuota = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
   readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly finish = () => Promise.resolve()

@@ -5,10 +5,13 @@ import { hexOf } from "../base/bytes.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
 import type { ObjectKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
+import { shardCount, textOfPolicy, type Policy } from "../base/policy.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import { makeCodec } from "../erasure/index.js"
 import type { SettingName } from "../format/records.js"
-import type { Bucket, PutResult } from "../object/index.js"
+import type { QuotaLimits } from "../format/usage.js"
+import type { Bucket, PutResult, QuotaTarget } from "../object/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { SimLocks } from "../seams/lock/index.js"
@@ -49,6 +52,20 @@ class MemoryTarget implements RescueTarget {
 
   async addBucket(bucket: BucketPlan): Promise<void> {
     this.buckets.set(bucket.name, bucket)
+  }
+
+  readonly classes: string[] = []
+  /** With the number of keys that were written by then. */
+  readonly quotas: (readonly [QuotaTarget, QuotaLimits, number])[] = []
+
+  async addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined> {
+    if (shardCount(policy) > 4) return "too few devices"
+    this.classes.push(`${storageClass} ${textOfPolicy(policy)}`)
+    return undefined
+  }
+
+  async setQuota(target: QuotaTarget, limits: QuotaLimits): Promise<void> {
+    this.quotas.push([target, limits, this.keys.size])
   }
 
   readonly addBucketSecret = () => Promise.resolve(undefined)

@@ -8,11 +8,26 @@
  */
 import type { Policy } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { formatEpochOf } from "../../format/control-record.js"
+import { setClassPolicy } from "../../cluster/index.js"
+import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
 import { FORMAT_EPOCH_OF_KEYS } from "../../format/superblock.js"
 import type { ClassMap } from "../../object/index.js"
 import type { DeviceSet } from "../devices/device-set.js"
 import type { RecordManager } from "./record-manager.js"
+
+/** What a class is mapped in. */
+interface MappingStore {
+  readonly services: { readonly classes: { use(storageClass: StorageClass): Promise<void> | undefined } }
+  readonly control: { change(name: string, decide: (record: ControlRecord) => ControlRecord): Promise<unknown> }
+  checkPolicy(policy: Policy): void
+}
+
+/** Maps a class of a store that no bucket has a redundancy of its own in. Throws `invalidArgument` if devices are too few. */
+export async function mapClass(store: MappingStore, storageClass: StorageClass, policy: Policy): Promise<void> {
+  store.checkPolicy(policy)
+  await store.services.classes.use(storageClass)
+  await store.control.change("rescued class", record => setClassPolicy(record, storageClass, policy, []))
+}
 
 export class RecordClasses implements ClassMap {
   private isReady = false
