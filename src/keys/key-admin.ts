@@ -133,14 +133,19 @@ export class KeyAdmin implements NamedKeys {
     const orphan = await this.orphan(name)
     const countedIn = this.keys.reconciliations
     const record = orphan === undefined ? (await this.find(name)).record : undefined
+    if (record !== undefined && record.deletionMs === undefined) {
+      throw fail("kmsKeyState", { message: `${record.id} is not pending deletion: schedule it first` })
+    }
     const id = record?.id ?? orphan
     const total = totalOf((id && (await this.countUses()).get(id)) ?? new Map<string, number>())
     if (total !== unreadable) {
-      throw fail("preconditionFailed", { message: `${total} versions become unreadable with the key ${id}` })
+      const message = `${total} versions become unreadable with the key ${id}: confirm this number, not ${unreadable}`
+      throw fail("preconditionFailed", { message })
     }
     if (record === undefined) return this.deleteOrphan(name, countedIn)
     if (await this.keys.delete(record, countedIn)) return
-    throw fail("kmsKeyState", { message: `${record.id} is not pending deletion, or its time has not come` })
+    const due = new Date(record.deletionMs ?? 0).toISOString()
+    throw fail("kmsKeyState", { message: `${record.id} is not deleted before ${due}; if that is over, try again` })
   }
 
   /** Throws `conflict` if what was counted may have changed: a reconciliation or a rescue may have put the key back. */

@@ -155,6 +155,22 @@ test("a material without a key is removed once an operator has said what becomes
   assert.equal(world.materials.all().length, 0)
 })
 
+test("an operator who deletes a key too early learns why not, and what to confirm", async () => {
+  const world = new World()
+  const [enabled, early, due] = [await world.key(), await world.key(), await world.dueKey()]
+  await world.admin.scheduleDeletion(early, 7)
+  world.uses = new Map([[due, new Map([["photos", 3]])]])
+  const refusal = (id: KmsKeyId, unreadable: number): Promise<string> =>
+    world.admin.delete(id, unreadable).then(
+      () => "deleted",
+      (error: Error) => error.message,
+    )
+  assert.match(await refusal(enabled, 1), /is not pending deletion: schedule it first/, "whatever the number")
+  assert.match(await refusal(early, 0), /is not deleted before \d{4}-\d\d-\d\dT/)
+  assert.match(await refusal(due, 2), /3 versions become unreadable .*: confirm this number, not 2/)
+  assert.equal(await refusal(due, 3), "deleted")
+})
+
 test("a key whose row was lost is taken back disabled, opens what it has sealed, and keeps all its versions", async () => {
   const world = new World()
   world.materials.nowMs = world.nowMs
