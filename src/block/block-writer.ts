@@ -22,6 +22,7 @@ import type { Devices, ShardDevice, WriteRequest } from "./contract.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { shapeOf } from "./read-plan-core.js"
+import { WriteTurns } from "./write-turns.js"
 import { decideAck, planWrite, type WriteCare, type WritePlan } from "./write-plan-core.js"
 
 export interface WrittenBlock {
@@ -33,7 +34,10 @@ export interface WrittenBlock {
 }
 
 /** How one block is written. */
-interface BlockRequest extends Pick<WriteRequest, "uploadId" | "part" | "owner" | "policy" | "recoveryHeader"> {
+interface BlockRequest extends Pick<
+  WriteRequest,
+  "uploadId" | "part" | "owner" | "policy" | "recoveryHeader" | "payer"
+> {
   readonly generation: number
   readonly care: WriteCare
   /** The slab has the plaintext of a block to be sealed; undefined: the block as it is stored. */
@@ -48,12 +52,16 @@ interface SingleCopies {
 }
 
 export class BlockWriter {
+  private readonly turns: WriteTurns
+
   constructor(
     private readonly devices: Devices,
     private readonly layouts: Layouts,
     private readonly clock: Clock,
     private readonly singleCopies: SingleCopies,
-  ) {}
+  ) {
+    this.turns = new WriteTurns(clock)
+  }
 
   /**
    * Takes over the slab, with `lengthBytes` of the block. Resolves when the acknowledgement rule is met. Throws
@@ -82,13 +90,15 @@ export class BlockWriter {
       const shape = shapeOf(plan.policy)
       const code = { slab, lengthBytes, shape, seeds: ids.map(needleSeed) }
       const coded = await pipeline.code(seal === undefined ? code : { ...code, seal })
-      const writes = new ShardWrites(plan)
-      ids.forEach((id, slot) => {
-        const target = targets[slot]
-        if (target) writes.add(slot, append(request, plan.policy, target, id, storedBytes, coded[slot]))
+      const missingSlots = await this.inTurn(request, lengthBytes, () => {
+        const writes = new ShardWrites(plan)
+        ids.forEach((id, slot) => {
+          const target = targets[slot]
+          if (target) writes.add(slot, append(request, plan.policy, target, id, storedBytes, coded[slot]))
+        })
+        ended = writes.ended
+        return writes.acknowledged(this.clock)
       })
-      ended = writes.ended
-      const missingSlots = await writes.acknowledged(this.clock)
       if (tolerance(request.policy) > 0 && shardCount(plan.policy) === 1) this.singleCopies.note()
       return { block, plan, missingSlots, slots }
     } finally {
@@ -96,6 +106,20 @@ export class BlockWriter {
         slab.release()
         held.end()
       })
+    }
+  }
+
+  /** Writes once it is the turn of the block; short ones do not wait, and background work has limits of its own. */
+  private async inTurn<T>({ payer, policy }: BlockRequest, lengthBytes: number, write: () => Promise<T>): Promise<T> {
+    if (payer === undefined || lengthBytes <= BLOCK_LIMITS.shortWriteBytes) return write()
+    const { sharedWritesOfDevice: ofDevice } = BLOCK_LIMITS
+    const party = payer.payer
+    const waits = this.turns.take(party, Math.max(ofDevice, (ofDevice * this.devices.size) / shardCount(policy)))
+    if (waits !== undefined) await waits
+    try {
+      return await write()
+    } finally {
+      this.turns.leave(party)
     }
   }
 

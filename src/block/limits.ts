@@ -4,6 +4,10 @@ import { KIB, MIB } from "../base/limits.js"
 export const BLOCK_LIMITS = {
   /** Blocks of one body that may be coded and written while the next one fills. */
   bodyBlocksInFlightMax: 4,
+  /** While accounts compete: blocks that are written at the same time, as a mean over the devices … */
+  sharedWritesOfDevice: 4,
+  /** … apart from those up to this length. */
+  shortWriteBytes: 64 * KIB,
   /** How long an acknowledgement waits for the last shard once enough are durable. */
   stragglerMs: 250,
   /** Pieces of one read that are fetched ahead of the client. */

@@ -6,7 +6,8 @@
  *           bodies does not hold up another with few; within it, first come, first served. A slab is granted again only after its owner released it
  *           and no thread writes to it any more. Memory that was never granted is never touched,
  *           so it costs nothing.
- * Limits    The pool's bytes. The server's limit on bodies also limits the waiters.
+ * Limits    The pool's bytes, of which a part is for parties that hold little. The server's limit on bodies also limits
+ *           the waiters.
  */
 import { assert, must } from "../../base/assert.js"
 import { roundUp } from "../../base/bytes.js"
@@ -66,6 +67,10 @@ export function allocateSlabs(plan: SlabMemoryPlan): SlabMemory {
   return { memory, slabsAt, slabBytes, slabsTotal, shardsAt }
 }
 
+/** One of so many slabs is for accounts and addresses that hold fewer than the second number. */
+const RESERVE_OF = 8
+const RESERVE_OF_EACH = 2
+
 interface Waiter {
   readonly party: Party
   readonly grant: (slab: GrantedSlab) => void
@@ -117,8 +122,9 @@ export class Slabs implements SlabPool {
   ) {
     this.slabBytes = slabBytes
     this.slabsTotal = slabsTotal
-    const all = { inFlightMax: slabsTotal, inFlightReserve: 0, reserveOfEach: 0, waitingMax: Infinity }
-    this.places = new Places(all)
+    const inFlightReserve = Math.floor(slabsTotal / RESERVE_OF)
+    const inFlightMax = slabsTotal - inFlightReserve
+    this.places = new Places({ inFlightMax, inFlightReserve, reserveOfEach: RESERVE_OF_EACH, waitingMax: Infinity })
     // The slab returned last is granted first: its pages are resident and in the cache.
     for (let i = slabsTotal - 1; i >= 0; i -= 1) {
       this.free.push(new Uint8Array(memory.buffer, slabsAt + i * slabBytes, slabBytes))

@@ -1,0 +1,56 @@
+/** Whose block is written next while accounts compete, and that nothing waits while one writes alone. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { SimClock } from "../seams/clock/sim.js"
+import { WriteTurns } from "./write-turns.js"
+
+const of = (account: string) => ({ account, address: "a1" })
+const WRITES_MAX = 4
+
+/** Turns, and the accounts whose blocks have begun, in order. */
+function world() {
+  const clock = new SimClock()
+  const turns = new WriteTurns(clock)
+  const begun: string[] = []
+  const take = async (account: string): Promise<void> => {
+    await turns.take(of(account), WRITES_MAX)
+    begun.push(account)
+  }
+  return { clock, turns, begun, take }
+}
+
+test("blocks of one account alone do not wait", async () => {
+  const { turns, begun, take } = world()
+  await Promise.all(Array.from({ length: 40 }, () => take("a")))
+  assert.equal(begun.length, 40)
+  for (let i = 0; i < 40; i += 1) turns.leave(of("a"))
+  assert.equal(turns.waiting, 0)
+})
+
+test("while another account writes, few blocks are under way, and its own are next", async () => {
+  const { clock, turns, begun, take } = world()
+  await Promise.all([take("b"), take("a")])
+  for (let i = 0; i < 20; i += 1) void take("a")
+  await clock.advance(1)
+  assert.equal(begun.length, WRITES_MAX, "three of a and one of b")
+  turns.leave(of("b"))
+  await clock.advance(1)
+  assert.equal(begun.length, WRITES_MAX + 1)
+  void take("b")
+  void take("b")
+  turns.leave(of("a"))
+  turns.leave(of("a"))
+  await clock.advance(1)
+  assert.deepEqual(begun.slice(-2), ["b", "b"])
+})
+
+test("nothing waits any more once nobody competes", async () => {
+  const { clock, turns, begun, take } = world()
+  await Promise.all([take("b"), take("a")])
+  for (let i = 0; i < 20; i += 1) void take("a")
+  await clock.advance(2_000)
+  turns.leave(of("b"))
+  await clock.advance(1)
+  assert.equal(begun.length, 22)
+  assert.equal(turns.waiting, 0)
+})
