@@ -114,6 +114,37 @@ test("a request with a stalled body gives up its place while others wait, and ta
   await time.runUntil(world.stop())
 })
 
+test("servers on one thread may share their places, and each counts its own requests", async () => {
+  const time = new SimClock()
+  const limits = { ...HTTP_LIMITS, inFlightMax: 1, inFlightReserve: 0, admissionWaitMs: 60_000, parkAfterMs: 50 }
+  const shared = new Admission(time, limits)
+  const [one, two] = [
+    await serve(echoLength, limits, time, undefined, shared),
+    await serve(echoLength, limits, time, undefined, shared),
+  ]
+  const counts = ({ telemetry }: typeof one) =>
+    ["in_flight", "waiting"].map(name => telemetry.metric(`hayloft_http_${name}`, { server: "test" }))
+  const stalled = await one.open()
+  stalled.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc")
+  await until("it has the place", () => counts(one)[0] === 1)
+  const other = await two.open()
+  other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("it waits", () => counts(two)[1] === 1)
+  assert.deepEqual(
+    [counts(one), counts(two)],
+    [
+      [1, 0],
+      [0, 1],
+    ],
+  )
+  let isAnswered = false
+  void other.answers(1).then(() => (isAnswered = true))
+  for (; !isAnswered; await pause(1)) await time.advance(10)
+  assert.deepEqual(counts(one), [0, 0], "the stalled request of the first server is parked for that of the second")
+  stalled.close()
+  for (const world of [one, two]) await time.runUntil(world.stop())
+})
+
 test("a client that holds every place leaves one to others", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))

@@ -98,6 +98,7 @@ export class Admission {
   /** The party that was last seen late in a turn, and until when parties compete. */
   private lastLate: string | undefined
   private contendedUntilMs = -Infinity
+  private readonly watchers: (() => void)[] = []
   /** Addresses that have named accounts falsely: which ones, and until when. */
   private readonly falseClaims = new Map<string, Map<string, number>>()
 
@@ -145,6 +146,12 @@ export class Admission {
     if (this.stopping || party === undefined) return go(fail("stopping"))
     this.enqueue({ sinceMs: this.clock.monotonicMs(), placed, party, isForTurn: false, go })
     this.watchFirst()
+    for (const watch of this.watchers) watch()
+  }
+
+  /** Called when a request begins to wait for a place. */
+  whenWaiting(watch: () => void): void {
+    this.watchers.push(watch)
   }
 
   /**

@@ -1,4 +1,5 @@
 /** HTTP: a server without a protocol of its own, and the exchange that it passes to one. */
+export { Admission } from "./admission.js"
 export { CertificateFolder } from "./certificate-folder.js"
 export { Certificates } from "./certificates.js"
 export type { Answer, Exchange, PlainAnswer, Protocol, Refusal, RequestMeter } from "./contract.js"

@@ -60,12 +60,14 @@ export class HttpServer implements BackgroundService {
   private readonly tlsServer: TlsServer | undefined
   private readonly connections = new Set<Connection>()
   private readonly host: ConnectionHost
-  /** Holds a place for each exchange whose response has not been sent. */
-  private readonly admission: Admission
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
   private stopping = false
   private isWatchingStalled = false
+  /** Requests that were not done within the turn in which they arrived. */
+  private readonly underWay = new Set<HttpExchange>()
+  /** Requests that wait for a place or their turn. */
+  private waiting = 0
 
   private readonly clock: Clock
   private readonly telemetry: Telemetry
@@ -75,17 +77,19 @@ export class HttpServer implements BackgroundService {
     private readonly protocol: Protocol,
     private readonly settings: HttpServerSettings,
     private readonly certificates?: CertificateSource,
+    /** Holds a place for each exchange whose response has not been sent. Servers that share it stop together. */
+    private readonly admission = new Admission(clock, settings.limits),
   ) {
     this.clock = clock
     this.telemetry = telemetry
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
-    this.admission = new Admission(clock, settings.limits)
     this.record = new RequestRecord(telemetry, settings.name, {
       connections: () => this.connections.size,
-      inFlight: () => this.admission.inFlight,
-      waiting: () => this.admission.waiting,
+      inFlight: () => this.exchangesInFlight(),
+      waiting: () => this.waiting,
     })
+    this.admission.whenWaiting(() => this.watchStalled())
     this.host = this.connectionHost()
     this.tlsServer = certificates === undefined ? undefined : this.createTlsServer()
     this.server = this.tlsServer ?? createServer(this.socketOptions(), socket => this.accept(socket))
@@ -180,7 +184,11 @@ export class HttpServer implements BackgroundService {
   private take(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
     const serving = this.admit(exchange, refusal)
     if (serving === undefined) return this.finish(exchange)
-    return serving.then(() => this.finish(exchange))
+    this.underWay.add(exchange)
+    return serving.then(() => {
+      this.underWay.delete(exchange)
+      this.finish(exchange)
+    })
   }
 
   /** The reason to refuse every request of this connection, if there is one. */
@@ -200,21 +208,33 @@ export class HttpServer implements BackgroundService {
     return { account: this.protocol.accountOf?.(exchange), address: clientOf(exchange.remoteAddress) }
   }
 
+  private exchangesInFlight(): number {
+    let count = 0
+    for (const { hasPlace } of this.underWay) if (hasPlace) count += 1
+    return count
+  }
+
   private serveInTurn(exchange: HttpExchange): Promise<void> {
     return new Promise(done => {
+      this.waiting += 1
       this.admission.wait(exchange, refusal => {
+        this.waiting -= 1
         const serving = exchange.clientGone ? undefined : this.serve(exchange, refusal)
         if (serving === undefined) done()
         else void serving.then(done)
       })
-      this.watchStalled()
     })
   }
 
   private turn(exchange: HttpExchange): Promise<void> {
     return new Promise((resolve, reject) => {
-      const go = (refusal: Failure | undefined): void => (refusal === undefined ? resolve() : reject(refusal))
-      if (this.admission.tryTurn(exchange, () => this.partyOf(exchange), go)) resolve()
+      this.waiting += 1
+      const go = (refusal: Failure | undefined): void => {
+        this.waiting -= 1
+        if (refusal === undefined) resolve()
+        else reject(refusal)
+      }
+      if (this.admission.tryTurn(exchange, () => this.partyOf(exchange), go)) go(undefined)
     })
   }
 

@@ -7,6 +7,7 @@ import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail } from "../base/failures.js"
 import type { FailureKind } from "../base/failures.js"
+import type { Admission } from "./admission.js"
 import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import type { HttpLimits } from "./limits.js"
@@ -76,6 +77,7 @@ export async function serve(
   limits: Partial<HttpLimits> = {},
   by: Clock = clock,
   accountOf?: NonNullable<Protocol["accountOf"]>,
+  admission?: Admission,
 ): Promise<World> {
   const telemetry = new SimTelemetry()
   const protocol = {
@@ -103,7 +105,8 @@ export async function serve(
       ...limits,
     },
   }
-  const server = new HttpServer({ clock: by, random: new RealRandom(), telemetry }, protocol, settings)
+  const seams = { clock: by, random: new RealRandom(), telemetry }
+  const server = new HttpServer(seams, protocol, settings, undefined, admission)
   const { port } = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)

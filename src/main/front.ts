@@ -1,7 +1,7 @@
 /** Front: the ports of the process, with the store behind them, which may be exchanged. */
 import { readVersion } from "../cli/version.js"
 import type { ListenAddress } from "../config/config.js"
-import { CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "../http/index.js"
+import { Admission, CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "../http/index.js"
 import type { BackgroundService } from "../life/index.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { isLoopback, type SessionHost, type StoreSession } from "./store-session.js"
@@ -42,10 +42,12 @@ export class Front {
     const adminAt = await admin.listen()
     const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
     const s3Port = new SwitchableProtocol(session.s3(adminEndpoint), clock)
-    const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates)
+    // Both ports are served by one thread: what websites take is weighed against what accounts take.
+    const admission = new Admission(clock, HTTP_LIMITS)
+    const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates, admission)
     const s3At = await s3.listen()
     const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
-    const websites = await openWebsites(seams, session, adminEndpoint, shared)
+    const websites = await openWebsites(seams, session, adminEndpoint, { ...shared, admission })
     session.running.status.setListening()
     const services: BackgroundService[] = [s3, admin]
     if (websites !== undefined) services.push(websites.server)
@@ -84,14 +86,21 @@ async function openWebsites(
   seams: SessionHost["seams"],
   session: StoreSession,
   adminUrl: string,
-  shared: { readonly serverHeader: string; readonly limits: typeof HTTP_LIMITS },
+  {
+    admission,
+    ...shared
+  }: {
+    readonly serverHeader: string
+    readonly limits: typeof HTTP_LIMITS
+    readonly admission: Admission
+  },
 ): Promise<Websites | undefined> {
   const { website } = session.config
   if (website === undefined) return undefined
   const { listen, certificates: folder } = website
   const certificates = folder === undefined ? undefined : new CertificateFolder(seams.disk, folder, seams.telemetry.log)
   const port = new SwitchableProtocol(session.websites(adminUrl), seams.clock)
-  const server = new HttpServer(seams, port, { ...shared, name: "websites", ...listen }, certificates)
+  const server = new HttpServer(seams, port, { ...shared, name: "websites", ...listen }, certificates, admission)
   const at = await server.listen()
   return { server, port, endpoint: endpointOf(listen, at.port, certificates !== undefined) }
 }
