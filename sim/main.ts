@@ -1,16 +1,19 @@
 /**
- * `npm run sim -- [--kind storm|twins|disks|cluster] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
+ * `npm run sim -- [--kind storm|twins|disks|cluster|aging|limits] [--seed N] [--seeds COUNT] [--devices D] [--rounds R]`: simulated
  * runs from seeds.
  *
  * A storm is concurrent clients on a machine that is stopped repeatedly, then audited; twins are
  * the engine and the model under the same commands; in disks, a nemesis damages disks, within the limits that the
  * store promises to survive, and in every fourth run beyond them. A cluster is several machines on one database, which a
- * nemesis breaks for R minutes of virtual time; D devices are on each. The same seed repeats the same run. Prints the
- * command that repeats each failed run, and exits with 1 after all runs if one failed.
+ * nemesis breaks for R minutes of virtual time; D devices are on each. In an aging one objects expire and move for R steps
+ * while clocks jump; one with limits has quotas that its clients reach in R rounds. The same seed repeats the same run.
+ * Prints the command that repeats each failed run, and exits with 1 after all runs if one failed.
  */
 import { parseArgs } from "node:util"
 import { assert } from "../src/base/assert.js"
+import { AgingCluster } from "./cluster/aging-cluster.js"
 import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
+import { LimitedCluster } from "./cluster/limited-cluster.js"
 import { DiskDrama, DRAMA, dramaOf } from "./world/disk-drama.js"
 import { Storm } from "./world/storm.js"
 import { Twins } from "./world/twins.js"
@@ -76,6 +79,24 @@ const KINDS: Readonly<Record<string, Kind>> = {
       const storm = new ClusterStorm({ ...clusterOf(seed), seed, devicesPerNode: devices, faultMs: rounds * 60_000 })
       await storm.run()
       return storm.summary
+    },
+  },
+  aging: {
+    devicesOf: () => 1,
+    rounds: 40,
+    perform: async ({ seed, rounds }) => {
+      const cluster = new AgingCluster(seed, rounds)
+      await cluster.run()
+      return cluster.summary
+    },
+  },
+  limits: {
+    devicesOf: () => 1,
+    rounds: 8,
+    perform: async ({ seed, rounds }) => {
+      const cluster = new LimitedCluster(seed, rounds)
+      await cluster.run()
+      return cluster.summary
     },
   },
 }

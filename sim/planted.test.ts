@@ -2,18 +2,21 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fits, checkPlants } from "./planted.js"
+import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
-import { QUOTA_PLANTS } from "./quota-plants.js"
+import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 
 test("each planted bug still fits its source", () => {
   const plants = [
     ...PLANTS,
     ...CLUSTER_PLANTS,
     ...TESTED_CLUSTER_PLANTS,
+    ...AGING_PLANTS,
+    ...LIMIT_PLANTS,
     ...LIFECYCLE_PLANTS,
     ...ENCRYPTION_PLANTS,
     ...CLASS_PLANTS,

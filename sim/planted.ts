@@ -12,12 +12,13 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import ts from "typescript"
 import { MIB } from "../src/base/limits.js"
+import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
-import { QUOTA_PLANTS } from "./quota-plants.js"
+import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** A bug may not appear with every seed: a single passing seed proves little. */
@@ -177,7 +178,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const show = ({ bug, isCaught, found }: Verdict): void =>
     void process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
   const verdicts = [
-    ...(await checkPlants([...PLANTS, ...CLUSTER_PLANTS].filter(isChosen), SEEDS, show)),
+    ...(await checkPlants(
+      [...PLANTS, ...CLUSTER_PLANTS, ...AGING_PLANTS, ...LIMIT_PLANTS].filter(isChosen),
+      SEEDS,
+      show,
+    )),
     ...(await checkTested(
       [
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],

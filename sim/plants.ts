@@ -5,6 +5,9 @@
 import type { CheckName } from "./world/checks.js"
 import type { ScenarioName } from "./world/scenarios.js"
 
+/** Scenarios of several nodes. */
+export type ClusterScenario = "cluster" | "aging cluster" | "limited cluster"
+
 export interface Edit {
   readonly file: string
   /** Occurs in the file exactly once. */
@@ -15,7 +18,7 @@ export interface Edit {
 export interface Plant {
   readonly bug: string
   readonly edits: readonly Edit[]
-  readonly scenario: ScenarioName | "cluster"
+  readonly scenario: ScenarioName | ClusterScenario
   /** Any of these checks may catch it: they test the same promise. */
   readonly caughtBy: readonly CheckName[]
 }

@@ -1,5 +1,6 @@
 /** Planted bugs of quotas, which tests must catch. */
-import type { Edit, TestedPlant } from "./plants.js"
+import type { Edit, Plant, TestedPlant } from "./plants.js"
+import type { CheckName } from "./world/checks.js"
 
 const [HISTORIES, NODES] = ["src/object/commands/quota-commands-core", "tests/sql/quotas"]
 const MULTIPART = "src/object/commands/multipart-commands-core.ts"
@@ -59,5 +60,38 @@ export const QUOTA_PLANTS: readonly TestedPlant[] = [
     file: "src/object/commands/usage-core.ts",
     find: "addsObject && objects > 0 ? hardObjects",
     put: "objects > 0 ? hardObjects",
+  }),
+]
+
+const ofNodes = (bug: string, caughtBy: CheckName, ...edits: readonly Edit[]): Plant => ({
+  ...{ bug: `limits: ${bug}`, edits, scenario: "limited cluster", caughtBy: [caughtBy] },
+})
+
+/** Those that random histories on several nodes must catch, in the simulated cluster. */
+export const LIMIT_PLANTS: readonly Plant[] = [
+  ofNodes("a commit is not told which limits it has relied on", "limitsHold", {
+    file: "src/object/commands/usage-core.ts",
+    find: "return { key: count.key, change: add, ...limits }",
+    put: "return { key: count.key, change: add }",
+  }),
+  ofNodes("a count that becomes exact forgets what was counted since it began", "countersAgree", {
+    file: "src/object/commands/quota-commands-core.ts",
+    find: "change: { bytes: bytes - used.bytes, objects: versions - used.objects, partBytes: 0 }",
+    put: "change: { bytes, objects: versions, partBytes: 0 }",
+  }),
+  ofNodes("the completion of an upload subtracts only the parts that it uses", "countersAgree", {
+    file: MULTIPART,
+    find: "partsBytes: complete.partsBytes })",
+    put: "partsBytes: complete.version.sizeBytes })",
+  }),
+  ofNodes("a part that replaces another is counted beside it", "countersAgree", {
+    file: MULTIPART,
+    find: "plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0)",
+    put: "plainBytesOf(put.part.extent)",
+  }),
+  ofNodes("a put that replaces an object needs room for all of its bytes", "refusalWasTrue", {
+    file: "src/object/commands/room-core.ts",
+    find: "lengthBytes - (replaced?.head.sizeBytes ?? 0)",
+    put: "lengthBytes",
   }),
 ]

@@ -4,7 +4,9 @@
  */
 import { assert } from "../src/base/assert.js"
 import { CheckFailed } from "./world/checks.js"
+import { agingCluster } from "./cluster/aging-cluster.js"
 import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
+import { limitedCluster } from "./cluster/limited-cluster.js"
 import { SCENARIOS } from "./world/scenarios.js"
 
 const CLUSTER_FAULT_MS = 60_000
@@ -12,6 +14,8 @@ const CLUSTER_FAULT_MS = 60_000
 const ALL: Readonly<Record<string, (seed: number) => Promise<void>>> = {
   ...SCENARIOS,
   cluster: seed => new ClusterStorm({ ...clusterOf(seed), seed, faultMs: CLUSTER_FAULT_MS }).run(),
+  "aging cluster": agingCluster,
+  "limited cluster": limitedCluster,
 }
 
 const [name = "", ...seeds] = process.argv.slice(2)

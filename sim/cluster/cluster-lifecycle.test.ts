@@ -10,6 +10,7 @@ import type { Bucket } from "../../src/object/index.js"
 import { lifecyclePasses } from "../../src/object/lifecycle/pass-core.js"
 import { listAllVersions } from "../world/audit.js"
 import { bodyBytes, putRequest, sourceOf } from "../world/bodies.js"
+import { AgingCluster } from "./aging-cluster.js"
 import { Cluster } from "./cluster.js"
 
 const DAY_MS = 60_000
@@ -97,3 +98,9 @@ class SharedPass {
 
 test("nodes share a pass of lifecycle, and what a killed node had taken is done by others", () =>
   new SharedPass(1).run())
+
+/** The scenario "aging cluster" has more of them, for `npm run planted`. */
+const AGING_STEPS = 14
+
+test("objects age on several nodes while clocks jump: nothing goes or moves early, or with a lock, and all that is due does", () =>
+  new AgingCluster(2, AGING_STEPS).run())

@@ -63,6 +63,8 @@ export interface NodePlan {
   readonly latencyMsMax: number
   /** Days of lifecycle rules may be short. */
   readonly lifecycleDayMs?: number
+  /** Until a test sets its wall clock. */
+  readonly isClockRight?: boolean
 }
 
 /** One process of the node while it serves. */
@@ -105,10 +107,13 @@ export class ClusterNode extends SimMachine {
   ) {
     super({ seed: shared.seed * 1_000 + number, devices: plan.devices, latencyMsMax: plan.latencyMsMax }, shared.clock)
     const random = this.random.fork("clock")
-    this.clockErrors = {
-      rate: 1 + (random.below(2 * DRIFT_MAX + 1) - DRIFT_MAX) / 1e6,
-      wallOffsetMs: random.below(2 * WALL_OFFSET_MS_MAX + 1) - WALL_OFFSET_MS_MAX,
-    }
+    this.clockErrors =
+      plan.isClockRight === true
+        ? { rate: 1, wallOffsetMs: 0 }
+        : {
+            rate: 1 + (random.below(2 * DRIFT_MAX + 1) - DRIFT_MAX) / 1e6,
+            wallOffsetMs: random.below(2 * WALL_OFFSET_MS_MAX + 1) - WALL_OFFSET_MS_MAX,
+          }
     this.bayCount = plan.devices
     this.folders = Array.from({ length: plan.devices }, (_, i) => `/d${i + 1}`)
   }

@@ -12,6 +12,7 @@ import type { ControlRecord } from "../../src/format/control-record.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
+import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"
 import { extentsIn, needlesOf } from "../world/audit.js"
 import { check } from "../world/checks.js"
@@ -32,12 +33,21 @@ function extentsOf(cluster: Cluster, only?: ReadonlySet<Family>): readonly Exten
 
 const OBJECTS: ReadonlySet<Family> = new Set(["current", "versions"])
 
-/** Describes an object whose blocks are under another policy than the store's; undefined if there is none. */
-export function unlikePolicyOf(cluster: Cluster, record: ControlRecord): string | undefined {
-  const wanted = textOfPolicy(record.policy)
-  for (const extent of extentsOf(cluster, OBJECTS)) {
+/**
+ * Describes an object whose blocks are under another policy than that of its class, or of the store if its class has none;
+ * undefined if there is none.
+ */
+export function unlikePolicyOf(cluster: Cluster, { policy: ofStore, classes = [] }: ControlRecord): string | undefined {
+  const ofClasses = new Map(classes)
+  for (const { family, value } of cluster.database.copy().rows) {
+    if (!OBJECTS.has(family) || value === undefined) continue
+    const { head, content } = decodeVersion(value)
+    if (content.kind !== "extent") continue
+    const { extent } = content
+    const wanted = textOfPolicy(ofClasses.get(head.storageClass) ?? ofStore)
     for (const { policy } of [extent, ...extent.exceptions]) {
-      if (textOfPolicy(policy) !== wanted) return `blocks of ${extent.uploadId} are under ${textOfPolicy(policy)}`
+      if (textOfPolicy(policy) === wanted) continue
+      return `blocks of ${extent.uploadId}, ${head.storageClass}, are under ${textOfPolicy(policy)}`
     }
   }
   return undefined

@@ -36,6 +36,8 @@ export const CHECKS = {
   locksEnd: "a version can be removed once its retention is over",
   dueStays: "lifecycle removes nothing before its time, and nothing by a rule that is no longer in effect",
   dueGoes: "what a lifecycle rule removes is gone within a day after its time",
+  movedIsSame: "a version that moves to another storage class stays what it was",
+  limitsHold: "nothing grows beyond a hard limit of a quota",
   storeClockIsSteady: "the store's clock never goes back, and is not faster than time while a process runs",
   erasedIsClosed: "no file of any disk, with the master key, opens the secret of a bucket that counts as erased",
   erasureEnds: "an erasure that has begun ends once every disk is there",

@@ -27,6 +27,8 @@ const POLL_MS = 2
 /** A little longer than the job rests. */
 const POLLS_MAX = 600
 const KEYS_AT_ONCE = 80
+/** So that some are due that a pass has not removed yet when rules change within it. */
+const PUTS_BEFORE_RULES = 3
 const PREFIXES = ["a/", "b/"] as const
 
 /** Days after which objects with a prefix go. */
@@ -112,7 +114,7 @@ class ExpiringStore {
       case 4:
         return this.withinPass(() => this.restart())
       case 5:
-        return this.withinPass(() => this.setRules())
+        return this.withinPass(() => this.setRules(), PUTS_BEFORE_RULES)
       case 6:
         return this.world.pass(this.random.below(DAY_MS))
       default:
@@ -180,9 +182,9 @@ class ExpiringStore {
   }
 
   /** Goes on from day to day, until a process removes what is due: there may be no rules. */
-  private async withinPass(event: () => Promise<void>): Promise<void> {
+  private async withinPass(event: () => Promise<void>, count = 1): Promise<void> {
     this.setWall(this.trueMs)
-    await this.put()
+    for (let puts = 0; puts < count; puts += 1) await this.put()
     for (let days = 0; days < DAYS_MAX && !(await this.isWithinPass()); days += 1) await this.toMidnight()
     await this.world.pass(this.random.below(4))
     await event()

@@ -17,6 +17,7 @@ const SIDE_ENTRY_POINTS = new Set(["src/access/sigv4.ts", "src/client/load/index
 /** The modules that folders outside src/ may import. */
 const OUTSIDE = {
   sim: [
+    "access",
     "main",
     "node",
     "config",

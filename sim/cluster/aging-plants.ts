@@ -1,0 +1,52 @@
+/** Planted bugs of lifecycle and locks that the aging cluster must catch: several nodes, and clocks that jump. */
+import type { Edit, Plant } from "../plants.js"
+import type { CheckName } from "../world/checks.js"
+
+const DUE = "src/object/lifecycle/due-core.ts"
+const EXPIRE = "src/object/lifecycle/expire-commands-core.ts"
+const MOVE = "src/object/lifecycle/move-commands-core.ts"
+const WALK = "src/object/lifecycle/walk-core.ts"
+
+const plant = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly Edit[]): Plant => ({
+  ...{ bug: `aging: ${bug}`, edits, scenario: "aging cluster", caughtBy },
+})
+
+export const AGING_PLANTS: readonly Plant[] = [
+  plant("a node judges by its wall clock", ["dueStays", "lockedStays"], {
+    file: "src/object/jobs/lifecycle.ts",
+    find: "Math.min(storeClock.shownMs, clock.wallMs())",
+    put: "Math.max(storeClock.shownMs, clock.wallMs())",
+  }),
+  plant(
+    "lifecycle removes versions before their locks end",
+    ["lockedStays"],
+    { file: WALK, find: "if (lock === undefined) return true", put: "return true" },
+    { file: EXPIRE, find: "({ clockMs: nowMs, bypass", put: "({ clockMs: Infinity + nowMs, bypass" },
+  ),
+  plant("versions move a day early", ["dueStays"], {
+    file: WALK,
+    find: "movesOf(rules, facts, time, time.nowMs)",
+    put: "movesOf(rules, facts, time, time.nowMs + time.dayMs)",
+  }),
+  plant("a version is as new as its move", ["movedIsSame"], {
+    file: MOVE,
+    find: "head: { ...record.head, storageClass }",
+    put: "head: { ...record.head, storageClass, modifiedMs: time.nowMs }",
+  }),
+  plant("blocks of moved versions are not encoded again", ["redundancyIsRestored"], {
+    file: "src/object/jobs/reencode.ts",
+    find: "policyOfVersion(classes, storageClass, chosen ?? this.source.policy())",
+    put: "chosen ?? this.source.policy()",
+  }),
+  plant(
+    "a move is no reason for another walk of re-encoding",
+    ["redundancyIsRestored"],
+    { file: MOVE, find: "writes: [...writes, lastMove]", put: "writes" },
+    { file: MOVE, find: 'view.get("lifecycle", moveRow)\n', put: "void lastMoves\n" },
+  ),
+  plant("uploads go after seven days although a rule waits longer", ["dueStays"], {
+    file: DUE,
+    find: "if (byRule !== undefined || days.abandonedDays === 0) return byRule",
+    put: "if ((byRule?.dueMs ?? Infinity) < dueAfter(upload.initiatedMs, days.abandonedDays, days)) return byRule",
+  }),
+]
