@@ -38,12 +38,11 @@ export const AGING_PLANTS: readonly Plant[] = [
     find: "policyOfVersion(classes, storageClass, chosen ?? this.source.policy())",
     put: "chosen ?? this.source.policy()",
   }),
-  plant(
-    "a move is no reason for another walk of re-encoding",
-    ["redundancyIsRestored"],
-    { file: MOVE, find: "writes: [...writes, lastMove]", put: "writes" },
-    { file: MOVE, find: 'view.get("lifecycle", moveRow)\n', put: "void lastMoves\n" },
-  ),
+  plant("a move is no reason for another walk of re-encoding", ["redundancyIsRestored"], {
+    file: MOVE,
+    find: 'writes: [...writes, noteOf(view, time, "moved")]',
+    put: "writes",
+  }),
   plant("uploads go after seven days although a rule waits longer", ["dueStays"], {
     file: DUE,
     find: "if (byRule !== undefined || days.abandonedDays === 0) return byRule",
