@@ -44,8 +44,8 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
   ),
   plant("uploads in progress do not count as use of a class", OBJECTS, {
     file: "src/object/storage-classes.ts",
-    find: 'const FAMILIES = ["uploads", "current", "versions"] as const',
-    put: 'const FAMILIES = ["current", "versions"] as const',
+    find: 'const FAMILIES = ["uploads", ...VERSION_FAMILIES] as const',
+    put: "const FAMILIES = VERSION_FAMILIES",
   }),
   plant("the record tells of the first class before the devices refuse earlier releases", NODE, {
     file: "src/node/control/record-classes.ts",

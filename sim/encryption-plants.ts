@@ -63,7 +63,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
   }),
   plant("shared bytes get the sealing of the latest version only", "src/object/jobs/encrypt", {
     file: SEALING_COMMANDS,
-    find: 'for (const family of ["current", "versions"] as const) {',
+    find: "for (const family of VERSION_FAMILIES) {",
     put: 'for (const family of ["current"] as const) {',
   }),
   plant("a swap does not ask for the sealing of the rows", "src/object/commands/encrypt-commands-core", {

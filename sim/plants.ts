@@ -291,7 +291,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "release bytes that another version of the row still references",
-    edits: [{ file: "src/object/commands/row-editor-core.ts", find: "if (names > 0) return", put: "" }],
+    edits: [{ file: "src/object/commands/row-editor-core.ts", find: "return names === 0", put: "return true" }],
     scenario: "sharing",
     // Caught by a reader's result, or by the store's own integrity audit.
     caughtBy: ["noPartialWrites", "spaceIsFreed"],

@@ -74,6 +74,8 @@ export const FAMILIES = {
   kmsAliases: 33,
   /** Bucket id + number → the secret that keys of the bucket's objects derive from, or a bucket key of SSE-KMS. */
   bucketKeys: 34,
+  /** Object key + order + decision id → a version that a bucket with undelete keeps for some days. 35 is not used. */
+  deleted: 36,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -87,7 +89,7 @@ const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"]
 /** Families whose row keys begin with an object's key. */
 export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
-  ...(["voids", "shares", "intents"] as const),
+  ...(["voids", "shares", "intents", "deleted"] as const),
 ]
 /** Families that are equal on every replica of a tablet. */
 export const REPLICATED_FAMILIES: readonly Family[] = FAMILY_NAMES.filter(family => !OWN.has(family))

@@ -24,6 +24,7 @@ import { parsePolicy } from "../base/policy.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
 import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
+import { decodeDeletedVersion, encodeDeletedVersion, type Deletion } from "./deleted-version.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
 import type { Extent } from "./extent.js"
 import {
@@ -228,6 +229,7 @@ const entry = {
 } as const
 
 const quota = { run: "0000000000000007", isExact: true, limits: { hardBytes: 2 ** 40, warnObjects: 5 } }
+const deletion: Deletion = { deletedMs: 1_767_225_600_001, untilMs: 1_767_484_800_001, reason: "deleted" }
 const bucketWithQuotas = {
   ...{ id: parseBucketId(7), name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 1 },
   ...({ location: "", versioning: "never", state: "open", settingsVersion: 2, settings: [] } as const),
@@ -284,6 +286,13 @@ testGoldens(
       } as const,
       encodeVersion,
       decodeVersion,
+    ),
+    sample("deleted version", { ...deletion, record: inline }, encodeDeletedVersion, decodeDeletedVersion),
+    sample(
+      "overwritten version of blocks",
+      { ...deletion, reason: "overwritten", record: version } as const,
+      encodeDeletedVersion,
+      decodeDeletedVersion,
     ),
     sample("details", details, encodeDetails, decodeDetails),
     sample("details with an access control list", { ...details, acl }, encodeDetails, decodeDetails),

@@ -106,7 +106,7 @@ export interface BucketRecord {
 }
 
 /** Which counts the bucket's rows belong to. */
-export interface BucketUsage {
+interface BucketUsage {
   /** Of the bucket. */
   readonly own?: Quota
   /** The run of its account's quota that counts the bucket; of another run than the account's: none does. */

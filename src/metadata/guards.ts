@@ -53,6 +53,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   shares: "underObject",
   uploads: "own",
   intents: "own",
+  deleted: "own",
   cluster: "own",
   clock: "own",
   lifecycle: "own",

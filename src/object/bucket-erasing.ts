@@ -6,6 +6,7 @@
  */
 import { fail } from "../base/failures.js"
 import type { BucketId, BucketName } from "../base/ids.js"
+import { bucketRowKey, suffixRange } from "../format/row-key.js"
 import type { Metadata } from "../metadata/index.js"
 import { removeKeysOf } from "./bucket-key-removal.js"
 import type { StoreClock } from "./store-clock.js"
@@ -28,7 +29,9 @@ import {
   type CountedSlice,
   type CountPlace,
 } from "./commands/erase-commands-core.js"
+import { purgeDeleted } from "./commands/undelete-commands-core.js"
 import { endUploadBy } from "./ended-upload.js"
+import { deletedRows } from "./queries/deleted-rows-core.js"
 
 const ERASING_LIMITS = {
   rowsPerSlice: 2_000,
@@ -117,7 +120,10 @@ export class BucketErasing {
     }
     const clockMs = this.storeClock.nowMs()
     for (const key of keys) await this.metadata.run(dropErasedKey(id, key, clockMs))
-    return uploads.length + keys.length > 0
+    if (uploads.length + keys.length > 0) return true
+    const { rows } = await this.metadata.ask(deletedRows(suffixRange(bucketRowKey(id)), ERASING_LIMITS.removedPerStep))
+    if (rows.length > 0) await this.metadata.run(purgeDeleted({ bucketId: id, rows }))
+    return rows.length > 0
   }
 
   /** Drops the row of an erased bucket: the erasure is complete. Throws `bucketNotEmpty`. */

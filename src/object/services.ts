@@ -23,6 +23,7 @@ import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
+import { PurgeDeletedJob } from "./jobs/purge-deleted.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
@@ -151,9 +152,10 @@ export function createServices(
   // Earlier releases know neither classes nor quotas nor undelete: what refuses them is the same.
   const refuseEarlier = async () => settings.classes?.use()
   const quotas = new Quotas(watched, refuseEarlier)
-  const undelete = new Undelete(watched, refuseEarlier)
+  const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const quotaWatch = new QuotaWatch(quotas, undelete, log)
-  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch]
+  const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
+  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, purge]
   const hasWork = settings.encryptsExisting
   const encrypt =
     hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })

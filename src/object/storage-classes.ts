@@ -10,9 +10,9 @@ import { fail } from "../base/failures.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
+import { VERSION_FAMILIES, versionOfRow } from "../format/deleted-version.js"
 import { decodeUpload } from "../format/records.js"
 import { prefixRange } from "../format/row-key.js"
-import { decodeVersionHead } from "../format/version-record.js"
 import { query, type Metadata } from "../metadata/index.js"
 import type { AcceptedClasses } from "./contract.js"
 import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
@@ -36,7 +36,7 @@ export const policyOfVersion = (
   otherwise: Policy,
 ): Policy => classes.policyOf(storageClass) ?? otherwise
 
-const FAMILIES = ["uploads", "current", "versions"] as const
+const FAMILIES = ["uploads", ...VERSION_FAMILIES] as const
 /** A lock is one of a version. */
 const FAMILIES_OF_VERSIONS = ["current", "versions"] as const
 const STORAGE_CLASSES_LIMITS = {
@@ -61,7 +61,7 @@ export const classInRows = query("ClassInRows", (view, { family, start, end, cla
   for (const [rowKey, { value }] of view.range(family, { start, end, expectedRows: rowsPerStep })) {
     if (rows === rowsPerStep) return { isFound: false, next: rowKey, rows }
     rows += 1
-    const its = family === "uploads" ? decodeUpload(value).storageClass : decodeVersionHead(value).storageClass
+    const its = family === "uploads" ? decodeUpload(value).storageClass : versionOfRow(family, value).head.storageClass
     if (its !== undefined && classes.includes(its)) return { isFound: true, next: undefined, rows }
   }
   return { isFound: false, next: undefined, rows }

@@ -4,14 +4,46 @@
  *
  * Promises  Before a bucket opts in, the devices refuse earlier releases, which would remove the bytes of what is kept.
  */
-import type { BucketId } from "../base/ids.js"
+import { isFailure } from "../base/failures.js"
+import type { BucketId, ObjectKey, RowKey } from "../base/ids.js"
+import type { KeyRange } from "../base/key-range.js"
+import { objectRowKey, prefixRange, suffixRange } from "../format/row-key.js"
 import type { Metadata } from "../metadata/index.js"
-import { setUndelete } from "./commands/undelete-commands-core.js"
+import {
+  purgeDeleted,
+  PURGED_PER_COMMAND,
+  setUndelete,
+  undeleteObject,
+  type Purged,
+  type UndeleteOutcome,
+} from "./commands/undelete-commands-core.js"
+import {
+  deletedRowOf,
+  deletedRows,
+  findDeleted,
+  listDeleted,
+  type DeletedPage,
+  type ListDeletedRequest,
+} from "./queries/deleted-rows-core.js"
 import { keptOfBuckets, type KeptReport } from "./queries/kept-queries-core.js"
+import type { StoreClock } from "./store-clock.js"
+
+interface UndeleteRequest {
+  /** Of an item of a list. */
+  readonly id?: string
+  /** What was the object at this time. */
+  readonly atMs?: number
+  /** Also over an existing object, which is kept in turn. */
+  readonly over?: boolean
+}
+
+/** Attempts of one restore or of one step of a purge: each one more than another request has disturbed. */
+const ATTEMPTS_MAX = 5
 
 export class Undelete {
   constructor(
     private readonly metadata: Metadata,
+    private readonly storeClock: Pick<StoreClock, "nowMs">,
     /** Resolves once the devices refuse releases that do not know what is kept. */
     private readonly prepare: () => Promise<void>,
   ) {}
@@ -25,5 +57,68 @@ export class Undelete {
   /** How much is kept, by bucket. */
   async kept(): Promise<readonly KeptReport[]> {
     return this.metadata.ask(keptOfBuckets())
+  }
+
+  /** In the order of the keys; of one key the newest first. Throws `invalidArgument` for a malformed `after`. */
+  async listDeleted(bucketId: BucketId, request: ListDeletedRequest): Promise<DeletedPage> {
+    return this.metadata.ask(listDeleted(bucketId, request))
+  }
+
+  /**
+   * The newest one, that of an id, or that of a time. Throws `noSuchBucket`, `quotaExceeded`, and `invalidArgument` for a
+   * malformed id.
+   */
+  async undelete(
+    bucketId: BucketId,
+    key: ObjectKey,
+    { id, atMs, over = false }: UndeleteRequest,
+  ): Promise<UndeleteOutcome> {
+    for (let attempts = 1; ; attempts += 1) {
+      const rowKey = id === undefined ? await this.find(bucketId, key, atMs) : deletedRowOf(bucketId, key, id)
+      if (rowKey === undefined) return "nothingKept"
+      const clockMs = this.storeClock.nowMs()
+      const outcome = await this.metadata.run(undeleteObject({ bucketId, key, rowKey, over, clockMs }))
+      // Another request was faster; there may be one before it.
+      if (outcome !== "nothingKept" || id !== undefined || attempts === ATTEMPTS_MAX) return outcome
+    }
+  }
+
+  private async find(bucketId: BucketId, key: ObjectKey, atMs: number | undefined): Promise<RowKey | undefined> {
+    for (let start: RowKey | undefined; ;) {
+      const found: { rowKey: RowKey | undefined; next: RowKey | undefined } = await this.metadata.ask(
+        findDeleted(bucketId, key, atMs, start),
+      )
+      if (found.rowKey !== undefined || found.next === undefined) return found.rowKey
+      start = found.next
+    }
+  }
+
+  /** Removes what is kept of a key, of keys with a prefix, or of all; its bytes follow. */
+  async purgeDeleted(
+    bucketId: BucketId,
+    { key, prefix = "" }: { readonly key?: ObjectKey; readonly prefix?: string },
+  ): Promise<Purged> {
+    const whole = key === undefined ? prefixRange(bucketId, prefix) : suffixRange(objectRowKey(bucketId, key))
+    let [objects, bytes] = [0, 0]
+    for (let range: KeyRange | undefined = whole; range !== undefined;) {
+      const { rows, next }: { rows: readonly RowKey[]; next: RowKey | undefined } = await this.metadata.ask(
+        deletedRows(range, PURGED_PER_COMMAND),
+      )
+      const purged: Purged = rows.length === 0 ? { objects: 0, bytes: 0 } : await this.purge(bucketId, rows)
+      objects += purged.objects
+      bytes += purged.bytes
+      range = next === undefined ? undefined : { ...whole, start: next }
+    }
+    return { objects, bytes }
+  }
+
+  private async purge(bucketId: BucketId, rows: readonly RowKey[]): Promise<Purged> {
+    for (let attempts = 1; ; attempts += 1) {
+      try {
+        return await this.metadata.run(purgeDeleted({ bucketId, rows }))
+      } catch (error) {
+        if (!isFailure(error, "conflict") || attempts === ATTEMPTS_MAX) throw error
+      }
+    }
   }
 }

@@ -1,6 +1,7 @@
 /** Key rows: interprets a snapshot's rows of one object key. Pure. */
 import type { MultipartId, RowKey, UploadId } from "../base/ids.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
+import { decodeDeletedVersion } from "../format/deleted-version.js"
 import { decodePart, decodeSegment, decodeUpload, type PartRecord, type UploadRecord } from "../format/records.js"
 import { parseObjectRowKey, uploadOfRowKey, versionRowKey } from "../format/row-key.js"
 import { multipartIdOfSuffix } from "../format/version-id.js"
@@ -62,6 +63,11 @@ export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): Kno
   const named = new Set<UploadId>()
   for (const { record } of versions.values()) {
     if (record.content.kind === "extent") named.add(record.content.extent.uploadId)
+  }
+  // What undelete kept was deleted: it is no version, and no upload without a row either.
+  for (const { value } of of("deleted")) {
+    const { content } = decodeDeletedVersion(value).record
+    if (content.kind === "extent") named.add(content.extent.uploadId)
   }
   for (const each of [...parts.values(), ...segments.values()])
     for (const { extent } of each) named.add(extent.uploadId)

@@ -68,7 +68,17 @@ type Chunks = ReadonlyMap<number, { readonly uploads: readonly CatalogedUpload[]
 /** The row of bucket 0 holds the last assigned id; it is not a bucket. */
 const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
 /** Families with rows by object key, which begin with a bucket's id. */
-const OF_OBJECTS = new Set(["current", "versions", "heads", "details", "uploads", "parts", "segments", "voids"])
+const OF_OBJECTS = new Set([
+  "current",
+  "versions",
+  "heads",
+  "details",
+  "uploads",
+  "parts",
+  "segments",
+  "voids",
+  "deleted",
+])
 
 export class SnapshotFinder {
   constructor(

@@ -11,6 +11,7 @@ import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
 import type { PlayKind } from "./scene.js"
+import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
 
 const OF_OBJECTS = [
   ...OBJECT_COMMANDS,
@@ -19,6 +20,7 @@ const OF_OBJECTS = [
   ...ERASE_COMMANDS,
   ...ENCRYPT_COMMANDS,
   ...QUOTA_COMMANDS,
+  ...UNDELETE_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
@@ -27,6 +29,7 @@ export const KINDS = [
   ...OBJECT_QUERIES,
   ...LIFECYCLE_QUERIES,
   ...QUOTA_QUERIES,
+  ...UNDELETE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -55,6 +58,10 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateBucket", "SetAccountQuota", "AdvanceAccountUsage", "PutVersion", "QuotaStates"],
   ["SetBucketQuota", "CreateUpload", "PutPart", "FreezeUpload", "AbortUpload", "IsUploadCounted", "SumOfParts"],
   ["SetBucketQuota", "CreateUpload", "PutPart", "SealUpload", "PutSegment", "CompleteUpload", "CompareUsage"],
+  ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "ListDeleted"],
+  ["SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "UndeleteObject", "UsageOfBucket"],
+  ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "BeginReencoding", "SwapExtent"],
+  ["CreateBucket", "SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "CloseBucket", "DropBucket"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["BeginReencoding", "AddSealing", "SwapSealed", "PutVersion", "RemoveVersion", "SealedHeader"],

@@ -43,7 +43,6 @@ import {
 import { RESTORE_TIERS } from "../../src/format/restore.js"
 import { restoreArchived } from "../../src/object/commands/archive-commands-core.js"
 import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
-import { setUndelete } from "../../src/object/commands/undelete-commands-core.js"
 import { raiseBucketIds, restoreVersion } from "../../src/object/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
@@ -218,9 +217,6 @@ const BUCKETS: readonly PlayKind[] = [
   }),
   commandKind("SetVersioning", 3, scene =>
     setVersioning(scene.bucketId(), scene.pick(["enabled", "enabled", "suspended"])),
-  ),
-  commandKind("SetUndelete", 2, scene =>
-    setUndelete({ bucketId: scene.bucketId(), days: scene.pick([1, 3, 3, 365, undefined]) }),
   ),
   commandKind("SetBucketLock", 2, scene =>
     setBucketLock(

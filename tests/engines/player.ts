@@ -14,7 +14,8 @@ import { REPLICATED_FAMILIES, type Family } from "../../src/base/families.js"
 import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "../../src/base/ids.js"
 import { owned } from "../../src/base/lent.js"
 import { decodeBucketId } from "../../src/format/records.js"
-import { bucketRowKey } from "../../src/format/row-key.js"
+import { bucketIdOfRowKey, bucketRowKey } from "../../src/format/row-key.js"
+import { deletedUsageRowKey } from "../../src/format/usage.js"
 import {
   query,
   type Command,
@@ -393,17 +394,22 @@ async function decided(model: MemoryMetadata, ran: Ran, before: MemoryMetadata):
 function closed(model: MemoryMetadata, close: Command<unknown>, time: DecisionTime, before: MemoryMetadata): Outcome {
   const [bucket] = close.touches
   const key = must(bucket, "the bucket is touched")[1]
-  const now = model.committed.get("counters", key)
-  const then = before.committed.get("counters", key)
+  const counts = [["counters", key] as const, ["usage", deletedUsageRowKey(bucketIdOfRowKey(key))] as const]
+  const now = counts.map(([family, row]) => model.committed.get(family, row))
+  const plant = (rows: readonly (MetadataRow | undefined)[]): void => {
+    for (const [i, [family, row]] of counts.entries()) {
+      const value = rows[i]?.value
+      if (value === undefined) model.lose(family, row)
+      else model.plant(family, row, value)
+    }
+  }
   try {
-    if (then === undefined) model.lose("counters", key)
-    else model.plant("counters", key, then.value)
+    plant(counts.map(([family, row]) => before.committed.get(family, row)))
     return doneWith(model.runAt(close, time))
   } catch (error) {
     return refusedWith("CloseBucket", error)
   } finally {
-    if (now === undefined) model.lose("counters", key)
-    else model.plant("counters", key, now.value)
+    plant(now)
   }
 }
 

@@ -32,6 +32,7 @@ import {
 } from "../../format/records.js"
 import { command, deletionsOf, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
+import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
@@ -197,6 +198,19 @@ export function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
   return decodeBucket(row.value)
 }
 
+/** Throws `bucketNotEmpty`. */
+export function requireNothingKept(view: RowView, bucket: BucketRecord): void {
+  // If the count is lost, the purge finds what is left of buckets that are gone.
+  const { objects = 0 } = keptIn(view, bucket) ?? {}
+  if (objects === 0) return
+  throw fail("bucketNotEmpty", {
+    message:
+      `Undelete keeps ${objects} deleted objects of the bucket; ` +
+      `"hayloft bucket undelete purge ${bucket.name}" removes them`,
+    kept: objects,
+  })
+}
+
 const setState = (name: string, state: BucketState) =>
   command<[bucketId: BucketId], void>({
     name,
@@ -205,7 +219,10 @@ const setState = (name: string, state: BucketState) =>
     decide(view, _time, bucketId) {
       const bucket = anyBucket(view, bucketId)
       if (bucket.state === "erasing") throw fail("noSuchBucket")
-      if (state === "closing" && readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
+      if (state === "closing") {
+        if (readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
+        requireNothingKept(view, bucket)
+      }
       return { writes: [bucketWrite({ ...bucket, state })], result: undefined }
     },
   })
@@ -223,6 +240,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     const bucket = anyBucket(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
+    requireNothingKept(view, bucket)
     const rows: Touches = [
       ["buckets", bucketRowKey(bucketId)],
       ["names", nameRowKey(bucket.name)],

@@ -8,23 +8,18 @@
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import type { BucketId, MultipartId, ObjectKey, UploadId } from "../../base/ids.js"
+import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../base/ids.js"
+import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import { blockCount } from "../../format/extent.js"
 import { encodeUpload, type UploadRecord } from "../../format/records.js"
-import { objectRowKey, suffixRange } from "../../format/row-key.js"
+import { objectRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
 import { isSameSealing, type BoundSealing, type Sealing } from "../../format/sealing.js"
-import {
-  decodeVersion,
-  versionIdOfHead,
-  type Content,
-  type VersionHead,
-  type VersionRecord,
-} from "../../format/version-record.js"
+import { versionIdOfHead, type Content, type VersionHead, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type RowView, type Touches } from "../../metadata/index.js"
 import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
-import { findVersion, RowEditor, type VersionMatch } from "./row-editor-core.js"
+import { findVersion, RowEditor, type FoundVersion } from "./row-editor-core.js"
 
 /** Bytes with one key: those of a single upload, or all parts of a multipart upload. */
 export interface SharedBytes {
@@ -33,7 +28,7 @@ export interface SharedBytes {
   readonly of: UploadId | { readonly multipartId: MultipartId }
 }
 
-interface Sharing extends VersionMatch {
+interface Sharing extends FoundVersion {
   readonly record: VersionRecord
 }
 
@@ -44,9 +39,9 @@ interface Sharing extends VersionMatch {
  */
 function* sharingOf(view: RowView, { bucketId, key, of }: SharedBytes): Generator<Sharing> {
   const found = { ...suffixRange(objectRowKey(bucketId, key)), presentOnly: true }
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const [rowKey, row] of view.range(family, found)) {
-      const record = decodeVersion(row.value)
+      const record = versionOfRow(family, row.value)
       if (isOf(record.content, of)) yield { head: record.head, family, rowKey, row, record }
     }
   }
@@ -171,15 +166,29 @@ interface SealPayload {
   readonly payload: Uint8Array
 }
 
+/** A version that undelete keeps. */
+function findDeleted(view: RowView, row: RowKey, head: VersionHead): FoundVersion | undefined {
+  for (const [rowKey, found] of view.range("deleted", {
+    ...suffixRange(versionRowKey(row, head.order)),
+    presentOnly: true,
+  })) {
+    const { head: its } = versionOfRow("deleted", found.value)
+    if (equalBytes(its.random, head.random)) return { head: its, family: "deleted", rowKey, row: found }
+  }
+  return undefined
+}
+
 /** Replaces the payload of a version. False if the version is gone, or is sealed by now. */
 export const sealPayload = command<[seal: SealPayload], boolean>({
   name: "SealPayload",
   touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
   decide(view, time, { bucketId, key, head, sealing, payload }) {
-    const found = findVersion(view, objectRowKey(bucketId, key), versionIdOfHead(head))
-    const { content, sealing: before } = found ? decodeVersion(found.row.value) : {}
-    const isSame = found?.head.order === head.order && equalBytes(found.head.random, head.random)
-    if (!found || !isSame || content?.kind !== "inline" || before !== undefined) return { writes: [], result: false }
+    const row = objectRowKey(bucketId, key)
+    const version = findVersion(view, row, versionIdOfHead(head))
+    const isSame = version?.head.order === head.order && equalBytes(version.head.random, head.random)
+    const found = isSame ? version : findDeleted(view, row, head)
+    const { content, sealing: before } = found ? versionOfRow(found.family, found.row.value) : {}
+    if (!found || content?.kind !== "inline" || before !== undefined) return { writes: [], result: false }
     const editor = new RowEditor(view, time, bucketId, key)
     editor.rewrite(found, record => ({ ...record, sealing }), payload)
     return { ...editor.finish(), result: true }

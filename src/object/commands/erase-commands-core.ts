@@ -15,6 +15,7 @@ import {
   encodeBucketKey,
   ERASED_EPOCHS_ROW,
 } from "../../format/bucket-key.js"
+import { versionOfRow } from "../../format/deleted-version.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import { decodeRowHead, decodeUpload, type BucketRecord } from "../../format/records.js"
 import {
@@ -32,7 +33,7 @@ import { decodeVersion, decodeVersionHead } from "../../format/version-record.js
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
 import { firstKeysOf, isErasedSecret } from "./bucket-key-commands-core.js"
-import { anyBucket, bucketWrite, lastBucketId } from "./bucket-commands-core.js"
+import { anyBucket, bucketWrite, lastBucketId, requireNothingKept } from "./bucket-commands-core.js"
 import { isRemovable } from "./lock-core.js"
 import {
   addressKeyOf,
@@ -54,7 +55,7 @@ interface UnsealedCounts {
   readonly uploads: number
 }
 
-const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions"] as const
+const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions", "deleted"] as const
 type CountedFamily = (typeof COUNTED_FAMILIES)[number]
 
 /** Where a count goes on. */
@@ -72,13 +73,20 @@ function unsealedIn(family: CountedFamily, row: MetadataRow): number {
   if (family === "parts" || family === "segments") {
     return extentsOf(family, row).filter(({ isSealed }) => isSealed === undefined).length
   }
-  const { head, sealing } = decodeVersion(row.value)
+  const { head, sealing } = versionOfRow(family, row.value)
   if (head.isMarker) return 0
   return sealing === undefined || extentsOf(family, row).some(({ isSealed }) => isSealed === undefined) ? 1 : 0
 }
 
 const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
-  ...{ uploads: "uploads", parts: "parts", segments: "parts", current: "versions", versions: "versions" },
+  ...{
+    uploads: "uploads",
+    parts: "parts",
+    segments: "parts",
+    current: "versions",
+    versions: "versions",
+    deleted: "versions",
+  },
 }
 
 interface CountBounds {
@@ -326,6 +334,7 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
     const bucket = anyBucket(view, bucketId)
     const { versions, uploads } = readCounters(view, bucketId)
     if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
+    requireNothingKept(view, bucket)
     const keys = firstKeysOf(view, bucketId)
     const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
     const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]

@@ -10,11 +10,11 @@ import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { parseBucketId, type MultipartId, type RowKey } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
+import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import { packRecord } from "../../format/pack.js"
 import { packExtent, type Extent } from "../../format/extent.js"
 import { decodeIntent, encodeIntent, encodePart, encodeSegment, type IntentRecord } from "../../format/records.js"
 import { objectRowKey, parseObjectRowKey, suffixRange, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
-import { decodeVersion } from "../../format/version-record.js"
 import {
   command,
   query,
@@ -224,9 +224,9 @@ function hasVersion(
   multipartId: MultipartId,
 ): boolean {
   const stem = objectRowKey(bucketId, key)
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const [, { value }] of view.range(family, { ...suffixRange(stem), presentOnly: true })) {
-      const { content } = decodeVersion(value)
+      const { content } = versionOfRow(family, value)
       if (content.kind === "segments" && content.multipartId === multipartId) return true
     }
   }
@@ -236,7 +236,8 @@ function hasVersion(
 function rename(editor: RowEditor, naming: Naming, extent: Extent): void {
   switch (naming.family) {
     case "current":
-    case "versions": {
+    case "versions":
+    case "deleted": {
       const { family, rowKey, row, record } = naming
       editor.rewrite({ head: record.head, family, rowKey, row }, before => ({
         ...before,

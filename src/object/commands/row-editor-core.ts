@@ -15,6 +15,14 @@ import { firstOf } from "../../base/first-of.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { EntryWrite } from "../../format/entry.js"
+import {
+  decodeDeletedVersion,
+  deletedRowKey,
+  encodeDeletedVersion,
+  versionOfRow,
+  type DeletedReason,
+  type VersionFamily,
+} from "../../format/deleted-version.js"
 import type { VersionLock } from "../../format/object-lock.js"
 import type { BoundSealing } from "../../format/sealing.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
@@ -65,14 +73,20 @@ import type {
   RowView,
   UsageChange,
 } from "../../metadata/index.js"
+import { deletedUsageRowKey } from "../../format/usage.js"
 import { usageChanges } from "./usage-core.js"
 
-/** One version as found in its row. */
-export interface VersionMatch {
+/** A version in its row, also one that undelete keeps. */
+export interface FoundVersion {
   readonly head: VersionHead
-  readonly family: "current" | "versions"
+  readonly family: VersionFamily
   readonly rowKey: RowKey
   readonly row: MetadataRow
+}
+
+/** One version as found in its row. */
+export interface VersionMatch extends FoundVersion {
+  readonly family: "current" | "versions"
 }
 
 /** A version to add; the editor assigns its order and times. */
@@ -181,6 +195,24 @@ interface PartsGrowth {
   readonly countedBy: readonly string[] | undefined
 }
 
+const DAY_MS = 86_400_000
+
+/** Bytes that no row references any more; undefined: the content has none. */
+export function pendingDeletionOf(
+  bucketId: BucketId,
+  key: ObjectKey,
+  content: Content,
+): PendingDeletionRecord | undefined {
+  if (content.kind === "extent") return { kind: "extent", bucketId, key, extent: content.extent }
+  return content.kind === "segments" ? { kind: "segments", bucketId, key, multipartId: content.multipartId } : undefined
+}
+
+/** A change of the count of what undelete keeps. */
+export const keptChange = (bucketId: BucketId, objects: number, bytes: number): UsageChange => ({
+  key: deletedUsageRowKey(bucketId),
+  change: { objects, bytes, partBytes: 0 },
+})
+
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
 
@@ -190,6 +222,15 @@ interface Versions {
   readonly hadObject: boolean
   head: RowHead
   hasObject: boolean
+}
+
+/** How a version is taken: what undelete says of it. Of one that gets another key nothing is kept. */
+type Taking = DeletedReason | "renamed"
+
+/** What a decision adds to what undelete keeps of the bucket, or takes from it. */
+interface Kept {
+  readonly objects: number
+  readonly bytes: number
 }
 
 interface Finished {
@@ -210,6 +251,8 @@ export class RowEditor {
   private parts: PartsGrowth = NO_PARTS
   private isRestoring = false
   private pendingDeletions = 0
+  /** Of what undelete keeps. */
+  private kept: Kept = { objects: 0, bytes: 0 }
 
   constructor(
     private readonly view: DecisionView,
@@ -254,7 +297,7 @@ export class RowEditor {
     return { value: write.value, payload: write.payload && { in: "memory", bytes: write.payload } }
   }
 
-  private rowOf(version: VersionMatch): MetadataRow {
+  private rowOf(version: FoundVersion): MetadataRow {
     return must(this.read(version.family, version.rowKey), "a found version has a row")
   }
 
@@ -286,7 +329,7 @@ export class RowEditor {
   insert(version: NewVersion, versioning: Versioning): VersionHead {
     const isNull = versioning !== "enabled"
     const replaces = isNull ? findVersion(this.view, this.row, NULL_VERSION) : undefined
-    if (replaces) this.take(replaces, NEVER_OVER)
+    if (replaces) this.take(replaces, NEVER_OVER, "overwritten")
     const { versions } = this
     if (versions.hasObject && replaces?.family !== "current") this.demoteCurrent()
     const head = this.headOf(version, isNull)
@@ -338,8 +381,8 @@ export class RowEditor {
   }
 
   /** Removes a version; if it was the latest, the next one becomes the latest. Throws `objectLocked`. */
-  remove(version: VersionMatch, removing: Removing = NEVER_OVER): void {
-    this.take(version, removing)
+  remove(version: VersionMatch, removing: Removing = NEVER_OVER, taking: Taking = "deleted"): void {
+    this.take(version, removing, taking)
     const { versions } = this
     if (version.head.order !== versions.head.latestOrder) return
     versions.hasObject = false
@@ -377,11 +420,10 @@ export class RowEditor {
   }
 
   /** Replaces a version's record; its bytes stay, unless they are another payload. */
-  rewrite(version: VersionMatch, change: (record: VersionRecord) => VersionRecord, newPayload?: Uint8Array): void {
+  rewrite(version: FoundVersion, change: (record: VersionRecord) => VersionRecord, newPayload?: Uint8Array): void {
     const row = this.rowOf(version)
-    const record = change(decodeVersion(row.value))
     const payload = newPayload ?? this.view.payload(version.family, version.rowKey, row)
-    this.put(version.family, version.rowKey, encodeVersion(record), payload)
+    this.put(version.family, version.rowKey, changedRow(version.family, row.value, change), payload)
   }
 
   /** Replaces the details that a client stores with the bytes. */
@@ -416,32 +458,77 @@ export class RowEditor {
   }
 
   /**
-   * Removes a version from its row: record, details, counts, and its bytes if no other version references them. Nothing
-   * else removes versions, so this is where locks are enforced. Throws `objectLocked`.
+   * Removes a version from its row: record, details, counts, and its bytes if no other version references them, unless
+   * undelete keeps it. Nothing else removes versions, so this is where locks are enforced. Throws `objectLocked`.
    */
-  private take(version: VersionMatch, removing: Removing): void {
-    const record = decodeVersion(this.rowOf(version).value)
+  private take(version: VersionMatch, removing: Removing, taking: Taking): void {
+    const row = this.rowOf(version)
+    const record = decodeVersion(row.value)
     if (record.lock !== undefined) requireRemovable(record.lock, removing)
+    if (!version.head.isMarker && this.isLastOfBytes(record)) {
+      const days = taking === "renamed" ? undefined : this.undeleteDays
+      if (days === undefined || taking === "renamed") this.releaseContent(record)
+      else this.keep(version, { row, record }, { days, reason: taking })
+    }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
     this.bytesDelta -= version.head.sizeBytes
     const { nullOrder, versions } = this.versions.head
     const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
     this.versions.head = head
-    if (!version.head.isMarker) this.releaseContent(record)
   }
 
-  private releaseContent({ head, content }: VersionRecord): void {
-    const owner = { bucketId: this.bucketId, key: this.key }
+  /** Whether no other version references the bytes. Otherwise there is one less. */
+  private isLastOfBytes({ head, content }: VersionRecord): boolean {
     const shareKey = head.isShared ? this.shareKey(content) : undefined
-    if (shareKey) {
-      const row = must(this.read("shares", shareKey), "shared bytes are counted")
-      const names = RecordReader.open("share", row.value, 1).number() - 1
-      this.put("shares", shareKey, names > 0 ? packRecord(1, [names]) : undefined)
-      if (names > 0) return
-    }
-    if (content.kind === "extent") this.release({ kind: "extent", ...owner, extent: content.extent })
-    if (content.kind === "segments") this.release({ kind: "segments", ...owner, multipartId: content.multipartId })
+    if (shareKey === undefined) return true
+    const row = must(this.read("shares", shareKey), "shared bytes are counted")
+    const names = RecordReader.open("share", row.value, 1).number() - 1
+    this.put("shares", shareKey, names > 0 ? packRecord(1, [names]) : undefined)
+    return names === 0
+  }
+
+  private releaseContent({ content }: VersionRecord): void {
+    const release = pendingDeletionOf(this.bucketId, this.key, content)
+    if (release) this.release(release)
+  }
+
+  private get undeleteDays(): number | undefined {
+    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
+    const bucket = row && bucketOfRow(row)
+    return bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
+  }
+
+  /** Moves a version to what undelete keeps. Its details are in the record then: their row changes only with the object's. */
+  private keep(
+    version: VersionMatch,
+    { row, record }: { readonly row: MetadataRow; readonly record: VersionRecord },
+    { days, reason }: { readonly days: number; readonly reason: DeletedReason },
+  ): void {
+    const { nowMs: deletedMs, id } = this.time
+    const details = readDetails(this.view, this.row, record)
+    const kept = { ...record, details, head: { ...record.head, hasDetails: false, isShared: false } }
+    const value = encodeDeletedVersion({ deletedMs, untilMs: deletedMs + days * DAY_MS, reason, record: kept })
+    const payload = this.view.payload(version.family, version.rowKey, row)
+    this.put("deleted", deletedRowKey(this.row, record.head.order, id), value, payload)
+    this.countKept(1, record.head.sizeBytes)
+  }
+
+  private countKept(objects: number, bytes: number): void {
+    this.kept = { objects: this.kept.objects + objects, bytes: this.kept.bytes + bytes }
+  }
+
+  /** Inserts a version that undelete has kept, as the latest one. Throws `quotaExceeded`. */
+  undelete({ family, rowKey, row }: FoundVersion, versioning: Versioning, lock: VersionLock | undefined): void {
+    const { head, content, checksumValue: value, details = NO_DETAILS, sealing } = versionOfRow(family, row.value)
+    const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass } = head
+    const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false }
+    const checksum = { checksumAlgorithm, checksumType, value }
+    const payload = this.view.payload(family, rowKey, row)
+    // What the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
+    this.insert({ isMarker: false, content, payload, checksum, random: head.random, ...described }, versioning)
+    this.put(family, rowKey, undefined)
+    this.countKept(-1, -sizeBytes)
   }
 
   /** All writes, including the head, and the change of the bucket's counters. Throws `quotaExceeded`. */
@@ -458,7 +545,10 @@ export class RowEditor {
   }
 
   private counted(change: Counters): Finished {
-    return { writes: this.writes, counts: { bucketId: this.bucketId, change }, usage: this.usageOf(change) }
+    const { objects, bytes } = this.kept
+    const ofQuotas = this.usageOf(change)
+    const usage = objects === 0 && bytes === 0 ? ofQuotas : [...ofQuotas, keptChange(this.bucketId, objects, bytes)]
+    return { writes: this.writes, counts: { bucketId: this.bucketId, change }, usage }
   }
 
   private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {
@@ -477,6 +567,16 @@ export class RowEditor {
       if (had) this.put("heads", this.row, undefined)
     } else if (had || versions > 1 || !hasObject) this.put("heads", this.row, encodeRowHead(head))
   }
+}
+
+function changedRow(
+  family: VersionFamily,
+  value: Uint8Array,
+  change: (record: VersionRecord) => VersionRecord,
+): Uint8Array {
+  if (family !== "deleted") return encodeVersion(change(decodeVersion(value)))
+  const { record, ...deletion } = decodeDeletedVersion(value)
+  return encodeDeletedVersion({ ...deletion, record: change(record) })
 }
 
 function headOfSingle(current: VersionHead | undefined): RowHead {

@@ -5,12 +5,16 @@
  * row of family `usage` of its own, from the first time that undelete is on until the bucket is gone. See decision 59.
  */
 import { fail } from "../../base/failures.js"
-import type { BucketId } from "../../base/ids.js"
-import { bucketRowKey } from "../../format/row-key.js"
+import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
+import { decodeDeletedVersion } from "../../format/deleted-version.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { encodePendingDeletion } from "../../format/records.js"
+import { bucketRowKey, objectRowKey, parseObjectRowKey, pendingDeletionRowKey } from "../../format/row-key.js"
 import { deletedUsageRowKey, NO_USAGE } from "../../format/usage.js"
-import { command } from "../../metadata/index.js"
+import { command, type RowView } from "../../metadata/index.js"
 import { bucketWrite } from "./bucket-commands-core.js"
-import { requireBucket } from "./row-editor-core.js"
+import { clocksOf, lockOfNew } from "./lock-core.js"
+import { bucketOfRow, keptChange, pendingDeletionOf, requireBucket, RowEditor } from "./row-editor-core.js"
 
 const UNDELETE_DAYS_MAX = 365
 
@@ -43,3 +47,89 @@ export const setUndelete = command<[setting: SetUndelete], void>({
     return { writes: [bucketWrite(kept)], usage, result: undefined }
   },
 })
+
+export type UndeleteOutcome = "restored" | "nothingKept" | "exists"
+
+interface UndeleteObject {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  /** Of what is kept. */
+  readonly rowKey: RowKey
+  /** Also over an existing object, which is taken as by any other write. */
+  readonly over: boolean
+  /** The store's clock, where locks are possible. */
+  readonly clockMs?: number
+}
+
+/** Makes what is kept the latest version again, with the time of this decision. Throws `quotaExceeded`. */
+export const undeleteObject = command<[request: UndeleteObject], UndeleteOutcome>({
+  name: "UndeleteObject",
+  touches: ({ bucketId, key, rowKey }) => [
+    ["current", objectRowKey(bucketId, key)],
+    ["deleted", rowKey],
+  ],
+  decide(view, time, { bucketId, key, rowKey, over, ...clock }) {
+    const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
+    const row = view.ifPresent("deleted", rowKey)
+    if (row === undefined) return { writes: [], result: "nothingKept" }
+    const editor = new RowEditor(view, time, bucketId, key)
+    if (!over && editor.latestObject() !== undefined) return { writes: [], result: "exists" }
+    const { head } = decodeDeletedVersion(row.value).record
+    const lock = lockOfNew(bucketLock, undefined, clocksOf(clock, time))
+    editor.undelete({ head, family: "deleted", rowKey, row }, versioning, lock)
+    return { ...editor.finish(), result: "restored" }
+  },
+})
+
+/** Rows that one command removes: each leaves a pending deletion, and a command may touch 1,024 rows. */
+export const PURGED_PER_COMMAND = 256
+
+interface PurgeDeleted {
+  readonly bucketId: BucketId
+  /** Of what is kept of the bucket. */
+  readonly rows: readonly RowKey[]
+  /** Only what is to be kept no longer than until then, by this clock and by the one of the decision. */
+  readonly dueMs?: number
+}
+
+export interface Purged {
+  readonly objects: number
+  readonly bytes: number
+}
+
+/** Removes what is kept, in a bucket of any state, also one that is gone. */
+export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
+  name: "PurgeDeleted",
+  grows: false,
+  touches: ({ rows }) => rows.map(rowKey => ["deleted", rowKey]),
+  decide(view, time, { bucketId, rows, dueMs }) {
+    const nowMs = dueMs === undefined ? Infinity : Math.min(dueMs, time.nowMs)
+    const writes: EntryWrite[] = []
+    let [objects, bytes, releases] = [0, 0, 0]
+    for (const rowKey of rows) {
+      const row = view.ifPresent("deleted", rowKey)
+      if (row === undefined) continue
+      const { untilMs, record } = decodeDeletedVersion(row.value)
+      if (untilMs > nowMs) continue
+      writes.push({ family: "deleted", key: rowKey, value: undefined })
+      objects += 1
+      bytes += record.head.sizeBytes
+      const release = pendingDeletionOf(bucketId, parseObjectRowKey(rowKey).key, record.content)
+      if (release === undefined) continue
+      writes.push({
+        ...{ family: "releases", key: pendingDeletionRowKey(time.id, releases) },
+        value: encodePendingDeletion(release),
+      })
+      releases += 1
+    }
+    const result = { objects, bytes }
+    if (objects === 0) return { writes, result }
+    const usage = isCounted(view, bucketId) ? [keptChange(bucketId, -objects, -bytes)] : []
+    return { writes, usage, result }
+  },
+})
+
+function isCounted(view: RowView, bucketId: BucketId): boolean {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  return row !== undefined && bucketOfRow(row).countsDeleted === true
+}

@@ -97,9 +97,12 @@ export const putVersion = command<[put: PutVersion], Stored>({
   name: "PutVersion",
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
-    const { versioning, lock: bucketLock } = requireBucket(view, put.bucketId)
+    const bucket = requireBucket(view, put.bucketId)
+    const { versioning, lock: bucketLock } = bucket
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
     checkWrite(view, put.bucketId, put.key, put.conditions)
+    // What undelete keeps shares its bytes with nothing.
+    if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
     const editor = new RowEditor(view, time, put.bucketId, put.key)
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)

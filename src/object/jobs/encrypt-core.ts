@@ -4,12 +4,13 @@ import type { BucketName, RowKey } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { isSealedLength } from "../../base/segments.js"
+import { isVersionFamily, versionOfRow } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
 import { decodePart, decodeSegment, decodeUpload } from "../../format/records.js"
 import { bucketRowKey, bucketIdOfRowKey, parseObjectRowKey } from "../../format/row-key.js"
 import { plainBytesOf, storedBytesOf } from "../../format/sealing.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
-import { decodeVersion, type VersionHead } from "../../format/version-record.js"
+import type { VersionHead, VersionRecord } from "../../format/version-record.js"
 import { query, type MetadataRow } from "../../metadata/index.js"
 import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
@@ -20,9 +21,9 @@ import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-e
 
 /**
  * In the order in which bytes move between families. `current` comes twice: an older version becomes the current one when
- * its successor is removed.
+ * its successor is removed, and a deleted one when it is undeleted.
  */
-export const ENCRYPT_PLACES = ["uploads", "parts", "segments", "current", "versions", "current"] as const
+export const ENCRYPT_PLACES = ["uploads", "parts", "segments", "current", "versions", "deleted", "current"] as const
 export type EncryptFamily = (typeof ENCRYPT_PLACES)[number]
 
 /** Something that is not encrypted. */
@@ -41,7 +42,7 @@ export interface InspectedRow {
 
 /** Throws `corruptRecord`. */
 export function inspectRow(family: EncryptFamily, rowKey: RowKey, { value }: MetadataRow): InspectedRow {
-  if (family === "current" || family === "versions") return inspectVersion(value)
+  if (isVersionFamily(family)) return inspectVersion(versionOfRow(family, value))
   const of = { multipartId: multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix) }
   if (family === "uploads") {
     const unsealed = decodeUpload(value).sealing === undefined ? [{ kind: "upload", of } as const] : []
@@ -51,8 +52,7 @@ export function inspectRow(family: EncryptFamily, rowKey: RowKey, { value }: Met
   return inspectExtents(parts.map(({ extent }) => ({ extent, of })))
 }
 
-function inspectVersion(value: Uint8Array): InspectedRow {
-  const { head, content, sealing } = decodeVersion(value)
+function inspectVersion({ head, content, sealing }: VersionRecord): InspectedRow {
   if (content.kind === "extent") {
     const { extent } = content
     return inspectExtents([{ extent, of: extent.uploadId }])

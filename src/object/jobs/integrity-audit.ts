@@ -148,7 +148,7 @@ export class IntegrityAudit implements Job {
     for (const { family, rowKey, bucket } of this.losses.values()) {
       if (reported.size === this.limits.objectsReported) break
       const { bucketId, key } = parseObjectRowKey(rowKey)
-      const what = family === "versions" ? "version" : family === "parts" ? "part" : "object"
+      const what = family === "versions" || family === "deleted" ? "version" : family === "parts" ? "part" : "object"
       reported.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
     }
     return [...reported.values()]

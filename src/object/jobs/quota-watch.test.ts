@@ -29,7 +29,7 @@ async function newWorld(...names: readonly string[]) {
     await metadata.run(createBucket({ name: parseBucketName(name), owner: OWNER, location: "" }))
   }
   const quotas = new Quotas(metadata, async () => undefined)
-  const undelete = new Undelete(metadata, async () => undefined)
+  const undelete = new Undelete(metadata, { nowMs: () => 0 }, async () => undefined)
   const { log } = new SimTelemetry()
   return { metadata, quotas, watch: new QuotaWatch(quotas, undelete, log), undelete }
 }

@@ -62,7 +62,7 @@ export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime],
       return { ...editor.finish(), result: { ...NOTHING_REMOVED, markers: 1 } }
     }
     if (versioning === "never") {
-      editor.remove(latest, removingAt(at))
+      editor.remove(latest, removingAt(at), "expired")
       return { ...editor.finish(), result: { ...NOTHING_REMOVED, versions: 1, bytes } }
     }
     editor.insert({ ...MARKER, random }, versioning)

@@ -1,12 +1,15 @@
 /** Rows that reference extents, and their families, for walks over all of them. Pure. */
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { versionOfRow } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
 import { decodePart, decodeSegment } from "../../format/records.js"
-import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 
-/** In the order in which extents move between families: a walk in this order meets what moves meanwhile. */
-export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions"] as const
+/**
+ * In the order in which extents move between families: a walk in this order meets what moves meanwhile, but for what is
+ * undeleted.
+ */
+export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions", "deleted"] as const
 export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]
 
 export const ALL_OBJECT_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(16)) }
@@ -14,7 +17,7 @@ export const ALL_OBJECT_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".r
 export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonly Extent[] {
   if (family === "parts") return [decodePart(value).extent]
   if (family === "segments") return decodeSegment(value).parts.map(part => part.extent)
-  const { content } = decodeVersion(value)
+  const { content } = versionOfRow(family, value)
   return content.kind === "extent" ? [content.extent] : []
 }
 

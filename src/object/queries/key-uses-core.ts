@@ -7,16 +7,17 @@
  * Limits  A page reads `ROWS_PER_PAGE` rows.
  */
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { openDeletedVersion } from "../../format/deleted-version.js"
 import { decodeBucket, decodeUpload } from "../../format/records.js"
 import { bucketIdOfRowKey, bucketRowKey } from "../../format/row-key.js"
 import { decodeVersion, isSealedVersion } from "../../format/version-record.js"
-import { query } from "../../metadata/index.js"
+import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
 import { mergedVersions } from "./merged-versions.js"
 
 const ROWS_PER_PAGE = 1_000
 
-/** In the order of a walk: uploads become versions, and versions stay versions. */
+/** In the order of a walk: uploads become versions, and versions stay versions, also those that undelete keeps. */
 export const KEY_USE_SOURCES = ["uploads", "versions"] as const
 type KeyUseSource = (typeof KEY_USE_SOURCES)[number]
 
@@ -41,8 +42,8 @@ export const countKeyUses = query(
     let rows = 0
     let last: RowKey | undefined
     const range = { ...ALL_OBJECT_ROWS, ...(start && { start }), expectedRows: ROWS_PER_PAGE + 1 }
-    const found = source === "uploads" ? view.range(source, range) : mergedVersions(view, range)
-    for (const [key, { value }] of found) {
+    const found = source === "uploads" ? valuesOf(view.range(source, range)) : allVersions(view, range)
+    for (const [key, value] of found) {
       if (rows === ROWS_PER_PAGE && last !== undefined) return { uses: [...counts.values()], next: behind(last) }
       rows += 1
       last = key
@@ -56,6 +57,29 @@ export const countKeyUses = query(
     return { uses: [...counts.values()], next: undefined }
   },
 )
+
+function* valuesOf(rows: Iterable<readonly [RowKey, MetadataRow]>): Generator<readonly [RowKey, Uint8Array]> {
+  for (const [key, { value }] of rows) yield [key, value]
+}
+
+/** The records of versions, with those that undelete keeps, of one moment, in the order of their keys. */
+function* allVersions(
+  view: RowView,
+  range: { readonly start: RowKey; readonly end: RowKey; readonly expectedRows: number },
+): Generator<readonly [RowKey, Uint8Array]> {
+  const deleted = view.range("deleted", range)[Symbol.iterator]()
+  let next = deleted.next()
+  for (const [key, { value }] of mergedVersions(view, range)) {
+    for (; next.done !== true && next.value[0] < key; next = deleted.next()) yield recordIn(next.value)
+    yield [key, value]
+  }
+  for (; next.done !== true; next = deleted.next()) yield recordIn(next.value)
+}
+
+const recordIn = ([key, { value }]: readonly [RowKey, MetadataRow]): readonly [RowKey, Uint8Array] => [
+  key,
+  openDeletedVersion(value).record,
+]
 
 const behind = (key: RowKey): RowKey => rowKeyOf(`${key}\x00`)
 

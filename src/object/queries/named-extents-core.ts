@@ -11,6 +11,7 @@ import type { StorageClass } from "../../base/storage-class.js"
 import { bucketKeyRowKey, decodeBucketKey } from "../../format/bucket-key.js"
 import { encodeRecoveryHeader, type RecoveryHeader } from "../../format/recovery-header.js"
 import { bufferOf } from "../../format/buffer-of.js"
+import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
 import type { VersionLock } from "../../format/object-lock.js"
 import type { Sealing } from "../../format/sealing.js"
@@ -24,7 +25,7 @@ import {
 } from "../../format/records.js"
 import { bucketRowKey, multipartRowKey, objectRowKey, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
-import { decodeVersion, NO_DETAILS, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
+import { NO_DETAILS, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "../commands/row-editor-core.js"
@@ -43,7 +44,7 @@ interface Named {
 
 /** A row that references an upload's bytes. */
 export type Naming =
-  | (Named & { readonly family: "current" | "versions"; readonly record: VersionRecord })
+  | (Named & { readonly family: VersionFamily; readonly record: VersionRecord })
   | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
   | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
 
@@ -57,10 +58,10 @@ export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadNam
   const found = { ...suffixRange(stem), presentOnly: true }
   const id = must(bytesOfHex(uploadId), "upload ids are hex")
   const holdsId = ({ value }: MetadataRow): boolean => bufferOf(value).includes(bufferOf(id))
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const [rowKey, row] of view.range(family, found)) {
       if (!holdsId(row)) continue
-      const record = decodeVersion(row.value)
+      const record = versionOfRow(family, row.value)
       const { content } = record
       if (content.kind === "extent" && content.extent.uploadId === uploadId)
         yield { family, rowKey, row, record, extent: content.extent }
@@ -146,9 +147,9 @@ const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
 function givenToParts(view: RowView, row: RowKey, multipartId: MultipartId): Given {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
   if (upload) return decodeUpload(upload.value)
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const [, { value }] of view.range(family, suffixRange(row))) {
-      const record = decodeVersion(value)
+      const record = versionOfRow(family, value)
       const { content } = record
       if (content.kind === "segments" && content.multipartId === multipartId) return givenTo(view, row, record)
     }

@@ -6,10 +6,11 @@
  */
 import { parseBucketId, type MultipartId, type RowKey, type UploadId } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
+import { isVersionFamily, VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import { decodeUpload } from "../../format/records.js"
 import { multipartRowKey, objectRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
-import { decodeVersion, decodeVersionHead, type Content } from "../../format/version-record.js"
+import type { Content } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import type { ExtentFamily } from "./extent-rows.js"
 
@@ -40,10 +41,11 @@ export function classesOfRows(
     known.set(row, classes)
     return classes
   }
-  if (family === "current" || family === "versions") {
+  if (isVersionFamily(family)) {
     return rows.map(({ rowKey, row }) => {
-      const { isShared, storageClass } = decodeVersionHead(row.value)
-      const name = isShared ? nameOf(decodeVersion(row.value).content) : undefined
+      const { head, content } = versionOfRow(family, row.value)
+      const { isShared, storageClass } = head
+      const name = isShared ? nameOf(content) : undefined
       return name === undefined ? storageClass : ofKey(objectRowKeyOf(rowKey)).get(name)
     })
   }
@@ -57,9 +59,9 @@ export function classesOfRows(
 
 function classesOfKey(view: RowView, row: RowKey): ClassesOfKey {
   const classes = new Map<UploadId | MultipartId, StorageClass>()
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const [, { value }] of view.range(family, suffixRange(row))) {
-      const { head, content } = decodeVersion(value)
+      const { head, content } = versionOfRow(family, value)
       const name = nameOf(content)
       if (name === undefined) continue
       const other = classes.get(name) ?? head.storageClass

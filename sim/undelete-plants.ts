@@ -1,0 +1,42 @@
+/** Planted bugs of undelete, which tests must catch. */
+import type { Edit, TestedPlant } from "./plants.js"
+
+const COMMANDS = "src/object/commands/undelete-commands-core"
+const EDITOR = "src/object/commands/row-editor-core.ts"
+
+const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
+  ...{ bug: `undelete: ${bug}`, edits, caughtBy },
+})
+
+export const UNDELETE_PLANTS: readonly TestedPlant[] = [
+  plant("bytes of kept rows count as unreferenced", COMMANDS, {
+    file: "src/object/queries/named-extents-core.ts",
+    find: "for (const family of VERSION_FAMILIES) {\n    for (const [rowKey, row] of view.range(family, found)) {",
+    put: 'for (const family of ["current", "versions"] as const) {\n    for (const [rowKey, row] of view.range(family, found)) {',
+  }),
+  plant("what is kept is released, too", COMMANDS, {
+    file: EDITOR,
+    find: "else this.keep(version, { row, record }, { days, reason: taking })",
+    put: "else {\n        this.keep(version, { row, record }, { days, reason: taking })\n        this.releaseContent(record)\n      }",
+  }),
+  plant("a restore does not count what is no longer kept", COMMANDS, {
+    file: EDITOR,
+    find: "this.countKept(-1, -sizeBytes)",
+    put: "",
+  }),
+  plant("what is kept loses details that have a row of their own", COMMANDS, {
+    file: EDITOR,
+    find: "const details = readDetails(this.view, this.row, record)",
+    put: "const details = record.details ?? NO_DETAILS",
+  }),
+  plant("a purge removes what is to be kept longer", COMMANDS, {
+    file: "src/object/commands/undelete-commands-core.ts",
+    find: "if (untilMs > nowMs) continue",
+    put: "",
+  }),
+  plant("what is kept shares its bytes with a copy", COMMANDS, {
+    file: "src/object/commands/version-commands-core.ts",
+    find: "if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw",
+    put: 'if (put.sharesWith !== undefined && bucket.state !== "open") throw',
+  }),
+]

@@ -1,0 +1,61 @@
+/**
+ * Deleted versions: what undelete keeps of a bucket without versioning, until its time (family `deleted`). The row has the
+ * version's record as it was, with all its details, and its payload. See decision 59.
+ */
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import { fail } from "../base/failures.js"
+import { packRecord, RecordReader } from "./pack.js"
+import { versionRowKey } from "./row-key.js"
+import { decodeVersion, encodeVersion, type VersionRecord } from "./version-record.js"
+
+/** How a version was taken. Numbers are on disk: append only. */
+const REASONS = ["deleted", "overwritten", "expired"] as const
+export type DeletedReason = (typeof REASONS)[number]
+
+/** When, until when and why. */
+export interface Deletion {
+  readonly deletedMs: number
+  readonly untilMs: number
+  readonly reason: DeletedReason
+}
+
+interface DeletedVersion extends Deletion {
+  /** Its details are in it, whatever their size, and no other version references its bytes. */
+  readonly record: VersionRecord
+}
+
+/** The families with a version in each row. */
+export const VERSION_FAMILIES = ["current", "versions", "deleted"] as const
+export type VersionFamily = (typeof VERSION_FAMILIES)[number]
+
+export const isVersionFamily = (family: string): family is VersionFamily =>
+  VERSION_FAMILIES.some(each => each === family)
+
+export const encodeDeletedVersion = ({ deletedMs, untilMs, reason, record }: DeletedVersion): Uint8Array =>
+  packRecord(1, [deletedMs, untilMs, REASONS.indexOf(reason), encodeVersion(record)])
+
+/** Without decoding the version's record. Throws `corruptRecord`. */
+export function openDeletedVersion(value: Uint8Array): Deletion & { readonly record: Uint8Array } {
+  const row = RecordReader.open("deleted version", value, 1)
+  const [deletedMs, untilMs, number] = [row.number(), row.number(), row.number()]
+  const reason = REASONS[number]
+  if (reason === undefined) throw fail("corruptRecord", { what: "deleted version", field: "reason" })
+  return { deletedMs, untilMs, reason, record: row.bytes() }
+}
+
+/** Throws `corruptRecord`. */
+export function decodeDeletedVersion(value: Uint8Array): DeletedVersion {
+  const { record, ...deletion } = openDeletedVersion(value)
+  return { ...deletion, record: decodeVersion(record) }
+}
+
+/** The version in a row. Throws `corruptRecord`. */
+export const versionOfRow = (family: VersionFamily, value: Uint8Array): VersionRecord =>
+  decodeVersion(family === "deleted" ? openDeletedVersion(value).record : value)
+
+/**
+ * The newest of a key first. The id of the decision that takes a version makes the key one that no other row ever has: the
+ * order alone could be used again, once the object is gone.
+ */
+export const deletedRowKey = (row: RowKey, order: number, decisionId: string): RowKey =>
+  rowKeyOf(versionRowKey(row, order) + decisionId)

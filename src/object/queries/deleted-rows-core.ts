@@ -1,0 +1,151 @@
+/** What undelete keeps, in slices: for people, for restores, and for its end. Pure. */
+import { fail } from "../../base/failures.js"
+import { bytesOfHex, hexOf } from "../../base/bytes.js"
+import { bytesOfByteString, parseBucketId, rowKeyOf } from "../../base/ids.js"
+import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
+import type { KeyRange } from "../../base/key-range.js"
+import { openDeletedVersion, type Deletion } from "../../format/deleted-version.js"
+import { objectRowKey, parseObjectRowKey, prefixRange, suffixRange } from "../../format/row-key.js"
+import { decodeListedVersion, decodeVersionHead } from "../../format/version-record.js"
+import { query } from "../../metadata/index.js"
+import { ALL_OBJECT_ROWS } from "./extent-rows.js"
+
+/** What was taken from a bucket and is kept. */
+interface DeletedObject extends Deletion {
+  readonly key: ObjectKey
+  /** Names it among those of its key. */
+  readonly id: string
+  readonly sizeBytes: number
+  readonly etag: string
+  readonly modifiedMs: number
+}
+
+export interface DeletedPage {
+  readonly items: readonly DeletedObject[]
+  /** Absent at the end. A page with a `next` may have fewer items than were asked for. */
+  readonly next?: string
+}
+
+export interface ListDeletedRequest {
+  readonly prefix?: string
+  /** Only what was taken at this time or later. */
+  readonly sinceMs?: number
+  /** `next` of the previous page. */
+  readonly after?: string
+  readonly limit: number
+}
+
+/** Rows that one query reads. */
+const ROWS_PER_PAGE = 1_000
+
+const bytesIn = (hex: string, what: string): string => {
+  const bytes = bytesOfHex(hex)
+  if (bytes === undefined) throw fail("invalidArgument", { message: `${what} is not valid` })
+  return Buffer.from(bytes).toString("latin1")
+}
+
+const hexOfRow = (text: string): string => hexOf(bytesOfByteString(text))
+
+/** The row that an id names. Throws `invalidArgument`. */
+export const deletedRowOf = (bucketId: BucketId, key: ObjectKey, id: string): RowKey =>
+  rowKeyOf(objectRowKey(bucketId, key) + bytesIn(id, "the id"))
+
+const endsAbove = (range: KeyRange, after: string | undefined): KeyRange => {
+  if (after === undefined) return range
+  const start = rowKeyOf(bytesIn(after, "the place to go on from"))
+  return start > range.start ? { ...range, start } : range
+}
+
+/** In the order of the keys; of one key the newest first. Throws `invalidArgument`. */
+export const listDeleted = query(
+  "ListDeleted",
+  (view, bucketId: BucketId, request: ListDeletedRequest): DeletedPage => {
+    const { prefix = "", sinceMs = -Infinity, after, limit } = request
+    const items: DeletedObject[] = []
+    let rows = 0
+    const range = endsAbove(prefixRange(bucketId, prefix), after)
+    if (range.start >= range.end) return { items }
+    const expectedRows = Math.min(limit, ROWS_PER_PAGE) + 1
+    for (const [rowKey, { value }] of view.range("deleted", { ...range, expectedRows })) {
+      if (items.length === limit || rows === ROWS_PER_PAGE) return { items, next: hexOfRow(rowKey) }
+      rows += 1
+      const { record, ...deletion } = openDeletedVersion(value)
+      if (deletion.deletedMs < sinceMs) continue
+      const { key, suffix } = parseObjectRowKey(rowKey)
+      const { sizeBytes, etag, modifiedMs } = decodeListedVersion(record)
+      items.push({ key, id: hexOfRow(suffix), ...deletion, sizeBytes, etag, modifiedMs })
+    }
+    return { items }
+  },
+)
+
+interface FoundDeleted {
+  readonly rowKey: RowKey | undefined
+  /** Where to look further. */
+  readonly next: RowKey | undefined
+}
+
+/** The newest of a key, or that which was the object at a time; from a row on. */
+export const findDeleted = query(
+  "FindDeleted",
+  (view, bucketId: BucketId, key: ObjectKey, atMs: number | undefined, start: RowKey | undefined): FoundDeleted => {
+    const range = suffixRange(objectRowKey(bucketId, key))
+    let rows = 0
+    const expectedRows = atMs === undefined ? 1 : ROWS_PER_PAGE + 1
+    for (const [rowKey, { value }] of view.range("deleted", { ...range, ...(start && { start }), expectedRows })) {
+      if (rows === ROWS_PER_PAGE) return { rowKey: undefined, next: rowKey }
+      rows += 1
+      if (atMs === undefined) return { rowKey, next: undefined }
+      const { record, deletedMs } = openDeletedVersion(value)
+      if (decodeVersionHead(record).modifiedMs <= atMs && atMs < deletedMs) return { rowKey, next: undefined }
+    }
+    return { rowKey: undefined, next: undefined }
+  },
+)
+
+interface DeletedRows {
+  readonly rows: readonly RowKey[]
+  /** Undefined at the end. */
+  readonly next: RowKey | undefined
+}
+
+/** Some rows of what is kept. */
+export const deletedRows = query("DeletedRows", (view, range: KeyRange, max: number): DeletedRows => {
+  const rows: RowKey[] = []
+  for (const [rowKey] of view.range("deleted", { ...range, expectedRows: max + 1 })) {
+    if (rows.length === max) return { rows, next: rowKey }
+    rows.push(rowKey)
+  }
+  return { rows, next: undefined }
+})
+
+interface DueDeleted {
+  readonly due: readonly { readonly bucketId: BucketId; readonly rows: readonly RowKey[] }[]
+  /** Of those that are kept longer. */
+  readonly kept: { readonly objects: number; readonly bytes: number }
+  /** Undefined at the end. */
+  readonly next: RowKey | undefined
+}
+
+/** Of some rows of all buckets those whose time has come. */
+export const dueDeleted = query("DueDeleted", (view, start: RowKey, nowMs: number, max: number): DueDeleted => {
+  const due = new Map<BucketId, RowKey[]>()
+  let [rows, objects, bytes] = [0, 0, 0]
+  const done = (next: RowKey | undefined): DueDeleted => ({
+    due: Array.from(due, ([bucketId, those]) => ({ bucketId, rows: those })),
+    kept: { objects, bytes },
+    next,
+  })
+  for (const [rowKey, { value }] of view.range("deleted", { ...ALL_OBJECT_ROWS, start, expectedRows: max + 1 })) {
+    if (rows === max) return done(rowKey)
+    rows += 1
+    const { untilMs, record } = openDeletedVersion(value)
+    const bucketId = parseBucketId(parseObjectRowKey(rowKey).bucketId)
+    if (untilMs <= nowMs) due.set(bucketId, [...(due.get(bucketId) ?? []), rowKey])
+    else {
+      objects += 1
+      bytes += decodeVersionHead(record).sizeBytes
+    }
+  }
+  return done(undefined)
+})
