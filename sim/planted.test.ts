@@ -9,7 +9,6 @@ import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
-import { QUOTA_PLANTS } from "./quota-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 test("each planted bug still fits its source", () => {

@@ -19,7 +19,6 @@ import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
-import { QUOTA_PLANTS } from "./quota-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
