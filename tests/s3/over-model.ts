@@ -160,6 +160,7 @@ export interface Variations extends Partial<
     | "allowSseCWithoutTls"
     | "kms"
     | "lifecycleDays"
+    | "rates"
   >
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
