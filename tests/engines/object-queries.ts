@@ -31,6 +31,7 @@ import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
 import { oldMarks } from "../../src/object/jobs/orphans.js"
 import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"
 import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
+import { classesOfVersions } from "../../src/object/queries/row-classes.js"
 import { classInRows } from "../../src/object/storage-classes.js"
 import { encodedRows, keptExtent } from "../../src/object/jobs/reencode.js"
 import {
@@ -204,6 +205,13 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("Snapshots", () => snapshots()),
   queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
   queryKind("EncodedRows", scene => encodedRows(...naming(scene), { withClasses: scene.oneIn(2) })),
+  queryKind("ClassesOfVersions", scene => {
+    const family = scene.pick(["current", "versions"] as const)
+    const { bucketId, key } = scene.object()
+    const row = objectRowKey(bucketId, key)
+    const from = scene.oneIn(3) ? { family, start: row } : undefined
+    return classesOfVersions(row, from, scene.pick([1, 2, 100]))
+  }),
   queryKind("ClassInRows", scene =>
     classInRows({
       ...{ family: scene.pick(["uploads", "current", "versions"] as const), classes: [scene.pick(STORAGE_CLASSES)] },

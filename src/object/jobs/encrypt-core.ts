@@ -2,7 +2,6 @@
 import { fail } from "../../base/failures.js"
 import type { BucketName, RowKey } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
-import type { StorageClass } from "../../base/storage-class.js"
 import { isSealedLength } from "../../base/segments.js"
 import { isVersionFamily, versionOfRow } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
@@ -16,7 +15,7 @@ import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import { bucketOfRow } from "../commands/row-editor-core.js"
 import { readExtentRows } from "../queries/extent-rows.js"
-import { classesOfRows } from "../queries/row-classes.js"
+import { classesOfRows, type ClassOfRow } from "../queries/row-classes.js"
 import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
 
 /**
@@ -94,8 +93,7 @@ export interface EncryptRow {
   readonly bucket: BucketName | undefined
   /** Of the bucket; undefined: that of the store. */
   readonly chosen: Policy | undefined
-  /** Undefined: STANDARD, or it was not asked for. */
-  readonly storageClass: StorageClass | undefined
+  readonly ofClass: ClassOfRow
 }
 
 /** Some rows from `start`; `next` is set if there are more. */
@@ -112,7 +110,7 @@ export const rowsToEncrypt = query(
     const found = rows.map(({ rowKey, row }, i): EncryptRow => {
       const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(rowKey)))
       const bucket = bucketRow && bucketOfRow(bucketRow)
-      return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy, storageClass: classes[i] }
+      return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy, ofClass: classes[i] ?? "STANDARD" }
     })
     return { rows: found, next }
   },

@@ -42,7 +42,8 @@ import {
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 import type { RedundancySource } from "./repair-contract.js"
 import type { RateBound } from "./repair-rate-core.js"
-import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
+import type { StorageClasses } from "../storage-classes.js"
+import { PoliciesOfRows } from "./policies-of-rows.js"
 
 export const ENCRYPT_LIMITS = {
   rowsPerStep: 256,
@@ -129,6 +130,7 @@ export const createEncryptJob = (seams: EncryptSeams): EncryptJob => new Encrypt
 export class EncryptJob implements Job {
   readonly name = "encrypt"
   private readonly sealer: ByteSealer
+  private readonly policies: PoliciesOfRows
   /** Undefined while there is no work. */
   private heldAtBegin: readonly UploadId[] | undefined
   private walk: Walk | undefined
@@ -150,6 +152,7 @@ export class EncryptJob implements Job {
 
   constructor(private readonly seams: EncryptSeams) {
     const { redundancy } = seams
+    this.policies = new PoliciesOfRows(seams.metadata, seams.classes)
     this.sealer = new ByteSealer({ ...seams, policyVersion: () => redundancy.policyVersion() })
   }
 
@@ -319,15 +322,17 @@ export class EncryptJob implements Job {
 
   /** Begins with an upload, unless it is being written, re-encoded or removed. */
   private async begin(found: Found, extent: Extent, of: SharedBytes["of"]): Promise<boolean> {
-    const { uploads, redundancy, classes } = this.seams
+    const { uploads, redundancy } = this.seams
     const { uploadId } = extent
     this.waiting.add(uploadId)
     if (uploads.isHeld(uploadId)) return false
     // Hold the upload before reading its rows, so that nothing else changes it in between.
     uploads.hold(uploadId)
     try {
-      const { chosen, storageClass = "STANDARD" } = found.row
-      const policy = policyOfVersion(classes, storageClass, chosen ?? redundancy.policy())
+      const { chosen, ofClass } = found.row
+      const otherwise = chosen ?? redundancy.policy()
+      this.policies.nextStep()
+      const policy = (await this.policies.of(ofClass, otherwise)) ?? otherwise
       const begun = await this.sealer.begin({ bytes: { ...found.owner, of }, extent, policy })
       if (begun !== undefined) this.upload = { ...begun, row: found.row }
       return begun !== undefined

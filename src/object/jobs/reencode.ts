@@ -44,7 +44,8 @@ import { planReencode, reencodedExtent, type ReencodePlan } from "./reencode-cor
 import type { RedundancySource } from "./repair-contract.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { classesOfRows } from "../queries/row-classes.js"
-import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
+import type { StorageClasses } from "../storage-classes.js"
+import { PoliciesOfRows } from "./policies-of-rows.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
 import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "../commands/version-commands-core.js"
@@ -98,7 +99,7 @@ interface ReencodeTarget {
   readonly hints: MissingShardHint[]
 }
 
-/** Rows like `extentRows`, each with its bucket's own policy, and with its storage class if `withClasses`. */
+/** Rows like `extentRows`, each with its bucket's own policy, and with what its storage class depends on if `withClasses`. */
 export const encodedRows = query(
   "EncodedRows",
   (view, family: ExtentFamily, start: RowKey, { withClasses }: { readonly withClasses: boolean }) => {
@@ -106,7 +107,7 @@ export const encodedRows = query(
     const classes = withClasses ? classesOfRows(view, family, rows) : undefined
     const encoded = rows.map(({ rowKey, row }, i) => {
       const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
-      return { rowKey, row, chosen, storageClass: classes?.[i] ?? "STANDARD" }
+      return { rowKey, row, chosen, ofClass: classes?.[i] ?? "STANDARD" }
     })
     return { rows: encoded, next }
   },
@@ -146,6 +147,7 @@ export class Reencode implements Job {
   /** Changes of bucket policies that have ended, with whatever outcome. */
   private changes = 0
 
+  private readonly policies: PoliciesOfRows
   private readonly clock: Clock
   private readonly metadata: Metadata
   private readonly blocks: Blocks
@@ -166,6 +168,7 @@ export class Reencode implements Job {
     this.blocks = blocks
     this.uploads = uploads
     this.log = log
+    this.policies = new PoliciesOfRows(metadata, classes)
   }
 
   progress(): string {
@@ -303,8 +306,10 @@ export class Reencode implements Job {
     if (family === undefined) return this.endWalk(walk)
     const { classes } = this
     const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from, { withClasses: classes.isAnyMapped }))
-    for (const { rowKey, row, chosen, storageClass } of rows) {
-      const policy = policyOfVersion(classes, storageClass, chosen ?? this.source.policy())
+    this.policies.nextStep()
+    for (const { rowKey, row, chosen, ofClass } of rows) {
+      const policy = await this.policies.of(ofClass, chosen ?? this.source.policy())
+      if (policy === undefined) continue
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(extent, policy)
         else if (await this.take(rowKey, extent, policy)) {

@@ -124,8 +124,12 @@ test("moves during a walk give up no upload, and cause one more walk", async () 
   assert.equal(await world.settle("reencode"), 1, "nothing is left")
 })
 
-test("bytes of versions in two classes have the policy of the upper one, and follow once both have moved", async () => {
+test("bytes of versions in two classes have the safer policy of both, and follow once both have moved", async () => {
   const world = await open([{ noncurrentTransitions: [{ storageClass: "GLACIER_IR", days: 1 }] }], true)
+  const mapTo = (policy: string) => {
+    world.mapped.set("GLACIER_IR", parsePolicy(policy))
+    world.policyVersion += 1
+  }
   const bytes = await put(world, "a")
   const target = { bucket: world.home, key: objectKeyOfText("a"), conditions: {} }
   const copying = { ...target, source: target, replaceAttributes: undefined, replaceTags: [["k", "v"]] as const }
@@ -134,7 +138,12 @@ test("bytes of versions in two classes have the policy of the upper one, and fol
   )
   await pass(world, 3)
   assert.deepEqual(await classes(world), ["STANDARD", "GLACIER_IR"])
-  assert.deepEqual(await policies(world), ["ec:2+1"])
+  assert.deepEqual(await policies(world), ["replica:3"], "the lower class survives more lost disks")
+  mapTo("replica:1")
+  assert.deepEqual(await policies(world), ["ec:2+1"], "STANDARD survives more")
+  mapTo("replica:2")
+  assert.deepEqual(await policies(world), ["ec:2+1"], "both survive as many: the upper class")
+  mapTo("replica:3")
   await world.clock.runUntil(world.services.objects.remove({ ...target }))
   await pass(world, 3)
   assert.deepEqual(await classes(world), ["marker", "GLACIER_IR", "GLACIER_IR"])
