@@ -9,6 +9,7 @@ import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
 import { OPERATIONS } from "./operations.js"
 import { DENIED_REQUEST, FakeStore, NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
+import { deletedOf } from "./testing-undelete.js"
 
 interface Sent {
   readonly token?: string | undefined
@@ -270,6 +271,40 @@ test("quotas are shown, set, removed, checked and counted again; a bucket may ha
   assert.deepEqual((await json("GET", "/v1/buckets/unlimited/quota")).value, {})
   const unlimited = await json("GET", "/v1/buckets/unlimited/quota/check")
   assert.match(JSON.stringify(unlimited.value), /"hasQuota":false,"counters":.*"walked":.*"agrees":true/)
+})
+
+test("undelete is set and shown; what is kept is listed in pages, restored and removed", async () => {
+  const { json, store } = world()
+  assert.equal((await json("POST", "/v1/buckets", { body: { name: "photos" } })).status, 201)
+  const path = "/v1/buckets/photos/undelete"
+  assert.deepEqual((await json("POST", path)).value, { kept: { objects: 2, bytes: 700 } })
+  assert.equal((await json("POST", path, { body: { days: 366 } })).status, 400)
+  assert.equal((await json("DELETE", path)).status, 204)
+  const set = store.touched.filter(what => what.startsWith("setUndelete"))
+  assert.deepEqual(set, ["setUndelete 3", "setUndelete undefined"])
+  store.undelete.deleted.push(...["a/1", "a/2", "a/exists", "b"].map(deletedOf))
+  const first = await json("GET", `${path}/deleted?prefix=a/`)
+  assert.match(JSON.stringify(first.value), /"key":"a\/1","id":.*"key":"a\/2",.*\],"next":"2"\}$/)
+  assert.match(
+    JSON.stringify((await json("GET", `${path}/deleted?after=2&prefix=a/`)).value),
+    /^\{"deleted":\[\{"key":"a\/exists"/,
+  )
+  for (const query of ["max=0", "max=1001", "sinceMs=-1", "sinceMs=x"]) {
+    assert.equal((await json("GET", `${path}/deleted?${query}`)).status, 400, query)
+  }
+  const restore = async (body: object) => (await json("POST", `${path}/restore`, { body })).value
+  assert.deepEqual(await restore({ key: "a/1", atMs: 9 }), { outcome: "restored" })
+  assert.deepEqual(await restore({ key: "a/exists" }), { outcome: "exists" })
+  assert.deepEqual(await restore({ key: "a/exists", over: true }), { outcome: "restored" })
+  assert.deepEqual(await restore({ key: "a/1", id: "other" }), { outcome: "nothingKept" })
+  assert.ok(store.touched.includes("undelete a/1 at 9"))
+  const below = await json("POST", `${path}/restore-prefix`, { body: { prefix: "a/" } })
+  assert.deepEqual(below.value, { restored: 2, exist: 0, nothingKept: 0, next: '["2","a/2"]' })
+  assert.deepEqual((await json("POST", `${path}/purge`, { body: { key: "b" } })).value, { objects: 1, bytes: 5 })
+  assert.deepEqual((await json("POST", `${path}/purge`, { body: { prefix: "" } })).value, { objects: 4, bytes: 20 })
+  for (const body of [{}, { key: "b", prefix: "" }]) {
+    assert.equal((await json("POST", `${path}/purge`, { body })).status, 400, "everything must be named")
+  }
 })
 
 const ID = "0123456789abcdef"

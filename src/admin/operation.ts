@@ -9,7 +9,7 @@ import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Buckets, SettingDocuments } from "../object/contract.js"
-import type { LifecycleInspection, Quotas } from "../object/index.js"
+import type { LifecycleInspection, Quotas, Undelete } from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
@@ -24,6 +24,7 @@ export interface Services {
   readonly buckets: Buckets
   readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview">
   readonly quotas: Pick<Quotas, "show" | "set" | "clear" | "check" | "restart">
+  readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">

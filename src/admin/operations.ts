@@ -10,6 +10,7 @@ import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
+import { UNDELETE_OPERATIONS } from "./undelete-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
 
 const PAGE_MAX = 1000
@@ -121,6 +122,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...STORE_OPERATIONS,
   ...KEY_OPERATIONS,
   ...QUOTA_OPERATIONS,
+  ...UNDELETE_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",

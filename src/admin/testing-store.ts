@@ -34,6 +34,7 @@ import type {
 import type { Documents } from "./contract.js"
 
 import type { AdminStore } from "./api.js"
+import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
@@ -108,6 +109,7 @@ export class FakeStore implements Accounts {
       lifecycle,
       erasures,
       quotas: this.quotas,
+      undelete: this.undelete,
       namedKeys: this.namedKeys,
       masterKey: this.masterKey,
       status,
@@ -150,6 +152,8 @@ export class FakeStore implements Accounts {
     this.#touch(what)
     return target.kind === "account" || target.name !== "unlimited"
   }
+
+  readonly undelete = new FakeUndelete(what => this.#touch(what))
 
   readonly namedKeys: AdminStore["namedKeys"] = {
     list: async () => [NAMED_KEY],

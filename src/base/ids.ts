@@ -168,6 +168,9 @@ export function objectKeyOfText(text: string): ObjectKey {
   return objectKeyOfBytes(new TextEncoder().encode(text))
 }
 
+/** The byte string of text: a prefix of keys. */
+export const byteStringOfText = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+
 /** Bytes of a byte string (an object key, a prefix, a row key). */
 export const bytesOfByteString = (key: string): Uint8Array => Buffer.from(key, "latin1")
 

@@ -40,6 +40,7 @@ import {
   addStatusCommand,
   addWorkCommands,
 } from "./store-program.js"
+import { addUndeleteCommands } from "./undelete-program.js"
 import { addWhyCommand } from "./why-command.js"
 
 function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
@@ -207,6 +208,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addObjectCommands(program, io, signal)
   const bucket = addBucketCommands(program, admin)
   addEraseCommand(bucket, io, signal)
+  addUndeleteCommands(bucket, io, signal)
   addLifecycleCommands(program, admin)
   addQuotaCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)

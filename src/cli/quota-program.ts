@@ -42,7 +42,7 @@ export function addQuotaCommands(program: Command, io: CliIo, signal: AbortSigna
     .option("--bytes <SIZE>", "what would exceed it is refused: 10GiB")
     .option("--warn-bytes <SIZE>", "from here on status, metrics and a log line warn")
     .option("--objects <N>", "versions, delete markers included; what would exceed it is refused")
-    .option("--warn-objects <N>")
+    .option("--warn-objects <N>", "from here on they warn as well")
     .option(...ACCOUNT)
     .action((name: string, options: SetOptions) =>
       replied(io, name, options, signal, (client, path) => client.post(path, limitsOf(options))),
@@ -63,7 +63,9 @@ export function addQuotaCommands(program: Command, io: CliIo, signal: AbortSigna
       await answer(io, options, { name, cleared: true }, `removed the quota of ${name}\n`)
     })
   withStore(quota.command("check"))
-    .description("compare what is counted with the rows themselves, all of which it reads; exit code 1 if they differ")
+    .description(
+      "compare what is counted with the rows themselves, all of which it reads, also without a quota; exit code 1 if they differ",
+    )
     .argument("<NAME>")
     .option(...ACCOUNT)
     .option("--repair", "count again first")

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
 import { AdminApi } from "../admin/index.js"
 import { ERASURE, FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
+import { deletedOf } from "../admin/testing-undelete.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { RealClock } from "../seams/clock/real.js"
@@ -344,6 +345,64 @@ test("quota check shows what a bucket without a quota has", async () => {
   const { code, out } = await hayloft(["quota", "check", "unlimited"])
   assert.equal(code, 0)
   assert.match(out, /^ +BYTES +IN PARTS +OBJECTS\ncounters +700 +4\nwalk +700 +200 +4\nthere is no quota; they agree\n/)
+})
+
+test("bucket undelete lists what is kept, restores one key or a prefix, and says what it left alone", async () => {
+  store.undelete.deleted.push(...["a/1", "a/2\x1b", "a/exists", "b"].map(deletedOf))
+  assert.equal((await hayloft(["bucket", "create", "photos"])).code, 0)
+  const undelete = (verb: string, ...rest: readonly string[]) =>
+    hayloft(["bucket", "undelete", verb, "photos", ...rest])
+  assert.match(
+    (await undelete("enable")).out,
+    /^photos keeps what is deleted and overwritten for 3 days from now on\n$/,
+  )
+  assert.match(
+    (await undelete("disable")).out,
+    /keeps nothing more .*; 2 objects, 700 B: until their time, or until a purge\n/,
+  )
+  for (const days of ["0", "366", "1.5", "x"]) assert.equal((await undelete("enable", "--days", days)).code, 2, days)
+  const listed = (await undelete("list", "--prefix", "a/", "--since", "1970-01-01T00:00:02Z")).out.split("\n")
+  assert.deepEqual(listed, [
+    "DELETED               UNTIL                 REASON       SIZE        KEY",
+    "1970-01-01 00:00:02Z  1970-01-01 00:00:09Z  deleted      5 B         a/1",
+    "1970-01-01 00:00:02Z  1970-01-01 00:00:09Z  deleted      5 B         a/2\\x1b",
+    "1970-01-01 00:00:02Z  1970-01-01 00:00:09Z  deleted      5 B         a/exists",
+    "",
+  ])
+  assert.equal((await undelete("list", "--json")).out.match(/^\{"key":/gm)?.length, 4)
+  assert.equal((await undelete("list", "--since", "1h")).out, "nothing is kept of photos\n")
+  assert.equal((await undelete("list", "--since", "yesterday")).code, 2)
+  assert.match((await undelete("restore", "a/1", "--at", "1970-01-01 00:00:01Z")).out, /^restored photos\/a\/1\n$/)
+  assert.ok(store.touched.includes("undelete a/1 at 1000"))
+  const exists = await undelete("restore", "a/exists")
+  assert.deepEqual([exists.code, /exists; add --over to replace it/.test(exists.error)], [6, true])
+  assert.equal((await undelete("restore", "a/exists", "--over")).code, 0)
+  assert.equal((await undelete("restore", "c")).code, 3)
+  assert.equal((await undelete("restore", "--prefix", "c")).code, 3)
+  assert.equal((await undelete("restore")).code, 2)
+  assert.equal((await undelete("restore", "a/1", "--prefix", "a")).code, 2)
+  const below = await undelete("restore", "--prefix", "")
+  assert.match(below.out, /^restored 3 of photos\/\*; 1 exist and stay as they are \(--over replaces them\)\n$/)
+})
+
+test("bucket undelete purge removes what was confirmed; everything requires the bucket's name", async () => {
+  store.undelete.deleted.push(...["a/1", "a/2", "a/11"].map(deletedOf))
+  await hayloft(["bucket", "create", "photos"])
+  const purge = (args: readonly string[], types?: string) =>
+    hayloft(["bucket", "undelete", "purge", "photos", ...args], types === undefined ? {} : { types })
+  const purged = () => store.touched.filter(what => what.startsWith("purge"))
+  const unasked = await purge(["a/1"])
+  assert.deepEqual([unasked.code, purged()], [2, []])
+  assert.match(unasked.out, /^removes what is kept of photos\/a\/1: 1 object, 5 B; it cannot be restored any more\n/)
+  assert.equal((await purge(["--prefix", "a/"], "n\n")).code, 1)
+  for (const all of [["--yes"], ["--yes", "--prefix", ""], ["--yes", "--confirm", "other"]]) {
+    assert.deepEqual([(await purge(all)).code, purged()], [2, []])
+  }
+  assert.match((await purge(["--prefix", "a/"], "y\n")).out, /removed 3 objects, 15 B\n$/)
+  assert.match((await purge(["a/1", "--yes"])).out, /removed 1 object, 5 B\n$/)
+  assert.equal((await purge(["--yes", "--confirm", "photos"])).code, 0)
+  assert.deepEqual(purged(), ["purge a/*", "purge a/1", "purge *"])
+  assert.match((await purge(["a/3", "--yes"])).out, /^nothing is kept of photos\/a\/3\n$/)
 })
 
 test("repair, scrub and jobs can be shown and controlled", async () => {

@@ -144,6 +144,7 @@ export class StoreSession {
       lifecycle,
       erasures: engine.erasures,
       quotas: services.quotas,
+      undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,
       status,

@@ -11,7 +11,7 @@ import { query } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
 
 /** What was taken from a bucket and is kept. */
-interface DeletedObject extends Deletion {
+export interface DeletedObject extends Deletion {
   readonly key: ObjectKey
   /** Names it among those of its key. */
   readonly id: string

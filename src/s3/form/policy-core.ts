@@ -11,7 +11,7 @@
 import { parseIsoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
-import { textOfObjectKey } from "../../base/ids.js"
+import { byteStringOfText, textOfObjectKey } from "../../base/ids.js"
 
 type FormCondition =
   | { readonly kind: "equals" | "startsWith"; readonly field: string; readonly value: string; readonly shown: string }
@@ -93,8 +93,6 @@ function parseCondition(condition: unknown): FormCondition {
 
 const OPERATORS = { eq: "equals", "starts-with": "startsWith" } as const
 const shownOf = (items: readonly unknown[]): string => `[${items.map(item => JSON.stringify(item)).join(", ")}]`
-/** Fields are byte strings: text in the policy is compared by its bytes. */
-const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 
 function parseOperation(items: readonly unknown[]): FormCondition {
   const [first, second, third] = items
@@ -109,8 +107,9 @@ function parseOperation(items: readonly unknown[]): FormCondition {
   if (isRange) return sizeCondition(second, third, shown)
   if (typeof second !== "string" || typeof third !== "string") throw invalid(INVALID_JSON)
   if (!second.startsWith("$")) return { kind: "never", shown }
-  const field = byteStringOf(second.slice(1).toLowerCase())
-  return { kind: OPERATORS[operator], field, value: byteStringOf(third), shown }
+  // Fields are byte strings: text in the policy is compared by its bytes.
+  const field = byteStringOfText(second.slice(1).toLowerCase())
+  return { kind: OPERATORS[operator], field, value: byteStringOfText(third), shown }
 }
 
 function sizeCondition(first: unknown, second: unknown, shown: string): FormCondition {
