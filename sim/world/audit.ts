@@ -7,11 +7,11 @@ import type { Family } from "../../src/base/families.js"
 import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
 import { shardCount } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
+import { VERSION_FAMILIES, versionOfRow } from "../../src/format/deleted-version.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
 import { decodePart, decodeSegment } from "../../src/format/records.js"
-import { decodeVersion } from "../../src/format/version-record.js"
 import type { Job } from "../../src/life/index.js"
 import type { Engine } from "../../src/node/engine.js"
 import { slotsOf, type Layout } from "../../src/placement/index.js"
@@ -159,9 +159,9 @@ export function referencedExtents(engine: Engine): Generator<Extent> {
 
 /** Every extent in these rows. */
 export function* extentsIn(valuesOf: (family: Family) => Iterable<Uint8Array>): Generator<Extent> {
-  for (const family of ["current", "versions"] as const) {
+  for (const family of VERSION_FAMILIES) {
     for (const value of valuesOf(family)) {
-      const { content } = decodeVersion(value)
+      const { content } = versionOfRow(family, value)
       if (content.kind === "extent") yield content.extent
     }
   }

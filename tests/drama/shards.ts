@@ -19,12 +19,11 @@ import {
   needleIdOfKey,
   type NeedlePlace,
 } from "../../src/format/needle.js"
-import { blockCount, type Extent } from "../../src/format/extent.js"
+import { blockCount } from "../../src/format/extent.js"
 import { storePrefixEnd, storePrefixOf } from "../../src/format/replica-incarnation.js"
-import { decodePart, decodeSegment } from "../../src/format/records.js"
-import { decodeVersion } from "../../src/format/version-record.js"
 import { blockShape } from "../../src/block/index.js"
 import { foldersOf } from "../../src/node/devices/folders.js"
+import { EXTENT_FAMILIES, extentsOf } from "../../src/object/queries/extent-rows.js"
 import { slotsOf } from "../../src/placement/index.js"
 import type { PartitionId } from "../../src/base/ids.js"
 import { RealDisk } from "../../src/seams/disk/index.js"
@@ -133,9 +132,10 @@ async function namedBlocks(record: ControlRecord, present: readonly { id: Device
   const host = { disk: new RealDisk(), deviceId: replica.id }
   const store = await new TableStores().openReader(foldersOf(folder).metadataStore, host)
   try {
-    for (const family of ["current", "versions", "parts", "segments"] as const) {
+    for (const family of EXTENT_FAMILIES) {
       for (const [key, stored] of store.range(family, range)) {
-        for (const extent of extentsOf(family, decodeStoredRow(family, key, stored).value)) {
+        const { value } = decodeStoredRow(family, key, stored)
+        for (const extent of extentsOf(family, { value, payload: undefined })) {
           for (let block = 0; block < blockCount(extent); block += 1) {
             named.add(`${extent.uploadId}/${extent.part}/${block}/${blockShape(extent, block).generation}`)
           }
@@ -146,13 +146,6 @@ async function namedBlocks(record: ControlRecord, present: readonly { id: Device
     await store.close()
   }
   return named
-}
-
-function extentsOf(family: "current" | "versions" | "parts" | "segments", value: Uint8Array): readonly Extent[] {
-  if (family === "parts") return [decodePart(value).extent]
-  if (family === "segments") return decodeSegment(value).parts.map(({ extent }) => extent)
-  const { content } = decodeVersion(value)
-  return content.kind === "extent" ? [content.extent] : []
 }
 
 export async function readShards(folders: readonly string[]): Promise<Shards> {

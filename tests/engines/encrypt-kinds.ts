@@ -1,4 +1,5 @@
 /** The commands and queries by which existing objects are encrypted, with random arguments. */
+import { versionOfRow } from "../../src/format/deleted-version.js"
 import { parseBucketId, type UploadId } from "../../src/base/ids.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
 import { decodeIntent } from "../../src/format/records.js"
@@ -85,11 +86,23 @@ function payload(scene: Scene) {
   return sealPayload({ bucketId, key, head: known, sealing, payload: scene.random.bytes(head.sizeBytes + 16) })
 }
 
+/** Of a version that undelete keeps. */
+function deletedPayload(scene: Scene) {
+  const rows = scene.rows("deleted").filter(([, row]) => row.payload !== undefined)
+  if (rows.length === 0) return undefined
+  const [deletedRow, { value }] = scene.pick(rows)
+  const { head } = versionOfRow("deleted", value)
+  const { bucketId, key } = parseObjectRowKey(deletedRow)
+  const sealing = { ...newSealing(scene), bind: scene.random.bytes(16) }
+  const payload = scene.random.bytes(head.sizeBytes + 16)
+  return sealPayload({ bucketId: parseBucketId(bucketId), key, head, sealing, payload, deletedRow })
+}
+
 export const ENCRYPT_COMMANDS: readonly PlayKind[] = [
   commandKind("AddSealing", 3, add),
   commandKind("BeginReencoding", 2, begin),
   commandKind("SwapSealed", 3, swap),
-  commandKind("SealPayload", 2, payload),
+  commandKind("SealPayload", 2, scene => (scene.oneIn(3) ? deletedPayload(scene) : undefined) ?? payload(scene)),
 ]
 
 export const ENCRYPT_QUERIES: readonly PlayKind[] = [

@@ -12,10 +12,10 @@ import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "../../b
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import { blockCount } from "../../format/extent.js"
 import { encodeUpload, type UploadRecord } from "../../format/records.js"
-import { objectRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
+import { objectRowKey, suffixRange } from "../../format/row-key.js"
 import { isSameSealing, type BoundSealing, type Sealing } from "../../format/sealing.js"
 import { versionIdOfHead, type Content, type VersionHead, type VersionRecord } from "../../format/version-record.js"
-import { command, query, type RowView, type Touches } from "../../metadata/index.js"
+import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
@@ -164,31 +164,29 @@ interface SealPayload {
   readonly sealing: BoundSealing
   /** Sealed. */
   readonly payload: Uint8Array
+  /** Of a version that undelete keeps. */
+  readonly deletedRow?: RowKey
 }
 
-/** A version that undelete keeps. */
-function findDeleted(view: RowView, row: RowKey, head: VersionHead): FoundVersion | undefined {
-  for (const [rowKey, found] of view.range("deleted", {
-    ...suffixRange(versionRowKey(row, head.order)),
-    presentOnly: true,
-  })) {
-    const { head: its } = versionOfRow("deleted", found.value)
-    if (equalBytes(its.random, head.random)) return { head: its, family: "deleted", rowKey, row: found }
-  }
-  return undefined
+/** A version that undelete keeps. The object's row is not read then: it may be absent, and nothing would guard that. */
+function findDeleted(view: CommandView, rowKey: RowKey): FoundVersion | undefined {
+  const row = view.ifPresent("deleted", rowKey)
+  return row && { head: versionOfRow("deleted", row.value).head, family: "deleted", rowKey, row }
 }
 
 /** Replaces the payload of a version. False if the version is gone, or is sealed by now. */
 export const sealPayload = command<[seal: SealPayload], boolean>({
   name: "SealPayload",
-  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
-  decide(view, time, { bucketId, key, head, sealing, payload }) {
-    const row = objectRowKey(bucketId, key)
-    const version = findVersion(view, row, versionIdOfHead(head))
-    const isSame = version?.head.order === head.order && equalBytes(version.head.random, head.random)
-    const found = isSame ? version : findDeleted(view, row, head)
+  touches: ({ bucketId, key, deletedRow }) =>
+    deletedRow === undefined ? [["current", objectRowKey(bucketId, key)]] : [["deleted", deletedRow]],
+  decide(view, time, { bucketId, key, head, sealing, payload, deletedRow }) {
+    const found =
+      deletedRow === undefined
+        ? findVersion(view, objectRowKey(bucketId, key), versionIdOfHead(head))
+        : findDeleted(view, deletedRow)
     const { content, sealing: before } = found ? versionOfRow(found.family, found.row.value) : {}
-    if (!found || content?.kind !== "inline" || before !== undefined) return { writes: [], result: false }
+    const isSame = found?.head.order === head.order && equalBytes(found.head.random, head.random)
+    if (!found || !isSame || content?.kind !== "inline" || before !== undefined) return { writes: [], result: false }
     const editor = new RowEditor(view, time, bucketId, key)
     editor.rewrite(found, record => ({ ...record, sealing }), payload)
     return { ...editor.finish(), result: true }

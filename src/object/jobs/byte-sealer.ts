@@ -76,7 +76,8 @@ export class ByteSealer {
     const created = await keys.create(bucketId, AT_REST)
     const sealing = await keys.bind(created.sealing, factsOf(bucketId, key, head))
     const payload = compute.seal(plain, { key: created.key, block: 0, segment: 0, isLast: true })
-    return metadata.run(sealPayload({ bucketId, key, head, sealing, payload }))
+    const kept = family === "deleted" ? { deletedRow: rowKey } : {}
+    return metadata.run(sealPayload({ bucketId, key, head, sealing, payload, ...kept }))
   }
 
   /**

@@ -8,7 +8,7 @@ import { ALL_NEEDLES, type BlockGroup, type ShardScanPage } from "../../block/in
 import { blockCount } from "../../format/extent.js"
 import type { Bucket, ObjectInfo } from "../contract.js"
 import { decodeIntent } from "../../format/records.js"
-import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf } from "../queries/extent-rows.js"
 import { plainUpload, sourceOf } from "../testing-services.js"
 import { ENCRYPT_PLACES, inspectRow } from "./encrypt-core.js"
 import { ENCRYPT_LIMITS } from "./encrypt.js"
@@ -68,7 +68,7 @@ function groupsOf(world: World): readonly BlockGroup[] {
 /** Blocks that rows reference. */
 function namedBlocks(world: World): ReadonlySet<string> {
   const names = new Set<string>()
-  for (const family of ["parts", "segments", "current", "versions"] as const) {
+  for (const family of EXTENT_FAMILIES) {
     for (const [, row] of world.tablet.committed.range(family, ALL_OBJECT_ROWS)) {
       for (const extent of extentsOf(family, row)) {
         for (let block = 0; block < blockCount(extent); block += 1)
