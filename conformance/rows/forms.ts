@@ -137,4 +137,28 @@ export const formRows: readonly Row[] = [
     )
     check((await scene.keys()).length === 0, "nothing was stored")
   }),
+  // (API, POST Object) "x-amz-storage-class: The storage class to use for storing the object. If you don't specify a class,
+  // Amazon S3 uses the default storage class, STANDARD." (API, Error responses) "InvalidStorageClass".
+  row("100.10", "a form states the storage class of its object, and is refused as a put is", async scene => {
+    const field = "x-amz-storage-class"
+    const withClass = (key: string, storageClass: string): Form => ({
+      fields: [
+        ["key", key],
+        [field, storageClass],
+      ],
+    })
+    await refused(scene, withClass("k", "NOPE"), 400, "InvalidStorageClass")
+    await refused(scene, withClass("k", "standard_ia"), 400, "InvalidStorageClass")
+    await refused(scene, withClass("k", "GLACIER"), 501, "NotImplemented")
+    await refused(scene, { ...withClass("k", "STANDARD_IA"), conditions: [["eq", "$key", "k"]] }, 403, "AccessDenied")
+    expectStatus(await send(scene, withClass("cold", "STANDARD_IA")), 204)
+    expectStatus(await send(scene, withClass("stated", "STANDARD")), 204)
+    expectStatus(await send(scene, { fields: [["key", "silent"]] }), 204)
+    const classes = [
+      ["cold", "STANDARD_IA"],
+      ["stated", undefined],
+      ["silent", undefined],
+    ] as const
+    for (const [key, shown] of classes) expectHeader(expectStatus(await scene.head(key), 200), field, shown)
+  }),
 ]
