@@ -14,14 +14,14 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
     put: "policy: ofBucket ?? this.store.policy,",
   }),
   plant("re-encoding does not follow the class", OBJECTS, {
-    file: "src/object/jobs/reencode.ts",
-    find: "policyOfVersion(classes, storageClass, chosen ?? this.source.policy())",
-    put: "chosen ?? this.source.policy()",
+    file: "src/object/jobs/policies-of-rows.ts",
+    find: 'if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)',
+    put: 'if (typeof ofClass === "string") return otherwise',
   }),
   plant("segments are re-encoded as STANDARD", OBJECTS, {
     file: "src/object/queries/row-classes.ts",
-    find: "return upload ? decodeUpload(upload.value).storageClass : ofKey(row).get(multipartId)",
-    put: "return upload && decodeUpload(upload.value).storageClass",
+    find: '(decodeUpload(upload.value).storageClass ?? "STANDARD") : { objectRow, name }',
+    put: '(decodeUpload(upload.value).storageClass ?? "STANDARD") : "STANDARD"',
   }),
   plant(
     "versions of two classes share bytes",
@@ -64,7 +64,7 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a class may become less safe than locked versions were promised", NODE, {
     file: "src/node/control/locked-at-risk-core.ts",
-    find: "change.policy ?? ofBuckets.get(name)",
-    put: "ofBuckets.get(name)",
+    find: "isLess(mappedTo(before, each) ?? from, mappedTo(after, each) ?? to)",
+    put: "isLess(from, to)",
   }),
 ]

@@ -34,9 +34,9 @@ export const AGING_PLANTS: readonly Plant[] = [
     put: "head: { ...record.head, storageClass, modifiedMs: time.nowMs }",
   }),
   plant("blocks of moved versions are not encoded again", ["redundancyIsRestored"], {
-    file: "src/object/jobs/reencode.ts",
-    find: "policyOfVersion(classes, storageClass, chosen ?? this.source.policy())",
-    put: "chosen ?? this.source.policy()",
+    file: "src/object/jobs/policies-of-rows.ts",
+    find: 'if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)',
+    put: 'if (typeof ofClass === "string") return otherwise',
   }),
   plant("a move is no reason for another walk of re-encoding", ["redundancyIsRestored"], {
     file: MOVE,

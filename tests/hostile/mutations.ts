@@ -25,14 +25,7 @@ const WORDS = [
     "*",
   ],
   ...["enabled", "ENABLED", "Enabled ", "9999-12-31T00:00:00Z", "10000-01-01T00:00:00Z", "-001-01-01", "2024-02-30"],
-  ...[
-    "2024-13-01T00:00:00Z",
-    "x".repeat(70_000),
-    "${jndi:ldap://x}",
-    "__proto__",
-    "constructor",
-    "\r\n x-amz-acl: public-read",
-  ],
+  ...["2024-13-01T00:00:00Z", "x".repeat(70_000), "__proto__", "constructor", "\r\n x-amz-acl: public-read"],
 ]
 const ENTITIES = `<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">${Array.from(
   { length: 12 },
