@@ -300,8 +300,16 @@ test("undelete is set and shown; what is kept is listed in pages, restored and r
   assert.ok(store.touched.includes("undelete a/1 at 9"))
   const below = await json("POST", `${path}/restore-prefix`, { body: { prefix: "a/" } })
   assert.deepEqual(below.value, { restored: 2, exist: 0, nothingKept: 0, next: '["2","a/2"]' })
-  assert.deepEqual((await json("POST", `${path}/purge`, { body: { key: "b" } })).value, { objects: 1, bytes: 5 })
-  assert.deepEqual((await json("POST", `${path}/purge`, { body: { prefix: "" } })).value, { objects: 4, bytes: 20 })
+  assert.deepEqual((await json("POST", `${path}/purge`, { body: { key: "b" } })).value, {
+    objects: 1,
+    bytes: 5,
+    hasMore: false,
+  })
+  assert.deepEqual((await json("POST", `${path}/purge`, { body: { prefix: "" } })).value, {
+    objects: 2,
+    bytes: 10,
+    hasMore: true,
+  })
   for (const body of [{}, { key: "b", prefix: "" }]) {
     assert.equal((await json("POST", `${path}/purge`, { body })).status, 400, "everything must be named")
   }

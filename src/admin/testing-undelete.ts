@@ -40,8 +40,11 @@ export class FakeUndelete implements Service {
 
   async purgeDeleted(_: unknown, { key, prefix }: Parameters<Service["purgeDeleted"]>[1]) {
     const isMeant = (each: DeletedObject) => each.key === key || (prefix !== undefined && each.key.startsWith(prefix))
-    const gone = this.deleted.filter(isMeant)
+    const meant = this.deleted.filter(isMeant)
+    const gone = meant.slice(0, PAGE_ROWS)
+    for (const each of gone) this.deleted.splice(this.deleted.indexOf(each), 1)
     this.touch(key === undefined ? `purge ${prefix}*` : `purge ${key}`)
-    return { objects: gone.length, bytes: gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
+    const bytes = gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    return { objects: gone.length, bytes, hasMore: meant.length > gone.length }
   }
 }

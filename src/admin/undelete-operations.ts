@@ -7,6 +7,8 @@ import * as schema from "./undelete-schemas.js"
 
 const PATH = "/v1/buckets/{name}/undelete"
 const PAGE_MAX = 1000
+/** Objects that a request removes: about a second. */
+const PURGED_MAX = 4_096
 
 const bucketOf = ({ buckets }: Services, name: string) => Promise.resolve(buckets.open(parseBucketName(name)))
 
@@ -61,7 +63,7 @@ async function purged(services: Services, name: string, body: unknown) {
   const { key, prefix } = parseBody(schema.PURGE_DELETED, body)
   const { id: bucketId } = await bucketOf(services, name)
   const what = key === undefined ? { prefix: byteStringOfText(prefix ?? "") } : { key: objectKeyOfText(key) }
-  return services.undelete.purgeDeleted(bucketId, what)
+  return services.undelete.purgeDeleted(bucketId, { ...what, max: PURGED_MAX })
 }
 
 export const UNDELETE_OPERATIONS: readonly Operation[] = [
@@ -118,7 +120,7 @@ export const UNDELETE_OPERATIONS: readonly Operation[] = [
   },
   {
     ...{ id: "purgeDeleted", method: "POST", path: `${PATH}/purge`, parameters: [] },
-    summary: "Removes what is kept of a key, or of all keys with a prefix, before its time.",
+    summary: "Removes some thousand objects that are kept of a key, or of all keys with a prefix, before their time.",
     request: schema.PURGE_DELETED,
     response: { status: 200, schema: schema.PURGED },
     run: (services, { target, body }) => purged(services, target, body),

@@ -69,4 +69,6 @@ export const PURGE_DELETED = z
   .refine(given => (given.key === undefined) !== (given.prefix === undefined), "send a key or a prefix")
   .meta({ id: "PurgeDeleted" })
 
-export const PURGED = z.object({ objects: count, bytes: count }).meta({ id: "Purged" })
+export const PURGED = z
+  .object({ objects: count, bytes: count, hasMore: z.boolean().describe("the same request goes on") })
+  .meta({ id: "Purged" })

@@ -249,7 +249,13 @@ async function purge(
     const text = `removes what is kept of ${place}: ${keptText(kept)}; it cannot be restored any more\n`
     await confirm(io, options, text, { name: isAll ? name : undefined })
     const what = key === undefined ? { prefix: prefix ?? "" } : { key }
-    const purged = checked(PURGED, await client.post(`${pathOf(name)}/purge`, what))
+    const purged = { objects: 0, bytes: 0 }
+    for (let hasMore = true; hasMore;) {
+      const page = checked(PURGED, await client.post(`${pathOf(name)}/purge`, what))
+      purged.objects += page.objects
+      purged.bytes += page.bytes
+      hasMore = page.hasMore
+    }
     await answer(io, options, { bucket: name, ...purged }, `removed ${keptText(purged)}\n`)
   })
 }

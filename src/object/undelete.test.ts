@@ -72,14 +72,14 @@ test("the purge of a bucket removes what is kept, by key, by prefix or all", asy
     await world.remove(key)
   }
   const purge = (request: { key?: ReturnType<typeof objectKeyOfText>; prefix?: string }) =>
-    world.clock.runUntil(world.services.undelete.purgeDeleted(world.home.id, request))
-  assert.deepEqual(await purge({ key: objectKeyOfText("b") }), { objects: 1, bytes: 20_000 })
-  assert.deepEqual(await purge({ prefix: "a/" }), { objects: 2, bytes: 40_000 })
+    world.clock.runUntil(world.services.undelete.purgeDeleted(world.home.id, { ...request, max: 100 }))
+  assert.deepEqual(await purge({ key: objectKeyOfText("b") }), { objects: 1, bytes: 20_000, hasMore: false })
+  assert.deepEqual(await purge({ prefix: "a/" }), { objects: 2, bytes: 40_000, hasMore: false })
   assert.deepEqual(await names(world), ["c deleted"])
   await assert.rejects(world.clock.runUntil(world.services.buckets.remove(world.home)), error =>
     isFailure(error, "bucketNotEmpty"),
   )
-  assert.deepEqual(await purge({}), { objects: 1, bytes: 20_000 })
+  assert.deepEqual(await purge({}), { objects: 1, bytes: 20_000, hasMore: false })
   await world.settle("collector")
   assert.equal(world.needles, 0)
   await world.clock.runUntil(world.services.buckets.remove(world.home))

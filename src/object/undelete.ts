@@ -93,14 +93,18 @@ export class Undelete {
     }
   }
 
-  /** Removes what is kept of a key, of keys with a prefix, or of all; its bytes follow. */
+  /**
+   * Removes what is kept of a key, of keys with a prefix, or of all; its bytes follow. Ends once it has removed `max` objects
+   * or a few more, so that a request is answered in seconds: the same call goes on.
+   */
   async purgeDeleted(
     bucketId: BucketId,
-    { key, prefix = "" }: { readonly key?: ObjectKey; readonly prefix?: string },
-  ): Promise<Purged> {
+    { key, prefix = "", max }: { readonly key?: ObjectKey; readonly prefix?: string; readonly max: number },
+  ): Promise<Purged & { readonly hasMore: boolean }> {
     const whole = key === undefined ? prefixRange(bucketId, prefix) : suffixRange(objectRowKey(bucketId, key))
     let [objects, bytes] = [0, 0]
     for (let range: KeyRange | undefined = whole; range !== undefined;) {
+      if (objects >= max) return { objects, bytes, hasMore: true }
       const { rows, next }: { rows: readonly RowKey[]; next: RowKey | undefined } = await this.metadata.ask(
         deletedRows(range, PURGED_PER_COMMAND),
       )
@@ -109,7 +113,7 @@ export class Undelete {
       bytes += purged.bytes
       range = next === undefined ? undefined : { ...whole, start: next }
     }
-    return { objects, bytes }
+    return { objects, bytes, hasMore: false }
   }
 
   private async purge(bucketId: BucketId, rows: readonly RowKey[]): Promise<Purged> {

@@ -15,6 +15,10 @@ const LOOK_MS = 100
 /** Beyond what is stored with the row. */
 const LARGE = Buffer.alloc(700_000, "large")
 
+const LOCK =
+  "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>" +
+  "<Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+
 let folder = ""
 let server: ServerProcess
 
@@ -167,14 +171,20 @@ test("a bucket with versions is refused by name; versioning later ends it, and w
   const kept = await Kept.make("later")
   await kept.send("PUT", "k", "first")
   await kept.send("DELETE", "k")
+  await kept.send("PUT", "m", "kept")
+  await kept.send("DELETE", "m")
   await kept.setting("versioning", versions)
   const enabling = await kept.run("enable")
   assert.deepEqual([enabling.code, /versioning/.test(enabling.stderr)], [2, true], enabling.stderr)
   await kept.send("PUT", "l", "x")
   await kept.send("DELETE", "l")
-  assert.deepEqual(await kept.listed(), ["k deleted 5"], "versions are kept as versions")
+  assert.deepEqual(await kept.listed(), ["k deleted 5", "m deleted 4"], "versions are kept as versions")
   await kept.done("restore", "k")
   assert.equal((await kept.send("GET", "k")).text, "first")
+  await kept.setting("object-lock", LOCK)
+  await kept.done("restore", "m")
+  const { header } = await kept.send("GET", "m")
+  assert.equal(header("x-amz-object-lock-mode"), "GOVERNANCE", "as what is put from then on")
   const locked = await server.client().call("PUT", {
     bucket: "locked",
     headers: { "x-amz-bucket-object-lock-enabled": "true" },
