@@ -39,4 +39,24 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw",
     put: 'if (put.sharesWith !== undefined && bucket.state !== "open") throw',
   }),
+  plant("a rescue takes the bytes of kept versions for new objects", "src/rescue/rescue-undelete", {
+    file: "src/rescue/key-rows-core.ts",
+    find: 'for (const { value } of of("deleted")) {',
+    put: 'for (const { value } of of("tablets")) {',
+  }),
+  plant("kept versions do not need their named keys", "src/object/key-uses", {
+    file: "src/object/queries/key-uses-core.ts",
+    find: "for (; next.done !== true; next = deleted.next()) yield recordIn(next.value)\n}",
+    put: "}",
+  }),
+  plant("what is kept of an erased bucket stays", "src/node/erase/erasures", {
+    file: "src/object/bucket-erasing.ts",
+    find: "if (rows.length > 0) await this.metadata.run(purgeDeleted({ bucketId: id, rows }))\n    return rows.length > 0",
+    put: "return rows.length < 0",
+  }),
+  plant("what is kept stays plain in a store that encrypts", "src/object/undelete", {
+    file: "src/object/jobs/encrypt-core.ts",
+    find: '"versions", "deleted", "current"] as const',
+    put: '"versions", "current"] as const',
+  }),
 ]

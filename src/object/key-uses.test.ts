@@ -54,6 +54,18 @@ test("versions, with keys of their own or bucket keys, and uploads count by buck
   assert.deepEqual(await new KeyUses(world.tablet).countOnEveryReplica(), uses)
 })
 
+test("what undelete keeps still needs its key", async () => {
+  const world = await open("ec:2+1")
+  await world.services.undelete.setUndelete(world.home.id, 3)
+  await put(world, "one", KMS)
+  await put(world, "two", KMS)
+  await put(world, "two", KMS)
+  await world.remove("one")
+  assert.equal(await totalOf(new KeyUses(world.tablet)), 3)
+  await world.clock.runUntil(world.services.undelete.purgeDeleted(world.home.id, { prefix: "one", max: 10 }))
+  assert.equal(await totalOf(new KeyUses(world.tablet)), 2)
+})
+
 test("a version that becomes the current one is counted whenever it does", async () => {
   for (let moment = 0; moment < 3; moment += 1) {
     const world = await open("ec:2+1")

@@ -233,6 +233,29 @@ test("versions, delete markers, uploads and their parts of an erased bucket are 
   assert.deepEqual(rows, [])
 })
 
+test("what undelete keeps of an erased bucket goes with its other rows, and its bytes too", async () => {
+  const { scene, doomed } = await world()
+  const { undelete, objects } = scene.engine.services
+  await undelete.setUndelete(doomed.id, 3)
+  await objects.remove({ bucket: doomed, key: objectKeyOfText("large"), conditions: {} })
+  await scene.put(doomed, "small", SMALL)
+  assert.equal((await undelete.listDeleted(doomed.id, { limit: 10 })).items.length, 2)
+  const id = await scene.begin()
+  await scene.settle()
+  assert.equal(await scene.state(id), "erased")
+  assert.deepEqual((await undelete.listDeleted(doomed.id, { limit: 10 })).items, [])
+})
+
+test("a bucket is not erased while something that undelete keeps is not encrypted", async () => {
+  const { scene, doomed } = await world()
+  await scene.engine.services.undelete.setUndelete(doomed.id, 3)
+  await scene.put(doomed, "plain", LARGE, false)
+  await scene.put(doomed, "plain", LARGE)
+  await refuses(scene.begin(), "conflict", /^1 versions/)
+  await scene.engine.services.undelete.purgeDeleted(doomed.id, { max: 10 })
+  await scene.begin()
+})
+
 const rowsOf = query("RowsForTest", view =>
   (["current", "versions", "heads", "details", "shares", "uploads", "names"] as const).flatMap(family =>
     Array.from(view.range(family, ALL), ([key]) => `${family} ${key}`).filter(text => /often|upload|doomed/.test(text)),
