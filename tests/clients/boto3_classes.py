@@ -49,6 +49,30 @@ def uploads(s3):
     assert s3.get_object(Bucket=BUCKET, Key="large")["Body"].read() == body
 
 
+def deletes_with_conditions(s3):
+    """Where this release of boto3 has the parameters."""
+    known = s3.meta.service_model.operation_model("DeleteObject").input_shape.members
+    at = dict(Bucket=BUCKET, Key="conditions")
+    s3.put_object(**at, Body=b"12345")
+    head = s3.head_object(**at)
+    matching = {
+        "IfMatch": head["ETag"],
+        "IfMatchSize": 5,
+        "IfMatchLastModifiedTime": head["LastModified"],
+    }
+    other = {
+        "IfMatch": '"' + "0" * 32 + '"',
+        "IfMatchSize": 6,
+        "IfMatchLastModifiedTime": head["LastModified"].replace(year=2001),
+    }
+    for name in matching:
+        if name in known:
+            expect_error("PreconditionFailed", s3.delete_object, **at, **{name: other[name]})
+    s3.head_object(**at)
+    s3.delete_object(**at, **{name: value for name, value in matching.items() if name in known})
+    expect_error("404", s3.head_object, **at)
+
+
 def restores(s3):
     cold = {"Bucket": BUCKET, "Key": "cold"}
     request = {"Days": 2, "GlacierJobParameters": {"Tier": "Expedited"}}
@@ -92,6 +116,7 @@ def main():
     copies(s3)
     uploads(s3)
     restores(s3)
+    deletes_with_conditions(s3)
     transitions(s3)
     print("all good")
 
