@@ -59,4 +59,14 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: '"versions", "deleted", "current"] as const',
     put: '"versions", "current"] as const',
   }),
+  plant("segments of kept versions wait for nothing", "src/object/undelete", {
+    file: "src/object/commands/reencode-commands-core.ts",
+    find: "for (const family of VERSION_FAMILIES) {",
+    put: 'for (const family of ["current", "versions"] as const) {',
+  }),
+  plant("a bucket opts in before the devices refuse earlier releases", "src/object/undelete", {
+    file: "src/object/undelete.ts",
+    find: "if (days !== undefined) await this.prepare()",
+    put: "",
+  }),
 ]

@@ -4,11 +4,12 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { objectKeyOfText } from "../base/ids.js"
 import { PART_BYTES_MIN } from "../base/limits.js"
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { parsePolicy } from "../base/policy.js"
 import { convert, encryptAll, putMultipart, share } from "./jobs/testing-encrypt.js"
 import { inspectRow } from "./jobs/encrypt-core.js"
 import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
+import { Undelete } from "./undelete.js"
 import { assertWhole, open, type World } from "./jobs/testing-repair.js"
 
 async function opted(policy = "ec:2+1") {
@@ -23,10 +24,12 @@ const undelete = (world: World, key: string, request = {}) =>
 const listed = async (world: World) => (await world.services.undelete.listDeleted(world.home.id, { limit: 100 })).items
 const names = async (world: World) => (await listed(world)).map(({ key, reason }) => `${key} ${reason}`)
 
-/** What is kept and not encrypted. */
+/** What is kept and not encrypted, with the segments of multipart objects. */
 const plainIn = ({ tablet }: World): number =>
-  [...tablet.committed.range("deleted", ALL_OBJECT_ROWS)].flatMap(
-    ([rowKey, row]) => inspectRow("deleted", rowKey, row).unsealed,
+  (["deleted", "segments"] as const).flatMap(family =>
+    [...tablet.committed.range(family, ALL_OBJECT_ROWS)].flatMap(
+      ([rowKey, row]) => inspectRow(family, rowKey, row).unsealed,
+    ),
   ).length
 
 async function settleAll(world: World): Promise<void> {
@@ -116,7 +119,7 @@ test("a store that begins to encrypt encrypts what is kept, and it is restored",
   const parts = await before.get("parts")
   for (const key of ["large", "small", "parts"]) await before.remove(key)
   const world = convert(before)
-  assert.ok(plainIn(world) > 1)
+  assert.ok(plainIn(world) > 3)
   await encryptAll(world)
   await world.settle("collector")
   await world.removeAborted()
@@ -165,4 +168,24 @@ test("a list goes on where its page ended, and finds what was taken since a time
   await assert.rejects(service.listDeleted(world.home.id, { limit: 10, after: "no hex" }), error =>
     isFailure(error, "invalidArgument"),
   )
+})
+
+test("a bucket opts in only once the devices refuse releases that would remove what is kept", async () => {
+  const world = await open("ec:2+1")
+  const { id } = world.home
+  const daysNow = async () => (await world.services.buckets.open(world.home.name)).undeleteDays
+  const during: (number | undefined)[] = []
+  let fails = true
+  const service = new Undelete(world.tablet, world.services.storeClock, async () => {
+    during.push(await daysNow())
+    if (fails) throw fail("deviceFailed")
+  })
+  await assert.rejects(service.setUndelete(id, 3), error => isFailure(error, "deviceFailed"))
+  assert.equal(await daysNow(), undefined)
+  fails = false
+  await service.setUndelete(id, 3)
+  assert.deepEqual([during, await daysNow()], [[undefined, undefined], 3])
+  fails = true
+  await service.setUndelete(id, undefined)
+  assert.equal(await daysNow(), undefined, "nothing has to be prepared for the end")
 })
