@@ -292,6 +292,10 @@ test("undelete is set and shown; what is kept is listed in pages, restored and r
   for (const query of ["max=0", "max=1001", "sinceMs=-1", "sinceMs=x"]) {
     assert.equal((await json("GET", `${path}/deleted?${query}`)).status, 400, query)
   }
+  store.undelete.deleted.unshift(deletedOf("é 1"))
+  const beyondAscii = await json("GET", `${path}/deleted?prefix=%C3%A9%20`)
+  assert.match(JSON.stringify(beyondAscii.value), /^\{"deleted":\[\{"key":"é 1"/)
+  store.undelete.deleted.shift()
   const restore = async (body: object) => (await json("POST", `${path}/restore`, { body })).value
   assert.deepEqual(await restore({ key: "a/1", atMs: 9 }), { outcome: "restored" })
   assert.deepEqual(await restore({ key: "a/exists" }), { outcome: "exists" })

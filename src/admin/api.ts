@@ -9,6 +9,7 @@
  */
 import { equalInConstantTime, sha256Hex } from "../access/index.js"
 import { fail } from "../base/failures.js"
+import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
 import { isLoopbackHost } from "../http/index.js"
 import type { AdminOptions, Documents } from "./contract.js"
@@ -154,14 +155,14 @@ function route(method: string, rawPath: string): { operation: Operation; target:
   return undefined
 }
 
-/** Throws `invalidArgument` for a parameter that the operation does not have. */
+/** Values as text: the parser returns byte strings. Throws `invalidArgument` for a parameter that the operation does not have. */
 function queryOf(operation: Operation, rawQuery: string): ReadonlyMap<string, string> {
   const query = new Map<string, string>()
   for (const { name, value } of parseQuery(rawQuery)) {
     if (!operation.parameters.some(parameter => parameter.name === name)) {
       throw fail("invalidArgument", { message: `unknown query parameter "${name.slice(0, 80)}"` })
     }
-    query.set(name, value)
+    query.set(name, textOfObjectKey(value))
   }
   return query
 }

@@ -81,7 +81,8 @@ import { encodePositionRecord } from "../../src/format/position-record.js"
 import type { Sealing } from "../../src/format/sealing.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { encodeUsage } from "../../src/format/usage.js"
-import { encodeDetails, encodeVersion } from "../../src/format/version-record.js"
+import { encodeDeletedVersion } from "../../src/format/deleted-version.js"
+import { decodeVersion, encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
 import { ROOT } from "../harness/server.js"
 
@@ -587,10 +588,14 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
+  deleted: [
+    encodeDeletedVersion({ deletedMs: 55, untilMs: 56, reason: "expired", record: decodeVersion(version) }),
+    { deletedMs: 55, untilMs: 56, reason: 2, record: Buffer.from(version) },
+  ],
   segments: [encodeSegment({ offsetBytes: 18, parts: [part] }), { offsetBytes: 18 }],
   names: [encodeBucketId(bucket.id), { id: 3 }],
   buckets: [
-    encodeBucket(bucket),
+    encodeBucket({ ...bucket, undeleteDays: 57, countsDeleted: true }),
     {
       ...bucket,
       versioning: 2,
@@ -599,6 +604,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       settings: 2,
       lock: [null],
       usage: [null, Buffer.from([7])],
+      undelete: [57],
     },
   ],
   clock: [encodeStoreClock(39), { nowMs: 39 }],
