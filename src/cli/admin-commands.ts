@@ -9,7 +9,7 @@ import type { CliIo } from "./io.js"
 import { explanationText, previewText } from "./lifecycle-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { printable, sizeText, tableText, timeText } from "./text.js"
+import { countText, printable, sizeText, tableText, timeText } from "./text.js"
 
 export type AdminCommandOptions = StoreOptions & OutputOptions
 
@@ -160,10 +160,12 @@ export class AdminCommands {
   }
 }
 
+const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`
+
 function undeleteText({ undeleteDays, usage: { kept } }: z.output<typeof BUCKET>): string {
-  const on = undeleteDays === undefined ? "off" : `${undeleteDays} days`
+  const on = undeleteDays === undefined ? "off" : plural(undeleteDays, "day")
   if (kept === undefined) return `${on}; how much is kept is lost`
-  return kept.objects === 0 ? on : `${on}; ${kept.objects} deleted objects are kept, ${sizeText(kept.bytes)}`
+  return kept.objects === 0 ? on : `${on}; keeps ${plural(kept.objects, "deleted object")}, ${sizeText(kept.bytes)}`
 }
 
 async function allBuckets(client: AdminClient, owner: string | undefined): Promise<z.output<typeof BUCKET>[]> {

@@ -241,7 +241,7 @@ function undeleteLine({ bucket, days, objects, bytes }: NonNullable<Status["unde
   const amount =
     objects === undefined || bytes === undefined
       ? "how much is kept is lost"
-      : `${countText(objects)} deleted objects, ${sizeText(bytes)}`
+      : `${countText(objects)} deleted ${objects === 1 ? "object" : "objects"}, ${sizeText(bytes)}`
   return `bucket ${printable(bucket)}: ${duration}; ${amount}`
 }
 

@@ -117,7 +117,7 @@ test("what is deleted and overwritten comes back as it was, also after a restart
   assert.deepEqual(await kept.listed("--prefix", "a/"), all.slice(0, 2))
   assert.deepEqual(await kept.listed("--since", await moment()), [])
   const stat = await server.hayloft(["bucket", "stat", "photos"])
-  assert.match(stat.stdout, /undelete +3 days; 3 deleted objects are kept, 683\.6 KiB\n/)
+  assert.match(stat.stdout, /undelete +3 days; keeps 3 deleted objects, 683\.6 KiB\n/)
   assert.match(stat.stdout, /\nbytes +6 /, "what is kept is in no other count")
 
   assert.match(await kept.done("restore", "a/large"), /^restored photos\/a\/large\n$/)
