@@ -69,6 +69,8 @@ export class LimitedCluster {
   private readonly underWay = new Set<Attempt>()
   private uploads: readonly { readonly key: string; readonly multipartId: MultipartId }[] = []
   private puts = 0
+  /** Of what runs beside the rounds. */
+  private readonly errors: unknown[] = []
   private isBusy = false
   private isChanging = false
   private readonly seen = { done: 0, refused: 0, aloneRefused: 0 }
@@ -108,7 +110,7 @@ export class LimitedCluster {
     const { cluster, random } = this
     const victim = random.below(2) === 0 ? undefined : cluster.nodes[random.below(cluster.nodes.length)]
     this.isBusy = true
-    const sampling = this.keepSampling()
+    const sampling = this.keepSampling().catch((error: unknown) => void this.errors.push(error))
     const clients = cluster.serving.flatMap(serving =>
       Array.from({ length: CLIENTS_PER_NODE }, () => this.work(serving, serving.node !== victim)),
     )
@@ -117,6 +119,7 @@ export class LimitedCluster {
     await Promise.all([...clients, setting])
     this.isBusy = false
     await sampling
+    if (this.errors.length > 0) throw this.errors[0]
     await cluster.sleep(UNDER_WAY_MS)
     if (victim?.serving === undefined && victim !== undefined) await cluster.start(victim)
     this.underWay.clear()
@@ -212,7 +215,7 @@ export class LimitedCluster {
 
   /** The client of a node; one of a node that ends gets no answer. */
   private async work(serving: ServingNode, isAwaited: boolean): Promise<void> {
-    const work = this.send(serving)
+    const work = this.send(serving).catch((error: unknown) => void this.errors.push(error))
     if (isAwaited) await work
     else void work
   }
