@@ -154,6 +154,26 @@ const listRows: readonly Row[] = [
       }
     }
   }),
+  row("12.207", "a policy against public lists and directives holds however a request spells them", async scene => {
+    await takesLists(scene)
+    await scene.stored("k")
+    const denied = (name: string, value: string) => ({
+      ...{ Effect: "Deny", Principal: "*", Action: ["s3:PutObject", "s3:PutObjectAcl"] },
+      ...{ Resource: `arn:aws:s3:::${scene.bucket}/*`, Condition: { StringEquals: { [`s3:${name}`]: value } } },
+    })
+    const statements = [denied("x-amz-acl", "public-read"), denied("x-amz-metadata-directive", "REPLACE")]
+    const body = JSON.stringify({ Version: "2012-10-17", Statement: statements })
+    expectStatus(await scene.call("PUT", { query: "policy", body }), [200, 204])
+    for (const canned of ["public-read", "Public-Read", "PUBLIC-READ"]) {
+      const headers = { "x-amz-acl": canned }
+      expectError(await scene.call("PUT", { key: "k", query: "acl", headers }), [400, 403])
+      expectError(await scene.put("k", "body", headers), [400, 403])
+    }
+    for (const directive of ["REPLACE", "replace"])
+      expectError(await scene.copy("k", "copy", { "x-amz-metadata-directive": directive }), [400, 403])
+    same(await grantsOf(scene, "k"), [OWNER], "grants")
+    expectStatus(await scene.call("DELETE", { query: "policy" }), 204)
+  }),
   row(
     "12.45",
     "PUT, CopyObject and multipart uploads give their objects a list; a copy does not take its source's",

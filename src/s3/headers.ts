@@ -99,11 +99,20 @@ export function headerRow(name: string): HeaderRow | undefined {
   return EXACT.get(name) ?? PREFIXES.find(({ prefix }) => name.startsWith(prefix))?.row
 }
 
+const spelledAs = (values: readonly string[], value: string): string | undefined =>
+  values.find(known => known.toLowerCase() === value.toLowerCase())
+
+/** The value in the spelling of the table. Policies compare it as text: another case must not pass by them. */
+export function spelledValue(name: string, value: string): string {
+  const answer = headerRow(name)?.answer
+  return (answer?.kind === "values" ? spelledAs(answer.values, value) : undefined) ?? value
+}
+
 /** Throws the failure of the table for a header that requests something unsupported. */
 export function checkHeader(name: string, value: string): void {
   const answer = headerRow(name)?.answer
   if (answer === undefined || answer.kind === "used" || answer.kind === "noise") return
-  if (answer.kind === "values" && answer.values.some(known => known.toLowerCase() === value.toLowerCase())) return
+  if (answer.kind === "values" && spelledAs(answer.values, value) !== undefined) return
   // A refused header may hold a secret (a customer's key), so only values of listed headers are shown.
   if (answer.kind === "refused") {
     throw fail(answer.failure, { header: name, message: refusalOf(answer.failure, name) })

@@ -12,6 +12,7 @@ import type { ObjectKey } from "../../base/ids.js"
 import type { ShownEncryption, Tags, VersionLock } from "../../object/contract.js"
 import type { Headers } from "../../base/request-headers.js"
 import { encryptionFields } from "../encryption.js"
+import { spelledValue } from "../headers.js"
 import { parseCopySource } from "../wire/copy-source.js"
 import { holdText, lockInHeaders, untilText } from "../wire/object-lock.js"
 import { Query } from "../wire/query.js"
@@ -66,6 +67,11 @@ const header =
   (name: string): Maker =>
   ({ headers }) =>
     headers.get(name)
+function headerValue(headers: Headers, name: string): Values {
+  const text = headers.get(name)
+  return text === undefined ? undefined : spelledValue(name, text)
+}
+
 const listed =
   (name: string): Maker =>
   ({ isOfBucket, query }) => {
@@ -205,7 +211,7 @@ export class ConditionValues implements RequestContext {
     if (STATED_BY_UPLOADS.has(name) && OF_UPLOADS.has(this.head().operation)) return this.ofUpload(name)
     const maker = MAKERS.get(name)
     if (maker !== undefined) return maker(this.head(), this.versionId)
-    return name.startsWith("s3:x-amz-") ? this.head().headers.get(name.slice("s3:".length)) : undefined
+    return name.startsWith("s3:x-amz-") ? headerValue(this.head().headers, name.slice("s3:".length)) : undefined
   }
 
   /** Parsed once, however many conditions use it. */

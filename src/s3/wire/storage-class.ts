@@ -8,11 +8,11 @@ import type { Field } from "../failures.js"
 export const CLASS_HEADER = "x-amz-storage-class"
 
 /**
- * The class of the new object or upload, spelled exactly: policies compare the header's text. Throws
- * `invalidStorageClass`, and `notImplemented` for an archive class that the operator has not mapped.
+ * The class of the new object or upload. Throws `invalidStorageClass`, and `notImplemented` for an archive class that
+ * the operator has not mapped.
  */
 export function storageClassOfNew(headers: RequestHeaders, classes: AcceptedClasses): StorageClass {
-  const text = headers.get(CLASS_HEADER)
+  const text = headers.get(CLASS_HEADER)?.toUpperCase()
   if (text === undefined) return "STANDARD"
   const storageClass = STORAGE_CLASSES.find(name => name === text)
   if (storageClass === undefined) throw fail("invalidStorageClass", { value: text })
