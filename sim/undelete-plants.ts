@@ -34,6 +34,16 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "if (untilMs > nowMs) continue",
     put: "",
   }),
+  plant("a wall clock that lags shortens how long something is kept", COMMANDS, {
+    file: EDITOR,
+    find: "Math.max(deletedMs, this.clockMs) + days",
+    put: "deletedMs + days",
+  }),
+  plant("a purge goes by a clock that is doubtful", "src/object/jobs/purge-deleted", {
+    file: "src/object/jobs/purge-deleted.ts",
+    find: 'if (storeClock.isDoubtful) return "idle"',
+    put: "",
+  }),
   plant("what is kept shares its bytes with a copy", COMMANDS, {
     file: "src/object/commands/version-commands-core.ts",
     find: "if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw",

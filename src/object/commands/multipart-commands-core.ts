@@ -197,7 +197,7 @@ interface CompleteUpload extends UploadAddress {
   readonly partsBytes?: number
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
-  /** The store's clock, where locks are possible. */
+  /** The store's clock, where locks or undelete are possible. */
   readonly clockMs?: number
 }
 
@@ -211,7 +211,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
     if (!sealedBy(upload, complete.completion)) throw fail("conflict")
     if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
     checkWrite(view, complete.bucketId, complete.key, complete.conditions)
-    const editor = new RowEditor(view, time, complete.bucketId, complete.key)
+    const editor = new RowEditor(view, time, complete.bucketId, complete.key, complete.clockMs)
     const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
     const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
     endUpload(editor, complete, "parts", { upload, partsBytes: complete.partsBytes })

@@ -259,6 +259,8 @@ export class RowEditor {
     private readonly time: DecisionTime,
     readonly bucketId: BucketId,
     readonly key: ObjectKey,
+    /** The store's clock, for what undelete keeps. */
+    private readonly clockMs = 0,
   ) {
     this.row = objectRowKey(bucketId, key)
   }
@@ -506,9 +508,11 @@ export class RowEditor {
     { days, reason }: { readonly days: number; readonly reason: DeletedReason },
   ): void {
     const { nowMs: deletedMs, id } = this.time
+    // Both clocks may lag: nothing is kept for less than its days.
+    const untilMs = Math.max(deletedMs, this.clockMs) + days * DAY_MS
     const details = readDetails(this.view, this.row, record)
     const kept = { ...record, details, head: { ...record.head, hasDetails: false, isShared: false } }
-    const value = encodeDeletedVersion({ deletedMs, untilMs: deletedMs + days * DAY_MS, reason, record: kept })
+    const value = encodeDeletedVersion({ deletedMs, untilMs, reason, record: kept })
     const payload = this.view.payload(version.family, version.rowKey, row)
     this.put("deleted", deletedRowKey(this.row, record.head.order, id), value, payload)
     this.countKept(1, record.head.sizeBytes)

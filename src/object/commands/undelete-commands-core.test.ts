@@ -67,6 +67,23 @@ test("what is deleted or overwritten is kept, and its bytes stay referenced", as
   assert.deepEqual([usage.objects, usage.versions, usage.bytes], [0, 0, 0])
 })
 
+test("where the wall clock lags behind the store's, what is taken stays for its days all the same", async () => {
+  const { bucketId, metadata, ...scene } = await keepingBucket()
+  const clockMs = 1_800_000_000_000
+  await scene.put(1)
+  await metadata.run(putVersion({ ...putOf({ bucketId }, 2), clockMs }))
+  const removing = { clockMs, bypassGovernance: false }
+  await metadata.run(removeLatest({ bucketId, key: KEY, conditions: {}, removing, random: randomOf(200) }))
+  const found = await scene.list()
+  assert.deepEqual(
+    found.map(({ reason, deletedMs, untilMs }) => [reason, deletedMs < clockMs, untilMs]),
+    [
+      ["deleted", true, clockMs + 3 * DAY_MS],
+      ["overwritten", true, clockMs + 3 * DAY_MS],
+    ],
+  )
+})
+
 test("a bucket that did not opt in, or does not any more, keeps nothing; what it kept stays", async () => {
   const plain = await newBucket()
   await plain.metadata.run(putVersion(putOf(plain, 1)))

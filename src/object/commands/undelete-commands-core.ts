@@ -57,7 +57,7 @@ interface UndeleteObject {
   readonly rowKey: RowKey
   /** Also over an existing object, which is taken as by any other write. */
   readonly over: boolean
-  /** The store's clock, where locks are possible. */
+  /** The store's clock. */
   readonly clockMs?: number
 }
 
@@ -72,7 +72,7 @@ export const undeleteObject = command<[request: UndeleteObject], UndeleteOutcome
     const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
     const row = view.ifPresent("deleted", rowKey)
     if (row === undefined) return { writes: [], result: "nothingKept" }
-    const editor = new RowEditor(view, time, bucketId, key)
+    const editor = new RowEditor(view, time, bucketId, key, clock.clockMs)
     if (!over && editor.latestObject() !== undefined) return { writes: [], result: "exists" }
     const { head } = decodeDeletedVersion(row.value).record
     const lock = lockOfNew(bucketLock, undefined, clocksOf(clock, time))

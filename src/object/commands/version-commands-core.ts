@@ -46,7 +46,7 @@ export interface PutVersion {
   readonly conditions: Conditions
   /** Its lock is what the request states. */
   readonly version: Omit<NewVersion, "isMarker">
-  /** The store's clock, where locks are possible. */
+  /** The store's clock, where locks or undelete are possible. */
   readonly clockMs?: number
   readonly hints: readonly MissingShardHint[]
   /** A version of the same row whose bytes the new one shares. */
@@ -103,7 +103,7 @@ export const putVersion = command<[put: PutVersion], Stored>({
     checkWrite(view, put.bucketId, put.key, put.conditions)
     // What undelete keeps shares its bytes with nothing.
     if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
-    const editor = new RowEditor(view, time, put.bucketId, put.key)
+    const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
     const lock = lockOfNew(bucketLock, put.version.lock, clocksOf(put, time))
@@ -187,7 +187,7 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
   decide(view, time, remove) {
     const { versioning } = requireBucket(view, remove.bucketId)
     checkWrite(view, remove.bucketId, remove.key, remove.conditions)
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
     if (versioning === "never") {
       const latest = editor.latestObject()
       if (latest) editor.remove(latest, remove.removing)
@@ -235,7 +235,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
     if (failure) throw failure
     const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
     if (!found) return { writes: [], result }
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key)
+    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
     editor.remove(found, remove.removing)
     return { ...editor.finish(), result }
   },

@@ -22,6 +22,8 @@ class Scene {
   /** The store's clock is behind the wall clock by this. */
   behindMs = 0
   isKnown = true
+  /** It was set far ahead at the start. */
+  isDoubtful = false
   private position = 1_000
 
   private constructor(private readonly bucket: Awaited<ReturnType<typeof newBucket>>) {}
@@ -54,8 +56,15 @@ class Scene {
   job(): PurgeDeletedJob {
     const { metadata } = this.bucket
     const nowMs = () => (this.isKnown ? this.clock.wallMs() - this.behindMs : 0)
+    const isDoubtful = () => this.isDoubtful
+    const storeClock = {
+      nowMs,
+      get isDoubtful() {
+        return isDoubtful()
+      },
+    }
     return new PurgeDeletedJob({
-      ...{ clock: this.clock, storeClock: { nowMs }, log: this.telemetry.log },
+      ...{ clock: this.clock, storeClock, log: this.telemetry.log },
       metadata: { ask: query => metadata.ask(query), run: async command => this.decide(command) },
     })
   }
@@ -112,6 +121,20 @@ test("a store's clock that is behind or unknown makes it stay longer", async () 
   await scene.clock.advance(HOUR_MS)
   await pass(job)
   assert.equal(scene.released, 1)
+})
+
+test("nothing goes while the clock of a store that has just started is doubtful", async () => {
+  const scene = await Scene.open(1)
+  scene.take(1)
+  await scene.clock.advance(365 * DAY_MS)
+  scene.isDoubtful = true
+  const job = scene.job()
+  await pass(job)
+  assert.deepEqual([scene.kept, scene.released], [[1, 1, 100], 0])
+  assert.match(job.progress(), /^waits/)
+  scene.isDoubtful = false
+  await pass(job)
+  assert.deepEqual([scene.kept, scene.released], [[0, 0, 0], 1])
 })
 
 test("a pass is bounded in each step, and rests for an hour", async () => {

@@ -2,7 +2,8 @@
  * Purge of deleted objects: what undelete keeps goes once its time has come. A job; each process walks for itself.
  *
  * Promises  Nothing goes before its time by both the store's clock and the wall clock, and what was undeleted meanwhile
- *           stays: the decision compares each row again. It works on full disks, and frees nothing early by itself.
+ *           stays: the decision compares each row again. After the start of a store whose clock is far ahead, nothing
+ *           goes for a while, so that a wrong wall clock can be corrected. It works on full disks, and frees nothing early by itself.
  * Limits    PURGE_LIMITS.
  */
 import { sizeText } from "../../base/quantity-text.js"
@@ -24,7 +25,7 @@ const PURGE_LIMITS = {
 
 interface PurgeSeams {
   readonly clock: Clock
-  readonly storeClock: Pick<StoreClock, "nowMs">
+  readonly storeClock: Pick<StoreClock, "nowMs" | "isDoubtful">
   readonly metadata: Pick<Metadata, "ask" | "run">
   readonly log: Log
 }
@@ -51,12 +52,15 @@ export class PurgeDeletedJob implements Job {
 
   progress(): string {
     const { objects, bytes } = this.lastKept
+    if (this.seams.storeClock.isDoubtful) return "waits, because the store's clock was set ahead at the start"
     return `${objects} deleted objects are kept; a purge would free ${sizeText(bytes)}`
   }
 
   async step(): Promise<StepOutcome> {
     const { clock, storeClock, metadata, log } = this.seams
     if (this.from === undefined && clock.monotonicMs() < this.nextPassAtMs) return "idle"
+    // Nothing brings back what goes too early.
+    if (storeClock.isDoubtful) return "idle"
     const clockMs = storeClock.nowMs()
     // The store's clock is not known yet.
     if (clockMs === 0) return "idle"

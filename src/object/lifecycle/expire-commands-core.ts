@@ -54,7 +54,7 @@ export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime],
     const isOnly = rowHead === undefined || decodeRowHead(rowHead.value).versions === 1
     const facts = factsOf(view, key, { objectRow, ...latest }, { kind: "current", isOnly })
     if (!isDue(dueOf(rules, facts, at), at)) return NOTHING
-    const editor = new RowEditor(view, time, bucketId, key)
+    const editor = new RowEditor(view, time, bucketId, key, at.nowMs)
     const { versioning } = bucketOfRow(bucket)
     const { isMarker, isNull, sizeBytes: bytes } = latest.head
     if (isMarker) {

@@ -27,7 +27,7 @@ interface RestoreVersion {
   readonly extent: Extent
   /** Its lock is that of the recovery header. */
   readonly version: Omit<NewVersion, "isMarker" | "content">
-  /** The store's clock, where locks are possible. */
+  /** The store's clock, where locks or undelete are possible. */
   readonly clockMs?: number
 }
 
@@ -73,7 +73,7 @@ export const restoreVersion = command<[restore: RestoreVersion], RestoreOutcome>
     if (isNamed(view, bucketId, key, extent.uploadId)) return { writes: [], result: "present" }
     const present = presentUpload(view, bucketId, key)
     if (present !== undefined && isLater(present, extent.uploadId)) return { writes: [], result: "newer" }
-    const editor = new RowEditor(view, time, bucketId, key)
+    const editor = new RowEditor(view, time, bucketId, key, restore.clockMs)
     const lock = lockOfRestored(bucketLock, version.lock, clocksOf(restore, time))
     editor.restore()
     editor.insert({ ...version, isMarker: false, content: { kind: "extent", extent }, lock }, versioning)
