@@ -16,8 +16,8 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
   }),
   plant("what is kept is released, too", COMMANDS, {
     file: EDITOR,
-    find: "else this.keep(version, { row, record }, { days, reason: taking })",
-    put: "else {\n        this.keep(version, { row, record }, { days, reason: taking })\n        this.releaseContent(record)\n      }",
+    find: "else this.keep(version, { row, record }, { forMs, reason: taking })",
+    put: "else {\n        this.keep(version, { row, record }, { forMs, reason: taking })\n        this.releaseContent(record)\n      }",
   }),
   plant("a restore does not count what is no longer kept", COMMANDS, {
     file: EDITOR,
@@ -34,10 +34,15 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "if (untilMs > nowMs) continue",
     put: "",
   }),
+  plant("a restore releases what it replaces where nothing else is kept any more", COMMANDS, {
+    file: EDITOR,
+    find: "this.undeletedForMs = untilMs - deletedMs",
+    put: "",
+  }),
   plant("a wall clock that lags shortens how long something is kept", COMMANDS, {
     file: EDITOR,
-    find: "Math.max(deletedMs, this.clockMs) + days",
-    put: "deletedMs + days",
+    find: "Math.max(deletedMs, this.clockMs) + forMs",
+    put: "deletedMs + forMs",
   }),
   plant("a purge goes by a clock that is doubtful", "src/object/jobs/purge-deleted", {
     file: "src/object/jobs/purge-deleted.ts",

@@ -19,7 +19,6 @@ import {
   decodeDeletedVersion,
   deletedRowKey,
   encodeDeletedVersion,
-  versionOfRow,
   type DeletedReason,
   type VersionFamily,
 } from "../../format/deleted-version.js"
@@ -253,6 +252,8 @@ export class RowEditor {
   private pendingDeletions = 0
   /** Of what undelete keeps. */
   private kept: Kept = { objects: 0, bytes: 0 }
+  /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
+  private undeletedForMs: number | undefined
 
   constructor(
     private readonly view: DecisionView,
@@ -468,9 +469,9 @@ export class RowEditor {
     const record = decodeVersion(row.value)
     if (record.lock !== undefined) requireRemovable(record.lock, removing)
     if (!version.head.isMarker && this.isLastOfBytes(record)) {
-      const days = taking === "renamed" ? undefined : this.undeleteDays
-      if (days === undefined || taking === "renamed") this.releaseContent(record)
-      else this.keep(version, { row, record }, { days, reason: taking })
+      const forMs = taking === "renamed" ? undefined : this.keptForMs
+      if (forMs === undefined || taking === "renamed") this.releaseContent(record)
+      else this.keep(version, { row, record }, { forMs, reason: taking })
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
@@ -495,21 +496,22 @@ export class RowEditor {
     if (release) this.release(release)
   }
 
-  private get undeleteDays(): number | undefined {
+  private get keptForMs(): number | undefined {
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
     const bucket = row && bucketOfRow(row)
-    return bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
+    const days = bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
+    return days === undefined ? this.undeletedForMs : days * DAY_MS
   }
 
   /** Moves a version to what undelete keeps. Its details are in the record then: their row changes only with the object's. */
   private keep(
     version: VersionMatch,
     { row, record }: { readonly row: MetadataRow; readonly record: VersionRecord },
-    { days, reason }: { readonly days: number; readonly reason: DeletedReason },
+    { forMs, reason }: { readonly forMs: number; readonly reason: DeletedReason },
   ): void {
     const { nowMs: deletedMs, id } = this.time
-    // Both clocks may lag: nothing is kept for less than its days.
-    const untilMs = Math.max(deletedMs, this.clockMs) + days * DAY_MS
+    // Both clocks may lag.
+    const untilMs = Math.max(deletedMs, this.clockMs) + forMs
     const details = readDetails(this.view, this.row, record)
     const kept = { ...record, details, head: { ...record.head, hasDetails: false, isShared: false } }
     const value = encodeDeletedVersion({ deletedMs, untilMs, reason, record: kept })
@@ -522,13 +524,15 @@ export class RowEditor {
     this.kept = { objects: this.kept.objects + objects, bytes: this.kept.bytes + bytes }
   }
 
-  /** Inserts a version that undelete has kept, as the latest one. Throws `quotaExceeded`. */
+  /** Inserts a version that undelete has kept, as the latest one, and keeps what that replaces. Throws `quotaExceeded`. */
   undelete({ family, rowKey, row }: FoundVersion, versioning: Versioning, lock: VersionLock | undefined): void {
-    const { head, content, checksumValue: value, details = NO_DETAILS, sealing } = versionOfRow(family, row.value)
+    const { deletedMs, untilMs, record } = decodeDeletedVersion(row.value)
+    const { head, content, checksumValue: value, details = NO_DETAILS, sealing } = record
     const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass } = head
     const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false }
     const checksum = { checksumAlgorithm, checksumType, value }
     const payload = this.view.payload(family, rowKey, row)
+    this.undeletedForMs = untilMs - deletedMs
     // What the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
     this.insert({ isMarker: false, content, payload, checksum, random: head.random, ...described }, versioning)
     this.put(family, rowKey, undefined)

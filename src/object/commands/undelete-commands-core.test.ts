@@ -67,6 +67,29 @@ test("what is deleted or overwritten is kept, and its bytes stay referenced", as
   assert.deepEqual([usage.objects, usage.versions, usage.bytes], [0, 0, 0])
 })
 
+test("what a restore replaces is kept, also after undelete was turned off or versioning was suspended", async () => {
+  for (const end of ["turned off", "suspended"] as const) {
+    const scene = await keepingBucket(7)
+    const { bucketId, metadata } = scene
+    await scene.put(1)
+    await scene.remove()
+    if (end === "turned off") await metadata.run(setUndelete({ bucketId, days: undefined }))
+    else await metadata.run(setVersioning(bucketId, "suspended"))
+    await scene.put(2)
+    assert.equal(await scene.restore({ over: true }), "restored", end)
+    assert.deepEqual(released(scene), [], end)
+    assert.deepEqual([scene.latest().record.head.md5[0], (await scene.namings(2)).length], [1, 1], end)
+    const [replaced, ...others] = await scene.list()
+    const { reason, deletedMs, untilMs } = must(replaced, "what was replaced is kept")
+    assert.deepEqual([reason, untilMs - deletedMs, others.length], ["overwritten", 7 * DAY_MS, 0], end)
+    assert.deepEqual(await scene.kept(), [1, 100], end)
+    assert.equal(await scene.restore({ over: true }), "restored", end)
+    assert.equal(scene.latest().record.head.md5[0], 2, end)
+    await scene.remove()
+    assert.equal((await scene.list()).length, 1, "a deletion of a client keeps nothing more")
+  }
+})
+
 test("where the wall clock lags behind the store's, what is taken stays for its days all the same", async () => {
   const { bucketId, metadata, ...scene } = await keepingBucket()
   const clockMs = 1_800_000_000_000
