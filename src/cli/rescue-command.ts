@@ -94,7 +94,7 @@ async function rescueCommand(
 
 const KINDS = {
   ...{ account: "account", accessKey: "access key", key: "named key" },
-  ...{ class: "storage class", bucket: "bucket", quota: "quota of" },
+  ...{ class: "storage class", bucket: "bucket", quota: "quota of", undelete: "undelete of" },
 } as const
 
 function entryText(entry: RescueEntry): string {

@@ -9,8 +9,8 @@ export type RescueList = "certain" | "probable" | "incomplete"
 
 export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
-  readonly kind: "account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "object" | "deleteMarker"
-  /** Of an account, an access key, a named key, a storage class or a bucket; of a quota: whose it is. */
+  readonly kind: "account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete" | "object" | "deleteMarker"
+  /** Of an account, an access key, a named key, a storage class or a bucket; of a quota or undelete: whose it is. */
   readonly name?: string
   readonly bucket?: string
   readonly key?: string

@@ -1,8 +1,8 @@
 /**
- * What a rescue takes over for the whole store: the map of storage classes, which is in the control record, and the quotas,
- * which are in the rows of buckets and accounts.
+ * What a rescue takes over for the whole store: the map of storage classes, which is in the control record, and the quotas
+ * and undelete, which are in the rows of buckets and accounts.
  *
- * Promises  Quotas are set last, so that none of them refuses what is written before.
+ * Promises  Quotas and undelete are set last, so that no quota refuses what is written before, and nothing of it is kept.
  */
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
 import type { ControlRecord } from "../format/control-record.js"
@@ -34,6 +34,27 @@ interface QuotaFacts {
   /** Of an account that is not in the new store: its root. */
   readonly accountOf: (id: AccountId) => AccountId
   readonly list: RescueEntry["list"]
+}
+
+interface UndeleteFacts {
+  readonly facts: Pick<SnapshotFacts, "buckets">
+  /** In the new store; undefined if it has no such bucket, or one with versions. */
+  readonly nameOf: (id: BucketId) => BucketName | undefined
+  readonly list: RescueEntry["list"]
+}
+
+/** For deletions from then on: what the former store kept was deleted. */
+export async function addUndelete(
+  { facts, nameOf, list }: UndeleteFacts,
+  target: Pick<RescueTarget, "setUndelete">,
+  onEntry: OnEntry,
+): Promise<void> {
+  for (const { id, undeleteDays } of facts.buckets.values()) {
+    const name = undeleteDays === undefined ? undefined : nameOf(id)
+    if (undeleteDays === undefined || name === undefined) continue
+    await target.setUndelete(name, undeleteDays)
+    await onEntry({ list, kind: "undelete", name, isWritten: true, notes: [] })
+  }
 }
 
 /** Once everything that they count is written. */

@@ -34,10 +34,28 @@ test("kept versions are no objects of the rescued store, and the objects that re
   await put(store, bucket, "replaced", 200 * KIB)
   await put(store, bucket, "replaced", 100 * KIB)
   await store.backUp()
-  const { target } = await store.rescue([1, 2, 3, 4])
+  const { target, entries } = await store.rescue([1, 2, 3, 4])
   assert.equal(target.latest("photos", "deleted"), undefined)
   assert.equal(target.latest("photos", "small"), undefined)
   assert.equal(target.latest("photos", "replaced")?.bytes.length, 100 * KIB)
+  assert.deepEqual(target.undelete, [["photos", 3, 1]], "once everything is written")
+  const told = entries.filter(({ kind }) => kind === "undelete")
+  assert.deepEqual(
+    told.map(({ list, name, isWritten }) => `${list} ${name} ${isWritten}`),
+    ["certain photos true"],
+  )
+})
+
+test("undelete that was ended before the snapshot does not come back", async () => {
+  const store = await DoomedStore.open(4)
+  const bucket = await store.bucket("photos")
+  await wait(store, store.services.undelete.setUndelete(bucket.id, 3))
+  await put(store, bucket, "a", 100)
+  await wait(store, store.services.buckets.setVersioning(bucket, "enabled"))
+  await store.backUp()
+  const { target } = await store.rescue([1, 2, 3, 4])
+  assert.equal(target.buckets.get("photos")?.versioning, "enabled")
+  assert.deepEqual(target.undelete, [])
 })
 
 test("the upload of a kept version counts as referenced, so that it is not taken for one that is newer than the rows", () => {

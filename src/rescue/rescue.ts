@@ -36,7 +36,7 @@ import { planKey } from "./plan-core.js"
 import type { BodyMatch, KeyPlan, Lost, PlannedContent, PlannedVersion } from "./plan.js"
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
-import { addClasses, addQuotas } from "./rescue-limits.js"
+import { addClasses, addQuotas, addUndelete } from "./rescue-limits.js"
 import { addNamedKeys } from "./rescue-keys.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import { SourceKeys } from "./source-keys.js"
@@ -154,7 +154,7 @@ export class Rescue {
       if (catalog) await this.pass(catalog, { part, of })
     }
     this.signal.throwIfAborted()
-    await this.addQuotas()
+    await this.addLimits()
     await this.target.finish()
     return this.summary()
   }
@@ -240,12 +240,15 @@ export class Rescue {
     await this.buckets.addKnown(this.snapshot.facts, list)
   }
 
-  private async addQuotas(): Promise<void> {
+  private async addLimits(): Promise<void> {
     if (!this.snapshot) return
     const { facts } = this.snapshot
     const named = { nameOf: (id: BucketId) => this.buckets.nameOf(id), accountOf: (id: AccountId) => this.ownerOf(id) }
     const onEntry = (entry: RescueEntry) => this.settings.onEntry(entry)
     await addQuotas({ facts, ...named, list: this.namedList }, this.target, onEntry)
+    const isWithoutVersions = (id: BucketId): boolean => this.buckets.versioningOf(id) === "never"
+    const nameOf = (id: BucketId) => (isWithoutVersions(id) ? named.nameOf(id) : undefined)
+    await addUndelete({ facts, nameOf, list: this.namedList }, this.target, onEntry)
   }
 
   private addNamedKeys(): Promise<void> {

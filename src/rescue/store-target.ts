@@ -211,6 +211,10 @@ export class StoreTarget implements RescueTarget {
     await this.services.quotas.set(target, limits)
   }
 
+  async setUndelete(name: BucketName, days: number): Promise<void> {
+    await this.services.undelete.setUndelete(this.opened(name).bucket.id, days)
+  }
+
   async addBucket({ name, owner, location, versioning, settings, lock }: BucketPlan): Promise<void> {
     const { buckets } = this.services
     await unlessThere(buckets.create({ name, owner, location, settings }))
@@ -219,7 +223,10 @@ export class StoreTarget implements RescueTarget {
     if (versioning !== "never") await this.setVersioning(name, versioning)
     // Without the default retention, which would lock versions that had no lock.
     if (lock !== undefined) await buckets.setLock(bucket, undefined)
-    if (this.isContinued) await this.abortUploads(bucket)
+    if (!this.isContinued) return
+    await this.abortUploads(bucket)
+    // An earlier run has set it, and what this one writes again would be kept.
+    if (bucket.undeleteDays !== undefined) await this.services.undelete.setUndelete(bucket.id, undefined)
   }
 
   async addBucketSecret(name: BucketName, secret: Uint8Array): Promise<string | undefined> {

@@ -63,6 +63,8 @@ export interface RescueTarget {
   addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined>
   /** Once everything is written that it counts. */
   setQuota(target: QuotaTarget, limits: QuotaLimits): Promise<void>
+  /** Once everything is written: nothing of that was overwritten by a client. */
+  setUndelete(name: BucketName, days: number): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
   /** Before anything is written to the bucket, which would make another. Returns why it cannot; undefined if it has. */
@@ -94,6 +96,7 @@ export class DryTarget implements RescueTarget {
   readonly addNamedKey = () => Promise.resolve()
   readonly addClass = () => Promise.resolve(undefined)
   readonly setQuota = () => Promise.resolve()
+  readonly setUndelete = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
   readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly finish = () => Promise.resolve()

@@ -68,6 +68,13 @@ class MemoryTarget implements RescueTarget {
     this.quotas.push([target, limits, this.keys.size])
   }
 
+  /** With the number of keys that were written by then. */
+  readonly undelete: (readonly [name: string, days: number, keys: number])[] = []
+
+  async setUndelete(name: string, days: number): Promise<void> {
+    this.undelete.push([name, days, this.keys.size])
+  }
+
   readonly addBucketSecret = () => Promise.resolve(undefined)
 
   readonly namedKeys: string[] = []

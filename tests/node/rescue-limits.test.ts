@@ -1,7 +1,7 @@
 /**
  * What operators have set in a rescue from folder to folder: `hayloft rescue` brings the redundancy of storage classes,
- * restores of archives until their end, and quotas, which hold again but refuse nothing that is rescued, also by a rescue
- * that is repeated.
+ * restores of archives until their end, quotas, which hold again but refuse nothing that is rescued, and undelete, which keeps
+ * nothing of what is rescued; also by a rescue that is repeated.
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
@@ -45,6 +45,7 @@ async function fill(server: ServerProcess, client: S3Client): Promise<string | u
   const restore = { Bucket: BUCKET, Key: "restored", RestoreRequest: { Days: 3 } }
   await client.send(new RestoreObjectCommand(restore))
   await hayloft("quota", "set", BUCKET, "--bytes", String(LIMIT_BYTES))
+  await hayloft("bucket", "undelete", "enable", BUCKET, "--days", "7")
   return restoreOf(client, "restored")
 }
 
@@ -61,39 +62,44 @@ async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
   }
 }
 
-test("a rescue brings the redundancy of classes, restores until their end, and quotas", { timeout: 300_000 }, () =>
-  withFolder(async folder => {
-    const numbers = [1, 2, 3]
-    const [from, to] = ["from", "to"].map(side => numbers.map(number => join(folder, `${side}${number}`)))
-    assert.ok(from && to)
-    const server = await ServerProcess.start({ folders: from, args: ["--metadata-backup-every", "1s"] })
-    const storeId = /"storeId":"([^"]+)"/.exec(JSON.stringify(await server.report("/v1/status")))?.[1]
-    let restored: string | undefined
-    await withClient(server, async client => {
-      restored = await fill(server, client)
-      await backUp(server, client)
-    })
-    assert.ok(restored)
-    await server.kill()
-    const rescue = () => run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", ...from, "--to", ...to])
-    const done = await rescue()
-    assert.equal(done.code, 0, done.stderr)
-    // As if it had been interrupted at the very end: the quotas are set by then.
-    for (const path of to) await writeFile(join(path, "rescue"), `${storeId}\n`)
-    const again = await rescue()
-    assert.equal(again.code, 0, again.stderr)
-    assert.match(done.stdout, /"kind":"class","name":"GLACIER"/)
-    const rescued = await ServerProcess.start({ folders: to })
-    await withClient(rescued, async client => {
-      assert.equal(await restoreOf(client, "restored"), restored)
-      const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: "restored" }))
-      assert.ok(Buffer.from((await Body?.transformToByteArray()) ?? []).equals(BODY))
-      assert.equal(await restoreOf(client, "asleep"), undefined)
-      await assert.rejects(client.send(new GetObjectCommand({ Bucket: BUCKET, Key: "asleep" })), /storage class/)
-      await assert.rejects(put(client, "more"), /exceed its quota/)
-      const { stdout } = await rescued.hayloft(["class", "list", "--json"])
-      assert.match(stdout, /GLACIER.*replica:3/s)
-    })
-    await rescued.kill()
-  }),
+test(
+  "a rescue brings the redundancy of classes, restores until their end, quotas and undelete",
+  { timeout: 300_000 },
+  () =>
+    withFolder(async folder => {
+      const numbers = [1, 2, 3]
+      const [from, to] = ["from", "to"].map(side => numbers.map(number => join(folder, `${side}${number}`)))
+      assert.ok(from && to)
+      const server = await ServerProcess.start({ folders: from, args: ["--metadata-backup-every", "1s"] })
+      const storeId = /"storeId":"([^"]+)"/.exec(JSON.stringify(await server.report("/v1/status")))?.[1]
+      let restored: string | undefined
+      await withClient(server, async client => {
+        restored = await fill(server, client)
+        await backUp(server, client)
+      })
+      assert.ok(restored)
+      await server.kill()
+      const rescue = () => run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", ...from, "--to", ...to])
+      const done = await rescue()
+      assert.equal(done.code, 0, done.stderr)
+      // As if it had been interrupted at the very end: quotas and undelete are set by then.
+      for (const path of to) await writeFile(join(path, "rescue"), `${storeId}\n`)
+      const again = await rescue()
+      assert.equal(again.code, 0, again.stderr)
+      assert.match(done.stdout, /"kind":"class","name":"GLACIER"/)
+      const rescued = await ServerProcess.start({ folders: to })
+      await withClient(rescued, async client => {
+        assert.equal(await restoreOf(client, "restored"), restored)
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: "restored" }))
+        assert.ok(Buffer.from((await Body?.transformToByteArray()) ?? []).equals(BODY))
+        assert.equal(await restoreOf(client, "asleep"), undefined)
+        await assert.rejects(client.send(new GetObjectCommand({ Bucket: BUCKET, Key: "asleep" })), /storage class/)
+        await assert.rejects(put(client, "more"), /exceed its quota/)
+        const { stdout } = await rescued.hayloft(["class", "list", "--json"])
+        assert.match(stdout, /GLACIER.*replica:3/s)
+        const undelete = await rescued.report(`/v1/buckets/${BUCKET}/undelete`)
+        assert.deepEqual(undelete, { days: 7, kept: { objects: 0, bytes: 0 } })
+      })
+      await rescued.kill()
+    }),
 )
