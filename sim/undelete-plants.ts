@@ -39,6 +39,11 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "this.undeletedForMs = untilMs - deletedMs",
     put: "",
   }),
+  plant("a purge of objects with long extents is larger than an entry", COMMANDS, {
+    file: "src/object/queries/deleted-rows-core.ts",
+    find: "if (rows === max || dueBytes >= PURGED_BYTES_MAX)",
+    put: "if (rows === max)",
+  }),
   plant("a wall clock that lags shortens how long something is kept", COMMANDS, {
     file: EDITOR,
     find: "Math.max(deletedMs, this.clockMs) + forMs",

@@ -3,7 +3,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { owned } from "../../base/lent.js"
-import { objectKeyOfText, type ObjectKey, type RowKey } from "../../base/ids.js"
+import { objectKeyOfText, parseDeviceId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import { ENTRY_BYTES_MAX } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { versionOfRow } from "../../format/deleted-version.js"
 import { multipartIdOf } from "../../format/version-id.js"
@@ -17,7 +19,7 @@ import { closeBucket, dropBucket, openBucket, setVersioning } from "./bucket-com
 import { readNamings } from "./pending-deletion-commands-core.js"
 import { beginReencoding, swapExtent } from "./reencode-commands-core.js"
 import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
-import { purgeDeleted, setUndelete, undeleteObject } from "./undelete-commands-core.js"
+import { purgeDeleted, PURGED_PER_COMMAND, setUndelete, undeleteObject } from "./undelete-commands-core.js"
 import { putVersion, removeLatest } from "./version-commands-core.js"
 
 const DAY_MS = 86_400_000
@@ -219,6 +221,57 @@ test("what is due is what has reached its time", async () => {
   const due = async (nowMs: number) => (await scene.metadata.ask(dueDeleted(ALL_OBJECT_ROWS.start, nowMs, 10))).due
   assert.deepEqual(await due(untilMs - 1), [])
   assert.deepEqual(await due(untilMs), [{ bucketId: scene.bucketId, rows: await scene.rows() }])
+})
+
+test("what one page purges fits into one entry, also of objects with long extents", async () => {
+  const { metadata, bucketId, ...scene } = await keepingBucket()
+  const placedSlots = Array.from(
+    { length: 8 },
+    (_, slot) => [slot, parseDeviceId(`${slot}`.padStart(16, "0"))] as const,
+  )
+  const exceptions = Array.from({ length: 64 }, (_, block) => ({
+    ...{ firstBlock: 2 * block, lastBlock: 2 * block, policy: parsePolicy("ec:6+2"), generation: 1 },
+    ...{ missingSlots: [], placedSlots },
+  }))
+  const extent = { ...extentOf(1, { lengthBytes: 4096 * 128 }), exceptions }
+  const fill = async () => {
+    for (let number = 0; number < 200; number += 1) {
+      const key = objectKeyOfText(`${number}`.padStart(1_000, "k"))
+      await scene.put(number, { content: { kind: "extent", extent: { ...extent, uploadId: uploadOf(number) } } }, key)
+      await scene.remove(key)
+    }
+  }
+  const releasedBytes = () =>
+    [...metadata.committed.range("releases", ALL_ROWS)].reduce(
+      (sum, [key, row]) => sum + key.length + row.value.length,
+      0,
+    )
+  const purge = async (rows: readonly RowKey[]) => {
+    const before = releasedBytes()
+    await metadata.run(purgeDeleted({ bucketId, rows }))
+    const keys = rows.reduce((sum, { length }) => sum + length, 0)
+    assert.ok(releasedBytes() - before + keys < 0.9 * ENTRY_BYTES_MAX, `${rows.length} rows`)
+    return rows.length
+  }
+  await fill()
+  let purged = 0
+  for (let next: RowKey | undefined = ALL_OBJECT_ROWS.start; next !== undefined;) {
+    const page: { rows: readonly RowKey[]; next: RowKey | undefined } = await metadata.ask(
+      deletedRows({ ...ALL_OBJECT_ROWS, start: next }, PURGED_PER_COMMAND),
+    )
+    purged += await purge(page.rows)
+    next = page.next
+  }
+  assert.equal(purged, 200)
+  await fill()
+  for (let next: RowKey | undefined = ALL_OBJECT_ROWS.start; next !== undefined;) {
+    const page: { due: readonly { rows: readonly RowKey[] }[]; next: RowKey | undefined } = await metadata.ask(
+      dueDeleted(next, Infinity, PURGED_PER_COMMAND),
+    )
+    for (const { rows } of page.due) purged += await purge(rows)
+    next = page.next
+  }
+  assert.equal(purged, 400)
 })
 
 test("a multipart object is kept with its segments", async () => {

@@ -81,7 +81,10 @@ export const undeleteObject = command<[request: UndeleteObject], UndeleteOutcome
   },
 })
 
-/** Rows that one command removes: each leaves a pending deletion, and a command may touch 1,024 rows. */
+/**
+ * Rows that one command removes: each leaves a pending deletion, and a command may touch 1,024 rows. Pages of them end
+ * earlier if they have many bytes.
+ */
 export const PURGED_PER_COMMAND = 256
 
 interface PurgeDeleted {

@@ -4,6 +4,7 @@ import { bytesOfHex, hexOf } from "../../base/bytes.js"
 import { bytesOfByteString, parseBucketId, rowKeyOf } from "../../base/ids.js"
 import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
 import type { KeyRange } from "../../base/key-range.js"
+import { KIB } from "../../base/limits.js"
 import { openDeletedVersion, type Deletion } from "../../format/deleted-version.js"
 import { objectRowKey, parseObjectRowKey, prefixRange, suffixRange } from "../../format/row-key.js"
 import { decodeListedVersion, decodeVersionHead } from "../../format/version-record.js"
@@ -109,12 +110,21 @@ interface DeletedRows {
   readonly next: RowKey | undefined
 }
 
-/** Some rows of what is kept. */
+/**
+ * Rows end a page once they have so many bytes: a command that removes them repeats their keys and extents, and all that
+ * it writes is one entry.
+ */
+const PURGED_BYTES_MAX = 512 * KIB
+const purgedBytes = (rowKey: RowKey, value: Uint8Array): number => 2 * rowKey.length + value.length
+
+/** Some rows of what is kept, which one command can remove. */
 export const deletedRows = query("DeletedRows", (view, range: KeyRange, max: number): DeletedRows => {
   const rows: RowKey[] = []
-  for (const [rowKey] of view.range("deleted", { ...range, expectedRows: max + 1 })) {
-    if (rows.length === max) return { rows, next: rowKey }
+  let lengthBytes = 0
+  for (const [rowKey, { value }] of view.range("deleted", { ...range, expectedRows: max + 1 })) {
+    if (rows.length === max || lengthBytes >= PURGED_BYTES_MAX) return { rows, next: rowKey }
     rows.push(rowKey)
+    lengthBytes += purgedBytes(rowKey, value)
   }
   return { rows, next: undefined }
 })
@@ -127,22 +137,24 @@ interface DueDeleted {
   readonly next: RowKey | undefined
 }
 
-/** Of some rows of all buckets those whose time has come. */
+/** Of some rows of all buckets those whose time has come; one command can remove those of a bucket. */
 export const dueDeleted = query("DueDeleted", (view, start: RowKey, nowMs: number, max: number): DueDeleted => {
   const due = new Map<BucketId, RowKey[]>()
-  let [rows, objects, bytes] = [0, 0, 0]
+  let [rows, dueBytes, objects, bytes] = [0, 0, 0, 0]
   const done = (next: RowKey | undefined): DueDeleted => ({
     due: Array.from(due, ([bucketId, those]) => ({ bucketId, rows: those })),
     kept: { objects, bytes },
     next,
   })
   for (const [rowKey, { value }] of view.range("deleted", { ...ALL_OBJECT_ROWS, start, expectedRows: max + 1 })) {
-    if (rows === max) return done(rowKey)
+    if (rows === max || dueBytes >= PURGED_BYTES_MAX) return done(rowKey)
     rows += 1
     const { untilMs, record } = openDeletedVersion(value)
     const bucketId = parseBucketId(parseObjectRowKey(rowKey).bucketId)
-    if (untilMs <= nowMs) due.set(bucketId, [...(due.get(bucketId) ?? []), rowKey])
-    else {
+    if (untilMs <= nowMs) {
+      due.set(bucketId, [...(due.get(bucketId) ?? []), rowKey])
+      dueBytes += purgedBytes(rowKey, value)
+    } else {
       objects += 1
       bytes += decodeVersionHead(record).sizeBytes
     }
