@@ -63,6 +63,7 @@ export const FAILURES = {
   ambiguousGrant: kind("fixRequest", "more than one account has the e-mail address of a grant"),
   aclWithOwnership: kind("fixRequest", "the bucket's owner is enforced, so its access control list can grant nothing"),
   aclWithAccessBlock: kind("fixRequest", "public access is blocked, so the access control list cannot be public"),
+  idempotencyMismatch: kind("fixRequest", "another request had the client token, with other parameters"),
   missingHeader: kind("fixRequest", "a header that the request needs is missing"),
   unexpectedContent: kind("fixRequest", "the request has both a body and headers that specify the same thing"),
   notImplemented: kind("fixRequest", "this operation or header is not supported"),

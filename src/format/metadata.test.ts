@@ -436,6 +436,7 @@ testGoldens(
       decodeBucket,
     ),
     sample("bucket that had undelete", { ...bucketWithQuotas, countsDeleted: true }, encodeBucket, decodeBucket),
+    sample("upload of a rename", { ...upload, completion: undefined, renamedBy: 7 }, encodeUpload, decodeUpload),
     sample("counted upload", { ...upload, countedBy: [quota.run, "00ff"] }, encodeUpload, decodeUpload),
     sample("hint", decisionIdOf(parsePosition(2 ** 40 + 7)), encodeHint, bytes =>
       Buffer.from(RecordReader.open("hint", bytes, 2).bytes()).toString("latin1"),

@@ -254,6 +254,8 @@ export interface UploadRecord {
   readonly storageClass?: StorageClass
   /** The runs of the counts that its parts belong to: those that counted its bucket when it began. */
   readonly countedBy?: readonly string[]
+  /** The incarnation of the process that moves an object here by a rename: no client sees the upload. */
+  readonly renamedBy?: number
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   readonly completion: { readonly incarnation: number; readonly token: Uint8Array } | undefined
 }
@@ -262,9 +264,10 @@ const CHECKSUMS: readonly ChecksumName[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA
 const TYPES: readonly ChecksumType[] = ["COMPOSITE", "FULL_OBJECT"]
 
 export function encodeUpload(upload: UploadRecord): Uint8Array {
-  const { initiator, lock, sealing, storageClass, countedBy } = upload
+  const { initiator, lock, sealing, storageClass, countedBy, renamedBy } = upload
   const members = [initiator, lock && packVersionLock(lock), sealing && packSealing(sealing)]
-  const appended = [...members, storageClass && numberOfClass(storageClass), countedBy?.map(runBytes)]
+  const ofClass = storageClass && numberOfClass(storageClass)
+  const appended = [...members, ofClass, countedBy?.map(runBytes), renamedBy]
   const isPlain = sealing === undefined && storageClass === undefined
   return packRecord(countedBy === undefined ? (isPlain ? 1 : 2) : 3, [
     upload.initiatedMs,
@@ -294,10 +297,12 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
   }
   const initiator = row.optional(() => parseAccountId(row.text()))
   const lock = row.optional(() => readVersionLock(row.row()))
-  const isLater = row.format > 1
-  const sealing = isLater ? row.optional(() => readSealing(row.row())) : undefined
-  const storageClass = isLater ? row.optional(() => pick(STORAGE_CLASSES, row.number(), "storage class")) : undefined
-  const countedBy = row.format === 3 ? row.row().all(run => hexOf(run.bytes())) : undefined
+  const sealing = row.optional(() => readSealing(row.row()))
+  const storageClass = row.optional(() => pick(STORAGE_CLASSES, row.number(), "storage class"))
+  const readRuns = () => row.row().all(run => hexOf(run.bytes()))
+  const countedBy = row.format === 3 ? readRuns() : row.optional(readRuns)
+  // To an earlier release an upload of a rename is one like any other.
+  const renamedBy = row.optional(() => row.number())
   return {
     ...upload,
     ...(initiator !== undefined && { initiator }),
@@ -305,6 +310,7 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
     ...(sealing && { sealing }),
     ...(storageClass && { storageClass }),
     ...(countedBy && { countedBy }),
+    ...(renamedBy !== undefined && { renamedBy }),
   }
 }
 

@@ -221,6 +221,11 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     400,
     "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
   ),
+  idempotencyMismatch: row(
+    "IdempotencyParameterMismatch",
+    400,
+    "Parameters on this idempotent request are inconsistent with parameters used in previous request(s).",
+  ),
   missingHeader: row("MissingSecurityHeader", 400, "Your request was missing a required header", {
     header: "MissingHeaderName",
   }),

@@ -580,11 +580,11 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   uploads: [
     encodeUpload({
       ...{ initiatedMs: 17, checksum: undefined, details, completion: undefined, initiator: account.id, lock, sealing },
-      ...({ storageClass: "STANDARD_IA", countedBy: ["07"] } as const),
+      ...({ storageClass: "STANDARD_IA", countedBy: ["07"], renamedBy: 12 } as const),
     }),
     {
       ...{ initiatedMs: 17, checksum: null, completion: null, initiator: "me", sealing: packedSealing },
-      ...{ storageClass: 2, countedBy: [Buffer.from([7])] },
+      ...{ storageClass: 2, countedBy: [Buffer.from([7])], renamedBy: 12 },
     },
   ],
   parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],

@@ -10,12 +10,14 @@ import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
+import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import type { PlayKind } from "./scene.js"
 import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
 
 const OF_OBJECTS = [
   ...OBJECT_COMMANDS,
   ...MULTIPART_COMMANDS,
+  ...RENAME_COMMANDS,
   ...LIFECYCLE_COMMANDS,
   ...ERASE_COMMANDS,
   ...ENCRYPT_COMMANDS,
@@ -27,6 +29,7 @@ const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QU
 export const KINDS = [
   ...COMMANDS,
   ...OBJECT_QUERIES,
+  ...RENAME_QUERIES,
   ...LIFECYCLE_QUERIES,
   ...QUOTA_QUERIES,
   ...UNDELETE_QUERIES,
@@ -44,6 +47,8 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutVersion", "RemoveVersion", "SetTags", "VersionRows"],
   ["CreateBucket", "SetBucketLock", "PutVersion", "SetRetention", "SetLegalHold", "RemoveVersion"],
   ["StartClock", "AdvanceClock", "ReadStoreClock"],
+  ["PutVersion", "RenameObject", "RemoveLatest", "SetTags", "Renamable"],
+  ["CreateUpload", "SealUpload", "RenameObject", "PutVersion", "AbortUpload"],
   ["PutPart", "SealUpload", "PartsOfUpload"],
   ["CreateUpload", "PutPart", "AbortUpload", "PartsOfUpload"],
   ["SealUpload", "PutSegment", "CompleteUpload", "AbortUpload"],

@@ -23,14 +23,23 @@ const LOCKING = ["SetLegalHold", "SetRetention"]
 /** Commands that remove versions, unless their locks forbid it. */
 const REMOVING = ["ExpireLatest", "ExpireNoncurrent", "RemoveLatest", "RemoveVersion"]
 /** Commands that add a version, and replace a null version that nothing locks. */
-const REPLACING = ["CompleteUpload", "PutVersion", "RestoreVersion"]
+const REPLACING = ["CompleteUpload", "PutVersion", "RenameObject", "RestoreVersion"]
 /**
  * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared,
  * encrypted or stored elsewhere, its tags, its list or its restored copy change.
  */
 const REWRITING = [
   ...["AddSealing", "CompleteUpload", "ExpireLatest", "PutVersion", "RemoveLatest", "RemoveVersion"],
-  ...["RestoreArchived", "RestoreVersion", "SealPayload", "SetAcl", "SetTags", "SwapExtent", "SwapSealed"],
+  ...[
+    "RenameObject",
+    "RestoreArchived",
+    "RestoreVersion",
+    "SealPayload",
+    "SetAcl",
+    "SetTags",
+    "SwapExtent",
+    "SwapSealed",
+  ],
 ]
 
 const HISTORIES_MAX = 120

@@ -95,7 +95,8 @@ export const MULTIPART_COMMANDS: readonly PlayKind[] = [
     const { bucketId, key } = scene.object()
     const checksum = scene.pick([undefined, { algorithm: "CRC32", type: "FULL_OBJECT" } as const])
     const upload = { checksum, details: scene.details(), initiator: scene.pick(ACCOUNTS), completion: undefined }
-    return createUpload({ bucketId, key, multipartId: scene.newMultipartId() }, upload)
+    const ofRename = scene.oneIn(3) ? { renamedBy: scene.actor.own } : {}
+    return createUpload({ bucketId, key, multipartId: scene.newMultipartId() }, { ...upload, ...ofRename })
   }),
   commandKind("PutPart", 12, scene => {
     const address = scene.uploadAddress()

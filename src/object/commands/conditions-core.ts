@@ -42,6 +42,30 @@ export function evaluateCopySource(conditions: Conditions, subject: ConditionSub
   return fail("preconditionFailed", { condition })
 }
 
+/**
+ * Evaluates the conditions of a rename on one of its objects: as for a read, but never "not modified". `undefined`: there is
+ * no object, or a delete marker. `prefix`: of the headers, for the failure.
+ */
+export function evaluateRename(
+  conditions: Conditions,
+  subject: ConditionSubject | undefined,
+  prefix = "",
+): Failure | undefined {
+  const { ifMatch, ifNoneMatch, ifModifiedSinceMs } = conditions
+  const nameOf = (name: string): string => (prefix === "" ? name : prefix + name.toLowerCase())
+  if (subject === undefined) {
+    if (ifMatch) return fail("noSuchKey")
+    // "Renames the object if the destination exists and if it has been modified since the specified time."
+    const fails = ifNoneMatch === undefined && ifModifiedSinceMs !== undefined
+    return fails ? fail("preconditionFailed", { condition: nameOf("If-Modified-Since") }) : undefined
+  }
+  const failure = evaluateRead(conditions, subject)
+  if (failure === undefined) return undefined
+  const ifNotModified = ifNoneMatch ? "If-None-Match" : "If-Modified-Since"
+  const condition = failure.kind === "notModified" ? ifNotModified : String(failure.details["condition"])
+  return fail("preconditionFailed", { condition: nameOf(condition) })
+}
+
 /** Whether a write need not look at the object that it replaces or removes. */
 export const isUnconditional = (conditions: Conditions): boolean => {
   const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs } = conditions

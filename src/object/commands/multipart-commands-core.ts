@@ -79,7 +79,8 @@ export const createUpload = command<
   decide(view, time, address, upload, clock = { clockMs: 0 }) {
     const bucket = requireBucket(view, address.bucketId)
     lockOfNew(bucket.lock, upload.lock, clocksOf(clock, time))
-    const runs = countedBy(view, bucket)
+    // The bytes of a rename are counted where they come from.
+    const runs = upload.renamedBy === undefined ? countedBy(view, bucket) : undefined
     const record = { ...upload, ...(runs && { countedBy: runs }), initiatedMs: time.nowMs }
     const editor = new RowEditor(view, time, address.bucketId, address.key)
     editor.put("uploads", addressKeyOf(address), encodeUpload(record))
@@ -112,7 +113,8 @@ export const putPart = command<[put: PutPart], PartRecord>({
     const before = row && decodePart(row.value)
     const owner = { bucketId: put.bucketId, key: put.key }
     if (before) editor.release({ kind: "extent", ...owner, extent: before.extent })
-    editor.countParts(plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0), upload.countedBy)
+    const growth = plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0)
+    if (upload.renamedBy === undefined) editor.countParts(growth, upload.countedBy)
     const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
     editor.put("parts", rowKey, encodePart(part))
     editor.record(put.hints.map(hintRowKey))
@@ -132,7 +134,7 @@ export const isBeingCompleted = ({ completion }: UploadRecord, { incarnations }:
 const beingCompleted = () => fail("conflict", { message: "the upload is being completed" })
 const beingEncrypted = () => fail("conflict", { message: "the upload is encrypted by now: repeat the request" })
 
-const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
+export const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
   upload.completion?.incarnation === completion.incarnation && equalBytes(upload.completion.token, completion.token)
 
 /**

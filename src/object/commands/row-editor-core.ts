@@ -23,6 +23,7 @@ import {
   type VersionFamily,
 } from "../../format/deleted-version.js"
 import type { VersionLock } from "../../format/object-lock.js"
+import type { VersionRestore } from "../../format/restore.js"
 import type { BoundSealing } from "../../format/sealing.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
 import {
@@ -104,6 +105,8 @@ export interface NewVersion {
   readonly lock?: VersionLock | undefined
   /** Of its bytes; it is bound to this version. */
   readonly sealing?: BoundSealing | undefined
+  /** Of an archived version that was moved here. */
+  readonly restore?: VersionRestore | undefined
 }
 
 /** What a removal goes by if the version has a lock. */
@@ -262,8 +265,11 @@ export class RowEditor {
     readonly key: ObjectKey,
     /** The store's clock, for what undelete keeps. */
     private readonly clockMs = 0,
+    /** Of another key of the bucket, and complete: what this one finishes is the change of both. */
+    private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
+    this.pendingDeletions = before?.pendingDeletions ?? 0
   }
 
   private get versions(): Versions {
@@ -343,6 +349,7 @@ export class RowEditor {
       details: head.hasDetails ? undefined : version.details,
       ...(version.lock && { lock: version.lock }),
       ...(version.sealing && { sealing: version.sealing }),
+      ...(version.restore && { restore: version.restore }),
     }
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
@@ -541,26 +548,40 @@ export class RowEditor {
 
   /** All writes, including the head, and the change of the bucket's counters. Throws `quotaExceeded`. */
   finish(): Finished {
-    const [bytes, uploads] = [this.bytesDelta, this.uploadsDelta]
-    if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) {
-      return this.counted({ ...NO_COUNTS, bytes, uploads })
+    const { before, bucketId } = this
+    if (before === undefined) return this.counted(this.writes, this.change())
+    assert(before.bucketId === bucketId, "counters change for one bucket")
+    const [earlier, later] = [before.change(), this.change()]
+    const both = {
+      objects: earlier.objects + later.objects,
+      versions: earlier.versions + later.versions,
+      bytes: earlier.bytes + later.bytes,
+      uploads: earlier.uploads + later.uploads,
     }
+    return this.counted([...before.writes, ...this.writes], both)
+  }
+
+  private change(): Counters {
+    const [bytes, uploads] = [this.bytesDelta, this.uploadsDelta]
+    if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) return { ...NO_COUNTS, bytes, uploads }
     const { had, hadObject, head, hasObject } = this.versions
     this.putHead(this.versions)
     const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
     const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))
-    return this.counted({ objects, versions, bytes, uploads })
+    return { objects, versions, bytes, uploads }
   }
 
-  private counted(change: Counters): Finished {
-    const { objects, bytes } = this.kept
+  private counted(writes: readonly EntryWrite[], change: Counters): Finished {
+    const objects = this.kept.objects + (this.before?.kept.objects ?? 0)
+    const bytes = this.kept.bytes + (this.before?.kept.bytes ?? 0)
     const ofQuotas = this.usageOf(change)
     const usage = objects === 0 && bytes === 0 ? ofQuotas : [...ofQuotas, keptChange(this.bucketId, objects, bytes)]
-    return { writes: this.writes, counts: { bucketId: this.bucketId, change }, usage }
+    return { writes, counts: { bucketId: this.bucketId, change }, usage }
   }
 
   private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {
-    const { parts, addsObject, isRestoring } = this
+    const { parts, isRestoring } = this
+    const addsObject = this.addsObject || this.before?.addsObject === true
     if (bytes === 0 && versions === 0 && parts.bytes === 0) return NO_USAGE_CHANGES
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
     const bucket = row && bucketOfRow(row)

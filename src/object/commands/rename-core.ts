@@ -1,0 +1,229 @@
+/**
+ * The command that renames an object: of one moment, its latest version is under another key, and no longer under its
+ * own. Pure.
+ *
+ * The bytes were copied before, because needles belong to a key: the command only says where they are now. Whatever else a
+ * version has is taken from its row as it is now. A payload that is stored with the row goes along, and nothing was copied.
+ *
+ * Promises  What is renamed is the version whose bytes were copied; otherwise it throws `conflict`. All conditions hold at
+ *           the moment of the rename. The counters of the bucket and its quotas get the sum of both changes.
+ * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
+ *         latest one of its key.
+ */
+import { fail } from "../../base/failures.js"
+import { hexOf } from "../../base/bytes.js"
+import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
+import type { Extent } from "../../format/extent.js"
+import type { UploadRecord } from "../../format/records.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { isSameSealing, type BoundSealing } from "../../format/sealing.js"
+import {
+  decodeVersion,
+  etagOfHead,
+  type Content,
+  type VersionDetails,
+  type VersionHead,
+  type VersionRecord,
+} from "../../format/version-record.js"
+import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import type { Conditions } from "../contract.js"
+import { evaluateRename } from "./conditions-core.js"
+import { clocksOf, lockOfRestored } from "./lock-core.js"
+import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
+import {
+  findLatest,
+  readDetails,
+  requireBucket,
+  RowEditor,
+  type NewVersion,
+  type VersionMatch,
+} from "./row-editor-core.js"
+import {
+  checkOwnUpload,
+  hintRowKey,
+  MARKER,
+  requireVersion,
+  type MissingShardHint,
+  type Stored,
+} from "./version-commands-core.js"
+
+/** Before the names of conditions on the source. */
+const SOURCE_CONDITIONS = "x-amz-rename-source-"
+/** Among the stored headers, where clients see only those that they know: the token, and a digest of the parameters. */
+const TOKEN_HEADER = "renameToken"
+
+/** What a client asks for. */
+export interface Rename {
+  readonly bucketId: BucketId
+  readonly from: ObjectKey
+  readonly to: ObjectKey
+  readonly sourceConditions: Conditions
+  /** On the destination. */
+  readonly conditions: Conditions
+  /** The client token, and a digest of the other parameters. Neither has spaces. */
+  readonly token?: { readonly token: string; readonly parameters: string } | undefined
+}
+
+/** The new version, of this rename or of an earlier one with the same token. */
+export interface Renamed extends Stored {
+  readonly checksumValue: string | undefined
+  readonly sealing: BoundSealing | undefined
+}
+
+/** The latest version of the source, with everything that is stored with it. */
+export interface RenameSource {
+  readonly found: VersionMatch
+  readonly record: VersionRecord
+  readonly details: VersionDetails
+}
+
+/**
+ * The source, if the request may rename it now; or what an earlier request with its token has made. Throws `noSuchKey`,
+ * `preconditionFailed`, `idempotencyMismatch`.
+ */
+export const renamable = query("Renamable", (view, rename: Rename): RenameSource | Renamed => {
+  const { versioning } = requireBucket(view, rename.bucketId)
+  return renamedBefore(view, rename, versioning) ?? requireRenamable(view, rename)
+})
+
+/**
+ * "If you retry a request that completed successfully using the same client token and the same parameters, the retry
+ * succeeds without performing any further actions."
+ */
+function renamedBefore(view: RowView, rename: Rename, versioning: Stored["versioning"]): Renamed | undefined {
+  const { bucketId, to, token } = rename
+  const row = objectRowKey(bucketId, to)
+  const latest = token && findLatest(view, row)
+  if (latest === undefined || latest.head.isMarker) return undefined
+  const record = decodeVersion(latest.row.value)
+  const [, kept = ""] = readDetails(view, row, record).headers.find(([name]) => name === TOKEN_HEADER) ?? []
+  const [keptToken, parameters] = kept.split(" ")
+  if (keptToken !== token?.token) return undefined
+  if (parameters !== token?.parameters) throw fail("idempotencyMismatch")
+  return { versioning, head: latest.head, checksumValue: record.checksumValue, sealing: record.sealing }
+}
+
+function requireRenamable(view: RowView, rename: Rename): RenameSource {
+  const { bucketId, from, to, sourceConditions, conditions } = rename
+  if (from === to) throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
+  const found = requireVersion(view, bucketId, from, undefined)
+  const latest = findLatest(view, objectRowKey(bucketId, to))
+  const failure =
+    evaluateRename(sourceConditions, subjectOf(found.head), SOURCE_CONDITIONS) ??
+    evaluateRename(conditions, latest?.head.isMarker === false ? subjectOf(latest.head) : undefined)
+  if (failure !== undefined) throw failure
+  const record = decodeVersion(found.row.value)
+  return { found, record, details: readDetails(view, objectRowKey(bucketId, from), record) }
+}
+
+const subjectOf = (head: VersionHead) => ({ etag: etagOfHead(head), modifiedMs: head.modifiedMs })
+
+/** Where the bytes are now. */
+export type RenamedBytes =
+  /** With the row of the source, as they are. */
+  | { readonly kind: "row" }
+  /** Such a payload, sealed meanwhile. */
+  | { readonly kind: "payload"; readonly payload: Uint8Array }
+  | { readonly kind: "extent"; readonly extent: Extent }
+  | { readonly kind: "segments"; readonly multipartId: MultipartId; readonly completion: Completion }
+
+export interface RenameObject extends Rename {
+  /** The version whose bytes were copied. */
+  readonly version: Pick<VersionHead, "order" | "random">
+  readonly bytes: RenamedBytes
+  /** Of the bytes, bound to the new version. */
+  readonly sealing: BoundSealing | undefined
+  /** For the id of the new version, and for that of a delete marker. */
+  readonly random: Uint8Array
+  readonly markerRandom: Uint8Array
+  /** The store's clock, where locks are possible. */
+  readonly clockMs: number
+  readonly hints: readonly MissingShardHint[]
+}
+
+/** Throws as `renamable`, and `conflict` if the source is another version, `uploadAborted`, `noSuchUpload`, `quotaExceeded`. */
+export const renameObject = command<[rename: RenameObject], Renamed>({
+  name: "RenameObject",
+  touches: ({ bucketId, from, to }) => [
+    ["current", objectRowKey(bucketId, from)],
+    ["current", objectRowKey(bucketId, to)],
+  ],
+  decide(view, time, rename) {
+    const { bucketId, from, to, sealing } = rename
+    const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
+    const before = renamedBefore(view, rename, versioning)
+    if (before !== undefined) return { writes: [], result: before }
+    const source = requireRenamable(view, rename)
+    const { head, lock } = source.record
+    const isSame = head.order === rename.version.order && hexOf(head.random) === hexOf(rename.version.random)
+    if (!isSame) throw fail("conflict")
+    const upload = uploadOf(view, rename)
+    const made: NewVersion = {
+      ...movedVersion(view, time, rename, source),
+      lock: lockOfRestored(bucketLock, bucketLock && lock, clocksOf(rename, time)),
+    }
+    const destination = new RowEditor(view, time, bucketId, to, rename.clockMs)
+    const newHead = destination.insert(made, versioning)
+    if (upload !== undefined) endUpload(destination, upload, "parts", upload)
+    destination.record(rename.hints.map(hintRowKey))
+    const left = new RowEditor(view, time, bucketId, from, rename.clockMs, destination)
+    if (versioning === "never") left.remove(source.found, undefined, "renamed")
+    else left.insert({ ...MARKER, random: rename.markerRandom }, versioning)
+    const { checksumValue } = source.record
+    return { ...left.finish(), result: { versioning, head: newHead, checksumValue, sealing } }
+  },
+})
+
+/** The upload with the copied parts, frozen. Throws `noSuchUpload`, `conflict`. */
+function uploadOf(
+  view: RowView,
+  { bucketId, to, bytes, sealing }: RenameObject,
+): (UploadAddress & { readonly upload: UploadRecord; readonly partsBytes: undefined }) | undefined {
+  if (bytes.kind !== "segments") return undefined
+  const address = { bucketId, key: to, multipartId: bytes.multipartId }
+  const upload = requireUpload(view, address)
+  const isReady = upload.renamedBy !== undefined && sealedBy(upload, bytes.completion)
+  if (!isReady || !isSameSealing(upload.sealing, sealing)) throw fail("conflict")
+  return { ...address, upload, partsBytes: undefined }
+}
+
+/** The version as it will be under the new key, but for its lock. Throws `conflict`, `uploadAborted`. */
+function movedVersion(
+  view: CommandView,
+  time: DecisionTime,
+  rename: RenameObject,
+  { found, record, details }: RenameSource,
+): NewVersion {
+  const { bytes, sealing, random } = rename
+  const { head, restore } = record
+  const isInRow = bytes.kind === "row" || bytes.kind === "payload"
+  if (isInRow !== (record.content.kind === "inline")) throw fail("conflict")
+  // The payload may have been sealed since its row was read.
+  if (bytes.kind === "row" && !isSameSealing(record.sealing, sealing)) throw fail("conflict")
+  if (bytes.kind === "extent") checkOwnUpload(time, bytes.extent.uploadId)
+  const ofRow = bytes.kind === "row" ? view.payload(found.family, found.rowKey, found.row) : undefined
+  const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass } = head
+  return {
+    isMarker: false,
+    content: contentOf(bytes),
+    payload: bytes.kind === "payload" ? bytes.payload : ofRow,
+    ...{ sizeBytes, md5, parts, random, storageClass, isShared: false, sealing, restore },
+    checksum: { checksumAlgorithm, checksumType, value: record.checksumValue },
+    details: withToken(details, rename.token),
+  }
+}
+
+function contentOf(bytes: RenamedBytes): Content {
+  if (bytes.kind === "extent") return { kind: "extent", extent: bytes.extent }
+  if (bytes.kind !== "segments") return { kind: "inline" }
+  // A rename is a later write: a repeated completion must not find it.
+  return { kind: "segments", multipartId: bytes.multipartId, completion: new Uint8Array(0) }
+}
+
+function withToken(details: VersionDetails, token: Rename["token"]): VersionDetails {
+  const others = details.headers.filter(([name]) => name !== TOKEN_HEADER)
+  const isSame = token === undefined && others.length === details.headers.length
+  if (isSame) return details
+  const kept = token === undefined ? [] : [[TOKEN_HEADER, `${token.token} ${token.parameters}`] as const]
+  return { ...details, headers: [...others, ...kept] }
+}
