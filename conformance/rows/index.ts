@@ -18,6 +18,7 @@ import { objectRows } from "./objects.js"
 import { pathRows } from "./paths.js"
 import { payloadRows } from "./payloads.js"
 import { refusalRows } from "./refusals.js"
+import { renameRows } from "./renames.js"
 import { settingRows } from "./settings.js"
 import { signatureV2Rows } from "./signatures-v2.js"
 import { signatureRows } from "./signatures.js"
@@ -47,6 +48,7 @@ const all: readonly Row[] = [
   ...archiveRows,
   ...storageClassRows,
   ...websiteRows,
+  ...renameRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])
@@ -54,7 +56,7 @@ const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split("."
 export const ROWS: readonly Row[] = [...all].sort((left, right) => place(left) - place(right))
 
 /** Lines of the list, first and last, that rows can belong to. */
-export const LINES = { first: 1, last: 100 } as const
+export const LINES = { first: 1, last: 101 } as const
 
 /** Lines that no request from outside can decide, and why. */
 export const LINES_WITHOUT_ROWS: Readonly<Record<number, string>> = {

@@ -27,7 +27,6 @@ const UNBUILT_BUCKET: readonly (readonly [method: string, query: string])[] = [
 ]
 
 const UNBUILT_OBJECT: readonly (readonly [method: string, query: string])[] = [
-  ["PUT", "renameObject"],
   ["PUT", "encryption"],
   ["PUT", "annotation"],
   ["DELETE", "annotation"],

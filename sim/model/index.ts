@@ -12,6 +12,7 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { ModelBuckets } from "./buckets.js"
 import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
+import { ModelRenames } from "./renames.js"
 import { ModelState } from "./state.js"
 
 export { ModelLifecycle } from "./lifecycle.js"
@@ -32,6 +33,7 @@ export function modelOf(state: ModelState): ObjectServices {
     buckets: new ModelBuckets(state),
     objects: new ModelObjects(state),
     multipart: new ModelMultipart(state),
+    renames: new ModelRenames(state),
     classes: NONE_MAPPED,
   }
 }

@@ -20,8 +20,10 @@ import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type { ListPage, VersionsPage } from "./listing-contract.js"
+import type { Renames } from "./rename-contract.js"
 
 export type * from "./listing-contract.js"
+export type * from "./rename-contract.js"
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
 export type VersioningState = "never" | "enabled" | "suspended"
@@ -596,5 +598,6 @@ export interface ObjectServices {
   readonly buckets: Buckets
   readonly objects: Objects
   readonly multipart: Multipart
+  readonly renames: Renames
   readonly classes: AcceptedClasses
 }

@@ -64,6 +64,8 @@ interface IngestRequest {
   readonly storageClass: StorageClass
   /** Its signal is read only if the body is streamed. */
   readonly client: { readonly signal: AbortSignal }
+  /** The bytes are those of an object that moves: they are counted where they come from, and their digests are known. */
+  readonly isMoved?: true
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
   readonly createKey?: (() => Soon<CreatedKey>) | undefined
 }
@@ -100,7 +102,7 @@ export interface Ingested {
   readonly lengthBytes: number
   readonly content: WrittenBody["content"]
   readonly hints: readonly MissingShardHint[]
-  /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag`. */
+  /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag` and `isMoved`. */
   readonly md5: Uint8Array
   readonly checksumValue: string | undefined
   /** How the bytes are sealed, an inline payload too. */
@@ -377,7 +379,8 @@ function encodeChecked(header: RecoveryHeader): Uint8Array {
   })
 }
 
-function declaredIn({ body: { lengthBytes }, part, multipartId }: IngestRequest): Declared {
+function declaredIn({ body: { lengthBytes }, part, multipartId, isMoved }: IngestRequest): Declared | undefined {
+  if (isMoved === true) return undefined
   return { lengthBytes, ...(multipartId !== undefined && { part: { multipartId, partNumber: part } }) }
 }
 
@@ -387,8 +390,8 @@ const sealedUploadOf = ({ sealing, secret }: Pick<CreatedKey, "sealing" | "secre
   ...(secret.bucketKey && { bucketKey: secret.bucketKey }),
 })
 
-const needsMd5 = ({ body, created }: KeyedRequest): boolean =>
-  created === undefined || body.md5 !== undefined || !hasRandomEtag(created.sealing)
+const needsMd5 = ({ body, created, isMoved }: KeyedRequest): boolean =>
+  isMoved !== true && (created === undefined || body.md5 !== undefined || !hasRandomEtag(created.sealing))
 
 const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDigests => ({
   md5: md5 ?? NO_MD5,

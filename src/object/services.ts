@@ -29,6 +29,7 @@ import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
 import { SealedBodies } from "./sealed-body.js"
 import { SealedImport } from "./sealed-import.js"
+import { RenameService } from "./rename-service.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { Reencode } from "./jobs/reencode.js"
 import type { UploadName } from "./queries/named-extents-core.js"
@@ -144,6 +145,8 @@ export function createServices(
   const reader = new ObjectReader(readers, pins, encryption, storeClock)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
+  const ofRenames = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
+  const renames = new RenameService(ofRenames, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
@@ -178,6 +181,7 @@ export function createServices(
     tablet: watched,
     objects,
     multipart,
+    renames,
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, undelete },
     erasing: new BucketErasing(watched, storeClock),

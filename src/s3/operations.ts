@@ -45,6 +45,7 @@ import {
 import { deleteObjectTagging, getObjectTagging, newTagsContent, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
+import { renameObject } from "./operations/rename-object.js"
 import { restoreObject } from "./operations/restore-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
 import type { SettingCheck } from "./operations/settings.js"
@@ -272,6 +273,10 @@ const OBJECTS: readonly Operation[] = [
     slow: true,
     takesAcl: true,
   }),
+  object("RenameObject", "PUT renameObject", renameObject, {
+    requiredActions: REQUIRED_ACTIONS.renameObject,
+    slow: true,
+  }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
   object("GetObjectAttributes", "GET attributes", getObjectAttributes, {
     requiredActions: REQUIRED_ACTIONS.getObjectAttributes,
@@ -310,7 +315,6 @@ const OBJECTS: readonly Operation[] = [
   closed("CorsPreflight", "OPTIONS object", { kind: "preflight" }),
   // Virtual-host style: its host begins with the route.
   refused("WriteGetObjectResponse", "POST object [x-amz-request-route]"),
-  refused("RenameObject", "PUT object renameObject"),
   refused("SelectObjectContent", "POST object select select-type=2"),
   refused("UpdateObjectEncryption", "PUT object encryption"),
   refused("PutObjectAnnotation", "PUT object annotation"),

@@ -74,6 +74,20 @@ export function deleteConditionsOf(headers: Headers): Conditions {
   }
 }
 
+/**
+ * Conditions of a rename, on its destination, or with the prefix on its source. Throws `invalidArgument` for what is no
+ * date: an unreadable condition must not remove anything.
+ */
+export function renameConditionsOf(headers: Headers, prefix = ""): Conditions {
+  const timeOf = (name: string): number | undefined => {
+    const text = headers.get(name)
+    return text === undefined ? undefined : exactTimeOf(name, text)
+  }
+  const ifModifiedSinceMs = timeOf(`${prefix}if-modified-since`)
+  const ifUnmodifiedSinceMs = timeOf(`${prefix}if-unmodified-since`)
+  return { ...etagConditionsOf(headers, prefix), ifModifiedSinceMs, ifUnmodifiedSinceMs }
+}
+
 function etagConditionsOf(headers: Headers, prefix: string): Conditions {
   const ifMatch = etagsOf(headers, `${prefix}if-match`, parseStrongETags)
   const ifNoneMatch = etagsOf(headers, `${prefix}if-none-match`, parseETags)

@@ -65,7 +65,7 @@ export interface Rename {
 }
 
 /** The new version, of this rename or of an earlier one with the same token. */
-export interface Renamed extends Stored {
+interface Renamed extends Stored {
   readonly checksumValue: string | undefined
   readonly sealing: BoundSealing | undefined
 }

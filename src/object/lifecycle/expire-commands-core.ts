@@ -21,7 +21,7 @@ import {
 import { bucketOfRow, findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
 import { MARKER } from "../commands/version-commands-core.js"
 import { dueOf, uploadDueOf, type AbandonedAfter, type CompiledRules } from "./due-core.js"
-import { factsOf, isDue, isUnlocked, newerThan, rulesOf, type LifecycleTime } from "./walk-core.js"
+import { factsOf, isDue, isLeftByRename, isUnlocked, newerThan, rulesOf, type LifecycleTime } from "./walk-core.js"
 
 interface Target {
   readonly bucketId: BucketId
@@ -154,7 +154,8 @@ export const expireUpload = command<ExpireUploadArguments, ExpiredUpload>({
     else if (isBeingCompleted(upload, time)) return { writes: [], result: false }
     const { bucketId, key } = address
     const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs: upload.initiatedMs }, at)
-    if (due === undefined || due.dueMs > at.nowMs) return { writes: [], result: false }
+    const isOver = isLeftByRename(upload, time.incarnations)
+    if (!isOver && (due === undefined || due.dueMs > at.nowMs)) return { writes: [], result: false }
     if (frozen === undefined && needsFreeze(upload)) return { writes: [], result: "frozen first" }
     const editor = new RowEditor(view, time, bucketId, key)
     endUpload(editor, address, "aborted", { upload, partsBytes: frozen?.partsBytes })

@@ -4,13 +4,20 @@
  * A slice is a bounded number of rows. It may end within the versions of a key; then the next one reads what came before
  * it again.
  */
-import { parseBucketId, type BucketId, type ObjectKey, type RowKey, type VersionId } from "../../base/ids.js"
+import {
+  parseBucketId,
+  parseIncarnation,
+  type BucketId,
+  type ObjectKey,
+  type RowKey,
+  type VersionId,
+} from "../../base/ids.js"
 import { RememberedByObject } from "../../base/remembered.js"
 import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
-import { decodeSetting, decodeUpload, type Versioning } from "../../format/records.js"
+import { decodeSetting, decodeUpload, type UploadRecord, type Versioning } from "../../format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, prefixRange, settingRowKey } from "../../format/row-key.js"
 import { decodeVersion, decodeVersionHead, versionIdOfHead, type VersionHead } from "../../format/version-record.js"
-import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
+import { query, type Incarnations, type MetadataRow, type RowView } from "../../metadata/index.js"
 import type { MultipartId } from "../../base/ids.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { unlessRefused } from "../../base/failures.js"
@@ -307,17 +314,22 @@ export const dueUploads = query(
   },
 )
 
+/** Whether it has copied parts of a rename whose process has ended: nobody completes it. */
+export const isLeftByRename = ({ renamedBy }: UploadRecord, incarnations: Incarnations): boolean =>
+  renamedBy !== undefined && incarnations.isOver(parseIncarnation(renamedBy))
+
 function dueUpload(
-  view: RowView,
+  view: RowView & { readonly incarnations: Incarnations },
   rowKey: RowKey,
   row: MetadataRow,
   time: LifecycleTime & AbandonedAfter,
 ): DueUpload | undefined {
   const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
   const bucketId = parseBucketId(id)
-  const { initiatedMs } = decodeUpload(row.value)
-  const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs }, time)
-  if (due === undefined || due.dueMs > time.nowMs) return undefined
+  const upload = decodeUpload(row.value)
+  const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs: upload.initiatedMs }, time)
+  const isOver = isLeftByRename(upload, view.incarnations)
+  if (!isOver && (due === undefined || due.dueMs > time.nowMs)) return undefined
   return { bucketId, key, multipartId: multipartIdOfSuffix(suffix) }
 }
 

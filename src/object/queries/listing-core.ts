@@ -244,7 +244,9 @@ export function listUploads(view: RowView, request: ListUploadsRequest): Uploads
     prefix => entries.push({ kind: "prefix", prefix }),
     ({ key, rowKey, row }) => {
       const multipartId = multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
-      const upload = multipartInfoOf(key, multipartId, decodeUpload(row.value))
+      const record = decodeUpload(row.value)
+      if (record.renamedBy !== undefined) return false
+      const upload = multipartInfoOf(key, multipartId, record)
       return entries.push({ kind: "upload", upload }) > 0
     },
   )

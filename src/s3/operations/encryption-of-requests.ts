@@ -86,6 +86,11 @@ export function clientKeyOf(call: ObjectCall): Uint8Array | undefined {
   return wire.clientKeyIn(headers, context.hash)
 }
 
+/** Of a request after which the bytes are encrypted as they were. Throws `invalidArgument` if it states how. */
+export function requireNoMethod({ headers, context }: ObjectCall): void {
+  if (context.encryption.areIn(headers)) wire.checkNoMethod(headers)
+}
+
 /** The client's key of a request that writes a part. Throws as `clientKeyOf`, and `accessDenied`. */
 export function clientKeyOfPart(call: ObjectCall): Soon<Uint8Array | undefined> {
   const key = clientKeyOf(call)

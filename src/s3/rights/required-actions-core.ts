@@ -65,6 +65,11 @@ export const REQUIRED_ACTIONS = {
   getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
   putObject: [...makeObject(), READ_BY_CONDITION],
   copyObject: [...makeObject({ appliesTo: replacesTags }), READ_BY_CONDITION],
+  /** And of its source `GetObject` and `DeleteObject`. */
+  renameObject: [
+    { action: "PutObject" },
+    { action: "GetObject", when: withHeader("if-match", "if-modified-since", "if-unmodified-since") },
+  ],
   createMultipartUpload: makeObject(),
   completeMultipartUpload: [{ action: "PutObject" }, READ_BY_CONDITION],
   deleteObject: [{ action: "DeleteObject", ofVersion: "DeleteObjectVersion" }, READ_BY_CONDITION],

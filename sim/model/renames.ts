@@ -1,0 +1,71 @@
+/** The model's renames: of one moment, a version gets another key. */
+import { isDeepStrictEqual } from "node:util"
+import { fail } from "../../src/base/failures.js"
+import type { Conditions, PutResult, RenameRequest, Renames } from "../../src/object/contract.js"
+import { checkCopySource } from "./conditions.js"
+import { newLock } from "./locks.js"
+import { find } from "./objects.js"
+import type { ModelObject, ModelState, ModelVersion } from "./state.js"
+import { addVersion, dropVersion, versionsOf } from "./state.js"
+
+/** The rename that made a version. */
+interface Made {
+  readonly token: string
+  readonly parameters: unknown
+  readonly result: PutResult
+}
+
+export class ModelRenames implements Renames {
+  readonly #made = new WeakMap<ModelVersion, Made>()
+
+  constructor(private readonly state: ModelState) {}
+
+  async rename(request: RenameRequest): Promise<PutResult> {
+    const { from, to, sourceConditions, conditions, clientToken } = request
+    const bucket = this.state.open(request.bucket)
+    const parameters = [from, sourceConditions, conditions]
+    const replaced = versionsOf(bucket, to)[0]
+    const made = replaced && this.#made.get(replaced)
+    if (clientToken !== undefined && made?.token === clientToken) {
+      if (!isDeepStrictEqual(made.parameters, parameters)) throw fail("idempotencyMismatch")
+      return made.result
+    }
+    if (request.isRepeated === true) throw fail("noSuchKey")
+    if (from === to) throw fail("invalidRequest")
+    const version = find(bucket, from, undefined)
+    checkCopySource(sourceConditions, version)
+    checkDestination(conditions, replaced?.kind === "object" ? replaced : undefined)
+    await request.checkEncryption?.(version.info.encryption)
+    const { versioning } = bucket.bucket
+    const { rank, versionId } = this.state.nextVersion(versioning)
+    const lastModifiedMs = this.state.nextModifiedMs(bucket, to)
+    const given = newLock(bucket.bucket, undefined, this.state.clock.wallMs())
+    const { retention = given?.retention, legalHold } = version.info.lock ?? {}
+    const lock = retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
+    const info = { ...version.info, versionId, lastModifiedMs, lock }
+    const moved: ModelObject = { ...version, rank, info }
+    addVersion(bucket, to, moved)
+    if (versioning === "never") dropVersion(bucket, from, version.info.versionId)
+    else {
+      const marker = this.state.nextVersion(versioning)
+      const markedMs = this.state.nextModifiedMs(bucket, from)
+      addVersion(bucket, from, {
+        ...{ kind: "marker", rank: marker.rank },
+        info: { versionId: marker.versionId, lastModifiedMs: markedMs },
+      })
+    }
+    const { etag, checksum, sizeBytes, encryption } = info
+    const shown = versioning === "never" ? undefined : versionId
+    const result = { versionId: shown, etag, checksum, sizeBytes, lastModifiedMs, encryption }
+    if (clientToken !== undefined) this.#made.set(moved, { token: clientToken, parameters, result })
+    return result
+  }
+}
+
+function checkDestination(conditions: Conditions, object: ModelObject | undefined): void {
+  if (object !== undefined) return checkCopySource(conditions, object)
+  if (conditions.ifMatch !== undefined) throw fail("noSuchKey")
+  if (conditions.ifNoneMatch === undefined && conditions.ifModifiedSinceMs !== undefined) {
+    throw fail("preconditionFailed")
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * Rename service: copies what has to be copied under the new key, then runs the command that renames.
+ *
+ * Needles belong to a key, so bytes in blocks are copied; sealed ones as they are, so that no key of a client is needed and
+ * nothing is opened. An object in parts is copied into an upload of the new key that no client sees, part by part, so that
+ * its ETag and its parts stay. A payload that is stored with the row is not copied.
+ *
+ * Promises  Nobody sees anything of a rename before its command. If it fails, what was copied is removed; after a crash the
+ *           upload is found to be left by a process that has ended, and other bytes to be referenced by no row.
+ * Limits    RENAME_LIMITS, and those of a reader for its pin: the copying of an object may take a day.
+ */
+import { must } from "../base/assert.js"
+import { fail, isFailure } from "../base/failures.js"
+import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS } from "../base/limits.js"
+import { Lent } from "../base/lent.js"
+import { streamOf, type PieceOwner } from "../base/pieces.js"
+import type { Soon } from "../base/soon.js"
+import type { Blocks } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
+import type { PartRecord } from "../format/records.js"
+import type { Sealing } from "../format/sealing.js"
+import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
+import { NO_DETAILS } from "../format/version-record.js"
+import type { CreatedKey, ObjectKeys, SealingRows } from "../keys/contract.js"
+import { mapBounded } from "../life/index.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce } from "../seams/compute/index.js"
+import type { Random } from "../seams/random/contract.js"
+import { requireReadable } from "./commands/archive-commands-core.js"
+import {
+  createUpload,
+  putPart,
+  putSegment,
+  sealUpload,
+  type Completion,
+  type UploadAddress,
+} from "./commands/multipart-commands-core.js"
+import { renamable, renameObject, type Rename, type RenamedBytes, type RenameSource } from "./commands/rename-core.js"
+import type { MissingShardHint } from "./commands/version-commands-core.js"
+import type { BodySource, PutResult, RenameRequest, Renames } from "./contract.js"
+import type { Encryption } from "./encryption.js"
+import { factsOf, shownEncryptionOf } from "./encryption-core.js"
+import { abort } from "./ended-upload.js"
+import type { Ingest, Ingested } from "./ingest.js"
+import { partsOfUpload } from "./multipart-service.js"
+import { segmentOfManifest, type ObjectReader } from "./object-reader.js"
+import { bytesOfParts, manifestOf, segmentCount } from "./queries/manifest-core.js"
+import { headersOf, putResultOf } from "./queries/object-info-core.js"
+import type { ReadPin, ReadPins } from "./read-pins.js"
+import type { StoreClock } from "./store-clock.js"
+
+const RENAME_LIMITS = {
+  /** Times that the source may have changed while it was copied. */
+  attemptsMax: 3,
+  /** Parts that are copied at the same time. */
+  partsAtOnce: 4,
+} as const
+
+interface Seams {
+  readonly clock: Pick<Clock, "wallMs">
+  readonly storeClock: Pick<StoreClock, "nowMs">
+  readonly metadata: Metadata
+  readonly blocks: Pick<Blocks, "read">
+  readonly pins: ReadPins
+  readonly ingest: Ingest
+  readonly keys: ObjectKeys
+  readonly encryption: Encryption
+  readonly reader: Pick<ObjectReader, "restoreClockMs">
+}
+
+/** How the bytes of the new version are sealed. */
+interface Kept {
+  readonly sealing: Sealing
+  readonly rows: SealingRows
+  /** For bytes that are not sealed yet. */
+  readonly createKey: () => Soon<CreatedKey>
+}
+
+/** A source on its way; the pin keeps its bytes. */
+interface Moving {
+  readonly request: RenameRequest
+  readonly asked: Rename
+  readonly source: RenameSource
+  /** Undefined: its bytes are not sealed, and stay so. */
+  readonly kept: Kept | undefined
+  readonly pin: ReadPin
+}
+
+type Hints = readonly MissingShardHint[]
+type PartOf = Pick<UploadAddress, "multipartId"> & { readonly partNumber: number }
+
+export class RenameService implements Renames {
+  private readonly random: Random
+
+  constructor(
+    private readonly seams: Seams,
+    random: Random,
+  ) {
+    this.random = random.fork("renames")
+  }
+
+  async rename(request: RenameRequest): Promise<PutResult> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.attempt(request)
+      } catch (error) {
+        if (!isFailure(error, "conflict") || attempt === RENAME_LIMITS.attemptsMax) throw error
+      }
+    }
+  }
+
+  private async attempt(request: RenameRequest): Promise<PutResult> {
+    const { metadata, pins, ingest, reader } = this.seams
+    const { bucket } = request
+    const asked = renameOf(request)
+    const pin = pins.open(metadata.position)
+    try {
+      const source = await metadata.ask(renamable(asked))
+      if ("head" in source) return putResultOf(source, source.checksumValue, source.sealing)
+      if (request.isRepeated === true) throw fail("noSuchKey")
+      const { record } = source
+      requireReadable(record, () => reader.restoreClockMs())
+      await request.checkEncryption?.(shownEncryptionOf(record.sealing))
+      await ingest.classes.use(record.head.storageClass)
+      const kept = await this.kept(bucket.id, source)
+      return await this.move({ request, asked, source, kept, pin })
+    } finally {
+      pin.close()
+    }
+  }
+
+  private async kept(
+    bucketId: RenameRequest["bucket"]["id"],
+    { record: { sealing: bound } }: RenameSource,
+  ): Promise<Kept | undefined> {
+    const { keys, encryption } = this.seams
+    if (bound === undefined) {
+      const created = await encryption.creating(bucketId, undefined)?.()
+      return created && { sealing: created.sealing, rows: created.secret, createKey: () => created }
+    }
+    const { key, secret, salt } = bound
+    const sealing: Sealing = { key, secret, salt }
+    const rows = await keys.rowsOf(bucketId, sealing)
+    // A named key that is about to be destroyed opens nothing: a walk that counts its uses must not miss this one.
+    if (key.mode === "kms") await keys.open(bucketId, sealing, undefined)
+    const createKey = async () => ({ sealing, key: await keys.open(bucketId, sealing, undefined), secret: rows })
+    return { sealing, rows, createKey }
+  }
+
+  private async move(moving: Moving): Promise<PutResult> {
+    const { content, sealing } = moving.source.record
+    switch (content.kind) {
+      case "none":
+        throw fail("internal", { reason: "a delete marker cannot be renamed" })
+      case "inline":
+        if (sealing !== undefined || moving.kept === undefined) return this.commit(moving, { kind: "row" }, [])
+        return this.sealPayload(moving, moving.kept)
+      case "extent":
+        return this.copy(moving, content.extent, undefined, (extent, hints) =>
+          this.commit(moving, { kind: "extent", extent }, hints),
+        )
+      case "segments":
+        return this.moveParts(moving)
+    }
+  }
+
+  /** A payload from before the store encrypted: no plain one may come under a key that was visited already. */
+  private async sealPayload(moving: Moving, { createKey }: Kept): Promise<PutResult> {
+    const { metadata, ingest } = this.seams
+    const { family, rowKey, row } = moving.source.found
+    const lent = metadata.payload(family, rowKey, row)
+    const bytes = lent instanceof Lent ? Uint8Array.from(lent.borrow()) : await lent
+    if (bytes === undefined) throw fail("conflict")
+    const body: BodySource = { ...this.bodyOf(bytes.length, () => piecesOf(bytes)), gather: () => bytes }
+    const what = { ...this.described(moving, undefined), body, inlineBytesMax: INLINE_BYTES_MAX, createKey }
+    return ingest.run(what, ({ content }) => {
+      if (content.kind !== "inline") throw fail("internal", { reason: "a payload stays one" })
+      return this.commit(moving, { kind: "payload", payload: content.bytes }, [])
+    })
+  }
+
+  private async commit({ asked, source, kept }: Moving, bytes: RenamedBytes, hints: Hints): Promise<PutResult> {
+    const { metadata, keys, storeClock } = this.seams
+    const { head } = source.record
+    const random = this.random.bytes(RANDOM_BYTES)
+    const facts = factsOf(asked.bucketId, asked.to, { ...head, random })
+    const sealing = kept && (await keys.bind(kept.sealing, facts))
+    const markerRandom = this.random.bytes(RANDOM_BYTES)
+    const { order } = head
+    const version = { order, random: head.random }
+    const clockMs = storeClock.nowMs()
+    const done = await metadata.run(
+      renameObject({ ...asked, version, bytes, sealing, random, markerRandom, clockMs, hints }),
+    )
+    return putResultOf(done, done.checksumValue, done.sealing)
+  }
+
+  /** Copies an extent under the new key, a sealed one as it is; `commit` makes it reachable. */
+  private copy<Result>(
+    moving: Moving,
+    extent: Extent,
+    part: PartOf | undefined,
+    commit: (extent: Extent, hints: Hints) => Promise<Result>,
+  ): Promise<Result> {
+    const { kept, request, pin } = moving
+    const { ingest } = this.seams
+    const open = (pieces: PieceOwner = "reader") => this.read(extent, pin, request.signal, pieces)
+    const committing = ({ content, hints }: Ingested) =>
+      commit(must(content.kind === "extent" ? content.extent : undefined, "blocks are never inline"), hints)
+    const what = this.described(moving, part)
+    if (extent.isSealed === true) {
+      const { sealing, rows } = must(kept, "sealed bytes have a sealing")
+      const { epoch, sealed: sealedSecret, bucketKey } = rows
+      const sealedAs = extent.sealedAs ?? extent.uploadId
+      const sealed = { sealing, epoch, sealedSecret, sealedAs, ...(bucketKey && { bucketKey }) }
+      const body = { lengthBytes: extent.lengthBytes, blockBytes: extent.blockBytes, sealedAs, open }
+      return ingest.carry({ ...what, sealed, body, signal: request.signal }, committing)
+    }
+    const body = this.bodyOf(extent.lengthBytes, open)
+    return ingest.run({ ...what, body, inlineBytesMax: 0, createKey: kept?.createKey }, committing)
+  }
+
+  private bodyOf(lengthBytes: number, open: BodySource["open"]): BodySource {
+    return { lengthBytes, open, gather: () => undefined, declaredChecksum: () => undefined }
+  }
+
+  private described({ request, source }: Moving, part: PartOf | undefined) {
+    const { record, details } = source
+    return {
+      ...{ bucket: request.bucket, key: request.to, client: request },
+      ...{ part: part?.partNumber ?? 0, multipartId: part?.multipartId },
+      ...{ contentType: headersOf(details).contentType ?? "", userMetadata: details.userMetadata, lock: record.lock },
+      ...{ storageClass: record.head.storageClass, checksumAlgorithm: undefined, isMoved: true as const },
+    }
+  }
+
+  /** The stored bytes. */
+  private async *read(extent: Extent, pin: ReadPin, signal: AbortSignal, pieces: PieceOwner) {
+    const { lengthBytes } = extent
+    if (lengthBytes === 0) return
+    for await (const bytes of streamOf(
+      this.seams.blocks.read({ extent, offsetBytes: 0, lengthBytes }, signal, pieces),
+    )) {
+      pin.progress()
+      yield bytes
+    }
+  }
+
+  private async moveParts(moving: Moving): Promise<PutResult> {
+    const { metadata, clock, storeClock } = this.seams
+    const { asked, source, kept } = moving
+    const { storageClass } = source.record.head
+    const multipartId = multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const address: UploadAddress = { bucketId: asked.bucketId, key: asked.to, multipartId }
+    const upload = {
+      ...{ checksum: undefined, details: NO_DETAILS, completion: undefined },
+      ...(kept && { sealing: kept.sealing }),
+      ...(storageClass !== "STANDARD" && { storageClass }),
+      renamedBy: metadata.incarnations.own,
+    }
+    await metadata.run(createUpload(address, upload, { clockMs: storeClock.nowMs() }))
+    try {
+      await this.copyParts(moving, address)
+      const completion: Completion = { incarnation: upload.renamedBy, token: this.random.bytes(RANDOM_BYTES) }
+      await metadata.run(sealUpload(address, completion))
+      await this.putSegments(address, completion, source.record.head.parts)
+      return await this.commit(moving, { kind: "segments", multipartId, completion }, [])
+    } catch (error) {
+      // It is there no more if the command was done all the same.
+      await abort(metadata, address).catch(() => undefined)
+      throw error
+    }
+  }
+
+  private async copyParts(moving: Moving, address: UploadAddress): Promise<void> {
+    const { asked, source } = moving
+    const manifest = must(manifestOf(asked.bucketId, asked.from, source.record), "the object has parts")
+    for (let number = 0; number < segmentCount(manifest); number += 1) {
+      const { parts } = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
+      await mapBounded(parts, RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
+    }
+  }
+
+  private async copyPart(moving: Moving, address: UploadAddress, from: PartRecord): Promise<void> {
+    const { partNumber, md5, checksumValue } = from
+    await this.copy(moving, from.extent, { ...address, partNumber }, async (extent, hints) => {
+      const part = { partNumber, md5, checksumValue, extent }
+      await this.seams.metadata.run(putPart({ ...address, part, hints }))
+    })
+  }
+
+  /** The parts as they are once their list is frozen: they may have been re-encoded since they were copied. */
+  private async putSegments(address: UploadAddress, completion: Completion, count: number): Promise<void> {
+    const { metadata } = this.seams
+    let [offsetBytes, after, found] = [0, 0, 0]
+    for (let number = 0; found < count; number += 1) {
+      const { records: parts } = await metadata.ask(partsOfUpload(address, after, MANIFEST_SEGMENT_PARTS))
+      // Somebody has removed some.
+      if (parts.length === 0) throw fail("conflict")
+      await metadata.run(putSegment(address, completion, number, { offsetBytes, parts }))
+      offsetBytes += bytesOfParts(parts)
+      found += parts.length
+      after = parts.at(-1)?.partNumber ?? after
+    }
+  }
+}
+
+/** The parameters are those that a repeated request with the same token has to have. */
+function renameOf({ bucket, from, to, conditions, sourceConditions, clientToken }: RenameRequest): Rename {
+  const asked = { bucketId: bucket.id, from, to, conditions, sourceConditions }
+  if (clientToken === undefined) return asked
+  const text = JSON.stringify([from, sourceConditions, conditions])
+  const parameters = digestOnce("sha256", Buffer.from(text), "hex").slice(0, 32)
+  return { ...asked, token: { token: clientToken, parameters } }
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
