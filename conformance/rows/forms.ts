@@ -148,7 +148,6 @@ export const formRows: readonly Row[] = [
       ],
     })
     await refused(scene, withClass("k", "NOPE"), 400, "InvalidStorageClass")
-    await refused(scene, withClass("k", "standard_ia"), 400, "InvalidStorageClass")
     await refused(scene, withClass("k", "GLACIER"), 501, "NotImplemented")
     await refused(scene, { ...withClass("k", "STANDARD_IA"), conditions: [["eq", "$key", "k"]] }, 403, "AccessDenied")
     expectStatus(await send(scene, withClass("cold", "STANDARD_IA")), 204)

@@ -8,7 +8,7 @@
  * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request
  *           passed) and out (`ObjectBody.read()` yields verified bytes).
  */
-import type { AccountId, BucketId, BucketName, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
+import type { AccountId, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Payer } from "../base/places-core.js"
 import type { Soon } from "../base/soon.js"
@@ -19,93 +19,12 @@ import type { SettingName, SettingRecord } from "../format/records.js"
 import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type { Bucket, Buckets } from "./bucket-contract.js"
 import type { ListPage, VersionsPage } from "./listing-contract.js"
-import type { Renames } from "./rename-contract.js"
 
+export type * from "./bucket-contract.js"
 export type * from "./listing-contract.js"
-export type * from "./rename-contract.js"
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
-
-export type VersioningState = "never" | "enabled" | "suspended"
-
-/** A bucket that exists, as resolved for one request. */
-export interface Bucket {
-  readonly id: BucketId
-  readonly name: BucketName
-  readonly owner: AccountId
-  readonly createdMs: number
-  /** LocationConstraint as given at creation; "" for none. */
-  readonly location: string
-  readonly versioning: VersioningState
-  /** The settings that have a document: lets most requests skip reading one. */
-  readonly settings: readonly SettingName[]
-  /** Increases with each change of a setting: a setting that was read stays valid until then. */
-  readonly settingsVersion: number
-  /** Object lock is on, and stays on. */
-  readonly lock?: BucketLock | undefined
-  /** How long what is deleted or overwritten is kept; undefined: it is not. */
-  readonly undeleteDays?: number | undefined
-}
-
-/** Documents of settings by name. */
-export type SettingDocuments = ReadonlyMap<SettingName, string>
-
-export interface CreateBucketRequest {
-  readonly name: BucketName
-  readonly owner: AccountId
-  readonly location: string
-  /** Settings from creation on. */
-  readonly settings?: SettingDocuments
-  /** With object lock, and so with versioning. */
-  readonly hasLock?: boolean
-}
-
-export interface BucketUsage {
-  /** Latest versions except delete markers, as a listing shows them. */
-  readonly objects: number
-  /** All versions and delete markers. */
-  readonly versions: number
-  /** Bytes of all versions. */
-  readonly bytes: number
-  /** Multipart uploads in progress. */
-  readonly uploads: number
-  /** What undelete keeps, in no other count; absent: the count is lost. */
-  readonly kept?: { readonly objects: number; readonly bytes: number }
-}
-
-export interface Buckets {
-  /** Throws `bucketOwnedByYou`, `bucketExists`, `entityTooLarge`. */
-  create(request: CreateBucketRequest): Promise<Bucket>
-  /** Throws `noSuchBucket`. The caller checks permissions against `owner`. */
-  open(name: BucketName): Soon<Bucket>
-  /** The same for a request that has been confirmed (`confirm`). */
-  openConfirmed(name: BucketName): Soon<Bucket>
-  /** Resolves once `openConfirmed` is as new as this call; undefined: it is. */
-  confirm(): Promise<void> | undefined
-  /** Aborts unfinished uploads. Throws `noSuchBucket`, `bucketNotEmpty`. */
-  remove(bucket: Bucket): Promise<void>
-  /** Buckets of an account in name order, after `after`, with `prefix`. */
-  list(request: {
-    owner: AccountId
-    prefix?: string
-    after?: string
-    max: number
-  }): Promise<{ buckets: readonly Bucket[]; next: string | undefined }>
-  /** Throws `lockNeedsVersioning` for "suspended" in a bucket with object lock. */
-  setVersioning(bucket: Bucket, state: "enabled" | "suspended"): Promise<void>
-  /** Turns object lock on, and sets the default retention. Throws `lockNeedsVersioning`. */
-  setLock(bucket: Bucket, defaultRetention: DefaultRetention | undefined): Promise<void>
-  /** At least as new as `bucket`; undefined: no document. */
-  setting(bucket: Bucket, name: SettingName): Soon<SettingRecord | undefined>
-  /** An undefined document removes the setting. Throws `noSuchBucket`, `bucketClosing`, `entityTooLarge`. */
-  setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void>
-  /**
-   * Sets the document that follows from the one before; no other change comes between. `change` may run several times.
-   * Throws what it throws, as `setSetting`, and `conflict` if others keep changing the setting.
-   */
-  changeSetting(bucket: Bucket, name: SettingName, change: (former?: string) => string): Promise<void>
-  usage(bucket: Bucket): Promise<BucketUsage>
-}
 
 /** Headers stored with an object, byte for byte (one character a byte); absent = not given. */
 export interface ContentHeaders {
@@ -584,6 +503,32 @@ export interface Multipart {
   complete(request: CompleteRequest): Promise<PutResult>
   /** Throws `noSuchUpload`. */
   abort(target: MultipartTarget): Promise<void>
+}
+
+export interface RenameRequest {
+  readonly bucket: Bucket
+  readonly from: ObjectKey
+  readonly to: ObjectKey
+  /** On the source: false always throws `preconditionFailed`. */
+  readonly sourceConditions: Conditions
+  /** On the destination: all of them, as on the source. */
+  readonly conditions: Conditions
+  /** Recognises a repeated request. */
+  readonly clientToken: string | undefined
+  /** Nothing is renamed: only an earlier request with the token can have done it. */
+  readonly isRepeated?: boolean
+  /** As in `GetRequest`, of the source. No key of SSE-C is needed. */
+  readonly checkEncryption?: EncryptionCheck
+  readonly signal: AbortSignal
+}
+
+export interface Renames {
+  /**
+   * The latest version gets another key, of one moment: no reader sees both keys with it, or neither. Throws `noSuchKey`,
+   * `preconditionFailed`, `idempotencyMismatch`, `invalidObjectState`, `invalidRequest`, `quotaExceeded` (in a bucket with
+   * versions), and `conflict` if the source keeps changing.
+   */
+  rename(request: RenameRequest): Promise<PutResult>
 }
 
 /** Which storage classes clients may ask for. */
