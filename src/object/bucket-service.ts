@@ -30,7 +30,7 @@ import { listUploads } from "./queries/listing-core.js"
 import { abort } from "./ended-upload.js"
 import { bucketOf } from "./queries/object-info-core.js"
 import { keptIn } from "./queries/kept-queries-core.js"
-import { bucketOfRow, countersIn, readCounters } from "./commands/row-editor-core.js"
+import { bucketOfRow, countersIn, readCounters } from "./commands/bucket-rows-core.js"
 
 const ABORTS_PER_PAGE = 100
 /** Each start of another process may reopen a bucket once while it is being removed. */

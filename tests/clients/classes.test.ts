@@ -109,14 +109,15 @@ test(
       },
       ...{ ACCESS_KEY_ID: CREDENTIALS.accessKey, SECRET_ACCESS_KEY: CREDENTIALS.secretKey },
     }
-    const variables = Object.entries(settings).map(([name, value]) => [`RCLONE_CONFIG_H_${name}`, value])
+    const variables = Object.entries(settings).map(([name, value]) => [`RCLONE_CONFIG_H_${name}`, value] as const)
+    const config = join(folder, "rclone.conf")
     const rcloneEnv = {
       ...env(),
       ...Object.fromEntries(variables),
-      RCLONE_CONFIG: join(folder, "rclone.conf"),
+      RCLONE_CONFIG: config,
       AWS_CA_BUNDLE: undefined,
     }
-    await writeFile(rcloneEnv.RCLONE_CONFIG, "")
+    await writeFile(config, "")
     const go = (...args: string[]) => runOk(rclone ?? "", args, { env: rcloneEnv })
     const body = join(folder, "rclone-body")
     await writeFile(body, Buffer.alloc(200_000, "rclone"))

@@ -26,7 +26,7 @@ import {
   type MetadataRow,
 } from "../../src/metadata/index.js"
 import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
-import { readCounters } from "../../src/object/commands/row-editor-core.js"
+import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
 import { rowAt } from "../../src/object/jobs/integrity-audit.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { comparable, isZero } from "./comparable.js"

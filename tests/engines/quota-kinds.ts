@@ -10,7 +10,7 @@ import {
   setAccountQuota,
   setBucketQuota,
 } from "../../src/object/commands/quota-commands-core.js"
-import { bucketOfRow } from "../../src/object/commands/row-editor-core.js"
+import { bucketOfRow } from "../../src/object/commands/bucket-rows-core.js"
 import { isUploadCounted, sumOfParts } from "../../src/object/ended-upload.js"
 import {
   compareUsage,

@@ -35,7 +35,8 @@ import {
   type UploadAddress,
 } from "../../src/object/commands/multipart-commands-core.js"
 import { dropRows } from "../../src/object/commands/pending-deletion-commands-core.js"
-import { findLatest, NO_CHECKSUM, readCounters } from "../../src/object/commands/row-editor-core.js"
+import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
+import { findLatest, NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
 import type { Conditions } from "../../src/object/contract.js"
 import { OWNER, RaceStage, type RaceSettings } from "./race-stage.js"

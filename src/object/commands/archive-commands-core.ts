@@ -13,7 +13,8 @@ import type { RestoreTier, VersionRestore } from "../../format/restore.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command } from "../../metadata/index.js"
-import { requireBucket, RowEditor } from "./row-editor-core.js"
+import { requireBucket } from "./bucket-rows-core.js"
+import { RowEditor } from "./row-editor-core.js"
 import { requireVersion } from "./version-commands-core.js"
 
 const DAY_MS = 86_400_000

@@ -34,7 +34,7 @@ import { command, deletionsOf, type RowView, type Touches } from "../../metadata
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
-import { bucketOfRow, readCounters, requireBucket } from "./row-editor-core.js"
+import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { droppedUsage } from "./usage-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */

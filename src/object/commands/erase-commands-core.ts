@@ -43,7 +43,8 @@ import {
   type FrozenParts,
   type UploadAddress,
 } from "./multipart-commands-core.js"
-import { bucketOfRow, findLatest, readCounters, requireBucket, RowEditor } from "./row-editor-core.js"
+import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
+import { findLatest, RowEditor } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }

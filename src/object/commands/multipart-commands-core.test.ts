@@ -21,7 +21,8 @@ import {
   unsealUpload,
   type Completion,
 } from "./multipart-commands-core.js"
-import { findLatest, NO_CHECKSUM, readCounters } from "./row-editor-core.js"
+import { readCounters } from "./bucket-rows-core.js"
+import { findLatest, NO_CHECKSUM } from "./row-editor-core.js"
 import {
   ALL_ROWS,
   extentOf,

@@ -30,7 +30,7 @@ import {
   type UsageOwner,
 } from "../../format/usage.js"
 import { command, type DecisionTime, type RowView, type UsageChange } from "../../metadata/index.js"
-import { bucketOfRow, countersIn, readCounters } from "./row-editor-core.js"
+import { bucketOfRow, countersIn, readCounters } from "./bucket-rows-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 /** Buckets that one command lets an account count. */

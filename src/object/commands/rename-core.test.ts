@@ -18,7 +18,8 @@ import {
 } from "./multipart-commands-core.js"
 import { finishBucketUsage, setBucketQuota } from "./quota-commands-core.js"
 import { renameObject, type RenameObject } from "./rename-core.js"
-import { findLatest, readCounters, readDetails } from "./row-editor-core.js"
+import { readCounters } from "./bucket-rows-core.js"
+import { findLatest, readDetails } from "./row-editor-core.js"
 import {
   extentOf,
   foreignUploadOf,

@@ -30,14 +30,8 @@ import type { Conditions } from "../contract.js"
 import { evaluateRename } from "./conditions-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
-import {
-  findLatest,
-  readDetails,
-  requireBucket,
-  RowEditor,
-  type NewVersion,
-  type VersionMatch,
-} from "./row-editor-core.js"
+import { requireBucket } from "./bucket-rows-core.js"
+import { findLatest, readDetails, RowEditor, type NewVersion, type VersionMatch } from "./row-editor-core.js"
 import {
   checkOwnUpload,
   hintRowKey,

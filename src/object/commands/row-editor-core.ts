@@ -12,7 +12,6 @@ import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
 import { parseUploadId } from "../../base/ids.js"
 import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
-import { RememberedByObject } from "../../base/remembered.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { EntryWrite } from "../../format/entry.js"
 import {
@@ -34,17 +33,9 @@ import {
   uploadRowKey,
   versionRowKey,
 } from "../../format/row-key.js"
-import {
-  decodeBucket,
-  decodeCounters,
-  decodeRowHead,
-  encodeHint,
-  encodePendingDeletion,
-  encodeRowHead,
-} from "../../format/records.js"
+import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead } from "../../format/records.js"
 import {
   NO_COUNTS,
-  type BucketRecord,
   type Counters,
   type PendingDeletionRecord,
   type RowHead,
@@ -63,6 +54,7 @@ import {
   type VersionHead,
   type VersionRecord,
 } from "../../format/version-record.js"
+import { bucketOfRow } from "./bucket-rows-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import type {
@@ -120,26 +112,6 @@ export interface Removing {
 const NEVER_OVER: Removing = { clockMs: 0, bypassGovernance: false }
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
-
-const decodedBuckets = new RememberedByObject<Uint8Array, BucketRecord>(decodeBucket)
-
-/** A bucket's record, decoded once per row value: every request reads it several times. */
-export const bucketOfRow = ({ value }: MetadataRow): BucketRecord => decodedBuckets.of(value)
-
-/** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
-export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
-  const row = view.get("buckets", bucketRowKey(bucketId))
-  if (!row) throw fail("noSuchBucket")
-  const bucket = bucketOfRow(row)
-  if (bucket.state === "erasing") throw fail("noSuchBucket")
-  if (bucket.state === "closing") throw fail("bucketClosing")
-  return bucket
-}
-
-export const countersIn = (row: MetadataRow | undefined): Counters => (row ? decodeCounters(row.value) : NO_COUNTS)
-
-export const readCounters = (view: RowView, bucketId: BucketId): Counters =>
-  countersIn(view.get("counters", bucketRowKey(bucketId)))
 
 export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
   if (record.details) return record.details

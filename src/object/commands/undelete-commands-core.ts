@@ -14,7 +14,8 @@ import { deletedUsageRowKey, NO_USAGE } from "../../format/usage.js"
 import { command, type RowView } from "../../metadata/index.js"
 import { bucketWrite } from "./bucket-commands-core.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
-import { bucketOfRow, keptChange, pendingDeletionOf, requireBucket, RowEditor } from "./row-editor-core.js"
+import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { keptChange, pendingDeletionOf, RowEditor } from "./row-editor-core.js"
 
 const UNDELETE_DAYS_MAX = 365
 

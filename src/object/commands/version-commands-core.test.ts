@@ -27,7 +27,8 @@ import {
 } from "../../format/version-record.js"
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { closeBucket, setVersioning } from "./bucket-commands-core.js"
-import { findLatest, findVersion, readCounters, readDetails } from "./row-editor-core.js"
+import { readCounters } from "./bucket-rows-core.js"
+import { findLatest, findVersion, readDetails } from "./row-editor-core.js"
 import {
   ALL_ROWS,
   extentOf,

@@ -21,15 +21,8 @@ import { command, type DecisionTime, type RowView } from "../../metadata/index.j
 import { evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { clocksOf, lockOfNew, withRetention } from "./lock-core.js"
-import {
-  findLatest,
-  findVersion,
-  hintWrite,
-  NO_CHECKSUM,
-  readDetails,
-  requireBucket,
-  RowEditor,
-} from "./row-editor-core.js"
+import { requireBucket } from "./bucket-rows-core.js"
+import { findLatest, findVersion, hintWrite, NO_CHECKSUM, readDetails, RowEditor } from "./row-editor-core.js"
 import type { NewVersion, Removing, VersionMatch } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */

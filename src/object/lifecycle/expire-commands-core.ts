@@ -18,7 +18,8 @@ import {
   type FrozenParts,
   type UploadAddress,
 } from "../commands/multipart-commands-core.js"
-import { bucketOfRow, findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
+import { bucketOfRow } from "../commands/bucket-rows-core.js"
+import { findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
 import { MARKER } from "../commands/version-commands-core.js"
 import { dueOf, uploadDueOf, type AbandonedAfter, type CompiledRules } from "./due-core.js"
 import { factsOf, isDue, isLeftByRename, isUnlocked, newerThan, rulesOf, type LifecycleTime } from "./walk-core.js"

@@ -17,7 +17,7 @@ import {
 } from "../../format/lifecycle-pass.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { command, query, type CommandView, type DecisionTime } from "../../metadata/index.js"
-import { bucketOfRow } from "../commands/row-editor-core.js"
+import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { rowsOfBucket, ROWS_OF_UPLOADS, type LifecycleTime } from "./walk-core.js"
 
 /** Slices of one pass that are being worked on: each process has one. */

@@ -4,7 +4,7 @@ import type { BucketRecord } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { decodeUsage, deletedUsageRowKey, NO_USAGE, type Usage } from "../../format/usage.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { bucketOfRow } from "../commands/row-editor-core.js"
+import { bucketOfRow } from "../commands/bucket-rows-core.js"
 
 /** What is kept of a bucket. */
 export interface KeptReport {

@@ -15,7 +15,7 @@ import {
 } from "../../format/usage.js"
 import { decodeVersionHead } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { bucketOfRow, countersIn } from "../commands/row-editor-core.js"
+import { bucketOfRow, countersIn } from "../commands/bucket-rows-core.js"
 
 /** A quota, and what is used of it. */
 export interface QuotaState {
