@@ -1,5 +1,5 @@
 /**
- * Fair: what one account at full load costs another. B has 8 connections, which read and write small objects, some of
+ * Fair: what one account at full load costs another. B has 8 connections, which read and write small objects, put some of
  * 1 MiB, and list; A has 256, in a process of its own with the lowest priority, so that its load generator takes as
  * little of B's and the server's processor time as the machine allows.
  *
@@ -33,8 +33,11 @@ const WARM_SHARE = 0.5
 const GENERATOR = fileURLToPath(new URL("../fair-generator.js", import.meta.url))
 const NEW_KEY = z.object({ accessKeyId: z.string(), secretAccessKey: z.string() })
 
-export const LOADS = ["small GET", "small PUT", "large PUT", "listing"] as const
+export const LOADS = ["small GET", "small PUT", "large GET", "large PUT", "listing"] as const
 export type KindOfLoad = (typeof LOADS)[number]
+
+const SMALL_OF_A = { bucket: "of-a", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
+const LARGE_OF_A = { bucket: "of-a", prefix: "large/", sizeBytes: LARGE_BYTES, keys: 64 }
 
 /** What the process of A is told. */
 export interface GeneratorTask {
@@ -45,9 +48,8 @@ export interface GeneratorTask {
 
 /** The requests of A. */
 export function requestsOf(kind: KindOfLoad, forge: RequestForge): () => LoadRequest | undefined {
-  const large = kind === "large PUT"
-  const set = { bucket: "of-a", prefix: "k/", sizeBytes: large ? LARGE_BYTES : SMALL_BYTES, keys: large ? 64 : KEYS }
-  const mix = { "small GET": { get: 1 }, "small PUT": { put: 1 }, "large PUT": { put: 1 }, listing: { list: 1 } }[kind]
+  const set = kind.startsWith("large") ? LARGE_OF_A : SMALL_OF_A
+  const mix = kind === "listing" ? { list: 1 } : kind.endsWith("GET") ? { get: 1 } : { put: 1 }
   return new S3Work(forge, set).requests(mix)
 }
 
@@ -77,7 +79,8 @@ class Fair implements Fixture {
       return forge
     }
     const [a, b] = [await accessOf("a"), await accessOf("b")]
-    await filled(a, "of-a")
+    const forgeOfA = await filled(a, "of-a")
+    await new S3Work(forgeOfA, LARGE_OF_A).fill(CONNECTIONS_B, clock, signal)
     return new Fair(bench, store, a, await filled(b, "of-b"))
   }
 

@@ -176,7 +176,7 @@ export class ShardWorld {
     bytes: Uint8Array,
     source: Uint8Array | AsyncIterable<Uint8Array> = piecesOf(bytes),
     signal = noSignal,
-    how: Partial<Pick<WriteRequest, "seal" | "statedBytes" | "lengthBytesMax" | "inlineBytesMax">> = {},
+    how: Partial<Pick<WriteRequest, "seal" | "statedBytes" | "lengthBytesMax" | "inlineBytesMax" | "payer">> = {},
   ): Promise<WrittenBody> {
     this.uploads += 1
     return this.blocks.write({

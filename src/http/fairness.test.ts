@@ -112,8 +112,9 @@ class InOrder extends Admission {
 }
 
 test("planted: requests in order of arrival leave another account little", () => {
-  const { kept } = costOf(MIXED, [loadOf("smallGet")], clock => new InOrder(clock, HTTP_LIMITS))
+  const { kept, timesP99 } = costOf(MIXED, [loadOf("smallGet")], clock => new InOrder(clock, HTTP_LIMITS))
   assert.ok(kept < 0.3, `kept ${kept}`)
+  assert.ok(timesP99 > 4, `p99 × ${timesP99}`)
 })
 
 test("an account that also lists keeps half of its throughput beside 256 connections that list", () => {
@@ -145,8 +146,9 @@ class TurnsInOrder extends Admission {
 
 test("planted: turns in order of arrival leave another account less than half", () => {
   for (const load of [MIXED, GETS, WITH_LISTINGS]) {
-    const { kept } = costOf(load, [loadOf("listing")], clock => new TurnsInOrder(clock))
+    const { kept, timesP99 } = costOf(load, [loadOf("listing")], clock => new TurnsInOrder(clock))
     assert.ok(kept < 0.4, `kept ${kept}`)
+    assert.ok(timesP99 > 3, `p99 × ${timesP99}`)
   }
 })
 
