@@ -102,6 +102,7 @@ export class ModelBuckets implements Buckets {
       versions: versions.length,
       bytes: versions.reduce((sum, version) => sum + (version.kind === "object" ? version.info.sizeBytes : 0), 0),
       uploads: uploads.size,
+      kept: { objects: 0, bytes: 0 },
     }
   }
 }

@@ -2,7 +2,7 @@
 import { parseBucketId, rowKeyOf, type BucketName } from "../../base/ids.js"
 import type { BucketRecord } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
-import { decodeUsage, deletedUsageRowKey, NO_USAGE, type Usage } from "../../format/usage.js"
+import { decodeUsage, deletedUsageRowKey, type Usage } from "../../format/usage.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 
@@ -15,6 +15,8 @@ export interface KeptReport {
   readonly kept: Pick<Usage, "objects" | "bytes"> | undefined
 }
 
+const NOTHING_KEPT = { objects: 0, bytes: 0 } as const
+
 type UsageRow = MetadataRow | undefined
 
 const amountOf = (row: UsageRow): KeptReport["kept"] => {
@@ -25,7 +27,7 @@ const amountOf = (row: UsageRow): KeptReport["kept"] => {
 
 /** What is kept of one bucket; nothing if undelete was never on. */
 export const keptIn = (view: RowView, { id, countsDeleted }: BucketRecord): KeptReport["kept"] =>
-  countsDeleted === true ? amountOf(view.get("usage", deletedUsageRowKey(id))) : NO_USAGE
+  countsDeleted === true ? amountOf(view.get("usage", deletedUsageRowKey(id))) : NOTHING_KEPT
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 const ALL_KEPT = { start: rowKeyOf("d"), end: rowKeyOf("e") }
