@@ -104,7 +104,7 @@ async function reconcile(node: TestNode, folder: string): Promise<readonly Entry
   const where = ["--data", node.folders[0] ?? "", "--master-key-file", join(folder, "master.key"), "--report", report]
   const command = () => run(HAYLOFT, ["cluster", "reconcile", "--yes", ...where])
   let result = await command()
-  for (let tries = 0; tries < START_TRIES && /out of reach/.test(result.stderr); tries += 1) {
+  for (let tries = 0; tries < START_TRIES && /out of reach|does not respond/.test(result.stderr); tries += 1) {
     await wait(LOOK_MS)
     result = await command()
   }
