@@ -273,10 +273,7 @@ const OBJECTS: readonly Operation[] = [
     slow: true,
     takesAcl: true,
   }),
-  object("RenameObject", "PUT renameObject", renameObject, {
-    requiredActions: REQUIRED_ACTIONS.renameObject,
-    slow: true,
-  }),
+  object("RenameObject", "PUT renameObject", renameObject, { requiredActions: REQUIRED_ACTIONS.renameObject }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
   object("GetObjectAttributes", "GET attributes", getObjectAttributes, {
     requiredActions: REQUIRED_ACTIONS.getObjectAttributes,
