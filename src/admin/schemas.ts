@@ -222,6 +222,7 @@ export const LIFECYCLE_PREVIEW = z
     rules: z.array(
       z.object({
         ruleId: z.string(),
+        isEnabled: z.boolean().describe("a disabled rule does nothing"),
         hidden: count.describe("objects that get a delete marker"),
         versions: count.describe("versions that are removed"),
         markers: count.describe("delete markers that are removed"),

@@ -80,7 +80,17 @@ const EXPLAINED = {
   ],
 } as const
 const PREVIEWED = {
-  ...{ ruleId: "thirty days", hidden: 0, versions: 2, markers: 0, bytes: 10, moved: 1, movedBytes: 5, uploads: 2 },
+  ...{
+    ruleId: "thirty days",
+    isEnabled: true,
+    hidden: 0,
+    versions: 2,
+    markers: 0,
+    bytes: 10,
+    moved: 1,
+    movedBytes: 5,
+    uploads: 2,
+  },
   examples: [{ key: "logs/1", versionId: NULL_VERSION, action: "removeVersion" }],
 } as const
 

@@ -79,12 +79,7 @@ function systemMessage(error: Error): string | undefined {
   if (!("code" in error && "syscall" in error)) return undefined
   const path = "path" in error ? String(error.path) : ""
   if (error.code === "ENOENT" && path !== "") return `${path} does not exist`
-  if (error.syscall === "listen" && error.code === "EACCES")
-    return `${error.message}; ports below 1024 require a privilege; choose another --listen`
   if (error.code === "EACCES" || error.code === "EPERM") return `not allowed: ${path || error.message}`
-  if (error.code === "EADDRINUSE" && "address" in error && "port" in error) {
-    return `${String(error.address)}:${String(error.port)} is in use by another process; stop it, or choose another --listen and --admin-listen`
-  }
   return error.message
 }
 
@@ -135,8 +130,7 @@ function failureMessage(failure: Failure): string {
 }
 
 /** The one-line message of an error. Internal errors include the stack, for a bug report. */
-export function messageOf(thrown: unknown): string {
-  const error = unwrapped(thrown)
+export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const system = systemMessage(error)
   if (system !== undefined) return system

@@ -70,6 +70,7 @@ test("a preview shows counts, bytes and examples of each rule, and what locks ke
       {
         ...{
           ruleId: "month",
+          isEnabled: true,
           hidden: 1,
           versions: 20,
           markers: 4,
@@ -83,10 +84,16 @@ test("a preview shows counts, bytes and examples of each rule, and what locks ke
           { key: "cold", versionId: "null", action: "move", storageClass: "GLACIER" },
         ],
       },
+      {
+        ...{ ruleId: "off", isEnabled: false, hidden: 0, versions: 0, markers: 0, bytes: 0 },
+        ...{ moved: 0, movedBytes: 0, uploads: 0, examples: [] },
+      },
     ],
   })
   assert.match(text, /the pass after 1970-01-02.* would remove and move/)
   assert.match(text, /20 +1 +4 +2(\.0)? KiB +6 +3(\.0)? KiB +7 +month/)
+  assert.match(text, / month\n/)
+  assert.match(text, / off \(disabled\)\n/)
   assert.match(text, /cold \(null\) moves to GLACIER by rule "month"/)
   assert.match(text, /3 versions are due and stay: object lock keeps them/)
   assert.match(text, /logs\/1.*\(null\) is removed by rule "month"/)

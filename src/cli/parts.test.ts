@@ -53,18 +53,13 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
     [fail("devicesMissing"), "failed", /missing/],
     [errno("ENOENT", { path: "/f" }), "notFound", /^\/f does not exist$/],
     [
-      errno("EADDRINUSE", { address: "127.0.0.1", port: 9000 }),
-      "conflict",
-      /^127\.0\.0\.1:9000 is in use by another process; stop it, or/,
-    ],
-    [
       fail(
         "invalidConfig",
         { message: "cannot listen" },
         errno("EADDRINUSE", { syscall: "listen", address: "::1", port: 1 }),
       ),
       "conflict",
-      /^::1:1 is in use/,
+      /^cannot listen$/,
     ],
     [new Error("our bug"), "failed", /our bug\n +at /],
   ]

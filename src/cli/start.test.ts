@@ -80,9 +80,26 @@ test("an occupied port: one line that names it, and no folder was created", asyn
   const port = typeof address === "object" && address !== null ? address.port : 0
   const data = join(folder, "no-port")
   const args = ["serve", "--data", data, "--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"]
-  refused(await runHayloft(args), 6, new RegExp(`127\\.0\\.0\\.1:${port} is in use by another process`))
+  const inUse = `127\\.0\\.0\\.1:${port} is in use by another process; choose another with`
+  refused(await runHayloft(args), 6, new RegExp(`${inUse} --listen`))
+  const websites = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--website-listen", `127.0.0.1:${port}`]
+  refused(
+    await runHayloft([...websites, "--admin-listen", "127.0.0.1:0", "--website-domain", "web.test"]),
+    6,
+    new RegExp(`${inUse} --website-listen`),
+  )
   assert.equal(existsSync(data), false)
   await new Promise(resolve => server.close(resolve))
+})
+
+test("a folder of certificates that does not exist is named, and no folder was created", async () => {
+  const data = join(folder, "no-certificates")
+  const websites = ["--website-listen", "127.0.0.1:0", "--website-domain", "web.test"]
+  const args = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", ...websites]
+  const missing = join(folder, "certificates")
+  const outcome = await runHayloft([...args, "--website-certificates", missing])
+  refused(outcome, 2, new RegExp(`the folder of certificates ${missing} does not exist`))
+  assert.equal(existsSync(data), false)
 })
 
 test("a folder with other files is not a data folder, and stays as it is", async () => {

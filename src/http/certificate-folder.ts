@@ -10,7 +10,7 @@
  * Limits    FOLDER_LIMITS; further names are left out, in alphabetical order, and the log says so.
  */
 import { createSecureContext, type SecureContext } from "node:tls"
-import { asFailure } from "../base/failures.js"
+import { asFailure, fail } from "../base/failures.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { Certificates, type CertificatePair, type CertificateSource } from "./certificates.js"
@@ -38,11 +38,20 @@ export class CertificateFolder implements CertificateSource {
     private readonly log: Log,
   ) {}
 
-  /** Looks for changes. @returns the default pair, if it has changed. Throws `deviceFailed` if there is no such folder. */
-  async readIfChanged(): Promise<CertificatePair | undefined> {
+  /** Throws `invalidConfig` if there is no such folder, or it cannot be read. */
+  async check(): Promise<void> {
+    await this.files()
+  }
+
+  /** Looks for changes of the default pair, and of others. Throws as `check`. */
+  async readIfChanged(): Promise<CertificatePair | "removed" | undefined> {
     const names = await this.names()
-    for (const name of this.known.keys()) if (!names.has(name)) this.known.delete(name)
-    let pair: CertificatePair | undefined
+    let pair: CertificatePair | "removed" | undefined
+    for (const name of this.known.keys()) {
+      if (names.has(name)) continue
+      this.known.delete(name)
+      if (name === DEFAULT) pair = "removed"
+    }
     for (const name of this.due([...names])) {
       const changed = await this.read(name)
       if (name === DEFAULT) pair = changed
@@ -57,9 +66,19 @@ export class CertificateFolder implements CertificateSource {
     return this.known.get(name)?.context ?? wildcard ?? this.known.get(DEFAULT)?.context
   }
 
+  private async files(): Promise<ReadonlySet<string>> {
+    try {
+      return new Set(await this.disk.list(this.folder))
+    } catch (error) {
+      const { code } = asFailure(error).details
+      const reason = code === "ENOENT" ? "does not exist" : `cannot be read (${String(code)})`
+      throw fail("invalidConfig", { message: `the folder of certificates ${this.folder} ${reason}` }, error)
+    }
+  }
+
   /** Of the pairs in the folder; the default comes first. */
   private async names(): Promise<ReadonlySet<string>> {
-    const files = new Set(await this.disk.list(this.folder))
+    const files = await this.files()
     const paired = [...files].filter(file => file.endsWith(".pem") && files.has(`${file.slice(0, -4)}.key`))
     const found = paired.map(file => file.slice(0, -4))
     const unusable = found.filter(name => name !== name.toLowerCase())

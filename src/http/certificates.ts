@@ -27,8 +27,8 @@ export interface CertificatePair {
 
 /** Where a server has its certificates from. */
 export interface CertificateSource {
-  /** The pair for clients that name no other, if it has changed since the last call. */
-  readIfChanged(): Promise<CertificatePair | undefined>
+  /** The pair for clients that name no other, if it has changed since the last call. Once removed, they are refused. */
+  readIfChanged(): Promise<CertificatePair | "removed" | undefined>
   /** For a client that names the server (SNI); undefined: its handshake fails. */
   contextOf?(serverName: string): SecureContext | undefined
 }

@@ -347,7 +347,7 @@ export class HttpServer implements BackgroundService {
   private async loadCertificate(): Promise<boolean> {
     const pair = await this.certificates?.readIfChanged()
     if (pair === undefined) return false
-    this.tlsServer?.setSecureContext({ ...pair, minVersion: "TLSv1.2" })
+    this.tlsServer?.setSecureContext({ ...(pair === "removed" ? {} : pair), minVersion: "TLSv1.2" })
     return true
   }
 

@@ -10,7 +10,7 @@ import type { Failure } from "../base/failures.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
 import { SETTINGS, type ServeConfig } from "../config/config.js"
-import { Certificates, probeAddress } from "../http/index.js"
+import { CertificateFolder, Certificates, probeAddress } from "../http/index.js"
 import { supervise } from "../life/index.js"
 import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -53,8 +53,13 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
   const masterKeys = await readMasterKeyFiles(disk, config)
   const { tls } = config
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
+  const { website } = config
+  if (website?.certificates !== undefined) {
+    await new CertificateFolder(disk, website.certificates, telemetry.log).check()
+  }
   await probeAddress(config.listen, "--listen")
   await probeAddress(config.adminListen, "--admin-listen")
+  if (website !== undefined) await probeAddress(website.listen, "--website-listen")
   const stop = new AbortController()
   const ended: { excluded?: Failure } = {}
   const onStolen = (failure: Failure): never => {

@@ -285,7 +285,7 @@ export class ObjectService implements Objects {
     if ((await this.metadata.ask(latestOrder(bucket.id, key))) === opened.record.head.order) {
       throw fail("invalidRequest", {
         message:
-          "This copy request is illegal because it is trying to copy an object to itself without changing anything",
+          "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
       })
     }
   }

@@ -83,6 +83,10 @@ test("a preview counts what the next pass removes, by rule", async () => {
   assert.deepEqual([week?.ruleId, week?.hidden, week?.versions, week?.bytes], ["week", 12, 0, 1200])
   assert.deepEqual([old?.ruleId, old?.hidden, old?.versions, old?.bytes], ["old", 0, 12, 1200])
   assert.equal(old?.examples.length, 5)
+  assert.deepEqual(
+    rules.map(({ isEnabled }) => isEnabled),
+    [true, true, false],
+  )
   assert.equal(locked, 0)
 })
 

@@ -119,6 +119,8 @@ interface PreviewedVersion {
 /** What one rule removes and moves. */
 interface PreviewedRule {
   readonly ruleId: string
+  /** One that is not does nothing. */
+  readonly isEnabled: boolean
   /** Objects that get a delete marker. */
   readonly hidden: number
   readonly versions: number
@@ -152,13 +154,15 @@ export const previewVersions = query(
   ): PreviewedSlice | undefined => {
     const rules = rulesOf(view, bucketId)
     if (rules === undefined) return undefined
-    const previewed = new Map<string, PreviewedRule>(rules.rules.map(({ id }) => [id, emptyOf(id)]))
+    const previewed = new Map<string, PreviewedRule>(
+      rules.rules.map(({ id, isEnabled }) => [id, emptyOf(id, isEnabled)]),
+    )
     let locked = 0
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
       const shown = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head) }
       const add = (ruleId: string, action: Action, storageClass?: StorageClass): void => {
         const example = storageClass === undefined ? { ...shown, action } : { ...shown, action, storageClass }
-        const one: PreviewedRule = { ...countOf(action, facts), ruleId, examples: [example] }
+        const one: PreviewedRule = { ...emptyOf(ruleId), ...countOf(action, facts), examples: [example] }
         previewed.set(ruleId, sumOf(previewed.get(ruleId) ?? emptyOf(ruleId), one))
       }
       const move = moveDue(rules, facts, version, versioning, time)
@@ -205,8 +209,19 @@ export const previewUploads = query(
   },
 )
 
-const emptyOf = (ruleId: string): PreviewedRule => ({
-  ...{ ruleId, hidden: 0, versions: 0, markers: 0, bytes: 0, moved: 0, movedBytes: 0, uploads: 0, examples: [] },
+const emptyOf = (ruleId: string, isEnabled = true): PreviewedRule => ({
+  ...{
+    ruleId,
+    isEnabled,
+    hidden: 0,
+    versions: 0,
+    markers: 0,
+    bytes: 0,
+    moved: 0,
+    movedBytes: 0,
+    uploads: 0,
+    examples: [],
+  },
 })
 
 const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
@@ -217,6 +232,7 @@ const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
 
 const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
   ruleId: a.ruleId,
+  isEnabled: a.isEnabled,
   hidden: a.hidden + b.hidden,
   versions: a.versions + b.versions,
   markers: a.markers + b.markers,
