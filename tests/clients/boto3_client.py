@@ -52,6 +52,18 @@ def transfers(s3, bucket):
             assert left.read() == right.read(), size
     s3.copy({"Bucket": bucket, "Key": f"size {21 * MIB}"}, bucket, "copied", Config=config)
     assert s3.head_object(Bucket=bucket, Key="copied")["ContentLength"] == 21 * MIB
+    if hasattr(s3, "rename_object"):  # since botocore 1.39
+        renamed(s3, bucket)
+
+
+def renamed(s3, bucket):
+    before = s3.head_object(Bucket=bucket, Key="copied")
+    expect_error("NoSuchKey", s3.rename_object, Bucket=bucket, Key="renamed", RenameSource=f"/{bucket}/missing")
+    for _ in range(2):  # a repeat with its token succeeds
+        s3.rename_object(Bucket=bucket, Key="renamed", RenameSource=f"/{bucket}/copied", ClientToken="once")
+    after = s3.head_object(Bucket=bucket, Key="renamed")
+    assert (after["ETag"], after["ContentLength"]) == (before["ETag"], before["ContentLength"]), after
+    expect_error("404", s3.head_object, Bucket=bucket, Key="copied")
 
 
 def versions(s3, bucket):

@@ -27,6 +27,7 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
   PutObjectTaggingCommand,
+  RenameObjectCommand,
   S3Client,
   UploadPartCommand,
   paginateListObjectsV2,
@@ -90,6 +91,20 @@ test("awkward keys round-trip, are listed, and deleted in one batch", async () =
   const { Deleted, Errors } = await client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }))
   assert.deepEqual([Deleted?.length, Errors?.length ?? 0], [KEYS.length, 0])
   await client.send(new DeleteBucketCommand({ Bucket }))
+})
+
+test("awkward keys are renamed, with conditions", async () => {
+  const Bucket = await bucketFor("sdk-renames")
+  for (const key of KEYS) {
+    const { ETag } = await client.send(new PutObjectCommand({ Bucket, Key: key, Body: `body of ${key}` }))
+    const rename = { Bucket, Key: `${key}2`.slice(-1024), RenameSource: `/${Bucket}/${encodeURIComponent(key)}` }
+    await assert.rejects(client.send(new RenameObjectCommand({ ...rename, SourceIfMatch: '"other"' })), {
+      name: "PreconditionFailed",
+    })
+    await client.send(new RenameObjectCommand({ ...rename, SourceIfMatch: ETag, DestinationIfNoneMatch: "*" }))
+    assert.equal((await bytesOf(client, { Bucket, Key: rename.Key })).toString(), `body of ${key}`)
+    await assert.rejects(client.send(new HeadObjectCommand({ Bucket, Key: key })), { name: "NotFound" })
+  }
 })
 
 async function sizesRoundTrip(endpoint: string, Bucket: string): Promise<void> {
