@@ -2,12 +2,13 @@
 import type { z } from "zod"
 import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../admin/index.js"
 import { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
-import { fail } from "../base/failures.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
+import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { explanationText, previewText } from "./lifecycle-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
+import { parseRemote } from "./place.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { countText, printable, sizeText, tableText, timeText } from "./text.js"
 
@@ -126,11 +127,10 @@ export class AdminCommands {
     await this.#answer(bucket, tableText(["bucket", bucket.name], rows))
   }
 
-  /** `place`: BUCKET/KEY. */
+  /** `place`: BUCKET/KEY, also as `s3://BUCKET/KEY`. */
   async explainLifecycle(place: string): Promise<void> {
-    const slash = place.indexOf("/")
-    const [bucket, key] = slash < 0 ? [place, ""] : [place.slice(0, slash), place.slice(slash + 1)]
-    if (bucket === "" || key === "") throw fail("invalidArgument", { message: "name the object as BUCKET/KEY" })
+    const { bucket, key } = parseRemote(place.startsWith("s3://") ? place : `s3://${place}`)
+    if (key === "") throw new CliError("usage", "name the object as BUCKET/KEY")
     const path = `/v1/buckets/${encodeURIComponent(bucket)}/lifecycle/explain`
     const explained = checked(LIFECYCLE_EXPLANATION, await this.#with(client => client.get(path, { key })))
     await this.#answer(explained, explanationText(explained))

@@ -248,6 +248,17 @@ test("kms lists, changes, deletes and explains named keys", async () => {
   ])
 })
 
+test("lifecycle explains an object by either name, and previews a bucket", async () => {
+  for (const place of ["photos/logs/1", "s3://photos/logs/1"]) {
+    const { code, out } = await hayloft(["lifecycle", "explain", place])
+    assert.deepEqual([code, /^current version null, .*\n {2}rule /.test(out)], [0, true], out)
+  }
+  for (const place of ["photos", "s3://photos", "/k"]) {
+    assert.equal((await hayloft(["lifecycle", "explain", place])).code, 2, place)
+  }
+  assert.match((await hayloft(["lifecycle", "preview", "photos"])).out, /thirty days/)
+})
+
 test("master-key shows and rotates the master key", async () => {
   assert.equal((await hayloft(["master-key", "show"])).out, "master key 1\n")
   assert.match(
