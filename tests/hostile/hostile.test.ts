@@ -221,6 +221,31 @@ test("values of headers", async () => {
   }
 })
 
+test("headers of renames", async () => {
+  const random = new SimRandom(TEST_SEED)
+  const fields = [
+    ...["x-amz-rename-source", "/renames/from%20here", "x-amz-rename-source-if-match", "*"],
+    ...["x-amz-rename-source-if-unmodified-since", "Wed, 01 Jan 2140 00:00:00 GMT", "if-none-match", "*"],
+    ...["x-amz-client-token", "token-1"],
+  ]
+  const rename = async (headers: readonly string[]): Promise<Told> => {
+    await people.expect(200, "owner", "PUT /renames/from%20here", documented("body"))
+    await people.expect(204, "owner", "DELETE /renames/to")
+    return told("PUT /renames/to?renameObject", "", headers)
+  }
+  await people.expect(200, "owner", "PUT /renames")
+  assert.equal((await rename(fields)).status, 200)
+  for (let count = 0; count < 6 * MUTATIONS; count += 1) {
+    const changed = [...fields]
+    const place = 1 + 2 * random.below(fields.length / 2)
+    changed[place] = mutatedValue(fields[place] ?? "", random)
+    const answer = await rename(changed)
+    const shown = `${answer.status} ${answer.code} to ${changed.join(", ").slice(0, 300)}`
+    const codes = [...HEADER_CODES, "NoSuchKey", "InvalidURI", "KeyTooLongError", "IdempotencyParameterMismatch"]
+    assert.ok(answer.status < 300 || (answer.status < 500 && codes.includes(answer.code ?? "")), shown)
+  }
+})
+
 test("the encryption context", async () => {
   const base64 = (text: string) => Buffer.from(text, "utf8").toString("base64")
   const send = (document: string): Promise<Told> =>
@@ -268,35 +293,41 @@ test("bodies of KMS", async () => {
   }
 })
 
-test("bodies of the admin API: quotas, limits of rates, classes", async () => {
+test("bodies of the admin API: quotas, limits of rates, classes, undelete", async () => {
   const store = new FakeStore()
   const api = new AdminApi(store.parts, {
     ...{ version: "1", token: TOKEN, onLoopback: true, rootAccount: ROOT, newBucketSettings: new Map() },
     metricsText: () => "",
   })
+  const post = async (rawTarget: string, document: string): Promise<Told> => {
+    const bytes = Buffer.from(document)
+    const { status, body } = await api.handle({
+      ...{ method: "POST", rawTarget },
+      header: name => (name === "authorization" ? `Bearer ${TOKEN}` : undefined),
+      body: async bytesMax => {
+        if (bytes.length > bytesMax) throw fail("entityTooLarge")
+        return bytes
+      },
+    })
+    const text = new TextDecoder().decode(body)
+    const code = /"(?:kind|code|error)":\s*"(\w+)"/.exec(text)?.[1]
+    return { status, code: code ?? text.slice(0, 200) }
+  }
+  assert.equal((await post("/v1/buckets", '{"name":"photos"}')).status, 201)
   const paths: Readonly<Record<string, object>> = {
     "/v1/buckets/photos/quota": { hardBytes: 1000, warnBytes: 10, hardObjects: 5 },
     [`/v1/accounts/${ROOT}/limits`]: { requestsPerSecond: 10, burst: 20, bytesPerSecond: 1000 },
     "/v1/redundancy/class": { storageClass: "STANDARD_IA", policy: "replica:2" },
+    "/v1/buckets/photos/undelete": { days: 2 },
+    "/v1/buckets/photos/undelete/restore": { key: "k", over: true },
+    "/v1/buckets/photos/undelete/restore-prefix": { prefix: "p/", over: true },
+    "/v1/buckets/photos/undelete/purge": { prefix: "p/" },
   }
   for (const [rawTarget, members] of Object.entries(paths)) {
     await checkAll({
       ...{ name: rawTarget, kind: "json", valid: [JSON.stringify(members)] },
       codes: ["invalidArgument", "entityTooLarge", "invalidConfig", "invalidRequest", "noSuchAccount", "noSuchBucket"],
-      send: async document => {
-        const bytes = Buffer.from(document)
-        const { status, body } = await api.handle({
-          ...{ method: "POST", rawTarget },
-          header: name => (name === "authorization" ? `Bearer ${TOKEN}` : undefined),
-          body: async bytesMax => {
-            if (bytes.length > bytesMax) throw fail("entityTooLarge")
-            return bytes
-          },
-        })
-        const text = new TextDecoder().decode(body)
-        const code = /"(?:kind|code|error)":\s*"(\w+)"/.exec(text)?.[1]
-        return { status, code: code ?? text.slice(0, 200) }
-      },
+      send: document => post(rawTarget, document),
     })
   }
 })
