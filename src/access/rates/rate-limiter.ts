@@ -3,18 +3,19 @@
  *
  * A request enters once its signature has been verified, so that nobody can use up the rate of another.
  * Promises  A request beyond a limit is refused before it costs more than its signature, and counts for none of its
- *           limits. Bytes are paced, not refused: a request that waits has no place, and what it holds is freed if its
+ *           limits. It hears so after `refusedAfterMs`: a client that repeats refused requests at once would take more
+ *           from the others than one that is served. Bytes are paced, not refused: a request that waits has no place, and what it holds is freed if its
  *           client goes away. A changed limit applies to the next request. Requests without limits cost nothing.
  * Refuses   `rateExceeded`.
  * Limits    `RATE_BOUNDS` for each account and key, of which `HOLDERS_MAX` are remembered: the one that was used least
  *           recently is forgotten, with its counts. Nothing survives a restart.
  */
-import { fail } from "../../base/failures.js"
-import type { Soon } from "../../base/soon.js"
+import { fail, type Failure } from "../../base/failures.js"
+import { after, type Soon } from "../../base/soon.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Counter, Metrics } from "../../seams/telemetry/contract.js"
 import type { HeldLimits } from "../contract.js"
-import { HolderRates, type Cancel } from "./rate-limits-core.js"
+import { HolderRates, RATE_BOUNDS, type Cancel } from "./rate-limits-core.js"
 
 const HOLDERS_MAX = 10_000
 /** Accounts and keys with counters of their own in metrics; further ones are counted together. */
@@ -68,7 +69,7 @@ export class RateLimiter {
     this.paced = metrics.counter("hayloft_rate_limit_paced_total", `Requests and pieces of bodies ${whose} that waited`)
   }
 
-  /** Throws `rateExceeded`. Resolves once the request may begin, or its client has gone. */
+  /** Throws `rateExceeded`, after a while. Resolves once the request may begin, or its client has gone. */
   enter(limited: readonly HeldLimits[] | undefined, exchange: PacedExchange): Soon<void> {
     if (limited === undefined) return undefined
     const nowMs = this.clock.monotonicMs()
@@ -77,14 +78,24 @@ export class RateLimiter {
     for (const holder of holders) {
       const waitMs = holder.rates.untilRequest(nowMs)
       if (waitMs === 0) continue
-      holder.rates.refused += 1
       this.refused.add(this.labelsOf(holder))
-      throw fail("rateExceeded", { retryAfterSeconds: Math.ceil(waitMs / SECOND_MS) })
+      return this.refuse(holder, exchange, fail("rateExceeded", { retryAfterSeconds: Math.ceil(waitMs / SECOND_MS) }))
     }
     for (const { rates } of holders) rates.countRequest(nowMs)
     const pacing = new Pacing(this, holders)
     exchange.countIn({ count: () => pacing.end() })
     return exchange.paceBy(pacing)
+  }
+
+  private refuse({ rates }: Holder, exchange: PacedExchange, refusal: Failure): Soon<void> {
+    rates.refused += 1
+    if (!rates.mayHoldRefusal) throw refusal
+    rates.heldRefusals += 1
+    const begin = (_bytes: number, go: () => void): Cancel => this.clock.alarm(RATE_BOUNDS.refusedAfterMs, go)
+    return after(exchange.paceBy({ begin, move: () => undefined }), () => {
+      rates.heldRefusals -= 1
+      throw refusal
+    })
   }
 
   report(): readonly RateReport[] {

@@ -23,6 +23,10 @@ export const RATE_BOUNDS = {
   beginningMax: 1_024,
   /** If all active requests are slow for other reasons, one that waits begins this often. */
   beginEveryMs: 10,
+  /** After this time a refused request is answered: the shortest `Retry-After`, for clients that ignore it. */
+  refusedAfterMs: 1_000,
+  /** Refusals of one holder that are held back; further ones are answered at once. */
+  refusalsMax: 1_024,
 } as const
 
 export type Cancel = () => void
@@ -40,6 +44,8 @@ export class HolderRates {
   /** Requests and bytes that were refused or had to wait, since the holder is known. */
   refused = 0
   paced = 0
+  /** Refusals that are not answered yet. */
+  heldRefusals = 0
   private requestsFullAtMs = -Infinity
   private bytesFullAtMs = -Infinity
   private requestMs = 0
@@ -67,7 +73,11 @@ export class HolderRates {
 
   /** Nothing is under way or waits: only the fill of the buckets would be forgotten. */
   get isIdle(): boolean {
-    return this.active === 0 && this.waiting === 0
+    return this.active === 0 && this.waiting === 0 && this.heldRefusals === 0
+  }
+
+  get mayHoldRefusal(): boolean {
+    return this.heldRefusals < RATE_BOUNDS.refusalsMax
   }
 
   get waiting(): number {
