@@ -3,7 +3,7 @@
  *
  * A request enters once its signature has been verified, so that nobody can use up the rate of another.
  * Promises  A request beyond a limit is refused before it costs more than its signature, and counts for none of its
- *           limits. It hears so after `refusedAfterMs`: a client that repeats refused requests at once would take more
+ *           limits. It is answered after `refusedAfterMs`: a client that repeats refused requests at once would take more
  *           from the others than one that is served. Bytes are paced, not refused: a request that waits has no place, and what it holds is freed if its
  *           client goes away. A changed limit applies to the next request. Requests without limits cost nothing.
  * Refuses   `rateExceeded`.
