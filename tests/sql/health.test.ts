@@ -152,7 +152,7 @@ realTest("a role that may not watch others sees what everyone sees", async () =>
   const database = new Postgres(plain.href)
   await database.migrate()
   const health = await healthOf(database)
-  assert.equal(health.tables?.length, 6)
+  assert.equal(health.tables?.length, 7)
   assert.ok((health.connectionsLeft ?? 0) > 0 && (health.bytes ?? 0) > 0)
   const [holder] = health.holders ?? []
   assert.equal(holder?.kind, "session")
