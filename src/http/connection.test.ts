@@ -59,6 +59,14 @@ test("bytes after a CONNECT end their connection, not the server", async () => {
   assert.doesNotMatch(await client.end(), /200 OK/)
 })
 
+test("requests before a CONNECT are answered", async () => {
+  const client = await clientOf(echo)
+  client.send(`${put("/a", "1")}${put("/b", "2")}CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\n`)
+  const bodies = (await client.answers(2)).map(({ body }) => body)
+  assert.deepEqual(bodies, ["PUT /a 1", "PUT /b 2"])
+  assert.doesNotMatch(await client.end(), /CONNECT/)
+})
+
 test("requests sent together are answered in order, whatever their kind", async () => {
   const client = await clientOf(echo)
   client.send(put("/a", "1") + put("/later", "2") + put("/b", "3") + CHUNKED + put("/c", "4"))

@@ -314,7 +314,9 @@ export class Connection {
 
   /** Ends the connection because of bytes that are not a request. */
   private refuse(error: HeadError): void {
-    if (error === NO_REQUEST || !this.socket.writable) this.socket.destroy()
+    if (!this.socket.writable) this.socket.destroy()
+    // The answers to the requests before it are still sent.
+    else if (error === NO_REQUEST) this.hangUp()
     else this.hangUp(this.host.refusalOf(error))
   }
 
