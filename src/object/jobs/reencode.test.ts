@@ -15,6 +15,7 @@ import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.js"
+import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
@@ -105,8 +106,12 @@ test("the remaining bytes that it reports match its work", async () => {
   await reencode.step(noSignal)
   while (reencode.report().remainingBytes === undefined) await reencode.step(noSignal)
   assert.equal(reencode.report().remainingBytes, total)
+  while (reencode.report().remainingBytes !== 0) await reencode.step(noSignal)
+  const policies = [...world.tablet.committed.range("current", ALL_OBJECT_ROWS)].flatMap(([, row]) =>
+    extentsOf("current", row).map(({ policy }) => textOfPolicy(policy)),
+  )
+  assert.deepEqual(new Set(policies), new Set(["ec:4+2"]), "nothing remains once every row has the new policy")
   await world.settle("reencode")
-  assert.equal(reencode.report().remainingBytes, 0)
   assert.equal(reencode.report().doneBytes, total)
 })
 

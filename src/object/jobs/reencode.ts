@@ -142,6 +142,8 @@ export class Reencode implements Job {
   private readonly rate = new WorkRate()
   private countedBytes = 0
   private doneBytes = 0
+  /** Re-encoded bytes of the present job that its swap completes. */
+  private swapBytes = 0
   private swaps = 0
   private isPaused = false
   /** Changes of bucket policies that have ended, with whatever outcome. */
@@ -414,7 +416,9 @@ export class Reencode implements Job {
         block => this.reencode(job, block, signal),
       )
       const bytes = done.reduce((sum, each) => sum + each, 0)
-      this.doneBytes += bytes
+      // The last ones count once the rows say where the bytes are: until then they have their former redundancy.
+      if (job.remaining.length === 0) this.swapBytes = bytes
+      else this.doneBytes += bytes
       this.rate.add(bytes, this.clock.monotonicMs())
       this.bound.spend((bytes * shardCount(job.policy)) / shardsNeeded(job.policy), this.clock.monotonicMs())
       return done.includes(0) ? "throttled" : "busy"
@@ -447,6 +451,7 @@ export class Reencode implements Job {
     }
     const to = reencodedExtent(extent, policy, generation, plan, late)
     await this.metadata.run(swapExtent({ ...name, generation, from: extent, to, replaced: plan.runs }))
+    this.doneBytes += this.swapBytes
     this.end(job, "done")
     this.onHints(hints)
   }
@@ -462,6 +467,7 @@ export class Reencode implements Job {
   private end(job: ReencodeTarget, outcome: "done" | "waits"): void {
     if (outcome === "waits") this.waiting.add(job.name.uploadId)
     this.uploads.release(job.name.uploadId)
+    this.swapBytes = 0
     this.job = undefined
   }
 }
