@@ -9,6 +9,7 @@ import { readVersion } from "./version.js"
 import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
+import { addConfigCommands } from "./config-program.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
@@ -204,6 +205,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addWorkCommands(program, store)
   addRescueCommand(program, io, signal)
   addClusterCommands(program, io, signal)
+  addConfigCommands(program, io)
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   const bucket = addBucketCommands(program, admin)

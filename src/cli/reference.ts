@@ -20,6 +20,22 @@ const row = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   row(head) + row(head.map(() => "---")) + rows.map(row).join("")
 
+/** By placeholder; the others are texts. */
+const TYPES: Readonly<Record<string, string>> = {
+  ...{ DIR: "folder", FOLDER: "folder", FILE: "file", N: "whole number", MIB: "whole number", SECONDS: "whole number" },
+  ...{
+    "yes|no": "yes or no",
+    "HOST:PORT": "address",
+    SIZE: "size",
+    DURATION: "duration",
+    URL: "URL",
+    POLICY: "policy",
+  },
+  ...{ LEVEL: "word", FORMAT: "word", PATH: "path", NAME: "name" },
+}
+
+const typeOf = ({ value, repeatable }: Setting): string => `${TYPES[value] ?? "text"}${repeatable ? ", several" : ""}`
+
 function settingsTable(): string {
   const rows = SETTING_NAMES.map(name => {
     const setting: Setting = SETTINGS[name]
@@ -29,18 +45,20 @@ function settingsTable(): string {
         : code(`${setting.flag} ${setting.preset === undefined ? setting.value : `[${setting.value}]`}`),
       code(setting.environment),
       FILE_SETTING_NAMES.includes(name) ? code(name) : "",
+      typeOf(setting),
       setting.fallback === undefined ? "" : code(setting.fallback),
+      setting.isReread === true ? "what the file has" : "no",
       `${setting.help}${setting.repeatable ? " (may be repeated; separated by commas in the variable, an array in the file)" : ""}`,
     ]
   })
   const file = [
     code(`${CONFIG_FILE_FLAG} FILE`),
     code(CONFIG_FILE_ENVIRONMENT),
-    "",
-    "",
+    ...["", "file", "", "no"],
     "a JSON file of these settings",
   ]
-  return table(["flag", "variable", "key in the file", "default", "description"], [...rows, file])
+  const head = ["flag", "variable", "key in the file", "type", "default", "reloaded", "description"]
+  return table(head, [...rows, file])
 }
 
 /** Commands with an action, with their full names. */

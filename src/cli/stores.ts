@@ -29,32 +29,41 @@ export interface StoreOptions {
   readonly nextMasterKeyFile?: string
 }
 
+/** The config file that a command is to use, if any. */
+export const configFileOf = (io: CliIo, configFile: string | undefined): string | undefined =>
+  configFile ?? (io.environment[CONFIG_FILE_ENVIRONMENT] || undefined)
+
 /** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
 export async function configOf(io: CliIo, flags: SettingsInput, configFile: string | undefined): Promise<ServeConfig> {
   const { environment, workingFolder, hostName } = io
-  const path = configFile ?? (environment[CONFIG_FILE_ENVIRONMENT] || undefined)
+  const path = configFileOf(io, configFile)
   const file =
-    path === undefined ? undefined : { path, settings: await readConfigFile(resolve(workingFolder, path), path) }
+    path === undefined ? undefined : { path, ...parseConfigFile(await textOfConfigFile(workingFolder, path), path) }
   return resolveConfig({ flags, environment, file, workingFolder, hostName })
 }
 
-async function readConfigFile(absolutePath: string, path: string): Promise<SettingsInput> {
-  const bytes = await readFile(absolutePath).catch((error: unknown) => {
+/** Throws `invalidConfig` if the file cannot be read. */
+export async function textOfConfigFile(workingFolder: string, path: string): Promise<string> {
+  const bytes = await readFile(resolve(workingFolder, path)).catch((error: unknown) => {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable"
     throw fail("invalidConfig", { message: `cannot read the config file ${path} (${code})` })
   })
   if (bytes.length > CONFIG_FILE_BYTES_MAX)
     throw fail("invalidConfig", { message: `${path}: too long for a config file` })
-  return parseConfigFile(bytes.toString("utf8"), path)
+  return bytes.toString("utf8")
 }
 
-export function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
-  const flags: SettingsInput = {
+/** The settings that the options of a command set. */
+export function flagsOf(options: StoreOptions): SettingsInput {
+  return {
     ...(options.data === undefined ? {} : { data: options.data }),
     ...(options.masterKeyFile === undefined ? {} : { masterKeyFile: [options.masterKeyFile] }),
     ...(options.nextMasterKeyFile === undefined ? {} : { nextMasterKeyFile: [options.nextMasterKeyFile] }),
   }
-  return configOf(io, flags, options.config)
+}
+
+export function localConfig(io: CliIo, options: StoreOptions): Promise<ServeConfig> {
+  return configOf(io, flagsOf(options), options.config)
 }
 
 /** The data folders of a store on this machine. */

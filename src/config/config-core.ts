@@ -3,9 +3,9 @@
  * environment, the environment overrides the file, the file overrides the default.
  *
  * Pure: the caller has read the file. An invalid setting throws `invalidConfig` with one line that names its source
- * and the expected value; nothing is ignored silently.
+ * and the expected value; nothing is ignored silently. `inspectConfig` returns all such lines.
  */
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { MIB, SHARDS_MAX } from "../base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import {
@@ -15,7 +15,6 @@ import {
   SETTING_NAMES,
   type ClusterConfig,
   type ServeConfig,
-  type Setting,
   type SettingName,
   type WebsiteConfig,
 } from "./config.js"
@@ -37,289 +36,229 @@ import {
   parseServicePath,
   parseServiceUrl,
 } from "./config-values.js"
-
-export type Environment = Readonly<Record<string, string | undefined>>
-/** Texts by setting, from one source. */
-export type SettingsInput = { readonly [name in SettingName]?: readonly string[] }
-
-export interface ConfigSources {
-  readonly flags: SettingsInput
-  readonly environment: Environment
-  /** Settings of the `--config` file, and its path for messages. */
-  readonly file: { readonly path: string; readonly settings: SettingsInput } | undefined
-  /** Relative paths are resolved against it. */
-  readonly workingFolder: string
-  readonly hostName: string
-}
-
-interface RawSettings {
-  readonly texts: readonly string[]
-  readonly where: string
-}
+import {
+  findSetting,
+  SettingReader,
+  type ConfigProblem,
+  type ConfigSources,
+  type FoundSetting,
+  type SettingsInput,
+} from "./setting-reader.js"
 
 /** Variables that a container platform sets automatically for a service called "hayloft". */
 const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
 
-/** Throws `invalidConfig` for an unknown `HAYLOFT_…` variable: it is most likely a typo. */
-function checkVariables(environment: Environment): void {
+/** An unknown `HAYLOFT_…` variable is most likely a typo. */
+function checkVariables(reader: SettingReader): void {
   const known = new Set<string>([
     ...SETTING_NAMES.map(name => SETTINGS[name].environment),
     ...Object.keys(CLIENT_ENVIRONMENT),
     CONFIG_FILE_ENVIRONMENT,
   ])
-  for (const name of Object.keys(environment)) {
+  for (const name of Object.keys(reader.sources.environment)) {
     if (!name.startsWith("HAYLOFT_") || known.has(name) || SERVICE_LINK.test(name)) continue
-    throw fail("invalidConfig", { message: `unknown environment variable ${name}; "hayloft serve --help" lists them` })
+    reader.unknown(`unknown environment variable ${name}; "hayloft serve --help" lists them`)
   }
 }
 
-function fromEnvironment(setting: Setting, environment: Environment): readonly string[] | undefined {
-  const text = environment[setting.environment]
-  if (text === undefined || text === "") return undefined
-  return setting.repeatable ? text.split(",").map(part => part.trim()) : [text]
+const count =
+  (min: number, max: number) =>
+  (text: string, where: string): number =>
+    parseCount(text, where, { min, max })
+
+/** Throws `invalidConfig` with the first problem. */
+export function resolveConfig(sources: ConfigSources): ServeConfig {
+  const reader = new SettingReader(sources)
+  return checked(reader, configIn(reader))
 }
 
-function find(name: SettingName, sources: ConfigSources): RawSettings | undefined {
-  const setting: Setting = SETTINGS[name]
-  const flags = sources.flags[name]
-  if (flags !== undefined && flags.length > 0) return { texts: flags, where: setting.flag ?? name }
-  const variable = fromEnvironment(setting, sources.environment)
-  if (variable !== undefined) return { texts: variable, where: setting.environment }
-  const inFile = sources.file?.settings[name]
-  if (inFile !== undefined) return { texts: inFile, where: `"${name}" in ${sources.file?.path ?? ""}` }
-  return setting.fallback === undefined ? undefined : { texts: [setting.fallback], where: setting.flag ?? name }
-}
-
-/** By other sources than its default. */
-function isSet(name: SettingName, sources: ConfigSources): boolean {
-  const setting: Setting = SETTINGS[name]
-  return (
-    (sources.flags[name]?.length ?? 0) > 0 ||
-    fromEnvironment(setting, sources.environment) !== undefined ||
-    sources.file?.settings[name] !== undefined
-  )
-}
-
-/** Parses the single value of a setting; undefined if it is not set. */
-function one<T>(input: RawSettings | undefined, parse: (text: string, where: string) => T): T | undefined {
-  const [text, ...more] = input?.texts ?? []
-  if (input === undefined || text === undefined) return undefined
-  if (more.length > 0)
-    throw fail("invalidConfig", { message: `${input.where}: set it once, not ${more.length + 1} times` })
-  return parse(text, input.where)
-}
-
-function required<T>(name: SettingName, sources: ConfigSources, parse: (text: string, where: string) => T): T {
-  const value = one(find(name, sources), parse)
-  if (value === undefined) throw fail("invalidConfig", { message: `${SETTINGS[name].flag ?? name} is not set` })
+function checked<T>({ problems: [problem] }: SettingReader, value: T): T {
+  if (problem !== undefined) throw fail("invalidConfig", { message: problem.message })
   return value
 }
 
-/** Two settings that must be set together. */
-function pair<A, B>(
-  first: A | undefined,
-  second: B | undefined,
-  names: readonly [SettingName, SettingName],
-): readonly [A, B] | undefined {
-  if (first === undefined && second === undefined) return undefined
-  if (first !== undefined && second !== undefined) return [first, second]
-  const shown = names.map(name => SETTINGS[name].flag ?? SETTINGS[name].environment)
-  const [present, missing] = first === undefined ? [shown[1], shown[0]] : shown
-  throw fail("invalidConfig", { message: `${present} is set without ${missing}; set both or neither` })
+/** Everything that makes `resolveConfig` throw, and the settings with defaults in place of what is wrong. */
+export function inspectConfig(sources: ConfigSources): {
+  readonly config: ServeConfig
+  readonly problems: readonly ConfigProblem[]
+} {
+  const reader = new SettingReader(sources)
+  return { config: configIn(reader), problems: reader.problems }
 }
 
-/** Throws `invalidConfig` with the first error. */
-export function resolveConfig(sources: ConfigSources): ServeConfig {
-  checkVariables(sources.environment)
-  const { workingFolder } = sources
-  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
-  const switchOf = (name: SettingName) =>
-    required(name, sources, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
-  const file = (text: string, where: string) => parseFile(text, where, workingFolder)
+/** What `serve` goes by: the texts of every setting, and where they are from; undefined if it is not set. */
+export const settingsInEffect = (
+  sources: Pick<ConfigSources, "flags" | "environment" | "file">,
+): readonly (readonly [name: SettingName, found: FoundSetting | undefined])[] =>
+  SETTING_NAMES.map(name => {
+    const found = findSetting(name, sources)
+    const isUnused = name === "data" && found?.source === "default" && isGiven(findSetting("cluster", sources))
+    return [name, isUnused ? undefined : found]
+  })
 
-  const cluster = clusterOf(sources)
-  // The default folder is for a store of its own: a node that is to have devices names them.
-  const data = cluster === undefined || isSet("data", sources) ? find("data", sources) : undefined
-  const dataFolders = parseDataFolders(data?.texts ?? [], data?.where ?? "--data", workingFolder)
-  if (dataFolders.length === 0 && cluster === undefined)
-    throw fail("invalidConfig", { message: `${data?.where ?? "--data"}: name at least one folder` })
-  const matrix = optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
-  const domain = find("domain", sources)
-  const tls = pair(optional("tlsCert", file), optional("tlsKey", file), ["tlsCert", "tlsKey"])
-  const rootKey = pair(optional("rootAccessKey", parseRootAccessKey), optional("rootSecretKey", parseRootSecret), [
-    "rootAccessKey",
-    "rootSecretKey",
-  ])
-  const masterKeyFile = optional("masterKeyFile", file)
-  const metaCopies = optional("metaCopies", (text, where) => parseCount(text, where, { min: 1, max: SHARDS_MAX }))
-  checkCluster({ cluster, masterKeyFile, metaCopies })
+const isGiven = (found: FoundSetting | undefined): boolean => found !== undefined && found.source !== "default"
+
+function configIn(reader: SettingReader): ServeConfig {
+  checkVariables(reader)
+  const switchOf = (name: SettingName) =>
+    reader.required(name, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
+  const file = fileIn(reader)
+  const cluster = clusterOf(reader)
+  const dataFolders = dataFoldersIn(reader)
+  const matrix = reader.optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
+  const tls = reader.pair(["tlsCert", "tlsKey"], file, file)
+  const rootKey = reader.pair(["rootAccessKey", "rootSecretKey"], parseRootAccessKey, parseRootSecret)
+  const masterKeyFile = reader.optional("masterKeyFile", file)
+  const lifecycleDay = reader.optional("lifecycleDay", count(1, 86_400))
+  const metaCopies = reader.optional("metaCopies", count(1, SHARDS_MAX))
+  const encryptAtRest = switchOf("encryptAtRest")
+  checkCluster(reader)
+  if (encryptAtRest) checkKeyApart(reader)
   return {
-    dataFolders,
-    cluster,
-    policy: optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
-    matrix,
-    metaCopies,
-    blockBytes: optional("blockSize", parseBlockSize),
-    scrubDays: required("scrubDays", sources, (text, where) => parseCount(text, where, { min: 1, max: 3650 })),
-    abandonedUploadDays: required("abandonedUploadDays", sources, (text, where) =>
-      parseCount(text, where, { min: 0, max: 3650 }),
-    ),
-    lifecycleDayMs: optional("lifecycleDay", (text, where) => 1000 * parseCount(text, where, { min: 1, max: 86_400 })),
+    ...{ dataFolders, cluster, matrix, metaCopies, encryptAtRest, masterKeyFile },
+    policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
+    blockBytes: reader.optional("blockSize", parseBlockSize),
+    scrubDays: reader.required("scrubDays", count(1, 3650)),
+    abandonedUploadDays: reader.required("abandonedUploadDays", count(0, 3650)),
+    lifecycleDayMs: lifecycleDay === undefined ? undefined : 1000 * lifecycleDay,
     refuseSingleCopy: switchOf("refuseSingleCopy"),
-    moveBytesPerSecondMax:
-      MIB * required("moveRate", sources, (text, where) => parseCount(text, where, { min: 1, max: 1_000_000 })),
-    metadataBackupEveryMs: required("metadataBackupEvery", sources, parseDuration),
-    erasedKeysKeptMs: required("erasedKeysKept", sources, parseDuration),
-    ...listenersOf(sources),
-    domains: [...new Set((domain?.texts ?? []).map(text => parseDomain(text, domain?.where ?? "--domain")))],
-    region: optional("region", parseRegion),
+    moveBytesPerSecondMax: MIB * reader.required("moveRate", count(1, 1_000_000)),
+    metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
+    erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
+    ...listenersOf(reader),
+    domains: reader.each("domain", parseDomain),
+    region: reader.optional("region", parseRegion),
     refuseSignatureV2: switchOf("refuseSignatureV2"),
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
     encryptNewBuckets: switchOf("encryptNewBuckets"),
-    encryptAtRest: switchOf("encryptAtRest") && hasKeyApart(masterKeyFile),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
-    website: websiteOf(sources),
-    ...{ masterKeyFile, nextMasterKeyFile: optional("nextMasterKeyFile", file) },
-    keyServices: keyServicesOf(sources),
+    website: websiteOf(reader),
+    nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
+    keyServices: keyServicesOf(reader),
     log: {
-      level: required("logLevel", sources, (text, where) =>
-        parseChoice(text, where, ["debug", "info", "warn", "error"]),
-      ),
-      format: required("logFormat", sources, (text, where) => parseChoice(text, where, ["text", "json"])),
+      level: reader.required("logLevel", (text, where) => parseChoice(text, where, ["debug", "info", "warn", "error"])),
+      format: reader.required("logFormat", (text, where) => parseChoice(text, where, ["text", "json"])),
     },
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
   }
 }
 
-function listenersOf(sources: ConfigSources): Pick<ServeConfig, "listen" | "adminListen"> {
-  const listen = required("listen", sources, parseListen)
-  const adminListen = required("adminListen", sources, parseListen)
-  if (listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host) {
-    throw fail("invalidConfig", {
-      message: `--listen and --admin-listen are the same address; use a different port for each`,
-    })
-  }
+const fileIn =
+  ({ sources }: SettingReader) =>
+  (text: string, where: string): string =>
+    parseFile(text, where, sources.workingFolder)
+
+/** The default folder is for a store of its own: a node that is to have devices names them. */
+function dataFoldersIn(reader: SettingReader): readonly string[] {
+  const isNode = reader.isSet("cluster")
+  if (isNode && !reader.isSet("data")) return []
+  const { workingFolder } = reader.sources
+  const folders = reader.whole("data", (texts, where) => parseDataFolders(texts, where, workingFolder)) ?? []
+  if (folders.length === 0 && !isNode && !reader.isBroken("data"))
+    reader.requirement("data", `${findSetting("data", reader.sources)?.where ?? "--data"}: name at least one folder`)
+  return folders
+}
+
+function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "adminListen"> {
+  const listen = reader.required("listen", parseListen)
+  const adminListen = reader.required("adminListen", parseListen)
+  const isSame = listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host
+  if (isSame && !reader.isBroken("listen") && !reader.isBroken("adminListen"))
+    reader.requirement("adminListen", "--listen and --admin-listen are the same address; use a different port for each")
   return { listen, adminListen }
 }
 
-function websiteOf(sources: ConfigSources): WebsiteConfig | undefined {
-  const listen = one(find("websiteListen", sources), parseListen)
-  if (listen === undefined) {
-    refuseStray(["websiteDomain", "websiteCertificates"], "websiteListen", sources)
-    return undefined
-  }
-  const domain = find("websiteDomain", sources)
-  const texts = domain?.texts ?? []
-  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
-  return {
-    listen,
-    domains: [...new Set(texts.map(text => parseDomain(text, domain?.where ?? "--website-domain")))],
-    certificates: one(find("websiteCertificates", sources), file),
-  }
+function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
+  reader.refuseStray(["websiteDomain", "websiteCertificates"], "websiteListen")
+  const listen = reader.optional("websiteListen", parseListen)
+  const domains = reader.each("websiteDomain", parseDomain)
+  const certificates = reader.optional("websiteCertificates", fileIn(reader))
+  return listen && { listen, domains, certificates }
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const
 
-function clusterOf(sources: ConfigSources): ClusterConfig | undefined {
-  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
-  const databaseUrl = optional("cluster", parseDatabaseUrl)
-  if (databaseUrl === undefined) {
-    refuseStray(ONLY_WITH_CLUSTER, "cluster", sources)
-    return undefined
-  }
-  const node = optional("node", parseName) ?? parseName(sources.hostName, "the host name; set --node")
-  return {
-    databaseUrl,
-    node,
-    zone: optional("zone", parseName),
-    machine: optional("machine", parseName) ?? node,
-    nodeListen: required("nodeListen", sources, parseListen),
-    nodeAddress: optional("nodeAddress", parseListen),
+function clusterOf(reader: SettingReader): ClusterConfig | undefined {
+  reader.refuseStray(ONLY_WITH_CLUSTER, "cluster")
+  const databaseUrl = reader.optional("cluster", parseDatabaseUrl)
+  const named = reader.optional("node", parseName)
+  const [zone, machine] = [reader.optional("zone", parseName), reader.optional("machine", parseName)]
+  const nodeListen = reader.required("nodeListen", parseListen)
+  const nodeAddress = reader.optional("nodeAddress", parseListen)
+  if (databaseUrl === undefined) return undefined
+  const node = named ?? hostNameIn(reader)
+  return { databaseUrl, node, zone, machine: machine ?? node, nodeListen, nodeAddress }
+}
+
+/** The name of a node that sets none. */
+function hostNameIn(reader: SettingReader): string {
+  const { hostName } = reader.sources
+  if (reader.isBroken("node")) return hostName
+  try {
+    return parseName(hostName, "the host name; set --node")
+  } catch (error) {
+    if (!isFailure(error, "invalidConfig")) throw error
+    reader.requirement("node", error.message)
+    return hostName
   }
 }
 
 /** The same settings of a node, given while its process runs. Throws `invalidConfig`. */
-export const clusterConfigOf = (
+export function clusterConfigOf(
   flags: Pick<SettingsInput, "cluster" | (typeof ONLY_WITH_CLUSTER)[number]>,
   hostName: string,
-): ClusterConfig | undefined => clusterOf({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
-
-function keyServicesOf(sources: ConfigSources): ServeConfig["keyServices"] {
-  const keepSeconds = required("kmsCacheSeconds", sources, (text, where) =>
-    parseCount(text, where, { min: 0, max: 3600 }),
-  )
-  return { vault: vaultOf(sources), aws: awsOf(sources), keepMs: 1000 * keepSeconds }
+): ClusterConfig | undefined {
+  const reader = new SettingReader({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
+  return checked(reader, clusterOf(reader))
 }
 
-function vaultOf(sources: ConfigSources): ServeConfig["keyServices"]["vault"] {
-  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
-  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
-  const both = pair(optional("kmsVaultUrl", parseServiceUrl), optional("kmsVaultTokenFile", file), [
-    "kmsVaultUrl",
-    "kmsVaultTokenFile",
-  ])
-  if (both === undefined) {
-    refuseStray(["kmsVaultMount", "kmsVaultNamespace", "kmsVaultCaFile"], "kmsVaultUrl", sources)
-    return undefined
-  }
-  return {
-    url: both[0],
-    tokenFile: both[1],
-    mount: required("kmsVaultMount", sources, parseServicePath),
-    namespace: optional("kmsVaultNamespace", parseServicePath),
-    authoritiesFile: optional("kmsVaultCaFile", file),
-  }
+function keyServicesOf(reader: SettingReader): ServeConfig["keyServices"] {
+  const keepSeconds = reader.required("kmsCacheSeconds", count(0, 3600))
+  return { vault: vaultOf(reader), aws: awsOf(reader), keepMs: 1000 * keepSeconds }
 }
 
-function awsOf(sources: ConfigSources): ServeConfig["keyServices"]["aws"] {
-  const optional = <T>(name: SettingName, parse: (text: string, where: string) => T) => one(find(name, sources), parse)
-  const file = (text: string, where: string) => parseFile(text, where, sources.workingFolder)
-  const both = pair(optional("kmsAwsRegion", parseRegion), optional("kmsAwsCredentialsFile", file), [
-    "kmsAwsRegion",
-    "kmsAwsCredentialsFile",
-  ])
-  if (both === undefined) {
-    refuseStray(["kmsAwsEndpoint"], "kmsAwsRegion", sources)
-    return undefined
-  }
+function vaultOf(reader: SettingReader): ServeConfig["keyServices"]["vault"] {
+  const file = fileIn(reader)
+  const both = reader.pair(["kmsVaultUrl", "kmsVaultTokenFile"], parseServiceUrl, file)
+  reader.refuseStray(["kmsVaultMount", "kmsVaultNamespace", "kmsVaultCaFile"], "kmsVaultUrl")
+  const mount = reader.required("kmsVaultMount", parseServicePath)
+  const namespace = reader.optional("kmsVaultNamespace", parseServicePath)
+  const authoritiesFile = reader.optional("kmsVaultCaFile", file)
+  return both && { url: both[0], tokenFile: both[1], mount, namespace, authoritiesFile }
+}
+
+function awsOf(reader: SettingReader): ServeConfig["keyServices"]["aws"] {
+  const both = reader.pair(["kmsAwsRegion", "kmsAwsCredentialsFile"], parseRegion, fileIn(reader))
+  reader.refuseStray(["kmsAwsEndpoint"], "kmsAwsRegion")
+  const endpoint = reader.optional("kmsAwsEndpoint", parseServiceUrl)
+  if (both === undefined) return undefined
   const [region, credentialsFile] = both
-  const endpoint = optional("kmsAwsEndpoint", parseServiceUrl) ?? `https://kms.${region}.amazonaws.com`
-  return { endpoint, region, credentialsFile }
-}
-
-/** Settings without the one that gives them a meaning. */
-function refuseStray(names: readonly SettingName[], needed: SettingName, sources: ConfigSources): void {
-  const stray = names.find(name => isSet(name, sources))
-  if (stray === undefined) return
-  throw fail("invalidConfig", { message: `${SETTINGS[stray].flag} has no meaning without ${SETTINGS[needed].flag}` })
+  return { endpoint: endpoint ?? `https://kms.${region}.amazonaws.com`, region, credentialsFile }
 }
 
 /** A reader of the database must not be able to unseal the secrets in it. */
-function checkCluster(config: Pick<ServeConfig, "cluster" | "masterKeyFile" | "metaCopies">): void {
-  if (config.cluster === undefined) return
-  if (config.masterKeyFile === undefined) {
-    throw fail("invalidConfig", {
-      message:
-        "--cluster needs --master-key-file: every node has the same key, and the database does not; create one with: openssl rand -hex 32 > FILE",
-    })
+function checkCluster(reader: SettingReader): void {
+  if (!reader.isSet("cluster")) return
+  if (!reader.isSet("masterKeyFile")) {
+    reader.requirement(
+      "cluster",
+      "--cluster needs --master-key-file: every node has the same key, and the database does not; create one with: openssl rand -hex 32 > FILE",
+    )
   }
-  if (config.metaCopies !== undefined) {
-    throw fail("invalidConfig", {
-      message: "--meta-copies has no meaning with --cluster: the database keeps the copies",
-    })
-  }
+  if (reader.isSet("metaCopies"))
+    reader.requirement("metaCopies", "--meta-copies has no meaning with --cluster: the database keeps the copies")
 }
 
-/** A disk that holds its own key opens itself: throws then. */
-function hasKeyApart(masterKeyFile: string | undefined): true {
-  if (masterKeyFile !== undefined) return true
-  throw fail("invalidConfig", {
-    message:
-      "--encrypt-at-rest needs --master-key-file: if the key were on the same disks, a stolen disk could be read; create one with: openssl rand -hex 32 > FILE, or move the key of a store out of its data folders with: hayloft key move-out FILE",
-  })
+/** A disk that holds its own key opens itself. */
+function checkKeyApart(reader: SettingReader): void {
+  if (reader.isSet("masterKeyFile")) return
+  reader.requirement(
+    "encryptAtRest",
+    "--encrypt-at-rest needs --master-key-file: if the key were on the same disks, a stolen disk could be read; create one with: openssl rand -hex 32 > FILE, or move the key of a store out of its data folders with: hayloft key move-out FILE",
+  )
 }
 
 /** The policy of a new store with this number of devices. Throws `invalidConfig` if they are too few for it. */

@@ -2,9 +2,10 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "../base/failures.js"
 import { SETTINGS, SETTING_NAMES, type ServeConfig } from "./config.js"
-import { policyOfNewStore, resolveConfig, type ConfigSources } from "./config-core.js"
-import { FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+import { inspectConfig, policyOfNewStore, resolveConfig } from "./config-core.js"
+import { checkConfigFile, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 import { bytesOfSize, expandBraces, textOfListen } from "./config-values.js"
+import type { ConfigSources } from "./setting-reader.js"
 
 const NOTHING: ConfigSources = {
   flags: {},
@@ -266,7 +267,7 @@ test("a new store's policy must fit its devices", () => {
 })
 
 test("the file: keys by name, single texts or arrays, numbers as written", () => {
-  const settings = parseConfigFile(
+  const { settings } = parseConfigFile(
     `{"data": ["a", "b"], "domain": "s3.example", "metaCopies": 3, "logLevel": "warn"}`,
     "h.json",
   )
@@ -292,6 +293,58 @@ for (const [text, pattern] of [
     )
   })
 }
+
+test("file with a key twice is refused, and keys inside values do not count", () => {
+  assert.throws(() => parseConfigFile(`{"listen": "a:1", "listen": "b:2"}`, "h.json"), /"listen" is set twice/)
+  const { problems } = checkConfigFile(`{"listen": {"region": 1, "region": 2}}`)
+  assert.deepEqual(
+    problems.map(({ message }) => message),
+    [`"listen" must be a string`],
+  )
+})
+
+test("every problem of the sources is found at once, with its line in the file, and none that follows from another", () => {
+  const text = `{
+  "listen": "9000",
+  "lisen": "a \\"quoted\\": text",
+  "data": ["a", {"b": 1}],
+  "scrubDays": 0,
+
+  "cluster": "mysql://x", "node": "n1",
+  "tlsCert": "c.pem",
+  "kmsVaultMount": "a b",
+  "websiteDomain": ["fine.example", "-bad"]
+}`
+  const { settings, lines, problems: ofFile } = checkConfigFile(text)
+  const file = { path: "h.json", settings, lines }
+  const environment = { HAYLOFT_LOG_LEVEL: "loud", HAYLOFT_TYPO: "1", HAYLOFT_REGION: "US East" }
+  const problems = [...ofFile, ...inspectConfig({ ...NOTHING, environment, file }).problems]
+  const found = problems.map(({ kind, line, message }) => `${line ?? "-"} ${kind} ${message.slice(0, 56)}`)
+  assert.deepEqual(found.sort(), [
+    '- unknown unknown environment variable HAYLOFT_TYPO; "hayloft serve'.slice(0, 66),
+    '- value HAYLOFT_LOG_LEVEL: "loud" is not one of debug, info, war',
+    '- value HAYLOFT_REGION: "US East" is not a region name like us-e',
+    "10 requirement --website-domain has no meaning without --website-listen",
+    '10 value "websiteDomain" in h.json: "-bad" is not a domain name l',
+    '2 value "listen" in h.json: "9000" is not HOST:PORT (try 127.0.0',
+    '3 unknown unknown key "lisen"',
+    '4 value "data" must be a string or an array of strings',
+    '5 value "scrubDays" in h.json: "0" is not a whole number from 1 ',
+    "7 requirement --cluster needs --master-key-file: every node has the sa",
+    '7 value "cluster" in h.json: expected the URL of a PostgreSQL da',
+    "8 requirement --tls-cert is set without --tls-key; set both or neither",
+    "9 requirement --kms-vault-mount has no meaning without --kms-vault-url",
+    '9 value "kmsVaultMount" in h.json: "a b" is not a path like team',
+  ])
+})
+
+test("text that is not JSON is found with its line", () => {
+  const { problems } = checkConfigFile(`{\n  "listen": "a:1",\n  "region" "home"\n}`)
+  assert.deepEqual(
+    problems.map(({ line, message }) => [line, message.slice(0, 8)]),
+    [[3, "not JSON"]],
+  )
+})
 
 test("secrets are the only settings without a flag, and not in a file", () => {
   const hidden = SETTING_NAMES.filter(name => !FILE_SETTING_NAMES.includes(name))

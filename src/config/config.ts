@@ -142,6 +142,10 @@ export interface Setting {
   /** Default as text; if undefined, `help` states the behavior without a value. */
   readonly fallback: string | undefined
   readonly help: string
+  /** What must not be shown: the value, or passwords in it if it is a URL. */
+  readonly secret?: "value" | "password"
+  /** The file that it names is read again when it changes; everything else takes effect at a start. */
+  readonly isReread?: boolean
 }
 
 const setting = (
@@ -193,13 +197,16 @@ export const SETTINGS = {
     undefined,
     "replicas of the metadata, each on its own device (default: the number of losses that the data survives plus one, rounded up to an odd number)",
   ),
-  cluster: setting(
-    "--cluster",
-    "HAYLOFT_CLUSTER",
-    "URL",
-    undefined,
-    "run as a node of the store whose metadata is in this PostgreSQL database (postgres://…); needs --master-key-file, the same on all nodes",
-  ),
+  cluster: {
+    ...setting(
+      "--cluster",
+      "HAYLOFT_CLUSTER",
+      "URL",
+      undefined,
+      "run as a node of the store whose metadata is in this PostgreSQL database (postgres://…); needs --master-key-file, the same on all nodes",
+    ),
+    secret: "password",
+  },
   node: setting(
     "--node",
     "HAYLOFT_NODE",
@@ -400,21 +407,30 @@ export const SETTINGS = {
     undefined,
     "name under which buckets are websites (bucket.NAME); a bucket with the name of a host is its website without",
   ),
-  websiteCertificates: setting(
-    "--website-certificates",
-    "HAYLOFT_WEBSITE_CERTIFICATES",
-    "FOLDER",
-    undefined,
-    "folder with certificates of websites: HOST.pem and HOST.key, and default.pem and default.key; changes take effect at once",
-  ),
-  tlsCert: setting(
-    "--tls-cert",
-    "HAYLOFT_TLS_CERT",
-    "FILE",
-    undefined,
-    "certificate chain in PEM; reloaded when it changes",
-  ),
-  tlsKey: setting("--tls-key", "HAYLOFT_TLS_KEY", "FILE", undefined, "its private key in PEM"),
+  websiteCertificates: {
+    ...setting(
+      "--website-certificates",
+      "HAYLOFT_WEBSITE_CERTIFICATES",
+      "FOLDER",
+      undefined,
+      "folder with certificates of websites: HOST.pem and HOST.key, and default.pem and default.key; changes take effect at once",
+    ),
+    isReread: true,
+  },
+  tlsCert: {
+    ...setting(
+      "--tls-cert",
+      "HAYLOFT_TLS_CERT",
+      "FILE",
+      undefined,
+      "certificate chain in PEM; reloaded when it changes",
+    ),
+    isReread: true,
+  },
+  tlsKey: {
+    ...setting("--tls-key", "HAYLOFT_TLS_KEY", "FILE", undefined, "its private key in PEM"),
+    isReread: true,
+  },
   masterKeyFile: setting(
     "--master-key-file",
     "HAYLOFT_MASTER_KEY_FILE",
@@ -429,20 +445,26 @@ export const SETTINGS = {
     undefined,
     'file with a new master key, for "hayloft master-key rotate"',
   ),
-  kmsVaultUrl: setting(
-    "--kms-vault-url",
-    "HAYLOFT_KMS_VAULT_URL",
-    "URL",
-    undefined,
-    "Vault or OpenBao whose transit engine has KMS keys, like https://vault.example.org:8200; needs --kms-vault-token-file",
-  ),
-  kmsVaultTokenFile: setting(
-    "--kms-vault-token-file",
-    "HAYLOFT_KMS_VAULT_TOKEN_FILE",
-    "FILE",
-    undefined,
-    "file with the token for Vault; read again when it changes",
-  ),
+  kmsVaultUrl: {
+    ...setting(
+      "--kms-vault-url",
+      "HAYLOFT_KMS_VAULT_URL",
+      "URL",
+      undefined,
+      "Vault or OpenBao whose transit engine has KMS keys, like https://vault.example.org:8200; needs --kms-vault-token-file",
+    ),
+    secret: "password",
+  },
+  kmsVaultTokenFile: {
+    ...setting(
+      "--kms-vault-token-file",
+      "HAYLOFT_KMS_VAULT_TOKEN_FILE",
+      "FILE",
+      undefined,
+      "file with the token for Vault; read again when it changes",
+    ),
+    isReread: true,
+  },
   kmsVaultMount: setting(
     "--kms-vault-mount",
     "HAYLOFT_KMS_VAULT_MOUNT",
@@ -457,13 +479,16 @@ export const SETTINGS = {
     undefined,
     "namespace of the engine in Vault (default: none)",
   ),
-  kmsVaultCaFile: setting(
-    "--kms-vault-ca-file",
-    "HAYLOFT_KMS_VAULT_CA_FILE",
-    "FILE",
-    undefined,
-    "certificate authorities of Vault in PEM; reloaded when it changes (default: those that Node.js trusts)",
-  ),
+  kmsVaultCaFile: {
+    ...setting(
+      "--kms-vault-ca-file",
+      "HAYLOFT_KMS_VAULT_CA_FILE",
+      "FILE",
+      undefined,
+      "certificate authorities of Vault in PEM; reloaded when it changes (default: those that Node.js trusts)",
+    ),
+    isReread: true,
+  },
   kmsAwsRegion: setting(
     "--kms-aws-region",
     "HAYLOFT_KMS_AWS_REGION",
@@ -471,20 +496,26 @@ export const SETTINGS = {
     undefined,
     "region of AWS KMS, for keys that are in AWS; needs --kms-aws-credentials-file",
   ),
-  kmsAwsCredentialsFile: setting(
-    "--kms-aws-credentials-file",
-    "HAYLOFT_KMS_AWS_CREDENTIALS_FILE",
-    "FILE",
-    undefined,
-    "credentials for AWS KMS, in the form of ~/.aws/credentials; read again when it changes",
-  ),
-  kmsAwsEndpoint: setting(
-    "--kms-aws-endpoint",
-    "HAYLOFT_KMS_AWS_ENDPOINT",
-    "URL",
-    undefined,
-    "address of AWS KMS, for VPC endpoints and services with its API (default: https://kms.REGION.amazonaws.com)",
-  ),
+  kmsAwsCredentialsFile: {
+    ...setting(
+      "--kms-aws-credentials-file",
+      "HAYLOFT_KMS_AWS_CREDENTIALS_FILE",
+      "FILE",
+      undefined,
+      "credentials for AWS KMS, in the form of ~/.aws/credentials; read again when it changes",
+    ),
+    isReread: true,
+  },
+  kmsAwsEndpoint: {
+    ...setting(
+      "--kms-aws-endpoint",
+      "HAYLOFT_KMS_AWS_ENDPOINT",
+      "URL",
+      undefined,
+      "address of AWS KMS, for VPC endpoints and services with its API (default: https://kms.REGION.amazonaws.com)",
+    ),
+    secret: "password",
+  },
   kmsCacheSeconds: setting(
     "--kms-cache-seconds",
     "HAYLOFT_KMS_CACHE_SECONDS",
@@ -501,13 +532,16 @@ export const SETTINGS = {
     undefined,
     "access key of the root account (default: generated at the first start)",
   ),
-  rootSecretKey: setting(
-    undefined,
-    "HAYLOFT_ROOT_SECRET_KEY",
-    "SECRET",
-    undefined,
-    "its secret key, 8 to 128 characters; set together with the access key",
-  ),
+  rootSecretKey: {
+    ...setting(
+      undefined,
+      "HAYLOFT_ROOT_SECRET_KEY",
+      "SECRET",
+      undefined,
+      "its secret key, 8 to 128 characters; set together with the access key",
+    ),
+    secret: "value",
+  },
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof SETTINGS

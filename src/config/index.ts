@@ -12,12 +12,7 @@ export {
   type Setting,
   type SettingName,
 } from "./config.js"
-export {
-  clusterConfigOf,
-  policyOfNewStore,
-  resolveConfig,
-  type Environment,
-  type SettingsInput,
-} from "./config-core.js"
-export { CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+export { clusterConfigOf, inspectConfig, policyOfNewStore, resolveConfig, settingsInEffect } from "./config-core.js"
+export { checkConfigFile, CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+export type { ConfigProblem, ConfigSources, Environment, FoundSetting, SettingsInput } from "./setting-reader.js"
 export { bytesOfSize, parseDataFolders, parseDuration } from "./config-values.js"
