@@ -11,6 +11,7 @@ import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
 import { addConfigCommands } from "./config-program.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
+import { addDoctorCommand } from "./doctor-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
@@ -41,6 +42,7 @@ import {
   addStatusCommand,
   addWorkCommands,
 } from "./store-program.js"
+import { addSupportCommands } from "./support-program.js"
 import { addUndeleteCommands } from "./undelete-program.js"
 import { addWhyCommand } from "./why-command.js"
 
@@ -206,6 +208,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addRescueCommand(program, io, signal)
   addClusterCommands(program, io, signal)
   addConfigCommands(program, io)
+  addDoctorCommand(program, io, signal)
+  addSupportCommands(program, io, signal)
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   const bucket = addBucketCommands(program, admin)

@@ -32,6 +32,13 @@ export class AdminClient {
     return this.#call("GET", text === "" ? path : `${path}?${text}`, undefined)
   }
 
+  /** A document that is not JSON, such as the metrics. */
+  async text(path: string): Promise<string> {
+    const { status, text, requestId } = await this.#send("GET", path, undefined)
+    if (status < 300) return text
+    throw new RemoteFailure(status, `http-${status}`, `status ${status}`, requestId)
+  }
+
   post(path: string, body: unknown): Promise<unknown> {
     return this.#call("POST", path, Buffer.from(JSON.stringify(body)))
   }
@@ -41,20 +48,20 @@ export class AdminClient {
   }
 
   async #call(method: string, rawTarget: string, body: Buffer | undefined): Promise<unknown> {
+    const { status, text, requestId } = await this.#send(method, rawTarget, body)
+    const value = text === "" ? undefined : parseAnswer(text)
+    if (status < 300) return value
+    const { code, message } = errorOf(value)
+    throw new RemoteFailure(status, code ?? `http-${status}`, message ?? `status ${status}`, requestId)
+  }
+
+  async #send(method: string, rawTarget: string, body: Buffer | undefined) {
     const rawHeaders = ["host", this.#host, "authorization", `Bearer ${this.access.token}`]
     if (body !== undefined) rawHeaders.push("content-type", "application/json", "content-length", String(body.length))
     const answer = await this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
     const text = (await answer.document()).toString("utf8")
-    const value = text === "" ? undefined : parseAnswer(text)
-    if (answer.status < 300) return value
-    const { code, message } = errorOf(value)
     const requestId = String(answer.headers["x-request-id"] ?? "") || undefined
-    throw new RemoteFailure(
-      answer.status,
-      code ?? `http-${answer.status}`,
-      message ?? `status ${answer.status}`,
-      requestId,
-    )
+    return { status: answer.status, text, requestId }
   }
 }
 

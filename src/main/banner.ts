@@ -1,10 +1,8 @@
 /** Banner: the output of a start: addresses, redundancy, warnings, and three ways to store a first object. */
+import { fileSystemWarning } from "../base/file-systems.js"
 import type { ListenAddress, ServeConfig } from "../config/config.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
-
-const VOLATILE = new Set(["tmpfs", "ramfs"])
-const REMOTE = new Set(["nfs", "cifs", "smb", "smb2", "fuse"])
 
 interface BannerFacts {
   readonly version: string
@@ -121,12 +119,8 @@ export async function warningsOf(
     if (state === "offline") warnings.push(`missing: device ${id}, last at ${pathHint}`)
   }
   for (const { identity } of store.devices) {
-    const folder = identity.path
-    const { fileSystemKind } = await disk.space(folder)
-    if (VOLATILE.has(fileSystemKind))
-      warnings.push(`${folder} is on ${fileSystemKind}: its contents are lost in a power cut`)
-    if (REMOTE.has(fileSystemKind))
-      warnings.push(`${folder} is on ${fileSystemKind}: durability depends on how that server handles a sync`)
+    const warning = fileSystemWarning(identity.path, (await disk.space(identity.path)).fileSystemKind)
+    if (warning !== undefined) warnings.push(warning)
   }
   return warnings
 }

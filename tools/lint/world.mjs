@@ -38,7 +38,7 @@ const MODULES = {
     use: COMPUTE,
     in: [SEAM, /^src\/(main\/[^/]*worker[^/]*|node\/metadata\/checkpoint-threads)\.ts$/],
   },
-  zlib: { use: COMPUTE, in: [SEAM, /^src\/seams\/compute\//] },
+  zlib: { use: COMPUTE, in: [SEAM, CLIENT, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },
   perf_hooks: { use: CLOCK, in: [SEAM] },
