@@ -1,7 +1,9 @@
 /** Opens accounts, keys and identities over one metadata engine. */
-import type { Random } from "../seams/random/contract.js"
 import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
 import { AccountService } from "./account-service.js"
+import { AdminTokens } from "./admin-tokens.js"
 import { Directory } from "./directory.js"
 import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
@@ -28,3 +30,11 @@ export function openAccess(random: Random, metadata: Metadata, masterKeys: Maste
   const accounts = new AccountService(backend, masterKeys, root)
   return { accounts, identities: new IdentityService(backend), sessions: new SessionService(backend) }
 }
+
+/** `prepare` resolves once the devices refuse releases that do not know tokens. */
+export const openAdminTokens = (
+  clock: Pick<Clock, "wallMs">,
+  random: Random,
+  metadata: Metadata,
+  prepare: () => Promise<void>,
+): AdminTokens => new AdminTokens(clock, random, new Directory(metadata), prepare)

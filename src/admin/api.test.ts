@@ -3,54 +3,13 @@ import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
-import { AdminApi, BODY_BYTES_MAX } from "./api.js"
+import { BODY_BYTES_MAX } from "./api.js"
 import type { StoreChange } from "../node/index.js"
-import type { AdminReply } from "./replies.js"
 import { openApiText } from "./open-api.js"
+import { world, type Sent } from "./testing-api.js"
 import { OPERATIONS } from "./operations.js"
-import { DENIED_REQUEST, FakeStore, NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
+import { DENIED_REQUEST, NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
 import { deletedOf } from "./testing-undelete.js"
-
-interface Sent {
-  readonly token?: string | undefined
-  readonly body?: unknown
-  readonly text?: string
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-function world(onLoopback = true) {
-  const store = new FakeStore()
-  const api = new AdminApi(store.parts, {
-    version: "1.2.3",
-    token: TOKEN,
-    onLoopback,
-    rootAccount: ROOT,
-    newBucketSettings: new Map(),
-    metricsText: () => "# HELP x y\n",
-  })
-  const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {
-    const token = "token" in sent ? sent.token : TOKEN
-    const headers = new Map(Object.entries(sent.headers ?? {}))
-    if (token !== undefined && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`)
-    const bytes = new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
-    return api.handle({
-      method,
-      rawTarget,
-      header: name => headers.get(name),
-      body: async bytesMax => {
-        if (bytes.length > bytesMax) throw fail("entityTooLarge")
-        return bytes
-      },
-    })
-  }
-  const json = async (method: string, rawTarget: string, sent: Sent = {}) => {
-    const answer = await send(method, rawTarget, sent)
-    const text = new TextDecoder().decode(answer.body)
-    const value: unknown = text === "" ? undefined : JSON.parse(text)
-    return { status: answer.status, value }
-  }
-  return { store, send, json }
-}
 
 const errorCode = (value: unknown): unknown =>
   typeof value === "object" &&

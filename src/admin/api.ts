@@ -2,12 +2,12 @@
  * The admin port: one request in, one reply out. It uses no sockets, so every reply is a value.
  *
  * Promises  `/health/*`, `/` and the documents need no token and contain nothing secret; on loopback everything except
- *           `/health/*` accepts only loopback Host names, or requests with the token. Everything under `/v1` needs the
- *           bearer token, compared in constant time and read from the `Authorization` header only. The token is checked
- *           before the path or body is read.
+ *           `/health/*` accepts only loopback Host names, or requests with a token. Everything under `/v1` needs a
+ *           bearer token, read from the `Authorization` header only: that of the data folders, or one whose scopes allow
+ *           the operation. It is checked before the body is read.
  * Limits    `BODY_BYTES_MAX` per request body; listings are paged.
  */
-import { equalInConstantTime, sha256Hex } from "../access/index.js"
+import { equalInConstantTime, sha256Hex, type AdminTokens, type ShownAdminToken } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
@@ -18,6 +18,7 @@ import { openApiText } from "./open-api.js"
 import type { Operation, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
+import { mayUse, scopesFor } from "./scopes-core.js"
 import { errorReply, healthReply, misdirected, notFound, reply, type AdminReply } from "./replies.js"
 
 export const BODY_BYTES_MAX = 64 * 1024
@@ -38,9 +39,13 @@ const PAGE_HEADERS = {
 }
 
 /** The parts of the store that the port shows and changes. */
-export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings"> {
+export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "tokens"> {
   readonly documents: Documents
+  readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke" | "verify">
 }
+
+/** Who sends a request: the operator, with the token of the data folders, or the holder of a token with scopes. */
+type AdminCaller = { readonly kind: "operator" } | { readonly kind: "token"; readonly token: ShownAdminToken }
 
 export class AdminApi {
   readonly #services: Services
@@ -49,6 +54,7 @@ export class AdminApi {
 
   private readonly status: StoreStatus
   private readonly documents: Documents
+  private readonly tokens: AdminStore["tokens"]
 
   constructor(
     { documents, ...services }: AdminStore,
@@ -57,6 +63,7 @@ export class AdminApi {
     this.status = services.status
     this.documents = documents
     const { rootAccount, newBucketSettings } = options
+    this.tokens = services.tokens
     this.#services = { ...services, rootAccount, newBucketSettings }
     this.#tokenHash = sha256Hex(options.token)
   }
@@ -77,14 +84,14 @@ export class AdminApi {
     if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
     const host = request.header("host")
     const isForeignHost = this.options.onLoopback && !isLoopbackHost(host) && !rawPath.startsWith("/health/")
-    if (isForeignHost && !this.#hasToken(request)) return misdirected(host ?? "")
+    if (isForeignHost && (await this.#caller(request)) === undefined) return misdirected(host ?? "")
     switch (rawPath) {
       case "/health/live":
         return healthReply("getLive", { ready: true, reasons: [] })
       case "/health/ready":
         return healthReply("getReady", this.status.health())
       case "/metrics":
-        if (!this.options.onLoopback) this.#checkToken(request)
+        if (!this.options.onLoopback) checkScope(await this.#requireCaller(request), METRICS)
         return reply("getMetrics", "text/plain; version=0.0.4; charset=utf-8", this.options.metricsText())
       case "/openapi.json":
         this.#openApi ??= openApiText()
@@ -107,10 +114,11 @@ export class AdminApi {
   }
 
   async #operation(request: AdminRequest, rawPath: string, rawQuery: string): Promise<AdminReply> {
-    this.#checkToken(request)
+    const caller = await this.#requireCaller(request)
     const found = route(request.method, rawPath)
     if (found === undefined) return notFound(rawPath)
     const { operation, target } = found
+    checkScope(caller, operation)
     const query = queryOf(operation, rawQuery)
     const body = operation.request && bodyOf(operation, await request.body(BODY_BYTES_MAX))
     const result = await operation.run(this.#services, { target, query, body })
@@ -119,18 +127,32 @@ export class AdminApi {
     return { ...reply(operation.id, "application/json", text), status }
   }
 
-  /** Compares hashes, so that timing does not reveal even the length of the token. */
-  #hasToken(request: AdminRequest): boolean {
-    const [, token] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
-    return token !== undefined && equalInConstantTime(sha256Hex(token), this.#tokenHash)
+  async #caller(request: AdminRequest): Promise<AdminCaller | undefined> {
+    const [, text] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
+    if (text === undefined) return undefined
+    // Hashes are compared, so that timing does not reveal even the length of the token.
+    if (equalInConstantTime(sha256Hex(text), this.#tokenHash)) return { kind: "operator" }
+    const token = await this.tokens.verify(text)
+    return token && { kind: "token", token }
   }
 
-  #checkToken(request: AdminRequest): void {
-    if (this.#hasToken(request)) return
+  async #requireCaller(request: AdminRequest): Promise<AdminCaller> {
+    const caller = await this.#caller(request)
+    if (caller !== undefined) return caller
     throw fail("accessDenied", {
-      message: "the admin token is missing or wrong: Authorization: Bearer HAYLOFT_ADMIN_TOKEN of hayloft env --admin",
+      message:
+        "the admin token is missing, wrong or expired: Authorization: Bearer TOKEN, of hayloft token create or of hayloft env --admin",
     })
   }
+}
+
+const METRICS = { method: "GET", path: "/v1/status" } as const
+
+/** Throws `outOfScope`. */
+function checkScope(caller: AdminCaller, operation: Pick<Operation, "method" | "path">): void {
+  if (caller.kind === "operator" || mayUse(caller.token.scopes, operation)) return
+  const [scope = "all"] = scopesFor(operation)
+  throw fail("outOfScope", { message: `the token "${caller.token.name}" lacks the scope ${scope}` })
 }
 
 /** The path segment that matches the template's braces, "" if it has none; undefined if the path does not match. */

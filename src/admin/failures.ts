@@ -28,6 +28,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   entityExists: 409,
   limitExceeded: 409,
   quotaExceeded: 403,
+  outOfScope: 403,
   bucketExists: 409,
   bucketOwnedByYou: 409,
   bucketNotEmpty: 409,

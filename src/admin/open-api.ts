@@ -6,6 +6,7 @@ import { z } from "zod"
 import type { Operation } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { ERROR, HEALTH } from "./schemas.js"
+import { scopesFor } from "./scopes-core.js"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -43,6 +44,7 @@ function operationJson(operation: Operation, components: Map<string, Json>): Jso
   return {
     operationId: operation.id,
     summary: operation.summary,
+    description: `Scopes: ${scopesFor(operation).join(" or ")}.`,
     parameters: [...inPath, ...inQuery],
     ...(operation.request === undefined
       ? {}
@@ -54,7 +56,14 @@ function operationJson(operation: Operation, components: Map<string, Json>): Jso
         }),
     responses: {
       [status]: { description: status === 204 ? "done" : "the result", ...content },
-      401: { description: "the token is missing or wrong", content: json(schemaOf(ERROR, "output", components)) },
+      401: {
+        description: "the token is missing, wrong or expired",
+        content: json(schemaOf(ERROR, "output", components)),
+      },
+      403: {
+        description: "the scopes of the token do not allow this",
+        content: json(schemaOf(ERROR, "output", components)),
+      },
       default: { description: "a failure; see its code", content: json(schemaOf(ERROR, "output", components)) },
     },
     security: [{ token: [] }],

@@ -12,6 +12,7 @@ import { KEY_OPERATIONS } from "./key-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
 import { UNDELETE_OPERATIONS } from "./undelete-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
+import { TOKEN_OPERATIONS } from "./token-operations.js"
 
 const PAGE_MAX = 1000
 const PAGE_DEFAULT = 100
@@ -123,6 +124,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...KEY_OPERATIONS,
   ...QUOTA_OPERATIONS,
   ...UNDELETE_OPERATIONS,
+  ...TOKEN_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",

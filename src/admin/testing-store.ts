@@ -34,6 +34,7 @@ import type {
 import type { Documents } from "./contract.js"
 
 import type { AdminStore } from "./api.js"
+import { FakeTokens } from "./testing-tokens.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
@@ -104,6 +105,7 @@ export class FakeStore implements Accounts {
   healthReport: HealthReport = { ready: true, reasons: [] }
 
   readonly denials = denialsOfOne()
+  readonly tokens = new FakeTokens()
   readonly documents: Documents = {
     list: async () => ["install.md", "recipes/restic.md"],
     read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
@@ -111,7 +113,7 @@ export class FakeStore implements Accounts {
 
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
-    const { buckets, status, operations: store, conversion, denials, documents } = this
+    const { buckets, status, operations: store, conversion, denials, documents, tokens } = this
     const { lifecycle, erasures } = this
     return {
       accounts: this,
@@ -128,6 +130,7 @@ export class FakeStore implements Accounts {
       reconciling: RECONCILING,
       denials,
       documents,
+      tokens,
     }
   }
 

@@ -72,6 +72,7 @@ export const FAILURES = {
   requestTimeout: kind("backOff", "the client sent too slowly"),
   // Identity and access
   accessDenied: kind("signIn", "access denied"),
+  outOfScope: kind("signIn", "the scopes of the token do not allow this"),
   accessForbidden: kind("signIn", "cross-origin access is not allowed"),
   invalidAccessKey: kind("signIn", "the access key does not exist"),
   signatureMismatch: kind("signIn", "the signature does not match"),

@@ -76,6 +76,8 @@ export const FAMILIES = {
   bucketKeys: 34,
   /** Object key + order + decision id → a version that a bucket with undelete keeps for some days. 35 is not used. */
   deleted: 36,
+  /** Token id → a token of the admin API, by the hash of its secret. */
+  adminTokens: 37,
 } as const
 
 export type Family = keyof typeof FAMILIES

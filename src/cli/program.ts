@@ -43,6 +43,7 @@ import {
   addWorkCommands,
 } from "./store-program.js"
 import { addSupportCommands } from "./support-program.js"
+import { addTokenCommands } from "./token-program.js"
 import { addUndeleteCommands } from "./undelete-program.js"
 import { addWhyCommand } from "./why-command.js"
 
@@ -220,6 +221,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addKmsCommands(program, io, signal)
+  addTokenCommands(program, io, signal)
   addMasterKeyCommands(program, io, signal)
   return program
 }

@@ -259,6 +259,23 @@ test("lifecycle explains an object by either name, and previews a bucket", async
   assert.match((await hayloft(["lifecycle", "preview", "photos"])).out, /thirty days/)
 })
 
+test("token makes a token with scopes, shows it once, lists and revokes it", async () => {
+  const made = await hayloft(["token", "create", "portal", "--scope", "read, buckets", "--expires", "90d"])
+  assert.match(
+    made.out,
+    /^token AAAAAAAAAAAA for portal: read, buckets, until \d{4}-.*; it is shown only now\nhlt_A{12}_s{40}\n$/,
+  )
+  await hayloft(["token", "create", "ci", "--scope", "all"])
+  const { out } = await hayloft(["token", "list"])
+  assert.match(out, /AAAAAAAAAAAA +portal +read,buckets +\d{4}-\S+ .*never/)
+  assert.match(out, /AAAAAAAAAAAB +ci +all +never +never/)
+  assert.doesNotMatch(out, /hlt_/)
+  assert.equal((await hayloft(["token", "revoke", "AAAAAAAAAAAB"])).out, "revoked token AAAAAAAAAAAB\n")
+  assert.equal((await hayloft(["token", "revoke", "AAAAAAAAAAAB"])).code, 3)
+  assert.equal((await hayloft(["token", "create", "x", "--scope", "write"])).code, 2)
+  assert.equal((await hayloft(["token", "create", "x"])).code, 2)
+})
+
 test("master-key shows and rotates the master key", async () => {
   assert.equal((await hayloft(["master-key", "show"])).out, "master key 1\n")
   assert.match(

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAccountNumber, parseKmsKeyId } from "../base/ids.js"
+import { decodeAdminToken, encodeAdminToken } from "./admin-token.js"
 import { accountNumberOf } from "./account-number.js"
 import {
   decodeAccessKey,
@@ -129,6 +130,24 @@ testGoldens(
       decodeAccessKey,
     ),
     sample("key use", { usedMs: 1_767_225_600_000, service: "s3", region: "eu-west-1" }, encodeKeyUse, decodeKeyUse),
+    sample(
+      "admin token",
+      {
+        ...{ name: "portal", secretHash: Uint8Array.from({ length: 32 }, (_, i) => i), scopes: ["read", "buckets"] },
+        ...{ createdMs: 1_767_225_600_000, expiresMs: 1_767_225_700_000 },
+      },
+      encodeAdminToken,
+      decodeAdminToken,
+    ),
+    sample(
+      "admin token without an end",
+      {
+        ...{ name: "", secretHash: new Uint8Array(32), scopes: ["all"], createdMs: 1_767_225_600_000 },
+        expiresMs: undefined,
+      },
+      encodeAdminToken,
+      decodeAdminToken,
+    ),
     sample("user", user, encodeIdentity, decodeIdentity),
     sample(
       "group",

@@ -5,7 +5,7 @@
  * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
  * released.
  */
-import { Denials } from "../access/index.js"
+import { Denials, openAdminTokens } from "../access/index.js"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
@@ -137,6 +137,8 @@ export class StoreSession {
     const { conversion } = host
     const { reconciling } = this.running
     const { buckets, lifecycleInspection: lifecycle } = services
+    const { clock, random } = host.seams
+    const tokens = openAdminTokens(clock, random, engine.metadata, services.refuseEarlier)
     const namedKeys = engine.namedKeys.of("admin")
     const shown = {
       accounts,
@@ -150,6 +152,7 @@ export class StoreSession {
       status,
       store: operations,
       denials,
+      tokens,
       conversion,
       reconciling,
     }

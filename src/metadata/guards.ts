@@ -72,6 +72,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   accountNumbers: "generation",
   accountBuckets: "generation",
   accessKeys: "generation",
+  adminTokens: "generation",
   identities: "generation",
   identityLinks: "generation",
   managedPolicies: "generation",

@@ -69,6 +69,8 @@ export interface Services extends ObjectServices {
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
   readonly undelete: Undelete
+  /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */
+  readonly refuseEarlier: () => Promise<void>
   /** Undefined: the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
   readonly sealedImport: SealedImport
@@ -153,7 +155,7 @@ export function createServices(
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
   // Earlier releases know neither classes nor quotas nor undelete: what refuses them is the same.
-  const refuseEarlier = async () => settings.classes?.use()
+  const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const quotaWatch = new QuotaWatch(quotas, undelete, log)
@@ -183,7 +185,7 @@ export function createServices(
     multipart,
     renames,
     ...upkeep,
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, undelete },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, undelete, refuseEarlier },
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),

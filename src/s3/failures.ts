@@ -251,6 +251,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "Your socket connection to the server was not read from or written to within the timeout period.",
   ),
   accessDenied: row("AccessDenied", 403, "Access Denied", { headersNotSigned: "HeadersNotSigned", ...TIMES }),
+  outOfScope: row("AccessDenied", 403),
   accessForbidden: row(
     "AccessForbidden",
     403,

@@ -9,6 +9,7 @@ import { test } from "node:test"
 import { Packr } from "msgpackr"
 import { hexOf } from "../../src/base/bytes.js"
 import { FAMILIES } from "../../src/base/families.js"
+import { encodeAdminToken } from "../../src/format/admin-token.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -642,6 +643,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { keyId: kmsKey.id, createdMs: 48, updatedMs: 49 },
   ],
   keyUses: [encodeKeyUse(keyUse), keyUse],
+  adminTokens: [
+    encodeAdminToken({ name: "t", secretHash: new Uint8Array(32), scopes: ["all"], createdMs: 55, expiresMs: 56 }),
+    { name: "t", scopes: [4], createdMs: 55, expiresMs: 56 },
+  ],
   accountNumbers: [encodeAccountId(account.id), { accountId: "me" }],
   intents: [
     encodeIntent({ incarnation: parseIncarnation(26), state: "givenUp", extent, runs: [] }),

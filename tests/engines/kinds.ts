@@ -12,6 +12,7 @@ import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
 import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import type { PlayKind } from "./scene.js"
+import { TOKEN_COMMANDS, TOKEN_QUERIES } from "./token-kinds.js"
 import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
 
 const OF_OBJECTS = [
@@ -22,6 +23,7 @@ const OF_OBJECTS = [
   ...ERASE_COMMANDS,
   ...ENCRYPT_COMMANDS,
   ...QUOTA_COMMANDS,
+  ...TOKEN_COMMANDS,
   ...UNDELETE_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
@@ -32,6 +34,7 @@ export const KINDS = [
   ...RENAME_QUERIES,
   ...LIFECYCLE_QUERIES,
   ...QUOTA_QUERIES,
+  ...TOKEN_QUERIES,
   ...UNDELETE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
@@ -88,6 +91,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "PutInlinePolicy", "DeleteInlinePolicy"],
   ["CreateIdentity", "AddAccessKey", "SetKeyActive", "DropAccessKey"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
+  ["CreateAdminToken", "RevokeAdminToken", "NoteAdminTokenUse", "ReadAdminTokens"],
   ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],

@@ -1,0 +1,137 @@
+/**
+ * Tokens of the admin API: who may do what there, until when.
+ *
+ * A token is `hlt_ID_SECRET`; the store has only a hash of the secret. It is shown once, when it is made.
+ *
+ * Promises  A revoked or expired token is refused by the next request, on every node. The last use of a token is known to a
+ *           quarter of an hour.
+ * Limits    `ADMIN_TOKENS_MAX`; as many are cached, of which none outlives a change of accounts, keys or tokens.
+ */
+import { fail } from "../base/failures.js"
+import { equalBytes } from "../base/bytes.js"
+import { parseAdminTokenId, type AdminTokenId } from "../base/ids.js"
+import type { TokenScope } from "../format/admin-token.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce } from "../seams/compute/index.js"
+import type { Random } from "../seams/random/contract.js"
+import {
+  ADMIN_TOKENS_MAX,
+  createAdminToken,
+  noteAdminTokenUse,
+  readAdminToken,
+  readAdminTokens,
+  revokeAdminToken,
+  type AdminToken,
+} from "./admin-tokens-core.js"
+import type { Directory } from "./directory.js"
+import { DirectoryCache } from "./directory-cache.js"
+import { KEY_LETTERS, randomSecret, randomText } from "./random-ids.js"
+import { ALL_ROWS } from "./record-pages-core.js"
+
+const ID_LETTERS = 12
+const TOKEN = /^hlt_([A-Z2-7]{12})_([A-Za-z0-9]{40})$/
+const NOTE_EVERY_MS = 15 * 60_000
+export const TOKEN_NAME_CHARACTERS_MAX = 128
+
+/** A token as it is shown: without its hash. */
+export interface ShownAdminToken {
+  readonly id: AdminTokenId
+  readonly name: string
+  readonly scopes: readonly TokenScope[]
+  readonly createdMs: number
+  readonly expiresMs: number | undefined
+  /** Undefined: never. */
+  readonly usedMs: number | undefined
+}
+
+interface NewAdminToken {
+  readonly name: string
+  readonly scopes: readonly TokenScope[]
+  readonly expiresMs: number | undefined
+}
+
+export class AdminTokens {
+  private readonly random: Random
+  private readonly known: DirectoryCache<AdminTokenId, AdminToken>
+  private readonly notedMs = new Map<AdminTokenId, number>()
+
+  constructor(
+    private readonly clock: Pick<Clock, "wallMs">,
+    random: Random,
+    private readonly directory: Directory,
+    /** Resolves once the devices refuse releases that do not know tokens. */
+    private readonly prepare: () => Promise<void>,
+  ) {
+    this.random = random.fork("admin tokens")
+    this.known = new DirectoryCache(directory, ADMIN_TOKENS_MAX)
+  }
+
+  /** Throws `invalidArgument`, `limitExceeded`. */
+  async create({ name, scopes, expiresMs }: NewAdminToken): Promise<{ token: ShownAdminToken; text: string }> {
+    if (expiresMs !== undefined && expiresMs <= this.clock.wallMs()) {
+      throw fail("invalidArgument", { message: "the token would be expired already" })
+    }
+    await this.prepare()
+    const id = parseAdminTokenId(randomText(this.random, KEY_LETTERS, ID_LETTERS))
+    const secret = randomSecret(this.random)
+    const token = { id, name, scopes: [...new Set(scopes)], expiresMs, secretHash: hashOf(secret) }
+    const created = await this.directory.change(createAdminToken(token))
+    return { token: shown({ ...created, usedMs: undefined }), text: `hlt_${id}_${secret}` }
+  }
+
+  async list(): Promise<readonly ShownAdminToken[]> {
+    const tokens: ShownAdminToken[] = []
+    for await (const page of this.directory.pages(ALL_ROWS.start, readAdminTokens)) {
+      for (const token of page)
+        tokens.push(shown({ ...token, usedMs: later(this.notedMs.get(token.id), token.usedMs) }))
+    }
+    return tokens
+  }
+
+  /** Throws `noSuchEntity`. */
+  async revoke(id: AdminTokenId): Promise<void> {
+    await this.directory.change(revokeAdminToken(id))
+    this.notedMs.delete(id)
+  }
+
+  /** The token with this text; undefined if there is none, or it has expired. */
+  async verify(text: string): Promise<ShownAdminToken | undefined> {
+    const [, id = "", secret = ""] = TOKEN.exec(text) ?? []
+    if (secret === "") return undefined
+    const token = await this.find(parseAdminTokenId(id))
+    // The hashes of guesses tell nothing about that of the secret: comparing them may take different times.
+    if (token === undefined || !equalBytes(token.secretHash, hashOf(secret))) return undefined
+    const nowMs = this.clock.wallMs()
+    if (token.expiresMs !== undefined && nowMs >= token.expiresMs) return undefined
+    this.note(token.id, nowMs)
+    return shown({ ...token, usedMs: nowMs })
+  }
+
+  private async find(id: AdminTokenId): Promise<AdminToken | undefined> {
+    await this.directory.confirm()
+    const known = this.known.get(id)
+    if (known !== undefined) return known
+    const { generation } = this.directory
+    const token = await this.directory.ask(readAdminToken(id))
+    if (token !== undefined) this.known.keep(id, token, generation)
+    return token
+  }
+
+  private note(id: AdminTokenId, nowMs: number): void {
+    const notedMs = this.notedMs.get(id) ?? -Infinity
+    if (nowMs < notedMs + NOTE_EVERY_MS) return
+    this.notedMs.set(id, nowMs)
+    // A use that cannot be written is lost: no decision depends on it.
+    this.directory.note(noteAdminTokenUse(id, nowMs)).catch(() => undefined)
+  }
+}
+
+const later = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.max(a, b)
+
+const hashOf = (secret: string): Uint8Array =>
+  Buffer.from(digestOnce("sha256", Buffer.from(secret, "latin1"), "hex"), "hex")
+
+const shown = ({ id, name, scopes, createdMs, expiresMs, usedMs }: ShownAdminToken): ShownAdminToken => ({
+  ...{ id, name, scopes, createdMs, expiresMs, usedMs },
+})

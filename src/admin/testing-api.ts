@@ -1,0 +1,46 @@
+/** The admin API over a store in memory, as its tests use it. */
+import { fail } from "../base/failures.js"
+import { AdminApi } from "./api.js"
+import type { AdminReply } from "./replies.js"
+import { FakeStore, ROOT, TOKEN } from "./testing-store.js"
+
+export interface Sent {
+  readonly token?: string | undefined
+  readonly body?: unknown
+  readonly text?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export function world(onLoopback = true) {
+  const store = new FakeStore()
+  const api = new AdminApi(store.parts, {
+    version: "1.2.3",
+    token: TOKEN,
+    onLoopback,
+    rootAccount: ROOT,
+    newBucketSettings: new Map(),
+    metricsText: () => "# HELP x y\n",
+  })
+  const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {
+    const token = "token" in sent ? sent.token : TOKEN
+    const headers = new Map(Object.entries(sent.headers ?? {}))
+    if (token !== undefined && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`)
+    const bytes = new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
+    return api.handle({
+      method,
+      rawTarget,
+      header: name => headers.get(name),
+      body: async bytesMax => {
+        if (bytes.length > bytesMax) throw fail("entityTooLarge")
+        return bytes
+      },
+    })
+  }
+  const json = async (method: string, rawTarget: string, sent: Sent = {}) => {
+    const answer = await send(method, rawTarget, sent)
+    const text = new TextDecoder().decode(answer.body)
+    const value: unknown = text === "" ? undefined : JSON.parse(text)
+    return { status: answer.status, value }
+  }
+  return { store, send, json }
+}
