@@ -10,7 +10,7 @@ import { explanationText, previewText } from "./lifecycle-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { parseRemote } from "./place.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { countText, printable, sizeText, tableText, timeText } from "./text.js"
+import { labelled, plural, printable, sizeText, tableText, timeText } from "./text.js"
 
 export type AdminCommandOptions = StoreOptions & OutputOptions
 
@@ -49,7 +49,8 @@ export class AdminCommands {
 
   async createKey(request: NewKeyRequest): Promise<void> {
     const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", request)))
-    const text = `access key  ${key.accessKeyId}\nsecret key  ${key.secretAccessKey ?? ""}\n(shown this once)\n`
+    const lines = [labelled("access key", key.accessKeyId), labelled("secret key", key.secretAccessKey ?? "")]
+    const text = `${lines.join("\n")}\n(shown this once)\n`
     await this.#answer(key, text)
   }
 
@@ -159,8 +160,6 @@ export class AdminCommands {
     return answerList(this.io, this.options, values, text)
   }
 }
-
-const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`
 
 function undeleteText({ undeleteDays, usage: { kept } }: z.output<typeof BUCKET>): string {
   const on = undeleteDays === undefined ? "off" : plural(undeleteDays, "day")

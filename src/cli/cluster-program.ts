@@ -11,7 +11,7 @@ import { initCluster, leaveCluster, type InitOptions, type LeaveOptions } from "
 import { group, numberOf, withJson, withLocked, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { reconcileCommand, type ReconcileOptions } from "./reconcile-command.js"
-import { printable } from "./text.js"
+import { labelled, printable } from "./text.js"
 
 const URL_VARIABLE = SETTINGS.cluster.environment
 
@@ -88,7 +88,7 @@ async function checkDatabaseCommand(
 const LEVELS = { ok: "ok", warn: "warn", fail: "FAIL", unknown: "unknown" } as const
 
 function findingText({ level, found, meaning }: Finding): string {
-  return `${LEVELS[level].padEnd(7)}  ${printable(meaning === undefined ? found : `${found}: ${meaning}`)}\n`
+  return `${labelled(LEVELS[level], printable(meaning === undefined ? found : `${found}: ${meaning}`))}\n`
 }
 
 function roundsOf(text: string): number {

@@ -1,13 +1,11 @@
 /** Text for the nodes of a store and its layout. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
-import { printable, tableText } from "./text.js"
+import { labelled, plural, printable, tableText } from "./text.js"
 
 type Nodes = z.output<typeof STORE_SCHEMAS.NODES>
 type LayoutDetails = z.output<typeof STORE_SCHEMAS.LAYOUT_DETAILS>
 type Node = Nodes["nodes"][number]
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** `serving`, `serving, draining`, `silent (no heartbeat for 40 s)`. */
 function stateText({ state, use, reason }: Node): string {
@@ -113,9 +111,12 @@ export function layoutText(
   const moving = !isMoving
     ? []
     : [
-        `moving      from layout ${transition.fromVersion}${transition.progress === undefined ? "" : `: ${work(transition.progress)}`}`,
+        labelled(
+          "moving",
+          `from layout ${transition.fromVersion}${transition.progress === undefined ? "" : `: ${work(transition.progress)}`}`,
+        ),
       ]
-  const lines = [`layout      version ${version}, ${plural(width, "slot")} for each partition`, ...moving]
+  const lines = [labelled("layout", `version ${version}, ${plural(width, "slot")} for each partition`), ...moving]
   return `${lines.join("\n")}\n\n${tableText(head, rows)}`
 }
 

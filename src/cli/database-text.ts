@@ -1,7 +1,7 @@
 /** Text for the database of a store: its key figures always, and what is wrong with it. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
-import { countText, durationText, latencyText, sizeText } from "./text.js"
+import { countText, durationText, latencyText, plural, sizeText } from "./text.js"
 
 type Database = z.output<typeof STORE_SCHEMAS.DATABASE>
 type Health = NonNullable<Database["health"]>
@@ -22,12 +22,17 @@ const productOf = (version: string): string => version.split(/ \(| on |,/)[0] ??
 
 function healthTexts(health: Health, secondsAgo: number): string[] {
   const { version, bytes, connectionsLeft, connectionsMax, unfrozenTransactions } = health
-  const of = connectionsMax === undefined ? "" : ` of ${connectionsMax}`
   const server = [
     version === undefined ? "a database that does not name itself" : productOf(version),
     ...(bytes === undefined ? [] : [sizeText(bytes)]),
-    ...(connectionsLeft === undefined ? [] : [`${connectionsLeft}${of} connections left`]),
-    ...(unfrozenTransactions === undefined ? [] : [`${countText(unfrozenTransactions)} transactions not frozen`]),
+    ...(connectionsLeft === undefined
+      ? []
+      : [
+          connectionsMax === undefined
+            ? `${plural(connectionsLeft, "connection")} left`
+            : `${connectionsLeft} of ${plural(connectionsMax, "connection")} left`,
+        ]),
+    ...(unfrozenTransactions === undefined ? [] : [`${plural(unfrozenTransactions, "transaction")} not frozen`]),
   ]
   const vacuum = [...oldestTexts(health), ...deadTexts(health)]
   return [
@@ -42,7 +47,7 @@ function oldestTexts({ holders }: Health): string[] {
   const [oldest] = holders
   if (oldest === undefined) return ["no open transaction"]
   const { kind, name, seconds, transactions } = oldest
-  const age = seconds === undefined ? `${countText(transactions ?? 0)} transactions` : durationText(seconds)
+  const age = seconds === undefined ? plural(transactions ?? 0, "transaction") : durationText(seconds)
   return [`oldest transaction ${age} (${kind} ${name})`]
 }
 

@@ -10,7 +10,7 @@ import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { printable } from "./text.js"
+import { plural, printable } from "./text.js"
 
 export interface EraseOptions extends StoreOptions, OutputOptions {
   readonly confirm?: string
@@ -37,7 +37,8 @@ export async function eraseCommand(
   const state = await withAdmin(io, options, signal, async client => {
     const path = `/v1/buckets/${encodeURIComponent(bucket)}/erase`
     const begun = checked(ERASURE_STATE, await client.post(path, { confirm }))
-    io.error(`nothing in bucket ${bucket} can be read through this store any more; its keys are being removed …\n`)
+    if (options.json !== true)
+      io.error(`nothing in bucket ${bucket} can be read through this store any more; its keys are being removed …\n`)
     return ended(io, client, begun, signal)
   })
   if (state.state === "erased") {
@@ -67,7 +68,7 @@ function isHeldUp(erasure: Erasure | undefined): boolean {
 
 /** What an erasure waits for. */
 export function erasureText({ keysReplaced, versions, uploads, devices }: Erasure): string {
-  const rows = versions + uploads === 0 ? [] : [`${versions} versions and ${uploads} uploads left`]
+  const rows = versions + uploads === 0 ? [] : [`${plural(versions, "version")} and ${plural(uploads, "upload")} left`]
   if (!keysReplaced)
     return [
       "keys of the other buckets are sealed again, and the metadata is backed up (with --cluster, after --erased-keys-kept)",

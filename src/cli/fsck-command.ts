@@ -15,7 +15,7 @@ import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { Progress } from "./progress.js"
 import { withStoppedFolder, type StoppedFolder } from "./stopped-folder.js"
-import { printable, sizeText } from "./text.js"
+import { plural, printable, sizeText } from "./text.js"
 
 const DIFFERENCES_SHOWN_MAX = 1_000
 
@@ -58,10 +58,7 @@ class Fsck {
     if (this.damages === 0) return
     const hint = differences > 0 ? "; hayloft volume rebuild-index rebuilds the index" : ""
     const lost = this.hasLostRows ? "; hayloft volume give-up removes unreadable rows" : ""
-    throw new CliError(
-      "failed",
-      `${this.device.path}: ${this.damages} finding${this.damages === 1 ? "" : "s"} of damage${hint}${lost}`,
-    )
+    throw new CliError("failed", `${this.device.path}: ${plural(this.damages, "finding")} of damage${hint}${lost}`)
   }
 
   private async volumes(folder: string): Promise<FsckTotals | undefined> {
@@ -229,5 +226,6 @@ function totalsText(needles: FsckTotals | undefined, payloads: FsckTotals | unde
   const all = [needles, payloads].flatMap(totals => totals ?? [])
   const sum = (of: (totals: FsckTotals) => number) => all.reduce((total, each) => total + of(each), 0)
   const volumes = sum(totals => totals.volumes)
-  return `${volumes} volume${volumes === 1 ? "" : "s"}, ${sum(totals => totals.needles)} needles, ${sizeText(sum(totals => totals.verifiedBytes))} verified`
+  const found = sum(totals => totals.needles)
+  return `${plural(volumes, "volume")}, ${plural(found, "needle")}, ${sizeText(sum(totals => totals.verifiedBytes))} verified`
 }

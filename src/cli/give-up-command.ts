@@ -18,7 +18,7 @@ import { confirm, type ConfirmOptions } from "./confirm.js"
 import type { CliIo } from "./io.js"
 import { answer } from "./output.js"
 import { withStoppedFolder } from "./stopped-folder.js"
-import { printable } from "./text.js"
+import { plural, printable } from "./text.js"
 
 const KEY_CHARACTERS_MAX = 60
 
@@ -68,8 +68,6 @@ function refuseUnlessOnly(record: ControlRecord | undefined, deviceId: DeviceId,
     `nothing was changed: other devices also hold the metadata of this store (${others.map(({ id }) => id).join(", ")}); start the store, and ${path} copies from them the rows that it lacks. If those devices are lost, remove them with "hayloft device forget" first`,
   )
 }
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 function planText(metadataStore: string, lost: readonly LostRows[]): string {
   const lines = lost.map(

@@ -6,6 +6,7 @@ import type { KeyOptions } from "./device-cipher.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
 import { withStoppedFolder } from "./stopped-folder.js"
+import { plural } from "./text.js"
 
 export async function rebuildIndexCommand(
   io: CliIo,
@@ -21,7 +22,7 @@ export async function rebuildIndexCommand(
   await withStoppedFolder(io, folder, options, async ({ path, disk, deviceId, cipher }) => {
     const host = { disk, deviceId, cipher }
     const rows = await discardSource(new TableStores(), foldersOf(path).metadataStore, host, VOLUMES_SOURCE, "needles")
-    const text = `removed ${rows} row${rows === 1 ? "" : "s"} of the index; the next start rebuilds it from the volumes in ${path}\n`
+    const text = `removed ${plural(rows, "row")} of the index; the next start rebuilds it from the volumes in ${path}\n`
     await answer(io, options, { folder: path, rows }, text)
   })
 }

@@ -13,7 +13,7 @@ import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding, type FindingKind } from "./inspect.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
-import { printable } from "./text.js"
+import { plural, printable } from "./text.js"
 
 export async function inspectCommand(io: CliIo, path: string, options: OutputOptions & KeyOptions): Promise<void> {
   const absolute = resolve(io.workingFolder, path)
@@ -93,7 +93,7 @@ async function show(
     count += 1
     if (!finding.intact) damaged += 1
   }
-  if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${count} findings are damaged`)
+  if (damaged > 0) throw new CliError("failed", `${path}: ${damaged} of ${plural(count, "finding")} damaged`)
   return count
 }
 

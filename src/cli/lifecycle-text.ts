@@ -1,7 +1,7 @@
 /** Lifecycle in words: what rules do to an object, and what the next pass removes and moves. */
 import type { z } from "zod"
 import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
-import { printable, sizeText, tableText, timeText } from "./text.js"
+import { plural, printable, sizeText, tableText, timeText } from "./text.js"
 
 type Explanation = z.output<typeof LIFECYCLE_EXPLANATION>
 type Preview = z.output<typeof LIFECYCLE_PREVIEW>
@@ -84,7 +84,7 @@ export function previewText({ hasRules, atMs, rules, locked, abandonedUploads }:
   return [
     `the pass after ${timeText(atMs)} would remove and move:\n`,
     tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "MOVED", "MOVED BYTES", "UPLOADS", "RULE"], rows),
-    ...(locked > 0 ? [`${locked} versions are due and stay: object lock keeps them\n`] : []),
+    ...(locked > 0 ? [`object lock keeps ${plural(locked, "version")} that would be due\n`] : []),
     abandoned,
     ...examples,
   ].join("")

@@ -2,7 +2,6 @@
 import type { Command } from "commander"
 import type { z } from "zod"
 import { QUOTA_CHECK, QUOTA_REPLY, type QUOTA, type QUOTA_LIMITS } from "../admin/index.js"
-import { countText } from "../base/quantity-text.js"
 import type { AdminClient } from "../client/index.js"
 import { bytesOfSize } from "../config/index.js"
 import { checked } from "./checked.js"
@@ -11,7 +10,7 @@ import type { CliIo } from "./io.js"
 import { group, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { sizeText, tableText } from "./text.js"
+import { countText, plural, sizeText, tableText } from "./text.js"
 
 type Quota = z.output<typeof QUOTA>
 type Limits = z.output<typeof QUOTA_LIMITS>
@@ -142,7 +141,7 @@ function quotaText({ holder, name, limits, used, percent, isExact, isAboveWarnin
   )
   const warned = [
     ...(warnBytes === undefined ? [] : [sizeText(warnBytes)]),
-    ...(warnObjects === undefined ? [] : [`${countText(warnObjects)} objects`]),
+    ...(warnObjects === undefined ? [] : [plural(warnObjects, "object")]),
   ]
   return tableText(
     [holder, name],

@@ -13,7 +13,7 @@ import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { printable } from "./text.js"
+import { labelled, plural, printable } from "./text.js"
 
 export interface ReconcileOptions extends StoreOptions, ConfirmOptions {
   readonly without?: readonly string[]
@@ -69,7 +69,11 @@ async function writeEntries(client: AdminClient, file: string): Promise<void> {
 }
 
 const sumsText = ({ putBack, listed, missing }: Report): string =>
-  `put back  ${putBack} uploads that certainly belong to their keys\nlisted    ${listed} uploads that are left for you to decide about\nmissing   ${missing} rows whose bytes are gone`
+  [
+    labelled("put back", `${plural(putBack, "upload")}, certain to belong to their keys`),
+    labelled("listed", `${plural(listed, "upload")}, left for you to decide about`),
+    labelled("missing", `${plural(missing, "row")}, whose bytes are gone`),
+  ].join("\n")
 
 const planText = (plan: Report, file: string): string => `${printable(plan.halt ?? "")}
 

@@ -11,7 +11,7 @@ import { withJson, withLocked } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { Progress } from "./progress.js"
 import { configOf } from "./stores.js"
-import { printable, sizeText } from "./text.js"
+import { countText, labelled, plural, printable, sizeText } from "./text.js"
 
 /** Settings of a first start that apply to the new store. */
 const STORE_SETTINGS = [
@@ -86,7 +86,7 @@ async function rescueCommand(
     await answer(io, options, { summary }, summaryText(summary))
     const { objects } = summary.incomplete
     if (objects > 0)
-      throw new CliError("failed", `${objects} objects are incomplete and were not rescued; the list names them`)
+      throw new CliError("failed", `${plural(objects, "incomplete object")} not rescued; the list names them`)
   } finally {
     progress.end()
   }
@@ -108,27 +108,35 @@ function entryText(entry: RescueEntry): string {
     ...(entry.versionId === undefined || entry.versionId === "null" ? [] : [`version ${entry.versionId}`]),
     ...(notes.length === 0 ? [] : [`(${notes.join("; ")})`]),
   ]
-  return `${list.padEnd(10)}  ${words.join("  ")}\n`
+  return `${labelled(list, words.join("  "))}\n`
 }
 
 const sumText = (what: string, { objects, bytes }: ListSums): string =>
-  `${what.padEnd(10)}  ${objects} objects, ${sizeText(bytes)}\n`
+  labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
 
 function summaryText(summary: RescueSummary): string {
   const { snapshot, deletedSince, needles, damages, superseded, lockedBuckets = [], notes, isDryRun } = summary
   const found = snapshot
-    ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${snapshot.records} rows`
+    ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${plural(snapshot.records, "row")}`
     : "none"
-  return [
-    "\n",
+  const shards = [
+    `${countText(needles)} found`,
+    `${plural(damages, "damage")} in volumes`,
+    `${plural(superseded, "older upload")} skipped`,
+  ]
+  const lines = [
+    "",
     sumText("certain", summary.certain),
     sumText("probable", summary.probable),
     sumText("incomplete", summary.incomplete),
-    `snapshot    ${found}\n`,
-    `shards      ${needles} found, ${damages} damaged stretches of volumes, ${superseded} older uploads skipped\n`,
-    ...(deletedSince > 0 ? [`deleted     ${deletedSince} objects or versions since the snapshot\n`] : []),
-    ...(lockedBuckets.length > 0 ? [`locked      ${lockedBuckets.join(", ")}: name them with ${LOCKED_FLAG}\n`] : []),
-    ...notes.map(note => `note        ${note}\n`),
-    ...(isDryRun ? ["This was a dry run: nothing was written.\n"] : []),
-  ].join("")
+    labelled("snapshot", found),
+    labelled("shards", shards.join(", ")),
+    ...(deletedSince > 0 ? [labelled("deleted", `${plural(deletedSince, "object version")} since the snapshot`)] : []),
+    ...(lockedBuckets.length > 0
+      ? [labelled("locked", `${lockedBuckets.join(", ")}: name them with ${LOCKED_FLAG}`)]
+      : []),
+    ...notes.map(note => labelled("note", note)),
+    ...(isDryRun ? ["This was a dry run: nothing was written."] : []),
+  ]
+  return lines.map(line => `${line}\n`).join("")
 }

@@ -410,7 +410,7 @@ test("bucket undelete lists what is kept, restores one key or a prefix, and says
   assert.equal((await undelete("restore")).code, 2)
   assert.equal((await undelete("restore", "a/1", "--prefix", "a")).code, 2)
   const below = await undelete("restore", "--prefix", "")
-  assert.match(below.out, /^restored 3 of photos\/\*; 1 exist and stay as they are \(--over replaces them\)\n$/)
+  assert.match(below.out, /^restored 3 of photos\/\*; 1 exists and stays as it is \(--over replaces it\)\n$/)
 })
 
 test("bucket undelete purge removes what was confirmed; everything requires the bucket's name", async () => {

@@ -1,12 +1,11 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import type { STORE_SCHEMAS } from "../admin/index.js"
-import { countText } from "../base/quantity-text.js"
 import { PARTITIONS } from "../base/limits.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
 import { erasureText } from "./erase-command.js"
-import { durationText, printable, sizeText, tableText } from "./text.js"
+import { durationText, labelled as line, plural, printable, sizeText, tableText } from "./text.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = z.output<typeof STORE_SCHEMAS.DEVICE>
@@ -17,17 +16,14 @@ type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
 type Job = z.output<typeof STORE_SCHEMAS.JOB>
 type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
-const LABEL_CELLS = 12
-/** The number of riskiest partitions shown; `--json` has more. */
 /** Accounts and keys with limits of rates. */
 const RATES_SHOWN = 10
+/** The number of riskiest partitions shown; `--json` has more. */
 const PARTITIONS_SHOWN = 5
 /** Objects that could not be encrypted; `--json` has more. */
 const TROUBLES_SHOWN = 10
 
 const DAY_SECONDS = 86_400
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
-const line = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)}${text}`
 
 const encryptionText = (isInDatabase: boolean): string =>
   isInDatabase
@@ -198,7 +194,10 @@ function workLines(status: Status, nowMs: number): string[] {
       .filter(({ refused, paced }) => refused + paced > 0)
       .slice(0, RATES_SHOWN)
       .map(({ holder, id, refused, paced, waiting }) =>
-        line("limited", `${holder} ${id}: ${refused} requests refused, ${paced} waits, ${waiting} waiting now`),
+        line(
+          "limited",
+          `${holder} ${id}: ${plural(refused, "request")} refused, ${plural(paced, "wait")}, ${waiting} waiting now`,
+        ),
       ),
     ...(status.keyServices ?? []).map(({ name, state, sinceMs, reason }) =>
       line(
@@ -228,7 +227,7 @@ function quotaLine({
 }: NonNullable<Status["quotas"]>[number]): string {
   const share = percent === undefined ? "" : `${percent} % used, `
   const amount =
-    used === undefined ? "what is used is lost" : `${sizeText(used.bytes)}, ${countText(used.objects)} objects`
+    used === undefined ? "what is used is lost" : `${sizeText(used.bytes)}, ${plural(used.objects, "object")}`
   const warning = isAboveWarning ? ", above its warning level" : ""
   return `${holder} ${printable(name)}: ${share}${amount}${warning}${isExact ? "" : ", counting what is there"}`
 }
@@ -241,7 +240,7 @@ function undeleteLine({ bucket, days, objects, bytes }: NonNullable<Status["unde
   const amount =
     objects === undefined || bytes === undefined
       ? "how much is kept is lost"
-      : `${countText(objects)} deleted ${objects === 1 ? "object" : "objects"}, ${sizeText(bytes)}`
+      : `${plural(objects, "deleted object")}, ${sizeText(bytes)}`
   return `bucket ${printable(bucket)}: ${duration}; ${amount}`
 }
 

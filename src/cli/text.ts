@@ -1,17 +1,30 @@
 /** Text for people: sizes, times, columns, shell quoting. Pure. */
-export { countText, durationText, latencyText, sizeText } from "../base/quantity-text.js"
+export { countText, durationText, latencyText, plural, sizeText } from "../base/quantity-text.js"
 
 /** `2026-01-02 03:04:05Z`, in UTC. */
 export const timeText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")}Z`
 
-/** Rows below a header, in columns; the last column is not padded. */
-export function tableText(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows]
-  const widths = head.map((_, column) => Math.max(...all.map(row => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]) =>
-    row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join("  ")
-  return all.map(row => `${line(row)}\n`).join("")
+/**
+ * Cells in columns, two spaces between them. `widths` are the least widths: of columns that go on in further calls, such
+ * as the pages of a long list.
+ */
+export function rowsText(rows: readonly (readonly string[])[], widths: readonly number[] = []): string {
+  const columns = Math.max(0, ...rows.map(row => row.length))
+  const widest = Array.from({ length: columns }, (_, column) =>
+    Math.max(widths[column] ?? 0, ...rows.map(row => row[column]?.length ?? 0)),
+  )
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widest[column] ?? 0)).join("  ")
+  return rows.map(row => `${line(row).trimEnd()}\n`).join("")
 }
+
+/** Every table of the command line: rows below a head in capitals; or facts, with what they are about as the head. */
+export const tableText = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  rowsText([head, ...rows])
+
+const LABEL_CELLS = 11
+
+/** A line of a report such as `status`: what it is about, and the text. A line that continues has an empty label. */
+export const labelled = (label: string, text: string): string => `${label.padEnd(LABEL_CELLS)} ${text}`
 
 /** Text as one word of a POSIX shell. */
 export const shellWord = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`

@@ -3,7 +3,6 @@ import type { Command } from "commander"
 import type { z } from "zod"
 import { DELETED_OBJECTS, PURGED, RESTORED, RESTORED_PREFIX, UNDELETE } from "../admin/index.js"
 import { parseIsoDate } from "../base/dates.js"
-import { countText } from "../base/quantity-text.js"
 import type { AdminClient } from "../client/index.js"
 import { parseDuration } from "../config/index.js"
 import { checked } from "./checked.js"
@@ -13,7 +12,7 @@ import type { CliIo } from "./io.js"
 import { group, withStore } from "./options.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
-import { printable, sizeText, tableText, timeText } from "./text.js"
+import { countText, plural, printable, rowsText, sizeText, timeText } from "./text.js"
 
 type Kept = z.output<typeof UNDELETE>
 type Deleted = z.output<typeof DELETED_OBJECTS>["deleted"][number]
@@ -79,8 +78,7 @@ export function addUndeleteCommands(bucket: Command, io: CliIo, signal: AbortSig
 }
 
 const pathOf = (name: string): string => `/v1/buckets/${encodeURIComponent(name)}/undelete`
-const keptText = ({ objects, bytes }: Amount): string =>
-  `${countText(objects)} ${objects === 1 ? "object" : "objects"}, ${sizeText(bytes)}`
+const keptText = ({ objects, bytes }: Amount): string => `${plural(objects, "object")}, ${sizeText(bytes)}`
 
 /** A moment in the past: a duration before now, or a date with its time zone. */
 function pastMs(text: string | undefined, option: string, io: CliIo): number | undefined {
@@ -101,7 +99,7 @@ async function enable(
   const days = /^\d{1,3}$/.test(options.days) ? Number(options.days) : 0
   if (days < 1 || days > 365) throw new CliError("usage", "--days is a whole number from 1 to 365")
   const reply = await withAdmin(io, options, signal, client => client.post(pathOf(name), { days }))
-  const text = `${name} keeps what is deleted and overwritten for ${days} ${days === 1 ? "day" : "days"} from now on\n`
+  const text = `${name} keeps what is deleted and overwritten for ${plural(days, "day")} from now on\n`
   await answer(io, options, { bucket: name, ...checked(UNDELETE, reply) }, text)
 }
 
@@ -120,11 +118,11 @@ function disabledText(name: string, { kept }: Kept): string {
 }
 
 const HEAD = ["DELETED", "UNTIL", "REASON", "SIZE", "KEY"]
-const [REASON_CELLS, SIZE_CELLS] = ["overwritten".length, "1023.9 GiB".length]
-
 /** Pages line up: the columns have the same widths in all of them. */
+const WIDTHS = [timeText(0).length, timeText(0).length, "overwritten".length, "1023.9 GiB".length]
+
 const rowOf = ({ key, deletedMs, untilMs, reason, sizeBytes }: Deleted): readonly string[] => [
-  ...[timeText(deletedMs), timeText(untilMs), reason.padEnd(REASON_CELLS), sizeText(sizeBytes).padEnd(SIZE_CELLS)],
+  ...[timeText(deletedMs), timeText(untilMs), reason, sizeText(sizeBytes)],
   printable(key),
 ]
 
@@ -147,8 +145,8 @@ async function list(io: CliIo, name: string, options: ListOptions, signal: Abort
   let isFirst = true
   await withAdmin(io, options, signal, async client => {
     for await (const page of pagesOf(client, name, { prefix, sinceMs })) {
-      const table = tableText(HEAD, page.map(rowOf))
-      await answerList(io, options, page, isFirst ? table : table.slice(table.indexOf("\n") + 1))
+      const rows = page.map(rowOf)
+      await answerList(io, options, page, rowsText(isFirst ? [HEAD, ...rows] : rows, WIDTHS))
       isFirst = false
     }
   })
@@ -201,6 +199,9 @@ async function restoreKey(
   await answer(io, options, { bucket: name, key: request.key, restored: 1 }, `restored ${place}\n`)
 }
 
+const existText = (count: number): string =>
+  count === 1 ? "1 exists and stays as it is" : `${countText(count)} exist and stay as they are`
+
 async function restorePrefix(
   io: CliIo,
   client: AdminClient,
@@ -223,7 +224,7 @@ async function restorePrefix(
   }
   const text = [
     `restored ${countText(restored)} of ${place}`,
-    ...(exist === 0 ? [] : [`${countText(exist)} exist and stay as they are (--over replaces them)`]),
+    ...(exist === 0 ? [] : [`${existText(exist)} (--over replaces ${exist === 1 ? "it" : "them"})`]),
     ...(nothingKept === 0 ? [] : [`of ${countText(nothingKept)} nothing of that time is kept`]),
   ]
   await answer(io, options, { bucket: name, prefix: request.prefix, ...sum }, `${text.join("; ")}\n`)

@@ -8,6 +8,7 @@
  */
 import { fail } from "../base/failures.js"
 import { defaultMetaCopies, defaultPolicy, shardCount, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import { plural } from "../base/quantity-text.js"
 import type { StorageClass } from "../base/storage-class.js"
 import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
 import { hasPlace, layoutOf, mayGain, policiesIn, widestOf, widthFor, withNextLayout } from "./record-layout-core.js"
@@ -143,8 +144,6 @@ export function narrowLayout(record: ControlRecord, policiesInUse: readonly Poli
   const width = widestOf([...policiesIn(record), ...policiesInUse])
   return width < layoutOf(record.layout).width ? withNextLayout(record, width) : record
 }
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** Describes the policy against the present devices, in a sentence for `status`. */
 export function policyInWords(record: ControlRecord): string {

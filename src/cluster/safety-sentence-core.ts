@@ -1,6 +1,7 @@
 /** Describes in one sentence how safe a store is. Pure. */
 import type { DeviceId } from "../base/ids.js"
 import { textOfPolicy } from "../base/policy.js"
+import { plural } from "../base/quantity-text.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
 import type { DomainSafety } from "./safety-domains-core.js"
 
@@ -12,8 +13,6 @@ interface SentenceFacts {
   /** Seconds until all shards are in place; undefined if unknown, or nothing is under way. */
   readonly wholeInSeconds: number | undefined
 }
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** `40 s`, `12 min`, `3 h`, `2 days`: as precise as an estimate can be. */
 function roughly(seconds: number): string {

@@ -223,7 +223,7 @@ test("a folder that the AWS CLI deleted comes back byte for byte", { skip, timeo
   assert.equal(await go("s3api", "list-object-versions", "--bucket", "backup").then(out => /"Key"/.test(out)), false)
   await go("s3", "cp", join(source, "small"), "s3://backup/folder/small")
   const out = await kept.done("restore", "--prefix", "folder/")
-  assert.match(out, /^restored 1 of backup\/folder\/\*; 1 exist and stay as they are/)
+  assert.match(out, /^restored 1 of backup\/folder\/\*; 1 exists and stays as it is/)
   assert.equal((JSON.parse(await head()) as { ETag: string }).ETag, etag)
   assert.match(etag, /-\d+"$/)
   await go("s3", "sync", "s3://backup/folder/", target)

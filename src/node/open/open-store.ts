@@ -15,6 +15,7 @@ import { fail, isFailure, type Failure, type FailureKind } from "../../base/fail
 import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
+import { plural } from "../../base/quantity-text.js"
 import { convertingIn, isEncryptedAtRest, ringAtRest, withAtRest } from "../control/at-rest.js"
 import { probeDevice } from "../control/folders.js"
 import { ControlRecordManager, type DecideChange, type KeptFolder } from "../control/record-manager.js"
@@ -496,8 +497,6 @@ export function checkUnchanged(record: ControlRecord, config: ServeConfig): void
   const message = `this store has --block-size ${blockBytes}, not ${config.blockBytes}; it cannot be changed`
   throw fail("invalidConfig", { message })
 }
-
-const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 /** Options of a first start that the store has since overridden. They do not prevent a start. */
 export function overruledOptions({ policy, metaCopies }: ControlRecord, config: ServeConfig): string[] {
