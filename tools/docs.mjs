@@ -1,7 +1,7 @@
 /**
  * Checks of the documents: links and anchors resolve, files and scripts that they name exist, generated
  * tables are current, docs/README.md links to every page, every branded id has a line in the
- * glossary, no page uses a retired word (tools/lint/words.mjs).
+ * glossary, no page uses a retired word (tools/lint/words.mjs), the program has every `hayloft` command and option.
  *
  *   node tools/docs.mjs           checks
  *   node tools/docs.mjs --write   regenerates tables
@@ -13,7 +13,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "./build.mjs"
-import { GENERATORS } from "./docs/generators.mjs"
+import { GENERATORS, programOfCheckout } from "./docs/generators.mjs"
+import { namedCommands, problemOf } from "./docs/hayloft-commands.mjs"
 import { retiredIn } from "./lint/words.mjs"
 import { anchorsOf, fencedBlocks, linksOf } from "./docs/markdown.mjs"
 
@@ -110,6 +111,14 @@ function wordProblems(root, path) {
     )
 }
 
+function hayloftProblems(root, path, program) {
+  if (program === undefined || HISTORY.test(path)) return []
+  return namedCommands(read(root, path)).flatMap(({ words, line }) => {
+    const problem = problemOf(words, program)
+    return problem === undefined ? [] : [`${path}:${line}: ${problem}`]
+  })
+}
+
 /** The document with its generated tables regenerated. Throws if it names a generator that does not exist. */
 export async function regenerate(text, generators = GENERATORS) {
   const made = new Map()
@@ -161,9 +170,10 @@ function glossaryProblems(root) {
     .map(([, id]) => `GLOSSARY.md: ${id} (src/base/ids.ts) has no line`)
 }
 
-/** All problems of the documents below a root, as sentences. */
-export async function checkDocuments(root = ROOT, generators = GENERATORS) {
+/** All problems of the documents below a root, as sentences. `program`: with the commands that documents may name. */
+export async function checkDocuments(root = ROOT, generators = GENERATORS, program = undefined) {
   if (root === ROOT) await build()
+  const commands = root === ROOT ? await programOfCheckout() : program
   const problems = []
   const documents = documentsIn(root)
   if (documents.length === 0) problems.push("no document was found to check")
@@ -173,6 +183,7 @@ export async function checkDocuments(root = ROOT, generators = GENERATORS) {
       ...nameProblems(root, path),
       ...blockProblems(root, path),
       ...wordProblems(root, path),
+      ...hayloftProblems(root, path, commands),
       ...(await generatedProblems(root, path, generators)),
     )
   }

@@ -40,8 +40,9 @@ export async function confirm(
   { name, lockedBuckets = [] }: Repeated = {},
 ): Promise<void> {
   const { yes = false, confirm: confirmed } = options
-  if (options.json === true) io.error(yes ? "" : text)
-  else await io.out(text)
+  // A script that asks for JSON gets only that: a dry run prints the plan.
+  if (options.json !== true) await io.out(text)
+  else if (!yes && io.inputIsTerminal) io.error(text)
   if (!yes && !io.inputIsTerminal) throw new CliError("usage", `${NOTHING}; add --yes to carry out the plan`)
   const lines = linesOf(io.input)
   try {

@@ -9,6 +9,7 @@ import { readVersion } from "./version.js"
 import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
 import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
+import { addCompletionCommand } from "./completion-command.js"
 import { addConfigCommands } from "./config-program.js"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { addDoctorCommand } from "./doctor-command.js"
@@ -223,6 +224,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addKmsCommands(program, io, signal)
   addTokenCommands(program, io, signal)
   addMasterKeyCommands(program, io, signal)
+  addCompletionCommand(program, io)
   return program
 }
 

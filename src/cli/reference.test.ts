@@ -1,5 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
+import type { Command } from "commander"
 import { SimClock } from "../seams/clock/sim.js"
 import { SETTINGS, SETTING_NAMES } from "../config/index.js"
 import type { CliIo } from "./io.js"
@@ -47,6 +48,24 @@ test("every flag sets the setting of its name", () => {
   for (const name of SETTING_NAMES) {
     assert.deepEqual(given[name], SETTINGS[name].flag === undefined ? undefined : [`of-${name}`], name)
   }
+})
+
+/** Commands that print nothing for people, or only for a shell. */
+const WITHOUT_JSON: Readonly<Record<string, string>> = {
+  "hayloft serve": "prints a log, as JSON with --log-format json",
+  "hayloft completion": "prints a script",
+}
+
+function* leaves(command: Command, path: string): Generator<readonly [string, Command]> {
+  if (command.commands.length === 0) yield [path, command]
+  for (const inner of command.commands) yield* leaves(inner, `${path} ${inner.name()}`)
+}
+
+test("every command has --json", () => {
+  const without = [...leaves(buildProgram(ioOf().io, never), "hayloft")]
+    .filter(([, command]) => command.options.every(({ long }) => long !== "--json"))
+    .map(([path]) => path)
+  assert.deepEqual(without.toSorted(), Object.keys(WITHOUT_JSON).toSorted())
 })
 
 const USAGE_ERRORS: readonly (readonly [args: string[], pattern: RegExp])[] = [

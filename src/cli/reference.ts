@@ -31,10 +31,12 @@ const TYPES: Readonly<Record<string, string>> = {
     URL: "URL",
     POLICY: "policy",
   },
-  ...{ LEVEL: "word", FORMAT: "word", PATH: "path", NAME: "name" },
+  ...{ PATH: "path", NAME: "name" },
 }
 
-const typeOf = ({ value, repeatable }: Setting): string => `${TYPES[value] ?? "text"}${repeatable ? ", several" : ""}`
+/** A placeholder like `text|json` lists the words. */
+const typeOf = ({ value, repeatable }: Setting): string =>
+  `${TYPES[value] ?? (value.includes("|") ? "word" : "text")}${repeatable ? ", several" : ""}`
 
 function settingsTable(): string {
   const rows = SETTING_NAMES.map(name => {

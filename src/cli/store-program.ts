@@ -93,7 +93,7 @@ export function addRedundancyCommands(program: Command, store: StoreOf): void {
   withChange(redundancy.command("set"))
     .description("change the policy; stored objects are re-encoded in the background")
     .argument(
-      "<POLICY>",
+      "<POLICY|automatic>",
       "ec:4+2, replica:2, or automatic: by the number of devices (for a bucket: the store's policy)",
     )
     .option("--bucket <NAME>", "only for this bucket")

@@ -133,7 +133,7 @@ export interface Setting {
   /** If undefined: only in the environment (secrets do not belong on a command line). */
   readonly flag: string | undefined
   readonly environment: string
-  /** Placeholder of the value in help. */
+  /** Placeholder of the value in help; "|" between them: the possible values, which shells complete. */
   readonly value: string
   /** Several values: repeat the flag, separate by commas in the environment, use an array in the file. */
   readonly repeatable: boolean
@@ -186,9 +186,9 @@ export const SETTINGS = {
   matrix: setting(
     "--matrix",
     "HAYLOFT_MATRIX",
-    "NAME",
+    "cauchy|vandermonde|xor",
     undefined,
-    "erasure-coding matrix: cauchy, vandermonde, or xor for one parity shard (default: cauchy)",
+    "erasure-coding matrix; xor is for one parity shard (default: cauchy)",
   ),
   metaCopies: setting(
     "--meta-copies",
@@ -523,8 +523,14 @@ export const SETTINGS = {
     "300",
     "how long data keys that Vault or AWS has opened are kept in memory, 0 to 3600: a key that is disabled there is usable for so long",
   ),
-  logLevel: setting("--log-level", "HAYLOFT_LOG_LEVEL", "LEVEL", "info", "debug, info, warn or error"),
-  logFormat: setting("--log-format", "HAYLOFT_LOG_FORMAT", "FORMAT", "text", "text for people, json for machines"),
+  logLevel: setting(
+    "--log-level",
+    "HAYLOFT_LOG_LEVEL",
+    "debug|info|warn|error",
+    "info",
+    "the least level of the lines that are logged",
+  ),
+  logFormat: setting("--log-format", "HAYLOFT_LOG_FORMAT", "text|json", "text", "text for people, json for machines"),
   rootAccessKey: setting(
     undefined,
     "HAYLOFT_ROOT_ACCESS_KEY",

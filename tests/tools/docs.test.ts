@@ -4,13 +4,14 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { Command } from "commander"
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
 type Generators = Readonly<Record<string, () => string | Promise<string>>>
 
 interface Docs {
-  checkDocuments(root: string, generators?: Generators): Promise<string[]>
+  checkDocuments(root: string, generators?: Generators, program?: Command): Promise<string[]>
   commandsIn(root: string): { name: string; path: string; line: number; needs: string[]; script: string }[]
   regenerate(text: string, generators: Generators): Promise<string>
 }
@@ -45,6 +46,33 @@ test("broken links are reported with their line", async () => {
     "README.md:2: docs/gone.md does not exist",
     "README.md:3: docs/a.md has no heading #no-such",
     "README.md:4: ../outside.md does not exist",
+  ])
+})
+
+test("commands and options that the program does not have are reported with their line", async () => {
+  const program = new Command("hayloft")
+  program.command("quota").command("set").option("--bytes <SIZE>")
+  program.commands[0]?.command("show")
+  program.command("ls")
+  const files = {
+    "README.md": [
+      "`hayloft quota set photos --bytes 1GiB`, `hayloft quota show|set NAME`, `hayloft ls --help`, hayloft gone, `hayloft`",
+      "`hayloft quota`, `hayloft quota list`, `./bin/hayloft gone`, `hayloft quota show|hide`, `hayloft ls --long`",
+      "```sh",
+      'eval "$(hayloft env)" && ./bin/hayloft ls s3://b | grep x',
+      "# hayloft is not a command here",
+      "```",
+      "```text",
+      "hayloft: no such thing",
+      "```",
+    ].join("\n"),
+  }
+  assert.deepEqual(await inTree(files, root => docs.checkDocuments(root, {}, program)), [
+    'README.md:2: there is no command "hayloft quota list"',
+    'README.md:2: there is no command "hayloft gone"',
+    'README.md:2: there is no command "hayloft quota hide"',
+    'README.md:2: "hayloft ls" has no option --long',
+    'README.md:4: there is no command "hayloft env"',
   ])
 })
 

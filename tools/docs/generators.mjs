@@ -12,10 +12,15 @@ import { LAYERS } from "../layers/rules.mjs"
 
 const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
 
+/** The program of this checkout. Its commands are only described, never run: they need no access to the outside. */
+export async function programOfCheckout() {
+  const { buildProgram } = await built("cli/program.js")
+  return buildProgram({}, new AbortController().signal)
+}
+
 async function commandLine() {
-  const [{ buildProgram }, { commandLineTables }] = [await built("cli/program.js"), await built("cli/reference.js")]
-  // The commands are only described, never run, so they need no access to the outside world.
-  return commandLineTables(buildProgram({}, new AbortController().signal))
+  const { commandLineTables } = await built("cli/reference.js")
+  return commandLineTables(await programOfCheckout())
 }
 
 /** Returns a Markdown table; cells are texts. */
