@@ -8,7 +8,7 @@ import { group, withJson } from "./options.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { addServeOptions, settingsOf } from "./serve-command.js"
 import { configFileOf, textOfConfigFile } from "./stores.js"
-import { printable, tableText } from "./text.js"
+import { plural, printable, tableText } from "./text.js"
 
 export function addConfigCommands(program: Command, io: CliIo): void {
   const config = group(program, "config").description("settings of serve: check a config file, show what is in effect")
@@ -47,7 +47,7 @@ const lineOf = ({ line, message }: ConfigProblem): string =>
   `${line === undefined ? "" : `line ${line}: `}${printable(message)}\n`
 
 function refuse(what: string, { length }: readonly ConfigProblem[]): void {
-  if (length > 0) throw new CliError("usage", `${what}: ${length} ${length === 1 ? "problem" : "problems"}`)
+  if (length > 0) throw new CliError("usage", `${what}: ${plural(length, "problem")}`)
 }
 
 async function showCommand(io: CliIo, options: OutputOptions & Readonly<Record<string, unknown>>): Promise<void> {

@@ -10,7 +10,7 @@ import type { CliIo } from "./io.js"
 import { withStore } from "./options.js"
 import { answerList, type OutputOptions } from "./output.js"
 import { flagsOf, isElsewhere, withAdmin, type StoreOptions } from "./stores.js"
-import { printable, tableText } from "./text.js"
+import { plural, printable, tableText } from "./text.js"
 
 export function addDoctorCommand(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("doctor"))
@@ -31,7 +31,7 @@ export async function doctorCommand(
   const rows = findings.map(({ level, check, found }) => [level, check, printable(found)])
   await answerList(io, options, findings, tableText(["RESULT", "CHECK", "FOUND"], rows))
   const { length } = findings.filter(({ level }) => level === "problem")
-  if (length > 0) throw new CliError("failed", length === 1 ? "1 problem" : `${length} problems`)
+  if (length > 0) throw new CliError("failed", plural(length, "problem"))
 }
 
 /** Throws only if the config file cannot be read. */

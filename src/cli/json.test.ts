@@ -63,6 +63,7 @@ const ONE_VALUE: readonly string[] = [
   "key disable AKIAREADER0000000001",
   "key enable AKIAREADER0000000001",
   "key delete AKIAREADER0000000001",
+  "token create laptop --scope read",
   "bucket create first",
   "cp note.txt s3://first/",
   "cp s3://first/note.txt copy.txt",
@@ -90,6 +91,8 @@ const ONE_VALUE: readonly string[] = [
 
 const LISTS: readonly string[] = [
   "device list",
+  "token list",
+  "config show",
   "class list",
   "scrub status",
   "scrub pause",

@@ -75,7 +75,7 @@ async function list(io: CliIo, options: Options, signal: AbortSignal): Promise<v
     expiresMs === undefined ? "never" : timeText(expiresMs),
     usedMs === undefined ? "never" : timeText(usedMs),
   ])
-  await answerList(io, options, tokens, tableText(["id", "name", "scopes", "expires", "last used"], rows))
+  await answerList(io, options, tokens, tableText(["TOKEN", "NAME", "SCOPES", "EXPIRES", "LAST USED"], rows))
 }
 
 async function revoke(io: CliIo, id: string, options: Options, signal: AbortSignal): Promise<void> {
