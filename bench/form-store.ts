@@ -74,7 +74,7 @@ export class FormStore {
 
   /** How load and connections reach it. */
   get trust(): RawOptions {
-    return this.isSecure ? { trustedCertificates: CERTIFICATE.cert } : {}
+    return this.isSecure ? { trust: { pem: CERTIFICATE.cert, isOwnStore: false } } : {}
   }
 
   get isSecure(): boolean {

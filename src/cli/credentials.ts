@@ -12,7 +12,7 @@ import {
 } from "../device/index.js"
 import { RealDisk } from "../seams/disk/index.js"
 import type { ControlRecord } from "../format/control-record.js"
-import { parseRuntimeFile, RUNTIME_FILE_NAME, type StoreCredentials } from "../client/index.js"
+import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "../client/index.js"
 import { REGION_DEFAULT } from "../config/index.js"
 import { openSecrets, readMasterKeyFiles } from "../node/index.js"
 
@@ -58,11 +58,13 @@ async function endpointsOf(
   disk: RealDisk,
   dataFolders: readonly string[],
   record: ControlRecord,
-): Promise<Pick<StoreCredentials, "endpoint" | "adminEndpoint" | "region">> {
+): Promise<Omit<RuntimeFile, "pid">> {
   for (const folder of dataFolders) {
     const bytes = await readRecordFile(disk, `${folder}/${RUNTIME_FILE_NAME}`)
     const runtime = bytes && parseRuntimeFile(Buffer.from(bytes).toString("utf8"))
-    if (runtime) return { endpoint: runtime.endpoint, adminEndpoint: runtime.adminEndpoint, region: runtime.region }
+    if (runtime === undefined) continue
+    const { pid: _, ...endpoints } = runtime
+    return endpoints
   }
   const region = record.region === "" ? REGION_DEFAULT : record.region
   return { endpoint: ENDPOINT_DEFAULT, adminEndpoint: ADMIN_ENDPOINT_DEFAULT, region }

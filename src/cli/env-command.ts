@@ -1,7 +1,7 @@
 /** `hayloft env`: the store's endpoint and root credentials as lines for a shell, or as JSON. */
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
-import { localCredentials, type StoreOptions } from "./stores.js"
+import { CA_BUNDLE, localCredentials, type StoreOptions } from "./stores.js"
 import { shellWord } from "./text.js"
 
 export interface EnvOptions extends StoreOptions, OutputOptions {
@@ -17,6 +17,7 @@ export async function envCommand(io: CliIo, options: EnvOptions): Promise<void> 
     // boto3 and version 1 of the AWS CLI only support this name.
     AWS_DEFAULT_REGION: store.region,
     AWS_ENDPOINT_URL: store.endpoint,
+    ...(store.certificateFile === undefined ? {} : { [CA_BUNDLE]: store.certificateFile }),
     ...(options.admin === true
       ? { HAYLOFT_ADMIN_ENDPOINT: store.adminEndpoint, HAYLOFT_ADMIN_TOKEN: store.adminToken }
       : {}),

@@ -8,7 +8,14 @@ import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { fail } from "../base/failures.js"
-import { type AdminAccess, AdminClient, type S3Access, S3Client, type StoreCredentials } from "../client/index.js"
+import {
+  type AdminAccess,
+  AdminClient,
+  type S3Access,
+  S3Client,
+  type StoreCredentials,
+  type Trust,
+} from "../client/index.js"
 import {
   CONFIG_FILE_BYTES_MAX,
   CONFIG_FILE_ENVIRONMENT,
@@ -18,8 +25,11 @@ import {
   resolveConfig,
   type ServeConfig,
 } from "../config/index.js"
-import { CliError } from "./exit-codes.js"
+import { CliError, messageOf } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+
+/** The variable of the AWS command line for a file of certificates in PEM. */
+export const CA_BUNDLE = "AWS_CA_BUNDLE"
 
 /** Options that select the store, on every command that accesses one. */
 export interface StoreOptions {
@@ -89,10 +99,29 @@ export async function localCredentials(io: CliIo, options: StoreOptions): Promis
   return unsealRootCredentials(config.dataFolders, config.masterKeyFile, config.nextMasterKeyFile)
 }
 
+/** Trust in the certificate of the store in the data folder, if it has one that can be read. */
+async function ownTrust({ certificateFile }: StoreCredentials): Promise<{ readonly trust?: Trust }> {
+  const pem = certificateFile && (await readFile(certificateFile, "utf8").catch(() => undefined))
+  return pem ? { trust: { pem, isOwnStore: true } } : {}
+}
+
+/** Trust in the certificates that the environment names, for an endpoint from the environment. */
+async function namedTrust({ environment, workingFolder }: CliIo): Promise<{ readonly trust?: Trust }> {
+  const file = environment[CA_BUNDLE]
+  if (!file) return {}
+  const pem = await readFile(resolve(workingFolder, file), "utf8").catch((error: unknown) => {
+    throw new CliError("usage", `${CA_BUNDLE}: cannot read ${file} (${messageOf(error)})`)
+  })
+  return { trust: { pem, isOwnStore: false } }
+}
+
 export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Access> {
   const { environment } = io
   const endpoint = environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"]
-  if (!endpoint || options.data !== undefined) return localCredentials(io, options)
+  if (!endpoint || options.data !== undefined) {
+    const credentials = await localCredentials(io, options)
+    return { ...credentials, ...(await ownTrust(credentials)) }
+  }
   const accessKeyId = environment["AWS_ACCESS_KEY_ID"]
   const secretAccessKey = environment["AWS_SECRET_ACCESS_KEY"]
   if (!accessKeyId || !secretAccessKey) {
@@ -108,6 +137,7 @@ export async function s3Access(io: CliIo, options: StoreOptions): Promise<S3Acce
     secretAccessKey,
     region: environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || REGION_DEFAULT,
     ...(sessionToken ? { sessionToken } : {}),
+    ...(await namedTrust(io)),
   }
 }
 
@@ -115,14 +145,16 @@ async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAcces
   const endpoint = io.environment["HAYLOFT_ADMIN_ENDPOINT"]
   const token = io.environment["HAYLOFT_ADMIN_TOKEN"]
   if (isElsewhere(io, options)) {
-    if (endpoint && token) return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token }
+    if (endpoint && token) {
+      return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), token, ...(await namedTrust(io)) }
+    }
     throw new CliError(
       "usage",
       "HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN must be set together; set both or neither",
     )
   }
   const credentials = await localCredentials(io, options)
-  return { endpoint: credentials.adminEndpoint, token: credentials.adminToken }
+  return { endpoint: credentials.adminEndpoint, token: credentials.adminToken, ...(await ownTrust(credentials)) }
 }
 
 function httpUrl(text: string, where: string): string {

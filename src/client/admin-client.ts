@@ -1,10 +1,12 @@
 /** A client of the admin API: JSON in, JSON out, the token in a header. Failures like those of the S3 client. */
 import { HttpCaller } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure } from "./remote.js"
+import type { Trust } from "./trust.js"
 
 export interface AdminAccess {
   readonly endpoint: string
   readonly token: string
+  readonly trust?: Trust
 }
 
 type Query = Readonly<Record<string, string | undefined>>
@@ -18,7 +20,7 @@ export class AdminClient {
     private readonly signal: AbortSignal,
   ) {
     const url = new URL(access.endpoint)
-    this.#caller = new HttpCaller(url)
+    this.#caller = new HttpCaller(url, undefined, access.trust)
     this.#host = url.host
   }
 

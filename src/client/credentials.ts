@@ -14,6 +14,8 @@ export interface StoreCredentials {
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly adminToken: string
+  /** PEM file with the certificate of the server; absent without TLS. */
+  readonly certificateFile?: string
 }
 
 /** The file `runtime` in each data folder, in JSON, written by a started server; nothing in it is secret. */
@@ -22,6 +24,8 @@ export interface RuntimeFile {
   readonly adminEndpoint: string
   readonly region: string
   readonly pid: number
+  /** PEM file with the certificate of the endpoints that begin with `https:`. */
+  readonly certificateFile?: string
 }
 
 export const RUNTIME_FILE_NAME = "runtime"
@@ -34,7 +38,8 @@ export function parseRuntimeFile(text: string): RuntimeFile | undefined {
     const { endpoint, adminEndpoint, region, pid } = { endpoint: "", adminEndpoint: "", region: "", pid: 0, ...value }
     const texts = [endpoint, adminEndpoint, region]
     if (texts.some(text => typeof text !== "string" || text === "") || typeof pid !== "number") return undefined
-    return { endpoint, adminEndpoint, region, pid }
+    const file = "certificateFile" in value ? value.certificateFile : undefined
+    return { endpoint, adminEndpoint, region, pid, ...(typeof file === "string" ? { certificateFile: file } : {}) }
   } catch {
     return undefined
   }

@@ -9,6 +9,7 @@
 import http from "node:http"
 import https from "node:https"
 import { BrokenAnswer, Unreachable } from "./remote.js"
+import { tlsOptionsOf, type Trust } from "./trust.js"
 
 const SILENCE_MS_MAX = 60_000
 const CONNECTIONS_MAX = 512
@@ -41,10 +42,11 @@ export class HttpCaller {
   constructor(
     readonly endpoint: URL,
     connectionsMax: number = CONNECTIONS_MAX,
+    trust?: Trust,
   ) {
     this.#secure = endpoint.protocol === "https:"
     const options = { keepAlive: true, maxSockets: Math.min(connectionsMax, CONNECTIONS_MAX) }
-    this.#agent = this.#secure ? new https.Agent(options) : new http.Agent(options)
+    this.#agent = this.#secure ? new https.Agent({ ...options, ...tlsOptionsOf(trust) }) : new http.Agent(options)
   }
 
   call(call: Call): Promise<Answer> {
@@ -75,9 +77,16 @@ export class HttpCaller {
   #unreachable(error: Error): Error {
     if (error.name === "AbortError") return error
     const code: unknown = "code" in error ? error.code : undefined
-    const reason = code === "ECONNREFUSED" ? "connection refused; is the store running?" : error.message || String(code)
-    return new Unreachable(this.endpoint.origin, reason, error)
+    return new Unreachable(this.endpoint.origin, reasonOf(error.message, String(code)), error)
   }
+}
+
+const UNKNOWN_ISSUER = /SELF_SIGNED_CERT|UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT)/
+
+function reasonOf(message: string, code: string): string {
+  if (code === "ECONNREFUSED") return "connection refused; is the store running?"
+  if (UNKNOWN_ISSUER.test(code)) return `${message}; to trust it, set AWS_CA_BUNDLE to the file of its certificate`
+  return message || code
 }
 
 function answerOf(response: http.IncomingMessage): Answer {

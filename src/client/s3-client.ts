@@ -1,5 +1,5 @@
 /**
- * A small S3 client for `cp`, `ls`, `rm`, the bench and the checks of the recipes, against any store.
+ * A small S3 client for the commands on objects, the bench and the checks of the recipes, against any store.
  *
  * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body, so that the stored bytes are
  *           the sent ones. Repeatable requests are retried after 500, 503 and broken connections, with
@@ -10,11 +10,11 @@
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
 import { parseDate } from "../base/dates.js"
-import { percentDecode } from "../base/uri.js"
+import { percentDecode, percentEncode } from "../base/uri.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
-import { signedCall, type S3Access, type S3Request } from "./signed-call.js"
+import { byteString, presignedUrl, signedCall, type S3Access, type S3Request } from "./signed-call.js"
 import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
 
 const ATTEMPTS_MAX = 4
@@ -31,6 +31,19 @@ export interface ObjectHead {
   readonly etagIsMd5: boolean
   readonly lastModifiedMs: number | undefined
   readonly contentType: string | undefined
+  /** The headers that a copy in parts must state again: content type, cache control, user metadata … */
+  readonly attributes: Headers
+  /** The bytes are those of a range. */
+  readonly isRange: boolean
+  /** The store says that it is Hayloft, whose buckets all have RenameObject. Others may take a rename for an empty PUT. */
+  readonly hasRename: boolean
+}
+
+type Headers = readonly (readonly [name: string, value: string])[]
+
+export interface ObjectName {
+  readonly bucket: string
+  readonly key: string
 }
 
 export interface ListedKey {
@@ -76,12 +89,17 @@ export class S3Client {
     // Each request in progress listens to it.
     setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
-    this.#caller = new HttpCaller(url, options.connectionsMax)
+    this.#caller = new HttpCaller(url, options.connectionsMax, access.trust)
     this.#host = url.host
   }
 
   close(): void {
     this.#caller.close()
+  }
+
+  /** A URL with which anyone may send this request until it expires. */
+  presign(method: string, { bucket, key }: ObjectName, expiresSeconds: number): string {
+    return presignedUrl(this.access, { method, bucket, key }, expiresSeconds, this.clock.wallMs())
   }
 
   async listBuckets(): Promise<readonly BucketEntry[]> {
@@ -134,19 +152,54 @@ export class S3Client {
     return headOf(await this.#drained({ method: "HEAD", bucket, key }))
   }
 
-  /** The body must be read to its end or left by `break`. */
+  /** The body must be read to its end or left by `break`. `range` is like `0-99`, `100-` or `-100`. */
   async get(
     bucket: string,
     key: string,
-    range?: { first: number; last: number },
+    { range, versionId }: { readonly range?: string | undefined; readonly versionId?: string | undefined } = {},
   ): Promise<{ head: ObjectHead; body: AsyncIterable<Uint8Array> }> {
-    const headers: [string, string][] = range === undefined ? [] : [["range", `bytes=${range.first}-${range.last}`]]
-    const answer = await this.#answer({ method: "GET", bucket, key, headers })
+    const headers: Headers = range === undefined ? [] : [["range", `bytes=${range}`]]
+    const query: Headers = versionId === undefined ? [] : [["versionId", versionId]]
+    const answer = await this.#answer({ method: "GET", bucket, key, query, headers })
     return { head: headOf(answer), body: answer.body }
   }
 
-  async remove(bucket: string, key: string): Promise<void> {
-    await this.#drained({ method: "DELETE", bucket, key })
+  async getTags(bucket: string, key: string): Promise<Headers> {
+    const root = await this.#document({ method: "GET", bucket, key, query: [["tagging", ""]] })
+    return childrenOf(root, "TagSet")
+      .flatMap(all => childrenOf(all, "Tag"))
+      .map(tag => [textOf(tag, "Key") ?? "", textOf(tag, "Value") ?? ""])
+  }
+
+  /** `ifMatch`: only the object with this ETag; another one fails with 412. */
+  async remove(bucket: string, key: string, ifMatch?: string): Promise<void> {
+    const headers: Headers = ifMatch === undefined ? [] : [["if-match", `"${ifMatch}"`]]
+    await this.#drained({ method: "DELETE", bucket, key, headers })
+  }
+
+  /**
+   * Copies an object within the store: the one with the ETag `ifMatch`; another one fails with 412. `attributes` replace
+   * those of the source.
+   */
+  async copy(from: ObjectName, ifMatch: string, to: ObjectName, attributes?: Headers): Promise<{ etag: string }> {
+    const replaced: Headers = attributes === undefined ? [] : [...attributes, ["x-amz-metadata-directive", "REPLACE"]]
+    const headers = [...copySourceOf(from, ifMatch), ...replaced]
+    const root = await this.#document({ method: "PUT", ...to, headers })
+    return { etag: unquote(textOf(completed(root), "ETag")) }
+  }
+
+  /**
+   * Gives an object another key of its bucket, if its ETag is `ifMatch`. `clientToken` makes the request repeatable: a store
+   * that has done it answers again as before.
+   */
+  async rename(from: ObjectName, ifMatch: string, to: string, clientToken: string): Promise<void> {
+    const { bucket } = from
+    const headers: Headers = [
+      ["x-amz-rename-source", encodedName(from)],
+      ["x-amz-rename-source-if-match", `"${ifMatch}"`],
+      ["x-amz-client-token", clientToken],
+    ]
+    await this.#drained({ method: "PUT", bucket, key: to, query: [["renameObject", ""]], headers })
   }
 
   /** Removes up to `DELETE_KEYS_MAX` keys. Throws `RemoteFailure` for the first that the store refused. */
@@ -187,9 +240,7 @@ export class S3Client {
   }
 
   /** Not interruptible: an upload with an unknown id could not be aborted. */
-  async createMultipart(object: { bucket: string; key: string; contentType?: string }): Promise<string> {
-    const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
-    const { bucket, key } = object
+  async createMultipart({ bucket, key }: ObjectName, headers: Headers = []): Promise<string> {
     const { signal } = new AbortController()
     const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal })
     const id = textOf(root, "UploadId")
@@ -212,6 +263,23 @@ export class S3Client {
     return unquote(answer.headers.etag)
   }
 
+  /** A part with bytes of another object, of the one with the ETag `ifMatch`; `last` is inclusive. */
+  async putPartCopy(
+    { uploadId, partNumber, ...to }: ObjectName & { readonly uploadId: string; readonly partNumber: number },
+    from: ObjectName,
+    ifMatch: string,
+    { first, last }: { readonly first: number; readonly last: number },
+  ): Promise<string> {
+    const query: Headers = [
+      ["partNumber", String(partNumber)],
+      ["uploadId", uploadId],
+    ]
+    const range = ["x-amz-copy-source-range", `bytes=${first}-${last}`] as const
+    const headers = [...copySourceOf(from, ifMatch), range]
+    const root = await this.#document({ method: "PUT", ...to, query, headers })
+    return unquote(textOf(completed(root), "ETag"))
+  }
+
   async complete(upload: {
     bucket: string
     key: string
@@ -224,9 +292,7 @@ export class S3Client {
     )
     const { bucket, key } = upload
     const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", upload.uploadId]], body })
-    // S3 responds with 200 before it is done, and may send an error document in the body.
-    if (root.name === "Error") throw remoteFailure(500, root, undefined)
-    return { etag: unquote(textOf(root, "ETag")) }
+    return { etag: unquote(textOf(completed(root), "ETag")) }
   }
 
   /** Sent even after the client's signal has fired: the parts of an abandoned upload would occupy space permanently. */
@@ -277,6 +343,19 @@ export class S3Client {
   }
 }
 
+const encodedName = ({ bucket, key }: ObjectName): string => `/${bucket}/${percentEncode(byteString(key), true)}`
+
+const copySourceOf = (from: ObjectName, ifMatch: string): Headers => [
+  ["x-amz-copy-source", encodedName(from)],
+  ["x-amz-copy-source-if-match", `"${ifMatch}"`],
+]
+
+/** S3 responds with 200 before it is done, and may send an error document in the body. */
+function completed(root: XmlElement): XmlElement {
+  if (root.name === "Error") throw remoteFailure(500, root, undefined)
+  return root
+}
+
 const mayHelp = (error: unknown): boolean =>
   (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
   (error instanceof Unreachable && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))
@@ -307,11 +386,24 @@ function headOf({ headers }: Answer): ObjectHead {
   return {
     sizeBytes: Number(headers["content-length"] ?? 0),
     etag,
-    etagIsMd5: /^[0-9a-f]{32}$/.test(etag) && (encrypted === undefined || encrypted === "AES256"),
+    etagIsMd5:
+      headers["content-range"] === undefined &&
+      /^[0-9a-f]{32}$/.test(etag) &&
+      (encrypted === undefined || encrypted === "AES256"),
     lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
     contentType: headers["content-type"],
+    attributes: attributesOf(headers),
+    isRange: headers["content-range"] !== undefined,
+    hasRename: /^Hayloft\//.test(String(headers["server"] ?? "")),
   }
 }
+
+const ATTRIBUTE = /^(cache-control|content-(disposition|encoding|language|type)|expires|x-amz-meta-.*)$/
+
+const attributesOf = (headers: Answer["headers"]): Headers =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    ATTRIBUTE.test(name) && typeof value === "string" ? [[name, value] as const] : [],
+  )
 
 const timeOf = (text: string | undefined): number => parseDate(text ?? "") ?? 0
 const decodeKey = (text: string, coded: boolean): string =>

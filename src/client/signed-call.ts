@@ -1,8 +1,9 @@
 /**
  * An S3 request in wire format: path style, percent-encoded byte for byte, signed with Signature V4.
  */
-import { signRequest, UNSIGNED_PAYLOAD, type SignedRequest } from "../access/sigv4.js"
+import { presign, signRequest, UNSIGNED_PAYLOAD, type SignedRequest } from "../access/sigv4.js"
 import { percentEncode } from "../base/uri.js"
+import type { Trust } from "./trust.js"
 
 export interface S3Access {
   readonly endpoint: string
@@ -10,6 +11,8 @@ export interface S3Access {
   readonly accessKeyId: string
   readonly secretAccessKey: string
   readonly sessionToken?: string
+  /** For an endpoint with a certificate that is not signed by a well-known authority. */
+  readonly trust?: Trust
 }
 
 export interface S3Request {
@@ -25,7 +28,7 @@ export interface SignedCall extends SignedRequest {
   readonly rawTarget: string
 }
 
-const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+export const byteString = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 const encode = (text: string): string => percentEncode(byteString(text))
 
 /** Path and query, percent-encoded. */
@@ -49,4 +52,14 @@ export function signedCall(
   const signable = { method: request.method, rawTarget: targetOf(request), rawHeaders }
   const { accessKeyId, secretAccessKey: secret, region } = access
   return { ...signable, ...signRequest(signable, payloadHash, { accessKeyId, secret, region, service: "s3" }, nowMs) }
+}
+
+/** The URL of a request that is signed in its query; valid for `expiresSeconds`. */
+export function presignedUrl(access: S3Access, request: S3Request, expiresSeconds: number, nowMs: number): string {
+  const { accessKeyId, secretAccessKey: secret, region, sessionToken } = access
+  const { host, origin } = new URL(access.endpoint)
+  const token = sessionToken === undefined ? [] : [["X-Amz-Security-Token", sessionToken] as const]
+  const rawTarget = targetOf({ ...request, query: [...(request.query ?? []), ...token] })
+  const signable = { method: request.method, rawTarget, rawHeaders: ["host", host] }
+  return `${origin}${presign(signable, expiresSeconds, { accessKeyId, secret, region, service: "s3" }, nowMs)}`
 }

@@ -63,18 +63,19 @@ export async function* partsOf(
 
 export async function upload(client: S3Client, request: UploadRequest): Promise<Uploaded> {
   const { bucket, key, onProgress } = request
-  const contentType = request.contentType === undefined ? {} : { contentType: request.contentType }
+  const { contentType } = request
   const parts = partsOf(request.source, request.sizeBytes)
   try {
     const first = await parts.next()
     const second = await parts.next()
     const body = first.done === true ? Buffer.alloc(0) : first.value
     if (second.done === true) {
-      const { etag } = await client.put({ bucket, key, body, ...contentType })
+      const { etag } = await client.put({ bucket, key, body, ...(contentType === undefined ? {} : { contentType }) })
       onProgress(body.length)
       return { etag, sizeBytes: body.length }
     }
-    const target = { bucket, key, uploadId: await client.createMultipart({ bucket, key, ...contentType }) }
+    const headers = contentType === undefined ? [] : [["content-type", contentType] as const]
+    const target = { bucket, key, uploadId: await client.createMultipart({ bucket, key }, headers) }
     try {
       const { etags, sizeBytes } = await putParts(
         client,

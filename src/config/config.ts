@@ -569,6 +569,8 @@ export const CONFIG_FILE_ENVIRONMENT = "HAYLOFT_CONFIG"
 
 /** Environment variables of the command-line client; `serve` ignores them. */
 export const CLIENT_ENVIRONMENT = {
+  AWS_CA_BUNDLE:
+    "file of certificates in PEM that are trusted in addition to those of well-known authorities, for a store in the environment",
   HAYLOFT_ADMIN_ENDPOINT: "address of the admin API, for the commands that need it",
   HAYLOFT_ADMIN_TOKEN: "token of the admin API",
   HAYLOFT_IMPORT_SECRET_KEY: "secret that `key import` imports",

@@ -53,7 +53,8 @@ export class Front {
     if (websites !== undefined) services.push(websites.server)
     const ports = { s3: s3Port, admin: adminPort, websites: websites?.port }
     const front = new Front(session, ports, endpoint, adminEndpoint, services, websites?.endpoint)
-    const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid }
+    const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
+    const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
     return front
   }

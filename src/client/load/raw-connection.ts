@@ -10,6 +10,7 @@ import { setMaxListeners } from "node:events"
 import { connect, isIP, type Socket } from "node:net"
 import { connect as connectSecurely } from "node:tls"
 import { BrokenAnswer, Unreachable } from "../remote.js"
+import { tlsOptionsOf, type Trust } from "../trust.js"
 import { AnswerReader, type ReadAnswer } from "./answer-reader.js"
 
 const SILENCE_MS_MAX = 60_000
@@ -26,8 +27,7 @@ export interface RawRequest {
 export interface RawOptions {
   /** Of each read; large bodies are cheaper in large pieces. */
   readonly bufferBytes?: number
-  /** Trusted certificates in PEM instead of the system's. */
-  readonly trustedCertificates?: string
+  readonly trust?: Trust | undefined
 }
 
 interface Waiting {
@@ -104,9 +104,7 @@ export class RawConnection {
     if (this.isSecure) {
       // SNI does not allow addresses; the certificate is checked against the address nevertheless.
       const servername = isIP(host) === 0 ? host : ""
-      const { trustedCertificates: ca } = this.options
-      const trusted = ca === undefined ? {} : { ca }
-      return connectSecurely({ host, port, servername, ...trusted }).on(
+      return connectSecurely({ host, port, servername, ...tlsOptionsOf(this.options.trust) }).on(
         "data",
         (chunk: Buffer) => void this.take(chunk),
       )

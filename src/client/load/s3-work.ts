@@ -143,8 +143,12 @@ export class S3Work {
     signal: AbortSignal,
     next: () => LoadRequest | undefined,
   ): Promise<void> {
-    const { endpoint } = this.forge
-    const { firstError } = await runLoad({ endpoint, connections, next, errorsInARowMax: 1 }, clock, signal)
+    const { endpoint, access } = this.forge
+    const { firstError } = await runLoad(
+      { endpoint, trust: access.trust, connections, next, errorsInARowMax: 1 },
+      clock,
+      signal,
+    )
     if (firstError === undefined) return
     throw new RemoteFailure(0, "LoadRefused", `an object of the load was refused: ${firstError}`, undefined)
   }
