@@ -146,7 +146,7 @@ class Fsck {
     let before = 0
     return {
       report: ({ bytes, bytesDone }: FsckProgress): void => {
-        bar ??= new Progress(draw, io.clock, label, bytes)
+        bar ??= new Progress(draw, io.clock, () => label, bytes)
         bar.add(Math.max(0, bytesDone - before))
         before = bytesDone
       },

@@ -1,4 +1,4 @@
-/** `hayloft ls` and `hayloft rm`: list and delete the contents of a store. */
+/** `hayloft ls`, `rm`, `mb`, `rb` and `cat`: list, delete and read the contents of a store. */
 import { DELETE_KEYS_MAX, type ListedKey, type S3Client } from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
@@ -6,6 +6,7 @@ import { answer, type OutputOptions } from "./output.js"
 import { parseRemote } from "./place.js"
 import { withS3, type StoreOptions } from "./stores.js"
 import { printable, timeText } from "./text.js"
+import { Transfer } from "./transfer.js"
 
 const SIZE_COLUMNS = 13
 const TIME_COLUMNS = timeText(0).length
@@ -86,18 +87,78 @@ async function removeTree(
   options: OutputOptions,
 ): Promise<void> {
   let deleted = 0
+  const keysOf = async function* (): AsyncGenerator<string> {
+    for await (const { key } of client.keys(bucket, prefix)) yield key
+  }
+  await removeKeys(client, bucket, keysOf(), async () => void (deleted += 1))
+  if (deleted === 0 && prefix !== "")
+    throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(prefix)}"`)
+  await answer(io, options, { deleted }, `deleted ${deleted} from s3://${bucket}/${printable(prefix)}\n`)
+}
+
+/** Deletes keys, `DELETE_KEYS_MAX` in a request, and tells each after it is gone. */
+export async function removeKeys(
+  client: S3Client,
+  bucket: string,
+  keys: AsyncIterable<string>,
+  tell: (key: string) => Promise<void>,
+): Promise<void> {
   let batch: string[] = []
   const flush = async () => {
     if (batch.length > 0) await client.removeMany(bucket, batch)
-    deleted += batch.length
+    for (const key of batch) await tell(key)
     batch = []
   }
-  for await (const { key } of client.keys(bucket, prefix)) {
+  for await (const key of keys) {
     batch.push(key)
     if (batch.length === DELETE_KEYS_MAX) await flush()
   }
   await flush()
-  if (deleted === 0 && prefix !== "")
-    throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(prefix)}"`)
-  await answer(io, options, { deleted }, `deleted ${deleted} from s3://${bucket}/${printable(prefix)}\n`)
+}
+
+type BucketOptions = StoreOptions & OutputOptions
+
+const bucketOf = (place: string): string => {
+  const { bucket, key } = parseRemote(place)
+  if (key !== "") throw new CliError("usage", `${place} is a key; name the bucket: s3://${bucket}`)
+  return bucket
+}
+
+export async function makeBucketCommand(
+  io: CliIo,
+  place: string,
+  options: BucketOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const bucket = bucketOf(place)
+  await withS3(io, options, signal, client => client.createBucket(bucket))
+  await answer(io, options, { created: bucket }, `created s3://${bucket}\n`)
+}
+
+export async function removeBucketCommand(
+  io: CliIo,
+  place: string,
+  options: BucketOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const bucket = bucketOf(place)
+  await withS3(io, options, signal, client => client.removeBucket(bucket))
+  await answer(io, options, { removed: bucket }, `removed s3://${bucket}\n`)
+}
+
+export interface CatOptions extends StoreOptions, OutputOptions {
+  readonly range?: string
+  readonly versionId?: string
+}
+
+/** The output is the bytes alone, also with `--json`. */
+export async function catCommand(io: CliIo, place: string, options: CatOptions, signal: AbortSignal): Promise<void> {
+  const source = parseRemote(place)
+  const { range, versionId } = options
+  if (source.key === "") throw new CliError("usage", `name a key: s3://${source.bucket}/KEY`)
+  if (range !== undefined && !/^(\d+-\d*|-\d+)$/.test(range))
+    throw new CliError("usage", `--range: "${range}" is not FIRST-LAST, FIRST- or -LENGTH, in bytes`)
+  await withS3(io, options, signal, client =>
+    new Transfer(io, client, {}, undefined).fetchToOutput(source, { range, versionId }),
+  )
 }

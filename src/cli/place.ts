@@ -54,3 +54,11 @@ export function safeRelativePath(key: string): string | undefined {
   const pieces = key.split("/")
   return pieces.some(piece => piece === "" || piece === "." || piece === "..") ? undefined : pieces.join("/")
 }
+
+/** Whether a place is among the keys that begin with another one. */
+export const contains = (outer: Place, inner: Place): boolean =>
+  outer.kind === "remote" && inner.kind === "remote" && outer.bucket === inner.bucket && inner.key.startsWith(outer.key)
+
+/** A place as a folder: a prefix that ends in "/". */
+export const folderPlace = (place: Place): Place =>
+  place.kind === "remote" ? { ...place, key: asPrefix(place.key) } : place

@@ -11,7 +11,6 @@ import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
 import { addCompletionCommand } from "./completion-command.js"
 import { addConfigCommands } from "./config-program.js"
-import { copyCommand, type CopyOptions } from "./copy-command.js"
 import { addDoctorCommand } from "./doctor-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
@@ -28,7 +27,7 @@ import { addKmsCommands } from "./kms-program.js"
 import { addLimitCommand } from "./limit-program.js"
 import { addMasterKeyCommands } from "./master-key-program.js"
 import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
-import { listCommand, removeCommand, type ListOptions, type RemoveOptions } from "./object-commands.js"
+import { addObjectCommands } from "./object-program.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addQuotaCommands } from "./quota-program.js"
@@ -47,26 +46,6 @@ import { addSupportCommands } from "./support-program.js"
 import { addTokenCommands } from "./token-program.js"
 import { addUndeleteCommands } from "./undelete-program.js"
 import { addWhyCommand } from "./why-command.js"
-
-function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
-  withStore(program.command("cp"))
-    .description("copy a file to or from a store: s3://bucket/key, a path, or - for standard input or output")
-    .argument("<FROM>")
-    .argument("<TO>")
-    .option("-r, --recursive", "copy a folder, or all keys that begin with FROM")
-    .option("--content-type <TYPE>", "instead of deriving it from the file extension")
-    .action((from: string, to: string, options: CopyOptions) => copyCommand(io, from, to, options, signal))
-  withStore(program.command("ls"))
-    .description("list buckets, or the keys of one below a prefix")
-    .argument("[s3://BUCKET/PREFIX]")
-    .option("-r, --recursive", "all keys below, not only up to the next /")
-    .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
-  withStore(program.command("rm"))
-    .description("delete an object, or with -r all objects with a prefix")
-    .argument("<s3://BUCKET/KEY>")
-    .option("-r, --recursive", "delete all keys with this prefix")
-    .action((place: string, options: RemoveOptions) => removeCommand(io, place, options, signal))
-}
 
 function addAccountCommands(
   program: Command,

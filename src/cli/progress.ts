@@ -17,7 +17,7 @@ export class Progress {
   constructor(
     private readonly draw: ((text: string) => void) | undefined,
     private readonly clock: Clock,
-    private readonly label: string,
+    private readonly label: () => string,
     /** Undefined if unknown. */
     private readonly totalBytes: number | undefined,
   ) {
@@ -31,10 +31,12 @@ export class Progress {
     if (this.draw === undefined || nowMs - this.#drawnMs < DRAW_EVERY_MS) return
     this.#drawnMs = nowMs
     this.#drawn = true
-    this.draw(`\r\x1b[K${progressText(this.label, this.#doneBytes, this.totalBytes, (nowMs - this.#startedMs) / 1000)}`)
+    this.draw(
+      `\r\x1b[K${progressText(this.label(), this.#doneBytes, this.totalBytes, (nowMs - this.#startedMs) / 1000)}`,
+    )
   }
 
-  /** Removes the line. */
+  /** Removes the line; further bytes draw it again. */
   end(): void {
     if (this.#drawn) this.draw?.("\r\x1b[K")
     this.#drawn = false

@@ -76,7 +76,7 @@ async function rescueCommand(
   const progress = new Progress(
     io.errorIsTerminal ? text => io.error(text) : undefined,
     io.clock,
-    dryRun ? "verified" : "rescued",
+    () => (dryRun ? "verified" : "rescued"),
     undefined,
   )
   const onEntry = (entry: RescueEntry) => answer(io, options, entry, entryText(entry))
