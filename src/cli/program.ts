@@ -16,6 +16,7 @@ import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
 import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
 import type { KeyOptions } from "./device-cipher.js"
+import { addExplainCommand } from "./explain-command.js"
 import { fsckCommand } from "./fsck-command.js"
 import type { ConfirmOptions } from "./confirm.js"
 import { giveUpCommand } from "./give-up-command.js"
@@ -179,6 +180,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
   addStatusCommand(program, store)
   addWhyCommand(program, io, signal)
+  addExplainCommand(program, io)
   addLocalCommands(program, io, signal)
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addNodeCommands(program, store)

@@ -52,14 +52,7 @@ const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
 const isCovered = (urgency: MergeUrgency, by: MergeUrgency): boolean =>
   URGENCIES.indexOf(by) >= URGENCIES.indexOf(urgency)
 
-/** Log events. */
-const FAILED = {
-  checkpoint: "checkpoint_failed",
-  merge: "metadata_merge_failed",
-  confirm: "commit_log_confirm_failed",
-} as const
-
-type Work = keyof typeof FAILED
+type Work = "checkpoint" | "merge" | "confirm"
 const LEFT_OUT = "a metadata table cannot be read; merges leave it out until it can"
 
 /** The space that checkpoints and merges may use. */
@@ -364,9 +357,16 @@ export class Checkpointer implements BackgroundService {
       this.errors.delete(work)
     } catch (error) {
       this.errors.set(work, String(error))
-      const level = isFailure(error, "deviceFull", "tooManyInFlight") ? "warn" : "error"
-      this.output[level](FAILED[work], { device: this.name, error: String(error) })
+      this.logFailed(work, error)
       await this.clock.sleep(this.limits.retryMs, signal)
     }
+  }
+
+  private logFailed(work: Work, error: unknown): void {
+    const level = isFailure(error, "deviceFull", "tooManyInFlight") ? "warn" : "error"
+    const fields = { device: this.name, error: String(error) }
+    if (work === "checkpoint") this.output[level]("checkpoint_failed", fields)
+    else if (work === "merge") this.output[level]("metadata_merge_failed", fields)
+    else this.output[level]("commit_log_confirm_failed", fields)
   }
 }

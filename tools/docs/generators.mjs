@@ -29,17 +29,6 @@ export function table(head, rows) {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
 }
 
-const REMEDIES = {
-  fixRequest: "change the request",
-  signIn: "authenticate, or request the permission",
-  reread: "read the current state, then decide again",
-  backOff: "wait and try again",
-  addSpace: "add space",
-  repair: "nothing: the store repairs it",
-  askOperator: "ask the operator",
-  reportBug: "report a bug",
-}
-
 const UNITS = [
   [2 ** 30, "GiB"],
   [2 ** 20, "MiB"],
@@ -50,6 +39,39 @@ const UNITS = [
 function shownLimit(name, value) {
   const unit = /BYTES/.test(name) ? UNITS.find(([size]) => value % size === 0) : undefined
   return unit === undefined ? value.toLocaleString("en-US") : `${(value / unit[0]).toLocaleString("en-US")} ${unit[1]}`
+}
+
+const coded = name => `\`${name}\``
+const pageLink = page => (page === undefined ? "" : ` [More](${page})`)
+
+/** The texts of `hayloft explain` for one type of code; `columns`: those between the code and its text. */
+async function codes(head, type, columns) {
+  const { allCodes } = await built("explain/index.js")
+  return table(
+    head,
+    allCodes()
+      .filter(each => each.type === type)
+      .map(each => [coded(each.code), ...columns(each), each.cause, `${each.action}${pageLink(each.page)}`]),
+  )
+}
+
+/** Codes with a text of their own show it; the others stand for failures, which have theirs. */
+async function errorCodes(api) {
+  const { ERROR_CODES, kindsOf } = await built("explain/index.js")
+  return table(
+    ["code", "failures", "what it means", "what to do"],
+    ERROR_CODES.filter(each => each.api === api).map(each => {
+      const { code, text, remedies } = each
+      const named = (remedies === undefined ? kindsOf(each) : each.kinds).map(coded)
+      const shown = remedies === undefined ? named : [...named, "others"]
+      return [
+        coded(code),
+        shown.join(", "),
+        text?.cause ?? "",
+        text === undefined ? "" : `${text.action}${pageLink(text.page)}`,
+      ]
+    }),
+  )
 }
 
 export const GENERATORS = {
@@ -79,17 +101,11 @@ export const GENERATORS = {
       ]),
     ),
 
-  failures: async () => {
-    const { FAILURES } = await built("base/failures.js")
-    return table(
-      ["failure", "meaning", "what to do"],
-      Object.entries(FAILURES).map(([kind, { remedy, message }]) => [
-        `\`${kind}\``,
-        message,
-        REMEDIES[remedy] ?? remedy,
-      ]),
-    )
-  },
+  logCodes: () => codes(["code", "level", "what it means", "what to do"], "log", ({ level }) => [level]),
+  failureCodes: () => codes(["code", "what it means", "what to do"], "failure", () => []),
+  s3Codes: () => errorCodes("S3"),
+  iamCodes: () => errorCodes("IAM"),
+  kmsCodes: () => errorCodes("KMS"),
 
   limits: async () => {
     const limits = Object.entries(await built("base/limits.js"))

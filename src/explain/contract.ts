@@ -1,0 +1,31 @@
+/** What a code means and what to do about it: the texts of `hayloft explain` and of docs/codes.md. */
+
+export interface Text {
+  /** What has happened, and what it has for a consequence; one to three sentences. Commands are in backquotes. */
+  readonly cause: string
+  /** What to do now. */
+  readonly action: string
+  /** A page of docs/, with the heading: `operate.md#space`. */
+  readonly page?: string
+}
+
+/** The level of some events depends on what has happened. */
+export type Level = "warn" | "error" | "warn or error"
+
+export interface LogText extends Text {
+  readonly level: Level
+}
+
+export const text = (cause: string, action: string, page?: string): Text => ({
+  cause,
+  action,
+  ...(page !== undefined && { page }),
+})
+
+const logged =
+  (level: Level) =>
+  (cause: string, action: string, page?: string): LogText => ({ level, ...text(cause, action, page) })
+
+export const warn = logged("warn")
+export const error = logged("error")
+export const warnOrError = logged("warn or error")

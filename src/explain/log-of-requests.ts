@@ -1,0 +1,73 @@
+/** Log events about requests, objects, and the jobs that work on them. */
+import { error, warn, type LogText } from "./contract.js"
+
+const CLOCK = "failure-scenarios.md#the-clock-is-wrong"
+const LIFECYCLE = "how-to/lifecycle.md"
+
+export const REQUEST_EVENTS = {
+  request: warn(
+    "A request ended with a status of 500 or more that is the store's fault. As `info`, the same line describes any other request.",
+    "Run `hayloft explain KIND` with the value of `kind`, and read `reason`. `requestId` is the `x-amz-request-id` that the client got; other lines of the log with the same id say more.",
+    "operate.md#logs",
+  ),
+  request_failed: error(
+    "A request failed for a reason that should not occur, such as a bug or encrypted bytes that were changed. The client got status 500, or the connection was closed.",
+    "Report it as a bug, with `reason` and `stack`; if `reason` speaks of encrypted bytes, see `corruptSeal`. Other requests are not affected.",
+    "operate.md#logs",
+  ),
+  keys_unavailable: error(
+    "A key that protects objects of this bucket is missing or does not open; `error` says which. Its encrypted objects are refused with 503. Other buckets are served. Logged once when it begins.",
+    "If the bucket was erased (`hayloft bucket erase`), this is intended. Otherwise the control record is older than the key: bring back the devices that were there last, not old copies of them, and the database that belongs to them. A lost key cannot be made again.",
+    "failure-scenarios.md#the-master-key-file-is-lost",
+  ),
+  sealed_record_changed: error(
+    "The metadata of an encrypted object does not open with its key: the row is not the one that was written. The object is refused with status 500, and nothing wrong is returned.",
+    "Find out who can write to the database or to the disks. Restore the object from a copy. If nobody can have changed the row, report it as a bug.",
+    "failure-scenarios.md#somebody-reads-or-changes-rows-in-the-database",
+  ),
+  sealed_bytes_changed: error(
+    "Bytes of an encrypted object passed their checksum but do not open with its key: they are not those that were written. The read fails, and nothing wrong is returned.",
+    "Find out who can write to the disks, and whether an old copy of a device was put back. Restore the object from a copy. Otherwise report it as a bug.",
+    "failure-scenarios.md#somebody-returns-an-old-copy-of-a-device",
+  ),
+  object_not_encrypted: warn(
+    "The job that encrypts an existing store could not encrypt this object; `reason` says why. The object can still be read, and is stored in plain text.",
+    "Repair what `reason` names, or write the object again (copying it onto itself is enough); `hayloft status` shows what remains. Unreadable objects have to be deleted.",
+    "how-to/encrypt-at-rest.md#encrypt-an-existing-store",
+  ),
+  lifecycle_unreadable: error(
+    "Damaged rows of a bucket kept the lifecycle pass from reading it. Nothing of the bucket is removed or moved today by its rules; the next pass tries again.",
+    "Run `hayloft status`: damaged metadata is repaired from other replicas by itself. With a single metadata replica see `hayloft volume fsck FOLDER`.",
+    LIFECYCLE,
+  ),
+  lifecycle_object_skipped: error(
+    "One object was left out by today's lifecycle pass, because its rows are damaged or clients changed it all the time. The next pass, tomorrow, tries again.",
+    "Nothing, if `error` says that the row changed. If it says that a row is damaged, look at `metadata` in `hayloft status`.",
+    LIFECYCLE,
+  ),
+  quota_warning_level: warn(
+    "What a bucket or an account stores has reached the warning level of its quota. Nothing is refused yet. Logged once when the level is reached.",
+    "Delete something, or raise the quota with `hayloft quota set`; `hayloft quota show` has all figures. At the limit, writes get 403 `QuotaExceeded`.",
+    "how-to/quotas.md#warning-levels",
+  ),
+  quota_count_unfinished: error(
+    "A count that a quota began or ended could not be finished for this bucket or account; `error` says why. It is tried again every minute. Until then writes that the quota concerns may be refused.",
+    "Nothing, if the bucket is being deleted. Otherwise run `hayloft quota check NAME`, and with `--repair` if the figures differ.",
+    "how-to/quotas.md#check",
+  ),
+  store_clock_differs: warn(
+    "The store's clock, by which object locks end, and the wall clock of this machine differ by more than an hour. Locks end by the store's clock: `message` says whether late or not. Logged once a day.",
+    "Check the time of the machine and NTP. If the wall clock is right and locks end late, stop all processes of the store and start them again.",
+    CLOCK,
+  ),
+  store_clock_set_ahead: warn(
+    "At this start the store's clock was set more than an hour ahead, from `from` to `to`. After a long stop that is right. If the wall clock was wrong, locks that end before `to` have ended too early, and the clock cannot be set back.",
+    "Compare `to` with the true time. If it is wrong, correct the clock of the machine now, renew the retention of what must stay locked, and check NTP before each start.",
+    CLOCK,
+  ),
+  store_clock_not_stored: warn(
+    "The store's clock could not be written to the metadata. It lags behind until that works, so object locks may end late, never early.",
+    "Nothing, if a device or the database was away for a moment. Otherwise repair what `reason` names. Logged once until it works again.",
+    CLOCK,
+  ),
+} as const satisfies Record<string, LogText>
