@@ -271,7 +271,7 @@ export class EngineOperations implements StoreOperations {
     const preview = previewChange(before, after, facts, reencodingsOf({ before, after }, change, facts, holdings, own))
     const named = [...before.devices, ...after.devices]
     const newDisk =
-      found && device && change.kind === "addDevice" ? newDiskOf(before, after, device, found, facts) : undefined
+      found && device && isAtNewPath(before, change) ? newDiskOf(before, after, device, found, facts) : undefined
     const steps = policyStepsOf(change, { before, after }, holdings, own)
     const { warnings, confirmBy } = notesOf(change, preview, steps, newDisk)
     const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
@@ -455,6 +455,11 @@ const placeOf = (device: ControlDevice | undefined): { readonly path: string; re
   ...(device?.home === undefined ? {} : { node: device.home.node }),
 })
 
+/** A folder in the place of a device, such as a new disk at the same mount point, is no new choice of the operator. */
+const isAtNewPath = (before: ControlRecord, change: StoreChange): boolean =>
+  change.kind === "addDevice" ||
+  (change.kind === "replaceDevice" && deviceOf(before, change.id).pathHint !== change.path)
+
 function newDiskOf(
   before: ControlRecord,
   after: ControlRecord,
@@ -467,6 +472,7 @@ function newDiskOf(
     device.home?.machine === home?.machine && device.home?.zone === home?.zone
   return {
     ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
+    isReplacement: before.devices.some(device => !after.devices.some(each => each.id === device.id)),
     otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
     otherWeights: before.devices.map(({ weight }) => weight),
   }

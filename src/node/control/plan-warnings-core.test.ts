@@ -10,6 +10,7 @@ const step = (before: string, after: string) => [{ before: parsePolicy(before), 
 const drain = { kind: "drainDevice", id: parseDeviceId("0123456789abcdef") } as const
 const add = { kind: "addDevice", path: "/mnt/new", weight: undefined } as const
 const disk: NewDisk = {
+  isReplacement: false,
   ...{ path: "/mnt/new", disk: "new", systemDisk: "system", otherDisks: ["a", "b"] },
   ...{ weight: 1, otherWeights: [1, 1.5] },
 }
@@ -41,6 +42,19 @@ test("a new device on the system disk, on a shared disk, or with a very unequal 
   }
   const together = added({ disk: "system", otherDisks: ["system", "system"] })
   assert.deepEqual([together.confirmBy, together.warnings.length], [undefined, 2])
+})
+
+test("a replacement on the system disk is confirmed by its folder, unless the store has a device there", () => {
+  const replacing = (of: Partial<NewDisk>) => added({ isReplacement: true, ...of })
+  const doubtful = replacing({ disk: "system" })
+  assert.match(doubtful.warnings.join(), /is on the system disk/)
+  assert.equal(doubtful.confirmBy, "/mnt/new")
+  assert.equal(replacing({ disk: "system", otherDisks: ["a", "system"] }).confirmBy, undefined)
+  assert.deepEqual(
+    replacing({ weight: 7 }),
+    { warnings: [], confirmBy: undefined },
+    "the weight is that of the device before",
+  )
 })
 
 test("a plan warns of machines and zones that may fail no more", () => {

@@ -3,7 +3,7 @@
  *
  * The operator must confirm by name a change that makes a store less safe and is easily typed by mistake: a policy that
  * survives fewer lost disks than the one before, and a new device on the system disk or on a disk that holds another
- * device, which is also what a missing mount looks like.
+ * device, which is also what a missing mount, or a mistyped path, looks like.
  */
 import type { ChangePlan, PlannedLosses, StoreChange } from "./contract.js"
 import { lockedNamesOf, lockedNamesText } from "../../base/locked-names.js"
@@ -11,8 +11,10 @@ import { textOfPolicy, tolerance } from "../../base/policy.js"
 import type { BucketName } from "../../base/ids.js"
 import type { PolicyStep } from "./policy-steps-core.js"
 
-/** A folder to be added as a device, and the disks of the others. */
+/** A folder to become a device, and the disks of the others. */
 export interface NewDisk {
+  /** It takes the place of a device, with its weight. */
+  readonly isReplacement: boolean
   readonly path: string
   readonly disk: string
   readonly systemDisk: string
@@ -75,19 +77,22 @@ function lowerWarnings(steps: readonly PolicyStep[]): readonly string[] {
   )
 }
 
-function notesOfDisk({ path, disk, systemDisk, otherDisks, weight, otherWeights }: NewDisk) {
+function notesOfDisk({ path, isReplacement, disk, systemDisk, otherDisks, weight, otherWeights }: NewDisk) {
   const others = new Set(otherDisks)
   const isOnSystem = disk === systemDisk
   const isShared = others.has(disk)
   const [least, most] = [Math.min(...otherWeights), Math.max(...otherWeights)]
-  const isUnequal = otherWeights.length > 0 && (weight > UNEQUAL * least || UNEQUAL * weight < most)
+  const isUnequal = !isReplacement && otherWeights.length > 0 && (weight > UNEQUAL * least || UNEQUAL * weight < most)
   return {
     warnings: [
       ...(isOnSystem ? [`${path} is on the system disk: is a disk not mounted there?`] : []),
       ...(isShared ? [`${path} shares its disk with a device of this store: they fail together`] : []),
       ...(isUnequal ? [`its weight is ${weight}, those of the others ${least} to ${most}: shards follow weights`] : []),
     ],
-    // If all devices share one disk anyway, another one on it needs no confirmation.
-    isDoubtful: isUnequal || ((isOnSystem || isShared) && !(others.size === 1 && isShared)),
+    // If all devices share one disk anyway, another one on it needs no confirmation. The disk that failed may have been
+    // the only one of its own, so that a replacement may have to share.
+    isDoubtful: isReplacement
+      ? isOnSystem && !isShared
+      : isUnequal || ((isOnSystem || isShared) && !(others.size === 1 && isShared)),
   }
 }
