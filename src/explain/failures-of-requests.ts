@@ -150,7 +150,7 @@ const FORMS = {
     "Ask for a range within the size that HEAD returns. A client that resumes a download must check whether the object has changed (`If-Match`).",
   ),
   invalidTag: text(
-    "A tag is not allowed: at most 10, keys up to 128 and values up to 256 characters, no key twice; the message says which.",
+    "A tag is not allowed: an object has at most 10, with keys up to 128 and values up to 256 characters, and no key twice; the message says which.",
     "Correct the tag. In a header, tags are encoded like a query: `a=1&b=2`.",
   ),
   malformedXml: text(
@@ -325,7 +325,7 @@ const ACCESS = {
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
 const IDENTITIES = {
-  noSuchAccount: text("No account has this id.", "`hayloft account list` shows the ids; names are not accepted."),
+  noSuchAccount: text("No account has this id.", "`hayloft account list` shows the ids."),
   accountExists: text("An account of this id exists already.", "Use it, or leave out `--id` to get a random one."),
   noSuchAccessKey: text(
     "No access key has this id, or it belongs to another account or user.",

@@ -59,7 +59,7 @@ export const DEVICE_EVENTS = {
   ),
   keys_not_on_all_devices: warn(
     "A device does not have the newest encryption keys of the store, because it is full, overloaded or does not respond. Requests that need a new key fail until it has them; objects that exist can be read.",
-    "Free space on the device that `reason` names, or take it out: `hayloft device forget DEVICE`. The store repeats this by itself.",
+    "Free space on the device that `reason` names, or repair the disk. The store repeats this by itself; `hayloft_devices_short_of_keys` is 1 while it lasts.",
     "how-to/encryption.md",
   ),
   first_key_not_made: warn(
