@@ -127,6 +127,11 @@ const PRESSED: readonly (readonly [words: readonly string[], offered: readonly s
   [["rescue", "--from", "a", "b", "--dry"], ["--dry-run"]],
   [["key", "create", "--policy", "po"], ["policy file.json"]],
   [["cp", "s3"], ["s3://"]],
+  [["explain", "SlowD"], ["SlowDown"]],
+  [
+    ["presign", "--method", ""],
+    ["GET", "PUT"],
+  ],
   [["cp", "po"], ["policy file.json"]],
   [["cp", "s3", ":", "//first/key", "di"], ["disk one"]],
   [["rm", ""], ["s3://"]],

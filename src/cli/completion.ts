@@ -2,11 +2,12 @@
  * What a shell completes: the commands, options, arguments and values of the program. Pure.
  *
  * Promises  Everything comes from the program itself, so that completion knows each command as soon as it exists. What a
- *           value may be comes from its placeholder in the help: words between "|" are the possible words, and FILE,
- *           FOLDER, POLICY and others have a meaning (`MEANINGS`).
+ *           value may be comes from its choices, or from its placeholder in the help: words between "|" are the
+ *           possible words, and FILE, FOLDER, POLICY and others have a meaning (`MEANINGS`).
  */
 import type { Argument, Command, Option } from "commander"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
+import { allCodes } from "../explain/index.js"
 
 /** What completes a value: names of files or folders, files or `s3://`, `s3://` alone, words, or nothing (text). */
 export type Values = "file" | "folder" | "place" | "object" | "text" | readonly string[]
@@ -52,6 +53,7 @@ const MEANINGS: Readonly<Record<string, Values>> = {
   POLICY: POLICIES,
   // The redundancy of this class is that of the store.
   CLASS: STORAGE_CLASSES.filter(name => name !== "STANDARD"),
+  CODE: [...new Set(allCodes().map(({ code }) => code))],
 }
 
 /** What completes the value with this placeholder: `yes|no`, `FILE`, `FOLDER...`, `POLICY|automatic`. */
@@ -68,7 +70,7 @@ export function valuesOf(placeholder: string): Values {
 }
 
 function optionOf(option: Option): CompletedOption {
-  const { short, long, description, required, optional, variadic, parseArg } = option
+  const { short, long, description, required, optional, variadic, parseArg, argChoices } = option
   const [, placeholder = ""] = /[<[]([^>\]]+)[>\]]$/.exec(option.flags) ?? []
   const count = variadic ? "many" : optional ? "oneOrNone" : "one"
   return {
@@ -77,14 +79,14 @@ function optionOf(option: Option): CompletedOption {
     isRepeatable: variadic || parseArg !== undefined,
     value:
       required || optional
-        ? { placeholder: placeholder.replace(/\.\.\.$/, ""), values: valuesOf(placeholder), count }
+        ? { placeholder: placeholder.replace(/\.\.\.$/, ""), values: argChoices ?? valuesOf(placeholder), count }
         : undefined,
   }
 }
 
 const argumentOf = (argument: Argument, siblings: readonly string[]): CompletedArgument => ({
   placeholder: argument.name(),
-  values: argument.name() === "COMMAND" ? siblings : valuesOf(argument.name()),
+  values: argument.name() === "COMMAND" ? siblings : (argument.argChoices ?? valuesOf(argument.name())),
   isRequired: argument.required,
   isVariadic: argument.variadic,
 })
