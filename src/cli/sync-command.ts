@@ -70,6 +70,8 @@ async function syncCommand(
   await withS3(io, options, signal, client => new Sync(io, client, { source, target, rules }, options).run())
 }
 
+const QUIET: TreeReports = { problem: () => undefined, note: () => undefined }
+
 interface SyncPlaces {
   readonly source: Place
   readonly target: Place
@@ -88,7 +90,6 @@ class Sync {
   readonly #to: SyncSide
   readonly #run: TransferRun
   readonly #transfer: Transfer
-  #seen = 0
   #unchanged = 0
   #extra = 0
   #deleted = 0
@@ -123,7 +124,6 @@ class Sync {
         this.#extra += 1
         continue
       }
-      this.#seen += 1
       if (verdict === "same") this.#unchanged += 1
       else yield { place: this.#from.placeOf(source.name), name: source.name, entry: source, why: verdict }
     }
@@ -154,7 +154,8 @@ class Sync {
 
   async #removeExtra(): Promise<void> {
     const text = textOfPlace(this.places.target)
-    if (this.#seen === 0)
+    // Just before, since a disk may have been unmounted meanwhile.
+    if (!(await this.#hasSource()))
       throw new CliError(
         "notFound",
         `nothing in ${textOfPlace(this.places.source)} takes part, and --delete would remove everything from ${text}; if that is meant, remove it yourself`,
@@ -163,6 +164,11 @@ class Sync {
     const tell = (name: string) => this.#tellRemoved(this.#to.placeOf(name))
     if (this.options.dryRun !== true) return this.#to.remove(names, tell)
     for await (const name of names) await tell(name)
+  }
+
+  async #hasSource(): Promise<boolean> {
+    for await (const { name } of this.#from.entries(true, QUIET)) if (takesPart(this.places.rules, name)) return true
+    return false
   }
 
   async *#extraNames(): AsyncGenerator<string, void, void> {

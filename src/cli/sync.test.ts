@@ -152,6 +152,7 @@ test("mv: up, down, within a bucket with its metadata, and between buckets", asy
   await succeeds(["mv", "s3://moved/in/one.txt", "s3://moved/renamed"])
   const renamed = await s3().head("moved", "renamed")
   assert.deepEqual([renamed.etag, renamed.contentType], [before.etag, "text/plain; charset=utf-8"])
+  assert.ok(before.hasRename)
   await succeeds(["mv", "s3://moved/renamed", "s3://moved-away/there"])
   assert.deepEqual([await keysIn("moved"), await keysIn("moved-away")], [[], ["there"]])
   assert.equal((await s3().head("moved-away", "there")).contentType, "text/plain; charset=utf-8")
@@ -298,7 +299,14 @@ test("a copy in parts has the bytes, attributes and tags; of an object that chan
     { bucket: "parts", key: "from é" },
     { bucket: "parts", key: "to" },
   ]
-  await s3().put({ ...from, body: bytes, contentType: "text/x-parts" })
+  const headers = [
+    ["content-type", "text/x-parts"],
+    ["x-amz-meta-owner", "me"],
+    ["x-amz-tagging", "a=b%20c"],
+  ] as const
+  const made = { ...from, uploadId: await s3().createMultipart(from, headers) }
+  const etag = await s3().putPart({ ...made, partNumber: 1, body: bytes })
+  await s3().complete({ ...made, etags: [etag] })
   const head = await s3().head("parts", from.key)
   let copiedBytes = 0
   await serverCopy(s3(), { from, head, to, onProgress: count => (copiedBytes += count) }, 5 * MIB)
@@ -306,6 +314,13 @@ test("a copy in parts has the bytes, attributes and tags; of an object that chan
   assert.ok(got.out.equals(bytes))
   const copy = await s3().head("parts", "to")
   assert.deepEqual([copy.contentType, /-3$/.test(copy.etag), copiedBytes], ["text/x-parts", true, bytes.length])
+  assert.deepEqual(new Map(copy.attributes).get("x-amz-meta-owner"), "me")
+  assert.deepEqual(await s3().getTags("parts", "to"), [["a", "b c"]])
+  await succeeds(["cp", "s3://parts/to", "s3://parts/typed", "--content-type", "text/x-other"])
+  const typed = await s3().head("parts", "typed")
+  assert.deepEqual([typed.contentType, new Map(typed.attributes).get("x-amz-meta-owner")], ["text/x-other", "me"])
+  assert.deepEqual(await s3().getTags("parts", "typed"), [["a", "b c"]])
+  await s3().remove("parts", "typed")
   await put("parts", { [from.key]: "changed" })
   const again = { from, head, to: { bucket: "parts", key: "none" }, onProgress: () => undefined }
   await assert.rejects(serverCopy(s3(), again, 5 * MIB), { status: 412 })
