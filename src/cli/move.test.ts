@@ -2,9 +2,11 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer } from "node:http"
+import { appendFileSync } from "node:fs"
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { MIB } from "../base/limits.js"
 import { runHayloft, type Outcome } from "./testing-process.js"
 
 interface Told {
@@ -15,6 +17,10 @@ interface Told {
   readonly server?: string
   /** Instead of the ETag of the copy. */
   readonly etagAfter?: string
+  /** The file grows when a request of this method for the target arrives. */
+  readonly growsAt?: string
+  /** Of the file; default: 5. */
+  readonly localBytes?: number
 }
 
 const SOURCE = { "content-length": "5", etag: '"5d41402abc4b2a76b9719d911017c592"' }
@@ -31,6 +37,8 @@ async function moved(
       const { pathname, search } = new URL(request.url ?? "", "http://store")
       const what = `${request.method ?? ""} ${pathname}${search}`
       sent.push(what)
+      const isTarget = pathname.endsWith("/to")
+      if (isTarget && request.method === told.growsAt) appendFileSync(join(folder, "local"), "!")
       if (told.server !== undefined) response.setHeader("server", told.server)
       if (request.method === "PUT") {
         response.writeHead(told.put ?? 200, { etag: SOURCE.etag })
@@ -38,7 +46,7 @@ async function moved(
           told.put === undefined ? `<R><ETag>${SOURCE.etag}</ETag></R>` : "<Error><Code>X</Code></Error>",
         )
       }
-      const isTarget = pathname.endsWith("/to")
+      if (request.method === "POST") return response.end("<R><UploadId>u</UploadId></R>")
       if (isTarget)
         response.writeHead(200, { "content-length": told.sizeAfter ?? 5, etag: told.etagAfter ?? SOURCE.etag })
       else response.writeHead(request.method === "DELETE" ? 204 : 200, pathname.endsWith("/from") ? SOURCE : {})
@@ -49,7 +57,7 @@ async function moved(
   const address = server.address()
   const endpoint = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
   try {
-    await writeFile(join(folder, "local"), "hello")
+    await writeFile(join(folder, "local"), Buffer.alloc(told.localBytes ?? 5, "hello"))
     const environment = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "s" }
     const outcome = await runHayloft(["mv", ...args(folder)], { environment, workingFolder: folder })
     return { ...outcome, sent, left: await readdir(folder) }
@@ -84,6 +92,17 @@ test("a file is removed once its object is there, and stays otherwise", async ()
     const { code, left } = await moved(told, up)
     assert.deepEqual([code, left], [1, ["local"]], JSON.stringify(told))
   }
+})
+
+test("a file that grows while it is read is not stored; one that grows before it is removed stays", async () => {
+  const reading = await moved({ growsAt: "POST", localBytes: 40 * MIB }, up)
+  assert.equal(reading.code, 1)
+  assert.match(reading.error, /local: not copied, it changed while it was read/)
+  assert.ok(!reading.sent.some(what => what.startsWith("POST") && what.includes("uploadId")), "never completed")
+  assert.ok(reading.sent.includes("DELETE /b/to?uploadId=u"), "its parts are removed")
+  const removing = await moved({ growsAt: "HEAD" }, up)
+  assert.match(removing.error, /local: copied, but not removed, since it changed meanwhile/)
+  assert.deepEqual([reading.left, removing.left], [["local"], ["local"]])
 })
 
 test("an object stays if the file cannot be written", async () => {
