@@ -80,6 +80,12 @@ test("the bundle of a running store has what a report needs, and none of its sec
       /HAYLOFT_ADMIN_TOKEN='([^']+)'/.exec(await succeeds(["env", "--admin"], environment)) ?? []
     assert.ok(adminToken.length > 8)
 
+    const [, readToken = ""] =
+      /"token":"([^"]+)"/.exec(
+        await succeeds(["token", "create", "laptop", "--scope", "read", "--json"], environment),
+      ) ?? []
+    assert.ok(readToken.length > 8)
+
     const bundle = join(folder, "bundle.tar.gz")
     assert.match(await succeeds(["support", "bundle", bundle], environment), /^\/\S+bundle\.tar\.gz: [\d.]+ KiB\n$/)
     const files = await filesOf(bundle)
@@ -95,7 +101,7 @@ test("the bundle of a running store has what a report needs, and none of its sec
       ...{ "the root key": Buffer.from(ROOT_KEY.secretAccessKey), "the admin token": Buffer.from(adminToken) },
       ...{ "the key of an account": Buffer.from(accountSecret), "the token of Vault": Buffer.from(token) },
       ...{ "the master key": key, "the text of the master key": Buffer.from(key.toString("hex")) },
-      "the key of a client": sseKey,
+      ...{ "the key of a client": sseKey, "another token of the admin API": Buffer.from(readToken) },
     })
     assert.equal((await stat(bundle)).mode & 0o777, 0o600)
     const again = await runHayloft(["support", "bundle", bundle], { environment })
