@@ -3,7 +3,7 @@ import { allCommands, type CompletedCommand, type Values } from "./completion.js
 
 const quoted = (text: string): string => `'${text.replace(/['\\]/g, character => `\\${character}`)}'`
 
-/** Options of `complete` for the values. fish completes files only where it is told to: see the first line of all. */
+/** Options of `complete` for the values of an argument. Files are completed only with -F: see the first line of all. */
 function valueText(values: Values): string {
   if (typeof values !== "string") return `-a ${quoted(values.join(" "))}`
   const texts = {
@@ -13,10 +13,15 @@ function valueText(values: Values): string {
   return texts[values]
 }
 
+/** Whether a value is required, and may be no file. A value that may be absent is offered after "=" only. */
+function takesText({ count, values }: NonNullable<CompletedCommand["options"][number]["value"]>): string {
+  if (count === "oneOrNone") return "-f"
+  return values === "file" || values === "place" ? "-r" : "-x"
+}
+
 function optionText(at: string, { names, description, value }: CompletedCommand["options"][number]): string {
   const spelled = names.map(name => (name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`))
-  // A value that may be absent is offered after "=" only.
-  const takes = value === undefined ? [] : [...(value.count === "oneOrNone" ? [] : ["-r"]), valueText(value.values)]
+  const takes = value === undefined ? [] : [takesText(value), valueText(value.values)]
   return `complete -c hayloft -n ${at} ${[...spelled, ...takes].filter(word => word !== "").join(" ")} -d ${quoted(description)}\n`
 }
 

@@ -19,7 +19,7 @@ function actionOf(values: Values): string {
   return actions[values]
 }
 
-const AFTER_NAME = { one: ":", oneOrNone: "::", many: ":*-*:" } as const
+const AFTER_NAME = { one: ":", oneOrNone: "::", many: ":" } as const
 
 function optionText({ names, description, isRepeatable, value }: CompletedCommand["options"][number]): string {
   const after =
@@ -38,10 +38,20 @@ function argumentText({ placeholder, values, isRequired, isVariadic }: Completed
 
 const functionOf = (path: readonly string[]): string => ["_hayloft", ...path].join("_")
 
-const leafText = ({ path, options, arguments: all }: CompletedCommand): string => `
-${functionOf(path)}() {
+/**
+ * After an option of several values `_arguments` would complete nothing but values, so only its first one is of the option
+ * here: the others are completed as arguments, which no command has beside such an option.
+ */
+const furtherTexts = ({ options }: CompletedCommand): readonly string[] =>
+  options
+    .flatMap(({ value }) => (value?.count === "many" ? value : []))
+    .map(({ placeholder, values }) => argumentText({ placeholder, values, isRequired: false, isVariadic: true }))
+    .slice(0, 1)
+
+const leafText = (command: CompletedCommand): string => `
+${functionOf(command.path)}() {
   _arguments -s -S : \\
-${[...options.map(optionText), ...all.map(argumentText)].map(spec => `    ${spec}`).join(" \\\n")}
+${[...command.options.map(optionText), ...command.arguments.map(argumentText), ...furtherTexts(command)].map(spec => `    ${spec}`).join(" \\\n")}
 }
 `
 

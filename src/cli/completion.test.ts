@@ -177,7 +177,7 @@ async function unlessAbsent(context: TestContext, shell: string, use: () => Prom
 
 test("fish is offered commands, options and values with their descriptions", context =>
   unlessAbsent(context, "fish", async () => {
-    const pressed = ["hayloft redund", "hayloft device a", "hayloft device add --no", "hayloft class set GLACIER_"]
+    const pressed = ["hayloft redund", "hayloft device a", "hayloft device add --no", "hayloft serve --log-format "]
     const script = ["source ./hayloft.fish", ...pressed.map(line => `complete -C ${shellWord(line)}`)].join("\n")
     const options = { workingFolder: folder, environment: { HOME: folder } }
     const done = await runProcess("fish", ["--no-config", "-c", script], options)
@@ -185,7 +185,7 @@ test("fish is offered commands, options and values with their descriptions", con
     const offered = done.out.toString("utf8").trimEnd().split("\n")
     assert.deepEqual(
       offered.map(line => line.split("\t")[0]),
-      ["redundancy", "add", "--node", "GLACIER_IR"],
+      ["redundancy", "add", "--node", "json", "text"],
     )
     assert.match(offered[1] ?? "", /\tadd an empty folder as a device/)
   }))
@@ -207,7 +207,10 @@ zpty -d typist
 
 test("zsh completes commands, options and values when Tab is pressed", context =>
   unlessAbsent(context, "zsh", async () => {
-    const pressed = ["hayloft redund", "hayloft device a", "hayloft redundancy set auto", "hayloft serve --log-level=w"]
+    const pressed = [
+      ...["hayloft redund", "hayloft device a", "hayloft redundancy set auto", "hayloft serve --log-level=w"],
+      ...["hayloft rescue --from a di", "hayloft rescue --from a b --dry"],
+    ]
     const options = { workingFolder: folder, environment: { HOME: folder, TERM: "dumb" } }
     const done = await runProcess("zsh", ["-f", "-c", ZSH, "zsh", ...pressed], options)
     const lines = done.out
@@ -220,6 +223,8 @@ test("zsh completes commands, options and values when Tab is pressed", context =
       "hayloft device add",
       "hayloft redundancy set automatic",
       "hayloft serve --log-level=warn",
+      "hayloft rescue --from a disk\\ one/",
+      "hayloft rescue --from a b --dry-run",
     ])
   }))
 
