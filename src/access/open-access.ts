@@ -2,8 +2,10 @@
 import type { Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
 import { AccountService } from "./account-service.js"
 import { AdminTokens } from "./admin-tokens.js"
+import { AuditLog } from "./audit-log.js"
 import { Directory } from "./directory.js"
 import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
@@ -38,3 +40,10 @@ export const openAdminTokens = (
   metadata: Metadata,
   prepare: () => Promise<void>,
 ): AdminTokens => new AdminTokens(clock, random, new Directory(metadata), prepare)
+
+/** `prepare` as for tokens. */
+export const openAuditLog = (
+  { clock, random, log }: { readonly clock: Pick<Clock, "wallMs">; readonly random: Random; readonly log: Log },
+  metadata: Metadata,
+  prepare: () => Promise<void>,
+): AuditLog => new AuditLog(clock, random, new Directory(metadata), log, prepare)

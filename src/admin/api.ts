@@ -7,15 +7,22 @@
  *           the operation. It is checked before the body is read.
  * Limits    `BODY_BYTES_MAX` per request body; listings are paged.
  */
-import { equalInConstantTime, sha256Hex, type AdminTokens, type ShownAdminToken } from "../access/index.js"
-import { fail } from "../base/failures.js"
+import {
+  equalInConstantTime,
+  sha256Hex,
+  type AdminTokens,
+  type AuditLog,
+  type ShownAdminToken,
+} from "../access/index.js"
+import { asFailure, fail } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
 import { isLoopbackHost } from "../http/index.js"
+import { auditText } from "./audit-core.js"
 import type { AdminOptions, Documents } from "./contract.js"
 import type { StoreStatus } from "../node/index.js"
 import { openApiText } from "./open-api.js"
-import type { Operation, Services } from "./operation.js"
+import type { Operation, OperationInput, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
 import { mayUse, scopesFor } from "./scopes-core.js"
@@ -29,6 +36,8 @@ interface AdminRequest {
   readonly rawTarget: string
   /** By lower-case name. */
   header(name: string): string | undefined
+  /** For the audit log. */
+  readonly from?: { readonly requestId: string; readonly address: string }
   /** Reads the body. Throws `entityTooLarge` above the limit. */
   body(bytesMax: number): Promise<Uint8Array>
 }
@@ -39,9 +48,10 @@ const PAGE_HEADERS = {
 }
 
 /** The parts of the store that the port shows and changes. */
-export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "tokens"> {
+export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "tokens" | "audit"> {
   readonly documents: Documents
   readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke" | "verify">
+  readonly audit: Pick<AuditLog, "begin" | "list">
 }
 
 /** Who sends a request: the operator, with the token of the data folders, or the holder of a token with scopes. */
@@ -55,6 +65,7 @@ export class AdminApi {
   private readonly status: StoreStatus
   private readonly documents: Documents
   private readonly tokens: AdminStore["tokens"]
+  private readonly audit: AdminStore["audit"]
 
   constructor(
     { documents, ...services }: AdminStore,
@@ -64,6 +75,7 @@ export class AdminApi {
     this.documents = documents
     const { rootAccount, newBucketSettings } = options
     this.tokens = services.tokens
+    this.audit = services.audit
     this.#services = { ...services, rootAccount, newBucketSettings }
     this.#tokenHash = sha256Hex(options.token)
   }
@@ -121,10 +133,43 @@ export class AdminApi {
     checkScope(caller, operation)
     const query = queryOf(operation, rawQuery)
     const body = operation.request && bodyOf(operation, await request.body(BODY_BYTES_MAX))
-    const result = await operation.run(this.#services, { target, query, body })
+    const input = { target, query, body }
+    const result = isChange(operation, body)
+      ? await this.#change(operation, input, caller, request)
+      : await operation.run(this.#services, input)
     const { status, schema } = operation.response
     const text = schema === undefined ? "" : `${JSON.stringify(result)}\n`
     return { ...reply(operation.id, "application/json", text), status }
+  }
+
+  /** Runs an operation that changes something, and has the audit log say so. */
+  async #change(
+    operation: Operation,
+    input: OperationInput,
+    caller: AdminCaller,
+    { from = { requestId: "", address: "" } }: AdminRequest,
+  ): Promise<unknown> {
+    const { requestId, address } = from
+    const { kind, id, name } = { id: "", name: "", ...caller, ...(caller.kind === "token" ? caller.token : {}) }
+    const state = stateOf(operation)
+    // What cannot be shown now is not there, or the change will say why.
+    const show = (): Promise<unknown> =>
+      state === undefined
+        ? Promise.resolve(undefined)
+        : state.run(this.#services, { ...input, body: undefined }).catch(() => undefined)
+    const before = auditText(await show())
+    const change = await this.audit.begin({
+      ...{ caller: { kind, id, name, address }, requestId, operation: operation.id, target: input.target },
+      ...{ request: auditText(input.body), before },
+    })
+    try {
+      const result = await operation.run(this.#services, input)
+      await change.end("done", auditText(state === undefined ? result : await show()))
+      return result
+    } catch (error) {
+      await change.end(asFailure(error).kind, undefined)
+      throw error
+    }
   }
 
   async #caller(request: AdminRequest): Promise<AdminCaller | undefined> {
@@ -145,6 +190,14 @@ export class AdminApi {
     })
   }
 }
+
+/** A request that only plans changes nothing. */
+const isChange = ({ method }: Operation, body: unknown): boolean =>
+  method !== "GET" && !(typeof body === "object" && body !== null && "dryRun" in body && body.dryRun === true)
+
+/** The operation that shows what this one changes: it has the same path. */
+const stateOf = ({ path }: Operation): Operation | undefined =>
+  OPERATIONS.find(each => each.method === "GET" && each.path === path && each.path.includes("{"))
 
 const METRICS = { method: "GET", path: "/v1/status" } as const
 

@@ -4,7 +4,7 @@
  */
 import type { z } from "zod"
 import type { Accounts } from "../access/contract.js"
-import type { AdminTokens, Denials } from "../access/index.js"
+import type { AdminTokens, AuditLog, Denials } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import type { NamedKeys } from "../keys/index.js"
@@ -34,6 +34,7 @@ export interface Services {
   /** Undefined for a store on one machine. */
   readonly reconciling?: Pick<Reconciling, "report" | "compare" | "apply" | "entries"> | undefined
   readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke">
+  readonly audit: Pick<AuditLog, "list">
   readonly denials: Pick<Denials, "find">
   readonly rootAccount: AccountId
   readonly newBucketSettings: SettingDocuments

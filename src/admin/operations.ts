@@ -12,6 +12,7 @@ import { KEY_OPERATIONS } from "./key-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
 import { UNDELETE_OPERATIONS } from "./undelete-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
+import { AUDIT_OPERATIONS } from "./audit-operations.js"
 import { TOKEN_OPERATIONS } from "./token-operations.js"
 
 const PAGE_MAX = 1000
@@ -125,6 +126,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...QUOTA_OPERATIONS,
   ...UNDELETE_OPERATIONS,
   ...TOKEN_OPERATIONS,
+  ...AUDIT_OPERATIONS,
   {
     id: "listAccounts",
     method: "GET",

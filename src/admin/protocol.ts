@@ -10,6 +10,7 @@ export class AdminProtocol implements Protocol {
     const reply = await this.api.handle({
       method: exchange.method,
       rawTarget: exchange.rawTarget,
+      from: { requestId: exchange.requestId, address: exchange.remoteAddress },
       header: name => exchange.header(name),
       body: bytesMax => readBody(exchange, bytesMax),
     })

@@ -14,7 +14,9 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
     area => [area, "devices"] as const,
   ),
   // What a mistake would make unreadable for ever, or open to others.
-  ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens"].map(area => [area, "all"] as const),
+  ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens", "audit"].map(
+    area => [area, "all"] as const,
+  ),
 ])
 
 const ERASE = /\/erase$/

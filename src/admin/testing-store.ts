@@ -34,6 +34,7 @@ import type {
 import type { Documents } from "./contract.js"
 
 import type { AdminStore } from "./api.js"
+import { FakeAudit } from "./testing-audit.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
@@ -106,6 +107,7 @@ export class FakeStore implements Accounts {
 
   readonly denials = denialsOfOne()
   readonly tokens = new FakeTokens()
+  readonly audit = new FakeAudit()
   readonly documents: Documents = {
     list: async () => ["install.md", "recipes/restic.md"],
     read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
@@ -113,7 +115,7 @@ export class FakeStore implements Accounts {
 
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
-    const { buckets, status, operations: store, conversion, denials, documents, tokens } = this
+    const { buckets, status, operations: store, conversion, denials, documents, tokens, audit } = this
     const { lifecycle, erasures } = this
     return {
       accounts: this,
@@ -131,6 +133,7 @@ export class FakeStore implements Accounts {
       denials,
       documents,
       tokens,
+      audit,
     }
   }
 

@@ -78,6 +78,8 @@ export const FAMILIES = {
   deleted: 36,
   /** Token id → a token of the admin API, by the hash of its secret. */
   adminTokens: 37,
+  /** Time, the latest first, + random → a change by the admin API: who, what, before and after. */
+  audit: 38,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -7,6 +7,7 @@
 import { Command, CommanderError } from "commander"
 import { readVersion } from "./version.js"
 import { AdminCommands, type AdminCommandOptions } from "./admin-commands.js"
+import { addAuditCommand } from "./audit-command.js"
 import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
 import { addCompletionCommand } from "./completion-command.js"
@@ -204,6 +205,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addKeyCommands(program, io, signal, admin)
   addKmsCommands(program, io, signal)
   addTokenCommands(program, io, signal)
+  addAuditCommand(program, io, signal)
   addMasterKeyCommands(program, io, signal)
   addCompletionCommand(program, io)
   return program

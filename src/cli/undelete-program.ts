@@ -2,14 +2,13 @@
 import type { Command } from "commander"
 import type { z } from "zod"
 import { DELETED_OBJECTS, PURGED, RESTORED, RESTORED_PREFIX, UNDELETE } from "../admin/index.js"
-import { parseIsoDate } from "../base/dates.js"
 import type { AdminClient } from "../client/index.js"
-import { parseDuration } from "../config/index.js"
 import { checked } from "./checked.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { group, withStore } from "./options.js"
+import { pastMs } from "./past-time.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { countText, plural, printable, rowsText, sizeText, timeText } from "./text.js"
@@ -79,16 +78,6 @@ export function addUndeleteCommands(bucket: Command, io: CliIo, signal: AbortSig
 
 const pathOf = (name: string): string => `/v1/buckets/${encodeURIComponent(name)}/undelete`
 const keptText = ({ objects, bytes }: Amount): string => `${plural(objects, "object")}, ${sizeText(bytes)}`
-
-/** A moment in the past: a duration before now, or a date with its time zone. */
-function pastMs(text: string | undefined, option: string, io: CliIo): number | undefined {
-  if (text === undefined) return undefined
-  if (/^\d+[smhd]$/.test(text)) return io.clock.wallMs() - parseDuration(text, option)
-  // As the tables print it.
-  const timeMs = parseIsoDate(text.replace(/^(\S{10}) (\S+Z)$/, "$1T$2"))
-  if (timeMs === undefined) throw new CliError("usage", `${option} is a time: 2h, 3d, 2026-01-31T09:30:00Z`)
-  return timeMs
-}
 
 async function enable(
   io: CliIo,

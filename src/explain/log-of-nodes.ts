@@ -93,6 +93,11 @@ export const SERVICE_EVENTS = {
     "Read `reason`. For `EMFILE` or `ENFILE` raise the limit of open files (`LimitNOFILE` in the systemd unit) and restart. Connections that exist go on.",
     "install.md#systemd",
   ),
+  audit_record_lost: warn(
+    "A change by the admin API was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store. The line `admin_change` has the change itself.",
+    "Mend what `reason` says. Keep the lines `admin_change` of that time if you need a complete record.",
+    "how-to/admin-tokens.md#what-was-changed",
+  ),
   certificate_load_failed: warn(
     "A certificate or its key could not be read or used, or does not fit the other; `reason` says which. The former certificate stays in use until it expires.",
     "Repair the files (`folder` and `name`, or the files of `--tls-cert` and `--tls-key`): both PEM, readable for the user of the process, key and certificate of the same pair, names in lower case. They are read again within seconds, without a restart.",

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAccountNumber, parseKmsKeyId } from "../base/ids.js"
+import { decodeAudit, encodeAudit, type AuditRecord } from "./audit-record.js"
 import { decodeAdminToken, encodeAdminToken } from "./admin-token.js"
 import { accountNumberOf } from "./account-number.js"
 import {
@@ -55,6 +56,12 @@ const kmsKey: KmsKeyRecord = {
     { createdMs: 1_767_225_600_000, isOnDemand: false },
     { createdMs: 1_767_225_650_000, isOnDemand: true },
   ],
+}
+
+const auditRecord: AuditRecord = {
+  ...{ atMs: 1_767_225_600_000, caller: { kind: "token", id: "AAAAAAAAAAAA", name: "portal", address: "::1" } },
+  ...{ requestId: "0123456789ABCDEF", operation: "setBucketQuota", target: "photos", request: '{"hardBytes":1}' },
+  ...{ before: "{}", after: '{"hardBytes":1}', ended: { atMs: 1_767_225_600_001, outcome: "done" } },
 }
 
 const GOLDENS = readFileSync(new URL("../../../src/format/golden/metadata-v1.txt", import.meta.url), "utf8")
@@ -147,6 +154,13 @@ testGoldens(
       },
       encodeAdminToken,
       decodeAdminToken,
+    ),
+    sample("change by the admin API", auditRecord, encodeAudit, decodeAudit),
+    sample(
+      "change by the admin API that has not ended",
+      { ...auditRecord, request: undefined, before: undefined, after: undefined, ended: undefined },
+      encodeAudit,
+      decodeAudit,
     ),
     sample("user", user, encodeIdentity, decodeIdentity),
     sample(

@@ -5,7 +5,7 @@
  * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
  * released.
  */
-import { Denials, openAdminTokens } from "../access/index.js"
+import { Denials, openAdminTokens, openAuditLog } from "../access/index.js"
 import { AdminApi, AdminProtocol } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
@@ -137,8 +137,9 @@ export class StoreSession {
     const { conversion } = host
     const { reconciling } = this.running
     const { buckets, lifecycleInspection: lifecycle } = services
-    const { clock, random } = host.seams
+    const { clock, random, telemetry } = host.seams
     const tokens = openAdminTokens(clock, random, engine.metadata, services.refuseEarlier)
+    const audit = openAuditLog({ clock, random, log: telemetry.log }, engine.metadata, services.refuseEarlier)
     const namedKeys = engine.namedKeys.of("admin")
     const shown = {
       accounts,
@@ -153,6 +154,7 @@ export class StoreSession {
       store: operations,
       denials,
       tokens,
+      audit,
       conversion,
       reconciling,
     }

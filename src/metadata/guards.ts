@@ -56,6 +56,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   deleted: "own",
   cluster: "own",
   clock: "own",
+  audit: "own",
   lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",

@@ -9,6 +9,7 @@ import { test } from "node:test"
 import { Packr } from "msgpackr"
 import { hexOf } from "../../src/base/bytes.js"
 import { FAMILIES } from "../../src/base/families.js"
+import { encodeAudit } from "../../src/format/audit-record.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import {
   objectKeyOfText,
@@ -643,6 +644,16 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { keyId: kmsKey.id, createdMs: 48, updatedMs: 49 },
   ],
   keyUses: [encodeKeyUse(keyUse), keyUse],
+  audit: [
+    encodeAudit({
+      ...{ atMs: 57, caller: { kind: "token", id: "i", name: "n", address: "h" }, requestId: "r", operation: "o" },
+      ...{ target: "t", request: "q", before: "b", after: "a", ended: { atMs: 58, outcome: "done" } },
+    }),
+    {
+      ...{ atMs: 57, caller: [1, "i", "n", "h"], requestId: "r", operation: "o", target: "t" },
+      ...{ request: "q", before: "b", after: "a", ended: [58, "done"] },
+    },
+  ],
   adminTokens: [
     encodeAdminToken({ name: "t", secretHash: new Uint8Array(32), scopes: ["all"], createdMs: 55, expiresMs: 56 }),
     { name: "t", scopes: [4], createdMs: 55, expiresMs: 56 },

@@ -91,6 +91,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "PutInlinePolicy", "DeleteInlinePolicy"],
   ["CreateIdentity", "AddAccessKey", "SetKeyActive", "DropAccessKey"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
+  ["BeginAudit", "DropAudit", "EndAudit", "OldAudit", "ReadAudit"],
   ["CreateAdminToken", "RevokeAdminToken", "NoteAdminTokenUse", "ReadAdminTokens"],
   ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],

@@ -1,0 +1,87 @@
+/** The audit log: what it keeps, for how long, and that no change waits for it. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fail } from "../base/failures.js"
+import { MemoryMetadata } from "../metadata/testing-engine.js"
+import { SimClock } from "../seams/clock/sim.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { AUDIT_LIMITS } from "./audit-log.js"
+import { openAuditLog } from "./open-access.js"
+
+const CALLER = { kind: "token", id: "A", name: "portal", address: "10.0.0.1" } as const
+const change = (target: string) => ({
+  ...{ caller: CALLER, requestId: "r", operation: "setBucketQuota", target },
+  ...{ request: '{"hardBytes":1}', before: undefined },
+})
+
+function world() {
+  const clock = new SimClock()
+  const metadata = new MemoryMetadata()
+  const telemetry = new SimTelemetry()
+  const open = (seed: number) =>
+    openAuditLog({ clock, random: new SimRandom(seed), log: telemetry.log }, metadata, async () => undefined)
+  return { clock, metadata, telemetry, open }
+}
+
+test("changes are listed by every process, the latest first, in pages, with how they ended", async () => {
+  const { clock, open } = world()
+  const [here, there] = [open(1), open(2)]
+  for (const [log, target] of [
+    [here, "a"],
+    [there, "b"],
+    [here, "c"],
+  ] as const) {
+    await clock.advance(1)
+    const begun = await log.begin(change(target))
+    if (target !== "c") await begun.end(target === "a" ? "done" : "noSuchBucket", '{"now":1}')
+  }
+  const first = await there.list(undefined, 2)
+  assert.deepEqual(
+    first.entries.map(({ target, ended, after }) => [target, ended?.outcome, after]),
+    [
+      ["c", undefined, undefined],
+      ["b", "noSuchBucket", '{"now":1}'],
+    ],
+  )
+  const second = await here.list(first.next, 2)
+  assert.deepEqual(
+    second.entries.map(({ target, caller, request }) => [target, caller, request]),
+    [["a", CALLER, '{"hardBytes":1}']],
+  )
+  assert.equal(second.next, undefined)
+})
+
+test("old records go, and long texts are left out", async () => {
+  const { clock, metadata, open } = world()
+  const log = open(1)
+  for (const target of ["a", "b", "c"])
+    await (await log.begin(change(target))).end("done", "x".repeat(AUDIT_LIMITS.textCharactersMax + 1))
+  const { entries } = await log.list(undefined, 10)
+  assert.deepEqual(
+    entries.map(({ after }) => after),
+    [undefined, undefined, undefined],
+  )
+  await clock.advance(AUDIT_LIMITS.keepMs - 1)
+  await log.begin(change("d"))
+  assert.equal(metadata.rows("audit"), 4)
+  await clock.advance(2)
+  await log.begin(change("e"))
+  const kept = await log.list(undefined, 10)
+  assert.deepEqual(
+    kept.entries.map(({ target }) => target),
+    ["e", "d"],
+  )
+})
+
+test("a change that cannot be recorded is made all the same, and the log says so", async () => {
+  const { metadata, telemetry, open } = world()
+  metadata.before = () => Promise.reject(fail("deviceFull"))
+  const begun = await open(1).begin(change("a"))
+  await begun.end("done", undefined)
+  assert.equal(telemetry.entries("audit_record_lost").length, 2)
+  assert.deepEqual(
+    telemetry.entries("admin_change").map(({ fields }) => fields["outcome"]),
+    ["done"],
+  )
+})
