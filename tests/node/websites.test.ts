@@ -287,7 +287,8 @@ test("each name has its certificate, also one that is added while the server run
       assert.equal(await certificateFor(port, "a.b.web.test"), undefined, "a wildcard is for one level")
       await put("default", "second")
       while ((await certificateFor(port, "anything.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
-      assert.equal(await certificateFor(port, ""), second, "a client that names no server has the default")
+      // A client that names no server has the default, too.
+      while ((await certificateFor(port, "")) !== second) await new Promise(soon => setTimeout(soon, 50))
       await rm(join(certificates, "site.web.test.pem"))
       while ((await certificateFor(port, "site.web.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
       await rm(join(certificates, "default.pem"))
