@@ -12,8 +12,10 @@ import { openAuditLog } from "./open-access.js"
 const CALLER = { kind: "token", id: "A", name: "portal", address: "10.0.0.1" } as const
 const change = (target: string) => ({
   ...{ caller: CALLER, requestId: "r", operation: "setBucketQuota", target },
-  ...{ request: '{"hardBytes":1}', before: undefined },
+  request: '{"hardBytes":1}',
 })
+
+const nothing = async () => undefined
 
 function world() {
   const clock = new SimClock()
@@ -33,8 +35,8 @@ test("changes are listed by every process, the latest first, in pages, with how 
     [here, "c"],
   ] as const) {
     await clock.advance(1)
-    const begun = await log.begin(change(target))
-    if (target !== "c") await begun.end(target === "a" ? "done" : "noSuchBucket", '{"now":1}')
+    const begun = await log.begin(change(target), nothing)
+    if (target !== "c") await begun.end(target === "a" ? "done" : "noSuchBucket", async () => '{"now":1}')
   }
   const first = await there.list(undefined, 2)
   assert.deepEqual(
@@ -55,18 +57,18 @@ test("changes are listed by every process, the latest first, in pages, with how 
 test("old records go, and long texts are left out", async () => {
   const { clock, metadata, open } = world()
   const log = open(1)
-  for (const target of ["a", "b", "c"])
-    await (await log.begin(change(target))).end("done", "x".repeat(AUDIT_LIMITS.textCharactersMax + 1))
+  const long = async () => "x".repeat(AUDIT_LIMITS.textCharactersMax + 1)
+  for (const target of ["a", "b", "c"]) await (await log.begin(change(target), nothing)).end("done", long)
   const { entries } = await log.list(undefined, 10)
   assert.deepEqual(
     entries.map(({ after }) => after),
     [undefined, undefined, undefined],
   )
   await clock.advance(AUDIT_LIMITS.keepMs - 1)
-  await log.begin(change("d"))
+  await log.begin(change("d"), nothing)
   assert.equal(metadata.rows("audit"), 4)
   await clock.advance(2)
-  await log.begin(change("e"))
+  await log.begin(change("e"), nothing)
   const kept = await log.list(undefined, 10)
   assert.deepEqual(
     kept.entries.map(({ target }) => target),
@@ -77,11 +79,22 @@ test("old records go, and long texts are left out", async () => {
 test("a change that cannot be recorded is made all the same, and the log says so", async () => {
   const { metadata, telemetry, open } = world()
   metadata.before = () => Promise.reject(fail("deviceFull"))
-  const begun = await open(1).begin(change("a"))
-  await begun.end("done", undefined)
+  const begun = await open(1).begin(change("a"), nothing)
+  await begun.end("done", nothing)
   assert.equal(telemetry.entries("audit_record_lost").length, 2)
   assert.deepEqual(
     telemetry.entries("admin_change").map(({ fields }) => fields["outcome"]),
     ["done"],
   )
+})
+
+test("a change waits for its record for a while only, and for what there was before", async () => {
+  const { clock, telemetry, open } = world()
+  const hangs = () => new Promise<undefined>(() => undefined)
+  const beginning = open(1).begin(change("a"), hangs)
+  await clock.advance(AUDIT_LIMITS.waitMs)
+  const ending = (await beginning).end("done", hangs)
+  await clock.advance(AUDIT_LIMITS.waitMs)
+  await ending
+  assert.equal(telemetry.entries("audit_record_lost").length, 2)
 })

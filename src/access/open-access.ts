@@ -43,7 +43,11 @@ export const openAdminTokens = (
 
 /** `prepare` as for tokens. */
 export const openAuditLog = (
-  { clock, random, log }: { readonly clock: Pick<Clock, "wallMs">; readonly random: Random; readonly log: Log },
+  {
+    clock,
+    random,
+    log,
+  }: { readonly clock: Pick<Clock, "wallMs" | "alarm">; readonly random: Random; readonly log: Log },
   metadata: Metadata,
   prepare: () => Promise<void>,
 ): AuditLog => new AuditLog(clock, random, new Directory(metadata), log, prepare)

@@ -157,17 +157,19 @@ export class AdminApi {
       state === undefined
         ? Promise.resolve(undefined)
         : state.run(this.#services, { ...input, body: undefined }).catch(() => undefined)
-    const before = auditText(await show())
-    const change = await this.audit.begin({
-      ...{ caller: { kind, id, name, address }, requestId, operation: operation.id, target: input.target },
-      ...{ request: auditText(input.body), before },
-    })
+    const change = await this.audit.begin(
+      {
+        ...{ caller: { kind, id, name, address }, requestId, operation: operation.id, target: input.target },
+        request: auditText(input.body),
+      },
+      async () => auditText(await show()),
+    )
     try {
       const result = await operation.run(this.#services, input)
-      await change.end("done", auditText(state === undefined ? result : await show()))
+      await change.end("done", async () => auditText(state === undefined ? result : await show()))
       return result
     } catch (error) {
-      await change.end(asFailure(error).kind, undefined)
+      await change.end(asFailure(error).kind, async () => undefined)
       throw error
     }
   }
@@ -192,8 +194,11 @@ export class AdminApi {
 }
 
 /** A request that only plans changes nothing. */
-const isChange = ({ method }: Operation, body: unknown): boolean =>
-  method !== "GET" && !(typeof body === "object" && body !== null && "dryRun" in body && body.dryRun === true)
+const isChange = ({ method, mayPlan }: Operation, body: unknown): boolean =>
+  method !== "GET" && !(mayPlan === true && isDryRun(body))
+
+const isDryRun = (body: unknown): boolean =>
+  typeof body === "object" && body !== null && "dryRun" in body && body.dryRun === true
 
 /** The operation that shows what this one changes: it has the same path. */
 const stateOf = ({ path }: Operation): Operation | undefined =>

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { AUDIT_PAGE } from "./audit-schemas.js"
+import { OPERATIONS } from "./operations.js"
 import { world } from "./testing-api.js"
 import { TOKEN } from "./testing-store.js"
 import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
@@ -42,6 +43,25 @@ test("a change says who, what, before and after; what only reads or plans is not
   assert.deepEqual([quota?.caller.id, quota?.caller.name], [id, "portal"])
   for (const state of [quota?.before, quota?.after]) assert.match(state ?? "", /"hardBytes":1000/)
   assert.deepEqual([failed?.operation, failed?.ended?.outcome], ["deleteBucket", "noSuchBucket"])
+})
+
+test("a request that says it only plans, of an operation that does not plan, is refused or in the log", async () => {
+  for (const operation of OPERATIONS) {
+    if (operation.method === "GET" || operation.mayPlan === true || operation.request === undefined) continue
+    const parsed = operation.request.safeParse({ dryRun: true })
+    const isUnknown = parsed.error?.issues.some(
+      issue => issue.code === "unrecognized_keys" && issue.keys.includes("dryRun"),
+    )
+    assert.ok(isUnknown, `${operation.id} takes dryRun without a plan`)
+  }
+  const it = world()
+  await it.json("POST", "/v1/reconciliation", { body: { dryRun: true } })
+  await it.json("POST", "/v1/buckets", { body: { name: "photos", dryRun: true } })
+  const made = (await entriesOf(it)).map(({ operation, ended }) => [operation, ended?.outcome])
+  assert.deepEqual(made, [
+    ["createBucket", "invalidArgument"],
+    ["reconcile", "invalidArgument"],
+  ])
 })
 
 test("no secret that the API was given or has made is in the log", async () => {

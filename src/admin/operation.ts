@@ -56,6 +56,8 @@ export interface Operation {
   readonly summary: string
   readonly parameters: readonly { readonly name: string; readonly description: string }[]
   readonly request: z.ZodType | undefined
+  /** With `dryRun` in its body it only plans; of other operations that says nothing. */
+  readonly mayPlan?: boolean
   /** A request without a body is one with an empty object. */
   readonly isBodyOptional?: boolean
   readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }

@@ -42,8 +42,8 @@ const change = (
   request: NonNullable<Operation["request"]>,
   row: Pick<Row, "id" | "path" | "summary">,
   read: (input: OperationInput) => RequestedChange,
-): Operation =>
-  act(request, {
+): Operation => ({
+  ...act(request, {
     ...row,
     schema: schema.CHANGE,
     run: async ({ store }, input) => {
@@ -52,7 +52,9 @@ const change = (
         ? { applied: false, plan: await store.plan(request) }
         : { applied: true, ...(await store.change(request, confirm, lockedBuckets)) }
     },
-  })
+  }),
+  mayPlan: true,
+})
 
 /** A change of one device that needs only the device id. */
 const deviceChange = (kind: "drainDevice" | "removeDevice" | "useDevice", path: string, summary: string): Operation =>

@@ -555,7 +555,7 @@ export const REDUNDANCY = z
   .meta({ id: "Redundancy" })
 
 export const RECONCILE = z
-  .object({
+  .strictObject({
     without: z.array(z.string()).optional().describe("devices that are out of reach, and that it goes on without"),
     confirm: z.string().optional().describe("`confirmBy` of the plan: carries it out"),
   })

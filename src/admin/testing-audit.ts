@@ -8,13 +8,15 @@ type Service = AdminStore["audit"]
 export class FakeAudit implements Service {
   private readonly all: AuditPage["entries"][number][] = []
 
-  async begin(change: Parameters<Service["begin"]>[0]): Promise<AuditedChange> {
+  async begin(...[change, before]: Parameters<Service["begin"]>): Promise<AuditedChange> {
     const place = this.all.length
     const id = parseAuditId(`0000000000007-${String.fromCharCode(97 + (place % 26)).repeat(8)}`)
-    const entry = { ...change, id, atMs: 7, after: undefined, ended: undefined }
+    const entry = { ...change, before: await before(), id, atMs: 7, after: undefined, ended: undefined }
     this.all.push(entry)
     return {
-      end: async (outcome, after) => void (this.all[place] = { ...entry, after, ended: { atMs: 8, outcome } }),
+      end: async (outcome, after) => {
+        this.all[place] = { ...entry, after: await after(), ended: { atMs: 8, outcome } }
+      },
     }
   }
 

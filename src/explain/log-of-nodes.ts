@@ -94,7 +94,7 @@ export const SERVICE_EVENTS = {
     "install.md#systemd",
   ),
   audit_record_lost: warn(
-    "A change by the admin API was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store. The line `admin_change` has the change itself.",
+    "A change by the admin API was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store, or one that did not respond within five seconds. The line `admin_change` has the change itself.",
     "Mend what `reason` says. Keep the lines `admin_change` of that time if you need a complete record.",
     "how-to/admin-tokens.md#what-was-changed",
   ),
