@@ -5,13 +5,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Command } from "commander"
-import { SimClock } from "../seams/clock/sim.js"
 import { SETTINGS } from "../config/index.js"
 import { valuesOf } from "./completion.js"
-import type { CliIo } from "./io.js"
 import { buildProgram, run } from "./program.js"
 import { runProcess } from "./testing-process.js"
 import { shellWord } from "./text.js"
+import { testIo } from "./testing-io.js"
 
 const never = new AbortController().signal
 let folder = ""
@@ -24,26 +23,10 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-function ioOf(out: string[]): CliIo {
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  return {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    environment: {},
-    workingFolder: "/",
-    hostName: "here",
-    clock: new SimClock(),
-    out: async data => void out.push(Buffer.from(data).toString("utf8")),
-    error: text => void out.push(text),
-    input: nothing(),
-    inputIsTerminal: false,
-    errorIsTerminal: false,
-  }
-}
-
 async function scriptOf(shell: string): Promise<string> {
-  const out: string[] = []
-  assert.equal(await run(["completion", shell], ioOf(out), never), 0, out.join(""))
-  return out.join("")
+  const { io, written } = testIo()
+  assert.equal(await run(["completion", shell], io, never), 0, written.error)
+  return written.out
 }
 
 /** Calls the function of the script as bash does, with the words that it makes of each line. Returns what it offers. */
@@ -65,7 +48,7 @@ function* all(command: Command, path: readonly string[] = []): Generator<readonl
 }
 
 test("bash is offered every command, and every option of each", async () => {
-  const commands = [...all(buildProgram(ioOf([]), never))]
+  const commands = [...all(buildProgram(testIo().io, never))]
   const groups = commands.filter(([, command]) => command.commands.length > 0)
   const found = await offeredByBash(groups.map(([path]) => [...path, ""]))
   groups.forEach(([path, command], at) => {
@@ -236,7 +219,7 @@ test("the words of a placeholder are those that the setting takes", () => {
 })
 
 test("another shell is refused: exit code 2", async () => {
-  const out: string[] = []
-  assert.equal(await run(["completion", "csh"], ioOf(out), never), 2)
-  assert.match(out.join(""), /Allowed choices are bash, zsh, fish/)
+  const { io, written } = testIo()
+  assert.equal(await run(["completion", "csh"], io, never), 2)
+  assert.match(written.error, /Allowed choices are bash, zsh, fish/)
 })

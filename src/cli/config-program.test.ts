@@ -4,10 +4,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { SimClock } from "../seams/clock/sim.js"
 import { SETTING_NAMES } from "../config/index.js"
-import type { CliIo } from "./io.js"
 import { run } from "./program.js"
+import { testIo } from "./testing-io.js"
 
 let folder = ""
 before(async () => {
@@ -16,15 +15,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }))
 
 async function hayloft(args: readonly string[], environment: Record<string, string> = {}) {
-  const written = { out: "", error: "" }
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    ...{ environment, workingFolder: folder, hostName: "here", clock: new SimClock() },
-    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
-    error: text => void (written.error += text),
-    ...{ input: nothing(), inputIsTerminal: false, errorIsTerminal: false },
-  }
+  const { io, written } = testIo({ environment, workingFolder: folder })
   return { code: await run(args, io, new AbortController().signal), ...written }
 }
 

@@ -7,13 +7,12 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { GIB, MIB } from "../base/limits.js"
 import { RealClock } from "../seams/clock/real.js"
-import { SimClock } from "../seams/clock/sim.js"
 import { StoreProcess } from "../client/testing-store-process.js"
 import { doctorCommand } from "./doctor-command.js"
 import { doctorFindings, type DoctorFacts, type FolderFacts } from "./doctor-core.js"
 import { messageOf } from "./exit-codes.js"
-import type { CliIo } from "./io.js"
 import { runHayloft } from "./testing-process.js"
+import { testIo } from "./testing-io.js"
 
 const NOW_MS = Date.UTC(2030, 0, 1)
 const DAY_MS = 86_400_000
@@ -214,21 +213,13 @@ for (const [name, of, ...expected] of CASES) {
 
 test("problems of the settings are findings too, a warning alone is no failure, and --json prints one finding a line", async () => {
   const examined = async (facts: DoctorFacts, environment: Record<string, string>) => {
-    let out = ""
-    async function* nothing(): AsyncGenerator<Uint8Array> {}
-    const io: CliIo = {
-      programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-      ...{ environment, workingFolder: "/", hostName: "here", clock: new SimClock() },
-      out: async data => void (out += Buffer.from(data).toString("utf8")),
-      error: () => undefined,
-      ...{ input: nothing(), inputIsTerminal: false, errorIsTerminal: false },
-    }
+    const { io, written } = testIo({ environment })
     const done = doctorCommand(io, { json: true }, new AbortController().signal, async () => facts)
     const failure = await done.then(
       () => undefined,
       (error: unknown) => messageOf(error),
     )
-    return { failure, findings: out.trim().split("\n") }
+    return { failure, findings: written.out.trim().split("\n") }
   }
   const warned = await examined({ ...WELL, clock: "unknown" }, {})
   assert.equal(warned.failure, undefined)

@@ -1,26 +1,12 @@
 /** `hayloft explain`, without a store. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SimClock } from "../seams/clock/sim.js"
 import { EXIT_CODES } from "./exit-codes.js"
-import type { CliIo } from "./io.js"
 import { run } from "./program.js"
+import { testIo } from "./testing-io.js"
 
 async function explained(...args: readonly string[]) {
-  const written = { out: "", error: "" }
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    environment: {},
-    workingFolder: "/",
-    hostName: "here",
-    clock: new SimClock(),
-    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
-    error: text => void (written.error += text),
-    input: nothing(),
-    inputIsTerminal: false,
-    errorIsTerminal: false,
-  }
+  const { io, written } = testIo()
   const code = await run(["explain", ...args], io, new AbortController().signal)
   return { code, ...written }
 }

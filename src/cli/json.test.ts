@@ -6,8 +6,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { RealClock } from "../seams/clock/real.js"
 import { StoreProcess } from "../client/testing-store-process.js"
-import type { CliIo } from "./io.js"
 import { run } from "./program.js"
+import { testIo } from "./testing-io.js"
 
 const clock = new RealClock()
 let folder = ""
@@ -24,20 +24,10 @@ after(async () => {
 })
 
 async function hayloft(args: readonly string[]) {
-  const written = { out: "", error: "" }
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
+  const { io, written } = testIo({
     environment: { HAYLOFT_DATA: join(folder, "data"), HAYLOFT_IMPORT_SECRET_KEY: "a-secret-of-a-test" },
-    workingFolder: folder,
-    hostName: "here",
-    clock,
-    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
-    error: text => void (written.error += text),
-    input: nothing(),
-    inputIsTerminal: false,
-    errorIsTerminal: false,
-  }
+    ...{ workingFolder: folder, clock },
+  })
   return { code: await run(args, io, new AbortController().signal), ...written }
 }
 

@@ -1,30 +1,13 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import type { Command } from "commander"
-import { SimClock } from "../seams/clock/sim.js"
 import { SETTINGS, SETTING_NAMES } from "../config/index.js"
-import type { CliIo } from "./io.js"
 import { buildProgram, run } from "./program.js"
 import { commandLineTables } from "./reference.js"
 import { settingsOf } from "./serve-command.js"
+import { testIo } from "./testing-io.js"
 
-function ioOf(environment: Record<string, string> = {}) {
-  const written = { out: "", error: "" }
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    environment,
-    workingFolder: "/",
-    hostName: "here",
-    clock: new SimClock(),
-    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
-    error: text => void (written.error += text),
-    input: nothing(),
-    inputIsTerminal: false,
-    errorIsTerminal: false,
-  }
-  return { io, written }
-}
+const ioOf = (environment: Record<string, string> = {}) => testIo({ environment })
 
 const never = new AbortController().signal
 

@@ -11,9 +11,9 @@ import { deletedOf } from "../admin/testing-undelete.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
 import { RealClock } from "../seams/clock/real.js"
-import type { CliIo } from "./io.js"
 import { run } from "./program.js"
 import { findDevice } from "./store-commands.js"
+import { testIo } from "./testing-io.js"
 
 const ID = "0123456789abcdef"
 const OTHER = "0123456700000000"
@@ -57,22 +57,15 @@ interface Person {
 }
 
 async function hayloft(args: readonly string[], { types }: Person = {}) {
-  const written = { out: "", error: "" }
   async function* input(): AsyncGenerator<Uint8Array> {
     if (types !== undefined) yield Buffer.from(types)
   }
-  const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
+  const isTerminal = types !== undefined
+  const { io, written } = testIo({
     environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    workingFolder: "/home/me",
-    hostName: "here",
-    clock: new RealClock(),
-    out: async data => void (written.out += Buffer.from(data).toString("utf8")),
-    error: text => void (written.error += text),
-    input: input(),
-    inputIsTerminal: types !== undefined,
-    errorIsTerminal: types !== undefined,
-  }
+    ...{ workingFolder: "/home/me", clock: new RealClock(), input: input() },
+    ...{ inputIsTerminal: isTerminal, errorIsTerminal: isTerminal },
+  })
   return { code: await run(args, io, new AbortController().signal), ...written }
 }
 

@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from "node:net"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { testIo } from "../../src/cli/testing-io.js"
 import { run } from "../../src/cli/program.js"
 import { HAYLOFT_COMMAND } from "../../src/client/testing-store-process.js"
 import { RealClock } from "../../src/seams/clock/real.js"
@@ -44,16 +45,9 @@ interface Checked {
 
 /** Runs the command in this process. No output may contain the password. */
 async function check(args: readonly string[], environment: Record<string, string> = {}): Promise<Checked> {
-  let [out, error] = ["", ""]
-  async function* nothing(): AsyncGenerator<Uint8Array> {}
-  const io = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
-    ...{ environment, workingFolder: "/", hostName: "here", clock: new RealClock(), input: nothing() },
-    out: async (data: string | Uint8Array) => void (out += Buffer.from(data).toString("utf8")),
-    error: (text: string) => void (error += text),
-    ...{ inputIsTerminal: false, errorIsTerminal: false },
-  }
+  const { io, written } = testIo({ environment, clock: new RealClock() })
   const code = await run(["cluster", "check-database", ...args], io, never)
+  const { out, error } = written
   for (const secret of [PASSWORD, decodeURIComponent(PASSWORD)])
     assert.ok(!(out + error).includes(secret), `the password is shown:\n${out}${error}`)
   return { code, out, error }
