@@ -94,7 +94,7 @@ export class AdminTokens {
     this.notedMs.delete(id)
   }
 
-  /** The token with this text; undefined if there is none, or it has expired. */
+  /** The token with this text; undefined if it does not exist or has expired. */
   async verify(text: string): Promise<ShownAdminToken | undefined> {
     const [, id = "", secret = ""] = TOKEN.exec(text) ?? []
     if (secret === "") return undefined

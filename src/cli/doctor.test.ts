@@ -62,7 +62,7 @@ const CASES: readonly (readonly [name: string, of: Partial<DoctorFacts>, ...expe
     /^problem settings: x/,
   ],
   ["a clock that runs free", { clock: "not synchronised" }, /^problem clock: .*chrony/],
-  ["a clock that nobody knows", { clock: "unknown" }, /^warning clock: .*timedatectl/],
+  ["a clock whose state is unknown", { clock: "unknown" }, /^warning clock: .*timedatectl/],
   [
     "clocks of nodes that differ",
     {

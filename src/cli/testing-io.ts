@@ -1,4 +1,4 @@
-/** The surroundings of a command, for tests: what it writes is kept, nobody types anything, and no store is served. */
+/** The environment of a command, for tests: its output is kept, standard input is empty, and no store is served. */
 import assert from "node:assert/strict"
 import { SimClock } from "../seams/clock/sim.js"
 import type { CliIo } from "./io.js"

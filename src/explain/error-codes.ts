@@ -28,11 +28,7 @@ const unset = (what: string, set: string): Text =>
 
 /** Settings that exist in S3 and cannot be set here. */
 const never = (what: string): Text =>
-  text(
-    `${what} cannot be set in this store, so there is none to show. Tools that read every setting expect this answer.`,
-    "Nothing.",
-    REFERENCE,
-  )
+  text(`${what} cannot be set in this store. Tools that read every setting expect this answer.`, "Nothing.", REFERENCE)
 
 const S3_OWN: Readonly<Record<string, Text>> = {
   BadRequest: text(

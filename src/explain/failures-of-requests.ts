@@ -74,8 +74,8 @@ const NAMES = {
 
 const LOCKS = {
   objectLocked: text(
-    "The version has a legal hold or a retention that is not over, so it cannot be deleted or its retention shortened. This is what object lock is for.",
-    "Wait until the retention ends. A legal hold can be removed; a retention in governance mode can be bypassed with `s3:BypassGovernanceRetention` and its header; one in compliance mode by nobody.",
+    "The version has a legal hold or a retention that is not over, so it cannot be deleted, and its retention cannot be shortened. Object lock works as intended.",
+    "Wait until the retention ends. A legal hold can be removed; a retention in governance mode can be bypassed with `s3:BypassGovernanceRetention` and its header. A retention in compliance mode cannot be bypassed.",
     LOCK,
   ),
   noObjectLock: text(
@@ -84,8 +84,8 @@ const LOCKS = {
     "how-to/object-lock.md#enable-it",
   ),
   noVersionLock: text(
-    "The version has no retention, or no legal hold, so there is none to show.",
-    "Nothing, if it should have none. The default retention of a bucket applies only to versions that are written after it was set.",
+    "The request asks for the retention or the legal hold of a version that has none.",
+    "If the version should have none, do nothing. The default retention of a bucket applies only to versions that are written after it was set.",
     LOCK,
   ),
   retentionIsOver: text(

@@ -90,8 +90,8 @@ const DATA = {
     WRONG_DATA,
   ),
   corruptSeal: text(
-    "Encrypted bytes or rows pass their checksum but do not open with their key: somebody or something has changed, moved or replaced them. They are never served.",
-    "Find out who can write to the disks or to the database, and whether an old copy was put back. Restore the object from a copy. If nobody can have changed it, report a bug.",
+    "Encrypted bytes or rows pass their checksum but cannot be decrypted with their key: they were changed, moved or replaced. The store never returns them.",
+    "Find out who can write to the disks or to the database, and whether an old copy was put back. Restore the object from a copy. If you can rule out a change from outside, report a bug.",
     "failure-scenarios.md#somebody-returns-an-old-copy-of-a-device",
   ),
   keysUnavailable: text(
@@ -100,7 +100,7 @@ const DATA = {
     "failure-scenarios.md#the-master-key-file-is-lost",
   ),
   corruptLog: text(
-    "The commit log is damaged in its acknowledged part, or files of an older copy stand beside newer ones. With other metadata replicas the device is left out and learns again; otherwise the start is refused, so that nothing is lost silently.",
+    "The commit log is damaged in its acknowledged part, or files of an older copy stand beside newer ones. With other metadata replicas the device is left out and copies the metadata again. Otherwise the start is refused, so that nothing is lost silently.",
     "Do not delete anything. Restore the newer files of this folder, or bring back another device that has the metadata. If there is none: `hayloft rescue --from FOLDER... --to NEW`.",
     START,
   ),

@@ -21,8 +21,8 @@ export const REQUEST_EVENTS = {
     "failure-scenarios.md#the-master-key-file-is-lost",
   ),
   sealed_record_changed: error(
-    "The metadata of an encrypted object does not open with its key: the row is not the one that was written. The object is refused with status 500, and nothing wrong is returned.",
-    "Find out who can write to the database or to the disks. Restore the object from a copy. If nobody can have changed the row, report it as a bug.",
+    "The metadata of an encrypted object cannot be decrypted with its key: the row is not the one that was written. Requests for the object get status 500; its bytes are not returned.",
+    "Find out who can write to the database or to the disks. Restore the object from a copy. If you can rule out a change from outside, report it as a bug.",
     "failure-scenarios.md#somebody-reads-or-changes-rows-in-the-database",
   ),
   sealed_bytes_changed: error(
