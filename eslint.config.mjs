@@ -92,6 +92,7 @@ const NODE_GLOBALS = Object.fromEntries(
     .split(" ")
     .map(name => [name, "readonly"]),
 )
+
 const BROWSER_GLOBALS = Object.fromEntries(
   "window document location history navigator sessionStorage localStorage fetch URL URLSearchParams Blob File FormData Headers Request Response TextEncoder TextDecoder crypto performance setTimeout clearTimeout setInterval clearInterval requestAnimationFrame AbortController AbortSignal Event CustomEvent EventTarget HTMLElement HTMLInputElement Element Node customElements matchMedia alert confirm console XMLHttpRequest btoa atob structuredClone queueMicrotask IntersectionObserver ResizeObserver MutationObserver"
     .split(" ")
@@ -102,7 +103,7 @@ export default defineConfig(
   { ignores: ["dist/", "node_modules/", "data/", ".cache/"] },
   { linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: "off" } },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.recommended],
     plugins: { hayloft },
     rules: {
@@ -112,7 +113,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     ignores: ["src/base/testing-properties.ts"],
     rules: {
       "no-restricted-imports": [
@@ -122,13 +123,26 @@ export default defineConfig(
     },
   },
   {
-    files: ["tools/**/*.mjs", "*.mjs"],
+    files: ["tools/**/*.mjs", "site/**/*.mjs", "*.mjs"],
     languageOptions: { globals: NODE_GLOBALS },
     rules: { ...soundRules, "no-undef": "error", "no-unused-vars": ["error", { argsIgnorePattern: "^_" }] },
   },
   {
-    files: ["console/**/*.js", "src/admin/console/**/*.js"],
+    files: ["site/**/*.js"],
     languageOptions: { globals: BROWSER_GLOBALS },
     rules: { ...soundRules, "no-undef": "error", "no-unused-vars": ["error", { argsIgnorePattern: "^_" }] },
+  },
+  {
+    files: ["console/**/*.ts", "console/**/*.tsx"],
+    rules: {
+      "no-restricted-syntax": [
+        ...plainRules["no-restricted-syntax"],
+        {
+          selector:
+            "JSXAttribute[name.name='dangerouslySetInnerHTML'], MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML)$/]",
+          message: "text becomes elements by JSX only, so that no name of an object can become markup",
+        },
+      ],
+    },
   },
 )

@@ -4,7 +4,7 @@
  * Reports the share of samples in which each was running, which shows whether a figure measured "beside" them is valid.
  */
 import { setTimeout as rest } from "node:timers/promises"
-import { STORE_SCHEMAS } from "../src/admin/index.js"
+import { JOBS } from "../src/admin/index.js"
 import type { AdminClient } from "../src/client/admin-client.js"
 
 const LOOK_EVERY_MS = 250
@@ -66,7 +66,7 @@ export class BackgroundWork {
 }
 
 async function idle(admin: AdminClient): Promise<Kind[]> {
-  const { jobs } = STORE_SCHEMAS.JOBS.parse(await admin.get("/v1/jobs"))
+  const { jobs } = JOBS.parse(await admin.get("/v1/jobs"))
   const rests = (kind: Kind): boolean => jobs.some(({ name, state }) => name === kind && state === "idle")
   return (["scrub", "compaction"] as const).filter(rests)
 }

@@ -1,4 +1,7 @@
-/** A short run of the whole bench with real processes: every row has its figure, and no file or process remains. */
+/**
+ * A short run of the bench with real processes: every row has its figure, and no file or process remains.
+ * `TEST_BENCH=all npm test -- bench/quick` also runs the themes that take long: forms, several nodes, devices.
+ */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
@@ -12,6 +15,7 @@ import { runProcess } from "../src/cli/testing-process.js"
 const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))
 
 const CHECKOUT = dirname(dirname(MAIN))
+const ofLong = { skip: process.env["TEST_BENCH"] !== "all" && "runs with TEST_BENCH=all" }
 
 const COSTS = z.object({
   now: z.array(
@@ -99,7 +103,7 @@ for (const themes of ["listings,batches", "starts,memory,pressure"]) {
   })
 }
 
-test("every form of request is answered, and each decorated form follows its plain form", async () => {
+test("every form of request is answered, and each decorated form follows its plain form", ofLong, async () => {
   const rows = await quick("forms")
   requireFigures(rows)
   const ofPlain = rows.filter(({ measured }) => measured?.also?.["ofPlain"] !== undefined).map(({ work }) => work)
@@ -146,7 +150,7 @@ test("the cost of a request lists its functions by file and line, and the files 
   assert.ok(text.split("\n")[line - 1]?.includes(name), `${file}:${line} is not ${name}`)
 })
 
-test("several nodes are measured beside one process, and commands beside plain batches", async () => {
+test("several nodes are measured beside one process, and commands beside plain batches", ofLong, async () => {
   const rows = await quick("commands,nodes", "--rows", "commands|HEAD|large")
   requireFigures(rows)
   const works = ["commands of 64 clients, against plain batches", "HEAD, 100 keys, 3 nodes"]
@@ -156,7 +160,7 @@ test("several nodes are measured beside one process, and commands beside plain b
   )
 })
 
-test("a folder is lost, repaired and verified, and clients are served", async () => {
+test("a folder is lost, repaired and verified, and clients are served", ofLong, async () => {
   const rows = await quick("devices")
   requireFigures(rows)
   assert.deepEqual(

@@ -131,7 +131,7 @@ function tableOf(now: readonly CostRow[], before: readonly CostRow[] | undefined
 }
 
 const SOURCE_MAP = z.object({
-  ...{ version: z.number(), file: z.string(), sourceRoot: z.string().default(""), mappings: z.string() },
+  ...{ version: z.number(), file: z.string().default(""), sourceRoot: z.string().default(""), mappings: z.string() },
   ...{ sources: z.array(z.string()), sourcesContent: z.array(z.string()).default([]), names: z.array(z.string()) },
 })
 

@@ -2,7 +2,8 @@
  * Starts a bundle (tools/bundle.mjs) with the code that V8 has compiled of it before.
  *
  * The cache is a gift: where it is missing, belongs to another bundle, or V8 does not want it (another
- * version of Node, other flags), the bundle is compiled anew.
+ * version of Node, other flags), the bundle is compiled anew. With --enable-source-maps Node itself loads the bundle,
+ * since it maps the positions only of files that it has loaded.
  */
 "use strict"
 
@@ -29,6 +30,7 @@ function readCache(file, text) {
 
 /** Runs the file; gives what makes its cache, of all that was compiled until then: path and bytes. */
 exports.startBundle = file => {
+  if (process.sourceMapsEnabled) return createRequire(file)(file)
   const text = readFileSync(file, "latin1")
   const script = new Script(`(function (require, __dirname) {${text}\n})`, {
     filename: file,

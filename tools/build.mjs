@@ -1,29 +1,33 @@
 /**
  * Build: compiles every TypeScript file to a JavaScript file under dist/, with a source map; the files of a server
- * are also joined into bundles (tools/bundle.mjs).
+ * are also joined into bundles (tools/bundle.mjs), and so are those of the web console (tools/bundle-console.mjs).
  *
  * Types are not checked here (`npm run types` does), so a build after a change takes milliseconds
  * and a first one a few seconds. A file is rebuilt only when it is newer than its output, and each output is
  * replaced by rename, so that builds do not disturb running processes.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundleConsole, isConsoleStale } from "./bundle-console.mjs"
 import { hasBundle, makeBundle, removeBundle } from "./bundle.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
-export const SOURCE_FOLDERS = ["src", "bench", "conformance", "sim", "tests"]
+export const SOURCE_FOLDERS = ["src", "console", "bench", "conformance", "sim", "tests"]
+const SOURCE = /\.tsx?$/
 
 function* filesBelow(folder, ending) {
   if (!existsSync(folder)) return
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) yield* filesBelow(path, ending)
-    else if (entry.name.endsWith(ending)) yield path
+    else if (ending.test(entry.name)) yield path
   }
 }
 
-const outputOf = source => join(ROOT, "dist", relative(ROOT, source).replace(/\.ts$/, ".js"))
+const outputOf = source => join(ROOT, "dist", relative(ROOT, source).replace(SOURCE, ".js"))
+const isOfConsole = source => relative(ROOT, source).startsWith("console")
+const isAsset = output => relative(join(ROOT, "dist"), output).startsWith("web")
 const isFresh = (source, output) => existsSync(output) && statSync(output).mtimeMs > statSync(source).mtimeMs
 
 function replace(path, text) {
@@ -35,30 +39,34 @@ function replace(path, text) {
 
 /** Builds stale files and removes outputs without a source. Returns how many files were built. */
 export async function build() {
-  const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), ".ts")])
+  const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), SOURCE)])
   const configPath = join(ROOT, "tsconfig.json")
   const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
   // The bundle is invalid until it is rebuilt.
-  if (stale.length > 0) removeBundle()
+  if (stale.some(source => !isOfConsole(source))) removeBundle()
   if (stale.length > 0) {
-    const { default: ts } = await import("typescript")
-    const { config } = ts.readConfigFile(configPath, path => readFileSync(path, "utf8"))
-    const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT)
-    for (const source of stale) {
-      const output = outputOf(source)
-      const built = ts.transpileModule(readFileSync(source, "utf8"), {
-        compilerOptions: { ...options, module: ts.ModuleKind.ESNext, sourceMap: true, inlineSources: true },
-        fileName: source,
-      })
-      replace(`${output}.map`, built.sourceMapText ?? "")
-      replace(output, built.outputText)
-    }
+    const { build: transpile } = await import("esbuild")
+    const { outputFiles } = await transpile({
+      entryPoints: stale,
+      outbase: ROOT,
+      outdir: join(ROOT, "dist"),
+      write: false,
+      bundle: false,
+      format: "esm",
+      target: "es2022",
+      charset: "utf8",
+      sourcemap: true,
+      logLevel: "warning",
+    })
+    for (const { path, contents } of outputFiles) replace(path, contents)
   }
   const expected = new Set(sources.map(outputOf))
-  for (const output of filesBelow(join(ROOT, "dist"), ".js")) {
-    if (!expected.has(output)) for (const path of [output, `${output}.map`]) rmSync(path, { force: true })
+  for (const output of filesBelow(join(ROOT, "dist"), /\.js$/)) {
+    if (!isAsset(output) && !expected.has(output))
+      for (const path of [output, `${output}.map`]) rmSync(path, { force: true })
   }
   if (!hasBundle()) await makeBundle()
+  if (isConsoleStale()) await bundleConsole()
   return stale.length
 }
 

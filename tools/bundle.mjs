@@ -4,6 +4,7 @@
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs
+ *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
  *
  * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
  * are not. Paths that a file resolves from its own location still refer to dist/src.
@@ -27,7 +28,7 @@ const ENTRIES = new Map([
 ])
 const CACHE_MS_MAX = 30_000
 /** Packages with compiled code, or that are imported only on demand. */
-const PACKAGES_LEFT = ["msgpackr", "typescript"]
+const PACKAGES_LEFT = ["msgpackr", "@opentelemetry/*"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
@@ -70,6 +71,8 @@ export async function joinFiles(dist, entries) {
   for (const [entry, name] of entries) {
     const { outputFiles } = await build({
       entryPoints: [join(dist, "src", entry)],
+      outfile: join(dist, "bundle", name),
+      sourcemap: "external",
       bundle: true,
       write: false,
       platform: "node",
@@ -78,12 +81,18 @@ export async function joinFiles(dist, entries) {
       // With ASCII output, V8 stores one byte per character.
       charset: "ascii",
       external: PACKAGES_LEFT,
+      // A script from V8's code cache can require, and not import.
+      supported: { "dynamic-import": false },
       banner: { js: PLACES },
       plugins: [ownPlaces(dist, entries)],
       logLevel: "warning",
     })
-    const text = outputFiles[0].text
+    const [map, code] = ["cjs.map", "cjs"].map(ending => outputFiles.find(({ path }) => path.endsWith(ending)))
+    const text = `${code.text}//# sourceMappingURL=${name}.map\n`
     const mark = createHash("sha256").update(text).digest("hex")
+    const { mappings, ...rest } = JSON.parse(map.text)
+    // The hash is a line of its own.
+    write(join(dist, "bundle", `${name}.map`), JSON.stringify({ ...rest, mappings: `;${mappings}` }))
     write(join(dist, "bundle", name), `// ${mark}\n${text}`)
   }
 }

@@ -23,7 +23,9 @@ const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ens
 const TESTS_ELSEWHERE = [
   [/^tools\/|^eslint\.config\.mjs$/, "tests/tools"],
   [/^scenarios\//, "tests/scenarios"],
+  [/^console\//, "tests/console"],
 ]
+const SOURCE = /\.tsx?$/
 const isTestFile = path => path.endsWith(".test.ts")
 
 function git(root, ...args) {
@@ -93,8 +95,8 @@ function nearestTests(path, tests) {
  */
 export function concernedBy(changed, sources) {
   const allTests = [...sources.keys()].filter(isTestFile)
-  const targets = new Set(changed.filter(path => path.endsWith(".ts")))
-  const names = [...targets].map(path => `/${posix.basename(path, ".ts")}.js`)
+  const targets = new Set(changed.filter(path => SOURCE.test(path)))
+  const names = [...targets].map(path => `/${posix.basename(path).replace(SOURCE, ".js")}`)
   const mentions = text => names.some(name => text.includes(name))
   const importers = [...sources]
     .filter(([path, text]) => mentions(text) && importsAny(path, text, targets))
@@ -103,7 +105,9 @@ export function concernedBy(changed, sources) {
   const files = new Set([...targets, ...importers, ...indirect].filter(path => sources.has(path)))
   if (changed.some(path => CONCERNS_ALL.test(path))) return { files: [...files].sort(), tests: allTests }
   const beside = [...files].map(path => path.replace(/(\.test)?\.ts$/, ".test.ts"))
-  const others = changed.filter(path => !path.endsWith(".ts")).flatMap(path => nearestTests(path, allTests))
+  const others = changed
+    .filter(path => !path.endsWith(".ts") || path.startsWith("console/"))
+    .flatMap(path => nearestTests(path, allTests))
   const tests = new Set([...beside, ...others].filter(path => sources.has(path)))
   return { files: [...files].sort(), tests: [...tests].sort() }
 }

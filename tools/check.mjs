@@ -1,13 +1,13 @@
 /**
  * `npm run check`: all checks of the project in one command: types, lint, format, layers,
- * documents, tests. Ends with the line `N passed, N failed`, in which each check counts as one.
+ * documents, site, tests. Ends with the line `N passed, N failed`, in which each check counts as one.
  *
  *   npm run check -- --quick         types, lint, layers, documents and the pure tests, for use between two edits
  *   npm run check -- --changed       types, layers, documents, and lint, format and tests only of the files that a
  *   change npm run check -- --changed=REF   affects: since the merge base with main, or since REF (tools/changed.mjs)
  *
- * The quick tiers leave types to the native compiler, which is several times as fast as the one that editors and the
- * whole check use. Their ESLint checks only the files that have changed since its last run.
+ * Types are left to the native compiler, which is several times as fast as the one that editors use (`npm run types`). The
+ * ESLint of the quick tiers checks only the files that have changed since its last run.
  */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -32,42 +32,42 @@ function runTool(bin, args) {
 
 const sentences = problems => (problems.length === 0 ? undefined : `${problems.join("\n")}\n`)
 
-/** The rules that need types, and with `--type-check` all errors of the native compiler. */
-const typedLint = (...args) => runTool("oxlint/bin/oxlint", ["--type-aware", "--deny-warnings", ...args])
+/** The rules that need types, and all errors of the native compiler. */
+const typedLint = () => runTool("oxlint/bin/oxlint", ["--type-aware", "--type-check", "--deny-warnings"])
 
 /** The checks by name; each resolves with its problems, or undefined. */
 const CHECKS = {
-  types: () => runTool("typescript/bin/tsc", ["--noEmit"]),
-  "typed lint": () => typedLint(),
+  "types of the console": () => runTool("typescript/bin/tsc", ["--noEmit", "--project", "console"]),
+  "types and typed lint": typedLint,
   lint: () => runTool("eslint/bin/eslint.js", [".", "--max-warnings", "0"]),
-  format: () => runTool("prettier/bin/prettier.cjs", ["--check", "."]),
+  format: () => runTool("oxfmt/bin/oxfmt", ["--check"]),
   layers: async () => sentences((await import("./layers.mjs")).checkLayers().problems),
   documents: async () => sentences(await (await import("./docs.mjs")).checkDocuments()),
+  site: async () => sentences(await (await import("./site.mjs")).checkSite()),
 }
 
 const CACHE = join(ROOT, ".cache")
-const quickTypes = () => typedLint("--type-check")
 const quickLint = files =>
   runTool("eslint/bin/eslint.js", [
     ...[...files, "--max-warnings", "0"],
     ...["--cache", "--cache-strategy", "content", "--cache-location", join(CACHE, "lint.json")],
   ])
 const { layers, documents } = CHECKS
-const QUICK_CHECKS = { "types and typed lint": quickTypes, lint: () => quickLint(["."]), layers, documents }
+const QUICK_CHECKS = { "types and typed lint": typedLint, lint: () => quickLint(["."]), layers, documents }
 
-const isLinted = path => /\.([cm]?js|ts)$/.test(path)
+const isLinted = path => /\.([cm]?js|tsx?)$/.test(path)
 /** A change of these files can change the lint result of any file. */
 const isLint = path =>
-  /^(eslint\.config\.mjs$|\.oxlintrc\.json$|tools\/lint\/|tsconfig\.json$|package-lock\.json$)/.test(path)
+  /^(eslint\.config\.mjs$|\.oxlintrc\.json$|tools\/lint\/|(console\/)?tsconfig\.json$|package-lock\.json$)/.test(path)
 
 function checksOfChange({ changed, files }) {
   const left = changed.filter(path => existsSync(join(ROOT, path)))
   const linted = changed.some(isLint) ? ["."] : [...new Set([...left.filter(isLinted), ...files])]
   return {
-    "types and typed lint": quickTypes,
+    "types and typed lint": typedLint,
     ...(linted.length > 0 && { lint: () => quickLint(linted) }),
     ...(left.length > 0 && {
-      format: () => runTool("prettier/bin/prettier.cjs", ["--check", "--ignore-unknown", ...left]),
+      format: () => runTool("oxfmt/bin/oxfmt", ["--check", "--no-error-on-unmatched-pattern", ...left]),
     }),
     layers,
     documents,
@@ -107,8 +107,6 @@ const plan = await planOf(args).catch(error => {
   process.exit(2)
 })
 const verdicts = await Promise.all(Object.entries(plan.checks).map(([name, check]) => runCheck(name, check)))
-// Tests with a short and a full size run the full one.
-if (args.length === 0) process.env.FULL_CHECK = "yes"
 const mayBeNone = args[0]?.startsWith("--changed") === true
 const noTests = plan.tests.length === 0
 const tests = noTests ? { passed: 0, failed: 0 } : await runTests(plan.tests)

@@ -2,7 +2,10 @@
  * Makes a checkout ready to run: dependencies installed, sources built.
  *
  * Uses the network only if the lockfile has changed since the last installation, so that a later
- * start works offline.
+ * start works offline. A start needs the dependencies of the program and the packages that build it, which are a small
+ * part of the development dependencies.
+ *
+ *   node tools/ensure.mjs     what `npm start` does before it serves
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
@@ -12,6 +15,9 @@ import { fileURLToPath } from "node:url"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const STAMP = join(ROOT, "node_modules", ".hayloft-installed")
+
+/** What `tools/build.mjs` uses, and what it puts into the web console. */
+const BUILD_PACKAGES = ["esbuild", "preact", "@preact/signals"]
 
 const lockHash = () =>
   createHash("sha256")
@@ -26,8 +32,9 @@ function installed(dev) {
 
 function install(dev) {
   process.stderr.write("installing dependencies (once) ...\n")
-  const args = ["ci", "--no-audit", "--no-fund", "--loglevel=error", ...(dev ? ["--include=dev"] : ["--omit=dev"])]
-  const outcome = spawnSync("npm", args, { cwd: ROOT, stdio: ["ignore", 2, 2] })
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+  const args = dev ? ["ci", "--include=dev"] : ["install", "--no-save", "--save-prod", "--omit=dev", ...buildPackages()]
+  const outcome = spawnSync("npm", [...args, ...quiet], { cwd: ROOT, stdio: ["ignore", 2, 2] })
   if (outcome.status !== 0) {
     process.stderr.write("hayloft: npm could not install the dependencies; see its message above\n")
     process.exit(1)
@@ -35,9 +42,17 @@ function install(dev) {
   writeFileSync(STAMP, `${lockHash()} ${dev ? "all" : "production"}`)
 }
 
-/** Installs if needed (with the development dependencies when `dev`), then builds what is stale. */
+/** With the versions of the lockfile. */
+function buildPackages() {
+  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
+  return BUILD_PACKAGES.map(name => `${name}@${devDependencies[name]}`)
+}
+
+/** Installs if needed (all development dependencies when `dev`), then builds what is stale. */
 export async function ensure({ dev }) {
   if (!installed(dev)) install(dev)
   const { build } = await import("./build.mjs")
   await build()
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await ensure({ dev: false })

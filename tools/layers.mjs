@@ -18,14 +18,14 @@ import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.m
 
 const PICTURE = "tools/layers/dependencies.txt"
 const CYCLES = "tools/layers/cycles.json"
-const FOLDERS = ["src", "sim", "bench", "tests", "conformance"]
+const FOLDERS = ["src", "console", "sim", "bench", "tests", "conformance"]
 
 /** Paths of all TypeScript files, from the root. */
 export function sourcesOf(root) {
   return FOLDERS.filter(folder => existsSync(join(root, folder)))
     .flatMap(folder =>
       readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-        .filter(entry => entry.isFile() && entry.name.endsWith(".ts"))
+        .filter(entry => entry.isFile() && /\.tsx?$/.test(entry.name))
         .map(entry => join(entry.parentPath ?? entry.path, entry.name).slice(root.length + 1)),
     )
     .sort()
@@ -123,7 +123,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
   for (const path of sources) {
     const found = new Map()
     for (const { to, isType } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
-      const message = checkImport(path, to)
+      const message = checkImport(path, to, isType)
       if (message !== undefined) problems.push(`${path}: ${message}`)
       if (placeOf(path) !== placeOf(to))
         (isCheck(path) || isStandIn(path) ? dependenciesOfTests : dependencies).add(edgeOf(placeOf(path), placeOf(to)))

@@ -3,6 +3,7 @@
  * serves its devices to the other nodes, and does all background work. It can be killed, cut off from power, paused and
  * stopped, and starts again on what is left.
  */
+import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
 import { hexOf } from "../../src/base/bytes.js"
 import { isFailure, type Failure } from "../../src/base/failures.js"
@@ -40,6 +41,11 @@ const NODE_PORT = 9002
 const DEVICES_MAX = 14
 export const BLOCK_BYTES = 64 * KIB
 const MASTER_KEY = Buffer.alloc(32, 7)
+/** Live requests and traffic: a simulated store serves none. */
+const NO_LIVE = {
+  requests: { answer: () => ({ requests: [], dropped: 0 }) },
+  traffic: { counts: () => assert.fail("traffic was asked for") },
+}
 /** The drift of a clock, in either direction, in millionths. */
 const DRIFT_MAX = 5_000
 /** The rate of the fastest clock. */
@@ -216,7 +222,7 @@ export class ClusterNode extends SimMachine {
       },
     )
     const network = { net, admitted: net, fingerprint: process.fingerprint }
-    const host = { version: "1", name: this.name }
+    const host = { version: "1", name: this.name, live: NO_LIVE }
     const membership = await runNode(
       { clock, random, telemetry, network },
       opened,

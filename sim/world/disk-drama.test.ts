@@ -1,9 +1,9 @@
-/** Twenty runs with disk faults; more by `npm run sim -- --kind disks --seeds 200`. */
+/** Ten runs with disk faults; more by `npm run sim -- --kind disks --seeds 200`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DiskDrama, DRAMA, dramaOf } from "./disk-drama.js"
 
-for (let seed = 1; seed <= 20; seed += 1) {
+for (let seed = 1; seed <= 10; seed += 1) {
   const { devices, hasBudget } = dramaOf(seed)
   const promise = hasBudget ? "the store continues and restores its redundancy" : "no wrong byte is read"
   test(`whatever happens to ${devices} disks, ${promise} (npm run sim -- --kind disks --seed ${seed})`, async () => {

@@ -90,6 +90,13 @@ export const readKeyUse = query("ReadKeyUse", (view, id: AccessKeyId): KeyUseRec
   return row && decodeKeyUse(row.value)
 })
 
+/** Those of admin tokens are between those of access keys: their ids are no ids of keys. */
+export const readKeyUses = query(
+  "ReadKeyUses",
+  (view, start: RowKey): RecordPage<{ readonly id: string; readonly use: KeyUseRecord }> =>
+    readPage(view, "keyUses", ALL_ROWS, start, (id, value) => ({ id, use: decodeKeyUse(value) })),
+)
+
 export interface AssumableRole {
   readonly account: AccountRecord
   readonly role: IdentityRecord

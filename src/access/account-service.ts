@@ -218,6 +218,10 @@ export class AccountService implements Accounts, Keyring {
     return this.uses.lastUse(id)
   }
 
+  async lastUses(): Promise<ReadonlyMap<string, KeyUseRecord>> {
+    return this.uses.all()
+  }
+
   secretOf(id: AccessKeyId, token: string | undefined, nowMs: number): Soon<KnownKey | undefined> {
     return this.known.of(id, token, nowMs)
   }

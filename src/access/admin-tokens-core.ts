@@ -66,11 +66,15 @@ export const noteAdminTokenUse = command<[id: AdminTokenId, usedMs: number], voi
     ["keyUses", useRow(id)],
   ],
   decide(view, _time, id, usedMs) {
-    if (findToken(view, id) === undefined) return { writes: [], result: undefined }
+    const token = view.get("adminTokens", textRowKey(id))
+    if (token === undefined) return { writes: [], result: undefined }
     const row = view.get("keyUses", useRow(id))
     if (row !== undefined && decodeKeyUse(row.value).usedMs >= usedMs) return { writes: [], result: undefined }
     const use: KeyUseRecord = { usedMs, service: "admin", region: "" }
-    return { writes: [{ family: "keyUses", key: useRow(id), value: encodeKeyUse(use) }], result: undefined }
+    const noted = { family: "keyUses", key: useRow(id), value: encodeKeyUse(use) } as const
+    if (row !== undefined) return { writes: [noted], result: undefined }
+    // The token's row as well: a revocation that has seen no use is then decided again, and removes this one.
+    return { writes: [{ family: "adminTokens", key: textRowKey(id), value: token.value }, noted], result: undefined }
   },
 })
 

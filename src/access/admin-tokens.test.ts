@@ -3,13 +3,18 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setImmediate } from "node:timers/promises"
 import { isFailure } from "../base/failures.js"
-import { parseAdminTokenId } from "../base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "../base/ids.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { openAdminTokens } from "./open-access.js"
+import { MasterKeys } from "./master-keys.js"
+import { openAccess, openAdminTokens } from "./open-access.js"
 
 const MINUTE_MS = 60_000
+const ROOT_KEY = {
+  ...{ accountId: parseAccountId("root"), accessKeyId: parseAccessKeyId("HLROOT") },
+  ...{ secret: "root-secret", createdMs: 1 },
+}
 
 function world() {
   const clock = new SimClock()
@@ -78,6 +83,9 @@ test("the last use is shown, written at most each quarter of an hour, and goes w
   await tokens.verify(text)
   const first = clock.wallMs()
   await written(first)
+  // The uses of access keys are listed from the same rows.
+  const access = openAccess(new SimRandom(3), metadata, new MasterKeys(new Uint8Array(32)), ROOT_KEY)
+  assert.equal((await access.accounts.lastUses()).get(ROOT_KEY.accessKeyId), undefined)
   await clock.advance(14 * MINUTE_MS)
   await tokens.verify(text)
   assert.equal(await usedIn(), first)

@@ -31,7 +31,6 @@ import { ALL_ROWS } from "./record-pages-core.js"
 const ID_LETTERS = 12
 const TOKEN = /^hlt_([A-Z2-7]{12})_([A-Za-z0-9]{40})$/
 const NOTE_EVERY_MS = 15 * 60_000
-export const TOKEN_NAME_CHARACTERS_MAX = 128
 
 /** A token as it is shown: without its hash. */
 export interface ShownAdminToken {
@@ -98,16 +97,26 @@ export class AdminTokens {
   async verify(text: string): Promise<ShownAdminToken | undefined> {
     const [, id = "", secret = ""] = TOKEN.exec(text) ?? []
     if (secret === "") return undefined
-    const token = await this.find(parseAdminTokenId(id))
+    const token = await this.read(parseAdminTokenId(id))
     // The hashes of guesses tell nothing about that of the secret: comparing them may take different times.
     if (token === undefined || !equalBytes(token.secretHash, hashOf(secret))) return undefined
+    return this.use(token)
+  }
+
+  /** The token with this id, for a session that rests on it; undefined if it does not exist or has expired. */
+  async find(id: AdminTokenId): Promise<ShownAdminToken | undefined> {
+    const token = await this.read(id)
+    return token && this.use(token)
+  }
+
+  private use(token: AdminToken): ShownAdminToken | undefined {
     const nowMs = this.clock.wallMs()
     if (token.expiresMs !== undefined && nowMs >= token.expiresMs) return undefined
     this.note(token.id, nowMs)
     return shown({ ...token, usedMs: nowMs })
   }
 
-  private async find(id: AdminTokenId): Promise<AdminToken | undefined> {
+  private async read(id: AdminTokenId): Promise<AdminToken | undefined> {
     await this.directory.confirm()
     const known = this.known.get(id)
     if (known !== undefined) return known

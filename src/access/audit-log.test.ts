@@ -98,3 +98,34 @@ test("a change waits for its record for a while only, and for what there was bef
   await ending
   assert.equal(telemetry.entries("audit_record_lost").length, 2)
 })
+
+test("a filter chooses by caller, operation, target and time, and a page of few matches goes on with the next one", async () => {
+  const { clock, open } = world()
+  const log = open(1)
+  const caller = { kind: "key", id: "AK1", name: "arn:aws:iam::1:user/bob", address: "::1" } as const
+  for (let n = 0; n < 300; n += 1) {
+    await clock.advance(1)
+    const other = n % 100 === 7 ? { caller, operation: "s3:PutBucketPolicy", target: `b${n}` } : {}
+    await log.begin({ ...change("a"), ...other }, nothing)
+  }
+  const targets = async (filter: Parameters<typeof log.list>[2]) =>
+    (await log.list(undefined, 500, filter)).entries.map(({ target }) => target)
+  const all = ["b207", "b107", "b7"]
+  for (const filter of [{ caller: "AK1" }, { caller: "*user/b*" }, { operation: "s3:*" }, { target: "b*7" }]) {
+    assert.deepEqual(await targets(filter), all, JSON.stringify(filter))
+  }
+  for (const filter of [{ caller: "bob" }, { operation: "s3" }, { target: "b*8" }]) {
+    assert.deepEqual(await targets(filter), [], JSON.stringify(filter))
+  }
+  assert.equal((await targets({ caller: "token" })).length, 297)
+  const { entries } = await log.list(undefined, 1, { target: "b107" })
+  const atMs = entries[0]?.atMs ?? 0
+  assert.deepEqual(await targets({ target: "b*", sinceMs: atMs }), all.slice(0, 2))
+  assert.deepEqual(await targets({ target: "b*", untilMs: atMs }), all.slice(1))
+  const first = await log.list(undefined, 2, { operation: "s3:*" })
+  const rest = await log.list(first.next, 2, { operation: "s3:*" })
+  assert.deepEqual(
+    [...first.entries, ...rest.entries].map(({ target }) => target),
+    all,
+  )
+})

@@ -1,5 +1,5 @@
 /**
- * The audit log: changes by the admin API, as rows that all nodes share.
+ * The audit log: changes by the admin API, by S3 (of buckets and their settings), IAM and KMS, as rows that all nodes share.
  *
  * A record is written before its change, and completed after it: a process that ends in between leaves one that does not say
  * how the change ended. The log line `admin_change` says the same of each change, whatever happens to the row.
@@ -14,7 +14,19 @@ import type { AuditRecord } from "../format/audit-record.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { beginAudit, dropAudit, endAudit, oldAudit, readAudit, type AuditPage } from "./audit-log-core.js"
+import {
+  auditDelivered,
+  beginAudit,
+  dropAudit,
+  endAudit,
+  oldAudit,
+  oldQueued,
+  readAudit,
+  undeliveredAudit,
+  type AuditFilter,
+  type AuditPage,
+  type Undelivered,
+} from "./audit-log-core.js"
 import type { Directory } from "./directory.js"
 import { KEY_LETTERS, randomText } from "./random-ids.js"
 
@@ -24,8 +36,12 @@ export const AUDIT_LIMITS = {
   keepMs: 90 * DAY_MS,
   /** After this time a change goes on without its record: a device or the database may hang that it is to mend. */
   waitMs: 5_000,
+  /** Older ones beyond this number are removed early. */
+  countMax: 250_000,
   /** Of the request, and of what there was before and after; longer texts are left out. */
   textCharactersMax: 8_192,
+  /** Pages of records that one listing looks at. */
+  examinedPagesMax: 40,
 } as const
 
 const RANDOM_LETTERS = 8
@@ -38,8 +54,39 @@ export interface AuditedChange {
   end(outcome: string, after: () => Promise<string | undefined>): Promise<void>
 }
 
+/** What there is before and after a change, as JSON. One that rejects is left out of the record. */
+interface AuditedState<Result> {
+  readonly before: () => Promise<string | undefined>
+  readonly after: (result: Result) => Promise<string | undefined>
+}
+
+/** Makes a change, and has the log say so. Rejects only as the change does. */
+export async function audited<Result>(
+  log: Pick<AuditLog, "begin">,
+  change: Change,
+  { before, after }: AuditedState<Result>,
+  make: () => Promise<Result>,
+): Promise<Result> {
+  // What cannot be shown is not there, or the change will say why.
+  const unlessFails = (text: () => Promise<string | undefined>) => () => text().catch(() => undefined)
+  const begun = await log.begin(change, unlessFails(before))
+  try {
+    const result = await make()
+    await begun.end(
+      "done",
+      unlessFails(() => after(result)),
+    )
+    return result
+  } catch (error) {
+    await begun.end(asFailure(error).kind, async () => undefined)
+    throw error
+  }
+}
+
 export class AuditLog {
   private readonly random: Random
+  /** Called when a change has been recorded. */
+  onRecorded: () => void = () => undefined
 
   constructor(
     private readonly clock: Pick<Clock, "wallMs" | "alarm">,
@@ -60,15 +107,48 @@ export class AuditLog {
     await this.write(change, async () => {
       await this.prepare()
       await this.directory.note(beginAudit({ id, ...record, before: bounded(await before()) }))
-      const old = await this.directory.ask(oldAudit(atMs - AUDIT_LIMITS.keepMs))
-      if (old.length > 0) await this.directory.note(dropAudit(old))
+      await this.dropOld(atMs - AUDIT_LIMITS.keepMs)
     })
     return { end: (outcome, after) => this.end(id, change, outcome, after) }
   }
 
-  /** The latest first; `after` is `next` of the page before. */
-  async list(after: AuditId | undefined, max: number): Promise<AuditPage> {
-    return this.directory.ask(readAudit(after, max))
+  /**
+   * The latest first; `after` is `next` of the page before. A page is short if `examinedPagesMax` have been read for it
+   * and few records match.
+   */
+  async list(after: AuditId | undefined, max: number, filter: AuditFilter = {}): Promise<AuditPage> {
+    const entries: AuditPage["entries"][number][] = []
+    let next = after
+    for (let pages = 0; pages < AUDIT_LIMITS.examinedPagesMax; pages += 1) {
+      const page: AuditPage = await this.directory.ask(readAudit(next, max - entries.length, filter))
+      entries.push(...page.entries)
+      next = page.next
+      if (next === undefined || entries.length === max) break
+    }
+    return { entries, next }
+  }
+
+  private async dropOld(beforeMs: number): Promise<void> {
+    const old = await this.directory.ask(oldAudit(beforeMs))
+    const queued = await this.directory.ask(oldQueued(beforeMs, AUDIT_LIMITS.countMax))
+    if (old.length === 0 && queued.length === 0) return
+    const ids = [...new Set([...old, ...queued.map(({ id }) => id)])]
+    await this.directory.note(
+      dropAudit(
+        ids,
+        queued.map(({ number }) => number),
+      ),
+    )
+  }
+
+  /** The next records for a sink, at most `max`. */
+  async undelivered(sink: string, max: number): Promise<Undelivered> {
+    return this.directory.ask(undeliveredAudit(sink, max))
+  }
+
+  /** The sink has all records up to this number. */
+  delivered(sink: string, number: number): Promise<void> {
+    return this.directory.note(auditDelivered(sink, number))
   }
 
   private async end(
@@ -78,9 +158,13 @@ export class AuditLog {
     after: () => Promise<string | undefined>,
   ): Promise<void> {
     const { operation, target, caller } = change
-    this.log.info("admin_change", { operation, target, outcome, token: caller.name, remote: caller.address })
+    // Requests of protocols have log lines of their own.
+    if (!operation.includes(":")) {
+      this.log.info("admin_change", { operation, target, outcome, token: caller.name, remote: caller.address })
+    }
     const ended = { atMs: this.clock.wallMs(), outcome }
     await this.write(change, async () => this.directory.note(endAudit(id, { after: bounded(await after()), ended })))
+    this.onRecorded()
   }
 
   private async write({ operation, target }: Change, work: () => Promise<void>): Promise<void> {

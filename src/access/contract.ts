@@ -19,7 +19,7 @@ import type { RateLimits } from "../format/rate-limits.js"
 import type { Soon } from "../base/soon.js"
 import type { SessionRoot } from "../format/session-token.js"
 import type { AccessPolicy, PrincipalPolicies, RequestContext } from "./policy/contract.js"
-import type { KnownPrincipal } from "./principal.js"
+import type { KnownPrincipal, Principal } from "./principal.js"
 
 export interface Account {
   readonly id: AccountId
@@ -104,6 +104,8 @@ export interface Accounts {
   limitKey(id: AccessKeyId, limits: RateLimits | undefined): Promise<void>
   /** Undefined if no use is recorded. */
   lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined>
+  /** The same of all keys, by id. */
+  lastUses(): Promise<ReadonlyMap<string, KeyUseRecord>>
 }
 
 /** The keys that sign requests. */
@@ -160,6 +162,9 @@ export interface PolicyHolder {
   readonly isBoundary: boolean
 }
 
+/** A caller with its permissions, of whom no request has come. */
+export type SimulatedCaller = Pick<KnownKey, "policies" | "isWholeRoot"> & { readonly principal: Principal }
+
 /**
  * Users, groups, roles, managed policies and providers of an account. Every method may throw `noSuchEntity`,
  * `invalidArgument` and `limitExceeded`; methods that store a policy also `malformedPolicy`.
@@ -168,6 +173,8 @@ export interface Identities {
   /** Throws `entityExists`. */
   create(identity: NewIdentity): Promise<IdentityRecord>
   get(ref: IdentityRef): Promise<IdentityRecord>
+  /** As whom a user acts now, or a session of a role: for simulations. Throws `noSuchAccount`. */
+  asCaller(ref: IdentityRef, sessionName: string): Promise<SimulatedCaller>
   /** In the order of lower-case names, starting after `after`. Read in pages. */
   list(accountId: AccountId, kind: IdentityKind, after: string): AsyncIterable<IdentityRecord>
   /** The users in a group, in the same order. */
@@ -192,6 +199,8 @@ export interface Identities {
   /** Throws `entityExists`. */
   createPolicy(accountId: AccountId, policy: NewPolicy): Promise<ManagedPolicyRecord>
   getPolicy(accountId: AccountId, arn: string): Promise<ManagedPolicyRecord>
+  /** The account's own policy of that name, compared without case. */
+  findPolicyNamed(accountId: AccountId, name: string): Promise<ManagedPolicyRecord | undefined>
   /** The account's own policies, in the order of lower-case names, starting after `after`. Read in pages. */
   listPolicies(accountId: AccountId, after: string): AsyncIterable<UsedPolicy>
   /** The number of identities that have a policy. */

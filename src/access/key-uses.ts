@@ -8,7 +8,8 @@ import type { AccessKeyId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { KeyUseRecord } from "../format/identity-records.js"
 import { noteKeyUses, type KeyUse } from "./account-commands-core.js"
-import { readKeyUse } from "./account-queries-core.js"
+import { readKeyUse, readKeyUses } from "./account-queries-core.js"
+import { ALL_ROWS } from "./record-pages-core.js"
 import type { Directory } from "./directory.js"
 
 const KEYS_MAX = 10_000
@@ -49,6 +50,19 @@ export class KeyUses {
   lastUse(id: AccessKeyId): Soon<KeyUseRecord | undefined> {
     const known = this.cached.get(id)
     return known === undefined ? this.directory.ask(readKeyUse(id)) : useOf(known)
+  }
+
+  /** Of all keys, also of those that others than this process have noted. */
+  async all(): Promise<ReadonlyMap<string, KeyUseRecord>> {
+    const uses = new Map<string, KeyUseRecord>()
+    for await (const page of this.directory.pages(ALL_ROWS.start, readKeyUses)) {
+      for (const { id, use } of page) uses.set(id, use)
+    }
+    for (const [id, known] of this.cached) {
+      const written = uses.get(id)
+      if (written === undefined || written.usedMs <= known.usedMs) uses.set(id, useOf(known))
+    }
+    return uses
   }
 
   forget(id: AccessKeyId): void {

@@ -9,14 +9,14 @@
 import { fail } from "../base/failures.js"
 import type { AccessKeyId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
-import type { AccessKeyRecord, IdentityRecord, Tags } from "../format/identity-records.js"
+import type { AccessKeyRecord, IdentityRecord } from "../format/identity-records.js"
 import type { AccountRecord } from "../format/records.js"
 import type { KeySession, RoleSession, SessionToken } from "../format/session-token.js"
 import type { HeldLimits, KnownKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { attachedPolicies, namedPolicy } from "./identities/attached-policies.js"
 import type { ParsePolicy } from "./policy/contract.js"
-import { identityArn, rootArn, sessionArn } from "./identities/names.js"
+import { rootPrincipal, sessionPrincipal, userPrincipal } from "./principals-of-records.js"
 import {
   readKey,
   readRoleSession,
@@ -26,7 +26,6 @@ import {
 } from "./key-records-core.js"
 import type { PrincipalPolicies } from "./policy/contract.js"
 import { NO_POLICIES } from "./policy/decide.js"
-import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
 import { DirectoryCache } from "./directory-cache.js"
 import type { MasterKeys } from "./master-keys.js"
 import type { SessionTokens } from "./session-tokens.js"
@@ -139,17 +138,8 @@ export class KnownKeys {
     const ofSession =
       session.limits &&
       [...texts, ...limits.filter(limit => limit !== undefined)].map(limit => namedPolicy(this.parse, limit))
-    const principal: SessionPrincipal = {
-      kind: "session",
-      accountId: account.id,
-      accountNumber: account.number,
-      arn: identityArn(account.number, role),
-      sessionArn: sessionArn(account.number, role.name, session.sessionName),
-      userId: `${role.id}:${session.sessionName}`,
-      tags: mergeTags(role.tags, session.tags),
-      issuedMs: token.issuedMs,
-      claims: session.claims,
-    }
+    const { issuedMs } = token
+    const principal = { ...sessionPrincipal(account, role, session), issuedMs }
     const ends = roots.map(root => root.expiresMs).filter(endMs => endMs !== undefined)
     return {
       id: token.accessKeyId,
@@ -224,15 +214,7 @@ type Unsigned = Omit<KnownKey, "secret">
 const LONG_TERM = { session: undefined, expiresMs: undefined } as const
 
 function ofRoot(id: AccessKeyId, account: AccountRecord): Unsigned {
-  const principal: RootPrincipal = {
-    kind: "root",
-    accountId: account.id,
-    accountNumber: account.number,
-    arn: rootArn(account.number),
-    userId: account.number,
-    tags: [],
-    issuedMs: undefined,
-  }
+  const principal = rootPrincipal(account)
   return {
     ...LONG_TERM,
     id,
@@ -245,16 +227,7 @@ function ofRoot(id: AccessKeyId, account: AccountRecord): Unsigned {
 }
 
 function ofUser(id: AccessKeyId, account: AccountRecord, user: IdentityRecord, policies: PrincipalPolicies): Unsigned {
-  const principal: UserPrincipal = {
-    kind: "user",
-    accountId: account.id,
-    accountNumber: account.number,
-    arn: identityArn(account.number, user),
-    userId: user.id,
-    userName: user.name,
-    tags: user.tags,
-    issuedMs: undefined,
-  }
+  const principal = userPrincipal(account, user)
   return { ...LONG_TERM, id, account, principal, policies, isWholeRoot: false, roots: [{ kind: "key", id }] }
 }
 
@@ -270,9 +243,3 @@ function limitedBy({ service }: AccessKeyRecord, known: KnownKey, parse: ParsePo
 
 const isOver = ({ expiresMs }: Pick<KnownKey, "expiresMs">, nowMs: number): boolean =>
   expiresMs !== undefined && expiresMs <= nowMs
-
-/** The session's tags take precedence. */
-function mergeTags(own: Tags, further: Tags): Tags {
-  const names = new Set(further.map(([name]) => name.toLowerCase()))
-  return [...own.filter(([name]) => !names.has(name.toLowerCase())), ...further]
-}

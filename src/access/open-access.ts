@@ -6,6 +6,7 @@ import type { Log } from "../seams/telemetry/contract.js"
 import { AccountService } from "./account-service.js"
 import { AdminTokens } from "./admin-tokens.js"
 import { AuditLog } from "./audit-log.js"
+import { ConsoleSessions } from "./console-sessions.js"
 import { Directory } from "./directory.js"
 import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
@@ -14,7 +15,8 @@ import type { MasterKeys } from "./master-keys.js"
 import type { RootKey } from "./known-keys.js"
 import { parseAccessPolicy } from "./policy/parse-access-policy.js"
 import { SessionService } from "./session-service.js"
-import { SessionTokens } from "./session-tokens.js"
+import { SealedTexts } from "./sealed-texts.js"
+import { SESSION_TOKENS } from "./session-tokens.js"
 
 /** The services of accounts, identities and sessions. */
 export interface Access {
@@ -26,7 +28,7 @@ export interface Access {
 export function openAccess(random: Random, metadata: Metadata, masterKeys: MasterKeys, root: RootKey): Access {
   const directory = new Directory(metadata)
   const parse = cachePolicies(parseAccessPolicy)
-  const tokens = new SessionTokens(masterKeys, random)
+  const tokens = new SealedTexts(SESSION_TOKENS, masterKeys, random)
   const principals = new PolicyPrincipals(directory)
   const backend = { random, directory, tokens, parse, principals }
   const accounts = new AccountService(backend, masterKeys, root)
@@ -51,3 +53,12 @@ export const openAuditLog = (
   metadata: Metadata,
   prepare: () => Promise<void>,
 ): AuditLog => new AuditLog(clock, random, new Directory(metadata), log, prepare)
+
+type OfSessions = ConstructorParameters<typeof ConsoleSessions>
+
+/** `prepare` as for tokens. */
+export const openConsoleSessions = (
+  seams: OfSessions[0],
+  metadata: Metadata,
+  sources: Omit<OfSessions[1], "directory">,
+): ConsoleSessions => new ConsoleSessions(seams, { ...sources, directory: new Directory(metadata) })

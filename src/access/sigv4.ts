@@ -8,6 +8,7 @@ export { ChunkSignatures } from "./signing/chunks.js"
 export { missingField, readFormSignature, verifyFormSignature } from "./signing/form.js"
 export { SigningKey, SigningKeys } from "./signing/keys.js"
 export {
+  parsePayloadMode,
   STREAMING_SIGNED,
   STREAMING_SIGNED_TRAILER,
   STREAMING_UNSIGNED_TRAILER,

@@ -5,10 +5,14 @@ import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
 import { BODY_BYTES_MAX } from "./api.js"
 import type { StoreChange } from "../node/index.js"
+import { SIMULATION } from "./simulation-schemas.js"
 import { openApiText } from "./open-api.js"
 import { world, type Sent } from "./testing-api.js"
 import { OPERATIONS } from "./operations.js"
-import { DENIED_REQUEST, NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
+import { KEY_WITH_SECRET } from "./schemas.js"
+import { NODES_REPORT, ROOT, TOKEN } from "./testing-store.js"
+import { DENIED_REQUEST } from "./testing-denials.js"
+import { DRAINING } from "./testing-jobs.js"
 import { deletedOf } from "./testing-undelete.js"
 
 const errorCode = (value: unknown): unknown =>
@@ -45,7 +49,7 @@ test("on loopback, pages and metrics accept only loopback Host names, or the tok
     "localhost.evil.com",
     "notlocalhost",
   ]
-  for (const path of ["/metrics", "/", "/docs/", "/openapi.json", "/docs/install.md"]) {
+  for (const path of ["/metrics", "/", "/docs/", "/openapi.json", "/docs/install.md", "/console/"]) {
     for (const host of own) assert.notEqual(await status(path, host), 421, `${path} ${host}`)
     for (const host of [...strange, "10.0.0.1", ""]) assert.equal(await status(path, host), 421, `${path} ${host}`)
     assert.notEqual(await status(path, "proxy.example.com", TOKEN), 421)
@@ -73,7 +77,7 @@ for (const [what, sent] of [
   test(`${what}: every operation is refused, and so are unknown paths`, async () => {
     const { send, store } = world()
     for (const { method, path } of OPERATIONS) {
-      const answer = await send(method, path.replace(/\{\w+\}/, "photos"), sent)
+      const answer = await send(method, path.replace(/\{\w+\}/g, "photos"), sent)
       assert.equal(answer.status, 401, `${method} ${path}`)
       assert.equal(answer.headers["www-authenticate"], "Bearer")
     }
@@ -87,6 +91,35 @@ test("a token in the URL is not accepted", async () => {
   assert.equal((await world().send("GET", `/v1/status?token=${TOKEN}`, { token: undefined })).status, 401)
 })
 
+test("browsers are sent to the console; its addresses are its page, and its files may be kept", async () => {
+  const { send } = world()
+  const get = async (path: string, headers: Readonly<Record<string, string>> = {}) => {
+    const { status, headers: sent, body } = await send("GET", path, { token: undefined, headers })
+    return { status, header: (name: string) => sent[name] ?? "", text: new TextDecoder().decode(body) }
+  }
+  const toConsole = await get("/", { accept: "text/html,*/*;q=0.8" })
+  assert.deepEqual([toConsole.status, toConsole.header("location")], [303, "/console/"])
+  assert.equal((await get("/", { accept: "*/*" })).status, 200)
+  for (const path of ["/console/", "/console/buckets/a%2Fb/policy", "/console/../secret", "/console/%2e%2e/secret"]) {
+    const page = await get(path)
+    assert.deepEqual([page.status, page.text], [200, "content of index.html"], path)
+    assert.equal(page.header("cache-control"), "no-store")
+    assert.match(
+      page.header("content-security-policy"),
+      /default-src 'none'.*script-src 'self'.*frame-ancestors 'none'/,
+    )
+  }
+  const script = await get("/console/assets/main-ABCD.js")
+  assert.equal(script.text, "content of assets/main-ABCD.js")
+  assert.match(script.header("cache-control"), /immutable/)
+  const compressed = await get("/console/assets/main-ABCD.js", { "accept-encoding": "br, gzip" })
+  assert.deepEqual(
+    [compressed.header("content-encoding"), compressed.header("content-type"), compressed.text],
+    ["gzip", "text/javascript; charset=utf-8", "content of assets/main-ABCD.js.gz"],
+  )
+  assert.equal((await get("/console/assets/main-OLD.js")).status, 404)
+})
+
 test("the page and the documents contain no secret and no script", async () => {
   const { send, store } = world()
   store.healthReport = { ready: true, reasons: ["<script>alert(1)</script>"] }
@@ -98,7 +131,7 @@ test("the page and the documents contain no secret and no script", async () => {
   assert.ok(!text.includes(TOKEN) && !text.includes("<script"))
   assert.match(page.headers["content-security-policy"] ?? "", /default-src 'none'/)
   const list = new TextDecoder().decode((await send("GET", "/docs/", { token: undefined })).body)
-  assert.match(list, /href="\/docs\/recipes\/restic\.md"/)
+  assert.match(list, /href="\/docs\/clients\/restic\.md"/)
   const document = await send("GET", "/docs/install.md", { token: undefined })
   assert.equal(new TextDecoder().decode(document.body), "# Install\n")
   for (const path of ["/docs/../secret", "/docs/%2e%2e/secret", "/docs/none.md", "/favicon.ico"]) {
@@ -199,11 +232,21 @@ test("status and devices are returned complete, and replies match the document",
   const { json, store } = world()
   store.shown = { nodes: NODES_REPORT }
   await json("POST", "/v1/buckets", { body: { name: "b-1" } })
-  await json("POST", "/v1/keys", { body: {} })
+  const { accessKeyId: key } = KEY_WITH_SECRET.parse((await json("POST", "/v1/keys", { body: {} })).value)
+  const { id: job } = await store.startedJobs.follow(DRAINING, { kind: "operator", id: "", name: "" })
   for (const { method, path, response } of OPERATIONS) {
-    if (method !== "GET") continue
+    // identity-operations.test.ts has identities to show.
+    const isOfIdentities = path.startsWith("/v1/accounts/{account}/") && !path.includes("/quota")
+    if (method !== "GET" || isOfIdentities || response.isStream === true) continue
     const query = path.endsWith("/explain") ? "?key=logs/1" : ""
-    const place = path.replace("{name}", "b-1").replace("{id}", DENIED_REQUEST).replace("{bucketId}", "3")
+    const bucket = path.startsWith("/v1/erasures") ? "3" : "b-1"
+    const place = path
+      .replace("{bucket}", bucket)
+      .replace("{account}", "root")
+      .replace("{key}", key)
+      .replace("{job}", job)
+      .replace("{request}", DENIED_REQUEST)
+      .replace("{setting}", "policy")
     const { status, value } = await json(method, `${place}${query}`)
     assert.equal(status, response.status)
     assert.deepEqual(response.schema?.parse(value), value, path)
@@ -326,7 +369,7 @@ const CHANGES: readonly (readonly [path: string, body: Record<string, unknown>, 
     { kind: "setRedundancy", policy: { kind: "replica", copies: 3 }, bucket: parseBucketName("photos") },
   ],
 ]
-const templateOf = (path: string): string => path.replace(ID, "{id}").replace("/n2/", "/{name}/")
+const templateOf = (path: string): string => path.replace(ID, "{device}").replace("/n2/", "/{node}/")
 for (const [path, body, change] of CHANGES) {
   test(`POST /v1/${path} ${JSON.stringify(body)}: a dry run returns the plan and changes nothing, the real change is made`, async () => {
     const { json, store } = world()
@@ -488,10 +531,26 @@ test("docs/openapi.json is the document that the port serves", async () => {
 test("the document names every operation, and every reference resolves", () => {
   const text = openApiText()
   for (const { id } of OPERATIONS) assert.ok(text.includes(`"operationId": "${id}"`), id)
+  assert.match(text, /"\/v1\/s3\/\{target\}": \{[^}]*"x-hayloft-protocol": "s3"/)
   const names = new Set([...text.matchAll(/"\$ref": "([^"]+)"/g)].map(match => match[1] ?? ""))
   assert.ok(names.size > 5)
   for (const name of names) {
     assert.match(name, /^#\/components\/schemas\/\w+$/)
     assert.ok(text.includes(`      "${name.split("/").at(-1) ?? ""}": {`), name)
   }
+})
+
+test("a simulation compares policies, names what is wrong with a request, and is not in the audit log", async () => {
+  const { store, json } = world()
+  const body = { machines: [{ devices: 6, deviceBytes: 1e12 }], policies: ["ec:4+2", "ec:8+3"], cycles: 10 }
+  const { status, value } = await json("POST", "/v1/simulations", { body })
+  assert.equal(status, 200)
+  const { layout, outcomes, limits } = SIMULATION.parse(value)
+  assert.deepEqual([layout.devices, outcomes.length, limits.length], [6, 2, 3])
+  assert.deepEqual(outcomes[1], { policy: "ec:8+3", problem: "needs 11 devices; the layout has 6" })
+  assert.equal((await json("POST", "/v1/simulations", { text: "" })).status, 200)
+  const wrong = await json("POST", "/v1/simulations", { body: { ...body, cycles: 1e9 } })
+  assert.equal(wrong.status, 400)
+  assert.match(JSON.stringify(wrong.value), /cycles/)
+  assert.deepEqual((await store.audit.list(undefined, 9)).entries, [])
 })

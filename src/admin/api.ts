@@ -1,46 +1,46 @@
 /**
  * The admin port: one request in, one reply out. It uses no sockets, so every reply is a value.
  *
- * Promises  `/health/*`, `/` and the documents need no token and contain nothing secret; on loopback everything except
- *           `/health/*` accepts only loopback Host names, or requests with a token. Everything under `/v1` needs a
- *           bearer token, read from the `Authorization` header only: that of the data folders, or one whose scopes allow
- *           the operation. It is checked before the body is read.
- * Limits    `BODY_BYTES_MAX` per request body; listings are paged.
+ * Promises  `/health/*`, `/`, the documents and the files of the console need no token and contain nothing secret; on
+ *           loopback everything except `/health/*` accepts only Host names of this port, or requests with a token. Everything under `/v1` but
+ *           `/v1/session` needs a bearer token (that of the data folders, or one whose scopes allow the operation), or the
+ *           cookie of somebody who has signed in, whose scopes or policies allow it. The body is read after that.
+ * Limits    `BODY_BYTES_MAX` per request body, unless an operation has its own; listings are paged.
  */
-import {
-  equalInConstantTime,
-  sha256Hex,
-  type AdminTokens,
-  type AuditLog,
-  type ShownAdminToken,
-} from "../access/index.js"
-import { asFailure, fail } from "../base/failures.js"
+import { audited, auditCallerOf, auditText, duplicateMemberIn } from "../access/index.js"
+import type { AdminTokens, AuditLog, ConsoleHolder, ConsoleSessions, Denials, NamedPolicy } from "../access/index.js"
+import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
-import { isLoopbackHost } from "../http/index.js"
-import { auditText } from "./audit-core.js"
-import type { AdminOptions, Documents } from "./contract.js"
+import type { Soon } from "../base/soon.js"
+import { isOwnHost } from "./browser-checks-core.js"
+import { Callers, contextOf } from "./callers.js"
+import type { AdminHead, AdminOptions, AdminRequest, StaticFiles, WebSignIn } from "./contract.js"
+import { consoleReply, wantsConsole } from "./console-files.js"
+import { FailedSignIns } from "./failed-sign-ins.js"
 import type { StoreStatus } from "../node/index.js"
+import type { Bucket } from "../object/contract.js"
 import { openApiText } from "./open-api.js"
-import type { Operation, OperationInput, Services } from "./operation.js"
+import type { Operation, OperationInput, RequiredAction, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
 import { documentsPage, frontPage } from "./pages.js"
-import { mayUse, scopesFor } from "./scopes-core.js"
-import { errorReply, healthReply, misdirected, notFound, reply, type AdminReply } from "./replies.js"
+import { segmentFrom, segmentsOf, thingOf, type Segments } from "./path-template-core.js"
+import { Permits } from "./permits.js"
+import { SESSION_PATH, SessionEndpoint } from "./session-endpoint.js"
+import {
+  errorReply,
+  healthReply,
+  misdirected,
+  notFound,
+  reply,
+  seeOther,
+  streamReply,
+  withCookies,
+  type AdminReply,
+} from "./replies.js"
+import { LineSource, Streams } from "./streams.js"
 
 export const BODY_BYTES_MAX = 64 * 1024
-
-interface AdminRequest {
-  readonly method: string
-  /** Path and query as on the wire. */
-  readonly rawTarget: string
-  /** By lower-case name. */
-  header(name: string): string | undefined
-  /** For the audit log. */
-  readonly from?: { readonly requestId: string; readonly address: string }
-  /** Reads the body. Throws `entityTooLarge` above the limit. */
-  body(bytesMax: number): Promise<Uint8Array>
-}
 
 const PAGE_HEADERS = {
   "content-type": "text/html; charset=utf-8",
@@ -48,42 +48,63 @@ const PAGE_HEADERS = {
 }
 
 /** The parts of the store that the port shows and changes. */
-export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "tokens" | "audit"> {
-  readonly documents: Documents
-  readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke" | "verify">
+export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "audit" | "denials"> {
+  readonly documents: StaticFiles
+  readonly console: StaticFiles
+  readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke">
   readonly audit: Pick<AuditLog, "begin" | "list">
+  readonly denials: Pick<Denials, "find" | "note">
+  readonly sessions: Pick<ConsoleSessions, keyof ConsoleSessions>
+  /** The access policy of a bucket; undefined if it has none. */
+  readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
+  /** Undefined if no provider is configured. */
+  readonly webSignIn: WebSignIn | undefined
 }
 
-/** Who sends a request: the operator, with the token of the data folders, or the holder of a token with scopes. */
-type AdminCaller = { readonly kind: "operator" } | { readonly kind: "token"; readonly token: ShownAdminToken }
-
 export class AdminApi {
+  /** For requests to other protocols on the admin port. */
+  readonly callers: Callers
   readonly #services: Services
-  readonly #tokenHash: string
+  readonly #streams: Streams
+  readonly #permits: Permits
+  readonly #sessions: SessionEndpoint
   #openApi: string | undefined
 
   private readonly status: StoreStatus
-  private readonly documents: Documents
-  private readonly tokens: AdminStore["tokens"]
+  private readonly documents: StaticFiles
+  private readonly console: StaticFiles
   private readonly audit: AdminStore["audit"]
+  private readonly denials: AdminStore["denials"]
 
   constructor(
-    { documents, ...services }: AdminStore,
+    { documents, console, sessions, policyOfBucket, webSignIn, ...services }: AdminStore,
     private readonly options: AdminOptions,
   ) {
     this.status = services.status
     this.documents = documents
+    this.console = console
     const { rootAccount, newBucketSettings } = options
-    this.tokens = services.tokens
     this.audit = services.audit
+    this.denials = services.denials
     this.#services = { ...services, rootAccount, newBucketSettings }
-    this.#tokenHash = sha256Hex(options.token)
+    this.#streams = new Streams(options.clock)
+    const { clock } = options
+    const nowMs = () => clock.wallMs()
+    this.callers = new Callers(sessions, options)
+    this.#permits = new Permits({ ...services, rootAccount, policyOfBucket, nowMs })
+    const note = (...[operation, holder, head]: Parameters<AdminApi["noteSession"]>) =>
+      this.noteSession(operation, holder, head)
+    const { callers } = this
+    const ofSessions = { sessions, callers, permits: this.#permits, failed: new FailedSignIns(clock), note }
+    this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, nowMs }, options)
   }
 
   /** Never rejects: every failure becomes a reply. */
   async handle(request: AdminRequest): Promise<AdminReply> {
     try {
       const { rawPath, rawQuery } = splitTarget(request.rawTarget)
+      if (rawPath === SESSION_PATH || rawPath.startsWith(`${SESSION_PATH}/`))
+        return await this.#sessions.handle(request, rawPath, rawQuery)
       if (rawPath === "/v1" || rawPath.startsWith("/v1/")) return await this.#operation(request, rawPath, rawQuery)
       return await this.#open(request, rawPath)
     } catch (error) {
@@ -91,31 +112,50 @@ export class AdminApi {
     }
   }
 
+  /** Ends all streams. */
+  stop(): void {
+    this.#streams.stop()
+  }
+
   /** Everything outside `/v1`. */
   async #open(request: AdminRequest, rawPath: string): Promise<AdminReply> {
     if (request.method !== "GET" && request.method !== "HEAD") throw fail("methodNotAllowed", { allowed: "GET, HEAD" })
     const host = request.header("host")
-    const isForeignHost = this.options.onLoopback && !isLoopbackHost(host) && !rawPath.startsWith("/health/")
-    if (isForeignHost && (await this.#caller(request)) === undefined) return misdirected(host ?? "")
+    const isForeignHost = this.options.onLoopback && !isOwnHost(host, this.options) && !rawPath.startsWith("/health/")
+    if (isForeignHost && !(await this.#hasBearer(request))) return misdirected(host ?? "")
     switch (rawPath) {
       case "/health/live":
         return healthReply("getLive", { ready: true, reasons: [] })
       case "/health/ready":
         return healthReply("getReady", this.status.health())
       case "/metrics":
-        if (!this.options.onLoopback) checkScope(await this.#requireCaller(request), METRICS)
+        if (!this.options.onLoopback) {
+          const { holder } = await this.callers.require(request)
+          await this.#permits.checkOperation(holder, METRICS, contextOf(request))
+        }
         return reply("getMetrics", "text/plain; version=0.0.4; charset=utf-8", this.options.metricsText())
       case "/openapi.json":
         this.#openApi ??= openApiText()
         return reply("getOpenApi", "application/json", this.#openApi)
       case "/":
-        return reply("getPage", PAGE_HEADERS, frontPage(this.options.version, this.status.health()))
+        if (wantsConsole(request.header("accept"))) return seeOther("getPage", "/console/")
+        return this.#frontPage()
+      case "/about":
+        return this.#frontPage()
+      case "/console":
+        return seeOther("getConsole", "/console/")
       case "/docs":
       case "/docs/":
         return reply("getDocuments", PAGE_HEADERS, documentsPage(await this.documents.list()))
     }
+    if (rawPath.startsWith("/console/"))
+      return consoleReply(this.console, rawPath.slice("/console/".length), request.header("accept-encoding"))
     if (rawPath.startsWith("/docs/")) return this.#document(percentDecode(rawPath.slice("/docs/".length)))
     return notFound(rawPath)
+  }
+
+  #frontPage(): AdminReply {
+    return reply("getPage", PAGE_HEADERS, frontPage(this.options.version, this.status.health()))
   }
 
   async #document(name: string): Promise<AdminReply> {
@@ -126,109 +166,158 @@ export class AdminApi {
   }
 
   async #operation(request: AdminRequest, rawPath: string, rawQuery: string): Promise<AdminReply> {
-    const caller = await this.#requireCaller(request)
+    const caller = await this.callers.require(request)
     const found = route(request.method, rawPath)
     if (found === undefined) return notFound(rawPath)
-    const { operation, target } = found
-    checkScope(caller, operation)
-    const query = queryOf(operation, rawQuery)
-    const body = operation.request && bodyOf(operation, await request.body(BODY_BYTES_MAX))
-    const input = { target, query, body }
-    const result = isChange(operation, body)
-      ? await this.#change(operation, input, caller, request)
-      : await operation.run(this.#services, input)
-    const { status, schema } = operation.response
-    const text = schema === undefined ? "" : `${JSON.stringify(result)}\n`
-    return { ...reply(operation.id, "application/json", text), status }
+    const { operation, segments } = found
+    const { holder, setCookie } = caller
+    const context = contextOf(request)
+    try {
+      await this.#permits.checkOperation(holder, operation, context)
+      const query = queryOf(operation, rawQuery)
+      const body = operation.request && bodyOf(operation, await request.body(operation.bodyBytesMax ?? BODY_BYTES_MAX))
+      const { signal = NEVER } = request
+      const isAllowed = (actions: readonly RequiredAction[]) => this.#permits.isAllowed(holder, actions, context)
+      const who = { caller: starterOf(holder), signer: signerOf(holder), isAllowed, host: request.header("host") }
+      const input = { segment: segmentFrom(segments), query, body, signal, ...who }
+      const isOfPrincipal = holder.kind === "principal"
+      const required = isOfPrincipal ? await operation.permission?.(this.#services, input) : undefined
+      const isOwn = isOfPrincipal && (await operation.own?.is(this.#services, input)) === true
+      if (!isOwn) await this.#permits.checkRequired(holder, operation, required, context)
+      const result = isChange(operation, body)
+        ? await this.#change(operation, input, holder, { ...request, target: [...segments.values()].join("/") })
+        : await operation.run(this.#services, input)
+      if (result instanceof LineSource) {
+        const checkAllowed = async (): Promise<void> => {
+          const now = await this.callers.require(request)
+          await this.#permits.checkOperation(now.holder, operation, context)
+          await this.#permits.checkRequired(now.holder, operation, required, context)
+        }
+        return withCookies(streamReply(operation.id, this.#streams.pieces(result, { signal, checkAllowed })), setCookie)
+      }
+      const { status, schema } = operation.response
+      const text = schema === undefined ? "" : `${JSON.stringify(result)}\n`
+      const accepted = startsJob(operation, result) ? 202 : status
+      return withCookies({ ...reply(operation.id, "application/json", text), status: accepted }, setCookie)
+    } catch (error) {
+      this.#noteDenial(operation, holder, request, error)
+      throw error
+    }
+  }
+
+  /** So that the operator can have it explained. */
+  #noteDenial({ id }: Operation, holder: ConsoleHolder, { from }: AdminHead, error: unknown): void {
+    if (holder.kind !== "principal" || !isFailure(error, "accessDenied")) return
+    const { id: accessKeyId, principal } = holder.key
+    const denied = {
+      ...{ requestId: from.requestId, deniedMs: this.options.clock.wallMs(), service: "hayloft", operation: id },
+      ...{ status: 403, code: error.kind, remoteAddress: from.address, accessKeyId, principal },
+      ...{ action: undefined, resource: undefined },
+    }
+    this.denials.note(denied, error)
+  }
+
+  private async noteSession(
+    operation: "signIn" | "signOut",
+    holder: ConsoleHolder,
+    { from }: AdminHead,
+  ): Promise<void> {
+    const caller = callerOf(holder, from.address)
+    const nothing = async (): Promise<undefined> => undefined
+    const { requestId } = from
+    const change = await this.audit.begin({ caller, requestId, operation, target: "", request: undefined }, nothing)
+    await change.end("done", nothing)
   }
 
   /** Runs an operation that changes something, and has the audit log say so. */
   async #change(
     operation: Operation,
     input: OperationInput,
-    caller: AdminCaller,
-    { from = { requestId: "", address: "" } }: AdminRequest,
+    holder: ConsoleHolder,
+    { target, from: { requestId, address } }: Pick<AdminRequest, "from"> & { readonly target: string },
   ): Promise<unknown> {
-    const { requestId, address } = from
-    const { kind, id, name } = { id: "", name: "", ...caller, ...(caller.kind === "token" ? caller.token : {}) }
     const state = stateOf(operation)
-    // What cannot be shown now is not there, or the change will say why.
     const show = (): Promise<unknown> =>
-      state === undefined
-        ? Promise.resolve(undefined)
-        : state.run(this.#services, { ...input, body: undefined }).catch(() => undefined)
-    const change = await this.audit.begin(
+      state === undefined ? Promise.resolve(undefined) : state.run(this.#services, { ...input, body: undefined })
+    return audited(
+      this.audit,
       {
-        ...{ caller: { kind, id, name, address }, requestId, operation: operation.id, target: input.target },
-        request: auditText(input.body),
+        ...{ caller: callerOf(holder, address), requestId, operation: operation.id, target },
+        request: auditText(input.body, HIDDEN),
       },
-      async () => auditText(await show()),
+      {
+        before: async () => auditText(await show(), HIDDEN),
+        after: async result => auditText(state === undefined ? result : await show(), HIDDEN),
+      },
+      () => operation.run(this.#services, input),
     )
-    try {
-      const result = await operation.run(this.#services, input)
-      await change.end("done", async () => auditText(state === undefined ? result : await show()))
-      return result
-    } catch (error) {
-      await change.end(asFailure(error).kind, async () => undefined)
-      throw error
-    }
   }
 
-  async #caller(request: AdminRequest): Promise<AdminCaller | undefined> {
-    const [, text] = /^Bearer +(\S{1,512})$/i.exec(request.header("authorization") ?? "") ?? []
-    if (text === undefined) return undefined
-    // Hashes are compared, so that timing does not reveal even the length of the token.
-    if (equalInConstantTime(sha256Hex(text), this.#tokenHash)) return { kind: "operator" }
-    const token = await this.tokens.verify(text)
-    return token && { kind: "token", token }
-  }
-
-  async #requireCaller(request: AdminRequest): Promise<AdminCaller> {
-    const caller = await this.#caller(request)
-    if (caller !== undefined) return caller
-    throw fail("accessDenied", {
-      message:
-        "the admin token is missing, wrong or expired: Authorization: Bearer TOKEN, of hayloft token create or of hayloft env --admin",
-    })
+  /** A page of another site cannot know one. */
+  async #hasBearer(head: AdminHead): Promise<boolean> {
+    return head.header("authorization") !== undefined && (await this.callers.of(head)) !== undefined
   }
 }
 
+/** Who asked, as the audit log says it. */
+function callerOf(holder: ConsoleHolder, address: string) {
+  switch (holder.kind) {
+    case "operator":
+      return { kind: holder.kind, id: "", name: "", address } as const
+    case "token":
+      return { kind: holder.kind, id: holder.token.id, name: holder.token.name, address } as const
+    case "principal":
+      return auditCallerOf(holder.key.principal, holder.key.id, address)
+  }
+}
+
+const NEVER = new AbortController().signal
+
+/** Secrets of keys and tokens, and addresses of databases and key services, which may contain a password. */
+const HIDDEN = /secret|password|^token$|url$|document$/i
+
+/** As jobs know the caller: a principal acts with the rights that its key has at each step. */
+function starterOf(holder: ConsoleHolder): OperationInput["caller"] {
+  if (holder.kind === "operator") return { kind: "operator", id: "", name: "" }
+  if (holder.kind === "token") return { kind: "token", id: holder.token.id, name: holder.token.name }
+  return { kind: "key", id: holder.key.id, name: holder.key.principal.arn }
+}
+
+function signerOf(holder: ConsoleHolder): OperationInput["signer"] {
+  return holder.kind === "principal" ? { key: holder.key, sessionToken: holder.sessionToken } : undefined
+}
+
 /** A request that only plans changes nothing. */
-const isChange = ({ method, mayPlan }: Operation, body: unknown): boolean =>
-  method !== "GET" && !(mayPlan === true && isDryRun(body))
+const isChange = ({ method, mayPlan, isRead = false }: Operation, body: unknown): boolean =>
+  method !== "GET" && !isRead && !(mayPlan === true && isDryRun(body))
 
 const isDryRun = (body: unknown): boolean =>
   typeof body === "object" && body !== null && "dryRun" in body && body.dryRun === true
 
-/** The operation that shows what this one changes: it has the same path. */
-const stateOf = ({ path }: Operation): Operation | undefined =>
-  OPERATIONS.find(each => each.method === "GET" && each.path === path && each.path.includes("{"))
-
-const METRICS = { method: "GET", path: "/v1/status" } as const
-
-/** Throws `outOfScope`. */
-function checkScope(caller: AdminCaller, operation: Pick<Operation, "method" | "path">): void {
-  if (caller.kind === "operator" || mayUse(caller.token.scopes, operation)) return
-  const [scope = "all"] = scopesFor(operation)
-  throw fail("outOfScope", { message: `the token "${caller.token.name}" lacks the scope ${scope}` })
+/**
+ * The operation that shows what this one changes: it has the same path, or that of the thing that this one changes a
+ * part of. None for what answers with its result alone, which is then what the audit log has.
+ */
+function stateOf({ path, response }: Operation): Operation | undefined {
+  const shows = (shown: string) => OPERATIONS.find(each => each.method === "GET" && each.path === shown)
+  const isOfThing = path.includes("{") && response.status !== 201
+  if (!isOfThing) return undefined
+  return shows(path) ?? (response.schema === undefined ? shows(thingOf(path)) : undefined)
 }
 
-/** The path segment that matches the template's braces, "" if it has none; undefined if the path does not match. */
-function targetOf(template: string, rawPath: string): string | undefined {
-  const [wanted, actual] = [template.split("/"), rawPath.split("/")]
-  if (wanted.length !== actual.length) return undefined
-  const target = wanted.findIndex(segment => segment.startsWith("{"))
-  if (!wanted.every((segment, i) => (i === target ? actual[i] !== "" : segment === actual[i]))) return undefined
-  return actual[target] ?? ""
-}
+/** Whether the work that the request asks for goes on in a job. */
+const startsJob = ({ mayStartJob = false }: Operation, result: unknown): boolean =>
+  mayStartJob && typeof result === "object" && result !== null && "job" in result
+
+const METRICS = { id: "getMetrics", method: "GET", path: "/v1/status" } as const
 
 /** Undefined if no operation has the path. Throws `methodNotAllowed`. */
-function route(method: string, rawPath: string): { operation: Operation; target: string } | undefined {
+function route(method: string, rawPath: string): { operation: Operation; segments: Segments } | undefined {
   const allowed: string[] = []
   for (const operation of OPERATIONS) {
-    const rawTarget = targetOf(operation.path, rawPath)
-    if (rawTarget === undefined) continue
-    if (operation.method === method) return { operation, target: percentDecode(rawTarget) }
+    const segments = segmentsOf(operation.path, rawPath)
+    if (segments === undefined) continue
+    if (operation.method === method) return { operation, segments }
     allowed.push(operation.method)
   }
   if (allowed.length > 0) throw fail("methodNotAllowed", { allowed: allowed.join(", ") })
@@ -251,8 +340,16 @@ const bodyOf = ({ isBodyOptional = false }: Operation, bytes: Uint8Array): unkno
   isBodyOptional && bytes.length === 0 ? {} : parseJson(bytes)
 
 function parseJson(bytes: Uint8Array): unknown {
+  const { text, value } = jsonOf(bytes)
+  const twice = duplicateMemberIn(text)
+  if (twice === undefined) return value
+  throw fail("invalidArgument", { message: `the body has the member "${twice.name}" twice`, where: twice.where })
+}
+
+function jsonOf(bytes: Uint8Array): { text: string; value: unknown } {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    return { text, value: JSON.parse(text) }
   } catch {
     throw fail("invalidArgument", { message: "the body is not JSON" })
   }

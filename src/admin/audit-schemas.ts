@@ -9,16 +9,22 @@ const ENTRY = z
     id: z.string(),
     atMs: timestamp,
     caller: z.object({
-      kind: z.enum(["operator", "token"]).describe("operator: with the token of the data folders"),
-      id: z.string().describe("of the token; empty for the operator"),
-      name: z.string(),
+      kind: z
+        .enum(["operator", "token", "key", "anonymous"])
+        .describe(
+          "operator: with the token of the data folders; key: with an access key: by S3, IAM or KMS, or signed in to the admin port",
+        ),
+      id: z.string().describe("of the token or the access key; empty for others"),
+      name: z.string().describe("of the token, or the ARN of the principal"),
       address: z.string(),
     }),
     requestId: z.string(),
-    operation: z.string().describe("its operationId"),
-    target: z.string().describe("what it was applied to; empty if its path names nothing"),
+    operation: z.string().describe("its operationId, or as s3:PutBucketPolicy, iam:CreateUser, kms:CreateKey"),
+    target: z
+      .string()
+      .describe("what it was applied to, by IAM and KMS its ARN or name; empty if the path names nothing"),
     request: json.describe("the body as JSON, without secrets"),
-    before: json.describe("what there was, as JSON, if the API shows it at the same path"),
+    before: json.describe("what there was, as JSON, if the API shows it"),
     after: json.describe("what there is then, else the answer, as JSON without secrets"),
     ended: z
       .object({ atMs: timestamp, outcome: z.string().describe("done, or the kind of the failure") })

@@ -2,6 +2,7 @@
  * Failures as the admin API returns them: `{"error": {"code", "message"}}`, with the failure's kind as the code. The
  * status follows from the remedy; kinds for which that would be wrong have their own row.
  */
+import { DeniedAccess } from "../access/index.js"
 import { asFailure, sentenceOf, type FailureKind, type Remedy } from "../base/failures.js"
 
 const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
@@ -29,6 +30,8 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   limitExceeded: 409,
   quotaExceeded: 403,
   outOfScope: 403,
+  accessForbidden: 403,
+  rateExceeded: 429,
   bucketExists: 409,
   bucketOwnedByYou: 409,
   bucketNotEmpty: 409,
@@ -54,6 +57,8 @@ interface ErrorReply {
 /** Internal errors show no details: those are in the log. */
 export function errorReplyOf(error: unknown): ErrorReply {
   const failure = asFailure(error)
+  // Who has signed in is known: another sign-in as the same would not help.
+  if (failure instanceof DeniedAccess) return { status: 403, code: failure.kind, message: sentenceOf(failure) }
   const status = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
   const message = failure.kind === "internal" ? "internal error; see the log" : sentenceOf(failure)
   return { status, code: failure.kind, message }

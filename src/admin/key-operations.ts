@@ -14,7 +14,7 @@ const changing = (
 ): Operation => ({
   ...{ id, method: "POST", path: `/v1/kms/keys/{key}/${change}`, summary, parameters: [] },
   ...{ request: undefined, response: { status: 200, schema: schema.NAMED_KEY } },
-  run: (services, { target }) => act(services, target),
+  run: (services, { segment }) => act(services, segment("key")),
 })
 
 export const KEY_OPERATIONS: readonly Operation[] = [
@@ -71,9 +71,9 @@ export const KEY_OPERATIONS: readonly Operation[] = [
     request: schema.ADOPT_NAMED_KEY,
     isBodyOptional: true,
     response: { status: 200, schema: schema.NAMED_KEY },
-    run: ({ namedKeys, rootAccount }, { target, body }) => {
+    run: ({ namedKeys, rootAccount }, { segment, body }) => {
       const { accountId } = parseBody(schema.ADOPT_NAMED_KEY, body)
-      return namedKeys.adopt(target, accountId === undefined ? rootAccount : parseAccountId(accountId))
+      return namedKeys.adopt(segment("key"), accountId === undefined ? rootAccount : parseAccountId(accountId))
     },
   },
   changing(
@@ -103,8 +103,8 @@ export const KEY_OPERATIONS: readonly Operation[] = [
     request: schema.KEY_DELETION,
     isBodyOptional: true,
     response: { status: 200, schema: schema.NAMED_KEY },
-    run: ({ namedKeys }, { target, body }) =>
-      namedKeys.scheduleDeletion(target, parseBody(schema.KEY_DELETION, body).days),
+    run: ({ namedKeys }, { segment, body }) =>
+      namedKeys.scheduleDeletion(segment("key"), parseBody(schema.KEY_DELETION, body).days),
   },
   {
     id: "deleteNamedKey",
@@ -114,8 +114,8 @@ export const KEY_OPERATIONS: readonly Operation[] = [
     parameters: [],
     request: schema.KEY_DESTRUCTION,
     response: { status: 204, schema: undefined },
-    run: ({ namedKeys }, { target, body }) =>
-      namedKeys.delete(target, parseBody(schema.KEY_DESTRUCTION, body).unreadable),
+    run: ({ namedKeys }, { segment, body }) =>
+      namedKeys.delete(segment("key"), parseBody(schema.KEY_DESTRUCTION, body).unreadable),
   },
   {
     id: "usesOfNamedKey",
@@ -126,6 +126,6 @@ export const KEY_OPERATIONS: readonly Operation[] = [
     parameters: [],
     request: undefined,
     response: { status: 200, schema: schema.KEY_USES },
-    run: async ({ namedKeys }, { target }) => ({ uses: await namedKeys.uses(target) }),
+    run: async ({ namedKeys }, { segment }) => ({ uses: await namedKeys.uses(segment("key")) }),
   },
 ]

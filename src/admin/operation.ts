@@ -3,26 +3,107 @@
  * `run` makes one service call and returns the reply's JSON.
  */
 import type { z } from "zod"
-import type { Accounts } from "../access/contract.js"
-import type { AdminTokens, AuditLog, Denials } from "../access/index.js"
+import type { Accounts, Identities } from "../access/contract.js"
+import type {
+  AdminTokens,
+  AuditLog,
+  Decision,
+  Denials,
+  KnownActions,
+  KnownKey,
+  RequestContext,
+  SimulatedCaller,
+} from "../access/index.js"
 import { fail } from "../base/failures.js"
-import type { AccountId } from "../base/ids.js"
+import type { AccessKeyId, AccountId } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
+import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
-import type { Buckets, SettingDocuments } from "../object/contract.js"
-import type { LifecycleInspection, Quotas, Undelete } from "../object/index.js"
+import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
+import type { Events, StoreLive } from "../observe/index.js"
+import type { LifecycleInspection, Quotas, Undelete, UsageHistory } from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
   Reconciling,
   StoreConversion,
+  Simulations,
   StoreOperations,
   StoreStatus,
 } from "../node/index.js"
 
+interface SimulatedS3Request {
+  readonly caller: SimulatedCaller
+  /** `s3:GetObject`. */
+  readonly action: string
+  readonly resource: string
+  readonly values: RequestContext
+  /** In place of the bucket's own. */
+  readonly bucketPolicy: string | undefined
+}
+
+/** What the simulator of policies needs of other services. */
+interface PolicyFacts {
+  /** Every action that policies may name; the scope of those of S3. */
+  readonly knownActions: KnownActions
+  /** The decision that a request to S3 would get, and the reason why a policy of the bucket does not apply. */
+  decideS3(request: SimulatedS3Request): Promise<{
+    readonly decision: Decision
+    readonly exclusion: string | undefined
+  }>
+  nowMs(): number
+}
+
+/** Settings of buckets as JSON, by their names: the documents of S3. */
+export interface BucketDocuments {
+  readonly names: readonly string[]
+  canRemove(name: string): boolean
+  /** The action that access policies must allow: `s3:PutBucketPolicy`. Throws `invalidArgument`. */
+  actionOf(name: string, method: "GET" | "PUT" | "DELETE"): string
+  /** Undefined if the bucket has none. */
+  get(bucket: Bucket, name: string): Promise<Readonly<Record<string, unknown>> | undefined>
+  put(bucket: Bucket, name: string, value: Readonly<Record<string, unknown>>): Promise<void>
+  remove(bucket: Bucket, name: string): Promise<void>
+  /** Lifecycle rules as the store keeps them. Throws what S3 says of them. */
+  lifecycleRules(value: Readonly<Record<string, unknown>>): string
+}
+
+/** The key that signs a link, with the token of temporary credentials. */
+export interface LinkSigner {
+  readonly key: KnownKey
+  readonly sessionToken: string | undefined
+}
+
+/** What presigned links of S3 are made with. */
+interface Links {
+  /** Undefined if the key is not valid now. */
+  keyOf(id: AccessKeyId): Soon<KnownKey | undefined>
+  /** How clients reach the S3 port, for those that reach this one by the Host header `host`. */
+  endpoint(host: string | undefined): string
+  sign(
+    signer: LinkSigner,
+    link: {
+      readonly endpoint: string
+      readonly method: string
+      readonly bucket: string
+      readonly key: string
+      readonly versionId: string | undefined
+    },
+    expiresSeconds: number,
+  ): string
+  nowMs(): number
+}
+
 export interface Services {
   readonly accounts: Accounts
+  readonly identities: Identities
+  /** Throws `invalidArgument` for the issuer of a new identity provider that would not be contacted. */
+  readonly checkIssuer: (url: string) => void
+  readonly policyFacts: PolicyFacts
   readonly buckets: Buckets
-  readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview">
+  readonly bucketDocuments: BucketDocuments
+  readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview" | "tryRules">
+  readonly usageHistory: Pick<UsageHistory, "of">
   readonly quotas: Pick<Quotas, "show" | "set" | "clear" | "check" | "restart">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
@@ -30,37 +111,90 @@ export interface Services {
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">
   readonly status: StoreStatus
   readonly store: StoreOperations
+  readonly simulations: Pick<Simulations, "run">
   readonly conversion: StoreConversion
   /** Undefined for a store on one machine. */
   readonly reconciling?: Pick<Reconciling, "report" | "compare" | "apply" | "entries"> | undefined
+  readonly startedJobs: Pick<
+    StartedJobs,
+    "list" | "get" | "watch" | "cancel" | "setPaused" | "start" | "follow" | "digest" | "works"
+  >
   readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke">
   readonly audit: Pick<AuditLog, "list">
   readonly denials: Pick<Denials, "find">
+  readonly events: Pick<Events, "list" | "watch">
+  readonly live: Pick<StoreLive, "trace" | "traffic">
+  readonly links: Links
   readonly rootAccount: AccountId
   readonly newBucketSettings: SettingDocuments
 }
 
 export interface OperationInput {
-  /** The decoded path segment that matches the braces; "" if the path has none. */
-  readonly target: string
+  /** The decoded path segment that matches the braces with this name; the operation's path must have them. */
+  readonly segment: (name: string) => string
   readonly query: ReadonlyMap<string, string>
   /** Undefined if the operation has no body. */
   readonly body: unknown
+  /** Who sends the request. */
+  readonly caller: JobStarter
+  /** Whether the caller may do all of this, too; always, unless it has access policies. */
+  readonly isAllowed: (required: readonly RequiredAction[]) => Promise<boolean>
+  /** The key that the caller has signed in with; undefined: the operator, or a token. */
+  readonly signer: LinkSigner | undefined
+  /** The Host header. */
+  readonly host: string | undefined
+  /** Fires when the client has disconnected. */
+  readonly signal: AbortSignal
+}
+
+/** What a caller must be allowed to do, in the terms of access policies: `iam:DeleteUser` on a user's ARN. */
+export interface RequiredAction {
+  readonly action: string
+  /** An ARN, or `*`. */
+  readonly resource: string
+  /** The account that the resource belongs to. */
+  readonly owner: AccountId
+  /** Values of condition keys, by name in lower case, a tag's with its key: `aws:resourcetag/team`. */
+  readonly conditions?: ReadonlyMap<string, string | readonly string[]>
 }
 
 export interface Operation {
   readonly id: string
-  readonly method: "GET" | "POST" | "DELETE"
-  /** `/v1/devices/{id}/drain`: at most one segment in braces. */
+  readonly method: "GET" | "POST" | "PUT" | "DELETE"
+  /** `/v1/devices/{device}/drain`: a segment in braces matches any text, and has the name of what it identifies. */
   readonly path: string
   readonly summary: string
   readonly parameters: readonly { readonly name: string; readonly description: string }[]
   readonly request: z.ZodType | undefined
   /** With `dryRun` in its body it only plans; of other operations that says nothing. */
   readonly mayPlan?: boolean
+  /** It changes nothing, although its method is not GET. */
+  readonly isRead?: boolean
+  /** If its result has a `job`, the work goes on in it, and the status is 202. */
+  readonly mayStartJob?: boolean
   /** A request without a body is one with an empty object. */
   readonly isBodyOptional?: boolean
-  readonly response: { readonly status: number; readonly schema: z.ZodType | undefined }
+  /** Of its body, if that may be larger than others. */
+  readonly bodyBytesMax?: number
+  readonly response: {
+    readonly status: number
+    readonly schema: z.ZodType | undefined
+    /** It answers with JSON lines, each by the schema, until the client leaves: `run` returns a `LineSource`. */
+    readonly isStream?: true
+  }
+  /**
+   * All of which a caller with access policies needs; at least one. Throws the faults of the request that `run` throws.
+   * Undefined: the action `hayloft:` and the operation's id, on `*`, which only the root account can allow.
+   */
+  permission?(services: Services, input: OperationInput): Promise<readonly RequiredAction[]>
+  /**
+   * Requests for which a caller whose access policies name any action of S3 needs no further permission: those about what
+   * it has started itself, or those whose work is decided as its own requests of S3. `permission`: for the description.
+   */
+  readonly own?: {
+    readonly permission: string
+    is(services: Services, input: OperationInput): Promise<boolean>
+  }
   run(services: Services, input: OperationInput): Promise<unknown>
 }
 

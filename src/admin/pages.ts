@@ -25,12 +25,15 @@ export function frontPage(version: string, { ready, reasons }: HealthReport): st
     "Hayloft",
     `<h1>Hayloft ${escapeXml(version)}</h1>
 <p>Health: <strong>${health}</strong></p>${list}
-<p><a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
-<p>On the machine itself, <code>./bin/hayloft status</code> shows more.</p>`,
+<p><a href="/console/">Console</a> · <a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
+<p>On the machine itself, <code>hayloft status</code> shows more.</p>`,
   )
 }
 
 export function documentsPage(names: readonly string[]): string {
   const items = names.map(name => `<li><a href="/docs/${encodeURI(name)}">${escapeXml(name)}</a></li>`).join("\n")
-  return page("Hayloft documentation", `<h1>Documentation</h1>\n<ul>\n${items}\n</ul>\n<p><a href="/">back</a></p>`)
+  return page(
+    "Hayloft documentation",
+    `<h1>Documentation</h1>\n<ul>\n${items}\n</ul>\n<p><a href="/about">back</a></p>`,
+  )
 }

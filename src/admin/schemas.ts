@@ -65,6 +65,10 @@ export const KEY = z
     userName: z.string().optional().describe("absent for a key of the account's root user"),
     ...SERVICE,
     limits: LIMITS.optional().describe("absent: none, but those of the account apply"),
+    lastUse: z
+      .object({ usedMs: timestamp, service: z.string(), region: z.string() })
+      .optional()
+      .describe("the latest request that it has signed, to a quarter of an hour; absent: none is known"),
   })
   .meta({ id: "Key" })
 export const NEW_KEY = z
@@ -110,6 +114,17 @@ export const BUCKET = z
     usage: USAGE,
   })
   .meta({ id: "Bucket" })
+export const USAGE_HISTORY = z
+  .object({
+    nowMs: timestamp,
+    usage: USAGE.describe("now"),
+    samples: z
+      .array(z.object({ atMs: timestamp, objects: count, bytes: count }))
+      .describe(
+        "the oldest first, each holds until the next: every hour of the last 7 days in which it has changed, and the end of such days of the last 400. Before the first one the bucket was empty, or not among the 2,000 largest",
+      ),
+  })
+  .meta({ id: "UsageHistory" })
 export const NEW_BUCKET = z
   .strictObject({
     name: z.string().min(3, "3 to 63 characters").max(63, "3 to 63 characters"),
@@ -118,7 +133,7 @@ export const NEW_BUCKET = z
   })
   .meta({ id: "NewBucket" })
 
-const side = z
+export const side = z
   .enum(["identity", "boundary", "session", "resource"])
   .describe(
     "the caller's identity policies, its permissions boundary, its session policy, or the policy of the bucket or role",
@@ -234,6 +249,12 @@ export const LIFECYCLE_PREVIEW = z
       }),
     ),
     locked: count.describe("versions that are due, and kept by object lock"),
+    examined: count.describe("versions and delete markers that were looked at"),
+    isComplete: z
+      .boolean()
+      .describe(
+        "false: the bucket has more than are looked at for rules that are not set; what is counted is less than all",
+      ),
     abandonedUploads: count.describe("unfinished multipart uploads that are removed without a rule"),
   })
   .meta({ id: "LifecyclePreview" })

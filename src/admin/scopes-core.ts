@@ -3,16 +3,28 @@ import { must } from "../base/assert.js"
 import type { TokenScope } from "../format/admin-token.js"
 import type { Operation } from "./operation.js"
 
+type Scoped = Pick<Operation, "path" | "method" | "isRead">
 type ChangeScope = Exclude<TokenScope, "read">
 
 /** By the first segment of the path after `/v1/`: what it takes to change something there. */
 const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ["buckets", "buckets"],
   ["denials", "buckets"],
-  ...["accounts", "keys"].map(area => [area, "identities"] as const),
-  ...["status", "devices", "layout", "nodes", "redundancy", "jobs", "repair", "scrub", "orphans"].map(
-    area => [area, "devices"] as const,
-  ),
+  ...["accounts", "keys", "policy"].map(area => [area, "identities"] as const),
+  ...[
+    "status",
+    "devices",
+    "layout",
+    "nodes",
+    "redundancy",
+    "jobs",
+    "repair",
+    "scrub",
+    "orphans",
+    "pending",
+    "simulations",
+  ].map(area => [area, "devices"] as const),
+  ...["trace", "traffic", "events"].map(area => [area, "devices"] as const),
   // What a mistake would make unreadable for ever, or open to others.
   ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens", "audit"].map(
     area => [area, "all"] as const,
@@ -20,18 +32,23 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
 ])
 
 const ERASE = /\/erase$/
+/** A policy opens a bucket to others, and a lifecycle rule removes its objects. */
+const SETTINGS = /^\/v1\/buckets\/[^/]+\/settings\//
+/** Jobs on objects act as the root user of the bucket's owner, and links as any key. */
+const AS_OTHERS = /^\/v1\/buckets\/[^/]+\/(?:jobs|share)$/
 
-function scopeOf({ path }: Pick<Operation, "path">): ChangeScope {
+function scopeOf({ path, method }: Pick<Operation, "path" | "method">): ChangeScope {
   const scope = must(OF_AREA.get(path.split("/")[2] ?? ""), "each operation has a scope")
-  return ERASE.test(path) ? "all" : scope
+  const takesAll = method !== "GET" && [ERASE, SETTINGS, AS_OTHERS].some(pattern => pattern.test(path))
+  return takesAll ? "all" : scope
 }
 
-/** The scopes of which one is enough: `read` allows every GET but that of tokens. */
-export function scopesFor(operation: Pick<Operation, "path" | "method">): readonly TokenScope[] {
+/** The scopes of which one is enough: `read` allows all that changes nothing, but not to list tokens. */
+export function scopesFor(operation: Scoped): readonly TokenScope[] {
   const scope = scopeOf(operation)
-  const isRead = operation.method === "GET" && !operation.path.startsWith("/v1/tokens")
+  const isRead = (operation.method === "GET" || operation.isRead === true) && !operation.path.startsWith("/v1/tokens")
   return [...(isRead ? (["read"] as const) : []), ...(scope === "all" ? [] : [scope]), "all"]
 }
 
-export const mayUse = (scopes: readonly TokenScope[], operation: Pick<Operation, "path" | "method">): boolean =>
+export const mayUse = (scopes: readonly TokenScope[], operation: Scoped): boolean =>
   scopesFor(operation).some(scope => scopes.includes(scope))

@@ -8,7 +8,10 @@ import type { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
-import type { StagedChange, StoreChange, StoreStatus } from "../node/index.js"
+import type { JobStarter } from "../jobs/index.js"
+import { targetOfScrub, workOfChange, type StagedChange, type StoreChange, type StoreStatus } from "../node/index.js"
+import { JOB_OPERATIONS, startedJson } from "./job-operations.js"
+import { JOB } from "./job-schemas.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import * as schema from "./store-schemas.js"
 
@@ -46,30 +49,38 @@ const change = (
   ...act(request, {
     ...row,
     schema: schema.CHANGE,
-    run: async ({ store }, input) => {
+    run: async (services, input) => {
       const { dryRun, confirm, lockedBuckets, change: request } = read(input)
-      return dryRun
-        ? { applied: false, plan: await store.plan(request) }
-        : { applied: true, ...(await store.change(request, confirm, lockedBuckets)) }
+      if (dryRun) return { applied: false, plan: await services.store.plan(request) }
+      const applied = await services.store.change(request, confirm, lockedBuckets)
+      return { applied: true, ...applied, ...(await jobOfChange(services, request, input.caller)) }
     },
   }),
   mayPlan: true,
+  mayStartJob: true,
 })
+
+/** The job of the work that the change has begun; a change that is made at once has none. The change is made either way. */
+async function jobOfChange({ startedJobs }: Services, change: StoreChange, caller: JobStarter) {
+  const work = workOfChange(startedJobs.works(), "id" in change ? change.id : undefined)
+  const job = work && (await startedJobs.follow(work, caller).catch(() => undefined))
+  return job === undefined ? {} : { job: startedJson(job) }
+}
 
 /** A change of one device that needs only the device id. */
 const deviceChange = (kind: "drainDevice" | "removeDevice" | "useDevice", path: string, summary: string): Operation =>
-  change(schema.CHANGE_DEVICE, { id: kind, path, summary }, ({ target, body }) => ({
+  change(schema.CHANGE_DEVICE, { id: kind, path, summary }, ({ segment, body }) => ({
     ...parseBody(schema.CHANGE_DEVICE, body),
-    change: { kind, id: parseDeviceId(target) },
+    change: { kind, id: parseDeviceId(segment("device")) },
   }))
 
 const onNode = (name: string | undefined) => (name === undefined ? {} : { node: parseNodeName(name) })
 
 /** A change of all devices of a node that needs only its name. */
 const nodeChange = (kind: "drainNode" | "removeNode" | "useNode", path: string, summary: string): Operation =>
-  change(schema.CHANGE_NODE, { id: kind, path, summary }, ({ target, body }) => ({
+  change(schema.CHANGE_NODE, { id: kind, path, summary }, ({ segment, body }) => ({
     ...parseBody(schema.CHANGE_NODE, body),
-    change: { kind, node: parseNodeName(target) },
+    change: { kind, node: parseNodeName(segment("node")) },
   }))
 
 /** Throws `invalidArgument` for an id or a name that cannot be one. */
@@ -114,48 +125,48 @@ const DEVICE_OPERATIONS: readonly Operation[] = [
       return { ...request, change: { kind: "addDevice", path, weight, ...onNode(node) } }
     },
   ),
-  deviceChange("drainDevice", "/v1/devices/{id}/drain", "Moves all shards of a device to the others."),
-  deviceChange("removeDevice", "/v1/devices/{id}/remove", "Drains a device and forgets it once it is empty."),
-  deviceChange("useDevice", "/v1/devices/{id}/use", "Takes a draining or drained device back into use."),
+  deviceChange("drainDevice", "/v1/devices/{device}/drain", "Moves all shards of a device to the others."),
+  deviceChange("removeDevice", "/v1/devices/{device}/remove", "Drains a device and forgets it once it is empty."),
+  deviceChange("useDevice", "/v1/devices/{device}/use", "Takes a draining or drained device back into use."),
   change(
     schema.FORGET_DEVICE,
     {
       id: "forgetDevice",
-      path: "/v1/devices/{id}/forget",
+      path: "/v1/devices/{device}/forget",
       summary: "Removes an offline device permanently; its shards are rebuilt on the others.",
     },
-    ({ target, body }) => {
+    ({ segment, body }) => {
       const { acceptLoss, ...request } = parseBody(schema.FORGET_DEVICE, body)
-      return { ...request, change: { kind: "forgetDevice", id: parseDeviceId(target), acceptLoss } }
+      return { ...request, change: { kind: "forgetDevice", id: parseDeviceId(segment("device")), acceptLoss } }
     },
   ),
   change(
     schema.REPLACE_DEVICE,
     {
       id: "replaceDevice",
-      path: "/v1/devices/{id}/replace",
+      path: "/v1/devices/{device}/replace",
       summary: "Replaces an offline device with an empty folder.",
     },
-    ({ target, body }) => {
+    ({ segment, body }) => {
       const { path, node, acceptLoss, ...request } = parseBody(schema.REPLACE_DEVICE, body)
-      const id = parseDeviceId(target)
+      const id = parseDeviceId(segment("device"))
       return { ...request, change: { kind: "replaceDevice", id, path, acceptLoss, ...onNode(node) } }
     },
   ),
   change(
     schema.SET_WEIGHT,
-    { id: "setWeight", path: "/v1/devices/{id}/weight", summary: "Changes a device's share of the shards." },
-    ({ target, body }) => {
+    { id: "setWeight", path: "/v1/devices/{device}/weight", summary: "Changes a device's share of the shards." },
+    ({ segment, body }) => {
       const { weight, ...request } = parseBody(schema.SET_WEIGHT, body)
-      return { ...request, change: { kind: "setWeight", id: parseDeviceId(target), weight } }
+      return { ...request, change: { kind: "setWeight", id: parseDeviceId(segment("device")), weight } }
     },
   ),
   act(undefined, {
     id: "checkDevice",
-    path: "/v1/devices/{id}/check",
+    path: "/v1/devices/{device}/check",
     summary: "Checks a device now; an offline device that works again is put back into use.",
     schema: schema.DEVICE_CHECK,
-    run: ({ store }, { target }) => store.checkDevice(parseDeviceId(target)),
+    run: ({ store }, { segment }) => store.checkDevice(parseDeviceId(segment("device"))),
   }),
 ]
 
@@ -167,19 +178,19 @@ const NODE_OPERATIONS: readonly Operation[] = [
     schema: schema.NODES,
     run: async ({ status }) => nodesOf(status),
   }),
-  nodeChange("drainNode", "/v1/nodes/{name}/drain", "Moves all shards of a node to other nodes."),
-  nodeChange("removeNode", "/v1/nodes/{name}/remove", "Drains a node and removes it once its devices are empty."),
-  nodeChange("useNode", "/v1/nodes/{name}/use", "Takes the devices of a node back into use."),
+  nodeChange("drainNode", "/v1/nodes/{node}/drain", "Moves all shards of a node to other nodes."),
+  nodeChange("removeNode", "/v1/nodes/{node}/remove", "Drains a node and removes it once its devices are empty."),
+  nodeChange("useNode", "/v1/nodes/{node}/use", "Takes the devices of a node back into use."),
   change(
     schema.FORGET_NODE,
     {
       id: "forgetNode",
-      path: "/v1/nodes/{name}/forget",
+      path: "/v1/nodes/{node}/forget",
       summary: "Removes a lost node permanently, with its devices; their shards are rebuilt on the others.",
     },
-    ({ target, body }) => {
+    ({ segment, body }) => {
       const { acceptLoss, ...request } = parseBody(schema.FORGET_NODE, body)
-      return { ...request, change: { kind: "forgetNode", node: parseNodeName(target), acceptLoss } }
+      return { ...request, change: { kind: "forgetNode", node: parseNodeName(segment("node")), acceptLoss } }
     },
   ),
 ]
@@ -311,9 +322,16 @@ const WORK_OPERATIONS: readonly Operation[] = [
     path: "/v1/scrub/start",
     summary: "Resumes scrub, and starts a pass now if none is running.",
     schema: schema.SCRUBS,
-    run: async ({ store, status }, { body }) => {
+    run: async ({ store, status, startedJobs }, { body, caller }) => {
       const { device } = parseBody(schema.START_SCRUB, body)
       await store.startScrub(device === undefined ? undefined : parseDeviceId(device))
+      const report = status.report()
+      for (const { device: each } of report.scrub ?? []) {
+        if (device !== undefined && each !== device) continue
+        const work = { kind: "scrub", target: targetOfScrub(report, each) }
+        // The pass has begun, whether the job of it can be recorded or not.
+        await startedJobs.follow(work, caller).catch(() => undefined)
+      }
       return scrubOf(status)
     },
   }),
@@ -329,36 +347,21 @@ const WORK_OPERATIONS: readonly Operation[] = [
   }),
 ]
 
-const JOB_OPERATIONS: readonly Operation[] = [
-  act(undefined, {
-    id: "resumeOrphans",
-    path: "/v1/orphans/resume",
-    summary: "Removes unreferenced blocks without the limit on their number, until the process ends.",
-    schema: schema.JOB,
-    run: ({ store }) => store.resumeOrphans(),
-  }),
-  read({
-    id: "listJobs",
-    path: "/v1/jobs",
-    summary: "Lists background jobs: state, progress, last error, throttle.",
-    schema: schema.JOBS,
-    run: async ({ status }) => ({ jobs: status.report().jobs }),
-  }),
-  act(schema.SET_THROTTLE, {
-    id: "setThrottle",
-    path: "/v1/jobs/{name}/throttle",
-    summary: "Sets the pause after each step of a job, as a multiple of the step's duration; 0 is full speed.",
-    schema: schema.JOB,
-    run: ({ store }, { target, body }) => store.setThrottle(target, parseBody(schema.SET_THROTTLE, body).throttle),
-  }),
-  act(undefined, {
-    id: "wakeJob",
-    path: "/v1/jobs/{name}/wake",
-    summary: "Makes a job look for work now.",
-    schema: schema.JOB,
-    run: ({ store }, { target }) => store.wakeJob(target),
-  }),
-]
+const RESUME_ORPHANS = act(undefined, {
+  id: "resumeOrphans",
+  path: "/v1/orphans/resume",
+  summary: "Removes unreferenced blocks without the limit on their number, until the process ends.",
+  schema: JOB,
+  run: ({ store }) => store.resumeOrphans(),
+})
+
+const LIST_PENDING = read({
+  id: "listPendingUploads",
+  path: "/v1/pending",
+  summary: "Lists uploads whose bytes are on devices and which no object has: interrupted by a crash, or refused.",
+  schema: schema.PENDING_UPLOADS,
+  run: ({ store }) => store.pending(),
+})
 
 function reconcilingOf({ reconciling }: Services) {
   if (reconciling === undefined) throw fail("notImplemented", { message: "this store runs on one machine" })
@@ -415,6 +418,8 @@ export const STORE_OPERATIONS: readonly Operation[] = [
   ...DEVICE_OPERATIONS,
   ...REDUNDANCY_OPERATIONS,
   ...WORK_OPERATIONS,
+  LIST_PENDING,
+  RESUME_ORPHANS,
   ...JOB_OPERATIONS,
   ...RECONCILE_OPERATIONS,
 ]

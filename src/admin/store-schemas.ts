@@ -3,7 +3,9 @@
  * `contract.ts` files of `node/status` and `node/control` explain the fields.
  */
 import { z } from "zod"
+import { JOB, STARTED_JOB } from "./job-schemas.js"
 import { QUOTA } from "./quota-schemas.js"
+import { SAFETY } from "./safety-schemas.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 
 const id = z.string().min(1).max(128)
@@ -53,29 +55,6 @@ export const DEVICE = z
     queues: z.array(QUEUE),
   })
   .meta({ id: "Device" })
-
-export const SAFETY = z
-  .object({
-    sentence: z.string().describe("what may fail, and the limiting reason"),
-    disks: count,
-    safeLosses: losses.describe("number of arbitrary disks that may fail now; -1: something is not readable now"),
-    safeLossesWhenWhole: losses,
-    safeFolderLosses: losses.describe("the same for folders, each counted separately"),
-    safeFolderLossesWhenWhole: losses,
-    opensWithout: count.describe(
-      "number of arbitrary disks that may be absent at a start without hayloft device forget",
-    ),
-    reasons: z.array(z.string()).describe("why the store is not whole"),
-    critical: z.array(id).describe("devices on a disk that must not fail now"),
-    levels: z
-      .array(z.object({ losses, bytes: count }))
-      .describe("bytes of blocks, before encoding, by further lost disks they survive; -1: not readable now"),
-    riskiest: z
-      .array(z.object({ partition: count, losses, lacking: z.array(id) }))
-      .describe("the partitions at greatest risk, the worst first"),
-    wholeInSeconds: seconds.optional(),
-  })
-  .meta({ id: "Safety" })
 
 export const REPAIR = z
   .object({
@@ -153,22 +132,27 @@ export const ERASURE = z
     uploads: count.describe("still to be removed"),
   })
   .meta({ id: "Erasure" })
+export const PENDING_UPLOADS = z
+  .object({
+    uploads: z.array(
+      z.object({
+        upload: z.string(),
+        bucket: z.string().optional().describe("absent: it does not exist any more"),
+        key: z.string(),
+        blocks: count,
+        bytes: count,
+        removableMs: timestamp
+          .optional()
+          .describe("absent: not every metadata replica has confirmed yet that no object has the bytes"),
+      }),
+    ),
+    more: count.describe("further uploads, which the list leaves out"),
+  })
+  .meta({ id: "PendingUploads" })
 export const SCRUBS = z.object({ scrub: z.array(SCRUB) }).meta({ id: "Scrubs" })
 export const START_SCRUB = z
   .strictObject({ device: id.optional().describe("all devices if absent") })
   .meta({ id: "StartScrub" })
-
-export const JOB = z
-  .object({
-    name: z.string(),
-    state: z.enum(["busy", "throttled", "idle", "done", "failed"]),
-    progress: z.string(),
-    lastError: z.string().optional(),
-    throttle: z.number().nonnegative().describe("pause after a step, as a multiple of the step's duration"),
-  })
-  .meta({ id: "Job" })
-export const JOBS = z.object({ jobs: z.array(JOB) }).meta({ id: "Jobs" })
-export const SET_THROTTLE = z.strictObject({ throttle: z.number().nonnegative() }).meta({ id: "SetThrottle" })
 
 const LAYOUT_FACTS = {
   version: count,
@@ -361,7 +345,11 @@ export const STATUS = z
     metadata: z
       .object({ isInDatabase: z.boolean(), copies: count, copiesWanted: count, learning: count })
       .describe("metadata replicas on the disks: present, wanted, and still being filled; none if it is in a database"),
-    health: z.object({ ready: z.boolean(), reasons: z.array(z.string()) }),
+    health: z.object({
+      ready: z.boolean(),
+      reasons: z.array(z.string()),
+      refusesWrites: z.boolean().optional().describe("a device is full: new objects may be refused"),
+    }),
     devices: z.array(DEVICE),
     nodes: NODES.optional().describe("absent on one machine"),
     database: DATABASE.optional().describe("absent if the metadata is on the devices"),
@@ -538,6 +526,7 @@ export const CHANGE = z
     applied: z.boolean().describe("false for a dry run"),
     plan: PLAN,
     generation: count.optional().describe("generation of the control record that contains the change"),
+    job: STARTED_JOB.optional().describe("the work that goes on; absent: there is none, or it does not show yet"),
   })
   .meta({ id: "Change" })
 

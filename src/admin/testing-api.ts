@@ -1,6 +1,6 @@
 /** The admin API over a store in memory, as its tests use it. */
 import { fail } from "../base/failures.js"
-import { AdminApi } from "./api.js"
+import { AdminApi, type AdminStore } from "./api.js"
 import type { AdminReply } from "./replies.js"
 import { FakeStore, ROOT, TOKEN } from "./testing-store.js"
 
@@ -11,22 +11,30 @@ export interface Sent {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export function world(onLoopback = true) {
+/** What tests of other things do not care about. */
+export const HEAD = { isEncrypted: false, from: { requestId: "", address: "127.0.0.1" } } as const
+
+export function world(onLoopback = true, replaced: Partial<AdminStore> = {}) {
   const store = new FakeStore()
-  const api = new AdminApi(store.parts, {
-    version: "1.2.3",
-    token: TOKEN,
-    onLoopback,
-    rootAccount: ROOT,
-    newBucketSettings: new Map(),
-    metricsText: () => "# HELP x y\n",
-  })
+  const api = new AdminApi(
+    { ...store.parts, ...replaced },
+    {
+      version: "1.2.3",
+      clock: store.clock,
+      hosts: [],
+      onLoopback,
+      rootAccount: ROOT,
+      newBucketSettings: new Map(),
+      metricsText: () => "# HELP x y\n",
+    },
+  )
   const send = async (method: string, rawTarget: string, sent: Sent = {}): Promise<AdminReply> => {
     const token = "token" in sent ? sent.token : TOKEN
     const headers = new Map(Object.entries(sent.headers ?? {}))
     if (token !== undefined && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`)
     const bytes = new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
     return api.handle({
+      ...HEAD,
       method,
       rawTarget,
       header: name => headers.get(name),
@@ -42,5 +50,5 @@ export function world(onLoopback = true) {
     const value: unknown = text === "" ? undefined : JSON.parse(text)
     return { status: answer.status, value }
   }
-  return { store, send, json }
+  return { store, api, send, json }
 }

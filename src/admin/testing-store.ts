@@ -3,7 +3,6 @@
  * recorded changes and two documents. Records calls (`touched`), and fails while `broken` is set.
  */
 import type { AccessKey, Account, Accounts, KeyOwner, NewKey } from "../access/contract.js"
-import { Denials } from "../access/index.js"
 import { requireLockedNames } from "../base/locked-names.js"
 import { fail } from "../base/failures.js"
 import {
@@ -14,9 +13,13 @@ import {
   parseDeviceId,
   parseKmsKeyId,
   parseStoreId,
+  parseUploadId,
 } from "../base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/ids.js"
-import { NULL_VERSION } from "../format/version-id.js"
+import { Events } from "../observe/index.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimClock } from "../seams/clock/sim.js"
+import type { FollowedWork } from "../jobs/index.js"
 import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type {
@@ -31,16 +34,29 @@ import type {
   StoreReport,
   StoreStatus,
 } from "../node/index.js"
-import type { Documents } from "./contract.js"
 
 import type { AdminStore } from "./api.js"
-import { FakeAudit } from "./testing-audit.js"
+import { FakeAudit } from "../access/testing-audit.js"
+import { accessInMemory, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
+import { FakeDocuments } from "./testing-documents.js"
+import { denialsOfOne } from "./testing-denials.js"
+import { CONSOLE, DOCUMENTS } from "./testing-files.js"
+import { bearersOnly } from "./testing-sessions.js"
+import { SIMULATIONS } from "./testing-simulations.js"
+import { jobsOver } from "./testing-jobs.js"
+import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
+import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
+const PENDING_UPLOAD = {
+  ...{ upload: parseUploadId("0000000700000001aabbccddeeff0011"), bucket: "photos", key: "a", blocks: 1, bytes: 2 },
+  removableMs: 3,
+}
 
+const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0 } as const
 
 export const ERASURE = {
@@ -71,31 +87,6 @@ const NAMED_KEY: NamedKeyFacts = {
   ...{ deletionMs: undefined, nextRotationMs: undefined, external: undefined, aliases: ["alias/photos"] },
 }
 
-const EXPLAINED = {
-  ...{ versionId: NULL_VERSION, isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 1, isLocked: false },
-  storageClass: "STANDARD",
-  next: { ruleId: "thirty days", dueMs: 2_592_000_000, action: "removeVersion" },
-  rules: [
-    { ruleId: "cold", when: "noAction", transitions: [{ storageClass: "GLACIER", when: "unmapped" }] },
-    { ruleId: "thirty days", when: 2_592_000_000 },
-    { ruleId: "other", when: "prefix" },
-  ],
-} as const
-const PREVIEWED = {
-  ...{
-    ruleId: "thirty days",
-    isEnabled: true,
-    hidden: 0,
-    versions: 2,
-    markers: 0,
-    bytes: 10,
-    moved: 1,
-    movedBytes: 5,
-    uploads: 2,
-  },
-  examples: [{ key: "logs/1", versionId: NULL_VERSION, action: "removeVersion" }],
-} as const
-
 export class FakeStore implements Accounts {
   readonly touched: string[] = []
   readonly accounts = new Map<AccountId, Account>([
@@ -106,36 +97,48 @@ export class FakeStore implements Accounts {
   healthReport: HealthReport = { ready: true, reasons: [] }
 
   readonly denials = denialsOfOne()
+  readonly clock = new SimClock(NOW_MS)
+  private readonly ofNodes = liveOfTwoNodes(this.clock)
+  readonly requests = this.ofNodes.requests
   readonly tokens = new FakeTokens()
+  readonly events = new Events(this.clock, new SimRandom(7), () => "node-1")
   readonly audit = new FakeAudit()
-  readonly documents: Documents = {
-    list: async () => ["install.md", "recipes/restic.md"],
-    read: async name => (name === "install.md" ? new TextEncoder().encode("# Install\n") : undefined),
-  }
 
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
-    const { buckets, status, operations: store, conversion, denials, documents, tokens, audit } = this
-    const { lifecycle, erasures } = this
+    const { buckets, status, operations: store, conversion, denials, tokens, audit } = this
+    const { lifecycle, erasures, events } = this
+    const sessions = bearersOnly(TOKEN, tokens)
     return {
       accounts: this,
+      identities: this.identities,
+      checkIssuer: () => undefined,
+      policyFacts: NO_POLICY_FACTS,
       buckets,
       lifecycle,
       erasures,
-      quotas: this.quotas,
-      undelete: this.undelete,
+      ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       namedKeys: this.namedKeys,
       masterKey: this.masterKey,
       status,
       store,
       conversion,
+      simulations: SIMULATIONS,
       reconciling: RECONCILING,
       denials,
-      documents,
-      tokens,
-      audit,
+      documents: DOCUMENTS,
+      console: CONSOLE,
+      ...{ tokens, audit, live: this.ofNodes.live, events },
+      links: LINKS,
+      ...{ sessions, webSignIn: undefined, policyOfBucket: () => undefined },
+      startedJobs: this.startedJobs,
     }
   }
+
+  /** Work of the store that jobs follow. */
+  works: readonly FollowedWork[] = []
+  /** Over rows of their own; they work on no objects. */
+  readonly startedJobs = jobsOver(() => this.works)
 
   /** All have one but the bucket "unlimited". */
   readonly quotas: AdminStore["quotas"] = {
@@ -168,6 +171,11 @@ export class FakeStore implements Accounts {
     this.#touch(what)
     return target.kind === "account" || target.name !== "unlimited"
   }
+
+  /** Of no account: their tests have real accounts, too. */
+  readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
+
+  readonly documents = new FakeDocuments()
 
   readonly undelete = new FakeUndelete(what => this.#touch(what))
 
@@ -212,7 +220,11 @@ export class FakeStore implements Accounts {
       if (key !== "logs/1") throw fail("noSuchKey")
       return { hasRules: true, nowMs: NOW_MS, versions: [EXPLAINED], hasMore: false }
     },
-    preview: async () => ({ hasRules: true, atMs: NOW_MS, rules: [PREVIEWED], locked: 1, abandonedUploads: 1 }),
+    preview: async () => PREVIEW,
+    tryRules: async (name, document) => {
+      this.#touch(`tryRules ${name} ${document}`)
+      return { ...PREVIEW, isComplete: false }
+    },
   }
 
   /** Of bucket 3. */
@@ -290,10 +302,17 @@ export class FakeStore implements Accounts {
     },
     startScrub: async device => this.#touch(`startScrub ${device ?? "all"}`),
     pauseScrub: async () => this.#touch("pauseScrub"),
+    pending: async () => ({ uploads: [PENDING_UPLOAD], more: 1 }),
     resumeOrphans: async () => {
       this.#touch("resumeOrphans")
       this.jobs.set("orphans", { ...this.#job("repair"), name: "orphans" })
       return this.#job("orphans")
+    },
+    setJobPaused: async (name, isPaused) => {
+      this.#touch(`setJobPaused ${name} ${isPaused}`)
+      const job = this.jobs.get(name)
+      if (job === undefined) throw fail("invalidArgument", { message: "no such job" })
+      return { ...job, isPaused }
     },
     setThrottle: async (name, throttle) => {
       this.#touch("setThrottle")
@@ -433,6 +452,8 @@ export class FakeStore implements Accounts {
     return undefined
   }
 
+  readonly lastUses: Accounts["lastUses"] = async () => new Map()
+
   #add({ service, ...key }: Omit<AccessKey, "service"> & Pick<NewKey, "service">): AccessKey {
     this.#touch("addKey")
     if (!this.accounts.has(key.accountId)) throw fail("noSuchAccount")
@@ -451,21 +472,6 @@ export class FakeStore implements Accounts {
     if (this.broken !== undefined) throw this.broken
     this.touched.push(what)
   }
-}
-
-/** The id of an unsigned request. */
-export const DENIED_REQUEST = "0123456789ABCDEF"
-
-function denialsOfOne(): Denials {
-  const denials = new Denials()
-  const request = {
-    ...{ requestId: DENIED_REQUEST, deniedMs: NOW_MS, service: "s3", operation: "ListBuckets" },
-    ...{ status: 403, code: "AccessDenied", remoteAddress: "192.0.2.1", accessKeyId: undefined },
-    principal: { kind: "anonymous" },
-    ...{ action: "s3:ListAllMyBuckets", resource: "arn:aws:s3:::*" },
-  } as const
-  denials.note(request, fail("accessDenied", { reason: "the request carries no credentials" }))
-  return denials
 }
 
 const DEVICE = parseDeviceId("0123456789abcdef")
@@ -498,6 +504,7 @@ export const REPORT: StoreReport = {
   compatibility: ["allowAcls"],
   safety: {
     sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",
+    mayFail: [{ what: "disk", answer: "no", count: 1, losses: 0, because: "there is only one", critical: ["/data"] }],
     disks: 1,
     safeLosses: 0,
     safeLossesWhenWhole: 0,

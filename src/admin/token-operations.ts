@@ -29,9 +29,9 @@ export const TOKEN_OPERATIONS: readonly Operation[] = [
     },
   },
   {
-    ...{ id: "revokeToken", method: "DELETE", path: "/v1/tokens/{id}", parameters: [], request: undefined },
+    ...{ id: "revokeToken", method: "DELETE", path: "/v1/tokens/{token}", parameters: [], request: undefined },
     summary: "Revokes a token of the admin API, from the next request on.",
     response: { status: 204, schema: undefined },
-    run: ({ tokens }, { target }) => tokens.revoke(parseAdminTokenId(target)),
+    run: ({ tokens }, { segment }) => tokens.revoke(parseAdminTokenId(segment("token"))),
   },
 ]

@@ -5,7 +5,7 @@ import { restoreBelow, type DeletedObject } from "../object/index.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./undelete-schemas.js"
 
-const PATH = "/v1/buckets/{name}/undelete"
+const PATH = "/v1/buckets/{bucket}/undelete"
 const PAGE_MAX = 1000
 /** Objects that a request removes: about a second. */
 const PURGED_MAX = 4_096
@@ -71,23 +71,23 @@ export const UNDELETE_OPERATIONS: readonly Operation[] = [
     ...{ id: "getUndelete", method: "GET", path: PATH, parameters: [], request: undefined },
     summary: "Returns for how long a bucket keeps what is deleted and overwritten, and how much it keeps now.",
     response: { status: 200, schema: schema.UNDELETE },
-    run: (services, { target }) => shown(services, target),
+    run: (services, { segment }) => shown(services, segment("bucket")),
   },
   {
     ...{ id: "setUndelete", method: "POST", path: PATH, parameters: [], request: schema.SET_UNDELETE },
     summary: "Keeps what is deleted and overwritten in a bucket without versioning from now on.",
     isBodyOptional: true,
     response: { status: 200, schema: schema.UNDELETE },
-    async run(services, { target, body }) {
-      await set(services, target, parseBody(schema.SET_UNDELETE, body).days)
-      return shown(services, target)
+    async run(services, { segment, body }) {
+      await set(services, segment("bucket"), parseBody(schema.SET_UNDELETE, body).days)
+      return shown(services, segment("bucket"))
     },
   },
   {
     ...{ id: "disableUndelete", method: "DELETE", path: PATH, parameters: [], request: undefined },
     summary: "Keeps nothing more of a bucket; what is kept stays until its time.",
     response: { status: 204, schema: undefined },
-    run: (services, { target }) => set(services, target, undefined),
+    run: (services, { segment }) => set(services, segment("bucket"), undefined),
   },
   {
     ...{ id: "listDeleted", method: "GET", path: `${PATH}/deleted`, request: undefined },
@@ -102,27 +102,27 @@ export const UNDELETE_OPERATIONS: readonly Operation[] = [
       { name: "max", description: `page size, up to ${PAGE_MAX} (default ${PAGE_MAX})` },
     ],
     response: { status: 200, schema: schema.DELETED_OBJECTS },
-    run: (services, { target, query }) => listed(services, target, query),
+    run: (services, { segment, query }) => listed(services, segment("bucket"), query),
   },
   {
     ...{ id: "restoreDeleted", method: "POST", path: `${PATH}/restore`, parameters: [] },
     summary: "Makes the newest kept version of a key, or that of a time, its object again.",
     request: schema.RESTORE_DELETED,
     response: { status: 200, schema: schema.RESTORED },
-    run: (services, { target, body }) => restored(services, target, body),
+    run: (services, { segment, body }) => restored(services, segment("bucket"), body),
   },
   {
     ...{ id: "restoreDeletedPrefix", method: "POST", path: `${PATH}/restore-prefix`, parameters: [] },
     summary: "The same for all keys with a prefix, a page of them at a time.",
     request: schema.RESTORE_PREFIX,
     response: { status: 200, schema: schema.RESTORED_PREFIX },
-    run: (services, { target, body }) => restoredPrefix(services, target, body),
+    run: (services, { segment, body }) => restoredPrefix(services, segment("bucket"), body),
   },
   {
     ...{ id: "purgeDeleted", method: "POST", path: `${PATH}/purge`, parameters: [] },
     summary: "Removes some thousand objects that are kept of a key, or of all keys with a prefix, before their time.",
     request: schema.PURGE_DELETED,
     response: { status: 200, schema: schema.PURGED },
-    run: (services, { target, body }) => purged(services, target, body),
+    run: (services, { segment, body }) => purged(services, segment("bucket"), body),
   },
 ]

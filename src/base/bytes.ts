@@ -51,8 +51,6 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0
 }
 
-export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit
-
 /**
  * The smallest byte string above every one that begins with `prefix`; undefined if there is none
  * (an empty prefix, or one of 0xFF only).

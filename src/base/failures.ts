@@ -7,7 +7,14 @@
  * A bug of the program is not a failure: that is `assert`.
  */
 export type Remedy =
-  "fixRequest" | "signIn" | "reread" | "backOff" | "addSpace" | "repair" | "askOperator" | "reportBug"
+  | "fixRequest"
+  | "signIn"
+  | "reread"
+  | "backOff"
+  | "addSpace"
+  | "repair"
+  | "askOperator"
+  | "reportBug"
 
 const kind = (remedy: Remedy, message: string) => ({ remedy, message })
 
@@ -138,6 +145,7 @@ export const FAILURES = {
   metadataElsewhere: kind("askOperator", "the metadata of this store is kept elsewhere"),
   foreignFolder: kind("askOperator", "the data folder belongs to another store"),
   folderNotEmpty: kind("askOperator", "the folder contains other files and is not a data folder"),
+  noSuchStore: kind("askOperator", "there is no store"),
   devicesMissing: kind("askOperator", "devices of this store are missing"),
   wrongMasterKey: kind("askOperator", "the master key does not match this store"),
   internal: kind("reportBug", "internal error"),

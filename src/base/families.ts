@@ -78,8 +78,18 @@ export const FAMILIES = {
   deleted: 36,
   /** Token id → a token of the admin API, by the hash of its secret. */
   adminTokens: 37,
-  /** Time, the latest first, + random → a change by the admin API: who, what, before and after. */
+  /** Time, the latest first, + random → a change: who, what, before and after. */
   audit: 38,
+  /** `latest`; number → the record of the audit log that has it; sink → the number up to which it has the records. */
+  auditQueue: 39,
+  /** Holder → sessions of browsers with the admin port that were signed out. */
+  signOuts: 40,
+  /** Job id → a job that a caller has started: what, how far it is, how it ended. */
+  jobs: 41,
+  /** Bucket id → how much the bucket has held: hourly for a week, daily for a year. */
+  usageHistory: 42,
+  /** Time, the latest first, + random → a notable event of a node. */
+  events: 43,
 } as const
 
 export type Family = keyof typeof FAMILIES

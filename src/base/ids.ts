@@ -47,6 +47,10 @@ export type KmsKeyId = Brand<string, "KmsKeyId">
 export type AdminTokenId = Brand<string, "AdminTokenId">
 /** A change by the admin API: its time, and a random part. */
 export type AuditId = Brand<string, "AuditId">
+/** A notable event of a node: its time, and a random part. */
+export type EventId = Brand<string, "EventId">
+/** Of a job that a caller has started. */
+export type JobId = Brand<string, "JobId">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
 export type NodeFingerprint = Brand<string, "NodeFingerprint">
 /** A node, as its operator named it (`--node`, default: the host name): 1 to 63 printable characters without "/". */
@@ -93,6 +97,8 @@ export const parseAccessKeyId = parser<AccessKeyId>("access key id", /^[0-9A-Za-
 export const parseKmsKeyId = parser<KmsKeyId>("key id", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 export const parseAdminTokenId = parser<AdminTokenId>("token id", /^[A-Z2-7]{12}$/)
 export const parseAuditId = parser<AuditId>("audit id", /^[0-9]{13}-[a-z2-7]{8}$/)
+export const parseEventId = parser<EventId>("event id", /^[0-9]{13}-[a-z2-7]{8}$/)
+export const parseJobId = parser<JobId>("job id", /^[a-z][a-z-]{1,30}-[a-z2-7]{8}$/)
 export const parseNodeFingerprint = parser<NodeFingerprint>("fingerprint of a node", /^[0-9a-f]{64}$/)
 export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)
 export const parseTabletId = numberParser<TabletId>("tablet id", 1, 0xffff_ffff)

@@ -43,3 +43,6 @@ export const PARTS_MAX = 10_000
 export const PART_BYTES_MAX = 5 * GIB
 export const PART_BYTES_MIN = 5 * MIB
 export const MANIFEST_SEGMENT_PARTS = 256
+
+/** Objects, versions and prefixes that a caller may select for a job. */
+export const SELECTED_MAX = 1_000

@@ -20,6 +20,7 @@
  *           the account with most of them.
  *           `OWING_MAX` accounts and addresses are remembered for their costs only.
  */
+import type { Span } from "./trace.js"
 import { must } from "./assert.js"
 
 /** The party that a head claims, unverified: a false account name is refused once the request has a place. */
@@ -33,6 +34,8 @@ export interface Payer {
   readonly payer: Party
   /** For how long a limit of rates has kept its bytes waiting until now. */
   readonly pausedMs: number
+  /** Of its request, if that is traced. */
+  readonly trace?: Span | undefined
 }
 
 /** Background work of the server itself. */

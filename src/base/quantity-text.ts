@@ -1,7 +1,7 @@
 /** Sizes and durations as text for people. Pure. */
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
 
-/** `4.2 MiB`; whole numbers below 1 KiB. */
+/** `4.2 MiB`; whole numbers below 1 KiB, also of rates. */
 export function sizeText(bytes: number): string {
   let value = bytes
   let unit = 0
@@ -9,7 +9,7 @@ export function sizeText(bytes: number): string {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit] ?? ""}`
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit] ?? ""}`
 }
 
 /** `3 d 4 h`, `5 min`, `12 s`: the two largest units. */
@@ -36,3 +36,10 @@ export const countText = (count: number): string => String(Math.round(count)).re
 
 /** `1 object`, `1,234 objects`. */
 export const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`
+
+/** `0.0123`, `12.3`, `12,345`, `1.2e+9`: three digits are enough. */
+export function figureText(value: number): string {
+  if (value === 0) return "0"
+  if (value >= 1e6 || value < 1e-3) return value.toExponential(1)
+  return value >= 1000 ? countText(value) : String(Number(value.toPrecision(3)))
+}

@@ -8,12 +8,13 @@
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { roundUp } from "../base/bytes.js"
+import { roundUp } from "../base/round.js"
 import type { DeviceId } from "../base/ids.js"
 import { SUB_BLOCK_BYTES, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { ReadBytes } from "../base/pieces.js"
+import { traced, type Span } from "../base/trace.js"
 import { after, allSoon, type Soon } from "../base/soon.js"
 import { leaveIfSlow, waitIfSlow } from "../volume/contract.js"
 import { partitionOf } from "../format/partition.js"
@@ -55,6 +56,8 @@ interface PieceRead {
   readonly piece: ReadPiece
   /** The ranges that the same reader has rebuilt. */
   readonly rebuilt: RebuiltRanges
+  /** Of the request, or of a step of it. */
+  readonly trace: Span | undefined
   /** The first piece of its reader: it does not wait for other readers' later pieces. */
   readonly isFirst: boolean
 }
@@ -94,18 +97,28 @@ export class BlockReader {
   }
 
   /** See `Blocks.read`. */
-  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): ReadBytes {
-    if (!("extent" in ranges)) return this.stream(ranges, signal, owner)
-    const lent = owner === "reader" ? this.readSync(ranges) : undefined
-    return lent ?? this.stream([ranges], signal, owner)
+  read(
+    ranges: ExtentRange | Iterable<ExtentRange>,
+    signal: AbortSignal,
+    owner: PieceOwner,
+    trace: Span | undefined,
+  ): ReadBytes {
+    if (!("extent" in ranges)) return this.stream(ranges, signal, owner, trace)
+    const lent = owner === "reader" && trace === undefined ? this.readSync(ranges) : undefined
+    return lent ?? this.stream([ranges], signal, owner, trace)
   }
 
   /** Always a stream, piece by piece. */
-  async *stream(ranges: Iterable<ExtentRange>, signal: AbortSignal, owner: PieceOwner): AsyncGenerator<Uint8Array> {
+  async *stream(
+    ranges: Iterable<ExtentRange>,
+    signal: AbortSignal,
+    owner: PieceOwner,
+    trace?: Span,
+  ): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const reads: PieceReads = {
       read: ({ extent, piece }, rebuilt, isFirst) =>
-        this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt, isFirst }, allocate),
+        this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt, isFirst, trace }, allocate),
       give: allocate ? this.giveBack : () => undefined,
     }
     const reader = new OpenReader(this.ahead, reads, ranges)
@@ -176,7 +189,7 @@ export class BlockReader {
     const isLossy = read.rebuilt.isLossy && this.isLossy(read)
     if (isLossy instanceof Promise ? await isLossy : isLossy) return this.rebuildPiece(read, undefined, allocate)
     const readSync = (take?: Allocate) => this.readShardSync(read.extent, read.piece, take)
-    const bytes = await (allocate ? this.buffers.during(readSync) : readSync())
+    const bytes = read.trace === undefined && (await (allocate ? this.buffers.during(readSync) : readSync()))
     if (bytes) return bytes
     if (read.isFirst) return this.readSlowly(read, allocate)
     return this.fetches.run(read.piece.lengthBytes, () => this.readSlowly(read, allocate))
@@ -249,7 +262,7 @@ export class BlockReader {
 
   /** Reads from the first holder that has the shard. Throws the error of one, if possible of one that does not respond. */
   private async readShard(
-    { extent, shape, piece: { block } }: PieceRead,
+    { extent, shape, trace, piece: { block } }: PieceRead,
     slot: number,
     range: ShardRange,
     allocate?: Allocate,
@@ -262,7 +275,9 @@ export class BlockReader {
     let failure: Failure | undefined
     for (const deviceId of search === "assigned" ? holders : await strayHolders(this.devices, id, holders)) {
       try {
-        return await this.readFrom(deviceId, id, range, allocate)
+        if (trace === undefined) return await this.readFrom(deviceId, id, range, allocate)
+        const facts = { "hayloft.device": deviceId, "hayloft.slot": slot, "hayloft.bytes": range.lengthBytes }
+        return await traced(trace, "shard read", facts, span => this.readFrom(deviceId, id, range, allocate, span))
       } catch (error) {
         if (!isFailure(error) || !isLoss(error)) throw error
         if (failure?.kind !== "deviceFailed") failure = error
@@ -277,12 +292,13 @@ export class BlockReader {
     id: NeedleId,
     range: ShardRange,
     allocate: Allocate | undefined,
+    trace?: Span,
   ): Promise<Uint8Array> {
     const device = this.devices.get(deviceId)
     if (!device) throw fail("deviceFailed", { device: deviceId })
     const startedMs = this.clock.monotonicMs()
     try {
-      const read = (take?: Allocate): Soon<Uint8Array> => device.volumes.read(id, range, waitIfSlow, take)
+      const read = (take?: Allocate): Soon<Uint8Array> => device.volumes.read(id, range, waitIfSlow, take, trace)
       const reading = allocate ? this.buffers.during(read) : read()
       if (!(reading instanceof Promise)) return reading
       const bytes = await reading
@@ -328,11 +344,23 @@ export class BlockReader {
     read: PieceRead,
     slots: Pick<RangeRequest, "avoidSlot" | "fromSlot" | "toSlot">,
     range: ShardRange,
+    allocate?: Allocate,
+  ): Promise<DataShards> {
+    const { trace, piece } = read
+    if (trace === undefined) return this.rebuildShards(read, slots, range, allocate)
+    const facts = { "hayloft.block": piece.block, "hayloft.slot": piece.slot, "hayloft.bytes": range.lengthBytes }
+    return traced(trace, "decode", facts, span => this.rebuildShards({ ...read, trace: span }, slots, range, allocate))
+  }
+
+  private async rebuildShards(
+    read: PieceRead,
+    slots: Pick<RangeRequest, "avoidSlot" | "fromSlot" | "toSlot">,
+    range: ShardRange,
     allocate: Allocate = allocateOwn,
   ): Promise<DataShards> {
     const { extent, shape, piece } = read
     const request = { extent, shape, block: piece.block, ...range, ...slots, allocate }
-    const shards = await this.ranges.rebuild(request)
+    const shards = read.trace === undefined ? await this.ranges.rebuild(request) : undefined
     if (shards) return shards
     const decoded = await this.decode(
       shape,

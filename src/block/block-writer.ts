@@ -11,8 +11,11 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import { must } from "../base/assert.js"
 import type { DeviceId } from "../base/ids.js"
 import { shardCount, textOfPolicy, tolerance, type Policy } from "../base/policy.js"
+import { asPromise } from "../base/soon.js"
+import { traced, type Span } from "../base/trace.js"
 import { sealedBytesOf } from "../base/segments.js"
 import { partitionOf } from "../format/partition.js"
+import type { Needle } from "../volume/contract.js"
 import { needleSeed, type NeedleId } from "../format/needle.js"
 import { slotsOf } from "../placement/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -167,15 +170,13 @@ function append(
 ): Promise<void> {
   const { bytes, checksums } = must(shard, "each slot has its shard")
   const recoveryHeader = id.block === 0 ? request.recoveryHeader : undefined
-  return device.volumes.append({
-    id,
-    owner: request.owner,
-    policy,
-    blockLengthBytes,
-    recoveryHeader,
-    body: bytes,
-    checksums,
-  })
+  const { owner } = request
+  const needle: Needle = { id, owner, policy, blockLengthBytes, recoveryHeader, body: bytes, checksums }
+  const parent = request.payer?.trace
+  if (parent === undefined) return device.volumes.append(needle)
+  const facts = { "hayloft.device": device.id, "hayloft.block": id.block, "hayloft.slot": id.slot }
+  const write = (trace: Span) => device.volumes.append({ ...needle, trace })
+  return asPromise(() => traced(parent, "shard write", facts, write))
 }
 
 /** The shard writes of one block, and the decision when enough are durable. */

@@ -1,4 +1,5 @@
 /** Blocks of one node: writes bodies, reads ranges, and scans, mends and removes blocks. See `contract.ts`. */
+import type { Span } from "../base/trace.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
@@ -75,9 +76,14 @@ export class LocalBlocks implements Blocks {
     return writeBody(this.clock, this.compute, this.writer, request, extent => this.remove(extent))
   }
 
-  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces: PieceOwner = "caller"): ReadBytes {
+  read(
+    ranges: ExtentRange | Iterable<ExtentRange>,
+    signal: AbortSignal,
+    pieces: PieceOwner = "caller",
+    trace?: Span,
+  ): ReadBytes {
     this.foreground.note()
-    return this.reader.read(ranges, signal, pieces)
+    return this.reader.read(ranges, signal, pieces, trace)
   }
 
   remove(extent: Extent, runs?: readonly BlockRun[]): Promise<boolean> {

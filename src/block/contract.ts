@@ -4,6 +4,7 @@
 import type { DeviceId, PartitionId, RowKey, UploadId } from "../base/ids.js"
 import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
 import type { Payer } from "../base/places-core.js"
+import type { Span } from "../base/trace.js"
 import type { Policy } from "../base/policy.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, HashPipelinePlan } from "../seams/compute/contract.js"
@@ -78,7 +79,8 @@ export interface WrittenBody {
   readonly lengthBytes: number
   readonly digests: Digests
   readonly content:
-    { readonly kind: "inline"; readonly bytes: Uint8Array } | { readonly kind: "extent"; readonly extent: Extent }
+    | { readonly kind: "inline"; readonly bytes: Uint8Array }
+    | { readonly kind: "extent"; readonly extent: Extent }
   readonly hints: readonly MissingShards[]
 }
 
@@ -148,7 +150,7 @@ export interface Blocks {
    * A reader may get a single short range that the page cache likely has as one lent buffer instead of a stream; see
    * `isLent` and `streamOf`.
    */
-  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner): ReadBytes
+  read(ranges: ExtentRange | Iterable<ExtentRange>, signal: AbortSignal, pieces?: PieceOwner, trace?: Span): ReadBytes
   /**
    * Removes all needles of an extent, or of some of its blocks. Returns false if it must be repeated: a device that may
    * have some did not answer, and is expected back.

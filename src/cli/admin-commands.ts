@@ -1,11 +1,13 @@
 /** Commands over the admin API for the contents of a store: accounts, keys, buckets. */
 import type { z } from "zod"
-import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, type KEY } from "../admin/index.js"
+import { ACCOUNT, ACCOUNTS, BUCKET, BUCKETS, KEY_WITH_SECRET, KEYS, USAGE_HISTORY, type KEY } from "../admin/index.js"
 import { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
+import { readDocument } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { growthRows } from "./growth-text.js"
 import { explanationText, previewText } from "./lifecycle-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { parseRemote } from "./place.js"
@@ -48,7 +50,15 @@ export class AdminCommands {
   }
 
   async createKey(request: NewKeyRequest): Promise<void> {
-    const key = checked(KEY_WITH_SECRET, await this.#with(client => client.post("/v1/keys", request)))
+    await this.#answerKey(await this.#with(client => client.post("/v1/keys", request)))
+  }
+
+  async rotateKey(id: string): Promise<void> {
+    await this.#answerKey(await this.#with(client => client.post(`/v1/keys/${encodeURIComponent(id)}/rotate`, {})))
+  }
+
+  async #answerKey(created: unknown): Promise<void> {
+    const key = checked(KEY_WITH_SECRET, created)
     const lines = [labelled("access key", key.accessKeyId), labelled("secret key", key.secretAccessKey ?? "")]
     const text = `${lines.join("\n")}\n(shown this once)\n`
     await this.#answer(key, text)
@@ -65,11 +75,12 @@ export class AdminCommands {
       timeText(key.createdMs),
       key.accessKeyId,
       this.#stateOf(key),
+      key.lastUse === undefined ? "never" : timeText(key.lastUse.usedMs),
       key.userName ?? "(root)",
       key.accountId,
       printable(key.description ?? ""),
     ])
-    const head = ["CREATED", "ACCESS KEY", "STATE", "USER", "ACCOUNT", "DESCRIPTION"]
+    const head = ["CREATED", "ACCESS KEY", "STATE", "LAST USED", "USER", "ACCOUNT", "DESCRIPTION"]
     await this.#answerList(keys, tableText(head, rows))
   }
 
@@ -112,7 +123,11 @@ export class AdminCommands {
   }
 
   async bucket(name: string): Promise<void> {
-    const bucket = checked(BUCKET, await this.#with(client => client.get(`/v1/buckets/${encodeURIComponent(name)}`)))
+    const path = `/v1/buckets/${encodeURIComponent(name)}`
+    const { bucket, history } = await this.#with(async client => ({
+      bucket: checked(BUCKET, await client.get(path)),
+      history: checked(USAGE_HISTORY, await client.get(`${path}/usage`)),
+    }))
     const { usage } = bucket
     const rows = [
       ["owner", bucket.owner],
@@ -124,8 +139,9 @@ export class AdminCommands {
       ["bytes", `${usage.bytes} (${sizeText(usage.bytes)})`],
       ["uploads", `${usage.uploads} in progress`],
       ["undelete", undeleteText(bucket)],
+      ...growthRows(bucket, history),
     ]
-    await this.#answer(bucket, tableText(["bucket", bucket.name], rows))
+    await this.#answer({ ...bucket, samples: history.samples }, tableText(["bucket", bucket.name], rows))
   }
 
   /** `place`: BUCKET/KEY, also as `s3://BUCKET/KEY`. */
@@ -137,9 +153,14 @@ export class AdminCommands {
     await this.#answer(explained, explanationText(explained))
   }
 
-  async previewLifecycle(bucket: string): Promise<void> {
+  /** `file`: rules that are not set, in place of those of the bucket. */
+  async previewLifecycle(bucket: string, file: string | undefined): Promise<void> {
     const path = `/v1/buckets/${encodeURIComponent(bucket)}/lifecycle/preview`
-    const preview = checked(LIFECYCLE_PREVIEW, await this.#with(client => client.get(path)))
+    const value = file === undefined ? undefined : await readDocument(this.io, file)
+    const preview = checked(
+      LIFECYCLE_PREVIEW,
+      await this.#with(client => (value === undefined ? client.get(path) : client.post(path, { value }))),
+    )
     await this.#answer(preview, previewText(preview))
   }
 

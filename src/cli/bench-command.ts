@@ -5,8 +5,6 @@
  * Promises  Uses its own bucket with a random name and removes it in the end, also after Ctrl-C.
  * Limits    At most `SET_BYTES_MAX` bytes of objects for each size at a time.
  */
-import { readFile } from "node:fs/promises"
-import { resolve } from "node:path"
 import type { Command } from "commander"
 import { z } from "zod"
 import { MIB } from "../base/limits.js"
@@ -22,6 +20,7 @@ import {
 } from "../client/load/index.js"
 import type { S3Access } from "../client/index.js"
 import { bytesOfSize } from "../config/index.js"
+import { readText } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { numberOf, withStore } from "./options.js"
@@ -181,8 +180,6 @@ function jsonOf(line: string): unknown {
     return undefined
   }
 }
-
-const readText = (io: CliIo, path: string): Promise<string> => readFile(resolve(io.workingFolder, path), "utf8")
 
 function accessOf(io: CliIo, options: BenchOptions): Promise<S3Access> {
   const { endpoint, accessKey } = options

@@ -64,7 +64,7 @@ test("bash is offered every command, and every option of each", async () => {
 
 /** Words as bash separates them, and what is offered. */
 const PRESSED: readonly (readonly [words: readonly string[], offered: readonly string[]])[] = [
-  [["dev"], ["device"]],
+  [["devi"], ["device"]],
   [
     ["device", "re"],
     ["remove", "replace"],

@@ -74,7 +74,8 @@ interface DatabaseFacts {
 export interface DoctorFacts {
   /** The running store; `trouble`: why it could not be asked. Undefined: none runs here. */
   readonly store:
-    { readonly trouble: string | undefined; readonly isReady: boolean; readonly reasons: readonly string[] } | undefined
+    | { readonly trouble: string | undefined; readonly isReady: boolean; readonly reasons: readonly string[] }
+    | undefined
   readonly nowMs: number
   readonly nodeVersion: string
   /** Problems of the settings, one line each. */

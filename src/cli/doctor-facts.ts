@@ -135,7 +135,7 @@ async function openFilesOf(pid: number | undefined): Promise<number | undefined>
 }
 
 async function portFacts(config: ServeConfig): Promise<DoctorFacts["ports"]> {
-  const { probeAddress } = await import("../http/index.js")
+  const { probeAddresses } = await import("../http/index.js")
   const { listen, adminListen, website, cluster } = config
   const wanted: readonly (readonly [flag: string, address: ListenAddress | undefined])[] = [
     ["--listen", listen],
@@ -146,7 +146,7 @@ async function portFacts(config: ServeConfig): Promise<DoctorFacts["ports"]> {
   const facts: DoctorFacts["ports"][number][] = []
   for (const [flag, address] of wanted) {
     if (address === undefined || address.port === 0) continue
-    const trouble = await probeAddress(address, flag).then(
+    const trouble = await probeAddresses([{ ...address, flag }]).then(
       () => undefined,
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     )

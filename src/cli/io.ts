@@ -7,14 +7,26 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Environment, ServeConfig } from "../config/index.js"
 import type { RescueRequest, RescueSummary } from "../rescue/index.js"
 
-/** Programs that run a whole store in this process. */
+/** Programs that run a whole store. */
 interface Programs {
   /**
-   * Serves until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing.
+   * Serves in this process until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing.
    */
   serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void>
+  /**
+   * Starts `hayloft serve --config FILE` in the background, with its output to this open file and without the
+   * variables of this process that are settings. It outlives this process; resolves if it ends earlier.
+   */
+  launch(configFile: string, log: number): Promise<void>
   /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
   rescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary>
+}
+
+/** A terminal for commands that fill the screen. */
+export interface Terminal {
+  size(): { readonly columns: number; readonly rows: number }
+  /** Takes the whole screen, and keys as they are typed, until the returned function is called or the process ends. */
+  open(onKey: (key: string) => void): () => void
 }
 
 export interface CliIo {
@@ -31,6 +43,10 @@ export interface CliIo {
   readonly input: AsyncIterable<Uint8Array>
   /** Standard input is a terminal: commands may ask questions. */
   readonly inputIsTerminal: boolean
+  /** Standard output is a terminal: commands may colour lines. */
+  readonly outIsTerminal: boolean
+  /** Undefined unless both standard input and output are terminals. */
+  readonly terminal?: Terminal | undefined
   /** Standard error is a terminal: commands may draw progress. */
   readonly errorIsTerminal: boolean
 }

@@ -17,6 +17,13 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-json-"))
   store = await StoreProcess.start({ dataFolders: [join(folder, "data")] }, clock)
   await writeFile(join(folder, "note.txt"), "hello\n")
+  await writeFile(join(folder, "tags.json"), JSON.stringify({ TagSet: [{ Key: "team", Value: "blue" }] }))
+  const rule = { ID: "old", Status: "Enabled", Filter: {}, Expiration: { Days: 1 } }
+  await writeFile(join(folder, "rules.json"), JSON.stringify({ Rules: [rule] }))
+  const statement = { Effect: "Allow", Action: "s3:GetObject", Resource: "*" }
+  const trust = { Effect: "Allow", Principal: "*", Action: "sts:AssumeRole" }
+  await writeFile(join(folder, "trust.json"), JSON.stringify({ Version: "2012-10-17", Statement: trust }))
+  await writeFile(join(folder, "policy.json"), JSON.stringify({ Version: "2012-10-17", Statement: statement }))
 })
 after(async () => {
   await store?.stop()
@@ -58,12 +65,40 @@ const ONE_VALUE: readonly string[] = [
   "cp note.txt s3://first/",
   "cp s3://first/note.txt copy.txt",
   "bucket stat first",
+  "user create ann --policy readonly",
+  "user show ann",
+  "group create staff",
+  "group add staff ann",
+  "policy set reads policy.json",
+  "policy set reads policy.json",
+  "policy show reads",
+  "policy attach reads --user ann",
+  "policy set own policy.json --user ann",
+  "policy show own --user ann",
+  "policy delete own --user ann",
+  "role create job --trust trust.json",
+  "role set job --description x",
+  "role show job",
+  "policy simulate s3:GetObject first/note.txt --user ann",
+  "policy validate policy.json",
+  "policy detach reads --user ann",
+  "policy delete reads",
+  "key import AKIAANN0000000000001 --user ann",
+  "key rotate AKIAANN0000000000001",
+  "group remove staff ann",
+  "user delete ann --cascade",
+  "group delete staff",
   "quota set first --objects 10",
   "quota show first",
   "quota check first",
   "quota clear first",
+  "bucket settings set first tagging tags.json",
+  "bucket settings get first tagging",
+  "bucket settings delete first tagging",
+  "bucket settings get first tagging",
   "lifecycle explain first/note.txt",
   "lifecycle preview first",
+  "lifecycle preview first --rules rules.json",
   "bucket undelete enable first",
   "rm s3://first/note.txt",
   "bucket undelete restore first note.txt",
@@ -88,6 +123,12 @@ const ONE_VALUE: readonly string[] = [
 const LISTS: readonly string[] = [
   "device list",
   "token list",
+  "user list",
+  "group list",
+  "role list",
+  "policy list --role job",
+  "group members readers",
+  "policy list",
   "config show",
   "explain SlowDown",
   "explain --list",
@@ -104,6 +145,7 @@ const LISTS: readonly string[] = [
   "ls",
   "ls -r s3://second",
   "bucket undelete list second",
+  "bucket settings list second",
 ]
 
 test("with --json a result is one line of JSON, a list one line for each entry", async () => {
@@ -113,6 +155,7 @@ test("with --json a result is one line of JSON, a list one line for each entry",
     assert.match(out, /^\{[^\n]*\}\n$/, line)
     assert.equal(typeof JSON.parse(out), "object", line)
   }
+  await hayloft(["group", "create", "readers"])
   for (const name of ["note.txt", "again.txt"]) await hayloft(["cp", "note.txt", `s3://second/${name}`])
   for (const line of LISTS) {
     const { code, out, error } = await hayloft([...line.split(" "), "--json"])

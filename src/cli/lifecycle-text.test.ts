@@ -65,7 +65,7 @@ test("an explanation says to which storage class a version moves, and why to no 
 
 test("a preview shows counts, bytes and examples of each rule, and what locks keep", () => {
   const text = previewText({
-    ...{ hasRules: true, atMs: DAY_MS, locked: 3, abandonedUploads: 1 },
+    ...{ hasRules: true, atMs: DAY_MS, locked: 3, examined: 1_200, isComplete: false, abandonedUploads: 1 },
     rules: [
       {
         ...{
@@ -95,10 +95,11 @@ test("a preview shows counts, bytes and examples of each rule, and what locks ke
   assert.match(text, / month\n/)
   assert.match(text, / off \(disabled\)\n/)
   assert.match(text, /cold \(null\) moves to GLACIER by rule "month"/)
+  assert.match(text, /^the bucket has more than the 1,200 versions that were looked at$/m)
   assert.match(text, /^object lock keeps 3 versions that would be due$/m)
   assert.match(text, /logs\/1.*\(null\) is removed by rule "month"/)
   assert.doesNotMatch(text, /\u001b/)
   assert.match(text, /uploads that go without a rule, because of their age: 1\n/)
-  const none = { hasRules: false, atMs: 0, rules: [], locked: 0, abandonedUploads: 0 }
+  const none = { hasRules: false, atMs: 0, rules: [], locked: 0, examined: 0, isComplete: true, abandonedUploads: 0 }
   assert.equal(previewText(none), "the bucket has no lifecycle rules\n")
 })

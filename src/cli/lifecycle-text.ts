@@ -1,7 +1,7 @@
 /** Lifecycle in words: what rules do to an object, and what the next pass removes and moves. */
 import type { z } from "zod"
 import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "../admin/index.js"
-import { plural, printable, sizeText, tableText, timeText } from "./text.js"
+import { countText, plural, printable, sizeText, tableText, timeText } from "./text.js"
 
 type Explanation = z.output<typeof LIFECYCLE_EXPLANATION>
 type Preview = z.output<typeof LIFECYCLE_PREVIEW>
@@ -67,7 +67,8 @@ export function explanationText({ hasRules, nowMs, versions, hasMore }: Explanat
   return `${lines.join("\n")}\n`
 }
 
-export function previewText({ hasRules, atMs, rules, locked, abandonedUploads }: Preview): string {
+export function previewText(preview: Preview): string {
+  const { hasRules, atMs, rules, locked, examined, isComplete, abandonedUploads } = preview
   const abandoned =
     abandonedUploads > 0 ? `unfinished uploads that go without a rule, because of their age: ${abandonedUploads}\n` : ""
   if (!hasRules) return `the bucket has no lifecycle rules\n${abandoned}`
@@ -84,6 +85,7 @@ export function previewText({ hasRules, atMs, rules, locked, abandonedUploads }:
   return [
     `the pass after ${timeText(atMs)} would remove and move:\n`,
     tableText(["VERSIONS", "HIDDEN", "MARKERS", "BYTES", "MOVED", "MOVED BYTES", "UPLOADS", "RULE"], rows),
+    ...(isComplete ? [] : [`the bucket has more than the ${countText(examined)} versions that were looked at\n`]),
     ...(locked > 0 ? [`object lock keeps ${plural(locked, "version")} that would be due\n`] : []),
     abandoned,
     ...examples,

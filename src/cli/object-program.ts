@@ -17,6 +17,7 @@ import { withStore } from "./options.js"
 import type { OutputOptions } from "./output.js"
 import { addPresignCommand } from "./presign-command.js"
 import type { StoreOptions } from "./stores.js"
+import { addImportCommand } from "./import-command.js"
 import { addSyncCommand } from "./sync-command.js"
 
 export function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
@@ -37,6 +38,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .option("--content-type <TYPE>", "instead of deriving it from the file extension")
     .action((from: string, to: string, options: CopyOptions) => moveCommand(io, from, to, options, signal))
   addSyncCommand(program, io, signal)
+  addImportCommand(program, io, signal)
   withStore(program.command("ls"))
     .description("list buckets, or the keys of one below a prefix")
     .argument("[s3://BUCKET/PREFIX]")

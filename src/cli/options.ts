@@ -3,7 +3,8 @@ import type { Command } from "commander"
 import { LOCKED_FLAG } from "../base/locked-names.js"
 import { CliError } from "./exit-codes.js"
 
-const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
+/** Of an option that may be repeated. */
+export const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
   ...(earlier ?? []),
   value,
 ]

@@ -70,8 +70,9 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
 })
 
 test("text for people", () => {
-  assert.deepEqual([0, 1023, 1024, 4.2 * 2 ** 20, 2 ** 60].map(sizeText), [
+  assert.deepEqual([0, 98.8, 1023, 1024, 4.2 * 2 ** 20, 2 ** 60].map(sizeText), [
     "0 B",
+    "99 B",
     "1023 B",
     "1.0 KiB",
     "4.2 MiB",

@@ -12,6 +12,7 @@ import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
 import { addCompletionCommand } from "./completion-command.js"
 import { addConfigCommands } from "./config-program.js"
+import { addDevCommands } from "./dev-command.js"
 import { addDoctorCommand } from "./doctor-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
@@ -24,6 +25,7 @@ import { giveUpCommand } from "./give-up-command.js"
 import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import type { CliIo } from "./io.js"
+import { addJobCommands } from "./jobs-program.js"
 import { addKeyCommands } from "./key-program.js"
 import { addKmsCommands } from "./kms-program.js"
 import { addLimitCommand } from "./limit-program.js"
@@ -44,9 +46,17 @@ import {
   addStatusCommand,
   addWorkCommands,
 } from "./store-program.js"
+import { addSimulateCommand } from "./simulate-command.js"
 import { addSupportCommands } from "./support-program.js"
 import { addTokenCommands } from "./token-program.js"
+import { addTopCommand } from "./top-command.js"
+import { addEventsCommand } from "./events-command.js"
+import { addTraceCommand } from "./trace-command.js"
+import { addSettingCommands } from "./setting-program.js"
 import { addUndeleteCommands } from "./undelete-program.js"
+import { addPolicyCommands } from "./policy-program.js"
+import { addRoleCommands } from "./role-program.js"
+import { addUserCommands } from "./user-program.js"
 import { addWhyCommand } from "./why-command.js"
 
 function addAccountCommands(
@@ -87,7 +97,7 @@ function addBucketCommands(program: Command, admin: (options: AdminCommandOption
       admin(options).createBucket({ name, owner: options.owner, location: options.location }),
     )
   withStore(bucket.command("stat"))
-    .description("one bucket: owner, versioning, objects, bytes")
+    .description("one bucket: owner, versioning, objects, bytes, and what it held before")
     .argument("<NAME>")
     .action((name: string, options: AdminCommandOptions) => admin(options).bucket(name))
   withStore(bucket.command("delete"))
@@ -118,7 +128,10 @@ function addLifecycleCommands(program: Command, admin: (options: AdminCommandOpt
       "objects and bytes that each rule removes in the next pass, with examples; reads all rows of the bucket",
     )
     .argument("<BUCKET>")
-    .action((bucket: string, options: AdminCommandOptions) => admin(options).previewLifecycle(bucket))
+    .option("--rules <FILE>", "as if the bucket had the rules of this JSON, which are not set; - for standard input")
+    .action((bucket: string, options: AdminCommandOptions & { rules?: string }) =>
+      admin(options).previewLifecycle(bucket, options.rules),
+    )
 }
 
 function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
@@ -189,23 +202,33 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addRedundancyCommands(program, store)
   addClassCommands(program, store)
   addWorkCommands(program, store)
+  addJobCommands(program, io, signal)
   addRescueCommand(program, io, signal)
   addClusterCommands(program, io, signal)
   addConfigCommands(program, io)
+  addDevCommands(program, io, signal)
   addDoctorCommand(program, io, signal)
+  addSimulateCommand(program, io, signal)
   addSupportCommands(program, io, signal)
   addBenchCommand(program, io, signal)
   addObjectCommands(program, io, signal)
   const bucket = addBucketCommands(program, admin)
   addEraseCommand(bucket, io, signal)
   addUndeleteCommands(bucket, io, signal)
+  addSettingCommands(bucket, io, signal)
   addLifecycleCommands(program, admin)
   addQuotaCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
+  addUserCommands(program, io, signal)
+  addRoleCommands(program, io, signal)
+  addPolicyCommands(program, io, signal)
   addKmsCommands(program, io, signal)
   addTokenCommands(program, io, signal)
   addAuditCommand(program, io, signal)
+  addEventsCommand(program, io, signal)
+  addTraceCommand(program, io, signal)
+  addTopCommand(program, io, signal)
   addMasterKeyCommands(program, io, signal)
   addCompletionCommand(program, io)
   return program

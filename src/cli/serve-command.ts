@@ -9,6 +9,7 @@ import {
   type SettingName,
   SETTINGS,
 } from "../config/index.js"
+import { collect } from "./options.js"
 import type { CliIo } from "./io.js"
 import { configOf } from "./stores.js"
 
@@ -33,11 +34,6 @@ export function addServeOptions(command: Command): Command {
     `\nOnly in the environment:\n${lines.join("\n")}\n\nA flag wins over its variable [IN BRACKETS], a variable over the file.`,
   )
 }
-
-const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
-  ...(earlier ?? []),
-  value,
-]
 
 /** Commander's options, by setting. */
 export function settingsOf(options: Readonly<Record<string, unknown>>): SettingsInput {

@@ -5,7 +5,7 @@ import type { Command } from "commander"
 import type { z } from "zod"
 import { STORE_SCHEMAS } from "../admin/index.js"
 import { CliError } from "./exit-codes.js"
-import { numberOf } from "./options.js"
+import { collect, numberOf } from "./options.js"
 
 type StagedChange = z.output<typeof STORE_SCHEMAS.STAGED_CHANGE>
 
@@ -19,11 +19,6 @@ export interface StagedOptions {
   readonly useNode?: readonly string[]
   readonly file?: string
 }
-
-const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
-  ...(earlier ?? []),
-  value,
-]
 
 export const withStaged = (command: Command): Command =>
   command

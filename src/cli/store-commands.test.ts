@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
 import { AdminApi } from "../admin/index.js"
+import { HEAD } from "../admin/testing-api.js"
 import { ERASURE, FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
 import { deletedOf } from "../admin/testing-undelete.js"
 import { fail } from "../base/failures.js"
@@ -29,12 +30,13 @@ async function answer(request: http.IncomingMessage) {
   const chunks: Uint8Array[] = []
   for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
   const options = {
-    ...{ version: "1.2.3", token: TOKEN, onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
+    ...{ version: "1.2.3", clock: new RealClock() },
+    ...{ hosts: [], onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
     newBucketSettings: new Map(),
   }
   const api = new AdminApi(store.parts, options)
   const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
-  return api.handle({ method, rawTarget, header, body: async () => Buffer.concat(chunks) })
+  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
 }
 
 before(async () => {

@@ -1,28 +1,29 @@
 /**
- * Commands on a running store: status, nodes, layout, devices, redundancy, repair, scrub, jobs.
+ * Commands on a running store: status, nodes, layout, devices, redundancy, repair, scrub.
  *
  * Changes show their plan first and require a confirmation: `--yes`, or an answer at the terminal; a script without
  * `--yes` changes nothing. `--wait` waits until all shards are in their places.
  */
 import { isAbsolute, resolve } from "node:path"
 import type { z } from "zod"
-import { STORE_SCHEMAS } from "../admin/index.js"
+import { JOB, STORE_SCHEMAS } from "../admin/index.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
 import { layoutText, nodesTable } from "./cluster-text.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { jobsTable } from "./jobs-text.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { stagedOf, type StagedOptions } from "./staged-options.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import {
-  jobsTable,
   devicesTable,
   planText,
   classesText,
   redundancyText,
   lostText,
+  pendingText,
   repairText,
   scrubTable,
   statusText,
@@ -193,27 +194,13 @@ export class StoreCommands {
     await answerList(this.io, this.options, scrub, scrubTable(scrub, this.io.clock.wallMs()))
   }
 
-  async jobs(): Promise<void> {
-    const { jobs } = checked(STORE_SCHEMAS.JOBS, await this.#with(client => client.get("/v1/jobs")))
-    await answerList(this.io, this.options, jobs, jobsTable(jobs))
-  }
-
-  async setThrottle(job: string, throttle: number): Promise<void> {
-    await this.#job(job, "throttle", { throttle })
+  async listPending(): Promise<void> {
+    const pending = checked(STORE_SCHEMAS.PENDING_UPLOADS, await this.#with(client => client.get("/v1/pending")))
+    await answerList(this.io, this.options, pending.uploads, pendingText(pending, this.io.clock.wallMs()))
   }
 
   async resumeOrphans(): Promise<void> {
-    const job = checked(STORE_SCHEMAS.JOB, await this.#with(client => client.post("/v1/orphans/resume", {})))
-    await this.#answer(job, jobsTable([job]))
-  }
-
-  async wakeJob(job: string): Promise<void> {
-    await this.#job(job, "wake", {})
-  }
-
-  async #job(name: string, word: string, body: object): Promise<void> {
-    const path = `/v1/jobs/${encodeURIComponent(name)}/${word}`
-    const job = checked(STORE_SCHEMAS.JOB, await this.#with(client => client.post(path, body)))
+    const job = checked(JOB, await this.#with(client => client.post("/v1/orphans/resume", {})))
     await this.#answer(job, jobsTable([job]))
   }
 
@@ -238,7 +225,7 @@ export class StoreCommands {
       const confirmation = { ...(confirmBy && { confirm: confirmBy }), ...(lockedBuckets && { lockedBuckets }) }
       const made = checked(STORE_SCHEMAS.CHANGE, await client.post(path, { ...body, ...confirmation }))
       if (options.wait === true) await this.#waitUntilSettled(client)
-      await this.#answer(made, options.wait === true ? "done\n" : "started; hayloft status shows the progress\n")
+      await this.#answer(made, options.wait === true ? "done\n" : startedText(made))
     })
   }
 
@@ -301,6 +288,9 @@ export function findDevice<T extends Findable>(devices: readonly T[], text: stri
   const what = another === undefined ? "is not a device of this store" : "matches the ids of several devices"
   throw new CliError("notFound", `"${text}" ${what}; hayloft device list shows them`)
 }
+
+const startedText = ({ job }: z.output<typeof STORE_SCHEMAS.CHANGE>): string =>
+  `started; hayloft status shows the progress${job === undefined ? "" : `, and hayloft jobs watch ${job.id}`}\n`
 
 /** The unfinished work of a change; undefined if there is none. */
 function workLeft({ layout, devices, reencoding, repair }: Status): string | undefined {

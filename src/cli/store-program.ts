@@ -1,5 +1,5 @@
 /**
- * Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub, jobs.
+ * Commands on a running store, with their arguments, options and help: status, device, redundancy, repair, scrub.
  */
 import type { Command } from "commander"
 import { CliError } from "./exit-codes.js"
@@ -148,23 +148,12 @@ export function addWorkCommands(program: Command, store: StoreOf): void {
   withStore(scrub.command("pause"))
     .description("pause scrub until it is started again, also across restarts")
     .action((options: StoreCommandOptions) => store(options).scrub("pause", undefined))
+  const pending = group(program, "pending").description("uploads that no object has")
+  withStore(pending.command("list"))
+    .description("uploads that a crash or a refusal has interrupted, whose bytes wait for their removal")
+    .action((options: StoreCommandOptions) => store(options).listPending())
   const orphans = group(program, "orphans").description("orphans: blocks that no object references")
   withStore(orphans.command("resume"))
     .description("remove orphans after a day although there are more than a crash leaves; until the process ends")
     .action((options: StoreCommandOptions) => store(options).resumeOrphans())
-  const jobs = group(program, "jobs").description("background jobs")
-  withStore(jobs.command("list"))
-    .description("state, progress, last error and throttle of each job")
-    .action((options: StoreCommandOptions) => store(options).jobs())
-  withStore(jobs.command("set-throttle"))
-    .description("set the rest of a job after a step, as a multiple of the step's duration; 0 is full speed")
-    .argument("<JOB>")
-    .argument("<NUMBER>")
-    .action((job: string, throttle: string, options: StoreCommandOptions) =>
-      store(options).setThrottle(job, numberOf(throttle, "NUMBER")),
-    )
-  withStore(jobs.command("wake"))
-    .description("wake a job, so that it checks for work now")
-    .argument("<JOB>")
-    .action((job: string, options: StoreCommandOptions) => store(options).wakeJob(job))
 }

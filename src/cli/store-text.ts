@@ -11,9 +11,9 @@ export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = z.output<typeof STORE_SCHEMAS.DEVICE>
 type Plan = z.output<typeof STORE_SCHEMAS.PLAN>
 type ProgressOfWork = z.output<typeof STORE_SCHEMAS.PROGRESS>
+type PendingUploads = z.output<typeof STORE_SCHEMAS.PENDING_UPLOADS>
 type Repair = z.output<typeof STORE_SCHEMAS.REPAIR>
 type Scrub = z.output<typeof STORE_SCHEMAS.SCRUBS>["scrub"][number]
-type Job = z.output<typeof STORE_SCHEMAS.JOB>
 type Redundancy = z.output<typeof STORE_SCHEMAS.REDUNDANCY>
 
 /** Accounts and keys with limits of rates. */
@@ -105,14 +105,16 @@ export function scrubTable(scrub: readonly Scrub[], nowMs: number): string {
   return tableText(["DEVICE", "STATE", "THIS PASS", "OLDEST VERIFIED", "DAMAGES"], rows)
 }
 
-export function jobsTable(jobs: readonly Job[]): string {
-  const rows = jobs.map(({ name, state, throttle, progress, lastError }) => [
-    name,
-    state,
-    String(throttle),
-    printable(lastError === undefined ? progress : `${progress} (last error: ${lastError})`),
+export function pendingText({ uploads, more }: PendingUploads, nowMs: number): string {
+  const rows = uploads.map(({ upload, bucket, key, blocks, bytes, removableMs }) => [
+    upload,
+    printable(`${bucket ?? "(deleted bucket)"}/${key}`),
+    String(blocks),
+    sizeText(bytes),
+    removableMs === undefined ? "once confirmed" : `in ${durationText(Math.max(0, removableMs - nowMs) / 1000)}`,
   ])
-  return tableText(["JOB", "STATE", "THROTTLE", "PROGRESS"], rows)
+  const table = tableText(["UPLOAD", "OBJECT", "BLOCKS", "SIZE", "REMOVED"], rows)
+  return more === 0 ? table : `${table}and ${more} more\n`
 }
 
 export function devicesTable(devices: readonly Device[]): string {

@@ -106,11 +106,14 @@ async function ownTrust({ certificateFile }: StoreCredentials): Promise<{ readon
 }
 
 /** Trust in the certificates that the environment names, for an endpoint from the environment. */
-async function namedTrust({ environment, workingFolder }: CliIo): Promise<{ readonly trust?: Trust }> {
-  const file = environment[CA_BUNDLE]
+export async function namedTrust(
+  { environment, workingFolder }: CliIo,
+  variable: string = CA_BUNDLE,
+): Promise<{ readonly trust?: Trust }> {
+  const file = environment[variable]
   if (!file) return {}
   const pem = await readFile(resolve(workingFolder, file), "utf8").catch((error: unknown) => {
-    throw new CliError("usage", `${CA_BUNDLE}: cannot read ${file} (${messageOf(error)})`)
+    throw new CliError("usage", `${variable}: cannot read ${file} (${messageOf(error)})`)
   })
   return { trust: { pem, isOwnStore: false } }
 }
@@ -157,7 +160,7 @@ async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAcces
   return { endpoint: credentials.adminEndpoint, token: credentials.adminToken, ...(await ownTrust(credentials)) }
 }
 
-function httpUrl(text: string, where: string): string {
+export function httpUrl(text: string, where: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
   throw new CliError("usage", `${where}: "${text.slice(0, 80)}" is not a URL like http://127.0.0.1:9000`)
 }

@@ -5,12 +5,21 @@
  */
 import { BrokenAnswer } from "../client/index.js"
 import { compareNames } from "./local-tree.js"
-import type { SyncEntry, SyncPair } from "./sync-core.js"
 
-export async function* pairsOf(
-  sources: AsyncIterable<SyncEntry>,
-  targets: AsyncIterable<SyncEntry>,
-): AsyncGenerator<SyncPair, void, void> {
+interface Named {
+  readonly name: string
+}
+
+/** At least one of both. */
+interface Pair<Entry> {
+  readonly source?: Entry | undefined
+  readonly target?: Entry | undefined
+}
+
+export async function* pairsOf<Entry extends Named>(
+  sources: AsyncIterable<Entry>,
+  targets: AsyncIterable<Entry>,
+): AsyncGenerator<Pair<Entry>, void, void> {
   const [left, right] = [inOrder(sources, "the source"), inOrder(targets, "the target")]
   try {
     let source = (await left.next()).value
@@ -27,7 +36,10 @@ export async function* pairsOf(
   }
 }
 
-async function* inOrder(entries: AsyncIterable<SyncEntry>, what: string): AsyncGenerator<SyncEntry, undefined, void> {
+async function* inOrder<Entry extends Named>(
+  entries: AsyncIterable<Entry>,
+  what: string,
+): AsyncGenerator<Entry, undefined, void> {
   let before: string | undefined
   for await (const entry of entries) {
     if (before !== undefined && compareNames(before, entry.name) >= 0)

@@ -14,11 +14,15 @@ export function testIo(changed: Partial<CliIo> = {}): TestIo {
   const written = { out: "", error: "" }
   async function* nothing(): AsyncGenerator<Uint8Array> {}
   const io: CliIo = {
-    programs: { serve: () => assert.fail("not served here"), rescue: () => assert.fail("not rescued here") },
+    programs: {
+      serve: () => assert.fail("not served here"),
+      launch: () => assert.fail("not launched here"),
+      rescue: () => assert.fail("not rescued here"),
+    },
     ...{ environment: {}, workingFolder: "/", hostName: "here", clock: new SimClock() },
     out: async data => void (written.out += Buffer.from(data).toString("utf8")),
     error: text => void (written.error += text),
-    ...{ input: nothing(), inputIsTerminal: false, errorIsTerminal: false },
+    ...{ input: nothing(), inputIsTerminal: false, outIsTerminal: false, errorIsTerminal: false },
     ...changed,
   }
   return { io, written }

@@ -1,5 +1,5 @@
 /** Text for people: sizes, times, columns, shell quoting. Pure. */
-export { countText, durationText, latencyText, plural, sizeText } from "../base/quantity-text.js"
+export { countText, durationText, figureText, latencyText, plural, sizeText } from "../base/quantity-text.js"
 
 /** `2026-01-02 03:04:05Z`, in UTC. */
 export const timeText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19).replace("T", " ")}Z`

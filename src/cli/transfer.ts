@@ -146,7 +146,8 @@ export class Transfer {
     const opened = await this.#open(source, isWhole)
     const progress = this.#progress(to.key, opened.sizeBytes)
     const contentType = this.options.contentType ?? contentTypeOf(to.key)
-    const request = { ...to, contentType, sizeBytes: opened.sizeBytes, source: opened.chunks }
+    const headers = [["content-type", contentType] as const]
+    const request = { ...to, headers, sizeBytes: opened.sizeBytes, source: opened.chunks }
     try {
       return await upload(this.client, { ...request, onProgress: bytes => progress.add(bytes) })
     } finally {

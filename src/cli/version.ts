@@ -1,8 +1,11 @@
-/** The version of this program, from its package.json. */
+/** Which program this is: its version, from its package.json, and whether it was installed as a package. */
 import { readFileSync } from "node:fs"
 
 /** Relative to dist/src/cli/. */
 const PACKAGE_FILE = new URL("../../../package.json", import.meta.url)
+
+/** As a package, not in a checkout. */
+export const isInstalled = (): boolean => /\/node_modules\//.test(PACKAGE_FILE.pathname)
 
 export function readVersion(): string {
   const value: unknown = JSON.parse(readFileSync(PACKAGE_FILE, "utf8"))

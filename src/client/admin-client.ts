@@ -1,5 +1,5 @@
 /** A client of the admin API: JSON in, JSON out, the token in a header. Failures like those of the S3 client. */
-import { HttpCaller } from "./http-caller.js"
+import { HttpCaller, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
 
@@ -8,6 +8,9 @@ export interface AdminAccess {
   readonly token: string
   readonly trust?: Trust
 }
+
+/** Of a stream; the longest have a key and some names. */
+const LINE_CHARACTERS_MAX = 1024 * 1024
 
 type Query = Readonly<Record<string, string | undefined>>
 
@@ -29,20 +32,36 @@ export class AdminClient {
   }
 
   get(path: string, query: Query = {}): Promise<unknown> {
-    const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
-    const text = new URLSearchParams(given).toString().replaceAll("+", "%20")
-    return this.#call("GET", text === "" ? path : `${path}?${text}`, undefined)
+    return this.#call("GET", targetOf(path, query), undefined)
   }
 
   /** A document that is not JSON, such as the metrics. */
   async text(path: string): Promise<string> {
-    const { status, text, requestId } = await this.#send("GET", path, undefined)
-    if (status < 300) return text
-    throw new RemoteFailure(status, `http-${status}`, `status ${status}`, requestId)
+    const answer = await this.#send("GET", path, undefined)
+    if (answer.status >= 300) throw await failureOf(answer)
+    return (await answer.document()).toString("utf8")
+  }
+
+  /** The lines of a stream as they come, until the server ends it. Throws when the connection breaks. */
+  async *lines(path: string, query: Query = {}): AsyncGenerator<unknown> {
+    const answer = await this.#send("GET", targetOf(path, query), undefined)
+    if (answer.status >= 300) throw await failureOf(answer)
+    let rest = ""
+    const decoder = new TextDecoder()
+    for await (const piece of answer.body) {
+      const lines = (rest + decoder.decode(piece, { stream: true })).split("\n")
+      rest = lines.pop() ?? ""
+      if (rest.length > LINE_CHARACTERS_MAX) throw new BrokenAnswer("a line of the stream is too long")
+      for (const line of lines) yield parseAnswer(line)
+    }
   }
 
   post(path: string, body: unknown): Promise<unknown> {
     return this.#call("POST", path, Buffer.from(JSON.stringify(body)))
+  }
+
+  put(path: string, body: unknown = {}): Promise<unknown> {
+    return this.#call("PUT", path, Buffer.from(JSON.stringify(body)))
   }
 
   async remove(path: string): Promise<void> {
@@ -50,21 +69,31 @@ export class AdminClient {
   }
 
   async #call(method: string, rawTarget: string, body: Buffer | undefined): Promise<unknown> {
-    const { status, text, requestId } = await this.#send(method, rawTarget, body)
-    const value = text === "" ? undefined : parseAnswer(text)
-    if (status < 300) return value
-    const { code, message } = errorOf(value)
-    throw new RemoteFailure(status, code ?? `http-${status}`, message ?? `status ${status}`, requestId)
+    const answer = await this.#send(method, rawTarget, body)
+    if (answer.status >= 300) throw await failureOf(answer)
+    const text = (await answer.document()).toString("utf8")
+    return text === "" ? undefined : parseAnswer(text)
   }
 
-  async #send(method: string, rawTarget: string, body: Buffer | undefined) {
+  #send(method: string, rawTarget: string, body: Buffer | undefined): Promise<Answer> {
     const rawHeaders = ["host", this.#host, "authorization", `Bearer ${this.access.token}`]
     if (body !== undefined) rawHeaders.push("content-type", "application/json", "content-length", String(body.length))
-    const answer = await this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
-    const text = (await answer.document()).toString("utf8")
-    const requestId = String(answer.headers["x-request-id"] ?? "") || undefined
-    return { status: answer.status, text, requestId }
+    return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
   }
+}
+
+function targetOf(path: string, query: Query): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
+  const text = new URLSearchParams(given).toString().replaceAll("+", "%20")
+  return text === "" ? path : `${path}?${text}`
+}
+
+async function failureOf(answer: Answer): Promise<RemoteFailure> {
+  const { status } = answer
+  const text = (await answer.document()).toString("utf8")
+  const requestId = String(answer.headers["x-request-id"] ?? "") || undefined
+  const { code, message } = errorOf(text === "" ? undefined : parseAnswer(text))
+  return new RemoteFailure(status, code ?? `http-${status}`, message ?? `status ${status}`, requestId)
 }
 
 function parseAnswer(text: string): unknown {

@@ -1,5 +1,5 @@
 /**
- * A small S3 client for the commands on objects, the bench and the checks of the recipes, against any store.
+ * A small S3 client for the commands on objects, the bench and the checks of the documents, against any store.
  *
  * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body, so that the stored bytes are
  *           the sent ones. Repeatable requests are retried after 500, 503 and broken connections, with
@@ -33,13 +33,15 @@ export interface ObjectHead {
   readonly contentType: string | undefined
   /** The headers that a copy in parts must state again: content type, cache control, user metadata … */
   readonly attributes: Headers
+  /** Those of object lock: retention and legal hold. */
+  readonly locks: Headers
   /** The bytes are those of a range. */
   readonly isRange: boolean
   /** The store says that it is Hayloft, whose buckets all have RenameObject. Others may take a rename for an empty PUT. */
   readonly hasRename: boolean
 }
 
-type Headers = readonly (readonly [name: string, value: string])[]
+export type Headers = readonly (readonly [name: string, value: string])[]
 
 export interface ObjectName {
   readonly bucket: string
@@ -52,6 +54,23 @@ export interface ListedKey {
   readonly etag: string
   readonly lastModifiedMs: number
 }
+
+export interface ListedVersion extends ListedKey {
+  readonly versionId: string
+  /** A delete marker; it has no bytes. */
+  readonly isMarker: boolean
+}
+
+/** The settings of a bucket that are one document each. */
+export type BucketSetting =
+  | "versioning"
+  | "object-lock"
+  | "tagging"
+  | "cors"
+  | "encryption"
+  | "website"
+  | "policy"
+  | "lifecycle"
 
 interface KeyPage {
   readonly keys: readonly ListedKey[]
@@ -123,21 +142,27 @@ export class S3Client {
     await this.#drained({ method: "HEAD", bucket })
   }
 
-  async createBucket(bucket: string): Promise<void> {
-    await this.#drained({ method: "PUT", bucket })
+  async createBucket(bucket: string, { hasLock = false }: { readonly hasLock?: boolean } = {}): Promise<void> {
+    const headers: Headers = hasLock ? [["x-amz-bucket-object-lock-enabled", "true"]] : []
+    await this.#drained({ method: "PUT", bucket, headers })
+  }
+
+  /** The document of a setting, as the store returns it. Throws `RemoteFailure`, also if the bucket does not have it. */
+  async getSetting(bucket: string, setting: BucketSetting): Promise<string> {
+    const answer = await this.#answer({ method: "GET", bucket, query: [[setting, ""]] })
+    return (await answer.document()).toString("utf8")
+  }
+
+  async putSetting(bucket: string, setting: BucketSetting, document: string): Promise<void> {
+    await this.#drained({ method: "PUT", bucket, query: [[setting, ""]], body: Buffer.from(document, "utf8") })
   }
 
   async removeBucket(bucket: string): Promise<void> {
     await this.#drained({ method: "DELETE", bucket })
   }
 
-  async put(object: {
-    bucket: string
-    key: string
-    body: Uint8Array
-    contentType?: string
-  }): Promise<{ etag: string }> {
-    const headers: [string, string][] = object.contentType === undefined ? [] : [["content-type", object.contentType]]
+  async put(object: { bucket: string; key: string; body: Uint8Array; headers?: Headers }): Promise<{ etag: string }> {
+    const { headers = [] } = object
     const answer = await this.#drained({
       method: "PUT",
       bucket: object.bucket,
@@ -148,8 +173,17 @@ export class S3Client {
     return { etag: unquote(answer.headers.etag) }
   }
 
-  async head(bucket: string, key: string): Promise<ObjectHead> {
-    return headOf(await this.#drained({ method: "HEAD", bucket, key }))
+  /** With `partNumber` the size is that of the part. */
+  async head(
+    bucket: string,
+    key: string,
+    { versionId, partNumber }: { readonly versionId?: string | undefined; readonly partNumber?: number } = {},
+  ): Promise<ObjectHead> {
+    const query: Headers = [
+      ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
+      ...(partNumber === undefined ? [] : [["partNumber", String(partNumber)] as const]),
+    ]
+    return headOf(await this.#drained({ method: "HEAD", bucket, key, query }))
   }
 
   /** The body must be read to its end or left by `break`. `range` is like `0-99`, `100-` or `-100`. */
@@ -164,8 +198,9 @@ export class S3Client {
     return { head: headOf(answer), body: answer.body }
   }
 
-  async getTags(bucket: string, key: string): Promise<Headers> {
-    const root = await this.#document({ method: "GET", bucket, key, query: [["tagging", ""]] })
+  async getTags(bucket: string, key: string, versionId?: string): Promise<Headers> {
+    const version: Headers = versionId === undefined ? [] : [["versionId", versionId]]
+    const root = await this.#document({ method: "GET", bucket, key, query: [["tagging", ""], ...version] })
     return childrenOf(root, "TagSet")
       .flatMap(all => childrenOf(all, "Tag"))
       .map(tag => [textOf(tag, "Key") ?? "", textOf(tag, "Value") ?? ""])
@@ -237,6 +272,17 @@ export class S3Client {
       yield* page.keys
       token = page.next
     } while (token !== undefined)
+  }
+
+  /** All versions and delete markers with a prefix: by key, and of a key the newest first. */
+  async *versions(bucket: string, prefix: string): AsyncGenerator<ListedVersion> {
+    let from: Headers | undefined = []
+    while (from !== undefined) {
+      const query: Headers = [["versions", ""], ["encoding-type", "url"], ["prefix", prefix], ...from]
+      const root = await this.#document({ method: "GET", bucket, query })
+      yield* versionsOf(root)
+      from = nextVersions(root)
+    }
   }
 
   /** Not interruptible: an upload with an unknown id could not be aborted. */
@@ -392,32 +438,58 @@ function headOf({ headers }: Answer): ObjectHead {
       (encrypted === undefined || encrypted === "AES256"),
     lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
     contentType: headers["content-type"],
-    attributes: attributesOf(headers),
+    attributes: headersLike(headers, ATTRIBUTE),
+    locks: headersLike(headers, LOCK),
     isRange: headers["content-range"] !== undefined,
     hasRename: /^Hayloft\//.test(String(headers["server"] ?? "")),
   }
 }
 
 const ATTRIBUTE = /^(cache-control|content-(disposition|encoding|language|type)|expires|x-amz-meta-.*)$/
+const LOCK = /^x-amz-object-lock-/
 
-const attributesOf = (headers: Answer["headers"]): Headers =>
+const headersLike = (headers: Answer["headers"], wanted: RegExp): Headers =>
   Object.entries(headers).flatMap(([name, value]) =>
-    ATTRIBUTE.test(name) && typeof value === "string" ? [[name, value] as const] : [],
+    wanted.test(name) && typeof value === "string" ? [[name, value] as const] : [],
   )
 
 const timeOf = (text: string | undefined): number => parseDate(text ?? "") ?? 0
 const decodeKey = (text: string, coded: boolean): string =>
   coded ? Buffer.from(percentDecode(text.replace(/\+/g, "%20")), "latin1").toString("utf8") : text
 
+const keyOf = (entry: XmlElement, coded: boolean): ListedKey => ({
+  key: decodeKey(textOf(entry, "Key") ?? "", coded),
+  sizeBytes: Number(textOf(entry, "Size") ?? 0),
+  etag: unquote(textOf(entry, "ETag")),
+  lastModifiedMs: timeOf(textOf(entry, "LastModified")),
+})
+
+const isCoded = (root: XmlElement): boolean => textOf(root, "EncodingType") === "url"
+
+const versionsOf = (root: XmlElement): readonly ListedVersion[] =>
+  root.children
+    .filter(({ name }) => name === "Version" || name === "DeleteMarker")
+    .map(entry => ({
+      ...keyOf(entry, isCoded(root)),
+      versionId: textOf(entry, "VersionId") ?? "null",
+      isMarker: entry.name === "DeleteMarker",
+    }))
+
+/** Where the next page begins; undefined after the last one. */
+function nextVersions(root: XmlElement): Headers | undefined {
+  if (textOf(root, "IsTruncated") !== "true") return undefined
+  const key = textOf(root, "NextKeyMarker")
+  if (key === undefined)
+    throw new BrokenAnswer("the store returned a page of versions without the place of the next one")
+  const versionId = textOf(root, "NextVersionIdMarker")
+  const marker = ["key-marker", decodeKey(key, isCoded(root))] as const
+  return versionId === undefined || versionId === "" ? [marker] : [marker, ["version-id-marker", versionId]]
+}
+
 function pageOf(root: XmlElement): KeyPage {
-  const coded = textOf(root, "EncodingType") === "url"
+  const coded = isCoded(root)
   return {
-    keys: childrenOf(root, "Contents").map(entry => ({
-      key: decodeKey(textOf(entry, "Key") ?? "", coded),
-      sizeBytes: Number(textOf(entry, "Size") ?? 0),
-      etag: unquote(textOf(entry, "ETag")),
-      lastModifiedMs: timeOf(textOf(entry, "LastModified")),
-    })),
+    keys: childrenOf(root, "Contents").map(entry => keyOf(entry, coded)),
     prefixes: childrenOf(root, "CommonPrefixes").map(entry => decodeKey(textOf(entry, "Prefix") ?? "", coded)),
     next: textOf(root, "IsTruncated") === "true" ? textOf(root, "NextContinuationToken") : undefined,
   }

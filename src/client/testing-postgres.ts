@@ -22,6 +22,11 @@ const OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 /** Debian keeps the server's programs here, one folder for each major version. */
 const DEBIAN_VERSIONS = "/usr/lib/postgresql"
 const DATABASE = "hayloft"
+/** How the files of a server are made. */
+export const INITDB = [
+  ...["--username", "hayloft", "--auth", "trust", "--encoding", "UTF8"],
+  ...["--locale", "C", "--no-sync", "--no-instructions"],
+] as const
 const NEVER = new AbortController().signal
 
 /** How it ends: sessions are cut and data is written (SIGINT), or nothing is written, as in a crash (SIGQUIT). */
@@ -134,14 +139,15 @@ export class PostgresProcess {
   /** Starts the server in its folder, which is empty or from an earlier run. */
   async open(): Promise<void> {
     await this.makeFolder()
-    const isNew = !existsSync(this.data)
-    if (isNew) {
-      const data = ["--pgdata", this.data, "--username", "hayloft", "--auth", "trust", "--encoding", "UTF8"]
-      await this.runAs("initdb", [...data, "--locale", "C", "--no-sync", "--no-instructions"])
-    }
+    if (!existsSync(this.data)) await this.makeData()
     await this.start()
     const has = await this.sql(`SELECT 1 FROM pg_database WHERE datname = '${DATABASE}'`)
     if (has === "") await this.sql(`CREATE DATABASE ${DATABASE}`)
+  }
+
+  /** Makes the files of a new server. */
+  protected async makeData(): Promise<void> {
+    await this.runAs("initdb", ["--pgdata", this.data, ...INITDB])
   }
 
   /** Runs one of PostgreSQL's programs as the server's user; returns its standard output. */

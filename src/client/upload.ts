@@ -7,7 +7,7 @@
  */
 import { MIB, PARTS_MAX } from "../base/limits.js"
 import { mapBounded } from "../life/index.js"
-import type { S3Client } from "./s3-client.js"
+import type { Headers, S3Client } from "./s3-client.js"
 
 const PART_BYTES = 8 * MIB
 const PARTS_CONCURRENT = 4
@@ -17,9 +17,12 @@ const PARTS_PER_SIZE = 1000
 interface UploadRequest {
   readonly bucket: string
   readonly key: string
-  readonly contentType?: string
+  /** Content type, metadata and the like. */
+  readonly headers?: Headers
   /** Undefined if unknown. */
   readonly sizeBytes: number | undefined
+  /** Of each part but the last one; a shorter object is sent whole. */
+  readonly partBytes?: number
   readonly source: AsyncIterable<Uint8Array>
   /** Called when bytes have arrived at the store. */
   readonly onProgress: (bytes: number) => void
@@ -40,6 +43,7 @@ export function partBytesOf(partNumber: number, sizeBytes: number | undefined): 
 export async function* partsOf(
   source: AsyncIterable<Uint8Array>,
   sizeBytes: number | undefined,
+  partBytes = (partNumber: number): number => partBytesOf(partNumber, sizeBytes),
 ): AsyncGenerator<Buffer, void, void> {
   let partNumber = 1
   let pending: Uint8Array[] = []
@@ -47,11 +51,11 @@ export async function* partsOf(
   for await (const chunk of source) {
     let rest = chunk
     while (rest.length > 0) {
-      const taken = rest.subarray(0, partBytesOf(partNumber, sizeBytes) - pendingBytes)
+      const taken = rest.subarray(0, partBytes(partNumber) - pendingBytes)
       pending.push(taken)
       pendingBytes += taken.length
       rest = rest.subarray(taken.length)
-      if (pendingBytes < partBytesOf(partNumber, sizeBytes)) continue
+      if (pendingBytes < partBytes(partNumber)) continue
       yield Buffer.concat(pending)
       partNumber += 1
       pending = []
@@ -62,19 +66,17 @@ export async function* partsOf(
 }
 
 export async function upload(client: S3Client, request: UploadRequest): Promise<Uploaded> {
-  const { bucket, key, onProgress } = request
-  const { contentType } = request
-  const parts = partsOf(request.source, request.sizeBytes)
+  const { bucket, key, onProgress, headers = [], partBytes } = request
+  const parts = partsOf(request.source, request.sizeBytes, partBytes === undefined ? undefined : () => partBytes)
   try {
     const first = await parts.next()
     const second = await parts.next()
     const body = first.done === true ? Buffer.alloc(0) : first.value
     if (second.done === true) {
-      const { etag } = await client.put({ bucket, key, body, ...(contentType === undefined ? {} : { contentType }) })
+      const { etag } = await client.put({ bucket, key, body, headers })
       onProgress(body.length)
       return { etag, sizeBytes: body.length }
     }
-    const headers = contentType === undefined ? [] : [["content-type", contentType] as const]
     const target = { bucket, key, uploadId: await client.createMultipart({ bucket, key }, headers) }
     try {
       const { etags, sizeBytes } = await putParts(

@@ -551,7 +551,8 @@ function evaluateBlocks(places: Places, shapes: readonly Shape[], shared: Togeth
 /** Caches the last result: usually nothing has moved since, and only bytes have grown. */
 export class BlocksEvaluator {
   private last:
-    { readonly places: Places; readonly shapes: readonly Shape[]; readonly result: BlocksSafety } | undefined
+    | { readonly places: Places; readonly shapes: readonly Shape[]; readonly result: BlocksSafety }
+    | undefined
   private together: Together | undefined
 
   /** `shapes`: in ascending order of slots. */

@@ -4,7 +4,7 @@ import { parseDeviceId, type DeviceId } from "../base/ids.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
 import { parsePolicy } from "../base/policy.js"
 import type { DomainSafety } from "./safety-domains-core.js"
-import { domainAnswers, safetySentence } from "./safety-sentence-core.js"
+import { domainAnswers, mayFail, safetySentence } from "./safety-sentence-core.js"
 
 const [C, D] = [parseDeviceId("000000000000000c"), parseDeviceId("000000000000000d")]
 const NOTHING: SafetyCauses = {
@@ -163,3 +163,21 @@ for (const [domains, sentence] of DOMAINS) {
     assert.ok(sentenceOf(safety).includes(`may fail without loss; ${sentence}`))
   })
 }
+
+test("for disks, machines and zones there is an answer of its own, with the reason", () => {
+  const answersOf = (safety: Safety) =>
+    mayFail(safety, id => (id === C ? "/mnt/c" : "/mnt/d")).map(({ what, answer, losses, because }) =>
+      [what, answer, losses, because].join("|"),
+    )
+  assert.deepEqual(answersOf(store(7, 7, [2, 2])), ["disk|yes|2|"])
+  assert.deepEqual(answersOf(store(1, 1, [0, 0])), ["disk|no|0|there is only one"])
+  assert.deepEqual(answersOf(store(4, 4, [0, 0])), [
+    "disk|no|0|no shard or copy is to spare that would replace a lost disk",
+  ])
+  assert.deepEqual(answersOf({ ...store(7, 7, [2, 0]), critical: [C] }), [
+    "disk|later|0|the loss of /mnt/c would lose objects",
+  ])
+  const unseen = answersOf({ ...store(7, 7, [2, 0], { isUnseen: true }), zones: yes })
+  const reason = "shards have not all been scanned since the start"
+  assert.deepEqual(unseen, [`disk|unknown|0|${reason}`, `zone|unknown|0|${reason}`])
+})

@@ -83,29 +83,66 @@ function someOf(names: readonly string[]): string {
   return more > 0 ? `${names.slice(0, NAMES_SHOWN).join(", ")} and ${more} more` : listed(names)
 }
 
-/** Whether any single domain may fail: `any machine: yes`, `any zone: no, because …`. */
-function domainAnswer(
-  level: "machine" | "zone",
-  { count, now, whole, critical, crowded }: DomainSafety,
-  { isUnseen }: SafetyCauses,
-): string {
-  const any = `any ${level}`
-  if (count === 1) return `${any}: no, because there is only one`
-  if (whole < 1 && crowded !== undefined) {
-    const { policy, shards, spare } = crowded
-    return `${any}: no, because up to ${plural(shards, "shard")} of a block (${textOfPolicy(policy)}) ${shards === 1 ? "is" : "are"} in one ${level}, and ${spare === 0 ? "none" : `only ${spare}`} may be lost`
-  }
-  if (whole < 1) return `${any}: no`
-  if (now >= 1 && !isUnseen) return now === 1 ? `${any}: yes` : `${any}: yes, any ${now} of ${count}`
-  const named = critical.length === 0 ? "" : `: the loss of ${someOf(critical)} would lose objects`
-  return `${any}: yes once complete, not today${named}`
+/** Whether any single disk, machine or zone may fail now. */
+export interface MayFail {
+  readonly what: "disk" | "machine" | "zone"
+  /** `later`: once the store is complete, but not now. `unknown`: shards have not all been scanned. */
+  readonly answer: "yes" | "no" | "later" | "unknown"
+  /** How many there are. */
+  readonly count: number
+  /** How many arbitrary ones may fail now; -1: something is not readable now. */
+  readonly losses: number
+  /** Why not; empty if they may. */
+  readonly because: string
+  /** The first of those that must not fail now: the loss of one alone loses something. */
+  readonly critical: readonly string[]
+}
+
+const CRITICAL_MAX = 20
+
+/** Why none may fail even when the store is complete. */
+function whyNever(what: MayFail["what"], { count, crowded }: Pick<DomainSafety, "count" | "crowded">): string {
+  if (count === 1) return "there is only one"
+  if (what === "disk") return "no shard or copy is to spare that would replace a lost disk"
+  if (crowded === undefined) return ""
+  const { policy, shards, spare } = crowded
+  return `up to ${plural(shards, "shard")} of a block (${textOfPolicy(policy)}) ${shards === 1 ? "is" : "are"} in one ${what}, and ${spare === 0 ? "none" : `only ${spare}`} may be lost`
+}
+
+function answerOf(what: MayFail["what"], domain: DomainSafety, { isUnseen }: SafetyCauses): MayFail {
+  const { count, now, whole, critical } = domain
+  const facts = { what, count, losses: isUnseen ? Math.min(now, 0) : now, critical: critical.slice(0, CRITICAL_MAX) }
+  if (count === 1 || whole < 1) return { ...facts, answer: "no", because: whyNever(what, domain) }
+  if (now >= 1 && !isUnseen) return { ...facts, answer: "yes", because: "" }
+  if (isUnseen) return { ...facts, answer: "unknown", because: "shards have not all been scanned since the start" }
+  const because = critical.length === 0 ? "" : `the loss of ${someOf(critical)} would lose objects`
+  return { ...facts, answer: "later", because }
+}
+
+/** Whether any disk, and as far as the store has them any machine and any zone, may fail now. */
+export function mayFail(safety: Safety, pathOf: SentenceFacts["pathOf"]): readonly MayFail[] {
+  const { disks, now, whole, critical, machines, zones, causes } = safety
+  const ofDisks = { count: disks, now: now.disks, whole: whole.disks, critical: critical.map(pathOf) }
+  return [
+    answerOf("disk", ofDisks, causes),
+    ...(machines === undefined ? [] : [answerOf("machine", machines, causes)]),
+    ...(zones === undefined ? [] : [answerOf("zone", zones, causes)]),
+  ]
+}
+
+/** `any machine: yes`, `any zone: no, because …`. */
+function textOfAnswer({ what, answer, count, losses, because }: MayFail): string {
+  const any = `any ${what}`
+  if (answer === "yes") return losses === 1 ? `${any}: yes` : `${any}: yes, any ${losses} of ${count}`
+  if (answer === "no") return because === "" ? `${any}: no` : `${any}: no, because ${because}`
+  return `${any}: yes once complete, not today${answer === "later" && because !== "" ? `: ${because}` : ""}`
 }
 
 /** One answer for machines and one for zones, as far as the store has them. */
-export const domainAnswers = ({ machines, zones, causes }: Safety): readonly string[] => [
-  ...(machines === undefined ? [] : [domainAnswer("machine", machines, causes)]),
-  ...(zones === undefined ? [] : [domainAnswer("zone", zones, causes)]),
-]
+export const domainAnswers = (safety: Safety): readonly string[] =>
+  mayFail(safety, id => id)
+    .filter(({ what }) => what !== "disk")
+    .map(textOfAnswer)
 
 function today({ now, whole }: Safety, reasons: readonly string[]): string {
   const because = reasons.length === 0 ? "" : `because ${listed(reasons.slice(0, 2))}`

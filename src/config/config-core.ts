@@ -8,16 +8,8 @@
 import { fail, isFailure } from "../base/failures.js"
 import { MIB, SHARDS_MAX } from "../base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
-import {
-  CLIENT_ENVIRONMENT,
-  CONFIG_FILE_ENVIRONMENT,
-  SETTINGS,
-  SETTING_NAMES,
-  type ClusterConfig,
-  type ServeConfig,
-  type SettingName,
-  type WebsiteConfig,
-} from "./config.js"
+import type { ClusterConfig, ServeConfig, WebsiteConfig } from "./config.js"
+import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
 import {
   parseBlockSize,
   parseChoice,
@@ -33,19 +25,32 @@ import {
   parseRegion,
   parseRootAccessKey,
   parseRootSecret,
+  parseClientText,
+  parseIssuer,
+  parseRoleArn,
+  parseScopes,
   parseServicePath,
   parseServiceUrl,
+  parseAuditBucket,
+  parseWebhook,
 } from "./config-values.js"
 import {
   findSetting,
   SettingReader,
   type ConfigProblem,
   type ConfigSources,
+  type Environment,
   type FoundSetting,
   type SettingsInput,
 } from "./setting-reader.js"
 
 /** Variables that a container platform sets automatically for a service called "hayloft". */
+/** The environment without the variables of settings, for a server that a config file alone describes. */
+export function withoutSettings(environment: Environment): Environment {
+  const names = new Set<string>([CONFIG_FILE_ENVIRONMENT, ...SETTING_NAMES.map(name => SETTINGS[name].environment)])
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
+}
+
 const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
 
 /** An unknown `HAYLOFT_…` variable is most likely a typo. */
@@ -126,6 +131,11 @@ function configIn(reader: SettingReader): ServeConfig {
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
+    shutdown: {
+      drainMs: 1000 * reader.required("drainSeconds", count(0, 3600)),
+      stopMs: reader.required("stopTimeout", parseDuration),
+    },
+    existingStore: switchOf("existingStore"),
     domains: reader.each("domain", parseDomain),
     region: reader.optional("region", parseRegion),
     refuseSignatureV2: switchOf("refuseSignatureV2"),
@@ -134,14 +144,18 @@ function configIn(reader: SettingReader): ServeConfig {
     encryptNewBuckets: switchOf("encryptNewBuckets"),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
+    consoleSignIn: consoleSignInOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),
+    auditSinks: auditSinksOf(reader),
     log: {
       level: reader.required("logLevel", (text, where) => parseChoice(text, where, ["debug", "info", "warn", "error"])),
       format: reader.required("logFormat", (text, where) => parseChoice(text, where, ["text", "json"])),
     },
+    accessLog: accessLogOf(reader),
+    tracing: tracingOf(reader),
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
   }
 }
@@ -162,13 +176,31 @@ function dataFoldersIn(reader: SettingReader): readonly string[] {
   return folders
 }
 
-function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "adminListen"> {
+function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "adminListen" | "adminHosts"> {
   const listen = reader.required("listen", parseListen)
   const adminListen = reader.required("adminListen", parseListen)
   const isSame = listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host
   if (isSame && !reader.isBroken("listen") && !reader.isBroken("adminListen"))
     reader.requirement("adminListen", "--listen and --admin-listen are the same address; use a different port for each")
-  return { listen, adminListen }
+  return { listen, adminListen, adminHosts: reader.each("adminHost", parseDomain) }
+}
+
+const ROLES_MAX = 10
+
+function consoleSignInOf(reader: SettingReader): ServeConfig["consoleSignIn"] {
+  const both = reader.pair(["consoleOidcIssuer", "consoleOidcClientId"], parseIssuer, parseClientText)
+  const clientSecret = reader.optional("consoleOidcClientSecret", parseClientText)
+  const roles = reader.each("consoleOidcRole", parseRoleArn)
+  const scopes = reader.required("consoleOidcScopes", parseScopes)
+  reader.refuseStray(["consoleOidcClientSecret", "consoleOidcRole", "consoleOidcScopes"], "consoleOidcIssuer")
+  if (both === undefined) return undefined
+  const isRoleBroken = reader.isBroken("consoleOidcRole")
+  if ((roles.length === 0 && !isRoleBroken) || roles.length > ROLES_MAX) {
+    const message = `--console-oidc-issuer needs one to ${ROLES_MAX} roles that people may take: --console-oidc-role ARN`
+    reader.requirement("consoleOidcIssuer", message)
+  }
+  const [issuer, clientId] = both
+  return { issuer, clientId, clientSecret, roles, scopes }
 }
 
 function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
@@ -213,6 +245,31 @@ export function clusterConfigOf(
 ): ClusterConfig | undefined {
   const reader = new SettingReader({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
   return checked(reader, clusterOf(reader))
+}
+
+function auditSinksOf(reader: SettingReader): ServeConfig["auditSinks"] {
+  const webhook = reader.pair(["auditWebhook", "auditWebhookSecret"], parseWebhook, parseRootSecret)
+  return {
+    file: reader.optional("auditFile", fileIn(reader)),
+    webhook: webhook && { url: webhook[0], secret: webhook[1] },
+    bucket: reader.optional("auditBucket", parseAuditBucket),
+  }
+}
+
+function tracingOf(reader: SettingReader): ServeConfig["tracing"] {
+  reader.refuseStray(["traceOneIn"], "traceEndpoint")
+  const oneIn = reader.required("traceOneIn", count(1, 1_000_000))
+  return reader.optional("traceEndpoint", (text, where) => ({ endpoint: parseServiceUrl(text, where), oneIn }))
+}
+
+function accessLogOf(reader: SettingReader): ServeConfig["accessLog"] {
+  const format = reader.required("accessLogFormat", (text, where) => parseChoice(text, where, ["json", "s3"]))
+  reader.refuseStray(["accessLogFormat"], "accessLog")
+  const file = fileIn(reader)
+  return reader.optional("accessLog", (text, where) => ({
+    file: text === "stderr" ? undefined : file(text, where),
+    format,
+  }))
 }
 
 function keyServicesOf(reader: SettingReader): ServeConfig["keyServices"] {

@@ -6,7 +6,7 @@
  */
 import { z } from "zod"
 import { fail } from "../base/failures.js"
-import { SETTINGS, SETTING_NAMES, type SettingName } from "./config.js"
+import { SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
 import type { ConfigProblem, SettingsInput } from "./setting-reader.js"
 
 export const CONFIG_FILE_BYTES_MAX = 64 * 1024

@@ -5,12 +5,13 @@
 import { isAbsolute, relative, resolve } from "node:path"
 import { fail, isFailure } from "../base/failures.js"
 import { BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, DEVICES_MAX, GIB, KIB, MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
-import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
+import { parseAccessKeyId, parseBucketName, type AccessKeyId, type BucketName } from "../base/ids.js"
 import { parsePolicy, type Matrix, type Policy } from "../base/policy.js"
 import type { ListenAddress } from "./config.js"
 
 /** Upper bound for one brace expression, before the check against `DEVICES_MAX`. */
 const EXPANSION_MAX = 1024
+const ISSUER_CHARACTERS_MAX = 255
 const SECRET_CHARACTERS_MIN = 8
 const SECRET_CHARACTERS_MAX = 128
 
@@ -107,9 +108,10 @@ export function parseCount(text: string, where: string, range: { min: number; ma
 const UNITS: Readonly<Record<string, number>> = {
   ...{ "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB },
   ...{ t: 1024 * GIB, tib: 1024 * GIB, p: 1024 * 1024 * GIB, pib: 1024 * 1024 * GIB },
+  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, pb: 1e15 },
 }
 
-/** Parses `4MiB`, `4M` or `4194304` into bytes; undefined if the text is not a size. */
+/** Parses `4MiB`, `4M` or `4194304` into bytes, `4MB` into 4,000,000; undefined if the text is not a size. */
 export function bytesOfSize(text: string): number | undefined {
   const [, number, unit] = /^(\d{1,12})\s*([A-Za-z]{0,3})$/.exec(text) ?? []
   const factor = UNITS[(unit ?? "?").toLowerCase()]
@@ -170,6 +172,53 @@ export function parseServiceUrl(text: string, where: string): string {
   throw fail("invalidConfig", {
     message: `${where}: expected the address of a server without a path, like https://vault.example.org:8200`,
   })
+}
+
+/** The issuer of OpenID Connect tokens: it is compared letter by letter. */
+export function parseIssuer(text: string, where: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlain = url?.username === "" && url.password === "" && url.hash === "" && url.search === ""
+  if (url !== undefined && isPlain && /^https?:$/.test(url.protocol) && text.length <= ISSUER_CHARACTERS_MAX)
+    return text
+  throw fail("invalidConfig", {
+    message: `${where}: expected the issuer of a provider, like https://login.example.org/realms/main, as it spells it`,
+  })
+}
+
+export function parseRoleArn(text: string, where: string): string {
+  return /^arn:aws:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/.test(text)
+    ? text
+    : refuse(where, text, "the ARN of a role: arn:aws:iam::123456789012:role/NAME")
+}
+
+export function parseScopes(text: string, where: string): string {
+  const words = text.split(/[ ,]+/).filter(word => word !== "")
+  const isValid = words.every(word => /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/.test(word)) && words.includes("openid")
+  return isValid ? words.join(" ") : refuse(where, text, 'scopes with spaces between them, "openid" among them')
+}
+
+/** The id or the secret of a client at a provider; a secret is not shown. */
+export function parseClientText(text: string, where: string): string {
+  if (/^[\x20-\x7e]{1,512}$/.test(text)) return text
+  throw fail("invalidConfig", { message: `${where}: expected 1 to 512 printable characters` })
+}
+
+/** The address of a webhook, without user, password and fragment. */
+export function parseWebhook(text: string, where: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlain = url?.username === "" && url.password === "" && url.hash === ""
+  if (url !== undefined && isPlain && /^https?:$/.test(url.protocol)) return url.href
+  throw fail("invalidConfig", {
+    message: `${where}: expected an address like https://siem.example.org/hayloft, without user and password`,
+  })
+}
+
+export function parseAuditBucket(text: string, where: string): BucketName {
+  try {
+    return parseBucketName(text)
+  } catch {
+    return refuse(where, text, "the name of a bucket")
+  }
 }
 
 /** A path in a key service, without slashes at its ends. */

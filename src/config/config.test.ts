@@ -1,7 +1,8 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "../base/failures.js"
-import { SETTINGS, SETTING_NAMES, type ServeConfig } from "./config.js"
+import type { ServeConfig } from "./config.js"
+import { SETTINGS, SETTING_NAMES } from "./settings.js"
 import { inspectConfig, policyOfNewStore, resolveConfig } from "./config-core.js"
 import { checkConfigFile, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 import { bytesOfSize, expandBraces, textOfListen } from "./config-values.js"
@@ -43,6 +44,7 @@ test("without settings: one folder, loopback, text log", () => {
     erasedKeysKeptMs: 3_600_000,
     listen: { host: "127.0.0.1", port: 9000 },
     adminListen: { host: "127.0.0.1", port: 9001 },
+    adminHosts: [],
     domains: [],
     region: undefined,
     refuseSignatureV2: false,
@@ -52,15 +54,23 @@ test("without settings: one folder, loopback, text log", () => {
     encryptAtRest: false,
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
+    consoleSignIn: undefined,
     tls: undefined,
     website: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
+    shutdown: { drainMs: 0, stopMs: 30_000 },
+    existingStore: false,
+    accessLog: undefined,
+    tracing: undefined,
+    auditSinks: { file: undefined, webhook: undefined, bucket: undefined },
     log: { level: "info", format: "text" },
     rootKey: undefined,
   })
 })
+
+const ROLES = "arn:aws:iam::123456789012:role"
 
 /** A valid text for each setting, two if it may repeat, and the settings that it requires. */
 const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: (config: ServeConfig) => unknown }> = {
@@ -84,6 +94,10 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   erasedKeysKept: { texts: ["1s", "1d"], field: config => config.erasedKeysKeptMs },
   listen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.listen },
   adminListen: { texts: ["[::1]:80", "127.0.0.1:0"], field: config => config.adminListen },
+  existingStore: { texts: ["yes", "no"], field: config => config.existingStore },
+  drainSeconds: { texts: ["0", "3600"], field: config => config.shutdown.drainMs },
+  stopTimeout: { texts: ["1s", "10m"], field: config => config.shutdown.stopMs },
+  adminHost: { texts: ["console.example.org", "admin.test"], field: config => config.adminHosts },
   domain: { texts: ["s3.example.org", "store.test"], field: config => config.domains },
   region: { texts: ["eu-central-1", "home"], field: config => config.region },
   refuseSignatureV2: { texts: ["yes", "no"], field: config => config.refuseSignatureV2 },
@@ -93,6 +107,11 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   allowSseCWithoutTls: { texts: ["yes", "no"], field: config => config.allowSseCWithoutTls },
   allowAcls: { texts: ["yes", "no"], field: config => config.allowAcls },
   allowLocalIdentityProviders: { texts: ["yes", "no"], field: config => config.allowLocalIdentityProviders },
+  consoleOidcIssuer: { texts: ["https://id.example", "https://id.example/"], field: config => config.consoleSignIn },
+  consoleOidcClientId: { texts: ["hayloft", "other"], field: config => config.consoleSignIn?.clientId },
+  consoleOidcClientSecret: { texts: ["s3cret", "other"], field: config => config.consoleSignIn?.clientSecret },
+  consoleOidcRole: { texts: [`${ROLES}/a`, `${ROLES}/team/b`], field: config => config.consoleSignIn?.roles },
+  consoleOidcScopes: { texts: ["openid", "openid groups"], field: config => config.consoleSignIn?.scopes },
   websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
   websiteDomain: { texts: ["web.example.org", "site.test"], field: config => config.website?.domains },
   websiteCertificates: { texts: ["c", "d"], field: config => config.website?.certificates },
@@ -111,8 +130,21 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   kmsCacheSeconds: { texts: ["0", "60"], field: config => config.keyServices.keepMs },
   logLevel: { texts: ["debug", "error"], field: config => config.log.level },
   logFormat: { texts: ["json", "text"], field: config => config.log.format },
+  accessLog: { texts: ["access.jsonl", "stderr"], field: config => config.accessLog },
+  accessLogFormat: { texts: ["json", "s3"], field: config => config.accessLog?.format },
+  traceEndpoint: { texts: ["http://127.0.0.1:4318", "https://c:4318"], field: config => config.tracing?.endpoint },
+  traceOneIn: { texts: ["1", "50"], field: config => config.tracing?.oneIn },
   rootAccessKey: { texts: ["AKIAROOT", "AKIAOTHER"], field: config => config.rootKey?.accessKeyId },
+  auditFile: { texts: ["a.jsonl", "b.jsonl"], field: config => config.auditSinks.file },
+  auditWebhook: { texts: ["https://a/b", "http://127.0.0.1:1/"], field: config => config.auditSinks.webhook?.url },
+  auditWebhookSecret: { texts: ["topsecret-1", "topsecret-2"], field: config => config.auditSinks.webhook?.secret },
+  auditBucket: { texts: ["audit", "other"], field: config => config.auditSinks.bucket },
   rootSecretKey: { texts: ["topsecret-1", "topsecret-2"], field: config => config.rootKey?.secret },
+}
+const OF_SIGN_IN = {
+  HAYLOFT_CONSOLE_OIDC_ISSUER: "https://id.example",
+  HAYLOFT_CONSOLE_OIDC_CLIENT_ID: "hayloft",
+  HAYLOFT_CONSOLE_OIDC_ROLE: `${ROLES}/a`,
 }
 const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FILE: "m.key" }
 const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" }
@@ -121,6 +153,8 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
   encryptAtRest: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
+  ...{ consoleOidcIssuer: OF_SIGN_IN, consoleOidcClientId: OF_SIGN_IN, consoleOidcClientSecret: OF_SIGN_IN },
+  ...{ consoleOidcRole: OF_SIGN_IN, consoleOidcScopes: OF_SIGN_IN },
   ...{ websiteDomain: OF_WEBSITES, websiteCertificates: OF_WEBSITES },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
@@ -130,6 +164,10 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   kmsAwsRegion: { HAYLOFT_KMS_AWS_CREDENTIALS_FILE: "c" },
   kmsAwsCredentialsFile: { HAYLOFT_KMS_AWS_REGION: "eu-north-1" },
   kmsAwsEndpoint: { HAYLOFT_KMS_AWS_CREDENTIALS_FILE: "c", HAYLOFT_KMS_AWS_REGION: "eu-north-1" },
+  traceOneIn: { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" },
+  accessLogFormat: { HAYLOFT_ACCESS_LOG: "stderr" },
+  auditWebhook: { HAYLOFT_AUDIT_WEBHOOK_SECRET: "other-secret" },
+  auditWebhookSecret: { HAYLOFT_AUDIT_WEBHOOK: "https://other/" },
   rootAccessKey: { HAYLOFT_ROOT_SECRET_KEY: "other-secret" },
   rootSecretKey: { HAYLOFT_ROOT_ACCESS_KEY: "AKIAOTHER" },
 }
@@ -186,6 +224,17 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
   ["kmsVaultUrl", "https://user:word@v", /^(?!.*word).*without a path/],
   ["kmsVaultUrl", "ftp://v", /address of a server/],
   ["kmsVaultUrl", "https://v", /--kms-vault-url is set without --kms-vault-token-file/],
+  ["auditWebhook", "https://user:hunter2@v", /^(?!.*hunter2).*without user and password/],
+  ["auditWebhook", "https://v", /--audit-webhook is set without HAYLOFT_AUDIT_WEBHOOK_SECRET/],
+  ["accessLogFormat", "s3", /no meaning without --access-log/],
+  ["accessLogFormat", "combined", /one of json, s3/],
+  ["auditBucket", "No", /the name of a bucket/],
+  ["consoleOidcIssuer", "https://a:hunter2@id.example", /^(?!.*hunter2).*the issuer of a provider/],
+  ["consoleOidcIssuer", "https://id.example/?a=b", /as it spells it/],
+  ["consoleOidcIssuer", "https://id.example", /set without --console-oidc-client-id/],
+  ["consoleOidcRole", `${ROLES}/a`, /no meaning without --console-oidc-issuer/],
+  ["consoleOidcRole", "admins", /the ARN of a role/],
+  ["consoleOidcScopes", "email", /"openid" among them/],
   ["kmsVaultMount", "transit", /no meaning without --kms-vault-url/],
   ["kmsAwsRegion", "eu-north-1", /--kms-aws-region is set without --kms-aws-credentials-file/],
   ["kmsAwsEndpoint", "https://k", /no meaning without --kms-aws-region/],
@@ -348,21 +397,25 @@ test("text that is not JSON is found with its line", () => {
 
 test("secrets are the only settings without a flag, and not in a file", () => {
   const hidden = SETTING_NAMES.filter(name => !FILE_SETTING_NAMES.includes(name))
-  assert.deepEqual(hidden, ["rootAccessKey", "rootSecretKey"])
+  assert.deepEqual(hidden, ["consoleOidcClientSecret", "rootAccessKey", "auditWebhookSecret", "rootSecretKey"])
 })
 
 test("sizes and addresses in their usual forms", () => {
-  assert.deepEqual(["4MiB", "4m", "4194304", "1 GiB", "2TiB", "1p", "8192PiB", "x", "", "4XB"].map(bytesOfSize), [
-    4194304,
-    4194304,
-    4194304,
-    1 << 30,
-    2 * 2 ** 40,
-    2 ** 50,
-    undefined, // beyond what a number holds exactly
-    undefined,
-    undefined,
-    undefined,
-  ])
+  assert.deepEqual(
+    ["4MiB", "4m", "4194304", "1 GiB", "2TiB", "1p", "5GB", "8192PiB", "x", "", "4XB"].map(bytesOfSize),
+    [
+      4194304,
+      4194304,
+      4194304,
+      1 << 30,
+      2 * 2 ** 40,
+      2 ** 50,
+      5_000_000_000,
+      undefined, // beyond what a number holds exactly
+      undefined,
+      undefined,
+      undefined,
+    ],
+  )
   assert.equal(textOfListen({ host: "::1", port: 9 }), "[::1]:9")
 })

@@ -6,13 +6,18 @@ export {
   REGION_DEFAULT,
   SETTING_NAMES,
   SETTINGS,
-  type ClusterConfig,
-  type ListenAddress,
-  type ServeConfig,
   type Setting,
   type SettingName,
-} from "./config.js"
-export { clusterConfigOf, inspectConfig, policyOfNewStore, resolveConfig, settingsInEffect } from "./config-core.js"
+} from "./settings.js"
+export type { ClusterConfig, ListenAddress, ServeConfig } from "./config.js"
+export {
+  clusterConfigOf,
+  inspectConfig,
+  policyOfNewStore,
+  resolveConfig,
+  settingsInEffect,
+  withoutSettings,
+} from "./config-core.js"
 export { checkConfigFile, CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
 export type { ConfigProblem, ConfigSources, Environment, FoundSetting, SettingsInput } from "./setting-reader.js"
 export { bytesOfSize, parseDataFolders, parseDuration } from "./config-values.js"

@@ -10,7 +10,7 @@ import { isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import { keepRecordReserve, lendRecordReserve, RECORD_RESERVE_NAME } from "./record-reserve.js"
+import { keepRecordReserve, lendRecordReserve, makeFolderIn, RECORD_RESERVE_NAME } from "./record-reserve.js"
 
 export const BALLAST_FOLDER = "ballast"
 /** A write that finds no space is tried again this many times, each time after ballast was given back. */
@@ -45,6 +45,7 @@ export class Ballast {
 
   private constructor(
     private readonly disk: Disk,
+    private readonly deviceFolder: string,
     private readonly folder: string,
     private readonly noise: Noise,
     private readonly files: BallastFile[],
@@ -62,7 +63,7 @@ export class Ballast {
         await file.close()
       }
     }
-    return new Ballast(disk, folder, noise, files)
+    return new Ballast(disk, deviceFolder, folder, noise, files)
   }
 
   get bytes(): number {
@@ -100,7 +101,7 @@ export class Ballast {
   }
 
   private async begin(): Promise<{ readonly file: DiskFile; readonly entry: BallastFile }> {
-    await this.disk.makeFolder(this.folder)
+    await makeFolderIn(this.disk, this.deviceFolder, this.folder)
     const number = 1 + Math.max(0, ...this.files.map(each => each.number))
     const path = `${this.folder}/${nameOf(number)}`
     const entry = { path, number, bytes: 0 }

@@ -7,7 +7,7 @@
  *           operation: the next call restores the file.
  * Limits    Another process on the file system may use the free space in that moment.
  */
-import { isFailure } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { RECORD_NAMES } from "./record-file.js"
 
@@ -24,18 +24,28 @@ export async function keepRecordReserve(disk: Disk, deviceFolder: string, ballas
     const wantedBytes = await recordBytes(disk, deviceFolder)
     if (wantedBytes === 0) return
     const path = pathIn(ballastFolder)
-    await disk.makeFolder(ballastFolder)
+    await makeFolderIn(disk, deviceFolder, ballastFolder)
     const isThere = await disk.exists(path)
     const file = await disk.open(path, isThere ? "write" : "create")
     try {
       await growTo(file, wantedBytes)
     } finally {
       await file.close()
+      // A part of it counts, too: it must outlast a power cut.
+      if (!isThere) await disk.syncFolder(ballastFolder)
     }
-    if (!isThere) await disk.syncFolder(ballastFolder)
   } catch (error) {
     if (!isFailure(error)) throw error
   }
+}
+
+/**
+ * Creates the folder for ballast, but never the device's own: where a disk was taken out, whose folder may come back, nothing
+ * is written to the disk below. Throws `deviceFailed`.
+ */
+export async function makeFolderIn(disk: Disk, deviceFolder: string, ballastFolder: string): Promise<void> {
+  if (!(await disk.exists(deviceFolder))) throw fail("deviceFailed", { path: deviceFolder, code: "ENOENT" })
+  await disk.makeFolder(ballastFolder)
 }
 
 /** Returns false if there is none, or it is being given up already. */

@@ -132,14 +132,22 @@ export class FillRate {
     this.samples = this.samples.filter(sample => atMs - sample.atMs <= this.windowMs)
   }
 
-  /** Undefined if it does not fill, or if there are too few samples. */
+  /**
+   * Undefined if it does not fill, or if too little has been seen: a first burst says nothing about the next hours, only
+   * that the device may be full in minutes.
+   */
   get secondsUntilFull(): number | undefined {
     const [first, last] = [this.samples[0], this.samples.at(-1)]
     if (!first || !last || last.atMs - first.atMs < this.windowMs / SAMPLES_MAX) return undefined
     const filledBytes = first.usableBytes - last.usableBytes
     if (filledBytes <= 0) return undefined
-    return (last.usableBytes / filledBytes) * ((last.atMs - first.atMs) / 1000)
+    const seenMs = last.atMs - first.atMs
+    const remainingMs = (last.usableBytes / filledBytes) * seenMs
+    const isKnown = seenMs >= this.windowMs / 2 || remainingMs <= EARLY_FORESIGHT * seenMs
+    return isKnown ? remainingMs / 1000 : undefined
   }
 }
 
 const SAMPLES_MAX = 30
+/** Before half of the window has been seen, the rate is trusted for no more than this multiple of what has been. */
+const EARLY_FORESIGHT = 30

@@ -7,7 +7,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { dropBallast } from "./ballast.js"
+import { Ballast, Noise, dropBallast } from "./ballast.js"
 import { SPACE_LIMITS } from "./space-core.js"
 import { Spaces, type DeviceSpace } from "./space.js"
 
@@ -163,4 +163,11 @@ test("one of two devices on a file system that is taken offline leaves the other
   assert.equal(left.fullness.ballastBytes, 160 * KIB)
   assert.ok(left.mayTakeNeedles(100 * KIB))
   await end()
+})
+
+test("ballast of a disk that was taken out is not written to the disk below, where its folder was", async () => {
+  const disk = new SimDisk().boot()
+  const ballast = await Ballast.open(disk, "/gone", new Noise(new SimRandom(1)))
+  await assert.rejects(ballast.grow(4 * KIB, 10 * KIB), error => isFailure(error, "deviceFailed"))
+  assert.equal(await disk.exists("/gone"), false)
 })

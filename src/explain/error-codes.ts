@@ -108,6 +108,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "metadataElsewhere",
     "foreignFolder",
     "folderNotEmpty",
+    "noSuchStore",
     "devicesMissing",
     "wrongMasterKey",
   ],

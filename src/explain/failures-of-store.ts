@@ -152,6 +152,11 @@ const START_UP = {
     "Choose an empty or new folder. If the files are not needed, empty the folder yourself.",
     START,
   ),
+  noSuchStore: text(
+    "The start was to open an existing store (`--existing-store`), and the data folders, or the database, have none: most likely disks are not mounted. Nothing was created.",
+    "Mount the disks, or correct `--data` or `--cluster`, and start again. If this is to be a new store, start it once without `--existing-store`.",
+    START,
+  ),
   devicesMissing: text(
     "So many devices of the store are missing at the start that it cannot know whether others continued without these. Nothing was changed.",
     "Mount the disks, pass all folders with `--data`, and start again. Only if disks are permanently gone: the command in the message (`hayloft device forget` or `replace`), first with `--dry-run`.",

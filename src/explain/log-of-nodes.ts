@@ -73,6 +73,16 @@ export const NODE_EVENTS = {
 } as const satisfies Record<string, LogText>
 
 export const SERVICE_EVENTS = {
+  events_not_stored: warn(
+    "Notable events could not be written to the metadata; `reason` says why. They wait in memory, up to 500, and are tried again at growing intervals of up to a minute; `hayloft events` on this node shows them meanwhile. Logged once until it works again.",
+    "Repair what `reason` names: the metadata or its database does not respond. If the process ends before, these events are in its log only.",
+    "how-to/watch-a-store.md#events-of-all-nodes-hayloft-events",
+  ),
+  events_dropped: warn(
+    "So many different events occurred that `events` of them are not among those that `hayloft events` shows. The log of this node has all of them.",
+    "Look at the log of this node around this time, and repair what it says most often.",
+    "how-to/watch-a-store.md#events-of-all-nodes-hayloft-events",
+  ),
   service_failed: error(
     "A background service of the process failed and is started again after `waitMs`, at most a minute later. Requests are served meanwhile.",
     "Nothing, if `failures` stays at 1 or 2: the cause was temporary. If it grows, repair what `error` names; if that is nothing outside the process, report it as a bug.",
@@ -94,9 +104,19 @@ export const SERVICE_EVENTS = {
     "install.md#systemd",
   ),
   audit_record_lost: warn(
-    "A change by the admin API was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store, or one that did not respond within five seconds. The line `admin_change` has the change itself.",
+    "A change was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store, or one that did not respond within five seconds. The line `admin_change`, or that of the request to S3, IAM or KMS, has the change itself.",
     "Mend what `reason` says. Keep the lines `admin_change` of that time if you need a complete record.",
-    "how-to/admin-tokens.md#what-was-changed",
+    "how-to/audit-log.md#what-to-know",
+  ),
+  audit_delivery_late: warn(
+    "Records of the audit log have waited for more than 15 minutes for a sink (`sink`: the file, webhook or bucket of the configuration). Changes go on, and the log keeps the records; `records` says how many wait.",
+    "Run `hayloft jobs list`: the job `audit-` with the name of the sink shows its last error. Mend the file system, the receiver of the webhook or the bucket; delivery goes on where it stopped.",
+    "how-to/audit-log.md#send-it-elsewhere",
+  ),
+  audit_records_dropped: warn(
+    "The audit log has removed records that were too old or too many before a sink had them: it misses so many records for ever.",
+    "Mend the sink (`hayloft jobs list` shows its last error). If changes are made by the hundred thousand, find out by whom: `hayloft audit`.",
+    "how-to/audit-log.md#send-it-elsewhere",
   ),
   certificate_load_failed: warn(
     "A certificate or its key could not be read or used, or does not fit the other; `reason` says which. The former certificate stays in use until it expires.",

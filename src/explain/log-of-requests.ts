@@ -10,6 +10,11 @@ export const REQUEST_EVENTS = {
     "Run `hayloft explain KIND` with the value of `kind`, and read `reason`. `requestId` is the `x-amz-request-id` that the client got; other lines of the log with the same id say more.",
     "operate.md#logs",
   ),
+  requests_cut: warn(
+    "The server stopped, and requests of this port were still in progress after `--stop-timeout`, or when a second SIGTERM or SIGINT ended the wait. Their connections were closed: clients saw them broken off. `finished` requests ended in time.",
+    "Nothing, if clients repeat broken requests, as SDKs do. If large uploads are cut at every restart, raise `--stop-timeout` and the time that the service manager allows.",
+    "operate.md#start-and-stop",
+  ),
   request_failed: error(
     "A request failed for a reason that should not occur, such as a bug or encrypted bytes that were changed. The client got status 500, or the connection was closed.",
     "Report it as a bug, with `reason` and `stack`; if `reason` speaks of encrypted bytes, see `corruptSeal`. Other requests are not affected.",
@@ -44,6 +49,16 @@ export const REQUEST_EVENTS = {
     "One object was left out by today's lifecycle pass, because its rows are damaged or clients changed it all the time. The next pass, tomorrow, tries again.",
     "Nothing, if `error` says that the row changed. If it says that a row is damaged, look at `metadata` in `hayloft status`.",
     LIFECYCLE,
+  ),
+  access_log_failed: warn(
+    "Lines of the access log could not be written to `place`; `reason` says why. They wait in memory, up to 8 MiB, and are tried again every five seconds. Requests are not affected.",
+    "Repair what `reason` names: a folder that does not exist, missing permissions, a full disk. The lines are written then; nothing has to be restarted.",
+    "how-to/access-log.md#what-to-know",
+  ),
+  access_log_lines_dropped: warn(
+    "The access log lacks `lines` requests, whose lines could not be written in time: its file was not writable for long, or more requests ended than it could take. It is written again.",
+    "See the line `access_log_failed` before this one. `hayloft_access_log_dropped_total` counts the lines.",
+    "how-to/access-log.md#what-to-know",
   ),
   quota_warning_level: warn(
     "What a bucket or an account stores has reached the warning level of its quota. Nothing is refused yet. Logged once when the level is reached.",

@@ -15,7 +15,8 @@ export const ACL_GROUPS = ["AllUsers", "AuthenticatedUsers", "LogDelivery"] as c
 export type AclGroup = (typeof ACL_GROUPS)[number]
 
 export type Grantee =
-  { readonly kind: "account"; readonly id: AccountId } | { readonly kind: "group"; readonly group: AclGroup }
+  | { readonly kind: "account"; readonly id: AccountId }
+  | { readonly kind: "group"; readonly group: AclGroup }
 
 export interface Grant {
   readonly grantee: Grantee

@@ -8,6 +8,8 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 
 /** Numbers are on disk: append only. */
 export const TOKEN_SCOPES = ["read", "buckets", "identities", "devices", "all"] as const
+/** Checked where a token is made. */
+export const TOKEN_NAME_CHARACTERS_MAX = 128
 export type TokenScope = (typeof TOKEN_SCOPES)[number]
 
 export interface AdminTokenRecord {

@@ -1,17 +1,20 @@
 /**
- * Changes by the admin API (family `audit`): who asked for what, how it ended, and what there was before and after.
+ * Changes by the admin API, by S3 (of buckets), IAM and KMS (family `audit`): who asked for what, how it ended, and what
+ * there was before and after.
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
 import { packRecord, pick, RecordReader } from "./pack.js"
 
 /** Numbers are on disk: append only. */
-const CALLERS = ["operator", "token"] as const
+const CALLERS = ["operator", "token", "key", "anonymous"] as const
 
-interface AuditCaller {
-  /** With the token of the data folders, or with one that has an id and a name. */
+export interface AuditCaller {
+  /** With the token of the data folders, with one that has an id and a name, with an access key, or with nothing. */
   readonly kind: (typeof CALLERS)[number]
+  /** Of the token, or the access key. */
   readonly id: string
+  /** Of the token, or the ARN of the principal. */
   readonly name: string
   readonly address: string
 }
@@ -20,7 +23,7 @@ export interface AuditRecord {
   readonly atMs: number
   readonly caller: AuditCaller
   readonly requestId: string
-  /** The id of the operation, and what it was applied to. */
+  /** The id of the operation of the admin API, or as `s3:PutBucketPolicy`, `iam:CreateUser`; what it was applied to. */
   readonly operation: string
   readonly target: string
   /** JSON, without secrets; undefined: there was none. */

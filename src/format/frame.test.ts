@@ -1,5 +1,6 @@
 /** Frames: golden bytes, both ways; every way to cut the stream; malformed ones. */
 import assert from "node:assert/strict"
+import { TRACE_CONTEXT_BYTES } from "../base/trace.js"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { concatBytes, hexOf } from "../base/bytes.js"
@@ -47,6 +48,7 @@ const CALL = {
   lengthBytes: 5_000_000_000,
   header: bytes(1, 2),
 } as const
+const TRACED_CALL = { ...CALL, trace: bytes(...Array.from({ length: TRACE_CONTEXT_BYTES }, (_, i) => i + 1)) }
 const FAILURE = { kind: "noSuchNeedle", details: { needle: "ab", count: 3, isFull: true, left: undefined } }
 const SENT_FAILURE = { kind: "noSuchNeedle", details: { needle: "ab", count: 3, isFull: true } }
 
@@ -54,6 +56,11 @@ const SENT_FAILURE = { kind: "noSuchNeedle", details: { needle: "ab", count: 3, 
 const SAMPLES: readonly { readonly name: string; readonly frame: Frame; readonly encoded: Uint8Array }[] = [
   { name: "hello", frame: { type: "hello", hello: HELLO }, encoded: encodeHello(HELLO) },
   { name: "call", frame: { type: "call", id: 3, head: CALL }, encoded: encodeCall(3, CALL) },
+  {
+    name: "traced-call",
+    frame: { type: "call", id: 4, head: TRACED_CALL },
+    encoded: encodeCall(4, TRACED_CALL),
+  },
   {
     name: "body",
     frame: { type: "body", id: 3, callClass: "background", bytes: bytes(9, 8, 7), isLast: false },

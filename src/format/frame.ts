@@ -1,5 +1,5 @@
 /**
- * Frames, version 1: the messages between two nodes, on a stream of bytes.
+ * Frames, versions 1 and 2: the messages between two nodes, on a stream of bytes.
  *
  * Each frame is a header of 12 bytes and a payload. All numbers are little-endian.
  *
@@ -10,7 +10,8 @@
  *   type        payload
  *   1 hello     magic "HLRP", lowest and highest version (2, 2), store id (16), incarnation (8), window of a call (4),
  *               window of a class (4), calls of a class (2), reserved (2), node name
- *   2 call      method (2), reserved (2), deadline in ms (4), body length (8), header
+ *   2 call      method (2), flags (2): 1 a trace context of 25 bytes precedes the header (only between nodes that both speak
+ *               version 2); deadline in ms (4), body length (8), header
  *   3 body      bytes of a body, of a call or of an answer
  *   4 answer    body length (8), header
  *   5 failure   of a call, before or during its answer: a packed record of kind and details
@@ -25,6 +26,7 @@
  * A frame has no checksum: TLS protects the stream, and shards have checksums of their own.
  * Refuses   Anything else, with `malformedFrame` and a reason, before it allocates memory for it.
  */
+import { TRACE_CONTEXT_BYTES } from "../base/trace.js"
 import { assert } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail, type Failure, type FailureDetails } from "../base/failures.js"
@@ -32,10 +34,11 @@ import { parseStoreId, type StoreId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 
-/** The versions that this program speaks. */
-export const FRAME_VERSIONS = { lowest: 1, highest: 1 } as const
+/** The versions that this program speaks: since version 2 calls may have a trace context. */
+export const FRAME_VERSIONS = { lowest: 1, highest: 2 } as const
+export const FRAME_VERSION_OF_TRACES = 2
 export const FRAME_HEADER_BYTES = 12
-/** Header bytes of a call or an answer. */
+/** Header bytes of a call, with its trace context, or of an answer. */
 export const CALL_HEADER_BYTES_MAX = 64 * KIB
 /** One piece of a body. */
 export const BODY_PIECE_BYTES_MAX = 1 * MIB
@@ -53,6 +56,7 @@ const FLAG_ECHO = 4
 
 const HELLO_BYTES = 44
 const CALL_BYTES = 16
+const CALL_HAS_TRACE = 1
 const ANSWER_BYTES = 8
 const WINDOW_BYTES = 4
 const PING_BYTES = 8
@@ -82,6 +86,8 @@ export interface CallHead {
   readonly deadlineMs: number
   /** Undefined: unknown until the last piece. */
   readonly lengthBytes: number | undefined
+  /** Of the request that the call is for, if that is traced: `TRACE_CONTEXT_BYTES`. */
+  readonly trace?: Uint8Array | undefined
   readonly header: Uint8Array
 }
 
@@ -152,14 +158,18 @@ export function encodeHello(hello: Hello): Uint8Array {
   return frame
 }
 
-export function encodeCall(id: number, { method, callClass, deadlineMs, lengthBytes, header }: CallHead): Uint8Array {
-  assert(header.length <= CALL_HEADER_BYTES_MAX, "the header of a call is within its limit")
-  const frame = frameOf("call", id, CALL_BYTES + header.length, flagOf(callClass))
+export function encodeCall(id: number, head: CallHead): Uint8Array {
+  const { method, callClass, deadlineMs, lengthBytes, header, trace } = head
+  assert(trace === undefined || trace.length === TRACE_CONTEXT_BYTES, "a trace context has its length")
+  const traceBytes = trace?.length ?? 0
+  assert(traceBytes + header.length <= CALL_HEADER_BYTES_MAX, "the header of a call is within its limit")
+  const frame = frameOf("call", id, CALL_BYTES + traceBytes + header.length, flagOf(callClass))
   frame.writeUInt16LE(method, FRAME_HEADER_BYTES)
-  frame.writeUInt16LE(0, FRAME_HEADER_BYTES + 2)
+  frame.writeUInt16LE(trace === undefined ? 0 : CALL_HAS_TRACE, FRAME_HEADER_BYTES + 2)
   frame.writeUInt32LE(deadlineMs, FRAME_HEADER_BYTES + 4)
   frame.writeBigUInt64LE(wireLength(lengthBytes), FRAME_HEADER_BYTES + 8)
-  frame.set(header, FRAME_HEADER_BYTES + CALL_BYTES)
+  if (trace !== undefined) frame.set(trace, FRAME_HEADER_BYTES + CALL_BYTES)
+  frame.set(header, FRAME_HEADER_BYTES + CALL_BYTES + traceBytes)
   return frame
 }
 
@@ -336,13 +346,18 @@ function decodeFailure(payload: Uint8Array): WireFailure {
 
 function decodeCall({ flagsSet, id }: FrameHeader, payload: Uint8Array): Frame {
   const view = viewOf(payload)
-  if (view.getUint16(2, true) !== 0) throw malformed("reserved bytes of call")
+  const flags = view.getUint16(2, true)
+  if ((flags & ~CALL_HAS_TRACE) !== 0) throw malformed("reserved flags of call")
+  const hasTrace = flags === CALL_HAS_TRACE
+  const headerAt = CALL_BYTES + (hasTrace ? TRACE_CONTEXT_BYTES : 0)
+  if (payload.length < headerAt) throw malformed("length of call")
   const head = {
     method: view.getUint16(0, true),
     callClass: classOf(flagsSet),
     deadlineMs: view.getUint32(4, true),
     lengthBytes: decodeLength(view, 8),
-    header: payload.subarray(CALL_BYTES),
+    ...(hasTrace && { trace: payload.slice(CALL_BYTES, headerAt) }),
+    header: payload.subarray(headerAt),
   }
   return { type: "call", id, head }
 }

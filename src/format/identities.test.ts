@@ -3,9 +3,19 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
-import { parseAccessKeyId, parseAccountId, parseAccountNumber, parseKmsKeyId } from "../base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseAdminTokenId, parseAccountNumber, parseKmsKeyId } from "../base/ids.js"
 import { decodeAudit, encodeAudit, type AuditRecord } from "./audit-record.js"
+import { decodeJob, encodeJob, type JobRecord } from "./job-record.js"
+import { decodeUsageHistory, encodeUsageHistory } from "./usage-history.js"
 import { decodeAdminToken, encodeAdminToken } from "./admin-token.js"
+import {
+  decodeConsoleSession,
+  decodeSignInState,
+  decodeSignOuts,
+  encodeConsoleSession,
+  encodeSignInState,
+  encodeSignOuts,
+} from "./console-session.js"
 import { accountNumberOf } from "./account-number.js"
 import {
   decodeAccessKey,
@@ -44,7 +54,14 @@ const user: IdentityRecord = {
   keys: [parseAccessKeyId("HLKEY")],
   role: undefined,
 }
-const session = { accessKeyId: parseAccessKeyId("ASIA7"), secret: "secret", issuedMs: 1, expiresMs: 2 }
+const accessKeyId = parseAccessKeyId("ASIA7")
+const session = { accessKeyId, secret: "secret", issuedMs: 1, expiresMs: 2 }
+
+const consoleSession = {
+  ...{ id: "0f".repeat(16), csrf: "c", issuedMs: 1_767_225_600_000, seenMs: 1_767_225_700_000 },
+  expiresMs: 1_767_225_800_000,
+}
+const byKey = { kind: "key", id: accessKeyId, mark: filled(32, 8), userId: "AIDA7", token: undefined } as const
 
 const kmsKey: KmsKeyRecord = {
   id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
@@ -62,6 +79,16 @@ const auditRecord: AuditRecord = {
   ...{ atMs: 1_767_225_600_000, caller: { kind: "token", id: "AAAAAAAAAAAA", name: "portal", address: "::1" } },
   ...{ requestId: "0123456789ABCDEF", operation: "setBucketQuota", target: "photos", request: '{"hardBytes":1}' },
   ...{ before: "{}", after: '{"hardBytes":1}', ended: { atMs: 1_767_225_600_001, outcome: "done" } },
+}
+
+const jobRecord: JobRecord = {
+  ...{ kind: "delete-objects", target: "photos/2019/", request: '{"bucket":"photos"}' },
+  ...({ starter: { kind: "token", id: "AAAAAAAAAAAA", name: "portal" }, startedMs: 1_767_225_600_000 } as const),
+  ...({ state: "running", isPaused: true, isCancelling: false, isDryRun: false, isCounted: true } as const),
+  ...{ cursor: "2019/a", step: { until: "2019/b", scanned: 9, items: 7, bytes: 700 } },
+  counts: { scanned: 30, matched: 20, matchedBytes: 2_000, done: 5, doneBytes: 500, failed: 1 },
+  ...{ rate: 2.5, failures: [{ key: "2019/\xc3\xa4", versionId: "null", reason: "AccessDenied: no" }] },
+  ...{ lastError: "SlowDown", ended: undefined, revision: 12 },
 }
 
 const GOLDENS = readFileSync(new URL("../../../src/format/golden/metadata-v1.txt", import.meta.url), "utf8")
@@ -155,12 +182,71 @@ testGoldens(
       encodeAdminToken,
       decodeAdminToken,
     ),
+    sample(
+      "session of the operator's browser",
+      { ...consoleSession, basis: { kind: "operator", mark: filled(32, 7) } },
+      encodeConsoleSession,
+      decodeConsoleSession,
+    ),
+    sample(
+      "session of a browser by a token",
+      { ...consoleSession, basis: { kind: "token", id: parseAdminTokenId("A".repeat(12)) } },
+      encodeConsoleSession,
+      decodeConsoleSession,
+    ),
+    sample(
+      "session of a browser by a key",
+      { ...consoleSession, basis: byKey },
+      encodeConsoleSession,
+      decodeConsoleSession,
+    ),
+    sample(
+      "session of a browser by temporary credentials",
+      { ...consoleSession, basis: { ...byKey, token: "HL1.x" } },
+      encodeConsoleSession,
+      decodeConsoleSession,
+    ),
+    sample(
+      "sign-in by a provider",
+      {
+        ...{ state: "s", nonce: "n", verifier: "v", redirectUri: "https://h/v1/session/oidc" },
+        ...{ returnTo: "/console/", issuedMs: 1_767_225_600_000 },
+      },
+      encodeSignInState,
+      decodeSignInState,
+    ),
+    sample(
+      "sessions that were signed out",
+      { allUntilMs: 1_767_225_600_000, ended: [{ id: "0f".repeat(16), issuedMs: 1_767_225_700_000 }] },
+      encodeSignOuts,
+      decodeSignOuts,
+    ),
     sample("change by the admin API", auditRecord, encodeAudit, decodeAudit),
     sample(
       "change by the admin API that has not ended",
       { ...auditRecord, request: undefined, before: undefined, after: undefined, ended: undefined },
       encodeAudit,
       decodeAudit,
+    ),
+    sample("job of a caller", jobRecord, encodeJob, decodeJob),
+    sample(
+      "job of a caller that has ended",
+      {
+        ...jobRecord,
+        ...({ state: "cancelled", step: undefined, failures: [], lastError: undefined } as const),
+        ended: { atMs: 1_767_225_700_000, result: "cancelled" },
+      },
+      encodeJob,
+      decodeJob,
+    ),
+    sample(
+      "usage history of a bucket",
+      [
+        { atMs: 1_767_225_600_000, objects: 3, bytes: 2 ** 40 },
+        { atMs: 1_767_229_200_000, objects: 0, bytes: 0 },
+      ],
+      encodeUsageHistory,
+      decodeUsageHistory,
     ),
     sample("user", user, encodeIdentity, decodeIdentity),
     sample(

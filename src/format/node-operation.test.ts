@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { parseDeviceId } from "../base/ids.js"
+import { parseDeviceId, parseUploadId } from "../base/ids.js"
 import {
   decodeNodeOperation,
   decodeOperationResult,
@@ -14,6 +14,7 @@ import {
   type NodeOperationResult,
 } from "./node-operation.js"
 
+const UPLOAD = parseUploadId("0000000700000001aabbccddeeff0011")
 const id = parseDeviceId("00000000000000a1")
 const OPERATIONS: readonly NodeOperation[] = [
   { kind: "plan", change: { kind: "addDevice", path: "/mnt/é", weight: undefined } },
@@ -40,7 +41,20 @@ const OPERATIONS: readonly NodeOperation[] = [
     ...{ kind: "change", change: { kind: "addDevice", path: "/mnt/d", weight: undefined }, confirm: undefined },
     lockedBuckets: ["backups", "ledger"],
   },
+  { kind: "pending" },
+  { kind: "trace", trace: "n1 7", filter: { minMs: undefined, errorsOnly: false } },
+  {
+    ...{ kind: "trace", trace: "n1 8" },
+    filter: { bucket: "photos", prefix: "é/", status: "4", minMs: 2.5, errorsOnly: true },
+  },
+  { kind: "traffic", window: "hour" },
 ]
+const COUNTS = { requests: 3, clientErrors: 1, serverErrors: 0, receivedBytes: 3_000_000_000, sentBytes: 7 }
+const NO_COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
+const REQUEST = {
+  ...{ atMs: 1_700_000_000_000, server: "s3", requestId: "00000000000000AA", method: "GET", operation: "GetObject" },
+  ...{ path: "/photos/%C3%A9", status: 404, totalMs: 12.5, receivedBytes: 0, sentBytes: 7, remoteAddress: "::1" },
+}
 const LOSSES = { before: 2, during: -1, after: 1 }
 const PLAN = {
   ...{ summary: "as asked", policyBefore: "ec:4+2", policyAfter: "ec:4+2", movedBytes: 1, reencodedBytes: 2 },
@@ -65,6 +79,34 @@ const RESULTS: readonly NodeOperationResult[] = [
   { kind: "job", job: { name: "repair", state: "idle", progress: "", throttle: 2 } },
   { kind: "done" },
   { kind: "planned", plan: { ...PLAN, lockedBuckets: ["backups"], moreLockedBuckets: 7 } },
+  {
+    kind: "pending",
+    uploads: [
+      { upload: UPLOAD, bucket: "photos", key: "é/1", blocks: 3, bytes: 3_000_000_000, removableMs: 1_700_000_000_000 },
+      { upload: UPLOAD, bucket: undefined, key: "k", blocks: 1, bytes: 0, removableMs: undefined },
+    ],
+    more: 2,
+  },
+  {
+    kind: "traced",
+    requests: [
+      REQUEST,
+      {
+        ...{ ...REQUEST, bucket: "photos", key: "é", code: "NoSuchKey", reason: "it is gone", authMs: 0.5, metaMs: 1 },
+        ...{ dataMs: 2, account: "team", accessKeyId: "AKIA1", userAgent: "curl/8", clientGone: true },
+      },
+    ],
+    dropped: 9,
+  },
+  {
+    ...{ kind: "traffic", atMs: 1_700_000_000_000, seconds: 57.5, total: { ...COUNTS, bins: [0, 0, 3] } },
+    buckets: [{ name: "photos", ...COUNTS, bins: [0, 0, 3] }],
+    accounts: [{ name: "team", ...COUNTS, bins: [0, 0, 3] }],
+    history: [
+      { sinceMs: 1_699_999_940_000, ...NO_COUNTS },
+      { sinceMs: 1_700_000_000_000, ...COUNTS, bins: [0, 0, 3] },
+    ],
+  },
 ]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 const GOLDEN = readFileSync(new URL("../../../src/format/golden/node-operation-v1.txt", import.meta.url), "utf8")

@@ -1,20 +1,37 @@
 /**
  * Node operation, version 1: what one node asks another to do for an operator, because only that node can: it has the
- * device, or does the job. Call 17 (`operate`): the request is the operation, the body of the response its result.
+ * device, does the job, or serves the requests (`live-report.ts`). Call 17 (`operate`): the request is the operation, the
+ * body of the response its result.
  *
  * Positional MessagePack arrays, as are plans, their devices and jobs in them (`pack.ts`); null stands for unknown or
  * none. Later releases append members; readers ignore members that they do not know.
  * Refuses   Anything malformed with `corruptRecord`.
  */
 import { fail, isFailure } from "../base/failures.js"
-import { parseDeviceId, type DeviceId } from "../base/ids.js"
+import { parseDeviceId, parseUploadId, type DeviceId, type UploadId } from "../base/ids.js"
+import {
+  packTraceQuestion,
+  packTracedRequests,
+  packTraffic,
+  packTrafficWindow,
+  readTraceQuestion,
+  readTracedRequests,
+  readTraffic,
+  readTrafficWindow,
+  type NodeTraffic,
+  type TracedRequests,
+  type TraceQuestion,
+  type TrafficWindow,
+} from "./live-report.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 
 export const OPERATE_CALL = 17
 
 /** Numbers are on the wire: append only. */
-const KINDS = ["plan", "change", "check", "scrub", "throttle", "wake", "orphans"] as const
-const RESULTS = ["planned", "changed", "checked", "job", "done"] as const
+const KINDS = [
+  ...["plan", "change", "check", "scrub", "throttle", "wake", "orphans", "pending", "trace", "traffic"],
+] as const
+const RESULTS = ["planned", "changed", "checked", "job", "done", "pending", "traced", "traffic"] as const
 const DEVICE_STATES = [
   ...["active", "rebuilding", "draining", "decommissioning", "offline"],
   ...["missing", "failed", "full"],
@@ -42,6 +59,11 @@ export type NodeOperation =
   | { readonly kind: "wake"; readonly job: string }
   /** Orphans are removed, however many there are. */
   | { readonly kind: "orphans" }
+  /** Uploads whose bytes no object has. */
+  | { readonly kind: "pending" }
+  /** Requests that have ended. */
+  | ({ readonly kind: "trace" } & TraceQuestion)
+  | { readonly kind: "traffic"; readonly window: TrafficWindow }
 
 interface SentLosses {
   readonly before: number
@@ -82,6 +104,15 @@ interface SentJob {
   readonly throttle: number
 }
 
+interface SentUpload {
+  readonly upload: UploadId
+  readonly bucket?: string | undefined
+  readonly key: string
+  readonly blocks: number
+  readonly bytes: number
+  readonly removableMs?: number | undefined
+}
+
 export type NodeOperationResult =
   | { readonly kind: "planned"; readonly plan: SentPlan }
   | { readonly kind: "changed"; readonly plan: SentPlan; readonly generation: number }
@@ -93,6 +124,9 @@ export type NodeOperationResult =
     }
   | { readonly kind: "job"; readonly job: SentJob }
   | { readonly kind: "done" }
+  | { readonly kind: "pending"; readonly uploads: readonly SentUpload[]; readonly more: number }
+  | ({ readonly kind: "traced" } & TracedRequests)
+  | ({ readonly kind: "traffic" } & NodeTraffic)
 
 /** A member that is left out if there is nothing to send. */
 const ifAny = (texts: readonly string[]): readonly unknown[] => (texts.length === 0 ? [] : [texts])
@@ -119,7 +153,12 @@ function membersOf(operation: NodeOperation): readonly unknown[] {
     case "wake":
       return [operation.job]
     case "orphans":
+    case "pending":
       return []
+    case "trace":
+      return packTraceQuestion(operation)
+    case "traffic":
+      return [packTrafficWindow(operation.window)]
   }
 }
 
@@ -147,7 +186,12 @@ export const decodeNodeOperation = (bytes: Uint8Array): NodeOperation =>
       case "wake":
         return { kind, job: row.text() }
       case "orphans":
+      case "pending":
         return { kind }
+      case "trace":
+        return { kind, ...readTraceQuestion(row) }
+      case "traffic":
+        return { kind, window: readTrafficWindow(row) }
     }
   })
 
@@ -164,6 +208,10 @@ const packPlan = (plan: SentPlan): readonly unknown[] => [
   ...(plan.lockedBuckets === undefined ? [] : [plan.lockedBuckets, plan.moreLockedBuckets ?? 0]),
 ]
 
+const packUpload = ({ upload, bucket, key, blocks, bytes, removableMs }: SentUpload): readonly unknown[] => [
+  ...[upload, bucket ?? null, key, blocks, bytes, removableMs ?? null],
+]
+
 function resultMembers(result: NodeOperationResult): readonly unknown[] {
   switch (result.kind) {
     case "planned":
@@ -178,6 +226,12 @@ function resultMembers(result: NodeOperationResult): readonly unknown[] {
     }
     case "done":
       return []
+    case "pending":
+      return [result.uploads.map(packUpload), result.more]
+    case "traced":
+      return packTracedRequests(result)
+    case "traffic":
+      return packTraffic(result)
   }
 }
 
@@ -201,6 +255,12 @@ export const decodeOperationResult = (bytes: Uint8Array): NodeOperationResult =>
         return { kind, job: readJob(row.row()) }
       case "done":
         return { kind }
+      case "pending":
+        return { kind, uploads: row.rows(readUpload), more: row.number() }
+      case "traced":
+        return { kind, ...readTracedRequests(row) }
+      case "traffic":
+        return { kind, ...readTraffic(row) }
     }
   })
 
@@ -248,6 +308,11 @@ function readJob(row: RecordReader): SentJob {
   const lastError = textIn(row)
   return { ...job, ...(lastError === undefined ? {} : { lastError }), throttle: row.number() }
 }
+
+const readUpload = (row: RecordReader): SentUpload => ({
+  ...{ upload: parseUploadId(row.text()), bucket: textIn(row), key: row.text(), blocks: row.number() },
+  ...{ bytes: row.number(), removableMs: row.optional(() => row.number()) },
+})
 
 const readLosses = (row: RecordReader): SentLosses => ({
   before: row.number(),

@@ -115,7 +115,8 @@ export interface RepairOutcome {
   readonly isWaiting: boolean
   /** Remaining work; undefined: nothing that could be done now. */
   readonly left:
-    { readonly kind: (typeof KINDS)[number]; readonly spareShards: number; readonly bytes: number } | undefined
+    | { readonly kind: (typeof KINDS)[number]; readonly spareShards: number; readonly bytes: number }
+    | undefined
   /** Held or young uploads that were not whole: visited again once they are released. */
   readonly passedOver: ReadonlySet<UploadId>
   /** Names of blocks that rows reference and that have too few shards left. */

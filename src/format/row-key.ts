@@ -87,8 +87,8 @@ export function uploadOfPartRowKey(row: RowKey): RowKey {
 }
 
 export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))
-/** Later times sort first. */
-export const auditRowKey = (atMs: number, random: string): RowKey => rowKeyOf(complementText(atMs) + random)
+/** Of a record with a time: later times sort first. */
+export const latestFirstRowKey = (atMs: number, random: string): RowKey => rowKeyOf(complementText(atMs) + random)
 export const multipartRowKey = (row: RowKey, id: MultipartId): RowKey => rowKeyOf(row + multipartBytes(id))
 export const partRowKey = (row: RowKey, id: MultipartId, part: number): RowKey =>
   rowKeyOf(row + multipartBytes(id) + u16Text(part))

@@ -79,7 +79,8 @@ export const addUsage = (a: Usage, b: Usage): Usage => ({
 })
 
 export type UsageOwner =
-  { readonly kind: "bucket"; readonly bucketId: BucketId } | { readonly kind: "account"; readonly accountId: AccountId }
+  | { readonly kind: "bucket"; readonly bucketId: BucketId }
+  | { readonly kind: "account"; readonly accountId: AccountId }
 
 /** What undelete keeps of a bucket: `d` and the bucket's id (8). There is no run: it is counted from its first row on. */
 export const deletedUsageRowKey = (bucketId: BucketId): RowKey => rowKeyOf(`d${bucketRowKey(bucketId)}`)

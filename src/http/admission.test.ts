@@ -154,7 +154,7 @@ test("a client that holds every place leaves one to others", async () => {
     await echoLength(exchange)
   }
   const limits = { inFlightMax: 4, inFlightReserve: 1, reserveOfEach: 1, admissionWaitMs: 60_000 }
-  const world = await serve(handle, limits, undefined, account)
+  const world = await serve(handle, limits, undefined, { accountOf: account })
   const count = (name: string) => world.telemetry.metric(`hayloft_http_${name}`, { server: "test" })
   const ask = async (path: string, whose: string) => {
     const client = await world.open()

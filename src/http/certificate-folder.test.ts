@@ -1,5 +1,6 @@
 /** A folder of certificates: which files count, and what the log says of the others. */
 import assert from "node:assert/strict"
+import { X509Certificate } from "node:crypto"
 import { test } from "node:test"
 import { SimDisk } from "../seams/disk/index.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
@@ -22,7 +23,7 @@ async function folderWith(names: readonly string[]) {
     }
   }
   const telemetry = new SimTelemetry()
-  return { telemetry, folder: new CertificateFolder(disk, FOLDER, telemetry.log) }
+  return { telemetry, disk, folder: new CertificateFolder(disk, FOLDER, telemetry.log) }
 }
 
 test("names of files in upper case are reported once each, and not used", async () => {
@@ -34,4 +35,17 @@ test("names of files in upper case are reported once each, and not used", async 
   )
   assert.equal(folder.contextOf("shop.example"), undefined)
   assert.notEqual(folder.contextOf("SITE.example"), undefined)
+})
+
+test("the expiry of each certificate in use is known by its file, until it is removed", async () => {
+  const { folder, disk } = await folderWith(["default", "shop.example"])
+  await folder.readIfChanged()
+  const expiresMs = Date.parse(new X509Certificate(TEST_CERTIFICATES.first.cert).validTo)
+  assert.deepEqual(folder.expiries, [
+    [`${FOLDER}/default.pem`, expiresMs],
+    [`${FOLDER}/shop.example.pem`, expiresMs],
+  ])
+  await disk.remove(`${FOLDER}/shop.example.pem`)
+  await folder.readIfChanged()
+  assert.deepEqual(folder.expiries, [[`${FOLDER}/default.pem`, expiresMs]])
 })

@@ -66,6 +66,18 @@ export class CertificateFolder implements CertificateSource {
     return this.known.get(name)?.context ?? wildcard ?? this.known.get(DEFAULT)?.context
   }
 
+  /** When the certificates in use expire, by their files. */
+  get expiries(): readonly (readonly [file: string, expiresMs: number])[] {
+    return Array.from(this.known).flatMap(
+      ([
+        name,
+        {
+          files: { expiresMs },
+        },
+      ]) => (expiresMs === undefined ? [] : [[`${this.folder}/${name}.pem`, expiresMs] as const]),
+    )
+  }
+
   private async files(): Promise<ReadonlySet<string>> {
     try {
       return new Set(await this.disk.list(this.folder))

@@ -5,6 +5,7 @@
  *           nothing: the previous pair stays in use until a valid one is found.
  * Limits    `FILE_BYTES_MAX` a file.
  */
+import { X509Certificate } from "node:crypto"
 import { createSecureContext, type SecureContext } from "node:tls"
 import { fail } from "../base/failures.js"
 import { concatBytes, equalBytes } from "../base/bytes.js"
@@ -35,6 +36,8 @@ export interface CertificateSource {
 
 export class Certificates implements CertificateSource {
   private loaded: Uint8Array = new Uint8Array()
+  /** When the certificate in use expires. */
+  expiresMs: number | undefined
 
   constructor(
     private readonly disk: Disk,
@@ -60,6 +63,7 @@ export class Certificates implements CertificateSource {
       throw fail("invalidConfig", { ...this.paths, message }, error)
     }
     this.loaded = both
+    this.expiresMs = Date.parse(new X509Certificate(cert).validTo)
     return pair
   }
 

@@ -12,6 +12,7 @@
  *           `ATTEMPTS_MAX` pieces.
  *           `headersTimeoutMs`, `keepAliveMs`, `drainBytesMax`, `drainMs`.
  */
+import type { Tracer } from "../base/trace.js"
 import type { Socket } from "node:net"
 import { fail, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
@@ -42,6 +43,7 @@ export interface ConnectionHost {
   readonly shapes: HeaderShapes
   readonly unusualHeads: UnusualHeads
   readonly batch: ResponseBatch
+  readonly tracer: Tracer | undefined
   readonly isStopping: () => boolean
   readonly requestIds: RequestIds
   /** Serves the request, or refuses it because of the fault. Never rejects. @returns undefined if it is done. */
@@ -99,7 +101,9 @@ export class Connection {
     const mustClose = (): boolean => isSurplus || host.isStopping()
     // Read the client's address now: a closed socket has none.
     const places = { park: host.park, resume: host.onArrival, turn: host.turn, payerOf: host.payerOf }
-    this.terms = { clock, limits, serverName, batch, mustClose, ...places, remoteAddress: socket.remoteAddress ?? "" }
+    const { tracer } = this.host
+    const remoteAddress = socket.remoteAddress ?? ""
+    this.terms = { clock, limits, serverName, batch, mustClose, ...places, tracer, remoteAddress }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)
     this.receiveFirst()

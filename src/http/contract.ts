@@ -44,6 +44,66 @@ export interface PlainAnswer extends Answer {
   readonly body: Uint8Array
 }
 
+/** What a protocol knows of its request. It is read when the request is done, and only if someone watches. */
+export interface RequestSubject {
+  /** As the request names them, as text. */
+  readonly bucketName?: string | undefined
+  readonly keyText?: string | undefined
+  /** The account whose signature was verified. */
+  readonly accountId?: string | undefined
+  /** The bucket, if the caller was let in to it. */
+  readonly admittedTo?: string | undefined
+  /** Of that bucket. */
+  readonly bucketOwner?: string | undefined
+  /** The account or the ARN of the user or session whose signature was verified. */
+  readonly requester?: string | undefined
+  readonly signature?: SignatureKind | undefined
+  /** Why it failed, if it did. */
+  readonly failure?: Failure | undefined
+}
+
+/** How a request was signed. */
+interface SignatureKind {
+  readonly version: "AWS" | "AWS4-HMAC-SHA256"
+  readonly form: "header" | "query" | "form"
+}
+
+/** A request that is done. Valid only during the call that it is passed to. */
+export interface FinishedRequest {
+  readonly requestId: string
+  readonly method: string
+  readonly rawTarget: string
+  /** `1.1`, `1.0`. */
+  readonly httpVersion: string
+  /** Undefined: it got no response. */
+  readonly status: number | undefined
+  /** What the protocol has noted for its log line. */
+  readonly notes: Fields
+  readonly subject: RequestSubject | undefined
+  readonly remoteAddress: string
+  readonly tlsVersion: string | undefined
+  /** As OpenSSL names it; undefined without TLS, or if the connection is closed. */
+  readonly tlsCipher: string | undefined
+  readonly receivedBytes: number
+  readonly sentBytes: number
+  readonly clientGone: boolean
+  readonly timing: {
+    readonly totalMs: number
+    /** From the head of the request to the response, without the time in which the body arrived; undefined without one. */
+    readonly turnaroundMs: number | undefined
+    /** `authMs`, `metaMs`, `dataMs` as far as time was spent on them, and `totalMs`. */
+    fields(): Readonly<Record<string, number>>
+  }
+  header(name: string): string | undefined
+  /** The value of a header of the response; `name` in lower case. */
+  answerHeader(name: string): string | undefined
+}
+
+/** Learns of every request of a server that is done. Must not throw, and costs each request what it does. */
+export interface RequestWatch {
+  finished(server: string, request: FinishedRequest): void
+}
+
 /** Counts a group of requests across servers. */
 export interface RequestMeter {
   /** Called when a request is done. `status` 0: it got no response. */
@@ -101,6 +161,8 @@ export interface Exchange extends Payer {
   gather(): Promise<Uint8Array>
   /** Fields for the request's log line: `operation` (also a label of metrics), `failure` and more. Never a secret. */
   note(fields: Fields): void
+  /** What the protocol knows of the request; its members may change until it is done. */
+  about(subject: RequestSubject): void
   /** The meter counts the request when it is done, once. */
   countIn(meter: RequestMeter): void
   /** The account that `accountOf` has named is the one that sent the request: it is charged for the load. */
@@ -143,4 +205,6 @@ export interface Protocol {
   handle(exchange: Exchange): Soon<void>
   /** Must not throw. */
   refuse(refusal: Refusal): PlainAnswer
+  /** The server stops, and waits for the responses under way: those that would go on for ever end now. */
+  stop?(): void
 }

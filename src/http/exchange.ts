@@ -22,11 +22,12 @@ import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Party } from "../base/places-core.js"
+import type { Span, Tracer } from "../base/trace.js"
 import { RememberedByObject } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Fields } from "../seams/telemetry/contract.js"
-import type { Answer, Exchange, Pacer, RequestMeter } from "./contract.js"
+import type { Answer, Exchange, FinishedRequest, Pacer, RequestMeter, RequestSubject } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
 import type { RequestHead } from "./head.js"
 import { HeaderLines, linesOf } from "./header-lines.js"
@@ -59,10 +60,11 @@ export interface ExchangeTerms {
   readonly park: (exchange: HttpExchange) => void
   readonly resume: (exchange: HttpExchange) => void
   readonly turn: (exchange: HttpExchange) => Promise<void>
+  readonly tracer: Tracer | undefined
   readonly payerOf: (exchange: HttpExchange) => Party
 }
 
-export class HttpExchange implements Exchange {
+export class HttpExchange implements Exchange, FinishedRequest {
   readonly timing: StageTiming
   readonly method: string
   readonly rawTarget: string
@@ -73,7 +75,9 @@ export class HttpExchange implements Exchange {
   status: number | undefined
   sentBytes = 0
   notes: Fields = NO_NOTES
+  subject: RequestSubject | undefined
   readonly meters: RequestMeter[] = []
+  readonly trace: Span | undefined
   clientGone = false
   /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
@@ -89,6 +93,8 @@ export class HttpExchange implements Exchange {
   private readonly isOldVersion: boolean
   private awaitsContinue: boolean
   private isChunked = false
+  /** Of the response, once it has begun. */
+  private head = ""
   private abort: AbortController | undefined
   private unsentBytes = 0
   private wake: () => void = () => undefined
@@ -124,6 +130,19 @@ export class HttpExchange implements Exchange {
     const isWhole = body instanceof Uint8Array
     this.wholeBody = isWhole ? body : undefined
     this.coming = isWhole ? undefined : body
+    this.trace = terms.tracer === undefined ? undefined : this.beginTrace(terms.tracer)
+  }
+
+  private beginTrace(tracer: Tracer): Span | undefined {
+    return tracer.beginRequest(this.method.slice(0, 32), {
+      traceParent: this.header("traceparent"),
+      traceState: this.header("tracestate"),
+      isForced: this.asksForTrace,
+    })
+  }
+
+  private get asksForTrace(): boolean {
+    return this.header("x-hayloft-trace") === "1"
   }
 
   get rawHeaders(): readonly string[] {
@@ -136,6 +155,14 @@ export class HttpExchange implements Exchange {
 
   get tlsVersion(): string | undefined {
     return tlsVersionOf(this.socket)
+  }
+
+  get tlsCipher(): string | undefined {
+    return this.socket instanceof TLSSocket ? tlsCipherOf(this.socket) : undefined
+  }
+
+  get httpVersion(): string {
+    return this.isOldVersion ? "1.0" : "1.1"
   }
 
   get answered(): boolean {
@@ -173,6 +200,11 @@ export class HttpExchange implements Exchange {
 
   headersAll(name: string): readonly string[] {
     return this.headers.all(name)
+  }
+
+  answerHeader(name: string): string | undefined {
+    const line = this.head.split("\r\n").find(text => text.slice(0, name.length + 1).toLowerCase() === `${name}:`)
+    return line?.slice(name.length + 1).trim()
   }
 
   body(pieces: PieceOwner = "caller"): AsyncIterable<Uint8Array> {
@@ -257,6 +289,10 @@ export class HttpExchange implements Exchange {
 
   note(fields: Fields): void {
     this.notes = this.notes === NO_NOTES ? fields : { ...this.notes, ...fields }
+  }
+
+  about(subject: RequestSubject): void {
+    this.subject = subject
   }
 
   countIn(meter: RequestMeter): void {
@@ -394,13 +430,15 @@ export class HttpExchange implements Exchange {
     const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
     let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
+    if (this.trace !== undefined && this.asksForTrace) head += `x-hayloft-trace-id: ${this.trace.traceId}\r\n`
     this.status = status
     // A client that got no "100 Continue" may or may not send its body.
     if (!this.isLast) this.isLast = mustClose() || this.awaitsContinue || this.coming?.isComplete === false
     const mayBeMeasured = status !== 204 && status !== 304
     if (contentLength !== undefined && mayBeMeasured) head += `Content-Length: ${contentLength}\r\n`
     else if (this.mayHaveBody(status)) head += this.endlessLines()
-    return head + (this.isLast ? "Connection: close\r\n\r\n" : keepAliveLines.of(this.terms.limits))
+    head += this.isLast ? "Connection: close\r\n\r\n" : keepAliveLines.of(this.terms.limits)
+    return (this.head = head)
   }
 
   /** The header for a body of unknown length: it is sent in chunks, or ends with the connection. */
@@ -452,6 +490,12 @@ const keepAliveLines = new RememberedByObject(
 /** The TLS version of a connection, with the digits that policies use: `1.3`; undefined without TLS. */
 const tlsVersionOf = (socket: Socket): string | undefined =>
   socket instanceof TLSSocket ? (socket.getProtocol()?.replace(/^TLSv/, "") ?? "") : undefined
+
+/** A closed connection has none, whatever the type says. */
+function tlsCipherOf(socket: TLSSocket): string | undefined {
+  const cipher: Partial<ReturnType<TLSSocket["getCipher"]>> | undefined = socket.getCipher()
+  return cipher?.name
+}
 
 /**
  * Measures how much of a write a client has received, even during the write: Node reports only its end, and a write of

@@ -4,7 +4,7 @@
  *
  * Promises  Every request is answered, or its connection is closed; requests of one connection are served one
  *           after the other. Bytes that are not a request are answered too (400, 408, 431). Stopping lets requests in
- *           flight finish, within `stopMs`.
+ *           flight finish, within `stopMs` and until `cut` fires, and logs how many did.
  * Refuses   Requests with ambiguous framing (`framing-core.ts`); `tooManyInFlight`: requests of connections over the
  *           limit, and requests for which `Admission` has no place; `stopping`: new requests during a shutdown.
  * Limits    `HttpLimits`. The server has no timers of its own: `run` sweeps.
@@ -26,7 +26,7 @@ import { Admission, payerOf } from "./admission.js"
 import type { CertificateSource } from "./certificates.js"
 import { clientOf } from "./client-address-core.js"
 import { Connection, type ConnectionHost } from "./connection.js"
-import type { PlainAnswer, Protocol, Refusal } from "./contract.js"
+import type { PlainAnswer, Protocol, Refusal, RequestWatch } from "./contract.js"
 import type { HttpExchange } from "./exchange.js"
 import type { HttpLimits } from "./limits.js"
 import { LATE, UnusualHeads, OVERFLOW, type HeadError } from "./unusual-head.js"
@@ -49,10 +49,14 @@ interface HttpServerSettings {
   /** The `Server` header. */
   readonly serverHeader: string
   readonly limits: HttpLimits
+  /** Requests that are still in flight when it fires while the server stops are cut. */
+  readonly cut?: AbortSignal
+  readonly watch?: RequestWatch
 }
 
 /** Interval between checks for requests still in flight while stopping. */
 const STOP_CHECK_MS = 50
+const NEVER = new AbortController().signal
 
 export class HttpServer implements BackgroundService {
   readonly name: string
@@ -63,6 +67,9 @@ export class HttpServer implements BackgroundService {
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
   private stopping = false
+  /** Requests in flight that were answered since the server stops. */
+  private finishedCount = 0
+  private readonly closedGate = gate()
   private isWatchingStalled = false
   /** Requests that were not done within the turn in which they arrived. */
   private readonly underWay = new Set<HttpExchange>()
@@ -84,11 +91,12 @@ export class HttpServer implements BackgroundService {
     this.telemetry = telemetry
     this.requestIds = new RequestIds(random)
     this.name = `http.${settings.name}`
-    this.record = new RequestRecord(telemetry, settings.name, {
+    const now = {
       connections: () => this.connections.size,
       inFlight: () => this.exchangesInFlight(),
       waiting: () => this.waiting,
-    })
+    }
+    this.record = new RequestRecord(telemetry, settings.name, now, settings.watch)
     this.admission.whenWaiting(() => this.watchStalled())
     this.host = this.connectionHost()
     this.tlsServer = certificates === undefined ? undefined : this.createTlsServer()
@@ -117,14 +125,23 @@ export class HttpServer implements BackgroundService {
     return { host: address.address, port: address.port }
   }
 
-  /** Serves until the signal fires, then stops: gracefully at first, by force after `stopMs`. */
+  /** Serves until the signal fires, then stops: gracefully at first, by force after `stopMs` or when `cut` fires. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.clock.sleep(this.settings.limits.sweepMs, signal)
-      this.sweep()
-      await this.reloadCertificate()
+    try {
+      while (!signal.aborted) {
+        await this.clock.sleep(this.settings.limits.sweepMs, signal)
+        this.sweep()
+        await this.reloadCertificate()
+      }
+      await this.stop()
+    } finally {
+      this.closedGate.open()
     }
-    await this.stop()
+  }
+
+  /** Resolves once `run` has ended: no request is in flight. */
+  get closed(): Promise<void> {
+    return this.closedGate.opened
   }
 
   private socketOptions(): ServerOpts {
@@ -156,7 +173,7 @@ export class HttpServer implements BackgroundService {
     const { limits, serverHeader: serverName } = this.settings
     const shapes = new HeaderShapes()
     return {
-      ...{ clock, limits, serverName, shapes, requestIds },
+      ...{ clock, limits, serverName, shapes, requestIds, tracer: this.telemetry.tracer },
       unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
       isStopping: () => this.stopping,
@@ -187,6 +204,7 @@ export class HttpServer implements BackgroundService {
     this.underWay.add(exchange)
     return serving.then(() => {
       this.underWay.delete(exchange)
+      if (this.stopping && refusal === undefined && !exchange.clientGone) this.finishedCount += 1
       this.finish(exchange)
     })
   }
@@ -332,16 +350,26 @@ export class HttpServer implements BackgroundService {
   private async stop(): Promise<void> {
     this.stopping = true
     this.admission.stop()
+    this.protocol.stop?.()
     const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
-    const never = new AbortController().signal
-    const untilMs = this.clock.monotonicMs() + this.settings.limits.stopMs
-    while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs) {
+    const { limits, cut = NEVER } = this.settings
+    const untilMs = this.clock.monotonicMs() + limits.stopMs
+    while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs && !cut.aborted) {
       for (const connection of this.connections) if (connection.isIdle) connection.destroy()
-      await this.clock.sleep(STOP_CHECK_MS, never)
+      await this.clock.sleep(STOP_CHECK_MS, cut)
       this.sweep()
     }
+    this.logClosed()
     for (const connection of this.connections) connection.destroy()
     await closed
+  }
+
+  private logClosed(): void {
+    let cut = 0
+    for (const { clientGone } of this.underWay) if (!clientGone) cut += 1
+    const counts = { server: this.settings.name, finished: this.finishedCount, cut }
+    if (cut > 0) this.telemetry.log.warn("requests_cut", counts)
+    else this.telemetry.log.info("port_closed", counts)
   }
 
   private async loadCertificate(): Promise<boolean> {
@@ -366,4 +394,10 @@ function plainBytes({ status, headers, body }: PlainAnswer, date: string, server
   for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i] ?? ""}: ${headers[i + 1] ?? ""}`)
   lines.push(`Date: ${date}`, `Server: ${server}`, `Content-Length: ${body.length}`, "Connection: close", "", "")
   return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), body])
+}
+
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined
+  const opened = new Promise<void>(resolve => (open = resolve))
+  return { opened, open }
 }

@@ -2,9 +2,9 @@
  * Records each request: one log line and the metrics. Records no target and no header, which
  * may hold signatures; the protocol adds the fields that may be shown.
  */
+import type { Span } from "../base/trace.js"
 import type { Counter, Fields, Histogram, Labels, Telemetry } from "../seams/telemetry/contract.js"
-import type { RequestMeter } from "./contract.js"
-import type { StageTiming } from "./timing.js"
+import type { FinishedRequest, RequestMeter, RequestWatch } from "./contract.js"
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
 
@@ -24,17 +24,9 @@ function isServerFault(status: number, failure: unknown): boolean {
 const LABELS_KNOWN_MAX = 1_000
 
 /** A completed exchange. */
-interface Served {
-  readonly requestId: string
-  readonly method: string
-  readonly status: number | undefined
-  readonly notes: Fields
+interface Served extends FinishedRequest {
   readonly meters: readonly RequestMeter[]
-  readonly remoteAddress: string
-  readonly receivedBytes: number
-  readonly sentBytes: number
-  readonly clientGone: boolean
-  readonly timing: StageTiming
+  readonly trace: Span | undefined
 }
 
 interface RequestLabels {
@@ -56,6 +48,7 @@ export class RequestRecord {
     private readonly telemetry: Telemetry,
     private readonly server: string,
     now: { readonly connections: () => number; readonly inFlight: () => number; readonly waiting: () => number },
+    private readonly watch: RequestWatch | undefined,
   ) {
     this.labels = Object.freeze({ server })
     const { metrics } = telemetry
@@ -84,8 +77,22 @@ export class RequestRecord {
     this.received.add(this.labels, receivedBytes)
     this.sent.add(this.labels, sentBytes)
     for (const meter of exchange.meters) meter.count(status, receivedBytes, sentBytes)
+    this.watch?.finished(this.server, exchange)
+    if (exchange.trace !== undefined) this.endTrace(exchange, exchange.trace)
     const level = isServerFault(status, notes["failure"]) ? "warn" : "info"
     if (this.telemetry.log.writes(level)) this.telemetry.log[level]("request", this.fieldsOf(exchange, status))
+  }
+
+  private endTrace({ status = 0, notes, subject, requestId, method }: Served, trace: Span): void {
+    const { failure } = notes
+    trace.end({
+      facts: {
+        ...{ "http.request.method": method, "http.response.status_code": status, "hayloft.server": this.server },
+        ...{ "hayloft.request_id": requestId, "hayloft.operation": String(notes["operation"] ?? "none") },
+        ...{ "hayloft.bucket": subject?.bucketName, "hayloft.account": subject?.accountId },
+      },
+      ...(isServerFault(status, failure) && { error: failure ?? `status ${status}` }),
+    })
   }
 
   private fieldsOf(exchange: Served, status: number): Fields {

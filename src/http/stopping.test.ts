@@ -94,3 +94,64 @@ test("stopping closes by force the connections that do not end by themselves", a
   await world.stop()
   await client.end()
 })
+
+test("a response that would go on for ever ends when its protocol is told to stop", async () => {
+  let end = (): void => undefined
+  const ended = new Promise<void>(resolve => (end = resolve))
+  async function* pieces() {
+    yield Buffer.from("first")
+    await ended
+    yield Buffer.from("last")
+  }
+  const world = await serve(exchange => exchange.respond({ status: 200, headers: [], body: pieces() }), {}, undefined, {
+    stop: end,
+  })
+  const client = await RawClient.open(world.port)
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+  await client.until(received => received.includes("first"))
+  await world.stop()
+  assert.match(await client.end(), /first\r\n4\r\nlast\r\n0\r\n\r\n$/)
+})
+
+test("what is in flight when the wait is ended is cut, and the log counts what finished and what was cut", async () => {
+  let go = (): void => undefined
+  const gate = new Promise<void>(resolve => (go = resolve))
+  let begun = 0
+  const world = await serve(
+    exchange => {
+      begun += 1
+      if (exchange.rawTarget !== "/held") return gate.then(() => echoLength(exchange))
+      return new Promise(resolve => exchange.signal.addEventListener("abort", () => resolve()))
+    },
+    { stopMs: 60_000 },
+  )
+  const [finished, held, idle] = [
+    await RawClient.open(world.port),
+    await RawClient.open(world.port),
+    await RawClient.open(world.port),
+  ]
+  finished.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  held.send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("both are served", () => begun === 2)
+  const stopped = world.stop()
+  go()
+  assert.equal((await finished.answers(1))[0]?.body, "read 2")
+  await idle.end()
+  world.cut()
+  await stopped
+  await held.end()
+  assert.deepEqual(
+    world.telemetry.entries("requests_cut").map(({ fields }) => fields),
+    [{ server: "test", finished: 1, cut: 1 }],
+  )
+})
+
+test("a stop without requests logs that the port has closed", async () => {
+  const world = await serve(echoLength)
+  await (await world.open()).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answers(1)
+  await world.stop()
+  assert.deepEqual(
+    world.telemetry.entries("port_closed").map(({ fields }) => fields),
+    [{ server: "test", finished: 0, cut: 0 }],
+  )
+})

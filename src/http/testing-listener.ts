@@ -62,6 +62,8 @@ interface World {
   readonly telemetry: SimTelemetry
   readonly open: () => Promise<RawClient>
   readonly stop: () => Promise<void>
+  /** Requests that are still in flight while it stops are cut. */
+  readonly cut: () => void
 }
 
 const worlds: World[] = []
@@ -76,20 +78,22 @@ export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
   by: Clock = clock,
-  accountOf?: NonNullable<Protocol["accountOf"]>,
+  more: Pick<Protocol, "accountOf" | "stop"> = {},
   admission?: Admission,
 ): Promise<World> {
   const telemetry = new SimTelemetry()
   const protocol = {
     handle,
-    ...(accountOf && { accountOf }),
+    ...more,
     refuse: ({ failure, status, requestId }: Refusal) => ({
       status: status ?? STATUS[failure.kind] ?? 400,
       headers: ["X-Id", requestId],
       body: text(failure.kind),
     }),
   }
+  const cut = new AbortController()
   const settings = {
+    cut: cut.signal,
     name: "test",
     host: "127.0.0.1",
     port: 0,
@@ -119,6 +123,7 @@ export async function serve(
       clients.push(client)
       return client
     },
+    cut: () => cut.abort(),
     stop: async () => {
       for (const client of clients) client.close()
       stopping.abort()

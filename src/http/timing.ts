@@ -10,6 +10,7 @@ export class StageTiming implements Timing {
   private auth: number | undefined
   private meta: number | undefined
   private data: number | undefined
+  turnaroundMs: number | undefined
 
   constructor(private readonly clock: Clock) {
     this.startedMs = clock.monotonicMs()
@@ -32,13 +33,15 @@ export class StageTiming implements Timing {
     }
   }
 
-  /** `auth;dur=0.21, meta;dur=1.3, total;dur=2.04`: milliseconds up to now. */
+  /** `auth;dur=0.21, meta;dur=1.3, total;dur=2.04`: milliseconds up to now, when the response begins. */
   header(): string {
+    const totalMs = this.totalMs
+    this.turnaroundMs = totalMs - (this.data ?? 0)
     let text = ""
     if (this.auth !== undefined) text += `auth;dur=${durationText(this.auth)}, `
     if (this.data !== undefined) text += `data;dur=${durationText(this.data)}, `
     if (this.meta !== undefined) text += `meta;dur=${durationText(this.meta)}, `
-    return `${text}total;dur=${durationText(this.totalMs)}`
+    return `${text}total;dur=${durationText(totalMs)}`
   }
 
   /** For a log line: `authMs`, `metaMs`, `dataMs`, `totalMs`. */

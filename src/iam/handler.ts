@@ -16,6 +16,7 @@ import {
   SignatureVerifier,
   receivedRequest,
   type Accounts,
+  type AuditLog,
   type Denials,
   type Identities,
   type Keyring,
@@ -32,6 +33,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Web } from "../seams/web/contract.js"
 import type { Action, Call, IamService, OpenCall, Result, Target } from "./action.js"
 import { findAction } from "./actions.js"
+import { auditedAction } from "./audit-actions.js"
 import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
 import { iamErrorOf, type IamError } from "./failures.js"
 import { Parameters } from "./parameters.js"
@@ -55,6 +57,8 @@ interface IamSettings {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Records changes. */
+  readonly audit: Pick<AuditLog, "begin">
 }
 
 /** A request as far as it has been parsed. */
@@ -166,6 +170,7 @@ class IamHandler implements Protocol {
     this.verifier.verify(claim, key.secret)
     const region = claim.signedRegion
     exchange.note({ accessKeyId: key.id })
+    exchange.about({ accountId: key.account.id })
     exchange.proveAccount()
     await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, service, region)
@@ -181,12 +186,13 @@ class IamHandler implements Protocol {
     if (signer === undefined) throw unsigned()
     const { account } = signer.key
     const call: Call = { ...open, caller: signer.key, accountId: account.id, number: account.number }
-    if (action.kind === "guarded") {
-      for (const target of [await action.on(call)].flat()) {
-        authorize(target.action ?? request.action, call, target, contextOf({ ...source, target }))
-      }
+    const targets = action.kind === "guarded" ? [await action.on(call)].flat() : []
+    for (const target of targets) {
+      authorize(target.action ?? request.action, call, target, contextOf({ ...source, target }))
     }
-    return await action.act(call)
+    const { requestId, remoteAddress } = exchange
+    const audited = { action: request.action, requestId, remoteAddress, targets: targets.map(({ arn }) => arn) }
+    return await auditedAction(this.settings.audit, audited, call, () => action.act(call))
   }
 }
 

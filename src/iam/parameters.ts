@@ -28,6 +28,18 @@ export class Parameters {
     }
   }
 
+  /** All that the action itself has. */
+  get all(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.values].filter(([name]) => !COMMON.has(name) && !SIGNATURE.test(name)))
+  }
+
+  /** Only those of these names, with some changed. */
+  only(names: readonly string[], changes: Readonly<Record<string, string>>): Parameters {
+    const values = { ...this.all, ...changes }
+    const kept = Object.entries(values).filter(([name]) => names.includes(name.split(".")[0] ?? name))
+    return new Parameters(new URLSearchParams(kept).toString(), "")
+  }
+
   optional(name: string): string | undefined {
     return this.values.get(name)
   }

@@ -1,5 +1,5 @@
 /**
- * Public keys of OpenID Connect providers, from the providers' discovery documents.
+ * What OpenID Connect providers publish: their public keys, and where people sign in, from their discovery documents.
  *
  * Promises  A token's claims never choose which hosts are contacted: only providers registered by an account are.
  * Limits    At most one request to a provider at a time and one per `FETCH_EVERY_MS`, regardless of the tokens
@@ -15,11 +15,28 @@ const KEEP_MS = 60 * 60_000
 const FETCH_EVERY_MS = 10_000
 const PROVIDERS_MAX = 200
 
+/** What the standard assumes. */
+const BASIC = "client_secret_basic"
+
 type KeySet = ReturnType<typeof createLocalJWKSet>
+
+/** Where people sign in, and where a code is exchanged for tokens. */
+export interface SignInEndpoints {
+  readonly authorization: string
+  readonly token: string
+  /** How a client proves itself at `token`: that of the standard if the provider does not say. */
+  readonly methods: readonly string[]
+}
+
+interface Published {
+  readonly keys: KeySet
+  /** Undefined if the provider has none, or none that may be used. */
+  readonly endpoints: SignInEndpoints | undefined
+}
 
 interface Fetched {
   readonly fetchedMs: number
-  readonly keys: Promise<KeySet>
+  readonly published: Promise<Published>
 }
 
 export class ProviderKeys {
@@ -28,15 +45,26 @@ export class ProviderKeys {
   constructor(private readonly web: Web) {}
 
   /** `isStale` means that the cached keys lack the key of a token. Throws `providerUnreachable`. */
-  of(issuer: string, nowMs: number, isStale: boolean): Promise<KeySet> {
+  async of(issuer: string, nowMs: number, isStale: boolean): Promise<KeySet> {
+    return (await this.published(issuer, nowMs, isStale)).keys
+  }
+
+  /** Throws `providerUnreachable`. */
+  async endpointsOf(issuer: string, nowMs: number): Promise<SignInEndpoints> {
+    const { endpoints } = await this.published(issuer, nowMs, false)
+    if (endpoints === undefined) throw unreadable(issuer, "it has no allowed authorization_endpoint and token_endpoint")
+    return endpoints
+  }
+
+  private published(issuer: string, nowMs: number, isStale: boolean): Promise<Published> {
     const found = this.known.get(issuer)
     const ageMs = found === undefined ? Infinity : Math.abs(nowMs - found.fetchedMs)
-    if (found !== undefined && ageMs < (isStale ? FETCH_EVERY_MS : KEEP_MS)) return found.keys
+    if (found !== undefined && ageMs < (isStale ? FETCH_EVERY_MS : KEEP_MS)) return found.published
     if (this.known.size >= PROVIDERS_MAX) this.known.clear()
-    const keys = this.fetch(issuer)
-    this.known.set(issuer, { fetchedMs: nowMs, keys })
-    keys.catch(() => this.failed(issuer, nowMs, found))
-    return keys
+    const published = this.fetch(issuer)
+    this.known.set(issuer, { fetchedMs: nowMs, published })
+    published.catch(() => this.failed(issuer, nowMs, found))
+    return published
   }
 
   /** After a failed fetch the earlier keys stay valid; the fetch is retried after `FETCH_EVERY_MS`. */
@@ -44,19 +72,31 @@ export class ProviderKeys {
     const current = this.known.get(issuer)
     if (current?.fetchedMs !== nowMs) return
     const keepUntil = nowMs - KEEP_MS + FETCH_EVERY_MS
-    this.known.set(issuer, { fetchedMs: keepUntil, keys: (before ?? current).keys })
+    this.known.set(issuer, { fetchedMs: keepUntil, published: (before ?? current).published })
   }
 
-  private async fetch(issuer: string): Promise<KeySet> {
+  private async fetch(issuer: string): Promise<Published> {
     const base = issuer.endsWith("/") ? issuer.slice(0, -1) : issuer
     const discovery = await this.document(`${base}/.well-known/openid-configuration`)
     if (memberOf(discovery, "issuer") !== issuer) throw unreadable(issuer, "it names another issuer")
     const keysUrl = memberOf(discovery, "jwks_uri")
-    if (typeof keysUrl !== "string" || !isAsSafeAs(issuer, keysUrl) || !this.web.allows(keysUrl))
-      throw unreadable(issuer, "its jwks_uri is not allowed")
+    if (!this.isAllowed(issuer, keysUrl)) throw unreadable(issuer, "its jwks_uri is not allowed")
     const keys = await this.document(keysUrl)
     if (!isKeySet(keys)) throw unreadable(issuer, "its keys are malformed")
-    return createLocalJWKSet(keys)
+    return { keys: createLocalJWKSet(keys), endpoints: this.endpointsIn(issuer, discovery) }
+  }
+
+  private endpointsIn(issuer: string, discovery: unknown): SignInEndpoints | undefined {
+    const authorization = memberOf(discovery, "authorization_endpoint")
+    const token = memberOf(discovery, "token_endpoint")
+    if (!this.isAllowed(issuer, authorization) || !this.isAllowed(issuer, token)) return undefined
+    const methods = memberOf(discovery, "token_endpoint_auth_methods_supported")
+    const known = Array.isArray(methods) ? methods.filter(method => typeof method === "string") : [BASIC]
+    return { authorization, token, methods: known }
+  }
+
+  private isAllowed(issuer: string, url: unknown): url is string {
+    return typeof url === "string" && isAsSafeAs(issuer, url) && this.web.allows(url)
   }
 
   private async document(url: string): Promise<unknown> {

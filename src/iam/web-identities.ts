@@ -12,6 +12,7 @@ import {
   type Accounts,
   type Identities,
   type WebIdentity,
+  checkIssuer,
 } from "../access/index.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { parseAccountNumber } from "../base/ids.js"
@@ -39,11 +40,7 @@ export class WebIdentities {
 
   /** Checks the URL of a new provider. Throws `invalidArgument` for a URL that would not be contacted. */
   checkUrl(url: string): void {
-    if (URL.canParse(url) && this.web.allows(url)) return
-    throw fail("invalidArgument", {
-      message:
-        "Invalid Open ID Connect Provider URL: it must begin with https:// and be reachable on the public internet (the operator can allow others: --allow-local-identity-providers)",
-    })
+    checkIssuer(url, this.web)
   }
 
   /** Throws `invalidIdentityToken`, `tokenExpired`, `providerUnreachable`, `accessDenied`. */

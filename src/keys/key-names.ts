@@ -13,7 +13,8 @@ const SHOWN_CHARACTERS_MAX = 300
 export const S3_ALIAS = "alias/aws/s3"
 
 export type KeyReference =
-  { readonly kind: "id"; readonly id: KmsKeyId } | { readonly kind: "alias"; readonly name: string }
+  | { readonly kind: "id"; readonly id: KmsKeyId }
+  | { readonly kind: "alias"; readonly name: string }
 
 /** A reference, and the region and the account that its ARN names. */
 interface NamedReference {

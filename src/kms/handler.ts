@@ -14,6 +14,7 @@ import {
   sentenceOfDecision,
   sha256Hex,
   SignatureVerifier,
+  type AuditLog,
   type Denials,
   type Keyring,
   type KnownKey,
@@ -23,6 +24,7 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { auditedOperation } from "./audit-operations.js"
 import { kmsErrorOf, KmsRefusal, type KmsError } from "./failures.js"
 import { Input } from "./input.js"
 import { Call, type KmsServices, type Operation, type Result } from "./operation.js"
@@ -42,6 +44,8 @@ interface KmsSettings extends KmsServices {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Records changes of keys, their policies and aliases. */
+  readonly audit: Pick<AuditLog, "begin">
 }
 
 /** A request as far as it has been parsed. */
@@ -101,9 +105,9 @@ class KmsHandler implements Protocol {
       context: contextOf({ exchange, region, tags, tagKeys }),
     }
     await keys.confirm()
-    return (
-      (await operation.act(new Call({ keys, policies, accounts, random }, request.name, input, caller))) ?? undefined
-    )
+    const call = new Call({ keys, policies, accounts, random }, request.name, input, caller)
+    const { requestId, remoteAddress } = exchange
+    return auditedOperation(this.settings.audit, { requestId, remoteAddress, keyId: key.id }, call, operation)
   }
 
   /** Throws as `SignatureVerifier`, and `invalidAccessKey`. */
@@ -119,6 +123,7 @@ class KmsHandler implements Protocol {
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
     this.verifier.verify(claim, key.secret)
     exchange.note({ accessKeyId: key.id })
+    exchange.about({ accountId: key.account.id })
     exchange.proveAccount()
     await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, SERVICE, claim.signedRegion)

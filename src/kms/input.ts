@@ -33,6 +33,11 @@ export class Input {
     if (unknown !== undefined) throw invalid(`The parameter ${unknown.slice(0, 100)} is not supported.`)
   }
 
+  /** All members. */
+  get all(): JsonObject {
+    return this.members
+  }
+
   has(name: string): boolean {
     return this.value(name) !== undefined
   }

@@ -12,6 +12,9 @@ const REFUSED = new Set(
   GenerateMac VerifyMac GetPublicKey Sign Verify ReplicateKey UpdatePrimaryRegion GetKeyLastUsage`.split(/\s+/),
 )
 
+/** As policies name them. */
+export const kmsActions = (): readonly string[] => [...Object.keys(BUILT), ...REFUSED].map(name => `kms:${name}`)
+
 const BUILT: Operations = { ...KEY_OPERATIONS, ...POLICY_OPERATIONS, ...CRYPTO_OPERATIONS }
 
 /** "refused": AWS has it; undefined: there is no such operation. */

@@ -15,6 +15,8 @@ export type StepOutcome = "busy" | "throttled" | "idle" | "done"
 export interface JobStatus {
   readonly name: string
   readonly state: StepOutcome | "failed"
+  /** It takes no steps. */
+  readonly isPaused: boolean
   readonly progress: string
   readonly lastError: string | undefined
   /** Rest after a step, as a multiple of the step's duration. */

@@ -39,6 +39,7 @@ class PacedJob {
     return {
       name: this.job.name,
       state: this.#pace.state,
+      isPaused: this.isPaused(),
       progress: `${this.isPaused() ? "paused; " : ""}${this.job.progress()}`,
       lastError: this.#lastError,
       throttle: this.throttle,

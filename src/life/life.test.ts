@@ -234,7 +234,10 @@ test("a busy job rests in proportion to its steps, and full speed can be request
   await clock.advance(30_000)
   assert.ok(stepsMs.length >= 395, `${stepsMs.length} steps`)
   assert.deepEqual(runner.status(), [
-    { name: "scrub", state: "busy", progress: `${stepsMs.length} steps`, lastError: undefined, throttle: 0 },
+    {
+      ...{ name: "scrub", state: "busy", isPaused: false, progress: `${stepsMs.length} steps`, lastError: undefined },
+      throttle: 0,
+    },
   ])
   await finish()
 })

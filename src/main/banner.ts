@@ -6,6 +6,8 @@ import type { Disk } from "../seams/disk/contract.js"
 
 interface BannerFacts {
   readonly version: string
+  /** How this program is called in a shell. */
+  readonly command: string
   readonly endpoint: string
   readonly adminEndpoint: string
   /** Undefined if websites are not served. */
@@ -29,8 +31,8 @@ const foldersInWords = (folders: readonly string[]): string =>
     : `${folders[0] ?? ""} ... ${folders.at(-1) ?? ""} (${folders.length} folders)`
 
 /** Commands for another terminal. */
-function firstObject({ endpoint, region, dataFolders, isDefaultData, masterKeyFile }: BannerFacts): string[] {
-  const credentials = 'eval "$(./bin/hayloft env)"'
+function firstObject({ command, endpoint, region, dataFolders, isDefaultData, masterKeyFile }: BannerFacts): string[] {
+  const credentials = `eval "$(${command} env)"`
   const sign = `--aws-sigv4 "aws:amz:${region}:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'`
   const variables = [
     ...(isDefaultData ? [] : [`HAYLOFT_DATA='${dataFolders.join(",")}'`]),
@@ -39,20 +41,20 @@ function firstObject({ endpoint, region, dataFolders, isDefaultData, masterKeyFi
   return [
     "A first object, in another terminal:",
     ...(variables.length === 0 ? [] : [`  export ${variables.join(" ")}`]),
-    "  ./bin/hayloft cp README.md s3://first/",
+    `  ${command} cp README.md s3://first/`,
     `  ${credentials}; curl -X PUT ${endpoint}/second ${sign}; curl -T README.md ${endpoint}/second/ ${sign}`,
     `  ${credentials}; aws s3 mb s3://third && aws s3 cp README.md s3://third/`,
   ]
 }
 
 export function bannerOf(facts: BannerFacts): string {
-  const { endpoint, adminEndpoint, region, accessKeyId, secret, dataFolders } = facts
+  const { command, endpoint, adminEndpoint, region, accessKeyId, secret, dataFolders } = facts
   const isGateway = dataFolders.length === 0
   const lines = [
     `Hayloft ${facts.version}  S3 ${endpoint}  region ${region}  admin ${adminEndpoint}`,
     secret === undefined
-      ? `Access key  ${accessKeyId}  (its secret: ./bin/hayloft env${isGateway ? ", on a node with data folders" : ""})`
-      : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ./bin/hayloft env)`,
+      ? `Access key  ${accessKeyId}  (its secret: ${command} env${isGateway ? ", on a node with data folders" : ""})`
+      : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ${command} env)`,
     `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
     ...(facts.websiteEndpoint === undefined ? [] : [`Websites    ${facts.websiteEndpoint}`]),
     `Redundancy  ${facts.redundancy}`,

@@ -13,7 +13,7 @@ import { assert, must } from "../base/assert.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import { clusterConfigOf, type ClusterConfig, type ServeConfig } from "../config/index.js"
-import { probeAddress } from "../http/index.js"
+import { probeAddresses } from "../http/index.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import type { ConversionReport, StoreConversion, ToDatabaseRequest } from "../node/convert/contract.js"
 import { ToDatabase } from "../node/convert/to-database.js"
@@ -290,4 +290,5 @@ const stillEncrypting = (): Failure =>
       "the devices of this store are still being encrypted: move its metadata once that is done; see hayloft jobs",
   })
 
-const probeNodePort = ({ nodeListen }: ClusterConfig): Promise<void> => probeAddress(nodeListen, "--node-listen")
+const probeNodePort = ({ nodeListen }: ClusterConfig): Promise<void> =>
+  probeAddresses([{ ...nodeListen, flag: "--node-listen" }])

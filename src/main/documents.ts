@@ -1,24 +1,26 @@
 /**
- * Serves the project's own docs/ folder on the admin port.
+ * The files that the admin port serves: the project's own docs/ folder, and the built web console.
  *
  * Refuses  Names that are not in its own listing, so that no path leads out of the folder.
  */
 import { readdir, readFile } from "node:fs/promises"
 import { join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import type { Documents } from "../admin/index.js"
+import type { StaticFiles } from "../admin/index.js"
 
-const SHOWN = /\.(md|json)$/
 /** Relative to dist/src/main/. */
-const DOCS_FOLDER = fileURLToPath(new URL("../../../docs", import.meta.url))
+const folderOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-export class FolderDocuments implements Documents {
-  constructor(private readonly folder: string = DOCS_FOLDER) {}
+class FolderFiles implements StaticFiles {
+  constructor(
+    private readonly folder: string,
+    private readonly shown: RegExp,
+  ) {}
 
   async list(): Promise<readonly string[]> {
     const entries = await readdir(this.folder, { recursive: true, withFileTypes: true }).catch(() => [])
     return entries
-      .filter(entry => entry.isFile() && SHOWN.test(entry.name))
+      .filter(entry => entry.isFile() && this.shown.test(entry.name))
       .map(entry => relative(this.folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
       .sort()
   }
@@ -27,3 +29,8 @@ export class FolderDocuments implements Documents {
     return (await this.list()).includes(name) ? readFile(join(this.folder, name)) : undefined
   }
 }
+
+export const documents = (): StaticFiles => new FolderFiles(folderOf("../../../docs"), /\.(md|json)$/)
+
+/** Empty if the console was not built. */
+export const consoleFiles = (): StaticFiles => new FolderFiles(folderOf("../../web"), /\.(html|svg|js|css|gz)$/)

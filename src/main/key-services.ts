@@ -5,6 +5,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { WebServices } from "../seams/web/contract.js"
 import { RealWeb } from "../seams/web/real.js"
 
 interface KeyServiceSeams {
@@ -16,6 +17,8 @@ interface KeyServiceSeams {
 
 interface KeyServices {
   readonly keys: ExternalKeys
+  /** For other services that the operator has chosen. */
+  readonly web: WebServices
   /** Drops all opened keys and connections. */
   close(): void
 }
@@ -29,7 +32,7 @@ export function openKeyServices(
   const seams = { clock, disk, random: random.fork("key services"), telemetry, web }
   const keys = new ExternalKeys(seams, keyServices)
   return {
-    keys,
+    ...{ keys, web },
     close: () => {
       keys.close()
       web.close()

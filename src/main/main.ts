@@ -1,14 +1,29 @@
 /** Main: connects the command line to the process: streams, signals and exit code. */
+import { spawn } from "node:child_process"
 import { hostname } from "node:os"
 import { RealClock } from "../seams/clock/real.js"
 import { EXIT_CODES } from "../cli/exit-codes.js"
 import type { CliIo } from "../cli/io.js"
 import { run } from "../cli/program.js"
+import { withoutSettings } from "../config/index.js"
+import { terminalOf } from "./terminal.js"
+import { StopSignals } from "./stop-signals.js"
 
-/** npm forwards a Ctrl-C that the terminal has already sent: only a later one counts as a second signal. */
-const SAME_SIGNAL_MS = 1000
+function launchServe(configFile: string, log: number): Promise<void> {
+  const [program = ""] = process.argv.slice(1)
+  const args = [...process.execArgv, program, "serve", "--config", configFile]
+  const child = spawn(process.execPath, args, {
+    ...{ detached: true, stdio: ["ignore", log, log] },
+    env: withoutSettings(process.env),
+  })
+  child.unref()
+  return new Promise(resolve => {
+    child.once("exit", () => resolve())
+    child.once("error", () => resolve())
+  })
+}
 
-function processIo(): CliIo {
+function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
   // A reader that closed the pipe (`hayloft ls | head`) is not an error.
   process.stdout.on("error", (error: Error & { code?: string }) =>
     process.exit(error.code === "EPIPE" ? 0 : EXIT_CODES.failed.code),
@@ -16,37 +31,30 @@ function processIo(): CliIo {
   return {
     programs: {
       // Loaded on demand: most commands need neither.
-      serve: async (config, io, signal) => (await import("./serve.js")).serve(config, io, signal),
+      serve: async (config, io) => (await import("./serve.js")).serve(config, io, signals),
+      launch: launchServe,
       rescue: async (request, io, signal) => (await import("./run-rescue.js")).runRescue(request, io, signal),
     },
     environment: process.env,
     workingFolder: process.cwd(),
     hostName: hostname(),
-    clock: new RealClock(),
+    clock,
     out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
     error: text => void process.stderr.write(text),
     input: process.stdin,
     inputIsTerminal: process.stdin.isTTY,
+    outIsTerminal: process.stdout.isTTY,
+    terminal: terminalOf(process),
     errorIsTerminal: process.stderr.isTTY,
   }
 }
 
-/** Fires at the first SIGINT or SIGTERM; a second one ends the process immediately. */
-function stopSignal(clock: CliIo["clock"]): AbortSignal {
-  const stop = new AbortController()
-  let firstMs: number | undefined
-  const onSignal = () => {
-    firstMs ??= clock.monotonicMs()
-    if (clock.monotonicMs() - firstMs > SAME_SIGNAL_MS) process.exit(EXIT_CODES.interrupted.code)
-    stop.abort()
-  }
-  process.on("SIGINT", onSignal)
-  process.on("SIGTERM", onSignal)
-  return stop.signal
-}
-
-const io = processIo()
-const signal = stopSignal(io.clock)
+const clock = new RealClock()
+const signals = new StopSignals(clock, () => process.exit(EXIT_CODES.interrupted.code))
+process.on("SIGINT", () => signals.take())
+process.on("SIGTERM", () => signals.take())
+const io = processIo(clock, signals)
+const signal = signals.stop
 // Commands that read standard input see the error there; the others ignore it.
 process.stdin.on("error", () => undefined)
 signal.addEventListener("abort", () =>

@@ -23,6 +23,11 @@ export class PortRouter implements Protocol {
     return this.own.accountOf?.(exchange)
   }
 
+  stop(): void {
+    for (const { protocol } of this.guests) protocol.stop?.()
+    this.own.stop?.()
+  }
+
   /** Also used for malformed requests, whose protocol is unknown. */
   refuse(refusal: Refusal): PlainAnswer {
     return this.own.refuse(refusal)

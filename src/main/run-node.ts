@@ -1,5 +1,5 @@
 /** Runs this process as a node: its identity, its port for the other nodes, and its membership in the store. */
-import { serveOperations } from "../node/cluster/cluster-operations.js"
+import { serveOperations, type OwnLive } from "../node/cluster/cluster-operations.js"
 import { Membership, type AdmittedPeers } from "../node/cluster/membership.js"
 import { serveReports } from "../node/cluster/node-reports.js"
 import { serveRepair } from "../node/cluster/repair-workers.js"
@@ -61,7 +61,7 @@ export async function runNode(
   { node, storeId }: OpenedStore,
   running: RunningStore,
   config: ClusterConfig,
-  host: { readonly version: string; readonly name: string },
+  host: { readonly version: string; readonly name: string; readonly live: OwnLive },
   onRemoved: (reason: Failure) => void,
 ): Promise<Membership> {
   const { metadata, records, name } = must(node, "the store is that of a node")
@@ -78,7 +78,7 @@ export async function runNode(
     running.engine.exchange,
     server => {
       serveReports(server, running.report)
-      serveOperations(server, running.ownOperations)
+      serveOperations(server, running.ownOperations, host.live)
       const { visitsForOthers: visits } = running.engine.services
       serveRepair(server, { clock, metrics: telemetry.metrics, records, visits })
     },

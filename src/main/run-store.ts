@@ -5,7 +5,7 @@
  * folders.
  */
 import { availableParallelism } from "node:os"
-import { MasterKeys, RateLimiter } from "../access/index.js"
+import { MasterKeys, openAuditLog, RateLimiter, type AuditLog } from "../access/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -16,6 +16,7 @@ import { policiesIn, type PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import type { ExternalKeys } from "../keys/index.js"
+import { StartedJobs } from "../jobs/index.js"
 import { JobRunner, mapBounded, type BackgroundService, type Job } from "../life/index.js"
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import type { NodeReport } from "../format/node-report.js"
@@ -27,7 +28,8 @@ import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { COMPATIBILITY_SWITCHES, REGION_DEFAULT, type ServeConfig } from "../config/config.js"
+import type { ServeConfig } from "../config/config.js"
+import { COMPATIBILITY_SWITCHES, REGION_DEFAULT } from "../config/settings.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import { ClusterOperations } from "../node/cluster/cluster-operations.js"
@@ -48,11 +50,13 @@ import { DAY_MS } from "../node/devices/scrubbing.js"
 import { Returning, type TakeBack } from "../node/control/returning.js"
 import { StoreFolders } from "../node/control/folder-taker.js"
 import type { OpenedStore } from "../node/open/contract.js"
-import { registerStatus } from "../node/status/status-metrics.js"
+import { registerBuckets, registerStatus } from "../node/status/status-metrics.js"
 import { safetyInputOf } from "../node/status/status-core.js"
 import { sourcesOfEngine } from "../node/status/status-of-engine.js"
 import type { StatusSources } from "../node/status/status-sources.js"
 import { RunningStatus } from "../node/status/status.js"
+import type { WebServices } from "../seams/web/contract.js"
+import { auditJobsOf } from "./audit-sinks.js"
 import { openKeyServices } from "./key-services.js"
 import { readVersion } from "../cli/version.js"
 
@@ -115,8 +119,11 @@ export interface RunningStore {
   readonly masterKeys: MasterKeys
   readonly status: RunningStatus
   readonly operations: StoreOperations
+  /** The caller attaches what it works with. */
+  readonly startedJobs: StartedJobs
   /** Limits of rates, for the requests of all protocols. */
   readonly rates: RateLimiter
+  readonly audit: AuditLog
   /** On this node alone. */
   readonly ownOperations: StoreOperations
   /** What this node tells the others. */
@@ -188,21 +195,21 @@ export async function runStore(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
     settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
   )
-  const takeBack: TakeBack = (id, path) => ownOperations.readmit(id, path)
-  const returning = new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
+  const returning = returningOf(seams, store, engine, (id, path) => ownOperations.readmit(id, path))
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
-  const duties = dutiesOf(seams, store, engine, job => {
-    if (jobs.has(job)) jobs.wake(job)
-  })
+  const wake = (job: string): void => void (jobs.has(job) && jobs.wake(job))
+  const { ofCallers, ownJobs, shared } = openOwnJobs({ ...seams, web: keyServices.web }, config, engine, wake)
+  const duties = dutiesOf(seams, store, engine, { ownJobs, wake })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   followOtherNodes(engine, () => seams.nodes?.())
-  const all = [...(duties?.share(engine.jobs, helpOf(engine)) ?? engine.jobs), returning, ...joining]
+  const all = [...(duties?.share(shared, helpOf(engine)) ?? shared), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
   const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
+  registerBuckets(telemetry.metrics, () => engine.services.quotaWatch.sizes())
   const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
@@ -218,10 +225,10 @@ export async function runStore(
     facts: () => planFactsOf(config, sources),
     reencoding: () => status.report().reencoding,
     layout: () => status.report().layout,
-    nodes: directory,
+    ...{ nodes: directory, log: telemetry.log },
   })
   return {
-    ...{ engine, compute, status, rates, masterKeys },
+    ...{ engine, compute, status, rates, masterKeys, ...ofCallers },
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.masterKey.reported),
@@ -236,6 +243,37 @@ export async function runStore(
     taken: owned,
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
+}
+
+function startedJobsOf(
+  { clock, random, telemetry }: StoreSeams,
+  metadata: Engine["metadata"],
+  services: Engine["services"],
+): StartedJobs {
+  return new StartedJobs({ clock, random, log: telemetry.log, metadata, prepare: services.refuseEarlier })
+}
+
+const returningOf = (
+  { clock, telemetry }: StoreSeams,
+  store: OpenedStore,
+  engine: Engine,
+  takeBack: TakeBack,
+): Returning => new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
+
+/** The audit log, the jobs of its sinks, those that callers start, and all jobs that one node may do for the others. */
+function openOwnJobs(
+  seams: StoreSeams & { readonly web: WebServices },
+  config: ServeConfig,
+  { metadata, services, jobs }: Engine,
+  wake: (job: string) => void,
+) {
+  const { clock, random, telemetry } = seams
+  const audit = openAuditLog({ clock, random, log: telemetry.log }, metadata, services.refuseEarlier)
+  const deliveries = auditJobsOf(seams, config, audit, services)
+  audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
+  const startedJobs = startedJobsOf(seams, metadata, services)
+  const ownJobs = deliveries.map(({ name }) => name)
+  return { ofCallers: { audit, startedJobs }, ownJobs, shared: [...jobs, ...deliveries, startedJobs] }
 }
 
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
@@ -327,7 +365,7 @@ function dutiesOf(
   { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
   { node }: OpenedStore,
   engine: Engine,
-  wake: (job: string) => void,
+  { ownJobs, wake }: { readonly ownJobs: readonly string[]; readonly wake: (job: string) => void },
 ): Duties | undefined {
   if (node === undefined) return undefined
   const { services, recordManager } = engine
@@ -335,7 +373,7 @@ function dutiesOf(
   const repairSeams = { clock, telemetry, record: () => recordManager.record, others: () => nodes()?.nodes ?? [] }
   repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
   return new Duties(
-    { clock, random, log: telemetry.log, nodes, ...node },
+    { clock, random, log: telemetry.log, nodes, ownJobs, ...node },
     () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
     wake,
   )

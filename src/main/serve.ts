@@ -2,33 +2,41 @@
  * Serve: the composition root of the real process. Builds the seams, opens the store, connects the ports, supervises, and
  * stops in order.
  *
- * Order of stopping: listeners drain while the engine still works; then the store's session ends. `process.exit` would wait forever for the threads of
+ * Order of stopping: the ports close as `shutdown.ts` says, while the engine still works; then the store's session ends. `process.exit` would wait forever for the threads of
  * disk calls that hang: once everything else has ended, only a signal ends such a process.
  */
 import { resolve } from "node:path"
 import type { Failure } from "../base/failures.js"
+import { MIB } from "../base/limits.js"
 import type { CliIo } from "../cli/io.js"
-import { readVersion } from "../cli/version.js"
-import { SETTINGS, type ServeConfig } from "../config/config.js"
-import { CertificateFolder, Certificates, probeAddress } from "../http/index.js"
+import { isInstalled, readVersion } from "../cli/version.js"
+import { SETTINGS, type ServeConfig } from "../config/index.js"
+import { CertificateFolder, Certificates, probeAddresses, type ProbedAddress } from "../http/index.js"
 import { supervise } from "../life/index.js"
+import { AccessLog, Events, LiveRequests, Traffic } from "../observe/index.js"
 import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { RealDisk } from "../seams/disk/index.js"
+import { RotatedFile } from "../seams/disk/rotated-file.js"
 import { RealLocks } from "../seams/lock/index.js"
+import type { Random } from "../seams/random/contract.js"
 import { RealRandom } from "../seams/random/real.js"
 import { EventLoopDelay } from "../seams/telemetry/real-event-loop.js"
-import { RealTelemetry } from "../seams/telemetry/real.js"
+import { registerProcess } from "../seams/telemetry/real-process.js"
+import { RealTelemetry, shownFields } from "../seams/telemetry/real.js"
 import { TableStores } from "../table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
 import { Conversion } from "./conversion.js"
 import { Front } from "./front.js"
+import { portSignals, whenAborted } from "./shutdown.js"
+import type { StopSignals } from "./stop-signals.js"
 import { isLoopback, StoreSession, type SessionHost } from "./store-session.js"
 
 /** Time limit for slow threads and file calls after everything else has ended. */
 const GRACE_MS = 1_000
 const POLL_MS = 50
+const ACCESS_FILE_LIMITS = { bytesMax: 64 * MIB, filesMax: 8 } as const
 
 /** The real seams of one process. */
 export function realSeams(config: ServeConfig, io: CliIo) {
@@ -44,22 +52,21 @@ export function realSeams(config: ServeConfig, io: CliIo) {
   }
 }
 
-type RealSeams = ReturnType<typeof realSeams>
-
-/** Serves until the signal fires. If it cannot start, throws a failure with a one-line message and changes nothing. */
-export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal): Promise<void> {
-  const seams = realSeams(config, io)
-  const { clock, random, disk, telemetry } = seams
+/** Serves until the process is to stop. If it cannot start, throws a failure with a one-line message and changes nothing. */
+export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals): Promise<void> {
+  const { telemetry: plainTelemetry, ...plain } = realSeams(config, io)
+  const { clock, random, disk } = plain
+  const own = { node: (): string | undefined => config.cluster?.node }
+  const node = (): string | undefined => own.node()
+  const events = new Events(clock, random, node)
+  const { metrics } = plainTelemetry
+  const tracing = await tracingOf(config, random)
+  const tracer = tracing?.tracer
+  const telemetry = { log: events.logging(plainTelemetry.log, shownFields), metrics, tracer }
+  const seams = { ...plain, telemetry }
   const masterKeys = await readMasterKeyFiles(disk, config)
-  const { tls } = config
-  if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
-  const { website } = config
-  if (website?.certificates !== undefined) {
-    await new CertificateFolder(disk, website.certificates, telemetry.log).check()
-  }
-  await probeAddress(config.listen, "--listen")
-  await probeAddress(config.adminListen, "--admin-listen")
-  if (website !== undefined) await probeAddress(website.listen, "--website-listen")
+  await checkCertificates(config, seams)
+  await probeAddresses(portsOf(config))
   const stop = new AbortController()
   const ended: { excluded?: Failure } = {}
   const onStolen = (failure: Failure): never => {
@@ -73,33 +80,88 @@ export async function serve(config: ServeConfig, io: CliIo, signal: AbortSignal)
     stop.abort()
   }
   // Before a port opens: the first scrape shows all metrics.
-  const loopDelay = new EventLoopDelay(clock, telemetry.metrics)
-  const metricsText = (): string => telemetry.metrics.render()
+  registerProcess(metrics, readVersion())
+  const loopDelay = new EventLoopDelay(clock, metrics)
+  const metricsText = (): string => metrics.render()
   const conversion = new Conversion(() => host, stop.signal)
   const storeTime = () => conversion.storeTime
-  const host: SessionHost = { seams, io, masterKeys, conversion, storeTime, metricsText, onStolen, onExcluded }
+  const traffic = new Traffic(clock)
+  const live = { traffic, requests: new LiveRequests(clock, traffic) }
+  const ofStore = { masterKeys, conversion, storeTime, endpoints: { s3: undefined } }
+  const host: SessionHost = { ...ofStore, seams, io, metricsText, events, live, onStolen, onExcluded }
   const sessions = { current: await StoreSession.open(host, config) }
+  own.node = () => sessions.current.store.node?.name
   let threadsLeft = (): number => 0
   try {
     conversion.use(sessions.current)
-    const front = await Front.open(host, sessions.current)
+    const ports = portSignals(
+      { clock, log: telemetry.log },
+      { stop: stop.signal, hurry: signals.hurry },
+      config.shutdown,
+    )
+    const front = await Front.open(host, accessLogOf(seams, config, io, node), sessions.current, ports)
+    signals.beginServing()
+    telemetry.log.info("started", { version: readVersion() })
     await io.out(await greeting(seams, front, sessions.current, io))
     const services = [...front.services, loopDelay, seams.stores.cache.idling(clock)]
-    signal.addEventListener("abort", () => stop.abort(), { once: true })
-    if (signal.aborted) stop.abort()
-    const serving = supervise(services, clock, random, telemetry.log, stop.signal)
+    whenAborted(stop.signal, () => front.announceStop())
+    whenAborted(signals.stop, () => stop.abort())
+    const serving = supervise(services, clock, random, telemetry.log, ports.closing)
     await serveInTurn(sessions, front, conversion, serving)
     await conversion.stop()
     await sessions.current.stop()
     threadsLeft = () => sessions.current.running.threadsLeft()
   } finally {
     await sessions.current.close()
+    await tracing?.close()
   }
   const isForced = await isHeldUp(clock, threadsLeft)
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
   if (ended.excluded !== undefined) throw ended.excluded
 }
+
+/** Throws `invalidConfig` for certificates that cannot be used. */
+async function checkCertificates(
+  { tls, website }: ServeConfig,
+  { disk, telemetry }: Pick<SessionHost["seams"], "disk" | "telemetry">,
+): Promise<void> {
+  if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
+  if (website?.certificates === undefined) return
+  await new CertificateFolder(disk, website.certificates, telemetry.log).check()
+}
+
+/** Loaded on demand: most stores are not traced. */
+async function tracingOf({ tracing, cluster }: ServeConfig, random: Random) {
+  if (tracing === undefined) return undefined
+  const { openTracing } = await import("./tracing.js")
+  return openTracing({ ...tracing, version: readVersion(), node: cluster?.node }, random)
+}
+
+function accessLogOf(
+  { clock, disk, telemetry }: SessionHost["seams"],
+  { accessLog }: ServeConfig,
+  io: CliIo,
+  node: () => string | undefined,
+): AccessLog | undefined {
+  if (accessLog === undefined) return undefined
+  const { file: path, format } = accessLog
+  if (path === undefined) {
+    const write = async (lines: Uint8Array): Promise<void> => io.error(Buffer.from(lines).toString())
+    return new AccessLog(clock, telemetry, { format, node, place: "stderr", write })
+  }
+  const file = new RotatedFile(disk, path, ACCESS_FILE_LIMITS)
+  const write = (lines: Uint8Array): Promise<void> => file.append(lines, { isSynced: false })
+  return new AccessLog(clock, telemetry, { format, node, place: path, write })
+}
+
+/** Every address that the process will listen on. */
+const portsOf = ({ listen, adminListen, website, cluster }: ServeConfig): readonly ProbedAddress[] => [
+  { flag: "--listen", ...listen },
+  { flag: "--admin-listen", ...adminListen },
+  ...(website === undefined ? [] : [{ flag: "--website-listen", ...website.listen }]),
+  ...(cluster === undefined ? [] : [{ flag: "--node-listen", ...cluster.nodeListen }]),
+]
 
 /** One session after the other, until the ports have closed. */
 async function serveInTurn(
@@ -118,13 +180,14 @@ async function serveInTurn(
 
 /** The banner. */
 async function greeting(
-  { disk }: RealSeams,
+  { disk }: Pick<SessionHost["seams"], "disk">,
   { endpoint, adminEndpoint, websiteEndpoint }: Front,
   { config, store, running, region }: StoreSession,
   io: CliIo,
 ): Promise<string> {
   const { root } = store.secrets
   return bannerOf({
+    command: isInstalled() ? "npx hayloft" : "./bin/hayloft",
     ...{ version: readVersion(), endpoint, adminEndpoint, websiteEndpoint, region },
     accessKeyId: root.accessKeyId,
     secret: store.isNew && !config.rootKey ? root.secret : undefined,

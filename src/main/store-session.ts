@@ -5,26 +5,42 @@
  * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
  * released.
  */
-import { Denials, openAdminTokens, openAuditLog } from "../access/index.js"
-import { AdminApi, AdminProtocol } from "../admin/index.js"
+import { checkIssuer, Denials, openAdminTokens, openConsoleSessions, type AuditLog } from "../access/index.js"
+import { AdminApi, AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
-import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/config.js"
+import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/index.js"
 import type { Protocol } from "../http/index.js"
-import { createIamHandler, speaksIam } from "../iam/index.js"
+import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
+import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
+import { openBulkWork, type OpenWork } from "../jobs/index.js"
 import { supervise } from "../life/index.js"
+import { LiveNodes } from "../node/cluster/cluster-operations.js"
 import type { Membership } from "../node/cluster/membership.js"
+import { Simulations } from "../node/status/simulations.js"
 import { openNode } from "../node/cluster/open-node.js"
 import type { HeldFolder } from "../node/convert/to-devices.js"
 import type { StoreConversion } from "../node/convert/contract.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
 import type { MasterKeyFiles } from "../node/open/secrets.js"
+import { StoreLive, type Events, type LiveRequests, type Traffic } from "../observe/index.js"
 import type { EngineSettings } from "../node/engine.js"
-import { createS3Handler, createWebsiteHandler, settingsOfNewBucket, type S3Settings } from "../s3/index.js"
+import { workUnderWay } from "../node/status/work-under-way-core.js"
+import {
+  BucketDocuments,
+  bucketPolicyReader,
+  createS3Handler,
+  createWebsiteHandler,
+  ForwardedRequests,
+  OwnRequests,
+  S3Simulator,
+  settingsOfNewBucket,
+  type S3Settings,
+} from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
@@ -33,7 +49,9 @@ import { MetricsInMemory } from "../seams/telemetry/metrics.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { RealWeb } from "../seams/web/real.js"
 import type { TableStores } from "../table/index.js"
-import { FolderDocuments } from "./documents.js"
+import { consoleFiles, documents } from "./documents.js"
+import { endpointFor, signedLink, type Links } from "./links.js"
+import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
@@ -41,6 +59,9 @@ import { runStore, type RunningStore } from "./run-store.js"
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 export const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
+
+/** The admin API records its changes itself, with who asks for them. */
+const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
 
 export interface SessionHost {
   readonly seams: {
@@ -56,6 +77,11 @@ export interface SessionHost {
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
+  /** Where the S3 port is, once it listens. */
+  readonly endpoints: { s3: string | undefined }
+  readonly events: Events
+  /** What happens at the ports. */
+  readonly live: { readonly requests: LiveRequests; readonly traffic: Traffic }
   /** Metrics of the process that are of no store, as text. */
   readonly metricsText: () => string
   /** Another process has taken over a folder. */
@@ -69,7 +95,9 @@ export class StoreSession {
   private behind: Promise<void> | undefined
   private stopped: Promise<void> | undefined
   private readonly denials = new Denials()
+  private readonly audit: AuditLog
   private readonly iam: Guest
+  private readonly web: RealWeb
   private readonly kms: Guest
 
   private constructor(
@@ -82,23 +110,25 @@ export class StoreSession {
   ) {
     const { accounts, identities, sessions } = running.engine
     const web = new RealWeb(config.allowLocalIdentityProviders)
+    this.web = web
     const { clock } = host.seams
     const { denials } = this
     const { rates } = running
-    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials, rates })
+    const audit = (this.audit = running.audit)
+    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials, rates, audit })
     this.iam = { protocol: iam, speaks: speaksIam }
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
-    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials, rates })
+    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials, rates, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
   }
 
   /** Opens the store, and begins its background work. Leaves nothing open if it throws. */
   static async open(host: SessionHost, config: ServeConfig): Promise<StoreSession> {
     const store = await open(host, config)
-    const { log } = host.seams.telemetry
+    const { log, tracer } = host.seams.telemetry
     const metrics = new MetricsInMemory()
-    const seams = { ...host.seams, telemetry: { log, metrics } }
+    const seams = { ...host.seams, telemetry: { log, metrics, tracer } }
     const joined: { membership?: Membership } = {}
     try {
       const onStolen = (failure: Failure): never => host.onStolen(failure)
@@ -107,7 +137,7 @@ export class StoreSession {
       const running = await runStore({ ...seams, ...ofNode }, store, config, onStolen)
       try {
         if (config.cluster !== undefined) {
-          const node = { version: readVersion(), name: host.io.hostName }
+          const node = { version: readVersion(), name: host.io.hostName, live: host.live }
           joined.membership = await runNode(seams, store, running, config.cluster, node, onExcluded)
         }
       } catch (error) {
@@ -124,57 +154,120 @@ export class StoreSession {
   }
 
   private begin(): void {
+    this.attachJobs()
     const { clock, random, telemetry } = this.host.seams
-    const services = [...this.running.backgroundServices, ...(this.membership ? [this.membership] : [])]
+    const { engine, backgroundServices } = this.running
+    this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
+    const services = [...backgroundServices, ...(this.membership ? [this.membership] : []), this.host.events]
     this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
+  }
+
+  /** Jobs that callers start send requests as their starters, and follow the work of the store. */
+  private attachJobs(): void {
+    const { engine, status, operations, startedJobs } = this.running
+    const requests = new OwnRequests(this.s3Settings(""))
+    const open: OpenWork = job => openBulkWork({ ...engine.services, requests }, job)
+    const followed = () => workUnderWay(status.report(), engine.masterKey.report())
+    startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
   }
 
   /** The protocol of the admin port. */
   admin(): Protocol {
-    const { config, host, store, metrics, denials } = this
+    const { config, host, store, metrics, denials, audit } = this
     const { engine, status, operations } = this.running
-    const { accounts, services } = engine
+    const { accounts, identities, services } = engine
     const { conversion } = host
     const { reconciling } = this.running
     const { buckets, lifecycleInspection: lifecycle } = services
-    const { clock, random, telemetry } = host.seams
+    const { clock, random } = host.seams
     const tokens = openAdminTokens(clock, random, engine.metadata, services.refuseEarlier)
-    const audit = openAuditLog({ clock, random, log: telemetry.log }, engine.metadata, services.refuseEarlier)
+    const simulator = new S3Simulator(services, accounts, clock)
     const namedKeys = engine.namedKeys.of("admin")
+    const { masterKeys } = this.running
+    const operatorToken = store.secrets.adminToken
+    const sessions = openConsoleSessions({ clock, random, masterKeys }, engine.metadata, {
+      ...{ accounts, tokens, operatorToken, prepare: services.refuseEarlier },
+    })
     const shown = {
       accounts,
+      identities,
+      policyFacts: {
+        knownActions: knownActions(),
+        decideS3: (request: Parameters<S3Simulator["simulate"]>[0]) => simulator.simulate(request),
+        nowMs: () => clock.wallMs(),
+      },
+      checkIssuer: (url: string) => checkIssuer(url, this.web),
       buckets,
+      bucketDocuments: new BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT })),
       lifecycle,
       erasures: engine.erasures,
+      usageHistory: services.usageHistory,
       quotas: services.quotas,
       undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,
       status,
       store: operations,
+      simulations: new Simulations(clock, status),
       denials,
       tokens,
       audit,
       conversion,
       reconciling,
+      live: new StoreLive(clock, host.live, this.liveNodes()),
+      links: this.links(),
+      events: host.events,
+      ...{ sessions, policyOfBucket: bucketPolicyReader(buckets), webSignIn: this.webSignIn() },
+      startedJobs: this.running.startedJobs,
     }
     const api = new AdminApi(
-      { ...shown, documents: new FolderDocuments() },
+      { ...shown, documents: documents(), console: consoleFiles() },
       {
         version: readVersion(),
-        token: store.secrets.adminToken,
+        clock,
+        hosts: config.adminHosts,
         onLoopback: isLoopback(config.adminListen),
         rootAccount: store.secrets.root.accountId,
         newBucketSettings: settingsOfNewBucket(config),
         metricsText: () => host.metricsText() + metrics.render(),
       },
     )
-    return new PortRouter([this.iam, this.kms], new AdminProtocol(api))
+    const port = new AdminProtocol(api)
+    const forwarded = { ...this.s3Settings(""), pathPrefix: S3_PREFIX }
+    const requests = new ForwardedRequests(forwarded, store.secrets.root.accountId)
+    const s3 = { protocol: new S3OfCallers(api.callers, requests, port), speaks: speaksS3 }
+    return new PortRouter([this.iam, this.kms, s3], port)
+  }
+
+  private liveNodes(): LiveNodes | undefined {
+    const { node } = this.store
+    return node && this.membership && new LiveNodes(node.name, this.membership)
+  }
+
+  private webSignIn(): ProviderSignIn | undefined {
+    const { clock, random } = this.host.seams
+    const { accounts, identities, sessions } = this.running.engine
+    const { consoleSignIn } = this.config
+    const parts = { accounts, identities, sessions, web: this.web, clock, random }
+    return consoleSignIn && new ProviderSignIn(consoleSignIn, parts)
+  }
+
+  private links(): Links {
+    const { host, config, region } = this
+    const { accounts } = this.running.engine
+    const nowMs = () => host.seams.clock.wallMs()
+    return {
+      keyOf: id => accounts.secretOf(id, undefined, nowMs()),
+      endpoint: adminHost => endpointFor(host.endpoints.s3 ?? "", config.listen, adminHost),
+      sign: (signer, link, expiresSeconds) => signedLink(signer, link, region, expiresSeconds, nowMs()),
+      nowMs,
+    }
   }
 
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
   s3(adminUrl: string): Protocol {
-    return new PortRouter([this.iam], createS3Handler(this.s3Settings(adminUrl)))
+    const own = createS3Handler(this.s3Settings(adminUrl))
+    return new PortRouter([healthGuest(this.running.status, this.config.domains, own), this.iam], own)
   }
 
   /** The protocol of the port of websites. */
@@ -184,13 +277,13 @@ export class StoreSession {
   }
 
   private s3Settings(adminUrl: string): S3Settings {
-    const { config, host, metrics, denials } = this
+    const { config, host, metrics, denials, audit } = this
     const { engine, compute, rates } = this.running
     const { services, accounts } = engine
     const { clock, random } = host.seams
     const { region, domains, refuseSignatureV2 } = config
     return {
-      ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, newBuckets: config },
+      ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, audit, newBuckets: config },
       rates,
       ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
@@ -224,6 +317,7 @@ export class StoreSession {
     await this.endBackground()
     this.stopped ??= this.running.stop()
     await this.stopped
+    this.web.close()
   }
 
   /** Also releases the folders. */

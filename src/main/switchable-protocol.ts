@@ -41,6 +41,10 @@ export class SwitchableProtocol implements Protocol {
     return this.current.refuse(refusal)
   }
 
+  stop(): void {
+    this.current.stop?.()
+  }
+
   handle(exchange: Exchange): Soon<void> {
     if (this.gate !== undefined) return this.handleLater(exchange, this.gate)
     const handling = this.current.handle(exchange)
@@ -74,6 +78,7 @@ export class SwitchableProtocol implements Protocol {
   /** Requests go to this store from now on, also those that wait. */
   use(next: Protocol): void {
     const { gate } = this
+    this.current.stop?.()
     this.current = next
     this.gate = undefined
     gate?.open()

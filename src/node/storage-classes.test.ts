@@ -14,6 +14,7 @@ import type { Bucket } from "../object/index.js"
 import { EngineOperations, type FolderTaker } from "./control/operations.js"
 import type { Engine } from "./engine.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "./testing-engine.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
 
 const BODY = Buffer.alloc(300 * KIB, "class")
 const NO_FOLDERS: FolderTaker = {
@@ -43,7 +44,13 @@ function operationsOf({ machine, engine }: World): EngineOperations {
     ...{ misplacedGroups: [], diskOf: (id: string) => id, bytesPerSecond: 1 },
   })
   const jobs = new JobRunner("jobs", engine.jobs, machine.clock, machine.telemetry)
-  const sources = { facts, layout: () => ({ version: 1, width: 1 }), reencoding: () => undefined, nodes: undefined }
+  const sources = {
+    facts,
+    layout: () => ({ version: 1, width: 1 }),
+    reencoding: () => undefined,
+    nodes: undefined,
+    log: new SimTelemetry().log,
+  }
   return new EngineOperations(engine, NO_FOLDERS, jobs, machine.clock, sources)
 }
 

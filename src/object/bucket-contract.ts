@@ -84,3 +84,12 @@ export interface Buckets {
   changeSetting(bucket: Bucket, name: SettingName, change: (former?: string) => string): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
 }
+
+/** What a bucket holds. */
+export interface BucketSize {
+  /** Undefined, as the name: several buckets together. */
+  readonly id: BucketId | undefined
+  readonly bucket: BucketName | undefined
+  readonly objects: number
+  readonly bytes: number
+}

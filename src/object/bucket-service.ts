@@ -25,7 +25,7 @@ import {
   setVersioning,
 } from "./commands/bucket-commands-core.js"
 import { removeKeysOf, removeKeysOfGoneBuckets } from "./bucket-key-removal.js"
-import type { Bucket, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
+import type { Bucket, BucketSize, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
 import { listUploads } from "./queries/listing-core.js"
 import { abort } from "./ended-upload.js"
 import { bucketOf } from "./queries/object-info-core.js"
@@ -45,6 +45,13 @@ export const readSetting = query("ReadSetting", (view, id: BucketId, name: Setti
   const row = view.get("settings", settingRowKey(id, name))
   return row && decodeSetting(row.value)
 })
+
+export const bucketNames = query("BucketNames", (view, ids: readonly BucketId[]): readonly (BucketName | undefined)[] =>
+  ids.map(id => {
+    const row = view.get("buckets", bucketRowKey(id))
+    return row && bucketOfRow(row).name
+  }),
+)
 
 export const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
   Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
@@ -92,6 +99,27 @@ export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucke
     .map(({ id, name, policy }) => ({ id, name, policy }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 })
+
+/** The largest buckets, and all others as one without a name. */
+export const sizesOfBuckets = query("SizesOfBuckets", (view, max: number): readonly BucketSize[] => {
+  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const counters = countersOf(view, buckets)
+  const sizes = buckets
+    .map(({ id, name: bucket }) => ({ id, bucket, objects: counters(id).objects, bytes: counters(id).bytes }))
+    .sort((a, b) => b.bytes - a.bytes || b.objects - a.objects)
+  return largestOf(sizes, max)
+})
+
+/** The first of them, and all others as one. */
+export function largestOf(sizes: readonly BucketSize[], max: number): readonly BucketSize[] {
+  if (sizes.length <= max) return sizes
+  const rest = sizes.slice(max)
+  const sum = (valueOf: (size: BucketSize) => number): number => rest.reduce((all, size) => all + valueOf(size), 0)
+  return [
+    ...sizes.slice(0, max),
+    { id: undefined, bucket: undefined, objects: sum(({ objects }) => objects), bytes: sum(({ bytes }) => bytes) },
+  ]
+}
 
 export const usageOfBucket = query("UsageOfBucket", (view, id: BucketId): BucketUsage | undefined => {
   const row = view.get("buckets", bucketRowKey(id))
@@ -308,6 +336,11 @@ export class BucketService implements Buckets {
   /** The same from the current rows, with the bytes of each bucket. */
   async policiesWithBytes(): Promise<readonly (ChosenPolicy & { readonly bytes: number })[]> {
     return this.metadata.ask(chosenPolicies())
+  }
+
+  /** In the order of the ids; undefined for a bucket that does not exist any more. */
+  async namesOf(ids: readonly BucketId[]): Promise<readonly (BucketName | undefined)[]> {
+    return this.metadata.ask(bucketNames(ids))
   }
 
   /** Buckets with object lock that hold versions, in the order of their names. */

@@ -8,6 +8,7 @@
  * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request
  *           passed) and out (`ObjectBody.read()` yields verified bytes).
  */
+import type { Span } from "../base/trace.js"
 import type { AccountId, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Payer } from "../base/places-core.js"
@@ -198,6 +199,8 @@ export interface GetRequest {
   readonly headersOnly?: boolean
   /** With `headersOnly`: for a decision of the server, which shows no headers. So no key of SSE-C is needed. */
   readonly isForServer?: boolean
+  /** Of its request, if that is traced. */
+  readonly trace?: Span | undefined
   /** `ObjectBody.whole` may be in memory that the next read reuses: the caller must copy it within the turn. */
   readonly lends?: boolean
 }
@@ -465,7 +468,8 @@ export interface ListPartsRequest extends UploadTarget {
 }
 
 export type UploadListEntry =
-  { readonly kind: "upload"; readonly upload: MultipartInfo } | { readonly kind: "prefix"; readonly prefix: string }
+  | { readonly kind: "upload"; readonly upload: MultipartInfo }
+  | { readonly kind: "prefix"; readonly prefix: string }
 
 export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>

@@ -18,6 +18,7 @@ import { encodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "..
 import { storedBytesOf, type Sealing } from "../format/sealing.js"
 import type { CreatedKey } from "../keys/contract.js"
 import { extentKeyOf } from "../keys/index.js"
+import { traced } from "../base/trace.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import type { ObjectBackend } from "./backend.js"
@@ -160,8 +161,10 @@ export class Ingest {
    */
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { bucket, key, conditions = NO_CONDITIONS, createKey } = request
+    const trace = request.body.payer?.trace
+    const read = () => this.metadata.known(mayWrite(bucket.id, key, conditions, declaredIn(request)))
     return asPromise(() =>
-      after(this.metadata.known(mayWrite(bucket.id, key, conditions, declaredIn(request))), () => {
+      after(trace === undefined ? read() : traced(trace, "metadata read", {}, read), () => {
         if (createKey === undefined) return this.take(request, commit)
         return after(createKey(), created => this.take({ ...request, created }, commit))
       }),

@@ -18,7 +18,8 @@ export interface ListedObject {
 }
 
 export type ListEntry =
-  { readonly kind: "object"; readonly object: ListedObject } | { readonly kind: "prefix"; readonly prefix: string }
+  | { readonly kind: "object"; readonly object: ListedObject }
+  | { readonly kind: "prefix"; readonly prefix: string }
 
 export interface ListPage {
   /** Objects and common prefixes in one byte order, at most `max`. */

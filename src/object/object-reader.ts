@@ -310,7 +310,7 @@ class OpenBody implements OpenObject {
 
   constructor(
     private readonly readers: OpenBodyReaders,
-    private readonly target: Pick<GetRequest, "bucket" | "key">,
+    private readonly target: Pick<GetRequest, "bucket" | "key" | "trace">,
     private readonly found: Found,
     private readonly open: OpenBytes,
     readonly range = found.range,
@@ -339,8 +339,8 @@ class OpenBody implements OpenObject {
     if (content.kind !== "extent") return undefined
     const range = { extent: content.extent, offsetBytes: first, lengthBytes }
     if (this.open.key !== undefined && content.extent.isSealed === true)
-      return this.readers.sealedBodies.lend(range, this.open.key)
-    const read = this.readers.blocks.read(range, NEVER, "reader")
+      return this.target.trace === undefined ? this.readers.sealedBodies.lend(range, this.open.key) : undefined
+    const read = this.readers.blocks.read(range, NEVER, "reader", this.target.trace)
     return isLent(read) ? read : undefined
   }
 
@@ -369,8 +369,9 @@ class OpenBody implements OpenObject {
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncIterable<Uint8Array> {
-    if (key === undefined) return streamOf(this.readers.blocks.read(ranges, signal, pieces))
-    return this.readers.sealedBodies.read("extent" in ranges ? [ranges] : ranges, key, signal, pieces)
+    if (key === undefined) return streamOf(this.readers.blocks.read(ranges, signal, pieces, this.target.trace))
+    const { trace } = this.target
+    return this.readers.sealedBodies.read("extent" in ranges ? [ranges] : ranges, key, signal, pieces, trace)
   }
 
   /** One segment after another, each read when it is reached. */

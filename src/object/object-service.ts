@@ -6,6 +6,7 @@ import type { PartRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { after, asPromise, recover, type Soon } from "../base/soon.js"
+import { traced } from "../base/trace.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
@@ -177,13 +178,16 @@ export class ObjectService implements Objects {
   }
 
   private commit(
-    { bucket, key, conditions }: Pick<PutRequest, "bucket" | "key" | "conditions">,
+    { bucket, key, conditions, body }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body">,
     { uploadId, hints, checksumValue, sealing }: Ingested,
     version: Omit<NewVersion, "isMarker">,
   ): Promise<PutResult> {
     const clockMs = this.storeClock.nowMs()
     const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints })
-    return this.metadata.run(put).then(stored => putResultOf(stored, checksumValue, sealing))
+    const trace = body.payer?.trace
+    const run = () => this.metadata.run(put)
+    const committing = trace === undefined ? run() : asPromise(() => traced(trace, "metadata commit", {}, run))
+    return committing.then(stored => putResultOf(stored, checksumValue, sealing))
   }
 
   private newVersion(

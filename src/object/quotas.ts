@@ -33,7 +33,8 @@ const WALKED_ROWS = 2_000
 const CONFLICTS_MAX = 10
 
 export type QuotaTarget =
-  { readonly kind: "bucket"; readonly name: BucketName } | { readonly kind: "account"; readonly id: AccountId }
+  | { readonly kind: "bucket"; readonly name: BucketName }
+  | { readonly kind: "account"; readonly id: AccountId }
 
 interface QuotaCheck {
   /** Without a quota, the counters alone are compared with the rows. */

@@ -9,6 +9,7 @@
  *           right: somebody has changed them, or this program has a bug.
  * Limits    SEALED_LIMITS. A run of one segment is not counted, since the number of requests is limited elsewhere.
  */
+import type { Span } from "../base/trace.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { Failure, isFailure } from "../base/failures.js"
@@ -97,11 +98,12 @@ export class SealedBodies {
     objectKey: Uint8Array,
     signal: AbortSignal,
     owner: PieceOwner,
+    trace?: Span,
   ): AsyncGenerator<Uint8Array> {
     for (const group of groupsOf(ranges)) {
       const isSealed = group[0]?.extent.isSealed === true
-      if (isSealed) yield* this.readSealed(group, objectKey, signal, owner)
-      else yield* streamOf(this.blocks.read(group, signal, owner))
+      if (isSealed) yield* this.readSealed(group, objectKey, signal, owner, trace)
+      else yield* streamOf(this.blocks.read(group, signal, owner, trace))
     }
   }
 
@@ -110,12 +112,13 @@ export class SealedBodies {
     objectKey: Uint8Array,
     signal: AbortSignal,
     owner: PieceOwner,
+    trace?: Span,
   ): AsyncGenerator<Uint8Array> {
     const stored = ranges.map(({ extent, offsetBytes, lengthBytes }) => ({
       extent,
       ...segmentRange(extent, offsetBytes, lengthBytes),
     }))
-    const pieces = new Pieces(streamOf(this.blocks.read(stored, signal, "reader")))
+    const pieces = new Pieces(streamOf(this.blocks.read(stored, signal, "reader", trace)))
     const reader = new SealedReader(this, new RunPlan(ranges), new ExtentKeys(objectKey), pieces)
     try {
       for (let bytes = await reader.next(); bytes !== undefined; bytes = await reader.next()) {

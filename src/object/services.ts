@@ -9,6 +9,7 @@ import type { ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import { QuotaWatch } from "./jobs/quota-watch.js"
+import { UsageHistory } from "./jobs/usage-history.js"
 import { Quotas } from "./quotas.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
@@ -68,6 +69,7 @@ export interface Services extends ObjectServices {
   readonly erasing: BucketErasing
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
+  readonly usageHistory: UsageHistory
   readonly undelete: Undelete
   /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */
   readonly refuseEarlier: () => Promise<void>
@@ -158,9 +160,11 @@ export function createServices(
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
-  const quotaWatch = new QuotaWatch(quotas, undelete, log)
+  const buckets = new BucketService(watched)
+  const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
+  const quotaWatch = new QuotaWatch(quotas, undelete, log, () => usageHistory.readSizes())
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
-  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, purge]
+  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
   const hasWork = settings.encryptsExisting
   const encrypt =
     hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })
@@ -179,15 +183,11 @@ export function createServices(
     )
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    buckets: new BucketService(watched),
-    tablet: watched,
-    objects,
-    multipart,
-    renames,
+    ...{ buckets, tablet: watched, objects, multipart, renames },
     ...upkeep,
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, undelete, refuseEarlier },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
-    lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time()),
+    lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
 }

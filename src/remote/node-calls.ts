@@ -6,6 +6,7 @@
  *           shards. An append whose outcome is unknown is one of them, since the same needle may be appended again.
  * Limits    `RemoteLimits`.
  */
+import type { Span } from "../base/trace.js"
 import { fail, isFailure, type FailureKind } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
 import type { CallClass } from "../format/frame.js"
@@ -28,6 +29,7 @@ interface CallSettings {
   readonly deadlineMs?: number
   readonly signal?: AbortSignal
   readonly body?: BodySource
+  readonly trace?: Span | undefined
 }
 
 export class NodeCalls {

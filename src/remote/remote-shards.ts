@@ -7,6 +7,7 @@
  *           So the network is trusted no more than a disk; TLS protects it against others.
  *           Memory of the caller is not used any more once a call has settled.
  */
+import type { Span } from "../base/trace.js"
 import { assert } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -62,7 +63,7 @@ export class RemoteShards implements ShardStore {
   }
 
   append(needle: Needle): Promise<void> {
-    const { id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums, isUnhurried = false } = needle
+    const { id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums, isUnhurried = false, trace } = needle
     const { deviceId } = this
     const callClass = classOf(isUnhurried)
     const shape = { id, owner, policy, blockLengthBytes, recoveryHeader }
@@ -70,7 +71,9 @@ export class RemoteShards implements ShardStore {
     const send = async (deadlineMs: number): Promise<void> => {
       const sent = new SentBody(body)
       try {
-        await this.calls.ask(METHODS.append, { deviceId, header, isUnhurried }, callClass, { deadlineMs, body: sent })
+        await this.calls.ask(METHODS.append, { deviceId, header, isUnhurried }, callClass, {
+          ...{ deadlineMs, body: sent, trace },
+        })
       } finally {
         await sent.released
       }
@@ -83,8 +86,9 @@ export class RemoteShards implements ShardStore {
     range: NeedleRange,
     ifSlow: (read: () => Promise<Uint8Array>) => Slow,
     allocate: Allocate = allocateOwn,
+    trace?: Span,
   ): Slow {
-    return ifSlow(() => this.calls.about(this.deviceId, () => this.readNow(id, range, allocate)))
+    return ifSlow(() => this.calls.about(this.deviceId, () => this.readNow(id, range, allocate, trace)))
   }
 
   fetch(
@@ -158,9 +162,14 @@ export class RemoteShards implements ShardStore {
     }
   }
 
-  private async readNow(id: NeedleId, range: NeedleRange, allocate: Allocate): Promise<Uint8Array> {
+  private async readNow(
+    id: NeedleId,
+    range: NeedleRange,
+    allocate: Allocate,
+    trace: Span | undefined,
+  ): Promise<Uint8Array> {
     const request = { deviceId: this.deviceId, id, ...range }
-    const { value: checksum, body } = await this.calls.call(METHODS.read, request, "client")
+    const { value: checksum, body } = await this.calls.call(METHODS.read, request, "client", { trace })
     const bytes = await receive(body, range.lengthBytes, allocate)
     if (rangeChecksum(id, range.offsetBytes, bytes) === checksum) return bytes
     // Not `corruptNeedle`: the shard on the device is good.

@@ -5,7 +5,7 @@
  * Refuses   Frames of calls that were never made, with `malformedFrame`.
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { encodeCall, type CallClass } from "../format/frame.js"
+import { encodeCall, FRAME_VERSION_OF_TRACES, type CallClass } from "../format/frame.js"
 import type { Connection } from "../seams/net/contract.js"
 import type { BodySource, PeerIdentity } from "./contract.js"
 import type { IncomingBody } from "./incoming-body.js"
@@ -19,6 +19,7 @@ export interface Outgoing {
   readonly callClass: CallClass
   readonly header: Uint8Array
   readonly body: BodySource | undefined
+  readonly trace: Uint8Array | undefined
   /** What is left of the deadline. */
   deadlineLeftMs(): number
   answered(header: Uint8Array, body: IncomingBody): void
@@ -72,13 +73,14 @@ export class ClientLink implements LinkRole {
     this.lastId += 1
     const id = this.lastId
     const { method, callClass, header, body } = call
+    const trace = this.link.version >= FRAME_VERSION_OF_TRACES ? call.trace : undefined
     const lengthBytes = body === undefined ? 0 : body.lengthBytes
     this.running.set(id, { call, answerBody: undefined })
     this.ids.set(call, id)
     this.link.sendHead(
       id,
       callClass,
-      encodeCall(id, { method, callClass, deadlineMs: call.deadlineLeftMs(), lengthBytes, header }),
+      encodeCall(id, { method, callClass, deadlineMs: call.deadlineLeftMs(), lengthBytes, header, trace }),
     )
     if (body === undefined || lengthBytes === 0) {
       body?.close?.()

@@ -7,6 +7,7 @@
  *           itself throws arrive as they are; a kind that this version does not know arrives as `indeterminate`.
  *           A caller's own signal rejects with that signal's reason, and then the call may have happened.
  */
+import type { Span } from "../base/trace.js"
 import type { LentBytes } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
 import type { CallClass, Hello } from "../format/frame.js"
@@ -65,6 +66,8 @@ export interface CallOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal
   readonly body?: BodySource
+  /** Of the request that the call is for, if that is traced. */
+  readonly trace?: Span | undefined
 }
 
 export interface Answered<Response> {

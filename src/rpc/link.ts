@@ -9,6 +9,7 @@
  *           receives the reason, then the connection closes.
  * Limits    `RpcLimits`.
  */
+import type { Tracer } from "../base/trace.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import {
   encodeCancel,
@@ -40,6 +41,7 @@ export interface LinkSettings {
   readonly limits: RpcLimits
   readonly own: OwnHello
   readonly metrics: RpcMetrics
+  readonly tracer?: Tracer | undefined
 }
 
 /** Frames that the roles handle. */
@@ -106,6 +108,11 @@ export class Link {
   /** What the peer serves of one class concurrently. */
   get peerCallsMax(): number {
     return this.peerHello?.callsMax ?? 0
+  }
+
+  /** The newest version that both sides speak; 0 before the peer's hello. */
+  get version(): number {
+    return Math.min(FRAME_VERSIONS.highest, this.peerHello?.versions.highest ?? 0)
   }
 
   sendHead(id: number, callClass: CallClass, frame: Uint8Array): void {

@@ -295,6 +295,10 @@ class PendingCall implements Outgoing {
     return this.options.body
   }
 
+  get trace(): Uint8Array | undefined {
+    return this.options.trace?.context
+  }
+
   deadlineLeftMs(): number {
     return Math.max(1, Math.ceil(this.startedMs + this.deadlineMs - this.seams.clock.monotonicMs()))
   }

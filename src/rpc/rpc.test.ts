@@ -4,6 +4,7 @@ import { setMaxListeners } from "node:events"
 import { test } from "node:test"
 import type { LentBytes } from "../base/pieces.js"
 import { fail, Failure, isFailure } from "../base/failures.js"
+import { TRACE_CONTEXT_BYTES, type Span } from "../base/trace.js"
 import { KIB, MIB } from "../base/limits.js"
 import {
   encodeAnswer,
@@ -51,6 +52,30 @@ async function isAtRest({ clock, peer, server, memory, network }: TestNodes): Pr
   assert.equal(network.connections, 0)
   assert.equal(clock.sleepers, 0)
 }
+
+test("a call carries the trace of its request; the other node's step ends with the call, well or not", async () => {
+  const seen: string[] = []
+  const span = (name: string, context: Uint8Array): Span => ({
+    ...{ traceId: "", context, begin: () => span("", context) },
+    end: ({ error } = {}) => void seen.push(`${name} ends${error === undefined ? "" : " badly"}`),
+  })
+  const beginCall = (name: string, context: Uint8Array): Span => {
+    seen.push(`${name} ${context.join(".")}`)
+    return span(name, context)
+  }
+  const tracer = { beginCall, beginRequest: () => undefined }
+  const handlers = handlersOf([add, () => Promise.reject(fail("noSuchNeedle"))])
+  const nodes = await testNodes({ tracer, handlers })
+  const { clock, peer } = nodes
+  const context = Uint8Array.from({ length: TRACE_CONTEXT_BYTES }, (_, i) => i)
+  const traced = { ...CALL, trace: span("request", context) }
+  await clock.runUntil(peer.call(echo, "not traced", CALL))
+  assert.equal((await clock.runUntil(peer.call(echo, "traced", traced))).value, "traced")
+  assert.equal(await clock.runUntil(kindOf(peer.call(add, "traced", traced))), "noSuchNeedle")
+  const bytes = context.join(".")
+  assert.deepEqual(seen, [`rpc echo ${bytes}`, "rpc echo ends", `rpc add ${bytes}`, "rpc add ends badly"])
+  await isAtRest(nodes)
+})
 
 test("calls, bodies in both directions and failures of the method arrive", async () => {
   const nodes = await testNodes({
@@ -416,6 +441,38 @@ test("nodes of other stores and versions are refused with an explicit error", as
   const newer = { ...HELLO, versions: { lowest: 3, highest: 4 } }
   assert.equal(closeOf(await sendRaw(nodes, encodeHello(newer)))?.kind, "incompatiblePeer")
   await isAtRest(nodes)
+})
+
+test("a node that does not know traces gets calls without them", async () => {
+  const context = Uint8Array.from({ length: TRACE_CONTEXT_BYTES }, (_, i) => i)
+  const span: Span = { traceId: "", context, begin: () => span, end: () => undefined }
+  for (const [highest, isTraced] of [
+    [1, false],
+    [2, true],
+    [3, true],
+  ] as const) {
+    const nodes = await testNodes()
+    nodes.network.crash("server")
+    const calls: Frame[] = []
+    const decoder = new FrameDecoder()
+    await nodes.network.host("server").listen(ADDRESS, connection => {
+      const answer = (frame: Frame): void => {
+        if (frame.type === "hello") {
+          connection.write([encodeHello({ ...HELLO, versions: { lowest: 1, highest } })], () => undefined)
+        }
+        if (frame.type === "call" && calls.push(frame) > 0) {
+          connection.write([encodeAnswer(frame.id, 0, Buffer.from("done"))], () => undefined)
+        }
+      }
+      connection.start({ bytes: chunk => decoder.feed(chunk, answer), closed: () => undefined })
+    })
+    await nodes.clock.runUntil(nodes.peer.call(echo, "x", { ...CALL, trace: span }))
+    const [call] = calls
+    assert.deepEqual(
+      call?.type === "call" && call.head.trace && [...call.head.trace],
+      isTraced ? [...context] : undefined,
+    )
+  }
 })
 
 test("a client survives a server that sends garbage, is silent, or answers with a newer failure", async () => {

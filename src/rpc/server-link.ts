@@ -6,6 +6,7 @@
  * Refuses   Calls beyond `callsMax` of a class (`tooManyInFlight`), and of methods that do not exist
  *           (`notImplemented`), before they change anything.
  */
+import { during } from "../base/trace.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { encodeAnswer, encodeFailure, type CallHead } from "../format/frame.js"
 import { recover } from "../base/soon.js"
@@ -220,9 +221,12 @@ class RunningCall implements ServedCall {
     this.events.started()
     const deadlineMs = Math.min(this.plan.head.deadlineMs, limits.deadlineMsMax)
     this.cancelAlarm = clock.alarm(deadlineMs, () => this.expire())
+    const { header, trace } = this.plan.head
+    const span = trace && this.settings.tracer?.beginCall(`rpc ${method.name}`, trace)
     const done = recover<void>(
       () => {
-        const answer = method.serve(this.plan.head.header, this)
+        const serve = () => method.serve(header, this)
+        const answer = span === undefined ? serve() : during(span, serve)
         return answer instanceof Promise ? answer.then(it => this.answer(it)) : this.answer(answer)
       },
       error => this.failed(error),

@@ -5,6 +5,7 @@
  *           new ones are answered `stopping`.
  * Limits    `connectionsMax` connections; a further one is reset.
  */
+import type { Tracer } from "../base/trace.js"
 import { assert } from "../base/assert.js"
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -18,6 +19,7 @@ interface ServerSeams {
   readonly net: Net
   readonly clock: Clock
   readonly metrics: RpcMetrics
+  readonly tracer?: Tracer | undefined
 }
 
 interface ServerPlan {
@@ -79,7 +81,7 @@ export class RpcServer {
   }
 
   private accept(connection: Connection): void {
-    const { clock, metrics } = this.seams
+    const { clock, metrics, tracer } = this.seams
     const { own, limits, admit } = this.plan
     if (this.isStopping || this.links.size >= limits.connectionsMax) {
       connection.reset()
@@ -88,7 +90,7 @@ export class RpcServer {
     const isStopping = (): boolean => this.isStopping
     const link: ServerLink = new ServerLink(
       connection,
-      { clock, limits, own, metrics },
+      { clock, limits, own, metrics, tracer },
       {
         get isStopping() {
           return isStopping()

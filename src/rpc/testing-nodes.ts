@@ -1,6 +1,7 @@
 /**
  * Two nodes in tests: a server with a few methods, and a peer that calls it, on a simulated network.
  */
+import type { Tracer } from "../base/trace.js"
 import { parseStoreId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import type { LentBytes } from "../base/pieces.js"
@@ -105,6 +106,8 @@ interface NodeOptions {
   readonly handlers?: ReadonlyMap<Method<string, string>, Handler<string, string>>
   /** The clock of the server's process; by default the same as the client's. */
   readonly serverClock?: (clock: SimClock) => Clock
+  /** Of the server. */
+  readonly tracer?: Tracer
 }
 
 /** The server listens; the peer connects with its first call. */
@@ -114,6 +117,7 @@ export async function testNodes({
   seed = TEST_SEED,
   handlers,
   serverClock = clock => clock,
+  tracer,
 }: NodeOptions = {}): Promise<TestNodes> {
   const clock = new SimClock()
   const random = new SimRandom(seed)
@@ -124,7 +128,7 @@ export async function testNodes({
   const memory = new LentMemory()
   const added: string[] = []
   const server = new RpcServer(
-    { net: network.host("server"), clock: serverClock(clock), metrics },
+    { net: network.host("server"), clock: serverClock(clock), metrics, tracer },
     { own: { ...OWN, node: "server" }, limits },
   )
   const defaults = new Map<Method<string, string>, Handler<string, string>>([

@@ -33,12 +33,15 @@ import type { XmlWriter } from "./wire/xml-writer.js"
 /** Shared by all requests. */
 export interface CallContext extends PermissionsContext {
   readonly services: ObjectServices
+  readonly bucketSettings: BucketSettings
   readonly accounts: Keyring
   readonly newBuckets: NewBuckets
   /** The region reported to clients. */
   readonly region: string
   /** The region that the operator configured; undefined accepts any. */
   readonly configuredRegion: string | undefined
+  /** What clients send before the bucket. */
+  readonly pathPrefix: string
   readonly clock: Clock
   readonly random: Random
   /** How lifecycle rules count days. */
@@ -171,9 +174,17 @@ export class Call implements PermissionsRequest {
     return this.parts.nowMs
   }
 
+  get requestId(): string {
+    return this.parts.exchange.requestId
+  }
+
+  get remoteAddress(): string {
+    return this.parts.exchange.remoteAddress
+  }
+
   /** The path as sent, percent-encoded. */
   get rawPath(): string {
-    return this.parts.target.rawPath
+    return `${this.context.pathPrefix}${this.parts.target.rawPath}`
   }
 
   /** Whether the request came over TLS. */
@@ -187,7 +198,7 @@ export class Call implements PermissionsRequest {
   }
 
   /** The client; its signal fires when the client disconnects, and is created on first use. */
-  get client(): { readonly signal: AbortSignal } {
+  get client(): Pick<Exchange, "signal" | "trace"> {
     return this.parts.exchange
   }
 
@@ -213,7 +224,7 @@ export class Call implements PermissionsRequest {
     this.bucketName = name
   }
 
-  asBucketCall(bucket: Bucket, owner: Account, sources: SourceOpener): asserts this is BucketCall {
+  asBucketCall(bucket: Bucket, owner: Account, sources: SourceOpener | undefined): asserts this is BucketCall {
     this.bucket = bucket
     this.owner = owner
     this.sources = sources
@@ -223,6 +234,13 @@ export class Call implements PermissionsRequest {
   openSource(name: string): Promise<Bucket> {
     if (this.sources === undefined) throw fail("internal", { reason: "a copy is made in no bucket" })
     return this.sources.openSource(this, name)
+  }
+
+  /** The same request, for showing the bucket as it is now. */
+  reading(bucket: Bucket, owner: Account): BucketCall {
+    const call: Call = new Call(this.context, this.parts)
+    call.asBucketCall(bucket, owner, undefined)
+    return call
   }
 
   asObjectCall(key: ObjectKey): asserts this is ObjectCall {

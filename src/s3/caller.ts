@@ -11,6 +11,8 @@ export interface SignedCaller {
   readonly isWholeRoot: boolean
   readonly limited: readonly HeldLimits[] | undefined
   readonly request: VerifiedRequest
+  /** Who acts as the root user, for the audit log: the operator, or the holder of a token. */
+  readonly insteadOfKey?: { readonly kind: "operator" | "token"; readonly id: string; readonly name: string }
 }
 
 /** The caller of an unsigned request. */

@@ -343,6 +343,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   metadataElsewhere: INTERNAL,
   foreignFolder: INTERNAL,
   folderNotEmpty: INTERNAL,
+  noSuchStore: INTERNAL,
   devicesMissing: INTERNAL,
   wrongMasterKey: INTERNAL,
   internal: INTERNAL,

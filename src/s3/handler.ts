@@ -12,6 +12,7 @@ import type { Failure } from "../base/failures.js"
 import { parseAccessKeyId, textOfObjectKey } from "../base/ids.js"
 import { HeaderShapes, type Headers } from "../base/request-headers.js"
 import { after, recover, type Soon } from "../base/soon.js"
+import { traced } from "../base/trace.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import { checkNoAcl } from "./acl/requested-acl.js"
 import { commonLines, errorAnswer, errorDocument, httpAnswer, respondObject } from "./answers.js"
@@ -66,14 +67,18 @@ class S3Handler implements Protocol {
     this.meters = parts.meters
     this.runner = parts.runner
     this.context = parts.context
-    this.addresses = new Addresses(settings.domains)
+    this.addresses = new Addresses(settings.pathPrefix === undefined ? settings.domains : undefined)
     this.hostId = Buffer.from(settings.random.bytes(HOST_ID_BYTES)).toString("base64")
     this.hostLine = HeaderLines.of(["x-amz-id-2", this.hostId]).text
   }
 
   handle(exchange: Exchange): Soon<void> {
-    const { adminUrl, onLoopback, domains, clock } = this.settings
-    if (isBrowser(exchange) && isForThisHost(exchange.header("host"), onLoopback, domains)) {
+    const { adminUrl, onLoopback, domains, clock, knownCaller } = this.settings
+    if (
+      knownCaller === undefined &&
+      isBrowser(exchange) &&
+      isForThisHost(exchange.header("host"), onLoopback, domains)
+    ) {
       return exchange.respond(welcomePage(adminUrl))
     }
     const request = new S3Request(exchange, clock.wallMs())
@@ -123,6 +128,7 @@ class S3Handler implements Protocol {
         return this.respond(request, preflight(verdict, request.headers, target))
       }
       request.authSinceMs = this.settings.clock.monotonicMs()
+      request.authSpan = exchange.trace?.begin("authenticate")
       return after(this.admit(request, operation, { target, query }), admitted => this.perform(request, admitted))
     })
   }
@@ -130,8 +136,12 @@ class S3Handler implements Protocol {
   /** All checks that precede authorization. */
   private admit(request: S3Request, operation: Operation, addressed: Addressed): Soon<Admitted> {
     const { exchange, nowMs } = request
-    if (operation.answer.kind === "form") return this.admitForm(request, operation, addressed)
-    return after(this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs), caller => {
+    if (operation.answer.kind === "form") {
+      if (this.settings.knownCaller === undefined) return this.admitForm(request, operation, addressed)
+      const message = "A form is signed by its fields: send it to the endpoint of S3, or the file by PUT."
+      throw fail("notImplemented", { operation: operation.name, message })
+    }
+    return after(this.callerOf(exchange, addressed, nowMs), caller => {
       this.noteCaller(request, caller)
       return after(this.enter(request, caller), () => {
         if (caller.request.form === "query")
@@ -159,6 +169,13 @@ class S3Handler implements Protocol {
         return { operation, plan, target, call, form: undefined }
       })
     })
+  }
+
+  private callerOf(exchange: Exchange, addressed: Addressed, nowMs: number): Soon<Caller> {
+    const known = this.settings.knownCaller?.(exchange)
+    // As for signed requests, what the decisions rest on is as new as the request.
+    if (known !== undefined) return after(this.settings.services.buckets.confirm(), () => known)
+    return this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs)
   }
 
   private async admitForm(request: S3Request, operation: Operation, addressed: Addressed): Promise<Admitted> {
@@ -234,10 +251,18 @@ class S3Handler implements Protocol {
     const nowMs = this.settings.clock.monotonicMs()
     if (request.authSinceMs !== undefined) request.exchange.timing.add("auth", nowMs - request.authSinceMs)
     request.authSinceMs = undefined
+    request.authSpan?.end()
+    request.authSpan = undefined
     return nowMs
   }
 
   private respond(request: S3Request, answer: Answer): Soon<void> {
+    const { trace } = request.exchange
+    if (trace === undefined) return this.answer(request, answer)
+    return traced(trace, "respond", {}, () => this.answer(request, answer))
+  }
+
+  private answer(request: S3Request, answer: Answer): Soon<void> {
     const { exchange } = request
     const { body } = answer
     if (body.kind === "error") exchange.note({ failure: body.error.code })
@@ -260,6 +285,7 @@ class S3Handler implements Protocol {
       (error: unknown) => {
         const failure = asFailure(error)
         exchange.note({ failure: failure.kind })
+        request.failure = failure
         const reported = s3ErrorOf(nameCondition(failure, request.headers))
         this.meters.noteFailure(failure)
         this.noteDenial(request, failure, reported)
@@ -276,6 +302,7 @@ class S3Handler implements Protocol {
     // The server logs internal errors with their stack, and then calls `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
     const answer = s3ErrorOf(nameCondition(failure, request.headers))
+    request.failure = failure
     this.endAuth(request)
     this.noteRequest(request)
     this.meters.noteFailure(failure)

@@ -1,6 +1,12 @@
 /** S3: the protocol of Amazon's object store over this store's services. */
 export { compatibilityTables } from "./compatibility.js"
+export { S3_ACTIONS } from "./rights/actions.js"
+export { S3Simulator } from "./rights/simulate.js"
 export { createS3Handler } from "./handler.js"
+export { ForwardedRequests } from "./forwarded-requests.js"
+export { BucketDocuments } from "./bucket-documents.js"
+export { OwnRequests } from "./own-requests.js"
 export type { S3Settings } from "./parts.js"
+export { bucketPolicyReader } from "./settings/bucket-policy.js"
 export { createWebsiteHandler } from "./website/handler.js"
 export { settingsOfNewBucket } from "./settings/new-bucket.js"

@@ -1,6 +1,7 @@
 /** Parts: what the handlers of S3 requests and of websites share, made from the settings of the store. */
 import type { Keyring } from "../access/contract.js"
-import type { Denials, RateLimiter } from "../access/index.js"
+import type { AuditLog, Denials, RateLimiter } from "../access/index.js"
+import type { Exchange } from "../http/index.js"
 import type { S3Keys } from "../keys/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
@@ -12,6 +13,8 @@ import { AccessControl } from "./acl/access-control.js"
 import type { Grantees } from "./acl/access-control.js"
 import { Gatekeeper } from "./authenticate.js"
 import type { CallContext } from "./call.js"
+import { ChangeAudit } from "./audit-changes.js"
+import type { SignedCaller } from "./caller.js"
 import { ContentLines } from "./content-lines.js"
 import { CrossOrigin } from "./cross-origin.js"
 import { EncryptionHeaders } from "./encryption.js"
@@ -23,12 +26,16 @@ import { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 
 export interface S3Settings {
+  /** The caller of an exchange that carries no signature because the server knows who it is; undefined: it must be signed. */
+  readonly knownCaller?: ((exchange: Exchange) => SignedCaller | undefined) | undefined
   readonly services: ObjectServices
   readonly accounts: Keyring & Grantees
   /** Undefined accepts any region and reports us-east-1. */
   readonly region: string | undefined
   /** Domains whose sub-domains are buckets, in lower case; `localhost` is always one. */
   readonly domains: readonly string[]
+  /** What clients send before the bucket, which exchanges have no more: their Host header names no bucket. */
+  readonly pathPrefix?: string | undefined
   /** The address that the welcome page links to. */
   readonly adminUrl: string
   /** The server listens on loopback only: the welcome page then requires a matching Host header. */
@@ -47,6 +54,8 @@ export interface S3Settings {
   readonly rates: Pick<RateLimiter, "enter">
   /** Records denials, so that the operator can look up the reason. */
   readonly denials: Denials
+  /** Records changes of buckets and their settings. */
+  readonly audit: Pick<AuditLog, "begin">
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
   /** How lifecycle rules count days; undefined: as they are. */
@@ -66,13 +75,14 @@ export class S3Parts {
     const bucketSettings = new BucketSettings(services.buckets)
     this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
     this.meters = new RequestMeters(settings.metrics)
-    this.runner = new OperationRunner(this.gate, this.meters, bucketSettings)
+    this.runner = new OperationRunner(this.gate, this.meters, bucketSettings, new ChangeAudit(settings.audit))
     this.context = {
       services,
       accounts,
       newBuckets: settings.newBuckets,
       region: region ?? DEFAULT_REGION,
       configuredRegion: region,
+      pathPrefix: settings.pathPrefix ?? "",
       bucketSettings,
       accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),

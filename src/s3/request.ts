@@ -1,9 +1,13 @@
 /** A request and everything known about it so far; errors report it. */
 import type { ReceivedRequest } from "../access/index.js"
+import type { Failure } from "../base/failures.js"
+import { textOfObjectKey } from "../base/ids.js"
 import { Remembered } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
+import type { Span } from "../base/trace.js"
 import { parseQuery } from "../base/uri.js"
-import type { Exchange } from "../http/index.js"
+import type { Exchange, RequestSubject } from "../http/index.js"
+import type { Bucket } from "../object/contract.js"
 import type { Caller } from "./caller.js"
 import type { Verdict } from "./cross-origin.js"
 import type { Operation, Resource } from "./operations.js"
@@ -11,7 +15,7 @@ import type { Permissions } from "./rights/permissions.js"
 import { Query } from "./wire/query.js"
 import { bucketOfHost, parseTarget, type S3Target } from "./wire/target.js"
 
-export class S3Request {
+export class S3Request implements RequestSubject {
   /** Headers as sent, plus those that a presigned URL carries in its query. */
   headers: RequestHeaders
   target: S3Target | undefined
@@ -24,6 +28,11 @@ export class S3Request {
   permissions: Permissions | undefined
   /** Start of authentication; undefined before and after. */
   authSinceMs: number | undefined
+  /** Of authentication, if the request is traced. */
+  authSpan: Span | undefined
+  /** Its bucket, once the caller was let in. */
+  admitted: Bucket | undefined
+  failure: Failure | undefined
   /** Its log fields have been added. */
   isNoted = false
   /**
@@ -37,6 +46,40 @@ export class S3Request {
     readonly nowMs: number,
   ) {
     this.headers = exchange.headers
+    exchange.about(this)
+  }
+
+  get bucketName(): string | undefined {
+    const name = this.target?.bucket
+    return name === undefined ? undefined : textOfObjectKey(name)
+  }
+
+  get keyText(): string | undefined {
+    const rawKey = this.target?.rawKey
+    return rawKey === undefined ? undefined : textOfObjectKey(rawKey)
+  }
+
+  get accountId(): string | undefined {
+    return this.caller?.account?.id
+  }
+
+  get admittedTo(): string | undefined {
+    return this.admitted?.name
+  }
+
+  get bucketOwner(): string | undefined {
+    return this.admitted?.owner
+  }
+
+  get requester(): string | undefined {
+    const principal = this.caller?.principal
+    if (principal?.kind === "user") return principal.arn
+    return principal?.kind === "session" ? principal.sessionArn : this.accountId
+  }
+
+  get signature(): RequestSubject["signature"] {
+    const { version, form } = this.caller?.request ?? {}
+    return version && form && { version, form }
   }
 }
 
@@ -51,8 +94,9 @@ export class Addresses {
   private readonly queries = new Remembered(rawQuery => new Query(parseQuery(rawQuery)))
   private readonly hosts: Remembered<string | undefined>
 
-  constructor(domains: readonly string[]) {
-    this.hosts = new Remembered(host => bucketOfHost(host, domains))
+  /** `domains` undefined: the bucket is always in the path. */
+  constructor(domains: readonly string[] | undefined) {
+    this.hosts = new Remembered(host => domains && bucketOfHost(host, domains))
   }
 
   /** Throws `invalidUri`. */

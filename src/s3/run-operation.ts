@@ -4,11 +4,13 @@
  * Promises  No handler runs before its caller has been authorised. If a decision was based on an object's list or its
  *           tags, a read returns that same object.
  */
+import { traced, type Span } from "../base/trace.js"
 import { asFailure, fail } from "../base/failures.js"
 import { parseNewBucketName } from "../base/ids.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Bucket } from "../object/contract.js"
 import { requestsOwnerControlOnly } from "./acl/requested-acl.js"
+import type { ChangeAudit } from "./audit-changes.js"
 import { checkExpectedOwner, type Gatekeeper, type OpenBucket } from "./authenticate.js"
 import type { Caller } from "./caller.js"
 import { linesOfFields } from "./call.js"
@@ -48,6 +50,7 @@ export class OperationRunner {
     private readonly gate: Gatekeeper,
     private readonly meters: RequestMeters,
     private readonly settings: BucketSettings,
+    private readonly audit: ChangeAudit,
   ) {}
 
   /** Throws, or rejects with, the operation's failure in the form that the caller may see. */
@@ -73,7 +76,9 @@ export class OperationRunner {
     const newBucket = parseNewBucketName(admitted.target.bucket ?? "")
     checkExpectedOwner(call.headers, account)
     call.asNewBucketCall(account, newBucket)
-    return after(requireAll(admitted, call, { newBucket }), () => answer.handle(call))
+    return after(requireAll(admitted, call, { newBucket }), () =>
+      this.audit.run(admitted.operation, call, newBucket, () => answer.handle(call)),
+    )
   }
 
   private runInBucket(request: S3Request, admitted: Admitted, call: Call, { bucket, owner }: OpenBucket): Soon<Answer> {
@@ -98,12 +103,16 @@ export class OperationRunner {
     return bucket
   }
 
-  private handle({ exchange }: S3Request, admitted: Admitted, call: BucketCall): Soon<Answer> {
+  private handle(request: S3Request, admitted: Admitted, call: BucketCall): Soon<Answer> {
+    const { exchange } = request
     const { operation, target, form } = admitted
     const { answer } = operation
     const { bucket, permissions } = call
     const enter = (place: Place): Soon<void> =>
-      after(requireAll(admitted, call, place), () => exchange.countIn(this.meters.ofBucket(bucket.name)))
+      after(this.authorize(admitted, call, place, exchange.trace), () => {
+        request.admitted = bucket
+        exchange.countIn(this.meters.ofBucket(bucket.name))
+      })
     if (answer.kind === "form" && form !== undefined) {
       const { key, tags, success } = form
       call.asObjectCall(key)
@@ -112,7 +121,9 @@ export class OperationRunner {
       const tagging = tags.length > 0 ? permissions.require("PutObjectTagging", place) : undefined
       return after(tagging, () => after(enter(place), () => answer.handle(call)))
     }
-    if (answer.kind === "bucket") return after(enter({ bucket }), () => answer.handle(call))
+    if (answer.kind === "bucket") {
+      return after(enter({ bucket }), () => this.audit.run(operation, call, bucket.name, () => answer.handle(call)))
+    }
     if (answer.kind !== "object") {
       throw fail("internal", { reason: "an operation without a handler was admitted", operation: operation.name })
     }
@@ -124,6 +135,11 @@ export class OperationRunner {
     return after(enter(place), () =>
       isRead && permissions.hasReadObjects ? readUnchangedObject(admitted, call, answer, place) : answer.handle(call),
     )
+  }
+
+  private authorize(admitted: Admitted, call: Call, place: Place, trace: Span | undefined): Soon<void> {
+    if (trace === undefined) return requireAll(admitted, call, place)
+    return traced(trace, "authorize", {}, () => requireAll(admitted, call, place))
   }
 
   /** Notes whether the caller pays for the request. Throws `accessDenied` if it must pay and does not confirm it. */

@@ -2,6 +2,7 @@
  * One device's needles: append, read verified, remove. The index consists of rows in the device's memtable and metadata
  * store, which a scan of the volumes can always rebuild.
  */
+import type { Span } from "../base/trace.js"
 import type { Failure } from "../base/failures.js"
 import type { RowKey, VolumeId } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -27,6 +28,8 @@ export interface Needle {
    * No request waits for it: while others are written too, each write contains only a little of these. Default false.
    */
   readonly isUnhurried?: boolean
+  /** Of the request, if it is traced: what a call to another node carries. */
+  readonly trace?: Span | undefined
 }
 
 export interface NeedleRange {
@@ -105,6 +108,7 @@ export interface Volumes {
     range: NeedleRange,
     ifSlow: (read: () => Promise<Uint8Array>) => Slow,
     allocate?: Allocate,
+    trace?: Span,
   ): Uint8Array | Slow
   /**
    * A shard of this length, or a range of whole sub-blocks of it, for a caller that verifies the body itself because it

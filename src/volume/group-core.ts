@@ -3,7 +3,7 @@
  * after it.
  */
 import { must } from "../base/assert.js"
-import { roundUp } from "../base/bytes.js"
+import { roundUp } from "../base/round.js"
 import type { DeviceId } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import type { NeedlePlace } from "../format/needle.js"

@@ -1,6 +1,8 @@
 /**
  * Needle index: where each needle of a device is stored. Rows of the device that are never logged, because a scan of
- * the volumes restores them; with the usage of the volumes that they point at.
+ * the volumes restores them; with the usage of the volumes that they point at. A needle that its volume does not contain any
+ * more, because the file is gone or was cut short, counts as missing, so that repair rebuilds it at once
+ * instead of after the next scrub.
  *
  * A needle whose bytes were found bad is suspect: it counts as missing, so that it is rebuilt, and can still be read,
  * because its intact parts may be the last there are. A new copy ends that. Suspicion does not outlive the process; the
@@ -27,10 +29,10 @@ export class NeedleIndex {
   readonly usages: VolumeUsages
   private readonly suspect = new Set<RowKey>()
 
-  /** `sizes`: the existing volumes, ascending, with their lengths. */
+  /** `sizes`: the existing volumes, ascending, with their lengths, which do not grow any more. */
   constructor(
     private readonly rows: DeviceRows,
-    sizes: ReadonlyMap<VolumeId, number>,
+    private readonly sizes: ReadonlyMap<VolumeId, number>,
   ) {
     this.usages = new VolumeUsages(rows, sizes)
   }
@@ -40,22 +42,30 @@ export class NeedleIndex {
     return row === undefined ? undefined : decodeNeedlePlace(row.value)
   }
 
-  /** Neither suspect nor in a missing volume. */
+  private isInVolume({ volume, offsetBytes, headerBytes, bodyBytes }: NeedlePlace): boolean {
+    const id = parseVolumeId(volume)
+    // The size of a volume of this process grows.
+    return (
+      this.usages.get(id) !== undefined && offsetBytes + headerBytes + bodyBytes <= (this.sizes.get(id) ?? Infinity)
+    )
+  }
+
+  /** Neither suspect nor missing in its volume. */
   has(key: RowKey): boolean {
     const place = this.isTrusted(key) ? this.placeOf(key) : undefined
-    return place !== undefined && this.usages.get(parseVolumeId(place.volume)) !== undefined
+    return place !== undefined && this.isInVolume(place)
   }
 
   warm(key: RowKey): Promise<void> | undefined {
     return this.rows.warm("needles", [key])
   }
 
-  /** In the order of the keys, without those in a missing volume. Throws `corruptRow`. */
+  /** In the order of the keys, without those that are missing in their volumes. Throws `corruptRow`. */
   *indexed(range: KeyRange): Iterable<IndexedNeedle> {
     for (const [key, { value }] of this.rows.range("needles", range)) {
-      const { volume, bodyBytes } = decodeNeedlePlace(value)
-      if (this.usages.get(parseVolumeId(volume)) === undefined) continue
-      yield { key, bodyBytes, shape: decodeShardShape(value), isSuspect: !this.isTrusted(key) }
+      const place = decodeNeedlePlace(value)
+      if (!this.isInVolume(place)) continue
+      yield { key, bodyBytes: place.bodyBytes, shape: decodeShardShape(value), isSuspect: !this.isTrusted(key) }
     }
   }
 

@@ -6,7 +6,7 @@
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
-import { roundUp } from "../base/bytes.js"
+import { roundUp } from "../base/round.js"
 import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needle.js"
 import { decodeNeedleHeader, needleHeaderLength } from "../format/needle.js"
 import type { NeedleRange } from "./contract.js"

@@ -11,6 +11,7 @@ import { KIB, MIB, SYNC_READ_BYTES_MAX } from "../base/limits.js"
 import { asPromise } from "../base/soon.js"
 import { waitIfSlow } from "./contract.js"
 import { SyncReads } from "../device/index.js"
+import { encodeVolumePosition } from "../format/volume.js"
 import { needleIdOfKey, needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
 import { failing, nthOf, RealDisk, rots, SimDisk, WrappedDisk, WrappedFile } from "../seams/disk/index.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
@@ -481,6 +482,28 @@ test("a sealed volume that was cut short is reported", async () => {
   const later = await opened(world.sim, SMALL, 2)
   assert.equal(later.volumes.damages.at(-1)?.volumeId, 1)
   assert.ok(all.some(({ id }) => !later.volumes.has(id)))
+})
+
+test("needles behind the end of a volume that was cut short count as missing, although the index has them", async () => {
+  const world = await opened()
+  const all = needles(5, 12_000)
+  for (const needle of all) await world.volumes.append(needle)
+  const mark = encodeVolumePosition(world.volumes.durable() ?? assert.fail("nothing is durable"))
+  const file = await world.sim.boot().open("/device/volumes/0000000001.volume", "write")
+  await file.truncate((await file.sizeBytes()) - 30_000)
+  const volumes = await openVolumes(world.sim.boot(), world.rows, volumeDirectory(2), mark)
+  const found = all.map(({ id }) => volumes.has(id))
+  assert.deepEqual(found, [true, true, true, false, false])
+  const keys = new Set(
+    [...volumes.indexed({ start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) })].map(({ key }) => key),
+  )
+  assert.deepEqual(
+    all.map(({ id }) => keys.has(needleKeyOf(id))),
+    found,
+  )
+  const again = all[4] ?? assert.fail("there are five")
+  await volumes.append(again)
+  assert.ok(volumes.has(again.id), "a new copy is elsewhere")
 })
 
 test("another device's volumes are refused", async () => {

@@ -43,7 +43,7 @@ async function upload(options: Parameters<typeof withServer>[0]): Promise<void> 
     await server.client().call("PUT", { bucket: "uploads" })
     const own = [
       ["key", `from a browser/\${filename}`],
-      ["success_action_redirect", `${server.adminEndpoint}/`],
+      ["success_action_redirect", `${server.adminEndpoint}/docs/`],
     ] as const
     const conditions = own.map(([name]) => ["starts-with", `$${name}`, ""])
     const fields = [...own, ...signForm(CREDENTIALS, { bucket: "uploads", conditions })]
@@ -59,7 +59,7 @@ async function upload(options: Parameters<typeof withServer>[0]): Promise<void> 
       const bytes = Buffer.alloc(5 * 1024 * 1024, "\r\n--line")
       await page.setInputFiles("input[type=file]", { name: 'día "1".txt', mimeType: "text/plain", buffer: bytes })
       await page.click("input[type=submit]")
-      await page.waitForURL(`${server.adminEndpoint}/?bucket=uploads&**`)
+      await page.waitForURL(`${server.adminEndpoint}/docs/?bucket=uploads&**`)
       // Browsers encode quotes in names like this.
       const key = "from a browser/día %221%22.txt"
       assert.equal(new URL(page.url()).searchParams.get("key"), key)
@@ -80,12 +80,12 @@ async function look(options: Parameters<typeof withServer>[0]): Promise<void> {
       const text = await page.innerText("body")
       assert.equal(s3?.headers()["content-type"]?.startsWith("text/html"), true)
       assert.ok(text.includes(server.adminEndpoint), `the S3 port names the admin address: ${text}`)
-      await page.goto(`${server.adminEndpoint}/`)
+      await page.goto(`${server.adminEndpoint}/about`)
       const admin = await page.innerText("body")
       assert.match(admin, /Hayloft/)
       assert.match(admin, /\d+\.\d+\.\d+/)
       assert.ok(!(await page.content()).includes(CREDENTIALS.secretKey))
-      await page.click("a")
+      await page.click("a[href='/docs/']")
       assert.ok(page.url().startsWith(server.adminEndpoint), "the link to the docs stays on this machine")
       assert.ok((await page.innerText("body")).length > 0)
     } finally {

@@ -19,7 +19,7 @@ import { run } from "../harness/commands.js"
 import type { TestNode, TestNodes } from "../harness/nodes.js"
 import { Databases } from "../sql/databases.js"
 import { MovableStore } from "./movable-store.js"
-import { BUCKET, statusOf, statusSays, withNodes } from "./stores.js"
+import { BUCKET, oneSays, statusOf, statusSays, withNodes } from "./stores.js"
 
 const DROPPED = "dropped"
 const NEWER = "newer-bucket"
@@ -56,7 +56,7 @@ async function changeEverything(nodes: TestNodes, partUpload: string): Promise<R
   const written = new Map<string, Buffer>()
   const put = async (client: S3Client, key: string, bucket = BUCKET) => {
     const body = randomBytes(SIZE)
-    await client.put({ bucket, key, body, contentType: "text/x-test" })
+    await client.put({ bucket, key, body, headers: [["content-type", "text/x-test"]] })
     written.set(key, body)
   }
   await put(b, "since")
@@ -82,7 +82,7 @@ async function changeEverything(nodes: TestNodes, partUpload: string): Promise<R
   const admin = await nodes.at(1).admin()
   await admin.post("/v1/redundancy", { policy: "replica:2", confirm: "replica:2" })
   const isReencoded = /^[1-9]\d* bytes re-encoded, 0 remaining/
-  await statusSays(nodes.at(1), ({ jobs }) =>
+  await oneSays(nodes.all, ({ jobs }) =>
     jobs.some(({ name, progress }) => name.startsWith("reencode") && isReencoded.test(progress)),
   )
   admin.close()

@@ -81,6 +81,17 @@ export async function statusSays(node: TestNode, isSo: (status: Status) => boole
   }
 }
 
+/** The same of any of the nodes: only the one that has a job knows what it has done. */
+export async function oneSays(nodes: readonly TestNode[], isSo: (status: Status) => boolean): Promise<void> {
+  const untilMs = performance.now() + WAIT_MS_MAX
+  for (;;) {
+    const all = await Promise.all(nodes.map(node => statusOf(node)))
+    if (all.some(isSo)) return
+    if (performance.now() > untilMs) throw new Error(`the statuses stay ${JSON.stringify(all.map(({ jobs }) => jobs))}`)
+    await wait(LOOK_MS)
+  }
+}
+
 /** Waits until every device has its shards, and none moves; replaced blocks that are kept may be elsewhere. */
 export const isSettled = (node: TestNode): Promise<Status> =>
   statusSays(

@@ -196,7 +196,11 @@ export async function numbersAbove(
 /** The broken promise, and how it was broken. */
 export interface Finding {
   readonly check:
-    "acknowledged is present" | "nothing else is present" | "recovery repeats" | "no false damage" | "the log continues"
+    | "acknowledged is present"
+    | "nothing else is present"
+    | "recovery repeats"
+    | "no false damage"
+    | "the log continues"
   readonly what: string
 }
 

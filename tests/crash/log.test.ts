@@ -29,7 +29,7 @@ import {
 } from "./log-harness.js"
 import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js"
 
-const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 12)
+const RUNS = Number(process.env["LOG_CRASH_RUNS"] ?? 6)
 const STEPS = 20
 /** One in this many states is also continued, with a power cut during its recovery. */
 const DEEP_EVERY = 20

@@ -186,7 +186,7 @@ const documents = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href
 const commands = documents.commandsIn()
 
 test("an AWS CLI that does not read the endpoint from the environment gets it as the recipe shows", () => {
-  assert.ok(readFileSync(join(ROOT, "docs/recipes/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
+  assert.ok(readFileSync(join(ROOT, "docs/clients/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
   const versions = ["aws-cli/2.9.19 Python/3.11.2", "aws-cli/2.13.0 x", "aws-cli/1.28.9 x", "aws-cli/1.29.0 x", "", "?"]
   assert.deepEqual(versions.map(readsEndpointVariable), [false, true, false, true, false, false])
 })

@@ -9,8 +9,13 @@ import { test } from "node:test"
 import { Packr } from "msgpackr"
 import { hexOf } from "../../src/base/bytes.js"
 import { FAMILIES } from "../../src/base/families.js"
+import { encodeAuditQueue } from "../../src/format/audit-queue.js"
+import { encodeEvent } from "../../src/format/event-record.js"
 import { encodeAudit } from "../../src/format/audit-record.js"
+import { encodeJob } from "../../src/format/job-record.js"
+import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
+import { encodeSignOuts } from "../../src/format/console-session.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -32,6 +37,7 @@ import {
   parseUploadId,
   parseVolumeId,
   rowKeyOf,
+  parseAuditId,
 } from "../../src/base/ids.js"
 import { encodeStoredRow } from "../../src/format/stored-row.js"
 import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
@@ -654,6 +660,34 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       ...{ request: "q", before: "b", after: "a", ended: [58, "done"] },
     },
   ],
+  auditQueue: [
+    encodeAuditQueue({ number: 59, queued: { atMs: 60, id: parseAuditId("0000000000060-aaaaaaaa") } }),
+    { number: 59, queued: [60, "0000000000060-aaaaaaaa"] },
+  ],
+  events: [
+    encodeEvent({ ...{ atMs: 72, lastMs: 73, count: 74, level: "error", code: "c" }, node: "n", fields: "{}" }),
+    { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
+  ],
+  signOuts: [
+    encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),
+    { allUntilMs: 59, ended: [["s", 60]] },
+  ],
+  jobs: [
+    encodeJob({
+      ...{ kind: "k", target: "t", request: "q", starter: { kind: "token", id: "i", name: "n" }, startedMs: 59 },
+      ...{ state: "failed", isPaused: true, isCancelling: false, isDryRun: false, isCounted: true, cursor: "c" },
+      step: { until: "u", scanned: 60, items: 61, bytes: 62 },
+      counts: { scanned: 63, matched: 64, matchedBytes: 65, done: 66, doneBytes: 67, failed: 68 },
+      ...{ rate: 69, failures: [{ key: "k", versionId: "v", reason: "r" }], lastError: "e" },
+      ...{ ended: { atMs: 70, result: "f" }, revision: 71 },
+    }),
+    {
+      ...{ kind: "k", target: "t", request: "q", starter: [1, "i", "n"], startedMs: 59, state: 2, flags: 9 },
+      ...{ cursor: "c", step: ["u", 60, 61, 62], counts: [63, 64, 65, 66, 67, 68], rate: 69 },
+      ...{ failures: [["k", "v", "r"]], lastError: "e", ended: [70, "f"], revision: 71 },
+    },
+  ],
+  usageHistory: [encodeUsageHistory([{ atMs: 59, objects: 60, bytes: 61 }]), { samples: [[59, 60, 61]] }],
   adminTokens: [
     encodeAdminToken({ name: "t", secretHash: new Uint8Array(32), scopes: ["all"], createdMs: 55, expiresMs: 56 }),
     { name: "t", scopes: [4], createdMs: 55, expiresMs: 56 },

@@ -1,10 +1,11 @@
 /**
- * The AWS SDK through nginx and Caddy, each configured as docs/install.md shows (with other ports, names and
- * certificates): signatures stay valid, keys arrive unchanged, bodies stream both ways.
+ * The AWS SDK through nginx, Caddy and HAProxy, each configured as docs/install.md shows (with other ports, names and
+ * certificates): signatures stay valid, keys arrive unchanged over HTTP/1.1 and HTTP/2, bodies stream both ways.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
+import { connect as connectHttp2, type ClientHttp2Session } from "node:http2"
 import { Agent, type AgentOptions } from "node:https"
 import { connect, type LookupFunction } from "node:net"
 import { join } from "node:path"
@@ -23,7 +24,7 @@ import { bytesFor, KEYS, MIB } from "../clients/material.js"
 import { bindChild, findProgram, run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
-import { CREDENTIALS, REGION, selfSigned, withServer } from "../harness/server.js"
+import { CREDENTIALS, REGION, ROOT, selfSigned, withServer } from "../harness/server.js"
 import { adapted, installBlock } from "./install-blocks.js"
 
 const START_MS_MAX = 30_000
@@ -35,6 +36,7 @@ interface Setting {
   readonly folder: string
   readonly port: number
   readonly backendPort: number
+  readonly adminPort: number
   readonly tls: { readonly cert: string; readonly key: string }
 }
 
@@ -43,7 +45,7 @@ type Configure = (setting: Setting) => readonly string[]
 
 const nginx: Configure = ({ folder, port, backendPort, tls }) => {
   const server = adapted(installBlock(/proxy_pass/), [
-    ["listen 443 ssl", `listen 127.0.0.1:${port} ssl`],
+    ["listen 443 ssl http2", `listen 127.0.0.1:${port} ssl http2`],
     ["/etc/ssl/s3.example.org.pem", tls.cert],
     ["/etc/ssl/s3.example.org.key", tls.key],
     ["s3.example.org", "localhost"],
@@ -70,6 +72,22 @@ const caddy: Configure = ({ folder, port, backendPort, tls }) => {
   const path = join(folder, "Caddyfile")
   writeFileSync(path, `{\n  admin off\n  auto_https disable_redirects\n}\n${site}`)
   return ["run", "--config", path, "--adapter", "caddyfile"]
+}
+
+const haproxy: Configure = ({ folder, port, backendPort, adminPort, tls }) => {
+  const pem = join(folder, "both.pem")
+  writeFileSync(pem, readFileSync(tls.cert, "utf8") + readFileSync(tls.key, "utf8"), { mode: 0o600 })
+  const path = join(folder, "haproxy.cfg")
+  writeFileSync(
+    path,
+    adapted(readFileSync(join(ROOT, "deploy", "proxies", "haproxy.cfg"), "utf8"), [
+      ["bind :443", `bind 127.0.0.1:${port}`],
+      ["/etc/haproxy/s3.example.org.pem", pem],
+      ["port 9001", `port ${adminPort}`],
+      ["127.0.0.1:9000", `127.0.0.1:${backendPort}`],
+    ]),
+  )
+  return ["-db", "-f", path]
 }
 
 /** Starts the program, runs the work while the program listens on the port, and ends it. */
@@ -142,6 +160,43 @@ async function keysArrive(client: S3Client, keys: readonly string[]): Promise<vo
   assert.deepEqual(listed.sort(), [...KEYS].sort())
 }
 
+/** Presigned URLs cover the host and the path, which HTTP/2 sends as pseudo-headers. */
+async function keysArriveOverHttp2(client: S3Client, port: number, ca: string): Promise<void> {
+  const session = connectHttp2(`https://localhost:${port}`, { ca: readFileSync(ca, "utf8") })
+  try {
+    for (const Key of KEYS) {
+      const put = await getSignedUrl(client, new PutObjectCommand({ Bucket: BUCKET, Key }), { expiresIn: 60 })
+      assert.equal((await sendOverHttp2(session, "PUT", put, `http2 ${Key}`)).status, 200, Key)
+      const get = await getSignedUrl(client, new GetObjectCommand({ Bucket: BUCKET, Key }), { expiresIn: 60 })
+      assert.deepEqual(await sendOverHttp2(session, "GET", get), { status: 200, body: `http2 ${Key}` })
+    }
+  } finally {
+    session.close()
+  }
+}
+
+function sendOverHttp2(
+  session: ClientHttp2Session,
+  method: string,
+  url: string,
+  body = "",
+): Promise<{ readonly status: unknown; readonly body: string }> {
+  const { host } = new URL(url)
+  // As it was signed: the parser of URLs would resolve dots in the path.
+  const path = url.slice(url.indexOf(host) + host.length)
+  const length = method === "PUT" ? { "content-length": Buffer.byteLength(body) } : {}
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":method": method, ":path": path, ":authority": host, ...length })
+    let [status, answer]: [unknown, string] = [undefined, ""]
+    stream.setEncoding("utf8")
+    stream.on("response", headers => (status = headers[":status"]))
+    stream.on("data", (chunk: string) => (answer += chunk))
+    stream.on("error", reject)
+    stream.on("end", () => resolve({ status, body: answer }))
+    if (method === "PUT") stream.end(body)
+  })
+}
+
 async function largeBodiesStream(client: S3Client, folder: string, ca: string): Promise<void> {
   const body = Buffer.from(bytesFor("large", LARGE_BYTES))
   const Bucket = BUCKET
@@ -158,7 +213,7 @@ async function largeBodiesStream(client: S3Client, folder: string, ca: string): 
   assert.ok(readFileSync(path).equals(body), "the presigned URL returned other bytes")
 }
 
-for (const [name, configure] of Object.entries({ nginx, caddy })) {
+for (const [name, configure] of Object.entries({ nginx, caddy, haproxy })) {
   test(`behind ${name} as docs/install.md sets it up`, async t => {
     const [program, openssl, curl] = [name, "openssl", "curl"].map(findProgram)
     if (program === undefined) return t.skip(`${name} is not installed`)
@@ -166,7 +221,8 @@ for (const [name, configure] of Object.entries({ nginx, caddy })) {
     await withFolder(async folder => {
       const tls = await selfSigned(openssl, folder, [BUCKET])
       await withServer({ folders: [join(folder, "data")] }, async server => {
-        const setting = { folder, port: await freePort(), backendPort: server.port, tls }
+        const { port: backendPort, adminPort } = server
+        const setting = { folder, port: await freePort(), backendPort, adminPort, tls }
         await withProxy(program, configure(setting), setting, async () => {
           const agent = { keepAlive: true, ca: readFileSync(tls.ca, "utf8"), lookup }
           const [path, virtual] = [clientOf(setting.port, agent, true), clientOf(setting.port, agent, false)]
@@ -176,6 +232,7 @@ for (const [name, configure] of Object.entries({ nginx, caddy })) {
             virtual,
             KEYS.filter(key => name !== "nginx" || !CLIMBING.includes(key)),
           )
+          await keysArriveOverHttp2(path, setting.port, tls.ca)
           await largeBodiesStream(path, folder, tls.ca)
           for (const client of [path, virtual]) client.destroy()
         })

@@ -5,7 +5,7 @@ import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { drama, replayCommand } from "./drama.js"
 
 test("devices are added, fail, are removed and swapped under clients, and no acknowledged write is lost", async () => {
-  const options = { minutes: 1, devices: 4, seed: TEST_SEED, actsLeast: 4 }
+  const options = { minutes: 0.5, devices: 4, seed: TEST_SEED, actsLeast: 4 }
   const lines: string[] = []
   const { violations } = await drama({ ...options, log: line => void lines.push(line) })
   assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}\n${lines.join("\n")}`)

@@ -9,7 +9,7 @@ test(
   "nodes, networks, disks and the database fail under clients; nothing is lost, and histories are linearizable",
   { skip: noPostgres || process.platform !== "linux" },
   async () => {
-    const options = { minutes: 1, nodes: 3, seed: TEST_SEED }
+    const options = { minutes: 0.5, nodes: 3, seed: TEST_SEED }
     const lines: string[] = []
     const { violations } = await nodesDrama({ ...options, log: line => void lines.push(line) })
     assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}\n${lines.join("\n")}`)

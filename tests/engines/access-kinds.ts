@@ -22,6 +22,7 @@ import {
   readAssumableRole,
   readKeysOfUser,
   readKeyUse,
+  readKeyUses,
   readNumberedAccounts,
 } from "../../src/access/account-queries-core.js"
 import { findAccount } from "../../src/access/find-account-core.js"
@@ -48,9 +49,11 @@ import {
   readLinked,
   readPolicies,
   readPolicy,
+  readPolicyNamed,
   readPolicyUse,
   readProvider,
   readProviders,
+  readWithPolicies,
 } from "../../src/access/identities/identity-queries-core.js"
 import {
   addVersion,
@@ -324,6 +327,7 @@ export const ACCESS_QUERIES: readonly PlayKind[] = [
   queryKind("ReadAccessKeys", () => readAccessKeys(FIRST)),
   queryKind("ReadKeysOfUser", scene => readKeysOfUser(accountOf(scene), nameOf(scene, "user"))),
   queryKind("ReadKeyUse", scene => readKeyUse(scene.pick([...KEYS, ROOT_KEY.accessKeyId]))),
+  queryKind("ReadKeyUses", () => readKeyUses(FIRST)),
   queryKind("ReadAssumableRole", scene => {
     const accountId = accountOf(scene)
     return readAssumableRole(roleArn(scene, accountId), [policyOf(scene, accountId)])
@@ -331,6 +335,7 @@ export const ACCESS_QUERIES: readonly PlayKind[] = [
   queryKind("ReadKey", scene => readKey(scene.pick([...KEYS, ROOT_KEY.accessKeyId]), ROOT_KEY)),
   queryKind("ReadRoleSession", roleSession),
   queryKind("ReadIdentity", scene => readIdentity(refOf(scene))),
+  queryKind("ReadWithPolicies", scene => readWithPolicies(refOf(scene, scene.pick(["user", "role"])))),
   queryKind("ReadIdentities", scene => {
     const { accountId, kind } = refOf(scene)
     return readIdentities(accountId, kind, FIRST)
@@ -346,6 +351,7 @@ export const ACCESS_QUERIES: readonly PlayKind[] = [
     const accountId = accountOf(scene)
     return readPolicy(accountId, policyOf(scene, accountId))
   }),
+  queryKind("ReadPolicyNamed", scene => readPolicyNamed(accountOf(scene), scene.pick(POLICIES))),
   queryKind("ReadPolicyUse", scene => {
     const accountId = accountOf(scene)
     return readPolicyUse(accountId, policyOf(scene, accountId))

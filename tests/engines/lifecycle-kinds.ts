@@ -157,11 +157,11 @@ export const LIFECYCLE_QUERIES: readonly PlayKind[] = [
   }),
   queryKind("PreviewVersions", scene => {
     const bucketId = scene.bucketId()
-    return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene))
+    return previewVersions(bucketId, "enabled", boundsOf(scene, rowsOfPass(bucketId)), timeOf(scene), undefined)
   }),
   queryKind("PreviewUploads", scene => {
     const bucketId = scene.bucketId()
-    return previewUploads(bucketId, boundsOf(scene, rowsOfPass(bucketId)), uploadTimeOf(scene))
+    return previewUploads(bucketId, boundsOf(scene, rowsOfPass(bucketId)), uploadTimeOf(scene), undefined)
   }),
   queryKind("LifecyclePasses", () => lifecyclePasses()),
   queryKind("ReencodeNotes", () => reencodeNotes()),

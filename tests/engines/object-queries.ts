@@ -4,6 +4,7 @@ import { bytesOfObjects, lackingByDevice } from "../../src/node/status/status-of
 import { multipartRowKey, objectRowKey } from "../../src/format/row-key.js"
 import {
   bucketNamed,
+  bucketNames,
   bucketRecords,
   bucketsOfAccount,
   chosenPolicies,
@@ -117,6 +118,7 @@ function naming(scene: Scene) {
 
 const BUCKET_QUERIES: readonly PlayKind[] = [
   queryKind("BucketNamed", scene => bucketNamed(scene.bucketName())),
+  queryKind("BucketNames", scene => bucketNames([scene.bucketId(), scene.bucketId()])),
   queryKind("ReadSetting", scene => readSetting(scene.bucketId(), scene.pick(SETTING_NAMES))),
   queryKind("BucketRecords", () => bucketRecords()),
   queryKind("ChosenPolicies", () => chosenPolicies()),

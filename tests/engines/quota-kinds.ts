@@ -11,6 +11,8 @@ import {
   setBucketQuota,
 } from "../../src/object/commands/quota-commands-core.js"
 import { bucketOfRow } from "../../src/object/commands/bucket-rows-core.js"
+import { sizesOfBuckets } from "../../src/object/bucket-service.js"
+import { HOUR_MS, noteUsage, readUsageHistory } from "../../src/object/usage-history-core.js"
 import { isUploadCounted, sumOfParts } from "../../src/object/ended-upload.js"
 import {
   compareUsage,
@@ -72,14 +74,24 @@ export const QUOTA_COMMANDS: readonly PlayKind[] = [
     return advanceAccountUsage(accountId, run)
   }),
   commandKind("ForgetAccountUsage", 1, scene => forgetAccountUsage(scene.pick(ACCOUNTS))),
+  commandKind("NoteUsage", 2, scene => {
+    const sizes = scene.pick([
+      { objects: 1, bytes: 5 },
+      { objects: 2, bytes: 9 },
+    ])
+    const atMs = scene.pick([1, 2, 30, 500]) * HOUR_MS
+    return noteUsage([scene.bucketId(), scene.bucketId()].map(bucketId => ({ bucketId, atMs, ...sizes })))
+  }),
   commandKind("FreezeUpload", 2, scene => freezeUpload(scene.uploadAddress(), scene.actor.own, scene.oneIn(2))),
 ]
 
 export const QUOTA_QUERIES: readonly PlayKind[] = [
+  queryKind("ReadUsageHistory", scene => readUsageHistory(scene.bucketId())),
   queryKind("IsUploadCounted", scene => isUploadCounted(scene.uploadAddress())),
   queryKind("SumOfParts", scene => sumOfParts(scene.uploadAddress(), 0, 2)),
   queryKind("QuotaState", scene => quotaState(ownerOf(scene))),
   queryKind("QuotaStates", () => quotaStates()),
+  queryKind("SizesOfBuckets", scene => sizesOfBuckets(scene.pick([1, 2, 100]))),
   queryKind("EndedAccountCounts", () => endedAccountCounts()),
   queryKind("CompareUsage", scene => compareUsage(ownerOf(scene))),
   queryKind("OwnerForQuota", scene =>

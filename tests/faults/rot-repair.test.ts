@@ -18,7 +18,7 @@ import { BASE_ROT_KINDS, rotMetadataStore, type MetadataStoreFiles } from "./rot
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const OBJECTS = 120
 /** The number of damaged places of each kind. */
-const DAMAGES = 2
+const DAMAGES = 1
 const FOLDER = "/d1/base"
 const LIMITS = { ...TABLE_LIMITS, blockBytes: 1 * KIB, partitionBytes: 4 * KIB, tableBytes: 16 * KIB }
 const bodyOf = (i: number): Buffer => Buffer.alloc(i % 10 === 0 ? 20 * KIB : 50, `body ${i}`)

@@ -27,6 +27,8 @@ export class TestNode {
   /** What its next process runs; undefined: this program. */
   command: string | undefined
   private open: S3Client | undefined
+  /** Of the store: it stays the same. */
+  private token: string | undefined
 
   constructor(
     readonly name: string,
@@ -98,8 +100,9 @@ export class TestNode {
 
   /** The admin API of the node, with the token that the folders of `of` have. */
   async admin(of: Pick<TestNode, "folders"> = this): Promise<AdminClient> {
-    const { adminToken } = await unsealRootCredentials(of.folders, this.environment["HAYLOFT_MASTER_KEY_FILE"])
-    return new AdminClient({ endpoint: `http://${this.ports.admin}`, token: adminToken }, NEVER)
+    // Reading it is more work than most requests: a control record has the layout.
+    this.token ??= (await unsealRootCredentials(of.folders, this.environment["HAYLOFT_MASTER_KEY_FILE"])).adminToken
+    return new AdminClient({ endpoint: `http://${this.ports.admin}`, token: this.token }, NEVER)
   }
 
   signal(signal: NodeJS.Signals): void {

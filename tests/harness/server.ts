@@ -122,6 +122,13 @@ export class ServerProcess {
     return pid
   }
 
+  /** Resolves with the exit code once the process has ended. */
+  get exited(): Promise<number | null> {
+    const { child } = this
+    if (!child || child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child?.exitCode ?? null)
+    return new Promise(resolve => void child.once("exit", code => resolve(code)))
+  }
+
   private get program(): string {
     return `${this.options.root ?? ROOT}bin/hayloft`
   }
@@ -193,9 +200,13 @@ export class ServerProcess {
 
   private token: string | undefined
 
+  /** The store's own token of the admin API. */
+  async adminToken(): Promise<string> {
+    return (this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"])))
+  }
+
   private async adminText(path: string): Promise<string> {
-    this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"]))
-    const response = await this.admin("GET", path, { Authorization: `Bearer ${this.token}` })
+    const response = await this.admin("GET", path, { Authorization: `Bearer ${await this.adminToken()}` })
     if (response.status !== 200) throw new Error(`${path}: ${response.status} ${response.text}`)
     return response.text
   }

@@ -11,8 +11,10 @@ import { fail, isFailure } from "../../src/base/failures.js"
 import { MIB } from "../../src/base/limits.js"
 import { CertificateFolder } from "../../src/http/certificate-folder.js"
 import { TEST_CERTIFICATES } from "../../src/http/testing-certificates.js"
+import { HEAD } from "../../src/admin/testing-api.js"
 import { FakeStore, ROOT, TOKEN } from "../../src/admin/testing-store.js"
 import type { S3Keys } from "../../src/keys/index.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
 import { SimDisk } from "../../src/seams/disk/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -296,13 +298,20 @@ test("bodies of KMS", async () => {
 test("bodies of the admin API: quotas, limits of rates, classes, undelete", async () => {
   const store = new FakeStore()
   const api = new AdminApi(store.parts, {
-    ...{ version: "1", token: TOKEN, onLoopback: true, rootAccount: ROOT, newBucketSettings: new Map() },
+    ...{
+      version: "1",
+      clock: new SimClock(),
+      hosts: [],
+      onLoopback: true,
+      rootAccount: ROOT,
+      newBucketSettings: new Map(),
+    },
     metricsText: () => "",
   })
   const post = async (rawTarget: string, document: string): Promise<Told> => {
     const bytes = Buffer.from(document)
     const { status, body } = await api.handle({
-      ...{ method: "POST", rawTarget },
+      ...{ ...HEAD, method: "POST", rawTarget },
       header: name => (name === "authorization" ? `Bearer ${TOKEN}` : undefined),
       body: async bytesMax => {
         if (bytes.length > bytesMax) throw fail("entityTooLarge")

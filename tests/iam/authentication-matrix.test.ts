@@ -4,6 +4,7 @@
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
+import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, presign } from "../../src/access/index.js"
 import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
@@ -37,6 +38,7 @@ const handler = createIamHandler({
   clock: new RealClock(),
   denials: new Denials(),
   rates: { enter: () => undefined },
+  audit: new FakeAudit(),
 })
 
 const actions = (["iam", "sts"] as const).flatMap(service =>

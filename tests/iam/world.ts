@@ -1,5 +1,6 @@
 /** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
+import { FakeAudit } from "../../src/access/testing-audit.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Denials, RateLimiter, sha256Hex, signRequest } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
@@ -95,6 +96,7 @@ export async function tell(handler: Protocol, request: HandlerRequest): Promise<
 export class IamWorld {
   readonly web = new SimWeb()
   readonly denials = new Denials()
+  readonly audit = new FakeAudit()
   private constructor(readonly access: AccessWorld) {}
 
   static async open(answersLater = false): Promise<IamWorld> {
@@ -107,6 +109,7 @@ export class IamWorld {
       web: this.web,
       clock: new RealClock(),
       denials: this.denials,
+      audit: this.audit,
       rates: new RateLimiter(new RealClock(), new SimTelemetry().metrics, () => 1),
     }))
   }

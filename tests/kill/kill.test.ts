@@ -1,17 +1,12 @@
-/**
- * Kill -9 in a loop, over one folder and over seven: 20 kills in `npm test`, 50 in `npm run check`.
- * A separate command runs longer ones.
- */
+/** Kill -9 in a loop, over one folder and over seven; a separate command runs longer ones. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { TEST_SEED as seed } from "../../src/base/testing-seed.js"
 import { killLoop, replayCommand } from "./kill-loop.js"
 
-const isFullCheck = process.env["FULL_CHECK"] === "yes"
-
 for (const { kills, folders } of [
-  { kills: isFullCheck ? 30 : 12, folders: 1 },
-  { kills: isFullCheck ? 20 : 8, folders: 7 },
+  { kills: 12, folders: 1 },
+  { kills: 8, folders: 7 },
 ]) {
   test(`${kills} kills over ${folders} folder(s) lose nothing that was acknowledged`, async () => {
     const options = { kills, folders, seed }

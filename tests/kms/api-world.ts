@@ -1,5 +1,6 @@
 /** KMS without a server: requests signed like those of clients, over keys in memory. */
 import assert from "node:assert/strict"
+import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, RateLimiter } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
 import type { Protocol } from "../../src/http/index.js"
@@ -29,6 +30,7 @@ export class KmsApiWorld {
   readonly materials = new MemoryMaterials()
   readonly keys: KeyService
   readonly handler: Protocol
+  readonly audit = new FakeAudit()
   private readonly random = new SimRandom(11)
 
   private constructor(readonly iam: IamWorld) {
@@ -43,7 +45,16 @@ export class KmsApiWorld {
     const policies = new KeyPolicies()
     const rates = new RateLimiter(clock, new SimTelemetry().metrics, () => 1)
     const denials = new Denials()
-    this.handler = createKmsHandler({ keys: this.keys, policies, accounts, random, clock, denials, rates })
+    this.handler = createKmsHandler({
+      keys: this.keys,
+      policies,
+      accounts,
+      random,
+      clock,
+      denials,
+      rates,
+      audit: this.audit,
+    })
   }
 
   static async open(): Promise<KmsApiWorld> {

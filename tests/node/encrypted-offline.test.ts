@@ -18,6 +18,7 @@ import {
 import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
+import { readable as marksIn } from "../harness/readable.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
 const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body ", note: "hidden-note" } as const
@@ -46,14 +47,9 @@ async function filesIn(folder: string): Promise<readonly string[]> {
 }
 
 /** Files in which a name or a body can be read. */
-async function readable(folder: string): Promise<readonly string[]> {
-  const found: string[] = []
-  for (const path of await filesIn(folder)) {
-    const bytes = await readFile(path)
-    if (Object.values(MARKS).some(mark => bytes.includes(mark))) found.push(path)
-  }
-  return found
-}
+const readable = async (folder: string): Promise<readonly string[]> => [
+  ...(await marksIn([folder], Object.values(MARKS))).keys(),
+]
 
 /** An encrypted store of one folder that was stopped, went on, and was killed. */
 async function killed(data: string, keyFile: string): Promise<ServerProcess> {

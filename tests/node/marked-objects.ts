@@ -32,7 +32,9 @@ export const ALL_MARKS = Object.values(MARKS)
 export const MASTER_KEY = "5e".repeat(32)
 const SIZES = [0, 1_000, 4_096, 200_000, 9_000_000]
 
-const bodyOf = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, `${MARKS.body} `)
+/** Each body is the beginning of it. */
+const BODY = Buffer.alloc(Math.max(...SIZES), `${MARKS.body} `)
+const bodyOf = (lengthBytes: number): Buffer => BODY.subarray(0, lengthBytes)
 
 const Bucket = MARKS.bucket
 const described = {

@@ -62,6 +62,7 @@ export async function ask(
       return (arrived = body)
     },
     note: fields => void (notes = { ...notes, ...fields }),
+    about: () => undefined,
     countIn: () => void (meters += 1),
     paceBy: () => undefined,
     turn: () => Promise.resolve(),

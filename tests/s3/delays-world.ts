@@ -2,6 +2,7 @@
  * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
  * compare both.
  */
+import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
@@ -170,6 +171,7 @@ export async function world(machine: Machine) {
     },
     metrics: new MetricsInMemory(),
     denials: new Denials(),
+    audit: new FakeAudit(),
     rates: { enter: () => undefined },
     newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
     allowSseCWithoutTls: false,

@@ -4,6 +4,7 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
+import { FakeAudit } from "../../src/access/testing-audit.js"
 import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
 import { Denials, parseAccessPolicy, RateLimiter, type AccessPolicy } from "../../src/access/index.js"
@@ -13,6 +14,8 @@ import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { HTTP_LIMITS, HttpServer } from "../../src/http/index.js"
 import type { ObjectServices } from "../../src/object/contract.js"
+import { healthGuest } from "../../src/main/health-guest.js"
+import { PortRouter } from "../../src/main/port-router.js"
 import { createS3Handler } from "../../src/s3/index.js"
 import type { S3Settings } from "../../src/s3/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
@@ -156,6 +159,7 @@ export interface Variations extends Partial<
     | "clock"
     | "refuseSignatureV2"
     | "denials"
+    | "audit"
     | "newBuckets"
     | "allowSseCWithoutTls"
     | "kms"
@@ -177,7 +181,7 @@ export function handleModel(
   const [clock, random] = [new RealClock(), new RealRandom()]
   const model = createModel(clock, random)
   const services = wrap?.(model) ?? model
-  const handler = createS3Handler({
+  const settings: S3Settings = {
     services,
     accounts: new FixedKeys(keys),
     region: undefined,
@@ -186,6 +190,7 @@ export function handleModel(
     onLoopback: true,
     refuseSignatureV2: false,
     denials: new Denials(),
+    audit: new FakeAudit(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
     allowSseCWithoutTls: false,
     clock,
@@ -194,17 +199,21 @@ export function handleModel(
     rates: new RateLimiter(clock, telemetry.metrics, () => 1),
     hash: hashOnce,
     ...variations,
-  })
-  return { handler, services }
+  }
+  return { handler: createS3Handler(settings), services, settings }
 }
 
 export async function serveModel(variations: Variations = {}): Promise<Served> {
   const [clock, random, telemetry] = [new RealClock(), new RealRandom(), new SimTelemetry()]
-  const { handler, services } = handleModel(variations, telemetry)
+  const { handler, services, settings: s3 } = handleModel(variations, telemetry)
   const { port = 0 } = variations
+  const protocol = new PortRouter(
+    [healthGuest({ health: () => ({ ready: true, reasons: [] }) }, s3.domains, handler)],
+    handler,
+  )
   const limits = { ...HTTP_LIMITS, stopMs: 2_000 }
   const settings = { name: "s3", host: "127.0.0.1", port, serverHeader: "Hayloft", limits }
-  const server = new HttpServer({ clock, random, telemetry }, handler, settings)
+  const server = new HttpServer({ clock, random, telemetry }, protocol, settings)
   const bound = await server.listen()
   const stopping = new AbortController()
   const running = server.run(stopping.signal)

@@ -6,9 +6,11 @@ import assert from "node:assert/strict"
 import { before, beforeEach, test } from "node:test"
 import { sha256Hex, signRequest } from "../../src/access/index.js"
 import { AdminApi } from "../../src/admin/index.js"
-import { FakeStore, ROOT, TOKEN } from "../../src/admin/testing-store.js"
+import { HEAD } from "../../src/admin/testing-api.js"
+import { FakeStore, ROOT } from "../../src/admin/testing-store.js"
 import { OPERATIONS as ADMIN_OPERATIONS } from "../../src/admin/operations.js"
 import { Machine } from "../../src/node/testing-engine.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
 import { handleModel, OWNER_ACCOUNT, ownerAccount, strangerAccount } from "./over-model.js"
 import { allow, documented, keyOf, People, policyOf, to, type Sent, type With } from "./people.js"
@@ -232,18 +234,21 @@ test("metrics are for the operator: no S3 request returns them, and no S3 key is
     }
   }
   const store = new FakeStore()
-  const options = { version: "1.2.3", token: TOKEN, onLoopback: false, rootAccount: ROOT, newBucketSettings: new Map() }
+  const options = {
+    ...{ version: "1.2.3", clock: new SimClock(), hosts: [], onLoopback: false, rootAccount: ROOT },
+    newBucketSettings: new Map(),
+  }
   const metrics = { ...options, metricsText: () => assert.fail("metrics were shown") }
   const api = new AdminApi(store.parts, metrics)
   const { id: accessKeyId, secret } = keyOf("stranger")
-  const paths = ADMIN_OPERATIONS.map(({ method, path }) => [method, path.replace(/\{\w+\}/, "shared")] as const)
+  const paths = ADMIN_OPERATIONS.map(({ method, path }) => [method, path.replace(/\{\w+\}/g, "shared")] as const)
   for (const [method, rawTarget] of [["GET", "/metrics"] as const, ...paths]) {
     for (const service of ["s3", "iam"]) {
       const terms = { accessKeyId, secret, region: "us-east-1", service }
       const unsigned = { method, rawTarget, rawHeaders: ["host", "localhost"] }
       const { rawHeaders } = signRequest(unsigned, sha256Hex(new Uint8Array()), terms, Date.now())
       const header = (name: string) => rawHeaders[rawHeaders.findIndex(one => one.toLowerCase() === name) + 1]
-      const { status } = await api.handle({ method, rawTarget, header, body: async () => new Uint8Array() })
+      const { status } = await api.handle({ ...HEAD, method, rawTarget, header, body: async () => new Uint8Array() })
       assert.equal(status, 401, `${method} ${rawTarget}`)
     }
   }

@@ -96,6 +96,19 @@ test("a cycle that no longer exists must leave the list, and the list cannot all
   assert.match((await treeOf(closed, ["src/base/b.ts -> src/base/a.ts"])).problems.join(), /import cycle/)
 })
 
+test("the console runs code of base only, and takes types from the admin API", async () => {
+  const files = (line: string) => ({
+    "console/a.tsx": line,
+    "src/admin/b.ts": "export const b = 1",
+    "src/base/b.ts": "",
+  })
+  const problemsOf = async (line: string) => (await treeOf(files(line))).problems.join()
+  assert.equal(await problemsOf('import type { b } from "../src/admin/b.js"'), "")
+  assert.equal(await problemsOf('import "../src/base/b.js"'), "")
+  assert.match(await problemsOf('import { b } from "../src/admin/b.js"'), /only types from admin/)
+  assert.match(await problemsOf('import type { b } from "../src/node/index.js"'), /console\/ may not import node/)
+})
+
 test("the list of dependencies has no cycle and names only modules", async () => {
   const { LAYERS, below } = await tool<Rules>("tools/layers/rules.mjs")
   for (const [module, allowed] of Object.entries(LAYERS)) {

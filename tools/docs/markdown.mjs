@@ -52,23 +52,30 @@ export function linksOf(text) {
   return links
 }
 
-/** The anchors that common code hosts give headings. */
-export function anchorsOf(text) {
+/** Gives the headings of one document their anchors, in order, as common code hosts do. */
+export function slugger() {
   const seen = new Map()
-  const anchors = new Set()
-  let fenced = false
-  for (const line of text.split("\n")) {
-    if (FENCE.test(line)) fenced = !fenced
-    const heading = fenced ? null : /^#{1,6}\s+(.*?)\s*#*$/.exec(line)
-    if (heading === null) continue
-    const slug = heading[1]
+  return heading => {
+    const slug = heading
       .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
       .toLowerCase()
       .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
       .replaceAll(" ", "-")
     const count = seen.get(slug) ?? 0
     seen.set(slug, count + 1)
-    anchors.add(count === 0 ? slug : `${slug}-${count}`)
+    return count === 0 ? slug : `${slug}-${count}`
+  }
+}
+
+/** The anchors of all headings of a document. */
+export function anchorsOf(text) {
+  const slug = slugger()
+  const anchors = new Set()
+  let fenced = false
+  for (const line of text.split("\n")) {
+    if (FENCE.test(line)) fenced = !fenced
+    const heading = fenced ? null : /^#{1,6}\s+(.*?)\s*#*$/.exec(line)
+    if (heading !== null) anchors.add(slug(heading[1]))
   }
   return anchors
 }

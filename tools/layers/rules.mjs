@@ -38,6 +38,7 @@ const OUTSIDE = {
   bench: ["*"],
   tests: ["*"],
   conformance: [],
+  console: ["admin", "durability", "base"],
   tools: [],
 }
 
@@ -64,10 +65,16 @@ function allowedRooms(path) {
   return servesTests(path) ? below(module) : new Set(dependenciesOf(module))
 }
 
+/** Modules of src/ from which the console takes more than types; what it runs must be small. */
+const CONSOLE_RUNS = new Set(["durability", "base"])
+const isOnlyTyped = (fromPath, to) => fromPath.startsWith("console/") && to !== undefined && !CONSOLE_RUNS.has(to)
+
 /** Returns why one file may not import another (both as paths from the root); undefined if it may. */
-export function checkImport(fromPath, toPath) {
+export function checkImport(fromPath, toPath, isType = true) {
   const [from, to] = [moduleOf(fromPath), moduleOf(toPath)]
   const mayStandIn = servesTests(fromPath) || from === undefined || from === "seams"
+  if (!isType && isOnlyTyped(fromPath, to))
+    return `console/ imports only types from ${to}/ (import type), so that its bundle stays small`
   if (/\.test\.ts$/.test(toPath)) return `tests cannot be imported (${toPath})`
   if (isStandIn(toPath) && !mayStandIn)
     return `${toPath} is for tests: use the contract and have main pass the real implementation`

@@ -10,7 +10,7 @@ export default {
     return {
       Program(node) {
         for (const part of parts) {
-          const name = part.replace(/(\.test)?\.ts$/, "")
+          const name = part.replace(/(\.test)?\.tsx?$/, "")
           if (EMPTY_WORDS.test(name))
             context.report({ node, message: `"${name}" is too vague: name the file after its content` })
           else if (!/^[a-z0-9]+([-.][a-z0-9]+)*$/.test(name))

@@ -6,15 +6,15 @@ export default {
   meta: { type: "problem", schema: [] },
   create(context) {
     const path = pathOf(context.filename)
-    const checkSource = source => {
+    const checkSource = (source, isType = true) => {
       if (typeof source?.value !== "string") return
       const to = importedPath(path, source.value)
-      const message = to === undefined ? undefined : checkImport(path, to)
+      const message = to === undefined ? undefined : checkImport(path, to, isType)
       if (message !== undefined) context.report({ node: source, message })
     }
     return {
-      ImportDeclaration: node => checkSource(node.source),
-      ExportNamedDeclaration: node => checkSource(node.source),
+      ImportDeclaration: node => checkSource(node.source, node.importKind === "type"),
+      ExportNamedDeclaration: node => checkSource(node.source, node.exportKind === "type"),
       ExportAllDeclaration: node => checkSource(node.source),
       ImportExpression: node => checkSource(node.source),
       TSImportType: node => checkSource(node.source ?? node.argument?.literal),

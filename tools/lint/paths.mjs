@@ -1,4 +1,5 @@
 /** The kind of a file by its place in the tree, for the local rules: paths are relative to the root, with "/". */
+import { existsSync } from "node:fs"
 import { dirname, join, posix, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -9,7 +10,8 @@ export const pathOf = filename => relative(ROOT, filename).replaceAll("\\", "/")
 /** A relative import as the path of the source file it refers to; undefined for a package. */
 export function importedPath(fromPath, specifier) {
   if (!specifier.startsWith(".")) return undefined
-  return posix.join(posix.dirname(fromPath), specifier).replace(/\.js$/, ".ts")
+  const path = posix.join(posix.dirname(fromPath), specifier).replace(/\.js$/, ".ts")
+  return path.startsWith("console/") && existsSync(join(ROOT, `${path}x`)) ? `${path}x` : path
 }
 
 export const absoluteOf = path => join(ROOT, path)

@@ -1,15 +1,20 @@
 /**
- * Managed policies that every account has, under Amazon's names: the few that concern the services of this store. They
- * never change.
+ * Managed policies that every account has: the few of Amazon's that concern the services of this store, and MinIO's canned
+ * policies, with what they allow there. They never change.
  */
 import type { ManagedPolicyRecord } from "../../format/identity-records.js"
 
 const SINCE_MS = Date.UTC(2026, 0, 1)
 
-const allow = (actions: readonly string[]): string =>
-  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }] }, null, 2)
+const allow = (Action: readonly string[], Resource: string): string =>
+  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action, Resource }] }, null, 2)
 
-function builtIn(name: string, description: string, actions: readonly string[]): [string, ManagedPolicyRecord] {
+function builtIn(
+  name: string,
+  description: string,
+  actions: readonly string[],
+  resource = "*",
+): [string, ManagedPolicyRecord] {
   const record = {
     name,
     path: "/",
@@ -20,10 +25,12 @@ function builtIn(name: string, description: string, actions: readonly string[]):
     tags: [],
     defaultVersion: 1,
     lastVersion: 1,
-    versions: [{ number: 1, createdMs: SINCE_MS, text: allow(actions) }],
+    versions: [{ number: 1, createdMs: SINCE_MS, text: allow(actions, resource) }],
   }
   return [`arn:aws:iam::aws:policy/${name}`, record]
 }
+
+const S3 = "arn:aws:s3:::*"
 
 /** By ARN. */
 export const BUILT_IN_POLICIES: ReadonlyMap<string, ManagedPolicyRecord> = new Map([
@@ -32,4 +39,7 @@ export const BUILT_IN_POLICIES: ReadonlyMap<string, ManagedPolicyRecord> = new M
   builtIn("AmazonS3ReadOnlyAccess", "Reading all buckets of the account.", ["s3:Get*", "s3:List*", "s3:Describe*"]),
   builtIn("IAMFullAccess", "All actions on the account's users, groups, roles and policies.", ["iam:*"]),
   builtIn("IAMReadOnlyAccess", "Reading the account's users, groups, roles and policies.", ["iam:Get*", "iam:List*"]),
+  builtIn("readonly", "Reading objects whose names are known.", ["s3:GetBucketLocation", "s3:GetObject"], S3),
+  builtIn("readwrite", "All actions on all buckets of the account.", ["s3:*"], S3),
+  builtIn("writeonly", "Writing objects.", ["s3:PutObject"], S3),
 ])

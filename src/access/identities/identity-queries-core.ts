@@ -12,14 +12,23 @@ import { query } from "../../metadata/index.js"
 import type { UsedPolicy } from "../contract.js"
 import { findAccount } from "../find-account-core.js"
 import { readPage, type RecordPage } from "../record-pages-core.js"
+import { attachedTexts } from "./attached-texts-core.js"
 import { linkedIdentity, needIdentity, type IdentityRef } from "./identity-commands-core.js"
 import { membershipRange } from "./identity-links-core.js"
-import { needPolicy, policyUseOf } from "./managed-policy-commands-core.js"
+import { findByName, needPolicy, policyUseOf } from "./managed-policy-commands-core.js"
 import { policyArn } from "./names.js"
 import { needProvider, providersOf } from "./provider-commands-core.js"
 
 /** Throws `noSuchEntity`. */
 export const readIdentity = query("ReadIdentity", (view, ref: IdentityRef) => needIdentity(view, ref))
+
+/** A user or role with its account and the policies that apply to it. Throws `noSuchEntity`, `noSuchAccount`. */
+export const readWithPolicies = query("ReadWithPolicies", (view, ref: IdentityRef) => {
+  const account = findAccount(view, ref.accountId)
+  if (account === undefined) throw fail("noSuchAccount", { account: ref.accountId })
+  const identity = needIdentity(view, ref)
+  return { account, identity, attached: attachedTexts(view, account.id, identity) }
+})
 
 export const readIdentities = query(
   "ReadIdentities",
@@ -39,6 +48,10 @@ export const readLinked = query(
 /** Throws `noSuchEntity`. */
 export const readPolicy = query("ReadPolicy", (view, accountId: AccountId, arn: string) =>
   needPolicy(view, accountId, arn),
+)
+
+export const readPolicyNamed = query("ReadPolicyNamed", (view, accountId: AccountId, name: string) =>
+  findByName(view, accountId, name),
 )
 
 export const readPolicyUse = query("ReadPolicyUse", (view, accountId: AccountId, arn: string) =>

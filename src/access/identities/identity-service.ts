@@ -22,12 +22,15 @@ import type {
   PolicyHolder,
   PolicyUse,
   ProviderChange,
+  SimulatedCaller,
   UsedPolicy,
 } from "../contract.js"
 import type { Directory } from "../directory.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
 import { behind } from "../record-pages-core.js"
 import type { ParsePolicy } from "../policy/contract.js"
+import { sessionPrincipal, userPrincipal } from "../principals-of-records.js"
+import { attachedPolicies } from "./attached-policies.js"
 import * as identities from "./identity-commands-core.js"
 import { membershipRange, boundaryMembership, groupMembership, policyMembership } from "./identity-links-core.js"
 import {
@@ -36,9 +39,11 @@ import {
   readLinked,
   readPolicies,
   readPolicy,
+  readPolicyNamed,
   readPolicyUse,
   readProvider,
   readProviders,
+  readWithPolicies,
 } from "./identity-queries-core.js"
 import * as policies from "./managed-policy-commands-core.js"
 import { checkName, checkPath } from "./names.js"
@@ -105,6 +110,14 @@ export class IdentityService implements Identities {
 
   async get(ref: IdentityRef): Promise<IdentityRecord> {
     return this.shown(await this.directory.ask(readIdentity(ref)))
+  }
+
+  async asCaller(ref: IdentityRef, sessionName: string): Promise<SimulatedCaller> {
+    const { account, identity, attached } = await this.directory.ask(readWithPolicies(ref))
+    const policies = attachedPolicies(this.parse, attached)
+    if (ref.kind === "user") return { principal: userPrincipal(account, identity), policies, isWholeRoot: false }
+    const session = { sessionName, tags: [], claims: [] }
+    return { principal: sessionPrincipal(account, identity, session), policies, isWholeRoot: false }
   }
 
   async *list(accountId: AccountId, kind: IdentityKind, after: string): AsyncGenerator<IdentityRecord> {
@@ -193,6 +206,10 @@ export class IdentityService implements Identities {
 
   async getPolicy(accountId: AccountId, arn: string): Promise<ManagedPolicyRecord> {
     return this.directory.ask(readPolicy(accountId, arn))
+  }
+
+  async findPolicyNamed(accountId: AccountId, name: string): Promise<ManagedPolicyRecord | undefined> {
+    return this.directory.ask(readPolicyNamed(accountId, name))
   }
 
   async policyUse(accountId: AccountId, arn: string): Promise<PolicyUse> {

@@ -20,7 +20,8 @@ import { changeTags } from "./tags.js"
 
 const policyRow = (accountId: AccountId, name: string) => accountRowKey(accountId, name.toLowerCase())
 
-function findByName(view: RowView, accountId: AccountId, name: string): ManagedPolicyRecord | undefined {
+/** An own policy of the account, whatever its path: names are unique in an account. */
+export function findByName(view: RowView, accountId: AccountId, name: string): ManagedPolicyRecord | undefined {
   const row = view.get("managedPolicies", policyRow(accountId, name))
   return row && decodeManagedPolicy(row.value)
 }

@@ -27,6 +27,14 @@ function checkProviderUrl(text: string): string {
   return text
 }
 
+/** Throws `invalidArgument` for the URL of a new provider that would not be contacted. */
+export function checkIssuer(url: string, web: { allows(url: string): boolean }): void {
+  if (URL.canParse(url) && web.allows(url)) return
+  throw refuse(
+    "Invalid Open ID Connect Provider URL: it must begin with https:// and be reachable on the public internet (the operator can allow others: --allow-local-identity-providers)",
+  )
+}
+
 type Terms = Omit<IdentityProviderRecord, "createdMs">
 
 /** Throws `invalidArgument`, `limitExceeded`. */

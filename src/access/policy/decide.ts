@@ -141,6 +141,21 @@ function lackingOf(
   return principal.kind === "user" && session === undefined ? ["resource"] : ["resource", ...limits]
 }
 
+/** Whether Allow statements of the principal's own policies name any action of the service: without one it has no right there. */
+export function mayActIn(service: string, { kind }: { readonly kind: string }, own: PrincipalPolicies): boolean {
+  const isOf = (pattern: string): boolean => /^[*?]/.test(pattern) || pattern.toLowerCase().startsWith(`${service}:`)
+  const names = (policies: readonly NamedPolicy[]): boolean =>
+    policies.some(({ policy: { statements } }) =>
+      statements.some(({ effect, actions }) => effect === "Allow" && (actions.negated || actions.patterns.some(isOf))),
+    )
+  const { identity, boundary, session } = own
+  return (
+    (kind === "root" || names(identity)) &&
+    (boundary === undefined || names([boundary])) &&
+    (session === undefined || names(session))
+  )
+}
+
 export function decide(request: AccessRequest, own: PrincipalPolicies, resource: ResourcePolicies): Decision {
   const budget = new EvaluationBudget()
   const decision = decideWith(request, own, resource, budget)

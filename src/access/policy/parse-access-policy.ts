@@ -13,8 +13,8 @@ import { parseActions, parsePrincipals, parseResources, type StatementPlace } fr
 import { isObject, readJsonObject, type JsonObject } from "./read-json.js"
 import { malformed, memberOf, messagesOf } from "./messages.js"
 
-const DOCUMENT_ELEMENTS = new Set(["Version", "Id", "Statement"])
-const STATEMENT_ELEMENTS = new Set(
+export const DOCUMENT_ELEMENTS = new Set(["Version", "Id", "Statement"])
+export const STATEMENT_ELEMENTS = new Set(
   "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split(" "),
 )
 
@@ -24,20 +24,20 @@ function refuseUnknown(value: JsonObject, known: ReadonlySet<string>, where: str
   }
 }
 
-function parseVersion(value: unknown): PolicyVersion {
+export function parseVersion(value: unknown): PolicyVersion {
   if (value === undefined) return "2008-10-17"
   if (value === "2008-10-17" || value === "2012-10-17") return value
   throw malformed("The policy must contain a valid version string", "$.Version")
 }
 
-function parseSid(value: unknown, { kind, where }: StatementPlace): string | undefined {
+export function parseSid(value: unknown, { kind, where }: StatementPlace): string | undefined {
   if (value === undefined || value === "") return undefined
   const isValid = typeof value === "string" && (kind === "resource" || kind === "key" || /^[0-9A-Za-z]*$/.test(value))
   if (!isValid) throw malformed("Statement IDs (SID) must be alpha-numeric.", memberOf(where, "Sid"))
   return value
 }
 
-function parseEffect(value: unknown, { where }: StatementPlace): Statement["effect"] {
+export function parseEffect(value: unknown, { where }: StatementPlace): Statement["effect"] {
   if (value === "Allow" || value === "Deny") return value
   if (value === undefined) throw malformed("Missing required field Effect", where)
   throw malformed(

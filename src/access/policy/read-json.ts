@@ -28,8 +28,8 @@ const nameOf = (token: string): string => {
   return String(name)
 }
 
-/** Scans a text that is known to be valid JSON, without recursion: it may be deep. */
-function refuseDuplicates(text: string): void {
+/** The first duplicate member in a text that is known to be valid JSON, without recursion: it may be deep. */
+export function duplicateMemberIn(text: string): { readonly name: string; readonly where: string } | undefined {
   const levels: Level[] = []
   let lastString = ""
   for (const [token] of text.matchAll(TOKEN)) {
@@ -41,10 +41,11 @@ function refuseDuplicates(text: string): void {
     else if (token === "," && level !== undefined) level.index += 1
     else if (token === ":" && level?.names !== undefined) {
       level.name = nameOf(lastString)
-      if (level.names.has(level.name)) throw malformed(`The policy has a member twice: ${level.name}`, placeIn(level))
+      if (level.names.has(level.name)) return { name: level.name, where: placeIn(level) }
       level.names.add(level.name)
     } else lastString = token
   }
+  return undefined
 }
 
 interface PlacedText {
@@ -81,6 +82,26 @@ export function* textsIn(text: string): Generator<PlacedText> {
   }
 }
 
+/** Where each object, list and string begins in a text that is known to be valid JSON, by its path. */
+export function placesIn(text: string): ReadonlyMap<string, number> {
+  const places = new Map<string, number>()
+  for (const { where, start } of textsIn(text)) places.set(where, start)
+  const levels: Level[] = []
+  let lastString = ""
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    const level = levels.at(-1)
+    if (token === "{" || token === "[") {
+      const where = level === undefined ? "$" : placeIn(level)
+      places.set(where, index)
+      levels.push({ where, names: token === "{" ? new Set() : undefined, index: 0, name: "" })
+    } else if (token === "}" || token === "]") levels.pop()
+    else if (token === "," && level !== undefined) level.index += 1
+    else if (token === ":" && level?.names !== undefined) level.name = nameOf(lastString)
+    else lastString = token
+  }
+  return places
+}
+
 /** Throws `malformedPolicy` with the given message if the text is not a JSON object. */
 export function readJsonObject(text: string, message: string): JsonObject {
   let value: unknown
@@ -90,6 +111,7 @@ export function readJsonObject(text: string, message: string): JsonObject {
     throw malformed(message, "$")
   }
   if (!isObject(value)) throw malformed(message, "$")
-  refuseDuplicates(text)
+  const twice = duplicateMemberIn(text)
+  if (twice !== undefined) throw malformed(`The policy has a member twice: ${twice.name}`, twice.where)
   return value
 }

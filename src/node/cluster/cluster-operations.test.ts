@@ -2,7 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../../base/failures.js"
-import { parseIncarnation, parseNodeFingerprint, parseNodeName, parsePosition, parseStoreId } from "../../base/ids.js"
+import {
+  parseIncarnation,
+  parseNodeFingerprint,
+  parseNodeName,
+  parsePosition,
+  parseStoreId,
+  parseUploadId,
+} from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { clusterOf, deviceId } from "../../cluster/testing-records.js"
 import type { NodeRow } from "../../format/cluster-rows.js"
@@ -13,7 +20,7 @@ import { SimNetwork } from "../../seams/net/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import type { Duty } from "../status/nodes-core.js"
-import { ClusterOperations, serveOperations } from "./cluster-operations.js"
+import { ClusterOperations, LiveNodes, serveOperations, type OwnLive } from "./cluster-operations.js"
 
 const STORE_ID = parseStoreId("00112233445566778899aabbccddeeff")
 const RECORD = clusterOf(["n1@a:1", "n2@b:1"], "replica:2")
@@ -22,6 +29,9 @@ const PLAN = {
   ...{ summary: "as asked", policyBefore: "replica:2", policyAfter: "replica:2", devices: [], movedBytes: 1 },
   ...{ reencodedBytes: 0, hours: 1, survives: { before: 1, during: 1, after: 1 }, warnings: [] },
 }
+
+const COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
+const TRAFFIC = { atMs: 5, seconds: 1, total: COUNTS, buckets: [], accounts: [], history: [] }
 
 /** Operations of one node that note what they were asked to do. */
 function notedOn(node: string, calls: string[]): StoreOperations {
@@ -49,8 +59,14 @@ function notedOn(node: string, calls: string[]): StoreOperations {
     setRepairPaused: async () => note("pause"),
     startScrub: async id => note(`scrub ${id ?? "all"}`),
     pauseScrub: async () => note("pause scrub"),
+    pending: async () => {
+      note("pending")
+      const upload = parseUploadId("0000000700000001aabbccddeeff0011")
+      return { uploads: [{ upload, bucket: undefined, key: node, blocks: 1, bytes: 2, removableMs: 3 }], more: 4 }
+    },
     resumeOrphans: () => job("orphans", "resume"),
     setThrottle: name => job(name, "throttle"),
+    setJobPaused: name => job(name, "pause"),
     wakeJob: name => job(name, "wake"),
   }
 }
@@ -64,7 +80,15 @@ const N2: NodeRow = {
 }
 
 /** The operations of node n1, and what both nodes are asked to do. */
-async function world({ trouble, duties = [] }: { trouble?: string; duties?: readonly Duty[] } = {}) {
+interface Given {
+  readonly trouble?: string
+  readonly duties?: readonly Duty[]
+  readonly isOver?: boolean
+  /** What the other node answers to a trace. */
+  readonly answer?: OwnLive["requests"]["answer"]
+}
+
+async function world({ trouble, duties = [], isOver = false, answer = () => assert.fail("not asked") }: Given = {}) {
   const clock = new SimClock()
   const random = new SimRandom(TEST_SEED)
   const net = new SimNetwork(clock, random.fork("network"))
@@ -74,12 +98,13 @@ async function world({ trouble, duties = [] }: { trouble?: string; duties?: read
     { net: net.host("n2"), clock, metrics },
     { own: { ...OWN_HELLO, node: "n2" }, limits: RPC_LIMITS },
   )
-  serveOperations(server, notedOn("n2", calls))
+  const traffic = { counts: () => ({ ...TRAFFIC, seconds: 7 }) }
+  serveOperations(server, notedOn("n2", calls), { requests: { answer }, traffic })
   await server.listen(AT)
   const seams = { net: net.host("n1"), clock, random: random.fork("peer"), metrics }
   const peer = new Peer(seams, { address: AT, own: { ...OWN_HELLO, node: "n1" }, limits: RPC_LIMITS })
   const nodes = [{ name: N2.name, row: N2, report: undefined, trouble, peer }]
-  const view = { nodes, isOver: () => false }
+  const view = { nodes, isOver: () => isOver }
   const n1 = parseNodeName("n1")
   const operations = new ClusterOperations(
     n1,
@@ -89,7 +114,7 @@ async function world({ trouble, duties = [] }: { trouble?: string; duties?: read
     () => duties,
   )
   const run = <T>(work: Promise<T>): Promise<T> => clock.runUntil(work)
-  return { operations, run, calls }
+  return { operations, run, calls, live: new LiveNodes(n1, view) }
 }
 
 test("a device is checked, and a folder planned and added, by the node that has it", async () => {
@@ -132,6 +157,14 @@ test("a job is woken and throttled on the node that does it", async () => {
   assert.deepEqual(calls, [...["n2 throttle repair", "n2 wake compaction", "n1 wake compaction", "n1 resume orphans"]])
 })
 
+test("pending uploads are those that the node found which does the job", async () => {
+  const far = await world({ duties: [{ name: "orphans", node: "n2" }] })
+  const { uploads, more } = await far.run(far.operations.pending())
+  assert.deepEqual([uploads[0]?.key, uploads[0]?.removableMs, more], ["n2", 3, 4])
+  const near = await world()
+  assert.equal((await near.run(near.operations.pending())).uploads[0]?.key, "n1")
+})
+
 test("scrub begins on all nodes, or on the node of one device; nodes that cannot be reached are named", async () => {
   const { operations, run, calls } = await world()
   await run(operations.startScrub(undefined))
@@ -140,4 +173,32 @@ test("scrub begins on all nodes, or on the node of one device; nodes that cannot
   const cut = await world({ trouble: "it timed out" })
   await assert.rejects(cut.run(cut.operations.startScrub(undefined)), /all nodes but n2 \(.*it timed out/)
   assert.deepEqual(cut.calls, ["n1 scrub all"])
+})
+
+test("another node says what it serves; one that does not answer is refused with the reason", async () => {
+  const asked: unknown[] = []
+  const answer = (question: unknown) => {
+    asked.push(question)
+    return { requests: [], dropped: 4 }
+  }
+  const { live, run } = await world({ answer })
+  const [never, filter] = [new AbortController().signal, { bucket: "photos" }]
+  assert.deepEqual([live.own, live.others], ["n1", ["n2"]])
+  assert.equal((await run(live.traffic("n2", "minute"))).seconds, 7)
+  assert.equal((await run(live.trace("n2", { trace: "n1 1", filter }, never))).dropped, 4)
+  assert.deepEqual(JSON.parse(JSON.stringify(asked)), [
+    { kind: "trace", trace: "n1 1", filter: { ...filter, errorsOnly: false } },
+  ])
+  await assert.rejects(run(live.traffic("n3", "minute")), /left the store/)
+  const off = await world({ isOver: true })
+  await assert.rejects(off.run(off.live.traffic("n2", "minute")), /does not run/)
+  const cut = await world({ trouble: "connection refused" })
+  await assert.rejects(cut.run(cut.live.traffic("n2", "minute")), /cannot be reached: connection refused/)
+  // As a release answers that does not know the operation.
+  const old = await world({
+    answer: () => {
+      throw fail("corruptRecord", { what: "node operation" })
+    },
+  })
+  await assert.rejects(old.run(old.live.trace("n2", { trace: "n1 1", filter }, never)), /release, 1\.0\.0, cannot tell/)
 })

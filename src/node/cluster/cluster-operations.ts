@@ -6,7 +6,7 @@
  * Promises  Failures of the other node arrive as they are. If its answer is lost, the failure tells whether the operation
  *           may have happened.
  */
-import { asFailure, fail } from "../../base/failures.js"
+import { asFailure, fail, isFailure } from "../../base/failures.js"
 import type { DeviceId, NodeName } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { deviceOf } from "../../cluster/index.js"
@@ -21,13 +21,16 @@ import {
   type NodeOperation,
   type NodeOperationResult,
 } from "../../format/node-operation.js"
+import type { NodeTraffic, TracedRequests, TraceQuestion, TrafficWindow } from "../../format/live-report.js"
 import { mapBounded } from "../../life/index.js"
+import type { Answered } from "../../rpc/contract.js"
 import { bytesBody, type Method, type RpcServer } from "../../rpc/index.js"
 import type {
   AppliedChange,
   ChangePlan,
   DeviceCheck,
   LayoutDetails,
+  PendingReport,
   RedundancyReport,
   StoreChange,
   StoreOperations,
@@ -39,6 +42,8 @@ import type { ClusterView, OtherNode } from "./cluster-view.js"
 const OPERATE_LIMITS = {
   /** Taking a folder waits for several calls of its disk, each of which may take seconds. */
   deadlineMs: 120_000,
+  /** What is read from the memory of a node. */
+  liveMs: 2_000,
   resultBytesMax: 1 * MIB,
   nodesConcurrent: 16,
 } as const
@@ -49,14 +54,23 @@ const OPERATE: Method<NodeOperation, undefined> = {
   response: { encode: () => new Uint8Array(0), decode: () => undefined },
 }
 
+/** The same call, for what is only read. */
+const LOOK = { ...OPERATE, changes: false }
+
+/** What this node serves. */
+export interface OwnLive {
+  readonly requests: { answer(question: TraceQuestion): TracedRequests }
+  readonly traffic: { counts(window: TrafficWindow): NodeTraffic }
+}
+
 /** `own`: operations on this node alone. */
-export const serveOperations = (server: RpcServer, own: StoreOperations): void =>
+export const serveOperations = (server: RpcServer, own: StoreOperations, live: OwnLive): void =>
   server.handle(OPERATE, async operation => ({
     value: undefined,
-    body: bytesBody(encodeOperationResult(await operate(own, operation))),
+    body: bytesBody(encodeOperationResult(await operate(own, live, operation))),
   }))
 
-async function operate(own: StoreOperations, operation: NodeOperation): Promise<NodeOperationResult> {
+async function operate(own: StoreOperations, live: OwnLive, operation: NodeOperation): Promise<NodeOperationResult> {
   switch (operation.kind) {
     case "plan":
       return { kind: "planned", plan: await own.plan(operation.change) }
@@ -73,6 +87,12 @@ async function operate(own: StoreOperations, operation: NodeOperation): Promise<
       return { kind: "job", job: await own.wakeJob(operation.job) }
     case "orphans":
       return { kind: "job", job: await own.resumeOrphans() }
+    case "pending":
+      return { kind: "pending", ...(await own.pending()) }
+    case "trace":
+      return { kind: "traced", ...live.requests.answer(operation) }
+    case "traffic":
+      return { kind: "traffic", ...live.traffic.counts(operation.window) }
   }
 }
 
@@ -87,9 +107,18 @@ async function ask<Kind extends NodeOperationResult["kind"]>(
       node: name,
     })
   }
-  const { deadlineMs, resultBytesMax } = OPERATE_LIMITS
-  const { body } = await peer.call(OPERATE, operation, { callClass: "background", deadlineMs })
-  const result = decodeOperationResult(await body.whole(resultBytesMax))
+  return answerOf(
+    peer.call(OPERATE, operation, { callClass: "background", deadlineMs: OPERATE_LIMITS.deadlineMs }),
+    kind,
+  )
+}
+
+async function answerOf<Kind extends NodeOperationResult["kind"]>(
+  call: Promise<Answered<undefined>>,
+  kind: Kind,
+): Promise<Extract<NodeOperationResult, { kind: Kind }>> {
+  const { body } = await call
+  const result = decodeOperationResult(await body.whole(OPERATE_LIMITS.resultBytesMax))
   if (!isOf(result, kind)) throw fail("corruptRecord", { what: "operation result", expected: kind, found: result.kind })
   return result
 }
@@ -98,6 +127,48 @@ const isOf = <Kind extends NodeOperationResult["kind"]>(
   result: NodeOperationResult,
   kind: Kind,
 ): result is Extract<NodeOperationResult, { kind: Kind }> => result.kind === kind
+
+/** What the other nodes serve, as they say it when they are asked. All methods reject if the node does not answer. */
+export class LiveNodes {
+  constructor(
+    readonly own: NodeName,
+    private readonly view: Pick<ClusterView, "nodes" | "isOver">,
+  ) {}
+
+  /** Also those that do not run. */
+  get others(): readonly string[] {
+    return this.view.nodes.map(({ name }) => name)
+  }
+
+  traffic(node: string, window: TrafficWindow): Promise<NodeTraffic> {
+    return this.ask(node, { kind: "traffic", window }, "traffic")
+  }
+
+  /** Also rejects if the signal fires. */
+  trace(node: string, question: TraceQuestion, signal: AbortSignal): Promise<TracedRequests> {
+    return this.ask(node, { kind: "trace", ...question }, "traced", signal)
+  }
+
+  private async ask<Kind extends "traffic" | "traced">(
+    name: string,
+    operation: NodeOperation,
+    kind: Kind,
+    signal?: AbortSignal,
+  ): Promise<Extract<NodeOperationResult, { kind: Kind }>> {
+    const node = this.view.nodes.find(each => each.name === name)
+    if (node === undefined) throw fail("peerUnreachable", { message: "it has left the store" })
+    if (this.view.isOver(node.row.incarnation)) throw fail("peerUnreachable", { message: "it does not run" })
+    if (node.trouble !== undefined) throw fail("peerUnreachable", { message: `it cannot be reached: ${node.trouble}` })
+    const options = { callClass: "background", deadlineMs: OPERATE_LIMITS.liveMs, ...(signal && { signal }) } as const
+    try {
+      return await answerOf(node.peer.call(LOOK, operation, options), kind)
+    } catch (error) {
+      // Earlier releases refuse an operation that they do not know.
+      if (!isFailure(error, "corruptRecord")) throw error
+      throw fail("notImplemented", { message: `its release, ${node.row.program}, cannot tell other nodes` }, error)
+    }
+  }
+}
 
 export class ClusterOperations implements StoreOperations {
   /** `own`: operations on this node alone. `view`: undefined until this node has joined. */
@@ -200,6 +271,11 @@ export class ClusterOperations implements StoreOperations {
     return this.own.pauseScrub()
   }
 
+  async pending(): Promise<PendingReport> {
+    const { node } = this.doing("orphans")
+    return node === undefined ? this.own.pending() : ask(node, { kind: "pending" }, "pending")
+  }
+
   async resumeOrphans(): Promise<JobReport> {
     const { node } = this.doing("orphans")
     if (node === undefined) return this.own.resumeOrphans()
@@ -210,6 +286,11 @@ export class ClusterOperations implements StoreOperations {
     const { node, job } = this.doing(name)
     if (node === undefined) return this.own.setThrottle(job, throttle)
     return (await ask(node, { kind: "throttle", job, throttle }, "job")).job
+  }
+
+  /** All nodes share one control record: any of them can change it. */
+  async setJobPaused(name: string, isPaused: boolean): Promise<JobReport> {
+    return this.own.setJobPaused(this.doing(name).job, isPaused)
   }
 
   async wakeJob(name: string): Promise<JobReport> {

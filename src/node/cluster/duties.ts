@@ -22,8 +22,11 @@ const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   // An erasure waits for a backup that its process has made.
   ...{ "metadata-backup": "metadata-backup", erasure: "metadata-backup" },
   "master-key": "metadata-backup",
+  // It follows what those of "repair" do.
+  "started-jobs": "repair",
+  // Once an hour, wherever that is.
+  "usage-history": "collector",
 }
-const LEASES = [...new Set([STEWARD_LEASE, ...Object.values(LEASE_OF_JOB)])]
 
 interface DutySeams {
   readonly clock: Clock
@@ -35,10 +38,13 @@ interface DutySeams {
   readonly name: string
   /** Undefined until this node has joined. */
   readonly nodes: () => ClusterView | undefined
+  /** More jobs that one node does for all, those that this node may do: each has a lease of its name. */
+  readonly ownJobs: readonly string[]
 }
 
 export class Duties {
   readonly leases: Leases
+  private readonly leaseOf: Readonly<Record<string, string>>
   /** What this node says about the database. */
   readonly database: DatabaseWatch
   /** The caller supervises them. */
@@ -47,10 +53,12 @@ export class Duties {
   /** `wake`: called with a job that this node does from now on. `mayWork`: whether the node can do any. */
   constructor(seams: DutySeams, mayWork: () => boolean, wake: (job: string) => void) {
     const { records } = seams
+    this.leaseOf = { ...LEASE_OF_JOB, ...Object.fromEntries(seams.ownJobs.map(name => [name, name])) }
+    const names = [...new Set([STEWARD_LEASE, ...Object.values(this.leaseOf)])]
     const onTaken = (taken: string): void => {
-      for (const [job, lease] of Object.entries(LEASE_OF_JOB)) if (lease === taken) wake(job)
+      for (const [job, lease] of Object.entries(this.leaseOf)) if (lease === taken) wake(job)
     }
-    this.leases = new Leases(seams, { names: LEASES, mayWork, onTaken })
+    this.leases = new Leases(seams, { names, mayWork, onTaken })
     const changeRecord = (decide: Parameters<SharedRecordManager["change"]>[1]) =>
       records.change("silent nodes", decide)
     // The steward reads for all nodes. One that has no report of what it has read does so itself.
@@ -67,14 +75,14 @@ export class Duties {
    */
   share(jobs: readonly Job[], helpWith: (job: string) => string | undefined): readonly Job[] {
     return jobs.map(job => {
-      const lease = LEASE_OF_JOB[job.name]
+      const lease = this.leaseOf[job.name]
       return lease === undefined ? job : new LeasedJob(job, lease, this.leases, () => helpWith(job.name))
     })
   }
 
   /** Which node does what, as last read. */
   get all(): readonly Duty[] {
-    const jobs = Object.entries(LEASE_OF_JOB).map(([name, lease]) => ({ name, node: this.leases.holder(lease) }))
+    const jobs = Object.entries(this.leaseOf).map(([name, lease]) => ({ name, node: this.leases.holder(lease) }))
     return [{ name: STEWARD_LEASE, node: this.leases.holder(STEWARD_LEASE) }, ...jobs]
   }
 

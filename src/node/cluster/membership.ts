@@ -138,7 +138,10 @@ export class Membership implements BackgroundService, ClusterView {
     const { clock, net, telemetry, records } = seams
     const metrics = new RpcMetrics(telemetry)
     this.metrics = metrics
-    this.server = new RpcServer({ net, clock, metrics }, { own: this.hello, limits: RPC_LIMITS })
+    this.server = new RpcServer(
+      { net, clock, metrics, tracer: telemetry.tracer },
+      { own: this.hello, limits: RPC_LIMITS },
+    )
     serveShards(this.server, engine.own)
     serve(this.server)
     seams.admitted.onStranger(() => this.wake.abort())

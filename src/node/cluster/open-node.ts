@@ -32,7 +32,7 @@ import { parseControlRecord, type ControlRecord, type DeviceHome } from "../../f
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { FolderLocks } from "../../seams/lock/contract.js"
+import { inUse, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { isEncryptedAtRest, ringAtRest, rowCipherIn } from "../control/at-rest.js"
@@ -42,7 +42,7 @@ import { inspect, type FolderInspection } from "../open/folder-inspection.js"
 import { checkNotRestored, onDevices, settledBy, type Settled } from "../convert/settle.js"
 import { begunStoreId, firstRecord, makeDevices } from "../open/new-store.js"
 import type { OpenedStore } from "../open/contract.js"
-import { checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
+import { checkMayCreate, checkUnchanged, incarnationAfter, overruledOptions, withRootKey } from "../open/open-store.js"
 import { openSecrets, randomSecrets, sealSecrets, type MasterKeyFiles, type StoreSecrets } from "../open/secrets.js"
 import { readDatabaseMark } from "./database-marks.js"
 import { readSharedRecord, restoreSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
@@ -111,6 +111,7 @@ class Opening {
     const { clock, random, log, database } = this.seams
     const inspections = await mapBounded(this.config.dataFolders, DEVICES_MAX, path => inspect(this.disk, path))
     const { known, settle, marksFrom } = await this.check(inspections)
+    await this.checkNotInUse(inspections)
     // The folders first: a second start of the same node must not end the incarnation of the one that runs.
     const newest = newestCopy(inspections)
     if (known !== undefined) {
@@ -183,6 +184,15 @@ class Opening {
     }
   }
 
+  /** Before any folder is made or becomes a device. */
+  private async checkNotInUse(inspections: readonly FolderInspection[]): Promise<void> {
+    for (const { path, content } of inspections) {
+      if (content.kind === "absent" || content.kind === "broken") continue
+      const owner = await this.seams.locks.ownerOf(path)
+      if (owner !== undefined) throw inUse(path, owner)
+    }
+  }
+
   /** Throws unless the database and the folders belong together. */
   private async check(inspections: readonly FolderInspection[]): Promise<Checked> {
     const { database } = this.seams
@@ -198,6 +208,7 @@ class Opening {
     if (settled !== undefined)
       return { known: this.checked(settled.record), settle: settled.settle, marksFrom: settled.marksFrom }
     if (row === undefined) {
+      checkMayCreate(this.config, "the database and the data folders have")
       if (this.config.dataFolders.length > 0) return {}
       throw fail("invalidConfig", {
         message: "the database has no store yet: start a node with --data first, then nodes without devices",

@@ -1,5 +1,5 @@
 /** Changes of a running store that an operator may request, their plans, and the operations that carry them out. */
-import type { BucketName, DeviceId, NodeName } from "../../base/ids.js"
+import type { BucketName, DeviceId, NodeName, UploadId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { StagedChange } from "../../cluster/index.js"
@@ -149,6 +149,22 @@ export interface LayoutDetails extends LayoutReport {
   readonly devices: readonly LayoutDevice[]
 }
 
+/** Uploads of processes that ended between "shards durable" and "commit", and of refused requests. */
+export interface PendingReport {
+  readonly uploads: readonly {
+    readonly upload: UploadId
+    /** Undefined: it does not exist any more. */
+    readonly bucket?: string | undefined
+    readonly key: string
+    readonly blocks: number
+    readonly bytes: number
+    /** Undefined: metadata replicas have not confirmed yet that no object has them. */
+    readonly removableMs?: number | undefined
+  }[]
+  /** Further uploads, which the list leaves out. */
+  readonly more: number
+}
+
 /** Operations of the admin API on a running store. Refusals are failures with messages for operators. */
 export interface StoreOperations {
   /** Returns the effect of the change. Throws what `change` would throw; changes nothing. */
@@ -169,10 +185,17 @@ export interface StoreOperations {
   /** Ends a pause, and begins a pass now if none is running; of all devices if `device` is undefined. */
   startScrub(device: DeviceId | undefined): Promise<void>
   pauseScrub(): Promise<void>
+  /** Uploads that have bytes on devices, and that no object has. */
+  pending(): Promise<PendingReport>
   /** Aborted blocks are removed, however many there are, until the process ends. */
   resumeOrphans(): Promise<JobReport>
   /** Throws `invalidArgument` for an unknown job, and for a throttle out of range. */
   setThrottle(job: string, throttle: number): Promise<JobReport>
+  /**
+   * Pauses a job on all nodes, or lets it go on; persists across restarts. Throws `invalidArgument` for an unknown job, and
+   * for one that may not be paused, with the reason.
+   */
+  setJobPaused(job: string, isPaused: boolean): Promise<JobReport>
   /** Wakes a job, so that it checks for work. Throws `invalidArgument` for an unknown job. */
   wakeJob(job: string): Promise<JobReport>
 }

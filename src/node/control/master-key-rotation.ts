@@ -52,7 +52,8 @@ interface Store {
   readonly devices: Pick<KeysOnDevices, "epochs" | "masterKeys" | "refresh">
   /** Undefined on one machine. */
   readonly node:
-    { readonly name: NodeName; readonly incarnations: () => Pick<Incarnations, "reconciliations"> } | undefined
+    | { readonly name: NodeName; readonly incarnations: () => Pick<Incarnations, "reconciliations"> }
+    | undefined
 }
 
 /** What another node says of the next master key. "off": its process has ended. */

@@ -13,6 +13,7 @@ import { inTurn, slowedBy } from "../../seams/disk/index.js"
 import type { Engine } from "../engine.js"
 import { EngineOperations, type FolderTaker } from "./operations.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
+import { SimTelemetry } from "../../seams/telemetry/sim.js"
 
 const NO_FOLDERS: FolderTaker = {
   inspect: () => assert.fail("no folder is looked at"),
@@ -32,7 +33,7 @@ function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = N
   })
   const jobs = new JobRunner("jobs", engine.jobs, clock, telemetry)
   const layout = () => ({ version: 1, width: 1 })
-  const sources = { facts, layout, reencoding: () => undefined, nodes: undefined }
+  const sources = { facts, layout, reencoding: () => undefined, nodes: undefined, log: new SimTelemetry().log }
   return new EngineOperations(engine, folders, jobs, clock, sources)
 }
 

@@ -9,13 +9,15 @@ import type {
   ChangePlan,
   DeviceCheck,
   LayoutDetails,
+  PendingReport,
   RedundancyReport,
   StoreChange,
   StoreOperations,
 } from "./contract.js"
 import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "../../base/ids.js"
+import { parseDeviceId, parseIncarnation, textOfObjectKey } from "../../base/ids.js"
+import type { DeviceId, Incarnation, NodeName } from "../../base/ids.js"
 import { lockedNamesOf, lockedNamesText, requireLockedNames, type LockedNames } from "../../base/locked-names.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { isArchive, type StorageClass } from "../../base/storage-class.js"
@@ -30,6 +32,7 @@ import {
 } from "../../cluster/index.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "../../format/control-record.js"
 import type { JobRunner } from "../../life/index.js"
+import type { Log } from "../../seams/telemetry/contract.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
@@ -100,6 +103,7 @@ interface OperationSources {
   readonly layout: () => LayoutReport
   /** Undefined on one machine. */
   readonly nodes: NodeDirectory | undefined
+  readonly log: Pick<Log, "info">
 }
 
 /** Placeholder for a device that does not exist yet. */
@@ -108,6 +112,13 @@ const NEW_ID = parseDeviceId("f".repeat(16))
 const REPAIR = "repair"
 const SCRUB = "scrub"
 const ORPHANS = "orphans"
+/** A list with keys of full length is below 1 MiB. */
+const PENDING_SHOWN_MAX = 500
+/** Jobs that the store can do without for a while: their pause is in the control record. */
+const PAUSABLE: readonly string[] = [
+  ...[REPAIR, SCRUB, ORPHANS, "reencode", "compaction", "integrity-audit", "lifecycle", "purge-deleted"],
+  ...["metadata-backup", "encrypt", "encrypt-files", "started-jobs"],
+]
 
 export class EngineOperations implements StoreOperations {
   constructor(
@@ -170,6 +181,8 @@ export class EngineOperations implements StoreOperations {
       const plan = { ...(await this.planOf(change, newDevice, undefined)), warnings: planned.warnings }
       const record = await this.make(change, newDevice)
       this.follow(change)
+      const { kind, ...what } = change
+      this.sources.log.info("store_changed", { change: kind, ...textsOf(what) })
       return { plan, generation: record.generation }
     } catch (error) {
       if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
@@ -426,10 +439,30 @@ export class EngineOperations implements StoreOperations {
     this.wakeIfThere(work)
   }
 
+  async pending(): Promise<PendingReport> {
+    const found = this.engine.services.orphans.pending()
+    const shown = found.slice(0, PENDING_SHOWN_MAX)
+    const names = await this.engine.services.buckets.namesOf(shown.map(({ owner }) => owner.bucketId))
+    return {
+      uploads: shown.map(({ uploadId: upload, owner, blocks, bytes, removableInMs }, at) => ({
+        ...{ upload, bucket: names[at], key: textOfObjectKey(owner.key), blocks, bytes },
+        removableMs: removableInMs === Infinity ? undefined : Math.ceil(this.clock.wallMs() + removableInMs),
+      })),
+      more: found.length - shown.length,
+    }
+  }
+
   async resumeOrphans(): Promise<JobReport> {
     this.engine.services.orphans.resume()
     this.wakeIfThere(ORPHANS)
     return this.jobOf(ORPHANS)
+  }
+
+  async setJobPaused(job: string, isPaused: boolean): Promise<JobReport> {
+    this.jobOf(job)
+    checkPausable(job)
+    await this.setPaused(job, isPaused)
+    return this.jobOf(job)
   }
 
   async setThrottle(job: string, throttle: number): Promise<JobReport> {
@@ -449,6 +482,14 @@ export class EngineOperations implements StoreOperations {
     return lastError === undefined ? rest : { ...rest, lastError }
   }
 }
+
+/** The members of a change that name something. */
+const textsOf = (change: object): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(change).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name === "id" ? "device" : name, value]] : [],
+    ),
+  )
 
 const placeOf = (device: ControlDevice | undefined): { readonly path: string; readonly node?: string } => ({
   path: device?.pathHint ?? "",
@@ -476,6 +517,14 @@ function newDiskOf(
     otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
     otherWeights: before.devices.map(({ weight }) => weight),
   }
+}
+
+/** Throws `invalidArgument`. */
+function checkPausable(job: string): void {
+  if (PAUSABLE.includes(job)) return
+  throw fail("invalidArgument", {
+    message: `${job} cannot be paused: without it the store fills up, or is less safe than it shows; hayloft jobs set-throttle slows it. These can be: ${PAUSABLE.join(", ")}`,
+  })
 }
 
 const asReason = (error: unknown): Failure =>

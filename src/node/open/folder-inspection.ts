@@ -2,6 +2,7 @@
  * Folder inspection: classifies data folders before anything is written: devices, empty folders, unusable ones.
  * Takes no lock and writes nothing.
  */
+import { dirname } from "node:path"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { inspectFolder, isMountPoint, isUnused, readControlRecord } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
@@ -33,12 +34,22 @@ export interface FolderInspection {
 /** Throws failures of the folder itself: `folderNotEmpty`, `invalidConfig` (of a later release). */
 export async function inspect(disk: Disk, path: string): Promise<FolderInspection> {
   try {
-    if (!(await disk.exists(path))) return { path, isMountPoint: false, content: { kind: "absent" } }
+    if (!(await disk.exists(path))) {
+      await checkMayBeMade(disk, path)
+      return { path, isMountPoint: false, content: { kind: "absent" } }
+    }
     return { path, isMountPoint: await isMountPoint(disk, path), content: await contentOf(disk, path) }
   } catch (error) {
     if (!isFailure(error, "deviceFailed", "corruptRecord")) throw error
     return { path, isMountPoint: false, content: { kind: "broken", failure: error } }
   }
+}
+
+/** Throws `deviceFailed` if what the folder would be made in is not a folder, or cannot be read. */
+async function checkMayBeMade(disk: Disk, path: string): Promise<void> {
+  let parent = dirname(path)
+  while (!(await disk.exists(parent)) && dirname(parent) !== parent) parent = dirname(parent)
+  await disk.list(parent)
 }
 
 async function contentOf(disk: Disk, path: string): Promise<FolderContent> {

@@ -171,7 +171,7 @@ class Start {
       if (open.length === 0 && inspections > 1) return seen
       if (inspections === LOOKS_MAX)
         throw fail("deviceFailed", { message: "the content of a folder differs at each inspection" })
-      for (const { path } of open) await this.lock(path)
+      for (const { path } of existingFirst(open, seen.inspections)) await this.lock(path)
       seen = await this.inspect()
     }
   }
@@ -189,6 +189,7 @@ class Start {
     )
     const plan = await this.planOf(inspections)
     if (plan.kind === "new") {
+      checkMayCreate(this.config, "the data folders have")
       policyOfNewStore(this.config, inspections.length)
       return { inspections, plan, secretsOfKnown: undefined }
     }
@@ -456,6 +457,15 @@ function foldersToTake({ plan, inspections }: Plan): readonly { readonly path: s
   return plan.kind === "new" ? inspections : [...plan.present, ...plan.returning, ...plan.replacements]
 }
 
+/** A folder that is in use refuses the start before others are made. */
+function existingFirst<F extends { readonly path: string }>(
+  folders: readonly F[],
+  inspections: readonly FolderInspection[],
+): readonly F[] {
+  const absent = new Set(inspections.filter(({ content }) => content.kind === "absent").map(({ path }) => path))
+  return [...folders.filter(({ path }) => !absent.has(path)), ...folders.filter(({ path }) => absent.has(path))]
+}
+
 /** An incarnation above every one recorded in these folders. */
 export const incarnationAfter = (inspections: readonly FolderInspection[]): Incarnation =>
   nextIncarnation(
@@ -489,6 +499,14 @@ function nodeOption({ devices }: ControlRecord): string {
 
 const KEY_ON_DEVICES =
   "--encrypt-at-rest needs the master key in a file, and that of this store is on its devices: start it with --next-master-key-file FILE and run hayloft master-key rotate, which gives a key that was never on a disk; or move it with hayloft key move-out, but then freed blocks and retired disks still have it"
+
+/** Throws `noSuchStore` if a start may only open a store that exists. */
+export function checkMayCreate({ existingStore, dataFolders }: ServeConfig, where: string): void {
+  if (!existingStore) return
+  const folders = dataFolders.length === 0 ? "" : ` (${dataFolders.join(", ")})`
+  const message = `${where} no store${folders}, and --existing-store refuses to create one; mount the disks, or leave the option out once to create the store`
+  throw fail("noSuchStore", { message })
+}
 
 /** Settings that a store keeps from its first start. */
 export function checkUnchanged(record: ControlRecord, config: ServeConfig): void {

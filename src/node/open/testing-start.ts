@@ -13,9 +13,16 @@ import { openStore } from "./open-store.js"
 
 export const FOLDERS = ["/a", "/b"]
 export const config: ServeConfig = {
+  accessLog: undefined,
+  tracing: undefined,
   ...{ dataFolders: FOLDERS, policy: undefined, matrix: undefined, metaCopies: undefined, blockBytes: undefined },
   cluster: undefined,
-  ...{ listen: { host: "127.0.0.1", port: 0 }, adminListen: { host: "127.0.0.1", port: 0 }, domains: [] },
+  ...{
+    listen: { host: "127.0.0.1", port: 0 },
+    adminListen: { host: "127.0.0.1", port: 0 },
+    adminHosts: [],
+    domains: [],
+  },
   ...{
     region: undefined,
     tls: undefined,
@@ -31,14 +38,18 @@ export const config: ServeConfig = {
     encryptAtRest: false,
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
+    consoleSignIn: undefined,
     scrubDays: 30,
     abandonedUploadDays: 7,
     lifecycleDayMs: undefined,
   },
+  auditSinks: { file: undefined, webhook: undefined, bucket: undefined },
   keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
   moveBytesPerSecondMax: 1e9,
   metadataBackupEveryMs: 3_600_000,
   erasedKeysKeptMs: 3_600_000,
+  shutdown: { drainMs: 0, stopMs: 30_000 },
+  existingStore: false,
   log: { level: "error", format: "text" },
 }
 export class StartMachine {

@@ -6,6 +6,7 @@
  */
 import type { BucketId, BucketName, DeviceId, StoreId } from "../../base/ids.js"
 import type { RateReport } from "../../access/index.js"
+import type { MayFail } from "../../cluster/index.js"
 import type { QuotaReport } from "../../object/index.js"
 import type { KeyServiceReport } from "../../keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "../../format/database-health.js"
@@ -15,7 +16,14 @@ import type { DatabaseHealth, ReportedDatabase } from "../../format/database-hea
  * folder was not found, `failed` that it fails calls or does not respond, `full` that it accepts no new blocks.
  */
 export type DeviceState =
-  "active" | "rebuilding" | "draining" | "decommissioning" | "offline" | "missing" | "failed" | "full"
+  | "active"
+  | "rebuilding"
+  | "draining"
+  | "decommissioning"
+  | "offline"
+  | "missing"
+  | "failed"
+  | "full"
 
 /** A bounded queue and its fill level. */
 export interface QueueReport {
@@ -78,6 +86,8 @@ export interface ProgressReport {
 export interface SafetyReport {
   /** `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss` … */
   readonly sentence: string
+  /** Whether any disk, machine or zone may fail now: the answers of which the sentence consists, one by one. */
+  readonly mayFail: readonly MayFail[]
   readonly disks: number
   /** How many arbitrary disks may fail now; -1: something cannot be read now. */
   readonly safeLosses: number
@@ -164,6 +174,8 @@ export interface ScrubReport {
 export interface JobReport {
   readonly name: string
   readonly state: "busy" | "throttled" | "idle" | "done" | "failed"
+  /** It takes no steps; absent for a job on another node. */
+  readonly isPaused?: boolean
   readonly progress: string
   readonly lastError?: string
   /** Rest after a step, as a multiple of the step's duration. */
@@ -393,6 +405,8 @@ export interface HealthReport {
   readonly ready: boolean
   /** Why it does not, or how it is degraded; empty if all is well. */
   readonly reasons: readonly string[]
+  /** A device is full: new objects may be refused, while reads and deletes go on. Absent: none is. */
+  readonly refusesWrites?: boolean
 }
 
 /** Responds from memory, without I/O, whatever devices do. */

@@ -6,6 +6,7 @@ import {
   domainsOfHome,
   layoutOf,
   reasonsOf,
+  mayFail,
   safetySentence,
   type Safety,
   type SafetyInput,
@@ -228,6 +229,7 @@ export function safetyReport(
   const { disks, now, whole, opensWithout, critical, levels, riskiest, causes } = safety
   return {
     sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
+    mayFail: mayFail(safety, pathOf),
     disks,
     safeLosses: now.disks,
     safeLossesWhenWhole: whole.disks,

@@ -14,6 +14,7 @@ const rowOf = (value: number | undefined): Rows => (value === undefined ? [] : [
 
 export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStatus): void {
   const report = oncePerScrape(() => status.report())
+  registerHealth(metrics, report)
   registerSafety(metrics, report)
   registerDevices(metrics, report)
   registerWork(metrics, clock, report)
@@ -23,6 +24,14 @@ export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStat
   registerEncryption(metrics, report)
   registerQuotas(metrics, report)
   registerUndelete(metrics, report)
+}
+
+function registerHealth(metrics: Metrics, report: ReadReport): void {
+  const health = () => report().health
+  metrics.gauge("hayloft_ready", "1 while the store accepts requests", () => rowOf(health().ready ? 1 : 0))
+  metrics.gauge("hayloft_writes_refused", "1 while a device is full, so that new objects may be refused", () =>
+    rowOf(health().refusesWrites === true ? 1 : 0),
+  )
 }
 
 /** Series of quotas, those that are fullest first. */
@@ -82,17 +91,19 @@ function registerEncryption(metrics: Metrics, report: ReadReport): void {
 
 function registerLifecycle(metrics: Metrics, report: ReadReport): void {
   const removed = () => report().lifecycle?.removed
-  metrics.gauge("hayloft_lifecycle_removed", "What lifecycle rules have removed since the start, by kind", () => {
+  metrics.total("hayloft_lifecycle_removed_total", "What lifecycle rules have removed since the start, by kind", () => {
     const { versions = 0, markers = 0, hidden = 0, uploads = 0 } = removed() ?? {}
     return Object.entries({ versions, markers, hidden, uploads }).map(([kind, count]) => [{ kind }, count] as const)
   })
-  metrics.gauge("hayloft_lifecycle_removed_bytes", "Bytes of versions that lifecycle rules have removed", () =>
+  metrics.total("hayloft_lifecycle_removed_bytes_total", "Bytes of versions that lifecycle rules have removed", () =>
     rowOf(removed()?.bytes),
   )
-  metrics.gauge("hayloft_lifecycle_moved", "Versions that lifecycle rules have moved to another storage class", () =>
-    rowOf(removed()?.moved),
+  metrics.total(
+    "hayloft_lifecycle_moved_total",
+    "Versions that lifecycle rules have moved to another storage class",
+    () => rowOf(removed()?.moved),
   )
-  metrics.gauge("hayloft_lifecycle_moved_bytes", "Bytes of versions moved to another storage class", () =>
+  metrics.total("hayloft_lifecycle_moved_bytes_total", "Bytes of versions moved to another storage class", () =>
     rowOf(removed()?.movedBytes),
   )
   metrics.gauge("hayloft_lifecycle_passes_unfinished", "Buckets that the pass of the day is not through with", () =>
@@ -249,7 +260,7 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
   metrics.gauge("hayloft_repair_remaining_partitions", "Partitions that lack shards", () =>
     rowOf(report().repair?.partitionsRemaining),
   )
-  metrics.gauge("hayloft_repair_rebuilt_shards", "Shards that repair has written since the start", () =>
+  metrics.total("hayloft_repair_rebuilt_shards_total", "Shards that repair has written since the start", () =>
     rowOf(report().repair?.rebuiltShards),
   )
   metrics.gauge("hayloft_moving_remaining_bytes", "Bytes of shards that still move to the current layout", () => {
@@ -273,9 +284,35 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
     "Bytes that the current pass still has to verify",
     ofScrub(({ progress }) => progress.remainingBytes),
   )
-  metrics.gauge(
-    "hayloft_scrub_damages",
+  metrics.total(
+    "hayloft_scrub_damages_total",
     "Damaged needles that scrub has found since the start",
     ofScrub(({ damagesFound }) => damagesFound),
+  )
+}
+
+interface BucketSize {
+  /** Undefined: all buckets beyond those that have a series of their own, together. */
+  readonly bucket: string | undefined
+  readonly objects: number
+  readonly bytes: number
+}
+
+/** No bucket can have this name. */
+const OTHER_BUCKETS = "_other"
+
+/** `sizes`: bounded, with the rest as one. */
+export function registerBuckets(metrics: Metrics, sizes: () => readonly BucketSize[]): void {
+  const rows = (valueOf: (size: BucketSize) => number) => () =>
+    sizes().map(size => [{ bucket: size.bucket ?? OTHER_BUCKETS }, valueOf(size)] as const)
+  metrics.gauge(
+    "hayloft_bucket_objects",
+    "Stored objects of a bucket, versions and delete markers not counted",
+    rows(({ objects }) => objects),
+  )
+  metrics.gauge(
+    "hayloft_bucket_bytes",
+    "Stored bytes of a bucket, all versions",
+    rows(({ bytes }) => bytes),
   )
 }

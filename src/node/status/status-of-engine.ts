@@ -108,7 +108,8 @@ class Contents {
   private objectBytes = 0
   /** The latest completed scan: when it began, and the sums of object bytes and of repair's findings at that time. */
   private lastScan:
-    { readonly beganMs: number | undefined; readonly objectBytes: number; readonly foundBytes: number } | undefined
+    | { readonly beganMs: number | undefined; readonly objectBytes: number; readonly foundBytes: number }
+    | undefined
   private policy: Policy | undefined
   /** The policy of blocks before this one. */
   private policyBefore: Policy | undefined

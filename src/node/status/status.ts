@@ -51,6 +51,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private isListening = false
   private held: string | undefined
   private alarm = ""
+  private owedShards = false
 
   constructor(
     private readonly clock: Clock,
@@ -106,11 +107,15 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     if (alarm !== "" && this.alarm === "") this.log.error("no_further_disk_may_fail", { safety: alarm })
     if (alarm === "" && this.alarm !== "") this.log.info("further_disk_may_fail_again")
     this.alarm = alarm
+    const owesShards = this.owesShards()
+    if (this.owedShards && !owesShards) this.log.info("repair_done")
+    this.owedShards = owesShards
   }
 
   health(): HealthReport {
     const { record, devices, offlineReason, metadata, repair, orphans } = this.sources
     const open = devices()
+    const reports = deviceReports(record(), open, offlineReason)
     const { trouble, damages } = metadata()
     const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
@@ -119,7 +124,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
       ...this.nodeTroubles(),
-      ...deviceTroubles(deviceReports(record(), open, offlineReason), open),
+      ...deviceTroubles(reports, open),
       ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
       ...(lostBlocks > 0
         ? [`${lostBlocks} blocks have fewer shards than a read needs; hayloft repair status names their objects`]
@@ -134,7 +139,9 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
-    return { ready: this.isListening && this.held === undefined && trouble === undefined, reasons }
+    const ready = this.isListening && this.held === undefined && trouble === undefined
+    const isFull = reports.some(({ state }) => state === "full")
+    return { ready, reasons, ...(isFull && { refusesWrites: true }) }
   }
 
   private keyServiceTroubles(): readonly string[] {

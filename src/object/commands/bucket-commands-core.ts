@@ -14,6 +14,7 @@ import { RememberedByObject } from "../../base/remembered.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
+import { usageHistoryRowKey } from "../../format/usage-history.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, textRowKey } from "../../format/row-key.js"
 import {
   decodeAccount,
@@ -30,7 +31,7 @@ import {
   type SettingName,
   type SettingRecord,
 } from "../../format/records.js"
-import { command, deletionsOf, type RowView, type Touches } from "../../metadata/index.js"
+import { command, deletionsOf, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
@@ -231,6 +232,15 @@ const setState = (name: string, state: BucketState) =>
 export const closeBucket = setState("CloseBucket", "closing")
 export const openBucket = setState("OpenBucket", "open")
 
+/** Rows that background jobs may have written about a bucket. */
+export function notedRowsOf(view: CommandView, bucketId: BucketId): Touches {
+  const rows: Touches = [
+    ["lifecycle", lifecycleRowKey(bucketId)],
+    ["usageHistory", usageHistoryRowKey(bucketId)],
+  ]
+  return rows.filter(([family, key]) => view.ifPresent(family, key) !== undefined)
+}
+
 /** Drops a closed, empty bucket; `dropBucketKeys` removes the keys that are left. Throws `bucketNotEmpty`. */
 export const dropBucket = command<[bucketId: BucketId], void>({
   name: "DropBucket",
@@ -247,10 +257,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
     ]
-    const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
-    const keys = firstKeysOf(view, bucketId)
-    const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
-    const writes = deletionsOf(view, [...rows, ...others])
+    const writes = deletionsOf(view, [...rows, ...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)])
     const usage = droppedUsage(bucket)
     return { writes, counts: { bucketId, change: "drop" }, usage, result: undefined }
   },

@@ -16,7 +16,6 @@ import {
   ERASED_EPOCHS_ROW,
 } from "../../format/bucket-key.js"
 import { versionOfRow } from "../../format/deleted-version.js"
-import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import { decodeRowHead, decodeUpload, type BucketRecord } from "../../format/records.js"
 import {
   accountBucketRowKey,
@@ -33,7 +32,7 @@ import { decodeVersion, decodeVersionHead } from "../../format/version-record.js
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
 import { firstKeysOf, isErasedSecret } from "./bucket-key-commands-core.js"
-import { anyBucket, bucketWrite, lastBucketId, requireNothingKept } from "./bucket-commands-core.js"
+import { anyBucket, bucketWrite, lastBucketId, notedRowsOf, requireNothingKept } from "./bucket-commands-core.js"
 import { isRemovable } from "./lock-core.js"
 import {
   addressKeyOf,
@@ -336,9 +335,7 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
     const { versions, uploads } = readCounters(view, bucketId)
     if (versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
     requireNothingKept(view, bucket)
-    const keys = firstKeysOf(view, bucketId)
-    const pass = ["lifecycle", lifecycleRowKey(bucketId)] as const
-    const others = view.ifPresent(...pass) === undefined ? keys : [...keys, pass]
+    const others = [...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)]
     const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]
     const counts = { bucketId, change: "drop" } as const
     return { writes: deletionsOf(view, rows), counts, usage: droppedUsage(bucket), result: undefined }

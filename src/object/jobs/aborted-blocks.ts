@@ -63,6 +63,17 @@ export interface RemovalConditions {
   readonly waits: AbortedWaits
 }
 
+/** An upload whose bytes are on devices, and which no row references. */
+export interface PendingUpload {
+  readonly uploadId: UploadId
+  readonly owner: NeedleOwner
+  readonly blocks: number
+  /** Without blocks of unknown length. */
+  readonly bytes: number
+  /** 0: now. Infinity: not before every metadata replica has confirmed that no row references it. */
+  readonly removableInMs: number
+}
+
 interface Candidate {
   readonly group: BlockGroup
   readonly owner: NeedleOwner
@@ -105,6 +116,21 @@ export class AbortedBlocks {
 
   waitingOf(isMeant: (uploadId: UploadId) => boolean): number {
     return [...this.candidates.values()].filter(({ group }) => isMeant(group.uploadId)).length
+  }
+
+  /** The uploads that the blocks are of, the oldest finds first. */
+  pending(): readonly PendingUpload[] {
+    const uploads = new Map<UploadId, PendingUpload>()
+    const nowMs = this.clock.monotonicMs()
+    for (const { group, owner, decidedMs = Infinity } of this.candidates.values()) {
+      const { blocks, bytes, removableInMs } = uploads.get(group.uploadId) ?? { blocks: 0, bytes: 0, removableInMs: 0 }
+      uploads.set(group.uploadId, {
+        ...{ uploadId: group.uploadId, owner, blocks: blocks + 1 },
+        bytes: bytes + (group.shape?.blockLengthBytes ?? 0),
+        removableInMs: Math.max(removableInMs, decidedMs + this.waits.removalWaitMs - nowMs),
+      })
+    }
+    return [...uploads.values()]
   }
 
   get isFull(): boolean {

@@ -16,7 +16,7 @@ import { needleKeyOf, type NeedleOwner } from "../../format/needle.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { query, type Metadata } from "../../metadata/index.js"
-import { AbortedBlocks, type RemovalConditions } from "./aborted-blocks.js"
+import { AbortedBlocks, type PendingUpload, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
 import { OwnershipResolver } from "./ownership-resolver.js"
 import { dropRows, type ReadRow } from "../commands/pending-deletion-commands-core.js"
@@ -113,6 +113,11 @@ export class Orphans implements Job {
   /** Blocks of these uploads that wait for their removal. */
   waitingBlocks(isMeant: (uploadId: UploadId) => boolean): number {
     return this.aborted.waitingOf(isMeant) + this.removals.waitingOf(isMeant)
+  }
+
+  /** Uploads that no row references, as far as the walk has found them. */
+  pending(): readonly PendingUpload[] {
+    return this.aborted.pending()
   }
 
   /** Orders a walk that begins after this call; returns the number of the order. */

@@ -1,7 +1,7 @@
 /**
  * Quota watch: finishes what a crash left of counts that began or ended, and says once when a warning level is reached. A job; each
  * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen, and how
- * much undelete keeps.
+ * much undelete keeps and buckets hold.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
@@ -10,13 +10,19 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
 import type { KeptReport } from "../queries/kept-queries-core.js"
 import type { Quotas } from "../quotas.js"
+import type { BucketSize } from "../bucket-contract.js"
+import { largestOf } from "../bucket-service.js"
 import type { Undelete } from "../undelete.js"
 
 const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
 
+/** Buckets with series of their own. */
+const BUCKETS_SHOWN = 200
+
 export class QuotaWatch implements Job {
   readonly name = "quotas"
   private reports: readonly QuotaReport[] = []
+  private largest: readonly BucketSize[] = []
   private keeping: readonly KeptReport[] = []
   /** Those that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
@@ -25,6 +31,8 @@ export class QuotaWatch implements Job {
     private readonly quotas: Pick<Quotas, "list" | "finish" | "forgetEnded">,
     private readonly undelete: Pick<Undelete, "kept">,
     private readonly log: Log,
+    /** The largest first. */
+    private readonly readSizes: () => Promise<readonly BucketSize[]> = async () => [],
   ) {}
 
   progress(): string {
@@ -41,6 +49,11 @@ export class QuotaWatch implements Job {
     return this.keeping
   }
 
+  /** As of the last step: the largest buckets, and the others as one. */
+  sizes(): readonly BucketSize[] {
+    return this.largest
+  }
+
   async step(): Promise<StepOutcome> {
     const states = await this.quotas.list()
     for (const state of states) {
@@ -49,6 +62,7 @@ export class QuotaWatch implements Job {
     await this.unlessHeldUp({}, () => this.quotas.forgetEnded())
     this.reports = states.map(quotaReportOf)
     this.keeping = await this.undelete.kept()
+    this.largest = largestOf(await this.readSizes(), BUCKETS_SHOWN)
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
     for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
     this.above = new Set(above.map(nameOf))

@@ -11,7 +11,7 @@ import { newBucket, putOf, randomOf, type Scene } from "../commands/testing-buck
 import { createUpload } from "../commands/multipart-commands-core.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "./due-core.js"
-import { LifecycleInspection } from "./inspection.js"
+import { INSPECTION_LIMITS, LifecycleInspection } from "./inspection.js"
 
 const { dayMs } = REAL_DAYS
 /** Of the engine in memory. */
@@ -28,12 +28,22 @@ async function world(rules: readonly LifecycleRule[] = RULES) {
   const scene = await newBucket()
   const { metadata, bucketId } = scene
   await metadata.run(setVersioning(bucketId, "enabled"))
-  const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules })
-  if (rules.length > 0) await metadata.run(setSetting(bucketId, "lifecycle", document))
-  const inspect = (days: number) =>
-    new LifecycleInspection(metadata, () => ({ nowMs: PUT_MS + days * dayMs, ...REAL_DAYS, abandonedDays: 7 }))
-  return { ...scene, inspect }
+  if (rules.length > 0) await metadata.run(setSetting(bucketId, "lifecycle", documentOf(rules)))
+  const rests = { count: 0, then: () => undefined as void }
+  const atEndOfTurn = (call: () => void): void => {
+    rests.count += 1
+    rests.then()
+    call()
+  }
+  const inspect = (days: number, limits = INSPECTION_LIMITS) => {
+    const time = () => ({ nowMs: PUT_MS + days * dayMs, ...REAL_DAYS, abandonedDays: 7 })
+    return new LifecycleInspection(metadata, time, { atEndOfTurn }, limits)
+  }
+  return { ...scene, inspect, rests }
 }
+
+const documentOf = (rules: readonly LifecycleRule[]): string =>
+  encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules })
 
 let puts = 0
 async function put(scene: Scene, key: string, change: Parameters<typeof putOf>[2] = {}): Promise<void> {
@@ -176,4 +186,49 @@ test("a bucket without rules, an unknown bucket and an unknown key", async () =>
   assert.deepEqual([hasRules, versions[0]?.next, versions[0]?.rules], [false, undefined, []])
   await assert.rejects(inspection.preview(parseBucketName("other")), error => isFailure(error, "noSuchBucket"))
   await assert.rejects(inspection.explain(NAME, objectKeyOfText("b")), error => isFailure(error, "noSuchKey"))
+})
+
+const WANTED = new AbortController().signal
+const EVERYTHING: LifecycleRule = { id: "all", isEnabled: true, filter: { form: "filter" }, expiration: { days: 1 } }
+
+test("rules that are tried out show what they would do once they are set, and set nothing", async () => {
+  const scene = await world([])
+  for (let key = 0; key < 5; key += 1) await put(scene, `logs/${key}`)
+  await put(scene, "other")
+  const document = documentOf(RULES)
+  const tried = await scene.inspect(9).tryRules(NAME, document, WANTED)
+  assert.deepEqual(
+    tried.rules.map(({ ruleId, hidden, bytes }) => [ruleId, hidden, bytes]),
+    [
+      ["week", 5, 500],
+      ["old", 0, 0],
+      ["off", 0, 0],
+    ],
+  )
+  assert.deepEqual([tried.isComplete, tried.examined], [true, 6])
+  assert.equal((await scene.inspect(9).preview(NAME)).hasRules, false)
+  await scene.metadata.run(setSetting(scene.bucketId, "lifecycle", document))
+  assert.deepEqual(await scene.inspect(9).preview(NAME), tried)
+  const other = await scene.inspect(9).tryRules(NAME, documentOf([EVERYTHING]), WANTED)
+  assert.deepEqual(
+    other.rules.map(({ ruleId, hidden }) => [ruleId, hidden]),
+    [["all", 6]],
+    "in place of those of the bucket",
+  )
+})
+
+test("rules are tried out on so many rows only, between which other work goes on, and while they are wanted", async () => {
+  const scene = await world([])
+  for (let key = 0; key < 12; key += 1) await put(scene, `logs/${String(key).padStart(2, "0")}`)
+  const inspection = scene.inspect(9, { ...INSPECTION_LIMITS, rowsPerSlice: 4, triedRowsMax: 8 })
+  const tried = (signal = WANTED) => inspection.tryRules(NAME, documentOf([EVERYTHING]), signal)
+  const bounded = await tried()
+  assert.deepEqual([bounded.isComplete, bounded.examined, bounded.rules[0]?.hidden], [false, 8, 8])
+  assert.equal(scene.rests.count, 3, "one slice of uploads, two of versions")
+  const leaving = new AbortController()
+  scene.rests.then = () => leaving.abort()
+  const left = await tried(leaving.signal)
+  assert.deepEqual([left.isComplete, left.examined], [false, 0])
+  await scene.metadata.run(setSetting(scene.bucketId, "lifecycle", documentOf([EVERYTHING])))
+  assert.equal((await inspection.preview(NAME)).examined, 12, "those that are set are previewed to the end")
 })

@@ -12,19 +12,23 @@ import type { StorageClass } from "../../base/storage-class.js"
 import { decodeUpload, type Versioning } from "../../format/records.js"
 import { versionIdOfHead } from "../../format/version-record.js"
 import { query, type Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
 import { bucketNamed } from "../bucket-service.js"
-import { dueOf, movesOf, uploadDueOf, verdictsOf } from "./due-core.js"
+import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
+import { compileRules, dueOf, movesOf, uploadDueOf, verdictsOf } from "./due-core.js"
 import type { AbandonedAfter, CompiledRules, Verdict, VersionFacts, When } from "./due-core.js"
 import { isDue, isUnlocked, moveDue, removalOf, rowsOfBucket, rulesOf, walkVersions } from "./walk-core.js"
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
 
-const INSPECTION_LIMITS = {
+export const INSPECTION_LIMITS = {
   /** Of one key, newest first. */
   versionsShown: 100,
   /** Of each rule. */
   examplesShown: 5,
   rowsPerSlice: 2_000,
-} as const
+  /** Of a bucket for which rules are tried out: seconds. */
+  triedRowsMax: 1_000_000,
+}
 
 /** What happens to a version whose time has come. */
 type Action = Removal | "move"
@@ -139,10 +143,12 @@ interface PreviewedSlice {
   readonly rules: readonly PreviewedRule[]
   /** Versions that are due, and locked. */
   readonly locked: number
+  /** Versions and delete markers that were looked at. */
+  readonly examined: number
   readonly next: SliceBounds["start"] | undefined
 }
 
-/** What the rules of a bucket remove from, and move in, a slice of its rows; undefined: it has no rules. */
+/** What the rules of a bucket, or others in their place, remove from and move in a slice of its rows; undefined: it has none. */
 export const previewVersions = query(
   "PreviewVersions",
   (
@@ -151,14 +157,16 @@ export const previewVersions = query(
     versioning: Versioning,
     bounds: Omit<SliceBounds, "dueMax">,
     time: LifecycleTime,
+    tried: CompiledRules | undefined,
   ): PreviewedSlice | undefined => {
-    const rules = rulesOf(view, bucketId)
+    const rules = tried ?? rulesOf(view, bucketId)
     if (rules === undefined) return undefined
     const previewed = new Map<string, PreviewedRule>(
       rules.rules.map(({ id, isEnabled }) => [id, emptyOf(id, isEnabled)]),
     )
-    let locked = 0
+    let [locked, examined] = [0, 0]
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
+      examined += 1
       const shown = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head) }
       const add = (ruleId: string, action: Action, storageClass?: StorageClass): void => {
         const example = storageClass === undefined ? { ...shown, action } : { ...shown, action, storageClass }
@@ -174,7 +182,7 @@ export const previewVersions = query(
       else add(due.ruleId, removal)
       return true
     })
-    return { rules: [...previewed.values()], locked, next }
+    return { rules: [...previewed.values()], locked, examined, next }
   },
 )
 
@@ -192,8 +200,9 @@ export const previewUploads = query(
     bucketId: BucketId,
     { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
     time: LifecycleTime & AbandonedAfter,
+    tried: CompiledRules | undefined,
   ): PreviewedUploads => {
-    const rules = rulesOf(view, bucketId)
+    const rules = tried ?? rulesOf(view, bucketId)
     const due: (string | undefined)[] = []
     let rows = 0
     for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
@@ -249,8 +258,19 @@ interface Preview {
   readonly atMs: number
   readonly rules: readonly PreviewedRule[]
   readonly locked: number
+  /** Versions and delete markers that were looked at. */
+  readonly examined: number
+  /** False: the bucket has more rows than are looked at for rules that are tried out. */
+  readonly isComplete: boolean
   /** Unfinished uploads that no rule removes, but that began so long ago that they are. */
   readonly abandonedUploads: number
+}
+
+interface Walk {
+  /** In place of those of the bucket. */
+  readonly rules: CompiledRules | undefined
+  readonly rowsMax: number
+  readonly isWanted: () => boolean
 }
 
 export class LifecycleInspection {
@@ -258,6 +278,9 @@ export class LifecycleInspection {
     private readonly metadata: Pick<Metadata, "ask">,
     /** Undefined while the store's clock is unknown. */
     private readonly time: () => (LifecycleTime & AbandonedAfter) | undefined,
+    /** Other work goes on between slices. */
+    private readonly clock: Pick<Clock, "atEndOfTurn">,
+    private readonly limits: typeof INSPECTION_LIMITS = INSPECTION_LIMITS,
   ) {}
 
   /** The versions of a key, and what the rules do to each. Throws `noSuchBucket`, `noSuchKey`. */
@@ -269,39 +292,66 @@ export class LifecycleInspection {
   }
 
   /** What the next pass would remove from a bucket, if nothing changed until then. Throws `noSuchBucket`. */
-  async preview(name: BucketName): Promise<Preview> {
+  preview(name: BucketName): Promise<Preview> {
+    return this.previewed(name, { rules: undefined, rowsMax: Infinity, isWanted: () => true })
+  }
+
+  /**
+   * The same as if the bucket had these rules, the document of its setting. Ends when the signal fires. Throws
+   * `noSuchBucket`.
+   */
+  tryRules(name: BucketName, document: string, signal: AbortSignal): Promise<Preview> {
+    const rules = compileRules(decodeLifecycleRules(document))
+    return this.previewed(name, { rules, rowsMax: this.limits.triedRowsMax, isWanted: () => !signal.aborted })
+  }
+
+  private async previewed(name: BucketName, walk: Walk): Promise<Preview> {
     const { id, versioning } = await this.bucket(name)
     const now = this.now()
     const atMs = (Math.floor(now.nowMs / now.dayMs) + 1) * now.dayMs
     const time = { ...now, nowMs: atMs }
-    const uploads = await this.uploads(id, time)
-    const abandonedUploads = uploads.filter(ruleId => ruleId === undefined).length
-    const { start: first, end } = rowsOfBucket(id)
-    let rules: readonly PreviewedRule[] | undefined
-    let locked = 0
-    for (let start: SliceBounds["start"] | undefined = first; start !== undefined;) {
-      const bounds: Omit<SliceBounds, "dueMax"> = { start, end, rowsMax: INSPECTION_LIMITS.rowsPerSlice }
-      const slice: PreviewedSlice | undefined = await this.metadata.ask(previewVersions(id, versioning, bounds, time))
-      if (slice === undefined) return { hasRules: false, atMs, rules: [], locked: 0, abandonedUploads }
-      rules = rules === undefined ? slice.rules : merged(rules, slice.rules)
+    const uploads: (string | undefined)[] = []
+    const moreUploads = await this.slices(id, walk, async bounds => {
+      const slice = await this.metadata.ask(previewUploads(id, bounds, time, walk.rules))
+      uploads.push(...slice.due)
+      return slice.next
+    })
+    let [locked, examined] = [0, 0]
+    let rules: readonly PreviewedRule[] = []
+    let hasRules = true
+    const moreVersions = await this.slices(id, walk, async bounds => {
+      const slice = await this.metadata.ask(previewVersions(id, versioning, bounds, time, walk.rules))
+      if (slice === undefined) {
+        hasRules = false
+        return undefined
+      }
+      rules = merged(rules, slice.rules)
       locked += slice.locked
-      start = slice.next
-    }
+      examined += slice.examined
+      return slice.next
+    })
+    const abandonedUploads = uploads.filter(ruleId => ruleId === undefined).length
     const ofUploads = uploads.flatMap(ruleId => (ruleId === undefined ? [] : { ...emptyOf(ruleId), uploads: 1 }))
-    return { hasRules: true, atMs, rules: merged(rules ?? [], ofUploads), locked, abandonedUploads }
+    return {
+      ...{ hasRules, atMs, rules: hasRules ? merged(rules, ofUploads) : [], locked, examined, abandonedUploads },
+      isComplete: moreUploads === undefined && moreVersions === undefined,
+    }
   }
 
-  /** What removes each of a bucket's uploads that are due. */
-  private async uploads(id: BucketId, time: LifecycleTime & AbandonedAfter): Promise<readonly (string | undefined)[]> {
-    const due: (string | undefined)[] = []
-    const { start: first, end } = rowsOfBucket(id)
-    for (let start: SliceBounds["start"] | undefined = first; start !== undefined;) {
-      const bounds: Omit<SliceBounds, "dueMax"> = { start, end, rowsMax: INSPECTION_LIMITS.rowsPerSlice }
-      const slice: PreviewedUploads = await this.metadata.ask(previewUploads(id, bounds, time))
-      due.push(...slice.due)
-      start = slice.next
+  /** Reads the rows of a bucket slice by slice. Returns where it has stopped; undefined: at the end. */
+  private async slices(
+    id: BucketId,
+    { rowsMax, isWanted }: Walk,
+    read: (bounds: Omit<SliceBounds, "dueMax">) => Promise<SliceBounds["start"] | undefined>,
+  ): Promise<SliceBounds["start"] | undefined> {
+    const { rowsPerSlice } = this.limits
+    const { start, end } = rowsOfBucket(id)
+    let next: SliceBounds["start"] | undefined = start
+    for (let rows = 0; next !== undefined && rows < rowsMax && isWanted(); rows += rowsPerSlice) {
+      next = await read({ start: next, end, rowsMax: rowsPerSlice })
+      await new Promise<void>(resolve => this.clock.atEndOfTurn(resolve))
     }
-    return due
+    return next
   }
 
   private async bucket(name: BucketName) {
@@ -321,6 +371,9 @@ export class LifecycleInspection {
 /** Rules may have changed between slices: those that are gone keep what they had. */
 function merged(before: readonly PreviewedRule[], more: readonly PreviewedRule[]): readonly PreviewedRule[] {
   const all = new Map(before.map(rule => [rule.ruleId, rule]))
-  for (const rule of more) all.set(rule.ruleId, sumOf(all.get(rule.ruleId) ?? emptyOf(rule.ruleId), rule))
+  for (const rule of more) {
+    const former = all.get(rule.ruleId)
+    all.set(rule.ruleId, former === undefined ? rule : sumOf(former, rule))
+  }
   return [...all.values()]
 }

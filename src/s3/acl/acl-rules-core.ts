@@ -21,7 +21,8 @@ export interface AclRules {
 
 /** A requested list whose grantees have been looked up. */
 export type StoredAcl =
-  { readonly kind: "canned"; readonly name: CannedAcl } | { readonly kind: "grants"; readonly grants: readonly Grant[] }
+  | { readonly kind: "canned"; readonly name: CannedAcl }
+  | { readonly kind: "grants"; readonly grants: readonly Grant[] }
 
 const PRIVATE: StoredAcl = { kind: "canned", name: "private" }
 

@@ -74,7 +74,8 @@ function targetOf(requested: RequestedDeletion): Target {
 }
 
 type Outcome = { readonly requested: RequestedDeletion } & (
-  { readonly deleted: DeleteResult } | { readonly error: S3Error }
+  | { readonly deleted: DeleteResult }
+  | { readonly error: S3Error }
 )
 
 /** Each key requires the right to delete it; a condition reveals the object, so it requires the right to read. */

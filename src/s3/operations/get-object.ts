@@ -1,6 +1,7 @@
 /** GetObject and HeadObject: the same headers; only one of them has a body. */
 import { httpDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
+import { traced } from "../../base/trace.js"
 import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
 import type { EncryptionCheck, ObjectBody, RangeRequest } from "../../object/contract.js"
@@ -92,10 +93,11 @@ function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   // Whether the caller may see a lock may have to be waited for.
   const lends = call.mayBorrow && bucket.lock === undefined
   const clientKey = clientKeyOf(call)
-  const target = { bucket, key, versionId, range, ifRange, clientKey, conditions, lends }
-  if (headersOnly) return services.objects.get({ ...target, headersOnly })
+  const { trace } = call.client
+  const target = { bucket, key, versionId, range, ifRange, clientKey, conditions, lends, trace }
   const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
-  return services.objects.get({ ...target, checkEncryption })
+  const get = () => services.objects.get(headersOnly ? { ...target, headersOnly } : { ...target, checkEncryption })
+  return trace === undefined ? get() : traced(trace, "metadata read", {}, get)
 }
 
 const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)

@@ -119,6 +119,11 @@ const SCOPES: ReadonlyMap<string, ActionScope> = new Map([
   ...scoped(OBJECT, "object"),
 ])
 
+/** Every action of S3, in the notation of policies, with the kind of its target. */
+export const S3_ACTIONS: ReadonlyMap<string, ActionScope> = new Map(
+  [...SCOPES].map(([name, scope]) => [`s3:${name}`, scope] as const),
+)
+
 export const isActionName = (name: string): name is ActionName => SCOPES.has(name)
 
 /** Actions that a bucket policy may name, in the notation of policies. */

@@ -14,6 +14,7 @@ import type {
   KnownKey,
   NamedPolicy,
   Principal,
+  RequestContext,
   ResourceOwner,
   ResourcePolicies,
 } from "../../access/index.js"
@@ -51,7 +52,9 @@ type PlaceInBucket = Place & { readonly bucket: Bucket }
 /** Context that decisions read besides the request. */
 export interface PermissionsContext {
   readonly services: Pick<ObjectServices, "objects" | "multipart">
-  readonly bucketSettings: BucketSettings
+  readonly bucketSettings: Pick<BucketSettings, "publicAccessBlock"> & {
+    readonly policy: Pick<BucketSettings["policy"], "of">
+  }
   readonly accessControl: AccessControl
   readonly accounts: Pick<Keyring, "getAccount">
 }
@@ -65,6 +68,8 @@ export interface PermissionsRequest {
   readonly nowMs: number
   /** Created when a policy first needs it. */
   readonly head: RequestHead
+  /** Replaces the values of condition keys that the request has; undefined: it is a request. */
+  readonly assumed?: (values: RequestContext) => RequestContext
   /** Reads the part of the body that conditions may refer to. */
   readBody(): Promise<BodyContent>
 }
@@ -106,7 +111,7 @@ interface Applicable<Policies> {
   readonly exclusion: string | undefined
 }
 
-interface Decided {
+export interface Decided {
   readonly decision: Decision
   readonly exclusion: string | undefined
 }
@@ -139,6 +144,11 @@ export class Permissions {
         throw absence ?? this.refuse(action, place, decision, exclusion)
       })
     })
+  }
+
+  /** The decision itself, and the reason why policies of the bucket do not apply. */
+  explain(action: ActionName, place: Place): Soon<Decided> {
+    return this.decide(action, place)
   }
 
   may(action: ActionName, place: Place): Soon<boolean> {
@@ -230,12 +240,13 @@ export class Permissions {
     const { action, place, owner, head } = requested
     const { signer, nowMs } = this.request
     const known = this.bodyContent === undefined ? read : { ...read, body: this.bodyContent }
-    const context = new ConditionValues(head, place.versionId, known)
+    const values = new ConditionValues(head, place.versionId, known)
+    const context = this.request.assumed?.(values) ?? values
     const { principal } = signer
     const request = { principal, action: `s3:${action}`, resource: arnOf(action, place), owner, nowMs, context }
     const decision = decide(request, signer.policies, policies)
-    if (context.unread === undefined) return { decision, exclusion }
-    return this.readFor(context.unread, place, known).then(more =>
+    if (values.unread === undefined) return { decision, exclusion }
+    return this.readFor(values.unread, place, known).then(more =>
       this.decideBy({ policies, exclusion }, requested, more),
     )
   }

@@ -6,7 +6,9 @@ import { denialsOf, isPublic, parseBucketPolicy } from "../../access/index.js"
 import type { NamedPolicy } from "../../access/index.js"
 import type { BucketName } from "../../base/ids.js"
 import { BUCKET_POLICY_ACTIONS } from "../rights/actions.js"
-import type { TextSetting } from "./setting.js"
+import { after, type Soon } from "../../base/soon.js"
+import type { Bucket } from "../../object/contract.js"
+import { SettingReader, type SettingSource, type TextSetting } from "./setting.js"
 
 export interface BucketPolicy {
   readonly named: NamedPolicy
@@ -27,4 +29,10 @@ export const BUCKET_POLICY: TextSetting<BucketPolicy> = {
   name: "policy",
   initial: undefined,
   parse: (document, { name }) => readBucketPolicy(document, name),
+}
+
+/** Reads the policies of buckets, for decisions outside of S3; undefined: the bucket has none. */
+export function bucketPolicyReader(buckets: SettingSource): (bucket: Bucket) => Soon<NamedPolicy | undefined> {
+  const reader = new SettingReader(buckets, BUCKET_POLICY)
+  return bucket => after(reader.of(bucket), found => found?.named)
 }

@@ -199,6 +199,7 @@ class WebsiteHandler implements Protocol {
       }),
     ))
     const target = targetOf(bucket.name, rawKey)
+    request.target = target
     const operation = route("GET", "object", NO_QUERY, headers)
     const parts = { exchange, operation, target, query: NO_QUERY, headers, signer: ANONYMOUS, nowMs, request }
     const call = new Call(this.parts.context, { ...parts, file: undefined, formTags: undefined })

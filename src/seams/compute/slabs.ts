@@ -10,7 +10,7 @@
  *           the waiters.
  */
 import { assert, must } from "../../base/assert.js"
-import { roundUp } from "../../base/bytes.js"
+import { roundUp } from "../../base/round.js"
 import { fail } from "../../base/failures.js"
 import { NO_PAYER, Places, type Party } from "../../base/places-core.js"
 import { MD5_SCRATCH_BYTES } from "../../simd/md5-lanes.js"

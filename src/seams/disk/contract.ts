@@ -42,7 +42,9 @@ export interface DiskFile {
 }
 
 export type OpenMode =
-  "read" /** must exist */ | "write" /** must exist; reads too */ | "create" /** must not exist; reads too */
+  | "read" /** must exist */
+  | "write" /** must exist; reads too */
+  | "create" /** must not exist; reads too */
 
 export interface Space {
   readonly totalBytes: number

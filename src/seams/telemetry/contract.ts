@@ -4,6 +4,8 @@
  * A log line is an event name with fields; no field ever holds a secret. Metrics have a closed shape
  * (counter, gauge, histogram) and bounded label values.
  */
+import type { Tracer } from "../../base/trace.js"
+
 export type LogLevel = "debug" | "info" | "warn" | "error"
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
@@ -36,6 +38,8 @@ export interface Histogram {
 export interface Metrics {
   counter(name: string, help: string): Counter
   histogram(name: string, help: string, buckets: readonly number[]): Histogram
+  /** A sum since the start that its owner keeps; read when scraped. */
+  total(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
   /** Read when scraped. */
   gauge(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
 }
@@ -43,4 +47,6 @@ export interface Metrics {
 export interface Telemetry {
   readonly log: Log
   readonly metrics: Metrics
+  /** Undefined: nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }

@@ -162,8 +162,9 @@ class HistogramInstrument implements Instrument, Histogram {
 
 type Read = () => Iterable<readonly [Labels, number]>
 
-class GaugeInstrument implements Instrument {
-  readonly type = "gauge"
+/** Rows of others, read when scraped. */
+abstract class ReadInstrument implements Instrument {
+  abstract readonly type: "gauge" | "counter"
   readonly #reads: Read[] = []
 
   join(read: Read): void {
@@ -190,6 +191,14 @@ class GaugeInstrument implements Instrument {
   }
 }
 
+class GaugeInstrument extends ReadInstrument {
+  readonly type = "gauge"
+}
+
+class TotalInstrument extends ReadInstrument {
+  readonly type = "counter"
+}
+
 export class MetricsInMemory implements Metrics {
   readonly #instruments = new Map<string, { help: string; instrument: Instrument }>()
 
@@ -199,6 +208,10 @@ export class MetricsInMemory implements Metrics {
 
   histogram(name: string, help: string, buckets: readonly number[]): Histogram {
     return this.#instrument(name, help, HistogramInstrument, () => new HistogramInstrument(buckets))
+  }
+
+  total(name: string, help: string, read: Read): void {
+    this.#instrument(name, help, TotalInstrument, () => new TotalInstrument()).join(read)
   }
 
   gauge(name: string, help: string, read: Read): void {

@@ -37,6 +37,12 @@ function shownOf(name: string, value: Shown): Shown {
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 }
 
+/** Fields as a line shows them: without secrets, and cut. */
+export const shownFields = (fields: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, shownOf(name, value)]])),
+  )
+
 const isPlain = (text: string): boolean => PLAIN_ASCII.test(text) || PLAIN_VALUE.test(text)
 
 function textLine(time: string, level: LogLevel, event: string, fields: Fields): string {

@@ -1,0 +1,202 @@
+/**
+ * `npm run bench:peers`: the same work against this store and those others that are on the machine (`peers.ts`), side by side:
+ * each round measures one after the other, in a turning order, while the rest are idle. Prints a table in Markdown with versions
+ * and commands.
+ *
+ * Promises  Everything is below a temporary folder, which is removed, and every process that was started is ended, also after
+ *           Ctrl-C. A store that does not start is named, and left out.
+ * Limits    START_MS_MAX for a start, SETTLE_MS_MAX for each command after it.
+ */
+import { spawn, type ChildProcess } from "node:child_process"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { parseRows } from "../../src/cli/bench-command.js"
+import { runProcess } from "../../src/cli/testing-process.js"
+import { HAYLOFT_COMMAND } from "../../src/client/testing-store-process.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { machineOf } from "../machine.js"
+import { findPeer, HAYLOFT, KEYS, makePlace, PEERS, REGION, type Peer, type Place } from "./peers.js"
+import { tableOf, type Measured, type Round } from "./table.js"
+
+const START_MS_MAX = 60_000
+const POLL_MS = 100
+const PORTS = { first: 15_000, step: 10, each: 5 } as const
+const LETTERS_KEPT = 4_000
+const USAGE = `usage: npm run bench:peers -- [--with NAME,NAME] [--rounds 3] [--seconds 5] [--connections 16] [--sizes 4KiB,1MiB] [--dir DIR] [--out FILE]\n`
+
+const clock = new RealClock()
+const stop = new AbortController()
+
+interface Running extends Measured {
+  readonly place: Place
+  readonly child: ChildProcess
+}
+
+const text = { type: "string" } as const
+const { values } = parseArgs({
+  options: {
+    with: text,
+    rounds: text,
+    seconds: text,
+    connections: text,
+    sizes: text,
+    dir: text,
+    out: text,
+    help: { type: "boolean" },
+  },
+})
+
+const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** Whether nothing listens there. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once("error", () => resolve(false))
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+  })
+}
+
+async function freePorts(after: number): Promise<number> {
+  for (let port = after; port < 60_000; port += PORTS.step) {
+    const free = await Promise.all(Array.from({ length: PORTS.each }, (_, i) => isFree(port + i)))
+    if (free.every(Boolean)) return port
+  }
+  throw new Error("no free ports")
+}
+
+const firstLine = (output: string): string => output.trim().split("\n")[0] ?? ""
+
+async function start(peer: Peer, program: string, place: Place): Promise<Running> {
+  const version = await runProcess(program, [...peer.version])
+  await makePlace(place, peer)
+  const { args, environment = {} } = peer.serve(place)
+  const child = spawn(program, [...args], {
+    env: { ...process.env, ...environment },
+    cwd: place.folder,
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (chunk: string) => (output = (output + chunk).slice(-LETTERS_KEPT)))
+  }
+  try {
+    const endMs = clock.monotonicMs() + START_MS_MAX
+    while (await isFree(place.port)) {
+      const isOver = child.exitCode !== null || clock.monotonicMs() > endMs
+      if (isOver) throw new Error(`it does not serve: ${output}`)
+      await clock.sleep(POLL_MS, stop.signal)
+    }
+    for (const { args: further, input = "" } of peer.settle?.(place) ?? []) {
+      const { code, out, error } = await runProcess(program, [...further], { input: Buffer.from(input) })
+      if (code !== 0) throw new Error(`${further.join(" ")}: ${out.toString("utf8")}${error}`)
+    }
+  } catch (error) {
+    await end(child)
+    throw error
+  }
+  const command = [...Object.keys(environment).map(name => `${name}=…`), peer.programs[0] ?? "", ...args].join(" ")
+  const { name, durability } = peer
+  const shown = command.replaceAll(place.folder, "DIR")
+  return {
+    name,
+    durability,
+    version: firstLine(version.out.toString("utf8") || version.error),
+    command: shown,
+    place,
+    child,
+  }
+}
+
+/** What is measured, without the endpoint. */
+function loadOf(): readonly string[] {
+  const { seconds = "5", connections = "16", sizes = "4KiB,1MiB" } = values
+  return [
+    "--ops",
+    "put,get,head,list,delete",
+    "--sizes",
+    sizes,
+    "--concurrency",
+    connections,
+    "--seconds",
+    seconds,
+    "--keys",
+    "256",
+  ]
+}
+
+async function measure({ name, place }: Running, load: readonly string[]): Promise<readonly Round[]> {
+  const endpoint = ["--endpoint", `http://127.0.0.1:${place.port}`, "--access-key", KEYS.id]
+  const environment = { AWS_SECRET_ACCESS_KEY: KEYS.secret, AWS_REGION: REGION }
+  const { out, error } = await runProcess(
+    process.execPath,
+    [HAYLOFT_COMMAND, "bench", ...endpoint, ...load, "--json"],
+    { environment },
+  )
+  if (error !== "") tell(`${name}: ${firstLine(error)}`)
+  return parseRows(out.toString("utf8"), name).map(
+    ({ operation, sizeBytes, connections, operationsPerSecond, p99Ms, errors }) => ({
+      ...{
+        store: name,
+        work: `${operation} ${sizeBytes} B, ${connections} connections`,
+        perSecond: operationsPerSecond,
+        p99Ms,
+        errors,
+      },
+    }),
+  )
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill("SIGKILL")
+  await new Promise(resolve => child.once("exit", resolve))
+}
+
+async function main(): Promise<void> {
+  if (values.help === true) return void process.stdout.write(USAGE)
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
+  const wanted = values.with?.toLowerCase().split(",")
+  const folder = await mkdtemp(join(values.dir ?? tmpdir(), "hayloft-peers-"))
+  const machine = await machineOf(folder, process.argv.slice(2), clock.wallMs())
+  const [running, rounds]: [Running[], Round[]] = [[], []]
+  try {
+    let port: number = PORTS.first
+    for (const peer of PEERS) {
+      if (wanted !== undefined && !wanted.includes(peer.name.toLowerCase())) continue
+      const program = peer === HAYLOFT ? HAYLOFT_COMMAND : await findPeer(peer, process.env["PATH"] ?? "")
+      if (program === undefined) {
+        tell(`${peer.name}: not found (${peer.programs.join(", ")})`)
+        continue
+      }
+      port = await freePorts(port)
+      try {
+        running.push(await start(peer, program, { folder: await mkdtemp(join(folder, "store-")), port }))
+        tell(`${peer.name}: ${running.at(-1)?.version ?? ""}`)
+      } catch (error) {
+        tell(`${peer.name} is left out: ${error instanceof Error ? error.message : String(error)}`)
+      }
+      port += PORTS.step
+    }
+    const load = loadOf()
+    for (let round = 0; round < Number(values.rounds ?? "3") && !stop.signal.aborted; round += 1) {
+      for (let turn = 0; turn < running.length; turn += 1) {
+        const store = running[(round + turn) % running.length]
+        if (store === undefined || stop.signal.aborted) continue
+        rounds.push(...(await measure(store, load)))
+        tell(`round ${round + 1}: ${store.name}`)
+      }
+    }
+    const table = tableOf({ machine, load: ["hayloft bench", ...load].join(" "), stores: running, rounds })
+    process.stdout.write(table)
+    if (values.out !== undefined) await writeFile(values.out, table)
+  } finally {
+    await Promise.all(running.map(({ child }) => end(child)))
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+await main()

@@ -1,0 +1,252 @@
+/**
+ * S3 over the admin port, by the session: what the page on objects reads and changes.
+ *
+ * Limits  a page of a listing is `PAGE_KEYS` long; documents are small. Keys that no browser can address are shown, and
+ *         have no more.
+ */
+import { failureOfText, request, type Method, type RequestOptions } from "./client.js"
+
+const ROOT = "/v1/s3"
+export const PAGE_KEYS = 200
+
+type Query = Readonly<Record<string, string | number | undefined>>
+
+interface Target {
+  readonly bucket: string
+  readonly key?: string
+}
+
+/** The address of an object or a bucket, for requests, links, pictures and films. */
+export function s3Path({ bucket, key }: Target, query: Query = {}): string {
+  const path = key === undefined ? "" : `/${key.split("/").map(encodeURIComponent).join("/")}`
+  const words = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [value === "" ? name : `${name}=${encodeURIComponent(value)}`],
+  )
+  return `${ROOT}/${encodeURIComponent(bucket)}${path}${words.length === 0 ? "" : `?${words.join("&")}`}`
+}
+
+interface Sent extends RequestOptions {
+  readonly ask?: Query
+  readonly body?: BodyInit
+}
+
+const send = (method: Method, target: Target, { ask, body, ...options }: Sent = {}): Promise<Response> =>
+  request(method, s3Path(target, ask), body, options)
+
+async function document(target: Target, ask: Query, signal?: AbortSignal): Promise<Element> {
+  const response = await send("GET", target, { ask, signal })
+  return new DOMParser().parseFromString(await response.text(), "application/xml").documentElement
+}
+
+const children = (element: Element, name: string): readonly Element[] =>
+  [...element.children].filter(child => child.localName === name)
+const textIn = (element: Element, name: string): string => children(element, name)[0]?.textContent ?? ""
+const isTrue = (element: Element, name: string): boolean => textIn(element, name) === "true"
+
+/** A key as a listing has it. All keys are UTF-8. */
+const keyOf = (encoded: string): string => decodeURIComponent(encoded.replace(/\+/g, "%20"))
+
+export interface Row {
+  readonly key: string
+  /** A browser can address it: no part of it is "." or "..". */
+  readonly isAddressable: boolean
+  readonly versionId: string | undefined
+  readonly isLatest: boolean
+  readonly isMarker: boolean
+  readonly sizeBytes: number
+  readonly modifiedMs: number
+  readonly storageClass: string
+}
+
+export interface Listing {
+  /** Whole keys, with their ends. */
+  readonly folders: readonly string[]
+  readonly rows: readonly Row[]
+  /** Where the next page begins; undefined: this is the last one. */
+  readonly next: Query | undefined
+}
+
+const isAddressable = (key: string): boolean => !key.split("/").some(part => part === "." || part === "..")
+
+function rowOf(element: Element): Row {
+  const key = keyOf(textIn(element, "Key"))
+  const isMarker = element.localName === "DeleteMarker"
+  const versionId = textIn(element, "VersionId")
+  return {
+    ...{ key, isAddressable: isAddressable(key), isMarker },
+    ...{
+      versionId: versionId === "" ? undefined : versionId,
+      isLatest: versionId === "" || isTrue(element, "IsLatest"),
+    },
+    ...{ sizeBytes: Number(textIn(element, "Size")), modifiedMs: Date.parse(textIn(element, "LastModified")) },
+    storageClass: textIn(element, "StorageClass"),
+  }
+}
+
+export interface ListRequest {
+  readonly bucket: string
+  readonly prefix: string
+  /** Keys below the next "/" are one folder. */
+  readonly isByFolder: boolean
+  readonly hasVersions: boolean
+  /** `next` of the page before. */
+  readonly from?: Query | undefined
+}
+
+/** One page of a listing. */
+export async function list(listed: ListRequest, signal?: AbortSignal): Promise<Listing> {
+  const { bucket, prefix, isByFolder, hasVersions, from = {} } = listed
+  const kind: Query = hasVersions ? { versions: "" } : { "list-type": 2 }
+  const ask = { ...kind, "encoding-type": "url", "max-keys": PAGE_KEYS, prefix, ...from }
+  const root = await document({ bucket }, isByFolder ? { ...ask, delimiter: "/" } : ask, signal)
+  const rows = [...root.children].filter(({ localName }) => ROWS.has(localName)).map(rowOf)
+  const folders = children(root, "CommonPrefixes").map(folder => keyOf(textIn(folder, "Prefix")))
+  const marker = hasVersions
+    ? { "key-marker": keyOf(textIn(root, "NextKeyMarker")), "version-id-marker": textIn(root, "NextVersionIdMarker") }
+    : { "continuation-token": textIn(root, "NextContinuationToken") }
+  const next = Object.fromEntries(Object.entries(marker).filter(([, value]) => value !== ""))
+  return { folders, rows, next: isTrue(root, "IsTruncated") ? next : undefined }
+}
+
+const ROWS = new Set(["Contents", "Version", "DeleteMarker"])
+
+/** The names of the buckets of the caller's own account. */
+export async function ownBuckets(signal?: AbortSignal): Promise<readonly string[]> {
+  const response = await request("GET", `${ROOT}/`, undefined, { signal })
+  const root = new DOMParser().parseFromString(await response.text(), "application/xml").documentElement
+  return children(root, "Buckets").flatMap(all => children(all, "Bucket").map(bucket => textIn(bucket, "Name")))
+}
+
+export interface ObjectName {
+  readonly bucket: string
+  readonly key: string
+  /** Undefined: the current one. */
+  readonly versionId: string | undefined
+}
+
+/** The headers of an object. */
+export async function head({ versionId, ...target }: ObjectName, signal?: AbortSignal): Promise<Headers> {
+  return (await send("HEAD", target, { ask: { versionId }, signal })).headers
+}
+
+/** At most `bytesMax` of the object's beginning. */
+export async function beginningOf(
+  { versionId, ...target }: ObjectName,
+  bytesMax: number,
+  signal?: AbortSignal,
+): Promise<Blob> {
+  const headers = { range: `bytes=0-${bytesMax - 1}` }
+  return (await send("GET", target, { ask: { versionId }, headers, signal, timeoutMs: 120_000 })).blob()
+}
+
+/** All versions of a key that fit into one page, the newest first. */
+export async function versionsOf({ bucket, key }: Target & { readonly key: string }, signal?: AbortSignal) {
+  const { rows, next } = await list({ bucket, prefix: key, isByFolder: false, hasVersions: true }, signal)
+  const own = rows.filter(row => row.key === key)
+  return { versions: own, hasMore: next !== undefined && own.length === rows.length }
+}
+
+export const remove = async ({ versionId, ...target }: ObjectName, bypass = false): Promise<void> => {
+  const headers: Record<string, string> = bypass ? { "x-amz-bypass-governance-retention": "true" } : {}
+  await send("DELETE", target, { ask: { versionId }, headers })
+}
+
+/** Makes an older version the current one, by a copy of it. */
+export async function restoreVersion({ bucket, key, versionId = "" }: ObjectName): Promise<void> {
+  const source = `${s3Path({ bucket, key }).slice(ROOT.length)}?versionId=${encodeURIComponent(versionId)}`
+  const headers = { "x-amz-copy-source": source, "x-amz-tagging-directive": "COPY" }
+  const response = await send("PUT", { bucket, key }, { headers, timeoutMs: 600_000 })
+  await checkLate(response)
+}
+
+/** A slow answer says in its document that it failed. Throws an `ApiError`. */
+async function checkLate(response: Response): Promise<void> {
+  const text = await response.text()
+  if (/^(?:<\?xml[^>]*>)?\s*<Error[ >]/.test(text)) throw failureOfText(500, text)
+}
+
+export const createFolder = async (bucket: string, key: string): Promise<void> =>
+  void (await send(
+    "PUT",
+    { bucket, key },
+    { body: new Blob([]), headers: { "content-type": "application/x-directory" } },
+  ))
+
+export type Tags = readonly (readonly [key: string, value: string])[]
+
+export async function tagsOf({ versionId, ...target }: ObjectName, signal?: AbortSignal): Promise<Tags> {
+  const root = await document(target, { tagging: "", versionId }, signal)
+  return [...root.getElementsByTagName("Tag")].map(tag => [textIn(tag, "Key"), textIn(tag, "Value")] as const)
+}
+
+export const setTags = (name: ObjectName, tags: Tags): Promise<void> =>
+  putDocument(
+    name,
+    "tagging",
+    `<Tagging><TagSet>${tags
+      .map(([key, value]) => `<Tag><Key>${escaped(key)}</Key><Value>${escaped(value)}</Value></Tag>`)
+      .join("")}</TagSet></Tagging>`,
+  )
+
+export type LockMode = "GOVERNANCE" | "COMPLIANCE"
+
+/** `bypass`: shortens one in governance mode, which needs the permission for it. */
+export const setRetention = (name: ObjectName, mode: LockMode | undefined, untilMs: number, bypass: boolean) =>
+  putDocument(
+    name,
+    "retention",
+    mode === undefined
+      ? "<Retention/>"
+      : `<Retention><Mode>${mode}</Mode><RetainUntilDate>${new Date(untilMs).toISOString()}</RetainUntilDate></Retention>`,
+    bypass ? { "x-amz-bypass-governance-retention": "true" } : {},
+  )
+
+export const setLegalHold = (name: ObjectName, isOn: boolean): Promise<void> =>
+  putDocument(name, "legal-hold", `<LegalHold><Status>${isOn ? "ON" : "OFF"}</Status></LegalHold>`)
+
+/** Whether objects of the bucket may be locked. */
+export async function hasLock(bucket: string, signal?: AbortSignal): Promise<boolean> {
+  const root = await document({ bucket }, { "object-lock": "" }, signal)
+  return root.getElementsByTagName("ObjectLockEnabled").length > 0
+}
+
+async function putDocument(
+  { versionId, ...target }: ObjectName,
+  part: string,
+  text: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const body = new TextEncoder().encode(text)
+  const headers = { "content-type": "application/xml", "x-amz-checksum-crc32": crc32Text(body), ...more }
+  await send("PUT", target, { ask: { [part]: "", versionId }, body, headers })
+}
+
+const escaped = (text: string): string => text.replace(/[&<>"\r\n]/g, character => `&#${character.charCodeAt(0)};`)
+
+/** As S3 wants it for each document: big endian, in base64. */
+function crc32Text(bytes: Uint8Array): string {
+  let crc = ~0
+  for (const byte of bytes) {
+    crc ^= byte
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
+  }
+  const [a, b, c, d] = [24, 16, 8, 0].map(shift => (~crc >>> shift) & 0xff)
+  return btoa(String.fromCharCode(a ?? 0, b ?? 0, c ?? 0, d ?? 0))
+}
+
+/** Begins an upload in parts. */
+export async function beginParts(target: Required<Target>, type: string): Promise<string> {
+  const response = await send("POST", target, { ask: { uploads: "" }, headers: { "content-type": type } })
+  const root = new DOMParser().parseFromString(await response.text(), "application/xml").documentElement
+  return textIn(root, "UploadId")
+}
+
+export async function endParts(target: Required<Target>, uploadId: string, etags: readonly string[]): Promise<void> {
+  const parts = etags.map((etag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${escaped(etag)}</ETag></Part>`)
+  const body = `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`
+  const headers = { "content-type": "application/xml" }
+  await checkLate(await send("POST", target, { ask: { uploadId }, body, headers, timeoutMs: 600_000 }))
+}
+
+export const dropParts = async (target: Required<Target>, uploadId: string): Promise<void> =>
+  void (await send("DELETE", target, { ask: { uploadId } }))

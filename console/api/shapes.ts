@@ -1,0 +1,70 @@
+/** Types of the admin API's JSON, from the schemas by which the server checks it. Types only: nothing is bundled. */
+import type { z } from "zod"
+import type * as simulation from "../../src/admin/simulation-schemas.js"
+import type * as audit from "../../src/admin/audit-schemas.js"
+import type * as identity from "../../src/admin/identity-schemas.js"
+import type * as event from "../../src/admin/event-schemas.js"
+import type * as job from "../../src/admin/job-schemas.js"
+import type * as live from "../../src/admin/live-schemas.js"
+import type * as access from "../../src/admin/schemas.js"
+import type * as token from "../../src/admin/token-schemas.js"
+import type * as policy from "../../src/admin/simulate-schemas.js"
+import type * as share from "../../src/admin/share-schemas.js"
+import type * as setting from "../../src/admin/setting-schemas.js"
+import type { StreamLine } from "../../src/admin/stream-schemas.js"
+import type * as store from "../../src/admin/store-schemas.js"
+
+export type AuditPage = z.output<typeof audit.AUDIT_PAGE>
+export type AuditEntry = AuditPage["entries"][number]
+export type Status = z.output<typeof store.STATUS>
+export type Device = z.output<typeof store.DEVICE>
+export type Change = z.output<typeof store.CHANGE>
+export type Plan = z.output<typeof store.PLAN>
+export type Progress = z.output<typeof store.PROGRESS>
+export type Redundancy = z.output<typeof store.REDUNDANCY>
+export type LayoutDetails = z.output<typeof store.LAYOUT_DETAILS>
+export type Nodes = z.output<typeof store.NODES>
+export type DeviceCheck = z.output<typeof store.DEVICE_CHECK>
+export type Simulate = z.input<typeof simulation.SIMULATE>
+export type Simulation = z.output<typeof simulation.SIMULATION>
+export type Traffic = z.output<typeof live.TRAFFIC>
+export type NamedTraffic = Traffic["buckets"][number]
+export type LiveRequest = z.output<typeof live.LIVE_REQUEST>
+export type TraceLine = z.output<typeof live.TRACE_LINE> | StreamLine
+export type Events = z.output<typeof event.EVENT_PAGE>
+export type StoreEvent = Events["events"][number]
+export type PolicySimulation = z.input<typeof policy.SIMULATION>
+export type SimulatedCaller = PolicySimulation["caller"]
+export type Simulated = z.output<typeof policy.SIMULATED>
+export type PolicyValidation = z.input<typeof policy.VALIDATION>
+export type ValidatedPolicy = z.output<typeof policy.VALIDATED>
+export type Jobs = z.output<typeof job.JOBS>
+export type BackgroundJob = z.output<typeof job.JOB>
+export type Shared = z.output<typeof share.SHARED>
+export type Buckets = z.output<typeof access.BUCKETS>
+export type Bucket = z.output<typeof access.BUCKET>
+export type UsageHistory = z.output<typeof access.USAGE_HISTORY>
+export type LifecyclePreview = z.output<typeof access.LIFECYCLE_PREVIEW>
+export type Denial = z.output<typeof access.DENIAL>
+export type BucketSetting = z.output<typeof setting.BUCKET_SETTING>
+export type BucketSettings = z.output<typeof setting.BUCKET_SETTINGS>
+export type StartedJob = z.output<typeof job.STARTED_JOB>
+export type Account = z.output<typeof access.ACCOUNT>
+export type Accounts = z.output<typeof access.ACCOUNTS>
+export type Key = z.output<typeof access.KEY>
+export type KeyWithSecret = z.output<typeof access.KEY_WITH_SECRET>
+export type Keys = z.output<typeof access.KEYS>
+export type User = z.output<typeof identity.USER>
+export type Group = z.output<typeof identity.GROUP>
+export type Role = z.output<typeof identity.ROLE>
+export type Users = z.output<typeof identity.USERS>
+export type Groups = z.output<typeof identity.GROUPS>
+export type Roles = z.output<typeof identity.ROLES>
+export type InlinePolicy = z.output<typeof identity.INLINE_POLICY>
+export type ManagedPolicies = z.output<typeof identity.MANAGED_POLICIES>
+export type ManagedPolicy = z.output<typeof identity.MANAGED_POLICY>
+export type PolicyHolders = z.output<typeof identity.POLICY_HOLDERS>
+export type OidcProvider = z.output<typeof identity.OIDC_PROVIDER>
+export type OidcProviders = z.output<typeof identity.OIDC_PROVIDERS>
+export type AdminTokens = z.output<typeof token.ADMIN_TOKENS>
+export type CreatedAdminToken = z.output<typeof token.CREATED_ADMIN_TOKEN>

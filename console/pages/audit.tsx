@@ -1,0 +1,147 @@
+/** The page of the audit log: who changed what, with filters; a record shows its request, and what differs afterwards. */
+import { useSignal } from "@preact/signals"
+import { addressOf } from "../api/client.js"
+import { useLive } from "../api/live.js"
+import type { AuditEntry, AuditPage as Entries } from "../api/shapes.js"
+import { Button } from "../parts/button.js"
+import { Dialog } from "../parts/dialog.js"
+import { Form, TextField } from "../parts/fields.js"
+import { timeText } from "../parts/format.js"
+import { Facts, Page, Section } from "../parts/page.js"
+import { PagedTable } from "../parts/paged-table.js"
+import { EmptyState, Loaded } from "../parts/states.js"
+import type { Column } from "../parts/table.js"
+import { place, setQuery } from "../shell/router.js"
+import { diffOf } from "./audit-diff.js"
+
+const EVERY_MS = 30_000
+const FILTERS = ["caller", "operation", "target", "sinceMs", "untilMs"] as const
+
+const outcomeOf = ({ ended }: AuditEntry): string => ended?.outcome ?? "unknown"
+const callerOf = ({ caller }: AuditEntry): string => (caller.name === "" ? caller.kind : caller.name)
+
+const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntry>[] => [
+  { key: "at", title: "Time", cell: ({ atMs }) => timeText(atMs) },
+  { key: "who", title: "Who", cell: callerOf },
+  { key: "operation", title: "Operation", cell: ({ operation }) => operation },
+  { key: "target", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
+  { key: "outcome", title: "Outcome", cell: outcomeOf },
+  { key: "details", title: "Details", cell: entry => <Button onClick={() => open(entry)}>Show</Button> },
+]
+
+const MARKS = { same: " ", removed: "-", added: "+" } as const
+const WORDS = { same: undefined, removed: "removed", added: "added" } as const
+
+function Difference({ before, after }: Pick<AuditEntry, "before" | "after">) {
+  if (before === undefined && after === undefined) return <p>Nothing was recorded of the state before and after.</p>
+  return (
+    <pre class="code" tabIndex={0} aria-label="Before and after">
+      {diffOf(before, after).map(({ kind, text }, index) => (
+        <div key={index} aria-label={WORDS[kind] && `${WORDS[kind]}: ${text}`}>
+          {MARKS[kind]} {text}
+        </div>
+      ))}
+    </pre>
+  )
+}
+
+function Details({ entry, onClose }: { readonly entry: AuditEntry; readonly onClose: () => void }) {
+  const { caller, requestId, request, before, after } = entry
+  return (
+    <Dialog title={entry.operation} onClose={onClose} footer={<Button onClick={onClose}>Close</Button>} isWide>
+      <Facts
+        facts={[
+          ["Time", timeText(entry.atMs)],
+          ["Who", `${callerOf(entry)}${caller.id === "" ? "" : ` (${caller.id})`}`],
+          ["From", caller.address],
+          ["On", entry.target === "" ? "–" : entry.target],
+          ["Outcome", outcomeOf(entry)],
+          ["Request id", requestId],
+        ]}
+      />
+      {request !== undefined && (
+        <Section title="Request">
+          <pre class="code" tabIndex={0} aria-label="Request">
+            {diffOf(request, request)
+              .map(({ text }) => text)
+              .join("\n")}
+          </pre>
+        </Section>
+      )}
+      <Section title="Before and after" hint="Lines that were removed begin with −, those that were added with +.">
+        <Difference before={before} after={after} />
+      </Section>
+    </Dialog>
+  )
+}
+
+function Records({ first, filter }: { readonly first: Entries; readonly filter: Readonly<Record<string, string>> }) {
+  const shown = useSignal<AuditEntry | undefined>(undefined)
+  return (
+    <>
+      <PagedTable
+        caption="Changes, the latest first"
+        path="/v1/audit"
+        query={filter}
+        first={first}
+        rowsOf={({ entries }) => entries}
+        columns={columnsOf(entry => (shown.value = entry))}
+        rowKey={({ id }) => id}
+        empty={<EmptyState title="No change matches" icon="audit" />}
+      />
+      {shown.value && <Details entry={shown.value} onClose={() => (shown.value = undefined)} />}
+    </>
+  )
+}
+
+/** As a field for times has it, in local time; "" for none. */
+function fieldText(timeMs: string | undefined): string {
+  const ms = Number(timeMs)
+  if (!timeMs || !Number.isFinite(ms)) return ""
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
+/** A minute is meant as a whole: `addedMs` leads to its end. */
+function timeMsOf(text: string, addedMs = 0): string {
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) ? "" : String(ms + addedMs)
+}
+
+export function AuditPage() {
+  const given = Object.fromEntries(FILTERS.map(name => [name, place.value.query.get(name) ?? ""]))
+  const [caller, operation, target] = [
+    useSignal(given["caller"] ?? ""),
+    useSignal(given["operation"] ?? ""),
+    useSignal(given["target"] ?? ""),
+  ]
+  const [since, until] = [useSignal(fieldText(given["sinceMs"])), useSignal(fieldText(given["untilMs"]))]
+  const filter = Object.fromEntries(Object.entries(given).filter(([, text]) => text !== ""))
+  const path = addressOf("/v1/audit", filter)
+  const entries = useLive<Entries>(path, EVERY_MS)
+  const search = (): void => {
+    const texts = {
+      ...{ caller: caller.value, operation: operation.value, target: target.value },
+      ...{ sinceMs: timeMsOf(since.value), untilMs: timeMsOf(until.value, 59_999) },
+    }
+    setQuery(Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim() || undefined])))
+  }
+  return (
+    <Page title="Audit" live={entries}>
+      <Form label="Filter" onSubmit={search}>
+        <div class="fields">
+          <TextField label="Who" value={caller} hint="Name or id; * stands for any characters" />
+          <TextField label="Operation" value={operation} placeholder="s3:PutBucket*" />
+          <TextField label="On" value={target} placeholder="a bucket or an ARN" />
+          <TextField label="From" type="datetime-local" value={since} hint="In the time zone of this browser" />
+          <TextField label="Until" type="datetime-local" value={until} />
+        </div>
+        <div class="actions">
+          <Button type="submit" kind="primary">
+            Search
+          </Button>
+        </div>
+      </Form>
+      <Loaded live={entries}>{first => <Records key={path} first={first} filter={filter} />}</Loaded>
+    </Page>
+  )
+}

@@ -1,0 +1,254 @@
+/** One device: all that is known of it, and what can be done with it in its state. */
+import { useSignal } from "@preact/signals"
+import type { ComponentChildren } from "preact"
+import { api } from "../api/client.js"
+import type { Device, DeviceCheck, Status } from "../api/shapes.js"
+import { useAction } from "../parts/action.js"
+import { Button } from "../parts/button.js"
+import { Dialog } from "../parts/dialog.js"
+import { CheckboxField, Form, TextField } from "../parts/fields.js"
+import { ageText, countText, durationText, sizeText, timeText } from "../parts/format.js"
+import { useNow } from "../parts/now.js"
+import { Badge, Facts, Section } from "../parts/page.js"
+import type { PlannedChange } from "../parts/plan-dialog.js"
+import { WorkProgress } from "../parts/progress.js"
+import { EmptyState, Notice } from "../parts/states.js"
+import { toast } from "../parts/toast.js"
+import { pathTo } from "../shell/router.js"
+import { useFolder, weightOf } from "./devices-add.js"
+import { Fullness } from "./devices-list.js"
+import { kindOfState } from "./safety-problems.js"
+
+const bytesText = (bytes: number | undefined): string => (bytes === undefined ? "unknown" : sizeText(bytes))
+
+function DeviceFacts({ device }: { readonly device: Device }) {
+  const now = useNow(60_000)
+  const { state, reason, sinceMs, node, zone, machine, disk, queues } = device
+  const since = sinceMs === undefined ? "" : `since ${timeText(sinceMs)} (${ageText(sinceMs, now)})`
+  const facts: (readonly [string, ComponentChildren])[] = [
+    ["State", <Badge kind={kindOfState(state)}>{state}</Badge>],
+    ...(reason === "" ? [] : [["Reason", reason] as const]),
+    ...(since === "" ? [] : [["", since] as const]),
+    ["Id", <code>{device.id}</code>],
+    ...(node === undefined ? [] : [["Node", node] as const]),
+    ...(zone === undefined ? [] : [["Zone", zone] as const]),
+    ...(machine === undefined ? [] : [["Machine", machine] as const]),
+    ["Disk", disk ?? "unknown"],
+    ["File system", device.fileSystemKind === "" ? "unknown" : device.fileSystemKind],
+    ["Weight", String(device.weight)],
+    ["Metadata replica", device.metadataReplica],
+    ...queues.map(({ name, depth, limit }) => [`Queue ${name}`, `${countText(depth)} of ${countText(limit)}`] as const),
+  ]
+  return <Facts facts={facts} />
+}
+
+function SpaceFacts({ device }: { readonly device: Device }) {
+  const { totalBytes, fullInSeconds } = device
+  return (
+    <Facts
+      facts={[
+        ["Used", <Fullness device={device} />],
+        ["Size", totalBytes > 0 ? sizeText(totalBytes) : "unknown"],
+        ["Free for objects", bytesText(device.usableBytes)],
+        ["Free", sizeText(device.freeBytes)],
+        ["Reserve", bytesText(device.reserveBytes)],
+        ["Needle volumes", bytesText(device.volumeBytes)],
+        ["Deleted, not reclaimed", bytesText(device.deadBytes)],
+        ["Commit log", bytesText(device.logBytes)],
+        ["Full in", fullInSeconds === undefined ? "not filling up" : durationText(fullInSeconds)],
+      ]}
+    />
+  )
+}
+
+type Asking = "weight" | "replace" | "forget"
+
+interface FormProps {
+  readonly device: Device
+  readonly nodes: readonly string[]
+  readonly onClose: () => void
+  readonly onChange: (change: PlannedChange) => void
+}
+
+function Asked(props: {
+  readonly title: string
+  readonly isValid: boolean
+  readonly onClose: () => void
+  readonly onPlan: () => void
+  readonly children: ComponentChildren
+}) {
+  const { title, isValid, onClose, onPlan, children } = props
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <Form label={title} onSubmit={onPlan}>
+        {children}
+        <div class="form-actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" kind="primary" isDisabled={!isValid}>
+            Show the plan
+          </Button>
+        </div>
+      </Form>
+    </Dialog>
+  )
+}
+
+function WeightForm({ device, onClose, onChange }: FormProps) {
+  const text = useSignal(String(device.weight))
+  const { weight, problem } = weightOf(text.value)
+  const plan = () => onChange({ title: "Set weight", path: `/v1/devices/${device.id}/weight`, body: { weight } })
+  return (
+    <Asked title="Set weight" isValid={weight !== undefined} onClose={onClose} onPlan={plan}>
+      <TextField
+        label="Weight"
+        type="number"
+        min={0}
+        step="any"
+        value={text}
+        error={problem}
+        hint="Its share of the shards, relative to the other devices. A drained device is taken back into use."
+      />
+    </Asked>
+  )
+}
+
+const ACCEPT_LOSS = "Go on even if objects are lost"
+
+function ReplaceForm({ device, nodes, onClose, onChange }: FormProps) {
+  const folder = useFolder(nodes)
+  const acceptLoss = useSignal(false)
+  const body = { ...folder.body, acceptLoss: acceptLoss.value }
+  const plan = () => onChange({ title: "Replace device", path: `/v1/devices/${device.id}/replace`, body })
+  return (
+    <Asked title="Replace device" isValid={folder.isValid} onClose={onClose} onPlan={plan}>
+      <p>An empty folder takes the place of the device; its shards are rebuilt there from the others.</p>
+      {folder.fields}
+      <CheckboxField label={ACCEPT_LOSS} value={acceptLoss} />
+    </Asked>
+  )
+}
+
+function ForgetForm({ device, onClose, onChange }: FormProps) {
+  const acceptLoss = useSignal(false)
+  const body = { acceptLoss: acceptLoss.value }
+  const path = `/v1/devices/${device.id}/forget`
+  const plan = () => onChange({ title: "Forget device", path, body, isDangerous: true })
+  return (
+    <Asked title="Forget device" isValid onClose={onClose} onPlan={plan}>
+      <p>
+        The device is given up permanently, with all that is on it. Its shards are rebuilt on the others. If it may come
+        back, wait, or repair it.
+      </p>
+      <CheckboxField label={ACCEPT_LOSS} value={acceptLoss} />
+    </Asked>
+  )
+}
+
+const FORMS = { weight: WeightForm, replace: ReplaceForm, forget: ForgetForm } as const
+
+/** Changes of a device that need only its id. */
+const PLAIN = {
+  drain: "Drain device",
+  remove: "Remove device",
+  use: "Use device again",
+} as const
+
+const isEmptying = ({ state }: Device): boolean => state === "draining" || state === "decommissioning"
+const isGone = ({ state }: Device): boolean => state === "offline" || state === "missing" || state === "failed"
+
+function Actions(props: {
+  readonly device: Device
+  readonly nodes: readonly string[]
+  readonly onChange: (change: PlannedChange) => void
+  readonly onChecked: () => void
+}) {
+  const { device, nodes, onChange, onChecked } = props
+  const asking = useSignal<Asking | undefined>(undefined)
+  const check = useAction(async () => {
+    const { state, finding } = await api.post<DeviceCheck>(`/v1/devices/${device.id}/check`)
+    toast(`The device is ${state}: ${finding}`)
+    onChecked()
+  })
+  const plan = (word: keyof typeof PLAIN) => onChange({ title: PLAIN[word], path: `/v1/devices/${device.id}/${word}` })
+  const AskedForm = asking.value === undefined ? undefined : FORMS[asking.value]
+  const close = () => (asking.value = undefined)
+  return (
+    <>
+      <div class="actions">
+        {isEmptying(device) && <Button onClick={() => plan("use")}>Use again</Button>}
+        {!isEmptying(device) && <Button onClick={() => plan("drain")}>Drain</Button>}
+        {device.state !== "decommissioning" && <Button onClick={() => plan("remove")}>Remove</Button>}
+        <Button onClick={() => (asking.value = "weight")}>Set weight</Button>
+        <Button isBusy={check.isBusy} onClick={() => void check.run()}>
+          Check now
+        </Button>
+        {isGone(device) && <Button onClick={() => (asking.value = "replace")}>Replace</Button>}
+        {isGone(device) && (
+          <Button kind="danger" onClick={() => (asking.value = "forget")}>
+            Forget
+          </Button>
+        )}
+      </div>
+      <div role="alert">
+        {check.problem.value !== undefined && <Notice kind="danger">{check.problem.value}</Notice>}
+      </div>
+      {AskedForm !== undefined && (
+        <AskedForm
+          device={device}
+          nodes={nodes}
+          onClose={close}
+          onChange={change => {
+            close()
+            onChange(change)
+          }}
+        />
+      )}
+    </>
+  )
+}
+
+export function DeviceDetail(props: {
+  readonly id: string
+  readonly status: Status
+  readonly onChange: (change: PlannedChange) => void
+  readonly onChecked: () => void
+}) {
+  const { id, status, onChange, onChecked } = props
+  const device = status.devices.find(each => each.id === id)
+  if (device === undefined) {
+    return (
+      <EmptyState title="The store has no device with this id" icon="device">
+        <a href={pathTo(["devices"])}>All devices</a>
+      </EmptyState>
+    )
+  }
+  const scrub = status.scrub?.find(each => each.device === id)
+  const nodes = status.nodes?.nodes.map(({ name }) => name) ?? []
+  return (
+    <>
+      {status.safety.critical.includes(id) && (
+        <Notice kind="danger">This device must stay: its loss alone would lose objects now.</Notice>
+      )}
+      <Actions device={device} nodes={nodes} onChange={onChange} onChecked={onChecked} />
+      <div class="cards">
+        <Section title="Device">
+          <DeviceFacts device={device} />
+        </Section>
+        <Section title="Space">
+          <SpaceFacts device={device} />
+        </Section>
+        {scrub !== undefined && (
+          <Section title={`Scrub: ${scrub.state}`}>
+            <WorkProgress label="Verified in this pass" progress={scrub.progress} />
+            <Facts
+              facts={[
+                ["Oldest verified", timeText(scrub.oldestVerifiedMs)],
+                ["Damages found", `${countText(scrub.damagesFound)} since the start of the process`],
+              ]}
+            />
+          </Section>
+        )}
+      </div>
+    </>
+  )
+}

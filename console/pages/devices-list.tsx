@@ -1,0 +1,106 @@
+/** The list of devices: state, fullness, weight; a filter for many of them. */
+import { useSignal } from "@preact/signals"
+import type { Device } from "../api/shapes.js"
+import { TextField } from "../parts/fields.js"
+import { durationText, percentText, plural, sizeText } from "../parts/format.js"
+import { Badge } from "../parts/page.js"
+import { Meter } from "../parts/progress.js"
+import { EmptyState } from "../parts/states.js"
+import { DataTable, type Column } from "../parts/table.js"
+import { pathTo } from "../shell/router.js"
+import { fullnessOf, kindOfState, placeOfDevice } from "./safety-problems.js"
+
+/** From this many devices on, there is a filter. */
+const FILTER_MIN = 10
+
+const METADATA = { yes: "replica", learning: "learning", no: "none" } as const
+
+export function Fullness({ device }: { readonly device: Device }) {
+  const share = fullnessOf(device)
+  if (share === undefined) return <span class="faint">unknown</span>
+  return <Meter label={`Used on ${placeOfDevice(device)}`} share={share} text={percentText(share)} />
+}
+
+const freeOf = ({ usableBytes, freeBytes }: Device): number => usableBytes ?? freeBytes
+
+const COLUMNS: readonly Column<Device>[] = [
+  {
+    key: "path",
+    title: "Folder",
+    cell: device => <a href={pathTo(["devices", device.id])}>{placeOfDevice(device)}</a>,
+    sortBy: placeOfDevice,
+  },
+  {
+    key: "state",
+    title: "State",
+    cell: ({ state, reason }) => (
+      <>
+        <Badge kind={kindOfState(state)}>{state}</Badge> <span class="faint">{reason}</span>
+      </>
+    ),
+    sortBy: ({ state }) => state,
+  },
+  { key: "used", title: "Used", cell: device => <Fullness device={device} />, sortBy: d => fullnessOf(d) ?? -1 },
+  { key: "free", title: "Free", align: "end", cell: device => sizeText(freeOf(device)), sortBy: freeOf },
+  {
+    key: "size",
+    title: "Size",
+    align: "end",
+    cell: ({ totalBytes }) => (totalBytes > 0 ? sizeText(totalBytes) : "unknown"),
+    sortBy: ({ totalBytes }) => totalBytes,
+  },
+  {
+    key: "fullIn",
+    title: "Full in",
+    align: "end",
+    cell: ({ fullInSeconds }) => (fullInSeconds === undefined ? "–" : durationText(fullInSeconds)),
+    sortBy: ({ fullInSeconds = Infinity }) => fullInSeconds,
+  },
+  { key: "weight", title: "Weight", align: "end", cell: ({ weight }) => String(weight), sortBy: d => d.weight },
+  {
+    key: "metadata",
+    title: "Metadata",
+    cell: ({ metadataReplica }) => METADATA[metadataReplica],
+    sortBy: ({ metadataReplica }) => metadataReplica,
+  },
+]
+
+const ZONE: Column<Device> = {
+  key: "zone",
+  title: "Zone",
+  cell: ({ zone = "–", machine }) => (machine === undefined ? zone : `${zone} / ${machine}`),
+  sortBy: ({ zone = "", machine = "" }) => `${zone}/${machine}`,
+}
+
+const textOf = (device: Device): string =>
+  [placeOfDevice(device), device.id, device.state, device.zone, device.machine, device.reason].join(" ").toLowerCase()
+
+export function DeviceList({ devices }: { readonly devices: readonly Device[] }) {
+  const filter = useSignal("")
+  const words = filter.value.toLowerCase().split(/\s+/)
+  const rows = devices.filter(device => words.every(word => textOf(device).includes(word)))
+  const hasZones = devices.some(({ zone, machine }) => zone !== undefined || machine !== undefined)
+  return (
+    <div class="card">
+      {devices.length >= FILTER_MIN && (
+        <TextField
+          label="Filter"
+          type="search"
+          value={filter}
+          placeholder="folder, node, zone or state"
+          hint={`${plural(rows.length, "device")} of ${devices.length}`}
+        />
+      )}
+      <DataTable
+        caption="Devices"
+        columns={hasZones ? [COLUMNS[0], ZONE, ...COLUMNS.slice(1)].filter(column => column !== undefined) : COLUMNS}
+        rows={rows}
+        rowKey={({ id }) => id}
+        sort={{ key: "path", isDown: false }}
+        empty={
+          <EmptyState title={devices.length === 0 ? "This store has no devices" : "No device matches"} icon="device" />
+        }
+      />
+    </div>
+  )
+}

@@ -1,0 +1,42 @@
+/** Paths of the admin API and addresses of pages about the identities of an account. */
+import { api } from "../api/client.js"
+import { useLiveValue, type Live } from "../api/live.js"
+import type { Account, Keys } from "../api/shapes.js"
+import { addressOf } from "../api/client.js"
+import { pathTo } from "../shell/router.js"
+import { session } from "../shell/session.js"
+
+/** In the place of an account's id, the root account. */
+export const ROOT_ACCOUNT = "~"
+
+export type Kind = "user" | "group" | "role"
+
+export const accountPath = (account: string, ...parts: readonly string[]): string =>
+  ["/v1/accounts", ...[account, ...parts].map(encodeURIComponent)].join("/")
+
+/** The page about one of them: `pageOf("~", "users", "ann")`. */
+export const pageOf = (account: string, ...segments: readonly string[]): string =>
+  pathTo(["identities", account, ...segments])
+
+/** A tab of the list. */
+export const listOf = (account: string, tab: string): string => pathTo(["identities"], { account, tab })
+
+/** As bodies of requests name it: the root account is that of a request which names none. */
+export const named = (account: string): { readonly accountId?: string } =>
+  account === ROOT_ACCOUNT ? {} : { accountId: account }
+
+/** Where those who have signed in with a key begin: their own account. */
+export function ownAccount(): string {
+  const { value } = session
+  const who = value.kind === "signedIn" ? value.session.who : undefined
+  return who?.kind === "principal" ? who.accountId : ROOT_ACCOUNT
+}
+
+/** Keys of an account, or of one of its users. */
+export function useKeys(account: string, userName?: string): Live<Keys> {
+  const fetchKeys = async (signal: AbortSignal): Promise<Keys> => {
+    const accountId = account === ROOT_ACCOUNT ? (await api.get<Account>(accountPath(account), { signal })).id : account
+    return api.get<Keys>(addressOf("/v1/keys", { accountId, userName }), { signal })
+  }
+  return useLiveValue(`${account} ${userName ?? ""}`, fetchKeys)
+}

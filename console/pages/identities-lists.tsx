@@ -1,0 +1,188 @@
+/** Lists of the users, groups, roles and managed policies of an account, and dialogs that create them. */
+import { useSignal } from "@preact/signals"
+import { api } from "../api/client.js"
+import { useLive, type Live } from "../api/live.js"
+import type { Groups, ManagedPolicies, Roles, User, Users } from "../api/shapes.js"
+import { Button } from "../parts/button.js"
+import { FormDialog } from "../parts/dialog.js"
+import { TextField } from "../parts/fields.js"
+import { countText, listText, timeText } from "../parts/format.js"
+import { PagedTable } from "../parts/paged-table.js"
+import { Section } from "../parts/page.js"
+import { EmptyState, Loaded } from "../parts/states.js"
+import type { Column } from "../parts/table.js"
+import { toast } from "../parts/toast.js"
+import { go } from "../shell/router.js"
+import { accountPath, pageOf, type Kind } from "./identities-api.js"
+
+type Identity = Pick<User, "name" | "arn" | "createdMs" | "attached" | "inline">
+
+/** The last part of an ARN, by which people know a policy. */
+export const policyName = (arn: string): string => arn.slice(arn.lastIndexOf("/") + 1)
+
+const policiesOf = ({ attached, inline }: Identity): string => listText([...attached.map(policyName), ...inline]) || "–"
+
+const nameColumn = <T extends Identity>(account: string, kind: Kind): Column<T> => ({
+  ...{ key: "name", title: "Name", sortBy: ({ name }: T) => name },
+  cell: ({ name }: T) => <a href={pageOf(account, `${kind}s`, name)}>{name}</a>,
+})
+
+const COMMON: readonly Column<Identity>[] = [
+  { key: "policies", title: "Policies", cell: policiesOf },
+  {
+    ...{ key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+    sortBy: ({ createdMs }) => createdMs,
+  },
+]
+
+function NewDialog({
+  account,
+  kind,
+  onClose,
+}: {
+  readonly account: string
+  readonly kind: Kind
+  readonly onClose: () => void
+}) {
+  const name = useSignal("")
+  const policy = useSignal("")
+  const create = async (): Promise<void> => {
+    const path = accountPath(account, `${kind}s`)
+    const [text, attached] = [name.value.trim(), policy.value.trim()]
+    await api.post(path, { name: text })
+    toast(`Created ${kind} ${text}`)
+    go(pageOf(account, `${kind}s`, text))
+    if (attached !== "") await api.post(`${path}/${encodeURIComponent(text)}/attach`, { policy: attached })
+  }
+  return (
+    <FormDialog
+      title={`Create a ${kind}`}
+      action={`Create ${kind}`}
+      isValid={name.value.trim() !== ""}
+      work={create}
+      onClose={onClose}
+    >
+      <TextField label="Name" value={name} isRequired isCode />
+      <TextField
+        label="Managed policy"
+        value={policy}
+        isCode
+        suggestions={["readonly", "readwrite", "writeonly"]}
+        hint={`Optional. Without a policy a new ${kind} may do nothing`}
+      />
+    </FormDialog>
+  )
+}
+
+/** One list: `kind` also names it in paths. */
+function IdentityList<Page extends { readonly next?: string | undefined }, Row extends Identity>(props: {
+  readonly account: string
+  readonly kind: Kind
+  readonly title: string
+  readonly hint: string
+  readonly live: Live<Page>
+  readonly rowsOf: (page: Page) => readonly Row[]
+  readonly columns?: readonly Column<Row>[]
+}) {
+  const { account, kind, title, hint, live, rowsOf, columns = [] } = props
+  const isAsking = useSignal(false)
+  const open = () => (kind === "role" ? go(pageOf(account, "new-role")) : (isAsking.value = true))
+  const create = (
+    <Button kind="primary" onClick={open}>
+      Create {kind}
+    </Button>
+  )
+  return (
+    <Section title={title} hint={hint} actions={create}>
+      <Loaded live={live}>
+        {first => (
+          <PagedTable
+            key={`${account} ${live.atMs ?? 0}`}
+            path={accountPath(account, `${kind}s`)}
+            {...{ first, rowsOf, caption: title }}
+            columns={[nameColumn<Row>(account, kind), ...columns, ...COMMON]}
+            rowKey={({ name }) => name}
+            empty={<EmptyState title={`This account has no ${kind}s`} icon="identity" />}
+          />
+        )}
+      </Loaded>
+      {isAsking.value && <NewDialog {...{ account, kind }} onClose={() => (isAsking.value = false)} />}
+    </Section>
+  )
+}
+
+export function UsersTab({ account }: { readonly account: string }) {
+  const live = useLive<Users>(accountPath(account, "users"))
+  return (
+    <IdentityList
+      {...{ account, kind: "user", title: "Users", live }}
+      hint="People and programs with keys of their own."
+      rowsOf={({ users }) => users}
+      columns={[
+        { key: "groups", title: "Groups", cell: ({ groups }) => listText(groups) || "–" },
+        { key: "keys", title: "Keys", cell: ({ keys }) => countText(keys.length), align: "end" },
+      ]}
+    />
+  )
+}
+
+export function GroupsTab({ account }: { readonly account: string }) {
+  const live = useLive<Groups>(accountPath(account, "groups"))
+  return (
+    <IdentityList
+      {...{ account, kind: "group", title: "Groups", live }}
+      hint="Users of a group have its policies."
+      rowsOf={({ groups }) => groups}
+    />
+  )
+}
+
+export function RolesTab({ account }: { readonly account: string }) {
+  const live = useLive<Roles>(accountPath(account, "roles"))
+  return (
+    <IdentityList
+      {...{ account, kind: "role", title: "Roles", live }}
+      hint="Rights that others may assume for a while, as the trust policy of the role says."
+      rowsOf={({ roles }) => roles}
+      columns={[{ key: "description", title: "Description", cell: ({ description }) => description || "–" }]}
+    />
+  )
+}
+
+type Policy = ManagedPolicies["policies"][number]
+
+const policyColumns = (account: string): readonly Column<Policy>[] => [
+  {
+    ...{ key: "name", title: "Name", sortBy: ({ name }) => name },
+    cell: ({ name, arn }) => <a href={pageOf(account, "policies", arn)}>{name}</a>,
+  },
+  { key: "of", title: "Of", cell: ({ isBuiltIn }) => (isBuiltIn ? "built-in" : "account") },
+  { key: "description", title: "Description", cell: ({ description }) => description || "–" },
+  { key: "attached", title: "Attached to", cell: ({ attachments }) => countText(attachments), align: "end" },
+  { key: "boundaries", title: "Boundary of", cell: ({ boundaries }) => countText(boundaries), align: "end" },
+]
+
+export function PoliciesTab({ account }: { readonly account: string }) {
+  const path = accountPath(account, "policies")
+  const live = useLive<ManagedPolicies>(path)
+  const create = (
+    <Button kind="primary" onClick={() => go(pageOf(account, "new-policy"))}>
+      Create policy
+    </Button>
+  )
+  return (
+    <Section title="Managed policies" hint="Users, groups and roles share them." actions={create}>
+      <Loaded live={live}>
+        {first => (
+          <PagedTable
+            key={`${account} ${live.atMs ?? 0}`}
+            {...{ path, first, caption: "Managed policies", columns: policyColumns(account) }}
+            rowsOf={({ policies }) => policies}
+            rowKey={({ arn }) => arn}
+            empty={<EmptyState title="No policies" icon="identity" />}
+          />
+        )}
+      </Loaded>
+    </Section>
+  )
+}

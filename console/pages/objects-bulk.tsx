@@ -1,0 +1,208 @@
+/**
+ * Work on all objects whose keys begin with a prefix, or on those that are selected, started as a job: delete, restore, tag,
+ * copy, another class. The job shows on the page of the objects.
+ */
+import { useSignal, type Signal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import { STORAGE_CLASSES, type StorageClass } from "../../src/base/storage-class.js"
+import { api } from "../api/client.js"
+import { useWatch } from "../api/live.js"
+import type { StartedJob } from "../api/shapes.js"
+import { Button } from "../parts/button.js"
+import { FormDialog } from "../parts/dialog.js"
+import { CheckboxField, SelectField, TextAreaField, TextField } from "../parts/fields.js"
+import { Section } from "../parts/page.js"
+import { Loaded, Notice } from "../parts/states.js"
+import { tagsOfText } from "../parts/tags.js"
+import { pathTo } from "../shell/router.js"
+import { JobActions, JobProgress, StateBadge } from "./jobs-started.js"
+import { selectedJson, selectedText, type Selected } from "./objects-selection.js"
+
+const KINDS = [
+  ["delete-objects", "Delete objects"],
+  ["delete-versions", "Delete all versions, permanently"],
+  ["restore-objects", "Restore deleted objects"],
+  ["tag-objects", "Replace tags"],
+  ["set-class", "Set the storage class"],
+  ["copy-objects", "Copy to a bucket"],
+] as const
+
+type Kind = (typeof KINDS)[number][0]
+
+interface Fields {
+  readonly kind: Signal<Kind>
+  readonly prefix: Signal<string>
+  readonly tags: Signal<string>
+  readonly storageClass: Signal<StorageClass>
+  readonly toBucket: Signal<string>
+  readonly toPrefix: Signal<string>
+  readonly isDryRun: Signal<boolean>
+  readonly typed: Signal<string>
+}
+
+/** What the job needs besides its kind and its prefix. */
+function detailsOf({ kind, tags, storageClass, toBucket, toPrefix }: Fields): object {
+  switch (kind.value) {
+    case "tag-objects":
+      return { tags: tagsOfText(tags.value).map(([key, value]) => ({ key, value })) }
+    case "set-class":
+      return { storageClass: storageClass.value }
+    case "copy-objects":
+      return { toBucket: toBucket.value, ...(toPrefix.value === "" ? {} : { toPrefix: toPrefix.value }) }
+    default:
+      return {}
+  }
+}
+
+function Details({ fields }: { readonly fields: Fields }) {
+  switch (fields.kind.value) {
+    case "tag-objects":
+      return <TextAreaField label="Tags" value={fields.tags} rows={4} isCode hint="One key=value on a line" />
+    case "set-class":
+      return (
+        <SelectField
+          label="Storage class"
+          value={fields.storageClass}
+          options={STORAGE_CLASSES.map(name => [name, name])}
+        />
+      )
+    case "copy-objects":
+      return (
+        <>
+          <TextField label="To the bucket" value={fields.toBucket} isCode isRequired />
+          <TextField
+            label="In place of the prefix"
+            value={fields.toPrefix}
+            isCode
+            hint="Empty: keys stay as they are"
+          />
+        </>
+      )
+    default:
+      return null
+  }
+}
+
+/** What a dialog is about: all keys with a prefix, or what is selected below it. */
+export interface BulkScope {
+  readonly bucket: string
+  readonly prefix: string
+  /** Undefined: all of it. */
+  readonly selected?: Selected | undefined
+  /** Rows of the selection are single versions. */
+  readonly hasVersions: boolean
+  readonly kind: Kind
+}
+
+/** Of single versions there is less to do. */
+const kindsOf = ({ selected, hasVersions }: BulkScope) =>
+  selected === undefined || !hasVersions
+    ? KINDS
+    : ([
+        ["delete-versions", "Delete these versions, permanently"],
+        ["restore-objects", "Restore deleted objects"],
+      ] as const)
+
+const whatOf = ({ bucket, selected, hasVersions }: BulkScope, prefix: string): string => {
+  if (selected !== undefined) return selectedText(selected, hasVersions ? "version" : "object")
+  return prefix === "" ? `all objects of ${bucket}` : `all objects whose keys begin with ${prefix}`
+}
+
+/** Whether nobody has seen how much it is. */
+const isOpenEnded = ({ selected }: BulkScope, kind: Kind): boolean =>
+  selected === undefined ||
+  [...selected.values()].some(item => item.kind === "folder") ||
+  (kind === "delete-versions" &&
+    [...selected.values()].some(item => item.kind === "row" && item.row.versionId === undefined))
+
+function jobOf(scope: BulkScope, fields: Fields): object {
+  const { kind, prefix } = fields
+  const { selected, hasVersions } = scope
+  const list = selected && selectedJson(selected, hasVersions && kind.value === "delete-versions")
+  return { kind: kind.value, prefix: prefix.value, ...(list && { selected: list }), ...detailsOf(fields) }
+}
+
+export function BulkDialog(props: {
+  readonly scope: BulkScope
+  readonly onClose: () => void
+  readonly onStarted: (id: string) => void
+}) {
+  const { scope, onClose, onStarted } = props
+  const { bucket, selected } = scope
+  const fields: Fields = {
+    ...{ kind: useSignal<Kind>(scope.kind), prefix: useSignal(scope.prefix), tags: useSignal("") },
+    ...{ storageClass: useSignal<StorageClass>("STANDARD"), toBucket: useSignal(bucket), toPrefix: useSignal("") },
+    ...{ isDryRun: useSignal(selected === undefined), typed: useSignal("") },
+  }
+  const { kind, prefix, isDryRun, typed } = fields
+  const isDelete = kind.value.startsWith("delete-") && !isDryRun.value
+  const asksForName = isDelete && isOpenEnded(scope, kind.value)
+  const start = async (): Promise<void> => {
+    const path = `/v1/buckets/${encodeURIComponent(bucket)}/jobs`
+    const { id } = await api.post<StartedJob>(path, { dryRun: isDryRun.value, job: jobOf(scope, fields) })
+    onStarted(id)
+  }
+  const about = `This is about ${whatOf(scope, prefix.value)}.`
+  return (
+    <FormDialog
+      title="Bulk action"
+      action="Start the job"
+      kind={isDelete ? "danger" : "primary"}
+      isValid={!asksForName || typed.value === bucket}
+      work={start}
+      onClose={onClose}
+    >
+      <SelectField label="Action" value={kind} options={kindsOf(scope)} />
+      {selected === undefined ? (
+        <TextField label="Keys that begin with" value={prefix} isCode hint={about} />
+      ) : (
+        <p>{about}</p>
+      )}
+      <Details fields={fields} />
+      <CheckboxField label="Only count what it would do" value={isDryRun} />
+      {isDelete && (
+        <Notice kind="warning">
+          {kind.value === "delete-versions"
+            ? "What is deleted by this is gone."
+            : "With versioning the objects get delete markers; without it they are gone."}
+        </Notice>
+      )}
+      {asksForName && <TextField label={`Type ${bucket} to confirm`} value={typed} isCode />}
+    </FormDialog>
+  )
+}
+
+/** A job that was started here, until it is put away. */
+export function BulkJob(props: { readonly id: string; readonly onEnd: () => void; readonly onClose: () => void }) {
+  const { id, onEnd, onClose } = props
+  const live = useWatch<StartedJob>(`/v1/jobs/${encodeURIComponent(id)}`)
+  const isOver = live.value?.endedMs !== undefined
+  useEffect(() => {
+    if (isOver) onEnd()
+  }, [isOver])
+  const actions = (
+    <>
+      <a class="button" href={pathTo(["jobs", id])}>
+        Details
+      </a>
+      <Button kind="quiet" onClick={onClose}>
+        Hide
+      </Button>
+    </>
+  )
+  return (
+    <Section title={`Job ${id}`} actions={actions}>
+      <Loaded live={live}>
+        {job => (
+          <>
+            <p>
+              <StateBadge state={job.state} /> {job.result ?? job.target}
+            </p>
+            {!isOver && <JobProgress job={job} />}
+            {!isOver && <JobActions job={job} />}
+          </>
+        )}
+      </Loaded>
+    </Section>
+  )
+}

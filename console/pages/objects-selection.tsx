@@ -1,0 +1,102 @@
+/**
+ * What is selected of a listing: objects, versions and folders, also of other pages of it. A job does with them what the
+ * same action by prefix does.
+ */
+import type { Signal } from "@preact/signals"
+import { useId } from "preact/hooks"
+import { SELECTED_MAX } from "../../src/base/limits.js"
+import type { Row } from "../api/s3.js"
+import { Button } from "../parts/button.js"
+import { countText, plural, sizeText } from "../parts/format.js"
+
+export type Item = { readonly kind: "folder"; readonly prefix: string } | { readonly kind: "row"; readonly row: Row }
+
+/** By the keys of rows of the table. */
+export type Selected = ReadonlyMap<string, Item>
+
+export const itemKey = (item: Item): string =>
+  item.kind === "folder" ? item.prefix : `${item.row.key} ${item.row.versionId ?? ""}`
+
+export const itemName = (item: Item): string =>
+  item.kind === "folder" ? `folder ${item.prefix}` : `${item.row.key} ${item.row.versionId ?? ""}`.trim()
+
+export function withSelected(selected: Selected, items: readonly Item[], isSelected: boolean): Selected {
+  const next = new Map(selected)
+  for (const item of items) {
+    if (isSelected) next.set(itemKey(item), item)
+    else next.delete(itemKey(item))
+  }
+  return next
+}
+
+/** `3 objects and 1 folder, 12 KiB`: how much folders contain is not known. */
+export function selectedText(selected: Selected, what: string): string {
+  const items = [...selected.values()]
+  const rows = items.flatMap(item => (item.kind === "row" ? [item.row] : []))
+  const folders = items.length - rows.length
+  const bytes = sizeText(rows.reduce((sum, { sizeBytes }) => sum + (Number.isFinite(sizeBytes) ? sizeBytes : 0), 0))
+  if (folders === 0) return `${plural(rows.length, what)}, ${bytes}`
+  const ofFolders = `${plural(folders, "folder")} with all that is below`
+  return rows.length === 0 ? ofFolders : `${plural(rows.length, what)}, ${bytes}, and ${ofFolders}`
+}
+
+/** As jobs take it. `hasVersions`: each row is one version. */
+export function selectedJson(selected: Selected, hasVersions: boolean): readonly object[] {
+  const keys = new Set<string>()
+  return [...selected.values()].flatMap((item): readonly object[] => {
+    if (item.kind === "folder") return [{ prefix: item.prefix }]
+    const { key, versionId } = item.row
+    if (hasVersions) return [{ key, versionId: versionId ?? "null" }]
+    if (keys.has(key)) return []
+    keys.add(key)
+    return [{ key }]
+  })
+}
+
+/** Select all of the page; how much is selected; and what may be done with it. */
+export function SelectionBar(props: {
+  readonly items: readonly Item[]
+  readonly selected: Signal<Selected>
+  readonly hasVersions: boolean
+  readonly onDelete: () => void
+  readonly onOther: () => void
+}) {
+  const { items, selected, hasVersions, onDelete, onOther } = props
+  const { size } = selected.value
+  const id = useId()
+  const isAll = items.length > 0 && items.every(item => selected.value.has(itemKey(item)))
+  const isTooMuch = size > SELECTED_MAX
+  const text = selectedText(selected.value, hasVersions ? "version" : "object")
+  return (
+    <div class="selection-bar" role="group" aria-label="Selection">
+      <div class="checkbox">
+        <input
+          id={id}
+          type="checkbox"
+          checked={isAll}
+          onChange={event => (selected.value = withSelected(selected.value, items, event.currentTarget.checked))}
+        />
+        <label for={id}>Select this page</label>
+      </div>
+      <span role="status">{size === 0 ? "" : `Selected: ${text}`}</span>
+      {size > 0 && (
+        <div class="actions">
+          <Button kind="danger" isDisabled={isTooMuch} onClick={onDelete}>
+            Delete selected
+          </Button>
+          <Button isDisabled={isTooMuch} onClick={onOther}>
+            Other action
+          </Button>
+          <Button kind="quiet" onClick={() => (selected.value = new Map())}>
+            Clear selection
+          </Button>
+        </div>
+      )}
+      {isTooMuch && (
+        <p class="field-error">
+          A job takes {countText(SELECTED_MAX)} at most: select less, or use the bulk action by prefix.
+        </p>
+      )}
+    </div>
+  )
+}

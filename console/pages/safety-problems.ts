@@ -1,0 +1,136 @@
+/**
+ * What a status says is not as it should be, as a list: faults first, then what will become one. Pure. What is not
+ * reported is not taken as fine: an absent value gives no entry, and the page shows that value as unknown.
+ */
+import type { Device, Status } from "../api/shapes.js"
+import { durationText, plural, sizeText } from "../parts/format.js"
+
+export interface Problem {
+  readonly kind: "danger" | "warning"
+  readonly text: string
+  /** Since when, if that is known. */
+  readonly sinceMs?: number | undefined
+  /** A page of the console that shows more: its segments, and its query. */
+  readonly to?: readonly [segments: readonly string[], query?: Readonly<Record<string, string>>]
+}
+
+/** A device that becomes full within this time is reported. */
+const FULL_SOON_SECONDS = 30 * 86_400
+/** From this share of its size on, a device is nearly full. */
+const NEARLY_FULL = 0.9
+
+export const placeOfDevice = ({ node, path }: Pick<Device, "node" | "path">): string =>
+  node === undefined ? path : `${node}:${path}`
+
+/** The used share of a device; undefined if its size is not known. */
+export function fullnessOf({ totalBytes, freeBytes, usableBytes = freeBytes }: Device): number | undefined {
+  return totalBytes > 0 ? Math.min(1, Math.max(0, 1 - usableBytes / totalBytes)) : undefined
+}
+
+type StateKind = "good" | "info" | "warning" | "danger"
+
+const STATE_KINDS: Readonly<Record<Device["state"], StateKind>> = {
+  active: "good",
+  rebuilding: "info",
+  draining: "info",
+  decommissioning: "info",
+  full: "warning",
+  offline: "danger",
+  missing: "danger",
+  failed: "danger",
+}
+
+export const kindOfState = (state: Device["state"]): StateKind => STATE_KINDS[state]
+
+function ofDevice(device: Device): readonly Problem[] {
+  const { id, state, reason, sinceMs, fullInSeconds } = device
+  const place = placeOfDevice(device)
+  const to = [["devices", id]] as const
+  const kind = kindOfState(state)
+  if (kind === "danger") return [{ kind, text: `${place} is ${state}${reason && `: ${reason}`}`, sinceMs, to }]
+  if (state === "full") return [{ kind: "warning", text: `${place} is full${reason && `: ${reason}`}`, sinceMs, to }]
+  const share = fullnessOf(device) ?? 0
+  const soon = fullInSeconds !== undefined && fullInSeconds < FULL_SOON_SECONDS
+  if (!soon && share < NEARLY_FULL) return []
+  const when = soon ? `will be full in about ${durationText(fullInSeconds)} at the present rate` : "is nearly full"
+  return [{ kind: "warning", text: `${place} ${when}: ${sizeText(device.usableBytes ?? device.freeBytes)} left`, to }]
+}
+
+function ofNodes({ nodes }: Status): readonly Problem[] {
+  if (nodes === undefined) return []
+  const to = [["devices"], { tab: "nodes" }] as const
+  return [
+    ...nodes.nodes.flatMap(({ name, state, reason, cannotReach }): Problem[] => [
+      ...(state === "serving" || state === "removed"
+        ? []
+        : [{ kind: "danger" as const, text: `node ${name} is ${state}${reason && `: ${reason}`}`, to }]),
+      ...(cannotReach.length === 0
+        ? []
+        : [{ kind: "warning" as const, text: `node ${name} cannot reach ${cannotReach.join(", ")}`, to }]),
+    ]),
+    ...nodes.heldBack.map(text => ({ kind: "warning" as const, text, to })),
+    ...(nodes.steward === undefined
+      ? [{ kind: "warning" as const, text: "no node watches over the others now", to }]
+      : []),
+  ]
+}
+
+function ofWork({ repair, jobs }: Status): readonly Problem[] {
+  return [
+    ...(repair !== undefined && repair.lostBlocks > 0
+      ? [
+          {
+            kind: "danger" as const,
+            text: `${plural(repair.lostBlocks, "block")} (${sizeText(repair.lostBytes)}) cannot be read`,
+          },
+        ]
+      : []),
+    ...(repair !== undefined && repair.singleCopyBlocks > 0
+      ? [
+          {
+            kind: "warning" as const,
+            text: `${plural(repair.singleCopyBlocks, "block")} in a single copy, whatever their redundancy`,
+          },
+        ]
+      : []),
+    ...(repair?.isPaused === true ? [{ kind: "warning" as const, text: "repair is paused" }] : []),
+    ...jobs
+      .filter(({ state }) => state === "failed")
+      .map(({ name, lastError = "" }) => ({ kind: "warning" as const, text: `job ${name} fails: ${lastError}` })),
+  ]
+}
+
+function ofServices({ database, keyServices = [], quotas = [], encrypting }: Status): readonly Problem[] {
+  return [
+    ...(database?.findings ?? []).map(({ sentence }) => ({ kind: "warning" as const, text: sentence })),
+    ...keyServices
+      .filter(({ state }) => state !== "reachable")
+      .map(({ name, state, reason = "", sinceMs }) => ({
+        ...{ kind: "danger" as const, sinceMs, text: `key service ${name}: ${state}${reason && `, ${reason}`}` },
+      })),
+    ...quotas
+      .filter(({ isAboveWarning }) => isAboveWarning)
+      .map(({ holder, name, percent }) => ({
+        kind: "warning" as const,
+        text: `${holder} ${name} is above the warning level of its quota${percent === undefined ? "" : `: ${percent} %`}`,
+      })),
+    ...(encrypting !== undefined && encrypting.troubleCount > 0
+      ? [{ kind: "warning" as const, text: `${plural(encrypting.troubleCount, "object")} could not be encrypted yet` }]
+      : []),
+  ]
+}
+
+/** All that is not as it should be; faults first. */
+export function problemsOf(status: Status): readonly Problem[] {
+  const { devices, health } = status
+  const problems = [...ofWork(status), ...devices.flatMap(ofDevice), ...ofNodes(status), ...ofServices(status)]
+  const named = problems.map(({ text }) => text)
+  const paths = devices.filter(({ state }) => kindOfState(state) === "danger").map(({ id }) => id)
+  // Reasons of health repeat what devices say of themselves.
+  const others = health.reasons.filter(reason => !named.includes(reason) && !paths.some(id => reason.includes(id)))
+  const all = [
+    ...others.map(text => ({ kind: health.ready ? ("warning" as const) : ("danger" as const), text })),
+    ...problems,
+  ]
+  return [...all.filter(({ kind }) => kind === "danger"), ...all.filter(({ kind }) => kind !== "danger")]
+}

@@ -1,0 +1,169 @@
+/**
+ * Tables of records: sortable by the head, cards on a phone, one caption for screen readers. A list that arrives in
+ * pages ends with a button for the next one (`more`), and says that more exist. With `selection` each row has a check box,
+ * and Shift with a click or the space key selects all from the one before.
+ */
+import { useSignal } from "@preact/signals"
+import type { ComponentChildren } from "preact"
+import { useRef } from "preact/hooks"
+import { Button } from "./button.js"
+import { countText } from "./format.js"
+import { Icon } from "./icon.js"
+import { EmptyState } from "./states.js"
+
+export interface Column<T> {
+  /** Unique within the table. */
+  readonly key: string
+  readonly title: string
+  readonly cell: (row: T) => ComponentChildren
+  /** Makes the column sortable. */
+  readonly sortBy?: (row: T) => number | string
+  readonly align?: "end"
+}
+
+interface Sorting {
+  readonly key: string
+  readonly isDown: boolean
+}
+
+interface MorePages {
+  readonly hasMore: boolean
+  readonly isLoading: boolean
+  readonly load: () => void
+}
+
+export interface RowSelection<T> {
+  /** By the keys of rows. */
+  readonly selected: ReadonlyMap<string, T>
+  /** What a row is called. */
+  readonly nameOf: (row: T) => string
+  readonly onSelect: (rows: readonly T[], isSelected: boolean) => void
+}
+
+interface TableProps<T> {
+  /** What the table lists; read aloud, and shown if `isCaptionShown`. */
+  readonly caption: string
+  readonly columns: readonly Column<T>[]
+  readonly rows: readonly T[]
+  readonly rowKey: (row: T) => string
+  /** Shown in place of an empty table. */
+  readonly empty?: ComponentChildren
+  readonly sort?: Sorting
+  readonly more?: MorePages
+  readonly selection?: RowSelection<T> | undefined
+}
+
+const compare = (a: number | string, b: number | string): number =>
+  typeof a === "number" && typeof b === "number"
+    ? a - b
+    : String(a).localeCompare(String(b), undefined, { numeric: true })
+
+/** Rows in the order of a column; equal ones stay in their order. */
+export function sorted<T>(rows: readonly T[], columns: readonly Column<T>[], sort: Sorting | undefined): readonly T[] {
+  const sortBy = columns.find(({ key }) => key === sort?.key)?.sortBy
+  if (sort === undefined || sortBy === undefined) return rows
+  const direction = sort.isDown ? -1 : 1
+  return rows.toSorted((a, b) => direction * compare(sortBy(a), sortBy(b)))
+}
+
+function Head<T>(props: {
+  readonly column: Column<T>
+  readonly sort: Sorting | undefined
+  readonly onSort: (sort: Sorting) => void
+}) {
+  const { column, sort, onSort } = props
+  const { key, title, sortBy, align } = column
+  const isSorted = sort?.key === key
+  const direction = sort?.isDown === true ? "descending" : "ascending"
+  return (
+    <th scope="col" role="columnheader" class={align ?? ""} aria-sort={isSorted ? direction : undefined}>
+      {sortBy === undefined ? (
+        title
+      ) : (
+        <button type="button" class="sort" onClick={() => onSort({ key, isDown: isSorted && !sort.isDown })}>
+          {title}
+          <Icon name={isSorted ? (sort.isDown ? "sortDown" : "sortUp") : "sort"} />
+        </button>
+      )}
+    </th>
+  )
+}
+
+/** The check boxes of the rows as they are shown. */
+function SelectCell<T>(props: {
+  readonly selection: RowSelection<T>
+  readonly row: T
+  readonly rows: readonly T[]
+  readonly rowKey: (row: T) => string
+  readonly isSelected: boolean
+  /** The key of the row that was clicked before. */
+  readonly anchor: { current: string | undefined }
+}) {
+  const { selection, row, rows, rowKey, isSelected, anchor } = props
+  const select = (isRange: boolean): void => {
+    const [from, to] = [rows.findIndex(each => rowKey(each) === anchor.current), rows.indexOf(row)]
+    const range = isRange && from >= 0 ? rows.slice(Math.min(from, to), Math.max(from, to) + 1) : [row]
+    selection.onSelect(range, !isSelected)
+    anchor.current = rowKey(row)
+  }
+  return (
+    <td role="cell" data-title="Select" class="select">
+      <input
+        type="checkbox"
+        aria-label={`Select ${selection.nameOf(row)}`}
+        checked={isSelected}
+        onClick={event => select(event.shiftKey)}
+      />
+    </td>
+  )
+}
+
+export function DataTable<T>(props: TableProps<T>) {
+  const { caption, columns, rows, rowKey, empty, more, selection } = props
+  const sort = useSignal(props.sort)
+  const anchor = useRef<string | undefined>(undefined)
+  if (rows.length === 0) return <>{empty ?? <EmptyState title="Nothing to show" />}</>
+  const shown = sorted(rows, columns, sort.value)
+  return (
+    <div class="table-frame">
+      <table role="table">
+        <caption class="sr-only">{caption}</caption>
+        <thead role="rowgroup">
+          <tr role="row">
+            {selection && (
+              <th scope="col" role="columnheader" class="select">
+                <span class="sr-only">Select</span>
+              </th>
+            )}
+            {columns.map(column => (
+              <Head key={column.key} column={column} sort={sort.value} onSort={next => (sort.value = next)} />
+            ))}
+          </tr>
+        </thead>
+        <tbody role="rowgroup">
+          {shown.map(row => {
+            const isSelected = selection?.selected.has(rowKey(row)) ?? false
+            return (
+              <tr key={rowKey(row)} role="row" class={isSelected ? "selected" : ""}>
+                {selection && <SelectCell {...{ selection, row, rows: shown, rowKey, isSelected, anchor }} />}
+                {columns.map(({ key, title, cell, align }) => (
+                  <td key={key} role="cell" data-title={title} class={align ?? ""}>
+                    <div>{cell(row)}</div>
+                  </td>
+                ))}
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+      {more?.hasMore === true && (
+        <div class="more">
+          <span>{countText(rows.length)} shown, more exist</span>
+          <Button isBusy={more.isLoading} onClick={more.load}>
+            Show more
+          </Button>
+        </div>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,35 @@
+/** Documents that commands read: files, and standard input for `-`. */
+import { readFile } from "node:fs/promises"
+import { resolve } from "node:path"
+import { CliError } from "./exit-codes.js"
+import type { CliIo } from "./io.js"
+
+const STANDARD_INPUT = "-"
+
+/** Throws a `CliError` that names the file. */
+export async function readText(io: CliIo, file: string): Promise<string> {
+  if (file === STANDARD_INPUT) return inputText(io)
+  try {
+    return await readFile(resolve(io.workingFolder, file), "utf8")
+  } catch {
+    throw new CliError("notFound", `cannot read ${file}`)
+  }
+}
+
+async function inputText({ input }: CliIo): Promise<string> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of input) pieces.push(piece)
+  return Buffer.concat(pieces).toString("utf8")
+}
+
+/** `hint`: where to find out more about a mistake. Throws a `CliError` that names the file. */
+export async function readDocument(io: CliIo, file: string, hint = ""): Promise<unknown> {
+  const text = await readText(io, file)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new CliError("usage", `${nameOf(file)} is not JSON: ${error instanceof Error ? error.message : ""}${hint}`)
+  }
+}
+
+const nameOf = (file: string): string => (file === STANDARD_INPUT ? "standard input" : file)

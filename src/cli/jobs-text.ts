@@ -1,0 +1,77 @@
+/** Text about jobs: background jobs, and those that callers start. Pure. */
+import type { z } from "zod"
+import type { JOB, STARTED_JOB } from "../admin/index.js"
+import { progressText } from "../base/progress-text.js"
+import { labelled as line, plural, printable, sizeText, tableText, timeText } from "./text.js"
+
+type Job = z.output<typeof JOB>
+export type StartedJob = z.output<typeof STARTED_JOB>
+
+export function jobsTable(jobs: readonly Job[]): string {
+  const rows = jobs.map(({ name, state, throttle, progress, lastError }) => [
+    name,
+    state,
+    String(throttle),
+    printable(lastError === undefined ? progress : `${progress} (last error: ${lastError})`),
+  ])
+  return tableText(["JOB", "STATE", "THROTTLE", "PROGRESS"], rows)
+}
+
+/** Its result, or how far it is. */
+const howFar = (job: StartedJob, nowMs: number): string =>
+  printable(
+    job.result ??
+      (job.lastError === undefined
+        ? progressText(job, nowMs)
+        : `${progressText(job, nowMs)} (last error: ${job.lastError})`),
+  )
+
+export function startedTable(jobs: readonly StartedJob[], nowMs: number): string {
+  if (jobs.length === 0) return ""
+  const rows = jobs.map(job => [
+    job.id,
+    job.state,
+    timeText(job.startedMs),
+    printable(`${job.isDryRun ? "(dry run) " : ""}${job.target}`),
+    howFar(job, nowMs),
+  ])
+  return tableText(["STARTED JOB", "STATE", "STARTED", "TARGET", "PROGRESS"], rows)
+}
+
+const starterText = ({ kind, id, name }: StartedJob["starter"]): string =>
+  kind === "store"
+    ? "nobody: the store itself"
+    : kind === "operator"
+      ? "the operator"
+      : `${kind} ${name === "" ? id : name}`
+
+/** All of one job, a line for each fact. */
+export function jobText(job: StartedJob, nowMs: number): string {
+  const { counts, failures } = job
+  const lines = [
+    line("job", job.id),
+    line("state", `${job.state}${job.isDryRun ? ", a dry run" : ""}`),
+    line("target", printable(job.target)),
+    line("started", `${timeText(job.startedMs)} by ${printable(starterText(job.starter))}`),
+    ...(job.endedMs === undefined ? [line("progress", howFar(job, nowMs))] : [line("ended", timeText(job.endedMs))]),
+    ...(job.result === undefined ? [] : [line("result", printable(job.result))]),
+    ...(job.lastError === undefined || job.lastError === job.result
+      ? []
+      : [line("last error", printable(job.lastError))]),
+    ...(counts === undefined
+      ? []
+      : [
+          line("matched", `${plural(counts.matched, "object")}, ${sizeText(counts.matchedBytes)}`),
+          line("done", `${plural(counts.done, "object")}, ${sizeText(counts.doneBytes)}`),
+        ]),
+    ...(job.cancelBy === undefined ? [] : [line("to undo", printable(job.cancelBy))]),
+    ...(counts === undefined || counts.failed === 0 ? [] : [line("failed", plural(counts.failed, "object"))]),
+    ...failures.map(({ key, versionId, reason }) =>
+      line("", printable(`${key}${versionId === undefined ? "" : ` (${versionId})`}: ${reason}`)),
+    ),
+    ...(counts !== undefined && counts.failed > failures.length
+      ? [line("", `and ${plural(counts.failed - failures.length, "other object")}`)]
+      : []),
+  ]
+  return lines.map(each => `${each}\n`).join("")
+}

@@ -1,0 +1,37 @@
+/** Named limits of jobs that callers start. */
+const DAY_MS = 86_400_000
+
+export const JOB_LIMITS = {
+  /** Not ended, of the store. */
+  underWayMax: 100,
+  /** Of holders of keys: of one account, and of all; the rest is for the operator. */
+  underWayOfAccountMax: 10,
+  underWayOfKeysMax: 80,
+  /** Ended jobs are shown for so long, and no more of them. */
+  endedKeptMs: 30 * DAY_MS,
+  endedMax: 500,
+  /** Of those that are no longer kept, one start removes some. */
+  droppedMax: 8,
+  /** Of a request: its row has what is selected until the job ends. */
+  requestBytesMax: 256 * 1_024,
+  /** Items of a page, which is done again if its process dies. */
+  pageItemsMax: 100,
+  /** Rows that one step reads to find them. */
+  pageRowsMax: 1_000,
+  itemsConcurrent: 8,
+  /** Failures that a job lists; it counts all. */
+  failuresMax: 100,
+  reasonCharactersMax: 300,
+  /** After a failure that passes, such as a full disk, the page is tried again. */
+  retryMs: 5_000,
+  /** The rate is that of the last so many milliseconds. */
+  rateWindowMs: 60_000,
+  /** How often the work of the store itself is looked at. */
+  followEveryMs: 2_000,
+  /** How long one request watches, how often it looks, and how many do at a time. */
+  watchMsMax: 60_000,
+  watchEveryMs: 500,
+  watchersMax: 200,
+  /** Of a caller that does not name a limit. */
+  itemsPerSecondMax: 100_000,
+} as const

@@ -1,0 +1,34 @@
+/** Requests of S3 that the store itself makes for the starter of a job: with the same checks as that of a client. */
+import type { ObjectKey } from "../base/ids.js"
+import type { Bucket } from "../object/contract.js"
+import type { JobStarter } from "../format/job-record.js"
+
+export interface ObjectRequest {
+  readonly method: "GET" | "HEAD" | "PUT" | "DELETE"
+  readonly bucket: string
+  /** Undefined: the bucket itself. */
+  readonly key?: ObjectKey
+  readonly query?: readonly (readonly [name: string, value: string])[]
+  readonly headers?: readonly (readonly [name: string, value: string])[]
+  readonly body?: Uint8Array
+}
+
+export interface ObjectReply {
+  readonly status: number
+  /** S3's code and message of a refusal; "" for a success. */
+  readonly code: string
+  readonly message: string
+}
+
+/** Sends requests as one caller. */
+export interface Requester {
+  send(request: ObjectRequest, signal?: AbortSignal): Promise<ObjectReply>
+}
+
+export interface ObjectRequests {
+  /**
+   * The starter of a job as it is now. The operator, and tokens of the admin API, act as the root user of the bucket's
+   * owner. Throws `accessDenied` if the starter is not allowed anything any more.
+   */
+  as(starter: JobStarter, bucket: Pick<Bucket, "owner">): Promise<Requester>
+}

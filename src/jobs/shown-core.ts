@@ -1,0 +1,73 @@
+/** Jobs as callers see them, from their rows and from the work of the store. Pure. */
+import type { JobRecord } from "../format/job-record.js"
+import type { FollowedWork, StartedJob, StartedProgress } from "./contract.js"
+import type { JobRow } from "./job-commands-core.js"
+import { JOB_LIMITS } from "./limits.js"
+
+/** Jobs of the store itself: it does them, and their rows only note that they began and ended. */
+export const isFollowed = ({ request }: Pick<JobRecord, "request">): boolean => request === ""
+
+/** `followed`: the work of a followed job as it is now; undefined: not known to this process. */
+export function shownJob(row: JobRow, followed: FollowedWork | undefined, nowMs: number): StartedJob {
+  const { id, kind, target, starter, startedMs, isDryRun, ended, counts, failures, lastError } = row
+  const isOfStore = isFollowed(row)
+  const isOver = ended !== undefined
+  const progress = isOfStore ? (followed?.progress ?? NO_PROGRESS) : progressOf(row)
+  const rate = isOver ? undefined : isOfStore ? followed?.rate : row.rate > 0 ? row.rate : undefined
+  const endsInSeconds = isOfStore ? followed?.endsInSeconds : secondsLeft(row, progress, rate)
+  const cancelBy = isOver
+    ? undefined
+    : isOfStore
+      ? (followed?.cancelBy ?? "this node does not know the work")
+      : undefined
+  return {
+    ...{ id, kind, target, starter, startedMs, isDryRun, progress, failures },
+    ...{ state: stateOf(row), phase: isOver ? "" : isOfStore ? (followed?.phase ?? "") : phaseOf(row) },
+    rate,
+    estimatedEndMs: isOver || endsInSeconds === undefined ? undefined : Math.round(nowMs + endsInSeconds * 1_000),
+    endedMs: ended?.atMs,
+    lastError: isOver ? lastError : (followed?.lastError ?? lastError),
+    canCancel: !isOver && !isOfStore,
+    cancelBy,
+    counts: isOfStore ? undefined : counts,
+    result: ended?.result,
+    revision: isOfStore && !isOver ? `${row.revision}.${progress.done}.${progress.total ?? ""}` : String(row.revision),
+  }
+}
+
+const NO_PROGRESS: StartedProgress = { done: 0, total: undefined, unit: "bytes" }
+
+function stateOf({ state, isPaused, isCancelling }: JobRow): StartedJob["state"] {
+  if (state !== "running") return state
+  return isCancelling ? "cancelling" : isPaused ? "paused" : "running"
+}
+
+/** A dry run, like the first phase of any job, counts. */
+function progressOf({ isDryRun, isCounted, counts }: JobRow): StartedProgress {
+  const done = isDryRun || !isCounted ? counts.matched : counts.done + counts.failed
+  return { done, total: isCounted ? counts.matched : undefined, unit: "objects" }
+}
+
+function phaseOf({ isCounted, counts }: JobRow): string {
+  return isCounted ? "working" : `counting; ${counts.scanned} rows looked at`
+}
+
+function secondsLeft({ isPaused, isCounted }: JobRow, { done, total }: StartedProgress, rate: number | undefined) {
+  if (isPaused || !isCounted || total === undefined || rate === undefined) return undefined
+  return Math.max(0, total - done) / rate
+}
+
+/** How a bulk job has ended, in a sentence. */
+export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): string {
+  const { matched, matchedBytes, done, failed } = counts
+  if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
+  const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
+  return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`
+}
+
+/** Adds failures to the first ones. */
+export const withFailures = (known: JobRecord["failures"], more: JobRecord["failures"]): JobRecord["failures"] =>
+  [
+    ...known,
+    ...more.map(failure => ({ ...failure, reason: failure.reason.slice(0, JOB_LIMITS.reasonCharactersMax) })),
+  ].slice(0, JOB_LIMITS.failuresMax)

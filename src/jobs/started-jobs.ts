@@ -1,0 +1,394 @@
+/**
+ * Started jobs: starts, shows and ends the jobs of callers, and works through bulk jobs, each a page at a time in turn. One
+ * process of the store does so (see `LeasedJob`); all of them show the jobs.
+ *
+ * Promises  A job survives the end of its process: the next one goes on where it was. Each item counts once: before a page is
+ *           begun, the row notes how many items it has; if its process dies, the page is done again, which changes nothing
+ *           that is done, and is counted then. If two processes work on one page, one of them counts it.
+ *           A cancelled job ends after the page under way; nothing that was done is undone.
+ * Refuses   More than `JOB_LIMITS.underWayMax` jobs at a time, and to cancel what the store itself does.
+ * Limits    `JOB_LIMITS`.
+ */
+import { asFailure, fail, isFailure, sentenceOf, type Failure } from "../base/failures.js"
+import { parseJobId, type JobId } from "../base/ids.js"
+import type { JobFailure, JobRecord } from "../format/job-record.js"
+import { mapBounded, type Job, type StepOutcome } from "../life/index.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce } from "../seams/compute/index.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import { endedRequest } from "./bulk-request.js"
+import type { FollowedWork, ItemWork, JobStarter, OpenWork, StartedJob } from "./contract.js"
+import type { JobRow } from "./job-commands-core.js"
+import { JobRows } from "./job-rows.js"
+import { JOB_LIMITS } from "./limits.js"
+import { isFollowed, resultOf, shownJob, withFailures } from "./shown-core.js"
+
+interface StartedJobSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metadata: Pick<Metadata, "run" | "ask">
+  /** Resolves once the devices refuse releases that do not know jobs. */
+  readonly prepare: () => Promise<void>
+}
+
+interface NewStartedJob {
+  readonly kind: string
+  readonly target: string
+  /** JSON. */
+  readonly request: string
+  readonly starter: JobStarter
+  readonly isDryRun: boolean
+  /** Undefined: as fast as it goes. */
+  readonly itemsPerSecond?: number | undefined
+}
+
+interface Sample {
+  readonly atMs: number
+  readonly done: number
+}
+
+/** Only the request itself can be wrong, or its starter not allowed to make it: trying again does not help. */
+const endsJob = ({ remedy, kind }: Failure): boolean =>
+  (remedy === "fixRequest" || remedy === "signIn") && kind !== "conflict"
+
+export class StartedJobs implements Job {
+  readonly name = "started-jobs"
+  private readonly rows: JobRows
+  private open: OpenWork = () => Promise.reject(fail("notImplemented", { message: "this process works on no jobs" }))
+  private followed: () => readonly FollowedWork[] = () => []
+  private wakeWorker: () => void = () => undefined
+  private shownProgress = "no jobs under way"
+  private readonly samples = new Map<JobId, Sample[]>()
+  private readonly notBeforeMs = new Map<JobId, number>()
+  private lastWorked: JobId | undefined
+  private followedAtMs = -Infinity
+  /** Work without a job at the latest look. */
+  private unnoted: readonly FollowedWork[] = []
+  private watchers = 0
+
+  constructor(private readonly seams: StartedJobSeams) {
+    const { random, metadata, prepare } = seams
+    this.rows = new JobRows(random, metadata, prepare)
+  }
+
+  /** `open` makes the work of bulk jobs; `followed` returns the work of the store itself; `wake` wakes the process that works. */
+  attach(open: OpenWork, followed: () => readonly FollowedWork[], wake: () => void): void {
+    this.open = open
+    this.followed = followed
+    this.wakeWorker = wake
+  }
+
+  progress(): string {
+    return this.shownProgress
+  }
+
+  /** Throws `invalidArgument`, `limitExceeded`, and what the first look at the items throws. */
+  async start({ itemsPerSecond: _, ...job }: NewStartedJob): Promise<StartedJob> {
+    const startedMs = this.seams.clock.wallMs()
+    const work = await this.open({ ...job, startedMs })
+    await work.prepare()
+    const row = await this.rows.start({ ...job, startedMs }, false)
+    this.seams.log.info("job_started", { job: row.id, target: row.target })
+    this.wakeWorker()
+    return this.shown(row)
+  }
+
+  /** The newest first. */
+  async list(): Promise<readonly StartedJob[]> {
+    const rows = [...(await this.rows.list())].sort((a, b) => b.startedMs - a.startedMs || (a.id < b.id ? 1 : -1))
+    const works = this.followed()
+    return rows.map(row => this.shown(row, works))
+  }
+
+  /** Throws `noSuchEntity`. */
+  async get(id: JobId): Promise<StartedJob> {
+    return this.shown(await this.rows.get(id))
+  }
+
+  /** The work of the store itself, as this process knows it. */
+  works(): readonly FollowedWork[] {
+    return this.followed()
+  }
+
+  /** A short text that differs for other texts. */
+  digest(text: string): string {
+    return digestOnce("md5", Buffer.from(text, "utf8"), "hex").slice(0, REVISION_LETTERS)
+  }
+
+  /**
+   * The jobs once they differ from `revision`, or after `waitMs`. Throws `tooManyInFlight` for more than
+   * `JOB_LIMITS.watchersMax` watchers.
+   */
+  async watch<Shown>(
+    read: () => Promise<{ readonly shown: Shown; readonly revision: string }>,
+    revision: string | undefined,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<Shown> {
+    if (this.watchers >= JOB_LIMITS.watchersMax)
+      throw fail("tooManyInFlight", { message: "too many requests watch jobs" })
+    this.watchers += 1
+    try {
+      const { clock } = this.seams
+      const untilMs = clock.monotonicMs() + Math.min(waitMs, JOB_LIMITS.watchMsMax)
+      for (;;) {
+        const found = await read()
+        const leftMs = untilMs - clock.monotonicMs()
+        if (revision === undefined || found.revision !== revision || leftMs <= 0 || signal.aborted) return found.shown
+        await clock.sleep(Math.min(leftMs, JOB_LIMITS.watchEveryMs), signal)
+      }
+    } finally {
+      this.watchers -= 1
+    }
+  }
+
+  /** Throws `noSuchEntity`, and `conflict` for a job that has ended, or cannot be cancelled, with what undoes it. */
+  async cancel(id: JobId): Promise<StartedJob> {
+    return this.setFlag(id, { isCancelling: true, isPaused: false }, "cancelled")
+  }
+
+  /** Throws as `cancel`. */
+  async setPaused(id: JobId, isPaused: boolean): Promise<StartedJob> {
+    return this.setFlag(id, { isPaused }, isPaused ? "paused" : "resumed")
+  }
+
+  private async setFlag(id: JobId, change: Partial<JobRecord>, word: string): Promise<StartedJob> {
+    const changed = await this.rows.change(id, row => {
+      const { ended, cancelBy } = { ended: row.ended, cancelBy: this.shown(row).cancelBy }
+      if (ended !== undefined) throw fail("conflict", { message: `job ${id} has ended: ${ended.result}` })
+      if (cancelBy !== undefined) throw fail("conflict", { message: `job ${id} cannot be ${word} here: ${cancelBy}` })
+      return change
+    })
+    this.wakeWorker()
+    return changed === undefined ? this.get(id) : this.shown(changed)
+  }
+
+  /** The row of work that the store does from now on, or did before the call ended. */
+  async follow(work: Named, starter: JobStarter): Promise<StartedJob> {
+    const { kind, target } = work
+    const startedMs = this.seams.clock.wallMs()
+    return this.shown(await this.rows.start({ kind, target, request: "", starter, startedMs, isDryRun: false }, true))
+  }
+
+  private shown(row: JobRow, works = this.followed()): StartedJob {
+    return shownJob(row, isFollowed(row) ? workOf(works, row) : undefined, this.seams.clock.wallMs())
+  }
+
+  async step(signal: AbortSignal): Promise<StepOutcome> {
+    const { clock } = this.seams
+    const rows = (await this.rows.list()).filter(({ ended }) => ended === undefined)
+    if (clock.monotonicMs() >= this.followedAtMs + JOB_LIMITS.followEveryMs) {
+      this.followedAtMs = clock.monotonicMs()
+      await this.noteFollowed(rows.filter(isFollowed))
+    }
+    const bulk = rows.filter(row => !isFollowed(row))
+    this.forgetEnded(bulk)
+    this.shownProgress = bulk.length === 0 ? "no jobs under way" : `${bulk.length} jobs under way`
+    const ready = bulk.filter(({ isPaused, isCancelling }) => !isPaused || isCancelling)
+    if (ready.length === 0) return rows.length === 0 ? "idle" : "throttled"
+    const due = ready.filter(({ id }) => clock.monotonicMs() >= (this.notBeforeMs.get(id) ?? -Infinity))
+    const next = due.find(({ id }) => this.lastWorked !== undefined && id > this.lastWorked) ?? due[0]
+    if (next === undefined) return "throttled"
+    this.lastWorked = next.id
+    await this.advance(next, signal)
+    return "busy"
+  }
+
+  private forgetEnded(bulk: readonly JobRow[]): void {
+    const ids = new Set(bulk.map(({ id }) => id))
+    for (const known of [this.samples, this.notBeforeMs])
+      for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
+  }
+
+  /** One page of one job. A failure that passes is noted, and the job's turn comes again. */
+  private async advance(row: JobRow, signal: AbortSignal): Promise<void> {
+    try {
+      const work = await this.open(row)
+      await work.prepare()
+      if (row.isCounted && !row.isDryRun) await this.workOn(row, work, signal)
+      else await this.count(row, work)
+    } catch (error) {
+      if (signal.aborted) return
+      const failure = asFailure(error)
+      const lastError = sentenceOf(failure)
+      if (endsJob(failure)) return this.end(row.id, "failed", lastError)
+      this.notBeforeMs.set(row.id, this.seams.clock.monotonicMs() + JOB_LIMITS.retryMs)
+      await this.rows.change(row.id, ({ ended, lastError: known }) =>
+        ended === undefined && known !== lastError ? { lastError } : undefined,
+      )
+    }
+  }
+
+  /** Counts a page. */
+  private async count(row: JobRow, work: ItemWork<unknown>): Promise<void> {
+    if (row.isCancelling) return this.end(row.id, "cancelled")
+    const page = await work.itemsAfter(row.cursor, undefined, JOB_LIMITS.pageRowsMax)
+    const rate = this.rateOf(row.id, row.counts.matched + page.items.length)
+    const counted = await this.rows.change(row.id, ({ cursor, isCounted, counts }) => {
+      if (isCounted || cursor !== row.cursor) return undefined
+      return {
+        counts: {
+          ...counts,
+          scanned: counts.scanned + page.scanned,
+          matched: counts.matched + page.items.length,
+          matchedBytes: counts.matchedBytes + page.bytes,
+        },
+        ...(page.next === undefined ? { isCounted: true, cursor: "" } : { cursor: page.next }),
+        rate,
+        lastError: undefined,
+      }
+    })
+    if (counted?.isCounted !== true) return
+    this.samples.delete(row.id)
+    if (counted.isDryRun) await this.end(row.id, "done")
+  }
+
+  /** Works on a page: the one that an earlier process has begun, or the next one. */
+  private async workOn(row: JobRow, work: ItemWork<unknown>, signal: AbortSignal): Promise<void> {
+    if (row.isCancelling && row.step === undefined) return this.end(row.id, "cancelled")
+    if (row.cursor === END) return this.end(row.id, "done")
+    const isRepeated = row.step !== undefined
+    const page = await work.itemsAfter(row.cursor, untilOf(row), isRepeated ? Infinity : this.pageMax(row))
+    if (page.items.length === 0 && !isRepeated) return this.skip(row, page.next)
+    const { items, bytes, scanned, next = END } = page
+    // A page that is repeated counts as what it was: items that are done may not be found any more.
+    const step = row.step ?? { until: next, scanned, items: items.length, bytes }
+    if (!isRepeated && !(await this.begin(row, step))) return
+    const failures: JobFailure[] = []
+    await mapBounded(items, JOB_LIMITS.itemsConcurrent, async item => {
+      signal.throwIfAborted()
+      const reason = await work.work(item, isRepeated)
+      if (reason !== undefined) failures.push({ ...work.describe(item), reason })
+    })
+    failures.sort((a, b) => (a.key < b.key ? -1 : 1))
+    await this.finish(row, step, failures)
+  }
+
+  private async begin(row: JobRow, step: NonNullable<JobRecord["step"]>): Promise<boolean> {
+    const begun = await this.rows.change(row.id, ({ step: other, cursor }) =>
+      other === undefined && cursor === row.cursor ? { step } : undefined,
+    )
+    return begun !== undefined
+  }
+
+  private async finish(
+    row: JobRow,
+    step: NonNullable<JobRecord["step"]>,
+    failures: JobRecord["failures"],
+  ): Promise<void> {
+    const failed = Math.min(failures.length, step.items)
+    const rate = this.rateOf(row.id, row.counts.done + row.counts.failed + step.items)
+    const finished = await this.rows.change(row.id, ({ step: now, counts, failures: known }) => {
+      // Another process has counted the page.
+      if (now?.until !== step.until) return undefined
+      const done = counts.done + step.items - failed
+      return {
+        step: undefined,
+        cursor: step.until,
+        counts: { ...counts, done, doneBytes: counts.doneBytes + step.bytes, failed: counts.failed + failed },
+        failures: withFailures(known, failures),
+        lastError: undefined,
+        rate,
+      }
+    })
+    if (finished === undefined) return
+    const { clock } = this.seams
+    const perSecond = itemsPerSecondOf(finished)
+    if (perSecond !== undefined) this.notBeforeMs.set(row.id, clock.monotonicMs() + (step.items / perSecond) * 1_000)
+    if (finished.cursor === END) await this.end(row.id, finished.isCancelling ? "cancelled" : "done")
+  }
+
+  private async skip(row: JobRow, next: string | undefined): Promise<void> {
+    if (next === undefined) return this.end(row.id, row.isCancelling ? "cancelled" : "done")
+    await this.rows.change(row.id, ({ cursor, step }) =>
+      cursor === row.cursor && step === undefined ? { cursor: next } : undefined,
+    )
+  }
+
+  private async end(id: JobId, state: "done" | "failed" | "cancelled", lastError?: string): Promise<void> {
+    const atMs = this.seams.clock.wallMs()
+    const ended = await this.rows.change(id, row => {
+      if (row.ended !== undefined) return undefined
+      const result = lastError ?? resultOf(row)
+      const request = endedRequest(row.request)
+      return { state, request, step: undefined, lastError: lastError ?? row.lastError, ended: { atMs, result } }
+    })
+    if (ended !== undefined) this.seams.log.info("job_ended", { job: id, state, result: ended.ended?.result ?? "" })
+  }
+
+  private pageMax(row: JobRow): number {
+    const perSecond = itemsPerSecondOf(row) ?? Infinity
+    return Math.max(1, Math.min(JOB_LIMITS.pageItemsMax, Math.floor(perSecond)))
+  }
+
+  private rateOf(id: JobId, done: number): number {
+    const atMs = this.seams.clock.monotonicMs()
+    const samples = [...(this.samples.get(id) ?? []), { atMs, done }].filter(
+      sample => sample.atMs >= atMs - JOB_LIMITS.rateWindowMs,
+    )
+    // A few are enough for a rate.
+    this.samples.set(
+      id,
+      samples.length > SAMPLES_MAX ? samples.filter((_, i) => i % 2 === 0 || i === samples.length - 1) : samples,
+    )
+    const [first] = samples
+    if (first === undefined || atMs - first.atMs < 500) return 0
+    return ((done - first.done) / (atMs - first.atMs)) * 1_000
+  }
+
+  /** Notes work of the store that has begun, and that has ended. */
+  private async noteFollowed(rows: readonly JobRow[]): Promise<void> {
+    const works = this.followed()
+    const unnoted = works.filter(work => work.isNoted && !rows.some(row => isOf(work, row)))
+    for (const work of unnoted) {
+      // A call notes what it has begun itself, within moments.
+      if (this.unnoted.some(before => isOf(before, work))) await this.follow(work, { kind: "store", id: "", name: "" })
+    }
+    this.unnoted = unnoted
+    for (const row of rows) {
+      if (workOf(works, row) !== undefined) continue
+      // A call notes its work before the work shows.
+      if (this.seams.clock.wallMs() < row.startedMs + FOLLOWED_GRACE_MS) continue
+      const result = "it is over: nothing of it is left to do"
+      await this.rows.change(row.id, ({ ended }) =>
+        ended === undefined ? { state: "done", ended: { atMs: this.seams.clock.wallMs(), result } } : undefined,
+      )
+    }
+  }
+}
+
+/** The cursor behind the last page. No key begins with it. */
+const END = "\xff\xff end"
+const SAMPLES_MAX = 64
+const REVISION_LETTERS = 16
+const FOLLOWED_GRACE_MS = 5_000
+
+type Named = Pick<FollowedWork, "kind" | "target">
+
+const isOf = (a: Named, b: Named): boolean => a.kind === b.kind && a.target === b.target
+
+const workOf = (works: readonly FollowedWork[], row: Named): FollowedWork | undefined =>
+  works.find(work => isOf(work, row))
+
+/** Undefined: as far as it goes. */
+const untilOf = ({ step }: JobRow): string | undefined => (step?.until === END ? undefined : step?.until)
+
+/** The rate limit that the request of a bulk job names. */
+function itemsPerSecondOf({ request }: Pick<JobRow, "request">): number | undefined {
+  const value: unknown = JSON.parse(request)
+  if (typeof value !== "object" || value === null || !("itemsPerSecond" in value)) return undefined
+  return typeof value.itemsPerSecond === "number" ? value.itemsPerSecond : undefined
+}
+
+/** Throws `noSuchEntity` for a text that is no id. */
+export function jobIdOf(text: string): JobId {
+  try {
+    return parseJobId(text)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    throw fail("noSuchEntity", { message: `there is no job ${text}` })
+  }
+}

@@ -1,0 +1,14 @@
+/** Every action that access policies may name, of all services of this store. */
+import type { KnownActions } from "../access/index.js"
+import { ACTIONS } from "../iam/index.js"
+import { kmsActions } from "../kms/index.js"
+import { S3_ACTIONS } from "../s3/index.js"
+
+export function knownActions(): KnownActions {
+  const ofIam = Object.entries(ACTIONS).flatMap(([service, actions]) =>
+    Object.keys(actions).map(name => `${service}:${name}`),
+  )
+  // Of tags of sessions, which AssumeRole may have.
+  const others = [...ofIam, "sts:TagSession", ...kmsActions()]
+  return new Map([...S3_ACTIONS, ...others.map(name => [name, undefined] as const)])
+}

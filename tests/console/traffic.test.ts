@@ -1,0 +1,35 @@
+/** The page on traffic: figures by bucket, and live requests with filters and pause. */
+import assert from "node:assert/strict"
+import { consoleSuite, screenshot, standardTests } from "./harness.js"
+
+consoleSuite({ folders: 1 }, (world, pageTest) => {
+  standardTests(world, pageTest, {
+    ...{ address: "/console/traffic", heading: "Traffic", request: "**/v1/traffic*", shows: "By bucket" },
+    picture: "traffic",
+  })
+
+  pageTest("requests show up by bucket, and live as the filter says, until they are paused", async () => {
+    const client = world.server.client()
+    const page = await world.open("/console/traffic")
+    assert.equal((await client.call("PUT", { bucket: "busy" })).status, 200)
+    await page.getByLabel("Bucket", { exact: true }).fill("busy")
+    await page.getByRole("button", { name: "Start", exact: true }).click()
+    await page.getByText("Running.").waitFor()
+    // The stream has begun once a request shows.
+    const requests = page.getByRole("table", { name: "Live requests" })
+    const asking = setInterval(() => void client.call("GET", { bucket: "busy", key: "missing" }), 200)
+    await requests.getByText("404 NoSuchKey").first().waitFor()
+    clearInterval(asking)
+    assert.equal((await client.call("PUT", { bucket: "other" })).status, 200)
+    assert.equal((await client.call("PUT", { bucket: "busy", key: "a", body: "a" })).status, 200)
+    await requests.getByText("busy/a").waitFor()
+    assert.equal(await requests.getByText("other").count(), 0)
+    await page.getByRole("button", { name: "Pause", exact: true }).click()
+    await page.getByText("Paused.").waitFor()
+    await page.getByRole("button", { name: "Refresh" }).click()
+    await page.getByRole("table", { name: "Traffic by bucket" }).getByText("busy").waitFor()
+    await page.getByRole("heading", { name: "Recent events" }).scrollIntoViewIfNeeded()
+    await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
+    await screenshot(page, "traffic-events")
+  })
+})

@@ -1,0 +1,82 @@
+/** docs/dependencies.md names every package, with what the installed package says of itself. */
+import assert from "node:assert/strict"
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { ROOT } from "../harness/server.js"
+
+const UNITS: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2 }
+/** Packages with programs differ between systems. */
+const SIZE_FACTOR_MAX = 1.5
+
+interface Description {
+  readonly version: string
+  readonly license: string
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+}
+interface Locked {
+  readonly version?: string
+  readonly license?: string
+  readonly dev?: boolean
+  readonly devOptional?: boolean
+  readonly optional?: boolean
+}
+
+const read = (...path: string[]): unknown => JSON.parse(readFileSync(join(ROOT, ...path), "utf8"))
+const { dependencies, devDependencies } = read("package.json") as Description
+
+/** The rows of a section's tables, by package. */
+function rowsOf(heading: string): ReadonlyMap<string, readonly string[]> {
+  const text = readFileSync(join(ROOT, "docs", "dependencies.md"), "utf8")
+  const section = text.split(/^## /m).find(each => each.startsWith(`${heading}\n`)) ?? ""
+  const rows = [...section.matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)]
+  return new Map(rows.map(([, name = "", rest = ""]) => [name, rest.split("|").map(cell => cell.trim())]))
+}
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
+    if (entry.name === "node_modules") return sum
+    const path = join(folder, entry.name)
+    return sum + (entry.isDirectory() ? bytesIn(path) : entry.isFile() ? statSync(path).size : 0)
+  }, 0)
+}
+
+function checkRow(name: string, version: string, row: readonly string[] | undefined): void {
+  assert.ok(row, `docs/dependencies.md lacks ${name}`)
+  const [shown, released, licence, size = "", reason = ""] = row
+  const installed = read("node_modules", name, "package.json") as Description
+  assert.deepEqual([shown, licence], [version, installed.license], name)
+  assert.match(version, /^\d+\.\d+\.\d+$/, `${name} is pinned`)
+  assert.equal(installed.version, version, name)
+  assert.match(released ?? "", /^20\d\d-\d\d-\d\d$/, `${name}: when the version was released`)
+  assert.ok(reason.length > 10, `${name}: what it is for`)
+  const [, number, unit = ""] = /^([\d.]+) (KiB|MiB)$/.exec(size) ?? []
+  const ratio = (Number(number) * (UNITS[unit] ?? NaN)) / bytesIn(join(ROOT, "node_modules", name))
+  assert.ok(ratio < SIZE_FACTOR_MAX && ratio > 1 / SIZE_FACTOR_MAX, `${name}: ${size} is ${ratio} of its size`)
+}
+
+for (const [heading, packages] of [
+  ["Of the program", dependencies],
+  ["Of development", devDependencies],
+] as const) {
+  test(`${heading.toLowerCase()}: every package has its row`, () => {
+    const rows = rowsOf(heading)
+    for (const [name, version] of Object.entries(packages)) checkRow(name, version, rows.get(name))
+  })
+}
+
+test("what packages of the program bring with them is listed, and nothing else", () => {
+  const { packages } = read("package-lock.json") as { packages: Readonly<Record<string, Locked>> }
+  const used = Object.entries(packages).filter(([path, { dev, devOptional }]) => path !== "" && !dev && !devOptional)
+  const locked = new Map(used.map(([path, entry]) => [path.slice(path.lastIndexOf("node_modules/") + 13), entry]))
+  const rows = rowsOf("Of the program")
+  assert.deepEqual([...rows.keys()].sort(), [...locked.keys()].sort())
+  for (const [name, row] of rows) {
+    if (name in dependencies) continue
+    const { version, license, optional } = locked.get(name) ?? {}
+    assert.deepEqual(row, [version, license, optional === true ? "optional" : ""], name)
+  }
+  const unnamed = [...rowsOf("Of development").keys()].filter(name => !(name in devDependencies))
+  assert.deepEqual(unnamed, [])
+})

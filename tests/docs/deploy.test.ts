@@ -1,0 +1,173 @@
+/**
+ * The files in deploy/ and the Dockerfile: what can be checked of them without a cluster, and more where the programs that
+ * read them are installed.
+ */
+import assert from "node:assert/strict"
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { z } from "zod"
+import { CLIENT_ENVIRONMENT, FILE_SETTING_NAMES, SETTING_NAMES, SETTINGS } from "../../src/config/index.js"
+import { findProgram, run, runOk } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { ROOT } from "../harness/server.js"
+
+const DEPLOY = join(ROOT, "deploy")
+const CHART = join(DEPLOY, "helm", "hayloft")
+/** Of `systemd-analyze security`, in tenths; 100 is no protection at all. */
+const EXPOSURE_MAX = 25
+/** Variables of Compose files themselves. */
+const OF_COMPOSE = ["DISK1", "DISK2", "DISK3", "DATABASE_PASSWORD", "MASTER_KEY"].map(name => `HAYLOFT_${name}`)
+
+const CLOUD_CONFIG = z.object({ write_files: z.array(z.object({ path: z.string(), content: z.string() })) })
+
+const read = (...path: string[]): string => readFileSync(join(...path), "utf8")
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name))
+
+test("every variable that these files set is a setting", () => {
+  const known = new Set<string>([...SETTING_NAMES.map(name => SETTINGS[name].environment), ...OF_COMPOSE])
+  for (const name of Object.keys(CLIENT_ENVIRONMENT)) known.add(name)
+  for (const path of [...filesBelow(DEPLOY), join(ROOT, "Dockerfile")]) {
+    const used = [...read(path).matchAll(/\bHAYLOFT_[A-Z0-9_]+/g)].map(([name]) => name)
+    assert.deepEqual(
+      used.filter(name => !known.has(name)),
+      [],
+      path,
+    )
+  }
+})
+
+test("the image: what it copies exists, it builds as a checkout does, and does not run as root", () => {
+  const lines = read(ROOT, "Dockerfile").split("\n")
+  const ignored = read(ROOT, ".dockerignore").split("\n")
+  for (const line of lines.filter(each => /^COPY (?!--from)/.test(each))) {
+    for (const source of line.split(" ").slice(1, -1)) {
+      assert.ok(existsSync(join(ROOT, source)), line)
+      assert.ok(!ignored.includes(source), `${source} is in .dockerignore`)
+    }
+  }
+  const built = lines.flatMap(line => /^COPY --from=build \/opt\/hayloft\/(\S+)/.exec(line)?.[1] ?? [])
+  const { files } = JSON.parse(read(ROOT, "package.json")) as { files: string[] }
+  for (const path of built) assert.ok(files.some(each => each.startsWith(path)) && existsSync(join(ROOT, path)), path)
+  const scripts = lines.flatMap(line => /^RUN node (\S+)/.exec(line)?.[1] ?? [])
+  assert.deepEqual(scripts, ["tools/ensure.mjs"])
+  const last = lines.slice(lines.findLastIndex(line => line.startsWith("FROM ")))
+  for (const start of ["USER node", "HEALTHCHECK ", "STOPSIGNAL SIGTERM", "ENTRYPOINT "])
+    assert.ok(
+      last.some(line => line.startsWith(start)),
+      start,
+    )
+})
+
+test("systemd accepts the unit, and finds it well protected", async t => {
+  const analyze = findProgram("systemd-analyze")
+  if (analyze === undefined) return t.skip("systemd-analyze is not installed")
+  await withFolder(async folder => {
+    const path = join(folder, "hayloft.service")
+    const unit = read(DEPLOY, "systemd", "hayloft.service")
+    // The program and the user need not exist on the machine that runs this test.
+    writeFileSync(path, unit.replace(/^ExecStart=.*$/m, "ExecStart=/bin/true").replace(/^(User|Group)=.*\n/gm, ""))
+    assert.equal((await run(analyze, ["verify", path])).stderr, "")
+    writeFileSync(path, unit)
+    const threshold = ["--offline=yes", `--threshold=${EXPOSURE_MAX}`, path]
+    const { code, stdout, stderr } = await run(analyze, ["security", ...threshold])
+    // Older ones do not know --offline.
+    if (/unrecognized option/.test(stderr)) return
+    assert.equal(code, 0, stdout + stderr)
+  })
+})
+
+test("Compose accepts the files", async t => {
+  const docker = findProgram("docker")
+  if (docker === undefined || (await run(docker, ["compose", "version"])).code !== 0)
+    return t.skip("docker compose is not installed")
+  for (const name of ["single.yaml", "cluster.yaml"])
+    await runOk(docker, ["compose", "-f", join(DEPLOY, "compose", name), "config", "--quiet"], {
+      env: { HAYLOFT_DATABASE_PASSWORD: "x" },
+    })
+})
+
+test("templates of the chart: blocks are closed, and every value that they use has a default", () => {
+  const values = read(CHART, "values.yaml")
+  for (const path of filesBelow(join(CHART, "templates"))) {
+    let depth = 0
+    for (const [, word] of read(path).matchAll(/\{\{-?\s*(if|range|with|define|end)\b/g)) {
+      depth += word === "end" ? -1 : 1
+      assert.ok(depth >= 0, path)
+    }
+    assert.equal(depth, 0, path)
+    for (const [, name = ""] of read(path).matchAll(/\.Values\.([\w.]+)/g)) {
+      const [parent = "", child] = name.split(".")
+      const block = new RegExp(`^${parent}:(.*(?:\\n(?: .*)?$)*)`, "m").exec(values)?.[1]
+      assert.ok(block !== undefined && (child === undefined || new RegExp(`^  ${child}:`, "m").test(block)), name)
+    }
+  }
+})
+
+test("helm renders the chart for one node and for several, and refuses several without a database", async t => {
+  const helm = findProgram("helm")
+  if (helm === undefined) return t.skip("helm is not installed")
+  const render = (...set: string[]) => run(helm, ["template", "test", CHART, ...set.flatMap(each => ["--set", each])])
+  const one = await render()
+  assert.equal(one.code, 0, one.stderr)
+  assert.doesNotMatch(one.stdout, /PodDisruptionBudget|HAYLOFT_CLUSTER/)
+  const secrets = ["cluster.databaseSecret=db", "cluster.masterKeySecret=key", "networkPolicy.enabled=true"]
+  const three = await render("replicas=3", ...secrets)
+  assert.equal(three.code, 0, three.stderr)
+  for (const kind of ["StatefulSet", "PodDisruptionBudget", "NetworkPolicy"])
+    assert.match(three.stdout, new RegExp(`^kind: ${kind}$`, "m"))
+  assert.match((await render("replicas=3")).stderr, /several replicas need cluster\.databaseSecret/)
+})
+
+test("Terraform: the user data of a node has settings that are known, a unit that waits for every disk, and no key of others", async t => {
+  const terraform = findProgram("terraform")
+  if (terraform === undefined) return t.skip("terraform is not installed")
+  await withFolder(async folder => {
+    const module = join(DEPLOY, "terraform")
+    const env = { TF_DATA_DIR: join(folder, "data"), CHECKPOINT_DISABLE: "1", TF_CLI_CONFIG_FILE: "/dev/null" }
+    await runOk(terraform, ["fmt", "-check", "-recursive", module])
+    const go = (...args: string[]) => runOk(terraform, [`-chdir=${module}`, ...args], { env })
+    await go("init", "-backend=false", "-input=false")
+    const state = join(folder, "state")
+    const userData = async (...variables: string[]) => {
+      const given = [
+        "package=hayloft@1.2.3",
+        'disks=["/dev/b","/dev/c"]',
+        'settings={redundancy="replica:2"}',
+        ...variables,
+      ]
+      await go("apply", "-auto-approve", "-input=false", `-state=${state}`, ...given.flatMap(each => ["-var", each]))
+      const text = await go("output", "-raw", `-state=${state}`, "user_data")
+      assert.match(text, /^#cloud-config\n/)
+      return CLOUD_CONFIG.parse(JSON.parse(text.slice(text.indexOf("\n"))))
+    }
+    const known = new Set<string>(FILE_SETTING_NAMES)
+    const one = await userData()
+    const contentOf = (config: typeof one, path: string) => config.write_files.find(each => each.path === path)?.content
+    const settings = JSON.parse(contentOf(one, "/etc/hayloft.json") ?? "") as Record<string, unknown>
+    assert.deepEqual(
+      Object.keys(settings).filter(name => !known.has(name)),
+      [],
+    )
+    assert.deepEqual(
+      [settings["redundancy"], settings["data"]],
+      ["replica:2", ["/srv/hayloft/disk1", "/srv/hayloft/disk2"]],
+    )
+    const unit = contentOf(one, "/etc/systemd/system/hayloft.service") ?? ""
+    assert.match(unit, /^RequiresMountsFor=\/srv\/hayloft\/disk1 \/srv\/hayloft\/disk2$/m)
+    assert.match(unit, /^ExecStart=\/usr\/bin\/node \/usr\/local\/lib\/node_modules\/hayloft\/bin\/hayloft serve/m)
+    assert.equal(contentOf(one, "/etc/hayloft.key"), undefined)
+    const [database, key] = ["postgres://h@db/h", "ab".repeat(32)]
+    const node = `{database="${database}",node="n1",zone="a",address="10.0.0.1:7000",master_key="${key}"}`
+    const several = await userData(`cluster=${node}`)
+    const cluster = JSON.parse(contentOf(several, "/etc/hayloft.json") ?? "") as Record<string, unknown>
+    assert.deepEqual([cluster["cluster"], cluster["masterKeyFile"]], [database, "/etc/hayloft.key"])
+    assert.equal(contentOf(several, "/etc/hayloft.key"), `${key}\n`)
+    assert.ok(!(contentOf(several, "/etc/hayloft.json") ?? "").includes(key))
+    const withoutKey = await userData(`cluster=${node.replace(/,master_key="\w+"/, "")}`)
+    assert.equal(contentOf(withoutKey, "/etc/hayloft.key"), undefined)
+  })
+})

@@ -1,0 +1,57 @@
+/** Events of a real server: they outlast kill -9, and a follower sees those that occur. */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { EVENT_PAGE } from "../../src/admin/index.js"
+import { bindChild, run } from "../harness/commands.js"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { HAYLOFT, ServerProcess } from "../harness/server.js"
+
+const TIMEOUT_MS = 180_000
+
+async function codesOf(folders: readonly string[], args: readonly string[] = []): Promise<readonly string[]> {
+  const { stdout, stderr, code } = await run(HAYLOFT, ["events", "--json", ...args, "--data", folders[0] ?? ""])
+  assert.equal(code, 0, stderr)
+  const lines = stdout.split("\n").filter(line => line !== "")
+  return EVENT_PAGE.shape.events.parse(lines.map(line => JSON.parse(line) as unknown)).map(event => event.code)
+}
+
+test("the start, a change and the stop of a server are events, also after kill -9", { timeout: TIMEOUT_MS }, () =>
+  withFolder(async folder => {
+    const folders = dataFolders(folder, 2)
+    const server = await ServerProcess.start({ folders })
+    try {
+      const child = spawn(HAYLOFT, ["events", "--follow", "--json", "--data", folders[0] ?? ""])
+      bindChild(child)
+      let followed = ""
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (followed += text))
+      const change = ["redundancy", "set", "replica:2", "--yes", "--data", folders[0] ?? ""]
+      const makeChange = async () => {
+        const { stderr, code } = await run(HAYLOFT, change)
+        assert.equal(code, 0, stderr)
+        await later(1_500)
+      }
+      while (!followed.includes("store_changed")) await makeChange()
+      child.kill("SIGINT")
+      let kills = 0
+      // What occurred in the last second before a kill may be lost.
+      do {
+        await makeChange()
+        await server.kill()
+        await server.launch()
+        kills += 1
+      } while (!(await codesOf(folders)).includes("store_changed"))
+      await server.stop()
+      await server.launch()
+      while (!(await codesOf(folders)).slice(0, 1).includes("started")) await later(100)
+      const codes = await codesOf(folders, ["--level", "info"])
+      const life = codes.filter(code => ["started", "stopping"].includes(code))
+      assert.deepEqual(life.slice(0, 3), ["started", "stopping", "started"])
+      assert.ok(life.length >= 2 + kills, life.join())
+      assert.deepEqual(await codesOf(folders, ["--code", "stopping"]), ["stopping"])
+    } finally {
+      await server.kill()
+    }
+  }),
+)

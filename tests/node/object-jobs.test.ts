@@ -1,0 +1,110 @@
+/**
+ * Jobs on many objects over a real store: a job that is killed with its process goes on with exact counts, and does not do
+ * what object lock forbids.
+ */
+import assert from "node:assert/strict"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import {
+  CreateBucketCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  PutObjectRetentionCommand,
+} from "@aws-sdk/client-s3"
+import { STARTED_JOB } from "../../src/admin/index.js"
+import { withFolder } from "../harness/folders.js"
+import { withClient } from "../harness/sdk-client.js"
+import { withServer, type ServerProcess } from "../harness/server.js"
+
+const Bucket = "many"
+const LOOK_MS = 50
+
+async function start(server: ServerProcess, ...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await server.hayloft(["jobs", "start", ...args, "--yes", "--json"])
+  assert.equal(code, 0, stderr)
+  return STARTED_JOB.parse(JSON.parse(stdout)).id
+}
+
+const jobOf = async (server: ServerProcess, id: string) => STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
+
+async function until(server: ServerProcess, id: string, isSo: (done: number, isOver: boolean) => boolean) {
+  for (;;) {
+    const job = await jobOf(server, id)
+    if (isSo(job.counts?.done ?? 0, job.endedMs !== undefined)) return job
+    await wait(LOOK_MS)
+  }
+}
+
+test("a job whose process is killed goes on, and counts each object once", { timeout: 300_000 }, () =>
+  withFolder(folder =>
+    withServer({ folders: [join(folder, "d")] }, async server => {
+      const count = 120
+      await withClient(server, async client => {
+        await client.send(new CreateBucketCommand({ Bucket }))
+        for (let i = 0; i < count; i += 1) {
+          await client.send(new PutObjectCommand({ Bucket, Key: `a/${String(i).padStart(3, "0")}`, Body: "body" }))
+        }
+        await client.send(new PutObjectCommand({ Bucket, Key: "kept", Body: "body" }))
+      })
+      const id = await start(server, "delete-objects", Bucket, "--prefix", "a/", "--rate", "40")
+      await until(server, id, done => done > 0)
+      await server.kill()
+      await server.launch()
+      const ended = await until(server, id, (_, isOver) => isOver)
+      assert.equal(ended.state, "done")
+      assert.deepEqual([ended.counts?.matched, ended.counts?.done, ended.counts?.failed], [count, count, 0])
+      await withClient(server, async client => {
+        const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }))
+        assert.deepEqual(
+          Contents.map(({ Key }) => Key),
+          ["kept"],
+        )
+      })
+    }),
+  ),
+)
+
+test(
+  "object lock holds for jobs; deleted objects come back; a cancelled job says how far it was",
+  { timeout: 300_000 },
+  () =>
+    withFolder(folder =>
+      withServer({ folders: [join(folder, "d")] }, server =>
+        withClient(server, async client => {
+          await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }))
+          for (const Key of ["a", "b", "c"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
+          const Retention = { Mode: "COMPLIANCE", RetainUntilDate: new Date(Date.now() + 86_400_000) } as const
+          await client.send(new PutObjectRetentionCommand({ Bucket, Key: "b", Retention }))
+          const over = (_: number, isOver: boolean): boolean => isOver
+          await until(server, await start(server, "delete-objects", Bucket), over)
+          assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 0)
+          const restored = await until(server, await start(server, "restore-objects", Bucket), over)
+          assert.equal(restored.counts?.done, 3)
+          assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 3)
+          const purged = await until(server, await start(server, "delete-versions", Bucket), over)
+          assert.deepEqual([purged.counts?.done, purged.counts?.failed], [2, 1])
+          assert.deepEqual(
+            [purged.failures[0]?.key, /AccessDenied/.test(purged.failures[0]?.reason ?? "")],
+            ["b", true],
+          )
+          const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket }))
+          assert.deepEqual(
+            Versions.map(({ Key }) => Key),
+            ["b"],
+          )
+          const keys = join(folder, "keys.txt")
+          await writeFile(keys, "c\nnothing\nd\n")
+          for (const Key of ["c", "d", "e"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
+          const selected = await until(server, await start(server, "delete-versions", Bucket, "--keys", keys), over)
+          assert.deepEqual([selected.target, selected.counts?.done], ["many/ (3 selected)", 2])
+          const slow = await start(server, "tag-objects", Bucket, "k=v", "--rate", "0.1")
+          assert.equal((await server.hayloft(["jobs", "cancel", slow])).code, 0)
+          const cancelled = await until(server, slow, over)
+          assert.match(cancelled.result ?? "", /cancelled|done/)
+        }),
+      ),
+    ),
+)

@@ -1,0 +1,104 @@
+/** Settings of buckets as JSON: what is set is what S3 clients then see, and what S3 refuses is refused with its reason. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "../../src/base/failures.js"
+import { parseBucketName } from "../../src/base/ids.js"
+import { BucketDocuments, OwnRequests } from "../../src/s3/index.js"
+import { handleModel, OWNER_ACCOUNT } from "./over-model.js"
+
+async function world() {
+  const { services, settings } = handleModel()
+  const documents = new BucketDocuments(new OwnRequests(settings))
+  const name = parseBucketName("photos")
+  await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
+  /** As it is now. */
+  const bucket = async () => services.buckets.open(name)
+  const put = async (setting: string, value: object) => documents.put(await bucket(), setting, { ...value })
+  const get = async (setting: string) => documents.get(await bucket(), setting)
+  return { documents, services, bucket, put, get }
+}
+
+const STATEMENT = { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::photos/*" }
+const RULE = { ID: "old", Status: "Enabled", Filter: { Prefix: "logs/" }, Expiration: { Days: 30 } }
+
+/** What is set, in the form in which it is shown. */
+const VALUES: Readonly<Record<string, object>> = {
+  versioning: { Status: "Enabled" },
+  lifecycle: { TransitionDefaultMinimumObjectSize: "varies_by_storage_class", Rules: [RULE] },
+  "object-lock": {
+    ObjectLockEnabled: "Enabled",
+    Rule: { DefaultRetention: { Mode: "GOVERNANCE", Days: 7 } },
+  },
+  encryption: {
+    Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: "AES256" }, BucketKeyEnabled: false }],
+  },
+  policy: { Version: "2012-10-17", Statement: [STATEMENT] },
+  "public-access-block": {
+    ...{ BlockPublicAcls: true, IgnorePublicAcls: true, BlockPublicPolicy: true, RestrictPublicBuckets: false },
+  },
+  "ownership-controls": { Rules: [{ ObjectOwnership: "BucketOwnerPreferred" }] },
+  cors: { CORSRules: [{ AllowedMethods: ["GET"], AllowedOrigins: ["https://example.org"] }] },
+  tagging: { TagSet: [{ Key: "team", Value: "blue = 1" }] },
+  website: { IndexDocument: { Suffix: "index.html" } },
+  "request-payment": { Payer: "Requester" },
+}
+
+test("every setting is shown as it was set, and those that can be removed are gone then", async () => {
+  const { documents, bucket, put, get } = await world()
+  for (const setting of documents.names) {
+    const value = VALUES[setting]
+    if (value === undefined) continue
+    await put(setting, value)
+    assert.deepEqual(await get(setting), value, setting)
+  }
+  // What the list of grants shows can be set again.
+  const acl = await get("acl")
+  assert.ok(acl)
+  await put("acl", acl)
+  assert.deepEqual([...documents.names].sort(), [...Object.keys(VALUES), "acl"].sort())
+  for (const setting of documents.names) {
+    const removed = documents.remove(await bucket(), setting)
+    if (documents.canRemove(setting)) await removed
+    else await assert.rejects(removed, /cannot be removed/, setting)
+  }
+  for (const setting of ["lifecycle", "policy", "cors", "website", "tagging"])
+    assert.equal(await get(setting), undefined)
+  assert.equal(documents.canRemove("versioning"), false)
+})
+
+test("what S3 refuses is refused with the reason, and changes nothing", async () => {
+  const { put, get } = await world()
+  for (const [setting, value, reason] of [
+    ["lifecycle", { Rules: [{ ...RULE, Expiration: { Days: 0 } }] }, /'Days' .* positive/],
+    [
+      "lifecycle",
+      { Rules: [{ ...RULE, Expiration: { Days: "7" } }] },
+      /^Rules\[0\]\.Expiration\.Days: must be a whole/,
+    ],
+    ["lifecycle", { TransitionDefaultMinimumObjectSize: "none", Rules: [RULE] }, /none/],
+    ["lifecycle", {}, /At least one lifecycle rule/],
+    ["versioning", { Status: "on" }, /^the document: Status must be Enabled or Suspended/],
+    ["policy", { Version: "2012-10-17", Statement: [{ ...STATEMENT, Resource: "arn:aws:s3:::other/*" }] }, /resource/i],
+    ["policy", { Statement: "all" }, /Statement/],
+    ["object-lock", { ObjectLockEnabled: "Enabled" }, /versioning/i],
+    ["public-access", {}, /no setting "public-access"; known are versioning, lifecycle/],
+  ] as const) {
+    await assert.rejects(
+      put(setting, value),
+      error => isFailure(error) && error.remedy !== "reportBug" && reason.test(error.message),
+      `${setting} ${JSON.stringify(value)}`,
+    )
+  }
+  assert.equal(await get("lifecycle"), undefined)
+  assert.equal(await get("policy"), undefined)
+})
+
+test("each request takes the action of S3", async () => {
+  const { documents } = await world()
+  const actions = (["GET", "PUT", "DELETE"] as const).map(method => documents.actionOf("lifecycle", method))
+  const put = "s3:PutLifecycleConfiguration"
+  assert.deepEqual(actions, ["s3:GetLifecycleConfiguration", put, put])
+  assert.equal(documents.actionOf("policy", "DELETE"), "s3:DeleteBucketPolicy")
+  assert.equal(documents.actionOf("object-lock", "PUT"), "s3:PutBucketObjectLockConfiguration")
+  for (const name of documents.names) assert.match(documents.actionOf(name, "PUT"), /^s3:Put/)
+})

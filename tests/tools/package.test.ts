@@ -1,0 +1,168 @@
+/** The npm package: what it contains, and that it serves a store where nothing else of this project is. */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { pathToFileURL } from "node:url"
+import { tmpdir } from "node:os"
+import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
+import { withRegistry } from "../harness/registry.js"
+import { ROOT } from "../harness/server.js"
+
+const START_MS_MAX = 120_000
+const POLL_MS = 50
+/** Bytes of a tarball that a mistake in `files` would exceed. */
+const BYTES_MAX = 12 * 2 ** 20
+const BUILD_TOOLS = ["esbuild", "typescript", "preact", "@preact/signals"]
+
+interface Packed {
+  readonly filename: string
+  readonly size: number
+  readonly files: readonly { readonly path: string }[]
+}
+
+let work = ""
+let packed: Packed | undefined
+before(async () => {
+  work = await mkdtemp(join(tmpdir(), "hayloft-package-"))
+  // `npm test` has built what the package contains.
+  const stdout = await runOk("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", work], {
+    cwd: ROOT,
+  })
+  ;[packed] = JSON.parse(stdout) as Packed[]
+})
+after(() => rm(work, { recursive: true, force: true }))
+
+test("the package contains the program, its documents and source maps, and no sources, tests or build tools", () => {
+  assert.ok(packed)
+  const paths = packed.files.map(({ path }) => path)
+  for (const path of [
+    "LICENSE",
+    "NOTICE",
+    "README.md",
+    "CHANGELOG.md",
+    "bin/hayloft",
+    "docs/install.md",
+    "dist/bundle/hayloft.cjs",
+    "dist/bundle/hayloft.cjs.map",
+    "dist/web/index.html",
+  ])
+    assert.ok(paths.includes(path), path)
+  const expected = /^(bin|docs|dist\/bundle|dist\/web)\/|^(LICENSE|NOTICE|README|CHANGELOG|SECURITY|package)(\.\w+)?$/
+  assert.deepEqual(
+    paths.filter(path => !expected.test(path) || /\.(ts|tsx|cache)$|\.test\./.test(path)),
+    [],
+  )
+  assert.ok(packed.size < BYTES_MAX, `${packed.size} bytes`)
+})
+
+test("its description is complete, and build tools are no dependencies", () => {
+  const description = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as Record<string, unknown>
+  for (const name of ["description", "license", "repository", "bugs", "homepage", "keywords", "exports", "engines"])
+    assert.ok(description[name] !== undefined, name)
+  assert.equal(description["private"], undefined)
+  const names = Object.keys(description["dependencies"] as object)
+  assert.deepEqual(
+    names.filter(name => BUILD_TOOLS.includes(name)),
+    [],
+  )
+})
+
+test("npx hayloft serves in an empty folder where only the package was installed", async t => {
+  if (findProgram("tar") === undefined) return t.skip("tar is not installed")
+  const folder = join(work, "empty")
+  await mkdir(folder)
+  const env = { npm_config_cache: join(work, "cache"), npm_config_update_notifier: "false" }
+  const inFolder = { cwd: folder, env: { ...env, HAYLOFT_DATA: join(folder, "data") } }
+  await withRegistry(async registry => {
+    const tarball = join(work, packed?.filename ?? "")
+    await runOk("npm", ["install", "--registry", registry, "--no-audit", "--no-fund", tarball], inFolder)
+  })
+  const installed = readdirSync(join(folder, "node_modules"))
+  assert.ok(installed.includes("hayloft"))
+  assert.deepEqual(
+    installed.filter(name => BUILD_TOOLS.includes(name)),
+    [],
+  )
+  const hayloft = (...args: string[]) => runOk("npx", ["--no-install", "hayloft", ...args], inFolder)
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }
+  assert.match(await hayloft("--version"), new RegExp(`^hayloft ${version.replaceAll(".", "\\.")} `))
+  const ports = { HAYLOFT_LISTEN: "127.0.0.1:0", HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0" }
+  const child = spawn("npx", ["--no-install", "hayloft", "serve"], {
+    cwd: folder,
+    // A group of its own, as in a terminal.
+    detached: true,
+    env: { ...process.env, ...inFolder.env, ...ports },
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  bindChild(child)
+  let output = ""
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text))
+  const exited = new Promise<number | null>(resolve => void child.once("close", code => resolve(code)))
+  try {
+    for (const endMs = performance.now() + START_MS_MAX; !/npx hayloft cp /.test(output); await later(POLL_MS))
+      assert.ok(child.exitCode === null && performance.now() < endMs, output)
+    writeFileSync(join(folder, "hello.txt"), "hello")
+    await hayloft("cp", "hello.txt", "s3://first/")
+    assert.equal(await hayloft("cp", "s3://first/hello.txt", "-"), "hello")
+    process.kill(-(child.pid ?? 0), "SIGINT")
+    await exited
+    assert.match(output, /hayloft: stopped\n$/)
+  } finally {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), "SIGKILL")
+  }
+  await sourcesAreNamed(join(folder, "node_modules", "hayloft", "bin", "hayloft"), join(folder, "never"))
+})
+
+/** With Node's own option, the positions of an error are those in the TypeScript files. */
+async function sourcesAreNamed(program: string, data: string): Promise<void> {
+  const plant = join(work, "plant.cjs")
+  writeFileSync(plant, `require("node:fs").readdir = () => { throw new Error("planted") }`)
+  await mkdir(data)
+  const args = ["--enable-source-maps", "--require", plant, program, "serve", "--data", data]
+  const { code, stderr } = await run(process.execPath, [
+    ...args,
+    ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+  ])
+  assert.notEqual(code, 0)
+  assert.match(stderr, /src\/seams\/disk\/real\.ts:\d+:\d+/)
+  assert.equal(existsSync(join(data, "superblock")), false)
+}
+
+test("a release has the package, the list of its contents, and checksums that fit", async () => {
+  const folder = join(work, "release")
+  const { makeRelease } = (await import(pathToFileURL(join(ROOT, "tools/release.mjs")).href)) as {
+    makeRelease: (folder: string) => string[]
+  }
+  const names = makeRelease(folder)
+  const { version, dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    version: string
+    dependencies: Record<string, string>
+  }
+  const [sbom = "", tarball = "", sums = ""] = names
+  assert.deepEqual([sbom, tarball, sums], [`hayloft-${version}.cdx.json`, `hayloft-${version}.tgz`, "SHA256SUMS"])
+  const hash = (name: string) =>
+    createHash("sha256")
+      .update(readFileSync(join(folder, name)))
+      .digest("hex")
+  assert.equal(
+    readFileSync(join(folder, sums), "utf8"),
+    [sbom, tarball].map(name => `${hash(name)}  ${name}\n`).join(""),
+  )
+  const contents = JSON.parse(readFileSync(join(folder, sbom), "utf8")) as {
+    bomFormat: string
+    components: readonly { name: string; version: string }[]
+  }
+  assert.equal(contents.bomFormat, "CycloneDX")
+  for (const [name, wanted] of Object.entries(dependencies))
+    assert.equal(contents.components.find(each => each.name === name)?.version, wanted, name)
+  assert.equal(
+    contents.components.find(({ name }) => BUILD_TOOLS.includes(name)),
+    undefined,
+  )
+})
