@@ -10,8 +10,8 @@ interface BannerFacts {
   readonly command: string
   readonly endpoint: string
   readonly adminEndpoint: string
-  /** Undefined if websites are not served. */
-  readonly websiteEndpoint: string | undefined
+  /** Ports besides S3 and the admin port: title and URL. */
+  readonly furtherEndpoints: readonly (readonly [title: string, endpoint: string])[]
   readonly region: string
   readonly accessKeyId: string
   /** Only at the first start of a store with a generated root key. */
@@ -24,6 +24,8 @@ interface BannerFacts {
   readonly redundancy: string
   readonly warnings: readonly string[]
 }
+
+const TITLE_WIDTH = 12
 
 const foldersInWords = (folders: readonly string[]): string =>
   folders.length <= 2
@@ -56,7 +58,7 @@ export function bannerOf(facts: BannerFacts): string {
       ? `Access key  ${accessKeyId}  (its secret: ${command} env${isGateway ? ", on a node with data folders" : ""})`
       : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ${command} env)`,
     `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
-    ...(facts.websiteEndpoint === undefined ? [] : [`Websites    ${facts.websiteEndpoint}`]),
+    ...facts.furtherEndpoints.map(([title, url]) => `${title.padEnd(TITLE_WIDTH)}${url}`),
     `Redundancy  ${facts.redundancy}`,
     ...facts.warnings.map(warning => `Warning     ${warning}`),
     ...(isGateway ? [] : firstObject(facts)),

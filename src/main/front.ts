@@ -4,13 +4,14 @@
  * Promises  The admin port closes last: probes and `hayloft status` work while requests of the other ports finish.
  */
 import { readVersion } from "../cli/version.js"
-import type { ListenAddress } from "../config/config.js"
+import type { ListenAddress, ServeConfig } from "../config/config.js"
 import {
   Admission,
   CertificateFolder,
   Certificates,
   HTTP_LIMITS,
   HttpServer,
+  type Protocol,
   type RequestWatch,
 } from "../http/index.js"
 import type { AccessLog, LiveRequests } from "../observe/index.js"
@@ -52,15 +53,18 @@ export class Front {
     private readonly ports: {
       readonly s3: SwitchableProtocol
       readonly admin: SwitchableProtocol
-      readonly websites: SwitchableProtocol | undefined
+      readonly further: readonly FurtherPort[]
     },
     readonly endpoint: string,
     readonly adminEndpoint: string,
     /** The caller supervises them until the stop. */
     readonly services: readonly BackgroundService[],
-    /** Undefined if websites are not served. */
-    readonly websiteEndpoint: string | undefined,
   ) {}
+
+  /** Of the ports besides S3 and the admin port: the title of each, and its URL. */
+  get furtherEndpoints(): readonly (readonly [title: string, endpoint: string])[] {
+    return this.ports.further.map(({ kind, endpoint }) => [kind.title, endpoint])
+  }
 
   /** Binds all ports. Throws `invalidConfig`. */
   static async open(
@@ -91,20 +95,25 @@ export class Front {
     const adminAt = await admin.listen()
     const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
     const s3Port = new SwitchableProtocol(session.s3(adminEndpoint), clock)
-    // Both ports are served by one thread: what websites take is weighed against what accounts take.
+    // All ports are served by one thread: what websites take is weighed against what accounts take.
     const admission = new Admission(clock, limits)
     const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates, admission)
     const s3At = await s3.listen()
     const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
     endpoints.s3 = endpoint
-    const websites = await openWebsites(seams, session, adminEndpoint, { ...shared, admission })
+    const further: FurtherPort[] = []
+    for (const kind of FURTHER_PORTS) {
+      const listen = kind.listenOf(config)
+      if (listen === undefined) continue
+      further.push(
+        await openFurther({ seams, session, adminEndpoint, certificates }, kind, listen, { ...shared, admission }),
+      )
+    }
     session.running.status.setListening()
-    const closed = Promise.all([s3.closed, websites?.server.closed])
-    const services: BackgroundService[] = [s3, endingAfter(admin, closed)]
-    if (websites !== undefined) services.push(websites.server)
+    const closed = Promise.all([s3.closed, ...further.map(({ server }) => server.closed)])
+    const services: BackgroundService[] = [s3, endingAfter(admin, closed), ...further.map(({ server }) => server)]
     if (accessLog !== undefined) services.push(endingAfter(accessLog, Promise.all([closed, admin.closed])))
-    const ports = { s3: s3Port, admin: adminPort, websites: websites?.port }
-    const front = new Front(session, ports, endpoint, adminEndpoint, services, websites?.endpoint)
+    const front = new Front(session, { s3: s3Port, admin: adminPort, further }, endpoint, adminEndpoint, services)
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
@@ -114,8 +123,8 @@ export class Front {
   /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
   hold(): Promise<void> {
     this.session.running.status.setHeld("requests wait until the metadata of the store has moved")
-    const { s3, websites } = this.ports
-    return Promise.all([s3.hold(), websites?.hold()]).then(() => undefined)
+    const { s3, further } = this.ports
+    return Promise.all([s3.hold(), ...further.map(({ port }) => port.hold())]).then(() => undefined)
   }
 
   /** The ports are about to close: the store is not ready any more, and serves as before. */
@@ -131,21 +140,59 @@ export class Front {
     if (this.isStopping) this.announceStop()
     this.ports.admin.use(session.admin())
     this.ports.s3.use(session.s3(this.adminEndpoint))
-    this.ports.websites?.use(session.websites(this.adminEndpoint))
+    for (const { kind, port } of this.ports.further) port.use(kind.protocolOf(session, this.adminEndpoint))
   }
 }
 
-interface Websites {
+/** A port besides S3 and the admin port, which is open only if its address is configured. */
+interface PortKind {
+  /** In logs, metrics and traces. */
+  readonly name: string
+  /** In the banner. */
+  readonly title: string
+  readonly flag: string
+  readonly listenOf: (config: ServeConfig) => ListenAddress | undefined
+  readonly protocolOf: (session: StoreSession, adminUrl: string) => Protocol
+  /** Certificates of its own, and not those of S3; undefined: without TLS. */
+  readonly folderOf?: (config: ServeConfig) => string | undefined
+}
+
+const FURTHER_PORTS: readonly PortKind[] = [
+  {
+    ...{ name: "websites", title: "Websites", flag: "--website-listen" },
+    listenOf: ({ website }) => website?.listen,
+    protocolOf: (session, adminUrl) => session.websites(adminUrl),
+    folderOf: ({ website }) => website?.certificates,
+  },
+]
+
+/** Every address besides those of S3 and the admin port that clients may use. */
+export const furtherAddresses = (config: ServeConfig): readonly (ListenAddress & { readonly flag: string })[] =>
+  FURTHER_PORTS.flatMap(({ flag, listenOf }) => {
+    const listen = listenOf(config)
+    return listen === undefined ? [] : [{ flag, ...listen }]
+  })
+
+interface FurtherPort {
+  readonly kind: PortKind
   readonly server: HttpServer
   readonly port: SwitchableProtocol
   readonly endpoint: string
 }
 
-/** Binds the port of websites, if there is one. Throws `invalidConfig`. */
-async function openWebsites(
-  seams: SessionHost["seams"],
-  session: StoreSession,
-  adminUrl: string,
+interface FurtherHost {
+  readonly seams: SessionHost["seams"]
+  readonly session: StoreSession
+  readonly adminEndpoint: string
+  /** Of S3. */
+  readonly certificates: Certificates | undefined
+}
+
+/** Binds a port. Throws `invalidConfig`. */
+async function openFurther(
+  { seams, session, adminEndpoint, certificates: ofS3 }: FurtherHost,
+  kind: PortKind,
+  listen: ListenAddress,
   {
     admission,
     ...shared
@@ -156,16 +203,22 @@ async function openWebsites(
     readonly watch: RequestWatch
     readonly admission: Admission
   },
-): Promise<Websites | undefined> {
-  const { website } = session.config
-  if (website === undefined) return undefined
-  const { listen, certificates: folder } = website
-  const certificates = folder === undefined ? undefined : new CertificateFolder(seams.disk, folder, seams.telemetry.log)
-  registerExpiry(seams.telemetry.metrics, () => certificates?.expiries ?? [])
-  const port = new SwitchableProtocol(session.websites(adminUrl), seams.clock)
-  const server = new HttpServer(seams, port, { ...shared, name: "websites", ...listen }, certificates, admission)
+): Promise<FurtherPort> {
+  const certificates = kind.folderOf === undefined ? ofS3 : folderFor(seams, kind.folderOf(session.config))
+  const port = new SwitchableProtocol(kind.protocolOf(session, adminEndpoint), seams.clock)
+  const server = new HttpServer(seams, port, { ...shared, name: kind.name, ...listen }, certificates, admission)
   const at = await server.listen()
-  return { server, port, endpoint: endpointOf(listen, at.port, certificates !== undefined) }
+  return { kind, server, port, endpoint: endpointOf(listen, at.port, certificates !== undefined) }
+}
+
+function folderFor(
+  { disk, telemetry }: Pick<SessionHost["seams"], "disk" | "telemetry">,
+  folder: string | undefined,
+): CertificateFolder | undefined {
+  if (folder === undefined) return undefined
+  const certificates = new CertificateFolder(disk, folder, telemetry.log)
+  registerExpiry(telemetry.metrics, () => certificates.expiries)
+  return certificates
 }
 
 function endpointOf({ host }: ListenAddress, port: number, secure: boolean): string {

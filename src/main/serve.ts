@@ -28,7 +28,7 @@ import { RealTelemetry, shownFields } from "../seams/telemetry/real.js"
 import { TableStores } from "../table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
 import { Conversion } from "./conversion.js"
-import { Front } from "./front.js"
+import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
 import type { StopSignals } from "./stop-signals.js"
 import { isLoopback, StoreSession, type SessionHost } from "./store-session.js"
@@ -156,12 +156,15 @@ function accessLogOf(
 }
 
 /** Every address that the process will listen on. */
-const portsOf = ({ listen, adminListen, website, cluster }: ServeConfig): readonly ProbedAddress[] => [
-  { flag: "--listen", ...listen },
-  { flag: "--admin-listen", ...adminListen },
-  ...(website === undefined ? [] : [{ flag: "--website-listen", ...website.listen }]),
-  ...(cluster === undefined ? [] : [{ flag: "--node-listen", ...cluster.nodeListen }]),
-]
+const portsOf = (config: ServeConfig): readonly ProbedAddress[] => {
+  const { listen, adminListen, cluster } = config
+  return [
+    { flag: "--listen", ...listen },
+    { flag: "--admin-listen", ...adminListen },
+    ...furtherAddresses(config),
+    ...(cluster === undefined ? [] : [{ flag: "--node-listen", ...cluster.nodeListen }]),
+  ]
+}
 
 /** One session after the other, until the ports have closed. */
 async function serveInTurn(
@@ -181,14 +184,14 @@ async function serveInTurn(
 /** The banner. */
 async function greeting(
   { disk }: Pick<SessionHost["seams"], "disk">,
-  { endpoint, adminEndpoint, websiteEndpoint }: Front,
+  { endpoint, adminEndpoint, furtherEndpoints }: Front,
   { config, store, running, region }: StoreSession,
   io: CliIo,
 ): Promise<string> {
   const { root } = store.secrets
   return bannerOf({
     command: isInstalled() ? "npx hayloft" : "./bin/hayloft",
-    ...{ version: readVersion(), endpoint, adminEndpoint, websiteEndpoint, region },
+    ...{ version: readVersion(), endpoint, adminEndpoint, furtherEndpoints, region },
     accessKeyId: root.accessKeyId,
     secret: store.isNew && !config.rootKey ? root.secret : undefined,
     dataFolders: config.dataFolders,
