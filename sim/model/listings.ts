@@ -31,7 +31,7 @@ const keysOf = (bucket: ModelBucket, prefix: string): ObjectKey[] =>
 const listed = (
   key: ObjectKey,
   { info, acl }: ModelObject,
-  { withOwners = false }: Pick<ListRequest, "withOwners">,
+  { withOwners = false, withTypes = false }: Pick<ListRequest, "withOwners" | "withTypes">,
 ): ListedObject => ({
   key,
   sizeBytes: info.sizeBytes,
@@ -41,6 +41,7 @@ const listed = (
   checksumAlgorithm: info.checksum?.algorithm,
   checksumType: info.checksum?.type,
   ...(withOwners && { owner: acl?.owner }),
+  ...(withTypes && { contentType: info.headers.contentType }),
 })
 
 export function list(bucket: ModelBucket, request: ListRequest): ListPage {
@@ -82,7 +83,7 @@ function versionEntries(bucket: ModelBucket, request: ListVersionsRequest): Plac
       const shared = { versionId, isLatest: i === 0 }
       const entry: VersionEntry =
         version.kind === "object"
-          ? { kind: "version", ...shared, object: listed(key, version, request) }
+          ? { kind: "version", ...shared, object: listed(key, version, request), writtenMs: version.writtenMs }
           : { kind: "marker", ...shared, key, lastModifiedMs }
       entries.push({ name: key, rank: version.rank, entry })
     }

@@ -27,6 +27,7 @@ import type {
   PutResult,
   RangeRequest,
   Retention,
+  SetAttributesRequest,
   Tags,
   VersionLock,
   VersionsPage,
@@ -63,7 +64,7 @@ export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, o
   const encryption = shownOf(protection)
   const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock, encryption }
   const clientKey = clientKeyOf(protection)
-  addVersion(bucket, key, { kind: "object", rank, info, body, parts, clientKey, tags, acl })
+  addVersion(bucket, key, { kind: "object", rank, writtenMs: lastModifiedMs, info, body, parts, clientKey, tags, acl })
   return {
     versionId: versioning === "never" ? undefined : versionId,
     etag: info.etag,
@@ -299,6 +300,22 @@ export class ModelObjects implements Objects {
     const version = find(this.state.open(bucket), key, versionId)
     version.tags = tags
     return { versionId: this.#shown(bucket, version.info.versionId) }
+  }
+
+  async setAttributes(request: SetAttributesRequest): ReturnType<Objects["setAttributes"]> {
+    const bucket = this.state.open(request.bucket)
+    const version = find(bucket, request.key, request.versionId)
+    checkWrite(request.conditions, version)
+    requireFree(version, this.state.clock.wallMs(), false)
+    const { contentType, websiteRedirect } = version.info.headers
+    const { headers, userMetadata } = request.attributes
+    const kept = {
+      ...(contentType !== undefined && { contentType }),
+      ...(websiteRedirect !== undefined && { websiteRedirect }),
+    }
+    const lastModifiedMs = this.state.nextModifiedMs(bucket, request.key)
+    version.info = { ...version.info, lastModifiedMs, headers: { ...kept, ...headers }, userMetadata }
+    return { versionId: this.#shown(request.bucket, version.info.versionId), etag: version.info.etag, lastModifiedMs }
   }
 
   async setAcl({ bucket, key, versionId }: ObjectTarget, acl: ObjectAcl | undefined): ReturnType<Objects["setAcl"]> {

@@ -43,7 +43,7 @@ export class ModelRenames implements Renames {
     const { retention = given?.retention, legalHold } = version.info.lock ?? {}
     const lock = retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
     const info = { ...version.info, versionId, lastModifiedMs, lock }
-    const moved: ModelObject = { ...version, rank, info }
+    const moved: ModelObject = { ...version, rank, writtenMs: lastModifiedMs, info }
     addVersion(bucket, to, moved)
     if (versioning === "never") dropVersion(bucket, from, version.info.versionId)
     else {

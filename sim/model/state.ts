@@ -24,6 +24,7 @@ export interface ModelPart {
 export interface ModelObject {
   readonly kind: "object"
   readonly rank: string
+  readonly writtenMs: number
   info: Omit<ObjectInfo, "tags" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined

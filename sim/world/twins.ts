@@ -104,6 +104,7 @@ export class Twins {
       [8, () => this.copy()],
       [5, () => this.tag()],
       [4, () => this.setAcl()],
+      [4, () => this.setAttributes()],
       [3, () => this.setVersioning()],
       [8, () => this.list()],
       [8, () => this.listVersions()],
@@ -298,13 +299,8 @@ export class Twins {
   }
 
   private async copy(): Promise<void> {
-    const [from, ids, conditions, userMetadata, tags] = [
-      this.key(),
-      this.version(),
-      this.conditions(),
-      this.metadata(),
-      this.tags(),
-    ]
+    const [from, ids, conditions, tags] = [this.key(), this.version(), this.conditions(), this.tags()]
+    const userMetadata = this.metadata()
     const to = this.chance(2) ? from : this.key()
     const replaces = { metadata: this.chance(2), tags: this.chance(2) }
     const algorithm = this.chance(2) ? this.algorithm() : undefined
@@ -346,6 +342,17 @@ export class Twins {
     })
   }
 
+  private async setAttributes(): Promise<void> {
+    const [key, ids, conditions, userMetadata] = [this.key(), this.version(), this.conditions(), this.metadata()]
+    const headers = this.pick([{}, { contentType: "c/d" }, { cacheControl: "no-store" }])
+    const what = `set attributes ${key} ${String(ids[0])} ${JSON.stringify({ headers, conditions: conditions[0] })}`
+    await this.both(what, async (side, { objects }, bucket) => {
+      const target = { bucket, key, ...named(ids[side]), conditions: conditions[side] }
+      const set = await objects.setAttributes({ ...target, attributes: { headers, userMetadata } })
+      return { ...set, etag: "" }
+    })
+  }
+
   private async setAcl(): Promise<void> {
     const [key, ids, acl] = [this.key(), this.version(), this.acl()]
     await this.both(`set acl ${key} ${String(ids[0])} ${JSON.stringify(acl)}`, (side, { objects }, bucket) => {
@@ -378,7 +385,7 @@ export class Twins {
       const entries: unknown[] = []
       const first = start === "" ? "" : String(objectKeyOfText(start))
       for (let after: string | undefined = first; after !== undefined;) {
-        const page = await objects.list({ bucket, ...scope, after })
+        const page = await objects.list({ bucket, ...scope, after, withTypes: true })
         entries.push(...page.entries, { next: page.next })
         after = page.next
       }
@@ -395,7 +402,7 @@ export class Twins {
       const entries: unknown[] = []
       type Next = Awaited<ReturnType<typeof objects.listVersions>>["next"]
       for (let next: Next = { keyMarker: start, versionIdMarker: ids[side] }; next;) {
-        const page = await objects.listVersions({ bucket, ...scope, ...next })
+        const page = await objects.listVersions({ bucket, ...scope, ...next, withTypes: true })
         entries.push(...page.entries, { next: page.next })
         next = page.next
       }

@@ -104,6 +104,9 @@ export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags:
 export const versionIdOfHead = (head: VersionHead): VersionId =>
   head.isNull ? NULL_VERSION : versionIdOf(head.order, head.random)
 
+/** When the version became the latest one. It counts as modified later if its attributes are replaced. */
+export const writtenMsOf = (head: Pick<VersionHead, "order">): number => Math.floor(head.order / 1000)
+
 export const etagOfHead = (head: Pick<VersionHead, "md5" | "parts">): string =>
   bufferOf(head.md5).toString("hex") + (head.parts > 0 ? `-${head.parts}` : "")
 

@@ -14,9 +14,10 @@ function versionsOf(text: string): Versions {
     const [kind, atMs] = [word[0], Number(word.slice(1))]
     const facts = { versionId: idOf(i), isLatest: i === 0 }
     if (kind === "M") return { kind: "marker", ...facts, key, lastModifiedMs: atMs }
-    const object = { key, sizeBytes: 10, etag: `e${atMs}`, lastModifiedMs: atMs }
+    // Its attributes were changed later: a restore goes by when it was written.
+    const object = { key, sizeBytes: 10, etag: `e${atMs}`, lastModifiedMs: atMs + 10 }
     return {
-      ...{ kind: "version", ...facts },
+      ...{ kind: "version", ...facts, writtenMs: atMs },
       object: { ...object, storageClass: "STANDARD", checksumAlgorithm: undefined, checksumType: undefined },
     }
   })

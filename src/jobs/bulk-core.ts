@@ -36,7 +36,7 @@ export type Versions = readonly Exclude<VersionEntry, { readonly kind: "prefix" 
 /** `more`: further versions must be read first. */
 export function restoreOf(versions: Versions, atMs: number | undefined): BulkItem["restore"] | "nothing" | "more" {
   const isThen = (entry: Versions[number]): boolean =>
-    atMs === undefined ? entry.kind === "version" : modifiedOf(entry) <= atMs
+    atMs === undefined ? entry.kind === "version" : writtenMsOf(entry) <= atMs
   const place = versions.findIndex(isThen)
   if (place < 0) return "more"
   const [found, newer] = [versions[place], versions.slice(0, place)]
@@ -52,8 +52,8 @@ export function restoreOf(versions: Versions, atMs: number | undefined): BulkIte
   return isCopied ? "nothing" : { copy: found.versionId }
 }
 
-const modifiedOf = (entry: Versions[number]): number =>
-  entry.kind === "version" ? entry.object.lastModifiedMs : entry.lastModifiedMs
+export const writtenMsOf = (entry: Versions[number]): number =>
+  entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
 
 const sourceOf = (bucket: string, key: ObjectKey, versionId?: VersionId): readonly [string, string] => [
   "x-amz-copy-source",

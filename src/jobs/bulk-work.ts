@@ -16,7 +16,16 @@ import {
 } from "../base/ids.js"
 import { NULL_VERSION } from "../format/version-id.js"
 import type { Bucket, Buckets, ListedObject, Objects, VersionEntry, VersionsPage } from "../object/contract.js"
-import { isDone, isMeant, outcomeOf, requestsFor, restoreOf, type BulkItem, type Versions } from "./bulk-core.js"
+import {
+  isDone,
+  isMeant,
+  outcomeOf,
+  requestsFor,
+  restoreOf,
+  writtenMsOf,
+  type BulkItem,
+  type Versions,
+} from "./bulk-core.js"
 import { parseBulk, type BulkRequest } from "./bulk-request.js"
 import type { ItemPage, ItemWork, JobStarter } from "./contract.js"
 import { JOB_LIMITS } from "./limits.js"
@@ -194,9 +203,8 @@ class BulkWork implements ItemWork<BulkItem> {
     const { request, startedMs } = this.opened
     if (request.kind !== "restore-objects" || !latest.isLatest) return undefined
     const isMarker = latest.kind === "marker"
-    const modifiedMs = latest.kind === "marker" ? latest.lastModifiedMs : latest.object.lastModifiedMs
-    if (modifiedMs > startedMs || (request.atMs === undefined ? !isMarker : modifiedMs <= request.atMs))
-      return undefined
+    const writtenMs = writtenMsOf(latest)
+    if (writtenMs > startedMs || (request.atMs === undefined ? !isMarker : writtenMs <= request.atMs)) return undefined
     for (let known: Versions = []; ;) {
       const { versions, isAll } = await this.versionsOf(key, known)
       known = versions

@@ -31,6 +31,8 @@ export class MemoryMetadata implements Metadata {
   /** The next command of this name is logged, and not acknowledged; from then on nothing is decided, until `recover`. */
   haltAt: string | undefined
   private logged: (() => void) | undefined
+  /** Added to the time of decisions, which else is a millisecond for each. */
+  aheadMs = 0
   /** The results of the other replicas. */
   otherReplicas: readonly QueryView[] = []
   /** A replica is offline, or its metadata is not verified. */
@@ -72,7 +74,12 @@ export class MemoryMetadata implements Metadata {
     if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
     const { incarnations, lastPosition } = this
     const position = parsePosition(lastPosition + 1)
-    const time = { nowMs: 1_700_000_000_000 + lastPosition, position, id: decisionIdOf(position), incarnations }
+    const time = {
+      nowMs: 1_700_000_000_000 + this.aheadMs + lastPosition,
+      position,
+      id: decisionIdOf(position),
+      incarnations,
+    }
     const { result, writes } = this.decide(command, time)
     if (command.name === this.haltAt) {
       this.logged = () => this.apply(writes)

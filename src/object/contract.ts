@@ -294,6 +294,8 @@ export interface ListRequest {
   readonly max: number
   /** Whether to include the owners of objects, which takes longer. */
   readonly withOwners?: boolean
+  /** Whether to include their content types, likewise. */
+  readonly withTypes?: boolean
   /** Whether to include the restores of archived objects, likewise. */
   readonly withRestores?: boolean
 }
@@ -307,6 +309,8 @@ export interface ListVersionsRequest {
   readonly versionIdMarker: VersionId | undefined
   readonly max: number
   readonly withOwners?: boolean
+  /** Whether to include the content types of objects, which takes longer. */
+  readonly withTypes?: boolean
   /** Whether to include the restores of archived objects, likewise. */
   readonly withRestores?: boolean
 }
@@ -329,6 +333,15 @@ export interface ObjectTarget {
   readonly versionId?: VersionId
   /** As in `GetRequest`; only `Objects.parts` needs it. */
   readonly clientKey?: Uint8Array | undefined
+}
+
+export interface SetAttributesRequest extends Omit<ObjectTarget, "clientKey"> {
+  readonly attributes: {
+    readonly headers: Omit<ContentHeaders, "websiteRedirect">
+    readonly userMetadata: UserMetadata
+  }
+  /** As of deletions. */
+  readonly conditions: Conditions
 }
 
 export interface Objects {
@@ -360,6 +373,12 @@ export interface Objects {
   getTags(target: ObjectTarget): Promise<{ versionId: VersionId | undefined; tags: Tags }>
   /** An empty list deletes all tags. */
   setTags(target: ObjectTarget, tags: Tags): Promise<{ versionId: VersionId | undefined }>
+  /**
+   * Replaces the attributes of a version in place, and its time of modification. The content type is kept if none is
+   * given, and a redirect always is. Throws `objectLocked` while a lock keeps the version, `preconditionFailed`, and as
+   * `get`.
+   */
+  setAttributes(request: SetAttributesRequest): Promise<Pick<PutResult, "versionId" | "etag" | "lastModifiedMs">>
   /** Throws `conflict` if the version does not belong to this owner (any more). Undefined: as `ObjectInfo.acl`. */
   setAcl(target: ObjectTarget, acl: ObjectAcl | undefined): Promise<{ versionId: VersionId | undefined }>
   /** Throws `noObjectLock`, and as `get`. */

@@ -13,6 +13,8 @@ export interface ListedObject {
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
   /** Set if owners were requested; undefined: the bucket's owner. */
   readonly owner?: AccountId | undefined
+  /** Set if content types were requested; undefined: the object has none. */
+  readonly contentType?: string | undefined
   /** Set if restores were requested: until when an archived object can be read. */
   readonly restoredUntilMs?: number | undefined
 }
@@ -35,6 +37,8 @@ export type VersionEntry =
       readonly versionId: VersionId
       readonly isLatest: boolean
       readonly object: ListedObject
+      /** When it became the latest version. It may have been modified since: only its attributes change. */
+      readonly writtenMs: number
     }
   | {
       readonly kind: "marker"

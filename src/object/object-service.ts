@@ -35,6 +35,7 @@ import type {
   PutResult,
   RestoreRequest,
   Retention,
+  SetAttributesRequest,
   Tags,
   VersionLock,
   VersionsPage,
@@ -42,7 +43,7 @@ import type {
 import type { Encryption } from "./encryption.js"
 import { isProtectedBy } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
-import { listVersions, withOwners, withRestores } from "./queries/listing-core.js"
+import { listVersions, withExtrasOfPage } from "./queries/listing-core.js"
 import { listObjects } from "./queries/object-page-core.js"
 import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.js"
 import {
@@ -61,6 +62,7 @@ import {
   removeLatest,
   removeVersion,
   setAcl,
+  setAttributes,
   setLegalHold,
   setRetention,
   setTags,
@@ -81,9 +83,7 @@ export const pageOfVersions = query(
 )
 
 export const pageOfObjects = query("PageOfObjects", (view, request: ListRequest, restoresAtMs?: number) => {
-  const page = listObjects(view, request)
-  const owned = request.withOwners === true ? withOwners(view, request.bucket, page) : page
-  return restoresAtMs === undefined ? owned : withRestores(view, request.bucket, owned, restoresAtMs)
+  return withExtrasOfPage(view, request.bucket, listObjects(view, request), { ...request, restoresAtMs })
 })
 
 export const partsOfVersion = query(
@@ -382,6 +382,19 @@ export class ObjectService implements Objects {
 
   async setTags({ bucket, key, versionId }: ObjectTarget, tags: Tags): Promise<{ versionId: PutResult["versionId"] }> {
     return { versionId: await this.metadata.run(setTags({ bucketId: bucket.id, key, versionId }, tags)) }
+  }
+
+  async setAttributes({
+    bucket,
+    key,
+    versionId,
+    attributes,
+    conditions,
+  }: SetAttributesRequest): ReturnType<Objects["setAttributes"]> {
+    const { headers, userMetadata } = packDetails({ ...attributes, tags: [] })
+    const to = { headers, userMetadata, conditions, clockMs: this.storeClock.nowMs() }
+    const stored = await this.metadata.run(setAttributes({ bucketId: bucket.id, key, versionId }, to))
+    return putResultOf(stored, undefined)
   }
 
   async setAcl(

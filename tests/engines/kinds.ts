@@ -48,6 +48,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutVersion", "RemoveVersion"],
   ["PutVersion", "RemoveLatest", "SetVersioning", "PageOfVersions"],
   ["PutVersion", "RemoveVersion", "SetTags", "VersionRows"],
+  ["PutVersion", "RemoveLatest", "SetAttributes", "SetAcl", "VersionRows"],
   ["CreateBucket", "SetBucketLock", "PutVersion", "SetRetention", "SetLegalHold", "RemoveVersion"],
   ["StartClock", "AdvanceClock", "ReadStoreClock"],
   ["PutVersion", "RenameObject", "RemoveLatest", "SetTags", "Renamable"],

@@ -40,6 +40,7 @@ const REWRITING = [
     "RestoreVersion",
     "SealPayload",
     "SetAcl",
+    "SetAttributes",
     "SetTags",
     "SwapExtent",
     "SwapSealed",
@@ -128,6 +129,7 @@ function check(
       assert.ok(!isForever(lock), `${name} has removed ${version}, which is locked`)
     } else {
       if (now.stored !== stored) rewrote.add(name)
+      if (name === "SetAttributes" && isForever(lock)) assert.equal(now.stored, stored, "locked attributes stay")
       if (!LOCKING.includes(name)) assert.deepEqual(now.lock, lock, `${name} has changed the lock of ${version}`)
     }
   }

@@ -36,6 +36,7 @@ import {
   removeLatest,
   removeVersion,
   setAcl,
+  setAttributes,
   setLegalHold,
   setRetention,
   setTags,
@@ -272,6 +273,12 @@ const VERSIONS: readonly PlayKind[] = [
   }),
   commandKind("SetLegalHold", 2, scene => setLegalHold(versionAddress(scene), scene.oneIn(2))),
   commandKind("SetTags", 3, scene => setTags(versionAddress(scene), tagsOf(scene))),
+  commandKind("SetAttributes", 3, scene => {
+    const address = versionAddress(scene)
+    const { headers, userMetadata } = scene.details()
+    const to = { headers, userMetadata, conditions: scene.conditions(address), clockMs: scene.pick(CLOCKS) }
+    return setAttributes(address, to)
+  }),
   commandKind("SetAcl", 2, scene => {
     const address = versionAddress(scene)
     const grants = [{ grantee: { kind: "account", id: scene.pick(ACCOUNTS) }, permission: "READ" } as const]

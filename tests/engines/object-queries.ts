@@ -68,7 +68,9 @@ function pageOf(scene: Scene) {
   const bucket = scene.bucket()
   const prefix = scene.pick(["", "", "a", "a/", "zz"])
   const delimiter = scene.pick(["", "/"])
-  return bucket && { bucket, prefix, delimiter, max: maxOf(scene), withOwners: scene.oneIn(2) }
+  return (
+    bucket && { bucket, prefix, delimiter, max: maxOf(scene), withOwners: scene.oneIn(2), withTypes: scene.oneIn(2) }
+  )
 }
 
 const markerOf = (scene: Scene): string => (scene.oneIn(2) ? "" : scene.key())

@@ -421,6 +421,14 @@ export class RowEditor {
     }))
   }
 
+  /** A version counts as modified now, and no later change of the row as modified before. Returns the time. */
+  markModified(version: VersionMatch): number {
+    const modifiedMs = Math.max(this.time.nowMs, this.versions.head.lastModifiedMs)
+    this.versions.head = { ...this.versions.head, lastModifiedMs: modifiedMs }
+    this.rewrite(version, record => ({ ...record, head: { ...record.head, modifiedMs } }))
+    return modifiedMs
+  }
+
   /** Counts one more version of this row that references a version's bytes. Throws `conflict` if there are many. */
   share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)

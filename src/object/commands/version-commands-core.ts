@@ -1,5 +1,6 @@
 /**
- * Commands on the versions of one object: put, delete, delete by version, tags, access control list. Pure decisions.
+ * Commands on the versions of one object: put, delete, delete by version, attributes, tags, access control list. Pure
+ * decisions.
  * Conditions are checked here, so they are atomic for concurrent writers.
  */
 import { fail } from "../../base/failures.js"
@@ -20,7 +21,7 @@ import {
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import { evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
-import { clocksOf, lockOfNew, withRetention } from "./lock-core.js"
+import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, hintWrite, NO_CHECKSUM, readDetails, RowEditor } from "./row-editor-core.js"
 import type { NewVersion, Removing, VersionMatch } from "./row-editor-core.js"
@@ -262,6 +263,49 @@ export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: bef
   if (before?.owner !== acl?.owner) throw fail("conflict")
   return acl === undefined ? details : { ...details, acl }
 })
+
+interface SetAttributes extends Pick<Removing, "clockMs"> {
+  readonly conditions: Conditions
+  /** Absent headers that may be replaced are removed, but for the content type. */
+  readonly headers: VersionDetails["headers"]
+  readonly userMetadata: VersionDetails["userMetadata"]
+}
+
+/** Headers that change with the attributes; others belong to the bytes, or to another operation. */
+const REPLACED_HEADERS: ReadonlySet<string> = new Set([
+  ...["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires"],
+])
+
+function withAttributes(details: VersionDetails, { headers, userMetadata }: SetAttributes): VersionDetails {
+  const given = new Set(headers.map(([name]) => name))
+  const kept = details.headers.filter(([name]) => !given.has(name) && !REPLACED_HEADERS.has(name))
+  return { ...details, headers: [...headers, ...kept], userMetadata }
+}
+
+/**
+ * Replaces the attributes of a version in place: its bytes, ETag, order and lists stay. It counts as modified now, so that
+ * caches ask again; what was written when follows from its order. Locks protect attributes as they protect bytes. Throws
+ * `objectLocked`, `preconditionFailed`, and as `requireVersion`.
+ */
+export const setAttributes = command<[address: VersionAddress, to: SetAttributes], Pick<Stored, "versioning" | "head">>(
+  {
+    name: "SetAttributes",
+    touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+    decide(view, time, { bucketId, key, versionId }, to) {
+      const { versioning } = requireBucket(view, bucketId)
+      const found = requireVersion(view, bucketId, key, versionId)
+      const failure = evaluateWrite(to.conditions, etagSubject(found))
+      if (failure) throw failure
+      const record = decodeVersion(found.row.value)
+      if (record.lock !== undefined) requireRemovable(record.lock, { clockMs: to.clockMs, bypassGovernance: false })
+      const details = readDetails(view, objectRowKey(bucketId, key), record)
+      const editor = new RowEditor(view, time, bucketId, key)
+      editor.setDetails(found, withAttributes(details, to))
+      const modifiedMs = editor.markModified(found)
+      return { ...editor.finish(), result: { versioning, head: { ...found.head, modifiedMs } } }
+    },
+  },
+)
 
 /** Changes the lock of a version. Throws `noObjectLock`, and as `requireVersion`. */
 const changeLock = <Change>(

@@ -7,7 +7,7 @@ import type { KeyRange } from "../../base/key-range.js"
 import { KIB } from "../../base/limits.js"
 import { openDeletedVersion, type Deletion } from "../../format/deleted-version.js"
 import { objectRowKey, parseObjectRowKey, prefixRange, suffixRange } from "../../format/row-key.js"
-import { decodeListedVersion, decodeVersionHead } from "../../format/version-record.js"
+import { decodeListedVersion, decodeVersionHead, writtenMsOf } from "../../format/version-record.js"
 import { query } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
 
@@ -98,7 +98,7 @@ export const findDeleted = query(
       rows += 1
       if (atMs === undefined) return { rowKey, next: undefined }
       const { record, deletedMs } = openDeletedVersion(value)
-      if (decodeVersionHead(record).modifiedMs <= atMs && atMs < deletedMs) return { rowKey, next: undefined }
+      if (writtenMsOf(decodeVersionHead(record)) <= atMs && atMs < deletedMs) return { rowKey, next: undefined }
     }
     return { rowKey: undefined, next: undefined }
   },

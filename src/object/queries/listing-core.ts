@@ -20,7 +20,9 @@ import {
   decodeListedVersion,
   decodeVersion,
   decodeVersionHead,
+  NO_DETAILS,
   versionIdOfHead,
+  writtenMsOf,
   type VersionHead,
 } from "../../format/version-record.js"
 import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
@@ -30,6 +32,7 @@ import type {
   ListedObject,
   ListEntry,
   ListPage,
+  ListRequest,
   ListVersionsRequest,
   UploadListEntry,
   VersionEntry,
@@ -116,34 +119,46 @@ function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   return { key, lastModifiedMs, ...shown }
 }
 
-/** The owner of a version; undefined: the bucket's owner. */
-const ownerIn = (view: RowView, { id }: Bucket, key: ObjectKey, { value }: MetadataRow) =>
-  readDetails(view, objectRowKey(id, key), decodeVersion(value)).acl?.owner
+/** What a listing shows beyond the head of a record. */
+interface Extras extends Pick<ListRequest, "withOwners" | "withTypes"> {
+  /** Restores of archived objects that are not over by then; undefined: none. */
+  readonly restoresAtMs: number | undefined
+}
 
-/** A page of objects with their owners. */
-export function withOwners(view: RowView, bucket: Bucket, page: ListPage): ListPage {
+const showsExtras = ({ withOwners, withTypes, restoresAtMs }: Extras): boolean =>
+  withOwners === true || withTypes === true || restoresAtMs !== undefined
+
+/** A listed object with what the request asks for. */
+function withExtras(
+  view: RowView,
+  { id }: Bucket,
+  object: ListedObject,
+  { value }: MetadataRow,
+  { withOwners, withTypes, restoresAtMs }: Extras,
+): ListedObject {
+  const record = decodeVersion(value)
+  const { acl, headers } =
+    withOwners === true || withTypes === true ? readDetails(view, objectRowKey(id, object.key), record) : NO_DETAILS
+  return {
+    ...object,
+    ...(withOwners === true && { owner: acl?.owner }),
+    ...(withTypes === true && { contentType: headers.find(([name]) => name === "contentType")?.[1] }),
+    ...(restoresAtMs !== undefined && isArchive(object.storageClass)
+      ? { restoredUntilMs: restoredUntil(record, restoresAtMs) }
+      : {}),
+  }
+}
+
+/** A page of objects with what the request asks for. */
+export function withExtrasOfPage(view: RowView, bucket: Bucket, page: ListPage, extras: Extras): ListPage {
+  if (!showsExtras(extras)) return page
   const entries = page.entries.map((entry): ListEntry => {
     const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
     if (row === undefined || entry.kind !== "object") return entry
-    return { ...entry, object: { ...entry.object, owner: ownerIn(view, bucket, entry.object.key, row) } }
+    return { ...entry, object: withExtras(view, bucket, entry.object, row, extras) }
   })
   return { ...page, entries }
 }
-
-/** A page of objects with the restores that are not over by then. */
-export function withRestores(view: RowView, bucket: Bucket, page: ListPage, nowMs: number): ListPage {
-  const entries = page.entries.map((entry): ListEntry => {
-    if (entry.kind !== "object" || !isArchive(entry.object.storageClass)) return entry
-    const row = view.get("current", objectRowKey(bucket.id, entry.object.key))
-    return row === undefined ? entry : { ...entry, object: restoredObject(entry.object, row, nowMs) }
-  })
-  return { ...page, entries }
-}
-
-const restoredObject = (object: ListedObject, { value }: MetadataRow, nowMs: number): ListedObject => ({
-  ...object,
-  restoredUntilMs: isArchive(object.storageClass) ? restoredUntil(decodeVersion(value), nowMs) : undefined,
-})
 
 function scanVersions(view: RowView): Scan {
   return function* (start, end) {
@@ -187,12 +202,9 @@ export function listVersions(view: RowView, request: ListVersionsRequest, restor
   const entries: VersionEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const { bucket } = request
-  const withOwner = (object: ListedObject, row: MetadataRow): ListedObject =>
-    request.withOwners === true ? { ...object, owner: ownerIn(view, bucket, object.key, row) } : object
-  const shown = (object: ListedObject, row: MetadataRow): ListedObject => {
-    const owned = withOwner(object, row)
-    return restoresAtMs === undefined ? owned : restoredObject(owned, row, restoresAtMs)
-  }
+  const extras = { ...request, restoresAtMs }
+  const shown = (object: ListedObject, row: MetadataRow): ListedObject =>
+    showsExtras(extras) ? withExtras(view, bucket, object, row, extras) : object
   const more = walk(
     request,
     scanVersions(view),
@@ -204,7 +216,10 @@ export function listVersions(view: RowView, request: ListVersionsRequest, restor
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
-        : entries.push({ kind: "version", ...shared, object: shown(listed(key, row), row) }) > 0
+        : entries.push({
+            ...{ kind: "version", ...shared, writtenMs: writtenMsOf(head) },
+            object: shown(listed(key, row), row),
+          }) > 0
     },
   )
   const last = entries.at(-1)
