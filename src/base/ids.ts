@@ -116,6 +116,15 @@ const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 const RESERVED_PREFIXES = ["xn--", "sthree-", "amzn-s3-demo-"]
 const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
 
+/** The names that S3 accepted before today's rules. They are safe in URLs, ARNs, XML, labels and file names. */
+const OLDER_BUCKET_NAME = /^[A-Za-z0-9._-]{3,255}$/
+
+/** How a name violates the older rules; undefined if it is valid. */
+function olderNameFault(name: string): string | undefined {
+  if (name.length < 3 || name.length > 255) return "a name has 3 to 255 characters"
+  return OLDER_BUCKET_NAME.test(name) ? undefined : "a name has letters, digits, dots, hyphens and underscores only"
+}
+
 /** How a name violates S3's rules for general purpose buckets; undefined if it is valid. */
 function bucketNameFault(name: string): string | undefined {
   if (name.length < 3 || name.length > 63) return "a name has 3 to 63 characters"
@@ -136,21 +145,30 @@ function reservedFault(name: string): string | undefined {
 const invalidName = (name: string, fault: string) =>
   fail("invalidBucketName", { value: name.slice(0, 80), message: `The specified bucket is not valid: ${fault}.` })
 
-/** Throws `invalidBucketName` unless S3's rules for general purpose buckets hold. */
-export function parseBucketName(value: unknown): BucketName {
+function parseName(value: unknown, faultOf: (name: string) => string | undefined): BucketName {
   const name = String(value)
-  const fault = typeof value === "string" ? bucketNameFault(value) : "a name is a text"
+  const fault = typeof value === "string" ? faultOf(value) : "a name is a text"
   if (fault !== undefined) throw invalidName(name, fault)
   return name as BucketName
 }
 
-/** The name of a bucket to be created; a reserved one also throws `invalidBucketName`. */
-export function parseNewBucketName(value: unknown): BucketName {
-  const name = parseBucketName(value)
-  const fault = reservedFault(name)
-  if (fault !== undefined) throw invalidName(name, fault)
-  return name
-}
+/** The name of a bucket that may exist: by today's rules, or by the older ones. Throws `invalidBucketName`. */
+export const parseBucketName = (value: unknown): BucketName => parseName(value, olderNameFault)
+
+/**
+ * The name of a bucket that S3 is to create: by its rules for general purpose buckets, and not reserved. Throws
+ * `invalidBucketName`.
+ */
+export const parseNewBucketName = (value: unknown): BucketName =>
+  parseName(value, name => bucketNameFault(name) ?? reservedFault(name))
+
+/**
+ * The name of a container that Swift is to create: a bucket by the older rules. A name by the older rules alone cannot be
+ * in a host name, so such a bucket has no virtual-host address. Reserved names are refused: clients of S3 take them for
+ * something else. Throws `invalidBucketName`.
+ */
+export const parseNewContainerName = (value: unknown): BucketName =>
+  parseName(value, name => olderNameFault(name) ?? reservedFault(name))
 
 const OBJECT_KEY_BYTES_MAX = 1024
 

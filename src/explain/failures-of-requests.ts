@@ -59,7 +59,7 @@ const NAMES = {
     "Try again in a moment: the bucket is then gone, or open again if the deletion failed.",
   ),
   invalidBucketName: text(
-    "The name is not a valid bucket name: 3 to 63 lower-case letters, digits, dots and hyphens; the message says what is wrong.",
+    "The name is not a valid bucket name. S3 creates names of 3 to 63 lower-case letters, digits, dots and hyphens; Swift also creates names of up to 255 letters, digits, dots, hyphens and underscores. The message says what is wrong.",
     "Choose another name. If the name is not what you typed, the client uses virtual-hosted addresses: set path style, or configure `--domain`.",
   ),
   keyTooLong: text(
