@@ -31,7 +31,7 @@ export const LIVE_OPERATIONS: readonly Operation[] = [
     summary: "Streams the requests of all nodes, of all their ports, as they end.",
     parameters: [
       NODE,
-      { name: "server", description: "only those of this port: s3, admin, websites" },
+      { name: "server", description: "only those of this port: s3, admin, websites, swift" },
       { name: "operation", description: "GetObject, iam:CreateUser …, without regard to case" },
       { name: "bucket", description: "its name" },
       { name: "prefix", description: "of the key" },

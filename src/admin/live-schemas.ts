@@ -11,7 +11,7 @@ export const LIVE_REQUEST = z
     type: z.literal("request"),
     atMs: timestamp,
     node,
-    server: z.string().describe("the port: s3, admin, websites"),
+    server: z.string().describe("the port: s3, admin, websites, swift"),
     requestId: z.string(),
     method: z.string(),
     operation: z.string().describe("`none` if it was not determined"),

@@ -147,6 +147,7 @@ function configIn(reader: SettingReader): ServeConfig {
     consoleSignIn: consoleSignInOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
+    swiftListen: reader.optional("swiftListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),
     auditSinks: auditSinksOf(reader),

@@ -121,6 +121,8 @@ export interface ServeConfig {
   readonly tls: TlsFiles | undefined
   /** Undefined: websites are not served. */
   readonly website: WebsiteConfig | undefined
+  /** Undefined: Swift's API is not served. */
+  readonly swiftListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined

@@ -345,6 +345,13 @@ export const SETTINGS = {
     undefined,
     "address of the static websites of buckets (default: none are served)",
   ),
+  swiftListen: setting(
+    "--swift-listen",
+    "HAYLOFT_SWIFT_LISTEN",
+    "HOST:PORT",
+    undefined,
+    "address of OpenStack Swift's API (default: it is not served)",
+  ),
   websiteDomain: list(
     "--website-domain",
     "HAYLOFT_WEBSITE_DOMAIN",

@@ -78,6 +78,7 @@ export const SETTING_NAMES = [
   "lifecycle",
   "encryption",
   "website",
+  "swift",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

@@ -164,6 +164,11 @@ const FURTHER_PORTS: readonly PortKind[] = [
     protocolOf: (session, adminUrl) => session.websites(adminUrl),
     folderOf: ({ website }) => website?.certificates,
   },
+  {
+    ...{ name: "swift", title: "Swift", flag: "--swift-listen" },
+    listenOf: ({ swiftListen }) => swiftListen,
+    protocolOf: (session, adminUrl) => session.swift(adminUrl),
+  },
 ]
 
 /** Every address besides those of S3 and the admin port that clients may use. */

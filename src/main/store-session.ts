@@ -48,6 +48,7 @@ import type { Random } from "../seams/random/contract.js"
 import { MetricsInMemory } from "../seams/telemetry/metrics.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { RealWeb } from "../seams/web/real.js"
+import { createSwiftHandler } from "../swift/index.js"
 import type { TableStores } from "../table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
@@ -274,6 +275,12 @@ export class StoreSession {
   websites(adminUrl: string): Protocol {
     const websiteDomains = this.config.website?.domains ?? []
     return createWebsiteHandler({ ...this.s3Settings(adminUrl), websiteDomains })
+  }
+
+  /** The protocol of Swift's port. */
+  swift(adminUrl: string): Protocol {
+    const prepare = this.running.engine.services.refuseEarlier
+    return createSwiftHandler({ ...this.s3Settings(adminUrl), version: readVersion(), prepare })
   }
 
   private s3Settings(adminUrl: string): S3Settings {

@@ -17,7 +17,7 @@ import { after, type Soon } from "../base/soon.js"
 import type { QueryParameter } from "../base/uri.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type { Headers } from "../base/request-headers.js"
-import type { AnonymousCaller, Caller, SignedCaller } from "./caller.js"
+import type { AnonymousCaller, Caller, Grants, SignedCaller } from "./caller.js"
 import { mayHaveLists } from "./settings/ownership-controls.js"
 import { SUB_RESOURCES } from "./route.js"
 import type { S3Target } from "./wire/target.js"
@@ -42,6 +42,9 @@ function anonymous(form: VerifiedRequest["form"], payload: PayloadMode): Anonymo
 
 /** The caller of a page of a website: signatures mean nothing there. */
 export const ANONYMOUS: AnonymousCaller = anonymous("header", { kind: "unsigned" })
+
+/** A caller without an identity, to whom lists of another protocol may grant something. */
+export const anonymousWith = (grants: Grants): AnonymousCaller => ({ ...ANONYMOUS, grants })
 
 export interface OpenBucket {
   readonly bucket: Bucket
@@ -144,7 +147,8 @@ export class Gatekeeper {
   }
 }
 
-const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
+const mayLetOthersIn = (bucket: Bucket): boolean =>
+  bucket.settings.includes("policy") || bucket.settings.includes("swift") || mayHaveLists(bucket)
 
 /** Throws `invalidRequest`. */
 function checkOverridesNothing(parameters: readonly QueryParameter[]): void {

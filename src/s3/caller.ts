@@ -1,8 +1,22 @@
 /** The caller of a request, as its signature proves: the owner of a key, or anonymous. */
 import type { Account, HeldLimits } from "../access/contract.js"
-import type { AnonymousPrincipal, KnownPrincipal, PrincipalPolicies, VerifiedRequest } from "../access/index.js"
+import type {
+  AclMatch,
+  AnonymousPrincipal,
+  KnownPrincipal,
+  PrincipalPolicies,
+  VerifiedRequest,
+} from "../access/index.js"
+import type { Soon } from "../base/soon.js"
+import type { Bucket } from "../object/contract.js"
 
 export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
+
+/** What the lists of another protocol grant to a caller, beside the policies and lists of S3. */
+export interface Grants {
+  /** `action` without its service: `GetObject`. Undefined: nothing. */
+  match(bucket: Bucket, action: string): Soon<AclMatch | undefined>
+}
 
 export interface SignedCaller {
   readonly account: Account
@@ -11,6 +25,7 @@ export interface SignedCaller {
   readonly isWholeRoot: boolean
   readonly limited: readonly HeldLimits[] | undefined
   readonly request: VerifiedRequest
+  readonly grants?: Grants
   /** Who acts as the root user, for the audit log: the operator, or the holder of a token. */
   readonly insteadOfKey?: { readonly kind: "operator" | "token"; readonly id: string; readonly name: string }
 }
@@ -25,6 +40,7 @@ export interface AnonymousCaller {
   readonly request: BodyProtection &
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form">
+  readonly grants?: Grants
 }
 
 export type Caller = SignedCaller | AnonymousCaller

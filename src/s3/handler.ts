@@ -24,6 +24,7 @@ import { isBrowser, isForThisHost, welcomePage } from "./browser.js"
 import { Call, XML_TYPE } from "./call.js"
 import type { Answer, CallContext } from "./call.js"
 import { preflight, type CrossOrigin } from "./cross-origin.js"
+import { deniedRequest } from "./denied-request.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
@@ -34,7 +35,6 @@ import { withHoisted } from "./request-headers.js"
 import { S3Parts, type S3Settings } from "./parts.js"
 import type { RequestMeters } from "./request-meters.js"
 import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./request.js"
-import { requestedOf } from "./rights/required-actions-core.js"
 import { route } from "./route.js"
 import type { Admitted, OperationRunner } from "./run-operation.js"
 import { keptAlive, unlessSlow } from "./slow-answer.js"
@@ -316,26 +316,9 @@ class S3Handler implements Protocol {
   /** Records a denied request, or a denied key of a request, so that the operator can look up the reason. */
   private noteDenial(request: S3Request, failure: Failure, { status, code }: Pick<S3Error, "status" | "code">): void {
     if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
-    const { exchange, target, query, operation, caller, headers, nowMs } = request
-    const requested =
-      operation && target && requestedOf(operation.requiredActions, target, headers, query?.has("versionId") ?? false)
-    const { accessKeyId } = failure.details
-    const claimed =
-      accessKeyId === undefined ? claimedKey(exchange.header("authorization"), exchange.rawTarget) : String(accessKeyId)
-    const denied = {
-      requestId: exchange.requestId,
-      deniedMs: nowMs,
-      service: "s3",
-      operation: operation?.name ?? "",
-      status,
-      code,
-      remoteAddress: exchange.remoteAddress,
-      accessKeyId: caller?.request.accessKeyId ?? claimed,
-      principal: caller?.principal,
-      action: requested?.action,
-      resource: requested?.resource,
-    }
-    this.settings.denials.note(denied, failure)
+    const { exchange } = request
+    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
+    this.settings.denials.note(deniedRequest(request, failure, { service: "s3", status, code, claimed }), failure)
   }
 
   /** The header lines that every answer begins with. */

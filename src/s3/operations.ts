@@ -5,7 +5,8 @@
  * Source  The S3 service model (116 operations), and two requests that it omits: the form upload
  *         of browsers and the preflight of cross-origin requests.
  */
-import { assert } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
+import { parseNewBucketName, type BucketName } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { CallBody } from "./body.js"
 import type { AccountCall, Answer, BucketCall, FormCall, NewBucketCall, ObjectCall } from "./call.js"
@@ -69,7 +70,12 @@ export type Resource = "service" | "bucket" | "object"
 
 export type OperationAnswer =
   | { readonly kind: "service"; readonly handle: (call: AccountCall) => Soon<Answer> }
-  | { readonly kind: "newBucket"; readonly handle: (call: NewBucketCall) => Soon<Answer> }
+  | {
+      readonly kind: "newBucket"
+      /** Throws `invalidBucketName`. */
+      readonly parseName: (name: string) => BucketName
+      readonly handle: (call: NewBucketCall) => Soon<Answer>
+    }
   | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Soon<Answer> }
   | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Soon<Answer> }
   /** Signed by fields of its body, which also name the key. */
@@ -234,7 +240,7 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
   open(
     "CreateBucket",
     "PUT bucket",
-    { kind: "newBucket", handle: createBucket },
+    { kind: "newBucket", parseName: parseNewBucketName, handle: createBucket },
     { requiredActions: REQUIRED_ACTIONS.createBucket, readBody: newBucketContent, takesAcl: true },
   ),
   bucket("HeadBucket", "HEAD", headBucket, requiredAction("ListBucket")),
@@ -515,3 +521,16 @@ export const OPERATIONS: readonly Operation[] = [
   ...SETTINGS_READ,
   ...SETTINGS_CHANGED,
 ]
+
+/**
+ * A request of another protocol that needs the permissions of one of S3's operations, or these. It keeps the name, which
+ * decisions depend on.
+ */
+export function operationAs(like: string, answer: OperationAnswer, requiredActions?: RequiredActions): Operation {
+  const found = must(
+    OPERATIONS.find(operation => operation.name === like),
+    "the operation is in the table",
+  )
+  const required = requiredActions ?? found.requiredActions
+  return { ...found, requiredActions: required, answer, when: [], header: undefined, readBody: noContent }
+}

@@ -6,7 +6,6 @@
  */
 import { traced, type Span } from "../base/trace.js"
 import { asFailure, fail } from "../base/failures.js"
-import { parseNewBucketName } from "../base/ids.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Bucket } from "../object/contract.js"
 import { requestsOwnerControlOnly } from "./acl/requested-acl.js"
@@ -73,7 +72,7 @@ export class OperationRunner {
 
   private runForNewBucket(admitted: Admitted, call: Call, answer: Handled<"newBucket">): Soon<Answer> {
     const account = accountOf(call.signer)
-    const newBucket = parseNewBucketName(admitted.target.bucket ?? "")
+    const newBucket = answer.parseName(admitted.target.bucket ?? "")
     checkExpectedOwner(call.headers, account)
     call.asNewBucketCall(account, newBucket)
     return after(requireAll(admitted, call, { newBucket }), () =>

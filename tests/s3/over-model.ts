@@ -12,7 +12,7 @@ import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
-import { HTTP_LIMITS, HttpServer } from "../../src/http/index.js"
+import { HTTP_LIMITS, HttpServer, type Protocol } from "../../src/http/index.js"
 import type { ObjectServices } from "../../src/object/contract.js"
 import { healthGuest } from "../../src/main/health-guest.js"
 import { PortRouter } from "../../src/main/port-router.js"
@@ -204,15 +204,24 @@ export function handleModel(
 }
 
 export async function serveModel(variations: Variations = {}): Promise<Served> {
-  const [clock, random, telemetry] = [new RealClock(), new RealRandom(), new SimTelemetry()]
+  const telemetry = new SimTelemetry()
   const { handler, services, settings: s3 } = handleModel(variations, telemetry)
   const { port = 0 } = variations
   const protocol = new PortRouter(
     [healthGuest({ health: () => ({ ready: true, reasons: [] }) }, s3.domains, handler)],
     handler,
   )
+  return { ...(await listenTo(protocol, { name: "s3", port, telemetry })), services, telemetry }
+}
+
+/** A protocol, served on loopback. */
+export async function listenTo(
+  protocol: Protocol,
+  { name, port = 0, telemetry }: { readonly name: string; readonly port?: number; readonly telemetry: SimTelemetry },
+): Promise<Pick<Served, "port" | "endpoint" | "stop">> {
+  const [clock, random] = [new RealClock(), new RealRandom()]
   const limits = { ...HTTP_LIMITS, stopMs: 2_000 }
-  const settings = { name: "s3", host: "127.0.0.1", port, serverHeader: "Hayloft", limits }
+  const settings = { name, host: "127.0.0.1", port, serverHeader: "Hayloft", limits }
   const server = new HttpServer({ clock, random, telemetry }, protocol, settings)
   const bound = await server.listen()
   const stopping = new AbortController()
@@ -221,7 +230,7 @@ export async function serveModel(variations: Variations = {}): Promise<Served> {
     stopping.abort()
     await running
   }
-  return { port: bound.port, endpoint: `http://127.0.0.1:${bound.port}`, services, telemetry, stop }
+  return { port: bound.port, endpoint: `http://127.0.0.1:${bound.port}`, stop }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

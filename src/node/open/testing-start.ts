@@ -27,6 +27,7 @@ export const config: ServeConfig = {
     region: undefined,
     tls: undefined,
     website: undefined,
+    swiftListen: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     rootKey: undefined,

@@ -1,7 +1,9 @@
 /** CopyObject: creates a new version from an existing one, within the store. */
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
-import type { CopySource, Tags } from "../../object/contract.js"
+import type { Soon } from "../../base/soon.js"
+import type { CopyResult, CopySource, ObjectAttributes, Tags } from "../../object/contract.js"
+import type { CompiledRules } from "../../object/index.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
@@ -33,8 +35,12 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   return []
 }
 
-export async function copyObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, client, context } = call
+/** Makes the copy that a call asks for, with these attributes; undefined: those of the source. */
+export async function makeCopy(
+  call: ObjectCall,
+  attributesFor: (source: CopySource) => Soon<ObjectAttributes | undefined>,
+): Promise<{ readonly result: CopyResult; readonly rules: CompiledRules | undefined }> {
+  const { services, bucket, key, headers, client } = call
   const lock = statedLock(call)
   const storageClass = storageClassOfNew(headers, services.classes)
   const encryption = await encryptionOfNew(call)
@@ -45,7 +51,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     bucket,
     key,
     conditions: writeConditionsOf(headers),
-    replaceAttributes: replaces(call, "x-amz-metadata-directive") ? context.attributes.of(headers) : undefined,
+    replaceAttributes: await attributesFor(source),
     websiteRedirect: websiteRedirectOf(headers),
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
@@ -56,6 +62,13 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
   })
+  return { result, rules }
+}
+
+export async function copyObject(call: ObjectCall): Promise<Answer> {
+  const { result, rules } = await makeCopy(call, () =>
+    replaces(call, "x-amz-metadata-directive") ? call.context.attributes.of(call.headers) : undefined,
+  )
   const { etag, checksum, lastModifiedMs, versionId, sourceVersionId } = result
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)

@@ -84,7 +84,8 @@ function linesOf(
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
 
-function open(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
+/** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
+export function openObject(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
   const { services, bucket, key, headers } = call
   const versionId = versionIdOf(call)
   const range = rangeOf(call)
@@ -109,7 +110,7 @@ const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
   after(announcedRules(call), rules =>
-    after(open(call, false), body =>
+    after(openObject(call, false), body =>
       recover(
         () =>
           after(lockFields(call, body.info), (lock): Answer => {
@@ -126,7 +127,7 @@ export const getObject = (call: ObjectCall): Soon<Answer> =>
 
 export const headObject = (call: ObjectCall): Soon<Answer> =>
   after(announcedRules(call), rules =>
-    after(open(call, true), body => {
+    after(openObject(call, true), body => {
       body.close()
       const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
       return after(requireKeyOfChecksum(call, body), () =>

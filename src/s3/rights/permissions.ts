@@ -26,6 +26,7 @@ import { after, type Soon } from "../../base/soon.js"
 import type { Bucket, MultipartInfo, ObjectAcl, ObjectInfo } from "../../object/contract.js"
 import type { ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
+import type { Grants } from "../caller.js"
 import type { BucketSettings } from "../settings/bucket-settings.js"
 import { mayHaveLists } from "../settings/ownership-controls.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
@@ -61,7 +62,10 @@ export interface PermissionsContext {
 
 /** A request as decisions see it. */
 export interface PermissionsRequest {
-  readonly signer: Pick<KnownKey, "policies" | "isWholeRoot"> & { readonly principal: Principal }
+  readonly signer: Pick<KnownKey, "policies" | "isWholeRoot"> & {
+    readonly principal: Principal
+    readonly grants?: Grants
+  }
   /** The operation's name. */
   readonly name: string
   readonly query: Query
@@ -283,7 +287,7 @@ export class Permissions {
   ): Soon<Applicable<ResourcePolicies>> {
     if (bucket === undefined) return { policies: NO_RESOURCE_POLICIES, exclusion: undefined }
     return after(this.policyOf(action, bucket, owner), ({ policies: policy, exclusion }) =>
-      after(this.matchOf(action, { ...place, bucket }, objectAcl), acl => {
+      after(this.grantOf(action, { ...place, bucket }, objectAcl), acl => {
         const policies = policy === undefined && acl === undefined ? NO_RESOURCE_POLICIES : { policy, acl }
         return { policies, exclusion }
       }),
@@ -310,6 +314,16 @@ export class Permissions {
         restrictPublicBuckets ? only(RESTRICTED) : { policies: found.named, exclusion: undefined },
       )
     })
+  }
+
+  private grantOf(
+    action: ActionName,
+    place: PlaceInBucket,
+    objectAcl: ObjectAcl | undefined,
+  ): Soon<AclMatch | undefined> {
+    const { grants } = this.request.signer
+    if (grants === undefined) return this.matchOf(action, place, objectAcl)
+    return after(grants.match(place.bucket, action), found => found ?? this.matchOf(action, place, objectAcl))
   }
 
   private matchOf(

@@ -1,0 +1,48 @@
+/**
+ * Tokens of Swift's sign-in: they name an access key and a time, and prove by the key's secret that this store made them.
+ * They are stored nowhere: a token ends with its time, or with its key. Version 1.
+ *
+ * `AUTH_tk`, then the record in base64url, a dot, and the HMAC-SHA-256 of the record in base64url.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto"
+import { fail, unlessRefused } from "../base/failures.js"
+import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
+import { packRecord, RecordReader } from "./pack.js"
+
+interface SwiftToken {
+  readonly accessKeyId: AccessKeyId
+  readonly expiresSeconds: number
+}
+
+/** A token as received: `isMadeWith` tells whether it was made with the secret of its key. */
+interface ClaimedSwiftToken extends SwiftToken {
+  isMadeWith(secret: string): boolean
+}
+
+const PREFIX = "AUTH_tk"
+const CHARACTERS_MAX = 512
+/** Separates this use of a secret from signatures of requests, which never begin so. */
+const PURPOSE = "hayloft swift token\n"
+
+const macOf = (record: Uint8Array, secret: string): Buffer =>
+  createHmac("sha256", secret).update(PURPOSE).update(record).digest()
+
+export function encodeSwiftToken({ accessKeyId, expiresSeconds }: SwiftToken, secret: string): string {
+  const record = packRecord(1, [accessKeyId, expiresSeconds])
+  return `${PREFIX}${Buffer.from(record).toString("base64url")}.${macOf(record, secret).toString("base64url")}`
+}
+
+/** Undefined: the text is no such token. */
+export function readSwiftToken(text: string): ClaimedSwiftToken | undefined {
+  const [, recordText, macText] = /^AUTH_tk([\w-]+)\.([\w-]{43})$/.exec(text) ?? []
+  if (text.length > CHARACTERS_MAX || recordText === undefined || macText === undefined) return undefined
+  const record = Buffer.from(recordText, "base64url")
+  const mac = Buffer.from(macText, "base64url")
+  const token = unlessRefused((): SwiftToken => {
+    const reader = RecordReader.open("swift token", record, 1)
+    const found = { accessKeyId: parseAccessKeyId(reader.text()), expiresSeconds: reader.number() }
+    if (!Number.isSafeInteger(found.expiresSeconds)) throw fail("corruptRecord", { what: "swift token" })
+    return found
+  })
+  return token && { ...token, isMadeWith: secret => timingSafeEqual(mac, macOf(record, secret)) }
+}

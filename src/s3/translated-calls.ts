@@ -1,0 +1,104 @@
+/**
+ * Translated calls: requests of another protocol, run as operations of S3 on the same buckets and objects.
+ *
+ * Promises  They are authorised, charged, counted and recorded as requests of S3 are: by the same policies, the same public
+ *           access block, the same audit log. Only the caller and the answer are the other protocol's.
+ */
+import type { Failure } from "../base/failures.js"
+import { HeaderShapes } from "../base/request-headers.js"
+import { after, type Soon } from "../base/soon.js"
+import type { Exchange } from "../http/index.js"
+import { Call, type Answer, type CallContext } from "./call.js"
+import type { Caller } from "./caller.js"
+import { deniedRequest } from "./denied-request.js"
+import type { Operation } from "./operations.js"
+import { S3Parts, type S3Settings } from "./parts.js"
+import { RequestPlans } from "./plan.js"
+import { S3Request } from "./request.js"
+import { Query } from "./wire/query.js"
+import type { S3Target } from "./wire/target.js"
+
+/** What a request asks for in the terms of S3. */
+export interface Translation {
+  readonly operation: Operation
+  /** Undefined: none in particular. */
+  readonly bucket?: string | undefined
+  /** The key's bytes as a byte string. */
+  readonly rawKey?: string | undefined
+  /** Headers of S3, in lower case: name, value, name, value … */
+  readonly headers: readonly string[]
+  /** Parameters of S3. */
+  readonly query?: readonly (readonly [name: string, value: string])[]
+}
+
+/** How a denied request is answered. */
+interface DeniedAnswer {
+  readonly service: string
+  readonly status: number
+  readonly code: string
+  readonly claimed: string | undefined
+}
+
+export class TranslatedCalls {
+  readonly context: CallContext
+  private readonly parts: S3Parts
+  private readonly plans = new RequestPlans()
+  private readonly shapes = new HeaderShapes()
+
+  constructor(private readonly settings: S3Settings) {
+    this.parts = new S3Parts(settings)
+    this.context = this.parts.context
+  }
+
+  /** A request that has just arrived. */
+  begin(exchange: Exchange): S3Request {
+    const request = new S3Request(exchange, this.settings.clock.wallMs())
+    request.isWithinTurn = false
+    return request
+  }
+
+  /** The caller is known from now on: limits of its rates apply. Throws `rateExceeded`. */
+  enter(request: S3Request, caller: Caller): Soon<unknown> {
+    const { exchange } = request
+    request.caller = caller
+    const accessKeyId = caller.request.accessKeyId
+    if (caller.account === undefined || accessKeyId === undefined) return undefined
+    exchange.note({ accessKeyId })
+    exchange.proveAccount()
+    exchange.countIn(this.parts.meters.ofAccount(caller.account.id))
+    return this.settings.rates.enter(caller.limited, exchange)
+  }
+
+  /** Throws the failures of the operation, and `accessDenied`, `noSuchBucket`, `invalidBucketName`. */
+  run(request: S3Request, caller: Caller, translation: Translation): Soon<Answer> {
+    const { exchange, nowMs } = request
+    const { operation, bucket, rawKey } = translation
+    const parameters = (translation.query ?? []).map(([name, value]) => ({ name, value, assigned: true }))
+    const [query, headers] = [new Query(parameters), this.shapes.ofFlat([...translation.headers])]
+    const target: S3Target = {
+      bucket,
+      rawKey,
+      rawQuery: "",
+      style: "path",
+      rawPath: exchange.rawTarget.split("?")[0] ?? "",
+    }
+    request.headers = headers
+    request.target = target
+    request.query = query
+    request.operation = operation
+    const parts = { exchange, operation, target, query, headers, signer: caller, nowMs, request }
+    const call = new Call(this.context, { ...parts, file: undefined, formTags: undefined })
+    const admitted = { operation, plan: this.plans.of(operation, headers), target, call, form: undefined }
+    const run = () => this.parts.runner.run(request, admitted)
+    return operation.heavy ? after(call.turn(), run) : run()
+  }
+
+  noteFailure(failure: Failure): void {
+    this.parts.meters.noteFailure(failure)
+  }
+
+  /** The operator can look up why the request was denied. */
+  noteDenial(request: S3Request, failure: Failure, denied: DeniedAnswer): void {
+    this.settings.denials.note(deniedRequest(request, failure, denied), failure)
+  }
+}

@@ -1,0 +1,101 @@
+/** Accounts of Swift: the accounts of the store, whose containers are their buckets. */
+import { fail } from "../base/failures.js"
+import type { AccountId } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
+import { mapBounded } from "../life/index.js"
+import type { Bucket, Buckets } from "../object/contract.js"
+import { operationAs, type Answer } from "../s3/index.js"
+import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { listingAnswer } from "./containers.js"
+import { parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
+import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
+
+const PAGE_BUCKETS = 1_000
+/** Containers whose usage is read at a time. */
+const USAGES_CONCURRENT = 16
+
+export class SwiftAccounts {
+  constructor(private readonly context: SwiftContext) {}
+
+  head(request: SwiftRequest): Soon<Answer> {
+    return this.run(request, async (buckets, owner) => emptyAnswer(204, await usageFields(buckets, owner, request)))
+  }
+
+  get(request: SwiftRequest): Soon<Answer> {
+    const { exchange, query, target } = request
+    const listing = parseListing(query, exchange.header("accept"))
+    return this.run(request, async (buckets, owner) => {
+      const entries = await listContainers(buckets, owner, listing)
+      const fields = await usageFields(buckets, owner, request)
+      return listingAnswer(listing, { kind: "account", name: target.account }, entries, fields)
+    })
+  }
+
+  private run(request: SwiftRequest, handle: (buckets: Buckets, owner: AccountId) => Promise<Answer>): Soon<Answer> {
+    requireOwnAccount(request)
+    const operation = operationAs("ListBuckets", {
+      kind: "service",
+      handle: ({ services, account }) => handle(services.buckets, account.id),
+    })
+    return this.context.calls.run(request.request, request.caller, { operation, headers: [] })
+  }
+
+  /** Throws `notImplemented`. */
+  refuse({ exchange }: SwiftRequest): never {
+    const message = `${exchange.method} of an account is not implemented: accounts are made by \`hayloft account\``
+    throw fail("notImplemented", { message })
+  }
+}
+
+/** Every bucket of an account that a listing may show, in pages. */
+async function* bucketsOf(buckets: Buckets, owner: AccountId, prefix = "", from = ""): AsyncGenerator<Bucket> {
+  for (let next: string | undefined = from; next !== undefined;) {
+    const page: Awaited<ReturnType<Buckets["list"]>> = await buckets.list({
+      owner,
+      prefix,
+      after: next,
+      max: PAGE_BUCKETS,
+    })
+    yield* page.buckets
+    next = page.next
+  }
+}
+
+async function usageFields(buckets: Buckets, owner: AccountId, { caller }: SwiftRequest): Promise<readonly Field[]> {
+  const all: Bucket[] = []
+  for await (const bucket of bucketsOf(buckets, owner)) all.push(bucket)
+  const usages = await mapBounded(all, USAGES_CONCURRENT, bucket => buckets.usage(bucket))
+  const sum = (of: "objects" | "bytes") => String(usages.reduce((total, usage) => total + usage[of], 0))
+  return [
+    ["X-Account-Container-Count", String(all.length)],
+    ["X-Account-Object-Count", sum("objects")],
+    ["X-Account-Bytes-Used", sum("bytes")],
+    ["X-Timestamp", timestampOf(caller.account?.createdMs ?? 0)],
+  ]
+}
+
+/** The common prefix that stands for a name; undefined: the name stands for itself. */
+function subdirOf(name: string, { prefix, delimiter }: ListingRequest): string | undefined {
+  const at = delimiter === "" ? -1 : name.indexOf(delimiter, prefix.length)
+  return at < 0 ? undefined : name.slice(0, at + delimiter.length)
+}
+
+async function listContainers(
+  buckets: Buckets,
+  owner: AccountId,
+  listing: ListingRequest,
+): Promise<readonly ContainerEntry[]> {
+  const { prefix, marker, endMarker, limit, isPath } = listing
+  const shown: (Bucket | string)[] = []
+  for await (const bucket of bucketsOf(buckets, owner, prefix, marker)) {
+    if (shown.length >= limit || (endMarker !== "" && bucket.name >= endMarker)) break
+    const subdir = subdirOf(bucket.name, listing)
+    if (subdir === undefined) shown.push(bucket)
+    else if (!isPath && subdir !== shown.at(-1) && subdir !== marker) shown.push(subdir)
+  }
+  return mapBounded(shown, USAGES_CONCURRENT, async (entry): Promise<ContainerEntry> => {
+    if (typeof entry === "string") return { kind: "subdir", name: entry }
+    const { objects, bytes } = await buckets.usage(entry)
+    return { kind: "container", name: entry.name, count: objects, bytes, lastModifiedMs: entry.createdMs }
+  })
+}

@@ -1,0 +1,52 @@
+/** Answers of Swift: what every one of them has, and those of requests that failed. */
+import { HeaderLines, type PlainAnswer } from "../http/index.js"
+import type { Answer } from "../s3/index.js"
+
+export type Field = readonly [name: string, value: string]
+
+/** Headers that identify a request. */
+export const idFields = (requestId: string): Field[] => {
+  const id = `tx${requestId.toLowerCase()}`
+  return [
+    ["X-Trans-Id", id],
+    ["X-Openstack-Request-Id", id],
+  ]
+}
+
+export const linesOf = (fields: readonly Field[]): HeaderLines => HeaderLines.of(fields.flat())
+
+export const emptyAnswer = (status: number, fields: readonly Field[] = []): Answer => ({
+  status,
+  headers: linesOf(fields),
+  body: { kind: "none" },
+})
+
+export const textAnswer = (status: number, type: string, text: string, fields: readonly Field[] = []): Answer => ({
+  status,
+  headers: linesOf(fields),
+  body: { kind: "document", type, bytes: new TextEncoder().encode(text) },
+})
+
+/** Seconds with five decimals, as Swift writes times of entities. */
+export const timestampOf = (timeMs: number): string => (timeMs / 1000).toFixed(5)
+
+interface ErrorText {
+  readonly status: number
+  readonly title: string
+  readonly message: string
+  readonly fields: readonly Field[]
+}
+
+const escaped = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
+
+/** A page, as Swift answers errors. */
+export function errorAnswer({ status, title, message, fields }: ErrorText, requestId: string): PlainAnswer {
+  const headers = [...idFields(requestId), ...fields].flat()
+  if (status === 304) return { status, headers, body: new Uint8Array() }
+  const page = `<html><h1>${escaped(title)}</h1><p>${escaped(message)}</p></html>`
+  return {
+    status,
+    headers: [...headers, "Content-Type", "text/html; charset=UTF-8"],
+    body: new TextEncoder().encode(page),
+  }
+}

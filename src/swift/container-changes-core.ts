@@ -1,0 +1,48 @@
+/** What a request changes of a container: metadata, access lists, versions. Pure. */
+import { fail } from "../base/failures.js"
+import type { Headers } from "../base/request-headers.js"
+import type { SwiftContainer } from "../format/swift-container.js"
+import { changedMetadata, CONTAINER_METADATA } from "./metadata-core.js"
+
+/** Throws `invalidRequest` for a list that is not valid. */
+export interface AccessListParser {
+  readonly read: (text: string) => string
+  readonly write: (text: string) => string
+}
+
+export interface ContainerChange {
+  /** The document that follows. Throws `metadataTooLarge`, `invalidRequest`. */
+  readonly apply: (former: SwiftContainer) => SwiftContainer
+  readonly changesLists: boolean
+  readonly changesMetadata: boolean
+  /** Undefined: the request does not say. */
+  readonly versions: "enabled" | "suspended" | undefined
+}
+
+/** Throws `invalidRequest`. */
+export function changeIn(headers: Headers, parse: AccessListParser): ContainerChange {
+  const list = (kind: "read" | "write"): string | undefined => {
+    if (headers.has(`x-remove-container-${kind}`)) return ""
+    const text = headers.get(`x-container-${kind}`)
+    return text === undefined ? undefined : parse[kind](text)
+  }
+  const [read, write] = [list("read"), list("write")]
+  return {
+    apply: former => ({
+      metadata: changedMetadata(former.metadata, headers, CONTAINER_METADATA),
+      read: read ?? former.read,
+      write: write ?? former.write,
+    }),
+    changesLists: read !== undefined || write !== undefined,
+    changesMetadata: [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),
+    versions: versionsIn(headers),
+  }
+}
+
+function versionsIn(headers: Headers): ContainerChange["versions"] {
+  const text = headers.get("x-versions-enabled")?.toLowerCase()
+  if (text === undefined) return undefined
+  if (/^(?:true|1|yes|on|t|y)$/.test(text)) return "enabled"
+  if (/^(?:false|0|no|off|f|n)$/.test(text)) return "suspended"
+  throw fail("invalidRequest", { message: "X-Versions-Enabled is true or false" })
+}

@@ -1,0 +1,211 @@
+/** Containers of Swift: buckets, with what Swift's clients have set on them in the bucket's setting `swift`. */
+import { fail, isFailure } from "../base/failures.js"
+import { parseNewContainerName } from "../base/ids.js"
+import { after, type Soon } from "../base/soon.js"
+import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, encodeSwiftContainer } from "../format/swift-container.js"
+import type { Bucket, BucketUsage } from "../object/contract.js"
+import {
+  operationAs,
+  settingsOfNewBucket,
+  type Answer,
+  type BucketCall,
+  type NewBucketCall,
+  type RequiredAction,
+} from "../s3/index.js"
+import { accessListParser } from "./access-lists-core.js"
+import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { changeIn, type ContainerChange } from "./container-changes-core.js"
+import { LISTING_TYPES, parseListing, writeListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
+import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
+import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
+
+const PAGE_ENTRIES = 1_000
+const DEFAULT_TYPE = "application/octet-stream"
+
+/** Throws `metadataTooLarge`, `invalidRequest`. */
+const changedDocument = (change: ContainerChange, former: string | undefined): string =>
+  encodeSwiftContainer(change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former)))
+
+/** Metadata is to Swift what tags are to S3. */
+const actionsOf = ({
+  changesLists,
+  changesMetadata,
+  versions,
+}: ContainerChange): readonly [RequiredAction, ...RequiredAction[]] => {
+  const further: RequiredAction[] = [
+    ...(changesLists ? [{ action: "PutBucketAcl" } as const] : []),
+    ...(versions === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
+  ]
+  const [first, ...others] = further
+  return first === undefined || changesMetadata ? [{ action: "PutBucketTagging" }, ...further] : [first, ...others]
+}
+
+export class SwiftContainers {
+  constructor(private readonly context: SwiftContext) {}
+
+  head(request: ContainerRequest): Soon<Answer> {
+    const operation = operationAs("HeadBucket", {
+      kind: "bucket",
+      handle: async call => emptyAnswer(204, await this.fieldsOf(call, request)),
+    })
+    return this.run(request, operation)
+  }
+
+  get(request: ContainerRequest): Soon<Answer> {
+    const { exchange, query, target } = request
+    if (query.has("versions"))
+      throw fail("notImplemented", { message: "listings of versions (versions) are not implemented" })
+    const listing = parseListing(query, exchange.header("accept"))
+    const operation = operationAs("ListObjects", {
+      kind: "bucket",
+      handle: async call => {
+        const entries = await listObjects(call, listing)
+        const fields = await this.fieldsOf(call, request)
+        return listingAnswer(listing, { kind: "container", name: target.container }, entries, fields)
+      },
+    })
+    return this.run(request, operation)
+  }
+
+  /** Creates the container, or changes one that exists. */
+  put(request: ContainerRequest): Soon<Answer> {
+    requireOwnAccount(request)
+    const { exchange, target, caller } = request
+    const change = changeIn(exchange.headers, accessListParser)
+    const operation = operationAs("CreateBucket", {
+      kind: "newBucket",
+      parseName: parseNewContainerName,
+      handle: call => this.create(call, change),
+    })
+    const creating = this.context.calls.run(request.request, caller, {
+      operation,
+      bucket: target.container,
+      headers: [],
+    })
+    return after(
+      (async () => creating)().catch((error: unknown) => {
+        if (!isFailure(error, "bucketOwnedByYou")) throw explainTaken(error, target.container)
+        return undefined
+      }),
+      created => created ?? after(this.change(request, change), () => emptyAnswer(202)),
+    )
+  }
+
+  post(request: ContainerRequest): Soon<Answer> {
+    const change = changeIn(request.exchange.headers, accessListParser)
+    return after(this.change(request, change), () => emptyAnswer(204))
+  }
+
+  delete(request: ContainerRequest): Soon<Answer> {
+    const operation = operationAs("DeleteBucket", {
+      kind: "bucket",
+      handle: async ({ services, bucket }) => {
+        await services.buckets.remove(bucket)
+        return emptyAnswer(204)
+      },
+    })
+    return this.run(request, operation)
+  }
+
+  private run(request: ContainerRequest, operation: ReturnType<typeof operationAs>): Soon<Answer> {
+    const { account, container } = request.target
+    return after(containerAt(this.context, account, container), () =>
+      this.context.calls.run(request.request, request.caller, { operation, bucket: container, headers: [] }),
+    )
+  }
+
+  private async create(
+    { services, account, bucketName, newBuckets }: NewBucketCall,
+    change: ContainerChange,
+  ): Promise<Answer> {
+    const document = changedDocument(change, undefined)
+    await this.context.prepare()
+    // Its access lists say who has access, as Swift's clients expect: no public access block overrules them.
+    const settings = new Map([
+      ...settingsOfNewBucket({ ...newBuckets, allowPublicBuckets: true }),
+      ["swift", document] as const,
+    ])
+    const bucket = await services.buckets.create({ name: bucketName, owner: account.id, location: "", settings })
+    if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
+    return emptyAnswer(201)
+  }
+
+  private change(request: ContainerRequest, change: ContainerChange): Soon<Answer> {
+    const handle = async ({ services, bucket }: BucketCall): Promise<Answer> => {
+      await this.context.prepare()
+      if (change.changesLists || change.changesMetadata)
+        await services.buckets.changeSetting(bucket, "swift", former => changedDocument(change, former))
+      if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
+      return emptyAnswer(204)
+    }
+    return this.run(request, operationAs("PutBucketTagging", { kind: "bucket", handle }, actionsOf(change)))
+  }
+
+  private async fieldsOf({ bucket, services }: BucketCall, { caller }: ContainerRequest): Promise<readonly Field[]> {
+    const usage = await services.buckets.usage(bucket)
+    const { metadata, read, write } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+    const isOwner = caller.account?.id === bucket.owner
+    const shown = isOwner ? metadata : metadata.filter(([name]) => !isSecret(name))
+    return [
+      ...usageFields(bucket, usage),
+      ...metadataFields(shown, CONTAINER_METADATA),
+      ...(isOwner && read !== "" ? [["X-Container-Read", read] as const] : []),
+      ...(isOwner && write !== "" ? [["X-Container-Write", write] as const] : []),
+      ...(bucket.versioning === "never"
+        ? []
+        : [["X-Versions-Enabled", String(bucket.versioning === "enabled")] as const]),
+    ]
+  }
+}
+
+/** Keys of temporary URLs. */
+const isSecret = (name: string): boolean => /^temp-url-key(?:-2)?$/.test(name)
+
+const usageFields = ({ createdMs }: Bucket, { objects, bytes }: BucketUsage): Field[] => [
+  ["X-Container-Object-Count", String(objects)],
+  ["X-Container-Bytes-Used", String(bytes)],
+  ["X-Timestamp", timestampOf(createdMs)],
+]
+
+/** Buckets have one name in the store: what is no conflict in Swift is one here. */
+function explainTaken(error: unknown, container: string): unknown {
+  if (!isFailure(error, "bucketExists")) return error
+  const message =
+    "the name is taken by a container of another account: containers are buckets, whose names are unique in this store"
+  return fail("bucketExists", { message, bucketName: container.slice(0, 80) })
+}
+
+/** An answer with a listing: without content if it is an empty text. */
+export function listingAnswer(
+  { format }: ListingRequest,
+  of: Parameters<typeof writeListing>[1],
+  entries: Parameters<typeof writeListing>[2],
+  fields: readonly Field[],
+): Answer {
+  const text = writeListing(format, of, entries)
+  if (text === "") return emptyAnswer(204, fields)
+  const bytes = new TextEncoder().encode(text)
+  return { status: 200, headers: linesOf(fields), body: { kind: "document", type: LISTING_TYPES[format], bytes } }
+}
+
+/** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */
+async function listObjects({ services, bucket }: BucketCall, listing: ListingRequest): Promise<readonly ObjectEntry[]> {
+  const { prefix, delimiter, marker, endMarker, limit, isPath } = listing
+  const entries: ObjectEntry[] = []
+  for (let next: string | undefined = marker; next !== undefined && entries.length < limit;) {
+    const max = Math.min(PAGE_ENTRIES, limit - entries.length)
+    const page = await services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true })
+    for (const entry of page.entries) {
+      const name = entry.kind === "prefix" ? entry.prefix : entry.object.key
+      if (endMarker !== "" && name >= endMarker) return entries
+      if (entry.kind === "prefix") {
+        if (!isPath) entries.push({ kind: "subdir", name })
+        continue
+      }
+      const { sizeBytes, etag, lastModifiedMs, contentType = DEFAULT_TYPE } = entry.object
+      entries.push({ kind: "object", name, hash: etag, bytes: sizeBytes, contentType, lastModifiedMs })
+    }
+    next = page.next
+  }
+  return entries
+}

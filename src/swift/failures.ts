@@ -1,0 +1,53 @@
+/**
+ * Failures as Swift answers them: those of S3, with Swift's status where it has another one.
+ *
+ * Source  "Object Storage API", OpenStack, and the proxy server's source for 408, 422, 498 and 507.
+ */
+import type { Failure, FailureKind } from "../base/failures.js"
+import { s3ErrorOf } from "../s3/index.js"
+import type { Field } from "./answers.js"
+
+interface SwiftError {
+  readonly status: number
+  readonly title: string
+  readonly message: string
+  readonly fields: readonly Field[]
+}
+
+const STATUS: Partial<Readonly<Record<FailureKind, number>>> = {
+  ...{ accessDenied: 403, invalidAccessKey: 401, signatureMismatch: 401, invalidToken: 401, tokenExpired: 401 },
+  ...{ badDigest: 422, invalidDigest: 422, entityTooLarge: 413, quotaExceeded: 413, missingLength: 411 },
+  ...{ invalidBucketName: 400, bucketExists: 409, requestTimeout: 408, rateExceeded: 498, deviceFull: 507 },
+  ...{ isDeleteMarker: 404, noSuchVersion: 404, invalidUri: 412, incompleteBody: 499 },
+}
+
+const TITLES: ReadonlyMap<number, string> = new Map([
+  [400, "Bad Request"],
+  [401, "Unauthorized"],
+  [403, "Forbidden"],
+  [404, "Not Found"],
+  [405, "Method Not Allowed"],
+  [408, "Request Timeout"],
+  [409, "Conflict"],
+  [411, "Length Required"],
+  [412, "Precondition Failed"],
+  [413, "Request Entity Too Large"],
+  [416, "Requested Range Not Satisfiable"],
+  [422, "Unprocessable Entity"],
+  [498, "Rate Limited"],
+  [499, "Client Disconnect"],
+  [501, "Not Implemented"],
+  [503, "Service Unavailable"],
+  [507, "Insufficient Storage"],
+])
+
+/** `isAnonymous`: nobody has signed in, so that signing in may help. */
+export function swiftErrorOf(failure: Failure, isAnonymous: boolean): SwiftError {
+  const error = s3ErrorOf(failure)
+  const asked = failure.kind === "accessDenied" && isAnonymous ? 401 : STATUS[failure.kind]
+  const status = asked ?? error.status
+  const challenge: Field[] = status === 401 ? [["Www-Authenticate", 'Swift realm="hayloft"']] : []
+  const own = error.headers.filter(([name]) => !name.toLowerCase().startsWith("x-amz-"))
+  const shown = own.map(([name, value]): Field => (name === "ETag" ? [name, value.replaceAll('"', "")] : [name, value]))
+  return { status, title: TITLES.get(status) ?? "Error", message: error.message, fields: [...challenge, ...shown] }
+}

@@ -1,0 +1,86 @@
+/**
+ * What the access lists of containers grant, for decisions about requests of Swift. Policies of S3 decide beside them: what
+ * one of them denies is denied, and what a list gives to an account, the account's own policies must give to its users.
+ *
+ * Promises  Where the public access block ignores public lists, referrers have no access.
+ */
+import type { KnownKey } from "../access/contract.js"
+import type { AclMatch } from "../access/index.js"
+import { after, type Soon } from "../base/soon.js"
+import type { SwiftContainer } from "../format/swift-container.js"
+import type { Bucket } from "../object/contract.js"
+import { publicAccessBlockOf, type Grants, type SettingReader, type TranslatedCalls } from "../s3/index.js"
+import {
+  admitsReferrer,
+  isPublicList,
+  namesCaller,
+  parseAccessList,
+  type AccessList,
+  type ListedCaller,
+} from "./access-lists-core.js"
+import { ACCOUNT_PREFIX } from "./target-core.js"
+
+type Right = "read" | "list" | "write"
+
+const RIGHTS: ReadonlyMap<string, Right> = new Map([
+  ["GetObject", "read"],
+  ["GetObjectVersion", "read"],
+  ["ListBucket", "list"],
+  ["ListBucketVersions", "list"],
+  ["PutObject", "write"],
+  ["DeleteObject", "write"],
+  ["DeleteObjectVersion", "write"],
+])
+
+/** The caller as a list may name it, and the page that led to the request. */
+interface Requester {
+  readonly caller: ListedCaller | undefined
+  readonly referrer: string | undefined
+}
+
+export class SwiftGrants {
+  constructor(
+    private readonly containers: SettingReader<SwiftContainer>,
+    private readonly settings: Pick<TranslatedCalls["context"], "bucketSettings">,
+  ) {}
+
+  ofAnonymous(referrer: string | undefined): Grants {
+    return this.of({ caller: undefined, referrer })
+  }
+
+  ofKey({ id, account, principal }: KnownKey, referrer: string | undefined): Grants {
+    const users = principal.kind === "user" ? [principal.userName, id] : [id]
+    const accounts = [account.number, account.id, `${ACCOUNT_PREFIX}${account.number}`]
+    return this.of({ caller: { accounts, users }, referrer })
+  }
+
+  private of(requester: Requester): Grants {
+    return {
+      match: (bucket, action) => {
+        const right = RIGHTS.get(action)
+        if (right === undefined || !bucket.settings.includes("swift")) return undefined
+        return after(this.containers.of(bucket), container =>
+          container === undefined ? undefined : this.matchOf(bucket, container, right, requester),
+        )
+      },
+    }
+  }
+
+  private matchOf(
+    bucket: Bucket,
+    { read, write }: SwiftContainer,
+    right: Right,
+    requester: Requester,
+  ): Soon<AclMatch | undefined> {
+    const list = parseAccessList(right === "write" ? write : read)
+    const named = requester.caller && namesCaller(list, requester.caller)
+    if (named === "user") return "caller"
+    if (!isAdmittedByPage(list, right, requester.referrer)) return named
+    return after(publicAccessBlockOf(this.settings.bucketSettings.publicAccessBlock, bucket), ({ ignorePublicAcls }) =>
+      ignorePublicAcls ? named : "caller",
+    )
+  }
+}
+
+const isAdmittedByPage = (list: AccessList, right: Right, referrer: string | undefined): boolean =>
+  isPublicList(list) && (right === "read" || (right === "list" && list.listings)) && admitsReferrer(list, referrer)

@@ -1,0 +1,235 @@
+/**
+ * Swift over HTTP: from an exchange to a request for an account, a container or an object, and back.
+ *
+ * Promises  Every request but sign-in, `/info` and `/healthcheck` is decided as one of S3 (`TranslatedCalls`): by the same
+ *           policies, with the same limits, metrics, denials and audit log.
+ * Source    "Object Storage API v1", OpenStack.
+ */
+import type { Keyring } from "../access/contract.js"
+import { asFailure, fail } from "../base/failures.js"
+import { after, recover, type Soon } from "../base/soon.js"
+import { parseQuery } from "../base/uri.js"
+import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
+import {
+  anonymousWith,
+  httpAnswer,
+  KnownCallers,
+  Query,
+  respondObject,
+  SettingReader,
+  TranslatedCalls,
+  type Answer,
+  type Caller,
+  type S3Request,
+  type S3Settings,
+} from "../s3/index.js"
+import { SwiftAccounts } from "./accounts.js"
+import { emptyAnswer, errorAnswer, idFields, linesOf, textAnswer } from "./answers.js"
+import { SwiftContainers } from "./containers.js"
+import { swiftErrorOf } from "./failures.js"
+import { SwiftGrants } from "./grants.js"
+import { infoDocument } from "./info.js"
+import { SwiftObjects } from "./objects.js"
+import {
+  SWIFT_SETTING,
+  type ContainerRequest,
+  type ObjectRequest,
+  type SwiftContext,
+  type SwiftRequest,
+} from "./requests.js"
+import { SwiftSignIn, type SignedIn } from "./sign-in.js"
+import { refuseUnbuilt } from "./unbuilt-core.js"
+import { pathOf, targetOfPath, type SwiftTarget } from "./target-core.js"
+
+interface SwiftSettings extends S3Settings {
+  readonly accounts: S3Settings["accounts"] & Keyring
+  readonly version: string
+  /** Called before the first row that an earlier release would not understand. */
+  readonly prepare: () => Promise<void>
+}
+
+/** The protocol for the HTTP server. */
+export const createSwiftHandler = (settings: SwiftSettings): Protocol => new SwiftHandler(settings)
+
+const SERVER_ERROR_STATUS = 500
+const DENIED: readonly number[] = [401, 403]
+const AUTH_PATH = /^\/auth\/v1(?:\.0)?\/?$|^\/v1\/([^/]+)\/auth\/?$|^\/auth\/v1\/([^/]+)\/auth\/?$/
+
+type Resource = "account" | "container" | "object"
+type Handle<Its extends SwiftRequest> = (request: Its) => Soon<Answer>
+type Handles<Its extends SwiftRequest> = Readonly<Record<string, Handle<Its>>>
+
+class SwiftHandler implements Protocol {
+  private readonly calls: TranslatedCalls
+  private readonly signIn: SwiftSignIn
+  private readonly known: KnownCallers
+  private readonly grants: SwiftGrants
+  private readonly ofAccount: Handles<SwiftRequest>
+  private readonly ofContainer: Handles<ContainerRequest>
+  private readonly ofObject: Handles<ObjectRequest>
+
+  constructor(private readonly settings: SwiftSettings) {
+    const { services, accounts, clock, prepare } = settings
+    this.calls = new TranslatedCalls(settings)
+    this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
+    this.known = new KnownCallers(settings)
+    const containers = new SettingReader(services.buckets, SWIFT_SETTING)
+    this.grants = new SwiftGrants(containers, this.calls.context)
+    const context: SwiftContext = { calls: this.calls, services, accounts, containers, prepare }
+    const [ofAccount, ofContainer, ofObject] = [
+      new SwiftAccounts(context),
+      new SwiftContainers(context),
+      new SwiftObjects(context),
+    ]
+    this.ofAccount = {
+      ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
+      ...{ POST: request => ofAccount.refuse(request), PUT: request => ofAccount.refuse(request) },
+      ...{ DELETE: request => ofAccount.refuse(request) },
+    }
+    this.ofContainer = {
+      ...{ GET: request => ofContainer.get(request), HEAD: request => ofContainer.head(request) },
+      ...{ PUT: request => ofContainer.put(request), POST: request => ofContainer.post(request) },
+      ...{ DELETE: request => ofContainer.delete(request) },
+    }
+    this.ofObject = {
+      ...{ GET: request => ofObject.get(request), HEAD: request => ofObject.head(request) },
+      ...{ PUT: request => ofObject.put(request), POST: request => ofObject.post(request) },
+      ...{ DELETE: request => ofObject.delete(request), COPY: request => ofObject.copy(request) },
+    }
+  }
+
+  handle(exchange: Exchange): Soon<void> {
+    const request = this.calls.begin(exchange)
+    return recover(
+      () => after(this.serve(request), answer => this.respond(exchange, answer)),
+      error => this.respondFailure(request, error),
+    )
+  }
+
+  accountOf({ headers }: Pick<Exchange, "rawTarget" | "headers">): string | undefined {
+    const token = headers.get("x-auth-token") ?? headers.get("x-storage-token")
+    return token === undefined ? undefined : this.signIn.claimedKey(token)?.account.id
+  }
+
+  refuse({ requestId, failure, status }: Refusal): PlainAnswer {
+    const error = swiftErrorOf(failure, false)
+    return errorAnswer(status === undefined ? error : { ...error, status }, requestId)
+  }
+
+  private serve(request: S3Request): Soon<Answer> {
+    const { exchange } = request
+    const { path, rawQuery } = pathOf(exchange.rawTarget)
+    if (path === "/healthcheck") return textAnswer(200, "text/plain", "OK")
+    if (path === "/info") return textAnswer(200, "application/json; charset=utf-8", infoDocument(this.settings.version))
+    const auth = AUTH_PATH.exec(path)
+    if (auth !== null && exchange.method === "GET") return this.signedIn(exchange, auth[1] ?? auth[2])
+    const target = targetOfPath(path)
+    if (target === undefined) throw fail("invalidUri", { message: "the path begins with none of /v1, /auth, /info" })
+    const resource = resourceOf(target)
+    const handles = { account: this.ofAccount, container: this.ofContainer, object: this.ofObject }[resource]
+    const isKnown = Object.hasOwn(handles, exchange.method)
+    exchange.note({
+      operation: `Swift ${isKnown ? exchange.method : "?"} ${resource}`,
+      bucket: target.container?.slice(0, 64),
+    })
+    if (!isKnown) throw notAllowed(exchange.method, resource, Object.keys(handles))
+    // As in a form: clients write a space as "+".
+    const query = new Query(parseQuery(rawQuery.replaceAll("+", "%20")))
+    refuseUnbuilt(exchange.headers, query)
+    return after(this.callerOf(exchange), caller =>
+      after(this.calls.enter(request, caller), () => this.dispatch({ exchange, request, caller, target, query })),
+    )
+  }
+
+  private dispatch(request: SwiftRequest): Soon<Answer> {
+    const { exchange, target } = request
+    const { container, object } = target
+    if (container === undefined) return this.ofAccount[exchange.method]?.(request) ?? emptyAnswer(405)
+    if (object === undefined)
+      return this.ofContainer[exchange.method]?.({ ...request, target: { ...target, container } }) ?? emptyAnswer(405)
+    return (
+      this.ofObject[exchange.method]?.({ ...request, target: { ...target, container, object } }) ?? emptyAnswer(405)
+    )
+  }
+
+  /** Throws `invalidToken`, `tokenExpired`. */
+  private callerOf(exchange: Exchange): Soon<Caller> {
+    const token = exchange.header("x-auth-token") ?? exchange.header("x-storage-token")
+    const buckets = this.settings.services.buckets
+    // As for signed requests, what the decisions rest on is as new as the request.
+    if (token === undefined)
+      return after(buckets.confirm(), () => anonymousWith(this.grants.ofAnonymous(exchange.header("referer"))))
+    return after(this.signIn.keyOfToken(token), key =>
+      after(buckets.confirm(), (): Caller => ({
+        ...this.known.ofKey(key),
+        grants: this.grants.ofKey(key, exchange.header("referer")),
+      })),
+    )
+  }
+
+  private signedIn(exchange: Exchange, account: string | undefined): Soon<Answer> {
+    exchange.note({ operation: "Swift sign-in" })
+    const host = exchange.header("host") ?? ""
+    const origin = `${exchange.tlsVersion === undefined ? "http" : "https"}://${host}`
+    return after(this.signIn.signIn(exchange.headers, account), (signed: SignedIn) => {
+      const { token, expiresInSeconds, storagePath } = signed
+      return emptyAnswer(200, [
+        ["X-Auth-Token", token],
+        ["X-Storage-Token", token],
+        ["X-Storage-Url", `${origin}${storagePath}`],
+        ["X-Auth-Token-Expires", String(expiresInSeconds)],
+      ])
+    })
+  }
+
+  private respond(exchange: Exchange, answer: Answer): Soon<void> {
+    const { requestId } = exchange
+    const common = linesOf(idFields(requestId))
+    const { body } = answer
+    if (body.kind === "object") {
+      return respondObject(exchange, { ...answer, headers: common.and(answer.headers) }, body, this.settings.clock)
+    }
+    if (body.kind === "error") throw fail("internal", { reason: "an answer of S3 is no answer of Swift" })
+    if (body.kind === "document" && exchange.method === "HEAD") {
+      return exchange.respond({
+        status: answer.status,
+        headers: common.and(answer.headers),
+        contentLength: body.bytes.length,
+      })
+    }
+    return exchange.respond(httpAnswer(answer, common, noScene))
+  }
+
+  private respondFailure(request: S3Request, error: unknown): Soon<void> {
+    const { exchange, caller } = request
+    const failure = asFailure(error)
+    // The server logs internal errors with their stack, and then calls `refuse`.
+    if (exchange.answered || failure.kind === "internal") throw error
+    const answer = swiftErrorOf(failure, caller?.account === undefined)
+    request.failure = failure
+    this.calls.noteFailure(failure)
+    if (DENIED.includes(answer.status)) {
+      const claimed = this.signIn.claimedKey(exchange.header("x-auth-token") ?? "")?.id
+      this.calls.noteDenial(request, failure, { service: "swift", status: answer.status, code: answer.title, claimed })
+    }
+    if (answer.status >= SERVER_ERROR_STATUS) exchange.note({ kind: failure.kind, reason: failure.message })
+    exchange.note({ failure: failure.kind })
+    const page = errorAnswer(answer, exchange.requestId)
+    if (exchange.method !== "HEAD") return exchange.respond(page)
+    return exchange.respond({ status: page.status, headers: page.headers, contentLength: page.body.length })
+  }
+}
+
+const noScene = (): never => {
+  throw fail("internal", { reason: "an answer of S3 is no answer of Swift" })
+}
+
+const resourceOf = ({ container, object }: SwiftTarget): Resource =>
+  container === undefined ? "account" : object === undefined ? "container" : "object"
+
+const notAllowed = (method: string, resource: Resource, allowed: readonly string[]) =>
+  fail("methodNotAllowed", {
+    method: method.slice(0, 32),
+    resourceType: resource.toUpperCase(),
+    allow: allowed.join(", "),
+  })

@@ -1,0 +1,151 @@
+/**
+ * Listings of accounts and containers as Swift writes them: text, JSON, XML. Pure.
+ *
+ * Source  "Object Storage API", OpenStack; the middleware `listing_formats` for what `Accept` selects.
+ */
+import { fail } from "../base/failures.js"
+import { textOfObjectKey } from "../base/ids.js"
+import type { Query } from "../s3/index.js"
+
+export const LISTING_MAX = 10_000
+
+type ListingFormat = "plain" | "json" | "xml"
+
+export const LISTING_TYPES: Readonly<Record<ListingFormat, string>> = {
+  plain: "text/plain; charset=utf-8",
+  json: "application/json; charset=utf-8",
+  xml: "application/xml; charset=utf-8",
+}
+
+/** What a client asks for. Texts are byte strings; "" for none. */
+export interface ListingRequest {
+  readonly format: ListingFormat
+  readonly prefix: string
+  readonly delimiter: string
+  readonly marker: string
+  readonly endMarker: string
+  readonly limit: number
+  /** Only what lies in the pseudo-directory `prefix`: no common prefixes. */
+  readonly isPath: boolean
+}
+
+/** An entry of a container's listing; names are byte strings. */
+export type ObjectEntry =
+  | { readonly kind: "subdir"; readonly name: string }
+  | {
+      readonly kind: "object"
+      readonly name: string
+      readonly hash: string
+      readonly bytes: number
+      readonly contentType: string
+      readonly lastModifiedMs: number
+    }
+
+/** An entry of an account's listing. */
+export type ContainerEntry =
+  | { readonly kind: "subdir"; readonly name: string }
+  | {
+      readonly kind: "container"
+      readonly name: string
+      readonly count: number
+      readonly bytes: number
+      readonly lastModifiedMs: number
+    }
+
+type Member = readonly [name: string, value: string | number]
+
+const FORMAT_OF_TYPE: ReadonlyMap<string, ListingFormat> = new Map([
+  ["text/plain", "plain"],
+  ["application/json", "json"],
+  ["application/xml", "xml"],
+  ["text/xml", "xml"],
+  ["text/*", "plain"],
+  ["*/*", "plain"],
+])
+
+/** By `format` of the query, else by `Accept`. Throws `invalidRequest`. */
+function formatOf(query: Query, accept: string | undefined): ListingFormat {
+  const named = query.get("format")?.toLowerCase()
+  if (named === "json" || named === "xml" || named === "plain") return named
+  if (accept === undefined || accept.trim() === "") return "plain"
+  const weighed = accept.split(",").map(item => {
+    const [type = "", ...parameters] = item.split(";").map(text => text.trim().toLowerCase())
+    const quality = parameters.map(text => /^q=([\d.]+)$/.exec(text)?.[1]).find(text => text !== undefined)
+    return { format: FORMAT_OF_TYPE.get(type), quality: Number(quality ?? 1) }
+  })
+  const [best] = weighed
+    .filter(({ format, quality }) => format !== undefined && quality > 0)
+    .sort((a, b) => b.quality - a.quality)
+  if (best?.format !== undefined) return best.format
+  throw fail("invalidRequest", {
+    message: "Invalid Accept: listings are text/plain, application/json or application/xml",
+  })
+}
+
+/** Throws `invalidUri`, `invalidRequest`, `notImplemented`. */
+export function parseListing(query: Query, accept: string | undefined): ListingRequest {
+  const limitText = query.get("limit")
+  const limit = limitText !== undefined && /^\d{1,9}$/.test(limitText) ? Number(limitText) : LISTING_MAX
+  if (limit > LISTING_MAX) throw fail("invalidUri", { message: `Maximum limit is ${LISTING_MAX}` })
+  if (/^(?:true|1|yes|on|t|y)$/i.test(query.get("reverse") ?? ""))
+    throw fail("notImplemented", { message: "listings in reverse order are not implemented" })
+  const path = query.get("path")
+  const [marker, endMarker] = [query.get("marker") ?? "", query.get("end_marker") ?? ""]
+  const shared = { format: formatOf(query, accept), marker, endMarker, limit }
+  if (path === undefined)
+    return { ...shared, prefix: query.get("prefix") ?? "", delimiter: query.get("delimiter") ?? "", isPath: false }
+  return { ...shared, prefix: path === "" ? "" : `${path.replace(/\/+$/, "")}/`, delimiter: "/", isPath: true }
+}
+
+const lastModifiedText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, -1)}000`
+
+const membersOfObject = (entry: Extract<ObjectEntry, { kind: "object" }>): readonly Member[] => [
+  ["name", textOfObjectKey(entry.name)],
+  ["hash", entry.hash],
+  ["bytes", entry.bytes],
+  ["content_type", textOfObjectKey(entry.contentType)],
+  ["last_modified", lastModifiedText(entry.lastModifiedMs)],
+]
+
+const membersOfContainer = (entry: Extract<ContainerEntry, { kind: "container" }>): readonly Member[] => [
+  ["name", entry.name],
+  ["count", entry.count],
+  ["bytes", entry.bytes],
+  ["last_modified", lastModifiedText(entry.lastModifiedMs)],
+]
+
+/** What XML 1.0 cannot contain is shown as U+FFFD: ask for JSON. */
+const escaped = (text: string): string =>
+  text
+    .replace(/[^\x09\x0a\x0d\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd")
+    .replace(/&/g, "&amp;")
+    .replace(/</g, "&lt;")
+    .replace(/>/g, "&gt;")
+    .replace(/"/g, "&quot;")
+
+function xmlOfEntry(entry: ObjectEntry | ContainerEntry): string {
+  if (entry.kind === "subdir") {
+    const name = escaped(textOfObjectKey(entry.name))
+    return `<subdir name="${name}"><name>${name}</name></subdir>`
+  }
+  const members = entry.kind === "object" ? membersOfObject(entry) : membersOfContainer(entry)
+  const inner = members.map(([name, value]) => `<${name}>${escaped(String(value))}</${name}>`).join("")
+  return `<${entry.kind}>${inner}</${entry.kind}>`
+}
+
+function jsonOfEntry(entry: ObjectEntry | ContainerEntry): Readonly<Record<string, string | number>> {
+  if (entry.kind === "subdir") return { subdir: textOfObjectKey(entry.name) }
+  return Object.fromEntries(entry.kind === "object" ? membersOfObject(entry) : membersOfContainer(entry))
+}
+
+/** `of`: whether an account or a container is listed, and its name. An empty text is answered without content. */
+export function writeListing(
+  format: ListingFormat,
+  of: { readonly kind: "account" | "container"; readonly name: string },
+  entries: readonly (ObjectEntry | ContainerEntry)[],
+): string {
+  if (format === "json") return JSON.stringify(entries.map(jsonOfEntry))
+  if (format === "plain") return entries.map(({ name }) => `${textOfObjectKey(name)}\n`).join("")
+  const inner = entries.map(xmlOfEntry).join("")
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<${of.kind} name="${escaped(of.name)}">${inner}</${of.kind}>`
+}

@@ -1,0 +1,292 @@
+/** Objects of Swift: the objects of S3 with Swift's headers. */
+import { httpDate } from "../base/dates.js"
+import { bytesOfHex } from "../base/bytes.js"
+import { contentTypeOf } from "../base/content-types.js"
+import { fail } from "../base/failures.js"
+import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
+import { after, recover, type Soon } from "../base/soon.js"
+import { percentDecode, percentEncode } from "../base/uri.js"
+import { HeaderLines } from "../http/index.js"
+import type { CopySource, ObjectAttributes, ObjectInfo } from "../object/contract.js"
+import {
+  makeCopy,
+  openObject,
+  operationAs,
+  storeObject,
+  type Answer,
+  type ObjectCall,
+  type Translation,
+} from "../s3/index.js"
+import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
+import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
+
+const DEFAULT_TYPE = "application/octet-stream"
+
+/** What S3 stores under the same names. */
+const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]
+const READ_HEADERS = ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
+
+/** The listed headers of the request, and others, in the form that translations have. */
+const headersOf = ({ exchange }: ObjectRequest, names: readonly string[]): string[] =>
+  names.flatMap(name => {
+    const value = exchange.header(name)
+    return value === undefined ? [] : [name, value]
+  })
+
+/** Throws `metadataTooLarge`, `invalidRequest`. */
+const metadataHeaders = ({ exchange }: ObjectRequest): Metadata =>
+  checkedMetadata(metadataIn(exchange.headers, OBJECT_METADATA).filter(([, value]) => value !== ""))
+
+const asS3 = (metadata: Metadata): string[] => metadata.flatMap(([name, value]) => [`x-amz-meta-${name}`, value])
+
+/** As the client states it, or as the name of the object suggests. */
+function typeOf({ exchange, target }: ObjectRequest): string {
+  const stated = exchange.header("content-type")
+  const detects = /^(?:true|1|yes|on|t|y)$/i.test(exchange.header("x-detect-content-type") ?? "")
+  if (stated !== undefined && stated !== "" && !detects) return stated
+  return contentTypeOf(textOfObjectKey(target.object)) ?? DEFAULT_TYPE
+}
+
+/** Throws `invalidDigest`. */
+function digestHeaders({ exchange }: ObjectRequest): string[] {
+  const etag = exchange.header("etag")
+  if (etag === undefined || etag === "") return []
+  const md5 = bytesOfHex(etag.replace(/^"(.*)"$/, "$1").toLowerCase())
+  if (md5?.length !== 16)
+    throw fail("invalidDigest", { message: "the ETag of an upload is the MD5 of its body in hex" })
+  return ["content-md5", Buffer.from(md5).toString("base64")]
+}
+
+const translate = (
+  { target }: ObjectRequest,
+  operation: Translation["operation"],
+  headers: readonly string[],
+): Translation => ({ operation, bucket: target.container, rawKey: target.object, headers })
+
+/** `version-id` of the query as S3's. */
+const versionOf = ({ query }: ObjectRequest): Pick<Translation, "query"> => {
+  const version = query.get("version-id")
+  return version === undefined ? {} : { query: [["versionId", version]] }
+}
+
+const GET = operationAs("GetObject", { kind: "object", handle: call => readObject(call) })
+const HEAD = operationAs("HeadObject", { kind: "object", handle: call => headObject(call) })
+const PUT = operationAs("PutObject", { kind: "object", handle: call => putObject(call) })
+const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
+
+/** All values were checked when they were stored. */
+function objectLines(call: ObjectCall, info: ObjectInfo): HeaderLines {
+  const { lastModifiedMs, etag, userMetadata, versionId } = info
+  const fields: Field[] = [
+    ["Etag", etag],
+    ["Last-Modified", httpDate(lastModifiedMs)],
+    ["X-Timestamp", timestampOf(lastModifiedMs)],
+    ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+    ...metadataFields(userMetadata, OBJECT_METADATA),
+  ]
+  return HeaderLines.ofChecked(call.context.contentLines.of(info.headers, call.query)).and(linesOf(fields))
+}
+
+const readObject = (call: ObjectCall): Soon<Answer> =>
+  after(openObject(call, false), body =>
+    recover(
+      (): Answer => {
+        const { info, range } = body
+        const lines = objectLines(call, info)
+        if (range === undefined || range.lengthBytes === 0)
+          return { status: 200, headers: lines, body: { kind: "object", body, lengthBytes: info.sizeBytes } }
+        const last = range.first + range.lengthBytes - 1
+        const shown = lines.and(linesOf([["Content-Range", `bytes ${range.first}-${last}/${info.sizeBytes}`]]))
+        return { status: 206, headers: shown, body: { kind: "object", body, lengthBytes: range.lengthBytes } }
+      },
+      error => {
+        body.close()
+        throw error
+      },
+    ),
+  )
+
+const headObject = (call: ObjectCall): Soon<Answer> =>
+  after(openObject(call, true), (body): Answer => {
+    body.close()
+    const { info } = body
+    return { status: 200, headers: objectLines(call, info), body: { kind: "omitted", lengthBytes: info.sizeBytes } }
+  })
+
+const putObject = (call: ObjectCall): Soon<Answer> =>
+  after(storeObject(call, []), ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
+
+interface Written {
+  readonly etag: string
+  readonly lastModifiedMs: number
+  readonly versionId: string | undefined
+}
+
+const writtenFields = ({ bucket }: ObjectCall, { etag, lastModifiedMs, versionId }: Written): Field[] => [
+  ["Etag", etag],
+  ["Last-Modified", httpDate(lastModifiedMs)],
+  ...(versionId === undefined || bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+]
+
+async function postObject({ services, bucket, key }: ObjectCall, request: ObjectRequest): Promise<Answer> {
+  const type = request.exchange.header("content-type")
+  const headers = { ...statedContent(request), ...(type !== undefined && type !== "" && { contentType: type }) }
+  const attributes = { headers, userMetadata: metadataHeaders(request) }
+  await services.objects.setAttributes({ bucket, key, attributes, conditions: {} })
+  return emptyAnswer(202)
+}
+
+/** Swift reports a missing object, as S3 does not. */
+async function deleteObject(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, query } = call
+  const version = query.get("versionId")
+  const { versionId } =
+    version === undefined
+      ? await services.objects.remove({ bucket, key, conditions: { ifMatch: ["*"] } })
+      : await removeVersion(call)
+  return emptyAnswer(204, versionId === undefined ? [] : [["X-Object-Version-Id", versionId]])
+}
+
+async function removeVersion(call: ObjectCall) {
+  const { services, bucket, key } = call
+  const body = await openObject(call, true)
+  body.close()
+  return services.objects.remove({ bucket, key, versionId: body.info.versionId, conditions: {} })
+}
+
+/** `container/object`, with or without a slash before it. Throws `invalidUri`. */
+function parseObjectPath(text: string, header: string): { readonly container: string; readonly object: string } {
+  const [, container, object] = /^\/?([^/]+)\/(.+)$/s.exec(percentDecode(text)) ?? []
+  if (container === undefined || object === undefined)
+    throw fail("invalidUri", { message: `${header} header must be of the form <container name>/<object name>` })
+  return { container: textOfObjectKey(container), object }
+}
+
+interface CopyPlaces {
+  readonly from: { readonly account: string; readonly container: string; readonly object: string }
+  readonly to: { readonly account: string; readonly container: string; readonly object: string }
+}
+
+export class SwiftObjects {
+  constructor(private readonly context: SwiftContext) {}
+
+  get(request: ObjectRequest): Soon<Answer> {
+    return this.run(request, { ...translate(request, GET, headersOf(request, READ_HEADERS)), ...versionOf(request) })
+  }
+
+  head(request: ObjectRequest): Soon<Answer> {
+    const conditions = headersOf(request, READ_HEADERS)
+    return this.run(request, { ...translate(request, HEAD, conditions), ...versionOf(request) })
+  }
+
+  put(request: ObjectRequest): Soon<Answer> {
+    const from = request.exchange.header("x-copy-from")
+    if (from !== undefined) return this.copyFrom(request, from)
+    const headers = [
+      ...["content-type", typeOf(request)],
+      ...headersOf(request, [...CONTENT_HEADERS, "if-match", "if-none-match"]),
+      ...digestHeaders(request),
+      ...asS3(metadataHeaders(request)),
+    ]
+    return this.run(request, translate(request, PUT, headers))
+  }
+
+  /** Replaces all metadata; the type is kept unless another is stated. */
+  post(request: ObjectRequest): Soon<Answer> {
+    if (request.query.has("version-id"))
+      throw fail("invalidRequest", { message: "version-id is not allowed in a POST: it changes the current version" })
+    const operation = operationAs("PutObject", { kind: "object", handle: call => postObject(call, request) })
+    return this.run(request, translate(request, operation, []))
+  }
+
+  delete(request: ObjectRequest): Soon<Answer> {
+    return this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
+  }
+
+  copy(request: ObjectRequest): Soon<Answer> {
+    const { exchange, target } = request
+    const destination = exchange.header("destination")
+    if (destination === undefined || destination === "")
+      throw fail("invalidUri", { message: "Destination header required" })
+    const account = exchange.header("destination-account") ?? target.account
+    return this.runCopy(request, { from: target, to: { account, ...parseObjectPath(destination, "Destination") } })
+  }
+
+  /** A copy has no body of its own. */
+  private copyFrom(request: ObjectRequest, text: string): Soon<Answer> {
+    const { exchange, target } = request
+    if ((exchange.contentLength ?? 0) > 0)
+      throw fail("invalidRequest", { message: "Copy requests require a zero byte body" })
+    const account = exchange.header("x-copy-from-account") ?? target.account
+    return this.runCopy(request, { from: { account, ...parseObjectPath(text, "X-Copy-From") }, to: target })
+  }
+
+  private runCopy(request: ObjectRequest, { from, to }: CopyPlaces): Soon<Answer> {
+    const version = request.query.get("version-id")
+    const source = `/${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`
+    const headers = [
+      ...["x-amz-copy-source", version === undefined ? source : `${source}?versionId=${percentEncode(version)}`],
+      ...headersOf(request, ["if-match", "if-none-match"]),
+    ]
+    const operation = operationAs("CopyObject", { kind: "object", handle: call => copyObject(call, request, from) })
+    const translation = { operation, bucket: to.container, rawKey: to.object, headers }
+    return after(containerAt(this.context, from.account, from.container), () =>
+      after(containerAt(this.context, to.account, to.container), () =>
+        this.context.calls.run(request.request, request.caller, translation),
+      ),
+    )
+  }
+
+  private run(request: ObjectRequest, translation: Translation): Soon<Answer> {
+    const { account, container } = request.target
+    return after(containerAt(this.context, account, container), () =>
+      this.context.calls.run(request.request, request.caller, translation),
+    )
+  }
+}
+
+const isTrue = (text: string | undefined): boolean => /^(?:true|1|yes|on|t|y)$/i.test(text ?? "")
+
+async function copyObject(call: ObjectCall, request: ObjectRequest, from: CopyPlaces["from"]): Promise<Answer> {
+  let sourceInfo: ObjectInfo | undefined
+  const attributesFor = async (source: CopySource): Promise<ObjectAttributes> => {
+    const body = await call.services.objects.get({ ...source, headersOnly: true, isForServer: true })
+    body.close()
+    sourceInfo = body.info
+    return attributesOfCopy(request, body.info)
+  }
+  const { result } = await makeCopy(call, attributesFor)
+  const { number } = call.owner
+  return emptyAnswer(201, [
+    ...writtenFields(call, result),
+    ["X-Copied-From", `${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`],
+    ["X-Copied-From-Account", from.account === "" ? number : from.account],
+    ...(sourceInfo === undefined
+      ? []
+      : [["X-Copied-From-Last-Modified", httpDate(sourceInfo.lastModifiedMs)] as const]),
+    ...metadataFields(attributesOfCopy(request, sourceInfo).userMetadata, OBJECT_METADATA),
+  ])
+}
+
+/** What the request states, beside what the source has unless the client wants only new metadata. */
+function attributesOfCopy(request: ObjectRequest, source: ObjectInfo | undefined): ObjectAttributes {
+  const { exchange } = request
+  const isFresh = isTrue(exchange.header("x-fresh-metadata")) || source === undefined
+  const stated = statedContent(request)
+  const kept = isFresh ? {} : source.headers
+  const type = exchange.header("content-type") ?? source?.headers.contentType ?? DEFAULT_TYPE
+  const metadata = new Map([...(isFresh ? [] : source.userMetadata), ...metadataHeaders(request)])
+  return { headers: { ...kept, ...stated, contentType: type }, userMetadata: checkedMetadata([...metadata]) }
+}
+
+function statedContent({ exchange }: ObjectRequest): ObjectAttributes["headers"] {
+  const stated = {
+    contentEncoding: exchange.header("content-encoding"),
+    contentDisposition: exchange.header("content-disposition"),
+    contentLanguage: exchange.header("content-language"),
+    cacheControl: exchange.header("cache-control"),
+    expires: exchange.header("expires"),
+  }
+  return Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined && value !== ""))
+}

@@ -1,0 +1,84 @@
+/** A request of Swift, and what its handlers work with. */
+import type { Keyring } from "../access/contract.js"
+import { fail, isFailure } from "../base/failures.js"
+import { parseBucketName, type BucketName } from "../base/ids.js"
+import { after, type Soon } from "../base/soon.js"
+import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
+import type { Exchange } from "../http/index.js"
+import type { Bucket, Buckets, ObjectServices } from "../object/contract.js"
+import type { Caller, Query, S3Request, SettingReader, TextSetting, TranslatedCalls } from "../s3/index.js"
+import { ACCOUNT_PREFIX, type SwiftTarget } from "./target-core.js"
+
+/** Shared by all requests. */
+export interface SwiftContext {
+  readonly calls: TranslatedCalls
+  readonly services: ObjectServices
+  readonly accounts: Pick<Keyring, "getAccount">
+  readonly containers: SettingReader<SwiftContainer>
+  /** Before the first document of a container: earlier releases know none. */
+  readonly prepare: () => Promise<void>
+}
+
+export interface SwiftRequest {
+  readonly exchange: Exchange
+  readonly request: S3Request
+  readonly caller: Caller
+  readonly target: SwiftTarget
+  readonly query: Query
+}
+
+/** A request for a container. */
+export type ContainerRequest = SwiftRequest & { readonly target: { readonly container: string } }
+
+/** A request for an object. */
+export type ObjectRequest = SwiftRequest & { readonly target: { readonly container: string; readonly object: string } }
+
+export const SWIFT_SETTING: TextSetting<SwiftContainer> = {
+  name: "swift",
+  initial: EMPTY_SWIFT_CONTAINER,
+  parse: decodeSwiftContainer,
+}
+
+/** A container as Swift names it. */
+const noSuchContainer = (name: string) =>
+  fail("noSuchBucket", { bucketName: name.slice(0, 80), message: "the container does not exist" })
+
+/** Throws `noSuchBucket`: a name that no bucket can have is that of a missing container. */
+function nameOfContainer(container: string): BucketName {
+  try {
+    return parseBucketName(container)
+  } catch (error) {
+    if (isFailure(error, "invalidBucketName")) throw noSuchContainer(container)
+    throw error
+  }
+}
+
+/**
+ * The container, which is a bucket of the account that the path names. Buckets have one name in the store, containers one in
+ * their account: so a container of the same name in another account does not exist. Throws `noSuchBucket`.
+ */
+export function containerAt(
+  {
+    accounts,
+    services,
+  }: {
+    readonly accounts: SwiftContext["accounts"]
+    readonly services: { readonly buckets: Pick<Buckets, "openConfirmed"> }
+  },
+  account: string,
+  container: string,
+): Soon<Bucket> {
+  return after(services.buckets.openConfirmed(nameOfContainer(container)), bucket =>
+    after(accounts.getAccount(bucket.owner), owner => {
+      if (owner === undefined || `${ACCOUNT_PREFIX}${owner.number}` !== account) throw noSuchContainer(container)
+      return bucket
+    }),
+  )
+}
+
+/** Throws `accessDenied` unless the caller is of the account that the path names. */
+export function requireOwnAccount({ caller, target }: SwiftRequest): void {
+  if (caller.account === undefined) throw fail("accessDenied", { reason: "the request has no token" })
+  if (`${ACCOUNT_PREFIX}${caller.account.number}` === target.account) return
+  throw fail("accessDenied", { reason: "the token is of another account than the path names" })
+}

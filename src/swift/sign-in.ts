@@ -1,0 +1,99 @@
+/**
+ * Signing in to Swift: an access key and its secret become a token, as with TempAuth, and a token becomes a caller.
+ *
+ * A user of TempAuth is `ACCOUNT:ACCESS-KEY-ID`, or the id alone, and its key is the secret. Tokens are not stored
+ * (`format/swift-token`): one ends with its time, or with its key, on every node at once.
+ *
+ * Promises  Two requests within an hour get the same token, as long as the key stays.
+ * Refuses   Temporary credentials: their session token is no part of TempAuth.
+ */
+import { createHash, timingSafeEqual } from "node:crypto"
+import type { Keyring, KnownKey } from "../access/contract.js"
+import { fail, unlessRefused } from "../base/failures.js"
+import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
+import type { Headers } from "../base/request-headers.js"
+import { after, type Soon } from "../base/soon.js"
+import { encodeSwiftToken, readSwiftToken } from "../format/swift-token.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { ACCOUNT_PREFIX } from "./target-core.js"
+
+/** A token lives at least so long. */
+const TOKEN_SECONDS = 86_400
+const ISSUED_EVERY_SECONDS = 3600
+const SERVICE = "swift"
+
+export interface SignedIn {
+  readonly token: string
+  readonly expiresInSeconds: number
+  /** Path of the account, without a host. */
+  readonly storagePath: string
+}
+
+/** Of equal length, so that the comparison takes as long for every text. */
+const digestOf = (text: string): Buffer => createHash("sha256").update(text).digest()
+
+export class SwiftSignIn {
+  constructor(
+    private readonly accounts: Pick<Keyring, "secretOf" | "knownSecret" | "noteUse">,
+    private readonly clock: Clock,
+    private readonly region: string,
+  ) {}
+
+  /** `account`: as the path names it, if it does. Throws `accessDenied`, `invalidAccessKey`. */
+  signIn(headers: Headers, account: string | undefined): Soon<SignedIn> {
+    const user = headers.get("x-auth-user") ?? headers.get("x-storage-user") ?? ""
+    const secret = headers.get("x-auth-key") ?? headers.get("x-storage-pass") ?? ""
+    const colon = user.indexOf(":")
+    const [named, id] = colon < 0 ? [account, user] : [user.slice(0, colon), user.slice(colon + 1)]
+    const accessKeyId = unlessRefused(() => parseAccessKeyId(id))
+    if (accessKeyId === undefined) throw unknownUser(id)
+    const nowMs = this.clock.wallMs()
+    return after(this.keyOf(accessKeyId, nowMs), key => {
+      if (key === undefined || !timingSafeEqual(digestOf(key.secret), digestOf(secret))) throw unknownUser(id)
+      if (named !== undefined && !isNamed(key, named)) throw unknownUser(id)
+      if (key.session !== undefined) {
+        const message = "temporary credentials cannot sign in to Swift: use an access key of a user"
+        throw fail("accessDenied", { message })
+      }
+      const nowSeconds = Math.floor(nowMs / 1000)
+      const expiresSeconds =
+        Math.floor(nowSeconds / ISSUED_EVERY_SECONDS) * ISSUED_EVERY_SECONDS + ISSUED_EVERY_SECONDS + TOKEN_SECONDS
+      return {
+        token: encodeSwiftToken({ accessKeyId, expiresSeconds }, key.secret),
+        expiresInSeconds: expiresSeconds - nowSeconds,
+        storagePath: `/v1/${ACCOUNT_PREFIX}${key.account.number}`,
+      }
+    })
+  }
+
+  /** Throws `invalidToken`, `tokenExpired`. */
+  keyOfToken(text: string): Soon<KnownKey> {
+    const nowMs = this.clock.wallMs()
+    const claimed = readSwiftToken(text)
+    if (claimed === undefined) throw fail("invalidToken", { message: "the token is not one of this store" })
+    return after(this.keyOf(claimed.accessKeyId, nowMs), key => {
+      if (key === undefined || !claimed.isMadeWith(key.secret))
+        throw fail("invalidToken", { accessKeyId: claimed.accessKeyId, message: "the token, or its key, is not valid" })
+      if (claimed.expiresSeconds * 1000 <= nowMs)
+        throw fail("tokenExpired", { accessKeyId: claimed.accessKeyId, message: "the token has expired" })
+      this.accounts.noteUse(key, nowMs, SERVICE, this.region)
+      return key
+    })
+  }
+
+  /** Of whom the token claims to be, as far as the key is known already. Unverified. */
+  claimedKey(text: string): KnownKey | undefined {
+    const claimed = readSwiftToken(text)
+    return claimed && this.accounts.knownSecret(claimed.accessKeyId, undefined, this.clock.wallMs())
+  }
+
+  private keyOf(id: AccessKeyId, nowMs: number): Soon<KnownKey | undefined> {
+    return this.accounts.secretOf(id, undefined, nowMs)
+  }
+}
+
+const isNamed = ({ account }: KnownKey, name: string): boolean =>
+  [account.number, account.id, `${ACCOUNT_PREFIX}${account.number}`].some(known => known === name)
+
+const unknownUser = (id: string) =>
+  fail("invalidAccessKey", { accessKeyId: id.slice(0, 80), message: "the user or its key is not valid" })

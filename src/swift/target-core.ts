@@ -1,0 +1,52 @@
+/**
+ * The account, container and object that a request of Swift addresses. Pure.
+ *
+ * Promises  The path is decoded once, as a whole, before it is split: `%2F` in it is a slash, as in Swift. Object names are
+ *           the bytes of the path, never normalised.
+ */
+import { fail } from "../base/failures.js"
+import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
+import { percentDecode, splitTarget } from "../base/uri.js"
+
+export const ACCOUNT_PREFIX = "AUTH_"
+const VERSIONS: ReadonlySet<string> = new Set(["v1", "v1.0"])
+
+export interface SwiftTarget {
+  /** As addressed, with its prefix. */
+  readonly account: string
+  readonly container: string | undefined
+  /** A byte string. */
+  readonly object: string | undefined
+}
+
+interface SwiftPath {
+  /** Decoded, a byte string, beginning with a slash. */
+  readonly path: string
+  readonly rawQuery: string
+}
+
+/** Throws `invalidUri`. */
+export function pathOf(rawTarget: string): SwiftPath {
+  const { rawPath, rawQuery } = splitTarget(rawTarget)
+  const path = percentDecode(rawPath)
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytesOfByteString(path))
+  } catch {
+    throw fail("invalidUri", { message: "the path is not valid UTF-8" })
+  }
+  return { path, rawQuery }
+}
+
+/** Undefined: the path is not below `/v1`. Throws `invalidUri`. */
+export function targetOfPath(path: string): SwiftTarget | undefined {
+  const [, version = "", account = "", container = "", ...rest] = path.split("/")
+  if (!VERSIONS.has(version)) return undefined
+  if (account === "") throw fail("invalidUri", { message: "the path names no account: /v1/ACCOUNT/CONTAINER/OBJECT" })
+  const object = rest.join("/")
+  if (container === "" && object !== "") throw fail("invalidUri", { message: "the path names no container" })
+  return {
+    account: textOfObjectKey(account),
+    container: container === "" ? undefined : textOfObjectKey(container),
+    object: object === "" ? undefined : object,
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Clients of Swift against a real server: python-swiftclient, rclone's swift backend, Duplicity, and what they leave behind
+ * through S3. A client that is not installed is reported as skipped.
+ */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { mkdtemp, mkdir, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { findProgram, run, runOk } from "../harness/commands.js"
+import { freePort } from "../harness/free-port.js"
+import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+import { KIB, MIB, bytesFor, treeOf, writeTree } from "./material.js"
+
+let folder = ""
+let server: ServerProcess
+let authUrl = ""
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-swift-"))
+  const port = await freePort()
+  server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--swift-listen", `127.0.0.1:${port}`] })
+  authUrl = `http://127.0.0.1:${port}/auth/v1.0`
+})
+
+after(async () => {
+  await server?.kill()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const tool = (name: string) => {
+  const path = findProgram(name)
+  return { path: path ?? name, skip: path === undefined ? `${name} is not installed` : false } as const
+}
+
+const env = () => ({
+  ...Object.fromEntries(
+    Object.keys(process.env)
+      .filter(name => /^(ST|OS|SWIFT|RCLONE)_/.test(name))
+      .map(name => [name, undefined]),
+  ),
+  ...{ ST_AUTH: authUrl, ST_USER: CREDENTIALS.accessKey, ST_KEY: CREDENTIALS.secretKey },
+  ...{ HOME: folder, LC_ALL: "C.UTF-8" },
+})
+
+const swift = tool("swift")
+const rclone = tool("rclone")
+const duplicity = tool("duplicity")
+
+async function own(name: string): Promise<string> {
+  const path = join(folder, name)
+  await mkdir(path, { recursive: true })
+  return path
+}
+
+test("swift: containers, objects, metadata, listings, access lists, copies", { skip: swift.skip }, async () => {
+  const home = await own("swift")
+  const go = (...args: string[]): Promise<string> => runOk(swift.path, args, { env: env(), cwd: home })
+  await go("post", "client-container", "-m", "Color:red")
+  assert.match(await go("stat", "client-container"), /Meta Color: red/)
+  for (const size of [0, 1, 5 * KIB, 9 * MIB]) {
+    const path = join(home, `file-${size}`)
+    await writeFile(path, bytesFor(path, size))
+    await go("upload", "client-container", `file-${size}`, "-H", "X-Object-Meta-Size-Of: known")
+    await go("download", "client-container", `file-${size}`, "-o", `${path}.back`)
+    assert.ok((await readFile(`${path}.back`)).equals(await readFile(path)), `${size} bytes`)
+  }
+  assert.equal(await go("list", "client-container"), "file-0\nfile-1\nfile-5120\nfile-9437184\n")
+  assert.match(await go("list", "client-container", "--long"), /9437184 .* file-9437184/)
+  assert.match(await go("list"), /^client-container$/m)
+  assert.match(await go("stat"), /Containers: \d+/)
+  assert.match(await go("stat", "client-container", "file-1"), /Meta Size-Of: known|Meta Size-of: known/)
+  await go("post", "client-container", "file-1", "-m", "Color:blue")
+  const stat = await go("stat", "client-container", "file-1")
+  assert.match(stat, /Meta Color: blue/)
+  assert.doesNotMatch(stat, /known/)
+  await go("copy", "client-container", "file-5120", "-d", "/client-container/copied")
+  assert.match(await go("stat", "client-container", "copied"), /Content Length: 5120/)
+  await go("post", "client-container", "-r", ".r:*,.rlistings")
+  assert.match(await go("stat", "client-container"), /Read ACL: \.r:\*,\.rlistings/)
+  const url = /StorageURL: (\S+)/.exec(await go("stat", "-v"))?.[1] ?? ""
+  assert.equal(
+    await (await fetch(`${url}/client-container/file-1`)).text(),
+    (await readFile(join(home, "file-1"))).toString(),
+  )
+  const s3 = await server.client().call("GET", { bucket: "client-container", key: "file-1" })
+  assert.deepEqual([s3.status, s3.header("x-amz-meta-color")], [200, "blue"])
+  await go("delete", "client-container")
+  assert.doesNotMatch(await go("list"), /^client-container$/m)
+  const missing = await run(swift.path, ["stat", "client-container"], { env: env() })
+  assert.notEqual(missing.code, 0)
+  assert.match(missing.stderr, /not found/i)
+})
+
+test("rclone: a tree through Swift is the same tree through S3", { skip: rclone.skip }, async () => {
+  const home = await own("rclone")
+  await writeTree(join(home, "from"), [0, 1, 4 * KIB, 4 * MIB + 1])
+  const remote = `:swift,auth='${authUrl}',user='${CREDENTIALS.accessKey}',key='${CREDENTIALS.secretKey}',auth_version=1:`
+  const go = (...args: string[]) =>
+    runOk(rclone.path, [...args, "--config", join(home, "none.conf"), "--retries", "1", "--no-unicode-normalization"], {
+      env: env(),
+    })
+  await go("mkdir", `${remote}rclone-container`)
+  await go("copy", join(home, "from"), `${remote}rclone-container/tree`)
+  await go("check", join(home, "from"), `${remote}rclone-container/tree`, "--download")
+  await go("copy", `${remote}rclone-container/tree`, join(home, "back"))
+  assert.deepEqual(await treeOf(join(home, "back")), await treeOf(join(home, "from")))
+  await go("copyto", `${remote}rclone-container/tree`, `${remote}rclone-container/again`)
+  await go("purge", `${remote}rclone-container`)
+  assert.equal((await server.client().call("HEAD", { bucket: "rclone-container" })).status, 404)
+})
+
+test("duplicity: a backup is made, grows, is verified and restored", { skip: duplicity.skip }, async () => {
+  const home = await own("duplicity")
+  const from = join(home, "from")
+  await writeTree(from, [0, 1, 4 * KIB, MIB])
+  const variables = {
+    ...env(),
+    ...{ SWIFT_AUTHURL: authUrl, SWIFT_USERNAME: CREDENTIALS.accessKey, SWIFT_PASSWORD: CREDENTIALS.secretKey },
+    ...{ SWIFT_AUTHVERSION: "1" },
+  }
+  const go = (...args: string[]) =>
+    runOk(duplicity.path, [...args, "--no-encryption", "--archive-dir", join(home, "archive")], { env: variables })
+  const target = "swift://duplicity-container"
+  await go("full", from, target)
+  await writeFile(join(from, "later"), "written after the first backup")
+  await go("incremental", from, target)
+  await go("verify", target, from, "--compare-data")
+  await go("restore", target, join(home, "back"))
+  assert.deepEqual(await treeOf(join(home, "back")), await treeOf(from))
+})

@@ -1,0 +1,449 @@
+/** Swift over the model: accounts, containers and objects as its clients see them, and as S3's clients see the same ones. */
+import assert from "node:assert/strict"
+import { createHash } from "node:crypto"
+import { after, before, test } from "node:test"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
+import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
+
+const READER = { id: "AKIAREADER", secret: "reader-secret" }
+
+let world: SwiftWorld
+let owner: SwiftUser
+let stranger: SwiftUser
+before(async () => {
+  world = await serveSwift({ keys: [userKeyOf(READER, "ann", [])] })
+  owner = await world.signIn(OWNER)
+  stranger = await world.signIn(STRANGER)
+})
+after(() => world.stop())
+
+const md5 = (body: string): string => createHash("md5").update(body).digest("hex")
+
+async function container(name: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
+  assert.equal((await owner.call("PUT", `/${name}`, { headers })).status, 201, name)
+  return `/${name}`
+}
+
+const put = async (path: string, body = "", headers: Readonly<Record<string, string>> = {}): Promise<RawResponse> => {
+  const answer = await owner.call("PUT", path, { body, headers })
+  assert.equal(answer.status, 201, `${path}: ${answer.text}`)
+  return answer
+}
+
+const status = async (answer: Promise<RawResponse>): Promise<number> => (await answer).status
+
+test("a user signs in by key and secret, gets the same token again, and a storage URL", async () => {
+  const headers = { "X-Auth-User": `${ownerAccount.number}:${OWNER.id}`, "X-Auth-Key": OWNER.secret }
+  const [first, second] = [await world.ask("GET", "/auth/v1.0", headers), await world.ask("GET", "/auth/v1.0", headers)]
+  assert.equal(first.status, 200)
+  assert.match(first.header("x-auth-token") ?? "", /^AUTH_tk/)
+  assert.equal(first.header("x-auth-token"), second.header("x-auth-token"))
+  assert.equal(first.header("x-storage-token"), first.header("x-auth-token"))
+  assert.match(
+    first.header("x-storage-url") ?? "",
+    new RegExp(`^http://127.0.0.1:\\d+/v1/AUTH_${ownerAccount.number}$`),
+  )
+  assert.ok(Number(first.header("x-auth-token-expires")) >= 86_400)
+  const older = { "X-Storage-User": OWNER.id, "X-Storage-Pass": OWNER.secret }
+  assert.equal(await status(world.ask("GET", `/auth/v1/${ownerAccount.number}/auth`, older)), 200)
+})
+
+test("a wrong secret, an unknown user, another account's name and a forged token are answered 401", async () => {
+  const signIn = (user: string, key: string) =>
+    status(world.ask("GET", "/auth/v1.0", { "X-Auth-User": user, "X-Auth-Key": key }))
+  assert.equal(await signIn(OWNER.id, "wrong"), 401)
+  assert.equal(await signIn("nobody-there", OWNER.secret), 401)
+  assert.equal(await signIn(`other:${OWNER.id}`, OWNER.secret), 401)
+  assert.equal(await signIn("", ""), 401)
+  const answer = await world.ask("GET", "/auth/v1.0", { "X-Auth-User": OWNER.id, "X-Auth-Key": OWNER.secret })
+  const token = answer.header("x-auth-token") ?? ""
+  const forged = `${token.slice(0, -4)}${token.endsWith("AAAA") ? "BBBB" : "AAAA"}`
+  for (const [sent, expected] of [
+    [token, 204],
+    [forged, 401],
+    ["AUTH_tkx", 401],
+    ["", 401],
+  ] as const)
+    assert.equal(await status(world.anonymous.call("HEAD", "", { headers: { "X-Auth-Token": sent } })), expected, sent)
+})
+
+test("every answer has an id of its transaction, and errors are pages with their status", async () => {
+  for (const answer of [await owner.call("HEAD", ""), await owner.call("GET", "/no-such-container")]) {
+    assert.match(answer.header("x-trans-id") ?? "", /^tx[0-9a-f]{16}$/)
+    assert.equal(answer.header("x-openstack-request-id"), answer.header("x-trans-id"))
+  }
+  const missing = await owner.call("GET", "/no-such-container")
+  assert.equal(missing.status, 404)
+  assert.match(missing.text, /<h1>Not Found<\/h1>/)
+  const unsigned = await world.anonymous.call("GET", "")
+  assert.equal(unsigned.status, 401)
+  assert.match(unsigned.header("www-authenticate") ?? "", /^Swift realm=/)
+  const notAllowed = await owner.call("PATCH", "/some-container")
+  assert.deepEqual([notAllowed.status, notAllowed.header("allow")], [405, "GET, HEAD, PUT, POST, DELETE"])
+})
+
+test("containers are created, changed and removed", async () => {
+  const path = await container("first-container", { "X-Container-Meta-Color": "red", "X-Container-Meta-Size": "9" })
+  assert.equal(await status(owner.call("PUT", path, { headers: { "X-Container-Meta-Size": "10" } })), 202)
+  assert.equal(
+    await status(
+      owner.call("POST", path, {
+        headers: { "X-Remove-Container-Meta-Color": "x", "X-Container-Meta-Shape-Of": "round" },
+      }),
+    ),
+    204,
+  )
+  const head = await owner.call("HEAD", path)
+  assert.equal(head.status, 204)
+  assert.equal(head.header("x-container-meta-color"), undefined)
+  assert.deepEqual([head.header("x-container-meta-size"), head.header("x-container-meta-shape-of")], ["10", "round"])
+  assert.ok(head.headers.some(([name]) => name === "X-Container-Meta-Shape-Of"))
+  assert.deepEqual([head.header("x-container-object-count"), head.header("x-container-bytes-used")], ["0", "0"])
+  assert.match(head.header("x-timestamp") ?? "", /^\d+\.\d{5}$/)
+  await put(`${path}/one`, "12345")
+  const used = await owner.call("HEAD", path)
+  assert.deepEqual([used.header("x-container-object-count"), used.header("x-container-bytes-used")], ["1", "5"])
+  assert.equal(await status(owner.call("DELETE", path)), 409, "it is not empty")
+  assert.equal(await status(owner.call("DELETE", `${path}/one`)), 204)
+  assert.equal(await status(owner.call("DELETE", path)), 204)
+  assert.equal(await status(owner.call("DELETE", path)), 404)
+  assert.equal(await status(owner.call("POST", path)), 404)
+})
+
+test("metadata beyond its limits, and names that no bucket can have, are refused with the reason", async () => {
+  const path = await container("metadata-limits")
+  const post = (name: string, value: string) =>
+    owner.call("POST", path, { headers: { [`X-Container-Meta-${name}`]: value } })
+  assert.equal(await status(post("a".repeat(129), "1")), 400)
+  assert.equal(await status(post("a", "1".repeat(257))), 400)
+  const many = Object.fromEntries(Array.from({ length: 91 }, (_, i) => [`X-Container-Meta-N${i}`, "1"]))
+  assert.equal(await status(owner.call("POST", path, { headers: many })), 400)
+  for (const name of ["ab", "With%20Space", "a".repeat(300)]) {
+    const answer = await owner.call("PUT", `/${name}`)
+    assert.equal(answer.status, 400, name)
+    assert.match(answer.text, /a name has|a name begins|characters/, name)
+  }
+  assert.equal(
+    await status(owner.call("GET", "/With%20Space")),
+    404,
+    "a name that cannot be is that of a missing container",
+  )
+})
+
+test("objects are stored with their headers and read back, whole and in parts", async () => {
+  const path = await container("object-container")
+  const body = "0123456789"
+  const stored = await put(`${path}/a%20b/c%2Fd`, body, {
+    "Content-Type": "text/x-test",
+    "Content-Encoding": "identity",
+    "Content-Disposition": "attachment",
+    "X-Object-Meta-Color": "blue",
+    ETag: md5(body),
+  })
+  assert.equal(stored.header("etag"), md5(body))
+  assert.ok(stored.header("last-modified"))
+  const read = await owner.call("GET", `${path}/a%20b/c/d`)
+  assert.deepEqual([read.status, read.text, read.header("etag")], [200, body, md5(body)])
+  assert.deepEqual([read.header("content-type"), read.header("content-encoding")], ["text/x-test", "identity"])
+  assert.deepEqual([read.header("x-object-meta-color"), read.header("content-disposition")], ["blue", "attachment"])
+  assert.match(read.header("x-timestamp") ?? "", /^\d+\.\d{5}$/)
+  const head = await owner.call("HEAD", `${path}/a%20b/c/d`)
+  assert.deepEqual([head.status, head.header("content-length"), head.text], [200, "10", ""])
+  const part = await owner.call("GET", `${path}/a%20b/c/d`, { headers: { Range: "bytes=2-4" } })
+  assert.deepEqual([part.status, part.text, part.header("content-range")], [206, "234", "bytes 2-4/10"])
+  assert.equal(await status(owner.call("GET", `${path}/a%20b/c/d`, { headers: { Range: "bytes=10-" } })), 416)
+})
+
+test("an upload with another MD5, without a length, or under a condition that fails leaves nothing", async () => {
+  const path = await container("refused-uploads")
+  const upload = (headers: Readonly<Record<string, string>>) =>
+    status(owner.call("PUT", `${path}/o`, { body: "x", headers }))
+  assert.equal(await upload({ ETag: md5("other") }), 422)
+  assert.equal(await upload({ ETag: "no-md5" }), 422)
+  assert.equal(await status(owner.call("GET", `${path}/o`)), 404)
+  assert.equal(await status(owner.call("PUT", "/no-such-container/o", { body: "x" })), 404)
+  assert.equal(await upload({ "If-None-Match": "*" }), 201)
+  assert.equal(await upload({ "If-None-Match": "*" }), 412)
+  assert.equal(await status(owner.call("PUT", `${path}/${"k".repeat(1025)}`, { body: "x" })), 400)
+  assert.equal(await upload({ "X-Object-Meta-A": "v".repeat(257) }), 400)
+  const chunked = await owner.call("PUT", `${path}/chunked`, {
+    body: "3\r\nabc\r\n0\r\n\r\n",
+    headers: { "Transfer-Encoding": "chunked" },
+  })
+  assert.equal(chunked.status, 201)
+  assert.equal((await owner.call("GET", `${path}/chunked`)).text, "abc")
+})
+
+test("conditional reads, and the type that a name suggests", async () => {
+  const path = await container("conditional-reads")
+  await put(`${path}/page.html`, "<p>")
+  const read = (headers: Readonly<Record<string, string>>) =>
+    status(owner.call("GET", `${path}/page.html`, { headers }))
+  assert.equal(await read({ "If-Match": md5("<p>") }), 200)
+  assert.equal(await read({ "If-Match": md5("other") }), 412)
+  assert.equal(await read({ "If-None-Match": md5("<p>") }), 304)
+  assert.equal(await read({ "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT" }), 200)
+  assert.equal(await read({ "If-Unmodified-Since": "Fri, 01 Jan 1999 00:00:00 GMT" }), 412)
+  assert.match((await owner.call("HEAD", `${path}/page.html`)).header("content-type") ?? "", /^text\/html/)
+  await put(`${path}/no-extension`, "x")
+  assert.equal((await owner.call("HEAD", `${path}/no-extension`)).header("content-type"), "application/octet-stream")
+  await put(`${path}/x.html`, "x", { "Content-Type": "a/b", "X-Detect-Content-Type": "true" })
+  assert.match((await owner.call("HEAD", `${path}/x.html`)).header("content-type") ?? "", /^text\/html/)
+})
+
+test("a POST replaces the metadata of an object and keeps its bytes", async () => {
+  const path = await container("posted-objects")
+  await put(`${path}/o`, "bytes", { "X-Object-Meta-Old": "1", "Content-Type": "a/b" })
+  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "X-Object-Meta-New": "2" } })), 202)
+  const first = await owner.call("GET", `${path}/o`)
+  assert.deepEqual([first.text, first.header("etag"), first.header("content-type")], ["bytes", md5("bytes"), "a/b"])
+  assert.deepEqual([first.header("x-object-meta-old"), first.header("x-object-meta-new")], [undefined, "2"])
+  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "Content-Type": "c/d" } })), 202)
+  const second = await owner.call("HEAD", `${path}/o`)
+  assert.deepEqual([second.header("content-type"), second.header("x-object-meta-new")], ["c/d", undefined])
+  assert.equal(await status(owner.call("POST", `${path}/missing`)), 404)
+})
+
+test("copies keep metadata unless the client wants none, in both notations", async () => {
+  const path = await container("copied-objects")
+  await container("copy-target")
+  await put(`${path}/a`, "copied", { "X-Object-Meta-Kept": "1", "X-Object-Meta-Changed": "1", "Content-Type": "a/b" })
+  const copied = await owner.call("COPY", `${path}/a`, {
+    headers: { Destination: "copy-target/b%20c", "X-Object-Meta-Changed": "2" },
+  })
+  assert.deepEqual([copied.status, copied.header("x-copied-from")], [201, "copied-objects/a"])
+  assert.match(copied.header("x-copied-from-account") ?? "", /^AUTH_/)
+  assert.ok(copied.header("x-copied-from-last-modified"))
+  const target = await owner.call("GET", "/copy-target/b%20c")
+  assert.deepEqual(
+    [target.text, target.header("content-type"), target.header("etag")],
+    ["copied", "a/b", md5("copied")],
+  )
+  assert.deepEqual([target.header("x-object-meta-kept"), target.header("x-object-meta-changed")], ["1", "2"])
+  const fresh = { "X-Copy-From": "/copied-objects/a", "X-Fresh-Metadata": "true", "X-Object-Meta-Only": "3" }
+  assert.equal(await status(owner.call("PUT", "/copy-target/fresh", { headers: fresh })), 201)
+  const head = await owner.call("HEAD", "/copy-target/fresh")
+  assert.deepEqual([head.header("x-object-meta-kept"), head.header("x-object-meta-only")], [undefined, "3"])
+  assert.equal(await status(owner.call("COPY", `${path}/a`)), 412, "no destination")
+  assert.equal(await status(owner.call("COPY", `${path}/missing`, { headers: { Destination: "copy-target/x" } })), 404)
+  assert.equal(await status(owner.call("COPY", `${path}/a`, { headers: { Destination: "no-such-container/x" } })), 404)
+  assert.equal(
+    await status(owner.call("PUT", "/copy-target/x", { body: "x", headers: { "X-Copy-From": "/copied-objects/a" } })),
+    400,
+  )
+})
+
+test("objects are removed, and a missing one is reported", async () => {
+  const path = await container("removed-objects")
+  await put(`${path}/o`)
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 404)
+  assert.equal(await status(owner.call("DELETE", "/no-such-container/o")), 404)
+})
+
+const NAMES = ["a", "b/1", "b/2", "c", "d/x/1", "é"]
+
+test("containers are listed as text, JSON and XML", async () => {
+  const path = await container("listed-objects")
+  assert.deepEqual(
+    [await status(owner.call("GET", path)), await status(owner.call("GET", `${path}?format=json`))],
+    [204, 200],
+  )
+  for (const name of NAMES)
+    await put(`${path}/${name.split("/").map(encodeURIComponent).join("/")}`, name, { "Content-Type": "a/b" })
+  const text = await owner.call("GET", path)
+  assert.deepEqual([text.status, text.text], [200, NAMES.map(name => `${name}\n`).join("")])
+  const { headers } = { headers: { Accept: "application/json" } }
+  const json = await owner.call("GET", path, { headers })
+  const [first] = JSON.parse(json.text) as Record<string, unknown>[]
+  assert.deepEqual(
+    { ...first, last_modified: "" },
+    { name: "a", hash: md5("a"), bytes: 1, content_type: "a/b", last_modified: "" },
+  )
+  assert.match(String(first?.["last_modified"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$/)
+  const xml = await owner.call("GET", `${path}?format=xml&limit=1`)
+  assert.match(xml.text, /^<\?xml[^>]+>\n<container name="listed-objects"><object><name>a<\/name><hash>/)
+  assert.equal(await status(owner.call("GET", path, { headers: { Accept: "image/png" } })), 400)
+  const lines = async (query: string) => (await owner.call("GET", `${path}?${query}`)).text.split("\n").slice(0, -1)
+  assert.deepEqual(await lines("prefix=b/"), ["b/1", "b/2"])
+  assert.deepEqual(await lines("delimiter=/"), ["a", "b/", "c", "d/", "é"])
+  assert.deepEqual(await lines("delimiter=/&prefix=d/"), ["d/x/"])
+  assert.deepEqual(await lines("marker=b/1&end_marker=d"), ["b/2", "c"])
+  assert.deepEqual(await lines("limit=2"), ["a", "b/1"])
+  assert.deepEqual(await lines("path=b"), ["b/1", "b/2"])
+  await put(`${path}/with%20a%20space`)
+  assert.deepEqual(await lines("prefix=with+a%20"), ["with a space"])
+  await owner.call("DELETE", `${path}/with%20a%20space`)
+  assert.deepEqual(await lines("path="), ["a", "c", "é"])
+  assert.deepEqual(JSON.parse((await owner.call("GET", `${path}?format=json&delimiter=/&prefix=d`)).text), [
+    { subdir: "d/" },
+  ])
+  assert.equal(await status(owner.call("GET", `${path}?limit=10001`)), 412)
+  assert.equal(await status(owner.call("GET", `${path}?reverse=on`)), 501)
+})
+
+test("an account lists its containers, and sums up what they hold", async () => {
+  const user = await world.signIn(STRANGER)
+  assert.equal(await status(user.call("GET", "")), 204)
+  for (const name of ["account-a", "account-b", "other-c"])
+    assert.equal(await status(user.call("PUT", `/${name}`)), 201)
+  await user.call("PUT", "/account-a/o", { body: "123" })
+  assert.equal((await user.call("GET", "")).text, "account-a\naccount-b\nother-c\n")
+  const [first] = JSON.parse((await user.call("GET", "?format=json")).text) as Record<string, unknown>[]
+  assert.deepEqual({ ...first, last_modified: "" }, { name: "account-a", count: 1, bytes: 3, last_modified: "" })
+  const lines = async (query: string) => (await user.call("GET", `?${query}`)).text.split("\n").slice(0, -1)
+  assert.deepEqual(await lines("prefix=account"), ["account-a", "account-b"])
+  assert.deepEqual(await lines("delimiter=-"), ["account-", "other-"])
+  assert.deepEqual(await lines("marker=account-a&limit=1"), ["account-b"])
+  assert.deepEqual(await lines("end_marker=account-b"), ["account-a"])
+  const head = await user.call("HEAD", "")
+  const counts = ["container-count", "object-count", "bytes-used"].map(name => head.header(`x-account-${name}`))
+  assert.deepEqual([head.status, ...counts], [204, "3", "1", "3"])
+  assert.equal(await status(owner.call("GET", user.account)), 403, "of another account")
+})
+
+test("a container is only in the account that its path names", async () => {
+  await container("one-accounts-only")
+  await put("/one-accounts-only/o", "x")
+  assert.equal(await status(stranger.call("GET", "/one-accounts-only")), 404)
+  assert.equal(await status(stranger.call("GET", "/one-accounts-only/o")), 404)
+  const taken = await stranger.call("PUT", "/one-accounts-only")
+  assert.equal(taken.status, 409)
+  assert.match(taken.text, /taken by a container of another account/)
+  assert.equal(await status(stranger.call("GET", `${owner.account}/one-accounts-only/o`)), 403)
+})
+
+test("access lists let others read, list and write, and nothing beyond", async () => {
+  const path = await container("shared-container")
+  await put(`${path}/o`, "shared")
+  const at = (suffix: string) => `${owner.account}${path}${suffix}`
+  const set = (headers: Readonly<Record<string, string>>) => status(owner.call("POST", path, { headers }))
+  const strangerNumber = stranger.account.slice("/v1/AUTH_".length)
+  assert.equal(await set({ "X-Container-Read": strangerNumber }), 204)
+  assert.equal((await stranger.call("GET", at("/o"))).text, "shared")
+  assert.equal(await status(stranger.call("GET", at(""))), 200)
+  assert.equal(await status(stranger.call("PUT", at("/p"), { body: "x" })), 403)
+  assert.equal(await status(stranger.call("POST", at(""), { headers: { "X-Container-Read": ".r:*" } })), 403)
+  assert.equal((await stranger.call("HEAD", at(""))).header("x-container-read"), undefined, "only owners see lists")
+  assert.equal(await set({ "X-Container-Write": `${strangerNumber}:${STRANGER.id}`, "X-Container-Read": "" }), 204)
+  assert.equal(await status(stranger.call("PUT", at("/p"), { body: "x" })), 201)
+  assert.equal(await status(stranger.call("DELETE", at("/p"))), 204)
+  assert.equal(await status(stranger.call("GET", at("/o"))), 403)
+  assert.equal(await set({ "X-Remove-Container-Write": "x" }), 204)
+  assert.equal(await status(stranger.call("PUT", at("/p"), { body: "x" })), 403)
+  const reader = await world.signIn(READER)
+  assert.equal(await status(reader.call("GET", `${path}/o`)), 403, "a user without policies")
+  assert.equal(await set({ "X-Container-Read": `${ownerAccount.number}:ann` }), 204)
+  assert.equal(await status(reader.call("GET", `${path}/o`)), 200)
+})
+
+test("referrers are let in by the later item, and list only with .rlistings", async () => {
+  const path = await container("public-container")
+  await put(`${path}/o`, "public")
+  const from = (referer?: string) =>
+    status(world.anonymous.call("GET", `${path}/o`, referer === undefined ? {} : { headers: { Referer: referer } }))
+  const set = async (list: string) => {
+    const answer = await owner.call("POST", path, { headers: { "X-Container-Read": list } })
+    assert.equal(answer.status, 204, answer.text)
+  }
+  assert.equal(await from(), 401)
+  await set(".r:*")
+  assert.deepEqual([await from(), await status(world.anonymous.call("GET", path))], [200, 401])
+  await set(".r:*,.rlistings")
+  assert.equal(await status(world.anonymous.call("GET", path)), 200)
+  await set(".r:*.example.com, .r:-bad.example.com")
+  assert.equal((await owner.call("HEAD", path)).header("x-container-read"), ".r:.example.com,.r:-bad.example.com")
+  assert.deepEqual(
+    [
+      await from("http://www.example.com/x"),
+      await from("http://bad.example.com/"),
+      await from("http://example.org/"),
+      await from(),
+    ],
+    [200, 401, 401, 401],
+  )
+  for (const list of [".r:", ".unknown", ".r:-"])
+    assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Read": list } })), 400, list)
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Write": ".r:*" } })), 400)
+})
+
+test("a policy of S3 that denies wins over an access list", async () => {
+  const path = await container("denied-by-policy")
+  await put(`${path}/o`, "x")
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Read": ".r:*" } })), 204)
+  const policy = JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [
+      { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::denied-by-policy/*" },
+    ],
+  })
+  assert.equal(await status(world.anonymous.call("GET", `${path}/o`)), 200)
+  const set = await world.s3.call("PUT", { bucket: "denied-by-policy", query: "policy", body: policy })
+  assert.equal(set.status, 204, set.text)
+  assert.equal(await status(world.anonymous.call("GET", `${path}/o`)), 401)
+})
+
+test("one store: what Swift writes S3 reads, and the reverse", async () => {
+  await container("one-store")
+  await put("/one-store/from-swift", "written by swift", { "X-Object-Meta-Color": "red", "Content-Type": "a/b" })
+  const read = await world.s3.call("GET", { bucket: "one-store", key: "from-swift" })
+  assert.deepEqual([read.text, read.header("etag")], ["written by swift", `"${md5("written by swift")}"`])
+  assert.deepEqual([read.header("x-amz-meta-color"), read.header("content-type")], ["red", "a/b"])
+  const headers = { "x-amz-meta-shape": "round", "content-type": "c/d" }
+  await world.s3.call("PUT", { bucket: "one-store", key: "from-s3", body: "written by s3", headers })
+  const swift = await owner.call("GET", "/one-store/from-s3")
+  assert.deepEqual([swift.text, swift.header("etag")], ["written by s3", md5("written by s3")])
+  assert.deepEqual([swift.header("x-object-meta-shape"), swift.header("content-type")], ["round", "c/d"])
+  await world.s3.call("PUT", { bucket: "made-by-s3" })
+  assert.match((await owner.call("GET", "")).text, /^made-by-s3$/m)
+})
+
+test("versions: switched on, written, read, listed as current, and removed", async () => {
+  const path = await container("versioned-container", { "X-Versions-Enabled": "true" })
+  assert.equal((await owner.call("HEAD", path)).header("x-versions-enabled"), "true")
+  const [first, second] = [await put(`${path}/o`, "one"), await put(`${path}/o`, "two")]
+  const id = first.header("x-object-version-id") ?? ""
+  assert.notEqual(id, second.header("x-object-version-id"))
+  assert.equal((await owner.call("GET", `${path}/o`)).text, "two")
+  assert.equal((await owner.call("GET", `${path}/o?version-id=${id}`)).text, "one")
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.equal(await status(owner.call("GET", `${path}/o`)), 404)
+  assert.equal(await status(owner.call("DELETE", path)), 409, "versions are left")
+  assert.equal(await status(owner.call("DELETE", `${path}/o?version-id=${id}`)), 204)
+  assert.equal(await status(owner.call("GET", `${path}/o?version-id=${id}`)), 404)
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Versions-Enabled": "false" } })), 204)
+  assert.equal((await owner.call("HEAD", path)).header("x-versions-enabled"), "false")
+})
+
+test("what is not built is refused by name", async () => {
+  const path = await container("refused-features")
+  const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
+    const { status: found, text } = await answer
+    assert.deepEqual([found, what.test(text)], [501, true], text)
+  }
+  await refused(owner.call("POST", path, { headers: { "X-Versions-Location": "x" } }), /x-versions-location/)
+  await refused(owner.call("POST", path, { headers: { "X-Container-Sync-To": "//r/c/a/c" } }), /x-container-sync-to/)
+  await refused(owner.call("PUT", "/policy-container", { headers: { "X-Storage-Policy": "gold" } }), /x-storage-policy/)
+  await refused(
+    owner.call("POST", path, { headers: { "X-Container-Meta-Web-Index": "x" } }),
+    /x-container-meta-web-index/,
+  )
+  await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Object-Manifest": "a/b" } }), /x-object-manifest/)
+  await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Symlink-Target": "a/b" } }), /x-symlink-target/)
+  await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Delete-After": "10" } }), /x-delete-after/)
+  await refused(owner.call("PUT", `${path}/o?multipart-manifest=put`, { body: "[]" }), /multipart-manifest/)
+  await refused(owner.call("PUT", "?extract-archive=tar", { body: "" }), /extract-archive/)
+  await refused(owner.call("POST", "?bulk-delete", { body: "" }), /bulk-delete/)
+  await refused(owner.call("POST", "", { headers: { "X-Account-Meta-A": "1" } }), /POST of an account/)
+  assert.equal(await status(owner.call("GET", `${path}/o`)), 404, "nothing was stored")
+})
+
+test("capabilities and health need no token", async () => {
+  const info = JSON.parse((await world.ask("GET", "/info")).text) as { swift: Record<string, unknown> }
+  assert.deepEqual([info.swift["container_listing_limit"], info.swift["max_meta_count"]], [10_000, 90])
+  const health = await world.ask("GET", "/healthcheck")
+  assert.deepEqual([health.status, health.text], [200, "OK"])
+  assert.equal(await status(world.ask("GET", "/v2/x")), 412)
+  assert.equal(await status(world.ask("GET", "/v1/")), 412)
+})
