@@ -238,7 +238,7 @@ test("status and devices are returned complete, and replies match the document",
     // identity-operations.test.ts has identities to show.
     const isOfIdentities = path.startsWith("/v1/accounts/{account}/") && !path.includes("/quota")
     if (method !== "GET" || isOfIdentities || response.isStream === true) continue
-    const query = path.endsWith("/explain") ? "?key=logs/1" : ""
+    const query = /\/(explain|shards)$/.test(path) ? "?key=logs/1" : ""
     const bucket = path.startsWith("/v1/erasures") ? "3" : "b-1"
     const place = path
       .replace("{bucket}", bucket)

@@ -16,6 +16,7 @@ export {
   LIMITS,
   USAGE_HISTORY,
 } from "./schemas.js"
+export { DISPERSION, LAYOUT_FILE, LOCATED_OBJECT } from "./placement-schemas.js"
 export { KEY_USES, MASTER_KEY, NAMED_KEY, NAMED_KEYS } from "./key-schemas.js"
 export { BUCKET_SETTING, BUCKET_SETTINGS } from "./setting-schemas.js"
 export { QUOTA_CHECK, QUOTA_REPLY, type QUOTA, type QUOTA_LIMITS } from "./quota-schemas.js"

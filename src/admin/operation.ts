@@ -21,7 +21,7 @@ import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
-import type { LifecycleInspection, Quotas, Undelete, UsageHistory } from "../object/index.js"
+import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
@@ -103,6 +103,7 @@ export interface Services {
   readonly buckets: Buckets
   readonly bucketDocuments: BucketDocuments
   readonly lifecycle: Pick<LifecycleInspection, "explain" | "preview" | "tryRules">
+  readonly shardPlaces: Pick<ShardPlaces, "locate" | "dispersion">
   readonly usageHistory: Pick<UsageHistory, "of">
   readonly quotas: Pick<Quotas, "show" | "set" | "clear" | "check" | "restart">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">

@@ -8,6 +8,7 @@ import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
+import { PLACEMENT_OPERATIONS } from "./placement-operations.js"
 import { SETTING_OPERATIONS, VALUE_BYTES_MAX } from "./setting-operations.js"
 import { SET_SETTING } from "./setting-schemas.js"
 import { UNDELETE_OPERATIONS } from "./undelete-operations.js"
@@ -89,6 +90,7 @@ async function createBucket({ accounts, buckets, rootAccount, newBucketSettings:
 
 export const OPERATIONS: readonly Operation[] = [
   ...STORE_OPERATIONS,
+  ...PLACEMENT_OPERATIONS,
   ...SIMULATION_OPERATIONS,
   ...KEY_OPERATIONS,
   ...QUOTA_OPERATIONS,

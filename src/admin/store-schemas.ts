@@ -178,6 +178,7 @@ export const LAYOUT_DETAILS = z
           state: z.enum(["active", "rebuilding", "offline", "draining", "decommissioning"]),
           weight: z.number().positive(),
           slots: count.describe("slots of all partitions"),
+          fairSlots: count.optional().describe("slots that its weight and an even spread give it"),
           share: share.describe("its slots as a share of all"),
           shareBefore: share.optional().describe("in the previous layout, while shards move"),
         }),

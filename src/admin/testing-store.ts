@@ -41,6 +41,7 @@ import { accessInMemory, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
 import { FakeDocuments } from "./testing-documents.js"
 import { denialsOfOne } from "./testing-denials.js"
 import { CONSOLE, DOCUMENTS } from "./testing-files.js"
+import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-placement.js"
 import { bearersOnly } from "./testing-sessions.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -126,8 +127,7 @@ export class FakeStore implements Accounts {
       simulations: SIMULATIONS,
       reconciling: RECONCILING,
       denials,
-      documents: DOCUMENTS,
-      console: CONSOLE,
+      ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
       ...{ tokens, audit, live: this.ofNodes.live, events },
       links: LINKS,
       ...{ sessions, webSignIn: undefined, policyOfBucket: () => undefined },
@@ -324,6 +324,7 @@ export class FakeStore implements Accounts {
       this.#touch("layout")
       return { ...REPORT.layout, devices: [LAYOUT_DEVICE] }
     },
+    layoutFile: () => LAYOUT_FILE_OF_ONE,
   }
 
   readonly #buckets = new Map<BucketName, Bucket>()
@@ -557,10 +558,6 @@ export const REPORT: StoreReport = {
   ],
   jobs: [],
   queues: [],
-}
-
-const LAYOUT_DEVICE = {
-  ...{ id: DEVICE, path: "/data", state: "active" as const, weight: 1, slots: 65_536, share: 1, shareBefore: 0.5 },
 }
 
 /** Of a store of two nodes, of which one is silent. */

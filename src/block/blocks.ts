@@ -3,8 +3,9 @@ import type { Span } from "../base/trace.js"
 import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId, RowKey } from "../base/ids.js"
 import { shardCount, shardsNeeded } from "../base/policy.js"
-import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
+import { asPromise, after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Extent } from "../format/extent.js"
+import type { KeyRange } from "../base/key-range.js"
 import { needleKeysOfPartition } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -17,7 +18,7 @@ import { BlockReader } from "./block-reader.js"
 import { BlockWriter } from "./block-writer.js"
 import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
-import type { ReencodedBlock, ReencodeRequest, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
+import type { ReencodedBlock, ReencodeRequest, SeenShards, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
 import { hasShard, isDamage, isLoss, strayHolders } from "./holders.js"
 import { assignedDeviceOf, type Layouts } from "./layouts.js"
@@ -26,7 +27,7 @@ import { Mender } from "./mender.js"
 import { removeExtent, removeGroups, type RemovalDevices } from "./needle-removal.js"
 import { blockShape, type ExtentRange } from "./read-plan-core.js"
 import { reencodeBlock } from "./reencoder.js"
-import { shardScanPage } from "./shard-scan.js"
+import { orSilent, shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
 
 export class LocalBlocks implements Blocks {
@@ -99,6 +100,13 @@ export class LocalBlocks implements Blocks {
       shardScanPage(this.devices.values(), needleKeysOfPartition(partition), Infinity),
       ({ groups }) => groups,
     )
+  }
+
+  async seenShards(range: KeyRange): Promise<SeenShards> {
+    const silent = new Set<DeviceId>()
+    const devices = Array.from(this.devices.values(), device => orSilent(device, silent))
+    const page = await asPromise(() => shardScanPage(devices, range, BLOCK_LIMITS.shardScanNeedles))
+    return { ...page, silent: [...silent] }
   }
 
   async headerOf(group: BlockGroup): Promise<ShardHeader> {

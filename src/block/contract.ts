@@ -6,6 +6,7 @@ import type { LentBytes, PieceOwner, ReadBytes } from "../base/pieces.js"
 import type { Payer } from "../base/places-core.js"
 import type { Span } from "../base/trace.js"
 import type { Policy } from "../base/policy.js"
+import type { KeyRange } from "../base/key-range.js"
 import type { Extent } from "../format/extent.js"
 import type { Digests, HashPipelinePlan } from "../seams/compute/contract.js"
 import type { Soon } from "../base/soon.js"
@@ -136,6 +137,10 @@ export interface ReencodeRequest {
   readonly sealKey?: Uint8Array | undefined
 }
 
+export interface SeenShards extends ShardScanPage {
+  readonly silent: readonly DeviceId[]
+}
+
 export interface Blocks {
   /**
    * Writes a body. When it resolves, every shard that the acknowledgement rule requires is durable.
@@ -160,6 +165,8 @@ export interface Blocks {
   shardScan(from: RowKey): Soon<ShardScanPage>
   /** All blocks of one partition on devices. */
   shardScanOf(partition: PartitionId): Soon<readonly BlockGroup[]>
+  /** A page of a shard scan for a report: devices that cannot be reached count as empty, and are named. */
+  seenShards(range: KeyRange): Promise<SeenShards>
   /**
    * The header in a block's needles. Throws `corruptNeedle` if none of them can be read, `noSuchNeedle` if they no
    * longer exist.

@@ -15,16 +15,25 @@ import { PARTITIONS, SHARDS_MAX } from "../base/limits.js"
 import { after, allSoon, lastly, recover, type Soon } from "../base/soon.js"
 import { needleIdOfKey, needleKeysOfPartition, NEEDLE_KEY_BYTES } from "../format/needle.js"
 import type { IndexedNeedle, ShardShape } from "../volume/contract.js"
-import type { ShardDevice } from "./contract.js"
+import type { DeviceId } from "../base/ids.js"
+import { isLoss } from "./holders.js"
+import type { ShardStore } from "./shard-store.js"
 import type { BlockGroup, HeldShard, ShardScanPage } from "./shard-scan-core.js"
 
+/** A device whose index a scan reads. */
+interface IndexedDevice {
+  readonly id: DeviceId
+  readonly volumes: Pick<ShardStore, "indexed">
+}
+
 const NOTHING: readonly HeldShard[] = []
+const NO_NEEDLES: Iterable<IndexedNeedle> = []
 /** A needle's key without its slot. */
 const STEM_BYTES = NEEDLE_KEY_BYTES - 1
 
 /** Whole blocks in the order of their ids, until about this many needles were read. */
 export function shardScanPage(
-  devices: Iterable<ShardDevice>,
+  devices: Iterable<IndexedDevice>,
   range: KeyRange,
   needlesMax: number,
 ): Soon<ShardScanPage> {
@@ -40,6 +49,24 @@ export function shardScanPage(
     for (const cursor of cursors) cursor.close()
   })
 }
+
+/** The device, which adds itself to `silent` instead of ending the scan if it cannot be reached. */
+export const orSilent = (device: IndexedDevice, silent: Set<DeviceId>): IndexedDevice => ({
+  id: device.id,
+  volumes: {
+    indexed: (range, needlesMin) =>
+      silent.has(device.id)
+        ? NO_NEEDLES
+        : recover(
+            () => device.volumes.indexed(range, needlesMin),
+            error => {
+              if (!isLoss(error) || isFailure(error, "corruptRow")) throw error
+              silent.add(device.id)
+              return NO_NEEDLES
+            },
+          ),
+  },
+})
 
 interface OpenGroup {
   readonly stem: string
@@ -117,7 +144,7 @@ class IndexCursor {
   private isNear = false
 
   constructor(
-    readonly device: ShardDevice,
+    readonly device: IndexedDevice,
     private readonly range: KeyRange,
     private readonly needlesMin: number,
   ) {

@@ -36,6 +36,7 @@ import { group, withJson, withLocked, withMasterKey, withStore } from "./options
 import { answer, type OutputOptions } from "./output.js"
 import { addQuotaCommands } from "./quota-program.js"
 import { addRescueCommand } from "./rescue-command.js"
+import { addRingCommands } from "./ring-program.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
 import { StoppedCommands } from "./stopped-commands.js"
 import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
@@ -199,6 +200,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addDeviceCommands(program, store, options => new StoppedCommands(io, options))
   addNodeCommands(program, store)
   addLayoutCommands(program, store)
+  addRingCommands(program, io, signal)
   addRedundancyCommands(program, store)
   addClassCommands(program, store)
   addWorkCommands(program, store)

@@ -14,6 +14,7 @@ export {
   type NewDevice,
 } from "./device-commands-core.js"
 export { followHomes } from "./follow-homes-core.js"
+export { layoutFileOf, layoutOfFile, problemsOfLayoutFile } from "./layout-file-core.js"
 export { LONG_OUT_MS, placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
 export { drainNode, forgetNode, markNodeLost, removeNode, useNode } from "./node-commands-core.js"
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
@@ -28,7 +29,7 @@ export {
 } from "./policy-core.js"
 export { previewChange, reencodingOf, type PreviewFacts, type Reencoding } from "./preview-core.js"
 export { survivesLess } from "./promises-core.js"
-export { domainsOfHome, layoutOf, policiesIn } from "./record-layout-core.js"
+export { domainsOfHome, layoutDevices, layoutOf, policiesIn } from "./record-layout-core.js"
 export { revertLayout } from "./revert-layout-core.js"
 export { SafetyEvaluator, type Safety, type SafetyInput } from "./safety-core.js"
 export { mayFail, reasonsOf, safetySentence, type MayFail } from "./safety-sentence-core.js"

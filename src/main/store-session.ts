@@ -201,6 +201,7 @@ export class StoreSession {
       buckets,
       bucketDocuments: new BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT })),
       lifecycle,
+      shardPlaces: services.shardPlaces,
       erasures: engine.erasures,
       usageHistory: services.usageHistory,
       quotas: services.quotas,

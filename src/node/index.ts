@@ -21,3 +21,4 @@ export type { ConversionReport, StoreConversion, ToDatabaseRequest } from "./con
 export { Simulations } from "./status/simulations.js"
 export { targetOfScrub, workOfChange } from "./status/work-under-way-core.js"
 export type { HealthReport, JobReport, NodesReport, RepairReport, StoreReport, StoreStatus } from "./status/contract.js"
+export { layoutOfFile, problemsOfLayoutFile } from "../cluster/index.js"

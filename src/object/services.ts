@@ -43,6 +43,7 @@ import { RateBound } from "./jobs/repair-rate-core.js"
 import { IntegrityAudit } from "./jobs/integrity-audit.js"
 import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
+import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
 import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
@@ -66,6 +67,7 @@ export interface Services extends ObjectServices {
   readonly lifecycle: Lifecycle
   readonly classes: StorageClasses
   readonly lifecycleInspection: LifecycleInspection
+  readonly shardPlaces: ShardPlaces
   readonly erasing: BucketErasing
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
@@ -186,6 +188,7 @@ export function createServices(
     ...{ buckets, tablet: watched, objects, multipart, renames },
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
+    shardPlaces: new ShardPlaces(backend, redundancy, random.fork("shard places")),
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),

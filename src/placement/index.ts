@@ -12,5 +12,5 @@ export {
   type LayoutDevice,
 } from "./layout.js"
 export { movement } from "./movement.js"
-export { isSpreadEvenly, planLayout, planNext, replaceDevice } from "./next-layout.js"
+export { fairSlots, isSpreadEvenly, planLayout, planNext, replaceDevice } from "./next-layout.js"
 export { mostTogether } from "./together.js"

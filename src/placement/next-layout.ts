@@ -62,6 +62,17 @@ export function isSpreadEvenly(layout: Layout, devices: readonly LayoutDevice[])
   return true
 }
 
+/**
+ * By device, the slots that it should hold by the weights and an even spread over the failure domains; undefined if fewer
+ * devices than slots have a weight.
+ */
+export function fairSlots(layout: Layout, devices: readonly LayoutDevice[]): ReadonlyMap<DeviceId, number> | undefined {
+  const usable = usableOf(layout, devices)
+  if (usable.length < layout.width) return undefined
+  const targets = targetsOf(draftOf(layout, usable, layout.width), usable)
+  return new Map(usable.map(({ id }, at) => [id, targets[at] ?? 0]))
+}
+
 /** The present layout, as far as its devices are among the usable ones. */
 function draftOf(before: Layout, usable: readonly LayoutDevice[], width: number): LayoutDraft {
   const indexes = new Map(usable.map(({ id }, index) => [id, index]))

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import type { z } from "zod"
-import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { DISPERSION, LOCATED_OBJECT, STORE_SCHEMAS } from "../../src/admin/index.js"
 import { must } from "../../src/base/assert.js"
 import { checked } from "../../src/cli/checked.js"
 import { quietParent, withFolder } from "../harness/folders.js"
@@ -52,6 +52,19 @@ test(
         }
         const { safety } = await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
         assert.match(safety.sentence, /any machine: yes(;|$)/)
+        // Any node finds the shards of an object on the devices of all.
+        const located = checked(
+          LOCATED_OBJECT,
+          await (await client(2)).get("/v1/buckets/bucket/shards", { key: "key" }),
+        )
+        const [block] = located.blocks
+        assert.deepEqual(
+          [block?.found, block?.shards.map(({ state }) => state)],
+          [3, ["inPlace", "inPlace", "inPlace"]],
+        )
+        assert.match(block?.shards[0]?.rule ?? "", /^zone [abc] has 1 of 3 shards, each zone has 1;/)
+        const dispersion = checked(DISPERSION, await (await client(3)).get("/v1/layout/dispersion"))
+        assert.deepEqual([dispersion.complete, dispersion.inPlace, dispersion.silent], [true, 1, []])
         // A device is checked, and a folder added, by the node that has it.
         const third = must(
           (await statusOf(1)).devices.find(({ node }) => node === "node-3"),

@@ -224,6 +224,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ...{ write: unused, remove: unused, headerOf: unused, headersOf: unused, removeGroups: unused },
     ...{ mend: unused, moveAway: unused, reencode: unused },
     ...{
+      seenShards: unused,
       shardScanOf: () => [],
       shardScan: () => ({ groups: [], next: undefined }),
       markSuspect: () => false,

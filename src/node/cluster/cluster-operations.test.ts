@@ -56,6 +56,7 @@ function notedOn(node: string, calls: string[]): StoreOperations {
     },
     redundancy: () => assert.fail("not asked"),
     layout: () => assert.fail("not asked"),
+    layoutFile: () => assert.fail("not asked"),
     setRepairPaused: async () => note("pause"),
     startScrub: async id => note(`scrub ${id ?? "all"}`),
     pauseScrub: async () => note("pause scrub"),

@@ -10,6 +10,7 @@ import { asFailure, fail, isFailure } from "../../base/failures.js"
 import type { DeviceId, NodeName } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { deviceOf } from "../../cluster/index.js"
+import type { LayoutFile } from "../../format/layout-file.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import {
   decodeNodeOperation,
@@ -232,6 +233,10 @@ export class ClusterOperations implements StoreOperations {
 
   redundancy(): Promise<RedundancyReport> {
     return this.own.redundancy()
+  }
+
+  layoutFile(): LayoutFile {
+    return this.own.layoutFile()
   }
 
   layout(): Promise<LayoutDetails> {

@@ -4,6 +4,7 @@ import type { Policy } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { StagedChange } from "../../cluster/index.js"
 import type { ControlDeviceState } from "../../format/control-record.js"
+import type { LayoutFile } from "../../format/layout-file.js"
 import type { DeviceState, JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 
 export type { StagedChange } from "../../cluster/index.js"
@@ -139,7 +140,9 @@ export interface LayoutDevice {
   readonly weight: number
   /** Slots of the layout, of all partitions. */
   readonly slots: number
-  /** The same as a share of all slots, 0 to 1. */
+  /** Those that its weight and an even spread give it; absent without a place, or if there are too few devices. */
+  readonly fairSlots?: number
+  /** `slots` as a share of all slots, 0 to 1. */
   readonly share: number
   /** In the previous layout, while shards move. */
   readonly shareBefore?: number
@@ -180,6 +183,8 @@ export interface StoreOperations {
   redundancy(): Promise<RedundancyReport>
   /** The layout, with the share of each device. */
   layout(): Promise<LayoutDetails>
+  /** The layout for programs that compute where blocks are. */
+  layoutFile(): LayoutFile
   /** Persists across restarts, as do the next two. */
   setRepairPaused(isPaused: boolean): Promise<void>
   /** Ends a pause, and begins a pass now if none is running; of all devices if `device` is undefined. */

@@ -1,8 +1,8 @@
 /** The layout as an operator sees it: the share of each device now, and in the layout before while shards move. Pure. */
 import type { DeviceId } from "../../base/ids.js"
-import { layoutOf } from "../../cluster/index.js"
+import { layoutDevices, layoutOf } from "../../cluster/index.js"
 import type { ControlLayout, ControlRecord } from "../../format/control-record.js"
-import { slotsPerDevice } from "../../placement/index.js"
+import { fairSlots, slotsPerDevice } from "../../placement/index.js"
 import type { LayoutReport } from "../status/contract.js"
 import type { LayoutDetails, LayoutDevice } from "./contract.js"
 
@@ -21,9 +21,11 @@ function sharesOf(control: ControlLayout): Shares {
 export function layoutDetails(record: ControlRecord, layout: LayoutReport): LayoutDetails {
   const now = sharesOf(record.layout)
   const before = record.previousLayout && sharesOf(record.previousLayout)
+  const fair = fairSlots(layoutOf(record.layout), layoutDevices(record.devices))
   const share = ({ slots, total }: Shares, id: DeviceId): number => (slots.get(id) ?? 0) / total
   const devices = record.devices.map(({ id, pathHint: path, state, weight, home }): LayoutDevice => ({
     ...{ id, path, state, weight, slots: now.slots.get(id) ?? 0, share: share(now, id) },
+    ...optionally(fair?.get(id)),
     ...(before === undefined ? {} : { shareBefore: share(before, id) }),
     ...(home === undefined ? {} : { node: home.node, machine: home.machine }),
     ...(home?.zone === undefined ? {} : { zone: home.zone }),
@@ -32,3 +34,5 @@ export function layoutDetails(record: ControlRecord, layout: LayoutReport): Layo
   const sorted = [...devices].sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
   return { ...layout, devices: sorted }
 }
+
+const optionally = (fairSlots: number | undefined) => (fairSlots === undefined ? {} : { fairSlots })

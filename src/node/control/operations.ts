@@ -25,12 +25,14 @@ import {
   claimDevice,
   deviceOf,
   isSameChoice,
+  layoutFileOf,
   policyInWords,
   previewChange,
   type NewDevice,
   type PreviewFacts,
 } from "../../cluster/index.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "../../format/control-record.js"
+import type { LayoutFile } from "../../format/layout-file.js"
 import type { JobRunner } from "../../life/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -396,6 +398,10 @@ export class EngineOperations implements StoreOperations {
 
   layout(): Promise<LayoutDetails> {
     return Promise.resolve(layoutDetails(this.record, this.sources.layout()))
+  }
+
+  layoutFile(): LayoutFile {
+    return layoutFileOf(this.record)
   }
 
   redundancy(): Promise<RedundancyReport> {

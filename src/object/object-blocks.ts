@@ -1,0 +1,86 @@
+/**
+ * The blocks of an object, for people who look for its shards: which block has which bytes. Reads rows, and no block.
+ *
+ * Limits  BLOCKS_MAX in a page.
+ */
+import type { ObjectKey, VersionId } from "../base/ids.js"
+import type { ExtentRange } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
+import { plainBytesOf } from "../format/sealing.js"
+import { versionIdOfHead } from "../format/version-record.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Bucket } from "./contract.js"
+import { segmentOfManifest, segmentOfOffset, versionAndPart } from "./object-reader.js"
+import { extentsOfSegment, manifestOf, segmentCount } from "./queries/manifest-core.js"
+
+export interface BlockOfObject {
+  readonly extent: Extent
+  readonly block: number
+  /** Of the object: its first byte, and how many. */
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+interface BlocksOfObject {
+  readonly versionId: VersionId
+  readonly sizeBytes: number
+  /** The bytes are stored with the row, and have no block. */
+  readonly isInline: boolean
+  readonly blocks: readonly BlockOfObject[]
+  /** Where the next block begins; undefined at the end. */
+  readonly nextOffset: number | undefined
+}
+
+interface BlocksRequest {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly versionId: VersionId | undefined
+  /** Blocks from the one with this byte of the object on. */
+  readonly offsetBytes: number
+  readonly max: number
+}
+
+/** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
+export async function blocksOfObject(
+  metadata: Pick<Metadata, "ask">,
+  { bucket, key, versionId, offsetBytes, max }: BlocksRequest,
+): Promise<BlocksOfObject> {
+  const { record } = await metadata.ask(versionAndPart(bucket.id, key, versionId, undefined))
+  const { head, content } = record
+  const { sizeBytes } = head
+  const blocks: BlockOfObject[] = []
+  const manifest = manifestOf(bucket.id, key, record)
+  if (content.kind === "extent") {
+    addBlocks(blocks, { extent: content.extent, offsetBytes, lengthBytes: sizeBytes - offsetBytes }, 0, max)
+  } else if (manifest !== undefined) {
+    let number = await metadata.ask(segmentOfOffset(manifest, offsetBytes))
+    for (; number < segmentCount(manifest) && blocks.length <= max; number += 1) {
+      const segment = await metadata.ask(segmentOfManifest(manifest, number))
+      let at = segment.offsetBytes
+      const starts = new Map(
+        segment.parts.map(({ extent }) => [extent, (at += plainBytesOf(extent)) - plainBytesOf(extent)]),
+      )
+      for (const range of extentsOfSegment(segment, offsetBytes, sizeBytes - offsetBytes))
+        addBlocks(blocks, range, starts.get(range.extent) ?? 0, max)
+    }
+  }
+  return {
+    ...{ versionId: versionIdOfHead(head), sizeBytes, isInline: content.kind === "inline" },
+    blocks: blocks.slice(0, max),
+    nextOffset: blocks[max]?.offsetBytes,
+  }
+}
+
+/** Adds the blocks of a range until there is one more than `max`; the extent begins at `start` of the object. */
+function addBlocks(blocks: BlockOfObject[], range: ExtentRange, start: number, max: number): void {
+  const { extent, offsetBytes, lengthBytes } = range
+  const { blockBytes, isSealed } = extent
+  const plainBlock = plainBytesOf({ lengthBytes: blockBytes, blockBytes, ...(isSealed && { isSealed }) })
+  const plainBytes = plainBytesOf(extent)
+  const end = offsetBytes + lengthBytes
+  for (let block = Math.floor(offsetBytes / plainBlock); block * plainBlock < end && blocks.length <= max; block += 1) {
+    const first = block * plainBlock
+    const length = Math.min(plainBlock, plainBytes - first)
+    blocks.push({ extent, block, offsetBytes: start + first, lengthBytes: length })
+  }
+}
