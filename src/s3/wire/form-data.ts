@@ -1,13 +1,13 @@
 /**
- * Decodes a multipart/form-data body with one file, as browsers send it for a form. A push decoder.
+ * Decodes a multipart/form-data body with one file or several, as browsers send it for a form. A push decoder.
  *
  * Promises  The result does not depend on how the bytes are split into pieces. The file is passed on as views of
  *           them as it arrives, so callers must not publish it before `end` has returned: only then is
- *           it known to be complete. Everything after the file is read and dropped.
+ *           it known to be complete. Fields after the first file are read and dropped.
  * Refuses   `malformedForm`: no last boundary, bare line breaks among headers, parts without a name,
  *           codings that would change the bytes, unknown parameters; `formTooLarge`;
- *           `invalidArgument` for a second file.
- * Limits    `FORM_BYTES_MAX` for everything but the file's content, boundaries included.
+ *           `invalidArgument` for a second file where one is wanted.
+ * Limits    `FORM_BYTES_MAX` for everything but the content of files, boundaries included.
  * Source    RFC 7578 and RFC 2046 section 5.1; "POST Object", Amazon S3 Developer Guide.
  * Why own   docs/decisions/0022-own-form-reader.md.
  */
@@ -18,13 +18,18 @@ import { KIB } from "../../base/limits.js"
 export const FORM_BYTES_MAX = 20 * KIB
 const FILE_FIELD = "file"
 
-interface FormPart {
+export interface FormPart {
   readonly kind: "field" | "file"
   /** As sent; a byte string, like all texts here. */
   readonly name: string
   /** Undefined if the part has none; may include a path, which the caller strips. */
   readonly fileName: string | undefined
+  readonly contentType: string | undefined
+  readonly contentEncoding: string | undefined
 }
+
+/** `one`: the part that is named `file`, as in S3. `many`: all parts that have the name of a file. */
+export type FormFiles = "one" | "many"
 
 /** The start of a part, or a piece of its content. */
 export type FormEvent = FormPart | { readonly kind: "content"; readonly bytes: Uint8Array }
@@ -60,7 +65,7 @@ type State = "boundary" | "head" | "content" | "over"
 
 export class FormDecoder {
   private state: State = "content"
-  /** The kind of the current part; undefined before the first part, and after the file. */
+  /** The kind of the current part; undefined before the first part, and for fields after a file. */
   private part: FormPart["kind"] | undefined
   private hasFile = false
   /** Bytes that cannot be decoded before more arrive. The first boundary need not begin a line. */
@@ -69,7 +74,10 @@ export class FormDecoder {
   private countedBytes = 0
   private readonly delimiter: Buffer
 
-  constructor(boundary: string) {
+  constructor(
+    boundary: string,
+    private readonly files: FormFiles = "one",
+  ) {
     this.delimiter = Buffer.from(`\r\n--${boundary}`, "latin1")
   }
 
@@ -153,10 +161,10 @@ export class FormDecoder {
   private takeHead(bytes: Buffer, events: FormEvent[]): number | undefined {
     const end = bytes.indexOf(HEAD_END)
     if (end < 0) return undefined
-    const part = parsePart(latin1Of(bytes.subarray(LINE_END.length, end)))
-    if (part.kind === "file" && this.hasFile) throw notOneFile(2)
-    // Fields after the file are dropped, as on Amazon.
-    this.part = this.hasFile ? undefined : part.kind
+    const part = parsePart(latin1Of(bytes.subarray(LINE_END.length, end)), this.files)
+    if (part.kind === "file" && this.hasFile && this.files === "one") throw notOneFile(2)
+    // Fields after a file are dropped, as on Amazon.
+    this.part = this.hasFile && part.kind === "field" ? undefined : part.kind
     if (this.part !== undefined) events.push(part)
     this.hasFile ||= part.kind === "file"
     this.state = "content"
@@ -171,7 +179,7 @@ const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\
 const PLAIN_CODINGS = ["7bit", "8bit", "binary"]
 
 /** Throws `malformedForm`. */
-function parsePart(head: string): FormPart {
+function parsePart(head: string, files: FormFiles): FormPart {
   const headers = new Map<string, string>()
   for (const line of head === "" ? [] : head.split("\r\n")) {
     const [, name, value] = HEADER_LINE.exec(line) ?? []
@@ -183,7 +191,9 @@ function parsePart(head: string): FormPart {
   if (!PLAIN_CODINGS.includes(coding.trim().toLowerCase())) throw malformed("a part has a Content-Transfer-Encoding")
   const { name, filename: fileName } = parseDisposition(headers.get("content-disposition") ?? "")
   if (name === undefined) throw malformed("a part has no name")
-  return { kind: name.toLowerCase() === FILE_FIELD ? "file" : "field", name, fileName }
+  const isFile = files === "one" ? name.toLowerCase() === FILE_FIELD : (fileName ?? "") !== ""
+  const [contentType, contentEncoding] = [headers.get("content-type"), headers.get("content-encoding")]
+  return { kind: isFile ? "file" : "field", name, fileName, contentType, contentEncoding }
 }
 
 interface Disposition {
