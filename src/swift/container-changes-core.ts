@@ -2,6 +2,7 @@
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 import type { SwiftContainer } from "../format/swift-container.js"
+import { checkQuotas } from "./quota-core.js"
 import { changedMetadata, CONTAINER_METADATA } from "./metadata-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
@@ -28,11 +29,11 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
   }
   const [read, write] = [list("read"), list("write")]
   return {
-    apply: former => ({
-      metadata: changedMetadata(former.metadata, headers, CONTAINER_METADATA),
-      read: read ?? former.read,
-      write: write ?? former.write,
-    }),
+    apply: former => {
+      const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
+      checkQuotas(metadata)
+      return { metadata, read: read ?? former.read, write: write ?? former.write }
+    },
     changesLists: read !== undefined || write !== undefined,
     changesMetadata: [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),
     versions: versionsIn(headers),

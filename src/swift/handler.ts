@@ -6,7 +6,7 @@
  * Source    "Object Storage API v1", OpenStack.
  */
 import type { Keyring } from "../access/contract.js"
-import { asFailure, fail } from "../base/failures.js"
+import { asFailure, fail, isFailure } from "../base/failures.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import { parseQuery } from "../base/uri.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
@@ -26,11 +26,14 @@ import {
 import { SwiftAccounts } from "./accounts.js"
 import { emptyAnswer, errorAnswer, idFields, linesOf, textAnswer } from "./answers.js"
 import { SwiftContainers } from "./containers.js"
+import { corsFields, preflightFields } from "./cors-core.js"
 import { swiftErrorOf } from "./failures.js"
 import { SwiftGrants } from "./grants.js"
 import { infoDocument } from "./info.js"
+import type { Metadata } from "./metadata-core.js"
 import { SwiftObjects } from "./objects.js"
 import {
+  containerAt,
   SWIFT_SETTING,
   type ContainerRequest,
   type ObjectRequest,
@@ -64,6 +67,7 @@ class SwiftHandler implements Protocol {
   private readonly signIn: SwiftSignIn
   private readonly known: KnownCallers
   private readonly grants: SwiftGrants
+  private readonly context: SwiftContext
   private readonly ofAccount: Handles<SwiftRequest>
   private readonly ofContainer: Handles<ContainerRequest>
   private readonly ofObject: Handles<ObjectRequest>
@@ -75,7 +79,8 @@ class SwiftHandler implements Protocol {
     this.known = new KnownCallers(settings)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.grants = new SwiftGrants(containers, this.calls.context)
-    const context: SwiftContext = { calls: this.calls, services, accounts, containers, prepare }
+    const context = { calls: this.calls, services, accounts, containers, prepare }
+    this.context = context
     const [ofAccount, ofContainer, ofObject] = [
       new SwiftAccounts(context),
       new SwiftContainers(context),
@@ -101,7 +106,7 @@ class SwiftHandler implements Protocol {
   handle(exchange: Exchange): Soon<void> {
     const request = this.calls.begin(exchange)
     return recover(
-      () => after(this.serve(request), answer => this.respond(exchange, answer)),
+      () => after(this.serve(request), answer => this.respondTo(exchange, answer)),
       error => this.respondFailure(request, error),
     )
   }
@@ -127,12 +132,13 @@ class SwiftHandler implements Protocol {
     if (target === undefined) throw fail("invalidUri", { message: "the path begins with none of /v1, /auth, /info" })
     const resource = resourceOf(target)
     const handles = { account: this.ofAccount, container: this.ofContainer, object: this.ofObject }[resource]
-    const isKnown = Object.hasOwn(handles, exchange.method)
+    const isKnown = exchange.method === "OPTIONS" || Object.hasOwn(handles, exchange.method)
     exchange.note({
       operation: `Swift ${isKnown ? exchange.method : "?"} ${resource}`,
       bucket: target.container?.slice(0, 64),
     })
     if (!isKnown) throw notAllowed(exchange.method, resource, Object.keys(handles))
+    if (exchange.method === "OPTIONS") return this.options(exchange, target, Object.keys(handles))
     // As in a form: clients write a space as "+".
     const query = new Query(parseQuery(rawQuery.replaceAll("+", "%20")))
     refuseUnbuilt(exchange.headers, query)
@@ -179,6 +185,49 @@ class SwiftHandler implements Protocol {
         ["X-Storage-Url", `${origin}${storagePath}`],
         ["X-Auth-Token-Expires", String(expiresInSeconds)],
       ])
+    })
+  }
+
+  /** What a browser asks before a request; it carries no token. */
+  private options({ headers }: Exchange, target: SwiftTarget, methods: readonly string[]): Soon<Answer> {
+    const origin = headers.get("origin")
+    const allowed = [...methods, "OPTIONS"]
+    if (origin === undefined) return emptyAnswer(200, [["Allow", allowed.join(", ")]])
+    const [method, asked] = [
+      headers.get("access-control-request-method"),
+      headers.get("access-control-request-headers"),
+    ]
+    return after(this.metadataOf(target), metadata => {
+      const fields = preflightFields(metadata, { origin, method, headers: asked }, allowed)
+      return emptyAnswer(fields === undefined ? 401 : 200, [["Allow", allowed.join(", ")], ...(fields ?? [])])
+    })
+  }
+
+  /** Of the container that a request addresses; empty if there is none. */
+  private metadataOf({ account, container }: SwiftTarget): Soon<Metadata> {
+    if (container === undefined) return []
+    return recover(
+      () =>
+        after(containerAt(this.context, account, container), bucket =>
+          after(this.context.containers.of(bucket), found => found?.metadata ?? []),
+        ),
+      error => {
+        if (isFailure(error, "noSuchBucket")) return []
+        throw error
+      },
+    )
+  }
+
+  /** A page of another origin may read the answer if the container allows its origin. */
+  private respondTo(exchange: Exchange, answer: Answer): Soon<void> {
+    const origin = exchange.header("origin")
+    if (origin === undefined || exchange.method === "OPTIONS") return this.respond(exchange, answer)
+    const target = targetOfPath(pathOf(exchange.rawTarget).path)
+    if (target === undefined) return this.respond(exchange, answer)
+    return after(this.metadataOf(target), metadata => {
+      const names = answer.headers.flat().filter((_, at) => at % 2 === 0)
+      const fields = corsFields(metadata, origin, names)
+      return this.respond(exchange, { ...answer, headers: answer.headers.and(linesOf(fields)) })
     })
   }
 

@@ -19,6 +19,7 @@ import {
 } from "../s3/index.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
+import { quotaOf, requireRoom } from "./quota-core.js"
 import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 const DEFAULT_TYPE = "application/octet-stream"
@@ -72,7 +73,6 @@ const versionOf = ({ query }: ObjectRequest): Pick<Translation, "query"> => {
 
 const GET = operationAs("GetObject", { kind: "object", handle: call => readObject(call) })
 const HEAD = operationAs("HeadObject", { kind: "object", handle: call => headObject(call) })
-const PUT = operationAs("PutObject", { kind: "object", handle: call => putObject(call) })
 const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
 
 /** All values were checked when they were stored. */
@@ -189,7 +189,9 @@ export class SwiftObjects {
       ...digestHeaders(request),
       ...asS3(metadataHeaders(request)),
     ]
-    return this.run(request, translate(request, PUT, headers))
+    const handle = (call: ObjectCall): Soon<Answer> =>
+      after(this.requireRoom(call, request.exchange.contentLength), () => putObject(call))
+    return this.run(request, translate(request, operationAs("PutObject", { kind: "object", handle }), headers))
   }
 
   /** Replaces all metadata; the type is kept unless another is stated. */
@@ -229,13 +231,26 @@ export class SwiftObjects {
       ...["x-amz-copy-source", version === undefined ? source : `${source}?versionId=${percentEncode(version)}`],
       ...headersOf(request, ["if-match", "if-none-match"]),
     ]
-    const operation = operationAs("CopyObject", { kind: "object", handle: call => copyObject(call, request, from) })
+    const operation = operationAs("CopyObject", { kind: "object", handle: call => this.makeCopy(call, request, from) })
     const translation = { operation, bucket: to.container, rawKey: to.object, headers }
     return after(containerAt(this.context, from.account, from.container), () =>
       after(containerAt(this.context, to.account, to.container), () =>
         this.context.calls.run(request.request, request.caller, translation),
       ),
     )
+  }
+
+  private makeCopy(call: ObjectCall, request: ObjectRequest, from: CopyPlaces["from"]): Promise<Answer> {
+    return copyObject(call, request, from, source => this.requireRoom(call, source.sizeBytes))
+  }
+
+  /** Throws `quotaExceeded`. */
+  private requireRoom({ bucket, services }: ObjectCall, bytes: number | undefined): Soon<void> {
+    return after(this.context.containers.of(bucket), container => {
+      const quota = container && quotaOf(container.metadata)
+      if (quota === undefined) return undefined
+      return services.buckets.usage(bucket).then(used => requireRoom(quota, used, bytes))
+    })
   }
 
   private run(request: ObjectRequest, translation: Translation): Soon<Answer> {
@@ -248,12 +263,18 @@ export class SwiftObjects {
 
 const isTrue = (text: string | undefined): boolean => /^(?:true|1|yes|on|t|y)$/i.test(text ?? "")
 
-async function copyObject(call: ObjectCall, request: ObjectRequest, from: CopyPlaces["from"]): Promise<Answer> {
+async function copyObject(
+  call: ObjectCall,
+  request: ObjectRequest,
+  from: CopyPlaces["from"],
+  check: (source: ObjectInfo) => Soon<void>,
+): Promise<Answer> {
   let sourceInfo: ObjectInfo | undefined
   const attributesFor = async (source: CopySource): Promise<ObjectAttributes> => {
     const body = await call.services.objects.get({ ...source, headersOnly: true, isForServer: true })
     body.close()
     sourceInfo = body.info
+    await check(body.info)
     return attributesOfCopy(request, body.info)
   }
   const { result } = await makeCopy(call, attributesFor)

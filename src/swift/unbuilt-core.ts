@@ -9,7 +9,7 @@ const HEADERS: readonly string[] = [
 ]
 
 /** Metadata of containers that has an effect in Swift. */
-const EFFECTIVE = /^x-container-meta-(?:quota-|web-|access-control-|temp-url-key)/
+const EFFECTIVE = /^x-container-meta-(?:web-|temp-url-key)/
 
 /** With the value that asks for it; undefined: any. */
 const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | undefined])[] = [

@@ -416,6 +416,57 @@ test("versions: switched on, written, read, listed as current, and removed", asy
   assert.equal((await owner.call("HEAD", path)).header("x-versions-enabled"), "false")
 })
 
+test("quotas of a container hold for uploads and copies, and existing objects stay", async () => {
+  const path = await container("quota-container", {
+    "X-Container-Meta-Quota-Bytes": "10",
+    "X-Container-Meta-Quota-Count": "2",
+  })
+  const upload = (name: string, body: string) => status(owner.call("PUT", `${path}/${name}`, { body }))
+  assert.equal(await upload("a", "12345678901"), 413)
+  assert.equal(await upload("a", "1234567890"), 201)
+  assert.equal(await upload("b", "1"), 413)
+  assert.equal(await status(owner.call("COPY", `${path}/a`, { headers: { Destination: "quota-container/b" } })), 413)
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Meta-Quota-Bytes": "1000" } })), 204)
+  assert.deepEqual([await upload("b", "1"), await upload("c", "1")], [201, 413], "by the number of objects")
+  assert.equal((await owner.call("GET", `${path}/a`)).text, "1234567890")
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Meta-Quota-Count": "many" } })), 400)
+})
+
+test("pages of origins that a container names may send requests and read answers", async () => {
+  const path = await container("cors-container", {
+    "X-Container-Meta-Access-Control-Allow-Origin": "https://a.example https://b.example",
+    "X-Container-Meta-Access-Control-Max-Age": "60",
+    "X-Container-Meta-Access-Control-Expose-Headers": "X-Own",
+    "X-Container-Read": ".r:*",
+  })
+  await put(`${path}/o`, "x", { "X-Object-Meta-Color": "red" })
+  const ask = (origin: string, method = "PUT") =>
+    world.anonymous.call("OPTIONS", `${path}/o`, {
+      headers: {
+        Origin: origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "X-Auth-Token",
+      },
+    })
+  const allowed = await ask("https://b.example")
+  assert.deepEqual(
+    ["allow-origin", "allow-headers", "max-age"].map(name => allowed.header(`access-control-${name}`)),
+    ["https://b.example", "X-Auth-Token", "60"],
+  )
+  assert.match(allowed.header("access-control-allow-methods") ?? "", /PUT/)
+  assert.deepEqual(
+    [allowed.status, (await ask("https://c.example")).status, (await ask("https://a.example", "TRACE")).status],
+    [200, 401, 401],
+  )
+  const read = await world.anonymous.call("GET", `${path}/o`, { headers: { Origin: "https://a.example" } })
+  assert.equal(read.header("access-control-allow-origin"), "https://a.example")
+  assert.match(read.header("access-control-expose-headers") ?? "", /etag.*x-object-meta-color.*x-own/)
+  const other = await world.anonymous.call("GET", `${path}/o`, { headers: { Origin: "https://c.example" } })
+  assert.deepEqual([other.status, other.header("access-control-allow-origin")], [200, undefined])
+  const options = await world.anonymous.call("OPTIONS", path)
+  assert.deepEqual([options.status, options.header("allow")], [200, "GET, HEAD, PUT, POST, DELETE, OPTIONS"])
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
