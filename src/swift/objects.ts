@@ -20,6 +20,8 @@ import {
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
 import { quotaOf, requireRoom } from "./quota-core.js"
+import { severalRanges } from "./ranges-core.js"
+import { answerRanges } from "./several-ranges.js"
 import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 const DEFAULT_TYPE = "application/octet-stream"
@@ -76,7 +78,7 @@ const HEAD = operationAs("HeadObject", { kind: "object", handle: call => headObj
 const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
 
 /** All values were checked when they were stored. */
-function objectLines(call: ObjectCall, info: ObjectInfo): HeaderLines {
+function objectLines(call: ObjectCall, info: ObjectInfo, contentType?: string): HeaderLines {
   const { lastModifiedMs, etag, userMetadata, versionId } = info
   const fields: Field[] = [
     ["Etag", etag],
@@ -85,10 +87,16 @@ function objectLines(call: ObjectCall, info: ObjectInfo): HeaderLines {
     ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
     ...metadataFields(userMetadata, OBJECT_METADATA),
   ]
-  return HeaderLines.ofChecked(call.context.contentLines.of(info.headers, call.query)).and(linesOf(fields))
+  const headers = contentType === undefined ? info.headers : { ...info.headers, contentType }
+  return HeaderLines.ofChecked(call.context.contentLines.of(headers, call.query)).and(linesOf(fields))
 }
 
-const readObject = (call: ObjectCall): Soon<Answer> =>
+function readObject(call: ObjectCall): Soon<Answer> {
+  const several = severalRanges(call.headers.get("range"))
+  return several === undefined ? readRange(call) : readSeveral(call, several)
+}
+
+const readRange = (call: ObjectCall): Soon<Answer> =>
   after(openObject(call, false), body =>
     recover(
       (): Answer => {
@@ -106,6 +114,19 @@ const readObject = (call: ObjectCall): Soon<Answer> =>
       },
     ),
   )
+
+const readSeveral = (call: ObjectCall, items: readonly string[]): Soon<Answer> =>
+  after(openObject(call, true), head => {
+    head.close()
+    const { info } = head
+    if (!holdsFor(call.headers.get("if-range"), info)) return readRange(call)
+    const { contentType, body } = answerRanges(call, info, items)
+    return { status: 206, headers: objectLines(call, info, contentType), body }
+  })
+
+/** Whether ranges count: `If-Range` names the object as it is, or is absent. */
+const holdsFor = (ifRange: string | undefined, { etag, lastModifiedMs }: ObjectInfo): boolean =>
+  ifRange === undefined || ifRange.replaceAll('"', "") === etag || ifRange === httpDate(lastModifiedMs)
 
 const headObject = (call: ObjectCall): Soon<Answer> =>
   after(openObject(call, true), (body): Answer => {

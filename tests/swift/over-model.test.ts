@@ -155,6 +155,25 @@ test("objects are stored with their headers and read back, whole and in parts", 
   assert.equal(await status(owner.call("GET", `${path}/a%20b/c/d`, { headers: { Range: "bytes=10-" } })), 416)
 })
 
+test("several ranges are sent as parts of one answer, and too many are refused", async () => {
+  const path = await container("ranged-objects")
+  await put(`${path}/o`, "0123456789", { "Content-Type": "a/b" })
+  const read = (range: string, more: Readonly<Record<string, string>> = {}) =>
+    owner.call("GET", `${path}/o`, { headers: { Range: `bytes=${range}`, ...more } })
+  const several = await read("0-1,4-5, -2")
+  const [, boundary = ""] = /^multipart\/byteranges;boundary=(\w+)$/.exec(several.header("content-type") ?? "") ?? []
+  const part = (range: string, text: string) =>
+    `--${boundary}\r\nContent-Type: a/b\r\nContent-Range: bytes ${range}/10\r\n\r\n${text}\r\n`
+  assert.equal(several.text, `${part("0-1", "01")}${part("4-5", "45")}${part("8-9", "89")}--${boundary}--\r\n`)
+  assert.deepEqual([several.status, several.header("content-length")], [206, String(several.text.length)])
+  assert.equal((await read("0-1,20-30", { "If-Range": "other" })).text, "0123456789", "the object is another one")
+  assert.match((await read("0-1,20-30", { "If-Range": md5("0123456789") })).text, /bytes 0-1\/10/)
+  assert.equal((await read("20-30,40-50")).status, 416)
+  assert.equal((await read(Array.from({ length: 51 }, () => "0-0").join())).status, 416, "more than 50")
+  assert.equal((await read("0-5,1-6,2-7,3-8")).status, 416, "they overlap")
+  assert.equal((await read("9-9,8-8,7-7,6-6,5-5,4-4,3-3,2-2,1-1,0-0")).status, 416, "they descend")
+})
+
 test("an upload with another MD5, without a length, or under a condition that fails leaves nothing", async () => {
   const path = await container("refused-uploads")
   const upload = (headers: Readonly<Record<string, string>>) =>

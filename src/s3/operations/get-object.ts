@@ -84,13 +84,19 @@ function linesOf(
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
 
+/** A range of the object with this ETag, in place of what the headers of the call ask for. */
+interface PartOfObject {
+  readonly range: RangeRequest
+  readonly etag: string
+}
+
 /** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
-export function openObject(call: ObjectCall, headersOnly: boolean): Soon<ObjectBody> {
+export function openObject(call: ObjectCall, headersOnly: boolean, part?: PartOfObject): Soon<ObjectBody> {
   const { services, bucket, key, headers } = call
   const versionId = versionIdOf(call)
-  const range = rangeOf(call)
-  const ifRange = ifRangeOf(headers)
-  const conditions = readConditionsOf(headers, call.nowMs)
+  const range = part?.range ?? rangeOf(call)
+  const ifRange = part === undefined ? ifRangeOf(headers) : undefined
+  const conditions = part === undefined ? readConditionsOf(headers, call.nowMs) : { ifMatch: [part.etag] }
   // Whether the caller may see a lock may have to be waited for.
   const lends = call.mayBorrow && bucket.lock === undefined
   const clientKey = clientKeyOf(call)

@@ -1,0 +1,74 @@
+/**
+ * Several ranges of one object in one answer: which are sent, and how they are framed. Pure.
+ *
+ * Source  RFC 9110, sections 14.2 and 14.6; OpenStack Swift for what it takes for an attack.
+ */
+import { fail } from "../base/failures.js"
+import type { ByteRange } from "../object/contract.js"
+
+const RANGES_MAX = 50
+const OVERLAPS_MAX = 3
+const DESCENTS_MAX = 8
+
+/** The ranges of a header that names more than one; undefined: it names one, or is to be ignored. */
+export function severalRanges(text: string | undefined): readonly string[] | undefined {
+  const [, list] = /^bytes=([\d,\s-]+)$/i.exec(text ?? "") ?? []
+  const items = (list ?? "").split(",").map(item => item.trim())
+  const isValid = items.every(item => /^(?:\d+-\d*|-\d+)$/.test(item) && !isReversed(item))
+  return items.length > 1 && isValid ? items : undefined
+}
+
+function isReversed(item: string): boolean {
+  const [first, last] = item.split("-")
+  return first !== "" && last !== "" && Number(last) < Number(first)
+}
+
+function rangeIn(item: string, sizeBytes: number): ByteRange | undefined {
+  const [first = "", last = ""] = item.split("-")
+  const from = first === "" ? Math.max(0, sizeBytes - Number(last)) : Number(first)
+  const to = first === "" || last === "" ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1)
+  return from > to ? undefined : { first: from, lengthBytes: to - from + 1 }
+}
+
+const endOf = ({ first, lengthBytes }: ByteRange): number => first + lengthBytes
+
+/** Those that the object has. Throws `invalidRange` if it has none, or they look like an attack. */
+export function rangesOf(items: readonly string[], sizeBytes: number): readonly ByteRange[] {
+  const ranges = items
+    .slice(0, RANGES_MAX + 1)
+    .map(item => rangeIn(item, sizeBytes))
+    .filter(range => range !== undefined)
+  const pairs = ranges.flatMap((a, i) => ranges.slice(i + 1).filter(b => a.first < endOf(b) && b.first < endOf(a)))
+  const descents = ranges.filter((range, i) => range.first < (ranges[i - 1]?.first ?? 0))
+  const isAttack = items.length > RANGES_MAX || pairs.length > OVERLAPS_MAX || descents.length > DESCENTS_MAX
+  if (ranges.length === 0 || isAttack) throw fail("invalidRange", { sizeBytes })
+  return ranges
+}
+
+export interface Framed {
+  readonly range: ByteRange
+  /** What precedes the bytes. */
+  readonly head: Uint8Array
+}
+
+interface Framing {
+  readonly boundary: string
+  readonly contentType: string
+  readonly sizeBytes: number
+}
+
+/** The parts of an answer, what ends it, and its length. */
+export function frameRanges(ranges: readonly ByteRange[], { boundary, contentType, sizeBytes }: Framing) {
+  const parts = ranges.map((range, i): Framed => {
+    const { first, lengthBytes } = range
+    const lines = [
+      `${i === 0 ? "" : "\r\n"}--${boundary}`,
+      `Content-Type: ${contentType}`,
+      `Content-Range: bytes ${first}-${first + lengthBytes - 1}/${sizeBytes}`,
+    ]
+    return { range, head: Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1") }
+  })
+  const end = Buffer.from(`\r\n--${boundary}--\r\n`, "latin1")
+  const lengthBytes = parts.reduce((sum, { head, range }) => sum + head.length + range.lengthBytes, end.length)
+  return { parts, end, lengthBytes }
+}
