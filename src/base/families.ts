@@ -90,6 +90,8 @@ export const FAMILIES = {
   usageHistory: 42,
   /** Time, the latest first, + random → a notable event of a node. */
   events: 43,
+  /** Account id → what Swift's clients have set on the account. 44 to 47 are K2V's. */
+  swiftAccounts: 48,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -5,7 +5,14 @@
  * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
  * released.
  */
-import { checkIssuer, Denials, openAdminTokens, openConsoleSessions, type AuditLog } from "../access/index.js"
+import {
+  checkIssuer,
+  Denials,
+  openAdminTokens,
+  openConsoleSessions,
+  openSwiftAccounts,
+  type AuditLog,
+} from "../access/index.js"
 import { AdminApi, AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
@@ -280,8 +287,10 @@ export class StoreSession {
 
   /** The protocol of Swift's port. */
   swift(adminUrl: string): Protocol {
-    const prepare = this.running.engine.services.refuseEarlier
-    return createSwiftHandler({ ...this.s3Settings(adminUrl), version: readVersion(), prepare })
+    const { metadata, services } = this.running.engine
+    const prepare = services.refuseEarlier
+    const swiftAccounts = openSwiftAccounts(metadata, prepare)
+    return createSwiftHandler({ ...this.s3Settings(adminUrl), swiftAccounts, version: readVersion(), prepare })
   }
 
   private s3Settings(adminUrl: string): S3Settings {

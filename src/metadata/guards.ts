@@ -61,6 +61,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   jobs: "own",
   usageHistory: "own",
   events: "own",
+  swiftAccounts: "own",
   lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenUpload",

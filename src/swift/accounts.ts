@@ -8,17 +8,18 @@ import { operationAs, type Answer } from "../s3/index.js"
 import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { listingAnswer } from "./containers.js"
 import { parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
+import { ACCOUNT_METADATA, changedMetadata, isSecret, metadataFields } from "./metadata-core.js"
 import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */
 const USAGES_CONCURRENT = 16
 
-export class SwiftAccounts {
+export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.run(request, async (buckets, owner) => emptyAnswer(204, await usageFields(buckets, owner, request)))
+    return this.run(request, async (buckets, owner) => emptyAnswer(204, await this.fieldsOf(buckets, owner, request)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {
@@ -26,9 +27,30 @@ export class SwiftAccounts {
     const listing = parseListing(query, exchange.header("accept"))
     return this.run(request, async (buckets, owner) => {
       const entries = await listContainers(buckets, owner, listing)
-      const fields = await usageFields(buckets, owner, request)
+      const fields = await this.fieldsOf(buckets, owner, request)
       return listingAnswer(listing, { kind: "account", name: target.account }, entries, fields)
     })
+  }
+
+  /** Changes the account's metadata: that is for its root user. */
+  async post(request: SwiftRequest): Promise<Answer> {
+    requireOwnAccount(request)
+    const { exchange, caller } = request
+    if (caller.principal.kind !== "root") {
+      const message = "only the root user of an account changes its metadata"
+      throw fail("accessDenied", { message })
+    }
+    await this.context.swiftAccounts.change(caller.account.id, former => ({
+      metadata: changedMetadata(former.metadata, exchange.headers, ACCOUNT_METADATA),
+    }))
+    return emptyAnswer(204)
+  }
+
+  private async fieldsOf(buckets: Buckets, owner: AccountId, request: SwiftRequest): Promise<readonly Field[]> {
+    const { metadata } = await this.context.swiftAccounts.of(owner)
+    const isRoot = request.caller.principal.kind === "root"
+    const shown = metadata.filter(([name]) => isRoot || !isSecret(name))
+    return [...(await usageFields(buckets, owner, request)), ...metadataFields(shown, ACCOUNT_METADATA)]
   }
 
   private run(request: SwiftRequest, handle: (buckets: Buckets, owner: AccountId) => Promise<Answer>): Soon<Answer> {

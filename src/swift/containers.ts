@@ -16,7 +16,7 @@ import { accessListParser } from "./access-lists-core.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { LISTING_TYPES, parseListing, writeListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
-import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
+import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
 import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
 
 const PAGE_ENTRIES = 1_000
@@ -157,9 +157,6 @@ export class SwiftContainers {
     ]
   }
 }
-
-/** Keys of temporary URLs. */
-const isSecret = (name: string): boolean => /^temp-url-key(?:-2)?$/.test(name)
 
 const usageFields = ({ createdMs }: Bucket, { objects, bytes }: BucketUsage): Field[] => [
   ["X-Container-Object-Count", String(objects)],

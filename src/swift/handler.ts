@@ -6,6 +6,7 @@
  * Source    "Object Storage API v1", OpenStack.
  */
 import type { Keyring } from "../access/contract.js"
+import type { SwiftAccounts } from "../access/index.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import { parseQuery } from "../base/uri.js"
@@ -23,7 +24,7 @@ import {
   type S3Request,
   type S3Settings,
 } from "../s3/index.js"
-import { SwiftAccounts } from "./accounts.js"
+import { AccountRequests } from "./accounts.js"
 import { emptyAnswer, errorAnswer, idFields, linesOf, textAnswer } from "./answers.js"
 import { SwiftContainers } from "./containers.js"
 import { corsFields, preflightFields } from "./cors-core.js"
@@ -46,6 +47,7 @@ import { pathOf, targetOfPath, type SwiftTarget } from "./target-core.js"
 
 interface SwiftSettings extends S3Settings {
   readonly accounts: S3Settings["accounts"] & Keyring
+  readonly swiftAccounts: SwiftAccounts
   readonly version: string
   /** Called before the first row that an earlier release would not understand. */
   readonly prepare: () => Promise<void>
@@ -73,22 +75,22 @@ class SwiftHandler implements Protocol {
   private readonly ofObject: Handles<ObjectRequest>
 
   constructor(private readonly settings: SwiftSettings) {
-    const { services, accounts, clock, prepare } = settings
+    const { services, accounts, swiftAccounts, clock, prepare } = settings
     this.calls = new TranslatedCalls(settings)
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
     this.known = new KnownCallers(settings)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.grants = new SwiftGrants(containers, this.calls.context)
-    const context = { calls: this.calls, services, accounts, containers, prepare }
+    const context = { calls: this.calls, services, accounts, swiftAccounts, containers, prepare }
     this.context = context
     const [ofAccount, ofContainer, ofObject] = [
-      new SwiftAccounts(context),
+      new AccountRequests(context),
       new SwiftContainers(context),
       new SwiftObjects(context),
     ]
     this.ofAccount = {
       ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
-      ...{ POST: request => ofAccount.refuse(request), PUT: request => ofAccount.refuse(request) },
+      ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.refuse(request) },
       ...{ DELETE: request => ofAccount.refuse(request) },
     }
     this.ofContainer = {

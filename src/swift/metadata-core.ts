@@ -25,6 +25,7 @@ const kindOf = (word: string, shown: string): MetadataKind => ({
   shown: `X-${shown}-Meta-`,
 })
 
+export const ACCOUNT_METADATA = kindOf("account", "Account")
 export const CONTAINER_METADATA = kindOf("container", "Container")
 export const OBJECT_METADATA = kindOf("object", "Object")
 
@@ -76,3 +77,6 @@ const capitalised = (name: string): string =>
 
 export const metadataFields = (items: Metadata, { shown }: MetadataKind): Field[] =>
   items.map(([name, value]) => [`${shown}${capitalised(name)}`, value])
+
+/** Keys of temporary URLs: shown to owners alone. */
+export const isSecret = (name: string): boolean => /^temp-url-key(?:-2)?$/.test(name)

@@ -1,12 +1,21 @@
 /** A request of Swift, and what its handlers work with. */
 import type { Keyring } from "../access/contract.js"
+import type { SwiftAccounts } from "../access/index.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName, type BucketName } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets, ObjectServices } from "../object/contract.js"
-import type { Caller, Query, S3Request, SettingReader, TextSetting, TranslatedCalls } from "../s3/index.js"
+import type {
+  Caller,
+  Query,
+  S3Request,
+  SettingReader,
+  SignedCaller,
+  TextSetting,
+  TranslatedCalls,
+} from "../s3/index.js"
 import { ACCOUNT_PREFIX, type SwiftTarget } from "./target-core.js"
 
 /** Shared by all requests. */
@@ -14,6 +23,7 @@ export interface SwiftContext {
   readonly calls: TranslatedCalls
   readonly services: ObjectServices
   readonly accounts: Pick<Keyring, "getAccount">
+  readonly swiftAccounts: SwiftAccounts
   readonly containers: SettingReader<SwiftContainer>
   /** Before the first document of a container: earlier releases know none. */
   readonly prepare: () => Promise<void>
@@ -77,7 +87,10 @@ export function containerAt(
 }
 
 /** Throws `accessDenied` unless the caller is of the account that the path names. */
-export function requireOwnAccount({ caller, target }: SwiftRequest): void {
+export function requireOwnAccount<Its extends SwiftRequest>(
+  request: Its,
+): asserts request is Its & { readonly caller: SignedCaller } {
+  const { caller, target } = request
   if (caller.account === undefined) throw fail("accessDenied", { reason: "the request has no token" })
   if (`${ACCOUNT_PREFIX}${caller.account.number}` === target.account) return
   throw fail("accessDenied", { reason: "the token is of another account than the path names" })

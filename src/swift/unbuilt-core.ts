@@ -5,6 +5,12 @@ import type { Query } from "../s3/index.js"
 
 const HEADERS: readonly string[] = [
   ...["x-versions-location", "x-history-location", "x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
+  ...[
+    "x-account-access-control",
+    "x-account-meta-quota-bytes",
+    "x-account-meta-temp-url-key",
+    "x-account-meta-temp-url-key-2",
+  ],
   ...["x-object-manifest", "x-symlink-target", "x-delete-at", "x-delete-after"],
 ]
 

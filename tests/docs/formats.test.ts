@@ -16,6 +16,7 @@ import { encodeJob } from "../../src/format/job-record.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import { encodeSignOuts } from "../../src/format/console-session.js"
+import { encodeSwiftAccount } from "../../src/format/swift-account.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -668,6 +669,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     encodeEvent({ ...{ atMs: 72, lastMs: 73, count: 74, level: "error", code: "c" }, node: "n", fields: "{}" }),
     { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
   ],
+  swiftAccounts: [encodeSwiftAccount({ metadata: [["a", "b"]] }), { metadata: ["a", "b"] }],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),
     { allUntilMs: 59, ended: [["s", 60]] },

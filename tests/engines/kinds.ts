@@ -94,6 +94,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
   ["BeginAudit", "DropAudit", "EndAudit", "OldAudit", "ReadAudit"],
   ["CreateAdminToken", "RevokeAdminToken", "NoteAdminTokenUse", "ReadAdminTokens"],
+  ["SetSwiftAccount", "ReadSwiftAccount"],
   ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],

@@ -17,11 +17,13 @@ import {
   undeliveredAudit,
 } from "../../src/access/audit-log-core.js"
 import { readSignOuts, signOut } from "../../src/access/sign-outs-core.js"
+import { readSwiftAccount, setSwiftAccount } from "../../src/access/swift-accounts.js"
 import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "../../src/base/ids.js"
+import { encodeSwiftAccount } from "../../src/format/swift-account.js"
 import type { JobRecord } from "../../src/format/job-record.js"
 import { changeJob, dropJobs, readJob, readJobs, startJob } from "../../src/jobs/job-commands-core.js"
 import { dropEvents, noteEvents, oldEvents, readEvents } from "../../src/observe/event-rows-core.js"
-import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
+import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const IDS = ["A", "B", "C"].map(letter => parseAdminTokenId(letter.repeat(12)))
 const CHANGES = ["0000000000010-aaaaaaaa", "0000000000050-bbbbbbbb", "0000000000099-cccccccc"].map(parseAuditId)
@@ -71,6 +73,11 @@ export const TOKEN_COMMANDS: readonly PlayKind[] = [
   commandKind("NoteEvents", 2, scene =>
     noteEvents(scene.some(EVENTS).map(id => ({ ...EVENT, id, count: scene.pick([1, 2]) }))),
   ),
+  commandKind("SetSwiftAccount", 2, scene => {
+    const documents = ["a", "b"].map(value => encodeSwiftAccount({ metadata: [["color", value]] }))
+    const former = scene.oneIn(2) ? undefined : scene.pick(documents)
+    return setSwiftAccount(scene.pick(ACCOUNTS), former, scene.pick(documents))
+  }),
   commandKind("DropEvents", 1, scene => dropEvents(scene.some(EVENTS))),
   commandKind("StartJob", 2, scene => startJob(scene.pick(JOBS), JOB)),
   commandKind("ChangeJob", 2, scene =>
@@ -96,6 +103,7 @@ export const TOKEN_QUERIES: readonly PlayKind[] = [
       scene.oneIn(2) ? {} : { operation: "o*", sinceMs: 40 },
     ),
   ),
+  queryKind("ReadSwiftAccount", scene => readSwiftAccount(scene.pick(ACCOUNTS))),
   queryKind("OldEvents", scene => oldEvents(scene.pick([1, 60, 200]), 2)),
   queryKind("ReadEvents", scene =>
     readEvents(

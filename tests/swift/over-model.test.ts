@@ -322,6 +322,18 @@ test("an account lists its containers, and sums up what they hold", async () => 
   assert.equal(await status(owner.call("GET", user.account)), 403, "of another account")
 })
 
+test("an account's root user sets its metadata, item by item", async () => {
+  const post = (headers: Readonly<Record<string, string>>, user = owner) => status(user.call("POST", "", { headers }))
+  assert.equal(await post({ "X-Account-Meta-Color": "red", "X-Account-Meta-Size": "9" }), 204)
+  assert.equal(await post({ "X-Account-Meta-Size": "10" }), 204)
+  assert.equal(await post({ "X-Remove-Account-Meta-Color": "x" }), 204)
+  const head = await owner.call("HEAD", "")
+  assert.deepEqual([head.header("x-account-meta-color"), head.header("x-account-meta-size")], [undefined, "10"])
+  assert.equal(await post({ "X-Account-Meta-Size": "" }), 204)
+  assert.equal((await owner.call("HEAD", "")).header("x-account-meta-size"), undefined)
+  assert.equal(await post({ "X-Account-Meta-A": "1" }, await world.signIn(READER)), 403, "a user")
+})
+
 test("a container is only in the account that its path names", async () => {
   await container("one-accounts-only")
   await put("/one-accounts-only/o", "x")
@@ -505,7 +517,8 @@ test("what is not built is refused by name", async () => {
   await refused(owner.call("PUT", `${path}/o?multipart-manifest=put`, { body: "[]" }), /multipart-manifest/)
   await refused(owner.call("PUT", "?extract-archive=tar", { body: "" }), /extract-archive/)
   await refused(owner.call("POST", "?bulk-delete", { body: "" }), /bulk-delete/)
-  await refused(owner.call("POST", "", { headers: { "X-Account-Meta-A": "1" } }), /POST of an account/)
+  await refused(owner.call("DELETE", ""), /DELETE of an account/)
+  await refused(owner.call("POST", "", { headers: { "X-Account-Access-Control": "{}" } }), /x-account-access-control/)
   assert.equal(await status(owner.call("GET", `${path}/o`)), 404, "nothing was stored")
 })
 

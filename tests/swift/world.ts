@@ -1,4 +1,7 @@
 /** Swift and S3 over one model, served on loopback, and a client of Swift for tests. */
+import type { SwiftAccounts } from "../../src/access/index.js"
+import type { AccountId } from "../../src/base/ids.js"
+import type { SwiftAccount } from "../../src/format/swift-account.js"
 import { must } from "../../src/base/assert.js"
 import { createSwiftHandler } from "../../src/swift/index.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -61,7 +64,12 @@ export interface SwiftWorld {
 export async function serveSwift(variations: Variations = {}): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
   const { handler, settings } = handleModel(variations, telemetry)
-  const swift = createSwiftHandler({ ...settings, version: "test", prepare: async () => undefined })
+  const swift = createSwiftHandler({
+    ...settings,
+    swiftAccounts: accountsInMemory(),
+    version: "test",
+    prepare: async () => undefined,
+  })
   const [s3, served] = [
     await listenTo(handler, { name: "s3", telemetry }),
     await listenTo(swift, { name: "swift", telemetry }),
@@ -83,4 +91,10 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
       await Promise.all([s3.stop(), served.stop()])
     },
   }
+}
+
+function accountsInMemory(): SwiftAccounts {
+  const known = new Map<AccountId, SwiftAccount>()
+  const of = (id: AccountId): SwiftAccount => known.get(id) ?? { metadata: [] }
+  return { of, change: async (id, change) => void known.set(id, change(of(id))) }
 }

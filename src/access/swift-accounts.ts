@@ -1,0 +1,73 @@
+/** What Swift's clients have set on accounts: the commands on it, and its reader. */
+import { fail, isFailure } from "../base/failures.js"
+import { equalBytes } from "../base/bytes.js"
+import type { AccountId } from "../base/ids.js"
+import type { Soon } from "../base/soon.js"
+import { after } from "../base/soon.js"
+import { textRowKey } from "../format/row-key.js"
+import { decodeSwiftAccount, encodeSwiftAccount, type SwiftAccount } from "../format/swift-account.js"
+import { command, query, type Metadata } from "../metadata/index.js"
+
+const CONFLICTS_MAX = 10
+const EMPTY: SwiftAccount = { metadata: [] }
+
+/** Undefined: nothing is set. */
+export const readSwiftAccount = query("ReadSwiftAccount", (view, id: AccountId): Uint8Array | undefined => {
+  const value = view.get("swiftAccounts", textRowKey(id))?.value
+  return value && Uint8Array.from(value)
+})
+
+/** Replaces what is set, if it is still `former`. Throws `noSuchAccount`, `conflict`. */
+export const setSwiftAccount = command<[id: AccountId, former: Uint8Array | undefined, next: Uint8Array], void>({
+  name: "SetSwiftAccount",
+  touches: id => [
+    ["accounts", textRowKey(id)],
+    ["swiftAccounts", textRowKey(id)],
+  ],
+  decide(view, _time, id, former, next) {
+    if (view.get("accounts", textRowKey(id)) === undefined) throw fail("noSuchAccount", { account: id })
+    const value = view.get("swiftAccounts", textRowKey(id))?.value
+    const isSame = value === undefined ? former === undefined : former !== undefined && equalBytes(value, former)
+    if (!isSame) throw fail("conflict")
+    return { writes: [{ family: "swiftAccounts", key: textRowKey(id), value: next }], result: undefined }
+  },
+})
+
+export interface SwiftAccounts {
+  of(id: AccountId): Soon<SwiftAccount>
+  /** What follows from what is set; no other change comes between. Throws what `change` throws, `noSuchAccount`, `conflict`. */
+  change(id: AccountId, change: (former: SwiftAccount) => SwiftAccount): Promise<void>
+}
+
+class SwiftAccountRows implements SwiftAccounts {
+  constructor(
+    private readonly metadata: Pick<Metadata, "ask" | "run">,
+    private readonly prepare: () => Promise<void>,
+  ) {}
+
+  of(id: AccountId): Soon<SwiftAccount> {
+    return after(this.metadata.ask(readSwiftAccount(id)), decoded)
+  }
+
+  async change(id: AccountId, change: (former: SwiftAccount) => SwiftAccount): Promise<void> {
+    for (let conflicts = 0; ;) {
+      const former = await this.metadata.ask(readSwiftAccount(id))
+      const next = encodeSwiftAccount(change(decoded(former)))
+      await this.prepare()
+      try {
+        return await this.metadata.run(setSwiftAccount(id, former, next))
+      } catch (error) {
+        if (!isFailure(error, "conflict") || (conflicts += 1) > CONFLICTS_MAX) throw error
+      }
+    }
+  }
+}
+
+const decoded = (bytes: Uint8Array | undefined): SwiftAccount =>
+  bytes === undefined ? EMPTY : decodeSwiftAccount(bytes)
+
+/** `prepare` resolves once the devices refuse releases that do not know these rows. */
+export const openSwiftAccounts = (
+  metadata: Pick<Metadata, "ask" | "run">,
+  prepare: () => Promise<void>,
+): SwiftAccounts => new SwiftAccountRows(metadata, prepare)
