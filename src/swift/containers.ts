@@ -1,11 +1,12 @@
 /** Containers of Swift: buckets, with what Swift's clients have set on them in the bucket's setting `swift`. */
 import { fail, isFailure } from "../base/failures.js"
-import { parseNewContainerName } from "../base/ids.js"
+import { parseNewContainerName, type VersionId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, encodeSwiftContainer } from "../format/swift-container.js"
-import type { Bucket, BucketUsage } from "../object/contract.js"
+import type { Bucket, BucketUsage, VersionEntry, VersionsPage } from "../object/contract.js"
 import {
   operationAs,
+  parseVersion,
   settingsOfNewBucket,
   type Answer,
   type BucketCall,
@@ -53,13 +54,13 @@ export class SwiftContainers {
 
   get(request: ContainerRequest): Soon<Answer> {
     const { exchange, query, target } = request
-    if (query.has("versions"))
-      throw fail("notImplemented", { message: "listings of versions (versions) are not implemented" })
     const listing = parseListing(query, exchange.header("accept"))
-    const operation = operationAs("ListObjects", {
+    const marker = query.get("version_marker")
+    const showsVersions = query.has("versions")
+    const operation = operationAs(showsVersions ? "ListObjectVersions" : "ListObjects", {
       kind: "bucket",
       handle: async call => {
-        const entries = await listObjects(call, listing)
+        const entries = showsVersions ? await listVersions(call, listing, marker) : await listObjects(call, listing)
         const fields = await this.fieldsOf(call, request)
         return listingAnswer(listing, { kind: "container", name: target.container }, entries, fields)
       },
@@ -205,4 +206,51 @@ async function listObjects({ services, bucket }: BucketCall, listing: ListingReq
     next = page.next
   }
   return entries
+}
+
+/** As Swift shows a version that marks a deletion. */
+const MARKER = {
+  hash: "d41d8cd98f00b204e9800998ecf8427e",
+  contentType: "application/x-deleted;swift_versions_deleted=1",
+}
+
+async function listVersions(
+  { services, bucket }: BucketCall,
+  listing: ListingRequest,
+  versionMarker: string | undefined,
+): Promise<readonly ObjectEntry[]> {
+  const { prefix, delimiter, marker, endMarker, limit } = listing
+  const entries: ObjectEntry[] = []
+  const versionIdMarker = versionMarker === undefined ? undefined : parseVersion(versionMarker)
+  type Place = { readonly keyMarker: string; readonly versionIdMarker: VersionId | undefined }
+  for (
+    let next: Place | undefined = { keyMarker: marker, versionIdMarker };
+    next !== undefined && entries.length < limit;
+  ) {
+    const max = Math.min(PAGE_ENTRIES, limit - entries.length)
+    const page: VersionsPage = await services.objects.listVersions({
+      bucket,
+      prefix,
+      delimiter,
+      ...next,
+      max,
+      withTypes: true,
+    })
+    for (const entry of page.entries) {
+      const name = entry.kind === "prefix" ? entry.prefix : entry.kind === "marker" ? entry.key : entry.object.key
+      if (endMarker !== "" && name >= endMarker) return entries
+      entries.push(versionEntry(entry, name))
+    }
+    next = page.next
+  }
+  return entries
+}
+
+function versionEntry(entry: VersionEntry, name: string): ObjectEntry {
+  if (entry.kind === "prefix") return { kind: "subdir", name }
+  const version = { id: entry.versionId, isLatest: entry.isLatest }
+  if (entry.kind === "marker")
+    return { kind: "object", name, ...MARKER, bytes: 0, lastModifiedMs: entry.lastModifiedMs, version }
+  const { sizeBytes, etag, lastModifiedMs, contentType = DEFAULT_TYPE } = entry.object
+  return { kind: "object", name, hash: etag, bytes: sizeBytes, contentType, lastModifiedMs, version }
 }

@@ -39,6 +39,8 @@ export type ObjectEntry =
       readonly bytes: number
       readonly contentType: string
       readonly lastModifiedMs: number
+      /** In a listing of versions. */
+      readonly version?: { readonly id: string; readonly isLatest: boolean }
     }
 
 /** An entry of an account's listing. */
@@ -52,7 +54,8 @@ export type ContainerEntry =
       readonly lastModifiedMs: number
     }
 
-type Member = readonly [name: string, value: string | number]
+type Value = string | number | boolean
+type Member = readonly [name: string, value: Value]
 
 const FORMAT_OF_TYPE: ReadonlyMap<string, ListingFormat> = new Map([
   ["text/plain", "plain"],
@@ -105,6 +108,12 @@ const membersOfObject = (entry: Extract<ObjectEntry, { kind: "object" }>): reado
   ["bytes", entry.bytes],
   ["content_type", textOfObjectKey(entry.contentType)],
   ["last_modified", lastModifiedText(entry.lastModifiedMs)],
+  ...(entry.version === undefined
+    ? []
+    : ([
+        ["version_id", entry.version.id],
+        ["is_latest", entry.version.isLatest],
+      ] as const)),
 ]
 
 const membersOfContainer = (entry: Extract<ContainerEntry, { kind: "container" }>): readonly Member[] => [
@@ -133,7 +142,7 @@ function xmlOfEntry(entry: ObjectEntry | ContainerEntry): string {
   return `<${entry.kind}>${inner}</${entry.kind}>`
 }
 
-function jsonOfEntry(entry: ObjectEntry | ContainerEntry): Readonly<Record<string, string | number>> {
+function jsonOfEntry(entry: ObjectEntry | ContainerEntry): Readonly<Record<string, Value>> {
   if (entry.kind === "subdir") return { subdir: textOfObjectKey(entry.name) }
   return Object.fromEntries(entry.kind === "object" ? membersOfObject(entry) : membersOfContainer(entry))
 }

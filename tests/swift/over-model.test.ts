@@ -440,6 +440,25 @@ test("versions: switched on, written, read, listed as current, and removed", asy
   assert.equal((await owner.call("GET", `${path}/o?version-id=${id}`)).text, "one")
   assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
   assert.equal(await status(owner.call("GET", `${path}/o`)), 404)
+  const versions = JSON.parse((await owner.call("GET", `${path}?versions&format=json`)).text) as Record<
+    string,
+    unknown
+  >[]
+  assert.deepEqual(
+    versions.map(version => [version["bytes"], version["is_latest"]]),
+    [
+      [0, true],
+      [3, false],
+      [3, false],
+    ],
+  )
+  assert.match(String(versions[0]?.["content_type"]), /^application\/x-deleted/)
+  assert.equal(versions[2]?.["version_id"], id)
+  const after = `marker=o&version_marker=${String(versions[1]?.["version_id"])}`
+  assert.equal(
+    (JSON.parse((await owner.call("GET", `${path}?versions&format=json&${after}`)).text) as unknown[]).length,
+    1,
+  )
   assert.equal(await status(owner.call("DELETE", path)), 409, "versions are left")
   assert.equal(await status(owner.call("DELETE", `${path}/o?version-id=${id}`)), 204)
   assert.equal(await status(owner.call("GET", `${path}/o?version-id=${id}`)), 404)
