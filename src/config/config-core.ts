@@ -147,7 +147,7 @@ function configIn(reader: SettingReader): ServeConfig {
     consoleSignIn: consoleSignInOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
-    swiftListen: reader.optional("swiftListen", parseListen),
+    swift: swiftOf(reader, switchOf("swiftAllowSha1")),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),
     auditSinks: auditSinksOf(reader),
@@ -210,6 +210,12 @@ function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
   const domains = reader.each("websiteDomain", parseDomain)
   const certificates = reader.optional("websiteCertificates", fileIn(reader))
   return listen && { listen, domains, certificates }
+}
+
+function swiftOf(reader: SettingReader, allowSha1: boolean): ServeConfig["swift"] {
+  reader.refuseStray(["swiftAllowSha1"], "swiftListen")
+  const listen = reader.optional("swiftListen", parseListen)
+  return listen && { listen, allowSha1 }
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const

@@ -57,7 +57,7 @@ test("without settings: one folder, loopback, text log", () => {
     consoleSignIn: undefined,
     tls: undefined,
     website: undefined,
-    swiftListen: undefined,
+    swift: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
@@ -114,7 +114,8 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   consoleOidcRole: { texts: [`${ROLES}/a`, `${ROLES}/team/b`], field: config => config.consoleSignIn?.roles },
   consoleOidcScopes: { texts: ["openid", "openid groups"], field: config => config.consoleSignIn?.scopes },
   websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
-  swiftListen: { texts: ["0.0.0.0:8080", "127.0.0.1:8080"], field: config => config.swiftListen },
+  swiftListen: { texts: ["0.0.0.0:8080", "127.0.0.1:8080"], field: config => config.swift?.listen },
+  swiftAllowSha1: { texts: ["yes", "no"], field: config => config.swift?.allowSha1 },
   websiteDomain: { texts: ["web.example.org", "site.test"], field: config => config.website?.domains },
   websiteCertificates: { texts: ["c", "d"], field: config => config.website?.certificates },
   tlsCert: { texts: ["c.pem", "d.pem"], field: config => config.tls?.certFile },
@@ -151,6 +152,7 @@ const OF_SIGN_IN = {
 const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FILE: "m.key" }
 const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" }
 const OF_WEBSITES = { HAYLOFT_WEBSITE_LISTEN: "127.0.0.1:8000" }
+const OF_SWIFT = { HAYLOFT_SWIFT_LISTEN: "127.0.0.1:8080" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
@@ -158,6 +160,7 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   ...{ consoleOidcIssuer: OF_SIGN_IN, consoleOidcClientId: OF_SIGN_IN, consoleOidcClientSecret: OF_SIGN_IN },
   ...{ consoleOidcRole: OF_SIGN_IN, consoleOidcScopes: OF_SIGN_IN },
   ...{ websiteDomain: OF_WEBSITES, websiteCertificates: OF_WEBSITES },
+  swiftAllowSha1: OF_SWIFT,
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   kmsVaultUrl: { HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" },

@@ -122,7 +122,7 @@ export interface ServeConfig {
   /** Undefined: websites are not served. */
   readonly website: WebsiteConfig | undefined
   /** Undefined: Swift's API is not served. */
-  readonly swiftListen: ListenAddress | undefined
+  readonly swift: { readonly listen: ListenAddress; readonly allowSha1: boolean } | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined

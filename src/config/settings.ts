@@ -352,6 +352,16 @@ export const SETTINGS = {
     undefined,
     "address of OpenStack Swift's API (default: it is not served)",
   ),
+  swiftAllowSha1: {
+    ...setting(
+      "--swift-allow-sha1",
+      "HAYLOFT_SWIFT_ALLOW_SHA1",
+      "yes|no",
+      "no",
+      "temporary URLs and forms of Swift may be signed with SHA-1 too, for old clients",
+    ),
+    preset: "yes",
+  },
   websiteDomain: list(
     "--website-domain",
     "HAYLOFT_WEBSITE_DOMAIN",

@@ -166,7 +166,7 @@ const FURTHER_PORTS: readonly PortKind[] = [
   },
   {
     ...{ name: "swift", title: "Swift", flag: "--swift-listen" },
-    listenOf: ({ swiftListen }) => swiftListen,
+    listenOf: ({ swift }) => swift?.listen,
     protocolOf: (session, adminUrl) => session.swift(adminUrl),
   },
 ]

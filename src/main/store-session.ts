@@ -290,7 +290,14 @@ export class StoreSession {
     const { metadata, services } = this.running.engine
     const prepare = services.refuseEarlier
     const swiftAccounts = openSwiftAccounts(metadata, prepare)
-    return createSwiftHandler({ ...this.s3Settings(adminUrl), swiftAccounts, version: readVersion(), prepare })
+    const allowSha1 = this.config.swift?.allowSha1 ?? false
+    return createSwiftHandler({
+      ...this.s3Settings(adminUrl),
+      swiftAccounts,
+      version: readVersion(),
+      prepare,
+      allowSha1,
+    })
   }
 
   private s3Settings(adminUrl: string): S3Settings {

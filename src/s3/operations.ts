@@ -522,15 +522,14 @@ export const OPERATIONS: readonly Operation[] = [
   ...SETTINGS_CHANGED,
 ]
 
+const BY_NAME: ReadonlyMap<string, Operation> = new Map(OPERATIONS.map(operation => [operation.name, operation]))
+
 /**
  * A request of another protocol that needs the permissions of one of S3's operations, or these. It keeps the name, which
  * decisions depend on.
  */
 export function operationAs(like: string, answer: OperationAnswer, requiredActions?: RequiredActions): Operation {
-  const found = must(
-    OPERATIONS.find(operation => operation.name === like),
-    "the operation is in the table",
-  )
+  const found = must(BY_NAME.get(like), "the operation is in the table")
   const required = requiredActions ?? found.requiredActions
   return { ...found, requiredActions: required, answer, when: [], header: undefined, readBody: noContent }
 }

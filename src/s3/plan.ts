@@ -3,7 +3,7 @@
  * clients send the same names repeatedly.
  *
  * Promises  A cached plan equals a newly computed one for the same names.
- * Limits    Plans are dropped with their shape, and the HTTP server caches few shapes.
+ * Limits    Plans are dropped with their shape and their operation, and the HTTP server caches few shapes.
  */
 import type { Headers, HeaderShape, RequestHeaders } from "../base/request-headers.js"
 import { RememberedByObject } from "../base/remembered.js"
@@ -50,13 +50,16 @@ function isRestricted(name: string): boolean {
 }
 
 export class RequestPlans {
-  private readonly byOperation = new Map<Operation, RememberedByObject<HeaderShape, RequestPlan>>()
+  /** By the list of required actions, which operations share that another protocol makes for one request. */
+  private readonly known = new WeakMap<object, RememberedByObject<HeaderShape, RequestPlan>>()
 
   of(operation: Operation, { shape }: RequestHeaders): RequestPlan {
-    let plans = this.byOperation.get(operation)
+    const { requiredActions } = operation
+    const key = requiredActions === "eachKey" ? operation : requiredActions
+    let plans = this.known.get(key)
     if (plans === undefined) {
-      plans = new RememberedByObject(made => new RequestPlan(operation, made))
-      this.byOperation.set(operation, plans)
+      plans = new RememberedByObject(made => new RequestPlan({ requiredActions }, made))
+      this.known.set(key, plans)
     }
     return plans.of(shape)
   }

@@ -8,6 +8,7 @@ import type { Failure } from "../base/failures.js"
 import { HeaderShapes } from "../base/request-headers.js"
 import { after, type Soon } from "../base/soon.js"
 import type { Exchange } from "../http/index.js"
+import type { WireBody } from "./body.js"
 import { Call, type Answer, type CallContext } from "./call.js"
 import type { Caller } from "./caller.js"
 import { deniedRequest } from "./denied-request.js"
@@ -27,6 +28,8 @@ export interface Translation {
   readonly rawKey?: string | undefined
   /** Headers of S3, in lower case: name, value, name, value … */
   readonly headers: readonly string[]
+  /** The body of the object, if it is only a part of the request's. */
+  readonly body?: WireBody
   /** Parameters of S3. */
   readonly query?: readonly (readonly [name: string, value: string])[]
 }
@@ -87,7 +90,7 @@ export class TranslatedCalls {
     request.query = query
     request.operation = operation
     const parts = { exchange, operation, target, query, headers, signer: caller, nowMs, request }
-    const call = new Call(this.context, { ...parts, file: undefined, formTags: undefined })
+    const call = new Call(this.context, { ...parts, file: translation.body, formTags: undefined })
     const admitted = { operation, plan: this.plans.of(operation, headers), target, call, form: undefined }
     const run = () => this.parts.runner.run(request, admitted)
     return operation.heavy ? after(call.turn(), run) : run()

@@ -29,13 +29,16 @@ import { emptyAnswer, errorAnswer, idFields, linesOf, textAnswer } from "./answe
 import { SwiftContainers } from "./containers.js"
 import { corsFields, preflightFields } from "./cors-core.js"
 import { swiftErrorOf } from "./failures.js"
+import { isForm, SwiftForms } from "./forms.js"
 import { SwiftGrants } from "./grants.js"
 import { infoDocument } from "./info.js"
 import type { Metadata } from "./metadata-core.js"
 import { SwiftObjects } from "./objects.js"
 import {
   containerAt,
+  signedGrants,
   SWIFT_SETTING,
+  urlKeysOf,
   type ContainerRequest,
   type ObjectRequest,
   type SwiftContext,
@@ -43,11 +46,15 @@ import {
 } from "./requests.js"
 import { SwiftSignIn, type SignedIn } from "./sign-in.js"
 import { refuseUnbuilt } from "./unbuilt-core.js"
+import { admitTempUrl, checkTempUrlHeaders, readTempUrl, type TempUrl } from "./temp-url-core.js"
+import { checkDigest } from "./url-signatures-core.js"
 import { pathOf, targetOfPath, type SwiftTarget } from "./target-core.js"
 
 interface SwiftSettings extends S3Settings {
   readonly accounts: S3Settings["accounts"] & Keyring
   readonly swiftAccounts: SwiftAccounts
+  /** Whether temporary URLs and forms may be signed with SHA-1. */
+  readonly allowSha1: boolean
   readonly version: string
   /** Called before the first row that an earlier release would not understand. */
   readonly prepare: () => Promise<void>
@@ -60,6 +67,11 @@ const SERVER_ERROR_STATUS = 500
 const DENIED: readonly number[] = [401, 403]
 const AUTH_PATH = /^\/auth\/v1(?:\.0)?\/?$|^\/v1\/([^/]+)\/auth\/?$|^\/auth\/v1\/([^/]+)\/auth\/?$/
 
+/** What a temporary URL for a method allows. */
+const ACTIONS_OF_URLS: Readonly<Record<string, readonly string[]>> = {
+  ...{ GET: ["GetObject"], HEAD: ["GetObject"], PUT: ["PutObject"], POST: ["PutObject"], DELETE: ["DeleteObject"] },
+}
+
 type Resource = "account" | "container" | "object"
 type Handle<Its extends SwiftRequest> = (request: Its) => Soon<Answer>
 type Handles<Its extends SwiftRequest> = Readonly<Record<string, Handle<Its>>>
@@ -70,19 +82,21 @@ class SwiftHandler implements Protocol {
   private readonly known: KnownCallers
   private readonly grants: SwiftGrants
   private readonly context: SwiftContext
+  private readonly forms: SwiftForms
   private readonly ofAccount: Handles<SwiftRequest>
   private readonly ofContainer: Handles<ContainerRequest>
   private readonly ofObject: Handles<ObjectRequest>
 
   constructor(private readonly settings: SwiftSettings) {
-    const { services, accounts, swiftAccounts, clock, prepare } = settings
+    const { services, accounts, swiftAccounts, clock, prepare, allowSha1 } = settings
     this.calls = new TranslatedCalls(settings)
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
     this.known = new KnownCallers(settings)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.grants = new SwiftGrants(containers, this.calls.context)
-    const context = { calls: this.calls, services, accounts, swiftAccounts, containers, prepare }
+    const context = { calls: this.calls, services, accounts, swiftAccounts, containers, prepare, clock, allowSha1 }
     this.context = context
+    this.forms = new SwiftForms(context)
     const [ofAccount, ofContainer, ofObject] = [
       new AccountRequests(context),
       new SwiftContainers(context),
@@ -134,19 +148,45 @@ class SwiftHandler implements Protocol {
     if (target === undefined) throw fail("invalidUri", { message: "the path begins with none of /v1, /auth, /info" })
     const resource = resourceOf(target)
     const handles = { account: this.ofAccount, container: this.ofContainer, object: this.ofObject }[resource]
-    const isKnown = exchange.method === "OPTIONS" || Object.hasOwn(handles, exchange.method)
+    const isKnown = isForm(exchange, target) || exchange.method === "OPTIONS" || Object.hasOwn(handles, exchange.method)
     exchange.note({
       operation: `Swift ${isKnown ? exchange.method : "?"} ${resource}`,
       bucket: target.container?.slice(0, 64),
     })
     if (!isKnown) throw notAllowed(exchange.method, resource, Object.keys(handles))
+    if (isForm(exchange, target)) return this.forms.post(request, target, path)
     if (exchange.method === "OPTIONS") return this.options(exchange, target, Object.keys(handles))
     // As in a form: clients write a space as "+".
     const query = new Query(parseQuery(rawQuery.replaceAll("+", "%20")))
     refuseUnbuilt(exchange.headers, query)
-    return after(this.callerOf(exchange), caller =>
-      after(this.calls.enter(request, caller), () => this.dispatch({ exchange, request, caller, target, query })),
+    const tempUrl = readTempUrl(rawQuery)
+    const admitting = tempUrl === undefined ? this.callerOf(exchange) : this.admit(exchange, target, tempUrl)
+    return after(admitting, caller =>
+      after(this.calls.enter(request, caller), () =>
+        this.dispatch({ exchange, request, caller, target, query, tempUrl }),
+      ),
     )
+  }
+
+  /** Who has a temporary URL may do what its method does with the object, and nothing else. Throws `signatureMismatch`. */
+  private admit(exchange: Exchange, target: SwiftTarget, tempUrl: TempUrl): Soon<Caller> {
+    const { method, headers, remoteAddress } = exchange
+    checkDigest(tempUrl.signature, this.settings.allowSha1)
+    checkTempUrlHeaders(method, headers)
+    const { account, container, object } = target
+    const nowMs = this.settings.clock.wallMs()
+    const request = { method, account, container, object, clientAddress: remoteAddress, nowMs }
+    const keys = recover(
+      () => after(this.settings.services.buckets.confirm(), () => urlKeysOf(this.context, target)),
+      error => {
+        if (isFailure(error, "noSuchBucket")) return []
+        throw error
+      },
+    )
+    return after(keys, known => {
+      admitTempUrl(tempUrl, request, known)
+      return anonymousWith(signedGrants(container ?? "", ACTIONS_OF_URLS[method] ?? []))
+    })
   }
 
   private dispatch(request: SwiftRequest): Soon<Answer> {

@@ -22,6 +22,7 @@ import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Meta
 import { quotaOf, requireRoom } from "./quota-core.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
+import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
 import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 const DEFAULT_TYPE = "application/octet-stream"
@@ -73,35 +74,46 @@ const versionOf = ({ query }: ObjectRequest): Pick<Translation, "query"> => {
   return version === undefined ? {} : { query: [["versionId", version]] }
 }
 
-const GET = operationAs("GetObject", { kind: "object", handle: call => readObject(call) })
-const HEAD = operationAs("HeadObject", { kind: "object", handle: call => headObject(call) })
 const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
 
-/** All values were checked when they were stored. */
-function objectLines(call: ObjectCall, info: ObjectInfo, contentType?: string): HeaderLines {
+/** All values were checked when they were stored. `contentType` replaces the object's. */
+function objectLines(
+  call: ObjectCall,
+  info: ObjectInfo,
+  { tempUrl }: ObjectRequest,
+  contentType?: string,
+): HeaderLines {
   const { lastModifiedMs, etag, userMetadata, versionId } = info
   const fields: Field[] = [
     ["Etag", etag],
     ["Last-Modified", httpDate(lastModifiedMs)],
     ["X-Timestamp", timestampOf(lastModifiedMs)],
     ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
-    ...metadataFields(userMetadata, OBJECT_METADATA),
+    ...metadataFields(tempUrl === undefined ? userMetadata : publicMetadata(userMetadata), OBJECT_METADATA),
   ]
-  const headers = contentType === undefined ? info.headers : { ...info.headers, contentType }
-  return HeaderLines.ofChecked(call.context.contentLines.of(headers, call.query)).and(linesOf(fields))
+  const headers = {
+    ...info.headers,
+    ...(contentType !== undefined && { contentType }),
+    ...(tempUrl !== undefined && {
+      contentDisposition: dispositionOfTempUrl(tempUrl, info.headers.contentDisposition, call.key),
+      expires: httpDate(tempUrl.expires * 1000),
+    }),
+  }
+  const shown = contentType === undefined && tempUrl === undefined ? info.headers : headers
+  return HeaderLines.ofChecked(call.context.contentLines.of(shown, call.query)).and(linesOf(fields))
 }
 
-function readObject(call: ObjectCall): Soon<Answer> {
+function readObject(call: ObjectCall, request: ObjectRequest): Soon<Answer> {
   const several = severalRanges(call.headers.get("range"))
-  return several === undefined ? readRange(call) : readSeveral(call, several)
+  return several === undefined ? readRange(call, request) : readSeveral(call, request, several)
 }
 
-const readRange = (call: ObjectCall): Soon<Answer> =>
+const readRange = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
   after(openObject(call, false), body =>
     recover(
       (): Answer => {
         const { info, range } = body
-        const lines = objectLines(call, info)
+        const lines = objectLines(call, info, request)
         if (range === undefined || range.lengthBytes === 0)
           return { status: 200, headers: lines, body: { kind: "object", body, lengthBytes: info.sizeBytes } }
         const last = range.first + range.lengthBytes - 1
@@ -115,24 +127,28 @@ const readRange = (call: ObjectCall): Soon<Answer> =>
     ),
   )
 
-const readSeveral = (call: ObjectCall, items: readonly string[]): Soon<Answer> =>
+const readSeveral = (call: ObjectCall, request: ObjectRequest, items: readonly string[]): Soon<Answer> =>
   after(openObject(call, true), head => {
     head.close()
     const { info } = head
-    if (!holdsFor(call.headers.get("if-range"), info)) return readRange(call)
+    if (!holdsFor(call.headers.get("if-range"), info)) return readRange(call, request)
     const { contentType, body } = answerRanges(call, info, items)
-    return { status: 206, headers: objectLines(call, info, contentType), body }
+    return { status: 206, headers: objectLines(call, info, request, contentType), body }
   })
 
 /** Whether ranges count: `If-Range` names the object as it is, or is absent. */
 const holdsFor = (ifRange: string | undefined, { etag, lastModifiedMs }: ObjectInfo): boolean =>
   ifRange === undefined || ifRange.replaceAll('"', "") === etag || ifRange === httpDate(lastModifiedMs)
 
-const headObject = (call: ObjectCall): Soon<Answer> =>
+const headObject = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
   after(openObject(call, true), (body): Answer => {
     body.close()
     const { info } = body
-    return { status: 200, headers: objectLines(call, info), body: { kind: "omitted", lengthBytes: info.sizeBytes } }
+    return {
+      status: 200,
+      headers: objectLines(call, info, request),
+      body: { kind: "omitted", lengthBytes: info.sizeBytes },
+    }
   })
 
 const putObject = (call: ObjectCall): Soon<Answer> =>
@@ -193,12 +209,15 @@ export class SwiftObjects {
   constructor(private readonly context: SwiftContext) {}
 
   get(request: ObjectRequest): Soon<Answer> {
-    return this.run(request, { ...translate(request, GET, headersOf(request, READ_HEADERS)), ...versionOf(request) })
+    const operation = operationAs("GetObject", { kind: "object", handle: call => readObject(call, request) })
+    const headers = headersOf(request, READ_HEADERS)
+    return this.run(request, { ...translate(request, operation, headers), ...versionOf(request) })
   }
 
   head(request: ObjectRequest): Soon<Answer> {
-    const conditions = headersOf(request, READ_HEADERS)
-    return this.run(request, { ...translate(request, HEAD, conditions), ...versionOf(request) })
+    const operation = operationAs("HeadObject", { kind: "object", handle: call => headObject(call, request) })
+    const headers = headersOf(request, READ_HEADERS)
+    return this.run(request, { ...translate(request, operation, headers), ...versionOf(request) })
   }
 
   put(request: ObjectRequest): Soon<Answer> {

@@ -9,6 +9,7 @@ import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets, ObjectServices } from "../object/contract.js"
 import type {
   Caller,
+  Grants,
   Query,
   S3Request,
   SettingReader,
@@ -16,6 +17,9 @@ import type {
   TextSetting,
   TranslatedCalls,
 } from "../s3/index.js"
+import { urlKeysIn, type UrlKey } from "./url-signatures-core.js"
+import type { TempUrl } from "./temp-url-core.js"
+import type { Clock } from "../seams/clock/contract.js"
 import { ACCOUNT_PREFIX, type SwiftTarget } from "./target-core.js"
 
 /** Shared by all requests. */
@@ -25,6 +29,9 @@ export interface SwiftContext {
   readonly accounts: Pick<Keyring, "getAccount">
   readonly swiftAccounts: SwiftAccounts
   readonly containers: SettingReader<SwiftContainer>
+  readonly clock: Clock
+  /** Whether temporary URLs and forms may be signed with SHA-1. */
+  readonly allowSha1: boolean
   /** Before the first document of a container: earlier releases know none. */
   readonly prepare: () => Promise<void>
 }
@@ -35,6 +42,8 @@ export interface SwiftRequest {
   readonly caller: Caller
   readonly target: SwiftTarget
   readonly query: Query
+  /** The request is admitted by a temporary URL, and by nothing else. */
+  readonly tempUrl: TempUrl | undefined
 }
 
 /** A request for a container. */
@@ -95,3 +104,20 @@ export function requireOwnAccount<Its extends SwiftRequest>(
   if (`${ACCOUNT_PREFIX}${caller.account.number}` === target.account) return
   throw fail("accessDenied", { reason: "the token is of another account than the path names" })
 }
+
+/** The keys that sign temporary URLs and forms for a container: its own, and its account's. Throws `noSuchBucket`. */
+export function urlKeysOf(context: SwiftContext, { account, container = "" }: SwiftTarget): Soon<readonly UrlKey[]> {
+  return after(containerAt(context, account, container), bucket =>
+    after(context.containers.of(bucket), ofContainer =>
+      after(context.swiftAccounts.of(bucket.owner), ofAccount => [
+        ...urlKeysIn("container", ofContainer?.metadata ?? []),
+        ...urlKeysIn("account", ofAccount.metadata),
+      ]),
+    ),
+  )
+}
+
+/** Whom such a signature lets in, as if nobody had signed in: for these actions in this container. */
+export const signedGrants = (container: string, actions: readonly string[]): Grants => ({
+  match: (bucket, action) => (bucket.name === container && actions.includes(action) ? "caller" : undefined),
+})

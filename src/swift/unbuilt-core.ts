@@ -5,24 +5,18 @@ import type { Query } from "../s3/index.js"
 
 const HEADERS: readonly string[] = [
   ...["x-versions-location", "x-history-location", "x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
-  ...[
-    "x-account-access-control",
-    "x-account-meta-quota-bytes",
-    "x-account-meta-temp-url-key",
-    "x-account-meta-temp-url-key-2",
-  ],
+  ...["x-account-access-control", "x-account-meta-quota-bytes"],
   ...["x-object-manifest", "x-symlink-target", "x-delete-at", "x-delete-after"],
 ]
 
 /** Metadata of containers that has an effect in Swift. */
-const EFFECTIVE = /^x-container-meta-(?:web-|temp-url-key)/
+const EFFECTIVE = /^x-container-meta-web-/
 
 /** With the value that asks for it; undefined: any. */
 const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | undefined])[] = [
   ["multipart-manifest", ["put", "delete"]],
   ["extract-archive", undefined],
   ["bulk-delete", undefined],
-  ["temp_url_sig", undefined],
 ]
 
 /** Throws `notImplemented`. */

@@ -7,6 +7,7 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { bytesOfHex } from "../base/bytes.js"
+import { fail } from "../base/failures.js"
 
 type DigestName = "sha1" | "sha256" | "sha512"
 
@@ -63,4 +64,12 @@ export function signerOf(
     }
   }
   return signer
+}
+
+/** Throws `signatureMismatch` for SHA-1 unless the operator allows it. */
+export function checkDigest({ digest }: UrlSignature, allowSha1: boolean): void {
+  if (digest !== "sha1" || allowSha1) return
+  const message =
+    "Signatures with SHA-1 are refused here: sign with SHA-256 or SHA-512 (the operator may pass --swift-allow-sha1)"
+  throw fail("signatureMismatch", { message })
 }

@@ -1,6 +1,6 @@
 /** Swift over the model: accounts, containers and objects as its clients see them, and as S3's clients see the same ones. */
 import assert from "node:assert/strict"
-import { createHash } from "node:crypto"
+import { createHash, createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
@@ -515,6 +515,103 @@ test("pages of origins that a container names may send requests and read answers
   assert.deepEqual([other.status, other.header("access-control-allow-origin")], [200, undefined])
   const options = await world.anonymous.call("OPTIONS", path)
   assert.deepEqual([options.status, options.header("allow")], [200, "GET, HEAD, PUT, POST, DELETE, OPTIONS"])
+})
+
+const hmac = (message: string, key = "mykey", digest = "sha256"): string =>
+  createHmac(digest, key).update(message).digest("hex")
+const LATER = 4_000_000_000
+
+/** The query of a temporary URL. */
+const tempUrl = (method: string, path: string, { key = "mykey", expires = LATER, digest = "sha256" } = {}): string =>
+  `temp_url_sig=${hmac(`${method}\n${expires}\n${owner.account}${path}`, key, digest)}&temp_url_expires=${expires}`
+
+test("temporary URLs admit what was signed, and nothing else", async () => {
+  const path = await container("temp-urls", { "X-Container-Meta-Temp-URL-Key": "mykey" })
+  await put(`${path}/o`, "temporary", { "X-Object-Meta-Hidden": "1", "X-Object-Meta-Public-Shown": "2" })
+  await put(`${path}/other`, "other")
+  const ask = (method: string, target: string, query: string, body?: string) =>
+    world.anonymous.call(method, `${target}?${query}`, body === undefined ? {} : { body })
+  const read = await ask("GET", `${path}/o`, tempUrl("GET", `${path}/o`))
+  assert.deepEqual([read.status, read.text], [200, "temporary"])
+  assert.deepEqual([read.header("x-object-meta-hidden"), read.header("x-object-meta-public-shown")], [undefined, "2"])
+  assert.match(read.header("content-disposition") ?? "", /^attachment; filename="o"/)
+  assert.equal(await status(ask("HEAD", `${path}/o`, tempUrl("GET", `${path}/o`))), 200)
+  const refused: readonly (readonly [method: string, target: string, query: string])[] = [
+    ["GET", `${path}/other`, tempUrl("GET", `${path}/o`)],
+    ["PUT", `${path}/o`, tempUrl("GET", `${path}/o`)],
+    ["DELETE", `${path}/o`, tempUrl("PUT", `${path}/o`)],
+    ["GET", `${path}/o`, tempUrl("GET", `${path}/o`, { expires: 1_000_000_000 })],
+    ["GET", `${path}/o`, tempUrl("GET", `${path}/o`, { key: "other" })],
+    ["GET", `${path}/o`, tempUrl("GET", `${path}/o`, { digest: "sha1" })],
+    ["GET", path, tempUrl("GET", path)],
+  ]
+  for (const [method, target, query] of refused)
+    assert.equal(await status(ask(method, target, query)), 401, `${method} ${target} ${query}`)
+  assert.equal((await owner.call("GET", `${path}/o`)).text, "temporary")
+  assert.equal(await status(ask("PUT", `${path}/new`, tempUrl("PUT", `${path}/new`), "written")), 201)
+  assert.equal((await owner.call("GET", `${path}/new`)).text, "written")
+  const stolen = { "X-Copy-From": "/temp-urls/other" }
+  const copy = world.anonymous.call("PUT", `${path}/new?${tempUrl("PUT", `${path}/new`)}`, { headers: stolen })
+  assert.equal(await status(copy), 401)
+  assert.equal(await status(ask("GET", `${path}/o`, tempUrl("GET", `${path}/o`, { digest: "sha512" }))), 200)
+  assert.equal(await status(ask("DELETE", `${path}/new`, tempUrl("DELETE", `${path}/new`))), 204)
+})
+
+test("a key of a container signs for that container, one of an account for all", async () => {
+  await container("temp-keys-a", { "X-Container-Meta-Temp-URL-Key-2": "mykey" })
+  await container("temp-keys-b")
+  for (const path of ["/temp-keys-a/o", "/temp-keys-b/o"]) await put(path, path)
+  const read = (path: string, key: string) =>
+    status(world.anonymous.call("GET", `${path}?${tempUrl("GET", path, { key })}`))
+  assert.deepEqual([await read("/temp-keys-a/o", "mykey"), await read("/temp-keys-b/o", "mykey")], [200, 401])
+  const set = await owner.call("POST", "", { headers: { "X-Account-Meta-Temp-URL-Key": "ofaccount" } })
+  assert.equal(set.status, 204)
+  assert.deepEqual([await read("/temp-keys-a/o", "ofaccount"), await read("/temp-keys-b/o", "ofaccount")], [200, 200])
+  assert.equal((await owner.call("HEAD", "")).header("x-account-meta-temp-url-key"), "ofaccount")
+  const removed = await owner.call("POST", "", { headers: { "X-Remove-Account-Meta-Temp-URL-Key": "x" } })
+  assert.equal(removed.status, 204)
+  assert.equal(await read("/temp-keys-b/o", "ofaccount"), 401)
+})
+
+type Files = readonly (readonly [name: string, body: string])[]
+
+/** A form for a path, with files, and what it signs. */
+function formOf(path: string, files: Files, { max = "100", count = "2", redirect = "" } = {}) {
+  const signature = hmac(`${owner.account}${path}\n${redirect}\n${max}\n${count}\n${LATER}`)
+  const fields = { redirect, max_file_size: max, max_file_count: count, expires: String(LATER), signature }
+  const part = (about: string, content: string) =>
+    `--b\r\nContent-Disposition: form-data; ${about}\r\n\r\n${content}\r\n`
+  const parts = [
+    ...Object.entries(fields).map(([name, value]) => part(`name="${name}"`, value)),
+    ...files.map(([name, body], i) => part(`name="f${i}"; filename="${name}"`, body)),
+  ]
+  return { headers: { "Content-Type": "multipart/form-data; boundary=b" }, body: `${parts.join("")}--b--\r\n` }
+}
+
+test("browsers post files by a signed form, within its limits", async () => {
+  const path = await container("posted-forms", { "X-Container-Meta-Temp-URL-Key": "mykey" })
+  const at = `${path}/in/`
+  const post = (form: ReturnType<typeof formOf>) => world.anonymous.call("POST", at, form)
+  const pair: Files = [
+    ["a.txt", "first"],
+    ["b.txt", "second"],
+  ]
+  const both = await post(formOf(at, pair))
+  assert.deepEqual([both.status, both.text], [201, "201 Created"])
+  assert.equal((await owner.call("GET", `${at}a.txt`)).text, "first")
+  assert.equal((await owner.call("GET", `${at}b.txt`)).text, "second")
+  const large = await post(formOf(at, [["large", "x".repeat(101)]]))
+  assert.deepEqual([large.status, await status(owner.call("GET", `${at}large`))], [413, 404])
+  assert.equal((await post(formOf(at, [...pair, ["3", ""]]))).status, 400, "more files than the form allows")
+  assert.equal(await status(owner.call("GET", `${at}3`)), 404)
+  const redirected = await post(formOf(at, [["c", "x"]], { redirect: "https://example.com/done" }))
+  const location = "https://example.com/done?status=201&message="
+  assert.deepEqual([redirected.status, redirected.header("location")], [303, location])
+  assert.equal((await post(formOf(`${path}/other/`, [["d", "x"]]))).status, 401, "signed for another path")
+  const changed = formOf(at, [["d", "x"]])
+  const more = { ...changed, body: changed.body.replace(/\r\n2\r\n/, "\r\n9\r\n") }
+  assert.equal((await post(more)).status, 401, "a field was changed")
+  assert.equal(await status(owner.call("GET", `${at}d`)), 404)
 })
 
 test("what is not built is refused by name", async () => {

@@ -67,6 +67,7 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
   const swift = createSwiftHandler({
     ...settings,
     swiftAccounts: accountsInMemory(),
+    allowSha1: false,
     version: "test",
     prepare: async () => undefined,
   })

@@ -27,7 +27,7 @@ export const config: ServeConfig = {
     region: undefined,
     tls: undefined,
     website: undefined,
-    swiftListen: undefined,
+    swift: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     rootKey: undefined,

@@ -1,0 +1,127 @@
+/**
+ * Forms that browsers post to a container: each file becomes an object below the path, if the form's fields are signed.
+ *
+ * Promises  Files are stored as they arrive, none of them held; one that is larger than the form allows leaves no object.
+ *           What follows the first file that cannot be stored is not stored.
+ */
+import { asFailure, fail, isFailure } from "../base/failures.js"
+import { asPromise } from "../base/soon.js"
+import { checkDigest, readUrlSignature } from "./url-signatures-core.js"
+import type { PieceOwner } from "../base/pieces.js"
+import { textOfObjectKey } from "../base/ids.js"
+import { contentTypeOf } from "../base/content-types.js"
+import type { Exchange } from "../http/index.js"
+import {
+  anonymousWith,
+  boundaryOf,
+  ExchangeBody,
+  FormOfFiles,
+  operationAs,
+  storeObject,
+  type Answer,
+  type Caller,
+  type S3Request,
+} from "../s3/index.js"
+import { emptyAnswer, textAnswer } from "./answers.js"
+import { swiftErrorOf } from "./failures.js"
+import {
+  admitFormPost,
+  answerOfForm,
+  checkFileCount,
+  headersOfFile,
+  objectOfFile,
+  readFormPost,
+} from "./form-post-core.js"
+import { signedGrants, urlKeysOf, type SwiftContext } from "./requests.js"
+import type { SwiftTarget } from "./target-core.js"
+import { refuseUnbuilt } from "./unbuilt-core.js"
+import { Query } from "../s3/index.js"
+
+const DEFAULT_TYPE = "application/octet-stream"
+const NO_QUERY = new Query([])
+
+/** Whether a request carries a form, which needs no token. */
+export const isForm = ({ method, headers }: Exchange, { container }: SwiftTarget): boolean =>
+  method === "POST" && container !== undefined && /^multipart\/form-data\b/i.test(headers.get("content-type") ?? "")
+
+type Form = ReturnType<typeof readFormPost>
+type File = NonNullable<Awaited<ReturnType<FormOfFiles["next"]>>>
+
+export class SwiftForms {
+  constructor(private readonly context: SwiftContext) {}
+
+  async post(request: S3Request, target: SwiftTarget, path: string): Promise<Answer> {
+    const { exchange } = request
+    const { clock, services, allowSha1 } = this.context
+    const boundary = boundaryOf(exchange.header("content-type") ?? "") ?? ""
+    const arriving = await FormOfFiles.begin(new ExchangeBody(exchange, clock), boundary)
+    const form = readFormPost(arriving.fields)
+    await services.buckets.confirm()
+    const keys = await asPromise(() => urlKeysOf(this.context, target)).catch(noKeys)
+    const signature = readUrlSignature(form.signature)
+    if (signature !== undefined) checkDigest(signature, allowSha1)
+    admitFormPost(form, path, keys, clock.wallMs())
+    const caller = anonymousWith(signedGrants(target.container ?? "", ["PutObject"]))
+    await this.context.calls.enter(request, caller)
+    try {
+      let stored = 0
+      for (let file = await arriving.next(); file !== undefined; file = await arriving.next()) {
+        stored += 1
+        checkFileCount(form, stored)
+        await this.store(request, caller, target, form, file)
+      }
+      return answerOf(
+        form,
+        stored === 0 ? 400 : 201,
+        stored === 0 ? "Bad Request" : "Created",
+        stored === 0 ? "no file to process" : "",
+      )
+    } catch (error) {
+      const failure = asFailure(error)
+      // The server logs internal errors, and answers them itself.
+      if (failure.kind === "internal") throw error
+      const { status, title, message } = swiftErrorOf(failure, true)
+      return answerOf(form, status, title, message.replace(/^FormPost: /, ""))
+    }
+  }
+
+  private async store(request: S3Request, caller: Caller, target: SwiftTarget, form: Form, file: File): Promise<void> {
+    const rawKey = objectOfFile(target.object ?? "", file)
+    const headers = headersOfFile(form, file)
+    refuseUnbuilt(headers, NO_QUERY)
+    const type = headers.get("content-type") ?? contentTypeOf(textOfObjectKey(rawKey)) ?? DEFAULT_TYPE
+    const sent = [
+      "content-type",
+      type,
+      ...[...headers].flatMap(([name, value]) => (name === "content-type" ? [] : [name, value])),
+    ]
+    const open = (pieces: PieceOwner) => within(form.fileBytesMax, file.open(pieces))
+    const body = { lengthBytes: undefined, chunked: true, open, gather: () => undefined }
+    const handle = async (call: Parameters<typeof storeObject>[0]): Promise<Answer> => {
+      await storeObject(call, [])
+      return emptyAnswer(201)
+    }
+    const operation = operationAs("PutObject", { kind: "object", handle })
+    await this.context.calls.run(request, caller, { operation, bucket: target.container, rawKey, headers: sent, body })
+  }
+}
+
+function noKeys(error: unknown): readonly never[] {
+  if (isFailure(error, "noSuchBucket")) return []
+  throw error
+}
+
+async function* within(bytesMax: number, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let lengthBytes = 0
+  for await (const bytes of pieces) {
+    lengthBytes += bytes.length
+    if (lengthBytes > bytesMax)
+      throw fail("entityTooLarge", { message: "max_file_size exceeded", maxSizeAllowedBytes: bytesMax })
+    yield bytes
+  }
+}
+
+function answerOf(form: Form, status: number, title: string, message: string): Answer {
+  const { status: shown, fields, type, text } = answerOfForm(form, status, title, message)
+  return textAnswer(shown, type, text, fields)
+}
