@@ -42,7 +42,7 @@ export function corsFields(metadata: Metadata, origin: string, answered: readonl
 }
 
 /** What a browser asks before it sends a request. */
-export interface Preflight {
+interface Preflight {
   readonly origin: string
   readonly method: string | undefined
   readonly headers: string | undefined

@@ -45,7 +45,7 @@ export function rangesOf(items: readonly string[], sizeBytes: number): readonly 
   return ranges
 }
 
-export interface Framed {
+interface Framed {
   readonly range: ByteRange
   /** What precedes the bytes. */
   readonly head: Uint8Array
