@@ -102,6 +102,20 @@ test("a folder of certificates that does not exist is named, and no folder was c
   assert.equal(existsSync(data), false)
 })
 
+test("a filter that cannot be loaded is named, and no folder was created", async () => {
+  const data = join(folder, "no-filter")
+  const args = ["serve", "--data", data, ...ANY_PORTS]
+  const empty = join(folder, "empty.cjs")
+  await writeFile(empty, "module.exports = () => ({ handle() {} })\n")
+  refused(
+    await runHayloft([...args, "--filter", join(folder, "missing.cjs")]),
+    2,
+    /the filter .*missing\.cjs cannot be loaded/,
+  )
+  refused(await runHayloft([...args, "--filter", empty]), 2, /the filter .*empty\.cjs makes no object with a name/)
+  assert.equal(existsSync(data), false)
+})
+
 test("a folder with other files is not a data folder, and stays as it is", async () => {
   const data = join(folder, "photos")
   await mkdir(data)

@@ -147,6 +147,7 @@ function configIn(reader: SettingReader): ServeConfig {
     consoleSignIn: consoleSignInOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
+    filters: reader.each("filter", fileIn(reader)),
     swift: swiftOf(reader, switchOf("swiftAllowSha1")),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),

@@ -121,6 +121,8 @@ export interface ServeConfig {
   readonly tls: TlsFiles | undefined
   /** Undefined: websites are not served. */
   readonly website: WebsiteConfig | undefined
+  /** Absolute paths, in their order. */
+  readonly filters: readonly string[]
   /** Undefined: Swift's API is not served. */
   readonly swift: { readonly listen: ListenAddress; readonly allowSha1: boolean } | undefined
   /** Absolute path; if undefined, the devices store the master key. */

@@ -345,6 +345,13 @@ export const SETTINGS = {
     undefined,
     "address of the static websites of buckets (default: none are served)",
   ),
+  filter: list(
+    "--filter",
+    "HAYLOFT_FILTER",
+    "FILE",
+    undefined,
+    "CommonJS module that sees requests of S3 and Swift first; several run in their order (docs/how-to/write-a-filter.md)",
+  ),
   swiftListen: setting(
     "--swift-listen",
     "HAYLOFT_SWIFT_LISTEN",

@@ -28,6 +28,7 @@ import { RealTelemetry, shownFields } from "../seams/telemetry/real.js"
 import { TableStores } from "../table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
 import { Conversion } from "./conversion.js"
+import { loadFilters } from "./load-filters.js"
 import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
 import type { StopSignals } from "./stop-signals.js"
@@ -66,6 +67,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const seams = { ...plain, telemetry }
   const masterKeys = await readMasterKeyFiles(disk, config)
   await checkCertificates(config, seams)
+  const filters = loadFilters(config.filters)
   await probeAddresses(portsOf(config))
   const stop = new AbortController()
   const ended: { excluded?: Failure } = {}
@@ -87,7 +89,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const storeTime = () => conversion.storeTime
   const traffic = new Traffic(clock)
   const live = { traffic, requests: new LiveRequests(clock, traffic) }
-  const ofStore = { masterKeys, conversion, storeTime, endpoints: { s3: undefined } }
+  const ofStore = { masterKeys, filters, conversion, storeTime, endpoints: { s3: undefined } }
   const host: SessionHost = { ...ofStore, seams, io, metricsText, events, live, onStolen, onExcluded }
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name

@@ -19,7 +19,7 @@ import type { Failure } from "../base/failures.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
 import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/index.js"
-import type { Protocol } from "../http/index.js"
+import { filtered, type Filter, type Protocol } from "../http/index.js"
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
@@ -82,6 +82,8 @@ export interface SessionHost {
   }
   readonly io: CliIo
   readonly masterKeys: MasterKeyFiles
+  /** Of the ports of S3 and Swift. */
+  readonly filters: readonly Filter[]
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
@@ -276,7 +278,8 @@ export class StoreSession {
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
   s3(adminUrl: string): Protocol {
     const own = createS3Handler(this.s3Settings(adminUrl))
-    return new PortRouter([healthGuest(this.running.status, this.config.domains, own), this.iam], own)
+    const port = new PortRouter([healthGuest(this.running.status, this.config.domains, own), this.iam], own)
+    return filtered(port, "s3", this.host.filters)
   }
 
   /** The protocol of the port of websites. */
@@ -291,13 +294,8 @@ export class StoreSession {
     const prepare = services.refuseEarlier
     const swiftAccounts = openSwiftAccounts(metadata, prepare)
     const allowSha1 = this.config.swift?.allowSha1 ?? false
-    return createSwiftHandler({
-      ...this.s3Settings(adminUrl),
-      swiftAccounts,
-      version: readVersion(),
-      prepare,
-      allowSha1,
-    })
+    const settings = { ...this.s3Settings(adminUrl), swiftAccounts, version: readVersion(), prepare, allowSha1 }
+    return filtered(createSwiftHandler(settings), "swift", this.host.filters)
   }
 
   private s3Settings(adminUrl: string): S3Settings {

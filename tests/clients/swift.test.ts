@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findProgram, run, runOk } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
-import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
 import { KIB, MIB, bytesFor, treeOf, writeTree } from "./material.js"
 
 let folder = ""
@@ -19,13 +19,39 @@ let authUrl = ""
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-swift-"))
   const port = await freePort()
-  server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--swift-listen", `127.0.0.1:${port}`] })
+  const second = join(folder, "second.cjs")
+  await writeFile(second, SECOND_FILTER)
+  const filters = ["--filter", `${ROOT}docs/filters/add-header.cjs`, "--filter", second]
+  const args = ["--swift-listen", `127.0.0.1:${port}`, ...filters]
+  const env = { SITE_ENVIRONMENT: "a test" }
+  server = await ServerProcess.start({ folders: [join(folder, "data")], args, env })
   authUrl = `http://127.0.0.1:${port}/auth/v1.0`
 })
 
 after(async () => {
   await server?.kill()
   await rm(folder, { recursive: true, force: true })
+})
+
+/** Only of Swift: it sees what the filter before it has let through. */
+const SECOND_FILTER = `module.exports = ({ withHeaders }) => ({
+  name: "second",
+  ports: ["swift"],
+  handle: (exchange, next) => next(withHeaders(exchange, ["X-Second", exchange.method])),
+})
+`
+
+test("filters see requests of both protocols in their order, and may answer them", async () => {
+  const swiftUrl = authUrl.replace("/auth/v1.0", "/info")
+  const [ofS3, ofSwift] = [await fetch(server.endpoint), await fetch(swiftUrl)]
+  assert.deepEqual([ofS3.headers.get("x-environment"), ofSwift.headers.get("x-environment")], ["a test", "a test"])
+  assert.deepEqual([ofS3.headers.get("x-second"), ofSwift.headers.get("x-second")], [null, "GET"])
+  const headers = { "User-Agent": "sqlmap/1" }
+  for (const url of [server.endpoint, swiftUrl]) {
+    const refused = await fetch(url, { headers })
+    assert.deepEqual([refused.status, await refused.text()], [403, "This client is not served here.\n"])
+    assert.equal(refused.headers.get("x-second"), null, "the second filter does not see it")
+  }
 })
 
 const tool = (name: string) => {

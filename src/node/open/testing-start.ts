@@ -27,6 +27,7 @@ export const config: ServeConfig = {
     region: undefined,
     tls: undefined,
     website: undefined,
+    filters: [],
     swift: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
