@@ -5,27 +5,37 @@
  */
 import { fail } from "../base/failures.js"
 
+/** Where what is overwritten or deleted goes. */
+export interface SwiftArchive {
+  /** Whether a deletion brings the version before back, or is a version itself. */
+  readonly mode: "stack" | "history"
+  /** The name of a container of the same account. */
+  readonly location: string
+}
+
 export interface SwiftContainer {
   /** Names in lower case without `x-container-meta-`, in the order in which they were set; values are byte strings. */
   readonly metadata: readonly (readonly [name: string, value: string])[]
   /** Access lists as Swift shows them; "" for none. */
   readonly read: string
   readonly write: string
+  readonly archive?: SwiftArchive | undefined
 }
 
 export const EMPTY_SWIFT_CONTAINER: SwiftContainer = { metadata: [], read: "", write: "" }
 
 const VERSION = 1
 
-export const encodeSwiftContainer = ({ metadata, read, write }: SwiftContainer): string =>
-  JSON.stringify({ version: VERSION, metadata, read, write })
+export const encodeSwiftContainer = ({ metadata, read, write, archive }: SwiftContainer): string =>
+  JSON.stringify({ version: VERSION, metadata, read, write, archive: archive && [archive.mode, archive.location] })
 
 /** Throws `corruptRecord`. */
 export function decodeSwiftContainer(document: string): SwiftContainer {
-  const { version, metadata, read, write, ...others } = objectOf(document)
+  const { version, metadata, read, write, archive, ...others } = objectOf(document)
   if (version !== VERSION || Object.keys(others).length > 0) throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
-  return { metadata, read, write }
+  if (archive === undefined) return { metadata, read, write }
+  return { metadata, read, write, archive: archiveOf(archive) }
 }
 
 function objectOf(document: string): Readonly<Record<string, unknown>> {
@@ -38,10 +48,17 @@ function objectOf(document: string): Readonly<Record<string, unknown>> {
   throw corrupt("object")
 }
 
+function archiveOf(value: unknown): SwiftArchive {
+  if (!isPair(value)) throw corrupt("archive")
+  const [mode, location] = value
+  if (mode !== "stack" && mode !== "history") throw corrupt("archive")
+  return { mode, location }
+}
+
 const isPairs = (value: unknown): value is readonly (readonly [string, string])[] =>
   Array.isArray(value) && value.every(isPair)
 
-const isPair = (pair: unknown): boolean =>
+const isPair = (pair: unknown): pair is readonly [string, string] =>
   Array.isArray(pair) && pair.length === 2 && pair.every(text => typeof text === "string")
 
 const corrupt = (field: string) => fail("corruptRecord", { what: "swift container", field })

@@ -3,12 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId } from "../base/ids.js"
-import { decodeSwiftContainer, encodeSwiftContainer } from "./swift-container.js"
+import { decodeSwiftContainer, encodeSwiftContainer, type SwiftContainer } from "./swift-container.js"
 import { encodeSwiftToken, readSwiftToken } from "./swift-token.js"
 
 const TOKEN = "AUTH_tkkwGqQUtJQVNBTVBMRc5rSdIA.Hm8zDOk1jXFDHsXGTISVI-bDtm9i3vjhToTA1DGUYE4"
 const CONTAINER =
-  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b"}'
+  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b","archive":["stack","old"]}'
 
 const sample = { accessKeyId: parseAccessKeyId("AKIASAMPLE"), expiresSeconds: 1_800_000_000 }
 
@@ -34,13 +34,13 @@ test("a token that was changed is none, or was not made with the secret", () => 
 })
 
 test("a container's document of version 1 is what it always was, both ways", () => {
-  const container = {
+  const container: SwiftContainer = {
     metadata: [
       ["color", "red"],
       ["temp-url-key", "k\u00e9y"],
     ],
-    ...{ read: ".r:*,.rlistings", write: "a:b" },
-  } as const
+    ...{ read: ".r:*,.rlistings", write: "a:b", archive: { mode: "stack", location: "old" } },
+  }
   assert.equal(encodeSwiftContainer(container), CONTAINER)
   assert.deepEqual(decodeSwiftContainer(CONTAINER), container)
 })
@@ -51,6 +51,7 @@ test("a container's document that was cut, or has members that are not known, is
     CONTAINER.replace('"version":1', '"version":2'),
     CONTAINER.replace('"write"', '"more":1,"write"'),
     CONTAINER.replace('"red"', "1"),
+    CONTAINER.replace('"stack"', '"other"'),
     ...["null", "[]", "1"],
   ]
   for (const text of refused) {

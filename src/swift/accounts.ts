@@ -7,7 +7,7 @@ import type { Bucket, Buckets } from "../object/contract.js"
 import { operationAs, type Answer } from "../s3/index.js"
 import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { listingAnswer } from "./containers.js"
-import { parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
+import { boundsOf, entriesOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
 import { ACCOUNT_METADATA, changedMetadata, isSecret, metadataFields } from "./metadata-core.js"
 import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
 
@@ -102,19 +102,25 @@ function subdirOf(name: string, { prefix, delimiter }: ListingRequest): string |
   return at < 0 ? undefined : name.slice(0, at + delimiter.length)
 }
 
+/** Containers, and the common prefixes that stand for some. */
+async function* shownOf(buckets: Buckets, owner: AccountId, listing: ListingRequest): AsyncGenerator<Bucket | string> {
+  const { prefix, isPath } = listing
+  const { from, to } = boundsOf(listing, PAGE_BUCKETS)
+  let latest = from
+  for await (const bucket of bucketsOf(buckets, owner, prefix, from)) {
+    if (to !== "" && bucket.name >= to) return
+    const subdir = subdirOf(bucket.name, listing)
+    if (subdir === undefined) yield bucket
+    else if (!isPath && subdir !== latest) yield (latest = subdir)
+  }
+}
+
 async function listContainers(
   buckets: Buckets,
   owner: AccountId,
   listing: ListingRequest,
 ): Promise<readonly ContainerEntry[]> {
-  const { prefix, marker, endMarker, limit, isPath } = listing
-  const shown: (Bucket | string)[] = []
-  for await (const bucket of bucketsOf(buckets, owner, prefix, marker)) {
-    if (shown.length >= limit || (endMarker !== "" && bucket.name >= endMarker)) break
-    const subdir = subdirOf(bucket.name, listing)
-    if (subdir === undefined) shown.push(bucket)
-    else if (!isPath && subdir !== shown.at(-1) && subdir !== marker) shown.push(subdir)
-  }
+  const shown = await entriesOf(shownOf(buckets, owner, listing), listing)
   return mapBounded(shown, USAGES_CONCURRENT, async (entry): Promise<ContainerEntry> => {
     if (typeof entry === "string") return { kind: "subdir", name: entry }
     const { objects, bytes } = await buckets.usage(entry)

@@ -1,7 +1,8 @@
 /** What a request changes of a container: metadata, access lists, versions. Pure. */
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
-import type { SwiftContainer } from "../format/swift-container.js"
+import type { SwiftArchive, SwiftContainer } from "../format/swift-container.js"
+import { archiveIn } from "./archive-core.js"
 import { checkQuotas } from "./quota-core.js"
 import { changedMetadata, CONTAINER_METADATA } from "./metadata-core.js"
 
@@ -16,6 +17,8 @@ export interface ContainerChange {
   readonly apply: (former: SwiftContainer) => SwiftContainer
   readonly changesLists: boolean
   readonly changesMetadata: boolean
+  /** Null: removed; undefined: the request does not say. */
+  readonly archive: SwiftArchive | null | undefined
   /** Undefined: the request does not say. */
   readonly versions: "enabled" | "suspended" | undefined
 }
@@ -27,15 +30,18 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
     const text = headers.get(`x-container-${kind}`)
     return text === undefined ? undefined : parse[kind](text)
   }
+  const archive = archiveIn(headers)
   const [read, write] = [list("read"), list("write")]
   return {
     apply: former => {
       const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
       checkQuotas(metadata)
-      return { metadata, read: read ?? former.read, write: write ?? former.write }
+      const kept = archive === undefined ? former.archive : (archive ?? undefined)
+      return { metadata, read: read ?? former.read, write: write ?? former.write, ...(kept && { archive: kept }) }
     },
     changesLists: read !== undefined || write !== undefined,
     changesMetadata: [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),
+    archive,
     versions: versionsIn(headers),
   }
 }

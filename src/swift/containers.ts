@@ -1,9 +1,9 @@
 /** Containers of Swift: buckets, with what Swift's clients have set on them in the bucket's setting `swift`. */
 import { fail, isFailure } from "../base/failures.js"
-import { parseNewContainerName, type VersionId } from "../base/ids.js"
+import { parseNewContainerName } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, encodeSwiftContainer } from "../format/swift-container.js"
-import type { Bucket, BucketUsage, VersionEntry, VersionsPage } from "../object/contract.js"
+import type { Bucket, BucketUsage, ListPage, VersionEntry, VersionsPage } from "../object/contract.js"
 import {
   operationAs,
   parseVersion,
@@ -16,7 +16,15 @@ import {
 import { accessListParser } from "./access-lists-core.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
-import { LISTING_TYPES, parseListing, writeListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
+import {
+  boundsOf,
+  entriesOf,
+  LISTING_TYPES,
+  parseListing,
+  writeListing,
+  type ListingRequest,
+  type ObjectEntry,
+} from "./listing-core.js"
 import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
 import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
 
@@ -27,15 +35,18 @@ const DEFAULT_TYPE = "application/octet-stream"
 const changedDocument = (change: ContainerChange, former: string | undefined): string =>
   encodeSwiftContainer(change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former)))
 
+const ARCHIVE_HEADERS = { stack: "X-Versions-Location", history: "X-History-Location" } as const
+
 /** Metadata is to Swift what tags are to S3. */
 const actionsOf = ({
   changesLists,
   changesMetadata,
+  archive,
   versions,
 }: ContainerChange): readonly [RequiredAction, ...RequiredAction[]] => {
   const further: RequiredAction[] = [
     ...(changesLists ? [{ action: "PutBucketAcl" } as const] : []),
-    ...(versions === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
+    ...(versions === undefined && archive === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
   ]
   const [first, ...others] = further
   return first === undefined || changesMetadata ? [{ action: "PutBucketTagging" }, ...further] : [first, ...others]
@@ -60,7 +71,8 @@ export class SwiftContainers {
     const operation = operationAs(showsVersions ? "ListObjectVersions" : "ListObjects", {
       kind: "bucket",
       handle: async call => {
-        const entries = showsVersions ? await listVersions(call, listing, marker) : await listObjects(call, listing)
+        const all = showsVersions ? versionEntries(call, listing, marker) : objectEntries(call, listing)
+        const entries = await entriesOf(all, listing)
         const fields = await this.fieldsOf(call, request)
         return listingAnswer(listing, { kind: "container", name: target.container }, entries, fields)
       },
@@ -134,7 +146,12 @@ export class SwiftContainers {
   private change(request: ContainerRequest, change: ContainerChange): Soon<Answer> {
     const handle = async ({ services, bucket }: BucketCall): Promise<Answer> => {
       await this.context.prepare()
-      if (change.changesLists || change.changesMetadata)
+      const { archive } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+      const isVersioned = (change.versions ?? bucket.versioning) === "enabled"
+      const hasArchive = change.archive === undefined ? archive !== undefined : change.archive !== null
+      if (isVersioned && hasArchive)
+        throw fail("invalidRequest", { message: "X-Versions-Enabled excludes versions in another container" })
+      if (change.changesLists || change.changesMetadata || change.archive !== undefined)
         await services.buckets.changeSetting(bucket, "swift", former => changedDocument(change, former))
       if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
       return emptyAnswer(204)
@@ -144,7 +161,7 @@ export class SwiftContainers {
 
   private async fieldsOf({ bucket, services }: BucketCall, { caller }: ContainerRequest): Promise<readonly Field[]> {
     const usage = await services.buckets.usage(bucket)
-    const { metadata, read, write } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+    const { metadata, read, write, archive } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
     const isOwner = caller.account?.id === bucket.owner
     const shown = isOwner ? metadata : metadata.filter(([name]) => !isSecret(name))
     return [
@@ -152,6 +169,7 @@ export class SwiftContainers {
       ...metadataFields(shown, CONTAINER_METADATA),
       ...(isOwner && read !== "" ? [["X-Container-Read", read] as const] : []),
       ...(isOwner && write !== "" ? [["X-Container-Write", write] as const] : []),
+      ...(archive === undefined ? [] : [[ARCHIVE_HEADERS[archive.mode], archive.location] as const]),
       ...(bucket.versioning === "never"
         ? []
         : [["X-Versions-Enabled", String(bucket.versioning === "enabled")] as const]),
@@ -187,25 +205,23 @@ export function listingAnswer(
 }
 
 /** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */
-async function listObjects({ services, bucket }: BucketCall, listing: ListingRequest): Promise<readonly ObjectEntry[]> {
-  const { prefix, delimiter, marker, endMarker, limit, isPath } = listing
-  const entries: ObjectEntry[] = []
-  for (let next: string | undefined = marker; next !== undefined && entries.length < limit;) {
-    const max = Math.min(PAGE_ENTRIES, limit - entries.length)
-    const page = await services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true })
+async function* objectEntries({ services, bucket }: BucketCall, listing: ListingRequest): AsyncGenerator<ObjectEntry> {
+  const { prefix, delimiter, isPath } = listing
+  const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
+  for (let next: string | undefined = from; next !== undefined;) {
+    const page: ListPage = await services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true })
     for (const entry of page.entries) {
       const name = entry.kind === "prefix" ? entry.prefix : entry.object.key
-      if (endMarker !== "" && name >= endMarker) return entries
+      if (to !== "" && name >= to) return
       if (entry.kind === "prefix") {
-        if (!isPath) entries.push({ kind: "subdir", name })
+        if (!isPath) yield { kind: "subdir", name }
         continue
       }
       const { sizeBytes, etag, lastModifiedMs, contentType = DEFAULT_TYPE } = entry.object
-      entries.push({ kind: "object", name, hash: etag, bytes: sizeBytes, contentType, lastModifiedMs })
+      yield { kind: "object", name, hash: etag, bytes: sizeBytes, contentType, lastModifiedMs }
     }
     next = page.next
   }
-  return entries
 }
 
 /** As Swift shows a version that marks a deletion. */
@@ -214,36 +230,26 @@ const MARKER = {
   contentType: "application/x-deleted;swift_versions_deleted=1",
 }
 
-async function listVersions(
+async function* versionEntries(
   { services, bucket }: BucketCall,
   listing: ListingRequest,
   versionMarker: string | undefined,
-): Promise<readonly ObjectEntry[]> {
-  const { prefix, delimiter, marker, endMarker, limit } = listing
-  const entries: ObjectEntry[] = []
+): AsyncGenerator<ObjectEntry> {
+  if (listing.isReverse) throw fail("notImplemented", { message: "versions in reverse order are not implemented" })
+  const { prefix, delimiter } = listing
+  const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
   const versionIdMarker = versionMarker === undefined ? undefined : parseVersion(versionMarker)
-  type Place = { readonly keyMarker: string; readonly versionIdMarker: VersionId | undefined }
-  for (
-    let next: Place | undefined = { keyMarker: marker, versionIdMarker };
-    next !== undefined && entries.length < limit;
-  ) {
-    const max = Math.min(PAGE_ENTRIES, limit - entries.length)
-    const page: VersionsPage = await services.objects.listVersions({
-      bucket,
-      prefix,
-      delimiter,
-      ...next,
-      max,
-      withTypes: true,
-    })
+  let next: VersionsPage["next"] = { keyMarker: from, versionIdMarker }
+  while (next !== undefined) {
+    const request = { bucket, prefix, delimiter, ...next, max, withTypes: true }
+    const page: VersionsPage = await services.objects.listVersions(request)
     for (const entry of page.entries) {
       const name = entry.kind === "prefix" ? entry.prefix : entry.kind === "marker" ? entry.key : entry.object.key
-      if (endMarker !== "" && name >= endMarker) return entries
-      entries.push(versionEntry(entry, name))
+      if (to !== "" && name >= to) return
+      yield versionEntry(entry, name)
     }
     next = page.next
   }
-  return entries
 }
 
 function versionEntry(entry: VersionEntry, name: string): ObjectEntry {

@@ -25,6 +25,8 @@ export interface ListingRequest {
   readonly marker: string
   readonly endMarker: string
   readonly limit: number
+  /** From the last name to the first: then the marker is above the names, and the end marker below. */
+  readonly isReverse: boolean
   /** Only what lies in the pseudo-directory `prefix`: no common prefixes. */
   readonly isPath: boolean
 }
@@ -90,11 +92,10 @@ export function parseListing(query: Query, accept: string | undefined): ListingR
   const limitText = query.get("limit")
   const limit = limitText !== undefined && /^\d{1,9}$/.test(limitText) ? Number(limitText) : LISTING_MAX
   if (limit > LISTING_MAX) throw fail("invalidUri", { message: `Maximum limit is ${LISTING_MAX}` })
-  if (/^(?:true|1|yes|on|t|y)$/i.test(query.get("reverse") ?? ""))
-    throw fail("notImplemented", { message: "listings in reverse order are not implemented" })
+  const isReverse = /^(?:true|1|yes|on|t|y)$/i.test(query.get("reverse") ?? "")
   const path = query.get("path")
   const [marker, endMarker] = [query.get("marker") ?? "", query.get("end_marker") ?? ""]
-  const shared = { format: formatOf(query, accept), marker, endMarker, limit }
+  const shared = { format: formatOf(query, accept), marker, endMarker, limit, isReverse }
   if (path === undefined)
     return { ...shared, prefix: query.get("prefix") ?? "", delimiter: query.get("delimiter") ?? "", isPath: false }
   return { ...shared, prefix: path === "" ? "" : `${path.replace(/\/+$/, "")}/`, delimiter: "/", isPath: true }
@@ -157,4 +158,28 @@ export function writeListing(
   if (format === "plain") return entries.map(({ name }) => `${textOfObjectKey(name)}\n`).join("")
   const inner = entries.map(xmlOfEntry).join("")
   return `<?xml version="1.0" encoding="UTF-8"?>\n<${of.kind} name="${escaped(of.name)}">${inner}</${of.kind}>`
+}
+
+/** Between which names a listing is, and how many entries a page of it needs. */
+export const boundsOf = ({ marker, endMarker, limit, isReverse }: ListingRequest, pageMax: number) =>
+  isReverse
+    ? { from: endMarker, to: marker, max: pageMax }
+    : { from: marker, to: endMarker, max: Math.min(pageMax, limit) }
+
+/**
+ * The entries that a listing shows, of all between its bounds in their usual order. In reverse it reads all of them, and holds
+ * twice as many as it returns.
+ */
+export async function entriesOf<Entry>(
+  all: AsyncIterable<Entry>,
+  { limit, isReverse }: Pick<ListingRequest, "limit" | "isReverse">,
+): Promise<readonly Entry[]> {
+  const entries: Entry[] = []
+  if (limit === 0) return entries
+  for await (const entry of all) {
+    entries.push(entry)
+    if (!isReverse && entries.length === limit) return entries
+    if (entries.length > 2 * limit) entries.splice(0, entries.length - limit)
+  }
+  return isReverse ? entries.slice(-limit).reverse() : entries
 }

@@ -17,6 +17,8 @@ import {
   type ObjectCall,
   type Translation,
 } from "../s3/index.js"
+import type { SwiftArchive } from "../format/swift-container.js"
+import { Archive, changedMeanwhile } from "./archive.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
 import { quotaOf, requireRoom } from "./quota-core.js"
@@ -206,7 +208,11 @@ interface CopyPlaces {
 }
 
 export class SwiftObjects {
-  constructor(private readonly context: SwiftContext) {}
+  private readonly archive: Archive
+
+  constructor(private readonly context: SwiftContext) {
+    this.archive = new Archive(context)
+  }
 
   get(request: ObjectRequest): Soon<Answer> {
     const operation = operationAs("GetObject", { kind: "object", handle: call => readObject(call, request) })
@@ -231,7 +237,10 @@ export class SwiftObjects {
     ]
     const handle = (call: ObjectCall): Soon<Answer> =>
       after(this.requireRoom(call, request.exchange.contentLength), () => putObject(call))
-    return this.run(request, translate(request, operationAs("PutObject", { kind: "object", handle }), headers))
+    const operation = operationAs("PutObject", { kind: "object", handle })
+    return this.replacing(request, request.target, more =>
+      this.run(request, translate(request, operation, [...headers, ...more])),
+    )
   }
 
   /** Replaces all metadata; the type is kept unless another is stated. */
@@ -243,7 +252,69 @@ export class SwiftObjects {
   }
 
   delete(request: ObjectRequest): Soon<Answer> {
-    return this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
+    const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
+    if (request.query.has("version-id")) return remove()
+    return after(this.archiveOf(request.target), archive =>
+      archive === undefined ? remove() : this.deleteArchived(request, archive),
+    )
+  }
+
+  private async deleteArchived(request: ObjectRequest, archive: SwiftArchive): Promise<Answer> {
+    const { target } = request
+    if (archive.mode === "stack") {
+      const info = await this.archive.infoOf(request, target)
+      if (info !== undefined && (await this.archive.restore(request, archive, info.etag))) return emptyAnswer(204)
+      return this.run(request, translate(request, DELETE, []))
+    }
+    const etag = await this.archive.keep(request, archive)
+    if (etag === undefined) throw fail("noSuchKey", { key: textOfObjectKey(target.object) })
+    await this.archive.noteDeletion(request, archive)
+    const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
+      await services.objects.remove({ bucket, key, conditions: { ifMatch: [etag] } })
+      return emptyAnswer(204)
+    }
+    try {
+      return await this.run(request, translate(request, operationAs("DeleteObject", { kind: "object", handle }), []))
+    } catch (error) {
+      throw changedMeanwhile(error)
+    }
+  }
+
+  /** Where the container keeps what is replaced in it; undefined: nowhere. */
+  private archiveOf({ account, container }: ObjectRequest["target"]): Soon<SwiftArchive | undefined> {
+    return after(containerAt(this.context, account, container), bucket =>
+      after(this.context.containers.of(bucket), found => found?.archive),
+    )
+  }
+
+  /**
+   * Keeps what an object is before it is replaced, if its container wants that. `write` gets headers by which it replaces
+   * nothing else.
+   */
+  private replacing(
+    request: ObjectRequest,
+    place: ObjectRequest["target"],
+    write: (more: readonly string[]) => Soon<Answer>,
+  ): Soon<Answer> {
+    const { exchange } = request
+    return after(this.archiveOf(place), archive => {
+      if (archive === undefined || exchange.header("if-none-match") === "*") return write([])
+      return this.keepAndWrite({ ...request, target: place }, archive, write)
+    })
+  }
+
+  private async keepAndWrite(
+    request: ObjectRequest,
+    archive: SwiftArchive,
+    write: (more: readonly string[]) => Soon<Answer>,
+  ): Promise<Answer> {
+    const etag = await this.archive.keep(request, archive)
+    const isConditional = request.exchange.header("if-match") !== undefined
+    try {
+      return await write(isConditional ? [] : etag === undefined ? ["if-none-match", "*"] : ["if-match", etag])
+    } catch (error) {
+      throw isConditional ? error : changedMeanwhile(error)
+    }
   }
 
   copy(request: ObjectRequest): Soon<Answer> {
@@ -272,10 +343,10 @@ export class SwiftObjects {
       ...headersOf(request, ["if-match", "if-none-match"]),
     ]
     const operation = operationAs("CopyObject", { kind: "object", handle: call => this.makeCopy(call, request, from) })
-    const translation = { operation, bucket: to.container, rawKey: to.object, headers }
+    const translation = { operation, bucket: to.container, rawKey: to.object }
     return after(containerAt(this.context, from.account, from.container), () =>
-      after(containerAt(this.context, to.account, to.container), () =>
-        this.context.calls.run(request.request, request.caller, translation),
+      this.replacing(request, to, more =>
+        this.context.calls.run(request.request, request.caller, { ...translation, headers: [...headers, ...more] }),
       ),
     )
   }
@@ -318,11 +389,10 @@ async function copyObject(
     return attributesOfCopy(request, body.info)
   }
   const { result } = await makeCopy(call, attributesFor)
-  const { number } = call.owner
   return emptyAnswer(201, [
     ...writtenFields(call, result),
     ["X-Copied-From", `${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`],
-    ["X-Copied-From-Account", from.account === "" ? number : from.account],
+    ["X-Copied-From-Account", from.account],
     ...(sourceInfo === undefined
       ? []
       : [["X-Copied-From-Last-Modified", httpDate(sourceInfo.lastModifiedMs)] as const]),

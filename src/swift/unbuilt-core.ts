@@ -4,7 +4,7 @@ import type { Headers } from "../base/request-headers.js"
 import type { Query } from "../s3/index.js"
 
 const HEADERS: readonly string[] = [
-  ...["x-versions-location", "x-history-location", "x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
+  ...["x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
   ...["x-account-access-control", "x-account-meta-quota-bytes"],
   ...["x-object-manifest", "x-symlink-target", "x-delete-at", "x-delete-after"],
 ]

@@ -299,7 +299,9 @@ test("containers are listed as text, JSON and XML", async () => {
     { subdir: "d/" },
   ])
   assert.equal(await status(owner.call("GET", `${path}?limit=10001`)), 412)
-  assert.equal(await status(owner.call("GET", `${path}?reverse=on`)), 501)
+  assert.deepEqual(await lines("reverse=on&limit=2"), ["é", "d/x/1"])
+  assert.deepEqual(await lines("reverse=on&marker=d&end_marker=b/1"), ["c", "b/2"])
+  assert.deepEqual(await lines("reverse=true&delimiter=/"), ["é", "d/", "c", "b/", "a"])
 })
 
 test("an account lists its containers, and sums up what they hold", async () => {
@@ -316,6 +318,7 @@ test("an account lists its containers, and sums up what they hold", async () => 
   assert.deepEqual(await lines("delimiter=-"), ["account-", "other-"])
   assert.deepEqual(await lines("marker=account-a&limit=1"), ["account-b"])
   assert.deepEqual(await lines("end_marker=account-b"), ["account-a"])
+  assert.deepEqual(await lines("reverse=on"), ["other-c", "account-b", "account-a"])
   const head = await user.call("HEAD", "")
   const counts = ["container-count", "object-count", "bytes-used"].map(name => head.header(`x-account-${name}`))
   assert.deepEqual([head.status, ...counts], [204, "3", "1", "3"])
@@ -614,13 +617,70 @@ test("browsers post files by a signed form, within its limits", async () => {
   assert.equal(await status(owner.call("GET", `${at}d`)), 404)
 })
 
+test("a stack of versions: what is overwritten is kept, and deletions bring it back", async () => {
+  await container("stack-archive")
+  const path = await container("stack-container", { "X-Versions-Location": "stack-archive" })
+  assert.equal((await owner.call("HEAD", path)).header("x-versions-location"), "stack-archive")
+  for (const body of ["one", "two", "three"]) await put(`${path}/o`, body, { "X-Object-Meta-Of": body })
+  const archived = (await owner.call("GET", "/stack-archive")).text.split("\n").slice(0, -1)
+  assert.equal(archived.length, 2)
+  assert.ok(
+    archived.every(name => /^001o\/\d{10}\.\d{5}$/.test(name)),
+    archived.join(),
+  )
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  const second = await owner.call("GET", `${path}/o`)
+  assert.deepEqual([second.text, second.header("x-object-meta-of")], ["two", "two"])
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.equal((await owner.call("GET", `${path}/o`)).text, "one")
+  assert.equal(await status(owner.call("GET", "/stack-archive")), 204, "the archive is empty")
+  assert.deepEqual(
+    [await status(owner.call("DELETE", `${path}/o`)), await status(owner.call("DELETE", `${path}/o`))],
+    [204, 404],
+  )
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Versions-Location": "no-such-archive" } })), 204)
+  assert.equal(await status(owner.call("PUT", `${path}/o`, { body: "x" })), 412, "nothing keeps versions")
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Remove-Versions-Location": "x" } })), 204)
+  assert.equal(await status(owner.call("PUT", `${path}/o`, { body: "x" })), 201)
+})
+
+test("a history of versions: a deletion is one more version", async () => {
+  await container("history-archive")
+  const path = await container("history-container", { "X-History-Location": "history-archive" })
+  await put(`${path}/o`, "one")
+  await put(`${path}/o`, "two")
+  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.deepEqual(
+    [await status(owner.call("GET", `${path}/o`)), await status(owner.call("DELETE", `${path}/o`))],
+    [404, 404],
+  )
+  const listed = JSON.parse((await owner.call("GET", "/history-archive?format=json")).text) as Record<string, unknown>[]
+  assert.deepEqual(
+    listed.map(version => [version["bytes"], version["content_type"]]),
+    [
+      [3, "application/octet-stream"],
+      [3, "application/octet-stream"],
+      [0, "application/x-deleted;swift_versions_deleted=1"],
+    ],
+  )
+  const enabled = await owner.call("POST", path, { headers: { "X-Versions-Enabled": "true" } })
+  assert.equal(enabled.status, 400, "it has a history")
+  const both = { "X-History-Location": "a-b-c", "X-Versions-Location": "d-e-f" }
+  assert.equal(await status(owner.call("POST", path, { headers: both })), 400)
+  assert.equal(
+    await status(
+      owner.call("POST", path, { headers: { "X-History-Location": "a-b-c", "X-Versions-Enabled": "true" } }),
+    ),
+    400,
+  )
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
     const { status: found, text } = await answer
     assert.deepEqual([found, what.test(text)], [501, true], text)
   }
-  await refused(owner.call("POST", path, { headers: { "X-Versions-Location": "x" } }), /x-versions-location/)
   await refused(owner.call("POST", path, { headers: { "X-Container-Sync-To": "//r/c/a/c" } }), /x-container-sync-to/)
   await refused(owner.call("PUT", "/policy-container", { headers: { "X-Storage-Policy": "gold" } }), /x-storage-policy/)
   await refused(

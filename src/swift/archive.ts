@@ -1,0 +1,200 @@
+/**
+ * Versions in another container: what is overwritten or deleted is copied there first.
+ *
+ * Promises  No version is lost, as one can be in Swift: what was copied must still be there when it is replaced, else the
+ *           request is answered 409 and has changed nothing but the archive.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { byteStringOfText } from "../base/ids.js"
+import { percentEncode } from "../base/uri.js"
+import type { SwiftArchive } from "../format/swift-container.js"
+import type { ListedObject } from "../object/contract.js"
+import { makeCopy, operationAs, type Answer, type ObjectCall } from "../s3/index.js"
+import { emptyAnswer } from "./answers.js"
+import { archivedName, archivePrefixOf, DELETION_TYPE, NAMES_OF_MOMENT } from "./archive-core.js"
+import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
+
+const PAGE_ENTRIES = 1_000
+
+/** A place of an object: text, and a byte string. */
+interface Place {
+  readonly container: string
+  readonly object: string
+}
+
+const sourceOf = ({ container, object }: Place): string =>
+  `/${percentEncode(byteStringOfText(container))}/${percentEncode(object, true)}`
+
+/** Nothing is removed or replaced but what was archived. */
+export const changedMeanwhile = (error: unknown): unknown =>
+  isFailure(error, "preconditionFailed", "noSuchKey")
+    ? fail("conflict", { message: "another request has changed the object meanwhile: try again" })
+    : error
+
+export class Archive {
+  constructor(private readonly context: SwiftContext) {}
+
+  /** Copies the object there, if there is one. Returns its ETag. Throws `preconditionFailed` if the container is missing. */
+  async keep(request: ObjectRequest, { location }: SwiftArchive): Promise<string | undefined> {
+    const { target, caller } = request
+    await this.requireContainer(target.account, location)
+    const info = await this.infoOf(request, target)
+    if (info === undefined) return undefined
+    const object = await this.freeName(request, location, info.lastModifiedMs, info.etag)
+    if (object !== undefined)
+      await this.copy(request, { from: target, to: { container: location, object }, etag: info.etag }, caller)
+    return info.etag
+  }
+
+  /** A name of that moment that no other version has; undefined: one with this ETag has it, from an attempt that failed. */
+  private async freeName(
+    request: ObjectRequest,
+    location: string,
+    modifiedMs: number,
+    etag: string | undefined,
+  ): Promise<string | undefined> {
+    for (let nth = 0; nth < NAMES_OF_MOMENT; nth += 1) {
+      const object = archivedName(request.target.object, modifiedMs, nth)
+      const found = await this.infoOf(request, { container: location, object })
+      if (found === undefined) return object
+      if (found.etag === etag) return undefined
+    }
+    throw fail("conflict", { message: `the object has more than ${NAMES_OF_MOMENT} versions of one moment: try again` })
+  }
+
+  /** A deletion, of which the archive has a version. */
+  async noteDeletion(request: ObjectRequest, { location }: SwiftArchive): Promise<void> {
+    const { caller, request: begun } = request
+    const object = await this.freeName(request, location, this.context.clock.wallMs(), undefined)
+    const handle = async (call: ObjectCall): Promise<Answer> => {
+      await call.services.objects.put({
+        ...{
+          bucket: call.bucket,
+          key: call.key,
+          tags: [],
+          conditions: { ifNoneMatch: ["*"] },
+          signal: call.client.signal,
+        },
+        attributes: { headers: { contentType: DELETION_TYPE }, userMetadata: [] },
+        body: { lengthBytes: 0, open: noBytes, gather: () => new Uint8Array(), declaredChecksum: () => undefined },
+      })
+      return emptyAnswer(201)
+    }
+    const operation = operationAs("PutObject", { kind: "object", handle })
+    await this.context.calls.run(begun, caller, { operation, bucket: location, rawKey: object, headers: [] })
+  }
+
+  /** Brings the latest version back, and takes it out of the archive. Returns whether there was one. */
+  async restore(request: ObjectRequest, { location }: SwiftArchive, etag: string): Promise<boolean> {
+    const { target, caller } = request
+    await this.requireContainer(target.account, location)
+    for (;;) {
+      const latest = await this.latestOf(request, location)
+      if (latest === undefined) return false
+      const from = { container: location, object: latest.key }
+      const isDeletion = latest.contentType === DELETION_TYPE
+      if (!isDeletion) {
+        const copy = { from, to: target, etag: latest.etag, replaces: etag }
+        await this.copy(request, copy, caller).catch((error: unknown) => {
+          throw changedMeanwhile(error)
+        })
+      }
+      await this.remove(request, from)
+      if (!isDeletion) return true
+    }
+  }
+
+  private async requireContainer(account: string, location: string): Promise<void> {
+    try {
+      await containerAt(this.context, account, location)
+    } catch (error) {
+      if (!isFailure(error, "noSuchBucket")) throw error
+      throw fail("preconditionFailed", {
+        message: `the container ${location}, which keeps the versions, does not exist`,
+      })
+    }
+  }
+
+  /** Of the object as it is; undefined: there is none. */
+  async infoOf(
+    { request, caller }: ObjectRequest,
+    { container, object }: Place,
+  ): Promise<{ etag: string; lastModifiedMs: number } | undefined> {
+    let found: { etag: string; lastModifiedMs: number } | undefined
+    const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
+      const body = await services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
+      body.close()
+      found = body.info
+      return emptyAnswer(204)
+    }
+    const operation = operationAs("HeadObject", { kind: "object", handle })
+    try {
+      await this.context.calls.run(request, caller, {
+        operation,
+        bucket: container,
+        rawKey: object,
+        headers: [],
+      })
+    } catch (error) {
+      if (!isFailure(error, "noSuchKey")) throw error
+    }
+    return found
+  }
+
+  private async latestOf(
+    { target, request, caller }: ObjectRequest,
+    location: string,
+  ): Promise<ListedObject | undefined> {
+    let latest: ListedObject | undefined
+    const prefix = archivePrefixOf(target.object)
+    const operation = operationAs("ListObjects", {
+      kind: "bucket",
+      handle: async ({ services, bucket }) => {
+        for (let next: string | undefined = ""; next !== undefined;) {
+          const page: Awaited<ReturnType<typeof services.objects.list>> = await services.objects.list({
+            ...{ bucket, prefix, delimiter: "", after: next, max: PAGE_ENTRIES, withTypes: true },
+          })
+          const last = page.entries.at(-1)
+          if (last?.kind === "object") latest = last.object
+          next = page.next
+        }
+        return emptyAnswer(204)
+      },
+    })
+    await this.context.calls.run(request, caller, { operation, bucket: location, headers: [] })
+    return latest
+  }
+
+  private async copy(
+    { request }: ObjectRequest,
+    {
+      from,
+      to,
+      etag,
+      replaces,
+    }: { readonly from: Place; readonly to: Place; readonly etag: string; readonly replaces?: string },
+    caller: ObjectRequest["caller"],
+  ): Promise<void> {
+    const handle = async (call: ObjectCall): Promise<Answer> => {
+      await makeCopy(call, () => undefined)
+      return emptyAnswer(201)
+    }
+    const operation = operationAs("CopyObject", { kind: "object", handle })
+    const headers = [
+      ...["x-amz-copy-source", sourceOf(from), "x-amz-copy-source-if-match", etag],
+      ...(replaces === undefined ? ["if-none-match", "*"] : ["if-match", replaces]),
+    ]
+    await this.context.calls.run(request, caller, { operation, bucket: to.container, rawKey: to.object, headers })
+  }
+
+  private async remove({ request, caller }: ObjectRequest, { container, object }: Place): Promise<void> {
+    const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
+      await services.objects.remove({ bucket, key, conditions: {} })
+      return emptyAnswer(204)
+    }
+    const operation = operationAs("DeleteObject", { kind: "object", handle })
+    await this.context.calls.run(request, caller, { operation, bucket: container, rawKey: object, headers: [] })
+  }
+}
+
+async function* noBytes(): AsyncGenerator<Uint8Array> {}
