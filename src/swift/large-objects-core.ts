@@ -1,0 +1,292 @@
+/**
+ * Large objects of Swift: a static one (SLO) is a list of segments that was checked when it was written, a dynamic one (DLO)
+ * all objects whose names begin with a prefix. Pure.
+ *
+ * Promises  A manifest that is accepted names segments that existed with these sizes and ETags, and its size and ETag are
+ *           those of the bytes that a reader gets. A range touches only the segments that contain it.
+ * Refuses   `invalidRequest` with all faults of a manifest, one a line, as Swift words them; `entityTooLarge` over a limit.
+ * Source    `common/middleware/slo.py` and `dlo.py`, OpenStack Swift.
+ */
+import { createHash } from "node:crypto"
+import { fail } from "../base/failures.js"
+import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import { percentDecode, percentEncode } from "../base/uri.js"
+
+export const LARGE_OBJECT_LIMITS = { manifestBytesMax: 8 * MIB, segmentsMax: 1000, nestingMax: 10 } as const
+
+/** Of a whole object, as the manifest asks for it. */
+type AskedRange =
+  | { readonly kind: "fromTo"; readonly first: number; readonly last: number | undefined }
+  | { readonly kind: "suffix"; readonly lengthBytes: number }
+
+/** Container and object are byte strings. */
+interface Place {
+  readonly container: string
+  readonly object: string
+}
+
+/** A segment as a manifest that is put names it. */
+type AskedSegment =
+  | { readonly kind: "data"; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "object"
+      readonly place: Place
+      readonly etag: string | undefined
+      readonly sizeBytes: number | undefined
+      readonly range: AskedRange | undefined
+    }
+
+/** The object that a segment names, as it is. */
+interface FoundObject {
+  /** Of the object as clients see it: of a large object, the size and the ETag of its bytes. */
+  readonly sizeBytes: number
+  readonly etag: string
+  readonly contentType: string
+  readonly lastModifiedMs: number
+  readonly isLarge: boolean
+}
+
+interface ByteSpan {
+  readonly first: number
+  readonly last: number
+}
+
+/** A segment of an accepted manifest. */
+export type Segment =
+  | { readonly kind: "data"; readonly bytes: Uint8Array }
+  | (FoundObject & { readonly kind: "object"; readonly place: Place; readonly span: ByteSpan | undefined })
+
+const md5Of = (bytes: Uint8Array | string): string => createHash("md5").update(bytes).digest("hex")
+const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
+const pathOf = ({ container, object }: Place): string => `/${container}/${object}`
+
+const RANGE = /^\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
+
+/** Undefined: the text is no range. */
+function readRange(text: string): AskedRange | undefined {
+  const [, first = "", last = ""] = RANGE.exec(text) ?? []
+  if (first === "") return last === "" ? undefined : { kind: "suffix", lengthBytes: Number(last) }
+  if (last === "") return { kind: "fromTo", first: Number(first), last: undefined }
+  return Number(last) < Number(first) ? undefined : { kind: "fromTo", first: Number(first), last: Number(last) }
+}
+
+/** The bytes of an object that a range means; undefined: none. */
+function spanOf(range: AskedRange, sizeBytes: number): ByteSpan | undefined {
+  if (range.kind === "suffix") {
+    if (range.lengthBytes === 0 || sizeBytes === 0) return undefined
+    return { first: Math.max(0, sizeBytes - range.lengthBytes), last: sizeBytes - 1 }
+  }
+  if (range.first >= sizeBytes) return undefined
+  return { first: range.first, last: Math.min(range.last ?? Infinity, sizeBytes - 1) }
+}
+
+type JsonObject = Readonly<Record<string, unknown>>
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const KEYS_OF_OBJECTS: readonly string[] = ["path", "etag", "size_bytes", "range"]
+const TOO_SMALL = "too small; each segment must be at least 1 byte."
+
+/** Entries of a manifest that is being parsed: the fault of an entry is a text. */
+class ManifestEntry {
+  constructor(
+    private readonly value: JsonObject,
+    private readonly isLast: boolean,
+    private readonly own: Place,
+  ) {}
+
+  parse(): AskedSegment | string {
+    const { value } = this
+    if ("data" in value) return this.faultOfKeys(["data"]) ?? this.data(value["data"])
+    if ("path" in value) return this.faultOfKeys(KEYS_OF_OBJECTS) ?? this.object(value["path"])
+    return "expected keys to include one of 'data' or 'path'"
+  }
+
+  private faultOfKeys(allowed: readonly string[]): string | undefined {
+    const extraneous = Object.keys(this.value).filter(key => !allowed.includes(key))
+    return extraneous.length === 0
+      ? undefined
+      : `extraneous keys ${extraneous
+          .sort()
+          .map(key => JSON.stringify(key))
+          .join(", ")}`
+  }
+
+  private data(value: unknown): AskedSegment | string {
+    if (typeof value !== "string" || !BASE64.test(value)) return "data must be valid base64"
+    const bytes = Buffer.from(value, "base64")
+    return bytes.length === 0 ? TOO_SMALL : { kind: "data", bytes }
+  }
+
+  private object(path: unknown): AskedSegment | string {
+    if (typeof path !== "string") return '"path" must be a string'
+    const { etag, size_bytes: size, range: rangeText } = this.value
+    if (etag !== undefined && etag !== null && typeof etag !== "string")
+      return '"etag" must be a string or null (if provided)'
+    const [, container, object] = /^\/*([^/]+)\/(.+)$/s.exec(byteStringOfText(path)) ?? []
+    if (container === undefined || object === undefined || /^\/*$/.test(object))
+      return "path does not refer to an object. Path must be of the form /container/object."
+    const sizeBytes = sizeOf(size)
+    if (Number.isNaN(sizeBytes)) return "invalid size_bytes"
+    if (sizeBytes !== undefined && sizeBytes < 1 && !this.isLast) return TOO_SMALL
+    if (container === this.own.container && object === this.own.object)
+      return "manifest must not include itself as a segment"
+    const range = this.range(rangeText, sizeBytes)
+    if (typeof range === "string") return range
+    return { kind: "object", place: { container, object }, etag: etag ?? undefined, sizeBytes, range }
+  }
+
+  private range(value: unknown, sizeBytes: number | undefined): AskedRange | string | undefined {
+    if (value === undefined || value === null || value === "") return undefined
+    if (typeof value !== "string") return "invalid range"
+    if (value.includes(",")) return "multiple ranges (only one allowed)"
+    const range = readRange(value)
+    if (range === undefined) return "invalid range"
+    return sizeBytes !== undefined && spanOf(range, sizeBytes) === undefined ? "unsatisfiable range" : range
+  }
+}
+
+/** NaN for a value that is no size. */
+function sizeOf(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined
+  const size = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
+  return typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : NaN
+}
+
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body))
+  } catch {
+    throw fail("invalidRequest", { message: "Manifest must be valid JSON.\n" })
+  }
+}
+
+/** A manifest that is put. `own`: where. Throws `invalidRequest` with all its faults, and `entityTooLarge`. */
+export function parseManifest(body: Uint8Array, own: Place): readonly AskedSegment[] {
+  const { manifestBytesMax, segmentsMax } = LARGE_OBJECT_LIMITS
+  if (body.length > manifestBytesMax)
+    throw fail("entityTooLarge", { message: `Manifest File > ${manifestBytesMax} bytes` })
+  const entries = jsonOf(body)
+  if (!Array.isArray(entries)) throw fail("invalidRequest", { message: "Manifest must be a list.\n" })
+  const parsed = entries.map((entry: unknown, index): AskedSegment | string =>
+    isObject(entry) ? new ManifestEntry(entry, index === entries.length - 1, own).parse() : "not a JSON object",
+  )
+  const segments = parsed.filter(segment => typeof segment !== "string")
+  const faults = parsed.flatMap((segment, index) => (typeof segment === "string" ? [`Index ${index}: ${segment}`] : []))
+  const objects = segments.filter(({ kind }) => kind === "object").length
+  if (faults.length === 0 && segments.length > 0 && objects === 0)
+    faults.push("Inline data segments require at least one object-backed segment.")
+  if (faults.length > 0) throw fail("invalidRequest", { message: faults.map(fault => `${fault}\n`).join("") })
+  if (objects > segmentsMax)
+    throw fail("entityTooLarge", { message: `Number of object-backed segments must be <= ${segmentsMax}` })
+  return segments
+}
+
+/** A segment that cannot be used: its path, percent-encoded, and why. */
+type SegmentProblem = readonly [path: string, problem: string]
+
+/** `found`: of the object; a text: the status with which it was not found, like "404 Not Found". */
+export function checkSegment(
+  asked: AskedSegment,
+  found: FoundObject | string | undefined,
+  isLast: boolean,
+): Segment | readonly SegmentProblem[] {
+  if (asked.kind === "data") return asked
+  const { place, etag, sizeBytes, range } = asked
+  const path = percentEncode(pathOf(place), true)
+  if (found === undefined || typeof found === "string") return [[path, found ?? "404 Not Found"]]
+  const span = range && spanOf(range, found.sizeBytes)
+  const isSmall = range === undefined && found.sizeBytes < 1 && !isLast
+  const problems = [
+    range !== undefined && span === undefined && "Unsatisfiable Range",
+    isSmall && "Too small; each segment must be at least 1 byte.",
+    sizeBytes !== undefined && sizeBytes !== found.sizeBytes && "Size Mismatch",
+    etag !== undefined && etag.replace(/^"(.*)"$/, "$1") !== found.etag && "Etag Mismatch",
+  ].filter(problem => problem !== false)
+  if (problems.length > 0) return problems.map((problem): SegmentProblem => [path, problem])
+  const isWhole = span === undefined || (span.first === 0 && span.last === found.sizeBytes - 1)
+  return { ...found, kind: "object", place, span: isWhole ? undefined : span }
+}
+
+export const lengthOfSegment = (segment: Segment): number => {
+  if (segment.kind === "data") return segment.bytes.length
+  return segment.span === undefined ? segment.sizeBytes : segment.span.last - segment.span.first + 1
+}
+
+export const sizeOfManifest = (segments: readonly Segment[]): number =>
+  segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0)
+
+const textOfSpan = ({ first, last }: ByteSpan): string => `${first}-${last}`
+
+/** The ETag of a large object, without quotes: the MD5 of those of its segments. */
+export const etagOfManifest = (segments: readonly Segment[]): string =>
+  md5Of(
+    segments
+      .map(segment => {
+        if (segment.kind === "data") return md5Of(segment.bytes)
+        return segment.span === undefined ? segment.etag : `${segment.etag}:${textOfSpan(segment.span)};`
+      })
+      .join(""),
+  )
+
+const dateText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, -1)}000`
+
+/** The manifest as `multipart-manifest=get` shows it. */
+export const shownManifest = (segments: readonly Segment[]): string =>
+  JSON.stringify(
+    segments.map(segment => {
+      if (segment.kind === "data") return { data: base64Of(segment.bytes) }
+      const { place, sizeBytes, etag, contentType, lastModifiedMs, isLarge, span } = segment
+      return {
+        ...{ name: textOfObjectKey(pathOf(place)), bytes: sizeBytes, hash: etag },
+        ...{ content_type: textOfObjectKey(contentType), last_modified: dateText(lastModifiedMs) },
+        ...(span && { range: textOfSpan(span) }),
+        ...(isLarge && { sub_slo: true }),
+      }
+    }),
+  )
+
+/** The manifest in the form in which it can be put again: `format=raw`. */
+export const rawManifest = (segments: readonly Segment[]): string =>
+  JSON.stringify(
+    segments.map(segment => {
+      if (segment.kind === "data") return { data: base64Of(segment.bytes) }
+      const { place, sizeBytes, etag, span } = segment
+      const range = span && { range: textOfSpan(span) }
+      return { etag, path: textOfObjectKey(pathOf(place)), ...range, size_bytes: sizeBytes }
+    }),
+  )
+
+/** A part of a segment: `first` counts from the beginning of the segment. */
+interface SegmentPart {
+  readonly index: number
+  readonly first: number
+  readonly lengthBytes: number
+}
+
+/** The parts of segments, given by their lengths, that contain a range of the whole. */
+export function partsOfRange(lengths: readonly number[], first: number, lengthBytes: number): readonly SegmentPart[] {
+  const parts: SegmentPart[] = []
+  const end = first + lengthBytes
+  let start = 0
+  for (const [index, length] of lengths.entries()) {
+    if (start >= end) break
+    const from = Math.max(first, start)
+    const to = Math.min(end, start + length)
+    if (from < to) parts.push({ index, first: from - start, lengthBytes: to - from })
+    start += length
+  }
+  return parts
+}
+
+/** `X-Object-Manifest`: the segments of a dynamic large object. Byte strings. Throws `invalidRequest`, `invalidUri`. */
+export function parseDynamicManifest(value: string): { readonly container: string; readonly prefix: string } {
+  const [, container, prefix] = /^([^/?&]+)\/([^/?&][^?&]*)$/s.exec(percentDecode(value)) ?? []
+  if (container !== undefined && prefix !== undefined) return { container, prefix }
+  throw fail("invalidRequest", { message: "X-Object-Manifest must be in the format container/prefix" })
+}
+
+/** The ETag of a dynamic large object, without quotes, from those of its segments. */
+export const etagOfDynamic = (etags: readonly string[]): string => md5Of(etags.join(""))
