@@ -138,7 +138,7 @@ const STYLE_OF_LISTINGS = `  <style type="text/css">
 `
 
 /** An entry of a folder; names are byte strings that begin with the prefix. */
-export type WebEntry =
+type WebEntry =
   | { readonly kind: "subdir"; readonly name: string }
   | {
       readonly kind: "object"
