@@ -14,17 +14,10 @@ import {
   type RequiredAction,
 } from "../s3/index.js"
 import { accessListParser } from "./access-lists-core.js"
-import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
-import {
-  boundsOf,
-  entriesOf,
-  LISTING_TYPES,
-  parseListing,
-  writeListing,
-  type ListingRequest,
-  type ObjectEntry,
-} from "./listing-core.js"
+import { boundsOf, parseListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
+import { entriesOf, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
 import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
 
@@ -189,19 +182,6 @@ function explainTaken(error: unknown, container: string): unknown {
   const message =
     "the name is taken by a container of another account: containers are buckets, whose names are unique in this store"
   return fail("bucketExists", { message, bucketName: container.slice(0, 80) })
-}
-
-/** An answer with a listing: without content if it is an empty text. */
-export function listingAnswer(
-  { format }: ListingRequest,
-  of: Parameters<typeof writeListing>[1],
-  entries: Parameters<typeof writeListing>[2],
-  fields: readonly Field[],
-): Answer {
-  const text = writeListing(format, of, entries)
-  if (text === "") return emptyAnswer(204, fields)
-  const bytes = new TextEncoder().encode(text)
-  return { status: 200, headers: linesOf(fields), body: { kind: "document", type: LISTING_TYPES[format], bytes } }
 }
 
 /** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */

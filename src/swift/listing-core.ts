@@ -165,21 +165,3 @@ export const boundsOf = ({ marker, endMarker, limit, isReverse }: ListingRequest
   isReverse
     ? { from: endMarker, to: marker, max: pageMax }
     : { from: marker, to: endMarker, max: Math.min(pageMax, limit) }
-
-/**
- * The entries that a listing shows, of all between its bounds in their usual order. In reverse it reads all of them, and holds
- * twice as many as it returns.
- */
-export async function entriesOf<Entry>(
-  all: AsyncIterable<Entry>,
-  { limit, isReverse }: Pick<ListingRequest, "limit" | "isReverse">,
-): Promise<readonly Entry[]> {
-  const entries: Entry[] = []
-  if (limit === 0) return entries
-  for await (const entry of all) {
-    entries.push(entry)
-    if (!isReverse && entries.length === limit) return entries
-    if (entries.length > 2 * limit) entries.splice(0, entries.length - limit)
-  }
-  return isReverse ? entries.slice(-limit).reverse() : entries
-}

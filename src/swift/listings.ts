@@ -1,0 +1,35 @@
+/** What a listing shows of the entries between its bounds, and its answer. */
+import type { Answer } from "../s3/index.js"
+import { emptyAnswer, linesOf, type Field } from "./answers.js"
+import { LISTING_TYPES, writeListing, type ListingRequest } from "./listing-core.js"
+
+/**
+ * The entries that a listing shows, of all between its bounds in their usual order. In reverse it reads all of them, and holds
+ * twice as many as it returns.
+ */
+export async function entriesOf<Entry>(
+  all: AsyncIterable<Entry>,
+  { limit, isReverse }: Pick<ListingRequest, "limit" | "isReverse">,
+): Promise<readonly Entry[]> {
+  const entries: Entry[] = []
+  if (limit === 0) return entries
+  for await (const entry of all) {
+    entries.push(entry)
+    if (!isReverse && entries.length === limit) return entries
+    if (entries.length > 2 * limit) entries.splice(0, entries.length - limit)
+  }
+  return isReverse ? entries.slice(-limit).reverse() : entries
+}
+
+/** An answer with a listing: without content if it is an empty text. */
+export function listingAnswer(
+  { format }: ListingRequest,
+  of: Parameters<typeof writeListing>[1],
+  entries: Parameters<typeof writeListing>[2],
+  fields: readonly Field[],
+): Answer {
+  const text = writeListing(format, of, entries)
+  if (text === "") return emptyAnswer(204, fields)
+  const bytes = new TextEncoder().encode(text)
+  return { status: 200, headers: linesOf(fields), body: { kind: "document", type: LISTING_TYPES[format], bytes } }
+}
