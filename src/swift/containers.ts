@@ -97,6 +97,17 @@ export class SwiftContainers {
     )
   }
 
+  /** Creates the container unless it exists. */
+  async ensure(request: ContainerRequest): Promise<void> {
+    const { account, container } = request.target
+    try {
+      await containerAt(this.context, account, container)
+    } catch (error) {
+      if (!isFailure(error, "noSuchBucket")) throw error
+      await this.put(request)
+    }
+  }
+
   post(request: ContainerRequest): Soon<Answer> {
     const change = changeIn(request.exchange.headers, accessListParser)
     return after(this.change(request, change), () => emptyAnswer(204))

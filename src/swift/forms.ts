@@ -8,21 +8,17 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import { asPromise } from "../base/soon.js"
 import { checkDigest, readUrlSignature } from "./url-signatures-core.js"
 import type { PieceOwner } from "../base/pieces.js"
-import { textOfObjectKey } from "../base/ids.js"
-import { contentTypeOf } from "../base/content-types.js"
 import type { Exchange } from "../http/index.js"
 import {
   anonymousWith,
   boundaryOf,
   ExchangeBody,
   FormOfFiles,
-  operationAs,
-  storeObject,
   type Answer,
   type Caller,
   type S3Request,
 } from "../s3/index.js"
-import { emptyAnswer, textAnswer } from "./answers.js"
+import { textAnswer } from "./answers.js"
 import { swiftErrorOf } from "./failures.js"
 import {
   admitFormPost,
@@ -33,12 +29,8 @@ import {
   readFormPost,
 } from "./form-post-core.js"
 import { signedGrants, urlKeysOf, type SwiftContext } from "./requests.js"
+import { storeFile } from "./stored-files.js"
 import type { SwiftTarget } from "./target-core.js"
-import { refuseUnbuilt } from "./unbuilt-core.js"
-import { Query } from "../s3/index.js"
-
-const DEFAULT_TYPE = "application/octet-stream"
-const NO_QUERY = new Query([])
 
 /** Whether a request carries a form, which needs no token. */
 export const isForm = ({ method, headers }: Exchange, { container }: SwiftTarget): boolean =>
@@ -86,23 +78,11 @@ export class SwiftForms {
   }
 
   private async store(request: S3Request, caller: Caller, target: SwiftTarget, form: Form, file: File): Promise<void> {
-    const rawKey = objectOfFile(target.object ?? "", file)
+    const { container = "" } = target
+    const object = objectOfFile(target.object ?? "", file)
     const headers = headersOfFile(form, file)
-    refuseUnbuilt(headers, NO_QUERY)
-    const type = headers.get("content-type") ?? contentTypeOf(textOfObjectKey(rawKey)) ?? DEFAULT_TYPE
-    const sent = [
-      "content-type",
-      type,
-      ...[...headers].flatMap(([name, value]) => (name === "content-type" ? [] : [name, value])),
-    ]
     const open = (pieces: PieceOwner) => within(form.fileBytesMax, file.open(pieces))
-    const body = { lengthBytes: undefined, chunked: true, open, gather: () => undefined }
-    const handle = async (call: Parameters<typeof storeObject>[0]): Promise<Answer> => {
-      await storeObject(call, [])
-      return emptyAnswer(201)
-    }
-    const operation = operationAs("PutObject", { kind: "object", handle })
-    await this.context.calls.run(request, caller, { operation, bucket: target.container, rawKey, headers: sent, body })
+    await storeFile(this.context, request, caller, { container, object, headers, lengthBytes: undefined, open })
   }
 }
 

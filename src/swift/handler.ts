@@ -26,6 +26,7 @@ import {
 } from "../s3/index.js"
 import { AccountRequests } from "./accounts.js"
 import { emptyAnswer, errorAnswer, idFields, linesOf, textAnswer } from "./answers.js"
+import { BulkRequests } from "./bulk.js"
 import { SwiftContainers } from "./containers.js"
 import { corsFields, preflightFields } from "./cors-core.js"
 import { swiftErrorOf } from "./failures.js"
@@ -83,6 +84,7 @@ class SwiftHandler implements Protocol {
   private readonly grants: SwiftGrants
   private readonly context: SwiftContext
   private readonly forms: SwiftForms
+  private readonly bulk: BulkRequests
   private readonly ofAccount: Handles<SwiftRequest>
   private readonly ofContainer: Handles<ContainerRequest>
   private readonly ofObject: Handles<ObjectRequest>
@@ -102,6 +104,7 @@ class SwiftHandler implements Protocol {
       new SwiftContainers(context),
       new SwiftObjects(context),
     ]
+    this.bulk = new BulkRequests(context, ofObject, ofContainer)
     this.ofAccount = {
       ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
       ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.refuse(request) },
@@ -190,7 +193,10 @@ class SwiftHandler implements Protocol {
   }
 
   private dispatch(request: SwiftRequest): Soon<Answer> {
-    const { exchange, target } = request
+    const { exchange, target, query } = request
+    if (query.has("bulk-delete") && (exchange.method === "POST" || exchange.method === "DELETE"))
+      return this.bulk.delete(request)
+    if (query.has("extract-archive") && exchange.method === "PUT") return this.bulk.extract(request)
     const { container, object } = target
     if (container === undefined) return this.ofAccount[exchange.method]?.(request) ?? emptyAnswer(405)
     if (object === undefined)

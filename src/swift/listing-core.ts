@@ -69,7 +69,7 @@ const FORMAT_OF_TYPE: ReadonlyMap<string, ListingFormat> = new Map([
 ])
 
 /** By `format` of the query, else by `Accept`. Throws `invalidRequest`. */
-function formatOf(query: Query, accept: string | undefined): ListingFormat {
+export function formatOf(query: Query, accept: string | undefined): ListingFormat {
   const named = query.get("format")?.toLowerCase()
   if (named === "json" || named === "xml" || named === "plain") return named
   if (accept === undefined || accept.trim() === "") return "plain"

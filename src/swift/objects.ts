@@ -21,13 +21,11 @@ import type { SwiftArchive } from "../format/swift-container.js"
 import { Archive, changedMeanwhile } from "./archive.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
-import { quotaOf, requireRoom } from "./quota-core.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
+import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
 import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
-
-const DEFAULT_TYPE = "application/octet-stream"
 
 /** What S3 stores under the same names. */
 const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]
@@ -236,7 +234,7 @@ export class SwiftObjects {
       ...asS3(metadataHeaders(request)),
     ]
     const handle = (call: ObjectCall): Soon<Answer> =>
-      after(this.requireRoom(call, request.exchange.contentLength), () => putObject(call))
+      after(requireQuota(this.context, call, request.exchange.contentLength), () => putObject(call))
     const operation = operationAs("PutObject", { kind: "object", handle })
     return this.replacing(request, request.target, more =>
       this.run(request, translate(request, operation, [...headers, ...more])),
@@ -352,16 +350,7 @@ export class SwiftObjects {
   }
 
   private makeCopy(call: ObjectCall, request: ObjectRequest, from: CopyPlaces["from"]): Promise<Answer> {
-    return copyObject(call, request, from, source => this.requireRoom(call, source.sizeBytes))
-  }
-
-  /** Throws `quotaExceeded`. */
-  private requireRoom({ bucket, services }: ObjectCall, bytes: number | undefined): Soon<void> {
-    return after(this.context.containers.of(bucket), container => {
-      const quota = container && quotaOf(container.metadata)
-      if (quota === undefined) return undefined
-      return services.buckets.usage(bucket).then(used => requireRoom(quota, used, bytes))
-    })
+    return copyObject(call, request, from, source => requireQuota(this.context, call, source.sizeBytes))
   }
 
   private run(request: ObjectRequest, translation: Translation): Soon<Answer> {

@@ -15,8 +15,6 @@ const EFFECTIVE = /^x-container-meta-web-/
 /** With the value that asks for it; undefined: any. */
 const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | undefined])[] = [
   ["multipart-manifest", ["put", "delete"]],
-  ["extract-archive", undefined],
-  ["bulk-delete", undefined],
 ]
 
 /** Throws `notImplemented`. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { createHash, createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
+import { gzipSync } from "node:zlib"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
 import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
@@ -675,6 +676,74 @@ test("a history of versions: a deletion is one more version", async () => {
   )
 })
 
+/** A tar archive of small files. */
+function tarOf(files: readonly (readonly [name: string, body: string])[]): Buffer {
+  const blocks = files.map(([name, body]) => {
+    const head = Buffer.alloc(512)
+    head.write(name, 0)
+    head.write("0000644\0", 100)
+    head.write(`${body.length.toString(8).padStart(11, "0")}\0`, 124)
+    head.write("        0", 148)
+    head.write("ustar\x0000", 257)
+    const sum = head.reduce((total, byte) => total + byte, 0)
+    head.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148)
+    return Buffer.concat([head, Buffer.from(body), Buffer.alloc((512 - (body.length % 512)) % 512)])
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}
+
+test("an archive is extracted into objects, and containers are made for it", async () => {
+  const files = [
+    ["bulk-made/a.txt", "first"],
+    ["bulk-made/dir/b", "x".repeat(3000)],
+    ["bulk-other/c", ""],
+    ["no-container", "ignored"],
+    ["B A D/d", "a name that no container has"],
+  ] as const
+  const headers = { Accept: "application/json" }
+  const plain = await owner.call("PUT", "?extract-archive=tar", { body: tarOf(files), headers })
+  const report = JSON.parse(plain.text) as Record<string, unknown>
+  assert.deepEqual(
+    [plain.status, report["Number Files Created"], report["Response Status"]],
+    [200, 3, "400 Bad Request"],
+  )
+  assert.deepEqual(report["Errors"], [["B%20A%20D/d", "400 Bad Request"]])
+  assert.equal((await owner.call("GET", "/bulk-made/dir/b")).text, "x".repeat(3000))
+  assert.equal((await owner.call("GET", "/bulk-made/a.txt")).header("content-type"), "text/plain; charset=utf-8")
+  assert.equal((await owner.call("HEAD", "/bulk-other/c")).header("content-length"), "0")
+  const zipped = gzipSync(tarOf([["deep/e", "zipped"]]))
+  const into = await owner.call("PUT", "/bulk-made/below?extract-archive=tar.gz", { body: zipped })
+  assert.match(into.text, /^Number Files Created: 1$/m)
+  assert.equal((await owner.call("GET", "/bulk-made/below/deep/e")).text, "zipped")
+  const cut = tarOf([
+    ["f", "whole"],
+    ["g", "y".repeat(5000)],
+  ]).subarray(0, 3000)
+  const broken = await owner.call("PUT", "/bulk-made?extract-archive=tar", { body: cut, headers })
+  assert.match(broken.text, /"Response Status":"400 Bad Request"/)
+  assert.deepEqual(
+    [await status(owner.call("GET", "/bulk-made/f")), await status(owner.call("GET", "/bulk-made/g"))],
+    [200, 404],
+  )
+  assert.equal(await status(owner.call("PUT", "?extract-archive=rar", { body: "" })), 400)
+})
+
+test("many objects, and then containers, are deleted by one request, which reports each failure", async () => {
+  await container("bulk-deleted")
+  await container("bulk-kept")
+  for (const name of ["a", "b%20c"]) await put(`/bulk-deleted/${name}`)
+  await put("/bulk-kept/o")
+  const body = "/bulk-deleted\n/bulk-deleted/a\n/bulk-deleted/b%20c\n/bulk-deleted/missing\n/bulk-kept\n"
+  const headers = { "Content-Type": "text/plain", Accept: "application/json" }
+  const answer = await owner.call("POST", "?bulk-delete", { body, headers })
+  const report = JSON.parse(answer.text) as Record<string, unknown>
+  assert.deepEqual([answer.status, report["Number Deleted"], report["Number Not Found"]], [200, 3, 1])
+  assert.deepEqual(report["Errors"], [["/bulk-kept", "409 Conflict"]])
+  assert.equal(await status(owner.call("HEAD", "/bulk-deleted")), 404)
+  assert.equal(await status(owner.call("HEAD", "/bulk-kept/o")), 200)
+  assert.equal(await status(stranger.call("POST", `${owner.account}?bulk-delete`, { body: "/bulk-kept/o" })), 403)
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
@@ -691,8 +760,7 @@ test("what is not built is refused by name", async () => {
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Symlink-Target": "a/b" } }), /x-symlink-target/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Delete-After": "10" } }), /x-delete-after/)
   await refused(owner.call("PUT", `${path}/o?multipart-manifest=put`, { body: "[]" }), /multipart-manifest/)
-  await refused(owner.call("PUT", "?extract-archive=tar", { body: "" }), /extract-archive/)
-  await refused(owner.call("POST", "?bulk-delete", { body: "" }), /bulk-delete/)
+  await refused(owner.call("PUT", "?extract-archive=tar.bz2", { body: "" }), /tar\.bz2/)
   await refused(owner.call("DELETE", ""), /DELETE of an account/)
   await refused(owner.call("POST", "", { headers: { "X-Account-Access-Control": "{}" } }), /x-account-access-control/)
   assert.equal(await status(owner.call("GET", `${path}/o`)), 404, "nothing was stored")

@@ -1,0 +1,214 @@
+/**
+ * Bulk operations: many objects deleted by one request, or stored from one archive. Each is decided by itself, and the report
+ * in the body names those that failed; the status of the answer is always 200, as in Swift.
+ *
+ * Promises  An archive is read as it arrives: of its files none is held.
+ */
+import { createGunzip } from "node:zlib"
+import { Readable } from "node:stream"
+import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
+import { textOfObjectKey } from "../base/ids.js"
+import type { PieceOwner } from "../base/pieces.js"
+import { asPromise } from "../base/soon.js"
+import { mapBounded } from "../life/index.js"
+import { Query, type Answer } from "../s3/index.js"
+import { textAnswer } from "./answers.js"
+import {
+  archiveFormatOf,
+  BULK_LIMITS,
+  deletionOf,
+  DeletionLines,
+  extractionOf,
+  headersOfMember,
+  reportOfDeletion,
+  reportOfExtraction,
+  writeReport,
+} from "./bulk-core.js"
+import type { SwiftContainers } from "./containers.js"
+import { swiftErrorOf } from "./failures.js"
+import { formatOf, LISTING_TYPES } from "./listing-core.js"
+import type { SwiftObjects } from "./objects.js"
+import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { storeFile } from "./stored-files.js"
+import { TarDecoder, type TarMember } from "./tar-core.js"
+
+/** Objects that one request deletes at a time. */
+const DELETIONS_CONCURRENT = 8
+const NO_QUERY = new Query([])
+
+type BulkErrors = (readonly [path: string, status: string])[]
+type TarEvents = AsyncGenerator<ReturnType<TarDecoder["push"]>[number]>
+
+const statusOf = (failure: Failure): string => {
+  const { status, title } = swiftErrorOf(failure, false)
+  return `${status} ${title}`
+}
+
+export class BulkRequests {
+  constructor(
+    private readonly context: SwiftContext,
+    private readonly objects: SwiftObjects,
+    private readonly containers: SwiftContainers,
+  ) {}
+
+  async delete(request: SwiftRequest): Promise<Answer> {
+    requireOwnAccount(request)
+    const { exchange, query } = request
+    const format = formatOf(query, exchange.header("accept"))
+    const lines = new DeletionLines()
+    for await (const bytes of exchange.body()) lines.push(bytes)
+    const outcome = { deleted: 0, notFound: 0, errors: [] as BulkErrors }
+    const remove = async (name: string): Promise<void> => {
+      const step = deletionOf(name)
+      if ("error" in step) return void outcome.errors.push(step.error)
+      if (outcome.errors.length >= BULK_LIMITS.failuresMax) return
+      try {
+        await this.remove(request, step.target)
+        outcome.deleted += 1
+      } catch (error) {
+        const failure = asFailure(error)
+        if (failure.kind === "internal") throw error
+        const status = statusOf(failure)
+        if (status.startsWith("404")) outcome.notFound += 1
+        else outcome.errors.push([step.path, status])
+      }
+    }
+    const names = lines.end()
+    const isOfContainer = (name: string): boolean => !name.replace(/^\/+|\/+$/g, "").includes("/")
+    await mapBounded(
+      names.filter(name => !isOfContainer(name)),
+      DELETIONS_CONCURRENT,
+      remove,
+    )
+    for (const name of names.filter(isOfContainer)) await remove(name)
+    const isOver = outcome.errors.length >= BULK_LIMITS.failuresMax
+    const failure = isOver ? { status: "400 Bad Request", text: "Max delete failures exceeded" } : undefined
+    return textAnswer(200, LISTING_TYPES[format], writeReport(reportOfDeletion({ ...outcome, failure }), format))
+  }
+
+  private async remove(
+    request: SwiftRequest,
+    { container, object }: { readonly container: string; readonly object: string | undefined },
+  ): Promise<void> {
+    const { account } = request.target
+    const named = { account, container: textOfObjectKey(container) }
+    // Requests at the same time must not share what is noted of one.
+    const own = { ...request, request: this.context.calls.begin(request.exchange), query: NO_QUERY }
+    await asPromise(() =>
+      object === undefined
+        ? this.containers.delete({ ...own, target: { ...named, object } })
+        : this.objects.delete({ ...own, target: { ...named, object } }),
+    )
+  }
+
+  async extract(request: SwiftRequest): Promise<Answer> {
+    requireOwnAccount(request)
+    const { exchange, query, target } = request
+    const format = formatOf(query, exchange.header("accept"))
+    const archive = archiveFormatOf(query.get("extract-archive") ?? "")
+    const base = [target.container ?? "", target.object ?? ""].join("/")
+    const body = archive === "tar.gz" ? unzipped(exchange.body("caller")) : exchange.body()
+    const events = eventsOf(body)
+    const outcome = { created: 0, errors: [] as BulkErrors }
+    const known = new Set<string>()
+    let failure: { readonly status: string; readonly text: string } | undefined
+    try {
+      for (let next = await events.next(); next.done !== true; next = await events.next()) {
+        if (next.value.kind !== "member") continue
+        const { member } = next.value
+        const step = extractionOf(member, base)
+        if (step === undefined) continue
+        if ("error" in step) outcome.errors.push(step.error)
+        else if (await this.store(request, step, { member, events }, { known, errors: outcome.errors }))
+          outcome.created += 1
+        if (outcome.errors.length >= BULK_LIMITS.failuresMax)
+          throw fail("invalidRequest", { message: "Max failures exceeded" })
+      }
+    } catch (error) {
+      const caught = asFailure(error)
+      if (caught.kind === "internal") throw error
+      failure = { status: statusOf(caught), text: swiftErrorOf(caught, false).message }
+    }
+    return textAnswer(200, LISTING_TYPES[format], writeReport(reportOfExtraction({ ...outcome, failure }), format))
+  }
+
+  /** Returns whether the file is stored. */
+  private async store(
+    request: SwiftRequest,
+    {
+      target,
+      path,
+    }: { readonly target: { readonly container: string; readonly object: string | undefined }; readonly path: string },
+    { member, events }: { readonly member: TarMember; readonly events: TarEvents },
+    { known, errors }: { readonly known: Set<string>; readonly errors: BulkErrors },
+  ): Promise<boolean> {
+    const { caller, request: begun } = request
+    const container = textOfObjectKey(target.container)
+    const content = new MemberContent(events)
+    try {
+      await this.requireContainer(request, container, known)
+      const headers = new Map(headersOfMember(member))
+      const open = (pieces: PieceOwner) => content.read(pieces)
+      const file = { container, object: target.object ?? "", headers, lengthBytes: member.sizeBytes, open }
+      await storeFile(this.context, begun, caller, file)
+      return true
+    } catch (error) {
+      const failure = asFailure(error)
+      // What is wrong with the archive ends the request.
+      if (failure.kind === "internal" || content.isBroken) throw error
+      errors.push([path, statusOf(failure)])
+      return false
+    }
+  }
+
+  private async requireContainer(request: SwiftRequest, container: string, known: Set<string>): Promise<void> {
+    if (known.has(container)) return
+    if (known.size >= BULK_LIMITS.containersMax)
+      throw fail("invalidRequest", { message: `More than ${BULK_LIMITS.containersMax} containers` })
+    await this.containers.ensure({ ...request, target: { ...request.target, container, object: undefined } })
+    known.add(container)
+  }
+}
+
+/** The bytes of the member whose start was read last. */
+class MemberContent {
+  /** The archive cannot be read any further. */
+  isBroken = false
+
+  constructor(private readonly events: TarEvents) {}
+
+  async *read(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const next = await this.events.next().catch((error: unknown) => {
+        this.isBroken = true
+        throw error
+      })
+      if (next.done === true || next.value.kind !== "content") return
+      yield pieces === "caller" ? new Uint8Array(next.value.bytes) : next.value.bytes
+    }
+  }
+}
+
+async function* eventsOf(pieces: AsyncIterable<Uint8Array>): TarEvents {
+  const decoder = new TarDecoder()
+  for await (const bytes of pieces) yield* decoder.push(bytes)
+  decoder.end()
+}
+
+async function* unzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip()
+  const source = Readable.from(pieces)
+  source.on("error", error => gunzip.destroy(error))
+  source.pipe(gunzip)
+  try {
+    for await (const bytes of gunzip) {
+      if (bytes instanceof Uint8Array) yield bytes
+    }
+  } catch (error) {
+    if (isFailure(error)) throw error
+    throw fail("invalidRequest", { message: "Invalid Tar File: it is not compressed by gzip, or is damaged" })
+  } finally {
+    source.destroy()
+    gunzip.destroy()
+  }
+}
