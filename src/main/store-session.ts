@@ -49,6 +49,7 @@ import {
   type S3Settings,
 } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { gunzipped } from "../seams/compute/gunzip.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -294,7 +295,8 @@ export class StoreSession {
     const prepare = services.refuseEarlier
     const swiftAccounts = openSwiftAccounts(metadata, prepare)
     const allowSha1 = this.config.swift?.allowSha1 ?? false
-    const settings = { ...this.s3Settings(adminUrl), swiftAccounts, version: readVersion(), prepare, allowSha1 }
+    const own = { swiftAccounts, version: readVersion(), prepare, allowSha1, gunzip: gunzipped }
+    const settings = { ...this.s3Settings(adminUrl), ...own }
     return filtered(createSwiftHandler(settings), "swift", this.host.filters)
   }
 

@@ -12,7 +12,10 @@ import type { Bucket } from "../object/contract.js"
 
 export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
 
-/** What the lists of another protocol grant to a caller, beside the policies and lists of S3. */
+/**
+ * What the lists of another protocol grant to a caller, beside the policies and lists of S3. Callers who may read objects by them
+ * also learn which are missing, as in Swift.
+ */
 export interface Grants {
   /** `action` without its service: `GetObject`. Undefined: nothing. */
   match(bucket: Bucket, action: string): Soon<AclMatch | undefined>

@@ -12,7 +12,7 @@ import type { ListedObject } from "../object/contract.js"
 import { makeCopy, operationAs, type Answer, type ObjectCall } from "../s3/index.js"
 import { emptyAnswer } from "./answers.js"
 import { archivedName, archivePrefixOf, DELETION_TYPE, NAMES_OF_MOMENT } from "./archive-core.js"
-import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
+import { containerAt, infoAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 const PAGE_ENTRIES = 1_000
 
@@ -38,7 +38,7 @@ export class Archive {
   async keep(request: ObjectRequest, { location }: SwiftArchive): Promise<string | undefined> {
     const { target, caller } = request
     await this.requireContainer(target.account, location)
-    const info = await this.infoOf(request, target)
+    const info = await infoAt(this.context, request, target)
     if (info === undefined) return undefined
     const object = await this.freeName(request, location, info.lastModifiedMs, info.etag)
     if (object !== undefined)
@@ -55,7 +55,7 @@ export class Archive {
   ): Promise<string | undefined> {
     for (let nth = 0; nth < NAMES_OF_MOMENT; nth += 1) {
       const object = archivedName(request.target.object, modifiedMs, nth)
-      const found = await this.infoOf(request, { container: location, object })
+      const found = await infoAt(this.context, request, { container: location, object })
       if (found === undefined) return object
       if (found.etag === etag) return undefined
     }
@@ -113,32 +113,6 @@ export class Archive {
         message: `the container ${location}, which keeps the versions, does not exist`,
       })
     }
-  }
-
-  /** Of the object as it is; undefined: there is none. */
-  async infoOf(
-    { request, caller }: ObjectRequest,
-    { container, object }: Place,
-  ): Promise<{ etag: string; lastModifiedMs: number } | undefined> {
-    let found: { etag: string; lastModifiedMs: number } | undefined
-    const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
-      const body = await services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
-      body.close()
-      found = body.info
-      return emptyAnswer(204)
-    }
-    const operation = operationAs("HeadObject", { kind: "object", handle })
-    try {
-      await this.context.calls.run(request, caller, {
-        operation,
-        bucket: container,
-        rawKey: object,
-        headers: [],
-      })
-    } catch (error) {
-      if (!isFailure(error, "noSuchKey")) throw error
-    }
-    return found
   }
 
   private async latestOf(

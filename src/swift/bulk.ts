@@ -4,9 +4,7 @@
  *
  * Promises  An archive is read as it arrives: of its files none is held.
  */
-import { createGunzip } from "node:zlib"
-import { Readable } from "node:stream"
-import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
+import { asFailure, fail, type Failure } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import { asPromise } from "../base/soon.js"
@@ -57,7 +55,8 @@ export class BulkRequests {
     const format = formatOf(query, exchange.header("accept"))
     const lines = new DeletionLines()
     for await (const bytes of exchange.body()) lines.push(bytes)
-    const outcome = { deleted: 0, notFound: 0, errors: [] as BulkErrors }
+    const errors: BulkErrors = []
+    const outcome = { deleted: 0, notFound: 0, errors }
     const remove = async (name: string): Promise<void> => {
       const step = deletionOf(name)
       if ("error" in step) return void outcome.errors.push(step.error)
@@ -107,9 +106,10 @@ export class BulkRequests {
     const format = formatOf(query, exchange.header("accept"))
     const archive = archiveFormatOf(query.get("extract-archive") ?? "")
     const base = [target.container ?? "", target.object ?? ""].join("/")
-    const body = archive === "tar.gz" ? unzipped(exchange.body("caller")) : exchange.body()
+    const body = archive === "tar.gz" ? this.context.gunzip(exchange.body("caller")) : exchange.body()
     const events = eventsOf(body)
-    const outcome = { created: 0, errors: [] as BulkErrors }
+    const errors: BulkErrors = []
+    const outcome = { created: 0, errors }
     const known = new Set<string>()
     let failure: { readonly status: string; readonly text: string } | undefined
     try {
@@ -193,22 +193,4 @@ async function* eventsOf(pieces: AsyncIterable<Uint8Array>): TarEvents {
   const decoder = new TarDecoder()
   for await (const bytes of pieces) yield* decoder.push(bytes)
   decoder.end()
-}
-
-async function* unzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip()
-  const source = Readable.from(pieces)
-  source.on("error", error => gunzip.destroy(error))
-  source.pipe(gunzip)
-  try {
-    for await (const bytes of gunzip) {
-      if (bytes instanceof Uint8Array) yield bytes
-    }
-  } catch (error) {
-    if (isFailure(error)) throw error
-    throw fail("invalidRequest", { message: "Invalid Tar File: it is not compressed by gzip, or is damaged" })
-  } finally {
-    source.destroy()
-    gunzip.destroy()
-  }
 }

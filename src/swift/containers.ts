@@ -196,7 +196,10 @@ function explainTaken(error: unknown, container: string): unknown {
 }
 
 /** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */
-async function* objectEntries({ services, bucket }: BucketCall, listing: ListingRequest): AsyncGenerator<ObjectEntry> {
+export async function* objectEntries(
+  { services, bucket }: BucketCall,
+  listing: ListingRequest,
+): AsyncGenerator<ObjectEntry> {
   const { prefix, delimiter, isPath } = listing
   const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
   for (let next: string | undefined = from; next !== undefined;) {

@@ -45,6 +45,7 @@ import {
   type SwiftContext,
   type SwiftRequest,
 } from "./requests.js"
+import { StaticWebsites } from "./static-web.js"
 import { SwiftSignIn, type SignedIn } from "./sign-in.js"
 import { refuseUnbuilt } from "./unbuilt-core.js"
 import { admitTempUrl, checkTempUrlHeaders, readTempUrl, type TempUrl } from "./temp-url-core.js"
@@ -56,6 +57,7 @@ interface SwiftSettings extends S3Settings {
   readonly swiftAccounts: SwiftAccounts
   /** Whether temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
+  readonly gunzip: SwiftContext["gunzip"]
   readonly version: string
   /** Called before the first row that an earlier release would not understand. */
   readonly prepare: () => Promise<void>
@@ -85,18 +87,29 @@ class SwiftHandler implements Protocol {
   private readonly context: SwiftContext
   private readonly forms: SwiftForms
   private readonly bulk: BulkRequests
+  private readonly websites: StaticWebsites
   private readonly ofAccount: Handles<SwiftRequest>
   private readonly ofContainer: Handles<ContainerRequest>
   private readonly ofObject: Handles<ObjectRequest>
 
   constructor(private readonly settings: SwiftSettings) {
-    const { services, accounts, swiftAccounts, clock, prepare, allowSha1 } = settings
+    const { services, accounts, swiftAccounts, clock, prepare, allowSha1, gunzip } = settings
     this.calls = new TranslatedCalls(settings)
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
     this.known = new KnownCallers(settings)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.grants = new SwiftGrants(containers, this.calls.context)
-    const context = { calls: this.calls, services, accounts, swiftAccounts, containers, prepare, clock, allowSha1 }
+    const context = {
+      calls: this.calls,
+      services,
+      accounts,
+      swiftAccounts,
+      containers,
+      prepare,
+      clock,
+      allowSha1,
+      gunzip,
+    }
     this.context = context
     this.forms = new SwiftForms(context)
     const [ofAccount, ofContainer, ofObject] = [
@@ -105,6 +118,7 @@ class SwiftHandler implements Protocol {
       new SwiftObjects(context),
     ]
     this.bulk = new BulkRequests(context, ofObject, ofContainer)
+    this.websites = new StaticWebsites(context, ofObject)
     this.ofAccount = {
       ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
       ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.refuse(request) },
@@ -199,10 +213,14 @@ class SwiftHandler implements Protocol {
     if (query.has("extract-archive") && exchange.method === "PUT") return this.bulk.extract(request)
     const { container, object } = target
     if (container === undefined) return this.ofAccount[exchange.method]?.(request) ?? emptyAnswer(405)
-    if (object === undefined)
-      return this.ofContainer[exchange.method]?.({ ...request, target: { ...target, container } }) ?? emptyAnswer(405)
-    return (
-      this.ofObject[exchange.method]?.({ ...request, target: { ...target, container, object } }) ?? emptyAnswer(405)
+    const ofContainer = { ...request, target: { ...target, container } }
+    return after(this.metadataOf(target), metadata =>
+      after(this.websites.answer(ofContainer, metadata), page => {
+        if (page !== undefined) return page
+        if (object === undefined) return this.ofContainer[exchange.method]?.(ofContainer) ?? emptyAnswer(405)
+        const ofObject = { ...request, target: { ...target, container, object } }
+        return this.ofObject[exchange.method]?.(ofObject) ?? emptyAnswer(405)
+      }),
     )
   }
 

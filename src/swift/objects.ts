@@ -25,7 +25,7 @@ import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
-import { containerAt, type ObjectRequest, type SwiftContext } from "./requests.js"
+import { containerAt, infoAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 /** What S3 stores under the same names. */
 const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]
@@ -260,7 +260,7 @@ export class SwiftObjects {
   private async deleteArchived(request: ObjectRequest, archive: SwiftArchive): Promise<Answer> {
     const { target } = request
     if (archive.mode === "stack") {
-      const info = await this.archive.infoOf(request, target)
+      const info = await infoAt(this.context, request, target)
       if (info !== undefined && (await this.archive.restore(request, archive, info.etag))) return emptyAnswer(204)
       return this.run(request, translate(request, DELETE, []))
     }

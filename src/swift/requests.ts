@@ -6,20 +6,24 @@ import { parseBucketName, type BucketName } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
 import type { Exchange } from "../http/index.js"
-import type { Bucket, Buckets, ObjectServices } from "../object/contract.js"
-import type {
-  Caller,
-  Grants,
-  Query,
-  S3Request,
-  SettingReader,
-  SignedCaller,
-  TextSetting,
-  TranslatedCalls,
+import type { Bucket, Buckets, ObjectInfo, ObjectServices } from "../object/contract.js"
+import {
+  operationAs,
+  type Answer,
+  type ObjectCall,
+  type Caller,
+  type Grants,
+  type Query,
+  type S3Request,
+  type SettingReader,
+  type SignedCaller,
+  type TextSetting,
+  type TranslatedCalls,
 } from "../s3/index.js"
 import { urlKeysIn, type UrlKey } from "./url-signatures-core.js"
 import type { TempUrl } from "./temp-url-core.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { emptyAnswer } from "./answers.js"
 import { ACCOUNT_PREFIX, type SwiftTarget } from "./target-core.js"
 
 /** Shared by all requests. */
@@ -30,6 +34,8 @@ export interface SwiftContext {
   readonly swiftAccounts: SwiftAccounts
   readonly containers: SettingReader<SwiftContainer>
   readonly clock: Clock
+  /** Uncompresses archives. */
+  readonly gunzip: (pieces: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
   /** Whether temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
   /** Before the first document of a container: earlier releases know none. */
@@ -121,3 +127,25 @@ export function urlKeysOf(context: SwiftContext, { account, container = "" }: Sw
 export const signedGrants = (container: string, actions: readonly string[]): Grants => ({
   match: (bucket, action) => (bucket.name === container && actions.includes(action) ? "caller" : undefined),
 })
+
+/** The object at a place, if the caller may see it; undefined: it is missing. Throws `accessDenied`, `noSuchBucket`. */
+export async function infoAt(
+  { calls }: Pick<SwiftContext, "calls">,
+  { request, caller }: SwiftRequest,
+  { container, object }: { readonly container: string; readonly object: string },
+): Promise<ObjectInfo | undefined> {
+  let found: ObjectInfo | undefined
+  const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
+    const body = await services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
+    body.close()
+    found = body.info
+    return emptyAnswer(204)
+  }
+  const operation = operationAs("HeadObject", { kind: "object", handle })
+  try {
+    await calls.run(request, caller, { operation, bucket: container, rawKey: object, headers: [] })
+  } catch (error) {
+    if (!isFailure(error, "noSuchKey")) throw error
+  }
+  return found
+}

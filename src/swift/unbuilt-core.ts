@@ -9,9 +9,6 @@ const HEADERS: readonly string[] = [
   ...["x-object-manifest", "x-symlink-target", "x-delete-at", "x-delete-after"],
 ]
 
-/** Metadata of containers that has an effect in Swift. */
-const EFFECTIVE = /^x-container-meta-web-/
-
 /** With the value that asks for it; undefined: any. */
 const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | undefined])[] = [
   ["multipart-manifest", ["put", "delete"]],
@@ -21,10 +18,6 @@ const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | 
 export function refuseUnbuilt(headers: Headers, query: Query): void {
   for (const name of HEADERS) {
     if ((headers.get(name) ?? "") !== "")
-      throw fail("notImplemented", { message: `the header ${name} is not implemented` })
-  }
-  for (const [name, value] of headers) {
-    if (value !== "" && EFFECTIVE.test(name))
       throw fail("notImplemented", { message: `the header ${name} is not implemented` })
   }
   for (const [name, values] of PARAMETERS) {

@@ -744,6 +744,41 @@ test("many objects, and then containers, are deleted by one request, which repor
   assert.equal(await status(stranger.call("POST", `${owner.account}?bulk-delete`, { body: "/bulk-kept/o" })), 403)
 })
 
+test("a container is a website for browsers: index, folders, listings, error pages", async () => {
+  const path = await container("web-container", {
+    ...{ "X-Container-Read": ".r:*,.rlistings", "X-Container-Meta-Web-Index": "index.html" },
+    ...{ "X-Container-Meta-Web-Error": "error.html", "X-Container-Meta-Web-Listings": "true" },
+  })
+  for (const name of ["index.html", "dir/index.html", "photos/a%20%3C.jpg", "404error.html"])
+    await put(`${path}/${name}`, `<p>${name}`)
+  const read = (target: string) => world.anonymous.call("GET", `${path}${target}`)
+  const index = await read("/")
+  assert.deepEqual([index.status, index.text], [200, "<p>index.html"])
+  const [root, folder] = [await read(""), await read("/dir")]
+  assert.deepEqual([root.status, folder.status], [301, 301])
+  assert.match(folder.header("location") ?? "", /\/web-container\/dir\/$/)
+  assert.equal((await read("/dir/")).text, "<p>dir/index.html")
+  const listing = await read("/photos/")
+  assert.equal(listing.status, 200)
+  assert.match(listing.text, /<title>Listing of [^<]*\/web-container\/photos\/<\/title>/)
+  assert.match(listing.text, /a &lt;\.jpg/, "names are escaped")
+  const missing = await read("/nothing")
+  assert.deepEqual([missing.status, missing.text], [404, "<p>404error.html"])
+  assert.match((await owner.call("GET", path)).text, /^404error\.html$/m, "who has signed in sees the container")
+  const asWeb = await owner.call("GET", `${path}/`, { headers: { "X-Web-Mode": "true" } })
+  assert.equal(asWeb.text, "<p>index.html")
+  const hidden = { "X-Container-Read": "", "X-Container-Meta-Web-Error": "" }
+  assert.equal((await owner.call("POST", path, { headers: hidden })).status, 204)
+  assert.deepEqual([(await read("/")).status, (await read("/photos/")).status], [401, 401])
+})
+
+test("a reader of a container learns that an object is missing, others do not", async () => {
+  const path = await container("absent-objects", { "X-Container-Read": ".r:*" })
+  assert.equal(await status(world.anonymous.call("GET", `${path}/missing`)), 404)
+  await owner.call("POST", path, { headers: { "X-Container-Read": "" } })
+  assert.equal(await status(world.anonymous.call("GET", `${path}/missing`)), 401)
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
@@ -752,10 +787,6 @@ test("what is not built is refused by name", async () => {
   }
   await refused(owner.call("POST", path, { headers: { "X-Container-Sync-To": "//r/c/a/c" } }), /x-container-sync-to/)
   await refused(owner.call("PUT", "/policy-container", { headers: { "X-Storage-Policy": "gold" } }), /x-storage-policy/)
-  await refused(
-    owner.call("POST", path, { headers: { "X-Container-Meta-Web-Index": "x" } }),
-    /x-container-meta-web-index/,
-  )
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Object-Manifest": "a/b" } }), /x-object-manifest/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Symlink-Target": "a/b" } }), /x-symlink-target/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Delete-After": "10" } }), /x-delete-after/)

@@ -4,6 +4,7 @@ import type { AccountId } from "../../src/base/ids.js"
 import type { SwiftAccount } from "../../src/format/swift-account.js"
 import { must } from "../../src/base/assert.js"
 import { createSwiftHandler } from "../../src/swift/index.js"
+import { gunzipped } from "../../src/seams/compute/gunzip.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Client } from "../../conformance/client.js"
 import { exchange, parseEndpoint, type Header, type RawResponse } from "../../conformance/raw-client.js"
@@ -68,6 +69,7 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
     ...settings,
     swiftAccounts: accountsInMemory(),
     allowSha1: false,
+    gunzip: gunzipped,
     version: "test",
     prepare: async () => undefined,
   })

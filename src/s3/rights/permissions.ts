@@ -186,6 +186,19 @@ export class Permissions {
     const bucket = this.readPlace?.bucket
     const reason = "the key or version does not exist, which only callers who may list the bucket learn"
     if (bucket === undefined) return fail("accessDenied", { reason })
+    const { grants } = this.request.signer
+    if (grants === undefined) return this.failureForLister(failure, bucket, key, reason)
+    return after(grants.match(bucket, "GetObject"), mayRead =>
+      mayRead === undefined ? this.failureForLister(failure, bucket, key, reason) : failure,
+    )
+  }
+
+  private failureForLister(
+    failure: Failure & { readonly kind: keyof typeof LISTING },
+    bucket: Bucket,
+    key: ObjectKey | undefined,
+    reason: string,
+  ): Soon<Failure> {
     const action = LISTING[failure.kind]
     const ofKey = key === undefined ? undefined : () => headOfListing(this.request.head, key)
     return after(this.decide(action, { bucket }, ofKey), ({ decision }) =>

@@ -1,0 +1,23 @@
+/** Uncompresses what gzip has compressed, as it arrives. */
+import { Readable } from "node:stream"
+import { createGunzip } from "node:zlib"
+import { fail, isFailure } from "../../base/failures.js"
+
+/** Throws `invalidRequest` for what is not compressed so, or damaged; failures of the source as they are. */
+export async function* gunzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip()
+  const source = Readable.from(pieces)
+  source.on("error", error => gunzip.destroy(error))
+  source.pipe(gunzip)
+  try {
+    for await (const bytes of gunzip) {
+      if (bytes instanceof Uint8Array) yield bytes
+    }
+  } catch (error) {
+    if (isFailure(error)) throw error
+    throw fail("invalidRequest", { message: "the body is not compressed by gzip, or is damaged" })
+  } finally {
+    source.destroy()
+    gunzip.destroy()
+  }
+}
