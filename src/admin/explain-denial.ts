@@ -11,7 +11,8 @@ const REQUEST_ID = /^[0-9A-F]{16}$/
 
 /** Throws `invalidArgument`, `noSuchEntity`. */
 function findDenial({ denials }: Services, text: string): Denial {
-  const requestId = text.trim().toUpperCase()
+  // Swift's clients see the id as that of a transaction.
+  const requestId = text.trim().replace(/^tx/i, "").toUpperCase()
   if (!REQUEST_ID.test(requestId)) {
     throw fail("invalidArgument", { message: `"${text.slice(0, 80)}" is not a request id (16 hex digits)` })
   }

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findProgram, run, runOk } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
-import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, HAYLOFT, ROOT, ServerProcess } from "../harness/server.js"
 import { KIB, MIB, bytesFor, treeOf, writeTree } from "./material.js"
 
 let folder = ""
@@ -155,3 +155,62 @@ test("duplicity: a backup is made, grows, is verified and restored", { skip: dup
   await go("restore", target, join(home, "back"))
   assert.deepEqual(await treeOf(join(home, "back")), await treeOf(from))
 })
+
+test("hayloft why explains a request of Swift that was denied, by its transaction", async () => {
+  await server.client().call("PUT", { bucket: "why-container" })
+  const number = /AUTH_(\d+)/.exec((await signedIn()).url)?.[1] ?? ""
+  const denied = await fetch(`${authUrl.replace("/auth/v1.0", "")}/v1/AUTH_${number}/why-container/o`)
+  assert.equal(denied.status, 401)
+  const why = await runOk(HAYLOFT, ["why", denied.headers.get("x-trans-id") ?? ""], {
+    env: { ...process.env, HAYLOFT_DATA: join(folder, "data") },
+  })
+  assert.match(why, /GetObject/)
+  assert.match(why, /arn:aws:s3:::why-container\/o/)
+})
+
+async function signedIn(): Promise<{ readonly url: string; readonly token: string }> {
+  const headers = { "X-Auth-User": CREDENTIALS.accessKey, "X-Auth-Key": CREDENTIALS.secretKey }
+  const answer = await fetch(authUrl, { headers })
+  return { url: answer.headers.get("x-storage-url") ?? "", token: answer.headers.get("x-auth-token") ?? "" }
+}
+
+test(
+  "docs/migrate/from-swift.md: its blocks copy a container from one store to another",
+  { skip: swift.skip || rclone.skip },
+  async () => {
+    const { url, token } = await signedIn()
+    const headers = { "X-Auth-Token": token, "X-Object-Meta-Color": "deep blue", "Content-Type": "a/b" }
+    await fetch(`${url}/photos`, { method: "PUT", headers: { "X-Auth-Token": token } })
+    for (const name of ["one", "dir/two%20words"])
+      await fetch(`${url}/photos/${name}`, { method: "PUT", headers, body: name })
+    const port = await freePort()
+    const to = await ServerProcess.start({
+      folders: [join(folder, "new")],
+      args: ["--swift-listen", `127.0.0.1:${port}`],
+    })
+    try {
+      const page = await readFile(`${ROOT}docs/migrate/from-swift.md`, "utf8")
+      const blocks = [...page.matchAll(/^```sh run\n([^]*?)^```$/gm)].map(([, text = ""]) => text)
+      assert.equal(blocks.length, 2)
+      const account = (name: string, auth: string) => ({
+        ...{ [`RCLONE_CONFIG_${name}_TYPE`]: "swift", [`RCLONE_CONFIG_${name}_AUTH`]: auth },
+        ...{ [`RCLONE_CONFIG_${name}_AUTH_VERSION`]: "1", [`RCLONE_CONFIG_${name}_USER`]: CREDENTIALS.accessKey },
+        ...{ [`RCLONE_CONFIG_${name}_KEY`]: CREDENTIALS.secretKey, RCLONE_CONFIG: "/dev/null" },
+      })
+      const { ST_AUTH: _auth, ST_USER: _user, ST_KEY: _key, ...plain } = env()
+      const variables = {
+        ...plain,
+        ...account("OLD", authUrl),
+        ...account("NEW", `http://127.0.0.1:${port}/auth/v1.0`),
+      }
+      await runOk("bash", ["-c", `set -euo pipefail\n${blocks.join("\n")}`], { env: variables })
+      const copied = await to.client().call("GET", { bucket: "photos", key: "dir/two words" })
+      assert.deepEqual(
+        [copied.text, copied.header("x-amz-meta-color"), copied.header("content-type")],
+        ["dir/two%20words", "deep blue", "a/b"],
+      )
+    } finally {
+      await to.kill()
+    }
+  },
+)
