@@ -9,7 +9,7 @@ import { decodeSwiftAccount, encodeSwiftAccount, type SwiftAccount } from "../fo
 import { command, query, type Metadata } from "../metadata/index.js"
 
 const CONFLICTS_MAX = 10
-const EMPTY: SwiftAccount = { metadata: [] }
+const EMPTY: SwiftAccount = { metadata: [], access: "" }
 
 /** Undefined: nothing is set. */
 export const readSwiftAccount = query("ReadSwiftAccount", (view, id: AccountId): Uint8Array | undefined => {

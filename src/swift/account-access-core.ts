@@ -70,3 +70,14 @@ export function accessLevelOf(access: AccountAccess, { accounts, users }: Listed
   }
   return LEVELS.find(level => access[level]?.some(isNamed) === true)
 }
+
+const READS = ["GetObject", "GetObjectVersion", "ListBucket", "ListBucketVersions"]
+const WRITES = ["PutObject", "DeleteObject", "DeleteObjectVersion"]
+const OF_CONTAINERS = ["PutBucketTagging", "PutBucketAcl", "PutBucketVersioning", "DeleteBucket"]
+
+/** What a level allows in the containers of the account: actions of S3. */
+export const ACTIONS_OF_LEVELS: Readonly<Record<AccessLevel, readonly string[]>> = {
+  "read-only": READS,
+  "read-write": [...READS, ...WRITES],
+  admin: [...READS, ...WRITES, ...OF_CONTAINERS],
+}

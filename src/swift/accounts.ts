@@ -5,6 +5,7 @@ import type { Soon } from "../base/soon.js"
 import { mapBounded } from "../life/index.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import { operationAs, type Answer } from "../s3/index.js"
+import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
@@ -40,17 +41,24 @@ export class AccountRequests {
       const message = "only the root user of an account changes its metadata"
       throw fail("accessDenied", { message })
     }
+    const stated = exchange.header("x-account-access-control")
+    const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
     await this.context.swiftAccounts.change(caller.account.id, former => ({
       metadata: changedMetadata(former.metadata, exchange.headers, ACCOUNT_METADATA),
+      access: access ?? former.access,
     }))
     return emptyAnswer(204)
   }
 
   private async fieldsOf(buckets: Buckets, owner: AccountId, request: SwiftRequest): Promise<readonly Field[]> {
-    const { metadata } = await this.context.swiftAccounts.of(owner)
+    const { metadata, access } = await this.context.swiftAccounts.of(owner)
     const isRoot = request.caller.principal.kind === "root"
     const shown = metadata.filter(([name]) => isRoot || !isSecret(name))
-    return [...(await usageFields(buckets, owner, request)), ...metadataFields(shown, ACCOUNT_METADATA)]
+    return [
+      ...(await usageFields(buckets, owner, request)),
+      ...metadataFields(shown, ACCOUNT_METADATA),
+      ...(isRoot && access !== "" ? [["X-Account-Access-Control", access] as const] : []),
+    ]
   }
 
   private run(request: SwiftRequest, handle: (buckets: Buckets, owner: AccountId) => Promise<Answer>): Soon<Answer> {

@@ -5,7 +5,7 @@
  * Promises  Where the public access block ignores public lists, referrers have no access.
  */
 import type { KnownKey } from "../access/contract.js"
-import type { AclMatch } from "../access/index.js"
+import type { AclMatch, SwiftAccounts } from "../access/index.js"
 import { after, type Soon } from "../base/soon.js"
 import type { SwiftContainer } from "../format/swift-container.js"
 import type { Bucket } from "../object/contract.js"
@@ -18,6 +18,7 @@ import {
   type AccessList,
   type ListedCaller,
 } from "./access-lists-core.js"
+import { accessLevelOf, ACTIONS_OF_LEVELS, parseAccountAccess } from "./account-access-core.js"
 import { ACCOUNT_PREFIX } from "./target-core.js"
 
 type Right = "read" | "list" | "write"
@@ -41,6 +42,7 @@ interface Requester {
 export class SwiftGrants {
   constructor(
     private readonly containers: SettingReader<SwiftContainer>,
+    private readonly accounts: Pick<SwiftAccounts, "of">,
     private readonly settings: Pick<TranslatedCalls["context"], "bucketSettings">,
   ) {}
 
@@ -57,13 +59,25 @@ export class SwiftGrants {
   private of(requester: Requester): Grants {
     return {
       match: (bucket, action) => {
-        const right = RIGHTS.get(action)
-        if (right === undefined || !bucket.settings.includes("swift")) return undefined
-        return after(this.containers.of(bucket), container =>
-          container === undefined ? undefined : this.matchOf(bucket, container, right, requester),
-        )
+        if (!bucket.settings.includes("swift")) return undefined
+        return after(this.matchOfAccount(bucket, action, requester), ofAccount => {
+          const right = RIGHTS.get(action)
+          if (ofAccount !== undefined || right === undefined) return ofAccount
+          return after(this.containers.of(bucket), container =>
+            container === undefined ? undefined : this.matchOf(bucket, container, right, requester),
+          )
+        })
       },
     }
+  }
+
+  /** By the list of the account, which names callers of other accounts and users of its own. */
+  private matchOfAccount(bucket: Bucket, action: string, { caller }: Requester): Soon<AclMatch | undefined> {
+    if (caller === undefined) return undefined
+    return after(this.accounts.of(bucket.owner), ({ access }) => {
+      const level = access === "" ? undefined : accessLevelOf(parseAccountAccess(access), caller)
+      return level !== undefined && ACTIONS_OF_LEVELS[level].includes(action) ? "caller" : undefined
+    })
   }
 
   private matchOf(

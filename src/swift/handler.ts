@@ -98,7 +98,7 @@ class SwiftHandler implements Protocol {
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
     this.known = new KnownCallers(settings)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
-    this.grants = new SwiftGrants(containers, this.calls.context)
+    this.grants = new SwiftGrants(containers, swiftAccounts, this.calls.context)
     const context = {
       calls: this.calls,
       services,

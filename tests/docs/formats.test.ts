@@ -669,7 +669,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     encodeEvent({ ...{ atMs: 72, lastMs: 73, count: 74, level: "error", code: "c" }, node: "n", fields: "{}" }),
     { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
   ],
-  swiftAccounts: [encodeSwiftAccount({ metadata: [["a", "b"]] }), { metadata: ["a", "b"] }],
+  swiftAccounts: [encodeSwiftAccount({ metadata: [["a", "b"]], access: "{}" }), { metadata: ["a", "b"], access: "{}" }],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),
     { allUntilMs: 59, ended: [["s", 60]] },

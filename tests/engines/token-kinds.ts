@@ -74,7 +74,7 @@ export const TOKEN_COMMANDS: readonly PlayKind[] = [
     noteEvents(scene.some(EVENTS).map(id => ({ ...EVENT, id, count: scene.pick([1, 2]) }))),
   ),
   commandKind("SetSwiftAccount", 2, scene => {
-    const documents = ["a", "b"].map(value => encodeSwiftAccount({ metadata: [["color", value]] }))
+    const documents = ["a", "b"].map(value => encodeSwiftAccount({ metadata: [["color", value]], access: "" }))
     const former = scene.oneIn(2) ? undefined : scene.pick(documents)
     return setSwiftAccount(scene.pick(ACCOUNTS), former, scene.pick(documents))
   }),

@@ -98,6 +98,6 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
 
 function accountsInMemory(): SwiftAccounts {
   const known = new Map<AccountId, SwiftAccount>()
-  const of = (id: AccountId): SwiftAccount => known.get(id) ?? { metadata: [] }
+  const of = (id: AccountId): SwiftAccount => known.get(id) ?? { metadata: [], access: "" }
   return { of, change: async (id, change) => void known.set(id, change(of(id))) }
 }
