@@ -4,7 +4,7 @@ import type { Headers } from "../base/request-headers.js"
 import type { SwiftArchive, SwiftContainer } from "../format/swift-container.js"
 import { archiveIn } from "./archive-core.js"
 import { checkQuotas } from "./quota-core.js"
-import { changedMetadata, CONTAINER_METADATA } from "./metadata-core.js"
+import { changedMetadata, CONTAINER_METADATA, isTrue } from "./metadata-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
 export interface AccessListParser {
@@ -49,7 +49,7 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
 function versionsIn(headers: Headers): ContainerChange["versions"] {
   const text = headers.get("x-versions-enabled")?.toLowerCase()
   if (text === undefined) return undefined
-  if (/^(?:true|1|yes|on|t|y)$/.test(text)) return "enabled"
+  if (isTrue(text)) return "enabled"
   if (/^(?:false|0|no|off|f|n)$/.test(text)) return "suspended"
   throw fail("invalidRequest", { message: "X-Versions-Enabled is true or false" })
 }

@@ -5,6 +5,7 @@
  */
 import { fail } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
+import { isTrue } from "./metadata-core.js"
 import type { Query } from "../s3/index.js"
 
 export const LISTING_MAX = 10_000
@@ -92,7 +93,7 @@ export function parseListing(query: Query, accept: string | undefined): ListingR
   const limitText = query.get("limit")
   const limit = limitText !== undefined && /^\d{1,9}$/.test(limitText) ? Number(limitText) : LISTING_MAX
   if (limit > LISTING_MAX) throw fail("invalidUri", { message: `Maximum limit is ${LISTING_MAX}` })
-  const isReverse = /^(?:true|1|yes|on|t|y)$/i.test(query.get("reverse") ?? "")
+  const isReverse = isTrue(query.get("reverse"))
   const path = query.get("path")
   const [marker, endMarker] = [query.get("marker") ?? "", query.get("end_marker") ?? ""]
   const shared = { format: formatOf(query, accept), marker, endMarker, limit, isReverse }

@@ -80,3 +80,6 @@ export const metadataFields = (items: Metadata, { shown }: MetadataKind): Field[
 
 /** Keys of temporary URLs: shown to owners alone. */
 export const isSecret = (name: string): boolean => /^temp-url-key(?:-2)?$/.test(name)
+
+/** What Swift takes for yes. */
+export const isTrue = (text: string | undefined): boolean => /^(?:true|1|yes|on|t|y)$/i.test(text ?? "")

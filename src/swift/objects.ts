@@ -20,7 +20,7 @@ import {
 import type { SwiftArchive } from "../format/swift-container.js"
 import { Archive, changedMeanwhile } from "./archive.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
-import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
+import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata, isTrue } from "./metadata-core.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
@@ -47,7 +47,7 @@ const asS3 = (metadata: Metadata): string[] => metadata.flatMap(([name, value]) 
 /** As the client states it, or as the name of the object suggests. */
 function typeOf({ exchange, target }: ObjectRequest): string {
   const stated = exchange.header("content-type")
-  const detects = /^(?:true|1|yes|on|t|y)$/i.test(exchange.header("x-detect-content-type") ?? "")
+  const detects = isTrue(exchange.header("x-detect-content-type"))
   if (stated !== undefined && stated !== "" && !detects) return stated
   return contentTypeOf(textOfObjectKey(target.object)) ?? DEFAULT_TYPE
 }
@@ -360,8 +360,6 @@ export class SwiftObjects {
     )
   }
 }
-
-const isTrue = (text: string | undefined): boolean => /^(?:true|1|yes|on|t|y)$/i.test(text ?? "")
 
 async function copyObject(
   call: ObjectCall,

@@ -7,6 +7,7 @@
  * Source    `common/middleware/staticweb.py`, OpenStack Swift.
  */
 import { textOfObjectKey } from "../base/ids.js"
+import { isTrue } from "./metadata-core.js"
 import { percentEncode } from "../base/uri.js"
 
 /** What the metadata of a container asks for. Byte strings. */
@@ -21,8 +22,6 @@ export interface StaticWeb {
   readonly directoryType: string
 }
 
-const TRUE = /^(?:true|1|yes|on|t|y)$/i
-
 /** Undefined: the container is no website. Names in lower case, without `x-container-meta-`. */
 export function staticWebOf(metadata: readonly (readonly [name: string, value: string])[]): StaticWeb | undefined {
   const items = new Map(metadata.map(([name, value]) => [name, value.trim()]))
@@ -33,7 +32,7 @@ export function staticWebOf(metadata: readonly (readonly [name: string, value: s
   const [index, error, listings] = [textOf("index"), textOf("error"), textOf("listings")]
   if (index === undefined && error === undefined && listings === undefined) return undefined
   return {
-    ...{ index, error, listings: TRUE.test(listings ?? "") },
+    ...{ index, error, listings: isTrue(listings) },
     ...{ listingsCss: textOf("listings-css"), listingsLabel: textOf("listings-label") },
     directoryType: textOf("directory-type") ?? "application/directory",
   }

@@ -16,6 +16,7 @@ import { objectEntries } from "./containers.js"
 import type { SwiftObjects } from "./objects.js"
 import { infoAt, type ContainerRequest, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { pathOf } from "./target-core.js"
+import { isTrue } from "./metadata-core.js"
 import {
   afterFind,
   afterProbe,
@@ -45,8 +46,7 @@ const isForWeb = ({ exchange, caller, tempUrl }: SwiftRequest): boolean =>
   tempUrl === undefined &&
   (caller.account === undefined || isWebMode(exchange))
 
-const isWebMode = (exchange: SwiftRequest["exchange"]): boolean =>
-  /^(?:true|1|yes|on|t|y)$/i.test(exchange.header("x-web-mode") ?? "")
+const isWebMode = (exchange: SwiftRequest["exchange"]): boolean => isTrue(exchange.header("x-web-mode"))
 
 export class StaticWebsites {
   constructor(
