@@ -6,9 +6,9 @@ export {
   REGION_DEFAULT,
   SETTING_NAMES,
   SETTINGS,
-  type Setting,
   type SettingName,
 } from "./settings.js"
+export type { Setting } from "./setting.js"
 export type { ClusterConfig, ListenAddress, ServeConfig } from "./config.js"
 export {
   clusterConfigOf,

@@ -7,7 +7,8 @@
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { SETTINGS, type Setting, type SettingName } from "./settings.js"
+import type { Setting } from "./setting.js"
+import { SETTINGS, type SettingName } from "./settings.js"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 /** Texts by setting, from one source. */

@@ -2,46 +2,9 @@
  * Settings of `hayloft serve`: one table (`SETTINGS`) lists every setting with its flag, environment variable, default
  * and help; parsing, `--help` and docs/cli.md are derived from it.
  */
+import { list, setting, type Setting } from "./setting.js"
+
 export const REGION_DEFAULT = "us-east-1"
-
-/** One setting: its sources, its default, and its text in `--help` and in docs. */
-export interface Setting {
-  /** If undefined: only in the environment (secrets do not belong on a command line). */
-  readonly flag: string | undefined
-  readonly environment: string
-  /** Placeholder of the value in help; "|" between them: the possible values, which shells complete. */
-  readonly value: string
-  /** Several values: repeat the flag, separate by commas in the environment, use an array in the file. */
-  readonly repeatable: boolean
-  /** The value of the bare flag; if undefined, the flag needs a value. */
-  readonly preset?: string
-  /** Default as text; if undefined, `help` states the behavior without a value. */
-  readonly fallback: string | undefined
-  readonly help: string
-  /** What must not be shown: the value, or passwords in it if it is a URL. */
-  readonly secret?: "value" | "password"
-  /** The file that it names is read again when it changes; everything else takes effect at a start. */
-  readonly isReread?: boolean
-}
-
-const setting = (
-  flag: string | undefined,
-  environment: string,
-  value: string,
-  fallback: string | undefined,
-  help: string,
-): Setting => ({ flag, environment, value, fallback, help, repeatable: false })
-
-const list = (
-  flag: string,
-  environment: string,
-  value: string,
-  fallback: string | undefined,
-  help: string,
-): Setting => ({
-  ...setting(flag, environment, value, fallback, help),
-  repeatable: true,
-})
 
 /** Every setting of `serve`. The property name is the key in a `--config` file. */
 export const SETTINGS = {
