@@ -90,7 +90,15 @@ export const FAMILIES = {
   usageHistory: 42,
   /** Time, the latest first, + random → a notable event of a node. */
   events: 43,
-  /** Account id → what Swift's clients have set on the account. 44 to 47 are K2V's. */
+  /** Partition key + sort key → an item of K2V: its vector, and its values that are small. */
+  k2vItems: 44,
+  /** Partition key + sort key + node + time → a value of an item. */
+  k2vValues: 45,
+  /** Partition key → how many items and bytes the partition has, and when it changed. */
+  k2vPartitions: 46,
+  /** Partition key + time → the item whose latest change was then. */
+  k2vChanges: 47,
+  /** Account id → what Swift's clients have set on the account. */
   swiftAccounts: 48,
 } as const
 
@@ -107,5 +115,7 @@ export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
   ...(["voids", "shares", "intents", "deleted"] as const),
 ]
+/** Families of K2V, whose row keys begin with a bucket's id and a partition key in the same form. */
+export const ITEM_FAMILIES = ["k2vItems", "k2vValues", "k2vPartitions", "k2vChanges"] as const satisfies Family[]
 /** Families that are equal on every replica of a tablet. */
 export const REPLICATED_FAMILIES: readonly Family[] = FAMILY_NAMES.filter(family => !OWN.has(family))

@@ -59,6 +59,8 @@ export type NodeName = Brand<string, "NodeName">
 export type ObjectKey = Brand<string, "ObjectKey">
 /** A bucket's name as S3 spells it. */
 export type BucketName = Brand<string, "BucketName">
+/** A partition key or a sort key of K2V, as a byte string. */
+export type ItemKey = Brand<string, "ItemKey">
 /** A metadata row key as bytes, one character (0–255) a byte: string order is byte order. */
 export type RowKey = Brand<string, "RowKey">
 
@@ -196,6 +198,12 @@ export const parsePlainKey = (text: string): ObjectKey | undefined =>
 export function objectKeyOfText(text: string): ObjectKey {
   if (/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)) throw fail("invalidKey")
   return objectKeyOfBytes(new TextEncoder().encode(text))
+}
+
+/** A partition key or sort key from text; it may be empty. Throws `invalidKey`, `keyTooLong`. */
+export function parseItemKey(text: string): ItemKey {
+  const key: string = text === "" ? "" : objectKeyOfText(text)
+  return key as ItemKey
 }
 
 /** The byte string of text: a prefix of keys. */

@@ -26,8 +26,8 @@ export const SHARDS_MAX = 32
 export const DEVICES_MAX = 32
 /** Devices of a store, on all of its nodes. */
 export const STORE_DEVICES_MAX = 4096
-/** One tablet entry, payloads included. */
-export const ENTRY_BYTES_MAX = 1 * MIB
+/** One tablet entry, payloads included: room for a value of an item of 1 MiB, and for the item's own row. */
+export const ENTRY_BYTES_MAX = 1 * MIB + 256 * KIB
 /** The document of one bucket setting. */
 export const SETTING_BYTES_MAX = 64 * KIB
 /** The same for lifecycle rules, of which a bucket may have a thousand. */

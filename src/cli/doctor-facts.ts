@@ -136,12 +136,13 @@ async function openFilesOf(pid: number | undefined): Promise<number | undefined>
 
 async function portFacts(config: ServeConfig): Promise<DoctorFacts["ports"]> {
   const { probeAddresses } = await import("../http/index.js")
-  const { listen, adminListen, website, swift, cluster } = config
+  const { listen, adminListen, website, swift, k2vListen, cluster } = config
   const wanted: readonly (readonly [flag: string, address: ListenAddress | undefined])[] = [
     ["--listen", listen],
     ["--admin-listen", adminListen],
     ["--website-listen", website?.listen],
     ["--swift-listen", swift?.listen],
+    ["--k2v-listen", k2vListen],
     ["--node-listen", cluster?.nodeListen],
   ]
   const facts: DoctorFacts["ports"][number][] = []

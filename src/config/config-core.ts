@@ -149,6 +149,7 @@ function configIn(reader: SettingReader): ServeConfig {
     website: websiteOf(reader),
     filters: reader.each("filter", fileIn(reader)),
     swift: swiftOf(reader, switchOf("swiftAllowSha1")),
+    k2vListen: reader.optional("k2vListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),
     auditSinks: auditSinksOf(reader),

@@ -125,6 +125,8 @@ export interface ServeConfig {
   readonly filters: readonly string[]
   /** Undefined: Swift's API is not served. */
   readonly swift: { readonly listen: ListenAddress; readonly allowSha1: boolean } | undefined
+  /** Undefined: K2V is not served. */
+  readonly k2vListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined

@@ -349,6 +349,13 @@ export const SETTINGS = {
     ),
     isReread: true,
   },
+  k2vListen: setting(
+    "--k2v-listen",
+    "HAYLOFT_K2V_LISTEN",
+    "HOST:PORT",
+    undefined,
+    "address of K2V, the key-value API of Garage (default: it is not served)",
+  ),
   tlsCert: {
     ...setting(
       "--tls-cert",

@@ -9,6 +9,7 @@ import type {
   AccountId,
   BucketId,
   BucketName,
+  ItemKey,
   MultipartId,
   ObjectKey,
   Position,
@@ -56,15 +57,15 @@ const scratch = Buffer.alloc(2048)
 const bytesFor = (lengthBytes: number): Buffer => (lengthBytes <= scratch.length ? scratch : Buffer.alloc(lengthBytes))
 
 /** Each byte plus one. A prefix or marker may contain bytes that no key has: above 0xF4 their order does not matter. */
-function shift(key: string): string {
+export function shiftKey(key: string): string {
   const bytes = bytesFor(key.length)
   const end = bytes.write(key, "latin1")
   for (let i = 0; i < end; i += 1) bytes[i] = Math.min((bytes[i] ?? 0) + 1, 0xff)
   return bytes.toString("latin1", 0, end)
 }
 
-/** The row itself: families `current` and `heads`, and the stem of all others. */
-export function objectRowKey(bucketId: BucketId, key: ObjectKey): RowKey {
+/** The row itself: families `current` and `heads`, and the stem of all others; also of a partition of K2V. */
+export function objectRowKey(bucketId: BucketId, key: ObjectKey | ItemKey): RowKey {
   const bytes = bytesFor(8 + key.length + 1)
   bytes.writeUInt32BE(Math.floor(bucketId / 0x1_0000_0000), 0)
   bytes.writeUInt32BE(bucketId % 0x1_0000_0000, 4)
@@ -141,11 +142,12 @@ const rangeOf = (stem: string): KeyRange => ({
 })
 
 /** All rows of a bucket whose object keys begin with the prefix. */
-export const prefixRange = (bucketId: BucketId, prefix: string): KeyRange => rangeOf(u64Text(bucketId) + shift(prefix))
+export const prefixRange = (bucketId: BucketId, prefix: string): KeyRange =>
+  rangeOf(u64Text(bucketId) + shiftKey(prefix))
 
 /** The first row key above every row of this object key. */
 export const afterObjectKey = (bucketId: BucketId, key: string): RowKey =>
-  rowKeyOf(u64Text(bucketId) + shift(key) + "\x01")
+  rowKeyOf(u64Text(bucketId) + shiftKey(key) + "\x01")
 
 /** The first row key above every row whose object key begins with the prefix. */
 export const afterKeyPrefix = (bucketId: BucketId, prefix: string): RowKey => prefixRange(bucketId, prefix).end

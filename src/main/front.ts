@@ -169,6 +169,11 @@ const FURTHER_PORTS: readonly PortKind[] = [
     listenOf: ({ swift }) => swift?.listen,
     protocolOf: (session, adminUrl) => session.swift(adminUrl),
   },
+  {
+    ...{ name: "k2v", title: "K2V", flag: "--k2v-listen" },
+    listenOf: ({ k2vListen }) => k2vListen,
+    protocolOf: session => session.k2v(),
+  },
 ]
 
 /** Every address besides those of S3 and the admin port that clients may use. */

@@ -1,6 +1,7 @@
 /** Every action that access policies may name, of all services of this store. */
 import type { KnownActions } from "../access/index.js"
 import { ACTIONS } from "../iam/index.js"
+import { k2vActions } from "../k2v/index.js"
 import { kmsActions } from "../kms/index.js"
 import { S3_ACTIONS } from "../s3/index.js"
 
@@ -9,6 +10,6 @@ export function knownActions(): KnownActions {
     Object.keys(actions).map(name => `${service}:${name}`),
   )
   // Of tags of sessions, which AssumeRole may have.
-  const others = [...ofIam, "sts:TagSession", ...kmsActions()]
+  const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions()]
   return new Map([...S3_ACTIONS, ...others.map(name => [name, undefined] as const)])
 }

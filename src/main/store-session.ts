@@ -16,6 +16,7 @@ import {
 import { AdminApi, AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
+import { createK2vHandler } from "../k2v/index.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
 import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/index.js"
@@ -298,6 +299,19 @@ export class StoreSession {
     const own = { swiftAccounts, version: readVersion(), prepare, allowSha1, gunzip: gunzipped }
     const settings = { ...this.s3Settings(adminUrl), ...own }
     return filtered(createSwiftHandler(settings), "swift", this.host.filters)
+  }
+
+  /** The protocol of the port of K2V. */
+  k2v(): Protocol {
+    const { config, host, denials } = this
+    const { engine, rates } = this.running
+    const { items, buckets } = engine.services
+    const help = "Polls of K2V that wait for a change"
+    this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, items.watching]])
+    return createK2vHandler({
+      ...{ items, buckets, policyOfBucket: bucketPolicyReader(buckets), accounts: engine.accounts },
+      ...{ clock: host.seams.clock, region: config.region, denials, rates },
+    })
   }
 
   private s3Settings(adminUrl: string): S3Settings {

@@ -9,6 +9,7 @@ import type { BucketId, BucketName } from "../base/ids.js"
 import { bucketRowKey, suffixRange } from "../format/row-key.js"
 import type { Metadata } from "../metadata/index.js"
 import { removeKeysOf } from "./bucket-key-removal.js"
+import { removeItemsOf } from "./items/item-removal.js"
 import type { StoreClock } from "./store-clock.js"
 import { bucketNamed } from "./bucket-service.js"
 import { openBucket } from "./commands/bucket-commands-core.js"
@@ -62,7 +63,7 @@ export class BucketErasing {
 
   /** Throws `conflict` with the numbers if something in the bucket is not encrypted; `objectLocked` if a version is. */
   async refuseUnsealed(id: BucketId): Promise<void> {
-    const counts = { versions: 0, parts: 0, uploads: 0 }
+    const counts = { versions: 0, parts: 0, uploads: 0, values: 0 }
     let locked = 0
     const bounds = { rowsMax: ERASING_LIMITS.rowsPerSlice, clockMs: this.storeClock.nowMs() }
     for (let place: CountPlace | undefined = firstCountPlace(id); place !== undefined;) {
@@ -72,7 +73,11 @@ export class BucketErasing {
       place = slice.next
     }
     if (locked > 0) throw fail("objectLocked", { message: `${locked} versions of the bucket are locked`, locked })
-    const { versions, parts, uploads } = counts
+    const { versions, parts, uploads, values } = counts
+    if (values > 0) {
+      const message = `${values} values of K2V items of the bucket have no key of their own to erase: delete the items before`
+      throw fail("conflict", { message, ...counts })
+    }
     if (versions + parts + uploads === 0) return
     throw fail("conflict", {
       message:
@@ -130,5 +135,6 @@ export class BucketErasing {
   async end(id: BucketId): Promise<void> {
     await this.metadata.run(dropErasedBucket(id))
     await removeKeysOf(this.metadata, id)
+    await removeItemsOf(this.metadata, id)
   }
 }

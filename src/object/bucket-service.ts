@@ -28,6 +28,9 @@ import { removeKeysOf, removeKeysOfGoneBuckets } from "./bucket-key-removal.js"
 import type { Bucket, BucketSize, Buckets, BucketUsage, CreateBucketRequest, DefaultRetention } from "./contract.js"
 import { listUploads } from "./queries/listing-core.js"
 import { abort } from "./ended-upload.js"
+import { findEntry } from "./items/item-queries-core.js"
+import { removeItemsOf, removeItemsOfGoneBuckets } from "./items/item-removal.js"
+import type { EntrySearch } from "./items/item-rows-core.js"
 import { bucketOf } from "./queries/object-info-core.js"
 import { keptIn } from "./queries/kept-queries-core.js"
 import { bucketOfRow, countersIn, readCounters } from "./commands/bucket-rows-core.js"
@@ -231,13 +234,22 @@ export class BucketService implements Buckets {
       if (!isFailure(error, "noSuchBucket")) await this.reopen(bucket.id).catch(() => undefined)
       throw error
     }
-    // The bucket is gone. Keys that are left then are removed by the next start.
+    // The bucket is gone. Keys and rows of items that are left then are removed by the next start.
     await removeKeysOf(this.metadata, bucket.id).catch(() => undefined)
+    await removeItemsOf(this.metadata, bucket.id).catch(() => undefined)
+  }
+
+  /** Items of K2V keep a bucket as objects do; tombstones do not. Of a closed bucket the answer stays true. */
+  private async requireNoItems({ id, name }: Bucket): Promise<void> {
+    let search: EntrySearch = await this.metadata.ask(findEntry(id))
+    while (search.next !== undefined) search = await this.metadata.ask(findEntry(id, search.next))
+    if (search.isFound) throw fail("bucketNotEmpty", { message: `The bucket ${name} is not empty: it has K2V items.` })
   }
 
   /** Another process that starts meanwhile takes the bucket for one that a crash left closed, and reopens it. */
   private async dropClosed(bucket: Bucket): Promise<void> {
     for (let closings = 1; ; closings += 1) {
+      await this.requireNoItems(bucket)
       await this.abortUploads(bucket)
       try {
         return await this.metadata.run(dropBucket(bucket.id))
@@ -366,6 +378,8 @@ export class BucketService implements Buckets {
     await this.readPolicies()
     const records = await this.metadata.ask(bucketRecords())
     for (const bucket of records) if (bucket.state === "closing") await this.metadata.run(openBucket(bucket.id))
-    await removeKeysOfGoneBuckets(this.metadata, new Set(records.map(({ id }) => id)))
+    const present = new Set(records.map(({ id }) => id))
+    await removeKeysOfGoneBuckets(this.metadata, present)
+    await removeItemsOfGoneBuckets(this.metadata, present)
   }
 }

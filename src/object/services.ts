@@ -17,6 +17,7 @@ import { Collector } from "./jobs/collector.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
 import { Encryption } from "./encryption.js"
+import { Items } from "./items/items.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./jobs/metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
@@ -73,6 +74,7 @@ export interface Services extends ObjectServices {
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
   readonly undelete: Undelete
+  readonly items: Items
   /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */
   readonly refuseEarlier: () => Promise<void>
   /** Undefined: the metadata is not backed up. */
@@ -189,6 +191,7 @@ export function createServices(
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     shardPlaces: new ShardPlaces(backend, redundancy, random.fork("shard places")),
+    items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     erasing: new BucketErasing(watched, storeClock),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),

@@ -28,6 +28,7 @@ import {
   parseIncarnation,
   parseKmsKeyId,
   parseLogSequence,
+  parseItemKey,
   parseMultipartId,
   parseNodeFingerprint,
   parseNodeName,
@@ -55,6 +56,7 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
+import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "../../src/format/k2v-rows.js"
 import { encodeKeyring } from "../../src/format/keyring.js"
 import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
 import { encodeBucketKey } from "../../src/format/bucket-key.js"
@@ -670,6 +672,16 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
   ],
   swiftAccounts: [encodeSwiftAccount({ metadata: [["a", "b"]], access: "{}" }), { metadata: ["a", "b"], access: "{}" }],
+  k2vItems: [
+    encodeK2vItem([{ node: "000000000000002a", discard: 75, values: [{ time: 76, value: { kind: "tombstone" } }] }]),
+    { nodes: [[Buffer.from([0, 0, 0, 0, 0, 0, 0, 42]), 75, [[76]]]] },
+  ],
+  k2vValues: [encodeK2vValue(md5), { bytes: Buffer.from(md5) }],
+  k2vPartitions: [
+    encodeK2vPartition({ entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81 }),
+    { entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81 },
+  ],
+  k2vChanges: [encodeK2vChange(parseItemKey("s")), { sortKey: Buffer.from("s") }],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),
     { allUntilMs: 59, ended: [["s", 60]] },

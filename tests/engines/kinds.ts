@@ -3,6 +3,7 @@ import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
+import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
 import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
 import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
@@ -25,6 +26,7 @@ const OF_OBJECTS = [
   ...QUOTA_COMMANDS,
   ...TOKEN_COMMANDS,
   ...UNDELETE_COMMANDS,
+  ...ITEM_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
@@ -36,6 +38,7 @@ export const KINDS = [
   ...QUOTA_QUERIES,
   ...TOKEN_QUERIES,
   ...UNDELETE_QUERIES,
+  ...ITEM_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -71,6 +74,9 @@ const COMPETING: readonly (readonly string[])[] = [
   ["SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "UndeleteObject", "UsageOfBucket"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "BeginReencoding", "SwapExtent"],
   ["CreateBucket", "SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "CloseBucket", "DropBucket"],
+  ["CreateBucket", "WriteItems", "ReadItem", "ReadItems", "ReadChanges", "ReadPartitions"],
+  ["CreateBucket", "WriteItems", "CloseBucket", "DropBucket", "DropItemRows", "FindEntry"],
+  ["SetBucketQuota", "FinishBucketUsage", "WriteItems", "QuotaState", "WalkUsage"],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["BeginReencoding", "AddSealing", "SwapSealed", "PutVersion", "RemoveVersion", "SealedHeader"],

@@ -39,6 +39,8 @@ export const BUILT_IN_POLICIES: ReadonlyMap<string, ManagedPolicyRecord> = new M
   builtIn("AmazonS3ReadOnlyAccess", "Reading all buckets of the account.", ["s3:Get*", "s3:List*", "s3:Describe*"]),
   builtIn("IAMFullAccess", "All actions on the account's users, groups, roles and policies.", ["iam:*"]),
   builtIn("IAMReadOnlyAccess", "Reading the account's users, groups, roles and policies.", ["iam:Get*", "iam:List*"]),
+  builtIn("K2VFullAccess", "All actions on the K2V items of all buckets of the account.", ["k2v:*"]),
+  builtIn("K2VReadOnlyAccess", "Reading the K2V items of all buckets of the account.", ["k2v:Read*", "k2v:Poll*"]),
   builtIn("readonly", "Reading objects whose names are known.", ["s3:GetBucketLocation", "s3:GetObject"], S3),
   builtIn("readwrite", "All actions on all buckets of the account.", ["s3:*"], S3),
   builtIn("writeonly", "Writing objects.", ["s3:PutObject"], S3),

@@ -29,6 +29,7 @@ export const config: ServeConfig = {
     website: undefined,
     filters: [],
     swift: undefined,
+    k2vListen: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,
     rootKey: undefined,

@@ -33,6 +33,7 @@ import {
 } from "../../format/records.js"
 import { command, deletionsOf, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
+import { entryIn } from "../items/item-rows-core.js"
 import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
@@ -251,6 +252,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     const { versions, uploads } = readCounters(view, bucketId)
     if (bucket.state !== "closing" || versions > 0 || uploads > 0) throw fail("bucketNotEmpty")
     requireNothingKept(view, bucket)
+    if (entryIn(view, bucketId).isFound) throw fail("bucketNotEmpty")
     const rows: Touches = [
       ["buckets", bucketRowKey(bucketId)],
       ["names", nameRowKey(bucket.name)],

@@ -16,6 +16,7 @@ import {
   ERASED_EPOCHS_ROW,
 } from "../../format/bucket-key.js"
 import { versionOfRow } from "../../format/deleted-version.js"
+import { decodeK2vPartition } from "../../format/k2v-rows.js"
 import { decodeRowHead, decodeUpload, type BucketRecord } from "../../format/records.js"
 import {
   accountBucketRowKey,
@@ -53,9 +54,11 @@ interface UnsealedCounts {
   readonly versions: number
   readonly parts: number
   readonly uploads: number
+  /** Values of K2V items. */
+  readonly values: number
 }
 
-const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions", "deleted"] as const
+const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions", "deleted", "k2vPartitions"] as const
 type CountedFamily = (typeof COUNTED_FAMILIES)[number]
 
 /** Where a count goes on. */
@@ -69,6 +72,7 @@ export const firstCountPlace = (bucketId: BucketId): CountPlace => ({ family: 0,
 
 /** Bytes of a row that are not sealed, as versions, parts or uploads. A delete marker has none. */
 function unsealedIn(family: CountedFamily, row: MetadataRow): number {
+  if (family === "k2vPartitions") return decodeK2vPartition(row.value).values
   if (family === "uploads") return decodeUpload(row.value).sealing === undefined ? 1 : 0
   if (family === "parts" || family === "segments") {
     return extentsOf(family, row).filter(({ isSealed }) => isSealed === undefined).length
@@ -86,6 +90,7 @@ const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
     current: "versions",
     versions: "versions",
     deleted: "versions",
+    k2vPartitions: "values",
   },
 }
 

@@ -2,6 +2,7 @@
 import { parseBucketId, rowKeyOf } from "../../base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "../../base/ids.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "../../format/records.js"
+import { decodeK2vPartition } from "../../format/k2v-rows.js"
 import { bucketRowKey, suffixRange, textRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
 import { plainBytesOf } from "../../format/sealing.js"
 import {
@@ -113,7 +114,7 @@ export const compareUsage = query("CompareUsage", (view, owner: UsageOwner): Com
   return { isThere, state: stateIn(view, owner), counted, buckets: buckets.map(({ id, name }) => ({ id, name })) }
 })
 
-const WALKED_FAMILIES = ["current", "versions", "parts"] as const
+const WALKED_FAMILIES = ["current", "versions", "k2vPartitions", "parts"] as const
 
 /** Where a walk goes on. */
 export interface UsagePlace {
@@ -138,7 +139,9 @@ export const walkUsage = query(
     for (const [key, row] of view.range(family, range)) {
       if (rows === rowsMax) return { found, next: { family: at, from: key } }
       rows += 1
-      if (family !== "parts") {
+      if (family === "k2vPartitions") {
+        found = addUsage(found, { ...NO_USAGE, bytes: decodeK2vPartition(row.value).bytes })
+      } else if (family !== "parts") {
         found = addUsage(found, { bytes: decodeVersionHead(row.value).sizeBytes, objects: 1, partBytes: 0 })
       } else if (isCounted(view, uploadOfPartRowKey(key), run)) {
         found = addUsage(found, { ...NO_USAGE, partBytes: plainBytesOf(decodePart(row.value).extent) })

@@ -7,7 +7,7 @@
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
-import { FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
+import { FAMILIES, ITEM_FAMILIES, OBJECT_FAMILIES, type Family } from "../../base/families.js"
 import { hexOf } from "../../base/bytes.js"
 import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } from "../../base/ids.js"
 import type { DatabaseHealth } from "../../format/database-health.js"
@@ -76,7 +76,7 @@ const TEXT_TYPES: CustomTypesConfig = { getTypeParser: () => (text: unknown) => 
 
 const BUCKET_BYTES = 8
 /** Families whose keys begin with a bucket id. */
-const OF_BUCKETS: ReadonlySet<Family> = new Set<Family>([...OBJECT_FAMILIES, "buckets", "settings"])
+const OF_BUCKETS: ReadonlySet<Family> = new Set<Family>([...OBJECT_FAMILIES, ...ITEM_FAMILIES, "buckets", "settings"])
 const BUCKET_MAX = 2n ** 63n - 1n
 
 const bytesOf = (key: string): Buffer => Buffer.from(key, "latin1")

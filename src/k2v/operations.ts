@@ -1,0 +1,215 @@
+/**
+ * The nine operations of K2V.
+ *
+ * Source  "Specification of the Garage K2V API".
+ */
+import { fail } from "../base/failures.js"
+import { textOfObjectKey, type ItemKey } from "../base/ids.js"
+import { decodeMarker, encodeMarker } from "../format/k2v-marker.js"
+import { decodeToken, encodeToken } from "../format/k2v-token.js"
+import type { PlainAnswer } from "../http/index.js"
+import type { Bucket } from "../object/contract.js"
+import {
+  ITEM_LIMITS,
+  itemRange,
+  type ItemContent,
+  type Items,
+  type KeyBounds,
+  type SeenChanges,
+} from "../object/index.js"
+import type { OperationName } from "./actions.js"
+import {
+  checkStart,
+  DOCUMENT_LIMITS,
+  NOTHING_SEEN,
+  parseDeletions,
+  parseInserts,
+  parseRangePoll,
+  parseSearches,
+  type RangePoll,
+  type Search,
+  type Selection,
+} from "./documents.js"
+import { acceptOf, itemAnswer, TOKEN_HEADER } from "./item-answer.js"
+import { pollSeconds, type Polls, type PollTerms } from "./polls.js"
+import type { Parameters } from "./route.js"
+
+/** A request by a caller of the bucket's account. */
+export interface Call {
+  readonly items: Items
+  readonly polls: Polls
+  readonly bucket: Bucket
+  /** "" for operations on the bucket. */
+  readonly partition: ItemKey
+  readonly parameters: Parameters
+  readonly header: (name: string) => string | undefined
+  /** Throws `accessDenied`. Without a partition: on the bucket. */
+  readonly require: (partition?: ItemKey) => void
+  /** The body, at most so long. */
+  readonly body: (bytesMax: number) => Promise<Uint8Array>
+  readonly poll: Omit<PollTerms, "seconds">
+}
+
+const NO_BODY = new Uint8Array(0)
+const NO_CONTENT: PlainAnswer = { status: 204, headers: [], body: NO_BODY }
+const NOT_MODIFIED: PlainAnswer = { status: 304, headers: [], body: NO_BODY }
+
+const jsonAnswer = (value: unknown): PlainAnswer => ({
+  status: 200,
+  headers: ["Content-Type", "application/json"],
+  body: Buffer.from(JSON.stringify(value)),
+})
+
+const shownKey = (key: ItemKey | undefined): string | null => (key === undefined ? null : textOfObjectKey(key))
+
+const shownItem = ({ sortKey, context, values }: ItemContent) => ({
+  sk: textOfObjectKey(sortKey),
+  ct: encodeToken(context),
+  v: values.map(bytes => (bytes === undefined ? null : Buffer.from(bytes).toString("base64"))),
+})
+
+/** Throws `invalidArgument`. */
+const sortKeyIn = (parameters: Parameters): ItemKey => parameters.neededKey("sort_key")
+
+async function readItem({ items, bucket, partition, parameters, header, require }: Call): Promise<PlainAnswer> {
+  require(partition)
+  const accept = acceptOf(header("accept"))
+  const item = await items.read(bucket, partition, sortKeyIn(parameters))
+  if (item === undefined) throw fail("noSuchKey", { message: "The item was never written." })
+  return itemAnswer(item, accept)
+}
+
+async function pollItem(call: Call): Promise<PlainAnswer> {
+  const { items, polls, bucket, partition, parameters, header, require, poll } = call
+  require(partition)
+  const accept = acceptOf(header("accept"))
+  const sortKey = sortKeyIn(parameters)
+  const seen = decodeToken(parameters.needed("causality_token"))
+  const seconds = pollSeconds(parameters.count("timeout"))
+  const watcher = items.watchFor(bucket, partition, sortKey)
+  const item = await polls.until({ ...poll, seconds }, watcher, () => items.read(bucket, partition, sortKey, seen))
+  return item === undefined ? NOT_MODIFIED : itemAnswer(item, accept)
+}
+
+function seenIn(header: Call["header"]) {
+  const token = header(TOKEN_HEADER)
+  return token === undefined ? undefined : decodeToken(token)
+}
+
+async function insertItem({ items, bucket, partition, parameters, header, require, body }: Call): Promise<PlainAnswer> {
+  require(partition)
+  const sortKey = sortKeyIn(parameters)
+  const seen = seenIn(header) ?? NOTHING_SEEN
+  const bytes = await body(ITEM_LIMITS.valueBytesMax)
+  await items.write(bucket, [{ partition, sortKey, seen, bytes }])
+  return NO_CONTENT
+}
+
+async function deleteItem({ items, bucket, partition, parameters, header, require }: Call): Promise<PlainAnswer> {
+  require(partition)
+  const sortKey = sortKeyIn(parameters)
+  const seen = seenIn(header)
+  if (seen === undefined) throw fail("invalidArgument", { message: `A deletion needs the header ${TOKEN_HEADER}.` })
+  await items.write(bucket, [{ partition, sortKey, seen, bytes: undefined }])
+  return NO_CONTENT
+}
+
+async function readIndex({ items, bucket, parameters, require }: Call): Promise<PlainAnswer> {
+  require()
+  const [prefix, start, end] = [parameters.key("prefix"), parameters.key("start"), parameters.key("end")]
+  const [limit, reverse] = [parameters.count("limit"), parameters.flag("reverse")]
+  checkStart(prefix, start, "The request")
+  const { found, next } = await items.partitions(bucket, { prefix, start, end, reverse }, limit)
+  return jsonAnswer({
+    ...{ prefix: shownKey(prefix), start: shownKey(start), end: shownKey(end), limit: limit ?? null, reverse },
+    partitionKeys: found.map(({ partition, ...counts }) => ({ pk: textOfObjectKey(partition), ...counts })),
+    ...{ more: next !== undefined, nextStart: shownKey(next) },
+  })
+}
+
+async function insertBatch({ items, bucket, require, body }: Call): Promise<PlainAnswer> {
+  const values = parseInserts(await body(DOCUMENT_LIMITS.bytesMax))
+  for (const partition of new Set(values.map(value => value.partition))) require(partition)
+  await items.write(bucket, values)
+  return NO_CONTENT
+}
+
+const shownSelection = ({ partition, prefix, start, end, singleItem }: Selection) => ({
+  ...{ partitionKey: textOfObjectKey(partition), prefix: shownKey(prefix), start: shownKey(start) },
+  ...{ end: shownKey(end), singleItem },
+})
+
+async function search({ items, bucket }: Call, asked: Search) {
+  const { partition, prefix, start, end, singleItem, limit, reverse, ...filter } = asked
+  const bounds = singleItem ? { only: start } : { prefix, start, end, reverse }
+  const { found, next } = await items.search(bucket, partition, bounds, filter, limit)
+  return {
+    ...{ ...shownSelection(asked), limit: limit ?? null, reverse, ...filter },
+    ...{ items: found.map(shownItem), more: next !== undefined, nextStart: shownKey(next) },
+  }
+}
+
+async function readBatch(call: Call): Promise<PlainAnswer> {
+  const searches = parseSearches(await call.body(DOCUMENT_LIMITS.bytesMax))
+  for (const partition of new Set(searches.map(each => each.partition))) call.require(partition)
+  const results: Awaited<ReturnType<typeof search>>[] = []
+  for (const each of searches) results.push(await search(call, each))
+  return jsonAnswer(results)
+}
+
+async function deleteBatch({ items, bucket, require, body }: Call): Promise<PlainAnswer> {
+  const selections = parseDeletions(await body(DOCUMENT_LIMITS.bytesMax))
+  for (const partition of new Set(selections.map(each => each.partition))) require(partition)
+  const results: unknown[] = []
+  for (const selection of selections) {
+    const { partition, prefix, start, end, singleItem } = selection
+    const deletedItems =
+      singleItem && start !== undefined
+        ? await items.remove(bucket, partition, start)
+        : await items.removeAll(bucket, partition, { prefix, start, end })
+    results.push({ ...shownSelection(selection), deletedItems })
+  }
+  return jsonAnswer(results)
+}
+
+/** What the client has seen of this range. Throws `invalidArgument`. */
+function seenOfRange({ bucket, partition }: Call, bounds: KeyBounds, { seenMarker }: RangePoll) {
+  if (seenMarker === undefined) return undefined
+  const marker = decodeMarker(seenMarker)
+  const [outer, inner] = [marker, bounds].map(each => itemRange(bucket.id, partition, each))
+  const isOfPartition = marker.bucketId === bucket.id && marker.partition === partition
+  if (isOfPartition && outer && inner && outer.start <= inner.start && inner.end <= outer.end) return marker
+  throw fail("invalidArgument", { message: "The seen marker is of another range, or of a part of this one." })
+}
+
+async function pollRange(call: Call): Promise<PlainAnswer> {
+  const { items, polls, bucket, partition, require, body } = call
+  require(partition)
+  const asked = parseRangePoll(await body(DOCUMENT_LIMITS.bytesMax))
+  const { prefix, start, end } = asked
+  const bounds = { prefix, start, end }
+  let seen: SeenChanges | undefined = seenOfRange(call, bounds, asked)
+  const look = async () => {
+    const isFirst = seen === undefined
+    const changes = await items.changes(bucket, partition, bounds, seen)
+    seen = changes.seen
+    return isFirst || changes.found.length > 0 ? changes : undefined
+  }
+  const seconds = pollSeconds(asked.timeout)
+  const result = await polls.until({ ...call.poll, seconds }, items.watchFor(bucket, partition), look)
+  if (result === undefined) return NOT_MODIFIED
+  const marker = { bucketId: bucket.id, partition, ...bounds, ...result.seen }
+  return jsonAnswer({ seenMarker: encodeMarker(marker), items: result.found.map(shownItem) })
+}
+
+export const OPERATIONS: Readonly<Record<OperationName, (call: Call) => Promise<PlainAnswer>>> = {
+  ReadItem: readItem,
+  PollItem: pollItem,
+  InsertItem: insertItem,
+  DeleteItem: deleteItem,
+  ReadIndex: readIndex,
+  InsertBatch: insertBatch,
+  ReadBatch: readBatch,
+  DeleteBatch: deleteBatch,
+  PollRange: pollRange,
+}
