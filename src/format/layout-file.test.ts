@@ -22,7 +22,7 @@ const FILE: LayoutFile = {
   layout: { version: 7, width: 3, bytesPerSlot: 1, devices: [A, B, C], table: filled(12, 0) },
   previous: { version: 6, width: 2, bytesPerSlot: 2, devices: [B, A], table: filled(16, 250) },
 }
-const golden = readFileSync(new URL("../../../src/format/golden/layout-file-v1.json", import.meta.url), "utf8")
+const golden = readFileSync(new URL("../../../src/format/golden/layout-file-v1.txt", import.meta.url), "utf8")
 
 test("a layout file is what it always was, byte for byte, both ways", () => {
   assert.equal(`${JSON.stringify(layoutFileJson(FILE), undefined, 2)}\n`, golden)

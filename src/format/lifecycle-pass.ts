@@ -79,17 +79,23 @@ export interface LifecyclePass {
   readonly next: RowKey | undefined
   readonly taken: readonly TakenSlice[]
   readonly removed: LifecycleCounts
+  /** Objects of the bucket may have an expiry of their own: passes go over it even without rules. */
+  readonly expires?: true
 }
+
+/** The member `expires`; other passes do not have it. */
+const EXPIRES = 1
 
 const bytesOf = (key: RowKey | undefined): Uint8Array | null => (key === undefined ? null : bytesOfByteString(key))
 
-export const encodeLifecyclePass = ({ startedMs, endedMs, next, taken, removed }: LifecyclePass): Uint8Array =>
+export const encodeLifecyclePass = ({ startedMs, endedMs, next, taken, removed, expires }: LifecyclePass): Uint8Array =>
   packRecord(1, [
     startedMs,
     endedMs ?? null,
     bytesOf(next),
     taken.map(({ incarnation, start, end }) => [incarnation, bytesOf(start), bytesOf(end)]),
     packCounts(removed),
+    ...(expires === undefined ? [] : [EXPIRES]),
   ])
 
 /** Moves were added later. */
@@ -101,7 +107,7 @@ const packCounts = ({ versions, bytes, hidden, markers, uploads, moved, movedByt
 /** Throws `corruptRecord`. */
 export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
   const row = RecordReader.open("lifecycle pass", bytes, 1)
-  return {
+  const pass: LifecyclePass = {
     startedMs: wholeNumber(row),
     endedMs: row.optional(() => wholeNumber(row)),
     next: row.optional(() => rowKeyOfBytes(row.bytes())),
@@ -112,6 +118,9 @@ export function decodeLifecyclePass(bytes: Uint8Array): LifecyclePass {
     })),
     removed: countsOf(row.row()),
   }
+  const expires = row.optional(() => row.number())
+  if (expires !== undefined && expires !== EXPIRES) throw fail("corruptRecord", { what: "lifecycle pass" })
+  return expires === undefined ? pass : { ...pass, expires: true }
 }
 
 function countsOf(row: RecordReader): LifecycleCounts {

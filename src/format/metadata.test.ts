@@ -287,6 +287,14 @@ testGoldens(
       encodeVersion,
       decodeVersion,
     ),
+    sample("expiring version of blocks", { ...version, expiresAtSeconds: 1_900_000_000 }, encodeVersion, decodeVersion),
+    sample("expiring inline version", { ...inline, expiresAtSeconds: 0 }, encodeVersion, decodeVersion),
+    sample(
+      "lifecycle pass over expiring objects",
+      { ...lifecyclePass, expires: true as const },
+      encodeLifecyclePass,
+      decodeLifecyclePass,
+    ),
     sample("deleted version", { ...deletion, record: inline }, encodeDeletedVersion, decodeDeletedVersion),
     sample(
       "overwritten version of blocks",

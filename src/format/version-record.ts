@@ -78,10 +78,12 @@ export interface VersionRecord {
   readonly sealing?: BoundSealing
   /** Of an archived version; it may be over. */
   readonly restore?: VersionRestore
+  /** The second since 1970 from which on the object no longer exists, if the version is current then. */
+  readonly expiresAtSeconds?: number
 }
 
 const FORMAT = 1
-/** Of the head of a record with a sealing or another class than STANDARD: earlier releases refuse it. */
+/** Of the head of a record with a sealing, an expiry or another class than STANDARD: earlier releases refuse it. */
 const LATER_FORMAT = 2
 const CLASS_AT = 3
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
@@ -95,8 +97,7 @@ const COMPOSITE = 8
 const SHARED = 16
 const LOCKED = 32
 const SEALED = 64
-/** A head with any other flag was written by a later release. */
-const KNOWN_FLAGS = 127
+const EXPIRES = 128
 /** Numbers are on disk: append only. */
 const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
@@ -154,9 +155,11 @@ const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
   packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
 )
 
-function packBody({ content, checksumValue, details, lock, sealing, restore }: VersionBody): Uint8Array {
+function packBody(body: VersionBody): Uint8Array {
+  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds } = body
   // Null stands for an absent member before one that is present.
-  const appended = [lock && packVersionLock(lock), sealing && packSealing(sealing), restore && packRestore(restore)]
+  const packed = [lock && packVersionLock(lock), sealing && packSealing(sealing), restore && packRestore(restore)]
+  const appended = [...packed, expiresAtSeconds]
   const last = appended.findLastIndex(member => member !== undefined)
   return packRecord(1, [
     packContent(content),
@@ -167,8 +170,13 @@ function packBody({ content, checksumValue, details, lock, sealing, restore }: V
 }
 
 /** The body of many other versions, too: nothing in it belongs to one version alone. */
-const isCommon = ({ content, checksumValue, lock, sealing, restore }: VersionBody): boolean =>
-  content.kind === "inline" && checksumValue === undefined && !lock && !sealing && !restore
+const isCommon = ({ content, checksumValue, lock, sealing, restore, expiresAtSeconds }: VersionBody): boolean =>
+  content.kind === "inline" &&
+  checksumValue === undefined &&
+  !lock &&
+  !sealing &&
+  !restore &&
+  expiresAtSeconds === undefined
 
 const encodeBody = (body: VersionBody): Uint8Array =>
   body.details && isCommon(body) ? encodedInlineBodies.of(body.details) : packBody(body)
@@ -186,7 +194,8 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   // From Node's pool: rows of a memtable are freed together.
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
   const storageClass = numberOfClass(head.storageClass)
-  bytes[0] = record.sealing || storageClass > 0 ? LATER_FORMAT : FORMAT
+  const expires = record.expiresAtSeconds !== undefined
+  bytes[0] = record.sealing || expires || storageClass > 0 ? LATER_FORMAT : FORMAT
   bytes[1] =
     (head.isMarker ? MARKER : 0) |
     (head.isNull ? NULL : 0) |
@@ -194,7 +203,8 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
     (head.checksumType === "COMPOSITE" ? COMPOSITE : 0) |
     (head.isShared ? SHARED : 0) |
     (head.isLocked ? LOCKED : 0) |
-    (record.sealing ? SEALED : 0)
+    (record.sealing ? SEALED : 0) |
+    (expires ? EXPIRES : 0)
   bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
   bytes[CLASS_AT] = storageClass
   writeU64(bytes, head.sizeBytes, 4)
@@ -210,6 +220,10 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
 /** Whether the bytes of a version are encrypted, from its record, which is not decoded. */
 export const isSealedVersion = (record: Uint8Array): boolean => ((record[1] ?? 0) & SEALED) !== 0
 
+/** The second at which an object expires, from its record, which is decoded only if there is one. */
+export const expiryOfRecord = (record: Uint8Array): number | undefined =>
+  ((record[1] ?? 0) & EXPIRES) === 0 ? undefined : decodeVersion(record).expiresAtSeconds
+
 const readU64 = (bytes: Buffer, at: number): number =>
   bytes.readUInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
 
@@ -217,8 +231,7 @@ const readU64 = (bytes: Buffer, at: number): number =>
 function checkHead(bytes: Buffer, at: number, end: number): void {
   const [flags, storageClass] = [bytes[at + 1] ?? 0, bytes[at + CLASS_AT] ?? 0]
   const isFormat = bytes[at] === (flags < SEALED && storageClass === 0 ? FORMAT : LATER_FORMAT)
-  const isKnown = flags <= KNOWN_FLAGS && storageClass < STORAGE_CLASSES.length
-  const isHead = isFormat && isKnown && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  const isHead = isFormat && storageClass < STORAGE_CLASSES.length && (bytes[at + 2] ?? 0) < ALGORITHMS.length
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
@@ -308,20 +321,26 @@ function readBody(bytes: Uint8Array): VersionBody {
   const lock = row.optional(() => readVersionLock(row.row()))
   const sealing = row.optional(() => readBoundSealing(row.row()))
   const restore = row.optional(() => readRestore(row.row()))
+  const expiresAtSeconds = row.optional(() => row.number())
   const body = lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
   const sealed = sealing === undefined ? body : { ...body, sealing }
-  return restore === undefined ? sealed : { ...sealed, restore }
+  const restored = restore === undefined ? sealed : { ...sealed, restore }
+  return expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
 }
 
 export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
   const body = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
-  const { content, checksumValue, details, lock, sealing, restore } = body
+  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds } = body
   if (head.isLocked !== (lock !== undefined)) throw fail("corruptRecord", { what: "version", field: "lock" })
   const isSealed = ((value[1] ?? 0) & SEALED) !== 0
   if (isSealed !== (sealing !== undefined)) throw fail("corruptRecord", { what: "version", field: "sealing" })
+  const isExpiring = ((value[1] ?? 0) & EXPIRES) !== 0
+  if (isExpiring !== (expiresAtSeconds !== undefined))
+    throw fail("corruptRecord", { what: "version", field: "expiresAtSeconds" })
   const record =
     lock === undefined ? { head, content, checksumValue, details } : { head, content, checksumValue, details, lock }
   const sealed = sealing === undefined ? record : { ...record, sealing }
-  return restore === undefined ? sealed : { ...sealed, restore }
+  const restored = restore === undefined ? sealed : { ...sealed, restore }
+  return expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
 }

@@ -97,6 +97,8 @@ export interface ObjectInfo {
   readonly encryption?: ShownEncryption | undefined
   /** Until when an archived object that was restored can be read; undefined: it is not restored. */
   readonly restoredUntilMs?: number | undefined
+  /** The second since 1970 from which on the object no longer exists; undefined: it does not expire. */
+  readonly expiresAtSeconds?: number | undefined
 }
 
 /**
@@ -154,6 +156,11 @@ export interface PutRequest {
   readonly storageClass?: StorageClass | undefined
   /** Undefined: not encrypted, or at rest only if the store encrypts everything. */
   readonly encryption?: Protection | undefined
+  /**
+   * The second since 1970 from which on the object no longer exists: reads, and conditions of writes, find none, whether it
+   * was removed by then or not. Lifecycle removes it soon after. Undefined: it does not expire.
+   */
+  readonly expiresAtSeconds?: number | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource
@@ -273,6 +280,8 @@ export interface CopyRequest {
   /** The request itself states `encryption`: so a copy onto itself is one that may change something. */
   readonly statesEncryption?: boolean
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
+  /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  readonly expiresAtSeconds?: number | undefined
   readonly signal: AbortSignal
 }
 
@@ -340,6 +349,8 @@ export interface SetAttributesRequest extends Omit<ObjectTarget, "clientKey"> {
     readonly headers: Omit<ContentHeaders, "websiteRedirect">
     readonly userMetadata: UserMetadata
   }
+  /** As in `PutRequest`. Undefined: from now on the object does not expire. */
+  readonly expiresAtSeconds?: number | undefined
   /** As of deletions. */
   readonly conditions: Conditions
 }
@@ -347,7 +358,7 @@ export interface SetAttributesRequest extends Omit<ObjectTarget, "clientKey"> {
 export interface Objects {
   /**
    * Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing), `badDigest`, `incompleteBody`, `entityTooLarge` …,
-   * and `noObjectLock`, `retentionIsOver` for a lock.
+   * and `noObjectLock`, `retentionIsOver` for a lock, `invalidArgument` for an expiry that has passed.
    */
   put(request: PutRequest): Promise<PutResult>
   /**
@@ -467,6 +478,8 @@ export interface CompleteRequest extends MultipartTarget {
   /** Declared checksum of the whole object. */
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
+  /** As in `PutRequest`. */
+  readonly expiresAtSeconds?: number | undefined
   /** Of the upload. */
   readonly checkEncryption?: EncryptionCheck
   /** The key of SSE-C: not needed; if given, that of the upload. */

@@ -32,6 +32,8 @@ import { requireBucket } from "./commands/bucket-rows-core.js"
 import { policyOfVersion, type StorageClasses } from "./storage-classes.js"
 import { checkNewPart, checkNewVersion } from "./commands/room-core.js"
 import type { Uploads } from "./uploads.js"
+import type { Expiring } from "./expiring.js"
+import { isUnconditional } from "./commands/conditions-core.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
 const BODY_BYTES_MAX = 5 * GIB
@@ -119,10 +121,16 @@ interface Declared {
   readonly part?: { readonly multipartId: MultipartId; readonly partNumber: number }
 }
 
+/** Conditions, and the time by which objects expire. */
+interface CheckedAt {
+  readonly conditions: Conditions
+  readonly nowMs: number
+}
+
 export const mayWrite = query(
   "MayWrite",
-  (view, bucketId: BucketId, key: ObjectKey, conditions: Conditions, declared?: Declared) => {
-    checkWrite(view, bucketId, key, conditions)
+  (view, bucketId: BucketId, key: ObjectKey, { conditions, nowMs }: CheckedAt, declared?: Declared) => {
+    checkWrite(view, { bucketId, key, conditions }, nowMs)
     const bucket = requireBucket(view, bucketId)
     if (bucket.usage === undefined || declared === undefined) return
     const { lengthBytes = 0, part } = declared
@@ -132,6 +140,7 @@ export const mayWrite = query(
 )
 
 const NO_CONDITIONS: Conditions = {}
+const UNCHECKED: CheckedAt = { conditions: NO_CONDITIONS, nowMs: 0 }
 
 export class Ingest {
   private readonly md5s: SmallBodyMd5
@@ -145,6 +154,7 @@ export class Ingest {
     private readonly compute: Pick<Compute, "hash" | "seal">,
     private readonly store: StorePolicy,
     readonly classes: Pick<StorageClasses, "policyOf" | "use">,
+    readonly expiring: Expiring,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
@@ -162,13 +172,18 @@ export class Ingest {
   run<Result>(request: IngestRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
     const { bucket, key, conditions = NO_CONDITIONS, createKey } = request
     const trace = request.body.payer?.trace
-    const read = () => this.metadata.known(mayWrite(bucket.id, key, conditions, declaredIn(request)))
+    const read = () => this.metadata.known(mayWrite(bucket.id, key, this.checkedAt(conditions), declaredIn(request)))
     return asPromise(() =>
       after(trace === undefined ? read() : traced(trace, "metadata read", {}, read), () => {
         if (createKey === undefined) return this.take(request, commit)
         return after(createKey(), created => this.take({ ...request, created }, commit))
       }),
     )
+  }
+
+  /** The same argument for all writes without conditions. */
+  private checkedAt(conditions: Conditions): CheckedAt {
+    return isUnconditional(conditions) ? UNCHECKED : { conditions, nowMs: this.expiring.nowMs() }
   }
 
   /** Writes sealed bytes of another store as they are. The failures of `run`, and `incompleteBody`. */

@@ -102,15 +102,18 @@ type Completable =
   | { readonly kind: "ended"; readonly latest: VersionRecord | undefined }
 
 /** Throws the failures of `checkWrite`. */
-export const completable = query("Completable", (view, address: UploadAddress, conditions: Conditions): Completable => {
-  const upload = findUpload(view, address)
-  if (upload) {
-    checkWrite(view, address.bucketId, address.key, conditions)
-    return { kind: "open", upload }
-  }
-  const latest = findLatest(view, objectRowKey(address.bucketId, address.key))
-  return { kind: "ended", latest: latest && !latest.head.isMarker ? decodeVersion(latest.row.value) : undefined }
-})
+export const completable = query(
+  "Completable",
+  (view, address: UploadAddress, conditions: Conditions, nowMs: number): Completable => {
+    const upload = findUpload(view, address)
+    if (upload) {
+      checkWrite(view, { ...address, conditions }, nowMs)
+      return { kind: "open", upload }
+    }
+    const latest = findLatest(view, objectRowKey(address.bucketId, address.key))
+    return { kind: "ended", latest: latest && !latest.head.isMarker ? decodeVersion(latest.row.value) : undefined }
+  },
+)
 
 export class MultipartService implements Multipart {
   private readonly random: Random
@@ -231,6 +234,7 @@ export class MultipartService implements Multipart {
 
   async complete(request: CompleteRequest): Promise<PutResult> {
     const { multipartId } = request
+    await this.ingest.expiring.prepare(request.bucket.id, request.expiresAtSeconds)
     while (this.completing.has(multipartId)) await this.completing.get(multipartId)?.catch(() => undefined)
     const completing = this.completeOnce(request)
     this.completing.set(multipartId, completing)
@@ -244,7 +248,7 @@ export class MultipartService implements Multipart {
   private async completeOnce(request: CompleteRequest): Promise<PutResult> {
     const address = addressOf(request)
     const token = this.hash(completionToken(request.parts))
-    const found = await this.metadata.ask(completable(address, request.conditions))
+    const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
     const { upload } = found
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
@@ -290,6 +294,7 @@ export class MultipartService implements Multipart {
       random: this.random.bytes(RANDOM_BYTES),
       checksum,
       details: upload.details,
+      expiresAtSeconds: request.expiresAtSeconds,
       storageClass: upload.storageClass ?? "STANDARD",
       isShared: false,
     } as const

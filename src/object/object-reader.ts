@@ -20,6 +20,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { evaluateRead } from "./commands/conditions-core.js"
 import { requireReadable, restoredUntil } from "./commands/archive-commands-core.js"
+import { expiryClock, requireUnexpired } from "./commands/expiry-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import {
@@ -233,11 +234,13 @@ export class ObjectReader {
 
   private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {
     const rows = { found, record, details }
+    const { bucket, versionId } = request
+    requireUnexpired(found, { versionId, versioning: bucket.versioning, nowMs: this.clockMs() })
     const opened = { found, record, details, info: this.infoOf(rows) }
     const { etag, lastModifiedMs: modifiedMs } = opened.info
     const failure = evaluateRead(request.conditions, { etag, modifiedMs })
     if (failure) throw failure
-    if (request.headersOnly !== true) requireReadable(record, () => this.restoreClockMs())
+    if (request.headersOnly !== true) requireReadable(record, () => this.clockMs())
     const { range, partChecksum } = choose(request, opened, part)
     const isRead = record.content.kind !== "inline" && request.headersOnly !== true
     return { opened, range, partChecksum, pin: isRead ? this.pins.open(position) : undefined }
@@ -246,16 +249,15 @@ export class ObjectReader {
   private infoOf(rows: VersionRows): ObjectInfo {
     const info = infoOf(rows, this.headers.of(rows.details))
     if (rows.record.restore === undefined) return info
-    return { ...info, restoredUntilMs: restoredUntil(rows.record, this.restoreClockMs()) }
+    return { ...info, restoredUntilMs: restoredUntil(rows.record, this.clockMs()) }
   }
 
   /**
-   * The time by which restores end: of both clocks the earlier, so that one that is ahead ends none. The store's is 0 while
-   * it is unknown: restores that have ended would be valid again.
+   * The time by which restores end and objects expire: of both clocks the earlier, so that one that is ahead ends none. The
+   * store's is 0 while it is unknown: restores that have ended would be valid again.
    */
-  restoreClockMs(): number {
-    const [storeMs, wallMs] = [this.storeClock.shownMs, this.readers.clock.wallMs()]
-    return storeMs === 0 ? wallMs : Math.min(storeMs, wallMs)
+  clockMs(): number {
+    return expiryClock({ nowMs: this.readers.clock.wallMs() }, this.storeClock.shownMs)
   }
 
   /** The bytes stored with the row; undefined if they are in blocks, or are not read. */

@@ -54,6 +54,7 @@ import {
   putResultOf,
   readVersion,
   type OpenVersion,
+  type VersionRows,
 } from "./queries/object-info-core.js"
 import type { ObjectReader, OpenObject } from "./object-reader.js"
 import { findLatest, NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
@@ -67,6 +68,7 @@ import {
   setRetention,
   setTags,
 } from "./commands/version-commands-core.js"
+import { requireUnexpired } from "./commands/expiry-core.js"
 import { restoreArchived } from "./commands/archive-commands-core.js"
 import type { StoreClock } from "./store-clock.js"
 
@@ -129,8 +131,19 @@ export class ObjectService implements Objects {
     const isPlain = tags.length === 0 && acl === undefined
     const details = isPlain ? this.detailsOf(attributes) : packDetails({ ...attributes, tags, acl })
     const store = () => this.store(request, details, body.checksumAlgorithm)
-    const waits = this.ingest.classes.use(request.storageClass ?? "STANDARD")
+    const waits = this.prepare(request)
     return waits === undefined ? store() : waits.then(store)
+  }
+
+  /** Before something is stored that earlier releases do not know; undefined: nothing has to be waited for. */
+  private prepare({
+    bucket,
+    storageClass = "STANDARD",
+    expiresAtSeconds,
+  }: Pick<PutRequest, "bucket" | "storageClass" | "expiresAtSeconds">): Promise<void> | undefined {
+    const expiry = this.ingest.expiring.prepare(bucket.id, expiresAtSeconds)
+    const ofClass = this.ingest.classes.use(storageClass)
+    return expiry === undefined ? ofClass : expiry.then(() => ofClass)
   }
 
   /** Details of an object without tags and own list: cached with the attributes, which are often the same. */
@@ -194,7 +207,11 @@ export class ObjectService implements Objects {
     { content, lengthBytes, md5, checksumValue, sealing }: Ingested,
     details: NewVersion["details"],
     algorithm: ChecksumAlgorithm | undefined,
-    { lock, storageClass = "STANDARD" }: Pick<PutRequest, "lock" | "storageClass">,
+    {
+      lock,
+      storageClass = "STANDARD",
+      expiresAtSeconds,
+    }: Pick<PutRequest, "lock" | "storageClass" | "expiresAtSeconds">,
   ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
@@ -212,6 +229,7 @@ export class ObjectService implements Objects {
       storageClass,
       isShared: false,
       lock,
+      expiresAtSeconds,
     }
   }
 
@@ -266,7 +284,7 @@ export class ObjectService implements Objects {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
-    await this.ingest.classes.use(request.storageClass ?? "STANDARD")
+    await this.prepare(request)
     const source = await this.openSource(request.source)
     try {
       await this.refuseNoChange(request, source.opened)
@@ -336,6 +354,7 @@ export class ObjectService implements Objects {
       storageClass: head.storageClass,
       isShared: true,
       lock: request.lock,
+      expiresAtSeconds: request.expiresAtSeconds,
     }
     const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
     const clockMs = this.storeClock.nowMs()
@@ -359,6 +378,7 @@ export class ObjectService implements Objects {
   ): Promise<{ info: ObjectInfo; parts: readonly ObjectPart[]; next: number | undefined }> {
     const { bucket, key, versionId, clientKey } = target
     const { rows, parts, next } = await this.metadata.ask(partsOfVersion(bucket.id, key, versionId, page))
+    this.requireUnexpired({ bucket, versionId }, rows)
     const { record } = rows
     await this.encryption.checkClientKey(bucket.id, record.sealing, clientKey)
     const algorithm = record.head.checksumAlgorithm
@@ -376,6 +396,7 @@ export class ObjectService implements Objects {
 
   async getTags({ bucket, key, versionId }: ObjectTarget): Promise<{ versionId: PutResult["versionId"]; tags: Tags }> {
     const rows = await this.metadata.ask(versionRows(bucket.id, key, versionId))
+    this.requireUnexpired({ bucket, versionId }, rows)
     const isVersioned = bucket.versioning !== "never"
     return { versionId: isVersioned ? infoOf(rows).versionId : undefined, tags: rows.details.tags }
   }
@@ -389,10 +410,12 @@ export class ObjectService implements Objects {
     key,
     versionId,
     attributes,
+    expiresAtSeconds,
     conditions,
   }: SetAttributesRequest): ReturnType<Objects["setAttributes"]> {
+    await this.ingest.expiring.prepare(bucket.id, expiresAtSeconds)
     const { headers, userMetadata } = packDetails({ ...attributes, tags: [] })
-    const to = { headers, userMetadata, conditions, clockMs: this.storeClock.nowMs() }
+    const to = { headers, userMetadata, expiresAtSeconds, conditions, clockMs: this.storeClock.nowMs() }
     const stored = await this.metadata.run(setAttributes({ bucketId: bucket.id, key, versionId }, to))
     return putResultOf(stored, undefined)
   }
@@ -406,8 +429,21 @@ export class ObjectService implements Objects {
 
   async getLock({ bucket, key, versionId }: ObjectTarget): Promise<VersionLock | undefined> {
     if (bucket.lock === undefined) throw fail("noObjectLock")
-    const { record } = await this.metadata.ask(versionRows(bucket.id, key, versionId))
-    return record.lock
+    const rows = await this.metadata.ask(versionRows(bucket.id, key, versionId))
+    this.requireUnexpired({ bucket, versionId }, rows)
+    return rows.record.lock
+  }
+
+  /** The time by which objects expire. */
+  clockMs(): number {
+    return this.reader.clockMs()
+  }
+
+  private requireUnexpired(
+    { bucket, versionId }: Pick<GetRequest, "bucket" | "versionId">,
+    { found }: VersionRows,
+  ): void {
+    requireUnexpired(found, { versionId, versioning: bucket.versioning, nowMs: this.clockMs() })
   }
 
   async setRetention(
@@ -437,7 +473,7 @@ export class ObjectService implements Objects {
   }
 
   private restoresAtMs({ withRestores: isAsked }: Pick<ListRequest, "withRestores">): number | undefined {
-    return isAsked === true ? this.reader.restoreClockMs() : undefined
+    return isAsked === true ? this.reader.clockMs() : undefined
   }
 }
 

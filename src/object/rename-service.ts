@@ -66,7 +66,7 @@ interface Seams {
   readonly ingest: Ingest
   readonly keys: ObjectKeys
   readonly encryption: Encryption
-  readonly reader: Pick<ObjectReader, "restoreClockMs">
+  readonly reader: Pick<ObjectReader, "clockMs">
 }
 
 /** How the bytes of the new version are sealed. */
@@ -116,11 +116,11 @@ export class RenameService implements Renames {
     const asked = renameOf(request)
     const pin = pins.open(metadata.position)
     try {
-      const source = await metadata.ask(renamable(asked))
+      const source = await metadata.ask(renamable(asked, reader.clockMs()))
       if ("head" in source) return putResultOf(source, source.checksumValue, source.sealing)
       if (request.isRepeated === true) throw fail("noSuchKey")
       const { record } = source
-      requireReadable(record, () => reader.restoreClockMs())
+      requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await ingest.classes.use(record.head.storageClass)
       const kept = await this.kept(bucket.id, source)

@@ -18,6 +18,7 @@ import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
 import { Encryption } from "./encryption.js"
 import { Items } from "./items/items.js"
+import { Expiring } from "./expiring.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./jobs/metadata-backup-changes.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
@@ -75,7 +76,10 @@ export interface Services extends ObjectServices {
   readonly usageHistory: UsageHistory
   readonly undelete: Undelete
   readonly items: Items
-  /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */
+  /**
+   * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
+   * ones for classes, quotas, undelete and expiry.
+   */
   readonly refuseEarlier: () => Promise<void>
   /** Undefined: the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
@@ -145,8 +149,10 @@ export function createServices(
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
   const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
   const classes = new StorageClasses(settings.classes ?? NO_CLASSES, tablet)
-  const ingest = new Ingest(backend, compute, store, classes, hints => repair.onHints(hints))
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
+  const refuseEarlier = async (): Promise<void> => settings.classes?.use()
+  const expiring = new Expiring({ clock, storeClock, metadata: watched }, refuseEarlier)
+  const ingest = new Ingest(backend, compute, store, classes, expiring, hints => repair.onHints(hints))
   const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
@@ -160,8 +166,6 @@ export function createServices(
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
-  // Earlier releases know neither classes nor quotas nor undelete: what refuses them is the same.
-  const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const buckets = new BucketService(watched)
@@ -190,9 +194,8 @@ export function createServices(
     ...{ buckets, tablet: watched, objects, multipart, renames },
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
-    shardPlaces: new ShardPlaces(backend, redundancy, random.fork("shard places")),
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
-    erasing: new BucketErasing(watched, storeClock),
+    ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }

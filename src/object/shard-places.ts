@@ -82,12 +82,14 @@ interface Dispersion {
 
 export class ShardPlaces {
   private readonly resolver: OwnershipResolver
+  private readonly random: Random
 
   constructor(
     private readonly backend: ObjectBackend,
     private readonly source: Pick<RepairSource, "layouts">,
-    private readonly random: Random,
+    random: Random,
   ) {
+    this.random = random.fork("shard places")
     this.resolver = new OwnershipResolver(backend)
   }
 

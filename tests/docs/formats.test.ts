@@ -279,6 +279,7 @@ const version = encodeVersion({
   lock: { retention: undefined, legalHold: true },
   sealing: { ...sealing, key: { mode: "s3" }, bind: md5 },
   restore: { requestedMs: 51, untilMs: 52, tier: "Bulk" },
+  expiresAtSeconds: 53,
 })
 
 const group = encodeGroupHeader({
@@ -414,7 +415,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     fields: {
       ...{
         format: 2,
-        flags: 2 | 8 | 16 | 32 | 64,
+        flags: 2 | 8 | 16 | 32 | 64 | 128,
         checksumAlgorithm: 3,
         sizeBytes: 123_456,
         storageClass: 7,
@@ -629,8 +630,9 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     encodeLifecyclePass({
       ...{ startedMs: 42, endedMs: 43, next: undefined, taken: [] },
       removed: { versions: 1, bytes: 2, hidden: 3, markers: 4, uploads: 5, moved: 6, movedBytes: 7 },
+      expires: true,
     }),
-    { startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5, 6, 7] },
+    { startedMs: 42, endedMs: 43, next: null, taken: [], removed: [1, 2, 3, 4, 5, 6, 7], expires: 1 },
   ],
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],

@@ -14,6 +14,7 @@ import { setStorageClass } from "../../src/object/lifecycle/move-commands-core.j
 import {
   endSlice,
   lifecyclePasses,
+  noteExpiring,
   rowsOfPass,
   takeOverSlice,
   takeSlice,
@@ -26,9 +27,9 @@ import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const DAY_MS = 86_400_000
 
-/** Mostly later than all versions. */
+/** Mostly later than all versions; the same on every engine, whose clocks differ by some seconds. */
 const timeOf = (scene: Scene) => ({
-  nowMs: scene.nowMs + scene.pick([-DAY_MS, 0, 2 * DAY_MS, 30 * DAY_MS]),
+  nowMs: Math.floor(scene.nowMs / DAY_MS) * DAY_MS + DAY_MS / 2 + scene.pick([-DAY_MS, 0, 2 * DAY_MS, 30 * DAY_MS]),
   dayMs: scene.pick([DAY_MS, DAY_MS, 1000]),
   archives: scene.pick([[], ["GLACIER" as const]]),
 })
@@ -111,6 +112,7 @@ export const LIFECYCLE_COMMANDS: readonly PlayKind[] = [
     const versionId = scene.versionId({ bucketId, key })
     return setStorageClass({ bucketId, key, versionId }, timeOf(scene))
   }),
+  commandKind("NoteExpiring", 1, scene => noteExpiring(scene.bucketId())),
   commandKind("NoteLateWrites", 1, () => noteLateWrites()),
   commandKind("ForgetNotes", 1, scene => {
     const notes = scene

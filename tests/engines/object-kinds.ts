@@ -57,8 +57,12 @@ function inlineVersion(scene: Scene): Version {
     ...{ content: { kind: "inline" }, payload, sizeBytes, parts: 0, isShared: false },
     ...{ storageClass: scene.pick(STORAGE_CLASSES), ...described, details: scene.details() },
     ...(scene.oneIn(6) && { lock: lockOf(scene) }),
+    ...(scene.oneIn(4) && expiryOf(scene)),
   }
 }
+
+/** Some have passed: the same ones on every engine, whose clocks differ. */
+const expiryOf = (scene: Scene) => ({ expiresAtSeconds: scene.pick([1, 9_000_000_000]) })
 
 /** Moments of the store's clock, and ends of retentions: most of these are ahead of every wall clock. */
 const CLOCKS = [0, 1_000_000_000_000, 5_000_000_000_000, 9_000_000_000_000]
@@ -276,7 +280,8 @@ const VERSIONS: readonly PlayKind[] = [
   commandKind("SetAttributes", 3, scene => {
     const address = versionAddress(scene)
     const { headers, userMetadata } = scene.details()
-    const to = { headers, userMetadata, conditions: scene.conditions(address), clockMs: scene.pick(CLOCKS) }
+    const expiry = expiryOf(scene)
+    const to = { headers, userMetadata, ...expiry, conditions: scene.conditions(address), clockMs: scene.pick(CLOCKS) }
     return setAttributes(address, to)
   }),
   commandKind("SetAcl", 2, scene => {

@@ -141,7 +141,7 @@ const BUCKET_QUERIES: readonly PlayKind[] = [
 const OBJECT_READS: readonly PlayKind[] = [
   queryKind("MayWrite", scene => {
     const { bucketId, key } = scene.object()
-    return mayWrite(bucketId, key, scene.conditions({ bucketId, key }))
+    return mayWrite(bucketId, key, { conditions: scene.conditions({ bucketId, key }), nowMs: scene.nowMs })
   }),
   queryKind("VersionRows", scene => versionRows(...version(scene))),
   queryKind("LatestOrder", scene => {
@@ -198,7 +198,7 @@ const UPLOAD_QUERIES: readonly PlayKind[] = [
   queryKind("PartsNumbered", scene => partsNumbered(scene.uploadAddress(), [1, 2, 4])),
   queryKind("Completable", scene => {
     const address = scene.uploadAddress()
-    return completable(address, scene.conditions(address))
+    return completable(address, scene.conditions(address), scene.nowMs)
   }),
 ]
 

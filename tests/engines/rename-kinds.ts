@@ -68,6 +68,6 @@ export const RENAME_COMMANDS: readonly PlayKind[] = [
 export const RENAME_QUERIES: readonly PlayKind[] = [
   queryKind("Renamable", scene => {
     const found = sources(scene)
-    return renamable(renameOf(scene, found.length === 0 ? undefined : scene.pick(found)))
+    return renamable(renameOf(scene, found.length === 0 ? undefined : scene.pick(found)), scene.nowMs)
   }),
 ]

@@ -15,7 +15,8 @@ import { decodeVersion, type VersionRecord } from "../../format/version-record.j
 import { command } from "../../metadata/index.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { RowEditor } from "./row-editor-core.js"
-import { requireVersion } from "./version-commands-core.js"
+import { expiryClock } from "./expiry-core.js"
+import { requirePresent } from "./version-commands-core.js"
 
 const DAY_MS = 86_400_000
 
@@ -53,8 +54,9 @@ export const restoreArchived = command<[request: RestoreArchived], boolean>({
   grows: false,
   touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
   decide(view, time, { bucketId, key, versionId, days, tier, clockMs }) {
-    requireBucket(view, bucketId)
-    const found = requireVersion(view, bucketId, key, versionId)
+    const { versioning } = requireBucket(view, bucketId)
+    const address = { bucketId, key, versionId }
+    const found = requirePresent(view, address, versioning, expiryClock(time, clockMs))
     requireTier(found.head.storageClass, tier)
     const record = decodeVersion(found.row.value)
     const requestedMs = Math.max(clockMs, time.nowMs)

@@ -33,6 +33,7 @@ import {
 import { isSameSealing, plainBytesOf } from "../../format/sealing.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
+import { expiryClock } from "./expiry-core.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { RowEditor } from "./row-editor-core.js"
@@ -213,7 +214,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
     const upload = requireUpload(view, complete)
     if (!sealedBy(upload, complete.completion)) throw fail("conflict")
     if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
-    checkWrite(view, complete.bucketId, complete.key, complete.conditions)
+    checkWrite(view, complete, expiryClock(time, complete.clockMs))
     const editor = new RowEditor(view, time, complete.bucketId, complete.key, complete.clockMs)
     const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
     const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)

@@ -14,7 +14,7 @@ import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
 import type { Extent } from "../../format/extent.js"
-import type { UploadRecord } from "../../format/records.js"
+import type { UploadRecord, Versioning } from "../../format/records.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { isSameSealing, type BoundSealing } from "../../format/sealing.js"
 import {
@@ -28,6 +28,7 @@ import {
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
 import { evaluateRename } from "./conditions-core.js"
+import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
@@ -36,7 +37,7 @@ import {
   checkOwnUpload,
   hintRowKey,
   MARKER,
-  requireVersion,
+  requirePresent,
   type MissingShardHint,
   type Stored,
 } from "./version-commands-core.js"
@@ -75,16 +76,16 @@ export interface RenameSource {
  * The source, if the request may rename it now; or what an earlier request with its token has made. Throws `noSuchKey`,
  * `preconditionFailed`, `idempotencyMismatch`.
  */
-export const renamable = query("Renamable", (view, rename: Rename): RenameSource | Renamed => {
+export const renamable = query("Renamable", (view, rename: Rename, nowMs: number): RenameSource | Renamed => {
   const { versioning } = requireBucket(view, rename.bucketId)
-  return renamedBefore(view, rename, versioning) ?? requireRenamable(view, rename)
+  return renamedBefore(view, rename, versioning) ?? requireRenamable(view, rename, versioning, nowMs)
 })
 
 /**
  * "If you retry a request that completed successfully using the same client token and the same parameters, the retry
  * succeeds without performing any further actions."
  */
-function renamedBefore(view: RowView, rename: Rename, versioning: Stored["versioning"]): Renamed | undefined {
+function renamedBefore(view: RowView, rename: Rename, versioning: Versioning): Renamed | undefined {
   const { bucketId, to, token } = rename
   const row = objectRowKey(bucketId, to)
   const latest = token && findLatest(view, row)
@@ -97,14 +98,15 @@ function renamedBefore(view: RowView, rename: Rename, versioning: Stored["versio
   return { versioning, head: latest.head, checksumValue: record.checksumValue, sealing: record.sealing }
 }
 
-function requireRenamable(view: RowView, rename: Rename): RenameSource {
+function requireRenamable(view: RowView, rename: Rename, versioning: Versioning, nowMs: number): RenameSource {
   const { bucketId, from, to, sourceConditions, conditions } = rename
   if (from === to) throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
-  const found = requireVersion(view, bucketId, from, undefined)
+  const found = requirePresent(view, { bucketId, key: from, versionId: undefined }, versioning, nowMs)
   const latest = findLatest(view, objectRowKey(bucketId, to))
+  const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
   const failure =
     evaluateRename(sourceConditions, subjectOf(found.head), SOURCE_CONDITIONS) ??
-    evaluateRename(conditions, latest?.head.isMarker === false ? subjectOf(latest.head) : undefined)
+    evaluateRename(conditions, isThere ? subjectOf(latest.head) : undefined)
   if (failure !== undefined) throw failure
   const record = decodeVersion(found.row.value)
   return { found, record, details: readDetails(view, objectRowKey(bucketId, from), record) }
@@ -147,7 +149,7 @@ export const renameObject = command<[rename: RenameObject], Renamed>({
     const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
     const before = renamedBefore(view, rename, versioning)
     if (before !== undefined) return { writes: [], result: before }
-    const source = requireRenamable(view, rename)
+    const source = requireRenamable(view, rename, versioning, expiryClock(time, rename.clockMs))
     const { head, lock } = source.record
     const isSame = head.order === rename.version.order && hexOf(head.random) === hexOf(rename.version.random)
     if (!isSame) throw fail("conflict")
@@ -189,7 +191,7 @@ function movedVersion(
   { found, record, details }: RenameSource,
 ): NewVersion {
   const { bytes, sealing, random } = rename
-  const { head, restore } = record
+  const { head, restore, expiresAtSeconds } = record
   const isInRow = bytes.kind === "row" || bytes.kind === "payload"
   if (isInRow !== (record.content.kind === "inline")) throw fail("conflict")
   // The payload may have been sealed since its row was read.
@@ -201,7 +203,7 @@ function movedVersion(
     isMarker: false,
     content: contentOf(bytes),
     payload: bytes.kind === "payload" ? bytes.payload : ofRow,
-    ...{ sizeBytes, md5, parts, random, storageClass, isShared: false, sealing, restore },
+    ...{ sizeBytes, md5, parts, random, storageClass, isShared: false, sealing, restore, expiresAtSeconds },
     checksum: { checksumAlgorithm, checksumType, value: record.checksumValue },
     details: withToken(details, rename.token),
   }

@@ -33,14 +33,8 @@ import {
   uploadRowKey,
   versionRowKey,
 } from "../../format/row-key.js"
-import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead } from "../../format/records.js"
-import {
-  NO_COUNTS,
-  type Counters,
-  type PendingDeletionRecord,
-  type RowHead,
-  type Versioning,
-} from "../../format/records.js"
+import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
+import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeDetails,
   decodeVersion,
@@ -99,6 +93,8 @@ export interface NewVersion {
   readonly sealing?: BoundSealing | undefined
   /** Of an archived version that was moved here. */
   readonly restore?: VersionRestore | undefined
+  /** When its object expires; undefined: never. */
+  readonly expiresAtSeconds?: number | undefined
 }
 
 /** What a removal goes by if the version has a lock. */
@@ -322,6 +318,7 @@ export class RowEditor {
       ...(version.lock && { lock: version.lock }),
       ...(version.sealing && { sealing: version.sealing }),
       ...(version.restore && { restore: version.restore }),
+      ...(version.expiresAtSeconds !== undefined && { expiresAtSeconds: version.expiresAtSeconds }),
     }
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
@@ -511,7 +508,10 @@ export class RowEditor {
     this.kept = { objects: this.kept.objects + objects, bytes: this.kept.bytes + bytes }
   }
 
-  /** Inserts a version that undelete has kept, as the latest one, and keeps what that replaces. Throws `quotaExceeded`. */
+  /**
+   * Inserts a version that undelete has kept, as the latest one, which does not expire, and keeps what that replaces. Throws
+   * `quotaExceeded`.
+   */
   undelete({ family, rowKey, row }: FoundVersion, versioning: Versioning, lock: VersionLock | undefined): void {
     const { deletedMs, untilMs, record } = decodeDeletedVersion(row.value)
     const { head, content, checksumValue: value, details = NO_DETAILS, sealing } = record

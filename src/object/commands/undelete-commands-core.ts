@@ -13,6 +13,7 @@ import { bucketRowKey, objectRowKey, parseObjectRowKey, pendingDeletionRowKey } 
 import { deletedUsageRowKey, NO_USAGE } from "../../format/usage.js"
 import { command, type RowView } from "../../metadata/index.js"
 import { bucketWrite } from "./bucket-commands-core.js"
+import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
 import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
 import { keptChange, pendingDeletionOf, RowEditor } from "./row-editor-core.js"
@@ -74,7 +75,9 @@ export const undeleteObject = command<[request: UndeleteObject], UndeleteOutcome
     const row = view.ifPresent("deleted", rowKey)
     if (row === undefined) return { writes: [], result: "nothingKept" }
     const editor = new RowEditor(view, time, bucketId, key, clock.clockMs)
-    if (!over && editor.latestObject() !== undefined) return { writes: [], result: "exists" }
+    const latest = over ? undefined : editor.latestObject()
+    if (latest !== undefined && !isExpired(latest, expiryClock(time, clock.clockMs)))
+      return { writes: [], result: "exists" }
     const { head } = decodeDeletedVersion(row.value).record
     const lock = lockOfNew(bucketLock, undefined, clocksOf(clock, time))
     editor.undelete({ head, family: "deleted", rowKey, row }, versioning, lock)

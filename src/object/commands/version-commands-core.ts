@@ -21,6 +21,7 @@ import {
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import { evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
+import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-core.js"
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, hintWrite, NO_CHECKSUM, readDetails, RowEditor } from "./row-editor-core.js"
@@ -79,11 +80,19 @@ export function checkOwnUpload({ incarnations }: DecisionTime, uploadId: UploadI
   if (incarnationOf(uploadId) !== incarnations.own) throw fail("uploadAborted")
 }
 
-/** Checks a write's conditions against the row as it is now. Throws `preconditionFailed`, `noSuchKey`. */
-export function checkWrite(view: RowView, bucketId: BucketId, key: ObjectKey, conditions: Conditions): void {
+/** Whose conditions are checked. */
+interface CheckedWrite {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly conditions: Conditions
+}
+
+/** Checks a write's conditions against the row as it is at this time. Throws `preconditionFailed`, `noSuchKey`. */
+export function checkWrite(view: RowView, { bucketId, key, conditions }: CheckedWrite, nowMs: number): void {
   if (isUnconditional(conditions)) return
   const latest = findLatest(view, objectRowKey(bucketId, key))
-  const failure = evaluateWrite(conditions, etagSubject(latest?.head.isMarker ? undefined : latest))
+  const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
+  const failure = evaluateWrite(conditions, etagSubject(isThere ? latest : undefined))
   if (failure) throw failure
 }
 
@@ -94,7 +103,7 @@ export const putVersion = command<[put: PutVersion], Stored>({
     const bucket = requireBucket(view, put.bucketId)
     const { versioning, lock: bucketLock } = bucket
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
-    checkWrite(view, put.bucketId, put.key, put.conditions)
+    checkWrite(view, put, expiryClock(time, put.clockMs))
     // What undelete keeps shares its bytes with nothing.
     if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
     const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
@@ -114,6 +123,7 @@ function objectOf(
   lock: NewVersion["lock"],
 ): NewVersion {
   const { payload, sizeBytes, md5, parts, random, checksum, details, storageClass, isShared, sealing } = version
+  const { expiresAtSeconds } = version
   return {
     isMarker: false,
     content,
@@ -128,6 +138,7 @@ function objectOf(
     isShared,
     lock,
     sealing,
+    expiresAtSeconds,
   }
 }
 
@@ -180,7 +191,7 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
   touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
   decide(view, time, remove) {
     const { versioning } = requireBucket(view, remove.bucketId)
-    checkWrite(view, remove.bucketId, remove.key, remove.conditions)
+    checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
     const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
     if (versioning === "never") {
       const latest = editor.latestObject()
@@ -248,7 +259,7 @@ const changeDetails = <Change>(name: string, change: (details: VersionDetails, t
     touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
     decide(view, time, { bucketId, key, versionId }, to) {
       const { versioning } = requireBucket(view, bucketId)
-      const found = requireVersion(view, bucketId, key, versionId)
+      const found = requirePresent(view, { bucketId, key, versionId }, versioning, time.nowMs)
       const details = readDetails(view, objectRowKey(bucketId, key), decodeVersion(found.row.value))
       const editor = new RowEditor(view, time, bucketId, key)
       editor.setDetails(found, change(details, to))
@@ -269,6 +280,8 @@ interface SetAttributes extends Pick<Removing, "clockMs"> {
   /** Absent headers that may be replaced are removed, but for the content type. */
   readonly headers: VersionDetails["headers"]
   readonly userMetadata: VersionDetails["userMetadata"]
+  /** Undefined: from now on the object does not expire. */
+  readonly expiresAtSeconds?: number | undefined
 }
 
 /** Headers that change with the attributes; others belong to the bytes, or to another operation. */
@@ -293,7 +306,7 @@ export const setAttributes = command<[address: VersionAddress, to: SetAttributes
     touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
     decide(view, time, { bucketId, key, versionId }, to) {
       const { versioning } = requireBucket(view, bucketId)
-      const found = requireVersion(view, bucketId, key, versionId)
+      const found = requirePresent(view, { bucketId, key, versionId }, versioning, expiryClock(time, to.clockMs))
       const failure = evaluateWrite(to.conditions, etagSubject(found))
       if (failure) throw failure
       const record = decodeVersion(found.row.value)
@@ -301,6 +314,7 @@ export const setAttributes = command<[address: VersionAddress, to: SetAttributes
       const details = readDetails(view, objectRowKey(bucketId, key), record)
       const editor = new RowEditor(view, time, bucketId, key)
       editor.setDetails(found, withAttributes(details, to))
+      editor.rewrite(found, before => withExpiry(before, to.expiresAtSeconds))
       const modifiedMs = editor.markModified(found)
       return { ...editor.finish(), result: { versioning, head: { ...found.head, modifiedMs } } }
     },
@@ -316,8 +330,9 @@ const changeLock = <Change>(
     name,
     touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
     decide(view, time, { bucketId, key, versionId }, to) {
-      if (requireBucket(view, bucketId).lock === undefined) throw fail("noObjectLock")
-      const found = requireVersion(view, bucketId, key, versionId)
+      const { lock, versioning } = requireBucket(view, bucketId)
+      if (lock === undefined) throw fail("noObjectLock")
+      const found = requirePresent(view, { bucketId, key, versionId }, versioning, time.nowMs)
       const editor = new RowEditor(view, time, bucketId, key)
       editor.rewrite(found, ({ lock: before, ...record }) => {
         const { retention, legalHold } = change(before, to, time.nowMs)
@@ -365,5 +380,17 @@ export function requireVersion(
   if (found.head.isMarker) {
     throw fail("isDeleteMarker", { versionId, deleteMarker: true, lastModifiedMs: found.head.modifiedMs })
   }
+  return found
+}
+
+/** The same, unless it has expired. */
+export function requirePresent(
+  view: RowView,
+  { bucketId, key, versionId }: VersionAddress,
+  versioning: Versioning,
+  nowMs: number,
+): VersionMatch {
+  const found = requireVersion(view, bucketId, key, versionId)
+  requireUnexpired(found, { versionId, versioning, nowMs })
   return found
 }

@@ -25,7 +25,7 @@ import { addressKeyOf, createUpload, sealUpload } from "../commands/multipart-co
 import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "../commands/testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "../lifecycle/due-core.js"
-import { rowsOfPass, takeSlice } from "../lifecycle/pass-core.js"
+import { noteExpiring, rowsOfPass, takeSlice } from "../lifecycle/pass-core.js"
 import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./lifecycle.js"
 
 const DAY = REAL_DAYS.dayMs
@@ -224,6 +224,48 @@ test("a locked version stays until its lock ends", async () => {
   await world.pass()
   await world.pass()
   assert.deepEqual(world.shown(), ["a*", "b*", "b"])
+})
+
+test("an expiring version that is locked is hidden, and stays until its lock ends", async () => {
+  const world = await World.open([{ noncurrent: { days: 1 } }], "enabled")
+  world.decide(setBucketLock(world.scene.bucketId, undefined))
+  const lock = { retention: { mode: "COMPLIANCE", untilMs: START + 10 * DAY }, legalHold: undefined } as const
+  world.put("a", { lock, expiresAtSeconds: (START + DAY) / 1000 })
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a"])
+  for (let day = 0; day < 9; day += 1) {
+    world.days(1)
+    await world.pass()
+    assert.deepEqual(world.shown(), ["a*", "a"])
+  }
+  world.days(3)
+  await world.pass()
+  assert.deepEqual(world.shown(), ["a*"])
+})
+
+test("passes over expiring objects take a share of the time, also those of several processes", async () => {
+  const world = await World.open([])
+  const { bucketId } = world.scene
+  world.decide(noteExpiring(bucketId))
+  for (let key = 0; key < 5_000; key += 1) world.put(`key ${key}`, { expiresAtSeconds: 4_000_000_000 })
+  const job = world.job()
+  // A pass of three slices, each of which takes a minute.
+  const slices = async (): Promise<number> => {
+    let count = 0
+    world.scene.metadata.before = name => {
+      if (name !== "TakeSlice") return
+      count += 1
+      world.nowMs += 60_000
+    }
+    await world.pass(job)
+    world.scene.metadata.before = () => undefined
+    return count
+  }
+  assert.ok((await slices()) >= 3)
+  world.nowMs += 6 * 60_000
+  assert.equal(await slices(), 0, "it took longer than a twentieth of this")
+  world.nowMs += 20 * 3 * 60_000
+  assert.ok((await slices()) >= 3)
 })
 
 test("a version that is put meanwhile stays", async () => {

@@ -1,9 +1,9 @@
 /**
  * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is due,
- * or moves it to another storage class. A job; every node of a store runs it, and they share the slices of each pass
+ * or moves it to another storage class. Over buckets with expiring objects it goes more often. A job; every node of a store runs it, and they share the slices of each pass
  * (`lifecycle/pass-core.ts`).
  *
- * Promises  Nothing is removed or moved but by the rules as they are when that is decided. A pass that was interrupted goes
+ * Promises  Nothing is removed or moved but by the rules, or the expiry of the object, as they are when that is decided. A pass that was interrupted goes
  *           on where it was; a slice whose process has ended is done again. Nothing is due while the store's clock is
  *           unknown, and no wall clock that jumps ahead makes anything due. After a start that has set the store's clock
  *           ahead, nothing is removed for a while, so that a wrong wall clock can be corrected.
@@ -52,6 +52,10 @@ const LIFECYCLE_LIMITS = {
   removalsAtOnce: 64,
   /** Buckets that a process goes over until it reads again how far each pass is: others may have gone over them. */
   bucketsPerLook: 100,
+  /** Buckets with expiring objects: after the end of a pass, the next one begins after this … */
+  expiryEveryMs: 5 * 60_000,
+  /** … and after so many times what their last passes have taken together. */
+  expiryRestTimes: 20,
   /** With days up to this long, which are for trying rules out, the job looks every second. */
   shortDayMs: 3_600_000,
 } as const
@@ -71,7 +75,7 @@ export interface LifecycleReport {
   readonly dayMs: number
   /** By this process since it began. */
   readonly removed: LifecycleCounts
-  /** Buckets with rules. */
+  /** Buckets with rules or expiring objects. */
   readonly buckets: number
   /** Passes of today, or of an earlier day, that have not ended. */
   readonly unfinished: number
@@ -108,6 +112,8 @@ export class Lifecycle implements Job {
   private readonly open: PassOfBucket[] = []
   /** When they were read. */
   private readAt: LifecycleTime | undefined
+  /** Between passes over a bucket with expiring objects. */
+  private restMs: number = LIFECYCLE_LIMITS.expiryEveryMs
   /** The bucket that this process is going over, and its pass as it left it. */
   private current: { readonly bucketId: BucketId; readonly pass: LifecyclePass } | undefined
   /** Buckets whose rows could not be read, and the day. */
@@ -175,11 +181,12 @@ export class Lifecycle implements Job {
   private async look(time: LifecycleTime): Promise<PassOfBucket | undefined> {
     this.passes = await this.seams.metadata.ask(lifecyclePasses())
     this.readAt = time
+    this.restMs = restOf(this.passes)
     const day = Math.floor(time.nowMs / time.dayMs)
     const readable = this.passes.filter(({ bucketId }) => this.unreadable.get(bucketId) !== day)
     const left = readable.find(pass => pass.left.length > 0)
     if (left !== undefined) return left
-    const open = readable.filter(({ pass }) => isOver(pass, time) || pass?.next !== undefined)
+    const open = readable.filter(({ pass }) => isOver(pass, time, this.restMs) || pass?.next !== undefined)
     while (open.length > 0 && this.open.length < LIFECYCLE_LIMITS.bucketsPerLook) {
       this.open.push(...open.splice(this.seams.random.below(open.length), 1))
     }
@@ -193,11 +200,12 @@ export class Lifecycle implements Job {
     signal: AbortSignal,
   ): Promise<StepOutcome> {
     const rows = rowsOfPass(bucketId)
-    const start = (isOver(pass, time) ? undefined : pass?.next) ?? rows.start
+    const { restMs } = this
+    const start = (isOver(pass, time, restMs) ? undefined : pass?.next) ?? rows.start
     const found = await this.find({ bucketId, start, end: undefined }, time)
     if (found === undefined) return "busy"
     const isTaken = found.due.length > 0
-    const take = { bucketId, time, isTaken, start, end: found.next }
+    const take = { bucketId, time, isTaken, restMs, start, end: found.next }
     const taken = await this.seams.metadata.run(takeSlice(take))
     // Another process was faster: its next slice is chosen in the next step.
     if (taken === undefined) return "busy"
@@ -339,6 +347,16 @@ export class Lifecycle implements Job {
     if (!isLatestDue || signal.aborted) return removed
     return sumOf(removed, await metadata.run(expireLatest({ bucketId, key, random: random.bytes(8) }, time)))
   }
+}
+
+/** Passes over buckets with expiring objects take no more than a share of the time. */
+function restOf(passes: readonly PassOfBucket[]): number {
+  const { expiryEveryMs, expiryRestTimes } = LIFECYCLE_LIMITS
+  const took = passes.reduce((sum, { pass }) => {
+    const isTimed = pass?.expires !== undefined && pass.endedMs !== undefined
+    return isTimed ? sum + Math.max(0, pass.endedMs - pass.startedMs) : sum
+  }, 0)
+  return Math.max(expiryEveryMs, expiryRestTimes * took)
 }
 
 type Found = ({ readonly kind: "uploads" } & DueSlice<DueUpload>) | ({ readonly kind: "versions" } & DueSlice<DueKey>)

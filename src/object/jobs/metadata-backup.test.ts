@@ -34,6 +34,7 @@ import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadat
 import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
 import { Ingest } from "../ingest.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
+import { Expiring } from "../expiring.js"
 import { NO_CLASSES } from "../storage-classes.js"
 import { Uploads } from "../uploads.js"
 
@@ -59,7 +60,9 @@ class Scene {
     this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
     const backend = { clock, metadata, blocks, uploads: this.uploads, log: telemetry.log }
-    const ingest = new Ingest(backend, compute, store, NO_CLASSES, () => undefined)
+    const storeClock = { shownMs: 0 }
+    const expiring = new Expiring({ clock, storeClock, metadata: tablet }, async () => undefined)
+    const ingest = new Ingest(backend, compute, store, NO_CLASSES, expiring, () => undefined)
     const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
     this.backup = new MetadataBackup(backend, random, ingest, isShared ? undefined : this.changes, facts)

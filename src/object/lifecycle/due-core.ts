@@ -35,6 +35,8 @@ export interface VersionFacts {
   readonly sizeBytes: number
   readonly modifiedMs: number
   readonly storageClass: StorageClass
+  /** When the object expires, whatever rules say; absent: it does not. */
+  readonly expiresMs?: number | undefined
   /** Read only if a rule asks for tags. */
   tags(): Tags
   readonly place:
@@ -64,6 +66,12 @@ export interface CompiledRules {
   /** A rule moves versions to other storage classes. */
   readonly movesVersions: boolean
   readonly transitionMinimum: LifecycleRules["transitionMinimum"]
+}
+
+/** Of a bucket whose objects may expire, and which has no rules. */
+export const NO_RULES: CompiledRules = {
+  ...{ rules: [], newerKeptMax: 0, concernsVersions: true, movesVersions: false },
+  transitionMinimum: TRANSITION_MINIMUMS[0],
 }
 
 const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
@@ -216,10 +224,18 @@ export interface Due {
   readonly dueMs: number
 }
 
-/** Of several rules the earliest acts; of equal ones the first. Undefined: none ever does, as things are. */
+/** In place of the id of a rule, for an object that expires by itself: no rule has such an id. */
+const OWN_EXPIRY = "(its own expiry)"
+
+/**
+ * Of several rules, and an expiry of the object, the earliest acts; of equal ones the first. Undefined: none ever does, as
+ * things are.
+ */
 export function dueOf({ rules }: CompiledRules, facts: VersionFacts, days: LifecycleDays): Due | undefined {
-  let first: CompiledRule | undefined
-  let firstMs = Infinity
+  const { expiresMs = Infinity, place } = facts
+  const ownMs = place.kind === "current" ? expiresMs : Infinity
+  let first: Pick<CompiledRule, "id"> | undefined = ownMs === Infinity ? undefined : { id: OWN_EXPIRY }
+  let firstMs = ownMs
   for (const rule of rules) {
     const when = whenOf(rule, facts, days)
     if (typeof when !== "number" || when >= firstMs) continue

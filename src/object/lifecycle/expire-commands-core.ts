@@ -21,7 +21,7 @@ import {
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
 import { MARKER } from "../commands/version-commands-core.js"
-import { dueOf, uploadDueOf, type AbandonedAfter, type CompiledRules } from "./due-core.js"
+import { dueOf, NO_RULES, uploadDueOf, type AbandonedAfter, type CompiledRules } from "./due-core.js"
 import { factsOf, isDue, isLeftByRename, isUnlocked, newerThan, rulesOf, type LifecycleTime } from "./walk-core.js"
 
 interface Target {
@@ -38,7 +38,7 @@ const NOTHING = { writes: [], result: NOTHING_REMOVED } as const
 const removingAt = ({ nowMs }: LifecycleTime) => ({ clockMs: nowMs, bypassGovernance: false })
 
 /**
- * The latest version of a key, if it is due: an object is removed, or hidden by a delete marker in a bucket with versions; a
+ * The latest version of a key, if it is due by the rules or by an expiry of its own: an object is removed, or hidden by a delete marker in a bucket with versions; a
  * delete marker that is the only version is removed.
  */
 export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime], LifecycleCounts>({
@@ -46,11 +46,11 @@ export const expireLatest = command<[target: ExpireLatest, time: LifecycleTime],
   grows: false,
   touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
   decide(view, time, { bucketId, key, random }, at) {
-    const rules = rulesOf(view, bucketId)
     const bucket = view.get("buckets", bucketRowKey(bucketId))
     const objectRow = objectRowKey(bucketId, key)
-    const latest = rules && findLatest(view, objectRow)
-    if (bucket === undefined || rules === undefined || latest === undefined) return NOTHING
+    const latest = findLatest(view, objectRow)
+    if (bucket === undefined || bucketOfRow(bucket).state !== "open" || latest === undefined) return NOTHING
+    const rules = rulesOf(view, bucketId) ?? NO_RULES
     const rowHead = view.get("heads", objectRow)
     const isOnly = rowHead === undefined || decodeRowHead(rowHead.value).versions === 1
     const facts = factsOf(view, key, { objectRow, ...latest }, { kind: "current", isOnly })

@@ -15,7 +15,7 @@ import { query, type Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { bucketNamed } from "../bucket-service.js"
 import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
-import { compileRules, dueOf, movesOf, uploadDueOf, verdictsOf } from "./due-core.js"
+import { compileRules, dueOf, movesOf, NO_RULES, uploadDueOf, verdictsOf } from "./due-core.js"
 import type { AbandonedAfter, CompiledRules, Verdict, VersionFacts, When } from "./due-core.js"
 import { isDue, isUnlocked, moveDue, removalOf, rowsOfBucket, rulesOf, walkVersions } from "./walk-core.js"
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
@@ -103,7 +103,7 @@ export const explainKey = query(
         ...{ versionId: versionIdOfHead(version.head), isLatest: isCurrent, isMarker: facts.isMarker },
         ...{ sizeBytes: facts.sizeBytes, modifiedMs: facts.modifiedMs, isLocked: !isUnlocked(version, time) },
         storageClass: facts.storageClass,
-        next: rules && nextOf(rules, facts, removal, time),
+        next: nextOf(rules ?? NO_RULES, facts, removal, time),
         rules: rules === undefined ? [] : verdictsOf(rules, facts, time).map(shownVerdict),
       })
       return true

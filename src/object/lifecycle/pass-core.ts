@@ -26,7 +26,7 @@ const TAKEN_MAX = 256
 /** The rows that a pass goes over. */
 export const rowsOfPass = (bucketId: BucketId) => (bucketId === ALL_UPLOADS ? ROWS_OF_UPLOADS : rowsOfBucket(bucketId))
 
-/** A bucket with rules, or all uploads. */
+/** A bucket with rules or expiring objects, or all uploads. */
 export interface PassOfBucket {
   readonly bucketId: BucketId
   /** Undefined: there was none yet. */
@@ -42,12 +42,18 @@ const ALL_PASSES = { start: lifecycleRowKey(ALL_UPLOADS), end: rowKeyOf("\xff") 
 export const lifecyclePasses = query("LifecyclePasses", (view): readonly PassOfBucket[] => {
   const { incarnations } = view
   const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
-  const withRules = buckets.filter(({ settings, state }) => state === "open" && settings.includes("lifecycle"))
   // One range: over SQL each row that is read alone, and is absent, would cost a round trip.
   const rows = new Map(view.range("lifecycle", ALL_PASSES))
-  return [ALL_UPLOADS, ...withRules.map(({ id }) => id)].map(bucketId => {
+  const passOf = (bucketId: BucketId): LifecyclePass | undefined => {
     const row = rows.get(lifecycleRowKey(bucketId))
-    const pass = row && decodeLifecyclePass(row.value)
+    return row && decodeLifecyclePass(row.value)
+  }
+  const due = buckets.filter(
+    ({ id, settings, state }) =>
+      state === "open" && (settings.includes("lifecycle") || passOf(id)?.expires !== undefined),
+  )
+  return [ALL_UPLOADS, ...due.map(({ id }) => id)].map(bucketId => {
+    const pass = passOf(bucketId)
     const isLeft = ({ incarnation }: LifecyclePass["taken"][number]): boolean =>
       incarnation === incarnations.own || incarnations.isOver(incarnation)
     return { bucketId, pass, left: pass?.taken.filter(isLeft) ?? [] }
@@ -73,6 +79,8 @@ interface TakeSlice extends LifecycleSlice {
   readonly time: LifecycleTime
   /** Something in it is due: this process works on it until it gives it back. */
   readonly isTaken: boolean
+  /** As in `isOver`. */
+  readonly restMs?: number
 }
 
 /**
@@ -83,11 +91,11 @@ export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
   name: "TakeSlice",
   grows: false,
   touches: ({ bucketId }) => [["lifecycle", lifecycleRowKey(bucketId)]],
-  decide(view, { incarnations }, { bucketId, time, isTaken, start, end }) {
+  decide(view, { incarnations }, { bucketId, time, isTaken, restMs, start, end }) {
     const isGone = bucketId !== ALL_UPLOADS && view.get("buckets", bucketRowKey(bucketId)) === undefined
     if (isGone) return { writes: [], result: undefined }
     const before = presentPass(view, bucketId)
-    const pass = isOver(before, time) ? beginningOf(bucketId, time.nowMs) : before
+    const pass = isOver(before, time, restMs) ? beginningOf(bucketId, time.nowMs, before) : before
     if (pass?.next !== start || pass.taken.length >= TAKEN_MAX) return { writes: [], result: undefined }
     const slice = { incarnation: incarnations.own, start, end }
     const moved = endedBy({ ...pass, next: end, taken: isTaken ? [...pass.taken, slice] : pass.taken }, time.nowMs)
@@ -97,17 +105,36 @@ export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
 
 /**
  * Whether a new pass begins: the last has ended, and began on an earlier day, or in the future by a clock that was wrong:
- * it would keep later ones away. Days may have another length than then.
+ * it would keep later ones away. Days may have another length than then. Passes for expiring objects begin more often:
+ * `restMs` after the last has ended.
  */
-export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime): boolean =>
+export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime, restMs = Infinity): boolean =>
   pass === undefined ||
   (pass.endedMs !== undefined &&
-    (dayOf(pass.startedMs, time) < dayOf(time.nowMs, time) || pass.startedMs > time.nowMs + time.dayMs))
+    ((pass.expires !== undefined && time.nowMs - pass.endedMs >= restMs) ||
+      dayOf(pass.startedMs, time) < dayOf(time.nowMs, time) ||
+      pass.startedMs > time.nowMs + time.dayMs))
 
 const dayOf = (momentMs: number, { dayMs }: LifecycleTime): number => Math.floor(momentMs / dayMs)
 
-const beginningOf = (bucketId: BucketId, startedMs: number): LifecyclePass => ({
+const beginningOf = (bucketId: BucketId, startedMs: number, before: LifecyclePass | undefined): LifecyclePass => ({
   ...{ startedMs, endedMs: undefined, next: rowsOfPass(bucketId).start, taken: [], removed: NOTHING_REMOVED },
+  ...(before?.expires && { expires: before.expires }),
+})
+
+/** Before the first pass over a bucket. */
+const NO_PASS = { startedMs: 0, endedMs: 0, next: undefined, taken: [], removed: NOTHING_REMOVED } as const
+
+/** From now on the passes go over the bucket, if it exists: its objects may expire. */
+export const noteExpiring = command<[bucketId: BucketId], void>({
+  name: "NoteExpiring",
+  touches: bucketId => [["lifecycle", lifecycleRowKey(bucketId)]],
+  decide(view, _time, bucketId) {
+    if (view.get("buckets", bucketRowKey(bucketId)) === undefined) return { writes: [], result: undefined }
+    const pass: LifecyclePass = presentPass(view, bucketId) ?? NO_PASS
+    const writes = pass.expires === undefined ? written(bucketId, { ...pass, expires: true }) : []
+    return { writes, result: undefined }
+  },
 })
 
 interface NamedSlice {

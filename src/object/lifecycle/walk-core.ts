@@ -13,14 +13,22 @@ import {
   type VersionId,
 } from "../../base/ids.js"
 import { RememberedByObject } from "../../base/remembered.js"
+import { decodeLifecyclePass, lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import { decodeLifecycleRules } from "../../format/lifecycle-rules.js"
 import { decodeSetting, decodeUpload, type UploadRecord, type Versioning } from "../../format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, prefixRange, settingRowKey } from "../../format/row-key.js"
-import { decodeVersion, decodeVersionHead, versionIdOfHead, type VersionHead } from "../../format/version-record.js"
+import {
+  decodeVersion,
+  decodeVersionHead,
+  expiryOfRecord,
+  versionIdOfHead,
+  type VersionHead,
+} from "../../format/version-record.js"
 import { query, type Incarnations, type MetadataRow, type RowView } from "../../metadata/index.js"
 import type { MultipartId } from "../../base/ids.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { unlessRefused } from "../../base/failures.js"
+import { leavesNothing } from "../commands/expiry-core.js"
 import { requireRemovable } from "../commands/lock-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { readDetails } from "../commands/row-editor-core.js"
@@ -30,6 +38,7 @@ import {
   compileRules,
   dueOf,
   movesOf,
+  NO_RULES,
   uploadDueOf,
   type AbandonedAfter,
   type CompiledRules,
@@ -66,6 +75,16 @@ export function rulesOf(view: RowView, bucketId: BucketId): CompiledRules | unde
   return row && compiled.of(row.value)
 }
 
+/** The rules by which versions of an open bucket go, or may expire by themselves; undefined if none do either. */
+function removalRulesOf(view: RowView, bucketId: BucketId): CompiledRules | undefined {
+  const rules = rulesOf(view, bucketId)
+  if (rules?.concernsVersions === true) return rules
+  const bucket = view.get("buckets", bucketRowKey(bucketId))
+  const row = view.get("lifecycle", lifecycleRowKey(bucketId))
+  const isExpiring = row !== undefined && decodeLifecyclePass(row.value).expires !== undefined
+  return bucket !== undefined && bucketOfRow(bucket).state === "open" && isExpiring ? NO_RULES : undefined
+}
+
 /** All rows of a bucket's objects. */
 export const rowsOfBucket = (bucketId: BucketId) => prefixRange(bucketId, "")
 
@@ -86,9 +105,14 @@ export const factsOf = (
   place: VersionFacts["place"],
 ): VersionFacts => ({
   ...{ key, isMarker: head.isMarker, sizeBytes: head.sizeBytes, modifiedMs: head.modifiedMs, place },
-  storageClass: head.storageClass,
+  ...{ storageClass: head.storageClass, expiresMs: expiresMsOf(row) },
   tags: () => readDetails(view, objectRow, decodeVersion(row.value)).tags,
 })
+
+function expiresMsOf({ value }: MetadataRow): number | undefined {
+  const expiresAtSeconds = expiryOfRecord(value)
+  return expiresAtSeconds === undefined ? undefined : expiresAtSeconds * 1000
+}
 
 /** What versions of a key newer than the next one are like. */
 interface NewerVersions {
@@ -211,8 +235,7 @@ export type Removal = "hide" | "removeVersion" | "removeMarker"
 /** With versioning suspended a delete marker takes the place of a current null version, whose bytes are gone. */
 export function removalOf({ isMarker, place }: VersionFacts, { isNull }: VersionHead, versioning: Versioning): Removal {
   if (isMarker) return "removeMarker"
-  if (place.kind === "noncurrent" || versioning === "never") return "removeVersion"
-  return versioning === "suspended" && isNull ? "removeVersion" : "hide"
+  return place.kind === "noncurrent" || leavesNothing({ isNull }, versioning) ? "removeVersion" : "hide"
 }
 
 /**
@@ -259,8 +282,8 @@ export function versioningOf(view: RowView, bucketId: BucketId): Versioning {
 export const dueVersions = query(
   "DueVersions",
   (view, bucketId: BucketId, bounds: SliceBounds, time: LifecycleTime): DueSlice<DueKey> => {
-    const rules = rulesOf(view, bucketId)
-    if (rules?.concernsVersions !== true) return { due: [], next: undefined }
+    const rules = removalRulesOf(view, bucketId)
+    if (rules === undefined) return { due: [], next: undefined }
     const due: DueKey[] = []
     const versioning = versioningOf(view, bucketId)
     const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {

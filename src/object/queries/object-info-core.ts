@@ -151,6 +151,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     checksum: checksumOf(record),
     partsCount: head.parts > 0 ? head.parts : undefined,
     encryption: sealing && shownEncryptionOf(sealing),
+    expiresAtSeconds: record.expiresAtSeconds,
   }
 }
 
