@@ -26,6 +26,7 @@ export class ModelBuckets implements Buckets {
       uploads: new Map(),
       completions: new Map(),
       lastModifiedMs: new Map(),
+      nowMs: () => this.state.clock.wallMs(),
     })
     return bucket
   }

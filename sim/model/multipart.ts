@@ -22,7 +22,7 @@ import { listUploads, uploadInfo } from "./listings.js"
 import { newLock } from "./locks.js"
 import { commit, findSource } from "./objects.js"
 import type { ModelBucket, ModelPart, ModelState, ModelUpload } from "./state.js"
-import { versionsOf } from "./state.js"
+import { currentOf, versionsOf } from "./state.js"
 
 function findUpload(bucket: ModelBucket, key: ObjectKey, multipartId: MultipartId): ModelUpload {
   const upload = bucket.uploads.get(multipartId)
@@ -141,7 +141,7 @@ export class ModelMultipart implements Multipart {
     if (done?.partList === partList && done.version === versionsOf(bucket, key)[0]) return done.result
     const upload = findUpload(bucket, key, multipartId)
     await request.checkEncryption?.(shownOf(upload.request.encryption))
-    checkWrite(request.conditions, versionsOf(bucket, key)[0])
+    checkWrite(request.conditions, currentOf(bucket, key))
     if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const parts = chosenParts(upload, request)
     const body = concatBytes(parts.map(part => part.body))
@@ -163,6 +163,7 @@ export class ModelMultipart implements Multipart {
       etag,
       checksum,
       partsCount,
+      expiresAtSeconds: request.expiresAtSeconds,
       body,
       parts,
     })

@@ -40,7 +40,7 @@ import { clientKeyOf, etagOf, requireKey, shownOf } from "./encryption.js"
 import { list, listVersions } from "./listings.js"
 import { hold, newLock, requireFree, retain } from "./locks.js"
 import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
-import { addVersion, dropVersion, infoOf, versionsOf } from "./state.js"
+import { addVersion, dropVersion, infoOf, currentOf, versionsOf } from "./state.js"
 
 const READ_PIECE_BYTES = 64 * 1024
 
@@ -78,7 +78,8 @@ export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, o
 /** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
 export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId | undefined): ModelObject {
   const versions = versionsOf(bucket, key)
-  const found = versionId === undefined ? versions[0] : versions.find(version => version.info.versionId === versionId)
+  const found =
+    versionId === undefined ? currentOf(bucket, key) : versions.find(version => version.info.versionId === versionId)
   if (found === undefined) throw fail(versionId === undefined ? "noSuchKey" : "noSuchVersion")
   if (found.kind === "object") return found
   const { versionId: markerId, lastModifiedMs } = found.info
@@ -164,10 +165,10 @@ export class ModelObjects implements Objects {
 
   async put(request: PutRequest): Promise<PutResult> {
     const { key, attributes, tags, conditions } = request
-    checkWrite(conditions, versionsOf(this.state.open(request.bucket), key)[0])
+    checkWrite(conditions, currentOf(this.state.open(request.bucket), key))
     const { bytes, etag, checksum } = await readBody(request.body)
     const bucket = this.state.open(request.bucket)
-    checkWrite(conditions, versionsOf(bucket, key)[0])
+    checkWrite(conditions, currentOf(bucket, key))
     return commit(this.state, bucket, key, {
       ...attributes,
       tags,
@@ -179,6 +180,7 @@ export class ModelObjects implements Objects {
       checksum,
       body: bytes,
       partsCount: undefined,
+      expiresAtSeconds: request.expiresAtSeconds,
     })
   }
 
@@ -211,7 +213,7 @@ export class ModelObjects implements Objects {
     const { versioning } = bucket.bucket
     const versions = versionsOf(bucket, key)
     const target =
-      versionId === undefined ? versions[0] : versions.find(version => version.info.versionId === versionId)
+      versionId === undefined ? currentOf(bucket, key) : versions.find(version => version.info.versionId === versionId)
     checkWrite(conditions, target)
     if (versionId !== undefined) {
       if (target?.kind === "object") requireFree(target, this.state.clock.wallMs(), bypassGovernance)
@@ -241,7 +243,7 @@ export class ModelObjects implements Objects {
     if (version.info.sizeBytes > OBJECT_BYTES_MAX) {
       throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
     }
-    const latest = versionsOf(bucket, key)[0]
+    const latest = currentOf(bucket, key)
     const keepsSealing = request.statesEncryption !== true && keepsEncryption(version, encryption)
     const redirects = replaceAttributes !== undefined || request.websiteRedirect !== undefined
     const keepsClass = version.info.storageClass === storageClass
@@ -267,6 +269,7 @@ export class ModelObjects implements Objects {
       lock: request.lock,
       storageClass,
       protection: encryption,
+      expiresAtSeconds: request.expiresAtSeconds,
       body: version.body,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
@@ -309,12 +312,13 @@ export class ModelObjects implements Objects {
     requireFree(version, this.state.clock.wallMs(), false)
     const { contentType, websiteRedirect } = version.info.headers
     const { headers, userMetadata } = request.attributes
+    const { expiresAtSeconds } = request
     const kept = {
       ...(contentType !== undefined && { contentType }),
       ...(websiteRedirect !== undefined && { websiteRedirect }),
     }
     const lastModifiedMs = this.state.nextModifiedMs(bucket, request.key)
-    version.info = { ...version.info, lastModifiedMs, headers: { ...kept, ...headers }, userMetadata }
+    version.info = { ...version.info, lastModifiedMs, headers: { ...kept, ...headers }, userMetadata, expiresAtSeconds }
     return { versionId: this.#shown(request.bucket, version.info.versionId), etag: version.info.etag, lastModifiedMs }
   }
 

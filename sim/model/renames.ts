@@ -6,7 +6,7 @@ import { checkCopySource } from "./conditions.js"
 import { newLock } from "./locks.js"
 import { find } from "./objects.js"
 import type { ModelObject, ModelState, ModelVersion } from "./state.js"
-import { addVersion, dropVersion, versionsOf } from "./state.js"
+import { addVersion, dropVersion, currentOf } from "./state.js"
 
 /** The rename that made a version. */
 interface Made {
@@ -24,7 +24,7 @@ export class ModelRenames implements Renames {
     const { from, to, sourceConditions, conditions, clientToken } = request
     const bucket = this.state.open(request.bucket)
     const parameters = [from, sourceConditions, conditions]
-    const replaced = versionsOf(bucket, to)[0]
+    const replaced = currentOf(bucket, to)
     const made = replaced && this.#made.get(replaced)
     if (clientToken !== undefined && made?.token === clientToken) {
       if (!isDeepStrictEqual(made.parameters, parameters)) throw fail("idempotencyMismatch")

@@ -58,6 +58,7 @@ export interface ModelCompletion {
 
 export interface ModelBucket {
   bucket: Bucket
+  readonly nowMs: () => number
   readonly settings: Map<SettingName, SettingRecord>
   readonly keys: Map<ObjectKey, ModelVersion[]>
   readonly uploads: Map<MultipartId, ModelUpload>
@@ -110,6 +111,15 @@ export class ModelState {
 }
 
 export const versionsOf = (bucket: ModelBucket, key: ObjectKey): readonly ModelVersion[] => bucket.keys.get(key) ?? []
+
+const isExpired = ({ info }: ModelObject, nowMs: number): boolean =>
+  info.expiresAtSeconds !== undefined && info.expiresAtSeconds * 1000 <= nowMs
+
+/** The latest version; undefined once its object has expired, whether or not anything has removed it. */
+export function currentOf(bucket: ModelBucket, key: ObjectKey): ModelVersion | undefined {
+  const [latest] = versionsOf(bucket, key)
+  return latest?.kind === "object" && isExpired(latest, bucket.nowMs()) ? undefined : latest
+}
 
 /** Removes a version; the key is removed with its last version. */
 export function dropVersion(bucket: ModelBucket, key: ObjectKey, versionId: VersionId): ModelVersion | undefined {

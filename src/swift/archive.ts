@@ -150,7 +150,7 @@ export class Archive {
     caller: ObjectRequest["caller"],
   ): Promise<void> {
     const handle = async (call: ObjectCall): Promise<Answer> => {
-      await makeCopy(call, () => undefined)
+      await makeCopy(call, () => ({ attributes: undefined }))
       return emptyAnswer(201)
     }
     const operation = operationAs("CopyObject", { kind: "object", handle })

@@ -20,6 +20,7 @@ import {
 import type { SwiftArchive } from "../format/swift-container.js"
 import { Archive, changedMeanwhile } from "./archive.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { expiryIn } from "./expiry-core.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata, isTrue } from "./metadata-core.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
@@ -89,6 +90,7 @@ function objectLines(
     ["Last-Modified", httpDate(lastModifiedMs)],
     ["X-Timestamp", timestampOf(lastModifiedMs)],
     ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+    ...(info.expiresAtSeconds === undefined ? [] : [["X-Delete-At", String(info.expiresAtSeconds)] as const]),
     ...metadataFields(tempUrl === undefined ? userMetadata : publicMetadata(userMetadata), OBJECT_METADATA),
   ]
   const headers = {
@@ -151,8 +153,8 @@ const headObject = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
     }
   })
 
-const putObject = (call: ObjectCall): Soon<Answer> =>
-  after(storeObject(call, []), ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
+const putObject = (call: ObjectCall, expiresAtSeconds: number | undefined): Soon<Answer> =>
+  after(storeObject(call, [], expiresAtSeconds), ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
 
 interface Written {
   readonly etag: string
@@ -166,11 +168,15 @@ const writtenFields = ({ bucket }: ObjectCall, { etag, lastModifiedMs, versionId
   ...(versionId === undefined || bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
 ]
 
-async function postObject({ services, bucket, key }: ObjectCall, request: ObjectRequest): Promise<Answer> {
+async function postObject(
+  { services, bucket, key }: ObjectCall,
+  request: ObjectRequest,
+  expiresAtSeconds: number | undefined,
+): Promise<Answer> {
   const type = request.exchange.header("content-type")
   const headers = { ...statedContent(request), ...(type !== undefined && type !== "" && { contentType: type }) }
   const attributes = { headers, userMetadata: metadataHeaders(request) }
-  await services.objects.setAttributes({ bucket, key, attributes, conditions: {} })
+  await services.objects.setAttributes({ bucket, key, attributes, expiresAtSeconds, conditions: {} })
   return emptyAnswer(202)
 }
 
@@ -227,6 +233,7 @@ export class SwiftObjects {
   put(request: ObjectRequest): Soon<Answer> {
     const from = request.exchange.header("x-copy-from")
     if (from !== undefined) return this.copyFrom(request, from)
+    const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
     const headers = [
       ...["content-type", typeOf(request)],
       ...headersOf(request, [...CONTENT_HEADERS, "if-match", "if-none-match"]),
@@ -234,7 +241,7 @@ export class SwiftObjects {
       ...asS3(metadataHeaders(request)),
     ]
     const handle = (call: ObjectCall): Soon<Answer> =>
-      after(requireQuota(this.context, call, request.exchange.contentLength), () => putObject(call))
+      after(requireQuota(this.context, call, request.exchange.contentLength), () => putObject(call, expiresAtSeconds))
     const operation = operationAs("PutObject", { kind: "object", handle })
     return this.replacing(request, request.target, more =>
       this.run(request, translate(request, operation, [...headers, ...more])),
@@ -245,7 +252,9 @@ export class SwiftObjects {
   post(request: ObjectRequest): Soon<Answer> {
     if (request.query.has("version-id"))
       throw fail("invalidRequest", { message: "version-id is not allowed in a POST: it changes the current version" })
-    const operation = operationAs("PutObject", { kind: "object", handle: call => postObject(call, request) })
+    const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
+    const handle = (call: ObjectCall) => postObject(call, request, expiresAtSeconds)
+    const operation = operationAs("PutObject", { kind: "object", handle })
     return this.run(request, translate(request, operation, []))
   }
 
@@ -368,14 +377,16 @@ async function copyObject(
   check: (source: ObjectInfo) => Soon<void>,
 ): Promise<Answer> {
   let sourceInfo: ObjectInfo | undefined
-  const attributesFor = async (source: CopySource): Promise<ObjectAttributes> => {
+  const expiresAtSeconds = expiryIn(request.exchange.headers, call.nowMs)
+  const termsFor = async (source: CopySource) => {
     const body = await call.services.objects.get({ ...source, headersOnly: true, isForServer: true })
     body.close()
     sourceInfo = body.info
     await check(body.info)
-    return attributesOfCopy(request, body.info)
+    const attributes = attributesOfCopy(request, body.info)
+    return { attributes, expiresAtSeconds: expiresAtSeconds ?? body.info.expiresAtSeconds }
   }
-  const { result } = await makeCopy(call, attributesFor)
+  const { result } = await makeCopy(call, termsFor)
   return emptyAnswer(201, [
     ...writtenFields(call, result),
     ["X-Copied-From", `${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`],

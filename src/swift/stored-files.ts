@@ -6,6 +6,7 @@ import type { Headers } from "../base/request-headers.js"
 import { after, type Soon } from "../base/soon.js"
 import { operationAs, Query, storeObject, type Caller, type ObjectCall, type S3Request } from "../s3/index.js"
 import { emptyAnswer } from "./answers.js"
+import { expiryIn } from "./expiry-core.js"
 import { checkedMetadata, metadataIn, OBJECT_METADATA } from "./metadata-core.js"
 import { quotaOf, requireRoom } from "./quota-core.js"
 import type { SwiftContext } from "./requests.js"
@@ -54,11 +55,12 @@ export async function storeFile(
     return value === undefined ? [] : [name, value]
   })
   const metadata = checkedMetadata(metadataIn(headers, OBJECT_METADATA))
+  const expiresAtSeconds = expiryIn(headers, context.clock.wallMs())
   const operation = operationAs("PutObject", {
     kind: "object",
     handle: async call => {
       await requireQuota(context, call, lengthBytes)
-      await storeObject(call, [])
+      await storeObject(call, [], expiresAtSeconds)
       return emptyAnswer(201)
     },
   })

@@ -6,7 +6,7 @@ import type { Query } from "../s3/index.js"
 const HEADERS: readonly string[] = [
   ...["x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
   ...["x-account-meta-quota-bytes"],
-  ...["x-object-manifest", "x-symlink-target", "x-delete-at", "x-delete-after"],
+  ...["x-object-manifest", "x-symlink-target"],
 ]
 
 /** With the value that asks for it; undefined: any. */

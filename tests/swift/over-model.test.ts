@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { createHash, createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
 import { gzipSync } from "node:zlib"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
@@ -806,6 +807,34 @@ test("a reader of a container learns that an object is missing, others do not", 
   assert.equal(await status(world.anonymous.call("GET", `${path}/missing`)), 401)
 })
 
+test("objects end at their second", async () => {
+  const path = await container("expiring-objects")
+  const upload = (name: string, headers: Readonly<Record<string, string>>) =>
+    owner.call("PUT", `${path}/${name}`, { body: "x", headers })
+  assert.equal(await status(upload("past", { "X-Delete-At": "1000000000" })), 400)
+  assert.equal(await status(upload("bad", { "X-Delete-After": "soon" })), 400)
+  assert.equal(await status(upload("o", { "X-Delete-At": String(LATER) })), 201)
+  assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), String(LATER))
+  assert.equal(
+    await status(owner.call("COPY", `${path}/o`, { headers: { Destination: "expiring-objects/copy" } })),
+    201,
+  )
+  assert.equal((await owner.call("HEAD", `${path}/copy`)).header("x-delete-at"), String(LATER))
+  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "X-Remove-Delete-At": "x" } })), 202)
+  assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), undefined)
+  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "X-Delete-After": "100000" } })), 202)
+  const seconds = Number((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"))
+  assert.ok(seconds > Date.now() / 1000 + 90_000)
+  const short = await upload("short", { "X-Delete-After": "1" })
+  assert.equal(short.status, 201)
+  const endMs = Number((await owner.call("HEAD", `${path}/short`)).header("x-delete-at") ?? 0) * 1000
+  while (Date.now() < endMs) await wait(endMs - Date.now() + 1)
+  assert.deepEqual(
+    [await status(owner.call("GET", `${path}/short`)), await status(owner.call("DELETE", `${path}/short`))],
+    [404, 404],
+  )
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
@@ -816,7 +845,6 @@ test("what is not built is refused by name", async () => {
   await refused(owner.call("PUT", "/policy-container", { headers: { "X-Storage-Policy": "gold" } }), /x-storage-policy/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Object-Manifest": "a/b" } }), /x-object-manifest/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Symlink-Target": "a/b" } }), /x-symlink-target/)
-  await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Delete-After": "10" } }), /x-delete-after/)
   await refused(owner.call("PUT", `${path}/o?multipart-manifest=put`, { body: "[]" }), /multipart-manifest/)
   await refused(owner.call("PUT", "?extract-archive=tar.bz2", { body: "" }), /tar\.bz2/)
   await refused(owner.call("DELETE", ""), /DELETE of an account/)

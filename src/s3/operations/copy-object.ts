@@ -35,10 +35,17 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   return []
 }
 
-/** Makes the copy that a call asks for, with these attributes; undefined: those of the source. */
+interface CopyTerms {
+  /** Undefined: those of the source. */
+  readonly attributes: ObjectAttributes | undefined
+  /** As in `PutRequest`. */
+  readonly expiresAtSeconds?: number | undefined
+}
+
+/** Makes the copy that a call asks for, on these terms. */
 export async function makeCopy(
   call: ObjectCall,
-  attributesFor: (source: CopySource) => Soon<ObjectAttributes | undefined>,
+  termsFor: (source: CopySource) => Soon<CopyTerms>,
 ): Promise<{ readonly result: CopyResult; readonly rules: CompiledRules | undefined }> {
   const { services, bucket, key, headers, client } = call
   const lock = statedLock(call)
@@ -46,12 +53,14 @@ export async function makeCopy(
   const encryption = await encryptionOfNew(call)
   const source = await copySourceOf(call)
   const rules = await lifecycleOf(call)
+  const { attributes, expiresAtSeconds } = await termsFor(source)
   const result = await services.objects.copy({
     source,
     bucket,
     key,
     conditions: writeConditionsOf(headers),
-    replaceAttributes: await attributesFor(source),
+    replaceAttributes: attributes,
+    expiresAtSeconds,
     websiteRedirect: websiteRedirectOf(headers),
     replaceTags: await tagsOf(call, source),
     acl: await aclOfNewObject(call),
@@ -66,9 +75,9 @@ export async function makeCopy(
 }
 
 export async function copyObject(call: ObjectCall): Promise<Answer> {
-  const { result, rules } = await makeCopy(call, () =>
-    replaces(call, "x-amz-metadata-directive") ? call.context.attributes.of(call.headers) : undefined,
-  )
+  const { result, rules } = await makeCopy(call, () => ({
+    attributes: replaces(call, "x-amz-metadata-directive") ? call.context.attributes.of(call.headers) : undefined,
+  }))
   const { etag, checksum, lastModifiedMs, versionId, sourceVersionId } = result
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)

@@ -1,7 +1,7 @@
 /** PutObject: stores a body with its headers as the latest version of a key. */
 import { after, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { ObjectAcl, Protection, PutResult, StoredChecksum, Tags } from "../../object/contract.js"
+import type { PutRequest, PutResult, StoredChecksum, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
@@ -30,10 +30,10 @@ interface StoredObject {
   readonly fields: readonly Field[]
 }
 
-/** Stores the body of a call under its key. */
-export function storeObject(call: ObjectCall, tags: Tags): Soon<StoredObject> {
+/** Stores the body of a call under its key; `expiresAtSeconds` as in `PutRequest`. */
+export function storeObject(call: ObjectCall, tags: Tags, expiresAtSeconds?: number): Soon<StoredObject> {
   return after(lifecycleOf(call), rules =>
-    after(putBody(call, tags), (stored): StoredObject => {
+    after(putBody(call, tags, expiresAtSeconds), (stored): StoredObject => {
       const { versionId, checksum } = stored
       const expiration = expirationOfStored(call, rules, stored, tags)
       const encryption = encryptionFields(call, stored.encryption, { context: true })
@@ -43,14 +43,14 @@ export function storeObject(call: ObjectCall, tags: Tags): Soon<StoredObject> {
   )
 }
 
-const putBody = (call: ObjectCall, tags: Tags): Soon<PutResult> =>
-  after(encryptionOfNew(call), encryption => after(aclOfNewObject(call), acl => putAs(call, tags, acl, encryption)))
+const putBody = (call: ObjectCall, tags: Tags, expiresAtSeconds: number | undefined): Soon<PutResult> =>
+  after(encryptionOfNew(call), encryption =>
+    after(aclOfNewObject(call), acl => putAs(call, { tags, acl, encryption, expiresAtSeconds })),
+  )
 
 function putAs(
   call: ObjectCall,
-  tags: Tags,
-  acl: ObjectAcl | undefined,
-  encryption: Protection | undefined,
+  { tags, acl, encryption, expiresAtSeconds }: Pick<PutRequest, "tags" | "acl" | "encryption" | "expiresAtSeconds">,
 ): Promise<PutResult> {
   const { services, bucket, key, headers, body, client, context } = call
   const attributes = context.attributes.of(headers)
@@ -67,6 +67,7 @@ function putAs(
     lock,
     storageClass,
     encryption,
+    expiresAtSeconds,
     conditions: writeConditionsOf(headers),
     body: source,
     // The signal is created on first use.

@@ -1,0 +1,23 @@
+/**
+ * When an object of Swift ends: `X-Delete-At`, in seconds since 1970, and `X-Delete-After`, in seconds from now. Pure.
+ *
+ * Source  "Expiring object support", OpenStack Swift.
+ */
+import { fail } from "../base/failures.js"
+import type { Headers } from "../base/request-headers.js"
+
+const wholeNumber = (text: string, name: string): number => {
+  if (/^\d{1,10}$/.test(text)) return Number(text)
+  throw fail("invalidRequest", { message: `Non-integer ${name}` })
+}
+
+/** Undefined: the request does not say. Throws `invalidRequest`. */
+export function expiryIn(headers: Headers, nowMs: number): number | undefined {
+  const nowSeconds = Math.floor(nowMs / 1000)
+  const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
+  if (at === "" && after === "") return undefined
+  const seconds = after === "" ? wholeNumber(at, "X-Delete-At") : nowSeconds + wholeNumber(after, "X-Delete-After")
+  if (seconds <= nowSeconds && after === "") throw fail("invalidRequest", { message: "X-Delete-At in past" })
+  if (seconds <= nowSeconds) throw fail("invalidRequest", { message: "X-Delete-After in past" })
+  return seconds
+}
