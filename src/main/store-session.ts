@@ -167,6 +167,8 @@ export class StoreSession {
 
   private begin(): void {
     this.attachJobs()
+    const help = "Polls of K2V that wait for a change"
+    this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, this.running.engine.services.items.watching]])
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
     this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
@@ -306,8 +308,6 @@ export class StoreSession {
     const { config, host, denials } = this
     const { engine, rates } = this.running
     const { items, buckets } = engine.services
-    const help = "Polls of K2V that wait for a change"
-    this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, items.watching]])
     return createK2vHandler({
       ...{ items, buckets, policyOfBucket: bucketPolicyReader(buckets), accounts: engine.accounts },
       ...{ clock: host.seams.clock, region: config.region, denials, rates },
