@@ -51,7 +51,7 @@ function boundsOf(scene: Scene): KeyBounds {
 }
 
 export const ITEM_COMMANDS: readonly PlayKind[] = [
-  commandKind("WriteItems", 8, scene => {
+  commandKind("WriteItems", 3, scene => {
     const { bucketId, partition, sortKey, seen } = itemOf(scene)
     const others = scene.some(SORT_KEYS, 4).filter(key => key !== sortKey)
     const writes = [writeOf(scene, sortKey, seen), ...others.map(key => writeOf(scene, key, NOTHING))]

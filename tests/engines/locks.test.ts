@@ -47,7 +47,7 @@ const REWRITING = [
   ],
 ]
 
-const HISTORIES_MAX = 120
+const HISTORIES_MAX = 300
 /** Locked versions pile up: then another store begins. */
 const PLAYS_OF_A_STORE = 500
 /** No clock of a history is later, and no bypass removes what is retained for longer. */
