@@ -4,6 +4,7 @@
  * Refuses  Members that it does not know: a later release raises the version.
  */
 import { fail } from "../base/failures.js"
+import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 
 /** Where what is overwritten or deleted goes. */
 export interface SwiftArchive {
@@ -20,22 +21,36 @@ export interface SwiftContainer {
   readonly read: string
   readonly write: string
   readonly archive?: SwiftArchive | undefined
+  /** The storage class of what Swift stores in it; absent: STANDARD. */
+  readonly policy?: StorageClass | undefined
 }
 
 export const EMPTY_SWIFT_CONTAINER: SwiftContainer = { metadata: [], read: "", write: "" }
 
 const VERSION = 1
 
-export const encodeSwiftContainer = ({ metadata, read, write, archive }: SwiftContainer): string =>
-  JSON.stringify({ version: VERSION, metadata, read, write, archive: archive && [archive.mode, archive.location] })
+export const encodeSwiftContainer = ({ metadata, read, write, archive, policy }: SwiftContainer): string =>
+  JSON.stringify({
+    ...{ version: VERSION, metadata, read, write },
+    ...{ archive: archive && [archive.mode, archive.location], policy },
+  })
 
 /** Throws `corruptRecord`. */
 export function decodeSwiftContainer(document: string): SwiftContainer {
-  const { version, metadata, read, write, archive, ...others } = objectOf(document)
+  const { version, metadata, read, write, archive, policy, ...others } = objectOf(document)
   if (version !== VERSION || Object.keys(others).length > 0) throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
-  if (archive === undefined) return { metadata, read, write }
-  return { metadata, read, write, archive: archiveOf(archive) }
+  return {
+    ...{ metadata, read, write },
+    ...(archive !== undefined && { archive: archiveOf(archive) }),
+    ...(policy !== undefined && { policy: policyOf(policy) }),
+  }
+}
+
+function policyOf(value: unknown): StorageClass {
+  const policy = STORAGE_CLASSES.find(name => name === value)
+  if (policy === undefined) throw corrupt("policy")
+  return policy
 }
 
 function objectOf(document: string): Readonly<Record<string, unknown>> {

@@ -8,7 +8,7 @@ import { encodeSwiftToken, readSwiftToken } from "./swift-token.js"
 
 const TOKEN = "AUTH_tkkwGqQUtJQVNBTVBMRc5rSdIA.Hm8zDOk1jXFDHsXGTISVI-bDtm9i3vjhToTA1DGUYE4"
 const CONTAINER =
-  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b","archive":["stack","old"]}'
+  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b","archive":["stack","old"],"policy":"STANDARD_IA"}'
 
 const sample = { accessKeyId: parseAccessKeyId("AKIASAMPLE"), expiresSeconds: 1_800_000_000 }
 
@@ -39,7 +39,7 @@ test("a container's document of version 1 is what it always was, both ways", () 
       ["color", "red"],
       ["temp-url-key", "k\u00e9y"],
     ],
-    ...{ read: ".r:*,.rlistings", write: "a:b", archive: { mode: "stack", location: "old" } },
+    ...{ read: ".r:*,.rlistings", write: "a:b", archive: { mode: "stack", location: "old" }, policy: "STANDARD_IA" },
   }
   assert.equal(encodeSwiftContainer(container), CONTAINER)
   assert.deepEqual(decodeSwiftContainer(CONTAINER), container)
@@ -52,6 +52,7 @@ test("a container's document that was cut, or has members that are not known, is
     CONTAINER.replace('"write"', '"more":1,"write"'),
     CONTAINER.replace('"red"', "1"),
     CONTAINER.replace('"stack"', '"other"'),
+    CONTAINER.replace("STANDARD_IA", "OTHER"),
     ...["null", "[]", "1"],
   ]
   for (const text of refused) {

@@ -37,7 +37,9 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
       const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
       checkQuotas(metadata)
       const kept = archive === undefined ? former.archive : (archive ?? undefined)
-      return { metadata, read: read ?? former.read, write: write ?? former.write, ...(kept && { archive: kept }) }
+      const lists = { read: read ?? former.read, write: write ?? former.write }
+      const { archive: _former, ...others } = former
+      return { ...others, metadata, ...lists, ...(kept && { archive: kept }) }
     },
     changesLists: read !== undefined || write !== undefined,
     changesMetadata: [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),

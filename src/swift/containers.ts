@@ -2,6 +2,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import { parseNewContainerName } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, encodeSwiftContainer } from "../format/swift-container.js"
 import type { Bucket, BucketUsage, ListPage, VersionEntry, VersionsPage } from "../object/contract.js"
 import {
@@ -19,6 +20,7 @@ import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { boundsOf, parseListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
+import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
 import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
 
 const PAGE_ENTRIES = 1_000
@@ -78,10 +80,11 @@ export class SwiftContainers {
     requireOwnAccount(request)
     const { exchange, target, caller } = request
     const change = changeIn(exchange.headers, accessListParser)
+    const policy = policyIn(exchange.headers)
     const operation = operationAs("CreateBucket", {
       kind: "newBucket",
       parseName: parseNewContainerName,
-      handle: call => this.create(call, change),
+      handle: call => this.create(call, change, policy),
     })
     const creating = this.context.calls.run(request.request, caller, {
       operation,
@@ -93,7 +96,7 @@ export class SwiftContainers {
         if (!isFailure(error, "bucketOwnedByYou")) throw explainTaken(error, target.container)
         return undefined
       }),
-      created => created ?? after(this.change(request, change), () => emptyAnswer(202)),
+      created => created ?? after(this.change(request, change, policy), () => emptyAnswer(202)),
     )
   }
 
@@ -134,8 +137,11 @@ export class SwiftContainers {
   private async create(
     { services, account, bucketName, newBuckets }: NewBucketCall,
     change: ContainerChange,
+    policy: StorageClass | undefined,
   ): Promise<Answer> {
-    const document = changedDocument(change, undefined)
+    if (policy !== undefined) services.classes.require(policy)
+    const made = { ...EMPTY_SWIFT_CONTAINER, ...(policy !== undefined && { policy }) }
+    const document = encodeSwiftContainer(change.apply(made))
     await this.context.prepare()
     // Its access lists say who has access, as Swift's clients expect: no public access block overrules them.
     const settings = new Map([
@@ -147,10 +153,11 @@ export class SwiftContainers {
     return emptyAnswer(201)
   }
 
-  private change(request: ContainerRequest, change: ContainerChange): Soon<Answer> {
+  private change(request: ContainerRequest, change: ContainerChange, wanted?: StorageClass): Soon<Answer> {
     const handle = async ({ services, bucket }: BucketCall): Promise<Answer> => {
       await this.context.prepare()
-      const { archive } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+      const { archive, policy } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+      requireSamePolicy(policy, wanted)
       const isVersioned = (change.versions ?? bucket.versioning) === "enabled"
       const hasArchive = change.archive === undefined ? archive !== undefined : change.archive !== null
       if (isVersioned && hasArchive)
@@ -165,11 +172,13 @@ export class SwiftContainers {
 
   private async fieldsOf({ bucket, services }: BucketCall, { caller }: ContainerRequest): Promise<readonly Field[]> {
     const usage = await services.buckets.usage(bucket)
-    const { metadata, read, write, archive } = (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
+    const { metadata, read, write, archive, policy } =
+      (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
     const isOwner = caller.account?.id === bucket.owner
     const shown = isOwner ? metadata : metadata.filter(([name]) => !isSecret(name))
     return [
       ...usageFields(bucket, usage),
+      ["X-Storage-Policy", policy ?? DEFAULT_POLICY],
       ...metadataFields(shown, CONTAINER_METADATA),
       ...(isOwner && read !== "" ? [["X-Container-Read", read] as const] : []),
       ...(isOwner && write !== "" ? [["X-Container-Write", write] as const] : []),

@@ -1,6 +1,7 @@
 /** What `/info` tells: the capabilities of this server, under the names that Swift's middleware has. */
 import { METADATA_LIMITS } from "./metadata-core.js"
 import { LISTING_MAX } from "./listing-core.js"
+import { DEFAULT_POLICY, POLICIES } from "./policy-core.js"
 import { OBJECT_BYTES_MAX } from "../base/limits.js"
 
 export const infoDocument = (version: string): string =>
@@ -18,6 +19,7 @@ export const infoDocument = (version: string): string =>
       account_listing_limit: LISTING_MAX,
       container_listing_limit: LISTING_MAX,
       strict_cors_mode: true,
+      policies: POLICIES.map(name => (name === DEFAULT_POLICY ? { name, default: true } : { name })),
     },
     tempauth: { account_acls: false },
   })

@@ -17,7 +17,8 @@ import {
   type ObjectCall,
   type Translation,
 } from "../s3/index.js"
-import type { SwiftArchive } from "../format/swift-container.js"
+import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
+import { policyHeaders } from "./policy-core.js"
 import { Archive, changedMeanwhile } from "./archive.js"
 import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { expiryIn } from "./expiry-core.js"
@@ -261,7 +262,7 @@ export class SwiftObjects {
   delete(request: ObjectRequest): Soon<Answer> {
     const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
     if (request.query.has("version-id")) return remove()
-    return after(this.archiveOf(request.target), archive =>
+    return after(this.containerOf(request.target), ({ archive }) =>
       archive === undefined ? remove() : this.deleteArchived(request, archive),
     )
   }
@@ -287,16 +288,15 @@ export class SwiftObjects {
     }
   }
 
-  /** Where the container keeps what is replaced in it; undefined: nowhere. */
-  private archiveOf({ account, container }: ObjectRequest["target"]): Soon<SwiftArchive | undefined> {
+  private containerOf({ account, container }: ObjectRequest["target"]): Soon<SwiftContainer> {
     return after(containerAt(this.context, account, container), bucket =>
-      after(this.context.containers.of(bucket), found => found?.archive),
+      after(this.context.containers.of(bucket), found => found ?? EMPTY_SWIFT_CONTAINER),
     )
   }
 
   /**
    * Keeps what an object is before it is replaced, if its container wants that. `write` gets headers by which it replaces
-   * nothing else.
+   * nothing else, and stores under the policy of the container.
    */
   private replacing(
     request: ObjectRequest,
@@ -304,9 +304,11 @@ export class SwiftObjects {
     write: (more: readonly string[]) => Soon<Answer>,
   ): Soon<Answer> {
     const { exchange } = request
-    return after(this.archiveOf(place), archive => {
-      if (archive === undefined || exchange.header("if-none-match") === "*") return write([])
-      return this.keepAndWrite({ ...request, target: place }, archive, write)
+    return after(this.containerOf(place), container => {
+      const { archive } = container
+      const policy = policyHeaders(container)
+      if (archive === undefined || exchange.header("if-none-match") === "*") return write(policy)
+      return this.keepAndWrite({ ...request, target: place }, archive, more => write([...policy, ...more]))
     })
   }
 

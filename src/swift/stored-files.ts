@@ -1,6 +1,8 @@
 /** Files that become objects, of a form or an archive: the body of the request has several, so they come with bodies of their own. */
 import { contentTypeOf } from "../base/content-types.js"
-import { textOfObjectKey } from "../base/ids.js"
+import { parseBucketName, textOfObjectKey } from "../base/ids.js"
+import { EMPTY_SWIFT_CONTAINER } from "../format/swift-container.js"
+import { policyHeaders } from "./policy-core.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Headers } from "../base/request-headers.js"
 import { after, type Soon } from "../base/soon.js"
@@ -64,9 +66,17 @@ export async function storeFile(
       return emptyAnswer(201)
     },
   })
+  const bucket = await context.services.buckets.openConfirmed(parseBucketName(container))
+  const policy = policyHeaders((await context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER)
   await context.calls.run(request, caller, {
     ...{ operation, bucket: container, rawKey: object },
-    headers: ["content-type", type, ...content, ...metadata.flatMap(([name, value]) => [`x-amz-meta-${name}`, value])],
+    headers: [
+      ...policy,
+      "content-type",
+      type,
+      ...content,
+      ...metadata.flatMap(([name, value]) => [`x-amz-meta-${name}`, value]),
+    ],
     body: { lengthBytes, chunked: lengthBytes === undefined, open, gather: () => undefined },
   })
 }

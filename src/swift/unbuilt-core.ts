@@ -4,7 +4,7 @@ import type { Headers } from "../base/request-headers.js"
 import type { Query } from "../s3/index.js"
 
 const HEADERS: readonly string[] = [
-  ...["x-container-sync-to", "x-container-sync-key", "x-storage-policy"],
+  ...["x-container-sync-to", "x-container-sync-key"],
   ...["x-account-meta-quota-bytes"],
   ...["x-object-manifest", "x-symlink-target"],
 ]

@@ -835,6 +835,28 @@ test("objects end at their second", async () => {
   )
 })
 
+test("the storage policy of a container is the class of its objects, and stays", async () => {
+  const path = await container("policy-container", { "X-Storage-Policy": "standard_ia" })
+  assert.equal((await owner.call("HEAD", path)).header("x-storage-policy"), "STANDARD_IA")
+  await put(`${path}/o`, "x")
+  await put("/listed-objects/plain", "x")
+  const copied = await owner.call("COPY", "/listed-objects/plain", {
+    headers: { Destination: "policy-container/copy" },
+  })
+  assert.equal(copied.status, 201)
+  for (const key of ["o", "copy"]) {
+    const head = await world.s3.call("HEAD", { bucket: "policy-container", key })
+    assert.equal(head.header("x-amz-storage-class"), "STANDARD_IA", key)
+  }
+  const again = (policy: string) => status(owner.call("PUT", path, { headers: { "X-Storage-Policy": policy } }))
+  assert.deepEqual(
+    [await again("STANDARD_IA"), await again("STANDARD"), await again("gold"), await again("GLACIER")],
+    [202, 409, 400, 400],
+  )
+  assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Meta-A": "1" } })), 204)
+  assert.equal((await owner.call("HEAD", path)).header("x-storage-policy"), "STANDARD_IA")
+})
+
 test("what is not built is refused by name", async () => {
   const path = await container("refused-features")
   const refused = async (answer: Promise<RawResponse>, what: RegExp) => {
@@ -842,7 +864,6 @@ test("what is not built is refused by name", async () => {
     assert.deepEqual([found, what.test(text)], [501, true], text)
   }
   await refused(owner.call("POST", path, { headers: { "X-Container-Sync-To": "//r/c/a/c" } }), /x-container-sync-to/)
-  await refused(owner.call("PUT", "/policy-container", { headers: { "X-Storage-Policy": "gold" } }), /x-storage-policy/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Object-Manifest": "a/b" } }), /x-object-manifest/)
   await refused(owner.call("PUT", `${path}/o`, { headers: { "X-Symlink-Target": "a/b" } }), /x-symlink-target/)
   await refused(owner.call("PUT", `${path}/o?multipart-manifest=put`, { body: "[]" }), /multipart-manifest/)
