@@ -214,10 +214,21 @@ function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
   return listen && { listen, domains, certificates }
 }
 
+const KEYSTONE_OPERATORS = ["admin", "member"]
+const KEYSTONE_READERS = ["reader"]
+
 function swiftOf(reader: SettingReader, allowSha1: boolean): ServeConfig["swift"] {
-  reader.refuseStray(["swiftAllowSha1"], "swiftListen")
+  reader.refuseStray(["swiftAllowSha1", "swiftKeystone"], "swiftListen")
+  reader.refuseStray(["swiftOperatorRole", "swiftReaderRole"], "swiftKeystone")
   const listen = reader.optional("swiftListen", parseListen)
-  return listen && { listen, allowSha1 }
+  const url = reader.optional("swiftKeystone", parseIssuer)
+  const [operators, readers] = [reader.each("swiftOperatorRole", parseName), reader.each("swiftReaderRole", parseName)]
+  const keystone = url && {
+    url,
+    operators: operators.length === 0 ? KEYSTONE_OPERATORS : operators,
+    readers: readers.length === 0 ? KEYSTONE_READERS : readers,
+  }
+  return listen && { listen, allowSha1, keystone: keystone === "" ? undefined : keystone }
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const

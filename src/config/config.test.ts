@@ -118,6 +118,9 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
   filter: { texts: ["a.mjs", "b.mjs"], field: config => config.filters },
   swiftListen: { texts: ["0.0.0.0:8080", "127.0.0.1:8080"], field: config => config.swift?.listen },
+  swiftKeystone: { texts: ["https://k:5000/v3", "http://k/v3"], field: config => config.swift?.keystone?.url },
+  swiftOperatorRole: { texts: ["admin", "owner"], field: config => config.swift?.keystone?.operators },
+  swiftReaderRole: { texts: ["reader", "auditor"], field: config => config.swift?.keystone?.readers },
   swiftAllowSha1: { texts: ["yes", "no"], field: config => config.swift?.allowSha1 },
   websiteDomain: { texts: ["web.example.org", "site.test"], field: config => config.website?.domains },
   websiteCertificates: { texts: ["c", "d"], field: config => config.website?.certificates },
@@ -157,6 +160,7 @@ const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FIL
 const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" }
 const OF_WEBSITES = { HAYLOFT_WEBSITE_LISTEN: "127.0.0.1:8000" }
 const OF_SWIFT = { HAYLOFT_SWIFT_LISTEN: "127.0.0.1:8080" }
+const OF_KEYSTONE = { ...OF_SWIFT, HAYLOFT_SWIFT_KEYSTONE: "https://k/v3" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
@@ -164,7 +168,8 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   ...{ consoleOidcIssuer: OF_SIGN_IN, consoleOidcClientId: OF_SIGN_IN, consoleOidcClientSecret: OF_SIGN_IN },
   ...{ consoleOidcRole: OF_SIGN_IN, consoleOidcScopes: OF_SIGN_IN },
   ...{ websiteDomain: OF_WEBSITES, websiteCertificates: OF_WEBSITES },
-  swiftAllowSha1: OF_SWIFT,
+  ...{ swiftAllowSha1: OF_SWIFT, swiftKeystone: OF_SWIFT },
+  ...{ swiftOperatorRole: OF_KEYSTONE, swiftReaderRole: OF_KEYSTONE },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   kmsVaultUrl: { HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" },

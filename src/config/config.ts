@@ -124,7 +124,7 @@ export interface ServeConfig {
   /** Absolute paths, in their order. */
   readonly filters: readonly string[]
   /** Undefined: Swift's API is not served. */
-  readonly swift: { readonly listen: ListenAddress; readonly allowSha1: boolean } | undefined
+  readonly swift: SwiftConfig | undefined
   /** Undefined: K2V is not served. */
   readonly k2vListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */
@@ -158,6 +158,16 @@ interface ConsoleSignInConfig {
   readonly roles: readonly string[]
   /** With spaces between them; `openid` is one of them. */
   readonly scopes: string
+}
+
+/** The listener of Swift. */
+interface SwiftConfig {
+  readonly listen: ListenAddress
+  readonly allowSha1: boolean
+  /** Undefined: tokens of its own only. */
+  readonly keystone:
+    | { readonly url: string; readonly operators: readonly string[]; readonly readers: readonly string[] }
+    | undefined
 }
 
 /** The listener of static websites. */

@@ -322,6 +322,27 @@ export const SETTINGS = {
     undefined,
     "address of OpenStack Swift's API (default: it is not served)",
   ),
+  swiftKeystone: setting(
+    "--swift-keystone",
+    "HAYLOFT_SWIFT_KEYSTONE",
+    "URL",
+    undefined,
+    "Keystone whose tokens Swift accepts, with its version (https://keystone.example:5000/v3)",
+  ),
+  swiftOperatorRole: list(
+    "--swift-operator-role",
+    "HAYLOFT_SWIFT_OPERATOR_ROLE",
+    "NAME",
+    undefined,
+    "role of Keystone that may do everything in its project's account (default: admin and member)",
+  ),
+  swiftReaderRole: list(
+    "--swift-reader-role",
+    "HAYLOFT_SWIFT_READER_ROLE",
+    "NAME",
+    undefined,
+    "role of Keystone that may read everything in its project's account (default: reader)",
+  ),
   swiftAllowSha1: {
     ...setting(
       "--swift-allow-sha1",

@@ -110,6 +110,8 @@ export class StoreSession {
   private readonly audit: AuditLog
   private readonly iam: Guest
   private readonly web: RealWeb
+  /** For services that the operator has named: wherever they are. */
+  private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
 
   private constructor(
@@ -298,7 +300,9 @@ export class StoreSession {
     const prepare = services.refuseEarlier
     const swiftAccounts = openSwiftAccounts(metadata, prepare)
     const allowSha1 = this.config.swift?.allowSha1 ?? false
-    const own = { swiftAccounts, version: readVersion(), prepare, allowSha1, gunzip: gunzipped }
+    const { keystone: chosen } = this.config.swift ?? {}
+    const keystone = chosen && { ...chosen, web: this.chosenWeb }
+    const own = { swiftAccounts, version: readVersion(), prepare, allowSha1, gunzip: gunzipped, keystone }
     const settings = { ...this.s3Settings(adminUrl), ...own }
     return filtered(createSwiftHandler(settings), "swift", this.host.filters)
   }
@@ -356,6 +360,7 @@ export class StoreSession {
     this.stopped ??= this.running.stop()
     await this.stopped
     this.web.close()
+    this.chosenWeb.close()
   }
 
   /** Also releases the folders. */

@@ -4,7 +4,7 @@
  *
  * Promises  Where the public access block ignores public lists, referrers have no access.
  */
-import type { KnownKey } from "../access/contract.js"
+import type { Account, KnownKey } from "../access/contract.js"
 import type { AclMatch, SwiftAccounts } from "../access/index.js"
 import { after, type Soon } from "../base/soon.js"
 import type { SwiftContainer } from "../format/swift-container.js"
@@ -52,7 +52,20 @@ export class SwiftGrants {
 
   ofKey({ id, account, principal }: KnownKey, referrer: string | undefined): Grants {
     const users = principal.kind === "user" ? [principal.userName, id] : [id]
-    const accounts = [account.number, account.id, `${ACCOUNT_PREFIX}${account.number}`]
+    return this.ofCaller({ account, users }, referrer)
+  }
+
+  /** `users`: the names that a list may have for the caller. */
+  ofCaller(
+    { account, users }: { readonly account: Account; readonly users: readonly string[] },
+    referrer: string | undefined,
+  ): Grants {
+    const accounts = [
+      account.number,
+      account.id,
+      `${ACCOUNT_PREFIX}${account.number}`,
+      `${ACCOUNT_PREFIX}${account.id}`,
+    ]
     return this.of({ caller: { accounts, users }, referrer })
   }
 

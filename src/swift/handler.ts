@@ -45,8 +45,10 @@ import {
   type SwiftContext,
   type SwiftRequest,
 } from "./requests.js"
+import { Keystone, type KeystoneSettings } from "./keystone.js"
+import type { WebServices } from "../seams/web/contract.js"
 import { StaticWebsites } from "./static-web.js"
-import { SwiftSignIn, type SignedIn } from "./sign-in.js"
+import { isOwnToken, SwiftSignIn, type SignedIn } from "./sign-in.js"
 import { refuseUnbuilt } from "./unbuilt-core.js"
 import { admitTempUrl, checkTempUrlHeaders, readTempUrl, type TempUrl } from "./temp-url-core.js"
 import { checkDigest } from "./url-signatures-core.js"
@@ -58,6 +60,8 @@ interface SwiftSettings extends S3Settings {
   /** Whether temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
   readonly gunzip: SwiftContext["gunzip"]
+  /** Undefined: tokens of its own only. */
+  readonly keystone: (KeystoneSettings & { readonly web: Pick<WebServices, "read"> }) | undefined
   readonly version: string
   /** Called before the first row that an earlier release would not understand. */
   readonly prepare: () => Promise<void>
@@ -83,6 +87,7 @@ class SwiftHandler implements Protocol {
   private readonly calls: TranslatedCalls
   private readonly signIn: SwiftSignIn
   private readonly known: KnownCallers
+  private readonly keystone: Keystone | undefined
   private readonly grants: SwiftGrants
   private readonly context: SwiftContext
   private readonly forms: SwiftForms
@@ -97,6 +102,8 @@ class SwiftHandler implements Protocol {
     this.calls = new TranslatedCalls(settings)
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
     this.known = new KnownCallers(settings)
+    const { keystone } = settings
+    this.keystone = keystone && new Keystone(keystone, keystone.web, clock, accounts, this.known)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.grants = new SwiftGrants(containers, swiftAccounts, this.calls.context)
     const context = {
@@ -231,12 +238,20 @@ class SwiftHandler implements Protocol {
     // As for signed requests, what the decisions rest on is as new as the request.
     if (token === undefined)
       return after(buckets.confirm(), () => anonymousWith(this.grants.ofAnonymous(exchange.header("referer"))))
+    if (this.keystone !== undefined && !isOwnToken(token)) return this.callerOfKeystone(this.keystone, token, exchange)
     return after(this.signIn.keyOfToken(token), key =>
       after(buckets.confirm(), (): Caller => ({
         ...this.known.ofKey(key),
         grants: this.grants.ofKey(key, exchange.header("referer")),
       })),
     )
+  }
+
+  private async callerOfKeystone(keystone: Keystone, token: string, exchange: Exchange): Promise<Caller> {
+    const { caller, user } = await keystone.callerOf(token)
+    await this.settings.services.buckets.confirm()
+    const known = { id: user.id, account: caller.account, users: [user.userName, user.id] }
+    return { ...caller, grants: this.grants.ofCaller(known, exchange.header("referer")) }
   }
 
   private signedIn(exchange: Exchange, account: string | undefined): Soon<Answer> {

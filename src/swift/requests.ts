@@ -1,5 +1,5 @@
 /** A request of Swift, and what its handlers work with. */
-import type { Keyring } from "../access/contract.js"
+import type { Account, Keyring } from "../access/contract.js"
 import type { SwiftAccounts } from "../access/index.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName, type BucketName } from "../base/ids.js"
@@ -64,6 +64,10 @@ export const SWIFT_SETTING: TextSetting<SwiftContainer> = {
   parse: decodeSwiftContainer,
 }
 
+/** Paths name accounts by their numbers, and those of Keystone's projects by their ids. */
+const isPathOf = ({ id, number }: Pick<Account, "id" | "number">, account: string): boolean =>
+  account === `${ACCOUNT_PREFIX}${number}` || account === `${ACCOUNT_PREFIX}${id}`
+
 /** A container as Swift names it. */
 const noSuchContainer = (name: string) =>
   fail("noSuchBucket", { bucketName: name.slice(0, 80), message: "the container does not exist" })
@@ -95,7 +99,7 @@ export function containerAt(
 ): Soon<Bucket> {
   return after(services.buckets.openConfirmed(nameOfContainer(container)), bucket =>
     after(accounts.getAccount(bucket.owner), owner => {
-      if (owner === undefined || `${ACCOUNT_PREFIX}${owner.number}` !== account) throw noSuchContainer(container)
+      if (owner === undefined || !isPathOf(owner, account)) throw noSuchContainer(container)
       return bucket
     }),
   )
@@ -107,7 +111,7 @@ export function requireOwnAccount<Its extends SwiftRequest>(
 ): asserts request is Its & { readonly caller: SignedCaller } {
   const { caller, target } = request
   if (caller.account === undefined) throw fail("accessDenied", { reason: "the request has no token" })
-  if (`${ACCOUNT_PREFIX}${caller.account.number}` === target.account) return
+  if (isPathOf(caller.account, target.account)) return
   throw fail("accessDenied", { reason: "the token is of another account than the path names" })
 }
 

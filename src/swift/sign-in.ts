@@ -97,3 +97,6 @@ const isNamed = ({ account }: KnownKey, name: string): boolean =>
 
 const unknownUser = (id: string) =>
   fail("invalidAccessKey", { accessKeyId: id.slice(0, 80), message: "the user or its key is not valid" })
+
+/** Whether a token claims to be one of this store. */
+export const isOwnToken = (text: string): boolean => readSwiftToken(text) !== undefined

@@ -55,6 +55,8 @@ async function ask(
 }
 
 export interface SwiftWorld {
+  /** Of Swift. */
+  readonly port: number
   readonly s3: Client
   readonly anonymous: SwiftUser
   signIn(key: Key): Promise<SwiftUser>
@@ -62,7 +64,10 @@ export interface SwiftWorld {
   stop(): Promise<void>
 }
 
-export async function serveSwift(variations: Variations = {}): Promise<SwiftWorld> {
+export async function serveSwift(
+  variations: Variations = {},
+  keystone?: Parameters<typeof createSwiftHandler>[0]["keystone"],
+): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
   const { handler, settings } = handleModel(variations, telemetry)
   const swift = createSwiftHandler({
@@ -70,6 +75,7 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
     swiftAccounts: accountsInMemory(),
     allowSha1: false,
     gunzip: gunzipped,
+    keystone,
     version: "test",
     prepare: async () => undefined,
   })
@@ -86,6 +92,7 @@ export async function serveSwift(variations: Variations = {}): Promise<SwiftWorl
   }
   const owner = await signIn(OWNER)
   return {
+    port,
     s3: new Client(parseEndpoint(s3.endpoint), { accessKey: OWNER.id, secretKey: OWNER.secret }, "us-east-1"),
     anonymous: new SwiftUser(port, undefined, owner.account),
     signIn,

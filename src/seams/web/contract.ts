@@ -23,7 +23,15 @@ export interface PostAnswer {
   readonly body: Uint8Array
 }
 
+export interface ReadRequest {
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export interface WebServices {
+  /** The response to a GET, as of `post`. */
+  read(request: ReadRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer>
   /**
    * The response, whatever its status: redirections are not followed. Throws `providerUnreachable` if there is none, if
    * its body is over `bytesMax`, or once the signal fires: the caller limits the time.

@@ -12,7 +12,7 @@ import { Agent as TlsAgent, request as requestOverTls, type RequestOptions } fro
 import { isIP, type LookupFunction } from "node:net"
 import { concatBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import type { PostAnswer, PostRequest, Web, WebServices } from "./contract.js"
+import type { PostAnswer, PostRequest, ReadRequest, Web, WebServices } from "./contract.js"
 import { isPublicAddress } from "./real-addresses.js"
 
 interface Limits {
@@ -54,6 +54,15 @@ export class RealWeb implements Web, WebServices {
       ...(authorities !== undefined && { ca: authorities }),
     }
     return this.asked(url, options, body, async response => ({
+      status: response.statusCode ?? 0,
+      body: await bodyOf(url, response, bytesMax),
+    }))
+  }
+
+  read({ url, headers }: ReadRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer> {
+    const agent = url.startsWith("https:") ? this.kept.tls : this.kept.plain
+    const options = { signal, headers: { "accept-encoding": "identity", ...headers }, agent }
+    return this.asked(url, options, undefined, async response => ({
       status: response.statusCode ?? 0,
       body: await bodyOf(url, response, bytesMax),
     }))

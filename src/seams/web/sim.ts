@@ -3,7 +3,7 @@
  * not respond, like a machine that is off.
  */
 import { fail } from "../../base/failures.js"
-import type { PostAnswer, PostRequest, WebServices } from "./contract.js"
+import type { PostAnswer, PostRequest, ReadRequest, WebServices } from "./contract.js"
 
 /** Answers a request, whenever it likes. */
 type SimService = (request: PostRequest) => Promise<PostAnswer>
@@ -19,6 +19,10 @@ export class SimServices implements WebServices {
   /** From now on connections to it are refused. */
   end(origin: string): void {
     this.services.delete(origin)
+  }
+
+  read({ url, headers }: ReadRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer> {
+    return this.post({ url, headers, body: new Uint8Array(), authorities: undefined }, bytesMax, signal)
   }
 
   async post(request: PostRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer> {

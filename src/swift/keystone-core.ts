@@ -1,0 +1,74 @@
+/**
+ * What Keystone says of a token, and what that means here. Pure.
+ *
+ * A project is the account with its id; an operator role makes the user the account's root user, a reader role lets it read, and
+ * any other user has what access lists give. Source  "Identity API v3", OpenStack: "Validate and show information for token".
+ */
+import { NO_POLICIES, parseAccessPolicy, type PrincipalPolicies } from "../access/index.js"
+import { fail } from "../base/failures.js"
+import { parseAccessKeyId, parseAccountId, type AccessKeyId, type AccountId } from "../base/ids.js"
+
+export interface KeystoneUser {
+  /** The project, as an account. */
+  readonly accountId: AccountId
+  readonly userName: string
+  /** What takes the place of a key's id in logs, and names the user in access lists, as its name does. */
+  readonly id: AccessKeyId
+  readonly roles: readonly string[]
+  readonly expiresMs: number
+}
+
+const memberOf = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
+
+const malformed = (what: string) => fail("invalidToken", { message: `Keystone's answer has no ${what}` })
+
+function textOf(value: unknown, name: string, what: string): string {
+  const text = memberOf(value, name)
+  if (typeof text !== "string" || text === "") throw malformed(what)
+  return text
+}
+
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString("utf8"))
+  } catch {
+    throw malformed("JSON")
+  }
+}
+
+/** Throws `invalidToken` for a token without a project, or an answer that is none. */
+export function keystoneUserOf(body: Uint8Array): KeystoneUser {
+  const token = memberOf(jsonOf(body), "token")
+  const user = memberOf(token, "user")
+  const expiresMs = Date.parse(textOf(token, "expires_at", "time at which the token ends"))
+  if (Number.isNaN(expiresMs)) throw malformed("time at which the token ends")
+  const roles = memberOf(token, "roles")
+  return {
+    accountId: parseAccountId(textOf(memberOf(token, "project"), "id", "project: ask for a token of a project")),
+    userName: textOf(user, "name", "name of the user"),
+    id: parseAccessKeyId(`keystone-${textOf(user, "id", "id of the user")}`),
+    roles: (Array.isArray(roles) ? roles : []).flatMap((role: unknown) => {
+      const name = memberOf(role, "name")
+      return typeof name === "string" ? [name.toLowerCase()] : []
+    }),
+    expiresMs,
+  }
+}
+
+const READING = parseAccessPolicy(
+  '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}',
+  "identity",
+)
+const READER_POLICIES: PrincipalPolicies = { ...NO_POLICIES, identity: [{ name: "Keystone readers", policy: READING }] }
+
+interface Roles {
+  readonly operators: readonly string[]
+  readonly readers: readonly string[]
+}
+
+/** Whether the user acts as its account's root user, and its policies if not. */
+export function rightsOf({ roles }: Pick<KeystoneUser, "roles">, { operators, readers }: Roles) {
+  const has = (names: readonly string[]): boolean => names.some(name => roles.includes(name.toLowerCase()))
+  return { isRoot: has(operators), policies: has(readers) ? READER_POLICIES : NO_POLICIES }
+}

@@ -1,0 +1,125 @@
+/** Tokens of Keystone, which a stand-in validates: what its roles mean, what is cached, and what is not admitted. */
+import assert from "node:assert/strict"
+import { createServer } from "node:http"
+import { after, before, test } from "node:test"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { RealWeb } from "../../src/seams/web/real.js"
+import { ownerAccount, OWNER, STRANGER_ACCOUNT } from "../s3/over-model.js"
+import { serveSwift, SwiftUser, type SwiftWorld } from "./world.js"
+
+interface Told {
+  readonly project?: string
+  readonly roles: readonly string[]
+  readonly expires?: string
+}
+
+const LATER = "2099-01-01T00:00:00.000000Z"
+const tokens = new Map<string, Told>([
+  ["operator", { project: ownerAccount.id, roles: ["Member"] }],
+  ["reader", { project: ownerAccount.id, roles: ["reader"] }],
+  ["nobody", { project: ownerAccount.id, roles: ["other"] }],
+  ["stranger", { project: STRANGER_ACCOUNT, roles: ["admin"] }],
+  ["homeless", { project: "d".repeat(32), roles: ["admin"] }],
+  ["unscoped", { roles: ["admin"] }],
+  ["ended", { project: ownerAccount.id, roles: ["admin"], expires: "2020-01-01T00:00:00Z" }],
+])
+let asked: string[] = []
+let isDown = false
+
+/** As Keystone answers GET /v3/auth/tokens. */
+const keystone = createServer((request, response) => {
+  const token = String(request.headers["x-subject-token"])
+  asked.push(token)
+  const told = tokens.get(token)
+  const isAsked = request.url === "/v3/auth/tokens?nocatalog" && request.headers["x-auth-token"] === token
+  if (isDown || !isAsked || told === undefined) return void response.writeHead(isDown ? 503 : 404).end()
+  const { project, roles, expires = LATER } = told
+  const user = { id: `id-of-${token}`, name: `name-of-${token}`, domain: { id: "default" } }
+  const shown = {
+    expires_at: expires,
+    user,
+    roles: roles.map(name => ({ name })),
+    ...(project && { project: { id: project } }),
+  }
+  response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ token: shown }))
+})
+
+const clock = new SimClock(Date.now())
+const web = new RealWeb(true)
+let world: SwiftWorld
+let port = 0
+before(async () => {
+  await new Promise<void>(resolve => keystone.listen(0, "127.0.0.1", resolve))
+  const address = keystone.address()
+  const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/v3/`
+  world = await serveSwift({ clock }, { url, operators: ["admin", "member"], readers: ["reader"], web })
+  port = world.port
+})
+after(async () => {
+  await world.stop()
+  web.close()
+  await new Promise(resolve => keystone.close(resolve))
+})
+
+const user = (token: string, account: string = ownerAccount.id) => new SwiftUser(port, token, `/v1/AUTH_${account}`)
+const status = async (answer: ReturnType<SwiftUser["call"]>): Promise<number> => (await answer).status
+
+test("an operator of a project does everything in its account, whose path has the project's id", async () => {
+  const operator = user("operator")
+  assert.equal(await status(operator.call("PUT", "/of-operator")), 201)
+  assert.equal(await status(operator.call("PUT", "/of-operator/o", { body: "x" })), 201)
+  assert.equal(await status(operator.call("POST", "", { headers: { "X-Account-Meta-A": "1" } })), 204)
+  assert.match((await operator.call("GET", "")).text, /^of-operator$/m)
+  const own = await world.signIn(OWNER)
+  assert.equal(
+    (await own.call("GET", "/of-operator/o")).text,
+    "x",
+    "the same account by its number, with a token of its own",
+  )
+})
+
+test("a reader reads, and a user without a role has what access lists give", async () => {
+  const [operator, reader, nobody] = [user("operator"), user("reader"), user("nobody")]
+  await operator.call("PUT", "/of-roles")
+  await operator.call("PUT", "/of-roles/o", { body: "x" })
+  assert.deepEqual(
+    [await status(reader.call("GET", "/of-roles/o")), await status(reader.call("PUT", "/of-roles/p", { body: "x" }))],
+    [200, 403],
+  )
+  assert.equal(await status(nobody.call("GET", "/of-roles/o")), 403)
+  const list = { "X-Container-Read": `${ownerAccount.id}:name-of-nobody` }
+  assert.equal(await status(operator.call("POST", "/of-roles", { headers: list })), 204)
+  assert.equal(await status(nobody.call("GET", "/of-roles/o")), 200)
+  assert.equal(await status(user("stranger").call("GET", "/of-roles/o")), 403)
+})
+
+test("unknown tokens, tokens without a project or an account, and those that are over, are not admitted", async () => {
+  assert.equal(await status(user("unknown").call("GET", "")), 401)
+  assert.equal(await status(user("unscoped").call("GET", "")), 401)
+  assert.equal(await status(user("ended").call("GET", "")), 401)
+  const homeless = await user("homeless", "d".repeat(32)).call("GET", "")
+  assert.equal(homeless.status, 401)
+  assert.match(homeless.text, /hayloft account create --id d{32}/)
+})
+
+test("a token is asked for once a minute, and refused within it once it is revoked", async () => {
+  tokens.set("revoked", { project: ownerAccount.id, roles: ["admin"] })
+  const revoked = user("revoked")
+  const all = await Promise.all(Array.from({ length: 5 }, () => status(revoked.call("HEAD", ""))))
+  assert.deepEqual(all, [204, 204, 204, 204, 204])
+  tokens.delete("revoked")
+  assert.equal(await status(revoked.call("HEAD", "")), 204)
+  assert.equal(asked.filter(token => token === "revoked").length, 1)
+  await clock.advance(60_001)
+  assert.equal(await status(revoked.call("HEAD", "")), 401)
+})
+
+test("while Keystone does not answer, its tokens are not admitted, and others are", async () => {
+  const own = await world.signIn(OWNER)
+  isDown = true
+  asked = []
+  assert.equal(await status(user("reader").call("HEAD", "")), 503)
+  assert.equal(await status(own.call("HEAD", "")), 204)
+  isDown = false
+  assert.equal(await status(user("reader").call("HEAD", "")), 204)
+})
