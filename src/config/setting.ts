@@ -39,3 +39,9 @@ export const list = (
   ...setting(flag, environment, value, fallback, help),
   repeatable: true,
 })
+
+/** A switch that is off unless it is named. */
+export const toggle = (flag: string, environment: string, help: string): Setting => ({
+  ...setting(flag, environment, "yes|no", "no", help),
+  preset: "yes",
+})

@@ -2,7 +2,7 @@
  * Settings of `hayloft serve`: one table (`SETTINGS`) lists every setting with its flag, environment variable, default
  * and help; parsing, `--help` and docs/cli.md are derived from it.
  */
-import { list, setting, type Setting } from "./setting.js"
+import { list, setting, type Setting, toggle } from "./setting.js"
 
 export const REGION_DEFAULT = "us-east-1"
 
@@ -109,16 +109,11 @@ export const SETTINGS = {
     undefined,
     "how long a day of lifecycle rules is, for trying them out: data is removed early (default: a day, which ends at midnight UTC)",
   ),
-  refuseSingleCopy: {
-    ...setting(
-      "--refuse-single-copy",
-      "HAYLOFT_REFUSE_SINGLE_COPY",
-      "yes|no",
-      "no",
-      "reject writes with 503 if only one disk would have a copy because others are offline; by default such writes are accepted and an alarm is raised",
-    ),
-    preset: "yes",
-  },
+  refuseSingleCopy: toggle(
+    "--refuse-single-copy",
+    "HAYLOFT_REFUSE_SINGLE_COPY",
+    "reject writes with 503 if only one disk would have a copy because others are offline; by default such writes are accepted and an alarm is raised",
+  ),
   moveRate: setting(
     "--move-rate",
     "HAYLOFT_MOVE_RATE",
@@ -148,16 +143,11 @@ export const SETTINGS = {
     "127.0.0.1:9001",
     "address of health, metrics and the admin API",
   ),
-  existingStore: {
-    ...setting(
-      "--existing-store",
-      "HAYLOFT_EXISTING_STORE",
-      "yes|no",
-      "no",
-      "refuse the start if the data folders, or the database, have no store yet: folders of disks that are not mounted do not become a new store; set it once the store exists",
-    ),
-    preset: "yes",
-  },
+  existingStore: toggle(
+    "--existing-store",
+    "HAYLOFT_EXISTING_STORE",
+    "refuse the start if the data folders, or the database, have no store yet: folders of disks that are not mounted do not become a new store; set it once the store exists",
+  ),
   drainSeconds: setting(
     "--drain-seconds",
     "HAYLOFT_DRAIN_SECONDS",
@@ -193,76 +183,41 @@ export const SETTINGS = {
     undefined,
     `the region that signatures must name (default: any; output shows ${REGION_DEFAULT})`,
   ),
-  refuseSignatureV2: {
-    ...setting(
-      "--refuse-signature-v2",
-      "HAYLOFT_REFUSE_SIGNATURE_V2",
-      "yes|no",
-      "no",
-      "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 creates by default",
-    ),
-    preset: "yes",
-  },
-  allowPublicBuckets: {
-    ...setting(
-      "--allow-public-buckets",
-      "HAYLOFT_ALLOW_PUBLIC_BUCKETS",
-      "yes|no",
-      "no",
-      "create new buckets without a public access block, as before April 2023: a policy or access control list can make them public immediately",
-    ),
-    preset: "yes",
-  },
-  allowAcls: {
-    ...setting(
-      "--allow-acls",
-      "HAYLOFT_ALLOW_ACLS",
-      "yes|no",
-      "no",
-      "create new buckets without ownership controls, as before April 2023: access control lists take effect, and writers own their objects",
-    ),
-    preset: "yes",
-  },
-  encryptNewBuckets: {
-    ...setting(
-      "--encrypt-new-buckets",
-      "HAYLOFT_ENCRYPT_NEW_BUCKETS",
-      "yes|no",
-      "no",
-      "create new buckets with SSE-S3 (AES256) as their default encryption, as Amazon does since January 2023",
-    ),
-    preset: "yes",
-  },
-  encryptAtRest: {
-    ...setting(
-      "--encrypt-at-rest",
-      "HAYLOFT_ENCRYPT_AT_REST",
-      "yes|no",
-      "no",
-      "encrypt everything on the disks, names and metadata included, in an existing store as well, and the values of rows in a database, only of a new one; needs --master-key-file, is stored, and cannot be switched off",
-    ),
-    preset: "yes",
-  },
-  allowSseCWithoutTls: {
-    ...setting(
-      "--allow-sse-c-without-tls",
-      "HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS",
-      "yes|no",
-      "no",
-      "accept encryption keys of clients (SSE-C) in requests without TLS too, for a proxy that ends TLS in front of the server: anyone between the two can read the keys",
-    ),
-    preset: "yes",
-  },
-  allowLocalIdentityProviders: {
-    ...setting(
-      "--allow-local-identity-providers",
-      "HAYLOFT_ALLOW_LOCAL_IDENTITY_PROVIDERS",
-      "yes|no",
-      "no",
-      "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: anyone who may register providers can then make the server send requests there",
-    ),
-    preset: "yes",
-  },
+  refuseSignatureV2: toggle(
+    "--refuse-signature-v2",
+    "HAYLOFT_REFUSE_SIGNATURE_V2",
+    "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 creates by default",
+  ),
+  allowPublicBuckets: toggle(
+    "--allow-public-buckets",
+    "HAYLOFT_ALLOW_PUBLIC_BUCKETS",
+    "create new buckets without a public access block, as before April 2023: a policy or access control list can make them public immediately",
+  ),
+  allowAcls: toggle(
+    "--allow-acls",
+    "HAYLOFT_ALLOW_ACLS",
+    "create new buckets without ownership controls, as before April 2023: access control lists take effect, and writers own their objects",
+  ),
+  encryptNewBuckets: toggle(
+    "--encrypt-new-buckets",
+    "HAYLOFT_ENCRYPT_NEW_BUCKETS",
+    "create new buckets with SSE-S3 (AES256) as their default encryption, as Amazon does since January 2023",
+  ),
+  encryptAtRest: toggle(
+    "--encrypt-at-rest",
+    "HAYLOFT_ENCRYPT_AT_REST",
+    "encrypt everything on the disks, names and metadata included, in an existing store as well, and the values of rows in a database, only of a new one; needs --master-key-file, is stored, and cannot be switched off",
+  ),
+  allowSseCWithoutTls: toggle(
+    "--allow-sse-c-without-tls",
+    "HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS",
+    "accept encryption keys of clients (SSE-C) in requests without TLS too, for a proxy that ends TLS in front of the server: anyone between the two can read the keys",
+  ),
+  allowLocalIdentityProviders: toggle(
+    "--allow-local-identity-providers",
+    "HAYLOFT_ALLOW_LOCAL_IDENTITY_PROVIDERS",
+    "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: anyone who may register providers can then make the server send requests there",
+  ),
   consoleOidcIssuer: setting(
     "--console-oidc-issuer",
     "HAYLOFT_CONSOLE_OIDC_ISSUER",
@@ -343,16 +298,11 @@ export const SETTINGS = {
     undefined,
     "role of Keystone that may read everything in its project's account (default: reader)",
   ),
-  swiftAllowSha1: {
-    ...setting(
-      "--swift-allow-sha1",
-      "HAYLOFT_SWIFT_ALLOW_SHA1",
-      "yes|no",
-      "no",
-      "temporary URLs and forms of Swift may be signed with SHA-1 too, for old clients",
-    ),
-    preset: "yes",
-  },
+  swiftAllowSha1: toggle(
+    "--swift-allow-sha1",
+    "HAYLOFT_SWIFT_ALLOW_SHA1",
+    "temporary URLs and forms of Swift may be signed with SHA-1 too, for old clients",
+  ),
   websiteDomain: list(
     "--website-domain",
     "HAYLOFT_WEBSITE_DOMAIN",
