@@ -165,7 +165,12 @@ class SwiftHandler implements Protocol {
     const { exchange } = request
     const { path, rawQuery } = pathOf(exchange.rawTarget)
     if (path === "/healthcheck") return textAnswer(200, "text/plain", "OK")
-    if (path === "/info") return textAnswer(200, "application/json; charset=utf-8", infoDocument(this.settings.version))
+    if (path === "/info")
+      return textAnswer(
+        200,
+        "application/json; charset=utf-8",
+        infoDocument(this.settings.version, this.settings.allowSha1),
+      )
     const auth = AUTH_PATH.exec(path)
     if (auth !== null && exchange.method === "GET") return this.signedIn(exchange, auth[1] ?? auth[2])
     const target = targetOfPath(path)

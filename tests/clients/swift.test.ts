@@ -111,6 +111,17 @@ test("swift: containers, objects, metadata, listings, access lists, copies", { s
   )
   const s3 = await server.client().call("GET", { bucket: "client-container", key: "file-1" })
   assert.deepEqual([s3.status, s3.header("x-amz-meta-color")], [200, "blue"])
+  await go("post", "client-container", "-m", "Temp-URL-Key:client-key")
+  const [, path = ""] = /(\/v1\/.*)/.exec(url) ?? []
+  const signed = ["tempurl", "GET", "3600", `${path}/client-container/file-1`, "client-key", "--digest", "sha256"]
+  const query = (await go(...signed)).trim().split("?")[1] ?? ""
+  await go("post", "client-container", "-r", "")
+  assert.equal((await fetch(`${url}/client-container/file-1`)).status, 401)
+  assert.equal((await fetch(`${url}/client-container/file-1?${query}`)).status, 200, "by its temporary URL")
+  await go("upload", "client-container", "file-1", "--object-name", "short-lived", "-H", "X-Delete-After: 3600")
+  assert.match(await go("stat", "client-container", "short-lived"), /X-Delete-At: \d{10}/)
+  assert.match(await go("capabilities"), /bulk_delete/)
+  // Objects are deleted in bulk, as the capabilities say.
   await go("delete", "client-container")
   assert.doesNotMatch(await go("list"), /^client-container$/m)
   const missing = await run(swift.path, ["stat", "client-container"], { env: env() })

@@ -875,6 +875,9 @@ test("what is not built is refused by name", async () => {
 test("capabilities and health need no token", async () => {
   const info = JSON.parse((await world.ask("GET", "/info")).text) as { swift: Record<string, unknown> }
   assert.deepEqual([info.swift["container_listing_limit"], info.swift["max_meta_count"]], [10_000, 90])
+  for (const name of ["tempurl", "formpost", "bulk_delete", "bulk_upload", "versioned_writes", "staticweb"])
+    assert.ok(name in info, name)
+  for (const name of ["slo", "dlo", "symlink"]) assert.ok(!(name in info), `${name} is not there`)
   const health = await world.ask("GET", "/healthcheck")
   assert.deepEqual([health.status, health.text], [200, "OK"])
   assert.equal(await status(world.ask("GET", "/v2/x")), 412)
