@@ -10,7 +10,8 @@ import type { Field } from "./answers.js"
 
 export type Metadata = readonly (readonly [name: string, value: string])[]
 
-export const METADATA_LIMITS = { nameBytesMax: 128, valueBytesMax: 256, itemsMax: 90, bytesMax: 4096 } as const
+/** Swift's, but for the sum, which is that of S3: an object must be one that S3 could have stored. */
+export const METADATA_LIMITS = { nameBytesMax: 128, valueBytesMax: 256, itemsMax: 90, bytesMax: 2048 } as const
 
 /** `x-container-meta-`, and what removes such an item. */
 interface MetadataKind {

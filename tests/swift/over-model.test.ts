@@ -121,6 +121,11 @@ test("metadata beyond its limits, and names that no bucket can have, are refused
   assert.equal(await status(post("a", "1".repeat(257))), 400)
   const many = Object.fromEntries(Array.from({ length: 91 }, (_, i) => [`X-Container-Meta-N${i}`, "1"]))
   assert.equal(await status(owner.call("POST", path, { headers: many })), 400)
+  const large = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-Object-Meta-N${i}`, "v".repeat(250)]))
+  await put(`${path}/o`, "x", large(8))
+  assert.equal(await status(owner.call("PUT", `${path}/o`, { body: "x", headers: large(9) })), 400)
+  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: large(9) })), 400)
   for (const name of ["ab", "With%20Space", "a".repeat(300)]) {
     const answer = await owner.call("PUT", `/${name}`)
     assert.equal(answer.status, 400, name)
