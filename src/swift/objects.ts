@@ -20,7 +20,9 @@ import {
 import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
 import { policyHeaders } from "./policy-core.js"
 import { Archive, changedMeanwhile } from "./archive.js"
-import { emptyAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { reportOfDeletion, writeReport } from "./bulk-core.js"
+import { formatOf, LISTING_TYPES } from "./listing-core.js"
+import { emptyAnswer, textAnswer, linesOf, timestampOf, type Field } from "./answers.js"
 import { expiryIn } from "./expiry-core.js"
 import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata, isTrue } from "./metadata-core.js"
 import { severalRanges } from "./ranges-core.js"
@@ -91,6 +93,8 @@ function objectLines(
     ["Last-Modified", httpDate(lastModifiedMs)],
     ["X-Timestamp", timestampOf(lastModifiedMs)],
     ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+    // Multipart objects of S3: clients must not take their ETag for an MD5.
+    ...(info.partsCount === undefined ? [] : [["X-Static-Large-Object", "True"] as const]),
     ...(info.expiresAtSeconds === undefined ? [] : [["X-Delete-At", String(info.expiresAtSeconds)] as const]),
     ...metadataFields(tempUrl === undefined ? userMetadata : publicMetadata(userMetadata), OBJECT_METADATA),
   ]
@@ -116,6 +120,7 @@ const readRange = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
     recover(
       (): Answer => {
         const { info, range } = body
+        refuseManifest(request, info)
         const lines = objectLines(call, info, request)
         if (range === undefined || range.lengthBytes === 0)
           return { status: 200, headers: lines, body: { kind: "object", body, lengthBytes: info.sizeBytes } }
@@ -138,6 +143,14 @@ const readSeveral = (call: ObjectCall, request: ObjectRequest, items: readonly s
     const { contentType, body } = answerRanges(call, info, items)
     return { status: 206, headers: objectLines(call, info, request, contentType), body }
   })
+
+/** Throws `notImplemented`: the parts of an object have no names. */
+function refuseManifest({ query }: ObjectRequest, { partsCount }: ObjectInfo): void {
+  if (partsCount !== undefined && query.get("multipart-manifest") === "get")
+    throw fail("notImplemented", {
+      message: "the manifest of a multipart object (multipart-manifest=get) is not implemented",
+    })
+}
 
 /** Whether ranges count: `If-Range` names the object as it is, or is absent. */
 const holdsFor = (ifRange: string | undefined, { etag, lastModifiedMs }: ObjectInfo): boolean =>
@@ -260,11 +273,25 @@ export class SwiftObjects {
   }
 
   delete(request: ObjectRequest): Soon<Answer> {
+    if (request.query.get("multipart-manifest") === "delete") return this.deleteLarge(request)
     const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
     if (request.query.has("version-id")) return remove()
     return after(this.containerOf(request.target), ({ archive }) =>
       archive === undefined ? remove() : this.deleteArchived(request, archive),
     )
+  }
+
+  /** As clients delete large objects: with a report like that of a bulk delete. */
+  private async deleteLarge(request: ObjectRequest): Promise<Answer> {
+    const { exchange, query, target } = request
+    const format = formatOf(query, exchange.header("accept"))
+    const info = await infoAt(this.context, request, target)
+    const path = `/${percentEncode(byteStringOfText(target.container))}/${percentEncode(target.object, true)}`
+    const isLarge = info?.partsCount !== undefined
+    if (isLarge) await this.run(request, translate(request, DELETE, []))
+    const errors = info === undefined || isLarge ? [] : [[path, "400 Bad Request"] as const]
+    const report = reportOfDeletion({ deleted: isLarge ? 1 : 0, notFound: info === undefined ? 1 : 0, errors })
+    return textAnswer(200, LISTING_TYPES[format], writeReport(report, format))
   }
 
   private async deleteArchived(request: ObjectRequest, archive: SwiftArchive): Promise<Answer> {

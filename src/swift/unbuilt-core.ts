@@ -11,7 +11,7 @@ const HEADERS: readonly string[] = [
 
 /** With the value that asks for it; undefined: any. */
 const PARAMETERS: readonly (readonly [name: string, values: readonly string[] | undefined])[] = [
-  ["multipart-manifest", ["put", "delete"]],
+  ["multipart-manifest", ["put"]],
 ]
 
 /** Throws `notImplemented`. */

@@ -467,6 +467,36 @@ test("one store: what Swift writes S3 reads, and the reverse", async () => {
   assert.match((await owner.call("GET", "")).text, /^made-by-s3$/m)
 })
 
+test("a multipart object of S3 is a large object of Swift: its ETag is no MD5, and clients delete it as one", async () => {
+  await container("of-parts")
+  const at = { bucket: "of-parts", key: "large" }
+  const created = await world.s3.call("POST", { ...at, query: "uploads" })
+  const [, id = ""] = /<UploadId>([^<]+)</.exec(created.text) ?? []
+  const part = await world.s3.call("PUT", { ...at, query: `partNumber=1&uploadId=${id}`, body: "the only part" })
+  const parts = `<Part><PartNumber>1</PartNumber><ETag>${part.header("etag") ?? ""}</ETag></Part>`
+  const body = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`
+  assert.equal((await world.s3.call("POST", { ...at, query: `uploadId=${id}`, body })).status, 200)
+  const read = await owner.call("GET", "/of-parts/large")
+  assert.deepEqual([read.text, read.header("x-static-large-object")], ["the only part", "True"])
+  assert.match(read.header("etag") ?? "", /-1$/)
+  assert.equal(await status(owner.call("GET", "/of-parts/large?multipart-manifest=get")), 501)
+  await put("/of-parts/small", "x")
+  assert.equal((await owner.call("GET", "/of-parts/small")).header("x-static-large-object"), undefined)
+  const headers = { Accept: "application/json" }
+  const remove = async (name: string) =>
+    JSON.parse((await owner.call("DELETE", `/of-parts/${name}?multipart-manifest=delete`, { headers })).text) as Record<
+      string,
+      unknown
+    >
+  assert.equal((await remove("large"))["Number Deleted"], 1)
+  assert.deepEqual((await remove("small"))["Errors"], [["/of-parts/small", "400 Bad Request"]])
+  assert.equal((await remove("large"))["Number Not Found"], 1)
+  assert.deepEqual(
+    [await status(owner.call("GET", "/of-parts/large")), await status(owner.call("GET", "/of-parts/small"))],
+    [404, 200],
+  )
+})
+
 test("versions: switched on, written, read, listed as current, and removed", async () => {
   const path = await container("versioned-container", { "X-Versions-Enabled": "true" })
   assert.equal((await owner.call("HEAD", path)).header("x-versions-enabled"), "true")
