@@ -79,7 +79,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/commands/version-commands-core.ts",
-        find: "checkWrite(view, put.bucketId, put.key, put.conditions)",
+        find: "checkWrite(view, put, expiryClock(time, put.clockMs))",
         put: "",
       },
     ],

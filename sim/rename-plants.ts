@@ -40,7 +40,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
   plant(
     "conditions on the destination are not evaluated",
     DECISION,
-    inDecision("evaluateRename(conditions, latest?.head.isMarker", "evaluateRename({}, latest?.head.isMarker"),
+    inDecision("evaluateRename(conditions, isThere", "evaluateRename({}, isThere"),
   ),
   plant(
     "a full bucket counts the destination without the source",
@@ -55,7 +55,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
   plant(
     "an archived object is renamed",
     SERVICE,
-    inService("requireReadable(record, () => reader.restoreClockMs())", ""),
+    inService("requireReadable(record, () => reader.clockMs())", ""),
   ),
   plant(
     "copied parts stay if the source keeps changing",

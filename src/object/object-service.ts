@@ -416,8 +416,9 @@ export class ObjectService implements Objects {
     await this.ingest.expiring.prepare(bucket.id, expiresAtSeconds)
     const { headers, userMetadata } = packDetails({ ...attributes, tags: [] })
     const to = { headers, userMetadata, expiresAtSeconds, conditions, clockMs: this.storeClock.nowMs() }
-    const stored = await this.metadata.run(setAttributes({ bucketId: bucket.id, key, versionId }, to))
-    return putResultOf(stored, undefined)
+    const changed = await this.metadata.run(setAttributes({ bucketId: bucket.id, key, versionId }, to))
+    const { versionId: shown, etag, lastModifiedMs } = putResultOf(changed, undefined)
+    return { versionId: shown, etag, lastModifiedMs }
   }
 
   async setAcl(

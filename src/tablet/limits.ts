@@ -28,5 +28,8 @@ export const COMPARED_ROWS = 256
 
 /** Behind all rows: no row key begins with this many bytes of 255. */
 export const END_OF_KEYS = rowKeyOf("\xff".repeat(16))
-/** Blocks of rows that are read for one command, one after another. A command that needs more is refused. */
-export const ROW_READS_MAX = 4_096
+/**
+ * Blocks of rows that are read for one command, one after another, while others are decided. If it needs more, or the cache is
+ * too small for all that it needs, it is decided while its rows are read.
+ */
+export const ROW_READS_MAX = 1_024

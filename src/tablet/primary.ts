@@ -187,13 +187,15 @@ export class Primary implements Metadata {
       if (waiting) await waiting
     }
     const payloads: Payloads = new Map()
-    for (let reads = 0; reads <= PAYLOAD_READS_MAX + ROW_READS_MAX; reads += 1) {
-      const outcome = this.decide(command, payloads)
+    for (let [payloadReads, rowReads] = [0, 0]; payloadReads <= PAYLOAD_READS_MAX;) {
+      const outcome = this.decide(command, payloads, rowReads < ROW_READS_MAX)
       if (outcome instanceof Promise) return outcome
       if (outcome instanceof RowsRead) {
         await outcome.read()
+        rowReads += 1
         continue
       }
+      payloadReads += 1
       const bytes = await owned(this.payload(outcome.family, outcome.key, outcome.row))
       if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
     }
@@ -217,13 +219,19 @@ export class Primary implements Metadata {
     return undefined
   }
 
-  private decide<Result>(command: Command<Result>, payloads: Payloads): Promise<Result> | PayloadNeeded | RowsRead {
+  /** `mayWait`: rows that are not in memory are read before it decides; otherwise while it does. */
+  private decide<Result>(
+    command: Command<Result>,
+    payloads: Payloads,
+    mayWait = true,
+  ): Promise<Result> | PayloadNeeded | RowsRead {
     const refusal = this.ending ?? this.refusal
     if (refusal) throw refusal
     let needed: PayloadNeeded | RowsRead | undefined
     const answer = new Promise<Result>((resolve, reject) => {
       try {
-        const outcome = runOnce(() => this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject }))
+        const decide = () => this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject })
+        const outcome = mayWait ? runOnce(decide) : decide()
         if (outcome instanceof RowsRead) needed = outcome
       } catch (error) {
         assert(error instanceof PayloadNeeded, "decide only throws what it needs")
