@@ -97,19 +97,23 @@ export function admitsReferrer({ referrers }: AccessList, referrer: string | und
   return isAdmitted
 }
 
-/** How the list names a caller: the account as a whole, or the user; undefined if it does not. */
+/**
+ * How the list names a caller: the user, the account as a whole, or everybody who has signed in; undefined if it does not.
+ */
 export function namesCaller(
   { grantees }: AccessList,
   { accounts, users }: ListedCaller,
-): "account" | "user" | undefined {
-  let found: "account" | undefined
+): "user" | "account" | "everybody" | undefined {
+  let found: "account" | "everybody" | undefined
   for (const grantee of grantees) {
     const colon = grantee.indexOf(":")
-    const [account, user] = colon < 0 ? [grantee, undefined] : [grantee.slice(0, colon), grantee.slice(colon + 1)]
-    if (account !== "*" && !accounts.includes(account)) continue
-    if (user === undefined) found = "account"
-    else if (user === "*" ? account === "*" : users.includes(user)) return "user"
-    else if (user === "*") found = "account"
+    const [account, user] = colon < 0 ? [grantee, "*"] : [grantee.slice(0, colon), grantee.slice(colon + 1)]
+    if (account === "*") {
+      if (user === "*" || users.includes(user)) found ??= "everybody"
+    } else if (accounts.includes(account)) {
+      if (user !== "*" && users.includes(user)) return "user"
+      if (user === "*") found = "account"
+    }
   }
   return found
 }

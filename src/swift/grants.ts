@@ -2,7 +2,7 @@
  * What the access lists of containers grant, for decisions about requests of Swift. Policies of S3 decide beside them: what
  * one of them denies is denied, and what a list gives to an account, the account's own policies must give to its users.
  *
- * Promises  Where the public access block ignores public lists, referrers have no access.
+ * Promises  Where the public access block ignores public lists, referrers have no access, and `*:*` names nobody.
  */
 import type { Account, KnownKey } from "../access/contract.js"
 import type { AclMatch, SwiftAccounts } from "../access/index.js"
@@ -100,9 +100,10 @@ export class SwiftGrants {
     requester: Requester,
   ): Soon<AclMatch | undefined> {
     const list = parseAccessList(right === "write" ? write : read)
-    const named = requester.caller && namesCaller(list, requester.caller)
-    if (named === "user") return "caller"
-    if (!isAdmittedByPage(list, right, requester.referrer)) return named
+    const names = requester.caller && namesCaller(list, requester.caller)
+    if (names === "user") return "caller"
+    const named = names === "account" ? names : undefined
+    if (names !== "everybody" && !isAdmittedByPage(list, right, requester.referrer)) return named
     return after(publicAccessBlockOf(this.settings.bucketSettings.publicAccessBlock, bucket), ({ ignorePublicAcls }) =>
       ignorePublicAcls ? named : "caller",
     )

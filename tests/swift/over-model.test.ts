@@ -431,6 +431,17 @@ test("referrers are let in by the later item, and list only with .rlistings", as
     ],
     [200, 401, 401, 401],
   )
+  await set("*:*")
+  assert.deepEqual([await from(), await status(stranger.call("GET", `${owner.account}${path}/o`))], [401, 200])
+  const block =
+    "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>"
+  const at = { bucket: "public-container", query: "publicAccessBlock" }
+  assert.equal((await world.s3.call("PUT", { ...at, body: block })).status, 200)
+  assert.equal(await status(stranger.call("GET", `${owner.account}${path}/o`)), 403, "public lists are ignored")
+  await set(".r:*")
+  assert.equal(await from(), 401)
+  assert.equal((await world.s3.call("DELETE", at)).status, 204)
+  assert.equal(await from(), 200)
   for (const list of [".r:", ".unknown", ".r:-"])
     assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Read": list } })), 400, list)
   assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Write": ".r:*" } })), 400)
