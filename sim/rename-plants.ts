@@ -52,11 +52,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
     DECISION,
     inDecision('if (bytes.kind === "extent") checkOwnUpload(time, bytes.extent.uploadId)', ""),
   ),
-  plant(
-    "an archived object is renamed",
-    SERVICE,
-    inService("requireReadable(record, () => reader.clockMs())", ""),
-  ),
+  plant("an archived object is renamed", SERVICE, inService("requireReadable(record, () => reader.clockMs())", "")),
   plant(
     "copied parts stay if the source keeps changing",
     SERVICE,
