@@ -16,8 +16,10 @@ export function expiryIn(headers: Headers, nowMs: number): number | undefined {
   const nowSeconds = Math.floor(nowMs / 1000)
   const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
   if (at === "" && after === "") return undefined
-  const seconds = after === "" ? wholeNumber(at, "X-Delete-At") : nowSeconds + wholeNumber(after, "X-Delete-After")
+  // So long at least: the second that has begun does not count.
+  const fromSeconds = Math.ceil(nowMs / 1000)
+  const seconds = after === "" ? wholeNumber(at, "X-Delete-At") : fromSeconds + wholeNumber(after, "X-Delete-After")
   if (seconds <= nowSeconds && after === "") throw fail("invalidRequest", { message: "X-Delete-At in past" })
-  if (seconds <= nowSeconds) throw fail("invalidRequest", { message: "X-Delete-After in past" })
+  if (seconds <= fromSeconds) throw fail("invalidRequest", { message: "X-Delete-After in past" })
   return seconds
 }
