@@ -13,13 +13,15 @@ const wholeNumber = (text: string, name: string): number => {
 
 /** Undefined: the request does not say. Throws `invalidRequest`. */
 export function expiryIn(headers: Headers, nowMs: number): number | undefined {
-  const nowSeconds = Math.floor(nowMs / 1000)
   const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
-  if (at === "" && after === "") return undefined
-  // So long at least: the second that has begun does not count.
-  const fromSeconds = Math.ceil(nowMs / 1000)
-  const seconds = after === "" ? wholeNumber(at, "X-Delete-At") : fromSeconds + wholeNumber(after, "X-Delete-After")
-  if (seconds <= nowSeconds && after === "") throw fail("invalidRequest", { message: "X-Delete-At in past" })
-  if (seconds <= fromSeconds) throw fail("invalidRequest", { message: "X-Delete-After in past" })
+  if (after !== "") {
+    const seconds = wholeNumber(after, "X-Delete-After")
+    if (seconds === 0) throw fail("invalidRequest", { message: "X-Delete-After in past" })
+    // So long at least: the second that has begun does not count.
+    return Math.ceil(nowMs / 1000) + seconds
+  }
+  if (at === "") return undefined
+  const seconds = wholeNumber(at, "X-Delete-At")
+  if (seconds * 1000 <= nowMs) throw fail("invalidRequest", { message: "X-Delete-At in past" })
   return seconds
 }

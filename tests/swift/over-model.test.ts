@@ -859,6 +859,7 @@ test("objects end at their second", async () => {
     owner.call("PUT", `${path}/${name}`, { body: "x", headers })
   assert.equal(await status(upload("past", { "X-Delete-At": "1000000000" })), 400)
   assert.equal(await status(upload("bad", { "X-Delete-After": "soon" })), 400)
+  assert.equal(await status(upload("bad", { "X-Delete-After": "0" })), 400)
   assert.equal(await status(upload("o", { "X-Delete-At": String(LATER) })), 201)
   assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), String(LATER))
   assert.equal(
