@@ -1,5 +1,4 @@
-/** What a setting of `hayloft serve` is: its sources, its default and its texts. Pure. */
-/** One setting: its sources, its default, and its text in `--help` and in docs. */
+/** What a setting of `hayloft serve` is: its sources, its default, and its text in `--help` and in docs. Pure. */
 export interface Setting {
   /** If undefined: only in the environment (secrets do not belong on a command line). */
   readonly flag: string | undefined

@@ -1,28 +1,22 @@
 /** Condition keys of a request that policies may test, except those of its sender: its source and its parameters. */
-import type { RequestContext } from "../access/index.js"
-import type { Exchange } from "../http/index.js"
+import { sourceContext, type RequestContext, type RequestSource } from "../access/index.js"
 import type { Target } from "./action.js"
 import type { Parameters } from "./parameters.js"
 
 type Values = string | readonly string[] | undefined
 
-interface RequestSource {
-  readonly exchange: Pick<Exchange, "remoteAddress" | "tlsVersion" | "header">
+interface IamRequest {
+  readonly exchange: RequestSource
   readonly parameters: Parameters
   /** The region of the signature; "" if the request is unsigned. */
   readonly region: string
   readonly target: Target | undefined
 }
 
-const KEYS: ReadonlyMap<string, (source: RequestSource, suffix: string) => Values> = new Map<
+const KEYS: ReadonlyMap<string, (source: IamRequest, suffix: string) => Values> = new Map<
   string,
-  (source: RequestSource, suffix: string) => Values
+  (source: IamRequest, suffix: string) => Values
 >([
-  ["aws:sourceip", ({ exchange }) => exchange.remoteAddress],
-  ["aws:securetransport", ({ exchange }) => String(exchange.tlsVersion !== undefined)],
-  ["aws:useragent", ({ exchange }) => exchange.header("user-agent")],
-  ["aws:referer", ({ exchange }) => exchange.header("referer")],
-  ["aws:requestedregion", ({ region }) => (region === "" ? undefined : region)],
   ["aws:requesttag", ({ parameters }, suffix) => tagOf(parameters.tags(), suffix)],
   ["aws:tagkeys", ({ parameters }) => tagKeysOf(parameters)],
   ["aws:resourcetag", ({ target }, suffix) => tagOf(target?.tags ?? [], suffix)],
@@ -36,9 +30,15 @@ const KEYS: ReadonlyMap<string, (source: RequestSource, suffix: string) => Value
   ["sts:externalid", ({ parameters }) => parameters.optional("ExternalId")],
 ])
 
-export const contextOf = (source: RequestSource): RequestContext => ({
-  valuesOf: ({ name, suffix = "" }) => KEYS.get(name)?.(source, suffix),
-})
+export function contextOf(request: IamRequest): RequestContext {
+  const source = sourceContext(request.exchange, request.region)
+  return {
+    valuesOf(key) {
+      const own = KEYS.get(key.name)
+      return own ? own(request, key.suffix ?? "") : source.valuesOf(key)
+    },
+  }
+}
 
 function tagOf(tags: readonly (readonly [key: string, value: string])[], key: string): Values {
   const wanted = key.toLowerCase()

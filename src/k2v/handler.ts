@@ -16,6 +16,7 @@ import {
   sentenceOfDecision,
   sha256Hex,
   SignatureVerifier,
+  sourceContext,
   type Denials,
   type Keyring,
   type KnownKey,
@@ -33,7 +34,6 @@ import type { Clock } from "../seams/clock/contract.js"
 import { k2vErrorOf, type K2vError } from "./failures.js"
 import { OPERATIONS, type Call } from "./operations.js"
 import { Polls, type Move } from "./polls.js"
-import { contextOf } from "./request-context.js"
 import { routeOf, type Route } from "./route.js"
 
 const SERVICE = "k2v"
@@ -161,7 +161,7 @@ class K2vHandler implements Protocol {
       ...{ principal: key.principal, action: `${SERVICE}:${route?.operation ?? ""}`, nowMs },
       resource: partition === undefined ? arn : `${arn}/${textOfObjectKey(partition)}`,
       owner: { accountId, accountNumber },
-      context: contextOf(exchange, verified.region),
+      context: sourceContext(exchange, verified.region),
     }
     // The policy of a bucket speaks of S3: it admits nobody to K2V, but what it denies to everything holds.
     const denials = policy && { ...policy, policy: denialsOf(policy.policy) }

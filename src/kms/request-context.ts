@@ -1,35 +1,28 @@
 /** Condition keys of a request that policies may test, except those of its sender and of the key. */
-import type { RequestContext } from "../access/index.js"
-import type { Exchange } from "../http/index.js"
+import { sourceContext, type RequestContext, type RequestSource } from "../access/index.js"
 import type { Tags } from "../format/identity-records.js"
 
-interface RequestSource {
-  readonly exchange: Pick<Exchange, "remoteAddress" | "tlsVersion" | "header">
+interface KmsRequest {
+  readonly exchange: RequestSource
   /** The region of the signature. */
   readonly region: string
   readonly tags: Tags
   readonly tagKeys: readonly string[]
 }
 
-export const contextOf = ({ exchange, region, tags, tagKeys }: RequestSource): RequestContext => ({
-  valuesOf({ name, suffix = "" }) {
-    switch (name) {
-      case "aws:sourceip":
-        return exchange.remoteAddress
-      case "aws:securetransport":
-        return String(exchange.tlsVersion !== undefined)
-      case "aws:useragent":
-        return exchange.header("user-agent")
-      case "aws:referer":
-        return exchange.header("referer")
-      case "aws:requestedregion":
-        return region
-      case "aws:requesttag":
-        return tags.find(([key]) => key.toLowerCase() === suffix.toLowerCase())?.[1]
-      case "aws:tagkeys":
-        return tags.length + tagKeys.length === 0 ? undefined : [...tags.map(([key]) => key), ...tagKeys]
-      default:
-        return undefined
-    }
-  },
-})
+export function contextOf({ exchange, region, tags, tagKeys }: KmsRequest): RequestContext {
+  const source = sourceContext(exchange, region)
+  return {
+    valuesOf(key) {
+      const { name, suffix = "" } = key
+      switch (name) {
+        case "aws:requesttag":
+          return tags.find(([tag]) => tag.toLowerCase() === suffix.toLowerCase())?.[1]
+        case "aws:tagkeys":
+          return tags.length + tagKeys.length === 0 ? undefined : [...tags.map(([tag]) => tag), ...tagKeys]
+        default:
+          return source.valuesOf(key)
+      }
+    },
+  }
+}

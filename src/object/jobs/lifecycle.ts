@@ -1,12 +1,13 @@
 /**
- * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is due,
- * or moves it to another storage class. Over buckets with expiring objects it goes more often. A job; every node of a store runs it, and they share the slices of each pass
- * (`lifecycle/pass-core.ts`).
+ * Lifecycle: once a day it goes over the buckets that have rules, and over all multipart uploads, and removes what is
+ * due, or moves it to another storage class. Over buckets with expiring objects it goes more often. It is a job; every
+ * node of a store runs it, and they share the slices of each pass (`lifecycle/pass-core.ts`).
  *
- * Promises  Nothing is removed or moved but by the rules, or the expiry of the object, as they are when that is decided. A pass that was interrupted goes
- *           on where it was; a slice whose process has ended is done again. Nothing is due while the store's clock is
- *           unknown, and no wall clock that jumps ahead makes anything due. After a start that has set the store's clock
- *           ahead, nothing is removed for a while, so that a wrong wall clock can be corrected.
+ * Promises  Nothing is removed or moved but by the rules, or the expiry of the object, as they are when that is decided.
+ *           A pass that was interrupted goes on where it was; a slice whose process has ended is done again. Nothing is
+ *           due while the store's clock is unknown, and no wall clock that jumps ahead makes anything due. After a start
+ *           that has set the store's clock ahead, nothing is removed for a while, so that a wrong wall clock can be
+ *           corrected.
  * Limits    LIFECYCLE_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
