@@ -24,7 +24,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
       find: "segment.offsetBytes !== offsetBytes || segment.parts.length !== expected",
       put: "segment.offsetBytes !== offsetBytes || expected === 0",
     },
-    { file: PARTS, find: "if (offsetBytes !== head.sizeBytes)", put: "if (head.sizeBytes < 0)" },
+    { file: PARTS, find: "if (offsetBytes !== sizeBytes)", put: "if (sizeBytes < 0)" },
   ),
   plant("an extent may belong to another part", "src/object/tampering", {
     file: PARTS,

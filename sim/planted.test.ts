@@ -9,6 +9,7 @@ import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
+import { APPEND_PLANTS } from "./append-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
@@ -24,6 +25,7 @@ test("each planted bug still fits its source", () => {
     ...CLASS_PLANTS,
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
+    ...APPEND_PLANTS,
     ...UNDELETE_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)

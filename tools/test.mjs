@@ -6,6 +6,7 @@
  *   npm test -- tablet s3/xml   only files whose path contains one of these
  *   npm test -- --seed 123      random values from another seed; `--seed random` generates one and prints it
  */
+import { spawnSync } from "node:child_process"
 import { randomInt } from "node:crypto"
 import { run } from "node:test"
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
@@ -36,28 +37,67 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
-/** The slowest files, with half of the total time: they start first, so that no core is idle at the end. */
-export const LONGEST = [
-  "tests/drama/growth",
-  "tests/kill/kill",
-  "tests/faults/rot",
-  "bench/quick",
-  "tests/cluster/suites",
-  "tests/drama/drama",
-  "tests/drama/nodes-drama",
-  "tests/docs/commands",
+/** Slow files that every whole run includes. They start first, so that no core is idle at the end. */
+const ALWAYS = [
   "sim/cluster/cluster",
-  "sim/world/disk-drama",
-  "tests/devices/returning",
+  "tests/kill/kill",
+  "tests/conformance",
   "tests/crash/log",
-  "tests/faults/rot-repair",
-  "tests/faults/sweep",
-  "tests/devices/every-subset",
-  "tests/devices/no-space",
-  "tests/faults/process",
-  "tests/stalled/stalled",
-  "tests/tablet/recovery",
-].map(name => `dist/${name}.test.js`)
+  "tests/cluster/database-trouble",
+  "tests/cluster/cut-off",
+]
+
+/**
+ * The slowest files, with more than half of the total time, the slowest first: `npm run check` runs one of `TURNS`
+ * parts of them, chosen by the commit, so that a few commits run all. TEST_TURN=all runs all of them, as `npm test` does.
+ */
+const IN_TURN = [
+  ...["tests/cluster/convert", "tests/cluster/replace", "tests/drama/growth", "tests/cluster/suites"],
+  ...["tests/cluster/restarts", "tests/node/encrypt-existing", "tests/console/objects", "tests/docs/commands"],
+  ...["bench/quick", "tests/cluster/operate", "tests/cluster/rollback", "tests/drama/nodes-drama"],
+  ...["tests/cluster/rescue", "sim/world/scenarios", "tests/cluster/rotate-master-key", "tests/cluster/zones"],
+  ...["tests/devices/starts", "tests/cluster/changes", "tests/devices/no-space", "tests/clients/identities"],
+  ...["sim/world/twin-lifecycle", "tests/faults/sweep", "tests/console/buckets", "tests/cluster/repair"],
+  ...["tests/faults/rot", "sim/world/disk-drama", "tests/steward/planted", "tests/docs/run-pages"],
+  ...["src/http/fairness", "tests/devices/returning", "tests/console/devices", "tests/console/identities"],
+  ...[
+    "tests/faults/rot-repair",
+    "src/block/shard-scan-core",
+    "tests/devices/every-subset",
+    "tests/node/encrypted-offline",
+  ],
+  ...["sim/world/twins", "tests/cluster/convert-interrupted", "sim/world/storm", "tests/console/jobs"],
+  ...["src/cli/commands", "tests/stalled/stalled", "tests/faults/hung", "tests/table/encrypted"],
+  ...["tests/faults/process", "tests/devices/exchanged", "tests/devices/emptied", "tests/console/safety"],
+  ...["tests/drama/drama", "tests/clients/settings", "tests/cluster/versions", "tests/clients/kms"],
+  ...["tests/clients/tools", "tests/cluster/observe", "tests/crash/volume", "tests/steward/steward"],
+  ...["tests/cluster/encrypt-at-rest", "src/node/control/truth", "tests/clients/locks", "tests/clients/undelete"],
+  ...["src/object/jobs/encrypt", "tests/node/rescue-sealed", "src/node/full-disk", "tests/clients/quotas"],
+  ...["tests/node/encrypt-at-rest", "tests/tools/package", "src/placement/next-layout", "src/node/erase/erasures"],
+  ...["tests/cluster/erase", "tests/crash/table", "src/placement/capacity", "tests/cluster/classes"],
+]
+const TURNS = 6
+
+const fileOf = name => `dist/${name}.test.js`
+export const LONGEST = [...IN_TURN, ...ALWAYS].map(fileOf)
+
+/** Which part of `IN_TURN` this run includes; undefined: all. */
+function turnNow() {
+  const asked = process.env["TEST_TURN"]
+  if (asked === "all") return undefined
+  if (asked !== undefined) return Number(asked) % TURNS
+  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: ROOT, encoding: "utf8" })
+  return status === 0 ? Number.parseInt(stdout.slice(0, 8), 16) % TURNS : undefined
+}
+
+/** The files of a whole check: without those that have their turn at another commit. */
+function inTurn(files) {
+  const turn = turnNow()
+  if (turn === undefined) return files
+  const others = new Set(IN_TURN.filter((_, i) => i % TURNS !== turn).map(fileOf))
+  process.stdout.write(`part ${turn + 1} of ${TURNS} of the slowest test files; TEST_TURN=all runs all of them\n`)
+  return files.filter(file => !others.has(relative(ROOT, file)))
+}
 
 /** Returns the files, the slowest first. */
 function longestFirst(files) {
@@ -89,6 +129,7 @@ export const LONG = new Set(
     "cluster/safety-core",
     "node/control/truth",
     "erasure/codec",
+    "object/jobs/encrypt",
     "object/jobs/reencode",
     "placement/capacity",
     "placement/domains",
@@ -127,10 +168,10 @@ export function bundled(files, count = CORES) {
 /** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over workers. */
 const PARTS = 4
 
-/** All test files for a whole run, with the pure ones bundled. */
+/** The test files of a whole run, with the pure ones bundled. */
 export function wholeRun() {
   const pure = new Set(pureTestFiles())
-  return [...testFiles().filter(file => !pure.has(file)), ...bundled([...pure], PARTS)]
+  return [...inTurn(testFiles().filter(file => !pure.has(file))), ...bundled([...pure], PARTS)]
 }
 
 const SEED_LIMIT = 1_000_000

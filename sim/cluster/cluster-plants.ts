@@ -56,9 +56,49 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     scenario: "cluster",
     caughtBy: ["storeClockIsSteady"],
   },
+  {
+    bug: "cluster: a token covers what was written to an item since",
+    edits: [
+      {
+        file: "src/object/items/vector-core.ts",
+        find: "Math.min(seen.get(state.node) ?? 0, latestOf(state))",
+        put: "seen.has(state.node) ? latestOf(state) : 0",
+      },
+    ],
+    scenario: "cluster",
+    caughtBy: ["valuesStay"],
+  },
+  {
+    bug: "cluster: a token leaves the last value that it has seen",
+    edits: [
+      {
+        file: "src/object/items/vector-core.ts",
+        find: "Math.min(seen.get(state.node) ?? 0, latestOf(state))",
+        put: "Math.min((seen.get(state.node) ?? 1) - 1, latestOf(state))",
+      },
+    ],
+    scenario: "cluster",
+    caughtBy: ["valuesGo"],
+  },
 ]
 
 export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
+  {
+    bug: "cluster: copies of a K2V item are merged without what either has discarded",
+    edits: [{ file: "src/object/items/vector-core.ts", find: "filter(({ time }) => time > discard)", put: "slice()" }],
+    caughtBy: "src/object/items/vector-core",
+  },
+  {
+    bug: "cluster: a collection of K2V tombstones forgets the times of the partition",
+    edits: [
+      {
+        file: "src/object/items/item-commands-core.ts",
+        find: "encodeK2vPartition({ ...before, conflicts, collectedTo })",
+        put: "encodeK2vPartition({ ...before, conflicts, collectedTo, changedAt: 0 })",
+      },
+    ],
+    caughtBy: "src/object/items/tombstones",
+  },
   {
     bug: "cluster: the row of the store's clock becomes what a process states, also if that is earlier",
     edits: [
@@ -75,8 +115,8 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
     edits: [
       {
         file: "src/metadata/guards.ts",
-        find: 'const isGuarded =\n      protection === "underWrittenUpload"',
-        put: 'const isGuarded =\n      true || protection === "underWrittenUpload"',
+        find: 'const isGuarded =\n      protection === "underWrittenOwner"',
+        put: 'const isGuarded =\n      true || protection === "underWrittenOwner"',
       },
     ],
     caughtBy: "src/metadata/guards",

@@ -21,6 +21,7 @@ import { ClusterOperator, type OperatorHost } from "./cluster-operator.js"
 import { ClusterRollback } from "./cluster-rollback.js"
 import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
+import { ITEM_BUCKET, ItemClients } from "./item-clients.js"
 import { StoreClockWatch } from "./store-clock-watch.js"
 import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
 
@@ -35,6 +36,8 @@ export interface ClusterStormOptions {
   readonly isChanged: boolean
   /** Needles rot. */
   readonly rots: boolean
+  /** Clients of K2V write items, too. */
+  readonly hasItems: boolean
   /** After the storm the database loses what it committed for so long. */
   readonly lostMs?: number | undefined
 }
@@ -49,6 +52,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   versioned: seed % 3 === 0,
   isChanged: seed % 5 === 2,
   rots: seed % 2 === 0,
+  hasItems: seed % 4 !== 2,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
 })
 
@@ -66,6 +70,8 @@ const WAVE_MS = 120
 const REST_MS_MAX = 6_000
 /** In one of so many waves an upload is sent through all nodes. */
 const WANDERING_EVERY = 3
+const ITEM_REQUESTS_OF_WAVE = 6
+const ITEM_PAUSE_MS_MAX = 40
 /** While nodes join. */
 const EARLY_WAVES_MAX = 4
 /** Around the inline limit and the size of blocks. */
@@ -94,6 +100,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   observer = new Observer()
   readonly nemesis: ClusterNemesis
   private readonly operator: ClusterOperator | undefined
+  private readonly items: ItemClients | undefined
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
@@ -113,6 +120,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.rot = options.rots ? new ClusterRot(this.cluster, this.cluster.random.fork("rot")) : undefined
     this.nemesis = new ClusterNemesis(this, this.cluster.random.fork("nemesis"))
     this.operator = options.isChanged ? new ClusterOperator(this, this.cluster.random.fork("operator")) : undefined
+    const host = this.wanderingHost(this.cluster.random.fork("nodes of items"))
+    this.items = options.hasItems ? new ItemClients(host, this.cluster.random.fork("items")) : undefined
     for (let number = 1; number <= options.nodes; number += 1) {
       const zone = String.fromCharCode(96 + number)
       this.cluster.addNode({ name: `n${number}`, zone, devices: options.devicesPerNode, latencyMsMax: 2 })
@@ -126,11 +135,12 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
 
   get summary(): string {
     const minutes = Math.round(this.cluster.clock.monotonicMs() / 6_000) / 10
-    return `${this.observer.count} operations, ${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
+    const items = this.items === undefined ? "" : `${this.items.history.count} of items, `
+    return `${this.observer.count} operations, ${items}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
   }
 
   get digest(): string {
-    return this.cluster.digest(this.observer.story(), ...this.nemesis.deeds)
+    return this.cluster.digest(this.observer.story(), this.items?.history.story() ?? "", ...this.nemesis.deeds)
   }
 
   private async story(): Promise<void> {
@@ -143,12 +153,13 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     await Promise.all(starting)
     const { engine } = must(first?.serving, "the first node serves")
     const bucket = await engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" })
+    if (options.hasItems) await engine.services.buckets.create({ name: ITEM_BUCKET, owner: OWNER, location: "" })
     if (options.versioned) await engine.services.buckets.setVersioning(bucket, "enabled")
     const early = this.makeWaves(random.below(EARLY_WAVES_MAX))
     if (!areTogether) for (const node of others) await this.start(node)
     await early
     await this.settled()
-    const clients = this.makeWaves(Infinity)
+    const clients = this.makeWaves(Infinity).catch((error: unknown) => this.onError(error))
     const changes = this.operator?.run(options.faultMs).catch((error: unknown) => this.onError(error))
     await this.nemesis.run(options.faultMs)
     await this.nemesis.end()
@@ -205,6 +216,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       this.waveEndsMs = cluster.clock.monotonicMs() + WAVE_MS
       for (const node of cluster.nodes) if (node.serving && !this.stopping.has(node)) this.sendFrom(node)
       if (random.below(WANDERING_EVERY) === 0) this.wander()
+      if (this.items !== undefined) await this.sendItems(this.items)
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
@@ -240,11 +252,24 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     await new Client(this.hostOf(crew), engine, bucket, random, String(this.waves)).work()
   }
 
+  private async sendItems(items: ItemClients): Promise<void> {
+    for (let request = 0; request < ITEM_REQUESTS_OF_WAVE; request += 1) {
+      items.send()
+      await this.cluster.sleep(this.random.below(ITEM_PAUSE_MS_MAX))
+    }
+  }
+
   /** Sends an upload through all nodes. */
   private wander(): void {
-    const { observer } = this
     const random = this.random.fork(`wandering ${this.waves}`)
-    const host: WanderingHost = {
+    const upload = new WanderingUpload(this.wanderingHost(random), random, `parts-${random.below(3)}`)
+    void upload.run().catch((error: unknown) => this.onError(error))
+  }
+
+  /** For clients that send each request through any node. */
+  private wanderingHost(random: Random): WanderingHost {
+    const { observer } = this
+    return {
       ...{ observer, mayFail, isRefusal: error => isFailure(error, ...REFUSALS) },
       nextName: () => this.nextName(),
       onError: error => this.onError(error),
@@ -264,8 +289,6 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
         return sent
       },
     }
-    const upload = new WanderingUpload(host, random, `parts-${random.below(3)}`)
-    void upload.run().catch((error: unknown) => this.onError(error))
   }
 
   private async opened(crew: Crew): Promise<Bucket> {
@@ -387,6 +410,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     const shown = new Map<string, Shown | undefined>()
     for (const key of this.observer.keys()) shown.set(key, await this.shownOf(engine, bucket, key))
     this.observer = rollback.judge(entries, shown)
+    await this.items?.forget(engine)
     this.nemesis.note(`${entries.length} uploads were put back or listed`)
     await this.workFor(durationMs)
   }
@@ -431,6 +455,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     for (const { engine } of cluster.serving) {
       const bucket = await engine.services.buckets.open(BUCKET)
       for (const key of observer.keys()) await this.read(engine, bucket, key, "acknowledgedStays").catch(asLost(key))
+      await this.items?.check(engine)
     }
     observer.checkWinners()
     observer.checkLinearizable(this.options.versioned ? "enabled" : "never")

@@ -9,9 +9,11 @@ import { rowKeyOf } from "../../src/base/ids.js"
 import { shardCount, shardsNeeded, textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
+import { isVersionFamily, versionOfRow } from "../../src/format/deleted-version.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
+import { multipartRowKey, objectRowKeyOf, uploadOfPartRowKey } from "../../src/format/row-key.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"
 import { extentsIn, needlesOf } from "../world/audit.js"
@@ -53,18 +55,43 @@ export function unlikePolicyOf(cluster: Cluster, { policy: ofStore, classes = []
   return undefined
 }
 
+const OF_UPLOADS: ReadonlySet<Family> = new Set(["parts", "segments"])
+type DatabaseRows = ReturnType<Cluster["database"]["copy"]>["rows"]
 type Holdings = ReadonlyMap<DeviceId, ReadonlySet<RowKey>>
 
 const holdingsOf = (cluster: Cluster): Holdings =>
   new Map(cluster.serving.flatMap(({ engine }) => [...holdings(engine)]))
 
-/** Describes a referenced shard that is not on its assigned device; undefined if there is none. */
+/** Multipart uploads that are open, or of which a version consists: the rows of others wait for the collector. */
+function keptUploads(rows: DatabaseRows): ReadonlySet<RowKey> {
+  const kept = new Set<RowKey>()
+  for (const { family, key, value } of rows) {
+    if (value === undefined) continue
+    if (family === "uploads") kept.add(key)
+    if (!isVersionFamily(family)) continue
+    const { content } = versionOfRow(family, value)
+    if (content.kind === "segments") kept.add(multipartRowKey(objectRowKeyOf(key), content.multipartId))
+  }
+  return kept
+}
+
+/**
+ * Describes a referenced shard that is not on its assigned device; undefined if there is none. What waits for the collector is not
+ * re-encoded: there a slot may be left that the layout does not have any more.
+ */
 export function missingShardOf(cluster: Cluster, record: ControlRecord): string | undefined {
   const [layout, held] = [layoutOf(record.layout), holdingsOf(cluster)]
-  for (const extent of extentsOf(cluster)) {
-    for (const { key, assigned } of needlesOf(extent, layout)) {
-      const isThere = assigned.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
-      if (!isThere) return `device ${assigned.join(" or ")} lacks ${describeNeedle(key)}`
+  const { rows } = cluster.database.copy()
+  const kept = keptUploads(rows)
+  for (const { family, key: row, value } of rows) {
+    if (value === undefined) continue
+    const isKept = !OF_UPLOADS.has(family) || kept.has(uploadOfPartRowKey(row))
+    for (const extent of extentsIn(each => (each === family ? [value] : []))) {
+      for (const { key, assigned } of needlesOf(extent, layout)) {
+        const isThere = assigned.some(id => held.get(id)?.has(rowKeyOf(key)) === true)
+        if (!isThere && (isKept || assigned.length > 0))
+          return `device ${assigned.join(" or ")} lacks ${describeNeedle(key)}`
+      }
     }
   }
   return undefined

@@ -3,7 +3,7 @@ import { fail } from "../../src/base/failures.js"
 import type { Bucket, Buckets, BucketUsage, DefaultRetention } from "../../src/object/contract.js"
 import type { SettingName, SettingRecord } from "../../src/format/records.js"
 import { byText } from "./listings.js"
-import type { ModelState } from "./state.js"
+import { storedBytesOf, type ModelState } from "./state.js"
 
 export class ModelBuckets implements Buckets {
   constructor(private readonly state: ModelState) {}
@@ -101,7 +101,7 @@ export class ModelBuckets implements Buckets {
     return {
       objects: [...keys.values()].filter(([latest]) => latest?.kind === "object").length,
       versions: versions.length,
-      bytes: versions.reduce((sum, version) => sum + (version.kind === "object" ? version.info.sizeBytes : 0), 0),
+      bytes: versions.reduce((sum, version) => sum + (version.kind === "object" ? storedBytesOf(version) : 0), 0),
       uploads: uploads.size,
       kept: { objects: 0, bytes: 0 },
     }

@@ -6,20 +6,22 @@ import { fail } from "../../src/base/failures.js"
 import type { Conditions } from "../../src/object/contract.js"
 import type { ModelObject, ModelVersion } from "./state.js"
 
-const names = (etags: readonly string[], etag: string): boolean => etags.includes("*") || etags.includes(etag)
+/** A large object is also named by its ETag without the number of its segments. */
+const names = (etags: readonly string[], { etag, segmentListBytes }: ModelObject["info"]): boolean =>
+  etags.some(each => each === "*" || each === etag || (segmentListBytes !== undefined && etag.startsWith(`${each}-`)))
 const seconds = (timeMs: number): number => Math.floor(timeMs / 1000)
 
 type Verdict = "go" | "failed" | "notModified"
 
 function evaluate(conditions: Conditions, version: ModelObject): Verdict {
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
-  const { etag, lastModifiedMs } = version.info
+  const { lastModifiedMs } = version.info
   if (ifMatch !== undefined) {
-    if (!names(ifMatch, etag)) return "failed"
+    if (!names(ifMatch, version.info)) return "failed"
   } else if (ifUnmodifiedSinceMs !== undefined && seconds(lastModifiedMs) > seconds(ifUnmodifiedSinceMs)) {
     return "failed"
   }
-  if (ifNoneMatch !== undefined) return names(ifNoneMatch, etag) ? "notModified" : "go"
+  if (ifNoneMatch !== undefined) return names(ifNoneMatch, version.info) ? "notModified" : "go"
   if (ifModifiedSinceMs === undefined) return "go"
   return seconds(lastModifiedMs) > seconds(ifModifiedSinceMs) ? "go" : "notModified"
 }
@@ -42,10 +44,10 @@ export function checkWrite(conditions: Conditions, current: ModelVersion | undef
   const object = current?.kind === "object" ? current : undefined
   const { ifMatch, ifNoneMatch } = conditions
   if (ifMatch !== undefined && object === undefined) throw fail("noSuchKey")
-  if (ifMatch !== undefined && object !== undefined && !names(ifMatch, object.info.etag)) {
+  if (ifMatch !== undefined && object !== undefined && !names(ifMatch, object.info)) {
     throw fail("preconditionFailed", { condition: "If-Match" })
   }
-  if (ifNoneMatch !== undefined && object !== undefined && names(ifNoneMatch, object.info.etag)) {
+  if (ifNoneMatch !== undefined && object !== undefined && names(ifNoneMatch, object.info)) {
     throw fail("preconditionFailed", { condition: "If-None-Match" })
   }
   if (object !== undefined) checkSame(conditions, object)

@@ -9,6 +9,7 @@ import { isArchive } from "../../src/base/storage-class.js"
 import type { AcceptedClasses, ObjectServices } from "../../src/object/contract.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
+import { ModelAppends } from "./appends.js"
 import { ModelBuckets } from "./buckets.js"
 import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
@@ -33,6 +34,7 @@ export function modelOf(state: ModelState): ObjectServices {
     buckets: new ModelBuckets(state),
     objects: new ModelObjects(state),
     multipart: new ModelMultipart(state),
+    appends: new ModelAppends(state),
     renames: new ModelRenames(state),
     classes: NONE_MAPPED,
   }

@@ -6,7 +6,14 @@ import type { ObjectKey } from "../../src/base/ids.js"
 import type { StorageClass } from "../../src/base/storage-class.js"
 import { decodeLifecycleRules, type LifecycleRule, type LifecycleRules } from "../../src/format/lifecycle-rules.js"
 import { ModelObjects } from "./objects.js"
-import { dropVersion, versionsOf, type ModelBucket, type ModelState, type ModelVersion } from "./state.js"
+import {
+  dropVersion,
+  storedBytesOf,
+  versionsOf,
+  type ModelBucket,
+  type ModelState,
+  type ModelVersion,
+} from "./state.js"
 
 const DAY_MS = 24 * 60 * 60 * 1000
 /** Decision 55: uploads are removed so many days after they began, if no rule says otherwise. */
@@ -42,7 +49,7 @@ const hasPrefix = (key: ObjectKey, { filter }: LifecycleRule): boolean =>
 
 /** A delete marker has no bytes and no tags. ObjectSizeGreaterThan and ObjectSizeLessThan do not include their number. */
 function isFor(rule: LifecycleRule, key: ObjectKey, version: ModelVersion): boolean {
-  const sizeBytes = version.kind === "marker" ? 0 : version.info.sizeBytes
+  const sizeBytes = version.kind === "marker" ? 0 : storedBytesOf(version)
   const own = new Map(version.kind === "marker" ? [] : version.tags)
   const { sizeAbove = -1, sizeBelow = Infinity, tags = [] } = rule.filter
   const hasSize = sizeBytes > sizeAbove && sizeBytes < sizeBelow
@@ -102,7 +109,8 @@ function classBy(
 ): StorageClass | undefined {
   const version = versions[at]
   if (version?.kind !== "object") return undefined
-  const { sizeBytes, storageClass } = version.info
+  const { storageClass } = version.info
+  const sizeBytes = storedBytesOf(version)
   const wanted = rules
     .filter(rule => isFor(rule, key, version) && isLarge(rule, sizeBytes))
     .flatMap(rule => transitions(rule, versions, at))

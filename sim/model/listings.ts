@@ -41,7 +41,7 @@ const listed = (
   checksumAlgorithm: info.checksum?.algorithm,
   checksumType: info.checksum?.type,
   ...(withOwners && { owner: acl?.owner }),
-  ...(withTypes && { contentType: info.headers.contentType }),
+  ...(withTypes && { contentType: info.headers.contentType, symlink: info.headers.symlink }),
 })
 
 export function list(bucket: ModelBucket, request: ListRequest): ListPage {

@@ -20,7 +20,7 @@ import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
 import { clientKeyOf, etagOf, requireKeyOfUpload, shownOf } from "./encryption.js"
 import { listUploads, uploadInfo } from "./listings.js"
 import { newLock } from "./locks.js"
-import { commit, findSource } from "./objects.js"
+import { commit, findSource, wholeSource } from "./objects.js"
 import type { ModelBucket, ModelPart, ModelState, ModelUpload } from "./state.js"
 import { currentOf, versionsOf } from "./state.js"
 
@@ -102,7 +102,8 @@ export class ModelMultipart implements Multipart {
     const upload = this.#find(request)
     await request.checkEncryption?.(shownOf(upload.request.encryption))
     requireKeyOfUpload(clientKeyOf(upload.request.encryption), request.clientKey)
-    const { bucket, version } = await findSource(this.state, request.source)
+    const { bucket, version: found } = await findSource(this.state, request.source)
+    const version = await wholeSource(found, request.source)
     const { sizeBytes, versionId } = version.info
     if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
     const bytes = range === undefined ? version.body : version.body.subarray(range.first, range.last + 1)

@@ -1,6 +1,7 @@
 /** The model's objects and versions. Everything after the last `await` of a method is atomic. */
 import { isDeepStrictEqual } from "node:util"
 import { assert } from "../../src/base/assert.js"
+import { concatBytes } from "../../src/base/bytes.js"
 import { fail } from "../../src/base/failures.js"
 import type { ObjectKey, VersionId } from "../../src/base/ids.js"
 import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
@@ -32,6 +33,7 @@ import type {
   VersionLock,
   VersionsPage,
 } from "../../src/object/contract.js"
+import { decodeSegmentList, lengthOfSegment } from "../../src/format/segment-list.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
@@ -50,30 +52,37 @@ type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "siz
   readonly protection: Protection | undefined
   readonly body: Uint8Array
   readonly parts?: readonly ModelPart[]
+  readonly largeObject?: PutRequest["largeObject"]
   readonly tags: Tags
   readonly acl: ObjectAcl | undefined
 }
 
 /** Adds a version to its key, according to the bucket's versioning. */
 export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, object: NewObject): PutResult {
-  const { body, parts, tags, acl, lock: stated, protection, ...described } = object
+  const { body, parts, tags, acl, lock: stated, protection, largeObject, ...described } = object
   const { versioning } = bucket.bucket
   const lock = newLock(bucket.bucket, stated, state.clock.wallMs())
   const { rank, versionId } = state.nextVersion(versioning)
   const lastModifiedMs = state.nextModifiedMs(bucket, key)
   const encryption = shownOf(protection)
-  const info = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock, encryption }
+  const ofBody = { ...described, versionId, lastModifiedMs, sizeBytes: body.length, lock, encryption }
+  const info = { ...ofBody, ...(largeObject === undefined ? {} : shownOfLarge(largeObject, body)) }
   const clientKey = clientKeyOf(protection)
   addVersion(bucket, key, { kind: "object", rank, writtenMs: lastModifiedMs, info, body, parts, clientKey, tags, acl })
   return {
     versionId: versioning === "never" ? undefined : versionId,
     etag: info.etag,
     checksum: info.checksum,
-    sizeBytes: body.length,
+    sizeBytes: info.sizeBytes,
     lastModifiedMs,
     encryption,
   }
 }
+
+const shownOfLarge = ({ sizeBytes, md5: digest, parts }: NonNullable<PutRequest["largeObject"]>, list: Uint8Array) => ({
+  ...{ sizeBytes, etag: `${hex(digest)}-${parts}`, checksum: undefined },
+  ...{ partsCount: parts, segmentListBytes: list.length },
+})
 
 /** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
 export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId | undefined): ModelObject {
@@ -105,6 +114,31 @@ export async function findSource(
   return { bucket, version }
 }
 
+/** The source of a copy: a large object as one that was put whole, if its segments can be opened. */
+export async function wholeSource(version: ModelObject, { openSegment }: CopySource): Promise<ModelObject> {
+  const { info, body } = version
+  if (openSegment === undefined || info.segmentListBytes === undefined) return version
+  const pieces: Uint8Array[] = []
+  for (const segment of decodeSegmentList(body, info.sizeBytes)) {
+    if (segment.kind === "data") {
+      pieces.push(segment.bytes)
+      continue
+    }
+    const lengthBytes = lengthOfSegment(segment)
+    const opened = await openSegment(segment, { first: segment.span?.first ?? 0, lengthBytes })
+    for await (const piece of opened.read(new AbortController().signal)) pieces.push(Uint8Array.from(piece))
+    opened.close()
+  }
+  const { segmentListBytes: _, ...described } = info
+  return { ...version, info: { ...described, partsCount: undefined }, body: concatBytes(pieces) }
+}
+
+function largeObjectOf({ info, body }: ModelObject): PutRequest["largeObject"] {
+  if (info.segmentListBytes !== body.length) return undefined
+  const [digest = "", parts] = info.etag.split("-")
+  return { sizeBytes: info.sizeBytes, md5: Buffer.from(digest, "hex"), parts: Number(parts) }
+}
+
 interface Resolved {
   readonly range: ObjectBody["range"]
   readonly partChecksum: ObjectBody["partChecksum"]
@@ -127,7 +161,7 @@ function resolvePart({ parts, info }: ModelObject, partNumber: number): Resolved
 }
 
 function resolveRange(version: ModelObject, range: RangeRequest | undefined): Resolved {
-  if (range === undefined) return WHOLE
+  if (range === undefined || version.info.segmentListBytes !== undefined) return WHOLE
   if (range.kind === "part") return resolvePart(version, range.partNumber)
   const { sizeBytes } = version.info
   const first = range.kind === "suffix" ? Math.max(0, sizeBytes - range.lengthBytes) : range.first
@@ -181,6 +215,7 @@ export class ModelObjects implements Objects {
       body: bytes,
       partsCount: undefined,
       expiresAtSeconds: request.expiresAtSeconds,
+      largeObject: request.largeObject,
     })
   }
 
@@ -238,17 +273,18 @@ export class ModelObjects implements Objects {
     const { source, key, conditions, replaceAttributes, replaceTags, checksumAlgorithm, encryption } = request
     const { storageClass = "STANDARD" } = request
     const from = await findSource(this.state, source)
-    const { version } = from
+    const version = await wholeSource(from.version, source)
     const bucket = this.state.open(request.bucket)
-    if (version.info.sizeBytes > OBJECT_BYTES_MAX) {
+    if (version.body.length > OBJECT_BYTES_MAX) {
       throw fail("invalidRequest", { message: "the source of a copy is larger than 5 GiB; copy it in parts" })
     }
     const latest = currentOf(bucket, key)
     const keepsSealing = request.statesEncryption !== true && keepsEncryption(version, encryption)
     const redirects = replaceAttributes !== undefined || request.websiteRedirect !== undefined
     const keepsClass = version.info.storageClass === storageClass
-    const changesNothing = !redirects && replaceTags === undefined && keepsSealing && keepsClass
-    if (changesNothing && from.bucket === bucket && latest === version) {
+    const { range } = request
+    const changesNothing = range === undefined && !redirects && !replaceTags && keepsSealing && keepsClass
+    if (changesNothing && from.bucket === bucket && latest === from.version) {
       throw fail("invalidRequest", {
         message: "this copy request is illegal because it is trying to copy an object to itself without changing it",
       })
@@ -257,8 +293,10 @@ export class ModelObjects implements Objects {
     const { headers, userMetadata, checksum } = version.info
     const sameKey = from.bucket === bucket && source.key === key
     const keepsChecksum = checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm
-    const keepsBytes = sameKey && keepsChecksum && keepsClass && keepsEncryption(version, encryption)
-    const made = keepsBytes ? version.info : single(version.body, checksumAlgorithm ?? checksum?.algorithm)
+    const isWhole = range === undefined
+    const keepsBytes = isWhole && sameKey && keepsChecksum && keepsClass && keepsEncryption(version, encryption)
+    const body = isWhole ? version.body : version.body.subarray(range.first, range.first + range.lengthBytes)
+    const made = keepsBytes ? version.info : single(body, checksumAlgorithm ?? checksum?.algorithm)
     const result = commit(this.state, bucket, key, {
       ...made,
       ...(keepsBytes ? {} : { etag: etagOf(encryption, made.etag, this.state.random) }),
@@ -270,7 +308,8 @@ export class ModelObjects implements Objects {
       storageClass,
       protection: encryption,
       expiresAtSeconds: request.expiresAtSeconds,
-      body: version.body,
+      body,
+      largeObject: isWhole ? largeObjectOf(version) : undefined,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
   }
@@ -310,12 +349,13 @@ export class ModelObjects implements Objects {
     const version = find(bucket, request.key, request.versionId)
     checkWrite(request.conditions, version)
     requireFree(version, this.state.clock.wallMs(), false)
-    const { contentType, websiteRedirect } = version.info.headers
+    const { contentType, websiteRedirect, symlink } = version.info.headers
     const { headers, userMetadata } = request.attributes
     const { expiresAtSeconds } = request
     const kept = {
       ...(contentType !== undefined && { contentType }),
       ...(websiteRedirect !== undefined && { websiteRedirect }),
+      ...(symlink !== undefined && { symlink }),
     }
     const lastModifiedMs = this.state.nextModifiedMs(bucket, request.key)
     version.info = { ...version.info, lastModifiedMs, headers: { ...kept, ...headers }, userMetadata, expiresAtSeconds }

@@ -137,6 +137,9 @@ export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVe
   bucket.keys.set(key, [version, ...versionsOf(bucket, key)])
 }
 
+/** Of a large object, the length of its segment list. */
+export const storedBytesOf = ({ info }: ModelObject): number => info.segmentListBytes ?? info.sizeBytes
+
 export const infoOf = (version: ModelObject): ObjectInfo => ({
   ...version.info,
   tags: version.tags,

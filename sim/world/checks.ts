@@ -41,6 +41,8 @@ export const CHECKS = {
   storeClockIsSteady: "the store's clock never goes back, and is not faster than time while a process runs",
   erasedIsClosed: "no file of any disk, with the master key, opens the secret of a bucket that counts as erased",
   erasureEnds: "an erasure that has begun ends once every disk is there",
+  valuesStay: "a value of an item is there until a token that has seen it replaces it",
+  valuesGo: "a value of an item that a token has replaced is never read again",
   nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const

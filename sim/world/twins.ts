@@ -247,10 +247,13 @@ export class Twins {
     const headers = this.chance(2) ? { contentType: "text/plain", cacheControl: "no-store" } : {}
     const attributes = { headers, userMetadata }
     const encryption = this.keys.protection()
-    const what = `put ${key} ${bytes.length} ${JSON.stringify(conditions[0])} ${algorithm} ${encryption?.mode ?? "plain"}`
+    const largeObject = this.chance(6)
+      ? { sizeBytes: this.random.below(10_000_000), md5: this.random.bytes(16), parts: 1 + this.random.below(3) }
+      : undefined
+    const what = `put ${key} ${bytes.length} ${largeObject !== undefined} ${JSON.stringify(conditions[0])} ${algorithm} ${encryption?.mode ?? "plain"}`
     const answers = await this.both(what, (side, { objects }, bucket) => {
       const body = { ...sourceOf(bytes, 50_000), ...(algorithm ? { checksumAlgorithm: algorithm } : {}) }
-      const put = { bucket, key, attributes, tags, acl, lock, encryption, body, signal: noSignal }
+      const put = { bucket, key, attributes, tags, acl, lock, encryption, largeObject, body, signal: noSignal }
       return objects.put({ ...put, conditions: conditions[side] })
     })
     if (!answers) return

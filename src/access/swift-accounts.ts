@@ -1,12 +1,13 @@
 /** What Swift's clients have set on accounts: the commands on it, and its reader. */
 import { fail, isFailure } from "../base/failures.js"
 import { equalBytes } from "../base/bytes.js"
-import type { AccountId } from "../base/ids.js"
+import { parseAccountId, type AccountId, type RowKey } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import { after } from "../base/soon.js"
 import { textRowKey } from "../format/row-key.js"
 import { decodeSwiftAccount, encodeSwiftAccount, type SwiftAccount } from "../format/swift-account.js"
 import { command, query, type Metadata } from "../metadata/index.js"
+import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
 
 const CONFLICTS_MAX = 10
 const EMPTY: SwiftAccount = { metadata: [], access: "" }
@@ -33,7 +34,21 @@ export const setSwiftAccount = command<[id: AccountId, former: Uint8Array | unde
   },
 })
 
+/** The accounts of a page that were deleted by then. */
+export const deletedSwiftAccounts = query(
+  "DeletedSwiftAccounts",
+  (view, start: RowKey, untilMs: number): RecordPage<AccountId> => {
+    const page = readPage(view, "swiftAccounts", ALL_ROWS, start, (key, value) => {
+      const { deletedMs } = decodeSwiftAccount(value)
+      return deletedMs !== undefined && deletedMs <= untilMs ? parseAccountId(key) : undefined
+    })
+    return { items: page.items.filter(id => id !== undefined), next: page.next }
+  },
+)
+
 export interface SwiftAccounts {
+  /** Those that were deleted by then, in no order. */
+  deletedBy(untilMs: number): AsyncIterable<AccountId>
   of(id: AccountId): Soon<SwiftAccount>
   /** What follows from what is set; no other change comes between. Throws what `change` throws, `noSuchAccount`, `conflict`. */
   change(id: AccountId, change: (former: SwiftAccount) => SwiftAccount): Promise<void>
@@ -44,6 +59,14 @@ class SwiftAccountRows implements SwiftAccounts {
     private readonly metadata: Pick<Metadata, "ask" | "run">,
     private readonly prepare: () => Promise<void>,
   ) {}
+
+  async *deletedBy(untilMs: number): AsyncGenerator<AccountId> {
+    for (let start: RowKey | undefined = ALL_ROWS.start; start !== undefined;) {
+      const page: RecordPage<AccountId> = await this.metadata.ask(deletedSwiftAccounts(start, untilMs))
+      yield* page.items
+      start = page.next
+    }
+  }
 
   of(id: AccountId): Soon<SwiftAccount> {
     return after(this.metadata.ask(readSwiftAccount(id)), decoded)

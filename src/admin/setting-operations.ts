@@ -1,10 +1,11 @@
 /**
  * The operations of `/v1` on the settings of a bucket as JSON: those of S3, of which S3's own requests read and write the
- * documents, and quota and undelete, which S3 does not have.
+ * documents, and quota, undelete and append, which S3 does not have.
  *
  * Promises  A caller with access policies needs the same action as for the request of S3.
  * Limits    `VALUE_BYTES_MAX`.
  */
+import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { Bucket } from "../object/contract.js"
@@ -17,6 +18,9 @@ const PATH = "/v1/buckets/{bucket}/settings"
 const ONE = `${PATH}/{setting}`
 /** A thousand lifecycle rules with filters. */
 export const VALUE_BYTES_MAX = 1024 * 1024
+
+/** Appends have no settings of their own. */
+const ALLOW_APPENDS = z.strictObject({})
 
 type Value = Readonly<Record<string, unknown>>
 type Method = "GET" | "PUT" | "DELETE"
@@ -52,7 +56,24 @@ const OWN: ReadonlyMap<string, OwnSetting> = new Map<string, OwnSetting>([
       remove: ({ undelete }, { id }) => undelete.setUndelete(id, undefined),
     },
   ],
+  [
+    "append",
+    {
+      actions: { GET: "hayloft:GetBucketAppend", PUT: "hayloft:SetBucketAppend", DELETE: "hayloft:RemoveBucketAppend" },
+      get: async (_, { settings }) => (settings.includes("append") ? {} : undefined),
+      put: allowAppends,
+      remove: ({ buckets }, bucket) => buckets.setSetting(bucket, "append", undefined),
+    },
+  ],
 ])
+
+/** Throws `invalidRequest`. */
+async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value): Promise<void> {
+  parseBody(ALLOW_APPENDS, value)
+  if (bucket.versioning !== "never")
+    throw fail("invalidRequest", { message: "objects of a bucket with versioning cannot be appended to" })
+  await buckets.setSetting(bucket, "append", "{}")
+}
 
 const bucketIn = async ({ buckets }: Services, { segment }: OperationInput): Promise<Bucket> =>
   buckets.open(parseBucketName(segment("bucket")))

@@ -57,6 +57,7 @@ test("a list shows all settings, and says which the bucket's own policy refuses 
       ["acl", true, undefined],
       ["quota", true, undefined],
       ["undelete", false, undefined],
+      ["append", false, undefined],
     ],
   )
   assert.equal((await json("GET", "/v1/buckets/missing/settings")).status, 404)

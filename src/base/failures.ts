@@ -50,6 +50,7 @@ export const FAILURES = {
   invalidPartNumber: kind("fixRequest", "the part number is past the end of the object"),
   invalidPartOrder: kind("fixRequest", "the parts are not in ascending order"),
   invalidRange: kind("fixRequest", "the range cannot be satisfied"),
+  invalidWriteOffset: kind("fixRequest", "the object does not end where the request appends"),
   invalidTag: kind("fixRequest", "a tag is not valid"),
   malformedXml: kind("fixRequest", "the XML document is not valid"),
   badDigest: kind("fixRequest", "the checksum does not match the body"),
@@ -62,6 +63,7 @@ export const FAILURES = {
   invalidFormPolicy: kind("fixRequest", "the policy of the form is not valid"),
   illegalLocation: kind("fixRequest", "the location constraint is not this store's region"),
   invalidEncryptionAlgorithm: kind("fixRequest", "the encryption algorithm is not AES256"),
+  segmentChanged: kind("fixRequest", "a segment of the large object is not what it was"),
   invalidObjectState: kind("fixRequest", "the object is archived, and not restored"),
   invalidStorageClass: kind("fixRequest", "the storage class is not supported"),
   aclNotSupported: kind("fixRequest", "the bucket does not allow access control lists"),
@@ -90,6 +92,7 @@ export const FAILURES = {
   requestExpired: kind("signIn", "the request has expired"),
   // Accounts and keys
   noSuchAccount: kind("fixRequest", "the account does not exist"),
+  accountDeleted: kind("fixRequest", "the account was deleted"),
   accountExists: kind("fixRequest", "the account exists already"),
   noSuchAccessKey: kind("fixRequest", "the access key does not exist"),
   accessKeyExists: kind("fixRequest", "the access key exists already"),

@@ -100,6 +100,12 @@ export const FAMILIES = {
   k2vChanges: 47,
   /** Account id → what Swift's clients have set on the account. */
   swiftAccounts: 48,
+  /** Object key → that the object has changed, in a bucket with the setting `sync`; when, if it was removed. */
+  changes: 49,
+  /** Object key + multipart id + hash → an append that its client may repeat. */
+  appends: 50,
+  /** Object key + multipart id → segments of the open end of an object can be sealed or merged. */
+  openEnds: 51,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -113,7 +119,7 @@ const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"]
 /** Families whose row keys begin with an object's key. */
 export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
-  ...(["voids", "shares", "intents", "deleted"] as const),
+  ...(["voids", "shares", "intents", "deleted", "changes", "appends", "openEnds"] as const),
 ]
 /** Families of K2V, whose row keys begin with a bucket's id and a partition key in the same form. */
 export const ITEM_FAMILIES = ["k2vItems", "k2vValues", "k2vPartitions", "k2vChanges"] as const satisfies Family[]

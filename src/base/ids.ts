@@ -118,12 +118,16 @@ const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 const RESERVED_PREFIXES = ["xn--", "sthree-", "amzn-s3-demo-"]
 const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
 
+/** Of a bucket by the older rules. */
+export const CONTAINER_NAME_LENGTH_MAX = 255
+
 /** The names that S3 accepted before today's rules. They are safe in URLs, ARNs, XML, labels and file names. */
 const OLDER_BUCKET_NAME = /^[A-Za-z0-9._-]{3,255}$/
 
 /** How a name violates the older rules; undefined if it is valid. */
 function olderNameFault(name: string): string | undefined {
-  if (name.length < 3 || name.length > 255) return "a name has 3 to 255 characters"
+  if (name.length < 3 || name.length > CONTAINER_NAME_LENGTH_MAX)
+    return `a name has 3 to ${CONTAINER_NAME_LENGTH_MAX} characters`
   return OLDER_BUCKET_NAME.test(name) ? undefined : "a name has letters, digits, dots, hyphens and underscores only"
 }
 

@@ -40,6 +40,8 @@ export const WHOLE_BYTES_MAX = 64 * KIB
 /** The same on the wire, where a body may have chunks with signatures. */
 export const GATHERED_BYTES_MAX = WHOLE_BYTES_MAX + 32 * KIB
 export const PARTS_MAX = 10_000
+/** The part number in the needles of appended bytes: no upload has it. */
+export const APPENDED_PART = 0xffff
 export const PART_BYTES_MAX = 5 * GIB
 export const PART_BYTES_MIN = 5 * MIB
 export const MANIFEST_SEGMENT_PARTS = 256

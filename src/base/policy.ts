@@ -24,6 +24,10 @@ export const shardBytesOfBlock = (dataShards: number, blockLengthBytes: number):
 /** How many devices may fail together without loss. */
 export const tolerance = (policy: Policy): number => shardCount(policy) - shardsNeeded(policy)
 
+/** How the open end of an object with appends is kept: as copies that survive as many lost devices. */
+export const policyOfOpenEnd = (policy: Policy): Policy =>
+  policy.kind === "replica" ? policy : { kind: "replica", copies: tolerance(policy) + 1 }
+
 export function textOfPolicy(policy: Policy): string {
   if (policy.kind === "replica") return `replica:${policy.copies}`
   return `ec:${policy.k}+${policy.m}${policy.matrix === "cauchy" ? "" : `/${policy.matrix}`}`

@@ -40,8 +40,13 @@ export function reconcileCommand(
     await client.post(PATH, { confirm: plan.confirmBy })
     const done = await settled(client, io, signal)
     await writeEntries(client, file)
-    const { putBack, listed, missing } = done
-    await answer(io, options, { putBack, listed, missing, report: file }, `${sumsText(done)}\nThe store goes on.\n`)
+    const { putBack, listed, missing, items } = done
+    await answer(
+      io,
+      options,
+      { putBack, listed, missing, items, report: file },
+      `${sumsText(done)}\nThe store goes on.\n`,
+    )
   })
 }
 
@@ -68,9 +73,9 @@ async function writeEntries(client: AdminClient, file: string): Promise<void> {
   await writeFile(file, lines.map(line => `${line}\n`).join(""))
 }
 
-const sumsText = ({ putBack, listed, missing }: Report): string =>
+const sumsText = ({ putBack, listed, missing, items }: Report): string =>
   [
-    labelled("put back", `${plural(putBack, "upload")}, certain to belong to their keys`),
+    labelled("put back", `${plural(putBack, "upload")}, certain to belong to their keys; ${plural(items, "K2V item")}`),
     labelled("listed", `${plural(listed, "upload")}, left for you to decide about`),
     labelled("missing", `${plural(missing, "row")}, whose bytes are gone`),
   ].join("\n")
@@ -81,6 +86,7 @@ ${sumsText(plan)}
 The list is in ${printable(file)}. What is listed is kept for 24 hours from now on.
 
 What the bytes cannot show:
+- K2V items are put back as the newest metadata backup has them: what was written or deleted after it is lost.
 - Objects of up to 4 KiB, settings, accounts, permissions and buckets that were written since are lost.
 - Objects and buckets that were deleted since are back.
 - Tags, access control lists, and headers but Content-Type, of what is put back are lost.

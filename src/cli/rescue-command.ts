@@ -85,8 +85,12 @@ async function rescueCommand(
     progress.end()
     await answer(io, options, { summary }, summaryText(summary))
     const { objects } = summary.incomplete
-    if (objects > 0)
-      throw new CliError("failed", `${plural(objects, "incomplete object")} not rescued; the list names them`)
+    const { lostValues } = summary.items
+    const lost = [
+      plural(objects, "incomplete object"),
+      ...(lostValues > 0 ? [`${plural(lostValues, "value")} of K2V`] : []),
+    ]
+    if (objects + lostValues > 0) throw new CliError("failed", `${lost.join(" and ")} not rescued; the list names them`)
   } finally {
     progress.end()
   }
@@ -98,11 +102,9 @@ const KINDS = {
 } as const
 
 function entryText(entry: RescueEntry): string {
-  const { list, kind, name = "", bucket = "", key = "", notes } = entry
-  const what =
-    kind === "object" || kind === "deleteMarker" ? `s3://${bucket}/${printable(key)}` : `${KINDS[kind]} ${name}`
+  const { list, kind, notes } = entry
   const words = [
-    what,
+    nameText(entry),
     ...(kind === "deleteMarker" ? ["delete marker"] : []),
     ...(entry.sizeBytes === undefined ? [] : [sizeText(entry.sizeBytes)]),
     ...(entry.versionId === undefined || entry.versionId === "null" ? [] : [`version ${entry.versionId}`]),
@@ -111,11 +113,17 @@ function entryText(entry: RescueEntry): string {
   return `${labelled(list, words.join("  "))}\n`
 }
 
+function nameText({ kind, name = "", bucket = "", key = "" }: RescueEntry): string {
+  if (kind === "items") return `K2V items of ${bucket}/${printable(key)}`
+  if (kind === "object" || kind === "deleteMarker") return `s3://${bucket}/${printable(key)}`
+  return `${KINDS[kind]} ${name}`
+}
+
 const sumText = (what: string, { objects, bytes }: ListSums): string =>
   labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
 
 function summaryText(summary: RescueSummary): string {
-  const { snapshot, deletedSince, needles, damages, superseded, lockedBuckets = [], notes, isDryRun } = summary
+  const { snapshot, items, deletedSince, needles, damages, superseded, lockedBuckets = [], notes, isDryRun } = summary
   const found = snapshot
     ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${plural(snapshot.records, "row")}`
     : "none"
@@ -129,6 +137,7 @@ function summaryText(summary: RescueSummary): string {
     sumText("certain", summary.certain),
     sumText("probable", summary.probable),
     sumText("incomplete", summary.incomplete),
+    ...(items.count > 0 ? [labelled("K2V", plural(items.count, "item"))] : []),
     labelled("snapshot", found),
     labelled("shards", shards.join(", ")),
     ...(deletedSince > 0 ? [labelled("deleted", `${plural(deletedSince, "object version")} since the snapshot`)] : []),

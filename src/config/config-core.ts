@@ -8,7 +8,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import { MIB, SHARDS_MAX } from "../base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
-import type { ClusterConfig, ServeConfig, WebsiteConfig } from "./config.js"
+import type { ClusterConfig, ServeConfig, SwiftConfig, WebsiteConfig } from "./config.js"
 import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
 import {
   parseBlockSize,
@@ -26,6 +26,7 @@ import {
   parseRootAccessKey,
   parseRootSecret,
   parseClientText,
+  parseInfoSection,
   parseIssuer,
   parseRoleArn,
   parseScopes,
@@ -147,8 +148,11 @@ function configIn(reader: SettingReader): ServeConfig {
     consoleSignIn: consoleSignInOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
-    filters: reader.each("filter", fileIn(reader)),
-    swift: swiftOf(reader, switchOf("swiftAllowSha1")),
+    filters: reader.each("filter", filterIn(reader)),
+    swift: swiftOf(reader, {
+      allowSha1: switchOf("swiftAllowSha1"),
+      serviceAccounts: switchOf("swiftServiceAccounts"),
+    }),
     k2vListen: reader.optional("k2vListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),
@@ -167,6 +171,12 @@ const fileIn =
   ({ sources }: SettingReader) =>
   (text: string, where: string): string =>
     parseFile(text, where, sources.workingFolder)
+
+/** A name, as of a built-in filter, stays as it is; with a slash or a suffix it is a file. */
+const filterIn =
+  (reader: SettingReader) =>
+  (text: string, where: string): string =>
+    /^[a-z-]+(?:=|$)/.test(text) ? text : fileIn(reader)(text, where)
 
 /** The default folder is for a store of its own: a node that is to have devices names them. */
 function dataFoldersIn(reader: SettingReader): readonly string[] {
@@ -214,21 +224,56 @@ function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
   return listen && { listen, domains, certificates }
 }
 
+const KEYSTONE_ROLES = [
+  ...(["swiftOperatorRole", "swiftReaderRole"] as const),
+  ...(["swiftResellerAdminRole", "swiftResellerReaderRole", "swiftServiceRole"] as const),
+] as const
 const KEYSTONE_OPERATORS = ["admin", "member"]
 const KEYSTONE_READERS = ["reader"]
+const KEYSTONE_SERVICES = ["service"]
 
-function swiftOf(reader: SettingReader, allowSha1: boolean): ServeConfig["swift"] {
-  reader.refuseStray(["swiftAllowSha1", "swiftKeystone"], "swiftListen")
-  reader.refuseStray(["swiftOperatorRole", "swiftReaderRole"], "swiftKeystone")
+const ONLY_WITH_SWIFT = [
+  ...([
+    "swiftAllowSha1",
+    "swiftKeystone",
+    "swiftInfoKey",
+    "swiftHideInfo",
+    "swiftServiceAccounts",
+    "swiftSyncRealms",
+  ] as const),
+] as const
+
+function swiftOf(
+  reader: SettingReader,
+  { allowSha1, serviceAccounts }: Pick<SwiftConfig, "allowSha1" | "serviceAccounts">,
+): SwiftConfig | undefined {
+  reader.refuseStray(ONLY_WITH_SWIFT, "swiftListen")
+  reader.refuseStray(KEYSTONE_ROLES, "swiftKeystone")
+  reader.refuseStray(["swiftServiceRole"], "swiftServiceAccounts")
   const listen = reader.optional("swiftListen", parseListen)
   const url = reader.optional("swiftKeystone", parseIssuer)
-  const [operators, readers] = [reader.each("swiftOperatorRole", parseName), reader.each("swiftReaderRole", parseName)]
+  const [operators = [], readers = [], resellerAdmins = [], resellerReaders = [], services = []] = KEYSTONE_ROLES.map(
+    name => reader.each(name, parseName),
+  )
   const keystone = url && {
     url,
     operators: operators.length === 0 ? KEYSTONE_OPERATORS : operators,
     readers: readers.length === 0 ? KEYSTONE_READERS : readers,
+    resellerAdmins,
+    resellerReaders,
+    services: services.length === 0 ? KEYSTONE_SERVICES : services,
   }
-  return listen && { listen, allowSha1, keystone: keystone === "" ? undefined : keystone }
+  const info = {
+    adminKey: reader.optional("swiftInfoKey", parseRootSecret),
+    hidden: reader.each("swiftHideInfo", parseInfoSection),
+  }
+  const syncRealms = reader.optional("swiftSyncRealms", fileIn(reader))
+  return (
+    listen && {
+      ...{ listen, allowSha1, serviceAccounts, info, syncRealms },
+      keystone: keystone === "" ? undefined : keystone,
+    }
+  )
 }
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const

@@ -254,6 +254,12 @@ export function parseFile(text: string, where: string, workingFolder: string): s
   return text === "" ? refuse(where, text, "a file") : resolve(workingFolder, text)
 }
 
+/** A section of Swift's `/info`, or a part of one. */
+export function parseInfoSection(text: string, where: string): string {
+  if (/^[a-z_]+(?:\.[a-z_]+)*$/.test(text)) return text
+  throw fail("invalidConfig", { message: `${where}: a section of /info is needed, as tempurl or swift.policies` })
+}
+
 /** A node, zone or machine. */
 export function parseName(text: string, where: string): string {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text))

@@ -116,11 +116,22 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   consoleOidcRole: { texts: [`${ROLES}/a`, `${ROLES}/team/b`], field: config => config.consoleSignIn?.roles },
   consoleOidcScopes: { texts: ["openid", "openid groups"], field: config => config.consoleSignIn?.scopes },
   websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
-  filter: { texts: ["a.mjs", "b.mjs"], field: config => config.filters },
+  filter: { texts: ["a.cjs", "read-only"], field: config => config.filters },
   swiftListen: { texts: ["0.0.0.0:8080", "127.0.0.1:8080"], field: config => config.swift?.listen },
   swiftKeystone: { texts: ["https://k:5000/v3", "http://k/v3"], field: config => config.swift?.keystone?.url },
   swiftOperatorRole: { texts: ["admin", "owner"], field: config => config.swift?.keystone?.operators },
   swiftReaderRole: { texts: ["reader", "auditor"], field: config => config.swift?.keystone?.readers },
+  swiftResellerAdminRole: {
+    ...{ texts: ["ResellerAdmin", "boss"], field: config => config.swift?.keystone?.resellerAdmins },
+  },
+  swiftResellerReaderRole: {
+    ...{ texts: ["auditor", "ops"], field: config => config.swift?.keystone?.resellerReaders },
+  },
+  swiftServiceAccounts: { texts: ["yes", "no"], field: config => config.swift?.serviceAccounts },
+  swiftServiceRole: { texts: ["service", "glance"], field: config => config.swift?.keystone?.services },
+  swiftInfoKey: { texts: ["topsecret-1", "topsecret-2"], field: config => config.swift?.info.adminKey },
+  swiftHideInfo: { texts: ["tempurl", "swift.policies"], field: config => config.swift?.info.hidden },
+  swiftSyncRealms: { texts: ["realms.conf", "other.conf"], field: config => config.swift?.syncRealms },
   swiftAllowSha1: { texts: ["yes", "no"], field: config => config.swift?.allowSha1 },
   websiteDomain: { texts: ["web.example.org", "site.test"], field: config => config.website?.domains },
   websiteCertificates: { texts: ["c", "d"], field: config => config.website?.certificates },
@@ -161,6 +172,7 @@ const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_F
 const OF_WEBSITES = { HAYLOFT_WEBSITE_LISTEN: "127.0.0.1:8000" }
 const OF_SWIFT = { HAYLOFT_SWIFT_LISTEN: "127.0.0.1:8080" }
 const OF_KEYSTONE = { ...OF_SWIFT, HAYLOFT_SWIFT_KEYSTONE: "https://k/v3" }
+const OF_SERVICES = { ...OF_KEYSTONE, HAYLOFT_SWIFT_SERVICE_ACCOUNTS: "yes" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
@@ -168,8 +180,11 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   ...{ consoleOidcIssuer: OF_SIGN_IN, consoleOidcClientId: OF_SIGN_IN, consoleOidcClientSecret: OF_SIGN_IN },
   ...{ consoleOidcRole: OF_SIGN_IN, consoleOidcScopes: OF_SIGN_IN },
   ...{ websiteDomain: OF_WEBSITES, websiteCertificates: OF_WEBSITES },
-  ...{ swiftAllowSha1: OF_SWIFT, swiftKeystone: OF_SWIFT },
+  ...{ swiftAllowSha1: OF_SWIFT, swiftKeystone: OF_SWIFT, swiftInfoKey: OF_SWIFT, swiftHideInfo: OF_SWIFT },
+  swiftSyncRealms: OF_SWIFT,
   ...{ swiftOperatorRole: OF_KEYSTONE, swiftReaderRole: OF_KEYSTONE },
+  ...{ swiftResellerAdminRole: OF_KEYSTONE, swiftResellerReaderRole: OF_KEYSTONE },
+  ...{ swiftServiceAccounts: OF_SWIFT, swiftServiceRole: OF_SERVICES },
   tlsCert: { HAYLOFT_TLS_KEY: "other.pem" },
   tlsKey: { HAYLOFT_TLS_CERT: "other.pem" },
   kmsVaultUrl: { HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" },
@@ -411,7 +426,13 @@ test("text that is not JSON is found with its line", () => {
 
 test("secrets are the only settings without a flag, and not in a file", () => {
   const hidden = SETTING_NAMES.filter(name => !FILE_SETTING_NAMES.includes(name))
-  assert.deepEqual(hidden, ["consoleOidcClientSecret", "rootAccessKey", "auditWebhookSecret", "rootSecretKey"])
+  assert.deepEqual(hidden, [
+    "consoleOidcClientSecret",
+    "swiftInfoKey",
+    "rootAccessKey",
+    "auditWebhookSecret",
+    "rootSecretKey",
+  ])
 })
 
 test("sizes and addresses in their usual forms", () => {

@@ -121,7 +121,7 @@ export interface ServeConfig {
   readonly tls: TlsFiles | undefined
   /** Undefined: websites are not served. */
   readonly website: WebsiteConfig | undefined
-  /** Absolute paths, in their order. */
+  /** Absolute paths, and names of built-in filters, in their order. */
   readonly filters: readonly string[]
   /** Undefined: Swift's API is not served. */
   readonly swift: SwiftConfig | undefined
@@ -160,14 +160,24 @@ interface ConsoleSignInConfig {
   readonly scopes: string
 }
 
+type KeystoneRole = "operators" | "readers" | "resellerAdmins" | "resellerReaders" | "services"
+
 /** The listener of Swift. */
-interface SwiftConfig {
+export interface SwiftConfig {
   readonly listen: ListenAddress
   readonly allowSha1: boolean
+  /** Whether there are accounts of services. */
+  readonly serviceAccounts: boolean
+  /** The key of administrators of `/info`, and the sections that others do not see. */
+  readonly info: { readonly adminKey: string | undefined; readonly hidden: readonly string[] }
   /** Undefined: tokens of its own only. */
   readonly keystone:
-    | { readonly url: string; readonly operators: readonly string[]; readonly readers: readonly string[] }
+    | (Readonly<Record<KeystoneRole, readonly string[]>> & {
+        readonly url: string
+      })
     | undefined
+  /** Absolute path of the file of realms; undefined: containers are not synchronized. */
+  readonly syncRealms: string | undefined
 }
 
 /** The listener of static websites. */

@@ -3,6 +3,7 @@
  * and help; parsing, `--help` and docs/cli.md are derived from it.
  */
 import { list, setting, type Setting, toggle } from "./setting.js"
+import { SWIFT_SETTINGS } from "./swift-settings.js"
 
 export const REGION_DEFAULT = "us-east-1"
 
@@ -266,43 +267,11 @@ export const SETTINGS = {
   filter: list(
     "--filter",
     "HAYLOFT_FILTER",
-    "FILE",
+    "FILTER",
     undefined,
-    "CommonJS module that sees requests of S3 and Swift first; several run in their order (docs/how-to/write-a-filter.md)",
+    "filter that sees requests of S3 and Swift first: read-only, name-check, crossdomain=DOMAINS, domain-remap=DOMAINS, or a CommonJS module; several run in their order (docs/how-to/write-a-filter.md)",
   ),
-  swiftListen: setting(
-    "--swift-listen",
-    "HAYLOFT_SWIFT_LISTEN",
-    "HOST:PORT",
-    undefined,
-    "address of OpenStack Swift's API (default: it is not served)",
-  ),
-  swiftKeystone: setting(
-    "--swift-keystone",
-    "HAYLOFT_SWIFT_KEYSTONE",
-    "URL",
-    undefined,
-    "Keystone whose tokens Swift accepts, with its version (https://keystone.example:5000/v3)",
-  ),
-  swiftOperatorRole: list(
-    "--swift-operator-role",
-    "HAYLOFT_SWIFT_OPERATOR_ROLE",
-    "NAME",
-    undefined,
-    "role of Keystone that may do everything in its project's account (default: admin and member)",
-  ),
-  swiftReaderRole: list(
-    "--swift-reader-role",
-    "HAYLOFT_SWIFT_READER_ROLE",
-    "NAME",
-    undefined,
-    "role of Keystone that may read everything in its project's account (default: reader)",
-  ),
-  swiftAllowSha1: toggle(
-    "--swift-allow-sha1",
-    "HAYLOFT_SWIFT_ALLOW_SHA1",
-    "temporary URLs and forms of Swift may be signed with SHA-1 too, for old clients",
-  ),
+  ...SWIFT_SETTINGS,
   websiteDomain: list(
     "--website-domain",
     "HAYLOFT_WEBSITE_DOMAIN",

@@ -145,6 +145,10 @@ const FORMS = {
     "The parts in the completion are not in ascending order, or one is there twice.",
     "Sort the list by part number.",
   ),
+  invalidWriteOffset: text(
+    "`x-amz-write-offset-bytes` is not the size of the object: somebody else has appended to it, or has replaced it.",
+    "Ask for the size with HEAD, and look for your own bytes in what was appended: an earlier request may have been done. `POST ?append` needs no offset.",
+  ),
   invalidRange: text(
     "The range begins after the end of the object, or the object is empty.",
     "Ask for a range within the size that HEAD returns. A client that resumes a download must check whether the object has changed (`If-Match`).",
@@ -222,6 +226,11 @@ const FORMS = {
     "The algorithm of a client's key (`x-amz-server-side-encryption-customer-algorithm`) is not `AES256`.",
     "Send `AES256`, which is the only one.",
     "how-to/encryption.md#sse-c",
+  ),
+  segmentChanged: text(
+    "The large object consists of other objects, its segments. One of them was replaced or removed after the large object was written.",
+    "Upload the segments again, and the large object with them; what is left of it can be read by ranges that do not contain the changed segment.",
+    "swift.md#large-objects",
   ),
   invalidObjectState: text(
     "The object is in an archive class (GLACIER, DEEP_ARCHIVE) and has not been restored; or a restore was asked for one that is not archived.",
@@ -325,6 +334,11 @@ const ACCESS = {
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
 const IDENTITIES = {
+  accountDeleted: text(
+    "A reseller's admin has deleted the account through Swift. What it has goes after seven days.",
+    "Within that time a PUT of the account by a reseller's admin brings it back.",
+    "swift.md#resellers",
+  ),
   noSuchAccount: text("No account has this id.", "`hayloft account list` shows the ids."),
   accountExists: text("An account of this id exists already.", "Use it, or leave out `--id` to get a random one."),
   noSuchAccessKey: text(

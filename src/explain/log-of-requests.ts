@@ -2,6 +2,7 @@
 import { error, warn, type LogText } from "./contract.js"
 
 const CLOCK = "failure-scenarios.md#the-clock-is-wrong"
+const SYNC = "swift.md#container-sync"
 const LIFECYCLE = "how-to/lifecycle.md"
 
 export const REQUEST_EVENTS = {
@@ -49,6 +50,16 @@ export const REQUEST_EVENTS = {
     "One object was left out by today's lifecycle pass, because its rows are damaged or clients changed it all the time. The next pass, tomorrow, tries again.",
     "Nothing, if `error` says that the row changed. If it says that a row is damaged, look at `metadata` in `hayloft status`.",
     LIFECYCLE,
+  ),
+  container_sync_waits: warn(
+    "Changes of the container `bucket` do not reach the cluster that it is synchronized with; `reason` says why. They wait, and are tried again after `seconds`.",
+    "Repair what `reason` names: the other cluster or the way to it; a status of 401 means that the other container is missing, or that the realm's key or the container's `X-Container-Sync-Key` differ.",
+    SYNC,
+  ),
+  container_sync_object_waits: warn(
+    "One object of a synchronized container could not be sent: the other cluster refuses it, or it cannot be read here; `reason` says why. Its change waits for the next pass; others go on.",
+    "Repair what `reason` names. A static large object waits until its segments are in the other cluster; an object that is encrypted with a client's key cannot be sent.",
+    SYNC,
   ),
   access_log_failed: warn(
     "Lines of the access log could not be written to `place`; `reason` says why. They wait in memory, up to 8 MiB, and are tried again every five seconds. Requests are not affected.",

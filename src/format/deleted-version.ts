@@ -59,3 +59,14 @@ export const versionOfRow = (family: VersionFamily, value: Uint8Array): VersionR
  */
 export const deletedRowKey = (row: RowKey, order: number, decisionId: string): RowKey =>
   rowKeyOf(versionRowKey(row, order) + decisionId)
+
+/** A record of a version with a change, in whichever family it is. */
+export function changedVersion(
+  family: VersionFamily,
+  value: Uint8Array,
+  change: (record: VersionRecord) => VersionRecord,
+): Uint8Array {
+  if (family !== "deleted") return encodeVersion(change(decodeVersion(value)))
+  const { record, ...deletion } = decodeDeletedVersion(value)
+  return encodeDeletedVersion({ ...deletion, record: change(record) })
+}

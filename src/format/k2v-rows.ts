@@ -14,7 +14,7 @@ import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { VectorNode } from "./k2v-token.js"
 import { packRecord, RecordReader } from "./pack.js"
-import { parseObjectRowKey, shiftKey, u64TextOf } from "./row-key.js"
+import { objectRowKeyOf, parseObjectRowKey, shiftKey, u64TextOf } from "./row-key.js"
 
 /** One of the concurrent values of an item. */
 export type K2vValue =
@@ -91,15 +91,20 @@ export interface K2vPartition {
   readonly bytes: number
   /** The time of its last change, which no other change of it has. */
   readonly changedAt: number
+  /** The latest change of an item that was removed with its tombstones; 0: none was. */
+  readonly collectedTo: number
 }
 
-export const encodeK2vPartition = ({ entries, conflicts, values, bytes, changedAt }: K2vPartition): Uint8Array =>
-  packRecord(1, [entries, conflicts, values, bytes, changedAt])
+export const encodeK2vPartition = (partition: K2vPartition): Uint8Array => {
+  const { entries, conflicts, values, bytes, changedAt, collectedTo } = partition
+  return packRecord(1, [entries, conflicts, values, bytes, changedAt, ...(collectedTo > 0 ? [collectedTo] : [])])
+}
 
 export function decodeK2vPartition(value: Uint8Array): K2vPartition {
   const row = RecordReader.open("k2v partition", value, 1)
   const [entries, conflicts, values] = [row.number(), row.number(), row.number()]
-  return { entries, conflicts, values, bytes: row.number(), changedAt: row.number() }
+  const [bytes, changedAt] = [row.number(), row.number()]
+  return { entries, conflicts, values, bytes, changedAt, collectedTo: row.optional(() => row.number()) ?? 0 }
 }
 
 /** The item that a change was of. */
@@ -113,6 +118,12 @@ const TERMINATOR = "\x00"
 /** `partition`: the row key of the partition, which is `objectRowKey` of its key. */
 export const itemRowKey = (partition: RowKey, sortKey: ItemKey): RowKey =>
   rowKeyOf(partition + shiftKey(sortKey) + TERMINATOR)
+
+/** The row key of an item, from that of one of its values, or of the item itself. */
+export function itemRowKeyOf(row: RowKey): RowKey {
+  const partition = objectRowKeyOf(row).length
+  return rowKeyOf(row.slice(0, row.indexOf(TERMINATOR, partition) + 1))
+}
 
 export const valueRowKey = (item: RowKey, node: VectorNode, time: number): RowKey =>
   rowKeyOf(item + u64TextOf(BigInt(`0x${node}`)) + u64TextOf(BigInt(time)))

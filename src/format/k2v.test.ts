@@ -40,7 +40,8 @@ const ITEM: K2vItem = [
     values: [{ time: 1_800_000_000_000, value: { kind: "row", lengthBytes: 2_000, sha256: filled(32, 1) } }],
   },
 ]
-const PARTITION = { entries: 3, conflicts: 1, values: 4, bytes: 5_000, changedAt: 1_800_000_000_000 }
+const PARTITION = { entries: 3, conflicts: 1, values: 4, bytes: 5_000, changedAt: 1_800_000_000_000, collectedTo: 0 }
+const COLLECTED = { ...PARTITION, collectedTo: 1_700_000_000_000 }
 const MARKER: K2vMarker = {
   ...{ bucketId: parseBucketId(7), partition: parseItemKey("é"), prefix: parseItemKey("a"), start: undefined },
   ...{ end: parseItemKey("b"), time: 1_800_000_000_000, from: parseItemKey("aa") },
@@ -51,6 +52,7 @@ testGoldens(
     sample("item", ITEM, encodeK2vItem, decodeK2vItem),
     sample("value", filled(5, 1), encodeK2vValue, decodeK2vValue),
     sample("partition", PARTITION, encodeK2vPartition, decodeK2vPartition),
+    sample("collected", COLLECTED, encodeK2vPartition, decodeK2vPartition),
     sample("change", parseItemKey("é"), encodeK2vChange, decodeK2vChange),
     sample(
       "marker",

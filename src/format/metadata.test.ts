@@ -7,6 +7,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
+import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import {
   objectKeyOfText,
@@ -75,6 +76,7 @@ import {
   NO_DETAILS,
   type VersionRecord,
 } from "./version-record.js"
+import { decodeSegmentList, encodeSegmentList, type Segment } from "./segment-list.js"
 import { filled, sample, testGoldens } from "./testing-golden.js"
 
 const key = objectKeyOfText("photos/é/1.jpg")
@@ -229,6 +231,19 @@ const entry = {
 } as const
 
 const quota = { run: "0000000000000007", isExact: true, limits: { hardBytes: 2 ** 40, warnObjects: 5 } }
+const largeObject = { sizeBytes: 9_000_000_000, md5: filled(16, 3), parts: 1000 }
+const segmentObject = { kind: "object", container: "parts", key: "a/\u00c3\u00a9", contentType: "text/plain" } as const
+const segmentList: readonly Segment[] = [
+  {
+    ...{ ...segmentObject, etag: "00112233445566778899aabbccddeeff", sizeBytes: 1_500_000, isLarge: false },
+    ...{ lastModifiedMs: 1_767_225_600_001, span: undefined },
+  },
+  { kind: "data", bytes: filled(3, 7) },
+  {
+    ...{ ...segmentObject, etag: "ffeeddccbbaa99887766554433221100-2", sizeBytes: 9_000_000_000, isLarge: true },
+    ...{ lastModifiedMs: 1_767_225_600_002, span: { first: 1_000_000, last: 1_499_999 } },
+  },
+]
 const deletion: Deletion = { deletedMs: 1_767_225_600_001, untilMs: 1_767_484_800_001, reason: "deleted" }
 const bucketWithQuotas = {
   ...{ id: parseBucketId(7), name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 1 },
@@ -289,6 +304,8 @@ testGoldens(
     ),
     sample("expiring version of blocks", { ...version, expiresAtSeconds: 1_900_000_000 }, encodeVersion, decodeVersion),
     sample("expiring inline version", { ...inline, expiresAtSeconds: 0 }, encodeVersion, decodeVersion),
+    sample("large object", { ...inline, largeObject }, encodeVersion, decodeVersion),
+    sample("segment list", segmentList, encodeSegmentList, bytes => decodeSegmentList(bytes, 2_000_003)),
     sample(
       "lifecycle pass over expiring objects",
       { ...lifecyclePass, expires: true as const },
@@ -582,6 +599,14 @@ test("a listing shows the fields of a version's head", () => {
     assert.deepEqual(decodeListedVersion(encodeVersion(each)), expected)
   }
   assert.throws(() => decodeListedVersion(new Uint8Array(53)))
+})
+
+test("a listing shows what a large object is for its readers", () => {
+  const { modifiedMs, storageClass } = version.head
+  const etag = `${hexOf(largeObject.md5)}-1000`
+  const noChecksum = { checksumAlgorithm: undefined, checksumType: undefined }
+  const listed = decodeListedVersion(encodeVersion({ ...version, largeObject }))
+  assert.deepEqual(listed, { sizeBytes: 9_000_000_000, etag, modifiedMs, storageClass, ...noChecksum })
 })
 
 test("the version ids in records are those that users see", () => {

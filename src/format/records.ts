@@ -79,6 +79,8 @@ export const SETTING_NAMES = [
   "encryption",
   "website",
   "swift",
+  "sync",
+  "append",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 
@@ -343,18 +345,41 @@ const readPart = (row: RecordReader): PartRecord => ({
 export const encodePart = (part: PartRecord): Uint8Array => packRecord(1, packPart(part))
 export const decodePart = (bytes: Uint8Array): PartRecord => readPart(RecordReader.open("part", bytes, 1))
 
-/** Up to 256 parts of a completed upload, with the offset of the first in the object. */
+/** Up to 256 parts of a completed upload, or of an object with appends, with the offset of the first in the object. */
 export interface SegmentRecord {
   readonly offsetBytes: number
   readonly parts: readonly PartRecord[]
+  /** Of the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded ones later. */
+  readonly isOpen?: true
 }
 
-export const encodeSegment = (segment: SegmentRecord): Uint8Array =>
-  packRecord(1, [segment.offsetBytes, segment.parts.map(packPart)])
+const OPEN = 1
+
+export const encodeSegment = ({ offsetBytes, parts, isOpen }: SegmentRecord): Uint8Array =>
+  packRecord(1, [offsetBytes, parts.map(packPart), ...(isOpen === undefined ? [] : [OPEN])])
 
 export function decodeSegment(bytes: Uint8Array): SegmentRecord {
   const row = RecordReader.open("segment", bytes, 1)
-  return { offsetBytes: row.number(), parts: row.rows(readPart) }
+  const segment = { offsetBytes: row.number(), parts: row.rows(readPart) }
+  const state = row.optional(() => row.number())
+  if (state === undefined) return segment
+  if (state !== OPEN) throw fail("corruptRecord", { what: "segment", field: "state" })
+  return { ...segment, isOpen: true }
+}
+
+/** An append that a client may repeat (family `appends`). */
+interface AppendRecord {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+  readonly appendedMs: number
+}
+
+export const encodeAppend = ({ offsetBytes, lengthBytes, appendedMs }: AppendRecord): Uint8Array =>
+  packRecord(1, [offsetBytes, lengthBytes, appendedMs])
+
+export function decodeAppend(bytes: Uint8Array): AppendRecord {
+  const row = RecordReader.open("append", bytes, 1)
+  return { offsetBytes: row.number(), lengthBytes: row.number(), appendedMs: row.number() }
 }
 
 /** Blocks from the first to the last. */

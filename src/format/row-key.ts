@@ -94,6 +94,12 @@ export const multipartRowKey = (row: RowKey, id: MultipartId): RowKey => rowKeyO
 export const partRowKey = (row: RowKey, id: MultipartId, part: number): RowKey =>
   rowKeyOf(row + multipartBytes(id) + u16Text(part))
 export const segmentRowKey = partRowKey
+/** Of an appended segment by its offset: the first row from the key of an offset on is the segment that has it. */
+export const appendedRowKey = (row: RowKey, id: MultipartId, offsetBytes: number): RowKey =>
+  rowKeyOf(row + multipartBytes(id) + complementText(offsetBytes))
+/** Of an append by the hash of the client's id for it: 16 bytes. */
+export const appendRowKey = (row: RowKey, id: MultipartId, idHash: Uint8Array): RowKey =>
+  rowKeyOf(row + multipartBytes(id) + byteText(idHash))
 
 export function uploadRowKey(row: RowKey, uploadId: UploadId): RowKey {
   return rowKeyOf(row + byteText(must(bytesOfHex(uploadId), "upload ids are hex")))

@@ -11,15 +11,29 @@ export interface SwiftAccount {
   readonly metadata: readonly (readonly [name: string, value: string])[]
   /** The access list as Swift shows it; "" for none. */
   readonly access: string
+  /** Whether ETags of objects are in quotes, in containers that do not choose; absent: they are not. */
+  readonly quotesEtags?: boolean | undefined
+  /** When it was deleted; absent: it was not, or nothing is left of what it had. */
+  readonly deletedMs?: number | undefined
 }
 
-export const encodeSwiftAccount = ({ metadata, access }: SwiftAccount): Uint8Array =>
-  packRecord(1, [metadata.flat(), access])
+export function encodeSwiftAccount({ metadata, access, quotesEtags, deletedMs }: SwiftAccount): Uint8Array {
+  const appended = [quotesEtags === undefined ? null : quotesEtags ? 1 : 0, deletedMs ?? null]
+  const last = appended.findLastIndex(member => member !== null)
+  return packRecord(1, [metadata.flat(), access, ...appended.slice(0, last + 1)])
+}
 
 export function decodeSwiftAccount(bytes: Uint8Array): SwiftAccount {
   const row = RecordReader.open("swift account", bytes, 1)
   const texts = row.texts()
   if (texts.length % 2 !== 0) throw fail("corruptRecord", { what: "swift account", field: "metadata" })
   const metadata = texts.flatMap((name, at) => (at % 2 === 0 ? [[name, texts[at + 1] ?? ""] as const] : []))
-  return { metadata, access: row.text() }
+  const access = row.text()
+  const quotes = row.optional(() => row.number())
+  const deletedMs = row.optional(() => row.number())
+  return {
+    ...{ metadata, access },
+    ...(quotes !== undefined && { quotesEtags: quotes === 1 }),
+    ...(deletedMs !== undefined && { deletedMs }),
+  }
 }

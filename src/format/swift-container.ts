@@ -23,28 +23,36 @@ export interface SwiftContainer {
   readonly archive?: SwiftArchive | undefined
   /** The storage class of what Swift stores in it; absent: STANDARD. */
   readonly policy?: StorageClass | undefined
+  /** Whether ETags of its objects are in quotes; absent: as the account chooses. */
+  readonly quotesEtags?: boolean | undefined
 }
 
 export const EMPTY_SWIFT_CONTAINER: SwiftContainer = { metadata: [], read: "", write: "" }
 
 const VERSION = 1
 
-export const encodeSwiftContainer = ({ metadata, read, write, archive, policy }: SwiftContainer): string =>
+export const encodeSwiftContainer = ({ metadata, read, write, archive, policy, quotesEtags }: SwiftContainer): string =>
   JSON.stringify({
     ...{ version: VERSION, metadata, read, write },
-    ...{ archive: archive && [archive.mode, archive.location], policy },
+    ...{ archive: archive && [archive.mode, archive.location], policy, quotesEtags },
   })
 
 /** Throws `corruptRecord`. */
 export function decodeSwiftContainer(document: string): SwiftContainer {
-  const { version, metadata, read, write, archive, policy, ...others } = objectOf(document)
+  const { version, metadata, read, write, archive, policy, quotesEtags, ...others } = objectOf(document)
   if (version !== VERSION || Object.keys(others).length > 0) throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
   return {
     ...{ metadata, read, write },
     ...(archive !== undefined && { archive: archiveOf(archive) }),
     ...(policy !== undefined && { policy: policyOf(policy) }),
+    ...(quotesEtags !== undefined && { quotesEtags: choiceOf(quotesEtags) }),
   }
+}
+
+function choiceOf(value: unknown): boolean {
+  if (typeof value !== "boolean") throw corrupt("quotesEtags")
+  return value
 }
 
 function policyOf(value: unknown): StorageClass {

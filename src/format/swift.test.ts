@@ -3,12 +3,18 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { parseAccessKeyId } from "../base/ids.js"
+import { must } from "../base/assert.js"
+import { parseTimestamp } from "../base/timestamp.js"
+import { decodeChange, encodeChange } from "./change.js"
+import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "./swift-sync.js"
+import { decodeSymlink, encodeSymlink, type Symlink } from "./symlink.js"
 import { decodeSwiftContainer, encodeSwiftContainer, type SwiftContainer } from "./swift-container.js"
 import { encodeSwiftToken, readSwiftToken } from "./swift-token.js"
 
 const TOKEN = "AUTH_tkkwGqQUtJQVNBTVBMRc5rSdIA.Hm8zDOk1jXFDHsXGTISVI-bDtm9i3vjhToTA1DGUYE4"
+const REMOVED = "9501c40400ff3132cb42e353a6b39a07200105"
 const CONTAINER =
-  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b","archive":["stack","old"],"policy":"STANDARD_IA"}'
+  '{"version":1,"metadata":[["color","red"],["temp-url-key","k\u00e9y"]],"read":".r:*,.rlistings","write":"a:b","archive":["stack","old"],"policy":"STANDARD_IA","quotesEtags":false}'
 
 const sample = { accessKeyId: parseAccessKeyId("AKIASAMPLE"), expiresSeconds: 1_800_000_000 }
 
@@ -40,6 +46,7 @@ test("a container's document of version 1 is what it always was, both ways", () 
       ["temp-url-key", "k\u00e9y"],
     ],
     ...{ read: ".r:*,.rlistings", write: "a:b", archive: { mode: "stack", location: "old" }, policy: "STANDARD_IA" },
+    quotesEtags: false,
   }
   assert.equal(encodeSwiftContainer(container), CONTAINER)
   assert.deepEqual(decodeSwiftContainer(CONTAINER), container)
@@ -53,6 +60,7 @@ test("a container's document that was cut, or has members that are not known, is
     CONTAINER.replace('"red"', "1"),
     CONTAINER.replace('"stack"', '"other"'),
     CONTAINER.replace("STANDARD_IA", "OTHER"),
+    CONTAINER.replace("false", "0"),
     ...["null", "[]", "1"],
   ]
   for (const text of refused) {
@@ -62,4 +70,58 @@ test("a container's document that was cut, or has members that are not known, is
       text,
     )
   }
+})
+
+test("how a container is synchronized, in version 1, is what it always was, both ways", () => {
+  const sync: SwiftSync = { to: "//realm/cluster/AUTH_1/c", key: "k\u00e9y", isFilled: true }
+  const text = '{"version":1,"to":"//realm/cluster/AUTH_1/c","key":"k\u00e9y","isFilled":true}'
+  assert.equal(encodeSwiftSync(sync), text)
+  assert.deepEqual(decodeSwiftSync(text), sync)
+  const refused = [
+    ...Array.from({ length: text.length }, (_, length) => text.slice(0, length)),
+    ...[text.replace('"version":1', '"version":2'), text.replace('"to"', '"more":1,"to"'), text.replace("true", "1")],
+    ...["null", "[]", "1"],
+  ]
+  for (const document of refused)
+    assert.throws(
+      () => decodeSwiftSync(document),
+      error => isFailure(error, "corruptRecord"),
+      document,
+    )
+})
+
+test("changes of objects of version 1 are what they always were, both ways", () => {
+  const removed = {
+    id: "\x00\xff12",
+    removedAt: must(parseTimestamp("1700000000.12345"), "a timestamp"),
+    isCopied: true,
+    notedMs: 5,
+  }
+  const there = { id: "\x01", removedAt: undefined, isCopied: false, notedMs: 6 }
+  for (const [change, hex] of [
+    [removed, REMOVED],
+    [there, "9501c40101c00006"],
+  ] as const) {
+    assert.equal(Buffer.from(encodeChange(change)).toString("hex"), hex)
+    assert.deepEqual(decodeChange(Buffer.from(hex, "hex")), change)
+  }
+})
+
+test("a symbolic link of version 1 is what it always was, both ways", () => {
+  const link: Symlink = { account: "AUTH_1", container: "c\u00c3\u00a9", object: "a b/%c" }
+  const pinned = { ...link, pinned: { etag: "00112233445566778899aabbccddeeff-2", sizeBytes: 9_000_000_000 } }
+  const path = "1 AUTH_1/c%C3%A9/a%20b/%25c"
+  for (const [value, text] of [
+    [link, path],
+    [pinned, `${path} 00112233445566778899aabbccddeeff-2 9000000000`],
+  ] as const) {
+    assert.equal(encodeSymlink(value), text)
+    assert.deepEqual(decodeSymlink(text), value)
+  }
+  for (const text of ["", "1", "1 a/b", "1 a/b/c e", "1 a/b/c e x", "2 a/b/c", `${path} x 1 y`])
+    assert.throws(
+      () => decodeSymlink(text),
+      error => isFailure(error, "corruptRecord"),
+      text,
+    )
 })

@@ -5,8 +5,8 @@
  * MessagePack; a positional MessagePack array follows. Content that would make the record large (user
  * metadata, tags, rare headers over the limit) is stored in a `details` row under the same order.
  *
- * Head, big-endian: format (1), flags (1), checksum algorithm (1), storage class (1), size of the plaintext (8),
- * modified in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
+ * Head, big-endian: format (1), flags (1), checksum algorithm and the flag of large objects (1), storage class (1), size of
+ * the plaintext (8), modified in ms (8), order (8), random half of the version id (8), MD5 of the ETag (16), parts (2).
  */
 import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -58,14 +58,41 @@ export interface VersionDetails {
   readonly acl?: ObjectAcl
 }
 
-/** Where the bytes are: with the row, in blocks, or in the segments of a multipart upload. */
+/**
+ * Where the bytes are: with the row, in blocks, or in the segments of a multipart upload, or of an object to which clients
+ * have appended. Appended segments are found by their offset (`appendedRowKey`); those of the upload that the object was,
+ * if it was one, come before them.
+ */
 export type Content =
   | { readonly kind: "none" }
   | { readonly kind: "inline" }
   | { readonly kind: "extent"; readonly extent: Extent }
-  | { readonly kind: "segments"; readonly multipartId: MultipartId; readonly completion: Uint8Array }
+  | {
+      readonly kind: "segments"
+      readonly multipartId: MultipartId
+      readonly completion: Uint8Array
+      readonly appended?: Appended
+    }
+
+/** What clients have appended to an object. */
+interface Appended {
+  /** Offset of the last appended segment. */
+  readonly lastOffset: number
+  /** Of the upload that the object was before; 0: it was none. */
+  readonly uploadedParts: number
+}
+
+/** What a large object is to its readers; what is stored is a manifest, which names its segments. */
+export interface LargeObject {
+  readonly sizeBytes: number
+  /** 16 bytes: of the ETags of its segments. */
+  readonly md5: Uint8Array
+  /** Number of segments, at least 1. */
+  readonly parts: number
+}
 
 export interface VersionRecord {
+  /** Of the stored bytes: `shownOfRecord` says what readers are told. */
   readonly head: VersionHead
   readonly content: Content
   /** Base64, with "-N" for a composite one. */
@@ -80,12 +107,14 @@ export interface VersionRecord {
   readonly restore?: VersionRestore
   /** The second since 1970 from which on the object no longer exists, if the version is current then. */
   readonly expiresAtSeconds?: number
+  /** The stored bytes are the manifest of a large object. */
+  readonly largeObject?: LargeObject
 }
 
 const FORMAT = 1
-/** Of the head of a record with a sealing, an expiry or another class than STANDARD: earlier releases refuse it. */
+/** Of the head of a record with a sealing, an expiry, segments or another class than STANDARD: earlier releases refuse it. */
 const LATER_FORMAT = 2
-const CLASS_AT = 3
+const [ALGORITHM_AT, CLASS_AT] = [2, 3]
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
 const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
@@ -98,6 +127,8 @@ const SHARED = 16
 const LOCKED = 32
 const SEALED = 64
 const EXPIRES = 128
+/** Beside the checksum algorithm. */
+const LARGE = 128
 /** Numbers are on disk: append only. */
 const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
@@ -120,7 +151,9 @@ function packContent(content: Content): readonly unknown[] {
     case "extent":
       return [2, packExtent(content.extent)]
     case "segments":
-      return [3, content.multipartId, content.completion]
+      return content.appended === undefined
+        ? [3, content.multipartId, content.completion]
+        : [4, content.multipartId, content.completion, content.appended.lastOffset, content.appended.uploadedParts]
   }
 }
 
@@ -130,6 +163,10 @@ function readContent(row: RecordReader): Content {
   if (kind === 1) return { kind: "inline" }
   if (kind === 2) return { kind: "extent", extent: readExtent(row.row()) }
   if (kind === 3) return { kind: "segments", multipartId: parseMultipartId(row.text()), completion: row.bytes() }
+  if (kind === 4) {
+    const segments = { kind: "segments", multipartId: parseMultipartId(row.text()), completion: row.bytes() } as const
+    return { ...segments, appended: { lastOffset: row.number(), uploadedParts: row.number() } }
+  }
   throw fail("corruptRecord", { what: "content", kind })
 }
 
@@ -156,10 +193,10 @@ const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
 )
 
 function packBody(body: VersionBody): Uint8Array {
-  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds } = body
+  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds, largeObject } = body
   // Null stands for an absent member before one that is present.
   const packed = [lock && packVersionLock(lock), sealing && packSealing(sealing), restore && packRestore(restore)]
-  const appended = [...packed, expiresAtSeconds]
+  const appended = [...packed, expiresAtSeconds, largeObject && packLargeObject(largeObject)]
   const last = appended.findLastIndex(member => member !== undefined)
   return packRecord(1, [
     packContent(content),
@@ -169,14 +206,23 @@ function packBody(body: VersionBody): Uint8Array {
   ])
 }
 
+const packLargeObject = ({ sizeBytes, md5, parts }: LargeObject): readonly unknown[] => [sizeBytes, md5, parts]
+
+const readLargeObject = (row: RecordReader): LargeObject => ({
+  sizeBytes: row.number(),
+  md5: row.bytes(),
+  parts: row.number(),
+})
+
 /** The body of many other versions, too: nothing in it belongs to one version alone. */
-const isCommon = ({ content, checksumValue, lock, sealing, restore, expiresAtSeconds }: VersionBody): boolean =>
-  content.kind === "inline" &&
-  checksumValue === undefined &&
-  !lock &&
-  !sealing &&
-  !restore &&
-  expiresAtSeconds === undefined
+const isCommon = (body: VersionBody): boolean =>
+  body.content.kind === "inline" &&
+  body.checksumValue === undefined &&
+  !body.lock &&
+  !body.sealing &&
+  !body.restore &&
+  body.expiresAtSeconds === undefined &&
+  !body.largeObject
 
 const encodeBody = (body: VersionBody): Uint8Array =>
   body.details && isCommon(body) ? encodedInlineBodies.of(body.details) : packBody(body)
@@ -195,7 +241,7 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   const bytes = Buffer.allocUnsafe(VERSION_HEAD_BYTES + body.length).fill(0, 0, VERSION_HEAD_BYTES)
   const storageClass = numberOfClass(head.storageClass)
   const expires = record.expiresAtSeconds !== undefined
-  bytes[0] = record.sealing || expires || storageClass > 0 ? LATER_FORMAT : FORMAT
+  bytes[0] = record.sealing || expires || record.largeObject || storageClass > 0 ? LATER_FORMAT : FORMAT
   bytes[1] =
     (head.isMarker ? MARKER : 0) |
     (head.isNull ? NULL : 0) |
@@ -205,7 +251,7 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
     (head.isLocked ? LOCKED : 0) |
     (record.sealing ? SEALED : 0) |
     (expires ? EXPIRES : 0)
-  bytes[2] = ALGORITHMS.indexOf(head.checksumAlgorithm)
+  bytes[ALGORITHM_AT] = ALGORITHMS.indexOf(head.checksumAlgorithm) | (record.largeObject ? LARGE : 0)
   bytes[CLASS_AT] = storageClass
   writeU64(bytes, head.sizeBytes, 4)
   writeU64(bytes, head.modifiedMs, 12)
@@ -230,8 +276,9 @@ const readU64 = (bytes: Buffer, at: number): number =>
 /** Throws `corruptRecord`. */
 function checkHead(bytes: Buffer, at: number, end: number): void {
   const [flags, storageClass] = [bytes[at + 1] ?? 0, bytes[at + CLASS_AT] ?? 0]
-  const isFormat = bytes[at] === (flags < SEALED && storageClass === 0 ? FORMAT : LATER_FORMAT)
-  const isHead = isFormat && storageClass < STORAGE_CLASSES.length && (bytes[at + 2] ?? 0) < ALGORITHMS.length
+  const algorithm = bytes[at + ALGORITHM_AT] ?? 0
+  const isFormat = bytes[at] === (flags < SEALED && storageClass === 0 && algorithm < LARGE ? FORMAT : LATER_FORMAT)
+  const isHead = isFormat && storageClass < STORAGE_CLASSES.length && algorithm % LARGE < ALGORITHMS.length
   if (end - at < VERSION_HEAD_BYTES || !isHead) throw fail("corruptRecord", { what: "version head" })
 }
 
@@ -250,7 +297,8 @@ export const decodeListedVersion = (value: Uint8Array): ListedVersion =>
 /** The same for a record in `bytes[at…end)`. */
 export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedVersion {
   checkHead(bytes, at, end)
-  const checksumAlgorithm = ALGORITHMS[bytes[at + 2] ?? 0]
+  if (isLargeAt(bytes, at)) return listedLargeObject(bytes.subarray(at, end))
+  const checksumAlgorithm = ALGORITHMS[bytes[at + ALGORITHM_AT] ?? 0]
   const parts = bytes.readUInt16BE(at + PARTS_AT)
   const md5 = bytes.toString("hex", at + MD5_AT, at + MD5_AT + MD5_BYTES)
   return {
@@ -261,6 +309,15 @@ export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedV
     checksumAlgorithm,
     checksumType: checksumTypeOf(checksumAlgorithm, bytes[at + 1] ?? 0),
   }
+}
+
+const isLargeAt = (bytes: Uint8Array, at: number): boolean => (bytes[at + ALGORITHM_AT] ?? 0) >= LARGE
+
+function listedLargeObject(value: Uint8Array): ListedVersion {
+  const record = decodeVersion(value)
+  const { modifiedMs, storageClass } = record.head
+  const { sizeBytes, etag } = shownOfRecord(record)
+  return { sizeBytes, etag, modifiedMs, storageClass, checksumAlgorithm: undefined, checksumType: undefined }
 }
 
 /** Of a checked head. */
@@ -285,7 +342,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
   const bytes = bufferOf(value)
   checkHead(bytes, 0, bytes.length)
   const flags = bytes[1] ?? 0
-  const checksumAlgorithm = ALGORITHMS[bytes[2] ?? 0]
+  const checksumAlgorithm = ALGORITHMS[(bytes[ALGORITHM_AT] ?? 0) % LARGE]
   return {
     isMarker: (flags & MARKER) !== 0,
     isNull: (flags & NULL) !== 0,
@@ -322,25 +379,50 @@ function readBody(bytes: Uint8Array): VersionBody {
   const sealing = row.optional(() => readBoundSealing(row.row()))
   const restore = row.optional(() => readRestore(row.row()))
   const expiresAtSeconds = row.optional(() => row.number())
+  const largeObject = row.optional(() => readLargeObject(row.row()))
   const body = lock === undefined ? { content, checksumValue, details } : { content, checksumValue, details, lock }
   const sealed = sealing === undefined ? body : { ...body, sealing }
   const restored = restore === undefined ? sealed : { ...sealed, restore }
-  return expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
+  const expiring = expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
+  return largeObject === undefined ? expiring : { ...expiring, largeObject }
 }
 
 export function decodeVersion(value: Uint8Array): VersionRecord {
   const head = decodeVersionHead(value)
   const body = decodeBody(bufferOf(value).subarray(VERSION_HEAD_BYTES))
-  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds } = body
+  const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds, largeObject } = body
   if (head.isLocked !== (lock !== undefined)) throw fail("corruptRecord", { what: "version", field: "lock" })
   const isSealed = ((value[1] ?? 0) & SEALED) !== 0
   if (isSealed !== (sealing !== undefined)) throw fail("corruptRecord", { what: "version", field: "sealing" })
   const isExpiring = ((value[1] ?? 0) & EXPIRES) !== 0
   if (isExpiring !== (expiresAtSeconds !== undefined))
     throw fail("corruptRecord", { what: "version", field: "expiresAtSeconds" })
+  if (isLargeAt(value, 0) !== (largeObject !== undefined))
+    throw fail("corruptRecord", { what: "version", field: "largeObject" })
   const record =
     lock === undefined ? { head, content, checksumValue, details } : { head, content, checksumValue, details, lock }
   const sealed = sealing === undefined ? record : { ...record, sealing }
   const restored = restore === undefined ? sealed : { ...sealed, restore }
-  return expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
+  const expiring = expiresAtSeconds === undefined ? restored : { ...restored, expiresAtSeconds }
+  return largeObject === undefined ? expiring : { ...expiring, largeObject }
 }
+
+/** Size and ETag as clients are told. */
+interface ShownVersion {
+  readonly sizeBytes: number
+  readonly etag: string
+  /** 0 for a single upload. */
+  readonly parts: number
+  /** Of a large object: its ETag without the number of segments. */
+  readonly segmentsMd5: string | undefined
+}
+
+export function shownOfRecord({ head, largeObject }: Pick<VersionRecord, "head" | "largeObject">): ShownVersion {
+  const { sizeBytes, md5, parts } = largeObject ?? head
+  const segmentsMd5 = largeObject && bufferOf(largeObject.md5).toString("hex")
+  return { sizeBytes, etag: etagOfHead({ md5, parts }), parts, segmentsMd5 }
+}
+
+/** The same of a record that is decoded only if it is one of a large object. */
+export const shownOfValue = (value: Uint8Array): ShownVersion =>
+  shownOfRecord(isLargeAt(value, 0) ? decodeVersion(value) : { head: decodeVersionHead(value) })

@@ -14,6 +14,8 @@ interface ExchangeChange {
   readonly headers: RequestHeaders
   /** Headers of every answer, after its own: name, value, name, value … */
   readonly more: readonly string[]
+  /** What becomes of the own headers of every answer. */
+  readonly rewrite?: (headers: HeaderLines) => HeaderLines
 }
 
 export class ChangedExchange implements Exchange {
@@ -26,10 +28,11 @@ export class ChangedExchange implements Exchange {
   readonly chunkedTransfer: boolean
   readonly timing: Timing
   private readonly more: HeaderLines
+  private readonly rewrite: (headers: HeaderLines) => HeaderLines
 
   constructor(
     private readonly inner: Exchange,
-    { rawTarget, headers, more }: ExchangeChange,
+    { rawTarget, headers, more, rewrite }: ExchangeChange,
   ) {
     this.requestId = inner.requestId
     this.method = inner.method
@@ -40,6 +43,7 @@ export class ChangedExchange implements Exchange {
     this.chunkedTransfer = inner.chunkedTransfer
     this.timing = inner.timing
     this.more = HeaderLines.of(more)
+    this.rewrite = rewrite ?? (own => own)
   }
 
   get rawHeaders(): readonly string[] {
@@ -117,6 +121,6 @@ export class ChangedExchange implements Exchange {
   respond(answer: Answer): Soon<void> {
     const { headers } = answer
     const own = headers instanceof HeaderLines ? headers : HeaderLines.of(headers)
-    return this.inner.respond({ ...answer, headers: own.and(this.more) })
+    return this.inner.respond({ ...answer, headers: this.rewrite(own).and(this.more) })
   }
 }

@@ -75,7 +75,7 @@ async function readItem({ items, bucket, partition, parameters, header, require 
   require(partition)
   const accept = acceptOf(header("accept"))
   const item = await items.read(bucket, partition, sortKeyIn(parameters))
-  if (item === undefined) throw fail("noSuchKey", { message: "The item was never written." })
+  if (item === undefined) throw fail("noSuchKey", { message: "The item was never written, or was deleted long ago." })
   return itemAnswer(item, accept)
 }
 
@@ -188,7 +188,8 @@ async function pollRange(call: Call): Promise<PlainAnswer> {
   const asked = parseRangePoll(await body(DOCUMENT_LIMITS.bytesMax))
   const { prefix, start, end } = asked
   const bounds = { prefix, start, end }
-  let seen: SeenChanges | undefined = seenOfRange(call, bounds, asked)
+  const given: SeenChanges | undefined = seenOfRange(call, bounds, asked)
+  let seen = given
   const look = async () => {
     const isFirst = seen === undefined
     const changes = await items.changes(bucket, partition, bounds, seen)
@@ -197,9 +198,15 @@ async function pollRange(call: Call): Promise<PlainAnswer> {
   }
   const seconds = pollSeconds(asked.timeout)
   const result = await polls.until({ ...call.poll, seconds }, items.watchFor(bucket, partition), look)
-  if (result === undefined) return NOT_MODIFIED
-  const marker = { bucketId: bucket.id, partition, ...bounds, ...result.seen }
-  return jsonAnswer({ seenMarker: encodeMarker(marker), items: result.found.map(shownItem) })
+  const isRenewed = given !== undefined && seen !== undefined && seen.time - given.time >= ITEM_LIMITS.markerRenewedMs
+  if (result === undefined && !isRenewed) return NOT_MODIFIED
+  const marker = {
+    bucketId: bucket.id,
+    partition,
+    ...bounds,
+    ...(result?.seen ?? seen ?? { time: 0, from: undefined }),
+  }
+  return jsonAnswer({ seenMarker: encodeMarker(marker), items: result?.found.map(shownItem) ?? [] })
 }
 
 export const OPERATIONS: Readonly<Record<OperationName, (call: Call) => Promise<PlainAnswer>>> = {

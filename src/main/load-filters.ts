@@ -1,13 +1,16 @@
-/** Loads the filters that the operator has configured: CommonJS modules, each of which exports a function. */
+/** Loads the filters that the operator has configured: built-in ones, and CommonJS modules, each of which exports a function. */
 import { createRequire } from "node:module"
+import { isAbsolute } from "node:path"
 import { pathToFileURL } from "node:url"
 import { fail } from "../base/failures.js"
+import { builtInFilter } from "../filters/index.js"
 import { FILTER_TOOLS, type Filter, type FilteredPort } from "../http/index.js"
 
 const PORTS: readonly FilteredPort[] = ["s3", "swift"]
 
-/** In the order of the files. Throws `invalidConfig`. */
-export const loadFilters = (files: readonly string[]): readonly Filter[] => files.map(loadFilter)
+/** In the order in which they are configured: absolute paths, or names of built-in ones. Throws `invalidConfig`. */
+export const loadFilters = (configured: readonly string[]): readonly Filter[] =>
+  configured.map(text => (isAbsolute(text) ? loadFilter(text) : builtInFilter(text)))
 
 function loadFilter(file: string): Filter {
   const refused = (reason: string, cause?: unknown) =>

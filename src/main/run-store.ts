@@ -5,7 +5,9 @@
  * folders.
  */
 import { availableParallelism } from "node:os"
-import { MasterKeys, openAuditLog, RateLimiter, type AuditLog } from "../access/index.js"
+import { MasterKeys, openAuditLog, openSwiftAccounts, RateLimiter, type AuditLog } from "../access/index.js"
+import { openObjectChanges } from "../object/index.js"
+import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "../swift/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
@@ -95,6 +97,8 @@ interface StoreSeams {
   readonly nodes?: () => ClusterView | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: () => EngineSettings["storeTime"]
+  /** Clusters to which changes of containers go; absent: none. */
+  readonly realms?: SyncRealms
   /** As of the engine. */
   readonly onKeyLost?: EngineSettings["onKeyLost"]
 }
@@ -264,7 +268,7 @@ const returningOf = (
 function openOwnJobs(
   seams: StoreSeams & { readonly web: WebServices },
   config: ServeConfig,
-  { metadata, services, jobs }: Engine,
+  { metadata, services, jobs, accounts: directory }: Engine,
   wake: (job: string) => void,
 ) {
   const { clock, random, telemetry } = seams
@@ -273,7 +277,13 @@ function openOwnJobs(
   audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
   const startedJobs = startedJobsOf(seams, metadata, services)
   const ownJobs = deliveries.map(({ name }) => name)
-  return { ofCallers: { audit, startedJobs }, ownJobs, shared: [...jobs, ...deliveries, startedJobs] }
+  const accounts = openSwiftAccounts(metadata, services.refuseEarlier)
+  const { storeClock } = services
+  const reaper = new AccountReaper({ clock, storeClock, accounts, services, log: telemetry.log })
+  const { web, realms = NO_REALMS } = seams
+  const ofSync = { clock, storeClock, random: random.fork("container-sync"), services, web, realms, log: telemetry.log }
+  const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
+  return { ofCallers: { audit, startedJobs }, ownJobs, shared: [...jobs, ...deliveries, startedJobs, reaper, sync] }
 }
 
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>

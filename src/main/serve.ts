@@ -6,7 +6,7 @@
  * disk calls that hang: once everything else has ended, only a signal ends such a process.
  */
 import { resolve } from "node:path"
-import type { Failure } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { CliIo } from "../cli/io.js"
 import { isInstalled, readVersion } from "../cli/version.js"
@@ -17,7 +17,10 @@ import { AccessLog, Events, LiveRequests, Traffic } from "../observe/index.js"
 import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
+import { readRecordFile } from "../device/index.js"
+import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
+import { NO_REALMS, parseRealms, type SyncRealms } from "../swift/index.js"
 import { RotatedFile } from "../seams/disk/rotated-file.js"
 import { RealLocks } from "../seams/lock/index.js"
 import type { Random } from "../seams/random/contract.js"
@@ -68,6 +71,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const masterKeys = await readMasterKeyFiles(disk, config)
   await checkCertificates(config, seams)
   const filters = loadFilters(config.filters)
+  const realms = await readRealms(disk, config.swift?.syncRealms)
   await probeAddresses(portsOf(config))
   const stop = new AbortController()
   const ended: { excluded?: Failure } = {}
@@ -89,7 +93,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const storeTime = () => conversion.storeTime
   const traffic = new Traffic(clock)
   const live = { traffic, requests: new LiveRequests(clock, traffic) }
-  const ofStore = { masterKeys, filters, conversion, storeTime, endpoints: { s3: undefined } }
+  const ofStore = { masterKeys, filters, realms, conversion, storeTime, endpoints: { s3: undefined } }
   const host: SessionHost = { ...ofStore, seams, io, metricsText, events, live, onStolen, onExcluded }
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name
@@ -131,6 +135,14 @@ async function checkCertificates(
   if (tls) await new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile }).readIfChanged()
   if (website?.certificates === undefined) return
   await new CertificateFolder(disk, website.certificates, telemetry.log).check()
+}
+
+/** Throws `invalidConfig`. */
+async function readRealms(disk: Disk, path: string | undefined): Promise<SyncRealms> {
+  if (path === undefined) return NO_REALMS
+  const bytes = await readRecordFile(disk, path)
+  if (bytes === undefined) throw fail("invalidConfig", { message: `the file of realms ${path} does not exist` })
+  return parseRealms(Buffer.from(bytes).toString("utf8"))
 }
 
 /** Loaded on demand: most stores are not traced. */

@@ -50,14 +50,16 @@ import {
   type S3Settings,
 } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { gunzipped } from "../seams/compute/gunzip.js"
+import { MACHINE } from "../seams/telemetry/real-machine.js"
+import { gunzipped } from "../seams/compute/decompress.js"
+import { Bunzip } from "./bunzip.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { MetricsInMemory } from "../seams/telemetry/metrics.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { RealWeb } from "../seams/web/real.js"
-import { createSwiftHandler } from "../swift/index.js"
+import { createSwiftHandler, type SyncRealms } from "../swift/index.js"
 import type { TableStores } from "../table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
@@ -86,6 +88,8 @@ export interface SessionHost {
   readonly masterKeys: MasterKeyFiles
   /** Of the ports of S3 and Swift. */
   readonly filters: readonly Filter[]
+  /** Clusters with which containers of Swift may be synchronized. */
+  readonly realms: SyncRealms
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
@@ -148,7 +152,7 @@ export class StoreSession {
       const onStolen = (failure: Failure): never => host.onStolen(failure)
       const onExcluded = (reason: Failure): void => host.onExcluded(reason)
       const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onKeyLost: onExcluded }
-      const running = await runStore({ ...seams, ...ofNode }, store, config, onStolen)
+      const running = await runStore({ ...seams, ...ofNode, realms: host.realms }, store, config, onStolen)
       try {
         if (config.cluster !== undefined) {
           const node = { version: readVersion(), name: host.io.hostName, live: host.live }
@@ -299,11 +303,21 @@ export class StoreSession {
     const { metadata, services } = this.running.engine
     const prepare = services.refuseEarlier
     const swiftAccounts = openSwiftAccounts(metadata, prepare)
-    const allowSha1 = this.config.swift?.allowSha1 ?? false
-    const { keystone: chosen } = this.config.swift ?? {}
+    const { allowSha1 = false, serviceAccounts = false, keystone: chosen } = this.config.swift ?? {}
     const keystone = chosen && { ...chosen, web: this.chosenWeb }
-    const own = { swiftAccounts, version: readVersion(), prepare, allowSha1, gunzip: gunzipped, keystone }
-    const settings = { ...this.s3Settings(adminUrl), ...own }
+    const { accounts } = this.running.engine
+    const rootAccount = this.store.secrets.root.accountId
+    const info = this.config.swift?.info ?? { adminKey: undefined, hidden: [] }
+    const bunzip = new Bunzip()
+    const decompress = { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) }
+    const own = {
+      ...{ info, swiftAccounts, version: readVersion(), prepare, allowSha1, serviceAccounts },
+      ...{ decompress, keystone, realms: this.host.realms },
+    }
+    const { shardPlaces, quotas } = services
+    const { status } = this.running
+    const inside = { devices: () => status.report().devices, machine: MACHINE, shardPlaces }
+    const settings = { ...this.s3Settings(adminUrl), ...own, accounts, rootAccount, quotas, inside }
     return filtered(createSwiftHandler(settings), "swift", this.host.filters)
   }
 

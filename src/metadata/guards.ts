@@ -4,8 +4,8 @@
  * nothing to validate. So a decision may rely on them only together with a row that every competing decision writes:
  * their guard.
  *
- * The object's row (families `current` and `heads`, which are one row to an engine) guards versions, details and
- * shares. The upload's row guards its parts and segments. Parts only read it, so that parallel parts do not compete;
+ * The object's row (families `current` and `heads`, which are one row to an engine) guards versions, details, shares
+ * and what was appended. The upload's row guards its parts and segments. Parts only read it, so that parallel parts do not compete;
  * what freezes them writes it. Rows of buckets and identities are guarded by the store's generation: each change of
  * such a row increases it, and an engine rejects decisions made under another one.
  *
@@ -37,8 +37,8 @@ type Protection =
   | "underObject"
   /** New ones need the upload's row, unchanged. */
   | "underUpload"
-  /** New ones need the upload's row, which they also write. */
-  | "underWrittenUpload"
+  /** New ones need the row of the upload, or of the object, which they also write. */
+  | "underWrittenOwner"
   /** Sums of the changes of all decisions: no decision writes them, and nothing validates them. */
   | "counted"
 
@@ -62,13 +62,16 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   usageHistory: "own",
   events: "own",
   swiftAccounts: "own",
+  changes: "own",
   k2vItems: "own",
   k2vValues: "own",
   k2vPartitions: "own",
   k2vChanges: "own",
   lifecycle: "own",
   parts: "underUpload",
-  segments: "underWrittenUpload",
+  segments: "underWrittenOwner",
+  appends: "underWrittenOwner",
+  openEnds: "underWrittenOwner",
   names: "generation",
   buckets: "generation",
   settings: "generation",
@@ -185,21 +188,23 @@ export class GuardedView implements CommandView {
     const protection = PROTECTIONS[family]
     if (protection === "underObject") {
       assert(writesObject(writes, objectRowKeyOf(key)), () => `${family}: changed without the object's row`)
-    } else if (value !== undefined && (protection === "underUpload" || protection === "underWrittenUpload")) {
+    } else if (value !== undefined && (protection === "underUpload" || protection === "underWrittenOwner")) {
       const upload = uploadOfPartRowKey(key)
       const guard = this.find("uploads", upload)
       const isWritten =
         protection === "underUpload" || writes.some(each => each.family === "uploads" && each.key === upload)
+      const isOfObject = protection === "underWrittenOwner" && writesObject(writes, objectRowKeyOf(key))
       // A row that was read may be rewritten: it is validated itself.
-      assert(isRead || (guard?.row !== undefined && isWritten), () => `${family}: changed without the upload's row`)
+      const isGuarded = isRead || isOfObject || (guard?.row !== undefined && isWritten)
+      assert(isGuarded, () => `${family}: changed without the row of its upload or object`)
     }
   }
 
   private checkAbsent({ family, key }: Read, writes: readonly EntryWrite[]): void {
     const protection = PROTECTIONS[family]
     if (GUARDED_BY_GENERATION.has(protection) || protection === "counted" || family === "uploads") return
-    const isGuarded =
-      (protection === "object" || protection === "underObject") && this.hasObject(objectRowKeyOf(key), writes)
+    const isOfObject = protection === "object" || protection === "underObject" || protection === "underWrittenOwner"
+    const isGuarded = isOfObject && this.hasObject(objectRowKeyOf(key), writes)
     assert(isGuarded, () => `${family}: the absence of a row is not guarded`)
   }
 
@@ -207,7 +212,7 @@ export class GuardedView implements CommandView {
     const protection = PROTECTIONS[family]
     if (GUARDED_BY_GENERATION.has(protection) || protection === "counted") return
     const isGuarded =
-      protection === "underWrittenUpload"
+      protection === "underWrittenOwner"
         ? this.find("uploads", uploadOfPartRowKey(start))?.row !== undefined
         : (protection === "object" || protection === "underObject") && this.hasObject(objectRowKeyOf(start), writes)
     assert(isGuarded, () => `${family}: a range is not guarded`)

@@ -14,96 +14,36 @@ import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { Payer } from "../base/places-core.js"
 import type { Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
+import type { Timestamp } from "../base/timestamp.js"
 import type { ObjectAcl } from "../format/acl.js"
 import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
+import type { SegmentObject } from "../format/segment-list.js"
+import type { LargeObject } from "../format/version-record.js"
 import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type {
+  ContentHeaders,
+  EncryptionCheck,
+  ObjectAttributes,
+  ObjectInfo,
+  ShownEncryption,
+  StoredChecksum,
+  Tags,
+  UserMetadata,
+} from "./info-contract.js"
 import type { Bucket, Buckets } from "./bucket-contract.js"
-import type { ListPage, VersionsPage } from "./listing-contract.js"
+import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from "./listing-contract.js"
 
+export type * from "./info-contract.js"
 export type * from "./bucket-contract.js"
 export type * from "./listing-contract.js"
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
-/** Headers stored with an object, byte for byte (one character a byte); absent = not given. */
-export interface ContentHeaders {
-  readonly contentType?: string
-  readonly cacheControl?: string
-  readonly contentDisposition?: string
-  readonly contentEncoding?: string
-  readonly contentLanguage?: string
-  readonly expires?: string
-  /** Where a website sends requests for the object. */
-  readonly websiteRedirect?: string
-}
-
-/** Attributes that a client stores with an object. Equal ones often share one object, so that results can be cached. */
-export interface ObjectAttributes {
-  readonly headers: ContentHeaders
-  readonly userMetadata: UserMetadata
-}
-
-export type Tags = readonly (readonly [key: string, value: string])[]
-/** User metadata: names in lower case without `x-amz-meta-`, values as bytes (one character a byte). */
-export type UserMetadata = readonly (readonly [name: string, value: string])[]
-
-export interface StoredChecksum {
-  readonly algorithm: ChecksumAlgorithm
-  readonly type: "COMPOSITE" | "FULL_OBJECT"
-  /** In S3 format: base64, with "-N" for a composite one. */
-  readonly value: string
-}
-
-/** How bytes are encrypted, as clients may see it: what is encrypted at rest only shows nothing. */
-export type ShownEncryption =
-  | { readonly mode: "s3" }
-  | {
-      readonly mode: "kms"
-      readonly keyArn: string
-      readonly usesBucketKey: boolean
-      /** Canonical JSON; undefined: none. */
-      readonly context: string | undefined
-    }
-  | { readonly mode: "client" }
-
 /**
- * Called once it is known how bytes are encrypted, before any is copied or written: whether the caller may use their key.
- * What it throws ends the request.
- */
-export type EncryptionCheck = (encryption: ShownEncryption | undefined) => Soon<void>
-
-export interface ObjectInfo {
-  /** "null" for the null version. */
-  readonly versionId: VersionId
-  readonly sizeBytes: number
-  /** Without quotes: lower-case MD5, or "md5-N" for a multipart object. */
-  readonly etag: string
-  /** HTTP shows whole seconds; listings show the same second. */
-  readonly lastModifiedMs: number
-  readonly headers: ContentHeaders
-  readonly userMetadata: UserMetadata
-  readonly tags: Tags
-  /** Undefined: only the bucket's owner has access. */
-  readonly acl: ObjectAcl | undefined
-  /** As it was given; a retention may be over. */
-  readonly lock: VersionLock | undefined
-  readonly storageClass: StorageClass
-  readonly checksum: StoredChecksum | undefined
-  /** Number of parts of a multipart object; undefined for an object that was put whole. */
-  readonly partsCount: number | undefined
-  /** Undefined: not encrypted, or at rest only. */
-  readonly encryption?: ShownEncryption | undefined
-  /** Until when an archived object that was restored can be read; undefined: it is not restored. */
-  readonly restoredUntilMs?: number | undefined
-  /** The second since 1970 from which on the object no longer exists; undefined: it does not expire. */
-  readonly expiresAtSeconds?: number | undefined
-}
-
-/**
- * Conditions of a request. ETags are without quotes and `W/`; a list with "*" as its only element matches any. Times
- * are in milliseconds (whole seconds).
+ * Conditions of a request. ETags are without quotes and `W/`; a list with "*" as its only element matches any. That of a large
+ * object is also matched without its number of segments, as Swift shows it. Times are in milliseconds (whole seconds).
  */
 export interface Conditions {
   readonly ifMatch?: readonly string[] | undefined
@@ -161,6 +101,13 @@ export interface PutRequest {
    * was removed by then or not. Lifecycle removes it soon after. Undefined: it does not expire.
    */
   readonly expiresAtSeconds?: number | undefined
+  /** The body is the segment list of a large object, which this says. */
+  readonly largeObject?: LargeObject | undefined
+  /**
+   * When another store, whose write this repeats, has written the object. If what is here was written or removed at that time or
+   * later, `preconditionFailed` with the condition `X-Timestamp` is thrown.
+   */
+  readonly timestamp?: Timestamp | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource
@@ -177,6 +124,32 @@ export interface PutResult {
   readonly lastModifiedMs: number
   /** As in `ObjectInfo`. */
   readonly encryption?: ShownEncryption | undefined
+}
+
+/** What a new object is made of, and bytes for the end of one. */
+export interface AppendRequest extends Pick<
+  PutRequest,
+  "bucket" | "key" | "attributes" | "tags" | "acl" | "storageClass" | "encryption" | "conditions" | "body" | "signal"
+> {
+  /** The end of the object, as the client knows it; undefined: wherever it is. */
+  readonly atOffset: number | undefined
+  /** With it a client may repeat the request: the bytes are appended once. */
+  readonly appendId: string | undefined
+}
+
+export interface AppendedObject extends PutResult {
+  /** Where the appended bytes begin. */
+  readonly offsetBytes: number
+  /** An earlier request with this id has appended them. */
+  readonly isRepeated: boolean
+}
+
+export interface Appends {
+  /**
+   * Appends to an object, or makes one. Throws `invalidWriteOffset` (details.sizeBytes), `noSuchKey`, `preconditionFailed`,
+   * `notImplemented`, `invalidRequest`, `invalidObjectState`, `entityTooLarge`, `quotaExceeded`, and what a body can be.
+   */
+  append(request: AppendRequest): Promise<AppendedObject>
 }
 
 /** The requested bytes of an object: `Objects.get` resolves them against its size. */
@@ -231,6 +204,9 @@ export interface ObjectBody {
   close(): void
 }
 
+/** Opens what a segment names, as the one who reads the large object may read it. Throws as `Objects.get`, `accessDenied`. */
+export type OpenSegment = (segment: SegmentObject, range: ByteRange) => Soon<ObjectBody>
+
 export interface DeleteRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
@@ -238,6 +214,8 @@ export interface DeleteRequest {
   readonly conditions: Conditions
   /** The caller may remove what is locked in governance mode, and wants to. */
   readonly bypassGovernance?: boolean
+  /** Of a removal by another store, without a version: as of `PutRequest`. */
+  readonly timestamp?: Timestamp | undefined
 }
 
 export interface DeleteResult {
@@ -257,10 +235,14 @@ export interface CopySource {
   readonly clientKey?: Uint8Array | undefined
   /** `x-amz-copy-source-if-*`: false always throws `preconditionFailed`. */
   readonly conditions: Conditions
+  /** For the bytes of a large object. Absent: its segment list is copied, and the copy is a large object as well. */
+  readonly openSegment?: OpenSegment
 }
 
 export interface CopyRequest {
   readonly source: CopySource
+  /** Undefined: all bytes of the source. */
+  readonly range?: ByteRange | undefined
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -290,40 +272,6 @@ export interface CopyResult extends PutResult {
   readonly sourceVersionId: VersionId | undefined
 }
 
-export interface ListRequest {
-  readonly bucket: Bucket
-  /** Byte strings, like keys; "" = none. */
-  readonly prefix: string
-  readonly delimiter: string
-  /**
-   * Entries and common prefixes after this key (exclusive). If the marker is inside a common prefix of this listing (it
-   * begins with the prefix and has the delimiter after it), that whole common prefix is skipped.
-   */
-  readonly after: string
-  readonly max: number
-  /** Whether to include the owners of objects, which takes longer. */
-  readonly withOwners?: boolean
-  /** Whether to include their content types, likewise. */
-  readonly withTypes?: boolean
-  /** Whether to include the restores of archived objects, likewise. */
-  readonly withRestores?: boolean
-}
-
-export interface ListVersionsRequest {
-  readonly bucket: Bucket
-  readonly prefix: string
-  readonly delimiter: string
-  readonly keyMarker: string
-  /** With a key marker: entries of that key older than this version. */
-  readonly versionIdMarker: VersionId | undefined
-  readonly max: number
-  readonly withOwners?: boolean
-  /** Whether to include the content types of objects, which takes longer. */
-  readonly withTypes?: boolean
-  /** Whether to include the restores of archived objects, likewise. */
-  readonly withRestores?: boolean
-}
-
 export interface ObjectPart {
   readonly partNumber: number
   readonly sizeBytes: number
@@ -346,7 +294,7 @@ export interface ObjectTarget {
 
 export interface SetAttributesRequest extends Omit<ObjectTarget, "clientKey"> {
   readonly attributes: {
-    readonly headers: Omit<ContentHeaders, "websiteRedirect">
+    readonly headers: Omit<ContentHeaders, "websiteRedirect" | "symlink">
     readonly userMetadata: UserMetadata
   }
   /** As in `PutRequest`. Undefined: from now on the object does not expire. */
@@ -362,7 +310,8 @@ export interface Objects {
    */
   put(request: PutRequest): Promise<PutResult>
   /**
-   * Headers and body of one version.
+   * Headers and body of one version. Of a large object the body is its segment list, whatever the range:
+   * `openSegments` makes that the bytes of its segments.
    * Throws `noSuchKey` (details.versionId and details.deleteMarker if the latest is a marker),
    * `noSuchVersion`, `isDeleteMarker` (the marker by id; details.lastModifiedMs), `preconditionFailed`,
    * `notModified` (details.etag, details.lastModifiedMs), `invalidRange` (details.sizeBytes), `invalidPartNumber`,
@@ -386,7 +335,7 @@ export interface Objects {
   setTags(target: ObjectTarget, tags: Tags): Promise<{ versionId: VersionId | undefined }>
   /**
    * Replaces the attributes of a version in place, and its time of modification. The content type is kept if none is
-   * given, and a redirect always is. Throws `objectLocked` while a lock keeps the version, `preconditionFailed`, and as
+   * given, and a redirect or a symbolic link always is. Throws `objectLocked` while a lock keeps the version, `preconditionFailed`, and as
    * `get`.
    */
   setAttributes(request: SetAttributesRequest): Promise<Pick<PutResult, "versionId" | "etag" | "lastModifiedMs">>
@@ -579,6 +528,7 @@ export interface ObjectServices {
   readonly buckets: Buckets
   readonly objects: Objects
   readonly multipart: Multipart
+  readonly appends: Appends
   readonly renames: Renames
   readonly classes: AcceptedClasses
 }

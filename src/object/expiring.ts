@@ -25,7 +25,7 @@ export class Expiring {
 
   constructor(
     private readonly seams: ExpirySeams,
-    private readonly refuseEarlier: () => Promise<void>,
+    readonly refuseEarlier: () => Promise<void>,
   ) {}
 
   /** The time by which objects expire. */

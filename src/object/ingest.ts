@@ -7,7 +7,7 @@
 import { hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
-import type { Policy } from "../base/policy.js"
+import { policyOfOpenEnd, type Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise, type Soon } from "../base/soon.js"
@@ -69,6 +69,8 @@ interface IngestRequest {
   readonly client: { readonly signal: AbortSignal }
   /** The bytes are those of an object that moves: they are counted where they come from, and their digests are known. */
   readonly isMoved?: true
+  /** The bytes are appended to an object: short ones are stored as copies. The caller has checked the conditions. */
+  readonly isAppended?: true
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
   readonly createKey?: (() => Soon<CreatedKey>) | undefined
 }
@@ -87,7 +89,7 @@ type HeaderFacts = Omit<Target, "key" | "part">
 /** Sealed bytes of another store. */
 export interface Carried extends Pick<
   KeyedRequest,
-  "bucket" | "key" | "part" | "contentType" | "userMetadata" | "multipartId" | "lock" | "storageClass"
+  "bucket" | "key" | "part" | "contentType" | "userMetadata" | "multipartId" | "lock" | "storageClass" | "isAppended"
 > {
   readonly sealed: SealedUpload
   readonly body: {
@@ -224,6 +226,10 @@ export class Ingest {
     const gathered = lengthBytes <= this.wholeBytesMax ? body.gather() : undefined
     if (gathered === undefined) return this.runStream(request, commit)
     return after(gathered, (bytes): Promise<Result> => this.runWhole(request, bytes, commit))
+  }
+
+  get blockBytes(): number {
+    return this.store.blockBytes
   }
 
   private get wholeBytesMax(): number {
@@ -368,22 +374,27 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(target: Target, uploadId: UploadId, plainBytes: number | undefined) {
-    const { bucket, key, part, storageClass, created } = target
+    const { bucket, key, part, storageClass, created, isAppended } = target
     const { blockBytes } = this.store
+    const isOpen = isAppended === true && plainBytes !== undefined && isOpenEnd(plainBytes, blockBytes)
     const isKnown = plainBytes !== undefined && created !== undefined
     const ofBucket = await this.metadata.known(chosenPolicy(bucket.id))
+    const policy = policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)
     const plannedLengthBytes = isKnown ? storedBytesOf(plainBytes, blockBytes) : plainBytes
     return {
       uploadId,
       part,
       seal: created && { key: extentKeyOf(created.key, uploadId, part) },
       owner: { bucketId: bucket.id, key },
-      policy: policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy),
+      policy: isOpen ? policyOfOpenEnd(policy) : policy,
       blockBytes,
       recoveryHeader: this.recoveryHeader(target, plannedLengthBytes),
     }
   }
 }
+
+/** Whether appended bytes are stored as copies, until they are sealed together with others: they are shorter than a block. */
+export const isOpenEnd = (lengthBytes: number, blockBytes: number): boolean => lengthBytes < blockBytes
 
 /** Throws `metadataTooLarge`. What a rescue brings had its reserve when it was written. */
 function encodeChecked(header: RecoveryHeader): Uint8Array {
@@ -397,8 +408,10 @@ function encodeChecked(header: RecoveryHeader): Uint8Array {
   })
 }
 
-function declaredIn({ body: { lengthBytes }, part, multipartId, isMoved }: IngestRequest): Declared | undefined {
-  if (isMoved === true) return undefined
+function declaredIn(request: IngestRequest): Declared | undefined {
+  const { body, part, multipartId, isMoved, isAppended } = request
+  const { lengthBytes } = body
+  if (isMoved === true || isAppended === true) return undefined
   return { lengthBytes, ...(multipartId !== undefined && { part: { multipartId, partNumber: part } }) }
 }
 
@@ -408,8 +421,10 @@ const sealedUploadOf = ({ sealing, secret }: Pick<CreatedKey, "sealing" | "secre
   ...(secret.bucketKey && { bucketKey: secret.bucketKey }),
 })
 
-const needsMd5 = ({ body, created, isMoved }: KeyedRequest): boolean =>
-  isMoved !== true && (created === undefined || body.md5 !== undefined || !hasRandomEtag(created.sealing))
+const needsMd5 = ({ body, created, isMoved, isAppended }: KeyedRequest): boolean =>
+  isMoved !== true &&
+  (isAppended !== true || body.md5 !== undefined) &&
+  (created === undefined || body.md5 !== undefined || !hasRandomEtag(created.sealing))
 
 const digestsOf = ({ md5, sha256, checksum }: WrittenBody["digests"]): BodyDigests => ({
   md5: md5 ?? NO_MD5,

@@ -1,7 +1,42 @@
 /** Pages of listings of objects and versions. */
+import type { Bucket } from "./bucket-contract.js"
 import type { AccountId, ObjectKey, VersionId } from "../base/ids.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+
+export interface ListRequest {
+  readonly bucket: Bucket
+  /** Byte strings, like keys; "" = none. */
+  readonly prefix: string
+  readonly delimiter: string
+  /**
+   * Entries and common prefixes after this key (exclusive). If the marker is inside a common prefix of this listing (it
+   * begins with the prefix and has the delimiter after it), that whole common prefix is skipped.
+   */
+  readonly after: string
+  readonly max: number
+  /** Whether to include the owners of objects, which takes longer. */
+  readonly withOwners?: boolean
+  /** Whether to include their content types and symbolic links, likewise. */
+  readonly withTypes?: boolean
+  /** Whether to include the restores of archived objects, likewise. */
+  readonly withRestores?: boolean
+}
+
+export interface ListVersionsRequest {
+  readonly bucket: Bucket
+  readonly prefix: string
+  readonly delimiter: string
+  readonly keyMarker: string
+  /** With a key marker: entries of that key older than this version. */
+  readonly versionIdMarker: VersionId | undefined
+  readonly max: number
+  readonly withOwners?: boolean
+  /** Whether to include the content types and symbolic links of objects, which takes longer. */
+  readonly withTypes?: boolean
+  /** Whether to include the restores of archived objects, likewise. */
+  readonly withRestores?: boolean
+}
 
 export interface ListedObject {
   readonly key: ObjectKey
@@ -15,6 +50,8 @@ export interface ListedObject {
   readonly owner?: AccountId | undefined
   /** Set if content types were requested; undefined: the object has none. */
   readonly contentType?: string | undefined
+  /** Likewise; undefined: it is no symbolic link. */
+  readonly symlink?: string | undefined
   /** Set if restores were requested: until when an archived object can be read. */
   readonly restoredUntilMs?: number | undefined
 }

@@ -55,7 +55,7 @@ import { decodePart } from "../format/records.js"
 import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./queries/object-info-core.js"
 import { bodyOf, type ObjectService } from "./object-service.js"
 import { bytesOfParts } from "./queries/manifest-core.js"
-import { findLatest } from "./commands/row-editor-core.js"
+import { findLatest } from "./commands/found-versions-core.js"
 import { checkWrite } from "./commands/version-commands-core.js"
 import { decodeVersion, type VersionRecord } from "../format/version-record.js"
 

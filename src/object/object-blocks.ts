@@ -10,8 +10,8 @@ import { plainBytesOf } from "../format/sealing.js"
 import { versionIdOfHead } from "../format/version-record.js"
 import type { Metadata } from "../metadata/index.js"
 import type { Bucket } from "./contract.js"
-import { segmentOfManifest, segmentOfOffset, versionAndPart } from "./object-reader.js"
-import { extentsOfSegment, manifestOf, segmentCount } from "./queries/manifest-core.js"
+import { segmentOfOffset, versionAndPart } from "./object-reader.js"
+import { endOfSegmentAt, extentsOfSegment, manifestOf } from "./queries/manifest-core.js"
 
 export interface BlockOfObject {
   readonly extent: Extent
@@ -53,9 +53,9 @@ export async function blocksOfObject(
   if (content.kind === "extent") {
     addBlocks(blocks, { extent: content.extent, offsetBytes, lengthBytes: sizeBytes - offsetBytes }, 0, max)
   } else if (manifest !== undefined) {
-    let number = await metadata.ask(segmentOfOffset(manifest, offsetBytes))
-    for (; number < segmentCount(manifest) && blocks.length <= max; number += 1) {
-      const segment = await metadata.ask(segmentOfManifest(manifest, number))
+    for (let from = offsetBytes; from < sizeBytes && blocks.length <= max;) {
+      const segment = await metadata.ask(segmentOfOffset(manifest, from))
+      from = endOfSegmentAt(segment, from)
       let at = segment.offsetBytes
       const starts = new Map(
         segment.parts.map(({ extent }) => [extent, (at += plainBytesOf(extent)) - plainBytesOf(extent)]),

@@ -24,16 +24,23 @@ import { expiryClock, requireUnexpired } from "./commands/expiry-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import {
+  endOfSegmentAt,
   extentsOfSegment,
   manifestOf,
   partByNumber,
   readSegment,
   segmentAt,
-  segmentCount,
   type ManifestAddress,
   type PlacedPart,
 } from "./queries/manifest-core.js"
-import { infoOf, readVersion, StoredHeaders, type OpenVersion, type VersionRows } from "./queries/object-info-core.js"
+import {
+  infoOf,
+  readVersion,
+  segmentsMd5Of,
+  StoredHeaders,
+  type OpenVersion,
+  type VersionRows,
+} from "./queries/object-info-core.js"
 import { resolveRange } from "./queries/range-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { SealedBodies } from "./sealed-body.js"
@@ -228,8 +235,10 @@ export class ObjectReader {
     if (content.kind === "extent") return checkSealedExtent(record, content.extent)
     const manifest = manifestOf(bucket.id, key, record)
     if (manifest === undefined) return undefined
-    const segmentOf = (number: number) => this.metadata.ask(segmentOfManifest(manifest, number))
-    return this.manifests.check(record, manifest, segmentOf)
+    return this.manifests.check(record, manifest, {
+      uploaded: number => this.metadata.ask(segmentOfManifest(manifest, number)),
+      appended: offsetBytes => this.metadata.ask(segmentOfOffset(manifest, offsetBytes)),
+    })
   }
 
   private find(request: GetRequest, { found, record, details, part }: ReadVersion, position: Position): Found {
@@ -238,7 +247,7 @@ export class ObjectReader {
     requireUnexpired(found, { versionId, versioning: bucket.versioning, nowMs: this.clockMs() })
     const opened = { found, record, details, info: this.infoOf(rows) }
     const { etag, lastModifiedMs: modifiedMs } = opened.info
-    const failure = evaluateRead(request.conditions, { etag, modifiedMs })
+    const failure = evaluateRead(request.conditions, { etag, modifiedMs, segmentsMd5: segmentsMd5Of(opened.info) })
     if (failure) throw failure
     if (request.headersOnly !== true) requireReadable(record, () => this.clockMs())
     const { range, partChecksum } = choose(request, opened, part)
@@ -274,14 +283,14 @@ export class ObjectReader {
 }
 
 function choose({ range, ifRange }: GetRequest, opened: OpenVersion, part: PlacedPart | undefined): Chosen {
-  if (range === undefined || (ifRange && !rangeHolds(ifRange, opened)))
+  if (range === undefined || opened.record.largeObject !== undefined || (ifRange && !rangeHolds(ifRange, opened)))
     return { range: undefined, partChecksum: undefined }
   if (range.kind !== "part") return { range: resolveRange(range, opened.info.sizeBytes), partChecksum: undefined }
   return choosePart(range.partNumber, opened, part)
 }
 
 function choosePart(partNumber: number, { record, info }: OpenVersion, placed: PlacedPart | undefined): Chosen {
-  const isOfParts = record.content.kind === "segments"
+  const isOfParts = record.content.kind === "segments" && record.content.appended?.uploadedParts !== 0
   if (isOfParts ? placed === undefined : partNumber !== 1)
     throw fail("invalidPartNumber", { partNumber, parts: isOfParts ? record.head.parts : 1 })
   if (placed === undefined) {
@@ -332,7 +341,8 @@ class OpenBody implements OpenObject {
   }
 
   private wanted(): ByteRange {
-    return this.range ?? { first: 0, lengthBytes: this.info.sizeBytes }
+    const { segmentListBytes, sizeBytes } = this.info
+    return this.range ?? { first: 0, lengthBytes: segmentListBytes ?? sizeBytes }
   }
 
   lend(): LentBytes | undefined {
@@ -383,13 +393,13 @@ class OpenBody implements OpenObject {
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
-    const { metadata } = this.readers
-    let number = await metadata.ask(segmentOfOffset(manifest, first))
-    for (; number < segmentCount(manifest); number += 1) {
-      const segment = await metadata.ask(segmentOfManifest(manifest, number))
-      if (segment.offsetBytes >= first + lengthBytes) return
+    const end = first + lengthBytes
+    for (let at = first; at < end;) {
+      const segment = await this.readers.metadata.ask(segmentOfOffset(manifest, at))
+      const next = endOfSegmentAt(segment, at)
       const key = this.open.key ?? (await this.keyFor(segment))
-      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), key, signal, pieces)
+      yield* this.bytesOf(extentsOfSegment(segment, at, end - at), key, signal, pieces)
+      at = next
     }
   }
 

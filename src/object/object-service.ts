@@ -6,6 +6,7 @@ import type { PartRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { after, asPromise, recover, type Soon } from "../base/soon.js"
+import { textOfTimestamp } from "../base/timestamp.js"
 import { traced } from "../base/trace.js"
 import { RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionDetails } from "../format/version-record.js"
@@ -43,6 +44,7 @@ import type {
 import type { Encryption } from "./encryption.js"
 import { isProtectedBy } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
+import { LargeSource } from "./large-object.js"
 import { listVersions, withExtrasOfPage } from "./queries/listing-core.js"
 import { listObjects } from "./queries/object-page-core.js"
 import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.js"
@@ -53,11 +55,13 @@ import {
   packDetails,
   putResultOf,
   readVersion,
+  segmentsMd5Of,
   type OpenVersion,
   type VersionRows,
 } from "./queries/object-info-core.js"
 import type { ObjectReader, OpenObject } from "./object-reader.js"
-import { findLatest, NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
+import { findLatest } from "./commands/found-versions-core.js"
+import { NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
 import {
   putVersion,
   removeLatest,
@@ -127,9 +131,12 @@ export class ObjectService implements Objects {
   }
 
   put(request: PutRequest): Promise<PutResult> {
-    const { attributes, tags, acl, body } = request
-    const isPlain = tags.length === 0 && acl === undefined
-    const details = isPlain ? this.detailsOf(attributes) : packDetails({ ...attributes, tags, acl })
+    const { attributes, tags, acl, body, timestamp } = request
+    const isPlain = tags.length === 0 && acl === undefined && timestamp === undefined
+    const headers = timestamp && { ...attributes.headers, timestamp: textOfTimestamp(timestamp) }
+    const details = isPlain
+      ? this.detailsOf(attributes)
+      : packDetails({ ...attributes, ...(headers && { headers }), tags, acl })
     const store = () => this.store(request, details, body.checksumAlgorithm)
     const waits = this.prepare(request)
     return waits === undefined ? store() : waits.then(store)
@@ -140,10 +147,13 @@ export class ObjectService implements Objects {
     bucket,
     storageClass = "STANDARD",
     expiresAtSeconds,
-  }: Pick<PutRequest, "bucket" | "storageClass" | "expiresAtSeconds">): Promise<void> | undefined {
+    largeObject,
+  }: Pick<PutRequest, "bucket" | "storageClass" | "expiresAtSeconds" | "largeObject">): Promise<void> | undefined {
     const expiry = this.ingest.expiring.prepare(bucket.id, expiresAtSeconds)
     const ofClass = this.ingest.classes.use(storageClass)
-    return expiry === undefined ? ofClass : expiry.then(() => ofClass)
+    const ofSegments = largeObject && this.ingest.expiring.refuseEarlier()
+    if (expiry === undefined && ofSegments === undefined) return ofClass
+    return Promise.all([expiry, ofClass, ofSegments]).then(() => undefined)
   }
 
   /** Details of an object without tags and own list: cached with the attributes, which are often the same. */
@@ -191,12 +201,18 @@ export class ObjectService implements Objects {
   }
 
   private commit(
-    { bucket, key, conditions, body }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body">,
+    {
+      bucket,
+      key,
+      conditions,
+      body,
+      timestamp,
+    }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body" | "timestamp">,
     { uploadId, hints, checksumValue, sealing }: Ingested,
     version: Omit<NewVersion, "isMarker">,
   ): Promise<PutResult> {
     const clockMs = this.storeClock.nowMs()
-    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints })
+    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints, timestamp })
     const trace = body.payer?.trace
     const run = () => this.metadata.run(put)
     const committing = trace === undefined ? run() : asPromise(() => traced(trace, "metadata commit", {}, run))
@@ -211,7 +227,8 @@ export class ObjectService implements Objects {
       lock,
       storageClass = "STANDARD",
       expiresAtSeconds,
-    }: Pick<PutRequest, "lock" | "storageClass" | "expiresAtSeconds">,
+      largeObject,
+    }: Pick<PutRequest, "lock" | "storageClass" | "expiresAtSeconds" | "largeObject">,
   ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
@@ -230,6 +247,7 @@ export class ObjectService implements Objects {
       isShared: false,
       lock,
       expiresAtSeconds,
+      largeObject,
     }
   }
 
@@ -238,12 +256,12 @@ export class ObjectService implements Objects {
   }
 
   remove(request: DeleteRequest): Promise<DeleteResult> {
-    const { bucket, key, versionId, conditions, bypassGovernance = false } = request
+    const { bucket, key, versionId, conditions, bypassGovernance = false, timestamp } = request
     const bucketId = bucket.id
     const removing = { clockMs: this.storeClock.nowMs(), bypassGovernance }
     const command =
       versionId === undefined
-        ? removeLatest({ bucketId, key, conditions, removing, random: this.random.bytes(RANDOM_BYTES) })
+        ? removeLatest({ bucketId, key, conditions, removing, random: this.random.bytes(RANDOM_BYTES), timestamp })
         : removeVersion({ bucketId, key, conditions, removing, versionId })
     return this.metadata.run(command).then(({ versioning, versionId: removedId, deleteMarker }) => ({
       versionId: versioning === "never" ? undefined : removedId,
@@ -259,6 +277,7 @@ export class ObjectService implements Objects {
     clientKey,
     conditions,
     checkEncryption,
+    openSegment,
   }: CopySource): Promise<OpenObject> {
     const target = { bucket, key, clientKey, checkEncryption, ...(versionId === undefined ? {} : { versionId }) }
     const open = () => this.reader.open({ ...target, conditions: {} })
@@ -274,9 +293,11 @@ export class ObjectService implements Objects {
     })
     const { etag, lastModifiedMs: modifiedMs } = source.info
     try {
-      const failure = evaluateCopySource(conditions, { etag, modifiedMs })
+      const segmentsMd5 = segmentsMd5Of(source.info)
+      const failure = evaluateCopySource(conditions, { etag, modifiedMs, segmentsMd5 })
       if (failure) throw failure
-      return source
+      if (openSegment === undefined || source.info.segmentListBytes === undefined) return source
+      return await LargeSource.open(source, openSegment)
     } catch (error) {
       source.close()
       throw error
@@ -287,8 +308,11 @@ export class ObjectService implements Objects {
     await this.prepare(request)
     const source = await this.openSource(request.source)
     try {
-      await this.refuseNoChange(request, source.opened)
-      if (source.info.sizeBytes > OBJECT_BYTES_MAX) {
+      const storedBytes = source.info.segmentListBytes ?? source.info.sizeBytes
+      const { range } = request
+      if (range === undefined) await this.refuseNoChange(request, source.opened)
+      else if (range.first + range.lengthBytes > storedBytes) throw fail("invalidRange", { sizeBytes: storedBytes })
+      if ((range?.lengthBytes ?? storedBytes) > OBJECT_BYTES_MAX) {
         throw fail("invalidRequest", { message: "the copy source is larger than 5 GiB" })
       }
       const put = await this.copyInto(request, source)
@@ -325,6 +349,7 @@ export class ObjectService implements Objects {
   private async copyInto(request: CopyRequest, source: OpenObject): Promise<PutResult> {
     const { record } = source.opened
     const { opened } = source
+    if (source instanceof LargeSource || request.range !== undefined) return this.copyBytes(request, source)
     if (!isOfSameBytes(request, opened) || !keepsClass(request, opened) || !this.keepsProtection(request, opened))
       return this.copyBytes(request, source)
     // A payload is sealed again, since it belongs to its row; the ETag stays, even one that is no digest.
@@ -355,6 +380,7 @@ export class ObjectService implements Objects {
       isShared: true,
       lock: request.lock,
       expiresAtSeconds: request.expiresAtSeconds,
+      largeObject: source.record.largeObject,
     }
     const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
     const clockMs = this.storeClock.nowMs()
@@ -367,9 +393,13 @@ export class ObjectService implements Objects {
   private async copyBytes(request: CopyRequest, source: OpenObject, md5?: Uint8Array): Promise<PutResult> {
     const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
     const { headers, userMetadata } = copiedAttributes(request, source.info)
-    const body = bodyOf(source, request.signal)
+    const { range } = request
+    const body = bodyOf(range === undefined ? source : source.withRange(range), request.signal)
     const attributes = { headers, userMetadata }
-    return this.store({ ...request, attributes, body }, this.copiedDetails(request, source.opened), algorithm, md5)
+    const isList = !(source instanceof LargeSource) && range === undefined
+    const largeObject = isList ? source.opened.record.largeObject : undefined
+    const put = { ...request, attributes, body, largeObject }
+    return this.store(put, this.copiedDetails(request, source.opened), algorithm, md5)
   }
 
   async parts(
@@ -489,7 +519,8 @@ const keepsClass = ({ storageClass = "STANDARD" }: CopyRequest, { record }: Open
 
 /** A copy's source as a body. */
 export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
-  const lengthBytes = source.range?.lengthBytes ?? source.info.sizeBytes
+  const { info } = source
+  const lengthBytes = source.range?.lengthBytes ?? info.segmentListBytes ?? info.sizeBytes
   return {
     lengthBytes,
     open: pieces => source.read(signal, pieces),

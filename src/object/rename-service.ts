@@ -11,7 +11,7 @@
  */
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS } from "../base/limits.js"
+import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS, MIB, PARTS_MAX } from "../base/limits.js"
 import { Lent } from "../base/lent.js"
 import { streamOf, type PieceOwner } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
@@ -38,14 +38,21 @@ import {
 } from "./commands/multipart-commands-core.js"
 import { renamable, renameObject, type Rename, type RenamedBytes, type RenameSource } from "./commands/rename-core.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
-import type { BodySource, PutResult, RenameRequest, Renames } from "./contract.js"
+import type { BodySource, ByteRange, PutResult, RenameRequest, Renames } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import { factsOf, shownEncryptionOf } from "./encryption-core.js"
 import { abort } from "./ended-upload.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
-import { segmentOfManifest, type ObjectReader } from "./object-reader.js"
-import { bytesOfParts, manifestOf, segmentCount } from "./queries/manifest-core.js"
+import { segmentOfManifest, segmentOfOffset, type ObjectReader } from "./object-reader.js"
+import {
+  bytesOfParts,
+  endOfSegmentAt,
+  extentsOfSegment,
+  manifestOf,
+  segmentCount,
+  type ManifestAddress,
+} from "./queries/manifest-core.js"
 import { headersOf, putResultOf } from "./queries/object-info-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { StoreClock } from "./store-clock.js"
@@ -55,6 +62,8 @@ const RENAME_LIMITS = {
   attemptsMax: 3,
   /** Parts that are copied at the same time. */
   partsAtOnce: 4,
+  /** Of the parts that an object with appends gets, unless that were too many. */
+  appendedPartBytes: 64 * MIB,
 } as const
 
 interface Seams {
@@ -88,6 +97,8 @@ interface Moving {
 }
 
 type Hints = readonly MissingShardHint[]
+type AppendedParts = { readonly sizeBytes: number; readonly parts: number }
+const MD5_BYTES = 16
 type PartOf = Pick<UploadAddress, "multipartId"> & { readonly partNumber: number }
 
 export class RenameService implements Renames {
@@ -261,11 +272,12 @@ export class RenameService implements Renames {
     }
     await metadata.run(createUpload(address, upload, { clockMs: storeClock.nowMs() }))
     try {
-      await this.copyParts(moving, address)
+      const appended = await this.copyParts(moving, address)
       const completion: Completion = { incarnation: upload.renamedBy, token: this.random.bytes(RANDOM_BYTES) }
       await metadata.run(sealUpload(address, completion))
-      await this.putSegments(address, completion, source.record.head.parts)
-      return await this.commit(moving, { kind: "segments", multipartId, completion }, [])
+      await this.putSegments(address, completion, appended?.parts ?? source.record.head.parts)
+      const bytes = { kind: "segments", multipartId, completion, ...(appended && { appended }) } as const
+      return await this.commit(moving, bytes, [])
     } catch (error) {
       // It is there no more if the command was done all the same.
       await abort(metadata, address).catch(() => undefined)
@@ -273,12 +285,63 @@ export class RenameService implements Renames {
     }
   }
 
-  private async copyParts(moving: Moving, address: UploadAddress): Promise<void> {
+  /** Returns what an object with appends has become. */
+  private async copyParts(moving: Moving, address: UploadAddress): Promise<AppendedParts | undefined> {
     const { asked, source } = moving
     const manifest = must(manifestOf(asked.bucketId, asked.from, source.record), "the object has parts")
+    if (manifest.lastAppended !== undefined) return this.copyAppended(moving, address, manifest)
     for (let number = 0; number < segmentCount(manifest); number += 1) {
       const { parts } = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
       await mapBounded(parts, RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
+    }
+    return undefined
+  }
+
+  /** An object with appends gets parts of equal length: there may be more appends than an upload has parts. */
+  private async copyAppended(
+    moving: Moving,
+    address: UploadAddress,
+    manifest: ManifestAddress,
+  ): Promise<AppendedParts> {
+    const { ingest, metadata } = this.seams
+    const { sizeBytes } = moving.source.record.head
+    const partBytes = Math.max(RENAME_LIMITS.appendedPartBytes, Math.ceil(sizeBytes / PARTS_MAX))
+    const count = Math.ceil(sizeBytes / partBytes)
+    for (let partNumber = 1; partNumber <= count; partNumber += 1) {
+      const first = (partNumber - 1) * partBytes
+      const lengthBytes = Math.min(partBytes, sizeBytes - first)
+      const open = (pieces: PieceOwner = "reader") =>
+        this.readAppended(moving, manifest, { first, lengthBytes }, pieces)
+      const what = this.described(moving, { ...address, partNumber })
+      const body = this.bodyOf(lengthBytes, open)
+      const createKey = moving.kept?.createKey
+      await ingest.run({ ...what, body, inlineBytesMax: 0, createKey }, async ({ content, hints }) => {
+        const { extent } = must(content.kind === "extent" ? content : undefined, "parts are never inline")
+        const part = { partNumber, md5: new Uint8Array(MD5_BYTES), checksumValue: undefined, extent }
+        await metadata.run(putPart({ ...address, part, hints }))
+      })
+    }
+    return { sizeBytes, parts: count }
+  }
+
+  private async *readAppended(
+    { request: { signal }, pin }: Moving,
+    manifest: ManifestAddress,
+    { first, lengthBytes }: ByteRange,
+    pieces: PieceOwner,
+  ): AsyncGenerator<Uint8Array> {
+    const { metadata, blocks } = this.seams
+    const end = first + lengthBytes
+    for (let at = first; at < end;) {
+      const segment = await metadata.ask(segmentOfOffset(manifest, at))
+      const next = endOfSegmentAt(segment, at)
+      if (segment.parts.some(({ extent }) => extent.isSealed))
+        throw fail("notImplemented", { message: "an encrypted object with appends cannot be renamed: copy it" })
+      for await (const bytes of streamOf(blocks.read(extentsOfSegment(segment, at, end - at), signal, pieces))) {
+        pin.progress()
+        yield bytes
+      }
+      at = next
     }
   }
 

@@ -16,7 +16,7 @@ import type { Extent } from "../format/extent.js"
 import type { SealedUpload } from "../format/recovery-header.js"
 import type { UploadRecord } from "../format/records.js"
 import { plainBytesOf, type Sealing } from "../format/sealing.js"
-import type { VersionDetails } from "../format/version-record.js"
+import type { LargeObject, VersionDetails } from "../format/version-record.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import type { LostKeys, ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
@@ -60,6 +60,7 @@ interface ImportedObject extends Described {
   /** Of the ETag; undefined if it is lost. */
   readonly md5: Uint8Array | undefined
   readonly checksum: NewVersion["checksum"]
+  readonly largeObject?: LargeObject | undefined
   readonly signal: AbortSignal
 }
 
@@ -99,6 +100,7 @@ export class SealedImport {
   async put(request: ImportedObject): Promise<undefined> {
     const { bucket, content, sealed, storageClass } = request
     await this.parts.ingest.classes.use(storageClass)
+    if (request.largeObject) await this.parts.ingest.expiring.refuseEarlier()
     await this.parts.keys.restore(bucket.id, sealed.sealing, sealed)
     if (!(content instanceof Uint8Array)) {
       const what = { ...request, body: content, part: 0, multipartId: undefined }
@@ -178,11 +180,11 @@ export class SealedImport {
     version: Pick<NewVersion, "content" | "payload" | "sizeBytes" | "md5">,
     { uploadId, hints }: { readonly uploadId: UploadId | undefined; readonly hints: Hints },
   ): Promise<void> {
-    const { bucket, key, details, lock, storageClass, sealed, checksum } = request
+    const { bucket, key, details, lock, storageClass, sealed, checksum, largeObject } = request
     const { keys, metadata, storeClock } = this.parts
     const facts = { ...version, parts: 0, random: this.random.bytes(RANDOM_BYTES) }
     const sealing = await keys.bind(sealed.sealing, factsOf(bucket.id, key, facts))
-    const whole = { ...facts, checksum, details, storageClass, isShared: false, lock, sealing }
+    const whole = { ...facts, checksum, details, storageClass, isShared: false, lock, sealing, largeObject }
     const clockMs = storeClock.nowMs()
     await metadata.run(
       putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version: whole, clockMs, hints }),

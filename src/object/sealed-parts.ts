@@ -15,7 +15,7 @@ import type { VersionHead, VersionRecord } from "../format/version-record.js"
 import type { Soon } from "../base/soon.js"
 import { laterTurn } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { bytesOfParts, segmentCount, type ManifestAddress } from "./queries/manifest-core.js"
+import { bytesOfParts, endOfSegment, segmentCount, type ManifestAddress } from "./queries/manifest-core.js"
 
 const MANIFESTS_MAX = 4_096
 /** Reading 1,024 parts takes 3 to 6 ms. */
@@ -26,9 +26,13 @@ const mayBe = (sealing: VersionRecord["sealing"], { isSealed }: Extent): boolean
   isSealed === true || sealing?.key.mode === "atRest"
 
 /** What a list of parts is checked against. */
-type ListedVersion = Pick<VersionRecord, "sealing"> & { readonly head: Pick<VersionHead, "parts" | "sizeBytes"> }
+type ListedVersion = Pick<VersionRecord, "sealing"> & { readonly head: Pick<VersionHead, "sizeBytes"> }
 
-type SegmentSource = (number: number) => Soon<SegmentRecord>
+/** The segments of an upload by their numbers, and appended ones by their offsets. */
+interface SegmentSource {
+  uploaded(number: number): Soon<SegmentRecord>
+  appended(offsetBytes: number): Soon<SegmentRecord>
+}
 
 /** Throws `corruptSeal`. */
 export function checkSealedExtent(record: VersionRecord, extent: Extent): void {
@@ -47,11 +51,11 @@ export class CheckedManifests {
   constructor(private readonly clock: Clock) {}
 
   /** Throws `corruptSeal`. */
-  check(record: ListedVersion, manifest: ManifestAddress, segmentOf: SegmentSource): Soon<void> {
+  check(record: ListedVersion, manifest: ManifestAddress, source: SegmentSource): Soon<void> {
     const { bind } = must(record.sealing, "the version is sealed")
     // The bind stands for bucket, key, version, size and number of parts.
     const name = `${hexOf(bind)} ${manifest.multipartId}`
-    if (!this.right.has(name)) return this.walk(record, segmentCount(manifest), segmentOf).then(() => this.keep(name))
+    if (!this.right.has(name)) return this.walk(record, manifest, source).then(() => this.keep(name))
     this.keep(name)
     return undefined
   }
@@ -63,12 +67,31 @@ export class CheckedManifests {
     if (this.right.size > MANIFESTS_MAX && oldest !== undefined) this.right.delete(oldest)
   }
 
-  private async walk({ head, sealing }: ListedVersion, segments: number, segmentOf: SegmentSource): Promise<void> {
+  private async walk(record: ListedVersion, manifest: ManifestAddress, source: SegmentSource): Promise<void> {
+    const { sizeBytes } = record.head
+    let offsetBytes = await this.walkUploaded(record, manifest, source)
+    for (let read = 1; manifest.lastAppended !== undefined && offsetBytes < sizeBytes; read += 1) {
+      if (read % SEGMENTS_PER_TURN === 0) await laterTurn(this.clock)
+      const segment = await source.appended(offsetBytes)
+      const { parts } = segment
+      if (segment.offsetBytes !== offsetBytes || parts.length === 0) throw misplaced({ sizeBytes })
+      for (const { extent } of parts) if (!mayBe(record.sealing, extent)) throw misplaced(extent)
+      offsetBytes = endOfSegment(segment)
+    }
+    if (offsetBytes !== sizeBytes) throw misplaced({ sizeBytes })
+  }
+
+  /** Returns the end of the last one. */
+  private async walkUploaded(
+    { sealing }: ListedVersion,
+    manifest: ManifestAddress,
+    source: SegmentSource,
+  ): Promise<number> {
     let [offsetBytes, lastPart] = [0, 0]
-    for (let number = 0; number < segments; number += 1) {
+    for (let number = 0; number < segmentCount(manifest); number += 1) {
       if (number % SEGMENTS_PER_TURN === SEGMENTS_PER_TURN - 1) await laterTurn(this.clock)
-      const segment = await segmentOf(number)
-      const expected = Math.min(MANIFEST_SEGMENT_PARTS, head.parts - number * MANIFEST_SEGMENT_PARTS)
+      const segment = await source.uploaded(number)
+      const expected = Math.min(MANIFEST_SEGMENT_PARTS, manifest.parts - number * MANIFEST_SEGMENT_PARTS)
       if (segment.offsetBytes !== offsetBytes || segment.parts.length !== expected) throw misplaced({ segment: number })
       for (const { partNumber, extent } of segment.parts) {
         if (extent.part !== partNumber || partNumber <= lastPart || !mayBe(sealing, extent)) throw misplaced(extent)
@@ -76,7 +99,7 @@ export class CheckedManifests {
       }
       offsetBytes += bytesOfParts(segment.parts)
     }
-    if (offsetBytes !== head.sizeBytes) throw misplaced({ sizeBytes: head.sizeBytes })
+    return offsetBytes
   }
 }
 

@@ -11,6 +11,8 @@ import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/a
 import { QuotaWatch } from "./jobs/quota-watch.js"
 import { UsageHistory } from "./jobs/usage-history.js"
 import { Quotas } from "./quotas.js"
+import { AppendService } from "./append-service.js"
+import { AppendSealing } from "./jobs/append-sealing.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { Collector } from "./jobs/collector.js"
@@ -159,8 +161,8 @@ export function createServices(
   const reader = new ObjectReader(readers, pins, encryption, storeClock)
   const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
-  const ofRenames = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
-  const renames = new RenameService(ofRenames, random)
+  const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
+  const renames = new RenameService(ofWrites, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
@@ -176,7 +178,7 @@ export function createServices(
   const hasWork = settings.encryptsExisting
   const encrypt =
     hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })
-  if (encrypt) jobs.push(encrypt)
+  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), ...(encrypt ? [encrypt] : []))
   if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -188,10 +190,11 @@ export function createServices(
       { blocks, sealedBodies },
       random.fork("reconciliation"),
       storeClock,
+      backup,
     )
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames },
+    ...{ buckets, tablet: watched, objects, multipart, renames, appends: new AppendService(ofWrites, random) },
     ...upkeep,
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),

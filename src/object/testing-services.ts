@@ -19,6 +19,7 @@ import { testingKeys } from "../keys/testing-keys.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import type { BodySource, Bucket, CreateMultipartRequest, PutRequest } from "./contract.js"
+import type { MetadataBackupFacts } from "./jobs/metadata-backup.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import type { ClassMap } from "./storage-classes.js"
 import type { Retention } from "./retention.js"
@@ -184,11 +185,11 @@ export class StoreWorld<Its extends WorldDevices> {
   }
 
   /** Of a process that has just started. */
-  reconciliation(metadata: Metadata = this.tablet): Reconciliation {
+  reconciliation(metadata: Metadata = this.tablet, backup?: Pick<MetadataBackupFacts, "storeId">): Reconciliation {
     const { blocks, compute, telemetry, random } = this
     const bytes = { blocks, sealedBodies: new SealedBodies(blocks, compute, telemetry.log) }
     const rows = { metadata, keys: this.keys }
-    return new Reconciliation(rows, bytes, random.fork("reconciliation"), { nowMs: () => 0 })
+    return new Reconciliation(rows, bytes, random.fork("reconciliation"), { nowMs: () => 0 }, backup)
   }
 
   setState(id: DeviceId, state: ControlDeviceState): void {

@@ -2,7 +2,14 @@
 import type { MultipartId, RowKey, UploadId } from "../base/ids.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
 import { decodeDeletedVersion } from "../format/deleted-version.js"
-import { decodePart, decodeSegment, decodeUpload, type PartRecord, type UploadRecord } from "../format/records.js"
+import {
+  decodePart,
+  decodeSegment,
+  decodeUpload,
+  type PartRecord,
+  type SegmentRecord,
+  type UploadRecord,
+} from "../format/records.js"
 import { parseObjectRowKey, uploadOfRowKey, versionRowKey } from "../format/row-key.js"
 import { multipartIdOfSuffix } from "../format/version-id.js"
 import {
@@ -42,8 +49,8 @@ export interface KnownKey {
 export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): KnownKey {
   const of = (family: MetadataRecord["family"]) => records.filter(record => record.family === family)
   const details = new Map(of("details").map(({ key, value }) => [key, value]))
-  const parts = byMultipart(of("parts"), ({ value }) => [decodePart(value)])
-  const segments = byMultipart(of("segments"), ({ value }) => decodeSegment(value).parts)
+  const parts = byMultipart(of("parts"), ({ value }) => decodePart(value))
+  const segments = partsOfSegments(byMultipart(of("segments"), ({ value }) => decodeSegment(value)))
   const versions = new Map<number, KnownVersion>()
   for (const { value, payload } of [...of("versions"), ...of("current")]) {
     const record = decodeVersion(value)
@@ -81,17 +88,28 @@ export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): Kno
 
 const multipartIdOfKey = (key: RowKey): MultipartId => multipartIdOfSuffix(parseObjectRowKey(key).suffix)
 
-/** In the order of their keys: parts by number, segments one after another. */
-function byMultipart(
+/** In the order of their keys: parts by number. */
+function byMultipart<Row>(
   records: readonly MetadataRecord[],
-  partsOf: (record: MetadataRecord) => readonly PartRecord[],
-): ReadonlyMap<MultipartId, readonly PartRecord[]> {
-  const found = new Map<MultipartId, PartRecord[]>()
+  rowOf: (record: MetadataRecord) => Row,
+): ReadonlyMap<MultipartId, readonly Row[]> {
+  const found = new Map<MultipartId, Row[]>()
   for (const record of [...records].sort((a, b) => (a.key < b.key ? -1 : 1))) {
     const id = multipartIdOfKey(record.key)
     const list = found.get(id) ?? []
-    list.push(...partsOf(record))
+    list.push(rowOf(record))
     found.set(id, list)
   }
   return found
 }
+
+/** One segment after another: keys of appended ones are not in the order of their offsets. */
+const partsOfSegments = (
+  segments: ReadonlyMap<MultipartId, readonly SegmentRecord[]>,
+): ReadonlyMap<MultipartId, readonly PartRecord[]> =>
+  new Map(
+    Array.from(segments, ([id, of]) => {
+      const inOrder = [...of].sort((a, b) => a.offsetBytes - b.offsetBytes)
+      return [id, inOrder.flatMap(({ parts }) => parts)] as const
+    }),
+  )

@@ -9,7 +9,9 @@
  * the others are reported.
  */
 import { incarnationOf } from "../format/upload-id.js"
-import { etagOfHead, versionIdOfHead, type VersionHead, type VersionRecord } from "../format/version-record.js"
+import type { PartRecord } from "../format/records.js"
+import { plainBytesOf } from "../format/sealing.js"
+import { shownOfRecord, versionIdOfHead, type VersionRecord } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
@@ -21,6 +23,7 @@ import {
   type PlannedPart,
   type PlannedVersion,
   type RescueReportEntry,
+  type WholeBody,
 } from "./plan.js"
 
 const NOT_NEWER = "not written: the key has a version, and there is no evidence that this upload was completed"
@@ -89,7 +92,7 @@ interface Missing {
 function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | LostVersion {
   const { record, details } = version
   const { head } = record
-  const reportEntry = reportEntryOf(head)
+  const reportEntry = reportEntryOf(record)
   const content = contentOf(version, facts)
   if ("reason" in content) {
     const { isNull, sizeBytes } = head
@@ -105,6 +108,7 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     lock: record.lock,
     storageClass: head.storageClass,
     restore: record.restore,
+    largeObject: record.largeObject,
     sealing: sealingOf(record, content),
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,
     md5: head.parts > 0 || head.isMarker ? undefined : head.md5,
@@ -146,6 +150,7 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
       return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
     }
     case "segments": {
+      if (content.appended !== undefined) return appendedContent(head.sizeBytes, parts, facts)
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
@@ -158,9 +163,22 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
   }
 }
 
-const reportEntryOf = (head: VersionHead): RescueReportEntry => ({
+function appendedContent(sizeBytes: number, parts: readonly PartRecord[], facts: KeyFacts): PlannedContent | Missing {
+  const known = parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
+  if (known !== sizeBytes) return noRow(`the snapshot contains ${known} of its ${sizeBytes} bytes`)
+  if (parts.some(({ extent }) => extent.isSealed)) return noRow("it has appends, and is encrypted")
+  const bodies: WholeBody[] = []
+  for (const { extent } of parts) {
+    const body = facts.bodyOf(extent.uploadId, extent)
+    if (body.kind === "incomplete") return noShards(`appended bytes: ${body.reason}`)
+    bodies.push(body)
+  }
+  return { kind: "appended", bodies }
+}
+
+const reportEntryOf = ({ head, largeObject }: VersionRecord): RescueReportEntry => ({
   versionId: versionIdOfHead(head),
-  ...(head.isMarker ? {} : { etag: etagOfHead(head) }),
+  ...(head.isMarker ? {} : { etag: shownOfRecord({ head, ...(largeObject && { largeObject }) }).etag }),
   modifiedMs: head.modifiedMs,
   notes: [],
 })

@@ -4,7 +4,7 @@ import type { StorageClass } from "../base/storage-class.js"
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
-import type { VersionDetails } from "../format/version-record.js"
+import type { LargeObject, VersionDetails } from "../format/version-record.js"
 import type { Extent } from "../format/extent.js"
 import type { Sealing } from "../format/sealing.js"
 import type { StoredChecksum, VersionLock } from "../object/contract.js"
@@ -29,6 +29,8 @@ export type PlannedContent =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   | { readonly kind: "single"; readonly body: WholeBody }
   | { readonly kind: "multipart"; readonly parts: readonly PlannedPart[] }
+  /** Bytes one after another, of an object with appends. */
+  | { readonly kind: "appended"; readonly bodies: readonly WholeBody[] }
 
 export interface PlannedVersion {
   readonly certainty: "certain" | "probable"
@@ -43,6 +45,8 @@ export interface PlannedVersion {
   readonly storageClass: StorageClass | undefined
   /** Of an archived version; it may be over. Undefined: none, or unknown. */
   readonly restore?: VersionRestore | undefined
+  /** Its bytes are the segment list of a large object; undefined: they are not, or it is unknown. */
+  readonly largeObject?: LargeObject | undefined
   /** How it is encrypted; "noted": as the recovery header of `noteOf` says. */
   readonly sealing: Sealing | "noted" | undefined
   /** Its value is undefined if unknown. */
@@ -102,3 +106,10 @@ export const withNote = (reportEntry: RescueReportEntry, note: string): RescueRe
   ...reportEntry,
   notes: [...reportEntry.notes, note],
 })
+
+/** What the content consists of, in blocks. */
+export function bodiesOf(content: PlannedContent): readonly WholeBody[] {
+  if (content.kind === "single") return [content.body]
+  if (content.kind === "appended") return content.bodies
+  return content.kind === "multipart" ? content.parts.map(({ body }) => body) : []
+}

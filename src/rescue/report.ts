@@ -9,10 +9,13 @@ export type RescueList = "certain" | "probable" | "incomplete"
 
 export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
-  readonly kind: "account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete" | "object" | "deleteMarker"
+  readonly kind:
+    | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete")
+    | ("object" | "deleteMarker" | "items")
   /** Of an account, an access key, a named key, a storage class or a bucket; of a quota or undelete: whose it is. */
   readonly name?: string
   readonly bucket?: string
+  /** Of K2V items: their partition. */
   readonly key?: string
   readonly sizeBytes?: number
   readonly isWritten: boolean
@@ -28,6 +31,8 @@ export interface RescueSummary {
   readonly certain: Readonly<ListSums>
   readonly probable: Readonly<ListSums>
   readonly incomplete: Readonly<ListSums>
+  /** K2V items, deleted ones too; and values of items that are lost. */
+  readonly items: { readonly count: number; readonly lostValues: number }
   /** Versions of the snapshot whose shards were removed since: they were deleted or overwritten. */
   readonly deletedSince: number
   /** Uploads that newer uploads of their keys have replaced. */

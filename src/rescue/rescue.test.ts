@@ -1,13 +1,15 @@
 /** What a rescue recovers of a store without metadata, and what it does not: byte for byte, list by list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
+import { objectKeyOfText } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import type { ShardHeader } from "../format/needle.js"
 import { SYSTEM_BUCKET_ID } from "../object/index.js"
 import { interceptedDisk, type Disk } from "../seams/disk/index.js"
 import { salvageNeedles } from "../volume/index.js"
-import { sourceOf } from "../node/testing-engine.js"
+import { noSignal, sourceOf } from "../node/testing-engine.js"
 import type { RescueEntry } from "./report.js"
 import { DoomedStore, type Rescued } from "./testing-rescue.js"
 
@@ -384,4 +386,25 @@ test("more needles than fit in memory are read in passes, with the same outcome"
   assert.deepEqual(listsOf(often), listsOf(once))
   const withoutPasses = ({ summary: { passes: _, ...rest } }: Rescued) => rest
   assert.deepEqual(withoutPasses(often), withoutPasses(once))
+})
+
+test("a large object is one again, and the list of its segments is whole", async () => {
+  const store = await DoomedStore.open(4)
+  const bucket = await store.bucket("large")
+  const list = store.bytes(200 * KIB)
+  const largeObject = { sizeBytes: 9_000_000_000, md5: store.bytes(16), parts: 1000 }
+  const request = {
+    ...{ bucket, key: objectKeyOfText("film"), attributes: { headers: {}, userMetadata: [] }, tags: [] },
+    ...{ conditions: {}, largeObject, body: sourceOf(list), signal: noSignal },
+  }
+  await store.machine.clock.runUntil(store.services.objects.put(request))
+  await store.backUp()
+  const { target, entries } = await store.rescue([1, 2, 3, 4])
+  const film = target.latest("large", "film")
+  assert.deepEqual([film?.largeObject?.sizeBytes, film?.largeObject?.parts], [9_000_000_000, 1000])
+  assert.deepEqual(
+    [film?.largeObject?.md5, film?.bytes].map(bytes => Buffer.from(bytes ?? [])),
+    [Buffer.from(largeObject.md5), Buffer.from(list)],
+  )
+  assert.ok(entries.some(({ etag }) => etag === `${hexOf(largeObject.md5)}-1000`))
 })

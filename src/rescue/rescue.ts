@@ -33,9 +33,10 @@ import { bodyOfUpload } from "./found-body.js"
 import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
-import type { BodyMatch, KeyPlan, Lost, PlannedContent, PlannedVersion } from "./plan.js"
+import { bodiesOf, type BodyMatch, type KeyPlan, type Lost, type PlannedContent, type PlannedVersion } from "./plan.js"
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
+import { addItems } from "./rescue-items.js"
 import { addClasses, addQuotas, addUndelete } from "./rescue-limits.js"
 import { addNamedKeys } from "./rescue-keys.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
@@ -110,6 +111,7 @@ export class Rescue {
   private snapshot: Snapshot | undefined
   /** Of all buckets, from needles. */
   private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
+  private items: RescueSummary["items"] = { count: 0, lostValues: 0 }
   private superseded = 0
   private deletedSince = 0
   private needles = 0
@@ -154,6 +156,7 @@ export class Rescue {
       if (catalog) await this.pass(catalog, { part, of })
     }
     this.signal.throwIfAborted()
+    await this.addItems()
     await this.addLimits()
     await this.target.finish()
     return this.summary()
@@ -238,6 +241,20 @@ export class Rescue {
     }
     await this.addNamedKeys()
     await this.buckets.addKnown(this.snapshot.facts, list)
+  }
+
+  private async addItems(): Promise<void> {
+    const { snapshot, namedList: list } = this
+    if (!snapshot) return
+    const onEntry = (entry: RescueEntry) => this.settings.onEntry(entry)
+    const nameOf = async (id: BucketId): Promise<BucketName | undefined> => {
+      // Rows of items may outlive their bucket for a moment.
+      if (snapshot.isComplete && this.buckets.nameOf(id) === undefined) return undefined
+      const plan = this.buckets.planOf(id, undefined)
+      await this.buckets.need(id, plan)
+      return plan.name
+    }
+    this.items = await addItems({ found: snapshot.items(this.signal), nameOf, list }, this.target, onEntry)
   }
 
   private async addLimits(): Promise<void> {
@@ -435,14 +452,14 @@ export class Rescue {
   }
 
   private summary(): RescueSummary {
-    const { snapshot, deletedSince, superseded, needles, damages, passes, notes } = this
+    const { snapshot, items, deletedSince, superseded, needles, damages, passes, notes } = this
     const { isDryRun } = this.settings
     const of = snapshot && {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
       ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
     }
     const locked = this.lockedNames.length === 0 ? {} : { lockedBuckets: this.lockedNames }
-    const counts = { deletedSince, superseded, needles, damages, passes }
+    const counts = { items, deletedSince, superseded, needles, damages, passes }
     return { ...this.sums, ...counts, snapshot: of, ...locked, isDryRun, notes }
   }
 }
@@ -457,10 +474,8 @@ function sealedUploadIn(content: PlannedContent): UploadId | undefined {
   return content.parts.find(({ body }) => body.extent.isSealed)?.body.extent.uploadId
 }
 
-function uploadsIn(content: PlannedContent): readonly UploadId[] {
-  if (content.kind === "single") return [content.body.extent.uploadId]
-  return content.kind === "multipart" ? content.parts.map(({ body }) => body.extent.uploadId) : []
-}
+const uploadsIn = (content: PlannedContent): readonly UploadId[] =>
+  bodiesOf(content).map(({ extent }) => extent.uploadId)
 
 /** FNV-1a: spreads keys evenly, and identically in every pass. */
 function isOf(

@@ -25,7 +25,7 @@ import {
   type BucketRecord,
 } from "../format/records.js"
 import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../format/row-key.js"
-import { chunkOfKey, SYSTEM_BUCKET_ID, type SettingDocuments } from "../object/index.js"
+import { chunkOfKey, FoundItems, SYSTEM_BUCKET_ID, type FoundItem, type SettingDocuments } from "../object/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
@@ -58,6 +58,8 @@ export interface Snapshot {
   readonly facts: SnapshotFacts
   /** Objects in the order of their keys. */
   keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
+  /** K2V items in the order of their keys. */
+  items(signal: AbortSignal): AsyncGenerator<FoundItem, void>
   /** Bytes that were kept for a while after their last version was deleted or overwritten. */
   releases(signal: AbortSignal): AsyncGenerator<Release, void>
 }
@@ -123,6 +125,7 @@ export class SnapshotFinder {
     let [found, records, isWhole] = [0, 0, true]
     const numbers = [...chunks.keys()].sort((a, b) => a - b)
     const withReleases: number[] = []
+    const withItems: number[] = []
     for (const number of numbers) {
       const chunk = await this.chunk(chunks, number, signal)
       isWhole &&= chunk !== undefined && number === found && chunk.header.recordsBefore === records
@@ -133,12 +136,14 @@ export class SnapshotFinder {
       records += chunk.records.length
       for (const record of chunk.records) facts.take(record)
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
+      if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)
     }
     if (!first) return undefined
     const isComplete = isWhole && last?.header.isLast === true
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
     const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
-    return { isComplete, header: first, chunks: found, records, facts, keys, releases }
+    const items = (of: AbortSignal) => this.itemsIn(chunks, withItems, of)
+    return { isComplete, header: first, chunks: found, records, facts, keys, items, releases }
   }
 
   /** Undefined if it cannot be read. */
@@ -175,6 +180,22 @@ export class SnapshotFinder {
         yield { uploadId, generation: Math.max(generation, ...exceptions.map(run => run.generation)) }
       }
     }
+  }
+
+  private async *itemsIn(
+    chunks: Chunks,
+    numbers: readonly number[],
+    signal: AbortSignal,
+  ): AsyncGenerator<FoundItem, void> {
+    const items = new FoundItems()
+    for (const number of numbers) {
+      for (const record of (await this.chunk(chunks, number, signal))?.records ?? []) {
+        const item = items.take(record)
+        if (item !== undefined) yield item
+      }
+    }
+    const last = items.finish()
+    if (last !== undefined) yield last
   }
 
   private async *keysOf(

@@ -22,12 +22,13 @@ export class RescuedBody implements BodySource {
 
   constructor(
     private readonly shards: SourceShards,
-    private readonly from: Uint8Array | WholeBody,
+    private readonly from: Uint8Array | readonly WholeBody[],
     private readonly promised: Promised,
     private readonly onBytes: (count: number) => void,
     private readonly signal: AbortSignal,
   ) {
-    this.lengthBytes = from instanceof Uint8Array ? from.length : from.extent.lengthBytes
+    this.lengthBytes =
+      from instanceof Uint8Array ? from.length : from.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
     const { md5, checksum } = promised
     if (md5) this.md5 = md5
     if (checksum) this.checksumAlgorithm = checksum.algorithm
@@ -56,9 +57,10 @@ export class RescuedBody implements BodySource {
     }
   }
 
-  private pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+  private async *pieces(): AsyncGenerator<Uint8Array> {
     const { from } = this
-    return from instanceof Uint8Array ? [from] : this.shards.read(from, this.signal, "reader")
+    if (from instanceof Uint8Array) yield from
+    else for (const body of from) yield* this.shards.read(body, this.signal, "reader")
   }
 
   /** Returns the error of the source if it caused the failure; throws any other error. */
@@ -68,4 +70,19 @@ export class RescuedBody implements BodySource {
       return `its bytes differ from the stored ones: ${asFailure(error).message}`
     throw error
   }
+}
+
+/** Neighbours that have so many bytes together, but for the last ones. */
+export function grouped(bodies: readonly WholeBody[], partBytes: number): readonly (readonly WholeBody[])[] {
+  const groups: WholeBody[][] = []
+  let bytes = Infinity
+  for (const body of bodies) {
+    if (bytes >= partBytes) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)?.push(body)
+    bytes += body.extent.lengthBytes
+  }
+  return groups
 }

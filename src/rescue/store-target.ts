@@ -10,8 +10,9 @@ import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import { defaultPolicy, type KeyService } from "../keys/index.js"
+import { MIB, PARTS_MAX } from "../base/limits.js"
 import { parseBucketName } from "../base/ids.js"
-import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "../base/ids.js"
+import type { AccountId, BucketName, ItemKey, KmsKeyId, MultipartId, ObjectKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { ServeConfig } from "../config/index.js"
@@ -30,6 +31,8 @@ import {
   headersOf,
   type Bucket,
   type CompletedPart,
+  type CreateMultipartRequest,
+  type ItemPortion,
   type Quotas,
   type QuotaTarget,
   type SealedSource,
@@ -42,7 +45,7 @@ import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { PlannedContent, PlannedPart, WholeBody } from "./plan.js"
-import { RescuedBody, type Promised } from "./source-body.js"
+import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
 
@@ -50,6 +53,8 @@ import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedA
 const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
 const DAY_MS = 86_400_000
+/** Of the parts that appends become, unless that were too many. */
+const RESCUED_PART_BYTES = 64 * MIB
 
 /** The seams of the machine that a rescue uses. */
 interface TargetSeams {
@@ -233,6 +238,10 @@ export class StoreTarget implements RescueTarget {
     return this.orUnreadable(this.services.sealedImport.restoreSecret(this.opened(name).bucket, secret))
   }
 
+  async addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void> {
+    await this.services.items.restore(this.opened(name).bucket, partition, portions)
+  }
+
   private async setVersioning(name: BucketName, versioning: "enabled" | "suspended"): Promise<void> {
     const open = this.opened(name)
     if (open.versioning === versioning) return
@@ -314,7 +323,7 @@ export class StoreTarget implements RescueTarget {
     try {
       const request = { bucket, key, conditions: {}, headersOnly: true, isForServer: true }
       const { info } = await this.services.objects.get(request)
-      return info.etag === version.reportEntry.etag && info.sizeBytes === version.sizeBytes
+      return info.etag === version.reportEntry.etag && info.sizeBytes === shownBytesOf(version)
     } catch (error) {
       if (isFailure(error, "noSuchKey")) return false
       throw error
@@ -360,13 +369,14 @@ export class StoreTarget implements RescueTarget {
       return undefined
     }
     const { md5, checksum, sealed } = version
+    if (content.kind === "appended") return this.putAppended(bucket, key, version, content.bodies)
     if (content.kind === "multipart") {
       return sealed
         ? this.putSealedParts(bucket, key, version, content.parts, sealed)
         : this.putMultipart(bucket, key, version, content.parts)
     }
     if (sealed !== undefined) return this.putSealed(bucket, key, version, content, sealed)
-    const body = this.body(content.kind === "inline" ? content.bytes : content.body, { md5, checksum })
+    const body = this.body(content.kind === "inline" ? content.bytes : [content.body], { md5, checksum })
     const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
     return this.orReason(body, this.services.objects.put(what))
   }
@@ -379,10 +389,10 @@ export class StoreTarget implements RescueTarget {
     content: Extract<PlannedContent, { kind: "inline" | "single" }>,
     sealed: SealedSource,
   ): Promise<string | undefined> {
-    const { details, lock, storageClass, md5, checksum, sizeBytes } = version
+    const { details, lock, storageClass, md5, checksum, sizeBytes, largeObject } = version
     const isWhole = checksum?.value !== undefined
     const request = {
-      ...{ bucket, key, details, lock, storageClass, sealed, sizeBytes, md5, signal: this.signal },
+      ...{ bucket, key, details, lock, storageClass, sealed, sizeBytes, md5, largeObject, signal: this.signal },
       checksum: {
         checksumAlgorithm: isWhole ? checksum.algorithm : undefined,
         checksumType: isWhole ? checksum.type : undefined,
@@ -391,7 +401,7 @@ export class StoreTarget implements RescueTarget {
     }
     const { sealedImport } = this.services
     if (content.kind === "inline") return this.orUnreadable(sealedImport.put({ ...request, content: content.bytes }))
-    const body = this.body(content.body, NOTHING_PROMISED)
+    const body = this.body([content.body], NOTHING_PROMISED)
     return this.orUnreadable(sealedImport.put({ ...request, content: sealedBodyOf(content.body, body) }), body)
   }
 
@@ -415,7 +425,7 @@ export class StoreTarget implements RescueTarget {
     const completed: CompletedPart[] = []
     for (const { partNumber, body: from, md5, checksum: value } of parts) {
       const what = { partNumber, signal: this.signal }
-      const body = this.body(from, from.extent.isSealed ? NOTHING_PROMISED : { md5, checksum: undefined })
+      const body = this.body([from], from.extent.isSealed ? NOTHING_PROMISED : { md5, checksum: undefined })
       const part = { ...upload, ...begun, ...what, body: sealedBodyOf(from, body), md5, checksumValue: of && value }
       // At rest, bytes from before may not be encrypted: they are now.
       const put = from.extent.isSealed ? sealedImport.putPart(part) : multipart.putPart({ ...target, ...what, body })
@@ -455,20 +465,43 @@ export class StoreTarget implements RescueTarget {
   }
 
   /** Writes the same parts, so that the ETag is the same. */
-  private async putMultipart(
+  private putMultipart(
     bucket: Bucket,
     key: ObjectKey,
     version: ReadyVersion,
     parts: readonly PlannedPart[],
   ): Promise<string | undefined> {
-    const { multipart } = this.services
     const { checksum } = version
     const declared = checksum && { algorithm: checksum.algorithm, type: checksum.type }
-    const { multipartId } = await multipart.create({ bucket, key, ...detailsOf(version), checksum: declared })
+    const promised = parts.map(({ partNumber, body, md5, checksum: value }) => {
+      const of = declared && { algorithm: declared.algorithm, value }
+      return { partNumber, body: this.body([body], { md5, checksum: of }) }
+    })
+    return this.putParts({ bucket, key, ...detailsOf(version), checksum: declared }, promised)
+  }
+
+  /** Appends become parts of some megabytes, of an object to which clients can append again. */
+  private putAppended(
+    bucket: Bucket,
+    key: ObjectKey,
+    version: ReadyVersion,
+    bodies: readonly WholeBody[],
+  ): Promise<string | undefined> {
+    const parts = grouped(bodies, Math.max(RESCUED_PART_BYTES, Math.ceil(version.sizeBytes / (PARTS_MAX / 2))))
+    const numbered = parts.map((part, i) => ({ partNumber: i + 1, body: this.body(part, NOTHING_PROMISED) }))
+    return this.putParts({ bucket, key, ...detailsOf(version), checksum: undefined }, numbered)
+  }
+
+  private async putParts(
+    upload: CreateMultipartRequest,
+    parts: readonly { readonly partNumber: number; readonly body: RescuedBody }[],
+  ): Promise<string | undefined> {
+    const { multipart } = this.services
+    const { bucket, key } = upload
+    const { multipartId } = await multipart.create(upload)
     const target = { bucket, key, multipartId }
     const completed: CompletedPart[] = []
-    for (const { partNumber, body: from, md5, checksum: value } of parts) {
-      const body = this.body(from, { md5, checksum: declared && { algorithm: declared.algorithm, value } })
+    for (const { partNumber, body } of parts) {
       const put = multipart.putPart({ ...target, partNumber, body, signal: this.signal })
       const stored = put.then(({ etag }) => completed.push({ partNumber, etag, checksum: undefined }))
       const reason = await this.orReason(body, stored)
@@ -533,17 +566,22 @@ function sealedBodyOf({ extent }: WholeBody, body: RescuedBody) {
 type ListedVersion = Exclude<VersionsPage["entries"][number], { kind: "prefix" }>
 
 /** Whether an entry is the version, as far as its bytes tell. */
-function isSame(entry: ListedVersion, { content, sizeBytes, reportEntry: { etag } }: ReadyVersion): boolean {
+function isSame(entry: ListedVersion, version: ReadyVersion): boolean {
+  const { content, reportEntry } = version
+  const { etag } = reportEntry
   if (entry.kind === "marker" || content.kind === "marker") return entry.kind === content.kind
-  return entry.object.sizeBytes === sizeBytes && (etag === undefined || entry.object.etag === etag)
+  return entry.object.sizeBytes === shownBytesOf(version) && (etag === undefined || entry.object.etag === etag)
 }
 
-const detailsOf = ({ details, lock, storageClass }: ReadyVersion) => ({
+const shownBytesOf = ({ sizeBytes, largeObject }: ReadyVersion): number => largeObject?.sizeBytes ?? sizeBytes
+
+const detailsOf = ({ details, lock, storageClass, largeObject }: ReadyVersion) => ({
   attributes: { headers: headersOf(details), userMetadata: details.userMetadata },
   tags: details.tags,
   acl: details.acl,
   lock,
   storageClass,
+  largeObject,
 })
 
 /** Ignores the error if an earlier run has created it already. */

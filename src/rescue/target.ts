@@ -1,14 +1,21 @@
 /** Target of a rescue: a new store, or none (a dry run still reads and verifies everything). */
 import { parseAccountId } from "../base/ids.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
-import type { AccessKeyId, AccountId, BucketName, KmsKeyId, ObjectKey } from "../base/ids.js"
+import type { AccessKeyId, AccountId, BucketName, ItemKey, KmsKeyId, ObjectKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { Versioning } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
-import type { BucketLock, QuotaTarget, SealedSource, SettingDocuments, VersionLock } from "../object/index.js"
+import type {
+  BucketLock,
+  ItemPortion,
+  QuotaTarget,
+  SealedSource,
+  SettingDocuments,
+  VersionLock,
+} from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
-import type { PlannedVersion } from "./plan.js"
+import { bodiesOf, type PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 
@@ -76,6 +83,8 @@ export interface RescueTarget {
    * source failed; undefined if it was written. Throws errors of the target.
    */
   write(bucket: BucketPlan, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<readonly (string | undefined)[]>
+  /** Adds K2V items of a partition to those that are there. */
+  addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void>
   /** Call after all keys are written. */
   finish(): Promise<void>
   close(): Promise<void>
@@ -99,6 +108,7 @@ export class DryTarget implements RescueTarget {
   readonly setUndelete = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
   readonly addBucketSecret = () => Promise.resolve(undefined)
+  readonly addItems = () => Promise.resolve()
   readonly finish = () => Promise.resolve()
   readonly close = () => Promise.resolve()
 
@@ -113,11 +123,9 @@ export class DryTarget implements RescueTarget {
   }
 
   private async verify(content: PlannedVersion["content"]): Promise<string | undefined> {
-    const bodies = content.kind === "multipart" ? content.parts.map(({ body }) => body) : []
-    if (content.kind === "single") bodies.push(content.body)
-    for (const body of bodies) {
+    for (const body of bodiesOf(content)) {
       const nothing = { md5: undefined, checksum: undefined }
-      const source = new RescuedBody(this.shards, body, nothing, this.onBytes, this.signal)
+      const source = new RescuedBody(this.shards, [body], nothing, this.onBytes, this.signal)
       try {
         for await (const _piece of source.open());
       } catch (error) {

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto"
 import { must } from "../base/assert.js"
 import { hexOf } from "../base/bytes.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
-import type { ObjectKey } from "../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, textOfObjectKey } from "../base/ids.js"
+import type { ItemKey, ObjectKey } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
@@ -11,7 +11,7 @@ import { asPromise, type Soon } from "../base/soon.js"
 import { makeCodec } from "../erasure/index.js"
 import type { SettingName } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
-import type { Bucket, PutResult, QuotaTarget } from "../object/index.js"
+import type { Bucket, ItemPortion, PutResult, QuotaTarget } from "../object/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { SimLocks } from "../seams/lock/index.js"
@@ -21,6 +21,7 @@ import type { Engine } from "../node/index.js"
 import { Machine, noSignal, sourceOf } from "../node/testing-engine.js"
 import type { RescueEntry, RescueSummary } from "./report.js"
 import { Rescue, type RescueSettings } from "./rescue.js"
+import { bodiesOf } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
 import { SourceDisk } from "./source-disk.js"
 import { SourceShards } from "./source-shards.js"
@@ -89,9 +90,8 @@ class MemoryTarget implements RescueTarget {
     const problems: (string | undefined)[] = []
     for (const version of versions) {
       const { content } = version
-      const froms = content.kind === "multipart" ? content.parts.map(part => part.body) : []
-      if (content.kind === "single") froms.push(content.body)
       const pieces: Uint8Array[] = content.kind === "inline" ? [content.bytes] : []
+      const froms = bodiesOf(content).map(body => [body])
       const problem = await this.readAll(froms, pieces)
       problems.push(problem)
       if (problem !== undefined) continue
@@ -115,6 +115,14 @@ class MemoryTarget implements RescueTarget {
       }
     }
     return undefined
+  }
+
+  /** By bucket and partition: the portions of items. */
+  readonly items = new Map<string, ItemPortion[]>()
+
+  async addItems(name: string, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void> {
+    const place = `${name}/${textOfObjectKey(partition)}`
+    this.items.set(place, [...(this.items.get(place) ?? []), ...portions])
   }
 
   async finish(): Promise<void> {

@@ -125,13 +125,13 @@ export class Gatekeeper {
    * The bucket, if the caller is of its owner's account, or the bucket may admit others; `expectedBy` is the header
    * that names the expected owner. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`.
    */
-  openBucket(name: string, { account }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
+  openBucket(name: string, { account, grants }: Caller, headers: Headers, expectedBy?: string): Soon<OpenBucket> {
     return after(this.buckets.openConfirmed(this.names.of(name)), bucket => {
       if (bucket.owner === account?.id) {
         checkExpectedOwner(headers, account, expectedBy)
         return { bucket, owner: account }
       }
-      return after(this.ownerForOthers(bucket), owner => {
+      return after(this.ownerForOthers(bucket, grants), owner => {
         checkExpectedOwner(headers, owner, expectedBy)
         return { bucket, owner }
       })
@@ -139,16 +139,16 @@ export class Gatekeeper {
   }
 
   /** The owner of a bucket that may admit other accounts. Throws `accessDenied`. */
-  private ownerForOthers(bucket: Bucket): Soon<Account> {
+  private ownerForOthers(bucket: Bucket, grants: Grants | undefined): Soon<Account> {
     return after(this.accounts.getAccount(bucket.owner), owner => {
-      if (owner === undefined || !mayLetOthersIn(bucket)) throw fail("accessDenied", { closedBucket: bucket.name })
+      if (owner === undefined || (grants === undefined && !mayLetOthersIn(bucket)))
+        throw fail("accessDenied", { closedBucket: bucket.name })
       return owner
     })
   }
 }
 
-const mayLetOthersIn = (bucket: Bucket): boolean =>
-  bucket.settings.includes("policy") || bucket.settings.includes("swift") || mayHaveLists(bucket)
+const mayLetOthersIn = (bucket: Bucket): boolean => bucket.settings.includes("policy") || mayHaveLists(bucket)
 
 /** Throws `invalidRequest`. */
 function checkOverridesNothing(parameters: readonly QueryParameter[]): void {

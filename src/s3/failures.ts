@@ -122,6 +122,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "You did not provide the number of bytes specified by the Content-Length HTTP header",
   ),
   missingLength: row("MissingContentLength", 411, "You must provide the Content-Length HTTP header."),
+  segmentChanged: row("SegmentChanged", 409, undefined, { segment: "Segment" }),
   invalidObjectState: row("InvalidObjectState", 403, "The operation is not valid for the object's storage class", {
     storageClass: "StorageClass",
   }),
@@ -140,6 +141,14 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     400,
     "The list of parts was not in ascending order. Parts must be ordered by part number.",
     { uploadId: "UploadId" },
+  ),
+  invalidWriteOffset: row(
+    "InvalidWriteOffset",
+    400,
+    "The write offset value that you specified does not match the current object size.",
+    {
+      sizeBytes: "ActualObjectSize",
+    },
   ),
   invalidRange: row("InvalidRange", 416, "The requested range is not satisfiable", {
     rangeRequested: "RangeRequested",
@@ -287,6 +296,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     TIMES,
   ),
   requestExpired: row("AccessDenied", 403, "Request has expired", TIMES),
+  accountDeleted: row("InvalidRequest", 410),
   noSuchAccount: row("InvalidRequest", 400),
   accountExists: row("InvalidRequest", 400),
   noSuchAccessKey: row("InvalidRequest", 400),

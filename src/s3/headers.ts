@@ -80,7 +80,7 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used(...ENCRYPTION_HEADERS),
   ...refused("notImplemented", "x-amz-server-side-encryption*", "x-amz-copy-source-server-side-encryption*"),
   ...used(REDIRECT_HEADER),
-  ...refused("notImplemented", "x-amz-write-offset-bytes"),
+  ...used("x-amz-write-offset-bytes"),
   ...used("x-amz-rename-source", "x-amz-rename-source-if-match", "x-amz-rename-source-if-none-match"),
   ...used("x-amz-rename-source-if-modified-since", "x-amz-rename-source-if-unmodified-since", "x-amz-client-token"),
   ...refused("notImplemented", "x-amz-rename-source*", "x-amz-create-session-mode", "x-amz-fwd-*"),

@@ -46,6 +46,7 @@ import {
 import { deleteObjectTagging, getObjectTagging, newTagsContent, putObjectTagging } from "./operations/object-tagging.js"
 import { postObject } from "./operations/post-object.js"
 import { putObject } from "./operations/put-object.js"
+import { appendObject } from "./operations/append-object.js"
 import { renameObject } from "./operations/rename-object.js"
 import { restoreObject } from "./operations/restore-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
@@ -279,6 +280,7 @@ const OBJECTS: readonly Operation[] = [
     slow: true,
     takesAcl: true,
   }),
+  object("AppendObject", "POST append", appendObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
   object("RenameObject", "PUT renameObject", renameObject, { requiredActions: REQUIRED_ACTIONS.renameObject }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
   object("GetObjectAttributes", "GET attributes", getObjectAttributes, {

@@ -8,6 +8,8 @@ import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type { Headers } from "../base/request-headers.js"
+import type { StoredChecksum } from "../object/contract.js"
+import type { Field } from "./failures.js"
 
 const MD5_BYTES = 16
 const PREFIX = "x-amz-checksum-"
@@ -17,6 +19,15 @@ const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = { CRC32: 4, CRC32C:
 export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 
 export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
+
+/** A stored checksum as headers. */
+export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
+  checksum === undefined
+    ? []
+    : [
+        [checksumHeader(checksum.algorithm), checksum.value],
+        ["x-amz-checksum-type", checksum.type],
+      ]
 
 /** Decodes exact base64 (with padding) of the given length; undefined for any other text. */
 function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {

@@ -3,6 +3,7 @@ import type { CopySource, EncryptionCheck } from "../object/contract.js"
 import type { ObjectCall } from "./call.js"
 import { sourceKeyOf } from "./operations/encryption-of-requests.js"
 import { requireKey } from "./operations/kms-of-requests.js"
+import { segmentsFor } from "./operations/segments.js"
 import { parseVersion } from "./operations/versions.js"
 import { readConditionsOf } from "./parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
@@ -26,5 +27,6 @@ export async function copySourceOf(call: ObjectCall): Promise<CopySource> {
     checkEncryption,
     clientKey: sourceKeyOf(call),
     conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-"),
+    openSegment: segmentsFor(call, bucket.owner),
   }
 }

@@ -1,7 +1,7 @@
 /** Access lists of accounts: their form, what is refused, and whom they name. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { accessLevelOf, formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
+import { formatAccountAccess, matchOfAction, matchOfOwner, parseAccountAccess } from "./account-access-core.js"
 
 test("a list is written with its keys in order, in ASCII, and without levels that name nobody", () => {
   const text = '{"read-only":["b\u00e9","c"], "read-write": [], "admin":["a"]}'
@@ -26,13 +26,26 @@ test("what is no such list is refused, and the message says why", () => {
   for (const [text, message] of cases) assert.throws(() => parseAccountAccess(text), { message }, text)
 })
 
-test("a caller has the highest level at which its account or its user is named", () => {
+test("a level gives its actions to the users and accounts that it names, and the user itself counts before its account", () => {
   const access = parseAccountAccess('{"admin":["x:boss"],"read-write":["y"],"read-only":["x","x:guest","z:anna"]}')
-  const level = (account: string, user: string) => accessLevelOf(access, { accounts: [account], users: [user] })
-  assert.equal(level("x", "boss"), "admin")
-  assert.equal(level("y", "boss"), "read-write")
-  assert.equal(level("x", "other"), "read-only")
-  assert.equal(level("z", "anna"), "read-only")
-  assert.equal(level("z", "boss"), undefined)
-  assert.equal(level("boss", "x"), undefined)
+  const match = (account: string, user: string, action: string) =>
+    matchOfAction(access, { accounts: [account], users: [user] }, action)
+  assert.deepEqual(
+    ["PutBucketAcl", "CreateBucket", "ListAllMyBuckets"].map(action => match("x", "boss", action)),
+    ["caller", "caller", "caller"],
+  )
+  assert.deepEqual(
+    ["PutBucketAcl", "CreateBucket", "GetObject"].map(action => match("y", "boss", action)),
+    [undefined, "account", "account"],
+  )
+  assert.deepEqual(
+    ["PutObject", "ListBucket"].map(action => match("x", "other", action)),
+    [undefined, "account"],
+  )
+  assert.equal(match("x", "guest", "ListBucket"), "caller")
+  assert.equal(match("z", "anna", "ListAllMyBuckets"), "caller")
+  assert.equal(match("z", "boss", "ListAllMyBuckets"), undefined)
+  assert.equal(match("boss", "x", "ListAllMyBuckets"), undefined)
+  assert.equal(matchOfOwner(access, { accounts: ["x"], users: ["boss"] }), "caller")
+  assert.equal(matchOfOwner(access, { accounts: ["y"], users: ["boss"] }), undefined)
 })

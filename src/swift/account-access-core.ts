@@ -4,6 +4,7 @@
  * Source  `common/middleware/tempauth.py` (`extract_acl_and_report_errors`) and `acl.py` (`parse_acl_v2`, `format_acl_v2`),
  *         OpenStack Swift.
  */
+import type { AclMatch } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import type { ListedCaller } from "./access-lists-core.js"
 
@@ -61,23 +62,39 @@ export function formatAccountAccess(access: AccountAccess): string {
   )
 }
 
-/** The highest level that a caller has; undefined: the list does not name it. */
-export function accessLevelOf(access: AccountAccess, { accounts, users }: ListedCaller): AccessLevel | undefined {
-  const isNamed = (name: string): boolean => {
-    const colon = name.indexOf(":")
-    if (colon < 0) return accounts.includes(name)
-    return accounts.includes(name.slice(0, colon)) && users.includes(name.slice(colon + 1))
-  }
-  return LEVELS.find(level => access[level]?.some(isNamed) === true)
-}
-
-const READS = ["GetObject", "GetObjectVersion", "ListBucket", "ListBucketVersions"]
+const READS = ["ListAllMyBuckets", "GetObject", "GetObjectVersion", "ListBucket", "ListBucketVersions"]
 const WRITES = ["PutObject", "DeleteObject", "DeleteObjectVersion"]
-const OF_CONTAINERS = ["PutBucketTagging", "PutBucketAcl", "PutBucketVersioning", "DeleteBucket"]
+const OF_CONTAINERS = ["CreateBucket", "PutBucketTagging", "PutBucketVersioning", "DeleteBucket"]
+const READ_WRITE = [...READS, ...WRITES, ...OF_CONTAINERS]
 
-/** What a level allows in the containers of the account: actions of S3. */
-export const ACTIONS_OF_LEVELS: Readonly<Record<AccessLevel, readonly string[]>> = {
+/** What a level allows in the account and its containers: actions of S3. */
+const ACTIONS_OF_LEVELS: Readonly<Record<AccessLevel, readonly string[]>> = {
   "read-only": READS,
-  "read-write": [...READS, ...WRITES],
-  admin: [...READS, ...WRITES, ...OF_CONTAINERS],
+  "read-write": READ_WRITE,
+  admin: [...READ_WRITE, "PutBucketAcl"],
 }
+
+function matchOfName(name: string, { accounts, users }: ListedCaller): AclMatch | undefined {
+  const colon = name.indexOf(":")
+  if (colon < 0) return accounts.includes(name) ? "account" : undefined
+  const isNamed = accounts.includes(name.slice(0, colon)) && users.includes(name.slice(colon + 1))
+  return isNamed ? "caller" : undefined
+}
+
+/** How the levels name a caller: the user itself, else its account as a whole; undefined: they do not. */
+function matchAt(access: AccountAccess, caller: ListedCaller, levels: readonly AccessLevel[]): AclMatch | undefined {
+  const found = levels.flatMap(level => access[level] ?? []).map(name => matchOfName(name, caller))
+  return found.find(match => match === "caller") ?? found.find(match => match !== undefined)
+}
+
+/** By a level that allows the action (of S3, without its service). */
+export const matchOfAction = (access: AccountAccess, caller: ListedCaller, action: string): AclMatch | undefined =>
+  matchAt(
+    access,
+    caller,
+    LEVELS.filter(level => ACTIONS_OF_LEVELS[level].includes(action)),
+  )
+
+/** As one who may change the account itself, and sees its keys and lists. */
+export const matchOfOwner = (access: AccountAccess, caller: ListedCaller): AclMatch | undefined =>
+  matchAt(access, caller, ["admin"])

@@ -1,16 +1,25 @@
 /** Accounts of Swift: the accounts of the store, whose containers are their buckets. */
-import { fail } from "../base/failures.js"
-import type { AccountId } from "../base/ids.js"
-import type { Soon } from "../base/soon.js"
+import type { Account } from "../access/contract.js"
+import { fail, unlessRefused } from "../base/failures.js"
+import { parseAccountId, type AccountId } from "../base/ids.js"
+import { after, type Soon } from "../base/soon.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { mapBounded } from "../life/index.js"
-import type { Bucket, Buckets } from "../object/contract.js"
+import type { Bucket, BucketUsage, Buckets } from "../object/contract.js"
 import { operationAs, type Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
+import { auditedChange, makeAccount } from "./account-changes.js"
+import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./account-quota-core.js"
 import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./etag-quoter-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
 import { ACCOUNT_METADATA, changedMetadata, isSecret, metadataFields } from "./metadata-core.js"
-import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { DEFAULT_POLICY, POLICIES } from "./policy-core.js"
+import { accountAt, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { serviceAccountId } from "./services-core.js"
+import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
+import { requireResellerAdmin, standingAt, type Standing } from "./standing.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */
@@ -20,61 +29,164 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.run(request, async (buckets, owner) => emptyAnswer(204, await this.fieldsOf(buckets, owner, request)))
+    return this.read(request, async (buckets, standing) => emptyAnswer(204, await this.fieldsOf(buckets, standing)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {
     const { exchange, query, target } = request
     const listing = parseListing(query, exchange.header("accept"))
-    return this.run(request, async (buckets, owner) => {
-      const entries = await listContainers(buckets, owner, listing)
-      const fields = await this.fieldsOf(buckets, owner, request)
+    return this.read(request, async (buckets, standing) => {
+      const shown = await entriesOf(shownOf(buckets, standing.account.id, listing), listing)
+      const entries = await mapBounded(shown, USAGES_CONCURRENT, entry => this.entryOf(buckets, entry))
+      const fields = await this.fieldsOf(buckets, standing)
       return listingAnswer(listing, { kind: "account", name: target.account }, entries, fields)
     })
   }
 
-  /** Changes the account's metadata: that is for its root user. */
-  async post(request: SwiftRequest): Promise<Answer> {
-    requireOwnAccount(request)
-    const { exchange, caller } = request
-    if (caller.principal.kind !== "root") {
-      const message = "only the root user of an account changes its metadata"
-      throw fail("accessDenied", { message })
-    }
-    const stated = exchange.header("x-account-access-control")
-    const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
-    await this.context.swiftAccounts.change(caller.account.id, former => ({
-      metadata: changedMetadata(former.metadata, exchange.headers, ACCOUNT_METADATA),
-      access: access ?? former.access,
-    }))
+  /** Changes the account's metadata and its access list: that is for its root user, and for whom the list calls an admin. */
+  post(request: SwiftRequest): Soon<Answer> {
+    return after(standingAt(this.context, request, "PutBucketAcl"), standing => {
+      if (!standing.isOwner) {
+        const message = "only the root user of an account, and admins of its access list, change its metadata"
+        throw fail("accessDenied", { message })
+      }
+      if (quotaChangeIn(request.exchange.headers) !== undefined)
+        requireResellerAdmin(request, "quotas of accounts are set")
+      const handle = async (): Promise<Answer> => {
+        await this.change(standing.account.id, request)
+        return emptyAnswer(204)
+      }
+      const operation = operationAs("ListBuckets", { kind: "service", handle }, [{ action: "PutBucketAcl" }])
+      return this.context.calls.run(request.request, standing.caller, { operation, headers: [] })
+    })
+  }
+
+  /** Makes the account unless there is one, and changes it as the request says. */
+  async put(request: SwiftRequest): Promise<Answer> {
+    requireResellerAdmin(request, "accounts are made")
+    const { account: name } = request.target
+    const known = await accountAt(this.context.accounts, name)
+    const id = known?.id ?? (await this.idOfNew(name))
+    const isNew = known === undefined && (await makeAccount(this.context, request, id))
+    await this.change(id, request)
+    return emptyAnswer(isNew ? 201 : 202)
+  }
+
+  /** Throws `invalidRequest`, `noSuchAccount`. */
+  private async idOfNew(name: string): Promise<AccountId> {
+    if (!name.startsWith(SERVICE_PREFIX)) return idOfNewAccount(name)
+    const ofUsers = await userAccountAt(this.context.accounts, name)
+    if (ofUsers === undefined) throw fail("noSuchAccount", { account: name })
+    return serviceAccountId(ofUsers)
+  }
+
+  /** What the account has goes after a while, in which a PUT brings it back. Throws `accessDenied`, `noSuchAccount`. */
+  async delete(request: SwiftRequest): Promise<Answer> {
+    requireResellerAdmin(request, "accounts are deleted")
+    const name = request.target.account
+    const account = await accountAt(this.context.accounts, name)
+    if (account === undefined) throw fail("noSuchAccount", { account: name })
+    if (account.id === this.context.rootAccount)
+      throw fail("accessDenied", { message: "the account of the store's operator is not deleted" })
+    const deletedMs = this.context.clock.wallMs()
+    const change = { operation: "DeleteAccount", target: account.id }
+    await auditedChange(this.context, request, change, undefined, async () => {
+      await this.context.swiftAccounts.change(account.id, former => ({ ...former, deletedMs }))
+      return { deletedMs }
+    })
     return emptyAnswer(204)
   }
 
-  private async fieldsOf(buckets: Buckets, owner: AccountId, request: SwiftRequest): Promise<readonly Field[]> {
-    const { metadata, access } = await this.context.swiftAccounts.of(owner)
-    const isRoot = request.caller.principal.kind === "root"
-    const shown = metadata.filter(([name]) => isRoot || !isSecret(name))
+  private async changeQuota(id: AccountId, request: SwiftRequest): Promise<void> {
+    const change = quotaChangeIn(request.exchange.headers)
+    if (change === undefined) return
+    const { quotas } = this.context
+    const target = { kind: "account", id } as const
+    const former = (await quotas.show(target))?.quota.limits
+    const limits = changedLimits(former, change)
+    await auditedChange(this.context, request, { operation: "SetAccountQuota", target: id }, former, async () => {
+      if (limits !== undefined) await quotas.set(target, limits)
+      else if (former !== undefined) await quotas.clear(target)
+      return limits
+    })
+  }
+
+  private async change(id: AccountId, request: SwiftRequest): Promise<void> {
+    const { exchange } = request
+    await this.changeQuota(id, request)
+    const stated = exchange.header("x-account-access-control")
+    const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
+    await this.context.swiftAccounts.change(id, former => ({
+      metadata: changedMetadata(former.metadata, withoutQuota(exchange.headers), ACCOUNT_METADATA),
+      access: access ?? former.access,
+      quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
+      // A PUT brings a deleted account back.
+      ...(exchange.method !== "PUT" && { deletedMs: former.deletedMs }),
+    }))
+  }
+
+  private async fieldsOf(buckets: Buckets, { account, isOwner }: Standing): Promise<readonly Field[]> {
+    const { metadata, access, quotesEtags } = await this.context.swiftAccounts.of(account.id)
+    const shown = metadata.filter(([name]) => isOwner || !isSecret(name))
+    const quota = await this.context.quotas.show({ kind: "account", id: account.id })
     return [
-      ...(await usageFields(buckets, owner, request)),
+      ...(await this.usageFields(buckets, account)),
+      ...(quota === undefined ? [] : quotaFields(quota.quota.limits)),
       ...metadataFields(shown, ACCOUNT_METADATA),
-      ...(isRoot && access !== "" ? [["X-Account-Access-Control", access] as const] : []),
+      ...etagQuotesField("Account", quotesEtags),
+      ...(isOwner && access !== "" ? [["X-Account-Access-Control", access] as const] : []),
     ]
   }
 
-  private run(request: SwiftRequest, handle: (buckets: Buckets, owner: AccountId) => Promise<Answer>): Soon<Answer> {
-    requireOwnAccount(request)
-    const operation = operationAs("ListBuckets", {
-      kind: "service",
-      handle: ({ services, account }) => handle(services.buckets, account.id),
-    })
-    return this.context.calls.run(request.request, request.caller, { operation, headers: [] })
+  private async policyOf(bucket: Bucket): Promise<StorageClass> {
+    return (await this.context.containers.of(bucket))?.policy ?? DEFAULT_POLICY
   }
 
-  /** Throws `notImplemented`. */
-  refuse({ exchange }: SwiftRequest): never {
-    const message = `${exchange.method} of an account is not implemented: accounts are made by \`hayloft account\``
-    throw fail("notImplemented", { message })
+  private async entryOf(buckets: Buckets, entry: Bucket | string): Promise<ContainerEntry> {
+    if (typeof entry === "string") return { kind: "subdir", name: entry }
+    const [{ objects, bytes }, policy] = [await buckets.usage(entry), await this.policyOf(entry)]
+    return { kind: "container", name: entry.name, count: objects, bytes, lastModifiedMs: entry.createdMs, policy }
   }
+
+  /** Of all containers, and of those of each policy. */
+  private async usageFields(buckets: Buckets, { id, createdMs }: Account): Promise<readonly Field[]> {
+    const all: Bucket[] = []
+    for await (const bucket of bucketsOf(buckets, id)) all.push(bucket)
+    const usages = await mapBounded(all, USAGES_CONCURRENT, async bucket => ({
+      ...(await buckets.usage(bucket)),
+      policy: await this.policyOf(bucket),
+    }))
+    const used = POLICIES.filter(name => usages.some(({ policy }) => policy === name))
+    return [
+      ...sumFields("X-Account-", usages),
+      ...used.flatMap(name =>
+        sumFields(
+          `X-Account-Storage-Policy-${name}-`,
+          usages.filter(({ policy }) => policy === name),
+        ),
+      ),
+      ["X-Timestamp", timestampOf(createdMs)],
+    ]
+  }
+
+  private read(request: SwiftRequest, handle: (buckets: Buckets, standing: Standing) => Promise<Answer>): Soon<Answer> {
+    return after(standingAt(this.context, request, "ListAllMyBuckets"), standing => {
+      const operation = operationAs("ListBuckets", {
+        kind: "service",
+        handle: ({ services }) => handle(services.buckets, standing),
+      })
+      return this.context.calls.run(request.request, standing.caller, { operation, headers: [] })
+    })
+  }
+}
+
+/** Twelve digits are the number of an account, which the store chooses. Throws `invalidRequest`. */
+function idOfNewAccount(name: string): AccountId {
+  const text = name.startsWith(ACCOUNT_PREFIX) ? name.slice(ACCOUNT_PREFIX.length) : ""
+  const id = /^\d{12}$/.test(text) ? undefined : unlessRefused(() => parseAccountId(text))
+  if (id !== undefined) return id
+  const message = `the name of a new account is ${ACCOUNT_PREFIX} and 1 to 64 of the characters 0-9 A-Z a-z . _ @ -, not just 12 digits`
+  throw fail("invalidRequest", { message })
 }
 
 /** Every bucket of an account that a listing may show, in pages. */
@@ -91,16 +203,12 @@ async function* bucketsOf(buckets: Buckets, owner: AccountId, prefix = "", from 
   }
 }
 
-async function usageFields(buckets: Buckets, owner: AccountId, { caller }: SwiftRequest): Promise<readonly Field[]> {
-  const all: Bucket[] = []
-  for await (const bucket of bucketsOf(buckets, owner)) all.push(bucket)
-  const usages = await mapBounded(all, USAGES_CONCURRENT, bucket => buckets.usage(bucket))
+function sumFields(prefix: string, usages: readonly Pick<BucketUsage, "objects" | "bytes">[]): readonly Field[] {
   const sum = (of: "objects" | "bytes") => String(usages.reduce((total, usage) => total + usage[of], 0))
   return [
-    ["X-Account-Container-Count", String(all.length)],
-    ["X-Account-Object-Count", sum("objects")],
-    ["X-Account-Bytes-Used", sum("bytes")],
-    ["X-Timestamp", timestampOf(caller.account?.createdMs ?? 0)],
+    [`${prefix}Container-Count`, String(usages.length)],
+    [`${prefix}Object-Count`, sum("objects")],
+    [`${prefix}Bytes-Used`, sum("bytes")],
   ]
 }
 
@@ -121,17 +229,4 @@ async function* shownOf(buckets: Buckets, owner: AccountId, listing: ListingRequ
     if (subdir === undefined) yield bucket
     else if (!isPath && subdir !== latest) yield (latest = subdir)
   }
-}
-
-async function listContainers(
-  buckets: Buckets,
-  owner: AccountId,
-  listing: ListingRequest,
-): Promise<readonly ContainerEntry[]> {
-  const shown = await entriesOf(shownOf(buckets, owner, listing), listing)
-  return mapBounded(shown, USAGES_CONCURRENT, async (entry): Promise<ContainerEntry> => {
-    if (typeof entry === "string") return { kind: "subdir", name: entry }
-    const { objects, bytes } = await buckets.usage(entry)
-    return { kind: "container", name: entry.name, count: objects, bytes, lastModifiedMs: entry.createdMs }
-  })
 }

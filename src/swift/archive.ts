@@ -84,8 +84,11 @@ export class Archive {
     await this.context.calls.run(begun, caller, { operation, bucket: location, rawKey: object, headers: [] })
   }
 
-  /** Brings the latest version back, and takes it out of the archive. Returns whether there was one. */
-  async restore(request: ObjectRequest, { location }: SwiftArchive, etag: string): Promise<boolean> {
+  /**
+   * Brings the latest version back, and takes it out of the archive. Returns whether there was one. `etag`: of the object
+   * that it replaces; undefined: it is missing. As in Swift, an object before which there was a deletion is only deleted.
+   */
+  async restore(request: ObjectRequest, { location }: SwiftArchive, etag: string | undefined): Promise<boolean> {
     const { target, caller } = request
     await this.requireContainer(target.account, location)
     for (;;) {
@@ -93,8 +96,9 @@ export class Archive {
       if (latest === undefined) return false
       const from = { container: location, object: latest.key }
       const isDeletion = latest.contentType === DELETION_TYPE
+      if (isDeletion && etag !== undefined) return false
       if (!isDeletion) {
-        const copy = { from, to: target, etag: latest.etag, replaces: etag }
+        const copy = { from, to: target, etag: latest.etag, ...(etag !== undefined && { replaces: etag }) }
         await this.copy(request, copy, caller).catch((error: unknown) => {
           throw changedMeanwhile(error)
         })
@@ -150,7 +154,7 @@ export class Archive {
     caller: ObjectRequest["caller"],
   ): Promise<void> {
     const handle = async (call: ObjectCall): Promise<Answer> => {
-      await makeCopy(call, () => ({ attributes: undefined }))
+      await makeCopy(call, () => ({ attributes: undefined }), "segmentList")
       return emptyAnswer(201)
     }
     const operation = operationAs("CopyObject", { kind: "object", handle })

@@ -131,11 +131,10 @@ export function headersOfMember({ attributes }: TarMember): readonly (readonly [
   })
 }
 
-/** `extract-archive`. Throws `notImplemented`, `invalidRequest`. */
-export function archiveFormatOf(value: string): "tar" | "tar.gz" {
+/** `extract-archive`. Throws `invalidRequest`. */
+export function archiveFormatOf(value: string): "tar" | "tar.gz" | "tar.bz2" {
   const format = value.toLowerCase().replace(/^\.+|\.+$/g, "")
-  if (format === "tar" || format === "tar.gz") return format
-  if (format === "tar.bz2") throw fail("notImplemented", { message: "archives in tar.bz2 are not implemented" })
+  if (format === "tar" || format === "tar.gz" || format === "tar.bz2") return format
   throw fail("invalidRequest", { message: "Unsupported archive format" })
 }
 
@@ -143,7 +142,7 @@ type ReportFormat = "plain" | "json" | "xml"
 
 interface BulkReport {
   /** What XML calls it. */
-  readonly root: "delete" | "extract" | "put"
+  readonly root: "delete" | "extract" | "upload"
   /** `Response Status`, `Response Body` and numbers, by name. */
   readonly members: readonly (readonly [name: string, value: string | number])[]
   readonly errors: readonly BulkError[]

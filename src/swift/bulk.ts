@@ -4,13 +4,14 @@
  *
  * Promises  An archive is read as it arrives: of its files none is held.
  */
-import { asFailure, fail, type Failure } from "../base/failures.js"
-import { textOfObjectKey } from "../base/ids.js"
+import { asFailure, fail } from "../base/failures.js"
+import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
 import type { PieceOwner } from "../base/pieces.js"
 import { asPromise } from "../base/soon.js"
+import { percentEncode } from "../base/uri.js"
 import { mapBounded } from "../life/index.js"
 import { Query, type Answer } from "../s3/index.js"
-import { textAnswer } from "./answers.js"
+import { emptyAnswer, textAnswer } from "./answers.js"
 import {
   archiveFormatOf,
   BULK_LIMITS,
@@ -23,10 +24,13 @@ import {
   writeReport,
 } from "./bulk-core.js"
 import type { SwiftContainers } from "./containers.js"
-import { swiftErrorOf } from "./failures.js"
+import { statusOf, swiftErrorOf } from "./failures.js"
 import { formatOf, LISTING_TYPES } from "./listing-core.js"
+import { isTrue } from "./metadata-core.js"
 import type { SwiftObjects } from "./objects.js"
-import { requireOwnAccount, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { namesOfSegments } from "./large-objects.js"
+import { infoAt, type ObjectRequest, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { standingAt } from "./standing.js"
 import { storeFile } from "./stored-files.js"
 import { TarDecoder, type TarMember } from "./tar-core.js"
 
@@ -37,11 +41,6 @@ const NO_QUERY = new Query([])
 type BulkErrors = (readonly [path: string, status: string])[]
 type TarEvents = AsyncGenerator<ReturnType<TarDecoder["push"]>[number]>
 
-const statusOf = (failure: Failure): string => {
-  const { status, title } = swiftErrorOf(failure, false)
-  return `${status} ${title}`
-}
-
 export class BulkRequests {
   constructor(
     private readonly context: SwiftContext,
@@ -50,12 +49,32 @@ export class BulkRequests {
   ) {}
 
   async delete(request: SwiftRequest): Promise<Answer> {
-    requireOwnAccount(request)
-    const { exchange, query } = request
-    const format = formatOf(query, exchange.header("accept"))
+    await this.requireStanding(request)
+    const { exchange } = request
     const lines = new DeletionLines()
     for await (const bytes of exchange.body()) lines.push(bytes)
+    return this.deleteAll(request, lines.end())
+  }
+
+  /** A large object with its segments, which go before it. */
+  async deleteLarge(request: ObjectRequest): Promise<Answer> {
+    const { container, object } = request.target
+    const own = `/${byteStringOfText(container)}/${object}`
+    const info = await infoAt(this.context, request, request.target)
+    if (info === undefined) return this.deleteAll(request, [own])
+    if (info.partsCount === undefined)
+      return this.deleteAll(request, [], [[percentEncode(own, true), "400 Bad Request"]])
+    // A multipart object of S3 has its parts in it.
+    const names = [...((await namesOfSegments(this.context, request)) ?? []), own]
     const errors: BulkErrors = []
+    const answer = await this.deleteAll(request, names, errors)
+    // Nothing is left to be done after the answer.
+    return isTrue(request.query.get("async")) && errors.length === 0 ? emptyAnswer(204) : answer
+  }
+
+  private async deleteAll(request: SwiftRequest, names: readonly string[], errors: BulkErrors = []): Promise<Answer> {
+    const { exchange, query } = request
+    const format = formatOf(query, exchange.header("accept"))
     const outcome = { deleted: 0, notFound: 0, errors }
     const remove = async (name: string): Promise<void> => {
       const step = deletionOf(name)
@@ -72,7 +91,6 @@ export class BulkRequests {
         else outcome.errors.push([step.path, status])
       }
     }
-    const names = lines.end()
     const isOfContainer = (name: string): boolean => !name.replace(/^\/+|\/+$/g, "").includes("/")
     await mapBounded(
       names.filter(name => !isOfContainer(name)),
@@ -83,6 +101,11 @@ export class BulkRequests {
     const isOver = outcome.errors.length >= BULK_LIMITS.failuresMax
     const failure = isOver ? { status: "400 Bad Request", text: "Max delete failures exceeded" } : undefined
     return textAnswer(200, LISTING_TYPES[format], writeReport(reportOfDeletion({ ...outcome, failure }), format))
+  }
+
+  /** Who has no place in the account is refused at once; others are, name by name. Throws `accessDenied`. */
+  private async requireStanding(request: SwiftRequest): Promise<void> {
+    await standingAt(this.context, request, "ListAllMyBuckets")
   }
 
   private async remove(
@@ -101,12 +124,12 @@ export class BulkRequests {
   }
 
   async extract(request: SwiftRequest): Promise<Answer> {
-    requireOwnAccount(request)
+    await this.requireStanding(request)
     const { exchange, query, target } = request
     const format = formatOf(query, exchange.header("accept"))
     const archive = archiveFormatOf(query.get("extract-archive") ?? "")
     const base = [target.container ?? "", target.object ?? ""].join("/")
-    const body = archive === "tar.gz" ? this.context.gunzip(exchange.body("caller")) : exchange.body()
+    const body = archive === "tar" ? exchange.body() : this.context.decompress[archive](exchange.body("caller"))
     const events = eventsOf(body)
     const errors: BulkErrors = []
     const outcome = { created: 0, errors }

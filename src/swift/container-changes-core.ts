@@ -3,8 +3,10 @@ import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 import type { SwiftArchive, SwiftContainer } from "../format/swift-container.js"
 import { archiveIn } from "./archive-core.js"
+import { chosenQuotes, etagQuotesIn } from "./etag-quoter-core.js"
 import { checkQuotas } from "./quota-core.js"
 import { changedMetadata, CONTAINER_METADATA, isTrue } from "./metadata-core.js"
+import { syncChangeIn } from "./sync-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
 export interface AccessListParser {
@@ -15,12 +17,15 @@ export interface AccessListParser {
 export interface ContainerChange {
   /** The document that follows. Throws `metadataTooLarge`, `invalidRequest`. */
   readonly apply: (former: SwiftContainer) => SwiftContainer
+  /** Who has access: by lists, or by keys of temporary URLs. */
   readonly changesLists: boolean
   readonly changesMetadata: boolean
   /** Null: removed; undefined: the request does not say. */
   readonly archive: SwiftArchive | null | undefined
   /** Undefined: the request does not say. */
   readonly versions: "enabled" | "suspended" | undefined
+  /** With which container it is synchronized; undefined: the request does not say. */
+  readonly sync: ReturnType<typeof syncChangeIn>
 }
 
 /** Throws `invalidRequest`. */
@@ -32,19 +37,26 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
   }
   const archive = archiveIn(headers)
   const [read, write] = [list("read"), list("write")]
+  const quotes = etagQuotesIn(headers, "Container")
   return {
     apply: former => {
       const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
       checkQuotas(metadata)
       const kept = archive === undefined ? former.archive : (archive ?? undefined)
       const lists = { read: read ?? former.read, write: write ?? former.write }
-      const { archive: _former, ...others } = former
-      return { ...others, metadata, ...lists, ...(kept && { archive: kept }) }
+      const { archive: _former, quotesEtags: formerQuotes, ...others } = former
+      const quotesEtags = chosenQuotes(formerQuotes, quotes)
+      const chosen = { ...(kept && { archive: kept }), ...(quotesEtags !== undefined && { quotesEtags }) }
+      return { ...others, metadata, ...lists, ...chosen }
     },
-    changesLists: read !== undefined || write !== undefined,
-    changesMetadata: [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),
+    changesLists:
+      read !== undefined ||
+      write !== undefined ||
+      [...headers].some(([name]) => /^x-(?:remove-)?container-meta-temp-url-key(?:-2)?$/.test(name)),
+    changesMetadata: quotes !== undefined || [...headers].some(([name]) => /^x-(?:remove-)?container-meta-/.test(name)),
     archive,
     versions: versionsIn(headers),
+    sync: syncChangeIn(headers),
   }
 }
 

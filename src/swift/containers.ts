@@ -1,10 +1,20 @@
 /** Containers of Swift: buckets, with what Swift's clients have set on them in the bucket's setting `swift`. */
+import { httpDate } from "../base/dates.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseNewContainerName } from "../base/ids.js"
+import { parseNewContainerName, type AccountId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, encodeSwiftContainer } from "../format/swift-container.js"
-import type { Bucket, BucketUsage, ListPage, VersionEntry, VersionsPage } from "../object/contract.js"
+import { decodeSwiftSync, encodeSwiftSync, NO_SYNC, type SwiftSync } from "../format/swift-sync.js"
+import type {
+  Bucket,
+  BucketUsage,
+  ListedObject,
+  ListPage,
+  Objects,
+  VersionEntry,
+  VersionsPage,
+} from "../object/contract.js"
 import {
   operationAs,
   parseVersion,
@@ -17,11 +27,15 @@ import {
 import { accessListParser } from "./access-lists-core.js"
 import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
-import { boundsOf, parseListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
+import { etagQuotesField } from "./etag-quoter-core.js"
+import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
+import { listedLink } from "./pointers-core.js"
 import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
-import { containerAt, requireOwnAccount, type ContainerRequest, type SwiftContext } from "./requests.js"
+import { containerAt, type ContainerRequest, type SwiftContext } from "./requests.js"
+import { seesSecrets, standingAt } from "./standing.js"
+import { changedSync, targetOfSync } from "./sync-core.js"
 
 const PAGE_ENTRIES = 1_000
 const DEFAULT_TYPE = "application/octet-stream"
@@ -38,9 +52,11 @@ const actionsOf = ({
   changesMetadata,
   archive,
   versions,
+  sync,
 }: ContainerChange): readonly [RequiredAction, ...RequiredAction[]] => {
   const further: RequiredAction[] = [
-    ...(changesLists ? [{ action: "PutBucketAcl" } as const] : []),
+    // The key of the synchronization lets another cluster in.
+    ...(changesLists || sync !== undefined ? [{ action: "PutBucketAcl" } as const] : []),
     ...(versions === undefined && archive === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
   ]
   const [first, ...others] = further
@@ -60,9 +76,11 @@ export class SwiftContainers {
 
   get(request: ContainerRequest): Soon<Answer> {
     const { exchange, query, target } = request
-    const listing = parseListing(query, exchange.header("accept"))
+    const accept = exchange.header("accept")
     const marker = query.get("version_marker")
     const showsVersions = query.has("versions")
+    const asked = parseListing(query, accept)
+    const listing = showsVersions ? versionListing(asked, query, accept) : asked
     const operation = operationAs(showsVersions ? "ListObjectVersions" : "ListObjects", {
       kind: "bucket",
       handle: async call => {
@@ -77,27 +95,24 @@ export class SwiftContainers {
 
   /** Creates the container, or changes one that exists. */
   put(request: ContainerRequest): Soon<Answer> {
-    requireOwnAccount(request)
-    const { exchange, target, caller } = request
+    const { exchange, target } = request
     const change = changeIn(exchange.headers, accessListParser)
     const policy = policyIn(exchange.headers)
-    const operation = operationAs("CreateBucket", {
-      kind: "newBucket",
-      parseName: parseNewContainerName,
-      handle: call => this.create(call, change, policy),
-    })
-    const creating = this.context.calls.run(request.request, caller, {
-      operation,
-      bucket: target.container,
-      headers: [],
-    })
-    return after(
-      (async () => creating)().catch((error: unknown) => {
+    return after(standingAt(this.context, request, "CreateBucket"), async ({ account, caller }) => {
+      const operation = operationAs("CreateBucket", {
+        kind: "newBucket",
+        parseName: parseNewContainerName,
+        handle: call => this.create(call, account.id, change, policy),
+      })
+      try {
+        const translation = { operation, bucket: target.container, headers: [] }
+        return await this.context.calls.run(request.request, caller, translation)
+      } catch (error) {
         if (!isFailure(error, "bucketOwnedByYou")) throw explainTaken(error, target.container)
-        return undefined
-      }),
-      created => created ?? after(this.change(request, change, policy), () => emptyAnswer(202)),
-    )
+      }
+      await this.change(request, change, policy)
+      return emptyAnswer(202)
+    })
   }
 
   /** Creates the container unless it exists. */
@@ -135,20 +150,24 @@ export class SwiftContainers {
   }
 
   private async create(
-    { services, account, bucketName, newBuckets }: NewBucketCall,
+    { services, bucketName, newBuckets }: NewBucketCall,
+    owner: AccountId,
     change: ContainerChange,
     policy: StorageClass | undefined,
   ): Promise<Answer> {
     if (policy !== undefined) services.classes.require(policy)
     const made = { ...EMPTY_SWIFT_CONTAINER, ...(policy !== undefined && { policy }) }
     const document = encodeSwiftContainer(change.apply(made))
+    const sync = this.syncAfter(undefined, change)
+    if (sync !== undefined && change.versions !== undefined) throw refuseVersions()
     await this.context.prepare()
     // Its access lists say who has access, as Swift's clients expect: no public access block overrules them.
     const settings = new Map([
       ...settingsOfNewBucket({ ...newBuckets, allowPublicBuckets: true }),
       ["swift", document] as const,
+      ...(sync === undefined ? [] : [["sync", encodeSwiftSync(sync)] as const]),
     ])
-    const bucket = await services.buckets.create({ name: bucketName, owner: account.id, location: "", settings })
+    const bucket = await services.buckets.create({ name: bucketName, owner, location: "", settings })
     if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
     return emptyAnswer(201)
   }
@@ -162,6 +181,7 @@ export class SwiftContainers {
       const hasArchive = change.archive === undefined ? archive !== undefined : change.archive !== null
       if (isVersioned && hasArchive)
         throw fail("invalidRequest", { message: "X-Versions-Enabled excludes versions in another container" })
+      await this.changeSync(services, bucket, change)
       if (change.changesLists || change.changesMetadata || change.archive !== undefined)
         await services.buckets.changeSetting(bucket, "swift", former => changedDocument(change, former))
       if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
@@ -170,30 +190,67 @@ export class SwiftContainers {
     return this.run(request, operationAs("PutBucketTagging", { kind: "bucket", handle }, actionsOf(change)))
   }
 
-  private async fieldsOf({ bucket, services }: BucketCall, { caller }: ContainerRequest): Promise<readonly Field[]> {
+  /** Throws `invalidRequest` for a cluster that the operator does not know. */
+  private syncAfter(former: SwiftSync | undefined, { sync }: ContainerChange): SwiftSync | undefined {
+    if (sync === undefined) return former
+    const isSet = [sync.to, sync.key].some(text => text !== undefined && text !== "")
+    if (isSet && this.context.realms.size === 0)
+      throw fail("invalidRequest", { message: "This server is in no realm: its operator sets --swift-sync-realms" })
+    if (sync.to !== undefined && sync.to !== "") targetOfSync(sync.to, this.context.realms)
+    return changedSync(former, sync)
+  }
+
+  private async changeSync(
+    { buckets }: BucketCall["services"],
+    bucket: Bucket,
+    change: ContainerChange,
+  ): Promise<void> {
+    if (change.sync === undefined) return
+    if (bucket.versioning !== "never" || change.versions !== undefined) throw refuseVersions()
+    const known = await buckets.setting(bucket, "sync")
+    const isLast = this.syncAfter(known && decodeSwiftSync(known.document), change) === undefined
+    if (isLast) return buckets.setSetting(bucket, "sync", undefined)
+    await buckets.changeSetting(bucket, "sync", former => {
+      const next = this.syncAfter(former === undefined ? undefined : decodeSwiftSync(former), change)
+      return encodeSwiftSync(next ?? NO_SYNC)
+    })
+  }
+
+  private async fieldsOf({ bucket, services }: BucketCall, request: ContainerRequest): Promise<readonly Field[]> {
     const usage = await services.buckets.usage(bucket)
-    const { metadata, read, write, archive, policy } =
+    const { metadata, read, write, archive, policy, quotesEtags } =
       (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
-    const isOwner = caller.account?.id === bucket.owner
+    const isOwner = await seesSecrets(this.context, request, bucket.owner)
     const shown = isOwner ? metadata : metadata.filter(([name]) => !isSecret(name))
     return [
       ...usageFields(bucket, usage),
       ["X-Storage-Policy", policy ?? DEFAULT_POLICY],
       ...metadataFields(shown, CONTAINER_METADATA),
+      ...etagQuotesField("Container", quotesEtags),
       ...(isOwner && read !== "" ? [["X-Container-Read", read] as const] : []),
       ...(isOwner && write !== "" ? [["X-Container-Write", write] as const] : []),
+      ...(isOwner ? syncFields(await this.context.syncs.of(bucket)) : []),
       ...(archive === undefined ? [] : [[ARCHIVE_HEADERS[archive.mode], archive.location] as const]),
       ...(bucket.versioning === "never"
         ? []
-        : [["X-Versions-Enabled", String(bucket.versioning === "enabled")] as const]),
+        : [["X-Versions-Enabled", bucket.versioning === "enabled" ? "True" : "False"] as const]),
     ]
   }
 }
+
+const syncFields = ({ to, key }: SwiftSync = NO_SYNC): Field[] => [
+  ...(to === "" ? [] : [["X-Container-Sync-To", to] as const]),
+  ...(key === "" ? [] : [["X-Container-Sync-Key", key] as const]),
+]
+
+const refuseVersions = () =>
+  fail("invalidRequest", { message: "X-Versions-Enabled excludes synchronization with another container" })
 
 const usageFields = ({ createdMs }: Bucket, { objects, bytes }: BucketUsage): Field[] => [
   ["X-Container-Object-Count", String(objects)],
   ["X-Container-Bytes-Used", String(bytes)],
   ["X-Timestamp", timestampOf(createdMs)],
+  ["Last-Modified", httpDate(createdMs)],
 ]
 
 /** Buckets have one name in the store: what is no conflict in Swift is one here. */
@@ -202,6 +259,35 @@ function explainTaken(error: unknown, container: string): unknown {
   const message =
     "the name is taken by a container of another account: containers are buckets, whose names are unique in this store"
   return fail("bucketExists", { message, bucketName: container.slice(0, 80) })
+}
+
+const objectEntry = ({
+  key,
+  sizeBytes,
+  etag,
+  lastModifiedMs,
+  contentType = DEFAULT_TYPE,
+  symlink,
+}: ListedObject): ObjectEntry => ({
+  ...{
+    kind: "object",
+    name: key,
+    hash: etag,
+    bytes: sizeBytes,
+    contentType,
+    lastModifiedMs,
+    link: listedLink(symlink),
+  },
+})
+
+/** The object that stands for a directory, if there is one: it has its name, with the slash. */
+async function* markerOf(
+  { services, bucket }: Pick<BucketCall, "services" | "bucket">,
+  name: string,
+): AsyncGenerator<ObjectEntry> {
+  const page = await services.objects.list({ bucket, prefix: name, delimiter: "", after: "", max: 1, withTypes: true })
+  const [first] = page.entries
+  if (first?.kind === "object" && first.object.key === name) yield objectEntry(first.object)
 }
 
 /** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */
@@ -216,12 +302,10 @@ export async function* objectEntries(
     for (const entry of page.entries) {
       const name = entry.kind === "prefix" ? entry.prefix : entry.object.key
       if (to !== "" && name >= to) return
-      if (entry.kind === "prefix") {
-        if (!isPath) yield { kind: "subdir", name }
-        continue
-      }
-      const { sizeBytes, etag, lastModifiedMs, contentType = DEFAULT_TYPE } = entry.object
-      yield { kind: "object", name, hash: etag, bytes: sizeBytes, contentType, lastModifiedMs }
+      if (!isPath) yield entry.kind === "prefix" ? { kind: "subdir", name } : objectEntry(entry.object)
+      else if (entry.kind === "prefix") yield* markerOf({ services, bucket }, name)
+      // The marker of the directory itself is not in it.
+      else if (name !== prefix) yield objectEntry(entry.object)
     }
     next = page.next
   }
@@ -233,26 +317,48 @@ const MARKER = {
   contentType: "application/x-deleted;swift_versions_deleted=1",
 }
 
+/** Whether a listing ends before an entry with this name. */
+type ListingEnd = (entry: VersionEntry, name: string) => boolean
+
 async function* versionEntries(
   { services, bucket }: BucketCall,
   listing: ListingRequest,
   versionMarker: string | undefined,
 ): AsyncGenerator<ObjectEntry> {
-  if (listing.isReverse) throw fail("notImplemented", { message: "versions in reverse order are not implemented" })
-  const { prefix, delimiter } = listing
+  const { prefix, delimiter, isReverse } = listing
   const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
-  const versionIdMarker = versionMarker === undefined ? undefined : parseVersion(versionMarker)
-  let next: VersionsPage["next"] = { keyMarker: from, versionIdMarker }
+  const marked = versionMarker === undefined ? undefined : parseVersion(versionMarker)
+  const isOver: ListingEnd =
+    isReverse && marked !== undefined
+      ? await endAtVersion(services.objects, bucket, { keyMarker: to, versionIdMarker: marked })
+      : (_, name) => to !== "" && name >= to
+  let next: VersionsPage["next"] = { keyMarker: from, versionIdMarker: isReverse ? undefined : marked }
   while (next !== undefined) {
     const request = { bucket, prefix, delimiter, ...next, max, withTypes: true }
     const page: VersionsPage = await services.objects.listVersions(request)
     for (const entry of page.entries) {
-      const name = entry.kind === "prefix" ? entry.prefix : entry.kind === "marker" ? entry.key : entry.object.key
-      if (to !== "" && name >= to) return
+      const name = nameOf(entry)
+      if (isOver(entry, name)) return
       yield versionEntry(entry, name)
     }
     next = page.next
   }
+}
+
+const nameOf = (entry: VersionEntry): string =>
+  entry.kind === "prefix" ? entry.prefix : entry.kind === "marker" ? entry.key : entry.object.key
+
+/** Before a version, or where it was: of its name, only newer ones are left, which come first. */
+async function endAtVersion(
+  objects: Pick<Objects, "listVersions">,
+  bucket: Bucket,
+  marker: NonNullable<VersionsPage["next"]>,
+): Promise<ListingEnd> {
+  const page = await objects.listVersions({ bucket, prefix: "", delimiter: "", ...marker, max: 1 })
+  const older = page.entries.find(entry => entry.kind !== "prefix" && nameOf(entry) === marker.keyMarker)
+  const ids = [marker.versionIdMarker, older?.kind === "prefix" ? undefined : older?.versionId]
+  return (entry, name) =>
+    name > marker.keyMarker || (name === marker.keyMarker && (entry.kind === "prefix" || ids.includes(entry.versionId)))
 }
 
 function versionEntry(entry: VersionEntry, name: string): ObjectEntry {

@@ -18,7 +18,14 @@ const STATUS: Partial<Readonly<Record<FailureKind, number>>> = {
   ...{ accessDenied: 403, invalidAccessKey: 401, signatureMismatch: 401, invalidToken: 401, tokenExpired: 401 },
   ...{ badDigest: 422, invalidDigest: 422, entityTooLarge: 413, quotaExceeded: 413, missingLength: 411 },
   ...{ invalidBucketName: 400, bucketExists: 409, requestTimeout: 408, rateExceeded: 498, deviceFull: 507 },
-  ...{ isDeleteMarker: 404, noSuchVersion: 404, invalidUri: 412, incompleteBody: 499 },
+  ...{
+    noSuchAccount: 404,
+    accountDeleted: 410,
+    isDeleteMarker: 404,
+    noSuchVersion: 404,
+    invalidUri: 412,
+    incompleteBody: 499,
+  },
 }
 
 const TITLES: ReadonlyMap<number, string> = new Map([
@@ -29,6 +36,7 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [405, "Method Not Allowed"],
   [408, "Request Timeout"],
   [409, "Conflict"],
+  [410, "Gone"],
   [411, "Length Required"],
   [412, "Precondition Failed"],
   [413, "Request Entity Too Large"],
@@ -41,6 +49,12 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [507, "Insufficient Storage"],
 ])
 
+/** As a report names it, like "404 Not Found". */
+export const statusOf = (failure: Failure): string => {
+  const { status, title } = swiftErrorOf(failure, false)
+  return `${status} ${title}`
+}
+
 /** `isAnonymous`: nobody has signed in, so that signing in may help. */
 export function swiftErrorOf(failure: Failure, isAnonymous: boolean): SwiftError {
   const error = s3ErrorOf(failure)
@@ -48,6 +62,9 @@ export function swiftErrorOf(failure: Failure, isAnonymous: boolean): SwiftError
   const status = asked ?? error.status
   const challenge: Field[] = status === 401 ? [["Www-Authenticate", 'Swift realm="hayloft"']] : []
   const own = error.headers.filter(([name]) => !name.toLowerCase().startsWith("x-amz-"))
-  const shown = own.map(([name, value]): Field => (name === "ETag" ? [name, value.replaceAll('"', "")] : [name, value]))
+  const shown = own.map(([name, value]): Field => [
+    name,
+    name === "ETag" && failure.details["quotesEtags"] !== true ? value.replaceAll('"', "") : value,
+  ])
   return { status, title: TITLES.get(status) ?? "Error", message: error.message, fields: [...challenge, ...shown] }
 }

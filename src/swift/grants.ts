@@ -4,7 +4,7 @@
  *
  * Promises  Where the public access block ignores public lists, referrers have no access, and `*:*` names nobody.
  */
-import type { Account, KnownKey } from "../access/contract.js"
+import type { Account } from "../access/contract.js"
 import type { AclMatch, SwiftAccounts } from "../access/index.js"
 import { after, type Soon } from "../base/soon.js"
 import type { SwiftContainer } from "../format/swift-container.js"
@@ -18,19 +18,24 @@ import {
   type AccessList,
   type ListedCaller,
 } from "./access-lists-core.js"
-import { accessLevelOf, ACTIONS_OF_LEVELS, parseAccountAccess } from "./account-access-core.js"
+import { matchOfAction, parseAccountAccess } from "./account-access-core.js"
 import { ACCOUNT_PREFIX } from "./target-core.js"
+
+/** The names that lists may have for a caller; `users`: those of itself. */
+export const namesOf = ({ id, number }: Pick<Account, "id" | "number">, users: readonly string[]): ListedCaller => ({
+  accounts: [number, id, `${ACCOUNT_PREFIX}${number}`, `${ACCOUNT_PREFIX}${id}`],
+  users,
+})
 
 type Right = "read" | "list" | "write"
 
+/** As in Swift, whose lists are not those of the hidden container of versions, no list gives rights on a version by its id. */
 const RIGHTS: ReadonlyMap<string, Right> = new Map([
   ["GetObject", "read"],
-  ["GetObjectVersion", "read"],
   ["ListBucket", "list"],
   ["ListBucketVersions", "list"],
   ["PutObject", "write"],
   ["DeleteObject", "write"],
-  ["DeleteObjectVersion", "write"],
 ])
 
 /** The caller as a list may name it, and the page that led to the request. */
@@ -50,47 +55,31 @@ export class SwiftGrants {
     return this.of({ caller: undefined, referrer })
   }
 
-  ofKey({ id, account, principal }: KnownKey, referrer: string | undefined): Grants {
-    const users = principal.kind === "user" ? [principal.userName, id] : [id]
-    return this.ofCaller({ account, users }, referrer)
-  }
-
-  /** `users`: the names that a list may have for the caller. */
-  ofCaller(
-    { account, users }: { readonly account: Account; readonly users: readonly string[] },
-    referrer: string | undefined,
-  ): Grants {
-    const accounts = [
-      account.number,
-      account.id,
-      `${ACCOUNT_PREFIX}${account.number}`,
-      `${ACCOUNT_PREFIX}${account.id}`,
-    ]
-    return this.of({ caller: { accounts, users }, referrer })
+  ofCaller(caller: ListedCaller, referrer: string | undefined): Grants {
+    return this.of({ caller, referrer })
   }
 
   private of(requester: Requester): Grants {
     return {
-      match: (bucket, action) => {
-        if (!bucket.settings.includes("swift")) return undefined
-        return after(this.matchOfAccount(bucket, action, requester), ofAccount => {
-          const right = RIGHTS.get(action)
-          if (ofAccount !== undefined || right === undefined) return ofAccount
+      match: (bucket, action) =>
+        after(this.matchOfAccount(bucket, action, requester), ofAccount => {
+          const right = bucket.settings.includes("swift") ? RIGHTS.get(action) : undefined
+          if (ofAccount === "caller" || right === undefined) return ofAccount
           return after(this.containers.of(bucket), container =>
-            container === undefined ? undefined : this.matchOf(bucket, container, right, requester),
+            container === undefined
+              ? ofAccount
+              : after(this.matchOf(bucket, container, right, requester), match => match ?? ofAccount),
           )
-        })
-      },
+        }),
     }
   }
 
   /** By the list of the account, which names callers of other accounts and users of its own. */
   private matchOfAccount(bucket: Bucket, action: string, { caller }: Requester): Soon<AclMatch | undefined> {
     if (caller === undefined) return undefined
-    return after(this.accounts.of(bucket.owner), ({ access }) => {
-      const level = access === "" ? undefined : accessLevelOf(parseAccountAccess(access), caller)
-      return level !== undefined && ACTIONS_OF_LEVELS[level].includes(action) ? "caller" : undefined
-    })
+    return after(this.accounts.of(bucket.owner), ({ access }) =>
+      access === "" ? undefined : matchOfAction(parseAccountAccess(access), caller, action),
+    )
   }
 
   private matchOf(

@@ -8,11 +8,12 @@
 import type { Keyring } from "../access/contract.js"
 import type { SwiftAccounts } from "../access/index.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
+import type { AccountId } from "../base/ids.js"
 import { after, recover, type Soon } from "../base/soon.js"
+import { EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
 import { parseQuery } from "../base/uri.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 import {
-  anonymousWith,
   httpAnswer,
   KnownCallers,
   Query,
@@ -20,7 +21,6 @@ import {
   SettingReader,
   TranslatedCalls,
   type Answer,
-  type Caller,
   type S3Request,
   type S3Settings,
 } from "../s3/index.js"
@@ -30,39 +30,62 @@ import { BulkRequests } from "./bulk.js"
 import { SwiftContainers } from "./containers.js"
 import { corsFields, preflightFields } from "./cors-core.js"
 import { swiftErrorOf } from "./failures.js"
+import { withQuotedEtag } from "./etag-quoter-core.js"
 import { isForm, SwiftForms } from "./forms.js"
+import { SwiftCallers, strangerWith } from "./callers.js"
 import { SwiftGrants } from "./grants.js"
-import { infoDocument } from "./info.js"
+import { infoDocument, isForAdmin } from "./info.js"
+import { InsideRequests, type StoreInside } from "./inside.js"
+import { asksForManifest } from "./large-objects.js"
 import type { Metadata } from "./metadata-core.js"
 import { SwiftObjects } from "./objects.js"
 import {
+  accountAt,
   containerAt,
   signedGrants,
   SWIFT_SETTING,
+  SYNC_SETTING,
   urlKeysOf,
   type ContainerRequest,
   type ObjectRequest,
+  type SwiftCaller,
   type SwiftContext,
   type SwiftRequest,
 } from "./requests.js"
 import { Keystone, type KeystoneSettings } from "./keystone.js"
 import type { WebServices } from "../seams/web/contract.js"
 import { StaticWebsites } from "./static-web.js"
-import { isOwnToken, SwiftSignIn, type SignedIn } from "./sign-in.js"
+import { admitSync } from "./sync-requests.js"
+import { SwiftSignIn, type SignedIn } from "./sign-in.js"
+import { SwiftServices } from "./services.js"
+import { refuseServiceAccount } from "./services-core.js"
 import { refuseUnbuilt } from "./unbuilt-core.js"
 import { admitTempUrl, checkTempUrlHeaders, readTempUrl, type TempUrl } from "./temp-url-core.js"
 import { checkDigest } from "./url-signatures-core.js"
 import { pathOf, targetOfPath, type SwiftTarget } from "./target-core.js"
 
 interface SwiftSettings extends S3Settings {
-  readonly accounts: S3Settings["accounts"] & Keyring
+  readonly accounts: S3Settings["accounts"] & Keyring & SwiftContext["accounts"]
   readonly swiftAccounts: SwiftAccounts
+  /** Its root user is a reseller admin. */
+  readonly rootAccount: AccountId
+  readonly quotas: SwiftContext["quotas"]
+  readonly info: {
+    /** Undefined: nobody is an administrator of `/info`. */
+    readonly adminKey: string | undefined
+    /** Sections that the public does not see. */
+    readonly hidden: readonly string[]
+  }
   /** Whether temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
-  readonly gunzip: SwiftContext["gunzip"]
+  /** Whether there are accounts of services. */
+  readonly serviceAccounts: boolean
+  readonly decompress: SwiftContext["decompress"]
   /** Undefined: tokens of its own only. */
   readonly keystone: (KeystoneSettings & { readonly web: Pick<WebServices, "read"> }) | undefined
   readonly version: string
+  readonly inside: StoreInside
+  readonly realms: SwiftContext["realms"]
   /** Called before the first row that an earlier release would not understand. */
   readonly prepare: () => Promise<void>
 }
@@ -83,14 +106,15 @@ type Resource = "account" | "container" | "object"
 type Handle<Its extends SwiftRequest> = (request: Its) => Soon<Answer>
 type Handles<Its extends SwiftRequest> = Readonly<Record<string, Handle<Its>>>
 
+type FoundContainer = SwiftContainer & { readonly owner: AccountId }
+
 class SwiftHandler implements Protocol {
   private readonly calls: TranslatedCalls
   private readonly signIn: SwiftSignIn
-  private readonly known: KnownCallers
-  private readonly keystone: Keystone | undefined
-  private readonly grants: SwiftGrants
+  private readonly callers: SwiftCallers
   private readonly context: SwiftContext
   private readonly forms: SwiftForms
+  private readonly inside: InsideRequests
   private readonly bulk: BulkRequests
   private readonly websites: StaticWebsites
   private readonly ofAccount: Handles<SwiftRequest>
@@ -98,27 +122,30 @@ class SwiftHandler implements Protocol {
   private readonly ofObject: Handles<ObjectRequest>
 
   constructor(private readonly settings: SwiftSettings) {
-    const { services, accounts, swiftAccounts, clock, prepare, allowSha1, gunzip } = settings
+    const { services, accounts, swiftAccounts, quotas, audit, clock, prepare, allowSha1, decompress } = settings
     this.calls = new TranslatedCalls(settings)
     this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
-    this.known = new KnownCallers(settings)
-    const { keystone } = settings
-    this.keystone = keystone && new Keystone(keystone, keystone.web, clock, accounts, this.known)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
-    this.grants = new SwiftGrants(containers, swiftAccounts, this.calls.context)
+    this.callers = this.openCallers(containers)
     const context = {
       calls: this.calls,
       services,
       accounts,
       swiftAccounts,
+      quotas,
+      audit,
       containers,
+      syncs: new SettingReader(services.buckets, SYNC_SETTING),
+      realms: settings.realms,
       prepare,
       clock,
       allowSha1,
-      gunzip,
+      decompress,
+      rootAccount: settings.rootAccount,
     }
     this.context = context
     this.forms = new SwiftForms(context)
+    this.inside = new InsideRequests(context, settings.inside, settings.version)
     const [ofAccount, ofContainer, ofObject] = [
       new AccountRequests(context),
       new SwiftContainers(context),
@@ -128,8 +155,8 @@ class SwiftHandler implements Protocol {
     this.websites = new StaticWebsites(context, ofObject)
     this.ofAccount = {
       ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
-      ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.refuse(request) },
-      ...{ DELETE: request => ofAccount.refuse(request) },
+      ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.put(request) },
+      ...{ DELETE: request => ofAccount.delete(request) },
     }
     this.ofContainer = {
       ...{ GET: request => ofContainer.get(request), HEAD: request => ofContainer.head(request) },
@@ -141,6 +168,22 @@ class SwiftHandler implements Protocol {
       ...{ PUT: request => ofObject.put(request), POST: request => ofObject.post(request) },
       ...{ DELETE: request => ofObject.delete(request), COPY: request => ofObject.copy(request) },
     }
+  }
+
+  private openCallers(containers: SettingReader<SwiftContainer>): SwiftCallers {
+    const { accounts, audit, clock, keystone, rootAccount, services, swiftAccounts } = this.settings
+    const known = new KnownCallers(this.settings)
+    const grants = new SwiftGrants(containers, swiftAccounts, this.calls.context)
+    const ofKeystone = keystone && new Keystone(keystone, keystone.web, clock, accounts, known)
+    const shared = {
+      signIn: this.signIn,
+      keystone: ofKeystone,
+      accounts,
+      buckets: services.buckets,
+      clock,
+      rootAccount,
+    }
+    return new SwiftCallers({ ...shared, known, grants, services: new SwiftServices({ ...shared, audit }) })
   }
 
   handle(exchange: Exchange): Soon<void> {
@@ -161,44 +204,100 @@ class SwiftHandler implements Protocol {
     return errorAnswer(status === undefined ? error : { ...error, status }, requestId)
   }
 
+  /** Throws `accessDenied`, `signatureMismatch`. */
+  private info({ method }: Exchange, rawQuery: string): Answer {
+    const { version, allowSha1, info, clock } = this.settings
+    const request = { method, query: new Query(parseQuery(rawQuery)), nowMs: clock.wallMs() }
+    const shown = {
+      version,
+      allowSha1,
+      realms: this.settings.realms,
+      hidden: info.hidden,
+      isForAdmin: isForAdmin(request, info.adminKey, allowSha1),
+    }
+    return textAnswer(200, "application/json; charset=utf-8", infoDocument(shown))
+  }
+
+  private handlesOf(target: SwiftTarget) {
+    return { account: this.ofAccount, container: this.ofContainer, object: this.ofObject }[resourceOf(target)]
+  }
+
   private serve(request: S3Request): Soon<Answer> {
     const { exchange } = request
     const { path, rawQuery } = pathOf(exchange.rawTarget)
     if (path === "/healthcheck") return textAnswer(200, "text/plain", "OK")
-    if (path === "/info")
-      return textAnswer(
-        200,
-        "application/json; charset=utf-8",
-        infoDocument(this.settings.version, this.settings.allowSha1),
-      )
+    if (path === "/info") return this.info(exchange, rawQuery)
     const auth = AUTH_PATH.exec(path)
     if (auth !== null && exchange.method === "GET") return this.signedIn(exchange, auth[1] ?? auth[2])
+    const inside = this.inside.answerTo(path)
+    if (inside !== undefined) return this.answerInside(request, inside)
     const target = targetOfPath(path)
     if (target === undefined) throw fail("invalidUri", { message: "the path begins with none of /v1, /auth, /info" })
     const resource = resourceOf(target)
-    const handles = { account: this.ofAccount, container: this.ofContainer, object: this.ofObject }[resource]
+    const handles = this.handlesOf(target)
     const isKnown = isForm(exchange, target) || exchange.method === "OPTIONS" || Object.hasOwn(handles, exchange.method)
     exchange.note({
       operation: `Swift ${isKnown ? exchange.method : "?"} ${resource}`,
       bucket: target.container?.slice(0, 64),
     })
     if (!isKnown) throw notAllowed(exchange.method, resource, Object.keys(handles))
+    return after(this.refuseDeleted(exchange, target), () => this.answer(request, target, { path, rawQuery }))
+  }
+
+  /** Of a deleted account only its return is answered. Throws `accountDeleted`. */
+  private refuseDeleted({ method }: Exchange, { account, container }: SwiftTarget): Soon<void> {
+    if (container === undefined && method === "PUT") return undefined
+    return after(accountAt(this.settings.accounts, account), known =>
+      after(known && this.settings.swiftAccounts.of(known.id), ofSwift => {
+        if (ofSwift?.deletedMs !== undefined) throw fail("accountDeleted", { account })
+      }),
+    )
+  }
+
+  private answer(
+    request: S3Request,
+    target: SwiftTarget,
+    { path, rawQuery }: { readonly path: string; readonly rawQuery: string },
+  ): Soon<Answer> {
+    const { exchange } = request
+    if (!this.settings.serviceAccounts) refuseServiceAccount(target.account)
     if (isForm(exchange, target)) return this.forms.post(request, target, path)
-    if (exchange.method === "OPTIONS") return this.options(exchange, target, Object.keys(handles))
+    if (exchange.method === "OPTIONS") return this.options(exchange, target, Object.keys(this.handlesOf(target)))
     // As in a form: clients write a space as "+".
     const query = new Query(parseQuery(rawQuery.replaceAll("+", "%20")))
-    refuseUnbuilt(exchange.headers, query)
+    refuseUnbuilt(exchange.headers)
     const tempUrl = readTempUrl(rawQuery)
-    const admitting = tempUrl === undefined ? this.callerOf(exchange) : this.admit(exchange, target, tempUrl)
-    return after(admitting, caller =>
-      after(this.calls.enter(request, caller), () =>
-        this.dispatch({ exchange, request, caller, target, query, tempUrl }),
+    const sync = exchange.header("x-container-sync-auth")
+    const admitting =
+      sync !== undefined
+        ? admitSync(this.context, { exchange, target, path }, sync)
+        : tempUrl === undefined
+          ? this.callers.of(exchange, target)
+          : this.admit(exchange, target, tempUrl)
+    return after(admitting, known =>
+      after(this.calls.enter(request, known.caller), () =>
+        this.dispatch({ repeats: undefined, ...known, exchange, request, target, query, tempUrl }),
+      ),
+    )
+  }
+
+  private answerInside(
+    request: S3Request,
+    { operation, answer }: NonNullable<ReturnType<InsideRequests["answerTo"]>>,
+  ): Soon<Answer> {
+    const { exchange } = request
+    exchange.note({ operation })
+    if (exchange.method !== "GET") throw notAllowed(exchange.method, "store", ["GET"])
+    const target = { account: "", container: undefined, object: undefined }
+    return after(this.callers.of(exchange, target), known =>
+      after(this.calls.enter(request, known.caller), () =>
+        answer({ ...known, exchange, request, target, query: new Query([]), tempUrl: undefined, repeats: undefined }),
       ),
     )
   }
 
   /** Who has a temporary URL may do what its method does with the object, and nothing else. Throws `signatureMismatch`. */
-  private admit(exchange: Exchange, target: SwiftTarget, tempUrl: TempUrl): Soon<Caller> {
+  private admit(exchange: Exchange, target: SwiftTarget, tempUrl: TempUrl): Soon<SwiftCaller> {
     const { method, headers, remoteAddress } = exchange
     checkDigest(tempUrl.signature, this.settings.allowSha1)
     checkTempUrlHeaders(method, headers)
@@ -213,8 +312,12 @@ class SwiftHandler implements Protocol {
       },
     )
     return after(keys, known => {
-      admitTempUrl(tempUrl, request, known)
-      return anonymousWith(signedGrants(container ?? "", ACTIONS_OF_URLS[method] ?? []))
+      const { scope } = admitTempUrl(tempUrl, request, known)
+      const actions = ACTIONS_OF_URLS[method] ?? []
+      if (scope === "container") return strangerWith(signedGrants(container ?? "", actions))
+      return after(containerAt(this.context, account, container ?? ""), bucket =>
+        strangerWith(signedGrants(bucket.name, actions, bucket.owner)),
+      )
     })
   }
 
@@ -226,37 +329,30 @@ class SwiftHandler implements Protocol {
     const { container, object } = target
     if (container === undefined) return this.ofAccount[exchange.method]?.(request) ?? emptyAnswer(405)
     const ofContainer = { ...request, target: { ...target, container } }
-    return after(this.metadataOf(target), metadata =>
-      after(this.websites.answer(ofContainer, metadata), page => {
+    return after(this.containerOf(target), found =>
+      after(this.websites.answer(ofContainer, found?.metadata ?? []), page => {
         if (page !== undefined) return page
         if (object === undefined) return this.ofContainer[exchange.method]?.(ofContainer) ?? emptyAnswer(405)
         const ofObject = { ...request, target: { ...target, container, object } }
-        return this.ofObject[exchange.method]?.(ofObject) ?? emptyAnswer(405)
+        if (exchange.method === "DELETE" && asksForManifest(request, "delete")) return this.bulk.deleteLarge(ofObject)
+        return this.quoting(found, () => this.ofObject[exchange.method]?.(ofObject) ?? emptyAnswer(405))
       }),
     )
   }
 
-  /** Throws `invalidToken`, `tokenExpired`. */
-  private callerOf(exchange: Exchange): Soon<Caller> {
-    const token = exchange.header("x-auth-token") ?? exchange.header("x-storage-token")
-    const buckets = this.settings.services.buckets
-    // As for signed requests, what the decisions rest on is as new as the request.
-    if (token === undefined)
-      return after(buckets.confirm(), () => anonymousWith(this.grants.ofAnonymous(exchange.header("referer"))))
-    if (this.keystone !== undefined && !isOwnToken(token)) return this.callerOfKeystone(this.keystone, token, exchange)
-    return after(this.signIn.keyOfToken(token), key =>
-      after(buckets.confirm(), (): Caller => ({
-        ...this.known.ofKey(key),
-        grants: this.grants.ofKey(key, exchange.header("referer")),
-      })),
-    )
-  }
-
-  private async callerOfKeystone(keystone: Keystone, token: string, exchange: Exchange): Promise<Caller> {
-    const { caller, user } = await keystone.callerOf(token)
-    await this.settings.services.buckets.confirm()
-    const known = { id: user.id, account: caller.account, users: [user.userName, user.id] }
-    return { ...caller, grants: this.grants.ofCaller(known, exchange.header("referer")) }
+  /** Answers with the ETag in quotes if the container or its account wants that. */
+  private quoting(found: FoundContainer | undefined, answer: () => Soon<Answer>): Soon<Answer> {
+    if (found === undefined) return answer()
+    const chosen = found.quotesEtags ?? after(this.settings.swiftAccounts.of(found.owner), own => own.quotesEtags)
+    return after(chosen, quotes => {
+      if (quotes !== true) return answer()
+      return recover(
+        () => after(answer(), withQuotedEtag),
+        error => {
+          throw isFailure(error, "notModified") ? fail(error.kind, { ...error.details, quotesEtags: true }) : error
+        },
+      )
+    })
   }
 
   private signedIn(exchange: Exchange, account: string | undefined): Soon<Answer> {
@@ -290,15 +386,23 @@ class SwiftHandler implements Protocol {
   }
 
   /** Of the container that a request addresses; empty if there is none. */
-  private metadataOf({ account, container }: SwiftTarget): Soon<Metadata> {
-    if (container === undefined) return []
-    return recover(
+  private metadataOf(target: SwiftTarget): Soon<Metadata> {
+    return after(this.containerOf(target), found => found?.metadata ?? [])
+  }
+
+  /** The container that a request addresses; undefined: there is none. */
+  private containerOf({ account, container }: SwiftTarget): Soon<FoundContainer | undefined> {
+    if (container === undefined) return undefined
+    return recover<FoundContainer | undefined>(
       () =>
         after(containerAt(this.context, account, container), bucket =>
-          after(this.context.containers.of(bucket), found => found?.metadata ?? []),
+          after(this.context.containers.of(bucket), found => ({
+            ...(found ?? EMPTY_SWIFT_CONTAINER),
+            owner: bucket.owner,
+          })),
         ),
       error => {
-        if (isFailure(error, "noSuchBucket")) return []
+        if (isFailure(error, "noSuchBucket")) return undefined
         throw error
       },
     )
@@ -367,7 +471,7 @@ const noScene = (): never => {
 const resourceOf = ({ container, object }: SwiftTarget): Resource =>
   container === undefined ? "account" : object === undefined ? "container" : "object"
 
-const notAllowed = (method: string, resource: Resource, allowed: readonly string[]) =>
+const notAllowed = (method: string, resource: Resource | "store", allowed: readonly string[]) =>
   fail("methodNotAllowed", {
     method: method.slice(0, 32),
     resourceType: resource.toUpperCase(),

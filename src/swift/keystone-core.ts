@@ -4,9 +4,10 @@
  * A project is the account with its id; an operator role makes the user the account's root user, a reader role lets it read, and
  * any other user has what access lists give. Source  "Identity API v3", OpenStack: "Validate and show information for token".
  */
-import { NO_POLICIES, parseAccessPolicy, type PrincipalPolicies } from "../access/index.js"
+import { NO_POLICIES } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseAccessKeyId, parseAccountId, type AccessKeyId, type AccountId } from "../base/ids.js"
+import { READER_POLICIES, type ResellerRole } from "./reseller-core.js"
 
 export interface KeystoneUser {
   /** The project, as an account. */
@@ -56,19 +57,29 @@ export function keystoneUserOf(body: Uint8Array): KeystoneUser {
   }
 }
 
-const READING = parseAccessPolicy(
-  '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}',
-  "identity",
-)
-const READER_POLICIES: PrincipalPolicies = { ...NO_POLICIES, identity: [{ name: "Keystone readers", policy: READING }] }
-
-interface Roles {
+/** Names of roles, by what they give. */
+export interface KeystoneRoles {
   readonly operators: readonly string[]
   readonly readers: readonly string[]
+  readonly resellerAdmins: readonly string[]
+  readonly resellerReaders: readonly string[]
+  /** Of services, whose tokens open accounts of services. */
+  readonly services: readonly string[]
 }
 
-/** Whether the user acts as its account's root user, and its policies if not. */
-export function rightsOf({ roles }: Pick<KeystoneUser, "roles">, { operators, readers }: Roles) {
-  const has = (names: readonly string[]): boolean => names.some(name => roles.includes(name.toLowerCase()))
-  return { isRoot: has(operators), policies: has(readers) ? READER_POLICIES : NO_POLICIES }
+const hasRole = ({ roles }: Pick<KeystoneUser, "roles">, names: readonly string[]): boolean =>
+  names.some(name => roles.includes(name.toLowerCase()))
+
+export const isServiceUser = (user: Pick<KeystoneUser, "roles">, { services }: KeystoneRoles): boolean =>
+  hasRole(user, services)
+
+/** Whether the user acts as its account's root user, and its policies if not; and what it is in other accounts. */
+export function rightsOf(user: Pick<KeystoneUser, "roles">, names: KeystoneRoles) {
+  const has = (kind: keyof KeystoneRoles): boolean => hasRole(user, names[kind])
+  const reseller: ResellerRole | undefined = has("resellerAdmins")
+    ? "admin"
+    : has("resellerReaders")
+      ? "reader"
+      : undefined
+  return { isRoot: has("operators"), policies: has("readers") ? READER_POLICIES : NO_POLICIES, reseller }
 }

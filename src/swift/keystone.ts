@@ -11,7 +11,8 @@ import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { WebServices } from "../seams/web/contract.js"
 import type { KnownCallers, SignedCaller } from "../s3/index.js"
-import { keystoneUserOf, rightsOf, type KeystoneUser } from "./keystone-core.js"
+import { isServiceUser, keystoneUserOf, rightsOf, type KeystoneRoles, type KeystoneUser } from "./keystone-core.js"
+import type { ResellerRole } from "./reseller-core.js"
 
 const CACHE_MS = 60_000
 const CACHED_MAX = 10_000
@@ -19,11 +20,15 @@ const ANSWER_BYTES_MAX = 1024 * 1024
 const TIMEOUT_MS = 10_000
 const UNAUTHORIZED: readonly number[] = [401, 403, 404]
 
-export interface KeystoneSettings {
+export interface KeystoneSettings extends KeystoneRoles {
   /** With its version: `https://keystone.example:5000/v3`. */
   readonly url: string
-  readonly operators: readonly string[]
-  readonly readers: readonly string[]
+}
+
+interface KeystoneCaller {
+  readonly caller: SignedCaller
+  readonly user: KeystoneUser
+  readonly reseller: ResellerRole | undefined
 }
 
 interface Known {
@@ -44,18 +49,17 @@ export class Keystone {
   ) {}
 
   /** Throws `invalidToken`, `tokenExpired`, `providerUnreachable`; `accessDenied` if the project has no account. */
-  async callerOf(token: string): Promise<{ readonly caller: SignedCaller; readonly user: KeystoneUser }> {
-    const user = await this.userOf(token)
-    if (user.expiresMs <= this.clock.wallMs()) throw fail("tokenExpired", { message: "the token has expired" })
+  async callerOf(token: string): Promise<KeystoneCaller> {
+    const user = await this.currentUserOf(token)
     const account = await this.accounts.getAccount(user.accountId)
     const root = account && (await this.callers.rootOf(account.id))
     if (account === undefined || root === undefined) {
       const message = `the project has no account here: the operator makes one (hayloft account create --id ${user.accountId} NAME)`
       throw fail("accessDenied", { message })
     }
-    const { isRoot, policies } = rightsOf(user, this.settings)
+    const { isRoot, policies, reseller } = rightsOf(user, this.settings)
     const request = { ...root.request, accessKeyId: user.id }
-    if (isRoot) return { caller: { ...root, request }, user }
+    if (isRoot) return { caller: { ...root, request }, user, reseller }
     const { number: accountNumber, id: accountId } = account
     const arn = `arn:aws:iam::${accountNumber}:user/keystone/${user.userName}`
     const identity = {
@@ -68,7 +72,19 @@ export class Keystone {
       issuedMs: undefined,
     }
     const principal = { kind: "user", ...identity } as const
-    return { caller: { ...root, principal, policies, isWholeRoot: false, request }, user }
+    return { caller: { ...root, principal, policies, isWholeRoot: false, request }, user, reseller }
+  }
+
+  /** Whether it is the token of a service, whose project needs no account. Throws `invalidToken`, `tokenExpired`, `providerUnreachable`. */
+  async isService(token: string): Promise<boolean> {
+    return isServiceUser(await this.currentUserOf(token), this.settings)
+  }
+
+  /** Throws `invalidToken`, `tokenExpired`, `providerUnreachable`. */
+  private async currentUserOf(token: string): Promise<KeystoneUser> {
+    const user = await this.userOf(token)
+    if (user.expiresMs <= this.clock.wallMs()) throw fail("tokenExpired", { message: "the token has expired" })
+    return user
   }
 
   private userOf(token: string): Promise<KeystoneUser> {

@@ -3,25 +3,24 @@ import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { fc } from "../base/testing-properties.js"
+import { lengthOfSegment, type Segment } from "../format/segment-list.js"
 import {
   checkSegment,
   etagOfDynamic,
-  etagOfManifest,
-  LARGE_OBJECT_LIMITS,
-  lengthOfSegment,
+  largeObjectOf,
+  MANIFEST_LIMITS,
   parseDynamicManifest,
   parseManifest,
-  partsOfRange,
   rawManifest,
   shownManifest,
-  sizeOfManifest,
-  type Segment,
 } from "./large-objects-core.js"
 
-const OWN = { container: "c", object: "own" }
+const OWN = { container: "c", key: "own" }
 const MIB = 1024 * 1024
+const etagOfManifest = (segments: readonly Segment[]) => hexOf(largeObjectOf(segments).md5)
+const sizeOfManifest = (segments: readonly Segment[]) => largeObjectOf(segments).sizeBytes
 const md5 = (bytes: string | Uint8Array) => createHash("md5").update(bytes).digest("hex")
 const parse = (entries: unknown) => parseManifest(Buffer.from(JSON.stringify(entries)), OWN)
 
@@ -106,7 +105,7 @@ test("all faults of a manifest are named, one a line, with the index of their se
 })
 
 test("a manifest is limited in bytes and in segments that are objects; data segments do not count", () => {
-  const { segmentsMax, manifestBytesMax } = LARGE_OBJECT_LIMITS
+  const { segmentsMax, manifestBytesMax } = MANIFEST_LIMITS
   const many = (count: number) => [...Array.from({ length: count }, () => ({ path: "c/a" })), { data: "YQ==" }]
   assert.equal(parse(many(segmentsMax)).length, segmentsMax + 1)
   assert.throws(() => parse(many(segmentsMax + 1)), { message: /must be <= 1000/ })
@@ -172,21 +171,6 @@ test("a manifest is shown with what was found, and its raw form can be put again
     },
   ])
   assert.deepEqual(accept(JSON.parse(rawManifest(segments)), { isLarge: true }), segments)
-})
-
-test("a range of the whole is cut into parts of the segments that contain it", () => {
-  const lengths = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 8 })
-  fc.assert(
-    fc.property(lengths, fc.nat(30), fc.nat(30), (list, first, lengthBytes) => {
-      const bytes = list.flatMap((length, index) => Array.from({ length }, (_, at) => `${index}.${at}`))
-      const parts = partsOfRange(list, first, lengthBytes)
-      const read = parts.flatMap(part =>
-        Array.from({ length: part.lengthBytes }, (_, at) => `${part.index}.${part.first + at}`),
-      )
-      assert.deepEqual(read, bytes.slice(first, first + lengthBytes))
-      assert.ok(parts.every(part => part.lengthBytes > 0))
-    }),
-  )
 })
 
 test("a dynamic manifest names a container and a prefix", () => {

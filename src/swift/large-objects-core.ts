@@ -3,7 +3,7 @@
  * all objects whose names begin with a prefix. Pure.
  *
  * Promises  A manifest that is accepted names segments that existed with these sizes and ETags, and its size and ETag are
- *           those of the bytes that a reader gets. A range touches only the segments that contain it.
+ *           those of the bytes that a reader gets.
  * Refuses   `invalidRequest` with all faults of a manifest, one a line, as Swift words them; `entityTooLarge` over a limit.
  * Source    `common/middleware/slo.py` and `dlo.py`, OpenStack Swift.
  */
@@ -12,8 +12,10 @@ import { fail } from "../base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { percentDecode, percentEncode } from "../base/uri.js"
+import { lengthOfSegment, type ByteSpan, type Segment, type SegmentObject } from "../format/segment-list.js"
+import type { LargeObject } from "../format/version-record.js"
 
-export const LARGE_OBJECT_LIMITS = { manifestBytesMax: 8 * MIB, segmentsMax: 1000, nestingMax: 10 } as const
+export const MANIFEST_LIMITS = { manifestBytesMax: 8 * MIB, segmentsMax: 1000 } as const
 
 /** Of a whole object, as the manifest asks for it. */
 type AskedRange =
@@ -21,13 +23,10 @@ type AskedRange =
   | { readonly kind: "suffix"; readonly lengthBytes: number }
 
 /** Container and object are byte strings. */
-interface Place {
-  readonly container: string
-  readonly object: string
-}
+type Place = Pick<SegmentObject, "container" | "key">
 
 /** A segment as a manifest that is put names it. */
-type AskedSegment =
+export type AskedSegment =
   | { readonly kind: "data"; readonly bytes: Uint8Array }
   | {
       readonly kind: "object"
@@ -37,29 +36,13 @@ type AskedSegment =
       readonly range: AskedRange | undefined
     }
 
-/** The object that a segment names, as it is. */
-interface FoundObject {
-  /** Of the object as clients see it: of a large object, the size and the ETag of its bytes. */
-  readonly sizeBytes: number
-  readonly etag: string
-  readonly contentType: string
-  readonly lastModifiedMs: number
-  readonly isLarge: boolean
-}
+/** The object that a segment names, as clients see it: of a large object, the size and the ETag of its bytes. */
+export type FoundObject = Pick<SegmentObject, "sizeBytes" | "etag" | "contentType" | "lastModifiedMs" | "isLarge">
 
-interface ByteSpan {
-  readonly first: number
-  readonly last: number
-}
-
-/** A segment of an accepted manifest. */
-export type Segment =
-  | { readonly kind: "data"; readonly bytes: Uint8Array }
-  | (FoundObject & { readonly kind: "object"; readonly place: Place; readonly span: ByteSpan | undefined })
-
-const md5Of = (bytes: Uint8Array | string): string => createHash("md5").update(bytes).digest("hex")
+const digestOf = (bytes: Uint8Array | string): Buffer => createHash("md5").update(bytes).digest()
+export const md5Of = (bytes: Uint8Array | string): string => digestOf(bytes).toString("hex")
 const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
-const pathOf = ({ container, object }: Place): string => `/${container}/${object}`
+const pathOf = ({ container, key }: Place): string => `/${container}/${key}`
 
 const RANGE = /^\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
@@ -125,17 +108,16 @@ class ManifestEntry {
     const { etag, size_bytes: size, range: rangeText } = this.value
     if (etag !== undefined && etag !== null && typeof etag !== "string")
       return '"etag" must be a string or null (if provided)'
-    const [, container, object] = /^\/*([^/]+)\/(.+)$/s.exec(byteStringOfText(path)) ?? []
-    if (container === undefined || object === undefined || /^\/*$/.test(object))
+    const [, container, key] = /^\/*([^/]+)\/(.+)$/s.exec(byteStringOfText(path)) ?? []
+    if (container === undefined || key === undefined || /^\/*$/.test(key))
       return "path does not refer to an object. Path must be of the form /container/object."
     const sizeBytes = sizeOf(size)
     if (Number.isNaN(sizeBytes)) return "invalid size_bytes"
     if (sizeBytes !== undefined && sizeBytes < 1 && !this.isLast) return TOO_SMALL
-    if (container === this.own.container && object === this.own.object)
-      return "manifest must not include itself as a segment"
+    if (container === this.own.container && key === this.own.key) return "manifest must not include itself as a segment"
     const range = this.range(rangeText, sizeBytes)
     if (typeof range === "string") return range
-    return { kind: "object", place: { container, object }, etag: etag ?? undefined, sizeBytes, range }
+    return { kind: "object", place: { container, key }, etag: etag ?? undefined, sizeBytes, range }
   }
 
   private range(value: unknown, sizeBytes: number | undefined): AskedRange | string | undefined {
@@ -165,11 +147,12 @@ function jsonOf(body: Uint8Array): unknown {
 
 /** A manifest that is put. `own`: where. Throws `invalidRequest` with all its faults, and `entityTooLarge`. */
 export function parseManifest(body: Uint8Array, own: Place): readonly AskedSegment[] {
-  const { manifestBytesMax, segmentsMax } = LARGE_OBJECT_LIMITS
+  const { manifestBytesMax, segmentsMax } = MANIFEST_LIMITS
   if (body.length > manifestBytesMax)
     throw fail("entityTooLarge", { message: `Manifest File > ${manifestBytesMax} bytes` })
   const entries = jsonOf(body)
   if (!Array.isArray(entries)) throw fail("invalidRequest", { message: "Manifest must be a list.\n" })
+  if (entries.length === 0) throw fail("invalidRequest", { message: "Manifest must have at least one segment.\n" })
   const parsed = entries.map((entry: unknown, index): AskedSegment | string =>
     isObject(entry) ? new ManifestEntry(entry, index === entries.length - 1, own).parse() : "not a JSON object",
   )
@@ -185,7 +168,7 @@ export function parseManifest(body: Uint8Array, own: Place): readonly AskedSegme
 }
 
 /** A segment that cannot be used: its path, percent-encoded, and why. */
-type SegmentProblem = readonly [path: string, problem: string]
+export type SegmentProblem = readonly [path: string, problem: string]
 
 /** `found`: of the object; a text: the status with which it was not found, like "404 Not Found". */
 export function checkSegment(
@@ -207,22 +190,17 @@ export function checkSegment(
   ].filter(problem => problem !== false)
   if (problems.length > 0) return problems.map((problem): SegmentProblem => [path, problem])
   const isWhole = span === undefined || (span.first === 0 && span.last === found.sizeBytes - 1)
-  return { ...found, kind: "object", place, span: isWhole ? undefined : span }
+  return { ...found, kind: "object", ...place, span: isWhole ? undefined : span }
 }
 
-export const lengthOfSegment = (segment: Segment): number => {
-  if (segment.kind === "data") return segment.bytes.length
-  return segment.span === undefined ? segment.sizeBytes : segment.span.last - segment.span.first + 1
-}
-
-export const sizeOfManifest = (segments: readonly Segment[]): number =>
+const sizeOfManifest = (segments: readonly Segment[]): number =>
   segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0)
 
 const textOfSpan = ({ first, last }: ByteSpan): string => `${first}-${last}`
 
-/** The ETag of a large object, without quotes: the MD5 of those of its segments. */
-export const etagOfManifest = (segments: readonly Segment[]): string =>
-  md5Of(
+/** The MD5 of the ETags of the segments, which is the ETag of the large object. */
+const md5OfManifest = (segments: readonly Segment[]): Buffer =>
+  digestOf(
     segments
       .map(segment => {
         if (segment.kind === "data") return md5Of(segment.bytes)
@@ -231,6 +209,12 @@ export const etagOfManifest = (segments: readonly Segment[]): string =>
       .join(""),
   )
 
+export const largeObjectOf = (segments: readonly Segment[]): LargeObject => ({
+  sizeBytes: sizeOfManifest(segments),
+  md5: md5OfManifest(segments),
+  parts: segments.length,
+})
+
 const dateText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, -1)}000`
 
 /** The manifest as `multipart-manifest=get` shows it. */
@@ -238,9 +222,9 @@ export const shownManifest = (segments: readonly Segment[]): string =>
   JSON.stringify(
     segments.map(segment => {
       if (segment.kind === "data") return { data: base64Of(segment.bytes) }
-      const { place, sizeBytes, etag, contentType, lastModifiedMs, isLarge, span } = segment
+      const { sizeBytes, etag, contentType, lastModifiedMs, isLarge, span } = segment
       return {
-        ...{ name: textOfObjectKey(pathOf(place)), bytes: sizeBytes, hash: etag },
+        ...{ name: textOfObjectKey(pathOf(segment)), bytes: sizeBytes, hash: etag },
         ...{ content_type: textOfObjectKey(contentType), last_modified: dateText(lastModifiedMs) },
         ...(span && { range: textOfSpan(span) }),
         ...(isLarge && { sub_slo: true }),
@@ -253,33 +237,11 @@ export const rawManifest = (segments: readonly Segment[]): string =>
   JSON.stringify(
     segments.map(segment => {
       if (segment.kind === "data") return { data: base64Of(segment.bytes) }
-      const { place, sizeBytes, etag, span } = segment
+      const { sizeBytes, etag, span } = segment
       const range = span && { range: textOfSpan(span) }
-      return { etag, path: textOfObjectKey(pathOf(place)), ...range, size_bytes: sizeBytes }
+      return { etag, path: textOfObjectKey(pathOf(segment)), ...range, size_bytes: sizeBytes }
     }),
   )
-
-/** A part of a segment: `first` counts from the beginning of the segment. */
-interface SegmentPart {
-  readonly index: number
-  readonly first: number
-  readonly lengthBytes: number
-}
-
-/** The parts of segments, given by their lengths, that contain a range of the whole. */
-export function partsOfRange(lengths: readonly number[], first: number, lengthBytes: number): readonly SegmentPart[] {
-  const parts: SegmentPart[] = []
-  const end = first + lengthBytes
-  let start = 0
-  for (const [index, length] of lengths.entries()) {
-    if (start >= end) break
-    const from = Math.max(first, start)
-    const to = Math.min(end, start + length)
-    if (from < to) parts.push({ index, first: from - start, lengthBytes: to - from })
-    start += length
-  }
-  return parts
-}
 
 /** `X-Object-Manifest`: the segments of a dynamic large object. Byte strings. Throws `invalidRequest`, `invalidUri`. */
 export function parseDynamicManifest(value: string): { readonly container: string; readonly prefix: string } {

@@ -5,7 +5,9 @@
  */
 import { fail } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { isTrue } from "./metadata-core.js"
+import type { listedLink } from "./pointers-core.js"
 import type { Query } from "../s3/index.js"
 
 export const LISTING_MAX = 10_000
@@ -42,6 +44,8 @@ export type ObjectEntry =
       readonly bytes: number
       readonly contentType: string
       readonly lastModifiedMs: number
+      /** Of a symbolic link: the path of its target, percent-encoded, and what a static one has to be. */
+      readonly link?: ReturnType<typeof listedLink>
       /** In a listing of versions. */
       readonly version?: { readonly id: string; readonly isLatest: boolean }
     }
@@ -55,6 +59,7 @@ export type ContainerEntry =
       readonly count: number
       readonly bytes: number
       readonly lastModifiedMs: number
+      readonly policy: StorageClass
     }
 
 type Value = string | number | boolean
@@ -69,10 +74,11 @@ const FORMAT_OF_TYPE: ReadonlyMap<string, ListingFormat> = new Map([
   ["*/*", "plain"],
 ])
 
-/** By `format` of the query, else by `Accept`. Throws `invalidRequest`. */
+/** By `format` of the query, else by `Accept`; a format that is not known is plain. Throws `invalidRequest`. */
 export function formatOf(query: Query, accept: string | undefined): ListingFormat {
   const named = query.get("format")?.toLowerCase()
-  if (named === "json" || named === "xml" || named === "plain") return named
+  if (named === "json" || named === "xml") return named
+  if (named !== undefined && named !== "") return "plain"
   if (accept === undefined || accept.trim() === "") return "plain"
   const weighed = accept.split(",").map(item => {
     const [type = "", ...parameters] = item.split(";").map(text => text.trim().toLowerCase())
@@ -110,6 +116,13 @@ const membersOfObject = (entry: Extract<ObjectEntry, { kind: "object" }>): reado
   ["bytes", entry.bytes],
   ["content_type", textOfObjectKey(entry.contentType)],
   ["last_modified", lastModifiedText(entry.lastModifiedMs)],
+  ...(entry.link === undefined ? [] : [["symlink_path", entry.link.path] as const]),
+  ...(entry.link?.pinned === undefined
+    ? []
+    : ([
+        ["symlink_etag", entry.link.pinned.etag],
+        ["symlink_bytes", entry.link.pinned.sizeBytes],
+      ] as const)),
   ...(entry.version === undefined
     ? []
     : ([
@@ -123,6 +136,7 @@ const membersOfContainer = (entry: Extract<ContainerEntry, { kind: "container" }
   ["count", entry.count],
   ["bytes", entry.bytes],
   ["last_modified", lastModifiedText(entry.lastModifiedMs)],
+  ["storage_policy", entry.policy],
 ]
 
 /** What XML 1.0 cannot contain is shown as U+FFFD: ask for JSON. */
@@ -159,6 +173,14 @@ export function writeListing(
   if (format === "plain") return entries.map(({ name }) => `${textOfObjectKey(name)}\n`).join("")
   const inner = entries.map(xmlOfEntry).join("")
   return `<?xml version="1.0" encoding="UTF-8"?>\n<${of.kind} name="${escaped(of.name)}">${inner}</${of.kind}>`
+}
+
+/** Versions are listed in JSON alone. Throws `invalidRequest`. */
+export function versionListing(listing: ListingRequest, query: Query, accept: string | undefined): ListingRequest {
+  const isStated = (query.get("format") ?? "") !== "" || !/^\s*$|\*\/\*/.test(accept ?? "")
+  if (isStated && listing.format !== "json")
+    throw fail("invalidRequest", { message: "versions are listed in JSON alone" })
+  return { ...listing, format: "json" }
 }
 
 /** Between which names a listing is, and how many entries a page of it needs. */

@@ -29,7 +29,7 @@ export function listingAnswer(
   fields: readonly Field[],
 ): Answer {
   const text = writeListing(format, of, entries)
-  if (text === "") return emptyAnswer(204, fields)
+  if (text === "") return emptyAnswer(204, [["Content-Type", LISTING_TYPES[format]], ...fields])
   const bytes = new TextEncoder().encode(text)
   return { status: 200, headers: linesOf(fields), body: { kind: "document", type: LISTING_TYPES[format], bytes } }
 }

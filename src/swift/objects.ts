@@ -1,34 +1,44 @@
 /** Objects of Swift: the objects of S3 with Swift's headers. */
 import { httpDate } from "../base/dates.js"
+import { must } from "../base/assert.js"
 import { bytesOfHex } from "../base/bytes.js"
 import { contentTypeOf } from "../base/content-types.js"
-import { fail } from "../base/failures.js"
-import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
-import { after, recover, type Soon } from "../base/soon.js"
-import { percentDecode, percentEncode } from "../base/uri.js"
+import { fail, isFailure } from "../base/failures.js"
+import { textOfObjectKey } from "../base/ids.js"
+import { after, asPromise, recover, type Soon } from "../base/soon.js"
+import { textOfTimestamp, type Timestamp } from "../base/timestamp.js"
 import { HeaderLines } from "../http/index.js"
-import type { CopySource, ObjectAttributes, ObjectInfo } from "../object/contract.js"
+import type { ContentHeaders, ObjectBody, ObjectInfo, PutRequest } from "../object/contract.js"
+import { segmentsMd5Of, timestampOfInfo } from "../object/index.js"
 import {
-  makeCopy,
+  openFound,
   openObject,
   operationAs,
+  parseVersion,
   storeObject,
   type Answer,
   type ObjectCall,
+  type PartOfObject,
   type Translation,
 } from "../s3/index.js"
+import { decodeSymlink, encodeSymlink } from "../format/symlink.js"
 import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
 import { policyHeaders } from "./policy-core.js"
 import { Archive, changedMeanwhile } from "./archive.js"
-import { reportOfDeletion, writeReport } from "./bulk-core.js"
-import { formatOf, LISTING_TYPES } from "./listing-core.js"
-import { emptyAnswer, textAnswer, linesOf, timestampOf, type Field } from "./answers.js"
+import { LISTING_TYPES } from "./listing-core.js"
+import { asksForManifest, isRepeatedManifest, putManifest, readManifest } from "./large-objects.js"
+import { emptyAnswer, textAnswer, linesOf, type Field } from "./answers.js"
 import { expiryIn } from "./expiry-core.js"
-import { checkedMetadata, metadataFields, metadataIn, OBJECT_METADATA, type Metadata, isTrue } from "./metadata-core.js"
+import { metadataFields, OBJECT_METADATA, type Metadata, isTrue } from "./metadata-core.js"
+import { followLink, newLink, segmentsBelow, type DynamicObject } from "./pointers.js"
+import { pathOfLink, pointerFields, pointerOf, statedPrefix, SYMLINK_TYPE } from "./pointers-core.js"
+import { Copies, isCopy } from "./copies.js"
+import { metadataHeaders, shownEtag, statedContent, writtenFields } from "./object-headers.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
+import { unlessOlder } from "./sync-requests.js"
 import { containerAt, infoAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 /** What S3 stores under the same names. */
@@ -42,18 +52,14 @@ const headersOf = ({ exchange }: ObjectRequest, names: readonly string[]): strin
     return value === undefined ? [] : [name, value]
   })
 
-/** Throws `metadataTooLarge`, `invalidRequest`. */
-const metadataHeaders = ({ exchange }: ObjectRequest): Metadata =>
-  checkedMetadata(metadataIn(exchange.headers, OBJECT_METADATA).filter(([, value]) => value !== ""))
-
 const asS3 = (metadata: Metadata): string[] => metadata.flatMap(([name, value]) => [`x-amz-meta-${name}`, value])
 
 /** As the client states it, or as the name of the object suggests. */
-function typeOf({ exchange, target }: ObjectRequest): string {
+function typeOf({ exchange, target }: ObjectRequest, ofKind: string | undefined): string {
   const stated = exchange.header("content-type")
   const detects = isTrue(exchange.header("x-detect-content-type"))
   if (stated !== undefined && stated !== "" && !detects) return stated
-  return contentTypeOf(textOfObjectKey(target.object)) ?? DEFAULT_TYPE
+  return ofKind ?? contentTypeOf(textOfObjectKey(target.object)) ?? DEFAULT_TYPE
 }
 
 /** Throws `invalidDigest`. */
@@ -80,24 +86,25 @@ const versionOf = ({ query }: ObjectRequest): Pick<Translation, "query"> => {
 
 const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
 
-/** All values were checked when they were stored. `contentType` replaces the object's. */
-function objectLines(
-  call: ObjectCall,
-  info: ObjectInfo,
-  { tempUrl }: ObjectRequest,
-  contentType?: string,
-): HeaderLines {
-  const { lastModifiedMs, etag, userMetadata, versionId } = info
-  const fields: Field[] = [
-    ["Etag", etag],
+/** What is shown of an object beside its content headers. */
+function objectFields(call: ObjectCall, info: ObjectInfo, { tempUrl }: ObjectRequest): Field[] {
+  const { lastModifiedMs, userMetadata, versionId } = info
+  return [
+    ["Etag", shownEtag(info)],
     ["Last-Modified", httpDate(lastModifiedMs)],
-    ["X-Timestamp", timestampOf(lastModifiedMs)],
+    ["X-Timestamp", textOfTimestamp(timestampOfInfo(info))],
     ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
-    // Multipart objects of S3: clients must not take their ETag for an MD5.
+    // Also multipart objects of S3: clients must not take their ETag for an MD5.
     ...(info.partsCount === undefined ? [] : [["X-Static-Large-Object", "True"] as const]),
+    ...pointerFields(info.headers),
     ...(info.expiresAtSeconds === undefined ? [] : [["X-Delete-At", String(info.expiresAtSeconds)] as const]),
     ...metadataFields(tempUrl === undefined ? userMetadata : publicMetadata(userMetadata), OBJECT_METADATA),
   ]
+}
+
+/** All values were checked when they were stored. `contentType` replaces the object's. */
+function objectLines(call: ObjectCall, info: ObjectInfo, request: ObjectRequest, contentType?: string): HeaderLines {
+  const { tempUrl } = request
   const headers = {
     ...info.headers,
     ...(contentType !== undefined && { contentType }),
@@ -107,16 +114,34 @@ function objectLines(
     }),
   }
   const shown = contentType === undefined && tempUrl === undefined ? info.headers : headers
-  return HeaderLines.ofChecked(call.context.contentLines.of(shown, call.query)).and(linesOf(fields))
+  const lines = HeaderLines.ofChecked(call.context.contentLines.of(shown, call.query))
+  return lines.and(linesOf(objectFields(call, info, request)))
 }
 
-function readObject(call: ObjectCall, request: ObjectRequest): Soon<Answer> {
-  const several = severalRanges(call.headers.get("range"))
-  return several === undefined ? readRange(call, request) : readSeveral(call, request, several)
+/** An object that a call reads: one that is stored, or the segments of a dynamic one. */
+interface Reading {
+  readonly call: ObjectCall
+  readonly request: ObjectRequest
+  readonly open: (headersOnly: boolean, part?: PartOfObject) => Soon<ObjectBody>
 }
 
-const readRange = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
-  after(openObject(call, false), body =>
+const storedObject = (call: ObjectCall, request: ObjectRequest): Reading => ({
+  ...{ call, request },
+  open: (headersOnly, part) => openObject(call, headersOnly, part),
+})
+
+const dynamicObject = (call: ObjectCall, request: ObjectRequest, found: DynamicObject): Reading => ({
+  ...{ call, request },
+  open: (headersOnly, part) => openFound(call, found, headersOnly, part),
+})
+
+function readObject(reading: Reading): Soon<Answer> {
+  const several = severalRanges(reading.call.headers.get("range"))
+  return several === undefined ? readRange(reading) : readSeveral(reading, several)
+}
+
+const readRange = ({ call, request, open }: Reading): Soon<Answer> =>
+  after(open(false), body =>
     recover(
       (): Answer => {
         const { info, range } = body
@@ -135,12 +160,13 @@ const readRange = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
     ),
   )
 
-const readSeveral = (call: ObjectCall, request: ObjectRequest, items: readonly string[]): Soon<Answer> =>
-  after(openObject(call, true), head => {
+const readSeveral = (reading: Reading, items: readonly string[]): Soon<Answer> =>
+  after(reading.open(true), head => {
     head.close()
+    const { call, request } = reading
     const { info } = head
-    if (!holdsFor(call.headers.get("if-range"), info)) return readRange(call, request)
-    const { contentType, body } = answerRanges(call, info, items)
+    if (!holdsFor(call.headers.get("if-range"), info)) return readRange(reading)
+    const { contentType, body } = answerRanges(reading, info, items)
     return { status: 206, headers: objectLines(call, info, request, contentType), body }
   })
 
@@ -153,11 +179,23 @@ function refuseManifest({ query }: ObjectRequest, { partsCount }: ObjectInfo): v
 }
 
 /** Whether ranges count: `If-Range` names the object as it is, or is absent. */
-const holdsFor = (ifRange: string | undefined, { etag, lastModifiedMs }: ObjectInfo): boolean =>
-  ifRange === undefined || ifRange.replaceAll('"', "") === etag || ifRange === httpDate(lastModifiedMs)
+function holdsFor(ifRange: string | undefined, info: ObjectInfo): boolean {
+  if (ifRange === undefined || ifRange === httpDate(info.lastModifiedMs)) return true
+  return [info.etag, segmentsMd5Of(info)].includes(ifRange.replaceAll('"', ""))
+}
 
-const headObject = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
-  after(openObject(call, true), (body): Answer => {
+/** The manifest of a large object; of another object, what it is without the question. */
+const answerManifest = (call: ObjectCall, request: ObjectRequest, otherwise: () => Soon<Answer>): Soon<Answer> =>
+  after(readManifest(call, request), (shown): Soon<Answer> => {
+    if (shown === undefined) return otherwise()
+    const answer = textAnswer(200, LISTING_TYPES.json, shown.text, objectFields(call, shown.info, request))
+    if (request.exchange.method !== "HEAD") return answer
+    const headers = answer.headers.and(linesOf([["Content-Type", LISTING_TYPES.json]]))
+    return { status: 200, headers, body: { kind: "omitted", lengthBytes: Buffer.byteLength(shown.text) } }
+  })
+
+const headObject = ({ call, request, open }: Reading): Soon<Answer> =>
+  after(open(true), (body): Answer => {
     body.close()
     const { info } = body
     return {
@@ -167,20 +205,19 @@ const headObject = (call: ObjectCall, request: ObjectRequest): Soon<Answer> =>
     }
   })
 
-const putObject = (call: ObjectCall, expiresAtSeconds: number | undefined): Soon<Answer> =>
-  after(storeObject(call, [], expiresAtSeconds), ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
+type PointingHeaders = Partial<Pick<ContentHeaders, "symlink" | "segmentPrefix">>
 
-interface Written {
-  readonly etag: string
-  readonly lastModifiedMs: number
-  readonly versionId: string | undefined
+/** `points`: where the object does. */
+const putObject = (
+  call: ObjectCall,
+  points: PointingHeaders | undefined,
+  { expiresAtSeconds, timestamp }: Pick<PutRequest, "expiresAtSeconds" | "timestamp">,
+): Soon<Answer> => {
+  const stated = points && call.context.attributes.of(call.headers)
+  const attributes = stated && { ...stated, headers: { ...stated.headers, ...points } }
+  const storing = storeObject(call, [], { expiresAtSeconds, timestamp, ...(attributes && { attributes }) })
+  return after(storing, ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
 }
-
-const writtenFields = ({ bucket }: ObjectCall, { etag, lastModifiedMs, versionId }: Written): Field[] => [
-  ["Etag", etag],
-  ["Last-Modified", httpDate(lastModifiedMs)],
-  ...(versionId === undefined || bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
-]
 
 async function postObject(
   { services, bucket, key }: ObjectCall,
@@ -188,10 +225,21 @@ async function postObject(
   expiresAtSeconds: number | undefined,
 ): Promise<Answer> {
   const type = request.exchange.header("content-type")
-  const headers = { ...statedContent(request), ...(type !== undefined && type !== "" && { contentType: type }) }
+  const segmentPrefix = statedPrefix(request.exchange.headers)
+  const headers = {
+    ...statedContent(request),
+    ...(type !== undefined && type !== "" && { contentType: type }),
+    ...(segmentPrefix !== undefined && { segmentPrefix }),
+  }
   const attributes = { headers, userMetadata: metadataHeaders(request) }
   await services.objects.setAttributes({ bucket, key, attributes, expiresAtSeconds, conditions: {} })
-  return emptyAnswer(202)
+  const posted = await services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
+  posted.close()
+  const { symlink } = posted.info.headers
+  if (symlink === undefined) return emptyAnswer(202)
+  const message =
+    "The requested POST was applied to a symlink. POST directly to the target to apply requested metadata."
+  return textAnswer(307, "text/plain", message, [["Location", pathOfLink(decodeSymlink(symlink))]])
 }
 
 /** Swift reports a missing object, as S3 does not. */
@@ -201,64 +249,133 @@ async function deleteObject(call: ObjectCall): Promise<Answer> {
   const { versionId } =
     version === undefined
       ? await services.objects.remove({ bucket, key, conditions: { ifMatch: ["*"] } })
-      : await removeVersion(call)
+      : await removeVersion(call, version)
   return emptyAnswer(204, versionId === undefined ? [] : [["X-Object-Version-Id", versionId]])
 }
 
-async function removeVersion(call: ObjectCall) {
+/** A version that marks a deletion is removed like any other. */
+async function removeVersion(call: ObjectCall, version: string) {
   const { services, bucket, key } = call
-  const body = await openObject(call, true)
-  body.close()
-  return services.objects.remove({ bucket, key, versionId: body.info.versionId, conditions: {} })
+  const found = await asPromise(() => openObject(call, true)).catch((error: unknown) => {
+    if (!isFailure(error, "isDeleteMarker")) throw error
+    return undefined
+  })
+  found?.close()
+  return services.objects.remove({ bucket, key, versionId: parseVersion(version), conditions: {} })
 }
 
-/** `container/object`, with or without a slash before it. Throws `invalidUri`. */
-function parseObjectPath(text: string, header: string): { readonly container: string; readonly object: string } {
-  const [, container, object] = /^\/?([^/]+)\/(.+)$/s.exec(percentDecode(text)) ?? []
-  if (container === undefined || object === undefined)
-    throw fail("invalidUri", { message: `${header} header must be of the form <container name>/<object name>` })
-  return { container: textOfObjectKey(container), object }
+interface HowToRead {
+  readonly like: "GetObject" | "HeadObject"
+  readonly answer: (reading: Reading) => Soon<Answer>
+  /** Symbolic links that were followed. */
+  readonly links: number
 }
 
-interface CopyPlaces {
-  readonly from: { readonly account: string; readonly container: string; readonly object: string }
-  readonly to: { readonly account: string; readonly container: string; readonly object: string }
+/** What is at the key, whatever it points to. */
+const storedInfo = ({ services, bucket, key, query }: ObjectCall): Soon<ObjectInfo> => {
+  const version = query.get("versionId")
+  const named = version === undefined ? {} : { versionId: parseVersion(version) }
+  const reading = services.objects.get({ bucket, key, ...named, conditions: {}, headersOnly: true, isForServer: true })
+  return after(reading, body => {
+    body.close()
+    return body.info
+  })
 }
 
 export class SwiftObjects {
   private readonly archive: Archive
+  private readonly copies: Copies
 
   constructor(private readonly context: SwiftContext) {
     this.archive = new Archive(context)
+    this.copies = new Copies(context, (request, place, write) => this.replacing(request, place, write))
   }
 
   get(request: ObjectRequest): Soon<Answer> {
-    const operation = operationAs("GetObject", { kind: "object", handle: call => readObject(call, request) })
-    const headers = headersOf(request, READ_HEADERS)
-    return this.run(request, { ...translate(request, operation, headers), ...versionOf(request) })
+    return this.read(request, { like: "GetObject", answer: readObject, links: 0 })
   }
 
   head(request: ObjectRequest): Soon<Answer> {
-    const operation = operationAs("HeadObject", { kind: "object", handle: call => headObject(call, request) })
+    return this.read(request, { like: "HeadObject", answer: headObject, links: 0 })
+  }
+
+  /** Conditions and ranges are about what an object points to, so that is asked first. */
+  private read(request: ObjectRequest, how: HowToRead): Soon<Answer> {
+    let pointing: ObjectInfo | undefined
+    const handle = (call: ObjectCall): Soon<Answer> =>
+      after(storedInfo(call), info => {
+        if (pointerOf(info.headers, request.query) !== undefined) {
+          pointing = info
+          return emptyAnswer(204)
+        }
+        const read = () => how.answer(storedObject(call, request))
+        return asksForManifest(request, "get") ? answerManifest(call, request, read) : read()
+      })
+    return after(this.runRead(request, how, handle), answer =>
+      pointing === undefined ? answer : this.readThere(request, how, pointing),
+    )
+  }
+
+  private readThere(request: ObjectRequest, how: HowToRead, info: ObjectInfo): Soon<Answer> {
+    const pointer = must(pointerOf(info.headers, request.query), "the object points somewhere")
+    if (pointer.kind === "link")
+      return followLink(this.context, request, { to: pointer.to, links: how.links }, target =>
+        this.read(target, { ...how, links: how.links + 1 }),
+      )
+    return segmentsBelow(this.context, request, pointer, info).then(found =>
+      asPromise(() => this.runRead(request, how, call => how.answer(dynamicObject(call, request, found)))),
+    )
+  }
+
+  private runRead(
+    request: ObjectRequest,
+    { like }: HowToRead,
+    handle: (call: ObjectCall) => Soon<Answer>,
+  ): Soon<Answer> {
+    const operation = operationAs(like, { kind: "object", handle })
     const headers = headersOf(request, READ_HEADERS)
     return this.run(request, { ...translate(request, operation, headers), ...versionOf(request) })
   }
 
   put(request: ObjectRequest): Soon<Answer> {
     const from = request.exchange.header("x-copy-from")
-    if (from !== undefined) return this.copyFrom(request, from)
+    const isManifest = asksForManifest(request, "put")
+    if (from !== undefined && isManifest)
+      throw fail("invalidRequest", { message: "Multipart Manifest PUTs cannot be COPY requests" })
+    if (from !== undefined) return this.copies.from(request, from)
+    if (request.query.has("version-id")) return this.copies.restoreVersion(request)
+    const segmentPrefix = statedPrefix(request.exchange.headers)
+    if (request.exchange.headers.get("x-symlink-target") === undefined)
+      return this.putBody(request, segmentPrefix === undefined ? undefined : { segmentPrefix })
+    if (segmentPrefix !== undefined || isManifest)
+      throw fail("invalidRequest", { message: "a symbolic link is no large object" })
+    return newLink(this.context, request).then(link =>
+      asPromise(() => this.putBody(request, link && { symlink: encodeSymlink(link) })),
+    )
+  }
+
+  /** `points`: where the object does. */
+  private putBody(request: ObjectRequest, points: PointingHeaders | undefined): Soon<Answer> {
+    const isManifest = asksForManifest(request, "put") || isRepeatedManifest(request)
     const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
     const headers = [
-      ...["content-type", typeOf(request)],
+      ...["content-type", typeOf(request, points?.symlink === undefined ? undefined : SYMLINK_TYPE)],
       ...headersOf(request, [...CONTENT_HEADERS, "if-match", "if-none-match"]),
-      ...digestHeaders(request),
+      ...(isManifest ? [] : digestHeaders(request)),
       ...asS3(metadataHeaders(request)),
     ]
-    const handle = (call: ObjectCall): Soon<Answer> =>
-      after(requireQuota(this.context, call, request.exchange.contentLength), () => putObject(call, expiresAtSeconds))
+    const handle = (call: ObjectCall): Soon<Answer> => {
+      if (isManifest) return putManifest(this.context, call, request, expiresAtSeconds)
+      const { contentLength } = request.exchange
+      return after(requireQuota(this.context, call, contentLength), () =>
+        putObject(call, points, { expiresAtSeconds, timestamp: request.repeats }),
+      )
+    }
     const operation = operationAs("PutObject", { kind: "object", handle })
-    return this.replacing(request, request.target, more =>
-      this.run(request, translate(request, operation, [...headers, ...more])),
+    return unlessOlder(request, () =>
+      this.replacing(request, request.target, more =>
+        this.run(request, translate(request, operation, [...headers, ...more])),
+      ),
     )
   }
 
@@ -266,6 +383,8 @@ export class SwiftObjects {
   post(request: ObjectRequest): Soon<Answer> {
     if (request.query.has("version-id"))
       throw fail("invalidRequest", { message: "version-id is not allowed in a POST: it changes the current version" })
+    if ((request.exchange.header("x-symlink-target") ?? "") !== "")
+      throw fail("invalidRequest", { message: "A PUT request is required to set a symlink target" })
     const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
     const handle = (call: ObjectCall) => postObject(call, request, expiresAtSeconds)
     const operation = operationAs("PutObject", { kind: "object", handle })
@@ -273,7 +392,8 @@ export class SwiftObjects {
   }
 
   delete(request: ObjectRequest): Soon<Answer> {
-    if (request.query.get("multipart-manifest") === "delete") return this.deleteLarge(request)
+    const { repeats } = request
+    if (repeats !== undefined) return this.repeatRemoval(request, repeats)
     const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
     if (request.query.has("version-id")) return remove()
     return after(this.containerOf(request.target), ({ archive }) =>
@@ -281,24 +401,20 @@ export class SwiftObjects {
     )
   }
 
-  /** As clients delete large objects: with a report like that of a bulk delete. */
-  private async deleteLarge(request: ObjectRequest): Promise<Answer> {
-    const { exchange, query, target } = request
-    const format = formatOf(query, exchange.header("accept"))
-    const info = await infoAt(this.context, request, target)
-    const path = `/${percentEncode(byteStringOfText(target.container))}/${percentEncode(target.object, true)}`
-    const isLarge = info?.partsCount !== undefined
-    if (isLarge) await this.run(request, translate(request, DELETE, []))
-    const errors = info === undefined || isLarge ? [] : [[path, "400 Bad Request"] as const]
-    const report = reportOfDeletion({ deleted: isLarge ? 1 : 0, notFound: info === undefined ? 1 : 0, errors })
-    return textAnswer(200, LISTING_TYPES[format], writeReport(report, format))
+  private repeatRemoval(request: ObjectRequest, timestamp: Timestamp): Soon<Answer> {
+    const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
+      await services.objects.remove({ bucket, key, conditions: {}, timestamp })
+      return emptyAnswer(204)
+    }
+    const operation = operationAs("DeleteObject", { kind: "object", handle })
+    return unlessOlder(request, () => this.run(request, translate(request, operation, [])))
   }
 
   private async deleteArchived(request: ObjectRequest, archive: SwiftArchive): Promise<Answer> {
     const { target } = request
     if (archive.mode === "stack") {
       const info = await infoAt(this.context, request, target)
-      if (info !== undefined && (await this.archive.restore(request, archive, info.etag))) return emptyAnswer(204)
+      if (await this.archive.restore(request, archive, info?.etag)) return emptyAnswer(204)
       return this.run(request, translate(request, DELETE, []))
     }
     const etag = await this.archive.keep(request, archive)
@@ -345,7 +461,7 @@ export class SwiftObjects {
     write: (more: readonly string[]) => Soon<Answer>,
   ): Promise<Answer> {
     const etag = await this.archive.keep(request, archive)
-    const isConditional = request.exchange.header("if-match") !== undefined
+    const isConditional = !isCopy(request) && request.exchange.header("if-match") !== undefined
     try {
       return await write(isConditional ? [] : etag === undefined ? ["if-none-match", "*"] : ["if-match", etag])
     } catch (error) {
@@ -354,41 +470,7 @@ export class SwiftObjects {
   }
 
   copy(request: ObjectRequest): Soon<Answer> {
-    const { exchange, target } = request
-    const destination = exchange.header("destination")
-    if (destination === undefined || destination === "")
-      throw fail("invalidUri", { message: "Destination header required" })
-    const account = exchange.header("destination-account") ?? target.account
-    return this.runCopy(request, { from: target, to: { account, ...parseObjectPath(destination, "Destination") } })
-  }
-
-  /** A copy has no body of its own. */
-  private copyFrom(request: ObjectRequest, text: string): Soon<Answer> {
-    const { exchange, target } = request
-    if ((exchange.contentLength ?? 0) > 0)
-      throw fail("invalidRequest", { message: "Copy requests require a zero byte body" })
-    const account = exchange.header("x-copy-from-account") ?? target.account
-    return this.runCopy(request, { from: { account, ...parseObjectPath(text, "X-Copy-From") }, to: target })
-  }
-
-  private runCopy(request: ObjectRequest, { from, to }: CopyPlaces): Soon<Answer> {
-    const version = request.query.get("version-id")
-    const source = `/${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`
-    const headers = [
-      ...["x-amz-copy-source", version === undefined ? source : `${source}?versionId=${percentEncode(version)}`],
-      ...headersOf(request, ["if-match", "if-none-match"]),
-    ]
-    const operation = operationAs("CopyObject", { kind: "object", handle: call => this.makeCopy(call, request, from) })
-    const translation = { operation, bucket: to.container, rawKey: to.object }
-    return after(containerAt(this.context, from.account, from.container), () =>
-      this.replacing(request, to, more =>
-        this.context.calls.run(request.request, request.caller, { ...translation, headers: [...headers, ...more] }),
-      ),
-    )
-  }
-
-  private makeCopy(call: ObjectCall, request: ObjectRequest, from: CopyPlaces["from"]): Promise<Answer> {
-    return copyObject(call, request, from, source => requireQuota(this.context, call, source.sizeBytes))
+    return this.copies.to(request)
   }
 
   private run(request: ObjectRequest, translation: Translation): Soon<Answer> {
@@ -397,54 +479,4 @@ export class SwiftObjects {
       this.context.calls.run(request.request, request.caller, translation),
     )
   }
-}
-
-async function copyObject(
-  call: ObjectCall,
-  request: ObjectRequest,
-  from: CopyPlaces["from"],
-  check: (source: ObjectInfo) => Soon<void>,
-): Promise<Answer> {
-  let sourceInfo: ObjectInfo | undefined
-  const expiresAtSeconds = expiryIn(request.exchange.headers, call.nowMs)
-  const termsFor = async (source: CopySource) => {
-    const body = await call.services.objects.get({ ...source, headersOnly: true, isForServer: true })
-    body.close()
-    sourceInfo = body.info
-    await check(body.info)
-    const attributes = attributesOfCopy(request, body.info)
-    return { attributes, expiresAtSeconds: expiresAtSeconds ?? body.info.expiresAtSeconds }
-  }
-  const { result } = await makeCopy(call, termsFor)
-  return emptyAnswer(201, [
-    ...writtenFields(call, result),
-    ["X-Copied-From", `${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`],
-    ["X-Copied-From-Account", from.account],
-    ...(sourceInfo === undefined
-      ? []
-      : [["X-Copied-From-Last-Modified", httpDate(sourceInfo.lastModifiedMs)] as const]),
-    ...metadataFields(attributesOfCopy(request, sourceInfo).userMetadata, OBJECT_METADATA),
-  ])
-}
-
-/** What the request states, beside what the source has unless the client wants only new metadata. */
-function attributesOfCopy(request: ObjectRequest, source: ObjectInfo | undefined): ObjectAttributes {
-  const { exchange } = request
-  const isFresh = isTrue(exchange.header("x-fresh-metadata")) || source === undefined
-  const stated = statedContent(request)
-  const kept = isFresh ? {} : source.headers
-  const type = exchange.header("content-type") ?? source?.headers.contentType ?? DEFAULT_TYPE
-  const metadata = new Map([...(isFresh ? [] : source.userMetadata), ...metadataHeaders(request)])
-  return { headers: { ...kept, ...stated, contentType: type }, userMetadata: checkedMetadata([...metadata]) }
-}
-
-function statedContent({ exchange }: ObjectRequest): ObjectAttributes["headers"] {
-  const stated = {
-    contentEncoding: exchange.header("content-encoding"),
-    contentDisposition: exchange.header("content-disposition"),
-    contentLanguage: exchange.header("content-language"),
-    cacheControl: exchange.header("cache-control"),
-    expires: exchange.header("expires"),
-  }
-  return Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined && value !== ""))
 }

@@ -7,8 +7,9 @@ import { fail } from "../base/failures.js"
 import type { ByteRange } from "../object/contract.js"
 
 const RANGES_MAX = 50
-const OVERLAPS_MAX = 3
-const DESCENTS_MAX = 8
+const OVERLAPS_MAX = 2
+/** So many ranges are in the order of their first bytes. */
+const UNORDERED_MAX = 7
 
 /** The ranges of a header that names more than one; undefined: it names one, or is to be ignored. */
 export function severalRanges(text: string | undefined): readonly string[] | undefined {
@@ -30,6 +31,15 @@ function rangeIn(item: string, sizeBytes: number): ByteRange | undefined {
   return from > to ? undefined : { first: from, lengthBytes: to - from + 1 }
 }
 
+/** The one range that a header names; undefined: all bytes, because it names none, or is to be ignored. Throws `invalidRange`. */
+export function oneRange(text: string | undefined, sizeBytes: number): ByteRange | undefined {
+  const [, item] = /^bytes=\s*(\d+-\d*|-\d+)\s*$/i.exec(text ?? "") ?? []
+  if (item === undefined || isReversed(item)) return undefined
+  const range = rangeIn(item, sizeBytes)
+  if (range === undefined) throw fail("invalidRange", { sizeBytes })
+  return range
+}
+
 const endOf = ({ first, lengthBytes }: ByteRange): number => first + lengthBytes
 
 /** Those that the object has. Throws `invalidRange` if it has none, or they look like an attack. */
@@ -39,8 +49,9 @@ export function rangesOf(items: readonly string[], sizeBytes: number): readonly 
     .map(item => rangeIn(item, sizeBytes))
     .filter(range => range !== undefined)
   const pairs = ranges.flatMap((a, i) => ranges.slice(i + 1).filter(b => a.first < endOf(b) && b.first < endOf(a)))
-  const descents = ranges.filter((range, i) => range.first < (ranges[i - 1]?.first ?? 0))
-  const isAttack = items.length > RANGES_MAX || pairs.length > OVERLAPS_MAX || descents.length > DESCENTS_MAX
+  const isOrdered = ranges.every((range, i) => range.first >= (ranges[i - 1]?.first ?? 0))
+  const isAttack =
+    items.length > RANGES_MAX || pairs.length > OVERLAPS_MAX || (!isOrdered && ranges.length > UNORDERED_MAX)
   if (ranges.length === 0 || isAttack) throw fail("invalidRange", { sizeBytes })
   return ranges
 }

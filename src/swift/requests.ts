@@ -1,14 +1,18 @@
 /** A request of Swift, and what its handlers work with. */
-import type { Account, Keyring } from "../access/contract.js"
-import type { SwiftAccounts } from "../access/index.js"
-import { fail, isFailure } from "../base/failures.js"
-import { parseBucketName, type BucketName } from "../base/ids.js"
+import type { Account, Accounts, Keyring } from "../access/contract.js"
+import type { AuditLog, SwiftAccounts } from "../access/index.js"
+import { fail, isFailure, unlessRefused } from "../base/failures.js"
+import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId, type BucketName } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
+import type { Timestamp } from "../base/timestamp.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
+import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "../format/swift-sync.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets, ObjectInfo, ObjectServices } from "../object/contract.js"
+import type { Quotas } from "../object/index.js"
 import {
   operationAs,
+  parseVersion,
   type Answer,
   type ObjectCall,
   type Caller,
@@ -16,40 +20,64 @@ import {
   type Query,
   type S3Request,
   type SettingReader,
-  type SignedCaller,
   type TextSetting,
   type TranslatedCalls,
 } from "../s3/index.js"
 import { urlKeysIn, type UrlKey } from "./url-signatures-core.js"
 import type { TempUrl } from "./temp-url-core.js"
 import type { Clock } from "../seams/clock/contract.js"
+import type { Decompress } from "../seams/compute/decompress.js"
 import { emptyAnswer } from "./answers.js"
-import { ACCOUNT_PREFIX, type SwiftTarget } from "./target-core.js"
+import type { ListedCaller } from "./access-lists-core.js"
+import type { ResellerRole } from "./reseller-core.js"
+import { serviceAccountId } from "./services-core.js"
+import type { SyncRealms } from "./sync-core.js"
+import { ACCOUNT_PREFIX, SERVICE_PREFIX, type SwiftTarget } from "./target-core.js"
+
+export type AccountFinder = Pick<Keyring & Accounts, "getAccount" | "accountOfNumber">
 
 /** Shared by all requests. */
 export interface SwiftContext {
   readonly calls: TranslatedCalls
   readonly services: ObjectServices
-  readonly accounts: Pick<Keyring, "getAccount">
+  readonly accounts: AccountFinder & Pick<Accounts, "createAccount">
+  /** Accounts that are made, and quotas of accounts that are set, are changes of the store. */
+  readonly audit: Pick<AuditLog, "begin">
   readonly swiftAccounts: SwiftAccounts
+  readonly quotas: Pick<Quotas, "show" | "set" | "clear">
   readonly containers: SettingReader<SwiftContainer>
+  readonly syncs: SettingReader<SwiftSync>
+  /** Clusters with which containers may be synchronized. */
+  readonly realms: SyncRealms
   readonly clock: Clock
-  /** Uncompresses archives. */
-  readonly gunzip: (pieces: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
+  /** The account of the store's operator, and of resellers. */
+  readonly rootAccount: AccountId
+  /** By the format of an archive. */
+  readonly decompress: Readonly<Record<"tar.gz" | "tar.bz2", Decompress>>
   /** Whether temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
   /** Before the first document of a container: earlier releases know none. */
   readonly prepare: () => Promise<void>
 }
 
-export interface SwiftRequest {
+/** Who sends a request. */
+export interface SwiftCaller {
+  /** A reseller: as whom it acts in the account of the path. */
+  readonly caller: Caller
+  /** The names that lists may have for it; undefined: it has none. */
+  readonly listed: ListedCaller | undefined
+  readonly reseller: ResellerRole | undefined
+}
+
+export interface SwiftRequest extends SwiftCaller {
   readonly exchange: Exchange
   readonly request: S3Request
-  readonly caller: Caller
   readonly target: SwiftTarget
   readonly query: Query
   /** The request is admitted by a temporary URL, and by nothing else. */
   readonly tempUrl: TempUrl | undefined
+  /** The request repeats what was done in another cluster at this time. */
+  readonly repeats: Timestamp | undefined
 }
 
 /** A request for a container. */
@@ -64,9 +92,37 @@ export const SWIFT_SETTING: TextSetting<SwiftContainer> = {
   parse: decodeSwiftContainer,
 }
 
+export const SYNC_SETTING: TextSetting<SwiftSync> = { name: "sync", initial: NO_SYNC, parse: decodeSwiftSync }
+
 /** Paths name accounts by their numbers, and those of Keystone's projects by their ids. */
-const isPathOf = ({ id, number }: Pick<Account, "id" | "number">, account: string): boolean =>
-  account === `${ACCOUNT_PREFIX}${number}` || account === `${ACCOUNT_PREFIX}${id}`
+export const isPathOf = (
+  { id, number }: Pick<Account, "id" | "number">,
+  account: string,
+  prefix = ACCOUNT_PREFIX,
+): boolean => account === `${prefix}${number}` || account === `${prefix}${id}`
+
+/** That a path names by its number or its id; undefined: there is none. */
+function accountNamed(accounts: AccountFinder, name: string): Soon<Account | undefined> {
+  const number = unlessRefused(() => parseAccountNumber(name))
+  if (number !== undefined) return accounts.accountOfNumber(number)
+  const accountId = unlessRefused(() => parseAccountId(name))
+  return accountId && accounts.getAccount(accountId)
+}
+
+/** Undefined: there is none. */
+export function accountAt(accounts: AccountFinder, name: string): Soon<Account | undefined> {
+  if (name.startsWith(ACCOUNT_PREFIX)) return accountNamed(accounts, name.slice(ACCOUNT_PREFIX.length))
+  return after(userAccountAt(accounts, name), known => known && accounts.getAccount(serviceAccountId(known)))
+}
+
+/** The account for which services store something at such a path; undefined: there is none. */
+export const userAccountAt = (accounts: AccountFinder, name: string): Soon<Account | undefined> =>
+  name.startsWith(SERVICE_PREFIX) ? accountNamed(accounts, name.slice(SERVICE_PREFIX.length)) : undefined
+
+function isAccountAt(accounts: AccountFinder, id: AccountId, name: string): Soon<boolean> {
+  if (name.startsWith(SERVICE_PREFIX)) return after(accountAt(accounts, name), found => found?.id === id)
+  return after(accounts.getAccount(id), account => account !== undefined && isPathOf(account, name))
+}
 
 /** A container as Swift names it. */
 const noSuchContainer = (name: string) =>
@@ -98,21 +154,11 @@ export function containerAt(
   container: string,
 ): Soon<Bucket> {
   return after(services.buckets.openConfirmed(nameOfContainer(container)), bucket =>
-    after(accounts.getAccount(bucket.owner), owner => {
-      if (owner === undefined || !isPathOf(owner, account)) throw noSuchContainer(container)
+    after(isAccountAt(accounts, bucket.owner, account), isThere => {
+      if (!isThere) throw noSuchContainer(container)
       return bucket
     }),
   )
-}
-
-/** Throws `accessDenied` unless the caller is of the account that the path names. */
-export function requireOwnAccount<Its extends SwiftRequest>(
-  request: Its,
-): asserts request is Its & { readonly caller: SignedCaller } {
-  const { caller, target } = request
-  if (caller.account === undefined) throw fail("accessDenied", { reason: "the request has no token" })
-  if (isPathOf(caller.account, target.account)) return
-  throw fail("accessDenied", { reason: "the token is of another account than the path names" })
 }
 
 /** The keys that sign temporary URLs and forms for a container: its own, and its account's. Throws `noSuchBucket`. */
@@ -127,9 +173,16 @@ export function urlKeysOf(context: SwiftContext, { account, container = "" }: Sw
   )
 }
 
-/** Whom such a signature lets in, as if nobody had signed in: for these actions in this container. */
-export const signedGrants = (container: string, actions: readonly string[]): Grants => ({
-  match: (bucket, action) => (bucket.name === container && actions.includes(action) ? "caller" : undefined),
+/**
+ * Whom such a signature lets in, as if nobody had signed in: for these actions in this container. `account`: who reads a large
+ * object there may read its segments in all containers of the account, whose key it is.
+ */
+export const signedGrants = (container: string, actions: readonly string[], account?: AccountId): Grants => ({
+  match(bucket, action) {
+    if (!actions.includes(action)) return undefined
+    const isOfAccount = action === "GetObject" && bucket.owner === account
+    return bucket.name === container || isOfAccount ? "caller" : undefined
+  },
 })
 
 /** The object at a place, if the caller may see it; undefined: it is missing. Throws `accessDenied`, `noSuchBucket`. */
@@ -137,17 +190,21 @@ export async function infoAt(
   { calls }: Pick<SwiftContext, "calls">,
   { request, caller }: SwiftRequest,
   { container, object }: { readonly container: string; readonly object: string },
+  version?: string,
 ): Promise<ObjectInfo | undefined> {
   let found: ObjectInfo | undefined
+  const query = version === undefined ? [] : [["versionId", version] as const]
+  const named = version === undefined ? {} : { versionId: parseVersion(version) }
   const handle = async ({ services, bucket, key }: ObjectCall): Promise<Answer> => {
-    const body = await services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
+    const at = { bucket, key, ...named }
+    const body = await services.objects.get({ ...at, conditions: {}, headersOnly: true, isForServer: true })
     body.close()
     found = body.info
     return emptyAnswer(204)
   }
   const operation = operationAs("HeadObject", { kind: "object", handle })
   try {
-    await calls.run(request, caller, { operation, bucket: container, rawKey: object, headers: [] })
+    await calls.run(request, caller, { operation, bucket: container, rawKey: object, headers: [], query })
   } catch (error) {
     if (!isFailure(error, "noSuchKey")) throw error
   }

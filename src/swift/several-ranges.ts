@@ -1,12 +1,15 @@
 /** The answer to a request for several ranges of an object: its bytes are read range by range, and never held. */
 import { hexOf } from "../base/bytes.js"
 import type { PieceOwner } from "../base/pieces.js"
+import type { Soon } from "../base/soon.js"
 import type { ObjectBody, ObjectInfo } from "../object/contract.js"
-import { openObject, type Answer, type ObjectCall } from "../s3/index.js"
+import type { Answer, ObjectCall, PartOfObject } from "../s3/index.js"
 import { frameRanges, rangesOf } from "./ranges-core.js"
 
 const BOUNDARY_BYTES = 16
 const DEFAULT_TYPE = "application/octet-stream"
+
+type OpenPart = (headersOnly: boolean, part: PartOfObject) => Soon<ObjectBody>
 
 class FramedBody implements ObjectBody {
   readonly range = undefined
@@ -14,7 +17,7 @@ class FramedBody implements ObjectBody {
 
   constructor(
     readonly info: ObjectInfo,
-    private readonly call: ObjectCall,
+    private readonly open: OpenPart,
     private readonly framed: ReturnType<typeof frameRanges>,
   ) {}
 
@@ -26,7 +29,7 @@ class FramedBody implements ObjectBody {
     for (const { head, range } of this.framed.parts) {
       const last = range.first + range.lengthBytes - 1
       const part = { range: { kind: "fromTo", first: range.first, last }, etag: this.info.etag } as const
-      const body = await openObject(this.call, false, part)
+      const body = await this.open(false, part)
       try {
         // After the first range is open: what refuses it can still be the answer.
         yield head
@@ -44,7 +47,7 @@ class FramedBody implements ObjectBody {
 
 /** Throws `invalidRange`, and as a read does. `info`: of the object, as the conditions of the request have found it. */
 export function answerRanges(
-  call: ObjectCall,
+  { call, open }: { readonly call: ObjectCall; readonly open: OpenPart },
   info: ObjectInfo,
   items: readonly string[],
 ): { readonly contentType: string; readonly body: Extract<Answer["body"], { kind: "object" }> } {
@@ -52,7 +55,7 @@ export function answerRanges(
   const ranges = rangesOf(items, sizeBytes)
   const boundary = hexOf(call.context.random.bytes(BOUNDARY_BYTES))
   const framed = frameRanges(ranges, { boundary, contentType: info.headers.contentType ?? DEFAULT_TYPE, sizeBytes })
-  const body = new FramedBody(info, call, framed)
+  const body = new FramedBody(info, open, framed)
   return {
     contentType: `multipart/byteranges;boundary=${boundary}`,
     body: { kind: "object", body, lengthBytes: framed.lengthBytes },

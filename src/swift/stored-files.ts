@@ -6,7 +6,7 @@ import { policyHeaders } from "./policy-core.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Headers } from "../base/request-headers.js"
 import { after, type Soon } from "../base/soon.js"
-import { operationAs, Query, storeObject, type Caller, type ObjectCall, type S3Request } from "../s3/index.js"
+import { operationAs, storeObject, type Caller, type ObjectCall, type S3Request } from "../s3/index.js"
 import { emptyAnswer } from "./answers.js"
 import { expiryIn } from "./expiry-core.js"
 import { checkedMetadata, metadataIn, OBJECT_METADATA } from "./metadata-core.js"
@@ -16,7 +16,6 @@ import { refuseUnbuilt } from "./unbuilt-core.js"
 
 export const DEFAULT_TYPE = "application/octet-stream"
 const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]
-const NO_QUERY = new Query([])
 
 /** Throws `quotaExceeded` if the container has no room. `bytes`: undefined if they are not known before the upload. */
 export function requireQuota(
@@ -50,7 +49,7 @@ export async function storeFile(
   file: StoredFile,
 ): Promise<void> {
   const { container, object, headers, lengthBytes, open } = file
-  refuseUnbuilt(headers, NO_QUERY)
+  refuseUnbuilt(headers)
   const type = headers.get("content-type") ?? contentTypeOf(textOfObjectKey(object)) ?? DEFAULT_TYPE
   const content = CONTENT_HEADERS.flatMap(name => {
     const value = headers.get(name)
@@ -62,7 +61,7 @@ export async function storeFile(
     kind: "object",
     handle: async call => {
       await requireQuota(context, call, lengthBytes)
-      await storeObject(call, [], expiresAtSeconds)
+      await storeObject(call, [], { expiresAtSeconds })
       return emptyAnswer(201)
     },
   })

@@ -9,6 +9,8 @@ import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
 import { percentDecode, splitTarget } from "../base/uri.js"
 
 export const ACCOUNT_PREFIX = "AUTH_"
+/** Of the account in which services keep what they store for another one. */
+export const SERVICE_PREFIX = "SERVICE_"
 const VERSIONS: ReadonlySet<string> = new Set(["v1", "v1.0"])
 
 export interface SwiftTarget {
@@ -29,6 +31,7 @@ interface SwiftPath {
 export function pathOf(rawTarget: string): SwiftPath {
   const { rawPath, rawQuery } = splitTarget(rawTarget)
   const path = percentDecode(rawPath)
+  if (path.includes("\0")) throw fail("invalidUri", { message: "the path contains NUL" })
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytesOfByteString(path))
   } catch {

@@ -54,6 +54,31 @@ test("filters see requests of both protocols in their order, and may answer them
   }
 })
 
+test("recon and endpoints show the holder of the root key the devices of the store", async () => {
+  const credentials = { "X-Auth-User": CREDENTIALS.accessKey, "X-Auth-Key": CREDENTIALS.secretKey }
+  const signedIn = await fetch(authUrl, { headers: credentials })
+  const [token, account] = [signedIn.headers.get("x-auth-token"), signedIn.headers.get("x-storage-url")]
+  assert.ok(token !== null && account !== null)
+  const ask = async (url: string, method = "GET", body?: Uint8Array) =>
+    fetch(url, { method, headers: { "X-Auth-Token": token }, ...(body && { body: Buffer.from(body) }) })
+  assert.equal((await ask(`${account}/endpoints-container`, "PUT")).status, 201)
+  const { origin, pathname } = new URL(account)
+  const [usage] = (await (await ask(`${origin}/recon/diskusage`)).json()) as readonly Record<string, unknown>[]
+  assert.ok(Number(usage?.["size"]) > 0)
+  for (const size of [1, 100 * KIB]) {
+    const path = `endpoints-container/object-${size}`
+    assert.equal((await ask(`${account}/${path}`, "PUT", bytesFor(path, size))).status, 201)
+    const found = await ask(`${origin}/v1/endpoints${pathname.replace("/v1", "")}/${path}`)
+    const [url = "", ...others] = (await found.json()) as readonly string[]
+    assert.deepEqual(others, [], "there is one device")
+    const [, host, device, , ...rest] = url.replace("http:/", "").split("/")
+    assert.deepEqual([host, device], [new URL(account).host, usage?.["device"]])
+    assert.equal(`/v1/${rest.join("/")}`, `${pathname}/${path}`)
+  }
+  for (const size of [1, 100 * KIB]) await ask(`${account}/endpoints-container/object-${size}`, "DELETE")
+  assert.equal((await ask(`${account}/endpoints-container`, "DELETE")).status, 204)
+})
+
 const tool = (name: string) => {
   const path = findProgram(name)
   return { path: path ?? name, skip: path === undefined ? `${name} is not installed` : false } as const
@@ -128,6 +153,58 @@ test("swift: containers, objects, metadata, listings, access lists, copies", { s
   assert.notEqual(missing.code, 0)
   assert.match(missing.stderr, /not found/i)
 })
+
+/** Uploads in segments, looks, downloads, and deletes with the segments. */
+async function inSegments(container: string, more: readonly string[]): Promise<void> {
+  const home = await own(container)
+  const go = (...args: string[]): Promise<string> => runOk(swift.path, args, { env: env(), cwd: home })
+  const content = bytesFor(container, 3 * MIB + 1)
+  await writeFile(join(home, "large"), content)
+  await go("upload", container, "large", "-S", String(MIB), ...more)
+  assert.match(await go("stat", container, "large"), /Content Length: 3145729/)
+  assert.equal((await go("list", `${container}_segments`)).split("\n").length, 5, "four segments")
+  await go("download", container, "large", "-o", "back")
+  assert.ok((await readFile(join(home, "back"))).equals(content))
+  if (more.length > 0) {
+    const s3 = await server.client().call("GET", { bucket: container, key: "large" })
+    assert.ok(Buffer.from(s3.body).equals(content), "S3 reads it too if it is static")
+  }
+  await go("delete", container, "large")
+  assert.equal(await go("list", `${container}_segments`), "")
+}
+
+test("swift: a static large object is uploaded, read and deleted", { skip: swift.skip }, () =>
+  inSegments("static-large", ["--use-slo"]),
+)
+
+test("swift: a dynamic large object is uploaded, read and deleted", { skip: swift.skip }, () =>
+  inSegments("dynamic-large", []),
+)
+
+test(
+  "rclone: a file beyond its chunk size is a large object, copied, read and deleted",
+  { skip: rclone.skip },
+  async () => {
+    const home = await own("rclone-large")
+    await mkdir(join(home, "from"), { recursive: true })
+    await writeFile(join(home, "from", "large"), bytesFor("rclone-large", 3 * MIB + 1))
+    const remote = `:swift,auth='${authUrl}',user='${CREDENTIALS.accessKey}',key='${CREDENTIALS.secretKey}',auth_version=1:`
+    const go = (...args: string[]) =>
+      runOk(rclone.path, [...args, "--config", join(home, "none.conf"), "--retries", "1", "--swift-chunk-size", "1M"], {
+        env: env(),
+      })
+    await go("copy", join(home, "from"), `${remote}rclone-large`)
+    await go("check", join(home, "from"), `${remote}rclone-large`, "--download")
+    await go("copyto", `${remote}rclone-large/large`, `${remote}rclone-large/copy`)
+    await go("copy", `${remote}rclone-large`, join(home, "back"))
+    const back = await treeOf(join(home, "back"))
+    assert.equal(back["copy"], back["large"])
+    assert.deepEqual(back["large"], (await treeOf(join(home, "from")))["large"])
+    await go("deletefile", `${remote}rclone-large/large`)
+    await go("deletefile", `${remote}rclone-large/copy`)
+    assert.equal((await server.client().call("GET", { bucket: "rclone-large", key: "large" })).status, 404)
+  },
+)
 
 test("rclone: a tree through Swift is the same tree through S3", { skip: rclone.skip }, async () => {
   const home = await own("rclone")

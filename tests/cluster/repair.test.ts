@@ -75,17 +75,16 @@ test(
       // reported last may be of a moment before.
       const byOthersIn = ({ forOthers }: ReturnType<typeof workOf>) =>
         left.map(({ name }) => (forOthers.get(name) ?? 0) - (before.forOthers.get(name) ?? 0))
+      const sumOfOthers = (work: ReturnType<typeof workOf>) => byOthersIn(work).reduce((sum, shards) => sum + shards, 0)
       const status = await statusSays(at, status => {
         const work = workOf(status, at)
-        return work.coordinators.length === 1 && byOthersIn(work).filter(shards => shards > 0).length === 2
+        const [counted = 0, ...more] = work.coordinators
+        const writers = byOthersIn(work).filter(shards => shards > 0).length
+        return more.length === 0 && writers === 2 && counted > sumOfOthers(work)
       }).catch(async (error: unknown) => assert.fail(`${await visitsOf(left)}: ${String(error)}`))
       const after = workOf(status, at)
-      const byOthers = byOthersIn(after)
       const all = must(after.coordinators[0], "one node coordinates")
-      assert.ok(
-        all > byOthers.reduce((sum, shards) => sum + shards, 0),
-        `${all}, others ${byOthers.join()}: some by itself`,
-      )
+      assert.ok(all > sumOfOthers(after), `${all}, others ${byOthersIn(after).join()}: some by itself`)
       for (const node of left)
         for (const [key, sum] of sums) {
           const hash = createHash("sha256")

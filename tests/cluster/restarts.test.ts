@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { noPostgres } from "../harness/postgres.js"
-import { BUCKET, isSettled, withNodes } from "./stores.js"
+import { BUCKET, isWhole, withNodes } from "./stores.js"
 import { Load } from "./load.js"
 
 test("nodes restarted one after another under load fail no request", { skip: noPostgres }, async () => {
@@ -28,7 +28,7 @@ test("a node that crashes under load and returns gets the shards that it lacks",
     await nodes.at(2).start()
     await load.goesOn()
     await load.end()
-    await isSettled(nodes.at(3))
+    await isWhole(nodes.at(3))
     await nodes.at(1).kill()
     await load.check([nodes.at(2), nodes.at(3)])
   })

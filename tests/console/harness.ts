@@ -12,6 +12,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
 import { chromium, type Browser, type BrowserContext, type Page, type Route } from "playwright-core"
 import { findProgram } from "../harness/commands.js"
 import { dataFolders, quietParent } from "../harness/folders.js"
@@ -28,6 +29,7 @@ const QUIET = [
   "--disable-sync",
 ]
 const WAIT_MS = 30_000
+const POLL_MS = 50
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 const SCREENSHOTS = join(ROOT, "docs", "console")
 const DESKTOP = { width: 1280, height: 800 }
@@ -112,6 +114,15 @@ export class ConsoleWorld {
     await visit(page, address)
     return page
   }
+}
+
+/** Waits for an expression in the page. `waitForFunction` would need `eval`, which the pages' content security policy forbids. */
+export async function waitUntil(page: Page, expression: string): Promise<void> {
+  for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline;) {
+    if ((await page.evaluate(expression)) === true) return
+    await later(POLL_MS)
+  }
+  throw new Error(`timed out waiting for ${expression}`)
 }
 
 /** Signs in by the form that is shown. */

@@ -3,7 +3,15 @@ import assert from "node:assert/strict"
 import type { Locator, Page } from "playwright-core"
 import type { Jobs } from "../../console/api/shapes.js"
 import { MIB } from "../../src/base/limits.js"
-import { assertAccessible, consoleSuite, screenshot, standardTests, visit, type ConsoleWorld } from "./harness.js"
+import {
+  assertAccessible,
+  consoleSuite,
+  screenshot,
+  standardTests,
+  visit,
+  waitUntil,
+  type ConsoleWorld,
+} from "./harness.js"
 
 const MANY = 450
 /** After the test of a selection. */
@@ -166,10 +174,10 @@ consoleSuite({ folders: 1, prepare }, (world, pageTest) => {
     await html.getByRole("region", { name: "Preview" }).getByText("it ran").waitFor()
     const picture = await open("holiday/cat.png")
     const shown = picture.getByRole("img", { name: "Preview of holiday/cat.png" })
-    await picture.waitForFunction(`document.querySelector("img.preview-picture")?.naturalWidth === 1`)
+    await waitUntil(picture, `document.querySelector("img.preview-picture")?.naturalWidth === 1`)
     await shown.waitFor()
     const drawing = await open("drawing.svg")
-    await drawing.waitForFunction(`document.querySelector("img.preview-picture")?.naturalWidth === 9`)
+    await waitUntil(drawing, `document.querySelector("img.preview-picture")?.naturalWidth === 9`)
     assert.equal(await drawing.evaluate("self.ran"), undefined)
     const paper = await open("paper.pdf")
     await paper.locator("iframe[title=Preview]").waitFor()
@@ -254,7 +262,7 @@ consoleSuite({ folders: 1, prepare }, (world, pageTest) => {
     await page.getByRole("button", { name: "Share" }).click()
     const dialog = page.getByRole("dialog", { name: "Share link" })
     await dialog.getByLabel("Valid for").selectOption("86400")
-    await page.waitForFunction(`document.querySelector("dialog input.code")?.value !== ""`)
+    await waitUntil(page, `document.querySelector("dialog input.code")?.value !== ""`)
     await dialog.getByRole("button", { name: "Make link" }).click()
     const url = await dialog.getByLabel("Link", { exact: true }).inputValue()
     assert.ok(url.startsWith(world.server.endpoint), url)

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { ROOT } from "../harness/server.js"
-import { assertAccessible, assertFits, consoleSuite, screenshot, signIn } from "./harness.js"
+import { assertAccessible, assertFits, consoleSuite, screenshot, signIn, waitUntil } from "./harness.js"
 
 const ASSETS = join(ROOT, "dist", "web", "assets")
 /** Compressed; requirements allow 300 KB. */
@@ -73,7 +73,7 @@ consoleSuite({}, (world, pageTest) => {
     await page.getByRole("heading", { level: 1, name: "Devices and layout" }).waitFor()
     assert.equal(new URL(page.url()).pathname, "/console/devices")
     assert.equal(await page.title(), "Devices and layout · Hayloft")
-    await page.waitForFunction("document.activeElement?.matches('main h1')")
+    await page.locator("main h1:focus").waitFor()
     assert.equal(await page.locator("[aria-current=page]").innerText(), "Devices and layout")
     await page.goBack()
     await page.getByRole("heading", { level: 1, name: "Safety" }).waitFor()
@@ -98,7 +98,7 @@ consoleSuite({}, (world, pageTest) => {
     await page.getByRole("button", { name: /^Theme: as the system/ }).click()
     await page.getByRole("button", { name: /^Theme: light/ }).waitFor()
     const isOther = `getComputedStyle(document.documentElement).backgroundColor !== ${JSON.stringify(dark)}`
-    await page.waitForFunction(isOther)
+    await waitUntil(page, isOther)
     await page.reload()
     assert.ok(await page.evaluate(isOther), "the chosen theme is that of the first paint")
     assert.equal(await page.evaluate("document.documentElement.dataset.theme"), "light")

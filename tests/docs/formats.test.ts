@@ -16,6 +16,8 @@ import { encodeJob } from "../../src/format/job-record.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import { encodeSignOuts } from "../../src/format/console-session.js"
+import { timestampOfMs } from "../../src/base/timestamp.js"
+import { encodeChange } from "../../src/format/change.js"
 import { encodeSwiftAccount } from "../../src/format/swift-account.js"
 import {
   objectKeyOfText,
@@ -280,6 +282,7 @@ const version = encodeVersion({
   sealing: { ...sealing, key: { mode: "s3" }, bind: md5 },
   restore: { requestedMs: 51, untilMs: 52, tier: "Bulk" },
   expiresAtSeconds: 53,
+  largeObject: { sizeBytes: 54, md5, parts: 3 },
 })
 
 const group = encodeGroupHeader({
@@ -416,7 +419,7 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
       ...{
         format: 2,
         flags: 2 | 8 | 16 | 32 | 64 | 128,
-        checksumAlgorithm: 3,
+        checksumAlgorithm: 3 + 128,
         sizeBytes: 123_456,
         storageClass: 7,
         modifiedMs: 1_700_000_000_000,
@@ -673,15 +676,22 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     encodeEvent({ ...{ atMs: 72, lastMs: 73, count: 74, level: "error", code: "c" }, node: "n", fields: "{}" }),
     { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
   ],
-  swiftAccounts: [encodeSwiftAccount({ metadata: [["a", "b"]], access: "{}" }), { metadata: ["a", "b"], access: "{}" }],
+  swiftAccounts: [
+    encodeSwiftAccount({ metadata: [["a", "b"]], access: "{}", quotesEtags: true, deletedMs: 1 }),
+    { metadata: ["a", "b"], access: "{}", quotesEtags: 1, deletedMs: 1 },
+  ],
+  changes: [
+    encodeChange({ id: "\x05", removedAt: timestampOfMs(84), isCopied: true, notedMs: 85 }),
+    { id: Buffer.from([5]), removedAt: 8400, isCopied: 1, notedMs: 85 },
+  ],
   k2vItems: [
     encodeK2vItem([{ node: "000000000000002a", discard: 75, values: [{ time: 76, value: { kind: "tombstone" } }] }]),
     { nodes: [[Buffer.from([0, 0, 0, 0, 0, 0, 0, 42]), 75, [[76]]]] },
   ],
   k2vValues: [encodeK2vValue(md5), { bytes: Buffer.from(md5) }],
   k2vPartitions: [
-    encodeK2vPartition({ entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81 }),
-    { entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81 },
+    encodeK2vPartition({ entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81, collectedTo: 82 }),
+    { entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81, collectedTo: 82 },
   ],
   k2vChanges: [encodeK2vChange(parseItemKey("s")), { sortKey: Buffer.from("s") }],
   signOuts: [

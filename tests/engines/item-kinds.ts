@@ -1,19 +1,29 @@
 /** The commands and queries of K2V items. */
 import { createHash } from "node:crypto"
-import { parseItemKey, type ItemKey } from "../../src/base/ids.js"
-import { decodeK2vItem, partitionKeyOf, sortKeyOf } from "../../src/format/k2v-rows.js"
+import { parseItemKey, rowKeyOf, type ItemKey } from "../../src/base/ids.js"
+import { decodeK2vItem, partitionKeyOf, sortKeyOf, timeOfChange } from "../../src/format/k2v-rows.js"
 import type { CausalContext } from "../../src/format/k2v-token.js"
 import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
-import { dropItemRows, writeItems, type ItemWrite } from "../../src/object/items/item-commands-core.js"
+import type { ItemPortion } from "../../src/object/items/found-items-core.js"
+import {
+  collectTombstones,
+  dropItemRows,
+  itemsBehind,
+  restoreItems,
+  writeItems,
+  type ItemWrite,
+} from "../../src/object/items/item-commands-core.js"
 import {
   findEntry,
   nextBucketOfItems,
+  oldTombstones,
   readChanges,
   readChangeTimes,
   readContexts,
   readItem,
   readItems,
   readPartitions,
+  requireMarker,
   type KeyBounds,
 } from "../../src/object/items/item-queries-core.js"
 import { contextOf } from "../../src/object/items/vector-core.js"
@@ -44,6 +54,23 @@ function writeOf(scene: Scene, sortKey: ItemKey, seen: CausalContext): ItemWrite
   return { sortKey, seen, value }
 }
 
+/** Of a copy that has seen some of the item, or of another store; now and then at the time of another item's change. */
+function portionOf(scene: Scene, sortKey: ItemKey): ItemPortion {
+  const times = scene.rows("k2vChanges").map(([key]) => timeOfChange(key))
+  const time = times.length > 0 && scene.oneIn(2) ? scene.pick(times) : scene.pick([3, 7, scene.nowMs])
+  const node = scene.oneIn(2) ? NODE : "00000000000000ff"
+  const bytes = scene.pick(VALUES)
+  const discard = scene.pick([0, 0, time - 1])
+  const large = bytes !== undefined && bytes.length > 1_000
+  const sha256 = createHash("sha256")
+    .update(bytes ?? "")
+    .digest()
+  const small = bytes === undefined ? ({ kind: "tombstone" } as const) : ({ kind: "inline", bytes } as const)
+  const value = large ? ({ kind: "row", lengthBytes: bytes.length, sha256 } as const) : small
+  const item = [{ node, discard, values: [{ time, value }] }]
+  return { sortKey, item, value: large ? { node, time, bytes } : undefined }
+}
+
 function boundsOf(scene: Scene): KeyBounds {
   if (scene.oneIn(4)) return { only: scene.pick(SORT_KEYS) }
   const some = (keys: readonly ItemKey[]) => (scene.oneIn(3) ? scene.pick(keys) : undefined)
@@ -57,13 +84,24 @@ export const ITEM_COMMANDS: readonly PlayKind[] = [
     const writes = [writeOf(scene, sortKey, seen), ...others.map(key => writeOf(scene, key, NOTHING))]
     return writeItems({ bucketId, partition, node: NODE, writes })
   }),
+  commandKind("RestoreItems", 2, scene => {
+    const { bucketId, partition, sortKey } = itemOf(scene)
+    const others = scene.some(SORT_KEYS, 4).filter(key => key !== sortKey)
+    const portions = [sortKey, ...others].map(key => portionOf(scene, key))
+    return restoreItems({ bucketId, partition, portions })
+  }),
+  commandKind("CollectTombstones", 2, scene => {
+    const { bucketId, partition, sortKey } = itemOf(scene)
+    const sortKeys = [sortKey, ...scene.some(SORT_KEYS, 4).filter(key => key !== sortKey)]
+    return collectTombstones({ bucketId, partition, sortKeys }, scene.pick([scene.nowMs, 7]))
+  }),
   commandKind("DropItemRows", 1, scene => dropItemRows(itemOf(scene).bucketId)),
 ]
 
 export const ITEM_QUERIES: readonly PlayKind[] = [
   queryKind("ReadItem", scene => {
     const { bucketId, partition, sortKey, seen } = itemOf(scene)
-    return readItem(bucketId, partition, sortKey, seen)
+    return readItem({ bucketId, node: NODE }, partition, sortKey, seen)
   }),
   queryKind("ReadItems", scene => {
     const { bucketId, partition } = itemOf(scene)
@@ -78,6 +116,15 @@ export const ITEM_QUERIES: readonly PlayKind[] = [
   queryKind("ReadChanges", scene => {
     const { bucketId, partition } = itemOf(scene)
     return readChanges(bucketId, partition, boundsOf(scene), scene.pick([0, 0, scene.nowMs]))
+  }),
+  queryKind("ItemsBehind", scene => {
+    const { bucketId, partition, sortKey } = itemOf(scene)
+    return itemsBehind({ bucketId, partition, portions: [portionOf(scene, sortKey)] })
+  }),
+  queryKind("OldTombstones", scene => oldTombstones(rowKeyOf("\x00"), scene.pick([scene.nowMs, 7]))),
+  queryKind("RequireMarker", scene => {
+    const { bucketId, partition } = itemOf(scene)
+    return requireMarker(bucketId, partition, scene.pick([0, scene.nowMs]))
   }),
   queryKind("ReadChangeTimes", scene =>
     readChangeTimes(PARTITIONS.map(partition => objectRowKey(itemOf(scene).bucketId, partition))),

@@ -1,5 +1,7 @@
 /** Every kind of command and query that a history plays. */
 import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
+import { APPEND_COMMANDS, APPEND_QUERIES } from "./append-kinds.js"
+import { CHANGE_COMMANDS, CHANGE_QUERIES } from "./change-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
@@ -27,6 +29,8 @@ const OF_OBJECTS = [
   ...TOKEN_COMMANDS,
   ...UNDELETE_COMMANDS,
   ...ITEM_COMMANDS,
+  ...CHANGE_COMMANDS,
+  ...APPEND_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
@@ -39,6 +43,8 @@ export const KINDS = [
   ...TOKEN_QUERIES,
   ...UNDELETE_QUERIES,
   ...ITEM_QUERIES,
+  ...CHANGE_QUERIES,
+  ...APPEND_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -70,13 +76,27 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateBucket", "SetAccountQuota", "AdvanceAccountUsage", "PutVersion", "QuotaStates"],
   ["SetBucketQuota", "CreateUpload", "PutPart", "FreezeUpload", "AbortUpload", "IsUploadCounted", "SumOfParts"],
   ["SetBucketQuota", "CreateUpload", "PutPart", "SealUpload", "PutSegment", "CompleteUpload", "CompareUsage"],
+  ["SetSetting", "Append", "PutVersion", "SegmentOfOffset", "Appendable"],
+  ["SetSetting", "Append", "ReplaceSegments", "RemoveLatest", "OpenEndFrom", "FirstAppends"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "ListDeleted"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "UndeleteObject", "UsageOfBucket"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "BeginReencoding", "SwapExtent"],
   ["CreateBucket", "SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "CloseBucket", "DropBucket"],
   ["CreateBucket", "WriteItems", "ReadItem", "ReadItems", "ReadChanges", "ReadPartitions"],
+  ["CreateBucket", "WriteItems", "RestoreItems", "ReadItem", "ReadItems", "ReadChanges", "ReadPartitions"],
+  ["CreateBucket", "WriteItems", "CollectTombstones", "ReadItem", "ReadChanges", "RestoreItems", "OldTombstones"],
   ["CreateBucket", "WriteItems", "CloseBucket", "DropBucket", "DropItemRows", "FindEntry"],
   ["SetBucketQuota", "FinishBucketUsage", "WriteItems", "QuotaState", "WalkUsage"],
+  ["SetSetting", "PutVersion", "RemoveLatest", "NoteObjectChanges", "EndObjectChange", "ReadObjectChanges"],
+  [
+    "SetSetting",
+    "PutVersion",
+    "RemoveLatest",
+    "RenameObject",
+    "SetAttributes",
+    "EndObjectChange",
+    "BucketsWithChanges",
+  ],
   ["BeginReencoding", "SwapExtent", "RemoveVersion"],
   ["BeginReencoding", "SwapExtent", "GiveUpReencoding", "PutVersion"],
   ["BeginReencoding", "AddSealing", "SwapSealed", "PutVersion", "RemoveVersion", "SealedHeader"],
@@ -96,11 +116,11 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "CreatePolicy", "AttachPolicy", "DetachPolicy"],
   ["CreatePolicy", "AddPolicyVersion", "RemovePolicyVersion"],
   ["CreateIdentity", "PutInlinePolicy", "DeleteInlinePolicy"],
-  ["CreateIdentity", "AddAccessKey", "SetKeyActive", "DropAccessKey"],
+  ["CreateIdentity", "AddAccessKey", "SetKeyActive", "LimitAccessKey", "DropAccessKey"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
   ["BeginAudit", "DropAudit", "EndAudit", "OldAudit", "ReadAudit"],
   ["CreateAdminToken", "RevokeAdminToken", "NoteAdminTokenUse", "ReadAdminTokens"],
-  ["SetSwiftAccount", "ReadSwiftAccount"],
+  ["SetSwiftAccount", "ReadSwiftAccount", "DeletedSwiftAccounts"],
   ["CreateKmsKey", "ChangeKmsKey", "DeleteKmsKey", "PutKmsAlias", "DeleteKmsAlias", "ReadKmsKey"],
   ["ChangeControl", "ControlRow", "LayoutTable"],
   ["JoinNode", "BeatNode", "RemoveNodeRow", "NodeRows"],

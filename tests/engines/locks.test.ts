@@ -30,7 +30,7 @@ const REMOVING = ["DropErasedKey", "ExpireLatest", "ExpireNoncurrent", "RemoveLa
 const REPLACING = ["CompleteUpload", "PutVersion", "RenameObject", "RestoreVersion"]
 /**
  * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared,
- * encrypted or stored elsewhere, its tags, its list or its restored copy change.
+ * encrypted or stored elsewhere, its class, its tags, its list or its restored copy change.
  */
 const REWRITING = [
   ...["AddSealing", "CompleteUpload", "ExpireLatest", "PutVersion", "RemoveLatest", "RemoveVersion"],
@@ -41,6 +41,7 @@ const REWRITING = [
     "SealPayload",
     "SetAcl",
     "SetAttributes",
+    "SetStorageClass",
     "SetTags",
     "SwapExtent",
     "SwapSealed",

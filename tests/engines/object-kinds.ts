@@ -30,6 +30,7 @@ import { noteDamages } from "../../src/object/commands/missing-shard-hints-core.
 import { dropRows, readNamings, type ReadRow } from "../../src/object/commands/pending-deletion-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "../../src/object/commands/reencode-commands-core.js"
 import { NO_CHECKSUM, type NewVersion } from "../../src/object/commands/row-editor-core.js"
+import { timestampOf } from "./change-kinds.js"
 import {
   putVersion,
   recordHints,
@@ -94,7 +95,9 @@ function putNew(scene: Scene) {
   const { content } = version
   const uploadId = content.kind === "extent" ? content.extent.uploadId : undefined
   const hints = uploadId === undefined ? [] : scene.hints()
-  return putVersion({ bucketId, key, uploadId, conditions: scene.conditions({ bucketId, key }), version, hints })
+  const timestamp = scene.oneIn(4) ? timestampOf(scene) : undefined
+  const conditions = scene.conditions({ bucketId, key })
+  return putVersion({ bucketId, key, uploadId, conditions, version, hints, timestamp })
 }
 
 /** A copy within the row, which shares the bytes of its source. */
@@ -253,6 +256,7 @@ const VERSIONS: readonly PlayKind[] = [
       conditions: scene.conditions({ bucketId, key }),
       removing: removingOf(scene),
       random: scene.random.bytes(8),
+      timestamp: scene.oneIn(3) ? timestampOf(scene) : undefined,
     })
   }),
   commandKind("RemoveVersion", 6, scene => {

@@ -17,7 +17,7 @@ import {
   undeliveredAudit,
 } from "../../src/access/audit-log-core.js"
 import { readSignOuts, signOut } from "../../src/access/sign-outs-core.js"
-import { readSwiftAccount, setSwiftAccount } from "../../src/access/swift-accounts.js"
+import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "../../src/access/swift-accounts.js"
 import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "../../src/base/ids.js"
 import { encodeSwiftAccount } from "../../src/format/swift-account.js"
 import type { JobRecord } from "../../src/format/job-record.js"
@@ -74,7 +74,7 @@ export const TOKEN_COMMANDS: readonly PlayKind[] = [
     noteEvents(scene.some(EVENTS).map(id => ({ ...EVENT, id, count: scene.pick([1, 2]) }))),
   ),
   commandKind("SetSwiftAccount", 2, scene => {
-    const documents = ["a", "b"].map(value => encodeSwiftAccount({ metadata: [["color", value]], access: "" }))
+    const documents = [undefined, 5].map(deletedMs => encodeSwiftAccount({ metadata: [], access: "", deletedMs }))
     const former = scene.oneIn(2) ? undefined : scene.pick(documents)
     return setSwiftAccount(scene.pick(ACCOUNTS), former, scene.pick(documents))
   }),
@@ -104,6 +104,7 @@ export const TOKEN_QUERIES: readonly PlayKind[] = [
     ),
   ),
   queryKind("ReadSwiftAccount", scene => readSwiftAccount(scene.pick(ACCOUNTS))),
+  queryKind("DeletedSwiftAccounts", () => deletedSwiftAccounts(rowKeyOf(""), Infinity)),
   queryKind("OldEvents", scene => oldEvents(scene.pick([1, 60, 200]), 2)),
   queryKind("ReadEvents", scene =>
     readEvents(

@@ -26,6 +26,11 @@ export async function createOtherAccount(server: ServerProcess): Promise<Credent
   const created: unknown = JSON.parse(await answer(server, ["account", "create", "other", "--json"]))
   const id = find(created, ["id"])
   assert.ok(id !== undefined, "the output has no account id")
+  return createKey(server, id)
+}
+
+/** Of an account's root user. */
+export async function createKey(server: ServerProcess, id: string): Promise<Credentials> {
   const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))
   const accessKey = find(made, ["accessKey", "accessKeyId", "id"])
   const secretKey = find(made, ["secret", "secretKey", "secretAccessKey"])

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
+import { decodeMarker, encodeMarker } from "../../src/format/k2v-marker.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
 import { base64, K2vClient, listingOf, type K2vReply } from "../harness/k2v-client.js"
@@ -392,6 +393,13 @@ test("PollRange: content first, then changes of the range, with markers for it a
     late.items.map(({ sk }) => sk),
     ["a1"],
   )
+  // A marker that is old only because nothing has changed in its range is replaced, before it is too old.
+  const quiet = listingOf((await client.pollRange("ranges", { prefix: "z" })).json)
+  const known = decodeMarker(quiet.seenMarker ?? "")
+  const old = encodeMarker({ ...known, time: known.time - 2 * 86_400_000 })
+  const renewed = await client.pollRange("ranges", { prefix: "z", seenMarker: old, timeout: 1 })
+  const { items, seenMarker = "" } = listingOf(renewed.json)
+  assert.deepEqual([renewed.status, items, decodeMarker(seenMarker)], [200, [], known])
 })
 
 test("what was acknowledged is there after kill -9, and a poll goes on with its token", async () => {

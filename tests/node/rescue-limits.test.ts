@@ -1,7 +1,7 @@
 /**
  * What operators have set in a rescue from folder to folder: `hayloft rescue` brings the redundancy of storage classes,
  * restores of archives until their end, quotas, which hold again but refuse nothing that is rescued, and undelete, which keeps
- * nothing of what is rescued; also by a rescue that is repeated.
+ * nothing of what is rescued; also by a rescue that is repeated. And K2V items, whose tokens still count, and appended bytes.
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
@@ -18,9 +18,11 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
+import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
+import { K2vClient } from "../harness/k2v-client.js"
 import { withClient } from "../harness/sdk-client.js"
-import { HAYLOFT, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, HAYLOFT, ServerProcess } from "../harness/server.js"
 
 const BUCKET = "archive"
 const BODY = Buffer.alloc(100_000, "cold")
@@ -34,13 +36,14 @@ const put = (client: S3Client, Key: string, StorageClass?: "GLACIER") =>
 const restoreOf = async (client: S3Client, Key: string) =>
   (await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key }))).Restore
 
-async function fill(server: ServerProcess, client: S3Client): Promise<string | undefined> {
+async function fill(server: ServerProcess, client: S3Client, k2v: K2vClient): Promise<string | undefined> {
   const hayloft = async (...args: readonly string[]) => {
     const { code, stderr } = await server.hayloft(args)
     assert.equal(code, 0, stderr)
   }
   await hayloft("class", "set", "GLACIER", "replica:3", "--yes")
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+  await fillItem(k2v)
   for (const key of ["restored", "asleep"]) await put(client, key, "GLACIER")
   const restore = { Bucket: BUCKET, Key: "restored", RestoreRequest: { Days: 3 } }
   await client.send(new RestoreObjectCommand(restore))
@@ -48,6 +51,32 @@ async function fill(server: ServerProcess, client: S3Client): Promise<string | u
   await hayloft("bucket", "undelete", "enable", BUCKET, "--days", "7")
   return restoreOf(client, "restored")
 }
+
+const k2vOf = (host: string) => new K2vClient({ host, ...CREDENTIALS }, BUCKET)
+const [PARTITION, ITEM] = ["box", "item"]
+
+/** Two values that do not know of each other, one of them large. */
+async function fillItem(client: K2vClient): Promise<void> {
+  for (const body of ["small", "large".repeat(1_000)])
+    assert.equal((await client.insert(PARTITION, ITEM, body)).status, 204)
+}
+
+const LINES = Array.from({ length: 70 }, (_, i) => `line ${i} ${"x".repeat(i)}\n`)
+
+/** An object with appends, in several segments. */
+async function fillLog(server: ServerProcess, file: string): Promise<void> {
+  const client = server.client()
+  await client.call("PUT", { bucket: "logs" })
+  await writeFile(file, "{}")
+  const allowed = await server.hayloft(["bucket", "settings", "set", "logs", "append", file])
+  assert.equal(allowed.code, 0, allowed.stderr)
+  for (const body of LINES) {
+    const { status } = await client.call("POST", { bucket: "logs", key: "log", query: "append", body })
+    assert.equal(status, 200)
+  }
+}
+
+const readItem = (client: K2vClient) => client.read(PARTITION, ITEM, "application/json")
 
 /** A snapshot that ended after now began after it, or the next one does. */
 async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
@@ -63,20 +92,24 @@ async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
 }
 
 test(
-  "a rescue brings the redundancy of classes, restores until their end, quotas and undelete",
+  "a rescue brings the redundancy of classes, restores until their end, quotas, undelete, K2V items and appends",
   { timeout: 300_000 },
   () =>
     withFolder(async folder => {
       const numbers = [1, 2, 3]
       const [from, to] = ["from", "to"].map(side => numbers.map(number => join(folder, `${side}${number}`)))
       assert.ok(from && to)
-      const server = await ServerProcess.start({ folders: from, args: ["--metadata-backup-every", "1s"] })
+      const host = `127.0.0.1:${await freePort()}`
+      const args = ["--k2v-listen", host]
+      const server = await ServerProcess.start({ folders: from, args: [...args, "--metadata-backup-every", "1s"] })
       const storeId = /"storeId":"([^"]+)"/.exec(JSON.stringify(await server.report("/v1/status")))?.[1]
       let restored: string | undefined
       await withClient(server, async client => {
-        restored = await fill(server, client)
+        restored = await fill(server, client, k2vOf(host))
+        await fillLog(server, join(folder, "append.json"))
         await backUp(server, client)
       })
+      const item = await readItem(k2vOf(host))
       assert.ok(restored)
       await server.kill()
       const rescue = () => run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", ...from, "--to", ...to])
@@ -87,7 +120,8 @@ test(
       const again = await rescue()
       assert.equal(again.code, 0, again.stderr)
       assert.match(done.stdout, /"kind":"class","name":"GLACIER"/)
-      const rescued = await ServerProcess.start({ folders: to })
+      assert.match(done.stdout, /"kind":"items","bucket":"archive","key":"box",.*"1 item"/)
+      const rescued = await ServerProcess.start({ folders: to, args })
       await withClient(rescued, async client => {
         assert.equal(await restoreOf(client, "restored"), restored)
         const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: "restored" }))
@@ -100,6 +134,13 @@ test(
         const undelete = await rescued.report(`/v1/buckets/${BUCKET}/undelete`)
         assert.deepEqual(undelete, { days: 7, kept: { objects: 0, bytes: 0 } })
       })
+      assert.equal((await rescued.client().call("GET", { bucket: "logs", key: "log" })).text, LINES.join(""))
+      const more = await rescued.client().call("POST", { bucket: "logs", key: "log", query: "append", body: "more" })
+      assert.equal(more.status, 200)
+      const found = await readItem(k2vOf(host))
+      assert.deepEqual([found.json, found.token], [item.json, item.token])
+      assert.equal((await k2vOf(host).delete(PARTITION, ITEM, item.token)).status, 204)
+      assert.deepEqual((await readItem(k2vOf(host))).json, [null])
       await rescued.kill()
     }),
 )

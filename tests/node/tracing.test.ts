@@ -12,6 +12,7 @@ import { dataFolders, withFolder } from "../harness/folders.js"
 import { ROOT, ServerProcess } from "../harness/server.js"
 
 const TIMEOUT_MS = 240_000
+const READS_MAX = 10
 /** Names of spans in the table after a heading of the page. */
 function documented(heading: string): readonly string[] {
   const page = readFileSync(join(ROOT, "docs/tracing.md"), "utf8")
@@ -38,24 +39,38 @@ test("the spans of a write, a read and a degraded read are the documented steps"
       const written = await traceOf(traceIdIn(put) ?? "")
       assert.deepEqual(namesOf(written), ["PUT", ...documented("A write")].sort())
       assert.equal(written.filter(({ name }) => name === "shard write").length, 3)
-      const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
-      const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: "a=1" }
-      const got = await client.call("GET", { bucket: "traced", key: "k", headers })
-      assert.equal(got.body.length, body.length)
-      assert.equal(traceIdIn(got), undefined, "the id is for those who ask")
-      const read = await traceOf(traceId)
+      const readOnce = async (traceId: string) => {
+        const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, tracestate: "a=1" }
+        const got = await client.call("GET", { bucket: "traced", key: "k", headers })
+        assert.equal(got.body.length, body.length)
+        assert.equal(traceIdIn(got), undefined, "the id is for those who ask")
+        return traceOf(traceId)
+      }
+      // While this machine is busy a shard may be slow, which is then decoded from others.
+      let read = await readOnce("4bf92f3577b34da6a3ce929d0e0e4730")
+      for (let next = 1; next < READS_MAX && namesOf(read).includes("decode"); next += 1) {
+        read = await readOnce(`4bf92f3577b34da6a3ce929d0e0e473${next}`)
+      }
       assert.deepEqual(namesOf(read), ["GET", ...documented("A read")].sort())
       assert.equal(read.find(({ name }) => name === "GET")?.parentSpanId, "00f067aa0ba902b7")
       const [root] = read.filter(({ name }) => name === "GET")
       assert.ok(read.every(({ name, parentSpanId }) => name === "GET" || parentSpanId === root?.spanId))
       const untraced = `00-${"1".repeat(32)}-00f067aa0ba902b7-00`
       await client.call("GET", { bucket: "traced", key: "k", headers: { traceparent: untraced } })
+      for (let number = 0; number < READS_MAX; number += 1) {
+        await client.call("PUT", { bucket: "traced", key: `degraded ${number}`, body })
+      }
       await server.stop()
       await rename(folders[0] ?? "", `${folder}/away`)
       await server.launch()
-      const degraded = await client.call("GET", { bucket: "traced", key: "k", headers: asked })
-      assert.equal(degraded.body.length, body.length)
-      const rebuilt = await traceOf(traceIdIn(degraded) ?? "")
+      // What the folder had of an object may have been parity, which a read does not miss.
+      let rebuilt: readonly CollectedSpan[] = []
+      for (let number = 0; number < READS_MAX && !namesOf(rebuilt).includes("decode"); number += 1) {
+        const key = `degraded ${number}`
+        const degraded = await client.call("GET", { bucket: "traced", key, headers: asked })
+        assert.equal(degraded.body.length, body.length)
+        rebuilt = await traceOf(traceIdIn(degraded) ?? "")
+      }
       const steps = documented("A read of a block that lacks shards")
       assert.deepEqual(namesOf(rebuilt), ["GET", ...documented("A read"), ...steps].sort())
       const decode = rebuilt.find(({ name }) => name === "decode")

@@ -10,7 +10,7 @@ import { fail } from "../../src/base/failures.js"
 import { Denials, parseAccessPolicy, RateLimiter, type AccessPolicy } from "../../src/access/index.js"
 import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
-import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { HTTP_LIMITS, HttpServer, type Protocol } from "../../src/http/index.js"
 import type { ObjectServices } from "../../src/object/contract.js"
@@ -50,8 +50,12 @@ const KEYS = [
   { key: STRANGER, account: strangerAccount },
 ]
 
-class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"> {
-  private readonly accounts: ReadonlyMap<AccountId, Account>
+type NewAccount = Parameters<Accounts["createAccount"]>[0]
+
+class FixedKeys
+  implements Keyring, Pick<Accounts, "getAccount" | "listAccounts" | "accountOfNumber" | "createAccount">
+{
+  private readonly accounts: Map<AccountId, Account>
 
   constructor(private readonly further: readonly KnownKey[]) {
     this.accounts = new Map([...KEYS, ...further].map(({ account }) => [account.id, account]))
@@ -85,6 +89,17 @@ class FixedKeys implements Keyring, Pick<Accounts, "getAccount" | "listAccounts"
 
   async getAccount(id: AccountId): Promise<Account | undefined> {
     return this.accounts.get(id)
+  }
+
+  async accountOfNumber(number: AccountNumber): Promise<Account | undefined> {
+    return [...this.accounts.values()].find(account => account.number === number)
+  }
+
+  async createAccount({ id = parseAccountId("e".repeat(64)), displayName }: NewAccount): Promise<Account> {
+    if (this.accounts.has(id)) throw fail("accountExists", { account: id })
+    const account = accountOf(id, displayName)
+    this.accounts.set(id, account)
+    return account
   }
 
   async listAccounts(): Promise<readonly Account[]> {
@@ -181,9 +196,10 @@ export function handleModel(
   const [clock, random] = [new RealClock(), new RealRandom()]
   const model = createModel(clock, random)
   const services = wrap?.(model) ?? model
+  const accounts = new FixedKeys(keys)
   const settings: S3Settings = {
     services,
-    accounts: new FixedKeys(keys),
+    accounts,
     region: undefined,
     domains: [],
     adminUrl: "http://127.0.0.1:9001",
@@ -200,7 +216,7 @@ export function handleModel(
     hash: hashOnce,
     ...variations,
   }
-  return { handler: createS3Handler(settings), services, settings }
+  return { handler: createS3Handler(settings), services, settings, accounts }
 }
 
 export async function serveModel(variations: Variations = {}): Promise<Served> {

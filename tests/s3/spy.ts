@@ -6,11 +6,12 @@ const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirm
 export class Spy {
   readonly calls: string[] = []
 
-  over({ buckets, objects, multipart, renames, classes }: ObjectServices): ObjectServices {
+  over({ buckets, objects, multipart, appends, renames, classes }: ObjectServices): ObjectServices {
     return {
       buckets: this.spied("buckets", buckets),
       objects: this.spied("objects", objects),
       multipart: this.spied("multipart", multipart),
+      appends: this.spied("appends", appends),
       renames: this.spied("renames", renames),
       classes,
     }

@@ -14,11 +14,17 @@ interface Told {
 }
 
 const LATER = "2099-01-01T00:00:00.000000Z"
+/** It has no account here. */
+const SERVICE_PROJECT = "e".repeat(32)
 const tokens = new Map<string, Told>([
   ["operator", { project: ownerAccount.id, roles: ["Member"] }],
   ["reader", { project: ownerAccount.id, roles: ["reader"] }],
   ["nobody", { project: ownerAccount.id, roles: ["other"] }],
   ["stranger", { project: STRANGER_ACCOUNT, roles: ["admin"] }],
+  ["seller", { project: STRANGER_ACCOUNT, roles: ["reselleradmin"] }],
+  ["auditor", { project: STRANGER_ACCOUNT, roles: ["auditor"] }],
+  ["service", { project: SERVICE_PROJECT, roles: ["Service"] }],
+  ["late-service", { project: SERVICE_PROJECT, roles: ["service"], expires: "2020-01-01T00:00:00Z" }],
   ["homeless", { project: "d".repeat(32), roles: ["admin"] }],
   ["unscoped", { roles: ["admin"] }],
   ["ended", { project: ownerAccount.id, roles: ["admin"], expires: "2020-01-01T00:00:00Z" }],
@@ -44,6 +50,10 @@ const keystone = createServer((request, response) => {
   response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ token: shown }))
 })
 
+const ROLES = {
+  ...{ operators: ["admin", "member"], readers: ["reader"] },
+  ...{ resellerAdmins: ["ResellerAdmin"], resellerReaders: ["auditor"], services: ["service"] },
+}
 const clock = new SimClock(Date.now())
 const web = new RealWeb(true)
 let world: SwiftWorld
@@ -52,7 +62,7 @@ before(async () => {
   await new Promise<void>(resolve => keystone.listen(0, "127.0.0.1", resolve))
   const address = keystone.address()
   const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/v3/`
-  world = await serveSwift({ clock }, { url, operators: ["admin", "member"], readers: ["reader"], web })
+  world = await serveSwift({ clock }, { url, ...ROLES, web }, [], { serviceAccounts: true })
   port = world.port
 })
 after(async () => {
@@ -91,6 +101,48 @@ test("a reader reads, and a user without a role has what access lists give", asy
   assert.equal(await status(operator.call("POST", "/of-roles", { headers: list })), 204)
   assert.equal(await status(nobody.call("GET", "/of-roles/o")), 200)
   assert.equal(await status(user("stranger").call("GET", "/of-roles/o")), 403)
+})
+
+test("reseller roles act in every account, or read every account", async () => {
+  assert.equal(await status(user("seller").call("PUT", "/of-reseller")), 201)
+  assert.equal(await status(user("seller").call("PUT", "/of-reseller/o", { body: "x" })), 201)
+  assert.equal(await status(user("operator").call("GET", "/of-reseller/o")), 200, "it is the account's own")
+  const auditor = user("auditor")
+  assert.deepEqual(
+    [
+      await status(auditor.call("GET", "/of-reseller/o")),
+      await status(auditor.call("HEAD", "")),
+      await status(auditor.call("PUT", "/of-reseller/p", { body: "x" })),
+      await status(auditor.call("PUT", "/of-auditor")),
+    ],
+    [200, 204, 403, 403],
+  )
+})
+
+test("a service opens the account of services of a project, and its own project needs no account", async () => {
+  const at = `/v1/SERVICE_${ownerAccount.id}`
+  const call = (method: string, path: string, token: string, service?: string) =>
+    status(
+      user(token).call(method, `${at}${path}`, {
+        headers: service === undefined ? {} : { "X-Service-Token": service },
+      }),
+    )
+  assert.equal(await call("PUT", "/of-service", "operator", "service"), 201)
+  assert.equal(await call("PUT", "/of-service/o", "operator", "service"), 201)
+  assert.equal(await call("PUT", "/of-service/p", "reader", "service"), 403)
+  assert.equal(await call("GET", "/of-service/o", "reader", "service"), 200)
+  assert.equal(await call("GET", "/of-service/o", "nobody", "service"), 403)
+  for (const [token, service, expected] of [
+    ["operator", undefined, 403],
+    ["operator", "stranger", 403],
+    ["operator", "unknown", 401],
+    ["operator", "late-service", 401],
+    ["stranger", "service", 403],
+    ["seller", undefined, 200],
+  ] as const)
+    assert.equal(await call("GET", "/of-service/o", token, service), expected, `${token} with ${service ?? "none"}`)
+  assert.equal(await call("GET", "/of-service/o", (await world.signIn(OWNER)).token ?? "", "service"), 200)
+  assert.doesNotMatch((await user("operator").call("GET", "")).text, /of-service/)
 })
 
 test("unknown tokens, tokens without a project or an account, and those that are over, are not admitted", async () => {

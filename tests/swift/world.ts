@@ -1,14 +1,25 @@
 /** Swift and S3 over one model, served on loopback, and a client of Swift for tests. */
+import assert from "node:assert/strict"
 import type { SwiftAccounts } from "../../src/access/index.js"
-import type { AccountId } from "../../src/base/ids.js"
+import type { Account } from "../../src/access/contract.js"
+import { parseAccountId, type AccountId } from "../../src/base/ids.js"
+import { NO_USAGE, type QuotaLimits } from "../../src/format/usage.js"
+import type { QuotaTarget } from "../../src/object/index.js"
+import { accountNumberOf } from "../../src/format/account-number.js"
 import type { SwiftAccount } from "../../src/format/swift-account.js"
 import { must } from "../../src/base/assert.js"
-import { createSwiftHandler } from "../../src/swift/index.js"
-import { gunzipped } from "../../src/seams/compute/gunzip.js"
+import { filtered, type Filter } from "../../src/http/index.js"
+import { createSwiftHandler, NO_REALMS } from "../../src/swift/index.js"
+import { Bunzip } from "../../src/main/bunzip.js"
+import { gunzipped } from "../../src/seams/compute/decompress.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Client } from "../../conformance/client.js"
 import { exchange, parseEndpoint, type Header, type RawResponse } from "../../conformance/raw-client.js"
 import { handleModel, listenTo, OWNER, type Key, type Variations } from "../s3/over-model.js"
+
+type SwiftSettings = Parameters<typeof createSwiftHandler>[0]
+type QuotaState = NonNullable<Awaited<ReturnType<SwiftSettings["quotas"]["show"]>>>
+const bunzip = new Bunzip()
 
 export type SwiftHeaders = Readonly<Record<string, string>>
 
@@ -47,17 +58,26 @@ async function ask(
   body?: string | Uint8Array,
 ): Promise<RawResponse> {
   const bytes = body === undefined ? undefined : Buffer.from(body)
-  const sent: Header[] = [["Host", `127.0.0.1:${port}`], ["Connection", "close"], ...Object.entries(headers)]
+  const sent: Header[] = [["Connection", "close"], ...Object.entries({ Host: `127.0.0.1:${port}`, ...headers })]
   const isSized = Object.keys(headers).some(name => /^(?:content-length|transfer-encoding)$/i.test(name))
   if (bytes !== undefined && !isSized) sent.push(["Content-Length", String(bytes.length)])
   if (bytes === undefined && (method === "PUT" || method === "POST") && !isSized) sent.push(["Content-Length", "0"])
   return exchange({ host: "127.0.0.1", port }, { method, target, headers: sent, ...(bytes && { body: [bytes] }) })
 }
 
+export const INFO = { adminKey: "key-of-the-operator", hidden: ["account_quotas", "swift.policies", "swift.no_such"] }
+const ROOT_ID = parseAccountId("c".repeat(64))
+
+/** Its root user is a reseller admin; a test adds the keys. */
+export const ROOT_ACCOUNT: Account = {
+  ...{ id: ROOT_ID, number: accountNumberOf(ROOT_ID), displayName: "root", email: "", createdMs: 0 },
+}
+
 export interface SwiftWorld {
   /** Of Swift. */
   readonly port: number
   readonly s3: Client
+  readonly telemetry: SimTelemetry
   readonly anonymous: SwiftUser
   signIn(key: Key): Promise<SwiftUser>
   ask(method: string, target: string, headers?: SwiftHeaders): Promise<RawResponse>
@@ -66,22 +86,31 @@ export interface SwiftWorld {
 
 export async function serveSwift(
   variations: Variations = {},
-  keystone?: Parameters<typeof createSwiftHandler>[0]["keystone"],
+  keystone?: SwiftSettings["keystone"],
+  filters: readonly Filter[] = [],
+  { inside = INSIDE, serviceAccounts = false }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts">> = {},
 ): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
-  const { handler, settings } = handleModel(variations, telemetry)
+  const { handler, settings, accounts } = handleModel(variations, telemetry)
   const swift = createSwiftHandler({
     ...settings,
+    accounts,
+    rootAccount: ROOT_ACCOUNT.id,
+    info: INFO,
     swiftAccounts: accountsInMemory(),
+    quotas: quotasInMemory(),
     allowSha1: false,
-    gunzip: gunzipped,
+    serviceAccounts,
+    decompress: { "tar.gz": gunzipped, "tar.bz2": pieces => bunzip.of(pieces) },
     keystone,
     version: "test",
+    realms: NO_REALMS,
+    inside,
     prepare: async () => undefined,
   })
   const [s3, served] = [
-    await listenTo(handler, { name: "s3", telemetry }),
-    await listenTo(swift, { name: "swift", telemetry }),
+    await listenTo(filtered(handler, "s3", filters), { name: "s3", telemetry }),
+    await listenTo(filtered(swift, "swift", filters), { name: "swift", telemetry }),
   ]
   const { port } = served
   const asked = (method: string, target: string, headers: SwiftHeaders = {}) => ask(port, method, target, headers)
@@ -94,6 +123,7 @@ export async function serveSwift(
   return {
     port,
     s3: new Client(parseEndpoint(s3.endpoint), { accessKey: OWNER.id, secretKey: OWNER.secret }, "us-east-1"),
+    telemetry,
     anonymous: new SwiftUser(port, undefined, owner.account),
     signIn,
     ask: asked,
@@ -103,8 +133,55 @@ export async function serveSwift(
   }
 }
 
+/** As they are stored: nothing counts by them. */
+function quotasInMemory(): SwiftSettings["quotas"] {
+  const known = new Map<string, QuotaState>()
+  const nameOf = (target: QuotaTarget) => (target.kind === "account" ? target.id : target.name)
+  const set = async (target: QuotaTarget, limits: QuotaLimits): Promise<QuotaState> => {
+    const owner = { kind: "account", accountId: parseAccountId(nameOf(target)) } as const
+    const state = { owner, name: "", quota: { run: "00", limits, isExact: true }, used: NO_USAGE }
+    known.set(nameOf(target), state)
+    return state
+  }
+  return {
+    set,
+    show: async target => known.get(nameOf(target)),
+    clear: async target => void known.delete(nameOf(target)),
+  }
+}
+
+/** A store of no device. */
+const INSIDE: SwiftSettings["inside"] = {
+  devices: () => [],
+  machine: { load: () => undefined, memory: () => undefined },
+  shardPlaces: { locate: async () => ({ isInline: true, blocks: [] }) },
+}
+
 function accountsInMemory(): SwiftAccounts {
   const known = new Map<AccountId, SwiftAccount>()
   const of = (id: AccountId): SwiftAccount => known.get(id) ?? { metadata: [], access: "" }
-  return { of, change: async (id, change) => void known.set(id, change(of(id))) }
+  async function* deletedBy(untilMs: number): AsyncGenerator<AccountId> {
+    for (const [id, { deletedMs }] of known) if (deletedMs !== undefined && deletedMs <= untilMs) yield id
+  }
+  return { of, deletedBy, change: async (id, change) => void known.set(id, change(of(id))) }
+}
+
+/** What tests do with containers and objects of a user who signs in before they run. */
+export function filesOf(user: () => SwiftUser) {
+  const get = (path: string, headers: SwiftHeaders = {}) => user().call("GET", path, { headers })
+  return {
+    get,
+    async container(name: string, headers: SwiftHeaders = {}): Promise<void> {
+      assert.equal((await user().call("PUT", `/${name}`, { headers })).status, 201, name)
+    },
+    async put(path: string, body = "", headers: SwiftHeaders = {}): Promise<RawResponse> {
+      const answer = await user().call("PUT", path, { body, headers })
+      assert.equal(answer.status, 201, `${path}: ${answer.text}`)
+      return answer
+    },
+    async read(path: string, headers: SwiftHeaders = {}): Promise<readonly [number, string]> {
+      const { status, text } = await get(path, headers)
+      return [status, text]
+    },
+  }
 }

@@ -8,6 +8,7 @@
  * A generator is a function without arguments that returns Markdown, or a promise of it. It imports from dist/,
  * which must be built first (`node tools/docs.mjs` does).
  */
+import { readdirSync, readFileSync } from "node:fs"
 import { LAYERS } from "../layers/rules.mjs"
 
 const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
@@ -74,6 +75,23 @@ async function errorCodes(api) {
   )
 }
 
+const CLIENTS = new URL("../../tests/clients/", import.meta.url)
+const SWIFT_CASE = /^@case\(\s*"([^"]+)",\s*"([^"]+)",?\s*\)$/gm
+
+/** The lines of Swift's checklist, each with the cases that python-swiftclient drives. */
+function swiftChecklist() {
+  const texts = readdirSync(CLIENTS)
+    .filter(name => /^swift_\w+\.py$/.test(name))
+    .map(name => readFileSync(new URL(name, CLIENTS), "utf8"))
+  const cases = texts.flatMap(text => [...text.matchAll(SWIFT_CASE)].map(([, line, about]) => ({ line, about })))
+  const lines = JSON.parse(readFileSync(new URL("swift_checklist.json", CLIENTS), "utf8"))
+  const casesOf = name => cases.filter(each => each.line === name).map(({ about }) => about)
+  return table(
+    ["line", "what it is", "cases"],
+    lines.map(({ line, about }) => [line, about, casesOf(line).join("<br>")]),
+  )
+}
+
 export const GENERATORS = {
   s3Operations: async () => (await built("s3/index.js")).compatibilityTables().operations,
   s3Headers: async () => (await built("s3/index.js")).compatibilityTables().headers,
@@ -91,6 +109,8 @@ export const GENERATORS = {
       ]),
     )
   },
+
+  swiftChecklist,
 
   layers: () =>
     table(

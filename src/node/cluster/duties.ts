@@ -19,13 +19,16 @@ import { Steward, STEWARD_LEASE } from "./steward.js"
 const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   collector: "collector",
   ...{ repair: "repair", reencode: "repair", orphans: "repair", "integrity-audit": "repair", encrypt: "repair" },
+  "append-sealing": "repair",
   // An erasure waits for a backup that its process has made.
   ...{ "metadata-backup": "metadata-backup", erasure: "metadata-backup" },
   "master-key": "metadata-backup",
   // It follows what those of "repair" do.
   "started-jobs": "repair",
   // Once an hour, wherever that is.
-  "usage-history": "collector",
+  ...{ "usage-history": "collector", "account-reaper": "collector" },
+  // Another node would send the same changes.
+  "container-sync": "container-sync",
 }
 
 interface DutySeams {

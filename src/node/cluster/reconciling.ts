@@ -32,6 +32,8 @@ interface ReconcileReport {
   readonly putBack: number
   readonly listed: number
   readonly missing: number
+  /** K2V items that are put back. */
+  readonly items: number
   /** Of a plan: what confirms it. */
   readonly confirmBy?: string
   /** Of a failure. */
@@ -70,11 +72,14 @@ export class Reconciling implements BackgroundService {
   }
 
   report(): ReconcileReport {
-    const count = (outcome: ReconcileEntry["outcome"]) => this.found.filter(each => each.outcome === outcome).length
+    const count = (outcome: ReconcileEntry["outcome"]) =>
+      this.found.filter(each => each.outcome === outcome && !("items" in each && outcome === "putBack")).length
     const { halt } = this.seams.metadata
+    const items = this.found.map(each => ("items" in each && each.outcome === "putBack" ? each.items : 0))
     return {
       ...{ phase: this.phase, progress: this.seams.reconciliation.progress },
       ...{ putBack: count("putBack"), listed: count("listed"), missing: count("missing") },
+      items: items.reduce((sum, one) => sum + one, 0),
       ...(halt === undefined ? {} : { halt: halt.reason }),
       ...(this.planned === undefined ? {} : { confirmBy: confirmationOf(this.planned) }),
       ...(this.error === undefined ? {} : { error: this.error }),

@@ -119,7 +119,7 @@ const PENDING_SHOWN_MAX = 500
 /** Jobs that the store can do without for a while: their pause is in the control record. */
 const PAUSABLE: readonly string[] = [
   ...[REPAIR, SCRUB, ORPHANS, "reencode", "compaction", "integrity-audit", "lifecycle", "purge-deleted"],
-  ...["metadata-backup", "encrypt", "encrypt-files", "started-jobs"],
+  ...["metadata-backup", "encrypt", "encrypt-files", "started-jobs", "append-sealing"],
 ]
 
 export class EngineOperations implements StoreOperations {

@@ -37,6 +37,7 @@ import { entryIn } from "../items/item-rows-core.js"
 import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
+import { notesChanges } from "./changes-core.js"
 import { droppedUsage } from "./usage-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
@@ -145,6 +146,10 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
         message: "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
       })
     }
+    if (notesChanges(bucket))
+      throw fail("invalidRequest", {
+        message: "The container is synchronized with another one, which knows no versions: end that first.",
+      })
     // From now on there are versions. What undelete has kept stays until its time.
     const { undeleteDays: _days, ...others } = bucket
     const changed = { ...others, versioning, settingsVersion: bucket.settingsVersion + 1 }

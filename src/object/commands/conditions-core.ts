@@ -5,18 +5,29 @@
  * only the ETag conditions, deletions also size and time; a delete marker counts as no object.
  */
 import { fail, type Failure } from "../../base/failures.js"
+import { shownOfValue } from "../../format/version-record.js"
 import type { Conditions } from "../contract.js"
+import type { VersionMatch } from "./found-versions-core.js"
 
 interface ConditionSubject {
   readonly etag: string
   readonly modifiedMs: number
+  /** Of a large object: its ETag without the number of segments. */
+  readonly segmentsMd5?: string | undefined
 }
 
 interface WriteSubject extends ConditionSubject {
   readonly sizeBytes: number
 }
 
-const namesEtag = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
+/** What conditions on a version are about. */
+export function conditionSubject({ head, row }: VersionMatch): WriteSubject {
+  const { etag, sizeBytes, segmentsMd5 } = shownOfValue(row.value)
+  return { etag, sizeBytes, segmentsMd5, modifiedMs: head.modifiedMs }
+}
+
+const namesEtag = (list: readonly string[], { etag, segmentsMd5 }: ConditionSubject): boolean =>
+  list.includes("*") || list.includes(etag) || (segmentsMd5 !== undefined && list.includes(segmentsMd5))
 const wholeSeconds = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000
 
 /** Evaluates a read's conditions on an existing version; undefined: continue. */
@@ -24,11 +35,11 @@ export function evaluateRead(conditions: Conditions, subject: ConditionSubject):
   const { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs } = conditions
   const modifiedMs = wholeSeconds(subject.modifiedMs)
   const matchFails = ifMatch
-    ? !namesEtag(ifMatch, subject.etag)
+    ? !namesEtag(ifMatch, subject)
     : ifUnmodifiedSinceMs !== undefined && modifiedMs > ifUnmodifiedSinceMs
   if (matchFails) return fail("preconditionFailed", { condition: ifMatch ? "If-Match" : "If-Unmodified-Since" })
   const notModified = ifNoneMatch
-    ? namesEtag(ifNoneMatch, subject.etag)
+    ? namesEtag(ifNoneMatch, subject)
     : ifModifiedSinceMs !== undefined && modifiedMs <= ifModifiedSinceMs
   if (!notModified) return undefined
   return fail("notModified", { etag: subject.etag, lastModifiedMs: subject.modifiedMs })
@@ -76,9 +87,8 @@ export const isUnconditional = (conditions: Conditions): boolean => {
 export function evaluateWrite(conditions: Conditions, subject: WriteSubject | undefined): Failure | undefined {
   const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs } = conditions
   if (ifMatch && !subject) return fail("noSuchKey")
-  if (ifMatch && subject && !namesEtag(ifMatch, subject.etag))
-    return fail("preconditionFailed", { condition: "If-Match" })
-  if (ifNoneMatch && subject && namesEtag(ifNoneMatch, subject.etag)) {
+  if (ifMatch && subject && !namesEtag(ifMatch, subject)) return fail("preconditionFailed", { condition: "If-Match" })
+  if (ifNoneMatch && subject && namesEtag(ifNoneMatch, subject)) {
     return fail("preconditionFailed", { condition: "If-None-Match" })
   }
   if (!subject) return undefined

@@ -19,7 +19,8 @@ import { command, query, type CommandView, type RowView, type Touches } from "..
 import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
-import { findVersion, RowEditor, type FoundVersion } from "./row-editor-core.js"
+import { findVersion, type FoundVersion } from "./found-versions-core.js"
+import { RowEditor } from "./row-editor-core.js"
 
 /** Bytes with one key: those of a single upload, or all parts of a multipart upload. */
 export interface SharedBytes {

@@ -44,7 +44,8 @@ import {
   type UploadAddress,
 } from "./multipart-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
-import { findLatest, RowEditor } from "./row-editor-core.js"
+import { findLatest } from "./found-versions-core.js"
+import { RowEditor } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }

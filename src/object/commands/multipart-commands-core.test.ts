@@ -22,7 +22,8 @@ import {
   type Completion,
 } from "./multipart-commands-core.js"
 import { readCounters } from "./bucket-rows-core.js"
-import { findLatest, NO_CHECKSUM } from "./row-editor-core.js"
+import { findLatest } from "./found-versions-core.js"
+import { NO_CHECKSUM } from "./row-editor-core.js"
 import {
   ALL_ROWS,
   extentOf,

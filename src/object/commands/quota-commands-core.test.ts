@@ -19,7 +19,7 @@ import { Quotas } from "../quotas.js"
 import { accountNumberOf } from "../../format/account-number.js"
 import { createBucket, dropBucket, closeBucket, setVersioning } from "./bucket-commands-core.js"
 import { completeUpload, createUpload, putPart, sealUpload, type UploadAddress } from "./multipart-commands-core.js"
-import { findLatest } from "./row-editor-core.js"
+import { findLatest } from "./found-versions-core.js"
 import { extentOf, putOf, randomOf, refuses } from "./testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "./version-commands-core.js"
 

@@ -19,7 +19,7 @@ import {
   command,
   query,
   type DecisionTime,
-  type DecisionView,
+  type CommandView,
   type RowView,
   type Touches,
 } from "../../metadata/index.js"
@@ -169,7 +169,7 @@ export const swapExtent = command<[swap: SwapExtent], void>({
 
 /** The swap, if every row that references the extent `may` reference the new one. Throws as `swapExtent`. */
 export function swapRows(
-  view: DecisionView,
+  view: CommandView,
   time: DecisionTime,
   swap: SwapExtent,
   may: (naming: Naming) => boolean,

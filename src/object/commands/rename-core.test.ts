@@ -19,7 +19,7 @@ import {
 import { finishBucketUsage, setBucketQuota } from "./quota-commands-core.js"
 import { renameObject, type RenameObject } from "./rename-core.js"
 import { readCounters } from "./bucket-rows-core.js"
-import { findLatest, readDetails } from "./row-editor-core.js"
+import { findLatest, readDetails } from "./found-versions-core.js"
 import {
   extentOf,
   foreignUploadOf,

@@ -19,7 +19,6 @@ import { objectRowKey } from "../../format/row-key.js"
 import { isSameSealing, type BoundSealing } from "../../format/sealing.js"
 import {
   decodeVersion,
-  etagOfHead,
   type Content,
   type VersionDetails,
   type VersionHead,
@@ -27,12 +26,13 @@ import {
 } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
-import { evaluateRename } from "./conditions-core.js"
+import { conditionSubject, evaluateRename } from "./conditions-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
-import { findLatest, readDetails, RowEditor, type NewVersion, type VersionMatch } from "./row-editor-core.js"
+import { findLatest, readDetails, type VersionMatch } from "./found-versions-core.js"
+import { RowEditor, type NewVersion } from "./row-editor-core.js"
 import {
   checkOwnUpload,
   hintRowKey,
@@ -95,7 +95,8 @@ function renamedBefore(view: RowView, rename: Rename, versioning: Versioning): R
   const [keptToken, parameters] = kept.split(" ")
   if (keptToken !== token?.token) return undefined
   if (parameters !== token?.parameters) throw fail("idempotencyMismatch")
-  return { versioning, head: latest.head, checksumValue: record.checksumValue, sealing: record.sealing }
+  const { checksumValue, sealing, largeObject } = record
+  return { versioning, head: latest.head, checksumValue, sealing, largeObject }
 }
 
 function requireRenamable(view: RowView, rename: Rename, versioning: Versioning, nowMs: number): RenameSource {
@@ -105,14 +106,12 @@ function requireRenamable(view: RowView, rename: Rename, versioning: Versioning,
   const latest = findLatest(view, objectRowKey(bucketId, to))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
   const failure =
-    evaluateRename(sourceConditions, subjectOf(found.head), SOURCE_CONDITIONS) ??
-    evaluateRename(conditions, isThere ? subjectOf(latest.head) : undefined)
+    evaluateRename(sourceConditions, conditionSubject(found), SOURCE_CONDITIONS) ??
+    evaluateRename(conditions, isThere ? conditionSubject(latest) : undefined)
   if (failure !== undefined) throw failure
   const record = decodeVersion(found.row.value)
   return { found, record, details: readDetails(view, objectRowKey(bucketId, from), record) }
 }
-
-const subjectOf = (head: VersionHead) => ({ etag: etagOfHead(head), modifiedMs: head.modifiedMs })
 
 /** Where the bytes are now. */
 export type RenamedBytes =
@@ -121,7 +120,13 @@ export type RenamedBytes =
   /** Such a payload, sealed meanwhile. */
   | { readonly kind: "payload"; readonly payload: Uint8Array }
   | { readonly kind: "extent"; readonly extent: Extent }
-  | { readonly kind: "segments"; readonly multipartId: MultipartId; readonly completion: Completion }
+  | {
+      readonly kind: "segments"
+      readonly multipartId: MultipartId
+      readonly completion: Completion
+      /** Of an object with appends, which keeps its ETag: it has as many parts now. */
+      readonly appended?: { readonly sizeBytes: number; readonly parts: number }
+    }
 
 export interface RenameObject extends Rename {
   /** The version whose bytes were copied. */
@@ -165,8 +170,8 @@ export const renameObject = command<[rename: RenameObject], Renamed>({
     const left = new RowEditor(view, time, bucketId, from, rename.clockMs, destination)
     if (versioning === "never") left.remove(source.found, undefined, "renamed")
     else left.insert({ ...MARKER, random: rename.markerRandom }, versioning)
-    const { checksumValue } = source.record
-    return { ...left.finish(), result: { versioning, head: newHead, checksumValue, sealing } }
+    const { checksumValue, largeObject } = source.record
+    return { ...left.finish(), result: { versioning, head: newHead, checksumValue, sealing, largeObject } }
   },
 })
 
@@ -191,7 +196,7 @@ function movedVersion(
   { found, record, details }: RenameSource,
 ): NewVersion {
   const { bytes, sealing, random } = rename
-  const { head, restore, expiresAtSeconds } = record
+  const { head, restore, expiresAtSeconds, largeObject } = record
   const isInRow = bytes.kind === "row" || bytes.kind === "payload"
   if (isInRow !== (record.content.kind === "inline")) throw fail("conflict")
   // The payload may have been sealed since its row was read.
@@ -203,7 +208,18 @@ function movedVersion(
     isMarker: false,
     content: contentOf(bytes),
     payload: bytes.kind === "payload" ? bytes.payload : ofRow,
-    ...{ sizeBytes, md5, parts, random, storageClass, isShared: false, sealing, restore, expiresAtSeconds },
+    ...{
+      sizeBytes,
+      md5,
+      parts,
+      random,
+      storageClass,
+      isShared: false,
+      sealing,
+      restore,
+      expiresAtSeconds,
+      largeObject,
+    },
     checksum: { checksumAlgorithm, checksumType, value: record.checksumValue },
     details: withToken(details, rename.token),
   }
@@ -213,7 +229,10 @@ function contentOf(bytes: RenamedBytes): Content {
   if (bytes.kind === "extent") return { kind: "extent", extent: bytes.extent }
   if (bytes.kind !== "segments") return { kind: "inline" }
   // A rename is a later write: a repeated completion must not find it.
-  return { kind: "segments", multipartId: bytes.multipartId, completion: new Uint8Array(0) }
+  const segments = { kind: "segments", multipartId: bytes.multipartId, completion: new Uint8Array(0) } as const
+  if (bytes.appended === undefined) return segments
+  const { sizeBytes, parts } = bytes.appended
+  return { ...segments, appended: { lastOffset: sizeBytes, uploadedParts: parts } }
 }
 
 function withToken(details: VersionDetails, token: Rename["token"]): VersionDetails {

@@ -6,7 +6,7 @@ import { plainBytesOf } from "../../format/sealing.js"
 import { NULL_VERSION } from "../../format/version-id.js"
 import type { RowView } from "../../metadata/index.js"
 import { findUpload, partKey, type UploadAddress } from "./multipart-commands-core.js"
-import { findVersion } from "./row-editor-core.js"
+import { findVersion } from "./found-versions-core.js"
 import { usageChanges } from "./usage-core.js"
 
 const NO_PARTS = { bytes: 0, countedBy: undefined }

@@ -8,18 +8,19 @@
 import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import type { Family } from "../../base/families.js"
-import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
 import { parseUploadId } from "../../base/ids.js"
 import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
+import { msOfTimestamp, timestampOfMs, type Timestamp } from "../../base/timestamp.js"
 import type { EntryWrite } from "../../format/entry.js"
 import {
+  changedVersion,
   decodeDeletedVersion,
   deletedRowKey,
   encodeDeletedVersion,
   type DeletedReason,
-  type VersionFamily,
 } from "../../format/deleted-version.js"
 import type { VersionLock } from "../../format/object-lock.js"
 import type { VersionRestore } from "../../format/restore.js"
@@ -36,7 +37,6 @@ import {
 import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
 import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
-  decodeDetails,
   decodeVersion,
   decodeVersionHead,
   DETAILS_IN_RECORD_BYTES_MAX,
@@ -44,36 +44,32 @@ import {
   encodeVersion,
   NO_DETAILS,
   type Content,
+  type LargeObject,
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
 } from "../../format/version-record.js"
 import { bucketOfRow } from "./bucket-rows-core.js"
+import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } from "./changes-core.js"
+import {
+  findLatest,
+  findVersion,
+  pendingDeletionOf,
+  readDetails,
+  type FoundVersion,
+  type VersionMatch,
+} from "./found-versions-core.js"
 import { requireRemovable } from "./lock-core.js"
-import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
+import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
 import type {
+  CommandView,
   CounterChange,
   DecisionTime,
-  DecisionView,
   MetadataRow,
   RowView,
   UsageChange,
 } from "../../metadata/index.js"
-import { deletedUsageRowKey } from "../../format/usage.js"
-import { usageChanges } from "./usage-core.js"
-
-/** A version in its row, also one that undelete keeps. */
-export interface FoundVersion {
-  readonly head: VersionHead
-  readonly family: VersionFamily
-  readonly rowKey: RowKey
-  readonly row: MetadataRow
-}
-
-/** One version as found in its row. */
-export interface VersionMatch extends FoundVersion {
-  readonly family: "current" | "versions"
-}
+import { keptChange, usageChanges } from "./usage-core.js"
 
 /** A version to add; the editor assigns its order and times. */
 export interface NewVersion {
@@ -95,7 +91,12 @@ export interface NewVersion {
   readonly restore?: VersionRestore | undefined
   /** When its object expires; undefined: never. */
   readonly expiresAtSeconds?: number | undefined
+  /** Its bytes are the segment list of a large object. */
+  readonly largeObject?: LargeObject | undefined
 }
+
+/** What an append makes of a version; its bytes are in segments from then on. */
+type AppendedVersion = Pick<NewVersion, "sizeBytes" | "content" | "md5" | "parts" | "checksum">
 
 /** What a removal goes by if the version has a lock. */
 export interface Removing {
@@ -108,46 +109,6 @@ export interface Removing {
 const NEVER_OVER: Removing = { clockMs: 0, bypassGovernance: false }
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
-
-export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
-  if (record.details) return record.details
-  if (!record.head.hasDetails) return NO_DETAILS
-  const details = view.get("details", versionRowKey(row, record.head.order))
-  if (!details) throw fail("corruptRecord", { what: "details" })
-  return decodeDetails(details.value)
-}
-
-/** The row's latest version, an object or a marker; undefined where the row has none. */
-export function findLatest(view: RowView, row: RowKey): VersionMatch | undefined {
-  const current = view.get("current", row)
-  if (current) return { head: decodeVersionHead(current.value), family: "current", rowKey: row, row: current }
-  const head = view.get("heads", row)
-  return head && findInVersions(view, row, decodeRowHead(head.value).latestOrder)
-}
-
-function findInVersions(view: RowView, row: RowKey, order: number): VersionMatch | undefined {
-  const rowKey = versionRowKey(row, order)
-  const found = view.get("versions", rowKey)
-  return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
-}
-
-/** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
-export function findVersion(view: RowView, row: RowKey, versionId: VersionId): VersionMatch | undefined {
-  const current = view.get("current", row)
-  const head = current && decodeVersionHead(current.value)
-  const isCurrent = (order: number) => head?.order === order
-  const found = (): VersionMatch | undefined =>
-    current && head && { head, family: "current", rowKey: row, row: current }
-  if (versionId === NULL_VERSION) {
-    if (head?.isNull) return found()
-    const rowHead = view.get("heads", row)
-    const nullOrder = rowHead ? decodeRowHead(rowHead.value).nullOrder : 0
-    return nullOrder > 0 ? findInVersions(view, row, nullOrder) : undefined
-  }
-  const { order, random } = partsOfVersionId(versionId)
-  const version = isCurrent(order) ? found() : findInVersions(view, row, order)
-  return version && !version.head.isNull && hexOf(version.head.random) === hexOf(random) ? version : undefined
-}
 
 /** A hint that is recorded again gets another value, so that a job which has read it before does not drop it. */
 export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): EntryWrite {
@@ -166,22 +127,6 @@ interface PartsGrowth {
 }
 
 const DAY_MS = 86_400_000
-
-/** Bytes that no row references any more; undefined: the content has none. */
-export function pendingDeletionOf(
-  bucketId: BucketId,
-  key: ObjectKey,
-  content: Content,
-): PendingDeletionRecord | undefined {
-  if (content.kind === "extent") return { kind: "extent", bucketId, key, extent: content.extent }
-  return content.kind === "segments" ? { kind: "segments", bucketId, key, multipartId: content.multipartId } : undefined
-}
-
-/** A change of the count of what undelete keeps. */
-export const keptChange = (bucketId: BucketId, objects: number, bytes: number): UsageChange => ({
-  key: deletedUsageRowKey(bucketId),
-  change: { objects, bytes, partBytes: 0 },
-})
 
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
@@ -223,11 +168,13 @@ export class RowEditor {
   private pendingDeletions = 0
   /** Of what undelete keeps. */
   private kept: Kept = { objects: 0, bytes: 0 }
+  /** When another store has made the change that is repeated here. */
+  private timestamp: Timestamp | undefined
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
   private undeletedForMs: number | undefined
 
   constructor(
-    private readonly view: DecisionView,
+    private readonly view: CommandView,
     private readonly time: DecisionTime,
     readonly bucketId: BucketId,
     readonly key: ObjectKey,
@@ -302,6 +249,33 @@ export class RowEditor {
     this.isRestoring = true
   }
 
+  /** This repeats a change of another store. Throws `preconditionFailed` if what is here is newer. */
+  repeat(repeated: Repeated): void {
+    requireNewer(this.view, this.row, repeated)
+    this.timestamp = repeated.timestamp
+  }
+
+  private get notesChanges(): boolean {
+    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
+    return row !== undefined && notesChanges(bucketOfRow(row))
+  }
+
+  /** When the object changes, unless another store says. */
+  private get changedMs(): number {
+    const { nowMs } = this.time
+    const { lastModifiedMs: lastMs } = this.versions.head
+    return this.notesChanges ? nextChangeMs(this.view, this.row, { nowMs, lastMs }) : Math.max(nowMs, lastMs)
+  }
+
+  /** Notes that the object has changed, if its bucket wants that. */
+  private noteChange(): void {
+    const latest = this.writes.find(({ family, key }) => family === "current" && key === this.row)
+    if (latest === undefined || !this.notesChanges) return
+    const removedAt = () => this.timestamp ?? timestampOfMs(this.changedMs)
+    const write = changeWrite(this.view, { time: this.time, row: this.row, after: latest.value, removedAt })
+    if (write !== undefined) this.writes.push(write)
+  }
+
   /** Adds the newest version. Unless versioning is enabled it is the null version, and replaces the previous one. */
   insert(version: NewVersion, versioning: Versioning): VersionHead {
     const isNull = versioning !== "enabled"
@@ -319,6 +293,7 @@ export class RowEditor {
       ...(version.sealing && { sealing: version.sealing }),
       ...(version.restore && { restore: version.restore }),
       ...(version.expiresAtSeconds !== undefined && { expiresAtSeconds: version.expiresAtSeconds }),
+      ...(version.largeObject && { largeObject: version.largeObject }),
     }
     const rowKey = head.isMarker ? versionRowKey(this.row, head.order) : this.row
     this.put(head.isMarker ? "versions" : "current", rowKey, encodeVersion(record), version.payload)
@@ -338,9 +313,6 @@ export class RowEditor {
   }
 
   private headOf(version: NewVersion, isNull: boolean): VersionHead {
-    const last = this.versions.head
-    const order = Math.max(this.time.nowMs * 1000, last.lastOrder + 1)
-    assert(Number.isSafeInteger(order), "orders are whole microseconds")
     return {
       isMarker: version.isMarker,
       isNull,
@@ -351,8 +323,8 @@ export class RowEditor {
       checksumAlgorithm: version.checksum.checksumAlgorithm,
       checksumType: version.checksum.checksumType,
       sizeBytes: version.sizeBytes,
-      modifiedMs: Math.max(this.time.nowMs, last.lastModifiedMs),
-      order,
+      modifiedMs: this.timestamp === undefined ? this.changedMs : msOfTimestamp(this.timestamp),
+      order: this.nextOrder,
       random: version.random,
       md5: version.md5,
       parts: version.parts,
@@ -402,7 +374,7 @@ export class RowEditor {
   rewrite(version: FoundVersion, change: (record: VersionRecord) => VersionRecord, newPayload?: Uint8Array): void {
     const row = this.rowOf(version)
     const payload = newPayload ?? this.view.payload(version.family, version.rowKey, row)
-    this.put(version.family, version.rowKey, changedRow(version.family, row.value, change), payload)
+    this.put(version.family, version.rowKey, changedVersion(version.family, row.value, change), payload)
   }
 
   /** Replaces the details that a client stores with the bytes. */
@@ -418,9 +390,46 @@ export class RowEditor {
     }))
   }
 
+  /**
+   * Changes an object to which bytes are appended: it has another order from now on, as if it had been written again. Its
+   * bytes are shared with nothing. Returns its new head. Throws `conflict` if they are.
+   */
+  append(version: VersionMatch, appended: AppendedVersion): VersionHead {
+    const { sizeBytes, content, md5, parts, checksum } = appended
+    const { checksumAlgorithm, checksumType, value: checksumValue } = checksum
+    if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
+    const modifiedMs = this.changedMs
+    const order = this.nextOrder
+    this.moveDetails(version.head, order)
+    this.bytesDelta += sizeBytes - version.head.sizeBytes
+    const grown = { sizeBytes, modifiedMs, order, md5, parts, checksumAlgorithm, checksumType, isShared: false }
+    const head = { ...version.head, ...grown }
+    const change = (record: VersionRecord): VersionRecord => ({ ...record, head, content, checksumValue })
+    this.put(version.family, version.rowKey, changedVersion(version.family, this.rowOf(version).value, change))
+    const { versions } = this
+    const nullOrder = head.isNull ? order : versions.head.nullOrder
+    const lasts = { lastOrder: order, lastModifiedMs: modifiedMs, latestOrder: order }
+    versions.head = { ...versions.head, ...lasts, nullOrder }
+    return head
+  }
+
+  private moveDetails({ hasDetails, order: before }: VersionHead, order: number): void {
+    if (!hasDetails) return
+    const details = must(this.read("details", versionRowKey(this.row, before)), "the head says so")
+    this.put("details", versionRowKey(this.row, before), undefined)
+    this.put("details", versionRowKey(this.row, order), details.value)
+  }
+
+  /** Later than those of all versions that the row has had. */
+  private get nextOrder(): number {
+    const order = Math.max(this.time.nowMs * 1000, this.versions.head.lastOrder + 1)
+    assert(Number.isSafeInteger(order), "orders are whole microseconds")
+    return order
+  }
+
   /** A version counts as modified now, and no later change of the row as modified before. Returns the time. */
   markModified(version: VersionMatch): number {
-    const modifiedMs = Math.max(this.time.nowMs, this.versions.head.lastModifiedMs)
+    const modifiedMs = this.changedMs
     this.versions.head = { ...this.versions.head, lastModifiedMs: modifiedMs }
     this.rewrite(version, record => ({ ...record, head: { ...record.head, modifiedMs } }))
     return modifiedMs
@@ -514,9 +523,9 @@ export class RowEditor {
    */
   undelete({ family, rowKey, row }: FoundVersion, versioning: Versioning, lock: VersionLock | undefined): void {
     const { deletedMs, untilMs, record } = decodeDeletedVersion(row.value)
-    const { head, content, checksumValue: value, details = NO_DETAILS, sealing } = record
+    const { head, content, checksumValue: value, details = NO_DETAILS, sealing, largeObject } = record
     const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass } = head
-    const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false }
+    const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false, largeObject }
     const checksum = { checksumAlgorithm, checksumType, value }
     const payload = this.view.payload(family, rowKey, row)
     this.undeletedForMs = untilMs - deletedMs
@@ -545,6 +554,7 @@ export class RowEditor {
     const [bytes, uploads] = [this.bytesDelta, this.uploadsDelta]
     if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) return { ...NO_COUNTS, bytes, uploads }
     const { had, hadObject, head, hasObject } = this.versions
+    this.noteChange()
     this.putHead(this.versions)
     const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
     const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))
@@ -576,16 +586,6 @@ export class RowEditor {
       if (had) this.put("heads", this.row, undefined)
     } else if (had || versions > 1 || !hasObject) this.put("heads", this.row, encodeRowHead(head))
   }
-}
-
-function changedRow(
-  family: VersionFamily,
-  value: Uint8Array,
-  change: (record: VersionRecord) => VersionRecord,
-): Uint8Array {
-  if (family !== "deleted") return encodeVersion(change(decodeVersion(value)))
-  const { record, ...deletion } = decodeDeletedVersion(value)
-  return encodeDeletedVersion({ ...deletion, record: change(record) })
 }
 
 function headOfSingle(current: VersionHead | undefined): RowHead {

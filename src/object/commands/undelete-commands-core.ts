@@ -16,7 +16,9 @@ import { bucketWrite } from "./bucket-commands-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
 import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
-import { keptChange, pendingDeletionOf, RowEditor } from "./row-editor-core.js"
+import { pendingDeletionOf } from "./found-versions-core.js"
+import { RowEditor } from "./row-editor-core.js"
+import { keptChange } from "./usage-core.js"
 
 const UNDELETE_DAYS_MAX = 365
 

@@ -5,7 +5,7 @@
  *           stays is not, also above a limit that was lowered. A delete marker counts and is never refused.
  */
 import { fail } from "../../base/failures.js"
-import type { RowKey } from "../../base/ids.js"
+import type { BucketId, RowKey } from "../../base/ids.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import { decodeAccount, type BucketRecord } from "../../format/records.js"
 import { textRowKey } from "../../format/row-key.js"
@@ -117,3 +117,9 @@ function usageOf(view: RowView, { key, name }: Count): Usage {
   if (row === undefined) throw fail("corruptRow", { message: `what the ${name} uses is lost; count it again` })
   return decodeUsage(row.value)
 }
+
+/** A change of the count of what undelete keeps. */
+export const keptChange = (bucketId: BucketId, objects: number, bytes: number): UsageChange => ({
+  key: deletedUsageRowKey(bucketId),
+  change: { objects, bytes, partBytes: 0 },
+})

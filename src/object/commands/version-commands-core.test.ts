@@ -28,7 +28,7 @@ import {
 import { soleProcess, type Command } from "../../metadata/index.js"
 import { closeBucket, setVersioning } from "./bucket-commands-core.js"
 import { readCounters } from "./bucket-rows-core.js"
-import { findLatest, findVersion, readDetails } from "./row-editor-core.js"
+import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
 import {
   ALL_ROWS,
   extentOf,

@@ -5,6 +5,7 @@
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
+import type { Timestamp } from "../../base/timestamp.js"
 import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
 import type { Retention, VersionLock } from "../../format/object-lock.js"
 import { isSameSealing } from "../../format/sealing.js"
@@ -12,20 +13,23 @@ import type { Versioning } from "../../format/records.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import {
   decodeVersion,
-  etagOfHead,
   NO_DETAILS,
   versionIdOfHead,
+  type LargeObject,
   type VersionDetails,
   type VersionHead,
 } from "../../format/version-record.js"
-import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
-import { evaluateWrite, isUnconditional } from "./conditions-core.js"
+import { command, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import { removalOfAbsent } from "./changes-core.js"
+import { conditionSubject, evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-core.js"
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
-import { findLatest, findVersion, hintWrite, NO_CHECKSUM, readDetails, RowEditor } from "./row-editor-core.js"
-import type { NewVersion, Removing, VersionMatch } from "./row-editor-core.js"
+import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
+import { hintWrite, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
+import type { VersionMatch } from "./found-versions-core.js"
+import type { NewVersion, Removing } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */
 export interface MissingShardHint {
@@ -46,15 +50,17 @@ export interface PutVersion {
   readonly hints: readonly MissingShardHint[]
   /** A version of the same row whose bytes the new one shares. */
   readonly sharesWith?: VersionId
+  /** When another store has made the write that is repeated. */
+  readonly timestamp?: Timestamp | undefined
 }
 
 export interface Stored {
   readonly versioning: Versioning
   readonly head: VersionHead
+  readonly largeObject?: LargeObject | undefined
 }
 
-const etagSubject = (found: VersionMatch | undefined) =>
-  found && { etag: etagOfHead(found.head), modifiedMs: found.head.modifiedMs, sizeBytes: found.head.sizeBytes }
+const etagSubject = (found: VersionMatch | undefined) => found && conditionSubject(found)
 
 export const hintRowKey = ({ partition, deviceId }: MissingShardHint) => textRowKey(u16Text(partition) + deviceId)
 
@@ -107,12 +113,13 @@ export const putVersion = command<[put: PutVersion], Stored>({
     // What undelete keeps shares its bytes with nothing.
     if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
     const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
+    if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })
     const content =
       put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
     const lock = lockOfNew(bucketLock, put.version.lock, clocksOf(put, time))
     const head = editor.insert(objectOf(put.version, content, lock), versioning)
     editor.record(put.hints.map(hintRowKey))
-    return { ...editor.finish(), result: { versioning, head } }
+    return { ...editor.finish(), result: { versioning, head, largeObject: put.version.largeObject } }
   },
 })
 
@@ -123,7 +130,7 @@ function objectOf(
   lock: NewVersion["lock"],
 ): NewVersion {
   const { payload, sizeBytes, md5, parts, random, checksum, details, storageClass, isShared, sealing } = version
-  const { expiresAtSeconds } = version
+  const { expiresAtSeconds, largeObject } = version
   return {
     isMarker: false,
     content,
@@ -139,6 +146,7 @@ function objectOf(
     lock,
     sealing,
     expiresAtSeconds,
+    largeObject,
   }
 }
 
@@ -147,7 +155,7 @@ function shareBytes(
   view: RowView,
   editor: RowEditor,
   source: VersionId,
-  version: Pick<NewVersion, "content" | "storageClass" | "sealing">,
+  version: Pick<NewVersion, "content" | "storageClass" | "sealing" | "sizeBytes">,
 ): NewVersion["content"] {
   const found = findVersion(view, editor.row, source)
   const record = found && decodeVersion(found.row.value)
@@ -158,7 +166,9 @@ function shareBytes(
       content.extent.uploadId === version.content.extent.uploadId) ||
     (content?.kind === "segments" &&
       version.content.kind === "segments" &&
-      content.multipartId === version.content.multipartId)
+      content.multipartId === version.content.multipartId &&
+      // Something may have been appended.
+      found?.head.sizeBytes === version.sizeBytes)
   // The bytes may have been encrypted since they were read: the copy would lack their key.
   if (!found || !same || !isSameSealing(record?.sealing, version.sealing)) throw fail("conflict")
   // Bytes have one policy, so versions share them only within one class.
@@ -182,6 +192,14 @@ interface RemoveLatest {
   readonly removing?: Removing
   /** Random bytes for the id of a marker. */
   readonly random: Uint8Array
+  /** When another store has made the removal that is repeated. */
+  readonly timestamp?: Timestamp | undefined
+}
+
+/** Whether nothing is stored under a key. The decision does not rely on it, but on the change that it writes. */
+const isAbsent = (view: CommandView, { bucketId, key }: Pick<RemoveLatest, "bucketId" | "key">): boolean => {
+  const row = objectRowKey(bucketId, key)
+  return view.ifPresent("current", row) === undefined && view.ifPresent("heads", row) === undefined
 }
 
 /** DELETE without a version: removes the object, or adds a delete marker. */
@@ -190,9 +208,15 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
   grows: false,
   touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
   decide(view, time, remove) {
-    const { versioning } = requireBucket(view, remove.bucketId)
+    const bucket = requireBucket(view, remove.bucketId)
+    const { versioning } = bucket
+    if (remove.timestamp !== undefined && isAbsent(view, remove)) {
+      const result = { versioning, versionId: undefined, deleteMarker: false }
+      return { writes: removalOfAbsent(view, bucket, remove.key, remove.timestamp, time), result }
+    }
     checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
     const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
+    if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
     if (versioning === "never") {
       const latest = editor.latestObject()
       if (latest) editor.remove(latest, remove.removing)
@@ -286,7 +310,7 @@ interface SetAttributes extends Pick<Removing, "clockMs"> {
 
 /** Headers that change with the attributes; others belong to the bytes, or to another operation. */
 const REPLACED_HEADERS: ReadonlySet<string> = new Set([
-  ...["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires"],
+  ...["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires", "segmentPrefix"],
 ])
 
 function withAttributes(details: VersionDetails, { headers, userMetadata }: SetAttributes): VersionDetails {
@@ -300,26 +324,25 @@ function withAttributes(details: VersionDetails, { headers, userMetadata }: SetA
  * caches ask again; what was written when follows from its order. Locks protect attributes as they protect bytes. Throws
  * `objectLocked`, `preconditionFailed`, and as `requireVersion`.
  */
-export const setAttributes = command<[address: VersionAddress, to: SetAttributes], Pick<Stored, "versioning" | "head">>(
-  {
-    name: "SetAttributes",
-    touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
-    decide(view, time, { bucketId, key, versionId }, to) {
-      const { versioning } = requireBucket(view, bucketId)
-      const found = requirePresent(view, { bucketId, key, versionId }, versioning, expiryClock(time, to.clockMs))
-      const failure = evaluateWrite(to.conditions, etagSubject(found))
-      if (failure) throw failure
-      const record = decodeVersion(found.row.value)
-      if (record.lock !== undefined) requireRemovable(record.lock, { clockMs: to.clockMs, bypassGovernance: false })
-      const details = readDetails(view, objectRowKey(bucketId, key), record)
-      const editor = new RowEditor(view, time, bucketId, key)
-      editor.setDetails(found, withAttributes(details, to))
-      editor.rewrite(found, before => withExpiry(before, to.expiresAtSeconds))
-      const modifiedMs = editor.markModified(found)
-      return { ...editor.finish(), result: { versioning, head: { ...found.head, modifiedMs } } }
-    },
+export const setAttributes = command<[address: VersionAddress, to: SetAttributes], Stored>({
+  name: "SetAttributes",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, versionId }, to) {
+    const { versioning } = requireBucket(view, bucketId)
+    const found = requirePresent(view, { bucketId, key, versionId }, versioning, expiryClock(time, to.clockMs))
+    const failure = evaluateWrite(to.conditions, etagSubject(found))
+    if (failure) throw failure
+    const record = decodeVersion(found.row.value)
+    if (record.lock !== undefined) requireRemovable(record.lock, { clockMs: to.clockMs, bypassGovernance: false })
+    const details = readDetails(view, objectRowKey(bucketId, key), record)
+    const editor = new RowEditor(view, time, bucketId, key)
+    editor.setDetails(found, withAttributes(details, to))
+    editor.rewrite(found, before => withExpiry(before, to.expiresAtSeconds))
+    const modifiedMs = editor.markModified(found)
+    const result = { versioning, head: { ...found.head, modifiedMs }, largeObject: record.largeObject }
+    return { ...editor.finish(), result }
   },
-)
+})
 
 /** Changes the lock of a version. Throws `noObjectLock`, and as `requireVersion`. */
 const changeLock = <Change>(

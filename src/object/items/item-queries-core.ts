@@ -19,18 +19,24 @@ import {
   type K2vItem,
   type K2vPartition,
 } from "../../format/k2v-rows.js"
-import type { CausalContext } from "../../format/k2v-token.js"
+import type { CausalContext, VectorNode } from "../../format/k2v-token.js"
 import { bucketIdOfRowKey, bucketRowKey, objectRowKey, shiftKey, suffixRange } from "../../format/row-key.js"
 import { query, type MetadataRow, type QueryView } from "../../metadata/index.js"
 import { entryIn, itemIn, partitionIn } from "./item-rows-core.js"
 import { ITEM_LIMITS } from "./limits.js"
-import { contextOf, countsOf, isNewer, valuesOf } from "./vector-core.js"
+import { contextOf, countsOf, isNewer, isOver, valuesOf } from "./vector-core.js"
 
 /** An item as readers get it; undefined stands for a tombstone. */
 export interface ItemContent {
   readonly sortKey: ItemKey
   readonly context: CausalContext
   readonly values: readonly (Uint8Array | undefined)[]
+}
+
+interface StoreOfItems {
+  readonly bucketId: BucketId
+  /** The node in the vectors of what the store writes. */
+  readonly node: VectorNode
 }
 
 /** Row keys of values, with the values. */
@@ -76,13 +82,21 @@ function contentsOf(view: QueryView, found: readonly FoundItem[]): readonly Item
   return found.map(each => contentOf(each, rows))
 }
 
-/** The item, if there is one and it has something that is not seen. Everything is newer than an empty context. */
+/**
+ * The item, if there is one and it has something that is not seen. Everything is newer than an empty context. A client that
+ * has seen an item which was collected since gets the tombstone of all of it, once.
+ */
 export const readItem = query(
   "ReadItem",
-  (view, bucketId: BucketId, partition: ItemKey, sortKey: ItemKey, seen: CausalContext): ItemContent | undefined => {
-    const key = itemRowKey(objectRowKey(bucketId, partition), sortKey)
+  (view, { bucketId, node }: StoreOfItems, partition: ItemKey, sortKey: ItemKey, seen: CausalContext) => {
+    const stem = objectRowKey(bucketId, partition)
+    const key = itemRowKey(stem, sortKey)
     const item = itemIn(view, key)
-    return isNewer(item, seen) ? contentsOf(view, [{ key, sortKey, item }])[0] : undefined
+    if (item.length > 0 || seen.size === 0)
+      return isNewer(item, seen) ? contentsOf(view, [{ key, sortKey, item }])[0] : undefined
+    const { collectedTo } = partitionIn(view, stem)
+    if (Math.max(...seen.values()) >= collectedTo) return undefined
+    return { sortKey, context: new Map([[node, collectedTo]]), values: [undefined] }
   },
 )
 
@@ -205,7 +219,7 @@ export const readContexts = query(
   },
 )
 
-export interface PartitionEntry extends Omit<K2vPartition, "changedAt"> {
+export interface PartitionEntry extends Omit<K2vPartition, "changedAt" | "collectedTo"> {
   readonly partition: ItemKey
 }
 
@@ -219,11 +233,26 @@ export const readPartitions = query(
       const partition = partitionKeyOf(key)
       if (rows === ITEM_LIMITS.rowsPerPage || found.length === max) return { found, next: partition }
       rows += 1
-      const { changedAt: _changedAt, ...counts } = decodeK2vPartition(row.value)
+      const { changedAt: _changedAt, collectedTo: _collectedTo, ...counts } = decodeK2vPartition(row.value)
       if (counts.entries > 0) found.push({ partition, ...counts })
     }
     return { found, next: undefined }
   },
+)
+
+/** Throws `invalidArgument` if items that this reader does not know to be deleted were collected since. */
+function requireKnown(view: Pick<QueryView, "get">, stem: RowKey, after: number): void {
+  if (after >= partitionIn(view, stem).collectedTo) return
+  const message =
+    "The seen marker is too old: poll without it, and take every item that is not in the answer as deleted."
+  throw fail("invalidArgument", { message })
+}
+
+/** Throws `invalidArgument` like `readChanges`. */
+export const requireMarker = query(
+  "RequireMarker",
+  (view, bucketId: BucketId, partition: ItemKey, after: number): void =>
+    requireKnown(view, objectRowKey(bucketId, partition), after),
 )
 
 interface ChangesPage {
@@ -233,11 +262,15 @@ interface ChangesPage {
   readonly isLast: boolean
 }
 
-/** Items of the range that changed after a time, in the order of their changes, deleted ones too. */
+/**
+ * Items of the range that changed after a time, in the order of their changes, deleted ones too. Throws `invalidArgument` if
+ * some of those were collected.
+ */
 export const readChanges = query(
   "ReadChanges",
   (view, bucketId: BucketId, partition: ItemKey, bounds: KeyBounds, after: number): ChangesPage => {
     const stem = objectRowKey(bucketId, partition)
+    requireKnown(view, stem, after)
     const wanted = itemRange(bucketId, partition, bounds)
     const range = { start: changeRowKey(stem, after + 1), end: suffixRange(stem).end }
     const found: FoundItem[] = []
@@ -273,6 +306,34 @@ export const nextBucketOfItems = query("NextBucketOfItems", (view, from: BucketI
     return first.done === true ? [] : [bucketIdOfRowKey(first.value[0])]
   })
   return found.length === 0 ? undefined : parseBucketId(Math.min(...found))
+})
+
+interface OldTombstones {
+  readonly found: readonly {
+    readonly bucketId: BucketId
+    readonly partition: ItemKey
+    readonly sortKeys: readonly ItemKey[]
+  }[]
+  /** Where the walk goes on; undefined: it is over. */
+  readonly next: RowKey | undefined
+}
+
+/** Items of all buckets, from a row key on, that have had only tombstones since this time. */
+export const oldTombstones = query("OldTombstones", (view, from: RowKey, atMs: number): OldTombstones => {
+  const range = { start: from, end: rowKeyOf("\xff"), expectedRows: ITEM_LIMITS.rowsPerPage }
+  const found: { bucketId: BucketId; partition: ItemKey; sortKeys: ItemKey[] }[] = []
+  let rows = 0
+  for (const [key, row] of view.range("k2vItems", range)) {
+    if (rows === ITEM_LIMITS.rowsPerPage) return { found, next: key }
+    rows += 1
+    if (!isOver(decodeK2vItem(row.value), atMs)) continue
+    const [bucketId, partition] = [bucketIdOfRowKey(key), partitionKeyOf(key)]
+    const last = found.at(-1)
+    const isFull = last !== undefined && last.sortKeys.length >= ITEM_LIMITS.tombstonesPerCommand
+    if (last?.bucketId === bucketId && last.partition === partition && !isFull) last.sortKeys.push(sortKeyOf(key))
+    else found.push({ bucketId, partition, sortKeys: [sortKeyOf(key)] })
+  }
+  return { found, next: undefined }
 })
 
 export const findEntry = query("FindEntry", entryIn)

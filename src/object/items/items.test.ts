@@ -5,44 +5,21 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
-import { parseItemKey, parseAccountId, parseBucketName, textOfObjectKey, type ItemKey } from "../../base/ids.js"
+import { textOfObjectKey } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import type { CausalContext } from "../../format/k2v-token.js"
 import { bucketRowKey, suffixRange } from "../../format/row-key.js"
 import type { Metadata, Query } from "../../metadata/index.js"
-import { MemoryMetadata } from "../../metadata/testing-engine.js"
-import { SimClock } from "../../seams/clock/sim.js"
+import type { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { BucketService } from "../bucket-service.js"
 import { setBucketQuota, finishBucketUsage } from "../commands/quota-commands-core.js"
 import { quotaState, walkUsage } from "../queries/usage-queries-core.js"
-import type { ItemContent } from "./item-queries-core.js"
 import { Items, type SeenChanges } from "./items.js"
 import { ITEM_LIMITS } from "./limits.js"
+import { key, NOTHING, opened, PK, textsOf } from "./testing-items.js"
 
-const key = parseItemKey
-const PK = key("p")
 const ALL = { conflictsOnly: false, tombstones: false }
-const NOTHING: CausalContext = new Map()
-const textsOf = ({ values }: Pick<ItemContent, "values">) =>
-  values.map(value => (value === undefined ? null : Buffer.from(value).toString()))
-
-async function opened(isShared = false) {
-  const clock = new SimClock()
-  const metadata = new MemoryMetadata()
-  const buckets = new BucketService(metadata)
-  const bucket = await buckets.create({
-    ...{ name: parseBucketName("bucket"), owner: parseAccountId("root"), location: "" },
-  })
-  const prepare = async () => undefined
-  const items = new Items({ clock, metadata, prepare, isShared })
-  const put = (sortKey: string, text: string | undefined, seen = NOTHING, partition: ItemKey = PK) =>
-    items.write(bucket, [
-      { partition, sortKey: key(sortKey), seen, bytes: text === undefined ? text : Buffer.from(text) },
-    ])
-  const read = async (sortKey: string) => items.read(bucket, PK, key(sortKey))
-  return { clock, metadata, buckets, bucket, items, put, read }
-}
 
 type World = Awaited<ReturnType<typeof opened>>
 
@@ -350,4 +327,14 @@ test("values count towards the bucket's bytes and its quota, and a count finds t
     place = slice.next
   }
   assert.equal(bytes, 41)
+})
+
+test("a batch of new items with more bytes than one command writes is written by several", async () => {
+  const { bucket, items } = await opened()
+  const values = ["a", "b", "c", "d"].map(name => ({
+    ...{ partition: PK, sortKey: key(name), seen: NOTHING, bytes: new Uint8Array(MIB - 1).fill(7) },
+  }))
+  await items.write(bucket, values)
+  const { found } = await items.partitions(bucket, {})
+  assert.deepEqual(found, [{ partition: PK, entries: 4, conflicts: 0, values: 4, bytes: 4 * (MIB - 1) }])
 })

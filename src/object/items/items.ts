@@ -15,7 +15,8 @@ import { mapBounded } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Bucket } from "../bucket-contract.js"
-import { writeItems, type ItemWrite } from "./item-commands-core.js"
+import type { ItemPortion } from "./found-items-core.js"
+import { firstOfDifferentItems, writeItems, type ItemWrite } from "./item-commands-core.js"
 import {
   readChanges,
   readChangeTimes,
@@ -23,12 +24,14 @@ import {
   readItem,
   readItems,
   readPartitions,
+  requireMarker,
   type ItemContent,
   type ItemFilter,
   type KeyBounds,
   type PartitionEntry,
   type SeenItem,
 } from "./item-queries-core.js"
+import { bringBack } from "./item-restoring.js"
 import { ItemWatch, type Watcher } from "./item-watch.js"
 import { ITEM_LIMITS } from "./limits.js"
 
@@ -89,12 +92,13 @@ export class Items {
 
   /** Undefined: it was never written, or has nothing that is not in `seen`. */
   async read(
-    { id }: Bucket,
+    bucket: Bucket,
     partition: ItemKey,
     sortKey: ItemKey,
     seen = SEEN_NOTHING,
   ): Promise<ItemContent | undefined> {
-    return this.seams.metadata.ask(readItem(id, partition, sortKey, seen))
+    const store = { bucketId: bucket.id, node: nodeOf(bucket) }
+    return this.seams.metadata.ask(readItem(store, partition, sortKey, seen))
   }
 
   async write(bucket: Bucket, values: readonly NewValue[]): Promise<void> {
@@ -172,7 +176,10 @@ export class Items {
     return 1
   }
 
-  /** What a reader of the range has not seen; from the beginning: all items that have a value. */
+  /**
+   * What a reader of the range has not seen; from the beginning: all items that have a value. Throws `invalidArgument` if
+   * the reader was away for so long that deleted items were removed which it may know.
+   */
   async changes(
     bucket: Bucket,
     partition: ItemKey,
@@ -180,6 +187,7 @@ export class Items {
     seen: SeenChanges | undefined,
   ): Promise<Changes> {
     if (seen !== undefined && seen.from === undefined) return this.changesAfter(bucket, partition, bounds, seen.time)
+    if (seen !== undefined) await this.seams.metadata.ask(requireMarker(bucket.id, partition, seen.time))
     // What changes from now on is later than this time, so that it is found again.
     const time = seen?.time ?? (await this.changedAt(bucket, partition))
     const rest = seen?.from === undefined ? bounds : { ...bounds, start: highest(seen.from, bounds.start ?? seen.from) }
@@ -205,6 +213,12 @@ export class Items {
     }
   }
 
+  /** Merges items of a copy of the metadata with what is there. */
+  async restore({ id }: Bucket, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void> {
+    await this.seams.prepare()
+    await bringBack(this.seams.metadata, id, partition, portions)
+  }
+
   /** Of an item, or of a partition. Throws `tooManyInFlight`. */
   watchFor({ id }: Bucket, partition: ItemKey, sortKey?: ItemKey): Watcher {
     return this.watch.begin(objectRowKey(id, partition), sortKey)
@@ -214,17 +228,6 @@ export class Items {
   get watching(): number {
     return this.watch.watching
   }
-}
-
-/** Items that occur twice are written by different commands. */
-function firstOfDifferentItems(writes: readonly ItemWrite[]): readonly ItemWrite[] {
-  const seen = new Set<ItemKey>()
-  const again = writes.findIndex(({ sortKey }) => {
-    if (seen.has(sortKey)) return true
-    seen.add(sortKey)
-    return false
-  })
-  return again < 0 ? writes : writes.slice(0, again)
 }
 
 /** Reads pages until the limit, or that of the store. */

@@ -1,6 +1,8 @@
 /** Limits of K2V items: of values, of commands and queries, of answers, and of what waits. */
 import { KIB, MIB } from "../../base/limits.js"
 
+const DAY_MS = 86_400_000
+
 export const ITEM_LIMITS = {
   valueBytesMax: MIB,
   /** Values up to this length are in the item's row; others have rows of their own. */
@@ -25,6 +27,13 @@ export const ITEM_LIMITS = {
   itemsPerPoll: 1_000,
   /** Items that `watch` waits for at the same time. */
   watchersMax: 4_096,
+  /** An item of which only tombstones are left is removed so long after its last change, by the store's clock … */
+  tombstonesKeptMs: 10 * DAY_MS,
+  /** … by a pass that begins so long after the last one, and removes so many with one command. */
+  tombstonesEveryMs: DAY_MS,
+  tombstonesPerCommand: 256,
+  /** A poll of a range that found nothing gives a marker all the same, if the one that it was given is older than this. */
+  markerRenewedMs: DAY_MS,
   /** How often changes by other nodes are looked for while something waits. */
   watchEveryMs: 50,
 } as const

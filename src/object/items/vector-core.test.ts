@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fc } from "../../base/testing-properties.js"
 import type { K2vItem, K2vValue } from "../../format/k2v-rows.js"
 import type { CausalContext } from "../../format/k2v-token.js"
-import { contextOf, countsOf, isNewer, valuesOf, writeValue } from "./vector-core.js"
+import { contextOf, countsOf, isNewer, mergeItems, valuesOf, writeValue } from "./vector-core.js"
 
 const [N1, N2] = ["0000000000000001", "0000000000000002"]
 const named = (text: string): K2vValue => ({ kind: "inline", bytes: Buffer.from(text) })
@@ -127,6 +127,50 @@ test("a value goes exactly when a client that has seen it writes", () => {
         assert.deepEqual(new Set(shown(item)), present)
         assert.equal(isNewer(item, client.token), true)
       }
+    }),
+  )
+})
+
+/** A history of one item: each step is a client's reading, or its write of one of a few values. */
+function play(start: K2vItem, steps: readonly Step[], from: number): readonly K2vItem[] {
+  const items = [start]
+  const tokens: CausalContext[] = [new Map(), new Map(), new Map()]
+  for (const [at, { client, reads, node }] of steps.entries()) {
+    const item = items.at(-1) ?? start
+    if (reads) tokens[client] = contextOf(item)
+    // Few values, so that equal ones follow each other.
+    const value: K2vValue = at % 5 === 4 ? { kind: "tombstone" } : named(`v${(at + node) % 3}`)
+    const write = { node: N1, time: from + at, value, seen: tokens[client] ?? new Map<string, number>() }
+    items.push(reads ? item : writeValue(item, write).item)
+  }
+  return items
+}
+
+const STEPS = fc.array(fc.record({ client: fc.nat(2), reads: fc.boolean(), node: fc.nat(1) }), { maxLength: 20 })
+
+test("an earlier copy of an item, merged with a later one, is the later one", () => {
+  fc.assert(
+    fc.property(STEPS, fc.nat(20), (steps: readonly Step[], at: number) => {
+      const items = play([], steps, 1)
+      const [earlier, later] = [items[at % items.length] ?? [], items.at(-1) ?? []]
+      assert.deepEqual(mergeItems(earlier, later), later)
+      assert.deepEqual(mergeItems(later, earlier), later)
+    }),
+  )
+})
+
+test("of copies that went on apart, a merge loses only what the token of a write covers", () => {
+  fc.assert(
+    fc.property(STEPS, STEPS, STEPS, (before: readonly Step[], one: readonly Step[], other: readonly Step[]) => {
+      const common = play([], before, 1).at(-1) ?? []
+      const [a, b] = [play(common, one, 100).at(-1) ?? [], play(common, other, 200).at(-1) ?? []]
+      const merged = mergeItems(a, b)
+      assert.deepEqual(mergeItems(b, a), merged)
+      assert.deepEqual(mergeItems(merged, a), merged)
+      const discard = Math.max(0, ...[...a, ...b].map(state => state.discard))
+      const kept = [...a, ...b].flatMap(({ values }) => values.filter(({ time }) => time > discard))
+      assert.deepEqual(new Set(shown(merged)), new Set(kept.map(({ value }) => textOf(value))))
+      assert.equal(new Set(shown(merged)).size, shown(merged).length, "no value twice")
     }),
   )
 })

@@ -29,6 +29,12 @@ export const isNewer = (item: K2vItem, seen: CausalContext): boolean =>
 export const valuesOf = (item: K2vItem): readonly K2vValue[] =>
   item.flatMap(({ values }) => values.map(dot => dot.value))
 
+/** Whether nothing but tombstones is left of it, and its last change is not later than this. */
+export function isOver(item: K2vItem, atMs: number): boolean {
+  const values = valuesOf(item)
+  return values.length > 0 && values.every(({ kind }) => kind === "tombstone") && changedAtOf(item) <= atMs
+}
+
 function isEqual(a: K2vValue, b: K2vValue): boolean {
   if (a.kind === "inline" && b.kind === "inline") return equalBytes(a.bytes, b.bytes)
   if (a.kind === "row" && b.kind === "row") return equalBytes(a.sha256, b.sha256)
@@ -61,6 +67,27 @@ export function writeValue(before: K2vItem, { node, time, value, seen }: Write):
     return { node: state.node, discard, values: isOwn ? [...kept, { time, value }] : kept }
   })
   return { item: item.sort((a, b) => (a.node < b.node ? -1 : 1)), obsolete }
+}
+
+/**
+ * What two copies of an item have together. A value goes only because a token of either copy covers it, or because a later
+ * equal one is there: nothing else removes one from a copy, so a value that only one of them has was not seen by the other.
+ */
+export function mergeItems(one: K2vItem, other: K2vItem): K2vItem {
+  const nodes = new Map(one.map(state => [state.node, state]))
+  for (const state of other) {
+    const known = nodes.get(state.node)
+    nodes.set(state.node, known === undefined ? state : mergeStates(known, state))
+  }
+  return [...nodes.values()].sort((a, b) => (a.node < b.node ? -1 : 1))
+}
+
+function mergeStates(one: K2vNodeState, other: K2vNodeState): K2vNodeState {
+  const discard = Math.max(one.discard, other.discard)
+  const dots = new Map([...other.values, ...one.values].map(dot => [dot.time, dot]))
+  const known = [...dots.values()].filter(({ time }) => time > discard).sort((a, b) => a.time - b.time)
+  const values = known.filter(({ value }, at) => !known.slice(at + 1).some(later => isEqual(later.value, value)))
+  return { node: one.node, discard, values }
 }
 
 /** What an item adds to the counts of its partition. */

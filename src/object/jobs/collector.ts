@@ -92,6 +92,15 @@ export const firstSegment = query("FirstSegment", (view, stem: RowKey) => {
   return { row, segment: decodeSegment(value) }
 })
 
+export const firstAppends = query("FirstAppends", (view, stem: RowKey) => {
+  const rows: ReadRow[] = []
+  for (const [key, { value }] of view.range("appends", suffixRange(stem))) {
+    rows.push(["appends", key, value])
+    if (rows.length === COLLECTOR_LIMITS.partsPerStep) break
+  }
+  return rows
+})
+
 /** Where to go on after these deletions: the first one that may be due; undefined: there are no more. */
 function nextToCollect(pendingDeletions: readonly PendingDeletion[], due: Due): RowKey | undefined {
   const { pendingDeletionsPerStep } = COLLECTOR_LIMITS
@@ -191,11 +200,17 @@ export class Collector implements Job {
   private async segmentStep(kind: MultipartPendingDeletion, stem: RowKey): Promise<Step | undefined> {
     if (kind === "parts") return undefined
     const first = await this.metadata.ask(firstSegment(stem))
-    if (!first) return undefined
+    if (!first) return this.appendsStep(stem)
     const { row, segment } = first
     // The bytes of an aborted upload were already deleted with its parts.
     const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
     return { rows: [row], dead }
+  }
+
+  /** Ids of appends have no bytes. */
+  private async appendsStep(stem: RowKey): Promise<Step | undefined> {
+    const rows = await this.metadata.ask(firstAppends(stem))
+    return rows.length > 0 ? { rows, dead: [] } : undefined
   }
 
   /** In the rows of all replicas; undefined while they cannot be queried. */

@@ -5,11 +5,13 @@
  *           families is never missed. A key with more rows than fit a slice has several: its `current` row is then
  *           repeated after them, since versions move there. Pending deletions follow the objects: of an upload that is
  *           replaced meanwhile, the backup contains the row that references it, or its pending deletion, or both.
+ *           The rows of a K2V item are in one slice too, in the order of their keys.
  *           Buckets are repeated at the end, for those created meanwhile.
  */
 import type { Family } from "../../base/families.js"
 import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "../../base/families.js"
 import { rowKeyOf, type RowKey } from "../../base/ids.js"
+import { itemRowKeyOf } from "../../format/k2v-rows.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
@@ -17,10 +19,12 @@ import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 /** What nodes share while they run belongs to no user, and means nothing to another store. */
 const isKept = (family: Family): boolean => family !== "cluster"
 
-const LAST_PHASES = [OBJECT_FAMILIES, ["releases"], ["buckets"]] as const
+/** An item, and its values that have rows of their own. */
+const OF_ITEMS: readonly Family[] = ["k2vItems", "k2vValues"]
+const LAST_PHASES = [OF_ITEMS, OBJECT_FAMILIES, ["releases"], ["buckets"]] as const
 /** Also before the objects: a reader knows the bucket of each object. */
 const isFirst = (family: Family): boolean =>
-  isKept(family) && !OBJECT_FAMILIES.includes(family) && family !== "releases"
+  isKept(family) && !OBJECT_FAMILIES.includes(family) && !OF_ITEMS.includes(family) && family !== "releases"
 
 /** The phases of the walk. */
 const PHASES: readonly (readonly Family[])[] = [
@@ -75,10 +79,17 @@ const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x
 /** The place from which an object key is read once more, whole. */
 export const placeOf = (stem: RowKey): WalkPlace => ({ phase: OBJECT_PHASE, from: stem, within: undefined })
 
+/** How rows are kept together in a phase; undefined: each stands alone. */
+function stemsOf(families: readonly Family[]): ((key: RowKey) => RowKey) | undefined {
+  if (families === OBJECT_FAMILIES) return stemOfKey
+  return families === OF_ITEMS ? itemRowKeyOf : undefined
+}
+
 export function walkSlice(view: RowView, place: WalkPlace, limits: WalkLimits): WalkSlice {
   const families = PHASES[place.phase]
   if (families === undefined) return { rows: [], next: undefined }
   const isObjects = place.phase === OBJECT_PHASE
+  const stemOfRow = stemsOf(families)
   const rows: WalkedRow[] = []
   let bytes = 0
   let stem = place.within
@@ -91,7 +102,7 @@ export function walkSlice(view: RowView, place: WalkPlace, limits: WalkLimits): 
   for (const walked of merged(view, families, place.from, isObjects ? OBJECTS_END : END)) {
     const { key, row } = walked
     const isNewKey = rows.at(-1)?.key !== key
-    const keyStem = isObjects ? stemOfKey(key) : key
+    const keyStem = stemOfRow?.(key) ?? key
     const isNewStem = keyStem !== stem
     const isEnough = rows.length >= limits.rowsPerStep || bytes >= limits.bytesPerStep
     if ((isEnough && isNewStem) || (rows.length >= limits.rowsPerSliceMax && isNewKey)) {

@@ -1,5 +1,6 @@
 /**
- * Purge of deleted objects: what undelete keeps goes once its time has come. A job; each process walks for itself.
+ * Purge of what is kept of deletions: objects that undelete keeps, once their time has come, and once a day tombstones of
+ * K2V items. A job; each process walks for itself.
  *
  * Promises  Nothing goes before its time by both the store's clock and the wall clock, and what was undeleted meanwhile
  *           stays: the decision compares each row again. After the start of a store whose clock is far ahead, nothing
@@ -15,6 +16,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import { purgeDeleted, PURGED_PER_COMMAND } from "../commands/undelete-commands-core.js"
 import { dueDeleted } from "../queries/deleted-rows-core.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
+import { TombstonePass } from "../items/tombstone-pass.js"
 import type { StoreClock } from "../store-clock.js"
 
 const PURGE_LIMITS = {
@@ -42,13 +44,16 @@ export class PurgeDeletedJob implements Job {
   readonly name = "purge-deleted"
   private from: RowKey | undefined
   private nextPassAtMs = -Infinity
+  private readonly tombstones: TombstonePass
   /** Of this pass. */
   private kept = NONE
   private purged = NONE
   /** Of the last whole pass. */
   private lastKept = NONE
 
-  constructor(private readonly seams: PurgeSeams) {}
+  constructor(private readonly seams: PurgeSeams) {
+    this.tombstones = new TombstonePass(seams)
+  }
 
   progress(): string {
     const { objects, bytes } = this.lastKept
@@ -58,13 +63,15 @@ export class PurgeDeletedJob implements Job {
 
   async step(): Promise<StepOutcome> {
     const { clock, storeClock, metadata, log } = this.seams
-    if (this.from === undefined && clock.monotonicMs() < this.nextPassAtMs) return "idle"
+    const isResting = this.from === undefined && clock.monotonicMs() < this.nextPassAtMs
+    if (isResting && !this.tombstones.isDue) return "idle"
     // Nothing brings back what goes too early.
     if (storeClock.isDoubtful) return "idle"
     const clockMs = storeClock.nowMs()
     // The store's clock is not known yet.
     if (clockMs === 0) return "idle"
     const nowMs = Math.min(clockMs, clock.wallMs())
+    if (isResting) return (await this.tombstones.step(nowMs)) ? "busy" : "idle"
     const start = this.from ?? ALL_OBJECT_ROWS.start
     const { due, kept, next } = await metadata.ask(dueDeleted(start, nowMs, PURGE_LIMITS.rowsPerStep))
     this.kept = plus(this.kept, kept)
@@ -78,6 +85,6 @@ export class PurgeDeletedJob implements Job {
     this.kept = NONE
     this.purged = NONE
     this.nextPassAtMs = clock.monotonicMs() + PURGE_LIMITS.restMs
-    return "idle"
+    return this.tombstones.isDue ? "busy" : "idle"
   }
 }

@@ -15,7 +15,7 @@
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
-import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
+import { policyOfOpenEnd, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
@@ -27,6 +27,7 @@ import {
   ALL_OBJECT_ROWS,
   EXTENT_FAMILIES,
   extentsOf,
+  isOpenEnd,
   readExtentRows,
   type ExtentFamily,
 } from "../queries/extent-rows.js"
@@ -310,8 +311,9 @@ export class Reencode implements Job {
     const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from, { withClasses: classes.isAnyMapped }))
     this.policies.nextStep()
     for (const { rowKey, row, chosen, ofClass } of rows) {
-      const policy = await this.policies.of(ofClass, chosen ?? this.source.policy())
-      if (policy === undefined) continue
+      const ofRow = await this.policies.of(ofClass, chosen ?? this.source.policy())
+      if (ofRow === undefined) continue
+      const policy = isOpenEnd(family, row) ? policyOfOpenEnd(ofRow) : ofRow
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(extent, policy)
         else if (await this.take(rowKey, extent, policy)) {

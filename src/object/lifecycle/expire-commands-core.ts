@@ -19,7 +19,8 @@ import {
   type UploadAddress,
 } from "../commands/multipart-commands-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
-import { findLatest, RowEditor, type VersionMatch } from "../commands/row-editor-core.js"
+import { findLatest, type VersionMatch } from "../commands/found-versions-core.js"
+import { RowEditor } from "../commands/row-editor-core.js"
 import { MARKER } from "../commands/version-commands-core.js"
 import { dueOf, NO_RULES, uploadDueOf, type AbandonedAfter, type CompiledRules } from "./due-core.js"
 import { factsOf, isDue, isLeftByRename, isUnlocked, newerThan, rulesOf, type LifecycleTime } from "./walk-core.js"

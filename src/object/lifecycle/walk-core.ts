@@ -31,7 +31,7 @@ import { unlessRefused } from "../../base/failures.js"
 import { leavesNothing } from "../commands/expiry-core.js"
 import { requireRemovable } from "../commands/lock-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
-import { readDetails } from "../commands/row-editor-core.js"
+import { readDetails } from "../commands/found-versions-core.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import { mergedVersions } from "../queries/merged-versions.js"
 import {

@@ -21,6 +21,10 @@ export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonl
   return content.kind === "extent" ? [content.extent] : []
 }
 
+/** Whether the row references the open end of an object with appends. */
+export const isOpenEnd = (family: ExtentFamily, { value }: MetadataRow): boolean =>
+  family === "segments" && decodeSegment(value).isOpen === true
+
 /** Some rows from `start`; `next` is set if there are more. */
 export function readExtentRows(view: RowView, family: ExtentFamily | "uploads", start: RowKey, max: number) {
   const rows: { readonly rowKey: RowKey; readonly row: MetadataRow }[] = []

@@ -23,12 +23,14 @@ import {
   NO_DETAILS,
   versionIdOfHead,
   writtenMsOf,
+  type VersionDetails,
   type VersionHead,
 } from "../../format/version-record.js"
 import { isMultipartId, multipartIdOfSuffix, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import type {
   Bucket,
+  ContentHeaders,
   ListedObject,
   ListEntry,
   ListPage,
@@ -41,7 +43,7 @@ import type {
 import { mergedVersions } from "./merged-versions.js"
 import { multipartInfoOf } from "./object-info-core.js"
 import { restoredUntil } from "../commands/archive-commands-core.js"
-import { findVersion, readDetails } from "../commands/row-editor-core.js"
+import { findVersion, readDetails } from "../commands/found-versions-core.js"
 
 interface Scope {
   readonly bucket: Bucket
@@ -128,6 +130,9 @@ interface Extras extends Pick<ListRequest, "withOwners" | "withTypes"> {
 const showsExtras = ({ withOwners, withTypes, restoresAtMs }: Extras): boolean =>
   withOwners === true || withTypes === true || restoresAtMs !== undefined
 
+const headerIn = (headers: VersionDetails["headers"], name: keyof ContentHeaders): string | undefined =>
+  headers.find(([known]) => known === name)?.[1]
+
 /** A listed object with what the request asks for. */
 function withExtras(
   view: RowView,
@@ -142,7 +147,7 @@ function withExtras(
   return {
     ...object,
     ...(withOwners === true && { owner: acl?.owner }),
-    ...(withTypes === true && { contentType: headers.find(([name]) => name === "contentType")?.[1] }),
+    ...(withTypes === true && { contentType: headerIn(headers, "contentType"), symlink: headerIn(headers, "symlink") }),
     ...(restoresAtMs !== undefined && isArchive(object.storageClass)
       ? { restoredUntilMs: restoredUntil(record, restoresAtMs) }
       : {}),

@@ -10,14 +10,8 @@ import { encodeSegment, type PartRecord } from "../../format/records.js"
 import { objectRowKey, segmentRowKey } from "../../format/row-key.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
-import {
-  extentsOfSegment,
-  partByNumber,
-  readSegment,
-  segmentAt,
-  segmentCount,
-  type ManifestAddress,
-} from "./manifest-core.js"
+import type { ExtentRange } from "../../block/index.js"
+import { endOfSegment, extentsOfSegment, partByNumber, segmentAt, type ManifestAddress } from "./manifest-core.js"
 
 const bucketId = parseBucketId(1)
 const key = objectKeyOfText("parts")
@@ -56,17 +50,19 @@ function object(parts: number) {
     },
     range: () => [],
   }
-  const address = { bucketId, key, multipartId, parts }
+  const address = { bucketId, key, multipartId, parts, lastAppended: undefined }
   return { lengths, view, address, sizeBytes: offsetBytes, readsSoFar: () => reads }
 }
 
 /** Reads from segment to segment, like a reader. */
 function extentsOfRange(view: RowView, address: ManifestAddress, first: number, lengthBytes: number) {
-  const numbers = Array.from({ length: segmentCount(address) }, (_, i) => i).slice(segmentAt(view, address, first))
-  return numbers.flatMap(number => {
-    const segment = readSegment(view, address, number)
-    return segment.offsetBytes < first + lengthBytes ? [...extentsOfSegment(segment, first, lengthBytes)] : []
-  })
+  const found: ExtentRange[] = []
+  for (let at = first; at < first + lengthBytes;) {
+    const segment = segmentAt(view, address, at)
+    found.push(...extentsOfSegment(segment, at, first + lengthBytes - at))
+    at = endOfSegment(segment)
+  }
+  return found
 }
 
 for (const parts of [1, 2, 256, 257, 1000]) {

@@ -1,12 +1,13 @@
 /**
- * Manifests: the segments of a completed multipart object, found without reading them all. Pure.
+ * Manifests: the segments of a multipart object or one with appends, found without reading them all. Pure.
  */
 import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
+import { firstOf } from "../../base/first-of.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../../base/limits.js"
 import type { ExtentRange } from "../../block/index.js"
-import { objectRowKey, segmentRowKey } from "../../format/row-key.js"
+import { appendedRowKey, multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
 import { decodeSegment, type PartRecord, type SegmentRecord } from "../../format/records.js"
 import { plainBytesOf } from "../../format/sealing.js"
 import type { VersionRecord } from "../../format/version-record.js"
@@ -16,19 +17,30 @@ export interface ManifestAddress {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly multipartId: MultipartId
+  /** Of the upload that the object is, or was before something was appended. */
   readonly parts: number
+  /** The offset of the last appended segment. Undefined if nothing was appended. */
+  readonly lastAppended: number | undefined
 }
 
 /** The address of an object's part list; undefined if it has no parts. */
 export function manifestOf(
   bucketId: BucketId,
   key: ObjectKey,
-  { head, content }: VersionRecord,
+  { head, content }: Pick<VersionRecord, "head" | "content">,
 ): ManifestAddress | undefined {
   if (content.kind !== "segments") return undefined
-  return { bucketId, key, multipartId: content.multipartId, parts: head.parts }
+  const { multipartId, appended } = content
+  return {
+    bucketId,
+    key,
+    multipartId,
+    parts: appended?.uploadedParts ?? head.parts,
+    lastAppended: appended?.lastOffset,
+  }
 }
 
+/** A segment of the upload, by its number. */
 export function readSegment(view: RowView, address: ManifestAddress, number: number): SegmentRecord {
   const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
   const row = view.get("segments", key)
@@ -36,10 +48,28 @@ export function readSegment(view: RowView, address: ManifestAddress, number: num
   return decodeSegment(row.value)
 }
 
+/** How many segments the upload has. */
 export const segmentCount = (address: ManifestAddress): number => Math.ceil(address.parts / MANIFEST_SEGMENT_PARTS)
 
-/** The last segment that begins at or before the offset, by bisection. */
-export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): number {
+/**
+ * The last segment that begins at or before the offset. Readers go from one to the next by their offsets: appended ones
+ * may be merged meanwhile.
+ */
+export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): SegmentRecord {
+  return appendedSegmentAt(view, address, offsetBytes) ?? uploadedSegmentAt(view, address, offsetBytes)
+}
+
+function appendedSegmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): SegmentRecord | undefined {
+  if (address.lastAppended === undefined) return undefined
+  const row = objectRowKey(address.bucketId, address.key)
+  const start = appendedRowKey(row, address.multipartId, Math.min(offsetBytes, address.lastAppended))
+  const { end } = suffixRange(multipartRowKey(row, address.multipartId))
+  const found = firstOf(view.range("segments", { start, end, presentOnly: true, expectedRows: 1 }))
+  return found && decodeSegment(found[1].value)
+}
+
+/** By bisection. */
+function uploadedSegmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): SegmentRecord {
   let low = 0
   let high = segmentCount(address) - 1
   while (low < high) {
@@ -47,12 +77,22 @@ export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: 
     if (readSegment(view, address, middle).offsetBytes <= offsetBytes) low = middle
     else high = middle - 1
   }
-  return low
+  return readSegment(view, address, low)
 }
 
 /** The length of some parts, as clients see it. */
 export const bytesOfParts = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
+
+/** Where the next segment begins. */
+export const endOfSegment = ({ offsetBytes, parts }: SegmentRecord): number => offsetBytes + bytesOfParts(parts)
+
+/** The same for readers that look for this offset in the segment. Throws `corruptRecord` if the segment does not have it. */
+export function endOfSegmentAt(segment: SegmentRecord, offsetBytes: number): number {
+  const end = endOfSegment(segment)
+  if (segment.offsetBytes <= offsetBytes && offsetBytes < end) return end
+  throw fail("corruptRecord", { what: "segment", offsetBytes })
+}
 
 /** The extents of a segment that a range of the object touches, in order. Offsets and lengths are of the plaintext. */
 export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthBytes: number): Generator<ExtentRange> {

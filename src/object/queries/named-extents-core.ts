@@ -28,7 +28,7 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { NO_DETAILS, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { headersOf } from "./object-info-core.js"
-import { readDetails } from "../commands/row-editor-core.js"
+import { readDetails } from "../commands/found-versions-core.js"
 
 export interface UploadName {
   readonly bucketId: BucketId

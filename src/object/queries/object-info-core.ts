@@ -2,7 +2,7 @@
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../../format/records.js"
 import {
-  etagOfHead,
+  shownOfRecord,
   versionIdOfHead,
   type VersionDetails,
   type VersionHead,
@@ -25,8 +25,10 @@ import type {
   Tags,
   UserMetadata,
 } from "../contract.js"
+import type { Timestamp } from "../../base/timestamp.js"
 import { shownEncryptionOf } from "../encryption-core.js"
-import { readDetails, type VersionMatch } from "../commands/row-editor-core.js"
+import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
+import { exactTimestamp } from "../commands/changes-core.js"
 import { requireVersion, type Stored } from "../commands/version-commands-core.js"
 
 const HEADER_NAMES = [
@@ -37,6 +39,9 @@ const HEADER_NAMES = [
   "contentLanguage",
   "expires",
   "websiteRedirect",
+  "segmentPrefix",
+  "symlink",
+  "timestamp",
 ] as const satisfies readonly (keyof ContentHeaders)[]
 
 /** Details that a client stores with an object's bytes. */
@@ -61,6 +66,13 @@ export function headersOf(details: VersionDetails): ContentHeaders {
   const known = details.headers.filter(([name]) => HEADER_NAMES.some(header => header === name))
   return Object.fromEntries(known)
 }
+
+/** When the object was written, to the digit that another store has stated. */
+export const timestampOfInfo = ({
+  lastModifiedMs,
+  headers,
+}: Pick<ObjectInfo, "lastModifiedMs" | "headers">): Timestamp =>
+  exactTimestamp({ modifiedMs: lastModifiedMs }, headers.timestamp)
 
 export function checksumOf({ head, checksumValue }: VersionRecord): StoredChecksum | undefined {
   const { checksumAlgorithm: algorithm, checksumType: type } = head
@@ -135,12 +147,17 @@ export function readVersion(
   return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
 }
 
+/** The ETag of a large object without the number of its segments, as Swift shows it; undefined: it is none. */
+export const segmentsMd5Of = ({ etag, segmentListBytes }: Pick<ObjectInfo, "etag" | "segmentListBytes">) =>
+  segmentListBytes === undefined ? undefined : etag.split("-")[0]
+
 export function infoOf({ record, details }: VersionRows, headers = headersOf(details)): ObjectInfo {
   const { head, sealing } = record
+  const { sizeBytes, etag, parts } = shownOfRecord(record)
   return {
     versionId: versionIdOfHead(head),
-    sizeBytes: head.sizeBytes,
-    etag: etagOfHead(head),
+    sizeBytes,
+    etag,
     lastModifiedMs: head.modifiedMs,
     headers,
     userMetadata: details.userMetadata,
@@ -148,23 +165,25 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     acl: details.acl,
     lock: record.lock,
     storageClass: head.storageClass,
-    checksum: checksumOf(record),
-    partsCount: head.parts > 0 ? head.parts : undefined,
+    checksum: record.largeObject ? undefined : checksumOf(record),
+    partsCount: parts > 0 ? parts : undefined,
     encryption: sealing && shownEncryptionOf(sealing),
     expiresAtSeconds: record.expiresAtSeconds,
+    segmentListBytes: record.largeObject && head.sizeBytes,
   }
 }
 
 export function putResultOf(
-  { versioning, head }: Stored,
+  { versioning, head, largeObject }: Stored,
   checksumValue: string | undefined,
   sealing?: Sealing,
 ): PutResult {
+  const { sizeBytes, etag } = shownOfRecord({ head, ...(largeObject && { largeObject }) })
   return {
     versionId: versioning === "never" ? undefined : versionIdOfHead(head),
-    etag: etagOfHead(head),
-    checksum: storedChecksum(head, checksumValue),
-    sizeBytes: head.sizeBytes,
+    etag,
+    checksum: largeObject ? undefined : storedChecksum(head, checksumValue),
+    sizeBytes,
     lastModifiedMs: head.modifiedMs,
     encryption: sealing && shownEncryptionOf(sealing),
   }

@@ -259,7 +259,7 @@ test("an upload without a readable needle is listed, though its key is unknown",
   assert.deepEqual(outcomes(entries), [" listed"])
   const [entry] = entries
   assert.match(must(entry?.reason, "it is listed"), /no needle/)
-  assert.ok(entry?.uploadId)
+  assert.ok(entry !== undefined && "uploadId" in entry)
   assert.deepEqual(putBacks, [])
 })
 

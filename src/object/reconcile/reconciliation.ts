@@ -1,6 +1,6 @@
 /**
  * Reconciliation: compares the bytes on all devices with the rows of a database that was rolled back, reports what is
- * missing and what is newer, and makes rows for what certainly belongs to its keys.
+ * missing and what is newer, and makes rows for what certainly belongs to its keys. K2V items come from metadata backups.
  *
  * A first pass reads the indexes of all devices, a second all rows; only for the uploads of processes that the database
  * may know too little of, and that no row references, a needle's header is read. Nothing of it is kept on disk: after an
@@ -32,10 +32,12 @@ import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import { factsOf, hasRandomEtag } from "../encryption-core.js"
 import { oldestPendingDeletions } from "../jobs/collector.js"
 import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
+import type { MetadataBackupFacts } from "../jobs/metadata-backup.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf } from "../queries/extent-rows.js"
 import { packDetails } from "../queries/object-info-core.js"
 import type { SealedBodies } from "../sealed-body.js"
 import type { StoreClock } from "../store-clock.js"
+import { BackedUpItems, type ChunkEntry, type ItemsEntry, type ItemsPlan } from "./backed-up-items.js"
 import { decideKey, type NewerUpload } from "./newer-core.js"
 import { keyFacts, raiseBucketIds, restorePart, restoreVersion, type RestoreOutcome } from "./restore-commands-core.js"
 
@@ -47,7 +49,9 @@ const RECONCILE_LIMITS = {
   uploadsMax: 2_000_000,
 } as const
 
-export interface ReconcileEntry {
+export type ReconcileEntry = UploadEntry | ItemsEntry | ChunkEntry
+
+interface UploadEntry {
   /** `missing`: a row references bytes that are gone. */
   readonly outcome: "putBack" | "listed" | "missing"
   /** 0 if its key is unknown. */
@@ -73,12 +77,13 @@ interface ReconcileScope {
 export interface ReconcilePlan {
   readonly entries: readonly ReconcileEntry[]
   readonly putBacks: readonly PutBack[]
+  readonly items: ItemsPlan
   readonly highestBucketId: number
   readonly highestGeneration: number
 }
 
 interface PutBack {
-  readonly entry: ReconcileEntry
+  readonly entry: UploadEntry
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly extent: Extent
@@ -120,6 +125,7 @@ export class Reconciliation {
 
   private readonly metadata: Pick<Metadata, "run" | "ask">
   private readonly keys: ObjectKeys | undefined
+  private readonly items: BackedUpItems
   private readonly blocks: Blocks
   private readonly sealedBodies: Pick<SealedBodies, "read">
 
@@ -128,7 +134,10 @@ export class Reconciliation {
     bytes: { readonly blocks: Blocks; readonly sealedBodies: Pick<SealedBodies, "read"> },
     private readonly random: Random,
     private readonly storeClock: Pick<StoreClock, "nowMs">,
+    /** Undefined: the metadata is not backed up. */
+    backup: Pick<MetadataBackupFacts, "storeId" | "cipher"> | undefined,
   ) {
+    this.items = new BackedUpItems(rows.metadata, bytes.blocks, backup)
     this.metadata = rows.metadata
     this.keys = rows.keys
     this.blocks = bytes.blocks
@@ -141,13 +150,14 @@ export class Reconciliation {
     const entries: ReconcileEntry[] = await this.readRows(suspects, signal)
     await this.readPendingDeletions(suspects, signal)
     const keys = new Map<string, OwnedUpload[]>()
+    const ofSystem: OwnedUpload[] = []
     let highestBucketId = 0
     this.progress = `${suspects.size} uploads that no row references`
     await mapBounded(suspects.values(), RECONCILE_LIMITS.headersConcurrent, async suspect => {
       signal.throwIfAborted()
       const owned = await this.ownerOf(suspect, scope)
       if (owned === undefined) return void entries.push(withoutKey(suspect))
-      if (owned.bucketId === SYSTEM_BUCKET_ID) return
+      if (owned.bucketId === SYSTEM_BUCKET_ID) return void ofSystem.push(owned)
       highestBucketId = Math.max(highestBucketId, owned.bucketId)
       const name = `${owned.bucketId}/${owned.key}`
       keys.set(name, [...(keys.get(name) ?? []), owned])
@@ -157,7 +167,10 @@ export class Reconciliation {
       signal.throwIfAborted()
       await this.decide(uploads, scope, entries, putBacks)
     }
-    return { entries, putBacks, highestBucketId, highestGeneration }
+    this.progress = "K2V items of metadata backups"
+    const items = await this.items.plan(ofSystem, signal)
+    entries.push(...items.entries)
+    return { entries, putBacks, items, highestBucketId, highestGeneration }
   }
 
   /**
@@ -176,6 +189,9 @@ export class Reconciliation {
       const reason = await this.putBack(putBack, check, signal)
       if (reason !== undefined) changed.set(putBack.entry, { ...putBack.entry, outcome: "listed", reason })
     }
+    this.progress = "K2V items"
+    for (const [entry, reason] of await this.items.apply(plan.items, check, signal))
+      changed.set(entry, { ...entry, outcome: "listed", reason })
     await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
@@ -291,7 +307,7 @@ export class Reconciliation {
         entries.push({ outcome: "listed", ...named, ...(reason === undefined ? {} : { reason }) })
         continue
       }
-      const entry: ReconcileEntry = { outcome: "putBack", ...named }
+      const entry: UploadEntry = { outcome: "putBack", ...named }
       entries.push(entry)
       putBacks.push({ entry, bucketId, key, extent: body.extent, header })
     }
@@ -397,7 +413,7 @@ function namesOf(
   }
 }
 
-const withoutKey = ({ uploadId, part }: Suspect): ReconcileEntry => ({
+const withoutKey = ({ uploadId, part }: Suspect): UploadEntry => ({
   ...{ outcome: "listed", bucketId: 0, key: "", uploadId },
   ...(part > 0 ? { part } : {}),
   reason: "no needle of it that can be read says its key",

@@ -2,7 +2,7 @@
 import { isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { Soon } from "../../base/soon.js"
-import type { CopyResult, CopySource, ObjectAttributes, Tags } from "../../object/contract.js"
+import type { CopyRequest, CopyResult, CopySource, ObjectAttributes, Tags } from "../../object/contract.js"
 import type { CompiledRules } from "../../object/index.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
@@ -35,27 +35,30 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   return []
 }
 
-interface CopyTerms {
+interface CopyTerms extends Pick<CopyRequest, "range"> {
   /** Undefined: those of the source. */
   readonly attributes: ObjectAttributes | undefined
   /** As in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined
 }
 
-/** Makes the copy that a call asks for, on these terms. */
+/** Makes the copy that a call asks for, on these terms. `ofWhat`: of a large object, its bytes or its segment list. */
 export async function makeCopy(
   call: ObjectCall,
   termsFor: (source: CopySource) => Soon<CopyTerms>,
+  ofWhat: "bytes" | "segmentList" = "bytes",
 ): Promise<{ readonly result: CopyResult; readonly rules: CompiledRules | undefined }> {
   const { services, bucket, key, headers, client } = call
   const lock = statedLock(call)
   const storageClass = storageClassOfNew(headers, services.classes)
   const encryption = await encryptionOfNew(call)
-  const source = await copySourceOf(call)
+  const { openSegment, ...stored } = await copySourceOf(call)
+  const source = ofWhat === "bytes" && openSegment !== undefined ? { ...stored, openSegment } : stored
   const rules = await lifecycleOf(call)
-  const { attributes, expiresAtSeconds } = await termsFor(source)
+  const { attributes, expiresAtSeconds, range } = await termsFor(source)
   const result = await services.objects.copy({
     source,
+    range,
     bucket,
     key,
     conditions: writeConditionsOf(headers),

@@ -1,16 +1,18 @@
 /** GetObject and HeadObject: the same headers; only one of them has a body. */
 import { httpDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
+import type { AccountId } from "../../base/ids.js"
 import { traced } from "../../base/trace.js"
 import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { EncryptionCheck, ObjectBody, RangeRequest } from "../../object/contract.js"
-import type { CompiledRules } from "../../object/index.js"
+import type { EncryptionCheck, GetRequest, ObjectBody, OpenSegment, RangeRequest } from "../../object/contract.js"
+import { openListed, openSegments, type CompiledRules, type SegmentsOfObject } from "../../object/index.js"
 import { linesOfFields } from "../call.js"
 import type { Answer, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
+import { checksumFields } from "../parse-checksums.js"
 import { parseRange } from "../wire/range.js"
 import { RESTORE_HEADER, restoreText } from "../wire/restore.js"
 import { classFields } from "../wire/storage-class.js"
@@ -18,7 +20,7 @@ import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
 import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
 import { lockFields } from "./locks-of-requests.js"
-import { checksumFields } from "./put-object.js"
+import { segmentsFor } from "./segments.js"
 import { shownVersion, versionIdOf } from "./versions.js"
 
 /** `partNumber` or `Range`; both together throw `invalidRequest`. */
@@ -85,25 +87,52 @@ function linesOf(
 }
 
 /** A range of the object with this ETag, in place of what the headers of the call ask for. */
-interface PartOfObject {
+export interface PartOfObject {
   readonly range: RangeRequest
   readonly etag: string
 }
 
 /** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
-export function openObject(call: ObjectCall, headersOnly: boolean, part?: PartOfObject): Soon<ObjectBody> {
-  const { services, bucket, key, headers } = call
+export const openObject = (call: ObjectCall, headersOnly: boolean, part?: PartOfObject): Soon<ObjectBody> =>
+  openStored(call, headersOnly, { part, openSegment: segmentsFor(call) })
+
+/** The same, but of a large object its segment list. */
+export const openSegmentList = (call: ObjectCall): Soon<ObjectBody> => openStored(call, false, {})
+
+/** The same, of segments that were found for the call, in an account: `info` is of all of them together. */
+export const openFound = (
+  call: ObjectCall,
+  { info, segments, owner }: Pick<SegmentsOfObject, "info" | "segments"> & { readonly owner: AccountId },
+  headersOnly: boolean,
+  part?: PartOfObject,
+): Promise<ObjectBody> =>
+  openListed({ info, segments, openSegment: segmentsFor(call, owner) }, { ...asked(call, part), headersOnly })
+
+/** Which part of an object a call reads, and on which conditions. */
+function asked(call: ObjectCall, part: PartOfObject | undefined): Pick<GetRequest, "conditions" | "range" | "ifRange"> {
+  if (part !== undefined) return { range: part.range, ifRange: undefined, conditions: { ifMatch: [part.etag] } }
+  const { headers, nowMs } = call
+  return { range: rangeOf(call), ifRange: ifRangeOf(headers), conditions: readConditionsOf(headers, nowMs) }
+}
+
+interface Opening {
+  readonly part?: PartOfObject | undefined
+  /** Absent: a large object is not opened. */
+  readonly openSegment?: OpenSegment
+}
+
+function openStored(call: ObjectCall, headersOnly: boolean, { part, openSegment }: Opening): Soon<ObjectBody> {
+  const { services, bucket, key } = call
   const versionId = versionIdOf(call)
-  const range = part?.range ?? rangeOf(call)
-  const ifRange = part === undefined ? ifRangeOf(headers) : undefined
-  const conditions = part === undefined ? readConditionsOf(headers, call.nowMs) : { ifMatch: [part.etag] }
   // Whether the caller may see a lock may have to be waited for.
   const lends = call.mayBorrow && bucket.lock === undefined
   const clientKey = clientKeyOf(call)
   const { trace } = call.client
-  const target = { bucket, key, versionId, range, ifRange, clientKey, conditions, lends, trace }
+  const target = { ...asked(call, part), bucket, key, versionId, clientKey, lends, trace }
   const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
-  const get = () => services.objects.get(headersOnly ? { ...target, headersOnly } : { ...target, checkEncryption })
+  const request = headersOnly ? { ...target, headersOnly } : { ...target, checkEncryption }
+  const { objects } = services
+  const get = () => (openSegment === undefined ? objects.get(request) : openSegments(objects, request, openSegment))
   return trace === undefined ? get() : traced(trace, "metadata read", {}, get)
 }
 

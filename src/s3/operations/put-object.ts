@@ -1,28 +1,20 @@
 /** PutObject: stores a body with its headers as the latest version of a key. */
 import { after, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { PutRequest, PutResult, StoredChecksum, Tags } from "../../object/contract.js"
+import type { BodySource, ObjectAttributes, PutRequest, PutResult, Tags } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
-import { checksumHeader } from "../parse-checksums.js"
+import { checksumFields } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
+import { OFFSET_HEADER, putAtOffset } from "./append-object.js"
 import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
 import { expirationOfStored, lifecycleOf } from "./lifecycle-headers.js"
 import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { writtenVersionHeader } from "./versions.js"
-
-/** A stored checksum as headers. */
-export const checksumFields = (checksum: StoredChecksum | undefined): Field[] =>
-  checksum === undefined
-    ? []
-    : [
-        [checksumHeader(checksum.algorithm), checksum.value],
-        ["x-amz-checksum-type", checksum.type],
-      ]
 
 /** A stored object, and the headers that say so. */
 interface StoredObject {
@@ -30,10 +22,18 @@ interface StoredObject {
   readonly fields: readonly Field[]
 }
 
-/** Stores the body of a call under its key; `expiresAtSeconds` as in `PutRequest`. */
-export function storeObject(call: ObjectCall, tags: Tags, expiresAtSeconds?: number): Soon<StoredObject> {
+/** What another protocol stores with an object. */
+interface StoredTerms extends Pick<PutRequest, "expiresAtSeconds" | "largeObject" | "timestamp"> {
+  /** In place of that of the request. */
+  readonly body?: BodySource
+  /** In place of those in its headers. */
+  readonly attributes?: ObjectAttributes
+}
+
+/** Stores the body of a call under its key. */
+export function storeObject(call: ObjectCall, tags: Tags, terms: StoredTerms = {}): Soon<StoredObject> {
   return after(lifecycleOf(call), rules =>
-    after(putBody(call, tags, expiresAtSeconds), (stored): StoredObject => {
+    after(putBody(call, tags, terms), (stored): StoredObject => {
       const { versionId, checksum } = stored
       const expiration = expirationOfStored(call, rules, stored, tags)
       const encryption = encryptionFields(call, stored.encryption, { context: true })
@@ -43,21 +43,23 @@ export function storeObject(call: ObjectCall, tags: Tags, expiresAtSeconds?: num
   )
 }
 
-const putBody = (call: ObjectCall, tags: Tags, expiresAtSeconds: number | undefined): Soon<PutResult> =>
+const putBody = (call: ObjectCall, tags: Tags, terms: StoredTerms): Soon<PutResult> =>
   after(encryptionOfNew(call), encryption =>
-    after(aclOfNewObject(call), acl => putAs(call, { tags, acl, encryption, expiresAtSeconds })),
+    after(aclOfNewObject(call), acl => putAs(call, { ...terms, tags, acl, encryption })),
   )
 
 function putAs(
   call: ObjectCall,
-  { tags, acl, encryption, expiresAtSeconds }: Pick<PutRequest, "tags" | "acl" | "encryption" | "expiresAtSeconds">,
+  terms: StoredTerms & Pick<PutRequest, "tags" | "acl" | "encryption">,
 ): Promise<PutResult> {
-  const { services, bucket, key, headers, body, client, context } = call
-  const attributes = context.attributes.of(headers)
+  const { services, bucket, key, headers, client, context } = call
+  const { tags, acl, encryption, expiresAtSeconds, largeObject, timestamp } = terms
+  const attributes = terms.attributes ?? context.attributes.of(headers)
   const lock = statedLock(call)
-  const source = body.payload()
+  const body = terms.body ?? call.body.payload()
   const storageClass = storageClassOfNew(headers, services.classes)
-  requireDigest("Object", source, lock !== undefined || bucket.lock?.defaultRetention !== undefined)
+  const isLocked = lock !== undefined || bucket.lock?.defaultRetention !== undefined
+  if (terms.body === undefined) requireDigest("Object", body, isLocked)
   return services.objects.put({
     bucket,
     key,
@@ -68,8 +70,10 @@ function putAs(
     storageClass,
     encryption,
     expiresAtSeconds,
+    largeObject,
+    timestamp,
     conditions: writeConditionsOf(headers),
-    body: source,
+    body,
     // The signal is created on first use.
     get signal() {
       return client.signal
@@ -78,6 +82,7 @@ function putAs(
 }
 
 export function putObject(call: ObjectCall): Soon<Answer> {
+  if (call.headers.get(OFFSET_HEADER) !== undefined) return putAtOffset(call)
   const tagging = call.headers.get("x-amz-tagging")
   const storing = storeObject(call, tagging === undefined ? [] : parseTagHeader(tagging))
   return after(storing, ({ stored, fields }): Answer => {

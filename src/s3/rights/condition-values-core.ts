@@ -88,7 +88,7 @@ export const headOfListing = (head: RequestHead, key: ObjectKey): RequestHead =>
 
 /** Whether the request makes an object visible; "false" for other requests with the same action. */
 const CREATES: ReadonlyMap<string, string> = new Map([
-  ...["PutObject", "PostObject", "CopyObject", "RenameObject", "CompleteMultipartUpload"].map(
+  ...["PutObject", "PostObject", "CopyObject", "AppendObject", "RenameObject", "CompleteMultipartUpload"].map(
     name => [name, "true"] as const,
   ),
   ...["CreateMultipartUpload", "UploadPart", "UploadPartCopy"].map(name => [name, "false"] as const),

@@ -29,7 +29,23 @@ export interface ReadRequest {
   readonly headers: Readonly<Record<string, string>>
 }
 
+export interface SendRequest {
+  readonly method: "HEAD" | "PUT" | "DELETE"
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Its length is in the headers. Undefined: none. */
+  readonly body: AsyncIterable<Uint8Array> | undefined
+}
+
+export interface SendAnswer extends PostAnswer {
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>
+}
+
 export interface WebServices {
+  /** The response, as of `post`. A server that answers before it has all of the body ends the body. */
+  send(request: SendRequest, bytesMax: number, signal: AbortSignal): Promise<SendAnswer>
   /** The response to a GET, as of `post`. */
   read(request: ReadRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer>
   /**

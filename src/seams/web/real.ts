@@ -10,9 +10,11 @@ import { lookup, type LookupAddress } from "node:dns"
 import { Agent as PlainAgent, request as requestInTheClear, type IncomingMessage } from "node:http"
 import { Agent as TlsAgent, request as requestOverTls, type RequestOptions } from "node:https"
 import { isIP, type LookupFunction } from "node:net"
+import { Readable } from "node:stream"
+import { pipeline } from "node:stream/promises"
 import { concatBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import type { PostAnswer, PostRequest, ReadRequest, Web, WebServices } from "./contract.js"
+import type { PostAnswer, PostRequest, ReadRequest, SendAnswer, SendRequest, Web, WebServices } from "./contract.js"
 import { isPublicAddress } from "./real-addresses.js"
 
 interface Limits {
@@ -68,6 +70,19 @@ export class RealWeb implements Web, WebServices {
     }))
   }
 
+  send({ method, url, headers, body }: SendRequest, bytesMax: number, signal: AbortSignal): Promise<SendAnswer> {
+    const agent = url.startsWith("https:") ? this.kept.tls : this.kept.plain
+    // A URL that is parsed has lost dots and slashes, which are part of a name.
+    const [, path = "/"] = /^https?:\/\/[^/]+(\/.*)$/.exec(url) ?? []
+    return this.asked(url, { method, path, signal, headers, agent }, body, async response => ({
+      status: response.statusCode ?? 0,
+      headers: new Map(
+        Object.entries(response.headers).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+      ),
+      body: await bodyOf(url, response, bytesMax),
+    }))
+  }
+
   /** Closes the connections that are kept. */
   close(): void {
     this.kept.tls.destroy()
@@ -77,7 +92,7 @@ export class RealWeb implements Web, WebServices {
   private async asked<Answer>(
     url: string,
     options: RequestOptions,
-    body: Uint8Array | undefined,
+    body: SentBody,
     read: (response: IncomingMessage) => Promise<Answer>,
   ): Promise<Answer> {
     if (!this.allows(url)) throw unreachable(url, "it is not on the public internet, or without TLS")
@@ -95,9 +110,38 @@ export class RealWeb implements Web, WebServices {
   }
 }
 
-function answerTo(url: string, options: RequestOptions, body: Uint8Array | undefined): Promise<IncomingMessage> {
+type SentBody = Uint8Array | AsyncIterable<Uint8Array> | undefined
+
+const isAscii = (headers: RequestOptions["headers"] = {}): boolean =>
+  Object.values(headers).every(value => /^[\x00-\x7f]*$/.test(String(value)))
+
+/** A server that does not know `Expect` gets the body after this. */
+const CONTINUE_MS = 1_000
+
+function answerTo(url: string, options: RequestOptions, body: SentBody): Promise<IncomingMessage> {
   const request = url.startsWith("https:") ? requestOverTls : requestInTheClear
-  return new Promise((resolve, reject) => request(url, options, resolve).on("error", reject).end(body))
+  return new Promise((resolve, reject) => {
+    if (body === undefined || body instanceof Uint8Array)
+      return void request(url, options, resolve).on("error", reject).end(body)
+    // With `Expect` Node.js encodes headers as UTF-8: those that are other bytes go without it.
+    const waits = isAscii(options.headers)
+    const headers = { ...options.headers, ...(waits && { expect: "100-continue" }) }
+    const sent = request(url, { ...options, headers }, response => {
+      clearTimeout(waiting)
+      // What is refused by its headers was not sent: the connection waits for it.
+      response.once("end", () => void (sent.writableFinished || sent.destroy()))
+      resolve(response)
+    }).on("error", reject)
+    const begin = (): void => {
+      clearTimeout(waiting)
+      // Once there is a response, it says what happened.
+      pipeline(Readable.from(body), sent).catch((error: unknown) => {
+        reject(error instanceof Error ? error : new Error(String(error)))
+      })
+    }
+    const waiting = setTimeout(begin, waits ? CONTINUE_MS : 0)
+    sent.once("continue", begin).once("close", () => clearTimeout(waiting))
+  })
 }
 
 async function bodyOf(url: string, response: IncomingMessage, bytesMax: number): Promise<Uint8Array> {

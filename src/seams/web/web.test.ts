@@ -136,3 +136,27 @@ test("addresses of the public internet", () => {
     2001::1 2001:db8::1 2002:a00:1::1`
   for (const address of local.split(/\s+/)) assert.ok(!isPublicAddress(address), address)
 })
+
+const sent = (path: string, body: AsyncIterable<Uint8Array>, headers = {}) =>
+  new RealWeb(true).send({ method: "PUT", url: `${origin}${path}`, headers, body }, 1_000, AbortSignal.timeout(5_000))
+
+test("a body is sent piece by piece, and the path is sent as it is", async () => {
+  async function* pieces() {
+    for (const text of ["one ", "two"]) yield Buffer.from(text)
+  }
+  const { status, body, headers } = await sent("/echo", pieces(), { "x-kind": "a", "content-length": "7" })
+  assert.deepEqual([status, headers.get("x-kind")], [207, "a"])
+  assert.match(Buffer.from(body).toString(), /^PUT a .* 7 one two$/)
+  const odd = await sent("/echo/../good", pieces(), { "content-length": "7" })
+  assert.equal(odd.status, 404, "/good is another path")
+})
+
+test("what is refused by its headers is not sent", async () => {
+  let asked = 0
+  async function* pieces() {
+    for (asked = 0; asked < 1_000; asked += 1) yield new Uint8Array(1_000_000)
+  }
+  server.once("checkContinue", (_request, response) => void response.writeHead(413).end("too large"))
+  const { status, body } = await sent("/good", pieces(), { "content-length": "1000000000" })
+  assert.deepEqual([status, Buffer.from(body).toString(), asked], [413, "too large", 0])
+})

@@ -1,7 +1,12 @@
-/** Uncompresses what gzip has compressed, as it arrives. */
+/** Uncompresses what programs have compressed, as it arrives. */
 import { Readable } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { fail, isFailure } from "../../base/failures.js"
+
+export type Decompress = (pieces: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
+
+export const damaged = (program: string) =>
+  fail("invalidRequest", { message: `the body is not compressed by ${program}, or is damaged` })
 
 /** Throws `invalidRequest` for what is not compressed so, or damaged; failures of the source as they are. */
 export async function* gunzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -15,7 +20,7 @@ export async function* gunzipped(pieces: AsyncIterable<Uint8Array>): AsyncGenera
     }
   } catch (error) {
     if (isFailure(error)) throw error
-    throw fail("invalidRequest", { message: "the body is not compressed by gzip, or is damaged" })
+    throw damaged("gzip")
   } finally {
     source.destroy()
     gunzip.destroy()

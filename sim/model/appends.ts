@@ -1,0 +1,79 @@
+/** The model's appends: an object gets more bytes. */
+import { concatBytes } from "../../src/base/bytes.js"
+import { fail } from "../../src/base/failures.js"
+import { requireAppends } from "../../src/object/commands/append-commands-core.js"
+import type { AppendedObject, AppendRequest, Appends, StoredChecksum } from "../../src/object/contract.js"
+import { readBody } from "./bodies.js"
+import { checkWrite } from "./conditions.js"
+import { fullChecksum, hex } from "./digests.js"
+import { commit } from "./objects.js"
+import type { ModelObject, ModelState } from "./state.js"
+import { currentOf } from "./state.js"
+
+/** Offsets of the appends that had an id, by that id. */
+type Done = ReadonlyMap<string, number>
+
+export class ModelAppends implements Appends {
+  readonly #done = new WeakMap<Uint8Array, Done>()
+
+  constructor(private readonly state: ModelState) {}
+
+  async append(request: AppendRequest): Promise<AppendedObject> {
+    const { key, appendId } = request
+    const before = this.#check(request)
+    const repeated = before && this.#repeated(before, appendId)
+    if (repeated !== undefined) return repeated
+    const { bytes, checksum } = await readBody(request.body, before?.info.checksum?.algorithm)
+    if (bytes.length === 0) throw fail("invalidRequest")
+    const object = this.#check(request)
+    const repeatedMeanwhile = object && this.#repeated(object, appendId)
+    if (repeatedMeanwhile !== undefined) return repeatedMeanwhile
+    const body = concatBytes([object?.body ?? new Uint8Array(), bytes])
+    const result = commit(this.state, this.state.open(request.bucket), key, {
+      ...{ storageClass: "STANDARD", ...request.attributes, tags: request.tags, acl: request.acl },
+      ...(object && { ...object.info, tags: object.tags, acl: object.acl }),
+      etag: `${hex(this.state.random.bytes(16))}-1`,
+      checksum: checksumOf(object, checksum, body),
+      ...{ partsCount: 1, lock: undefined, protection: undefined, body },
+    })
+    const offsetBytes = object?.body.length ?? 0
+    const done = new Map((object && this.#done.get(object.body)) ?? [])
+    if (appendId !== undefined) done.set(appendId, offsetBytes)
+    this.#done.set(body, done)
+    return { ...result, offsetBytes, isRepeated: false }
+  }
+
+  #check({ bucket, key, atOffset, conditions, appendId }: AppendRequest): ModelObject | undefined {
+    const found = this.state.open(bucket)
+    requireAppends(found.bucket)
+    const latest = currentOf(found, key)
+    const object = latest?.kind === "object" ? latest : undefined
+    if (object && this.#repeated(object, appendId) !== undefined) return object
+    checkWrite(conditions, latest)
+    const sizeBytes = object?.body.length ?? 0
+    if (object === undefined && atOffset !== undefined && atOffset > 0) throw fail("noSuchKey")
+    if (atOffset !== undefined && atOffset !== sizeBytes) throw fail("invalidWriteOffset", { sizeBytes })
+    if (object?.info.segmentListBytes !== undefined) throw fail("invalidRequest")
+    if (object?.info.encryption !== undefined) throw fail("notImplemented")
+    return object
+  }
+
+  #repeated({ body, info }: ModelObject, appendId: string | undefined): AppendedObject | undefined {
+    const offsetBytes = appendId === undefined ? undefined : this.#done.get(body)?.get(appendId)
+    if (offsetBytes === undefined) return undefined
+    const { etag, checksum, sizeBytes, lastModifiedMs } = info
+    return { versionId: undefined, etag, checksum, sizeBytes, lastModifiedMs, offsetBytes, isRepeated: true }
+  }
+}
+
+/** An object keeps the checksum of all its bytes if what is appended has one by the same algorithm. */
+function checksumOf(
+  object: ModelObject | undefined,
+  appended: StoredChecksum | undefined,
+  body: Uint8Array,
+): StoredChecksum | undefined {
+  if (object === undefined || object.body.length === 0) return appended
+  const { checksum } = object.info
+  const isKept = checksum?.type === "FULL_OBJECT" && checksum.algorithm === appended?.algorithm
+  return isKept && checksum.algorithm.startsWith("CRC") ? fullChecksum(checksum.algorithm, body) : undefined
+}

@@ -1,0 +1,2 @@
+/** Filters that the server brings. */
+export { builtInFilter } from "./built-in.js"

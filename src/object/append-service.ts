@@ -1,0 +1,192 @@
+/**
+ * Appends: bytes at the end of an object, by any number of clients at the same time, in one order.
+ *
+ * Promises  An append is there as a whole or not at all, at one offset, and is acknowledged once it is durable. One that a
+ *           client repeats with its id, within `APPEND_LIMITS.repeatableMs`, is not there twice.
+ */
+import { must } from "../base/assert.js"
+import { bytesOfHex } from "../base/bytes.js"
+import { fail, isFailure } from "../base/failures.js"
+import { APPENDED_PART } from "../base/limits.js"
+import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
+import type { VersionRecord } from "../format/version-record.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce, type ChecksumAlgorithm } from "../seams/compute/index.js"
+import type { Random } from "../seams/random/contract.js"
+import {
+  append,
+  appendable,
+  type Appendable,
+  type AppendedBytes,
+  type AppendResult,
+} from "./commands/append-commands-core.js"
+import type { AppendedObject, AppendRequest, Appends, BodySource } from "./contract.js"
+import type { Encryption } from "./encryption.js"
+import { isOpenEnd, type Ingest, type Ingested } from "./ingest.js"
+import type { ObjectReader } from "./object-reader.js"
+import { bodyOf } from "./object-service.js"
+import { packDetails, putResultOf } from "./queries/object-info-core.js"
+import type { StoreClock } from "./store-clock.js"
+
+/** If a small object is replaced during every attempt, the failure is returned to the caller. */
+const ATTEMPTS_MAX = 16
+const ID_HASH_BYTES = 16
+const ETAG_BYTES = 16
+
+interface AppendSeams {
+  readonly clock: Clock
+  readonly storeClock: StoreClock
+  readonly metadata: Metadata
+  readonly reader: ObjectReader
+  readonly ingest: Ingest
+  readonly encryption: Encryption
+}
+
+/** Ends an append that was done before: its bytes are discarded. */
+class Repeated extends Error {
+  constructor(readonly result: AppendResult) {
+    super("the append was done before")
+  }
+}
+
+/** The bytes of an inline object, in blocks. */
+interface Moved {
+  readonly order: number
+  readonly bytes: AppendedBytes
+  readonly hints: Ingested["hints"]
+}
+
+/** Runs the decision. */
+type Run = (moved: Moved | undefined) => Promise<AppendResult>
+
+export class AppendService implements Appends {
+  private readonly random: Random
+
+  constructor(
+    private readonly seams: AppendSeams,
+    random: Random,
+  ) {
+    this.random = random.fork("appends")
+  }
+
+  async append(request: AppendRequest): Promise<AppendedObject> {
+    const { metadata, ingest } = this.seams
+    await ingest.expiring.refuseEarlier()
+    const target = this.targetOf(request)
+    const { repeated, record } = await metadata.ask(appendable(target, ingest.expiring.nowMs()))
+    if (repeated !== undefined && record !== undefined) {
+      const { checksumValue } = record
+      return shownOf({ versioning: request.bucket.versioning, ...repeated, checksumValue, isRepeated: true })
+    }
+    this.checkRequest(request)
+    const algorithm = algorithmOf(request.body, record)
+    const bytes = { ...this.described(request, record), body: request.body, checksumAlgorithm: algorithm }
+    try {
+      return shownOf(
+        await ingest.run(bytes, ingested => {
+          if (ingested.lengthBytes === 0) throw emptyAppend()
+          return this.commit(request, { ...target, algorithm }, ingested)
+        }),
+      )
+    } catch (error) {
+      if (error instanceof Repeated) return shownOf(error.result)
+      throw error
+    }
+  }
+
+  private targetOf({ bucket, key, atOffset, appendId, conditions }: AppendRequest) {
+    const idHash = appendId === undefined ? undefined : hashOf(appendId)
+    const clockMs = this.seams.storeClock.nowMs()
+    return { bucketId: bucket.id, key, atOffset, idHash, conditions, clockMs }
+  }
+
+  private checkRequest({ body, encryption }: AppendRequest): void {
+    if (body.lengthBytes === 0) throw emptyAppend()
+    if (this.seams.encryption.protectionOf(encryption) !== undefined)
+      throw fail("notImplemented", { message: "appending to an encrypted object is not implemented" })
+  }
+
+  /** The object keeps its class. */
+  private described(
+    { bucket, key, attributes, signal, storageClass = "STANDARD" }: AppendRequest,
+    record?: VersionRecord,
+  ) {
+    return {
+      ...{ bucket, key, part: APPENDED_PART, multipartId: undefined, inlineBytesMax: 0, client: { signal } },
+      ...{ contentType: attributes.headers.contentType ?? "", userMetadata: [], isAppended: true as const },
+      storageClass: record?.head.storageClass ?? storageClass,
+    }
+  }
+
+  private async commit(
+    request: AppendRequest,
+    target: ReturnType<AppendService["targetOf"]> & { readonly algorithm: ChecksumAlgorithm | undefined },
+    ingested: Ingested,
+  ): Promise<AppendResult> {
+    const { metadata, clock } = this.seams
+    const { attributes, tags, acl, storageClass = "STANDARD" } = request
+    const put = {
+      ...{ ...target, bytes: bytesOf(ingested, request.body.lengthBytes), storageClass },
+      ...{ details: packDetails({ ...attributes, tags, acl }), random: this.random.bytes(RANDOM_BYTES) },
+      multipartId: multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES)),
+      md5: this.random.bytes(ETAG_BYTES),
+    }
+    const run: Run = async moved => {
+      const hints = [...ingested.hints, ...(moved?.hints ?? [])]
+      const result = await metadata.run(append({ ...put, moved, hints }))
+      if (result.isRepeated) throw new Repeated(result)
+      return result
+    }
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.withMoved(request, target, run)
+      } catch (error) {
+        if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX) throw error
+      }
+    }
+  }
+
+  /** Moves the bytes of an inline object to blocks first: segments have no payload. */
+  private async withMoved(
+    request: AppendRequest,
+    target: ReturnType<AppendService["targetOf"]>,
+    run: Run,
+  ): Promise<AppendResult> {
+    const { metadata, ingest, reader } = this.seams
+    const { record }: Appendable = await metadata.ask(appendable(target, ingest.expiring.nowMs()))
+    if (record?.content.kind !== "inline" || record.head.sizeBytes === 0) return run(undefined)
+    const { bucket, key, signal } = request
+    const source = await reader.open({ bucket, key, conditions: {} })
+    try {
+      const { head } = source.opened.record
+      const body = bodyOf(source, signal)
+      return await ingest.run({ ...this.described(request, record), body, checksumAlgorithm: undefined }, ingested =>
+        run({ order: head.order, bytes: bytesOf(ingested, body.lengthBytes), hints: ingested.hints }),
+      )
+    } finally {
+      source.close()
+    }
+  }
+}
+
+/** The algorithm of the object, whose checksum goes on if the appended bytes have it too; otherwise that of the request. */
+function algorithmOf(body: BodySource, record: VersionRecord | undefined): ChecksumAlgorithm | undefined {
+  return body.checksumAlgorithm ?? record?.head.checksumAlgorithm
+}
+
+function bytesOf({ content, lengthBytes, checksumValue }: Ingested, declaredBytes: number | undefined): AppendedBytes {
+  const { extent } = must(content.kind === "extent" ? content : undefined, "appended bytes are in blocks")
+  const isOpen = declaredBytes !== undefined && isOpenEnd(declaredBytes, extent.blockBytes)
+  return { extent, lengthBytes, checksumValue, isOpen }
+}
+
+const emptyAppend = () => fail("invalidRequest", { message: "an append has at least one byte" })
+
+const hashOf = (appendId: string): Uint8Array =>
+  must(bytesOfHex(digestOnce("sha256", Buffer.from(appendId), "hex")), "a digest is hex").subarray(0, ID_HASH_BYTES)
+
+function shownOf(result: AppendResult): AppendedObject {
+  const { offsetBytes, isRepeated, checksumValue } = result
+  return { ...putResultOf(result, checksumValue), offsetBytes, isRepeated }
+}

@@ -1,0 +1,81 @@
+/** Versions of an object as decisions and queries find them in its rows. Pure. */
+import { fail } from "../../base/failures.js"
+import { hexOf } from "../../base/bytes.js"
+import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import type { VersionFamily } from "../../format/deleted-version.js"
+import { decodeRowHead, type PendingDeletionRecord } from "../../format/records.js"
+import { versionRowKey } from "../../format/row-key.js"
+import { NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
+import {
+  decodeDetails,
+  decodeVersionHead,
+  NO_DETAILS,
+  type Content,
+  type VersionDetails,
+  type VersionHead,
+  type VersionRecord,
+} from "../../format/version-record.js"
+import type { MetadataRow, RowView } from "../../metadata/index.js"
+
+/** A version in its row, also one that undelete keeps. */
+export interface FoundVersion {
+  readonly head: VersionHead
+  readonly family: VersionFamily
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+}
+
+/** One version as found in its row. */
+export interface VersionMatch extends FoundVersion {
+  readonly family: "current" | "versions"
+}
+
+export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
+  if (record.details) return record.details
+  if (!record.head.hasDetails) return NO_DETAILS
+  const details = view.get("details", versionRowKey(row, record.head.order))
+  if (!details) throw fail("corruptRecord", { what: "details" })
+  return decodeDetails(details.value)
+}
+
+/** The row's latest version, an object or a marker; undefined where the row has none. */
+export function findLatest(view: RowView, row: RowKey): VersionMatch | undefined {
+  const current = view.get("current", row)
+  if (current) return { head: decodeVersionHead(current.value), family: "current", rowKey: row, row: current }
+  const head = view.get("heads", row)
+  return head && findInVersions(view, row, decodeRowHead(head.value).latestOrder)
+}
+
+function findInVersions(view: RowView, row: RowKey, order: number): VersionMatch | undefined {
+  const rowKey = versionRowKey(row, order)
+  const found = view.get("versions", rowKey)
+  return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
+}
+
+/** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
+export function findVersion(view: RowView, row: RowKey, versionId: VersionId): VersionMatch | undefined {
+  const current = view.get("current", row)
+  const head = current && decodeVersionHead(current.value)
+  const isCurrent = (order: number) => head?.order === order
+  const found = (): VersionMatch | undefined =>
+    current && head && { head, family: "current", rowKey: row, row: current }
+  if (versionId === NULL_VERSION) {
+    if (head?.isNull) return found()
+    const rowHead = view.get("heads", row)
+    const nullOrder = rowHead ? decodeRowHead(rowHead.value).nullOrder : 0
+    return nullOrder > 0 ? findInVersions(view, row, nullOrder) : undefined
+  }
+  const { order, random } = partsOfVersionId(versionId)
+  const version = isCurrent(order) ? found() : findInVersions(view, row, order)
+  return version && !version.head.isNull && hexOf(version.head.random) === hexOf(random) ? version : undefined
+}
+
+/** Bytes that no row references any more; undefined: the content has none. */
+export function pendingDeletionOf(
+  bucketId: BucketId,
+  key: ObjectKey,
+  content: Content,
+): PendingDeletionRecord | undefined {
+  if (content.kind === "extent") return { kind: "extent", bucketId, key, extent: content.extent }
+  return content.kind === "segments" ? { kind: "segments", bucketId, key, multipartId: content.multipartId } : undefined
+}

@@ -1,0 +1,130 @@
+/** K2V items that a rolled-back database has lost come back from a backup of the metadata, merged with what it has. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parseBucketName, parseItemKey, parseLogSequence, parseStoreId, parseTabletId } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
+import { parsePolicy } from "../../base/policy.js"
+import { TestDevices } from "../../block/testing-blocks.js"
+import { Rows } from "../../device/index.js"
+import { makeCodec } from "../../erasure/index.js"
+import type { CausalContext } from "../../format/k2v-token.js"
+import { SimRandom } from "../../seams/random/sim.js"
+import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { Expiring } from "../expiring.js"
+import { Ingest } from "../ingest.js"
+import { MetadataBackup } from "../jobs/metadata-backup.js"
+import { NO_CLASSES } from "../storage-classes.js"
+import { StoreWorld } from "../testing-services.js"
+import { Uploads } from "../uploads.js"
+
+const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+const noSignal = new AbortController().signal
+const unchecked = () => Promise.resolve()
+const storeId = parseStoreId("ab".repeat(16))
+const key = parseItemKey
+const NOTHING: CausalContext = new Map()
+
+async function opened() {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+  const { clock, tablet, blocks, compute, telemetry } = world
+  const { items, buckets } = world.services
+  const bucket = await clock.runUntil(Promise.resolve(buckets.open(world.home.name)))
+  const put = (sortKey: string, text: string | undefined, seen = NOTHING) => {
+    const bytes = text === undefined ? undefined : Buffer.from(text)
+    return clock.runUntil(items.write(bucket, [{ partition: key("p"), sortKey: key(sortKey), seen, bytes }]))
+  }
+  const seenOf = async (sortKey: string): Promise<CausalContext> =>
+    (await clock.runUntil(items.read(bucket, key("p"), key(sortKey))))?.context ?? NOTHING
+  const shown = async () => {
+    const filter = { conflictsOnly: false, tombstones: true }
+    const { found } = await clock.runUntil(items.search(bucket, key("p"), {}, filter))
+    return found.map(({ sortKey, values }) => {
+      const texts = values.map(value => (value === undefined ? null : Buffer.from(value).toString().slice(0, 9)))
+      return `${sortKey}: ${texts.join()}`
+    })
+  }
+  /** A backup of the metadata, by the process that has begun with the store. */
+  const backUp = async (): Promise<void> => {
+    const uploads = new Uploads(new SimRandom(77), tablet, blocks, telemetry.log)
+    const backend = { clock, metadata: tablet, blocks, uploads, log: telemetry.log }
+    const expiring = new Expiring({ clock, storeClock: { shownMs: 0 }, metadata: tablet }, async () => undefined)
+    const store = { policy: world.policy, blockBytes: 16 * KIB }
+    const ingest = new Ingest(backend, compute, store, NO_CLASSES, expiring, () => undefined)
+    const backup = new MetadataBackup(backend, new SimRandom(5), ingest, undefined, {
+      storeId,
+      tabletId: parseTabletId(1),
+    })
+    const order = backup.order()
+    while (!backup.isComplete(order)) await clock.runUntil(backup.step())
+  }
+  const reconcile = async () => {
+    const reconciliation = world.reconciliation(tablet, { storeId })
+    const scope = { isSuspect: () => true, isAllRead: true, blockBytes: 16 * KIB }
+    const plan = await clock.runUntil(reconciliation.plan(scope, noSignal))
+    const before = await shown()
+    return { plan, before, apply: () => clock.runUntil(reconciliation.apply(plan, unchecked, noSignal)) }
+  }
+  return { world, bucket, put, seenOf, shown, backUp, reconcile }
+}
+
+test("items come back as the newest backup has them; what the database knows stays, and nothing is there twice", async () => {
+  const { world, put, seenOf, shown, backUp, reconcile } = await opened()
+  await put("same", "as before")
+  await put("replaced", "old")
+  await put("deleted", "here")
+  await put("concurrent", "one")
+  const rows = world.tablet.copy()
+  await put("replaced", "new".repeat(5 * KIB), await seenOf("replaced"))
+  await put("deleted", undefined, await seenOf("deleted"))
+  await put("concurrent", "two")
+  await put("added", "a")
+  await backUp()
+  const backedUp = await shown()
+  await put("later", "lost")
+  world.tablet.become(rows)
+  const { plan, before, apply } = await reconcile()
+  assert.deepEqual(before, ["concurrent: one", "deleted: here", "replaced: old", "same: as before"])
+  const told = plan.entries.map(entry =>
+    "items" in entry ? `${entry.outcome} ${entry.key} ${entry.items}` : entry.key,
+  )
+  assert.deepEqual(told, ["putBack p 4"])
+  await apply()
+  assert.deepEqual(await shown(), backedUp)
+  assert.deepEqual((await reconcile()).plan.entries, [], "a second time there is nothing to do")
+})
+
+test("the newest of several backups counts, and an item that was deleted does not come back by an older one", async () => {
+  const { world, put, seenOf, shown, backUp, reconcile } = await opened()
+  await put("a", "first")
+  const rows = world.tablet.copy()
+  await put("b", "in the first backup")
+  await backUp()
+  await put("a", undefined, await seenOf("a"))
+  await put("b", undefined, await seenOf("b"))
+  await backUp()
+  world.tablet.become(rows)
+  const { apply } = await reconcile()
+  await apply()
+  assert.deepEqual(await shown(), ["a: ", "b: "])
+  // A token of a value that was lost covers it, and no value from now on.
+  await put("a", "again", await seenOf("a"))
+  assert.deepEqual(await shown(), ["a: again", "b: "])
+})
+
+test("a bucket that the database does not know is listed", async () => {
+  const { world, put, backUp, reconcile } = await opened()
+  const rows = world.tablet.copy()
+  const { buckets, items } = world.services
+  const other = await world.clock.runUntil(
+    buckets.create({ name: parseBucketName("another"), owner: world.home.owner, location: "" }),
+  )
+  const value = { partition: key("q"), sortKey: key("x"), seen: NOTHING, bytes: Buffer.from("1") }
+  await world.clock.runUntil(items.write(other, [value]))
+  await put("a", "1")
+  await backUp()
+  world.tablet.become(rows)
+  const { plan, apply } = await reconcile()
+  const told = plan.entries.map(({ outcome, key: of }) => `${outcome} ${of}`).sort()
+  assert.deepEqual(told, ["listed q", "putBack p"])
+  await apply()
+})

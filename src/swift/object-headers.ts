@@ -1,0 +1,47 @@
+/** Headers of objects of Swift: what a request states, and what the answer to a write says. */
+import { httpDate } from "../base/dates.js"
+import type { ObjectAttributes, ObjectInfo } from "../object/contract.js"
+import { segmentsMd5Of } from "../object/index.js"
+import type { ObjectCall } from "../s3/index.js"
+import type { Field } from "./answers.js"
+import { checkedMetadata, metadataIn, OBJECT_METADATA, type Metadata } from "./metadata-core.js"
+import type { ObjectRequest } from "./requests.js"
+
+/** Throws `metadataTooLarge`, `invalidRequest`. */
+export const metadataHeaders = ({ exchange }: ObjectRequest): Metadata =>
+  checkedMetadata(metadataIn(exchange.headers, OBJECT_METADATA).filter(([, value]) => value !== ""))
+
+/** Headers of the content that S3 stores under the same names. */
+export function statedContent({ exchange }: ObjectRequest): ObjectAttributes["headers"] {
+  const stated = {
+    contentEncoding: exchange.header("content-encoding"),
+    contentDisposition: exchange.header("content-disposition"),
+    contentLanguage: exchange.header("content-language"),
+    cacheControl: exchange.header("cache-control"),
+    expires: exchange.header("expires"),
+  }
+  return Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined && value !== ""))
+}
+
+/** The ETag as Swift's clients see it: that of a large object in quotes. */
+export function shownEtag(info: Pick<ObjectInfo, "etag" | "segmentListBytes">): string {
+  const md5 = segmentsMd5Of(info)
+  return md5 === undefined ? info.etag : `"${md5}"`
+}
+
+interface Written {
+  readonly etag: string
+  readonly lastModifiedMs: number
+  readonly versionId: string | undefined
+}
+
+/** `isLarge`: a manifest was written. */
+export const writtenFields = (
+  { bucket }: ObjectCall,
+  { etag, lastModifiedMs, versionId }: Written,
+  isLarge = false,
+): Field[] => [
+  ["Etag", shownEtag({ etag, segmentListBytes: isLarge ? 0 : undefined })],
+  ["Last-Modified", httpDate(lastModifiedMs)],
+  ...(versionId === undefined || bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+]

@@ -1,0 +1,105 @@
+/**
+ * Objects of Swift that point to others: dynamic large objects (all objects whose names begin with a prefix) and symbolic links.
+ * Pure.
+ *
+ * Source  `common/middleware/dlo.py` and `symlink.py`, OpenStack Swift.
+ */
+import { fail } from "../base/failures.js"
+import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
+import type { Headers } from "../base/request-headers.js"
+import { percentDecode, percentEncode } from "../base/uri.js"
+import { decodeSymlink, type Symlink } from "../format/symlink.js"
+import type { ContentHeaders, ObjectInfo } from "../object/contract.js"
+import type { Query } from "../s3/index.js"
+import type { Field } from "./answers.js"
+import { parseDynamicManifest } from "./large-objects-core.js"
+
+/** Links from one to the next that a read follows. */
+export const LINKS_MAX = 2
+/** Of a dynamic large object: as many as a listing of Swift has. */
+export const SEGMENTS_MAX = 10_000
+export const SYMLINK_TYPE = "application/symlink"
+
+export type Pointer =
+  | { readonly kind: "link"; readonly to: Symlink }
+  /** Byte strings. */
+  | { readonly kind: "segments"; readonly container: string; readonly prefix: string }
+
+/** What a request for an object reads in its place; undefined: the object itself. */
+export function pointerOf(
+  { symlink, segmentPrefix }: Pick<ContentHeaders, "symlink" | "segmentPrefix">,
+  query: Query,
+): Pointer | undefined {
+  if (symlink !== undefined && query.get("symlink") !== "get") return { kind: "link", to: decodeSymlink(symlink) }
+  if (symlink !== undefined || segmentPrefix === undefined || query.get("multipart-manifest") === "get")
+    return undefined
+  return { kind: "segments", ...parseDynamicManifest(segmentPrefix) }
+}
+
+/** What the headers of an upload make a link to; undefined: it is none. Throws `invalidUri`, `invalidRequest`. */
+export function statedLink(headers: Headers, own: { readonly account: string }): Symlink | undefined {
+  const target = headers.get("x-symlink-target")
+  if (target === undefined || target === "") return undefined
+  const [, container, object] = /^([^/]+)\/(.+)$/s.exec(percentDecode(target)) ?? []
+  if (container === undefined || object === undefined)
+    throw fail("invalidUri", {
+      message: "X-Symlink-Target header must be of the form <container name>/<object name>",
+    })
+  const account = percentDecode(headers.get("x-symlink-target-account") ?? own.account)
+  if (account === "" || account.includes("/"))
+    throw fail("invalidUri", { message: "Account name cannot contain slashes" })
+  return { account, container, object }
+}
+
+/** `X-Object-Manifest` as it is stored; undefined: none. Throws `invalidRequest`, `invalidUri`. */
+export function statedPrefix(headers: Headers): string | undefined {
+  const stated = headers.get("x-object-manifest")
+  if (stated === undefined || stated === "") return undefined
+  parseDynamicManifest(stated)
+  return stated
+}
+
+/** The path of a link's target, percent-encoded. */
+export const pathOfLink = ({ account, container, object }: Symlink): string =>
+  `/v1/${[account, container, object].map(part => percentEncode(part, true)).join("/")}`
+
+/** What an object that points somewhere says of it. */
+export function pointerFields({ symlink, segmentPrefix }: ObjectInfo["headers"]): Field[] {
+  const prefix: Field[] = segmentPrefix === undefined ? [] : [["X-Object-Manifest", segmentPrefix]]
+  if (symlink === undefined) return prefix
+  const { account, container, object, pinned } = decodeSymlink(symlink)
+  return [
+    ["X-Symlink-Target", `${percentEncode(container, true)}/${percentEncode(object, true)}`],
+    ["X-Symlink-Target-Account", account],
+    ...(pinned === undefined
+      ? []
+      : ([
+          ["X-Symlink-Target-Etag", pinned.etag],
+          ["X-Symlink-Target-Bytes", String(pinned.sizeBytes)],
+        ] as const)),
+  ]
+}
+
+/** What a listing says of a link. */
+export function listedLink(symlink: string | undefined) {
+  if (symlink === undefined) return undefined
+  const link = decodeSymlink(symlink)
+  return { path: pathOfLink(link), pinned: link.pinned }
+}
+
+/** The object that a link points to, as requests address it. */
+export const targetOfLink = ({ account, container, object }: Symlink) => ({
+  account,
+  container: textOfObjectKey(container),
+  object,
+})
+
+/** Throws `invalidRequest`. */
+export function refuseSelf(
+  link: Symlink,
+  own: { readonly account: string; readonly container: string; readonly object: string },
+): void {
+  const isSame =
+    link.account === own.account && link.container === byteStringOfText(own.container) && link.object === own.object
+  if (isSame) throw fail("invalidRequest", { message: "Symlink cannot target itself" })
+}

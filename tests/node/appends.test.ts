@@ -1,0 +1,137 @@
+/** Appends to a real server: Amazon's SDK, `POST ?append`, the command line, and kills while several clients append. */
+import assert from "node:assert/strict"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3"
+import { dataFolders, withFolder } from "../harness/folders.js"
+import { withClient } from "../harness/sdk-client.js"
+import { ServerProcess } from "../harness/server.js"
+
+const BUCKET = "logs"
+
+async function withStore(work: (server: ServerProcess) => Promise<void>): Promise<void> {
+  await withFolder(async folder => {
+    const server = await ServerProcess.start({ folders: dataFolders(folder, 3), args: ["--redundancy", "ec:2+1"] })
+    try {
+      await withClient(server, client => client.send(new CreateBucketCommand({ Bucket: BUCKET })))
+      await writeFile(join(folder, "append.json"), "{}")
+      const allow = await server.hayloft(["bucket", "settings", "set", BUCKET, "append", join(folder, "append.json")])
+      assert.equal(allow.code, 0, allow.stderr)
+      await work(server)
+    } finally {
+      await server.stop()
+    }
+  })
+}
+
+test("Amazon's SDK appends at an offset, and learns when another client was faster", async () => {
+  await withStore(async server => {
+    await withClient(server, async client => {
+      const target = { Bucket: BUCKET, Key: "a" }
+      const first = await client.send(new PutObjectCommand({ ...target, Body: "one ", WriteOffsetBytes: 0 }))
+      assert.equal(first.Size, 4)
+      const second = await client.send(new PutObjectCommand({ ...target, Body: "two", WriteOffsetBytes: 4 }))
+      assert.deepEqual([second.Size, second.ETag === first.ETag], [7, false])
+      assert.ok(second.ChecksumCRC32 ?? second.ChecksumCRC64NVME, "the checksum of the whole object")
+      const late = client.send(new PutObjectCommand({ ...target, Body: "late", WriteOffsetBytes: 4 }))
+      await assert.rejects(late, { name: "InvalidWriteOffset" })
+      const got = await client.send(new GetObjectCommand({ ...target, ChecksumMode: "ENABLED" }))
+      assert.equal(await got.Body?.transformToString(), "one two")
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "b", Body: "x", Metadata: { a: "1" } }))
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "b", Body: "y", WriteOffsetBytes: 1 }))
+      const head = await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: "b" }))
+      assert.deepEqual([head.ContentLength, head.Metadata], [2, { a: "1" }])
+    })
+  })
+})
+
+test("what cannot be appended to says so", async () => {
+  await withStore(async server => {
+    const client = server.client()
+    const code = async (bucket: string, headers: Readonly<Record<string, string>> = {}) => {
+      const { status, text } = await client.call("POST", { bucket, key: "o", query: "append", body: "bytes", headers })
+      return `${status} ${/<Code>(.*?)<\/Code>/.exec(text)?.[1] ?? ""}`
+    }
+    assert.equal(await code(BUCKET), "200 ")
+    assert.equal(await code(BUCKET, { "x-amz-write-offset-bytes": "0x" }), "400 InvalidArgument")
+    assert.equal(await code(BUCKET, { "x-hayloft-append-id": "a b" }), "400 InvalidArgument")
+    assert.equal(await code(BUCKET, { "x-amz-server-side-encryption": "AES256" }), "501 NotImplemented")
+    await client.call("PUT", { bucket: "plain" })
+    assert.equal(await code("plain"), "501 NotImplemented")
+    await client.call("PUT", {
+      bucket: BUCKET,
+      key: "sealed",
+      headers: { "x-amz-server-side-encryption": "AES256" },
+      body: "s",
+    })
+    const sealed = await client.call("POST", { bucket: BUCKET, key: "sealed", query: "append", body: "t" })
+    assert.equal(sealed.status, 501)
+    const versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    await client.call("PUT", { bucket: BUCKET, query: "versioning", body: versioning })
+    assert.equal(await code(BUCKET), "400 InvalidRequest")
+  })
+})
+
+const KILLS = 4
+const CLIENTS = 4
+
+/** A client that appends records of its own until it is told to stop, and repeats each with its id until it is acknowledged. */
+async function appends(server: ServerProcess, name: string, over: AbortSignal): Promise<readonly string[]> {
+  const done: string[] = []
+  for (let number = 0; !over.aborted; number += 1) {
+    const record = `${name}-${number} ${"x".repeat((number * 37) % 300)}\n`
+    for (;;) {
+      const headers = { "x-hayloft-append-id": `${name}-${number}` }
+      const call = { bucket: BUCKET, key: "shared", query: "append", headers, body: record }
+      const answer = await server
+        .client()
+        .call("POST", call)
+        .catch(() => undefined)
+      if (answer?.status === 200) break
+      await later(20)
+    }
+    done.push(record)
+  }
+  return done
+}
+
+test("kill -9 while clients append: each record is there once, whole, in the order of its client", async () => {
+  await withStore(async server => {
+    const over = new AbortController()
+    const clients = Array.from({ length: CLIENTS }, (_, i) => appends(server, `client${i}`, over.signal))
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      const { offset } = await grows(server)
+      await server.kill()
+      await server.launch()
+      assert.ok((await grows(server)).offset > offset)
+    }
+    over.abort()
+    const records = await Promise.all(clients)
+    const { text } = await server.client().call("GET", { bucket: BUCKET, key: "shared" })
+    const lines = text.split("\n").slice(0, -1)
+    assert.equal(lines.length, records.flat().length)
+    for (const [i, own] of records.entries()) {
+      const found = lines.filter(line => line.startsWith(`client${i}-`)).map(line => `${line}\n`)
+      assert.deepEqual(found, own)
+    }
+  })
+})
+
+/** Waits until some more records are there. */
+async function grows(server: ServerProcess): Promise<{ readonly offset: number }> {
+  const size = async (): Promise<number> => {
+    const head = await server
+      .client()
+      .call("HEAD", { bucket: BUCKET, key: "shared" })
+      .catch(() => undefined)
+    return head?.status === 200 ? Number(head.header("content-length")) : 0
+  }
+  const first = await size()
+  for (;;) {
+    const now = await size()
+    if (now > first + 20_000) return { offset: now }
+    await later(20)
+  }
+}

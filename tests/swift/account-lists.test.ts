@@ -1,0 +1,111 @@
+/** Access lists of accounts, over the model: whom they let into the account, its containers and its metadata. */
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
+import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
+
+const READER = { id: "AKIAREADER", secret: "reader-secret" }
+const WRITER = { id: "AKIAWRITER", secret: "writer-secret" }
+const EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+
+let world: SwiftWorld
+let owner: SwiftUser
+let stranger: SwiftUser
+before(async () => {
+  world = await serveSwift({ keys: [userKeyOf(READER, "ann", []), userKeyOf(WRITER, "bob", [EVERYTHING])] })
+  owner = await world.signIn(OWNER)
+  stranger = await world.signIn(STRANGER)
+})
+after(() => world.stop())
+
+const status = async (answer: Promise<RawResponse>): Promise<number> => (await answer).status
+
+test("an account's access list gives others levels of rights in its containers", async () => {
+  const path = "/account-list"
+  assert.equal(await status(owner.call("PUT", path)), 201)
+  assert.equal(await status(owner.call("PUT", `${path}/o`, { body: "x" })), 201)
+  const at = `${owner.account}${path}`
+  const set = async (access: unknown) => {
+    const answer = await owner.call("POST", "", { headers: { "X-Account-Access-Control": JSON.stringify(access) } })
+    return answer.status
+  }
+  const name = stranger.account.slice("/v1/AUTH_".length)
+  const may = async () => [
+    await status(stranger.call("GET", `${at}/o`)),
+    await status(stranger.call("PUT", `${at}/p`, { body: "x" })),
+    await status(stranger.call("POST", at, { headers: { "X-Container-Meta-A": "1" } })),
+    await status(stranger.call("POST", at, { headers: { "X-Container-Read": ".r:-nobody" } })),
+    await status(stranger.call("POST", at, { headers: { "X-Container-Meta-Temp-URL-Key": "k" } })),
+  ]
+  assert.deepEqual(await may(), [403, 403, 403, 403, 403])
+  assert.equal(await set({ "read-only": [name] }), 204)
+  assert.deepEqual(await may(), [200, 403, 403, 403, 403])
+  assert.equal(await set({ "read-write": [`${name}:${STRANGER.id}`] }), 204)
+  assert.deepEqual(await may(), [200, 201, 204, 403, 403])
+  assert.equal(await set({ admin: [name] }), 204)
+  assert.deepEqual(await may(), [200, 201, 204, 204, 204])
+  assert.equal((await owner.call("HEAD", "")).header("x-account-access-control"), `{"admin":["${name}"]}`)
+  assert.deepEqual([await set({ other: [] }), await set([])], [400, 400])
+  assert.equal(await set({}), 204)
+  assert.deepEqual(await may(), [403, 403, 403, 403, 403])
+})
+
+test("an account's access list lets others list the account, make containers in it, and change it, by their level", async () => {
+  await world.s3.call("PUT", { bucket: "made-by-s3" })
+  assert.equal(await status(owner.call("PUT", "/made-by-s3/o", { body: "x" })), 201)
+  const set = (user: SwiftUser, access: unknown, path: string) =>
+    status(user.call("POST", path, { headers: { "X-Account-Access-Control": JSON.stringify(access) } }))
+  const name = stranger.account.slice("/v1/AUTH_".length)
+  const at = owner.account
+  const may = async (level: string) => [
+    await status(stranger.call("HEAD", at)),
+    await status(stranger.call("GET", `${at}?format=json`)),
+    await status(stranger.call("GET", `${at}/made-by-s3/o`)),
+    await status(stranger.call("PUT", `${at}/made-by-${level}`)),
+    await status(stranger.call("DELETE", `${at}/made-by-${level}`)),
+    await status(stranger.call("POST", at, { headers: { "X-Account-Meta-Level": level } })),
+  ]
+  const anonymous = await status(world.anonymous.call("GET", at))
+  assert.deepEqual([await may("nobody"), anonymous], [[403, 403, 403, 403, 404, 403], 401])
+  assert.equal(await set(owner, { "read-only": [name] }, at), 204)
+  assert.deepEqual(await may("reader"), [204, 200, 200, 403, 404, 403])
+  assert.equal(await set(owner, { "read-write": [name] }, at), 204)
+  assert.deepEqual(await may("writer"), [204, 200, 200, 201, 204, 403])
+  assert.equal((await stranger.call("HEAD", at)).header("x-account-access-control"), undefined)
+  assert.equal(await set(owner, { admin: [name] }, at), 204)
+  assert.deepEqual(await may("admin"), [204, 200, 200, 201, 204, 204])
+  const seen = await stranger.call("HEAD", at)
+  assert.equal(seen.header("x-account-access-control"), `{"admin":["${name}"]}`)
+  assert.equal(seen.header("x-account-meta-level"), "admin")
+  assert.equal(await status(stranger.call("PUT", `${at}/of-the-owner`)), 201)
+  assert.match((await owner.call("GET", "")).text, /^of-the-owner$/m)
+  assert.doesNotMatch((await stranger.call("GET", "")).text, /of-the-owner/)
+  assert.equal(await set(stranger, {}, at), 204, "an admin changes the list, here to its own loss")
+  assert.equal(await status(stranger.call("HEAD", at)), 403)
+})
+
+test("a user lists its own account if the account's list names it, and not if the list names only the account", async () => {
+  const reader = await world.signIn(READER)
+  const set = (access: unknown) =>
+    status(owner.call("POST", "", { headers: { "X-Account-Access-Control": JSON.stringify(access) } }))
+  assert.equal(await status(reader.call("GET", "")), 403)
+  assert.equal(await set({ "read-only": [ownerAccount.number] }), 204)
+  assert.equal(await status(reader.call("GET", "")), 403)
+  assert.equal(await set({ "read-only": [`${ownerAccount.number}:ann`] }), 204)
+  assert.deepEqual([await status(reader.call("GET", "")), await status(reader.call("PUT", "/of-ann"))], [200, 403])
+  assert.equal(await set({}), 204)
+})
+
+test("a list that names only its own account as admin makes no admins of its users", async () => {
+  const writer = await world.signIn(WRITER)
+  const set = (access: unknown) =>
+    status(owner.call("POST", "", { headers: { "X-Account-Access-Control": JSON.stringify(access) } }))
+  const change = () => status(writer.call("POST", "", { headers: { "X-Account-Meta-By": "bob" } }))
+  const shown = async () => (await writer.call("HEAD", "")).header("x-account-access-control") !== undefined
+  assert.equal(await set({ admin: [ownerAccount.number] }), 204)
+  assert.deepEqual([await change(), await shown()], [403, false])
+  assert.equal(await set({ admin: [`${ownerAccount.number}:bob`] }), 204)
+  assert.deepEqual([await change(), await shown()], [204, true])
+  assert.equal(await set({}), 204)
+})
