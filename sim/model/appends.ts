@@ -1,6 +1,9 @@
 /** The model's appends: an object gets more bytes. */
 import { concatBytes } from "../../src/base/bytes.js"
 import { fail } from "../../src/base/failures.js"
+import { parseMultipartId } from "../../src/base/ids.js"
+import type { Watcher } from "../../src/life/index.js"
+import { WATCH_LIMITS } from "../../src/object/change-watch.js"
 import { requireAppends } from "../../src/object/commands/append-commands-core.js"
 import type { AppendedObject, AppendRequest, Appends, StoredChecksum } from "../../src/object/contract.js"
 import { readBody } from "./bodies.js"
@@ -34,6 +37,7 @@ export class ModelAppends implements Appends {
       ...(object && { ...object.info, tags: object.tags, acl: object.acl }),
       etag: `${hex(this.state.random.bytes(16))}-1`,
       checksum: checksumOf(object, checksum, body),
+      stream: object?.info.stream ?? parseMultipartId(hex(this.state.random.bytes(16))),
       ...{ partsCount: 1, lock: undefined, protection: undefined, body },
     })
     const offsetBytes = object?.body.length ?? 0
@@ -41,6 +45,19 @@ export class ModelAppends implements Appends {
     if (appendId !== undefined) done.set(appendId, offsetBytes)
     this.#done.set(body, done)
     return { ...result, offsetBytes, isRepeated: false }
+  }
+
+  /** Wakes without a change too. */
+  watch(): Watcher {
+    const { clock } = this.state
+    let cancel = (): void => undefined
+    const watcher: Watcher = { wake: () => undefined, end: () => cancel() }
+    const tick = (): void => {
+      cancel = clock.alarm(WATCH_LIMITS.everyMs, tick)
+      watcher.wake()
+    }
+    tick()
+    return watcher
   }
 
   #check({ bucket, key, atOffset, conditions, appendId }: AppendRequest): ModelObject | undefined {

@@ -42,7 +42,7 @@ export class ModelRenames implements Renames {
     const given = newLock(bucket.bucket, undefined, this.state.clock.wallMs())
     const { retention = given?.retention, legalHold } = version.info.lock ?? {}
     const lock = retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
-    const info = { ...version.info, versionId, lastModifiedMs, lock }
+    const info = { ...version.info, versionId, lastModifiedMs, lock, stream: undefined }
     const moved: ModelObject = { ...version, rank, writtenMs: lastModifiedMs, info }
     addVersion(bucket, to, moved)
     if (versioning === "never") dropVersion(bucket, from, version.info.versionId)

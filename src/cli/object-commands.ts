@@ -1,14 +1,15 @@
 /** `hayloft ls`, `rm`, `mb`, `rb` and `cat`: list, delete and read the contents of a store. */
-import { DELETE_KEYS_MAX, type ListedKey, type S3Client } from "../client/index.js"
+import { BrokenAnswer, DELETE_KEYS_MAX, Unreachable, type ListedKey, type S3Client } from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
-import { parseRemote } from "./place.js"
+import { parseRemote, type RemotePlace } from "./place.js"
 import { withS3, type StoreOptions } from "./stores.js"
 import { printable, timeText } from "./text.js"
 import { Transfer } from "./transfer.js"
 
 const SIZE_COLUMNS = 13
+const UNREACHABLE_REST_MS = 1_000
 const TIME_COLUMNS = timeText(0).length
 
 export interface ListOptions extends StoreOptions, OutputOptions {
@@ -149,6 +150,7 @@ export async function removeBucketCommand(
 export interface CatOptions extends StoreOptions, OutputOptions {
   readonly range?: string
   readonly versionId?: string
+  readonly follow?: boolean
 }
 
 /** The output is the bytes alone, also with `--json`. */
@@ -158,7 +160,34 @@ export async function catCommand(io: CliIo, place: string, options: CatOptions, 
   if (source.key === "") throw new CliError("usage", `name a key: s3://${source.bucket}/KEY`)
   if (range !== undefined && !/^(\d+-\d*|-\d+)$/.test(range))
     throw new CliError("usage", `--range: "${range}" is not FIRST-LAST, FIRST- or -LENGTH, in bytes`)
+  if (options.follow === true) return followCommand(io, source, options, signal)
   await withS3(io, options, signal, client =>
     new Transfer(io, client, {}, undefined).fetchToOutput(source, { range, versionId }),
   )
+}
+
+/** Until Ctrl-C, which is how it ends. A store that cannot be reached is asked again, from where its bytes ended. */
+async function followCommand(io: CliIo, source: RemotePlace, options: CatOptions, signal: AbortSignal): Promise<void> {
+  const { range = "0-", versionId } = options
+  if (versionId !== undefined) throw new CliError("usage", "--follow: an earlier version does not grow")
+  if (!/^\d+-$/.test(range)) throw new CliError("usage", "--follow: --range says where to begin: FIRST-")
+  let offset = Number(range.slice(0, -1))
+  let stream: string | undefined
+  await withS3(io, options, signal, async client => {
+    while (!signal.aborted) {
+      try {
+        const found = await client.follow(source, offset, stream)
+        if (found === undefined) continue
+        stream = found.stream ?? stream
+        for await (const chunk of found.body) {
+          await io.out(chunk)
+          offset += chunk.length
+        }
+      } catch (error) {
+        if (signal.aborted) return
+        if (!(error instanceof Unreachable || error instanceof BrokenAnswer)) throw error
+        await io.clock.sleep(UNREACHABLE_REST_MS, signal).catch(() => undefined)
+      }
+    }
+  })
 }

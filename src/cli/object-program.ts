@@ -49,6 +49,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .argument("<s3://BUCKET/KEY>")
     .option("--range <RANGE>", "only these bytes: FIRST-LAST, FIRST- or -LENGTH, counted from 0")
     .option("--version-id <ID>", "an earlier version")
+    .option("-f, --follow", "go on with what is appended, until you press Ctrl-C")
     .action((place: string, options: CatOptions) => catCommand(io, place, options, signal))
   addPresignCommand(program, io, signal)
   withStore(program.command("rm"))

@@ -198,6 +198,26 @@ export class S3Client {
     return { head: headOf(answer), body: answer.body }
   }
 
+  /**
+   * What an object has from this offset on, once it has anything; undefined: it had nothing for 20 seconds. `stream`: of the
+   * object, as an earlier answer named it; another object fails with 412.
+   */
+  async follow(
+    { bucket, key }: ObjectName,
+    offset: number,
+    stream: string | undefined,
+  ): Promise<{ stream: string | undefined; body: AsyncIterable<Uint8Array> } | undefined> {
+    const asked: Headers = stream === undefined ? [] : [["stream", stream]]
+    const query: Headers = [["follow", ""], ["offset", String(offset)], ...asked]
+    const answer = await this.#answer({ method: "GET", bucket, key, query })
+    if (answer.status === 204) {
+      await answer.document()
+      return undefined
+    }
+    const named = answer.headers["x-hayloft-append-stream"]
+    return { stream: typeof named === "string" ? named : undefined, body: answer.body }
+  }
+
   async getTags(bucket: string, key: string, versionId?: string): Promise<Headers> {
     const version: Headers = versionId === undefined ? [] : [["versionId", versionId]]
     const root = await this.#document({ method: "GET", bucket, key, query: [["tagging", ""], ...version] })

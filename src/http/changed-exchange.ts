@@ -114,6 +114,10 @@ export class ChangedExchange implements Exchange {
     return this.inner.paceBy(pacer)
   }
 
+  pause(begin: (go: () => void) => (() => void) | undefined): Soon<void> {
+    return this.inner.pause(begin)
+  }
+
   turn(): Promise<void> {
     return this.inner.turn()
   }

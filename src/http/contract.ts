@@ -173,6 +173,11 @@ export interface Exchange extends Payer {
    */
   paceBy(pacer: Pacer): Soon<void>
   /**
+   * Waits without a place until `go` is called, or the client has gone; then the function that `begin` returned is called,
+   * unless `go` was. If `begin` returns undefined there is no wait.
+   */
+  pause(begin: (go: () => void) => (() => void) | undefined): Soon<void>
+  /**
    * Resolves when the request may occupy the thread for milliseconds, which one request does in each turn of the event
    * loop. Throws `tooManyInFlight`.
    */

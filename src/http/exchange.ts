@@ -264,10 +264,9 @@ export class HttpExchange implements Exchange, FinishedRequest {
     return pacer && this.pause(go => pacer.move(length, go))
   }
 
-  /** Waits without a place if the pacer says so, until it calls back or the client has gone. */
-  private pause(ask: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
+  pause(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
     let go = (): void => undefined
-    const cancel = ask(() => go())
+    const cancel = begin(() => go())
     if (cancel === undefined || this.clientGone) return void cancel?.()
     this.terms.park(this)
     if (this.pauses.size === 0) this.pausedSinceMs = this.terms.clock.monotonicMs()

@@ -27,13 +27,13 @@ import {
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import { parseItemKey, parseBucketName, textOfObjectKey, type ItemKey } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
-import { readBody, type Exchange, type Pacer, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import { Polls } from "../life/index.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type { Items } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { k2vErrorOf, type K2vError } from "./failures.js"
 import { OPERATIONS, type Call } from "./operations.js"
-import { Polls, type Move } from "./polls.js"
 import { routeOf, type Route } from "./route.js"
 
 const SERVICE = "k2v"
@@ -67,7 +67,6 @@ interface Request {
 interface Admitted {
   readonly key: KnownKey
   readonly verified: VerifiedRequest
-  readonly move: Move
 }
 
 export const createK2vHandler = (settings: K2vSettings): Protocol => new K2vHandler(settings)
@@ -123,7 +122,7 @@ class K2vHandler implements Protocol {
       header: name => exchange.header(name),
       require: partition => this.require(request, admitted, { bucket, policy }, partition),
       body: bytesMax => readVerified(exchange, admitted.verified, bytesMax),
-      poll: { exchange, move: admitted.move },
+      exchange,
     }
     return OPERATIONS[route.operation](call)
   }
@@ -141,11 +140,9 @@ class K2vHandler implements Protocol {
     exchange.note({ accessKeyId: key.id })
     exchange.about({ accountId: key.account.id })
     exchange.proveAccount()
-    let pacer: Pacer | undefined
-    const paced = { paceBy: (by: Pacer) => exchange.paceBy((pacer = by)), countIn: exchange.countIn.bind(exchange) }
-    await rates.enter(key.limited, paced)
+    await rates.enter(key.limited, exchange)
     accounts.noteUse(key, nowMs, SERVICE, verified.region)
-    return { key, verified, move: (bytes, go) => pacer?.move(bytes, go) }
+    return { key, verified }
   }
 
   /** Throws `accessDenied`. */

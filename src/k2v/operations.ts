@@ -7,7 +7,8 @@ import { fail } from "../base/failures.js"
 import { textOfObjectKey, type ItemKey } from "../base/ids.js"
 import { decodeMarker, encodeMarker } from "../format/k2v-marker.js"
 import { decodeToken, encodeToken } from "../format/k2v-token.js"
-import type { PlainAnswer } from "../http/index.js"
+import type { Exchange, PlainAnswer } from "../http/index.js"
+import type { Polls } from "../life/index.js"
 import type { Bucket } from "../object/contract.js"
 import {
   ITEM_LIMITS,
@@ -31,7 +32,6 @@ import {
   type Selection,
 } from "./documents.js"
 import { acceptOf, itemAnswer, TOKEN_HEADER } from "./item-answer.js"
-import { pollSeconds, type Polls, type PollTerms } from "./polls.js"
 import type { Parameters } from "./route.js"
 
 /** A request by a caller of the bucket's account. */
@@ -47,8 +47,15 @@ export interface Call {
   readonly require: (partition?: ItemKey) => void
   /** The body, at most so long. */
   readonly body: (bytesMax: number) => Promise<Uint8Array>
-  readonly poll: Omit<PollTerms, "seconds">
+  /** What waits while it polls. */
+  readonly exchange: Pick<Exchange, "pause" | "signal">
 }
+
+const POLL_SECONDS = { first: 1, usual: 300, most: 600 } as const
+
+/** As Garage does: a longer time is the longest, and no time the shortest. */
+const pollSeconds = (asked: number | undefined): number =>
+  Math.min(Math.max(asked ?? POLL_SECONDS.usual, POLL_SECONDS.first), POLL_SECONDS.most)
 
 const NO_BODY = new Uint8Array(0)
 const NO_CONTENT: PlainAnswer = { status: 204, headers: [], body: NO_BODY }
@@ -80,14 +87,14 @@ async function readItem({ items, bucket, partition, parameters, header, require 
 }
 
 async function pollItem(call: Call): Promise<PlainAnswer> {
-  const { items, polls, bucket, partition, parameters, header, require, poll } = call
+  const { items, polls, bucket, partition, parameters, header, require, exchange } = call
   require(partition)
   const accept = acceptOf(header("accept"))
   const sortKey = sortKeyIn(parameters)
   const seen = decodeToken(parameters.needed("causality_token"))
   const seconds = pollSeconds(parameters.count("timeout"))
   const watcher = items.watchFor(bucket, partition, sortKey)
-  const item = await polls.until({ ...poll, seconds }, watcher, () => items.read(bucket, partition, sortKey, seen))
+  const item = await polls.until(exchange, seconds, watcher, () => items.read(bucket, partition, sortKey, seen))
   return item === undefined ? NOT_MODIFIED : itemAnswer(item, accept)
 }
 
@@ -197,7 +204,7 @@ async function pollRange(call: Call): Promise<PlainAnswer> {
     return isFirst || changes.found.length > 0 ? changes : undefined
   }
   const seconds = pollSeconds(asked.timeout)
-  const result = await polls.until({ ...call.poll, seconds }, items.watchFor(bucket, partition), look)
+  const result = await polls.until(call.exchange, seconds, items.watchFor(bucket, partition), look)
   const isRenewed = given !== undefined && seen !== undefined && seen.time - given.time >= ITEM_LIMITS.markerRenewedMs
   if (result === undefined && !isRenewed) return NOT_MODIFIED
   const marker = {

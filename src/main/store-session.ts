@@ -175,6 +175,9 @@ export class StoreSession {
     this.attachJobs()
     const help = "Polls of K2V that wait for a change"
     this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, this.running.engine.services.items.watching]])
+    const waiting = "Requests that follow an object and wait for more of it"
+    const { objectWatch } = this.running.engine.services
+    this.metrics.gauge("hayloft_s3_follows_waiting", waiting, () => [[{}, objectWatch.watching]])
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
     this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })

@@ -7,9 +7,12 @@
 import { must } from "../base/assert.js"
 import { bytesOfHex } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
+import type { ObjectKey } from "../base/ids.js"
 import { APPENDED_PART } from "../base/limits.js"
+import { objectRowKey } from "../format/row-key.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionRecord } from "../format/version-record.js"
+import type { Watcher } from "../life/index.js"
 import type { Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce, type ChecksumAlgorithm } from "../seams/compute/index.js"
@@ -21,7 +24,8 @@ import {
   type AppendedBytes,
   type AppendResult,
 } from "./commands/append-commands-core.js"
-import type { AppendedObject, AppendRequest, Appends, BodySource } from "./contract.js"
+import type { AppendedObject, AppendRequest, Appends, BodySource, Bucket } from "./contract.js"
+import type { ChangeWatch } from "./change-watch.js"
 import type { Encryption } from "./encryption.js"
 import { isOpenEnd, type Ingest, type Ingested } from "./ingest.js"
 import type { ObjectReader } from "./object-reader.js"
@@ -35,6 +39,7 @@ const ID_HASH_BYTES = 16
 const ETAG_BYTES = 16
 
 interface AppendSeams {
+  readonly watch: ChangeWatch
   readonly clock: Clock
   readonly storeClock: StoreClock
   readonly metadata: Metadata
@@ -93,6 +98,10 @@ export class AppendService implements Appends {
       if (error instanceof Repeated) return shownOf(error.result)
       throw error
     }
+  }
+
+  watch({ id }: Pick<Bucket, "id">, key: ObjectKey): Watcher {
+    return this.seams.watch.begin(objectRowKey(id, key))
   }
 
   private targetOf({ bucket, key, atOffset, appendId, conditions }: AppendRequest) {

@@ -22,6 +22,7 @@ import type { SegmentObject } from "../format/segment-list.js"
 import type { LargeObject } from "../format/version-record.js"
 import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
+import type { Watcher } from "../life/index.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import type {
   ContentHeaders,
@@ -150,6 +151,11 @@ export interface Appends {
    * `notImplemented`, `invalidRequest`, `invalidObjectState`, `entityTooLarge`, `quotaExceeded`, and what a body can be.
    */
   append(request: AppendRequest): Promise<AppendedObject>
+  /**
+   * Tells of changes of the object, whatever makes them, and of its removal. Read what is there after this call, or a change
+   * may be missed. Throws `tooManyInFlight`.
+   */
+  watch(bucket: Pick<Bucket, "id">, key: ObjectKey): Watcher
 }
 
 /** The requested bytes of an object: `Objects.get` resolves them against its size. */

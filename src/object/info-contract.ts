@@ -1,5 +1,5 @@
 /** What clients store with an object, and what they are told of it: the part of the contract for protocols that says so. */
-import type { VersionId } from "../base/ids.js"
+import type { MultipartId, VersionId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { ObjectAcl } from "../format/acl.js"
@@ -89,4 +89,6 @@ export interface ObjectInfo {
    * of what the segments are together. Undefined: it is no large object.
    */
   readonly segmentListBytes?: number | undefined
+  /** Of an object with appends: no other has it, and it stays the same as long as the object only grows. */
+  readonly stream?: MultipartId | undefined
 }

@@ -15,6 +15,8 @@ import { AppendService } from "./append-service.js"
 import { AppendSealing } from "./jobs/append-sealing.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
+import { ChangeWatch } from "./change-watch.js"
+import { readOrders } from "./commands/append-commands-core.js"
 import { Collector } from "./jobs/collector.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
@@ -22,7 +24,7 @@ import { Encryption } from "./encryption.js"
 import { Items } from "./items/items.js"
 import { Expiring } from "./expiring.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
-import { WatchedMetadata } from "./jobs/metadata-backup-changes.js"
+import { WatchedMetadata } from "./watched-metadata.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
@@ -59,6 +61,8 @@ export interface Services extends ObjectServices {
   readonly tablet: Metadata
   /** The caller starts it, and supervises it from then on. */
   readonly storeClock: StoreClock
+  /** What waits for changes of objects. */
+  readonly objectWatch: ChangeWatch
   readonly jobs: readonly Job[]
   readonly repair: Repair
   /** Visits of repair that another process coordinates. */
@@ -138,7 +142,7 @@ export function createServices(
   { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false, ...settings }: ServiceSettings,
 ): Services {
   const { log } = telemetry
-  const watched = new WatchedMetadata(tablet)
+  const { objectWatch, watched } = watchedMetadata(clock, tablet, isShared)
   const pins = new ReadPins(clock)
   const uploads = new Uploads(random, tablet, blocks, log)
   const backend = { clock, metadata: tablet, blocks, uploads, log }
@@ -163,6 +167,7 @@ export function createServices(
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const renames = new RenameService(ofWrites, random)
+  const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
@@ -194,12 +199,17 @@ export function createServices(
     )
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames, appends: new AppendService(ofWrites, random) },
-    ...upkeep,
+    ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
+}
+
+/** Metadata for services, and what tells of the objects that they change. */
+function watchedMetadata(clock: Clock, metadata: Metadata, isShared: boolean) {
+  const objectWatch = new ChangeWatch({ clock, metadata, isShared }, readOrders)
+  return { objectWatch, watched: new WatchedMetadata(metadata, row => objectWatch.changed(row)) }
 }

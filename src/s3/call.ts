@@ -8,6 +8,7 @@ import type { BucketName, ObjectKey } from "../base/ids.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { S3Keys } from "../keys/index.js"
+import type { Polls, Watcher } from "../life/index.js"
 import type { Bucket, ObjectBody, ObjectServices, Tags } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { LifecycleDays } from "../object/index.js"
@@ -55,6 +56,7 @@ export interface CallContext extends PermissionsContext {
   /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
+  readonly polls: Polls
 }
 
 /** The contents of a request, once its caller and its target are known. */
@@ -89,6 +91,8 @@ export class Call implements PermissionsRequest {
   success: FormSuccess | undefined
   /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
+  /** Time in which the request waited for something to change. */
+  polledMs = 0
   private sources: SourceOpener | undefined
   private madeHead: RequestHead | undefined
   private madeBody: CallBody | undefined
@@ -213,6 +217,17 @@ export class Call implements PermissionsRequest {
   /** Resolves when this request may occupy the thread for milliseconds, one in each turn. Throws `tooManyInFlight`. */
   turn(): Promise<void> {
     return this.parts.exchange.turn()
+  }
+
+  /** The first answer that `look` finds, as in `Polls.until`; the watcher is ended. */
+  async until<T>(watcher: Watcher, seconds: number, look: () => Promise<T | undefined>): Promise<T | undefined> {
+    const { clock, polls } = this.context
+    const sinceMs = clock.monotonicMs()
+    try {
+      return await polls.until(this.parts.exchange, seconds, watcher, look)
+    } finally {
+      this.polledMs += clock.monotonicMs() - sinceMs
+    }
   }
 
   asAccountCall(account: Account): asserts this is AccountCall {

@@ -90,6 +90,11 @@ class S3Handler implements Protocol {
     return handling
   }
 
+  /** What waits is answered that nothing has changed. */
+  stop(): void {
+    this.context.polls.stop()
+  }
+
   accountOf({ rawTarget, headers }: Pick<Exchange, "rawTarget" | "headers">): string | undefined {
     const { accounts, clock } = this.settings
     const id = unlessRefused(() => {
@@ -240,7 +245,7 @@ class S3Handler implements Protocol {
       operation.slow && work instanceof Promise ? unlessSlow(work, clock) : work
     return after(answering, answer => {
       timing.add("data", call.bodyWaitedMs)
-      timing.add("meta", clock.monotonicMs() - startedMs - call.bodyWaitedMs)
+      timing.add("meta", clock.monotonicMs() - startedMs - call.bodyWaitedMs - call.polledMs)
       if (answer !== undefined) return this.respond(request, answer)
       return work instanceof Promise ? this.respondSlowly(request, work) : undefined
     })

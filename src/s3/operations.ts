@@ -24,6 +24,7 @@ import { emptyDocument, noTorrent, unset } from "./operations/unset-settings.js"
 import { copyObject } from "./operations/copy-object.js"
 import { deleteObject } from "./operations/delete-object.js"
 import { deleteObjects } from "./operations/delete-objects.js"
+import { followObject } from "./operations/follow-object.js"
 import { getObject, headObject } from "./operations/get-object.js"
 import { getObjectAttributes } from "./operations/get-object-attributes.js"
 import { deleteBucketLifecycle, getBucketLifecycle, putBucketLifecycle } from "./operations/lifecycle.js"
@@ -281,6 +282,7 @@ const OBJECTS: readonly Operation[] = [
     takesAcl: true,
   }),
   object("AppendObject", "POST append", appendObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
+  object("FollowObject", "GET follow", followObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("RenameObject", "PUT renameObject", renameObject, { requiredActions: REQUIRED_ACTIONS.renameObject }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
   object("GetObjectAttributes", "GET attributes", getObjectAttributes, {

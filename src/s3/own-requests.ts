@@ -166,6 +166,9 @@ class OwnExchange implements Exchange {
   countIn(): void {}
   proveAccount(): void {}
   paceBy(): undefined {}
+  pause(begin: (go: () => void) => unknown): Promise<void> {
+    return new Promise(resolve => begin(resolve) ?? resolve())
+  }
   async turn(): Promise<void> {}
 
   async respond(answer: Answer | PlainAnswer): Promise<void> {

@@ -3,6 +3,7 @@ import type { Keyring } from "../access/contract.js"
 import type { AuditLog, Denials, RateLimiter } from "../access/index.js"
 import type { Exchange } from "../http/index.js"
 import type { S3Keys } from "../keys/index.js"
+import { Polls } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -90,7 +91,7 @@ export class S3Parts {
       ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
-      hash: settings.hash,
+      ...{ hash: settings.hash, polls: new Polls(clock) },
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Commands and queries of appends. */
 import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { append, appendable, replaceSegments } from "../../src/object/commands/append-commands-core.js"
+import { append, appendable, readOrders, replaceSegments } from "../../src/object/commands/append-commands-core.js"
 import { decodeSegment, type SegmentRecord } from "../../src/format/records.js"
 import { multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../src/format/row-key.js"
 import { openEndFrom, overAppends } from "../../src/object/jobs/append-sealing.js"
@@ -84,6 +84,9 @@ export const APPEND_COMMANDS: readonly PlayKind[] = [
 
 export const APPEND_QUERIES: readonly PlayKind[] = [
   queryKind("Appendable", scene => appendable(target(scene), scene.nowMs)),
+  queryKind("ReadOrders", scene =>
+    readOrders([object(scene), object(scene)].map(({ bucketId, key }) => objectRowKey(bucketId, key))),
+  ),
   queryKind("OpenEndFrom", scene => {
     const rows = scene.rows("openEnds").map(([row]) => row)
     return openEndFrom(scene.pick([ALL_OBJECT_ROWS.start, ...rows]))

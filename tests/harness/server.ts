@@ -5,7 +5,8 @@
  *           pid and awaited; a restart keeps ports, keys and folders. No server outlives this process.
  */
 import { spawn } from "node:child_process"
-import type { ChildProcess } from "node:child_process"
+import type { ChildProcess, ChildProcessByStdio } from "node:child_process"
+import type { Readable } from "node:stream"
 import { setTimeout as later } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { Client } from "../../conformance/client.js"
@@ -187,7 +188,17 @@ export class ServerProcess {
 
   /** Runs `hayloft ...` against this server. */
   hayloft(args: readonly string[]): Promise<CommandResult> {
-    const env = {
+    return run(process.execPath, [this.program, ...args], { env: this.commandEnvironment() })
+  }
+
+  /** The same command while it runs: who starts it ends it. */
+  startHayloft(args: readonly string[]): ChildProcessByStdio<null, Readable, null> {
+    const env = this.commandEnvironment()
+    return spawn(process.execPath, [this.program, ...args], { env, stdio: ["ignore", "pipe", "inherit"] })
+  }
+
+  private commandEnvironment(): NodeJS.ProcessEnv {
+    return {
       ...this.env,
       HAYLOFT_DATA: this.options.folders.join(","),
       AWS_ENDPOINT_URL: this.endpoint,
@@ -195,7 +206,6 @@ export class ServerProcess {
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
       AWS_REGION: REGION,
     }
-    return run(process.execPath, [this.program, ...args], { env })
   }
 
   private token: string | undefined

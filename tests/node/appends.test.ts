@@ -1,5 +1,6 @@
 /** Appends to a real server: Amazon's SDK, `POST ?append`, the command line, and kills while several clients append. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -74,6 +75,106 @@ test("what cannot be appended to says so", async () => {
   })
 })
 
+test("who follows an object gets what is appended, and learns when another one is there", async () => {
+  await withStore(async server => {
+    const client = server.client()
+    const follow = (key: string, query: string) => client.call("GET", { bucket: BUCKET, key, query: `follow&${query}` })
+    const append = (key: string, body: string) => client.call("POST", { bucket: BUCKET, key, query: "append", body })
+    // It may be there before the object.
+    const early = follow("o", "offset=0")
+    await waiting(server, 1)
+    await append("o", "one ")
+    const first = await early
+    const stream = first.header("x-hayloft-append-stream") ?? assert.fail("it is named")
+    assert.deepEqual([first.status, first.text, first.header("content-range")], [206, "one ", "bytes 0-3/4"])
+    const next = follow("o", `offset=4&stream=${stream}`)
+    await waiting(server, 1)
+    await append("o", "two")
+    assert.equal((await next).text, "two")
+    assert.equal((await follow("o", "offset=2")).text, "e two")
+    // Nothing comes.
+    const empty = await follow("o", "offset=7&wait=0")
+    assert.deepEqual([empty.status, empty.header("x-amz-object-size")], [204, "7"])
+    // What replaces it is another object, also if it is longer.
+    const replaced = follow("o", `offset=7&stream=${stream}`)
+    await waiting(server, 1)
+    await client.call("PUT", { bucket: BUCKET, key: "o", body: "another object" })
+    assert.equal((await replaced).status, 412)
+    assert.equal((await follow("o", "offset=15&wait=0")).status, 416)
+    const removed = follow("o", "offset=14")
+    await waiting(server, 1)
+    await client.call("DELETE", { bucket: BUCKET, key: "o" })
+    assert.equal((await removed).status, 404)
+    assert.equal((await follow("missing", "offset=0&wait=0")).status, 404)
+    for (const query of ["offset=-1", "offset=x", "wait=61"])
+      assert.equal((await follow("o", query)).status, 400, query)
+    const anonymous = { bucket: BUCKET, key: "o", query: "follow", anonymous: true }
+    assert.equal((await client.call("GET", anonymous)).status, 403)
+    await client.call("PUT", { bucket: "plain" })
+    assert.equal((await client.call("GET", { bucket: "plain", key: "o", query: "follow" })).status, 501)
+    // A server that stops tells its followers.
+    await append("o", "x")
+    const last = follow("o", "offset=1&wait=60")
+    await waiting(server, 1)
+    assert.equal(await server.stop(), 0)
+    assert.equal((await last).status, 204)
+    await server.launch()
+  })
+})
+
+test("hayloft cat --follow writes what is appended, over a restart of the server", async () => {
+  await withStore(async server => {
+    const append = (body: string) => server.client().call("POST", { bucket: BUCKET, key: "log", query: "append", body })
+    const command = server.startHayloft(["cat", "--follow", `s3://${BUCKET}/log`, "--range", "2-"])
+    const exited = once(command, "exit")
+    let out = ""
+    const shows = async (text: string) => {
+      while (out.length < text.length) out += String((await once(command.stdout, "data"))[0])
+      assert.equal(out, text)
+    }
+    try {
+      await append("1\n2\n")
+      await shows("2\n")
+      await append("3\n")
+      await shows("2\n3\n")
+      await server.kill()
+      await server.launch()
+      await append("4\n")
+      await shows("2\n3\n4\n")
+    } finally {
+      command.kill("SIGINT")
+    }
+    assert.deepEqual(await exited, [0, null])
+  })
+})
+
+/** Requests that wait for more of an object. */
+async function waiting(server: ServerProcess, count: number): Promise<void> {
+  for (;;) {
+    const found = /^hayloft_s3_follows_waiting(?:\{[^}]*\})? (\d+)$/m.exec(await server.metrics())?.[1]
+    if (Number(found) >= count) return
+  }
+}
+
+/** What a follower reads until it has all records. */
+async function followed(server: ServerProcess, over: AbortSignal): Promise<string> {
+  const pieces: string[] = []
+  let offset = 0
+  for (;;) {
+    const query = `follow&offset=${offset}&wait=1`
+    const isLast = over.aborted
+    const answer = await server
+      .client()
+      .call("GET", { bucket: BUCKET, key: "shared", query })
+      .catch(() => undefined)
+    if (answer?.status === 206) {
+      pieces.push(answer.text)
+      offset += answer.text.length
+    } else if (answer?.status === 204 && isLast) return pieces.join("")
+    else await later(20)
+  }
+}
+
 const KILLS = 4
 const CLIENTS = 4
 
@@ -97,10 +198,11 @@ async function appends(server: ServerProcess, name: string, over: AbortSignal): 
   return done
 }
 
-test("kill -9 while clients append: each record is there once, whole, in the order of its client", async () => {
+test("kill -9 while clients append: each record is there once, whole, in order, for followers too", async () => {
   await withStore(async server => {
     const over = new AbortController()
     const clients = Array.from({ length: CLIENTS }, (_, i) => appends(server, `client${i}`, over.signal))
+    const follower = followed(server, over.signal)
     for (let kill = 0; kill < KILLS; kill += 1) {
       const { offset } = await grows(server)
       await server.kill()
@@ -109,7 +211,9 @@ test("kill -9 while clients append: each record is there once, whole, in the ord
     }
     over.abort()
     const records = await Promise.all(clients)
+    const seen = await follower
     const { text } = await server.client().call("GET", { bucket: BUCKET, key: "shared" })
+    assert.ok(seen === text, "a follower reads each byte once")
     const lines = text.split("\n").slice(0, -1)
     assert.equal(lines.length, records.flat().length)
     for (const [i, own] of records.entries()) {

@@ -65,6 +65,7 @@ export async function ask(
     about: () => undefined,
     countIn: () => void (meters += 1),
     paceBy: () => undefined,
+    pause: begin => new Promise<void>(resolve => begin(resolve) ?? resolve()),
     turn: () => Promise.resolve(),
     proveAccount: () => undefined,
     payer: { account: undefined, address: from },

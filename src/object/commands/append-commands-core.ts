@@ -9,7 +9,7 @@
 import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
+import type { BucketId, MultipartId, ObjectKey, RowKey } from "../../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS, OBJECT_BYTES_MAX, PARTS_MAX } from "../../base/limits.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { Extent } from "../../format/extent.js"
@@ -26,6 +26,7 @@ import {
 import { appendedRowKey, appendRowKey, multipartRowKey, objectRowKey } from "../../format/row-key.js"
 import {
   decodeVersion,
+  decodeVersionHead,
   type ChecksumName,
   type Content,
   type VersionDetails,
@@ -141,6 +142,14 @@ export const appendable = query("Appendable", (view, target: AppendTarget, nowMs
   if (repeated === undefined) checkAppend(view, target, record, nowMs)
   return { repeated, record }
 })
+
+/** A number for each object that differs after each change, in the order of the rows; 0: there is none. */
+export const readOrders = query("ReadOrders", (view, rows: readonly RowKey[]): readonly number[] =>
+  rows.map(key => {
+    const row = view.get("current", key)
+    return row === undefined ? 0 : decodeVersionHead(row.value).order
+  }),
+)
 
 function checkAppend(view: RowView, target: AppendTarget, record: VersionRecord | undefined, nowMs: number): void {
   checkWrite(view, target, nowMs)

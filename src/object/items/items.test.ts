@@ -16,6 +16,7 @@ import { BucketService } from "../bucket-service.js"
 import { setBucketQuota, finishBucketUsage } from "../commands/quota-commands-core.js"
 import { quotaState, walkUsage } from "../queries/usage-queries-core.js"
 import { Items, type SeenChanges } from "./items.js"
+import { WATCH_LIMITS } from "../change-watch.js"
 import { ITEM_LIMITS } from "./limits.js"
 import { key, NOTHING, opened, PK, textsOf } from "./testing-items.js"
 
@@ -254,12 +255,12 @@ test("changes by another node wake within two readings; nothing is read while no
   let woken = 0
   const watcher = here.watchFor(bucket, PK, key("a"))
   watcher.wake = () => (woken += 1)
-  await clock.advance(ITEM_LIMITS.watchEveryMs)
+  await clock.advance(WATCH_LIMITS.everyMs)
   const before = woken
-  await clock.advance(10 * ITEM_LIMITS.watchEveryMs)
+  await clock.advance(10 * WATCH_LIMITS.everyMs)
   assert.equal(woken, before, "nothing has changed")
   await items.write(bucket, [{ partition: PK, sortKey: key("a"), seen: NOTHING, bytes: Buffer.from("1") }])
-  await clock.advance(ITEM_LIMITS.watchEveryMs)
+  await clock.advance(WATCH_LIMITS.everyMs)
   assert.equal(woken, before + 1)
   watcher.end()
   const last = asked
@@ -269,7 +270,7 @@ test("changes by another node wake within two readings; nothing is read while no
 
 test("too many watchers are refused", async () => {
   const { bucket, items } = await opened()
-  const watchers = Array.from({ length: ITEM_LIMITS.watchersMax }, () => items.watchFor(bucket, PK))
+  const watchers = Array.from({ length: WATCH_LIMITS.watchersMax }, () => items.watchFor(bucket, PK))
   assert.throws(
     () => items.watchFor(bucket, PK),
     error => isFailure(error, "tooManyInFlight"),

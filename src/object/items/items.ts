@@ -11,10 +11,11 @@ import { fail } from "../../base/failures.js"
 import type { ItemKey } from "../../base/ids.js"
 import type { CausalContext } from "../../format/k2v-token.js"
 import { objectRowKey } from "../../format/row-key.js"
-import { mapBounded } from "../../life/index.js"
+import { mapBounded, type Watcher } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Bucket } from "../bucket-contract.js"
+import { ChangeWatch } from "../change-watch.js"
 import type { ItemPortion } from "./found-items-core.js"
 import { firstOfDifferentItems, writeItems, type ItemWrite } from "./item-commands-core.js"
 import {
@@ -32,7 +33,6 @@ import {
   type SeenItem,
 } from "./item-queries-core.js"
 import { bringBack } from "./item-restoring.js"
-import { ItemWatch, type Watcher } from "./item-watch.js"
 import { ITEM_LIMITS } from "./limits.js"
 
 /** Commands of one batch under way. */
@@ -84,10 +84,10 @@ const bytesOf = ({ values }: ItemContent): number => values.reduce((sum, value) 
 const SEEN_NOTHING: CausalContext = new Map()
 
 export class Items {
-  private readonly watch: ItemWatch
+  private readonly watch: ChangeWatch
 
   constructor(private readonly seams: ItemSeams) {
-    this.watch = new ItemWatch(seams.clock, seams.metadata, seams.isShared)
+    this.watch = new ChangeWatch(seams, readChangeTimes)
   }
 
   /** Undefined: it was never written, or has nothing that is not in `seen`. */

@@ -25,8 +25,6 @@ export const ITEM_LIMITS = {
   bytesPerSearch: 16 * MIB,
   /** What a poll returns: the next one goes on. */
   itemsPerPoll: 1_000,
-  /** Items that `watch` waits for at the same time. */
-  watchersMax: 4_096,
   /** An item of which only tombstones are left is removed so long after its last change, by the store's clock … */
   tombstonesKeptMs: 10 * DAY_MS,
   /** … by a pass that begins so long after the last one, and removes so many with one command. */
@@ -34,6 +32,4 @@ export const ITEM_LIMITS = {
   tombstonesPerCommand: 256,
   /** A poll of a range that found nothing gives a marker all the same, if the one that it was given is older than this. */
   markerRenewedMs: DAY_MS,
-  /** How often changes by other nodes are looked for while something waits. */
-  watchEveryMs: 50,
 } as const

@@ -39,7 +39,7 @@ import {
   SYSTEM_BUCKET,
   type StoredSnapshot,
 } from "./metadata-backup-bucket.js"
-import type { WatchedMetadata } from "./metadata-backup-changes.js"
+import type { WatchedMetadata } from "../watched-metadata.js"
 import { placeOf, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import type { ObjectBackend } from "../backend.js"

@@ -152,7 +152,7 @@ export const segmentsMd5Of = ({ etag, segmentListBytes }: Pick<ObjectInfo, "etag
   segmentListBytes === undefined ? undefined : etag.split("-")[0]
 
 export function infoOf({ record, details }: VersionRows, headers = headersOf(details)): ObjectInfo {
-  const { head, sealing } = record
+  const { head, sealing, content } = record
   const { sizeBytes, etag, parts } = shownOfRecord(record)
   return {
     versionId: versionIdOfHead(head),
@@ -170,6 +170,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     encryption: sealing && shownEncryptionOf(sealing),
     expiresAtSeconds: record.expiresAtSeconds,
     segmentListBytes: record.largeObject && head.sizeBytes,
+    stream: content.kind === "segments" && content.appended ? content.multipartId : undefined,
   }
 }
 

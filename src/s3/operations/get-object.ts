@@ -86,10 +86,11 @@ function linesOf(
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
 
-/** A range of the object with this ETag, in place of what the headers of the call ask for. */
+/** A range of the object, in place of what the headers of the call ask for. */
 export interface PartOfObject {
   readonly range: RangeRequest
-  readonly etag: string
+  /** Of the object, in place of the conditions of the call. Absent: those apply. */
+  readonly etag?: string
 }
 
 /** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
@@ -110,8 +111,11 @@ export const openFound = (
 
 /** Which part of an object a call reads, and on which conditions. */
 function asked(call: ObjectCall, part: PartOfObject | undefined): Pick<GetRequest, "conditions" | "range" | "ifRange"> {
-  if (part !== undefined) return { range: part.range, ifRange: undefined, conditions: { ifMatch: [part.etag] } }
   const { headers, nowMs } = call
+  if (part !== undefined) {
+    const conditions = part.etag === undefined ? readConditionsOf(headers, nowMs) : { ifMatch: [part.etag] }
+    return { range: part.range, ifRange: undefined, conditions }
+  }
   return { range: rangeOf(call), ifRange: ifRangeOf(headers), conditions: readConditionsOf(headers, nowMs) }
 }
 
@@ -144,20 +148,23 @@ const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
   call.query.has("versionId") ? undefined : lifecycleOf(call)
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
-  after(announcedRules(call), rules =>
-    after(openObject(call, false), body =>
-      recover(
-        () =>
-          after(lockFields(call, body.info), (lock): Answer => {
-            const headers = linesOf(call, body, lock, rules)
-            return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
-          }),
-        error => {
-          body.close()
-          throw error
-        },
-      ),
-    ),
+  after(announcedRules(call), rules => after(openObject(call, false), body => answerWith(call, body, rules)))
+
+/** The answer with an object, which is closed if there is none. */
+export const answerOf = (call: ObjectCall, body: ObjectBody): Soon<Answer> =>
+  after(announcedRules(call), rules => answerWith(call, body, rules))
+
+const answerWith = (call: ObjectCall, body: ObjectBody, rules: CompiledRules | undefined): Soon<Answer> =>
+  recover(
+    () =>
+      after(lockFields(call, body.info), (lock): Answer => {
+        const headers = linesOf(call, body, lock, rules)
+        return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
+      }),
+    error => {
+      body.close()
+      throw error
+    },
   )
 
 export const headObject = (call: ObjectCall): Soon<Answer> =>

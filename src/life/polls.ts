@@ -4,26 +4,22 @@
  * Promises  A poll looks for what its client has not seen before it waits, so that a client which was away misses nothing.
  *           While it waits it has no place among the requests that the server works on. It ends with its client, its
  *           time, or the server.
- * Limits    `POLL_SECONDS`; how many wait: `ITEM_LIMITS.watchersMax`.
+ * Limits    How many wait is up to what makes their watchers.
  */
-import type { Exchange } from "../http/index.js"
-import type { Watcher } from "../object/index.js"
+import type { Soon } from "../base/soon.js"
 import type { Clock } from "../seams/clock/contract.js"
 
-const POLL_SECONDS = { first: 1, usual: 300, most: 600 } as const
+/** Tells of changes of one thing. Who begins it ends it. */
+export interface Watcher {
+  /** Called for each change, and perhaps without one, until the watcher has ended. */
+  wake: () => void
+  end(): void
+}
 
-/** As Garage does: a longer time is the longest, and no time the shortest. */
-export const pollSeconds = (asked: number | undefined): number =>
-  Math.min(Math.max(asked ?? POLL_SECONDS.usual, POLL_SECONDS.first), POLL_SECONDS.most)
-
-/** Paces bodies: what `exchange.paceBy` was last told. */
-export type Move = (bytes: number, go: () => void) => (() => void) | undefined
-
-export interface PollTerms {
-  readonly exchange: Pick<Exchange, "paceBy" | "signal">
-  readonly seconds: number
-  /** The pace of the caller's account, for the answer. */
-  readonly move: Move
+/** A request that can wait without a place: see `Exchange.pause`. */
+interface Waiting {
+  readonly signal: AbortSignal
+  pause(begin: (go: () => void) => (() => void) | undefined): Soon<void>
 }
 
 export class Polls {
@@ -37,10 +33,11 @@ export class Polls {
    * The first answer that `look` finds. Undefined: there was none in time, the client has gone, or the server stops.
    * The caller has begun the watcher; it is ended here.
    */
-  async until<T>({ exchange, seconds, move }: PollTerms, watcher: Watcher, look: () => Promise<T | undefined>) {
+  async until<T>(request: Waiting, seconds: number, watcher: Watcher, look: () => Soon<T | undefined>) {
     const untilMs = this.clock.monotonicMs() + 1_000 * seconds
     let isChanged = false
     let go = (): void => undefined
+    let cancelAlarm = (): void => undefined
     watcher.wake = () => {
       isChanged = true
       go()
@@ -50,17 +47,14 @@ export class Polls {
         isChanged = false
         const found = await look()
         const leftMs = untilMs - this.clock.monotonicMs()
-        if (found !== undefined || leftMs <= 0 || this.isStopping || exchange.signal.aborted) return found
-        await exchange.paceBy({
-          move,
-          begin: (_bytes, resume) => {
-            if (isChanged) return undefined
-            go = once(resume)
-            this.waits.add(go)
-            const cancelAlarm = this.clock.alarm(leftMs, go)
-            return () => cancelAlarm()
-          },
+        if (found !== undefined || leftMs <= 0 || this.isStopping || request.signal.aborted) return found
+        await request.pause(resume => {
+          if (isChanged) return undefined
+          go = once(resume)
+          this.waits.add(go)
+          return (cancelAlarm = this.clock.alarm(leftMs, go))
         })
+        cancelAlarm()
         this.waits.delete(go)
       }
     } finally {

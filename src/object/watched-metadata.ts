@@ -1,19 +1,24 @@
 /**
  * Watched metadata: counts the commands of services that change what users see, so that a backup knows whether there is
- * anything new. Background jobs, which only tidy up, use the metadata itself.
+ * anything new, and tells which current versions they may have changed. Background jobs, which only tidy up, use the
+ * metadata itself.
  */
-import { isFailure } from "../../base/failures.js"
-import type { Family } from "../../base/families.js"
-import type { Position, RowKey } from "../../base/ids.js"
-import type { LentSoon } from "../../base/lent.js"
-import type { Soon } from "../../base/soon.js"
-import type { Command, Incarnations, Metadata, MetadataRow, Query } from "../../metadata/index.js"
+import { isFailure } from "../base/failures.js"
+import type { Family } from "../base/families.js"
+import type { Position, RowKey } from "../base/ids.js"
+import type { LentSoon } from "../base/lent.js"
+import type { Soon } from "../base/soon.js"
+import type { Command, Incarnations, Metadata, MetadataRow, Query } from "../metadata/index.js"
 
 export class WatchedMetadata implements Metadata {
   /** Counted after their commit: a query that starts later sees all counted changes. */
   changes = 0
 
-  constructor(private readonly metadata: Metadata) {}
+  constructor(
+    private readonly metadata: Metadata,
+    /** Called after the commit, with the row of an object. */
+    private readonly onChange: (row: RowKey) => void = () => undefined,
+  ) {}
 
   get position(): Position {
     return this.metadata.position
@@ -50,13 +55,18 @@ export class WatchedMetadata implements Metadata {
   run<Result>(command: Command<Result>): Promise<Result> {
     return this.metadata.run(command).then(
       result => {
-        this.changes += 1
+        this.noteChange(command)
         return result
       },
       (error: unknown) => {
-        if (isFailure(error, "indeterminate")) this.changes += 1
+        if (isFailure(error, "indeterminate")) this.noteChange(command)
         throw error
       },
     )
+  }
+
+  private noteChange({ touches }: Command<unknown>): void {
+    this.changes += 1
+    for (const [family, row] of touches) if (family === "current") this.onChange(row)
   }
 }

@@ -1,0 +1,62 @@
+/**
+ * FollowObject: `GET ?follow` reads an object from an offset to its end, and waits if there is nothing yet. A client that
+ * asks again from where the last answer ended gets every byte once, in order.
+ */
+import { fail, isFailure } from "../../base/failures.js"
+import { OBJECT_BYTES_MAX, PARTS_MAX } from "../../base/limits.js"
+import type { ObjectBody } from "../../object/contract.js"
+import { requireAppends } from "../../object/index.js"
+import { answerEmpty, linesOfFields, type Answer, type ObjectCall } from "../call.js"
+import type { Field } from "../failures.js"
+import { answerOf, openObject } from "./get-object.js"
+
+const WAIT_SECONDS = { usual: 20, most: 60 } as const
+const STREAM_HEADER = "x-hayloft-append-stream"
+
+export async function followObject(call: ObjectCall): Promise<Answer> {
+  const { services, bucket, key, query, headers } = call
+  requireAppends(bucket)
+  if (headers.has("range") || query.has("partNumber"))
+    throw fail("invalidRequest", { message: "a request that follows an object says where it begins by `offset`" })
+  const offset = query.integer("offset", { min: 0, max: PARTS_MAX * OBJECT_BYTES_MAX }) ?? 0
+  const seconds = query.integer("wait", { min: 0, max: WAIT_SECONDS.most }) ?? WAIT_SECONDS.usual
+  const stream = query.get("stream")
+  let size: readonly Field[] | undefined
+  const watcher = services.appends.watch(bucket, key)
+  const found = await call.until(watcher, seconds, async () => {
+    size = undefined
+    try {
+      const body = await openObject(call, false, { range: { kind: "fromTo", first: offset, last: undefined } })
+      return checkStream(body, stream)
+    } catch (error) {
+      if (isFailure(error, "invalidRange") && error.details["sizeBytes"] === offset) {
+        size = [["x-amz-object-size", String(offset)]]
+        return undefined
+      }
+      // Who follows from the beginning may be there before the first append.
+      if (isFailure(error, "noSuchKey") && offset === 0 && stream === undefined) return undefined
+      throw error
+    }
+  })
+  if (found === undefined) {
+    if (size === undefined) throw fail("noSuchKey")
+    return answerEmpty(204, size)
+  }
+  const answer = await answerOf(call, found)
+  return { ...answer, headers: answer.headers.and(linesOfFields(streamFields(found))) }
+}
+
+/** Throws `preconditionFailed`: the client would take bytes of one object for those of another. */
+function checkStream(body: ObjectBody, stream: string | undefined): ObjectBody {
+  if (stream === undefined || stream === "" || stream === body.info.stream) return body
+  body.close()
+  throw fail("preconditionFailed", {
+    condition: "stream",
+    message: "another object has replaced the one that you follow",
+  })
+}
+
+const streamFields = ({ info: { sizeBytes, stream } }: ObjectBody): readonly Field[] => [
+  ["x-amz-object-size", String(sizeBytes)],
+  ...(stream === undefined ? [] : [[STREAM_HEADER, stream] as const]),
+]
