@@ -9,6 +9,13 @@ const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
 })
 const inCommands = (find: string, put: string): Edit => ({ file: COMMANDS, find, put })
 
+const ofReferences = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
+  ...{ bug: `references: ${bug}`, edits, caughtBy: "src/object/concatenation" },
+})
+const inReferences = (find: string, put: string): Edit => ({
+  ...{ file: "src/object/commands/reference-commands-core.ts", find, put },
+})
+
 export const APPEND_PLANTS: readonly TestedPlant[] = [
   plant(
     "a decision does not look for an append with the same id",
@@ -33,11 +40,50 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
   }),
   plant("readers go on with the next segment of the time before a merge", {
     file: "src/object/object-reader.ts",
-    find: "yield* this.bytesOf(extentsOfSegment(segment, at, end - at), key, signal, pieces)",
-    put: "yield* this.bytesOf(extentsOfSegment(segment, segment.offsetBytes, end - segment.offsetBytes), key, signal, pieces)",
+    find: "yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }",
+    put: "yield { segment, first: segment.offsetBytes, lengthBytes: next - segment.offsetBytes, offsetBytes: at }",
   }),
   plant(
     "sealed copies keep their bytes",
     inCommands("for (const part of segment.parts) editor.release", "for (const part of []) editor.release"),
   ),
+  ofReferences("segments are deleted although others reference them", {
+    file: "src/object/jobs/collector.ts",
+    find: "return found !== undefined && found.count > 0",
+    put: "return found !== undefined && found.count < 0",
+  }),
+  ofReferences(
+    "the last reference deletes nothing",
+    inReferences("if (!isLast || !isReleased) return writes", "if (isLast || !isReleased) return writes"),
+  ),
+  ofReferences(
+    "a reference is counted once for all objects that have it",
+    inReferences("count: before.count + added", "count: Math.max(before.count, added)"),
+  ),
+  ofReferences(
+    "a source may be gone when it is referenced",
+    inReferences(
+      "if (!isSame || record.sealing !== undefined) throw fail",
+      "if (record?.sealing !== undefined) throw fail",
+    ),
+  ),
+  ofReferences("bytes whose object is gone are not repaired", {
+    file: "src/object/commands/reencode-commands-core.ts",
+    find: "return referencesTo(view, referencesRowKey(bucketId, { key, multipartId })) !== undefined",
+    put: "return false",
+  }),
+  ofReferences(
+    "an append goes into a segment that references others",
+    inCommands("segment.source === undefined && (segment.isOpen", "(segment.isOpen"),
+  ),
+  ofReferences("ranges of references begin at their sources' first bytes", {
+    file: "src/object/object-reader.ts",
+    find: "first: source.offsetBytes + at - offsetBytes",
+    put: "first: source.offsetBytes",
+  }),
+  ofReferences("objects keep references when the store begins to encrypt", {
+    file: "src/object/jobs/encrypt.ts",
+    find: "else if (row.isReferenced) continue",
+    put: "else if (row.rowKey.length === 0) continue",
+  }),
 ]

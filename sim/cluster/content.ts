@@ -13,6 +13,7 @@ import { isVersionFamily, versionOfRow } from "../../src/format/deleted-version.
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
+import { decodeReferences } from "../../src/format/records.js"
 import { multipartRowKey, objectRowKeyOf, uploadOfPartRowKey } from "../../src/format/row-key.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"
@@ -62,12 +63,12 @@ type Holdings = ReadonlyMap<DeviceId, ReadonlySet<RowKey>>
 const holdingsOf = (cluster: Cluster): Holdings =>
   new Map(cluster.serving.flatMap(({ engine }) => [...holdings(engine)]))
 
-/** Multipart uploads that are open, or of which a version consists: the rows of others wait for the collector. */
+/** Multipart uploads that are open, of which a version consists, or that others reference: the rows of others wait for the collector. */
 function keptUploads(rows: DatabaseRows): ReadonlySet<RowKey> {
   const kept = new Set<RowKey>()
   for (const { family, key, value } of rows) {
     if (value === undefined) continue
-    if (family === "uploads") kept.add(key)
+    if (family === "uploads" || (family === "references" && decodeReferences(value).count > 0)) kept.add(key)
     if (!isVersionFamily(family)) continue
     const { content } = versionOfRow(family, value)
     if (content.kind === "segments") kept.add(multipartRowKey(objectRowKeyOf(key), content.multipartId))

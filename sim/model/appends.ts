@@ -38,7 +38,13 @@ export class ModelAppends implements Appends {
       etag: `${hex(this.state.random.bytes(16))}-1`,
       checksum: checksumOf(object, checksum, body),
       stream: object?.info.stream ?? parseMultipartId(hex(this.state.random.bytes(16))),
-      ...{ partsCount: 1, lock: undefined, protection: undefined, body },
+      ...{
+        partsCount: object?.parts === undefined ? 1 : object.info.partsCount,
+        lock: undefined,
+        protection: undefined,
+        body,
+      },
+      ...(object?.parts && { parts: object.parts }),
     })
     const offsetBytes = object?.body.length ?? 0
     const done = new Map((object && this.#done.get(object.body)) ?? [])

@@ -15,6 +15,7 @@ import type {
 } from "../../src/object/contract.js"
 import type { CheckedBody } from "./bodies.js"
 import { readBody } from "./bodies.js"
+import { joinedSources } from "./concatenation.js"
 import { checkWrite } from "./conditions.js"
 import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
 import { clientKeyOf, etagOf, requireKeyOfUpload, shownOf } from "./encryption.js"
@@ -104,7 +105,8 @@ export class ModelMultipart implements Multipart {
     requireKeyOfUpload(clientKeyOf(upload.request.encryption), request.clientKey)
     const { bucket, version: found } = await findSource(this.state, request.source)
     const version = await wholeSource(found, request.source)
-    const { sizeBytes, versionId } = version.info
+    const { versionId } = version.info
+    const sizeBytes = version.body.length
     if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
     const bytes = range === undefined ? version.body : version.body.subarray(range.first, range.last + 1)
     if (bytes.length > PART_BYTES_MAX) throw fail("invalidRequest", { message: "a part is at most 5 GiB" })
@@ -137,23 +139,25 @@ export class ModelMultipart implements Multipart {
   async complete(request: CompleteRequest): Promise<PutResult> {
     const bucket = this.state.open(request.bucket)
     const { key, multipartId } = request
-    const partList = request.parts.map(({ partNumber, etag }) => `${partNumber}:${etag}`).join()
+    const partList = JSON.stringify(request.sources ?? request.parts.map(({ partNumber, etag }) => [partNumber, etag]))
     const done = bucket.completions.get(multipartId)
     if (done?.partList === partList && done.version === versionsOf(bucket, key)[0]) return done.result
     const upload = findUpload(bucket, key, multipartId)
     await request.checkEncryption?.(shownOf(upload.request.encryption))
     checkWrite(request.conditions, currentOf(bucket, key))
-    if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
+    if ((request.sources ?? request.parts).length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
     const parts = chosenParts(upload, request)
-    const body = concatBytes(parts.map(part => part.body))
+    const joined = this.#joined(bucket, upload, request)
+    const body = joined?.body ?? concatBytes(parts.map(part => part.body))
     if (request.sizeBytes !== undefined && request.sizeBytes !== body.length) {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts" })
     }
-    const checksum = wholeChecksum(upload, request, parts)
+    const checksum = joined === undefined ? wholeChecksum(upload, request, parts) : joined.checksum
     const { attributes, tags, acl, lock, storageClass = "STANDARD", encryption: protection } = upload.request
     if (request.clientKey !== undefined) requireKeyOfUpload(clientKeyOf(protection), request.clientKey)
-    const etag = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
-    const partsCount = parts.length
+    const digest = `${hex(md5(concatBytes(parts.map(part => Buffer.from(part.etag, "hex")))))}-${parts.length}`
+    const etag = joined?.etag ?? digest
+    const partsCount = joined === undefined ? parts.length : etag.endsWith("-1") ? 1 : undefined
     const result = commit(this.state, bucket, key, {
       ...attributes,
       tags,
@@ -166,11 +170,18 @@ export class ModelMultipart implements Multipart {
       partsCount,
       expiresAtSeconds: request.expiresAtSeconds,
       body,
-      parts,
+      ...(joined === undefined && { parts }),
     })
     bucket.uploads.delete(multipartId)
     bucket.completions.set(multipartId, { version: versionsOf(bucket, key)[0], partList, result })
     return result
+  }
+
+  /** Throws `notImplemented` for an encrypted object, and with a declared checksum. */
+  #joined(bucket: ModelBucket, { request: begun }: ModelUpload, { sources, checksum }: CompleteRequest) {
+    if (sources === undefined) return undefined
+    if (begun.encryption !== undefined || checksum !== undefined) throw fail("notImplemented")
+    return joinedSources(this.state, bucket, sources, begun.storageClass ?? "STANDARD")
   }
 
   async abort(target: MultipartTarget): Promise<void> {

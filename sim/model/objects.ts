@@ -35,6 +35,7 @@ import type {
 } from "../../src/object/contract.js"
 import { decodeSegmentList, lengthOfSegment } from "../../src/format/segment-list.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
+import { isReferring, keptDigests } from "./concatenation.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
 import { fullChecksum, hex, md5 } from "./digests.js"
@@ -42,7 +43,7 @@ import { clientKeyOf, etagOf, requireKey, shownOf } from "./encryption.js"
 import { list, listVersions } from "./listings.js"
 import { hold, newLock, requireFree, retain } from "./locks.js"
 import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
-import { addVersion, dropVersion, infoOf, currentOf, versionsOf } from "./state.js"
+import { addVersion, dropVersion, find, infoOf, currentOf, versionsOf } from "./state.js"
 
 const READ_PIECE_BYTES = 64 * 1024
 
@@ -83,18 +84,6 @@ const shownOfLarge = ({ sizeBytes, md5: digest, parts }: NonNullable<PutRequest[
   ...{ sizeBytes, etag: `${hex(digest)}-${parts}`, checksum: undefined },
   ...{ partsCount: parts, segmentListBytes: list.length },
 })
-
-/** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
-export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId | undefined): ModelObject {
-  const versions = versionsOf(bucket, key)
-  const found =
-    versionId === undefined ? currentOf(bucket, key) : versions.find(version => version.info.versionId === versionId)
-  if (found === undefined) throw fail(versionId === undefined ? "noSuchKey" : "noSuchVersion")
-  if (found.kind === "object") return found
-  const { versionId: markerId, lastModifiedMs } = found.info
-  if (versionId === undefined) throw fail("noSuchKey", { versionId: markerId, deleteMarker: true })
-  throw fail("isDeleteMarker", { versionId: markerId, lastModifiedMs })
-}
 
 /** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */
 export async function findSource(
@@ -295,11 +284,14 @@ export class ModelObjects implements Objects {
     const keepsChecksum = checksumAlgorithm === undefined || checksumAlgorithm === checksum?.algorithm
     const isWhole = range === undefined
     const keepsBytes = isWhole && sameKey && keepsChecksum && keepsClass && keepsEncryption(version, encryption)
-    const body = isWhole ? version.body : version.body.subarray(range.first, range.first + range.lengthBytes)
+    const [first, end] = isWhole ? [0, version.body.length] : [range.first, range.first + range.lengthBytes]
+    // What was appended to a copy with an id is another append.
+    const body = keepsBytes ? version.body : version.body.slice(first, end)
     const made = keepsBytes ? version.info : single(body, checksumAlgorithm ?? checksum?.algorithm)
     const result = commit(this.state, bucket, key, {
       ...made,
       ...(keepsBytes ? {} : { etag: etagOf(encryption, made.etag, this.state.random) }),
+      ...(isReferring(request, version) && keptDigests(version)),
       ...(keepsBytes && version.parts !== undefined && { parts: version.parts }),
       ...(replaceAttributes ?? { headers: withRedirect(headers, request.websiteRedirect), userMetadata }),
       tags: replaceTags ?? version.tags,
@@ -328,7 +320,11 @@ export class ModelObjects implements Objects {
     const parts = rest.slice(0, page.max)
     return {
       info: infoOf(version),
-      parts: parts.map(({ partNumber, body, checksum }) => ({ partNumber, sizeBytes: body.length, checksum })),
+      parts: parts.map(({ partNumber, body, checksum: ofPart }) => {
+        // An append may have ended the checksum of the object.
+        const checksum = version.info.checksum && ofPart
+        return { partNumber, sizeBytes: body.length, checksum }
+      }),
       next: rest.length > page.max ? parts.at(-1)?.partNumber : undefined,
     }
   }

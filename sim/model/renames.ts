@@ -4,9 +4,8 @@ import { fail } from "../../src/base/failures.js"
 import type { Conditions, PutResult, RenameRequest, Renames } from "../../src/object/contract.js"
 import { checkCopySource } from "./conditions.js"
 import { newLock } from "./locks.js"
-import { find } from "./objects.js"
 import type { ModelObject, ModelState, ModelVersion } from "./state.js"
-import { addVersion, dropVersion, currentOf } from "./state.js"
+import { addVersion, dropVersion, find, currentOf } from "./state.js"
 
 /** The rename that made a version. */
 interface Made {
@@ -43,7 +42,7 @@ export class ModelRenames implements Renames {
     const { retention = given?.retention, legalHold } = version.info.lock ?? {}
     const lock = retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
     const info = { ...version.info, versionId, lastModifiedMs, lock, stream: undefined }
-    const moved: ModelObject = { ...version, rank, writtenMs: lastModifiedMs, info }
+    const moved: ModelObject = { ...version, body: version.body.slice(), rank, writtenMs: lastModifiedMs, info }
     addVersion(bucket, to, moved)
     if (versioning === "never") dropVersion(bucket, from, version.info.versionId)
     else {

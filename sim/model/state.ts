@@ -145,3 +145,15 @@ export const infoOf = (version: ModelObject): ObjectInfo => ({
   tags: version.tags,
   acl: version.acl,
 })
+
+/** Throws `noSuchKey`, `noSuchVersion`, `isDeleteMarker`. */
+export function find(bucket: ModelBucket, key: ObjectKey, versionId: VersionId | undefined): ModelObject {
+  const versions = versionsOf(bucket, key)
+  const found =
+    versionId === undefined ? currentOf(bucket, key) : versions.find(version => version.info.versionId === versionId)
+  if (found === undefined) throw fail(versionId === undefined ? "noSuchKey" : "noSuchVersion")
+  if (found.kind === "object") return found
+  const { versionId: markerId, lastModifiedMs } = found.info
+  if (versionId === undefined) throw fail("noSuchKey", { versionId: markerId, deleteMarker: true })
+  throw fail("isDeleteMarker", { versionId: markerId, lastModifiedMs })
+}

@@ -1,4 +1,6 @@
 /** Names for ids that differ between the two sides, so that answers can be compared. */
+import { parseBucketId, type AccountId, type BucketName } from "../../src/base/ids.js"
+import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
 /** Names for ids: the n-th pair of ids that the two sides issued for the same thing. */
@@ -24,3 +26,9 @@ export class Names<Id extends string> {
     return this.pairs.length === 0 ? undefined : this.pairs[random.below(this.pairs.length)]
   }
 }
+
+/** What stands for the bucket until it is made. */
+export const noBucket = (name: BucketName, owner: AccountId): Bucket => ({
+  ...{ id: parseBucketId(0), name, owner, createdMs: 0, location: "", versioning: "never" },
+  ...{ settings: [], settingsVersion: 1 },
+})

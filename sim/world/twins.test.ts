@@ -25,6 +25,15 @@ for (const [seed, devices] of [
 }
 
 for (const [seed, devices] of [
+  [31, 1],
+  [32, 4],
+  [33, 7],
+] as const) {
+  test(`engine and model agree about appends (seed ${seed}, ${devices} devices)`, () =>
+    new Twins({ seed, devices, steps: 300, hasAppends: true }).run())
+}
+
+for (const [seed, devices] of [
   [7, 1],
   [15, 1],
   [18, 4],

@@ -10,7 +10,6 @@ import { isFailure } from "../../src/base/failures.js"
 import {
   objectKeyOfText,
   parseAccountId,
-  parseBucketId,
   parseBucketName,
   parseMultipartId,
   parseVersionId,
@@ -25,10 +24,11 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
 import { noSignal, sourceOf } from "./bodies.js"
 import { drawAcl } from "./twin-acls.js"
+import { appendStep, joinStep, type Ask } from "./twin-appends.js"
 import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
 import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from "./twin-lifecycle.js"
 import { drawLock, drawLockStep } from "./twin-locks.js"
-import { Names } from "./twin-names.js"
+import { Names, noBucket } from "./twin-names.js"
 import { notePart, type Upload } from "./twin-uploads.js"
 import { World } from "./world.js"
 
@@ -53,6 +53,8 @@ export interface TwinsOptions {
   readonly hasLifecycle?: boolean
   /** Some requests ask for encryption, with keys of clients too. */
   readonly hasEncryption?: boolean
+  /** The bucket allows appends and has no versions, and many steps are about it. */
+  readonly hasAppends?: boolean
 }
 
 /** A version by its id, or the latest. */
@@ -85,6 +87,8 @@ export class Twins {
     this.engine = await this.world.start()
     const { hasLock = false } = this.options
     await this.both("create", (_, { buckets }) => buckets.create({ name: NAME, owner: OWNER, location: "", hasLock }))
+    if (this.options.hasAppends === true)
+      await this.both("allow appends", (_, { buckets }, bucket) => buckets.setSetting(bucket, "append", "{}"))
     for (let step = 0; step < this.options.steps; step += 1) {
       await this.world.pass(this.random.below(1_500))
       await this.step()
@@ -95,7 +99,7 @@ export class Twins {
   }
 
   private async step(): Promise<void> {
-    const { hasLock = false, hasLifecycle = false } = this.options
+    const { hasLock = false, hasLifecycle = false, hasAppends = false } = this.options
     const steps: readonly (readonly [weight: number, () => Promise<void>])[] = [
       [30, () => this.put()],
       [8, () => this.remove()],
@@ -105,7 +109,9 @@ export class Twins {
       [5, () => this.tag()],
       [4, () => this.setAcl()],
       [4, () => this.setAttributes()],
-      [3, () => this.setVersioning()],
+      [hasAppends ? 0 : 3, () => this.setVersioning()],
+      [hasAppends ? 40 : 0, () => appendStep(this.random, () => this.key(), this.ask)],
+      [hasAppends ? 15 : 0, () => joinStep(this.random, () => this.key(), this.ask)],
       [8, () => this.list()],
       [8, () => this.listVersions()],
       [4, () => this.listUploads()],
@@ -132,7 +138,7 @@ export class Twins {
     this.steps.push(what)
     const engine = must(this.engine, "the engine was started").services
     const bucketOf = async (services: ObjectServices): Promise<Bucket> =>
-      what === "create" ? { ...NO_BUCKET } : services.buckets.open(NAME)
+      what === "create" ? noBucket(NAME, OWNER) : services.buckets.open(NAME)
     const answers: T[] = []
     const shown: unknown[] = []
     for (const side of [0, 1] as const) {
@@ -188,9 +194,11 @@ export class Twins {
     // The checksum of a part has no type: it is returned with the type of its object, or as a full-object checksum.
     if ("type" in value && "value" in value && !String(value.value).includes("-"))
       return [value.type !== undefined, value.value]
-    const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && key !== "id")
+    const pairs = Object.entries(value).filter(([key, item]) => item !== undefined && !UNLIKE.has(key))
     return Object.fromEntries(pairs.map(([key, item]) => [key, this.normal(side, item, key)]))
   }
+
+  private readonly ask: Ask = (what, ask) => this.both(what, (_, services, bucket) => ask(services, bucket))
 
   private pick<T extends NonNullable<unknown>>(list: readonly T[]): T {
     return must(list[this.random.below(list.length)], "the list to pick from is not empty")
@@ -588,13 +596,5 @@ export class Twins {
   }
 }
 
-const NO_BUCKET: Bucket = {
-  id: parseBucketId(0),
-  name: NAME,
-  owner: OWNER,
-  createdMs: 0,
-  location: "",
-  versioning: "never",
-  settings: [],
-  settingsVersion: 1,
-}
+/** The model does not know these. */
+const UNLIKE: ReadonlySet<string> = new Set(["id", "stream"])

@@ -106,6 +106,8 @@ export const FAMILIES = {
   appends: 50,
   /** Object key + multipart id → segments of the open end of an object can be sealed or merged. */
   openEnds: 51,
+  /** Object key + multipart id → how many segments of other objects reference those with this id. */
+  references: 52,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -119,7 +121,7 @@ const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"]
 /** Families whose row keys begin with an object's key. */
 export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
-  ...(["voids", "shares", "intents", "deleted", "changes", "appends", "openEnds"] as const),
+  ...(["voids", "shares", "intents", "deleted", "changes", "appends", "openEnds", "references"] as const),
 ]
 /** Families of K2V, whose row keys begin with a bucket's id and a partition key in the same form. */
 export const ITEM_FAMILIES = ["k2vItems", "k2vValues", "k2vPartitions", "k2vChanges"] as const satisfies Family[]

@@ -151,19 +151,60 @@ export interface CatOptions extends StoreOptions, OutputOptions {
   readonly range?: string
   readonly versionId?: string
   readonly follow?: boolean
+  readonly into?: string
+}
+
+function keyOf(place: string): RemotePlace {
+  const found = parseRemote(place)
+  if (found.key === "") throw new CliError("usage", `name a key: s3://${found.bucket}/KEY`)
+  return found
 }
 
 /** The output is the bytes alone, also with `--json`. */
-export async function catCommand(io: CliIo, place: string, options: CatOptions, signal: AbortSignal): Promise<void> {
-  const source = parseRemote(place)
-  const { range, versionId } = options
-  if (source.key === "") throw new CliError("usage", `name a key: s3://${source.bucket}/KEY`)
+export async function catCommand(
+  io: CliIo,
+  places: readonly string[],
+  options: CatOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const sources = places.map(keyOf)
+  const { range, versionId, follow = false, into } = options
+  const [source] = sources
+  if (source === undefined) throw new CliError("usage", "name a key: s3://BUCKET/KEY")
+  const ofOne = Object.entries({ range, versionId, follow }).filter(
+    ([, value]) => value !== undefined && value !== false,
+  )
+  if (ofOne.length > 0 && (sources.length > 1 || into !== undefined))
+    throw new CliError("usage", "--range, --version-id and --follow are about one object that is written to the output")
+  if (into !== undefined) return joinCommand(io, sources, keyOf(into), options, signal)
   if (range !== undefined && !/^(\d+-\d*|-\d+)$/.test(range))
     throw new CliError("usage", `--range: "${range}" is not FIRST-LAST, FIRST- or -LENGTH, in bytes`)
-  if (options.follow === true) return followCommand(io, source, options, signal)
-  await withS3(io, options, signal, client =>
-    new Transfer(io, client, {}, undefined).fetchToOutput(source, { range, versionId }),
-  )
+  if (follow) return followCommand(io, source, options, signal)
+  await withS3(io, options, signal, async client => {
+    const transfer = new Transfer(io, client, {}, undefined)
+    for (const each of sources) await transfer.fetchToOutput(each, { range, versionId })
+  })
+}
+
+/** Makes an object of the bytes of others, which are not copied. */
+async function joinCommand(
+  io: CliIo,
+  sources: readonly RemotePlace[],
+  to: RemotePlace,
+  options: CatOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const other = sources.find(({ bucket }) => bucket !== to.bucket)
+  if (other !== undefined)
+    throw new CliError("usage", `--into: s3://${other.bucket}/${printable(other.key)} is in another bucket: copy it`)
+  await withS3(io, options, signal, async client => {
+    const [first] = sources
+    const { attributes } = await client.head(to.bucket, first?.key ?? "")
+    const keys = sources.map(({ key }) => key)
+    const { etag } = await client.join(to, keys, attributes)
+    const made = { into: `s3://${to.bucket}/${to.key}`, objects: keys.length, etag }
+    await answer(io, options, made, `${printable(made.into)}: ${keys.length} objects\n`)
+  })
 }
 
 /** Until Ctrl-C, which is how it ends. A store that cannot be reached is asked again, from where its bytes ended. */

@@ -45,12 +45,16 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .option("-r, --recursive", "all keys below, not only up to the next /")
     .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
   withStore(program.command("cat"))
-    .description("write the bytes of an object to standard output")
-    .argument("<s3://BUCKET/KEY>")
+    .description("write the bytes of objects to standard output, or make one of them")
+    .argument("<s3://BUCKET/KEY...>")
     .option("--range <RANGE>", "only these bytes: FIRST-LAST, FIRST- or -LENGTH, counted from 0")
     .option("--version-id <ID>", "an earlier version")
     .option("-f, --follow", "go on with what is appended, until you press Ctrl-C")
-    .action((place: string, options: CatOptions) => catCommand(io, place, options, signal))
+    .option(
+      "--into <s3://BUCKET/KEY>",
+      "make an object of their bytes, in a bucket that allows appends, and write nothing",
+    )
+    .action((places: readonly string[], options: CatOptions) => catCommand(io, places, options, signal))
   addPresignCommand(program, io, signal)
   withStore(program.command("rm"))
     .description("delete an object, or with -r all objects with a prefix")

@@ -352,12 +352,36 @@ export class S3Client {
     uploadId: string
     etags: readonly string[]
   }): Promise<{ etag: string }> {
-    const parts = upload.etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>"${etag}"</ETag></Part>`)
-    const body = Buffer.from(
-      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts.join("")}</CompleteMultipartUpload>`,
+    return this.#complete(
+      upload,
+      upload.etags.map(etag => `<ETag>"${etag}"</ETag>`),
     )
-    const { bucket, key } = upload
-    const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", upload.uploadId]], body })
+  }
+
+  /** The object consists of the bytes of others of its bucket, which are not copied. Only Hayloft does this. */
+  async join(to: ObjectName, keys: readonly string[], headers: Headers): Promise<{ etag: string }> {
+    const uploadId = await this.createMultipart(to, headers)
+    const named = keys.map(key => encodedName({ bucket: to.bucket, key }))
+    try {
+      return await this.#complete(
+        { ...to, uploadId },
+        named.map(name => `<CopySource>${escapeXml(name)}</CopySource>`),
+      )
+    } catch (error) {
+      await this.abort({ ...to, uploadId }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #complete(
+    { bucket, key, uploadId }: ObjectName & { readonly uploadId: string },
+    parts: readonly string[],
+  ): Promise<{ etag: string }> {
+    const numbered = parts.map((part, i) => `<Part><PartNumber>${i + 1}</PartNumber>${part}</Part>`)
+    const body = Buffer.from(
+      `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${numbered.join("")}</CompleteMultipartUpload>`,
+    )
+    const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", uploadId]], body })
     return { etag: unquote(textOf(completed(root), "ETag")) }
   }
 

@@ -345,26 +345,79 @@ const readPart = (row: RecordReader): PartRecord => ({
 export const encodePart = (part: PartRecord): Uint8Array => packRecord(1, packPart(part))
 export const decodePart = (bytes: Uint8Array): PartRecord => readPart(RecordReader.open("part", bytes, 1))
 
+/**
+ * A range of bytes in the segments of another object of the bucket, or of one that is gone: they stay as long as something
+ * references them. What is referenced is in parts of its own.
+ */
+export interface SegmentSource {
+  readonly key: ObjectKey
+  readonly multipartId: MultipartId
+  /** Of the upload that the segments are of, if there was one. */
+  readonly uploadedParts: number
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
 /** Up to 256 parts of a completed upload, or of an object with appends, with the offset of the first in the object. */
 export interface SegmentRecord {
   readonly offsetBytes: number
   readonly parts: readonly PartRecord[]
   /** Of the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded ones later. */
   readonly isOpen?: true
+  /** The bytes are those of another object: the segment has no parts. */
+  readonly source?: SegmentSource
 }
 
 const OPEN = 1
 
-export const encodeSegment = ({ offsetBytes, parts, isOpen }: SegmentRecord): Uint8Array =>
-  packRecord(1, [offsetBytes, parts.map(packPart), ...(isOpen === undefined ? [] : [OPEN])])
+const packSource = ({
+  key,
+  multipartId,
+  uploadedParts,
+  offsetBytes,
+  lengthBytes,
+}: SegmentSource): readonly unknown[] => [
+  ...[Buffer.from(key, "latin1"), multipartId, uploadedParts],
+  ...[offsetBytes, lengthBytes],
+]
+
+const readSource = (row: RecordReader): SegmentSource => ({
+  key: parseStoredKey(row.bytes()),
+  multipartId: parseMultipartId(row.text()),
+  uploadedParts: row.number(),
+  offsetBytes: row.number(),
+  lengthBytes: row.number(),
+})
+
+export const encodeSegment = ({ offsetBytes, parts, isOpen, source }: SegmentRecord): Uint8Array =>
+  packRecord(1, [offsetBytes, parts.map(packPart), ...withoutTail([isOpen && OPEN, source && packSource(source)])])
 
 export function decodeSegment(bytes: Uint8Array): SegmentRecord {
   const row = RecordReader.open("segment", bytes, 1)
   const segment = { offsetBytes: row.number(), parts: row.rows(readPart) }
   const state = row.optional(() => row.number())
-  if (state === undefined) return segment
-  if (state !== OPEN) throw fail("corruptRecord", { what: "segment", field: "state" })
+  const source = row.optional(() => readSource(row.row()))
+  if (state === undefined) return source === undefined ? segment : { ...segment, source }
+  if (state !== OPEN || source !== undefined) throw fail("corruptRecord", { what: "segment", field: "state" })
   return { ...segment, isOpen: true }
+}
+
+/** How many segments of other objects reference segments (family `references`). */
+export interface ReferencesRecord {
+  readonly count: number
+  /** No version of the key has them any more: they are deleted with the last reference. */
+  readonly isReleased: boolean
+  /** Of the first object that referenced them, and of theirs at that time. */
+  readonly storageClass: StorageClass
+}
+
+export const encodeReferences = ({ count, isReleased, storageClass }: ReferencesRecord): Uint8Array =>
+  packRecord(1, [count, isReleased ? 1 : 0, numberOfClass(storageClass)])
+
+export function decodeReferences(bytes: Uint8Array): ReferencesRecord {
+  const row = RecordReader.open("references", bytes, 1)
+  const [count, isReleased] = [row.number(), row.number() === 1]
+  return { count, isReleased, storageClass: pick(STORAGE_CLASSES, row.number(), "storage class") }
 }
 
 /** An append that a client may repeat (family `appends`). */

@@ -75,11 +75,13 @@ export type Content =
     }
 
 /** What clients have appended to an object. */
-interface Appended {
+export interface Appended {
   /** Offset of the last appended segment. */
   readonly lastOffset: number
   /** Of the upload that the object was before; 0: it was none. */
   readonly uploadedParts: number
+  /** Some segments reference those of other objects. */
+  readonly hasSources?: true
 }
 
 /** What a large object is to its readers; what is stored is a manifest, which names its segments. */
@@ -153,9 +155,15 @@ function packContent(content: Content): readonly unknown[] {
     case "segments":
       return content.appended === undefined
         ? [3, content.multipartId, content.completion]
-        : [4, content.multipartId, content.completion, content.appended.lastOffset, content.appended.uploadedParts]
+        : packAppended(content.multipartId, content.completion, content.appended)
   }
 }
+
+const packAppended = (
+  multipartId: MultipartId,
+  completion: Uint8Array,
+  { lastOffset, uploadedParts, hasSources }: Appended,
+): readonly unknown[] => [4, multipartId, completion, lastOffset, uploadedParts, ...(hasSources ? [1] : [])]
 
 function readContent(row: RecordReader): Content {
   const kind = row.number()
@@ -165,7 +173,9 @@ function readContent(row: RecordReader): Content {
   if (kind === 3) return { kind: "segments", multipartId: parseMultipartId(row.text()), completion: row.bytes() }
   if (kind === 4) {
     const segments = { kind: "segments", multipartId: parseMultipartId(row.text()), completion: row.bytes() } as const
-    return { ...segments, appended: { lastOffset: row.number(), uploadedParts: row.number() } }
+    const appended = { lastOffset: row.number(), uploadedParts: row.number() }
+    const hasSources = row.optional(() => row.number()) === 1
+    return { ...segments, appended: hasSources ? { ...appended, hasSources } : appended }
   }
   throw fail("corruptRecord", { what: "content", kind })
 }

@@ -72,6 +72,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   segments: "underWrittenOwner",
   appends: "underWrittenOwner",
   openEnds: "underWrittenOwner",
+  references: "own",
   names: "generation",
   buckets: "generation",
   settings: "generation",

@@ -28,8 +28,7 @@ import type { AppendedObject, AppendRequest, Appends, BodySource, Bucket } from 
 import type { ChangeWatch } from "./change-watch.js"
 import type { Encryption } from "./encryption.js"
 import { isOpenEnd, type Ingest, type Ingested } from "./ingest.js"
-import type { ObjectReader } from "./object-reader.js"
-import { bodyOf } from "./object-service.js"
+import { bodyOf, type ObjectReader } from "./object-reader.js"
 import { packDetails, putResultOf } from "./queries/object-info-core.js"
 import type { StoreClock } from "./store-clock.js"
 
@@ -165,17 +164,33 @@ export class AppendService implements Appends {
     const { metadata, ingest, reader } = this.seams
     const { record }: Appendable = await metadata.ask(appendable(target, ingest.expiring.nowMs()))
     if (record?.content.kind !== "inline" || record.head.sizeBytes === 0) return run(undefined)
-    const { bucket, key, signal } = request
-    const source = await reader.open({ bucket, key, conditions: {} })
-    try {
-      const { head } = source.opened.record
-      const body = bodyOf(source, signal)
-      return await ingest.run({ ...this.described(request, record), body, checksumAlgorithm: undefined }, ingested =>
-        run({ order: head.order, bytes: bytesOf(ingested, body.lengthBytes), hints: ingested.hints }),
-      )
-    } finally {
-      source.close()
+    return inBlocks({ reader, ingest }, request, record, moved => run(moved))
+  }
+}
+
+/**
+ * Writes the bytes of an inline object to blocks, since segments have no payload. `run` makes them reachable, if the object is
+ * still the one with their order.
+ */
+export async function inBlocks<Result>(
+  { reader, ingest }: Pick<AppendSeams, "reader" | "ingest">,
+  { bucket, key, signal }: Pick<AppendRequest, "bucket" | "key" | "signal">,
+  { head: { storageClass } }: Pick<VersionRecord, "head">,
+  run: (moved: Moved) => Promise<Result>,
+): Promise<Result> {
+  const source = await reader.open({ bucket, key, conditions: {} })
+  try {
+    const { order } = source.opened.record.head
+    const body = bodyOf(source, signal)
+    const bytes = {
+      ...{ bucket, key, part: APPENDED_PART, multipartId: undefined, inlineBytesMax: 0, client: { signal }, body },
+      ...{ contentType: "", userMetadata: [], isAppended: true as const, storageClass, checksumAlgorithm: undefined },
     }
+    return await ingest.run(bytes, ingested =>
+      run({ order, bytes: bytesOf(ingested, body.lengthBytes), hints: ingested.hints }),
+    )
+  } finally {
+    source.close()
   }
 }
 

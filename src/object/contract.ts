@@ -425,8 +425,19 @@ export interface CompletedPart {
   readonly checksum: string | undefined
 }
 
+/** An object of the same bucket whose bytes a new one gets. */
+export interface NamedSource {
+  readonly key: ObjectKey
+  /** False ones throw `preconditionFailed`. */
+  readonly conditions: Conditions
+  /** Absent: all its bytes. */
+  readonly range?: Exclude<RangeRequest, { readonly kind: "part" }> | undefined
+}
+
 export interface CompleteRequest extends MultipartTarget {
   readonly parts: readonly CompletedPart[]
+  /** In place of parts: the object consists of their bytes, in this order, which are not copied. */
+  readonly sources?: readonly NamedSource[]
   readonly conditions: Conditions
   /** `x-amz-mp-object-size`. */
   readonly sizeBytes: number | undefined

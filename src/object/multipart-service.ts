@@ -25,6 +25,7 @@ import type {
   Multipart,
   MultipartInfo,
   MultipartTarget,
+  NamedSource,
   PartInfo,
   PartResult,
   PutResult,
@@ -53,7 +54,8 @@ import {
 } from "./commands/multipart-commands-core.js"
 import { decodePart } from "../format/records.js"
 import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./queries/object-info-core.js"
-import { bodyOf, type ObjectService } from "./object-service.js"
+import { bodyOf } from "./object-reader.js"
+import type { ObjectService } from "./object-service.js"
 import { bytesOfParts } from "./queries/manifest-core.js"
 import { findLatest } from "./commands/found-versions-core.js"
 import { checkWrite } from "./commands/version-commands-core.js"
@@ -200,7 +202,8 @@ export class MultipartService implements Multipart {
     await this.encryption.ofUpload(request.bucket.id, sealing, request.clientKey)
     const source = await this.objects.openSource(copySource)
     try {
-      if (range && range.last >= source.info.sizeBytes) throw fail("invalidRange", { sizeBytes: source.info.sizeBytes })
+      const sizeBytes = source.info.segmentListBytes ?? source.info.sizeBytes
+      if (range && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
       const chosen = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
       const body = bodyOf(chosen ? source.withRange(chosen) : source, signal)
       const result = await this.putPart({ ...request, checkEncryption: undefined, body })
@@ -247,18 +250,21 @@ export class MultipartService implements Multipart {
 
   private async completeOnce(request: CompleteRequest): Promise<PutResult> {
     const address = addressOf(request)
-    const token = this.hash(completionToken(request.parts))
+    const token = this.hash(request.sources === undefined ? completionToken(request.parts) : tokenOf(request.sources))
     const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
     const { upload } = found
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     if (request.clientKey !== undefined)
       await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
-    if (request.parts.length === 0 || request.parts.length > PARTS_MAX) throw fail("malformedXml")
+    const { sources } = request
+    const count = (sources ?? request.parts).length
+    if (count === 0 || count > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
     // Its parts may have been encrypted since it was read.
     const sealed = await this.metadata.run(sealUpload(address, completion))
     try {
+      if (sources !== undefined) return await this.concatenate({ ...request, sources }, address, sealed, completion)
       return await this.completeSealed(request, address, sealed, completion)
     } catch (error) {
       await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
@@ -305,6 +311,26 @@ export class MultipartService implements Multipart {
     const counted = partsBytes === undefined ? {} : { partsBytes }
     const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
     return putResultOf(await this.metadata.run(complete), checksum.value, sealing)
+  }
+
+  /** The object consists of the bytes of others; parts that were uploaded are removed. */
+  private async concatenate(
+    request: CompleteRequest & Required<Pick<CompleteRequest, "sources">>,
+    address: UploadAddress,
+    upload: UploadRecord,
+    completion: Completion,
+  ): Promise<PutResult> {
+    if (upload.sealing !== undefined || this.encryption.protectionOf(undefined) !== undefined)
+      throw fail("notImplemented", { message: "an encrypted object cannot consist of the bytes of others" })
+    if (request.checksum !== undefined)
+      throw fail("notImplemented", { message: "a checksum of an object that consists of the bytes of others" })
+    const { bucket, key, conditions, sources, expiresAtSeconds, sizeBytes, signal } = request
+    const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
+    const { details, storageClass = "STANDARD" } = upload
+    return this.objects.concatenation.make({
+      ...{ bucket, key, conditions, sources, expiresAtSeconds, sizeBytes, signal, details, storageClass },
+      upload: { ...address, completion, partsBytes },
+    })
   }
 
   private digest({ checksum }: UploadRecord, bytes: Uint8Array): Uint8Array {
@@ -361,6 +387,10 @@ function completedBefore(
   if (!equalBytes(content.completion, token)) throw fail("noSuchUpload")
   return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue, record.sealing)
 }
+
+/** Differs for other sources. */
+const tokenOf = (sources: readonly NamedSource[]): Uint8Array =>
+  Buffer.from(JSON.stringify(sources.map(({ key, conditions, range }) => [key, conditions, range ?? null])))
 
 function requireOrder(parts: readonly CompletedPart[]): void {
   let before = 0

@@ -10,8 +10,8 @@ import { plainBytesOf } from "../format/sealing.js"
 import { versionIdOfHead } from "../format/version-record.js"
 import type { Metadata } from "../metadata/index.js"
 import type { Bucket } from "./contract.js"
-import { segmentOfOffset, versionAndPart } from "./object-reader.js"
-import { endOfSegmentAt, extentsOfSegment, manifestOf } from "./queries/manifest-core.js"
+import { segmentsOfRange, versionAndPart } from "./object-reader.js"
+import { extentsOfSegment, manifestOf } from "./queries/manifest-core.js"
 
 export interface BlockOfObject {
   readonly extent: Extent
@@ -35,7 +35,7 @@ interface BlocksRequest {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId: VersionId | undefined
-  /** Blocks from the one with this byte of the object on. */
+  /** Blocks from this byte of the object on. */
   readonly offsetBytes: number
   readonly max: number
 }
@@ -53,15 +53,14 @@ export async function blocksOfObject(
   if (content.kind === "extent") {
     addBlocks(blocks, { extent: content.extent, offsetBytes, lengthBytes: sizeBytes - offsetBytes }, 0, max)
   } else if (manifest !== undefined) {
-    for (let from = offsetBytes; from < sizeBytes && blocks.length <= max;) {
-      const segment = await metadata.ask(segmentOfOffset(manifest, from))
-      from = endOfSegmentAt(segment, from)
-      let at = segment.offsetBytes
-      const starts = new Map(
-        segment.parts.map(({ extent }) => [extent, (at += plainBytesOf(extent)) - plainBytesOf(extent)]),
-      )
-      for (const range of extentsOfSegment(segment, offsetBytes, sizeBytes - offsetBytes))
-        addBlocks(blocks, range, starts.get(range.extent) ?? 0, max)
+    const wanted = { first: offsetBytes, lengthBytes: sizeBytes - offsetBytes }
+    for await (const { segment, ...part } of segmentsOfRange(metadata, manifest, wanted)) {
+      let at = part.offsetBytes
+      for (const range of extentsOfSegment(segment, part.first, part.lengthBytes)) {
+        addBlocks(blocks, range, at - range.offsetBytes, max)
+        at += range.lengthBytes
+      }
+      if (blocks.length > max) break
     }
   }
   return {
@@ -76,11 +75,11 @@ function addBlocks(blocks: BlockOfObject[], range: ExtentRange, start: number, m
   const { extent, offsetBytes, lengthBytes } = range
   const { blockBytes, isSealed } = extent
   const plainBlock = plainBytesOf({ lengthBytes: blockBytes, blockBytes, ...(isSealed && { isSealed }) })
-  const plainBytes = plainBytesOf(extent)
   const end = offsetBytes + lengthBytes
   for (let block = Math.floor(offsetBytes / plainBlock); block * plainBlock < end && blocks.length <= max; block += 1) {
-    const first = block * plainBlock
-    const length = Math.min(plainBlock, plainBytes - first)
+    // An object may have some bytes of another's block.
+    const first = Math.max(block * plainBlock, offsetBytes)
+    const length = Math.min((block + 1) * plainBlock, end) - first
     blocks.push({ extent, block, offsetBytes: start + first, lengthBytes: length })
   }
 }

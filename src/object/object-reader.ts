@@ -21,12 +21,13 @@ import type { Log } from "../seams/telemetry/contract.js"
 import { evaluateRead } from "./commands/conditions-core.js"
 import { requireReadable, restoredUntil } from "./commands/archive-commands-core.js"
 import { expiryClock, requireUnexpired } from "./commands/expiry-core.js"
-import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
+import type { BodySource, ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import {
   endOfSegmentAt,
   extentsOfSegment,
   manifestOf,
+  manifestOfSource,
   partByNumber,
   readSegment,
   segmentAt,
@@ -311,6 +312,38 @@ function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenV
   return Math.floor(info.lastModifiedMs / 1000) * 1000 <= ifRange.unmodifiedSinceMs
 }
 
+/** A range of a segment, in the segment's own object. */
+interface SegmentRange {
+  readonly segment: SegmentRecord
+  readonly first: number
+  readonly lengthBytes: number
+  /** Where it begins in the object that was asked for. */
+  readonly offsetBytes: number
+}
+
+/** The segments of a range, with those of other objects in place of what references them. Throws `corruptRecord`. */
+export async function* segmentsOfRange(
+  metadata: Pick<Metadata, "ask">,
+  manifest: ManifestAddress,
+  { first, lengthBytes }: ByteRange,
+  isReferenced = false,
+): AsyncGenerator<SegmentRange> {
+  const end = first + lengthBytes
+  for (let at = first; at < end;) {
+    const segment = await metadata.ask(segmentOfOffset(manifest, at))
+    const next = Math.min(endOfSegmentAt(segment, at), end)
+    const { source, offsetBytes } = segment
+    if (source === undefined) yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }
+    else if (isReferenced) throw fail("corruptRecord", { what: "segment", field: "source" })
+    else {
+      const range = { first: source.offsetBytes + at - offsetBytes, lengthBytes: next - at }
+      for await (const each of segmentsOfRange(metadata, manifestOfSource(manifest.bucketId, source), range, true))
+        yield { ...each, offsetBytes: at + each.first - range.first }
+    }
+    at = next
+  }
+}
+
 class OpenBody implements OpenObject {
   readonly info: ObjectInfo
   readonly opened: OpenVersion
@@ -389,17 +422,13 @@ class OpenBody implements OpenObject {
   /** One segment after another, each read when it is reached. */
   private async *bytesOfParts(
     manifest: ManifestAddress,
-    { first, lengthBytes }: ByteRange,
+    range: ByteRange,
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
-    const end = first + lengthBytes
-    for (let at = first; at < end;) {
-      const segment = await this.readers.metadata.ask(segmentOfOffset(manifest, at))
-      const next = endOfSegmentAt(segment, at)
+    for await (const { segment, first, lengthBytes } of segmentsOfRange(this.readers.metadata, manifest, range)) {
       const key = this.open.key ?? (await this.keyFor(segment))
-      yield* this.bytesOf(extentsOfSegment(segment, at, end - at), key, signal, pieces)
-      at = next
+      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), key, signal, pieces)
     }
   }
 
@@ -411,5 +440,17 @@ class OpenBody implements OpenObject {
 
   close(): void {
     this.found.pin?.close()
+  }
+}
+
+/** A copy's source as a body. */
+export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
+  const { info } = source
+  const lengthBytes = source.range?.lengthBytes ?? info.segmentListBytes ?? info.sizeBytes
+  return {
+    lengthBytes,
+    open: pieces => source.read(signal, pieces),
+    gather: () => source.whole,
+    declaredChecksum: () => undefined,
   }
 }

@@ -15,7 +15,6 @@ import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { evaluateCopySource } from "./commands/conditions-core.js"
 import type {
-  BodySource,
   CopyRequest,
   CopyResult,
   CopySource,
@@ -59,7 +58,9 @@ import {
   type OpenVersion,
   type VersionRows,
 } from "./queries/object-info-core.js"
-import type { ObjectReader, OpenObject } from "./object-reader.js"
+import { bodyOf, type ObjectReader, type OpenObject } from "./object-reader.js"
+import { REFERENCE_LIMITS } from "./commands/reference-commands-core.js"
+import type { Concatenation } from "./concatenation.js"
 import { findLatest } from "./commands/found-versions-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
 import {
@@ -116,6 +117,8 @@ export const partsOfVersion = query(
 )
 
 export class ObjectService implements Objects {
+  readonly concatenation: Concatenation
+  private readonly ingest: Ingest
   private readonly random: Random
   private readonly plainDetails = new WeakMap<ObjectAttributes, VersionDetails>()
 
@@ -123,11 +126,13 @@ export class ObjectService implements Objects {
     random: Random,
     private readonly metadata: Metadata,
     private readonly reader: ObjectReader,
-    private readonly ingest: Ingest,
+    { ingest, concatenation }: { readonly ingest: Ingest; readonly concatenation: Concatenation },
     private readonly storeClock: StoreClock,
     readonly encryption: Encryption,
   ) {
     this.random = random.fork("versions")
+    this.ingest = ingest
+    this.concatenation = concatenation
   }
 
   put(request: PutRequest): Promise<PutResult> {
@@ -350,6 +355,7 @@ export class ObjectService implements Objects {
     const { record } = source.opened
     const { opened } = source
     if (source instanceof LargeSource || request.range !== undefined) return this.copyBytes(request, source)
+    if (this.mayReference(request, opened)) return this.copyReferring(request, source)
     if (!isOfSameBytes(request, opened) || !keepsClass(request, opened) || !this.keepsProtection(request, opened))
       return this.copyBytes(request, source)
     // A payload is sealed again, since it belongs to its row; the ETag stays, even one that is no digest.
@@ -359,6 +365,37 @@ export class ObjectService implements Objects {
     } catch (error) {
       // The source was overwritten meanwhile. Its bytes are pinned: copy them as from another key.
       if (!isFailure(error, "conflict")) throw error
+      return this.copyBytes(request, source)
+    }
+  }
+
+  /** Whether a copy to another key consists of the source's bytes, in a bucket that allows it. */
+  private mayReference(request: CopyRequest, opened: OpenVersion): boolean {
+    const { source, bucket, key, checksumAlgorithm } = request
+    const { head, sealing, largeObject } = opened.record
+    if (!bucket.settings.includes("append") || bucket.versioning !== "never") return false
+    if (source.bucket.id !== bucket.id || source.key === key || head.sizeBytes < REFERENCE_LIMITS.copyBytesMin)
+      return false
+    if (checksumAlgorithm !== undefined && checksumAlgorithm !== head.checksumAlgorithm) return false
+    if (sealing !== undefined || largeObject !== undefined || !keepsClass(request, opened)) return false
+    // A checksum of all bytes is computed from them.
+    if (head.checksumType === "COMPOSITE") return false
+    return this.keepsProtection(request, opened)
+  }
+
+  private async copyReferring(request: CopyRequest, source: OpenObject): Promise<PutResult> {
+    const { bucket, key, conditions, expiresAtSeconds, signal } = request
+    const { opened } = source
+    try {
+      return await this.concatenation.make({
+        ...{ bucket, key, conditions, expiresAtSeconds, signal, read: opened.record },
+        sources: [{ key: request.source.key, conditions: {} }],
+        details: this.copiedDetails(request, opened),
+        storageClass: opened.record.head.storageClass,
+      })
+    } catch (error) {
+      // The source was overwritten meanwhile. Its bytes are pinned.
+      if (!isFailure(error, "conflict") && !isFailure(error, "noSuchKey")) throw error
       return this.copyBytes(request, source)
     }
   }
@@ -516,15 +553,3 @@ function isOfSameBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, 
 
 const keepsClass = ({ storageClass = "STANDARD" }: CopyRequest, { record }: OpenVersion): boolean =>
   storageClass === record.head.storageClass
-
-/** A copy's source as a body. */
-export function bodyOf(source: ObjectBody, signal: AbortSignal): BodySource {
-  const { info } = source
-  const lengthBytes = source.range?.lengthBytes ?? info.segmentListBytes ?? info.sizeBytes
-  return {
-    lengthBytes,
-    open: pieces => source.read(signal, pieces),
-    gather: () => source.whole,
-    declaredChecksum: () => undefined,
-  }
-}

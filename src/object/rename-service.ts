@@ -44,10 +44,9 @@ import { factsOf, shownEncryptionOf } from "./encryption-core.js"
 import { abort } from "./ended-upload.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
-import { segmentOfManifest, segmentOfOffset, type ObjectReader } from "./object-reader.js"
+import { segmentOfManifest, segmentsOfRange, type ObjectReader } from "./object-reader.js"
 import {
   bytesOfParts,
-  endOfSegmentAt,
   extentsOfSegment,
   manifestOf,
   segmentCount,
@@ -327,21 +326,18 @@ export class RenameService implements Renames {
   private async *readAppended(
     { request: { signal }, pin }: Moving,
     manifest: ManifestAddress,
-    { first, lengthBytes }: ByteRange,
+    range: ByteRange,
     pieces: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
     const { metadata, blocks } = this.seams
-    const end = first + lengthBytes
-    for (let at = first; at < end;) {
-      const segment = await metadata.ask(segmentOfOffset(manifest, at))
-      const next = endOfSegmentAt(segment, at)
+    for await (const { segment, ...part } of segmentsOfRange(metadata, manifest, range)) {
       if (segment.parts.some(({ extent }) => extent.isSealed))
         throw fail("notImplemented", { message: "an encrypted object with appends cannot be renamed: copy it" })
-      for await (const bytes of streamOf(blocks.read(extentsOfSegment(segment, at, end - at), signal, pieces))) {
+      const extents = extentsOfSegment(segment, part.first, part.lengthBytes)
+      for await (const bytes of streamOf(blocks.read(extents, signal, pieces))) {
         pin.progress()
         yield bytes
       }
-      at = next
     }
   }
 

@@ -17,6 +17,7 @@ import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { ChangeWatch } from "./change-watch.js"
 import { readOrders } from "./commands/append-commands-core.js"
+import { Concatenation } from "./concatenation.js"
 import { Collector } from "./jobs/collector.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
@@ -163,9 +164,10 @@ export function createServices(
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
   const reader = new ObjectReader(readers, pins, encryption, storeClock)
-  const objects = new ObjectService(random, watched, reader, ingest, storeClock, encryption)
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
+  const writing = { ingest, concatenation: new Concatenation(ofWrites, random) }
+  const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
@@ -180,9 +182,9 @@ export function createServices(
   const quotaWatch = new QuotaWatch(quotas, undelete, log, () => usageHistory.readSizes())
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
-  const hasWork = settings.encryptsExisting
+  const { encryptsExisting: hasWork } = settings
   const encrypt =
-    hasWork && createEncryptJob({ ...backend, keys, compute, redundancy, classes, bound, onHints, hasWork })
+    hasWork && createEncryptJob({ ...ofWrites, ...backend, compute, redundancy, classes, bound, onHints, hasWork })
   jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), ...(encrypt ? [encrypt] : []))
   if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
@@ -190,13 +192,7 @@ export function createServices(
   const visitsForOthers = new VisitsForOthers(backend, redundancy)
   const reconciliation =
     duringHalt &&
-    new Reconciliation(
-      { metadata: duringHalt.metadata, keys: duringHalt.keys },
-      { blocks, sealedBodies },
-      random.fork("reconciliation"),
-      storeClock,
-      backup,
-    )
+    new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },

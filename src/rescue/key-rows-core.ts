@@ -1,5 +1,6 @@
 /** Key rows: interprets a snapshot's rows of one object key. Pure. */
-import type { MultipartId, RowKey, UploadId } from "../base/ids.js"
+import { parseBucketId, type BucketId, type MultipartId, type RowKey, type UploadId } from "../base/ids.js"
+import type { ExtentRange } from "../block/index.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
 import { decodeDeletedVersion } from "../format/deleted-version.js"
 import {
@@ -8,6 +9,7 @@ import {
   decodeUpload,
   type PartRecord,
   type SegmentRecord,
+  type SegmentSource,
   type UploadRecord,
 } from "../format/records.js"
 import { parseObjectRowKey, uploadOfRowKey, versionRowKey } from "../format/row-key.js"
@@ -16,9 +18,11 @@ import {
   decodeDetails,
   decodeVersion,
   NO_DETAILS,
+  type Content,
   type VersionDetails,
   type VersionRecord,
 } from "../format/version-record.js"
+import { endOfSegment, extentsOfSegment } from "../object/index.js"
 
 export interface KnownVersion {
   readonly record: VersionRecord
@@ -27,7 +31,12 @@ export interface KnownVersion {
   readonly payload: Uint8Array | undefined
   /** Of a multipart object, as far as the rows contain them. */
   readonly parts: readonly PartRecord[]
+  /** The same, of an object with appends, with those of other objects that it references. */
+  readonly ranges: readonly ExtentRange[]
 }
+
+/** Segments that other objects reference: in the order of their offsets, as far as the rows contain them. */
+export type Referenced = (bucketId: BucketId, source: SegmentSource) => readonly SegmentRecord[]
 
 /** A multipart upload that was not completed. */
 export interface UnfinishedUpload {
@@ -46,11 +55,16 @@ export interface KnownKey {
   readonly aborted: ReadonlySet<UploadId>
 }
 
-export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): KnownKey {
+export function knownKeyOf(
+  row: RowKey,
+  records: readonly MetadataRecord[],
+  referenced: Referenced = () => [],
+): KnownKey {
   const of = (family: MetadataRecord["family"]) => records.filter(record => record.family === family)
   const details = new Map(of("details").map(({ key, value }) => [key, value]))
   const parts = byMultipart(of("parts"), ({ value }) => decodePart(value))
-  const segments = partsOfSegments(byMultipart(of("segments"), ({ value }) => decodeSegment(value)))
+  const segments = inOrder(byMultipart(of("segments"), ({ value }) => decodeSegment(value)))
+  const bucketId = parseBucketId(parseObjectRowKey(row).bucketId)
   const versions = new Map<number, KnownVersion>()
   for (const { value, payload } of [...of("versions"), ...of("current")]) {
     const record = decodeVersion(value)
@@ -60,7 +74,10 @@ export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): Kno
       record,
       details: record.details ?? (apart && decodeDetails(apart)) ?? NO_DETAILS,
       payload,
-      parts: content.kind === "segments" ? (segments.get(content.multipartId) ?? []) : [],
+      parts: ofContent(content, segments).flatMap(segment => segment.parts),
+      ranges: ofContent(content, segments).flatMap(segment =>
+        rangesOf(segment, source => referenced(bucketId, source)),
+      ),
     })
   }
   const unfinished = of("uploads").map(({ key, value }): UnfinishedUpload => {
@@ -76,7 +93,7 @@ export function knownKeyOf(row: RowKey, records: readonly MetadataRecord[]): Kno
     const { content } = decodeDeletedVersion(value).record
     if (content.kind === "extent") named.add(content.extent.uploadId)
   }
-  for (const each of [...parts.values(), ...segments.values()])
+  for (const each of [...parts.values(), ...[...segments.values()].flatMap(all => all.map(segment => segment.parts))])
     for (const { extent } of each) named.add(extent.uploadId)
   return {
     versions: [...versions.values()].sort((a, b) => a.record.head.order - b.record.head.order),
@@ -103,13 +120,20 @@ function byMultipart<Row>(
   return found
 }
 
+type Segments = ReadonlyMap<MultipartId, readonly SegmentRecord[]>
+
 /** One segment after another: keys of appended ones are not in the order of their offsets. */
-const partsOfSegments = (
-  segments: ReadonlyMap<MultipartId, readonly SegmentRecord[]>,
-): ReadonlyMap<MultipartId, readonly PartRecord[]> =>
-  new Map(
-    Array.from(segments, ([id, of]) => {
-      const inOrder = [...of].sort((a, b) => a.offsetBytes - b.offsetBytes)
-      return [id, inOrder.flatMap(({ parts }) => parts)] as const
-    }),
-  )
+const inOrder = (segments: Segments): Segments =>
+  new Map(Array.from(segments, ([id, of]) => [id, [...of].sort((a, b) => a.offsetBytes - b.offsetBytes)] as const))
+
+const ofContent = (content: Content, segments: Segments): readonly SegmentRecord[] =>
+  content.kind === "segments" ? (segments.get(content.multipartId) ?? []) : []
+
+function rangesOf(
+  segment: SegmentRecord,
+  referenced: (source: SegmentSource) => readonly SegmentRecord[],
+): readonly ExtentRange[] {
+  const { source, offsetBytes } = segment
+  if (source === undefined) return [...extentsOfSegment(segment, offsetBytes, endOfSegment(segment) - offsetBytes)]
+  return referenced(source).flatMap(each => [...extentsOfSegment(each, source.offsetBytes, source.lengthBytes)])
+}

@@ -9,13 +9,13 @@
  * the others are reported.
  */
 import { incarnationOf } from "../format/upload-id.js"
-import type { PartRecord } from "../format/records.js"
-import { plainBytesOf } from "../format/sealing.js"
+import type { ExtentRange } from "../block/index.js"
 import { shownOfRecord, versionIdOfHead, type VersionRecord } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
   withNote,
+  type BodyRange,
   type KeyFacts,
   type KeyPlan,
   type Lost,
@@ -23,7 +23,6 @@ import {
   type PlannedPart,
   type PlannedVersion,
   type RescueReportEntry,
-  type WholeBody,
 } from "./plan.js"
 
 const NOT_NEWER = "not written: the key has a version, and there is no evidence that this upload was completed"
@@ -137,7 +136,7 @@ const noRow = (reason: string): Missing => ({ reason, lacksShards: false })
 const noShards = (reason: string): Missing => ({ reason, lacksShards: true })
 
 /** The content of a row's version, or what is missing. */
-function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
+function contentOf({ record, payload, parts, ranges }: KnownVersion, facts: KeyFacts): PlannedContent | Missing {
   const { head, content } = record
   switch (content.kind) {
     case "none":
@@ -150,7 +149,7 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
       return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
     }
     case "segments": {
-      if (content.appended !== undefined) return appendedContent(head.sizeBytes, parts, facts)
+      if (content.appended !== undefined) return appendedContent(head.sizeBytes, ranges, facts)
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
@@ -163,17 +162,17 @@ function contentOf({ record, payload, parts }: KnownVersion, facts: KeyFacts): P
   }
 }
 
-function appendedContent(sizeBytes: number, parts: readonly PartRecord[], facts: KeyFacts): PlannedContent | Missing {
-  const known = parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
+function appendedContent(sizeBytes: number, ranges: readonly ExtentRange[], facts: KeyFacts): PlannedContent | Missing {
+  const known = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   if (known !== sizeBytes) return noRow(`the snapshot contains ${known} of its ${sizeBytes} bytes`)
-  if (parts.some(({ extent }) => extent.isSealed)) return noRow("it has appends, and is encrypted")
-  const bodies: WholeBody[] = []
-  for (const { extent } of parts) {
+  if (ranges.some(({ extent }) => extent.isSealed)) return noRow("it has appends, and is encrypted")
+  const found: BodyRange[] = []
+  for (const { extent, ...range } of ranges) {
     const body = facts.bodyOf(extent.uploadId, extent)
     if (body.kind === "incomplete") return noShards(`appended bytes: ${body.reason}`)
-    bodies.push(body)
+    found.push({ body, ...range })
   }
-  return { kind: "appended", bodies }
+  return { kind: "appended", ranges: found }
 }
 
 const reportEntryOf = ({ head, largeObject }: VersionRecord): RescueReportEntry => ({

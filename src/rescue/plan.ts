@@ -16,6 +16,13 @@ export type BodyMatch = FoundBody<CatalogedShard>
 
 export type WholeBody = Extract<BodyMatch, { kind: "whole" }>
 
+/** Some bytes of a body. */
+export interface BodyRange {
+  readonly body: WholeBody
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
 export interface PlannedPart {
   readonly partNumber: number
   readonly body: WholeBody
@@ -29,8 +36,8 @@ export type PlannedContent =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   | { readonly kind: "single"; readonly body: WholeBody }
   | { readonly kind: "multipart"; readonly parts: readonly PlannedPart[] }
-  /** Bytes one after another, of an object with appends. */
-  | { readonly kind: "appended"; readonly bodies: readonly WholeBody[] }
+  /** Bytes one after another, of an object with appends, or of one that has the bytes of others. */
+  | { readonly kind: "appended"; readonly ranges: readonly BodyRange[] }
 
 export interface PlannedVersion {
   readonly certainty: "certain" | "probable"
@@ -107,9 +114,14 @@ export const withNote = (reportEntry: RescueReportEntry, note: string): RescueRe
   notes: [...reportEntry.notes, note],
 })
 
+/** All bytes of a body. */
+export const wholeOf = (body: WholeBody): BodyRange => ({ body, offsetBytes: 0, lengthBytes: body.extent.lengthBytes })
+
 /** What the content consists of, in blocks. */
-export function bodiesOf(content: PlannedContent): readonly WholeBody[] {
-  if (content.kind === "single") return [content.body]
-  if (content.kind === "appended") return content.bodies
-  return content.kind === "multipart" ? content.parts.map(({ body }) => body) : []
+export function rangesIn(content: PlannedContent): readonly BodyRange[] {
+  if (content.kind === "single") return [wholeOf(content.body)]
+  if (content.kind === "appended") return content.ranges
+  return content.kind === "multipart" ? content.parts.map(({ body }) => wholeOf(body)) : []
 }
+
+export const bodiesOf = (content: PlannedContent): readonly WholeBody[] => rangesIn(content).map(({ body }) => body)

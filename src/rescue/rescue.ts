@@ -17,6 +17,7 @@ import {
   type BucketName,
   type KmsKeyId,
   type ObjectKey,
+  type RowKey,
   type UploadId,
 } from "../base/ids.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
@@ -25,12 +26,13 @@ import { BUCKET_SECRET } from "../format/bucket-key.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import { isUnnamed, type NeedleOwner } from "../format/needle.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
-import { lockOfRestored, packDetails, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
+import { objectRowKey, objectRowKeyOf } from "../format/row-key.js"
+import { lockOfRestored, packDetails, referencesRowKey, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
 import type { Extent } from "../format/extent.js"
 import { bodyOfUpload } from "./found-body.js"
-import { knownKeyOf, type KnownKey } from "./key-rows-core.js"
+import { knownKeyOf, type KnownKey, type Referenced } from "./key-rows-core.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
 import { bodiesOf, type BodyMatch, type KeyPlan, type Lost, type PlannedContent, type PlannedVersion } from "./plan.js"
@@ -112,6 +114,8 @@ export class Rescue {
   /** Of all buckets, from needles. */
   private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
   private items: RescueSummary["items"] = { count: 0, lostValues: 0 }
+  /** Of objects whose bytes others have. */
+  private referencedRows: ReadonlySet<RowKey> | undefined
   private superseded = 0
   private deletedSince = 0
   private needles = 0
@@ -152,7 +156,8 @@ export class Rescue {
     if (all) await this.pass(all, EVERYTHING)
     const of = all ? 0 : Math.ceil(this.needles / needlesMax) + 1
     for (let part = 0; part < of; part += 1) {
-      const catalog = await this.catalog(owner => isOf(owner, { part, of }), Infinity)
+      const isWanted = (owner: NeedleOwner) => isOf(owner, { part, of }) || this.isReferenced(owner)
+      const catalog = await this.catalog(isWanted, Infinity)
       if (catalog) await this.pass(catalog, { part, of })
     }
     this.signal.throwIfAborted()
@@ -302,12 +307,12 @@ export class Rescue {
         await this.takeKey(
           catalog,
           { bucketId, key, uploads: cataloged?.uploads ?? [] },
-          knownKeyOf(row, records),
+          knownKeyOf(row, records, this.referenced),
           tasks,
         )
       }
       for (const cataloged of catalog.keys()) {
-        if (cataloged.bucketId === SYSTEM_BUCKET_ID || visited.has(cataloged)) continue
+        if (cataloged.bucketId === SYSTEM_BUCKET_ID || visited.has(cataloged) || !isOf(cataloged, part)) continue
         await this.takeKey(catalog, cataloged, undefined, tasks)
       }
     } finally {
@@ -342,6 +347,16 @@ export class Rescue {
     const task = () => this.writeKey(bucket, key, plan, versions)
     await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
+
+  /** Whether objects of other keys have bytes of this one. */
+  private isReferenced({ bucketId, key }: NeedleOwner): boolean {
+    this.referencedRows ??= new Set([...(this.snapshot?.referenced.keys() ?? [])].map(objectRowKeyOf))
+    return this.referencedRows.has(objectRowKey(bucketId, key))
+  }
+
+  /** Segments of other keys, whose needles each pass has. */
+  private readonly referenced: Referenced = (bucketId, source) =>
+    this.snapshot?.referenced.get(referencesRowKey(bucketId, source)) ?? []
 
   private bodyOf(catalog: NeedleCatalog, uploadId: UploadId, row: Extent | undefined): BodyMatch {
     const upload = catalog.upload(uploadId) ?? { uploadId, part: 0, born: undefined, latest: -1 }

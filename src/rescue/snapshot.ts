@@ -20,11 +20,14 @@ import {
   decodeAccount,
   decodeBucket,
   decodePendingDeletion,
+  decodeReferences,
+  decodeSegment,
   decodeSetting,
   type AccountRecord,
   type BucketRecord,
+  type SegmentRecord,
 } from "../format/records.js"
-import { bucketRowKey, parseObjectRowKey, settingRowKey } from "../format/row-key.js"
+import { bucketRowKey, parseObjectRowKey, settingRowKey, uploadOfPartRowKey } from "../format/row-key.js"
 import { chunkOfKey, FoundItems, SYSTEM_BUCKET_ID, type FoundItem, type SettingDocuments } from "../object/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
@@ -56,6 +59,8 @@ export interface Snapshot {
   readonly chunks: number
   readonly records: number
   readonly facts: SnapshotFacts
+  /** Segments that other objects reference, by the key of their references. */
+  readonly referenced: ReadonlyMap<RowKey, readonly SegmentRecord[]>
   /** Objects in the order of their keys. */
   keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
   /** K2V items in the order of their keys. */
@@ -81,6 +86,9 @@ const OF_OBJECTS = new Set([
   "voids",
   "deleted",
 ])
+
+/** In memory, each of up to 256 parts. What references further ones is reported as incomplete. */
+const REFERENCED_SEGMENTS_MAX = 50_000
 
 export class SnapshotFinder {
   constructor(
@@ -125,6 +133,7 @@ export class SnapshotFinder {
     let [found, records, isWhole] = [0, 0, true]
     const numbers = [...chunks.keys()].sort((a, b) => a - b)
     const withReleases: number[] = []
+    const referenced = new Map<RowKey, SegmentRecord[]>()
     const withItems: number[] = []
     for (const number of numbers) {
       const chunk = await this.chunk(chunks, number, signal)
@@ -135,6 +144,8 @@ export class SnapshotFinder {
       found += 1
       records += chunk.records.length
       for (const record of chunk.records) facts.take(record)
+      for (const { family, key, value } of chunk.records)
+        if (family === "references" && decodeReferences(value).count > 0) referenced.set(key, [])
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
       if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)
     }
@@ -143,7 +154,26 @@ export class SnapshotFinder {
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
     const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
     const items = (of: AbortSignal) => this.itemsIn(chunks, withItems, of)
-    return { isComplete, header: first, chunks: found, records, facts, keys, items, releases }
+    if (referenced.size > 0) await this.addReferenced(referenced, chunks, signal)
+    return { isComplete, header: first, chunks: found, records, facts, referenced, keys, items, releases }
+  }
+
+  /** Their rows are among others: all are read once more. */
+  private async addReferenced(
+    referenced: ReadonlyMap<RowKey, SegmentRecord[]>,
+    chunks: Chunks,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let count = 0
+    for (const number of [...chunks.keys()].sort((a, b) => a - b)) {
+      for (const { family, key, value } of (await this.chunk(chunks, number, signal))?.records ?? []) {
+        const of = family === "segments" ? referenced.get(uploadOfPartRowKey(key)) : undefined
+        if (of === undefined || count === REFERENCED_SEGMENTS_MAX) continue
+        of.push(decodeSegment(value))
+        count += 1
+      }
+    }
+    for (const of of referenced.values()) of.sort((a, b) => a.offsetBytes - b.offsetBytes)
   }
 
   /** Undefined if it cannot be read. */

@@ -5,7 +5,7 @@
 import { asFailure, isFailure, type Failure } from "../base/failures.js"
 import type { BodySource } from "../object/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
-import type { WholeBody } from "./plan.js"
+import type { BodyRange } from "./plan.js"
 import type { SourceShards } from "./source-shards.js"
 
 export interface Promised {
@@ -22,13 +22,13 @@ export class RescuedBody implements BodySource {
 
   constructor(
     private readonly shards: SourceShards,
-    private readonly from: Uint8Array | readonly WholeBody[],
+    private readonly from: Uint8Array | readonly BodyRange[],
     private readonly promised: Promised,
     private readonly onBytes: (count: number) => void,
     private readonly signal: AbortSignal,
   ) {
     this.lengthBytes =
-      from instanceof Uint8Array ? from.length : from.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
+      from instanceof Uint8Array ? from.length : from.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
     const { md5, checksum } = promised
     if (md5) this.md5 = md5
     if (checksum) this.checksumAlgorithm = checksum.algorithm
@@ -60,7 +60,18 @@ export class RescuedBody implements BodySource {
   private async *pieces(): AsyncGenerator<Uint8Array> {
     const { from } = this
     if (from instanceof Uint8Array) yield from
-    else for (const body of from) yield* this.shards.read(body, this.signal, "reader")
+    else for (const range of from) yield* this.bytesOf(range)
+  }
+
+  /** The body is checked as a whole, and so it is read as a whole. */
+  private async *bytesOf({ body, offsetBytes, lengthBytes }: BodyRange): AsyncGenerator<Uint8Array> {
+    const end = offsetBytes + lengthBytes
+    let at = 0
+    for await (const piece of this.shards.read(body, this.signal, "reader")) {
+      const [first, last] = [Math.max(offsetBytes - at, 0), Math.min(end - at, piece.length)]
+      if (first < last) yield piece.subarray(first, last)
+      at += piece.length
+    }
   }
 
   /** Returns the error of the source if it caused the failure; throws any other error. */
@@ -73,16 +84,16 @@ export class RescuedBody implements BodySource {
 }
 
 /** Neighbours that have so many bytes together, but for the last ones. */
-export function grouped(bodies: readonly WholeBody[], partBytes: number): readonly (readonly WholeBody[])[] {
-  const groups: WholeBody[][] = []
+export function grouped(ranges: readonly BodyRange[], partBytes: number): readonly (readonly BodyRange[])[] {
+  const groups: BodyRange[][] = []
   let bytes = Infinity
-  for (const body of bodies) {
+  for (const range of ranges) {
     if (bytes >= partBytes) {
       groups.push([])
       bytes = 0
     }
-    groups.at(-1)?.push(body)
-    bytes += body.extent.lengthBytes
+    groups.at(-1)?.push(range)
+    bytes += range.lengthBytes
   }
   return groups
 }

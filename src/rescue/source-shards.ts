@@ -40,8 +40,8 @@ const nameOf = ({ block, generation, slot }: Pick<CatalogedShard, "block" | "gen
 export class SourceShards {
   private readonly readers: readonly SalvageReader[]
   private readonly blocks: LocalBlocks
-  /** Bodies that are being read. */
-  private readonly open = new Map<UploadId, Places>()
+  /** Bodies that are being read, and how often: several objects may have the same. */
+  private readonly open = new Map<UploadId, { readonly places: Places; readers: number }>()
 
   constructor(clock: Clock, compute: Compute, metrics: Metrics, disk: Disk, { volumes, cipher }: Sources) {
     this.readers = volumes.map(folder => new SalvageReader(disk, folder, cipher))
@@ -57,11 +57,14 @@ export class SourceShards {
       const name = nameOf(shard)
       places.set(name, [...(places.get(name) ?? []), shard])
     }
-    this.open.set(extent.uploadId, places)
+    const opened = this.open.get(extent.uploadId) ?? { places, readers: 0 }
+    opened.readers += 1
+    this.open.set(extent.uploadId, opened)
     try {
       yield* streamOf(this.blocks.read({ extent, offsetBytes: 0, lengthBytes: extent.lengthBytes }, signal, pieces))
     } finally {
-      this.open.delete(extent.uploadId)
+      opened.readers -= 1
+      if (opened.readers === 0) this.open.delete(extent.uploadId)
     }
   }
 
@@ -100,7 +103,7 @@ export class SourceShards {
     const key = needleKeyOf(id)
     const isWanted = (header: NeedleHeader) => header.kind === "shard" && needleKeyOf(header.id) === key
     let failure: unknown = fail("noSuchNeedle", { uploadId: id.uploadId, block: id.block, slot: id.slot })
-    for (const { folder, place } of this.open.get(id.uploadId)?.get(nameOf(id)) ?? []) {
+    for (const { folder, place } of this.open.get(id.uploadId)?.places.get(nameOf(id)) ?? []) {
       try {
         return await this.reader(folder).read(place, range, isWanted)
       } catch (error) {
@@ -115,7 +118,7 @@ export class SourceShards {
     const readOnly = () => Promise.reject(fail("internal", { reason: "a rescue only reads its sources" }))
     return {
       read: (id, range, ifSlow) => ifSlow(() => this.readShard(id, range)),
-      has: id => this.open.get(id.uploadId)?.has(nameOf(id)) ?? false,
+      has: id => this.open.get(id.uploadId)?.places.has(nameOf(id)) ?? false,
       // Which of several copies is intact shows only when each is verified: the reader must use the slow path.
       fetch: ({ uploadId, block, slot }) => Promise.reject(fail("noSuchNeedle", { uploadId, block, slot })),
       headerOf: readOnly,

@@ -44,7 +44,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import type { PlannedContent, PlannedPart, WholeBody } from "./plan.js"
+import { wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
@@ -369,14 +369,14 @@ export class StoreTarget implements RescueTarget {
       return undefined
     }
     const { md5, checksum, sealed } = version
-    if (content.kind === "appended") return this.putAppended(bucket, key, version, content.bodies)
+    if (content.kind === "appended") return this.putAppended(bucket, key, version, content.ranges)
     if (content.kind === "multipart") {
       return sealed
         ? this.putSealedParts(bucket, key, version, content.parts, sealed)
         : this.putMultipart(bucket, key, version, content.parts)
     }
     if (sealed !== undefined) return this.putSealed(bucket, key, version, content, sealed)
-    const body = this.body(content.kind === "inline" ? content.bytes : [content.body], { md5, checksum })
+    const body = this.body(content.kind === "inline" ? content.bytes : [wholeOf(content.body)], { md5, checksum })
     const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
     return this.orReason(body, this.services.objects.put(what))
   }
@@ -401,7 +401,7 @@ export class StoreTarget implements RescueTarget {
     }
     const { sealedImport } = this.services
     if (content.kind === "inline") return this.orUnreadable(sealedImport.put({ ...request, content: content.bytes }))
-    const body = this.body([content.body], NOTHING_PROMISED)
+    const body = this.body([wholeOf(content.body)], NOTHING_PROMISED)
     return this.orUnreadable(sealedImport.put({ ...request, content: sealedBodyOf(content.body, body) }), body)
   }
 
@@ -425,7 +425,7 @@ export class StoreTarget implements RescueTarget {
     const completed: CompletedPart[] = []
     for (const { partNumber, body: from, md5, checksum: value } of parts) {
       const what = { partNumber, signal: this.signal }
-      const body = this.body([from], from.extent.isSealed ? NOTHING_PROMISED : { md5, checksum: undefined })
+      const body = this.body([wholeOf(from)], from.extent.isSealed ? NOTHING_PROMISED : { md5, checksum: undefined })
       const part = { ...upload, ...begun, ...what, body: sealedBodyOf(from, body), md5, checksumValue: of && value }
       // At rest, bytes from before may not be encrypted: they are now.
       const put = from.extent.isSealed ? sealedImport.putPart(part) : multipart.putPart({ ...target, ...what, body })
@@ -475,7 +475,7 @@ export class StoreTarget implements RescueTarget {
     const declared = checksum && { algorithm: checksum.algorithm, type: checksum.type }
     const promised = parts.map(({ partNumber, body, md5, checksum: value }) => {
       const of = declared && { algorithm: declared.algorithm, value }
-      return { partNumber, body: this.body([body], { md5, checksum: of }) }
+      return { partNumber, body: this.body([wholeOf(body)], { md5, checksum: of }) }
     })
     return this.putParts({ bucket, key, ...detailsOf(version), checksum: declared }, promised)
   }
@@ -485,9 +485,9 @@ export class StoreTarget implements RescueTarget {
     bucket: Bucket,
     key: ObjectKey,
     version: ReadyVersion,
-    bodies: readonly WholeBody[],
+    ranges: readonly BodyRange[],
   ): Promise<string | undefined> {
-    const parts = grouped(bodies, Math.max(RESCUED_PART_BYTES, Math.ceil(version.sizeBytes / (PARTS_MAX / 2))))
+    const parts = grouped(ranges, Math.max(RESCUED_PART_BYTES, Math.ceil(version.sizeBytes / (PARTS_MAX / 2))))
     const numbered = parts.map((part, i) => ({ partNumber: i + 1, body: this.body(part, NOTHING_PROMISED) }))
     return this.putParts({ bucket, key, ...detailsOf(version), checksum: undefined }, numbered)
   }

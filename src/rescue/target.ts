@@ -15,7 +15,7 @@ import type {
   VersionLock,
 } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
-import { bodiesOf, type PlannedVersion } from "./plan.js"
+import { rangesIn, type PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 
@@ -123,9 +123,9 @@ export class DryTarget implements RescueTarget {
   }
 
   private async verify(content: PlannedVersion["content"]): Promise<string | undefined> {
-    for (const body of bodiesOf(content)) {
+    for (const range of rangesIn(content)) {
       const nothing = { md5: undefined, checksum: undefined }
-      const source = new RescuedBody(this.shards, [body], nothing, this.onBytes, this.signal)
+      const source = new RescuedBody(this.shards, [range], nothing, this.onBytes, this.signal)
       try {
         for await (const _piece of source.open());
       } catch (error) {

@@ -21,7 +21,7 @@ import type { Engine } from "../node/index.js"
 import { Machine, noSignal, sourceOf } from "../node/testing-engine.js"
 import type { RescueEntry, RescueSummary } from "./report.js"
 import { Rescue, type RescueSettings } from "./rescue.js"
-import { bodiesOf } from "./plan.js"
+import { rangesIn } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
 import { SourceDisk } from "./source-disk.js"
 import { SourceShards } from "./source-shards.js"
@@ -91,7 +91,7 @@ class MemoryTarget implements RescueTarget {
     for (const version of versions) {
       const { content } = version
       const pieces: Uint8Array[] = content.kind === "inline" ? [content.bytes] : []
-      const froms = bodiesOf(content).map(body => [body])
+      const froms = rangesIn(content).map(range => [range])
       const problem = await this.readAll(froms, pieces)
       problems.push(problem)
       if (problem !== undefined) continue

@@ -38,6 +38,18 @@ function bytes(scene: Scene) {
   return { extent, lengthBytes: extent.lengthBytes, checksumValue: undefined, isOpen: !scene.oneIn(4) }
 }
 
+/** Objects whose bytes are in segments that others can reference. */
+export const referablesOf = (scene: Scene) =>
+  scene.versions().flatMap(({ bucketId, key, record: { head, content, sealing } }) => {
+    const bucket = scene.buckets().find(({ id }) => id === bucketId)
+    if (content.kind !== "segments" || sealing !== undefined || bucket?.settings.includes("append") !== true) return []
+    const { multipartId, appended } = content
+    if (appended?.hasSources === true) return []
+    return [
+      { bucketId, key, multipartId, uploadedParts: appended?.uploadedParts ?? head.parts, sizeBytes: head.sizeBytes },
+    ]
+  })
+
 /** Appended segments of an object, in order. */
 function segments(scene: Scene) {
   const found = scene.versions().flatMap(({ bucketId, key, record: { content } }) => {

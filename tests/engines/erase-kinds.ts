@@ -20,8 +20,8 @@ import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/for
 import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
-/** After every retention. */
-const LATE_MS = 10 ** 14
+/** After every retention that ends in these histories. */
+const LATE_MS = 8_000_000_000_000
 
 /** Sealed again, as far as a history can tell. */
 function resealed(scene: Scene) {

@@ -13,6 +13,7 @@ import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
+import { REFERENCE_COMMANDS, REFERENCE_QUERIES } from "./reference-kinds.js"
 import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import type { PlayKind } from "./scene.js"
 import { TOKEN_COMMANDS, TOKEN_QUERIES } from "./token-kinds.js"
@@ -31,6 +32,7 @@ const OF_OBJECTS = [
   ...ITEM_COMMANDS,
   ...CHANGE_COMMANDS,
   ...APPEND_COMMANDS,
+  ...REFERENCE_COMMANDS,
 ]
 export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
@@ -45,6 +47,7 @@ export const KINDS = [
   ...ITEM_QUERIES,
   ...CHANGE_QUERIES,
   ...APPEND_QUERIES,
+  ...REFERENCE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -78,6 +81,9 @@ const COMPETING: readonly (readonly string[])[] = [
   ["SetBucketQuota", "CreateUpload", "PutPart", "SealUpload", "PutSegment", "CompleteUpload", "CompareUsage"],
   ["SetSetting", "Append", "PutVersion", "SegmentOfOffset", "Appendable"],
   ["SetSetting", "Append", "ReplaceSegments", "RemoveLatest", "OpenEndFrom", "FirstAppends"],
+  ["SetSetting", "Append", "IntoSegments", "Concatenate", "RemoveLatest", "AppendedSegments"],
+  ["SetSetting", "Append", "Concatenate", "RemoveLatest", "KeepReferenced", "DropSource", "ReferencesOf"],
+  ["SetSetting", "PutVersion", "IntoSegments", "Concatenate", "ReplaceSource", "SourceAt"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "ListDeleted"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "PurgeDeleted", "UndeleteObject", "UsageOfBucket"],
   ["SetUndelete", "PutVersion", "RemoveLatest", "UndeleteObject", "BeginReencoding", "SwapExtent"],

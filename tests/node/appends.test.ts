@@ -1,11 +1,18 @@
 /** Appends to a real server: Amazon's SDK, `POST ?append`, the command line, and kills while several clients append. */
 import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3"
+import {
+  CopyObjectCommand,
+  CreateBucketCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
@@ -147,6 +154,83 @@ test("hayloft cat --follow writes what is appended, over a restart of the server
     assert.deepEqual(await exited, [0, null])
   })
 })
+
+test("objects are joined without copying their bytes, and are copied like that", async () => {
+  await withStore(async server => {
+    const client = server.client()
+    const large = randomBytes(3_000_000)
+    await client.call("PUT", { bucket: BUCKET, key: "day 1", body: large })
+    await client.call("POST", { bucket: BUCKET, key: "day 2", query: "append", body: "second day" })
+    const before = await usedBytes(server)
+    await withClient(server, async sdk => {
+      const copied = await sdk.send(
+        new CopyObjectCommand({ Bucket: BUCKET, Key: "snapshot", CopySource: `${BUCKET}/day%201` }),
+      )
+      const { ETag } = await sdk.send(new HeadObjectCommand({ Bucket: BUCKET, Key: "day 1" }))
+      assert.equal(copied.CopyObjectResult?.ETag, ETag)
+    })
+    const places = ["day 1", "day 2", "snapshot"].map(key => `s3://${BUCKET}/${key}`)
+    const made = await server.hayloft(["cat", ...places, "--into", `s3://${BUCKET}/all`, "--json"])
+    assert.equal(made.code, 0, made.stderr)
+    assert.ok((await usedBytes(server)) - before < 100_000, "no bytes were written again")
+    const whole = Buffer.concat([large, Buffer.from("second day"), large])
+    for (const key of ["day 1", "day 2", "snapshot"]) await client.call("DELETE", { bucket: BUCKET, key })
+    await server.kill()
+    await server.launch()
+    const all = await client.call("GET", { bucket: BUCKET, key: "all" })
+    assert.ok(all.body.equals(whole))
+    await complete(client, ["all"], "206 and a range", "bytes=3000000-3000005")
+    assert.equal((await client.call("GET", { bucket: BUCKET, key: "206 and a range" })).text, "second")
+  })
+})
+
+test("what cannot be joined is refused by name", async () => {
+  await withStore(async server => {
+    const client = server.client()
+    for (const key of ["a", "b"]) await client.call("PUT", { bucket: BUCKET, key, body: key })
+    await client.call("PUT", { bucket: "plain" })
+    const headers = { "x-amz-server-side-encryption": "AES256" }
+    await client.call("PUT", { bucket: BUCKET, key: "sealed", headers, body: "s" })
+    const code = async (names: readonly string[], range?: string) => (await complete(client, names, "o", range)).code
+    assert.equal(await code(["missing"]), "NoSuchKey")
+    assert.equal(await code(["sealed"]), "NotImplemented")
+    assert.equal(await code(["a"], "bytes=7-"), "InvalidRange")
+    assert.equal(await code(["a"], "lines=1"), "InvalidArgument")
+    assert.equal(await code(["../plain/x"]), "NotImplemented")
+    assert.equal(await code(Array<string>(251).fill("a")), "InvalidRequest")
+    assert.equal(await code(["a", "b"]), undefined)
+    assert.equal((await client.call("GET", { bucket: BUCKET, key: "o" })).text, "ab")
+    await server.hayloft(["bucket", "settings", "delete", BUCKET, "append"])
+    assert.equal(await code(["a", "b"]), "NotImplemented")
+  })
+})
+
+/** Completes an upload of the bytes of other objects. */
+async function complete(
+  client: ReturnType<ServerProcess["client"]>,
+  names: readonly string[],
+  key: string,
+  range?: string,
+) {
+  const begun = await client.call("POST", { bucket: BUCKET, key, query: "uploads" })
+  const uploadId = /<UploadId>(.*?)<\/UploadId>/.exec(begun.text)?.[1] ?? ""
+  const parts = names.map((name, i) => {
+    const source = name.startsWith("../") ? name.slice(3) : `${BUCKET}/${encodeURIComponent(name)}`
+    const ranged = range === undefined ? "" : `<Range>${range}</Range>`
+    return `<Part><PartNumber>${i + 1}</PartNumber><CopySource>${source}</CopySource>${ranged}</Part>`
+  })
+  const body = `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`
+  const { text } = await client.call("POST", { bucket: BUCKET, key, query: `uploadId=${uploadId}`, body })
+  return { code: /<Code>(.*?)<\/Code>/.exec(text)?.[1] }
+}
+
+/** Bytes of shards on all devices. */
+async function usedBytes(server: ServerProcess): Promise<number> {
+  const metrics = await server.metrics()
+  const found = [...metrics.matchAll(/^hayloft_volume_bytes\{[^}]*\} (\d+)$/gm)]
+  assert.ok(found.length > 0)
+  return found.reduce((sum, [, bytes]) => sum + Number(bytes), 0)
+}
 
 /** Requests that wait for more of an object. */
 async function waiting(server: ServerProcess, count: number): Promise<void> {

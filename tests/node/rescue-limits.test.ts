@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
+import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
@@ -74,7 +75,21 @@ async function fillLog(server: ServerProcess, file: string): Promise<void> {
     const { status } = await client.call("POST", { bucket: "logs", key: "log", query: "append", body })
     assert.equal(status, 200)
   }
+  // Bytes whose own object is gone, and a part of them with those of others.
+  await client.call("PUT", { bucket: "logs", key: "gone", body: LARGE })
+  const copied = { bucket: "logs", key: "kept", headers: { "x-amz-copy-source": "/logs/gone" } }
+  assert.equal((await client.call("PUT", copied)).status, 200)
+  const begun = await client.call("POST", { bucket: "logs", key: "joined", query: "uploads" })
+  const uploadId = /<UploadId>(.*?)<\/UploadId>/.exec(begun.text)?.[1] ?? ""
+  const part = (number: number, source: string, range: string) =>
+    `<Part><PartNumber>${number}</PartNumber><CopySource>${source}</CopySource><Range>${range}</Range></Part>`
+  const body = `<CompleteMultipartUpload>${part(1, "logs/kept", "bytes=1000-1999999")}${part(2, "logs/log", "bytes=5-")}</CompleteMultipartUpload>`
+  const joined = await client.call("POST", { bucket: "logs", key: "joined", query: `uploadId=${uploadId}`, body })
+  assert.equal(joined.status, 200, joined.text)
+  await client.call("DELETE", { bucket: "logs", key: "gone" })
 }
+
+const LARGE = randomBytes(2_500_000)
 
 const readItem = (client: K2vClient) => client.read(PARTITION, ITEM, "application/json")
 
@@ -135,6 +150,10 @@ test(
         assert.deepEqual(undelete, { days: 7, kept: { objects: 0, bytes: 0 } })
       })
       assert.equal((await rescued.client().call("GET", { bucket: "logs", key: "log" })).text, LINES.join(""))
+      const bodyOf = async (key: string) => (await rescued.client().call("GET", { bucket: "logs", key })).body
+      assert.ok((await bodyOf("kept")).equals(LARGE))
+      const joined = Buffer.concat([LARGE.subarray(1_000, 2_000_000), Buffer.from(LINES.join("").slice(5))])
+      assert.ok((await bodyOf("joined")).equals(joined))
       const more = await rescued.client().call("POST", { bucket: "logs", key: "log", query: "append", body: "more" })
       assert.equal(more.status, 200)
       const found = await readItem(k2vOf(host))

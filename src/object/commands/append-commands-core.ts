@@ -27,6 +27,7 @@ import { appendedRowKey, appendRowKey, multipartRowKey, objectRowKey } from "../
 import {
   decodeVersion,
   decodeVersionHead,
+  type Appended,
   type ChecksumName,
   type Content,
   type VersionDetails,
@@ -118,7 +119,11 @@ export function requireAppends({ settings, versioning }: Pick<BucketRecord, "set
 
 type AppendTarget = Pick<Append, "bucketId" | "key" | "idHash" | "atOffset" | "conditions" | "clockMs">
 
-function latestObject(view: RowView, time: Pick<DecisionTime, "nowMs">, { bucketId, key, clockMs }: AppendTarget) {
+export function latestObject(
+  view: RowView,
+  time: Pick<DecisionTime, "nowMs">,
+  { bucketId, key, clockMs }: Pick<AppendTarget, "bucketId" | "key" | "clockMs">,
+) {
   const found = findLatest(view, objectRowKey(bucketId, key))
   return found && !found.head.isMarker && !isExpired(found, expiryClock(time, clockMs)) ? found : undefined
 }
@@ -161,8 +166,9 @@ function checkAppend(view: RowView, target: AppendTarget, record: VersionRecord 
 }
 
 /** Throws `notImplemented`, `invalidRequest`, `invalidObjectState`. */
-function requireAppendable({ head, sealing, largeObject }: VersionRecord): void {
+export function requireAppendable({ head, lock, sealing, largeObject }: VersionRecord): void {
   const { storageClass } = head
+  if (lock !== undefined) throw fail("invalidRequest", { message: "the object has a lock" })
   if (sealing !== undefined)
     throw fail("notImplemented", { message: "appending to an encrypted object is not implemented" })
   if (largeObject !== undefined)
@@ -223,7 +229,7 @@ function begun(editor: RowEditor, { nowMs }: DecisionTime, request: Append): Mad
     ...{ details, storageClass, isShared: false },
     content: segmentsOf(multipartId, { lastOffset: 0, uploadedParts: 0 }),
   }
-  putSegment(editor, multipartId, { offsetBytes: 0, parts: [partOf(bytes, 0, nowMs)], ...openIf(bytes) })
+  putSegment(editor, multipartId, { offsetBytes: 0, parts: [appendedPart(bytes.extent, nowMs)], ...openIf(bytes) })
   const head = editor.insert(version, "never")
   return { head, offsetBytes: 0, checksumValue: checksum.value, multipartId }
 }
@@ -241,9 +247,9 @@ function extended(
   const sizeBytes = offsetBytes + bytes.lengthBytes
   const { objectBytesMax } = APPEND_LIMITS
   if (sizeBytes > objectBytesMax) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes: objectBytesMax })
-  const { multipartId, last, uploadedParts } = lastSegment(view, editor, nowMs, request, record, newId)
-  const part = partOf(bytes, last?.parts.length ?? 0, nowMs)
-  const isRoom = last !== undefined && (last.isOpen === true) === bytes.isOpen && last.parts.length < roomOf(last)
+  const { multipartId, last, ...segments } = lastSegment(view, editor, nowMs, request, record, newId)
+  const part = appendedPart(bytes.extent, nowMs, last?.parts.length)
+  const isRoom = last !== undefined && hasRoom(last, bytes)
   const segment: SegmentRecord = isRoom
     ? { ...last, parts: [...last.parts, part] }
     : { offsetBytes, parts: [part], ...openIf(bytes) }
@@ -251,29 +257,43 @@ function extended(
   // A segment that gets no more parts can be sealed.
   if (last?.isOpen === true && !isRoom) noteOpenEnd(view, editor, id, multipartId)
   const checksum = combined(record, request)
-  const content = segmentsOf(multipartId, { lastOffset: segment.offsetBytes, uploadedParts })
+  const content = segmentsOf(multipartId, { ...segments, lastOffset: segment.offsetBytes })
   const { md5 } = request
-  const parts = uploadedParts > 0 ? found.head.parts : PARTS_SHOWN
+  const parts = segments.uploadedParts > 0 ? found.head.parts : PARTS_SHOWN
   const head = editor.append(found, { sizeBytes, content, md5, parts, checksum })
   return { head, offsetBytes, checksumValue: checksum.value, multipartId }
 }
 
+/** Whether the segment takes another part. */
+const hasRoom = (segment: SegmentRecord, { isOpen }: AppendedBytes): boolean =>
+  segment.source === undefined && (segment.isOpen === true) === isOpen && segment.parts.length < roomOf(segment)
+
+interface LastSegment extends Omit<Appended, "lastOffset"> {
+  readonly multipartId: MultipartId
+  /** Undefined: nothing was appended. */
+  readonly last: SegmentRecord | undefined
+}
+
 /** The last segment, and those that the object's bytes are in from now on. */
-function lastSegment(
+export function lastSegment(
   view: CommandView,
   editor: RowEditor,
   nowMs: number,
-  { moved }: Append,
+  { moved }: Pick<Append, "moved">,
   { head, content }: VersionRecord,
   newId: MultipartId,
-): { multipartId: MultipartId; last: SegmentRecord | undefined; uploadedParts: number } {
+): LastSegment {
   switch (content.kind) {
     case "none":
       throw fail("internal", { reason: "a delete marker is no object" })
     case "inline": {
       if (head.sizeBytes === 0) return { multipartId: newId, last: undefined, uploadedParts: 0 }
       if (moved?.order !== head.order) throw fail("conflict")
-      const last: SegmentRecord = { offsetBytes: 0, parts: [partOf(moved.bytes, 0, nowMs)], ...openIf(moved.bytes) }
+      const last: SegmentRecord = {
+        offsetBytes: 0,
+        parts: [appendedPart(moved.bytes.extent, nowMs)],
+        ...openIf(moved.bytes),
+      }
       // A row of its own, in case the appended part does not go with it.
       putSegment(editor, newId, last)
       return { multipartId: newId, last, uploadedParts: 0 }
@@ -285,7 +305,7 @@ function lastSegment(
         editor.release({ kind: "extent", bucketId: editor.bucketId, key: editor.key, extent })
         return { multipartId: newId, last: undefined, uploadedParts: 0 }
       }
-      const last: SegmentRecord = { offsetBytes: 0, parts: [partOf(bytes, 0, nowMs)] }
+      const last: SegmentRecord = { offsetBytes: 0, parts: [appendedPart(bytes.extent, nowMs)] }
       putSegment(editor, newId, last)
       return { multipartId: newId, last, uploadedParts: 0 }
     }
@@ -293,7 +313,8 @@ function lastSegment(
       const { multipartId, appended } = content
       if (appended === undefined) return { multipartId, last: undefined, uploadedParts: head.parts }
       const row = view.get("segments", appendedRowKey(editor.row, multipartId, appended.lastOffset))
-      return { multipartId, last: row && decodeSegment(row.value), uploadedParts: appended.uploadedParts }
+      const { lastOffset: _, ...segments } = appended
+      return { multipartId, last: row && decodeSegment(row.value), ...segments }
     }
   }
 }
@@ -303,16 +324,19 @@ const roomOf = ({ isOpen }: SegmentRecord): number =>
 
 const openIf = ({ isOpen }: AppendedBytes): { isOpen?: true } => (isOpen ? { isOpen } : {})
 
-const segmentsOf = (
-  multipartId: MultipartId,
-  appended: { readonly lastOffset: number; readonly uploadedParts: number },
-): Content => ({ kind: "segments", multipartId, completion: NO_TOKEN, appended })
+export const segmentsOf = (multipartId: MultipartId, appended: Appended): Content => ({
+  kind: "segments",
+  multipartId,
+  completion: NO_TOKEN,
+  appended,
+})
 
 /** No completion is recognised by it. */
 const NO_TOKEN = new Uint8Array(0)
 const NO_MD5 = new Uint8Array(16)
 
-const partOf = ({ extent }: AppendedBytes, before: number, modifiedMs: number): PartRecord => ({
+/** A part that is the first of a segment, unless the segment has some. */
+export const appendedPart = (extent: Extent, modifiedMs: number, before = 0): PartRecord => ({
   partNumber: before + 1,
   md5: NO_MD5,
   modifiedMs,
@@ -361,8 +385,8 @@ export const replaceSegments = command<[replace: ReplaceSegments], void>({
       for (const part of segment.parts) editor.release({ kind: "extent", bucketId, key, extent: part.extent })
     }
     const { offsetBytes } = must(segments[0], "there are some")
-    const part = { partNumber: 1, md5: NO_MD5, modifiedMs: time.nowMs, checksumValue: undefined, extent }
-    putSegment(editor, multipartId, { offsetBytes, parts: [part], ...(isOpen && { isOpen }) })
+    const parts = [appendedPart(extent, time.nowMs)]
+    putSegment(editor, multipartId, { offsetBytes, parts, ...(isOpen && { isOpen }) })
     editor.record(hints.map(hintRowKey))
     return { ...editor.finish(), result: undefined }
   },

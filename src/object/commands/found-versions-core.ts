@@ -3,7 +3,7 @@ import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
 import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
 import type { VersionFamily } from "../../format/deleted-version.js"
-import { decodeRowHead, type PendingDeletionRecord } from "../../format/records.js"
+import { decodeRowHead, type PendingDeletionRecord, type RowHead } from "../../format/records.js"
 import { versionRowKey } from "../../format/row-key.js"
 import { NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import {
@@ -78,4 +78,16 @@ export function pendingDeletionOf(
 ): PendingDeletionRecord | undefined {
   if (content.kind === "extent") return { kind: "extent", bucketId, key, extent: content.extent }
   return content.kind === "segments" ? { kind: "segments", bucketId, key, multipartId: content.multipartId } : undefined
+}
+
+/** The head of a row that has no other version, or none. */
+export function headOfSingle(current: VersionHead | undefined): RowHead {
+  if (!current) return { lastOrder: 0, lastModifiedMs: 0, nullOrder: 0, versions: 0, latestOrder: 0 }
+  return {
+    lastOrder: current.order,
+    lastModifiedMs: current.modifiedMs,
+    nullOrder: current.isNull ? current.order : 0,
+    versions: 1,
+    latestOrder: current.order,
+  }
 }

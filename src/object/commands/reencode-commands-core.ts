@@ -25,6 +25,7 @@ import {
 } from "../../metadata/index.js"
 import type { BlockRun } from "../../block/index.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
+import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
 import { namingsOf, type Naming, type UploadName } from "../queries/named-extents-core.js"
 import { findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
@@ -214,7 +215,10 @@ export function isKept(view: RowView, { bucketId, key }: UploadName, naming: Nam
     const { multipartId } = naming
     return findUpload(view, { bucketId, key, multipartId }) !== undefined
   }
-  return naming.family !== "segments" || hasVersion(view, { bucketId, key }, naming.multipartId)
+  if (naming.family !== "segments") return true
+  const { multipartId } = naming
+  if (hasVersion(view, { bucketId, key }, multipartId)) return true
+  return referencesTo(view, referencesRowKey(bucketId, { key, multipartId })) !== undefined
 }
 
 /** Whether a version consists of this multipart upload's segments. */

@@ -54,6 +54,7 @@ import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } 
 import {
   findLatest,
   findVersion,
+  headOfSingle,
   pendingDeletionOf,
   readDetails,
   type FoundVersion,
@@ -413,6 +414,16 @@ export class RowEditor {
     return head
   }
 
+  /** The same bytes are elsewhere from now on. Throws `conflict` if other versions of the key share them. */
+  setContent(version: VersionMatch, content: Content): void {
+    if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
+    const change = (record: VersionRecord): VersionRecord => ({
+      ...{ ...record, content },
+      head: { ...record.head, isShared: false },
+    })
+    this.put(version.family, version.rowKey, changedVersion(version.family, this.rowOf(version).value, change))
+  }
+
   private moveDetails({ hasDetails, order: before }: VersionHead, order: number): void {
     if (!hasDetails) return
     const details = must(this.read("details", versionRowKey(this.row, before)), "the head says so")
@@ -585,16 +596,5 @@ export class RowEditor {
     if (versions === 0) {
       if (had) this.put("heads", this.row, undefined)
     } else if (had || versions > 1 || !hasObject) this.put("heads", this.row, encodeRowHead(head))
-  }
-}
-
-function headOfSingle(current: VersionHead | undefined): RowHead {
-  if (!current) return { lastOrder: 0, lastModifiedMs: 0, nullOrder: 0, versions: 0, latestOrder: 0 }
-  return {
-    lastOrder: current.order,
-    lastModifiedMs: current.modifiedMs,
-    nullOrder: current.isNull ? current.order : 0,
-    versions: 1,
-    latestOrder: current.order,
   }
 }

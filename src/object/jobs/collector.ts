@@ -5,13 +5,14 @@
  *           still use it has ended: the retention decides when. Each step is idempotent: it is repeated after a
  *           crash. A pending deletion that waits, for the retention, for a device that is out of reach or has no space
  *           even for a deletion, or for a metadata replica, does not delay others.
+ *           Segments that other objects reference stay until the last reference is gone.
  *           Unused parts of a completed upload are recognised by absence: every replica is queried.
  * Limits    COLLECTOR_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
 import { parsePosition, rowKeyOf } from "../../base/ids.js"
-import type { RowKey, UploadId } from "../../base/ids.js"
+import type { BucketId, RowKey, UploadId } from "../../base/ids.js"
 import type { Blocks } from "../../block/index.js"
 import { decisionIdOf, objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
 import { decodePart, decodeSegment, type PendingDeletionRecord } from "../../format/records.js"
@@ -19,6 +20,8 @@ import type { Extent } from "../../format/extent.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { Due, Retention } from "../retention.js"
+import { dropSource, keepReferenced, referencesOf } from "../commands/reference-commands-core.js"
+import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
 import {
   dropRows,
   pendingDeletionsFrom,
@@ -41,6 +44,8 @@ type Outcome = "done" | "more" | "waits"
 interface Step {
   readonly rows: readonly ReadRow[]
   readonly dead: readonly Extent[]
+  /** Instead: a segment whose bytes are those of others. */
+  readonly source?: ReadRow
 }
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
@@ -159,10 +164,19 @@ export class Collector implements Job {
   }
 
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
+    if (record.kind === "segments" && (await this.isReferenced(record))) {
+      // What references them deletes them later.
+      if (await this.metadata.run(keepReferenced(["releases", rowKey, value]))) return "done"
+    }
     const outcome = await this.deleteBytes(record)
     if (outcome !== "done") return outcome
     await this.metadata.run(dropRows([["releases", rowKey, value]]))
     return "done"
+  }
+
+  private async isReferenced(name: SegmentsName & { readonly bucketId: BucketId }): Promise<boolean> {
+    const found = await this.metadata.ask(referencesOf(referencesRowKey(name.bucketId, name)))
+    return found !== undefined && found.count > 0
   }
 
   private async deleteBytes(record: PendingDeletionRecord): Promise<Outcome> {
@@ -177,6 +191,10 @@ export class Collector implements Job {
     const step = (await this.partsStep(record.kind, stem)) ?? (await this.segmentStep(record.kind, stem))
     if (step === "waits") return "waits"
     if (!step) return "done"
+    if (step.source !== undefined) {
+      await this.metadata.run(dropSource(record.bucketId, step.source))
+      return "more"
+    }
     for (const extent of step.dead) if (!(await this.blocks.remove(extent))) return "waits"
     await this.metadata.run(dropRows(step.rows))
     return "more"
@@ -202,15 +220,18 @@ export class Collector implements Job {
     const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return this.appendsStep(stem)
     const { row, segment } = first
+    if (segment.source !== undefined) return { rows: [], dead: [], source: row }
     // The bytes of an aborted upload were already deleted with its parts.
     const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
     return { rows: [row], dead }
   }
 
-  /** Ids of appends have no bytes. */
+  /** Ids of appends have no bytes, and references are gone. */
   private async appendsStep(stem: RowKey): Promise<Step | undefined> {
     const rows = await this.metadata.ask(firstAppends(stem))
-    return rows.length > 0 ? { rows, dead: [] } : undefined
+    if (rows.length > 0) return { rows, dead: [] }
+    const references = await this.metadata.ask(referencesOf(stem))
+    return references && { rows: [references.row], dead: [] }
   }
 
   /** In the rows of all replicas; undefined while they cannot be queried. */

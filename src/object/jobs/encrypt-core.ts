@@ -6,7 +6,7 @@ import { isSealedLength } from "../../base/segments.js"
 import { isVersionFamily, versionOfRow } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
 import { decodePart, decodeSegment, decodeUpload } from "../../format/records.js"
-import { bucketRowKey, bucketIdOfRowKey, parseObjectRowKey } from "../../format/row-key.js"
+import { bucketRowKey, bucketIdOfRowKey, parseObjectRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
 import { plainBytesOf, storedBytesOf } from "../../format/sealing.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import type { VersionHead, VersionRecord } from "../../format/version-record.js"
@@ -15,6 +15,7 @@ import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { readExtentRows } from "../queries/extent-rows.js"
+import { referencesTo } from "../queries/manifest-core.js"
 import { classesOfRows, type ClassOfRow } from "../queries/row-classes.js"
 import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
 
@@ -31,6 +32,8 @@ export type Unsealed =
   | { readonly kind: "upload"; readonly of: SharedBytes["of"] }
   | { readonly kind: "payload"; readonly head: VersionHead }
   | { readonly kind: "extent"; readonly extent: Extent; readonly of: SharedBytes["of"] }
+  /** A segment that references those of another object, which are encrypted with the key of that. */
+  | { readonly kind: "source" }
 
 export interface InspectedRow {
   readonly unsealed: readonly Unsealed[]
@@ -47,6 +50,8 @@ export function inspectRow(family: EncryptFamily, rowKey: RowKey, { value }: Met
     const unsealed = decodeUpload(value).sealing === undefined ? [{ kind: "upload", of } as const] : []
     return { unsealed, bytes: 0, sealedBytes: 0 }
   }
+  if (family === "segments" && decodeSegment(value).source !== undefined)
+    return { unsealed: [{ kind: "source" }], bytes: 0, sealedBytes: 0 }
   const parts = family === "parts" ? [decodePart(value)] : decodeSegment(value).parts
   return inspectExtents(parts.map(({ extent }) => ({ extent, of })))
 }
@@ -94,6 +99,8 @@ export interface EncryptRow {
   /** Of the bucket; undefined: that of the store. */
   readonly chosen: Policy | undefined
   readonly ofClass: ClassOfRow
+  /** Other objects reference the bytes of the row. */
+  readonly isReferenced: boolean
 }
 
 /** Some rows from `start`; `next` is set if there are more. */
@@ -110,7 +117,9 @@ export const rowsToEncrypt = query(
     const found = rows.map(({ rowKey, row }, i): EncryptRow => {
       const bucketRow = view.get("buckets", bucketRowKey(bucketIdOfRowKey(rowKey)))
       const bucket = bucketRow && bucketOfRow(bucketRow)
-      return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy, ofClass: classes[i] ?? "STANDARD" }
+      const isReferenced = family === "segments" && referencesTo(view, uploadOfPartRowKey(rowKey)) !== undefined
+      const ofClass = classes[i] ?? "STANDARD"
+      return { rowKey, row, bucket: bucket?.name, chosen: bucket?.policy, ofClass, isReferenced }
     })
     return { rows: found, next }
   },

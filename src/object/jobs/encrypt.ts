@@ -24,6 +24,7 @@ import { shardCount, shardsNeeded } from "../../base/policy.js"
 import type { ObjectKeys } from "../../keys/contract.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Compute } from "../../seams/compute/contract.js"
+import { detachSome, type DetachSeams } from "./detach-sources.js"
 import type { ObjectBackend } from "../backend.js"
 import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
@@ -92,7 +93,7 @@ interface Troubles {
 const noTroubles = (): Troubles => ({ named: [], count: 0 })
 
 /** What the job runs over. */
-interface EncryptSeams extends ObjectBackend {
+interface EncryptSeams extends ObjectBackend, DetachSeams {
   readonly keys: ObjectKeys
   readonly compute: Pick<Compute, "seal">
   readonly redundancy: Pick<RedundancySource, "policy" | "policyVersion">
@@ -236,7 +237,7 @@ export class EncryptJob implements Job {
     const payloads: FoundPayload[] = []
     let stoppedAt: RowKey | undefined
     for (const row of rows) {
-      if (await this.visit(family, row, payloads, walk.counts)) {
+      if (await this.visit(family, row, payloads, walk.counts, signal)) {
         stoppedAt = row.rowKey
         break
       }
@@ -270,6 +271,7 @@ export class EncryptJob implements Job {
     row: EncryptRow,
     payloads: FoundPayload[],
     counts: boolean,
+    signal: AbortSignal,
   ): Promise<boolean> {
     const { bucketId: bucket, key } = parseObjectRowKey(row.rowKey)
     const owner = { bucketId: parseBucketId(bucket), key }
@@ -284,7 +286,10 @@ export class EncryptJob implements Job {
     for (const each of unsealed) {
       if (each.kind === "extent" && this.waiting.has(each.extent.uploadId)) continue
       this.found += 1
-      if (each.kind === "payload") payloads.push({ row, owner, family, head: each.head })
+      if (each.kind === "source") await this.detach({ row, owner }, signal)
+      // The objects that reference the bytes get their own first.
+      else if (row.isReferenced) continue
+      else if (each.kind === "payload") payloads.push({ row, owner, family, head: each.head })
       else if (each.kind === "upload") await this.sealOpenUpload({ row, owner }, each.of)
       else if (await this.begin({ row, owner }, each.extent, each.of)) return true
     }
@@ -299,6 +304,16 @@ export class EncryptJob implements Job {
       this.note(found, error)
       this.found += 1
       return { unsealed: [], bytes: 0, sealedBytes: 0 }
+    }
+  }
+
+  private async detach(found: Found, signal: AbortSignal): Promise<void> {
+    try {
+      const bytes = await detachSome(this.seams, found.row.rowKey, signal)
+      this.count(0)
+      this.seams.bound.spend(bytes, this.nowMs)
+    } catch (error) {
+      this.note(found, error)
     }
   }
 

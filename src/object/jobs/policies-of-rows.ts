@@ -48,10 +48,12 @@ export class PoliciesOfRows {
     this.wasReadInStep = false
   }
 
-  /** `otherwise`: of the bucket or the store. Undefined: no version has the bytes, which only wait for their removal. */
+  /** `otherwise`: of the bucket or the store. Undefined: nothing has the bytes, which only wait for their removal. */
   of(ofClass: ClassOfRow, otherwise: Policy): Policy | Promise<Policy | undefined> {
     if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)
     return this.sharedBy(ofClass).then(found => {
+      if (found.size === 0 && ofClass.otherwise !== undefined)
+        return policyOfVersion(this.classes, ofClass.otherwise, otherwise)
       const [safest] = DOWNWARDS.filter(each => found.has(each))
         .map(each => policyOfVersion(this.classes, each, otherwise))
         .sort((a, b) => tolerance(b) - tolerance(a))

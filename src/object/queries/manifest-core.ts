@@ -4,11 +4,18 @@
 import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
-import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
+import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../../base/limits.js"
 import type { ExtentRange } from "../../block/index.js"
 import { appendedRowKey, multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
-import { decodeSegment, type PartRecord, type SegmentRecord } from "../../format/records.js"
+import {
+  decodeReferences,
+  decodeSegment,
+  type PartRecord,
+  type ReferencesRecord,
+  type SegmentRecord,
+  type SegmentSource,
+} from "../../format/records.js"
 import { plainBytesOf } from "../../format/sealing.js"
 import type { VersionRecord } from "../../format/version-record.js"
 import type { RowView } from "../../metadata/index.js"
@@ -85,7 +92,14 @@ export const bytesOfParts = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
 
 /** Where the next segment begins. */
-export const endOfSegment = ({ offsetBytes, parts }: SegmentRecord): number => offsetBytes + bytesOfParts(parts)
+export const endOfSegment = ({ offsetBytes, parts, source }: SegmentRecord): number =>
+  offsetBytes + (source?.lengthBytes ?? bytesOfParts(parts))
+
+/** The segments that a source is a range of. The object that they were made for may be gone. */
+export const manifestOfSource = (bucketId: BucketId, source: SegmentSource): ManifestAddress => ({
+  ...{ bucketId, key: source.key, multipartId: source.multipartId, parts: source.uploadedParts },
+  lastAppended: Number.MAX_SAFE_INTEGER,
+})
 
 /** The same for readers that look for this offset in the segment. Throws `corruptRecord` if the segment does not have it. */
 export function endOfSegmentAt(segment: SegmentRecord, offsetBytes: number): number {
@@ -111,6 +125,26 @@ export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthB
 export interface PlacedPart {
   readonly part: PartRecord
   readonly offsetBytes: number
+}
+
+/** Segments of an object, or of one that is gone. */
+export interface SegmentsName {
+  readonly key: ObjectKey
+  readonly multipartId: MultipartId
+}
+
+export const referencesRowKey = (bucketId: BucketId, { key, multipartId }: SegmentsName): RowKey =>
+  multipartRowKey(objectRowKey(bucketId, key), multipartId)
+
+/**
+ * What references segments from other objects; undefined: nothing does. A decision may rely on it if something does: the row
+ * is validated then.
+ */
+export function referencesTo(view: RowView, rowKey: RowKey): ReferencesRecord | undefined {
+  const range = { start: rowKey, end: rowKeyOf(`${rowKey}\x00`), presentOnly: true, expectedRows: 1 }
+  const found = firstOf(view.range("references", range))
+  const record = found && decodeReferences(found[1].value)
+  return record !== undefined && record.count > 0 ? record : undefined
 }
 
 /** The n-th part (from 1, in the object's own numbering) with its offset; undefined if it has fewer. */

@@ -13,6 +13,7 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import type { Content } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import type { ExtentFamily } from "./extent-rows.js"
+import { referencesTo } from "./manifest-core.js"
 
 /** What versions share bytes by. */
 export type SharedName = UploadId | MultipartId
@@ -21,6 +22,8 @@ export type SharedName = UploadId | MultipartId
 export interface BytesOfVersions {
   readonly objectRow: RowKey
   readonly name: SharedName
+  /** Of bytes that other objects reference: their class if no version has them any more. */
+  readonly otherwise?: StorageClass | undefined
 }
 
 export type ClassOfRow = StorageClass | BytesOfVersions
@@ -47,7 +50,8 @@ export function classesOfRows(
     const { bucketId, key, suffix } = parseObjectRowKey(rowKey)
     const [objectRow, name] = [objectRowKey(parseBucketId(bucketId), key), multipartIdOfSuffix(suffix)]
     const upload = view.get("uploads", multipartRowKey(objectRow, name))
-    return upload ? (decodeUpload(upload.value).storageClass ?? "STANDARD") : { objectRow, name }
+    if (upload) return decodeUpload(upload.value).storageClass ?? "STANDARD"
+    return { objectRow, name, otherwise: referencesTo(view, multipartRowKey(objectRow, name))?.storageClass }
   })
 }
 

@@ -124,13 +124,13 @@ export class Reconciliation {
   progress = ""
 
   private readonly metadata: Pick<Metadata, "run" | "ask">
-  private readonly keys: ObjectKeys | undefined
+  private readonly keys?: ObjectKeys | undefined
   private readonly items: BackedUpItems
   private readonly blocks: Blocks
   private readonly sealedBodies: Pick<SealedBodies, "read">
 
   constructor(
-    rows: { readonly metadata: Pick<Metadata, "run" | "ask">; readonly keys: ObjectKeys | undefined },
+    rows: { readonly metadata: Pick<Metadata, "run" | "ask">; readonly keys?: ObjectKeys | undefined },
     bytes: { readonly blocks: Blocks; readonly sealedBodies: Pick<SealedBodies, "read"> },
     private readonly random: Random,
     private readonly storeClock: Pick<StoreClock, "nowMs">,

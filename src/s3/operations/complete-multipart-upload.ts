@@ -1,14 +1,22 @@
-/** CompleteMultipartUpload: combines the listed parts into one object. */
+/**
+ * CompleteMultipartUpload: combines the listed parts into one object. In a bucket that allows appends, parts may name objects
+ * of the bucket (`CopySource`) in place of uploaded ones: their bytes are not copied.
+ */
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
 import { MIB, PARTS_MAX } from "../../base/limits.js"
-import type { CompletedPart } from "../../object/contract.js"
+import type { CompletedPart, CompleteRequest, NamedSource } from "../../object/contract.js"
+import { REFERENCE_LIMITS } from "../../object/index.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { checksumInHeaders, checksumTypeOf, CHECKSUM_ALGORITHMS } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { readDocument } from "../read-document.js"
+import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
+import { parseCopySource } from "../wire/copy-source.js"
 import { parseETags } from "../wire/etags.js"
+import { parseRange } from "../wire/range.js"
+import { keyOfByteString } from "../wire/target.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
@@ -37,20 +45,57 @@ function partOf(part: XmlElement): CompletedPart {
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }
 
+/** Throws `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`. */
+async function sourceOf(call: ObjectCall, part: XmlElement): Promise<NamedSource> {
+  const { bucket, permissions, headers } = call
+  const { bucket: name, rawKey, versionId } = parseCopySource(requiredText(part, "CopySource"))
+  if (name !== bucket.name)
+    throw fail("notImplemented", { message: "an object consists of the bytes of other objects of its own bucket only" })
+  if (versionId !== undefined)
+    throw fail("notImplemented", { message: "an object consists of the bytes of current versions only" })
+  const place = { bucket, key: keyOfByteString(rawKey) }
+  permissions.setReadPlace(place)
+  for (const action of actionsOf(REQUIRED_ACTIONS.getObject, headers, false)) await permissions.require(action, place)
+  const [etag, range] = [childText(part, "ETag"), childText(part, "Range")]
+  const asked = range === undefined ? undefined : parseRange(range)
+  if (range !== undefined && asked === undefined)
+    throw fail("invalidArgument", { argumentName: "Range", argumentValue: range.slice(0, 80) })
+  return { key: place.key, range: asked, conditions: etag === undefined ? {} : { ifMatch: parseETags(etag) } }
+}
+
+/** Objects whose bytes the new one gets; undefined: it consists of uploaded parts. */
+async function sourcesOf(call: ObjectCall, parts: readonly XmlElement[]): Promise<readonly NamedSource[] | undefined> {
+  const named = parts.filter(part => childText(part, "CopySource") !== undefined)
+  if (named.length === 0) return undefined
+  if (named.length < parts.length)
+    throw fail("notImplemented", { message: "an object of uploaded parts and of the bytes of others" })
+  const numbers = parts.map(part => Number(requiredText(part, "PartNumber").trim()))
+  const partNumber = numbers.find((number, i) => !(number > (numbers[i - 1] ?? 0)))
+  if (partNumber !== undefined) throw fail("invalidPartOrder", { partNumber })
+  const { sourcesMax } = REFERENCE_LIMITS
+  if (parts.length > sourcesMax)
+    throw fail("invalidRequest", { message: `an object consists of the bytes of at most ${sourcesMax} others` })
+  const sources: NamedSource[] = []
+  for (const part of parts) sources.push(await sourceOf(call, part))
+  return sources
+}
+
 /** Throws `malformedXml`, `invalidArgument`, and the failures of `Call.turn`. */
-async function partsOf(call: ObjectCall): Promise<readonly CompletedPart[]> {
+async function partsOf(call: ObjectCall): Promise<Pick<CompleteRequest, "parts" | "sources">> {
   // `Content-MD5` covers the document; `x-amz-checksum-*` covers the object.
   const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS, () => call.turn())
   if (root?.name !== "CompleteMultipartUpload") throw fail("malformedXml")
   const parts = childrenNamed(root, "Part")
   if (parts.length === 0 || parts.length > PARTS_MAX)
     throw fail("malformedXml", { reason: `an upload has from 1 to ${PARTS_MAX} parts` })
+  const sources = await sourcesOf(call, parts)
+  if (sources !== undefined) return { parts: [], sources }
   const named: CompletedPart[] = []
   for (const part of parts) {
     named.push(partOf(part))
     if (named.length % PARTS_A_TURN === 0) await call.turn()
   }
-  return named
+  return { parts: named }
 }
 
 /** `x-amz-mp-object-size`. Throws `invalidArgument`. */
@@ -75,7 +120,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     sizeBytes: sizeOf(call),
     checksum: checksumInHeaders(headers, "parts"),
     checksumType: checksumTypeOf(headers),
-    parts: await partsOf(call),
+    ...(await partsOf(call)),
     signal: client.signal,
   })
   const { etag, checksum, versionId } = result

@@ -1,0 +1,312 @@
+/**
+ * References: segments whose bytes are those of other objects of the bucket, so that a copy or a concatenation writes none.
+ * Pure. See decision 82.
+ *
+ * What is referenced is a range of the segments of another object, which only grow at their end. The row in family
+ * `references` counts the references; it stays until the segments are deleted. When no version of the key has the segments
+ * any more, the collector marks the row instead of deleting them, and deletes them when the last reference goes. What is
+ * referenced is in parts of its own, never in references: they are resolved when they are made.
+ */
+import { must } from "../../base/assert.js"
+import { equalBytes } from "../../base/bytes.js"
+import { fail } from "../../base/failures.js"
+import { MIB } from "../../base/limits.js"
+import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import type { StorageClass } from "../../base/storage-class.js"
+import type { EntryWrite } from "../../format/entry.js"
+import type { Extent } from "../../format/extent.js"
+import {
+  decodePendingDeletion,
+  decodeReferences,
+  decodeSegment,
+  encodePendingDeletion,
+  encodeReferences,
+  encodeSegment,
+  type ReferencesRecord,
+  type SegmentRecord,
+  type SegmentSource,
+} from "../../format/records.js"
+import {
+  appendedRowKey,
+  multipartRowKey,
+  objectRowKey,
+  pendingDeletionRowKey,
+  suffixRange,
+} from "../../format/row-key.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import type { Conditions } from "../contract.js"
+import {
+  appendedPart,
+  lastSegment,
+  latestObject,
+  requireAppendable,
+  requireAppends,
+  segmentsOf,
+} from "./append-commands-core.js"
+import type { AppendedBytes } from "./append-commands-core.js"
+import { requireBucket } from "./bucket-rows-core.js"
+import { expiryClock } from "./expiry-core.js"
+import { endUpload, requireUpload, sealedBy, type Completion } from "./multipart-commands-core.js"
+import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
+import type { ReadRow } from "./pending-deletion-commands-core.js"
+import { RowEditor, type NewVersion } from "./row-editor-core.js"
+import { checkOwnUpload, checkWrite, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
+
+export const REFERENCE_LIMITS = {
+  /** Of one new object: a command may touch 1,024 rows, and each has up to three. */
+  sourcesMax: 250,
+  /** Shorter objects are copied: a reference costs as much. */
+  copyBytesMin: MIB,
+  /** Segments that one query resolves. */
+  segmentsPerRead: 256,
+} as const
+
+/** The row that counts references to segments; undefined: there were never any. */
+export const referencesOf = query("ReferencesOf", (view, rowKey: RowKey) => {
+  const row = view.get("references", rowKey)
+  const read: ReadRow | undefined = row && ["references", rowKey, row.value]
+  return row && read && { row: read, count: decodeReferences(row.value).count }
+})
+
+interface IntoSegments {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly order: number
+  /** Of the segments, unless the object has some. */
+  readonly multipartId: MultipartId
+  /** The content of an inline object, in blocks. */
+  readonly moved: AppendedBytes | undefined
+  readonly hints: readonly MissingShardHint[]
+  readonly clockMs: number
+}
+
+/**
+ * The object's bytes are in segments from now on, so that they can be referenced; clients see no change. Throws `conflict` if
+ * the object is another one, or others of its key share its bytes, and as `append`.
+ */
+export const intoSegments = command<[into: IntoSegments], void>({
+  name: "IntoSegments",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, into) {
+    const { bucketId, key, order, multipartId, moved, hints, clockMs } = into
+    requireAppends(requireBucket(view, bucketId))
+    if (moved !== undefined) checkOwnUpload(time, moved.extent.uploadId)
+    const found = latestObject(view, time, { bucketId, key, clockMs })
+    const record = found && decodeVersion(found.row.value)
+    if (found === undefined || record?.head.order !== order) throw fail("conflict")
+    requireAppendable(record)
+    if (record.content.kind === "segments") return { writes: [], result: undefined }
+    if (record.head.sizeBytes === 0) throw fail("invalidRequest", { message: "an empty object has no segments" })
+    const editor = new RowEditor(view, time, bucketId, key, clockMs)
+    const asked = { moved: moved && { order, bytes: moved } }
+    lastSegment(view, editor, time.nowMs, asked, record, multipartId)
+    editor.setContent(found, segmentsOf(multipartId, { lastOffset: 0, uploadedParts: 0 }))
+    editor.record(hints.map(hintRowKey))
+    return { ...editor.finish(), result: undefined }
+  },
+})
+
+interface Concatenate {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly conditions: Conditions
+  /** The store's clock. */
+  readonly clockMs: number
+  /** With content of segments, which have these sources in order. */
+  readonly version: Omit<NewVersion, "isMarker">
+  readonly sources: readonly SegmentSource[]
+  /** Objects that have the bytes now, perhaps by references of their own. */
+  readonly through: readonly SegmentsName[]
+  /** The upload that ends with it; it has the id of the segments. */
+  readonly upload?: { readonly completion: Completion; readonly partsBytes: number | undefined }
+}
+
+/**
+ * Makes an object of bytes that others have. Throws `conflict` if one of those does not have them any more, and as
+ * `putVersion` and `completeUpload`.
+ */
+export const concatenate = command<[request: Concatenate], Stored>({
+  name: "Concatenate",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, request) {
+    const { bucketId, key, version, sources, upload } = request
+    const bucket = requireBucket(view, bucketId)
+    requireAppends(bucket)
+    checkWrite(view, request, expiryClock(time, request.clockMs))
+    for (const name of request.through) requireSegments(view, bucketId, name)
+    const { multipartId } = must(version.content.kind === "segments" ? version.content : undefined, "it has segments")
+    const editor = new RowEditor(view, time, bucketId, key, request.clockMs)
+    const head = editor.insert({ ...version, isMarker: false }, bucket.versioning)
+    let offsetBytes = 0
+    for (const source of sources) {
+      const rowKey = appendedRowKey(editor.row, multipartId, offsetBytes)
+      editor.put("segments", rowKey, encodeSegment({ offsetBytes, parts: [], source }))
+      offsetBytes += source.lengthBytes
+    }
+    addReferences(view, editor, sources, version.storageClass)
+    if (upload !== undefined) {
+      const address = { bucketId, key, multipartId }
+      const ended = requireUpload(view, address)
+      if (!sealedBy(ended, upload.completion)) throw fail("conflict")
+      endUpload(editor, address, "parts", { upload: ended, partsBytes: upload.partsBytes })
+    }
+    return { ...editor.finish(), result: { versioning: bucket.versioning, head } }
+  },
+})
+
+/** Throws `conflict` if the current version has other bytes. */
+function requireSegments(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName): void {
+  const row = view.get("current", objectRowKey(bucketId, key))
+  const record = row && decodeVersion(row.value)
+  const isSame = record?.content.kind === "segments" && record.content.multipartId === multipartId
+  if (!isSame || record.sealing !== undefined) throw fail("conflict")
+}
+
+function addReferences(
+  view: CommandView,
+  editor: RowEditor,
+  sources: readonly SegmentSource[],
+  storageClass: StorageClass,
+): void {
+  const counts = new Map<RowKey, number>()
+  for (const source of sources) {
+    const rowKey = referencesRowKey(editor.bucketId, source)
+    counts.set(rowKey, (counts.get(rowKey) ?? 0) + 1)
+  }
+  for (const [rowKey, added] of counts) {
+    const row = view.get("references", rowKey)
+    const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
+    editor.put("references", rowKey, encodeReferences({ ...before, count: before.count + added }))
+  }
+}
+
+/**
+ * Drops a segment that references others, of an object that is gone. Segments that nothing has any more become a pending
+ * deletion. Does nothing if the row has changed.
+ */
+export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
+  name: "DropSource",
+  grows: false,
+  touches: (_bucketId, [family, rowKey]) => [[family, rowKey]],
+  decide(view, time, bucketId, [family, rowKey, value]) {
+    const row = view.ifPresent(family, rowKey)
+    if (row === undefined || !equalBytes(row.value, value)) return { writes: [], result: undefined }
+    const source = must(decodeSegment(value).source, "the segment references others")
+    const writes: EntryWrite[] = [{ family, key: rowKey, value: undefined }]
+    return { writes: [...writes, ...withoutReference(view, time, bucketId, source)], result: undefined }
+  },
+})
+
+function withoutReference(
+  view: CommandView,
+  time: DecisionTime,
+  bucketId: BucketId,
+  { key, multipartId }: SegmentsName,
+): readonly EntryWrite[] {
+  const referencesKey = referencesRowKey(bucketId, { key, multipartId })
+  const row = must(view.get("references", referencesKey), "references are counted")
+  const record = decodeReferences(row.value)
+  const { count, isReleased } = record
+  const isLast = count === 1
+  const left = encodeReferences({ ...record, count: count - 1, isReleased: isReleased && !isLast })
+  const writes: EntryWrite[] = [{ family: "references", key: referencesKey, value: left }]
+  if (!isLast || !isReleased) return writes
+  const release = encodePendingDeletion({ kind: "segments", bucketId, key, multipartId })
+  return [...writes, { family: "releases", key: pendingDeletionRowKey(time.id, 0), value: release }]
+}
+
+interface ReplaceSource extends SegmentsName {
+  readonly bucketId: BucketId
+  /** As it was read. */
+  readonly segment: SegmentRecord
+  /** The first bytes of the source. */
+  readonly extent: Extent
+  readonly lengthBytes: number
+  readonly hints: readonly MissingShardHint[]
+}
+
+/**
+ * Replaces the first bytes of a segment that references others by bytes of its own; what is left of it follows. Throws
+ * `conflict` if the object or the segment has changed.
+ */
+export const replaceSource = command<[replace: ReplaceSource], void>({
+  name: "ReplaceSource",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, multipartId, segment, extent, lengthBytes, hints }) {
+    checkOwnUpload(time, extent.uploadId)
+    const editor = new RowEditor(view, time, bucketId, key)
+    const found = editor.latestObject()
+    const { content } = found ? decodeVersion(found.row.value) : { content: undefined }
+    const isSame = content?.kind === "segments" && content.multipartId === multipartId
+    if (found === undefined || !isSame || content.appended === undefined) throw fail("conflict")
+    const rowKey = appendedRowKey(editor.row, multipartId, segment.offsetBytes)
+    const row = view.get("segments", rowKey)
+    if (row === undefined || !equalBytes(row.value, encodeSegment(segment))) throw fail("conflict")
+    const { offsetBytes, source } = segment
+    const own: SegmentRecord = { offsetBytes, parts: [appendedPart(extent, time.nowMs)] }
+    editor.put("segments", rowKey, encodeSegment(own))
+    const { appended } = content
+    const left = must(source, "the segment references others").lengthBytes - lengthBytes
+    if (source !== undefined && left > 0) {
+      const next = offsetBytes + lengthBytes
+      const rest = { ...source, offsetBytes: source.offsetBytes + lengthBytes, lengthBytes: left }
+      const nextKey = appendedRowKey(editor.row, multipartId, next)
+      editor.put("segments", nextKey, encodeSegment({ offsetBytes: next, parts: [], source: rest }))
+      const lastOffset = Math.max(next, appended.lastOffset)
+      const moved = { ...content, appended: { ...appended, lastOffset } }
+      editor.rewrite(found, record => ({ ...record, content: moved }))
+    }
+    editor.record(hints.map(hintRowKey))
+    const finished = editor.finish()
+    const dropped = source && left === 0 ? withoutReference(view, time, bucketId, source) : []
+    return { ...finished, writes: [...finished.writes, ...dropped], result: undefined }
+  },
+})
+
+/**
+ * Keeps released segments as long as others reference them: in place of the pending deletion the row of the references says
+ * that they are released. Returns whether it is so; otherwise they can be deleted.
+ */
+export const keepReferenced = command<[release: ReadRow], boolean>({
+  name: "KeepReferenced",
+  grows: false,
+  touches: ([family, rowKey]) => [[family, rowKey]],
+  decide(view, _time, [family, rowKey, value]) {
+    const row = view.ifPresent(family, rowKey)
+    if (row === undefined || !equalBytes(row.value, value)) return { writes: [], result: true }
+    const release = decodePendingDeletion(value)
+    const { bucketId } = release
+    const name = must(release.kind === "segments" ? release : undefined, "segments were released")
+    const referencesKey = referencesRowKey(bucketId, name)
+    const references = view.ifPresent("references", referencesKey)
+    const record = references && decodeReferences(references.value)
+    if (record === undefined || record.count === 0) return { writes: [], result: false }
+    const kept = encodeReferences({ ...record, isReleased: true })
+    const writes: EntryWrite[] = [
+      { family, key: rowKey, value: undefined },
+      { family: "references", key: referencesKey, value: kept },
+    ]
+    return { writes, result: true }
+  },
+})
+
+/** Appended segments of an object from the one with an offset on, in order; `next`: the offset of the first that is left out. */
+export const appendedSegments = query(
+  "AppendedSegments",
+  (view, bucketId: BucketId, { key, multipartId }: SegmentsName, fromBytes: number) => {
+    const row = objectRowKey(bucketId, key)
+    const { end } = suffixRange(multipartRowKey(row, multipartId))
+    const segments: SegmentRecord[] = []
+    // The keys of appended segments descend with their offsets, and come after those of an upload.
+    const start = appendedRowKey(row, multipartId, Number.MAX_SAFE_INTEGER)
+    const last = appendedRowKey(row, multipartId, fromBytes)
+    const range = { start, end: rowKeyOf(`${last}\x00`) < end ? rowKeyOf(`${last}\x00`) : end, reverse: true }
+    for (const [, { value }] of view.range("segments", range)) {
+      const segment = decodeSegment(value)
+      if (segments.length === REFERENCE_LIMITS.segmentsPerRead) return { segments, next: segment.offsetBytes }
+      segments.push(segment)
+    }
+    return { segments, next: undefined }
+  },
+)

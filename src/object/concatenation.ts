@@ -1,0 +1,283 @@
+/**
+ * Concatenation: objects made of bytes that others of the bucket have, without writing them again. A copy is one of one
+ * source. See decision 82.
+ *
+ * Promises  The new object is there as a whole or not at all. It keeps its bytes whatever becomes of its sources, which only
+ *           grow at their ends. Each source counts as it was at one moment during the request.
+ * Refuses   `notImplemented` for encrypted objects and lists of segments, `invalidRequest` for sources of other storage
+ *           classes and for more than `REFERENCE_LIMITS.sourcesMax`.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import type { ObjectKey } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
+import type { SegmentRecord, SegmentSource } from "../format/records.js"
+import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
+import type { VersionDetails, VersionHead, VersionRecord } from "../format/version-record.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import { inBlocks } from "./append-service.js"
+import { segmentsOf } from "./commands/append-commands-core.js"
+import { requireReadable } from "./commands/archive-commands-core.js"
+import { base64Of } from "./body-check-core.js"
+import { evaluateCopySource } from "./commands/conditions-core.js"
+import { combineCrcs, isCrc } from "./commands/crc-combine-core.js"
+import { requireUnexpired } from "./commands/expiry-core.js"
+import type { Completion } from "./commands/multipart-commands-core.js"
+import { appendedSegments, concatenate, intoSegments, REFERENCE_LIMITS } from "./commands/reference-commands-core.js"
+import { NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
+import type { Bucket, ByteRange, Conditions, NamedSource, PutResult } from "./contract.js"
+import type { Ingest } from "./ingest.js"
+import { versionAndPart, type ObjectReader } from "./object-reader.js"
+import { endOfSegment, type SegmentsName } from "./queries/manifest-core.js"
+import { infoOf, putResultOf, segmentsMd5Of } from "./queries/object-info-core.js"
+import { resolveRange } from "./queries/range-core.js"
+import type { StoreClock } from "./store-clock.js"
+
+/** If sources are replaced during every attempt, the failure is returned to the caller. */
+const ATTEMPTS_MAX = 16
+const ETAG_BYTES = 16
+/** An ETag that is no MD5 ends in a number of parts. */
+const PARTS_SHOWN = 1
+/** An object made like this is no completion of an upload. */
+const NO_COMPLETION = new Uint8Array(0)
+
+interface ConcatenationSeams {
+  readonly clock: Clock
+  readonly storeClock: StoreClock
+  readonly metadata: Metadata
+  readonly reader: ObjectReader
+  readonly ingest: Ingest
+}
+
+interface ConcatenateRequest {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly conditions: Conditions
+  readonly sources: readonly NamedSource[]
+  /** The one source, as the caller has read it: it may have grown since, but must not be another object. */
+  readonly read?: VersionRecord
+  readonly details: VersionDetails
+  readonly storageClass: StorageClass
+  readonly expiresAtSeconds?: number | undefined
+  /** Of all bytes, if the client knows it. */
+  readonly sizeBytes?: number | undefined
+  /** The upload that it completes. */
+  readonly upload?: SegmentsName & { readonly completion: Completion; readonly partsBytes: number | undefined }
+  readonly signal: AbortSignal
+}
+
+/** A source whose bytes are in segments. */
+interface Resolved {
+  readonly head: VersionHead
+  readonly checksumValue: string | undefined
+  readonly isWhole: boolean
+  readonly lengthBytes: number
+  /** Undefined: it has no bytes. */
+  readonly through: SegmentsName | undefined
+  readonly sources: readonly SegmentSource[]
+}
+
+export class Concatenation {
+  private readonly random: Random
+
+  constructor(
+    private readonly seams: ConcatenationSeams,
+    random: Random,
+  ) {
+    this.random = random.fork("concatenation")
+  }
+
+  /** Throws as the command `concatenate`, and what is refused. */
+  async make(request: ConcatenateRequest): Promise<PutResult> {
+    await this.seams.ingest.expiring.refuseEarlier()
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.attempt(request)
+      } catch (error) {
+        if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX || request.read !== undefined) throw error
+      }
+    }
+  }
+
+  private async attempt(request: ConcatenateRequest): Promise<PutResult> {
+    const { bucket, key, conditions, upload, details, storageClass, expiresAtSeconds } = request
+    const { clock, storeClock, metadata } = this.seams
+    const found: Resolved[] = []
+    for (const source of request.sources) found.push(await this.resolve(request, source))
+    const sources = joined(found.flatMap(each => each.sources))
+    const { sourcesMax } = REFERENCE_LIMITS
+    if (sources.length > sourcesMax)
+      throw fail("invalidRequest", { message: `the sources consist of more than ${sourcesMax} pieces` })
+    const sizeBytes = found.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+    if (sizeBytes === 0) throw fail("invalidRequest", { message: "the sources have no bytes" })
+    if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes)
+      throw fail("invalidRequest", { message: "the size differs from the one that the request states", sizeBytes })
+    const multipartId = upload?.multipartId ?? multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const lastOffset = sizeBytes - (sources.at(-1)?.lengthBytes ?? 0)
+    const content = segmentsOf(multipartId, { lastOffset, uploadedParts: 0, hasSources: true })
+    const checksum = checksumOf(found)
+    const version = {
+      content: { ...content, completion: upload?.completion.token ?? NO_COMPLETION },
+      ...{ payload: undefined, sizeBytes, ...this.etagOf(found), random: this.random.bytes(RANDOM_BYTES), checksum },
+      ...{ details, storageClass, isShared: false, expiresAtSeconds },
+    }
+    const through = found.flatMap(each => each.through ?? [])
+    const ends = upload && { completion: upload.completion, partsBytes: upload.partsBytes }
+    const clockMs = storeClock.nowMs()
+    const made = {
+      bucketId: bucket.id,
+      key,
+      conditions,
+      clockMs,
+      version,
+      sources,
+      through,
+      ...(ends && { upload: ends }),
+    }
+    return putResultOf(await metadata.run(concatenate(made)), checksum.value)
+  }
+
+  /** That of the only source, which has all its bytes; otherwise one that is no digest. */
+  private etagOf([first, ...others]: readonly Resolved[]): Pick<NewVersion, "md5" | "parts"> {
+    if (first === undefined || others.length > 0 || !first.isWhole)
+      return { md5: this.random.bytes(ETAG_BYTES), parts: PARTS_SHOWN }
+    // It has no parts that could be read by their numbers.
+    return { md5: first.head.md5, parts: Math.min(first.head.parts, PARTS_SHOWN) }
+  }
+
+  private async resolve(request: ConcatenateRequest, source: NamedSource): Promise<Resolved> {
+    const { bucket } = request
+    for (;;) {
+      const { record, range } = await this.read(request, source)
+      const { head, checksumValue } = request.read ?? record
+      const { content } = record
+      const isWhole = range.lengthBytes === head.sizeBytes
+      const resolved = { head, checksumValue, isWhole, lengthBytes: range.lengthBytes }
+      if (range.lengthBytes === 0) return { ...resolved, through: undefined, sources: [] }
+      if (content.kind === "segments") {
+        const name = { key: source.key, multipartId: content.multipartId }
+        const { appended } = content
+        if (appended?.hasSources) return { ...resolved, through: name, sources: await this.within(bucket, name, range) }
+        const whole = { ...name, uploadedParts: appended?.uploadedParts ?? record.head.parts }
+        return { ...resolved, through: name, sources: [sourceOf(whole, range)] }
+      }
+      await this.intoSegments(request, source.key, record)
+    }
+  }
+
+  /** Throws `noSuchKey`, `preconditionFailed`, `invalidRange`, `conflict`, and what is refused. */
+  private async read({ bucket, storageClass, read }: ConcatenateRequest, source: NamedSource) {
+    const { metadata, reader } = this.seams
+    const rows = await metadata.ask(versionAndPart(bucket.id, source.key, undefined, undefined))
+    const { record } = rows
+    const nowMs = reader.clockMs()
+    requireUnexpired(rows.found, { versionId: undefined, versioning: bucket.versioning, nowMs })
+    if (read !== undefined && !isGrown(read, record)) throw fail("conflict")
+    const info = infoOf(rows)
+    const { etag, lastModifiedMs: modifiedMs } = info
+    const failure = evaluateCopySource(source.conditions, { etag, modifiedMs, segmentsMd5: segmentsMd5Of(info) })
+    if (failure !== undefined) throw failure
+    if (record.sealing !== undefined)
+      throw fail("notImplemented", { message: "an encrypted object cannot be referenced: copy its bytes" })
+    if (record.largeObject !== undefined)
+      throw fail("notImplemented", { message: "a list of segments cannot be referenced: name its segments" })
+    requireReadable(record, () => nowMs)
+    if (record.head.storageClass !== storageClass)
+      throw fail("invalidRequest", {
+        message: `a source is in the class ${record.head.storageClass}, not ${storageClass}`,
+      })
+    const { sizeBytes } = read?.head ?? record.head
+    const range: ByteRange =
+      source.range === undefined ? { first: 0, lengthBytes: sizeBytes } : resolveRange(source.range, sizeBytes)
+    return { record, range }
+  }
+
+  /** What a range of an object is that consists of the bytes of others, or has some. */
+  private async within(
+    bucket: Bucket,
+    name: SegmentsName,
+    { first, lengthBytes }: ByteRange,
+  ): Promise<readonly SegmentSource[]> {
+    const end = first + lengthBytes
+    const sources: SegmentSource[] = []
+    for (let from: number | undefined = 0; from !== undefined && from < end;) {
+      const page: { segments: readonly SegmentRecord[]; next: number | undefined } = await this.seams.metadata.ask(
+        appendedSegments(bucket.id, name, from),
+      )
+      for (const segment of page.segments) {
+        const [begin, over] = [Math.max(first, segment.offsetBytes), Math.min(end, endOfSegment(segment))]
+        if (begin >= over) continue
+        const { source } = segment
+        const within = source && { first: source.offsetBytes + begin - segment.offsetBytes, lengthBytes: over - begin }
+        if (source && within) sources.push(sourceOf(source, within))
+        else sources.push(sourceOf({ ...name, uploadedParts: 0 }, { first: begin, lengthBytes: over - begin }))
+      }
+      from = page.next
+    }
+    const found = sources.reduce((sum, source) => sum + source.lengthBytes, 0)
+    if (found !== lengthBytes) throw fail("conflict")
+    return sources
+  }
+
+  private async intoSegments(
+    { bucket, signal }: ConcatenateRequest,
+    key: ObjectKey,
+    record: VersionRecord,
+  ): Promise<void> {
+    const { clock, storeClock, metadata } = this.seams
+    const multipartId = multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const { order } = record.head
+    const into = { bucketId: bucket.id, key, order, multipartId, clockMs: storeClock.nowMs() }
+    if (record.content.kind === "extent") return metadata.run(intoSegments({ ...into, moved: undefined, hints: [] }))
+    await inBlocks(this.seams, { bucket, key, signal }, record, moved => {
+      if (moved.order !== order) throw fail("conflict")
+      return metadata.run(intoSegments({ ...into, moved: moved.bytes, hints: moved.hints }))
+    })
+  }
+}
+
+/** Whether `now` is the object that was read, or it with more bytes. */
+function isGrown({ head, content }: VersionRecord, now: VersionRecord): boolean {
+  if (head.order === now.head.order) return true
+  return (
+    content.kind === "segments" && now.content.kind === "segments" && content.multipartId === now.content.multipartId
+  )
+}
+
+const sourceOf = (
+  { key, multipartId, uploadedParts }: SegmentsName & Pick<SegmentSource, "uploadedParts">,
+  { first: offsetBytes, lengthBytes }: ByteRange,
+): SegmentSource => ({ key, multipartId, uploadedParts, offsetBytes, lengthBytes })
+
+/** With neighbouring ranges of the same segments as one. */
+function joined(sources: readonly SegmentSource[]): readonly SegmentSource[] {
+  const found: SegmentSource[] = []
+  for (const source of sources) {
+    const last = found.at(-1)
+    const follows =
+      last?.key === source.key &&
+      last.multipartId === source.multipartId &&
+      last.offsetBytes + last.lengthBytes === source.offsetBytes
+    if (follows) found[found.length - 1] = { ...last, lengthBytes: last.lengthBytes + source.lengthBytes }
+    else found.push(source)
+  }
+  return found
+}
+
+/** The CRC of all bytes, if each source has all its bytes and the same kind of CRC of them. */
+function checksumOf(found: readonly Resolved[]): NewVersion["checksum"] {
+  const [first] = found
+  const { checksumAlgorithm, checksumType } = first?.head ?? {}
+  if (first === undefined || checksumAlgorithm === undefined || checksumType !== "FULL_OBJECT") return NO_CHECKSUM
+  const of = (value: string): NewVersion["checksum"] => ({ checksumAlgorithm, checksumType, value })
+  if (found.length === 1 && first.isWhole && first.checksumValue !== undefined) return of(first.checksumValue)
+  if (!isCrc(checksumAlgorithm)) return NO_CHECKSUM
+  const values: { readonly value: Uint8Array; readonly lengthBytes: number }[] = []
+  for (const { head, isWhole, checksumValue, lengthBytes } of found) {
+    const isSame = head.checksumAlgorithm === checksumAlgorithm && head.checksumType === checksumType
+    if (!isSame || !isWhole || checksumValue === undefined) return NO_CHECKSUM
+    values.push({ value: Buffer.from(checksumValue, "base64"), lengthBytes })
+  }
+  return of(base64Of(combineCrcs(checksumAlgorithm, values)))
+}
