@@ -38,16 +38,19 @@ import {
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { RecordReader } from "./pack.js"
 import {
+  decodeAppend,
   decodeBucket,
   decodeCounters,
   decodeIntent,
   decodePart,
   decodePendingDeletion,
+  decodeReferences,
   decodeRowHead,
   decodeSegment,
   decodeSetting,
   decodeStoreClock,
   decodeUpload,
+  encodeAppend,
   encodeBucket,
   encodeCounters,
   encodeIntent,
@@ -55,6 +58,7 @@ import {
   encodePart,
   encodePendingDeletion,
   encodeRowHead,
+  encodeReferences,
   encodeSegment,
   encodeSetting,
   encodeStoreClock,
@@ -74,6 +78,7 @@ import {
   encodeVersion,
   etagOfHead,
   NO_DETAILS,
+  type Content,
   type VersionRecord,
 } from "./version-record.js"
 import { decodeSegmentList, encodeSegmentList, type Segment } from "./segment-list.js"
@@ -155,6 +160,10 @@ const segments: VersionRecord = {
   content: { kind: "segments", multipartId, completion: filled(16, 50) },
   checksumValue: "x-257",
   details: undefined,
+}
+const appended: Content = {
+  ...{ kind: "segments", multipartId, completion: filled(16, 9) },
+  appended: { lastOffset: 2 ** 40, uploadedParts: 3 },
 }
 const inline: VersionRecord = {
   head: { ...head, isNull: true, isShared: false, checksumAlgorithm: undefined, checksumType: undefined, sizeBytes: 5 },
@@ -304,6 +313,16 @@ testGoldens(
     ),
     sample("expiring version of blocks", { ...version, expiresAtSeconds: 1_900_000_000 }, encodeVersion, decodeVersion),
     sample("expiring inline version", { ...inline, expiresAtSeconds: 0 }, encodeVersion, decodeVersion),
+    sample("version with appends", { ...version, content: appended }, encodeVersion, decodeVersion),
+    sample(
+      "version with the bytes of others",
+      {
+        ...version,
+        content: { ...appended, appended: { lastOffset: 0, uploadedParts: 0, hasSources: true } },
+      } satisfies VersionRecord,
+      encodeVersion,
+      decodeVersion,
+    ),
     sample("large object", { ...inline, largeObject }, encodeVersion, decodeVersion),
     sample("segment list", segmentList, encodeSegmentList, bytes => decodeSegmentList(bytes, 2_000_003)),
     sample(
@@ -495,6 +514,29 @@ testGoldens(
       { offsetBytes: 2 ** 40, parts: [part, { ...part, partNumber: 4, checksumValue: undefined }] },
       encodeSegment,
       decodeSegment,
+    ),
+    sample("open segment", { offsetBytes: 7, parts: [part], isOpen: true } as const, encodeSegment, decodeSegment),
+    sample(
+      "segment with a source",
+      {
+        offsetBytes: 2 ** 40,
+        parts: [],
+        source: { key, multipartId, uploadedParts: 3, offsetBytes: 2 ** 33, lengthBytes: 5 },
+      },
+      encodeSegment,
+      decodeSegment,
+    ),
+    sample(
+      "references",
+      { count: 7, isReleased: true, storageClass: "STANDARD_IA" } as const,
+      encodeReferences,
+      decodeReferences,
+    ),
+    sample(
+      "append",
+      { offsetBytes: 2 ** 40, lengthBytes: 9, appendedMs: 1_767_225_600_000 },
+      encodeAppend,
+      decodeAppend,
     ),
     sample(
       "release of an extent",
