@@ -21,6 +21,7 @@ import { ClusterOperator, type OperatorHost } from "./cluster-operator.js"
 import { ClusterRollback } from "./cluster-rollback.js"
 import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
+import { AppendClients, LOG_BUCKET } from "./append-clients.js"
 import { ITEM_BUCKET, ItemClients } from "./item-clients.js"
 import { StoreClockWatch } from "./store-clock-watch.js"
 import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
@@ -38,6 +39,8 @@ export interface ClusterStormOptions {
   readonly rots: boolean
   /** Clients of K2V write items, too. */
   readonly hasItems: boolean
+  /** Others append to logs, and make snapshots of them. */
+  readonly hasAppends: boolean
   /** After the storm the database loses what it committed for so long. */
   readonly lostMs?: number | undefined
 }
@@ -53,6 +56,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   isChanged: seed % 5 === 2,
   rots: seed % 2 === 0,
   hasItems: seed % 4 !== 2,
+  hasAppends: seed % 4 !== 3,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
 })
 
@@ -71,6 +75,7 @@ const REST_MS_MAX = 6_000
 /** In one of so many waves an upload is sent through all nodes. */
 const WANDERING_EVERY = 3
 const ITEM_REQUESTS_OF_WAVE = 6
+const APPEND_REQUESTS_OF_WAVE = 4
 const ITEM_PAUSE_MS_MAX = 40
 /** While nodes join. */
 const EARLY_WAVES_MAX = 4
@@ -101,6 +106,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   readonly nemesis: ClusterNemesis
   private readonly operator: ClusterOperator | undefined
   private readonly items: ItemClients | undefined
+  private readonly appends: AppendClients | undefined
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
@@ -122,6 +128,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.operator = options.isChanged ? new ClusterOperator(this, this.cluster.random.fork("operator")) : undefined
     const host = this.wanderingHost(this.cluster.random.fork("nodes of items"))
     this.items = options.hasItems ? new ItemClients(host, this.cluster.random.fork("items")) : undefined
+    const ofLogs = this.wanderingHost(this.cluster.random.fork("nodes of logs"))
+    this.appends = options.hasAppends ? new AppendClients(ofLogs, this.cluster.random.fork("logs")) : undefined
     for (let number = 1; number <= options.nodes; number += 1) {
       const zone = String.fromCharCode(96 + number)
       this.cluster.addNode({ name: `n${number}`, zone, devices: options.devicesPerNode, latencyMsMax: 2 })
@@ -136,7 +144,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   get summary(): string {
     const minutes = Math.round(this.cluster.clock.monotonicMs() / 6_000) / 10
     const items = this.items === undefined ? "" : `${this.items.history.count} of items, `
-    return `${this.observer.count} operations, ${items}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
+    const appends = this.appends === undefined ? "" : `${this.appends.count} of logs, `
+    return `${this.observer.count} operations, ${items}${appends}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
   }
 
   get digest(): string {
@@ -154,6 +163,10 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     const { engine } = must(first?.serving, "the first node serves")
     const bucket = await engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" })
     if (options.hasItems) await engine.services.buckets.create({ name: ITEM_BUCKET, owner: OWNER, location: "" })
+    if (options.hasAppends) {
+      const logs = await engine.services.buckets.create({ name: LOG_BUCKET, owner: OWNER, location: "" })
+      await engine.services.buckets.setSetting(logs, "append", "{}")
+    }
     if (options.versioned) await engine.services.buckets.setVersioning(bucket, "enabled")
     const early = this.makeWaves(random.below(EARLY_WAVES_MAX))
     if (!areTogether) for (const node of others) await this.start(node)
@@ -216,7 +229,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       this.waveEndsMs = cluster.clock.monotonicMs() + WAVE_MS
       for (const node of cluster.nodes) if (node.serving && !this.stopping.has(node)) this.sendFrom(node)
       if (random.below(WANDERING_EVERY) === 0) this.wander()
-      if (this.items !== undefined) await this.sendItems(this.items)
+      if (this.items !== undefined) await this.sendSome(this.items, ITEM_REQUESTS_OF_WAVE)
+      if (this.appends !== undefined) await this.sendSome(this.appends, APPEND_REQUESTS_OF_WAVE)
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
@@ -252,9 +266,9 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     await new Client(this.hostOf(crew), engine, bucket, random, String(this.waves)).work()
   }
 
-  private async sendItems(items: ItemClients): Promise<void> {
-    for (let request = 0; request < ITEM_REQUESTS_OF_WAVE; request += 1) {
-      items.send()
+  private async sendSome(clients: { send(): void }, count: number): Promise<void> {
+    for (let request = 0; request < count; request += 1) {
+      clients.send()
       await this.cluster.sleep(this.random.below(ITEM_PAUSE_MS_MAX))
     }
   }
@@ -411,6 +425,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     for (const key of this.observer.keys()) shown.set(key, await this.shownOf(engine, bucket, key))
     this.observer = rollback.judge(entries, shown)
     await this.items?.forget(engine)
+    await this.appends?.forget(engine)
     this.nemesis.note(`${entries.length} uploads were put back or listed`)
     await this.workFor(durationMs)
   }
@@ -456,6 +471,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       const bucket = await engine.services.buckets.open(BUCKET)
       for (const key of observer.keys()) await this.read(engine, bucket, key, "acknowledgedStays").catch(asLost(key))
       await this.items?.check(engine)
+      await this.appends?.check(engine)
     }
     observer.checkWinners()
     observer.checkLinearizable(this.options.versioned ? "enabled" : "never")
