@@ -6,6 +6,7 @@ import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
+import { APPENDS } from "./themes/appends.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
 import { LARGE_CODED, LARGE_SINGLE, SEALED_LARGE } from "./themes/large-objects.js"
@@ -35,6 +36,7 @@ const THEMES: readonly Theme[] = [
   PRESSURE,
   SAFETY,
   POLICY_DECISIONS,
+  APPENDS,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"
