@@ -135,6 +135,17 @@ function Undelete(props: FormProps) {
   )
 }
 
+function Appends(props: FormProps) {
+  const isAllowed = useSignal(props.found.value !== undefined)
+  const hint =
+    "Clients append to objects, and copies within the bucket share their bytes. Not with versioning, nor to encrypted objects."
+  return (
+    <SettingForm {...props} {...{ title: "Appends", hint }} toValue={() => (isAllowed.value ? {} : undefined)}>
+      <CheckboxField label="Allow appends" value={isAllowed} />
+    </SettingForm>
+  )
+}
+
 const LOCK_MODES = [
   ["", "None: only what requests ask for is locked"],
   ["GOVERNANCE", "Governance: those with a permission for it may remove locks"],
@@ -224,6 +235,7 @@ const FORMS = [
   ["versioning", Versioning],
   ["quota", Quota],
   ["undelete", Undelete],
+  ["append", Appends],
   ["object-lock", ObjectLock],
   ["encryption", Encryption],
   ["public-access-block", PublicAccess],

@@ -41,6 +41,23 @@ consoleSuite({ folders: 1, prepare }, (world, pageTest) => {
     assert.equal((await world.server.client().call("HEAD", { bucket: "holidays" })).status, 404)
   })
 
+  pageTest("appends are allowed, and not any more", async () => {
+    await world.server.client().call("PUT", { bucket: "journals" })
+    const append = async () =>
+      (await world.server.client().call("POST", { bucket: "journals", key: "log", query: "append", body: "x" })).status
+    assert.equal(await append(), 501)
+    const page = await world.open("/console/buckets/journals?tab=settings")
+    const form = page.getByRole("form", { name: "Appends" })
+    await form.getByLabel("Allow appends").check()
+    await form.getByRole("button", { name: "Save appends" }).click()
+    await isDone(page, "Saved: appends of journals")
+    assert.equal(await append(), 200)
+    await form.getByLabel("Allow appends").uncheck()
+    await form.getByRole("button", { name: "Save appends" }).click()
+    await page.getByRole("log").getByText("Saved: appends of journals").nth(1).waitFor()
+    assert.equal(await append(), 501)
+  })
+
   pageTest("forms change what S3 sees, begin again with what was saved, and say what is refused", async () => {
     const page = await world.open("/console/buckets/photos?tab=settings")
     const versioning = page.getByRole("form", { name: "Versioning" })
@@ -64,6 +81,13 @@ consoleSuite({ folders: 1, prepare }, (world, pageTest) => {
     await undelete.getByLabel("Days").fill("5")
     await undelete.getByRole("button", { name: "Save undelete" }).click()
     await undelete
+      .getByRole("alert")
+      .getByText(/versioning/)
+      .waitFor()
+    const appends = page.getByRole("form", { name: "Appends" })
+    await appends.getByLabel("Allow appends").check()
+    await appends.getByRole("button", { name: "Save appends" }).click()
+    await appends
       .getByRole("alert")
       .getByText(/versioning/)
       .waitFor()
