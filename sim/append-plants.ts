@@ -81,6 +81,11 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     find: "first: source.offsetBytes + at - offsetBytes",
     put: "first: source.offsetBytes",
   }),
+  ofReferences("referenced bytes get the redundancy of their own object's class", {
+    file: "src/object/jobs/policies-of-rows.ts",
+    find: " || each === ofClass.referencedIn",
+    put: "",
+  }),
   ofReferences("objects keep references when the store begins to encrypt", {
     file: "src/object/jobs/encrypt.ts",
     find: "else if (row.isReferenced) continue",

@@ -20,8 +20,8 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
   }),
   plant("segments are re-encoded as STANDARD", OBJECTS, {
     file: "src/object/queries/row-classes.ts",
-    find: "return { objectRow, name, otherwise: referencesTo",
-    put: 'if (name.length > 0) return "STANDARD"\n    return { objectRow, name, otherwise: referencesTo',
+    find: "return { objectRow, name, referencedIn: referencesTo",
+    put: 'if (name.length > 0) return "STANDARD"\n    return { objectRow, name, referencedIn: referencesTo',
   }),
   plant(
     "versions of two classes share bytes",

@@ -407,7 +407,7 @@ export interface ReferencesRecord {
   readonly count: number
   /** No version of the key has them any more: they are deleted with the last reference. */
   readonly isReleased: boolean
-  /** Of the first object that referenced them, and of theirs at that time. */
+  /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
   readonly storageClass: StorageClass
 }
 

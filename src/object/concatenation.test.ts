@@ -7,12 +7,16 @@ import { objectKeyOfText } from "../base/ids.js"
 import { KIB, MIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import { ALL_NEEDLES } from "../block/index.js"
+import { encodeLifecycleRules } from "../format/lifecycle-rules.js"
 import { decodeReferences, decodeSegment } from "../format/records.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import type { Bucket, NamedSource } from "./contract.js"
 import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
 import { assertEncrypted, COMPLETE, convert, putMultipart } from "./jobs/testing-encrypt.js"
 import { open, type World } from "./jobs/testing-repair.js"
-import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
+import { REAL_DAYS } from "./lifecycle/due-core.js"
+import { setStorageClass } from "./lifecycle/move-commands-core.js"
+import { ALL_OBJECT_ROWS, extentsOf } from "./queries/extent-rows.js"
 import { sourceOf } from "./testing-services.js"
 
 const never = new AbortController().signal
@@ -248,6 +252,29 @@ test("bytes whose object is gone are repaired, and get the redundancy that is wa
   assert.ok((await world.get("b")).subarray(0, bytes.length).equals(bytes))
   await world.remove("b")
   await assertNothing(scene)
+})
+
+test("bytes keep their redundancy for those that reference them when their own object gets less", async () => {
+  const scene = await opened("replica:3")
+  const { world, bucket } = scene
+  world.mapped.set("ONEZONE_IA", parsePolicy("replica:1"))
+  await world.put("a", world.random.bytes(MIB))
+  await copy(scene, "a", "b")
+  await world.put("alone", world.random.bytes(MIB))
+  const transitions = [{ storageClass: "ONEZONE_IA", days: 1 }] as const
+  const rule = { id: "cold", isEnabled: true, filter: { form: "filter", prefix: "a" }, transitions } as const
+  const rules = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: [rule] })
+  await world.clock.runUntil(world.services.buckets.setSetting(bucket, "lifecycle", rules))
+  const time = { ...REAL_DAYS, nowMs: world.clock.wallMs() + 9 * REAL_DAYS.dayMs }
+  for (const key of ["a", "alone"].map(objectKeyOfText))
+    await world.tablet.run(setStorageClass({ bucketId: bucket.id, key, versionId: NULL_VERSION }, time))
+  world.policyVersion += 1
+  for (const job of ["reencode", "collector", "orphans", "repair"]) await world.settle(job)
+  const of = (family: "current" | "segments") =>
+    [...world.tablet.committed.range(family, ALL_OBJECT_ROWS)].flatMap(([, row]) =>
+      extentsOf(family, row).map(({ policy }) => textOfPolicy(policy)),
+    )
+  assert.deepEqual([of("current"), of("segments")], [["replica:1"], ["replica:3"]])
 })
 
 test("a source is renamed, undeleted and replaced while others have its bytes", async () => {

@@ -52,9 +52,7 @@ export class PoliciesOfRows {
   of(ofClass: ClassOfRow, otherwise: Policy): Policy | Promise<Policy | undefined> {
     if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)
     return this.sharedBy(ofClass).then(found => {
-      if (found.size === 0 && ofClass.otherwise !== undefined)
-        return policyOfVersion(this.classes, ofClass.otherwise, otherwise)
-      const [safest] = DOWNWARDS.filter(each => found.has(each))
+      const [safest] = DOWNWARDS.filter(each => found.has(each) || each === ofClass.referencedIn)
         .map(each => policyOfVersion(this.classes, each, otherwise))
         .sort((a, b) => tolerance(b) - tolerance(a))
       return safest

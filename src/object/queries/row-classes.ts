@@ -22,8 +22,8 @@ export type SharedName = UploadId | MultipartId
 export interface BytesOfVersions {
   readonly objectRow: RowKey
   readonly name: SharedName
-  /** Of bytes that other objects reference: their class if no version has them any more. */
-  readonly otherwise?: StorageClass | undefined
+  /** Of bytes that other objects reference: the class of the first of those. */
+  readonly referencedIn?: StorageClass | undefined
 }
 
 export type ClassOfRow = StorageClass | BytesOfVersions
@@ -51,7 +51,7 @@ export function classesOfRows(
     const [objectRow, name] = [objectRowKey(parseBucketId(bucketId), key), multipartIdOfSuffix(suffix)]
     const upload = view.get("uploads", multipartRowKey(objectRow, name))
     if (upload) return decodeUpload(upload.value).storageClass ?? "STANDARD"
-    return { objectRow, name, otherwise: referencesTo(view, multipartRowKey(objectRow, name))?.storageClass }
+    return { objectRow, name, referencedIn: referencesTo(view, multipartRowKey(objectRow, name))?.storageClass }
   })
 }
 
