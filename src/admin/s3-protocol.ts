@@ -19,6 +19,8 @@ import { S3_PREFIX } from "./s3-path.js"
 /** S3 for a caller who is known already. Answers through the exchange, or throws. */
 interface S3Requests {
   handle(exchange: Exchange, holder: ConsoleHolder): Promise<void>
+  /** What waits is answered. */
+  stop(): void
 }
 
 /** The answers are documents of their own, of no origin, that run nothing; other sites get nothing. */
@@ -50,6 +52,10 @@ export class S3OfCallers implements Protocol {
     /** The protocol of the port. */
     private readonly port: Protocol,
   ) {}
+
+  stop(): void {
+    this.requests.stop()
+  }
 
   async handle(exchange: Exchange): Promise<void> {
     let admitted: Awaited<ReturnType<S3OfCallers["admit"]>>

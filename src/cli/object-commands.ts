@@ -1,5 +1,12 @@
 /** `hayloft ls`, `rm`, `mb`, `rb` and `cat`: list, delete and read the contents of a store. */
-import { BrokenAnswer, DELETE_KEYS_MAX, Unreachable, type ListedKey, type S3Client } from "../client/index.js"
+import {
+  BrokenAnswer,
+  DELETE_KEYS_MAX,
+  RemoteFailure,
+  Unreachable,
+  type ListedKey,
+  type S3Client,
+} from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -207,28 +214,46 @@ async function joinCommand(
   })
 }
 
-/** Until Ctrl-C, which is how it ends. A store that cannot be reached is asked again, from where its bytes ended. */
+/**
+ * Until Ctrl-C, which is how it ends. A store that has answered, and then cannot be reached or has a failure of its own, is asked
+ * again, from where its bytes ended.
+ */
 async function followCommand(io: CliIo, source: RemotePlace, options: CatOptions, signal: AbortSignal): Promise<void> {
   const { range = "0-", versionId } = options
   if (versionId !== undefined) throw new CliError("usage", "--follow: an earlier version does not grow")
   if (!/^\d+-$/.test(range)) throw new CliError("usage", "--follow: --range says where to begin: FIRST-")
   let offset = Number(range.slice(0, -1))
   let stream: string | undefined
+  let hasAnswered = false
+  const mayRepeat = (error: unknown): boolean =>
+    hasAnswered && (error instanceof Unreachable || (error instanceof RemoteFailure && error.status >= 500))
   await withS3(io, options, signal, async client => {
     while (!signal.aborted) {
       try {
         const found = await client.follow(source, offset, stream)
+        hasAnswered = true
         if (found === undefined) continue
         stream = found.stream ?? stream
-        for await (const chunk of found.body) {
-          await io.out(chunk)
-          offset += chunk.length
-        }
+        offset += await writeAll(io, found.body)
       } catch (error) {
         if (signal.aborted) return
-        if (!(error instanceof Unreachable || error instanceof BrokenAnswer)) throw error
+        if (!mayRepeat(error)) throw error
         await io.clock.sleep(UNREACHABLE_REST_MS, signal).catch(() => undefined)
       }
     }
   })
+}
+
+/** As far as they come. Returns how many bytes that were. */
+async function writeAll(io: CliIo, body: AsyncIterable<Uint8Array>): Promise<number> {
+  let bytes = 0
+  try {
+    for await (const chunk of body) {
+      await io.out(chunk)
+      bytes += chunk.length
+    }
+  } catch (error) {
+    if (!(error instanceof BrokenAnswer)) throw error
+  }
+  return bytes
 }

@@ -50,10 +50,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .option("--range <RANGE>", "only these bytes: FIRST-LAST, FIRST- or -LENGTH, counted from 0")
     .option("--version-id <ID>", "an earlier version")
     .option("-f, --follow", "go on with what is appended, until you press Ctrl-C")
-    .option(
-      "--into <s3://BUCKET/KEY>",
-      "make an object of their bytes, in a bucket that allows appends, and write nothing",
-    )
+    .option("--into <s3://BUCKET/KEY>", "make an object of their bytes instead, in a bucket that allows appends")
     .action((places: readonly string[], options: CatOptions) => catCommand(io, places, options, signal))
   addPresignCommand(program, io, signal)
   withStore(program.command("rm"))

@@ -214,7 +214,9 @@ export class S3Client {
       await answer.document()
       return undefined
     }
-    const named = answer.headers["x-hayloft-append-stream"]
+    const { "content-range": range = "", "x-hayloft-append-stream": named } = answer.headers
+    if (answer.status !== 206 || !range.startsWith(`bytes ${offset}-`))
+      throw new BrokenAnswer("the store does not know how to follow an object")
     return { stream: typeof named === "string" ? named : undefined, body: answer.body }
   }
 

@@ -87,6 +87,8 @@ export interface FinishedRequest {
   readonly receivedBytes: number
   readonly sentBytes: number
   readonly clientGone: boolean
+  /** Of its time, how long it waited for something to change (`Exchange.pause`). */
+  readonly polledMs: number
   readonly timing: {
     readonly totalMs: number
     /** From the head of the request to the response, without the time in which the body arrived; undefined without one. */

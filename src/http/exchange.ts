@@ -85,6 +85,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   isParked = false
   isProved = false
   owedMs = 0
+  polledMs = 0
   /** The connection ends with this response. */
   isLast: boolean
   /** The body that is still arriving; undefined if it arrived whole. */
@@ -243,7 +244,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
 
   paceBy(pacer: Pacer): Promise<void> | undefined {
     this.pacer = pacer
-    return this.pause(go => pacer.begin(this.wholeBody?.length ?? this.readBytes, go))
+    return this.parked(go => pacer.begin(this.wholeBody?.length ?? this.readBytes, go))
   }
 
   turn(): Promise<void> {
@@ -261,10 +262,18 @@ export class HttpExchange implements Exchange, FinishedRequest {
   /** The wait before a piece of a body moves. The pacer may become known only while a body is being read. */
   private pausedFor({ length }: Uint8Array): Promise<void> | undefined {
     const { pacer } = this
-    return pacer && this.pause(go => pacer.move(length, go))
+    return pacer && this.parked(go => pacer.move(length, go))
   }
 
   pause(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
+    const sinceMs = this.terms.clock.monotonicMs()
+    return this.parked(begin)?.then(() => {
+      this.polledMs += this.terms.clock.monotonicMs() - sinceMs
+    })
+  }
+
+  /** Waits without a place until `go` is called, or the client has gone. */
+  private parked(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
     let go = (): void => undefined
     const cancel = begin(() => go())
     if (cancel === undefined || this.clientGone) return void cancel?.()

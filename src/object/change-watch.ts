@@ -24,7 +24,10 @@ export const WATCH_LIMITS = {
 
 interface Watched {
   readonly watchers: Set<{ readonly part: string | undefined; readonly watcher: Watcher }>
-  /** As the last query found it; undefined: none has. */
+  /**
+   * As the last query found it. Undefined: none has, and the first one wakes all, since it does not know what has changed
+   * since they began.
+   */
   changedAt: number | undefined
 }
 
@@ -72,8 +75,6 @@ export class ChangeWatch {
     const entry = { part, watcher }
     watched.watchers.add(entry)
     this.count += 1
-    // The first query must not miss what changes before it: it wakes every watcher that has begun since the last one.
-    watched.changedAt = undefined
     this.readLater()
     return watcher
   }

@@ -9,7 +9,10 @@ import { parsePolicy, textOfPolicy } from "../base/policy.js"
 import { ALL_NEEDLES } from "../block/index.js"
 import { encodeLifecycleRules } from "../format/lifecycle-rules.js"
 import { decodeReferences, decodeSegment } from "../format/records.js"
-import { NULL_VERSION } from "../format/version-id.js"
+import { objectRowKey, parseObjectRowKey } from "../format/row-key.js"
+import { multipartIdOfSuffix, NULL_VERSION } from "../format/version-id.js"
+import { decodeVersion } from "../format/version-record.js"
+import { replaceSource } from "./commands/reference-commands-core.js"
 import type { Bucket, NamedSource } from "./contract.js"
 import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
 import { assertEncrypted, COMPLETE, convert, putMultipart } from "./jobs/testing-encrypt.js"
@@ -354,6 +357,54 @@ test("what cannot be joined is refused", async () => {
   await refuses(join(scene, "o", ["a"]), "notImplemented")
 })
 
+test("an object gets its own bytes from the end on, also under a reader, and takes more", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const bytes = world.random.bytes(MIB)
+  await world.put("a", bytes)
+  await copy(scene, "a", "b")
+  const body = await world.services.objects.get({ bucket, key: objectKeyOfText("b"), conditions: {} })
+  const reading = body.read(never)[Symbol.asyncIterator]()
+  const read: Uint8Array[] = []
+  const next = async () => {
+    const { value, done } = await world.clock.runUntil(reading.next())
+    if (done !== true) read.push(Uint8Array.from(value))
+    return done !== true
+  }
+  await next()
+  for (const left of [700_000, 300_000]) {
+    // Bytes that another object has stand for those that the job writes.
+    const length = sourceIn(scene).source.lengthBytes - left
+    await world.put(`own ${left}`, bytes.subarray(left, left + length))
+    const current = world.tablet.committed.get("current", objectRowKey(bucket.id, objectKeyOfText(`own ${left}`)))
+    const { content } = decodeVersion(must(current, "it was put").value)
+    const { extent } = must(content.kind === "extent" ? content : undefined, "it is in blocks")
+    const { segment, ...name } = sourceIn(scene)
+    const replaced = { bucketId: bucket.id, ...name, segment, extent, lengthBytes: length, hints: [] }
+    await world.tablet.run(replaceSource(replaced))
+    assert.ok((await world.get("b")).equals(bytes), `${left}`)
+    assert.ok((await rangeOf(scene, "b", left - 10, 20)).equals(bytes.subarray(left - 10, left + 10)))
+  }
+  while (await next());
+  assert.ok(Buffer.concat(read).equals(bytes))
+  await append(scene, "b", Buffer.from("end"))
+  await copy(scene, "b", "c")
+  const whole = Buffer.concat([bytes, Buffer.from("end")])
+  for (const key of ["b", "c"]) assert.ok((await world.get(key)).equals(whole), key)
+  assertCounted(scene)
+})
+
+/** The only segment that references others. */
+function sourceIn({ world }: Scene) {
+  for (const [rowKey, { value }] of world.tablet.committed.range("segments", ALL_OBJECT_ROWS)) {
+    const segment = decodeSegment(value)
+    const { key, suffix } = parseObjectRowKey(rowKey)
+    if (segment.source !== undefined)
+      return { key, multipartId: multipartIdOfSuffix(suffix), segment, source: segment.source }
+  }
+  return assert.fail("a segment references others")
+}
+
 test("a store that begins to encrypt gives objects bytes of their own first", async () => {
   const scene = await opened()
   const bytes = scene.world.random.bytes(MIB)
@@ -361,6 +412,12 @@ test("a store that begins to encrypt gives objects bytes of their own first", as
   await copy(scene, "a", "b")
   await append(scene, "b", Buffer.from("more"))
   await copy(scene, "b", "c")
+  // Undelete keeps one that has the bytes of another.
+  await scene.world.put("x", bytes)
+  await copy(scene, "x", "y")
+  await scene.world.clock.runUntil(scene.world.services.undelete.setUndelete(scene.bucket.id, 3))
+  await scene.world.remove("y")
+  await scene.world.clock.runUntil(scene.world.services.undelete.setUndelete(scene.bucket.id, undefined))
   await scene.world.remove("a")
   await settle(scene)
   const world = convert(scene.world)
@@ -371,8 +428,11 @@ test("a store that begins to encrypt gives objects bytes of their own first", as
     await world.clock.advance(ENCRYPT_LIMITS.retryMsMax)
   }
   await assertEncrypted(world, "in the end")
+  const { undelete } = world.services
+  await world.clock.runUntil(undelete.undelete(scene.bucket.id, objectKeyOfText("y"), { over: false }))
+  for (const key of ["x", "y"]) assert.ok((await world.get(key)).equals(bytes), key)
   for (const key of ["b", "c"])
     assert.ok((await world.get(key)).equals(Buffer.concat([bytes, Buffer.from("more")])), key)
-  for (const key of ["b", "c"]) await world.remove(key)
+  for (const key of ["b", "c", "x", "y"]) await world.remove(key)
   await assertNothing({ ...scene, world })
 })

@@ -91,20 +91,22 @@ export class Concatenation {
   /** Throws as the command `concatenate`, and what is refused. */
   async make(request: ConcatenateRequest): Promise<PutResult> {
     await this.seams.ingest.expiring.refuseEarlier()
+    const seen = new Map<ObjectKey, VersionRecord>()
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.attempt(request)
+        return await this.attempt(request, seen)
       } catch (error) {
         if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX || request.read !== undefined) throw error
       }
     }
   }
 
-  private async attempt(request: ConcatenateRequest): Promise<PutResult> {
+  /** `seen`: the sources as the first attempt has read them, which is what the caller may read. */
+  private async attempt(request: ConcatenateRequest, seen: Map<ObjectKey, VersionRecord>): Promise<PutResult> {
     const { bucket, key, conditions, upload, details, storageClass, expiresAtSeconds } = request
     const { clock, storeClock, metadata } = this.seams
     const found: Resolved[] = []
-    for (const source of request.sources) found.push(await this.resolve(request, source))
+    for (const source of request.sources) found.push(await this.resolve(request, source, seen))
     const sources = joined(found.flatMap(each => each.sources))
     const { sourcesMax } = REFERENCE_LIMITS
     if (sources.length > sourcesMax)
@@ -146,10 +148,18 @@ export class Concatenation {
     return { md5: first.head.md5, parts: Math.min(first.head.parts, PARTS_SHOWN) }
   }
 
-  private async resolve(request: ConcatenateRequest, source: NamedSource): Promise<Resolved> {
+  private async resolve(
+    request: ConcatenateRequest,
+    source: NamedSource,
+    seen: Map<ObjectKey, VersionRecord>,
+  ): Promise<Resolved> {
     const { bucket } = request
     for (;;) {
       const { record, range } = await this.read(request, source)
+      if (!isGrown(seen.get(source.key) ?? record, record))
+        throw fail("preconditionFailed", { message: "a source was replaced while it was joined" })
+      // What it is now that its bytes are in segments is recognised if it grows.
+      seen.set(source.key, record)
       const { head, checksumValue } = request.read ?? record
       const { content } = record
       const isWhole = range.lengthBytes === head.sizeBytes

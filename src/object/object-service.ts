@@ -394,8 +394,8 @@ export class ObjectService implements Objects {
         storageClass: opened.record.head.storageClass,
       })
     } catch (error) {
-      // The source was overwritten meanwhile. Its bytes are pinned.
-      if (!isFailure(error, "conflict") && !isFailure(error, "noSuchKey")) throw error
+      // The source was overwritten meanwhile, or consists of too many pieces. Its bytes are pinned.
+      if (!isFailure(error, "conflict", "noSuchKey", "invalidRequest")) throw error
       return this.copyBytes(request, source)
     }
   }

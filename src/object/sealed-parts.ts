@@ -73,8 +73,10 @@ export class CheckedManifests {
     for (let read = 1; manifest.lastAppended !== undefined && offsetBytes < sizeBytes; read += 1) {
       if (read % SEGMENTS_PER_TURN === 0) await laterTurn(this.clock)
       const segment = await source.appended(offsetBytes)
-      const { parts } = segment
-      if (segment.offsetBytes !== offsetBytes || parts.length === 0) throw misplaced({ sizeBytes })
+      const { parts, source: ofOthers } = segment
+      // At rest, bytes of others are referenced until the object gets its own.
+      const hasBytes = parts.length > 0 || (ofOthers !== undefined && record.sealing?.key.mode === "atRest")
+      if (segment.offsetBytes !== offsetBytes || !hasBytes) throw misplaced({ sizeBytes })
       for (const { extent } of parts) if (!mayBe(record.sealing, extent)) throw misplaced(extent)
       offsetBytes = endOfSegment(segment)
     }

@@ -28,7 +28,7 @@ const requestOf = ({ sent = {}, answered = {}, ...more }: Partial<FinishedReques
     ...{ requestId: "3E57427F3EXAMPLE", method: "GET", rawTarget: "/pictures?versioning", httpVersion: "1.1" },
     ...{ status: 200, notes: { operation: "GetBucketVersioning", bucket: "pictures" }, subject: SUBJECT },
     ...{ remoteAddress: "192.0.2.3", tlsVersion: "1.2", tlsCipher: "ECDHE-RSA-AES128-GCM-SHA256" },
-    ...{ receivedBytes: 0, sentBytes: 113, clientGone: false },
+    ...{ receivedBytes: 0, sentBytes: 113, clientGone: false, polledMs: 0 },
     timing: { totalMs: 7, turnaroundMs: 3.4, fields: () => ({ authMs: 1, totalMs: 7 }) },
     header: name => (name in request ? request[name as keyof typeof request] : undefined),
     answerHeader: name => answer[name],

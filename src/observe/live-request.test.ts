@@ -14,7 +14,14 @@ const SUBJECT = { bucketName: "photos", keyText: "cats/é.jpg", accountId: "team
 const requestOf = (more: Partial<FinishedRequest> = {}): FinishedRequest => ({
   ...{ requestId: "00000000000000AA", method: "GET", rawTarget: "/photos/cats/%C3%A9.jpg?X-Amz-Signature=secret" },
   ...{ status: 200, notes: { operation: "GetObject", bucket: "photos", accessKeyId: "AKIA1" }, subject: SUBJECT },
-  ...{ remoteAddress: "192.0.2.1", tlsVersion: undefined, receivedBytes: 0, sentBytes: 7, clientGone: false },
+  ...{
+    remoteAddress: "192.0.2.1",
+    tlsVersion: undefined,
+    receivedBytes: 0,
+    sentBytes: 7,
+    clientGone: false,
+    polledMs: 0,
+  },
   timing: { totalMs: 12.5, turnaroundMs: 4, fields: () => ({ authMs: 1, metaMs: 2, totalMs: 12.5 }) },
   header: name => (name === "user-agent" ? "curl/8" : "a secret"),
   ...{ httpVersion: "1.1", tlsCipher: undefined, answerHeader: () => undefined },

@@ -23,7 +23,14 @@ function world() {
     return () => void (it.own = () => undefined)
   }
   const traffic = new Traffic(clock)
-  const counted = { receivedBytes: 0, sentBytes: 0, subject: undefined, status: 200, timing: { totalMs: 1 } }
+  const counted = {
+    receivedBytes: 0,
+    sentBytes: 0,
+    subject: undefined,
+    status: 200,
+    polledMs: 0,
+    timing: { totalMs: 1 },
+  }
   traffic.count(counted)
   const off = fail("peerUnreachable", { message: "it does not run" })
   const nodes = {

@@ -34,6 +34,7 @@ const ANONYMOUS = "(anonymous)"
 
 /** A request, as far as it is counted. */
 type Counted = Pick<FinishedRequest, "status" | "subject" | "receivedBytes" | "sentBytes"> & {
+  readonly polledMs: number
   readonly timing: Pick<FinishedRequest["timing"], "totalMs">
 }
 
@@ -97,7 +98,7 @@ export class Traffic {
     const { subject, status = 0, receivedBytes, sentBytes } = request
     const bucket = subject?.admittedTo
     const account = subject?.accountId ?? (bucket === undefined ? undefined : ANONYMOUS)
-    const bin = binOf(request.timing.totalMs)
+    const bin = binOf(request.timing.totalMs - request.polledMs)
     this.total.add(nowMs, bin, request)
     this.history.add(nowMs, status, bin, receivedBytes, sentBytes)
     if (bucket !== undefined) this.buckets.of(bucket, nowMs).add(nowMs, bin, request)

@@ -36,6 +36,10 @@ export class ForwardedRequests {
     this.protocol = createS3Handler({ ...settings, knownCaller })
   }
 
+  stop(): void {
+    this.protocol.stop?.()
+  }
+
   /** Answers through the exchange, or throws what its server answers. */
   async handle(exchange: Exchange, holder: ConsoleHolder): Promise<void> {
     this.callers.set(exchange, await this.callerOf(exchange, holder))

@@ -29,7 +29,10 @@ const FOLDER_POLICY = JSON.stringify({
 })
 
 /** The admin port with S3 on it. */
-async function served(api: AdminApi, requests: Pick<ForwardedRequests, "handle">): Promise<{ readonly port: number }> {
+async function served(
+  api: AdminApi,
+  requests: Pick<ForwardedRequests, "handle" | "stop">,
+): Promise<{ readonly port: number }> {
   const port = new AdminProtocol(api)
   const s3 = new S3OfCallers(api.callers, requests, port)
   const router = new PortRouter([{ protocol: s3, speaks: speaksS3 }], port)
@@ -311,6 +314,7 @@ test("bodies pass at the pace of who reads them, in both directions, and end whe
     }
   }
   const { port } = await served(await consoleNode(), {
+    stop: () => undefined,
     handle: async exchange => {
       if (exchange.method === "GET") return exchange.respond({ status: 200, headers: [], body: pieces() })
       for await (const first of exchange.body()) {

@@ -112,7 +112,16 @@ test("who follows an object gets what is appended, and learns when another one i
     await waiting(server, 1)
     await client.call("DELETE", { bucket: BUCKET, key: "o" })
     assert.equal((await removed).status, 404)
-    assert.equal((await follow("missing", "offset=0&wait=0")).status, 404)
+    const missing = await follow("missing", "offset=0&wait=0")
+    assert.deepEqual([missing.status, missing.header("x-amz-object-size")], [204, undefined])
+    // One of the same size, or a shorter one, is another object too.
+    await append("o", "1234")
+    const other = (await follow("o", "offset=0")).header("x-hayloft-append-stream") ?? ""
+    assert.equal((await follow("o", `offset=4&wait=0&stream=${other}`)).status, 204)
+    for (const body of ["5678", "9"]) {
+      await client.call("PUT", { bucket: BUCKET, key: "o", body })
+      assert.equal((await follow("o", `offset=4&wait=0&stream=${other}`)).status, 412, body)
+    }
     for (const query of ["offset=-1", "offset=x", "wait=61"])
       assert.equal((await follow("o", query)).status, 400, query)
     const anonymous = { bucket: BUCKET, key: "o", query: "follow", anonymous: true }
@@ -120,7 +129,6 @@ test("who follows an object gets what is appended, and learns when another one i
     await client.call("PUT", { bucket: "plain" })
     assert.equal((await client.call("GET", { bucket: "plain", key: "o", query: "follow" })).status, 501)
     // A server that stops tells its followers.
-    await append("o", "x")
     const last = follow("o", "offset=1&wait=60")
     await waiting(server, 1)
     assert.equal(await server.stop(), 0)
@@ -197,6 +205,14 @@ test("what cannot be joined is refused by name", async () => {
     assert.equal(await code(["a"], "bytes=7-"), "InvalidRange")
     assert.equal(await code(["a"], "lines=1"), "InvalidArgument")
     assert.equal(await code(["../plain/x"]), "NotImplemented")
+    for (const [key, name] of [
+      ["größe 中?versionId=x", encodeURIComponent("größe 中?versionId=x")],
+      ["größe 中", "größe 中"],
+    ] as const) {
+      await client.call("PUT", { bucket: BUCKET, key, body: key })
+      assert.equal(await code([`../${BUCKET}/${name}`]), undefined, name)
+      assert.equal((await client.call("GET", { bucket: BUCKET, key: "o" })).text, key)
+    }
     assert.equal(await code(Array<string>(251).fill("a")), "InvalidRequest")
     assert.equal(await code(["a", "b"]), undefined)
     assert.equal((await client.call("GET", { bucket: BUCKET, key: "o" })).text, "ab")

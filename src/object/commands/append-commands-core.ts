@@ -42,6 +42,7 @@ import { combineCrcs, isCrc } from "./crc-combine-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { findLatest, type VersionMatch } from "./found-versions-core.js"
 import { NO_CHECKSUM, RowEditor, type NewVersion } from "./row-editor-core.js"
+import { referencesTo } from "../queries/manifest-core.js"
 import { checkOwnUpload, checkWrite, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
 
 const APPEND_LIMITS = {
@@ -374,9 +375,10 @@ export const replaceSegments = command<[replace: ReplaceSegments], void>({
   decide(view, time, { bucketId, key, multipartId, segments, extent, isOpen, hints }) {
     checkOwnUpload(time, extent.uploadId)
     const editor = new RowEditor(view, time, bucketId, key)
-    const current = view.get("current", editor.row)
+    const current = view.ifPresent("current", editor.row)
     const content = current && decodeVersion(current.value).content
-    if (content?.kind !== "segments" || content.multipartId !== multipartId) throw fail("conflict")
+    const isObject = content?.kind === "segments" && content.multipartId === multipartId
+    if (!isObject && referencesTo(view, multipartRowKey(editor.row, multipartId)) === undefined) throw fail("conflict")
     for (const segment of segments) {
       const rowKey = appendedRowKey(editor.row, multipartId, segment.offsetBytes)
       const row = view.get("segments", rowKey)

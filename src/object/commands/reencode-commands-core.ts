@@ -253,9 +253,9 @@ function rename(editor: RowEditor, naming: Naming, extent: Extent): void {
       editor.put("parts", naming.rowKey, encodePart({ ...naming.record, extent }))
       return
     case "segments": {
-      const { offsetBytes, parts } = naming.record
+      const { parts } = naming.record
       const renamed = parts.map(part => (part.extent.uploadId === extent.uploadId ? { ...part, extent } : part))
-      editor.put("segments", naming.rowKey, encodeSegment({ offsetBytes, parts: renamed }))
+      editor.put("segments", naming.rowKey, encodeSegment({ ...naming.record, parts: renamed }))
     }
   }
 }

@@ -13,6 +13,7 @@ import { fail } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
+import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import {
@@ -33,7 +34,7 @@ import {
   pendingDeletionRowKey,
   suffixRange,
 } from "../../format/row-key.js"
-import { decodeVersion } from "../../format/version-record.js"
+import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
 import {
@@ -47,6 +48,7 @@ import {
 import type { AppendedBytes } from "./append-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { expiryClock } from "./expiry-core.js"
+import type { FoundVersion } from "./found-versions-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion } from "./multipart-commands-core.js"
 import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
 import type { ReadRow } from "./pending-deletion-commands-core.js"
@@ -128,7 +130,11 @@ interface Concatenate {
  */
 export const concatenate = command<[request: Concatenate], Stored>({
   name: "Concatenate",
-  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  touches: ({ bucketId, key, through, sources }) => [
+    ["current", objectRowKey(bucketId, key)],
+    ...through.map(name => ["current", objectRowKey(bucketId, name.key)] as const),
+    ...sources.map(source => ["references", referencesRowKey(bucketId, source)] as const),
+  ],
   decide(view, time, request) {
     const { bucketId, key, version, sources, upload } = request
     const bucket = requireBucket(view, bucketId)
@@ -220,15 +226,15 @@ interface ReplaceSource extends SegmentsName {
   readonly bucketId: BucketId
   /** As it was read. */
   readonly segment: SegmentRecord
-  /** The first bytes of the source. */
+  /** The last bytes of the source. */
   readonly extent: Extent
   readonly lengthBytes: number
   readonly hints: readonly MissingShardHint[]
 }
 
 /**
- * Replaces the first bytes of a segment that references others by bytes of its own; what is left of it follows. Throws
- * `conflict` if the object or the segment has changed.
+ * Replaces the last bytes of a segment that references others by bytes of its own; what is left stays before them. Throws
+ * `conflict` if the segment has changed, or no version has it.
  */
 export const replaceSource = command<[replace: ReplaceSource], void>({
   name: "ReplaceSource",
@@ -236,33 +242,45 @@ export const replaceSource = command<[replace: ReplaceSource], void>({
   decide(view, time, { bucketId, key, multipartId, segment, extent, lengthBytes, hints }) {
     checkOwnUpload(time, extent.uploadId)
     const editor = new RowEditor(view, time, bucketId, key)
-    const found = editor.latestObject()
-    const { content } = found ? decodeVersion(found.row.value) : { content: undefined }
-    const isSame = content?.kind === "segments" && content.multipartId === multipartId
-    if (found === undefined || !isSame || content.appended === undefined) throw fail("conflict")
+    const found = versionOfSegments(view, editor.row, multipartId)
+    if (found === undefined) throw fail("conflict")
     const rowKey = appendedRowKey(editor.row, multipartId, segment.offsetBytes)
     const row = view.get("segments", rowKey)
     if (row === undefined || !equalBytes(row.value, encodeSegment(segment))) throw fail("conflict")
-    const { offsetBytes, source } = segment
-    const own: SegmentRecord = { offsetBytes, parts: [appendedPart(extent, time.nowMs)] }
-    editor.put("segments", rowKey, encodeSegment(own))
-    const { appended } = content
-    const left = must(source, "the segment references others").lengthBytes - lengthBytes
-    if (source !== undefined && left > 0) {
-      const next = offsetBytes + lengthBytes
-      const rest = { ...source, offsetBytes: source.offsetBytes + lengthBytes, lengthBytes: left }
-      const nextKey = appendedRowKey(editor.row, multipartId, next)
-      editor.put("segments", nextKey, encodeSegment({ offsetBytes: next, parts: [], source: rest }))
-      const lastOffset = Math.max(next, appended.lastOffset)
-      const moved = { ...content, appended: { ...appended, lastOffset } }
-      editor.rewrite(found, record => ({ ...record, content: moved }))
+    const source = must(segment.source, "the segment references others")
+    const left = source.lengthBytes - lengthBytes
+    const offsetBytes = segment.offsetBytes + left
+    const own = encodeSegment({ offsetBytes, parts: [appendedPart(extent, time.nowMs)] })
+    editor.put("segments", appendedRowKey(editor.row, multipartId, offsetBytes), own)
+    if (left > 0) {
+      editor.put("segments", rowKey, encodeSegment({ ...segment, source: { ...source, lengthBytes: left } }))
+      editor.rewrite(found, record => withLastOffset(record, offsetBytes))
     }
     editor.record(hints.map(hintRowKey))
     const finished = editor.finish()
-    const dropped = source && left === 0 ? withoutReference(view, time, bucketId, source) : []
+    const dropped = left === 0 ? withoutReference(view, time, bucketId, source) : []
     return { ...finished, writes: [...finished.writes, ...dropped], result: undefined }
   },
 })
+
+/** A version, also one that undelete keeps, that has these segments. */
+export function versionOfSegments(view: RowView, row: RowKey, multipartId: MultipartId): FoundVersion | undefined {
+  for (const family of VERSION_FAMILIES) {
+    for (const [rowKey, found] of view.range(family, { ...suffixRange(row), presentOnly: true })) {
+      const { head, content } = versionOfRow(family, found.value)
+      if (content.kind === "segments" && content.multipartId === multipartId)
+        return { head, family, rowKey, row: found }
+    }
+  }
+  return undefined
+}
+
+function withLastOffset(record: VersionRecord, offsetBytes: number): VersionRecord {
+  const { content } = record
+  if (content.kind !== "segments" || content.appended === undefined) return record
+  const lastOffset = Math.max(offsetBytes, content.appended.lastOffset)
+  return { ...record, content: { ...content, appended: { ...content.appended, lastOffset } } }
+}
 
 /**
  * Keeps released segments as long as others reference them: in place of the pending deletion the row of the references says

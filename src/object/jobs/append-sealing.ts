@@ -44,7 +44,7 @@ import { dropRows, type ReadRow } from "../commands/pending-deletion-commands-co
 import type { BodySource } from "../contract.js"
 import { isOpenEnd, type Ingest } from "../ingest.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
-import { bytesOfParts, extentsOfSegment } from "../queries/manifest-core.js"
+import { bytesOfParts, extentsOfSegment, referencesTo } from "../queries/manifest-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 import type { RateBound } from "./repair-rate-core.js"
 import { planSealing, SEALING_LIMITS } from "./append-sealing-core.js"
@@ -62,13 +62,16 @@ interface OpenEnd {
   readonly segments: readonly SegmentRecord[]
 }
 
-/** The object whose bytes are in segments with this id. */
+/** The object whose bytes are in segments with this id, or what others need to know that reference them. */
 function objectOf(view: RowView, bucketId: BucketId, row: RowKey, multipartId: MultipartId): OpenEnd["object"] {
   const current = view.get("current", row)
   const record = current && decodeVersion(current.value)
-  if (record?.content.kind !== "segments" || record.content.multipartId !== multipartId) return undefined
+  const isObject = record?.content.kind === "segments" && record.content.multipartId === multipartId
+  const storageClass = isObject
+    ? record.head.storageClass
+    : referencesTo(view, multipartRowKey(row, multipartId))?.storageClass
   const bucket = view.get("buckets", bucketRowKey(bucketId))
-  return bucket && { bucket: bucketOfRow(bucket), storageClass: record.head.storageClass }
+  return storageClass && bucket && { bucket: bucketOfRow(bucket), storageClass }
 }
 
 /** The first open end from a row on. */

@@ -3,51 +3,54 @@
  *
  * Promises  At any moment the segments have all bytes. An interruption leaves unreferenced needles, which are removed like
  *           those of any upload.
- * Limits    DETACH_BYTES; memory is the slab pool's.
+ * Limits    `DETACH_LIMITS`; memory is the slab pool's.
  */
 import { must } from "../../base/assert.js"
 import { parseBucketId, type RowKey } from "../../base/ids.js"
-import { APPENDED_PART, MIB } from "../../base/limits.js"
+import { APPENDED_PART, MIB, OBJECT_BYTES_MAX } from "../../base/limits.js"
 import { streamOf, type PieceOwner } from "../../base/pieces.js"
 import { decodeSegment } from "../../format/records.js"
 import { bucketRowKey, objectRowKey, parseObjectRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
-import { decodeVersion } from "../../format/version-record.js"
 import { query } from "../../metadata/index.js"
 import type { ObjectBackend } from "../backend.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
-import { replaceSource } from "../commands/reference-commands-core.js"
+import { replaceSource, versionOfSegments } from "../commands/reference-commands-core.js"
 import type { BodySource, ByteRange } from "../contract.js"
 import type { Ingest } from "../ingest.js"
 import { segmentsOfRange } from "../object-reader.js"
 import { extentsOfSegment, manifestOfSource, type ManifestAddress } from "../queries/manifest-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 
-/** Of one new part. */
-const DETACH_BYTES = 64 * MIB
+const DETACH_LIMITS = {
+  /** Of one new part. */
+  bytesMax: 64 * MIB,
+  /** Of what undelete keeps, whose segments cannot be split: their object's row is gone. */
+  keptBytesMax: OBJECT_BYTES_MAX,
+} as const
 
 export interface DetachSeams extends Pick<ObjectBackend, "metadata" | "blocks"> {
   readonly pins: ReadPins
   readonly ingest: Ingest
 }
 
-/** A segment that references others, of an object that is there; undefined: it is not, or is no such segment. */
+/** A segment that references others, of a version that is there; undefined: it is not, or is no such segment. */
 export const sourceAt = query("SourceAt", (view, rowKey: RowKey) => {
   const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
   const bucketId = parseBucketId(id)
   const segmentRow = view.get("segments", rowKey)
   const segment = segmentRow && decodeSegment(segmentRow.value)
   const multipartId = multipartIdOfSuffix(suffix)
-  const current = view.get("current", objectRowKey(bucketId, key))
-  const record = current && decodeVersion(current.value)
+  const version = versionOfSegments(view, objectRowKey(bucketId, key), multipartId)
   const bucket = view.get("buckets", bucketRowKey(bucketId))
-  const isThere = record?.content.kind === "segments" && record.content.multipartId === multipartId
-  if (segment?.source === undefined || !isThere || bucket === undefined) return undefined
-  const { storageClass } = record.head
-  return { bucketId, key, multipartId, segment, source: segment.source, storageClass, bucket: bucketOfRow(bucket) }
+  if (segment?.source === undefined || version === undefined || bucket === undefined) return undefined
+  const { storageClass } = version.head
+  const bytesMax = version.family === "deleted" ? DETACH_LIMITS.keptBytesMax : DETACH_LIMITS.bytesMax
+  const found = { bucketId, key, multipartId, segment, source: segment.source, storageClass, bytesMax }
+  return { ...found, bucket: bucketOfRow(bucket) }
 })
 
-/** Replaces the first bytes of a source. Returns how many; 0: there is no such source any more. Throws `conflict`. */
+/** Replaces the last bytes of a source. Returns how many; 0: there is no such source any more. Throws `conflict`. */
 export async function detachSome(seams: DetachSeams, rowKey: RowKey, signal: AbortSignal): Promise<number> {
   const { metadata, pins, ingest } = seams
   const pin = pins.open(metadata.position)
@@ -55,8 +58,8 @@ export async function detachSome(seams: DetachSeams, rowKey: RowKey, signal: Abo
     const found = await metadata.ask(sourceAt(rowKey))
     if (found === undefined) return 0
     const { bucketId, bucket, key, multipartId, segment, source, storageClass } = found
-    const lengthBytes = Math.min(source.lengthBytes, DETACH_BYTES)
-    const range = { first: source.offsetBytes, lengthBytes }
+    const lengthBytes = Math.min(source.lengthBytes, found.bytesMax)
+    const range = { first: source.offsetBytes + source.lengthBytes - lengthBytes, lengthBytes }
     const body = bodyOfRange(seams, manifestOfSource(bucketId, source), range, { pin, signal })
     await ingest.run(
       {

@@ -286,7 +286,7 @@ export class EncryptJob implements Job {
     for (const each of unsealed) {
       if (each.kind === "extent" && this.waiting.has(each.extent.uploadId)) continue
       this.found += 1
-      if (each.kind === "source") await this.detach({ row, owner }, signal)
+      if (each.kind === "source") return this.detach({ row, owner }, signal)
       // The objects that reference the bytes get their own first.
       else if (row.isReferenced) continue
       else if (each.kind === "payload") payloads.push({ row, owner, family, head: each.head })
@@ -307,13 +307,16 @@ export class EncryptJob implements Job {
     }
   }
 
-  private async detach(found: Found, signal: AbortSignal): Promise<void> {
+  /** True: there may be more of it. */
+  private async detach(found: Found, signal: AbortSignal): Promise<boolean> {
     try {
       const bytes = await detachSome(this.seams, found.row.rowKey, signal)
-      this.count(0)
+      if (bytes > 0) this.count(0)
       this.seams.bound.spend(bytes, this.nowMs)
+      return bytes > 0
     } catch (error) {
       this.note(found, error)
+      return false
     }
   }
 

@@ -69,7 +69,7 @@ export function segmentAt(view: RowView, address: ManifestAddress, offsetBytes: 
 function appendedSegmentAt(view: RowView, address: ManifestAddress, offsetBytes: number): SegmentRecord | undefined {
   if (address.lastAppended === undefined) return undefined
   const row = objectRowKey(address.bucketId, address.key)
-  const start = appendedRowKey(row, address.multipartId, Math.min(offsetBytes, address.lastAppended))
+  const start = appendedRowKey(row, address.multipartId, offsetBytes)
   const { end } = suffixRange(multipartRowKey(row, address.multipartId))
   const found = firstOf(view.range("segments", { start, end, presentOnly: true, expectedRows: 1 }))
   return found && decodeSegment(found[1].value)

@@ -45,10 +45,13 @@ function partOf(part: XmlElement): CompletedPart {
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }
 
+/** As in a header: percent-encoded, or as it is. */
+const byteStringOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
+
 /** Throws `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`. */
 async function sourceOf(call: ObjectCall, part: XmlElement): Promise<NamedSource> {
   const { bucket, permissions, headers } = call
-  const { bucket: name, rawKey, versionId } = parseCopySource(requiredText(part, "CopySource"))
+  const { bucket: name, rawKey, versionId } = parseCopySource(byteStringOf(requiredText(part, "CopySource")))
   if (name !== bucket.name)
     throw fail("notImplemented", { message: "an object consists of the bytes of other objects of its own bucket only" })
   if (versionId !== undefined)

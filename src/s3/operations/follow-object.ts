@@ -8,7 +8,7 @@ import type { ObjectBody } from "../../object/contract.js"
 import { requireAppends } from "../../object/index.js"
 import { answerEmpty, linesOfFields, type Answer, type ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
-import { answerOf, openObject } from "./get-object.js"
+import { announcedRules, answerWith, openObject } from "./get-object.js"
 
 const WAIT_SECONDS = { usual: 20, most: 60 } as const
 const STREAM_HEADER = "x-hayloft-append-stream"
@@ -21,28 +21,26 @@ export async function followObject(call: ObjectCall): Promise<Answer> {
   const offset = query.integer("offset", { min: 0, max: PARTS_MAX * OBJECT_BYTES_MAX }) ?? 0
   const seconds = query.integer("wait", { min: 0, max: WAIT_SECONDS.most }) ?? WAIT_SECONDS.usual
   const stream = query.get("stream")
-  let size: readonly Field[] | undefined
+  const rules = await announcedRules(call)
+  const range = { kind: "fromTo", first: offset, last: undefined } as const
+  let nothing: readonly Field[] = []
   const watcher = services.appends.watch(bucket, key)
   const found = await call.until(watcher, seconds, async () => {
-    size = undefined
     try {
-      const body = await openObject(call, false, { range: { kind: "fromTo", first: offset, last: undefined } })
-      return checkStream(body, stream)
+      return checkStream(await openObject(call, false, { range }), stream)
     } catch (error) {
-      if (isFailure(error, "invalidRange") && error.details["sizeBytes"] === offset) {
-        size = [["x-amz-object-size", String(offset)]]
-        return undefined
-      }
       // Who follows from the beginning may be there before the first append.
       if (isFailure(error, "noSuchKey") && offset === 0 && stream === undefined) return undefined
-      throw error
+      if (!isFailure(error, "invalidRange")) throw error
+      const head = checkStream(await openObject(call, true), stream)
+      head.close()
+      if (head.info.sizeBytes < offset) throw error
+      nothing = streamFields(head)
+      return undefined
     }
   })
-  if (found === undefined) {
-    if (size === undefined) throw fail("noSuchKey")
-    return answerEmpty(204, size)
-  }
-  const answer = await answerOf(call, found)
+  if (found === undefined) return answerEmpty(204, nothing)
+  const answer = await answerWith(call, found, rules)
   return { ...answer, headers: answer.headers.and(linesOfFields(streamFields(found))) }
 }
 

@@ -128,8 +128,8 @@ interface Opening {
 function openStored(call: ObjectCall, headersOnly: boolean, { part, openSegment }: Opening): Soon<ObjectBody> {
   const { services, bucket, key } = call
   const versionId = versionIdOf(call)
-  // Whether the caller may see a lock may have to be waited for.
-  const lends = call.mayBorrow && bucket.lock === undefined
+  // Whether the caller may see a lock may have to be waited for. Who asks for a part does more before it answers.
+  const lends = call.mayBorrow && bucket.lock === undefined && part === undefined
   const clientKey = clientKeyOf(call)
   const { trace } = call.client
   const target = { ...asked(call, part), bucket, key, versionId, clientKey, lends, trace }
@@ -144,17 +144,14 @@ const statusOf = (body: ObjectBody): number => (isPartial(body) ? 206 : 200)
 const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? info.sizeBytes
 
 /** A request for a version announces nothing, also if it is the current one. */
-const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
+export const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
   call.query.has("versionId") ? undefined : lifecycleOf(call)
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
   after(announcedRules(call), rules => after(openObject(call, false), body => answerWith(call, body, rules)))
 
 /** The answer with an object, which is closed if there is none. */
-export const answerOf = (call: ObjectCall, body: ObjectBody): Soon<Answer> =>
-  after(announcedRules(call), rules => answerWith(call, body, rules))
-
-const answerWith = (call: ObjectCall, body: ObjectBody, rules: CompiledRules | undefined): Soon<Answer> =>
+export const answerWith = (call: ObjectCall, body: ObjectBody, rules: CompiledRules | undefined): Soon<Answer> =>
   recover(
     () =>
       after(lockFields(call, body.info), (lock): Answer => {
