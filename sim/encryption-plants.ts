@@ -78,8 +78,8 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a swap in a part list loses the order of the parts", "src/object/jobs/encrypt", {
     file: "src/object/commands/reencode-commands-core.ts",
-    find: "encodeSegment({ offsetBytes, parts: renamed })",
-    put: "encodeSegment({ offsetBytes, parts: [...renamed].reverse() })",
+    find: "encodeSegment({ ...naming.record, parts: renamed })",
+    put: "encodeSegment({ ...naming.record, parts: [...renamed].reverse() })",
   }),
   plant("a reader from before the encryption takes sealed parts for plain ones", "src/object/jobs/encrypt", {
     file: READER,

@@ -85,7 +85,11 @@ export class AppendClients {
     for (const name of names) {
       const outcome = records.get(name)
       const isKnown = outcome !== undefined && outcome !== "refused"
-      check("acknowledgedStays", isKnown, () => `${log}: the record ${name} was ${outcome ?? "never sent"}`)
+      check(
+        "acknowledgedStays",
+        isKnown,
+        () => `${log}: the record ${name} was ${outcome === undefined ? "never sent" : "refused"}`,
+      )
     }
     for (const [name, outcome] of records) {
       if (typeof outcome === "string") continue

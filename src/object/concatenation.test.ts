@@ -367,9 +367,9 @@ test("an object gets its own bytes from the end on, also under a reader, and tak
   const reading = body.read(never)[Symbol.asyncIterator]()
   const read: Uint8Array[] = []
   const next = async () => {
-    const { value, done } = await world.clock.runUntil(reading.next())
-    if (done !== true) read.push(Uint8Array.from(value))
-    return done !== true
+    const found = await world.clock.runUntil(reading.next())
+    if (found.done !== true) read.push(Uint8Array.from(found.value))
+    return found.done !== true
   }
   await next()
   for (const left of [700_000, 300_000]) {

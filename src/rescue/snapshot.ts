@@ -13,6 +13,7 @@ import {
   type MetadataChunkHeader,
   type MetadataRecord,
 } from "../format/metadata-backup.js"
+import type { Extent } from "../format/extent.js"
 import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "../format/bucket-key.js"
 import { decodeKmsKey, type KmsKeyRecord } from "../format/kms-records.js"
 import { decodeAccessKey, type AccessKeyRecord } from "../format/identity-records.js"
@@ -20,15 +21,29 @@ import {
   decodeAccount,
   decodeBucket,
   decodePendingDeletion,
-  decodeReferences,
   decodeSegment,
   decodeSetting,
   type AccountRecord,
   type BucketRecord,
+  type PartRecord,
   type SegmentRecord,
 } from "../format/records.js"
-import { bucketRowKey, parseObjectRowKey, settingRowKey, uploadOfPartRowKey } from "../format/row-key.js"
-import { chunkOfKey, FoundItems, SYSTEM_BUCKET_ID, type FoundItem, type SettingDocuments } from "../object/index.js"
+import { decodeVersion } from "../format/version-record.js"
+import {
+  bucketRowKey,
+  objectRowKeyOf,
+  parseObjectRowKey,
+  settingRowKey,
+  uploadOfPartRowKey,
+} from "../format/row-key.js"
+import {
+  chunkOfKey,
+  FoundItems,
+  referencesRowKey,
+  SYSTEM_BUCKET_ID,
+  type FoundItem,
+  type SettingDocuments,
+} from "../object/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
@@ -87,6 +102,10 @@ const OF_OBJECTS = new Set([
   "deleted",
 ])
 
+const partOfExtent = (extent: Extent): PartRecord => ({
+  ...{ partNumber: 1, md5: new Uint8Array(16), modifiedMs: 0, checksumValue: undefined, extent },
+})
+
 /** In memory, each of up to 256 parts. What references further ones is reported as incomplete. */
 const REFERENCED_SEGMENTS_MAX = 50_000
 
@@ -144,8 +163,12 @@ export class SnapshotFinder {
       found += 1
       records += chunk.records.length
       for (const record of chunk.records) facts.take(record)
-      for (const { family, key, value } of chunk.records)
-        if (family === "references" && decodeReferences(value).count > 0) referenced.set(key, [])
+      // The backup walks while objects change: what is referenced may have been read before it was.
+      for (const { family, key, value } of chunk.records) {
+        const source = family === "segments" ? decodeSegment(value).source : undefined
+        const { bucketId } = source ? parseObjectRowKey(key) : { bucketId: undefined }
+        if (source && bucketId !== undefined) referenced.set(referencesRowKey(parseBucketId(bucketId), source), [])
+      }
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
       if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)
     }
@@ -165,15 +188,26 @@ export class SnapshotFinder {
     signal: AbortSignal,
   ): Promise<void> {
     let count = 0
+    const objects = new Set([...referenced.keys()].map(objectRowKeyOf))
+    const extents = new Map<RowKey, Extent>()
     for (const number of [...chunks.keys()].sort((a, b) => a - b)) {
       for (const { family, key, value } of (await this.chunk(chunks, number, signal))?.records ?? []) {
+        if (family === "current" && objects.has(key)) {
+          const { content } = decodeVersion(value)
+          if (content.kind === "extent") extents.set(key, content.extent)
+        }
         const of = family === "segments" ? referenced.get(uploadOfPartRowKey(key)) : undefined
         if (of === undefined || count === REFERENCED_SEGMENTS_MAX) continue
         of.push(decodeSegment(value))
         count += 1
       }
     }
-    for (const of of referenced.values()) of.sort((a, b) => a.offsetBytes - b.offsetBytes)
+    for (const [key, of] of referenced) {
+      of.sort((a, b) => a.offsetBytes - b.offsetBytes)
+      // It got segments after its row was read, and begins with the extent that it was.
+      const extent = of.length === 0 ? extents.get(objectRowKeyOf(key)) : undefined
+      if (extent !== undefined) of.push({ offsetBytes: 0, parts: [partOfExtent(extent)] })
+    }
   }
 
   /** Undefined if it cannot be read. */

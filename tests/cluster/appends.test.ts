@@ -7,6 +7,8 @@ import { noPostgres } from "../harness/postgres.js"
 import { BUCKET, withNodes } from "./stores.js"
 
 const RECORDS = 40
+/** More than the database is asked for one after another. */
+const JOINED = 60
 const KEY = "shared"
 
 /** Appends records one after another, each repeated with its id until it is acknowledged, at any node that answers. */
@@ -70,5 +72,17 @@ test(
           lines.filter(line => line.startsWith(`client${i}-`)),
           own.map(line => line.slice(0, -1)),
         )
+      await joinsMany(nodes)
     }),
 )
+
+/** What one node has stored another joins, and a third request removes the sources. */
+async function joinsMany(nodes: TestNodes): Promise<void> {
+  const [one, two] = [nodes.at(1).client, nodes.at(2).client]
+  const keys = Array.from({ length: JOINED }, (_, i) => `part ${i}`)
+  for (const key of keys) await one.put({ bucket: BUCKET, key, body: Buffer.from(`${key}\n`) })
+  await two.join({ bucket: BUCKET, key: "joined" }, keys, [])
+  await one.removeMany(BUCKET, keys)
+  const { text } = await nodes.at(2).rawClient.call("GET", { bucket: BUCKET, key: "joined" })
+  assert.equal(text, keys.map(key => `${key}\n`).join(""))
+}
