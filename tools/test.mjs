@@ -14,7 +14,7 @@ import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
-const FILE_TIMEOUT_MS = 25 * 60_000
+const FILE_TIMEOUT_MS = 10 * 60_000
 const SLOWEST_SHOWN = 12
 const CORES = 2
 /** One more than cores: tests that start servers wait about as long as they compute. */

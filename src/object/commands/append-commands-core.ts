@@ -149,7 +149,7 @@ export const appendable = query("Appendable", (view, target: AppendTarget, nowMs
   return { repeated, record }
 })
 
-/** A number for each object that differs after each change, in the order of the rows; 0: there is none. */
+/** The order of the current version of each row, which every write of the object increases; 0 if there is no object. */
 export const readOrders = query("ReadOrders", (view, rows: readonly RowKey[]): readonly number[] =>
   rows.map(key => {
     const row = view.get("current", key)

@@ -150,7 +150,7 @@ export const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined
 export const getObject = (call: ObjectCall): Soon<Answer> =>
   after(announcedRules(call), rules => after(openObject(call, false), body => answerWith(call, body, rules)))
 
-/** The answer with an object, which is closed if there is none. */
+/** The answer with an opened object. Closes the object if it throws. */
 export const answerWith = (call: ObjectCall, body: ObjectBody, rules: CompiledRules | undefined): Soon<Answer> =>
   recover(
     () =>
