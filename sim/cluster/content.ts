@@ -77,8 +77,8 @@ function keptUploads(rows: DatabaseRows): ReadonlySet<RowKey> {
 }
 
 /**
- * Describes a referenced shard that is not on its assigned device; undefined if there is none. What waits for the collector is not
- * re-encoded: there a slot may be left that the layout does not have any more.
+ * Describes a referenced shard that is not on its assigned device; undefined if every shard is. Blocks that wait for the collector
+ * are not re-encoded, so they may have a slot that the layout no longer has.
  */
 export function missingShardOf(cluster: Cluster, record: ControlRecord): string | undefined {
   const [layout, held] = [layoutOf(record.layout), holdingsOf(cluster)]

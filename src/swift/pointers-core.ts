@@ -36,7 +36,7 @@ export function pointerOf(
   return { kind: "segments", ...parseDynamicManifest(segmentPrefix) }
 }
 
-/** What the headers of an upload make a link to; undefined: it is none. Throws `invalidUri`, `invalidRequest`. */
+/** The target of the link that an upload's headers describe; undefined if they describe no link. Throws `invalidUri`, `invalidRequest`. */
 export function statedLink(headers: Headers, own: { readonly account: string }): Symlink | undefined {
   const target = headers.get("x-symlink-target")
   if (target === undefined || target === "") return undefined

@@ -52,7 +52,7 @@ function findInVersions(view: RowView, row: RowKey, order: number): VersionMatch
   return found && { head: decodeVersionHead(found.value), family: "versions", rowKey, row: found }
 }
 
-/** A version by its id; undefined where there is none. Throws `invalidArgument` for a malformed id. */
+/** The version with this id, or undefined. Throws `invalidArgument` for a malformed id. */
 export function findVersion(view: RowView, row: RowKey, versionId: VersionId): VersionMatch | undefined {
   const current = view.get("current", row)
   const head = current && decodeVersionHead(current.value)

@@ -147,7 +147,7 @@ export function readVersion(
   return { found, record, details: readDetails(view, objectRowKey(bucketId, key), record) }
 }
 
-/** The ETag of a large object without the number of its segments, as Swift shows it; undefined: it is none. */
+/** The ETag of a large object without the number of its segments, as Swift shows it; undefined for other objects. */
 export const segmentsMd5Of = ({ etag, segmentListBytes }: Pick<ObjectInfo, "etag" | "segmentListBytes">) =>
   segmentListBytes === undefined ? undefined : etag.split("-")[0]
 
