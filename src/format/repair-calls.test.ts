@@ -30,7 +30,7 @@ const block = { partition, uploadId: upload, part: 3, block: 70_000, generation:
 const OUTCOMES: readonly RepairOutcome[] = [
   {
     ...{ writtenShards: 0, writtenBytes: 0, isFull: false, isWaiting: false, left: undefined, passedOver: new Set() },
-    ...{ unreadable: new Set(), unreadableUploads: [], unreferenced: [] },
+    ...{ unreadable: new Set(), unreadableUploads: [], unreferenced: [], abandoned: new Set() },
     count: {
       ...{ partition, bytesByPolicy: new Map(), misplaced: new Map(), lackingOn: new Set() },
       ...{ perhapsLackingOn: new Set(), unrebuildableOn: new Set(), singles: 0 },
@@ -39,6 +39,7 @@ const OUTCOMES: readonly RepairOutcome[] = [
   {
     ...{ writtenShards: 9, writtenBytes: 5_000_000_000, isFull: true, isWaiting: true },
     ...{ left: { kind: "move", spareShards: -1, bytes: 77 }, passedOver: new Set([upload, other]) },
+    abandoned: new Set(),
     ...{ unreadable: new Set([`${upload} 0 1 0`]), unreadableUploads: [{ ...owner, uploadId: other }] },
     unreferenced: [
       {
@@ -68,13 +69,15 @@ const OUTCOMES: readonly RepairOutcome[] = [
     },
   },
 ]
+const [, rich] = OUTCOMES
+const ALL_OUTCOMES = [...OUTCOMES, { ...must(rich, "an outcome"), abandoned: new Set([other]) }]
 const decodeOutcome = (bytes: Uint8Array) => decodeRepairOutcome(bytes, partition)
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 const GOLDEN = readFileSync(new URL("../../../src/format/golden/repair-calls-v1.txt", import.meta.url), "utf8")
 const bytesFrom = (hex: string): Uint8Array => must(bytesOfHex(hex), "these are hex digits")
 
 test("repair visits v1 and their outcomes are unchanged, byte for byte, and are read back", () => {
-  const lines = [...VISITS.map(encodeRepairVisit), ...OUTCOMES.map(encodeRepairOutcome)].map(hexOf)
+  const lines = [...VISITS.map(encodeRepairVisit), ...ALL_OUTCOMES.map(encodeRepairOutcome)].map(hexOf)
   assert.deepEqual(lines, GOLDEN.trim().split("\n"))
   const [visits, outcomes] = [lines.slice(0, VISITS.length), lines.slice(VISITS.length)]
   assert.deepEqual(
@@ -83,7 +86,7 @@ test("repair visits v1 and their outcomes are unchanged, byte for byte, and are 
   )
   assert.deepEqual(
     outcomes.map(line => decodeOutcome(bytesFrom(line))),
-    OUTCOMES,
+    ALL_OUTCOMES,
   )
 })
 
@@ -98,7 +101,7 @@ test("the longest visit fits into the header of a call", () => {
 })
 
 test("an outcome with a block of another partition is refused", () => {
-  const [, full] = OUTCOMES
+  const [, full] = ALL_OUTCOMES
   const bytes = encodeRepairOutcome(must(full, "the second one has blocks"))
   assert.throws(() => decodeRepairOutcome(bytes, parsePartitionId(1)), isCorrupt)
 })
@@ -106,7 +109,7 @@ test("an outcome with a block of another partition is refused", () => {
 test("a visit or an outcome that was cut or changed is refused with its kind, or is another one", () => {
   const cases = [
     ...VISITS.map(each => [encodeRepairVisit(each), decodeRepairVisit] as const),
-    ...OUTCOMES.map(each => [encodeRepairOutcome(each), decodeOutcome] as const),
+    ...ALL_OUTCOMES.map(each => [encodeRepairOutcome(each), decodeOutcome] as const),
   ]
   for (const [whole, decode] of cases) {
     for (let length = 0; length < whole.length; length += 1) {

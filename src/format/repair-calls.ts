@@ -10,7 +10,8 @@
  *             that no device waits for any more
  *   outcome   shards written; bytes written; flags: 1 a device is full, 2 a device does not respond; remaining work or
  *             null: kind, spare shards, bytes; uploads passed over; names of unreadable blocks; uploads with such
- *             blocks: upload, bucket id, key; unreferenced blocks; count
+ *             blocks: upload, bucket id, key; unreferenced blocks; count; uploads of the visiting process that it does not
+ *             hold, and no row references
  *   block     needle key of slot 0 (27 bytes); policy and block length or null; shards and damaged shards, each a list
  *             of slot, device, length; bucket id and key of the owner
  *   count     policies with bytes; misplaced groups: needed shards, devices, bytes; devices that lack shards; that lack
@@ -125,6 +126,8 @@ export interface RepairOutcome {
   readonly unreadableUploads: readonly (NeedleOwner & { readonly uploadId: UploadId })[]
   readonly unreferenced: readonly UnreferencedBlock[]
   readonly count: RepairCount
+  /** Uploads of the process that made the visit: it does not hold them any more, and no row references them. */
+  readonly abandoned: ReadonlySet<UploadId>
 }
 
 export function encodeRepairVisit(visit: RepairVisit): Uint8Array {
@@ -143,7 +146,7 @@ export const decodeRepairVisit = (bytes: Uint8Array): RepairVisit =>
 
 export function encodeRepairOutcome(outcome: RepairOutcome): Uint8Array {
   const { writtenShards, writtenBytes, isFull, isWaiting, left, passedOver, unreadable } = outcome
-  const { unreadableUploads, unreferenced, count } = outcome
+  const { unreadableUploads, unreferenced, count, abandoned } = outcome
   return packRecord(1, [
     ...[writtenShards, writtenBytes, (isFull ? FULL : 0) | (isWaiting ? WAITING : 0)],
     left === undefined ? null : [KINDS.indexOf(left.kind), left.spareShards, left.bytes],
@@ -151,6 +154,7 @@ export function encodeRepairOutcome(outcome: RepairOutcome): Uint8Array {
     unreadableUploads.map(({ uploadId, ...owner }) => [packIds([uploadId]), ...packOwner(owner)]),
     unreferenced.map(packBlock),
     packCount(count),
+    ...(abandoned.size > 0 ? [packIds([...abandoned])] : []),
   ])
 }
 
@@ -167,6 +171,7 @@ export const decodeRepairOutcome = (bytes: Uint8Array, partition: PartitionId): 
       ...{ passedOver, unreadable, unreadableUploads },
       unreferenced: row.rows(block => readBlock(block, partition)),
       count: readCount(row.row(), partition),
+      abandoned: new Set(row.optional(() => readUploads(row))),
     }
   })
 

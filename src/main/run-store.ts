@@ -10,7 +10,7 @@ import { openObjectChanges } from "../object/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "../swift/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { isFailure, type Failure } from "../base/failures.js"
-import type { DeviceId } from "../base/ids.js"
+import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
 import { shapeOf } from "../block/index.js"
@@ -380,7 +380,13 @@ function dutiesOf(
   if (node === undefined) return undefined
   const { services, recordManager } = engine
   const { repair } = services
-  const repairSeams = { clock, telemetry, record: () => recordManager.record, others: () => nodes()?.nodes ?? [] }
+  const { metadata } = node
+  const nodeOf = (incarnation: Incarnation): NodeName | undefined => {
+    const running = metadata.live.nodes.find(each => each.incarnation === incarnation)
+    return running && parseNodeName(running.node)
+  }
+  const others = () => nodes()?.nodes ?? []
+  const repairSeams = { clock, telemetry, record: () => recordManager.record, others, nodeOf }
   repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
   return new Duties(
     { clock, random, log: telemetry.log, nodes, ownJobs, ...node },

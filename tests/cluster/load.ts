@@ -22,11 +22,6 @@ interface LoadOptions {
   readonly clients?: number
   /** Attempts of one request; default: those of SDKs. */
   readonly attemptsMax?: number
-  /**
-   * Every body gets a key of its own, and stays. Otherwise a device that returns counts as whole only after 15 minutes:
-   * it lacks shards of blocks that were released meanwhile, and are kept.
-   */
-  readonly isKept?: boolean
 }
 
 /** What an SDK does by default. */
@@ -196,8 +191,7 @@ export class Load {
       try {
         await this.take(key, client + turn)
         this.done += 1
-        const isOver = this.options.isKept === true && turn % 3 === 2
-        if (key.isUncertain || isOver) own[at] = this.newKey(`client-${client}/${KEYS_EACH + turn}`)
+        if (key.isUncertain) own[at] = this.newKey(`client-${client}/${KEYS_EACH + turn}`)
       } catch (error) {
         this.failures.push(`${key.name} turn ${turn}: ${String(error)}`)
         return
@@ -215,7 +209,7 @@ export class Load {
   private async take(key: Key, turn: number): Promise<void> {
     const { bucket } = this.options
     const isThere = key.bodies.some(body => body !== undefined)
-    if (isThere && (turn % 3 !== 0 || this.options.isKept === true)) {
+    if (isThere && turn % 3 !== 0) {
       const found = await this.request(client => bodyOf(client, bucket, key.name))
       return checkBody(key, found, `turn ${turn}`)
     }

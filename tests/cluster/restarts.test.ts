@@ -22,7 +22,7 @@ test("nodes restarted one after another under load fail no request", { skip: noP
 
 test("a node that crashes under load and returns gets the shards that it lacks", { skip: noPostgres }, async () => {
   await withNodes({ nodes: 3, foldersEach: 2 }, async nodes => {
-    const load = await Load.begin(nodes.all, { bucket: BUCKET, isKept: true })
+    const load = await Load.begin(nodes.all, { bucket: BUCKET })
     await nodes.at(2).kill()
     await load.goesOn(100)
     await nodes.at(2).start()

@@ -95,7 +95,7 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   const both = withKeys(keys.old, keys.next)
   const gateway = await nodes.add(0, { zone: three.zone })
   await gateway.start()
-  const load = await Load.begin([...nodes.all], { bucket: BUCKET, isKept: true })
+  const load = await Load.begin([...nodes.all], { bucket: BUCKET })
 
   await assert.rejects(rotate(one, keys), /start the store with --next-master-key-file/)
   await restart(one, both)

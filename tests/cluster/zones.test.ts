@@ -19,7 +19,7 @@ test("a zone is lost under load, and is whole again after its return", { skip: n
       const [first, second, crashed, frozen] = [nodes.at(1), nodes.at(2), nodes.at(3), nodes.at(4)]
       await first.client.createBucket(BUCKET)
       await areSettled(first, ZONES.length)
-      const load = await Load.begin(nodes.all, { bucket: BUCKET, isKept: true, clients: 2 })
+      const load = await Load.begin(nodes.all, { bucket: BUCKET, clients: 2 })
       frozen.signal("SIGSTOP")
       try {
         await crashed.kill()

@@ -2,7 +2,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../../base/failures.js"
-import { parseNodeName, parsePartitionId, parseUploadId, type DeviceId, type NodeName } from "../../base/ids.js"
+import {
+  parseIncarnation,
+  parseNodeName,
+  parsePartitionId,
+  parseUploadId,
+  type DeviceId,
+  type Incarnation,
+  type NodeName,
+} from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { clusterOf, deviceId } from "../../cluster/testing-records.js"
 import type { RepairOutcome } from "../../format/repair-calls.js"
@@ -24,7 +32,13 @@ const noSignal = new AbortController().signal
 /** An outcome that tells who made the visit. */
 const outcomeBy = (number: number, partition: number): RepairOutcome => ({
   ...{ writtenShards: number, writtenBytes: 7, isFull: false, isWaiting: false, left: undefined },
-  ...{ passedOver: new Set([UPLOAD]), unreadable: new Set(), unreadableUploads: [], unreferenced: [] },
+  ...{
+    passedOver: new Set([UPLOAD]),
+    unreadable: new Set(),
+    unreadableUploads: [],
+    unreferenced: [],
+    abandoned: new Set(),
+  },
   count: {
     ...{ partition, bytesByPolicy: new Map([["ec:4+2", 5]]), misplaced: new Map(), lackingOn: new Set([D1]) },
     ...{ perhapsLackingOn: new Set(), unrebuildableOn: new Set(), singles: 0 },
@@ -65,11 +79,9 @@ class RepairWorld {
         const peer = this.peers.get(name)
         return peer === undefined ? [] : [{ name: parseNodeName(name), peer, trouble: this.trouble.get(name) }]
       })
-    this.workers = new ClusterRepairWorkers(
-      { clock, telemetry, record: () => this.record, others },
-      parseNodeName("n1"),
-      own,
-    )
+    const nodeOf = (number: Incarnation) => (number > 3 ? undefined : parseNodeName(`n${number}`))
+    const seams = { clock, telemetry, record: () => this.record, others, nodeOf }
+    this.workers = new ClusterRepairWorkers(seams, parseNodeName("n1"), own)
   }
 
   static async start(): Promise<RepairWorld> {
@@ -110,7 +122,7 @@ class RepairWorld {
   /** The layout under which visits are ordered. */
   layoutVersion = RECORD.layout.version
 
-  visit(number: number, slots: readonly DeviceId[], isHere = false, signal = noSignal): Promise<RepairOutcome> {
+  visit(number: number, slots: readonly DeviceId[], by?: Incarnation, signal = noSignal): Promise<RepairOutcome> {
     const partition = parsePartitionId(number)
     const order: VisitOrder = {
       ...{
@@ -119,7 +131,7 @@ class RepairWorld {
         offline: [],
         longPassedOver: new Set([UPLOAD]),
         slots,
-        isHere,
+        by,
       },
     }
     return this.workers.visit(order, signal)
@@ -143,7 +155,9 @@ test("a partition is visited by the node of its first slot, and its outcome arri
   assert.deepEqual(await world.clock.runUntil(world.visit(40_000, [D3, D2, D1])), outcomeBy(3, 40_000))
   assert.equal(await world.by(2, [D2, D3]), 2)
   assert.equal(await world.by(3, [D1, D2]), 1)
-  assert.equal(await world.by(4, [D2, D3], true), 1, "only this node can")
+  assert.equal(await world.by(4, [D2, D3], parseIncarnation(1)), 1, "only this process can")
+  assert.equal(await world.by(5, [D1, D2], parseIncarnation(3)), 3, "only that process can")
+  assert.equal(await world.by(6, [D2, D3], parseIncarnation(9)), 2, "a process that runs no more")
   assert.equal(await world.by(5, []), 1)
   assert.deepEqual([world.workers.count, world.workers.takingPart], [3, 3])
   await world.clock.advance(REPAIR_WORKER_LIMITS.takesPartMs)
@@ -217,7 +231,7 @@ test("a job that is stopped cancels its visits elsewhere and begins no others", 
     return new Promise<RepairOutcome>(() => undefined)
   })
   const stop = new AbortController()
-  const visit = world.visit(1, [D2, D3], false, stop.signal)
+  const visit = world.visit(1, [D2, D3], undefined, stop.signal)
   const rejected = assert.rejects(visit, error => isFailure(error, "stopping"))
   await world.clock.advance(1_000)
   stop.abort(fail("stopping"))

@@ -10,7 +10,7 @@
  * Limits    REPAIR_WORKER_LIMITS, REPAIR_CALL_LIMITS.
  */
 import { fail, isFailure } from "../../base/failures.js"
-import type { NodeName } from "../../base/ids.js"
+import type { Incarnation, NodeName } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import {
@@ -89,6 +89,8 @@ interface ClusterRepairSeams {
   readonly record: () => ControlRecord
   /** All other nodes, as far as this one knows them. */
   readonly others: () => readonly RepairPeer[]
+  /** The node of a process that is running. */
+  readonly nodeOf: (incarnation: Incarnation) => NodeName | undefined
 }
 
 export class ClusterRepairWorkers implements RepairWorkers {
@@ -151,11 +153,12 @@ export class ClusterRepairWorkers implements RepairWorkers {
   }
 
   /** Waits until one of the nodes that may make the visit has a place. */
-  private async place({ slots, isHere }: VisitOrder, failed: ReadonlySet<NodeName>): Promise<NodeName> {
+  private async place({ slots, by }: VisitOrder, failed: ReadonlySet<NodeName>): Promise<NodeName> {
     for (;;) {
       const usable = this.usable()
       const isUsable = (node: NodeName): boolean => usable.has(node) && !failed.has(node)
-      const candidates = isHere ? [this.name] : this.nodesOf(slots)
+      const chosen = by === undefined ? undefined : this.seams.nodeOf(by)
+      const candidates = chosen === undefined ? this.nodesOf(slots) : [chosen]
       const node = this.places.begin(candidates, isUsable, this.clock.monotonicMs())
       if (node !== undefined) return node
       await new Promise<void>(resolve => this.waiting.push(resolve))

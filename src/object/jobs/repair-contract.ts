@@ -1,5 +1,5 @@
 /** Repair: its view of the store, and its reports. */
-import type { DeviceId, UploadId } from "../../base/ids.js"
+import type { DeviceId, Incarnation, UploadId } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
 import type { Layouts } from "../../block/index.js"
 import type { ControlDevice } from "../../format/control-record.js"
@@ -29,8 +29,8 @@ export interface VisitOrder extends Omit<RepairVisit, "generation" | "longPassed
   readonly longPassedOver: ReadonlySet<UploadId>
   /** The devices of the partition's slots that take part, in the order of slots. */
   readonly slots: readonly DeviceId[]
-  /** Only this process can resolve what is left: it was passed over because this process held it. */
-  readonly isHere: boolean
+  /** Only this process can resolve what is left: it has assigned the uploads, and may hold them. Undefined: any can. */
+  readonly by: Incarnation | undefined
 }
 
 /** Who makes the visits of repair. */

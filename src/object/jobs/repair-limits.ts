@@ -20,6 +20,8 @@ export const REPAIR_LIMITS = {
   youngPartitionsMax: 1_024,
   /** A block that no row has referenced for so long was most likely released: no device waits for it any more. */
   youngMsMax: 15 * 60_000,
+  /** Uploads that are known to be abandoned; of further ones, visits find it again. */
+  abandonedKept: 10_000,
   /** Delay before failed work is retried. */
   retryMs: 5_000,
   /** Delay before a partition is visited again whose device does not respond. */

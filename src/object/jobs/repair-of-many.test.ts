@@ -43,7 +43,9 @@ class VisitsBy implements RepairWorkers {
   }
 
   visit(order: VisitOrder, signal: AbortSignal): Promise<RepairOutcome> {
-    const done = this.turn.then(() => (order.isHere ? this.visitHere(order, signal) : this.visitElsewhere(order)))
+    const done = this.turn.then(() =>
+      order.by === this.numbers.here ? this.visitHere(order, signal) : this.visitElsewhere(order),
+    )
     this.turn = done.catch(() => undefined)
     return done
   }
@@ -420,6 +422,45 @@ test("blocks without a row whose process makes visits are left to that process",
   assert.ok((await world.settle()) < 20)
   assert.ok(visits.elsewhere.length > 0)
   assert.equal(world.services.orphans.report().waitingBlocks, 0)
+})
+
+test("a device does not wait for blocks that their process has given up, but for those that it holds", async () => {
+  const world = await open("ec:2+1")
+  const other = world.beside(2)
+  // The process cannot remove what it has written of a refused request.
+  const removals = Array.from(world.devices.live.values(), ({ volumes }) => ({ volumes, remove: volumes.remove }))
+  for (const { volumes } of removals)
+    volumes.remove = () => Promise.reject(fail("deviceFailed", { message: "not now" }))
+  world.tablet.before = name => {
+    if (name === "PutVersion") throw fail("invalidRequest")
+  }
+  await assert.rejects(other.put("refused", world.random.bytes(10 * KIB)))
+  for (const { volumes, remove } of removals) volumes.remove = remove
+  world.tablet.before = () => undefined
+  const { slow, goOn } = heldSource(world.random.bytes(400_000))
+  const putting = other.services.objects.put(other.putting("held", slow))
+  await world.clock.advance(1_000)
+  const visits = new VisitsBy(world, other, { here: 1, other: 2 })
+  const returned = must((await groupsOf(world))[0], "a block").shards[0]?.deviceId
+  const device = must(returned, "a device")
+  for (const group of await groupsOf(world)) {
+    const shard = group.shards.find(({ deviceId }) => deviceId === device)
+    if (shard !== undefined) await loseShards(world, { ...group, shards: [shard] }, 1)
+  }
+  world.takeOffline(device)
+  world.bringBack(device)
+  const pass = async () => {
+    await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
+    await world.settle()
+    return world.stateOf(device)
+  }
+  assert.equal(await pass(), "rebuilding", "a row may reference what the process still holds")
+  runAs(world, 2)
+  goOn()
+  await world.clock.runUntil(putting)
+  runAs(world, 1)
+  assert.equal(await pass(), "active")
+  assert.ok(visits.elsewhere.length > 0)
 })
 
 test("unreferenced blocks of ended processes that a visit elsewhere finds are removed by the one that coordinates", async () => {

@@ -61,7 +61,7 @@ type Known = Pick<RepairOutcome, "unreadable"> & {
   /** Only rows that wait for the collector name these. */
   readonly released?: ReadonlySet<string>
   /** Young uploads that no device waits for any more. */
-  readonly longPassedOver?: ReadonlySet<UploadId>
+  readonly notAwaited?: ReadonlySet<UploadId>
 }
 
 /** The results for a partition's blocks that needed attention. */
@@ -80,8 +80,13 @@ class Visit {
   /** Blocks that are kept for the retention alone: how they are stored says nothing of the store. */
   readonly released = new Set<string>()
   readonly young = new Set<string>()
+  /** Uploads of this process that it does not hold, and no row references. */
+  readonly abandoned = new Set<UploadId>()
+  readonly notAwaited: Set<UploadId>
 
-  constructor(readonly longPassedOver: ReadonlySet<UploadId>) {}
+  constructor(longPassedOver: ReadonlySet<UploadId>) {
+    this.notAwaited = new Set(longPassedOver)
+  }
 }
 
 export class RepairVisits {
@@ -99,12 +104,12 @@ export class RepairVisits {
       this.visitBlock(group, visit),
     )
     const { count, left, passedOver } = await this.scan(partition, visit)
-    const { writtenBytes, writtenShards, isFull, isWaiting, unreadable } = visit
+    const { writtenBytes, writtenShards, isFull, isWaiting, unreadable, abandoned } = visit
     const unreadableUploads = [...visit.unreadableUploads.values()]
     const unreferenced = [...visit.unreferenced.values()]
     return {
       ...{ count, writtenBytes, writtenShards, isFull, isWaiting, left, passedOver },
-      ...{ unreadable, unreadableUploads, unreferenced },
+      ...{ unreadable, unreadableUploads, unreferenced, abandoned },
     }
   }
 
@@ -141,7 +146,7 @@ export class RepairVisits {
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isYoung = visit?.young?.has(name) ?? false
     const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
-    const isLong = isYoung && visit?.longPassedOver?.has(group.uploadId) === true
+    const isLong = isYoung && visit?.notAwaited?.has(group.uploadId) === true
     const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
     if (isYoung && mustLeave) scan.leave("move", seen.spareShards, seen.bytesToWrite)
     if (isHeld && seen.need === "mend" && !isLong) this.passOver(scan, group, seen)
@@ -194,11 +199,23 @@ export class RepairVisits {
       if (!(await this.resolver.isKept(group, verdict.live.owner))) visit.released.add(name)
       return
     }
-    if (this.isYoung(verdict.kind, group.uploadId)) visit.young.add(name)
-    else if (verdict.kind === "unnamed" && visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
+    if (this.isYoung(verdict.kind, group.uploadId)) {
+      visit.young.add(name)
+      if (verdict.kind === "unnamed") this.noteAbandoned(group.uploadId, visit)
+    } else if (verdict.kind === "unnamed" && visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
       visit.unreferenced.set(name, { group, owner: verdict.owner })
     else if (verdict.kind !== "changing") visit.settled.add(name)
     if (verdict.kind !== "changing") await this.moveAway(group, visit)
+  }
+
+  /**
+   * The rows were read after this process was found not to hold the upload: what it wrote for it was refused or released,
+   * and no row will reference it.
+   */
+  private noteAbandoned(uploadId: UploadId, visit: Visit): void {
+    if (!this.uploads.isDecided(uploadId)) return
+    visit.abandoned.add(uploadId)
+    visit.notAwaited.add(uploadId)
   }
 
   private isYoung(verdict: "unnamed" | "changing" | "unknown", uploadId: UploadId): boolean {

@@ -13,13 +13,13 @@
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
 import { isFailure, type FailureKind } from "../../base/failures.js"
-import type { DeviceId, PartitionId, RowKey, UploadId } from "../../base/ids.js"
+import type { DeviceId, Incarnation, PartitionId, RowKey } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
 import { ALL_NEEDLES, assignedDeviceOf, type Blocks, type ShardCopy, type ShardScanPage } from "../../block/index.js"
 import { needleKeyOf } from "../../format/needle.js"
-import { VISIT_UPLOADS_MAX, type RepairCount, type RepairOutcome } from "../../format/repair-calls.js"
+import type { RepairCount, RepairOutcome } from "../../format/repair-calls.js"
 import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Metadata } from "../../metadata/index.js"
@@ -39,13 +39,13 @@ import { nameOf } from "./removals.js"
 import { Census, isWholeOn } from "./repair-census.js"
 import type { RepairReport, RepairSource, RepairWorkers, ShardScanReport, VisitOrder } from "./repair-contract.js"
 import { haveChanged, takesPart, type States } from "./repair-core.js"
+import { PassedOver } from "./passed-over.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
 import { WorkRate, type RateBound } from "./repair-rate-core.js"
 import { UnreadableBlocks } from "./repair-unreadable.js"
 import { PartitionScan, RepairVisits } from "./repair-visit.js"
 import type { ObjectBackend } from "../backend.js"
-import type { Uploads } from "../uploads.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
 
 /** A visit that fails with these has changed nothing that must not be, and may succeed later. */
@@ -63,9 +63,6 @@ interface RepairScan {
   /** The partition being counted; lower ones are done. */
   readonly open: PartitionScan
 }
-
-/** Held or young uploads that visits of a partition passed over, and when they first did (monotonic clock). */
-type PassedOverSince = ReadonlyMap<UploadId, number>
 
 /** The state at the start of a scan. */
 interface ScanStart {
@@ -85,11 +82,9 @@ export class Repair implements Job {
   private readonly visits: RepairVisits
   /** Partitions with work for a visit, and the devices known to lack their shards. */
   private readonly lackingDevices = new Map<PartitionId, Set<DeviceId>>()
-  /** Least recently visited first. */
-  private readonly passedOver = new Map<PartitionId, PassedOverSince>()
-  /** Partitions whose next visit must be made by this process. */
-  private readonly visitedHere = new Set<PartitionId>()
-  private youngVisitMs = -Infinity
+  private readonly passedOver: PassedOver
+  /** The process that must make the next visit of a partition. */
+  private readonly visitedBy = new Map<PartitionId, Incarnation>()
   private readonly damages = new Map<RowKey, ShardCopy>()
   /** Blocks with too few shards left, as found by visits since the last full scan. */
   private readonly unreadable = new UnreadableBlocks(REPAIR_LIMITS.unreadableKept)
@@ -114,7 +109,6 @@ export class Repair implements Job {
   private readonly clock: Clock
   private readonly metadata: Metadata
   private readonly blocks: Blocks
-  private readonly uploads: Uploads
 
   constructor(
     backend: ObjectBackend,
@@ -131,7 +125,7 @@ export class Repair implements Job {
     this.clock = clock
     this.metadata = metadata
     this.blocks = blocks
-    this.uploads = uploads
+    this.passedOver = new PassedOver(clock, uploads)
     this.otherHints = isShared ? new OtherHints() : undefined
     this.visits = new RepairVisits(blocks, uploads, new OwnershipResolver(backend), {
       layouts: source.layouts,
@@ -254,43 +248,14 @@ export class Repair implements Job {
     for (const deviceId of this.lackingDevices.get(partition) ?? []) this.census.lacks(deviceId, partition)
   }
 
-  private notePassedOver(partition: PartitionId, uploads: ReadonlySet<UploadId>): void {
-    const before = this.passedOver.get(partition)
-    this.passedOver.delete(partition)
-    if (uploads.size === 0) return
-    const nowMs = this.clock.monotonicMs()
-    this.passedOver.set(partition, new Map(Array.from(uploads, id => [id, before?.get(id) ?? nowMs])))
-  }
-
-  /** Uploads of the partition that have been passed over for so long that no device waits for them. */
-  private longPassedOver(partition: PartitionId): ReadonlySet<UploadId> {
-    const beforeMs = this.clock.monotonicMs() - REPAIR_LIMITS.youngMsMax
-    const long = Array.from(this.passedOver.get(partition) ?? []).flatMap(([id, sinceMs]) =>
-      sinceMs <= beforeMs && !this.uploads.isHeld(id) ? [id] : [],
-    )
-    return new Set(long.slice(0, VISIT_UPLOADS_MAX))
-  }
-
-  /** Visits partitions again whose held uploads were released. */
-  private visitReleased(): void {
-    for (const [partition, uploads] of this.passedOver) {
-      if ([...uploads.keys()].some(id => this.uploads.isHeld(id) || this.uploads.mayBeYoung(id))) continue
-      this.passedOver.delete(partition)
-      this.visitedHere.add(partition)
-      this.visitAgain(partition)
-    }
-  }
-
-  /** Visits partitions again whose blocks another process may have committed since. */
-  private visitYoung(): void {
-    const nowMs = this.clock.monotonicMs()
-    if (nowMs - this.youngVisitMs < REPAIR_LIMITS.youngEveryMs) return
-    this.youngVisitMs = nowMs
-    let visits = 0
-    for (const [partition, uploads] of this.passedOver) {
-      if (visits >= REPAIR_LIMITS.youngPartitionsMax) return
-      if (![...uploads.keys()].some(id => this.uploads.mayBeYoung(id))) continue
-      visits += 1
+  /** Has partitions visited again by the processes that have released, committed or given up what was passed over. */
+  private visitPassedOver(): void {
+    const { passedOver } = this
+    for (const { partition, by } of [
+      ...passedOver.takeReleased(this.metadata.incarnations.own),
+      ...passedOver.dueYoung(),
+    ]) {
+      this.visitedBy.set(partition, by)
       this.visitAgain(partition)
     }
   }
@@ -312,8 +277,7 @@ export class Repair implements Job {
     if (this.isPaused) return "idle"
     await this.recordDamages()
     if (this.hasChanged()) this.begin()
-    this.visitReleased()
-    this.visitYoung()
+    this.visitPassedOver()
     if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
     if (this.otherHints?.isDue(this.clock.monotonicMs())) return this.readOtherHints(this.otherHints)
     if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
@@ -338,7 +302,7 @@ export class Repair implements Job {
   /** Forgets what visits and scans have found of the partitions: a new scan finds it again. */
   private clearFindings(): void {
     this.lackingDevices.clear()
-    this.visitedHere.clear()
+    this.visitedBy.clear()
     this.putOff.clear()
     this.unreadable.clear()
   }
@@ -450,8 +414,7 @@ export class Repair implements Job {
   private closeScan({ count, left, passedOver }: PartitionScan, next: number): PartitionScan {
     const partition = parsePartitionId(count.partition)
     // It knows the uploads that this process holds: which others no row references yet, visits find out.
-    const before = this.passedOver.get(partition)?.keys() ?? []
-    this.notePassedOver(partition, new Set([...before, ...passedOver]))
+    this.passedOver.note(partition, new Set([...this.passedOver.of(partition), ...passedOver]))
     this.ledger.set(partition, left ?? (this.lackingDevices.has(partition) ? UNKNOWN_NEED : undefined))
     this.noteCount(count)
     this.census.clear(partition + 1, next)
@@ -506,11 +469,17 @@ export class Repair implements Job {
       const id = assignedDeviceOf(layouts.current, partition, slot)
       return id === undefined || !takesPart(states.get(id)) ? [] : [id]
     })
+    const by = this.visitedBy.get(partition)
+    this.visitedBy.delete(partition)
     return {
-      ...{ partition, layoutVersion: layouts.current.version, longPassedOver: this.longPassedOver(partition) },
+      ...{
+        partition,
+        layoutVersion: layouts.current.version,
+        longPassedOver: this.passedOver.notAwaited(partition),
+        by,
+      },
       offline: [...states].flatMap(([id, { state }]) => (state === "offline" ? [id] : [])),
       slots: slots.flat(),
-      isHere: this.visitedHere.delete(partition),
     }
   }
 
@@ -522,7 +491,7 @@ export class Repair implements Job {
       this.putOff.delete(partition)
       return outcome
     } catch (error) {
-      if (order.isHere) this.visitedHere.add(partition)
+      if (order.by !== undefined) this.visitedBy.set(partition, order.by)
       if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
       this.putOff.set(partition, error.message)
       this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
@@ -537,9 +506,10 @@ export class Repair implements Job {
     const { hints } = await this.metadata.ask(readHints(hintsOfPartition(partition), Infinity))
     const outcome = await this.workers.visit(order, signal)
     const { count, left, passedOver } = outcome
+    this.passedOver.noteAbandoned(outcome.abandoned)
     for (const { group, owner } of outcome.unreferenced) this.orphans.add(group, owner)
     for (const name of outcome.unreadableUploads) await this.onUnreadable(name)
-    this.notePassedOver(partition, passedOver)
+    this.passedOver.note(partition, passedOver)
     this.unreadable.set(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
@@ -594,7 +564,7 @@ export class Repair implements Job {
     const isCurrent = current.version === this.scanStart.layoutVersion
     if (previous === undefined || !isCurrent || !ledger.isEmpty) return
     // Rows may reference by now what was passed over.
-    if (this.passedOver.size > 0) this.rescanMs ??= this.clock.monotonicMs() + REPAIR_LIMITS.reencodedQuietMs
+    if (!this.passedOver.isEmpty) this.rescanMs ??= this.clock.monotonicMs() + REPAIR_LIMITS.reencodedQuietMs
     source.onTransitionDone(current.version)
   }
 }
