@@ -7,14 +7,12 @@
  * Limits    A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
  */
 import {
-  claimedKey,
   decide,
   DeniedAccess,
   NO_RESOURCE_POLICIES,
   sentenceOfDecision,
   sha256Hex,
-  SignatureVerifier,
-  receivedRequest,
+  SignedCallers,
   type Accounts,
   type AuditLog,
   type Denials,
@@ -22,6 +20,7 @@ import {
   type Keyring,
   type KnownKey,
   type RateLimiter,
+  type SignedCaller,
   type RequestContext,
   type Sessions,
 } from "../access/index.js"
@@ -45,7 +44,6 @@ const BODY_BYTES_MAX = 256 * KIB
 /** Enough for a web identity's token and session policies. */
 const UNSIGNED_BYTES_MAX = 64 * KIB
 const INTERNAL_STATUS = 500
-const DENIED_STATUS = 403
 
 interface IamSettings {
   readonly accounts: Accounts & Keyring
@@ -66,15 +64,9 @@ interface Request {
   readonly exchange: Exchange
   readonly service: IamService
   readonly nowMs: number
-  signer?: Signer
+  key?: KnownKey
   /** The action's name. */
   action?: string
-}
-
-/** The signing key, and the region that the signature names. */
-interface Signer {
-  readonly key: KnownKey
-  readonly region: string
 }
 
 /** A parsed request whose signature, if it has one, is valid. */
@@ -83,17 +75,18 @@ interface IamRequest {
   /** As policies name it: `iam:CreateUser`. */
   readonly action: string
   readonly parameters: Parameters
-  readonly signer: Signer | undefined
+  readonly signer: SignedCaller | undefined
   readonly nowMs: number
 }
 
 export const createIamHandler = (settings: IamSettings): Protocol => new IamHandler(settings)
 
 class IamHandler implements Protocol {
-  private readonly verifier = new SignatureVerifier()
+  private readonly callers: SignedCallers
   private readonly webIdentities: WebIdentities
 
   constructor(private readonly settings: IamSettings) {
+    this.callers = new SignedCallers(settings)
     const { web, accounts, identities } = settings
     this.webIdentities = new WebIdentities(web, accounts, identities)
   }
@@ -112,22 +105,10 @@ class IamHandler implements Protocol {
       // The client receives no details of internal errors or of the denying statement; the log does.
       const reason = reasonOf(failure, answer)
       if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
-      this.noteDenial(request, failure, answer)
+      const { nowMs, key, action: operation = "" } = request
+      this.callers.noteDenial(exchange, { service, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(service, answer, exchange.requestId))
     }
-  }
-
-  private noteDenial({ exchange, service, nowMs, signer, action }: Request, failure: Failure, answer: IamError): void {
-    const { status, code } = answer
-    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
-    const { requestId, remoteAddress } = exchange
-    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
-    const denied = {
-      ...{ requestId, deniedMs: nowMs, service, operation: action ?? "", status, code, remoteAddress },
-      ...{ accessKeyId: signer?.key.id ?? claimed, principal: signer?.key.principal },
-      ...{ action: action && `${service}:${action}`, resource: undefined },
-    }
-    this.settings.denials.note(denied, failure)
   }
 
   refuse({ requestId, failure, status }: Refusal): PlainAnswer {
@@ -138,8 +119,10 @@ class IamHandler implements Protocol {
   private async answer(request: Request, isSigned: boolean): Promise<PlainAnswer> {
     const { exchange, service, nowMs } = request
     const body = await readBody(exchange, isSigned ? BODY_BYTES_MAX : UNSIGNED_BYTES_MAX)
-    const signer = await exchange.timing.measure("auth", () => this.signerOf(exchange, service, body, nowMs))
-    if (signer !== undefined) request.signer = signer
+    const rules = { service, region: undefined, bodySha256: sha256Hex(body) }
+    const signer = await exchange.timing.measure("auth", () =>
+      this.callers.admit(exchange, rules, nowMs, key => (request.key = key)),
+    )
     const { rawQuery } = splitTarget(exchange.rawTarget)
     const parameters = new Parameters(rawQuery, Buffer.from(body).toString())
     const name = parameters.text("Action")
@@ -154,32 +137,9 @@ class IamHandler implements Protocol {
     return resultAnswer(service, name, result ?? undefined, exchange.requestId)
   }
 
-  /** Undefined if nothing looks like a signature. Throws as `SignatureVerifier`, and `invalidAccessKey`. */
-  private async signerOf(
-    exchange: Exchange,
-    service: IamService,
-    body: Uint8Array,
-    nowMs: number,
-  ): Promise<Signer | undefined> {
-    const { accounts, rates } = this.settings
-    const rules = { service, region: undefined, bodySha256: sha256Hex(body) }
-    const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
-    if (claim.kind === "anonymous") return undefined
-    const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
-    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    this.verifier.verify(claim, key.secret)
-    const region = claim.signedRegion
-    exchange.note({ accessKeyId: key.id })
-    exchange.about({ accountId: key.account.id })
-    exchange.proveAccount()
-    await rates.enter(key.limited, exchange)
-    accounts.noteUse(key, nowMs, service, region)
-    return { key, region }
-  }
-
   private async perform(request: IamRequest, action: Supported): Promise<Result | void> {
     const { exchange, parameters, signer, nowMs } = request
-    const source = { exchange, parameters, region: signer?.region ?? "" }
+    const source = { exchange, parameters, region: signer?.signedRegion ?? "" }
     const context = contextOf({ ...source, target: undefined })
     const open: OpenCall = { ...this.settings, webIdentities: this.webIdentities, parameters, context, nowMs }
     if (action.kind === "open") return await action.act(open)

@@ -8,20 +8,19 @@
  * Limits    Bodies: `DOCUMENT_LIMITS`, `ITEM_LIMITS`. What waits: `Polls`.
  */
 import {
-  claimedKey,
   decide,
   DeniedAccess,
   denialsOf,
-  receivedRequest,
   sentenceOfDecision,
   sha256Hex,
-  SignatureVerifier,
+  SignedCallers,
   sourceContext,
   type Denials,
   type Keyring,
   type KnownKey,
   type NamedPolicy,
   type RateLimiter,
+  type SignedCaller,
   type VerifiedRequest,
 } from "../access/index.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
@@ -38,7 +37,6 @@ import { routeOf, type Route } from "./route.js"
 
 const SERVICE = "k2v"
 const REGION_DEFAULT = "us-east-1"
-const DENIED_STATUS = 403
 const INTERNAL_STATUS = 500
 
 interface K2vSettings {
@@ -64,18 +62,14 @@ interface Request {
   key?: KnownKey
 }
 
-interface Admitted {
-  readonly key: KnownKey
-  readonly verified: VerifiedRequest
-}
-
 export const createK2vHandler = (settings: K2vSettings): Protocol => new K2vHandler(settings)
 
 class K2vHandler implements Protocol {
-  private readonly verifier = new SignatureVerifier()
+  private readonly callers: SignedCallers
   private readonly polls: Polls
 
   constructor(private readonly settings: K2vSettings) {
+    this.callers = new SignedCallers(settings)
     this.polls = new Polls(settings.clock)
   }
 
@@ -91,7 +85,9 @@ class K2vHandler implements Protocol {
       exchange.note({ failure: answer.code })
       const reason = reasonOf(failure, answer)
       if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
-      this.noteDenial(request, failure, answer)
+      const { nowMs, route, key } = request
+      const refused = { service: SERVICE, operation: route?.operation ?? "", nowMs, key, answer }
+      this.callers.noteDenial(exchange, refused, failure)
       await exchange.respond(this.errorAnswer(answer, exchange.rawTarget, exchange.requestId))
     }
   }
@@ -127,28 +123,19 @@ class K2vHandler implements Protocol {
     return OPERATIONS[route.operation](call)
   }
 
-  /** Throws as `SignatureVerifier`, `invalidAccessKey`, `rateExceeded`; `accessDenied` without a signature. */
-  private async admit(request: Request): Promise<Admitted> {
+  /** Throws as `SignedCallers`; `accessDenied` without a signature. */
+  private async admit(request: Request): Promise<SignedCaller> {
     const { exchange, nowMs } = request
-    const { accounts, rates, region } = this.settings
-    const claim = this.verifier.read(receivedRequest(exchange), { service: SERVICE, region }, nowMs)
-    if (claim.kind === "anonymous") throw fail("accessDenied", { message: "K2V needs a signature.", unsigned: true })
-    const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
-    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    const verified = this.verifier.verify(claim, key.secret)
-    request.key = key
-    exchange.note({ accessKeyId: key.id })
-    exchange.about({ accountId: key.account.id })
-    exchange.proveAccount()
-    await rates.enter(key.limited, exchange)
-    accounts.noteUse(key, nowMs, SERVICE, verified.region)
-    return { key, verified }
+    const rules = { service: SERVICE, region: this.settings.region }
+    const caller = await this.callers.admit(exchange, rules, nowMs, key => (request.key = key))
+    if (caller === undefined) throw fail("accessDenied", { message: "K2V needs a signature.", unsigned: true })
+    return caller
   }
 
   /** Throws `accessDenied`. */
   private require(
     { exchange, nowMs, route }: Request,
-    { key, verified }: Admitted,
+    { key, verified }: SignedCaller,
     { bucket, policy }: { readonly bucket: Bucket; readonly policy: NamedPolicy | undefined },
     partition: ItemKey | undefined,
   ): void {
@@ -164,19 +151,6 @@ class K2vHandler implements Protocol {
     const denials = policy && { ...policy, policy: denialsOf(policy.policy) }
     const decision = decide(request, key.policies, { policy: denials, acl: undefined })
     if (decision.outcome !== "allow") throw new DeniedAccess(request, decision)
-  }
-
-  private noteDenial({ exchange, nowMs, route, key }: Request, failure: Failure, { status, code }: K2vError): void {
-    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
-    const { requestId, remoteAddress } = exchange
-    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
-    const operation = route?.operation ?? ""
-    const denied = {
-      ...{ requestId, deniedMs: nowMs, service: SERVICE, operation, status, code, remoteAddress },
-      ...{ accessKeyId: key?.id ?? claimed, principal: key?.principal },
-      ...{ action: `${SERVICE}:${operation}`, resource: undefined },
-    }
-    this.settings.denials.note(denied, failure)
   }
 
   private errorAnswer({ code, status, message }: K2vError, target: string, requestId: string): PlainAnswer {

@@ -8,19 +8,18 @@
  * Source    "AWS JSON 1.1 protocol", Smithy.
  */
 import {
-  claimedKey,
   DeniedAccess,
-  receivedRequest,
   sentenceOfDecision,
   sha256Hex,
-  SignatureVerifier,
+  SignedCallers,
   type AuditLog,
   type Denials,
   type Keyring,
   type KnownKey,
   type RateLimiter,
+  type SignedCaller,
 } from "../access/index.js"
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, type Failure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -33,7 +32,6 @@ import { contextOf } from "./request-context.js"
 import { operationOf } from "./speaks-kms.js"
 
 const BODY_BYTES_MAX = 64 * KIB
-const DENIED_STATUS = 403
 const INTERNAL_STATUS = 500
 const SERVICE = "kms"
 
@@ -53,20 +51,17 @@ interface Request {
   readonly exchange: Exchange
   readonly name: string
   readonly nowMs: number
-  signer?: Signer
-}
-
-interface Signer {
-  readonly key: KnownKey
-  readonly region: string
+  key?: KnownKey
 }
 
 export const createKmsHandler = (settings: KmsSettings): Protocol => new KmsHandler(settings)
 
 class KmsHandler implements Protocol {
-  private readonly verifier = new SignatureVerifier()
+  private readonly callers: SignedCallers
 
-  constructor(private readonly settings: KmsSettings) {}
+  constructor(private readonly settings: KmsSettings) {
+    this.callers = new SignedCallers(settings)
+  }
 
   async handle(exchange: Exchange): Promise<void> {
     const request: Request = { exchange, name: operationOf(exchange) ?? "", nowMs: this.settings.clock.wallMs() }
@@ -79,7 +74,8 @@ class KmsHandler implements Protocol {
       exchange.note({ failure: answer.code })
       const reason = reasonOf(failure, answer)
       if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
-      this.noteDenial(request, failure, answer)
+      const { name: operation, nowMs, key } = request
+      this.callers.noteDenial(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(answer, exchange.requestId))
     }
   }
@@ -92,7 +88,7 @@ class KmsHandler implements Protocol {
   private async resultOf(request: Request): Promise<Result> {
     const { exchange, nowMs } = request
     const body = await readBody(exchange, BODY_BYTES_MAX)
-    const { key, region } = await exchange.timing.measure("auth", () => this.signerOf(request, body))
+    const { key, signedRegion: region } = await exchange.timing.measure("auth", () => this.signerOf(request, body))
     const operation = supported(request.name)
     exchange.note({ operation: `${SERVICE}:${request.name}` })
     const input = Input.parse(Buffer.from(body).toString())
@@ -110,37 +106,13 @@ class KmsHandler implements Protocol {
     return auditedOperation(this.settings.audit, { requestId, remoteAddress, keyId: key.id }, call, operation)
   }
 
-  /** Throws as `SignatureVerifier`, and `invalidAccessKey`. */
-  private async signerOf(request: Request, body: Uint8Array): Promise<Signer> {
+  /** Throws as `SignedCallers`. */
+  private async signerOf(request: Request, body: Uint8Array): Promise<SignedCaller> {
     const { exchange, nowMs } = request
-    const { accounts, rates } = this.settings
     const rules = { service: SERVICE, region: undefined, bodySha256: sha256Hex(body) }
-    const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
-    if (claim.kind === "anonymous") {
-      throw new KmsRefusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
-    }
-    const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
-    if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    this.verifier.verify(claim, key.secret)
-    exchange.note({ accessKeyId: key.id })
-    exchange.about({ accountId: key.account.id })
-    exchange.proveAccount()
-    await rates.enter(key.limited, exchange)
-    accounts.noteUse(key, nowMs, SERVICE, claim.signedRegion)
-    request.signer = { key, region: claim.signedRegion }
-    return request.signer
-  }
-
-  private noteDenial({ exchange, name, nowMs, signer }: Request, failure: Failure, { status, code }: KmsError): void {
-    if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
-    const { requestId, remoteAddress } = exchange
-    const claimed = claimedKey(exchange.header("authorization"), exchange.rawTarget)
-    const denied = {
-      ...{ requestId, deniedMs: nowMs, service: SERVICE, operation: name, status, code, remoteAddress },
-      ...{ accessKeyId: signer?.key.id ?? claimed, principal: signer?.key.principal },
-      ...{ action: `${SERVICE}:${name}`, resource: undefined },
-    }
-    this.settings.denials.note(denied, failure)
+    const caller = await this.callers.admit(exchange, rules, nowMs, key => (request.key = key))
+    if (caller !== undefined) return caller
+    throw new KmsRefusal("MissingAuthenticationTokenException", "Request is missing Authentication Token")
   }
 }
 
