@@ -111,6 +111,15 @@ export const FAILURES = {
   kmsKeyState: kind("fixRequest", "the state of the KMS key does not allow this"),
   invalidCiphertext: kind("fixRequest", "the ciphertext was not made with this key and encryption context"),
   keyServiceUnavailable: kind("backOff", "the key service cannot be reached"),
+  // Queues
+  noSuchQueue: kind("fixRequest", "the queue does not exist"),
+  queueExists: kind("fixRequest", "the queue exists with other settings"),
+  queuePaused: kind("backOff", "the queue is paused"),
+  queueFull: kind("backOff", "the queue has as many messages or bytes as it may have"),
+  noSuchMessage: kind("fixRequest", "the message does not exist; it was acknowledged, or its time is over"),
+  notInFlight: kind("fixRequest", "the message is not in flight with this receipt"),
+  workedTooLong: kind("fixRequest", "half of the time of the message is over: its next delivery cannot be postponed"),
+  tooFewCopies: kind("backOff", "the message does not have as many copies as were asked for"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

@@ -108,6 +108,14 @@ export const FAMILIES = {
   openEnds: 51,
   /** Object key + multipart id → how many segments of other objects reference those with this id. */
   references: 52,
+  /** Account id + name → a queue: its id and its settings. */
+  queues: 53,
+  /** Account id + message id → a message of a queue: its state, and its content if that is small. */
+  queueMessages: 54,
+  /** Account id + message id → the content of a message. */
+  queueContents: 55,
+  /** Queue id + time + order → the message that is due then. */
+  queueOrder: 56,
 } as const
 
 export type Family = keyof typeof FAMILIES

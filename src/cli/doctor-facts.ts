@@ -136,13 +136,14 @@ async function openFilesOf(pid: number | undefined): Promise<number | undefined>
 
 async function portFacts(config: ServeConfig): Promise<DoctorFacts["ports"]> {
   const { probeAddresses } = await import("../http/index.js")
-  const { listen, adminListen, website, swift, k2vListen, cluster } = config
+  const { listen, adminListen, website, swift, k2vListen, queueListen, cluster } = config
   const wanted: readonly (readonly [flag: string, address: ListenAddress | undefined])[] = [
     ["--listen", listen],
     ["--admin-listen", adminListen],
     ["--website-listen", website?.listen],
     ["--swift-listen", swift?.listen],
     ["--k2v-listen", k2vListen],
+    ["--queue-listen", queueListen],
     ["--node-listen", cluster?.nodeListen],
   ]
   const facts: DoctorFacts["ports"][number][] = []

@@ -44,7 +44,7 @@ export function addTraceCommand(program: Command, io: CliIo, signal: AbortSignal
     .option("--account <ID>", "only of this account, or of this access key")
     .option("--address <ADDRESS>", "only of this client")
     .option("--node <NAME>", "only of this node; of all by default")
-    .option("--port <NAME>", "only of this port: s3, admin, websites, swift, k2v")
+    .option("--port <NAME>", "only of this port: s3, admin, websites, swift, k2v, queue")
     .option("--errors", "only those that failed")
     .action((options: TraceOptions) => trace(io, options, signal))
 }

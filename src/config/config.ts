@@ -127,6 +127,8 @@ export interface ServeConfig {
   readonly swift: SwiftConfig | undefined
   /** Undefined: K2V is not served. */
   readonly k2vListen: ListenAddress | undefined
+  /** Undefined: queues are not served. */
+  readonly queueListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined

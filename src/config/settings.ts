@@ -296,6 +296,13 @@ export const SETTINGS = {
     undefined,
     "address of K2V, the key-value API of Garage (default: it is not served)",
   ),
+  queueListen: setting(
+    "--queue-listen",
+    "HAYLOFT_QUEUE_LISTEN",
+    "HOST:PORT",
+    undefined,
+    "address of queues: a REST API, and that of Amazon's SQS (default: they are not served)",
+  ),
   tlsCert: {
     ...setting(
       "--tls-cert",

@@ -400,6 +400,51 @@ const IDENTITIES = {
   ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
+const QUEUE = "queue.md"
+
+const QUEUES = {
+  noSuchQueue: text(
+    "The account has no queue of this name: it was never made, or was deleted.",
+    "List the queues (`GET /queues`). Producers of the REST API make the queue that they add to; those of SQS make it with `CreateQueue`.",
+    QUEUE,
+  ),
+  queueExists: text(
+    "`CreateQueue` names a queue that is there, with other attributes than the request has. Nothing was changed.",
+    "Leave the attributes out, or change them with `SetQueueAttributes`.",
+    QUEUE,
+  ),
+  queuePaused: text(
+    "An operator has paused the queue: it accepts no messages until that ends. The message was not added.",
+    "Try again later. `PUT /queue/NAME/pause?state=none` ends the pause.",
+    "queue.md#pause-a-queue",
+  ),
+  queueFull: text(
+    "The queue has as many messages as the request allows (`maxlen`), or as many bytes as it may have. The message was not added.",
+    "Let consumers catch up, delete what nobody needs, or raise `BytesMax` of the queue.",
+    "queue.md#limits",
+  ),
+  noSuchMessage: text(
+    "No message has this id: it was acknowledged or deleted, its time is over, or its queue was emptied.",
+    "Nothing, if the work is done: another consumer may have had the message too.",
+    "queue.md#deliveries",
+  ),
+  notInFlight: text(
+    "The receipt is not that of the latest delivery, or the time to acknowledge it is over: another consumer may have the message.",
+    "Receive the message again. Work that takes longer needs a longer visibility timeout, or `WORKING`.",
+    "queue.md#deliveries",
+  ),
+  workedTooLong: text(
+    "Half of the message's time has passed, so that its next delivery cannot be postponed any more.",
+    "Finish the work, or give such messages more time when they are added (`ttl`).",
+    "queue.md#deliveries",
+  ),
+  tooFewCopies: text(
+    "The request asks for more copies of a message than the store keeps now, or the message was not durable in the time that the request allows.",
+    "Ask for fewer copies (`replicate`), or find out with `hayloft status` what is missing. After a timeout the message may be delivered all the same.",
+    "queue.md#durability",
+  ),
+} as const satisfies { readonly [kind in FailureKind]?: Text }
+
 const CONDITIONS = {
   preconditionFailed: text(
     "A condition of the request (`If-Match`, `If-None-Match`, …) is not true now. Nothing was changed.",
@@ -424,5 +469,6 @@ export const REQUEST_FAILURES = {
   ...FORMS,
   ...ACCESS,
   ...IDENTITIES,
+  ...QUEUES,
   ...CONDITIONS,
 }

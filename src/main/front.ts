@@ -174,6 +174,11 @@ const FURTHER_PORTS: readonly PortKind[] = [
     listenOf: ({ k2vListen }) => k2vListen,
     protocolOf: session => session.k2v(),
   },
+  {
+    ...{ name: "queue", title: "Queues", flag: "--queue-listen" },
+    listenOf: ({ queueListen }) => queueListen,
+    protocolOf: session => session.queuePort.protocol(session.config),
+  },
 ]
 
 /** Every address besides those of S3 and the admin port that clients may use. */

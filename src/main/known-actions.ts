@@ -3,6 +3,7 @@ import type { KnownActions } from "../access/index.js"
 import { ACTIONS } from "../iam/index.js"
 import { k2vActions } from "../k2v/index.js"
 import { kmsActions } from "../kms/index.js"
+import { queueActions } from "../queue-api/index.js"
 import { S3_ACTIONS } from "../s3/index.js"
 
 export function knownActions(): KnownActions {
@@ -10,6 +11,6 @@ export function knownActions(): KnownActions {
     Object.keys(actions).map(name => `${service}:${name}`),
   )
   // Of tags of sessions, which AssumeRole may have.
-  const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions()]
+  const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions(), ...queueActions()]
   return new Map([...S3_ACTIONS, ...others.map(name => [name, undefined] as const)])
 }

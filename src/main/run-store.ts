@@ -57,6 +57,7 @@ import { safetyInputOf } from "../node/status/status-core.js"
 import { sourcesOfEngine } from "../node/status/status-of-engine.js"
 import type { StatusSources } from "../node/status/status-sources.js"
 import { RunningStatus } from "../node/status/status.js"
+import { QueueExpiry } from "../queues/index.js"
 import type { WebServices } from "../seams/web/contract.js"
 import { auditJobsOf } from "./audit-sinks.js"
 import { openKeyServices } from "./key-services.js"
@@ -283,7 +284,12 @@ function openOwnJobs(
   const { web, realms = NO_REALMS } = seams
   const ofSync = { clock, storeClock, random: random.fork("container-sync"), services, web, realms, log: telemetry.log }
   const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
-  return { ofCallers: { audit, startedJobs }, ownJobs, shared: [...jobs, ...deliveries, startedJobs, reaper, sync] }
+  const expiry = new QueueExpiry({ clock, metadata: services.tablet })
+  return {
+    ofCallers: { audit, startedJobs },
+    ownJobs,
+    shared: [...jobs, ...deliveries, startedJobs, reaper, sync, expiry],
+  }
 }
 
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>

@@ -65,6 +65,7 @@ import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
 import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
+import { QueuePort } from "./queue-port.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 
@@ -117,6 +118,7 @@ export class StoreSession {
   /** For services that the operator has named: wherever they are. */
   private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
+  readonly queuePort: QueuePort
 
   private constructor(
     private readonly host: SessionHost,
@@ -139,6 +141,8 @@ export class StoreSession {
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
     const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials, rates, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
+    const node = { name: store.node?.name ?? host.io.hostName, others: membership }
+    this.queuePort = new QueuePort({ clock, random, denials }, running, node)
   }
 
   /** Opens the store, and begins its background work. Leaves nothing open if it throws. */
@@ -178,6 +182,8 @@ export class StoreSession {
     const waiting = "Requests that follow an object and wait for more of it"
     const { objectWatch } = this.running.engine.services
     this.metrics.gauge("hayloft_s3_follows_waiting", waiting, () => [[{}, objectWatch.watching]])
+    const receivers = "Requests that wait for messages of queues"
+    this.metrics.gauge("hayloft_queue_receives_waiting", receivers, () => [[{}, this.queuePort.queues.waiting]])
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
     this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
@@ -374,6 +380,7 @@ export class StoreSession {
   /** Closes the engine, and keeps the folders. Call it once no request uses the store. */
   async stop(): Promise<void> {
     await this.endBackground()
+    await this.queuePort.queues.settled()
     this.stopped ??= this.running.stop()
     await this.stopped
     this.web.close()

@@ -314,6 +314,15 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   kmsKeyState: row("KMS.KMSInvalidStateException", 400),
   invalidCiphertext: row("KMS.InvalidCiphertextException", 400),
   keyServiceUnavailable: { ...row("ServiceUnavailable", 503), retryAfterSeconds: 5 },
+  // Queues have ports of their own.
+  noSuchQueue: row("InvalidRequest", 400),
+  queueExists: row("InvalidRequest", 400),
+  queuePaused: UNAVAILABLE,
+  queueFull: UNAVAILABLE,
+  noSuchMessage: row("InvalidRequest", 400),
+  notInFlight: row("InvalidRequest", 400),
+  workedTooLong: row("InvalidRequest", 400),
+  tooFewCopies: UNAVAILABLE,
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),

@@ -42,6 +42,7 @@ import {
   parseVolumeId,
   rowKeyOf,
   parseAuditId,
+  parseMessageId,
 } from "../../src/base/ids.js"
 import { encodeStoredRow } from "../../src/format/stored-row.js"
 import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
@@ -58,6 +59,7 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
+import { encodeContent, encodeDue, encodeMessage, encodeQueue } from "../../src/format/queue-rows.js"
 import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "../../src/format/k2v-rows.js"
 import { encodeKeyring } from "../../src/format/keyring.js"
 import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
@@ -170,6 +172,7 @@ const id: NeedleId = {
   slot: 2,
 }
 const md5 = new Uint8Array(16).fill(0x9a)
+const MESSAGE_ID = parseMessageId(`D-0000002a-${"A".repeat(24)}-0001`)
 const random = new Uint8Array(8).fill(0x7b)
 
 const needle = encodeNeedleHeader({
@@ -694,6 +697,42 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { entries: 77, conflicts: 78, values: 79, bytes: 80, changedAt: 81, collectedTo: 82 },
   ],
   k2vChanges: [encodeK2vChange(parseItemKey("s")), { sortKey: Buffer.from("s") }],
+  queues: [
+    encodeQueue({
+      ...{ id: "2b", createdMs: 86, changedMs: 87, isPausedIn: true, isPausedOut: true },
+      settings: {
+        ...{ delaySeconds: 88, visibilitySeconds: 89, retentionSeconds: 90, messageBytesMax: 91, waitSeconds: 92 },
+        ...{ bytesMax: 93, redrive: { maxDeliveries: 94, deadQueue: "d" }, tags: [["n", "v"]] },
+      },
+    }),
+    {
+      ...{ id: Buffer.from([43]), createdMs: 86, changedMs: 87, paused: 3, delaySeconds: 88, visibilitySeconds: 89 },
+      ...{ retentionSeconds: 90, messageBytesMax: 91, waitSeconds: 92, bytesMax: 93, redrive: [94, "d"] },
+      tags: [["n", "v"]],
+    },
+  ],
+  queueMessages: [
+    encodeMessage({
+      ...{ queueId: "2b", queueName: "q", dueMs: 95, order: "2c", stage: "delivered", createdMs: 96, expiresMs: 97 },
+      ...{ delaySeconds: 98, retrySeconds: 99, deliveries: 100, nacks: 101, enqueues: 102, firstDeliveredMs: 103 },
+      ...{ redrive: { maxDeliveries: 104, deadQueue: "d" }, movedFrom: "m", copies: 105, sender: "s" },
+      ...{ contentBytes: 106, content: Buffer.from([45]) },
+    }),
+    {
+      ...{ queueId: Buffer.from([43]), queueName: "q", dueMs: 95, order: Buffer.from([44]), stage: 1, createdMs: 96 },
+      ...{ expiresMs: 97, delaySeconds: 98, retrySeconds: 99, deliveries: 100, nacks: 101, enqueues: 102 },
+      ...{ firstDeliveredMs: 103, redrive: [104, "d"], movedFrom: "m", copies: 105, sender: "s", contentBytes: 106 },
+      content: Buffer.from([45]),
+    },
+  ],
+  queueContents: [
+    encodeContent({ body: Buffer.from([46]), attributes: [{ name: "n", type: "t", value: md5 }], trace: "r" }),
+    { body: Buffer.from([46]), attributes: [["n", "t", Buffer.from(md5)]], trace: "r" },
+  ],
+  queueOrder: [
+    encodeDue({ accountId: parseAccountId("a"), messageId: MESSAGE_ID, expiresMs: 107, stage: "delivered" }),
+    { accountId: "a", messageId: MESSAGE_ID, expiresMs: 107, stage: 1 },
+  ],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),
     { allUntilMs: 59, ended: [["s", 60]] },

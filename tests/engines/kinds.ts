@@ -15,6 +15,7 @@ import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
 import { REFERENCE_COMMANDS, REFERENCE_QUERIES } from "./reference-kinds.js"
 import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
+import { QUEUE_COMMANDS, QUEUE_QUERIES } from "./queue-kinds.js"
 import type { PlayKind } from "./scene.js"
 import { TOKEN_COMMANDS, TOKEN_QUERIES } from "./token-kinds.js"
 import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
@@ -34,7 +35,14 @@ const OF_OBJECTS = [
   ...APPEND_COMMANDS,
   ...REFERENCE_COMMANDS,
 ]
-export const COMMANDS = [...OF_OBJECTS, ...KEY_COMMANDS, ...ACCESS_COMMANDS, ...KMS_COMMANDS, ...CLUSTER_COMMANDS]
+export const COMMANDS = [
+  ...OF_OBJECTS,
+  ...QUEUE_COMMANDS,
+  ...KEY_COMMANDS,
+  ...ACCESS_COMMANDS,
+  ...KMS_COMMANDS,
+  ...CLUSTER_COMMANDS,
+]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 export const KINDS = [
   ...COMMANDS,
@@ -48,6 +56,7 @@ export const KINDS = [
   ...CHANGE_QUERIES,
   ...APPEND_QUERIES,
   ...REFERENCE_QUERIES,
+  ...QUEUE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
@@ -93,6 +102,10 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateBucket", "WriteItems", "CollectTombstones", "ReadItem", "ReadChanges", "RestoreItems", "OldTombstones"],
   ["CreateBucket", "WriteItems", "CloseBucket", "DropBucket", "DropItemRows", "FindEntry"],
   ["SetBucketQuota", "FinishBucketUsage", "WriteItems", "QuotaState", "WalkUsage"],
+  ["CreateQueue", "AddMessages", "ClaimMessages", "RemoveMessages", "ReadQueue", "ListMessages"],
+  ["CreateQueue", "AddMessages", "ClaimMessages", "RescheduleMessages", "ReadFirstDue", "PeekMessages"],
+  ["CreateQueue", "AddMessages", "EmptyQueue", "RemoveQueue", "RemoveEndedMessages", "FindEndedMessages"],
+  ["CreateQueue", "ChangeQueue", "AddMessages", "ClaimMessages", "CountLaterMessages", "ReadMessageContents"],
   ["SetSetting", "PutVersion", "RemoveLatest", "NoteObjectChanges", "EndObjectChange", "ReadObjectChanges"],
   [
     "SetSetting",

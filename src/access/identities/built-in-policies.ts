@@ -37,6 +37,8 @@ export const BUILT_IN_POLICIES: ReadonlyMap<string, ManagedPolicyRecord> = new M
   builtIn("AdministratorAccess", "All actions on all resources of the account.", ["*"]),
   builtIn("AmazonS3FullAccess", "All actions on all buckets of the account.", ["s3:*"]),
   builtIn("AmazonS3ReadOnlyAccess", "Reading all buckets of the account.", ["s3:Get*", "s3:List*", "s3:Describe*"]),
+  builtIn("AmazonSQSFullAccess", "All actions on all queues of the account.", ["sqs:*"]),
+  builtIn("AmazonSQSReadOnlyAccess", "Reading the attributes of all queues of the account.", ["sqs:Get*", "sqs:List*"]),
   builtIn("IAMFullAccess", "All actions on the account's users, groups, roles and policies.", ["iam:*"]),
   builtIn("IAMReadOnlyAccess", "Reading the account's users, groups, roles and policies.", ["iam:Get*", "iam:List*"]),
   builtIn("K2VFullAccess", "All actions on the K2V items of all buckets of the account.", ["k2v:*"]),

@@ -16,7 +16,7 @@ import { REPAIR_LIMITS } from "./repair-limits.js"
 /** When each upload was first passed over (monotonic clock). */
 type Since = ReadonlyMap<UploadId, number>
 
-export interface VisitAgain {
+interface VisitAgain {
   readonly partition: PartitionId
   /** The process that must make the visit: it has assigned the uploads. */
   readonly by: Incarnation

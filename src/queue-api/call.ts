@@ -1,0 +1,72 @@
+/** A request by a caller whose key is known, as the operations of both APIs see it. */
+import { fail } from "../base/failures.js"
+import type { AccountId, AccountNumber } from "../base/ids.js"
+import type { Exchange } from "../http/index.js"
+import type { Polls } from "../life/index.js"
+import { QUEUE_LIMITS, type Delivery, type QueueName, type Queues, type Reception } from "../queues/index.js"
+import type { QueueAction } from "./actions.js"
+
+interface Caller {
+  readonly account: AccountId
+  readonly number: AccountNumber
+  /** As messages name who sent them. */
+  readonly arn: string
+}
+
+/** What requests ask of the store beside its queues. */
+export interface StoreOfQueues {
+  /** Of this node, in the ids of messages: 8 hex digits. */
+  readonly node: string
+  readonly version: string
+  /** The copies that a commit of metadata makes durable. */
+  readonly copiesNow: () => number
+  /** Names of the nodes that run, this one first. */
+  readonly nodes: () => readonly string[]
+}
+
+export interface Call {
+  readonly queues: Queues
+  readonly polls: Polls
+  readonly store: StoreOfQueues
+  readonly caller: Caller
+  readonly region: string
+  readonly exchange: Exchange
+  readonly body: Uint8Array
+  /** Throws `accessDenied` unless the caller may do this with the queue; without a name: with all queues. */
+  readonly require: (action: QueueAction, queue?: string) => void
+  readonly nowMs: () => number
+}
+
+const NAME = /^[A-Za-z0-9_-]+$/
+
+/** A queue of the caller's account. Throws `invalidArgument`. */
+export function queueOf({ caller }: Pick<Call, "caller">, name: string): QueueName {
+  if (name.endsWith(".fifo"))
+    throw fail("notImplemented", { message: "FIFO queues are not supported: messages may be delivered out of order." })
+  const isName = NAME.test(name) && name.length <= QUEUE_LIMITS.nameCharactersMax
+  if (isName) return { account: caller.account, name }
+  throw fail("invalidArgument", {
+    message: `The name of a queue has 1 to ${QUEUE_LIMITS.nameCharactersMax} letters, digits, hyphens and underscores.`,
+  })
+}
+
+/** Messages, which may have to be waited for; none after the time. */
+export async function receive(
+  { queues, polls, exchange }: Call,
+  reception: Reception,
+  waitSeconds: number,
+): Promise<readonly Delivery[]> {
+  const waiter = queues.watchFor(reception.account, reception.queues)
+  const found = await polls.until(exchange, waitSeconds, waiter, () => queues.receive(reception, waiter))
+  if (found === undefined) return []
+  // The consumer has gone: others need not wait until the messages are due again.
+  if (exchange.signal.aborted)
+    await queues.reschedule(
+      reception.account,
+      found.map(({ id }) => ({ id, change: { kind: "visibility", seconds: 0, delivery: deliveryOf(found, id) } })),
+    )
+  return found
+}
+
+const deliveryOf = (found: readonly Delivery[], id: string): number =>
+  found.find(each => each.id === id)?.message.deliveries ?? 0

@@ -1,0 +1,154 @@
+/**
+ * Finds the REST operation of a request, and its parameters. Pure.
+ *
+ * Refuses  `invalidArgument`: parameters that the operation does not have, or has twice; `methodNotAllowed`.
+ */
+import { fail } from "../base/failures.js"
+import { parseMessageId, type MessageId } from "../base/ids.js"
+import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
+
+const invalid = (message: string) => fail("invalidArgument", { message })
+
+export class Parameters {
+  private constructor(private readonly values: ReadonlyMap<string, string>) {}
+
+  /** Without those of a signature. Throws `invalidArgument`. */
+  static parse(rawQuery: string): Parameters {
+    const values = new Map<string, string>()
+    for (const { name, value } of parseQuery(rawQuery)) {
+      if (name.toLowerCase().startsWith("x-amz-")) continue
+      if (values.has(name)) throw invalid(`The parameter ${name} occurs twice.`)
+      values.set(name, value)
+    }
+    return new Parameters(values)
+  }
+
+  text(name: string): string | undefined {
+    return this.values.get(name)
+  }
+
+  /** Throws `invalidArgument`. */
+  needed(name: string): string {
+    const text = this.values.get(name)
+    if (text === undefined) throw invalid(`The parameter ${name} is missing.`)
+    return text
+  }
+
+  /** Throws `invalidArgument`. */
+  whole(name: string, least: number, most: number): number | undefined {
+    const text = this.values.get(name)
+    if (text === undefined) return undefined
+    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
+    if (value >= least && value <= most) return value
+    throw invalid(`The parameter ${name} must be a whole number between ${least} and ${most}.`)
+  }
+
+  /** `1`, `true` or nothing stand for true. Throws `invalidArgument`. */
+  flag(name: string): boolean {
+    const text = this.values.get(name)
+    if (text === undefined || text === "0" || text === "false") return false
+    if (text === "" || text === "1" || text === "true") return true
+    throw invalid(`The parameter ${name} must be true or false.`)
+  }
+
+  list(name: string): readonly string[] {
+    const text = this.values.get(name) ?? ""
+    return text === "" ? [] : text.split(",")
+  }
+
+  /** Throws `invalidArgument`. */
+  refuseOthers(known: readonly string[], operation: string): void {
+    const other = [...this.values.keys()].find(name => !known.includes(name))
+    if (other !== undefined) throw invalid(`${operation} has no parameter ${other.slice(0, 100)}.`)
+  }
+}
+
+const PARAMETERS = {
+  AddJob: ["timeout", "replicate", "delay", "retry", "ttl", "maxlen", "async", "maxDeliveries", "deadQueue"],
+  GetJob: ["from", "count", "timeout", "nohang", "withcounters"],
+  AckJob: ["fast"],
+  Working: [],
+  Nack: [],
+  Enqueue: [],
+  Dequeue: [],
+  DelJob: [],
+  Show: [],
+  QStat: [],
+  QPeek: ["count"],
+  QScan: ["cursor", "count", "minlen", "maxlen", "importrate"],
+  JScan: ["cursor", "count", "queue", "state", "reply"],
+  Pause: ["state", "bcast"],
+  PauseState: [],
+  Info: [],
+  CreateQueue: [],
+  DeleteQueue: [],
+  PurgeQueue: [],
+} as const satisfies Readonly<Record<string, readonly string[]>>
+
+export type RestOperation = keyof typeof PARAMETERS
+
+export interface Route {
+  readonly operation: RestOperation
+  readonly queue: string
+  readonly id: MessageId | undefined
+  readonly parameters: Parameters
+}
+
+/** By path, with `{queue}` and `{id}` for what varies, and method. */
+const PATHS: Readonly<Record<string, Readonly<Record<string, RestOperation>>>> = {
+  "/queue": { GET: "GetJob" },
+  "/queues": { GET: "QScan" },
+  "/queue-info": { GET: "Info" },
+  "/queue/{queue}": { POST: "AddJob", GET: "QStat", PUT: "CreateQueue", DELETE: "DeleteQueue" },
+  "/queue/{queue}/peek": { GET: "QPeek" },
+  "/queue/{queue}/pause": { PUT: "Pause", GET: "PauseState" },
+  "/queue/{queue}/jobs": { DELETE: "PurgeQueue" },
+  "/jobs": { GET: "JScan" },
+  "/jobs/ack": { POST: "AckJob" },
+  "/jobs/nack": { POST: "Nack" },
+  "/jobs/enqueue": { POST: "Enqueue" },
+  "/jobs/dequeue": { POST: "Dequeue" },
+  "/jobs/{id}": { GET: "Show", DELETE: "DelJob" },
+  "/jobs/{id}/working": { POST: "Working" },
+}
+
+function matched(path: string): { readonly template: string; readonly name: string } | undefined {
+  if (Object.hasOwn(PATHS, path)) return { template: path, name: "" }
+  const [, head = "", name = "", ...rest] = path.split("/")
+  const kind = head === "queue" ? "{queue}" : "{id}"
+  const template = [`/${head}`, kind, ...rest].join("/")
+  return name !== "" && Object.hasOwn(PATHS, template) ? { template, name: percentDecode(name) } : undefined
+}
+
+export function routeOf(method: string, rawTarget: string): Route {
+  const { rawPath, rawQuery } = splitTarget(rawTarget)
+  const found = matched(rawPath)
+  if (found === undefined) throw invalid("There is no such path. The document queue.md lists them.")
+  const operation = Object.entries(PATHS[found.template] ?? {}).find(([of]) => of === method)?.[1]
+  if (operation === undefined) throw fail("methodNotAllowed", { message: `There is no operation ${method} here.` })
+  const parameters = Parameters.parse(rawQuery)
+  parameters.refuseOthers(PARAMETERS[operation], operation)
+  const isOfMessage = found.template.startsWith("/jobs/{id}")
+  return {
+    ...{ operation, parameters },
+    queue: isOfMessage ? "" : found.name,
+    id: isOfMessage ? messageIdOf(found.name) : undefined,
+  }
+}
+
+const URL_SAFE = /^(D-[0-9a-f]{8}-)([\w-]{24})(-[0-9a-f]{4})$/
+
+/** Base64 for URLs is accepted too: it needs no escapes in paths. */
+const standardForm = (text: string): string =>
+  text.replace(URL_SAFE, (_, node: string, random: string, time: string) => {
+    return node + random.replaceAll("-", "+").replaceAll("_", "/") + time
+  })
+
+/** Throws `noSuchMessage`: a text of another form is the id of no message. */
+export function messageIdOf(text: string): MessageId {
+  try {
+    return parseMessageId(standardForm(text))
+  } catch (error) {
+    throw fail("noSuchMessage", { message: `There is no message with the id ${text.slice(0, 60)}.` }, error)
+  }
+}

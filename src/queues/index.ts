@@ -1,0 +1,5 @@
+/** Queues: messages that are delivered until they are acknowledged. */
+export type * from "./contract.js"
+export { QueueExpiry } from "./expiry.js"
+export { QUEUE_LIMITS } from "./limits.js"
+export { contentBytesOf, DEFAULT_SETTINGS, Queues } from "./queues.js"

@@ -1,0 +1,289 @@
+/**
+ * Queues of a real server: every command of Disque by REST, permissions, requests that wait, shutdown, and kill -9.
+ */
+import assert from "node:assert/strict"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { freePort } from "../harness/free-port.js"
+import { withFolder } from "../harness/folders.js"
+import { fieldOf, inPath, jobsOf, QueueClient, type Job, type QueueReply } from "../harness/queue-client.js"
+import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+
+let server: ServerProcess
+let client: QueueClient
+let host: string
+let closed: Promise<unknown>
+let close = (): void => undefined
+
+before(async () => {
+  const over = new Promise<void>(resolve => (close = resolve))
+  await new Promise<void>((resolve, reject) => {
+    closed = withFolder(async folder => {
+      host = `127.0.0.1:${await freePort()}`
+      server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
+      client = new QueueClient({ host, ...CREDENTIALS })
+      resolve()
+      await over
+      client.close()
+      await server.kill()
+    }).catch(reject)
+  })
+})
+
+after(async () => {
+  close()
+  await closed
+})
+
+async function run(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await server.hayloft(args)
+  assert.equal(code, 0, `hayloft ${args.join(" ")}: ${stderr}${stdout}`)
+  return stdout
+}
+
+function refused({ status, json }: QueueReply, expected: number, code: string): void {
+  assert.deepEqual([status, fieldOf(json, "code")], [expected, code], JSON.stringify(json))
+}
+
+const get = (path: string) => client.request("GET", path)
+const post = (path: string, body: unknown = "") =>
+  client.request("POST", path, { body: typeof body === "string" ? body : JSON.stringify(body) })
+
+test("ADDJOB, GETJOB, ACKJOB: a job is delivered until it is acknowledged; bodies of any bytes come back", async () => {
+  const id = await client.add("work", "hello ä", "?retry=1&ttl=3600")
+  assert.match(id, /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
+  assert.deepEqual(await client.get("work"), [
+    { queue: "work", id, body: "hello ä", nacks: 0, additionalDeliveries: 0 },
+  ])
+  assert.deepEqual(await client.get("work"), [])
+  // It waits for the next delivery.
+  const [again] = await client.get("none,work", "&timeout=10000")
+  assert.deepEqual([again?.id, again?.additionalDeliveries], [id, 1])
+  assert.equal(await client.ack([id, id]), 1)
+  assert.equal(await client.ack([id]), 0)
+  const bytes = Buffer.from([0xff, 0x00, 0xfe])
+  const added = await client.request("POST", "/queue/work", { body: bytes })
+  const { json } = await get("/queue?from=work&count=10")
+  assert.ok(Array.isArray(json))
+  assert.equal(fieldOf(json[0], "bodyBase64"), bytes.toString("base64"))
+  assert.equal(await client.ack([String(fieldOf(added.json, "id"))]), 1)
+  assert.equal((await post("/jobs/ack?fast=1", [await client.add("work", "x")])).json, 1)
+})
+
+test("parameters of ADDJOB: what contradicts itself is refused, and what the store cannot keep is not promised", async () => {
+  for (const bad of ["delay=60&ttl=60", "retry=0&replicate=2", "ttl=0", "maxDeliveries=3", "retry=x", "blub=1"])
+    refused(await post(`/queue/params?${bad}`, "x"), 400, "INVALID")
+  refused(await post("/queue/params?replicate=5", "x"), 503, "NOREPL")
+  refused(await post("/queue/a.fifo", "x"), 501, "UNSUPPORTED")
+  refused(await post("/queue/a%20b", "x"), 400, "INVALID")
+  assert.equal((await post("/queue/params?maxlen=1", "x")).status, 201)
+  refused(await post("/queue/params?maxlen=1", "x"), 429, "MAXLEN")
+  const delayed = await client.add("params", "later", "?delay=1&timeout=5000")
+  assert.deepEqual(
+    (await client.get("params", "&nohang=1&count=10")).map(({ body }) => body),
+    ["x"],
+  )
+  assert.equal((await client.get("params", "&timeout=10000"))[0]?.id, delayed)
+  const unawaited = await post("/queue/params?async=1", "async")
+  assert.equal(unawaited.status, 202)
+  const [found] = await client.get("params", "&timeout=10000")
+  assert.equal(found?.id, fieldOf(unawaited.json, "id"))
+})
+
+test("WORKING, NACK, ENQUEUE, DEQUEUE, DELJOB and SHOW", async () => {
+  const id = await client.add("ops", "job", "?retry=100&ttl=1000")
+  const path = `/jobs/${inPath(id)}`
+  await client.get("ops")
+  assert.equal((await post(`${path}/working`)).json, 100)
+  assert.equal(await client.number("/jobs/nack", [id]), 1)
+  const [again] = await client.get("ops")
+  assert.deepEqual([again?.nacks, again?.additionalDeliveries], [1, 1])
+  assert.equal(await client.number("/jobs/enqueue", [id]), 1)
+  assert.equal(await client.number("/jobs/enqueue", [id]), 0)
+  assert.equal(await client.number("/jobs/dequeue", [id]), 1)
+  assert.deepEqual(await client.get("ops"), [])
+  const shown = (await get(path)).json
+  const fields = ["queue", "state", "retry", "nacks", "additionalDeliveries", "deliveries", "body"]
+  assert.deepEqual(
+    fields.map(name => fieldOf(shown, name)),
+    ["ops", "active", 100, 1, 2, 2, "job"].map((value, at) => (at === 1 ? fieldOf(shown, "state") : value)),
+  )
+  assert.equal((await client.request("DELETE", path)).status, 204)
+  for (const reply of [await get(path), await client.request("DELETE", path), await post(`${path}/working`)])
+    refused(reply, 404, "NOJOB")
+  refused(await get("/jobs/D-nonsense"), 404, "NOJOB")
+})
+
+test("QLEN, QSTAT, QPEEK, QSCAN, JSCAN: they show everything, page by page, and change nothing", async () => {
+  const ids: string[] = []
+  for (const body of ["1", "2", "3"]) ids.push(await client.add("scan", body))
+  await client.add("scan2", "other")
+  const stat = (await get("/queue/scan")).json
+  assert.deepEqual([fieldOf(stat, "len"), fieldOf(stat, "jobs"), fieldOf(stat, "bytes")], [3, 3, 3])
+  const bodiesOf = ({ json }: QueueReply) => (Array.isArray(json) ? json.map(each => fieldOf(each, "body")) : json)
+  assert.deepEqual(bodiesOf(await get("/queue/scan/peek?count=2")), ["1", "2"])
+  assert.deepEqual(bodiesOf(await get("/queue/scan/peek?count=-2")), ["3", "2"])
+  const queues: string[] = []
+  let cursor = "0"
+  do {
+    const page = (await get(`/queues?count=1&cursor=${cursor}&minlen=1`)).json
+    const found = fieldOf(page, "queues")
+    assert.ok(Array.isArray(found) && found.length <= 1)
+    queues.push(...found.map(String))
+    cursor = String(fieldOf(page, "cursor"))
+  } while (cursor !== "0")
+  assert.ok(queues.includes("scan") && queues.includes("scan2"))
+  const jobs: string[] = []
+  do {
+    const page = (await get(`/jobs?queue=scan&count=2&state=queued&cursor=${inPath(cursor)}`)).json
+    const found = fieldOf(page, "jobs")
+    assert.ok(Array.isArray(found))
+    jobs.push(...found.map(String))
+    cursor = String(fieldOf(page, "cursor"))
+  } while (cursor !== "0")
+  assert.deepEqual(jobs.toSorted(), ids.toSorted())
+  refused(await get("/jobs?state=blub"), 400, "INVALID")
+  refused(await get("/queue/missing"), 404, "NOQUEUE")
+  assert.equal((await client.get("scan", "&nohang=1&count=10")).length, 3)
+})
+
+test("PAUSE: adds or deliveries wait, over a restart too", async () => {
+  await client.add("pause", "before")
+  const pause = (state: string) => client.request("PUT", `/queue/pause/pause?state=${state}&bcast=1`)
+  assert.deepEqual((await pause("all")).json, { pause: "all" })
+  await server.kill()
+  await server.launch()
+  refused(await post("/queue/pause", "x"), 503, "PAUSED")
+  assert.deepEqual(await client.get("pause"), [])
+  assert.deepEqual((await get("/queue/pause/pause")).json, { pause: "all" })
+  const waiting = client.get("pause", "&timeout=10000")
+  assert.deepEqual((await pause("in")).json, { pause: "in" })
+  assert.deepEqual(
+    (await waiting).map(({ body }) => body),
+    ["before"],
+  )
+  refused(await pause("blub"), 400, "INVALID")
+})
+
+test("a job that is delivered too often moves to its dead queue", async () => {
+  const id = await client.add("poison", "bad", "?retry=1&maxDeliveries=1&deadQueue=graveyard")
+  await client.get("poison")
+  await later(1_100)
+  assert.deepEqual(await client.get("poison"), [])
+  const [dead] = await client.get("graveyard")
+  assert.equal(dead?.id, id)
+  assert.equal(fieldOf((await get(`/jobs/${inPath(id)}`)).json, "movedFrom"), "poison")
+})
+
+test("requests need a signature for SQS, and what policies allow; other accounts see nothing", async () => {
+  refused(await client.request("GET", "/queues", { isUnsigned: true }), 403, "DENIED")
+  refused(await client.request("GET", "/queues", { service: "s3" }), 403, "DENIED")
+  const id = await client.add("secret", "mine")
+  const allowed = {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: "sqs:ReceiveMessage", Resource: "arn:aws:sqs:us-east-1:*:secret" }],
+  }
+  const worker = await withFolder(async folder => {
+    const file = join(folder, "receive.json")
+    await writeFile(file, JSON.stringify(allowed))
+    return keyOf("--policy", file)
+  })
+  refused(await worker.request("POST", "/queue/secret", { body: "x" }), 403, "DENIED")
+  refused(await worker.request("GET", "/queue?from=work&nohang=1"), 403, "DENIED")
+  assert.equal((await worker.get("secret"))[0]?.id, id)
+  refused(await worker.request("POST", "/jobs/ack", { body: JSON.stringify([id]) }), 403, "DENIED")
+  worker.close()
+  const account: unknown = JSON.parse(await run(["account", "create", "other", "--json"]))
+  const other = await keyOf("--account", String(fieldOf(account, "id")))
+  assert.deepEqual((await other.request("GET", "/queues")).json, { cursor: "0", queues: [] })
+  assert.equal(await other.ack([id]), 0)
+  refused(await other.request("GET", `/jobs/${inPath(id)}`), 404, "NOJOB")
+  other.close()
+  assert.equal(await client.ack([id]), 1)
+})
+
+/** A client with a new key. */
+async function keyOf(...args: readonly string[]): Promise<QueueClient> {
+  const made: unknown = JSON.parse(await run(["key", "create", ...args, "--json"]))
+  const find = (names: readonly string[]): unknown =>
+    names.map(name => fieldOf(made, name) ?? fieldOf(fieldOf(made, "key"), name)).find(Boolean)
+  const accessKey = find(["accessKey", "accessKeyId", "id"])
+  const secretKey = find(["secret", "secretKey", "secretAccessKey"])
+  assert.ok(typeof accessKey === "string" && typeof secretKey === "string", JSON.stringify(made))
+  return new QueueClient({ host, accessKey, secretKey })
+}
+
+test("a client that goes while it waits takes no job with it; a server that stops answers those that wait", async () => {
+  const gone = new AbortController()
+  const waiting = client.request("GET", "/queue?from=gone&timeout=20000", { signal: gone.signal })
+  await later(200)
+  gone.abort()
+  await assert.rejects(waiting)
+  const id = await client.add("gone", "x", "?retry=300")
+  assert.equal((await client.get("gone", "&timeout=10000"))[0]?.id, id)
+  const last = client.request("GET", "/queue?from=empty&timeout=60000")
+  await later(200)
+  await server.stop()
+  assert.deepEqual(jobsOf(await last), [])
+  await server.launch()
+})
+
+test("jobs survive kill -9 at any moment; one with retry 0 is not delivered twice; the others are all delivered", async () => {
+  const kept = new Set<string>()
+  const once = new Map<string, number>()
+  const delivered = new Set<string>()
+  const note = (jobs: readonly Job[]): void => {
+    for (const { body } of jobs) {
+      delivered.add(body)
+      if (once.has(body)) once.set(body, (once.get(body) ?? 0) + 1)
+    }
+  }
+  for (let round = 0; round < 3; round += 1) {
+    let isOver = false
+    const ended = (error: unknown): void => {
+      if (!isOver) throw error
+    }
+    const produce = async (name: string): Promise<void> => {
+      for (let number = 0; !isOver; number += 1) {
+        const body = `${name} ${round} ${number}`
+        if (number % 4 === 0) {
+          once.set(body, 0)
+          await client.add("kill", body, "?retry=0&ttl=600").catch(ended)
+        } else if (await client.add("kill", body, "?retry=1").then(() => true, ended)) kept.add(body)
+      }
+    }
+    const consume = async (): Promise<void> => {
+      while (!isOver) {
+        const jobs = (await client.get("kill", "&count=3&timeout=500").catch(ended)) ?? []
+        note(jobs)
+        await client.ack(jobs.map(({ id }) => id)).catch(ended)
+      }
+    }
+    const running = [produce("a"), produce("b"), consume(), consume()].map(each => each.catch(ended))
+    await later(400 + 150 * round)
+    isOver = true
+    await server.kill()
+    await Promise.all(running)
+    await server.launch()
+  }
+  // What is left comes within its time.
+  const untilMs = performance.now() + 30_000
+  while (![...kept].every(body => delivered.has(body)) && performance.now() < untilMs) {
+    const jobs = await client.get("kill", "&count=100&timeout=1000")
+    note(jobs)
+    if (jobs.length > 0) await client.ack(jobs.map(({ id }) => id))
+  }
+  assert.deepEqual(
+    [...kept].filter(body => !delivered.has(body)),
+    [],
+    "jobs that were added and never delivered",
+  )
+  assert.deepEqual(
+    [...once].filter(([, times]) => times > 1),
+    [],
+    "jobs that were delivered twice",
+  )
+  assert.ok(kept.size > 50, String(kept.size))
+})

@@ -1,0 +1,255 @@
+/** Amazon's SDK for SQS on a real server: all operations that this store has, and what it refuses by name. */
+import assert from "node:assert/strict"
+import { join } from "node:path"
+import { after, before, test } from "node:test"
+import {
+  AddPermissionCommand,
+  ChangeMessageVisibilityBatchCommand,
+  ChangeMessageVisibilityCommand,
+  CreateQueueCommand,
+  DeleteMessageBatchCommand,
+  DeleteMessageCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ListDeadLetterSourceQueuesCommand,
+  ListQueuesCommand,
+  ListQueueTagsCommand,
+  PurgeQueueCommand,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  SendMessageCommand,
+  SetQueueAttributesCommand,
+  SQSClient,
+  TagQueueCommand,
+  UntagQueueCommand,
+  type ReceiveMessageCommandInput,
+} from "@aws-sdk/client-sqs"
+import { freePort } from "../harness/free-port.js"
+import { withFolder } from "../harness/folders.js"
+import { QueueClient } from "../harness/queue-client.js"
+import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
+
+let sqs: SQSClient
+let rest: QueueClient
+let closed: Promise<unknown>
+let close = (): void => undefined
+
+before(async () => {
+  const over = new Promise<void>(resolve => (close = resolve))
+  await new Promise<void>((resolve, reject) => {
+    closed = withFolder(async folder => {
+      const host = `127.0.0.1:${await freePort()}`
+      const server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
+      const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
+      sqs = new SQSClient({ endpoint: `http://${host}`, region: REGION, credentials })
+      rest = new QueueClient({ host, ...CREDENTIALS })
+      resolve()
+      await over
+      sqs.destroy()
+      rest.close()
+      await server.kill()
+    }).catch(reject)
+  })
+})
+
+after(async () => {
+  close()
+  await closed
+})
+
+async function created(name: string, attributes: Readonly<Record<string, string>> = {}): Promise<string> {
+  const { QueueUrl: url } = await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: attributes }))
+  assert.ok(url !== undefined && url.endsWith(`/${name}`), url)
+  return url
+}
+
+async function receive(url: string, more: Partial<ReceiveMessageCommandInput> = {}) {
+  return (await sqs.send(new ReceiveMessageCommand({ QueueUrl: url, ...more }))).Messages ?? []
+}
+
+async function attribute(url: string, name: "All" | "ApproximateNumberOfMessages" | "QueueArn"): Promise<string> {
+  const found = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: [name] }))
+  return found.Attributes?.[name] ?? ""
+}
+
+test("queues: made once, found, listed page by page, set, tagged, deleted", async () => {
+  const url = await created("life", { DelaySeconds: "0", VisibilityTimeout: "20" })
+  assert.equal(await created("life", { VisibilityTimeout: "20" }), url)
+  await assert.rejects(created("life", { VisibilityTimeout: "21" }), { name: "QueueNameExists" })
+  assert.equal((await sqs.send(new GetQueueUrlCommand({ QueueName: "life" }))).QueueUrl, url)
+  await assert.rejects(sqs.send(new GetQueueUrlCommand({ QueueName: "none" })), { name: "QueueDoesNotExist" })
+  for (const name of ["list-1", "list-2", "list-3"]) await created(name)
+  const names: string[] = []
+  let token: string | undefined
+  do {
+    const page = await sqs.send(
+      new ListQueuesCommand({ QueueNamePrefix: "list-", MaxResults: 2, ...(token && { NextToken: token }) }),
+    )
+    names.push(...(page.QueueUrls ?? []).map(each => each.split("/").at(-1) ?? ""))
+    token = page.NextToken
+  } while (token !== undefined)
+  assert.deepEqual(names, ["list-1", "list-2", "list-3"])
+  await sqs.send(new SetQueueAttributesCommand({ QueueUrl: url, Attributes: { MessageRetentionPeriod: "120" } }))
+  const { Attributes: all = {} } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["All"] }),
+  )
+  assert.deepEqual(
+    [all["MessageRetentionPeriod"], all["VisibilityTimeout"], all["MaximumMessageSize"]],
+    ["120", "20", "1048576"],
+  )
+  assert.match(all["QueueArn"] ?? "", /^arn:aws:sqs:us-east-1:\d{12}:life$/)
+  await sqs.send(new TagQueueCommand({ QueueUrl: url, Tags: { team: "ä", other: "x" } }))
+  await sqs.send(new UntagQueueCommand({ QueueUrl: url, TagKeys: ["other"] }))
+  assert.deepEqual((await sqs.send(new ListQueueTagsCommand({ QueueUrl: url }))).Tags, { team: "ä" })
+  await sqs.send(new DeleteQueueCommand({ QueueUrl: url }))
+  await assert.rejects(receive(url), { name: "QueueDoesNotExist" })
+})
+
+test("messages: sent with attributes, received, hidden, deleted; the SDK checks every digest", async () => {
+  const url = await created("messages")
+  const attributes = {
+    text: { DataType: "String", StringValue: "ä" },
+    count: { DataType: "Number.int", StringValue: "17" },
+    bytes: { DataType: "Binary", BinaryValue: Uint8Array.of(0, 255) },
+  }
+  const sent = await sqs.send(
+    new SendMessageCommand({ QueueUrl: url, MessageBody: "hello \u{1f600}", MessageAttributes: attributes }),
+  )
+  assert.equal(sent.MD5OfMessageAttributes?.length, 32)
+  const [found] = await receive(url, { MessageAttributeNames: ["All"], MessageSystemAttributeNames: ["All"] })
+  assert.ok(found)
+  assert.deepEqual([found.Body, found.MessageId], ["hello \u{1f600}", sent.MessageId])
+  assert.equal(found.MD5OfMessageAttributes, sent.MD5OfMessageAttributes)
+  assert.deepEqual(
+    [found.MessageAttributes?.["text"]?.StringValue, found.MessageAttributes?.["count"]?.DataType],
+    ["ä", "Number.int"],
+  )
+  assert.deepEqual(Buffer.from(found.MessageAttributes?.["bytes"]?.BinaryValue ?? []), Buffer.from([0, 255]))
+  assert.equal(found.Attributes?.ApproximateReceiveCount, "1")
+  assert.deepEqual(await receive(url), [])
+  const handle = { QueueUrl: url, ReceiptHandle: found.ReceiptHandle ?? "" }
+  await sqs.send(new ChangeMessageVisibilityCommand({ ...handle, VisibilityTimeout: 0 }))
+  const [again] = await receive(url, { MessageAttributeNames: ["te.*"], MessageSystemAttributeNames: ["All"] })
+  assert.equal(again?.Attributes?.ApproximateReceiveCount, "2")
+  assert.equal(again?.MessageAttributes, undefined)
+  await assert.rejects(sqs.send(new ChangeMessageVisibilityCommand({ ...handle, VisibilityTimeout: 5 })), {
+    name: "MessageNotInflight",
+  })
+  // Work that was done is done, whichever delivery it was.
+  await sqs.send(new DeleteMessageCommand(handle))
+  await sqs.send(new DeleteMessageCommand(handle))
+  assert.equal(await attribute(url, "ApproximateNumberOfMessages"), "0")
+  await assert.rejects(sqs.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle: "nonsense" })), {
+    name: "ReceiptHandleIsInvalid",
+  })
+})
+
+test("batches: each entry for itself", async () => {
+  const url = await created("batches")
+  const { Successful: sent = [], Failed: failed = [] } = await sqs.send(
+    new SendMessageBatchCommand({
+      QueueUrl: url,
+      Entries: [
+        { Id: "a", MessageBody: "1" },
+        { Id: "b", MessageBody: "bad \u0001" },
+        { Id: "c", MessageBody: "3", DelaySeconds: 1 },
+      ],
+    }),
+  )
+  assert.deepEqual(
+    [sent.map(({ Id }) => Id), failed.map(({ Id, Code }) => [Id, Code])],
+    [["a", "c"], [["b", "InvalidMessageContents"]]],
+  )
+  const [first] = await receive(url, { MaxNumberOfMessages: 10 })
+  const [second] = await receive(url, { MaxNumberOfMessages: 10, WaitTimeSeconds: 10 })
+  assert.deepEqual([first?.Body, second?.Body], ["1", "3"])
+  const entry = (id: string, handle = "") => ({ Id: id, ReceiptHandle: handle })
+  const changed = await sqs.send(
+    new ChangeMessageVisibilityBatchCommand({
+      QueueUrl: url,
+      Entries: [
+        { ...entry("a", first?.ReceiptHandle), VisibilityTimeout: 100 },
+        { ...entry("b", "nonsense"), VisibilityTimeout: 1 },
+      ],
+    }),
+  )
+  assert.deepEqual([changed.Successful?.length, changed.Failed?.[0]?.Code], [1, "ReceiptHandleIsInvalid"])
+  const deleted = await sqs.send(
+    new DeleteMessageBatchCommand({
+      QueueUrl: url,
+      Entries: [entry("a", first?.ReceiptHandle), entry("b", second?.ReceiptHandle)],
+    }),
+  )
+  assert.equal(deleted.Successful?.length, 2)
+  await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: [] })), {
+    name: "EmptyBatchRequest",
+  })
+  const eleven = Array.from({ length: 11 }, (_, n) => ({ Id: `${n}`, MessageBody: "x" }))
+  await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: eleven })), {
+    name: "TooManyEntriesInBatchRequest",
+  })
+  const twice = [...eleven.slice(0, 1), ...eleven.slice(0, 1)]
+  await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: twice })), {
+    name: "BatchEntryIdsNotDistinct",
+  })
+  const large = "x".repeat(600 * 1024)
+  const both = ["a", "b"].map(id => ({ Id: id, MessageBody: large }))
+  await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: both })), {
+    name: "BatchRequestTooLong",
+  })
+})
+
+test("a message that is received too often moves to the dead-letter queue; a purge removes all", async () => {
+  const dead = await created("dead")
+  const arn = await attribute(dead, "QueueArn")
+  const url = await created("source", {
+    VisibilityTimeout: "0",
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn: arn, maxReceiveCount: 2 }),
+  })
+  const sources = await sqs.send(new ListDeadLetterSourceQueuesCommand({ QueueUrl: dead }))
+  assert.deepEqual(sources.queueUrls, [url])
+  await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "poison" }))
+  for (const _ of [1, 2]) assert.equal((await receive(url)).length, 1)
+  assert.deepEqual(await receive(url), [])
+  const [moved] = await receive(dead, { MessageSystemAttributeNames: ["All"] })
+  assert.equal(moved?.Body, "poison")
+  assert.match(moved?.Attributes?.DeadLetterQueueSourceArn ?? "", /:source$/)
+  await sqs.send(new PurgeQueueCommand({ QueueUrl: dead }))
+  assert.deepEqual(await receive(dead, { VisibilityTimeout: 0 }), [])
+})
+
+test("both APIs see the same messages", async () => {
+  const url = await created("shared")
+  await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "by SQS" }))
+  const [job] = await rest.get("shared")
+  assert.equal(job?.body, "by SQS")
+  assert.equal(await rest.ack([job.id]), 1)
+  await rest.request("POST", "/queue/shared", { body: Buffer.from([0xff]) })
+  const [found] = await receive(url, { MessageAttributeNames: ["All"] })
+  assert.equal(found?.Body, Buffer.from([0xff]).toString("base64"))
+  assert.equal(found.MessageAttributes?.["hayloft.encoding"]?.StringValue, "base64")
+})
+
+test("what the store does not have is refused by name", async () => {
+  const cases = [
+    ["x.fifo", {}, "UnsupportedOperation"],
+    ["x", { FifoQueue: "true" }, "UnsupportedOperation"],
+    ["x", { KmsMasterKeyId: "k" }, "UnsupportedOperation"],
+    ["x", { Policy: "{}" }, "UnsupportedOperation"],
+    ["x", { SqsManagedSseEnabled: "true" }, "UnsupportedOperation"],
+    ["x", { Nonsense: "1" }, "InvalidAttributeName"],
+    ["x", { DelaySeconds: "901" }, "InvalidAttributeValue"],
+    ["x y", {}, "InvalidParameterValue"],
+  ] as const
+  for (const [name, attributes, error] of cases)
+    await assert.rejects(created(name, attributes), { name: error }, `${name} ${JSON.stringify(attributes)}`)
+  const url = await created("refusals")
+  await assert.rejects(
+    sqs.send(new AddPermissionCommand({ QueueUrl: url, Label: "l", AWSAccountIds: ["1"], Actions: ["*"] })),
+    { name: "UnsupportedOperation" },
+  )
+  await assert.rejects(sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "x", MessageGroupId: "g" })), {
+    name: "InvalidParameterValue",
+  })
+})
