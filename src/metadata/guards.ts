@@ -5,8 +5,8 @@
  * their guard.
  *
  * The object's row (families `current` and `heads`, which are one row to an engine) guards versions, details, shares
- * and what was appended. The upload's row guards its parts and segments. Parts only read it, so that parallel parts do not compete;
- * what freezes them writes it. Rows of buckets and identities are guarded by the store's generation: each change of
+ * and what was appended; the row of a version that undelete keeps guards its segments too. The upload's row guards its
+ * parts and segments. Parts only read it, so that parallel parts do not compete; what freezes them writes it. Rows of buckets and identities are guarded by the store's generation: each change of
  * such a row increases it, and an engine rejects decisions made under another one.
  *
  * Promises  `check` throws for a decision that writes a row without having read it (unless the row is new: an engine
@@ -198,11 +198,21 @@ export class GuardedView implements CommandView {
       const guard = this.find("uploads", upload)
       const isWritten =
         protection === "underUpload" || writes.some(each => each.family === "uploads" && each.key === upload)
-      const isOfObject = protection === "underWrittenOwner" && writesObject(writes, objectRowKeyOf(key))
+      const isOfObject =
+        protection === "underWrittenOwner" &&
+        (writesObject(writes, objectRowKeyOf(key)) || this.writesKept(writes, objectRowKeyOf(key)))
       // A row that was read may be rewritten: it is validated itself.
       const isGuarded = isRead || isOfObject || (guard?.row !== undefined && isWritten)
       assert(isGuarded, () => `${family}: changed without the row of its upload or object`)
     }
+  }
+
+  /** Whether a version that undelete keeps of the object was read and is written, as by everything that ends it. */
+  private writesKept(writes: readonly EntryWrite[], object: RowKey): boolean {
+    return writes.some(
+      ({ family, key }) =>
+        family === "deleted" && objectRowKeyOf(key) === object && this.find(family, key)?.row !== undefined,
+    )
   }
 
   private checkAbsent({ family, key }: Read, writes: readonly EntryWrite[]): void {
