@@ -559,6 +559,7 @@ export const RECONCILIATION = z
     putBack: count.describe("uploads that certainly belong to their keys"),
     listed: count.describe("uploads, and partitions of K2V, that are only listed"),
     items: count.describe("K2V items that are put back"),
+    messages: count.optional().describe("messages of queues that were put back"),
     missing: count.describe("rows whose bytes are gone"),
     confirmBy: z.string().optional().describe("of a plan"),
     error: z.string().optional(),

@@ -58,7 +58,7 @@ const PENDING_UPLOAD = {
 }
 
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
-const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0 } as const
+const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
 export const ERASURE = {
   ...{ bucket: parseBucketName("secrets"), bucketId: parseBucketId(3), sinceMs: 5, keysReplaced: true },

@@ -115,6 +115,7 @@ function entryText(entry: RescueEntry): string {
 
 function nameText({ kind, name = "", bucket = "", key = "" }: RescueEntry): string {
   if (kind === "items") return `K2V items of ${bucket}/${printable(key)}`
+  if (kind === "queues") return "queues"
   if (kind === "object" || kind === "deleteMarker") return `s3://${bucket}/${printable(key)}`
   return `${KINDS[kind]} ${name}`
 }
@@ -123,7 +124,18 @@ const sumText = (what: string, { objects, bytes }: ListSums): string =>
   labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
 
 function summaryText(summary: RescueSummary): string {
-  const { snapshot, items, deletedSince, needles, damages, superseded, lockedBuckets = [], notes, isDryRun } = summary
+  const {
+    snapshot,
+    items,
+    queues,
+    deletedSince,
+    needles,
+    damages,
+    superseded,
+    lockedBuckets = [],
+    notes,
+    isDryRun,
+  } = summary
   const found = snapshot
     ? `of ${snapshot.startedAt}, ${snapshot.isComplete ? "complete" : "with gaps"}, ${plural(snapshot.records, "row")}`
     : "none"
@@ -138,6 +150,9 @@ function summaryText(summary: RescueSummary): string {
     sumText("probable", summary.probable),
     sumText("incomplete", summary.incomplete),
     ...(items.count > 0 ? [labelled("K2V", plural(items.count, "item"))] : []),
+    ...(queues.queues > 0
+      ? [labelled("queues", `${plural(queues.queues, "queue")}, ${plural(queues.messages, "message")}`)]
+      : []),
     labelled("snapshot", found),
     labelled("shards", shards.join(", ")),
     ...(deletedSince > 0 ? [labelled("deleted", `${plural(deletedSince, "object version")} since the snapshot`)] : []),

@@ -1,6 +1,6 @@
 /** Queries of queues and their messages. Pure. */
 import { firstOf } from "../base/first-of.js"
-import { parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
+import { parseAccountId, parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
 import {
   decodeContent,
   decodeDue,
@@ -187,6 +187,22 @@ function firstDueIn(view: QueryView, key: RowKey): number {
   const first = firstOf(view.range("queueOrder", { ...dueRange(id, 0), expectedRows: 1 }))
   return (first === undefined ? 0 : parseDueRowKey(first[0]).dueMs) + (isPausedOut ? PAUSED : 0)
 }
+
+/** Messages of all accounts that are delivered at most once, among a page of all messages. */
+export const findOnce = query("FindOnceMessages", (view, start: RowKey) => {
+  const found: { readonly account: AccountId; readonly id: MessageId }[] = []
+  const { rowsPerPage } = QUEUE_LIMITS
+  let rows = 0
+  const range = { start, end: rowKeyOf("\xff"), expectedRows: rowsPerPage }
+  for (const [key, row] of view.range("queueMessages", range)) {
+    if (rows === rowsPerPage || found.length === QUEUE_LIMITS.passedPerCommand) return { found, next: key }
+    rows += 1
+    const at = key.indexOf("\x00")
+    if (decodeMessage(row.value).retrySeconds === 0)
+      found.push({ account: parseAccountId(key.slice(0, at)), id: parseMessageId(key.slice(at + 1)) })
+  }
+  return { found, next: undefined }
+})
 
 interface EndedPage {
   /** By account, together at most as many as one command removes. */

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
-import type { MessageId } from "../base/ids.js"
+import { rowKeyOf, type MessageId } from "../base/ids.js"
 import { TEST_SEED } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Rescheduling } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
+import { QueueRestoring } from "./queue-restoring.js"
 import { DEFAULT_SETTINGS } from "./queues.js"
 import { ACCOUNT, bodyOf, named, QueueWorld, type Options } from "./testing-queues.js"
 
@@ -242,6 +243,48 @@ test("an addition that is not durable in time is taken back, as far as that is p
   goOn()
   await world.queues.settled()
   assert.equal(world.rows()["queueMessages"], 0)
+})
+
+test("queues come back from a copy of their rows: messages that may be delivered again, with their contents, once", async () => {
+  const world = await opened("q")
+  await world.queues.create(named("gone"))
+  const big = "x".repeat(5_000)
+  await world.add("q", "waiting")
+  await world.add("q", "delayed", { delaySeconds: 30 })
+  await world.add("q", "once", { retrySeconds: 0 })
+  await world.add("q", "over", { retentionSeconds: 1 })
+  await world.add("q", big, { retrySeconds: 100 })
+  await world.add("q", "lost".repeat(1_000))
+  await world.queues.change(named("q"), { isPausedIn: true, settings: { visibilitySeconds: 7 } })
+  assert.equal((await world.receive("q", 100)).length, 5)
+  await world.pass(2_000)
+  const copied = (["queues", "queueMessages", "queueContents"] as const).flatMap(family => {
+    const all = { start: rowKeyOf(""), end: rowKeyOf("\xff") }
+    return [...world.metadata.committed.range(family, all)].map(([key, { value }]) => ({ family, key, value }))
+  })
+  // A content that could not be read.
+  const isLost = ({ family, value }: (typeof copied)[number]) =>
+    family === "queueContents" && Buffer.from(value).includes("lostlost")
+  const target = new QueueWorld()
+  await target.pass(2_000)
+  for (const time of [1, 2]) {
+    const restoring = new QueueRestoring(target.metadata, async () => undefined)
+    for (const row of copied) if (!isLost(row)) await restoring.take(row)
+    assert.deepEqual(await restoring.finish(), time === 1 ? { queues: 2, messages: 4 } : { queues: 0, messages: 0 })
+  }
+  const found = await target.receive("q", 100)
+  assert.deepEqual(found.map(bodyOf).toSorted(), ["waiting", big].toSorted())
+  assert.deepEqual(
+    found.map(({ message }) => message.deliveries),
+    [2, 2],
+  )
+  await assert.rejects(target.add("q", "x"), { kind: "queuePaused" })
+  assert.deepEqual(await target.lengths("q"), [0, 2, 2, 4])
+  await target.pass(30_000)
+  assert.deepEqual(
+    (await target.bodies("q")).filter(body => body === "delayed"),
+    ["delayed"],
+  )
 })
 
 /** A message as the model knows it. */

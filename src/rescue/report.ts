@@ -1,4 +1,5 @@
 /** The report of a rescue: an entry for everything it found, in one of three lists, and sums. */
+import type { RestoredQueues } from "../queues/index.js"
 import type { RescueReportEntry } from "./plan.js"
 
 /**
@@ -11,7 +12,7 @@ export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
   readonly kind:
     | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete")
-    | ("object" | "deleteMarker" | "items")
+    | ("object" | "deleteMarker" | "items" | "queues")
   /** Of an account, an access key, a named key, a storage class or a bucket; of a quota or undelete: whose it is. */
   readonly name?: string
   readonly bucket?: string
@@ -33,6 +34,8 @@ export interface RescueSummary {
   readonly incomplete: Readonly<ListSums>
   /** K2V items, deleted ones too; and values of items that are lost. */
   readonly items: { readonly count: number; readonly lostValues: number }
+  /** Queues, and messages that may be delivered again. */
+  readonly queues: RestoredQueues
   /** Versions of the snapshot whose shards were removed since: they were deleted or overwritten. */
   readonly deletedSince: number
   /** Uploads that newer uploads of their keys have replaced. */

@@ -21,6 +21,7 @@ import {
   type UploadId,
 } from "../base/ids.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
+import { plural } from "../base/quantity-text.js"
 import type { ServeConfig } from "../config/index.js"
 import { BUCKET_SECRET } from "../format/bucket-key.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
@@ -114,6 +115,7 @@ export class Rescue {
   /** Of all buckets, from needles. */
   private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
   private items: RescueSummary["items"] = { count: 0, lostValues: 0 }
+  private queues: RescueSummary["queues"] = { queues: 0, messages: 0 }
   /** Of objects whose bytes others have. */
   private referencedRows: ReadonlySet<RowKey> | undefined
   private superseded = 0
@@ -162,6 +164,7 @@ export class Rescue {
     }
     this.signal.throwIfAborted()
     await this.addItems()
+    await this.addQueues()
     await this.addLimits()
     await this.target.finish()
     return this.summary()
@@ -260,6 +263,16 @@ export class Rescue {
       return plan.name
     }
     this.items = await addItems({ found: snapshot.items(this.signal), nameOf, list }, this.target, onEntry)
+  }
+
+  private async addQueues(): Promise<void> {
+    const { snapshot, namedList: list } = this
+    if (!snapshot) return
+    this.queues = await this.target.addQueues(snapshot.queues(this.signal))
+    const { queues, messages } = this.queues
+    if (queues + messages === 0) return
+    const notes = [`${plural(queues, "queue")}, ${plural(messages, "message")}`]
+    await this.settings.onEntry({ list, kind: "queues", isWritten: true, notes })
   }
 
   private async addLimits(): Promise<void> {
@@ -467,14 +480,14 @@ export class Rescue {
   }
 
   private summary(): RescueSummary {
-    const { snapshot, items, deletedSince, superseded, needles, damages, passes, notes } = this
+    const { snapshot, items, queues, deletedSince, superseded, needles, damages, passes, notes } = this
     const { isDryRun } = this.settings
     const of = snapshot && {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
       ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
     }
     const locked = this.lockedNames.length === 0 ? {} : { lockedBuckets: this.lockedNames }
-    const counts = { items, deletedSince, superseded, needles, damages, passes }
+    const counts = { items, queues, deletedSince, superseded, needles, damages, passes }
     return { ...this.sums, ...counts, snapshot: of, ...locked, isDryRun, notes }
   }
 }

@@ -44,6 +44,7 @@ import {
   type FoundItem,
   type SettingDocuments,
 } from "../object/index.js"
+import { isOfQueues } from "../queues/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
@@ -80,6 +81,8 @@ export interface Snapshot {
   keys(signal: AbortSignal): AsyncGenerator<SnapshotKey, void>
   /** K2V items in the order of their keys. */
   items(signal: AbortSignal): AsyncGenerator<FoundItem, void>
+  /** Rows of queues, their messages and contents, in this order. */
+  queues(signal: AbortSignal): AsyncGenerator<MetadataRecord, void>
   /** Bytes that were kept for a while after their last version was deleted or overwritten. */
   releases(signal: AbortSignal): AsyncGenerator<Release, void>
 }
@@ -154,6 +157,7 @@ export class SnapshotFinder {
     const withReleases: number[] = []
     const referenced = new Map<RowKey, SegmentRecord[]>()
     const withItems: number[] = []
+    const withQueues: number[] = []
     for (const number of numbers) {
       const chunk = await this.chunk(chunks, number, signal)
       isWhole &&= chunk !== undefined && number === found && chunk.header.recordsBefore === records
@@ -171,14 +175,16 @@ export class SnapshotFinder {
       }
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
       if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)
+      if (chunk.records.some(isOfQueues)) withQueues.push(number)
     }
     if (!first) return undefined
     const isComplete = isWhole && last?.header.isLast === true
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
     const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
     const items = (of: AbortSignal) => this.itemsIn(chunks, withItems, of)
+    const queues = (of: AbortSignal) => this.queuesIn(chunks, withQueues, of)
     if (referenced.size > 0) await this.addReferenced(referenced, chunks, signal)
-    return { isComplete, header: first, chunks: found, records, facts, referenced, keys, items, releases }
+    return { isComplete, header: first, chunks: found, records, facts, referenced, keys, items, queues, releases }
   }
 
   /** Their rows are among others: all are read once more. */
@@ -244,6 +250,14 @@ export class SnapshotFinder {
         yield { uploadId, generation: Math.max(generation, ...exceptions.map(run => run.generation)) }
       }
     }
+  }
+
+  private async *queuesIn(
+    chunks: Chunks,
+    numbers: readonly number[],
+    signal: AbortSignal,
+  ): AsyncGenerator<MetadataRecord, void> {
+    for (const number of numbers) yield* ((await this.chunk(chunks, number, signal))?.records ?? []).filter(isOfQueues)
   }
 
   private async *itemsIn(

@@ -39,6 +39,8 @@ import {
   type Services,
   type VersionsPage,
 } from "../object/index.js"
+import type { MetadataRecord } from "../format/metadata-backup.js"
+import { QueueRestoring, type RestoredQueues } from "../queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
@@ -240,6 +242,10 @@ export class StoreTarget implements RescueTarget {
 
   async addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void> {
     await this.services.items.restore(this.opened(name).bucket, partition, portions)
+  }
+
+  addQueues(rows: AsyncIterable<MetadataRecord>): Promise<RestoredQueues> {
+    return new QueueRestoring(this.services.tablet, this.services.refuseEarlier).takeAll(rows)
   }
 
   private async setVersioning(name: BucketName, versioning: "enabled" | "suspended"): Promise<void> {

@@ -15,6 +15,8 @@ import type {
   VersionLock,
 } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
+import type { MetadataRecord } from "../format/metadata-backup.js"
+import { countRestorable, type RestoredQueues } from "../queues/index.js"
 import { rangesIn, type PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
@@ -85,6 +87,8 @@ export interface RescueTarget {
   write(bucket: BucketPlan, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<readonly (string | undefined)[]>
   /** Adds K2V items of a partition to those that are there. */
   addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void>
+  /** Adds queues and messages to those that are there. */
+  addQueues(rows: AsyncIterable<MetadataRecord>): Promise<RestoredQueues>
   /** Call after all keys are written. */
   finish(): Promise<void>
   close(): Promise<void>
@@ -109,6 +113,7 @@ export class DryTarget implements RescueTarget {
   readonly addBucket = () => Promise.resolve()
   readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly addItems = () => Promise.resolve()
+  readonly addQueues = countRestorable
   readonly finish = () => Promise.resolve()
   readonly close = () => Promise.resolve()
 

@@ -12,6 +12,7 @@ import { makeCodec } from "../erasure/index.js"
 import type { SettingName } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
 import type { Bucket, ItemPortion, PutResult, QuotaTarget } from "../object/index.js"
+import { countRestorable } from "../queues/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { SimLocks } from "../seams/lock/index.js"
@@ -124,6 +125,8 @@ class MemoryTarget implements RescueTarget {
     const place = `${name}/${textOfObjectKey(partition)}`
     this.items.set(place, [...(this.items.get(place) ?? []), ...portions])
   }
+
+  readonly addQueues = countRestorable
 
   async finish(): Promise<void> {
     this.isFinished = true

@@ -14,6 +14,7 @@ import {
   countLater,
   countQueues,
   findEnded,
+  findOnce,
   listMessages,
   listQueues,
   peekMessages,
@@ -23,6 +24,7 @@ import {
   readQueue,
 } from "../../src/queues/queue-queries-core.js"
 import { DEFAULT_SETTINGS } from "../../src/queues/queues.js"
+import { restoreContent, restoreMessages } from "../../src/queues/restore-commands-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const ACCOUNT = parseAccountId("queues")
@@ -86,6 +88,12 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
     const places = scene.rows("queueOrder").map(([place, row]) => ({ place, id: decodeDue(row.value).messageId }))
     return removeEnded({ account: ACCOUNT, places: scene.some(places, 4) }, scene.pick([scene.nowMs, 0]))
   }),
+  commandKind("RestoreMessages", 1, scene => restoreMessages(ACCOUNT, copiedMessages(scene))),
+  commandKind("RestoreContent", 1, scene => {
+    const [id] = idsOf(scene, 1)
+    const content = encodeContent({ body: Buffer.alloc(3_000, "y"), attributes: [], trace: undefined })
+    return id === undefined ? undefined : restoreContent(ACCOUNT, { id, content })
+  }),
   commandKind("RescheduleMessages", 3, scene =>
     rescheduleMessages(
       ACCOUNT,
@@ -102,6 +110,18 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
     ),
   ),
 ]
+
+/** Messages of a copy of the rows, some of which are there. */
+function copiedMessages(scene: Scene) {
+  const there = scene.rows("queueMessages").map(([key, row]) => ({
+    id: parseMessageId(key.slice(ACCOUNT.length + 1)),
+    message: decodeMessage(row.value),
+  }))
+  return scene.some(there).map(({ id, message }) => {
+    const random = Buffer.from(scene.random.bytes(18)).toString("base64")
+    return { message, id: scene.oneIn(2) ? id : parseMessageId(`D-0000002b-${random}-0001`) }
+  })
+}
 
 export const QUEUE_QUERIES: readonly PlayKind[] = [
   queryKind("ReadQueue", scene => readQueue(named(scene))),
@@ -126,6 +146,7 @@ export const QUEUE_QUERIES: readonly PlayKind[] = [
     return readContents(ACCOUNT, shown)
   }),
   queryKind("ReadFirstDue", () => readFirstDue(NAMES.map(name => queueRowKey(ACCOUNT, name)))),
+  queryKind("FindOnceMessages", () => findOnce(rowKeyOf(""))),
   queryKind("FindEndedMessages", scene => findEnded(rowKeyOf(""), scene.pick([scene.nowMs, 0]))),
   queryKind("CountQueues", () => countQueues(ACCOUNT)),
 ]

@@ -34,6 +34,8 @@ interface ReconcileReport {
   readonly missing: number
   /** K2V items that are put back. */
   readonly items: number
+  /** Messages of queues that were put back. */
+  readonly messages: number
   /** Of a plan: what confirms it. */
   readonly confirmBy?: string
   /** Of a failure. */
@@ -80,6 +82,7 @@ export class Reconciling implements BackgroundService {
       ...{ phase: this.phase, progress: this.seams.reconciliation.progress },
       ...{ putBack: count("putBack"), listed: count("listed"), missing: count("missing") },
       items: items.reduce((sum, one) => sum + one, 0),
+      messages: this.seams.reconciliation.messages,
       ...(halt === undefined ? {} : { halt: halt.reason }),
       ...(this.planned === undefined ? {} : { confirmBy: confirmationOf(this.planned) }),
       ...(this.error === undefined ? {} : { error: this.error }),

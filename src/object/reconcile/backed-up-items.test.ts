@@ -8,6 +8,7 @@ import { TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
 import type { CausalContext } from "../../format/k2v-token.js"
+import { Queues } from "../../queues/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { Expiring } from "../expiring.js"
@@ -23,6 +24,7 @@ const unchecked = () => Promise.resolve()
 const storeId = parseStoreId("ab".repeat(16))
 const key = parseItemKey
 const NOTHING: CausalContext = new Map()
+const NO_ATTRIBUTES = { attributes: [], trace: undefined }
 
 async function opened() {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
@@ -109,6 +111,33 @@ test("the newest of several backups counts, and an item that was deleted does no
   // A token of a value that was lost covers it, and no value from now on.
   await put("a", "again", await seenOf("a"))
   assert.deepEqual(await shown(), ["a: again", "b: "])
+})
+
+test("messages of queues come back from the newest backup; those that are delivered at most once go", async () => {
+  const { world, backUp, reconcile } = await opened()
+  const { clock, tablet: metadata } = world
+  const seams = { clock, random: new SimRandom(3), metadata, prepare: async () => undefined }
+  const queues = new Queues({ ...seams, isShared: true, node: "0123abcd" })
+  const name = { account: world.home.owner, name: "q" }
+  const add = (body: string, retrySeconds: number) =>
+    queues.add(name, [{ content: { body: Buffer.from(body), ...NO_ATTRIBUTES }, sender: "arn", retrySeconds }], {
+      copiesNow: 1,
+    })
+  await queues.create(name)
+  await add("known", 9)
+  await add("known, once", 0)
+  const rows = world.tablet.copy()
+  await add("added later", 9)
+  await add("x".repeat(3_000), 9)
+  await add("added later, once", 0)
+  await backUp()
+  await add("after the backup", 9)
+  world.tablet.become(rows)
+  const { apply } = await reconcile()
+  await apply()
+  const found = await queues.receive({ account: world.home.owner, queues: ["q"], count: 100 })
+  const bodies = (found ?? []).map(({ content }) => Buffer.from(content.body).toString().slice(0, 20))
+  assert.deepEqual(bodies.toSorted(), ["added later", "known", "x".repeat(20)])
 })
 
 test("a bucket that the database does not know is listed", async () => {

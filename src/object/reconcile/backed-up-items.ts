@@ -25,6 +25,7 @@ import { FoundItems, type FoundItem } from "../items/found-items-core.js"
 import { batchesOf } from "../items/item-batches.js"
 import { itemsBehind } from "../items/item-commands-core.js"
 import { bringBack } from "../items/item-restoring.js"
+import { isOfQueues, QueueRestoring } from "../../queues/index.js"
 import { chunkOfKey, SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
 import type { NewerUpload } from "./newer-core.js"
 
@@ -136,6 +137,20 @@ export class BackedUpItems {
       }
     }
     return refused
+  }
+
+  /** Brings messages of queues back; returns how many. Those that are delivered at most once are removed. */
+  async applyQueues(
+    { chunks }: Pick<ItemsPlan, "chunks">,
+    check: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<number> {
+    await check()
+    await QueueRestoring.dropOnce(this.metadata)
+    const restoring = new QueueRestoring(this.metadata, check)
+    for (const chunk of chunks)
+      for (const row of await this.recordsOf(chunk, signal)) if (isOfQueues(row)) await restoring.take(row)
+    return (await restoring.finish()).messages
   }
 
   private async *items(

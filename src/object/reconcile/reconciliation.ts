@@ -1,6 +1,7 @@
 /**
  * Reconciliation: compares the bytes on all devices with the rows of a database that was rolled back, reports what is
- * missing and what is newer, and makes rows for what certainly belongs to its keys. K2V items come from metadata backups.
+ * missing and what is newer, and makes rows for what certainly belongs to its keys. K2V items and messages of queues come from
+ * metadata backups.
  *
  * A first pass reads the indexes of all devices, a second all rows; only for the uploads of processes that the database
  * may know too little of, and that no row references, a needle's header is read. Nothing of it is kept on disk: after an
@@ -122,6 +123,8 @@ interface OwnedUpload extends NewerUpload {
 export class Reconciliation {
   /** What it does now, for status. */
   progress = ""
+  /** Of queues, which were put back. */
+  messages = 0
 
   private readonly metadata: Pick<Metadata, "run" | "ask">
   private readonly keys?: ObjectKeys | undefined
@@ -192,6 +195,8 @@ export class Reconciliation {
     this.progress = "K2V items"
     for (const [entry, reason] of await this.items.apply(plan.items, check, signal))
       changed.set(entry, { ...entry, outcome: "listed", reason })
+    this.progress = "messages of queues"
+    this.messages = await this.items.applyQueues(plan.items, check, signal)
     await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
