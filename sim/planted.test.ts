@@ -10,6 +10,7 @@ import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
@@ -26,6 +27,7 @@ test("each planted bug still fits its source", () => {
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
     ...APPEND_PLANTS,
+    ...QUEUE_PLANTS,
     ...UNDELETE_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)

@@ -23,6 +23,7 @@ import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
 import { AppendClients, LOG_BUCKET } from "./append-clients.js"
 import { ITEM_BUCKET, ItemClients } from "./item-clients.js"
+import { QueueClients } from "./queue-clients.js"
 import { StoreClockWatch } from "./store-clock-watch.js"
 import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
 
@@ -41,6 +42,8 @@ export interface ClusterStormOptions {
   readonly hasItems: boolean
   /** Others append to logs, and make snapshots of them. */
   readonly hasAppends: boolean
+  /** Others add messages to a queue, and receive them. */
+  readonly hasQueues: boolean
   /** After the storm the database loses what it committed for so long. */
   readonly lostMs?: number | undefined
 }
@@ -57,6 +60,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   rots: seed % 2 === 0,
   hasItems: seed % 4 !== 2,
   hasAppends: seed % 4 !== 3,
+  hasQueues: seed % 4 !== 1,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
 })
 
@@ -76,6 +80,7 @@ const REST_MS_MAX = 6_000
 const WANDERING_EVERY = 3
 const ITEM_REQUESTS_OF_WAVE = 6
 const APPEND_REQUESTS_OF_WAVE = 4
+const QUEUE_REQUESTS_OF_WAVE = 3
 const ITEM_PAUSE_MS_MAX = 40
 /** While nodes join. */
 const EARLY_WAVES_MAX = 4
@@ -107,6 +112,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private readonly operator: ClusterOperator | undefined
   private readonly items: ItemClients | undefined
   private readonly appends: AppendClients | undefined
+  private readonly queues: QueueClients | undefined
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
@@ -130,6 +136,11 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.items = options.hasItems ? new ItemClients(host, this.cluster.random.fork("items")) : undefined
     const ofLogs = this.wanderingHost(this.cluster.random.fork("nodes of logs"))
     this.appends = options.hasAppends ? new AppendClients(ofLogs, this.cluster.random.fork("logs")) : undefined
+    const ofQueues = this.wanderingHost(this.cluster.random.fork("nodes of queues"))
+    const { clock } = this.cluster
+    this.queues = options.hasQueues
+      ? new QueueClients(ofQueues, clock, this.cluster.random.fork("messages"))
+      : undefined
     for (let number = 1; number <= options.nodes; number += 1) {
       const zone = String.fromCharCode(96 + number)
       this.cluster.addNode({ name: `n${number}`, zone, devices: options.devicesPerNode, latencyMsMax: 2 })
@@ -145,7 +156,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     const minutes = Math.round(this.cluster.clock.monotonicMs() / 6_000) / 10
     const items = this.items === undefined ? "" : `${this.items.history.count} of items, `
     const appends = this.appends === undefined ? "" : `${this.appends.count} of logs, `
-    return `${this.observer.count} operations, ${items}${appends}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
+    const queues = this.queues === undefined ? "" : `${this.queues.count} of queues, `
+    return `${this.observer.count} operations, ${items}${appends}${queues}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
   }
 
   get digest(): string {
@@ -167,6 +179,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       const logs = await engine.services.buckets.create({ name: LOG_BUCKET, owner: OWNER, location: "" })
       await engine.services.buckets.setSetting(logs, "append", "{}")
     }
+    await this.queues?.create(engine)
     if (options.versioned) await engine.services.buckets.setVersioning(bucket, "enabled")
     const early = this.makeWaves(random.below(EARLY_WAVES_MAX))
     if (!areTogether) for (const node of others) await this.start(node)
@@ -231,6 +244,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       if (random.below(WANDERING_EVERY) === 0) this.wander()
       if (this.items !== undefined) await this.sendSome(this.items, ITEM_REQUESTS_OF_WAVE)
       if (this.appends !== undefined) await this.sendSome(this.appends, APPEND_REQUESTS_OF_WAVE)
+      if (this.queues !== undefined) await this.sendSome(this.queues, QUEUE_REQUESTS_OF_WAVE)
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
@@ -426,6 +440,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.observer = rollback.judge(entries, shown)
     await this.items?.forget(engine)
     await this.appends?.forget(engine)
+    await this.queues?.forget(engine)
     this.nemesis.note(`${entries.length} uploads were put back or listed`)
     await this.workFor(durationMs)
   }
@@ -472,6 +487,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       for (const key of observer.keys()) await this.read(engine, bucket, key, "acknowledgedStays").catch(asLost(key))
       await this.items?.check(engine)
       await this.appends?.check(engine)
+      await this.queues?.check(engine)
     }
     observer.checkWinners()
     observer.checkLinearizable(this.options.versioned ? "enabled" : "never")

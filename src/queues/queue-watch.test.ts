@@ -121,6 +121,42 @@ test("a consumer that goes as it is woken passes the message on; one of several 
   await consumers.all()
 })
 
+test("a message whose consumer does not acknowledge it wakes another one that waits", async () => {
+  const world = new QueueWorld()
+  await world.queues.create(named("q"))
+  const consumers = new Consumers(world)
+  for (let number = 0; number < 2; number += 1) consumers.add(["q"])
+  await turns()
+  await world.add("q", "again", { retrySeconds: 5 })
+  await turns()
+  assert.deepEqual(consumers.got, ["again"])
+  await world.pass(5_010)
+  assert.deepEqual(consumers.got, ["again", "again"])
+  await consumers.all()
+})
+
+test("a message that comes while a consumer takes another one wakes the next", async () => {
+  const world = new QueueWorld()
+  await world.queues.create(named("q"))
+  const { queues, metadata } = world
+  const [first, second] = [queues.watchFor(ACCOUNT, ["q"]), queues.watchFor(ACCOUNT, ["q"])]
+  let woken = 0
+  second.wake = () => (woken += 1)
+  await world.add("q", "one")
+  let goOn = (): void => undefined
+  metadata.later = () => new Promise<void>(resolve => (goOn = resolve))
+  const receiving = queues.receive({ account: ACCOUNT, queues: ["q"], count: 1 }, first)
+  await turns()
+  metadata.later = () => undefined
+  await world.add("q", "two")
+  assert.equal(woken, 0)
+  goOn()
+  assert.equal((await receiving)?.length, 1)
+  first.end()
+  assert.equal(woken, 1)
+  second.end()
+})
+
 test("a look that fails passes the message on", async () => {
   const world = new QueueWorld()
   await world.queues.create(named("q"))

@@ -22,6 +22,7 @@ const OUTSIDE = {
     "node",
     "config",
     "object",
+    "queues",
     "block",
     "cluster",
     "device",
