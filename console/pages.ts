@@ -11,6 +11,7 @@ import { DevicesPage } from "./pages/devices.js"
 import { IdentitiesPage } from "./pages/identities.js"
 import { JobsPage } from "./pages/jobs.js"
 import { ObjectsPage } from "./pages/objects.js"
+import { QueuesPage } from "./pages/queues.js"
 import { SafetyPage } from "./pages/safety.js"
 import { WhatIfPage } from "./pages/what-if.js"
 import { TrafficPage } from "./pages/traffic.js"
@@ -30,6 +31,7 @@ export const PAGES: readonly ConsolePage[] = [
   { path: "what-if", title: "What if", icon: "simulate", group: "Store", component: WhatIfPage },
   { path: "buckets", title: "Buckets", icon: "bucket", group: "Data", component: BucketsPage },
   { path: "objects", title: "Objects", icon: "objects", group: "Data", component: ObjectsPage },
+  { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
   { path: "identities", title: "Identities", icon: "identity", group: "Access", component: IdentitiesPage },
   { path: "jobs", title: "Jobs", icon: "jobs", group: "Activity", component: JobsPage },
   { path: "traffic", title: "Traffic", icon: "traffic", group: "Activity", component: TrafficPage },

@@ -10,6 +10,7 @@ import type * as access from "../../src/admin/schemas.js"
 import type * as token from "../../src/admin/token-schemas.js"
 import type * as policy from "../../src/admin/simulate-schemas.js"
 import type * as share from "../../src/admin/share-schemas.js"
+import type * as queue from "../../src/admin/queue-schemas.js"
 import type * as setting from "../../src/admin/setting-schemas.js"
 import type { StreamLine } from "../../src/admin/stream-schemas.js"
 import type * as store from "../../src/admin/store-schemas.js"
@@ -41,6 +42,10 @@ export type ValidatedPolicy = z.output<typeof policy.VALIDATED>
 export type Jobs = z.output<typeof job.JOBS>
 export type BackgroundJob = z.output<typeof job.JOB>
 export type Shared = z.output<typeof share.SHARED>
+export type Queues = z.output<typeof queue.QUEUES>
+export type Queue = Queues["queues"][number]
+export type QueueMessages = z.output<typeof queue.MESSAGES>
+export type QueueMessage = QueueMessages["messages"][number]
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>

@@ -14,6 +14,7 @@ const PATHS = {
   minus: "M5 12h14",
   moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z",
   objects: "M4 5h6l2 2h8v12H4z",
+  queue: "M4 5h16v4H4zM4 12h16M4 16h16M4 20h10",
   refresh: "M20 11a8 8 0 1 0-2.3 6M20 5v6h-6",
   safety: "M12 3 5 6v5c0 5 3 8.5 7 10 4-1.500 7-5 7-10V6l-7-3z",
   signOut: "M14 4H6v16h8M10 12h10m-3-3 3 3-3 3",

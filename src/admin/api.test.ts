@@ -2,7 +2,7 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fail } from "../base/failures.js"
-import { parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
+import { parseAccountId, parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
 import { BODY_BYTES_MAX } from "./api.js"
 import type { StoreChange } from "../node/index.js"
 import { SIMULATION } from "./simulation-schemas.js"
@@ -232,6 +232,7 @@ test("status and devices are returned complete, and replies match the document",
   const { json, store } = world()
   store.shown = { nodes: NODES_REPORT }
   await json("POST", "/v1/buckets", { body: { name: "b-1" } })
+  await json("POST", "/v1/queues", { body: { name: "mail", account: ROOT } })
   const { accessKeyId: key } = KEY_WITH_SECRET.parse((await json("POST", "/v1/keys", { body: {} })).value)
   const { id: job } = await store.startedJobs.follow(DRAINING, { kind: "operator", id: "", name: "" })
   for (const { method, path, response } of OPERATIONS) {
@@ -242,6 +243,7 @@ test("status and devices are returned complete, and replies match the document",
     const bucket = path.startsWith("/v1/erasures") ? "3" : "b-1"
     const place = path
       .replace("{bucket}", bucket)
+      .replace("/queues/{account}/{queue}", "/queues/-/mail")
       .replace("{account}", "root")
       .replace("{key}", key)
       .replace("{job}", job)
@@ -273,6 +275,35 @@ test("quotas are shown, set, removed, checked and counted again; a bucket may ha
   assert.deepEqual((await json("GET", "/v1/buckets/unlimited/quota")).value, {})
   const unlimited = await json("GET", "/v1/buckets/unlimited/quota/check")
   assert.match(JSON.stringify(unlimited.value), /"hasQuota":false,"counters":.*"walked":.*"agrees":true/)
+})
+
+test("queues are made, listed in pages, set, paused, looked into, purged and deleted", async () => {
+  const { json, store } = world()
+  const account = "team"
+  assert.equal((await json("POST", "/v1/accounts", { body: { id: account, displayName: "Team" } })).status, 201)
+  for (const name of ["mail", "other"])
+    assert.equal((await json("POST", "/v1/queues", { body: { name, account } })).status, 201)
+  assert.equal((await json("POST", "/v1/queues", { body: { name: "a b", account } })).status, 400)
+  const page = (await json("GET", "/v1/queues?max=1")).value
+  assert.match(JSON.stringify(page), /"name":"mail".*"next":"team\/mail"/)
+  const second = (await json("GET", `/v1/queues?max=1&after=${account}%2Fmail`)).value
+  assert.match(JSON.stringify(second), /"name":"other"/)
+  const path = `/v1/queues/${account}/mail`
+  const redrive = { maxDeliveries: 3, deadQueue: "other" }
+  const set = await json("POST", path, { body: { pause: "out", visibilitySeconds: 7, redrive } })
+  assert.match(JSON.stringify(set.value), /"pause":"out".*"visibilitySeconds":7.*"deadQueue":"other"/)
+  assert.equal((await json("POST", path, { body: { redrive: null } })).status, 200)
+  const content = { body: Buffer.from("hello"), attributes: [], trace: undefined }
+  const name = { account: parseAccountId(account), name: "mail" }
+  await store.queues.add(name, [{ content, sender: "arn" }], { copiesNow: 1 })
+  const shown = JSON.stringify((await json("GET", path)).value)
+  assert.match(shown, /"messages":1,"bytes":5,"due":1,"inFlight":0,"delayed":0/)
+  assert.doesNotMatch(shown, /redrive/)
+  assert.match(JSON.stringify((await json("GET", `${path}/messages`)).value), /"body":"hello"/)
+  assert.equal((await json("POST", `${path}/purge`)).status, 204)
+  assert.match(JSON.stringify((await json("GET", path)).value), /"messages":0/)
+  assert.equal((await json("DELETE", path)).status, 204)
+  assert.equal((await json("GET", path)).status, 404)
 })
 
 test("undelete is set and shown; what is kept is listed in pages, restored and removed", async () => {

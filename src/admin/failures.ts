@@ -18,6 +18,7 @@ const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
 
 const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchBucket: 404,
+  noSuchQueue: 404,
   noSuchWebsite: 404,
   invalidRedirectLocation: 400,
   noSuchAccount: 404,

@@ -19,6 +19,7 @@ export {
 export { DISPERSION, LAYOUT_FILE, LOCATED_OBJECT } from "./placement-schemas.js"
 export { KEY_USES, MASTER_KEY, NAMED_KEY, NAMED_KEYS } from "./key-schemas.js"
 export { BUCKET_SETTING, BUCKET_SETTINGS } from "./setting-schemas.js"
+export { MESSAGES, QUEUE, QUEUES } from "./queue-schemas.js"
 export { QUOTA_CHECK, QUOTA_REPLY, type QUOTA, type QUOTA_LIMITS } from "./quota-schemas.js"
 export { TRACE_LINE, TRAFFIC, type LIVE_REQUEST } from "./live-schemas.js"
 export { streamOf } from "./stream-schemas.js"

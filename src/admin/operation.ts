@@ -21,6 +21,7 @@ import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
+import type { Queues } from "../queues/index.js"
 import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
 import type {
   Erasures,
@@ -106,6 +107,10 @@ export interface Services {
   readonly shardPlaces: Pick<ShardPlaces, "locate" | "dispersion">
   readonly usageHistory: Pick<UsageHistory, "of">
   readonly quotas: Pick<Quotas, "show" | "set" | "clear" | "check" | "restart">
+  readonly queues: Pick<
+    Queues,
+    "list" | "find" | "lengths" | "waitingFor" | "create" | "change" | "peek" | "empty" | "remove"
+  >
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

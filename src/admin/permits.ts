@@ -48,6 +48,10 @@ export const onBucket =
     return actions.map(action => ({ action, resource: `arn:aws:s3:::${name}`, owner }))
   }
 
+/** Whose actions the operations below a path need. */
+const serviceOf = (path: string): string =>
+  path.startsWith("/v1/buckets") ? "s3" : path.startsWith("/v1/queues") ? "sqs" : "iam"
+
 const EVERYTHING = "*"
 const BUCKET = /^arn:aws:s3:::([^/]+)/
 
@@ -62,8 +66,7 @@ export class Permits {
     if (this.isOperator(key)) return true
     const { permission, own, path, id } = operation
     if (own !== undefined && mayActIn("s3", key.principal, key.policies)) return true
-    if (permission !== undefined)
-      return mayActIn(path.startsWith("/v1/buckets") ? "s3" : "iam", key.principal, key.policies)
+    if (permission !== undefined) return mayActIn(serviceOf(path), key.principal, key.policies)
     return (await this.denial(key, this.ofStore(id), context)) === undefined
   }
 

@@ -10,6 +10,7 @@ type ChangeScope = Exclude<TokenScope, "read">
 const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ["buckets", "buckets"],
   ["denials", "buckets"],
+  ["queues", "buckets"],
   ...["accounts", "keys", "policy"].map(area => [area, "identities"] as const),
   ...[
     "status",

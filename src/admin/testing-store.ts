@@ -43,6 +43,7 @@ import { denialsOfOne } from "./testing-denials.js"
 import { CONSOLE, DOCUMENTS } from "./testing-files.js"
 import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-placement.js"
 import { bearersOnly } from "./testing-sessions.js"
+import { queuesInMemory } from "./testing-queues.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
 import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
@@ -119,7 +120,7 @@ export class FakeStore implements Accounts {
       lifecycle,
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
-      namedKeys: this.namedKeys,
+      ...{ namedKeys: this.namedKeys, queues: this.queues },
       masterKey: this.masterKey,
       status,
       store,
@@ -174,6 +175,8 @@ export class FakeStore implements Accounts {
 
   /** Of no account: their tests have real accounts, too. */
   readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
+
+  readonly queues = queuesInMemory(this.clock)
 
   readonly documents = new FakeDocuments()
 

@@ -34,6 +34,7 @@ import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { addObjectCommands } from "./object-program.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addRingCommands } from "./ring-program.js"
@@ -220,6 +221,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addSettingCommands(bucket, io, signal)
   addLifecycleCommands(program, admin)
   addQuotaCommands(program, io, signal)
+  addQueueCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

@@ -233,6 +233,7 @@ export class StoreSession {
       erasures: engine.erasures,
       usageHistory: services.usageHistory,
       quotas: services.quotas,
+      queues: this.queuePort.queues,
       undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,

@@ -1,9 +1,8 @@
 /** A request by a caller whose key is known, as the operations of both APIs see it. */
-import { fail } from "../base/failures.js"
 import type { AccountId, AccountNumber } from "../base/ids.js"
 import type { Exchange } from "../http/index.js"
 import type { Polls } from "../life/index.js"
-import { QUEUE_LIMITS, type Delivery, type QueueName, type Queues, type Reception } from "../queues/index.js"
+import { parseQueueName, type Delivery, type QueueName, type Queues, type Reception } from "../queues/index.js"
 import type { QueueAction } from "./actions.js"
 
 interface Caller {
@@ -37,18 +36,11 @@ export interface Call {
   readonly nowMs: () => number
 }
 
-const NAME = /^[A-Za-z0-9_-]+$/
-
 /** A queue of the caller's account. Throws `invalidArgument`. */
-export function queueOf({ caller }: Pick<Call, "caller">, name: string): QueueName {
-  if (name.endsWith(".fifo"))
-    throw fail("notImplemented", { message: "FIFO queues are not supported: messages may be delivered out of order." })
-  const isName = NAME.test(name) && name.length <= QUEUE_LIMITS.nameCharactersMax
-  if (isName) return { account: caller.account, name }
-  throw fail("invalidArgument", {
-    message: `The name of a queue has 1 to ${QUEUE_LIMITS.nameCharactersMax} letters, digits, hyphens and underscores.`,
-  })
-}
+export const queueOf = ({ caller }: Pick<Call, "caller">, name: string): QueueName => ({
+  account: caller.account,
+  name: parseQueueName(name),
+})
 
 /** Messages, which may have to be waited for; none after the time. */
 export async function receive(

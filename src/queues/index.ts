@@ -2,5 +2,6 @@
 export type * from "./contract.js"
 export { QueueExpiry } from "./expiry.js"
 export { QUEUE_LIMITS } from "./limits.js"
+export { parseQueueName } from "./queue-name.js"
 export { countRestorable, isOfQueues, QueueRestoring, type RestoredQueues } from "./queue-restoring.js"
 export { contentBytesOf, DEFAULT_SETTINGS, Queues } from "./queues.js"

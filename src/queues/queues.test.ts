@@ -427,7 +427,7 @@ class Model {
 }
 
 test("random histories of queues are as a model has them", async () => {
-  for (let history = 0; history < 20; history += 1) {
+  for (let history = 0; history < 10; history += 1) {
     const seed = TEST_SEED + history
     const world = new QueueWorld(seed)
     for (const queue of QUEUES) await world.queues.create(named(queue), DEFAULT_SETTINGS)
