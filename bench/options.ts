@@ -7,6 +7,7 @@ import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
+import { QUEUES } from "./themes/queues.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
 import { LARGE_CODED, LARGE_SINGLE, SEALED_LARGE } from "./themes/large-objects.js"
@@ -37,6 +38,7 @@ const THEMES: readonly Theme[] = [
   SAFETY,
   POLICY_DECISIONS,
   APPENDS,
+  QUEUES,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"
