@@ -26,6 +26,13 @@ export const QUEUE_LIMITS = {
   queuesPerReceive: 16,
   /** Messages that one command removes because their time is over, or moves to another queue, before it looks again. */
   passedPerCommand: 100,
+  /**
+   * A claim begins so long before the time that the last one of this process has reached, which skips what was removed
+   * since: the clocks of nodes differ, and are set back a little …
+   */
+  skewMs: 500,
+  /** … and after so long one begins at the beginning, for those that differ by more. */
+  beginAgainMs: 5_000,
   /** Rows that one query visits. */
   rowsPerPage: 1_000,
   /** Messages that one query shows. */

@@ -106,6 +106,8 @@ interface Claim {
   readonly account: AccountId
   /** Messages of the first one come first. */
   readonly queues: readonly string[]
+  /** For each of the queues: no message of it is due before. */
+  readonly fromMs: readonly number[]
   readonly count: number
   /** Of the contents together, unless the first one has more. */
   readonly bytesMax: number
@@ -123,6 +125,8 @@ export interface Claimed {
   readonly lackingQueues: readonly string[]
   /** Queues to which messages have moved. */
   readonly movedTo: readonly string[]
+  /** For each of the queues: no message of it is due before; undefined: it is not known. */
+  readonly reachedMs: readonly (number | undefined)[]
 }
 
 const retrySecondsOf = ({ retrySeconds }: MessageRecord, { settings }: QueueRecord): number =>
@@ -142,6 +146,7 @@ class ClaimDecision {
   private bytes = 0
   private passed = 0
   private isMore = false
+  private readonly reachedMs: (number | undefined)[]
 
   constructor(
     private readonly view: CommandView,
@@ -149,27 +154,34 @@ class ClaimDecision {
     private readonly claim: Claim,
   ) {
     this.change = new MessageWrites(view, claim.account)
+    this.reachedMs = claim.queues.map(() => undefined)
   }
 
   /** Claims messages of a queue; returns whether others may follow. */
-  claimFrom(name: string): boolean {
+  claimFrom(name: string, at: number): boolean {
     const { view, claim, nowMs } = this
     const queue = queueIn(view, claim.account, name)
     if (queue === undefined || queue.isPausedOut) return true
     const expectedRows = claim.count - this.messages.length
-    const range = { ...dueRange(queue.id, 0, nowMs + 1), expectedRows, presentOnly: true }
+    const range = { ...dueRange(queue.id, claim.fromMs[at] ?? 0, nowMs + 1), expectedRows, presentOnly: true }
+    this.reachedMs[at] = nowMs
     for (const [key, row] of view.range("queueOrder", range)) {
-      if (this.messages.length === claim.count || this.passed === QUEUE_LIMITS.passedPerCommand) return this.stop()
+      const stop = (): boolean => this.stopAt(at, parseDueRowKey(key).dueMs)
+      if (this.messages.length === claim.count || this.passed === QUEUE_LIMITS.passedPerCommand) return stop()
       const { messageId: id } = decodeDue(row.value)
       const message = messageRowIn(view, claim.account, id)
       if (message === undefined || !isAt(message, key)) this.change.removePlace(key)
-      else if (!this.take({ id, message, queue }, name)) return this.stop()
+      else if (!this.take({ id, message, queue }, name)) return stop()
     }
+    // A message that lacks its dead queue stays where it is.
+    if (this.lacking.size > 0) this.reachedMs[at] = undefined
     return true
   }
 
-  private stop(): boolean {
+  /** There is a message with this time, and none before it. */
+  private stopAt(at: number, dueMs: number): boolean {
     this.isMore = true
+    this.reachedMs[at] = this.lacking.size > 0 ? undefined : dueMs
     return false
   }
 
@@ -232,9 +244,9 @@ class ClaimDecision {
   }
 
   get result(): Claimed {
-    const { messages, isMore, lacking, movedTo } = this
+    const { messages, isMore, lacking, movedTo, reachedMs } = this
     const nextDue = isMore ? [] : this.nextDue()
-    return { messages, isMore, nextDue, lackingQueues: [...lacking], movedTo: [...movedTo] }
+    return { messages, isMore, nextDue, lackingQueues: [...lacking], movedTo: [...movedTo], reachedMs }
   }
 }
 
@@ -245,7 +257,7 @@ export const claimMessages = command<[claim: Claim], Claimed>({
   touches: ({ account, queues }) => queues.map(name => ["queues", queueRowKey(account, name)] as const),
   decide(view, { nowMs }, claim) {
     const decision = new ClaimDecision(view, nowMs, claim)
-    for (const name of claim.queues) if (!decision.claimFrom(name)) break
+    for (const [at, name] of claim.queues.entries()) if (!decision.claimFrom(name, at)) break
     const { result } = decision
     return { writes: decision.change.writes, usage: decision.change.usage(), result }
   },

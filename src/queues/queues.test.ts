@@ -287,6 +287,25 @@ test("queues come back from a copy of their rows: messages that may be delivered
   )
 })
 
+test("what a node adds whose clock is behind is found all the same: at once, or after a while", async () => {
+  const world = await opened("q")
+  const { before } = world.metadata
+  const addBehind = async (body: string, behindMs: number): Promise<void> => {
+    world.metadata.before = async name => {
+      await before(name)
+      world.metadata.aheadMs -= behindMs
+    }
+    await world.add("q", body)
+    world.metadata.before = before
+  }
+  assert.deepEqual(await world.bodies("q"), [])
+  await addBehind("a little", QUEUE_LIMITS.skewMs)
+  assert.deepEqual(await world.bodies("q"), ["a little"])
+  await addBehind("more", 4 * QUEUE_LIMITS.skewMs)
+  await world.pass(QUEUE_LIMITS.beginAgainMs)
+  assert.deepEqual(await world.bodies("q"), ["more"])
+})
+
 /** A message as the model knows it. */
 interface Expected {
   readonly id: MessageId

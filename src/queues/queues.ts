@@ -109,6 +109,8 @@ export class Queues {
   private readonly unawaited = new Set<Promise<unknown>>()
   /** The queues that were used last. */
   private readonly trafficOf = new Map<string, QueueTraffic>()
+  /** Where the next claim of a queue begins, and until when that holds (monotonic clock). */
+  private readonly reached = new Map<string, { readonly fromMs: number; readonly untilMs: number }>()
 
   constructor(private readonly seams: QueueSeams) {
     this.random = seams.random.fork("queues")
@@ -220,14 +222,34 @@ export class Queues {
   }
 
   private async claim({ account, queues, count, visibilitySeconds }: Reception): Promise<Claimed> {
-    const request = { account, queues, count, bytesMax: QUEUE_LIMITS.receivedBytesMax, visibilitySeconds }
+    const limits = { count, bytesMax: QUEUE_LIMITS.receivedBytesMax, visibilitySeconds }
     for (;;) {
-      const claimed = await this.seams.metadata.run(claimMessages(request))
+      const fromMs = queues.map(name => this.beginOf({ account, name }))
+      const claimed = await this.seams.metadata.run(claimMessages({ account, queues, fromMs, ...limits }))
+      for (const [at, name] of queues.entries()) this.noteReached({ account, name }, claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
       for (const name of claimed.lackingQueues) await this.create({ account, name })
       for (const { message } of claimed.messages) this.note({ account, name: message.queueName }, "delivered", 1)
       const isAgain = claimed.messages.length === 0 && (claimed.isMore || claimed.lackingQueues.length > 0)
       if (!isAgain) return claimed
+    }
+  }
+
+  private beginOf(name: QueueName): number {
+    const reached = this.reached.get(keyOf(name))
+    return reached !== undefined && this.seams.clock.monotonicMs() < reached.untilMs ? reached.fromMs : 0
+  }
+
+  private noteReached(name: QueueName, reachedMs: number | undefined): void {
+    const key = keyOf(name)
+    const before = this.reached.get(key)
+    const nowMs = this.seams.clock.monotonicMs()
+    if (reachedMs === undefined) this.reached.delete(key)
+    else {
+      const fromMs = Math.max(0, reachedMs - QUEUE_LIMITS.skewMs)
+      const isKnown = before !== undefined && nowMs < before.untilMs
+      const untilMs = isKnown ? before.untilMs : nowMs + QUEUE_LIMITS.beginAgainMs
+      keepLatest(this.reached, key, { fromMs, untilMs })
     }
   }
 
@@ -353,11 +375,15 @@ export class Queues {
     const key = keyOf(name)
     const traffic = this.traffic(name)
     traffic[what] += messages
-    this.trafficOf.delete(key)
-    this.trafficOf.set(key, traffic)
-    const [oldest] = this.trafficOf.keys()
-    if (this.trafficOf.size > QUEUE_LIMITS.queuesMax && oldest !== undefined) this.trafficOf.delete(oldest)
+    keepLatest(this.trafficOf, key, traffic)
   }
 }
 
 const keyOf = ({ account, name }: QueueName): string => queueRowKey(account, name)
+
+function keepLatest<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > QUEUE_LIMITS.queuesMax && oldest !== undefined) map.delete(oldest)
+}
