@@ -1,5 +1,5 @@
 /**
- * Queues of a real server: every command of Disque by REST, permissions, requests that wait, shutdown, and kill -9.
+ * Queues of a real server: every command of Disque by REST, permissions, requests that wait, and shutdown.
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
@@ -8,7 +8,7 @@ import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
-import { fieldOf, inPath, jobsOf, QueueClient, type Job, type QueueReply } from "../harness/queue-client.js"
+import { fieldOf, inPath, jobsOf, QueueClient, type QueueReply } from "../harness/queue-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
 
 let server: ServerProcess
@@ -228,62 +228,4 @@ test("a client that goes while it waits takes no job with it; a server that stop
   await server.stop()
   assert.deepEqual(jobsOf(await last), [])
   await server.launch()
-})
-
-test("jobs survive kill -9 at any moment; one with retry 0 is not delivered twice; the others are all delivered", async () => {
-  const kept = new Set<string>()
-  const once = new Map<string, number>()
-  const delivered = new Set<string>()
-  const note = (jobs: readonly Job[]): void => {
-    for (const { body } of jobs) {
-      delivered.add(body)
-      if (once.has(body)) once.set(body, (once.get(body) ?? 0) + 1)
-    }
-  }
-  for (let round = 0; round < 3; round += 1) {
-    let isOver = false
-    const ended = (error: unknown): void => {
-      if (!isOver) throw error
-    }
-    const produce = async (name: string): Promise<void> => {
-      for (let number = 0; !isOver; number += 1) {
-        const body = `${name} ${round} ${number}`
-        if (number % 4 === 0) {
-          once.set(body, 0)
-          await client.add("kill", body, "?retry=0&ttl=600").catch(ended)
-        } else if (await client.add("kill", body, "?retry=1").then(() => true, ended)) kept.add(body)
-      }
-    }
-    const consume = async (): Promise<void> => {
-      while (!isOver) {
-        const jobs = (await client.get("kill", "&count=3&timeout=500").catch(ended)) ?? []
-        note(jobs)
-        await client.ack(jobs.map(({ id }) => id)).catch(ended)
-      }
-    }
-    const running = [produce("a"), produce("b"), consume(), consume()].map(each => each.catch(ended))
-    await later(400 + 150 * round)
-    isOver = true
-    await server.kill()
-    await Promise.all(running)
-    await server.launch()
-  }
-  // What is left comes within its time.
-  const untilMs = performance.now() + 30_000
-  while (![...kept].every(body => delivered.has(body)) && performance.now() < untilMs) {
-    const jobs = await client.get("kill", "&count=100&timeout=1000")
-    note(jobs)
-    if (jobs.length > 0) await client.ack(jobs.map(({ id }) => id))
-  }
-  assert.deepEqual(
-    [...kept].filter(body => !delivered.has(body)),
-    [],
-    "jobs that were added and never delivered",
-  )
-  assert.deepEqual(
-    [...once].filter(([, times]) => times > 1),
-    [],
-    "jobs that were delivered twice",
-  )
-  assert.ok(kept.size > 50, String(kept.size))
 })

@@ -25,6 +25,8 @@ import {
   UntagQueueCommand,
   type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs"
+import { awsEnvironment } from "../harness/aws-environment.js"
+import { findProgram, run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
 import { QueueClient } from "../harness/queue-client.js"
@@ -32,6 +34,7 @@ import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
 
 let sqs: SQSClient
 let rest: QueueClient
+let endpoint: string
 let closed: Promise<unknown>
 let close = (): void => undefined
 
@@ -42,7 +45,8 @@ before(async () => {
       const host = `127.0.0.1:${await freePort()}`
       const server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
       const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
-      sqs = new SQSClient({ endpoint: `http://${host}`, region: REGION, credentials })
+      endpoint = `http://${host}`
+      sqs = new SQSClient({ endpoint, region: REGION, credentials })
       rest = new QueueClient({ host, ...CREDENTIALS })
       resolve()
       await over
@@ -230,6 +234,41 @@ test("both APIs see the same messages", async () => {
   assert.equal(found?.Body, Buffer.from([0xff]).toString("base64"))
   assert.equal(found.MessageAttributes?.["hayloft.encoding"]?.StringValue, "base64")
 })
+
+const aws = findProgram("aws")
+test(
+  "the older protocol, as an AWS CLI of before 2024 has it",
+  { skip: aws === undefined && "aws is not installed" },
+  () =>
+    withFolder(async home => {
+      const env = awsEnvironment({ endpoint, home })
+      const call = async (...args: readonly string[]): Promise<string> => {
+        const { code, stdout, stderr } = await run(aws ?? "", ["--endpoint-url", endpoint, "sqs", ...args], { env })
+        return code === 0 ? stdout : stderr
+      }
+      await call("create-queue", "--queue-name", "cli", "--attributes", "VisibilityTimeout=0", "--tags", "a=b")
+      const url = (await call("get-queue-url", "--queue-name", "cli", "--query", "QueueUrl", "--output", "text")).trim()
+      const attributes = JSON.stringify({ k: { DataType: "String", StringValue: "<v>" } })
+      const of = ["--queue-url", url] as const
+      await call("send-message", ...of, "--message-body", "hi <there>", "--message-attributes", attributes)
+      await call("send-message-batch", ...of, "--entries", "Id=1,MessageBody=one", "Id=2,MessageBody=two")
+      const all = ["--attribute-names", "All", "--message-attribute-names", "All", "--max-number-of-messages", "10"]
+      const text = await call("receive-message", ...of, ...all)
+      for (const part of [
+        '"Body": "hi <there>"',
+        '"StringValue": "<v>"',
+        '"Body": "two"',
+        '"ApproximateReceiveCount": "1"',
+      ])
+        assert.ok(text.includes(part), text)
+      const handle = /"ReceiptHandle": "([^"]+)"/.exec(text)?.[1] ?? ""
+      await call("delete-message", ...of, "--receipt-handle", handle)
+      const count = await call("get-queue-attributes", ...of, "--attribute-names", "ApproximateNumberOfMessages")
+      assert.match(count, /"ApproximateNumberOfMessages": "2"/)
+      assert.match(await call("list-queue-tags", ...of), /"a": "b"/)
+      assert.match(await call("get-queue-url", "--queue-name", "nope"), /NonExistentQueue/)
+    }),
+)
 
 test("what the store does not have is refused by name", async () => {
   const cases = [
