@@ -54,11 +54,13 @@ export class QueueRestoring {
     private readonly metadata: Pick<Metadata, "run">,
     /** Resolves once earlier releases refuse the devices. */
     private readonly prepare: () => Promise<void>,
+    /** Whose the queues of an account of the copy are now. */
+    private readonly accountOf: (account: AccountId) => AccountId = account => account,
   ) {}
 
   async take({ family, key, value }: CopiedRow): Promise<void> {
     const at = key.indexOf("\x00")
-    const [account, name] = [parseAccountId(key.slice(0, at)), key.slice(at + 1)]
+    const [account, name] = [this.accountOf(parseAccountId(key.slice(0, at))), key.slice(at + 1)]
     if (family === "queues") {
       await this.prepare()
       const { create, pause } = restoreQueue({ account, name }, decodeQueue(value))

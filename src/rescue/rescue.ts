@@ -268,7 +268,7 @@ export class Rescue {
   private async addQueues(): Promise<void> {
     const { snapshot, namedList: list } = this
     if (!snapshot) return
-    this.queues = await this.target.addQueues(snapshot.queues(this.signal))
+    this.queues = await this.target.addQueues(snapshot.queues(this.signal), account => this.ownerOf(account))
     const { queues, messages } = this.queues
     if (queues + messages === 0) return
     const notes = [`${plural(queues, "queue")}, ${plural(messages, "message")}`]

@@ -40,7 +40,7 @@ import {
   type VersionsPage,
 } from "../object/index.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
-import { QueueRestoring, type RestoredQueues } from "../queues/index.js"
+import { QueueRestoring } from "../queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
@@ -244,9 +244,8 @@ export class StoreTarget implements RescueTarget {
     await this.services.items.restore(this.opened(name).bucket, partition, portions)
   }
 
-  addQueues(rows: AsyncIterable<MetadataRecord>): Promise<RestoredQueues> {
-    return new QueueRestoring(this.services.tablet, this.services.refuseEarlier).takeAll(rows)
-  }
+  readonly addQueues: RescueTarget["addQueues"] = (rows, accountOf) =>
+    new QueueRestoring(this.services.tablet, this.services.refuseEarlier, accountOf).takeAll(rows)
 
   private async setVersioning(name: BucketName, versioning: "enabled" | "suspended"): Promise<void> {
     const open = this.opened(name)

@@ -88,7 +88,7 @@ export interface RescueTarget {
   /** Adds K2V items of a partition to those that are there. */
   addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void>
   /** Adds queues and messages to those that are there. */
-  addQueues(rows: AsyncIterable<MetadataRecord>): Promise<RestoredQueues>
+  addQueues(rows: AsyncIterable<MetadataRecord>, accountOf: (account: AccountId) => AccountId): Promise<RestoredQueues>
   /** Call after all keys are written. */
   finish(): Promise<void>
   close(): Promise<void>

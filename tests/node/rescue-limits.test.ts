@@ -1,7 +1,8 @@
 /**
  * What operators have set in a rescue from folder to folder: `hayloft rescue` brings the redundancy of storage classes,
  * restores of archives until their end, quotas, which hold again but refuse nothing that is rescued, and undelete, which keeps
- * nothing of what is rescued; also by a rescue that is repeated. And K2V items, whose tokens still count, and appended bytes.
+ * nothing of what is rescued; also by a rescue that is repeated. And K2V items, whose tokens still count, appended bytes, and
+ * messages of queues, but for those that must not be delivered twice.
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
@@ -22,6 +23,7 @@ import { run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
 import { K2vClient } from "../harness/k2v-client.js"
+import { QueueClient } from "../harness/queue-client.js"
 import { withClient } from "../harness/sdk-client.js"
 import { CREDENTIALS, HAYLOFT, ServerProcess } from "../harness/server.js"
 
@@ -93,6 +95,17 @@ const LARGE = randomBytes(2_500_000)
 
 const readItem = (client: K2vClient) => client.read(PARTITION, ITEM, "application/json")
 
+/** One that is being processed, one that must not be delivered twice, and one that waits for a consumer. */
+async function fillQueue(client: QueueClient): Promise<void> {
+  for (const [body, parameters] of [
+    ["taken", ""],
+    ["once", "?retry=0"],
+    ["large".repeat(10_000), ""],
+  ] as const)
+    await client.add("mail", body, parameters)
+  assert.equal((await client.get("mail")).length, 1)
+}
+
 /** A snapshot that ended after now began after it, or the next one does. */
 async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
   await client.send(new CreateBucketCommand({ Bucket: "trigger" }))
@@ -107,7 +120,7 @@ async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
 }
 
 test(
-  "a rescue brings the redundancy of classes, restores until their end, quotas, undelete, K2V items and appends",
+  "a rescue brings the redundancy of classes, restores until their end, quotas, undelete, K2V items, appends and messages",
   { timeout: 300_000 },
   () =>
     withFolder(async folder => {
@@ -115,13 +128,16 @@ test(
       const [from, to] = ["from", "to"].map(side => numbers.map(number => join(folder, `${side}${number}`)))
       assert.ok(from && to)
       const host = `127.0.0.1:${await freePort()}`
-      const args = ["--k2v-listen", host]
+      const queueHost = `127.0.0.1:${await freePort()}`
+      const args = ["--k2v-listen", host, "--queue-listen", queueHost]
+      const queues = new QueueClient({ host: queueHost, ...CREDENTIALS })
       const server = await ServerProcess.start({ folders: from, args: [...args, "--metadata-backup-every", "1s"] })
       const storeId = /"storeId":"([^"]+)"/.exec(JSON.stringify(await server.report("/v1/status")))?.[1]
       let restored: string | undefined
       await withClient(server, async client => {
         restored = await fill(server, client, k2vOf(host))
         await fillLog(server, join(folder, "append.json"))
+        await fillQueue(queues)
         await backUp(server, client)
       })
       const item = await readItem(k2vOf(host))
@@ -160,6 +176,10 @@ test(
       assert.deepEqual([found.json, found.token], [item.json, item.token])
       assert.equal((await k2vOf(host).delete(PARTITION, ITEM, item.token)).status, 204)
       assert.deepEqual((await readItem(k2vOf(host))).json, [null])
+      const jobs = await queues.get("mail", "&nohang=1&count=10")
+      assert.deepEqual(jobs.map(({ body }) => body.length).sort(), ["taken".length, 50_000])
+      assert.equal(await queues.ack(jobs.map(({ id }) => id)), 2)
+      queues.close()
       await rescued.kill()
     }),
 )
