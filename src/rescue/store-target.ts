@@ -39,7 +39,6 @@ import {
   type Services,
   type VersionsPage,
 } from "../object/index.js"
-import type { MetadataRecord } from "../format/metadata-backup.js"
 import { QueueRestoring } from "../queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
