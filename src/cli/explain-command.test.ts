@@ -52,7 +52,7 @@ test("a code of several APIs is explained for each", async () => {
   const { out } = await explained("servIceunavailable", "--json")
   assert.deepEqual(
     linesOf(out).map(({ code, type }) => `${String(code)} ${String(type)}`),
-    ["ServiceUnavailable S3", "ServiceUnavailable IAM"],
+    ["ServiceUnavailable S3", "ServiceUnavailable IAM", "ServiceUnavailable SQS"],
   )
 })
 

@@ -5,7 +5,8 @@
 import { FAILURES, type FailureKind, type Remedy } from "../base/failures.js"
 import { text, type Text } from "./contract.js"
 
-export type Api = "S3" | "IAM" | "KMS"
+export const APIS = ["S3", "IAM", "KMS", "SQS"] as const
+export type Api = (typeof APIS)[number]
 
 export interface ErrorCode {
   readonly api: Api
@@ -139,6 +140,11 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "entityExists",
     "deleteConflict",
     "limitExceeded",
+    "noSuchQueue",
+    "queueExists",
+    "noSuchMessage",
+    "notInFlight",
+    "workedTooLong",
   ],
   InvalidStorageClass: ["invalidStorageClass"],
   InvalidWriteOffset: ["invalidWriteOffset"],
@@ -183,6 +189,9 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "keysUnavailable",
     "keyServiceUnavailable",
     "providerUnreachable",
+    "queuePaused",
+    "queueFull",
+    "tooFewCopies",
   ],
   SegmentChanged: ["segmentChanged"],
   SignatureDoesNotMatch: ["signatureMismatch"],
@@ -318,6 +327,91 @@ const KMS_REMEDIES: Readonly<Record<string, readonly Remedy[]>> = {
   ValidationException: ["fixRequest"],
 }
 
+const SQS_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
+  ExpiredToken: ["tokenExpired"],
+  IncompleteSignature: ["malformedAuthorization"],
+  InvalidClientTokenId: ["invalidAccessKey", "invalidToken"],
+  MessageNotInflight: ["notInFlight", "noSuchMessage"],
+  OverLimit: ["queueFull", "limitExceeded"],
+  QueueDoesNotExist: ["noSuchQueue"],
+  QueueNameExists: ["queueExists"],
+  RequestExpired: ["requestExpired"],
+  RequestThrottled: ["rateExceeded", "tooManyInFlight"],
+  SignatureDoesNotMatch: ["signatureMismatch", "requestSkewed", "contentSha256Mismatch"],
+  UnsupportedOperation: ["notImplemented", "methodNotAllowed"],
+}
+
+const QUEUE = "queue.md#amazons-sqs"
+
+const SQS_OWN: Readonly<Record<string, Text>> = {
+  AccessDeniedException: text(
+    "The caller may not do this with the queue, or the request is not signed.",
+    "Sign it with an access key whose policies allow the action.",
+    "queue.md#permissions",
+  ),
+  BatchEntryIdsNotDistinct: text("Two entries of the batch have the same `Id`.", "Give each entry its own."),
+  BatchRequestTooLong: text(
+    "The messages of the batch have more than 1 MiB together.",
+    "Send them in several batches.",
+  ),
+  EmptyBatchRequest: text("The batch has no entries.", "Send at least one."),
+  InternalFailure: text(
+    "The store could not do what was asked, for a reason that the client is not told.",
+    "Find the line `request` with the request's id in the log: `kind` and `reason` say what happened.",
+    LOGS,
+  ),
+  InvalidAttributeName: text("Queues, or messages, have no attribute of this name.", "Correct the name.", QUEUE),
+  InvalidAttributeValue: text(
+    "The value of the attribute is not allowed; the message says what is.",
+    "Correct the value.",
+  ),
+  InvalidBatchEntryId: text(
+    "The `Id` of an entry has other characters than letters, digits, hyphens and underscores, or more than 80.",
+    "Correct the `Id`.",
+  ),
+  InvalidMessageContents: text(
+    "The body has characters that XML cannot have, which SQS does not take.",
+    "Encode the body, for example in Base64, or add the message with the REST API.",
+    "queue.md#the-rest-api",
+  ),
+  InvalidParameterValue: text(
+    "A parameter has a value that is not allowed; the message names it.",
+    "Correct the parameter.",
+  ),
+  MalformedQueryString: text(
+    "The form of the older protocol has a parameter twice, in two forms, or a list that is too long.",
+    "Correct the form, or use a client that speaks the JSON protocol.",
+  ),
+  MissingParameter: text("The request lacks a parameter that the operation needs; the message names it.", "Add it."),
+  ReceiptHandleIsInvalid: text(
+    "The receipt handle is none that a ReceiveMessage from this queue has returned.",
+    "Use the `ReceiptHandle` of the message as it was received, not its `MessageId`.",
+  ),
+  SerializationException: text(
+    "The body is not a JSON object, or a member has the wrong type; the message names it.",
+    "Correct the body. Binary values are Base64.",
+  ),
+  ServiceUnavailable: text(
+    "The queue is paused, or the store cannot do this now: it is starting or stopping, or a disk, a node or the database does not respond. SDKs try again by themselves.",
+    "`hayloft queue show` says whether the queue is paused, `hayloft status` what else is wrong.",
+    "queue.md#pause-a-queue",
+  ),
+  TooManyEntriesInBatchRequest: text("The batch has more than 10 entries.", "Send several batches."),
+  UnknownOperationException: text("SQS has no operation of this name.", "Correct `X-Amz-Target`, or `Action`."),
+  UnsupportedOperation: text(
+    "The request asks for something of SQS that Hayloft does not have, such as FIFO queues; the message names it.",
+    "Leave it out.",
+    QUEUE,
+  ),
+}
+
+const SQS_REMEDIES: Readonly<Record<string, readonly Remedy[]>> = {
+  AccessDeniedException: ["signIn"],
+  InternalFailure: ["addSpace", "repair", "askOperator", "reportBug"],
+  InvalidParameterValue: ["fixRequest"],
+  ServiceUnavailable: ["reread", "backOff"],
+}
+
 function codesOf(
   api: Api,
   kinds: Readonly<Record<string, readonly FailureKind[]>>,
@@ -336,6 +430,7 @@ export const ERROR_CODES: readonly ErrorCode[] = [
   ...codesOf("S3", S3_KINDS, S3_OWN, {}),
   ...codesOf("IAM", IAM_KINDS, IAM_OWN, IAM_REMEDIES),
   ...codesOf("KMS", KMS_KINDS, KMS_OWN, KMS_REMEDIES),
+  ...codesOf("SQS", SQS_KINDS, SQS_OWN, SQS_REMEDIES),
 ]
 
 const isKind = (name: string): name is FailureKind => Object.hasOwn(FAILURES, name)

@@ -7,7 +7,7 @@
  */
 import { FAILURES, type FailureKind } from "../base/failures.js"
 import type { Level, LogText, Text } from "./contract.js"
-import { ERROR_CODES, type Api, type ErrorCode } from "./error-codes.js"
+import { APIS, ERROR_CODES, type Api, type ErrorCode } from "./error-codes.js"
 import { REQUEST_FAILURES } from "./failures-of-requests.js"
 import { STORE_FAILURES } from "./failures-of-store.js"
 import { DEVICE_EVENTS, PLACE_EVENTS } from "./log-of-devices.js"
@@ -60,9 +60,13 @@ function codeIn(api: Api, kind: FailureKind): string | undefined {
 
 /** Failures of a start reach no client. */
 function codesOf(kind: FailureKind): Explanation["codes"] {
-  const [S3, IAM, KMS] = [codeIn("S3", kind), codeIn("IAM", kind), codeIn("KMS", kind)]
-  if (FAILURES[kind].remedy === "askOperator" && S3 === "InternalError") return undefined
-  return { ...(S3 !== undefined && { S3 }), ...(IAM !== undefined && { IAM }), ...(KMS !== undefined && { KMS }) }
+  if (FAILURES[kind].remedy === "askOperator" && codeIn("S3", kind) === "InternalError") return undefined
+  const codes: Partial<Record<Api, string>> = {}
+  for (const api of APIS) {
+    const code = codeIn(api, kind)
+    if (code !== undefined) codes[api] = code
+  }
+  return codes
 }
 
 function ofFailure(kind: FailureKind): Explanation {

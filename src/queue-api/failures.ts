@@ -18,10 +18,28 @@ type Rows = { readonly [kind in FailureKind]?: Row }
 
 const INTERNAL_STATUS = 500
 
+/** Codes that no kind of failure stands for, and those that a refusal shares with failures. */
+type OwnCode =
+  | "BatchEntryIdsNotDistinct"
+  | "BatchRequestTooLong"
+  | "EmptyBatchRequest"
+  | "InvalidAttributeName"
+  | "InvalidAttributeValue"
+  | "InvalidBatchEntryId"
+  | "InvalidMessageContents"
+  | "InvalidParameterValue"
+  | "MalformedQueryString"
+  | "MissingParameter"
+  | "ReceiptHandleIsInvalid"
+  | "SerializationException"
+  | "TooManyEntriesInBatchRequest"
+  | "UnknownOperationException"
+  | "UnsupportedOperation"
+
 /** A refusal with the code that SQS has for it. */
 export class SqsRefusal extends Failure {
   constructor(
-    readonly code: string,
+    readonly code: OwnCode,
     message: string,
   ) {
     super("invalidArgument", { message })
@@ -118,7 +136,6 @@ const OLDER_CODES: Readonly<Record<string, string>> = {
   BatchEntryIdsNotDistinct: "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
   InvalidBatchEntryId: "AWS.SimpleQueueService.InvalidBatchEntryId",
   BatchRequestTooLong: "AWS.SimpleQueueService.BatchRequestTooLong",
-  PurgeQueueInProgress: "AWS.SimpleQueueService.PurgeQueueInProgress",
   UnsupportedOperation: "AWS.SimpleQueueService.UnsupportedOperation",
 }
 

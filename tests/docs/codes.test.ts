@@ -1,6 +1,6 @@
 /**
  * Every code has a text, and every text has its code: the events of log lines at warn or above (found in the sources), the
- * kinds of failures, and the error codes of S3, IAM and KMS. Nothing here is listed by hand a second time.
+ * kinds of failures, and the error codes of S3, IAM, KMS and SQS. Nothing here is listed by hand a second time.
  */
 import assert from "node:assert/strict"
 import { readdirSync, readFileSync } from "node:fs"
@@ -8,9 +8,10 @@ import { join } from "node:path"
 import { test } from "node:test"
 import ts from "typescript"
 import { fail, FAILURES, type FailureDetails, type FailureKind } from "../../src/base/failures.js"
-import { allCodes, ERROR_CODES, FAILURE_TEXTS, kindsOf, LOG_TEXTS } from "../../src/explain/index.js"
+import { allCodes, APIS, ERROR_CODES, FAILURE_TEXTS, kindsOf, LOG_TEXTS } from "../../src/explain/index.js"
 import { iamErrorOf } from "../../src/iam/failures.js"
 import { kmsErrorOf } from "../../src/kms/failures.js"
+import { sqsErrorOf } from "../../src/queue-api/failures.js"
 import { s3ErrorOf } from "../../src/s3/failures.js"
 import { ROOT } from "../harness/server.js"
 
@@ -137,9 +138,10 @@ const RETURNED = {
     iamErrorOf(fail(kind, details), "sts").code,
   ]),
   KMS: returned((kind, details) => [kmsErrorOf(fail(kind, details)).code]),
+  SQS: returned((kind, details) => [sqsErrorOf(fail(kind, details)).code]),
 } as const
 
-test("each error code stands for the failures that S3, IAM, STS and KMS report with it", () => {
+test("each error code stands for the failures that S3, IAM, STS, KMS and SQS report with it", () => {
   for (const [api, codes] of Object.entries(RETURNED)) {
     const listed = ERROR_CODES.filter(each => each.api === api && kindsOf(each).length > 0)
     const shown = listed.map(each => [each.code, [...kindsOf(each)].sort()] as const)
@@ -157,10 +159,11 @@ const OWN_CODES = [
   { api: "S3", files: ["src/s3/cross-origin.ts"], pattern: /\bcode: "(\w+)"/g },
   { api: "IAM", files: ["src/iam/failures.ts"], pattern: /\bcode: "(\w+)"/g },
   { api: "KMS", files: ["src/kms/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
+  { api: "SQS", files: ["src/queue-api/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
 ] as const
 
 test("each code that is not a failure's has a text of its own, and there is no other code", () => {
-  for (const api of ["S3", "IAM", "KMS"] as const) {
+  for (const api of APIS) {
     const written = OWN_CODES.filter(each => each.api === api).flatMap(({ files, pattern }) =>
       files.flatMap(path => {
         const found = [...readFileSync(join(ROOT, path), "utf8").matchAll(pattern)].map(([, code = ""]) => code)

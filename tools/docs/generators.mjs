@@ -126,6 +126,7 @@ export const GENERATORS = {
   s3Codes: () => errorCodes("S3"),
   iamCodes: () => errorCodes("IAM"),
   kmsCodes: () => errorCodes("KMS"),
+  sqsCodes: () => errorCodes("SQS"),
 
   limits: async () => {
     const limits = Object.entries(await built("base/limits.js"))
