@@ -7,6 +7,7 @@ import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { ObjectKeys } from "../keys/contract.js"
 import type { Metadata } from "../metadata/index.js"
+import { readQueueSizes } from "../queues/index.js"
 import { ABORTED_WAITS, SHARED_ABORTED_WAITS, type AbortedWaits } from "./jobs/aborted-blocks.js"
 import { QuotaWatch } from "./jobs/quota-watch.js"
 import { UsageHistory } from "./jobs/usage-history.js"
@@ -179,7 +180,8 @@ export function createServices(
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
-  const quotaWatch = new QuotaWatch(quotas, undelete, log, () => usageHistory.readSizes())
+  const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
+  const quotaWatch = new QuotaWatch(quotas, undelete, log, sizes, queueSizes)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
   const { encryptsExisting: hasWork } = settings

@@ -33,6 +33,8 @@ export const QUEUE_LIMITS = {
   skewMs: 500,
   /** … and after so long one begins at the beginning, for those that differ by more. */
   beginAgainMs: 5_000,
+  /** Queues with metrics of their own. */
+  queuesMeasured: 200,
   /** Rows that one query visits. */
   rowsPerPage: 1_000,
   /** Messages that one query shows. */

@@ -80,6 +80,27 @@ export const listQueues = query(
   },
 )
 
+/** What a queue holds. */
+export interface QueueSize {
+  readonly account: AccountId
+  readonly name: string
+  readonly messages: number
+  readonly bytes: number
+}
+
+/** A page of the queues of all accounts. */
+export const sizesOfQueues = query("SizesOfQueues", (view, start: RowKey) => {
+  const found: QueueSize[] = []
+  const { rowsPerPage } = QUEUE_LIMITS
+  for (const [key, row] of view.range("queues", { start, end: rowKeyOf("\xff"), expectedRows: rowsPerPage })) {
+    if (found.length === rowsPerPage) return { found, next: key }
+    const at = key.indexOf("\x00")
+    const of = { account: parseAccountId(key.slice(0, at)), name: key.slice(at + 1) }
+    found.push({ ...of, ...heldIn(view, decodeQueue(row.value)) })
+  }
+  return { found, next: undefined }
+})
+
 /** How many messages are due, and how many of the others are on the way to a consumer, or wait for their delay. */
 export interface QueueLengths {
   readonly due: number

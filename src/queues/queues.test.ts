@@ -9,6 +9,7 @@ import type { Rescheduling } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { QueueRestoring } from "./queue-restoring.js"
 import { DEFAULT_SETTINGS } from "./queues.js"
+import { readQueueSizes } from "./sizes.js"
 import { ACCOUNT, bodyOf, named, QueueWorld, type Options } from "./testing-queues.js"
 
 const SECOND_MS = 1_000
@@ -458,4 +459,23 @@ test("random histories of queues are as a model has them", async () => {
       throw new Error(`seed ${seed}`, { cause: error })
     }
   }
+})
+
+test("sizes of queues have the largest by name, and the others together", async () => {
+  const world = await opened("a", "b", "c", "d")
+  for (const [name, count] of [
+    ["b", 3],
+    ["d", 2],
+    ["a", 1],
+    ["c", 1],
+  ] as const)
+    for (let i = 0; i < count; i++) await world.add(name, "12345")
+  await world.receive("d")
+  const size = (name: string, messages: number) => ({ account: ACCOUNT, name, messages, bytes: 5 * messages })
+  assert.deepEqual(await readQueueSizes(world.metadata, 2), {
+    largest: [size("b", 3), size("d", 2)],
+    others: { messages: 2, bytes: 10 },
+  })
+  const { largest, others } = await readQueueSizes(world.metadata)
+  assert.deepEqual([largest.map(({ name }) => name), others], [["b", "d", "a", "c"], undefined])
 })

@@ -15,6 +15,7 @@ import {
   countQueues,
   findEnded,
   findOnce,
+  sizesOfQueues,
   listMessages,
   listQueues,
   peekMessages,
@@ -148,6 +149,7 @@ export const QUEUE_QUERIES: readonly PlayKind[] = [
   }),
   queryKind("ReadFirstDue", () => readFirstDue(NAMES.map(name => queueRowKey(ACCOUNT, name)))),
   queryKind("FindOnceMessages", () => findOnce(rowKeyOf(""))),
+  queryKind("SizesOfQueues", () => sizesOfQueues(rowKeyOf(""))),
   queryKind("FindEndedMessages", scene => findEnded(rowKeyOf(""), scene.pick([scene.nowMs, 0]))),
   queryKind("CountQueues", () => countQueues(ACCOUNT)),
 ]

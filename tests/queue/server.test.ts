@@ -177,6 +177,20 @@ test("a job that is delivered too often moves to its dead queue", async () => {
   assert.equal(fieldOf((await get(`/jobs/${inPath(id)}`)).json, "movedFrom"), "poison")
 })
 
+test("metrics tell what each queue holds", async () => {
+  for (const body of ["12345", "67890"]) await client.add("measured", body)
+  await client.get("measured")
+  const of = String.raw`\{account="[^"]+",queue="measured"\}`
+  let text = ""
+  // A step that was under way has perhaps not seen them: another one follows.
+  for (let looks = 0; looks < 100 && !text.includes('queue="measured"'); looks++) {
+    await run(["jobs", "wake", "quotas"])
+    text = await server.metrics()
+  }
+  assert.match(text, new RegExp(`^hayloft_queue_messages${of} 2$`, "m"))
+  assert.match(text, new RegExp(`^hayloft_queue_bytes${of} 10$`, "m"))
+})
+
 test("requests need a signature for SQS, and what policies allow; other accounts see nothing", async () => {
   refused(await client.request("GET", "/queues", { isUnsigned: true }), 403, "DENIED")
   refused(await client.request("GET", "/queues", { service: "s3" }), 403, "DENIED")

@@ -301,8 +301,7 @@ interface BucketSize {
 /** No bucket can have this name. */
 const OTHER_BUCKETS = "_other"
 
-/** `sizes`: bounded, with the rest as one. */
-export function registerBuckets(metrics: Metrics, sizes: () => readonly BucketSize[]): void {
+function registerBuckets(metrics: Metrics, sizes: () => readonly BucketSize[]): void {
   const rows = (valueOf: (size: BucketSize) => number) => () =>
     sizes().map(size => [{ bucket: size.bucket ?? OTHER_BUCKETS }, valueOf(size)] as const)
   metrics.gauge(
@@ -315,4 +314,46 @@ export function registerBuckets(metrics: Metrics, sizes: () => readonly BucketSi
     "Stored bytes of a bucket, all versions",
     rows(({ bytes }) => bytes),
   )
+}
+
+interface QueueHoldings {
+  readonly messages: number
+  readonly bytes: number
+}
+
+interface QueueSizes {
+  readonly largest: readonly (QueueHoldings & { readonly account: string; readonly name: string })[]
+  readonly others: QueueHoldings | undefined
+}
+
+/** No account can have this id. */
+const OTHER_QUEUES = { account: "_other", queue: "_other" }
+
+function registerMessageQueues(metrics: Metrics, sizes: () => QueueSizes): void {
+  const rows = (valueOf: (of: QueueHoldings) => number) => (): Rows => {
+    const { largest, others } = sizes()
+    const named = largest.map(of => [{ account: of.account, queue: of.name }, valueOf(of)] as const)
+    return others === undefined ? named : [...named, [OTHER_QUEUES, valueOf(others)]]
+  }
+  metrics.gauge(
+    "hayloft_queue_messages",
+    "Messages of a queue, also those that are delayed or on the way to a consumer",
+    rows(({ messages }) => messages),
+  )
+  metrics.gauge(
+    "hayloft_queue_bytes",
+    "Bytes of the messages of a queue",
+    rows(({ bytes }) => bytes),
+  )
+}
+
+interface Holdings {
+  readonly sizes: () => readonly BucketSize[]
+  readonly queues: () => QueueSizes
+}
+
+/** What buckets and queues hold: bounded, with the rest of each as one. */
+export function registerHoldings(metrics: Metrics, holdings: Holdings): void {
+  registerBuckets(metrics, () => holdings.sizes())
+  registerMessageQueues(metrics, () => holdings.queues())
 }

@@ -1,11 +1,12 @@
 /**
  * Quota watch: finishes what a crash left of counts that began or ended, and says once when a warning level is reached. A job; each
  * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen, and how
- * much undelete keeps and buckets hold.
+ * much undelete keeps, and buckets and queues hold.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
+import { NO_QUEUES, type QueueSizes } from "../../queues/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
 import type { KeptReport } from "../queries/kept-queries-core.js"
@@ -23,6 +24,7 @@ export class QuotaWatch implements Job {
   readonly name = "quotas"
   private reports: readonly QuotaReport[] = []
   private largest: readonly BucketSize[] = []
+  private queueSizes = NO_QUEUES
   private keeping: readonly KeptReport[] = []
   /** Those that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
@@ -33,6 +35,7 @@ export class QuotaWatch implements Job {
     private readonly log: Log,
     /** The largest first. */
     private readonly readSizes: () => Promise<readonly BucketSize[]> = async () => [],
+    private readonly readQueues: () => Promise<QueueSizes> = async () => NO_QUEUES,
   ) {}
 
   progress(): string {
@@ -54,6 +57,11 @@ export class QuotaWatch implements Job {
     return this.largest
   }
 
+  /** As of the last step. */
+  queues(): QueueSizes {
+    return this.queueSizes
+  }
+
   async step(): Promise<StepOutcome> {
     const states = await this.quotas.list()
     for (const state of states) {
@@ -63,6 +71,7 @@ export class QuotaWatch implements Job {
     this.reports = states.map(quotaReportOf)
     this.keeping = await this.undelete.kept()
     this.largest = largestOf(await this.readSizes(), BUCKETS_SHOWN)
+    this.queueSizes = await this.readQueues()
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)
     for (const report of above) if (!this.above.has(nameOf(report))) this.warn(report)
     this.above = new Set(above.map(nameOf))
