@@ -7,6 +7,7 @@
  *           cookie of somebody who has signed in, whose scopes or policies allow it. The body is read after that.
  * Limits    `BODY_BYTES_MAX` per request body, unless an operation has its own; listings are paged.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import { audited, auditCallerOf, auditText, duplicateMemberIn } from "../access/index.js"
 import type { AdminTokens, AuditLog, ConsoleHolder, ConsoleSessions, Denials, NamedPolicy } from "../access/index.js"
 import { fail, isFailure } from "../base/failures.js"
@@ -48,7 +49,10 @@ const PAGE_HEADERS = {
 }
 
 /** The parts of the store that the port shows and changes. */
-export interface AdminStore extends Omit<Services, "rootAccount" | "newBucketSettings" | "audit" | "denials"> {
+export interface AdminStore extends Omit<
+  Services,
+  "rootAccount" | "region" | "newBucketSettings" | "audit" | "denials"
+> {
   readonly documents: StaticFiles
   readonly console: StaticFiles
   readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke">
@@ -83,10 +87,10 @@ export class AdminApi {
     this.status = services.status
     this.documents = documents
     this.console = console
-    const { rootAccount, newBucketSettings } = options
+    const { rootAccount, region = REGION_DEFAULT, newBucketSettings } = options
     this.audit = services.audit
     this.denials = services.denials
-    this.#services = { ...services, rootAccount, newBucketSettings }
+    this.#services = { ...services, rootAccount, region, newBucketSettings }
     this.#streams = new Streams(options.clock)
     const { clock } = options
     const nowMs = () => clock.wallMs()

@@ -66,6 +66,8 @@ export interface AdminOptions {
   readonly hosts: readonly string[]
   /** Default owner of new buckets; its keys include the root key. */
   readonly rootAccount: AccountId
+  /** In ARNs; by default REGION_DEFAULT. */
+  readonly region?: string | undefined
   /** The initial settings of new buckets. */
   readonly newBucketSettings: SettingDocuments
   /** Prometheus text, rendered when scraped. */

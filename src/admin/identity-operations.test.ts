@@ -294,7 +294,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
 
 test("every operation on identities says which actions of IAM it takes, on which ARN", async () => {
   const { placeOf, access, store } = await fullWorld()
-  const services = { ...store.parts, ...access, rootAccount: ROOT, newBucketSettings: new Map() }
+  const services = { ...store.parts, ...access, rootAccount: ROOT, region: "us-east-1", newBucketSettings: new Map() }
   const lines: string[] = []
   for (const { id, path, permission } of OF_IDENTITIES) {
     const segments = segmentsOf(path, placeOf(path)) ?? new Map()

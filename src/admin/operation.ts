@@ -132,6 +132,8 @@ export interface Services {
   readonly live: Pick<StoreLive, "trace" | "traffic">
   readonly links: Links
   readonly rootAccount: AccountId
+  /** In ARNs. */
+  readonly region: string
   readonly newBucketSettings: SettingDocuments
 }
 

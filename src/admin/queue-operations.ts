@@ -49,14 +49,14 @@ async function needed({ queues }: Services, name: QueueName): Promise<NamedQueue
 }
 
 async function required(
-  { accounts, status }: Services,
+  { accounts, region }: Services,
   action: string,
   owner: AccountId,
   queue = "*",
 ): Promise<readonly RequiredAction[]> {
   const account = await accounts.getAccount(owner)
   if (account === undefined) throw fail("noSuchAccount", { account: owner })
-  const arn = `arn:aws:sqs:${status.report().region}:${account.number}:${queue}`
+  const arn = `arn:aws:sqs:${region}:${account.number}:${queue}`
   return [{ action: `sqs:${action}`, resource: queue === "*" ? "*" : arn, owner }]
 }
 

@@ -13,7 +13,7 @@ import {
 import { RealDisk } from "../seams/disk/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "../client/index.js"
-import { REGION_DEFAULT } from "../config/index.js"
+import { REGION_DEFAULT } from "../base/region.js"
 import { openSecrets, readMasterKeyFiles } from "../node/index.js"
 
 const ENDPOINT_DEFAULT = "http://127.0.0.1:9000"

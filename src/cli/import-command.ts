@@ -13,7 +13,7 @@
 import type { Command } from "commander"
 import { MIB } from "../base/limits.js"
 import { RemoteFailure, S3Client, upload, type BucketSetting, type ListedVersion } from "../client/index.js"
-import { REGION_DEFAULT } from "../config/index.js"
+import { REGION_DEFAULT } from "../base/region.js"
 import { CliError } from "./exit-codes.js"
 import { decideImport } from "./import-core.js"
 import type { CliIo } from "./io.js"

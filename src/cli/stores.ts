@@ -4,6 +4,7 @@
  * The environment counts only if it contains an endpoint: a key pair alone probably belongs to an Amazon account, and
  * a first `cp` must not send data there.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
@@ -21,7 +22,6 @@ import {
   CONFIG_FILE_ENVIRONMENT,
   type SettingsInput,
   parseConfigFile,
-  REGION_DEFAULT,
   resolveConfig,
   type ServeConfig,
 } from "../config/index.js"

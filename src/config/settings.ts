@@ -2,10 +2,9 @@
  * Settings of `hayloft serve`: one table (`SETTINGS`) lists every setting with its flag, environment variable, default
  * and help; parsing, `--help` and docs/cli.md are derived from it.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import { list, setting, type Setting, toggle } from "./setting.js"
 import { SWIFT_SETTINGS } from "./swift-settings.js"
-
-export const REGION_DEFAULT = "us-east-1"
 
 /** Every setting of `serve`. The property name is the key in a `--config` file. */
 export const SETTINGS = {

@@ -7,6 +7,7 @@
  * Refuses   Bodies with signatures of their own (`aws-chunked`); callers of other accounts than the bucket's.
  * Limits    Bodies: `DOCUMENT_LIMITS`, `ITEM_LIMITS`. What waits: `Polls`.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import {
   decide,
   DeniedAccess,
@@ -36,7 +37,6 @@ import { OPERATIONS, type Call } from "./operations.js"
 import { routeOf, type Route } from "./route.js"
 
 const SERVICE = "k2v"
-const REGION_DEFAULT = "us-east-1"
 const INTERNAL_STATUS = 500
 
 interface K2vSettings {

@@ -4,6 +4,7 @@
  * A device that cannot be probed is taken offline; the process ends if another process has taken over one of its
  * folders.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import { availableParallelism } from "node:os"
 import { MasterKeys, openAuditLog, openSwiftAccounts, RateLimiter, type AuditLog } from "../access/index.js"
 import { openObjectChanges } from "../object/index.js"
@@ -31,7 +32,7 @@ import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { ServeConfig } from "../config/config.js"
-import { COMPATIBILITY_SWITCHES, REGION_DEFAULT } from "../config/settings.js"
+import { COMPATIBILITY_SWITCHES } from "../config/settings.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "../node/metadata/checkpoint-threads.js"
 import { ClusterOperations } from "../node/cluster/cluster-operations.js"

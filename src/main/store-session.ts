@@ -5,6 +5,7 @@
  * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
  * released.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import {
   checkIssuer,
   Denials,
@@ -19,7 +20,7 @@ import type { Failure } from "../base/failures.js"
 import { createK2vHandler } from "../k2v/index.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
-import { REGION_DEFAULT, type ListenAddress, type ServeConfig } from "../config/index.js"
+import { type ListenAddress, type ServeConfig } from "../config/index.js"
 import { filtered, type Filter, type Protocol } from "../http/index.js"
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
 import { knownActions } from "./known-actions.js"
@@ -259,6 +260,7 @@ export class StoreSession {
         hosts: config.adminHosts,
         onLoopback: isLoopback(config.adminListen),
         rootAccount: store.secrets.root.accountId,
+        region: this.region,
         newBucketSettings: settingsOfNewBucket(config),
         metricsText: () => host.metricsText() + metrics.render(),
       },

@@ -25,7 +25,6 @@ const SQS_ACTIONS = [
 export type QueueAction = (typeof SQS_ACTIONS)[number]
 
 export const SERVICE = "sqs"
-export const REGION_DEFAULT = "us-east-1"
 
 export const queueActions = (): readonly string[] => SQS_ACTIONS.map(name => `${SERVICE}:${name}`)
 

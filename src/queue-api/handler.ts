@@ -6,6 +6,7 @@
  * Limits    A body of `BODY_BYTES_MAX`. What waits: `Polls`, QUEUE_WATCH_LIMITS.
  * Sources   "Disque README"; "AWS JSON 1.0 protocol", Smithy.
  */
+import { REGION_DEFAULT } from "../base/region.js"
 import {
   decide,
   DeniedAccess,
@@ -27,7 +28,7 @@ import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal 
 import { Polls } from "../life/index.js"
 import type { Queues } from "../queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { queueArn, REGION_DEFAULT, SERVICE, type QueueAction } from "./actions.js"
+import { queueArn, SERVICE, type QueueAction } from "./actions.js"
 import type { Call, StoreOfQueues } from "./call.js"
 import { olderErrorOf, restErrorOf, sqsErrorOf, SqsRefusal, type QueueError } from "./failures.js"
 import { REST_OPERATIONS } from "./rest-operations.js"
