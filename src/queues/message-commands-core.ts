@@ -113,6 +113,8 @@ interface Claim {
   readonly bytesMax: number
   /** Until the messages are due again; undefined: they or their queues decide. */
   readonly visibilitySeconds: number | undefined
+  /** Dead queues that cannot be made: messages that should move to them are delivered. */
+  readonly refusedQueues: readonly string[]
 }
 
 export interface Claimed {
@@ -195,9 +197,12 @@ class ClaimDecision {
       return true
     }
     const redrive = message.redrive ?? queue.settings.redrive
-    if (redrive !== undefined && message.deliveries >= redrive.maxDeliveries && redrive.deadQueue !== name) {
-      this.moveTo(redrive.deadQueue, found)
-      return true
+    if (redrive !== undefined && message.deliveries >= redrive.maxDeliveries) {
+      const { deadQueue } = redrive
+      if (deadQueue !== name && !claim.refusedQueues.includes(deadQueue)) {
+        this.moveTo(deadQueue, found)
+        return true
+      }
     }
     if (this.messages.length > 0 && this.bytes + message.contentBytes > claim.bytesMax) return false
     const seconds = claim.visibilitySeconds ?? retrySecondsOf(message, queue)

@@ -7,6 +7,7 @@ import { TEST_SEED } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Rescheduling } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
+import { createQueue } from "./queue-commands-core.js"
 import { QueueRestoring } from "./queue-restoring.js"
 import { DEFAULT_SETTINGS } from "./queues.js"
 import { readQueueSizes } from "./sizes.js"
@@ -478,4 +479,22 @@ test("sizes of queues have the largest by name, and the others together", async 
   })
   const { largest, others } = await readQueueSizes(world.metadata)
   assert.deepEqual([largest.map(({ name }) => name), others], [["b", "d", "a", "c"], undefined])
+})
+
+test("messages whose dead queue cannot be made are delivered, and hold up no others", async () => {
+  const world = await opened("q")
+  for (let i = 1; i < QUEUE_LIMITS.queuesMax; i++)
+    await world.metadata.run(createQueue(named(`q${i}`), DEFAULT_SETTINGS))
+  const redrive = { maxDeliveries: 1, deadQueue: "dead" }
+  for (let i = 0; i < QUEUE_LIMITS.passedPerCommand + 1; i++) await world.add("q", "bad", { retrySeconds: 1, redrive })
+  assert.equal((await world.bodies("q")).length + (await world.bodies("q")).length, QUEUE_LIMITS.passedPerCommand + 1)
+  await world.pass(SECOND_MS)
+  await world.add("q", "once", { retrySeconds: 0 })
+  const bodies: string[] = []
+  for (let found = await world.bodies("q"); found.length > 0; found = await world.bodies("q")) bodies.push(...found)
+  assert.deepEqual([bodies.length, bodies.includes("once")], [QUEUE_LIMITS.passedPerCommand + 2, true])
+  await world.queues.remove(named("q1"))
+  await world.pass(SECOND_MS)
+  assert.deepEqual(await world.bodies("q"), [])
+  assert.equal((await world.bodies("dead")).length > 0, true)
 })

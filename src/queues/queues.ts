@@ -223,15 +223,32 @@ export class Queues {
 
   private async claim({ account, queues, count, visibilitySeconds }: Reception): Promise<Claimed> {
     const limits = { count, bytesMax: QUEUE_LIMITS.receivedBytesMax, visibilitySeconds }
+    const refusedQueues: string[] = []
     for (;;) {
       const fromMs = queues.map(name => this.beginOf({ account, name }))
-      const claimed = await this.seams.metadata.run(claimMessages({ account, queues, fromMs, ...limits }))
+      const claim = { account, queues, fromMs, ...limits, refusedQueues }
+      const claimed = await this.seams.metadata.run(claimMessages(claim))
       for (const [at, name] of queues.entries()) this.noteReached({ account, name }, claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
-      for (const name of claimed.lackingQueues) await this.create({ account, name })
       for (const { message } of claimed.messages) this.note({ account, name: message.queueName }, "delivered", 1)
-      const isAgain = claimed.messages.length === 0 && (claimed.isMore || claimed.lackingQueues.length > 0)
-      if (!isAgain) return claimed
+      const isClaimed = claimed.messages.length > 0
+      for (const name of claimed.lackingQueues) {
+        // The consumer has what was claimed, whatever becomes of dead queues: a later claim tries again.
+        const isRefusal = (error: unknown) => (isClaimed ? isFailure(error) : isFailure(error, "limitExceeded"))
+        if (!(await this.tryCreate({ account, name }, isRefusal))) refusedQueues.push(name)
+      }
+      if (isClaimed || (!claimed.isMore && claimed.lackingQueues.length === 0)) return claimed
+    }
+  }
+
+  /** Returns false for a refusal; throws other errors. */
+  private async tryCreate(name: QueueName, isRefusal: (error: unknown) => boolean): Promise<boolean> {
+    try {
+      await this.create(name)
+      return true
+    } catch (error) {
+      if (isRefusal(error)) return false
+      throw error
     }
   }
 
