@@ -49,7 +49,9 @@ export async function receive(
   waitSeconds: number,
 ): Promise<readonly Delivery[]> {
   const waiter = queues.watchFor(reception.account, reception.queues)
-  const found = await polls.until(exchange, waitSeconds, waiter, () => queues.receive(reception, waiter))
+  // One that has gone takes nothing more.
+  const look = () => (exchange.signal.aborted ? undefined : queues.receive(reception, waiter))
+  const found = await polls.until(exchange, waitSeconds, waiter, look)
   if (found === undefined) return []
   // The consumer has gone: others need not wait until the messages are due again.
   if (exchange.signal.aborted)

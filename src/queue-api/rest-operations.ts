@@ -3,7 +3,7 @@
  *
  * Source  "Disque README".
  */
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { MessageId } from "../base/ids.js"
 import type { MessageRecord } from "../format/queue-rows.js"
 import type { PlainAnswer } from "../http/index.js"
@@ -276,6 +276,25 @@ async function qScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
   return answerOf(200, { cursor: after ?? "0", queues: named })
 }
 
+/** Whether the caller may do this with a queue; asks once for each. */
+function permits(call: Call, action: QueueAction): (queue: string) => boolean {
+  const known = new Map<string, boolean>()
+  const ask = (queue: string): boolean => {
+    try {
+      call.require(action, queue)
+      return true
+    } catch (error) {
+      if (isFailure(error, "accessDenied")) return false
+      throw error
+    }
+  }
+  return queue => {
+    const isAllowed = known.get(queue) ?? ask(queue)
+    known.set(queue, isAllowed)
+    return isAllowed
+  }
+}
+
 async function jScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
   const queue = parameters.text("queue")
   call.require("ReceiveMessage", queue === undefined ? undefined : queueOf(call, queue).name)
@@ -290,9 +309,10 @@ async function jScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
   const after = cursor === undefined ? undefined : messageIdOf(cursor)
   const page = await call.queues.scan(call.caller.account, after, max)
   const nowMs = call.nowMs()
+  const isPermitted = permits(call, "ReceiveMessage")
   const found = page.found.filter(({ message }) => {
     const isState = states.length === 0 || states.includes(stateOf(message, nowMs))
-    return isState && (queue === undefined || message.queueName === queue)
+    return isState && (queue === undefined || message.queueName === queue) && isPermitted(message.queueName)
   })
   const jobs = reply === "id" ? found.map(({ id }) => id) : found.map(each => shownMessage(each, nowMs))
   return answerOf(200, { cursor: page.after ?? "0", jobs })

@@ -154,15 +154,16 @@ async function sendMessageBatch(call: Call, input: Input): Promise<Result> {
   }
   if (messages.size === 0) return read
   const options = { copiesNow: call.store.copiesNow() }
-  // One decision for all of them; what it refuses, it refuses for all.
-  const adding = call.queues.add(name, [...messages.values()], options)
-  const ids = new Map<string, MessageId | undefined>()
-  const added = await batchOf(messages, async (message, id) => {
-    const all = await adding
-    ids.set(id, all[ids.size])
-    return sentResult(message, ids.get(id))
-  })
-  return { ...added, Failed: [...read.Failed, ...added.Failed] }
+  try {
+    // One decision for all of them: what it refuses, it refuses for all.
+    const ids = await call.queues.add(name, [...messages.values()], options)
+    const sent = [...messages].map(([id, message], at) => ({ Id: id, ...sentResult(message, ids[at]) }))
+    return { Successful: sent, Failed: read.Failed }
+  } catch (error) {
+    // What is wrong with the queue or the store is the answer to the request, which clients repeat.
+    if (!isFailure(error, "entityTooLarge")) throw error
+    return { Successful: [], Failed: [...read.Failed, ...[...messages.keys()].map(id => failedEntry(id, error))] }
+  }
 }
 
 async function receiveMessage(call: Call, input: Input): Promise<Result> {

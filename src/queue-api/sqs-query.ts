@@ -169,7 +169,8 @@ const documentAnswer = (status: number, requestId: string, xml: XmlWriter): Plai
 
 export function olderAnswer(operation: string, result: Result, requestId: string): PlainAnswer {
   const write = (xml: XmlWriter): void => {
-    if (Object.keys(result).length > 0) xml.group(`${operation}Result`, group => writeMembers(group, operation, result))
+    // Older clients fail without it, also if it has no members.
+    xml.group(`${operation}Result`, group => writeMembers(group, operation, result))
     xml.group("ResponseMetadata", metadata => metadata.text("RequestId", requestId))
   }
   return documentAnswer(200, requestId, new XmlWriter().group(`${operation}Response`, write, NAMESPACE))

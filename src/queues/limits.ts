@@ -30,8 +30,8 @@ export const QUEUE_LIMITS = {
    * A claim begins so long before the time that the last one of this process has reached, which skips what was removed
    * since: the clocks of nodes differ, and are set back a little …
    */
-  skewMs: 500,
-  /** … and after so long one begins at the beginning, for those that differ by more. */
+  skewMs: 2_000,
+  /** … and after so long, or if one finds nothing, one begins at the beginning, for those that differ by more. */
   beginAgainMs: 5_000,
   /** Queues with metrics of their own. */
   queuesMeasured: 200,

@@ -352,7 +352,9 @@ function rescheduled(
   switch (change.kind) {
     case "working": {
       const halfMs = (message.createdMs + message.expiresMs) / 2
-      return nowMs > halfMs ? "tooLate" : { ...message, dueMs: later }
+      if (nowMs > halfMs) return "tooLate"
+      // It postpones only, and leaves one that nobody has had to be delivered.
+      return isOnce && !isDelivered ? message : { ...message, dueMs: Math.max(message.dueMs, later) }
     }
     case "visibility": {
       const isInFlight = isDelivered && message.dueMs > nowMs && message.deliveries === change.delivery

@@ -134,17 +134,20 @@ export interface ShownMessage {
   readonly message: MessageRecord
 }
 
-/** Messages of a queue that are due, the oldest or the newest first. */
+/** Messages of a queue that are due, the oldest or the newest first, with about as many bytes as one receives. */
 export const peekMessages = query(
   "PeekMessages",
   (view, account: AccountId, queueId: string, nowMs: number, max: number, isNewest: boolean) => {
     const found: ShownMessage[] = []
     const range = { ...dueRange(queueId, 0, nowMs + 1), reverse: isNewest, expectedRows: max }
+    let bytes = 0
     for (const [, row] of view.range("queueOrder", range)) {
-      if (found.length === max) break
+      if (found.length === max || bytes >= QUEUE_LIMITS.receivedBytesMax) break
       const { messageId: id, expiresMs } = decodeDue(row.value)
       const message = expiresMs > nowMs ? messageRowIn(presentIn(view), account, id) : undefined
-      if (message !== undefined) found.push({ id, message })
+      if (message === undefined) continue
+      bytes += message.contentBytes
+      found.push({ id, message })
     }
     return found
   },

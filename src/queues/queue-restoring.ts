@@ -6,7 +6,7 @@
  */
 import type { Family } from "../base/families.js"
 import { parseAccountId, parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
-import { decodeMessage, decodeQueue } from "../format/queue-rows.js"
+import { decodeMessage, decodeQueue, type MessageRecord, type QueueRecord } from "../format/queue-rows.js"
 import type { Metadata } from "../metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { removeMessages } from "./message-commands-core.js"
@@ -24,12 +24,33 @@ interface CopiedRow {
 
 export const isOfQueues = ({ family }: Pick<CopiedRow, "family">): boolean => FAMILIES.has(family)
 
+/** Which messages of a copy belonged to their queues when it was made: others were purged, or their queue was deleted. */
+class CopiedQueues {
+  /** By account and name: the latest id. Those of later queues are greater. */
+  private readonly ids = new Map<string, string>()
+
+  add(key: RowKey, { id }: QueueRecord): void {
+    if (id > (this.ids.get(key) ?? "")) this.ids.set(key, id)
+  }
+
+  /** One that was added after its queue had been copied, or whose queue cannot be read, counts as the queue's. */
+  has(key: RowKey, { queueName, queueId }: MessageRecord): boolean {
+    return queueId >= (this.ids.get(`${key.slice(0, key.indexOf("\x00"))}\x00${queueName}`) ?? "")
+  }
+}
+
 /** What would come back, if nothing was there. */
 export async function countRestorable(rows: AsyncIterable<CopiedRow>): Promise<RestoredQueues> {
+  const copied = new CopiedQueues()
   let [queues, messages] = [0, 0]
-  for await (const { family, value } of rows) {
-    if (family === "queues") queues += 1
-    else if (family === "queueMessages" && decodeMessage(value).retrySeconds !== 0) messages += 1
+  for await (const { family, key, value } of rows) {
+    if (family === "queues") {
+      copied.add(key, decodeQueue(value))
+      queues += 1
+    } else if (family === "queueMessages") {
+      const message = decodeMessage(value)
+      if (message.retrySeconds !== 0 && copied.has(key, message)) messages += 1
+    }
   }
   return { queues, messages }
 }
@@ -46,6 +67,7 @@ export interface RestoredQueues {
 }
 
 export class QueueRestoring {
+  private readonly copied = new CopiedQueues()
   private queues = 0
   private messages = 0
   private waiting: { readonly account: AccountId; readonly messages: RestoredMessage[] } | undefined
@@ -63,14 +85,19 @@ export class QueueRestoring {
     const [account, name] = [this.accountOf(parseAccountId(key.slice(0, at))), key.slice(at + 1)]
     if (family === "queues") {
       await this.prepare()
-      const { create, pause } = restoreQueue({ account, name }, decodeQueue(value))
+      const queue = decodeQueue(value)
+      this.copied.add(key, queue)
+      const { create, pause } = restoreQueue({ account, name }, queue)
       const { isNew } = await this.metadata.run(create)
       if (isNew && pause !== undefined) await this.metadata.run(pause)
       if (isNew) this.queues += 1
     } else if (family === "queueMessages") {
+      const [id, message] = [parseMessageId(name), decodeMessage(value)]
+      if (!this.copied.has(key, message)) return
       if (this.waiting?.account !== account || this.waiting.messages.length >= QUEUE_LIMITS.namedMax) await this.flush()
       this.waiting ??= { account, messages: [] }
-      this.waiting.messages.push({ id: parseMessageId(name), message: decodeMessage(value) })
+      // Two copies may have the same message.
+      if (!this.waiting.messages.some(each => each.id === id)) this.waiting.messages.push({ id, message })
     } else if (family === "queueContents") {
       await this.flush()
       await this.metadata.run(restoreContent(account, { id: parseMessageId(name), content: value }))

@@ -221,14 +221,16 @@ export class Queues {
     return deliveries.length === 0 ? undefined : deliveries
   }
 
-  private async claim({ account, queues, count, visibilitySeconds }: Reception): Promise<Claimed> {
+  private async claim({ account, queues: named, count, visibilitySeconds }: Reception): Promise<Claimed> {
+    const queues = [...new Set(named)]
     const limits = { count, bytesMax: QUEUE_LIMITS.receivedBytesMax, visibilitySeconds }
     const refusedQueues: string[] = []
+    let isWhole = false
     for (;;) {
-      const fromMs = queues.map(name => this.beginOf({ account, name }))
+      const fromMs = queues.map(name => (isWhole ? 0 : this.beginOf({ account, name })))
       const claim = { account, queues, fromMs, ...limits, refusedQueues }
       const claimed = await this.seams.metadata.run(claimMessages(claim))
-      for (const [at, name] of queues.entries()) this.noteReached({ account, name }, claimed.reachedMs[at])
+      for (const [at, name] of queues.entries()) this.noteReached({ account, name }, fromMs[at], claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
       for (const { message } of claimed.messages) this.note({ account, name: message.queueName }, "delivered", 1)
       const isClaimed = claimed.messages.length > 0
@@ -237,7 +239,11 @@ export class Queues {
         const isRefusal = (error: unknown) => (isClaimed ? isFailure(error) : isFailure(error, "limitExceeded"))
         if (!(await this.tryCreate({ account, name }, isRefusal))) refusedQueues.push(name)
       }
-      if (isClaimed || (!claimed.isMore && claimed.lackingQueues.length === 0)) return claimed
+      if (isClaimed) return claimed
+      if (claimed.isMore || claimed.lackingQueues.length > 0) continue
+      // Nobody sleeps while a message is due: clocks may differ by more than what a claim allows for.
+      if (fromMs.every(ms => ms === 0)) return claimed
+      isWhole = true
     }
   }
 
@@ -257,17 +263,13 @@ export class Queues {
     return reached !== undefined && this.seams.clock.monotonicMs() < reached.untilMs ? reached.fromMs : 0
   }
 
-  private noteReached(name: QueueName, reachedMs: number | undefined): void {
+  /** Only a claim that began at the beginning says for how long others need not. */
+  private noteReached(name: QueueName, beganMs: number | undefined, reachedMs: number | undefined): void {
     const key = keyOf(name)
-    const before = this.reached.get(key)
     const nowMs = this.seams.clock.monotonicMs()
-    if (reachedMs === undefined) this.reached.delete(key)
-    else {
-      const fromMs = Math.max(0, reachedMs - QUEUE_LIMITS.skewMs)
-      const isKnown = before !== undefined && nowMs < before.untilMs
-      const untilMs = isKnown ? before.untilMs : nowMs + QUEUE_LIMITS.beginAgainMs
-      keepLatest(this.reached, key, { fromMs, untilMs })
-    }
+    const untilMs = beganMs === 0 ? nowMs + QUEUE_LIMITS.beginAgainMs : this.reached.get(key)?.untilMs
+    if (reachedMs === undefined || untilMs === undefined) this.reached.delete(key)
+    else keepLatest(this.reached, key, { fromMs: Math.max(0, reachedMs - QUEUE_LIMITS.skewMs), untilMs })
   }
 
   /** Removes messages that were worked on; returns those that were there. */

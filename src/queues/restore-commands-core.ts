@@ -13,6 +13,8 @@ import { command, type CommandView } from "../metadata/index.js"
 import { messageRowIn, MessageWrites, queueIn } from "./message-rows-core.js"
 import { changeQueue, createQueue, type QueueName } from "./queue-commands-core.js"
 
+const SECOND_MS = 1_000
+
 /** Makes the queue, and sets it as it was. The first command tells whether it is new; the second one follows then. */
 export const restoreQueue = (name: QueueName, { settings, isPausedIn, isPausedOut }: QueueRecord) => ({
   create: createQueue(name, settings),
@@ -75,7 +77,11 @@ export const restoreContent = command<[account: AccountId, content: RestoredCont
       message === undefined || message.content !== undefined || view.ifPresent("queueContents", key) !== undefined
     if (isComplete) return { writes: [], result: false }
     const change = new MessageWrites(view, account)
-    change.change(id, message, { ...message, dueMs: nowMs, order: orderOfDecision(decision, 0) })
+    // Nobody has had it or has changed when it is due: its delay counts, as for those whose content is in the row.
+    const isUntouched = message.deliveries + message.nacks + message.enqueues === 0
+    const delayedMs = isUntouched ? message.createdMs + message.delaySeconds * SECOND_MS : 0
+    const dueMs = Math.max(nowMs, delayedMs)
+    change.change(id, message, { ...message, dueMs, order: orderOfDecision(decision, 0) })
     const write: EntryWrite = { family: "queueContents", key, value: content }
     return { writes: [...change.writes, write], usage: change.usage(), result: true }
   },

@@ -209,6 +209,19 @@ test("requests need a signature for SQS, and what policies allow; other accounts
   assert.equal((await worker.get("secret"))[0]?.id, id)
   refused(await worker.request("POST", "/jobs/ack", { body: JSON.stringify([id]) }), 403, "DENIED")
   worker.close()
+  const but = { Effect: "Deny", Action: "sqs:ReceiveMessage", Resource: "arn:aws:sqs:us-east-1:*:secret" }
+  const reader = await withFolder(async folder => {
+    const file = join(folder, "read.json")
+    const all = { Effect: "Allow", Action: "sqs:*", Resource: "*" }
+    await writeFile(file, JSON.stringify({ ...allowed, Statement: [all, but] }))
+    return keyOf("--policy", file)
+  })
+  const open = await client.add("open", "others")
+  const shown = fieldOf((await reader.request("GET", "/jobs?count=1000")).json, "jobs")
+  assert.ok(Array.isArray(shown))
+  assert.deepEqual([shown.includes(open), shown.includes(id)], [true, false])
+  reader.close()
+  assert.equal(await client.ack([open]), 1)
   const account: unknown = JSON.parse(await run(["account", "create", "other", "--json"]))
   const other = await keyOf("--account", String(fieldOf(account, "id")))
   assert.deepEqual((await other.request("GET", "/queues")).json, { cursor: "0", queues: [] })

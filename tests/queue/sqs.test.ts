@@ -202,6 +202,10 @@ test("batches: each entry for itself", async () => {
   await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: both })), {
     name: "BatchRequestTooLong",
   })
+  // What is wrong with the queue is the answer to the request.
+  const Entries = [{ Id: "a", MessageBody: "x" }]
+  const nowhere = new SendMessageBatchCommand({ QueueUrl: url.replace(/[^/]+$/, "nowhere"), Entries })
+  await assert.rejects(sqs.send(nowhere), { name: "QueueDoesNotExist" })
 })
 
 test("a message that is received too often moves to the dead-letter queue; a purge removes all", async () => {
@@ -248,6 +252,12 @@ test(
       }
       await call("create-queue", "--queue-name", "cli", "--attributes", "VisibilityTimeout=0", "--tags", "a=b")
       const url = (await call("get-queue-url", "--queue-name", "cli", "--query", "QueueUrl", "--output", "text")).trim()
+      // The client fails if the answer has no result, even an empty one.
+      for (const words of [
+        ["receive-message", "--queue-url", url],
+        ["list-queues", "--queue-name-prefix", "none"],
+      ])
+        assert.equal((await call(...words)).trim(), "")
       const attributes = JSON.stringify({ k: { DataType: "String", StringValue: "<v>" } })
       const of = ["--queue-url", url] as const
       await call("send-message", ...of, "--message-body", "hi <there>", "--message-attributes", attributes)
