@@ -1,5 +1,5 @@
 /**
- * Signed callers: who has signed a request of one of the smaller protocols, and its denial if it is refused.
+ * Signed callers: who has signed a request of one of the smaller protocols, and what operators learn if it is refused.
  *
  * Promises  A caller that is returned has proved its key, is charged for the load, and was let in by its limits.
  */
@@ -7,10 +7,13 @@ import { fail, type Failure } from "../base/failures.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import type { Keyring, KnownKey } from "./contract.js"
 import type { Denials } from "./denials/denials.js"
+import { DeniedAccess } from "./policy/denied-access.js"
+import { sentenceOfDecision } from "./policy/explain.js"
 import type { RateLimiter } from "./rates/rate-limiter.js"
 import { claimedKey, receivedRequest, SignatureVerifier, type SignatureRules, type VerifiedRequest } from "./sigv4.js"
 
 const DENIED_STATUS = 403
+const INTERNAL_STATUS = 500
 
 /** What is needed of an exchange. */
 type SignedExchange = Parameters<RateLimiter["enter"]>[1] & {
@@ -79,13 +82,18 @@ export class SignedCallers {
     return { key, verified, signedRegion }
   }
 
-  /** Records a denial, so that the operator can have it explained. Other failures are no denials. */
-  noteDenial(
+  /**
+   * Notes in the log why the request failed, with details of internal errors and of the denying statement, which the
+   * client does not get. Records a denial, so that the operator can have it explained.
+   */
+  noteRefusal(
     exchange: SignedExchange,
     { service, operation, nowMs, key, answer }: RefusedRequest,
     failure: Failure,
   ): void {
     const { status, code } = answer
+    const reason = reasonOf(failure, status)
+    exchange.note({ failure: code, ...(reason !== undefined && { kind: failure.kind, reason }) })
     if (status !== DENIED_STATUS && failure.remedy !== "signIn") return
     const { requestId, remoteAddress } = exchange
     const denied = {
@@ -95,4 +103,11 @@ export class SignedCallers {
     }
     this.seams.denials.note(denied, failure)
   }
+}
+
+function reasonOf(failure: Failure, status: number): string | undefined {
+  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
+  const { reason } = failure.details
+  if (reason !== undefined) return String(reason)
+  return status >= INTERNAL_STATUS ? failure.message : undefined
 }

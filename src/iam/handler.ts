@@ -10,7 +10,6 @@ import {
   decide,
   DeniedAccess,
   NO_RESOURCE_POLICIES,
-  sentenceOfDecision,
   sha256Hex,
   SignedCallers,
   type Accounts,
@@ -24,7 +23,7 @@ import {
   type RequestContext,
   type Sessions,
 } from "../access/index.js"
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { splitTarget } from "../base/uri.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -34,7 +33,7 @@ import type { Action, Call, IamService, OpenCall, Result, Target } from "./actio
 import { findAction } from "./actions.js"
 import { auditedAction } from "./audit-actions.js"
 import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
-import { iamErrorOf, type IamError } from "./failures.js"
+import { iamErrorOf } from "./failures.js"
 import { Parameters } from "./parameters.js"
 import { contextOf } from "./request-context.js"
 import { isIamService, signedService } from "./speaks-iam.js"
@@ -43,7 +42,6 @@ import { WebIdentities } from "./web-identities.js"
 const BODY_BYTES_MAX = 256 * KIB
 /** Enough for a web identity's token and session policies. */
 const UNSIGNED_BYTES_MAX = 64 * KIB
-const INTERNAL_STATUS = 500
 
 interface IamSettings {
   readonly accounts: Accounts & Keyring
@@ -101,12 +99,8 @@ class IamHandler implements Protocol {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const answer = iamErrorOf(failure, service)
-      exchange.note({ failure: answer.code })
-      // The client receives no details of internal errors or of the denying statement; the log does.
-      const reason = reasonOf(failure, answer)
-      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
       const { nowMs, key, action: operation = "" } = request
-      this.callers.noteDenial(exchange, { service, operation, nowMs, key, answer }, failure)
+      this.callers.noteRefusal(exchange, { service, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(service, answer, exchange.requestId))
     }
   }
@@ -154,11 +148,6 @@ class IamHandler implements Protocol {
     const audited = { action: request.action, requestId, remoteAddress, targets: targets.map(({ arn }) => arn) }
     return await auditedAction(this.settings.audit, audited, call, () => action.act(call))
   }
-}
-
-function reasonOf(failure: Failure, { status }: IamError) {
-  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
-  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
 }
 
 type Supported = Exclude<Action, { readonly kind: "refused" }>

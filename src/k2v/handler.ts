@@ -12,7 +12,6 @@ import {
   decide,
   DeniedAccess,
   denialsOf,
-  sentenceOfDecision,
   sha256Hex,
   SignedCallers,
   sourceContext,
@@ -24,7 +23,7 @@ import {
   type SignedCaller,
   type VerifiedRequest,
 } from "../access/index.js"
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, fail } from "../base/failures.js"
 import { parseItemKey, parseBucketName, textOfObjectKey, type ItemKey } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -37,7 +36,6 @@ import { OPERATIONS, type Call } from "./operations.js"
 import { routeOf, type Route } from "./route.js"
 
 const SERVICE = "k2v"
-const INTERNAL_STATUS = 500
 
 interface K2vSettings {
   readonly items: Items
@@ -82,12 +80,9 @@ class K2vHandler implements Protocol {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const answer = k2vErrorOf(failure)
-      exchange.note({ failure: answer.code })
-      const reason = reasonOf(failure, answer)
-      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
       const { nowMs, route, key } = request
       const refused = { service: SERVICE, operation: route?.operation ?? "", nowMs, key, answer }
-      this.callers.noteDenial(exchange, refused, failure)
+      this.callers.noteRefusal(exchange, refused, failure)
       await exchange.respond(this.errorAnswer(answer, exchange.rawTarget, exchange.requestId))
     }
   }
@@ -164,11 +159,6 @@ class K2vHandler implements Protocol {
 const NO_PARTITION = parseItemKey("")
 
 const idHeader = (requestId: string): readonly string[] => ["x-amz-request-id", requestId]
-
-function reasonOf(failure: Failure, { status }: K2vError) {
-  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
-  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
-}
 
 /** Throws `contentSha256Mismatch`, `notImplemented`, `entityTooLarge`. */
 async function readVerified(exchange: Exchange, { payload }: VerifiedRequest, bytesMax: number): Promise<Uint8Array> {

@@ -4,10 +4,10 @@
  * Source  "Specification of the Garage K2V API".
  */
 import { fail } from "../base/failures.js"
-import { textOfObjectKey, type ItemKey } from "../base/ids.js"
+import { parseItemKey, textOfObjectKey, type ItemKey } from "../base/ids.js"
 import { decodeMarker, encodeMarker } from "../format/k2v-marker.js"
 import { decodeToken, encodeToken } from "../format/k2v-token.js"
-import type { Exchange, PlainAnswer } from "../http/index.js"
+import type { Exchange, PlainAnswer, QueryParameters } from "../http/index.js"
 import type { Polls } from "../life/index.js"
 import type { Bucket } from "../object/contract.js"
 import {
@@ -32,7 +32,6 @@ import {
   type Selection,
 } from "./documents.js"
 import { acceptOf, itemAnswer, TOKEN_HEADER } from "./item-answer.js"
-import type { Parameters } from "./route.js"
 
 /** A request by a caller of the bucket's account. */
 export interface Call {
@@ -41,7 +40,7 @@ export interface Call {
   readonly bucket: Bucket
   /** "" for operations on the bucket. */
   readonly partition: ItemKey
-  readonly parameters: Parameters
+  readonly parameters: QueryParameters
   readonly header: (name: string) => string | undefined
   /** Throws `accessDenied`. Without a partition: on the bucket. */
   readonly require: (partition?: ItemKey) => void
@@ -75,8 +74,21 @@ const shownItem = ({ sortKey, context, values }: ItemContent) => ({
   v: values.map(bytes => (bytes === undefined ? null : Buffer.from(bytes).toString("base64"))),
 })
 
-/** Throws `invalidArgument`. */
-const sortKeyIn = (parameters: Parameters): ItemKey => parameters.neededKey("sort_key")
+/** Throws `invalidKey`, `keyTooLong`. */
+function keyIn(parameters: QueryParameters, name: string): ItemKey | undefined {
+  const text = parameters.text(name)
+  return text === undefined ? undefined : parseItemKey(text)
+}
+
+/** Throws `invalidArgument`: a boolean of K2V has no other forms. */
+function reverseIn(parameters: QueryParameters): boolean {
+  const text = parameters.text("reverse") ?? "false"
+  if (text === "true" || text === "false") return text === "true"
+  throw fail("invalidArgument", { message: "The parameter reverse must be true or false." })
+}
+
+/** Throws `invalidArgument`, `invalidKey`, `keyTooLong`. */
+const sortKeyIn = (parameters: QueryParameters): ItemKey => parseItemKey(parameters.needed("sort_key"))
 
 async function readItem({ items, bucket, partition, parameters, header, require }: Call): Promise<PlainAnswer> {
   require(partition)
@@ -92,7 +104,7 @@ async function pollItem(call: Call): Promise<PlainAnswer> {
   const accept = acceptOf(header("accept"))
   const sortKey = sortKeyIn(parameters)
   const seen = decodeToken(parameters.needed("causality_token"))
-  const seconds = pollSeconds(parameters.count("timeout"))
+  const seconds = pollSeconds(parameters.whole("timeout"))
   const watcher = items.watchFor(bucket, partition, sortKey)
   const item = await polls.until(exchange, seconds, watcher, () => items.read(bucket, partition, sortKey, seen))
   return item === undefined ? NOT_MODIFIED : itemAnswer(item, accept)
@@ -123,8 +135,8 @@ async function deleteItem({ items, bucket, partition, parameters, header, requir
 
 async function readIndex({ items, bucket, parameters, require }: Call): Promise<PlainAnswer> {
   require()
-  const [prefix, start, end] = [parameters.key("prefix"), parameters.key("start"), parameters.key("end")]
-  const [limit, reverse] = [parameters.count("limit"), parameters.flag("reverse")]
+  const [prefix, start, end] = ["prefix", "start", "end"].map(name => keyIn(parameters, name))
+  const [limit, reverse] = [parameters.whole("limit"), reverseIn(parameters)]
   checkStart(prefix, start, "The request")
   const { found, next } = await items.partitions(bucket, { prefix, start, end, reverse }, limit)
   return jsonAnswer({

@@ -6,7 +6,8 @@
  */
 import { fail } from "../base/failures.js"
 import { parseItemKey, type ItemKey } from "../base/ids.js"
-import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
+import { percentDecode, splitTarget } from "../base/uri.js"
+import { QueryParameters, requestText } from "../http/index.js"
 import type { OperationName } from "./actions.js"
 
 export interface Route {
@@ -14,7 +15,7 @@ export interface Route {
   readonly bucket: string
   /** Undefined for operations on the bucket. */
   readonly partition: ItemKey | undefined
-  readonly parameters: Parameters
+  readonly parameters: QueryParameters
 }
 
 const PARAMETERS: Readonly<Record<OperationName, readonly string[]>> = {
@@ -48,77 +49,6 @@ const OF_PARTITION: Readonly<Record<string, Choice>> = {
 
 const invalid = (message: string) => fail("invalidArgument", { message })
 
-/** A byte string of the request as text. Throws `invalidKey`. */
-function textOf(byteString: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(byteString, "latin1"))
-  } catch (error) {
-    throw fail("invalidKey", { message: "The request is not valid UTF-8." }, error)
-  }
-}
-
-export class Parameters {
-  private constructor(private readonly values: ReadonlyMap<string, string>) {}
-
-  /** Without those of a signature. Throws `invalidArgument`, `invalidKey`. */
-  static parse(rawQuery: string): Parameters {
-    const values = new Map<string, string>()
-    for (const { name, value } of parseQuery(rawQuery)) {
-      if (name.toLowerCase().startsWith("x-amz-")) continue
-      if (values.has(name)) throw invalid(`The parameter ${name} occurs twice.`)
-      values.set(name, textOf(value))
-    }
-    return new Parameters(values)
-  }
-
-  has(name: string): boolean {
-    return this.values.has(name)
-  }
-
-  text(name: string): string | undefined {
-    return this.values.get(name)
-  }
-
-  key(name: string): ItemKey | undefined {
-    const text = this.values.get(name)
-    return text === undefined ? undefined : parseItemKey(text)
-  }
-
-  /** Throws `invalidArgument`. */
-  needed(name: string): string {
-    const text = this.values.get(name)
-    if (text === undefined) throw invalid(`The parameter ${name} is missing.`)
-    return text
-  }
-
-  /** Throws `invalidArgument`, `invalidKey`, `keyTooLong`. */
-  neededKey(name: string): ItemKey {
-    return parseItemKey(this.needed(name))
-  }
-
-  /** Throws `invalidArgument`. */
-  count(name: string): number | undefined {
-    const text = this.values.get(name)
-    if (text === undefined) return undefined
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : undefined
-    if (value === undefined) throw invalid(`The parameter ${name} must be a whole number.`)
-    return value
-  }
-
-  /** Throws `invalidArgument`. */
-  flag(name: string): boolean {
-    const text = this.values.get(name) ?? "false"
-    if (text !== "true" && text !== "false") throw invalid(`The parameter ${name} must be true or false.`)
-    return text === "true"
-  }
-
-  /** Throws `invalidArgument`. */
-  refuseOthers(known: readonly string[], operation: string): void {
-    const other = [...this.values.keys()].find(name => !known.includes(name))
-    if (other !== undefined) throw invalid(`${operation} has no parameter ${other.slice(0, 100)}.`)
-  }
-}
-
 export function routeOf(method: string, rawTarget: string): Route {
   if (method === "OPTIONS")
     throw fail("notImplemented", { message: "Requests of browsers from other sites (CORS) are not supported for K2V." })
@@ -128,8 +58,8 @@ export function routeOf(method: string, rawTarget: string): Route {
   const bucket = percentDecode(slash < 0 ? path : path.slice(0, slash))
   if (bucket === "") throw invalid("The path names no bucket.")
   const rest = slash < 0 ? "" : path.slice(slash + 1)
-  const partition = rest === "" ? undefined : parseItemKey(textOf(percentDecode(rest)))
-  const parameters = Parameters.parse(rawQuery)
+  const partition = rest === "" ? undefined : parseItemKey(requestText(percentDecode(rest)))
+  const parameters = QueryParameters.parse(rawQuery)
   const table = partition === undefined ? OF_BUCKET : OF_PARTITION
   const choice = Object.hasOwn(table, method) ? table[method] : undefined
   const found = choice?.find(([, selectedBy]) => selectedBy === undefined || parameters.has(selectedBy))

@@ -8,8 +8,6 @@
  * Source    "AWS JSON 1.1 protocol", Smithy.
  */
 import {
-  DeniedAccess,
-  sentenceOfDecision,
   sha256Hex,
   SignedCallers,
   type AuditLog,
@@ -19,7 +17,7 @@ import {
   type RateLimiter,
   type SignedCaller,
 } from "../access/index.js"
-import { asFailure, type Failure } from "../base/failures.js"
+import { asFailure } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -32,7 +30,6 @@ import { contextOf } from "./request-context.js"
 import { operationOf } from "./speaks-kms.js"
 
 const BODY_BYTES_MAX = 64 * KIB
-const INTERNAL_STATUS = 500
 const SERVICE = "kms"
 
 interface KmsSettings extends KmsServices {
@@ -71,11 +68,8 @@ class KmsHandler implements Protocol {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const answer = kmsErrorOf(failure)
-      exchange.note({ failure: answer.code })
-      const reason = reasonOf(failure, answer)
-      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
       const { name: operation, nowMs, key } = request
-      this.callers.noteDenial(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
+      this.callers.noteRefusal(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(answer, exchange.requestId))
     }
   }
@@ -122,11 +116,6 @@ function supported(name: string): Operation {
   if (found === undefined) throw new KmsRefusal("UnknownOperationException", `There is no operation ${name}.`)
   if (found !== "refused") return found
   throw new KmsRefusal("UnsupportedOperationException", `The operation ${name} is not supported.`)
-}
-
-function reasonOf(failure: Failure, { status }: KmsError) {
-  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
-  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
 }
 
 const answerOf = (status: number, requestId: string, result: Result): PlainAnswer => ({

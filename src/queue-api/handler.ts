@@ -11,7 +11,6 @@ import {
   decide,
   DeniedAccess,
   NO_RESOURCE_POLICIES,
-  sentenceOfDecision,
   sha256Hex,
   SignedCallers,
   sourceContext,
@@ -21,7 +20,7 @@ import {
   type RateLimiter,
   type SignedCaller,
 } from "../access/index.js"
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, fail } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import { splitTarget } from "../base/uri.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -39,7 +38,6 @@ import { REFUSED_OPERATIONS, SQS_OPERATIONS, type Operation } from "./sqs-operat
 
 /** Ten messages of 1 MiB together, with what JSON adds. */
 const BODY_BYTES_MAX = 8 * MIB
-const INTERNAL_STATUS = 500
 const TARGET = /^AmazonSQS\.(\w{1,100})$/
 
 interface QueueApiSettings {
@@ -89,10 +87,7 @@ class QueueHandler implements Protocol {
       if (exchange.answered || failure.kind === "internal") throw error
       const { nowMs, key, operation, protocol } = request
       const answer = protocol === "rest" ? restErrorOf(failure) : sqsErrorOf(failure)
-      exchange.note({ failure: answer.code })
-      const reason = reasonOf(failure, answer)
-      if (reason !== undefined) exchange.note({ kind: failure.kind, reason })
-      this.callers.noteDenial(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
+      this.callers.noteRefusal(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
       await exchange.respond(ERROR_ANSWERS[protocol](answer, exchange.requestId))
     }
   }
@@ -186,11 +181,6 @@ function supported(name: string): Operation {
   if (REFUSED_OPERATIONS.has(name))
     throw new SqsRefusal("UnsupportedOperation", `The operation ${name} is not supported.`)
   throw new SqsRefusal("UnknownOperationException", `There is no operation ${name.slice(0, 100)}.`)
-}
-
-function reasonOf(failure: Failure, { status }: QueueError) {
-  if (failure instanceof DeniedAccess) return sentenceOfDecision(failure.decision)
-  return failure.details["reason"] ?? (status >= INTERNAL_STATUS ? failure.message : undefined)
 }
 
 const sqsAnswer = (

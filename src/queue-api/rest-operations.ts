@@ -6,7 +6,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { MessageId } from "../base/ids.js"
 import type { MessageRecord } from "../format/queue-rows.js"
-import type { PlainAnswer } from "../http/index.js"
+import type { PlainAnswer, QueryParameters } from "../http/index.js"
 import {
   QUEUE_LIMITS,
   type Delivery,
@@ -17,7 +17,7 @@ import {
 } from "../queues/index.js"
 import type { QueueAction } from "./actions.js"
 import { queueOf, receive, type Call } from "./call.js"
-import { messageIdOf, type Parameters, type RestOperation, type Route } from "./rest-route.js"
+import { messageIdOf, type RestOperation, type Route } from "./rest-route.js"
 
 const SECOND_MS = 1_000
 const TTL_SECONDS_DEFAULT = 86_400
@@ -81,7 +81,7 @@ async function addJob(call: Call, route: Route): Promise<PlainAnswer> {
   const copies = replicate ?? (addition.retrySeconds === 0 ? 1 : Math.min(COPIES_DEFAULT_MOST, copiesNow))
   const content = { body, attributes: [], trace: undefined }
   const message = { content, sender: caller.arn, copies, redrive, ...addition }
-  const messagesMax = parameters.whole("maxlen", 1, Number.MAX_SAFE_INTEGER)
+  const messagesMax = parameters.whole("maxlen", 1)
   const timeoutMs = parameters.whole("timeout", 1, SECOND_MS * QUEUE_LIMITS.waitSecondsMax)
   const options = { messagesMax, timeoutMs, copiesNow }
   if ((await queues.find(name)) === undefined) {
@@ -253,7 +253,7 @@ async function qPeek(call: Call, route: Route): Promise<PlainAnswer> {
 }
 
 /** A cursor is the name or id after which the scan goes on; `0` is its beginning and its end, as Disque has it. */
-const cursorOf = (parameters: Parameters): string | undefined => {
+const cursorOf = (parameters: QueryParameters): string | undefined => {
   const cursor = parameters.text("cursor")
   return cursor === undefined || cursor === "0" ? undefined : cursor
 }
@@ -261,10 +261,10 @@ const cursorOf = (parameters: Parameters): string | undefined => {
 async function qScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
   call.require("ListQueues")
   const max = parameters.whole("count", 1, QUEUE_LIMITS.rowsPerPage) ?? QUEUE_LIMITS.shownMax
-  const minLen = parameters.whole("minlen", 0, Number.MAX_SAFE_INTEGER) ?? 0
-  const maxLen = parameters.whole("maxlen", 0, Number.MAX_SAFE_INTEGER) ?? Infinity
+  const minLen = parameters.whole("minlen") ?? 0
+  const maxLen = parameters.whole("maxlen") ?? Infinity
   // Nodes do not move messages between each other: all have the same queues.
-  const isImporting = (parameters.whole("importrate", 0, Number.MAX_SAFE_INTEGER) ?? 0) > 0
+  const isImporting = (parameters.whole("importrate") ?? 0) > 0
   const { found, after } = await call.queues.list(call.caller.account, "", cursorOf(parameters), max)
   const named: string[] = []
   for (const each of found) {

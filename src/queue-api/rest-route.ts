@@ -5,63 +5,10 @@
  */
 import { fail } from "../base/failures.js"
 import { parseMessageId, type MessageId } from "../base/ids.js"
-import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
+import { percentDecode, splitTarget } from "../base/uri.js"
+import { QueryParameters } from "../http/index.js"
 
 const invalid = (message: string) => fail("invalidArgument", { message })
-
-export class Parameters {
-  private constructor(private readonly values: ReadonlyMap<string, string>) {}
-
-  /** Without those of a signature. Throws `invalidArgument`. */
-  static parse(rawQuery: string): Parameters {
-    const values = new Map<string, string>()
-    for (const { name, value } of parseQuery(rawQuery)) {
-      if (name.toLowerCase().startsWith("x-amz-")) continue
-      if (values.has(name)) throw invalid(`The parameter ${name} occurs twice.`)
-      values.set(name, value)
-    }
-    return new Parameters(values)
-  }
-
-  text(name: string): string | undefined {
-    return this.values.get(name)
-  }
-
-  /** Throws `invalidArgument`. */
-  needed(name: string): string {
-    const text = this.values.get(name)
-    if (text === undefined) throw invalid(`The parameter ${name} is missing.`)
-    return text
-  }
-
-  /** Throws `invalidArgument`. */
-  whole(name: string, least: number, most: number): number | undefined {
-    const text = this.values.get(name)
-    if (text === undefined) return undefined
-    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
-    if (value >= least && value <= most) return value
-    throw invalid(`The parameter ${name} must be a whole number between ${least} and ${most}.`)
-  }
-
-  /** `1`, `true` or nothing stand for true. Throws `invalidArgument`. */
-  flag(name: string): boolean {
-    const text = this.values.get(name)
-    if (text === undefined || text === "0" || text === "false") return false
-    if (text === "" || text === "1" || text === "true") return true
-    throw invalid(`The parameter ${name} must be true or false.`)
-  }
-
-  list(name: string): readonly string[] {
-    const text = this.values.get(name) ?? ""
-    return text === "" ? [] : text.split(",")
-  }
-
-  /** Throws `invalidArgument`. */
-  refuseOthers(known: readonly string[], operation: string): void {
-    const other = [...this.values.keys()].find(name => !known.includes(name))
-    if (other !== undefined) throw invalid(`${operation} has no parameter ${other.slice(0, 100)}.`)
-  }
-}
 
 const PARAMETERS = {
   AddJob: ["timeout", "replicate", "delay", "retry", "ttl", "maxlen", "async", "maxDeliveries", "deadQueue"],
@@ -91,7 +38,7 @@ export interface Route {
   readonly operation: RestOperation
   readonly queue: string
   readonly id: MessageId | undefined
-  readonly parameters: Parameters
+  readonly parameters: QueryParameters
 }
 
 /** By path, with `{queue}` and `{id}` for what varies, and method. */
@@ -126,7 +73,7 @@ export function routeOf(method: string, rawTarget: string): Route {
   if (found === undefined) throw invalid("There is no such path. The document queue.md lists them.")
   const operation = Object.entries(PATHS[found.template] ?? {}).find(([of]) => of === method)?.[1]
   if (operation === undefined) throw fail("methodNotAllowed", { message: `There is no operation ${method} here.` })
-  const parameters = Parameters.parse(rawQuery)
+  const parameters = QueryParameters.parse(rawQuery)
   parameters.refuseOthers(PARAMETERS[operation], operation)
   const isOfMessage = found.template.startsWith("/jobs/{id}")
   return {
