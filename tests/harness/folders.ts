@@ -3,6 +3,7 @@ import { existsSync, statfsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { freemem, tmpdir } from "node:os"
 import { join } from "node:path"
+import { after, before } from "node:test"
 
 const MEMORY = "/dev/shm"
 const MEMORY_BYTES_LEAST = 8 * 1024 ** 3
@@ -17,13 +18,32 @@ export function quietParent(): string {
   return bavail * bsize < MEMORY_BYTES_LEAST ? tmpdir() : MEMORY
 }
 
+const newFolder = (parent: string): Promise<string> => mkdtemp(join(parent, "hayloft-test-"))
+
+const removeFolder = (folder: string): Promise<void> =>
+  rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+
 export async function withFolder<T>(work: (folder: string) => Promise<T>, parent = tmpdir()): Promise<T> {
-  const folder = await mkdtemp(join(parent, "hayloft-test-"))
+  const folder = await newFolder(parent)
   try {
     return await work(folder)
   } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    await removeFolder(folder)
   }
+}
+
+/** A folder for all tests of a file. Before them `begin` starts what they use, and returns how to stop it after them. */
+export function forTestsOfFile(begin: (folder: string) => Promise<() => Promise<unknown>>): void {
+  let folder: string | undefined
+  let stop: (() => Promise<unknown>) | undefined
+  before(async () => {
+    folder = await newFolder(tmpdir())
+    stop = await begin(folder)
+  })
+  after(async () => {
+    await stop?.()
+    if (folder !== undefined) await removeFolder(folder)
+  })
 }
 
 /** Returns the names of `count` data folders below a folder. */

@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import { decodeMarker, encodeMarker } from "../../src/format/k2v-marker.js"
 import { freePort } from "../harness/free-port.js"
-import { withFolder } from "../harness/folders.js"
+import { forTestsOfFile } from "../harness/folders.js"
 import { base64, K2vClient, listingOf, type K2vReply } from "../harness/k2v-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
 
@@ -19,27 +19,13 @@ const BOTH = `${BINARY}, ${JSON_TYPE}`
 let server: ServerProcess
 let client: K2vClient
 let host: string
-let closed: Promise<unknown>
-let close = (): void => undefined
 
-before(async () => {
-  const over = new Promise<void>(resolve => (close = resolve))
-  await new Promise<void>((resolve, reject) => {
-    closed = withFolder(async folder => {
-      host = `127.0.0.1:${await freePort()}`
-      server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--k2v-listen", host] })
-      client = new K2vClient({ host, ...CREDENTIALS }, BUCKET)
-      await run(["mb", `s3://${BUCKET}`])
-      resolve()
-      await over
-      await server.kill()
-    }).catch(reject)
-  })
-})
-
-after(async () => {
-  close()
-  await closed
+forTestsOfFile(async folder => {
+  host = `127.0.0.1:${await freePort()}`
+  server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--k2v-listen", host] })
+  client = new K2vClient({ host, ...CREDENTIALS }, BUCKET)
+  await run(["mb", `s3://${BUCKET}`])
+  return () => server.kill()
 })
 
 async function run(args: readonly string[]): Promise<string> {

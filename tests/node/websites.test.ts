@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import { connect } from "node:tls"
 import {
   CreateBucketCommand,
@@ -17,7 +17,7 @@ import {
 import { exchange, type RawResponse } from "../../conformance/raw-client.js"
 import { TEST_CERTIFICATES } from "../../src/http/testing-certificates.js"
 import { freePort } from "../harness/free-port.js"
-import { withFolder } from "../harness/folders.js"
+import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
 
@@ -97,26 +97,11 @@ async function serve(folder: string, args: readonly string[] = []): Promise<Worl
 }
 
 let world: World
-let closed: Promise<unknown>
-let close = (): void => undefined
 
-before(async () => {
-  const over = new Promise<void>(resolve => (close = resolve))
-  await new Promise<void>((resolve, reject) => {
-    closed = withFolder(async folder => {
-      world = await serve(folder)
-      await withClient(world.server, fill)
-      resolve()
-      await over
-      await world.server.stop()
-    })
-    closed.catch(reject)
-  })
-})
-
-after(async () => {
-  close()
-  await closed
+forTestsOfFile(async folder => {
+  world = await serve(folder)
+  await withClient(world.server, fill)
+  return () => world.server.stop()
 })
 
 const ask = (

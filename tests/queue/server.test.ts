@@ -4,37 +4,25 @@
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { freePort } from "../harness/free-port.js"
-import { withFolder } from "../harness/folders.js"
+import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { fieldOf, inPath, jobsOf, QueueClient, type QueueReply } from "../harness/queue-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
 
 let server: ServerProcess
 let client: QueueClient
 let host: string
-let closed: Promise<unknown>
-let close = (): void => undefined
 
-before(async () => {
-  const over = new Promise<void>(resolve => (close = resolve))
-  await new Promise<void>((resolve, reject) => {
-    closed = withFolder(async folder => {
-      host = `127.0.0.1:${await freePort()}`
-      server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
-      client = new QueueClient({ host, ...CREDENTIALS })
-      resolve()
-      await over
-      client.close()
-      await server.kill()
-    }).catch(reject)
-  })
-})
-
-after(async () => {
-  close()
-  await closed
+forTestsOfFile(async folder => {
+  host = `127.0.0.1:${await freePort()}`
+  server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
+  client = new QueueClient({ host, ...CREDENTIALS })
+  return async () => {
+    client.close()
+    await server.kill()
+  }
 })
 
 async function run(args: readonly string[]): Promise<string> {

@@ -1,7 +1,7 @@
 /** Amazon's SDK for SQS on a real server: all operations that this store has, and what it refuses by name. */
 import assert from "node:assert/strict"
 import { join } from "node:path"
-import { after, before, test } from "node:test"
+import { test } from "node:test"
 import {
   AddPermissionCommand,
   ChangeMessageVisibilityBatchCommand,
@@ -28,38 +28,26 @@ import {
 import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
-import { withFolder } from "../harness/folders.js"
+import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { QueueClient } from "../harness/queue-client.js"
 import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
 
 let sqs: SQSClient
 let rest: QueueClient
 let endpoint: string
-let closed: Promise<unknown>
-let close = (): void => undefined
 
-before(async () => {
-  const over = new Promise<void>(resolve => (close = resolve))
-  await new Promise<void>((resolve, reject) => {
-    closed = withFolder(async folder => {
-      const host = `127.0.0.1:${await freePort()}`
-      const server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
-      const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
-      endpoint = `http://${host}`
-      sqs = new SQSClient({ endpoint, region: REGION, credentials })
-      rest = new QueueClient({ host, ...CREDENTIALS })
-      resolve()
-      await over
-      sqs.destroy()
-      rest.close()
-      await server.kill()
-    }).catch(reject)
-  })
-})
-
-after(async () => {
-  close()
-  await closed
+forTestsOfFile(async folder => {
+  const host = `127.0.0.1:${await freePort()}`
+  const server = await ServerProcess.start({ folders: [join(folder, "data")], args: ["--queue-listen", host] })
+  const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
+  endpoint = `http://${host}`
+  sqs = new SQSClient({ endpoint, region: REGION, credentials })
+  rest = new QueueClient({ host, ...CREDENTIALS })
+  return async () => {
+    sqs.destroy()
+    rest.close()
+    await server.kill()
+  }
 })
 
 async function created(name: string, attributes: Readonly<Record<string, string>> = {}): Promise<string> {
