@@ -9,7 +9,7 @@ import { MESSAGES, NEW_QUEUE, QUEUE, QUEUE_CHANGE, QUEUES } from "./queue-schema
 
 const NUMBERS = ["delaySeconds", "visibilitySeconds", "retentionSeconds", "bytesMax"] as const
 
-/** Of a body that is shown. */
+/** Bytes of a body that are shown. */
 const SHOWN_CHARACTERS = 1_000
 const PEEKED = 20
 

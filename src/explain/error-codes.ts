@@ -384,7 +384,7 @@ const SQS_OWN: Readonly<Record<string, Text>> = {
   ),
   MissingParameter: text("The request lacks a parameter that the operation needs; the message names it.", "Add it."),
   ReceiptHandleIsInvalid: text(
-    "The receipt handle is none that a ReceiveMessage from this queue has returned.",
+    "No ReceiveMessage from this queue has returned this receipt handle.",
     "Use the `ReceiptHandle` of the message as it was received, not its `MessageId`.",
   ),
   SerializationException: text(

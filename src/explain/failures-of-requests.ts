@@ -420,7 +420,7 @@ const QUEUES = {
   ),
   queueFull: text(
     "The queue has as many messages as the request allows (`maxlen`), or as many bytes as it may have. The message was not added.",
-    "Let consumers catch up, delete what nobody needs, or raise `BytesMax` of the queue.",
+    "Let consumers catch up, delete messages that are not needed, or raise `BytesMax` of the queue.",
     "queue.md#limits",
   ),
   noSuchMessage: text(

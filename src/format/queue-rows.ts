@@ -16,7 +16,7 @@ import type { KeyRange } from "../base/key-range.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 import { accountRowKey, suffixRange, u16Text, u64TextOf } from "./row-key.js"
 
-/** What becomes of messages that are delivered too often. */
+/** Where messages go that are delivered too often. */
 export interface Redrive {
   /** After so many deliveries without an acknowledgement a message moves instead of being delivered once more. */
   readonly maxDeliveries: number
@@ -32,11 +32,11 @@ export interface QueueSettings {
   readonly visibilitySeconds: number
   /** A message is removed so long after it was added. */
   readonly retentionSeconds: number
-  /** Of content. */
+  /** Bytes of the content of one message. */
   readonly messageBytesMax: number
   /** How long a request waits for messages by default. */
   readonly waitSeconds: number
-  /** Of the contents of all messages together. */
+  /** Bytes of the contents of all messages together. */
   readonly bytesMax: number
   readonly redrive: Redrive | undefined
   readonly tags: readonly (readonly [name: string, value: string])[]
@@ -154,11 +154,11 @@ export function decodeMessage(value: Uint8Array): MessageRecord {
   }
 }
 
-/** What a producer gave. */
+/** The content of a message as its producer gave it. */
 export interface MessageContent {
   readonly body: Uint8Array
   readonly attributes: readonly MessageAttribute[]
-  /** Of a trace (`AWSTraceHeader`). */
+  /** The id of a trace (`AWSTraceHeader`). */
   readonly trace: string | undefined
 }
 
@@ -211,7 +211,7 @@ function queueStem(id: string): RowKey {
   return rowKeyOf(String.fromCharCode(bytes.length) + bytes)
 }
 
-/** What orders the message with this number of a decision among those that are due at the same time. */
+/** The order of the message with this number of a decision among those that are due at the same time. */
 export const orderOfDecision = (decisionId: string, number: number): string =>
   hexOf(bytesOfByteString(decisionId + u16Text(number)))
 
@@ -233,5 +233,5 @@ export function parseDueRowKey(row: RowKey): { readonly queueId: string; readonl
   return { queueId: bytes.toString("hex", 1, end), dueMs: Number(bytes.readBigUInt64BE(end)) }
 }
 
-/** What a queue holds is counted in a row of family `usage`: `q` and the queue's id. */
+/** A row of family `usage` counts the messages and bytes of a queue: `q` and the queue's id. */
 export const queueUsageRowKey = (queueId: string): RowKey => rowKeyOf(`q${byteText(queueId)}`)

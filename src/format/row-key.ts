@@ -16,7 +16,7 @@ import type {
   RowKey,
   UploadId,
 } from "../base/ids.js"
-import { bytesOfByteString, parseBucketId, parseUploadId, rowKeyOf } from "../base/ids.js"
+import { bytesOfByteString, parseAccountId, parseBucketId, parseUploadId, rowKeyOf } from "../base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "../base/bytes.js"
 import { assert, must } from "../base/assert.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -170,6 +170,12 @@ export const accountBucketRowKey = (owner: AccountId, name: string): RowKey => r
 /** The row key of an account's item: text parts without a zero byte; the last one determines the order. */
 export const accountRowKey = (account: AccountId, ...parts: readonly string[]): RowKey =>
   rowKeyOf([account, ...parts].join("\x00"))
+/** Splits a row key that begins with an account; the rest is the name or id that follows. */
+export function parseAccountRowKey(row: RowKey): { readonly account: AccountId; readonly rest: string } {
+  const at = row.indexOf("\x00")
+  assert(at > 0, "the row key begins with an account")
+  return { account: parseAccountId(row.slice(0, at)), rest: row.slice(at + 1) }
+}
 /** All rows under the parts. */
 export const accountRange = (account: AccountId, ...parts: readonly string[]): KeyRange =>
   rangeOf(`${[account, ...parts].join("\x00")}\x00`)

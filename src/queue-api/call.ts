@@ -12,9 +12,9 @@ interface Caller {
   readonly arn: string
 }
 
-/** What requests ask of the store beside its queues. */
+/** The services of the store that requests use, apart from its queues. */
 export interface StoreOfQueues {
-  /** Of this node, in the ids of messages: 8 hex digits. */
+  /** This node, in the ids of messages: 8 hex digits. */
   readonly node: string
   readonly version: string
   /** The copies that a commit of metadata makes durable. */

@@ -57,7 +57,7 @@ interface QueueApiSettings {
 interface Request {
   readonly exchange: Exchange
   readonly nowMs: number
-  /** What the client speaks: the JSON protocol of SQS, by a header, or its older one, by the body. */
+  /** The protocol of the client: the JSON protocol of SQS, by a header, or its older one, by the body. */
   protocol: "rest" | "json" | "query"
   operation: string
   key?: KnownKey

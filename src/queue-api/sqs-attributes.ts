@@ -37,7 +37,7 @@ const NUMBERS: Readonly<Record<string, NumberAttribute>> = {
   BytesMax: { member: "bytesMax", least: KIB, most: QUEUE_LIMITS.bytesMaxMost },
 }
 
-/** What is said of attributes that this store does not have. */
+/** Why the store refuses attributes that it does not have. */
 const REFUSED: Readonly<Record<string, string>> = {
   FifoQueue: "FIFO queues are not supported: messages may be delivered out of order.",
   ContentBasedDeduplication: "FIFO queues are not supported.",
@@ -108,7 +108,7 @@ export function attributesOf(
   ])
 }
 
-/** Those that a request names; `All` stands for all. Throws `InvalidAttributeName`. */
+/** Returns the attributes that a request names; `All` stands for all. Throws `InvalidAttributeName`. */
 export function chosen(names: readonly string[], all: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
   const known = new Set([...all.keys(), "RedrivePolicy", ...Object.keys(REFUSED)])
   const unknown = names.find(name => name !== "All" && !known.has(name))
@@ -120,7 +120,7 @@ const MESSAGE_ATTRIBUTE_NAME = /^(?!\.)(?!.*\.\.)(?!.*\.$)[A-Za-z0-9_.-]{1,256}$
 const RESERVED_NAME = /^(aws|amazon)\./i
 const TYPE = /^(String|Number|Binary)(\..{1,249})?$/
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/
-/** What XML can carry. */
+/** The characters that XML can carry. */
 const UNCARRIED = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u
 
 /** Throws `InvalidMessageContents`. */
@@ -146,7 +146,7 @@ function messageAttributeOf(name: string, input: Input): MessageAttribute {
   return { name, type, value }
 }
 
-/** What a message of a request has. Throws `MissingParameter`, `InvalidMessageContents` and others. */
+/** Parses a message of a request. Throws `MissingParameter`, `InvalidMessageContents` and others. */
 export function contentOf(input: Input): MessageContent {
   const body = input.text("MessageBody")
   const attributes = [...input.mapOfObjects("MessageAttributes")].map(([name, each]) => messageAttributeOf(name, each))
@@ -196,14 +196,14 @@ const isChosen = (name: string, wanted: readonly string[]): boolean =>
       each === "All" || each === ".*" || each === name || (each.endsWith(".*") && name.startsWith(each.slice(0, -1))),
   )
 
-/** What a receiver asked for. */
+/** The attributes that a receiver asked for. */
 interface WantedAttributes {
   readonly ofSystem: readonly string[]
   /** Names, or prefixes with `.*`. */
   readonly ofMessage: readonly string[]
 }
 
-/** Of a body that is no UTF-8, as the REST API accepts. */
+/** The encoding of a body that is not UTF-8, which the REST API accepts. */
 const ENCODED: MessageAttribute = { name: "hayloft.encoding", type: "String", value: Buffer.from("base64") }
 
 function textOf({ body, attributes }: MessageContent): {
@@ -252,5 +252,5 @@ export function shownDelivery(
   }
 }
 
-/** What acknowledges a delivery: its number, and the id of the message. */
+/** The receipt handle of a delivery: its number, and the id of the message. */
 const receiptOf = (id: string, delivery: number): string => `${delivery}.${id}`

@@ -160,7 +160,7 @@ async function sendMessageBatch(call: Call, input: Input): Promise<Result> {
     const sent = [...messages].map(([id, message], at) => ({ Id: id, ...sentResult(message, ids[at]) }))
     return { Successful: sent, Failed: read.Failed }
   } catch (error) {
-    // What is wrong with the queue or the store is the answer to the request, which clients repeat.
+    // A failure of the queue or the store fails the whole request, which clients repeat.
     if (!isFailure(error, "entityTooLarge")) throw error
     return { Successful: [], Failed: [...read.Failed, ...[...messages.keys()].map(id => failedEntry(id, error))] }
   }

@@ -12,7 +12,7 @@ import type { Result } from "./sqs-operations.js"
 
 const NAMESPACE = 'xmlns="http://queue.amazonaws.com/doc/2012-11-05/"'
 const MEMBERS_MAX = 1_000
-/** Of the service, or of a queue: the number of its account, and its name. */
+/** The path of the service, or of a queue: the number of its account, and its name. */
 const PATH = /^\/(\d{12}\/[^/]+\/?)?$/
 const SIGNATURE = /^X-Amz-/i
 
@@ -84,7 +84,7 @@ const objectsOf: Translate = value =>
   )
 const entriesOf: Translate = value => membersOf(value).map(each => (isBranch(each) ? translated(each) : each))
 
-/** What is called otherwise in JSON, or is written otherwise there. */
+/** Members that have another name or form in JSON. */
 const MEMBERS: Readonly<Record<string, readonly [name: string, translate: Translate]>> = {
   AttributeName: ["AttributeNames", listOf],
   MessageAttributeName: ["MessageAttributeNames", listOf],

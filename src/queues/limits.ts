@@ -4,7 +4,7 @@ import { GIB, KIB, MIB } from "../base/limits.js"
 const DAY_SECONDS = 86_400
 
 export const QUEUE_LIMITS = {
-  /** Of an account. */
+  /** Queues of an account. */
   queuesMax: 1_000,
   nameCharactersMax: 80,
   tagsMax: 50,
@@ -13,7 +13,7 @@ export const QUEUE_LIMITS = {
   /** Contents up to this length are in the message's row; others have rows of their own. */
   inlineBytesMax: KIB,
   attributesMax: 10,
-  /** What the contents of a queue may have together, and what they may have at most if its owner asks for it. */
+  /** Bytes of all contents of a queue: by default, and at most, if its owner asks for it. */
   bytesMaxDefault: GIB,
   bytesMaxMost: 64 * GIB,
   /** Messages that one request adds, or names. */

@@ -41,7 +41,7 @@ export interface NewMessage {
   readonly id: MessageId
   /** Packed. */
   readonly content: Uint8Array
-  /** Of body and attributes. */
+  /** Bytes of body and attributes. */
   readonly contentBytes: number
   readonly sender: string
   readonly copies: number
@@ -109,7 +109,7 @@ interface Claim {
   /** For each of the queues: no message of it is due before. */
   readonly fromMs: readonly number[]
   readonly count: number
-  /** Of the contents together, unless the first one has more. */
+  /** Bytes of the contents together, unless the first one has more. */
   readonly bytesMax: number
   /** Until the messages are due again; undefined: they or their queues decide. */
   readonly visibilitySeconds: number | undefined
@@ -172,15 +172,17 @@ class ClaimDecision {
       if (this.messages.length === claim.count || this.passed === QUEUE_LIMITS.passedPerCommand) return stop()
       const { messageId: id } = decodeDue(row.value)
       const message = messageRowIn(view, claim.account, id)
-      if (message === undefined || !isAt(message, key)) this.change.removePlace(key)
-      else if (!this.take({ id, message, queue }, name)) return stop()
+      if (message === undefined || !isAt(message, key)) {
+        this.passed += 1
+        this.change.removePlace(key)
+      } else if (!this.take({ id, message, queue }, name)) return stop()
     }
     // A message that lacks its dead queue stays where it is.
     if (this.lacking.size > 0) this.reachedMs[at] = undefined
     return true
   }
 
-  /** There is a message with this time, and none before it. */
+  /** Ends the claim at a message with this time: none of the queue is due before it. */
   private stopAt(at: number, dueMs: number): boolean {
     this.isMore = true
     this.reachedMs[at] = this.lacking.size > 0 ? undefined : dueMs
@@ -255,7 +257,7 @@ class ClaimDecision {
   }
 }
 
-/** Delivers messages that are due. Those of queues that do not exist are none. */
+/** Delivers messages that are due. A queue that does not exist has none. */
 export const claimMessages = command<[claim: Claim], Claimed>({
   name: "ClaimMessages",
   grows: false,
@@ -317,7 +319,7 @@ export const removeEnded = command<[ended: EndedPlaces, atMs: number], number>({
   },
 })
 
-/** What happens to a message that is not acknowledged yet. */
+/** A change of when a message is due that is not acknowledged yet. */
 export type Rescheduling =
   /** Its consumer works on it: it is due again after the time between deliveries. */
   | { readonly kind: "working" }
@@ -340,7 +342,7 @@ export interface RescheduledMessage {
   readonly change: Rescheduling
 }
 
-/** Undefined: it stays as it is. */
+/** Returns the message as it is after the change, or why it stays as it is. */
 function rescheduled(
   { message, queue }: FoundMessage,
   change: Rescheduling,
@@ -353,7 +355,7 @@ function rescheduled(
     case "working": {
       const halfMs = (message.createdMs + message.expiresMs) / 2
       if (nowMs > halfMs) return "tooLate"
-      // It postpones only, and leaves one that nobody has had to be delivered.
+      // It never brings a message forward, and never takes away the only delivery of one that was not delivered yet.
       return isOnce && !isDelivered ? message : { ...message, dueMs: Math.max(message.dueMs, later) }
     }
     case "visibility": {

@@ -55,7 +55,7 @@ export const createQueue = command<[name: QueueName, settings: QueueSettings], {
   },
 })
 
-/** What changes; absent members stay as they are. */
+/** The settings to change; absent members stay as they are. */
 export interface QueueChange {
   readonly settings?: Partial<QueueSettings>
   readonly isPausedIn?: boolean

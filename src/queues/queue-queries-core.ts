@@ -1,6 +1,6 @@
 /** Queries of queues and their messages. Pure. */
 import { firstOf } from "../base/first-of.js"
-import { parseAccountId, parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
+import { parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
 import {
   decodeContent,
   decodeDue,
@@ -15,7 +15,7 @@ import {
   type MessageRecord,
   type QueueRecord,
 } from "../format/queue-rows.js"
-import { accountRange, accountRowKey } from "../format/row-key.js"
+import { accountRange, accountRowKey, parseAccountRowKey } from "../format/row-key.js"
 import { decodeUsage, NO_USAGE } from "../format/usage.js"
 import { query, type QueryView, type RowView } from "../metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
@@ -48,7 +48,7 @@ const named = (view: RowView, name: string, queue: QueueRecord): NamedQueue => (
   ...heldIn(view, queue),
 })
 
-/** Undefined: there is no such queue. */
+/** Returns undefined if there is no such queue. */
 export const readQueue = query("ReadQueue", (view, { account, name }: QueueName): NamedQueue | undefined => {
   const queue = queueIn(presentIn(view), account, name)
   return queue && named(view, name, queue)
@@ -58,7 +58,7 @@ const above = (key: RowKey): RowKey => rowKeyOf(`${key}\x00`)
 
 export interface Page<T> {
   readonly found: readonly T[]
-  /** The name or id after which the next page begins; undefined: there is none. */
+  /** The name or id after which the next page begins; undefined on the last page. */
   readonly after: string | undefined
 }
 
@@ -80,7 +80,7 @@ export const listQueues = query(
   },
 )
 
-/** What a queue holds. */
+/** How much a queue holds. */
 export interface QueueSize {
   readonly account: AccountId
   readonly name: string
@@ -94,9 +94,8 @@ export const sizesOfQueues = query("SizesOfQueues", (view, start: RowKey) => {
   const { rowsPerPage } = QUEUE_LIMITS
   for (const [key, row] of view.range("queues", { start, end: rowKeyOf("\xff"), expectedRows: rowsPerPage })) {
     if (found.length === rowsPerPage) return { found, next: key }
-    const at = key.indexOf("\x00")
-    const of = { account: parseAccountId(key.slice(0, at)), name: key.slice(at + 1) }
-    found.push({ ...of, ...heldIn(view, decodeQueue(row.value)) })
+    const { account, rest: name } = parseAccountRowKey(key)
+    found.push({ account, name, ...heldIn(view, decodeQueue(row.value)) })
   }
   return { found, next: undefined }
 })
@@ -134,15 +133,19 @@ export interface ShownMessage {
   readonly message: MessageRecord
 }
 
-/** Messages of a queue that are due, the oldest or the newest first, with about as many bytes as one receives. */
+/**
+ * Messages of a queue that are due, the oldest or the newest first, up to about as many bytes as one answer delivers. It
+ * looks at one page of rows, of which some may have expired.
+ */
 export const peekMessages = query(
   "PeekMessages",
   (view, account: AccountId, queueId: string, nowMs: number, max: number, isNewest: boolean) => {
     const found: ShownMessage[] = []
     const range = { ...dueRange(queueId, 0, nowMs + 1), reverse: isNewest, expectedRows: max }
-    let bytes = 0
+    let [rows, bytes] = [0, 0]
     for (const [, row] of view.range("queueOrder", range)) {
-      if (found.length === max || bytes >= QUEUE_LIMITS.receivedBytesMax) break
+      if (found.length === max || bytes >= QUEUE_LIMITS.receivedBytesMax || rows === QUEUE_LIMITS.rowsPerPage) break
+      rows += 1
       const { messageId: id, expiresMs } = decodeDue(row.value)
       const message = expiresMs > nowMs ? messageRowIn(presentIn(view), account, id) : undefined
       if (message === undefined) continue
@@ -153,7 +156,7 @@ export const peekMessages = query(
   },
 )
 
-/** Those of the messages that are there. */
+/** Reads the messages; leaves out those that do not exist. */
 export const readMessages = query(
   "ReadMessages",
   (view, account: AccountId, ids: readonly MessageId[], nowMs: number): readonly ShownMessage[] =>
@@ -201,7 +204,7 @@ export const readFirstDue = query("ReadFirstDue", (view, rows: readonly RowKey[]
   rows.map(row => firstDueIn(view, row)),
 )
 
-/** Half of a number that is exact: the other half tells paused queues from others. */
+/** Added to a due time, which is a whole number, so that a pause changes it. */
 const PAUSED = 0.5
 
 function firstDueIn(view: QueryView, key: RowKey): number {
@@ -221,9 +224,8 @@ export const findOnce = query("FindOnceMessages", (view, start: RowKey) => {
   for (const [key, row] of view.range("queueMessages", range)) {
     if (rows === rowsPerPage || found.length === QUEUE_LIMITS.passedPerCommand) return { found, next: key }
     rows += 1
-    const at = key.indexOf("\x00")
-    if (decodeMessage(row.value).retrySeconds === 0)
-      found.push({ account: parseAccountId(key.slice(0, at)), id: parseMessageId(key.slice(at + 1)) })
+    const { account, rest } = parseAccountRowKey(key)
+    if (decodeMessage(row.value).retrySeconds === 0) found.push({ account, id: parseMessageId(rest) })
   }
   return { found, next: undefined }
 })

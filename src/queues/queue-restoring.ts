@@ -5,8 +5,9 @@
  * Limits  QUEUE_LIMITS: messages of one command.
  */
 import type { Family } from "../base/families.js"
-import { parseAccountId, parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
-import { decodeMessage, decodeQueue, type MessageRecord, type QueueRecord } from "../format/queue-rows.js"
+import { parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "../base/ids.js"
+import { decodeMessage, decodeQueue, queueRowKey, type MessageRecord, type QueueRecord } from "../format/queue-rows.js"
+import { parseAccountRowKey } from "../format/row-key.js"
 import type { Metadata } from "../metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { removeMessages } from "./message-commands-core.js"
@@ -33,13 +34,13 @@ class CopiedQueues {
     if (id > (this.ids.get(key) ?? "")) this.ids.set(key, id)
   }
 
-  /** One that was added after its queue had been copied, or whose queue cannot be read, counts as the queue's. */
+  /** A message that was added after its queue had been copied, or whose queue cannot be read, counts as the queue's. */
   has(key: RowKey, { queueName, queueId }: MessageRecord): boolean {
-    return queueId >= (this.ids.get(`${key.slice(0, key.indexOf("\x00"))}\x00${queueName}`) ?? "")
+    return queueId >= (this.ids.get(queueRowKey(parseAccountRowKey(key).account, queueName)) ?? "")
   }
 }
 
-/** What would come back, if nothing was there. */
+/** Counts the queues and messages that would come back to an empty store. */
 export async function countRestorable(rows: AsyncIterable<CopiedRow>): Promise<RestoredQueues> {
   const copied = new CopiedQueues()
   let [queues, messages] = [0, 0]
@@ -60,7 +61,7 @@ interface OnceMessage {
   readonly id: MessageId
 }
 
-/** What has come back. */
+/** How much has come back. */
 export interface RestoredQueues {
   readonly queues: number
   readonly messages: number
@@ -81,8 +82,8 @@ export class QueueRestoring {
   ) {}
 
   async take({ family, key, value }: CopiedRow): Promise<void> {
-    const at = key.indexOf("\x00")
-    const [account, name] = [this.accountOf(parseAccountId(key.slice(0, at))), key.slice(at + 1)]
+    const { account: copied, rest: name } = parseAccountRowKey(key)
+    const account = this.accountOf(copied)
     if (family === "queues") {
       await this.prepare()
       const queue = decodeQueue(value)

@@ -531,7 +531,7 @@ test("what one sees of a queue has a bounded number of bytes", async () => {
   assert.equal((await world.queues.peek(named("q"), 100, false)).length, 4)
 })
 
-test("WORKING only postpones, and leaves what nobody has had to be delivered", async () => {
+test("WORKING only postpones, and never takes away the only delivery of a message", async () => {
   const world = await opened("q")
   const delayed = await world.add("q", "delayed", { delaySeconds: 3_600, retrySeconds: 10 })
   const once = await world.add("q", "once", { retrySeconds: 0 })

@@ -76,7 +76,7 @@ interface QueueSeams {
   readonly prepare: () => Promise<void>
   /** Other processes write too. */
   readonly isShared: boolean
-  /** Of this node, in the ids of the messages that it adds: 8 hex digits. */
+  /** This node, in the ids of the messages that it adds: 8 hex digits. */
   readonly node: string
 }
 
@@ -90,7 +90,7 @@ interface AddOptions {
   readonly copiesNow: number
 }
 
-/** What this process has done with a queue. */
+/** Counts of what this process has done with a queue. */
 interface QueueTraffic {
   added: number
   delivered: number
@@ -99,7 +99,7 @@ interface QueueTraffic {
 
 const RANDOM_BYTES_OF_ID = 18
 
-/** Of body and attributes, as limits count it. */
+/** Bytes of the body and attributes of a message, as limits count them. */
 export const contentBytesOf = ({ body, attributes }: MessageContent): number =>
   attributes.reduce((sum, { name, type, value }) => sum + name.length + type.length + value.length, body.length)
 
@@ -241,7 +241,7 @@ export class Queues {
       }
       if (isClaimed) return claimed
       if (claimed.isMore || claimed.lackingQueues.length > 0) continue
-      // Nobody sleeps while a message is due: clocks may differ by more than what a claim allows for.
+      // Looks again before it waits if a message is due: clocks may differ by more than a claim allows for.
       if (fromMs.every(ms => ms === 0)) return claimed
       isWhole = true
     }
@@ -300,7 +300,7 @@ export class Queues {
     return (await this.withContents(account, await this.named(account, [id])))[0]
   }
 
-  /** Those of the messages that are there. */
+  /** Reads the messages; leaves out those that do not exist. */
   async named(account: AccountId, ids: readonly MessageId[]): Promise<readonly ShownMessage[]> {
     return this.seams.metadata.ask(readMessages(account, ids, this.seams.clock.wallMs()))
   }
@@ -327,7 +327,7 @@ export class Queues {
     })
   }
 
-  /** Resolves once nothing is under way for which nobody waits. */
+  /** Resolves once all work in the background has ended. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.unawaited)
   }

@@ -77,7 +77,7 @@ export const restoreContent = command<[account: AccountId, content: RestoredCont
       message === undefined || message.content !== undefined || view.ifPresent("queueContents", key) !== undefined
     if (isComplete) return { writes: [], result: false }
     const change = new MessageWrites(view, account)
-    // Nobody has had it or has changed when it is due: its delay counts, as for those whose content is in the row.
+    // A message that was never delivered or rescheduled keeps its delay, as one with its content in the row does.
     const isUntouched = message.deliveries + message.nacks + message.enqueues === 0
     const delayedMs = isUntouched ? message.createdMs + message.delaySeconds * SECOND_MS : 0
     const dueMs = Math.max(nowMs, delayedMs)

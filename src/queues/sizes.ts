@@ -1,5 +1,5 @@
 /**
- * What queues hold, for metrics: those with the most messages, and the others together. One query for each page of queues.
+ * Sizes of queues for metrics: the queues with the most messages, and the others together. It reads page by page.
  *
  * Limits  QUEUE_LIMITS: queues that are returned by name.
  */

@@ -56,7 +56,7 @@ export class QueueWorld {
     return (await this.receive(name, count)).map(bodyOf)
   }
 
-  /** What the queue has: due, on the way, delayed, all. */
+  /** Counts the messages of a queue: due, in flight, delayed, all. */
   async lengths(name: string): Promise<readonly number[]> {
     const found = await this.queues.find(named(name))
     if (found === undefined) return []

@@ -1,5 +1,6 @@
 /** Queries of the principals that policies name: accounts, users and roles. Pure. */
 import { parseAccountId, parseAccountNumber } from "../../base/ids.js"
+import { parseAccountRowKey } from "../../format/row-key.js"
 import type { AccountNumber, RowKey } from "../../base/ids.js"
 import { decodeIdentity, type IdentityRecord } from "../../format/identity-records.js"
 import { query, type RowView } from "../../metadata/index.js"
@@ -62,7 +63,7 @@ export interface NamedIdentity extends Pick<IdentityRecord, "id" | "kind" | "pat
 export const readNamedIdentities = query("ReadNamedIdentities", (view, start: RowKey): RecordPage<NamedIdentity> => {
   const page = readPage(view, "identities", ALL_ROWS, start, (key, value): readonly NamedIdentity[] => {
     const { id, kind, path, name } = decodeIdentity(value)
-    const account = findAccount(view, parseAccountId(key.slice(0, key.indexOf("\x00"))))
+    const account = findAccount(view, parseAccountRowKey(key).account)
     return kind === "group" || account === undefined ? [] : [{ id, kind, path, name, accountNumber: account.number }]
   })
   return { ...page, items: page.items.flat() }
