@@ -19,6 +19,9 @@ const STATUS_BY_REMEDY: Readonly<Record<Remedy, number>> = {
 const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchBucket: 404,
   noSuchQueue: 404,
+  noSuchSession: 404,
+  noSuchFile: 404,
+  lockHeld: 409,
   noSuchWebsite: 404,
   invalidRedirectLocation: 400,
   noSuchAccount: 404,

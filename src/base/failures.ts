@@ -120,6 +120,10 @@ export const FAILURES = {
   notInFlight: kind("fixRequest", "the message is not in flight with this receipt"),
   workedTooLong: kind("fixRequest", "half of the time of the message is over: its next delivery cannot be postponed"),
   tooFewCopies: kind("backOff", "the message does not have as many copies as were asked for"),
+  // Coordination
+  noSuchSession: kind("fixRequest", "the session does not exist: it has ended"),
+  lockHeld: kind("reread", "another session holds the lock"),
+  noSuchFile: kind("fixRequest", "the file does not exist"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

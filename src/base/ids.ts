@@ -53,6 +53,10 @@ export type EventId = Brand<string, "EventId">
 export type JobId = Brand<string, "JobId">
 /** Of a message in a queue: 40 characters, as Disque's. */
 export type MessageId = Brand<string, "MessageId">
+/** A session of a client that coordinates with others: 32 hex digits. */
+export type SessionId = Brand<string, "SessionId">
+/** The path of a lock or a small file: a namespace, and one or more names below it. */
+export type CoordPath = Brand<string, "CoordPath">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
 export type NodeFingerprint = Brand<string, "NodeFingerprint">
 /** A node, as its operator named it (`--node`, default: the host name): 1 to 63 printable characters without "/". */
@@ -103,6 +107,11 @@ export const parseAdminTokenId = parser<AdminTokenId>("token id", /^[A-Z2-7]{12}
 export const parseAuditId = parser<AuditId>("audit id", /^[0-9]{13}-[a-z2-7]{8}$/)
 export const parseEventId = parser<EventId>("event id", /^[0-9]{13}-[a-z2-7]{8}$/)
 export const parseJobId = parser<JobId>("job id", /^[a-z][a-z-]{1,30}-[a-z2-7]{8}$/)
+export const parseSessionId = parser<SessionId>("session id", /^[0-9a-f]{32}$/)
+export const parseCoordPath = parser<CoordPath>(
+  "path",
+  /^(?=.{3,512}$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(?:\/[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]{0,99}){1,16}$/,
+)
 export const parseMessageId = parser<MessageId>("message id", /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
 export const parseNodeFingerprint = parser<NodeFingerprint>("fingerprint of a node", /^[0-9a-f]{64}$/)
 export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)

@@ -463,6 +463,26 @@ const CONDITIONS = {
   ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
+const COORD = "locks.md"
+
+const COORDINATION = {
+  noSuchSession: text(
+    "The session has ended: its client ended it, or did not renew it for its lease and its grace. Its locks may have other holders now, and its files are deleted.",
+    "Stop the work that the locks protected. Begin a session, and take the locks again.",
+    `${COORD}#sessions`,
+  ),
+  lockHeld: text(
+    "Another session holds the lock, or waits for it in line. Nothing was changed.",
+    "Wait for it (`waitSeconds`), or try again later. A session that has died ends by itself.",
+    `${COORD}#locks`,
+  ),
+  noSuchFile: text(
+    "No small file has this path: it was never written, was deleted, or ended with its session.",
+    "List the files below a prefix: `GET /coord/files/PREFIX/`.",
+    `${COORD}#small-files`,
+  ),
+} as const satisfies { readonly [kind in FailureKind]?: Text }
+
 export const REQUEST_FAILURES = {
   ...NAMES,
   ...LOCKS,
@@ -470,5 +490,6 @@ export const REQUEST_FAILURES = {
   ...ACCESS,
   ...IDENTITIES,
   ...QUEUES,
+  ...COORDINATION,
   ...CONDITIONS,
 }

@@ -8,6 +8,7 @@
  * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request
  *           passed) and out (`ObjectBody.read()` yields verified bytes).
  */
+import type { Fence } from "../base/fence.js"
 import type { Span } from "../base/trace.js"
 import type { AccountId, MultipartId, ObjectKey, VersionId } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
@@ -55,6 +56,8 @@ export interface Conditions {
   readonly ifMatchSize?: number | undefined
   /** Of deletions: the second in which the object was modified. */
   readonly ifMatchModifiedMs?: number | undefined
+  /** Of writes: the lock is held with this token. */
+  readonly fence?: Fence | undefined
 }
 
 /** Length and digests that the client declared; each is verified before anything becomes visible. */

@@ -323,6 +323,10 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   notInFlight: row("InvalidRequest", 400),
   workedTooLong: row("InvalidRequest", 400),
   tooFewCopies: UNAVAILABLE,
+  // So has coordination, but for the condition that a lock is held.
+  noSuchSession: row("InvalidRequest", 400),
+  lockHeld: row("InvalidRequest", 400),
+  noSuchFile: row("InvalidRequest", 400),
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),

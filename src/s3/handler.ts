@@ -30,6 +30,7 @@ import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import { refuseEventListening, explainAlternative } from "./minio-core.js"
 import type { Operation } from "./operations.js"
+import { checkFenced } from "./parse-conditions.js"
 import { RequestPlans } from "./plan.js"
 import { withHoisted } from "./request-headers.js"
 import { S3Parts, type S3Settings } from "./parts.js"
@@ -157,6 +158,7 @@ class S3Handler implements Protocol {
         const { headers } = request
         const plan = this.plans.of(operation, headers)
         plan.checkHeaders(headers)
+        checkFenced(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
         const { target, query } = addressed
         const call = new Call(this.context, {

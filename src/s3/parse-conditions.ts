@@ -5,6 +5,8 @@
  */
 import { parseDate } from "../base/dates.js"
 import { fail } from "../base/failures.js"
+import { FENCE_HEADER, parseFence } from "../base/fence.js"
+import type { AccountId } from "../base/ids.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
 import { parseETags, parseStrongETags } from "./wire/etags.js"
 
@@ -17,6 +19,34 @@ export const MATCH_INITIATED_HEADER = "x-amz-if-match-initiated-time"
 /** By lower-case name. */
 interface Headers {
   get(name: string): string | undefined
+}
+
+/** Of a write. */
+interface Write {
+  readonly headers: Headers
+  /** Undefined: the request is anonymous. */
+  readonly caller?: { readonly id: AccountId } | undefined
+}
+
+/** Only requests that write objects have one: see `checkFenced`. Throws `invalidArgument`, `accessDenied`. */
+function withFence(conditions: Conditions, { headers, caller }: Write): Conditions {
+  const text = headers.get(FENCE_HEADER)
+  if (text === undefined) return conditions
+  if (caller === undefined)
+    throw fail("accessDenied", { message: "A fence is of the caller's account: sign the request." })
+  return { ...conditions, fence: parseFence(text, caller.id) }
+}
+
+/** Operations that show a fence to the decision which makes their change. */
+const FENCED: ReadonlySet<string> = new Set([
+  ...["PutObject", "CopyObject", "CompleteMultipartUpload", "AppendObject", "RenameObject"],
+  ...["DeleteObject", "DeleteObjects"],
+])
+
+/** Throws `notImplemented` for a fence that the operation would ignore. */
+export function checkFenced(headers: Headers, operation: string): void {
+  if (headers.get(FENCE_HEADER) === undefined || FENCED.has(operation)) return
+  throw fail("notImplemented", { message: `${operation} does not accept the header ${FENCE_HEADER}.` })
 }
 
 /** `If-Match` compares strongly, `If-None-Match` weakly (RFC 9110, 13.1). */
@@ -46,8 +76,8 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
   return { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }
 }
 
-/** Conditions of a write: ETags only, as on S3. */
-export const writeConditionsOf = (headers: Headers): Conditions => etagConditionsOf(headers, "")
+/** Conditions of a write: ETags, as on S3, and a fence. */
+export const writeConditionsOf = (write: Write): Conditions => withFence(etagConditionsOf(write.headers, ""), write)
 
 /** In whole seconds. Throws `invalidArgument` for what is no date: an unreadable condition must not remove anything. */
 export function exactTimeOf(name: string, text: string): number {
@@ -63,8 +93,9 @@ export function exactSizeOf(name: string, text: string): number {
 }
 
 /** Conditions of a deletion: also size and time. Throws `invalidArgument`. */
-export function deleteConditionsOf(headers: Headers): Conditions {
-  const conditions = writeConditionsOf(headers)
+export function deleteConditionsOf(write: Write): Conditions {
+  const conditions = writeConditionsOf(write)
+  const { headers } = write
   const [size, modified] = [headers.get(MATCH_SIZE_HEADER), headers.get(MATCH_MODIFIED_HEADER)]
   if (size === undefined && modified === undefined) return conditions
   return {
@@ -73,6 +104,9 @@ export function deleteConditionsOf(headers: Headers): Conditions {
     ifMatchModifiedMs: modified === undefined ? undefined : exactTimeOf(MATCH_MODIFIED_HEADER, modified),
   }
 }
+
+/** A fence alone: of many deletions in one request. Throws as `writeConditionsOf`. */
+export const fenceConditionsOf = (write: Write): Conditions => withFence(NONE, write)
 
 /**
  * Conditions of a rename, on its destination, or with the prefix on its source. Throws `invalidArgument` for what is no

@@ -79,8 +79,9 @@ export function evaluateRename(
 
 /** Whether a write need not look at the object that it replaces or removes. */
 export const isUnconditional = (conditions: Conditions): boolean => {
-  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs } = conditions
-  return ifMatch === undefined && ifNoneMatch === undefined && (ifMatchSize ?? ifMatchModifiedMs) === undefined
+  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs, fence } = conditions
+  const isOfObject = ifMatch !== undefined || ifNoneMatch !== undefined
+  return !isOfObject && (ifMatchSize ?? ifMatchModifiedMs) === undefined && fence === undefined
 }
 
 /** Evaluates a write's conditions on the row's latest version (`undefined`: none, or a delete marker). */

@@ -10,6 +10,7 @@
  * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
  *         latest one of its key.
  */
+import { requireFence } from "../../coord/index.js"
 import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
@@ -102,6 +103,7 @@ function renamedBefore(view: RowView, rename: Rename, versioning: Versioning): R
 function requireRenamable(view: RowView, rename: Rename, versioning: Versioning, nowMs: number): RenameSource {
   const { bucketId, from, to, sourceConditions, conditions } = rename
   if (from === to) throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
+  requireFence(view, conditions.fence)
   const found = requirePresent(view, { bucketId, key: from, versionId: undefined }, versioning, nowMs)
   const latest = findLatest(view, objectRowKey(bucketId, to))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)

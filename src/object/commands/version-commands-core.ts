@@ -3,6 +3,7 @@
  * decisions.
  * Conditions are checked here, so they are atomic for concurrent writers.
  */
+import { requireFence } from "../../coord/index.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
 import type { Timestamp } from "../../base/timestamp.js"
@@ -96,6 +97,7 @@ interface CheckedWrite {
 /** Checks a write's conditions against the row as it is at this time. Throws `preconditionFailed`, `noSuchKey`. */
 export function checkWrite(view: RowView, { bucketId, key, conditions }: CheckedWrite, nowMs: number): void {
   if (isUnconditional(conditions)) return
+  requireFence(view, conditions.fence)
   const latest = findLatest(view, objectRowKey(bucketId, key))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
   const failure = evaluateWrite(conditions, etagSubject(isThere ? latest : undefined))
@@ -259,6 +261,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
   decide(view, time, remove) {
     const row = objectRowKey(remove.bucketId, remove.key)
     const { versioning } = requireBucket(view, remove.bucketId)
+    requireFence(view, remove.conditions.fence)
     const found = findVersion(view, row, remove.versionId)
     const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
     if (failure) throw failure
@@ -330,6 +333,7 @@ export const setAttributes = command<[address: VersionAddress, to: SetAttributes
   decide(view, time, { bucketId, key, versionId }, to) {
     const { versioning } = requireBucket(view, bucketId)
     const found = requirePresent(view, { bucketId, key, versionId }, versioning, expiryClock(time, to.clockMs))
+    requireFence(view, to.conditions.fence)
     const failure = evaluateWrite(to.conditions, etagSubject(found))
     if (failure) throw failure
     const record = decodeVersion(found.row.value)

@@ -49,7 +49,7 @@ function append(call: ObjectCall): Soon<AppendedObject> {
         attributes: context.attributes.of(headers),
         tags: tagging === undefined ? [] : parseTagHeader(tagging),
         storageClass: storageClassOfNew(headers, services.classes),
-        conditions: writeConditionsOf(headers),
+        conditions: writeConditionsOf(call),
       }),
     ),
   )

@@ -119,7 +119,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     key,
     multipartId,
     ...encryption,
-    conditions: writeConditionsOf(headers),
+    conditions: writeConditionsOf(call),
     sizeBytes: sizeOf(call),
     checksum: checksumInHeaders(headers, "parts"),
     checksumType: checksumTypeOf(headers),

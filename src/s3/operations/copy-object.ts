@@ -61,7 +61,7 @@ export async function makeCopy(
     range,
     bucket,
     key,
-    conditions: writeConditionsOf(headers),
+    conditions: writeConditionsOf(call),
     replaceAttributes: attributes,
     expiresAtSeconds,
     websiteRedirect: websiteRedirectOf(headers),

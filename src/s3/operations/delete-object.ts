@@ -9,9 +9,9 @@ import { pastGovernance } from "./locks-of-requests.js"
 import { versionHeader, versionIdOf } from "./versions.js"
 
 export function deleteObject(call: ObjectCall): Soon<Answer> {
-  const { services, bucket, key, headers } = call
+  const { services, bucket, key } = call
   const versionId = versionIdOf(call)
-  const request = { bucket, key, versionId, conditions: deleteConditionsOf(headers) }
+  const request = { bucket, key, versionId, conditions: deleteConditionsOf(call) }
   const removing = pastGovernance(call, { bucket, key, versionId }, bypassGovernance =>
     services.objects.remove({ ...request, bypassGovernance }),
   )

@@ -10,7 +10,7 @@ import { s3ErrorOf } from "../failures.js"
 import type { S3Error } from "../failures.js"
 import { mapBounded } from "../../life/index.js"
 import { readRequiredDocument } from "../read-document.js"
-import { exactSizeOf, exactTimeOf } from "../parse-conditions.js"
+import { exactSizeOf, exactTimeOf, fenceConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseStrongETags } from "../wire/etags.js"
 import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
@@ -93,7 +93,7 @@ async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promis
   try {
     target = targetOf(requested)
     await requireRights(call, target)
-    const request = { bucket, ...target }
+    const request = { bucket, ...target, conditions: { ...target.conditions, ...fenceConditionsOf(call) } }
     const deleted = await pastGovernance(call, request, bypassGovernance =>
       services.objects.remove({ ...request, bypassGovernance }),
     )

@@ -72,7 +72,7 @@ function putAs(
     expiresAtSeconds,
     largeObject,
     timestamp,
-    conditions: writeConditionsOf(headers),
+    conditions: writeConditionsOf(call),
     body,
     // The signal is created on first use.
     get signal() {

@@ -6,7 +6,7 @@ import { fail, isFailure } from "../../base/failures.js"
 import type { ObjectKey } from "../../base/ids.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
-import { renameConditionsOf } from "../parse-conditions.js"
+import { fenceConditionsOf, renameConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseRenameSource, RENAME_SOURCE_HEADER } from "../wire/rename-source.js"
 import { keyOfByteString } from "../wire/target.js"
@@ -52,7 +52,7 @@ export async function renameObject(call: ObjectCall): Promise<Answer> {
   const from = keyOfByteString(parseRenameSource(headers.get(RENAME_SOURCE_HEADER), bucket.name))
   const clientToken = clientTokenOf(call)
   const sourceConditions = renameConditionsOf(headers, `${RENAME_SOURCE_HEADER}-`)
-  const conditions = renameConditionsOf(headers)
+  const conditions = { ...renameConditionsOf(headers), ...fenceConditionsOf(call) }
   requireNoMethod(call)
   const isRepeated = await isSourceGone(call, from, clientToken)
   const { versionId } = await services.renames.rename({

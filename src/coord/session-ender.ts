@@ -1,0 +1,69 @@
+/**
+ * Session ender: ends sessions that their clients do not renew any more. Every node does that, so that no node is needed
+ * for it; of several that end the same session one does, and the others find it ended.
+ *
+ * Promises  As `Silence`. It goes on after errors of the store, which count for no session.
+ * Limits    One query for each page of sessions, every COORD_LIMITS.silenceEveryMs, less often while there are none.
+ */
+import { isFailure } from "../base/failures.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
+import type { BackgroundService } from "../life/index.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import { readBeats, type SessionBeat } from "./coord-queries-core.js"
+import type { Coordination } from "./coordination.js"
+import { COORD_LIMITS } from "./limits.js"
+import { Silence } from "./silence-core.js"
+
+interface EnderSeams {
+  readonly clock: Clock
+  readonly metadata: Pick<Metadata, "ask">
+  readonly log: Log
+}
+
+export class SessionEnder implements BackgroundService {
+  readonly name = "session-ender"
+  private readonly silence = new Silence()
+
+  constructor(
+    private readonly seams: EnderSeams,
+    private readonly coordination: Pick<Coordination, "end">,
+  ) {}
+
+  /** Sessions of the store, as this node saw them last. */
+  get sessions(): number {
+    return this.silence.sessions
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.seams
+    while (!signal.aborted) {
+      try {
+        await this.look()
+      } catch (error) {
+        if (!isFailure(error)) throw error
+        log.debug("sessions_not_read", { reason: error.message })
+      }
+      const { silenceEveryMs, idleEveryMs } = COORD_LIMITS
+      await clock.sleep(this.sessions > 0 ? silenceEveryMs : idleEveryMs, signal)
+    }
+  }
+
+  private async look(): Promise<void> {
+    const { clock, metadata, log } = this.seams
+    const askedMs = clock.monotonicMs()
+    const beats: SessionBeat[] = []
+    for (let from: RowKey | undefined = rowKeyOf(""); from !== undefined;) {
+      const page: { readonly beats: readonly SessionBeat[]; readonly next: RowKey | undefined } = await metadata.ask(
+        readBeats(from),
+      )
+      beats.push(...page.beats)
+      from = page.next
+    }
+    for (const { account, id, beat, silenceMs } of this.silence.observe(beats, askedMs, clock.monotonicMs())) {
+      if (await this.coordination.end({ account, id }, beat))
+        log.info("session_ended", { account, session: id, seconds: silenceMs / 1_000 })
+    }
+  }
+}
