@@ -154,6 +154,7 @@ function configIn(reader: SettingReader): ServeConfig {
       serviceAccounts: switchOf("swiftServiceAccounts"),
     }),
     k2vListen: reader.optional("k2vListen", parseListen),
+    coordination: switchOf("coordination"),
     queueListen: reader.optional("queueListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),

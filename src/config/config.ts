@@ -127,6 +127,8 @@ export interface ServeConfig {
   readonly swift: SwiftConfig | undefined
   /** Undefined: K2V is not served. */
   readonly k2vListen: ListenAddress | undefined
+  /** Locks and small files of clients are served on the admin port. */
+  readonly coordination: boolean
   /** Undefined: queues are not served. */
   readonly queueListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */

@@ -295,6 +295,11 @@ export const SETTINGS = {
     undefined,
     "address of K2V, the key-value API of Garage (default: it is not served)",
   ),
+  coordination: toggle(
+    "--coordination",
+    "HAYLOFT_COORDINATION",
+    "serve locks, leases, elections and small files for clients, on the admin port below /coord/",
+  ),
   queueListen: setting(
     "--queue-listen",
     "HAYLOFT_QUEUE_LISTEN",

@@ -57,15 +57,19 @@ export class CoordWrites {
     private readonly view: CommandView,
     readonly account: AccountId,
     readonly nowMs: number,
+    /** The principal that asks, which uses only sessions of its own; undefined: an operator, or the store. */
+    private readonly by?: string,
   ) {}
 
-  /** The session, which this decision renews. Throws `noSuchSession`. */
+  /** The session, which this decision renews. Throws `noSuchSession`, `accessForbidden`. */
   session(id: SessionId): SessionRecord {
     const known = this.sessions.get(id)
     if (known !== undefined) return known
     const before = this.sessionIn(id)
     if (before === undefined)
       throw fail("noSuchSession", { message: `The session ${id} does not exist: it has ended.` })
+    if (this.by !== undefined && before.principal !== this.by)
+      throw fail("accessForbidden", { message: `Another principal has begun the session ${id}.` })
     const session = { ...before, beat: before.beat + 1, renewedMs: this.nowMs }
     this.sessions.set(id, session)
     return session

@@ -40,8 +40,11 @@ import {
   type ReleaseOutcome,
 } from "./lock-commands-core.js"
 import { NamespaceWatch, type Watched } from "./namespace-watch.js"
-import { createSession, endSession, renewSession } from "./session-commands-core.js"
+import { createSession, endSession, renewSession, type SessionOf } from "./session-commands-core.js"
 import { namespaceRowKey } from "../format/coord-rows.js"
+
+/** The store itself writes it, in the root account: its nodes and devices. */
+export const STORE_NAMESPACE = "hayloft"
 
 const SESSION_ID_BYTES = 16
 /** Namespaces of which this process knows that they exist. */
@@ -62,9 +65,13 @@ interface PathOf {
   readonly path: CoordPath
 }
 
-interface SessionOf {
-  readonly account: AccountId
-  readonly id: SessionId
+/** Who writes a file, and under which conditions. */
+interface WriteOptions {
+  readonly conditions?: FileConditions | undefined
+  /** The file ends with it; undefined: it stays. */
+  readonly session?: SessionId | undefined
+  /** The principal that asks; undefined: an operator, or the store. */
+  readonly by?: string | undefined
 }
 
 /** What a client says of itself. */
@@ -136,7 +143,7 @@ export class Coordination {
 
   /** With `unlessHeld`, a lock that the session holds stays its own, and is returned. Throws `noSuchSession`. */
   async release(
-    of: PathOf & { readonly session: SessionId },
+    of: PathOf & { readonly session: SessionId; readonly by?: string | undefined },
     unlessHeld = false,
   ): Promise<ReleaseOutcome | LockHolder> {
     const outcome = await this.seams.metadata.run(releaseLock(of, unlessHeld))
@@ -166,14 +173,15 @@ export class Coordination {
   }
 
   /** Returns the version. Throws `entityTooLarge`, `preconditionFailed`, `noSuchSession`, `conflict`, `limitExceeded`. */
-  async write(of: PathOf, content: Uint8Array, conditions: FileConditions = {}, session?: SessionId): Promise<number> {
+  async write(of: PathOf, content: Uint8Array, options: WriteOptions = {}): Promise<number> {
     const { fileBytesMax } = COORD_LIMITS
     if (content.length > fileBytesMax)
       throw fail("entityTooLarge", { sizeBytes: content.length, maxSizeAllowedBytes: fileBytesMax })
     await this.checkNamespace(of)
     await this.seams.prepare()
     const { account, path } = of
-    const version = await this.seams.metadata.run(putFile({ account, path, content, conditions, session }))
+    const { conditions = {}, session, by } = options
+    const version = await this.seams.metadata.run(putFile({ account, path, content, conditions, session, by }))
     this.changed(of)
     return version
   }

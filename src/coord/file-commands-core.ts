@@ -32,6 +32,8 @@ interface FileOf {
   readonly account: AccountId
   readonly path: CoordPath
   readonly conditions: FileConditions
+  /** The principal that asks; undefined: an operator, or the store. */
+  readonly by?: string | undefined
 }
 
 interface FileWrite extends FileOf {
@@ -66,8 +68,8 @@ export const putFile = command<[write: FileWrite], number>({
   name: "PutSmallFile",
   touches: touchesOf,
   decide(view, { nowMs }, write) {
-    const { account, path, content, session, conditions } = write
-    const writes = new CoordWrites(view, account, nowMs)
+    const { account, path, content, session, conditions, by } = write
+    const writes = new CoordWrites(view, account, nowMs, by)
     if (session !== undefined) writes.session(session)
     const there = fileIn(view, account, path)
     checkConditions(write, there)

@@ -26,6 +26,8 @@ interface LockOf {
   readonly account: AccountId
   readonly path: CoordPath
   readonly session: SessionId
+  /** The principal that asks; undefined: an operator, or the store. */
+  readonly by?: string | undefined
 }
 
 export interface Acquisition extends LockOf {
@@ -91,8 +93,8 @@ export function putLock(writes: CoordWrites, path: CoordPath, before: LockRecord
 export const acquireLock = command<[acquisition: Acquisition], AcquireOutcome>({
   name: "AcquireLock",
   touches: touchesOf,
-  decide(view, { nowMs }, { account, path, session, mode, value, waits }) {
-    const writes = new CoordWrites(view, account, nowMs)
+  decide(view, { nowMs }, { account, path, session, by, mode, value, waits }) {
+    const writes = new CoordWrites(view, account, nowMs, by)
     writes.session(session)
     const before = lockIn(view, account, path)
     const lock = before ?? FREE
@@ -138,8 +140,8 @@ export const releaseLock = command<[release: LockOf, unlessHeld: boolean], Relea
   name: "ReleaseLock",
   grows: false,
   touches: touchesOf,
-  decide(view, { nowMs }, { account, path, session }, unlessHeld) {
-    const writes = new CoordWrites(view, account, nowMs)
+  decide(view, { nowMs }, { account, path, session, by }, unlessHeld) {
+    const writes = new CoordWrites(view, account, nowMs, by)
     writes.session(session)
     const before = lockIn(view, account, path)
     const holder = before?.holders.find(each => each.session === session)

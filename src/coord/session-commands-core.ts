@@ -23,9 +23,11 @@ import { removeFile } from "./file-commands-core.js"
 import { COORD_LIMITS } from "./limits.js"
 import { putLock, withoutSession } from "./lock-commands-core.js"
 
-interface SessionOf {
+export interface SessionOf {
   readonly account: AccountId
   readonly id: SessionId
+  /** The principal that asks; undefined: an operator, or the store. */
+  readonly by?: string | undefined
 }
 
 const touchesOf = ({ account, id }: SessionOf): Touches => [["coordSessions", sessionRowKey(account, id)]]
@@ -49,8 +51,8 @@ export const renewSession = command<[of: SessionOf], SessionRecord>({
   name: "RenewSession",
   grows: false,
   touches: touchesOf,
-  decide(view, { nowMs }, { account, id }) {
-    const writes = new CoordWrites(view, account, nowMs)
+  decide(view, { nowMs }, { account, id, by }) {
+    const writes = new CoordWrites(view, account, nowMs, by)
     const result = writes.session(id)
     return { writes: writes.finish(), result }
   },

@@ -9,6 +9,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { Coordination } from "./coordination.js"
+import type { FileConditions } from "./file-commands-core.js"
 import type { AcquireOutcome } from "./lock-commands-core.js"
 import { SessionEnder } from "./session-ender.js"
 
@@ -78,8 +79,8 @@ export class CoordWorld {
     return ((await this.coordination.lock(at(path)))?.holders ?? []).map(({ session }) => session)
   }
 
-  async write(path: string, text: string, ...options: [conditions?: object, session?: SessionId]): Promise<number> {
-    return this.coordination.write(at(path), Buffer.from(text), ...options)
+  async write(path: string, text: string, conditions: FileConditions = {}, session?: SessionId): Promise<number> {
+    return this.coordination.write(at(path), Buffer.from(text), { conditions, session })
   }
 
   async read(path: string): Promise<string | undefined> {

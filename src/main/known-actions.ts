@@ -1,5 +1,6 @@
 /** Every action that access policies may name, of all services of this store. */
 import type { KnownActions } from "../access/index.js"
+import { coordActions } from "../coord-api/index.js"
 import { ACTIONS } from "../iam/index.js"
 import { k2vActions } from "../k2v/index.js"
 import { kmsActions } from "../kms/index.js"
@@ -11,6 +12,6 @@ export function knownActions(): KnownActions {
     Object.keys(actions).map(name => `${service}:${name}`),
   )
   // Of tags of sessions, which AssumeRole may have.
-  const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions(), ...queueActions()]
+  const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions(), ...queueActions(), ...coordActions()]
   return new Map([...S3_ACTIONS, ...others.map(name => [name, undefined] as const)])
 }

@@ -14,14 +14,14 @@ import {
   openSwiftAccounts,
   type AuditLog,
 } from "../access/index.js"
-import { AdminApi, AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
+import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
 import { must } from "../base/assert.js"
 import type { Failure } from "../base/failures.js"
 import { createK2vHandler } from "../k2v/index.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
 import { type ListenAddress, type ServeConfig } from "../config/index.js"
-import { filtered, type Filter, type Protocol } from "../http/index.js"
+import { filtered, type Exchange, type Filter, type Protocol } from "../http/index.js"
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
@@ -67,6 +67,7 @@ import { endpointFor, signedLink, type Links } from "./links.js"
 import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { QueuePort } from "./queue-port.js"
+import { StoreCoordination } from "./coordination.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 
@@ -120,6 +121,8 @@ export class StoreSession {
   private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
   readonly queuePort: QueuePort
+  /** Undefined: it is switched off. */
+  private readonly coordination: StoreCoordination | undefined
 
   private constructor(
     private readonly host: SessionHost,
@@ -144,6 +147,11 @@ export class StoreSession {
     this.kms = { protocol: kms, speaks: speaksKms }
     const node = { name: store.node?.name ?? host.io.hostName, others: membership }
     this.queuePort = new QueuePort({ clock, random, denials }, running, node)
+    const ofCoordination = { clock, random, log: host.seams.telemetry.log, denials }
+    const isShared = membership !== undefined
+    this.coordination = config.coordination
+      ? new StoreCoordination(ofCoordination, running, store.secrets.root.accountId, isShared)
+      : undefined
   }
 
   /** Opens the store, and begins its background work. Leaves nothing open if it throws. */
@@ -185,10 +193,16 @@ export class StoreSession {
     this.metrics.gauge("hayloft_s3_follows_waiting", waiting, () => [[{}, objectWatch.watching]])
     const receivers = "Requests that wait for messages of queues"
     this.metrics.gauge("hayloft_queue_receives_waiting", receivers, () => [[{}, this.queuePort.queues.waiting]])
+    this.coordination?.register(this.metrics)
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
     this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
-    const services = [...backgroundServices, ...(this.membership ? [this.membership] : []), this.host.events]
+    const services = [
+      ...backgroundServices,
+      ...(this.membership ? [this.membership] : []),
+      this.host.events,
+      ...(this.coordination?.services ?? []),
+    ]
     this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
   }
 
@@ -265,11 +279,19 @@ export class StoreSession {
         metricsText: () => host.metricsText() + metrics.render(),
       },
     )
+    return this.adminPort(api)
+  }
+
+  /** The admin API, and the other protocols on its port. */
+  private adminPort(api: AdminApi): Protocol {
+    const { config, store, region } = this
     const port = new AdminProtocol(api)
     const forwarded = { ...this.s3Settings(""), pathPrefix: S3_PREFIX }
     const requests = new ForwardedRequests(forwarded, store.secrets.root.accountId)
     const s3 = { protocol: new S3OfCallers(api.callers, requests, port), speaks: speaksS3 }
-    return new PortRouter([this.iam, this.kms, s3], port)
+    const holderOf = async (exchange: Exchange) => (await api.callers.require(headOf(exchange))).holder
+    const coord = this.coordination?.guest(config, region, holderOf)
+    return new PortRouter([this.iam, this.kms, s3, ...(coord === undefined ? [] : [coord])], port)
   }
 
   private liveNodes(): LiveNodes | undefined {

@@ -30,6 +30,7 @@ export const config: ServeConfig = {
     filters: [],
     swift: undefined,
     k2vListen: undefined,
+    coordination: false,
     queueListen: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,

@@ -1,0 +1,3 @@
+/** Coordination over HTTP. */
+export { coordActions } from "./actions.js"
+export { createCoordHandler, speaksCoord } from "./handler.js"
