@@ -10,6 +10,7 @@ import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -28,6 +29,8 @@ test("each planted bug still fits its source", () => {
     ...RENAME_PLANTS,
     ...APPEND_PLANTS,
     ...QUEUE_PLANTS,
+    ...COORD_PLANTS,
+    ...COORD_CLUSTER_PLANTS,
     ...UNDELETE_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)

@@ -20,6 +20,7 @@ import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -183,14 +184,15 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     void process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
   const verdicts = [
     ...(await checkPlants(
-      [...PLANTS, ...CLUSTER_PLANTS, ...AGING_PLANTS, ...LIMIT_PLANTS].filter(isChosen),
+      [...PLANTS, ...CLUSTER_PLANTS, ...COORD_CLUSTER_PLANTS, ...AGING_PLANTS, ...LIMIT_PLANTS].filter(isChosen),
       SEEDS,
       show,
     )),
     ...(await checkTested(
       [
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
-        ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS, ...QUEUE_PLANTS],
+        ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS],
+        ...[...QUEUE_PLANTS, ...COORD_PLANTS],
       ].filter(isChosen),
       show,
     )),

@@ -14,7 +14,8 @@ import type { ServeConfig } from "../../src/config/config.js"
 import { resolveConfig } from "../../src/config/config-core.js"
 import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
-import { supervise } from "../../src/life/index.js"
+import { Coordination, SessionEnder } from "../../src/coord/index.js"
+import { supervise, type BackgroundService } from "../../src/life/index.js"
 import { runNode } from "../../src/main/run-node.js"
 import { runStore, type RunningStore } from "../../src/main/run-store.js"
 import type { Membership } from "../../src/node/cluster/membership.js"
@@ -24,6 +25,7 @@ import type { OpenedStore } from "../../src/node/open/contract.js"
 import type { SimClock } from "../../src/seams/clock/sim.js"
 import { InlineCompute, slabBytesOf } from "../../src/seams/compute/index.js"
 import { SimLocks, type SimProcessLocks } from "../../src/seams/lock/sim.js"
+import type { Random } from "../../src/seams/random/contract.js"
 import type { SimNetwork } from "../../src/seams/net/sim.js"
 import { StoreDatabase } from "../../src/sql/index.js"
 import type { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
@@ -60,6 +62,8 @@ export interface SharedWorld {
   readonly clock: SimClock
   readonly network: SimNetwork
   readonly database: SimulatedDatabase
+  /** Nodes that start end sessions of clients that are not renewed. */
+  readonly endsSessions: boolean
 }
 
 export interface NodePlan {
@@ -232,12 +236,24 @@ export class ClusterNode extends SimMachine {
       () => undefined,
     )
     joined.membership = membership
-    this.behind = supervise([...running.backgroundServices, membership], clock, random, telemetry.log, signal).catch(
+    const services = [...running.backgroundServices, membership, ...this.ender(process, random, running)]
+    this.behind = supervise(services, clock, random, telemetry.log, signal).catch(
       (error: unknown) => void this.mistakes.push(error),
     )
     running.status.setListening()
     this.serving = { ...running, node: this, opened, membership }
     return this.serving
+  }
+
+  private ender(
+    { clock }: NodeProcess,
+    random: Random,
+    { engine: { services } }: RunningStore,
+  ): readonly BackgroundService[] {
+    if (!this.shared.endsSessions) return []
+    const { tablet: metadata, refuseEarlier: prepare } = services
+    const coordination = new Coordination({ clock, random, metadata, prepare, isShared: true })
+    return [new SessionEnder({ clock, metadata, log: this.telemetry.log }, coordination)]
   }
 
   private config(): ServeConfig {

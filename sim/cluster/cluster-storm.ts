@@ -22,6 +22,7 @@ import { ClusterRollback } from "./cluster-rollback.js"
 import { ClusterRot } from "./cluster-rot.js"
 import { checkMachines, missingShardOf, Referenced, unlikePolicyOf } from "./content.js"
 import { AppendClients, LOG_BUCKET } from "./append-clients.js"
+import { CoordClients } from "./coord-clients.js"
 import { ITEM_BUCKET, ItemClients } from "./item-clients.js"
 import { QueueClients } from "./queue-clients.js"
 import { StoreClockWatch } from "./store-clock-watch.js"
@@ -44,6 +45,8 @@ export interface ClusterStormOptions {
   readonly hasAppends: boolean
   /** Others add messages to a queue, and receive them. */
   readonly hasQueues: boolean
+  /** Others coordinate with each other by sessions, locks and small files. */
+  readonly hasCoord: boolean
   /** After the storm the database loses what it committed for so long. */
   readonly lostMs?: number | undefined
 }
@@ -61,6 +64,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   hasItems: seed % 4 !== 2,
   hasAppends: seed % 4 !== 3,
   hasQueues: seed % 4 !== 1,
+  hasCoord: seed % 4 !== 0,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
 })
 
@@ -81,6 +85,7 @@ const WANDERING_EVERY = 3
 const ITEM_REQUESTS_OF_WAVE = 6
 const APPEND_REQUESTS_OF_WAVE = 4
 const QUEUE_REQUESTS_OF_WAVE = 3
+const COORD_CLIENTS_OF_WAVE = 2
 const ITEM_PAUSE_MS_MAX = 40
 /** While nodes join. */
 const EARLY_WAVES_MAX = 4
@@ -113,6 +118,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private readonly items: ItemClients | undefined
   private readonly appends: AppendClients | undefined
   private readonly queues: QueueClients | undefined
+  private readonly coord: CoordClients | undefined
   private readonly random: Random
   private readonly crews = new Map<ClusterNode, Crew>()
   private readonly referenced = new Referenced()
@@ -141,6 +147,11 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.queues = options.hasQueues
       ? new QueueClients(ofQueues, clock, this.cluster.random.fork("messages"))
       : undefined
+    const ofCoord = this.wanderingHost(this.cluster.random.fork("nodes of coordination"))
+    this.coord = options.hasCoord
+      ? new CoordClients(ofCoord, this.cluster, this.cluster.random.fork("coordination"))
+      : undefined
+    this.cluster.endsSessions = options.hasCoord
     for (let number = 1; number <= options.nodes; number += 1) {
       const zone = String.fromCharCode(96 + number)
       this.cluster.addNode({ name: `n${number}`, zone, devices: options.devicesPerNode, latencyMsMax: 2 })
@@ -157,7 +168,9 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     const items = this.items === undefined ? "" : `${this.items.history.count} of items, `
     const appends = this.appends === undefined ? "" : `${this.appends.count} of logs, `
     const queues = this.queues === undefined ? "" : `${this.queues.count} of queues, `
-    return `${this.observer.count} operations, ${items}${appends}${queues}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
+    const { acquired, written, refused, ended } = this.coord?.counts ?? {}
+    const coord = this.coord && `${acquired} locks (${written} writes, ${refused} refused, ${ended} sessions lost), `
+    return `${this.observer.count} operations, ${items}${appends}${queues}${coord ?? ""}${this.nemesis.deeds.length} deeds, ${minutes} min, ${this.digest.slice(0, 12)}`
   }
 
   get digest(): string {
@@ -180,6 +193,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       await engine.services.buckets.setSetting(logs, "append", "{}")
     }
     await this.queues?.create(engine)
+    await this.coord?.create(engine)
     if (options.versioned) await engine.services.buckets.setVersioning(bucket, "enabled")
     const early = this.makeWaves(random.below(EARLY_WAVES_MAX))
     if (!areTogether) for (const node of others) await this.start(node)
@@ -245,6 +259,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       if (this.items !== undefined) await this.sendSome(this.items, ITEM_REQUESTS_OF_WAVE)
       if (this.appends !== undefined) await this.sendSome(this.appends, APPEND_REQUESTS_OF_WAVE)
       if (this.queues !== undefined) await this.sendSome(this.queues, QUEUE_REQUESTS_OF_WAVE)
+      for (let client = 0; client < COORD_CLIENTS_OF_WAVE; client += 1) this.coord?.send()
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
@@ -441,6 +456,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     await this.items?.forget(engine)
     await this.appends?.forget(engine)
     await this.queues?.forget(engine)
+    await this.coord?.forget()
     this.nemesis.note(`${entries.length} uploads were put back or listed`)
     await this.workFor(durationMs)
   }
@@ -488,6 +504,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       await this.items?.check(engine)
       await this.appends?.check(engine)
       await this.queues?.check(engine)
+      await this.coord?.check(engine)
     }
     observer.checkWinners()
     observer.checkLinearizable(this.options.versioned ? "enabled" : "never")

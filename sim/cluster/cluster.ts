@@ -35,6 +35,8 @@ export class Cluster {
   readonly nodes: ClusterNode[] = []
   /** Of the database. */
   readonly databaseClock: ShiftedClock
+  /** Nodes that start end sessions that are not renewed. */
+  endsSessions = false
   private readonly all: ClusterNode[] = []
 
   constructor(readonly seed: number) {

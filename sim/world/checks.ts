@@ -43,6 +43,10 @@ export const CHECKS = {
   erasureEnds: "an erasure that has begun ends once every disk is there",
   valuesStay: "a value of an item is there until a token that has seen it replaces it",
   valuesGo: "a value of an item that a token has replaced is never read again",
+  fencesHold: "a write with a fence is acknowledged only while the lock is held with its token",
+  tokensGrow: "each acquisition of a lock has a greater token than all before it",
+  sessionsLast: "a session that was renewed in time goes on, with all that it holds",
+  sessionsEnd: "a session that is not renewed ends, and leaves nothing behind",
   nothingLeaks: "a node that stopped leaves nothing open",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const

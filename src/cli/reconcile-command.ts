@@ -88,6 +88,8 @@ The list is in ${printable(file)}. What is listed is kept for 24 hours from now 
 What the bytes cannot show:
 - Messages of queues come back from the newest metadata backup, and are delivered again, even if they were acknowledged since.
   Those that are delivered at most once are removed.
+- Small files come back from that backup where it has newer ones. All sessions end, with their locks: since the database was
+  copied, others may have held them.
 - K2V items are put back as the newest metadata backup has them: what was written or deleted after it is lost.
 - Objects of up to 4 KiB, settings, accounts, permissions and buckets that were written since are lost.
 - Objects and buckets that were deleted since are back.

@@ -115,7 +115,7 @@ function entryText(entry: RescueEntry): string {
 
 function nameText({ kind, name = "", bucket = "", key = "" }: RescueEntry): string {
   if (kind === "items") return `K2V items of ${bucket}/${printable(key)}`
-  if (kind === "queues") return "queues"
+  if (kind === "queues" || kind === "files") return kind === "files" ? "small files" : "queues"
   if (kind === "object" || kind === "deleteMarker") return `s3://${bucket}/${printable(key)}`
   return `${KINDS[kind]} ${name}`
 }
@@ -128,6 +128,7 @@ function summaryText(summary: RescueSummary): string {
     snapshot,
     items,
     queues,
+    files,
     deletedSince,
     needles,
     damages,
@@ -153,6 +154,7 @@ function summaryText(summary: RescueSummary): string {
     ...(queues.queues > 0
       ? [labelled("queues", `${plural(queues.queues, "queue")}, ${plural(queues.messages, "message")}`)]
       : []),
+    ...(files > 0 ? [labelled("files", plural(files, "small file"))] : []),
     labelled("snapshot", found),
     labelled("shards", shards.join(", ")),
     ...(deletedSince > 0 ? [labelled("deleted", `${plural(deletedSince, "object version")} since the snapshot`)] : []),

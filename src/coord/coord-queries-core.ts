@@ -84,8 +84,13 @@ export interface SessionBeat {
   readonly silenceMs: number
 }
 
+export interface BeatsPage {
+  readonly beats: readonly SessionBeat[]
+  readonly next: RowKey | undefined
+}
+
 /** A page of the sessions of all accounts. */
-export const readBeats = query("ReadBeats", (view, start: RowKey) => {
+export const readBeats = query("ReadBeats", (view, start: RowKey): BeatsPage => {
   const beats: SessionBeat[] = []
   const { pageMax } = COORD_LIMITS
   for (const [key, row] of view.range("coordSessions", { start, end: rowKeyOf("\xff"), expectedRows: pageMax + 1 })) {

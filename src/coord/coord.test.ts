@@ -3,10 +3,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Fence, LockMode } from "../base/fence.js"
 import { isFailure } from "../base/failures.js"
-import type { SessionId } from "../base/ids.js"
+import { rowKeyOf, type SessionId } from "../base/ids.js"
 import { must } from "../base/assert.js"
 import { TEST_SEED } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
+import { FileRestoring, isRestorableFile } from "./coord-restoring.js"
 import { COORD_LIMITS } from "./limits.js"
 import { Silence } from "./silence-core.js"
 import { ACCOUNT, at, CoordWorld } from "./testing-coord.js"
@@ -108,6 +109,52 @@ test("only time in which the store could be reached counts as silence", () => {
   assert.equal(silence.observe([{ ...beat, beat: 2 }], 3_614_000, 3_614_001).length, 1)
 })
 
+test("a session that was renewed after the last look does not end", async () => {
+  const world = new CoordWorld()
+  const id = await world.begin()
+  const fence = await world.take(id, "jobs/x")
+  const { beat } = must(await world.coordination.session({ account: ACCOUNT, id }), "it has begun")
+  await world.coordination.renew({ account: ACCOUNT, id })
+  assert.equal(await world.coordination.end({ account: ACCOUNT, id }, beat), false)
+  assert.equal(await world.holds(fence), true)
+  assert.equal(await world.coordination.end({ account: ACCOUNT, id }, beat + 1), true)
+  assert.equal(await world.coordination.end({ account: ACCOUNT, id }), false)
+  assert.equal(await world.holds(fence), false)
+})
+
+test("a principal uses only sessions of its own", async () => {
+  const world = new CoordWorld()
+  const session = await world.begin()
+  await world.take(session, "jobs/x")
+  const of = { ...at("jobs/x"), session, by: "other" }
+  await assert.rejects(
+    world.coordination.renew({ account: ACCOUNT, id: session, by: "other" }),
+    fails("accessForbidden"),
+  )
+  const asked = { mode: "exclusive", waits: false, value: "" } as const
+  await assert.rejects(world.coordination.acquire({ ...of, ...asked }), fails("accessForbidden"))
+  await assert.rejects(world.coordination.release(of), fails("accessForbidden"))
+  const content = Buffer.from("x")
+  await assert.rejects(
+    world.coordination.write(at("jobs/f"), content, { session, by: "other" }),
+    fails("accessForbidden"),
+  )
+  assert.equal(await world.coordination.release({ ...of, by: "arn" }), "released")
+})
+
+test("a request that has waited long enough keeps what it has got meanwhile", async () => {
+  const world = new CoordWorld()
+  const [a, b, c] = [await world.begin(), await world.begin(), await world.begin()]
+  await world.take(a, "jobs/x")
+  for (const session of [b, c])
+    assert.equal((await world.acquire(session, "jobs/x", "exclusive", true)).kind, "waiting")
+  await world.coordination.release({ ...at("jobs/x"), session: a })
+  const kept = await world.coordination.release({ ...at("jobs/x"), session: b }, true)
+  assert.ok(typeof kept !== "string" && kept.session === b)
+  assert.equal(await world.coordination.release({ ...at("jobs/x"), session: c }, true), "left")
+  assert.deepEqual(await world.holders("jobs/x"), [b])
+})
+
 test("what a session gets while it ends does not outlive it", async () => {
   for (const first of ["EndSession", "AcquireLock", "PutSmallFile"]) {
     const world = new CoordWorld()
@@ -119,7 +166,7 @@ test("what a session gets while it ends does not outlive it", async () => {
       PutSmallFile: () => world.write("jobs/f", "x", {}, session),
     }
     const order = [first, ...Object.keys(work).filter(name => name !== first)]
-    await Promise.allSettled(order.map(name => work[name]?.()))
+    await Promise.allSettled(order.map(async name => work[name]?.()))
     await world.coordination.end({ account: ACCOUNT, id: session })
     const { coordSessions, coordHoldings, coordFiles, coordLocks } = world.rows()
     assert.deepEqual([coordSessions, coordHoldings, coordFiles, coordLocks], [0, 0, 0, 0])
@@ -154,6 +201,7 @@ test("a file of a session is written by it alone; others may delete it, and then
   await assert.rejects(world.write("up/b", "2", {}, session), fails("conflict"))
   await world.write("up/a", "2", {}, session)
   await world.coordination.delete(at("up/a"))
+  assert.equal(must(await world.coordination.session({ account: ACCOUNT, id: session }), "it goes on").held, 0)
   await world.write("up/a", "3")
   await world.coordination.end({ account: ACCOUNT, id: session })
   assert.equal(await world.read("up/a"), "3")
@@ -204,6 +252,27 @@ test("changes are kept in their order, the oldest are forgotten, and who asks fo
   assert.deepEqual([seen, from], [changesMax, last])
 })
 
+test("changes, locks and files do not mix with those of namespaces whose names begin alike", async () => {
+  const world = new CoordWorld()
+  const session = await world.begin()
+  const names = ["job", "jobs", "jobs-a", "jobs2"]
+  for (const name of names) {
+    await world.take(session, `${name}/x`)
+    await world.write(`${name}/f`, name)
+  }
+  for (const name of names) {
+    assert.deepEqual(await world.changes(name), [`acquired ${name}/x`, `written ${name}/f`])
+    const [locks, files] = [
+      await world.coordination.locks(ACCOUNT, `${name}/`),
+      await world.coordination.files(ACCOUNT, `${name}/`),
+    ]
+    assert.deepEqual(
+      [...locks.found, ...files.found].map(({ path }) => path),
+      [`${name}/x`, `${name}/f`],
+    )
+  }
+})
+
 test("who waits is woken by what changes below its prefix, here or at another node", async () => {
   const world = new CoordWorld()
   for (const isOther of [false, true]) {
@@ -237,6 +306,46 @@ test("limits: of what a session holds, of who waits, of namespaces", async () =>
   for (let i = 0; i < COORD_LIMITS.namespacesMax - 1; i += 1) await world.write(`n${i}/a`, "x")
   await assert.rejects(world.write("one-more/a", "x"), fails("limitExceeded"))
   await world.write("n1/b", "x")
+})
+
+test("files come back from a copy unless there are newer ones; all sessions end, and tokens go on growing", async () => {
+  const before = new CoordWorld()
+  const session = await before.begin()
+  await before.write("conf/a", "copied a")
+  await before.write("conf/b", "copied b")
+  await before.write("conf/member", "x", {}, session)
+  await before.write("hayloft/nodes/n", "x")
+  const fence = await before.take(session, "jobs/x")
+  const rows = [...before.metadata.committed.range("coordFiles", { start: rowKeyOf(""), end: rowKeyOf("\xff") })]
+  const copied = rows
+    .map(([key, { value }]) => ({ family: "coordFiles" as const, key, value }))
+    .filter(isRestorableFile)
+  assert.equal(copied.length, 2)
+  // The same store goes on after the copy …
+  await before.write("conf/a", "newer a")
+  const versionOfB = must(await before.coordination.file(at("conf/b")), "b").version
+  await before.coordination.delete(at("conf/b"))
+  const restoring = new FileRestoring(before.metadata, async () => undefined)
+  await restoring.endSessions()
+  const bringBack = async () => {
+    const back: boolean[] = []
+    for (const row of copied) back.push(await restoring.take(row))
+    return back
+  }
+  assert.deepEqual(await bringBack(), [false, true])
+  assert.deepEqual([await before.read("conf/a"), await before.read("conf/b")], ["newer a", "copied b"])
+  assert.ok(must(await before.coordination.file(at("conf/b")), "b").version > versionOfB)
+  assert.equal(await before.holds(fence), false)
+  assert.ok((await before.take(await before.begin(), "jobs/x")).token > fence.token)
+  // … or another one takes its place.
+  const after = new CoordWorld()
+  const rescued = new FileRestoring(after.metadata, async () => undefined)
+  async function* all() {
+    yield* copied
+  }
+  assert.equal(await rescued.takeAll(all()), 2)
+  assert.equal(await after.read("conf/a"), "copied a")
+  assert.deepEqual(await bringBack(), [false, false])
 })
 
 /** What is held, as a model has it. */

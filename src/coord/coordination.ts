@@ -43,9 +43,6 @@ import { NamespaceWatch, type Watched } from "./namespace-watch.js"
 import { createSession, endSession, renewSession, type SessionOf } from "./session-commands-core.js"
 import { namespaceRowKey } from "../format/coord-rows.js"
 
-/** The store itself writes it, in the root account: its nodes and devices. */
-export const STORE_NAMESPACE = "hayloft"
-
 const SESSION_ID_BYTES = 16
 /** Namespaces of which this process knows that they exist. */
 const KNOWN_NAMESPACES_MAX = 10_000

@@ -47,7 +47,7 @@ export function fileIn(view: Pick<RowView, "get">, account: AccountId, path: Coo
   return row && decodeFile(row.value)
 }
 
-const touchesOf = ({ account, path }: FileOf): Touches => [
+const touchesOf = ({ account, path }: Pick<FileOf, "account" | "path">): Touches => [
   ["coordNamespaces", namespaceRowKey(account, namespaceOf(path))],
   ["coordFiles", coordRowKey(account, path)],
 ]
@@ -87,6 +87,29 @@ export const putFile = command<[write: FileWrite], number>({
     const createdMs = there?.createdMs ?? nowMs
     writes.put("coordFiles", path, encodeFile({ version, createdMs, modifiedMs: nowMs, session, content }))
     return { writes: writes.finish(), result: version }
+  },
+})
+
+interface CopiedFile extends Omit<FileOf, "conditions" | "by"> {
+  readonly version: number
+  readonly content: Uint8Array
+}
+
+/** Brings a file back from a copy of the rows, unless there is one that is as new; returns whether it did. */
+export const restoreFile = command<[copied: CopiedFile], boolean>({
+  name: "RestoreSmallFile",
+  touches: touchesOf,
+  decide(view, { nowMs }, { account, path, version, content }) {
+    const writes = new CoordWrites(view, account, nowMs)
+    const there = fileIn(view, account, path)
+    if (there !== undefined && (there.version >= version || there.session !== undefined))
+      return { writes: [], result: false }
+    const added = { files: there === undefined ? 1 : 0, bytes: content.length - (there?.content.length ?? 0) }
+    // It gets a new version: that of the copy may be one that others have seen with another content.
+    const now = writes.change(path, "written", added)
+    const times = { createdMs: there?.createdMs ?? nowMs, modifiedMs: nowMs }
+    writes.put("coordFiles", path, encodeFile({ version: now, ...times, session: undefined, content }))
+    return { writes: writes.finish(), result: true }
   },
 })
 

@@ -1,6 +1,9 @@
 /** Limits of coordination: of sessions, locks, files, what is kept of changes, and what waits. */
 import { KIB, MIB } from "../base/limits.js"
 
+/** The namespace that the store itself writes, in the root account: its nodes and devices. */
+export const STORE_NAMESPACE = "hayloft"
+
 export const COORD_LIMITS = {
   /** Sessions of an account. */
   sessionsMax: 2_000,

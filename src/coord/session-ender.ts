@@ -11,7 +11,7 @@ import type { BackgroundService } from "../life/index.js"
 import type { Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import { readBeats, type SessionBeat } from "./coord-queries-core.js"
+import { readBeats, type BeatsPage, type SessionBeat } from "./coord-queries-core.js"
 import type { Coordination } from "./coordination.js"
 import { COORD_LIMITS } from "./limits.js"
 import { Silence } from "./silence-core.js"
@@ -55,9 +55,7 @@ export class SessionEnder implements BackgroundService {
     const askedMs = clock.monotonicMs()
     const beats: SessionBeat[] = []
     for (let from: RowKey | undefined = rowKeyOf(""); from !== undefined;) {
-      const page: { readonly beats: readonly SessionBeat[]; readonly next: RowKey | undefined } = await metadata.ask(
-        readBeats(from),
-      )
+      const page: BeatsPage = await metadata.ask(readBeats(from))
       beats.push(...page.beats)
       from = page.next
     }

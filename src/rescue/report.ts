@@ -12,7 +12,7 @@ export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
   readonly kind:
     | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete")
-    | ("object" | "deleteMarker" | "items" | "queues")
+    | ("object" | "deleteMarker" | "items" | "queues" | "files")
   /** Of an account, an access key, a named key, a storage class or a bucket; of a quota or undelete: whose it is. */
   readonly name?: string
   readonly bucket?: string
@@ -36,6 +36,8 @@ export interface RescueSummary {
   readonly items: { readonly count: number; readonly lostValues: number }
   /** Queues, and messages that may be delivered again. */
   readonly queues: RestoredQueues
+  /** Small files. */
+  readonly files: number
   /** Versions of the snapshot whose shards were removed since: they were deleted or overwritten. */
   readonly deletedSince: number
   /** Uploads that newer uploads of their keys have replaced. */

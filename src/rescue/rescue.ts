@@ -116,6 +116,7 @@ export class Rescue {
   private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
   private items: RescueSummary["items"] = { count: 0, lostValues: 0 }
   private queues: RescueSummary["queues"] = { queues: 0, messages: 0 }
+  private files = 0
   /** Of objects whose bytes others have. */
   private referencedRows: ReadonlySet<RowKey> | undefined
   private superseded = 0
@@ -165,6 +166,7 @@ export class Rescue {
     this.signal.throwIfAborted()
     await this.addItems()
     await this.addQueues()
+    await this.addFiles()
     await this.addLimits()
     await this.target.finish()
     return this.summary()
@@ -273,6 +275,14 @@ export class Rescue {
     if (queues + messages === 0) return
     const notes = [`${plural(queues, "queue")}, ${plural(messages, "message")}`]
     await this.settings.onEntry({ list, kind: "queues", isWritten: true, notes })
+  }
+
+  private async addFiles(): Promise<void> {
+    const { snapshot, namedList: list } = this
+    if (!snapshot) return
+    this.files = await this.target.addFiles(snapshot.files(this.signal), account => this.ownerOf(account))
+    if (this.files === 0) return
+    await this.settings.onEntry({ list, kind: "files", isWritten: true, notes: [plural(this.files, "small file")] })
   }
 
   private async addLimits(): Promise<void> {
@@ -480,14 +490,14 @@ export class Rescue {
   }
 
   private summary(): RescueSummary {
-    const { snapshot, items, queues, deletedSince, superseded, needles, damages, passes, notes } = this
+    const { snapshot, items, queues, files, deletedSince, superseded, needles, damages, passes, notes } = this
     const { isDryRun } = this.settings
     const of = snapshot && {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
       ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
     }
     const locked = this.lockedNames.length === 0 ? {} : { lockedBuckets: this.lockedNames }
-    const counts = { items, queues, deletedSince, superseded, needles, damages, passes }
+    const counts = { items, queues, files, deletedSince, superseded, needles, damages, passes }
     return { ...this.sums, ...counts, snapshot: of, ...locked, isDryRun, notes }
   }
 }

@@ -44,6 +44,7 @@ import {
   type FoundItem,
   type SettingDocuments,
 } from "../object/index.js"
+import { isRestorableFile } from "../coord/index.js"
 import { isOfQueues } from "../queues/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
@@ -83,6 +84,8 @@ export interface Snapshot {
   items(signal: AbortSignal): AsyncGenerator<FoundItem, void>
   /** Rows of queues, their messages and contents, in this order. */
   queues(signal: AbortSignal): AsyncGenerator<MetadataRecord, void>
+  /** Rows of small files. */
+  files(signal: AbortSignal): AsyncGenerator<MetadataRecord, void>
   /** Bytes that were kept for a while after their last version was deleted or overwritten. */
   releases(signal: AbortSignal): AsyncGenerator<Release, void>
 }
@@ -157,7 +160,7 @@ export class SnapshotFinder {
     const withReleases: number[] = []
     const referenced = new Map<RowKey, SegmentRecord[]>()
     const withItems: number[] = []
-    const withQueues: number[] = []
+    const [withQueues, withFiles]: [number[], number[]] = [[], []]
     for (const number of numbers) {
       const chunk = await this.chunk(chunks, number, signal)
       isWhole &&= chunk !== undefined && number === found && chunk.header.recordsBefore === records
@@ -176,15 +179,29 @@ export class SnapshotFinder {
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
       if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)
       if (chunk.records.some(isOfQueues)) withQueues.push(number)
+      if (chunk.records.some(isRestorableFile)) withFiles.push(number)
     }
     if (!first) return undefined
     const isComplete = isWhole && last?.header.isLast === true
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
     const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
     const items = (of: AbortSignal) => this.itemsIn(chunks, withItems, of)
-    const queues = (of: AbortSignal) => this.queuesIn(chunks, withQueues, of)
+    const queues = (of: AbortSignal) => this.rowsIn(chunks, withQueues, isOfQueues, of)
+    const files = (of: AbortSignal) => this.rowsIn(chunks, withFiles, isRestorableFile, of)
     if (referenced.size > 0) await this.addReferenced(referenced, chunks, signal)
-    return { isComplete, header: first, chunks: found, records, facts, referenced, keys, items, queues, releases }
+    return {
+      isComplete,
+      header: first,
+      chunks: found,
+      records,
+      facts,
+      referenced,
+      keys,
+      items,
+      queues,
+      files,
+      releases,
+    }
   }
 
   /** Their rows are among others: all are read once more. */
@@ -252,12 +269,13 @@ export class SnapshotFinder {
     }
   }
 
-  private async *queuesIn(
+  private async *rowsIn(
     chunks: Chunks,
     numbers: readonly number[],
+    isWanted: (record: MetadataRecord) => boolean,
     signal: AbortSignal,
   ): AsyncGenerator<MetadataRecord, void> {
-    for (const number of numbers) yield* ((await this.chunk(chunks, number, signal))?.records ?? []).filter(isOfQueues)
+    for (const number of numbers) yield* ((await this.chunk(chunks, number, signal))?.records ?? []).filter(isWanted)
   }
 
   private async *itemsIn(

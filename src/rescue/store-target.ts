@@ -39,6 +39,7 @@ import {
   type Services,
   type VersionsPage,
 } from "../object/index.js"
+import { FileRestoring } from "../coord/index.js"
 import { QueueRestoring } from "../queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -242,6 +243,9 @@ export class StoreTarget implements RescueTarget {
   async addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void> {
     await this.services.items.restore(this.opened(name).bucket, partition, portions)
   }
+
+  readonly addFiles: RescueTarget["addFiles"] = (rows, accountOf) =>
+    new FileRestoring(this.services.tablet, this.services.refuseEarlier, accountOf).takeAll(rows)
 
   readonly addQueues: RescueTarget["addQueues"] = (rows, accountOf) =>
     new QueueRestoring(this.services.tablet, this.services.refuseEarlier, accountOf).takeAll(rows)

@@ -16,6 +16,7 @@ import type {
 } from "../object/index.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { MetadataRecord } from "../format/metadata-backup.js"
+import { countRestorableFiles } from "../coord/index.js"
 import { countRestorable, type RestoredQueues } from "../queues/index.js"
 import { rangesIn, type PlannedVersion } from "./plan.js"
 import { RescuedBody } from "./source-body.js"
@@ -89,6 +90,8 @@ export interface RescueTarget {
   addItems(name: BucketName, partition: ItemKey, portions: readonly ItemPortion[]): Promise<void>
   /** Adds queues and messages to those that are there. */
   addQueues(rows: AsyncIterable<MetadataRecord>, accountOf: (account: AccountId) => AccountId): Promise<RestoredQueues>
+  /** Adds small files; returns how many. */
+  addFiles(rows: AsyncIterable<MetadataRecord>, accountOf: (account: AccountId) => AccountId): Promise<number>
   /** Call after all keys are written. */
   finish(): Promise<void>
   close(): Promise<void>
@@ -114,6 +117,7 @@ export class DryTarget implements RescueTarget {
   readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly addItems = () => Promise.resolve()
   readonly addQueues = countRestorable
+  readonly addFiles = countRestorableFiles
   readonly finish = () => Promise.resolve()
   readonly close = () => Promise.resolve()
 

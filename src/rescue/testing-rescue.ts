@@ -12,6 +12,7 @@ import { makeCodec } from "../erasure/index.js"
 import type { SettingName } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
 import type { Bucket, ItemPortion, PutResult, QuotaTarget } from "../object/index.js"
+import { countRestorableFiles } from "../coord/index.js"
 import { countRestorable } from "../queues/index.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -127,6 +128,7 @@ class MemoryTarget implements RescueTarget {
   }
 
   readonly addQueues = countRestorable
+  readonly addFiles = countRestorableFiles
 
   async finish(): Promise<void> {
     this.isFinished = true

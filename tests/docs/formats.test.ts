@@ -42,7 +42,9 @@ import {
   parseVolumeId,
   rowKeyOf,
   parseAuditId,
+  parseCoordPath,
   parseMessageId,
+  parseSessionId,
 } from "../../src/base/ids.js"
 import { encodeStoredRow } from "../../src/format/stored-row.js"
 import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
@@ -59,6 +61,14 @@ import { encodeControlRecord } from "../../src/format/control-record.js"
 import { encodeEntry } from "../../src/format/entry.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { VersionLock } from "../../src/format/object-lock.js"
+import {
+  encodeCoordChange,
+  encodeFile,
+  encodeLock,
+  encodeNamespace,
+  encodeSession,
+  HOLDING_VALUE,
+} from "../../src/format/coord-rows.js"
 import { encodeContent, encodeDue, encodeMessage, encodeQueue } from "../../src/format/queue-rows.js"
 import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "../../src/format/k2v-rows.js"
 import { encodeKeyring } from "../../src/format/keyring.js"
@@ -173,6 +183,7 @@ const id: NeedleId = {
 }
 const md5 = new Uint8Array(16).fill(0x9a)
 const MESSAGE_ID = parseMessageId(`D-0000002a-${"A".repeat(24)}-0001`)
+const SESSION_ID = parseSessionId("0123456789abcdef".repeat(2))
 const random = new Uint8Array(8).fill(0x7b)
 
 const needle = encodeNeedleHeader({
@@ -732,6 +743,46 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   queueOrder: [
     encodeDue({ accountId: parseAccountId("a"), messageId: MESSAGE_ID, expiresMs: 107, stage: "delivered" }),
     { accountId: "a", messageId: MESSAGE_ID, expiresMs: 107, stage: 1 },
+  ],
+  coordSessions: [
+    encodeSession({
+      ...{ name: "n", principal: "p", createdMs: 108, leaseSeconds: 109, graceSeconds: 110, beat: 111 },
+      ...{ renewedMs: 112, held: 113 },
+    }),
+    {
+      ...{ name: "n", principal: "p", createdMs: 108, leaseSeconds: 109, graceSeconds: 110, beat: 111 },
+      ...{ renewedMs: 112, held: 113 },
+    },
+  ],
+  coordHoldings: [HOLDING_VALUE, {}],
+  coordNamespaces: [
+    encodeNamespace({
+      ...{ createdMs: 114, lastNumber: 115, forgottenNumber: 116, changes: 117, files: 118, bytes: 119, locks: 120 },
+    }),
+    { createdMs: 114, lastNumber: 115, forgottenNumber: 116, changes: 117, files: 118, bytes: 119, locks: 120 },
+  ],
+  coordFiles: [
+    encodeFile({ version: 121, createdMs: 122, modifiedMs: 123, session: SESSION_ID, content: Buffer.from([47]) }),
+    {
+      ...{ version: 121, createdMs: 122, modifiedMs: 123, session: Buffer.from(SESSION_ID, "hex") },
+      content: Buffer.from([47]),
+    },
+  ],
+  coordLocks: [
+    encodeLock({
+      mode: "shared",
+      holders: [{ session: SESSION_ID, token: 124, sinceMs: 125, value: "v" }],
+      waiting: [{ session: SESSION_ID, mode: "shared", sinceMs: 126, value: "w" }],
+    }),
+    {
+      mode: 1,
+      holders: [[Buffer.from(SESSION_ID, "hex"), 124, 125, "v"]],
+      waiting: [[Buffer.from(SESSION_ID, "hex"), 1, 126, "w"]],
+    },
+  ],
+  coordChanges: [
+    encodeCoordChange({ kind: "released", path: parseCoordPath("n/p"), atMs: 127 }),
+    { kind: 3, path: "n/p", atMs: 127 },
   ],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),

@@ -3,6 +3,7 @@ import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { APPEND_COMMANDS, APPEND_QUERIES } from "./append-kinds.js"
 import { CHANGE_COMMANDS, CHANGE_QUERIES } from "./change-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
@@ -35,7 +36,7 @@ const OF_OBJECTS = [
   ...APPEND_COMMANDS,
   ...REFERENCE_COMMANDS,
 ]
-export const COMMANDS = [
+const DRAWN_COMMANDS = [
   ...OF_OBJECTS,
   ...QUEUE_COMMANDS,
   ...KEY_COMMANDS,
@@ -43,9 +44,11 @@ export const COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
+export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
-export const KINDS = [
-  ...COMMANDS,
+/** Kinds that all rounds draw from, but for those of APART. */
+export const DRAWN: readonly PlayKind[] = [
+  ...DRAWN_COMMANDS,
   ...OBJECT_QUERIES,
   ...RENAME_QUERIES,
   ...LIFECYCLE_QUERIES,
@@ -61,6 +64,9 @@ export const KINDS = [
   ...ACCESS_QUERIES,
   ...CLUSTER_QUERIES,
 ]
+/** Kinds with rounds of their own, so that they shift no random choice of the others. */
+export const APART: readonly PlayKind[] = [...COORD_COMMANDS, ...COORD_QUERIES]
+export const KINDS = [...DRAWN, ...APART]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
 const COMPETING: readonly (readonly string[])[] = [
@@ -148,14 +154,42 @@ const COMPETING: readonly (readonly string[])[] = [
   ["RenameUser", "JoinGroup", "ReadLinked"],
 ]
 
+const COMPETING_APART: readonly (readonly string[])[] = [
+  ["CreateSession", "EndSession", "AcquireLock", "ReadLock", "ListLocks", "ReadBeats"],
+  ["CreateSession", "AcquireLock", "ReleaseLock", "RenewSession", "ReadCoordChanges", "ReadFence"],
+  [
+    "CreateSession",
+    "AcquireLock",
+    "ReleaseLock",
+    "PutSmallFile",
+    "DeleteSmallFile",
+    "RestoreSmallFile",
+    "ReadSmallFile",
+  ],
+  [
+    "CreateSession",
+    "EndSession",
+    "PutSmallFile",
+    "DeleteSmallFile",
+    "RestoreSmallFile",
+    "ListSmallFiles",
+    "ListNamespaces",
+  ],
+  ["CreateSession", "EndSession", "RenewSession", "ReadSession", "ListSessions", "CountSessions"],
+  ["CreateSession", "AcquireLock", "ReleaseLock", "EndSession", "PutVersion", "RemoveLatest", "RenameObject"],
+]
+
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
 
 /** What rounds of plays at the same time consist of. */
-export const THEMES = [KINDS, ...COMPETING.map(names => KINDS.filter(({ name }) => names.includes(name)).map(equally))]
+const themesOf = (competing: typeof COMPETING): readonly (readonly PlayKind[])[] =>
+  competing.map(names => KINDS.filter(({ name }) => names.includes(name)).map(equally))
+export const THEMES = [DRAWN, ...themesOf(COMPETING)]
+export const THEMES_APART = [APART, ...themesOf(COMPETING_APART)]
 
-/** These kinds, and those of their themes: some do nothing before others have succeeded. */
+/** These kinds but for those of APART, and those of their themes: some do nothing before others have succeeded. */
 export function withTheirThemes(kinds: readonly PlayKind[]): readonly PlayKind[] {
   const names = new Set(kinds.map(({ name }) => name))
   const themes = COMPETING.filter(theme => theme.some(name => names.has(name)))
-  return KINDS.filter(({ name }) => names.has(name) || themes.some(theme => theme.includes(name)))
+  return DRAWN.filter(({ name }) => names.has(name) || themes.some(theme => theme.includes(name)))
 }

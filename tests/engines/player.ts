@@ -30,7 +30,7 @@ import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
 import { rowAt } from "../../src/object/jobs/integrity-audit.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { comparable, isZero } from "./comparable.js"
-import { KINDS, THEMES } from "./kinds.js"
+import { APART, DRAWN, THEMES, THEMES_APART } from "./kinds.js"
 import { ALL_ROWS, Scene, type Play, type PlayKind } from "./scene.js"
 
 /** A process of a store: it may be replaced by its successor. */
@@ -66,6 +66,9 @@ const NOT_DONE: ReadonlySet<FailureKind> = new Set<FailureKind>([
 /** Rounds from one comparison of all rows to the next, if it is not needed sooner. */
 const COMPARE_EVERY = 20
 
+/** After one in so many rounds follows one of the kinds of APART. */
+const APART_ONE_IN = 3
+
 /** A command that remembers the time of its last decision. */
 class Recorded<Result> implements Command<Result> {
   constructor(
@@ -97,6 +100,12 @@ class Recorded<Result> implements Command<Result> {
   copied(): Command<Result> {
     return new Recorded(this.command.copied(), this.record)
   }
+}
+
+interface Chosen {
+  readonly kind: PlayKind
+  readonly play: Play
+  readonly process: ProcessUnderTest
 }
 
 /** An answer as text: the result, or the refusal. */
@@ -151,11 +160,12 @@ function refusedWith(name: string, error: unknown): Outcome {
 export class Player {
   readonly model = new MemoryMetadata()
   readonly random: Random
+  private readonly apart: Random
   private readonly scene: Scene
   private readonly ended = new Set<Incarnation>()
   private own: readonly Incarnation[] = []
   /** Plays that were refused and are repeated. */
-  private again: readonly { readonly kind: PlayKind; readonly play: Play; readonly process: ProcessUnderTest }[] = []
+  private again: readonly Chosen[] = []
   private roundsSinceComparison = 0
   private moments = 0
   /** Kinds of plays, with what became of them. */
@@ -169,6 +179,7 @@ export class Player {
     private readonly options: HistoryOptions,
   ) {
     this.random = random.fork("history")
+    this.apart = random.fork("apart")
     const [first] = store.processes
     const actor = this.actorOf(must(first, "a store has a process"))
     this.scene = new Scene(this.model, this.random, actor, 1_700_000_000_000)
@@ -190,6 +201,7 @@ export class Player {
     for (let round = 0; round < this.options.rounds; round += 1) {
       try {
         await this.round()
+        if (this.apart.below(APART_ONE_IN) === 0) await this.roundApart()
       } catch (error) {
         if (!(error instanceof assert.AssertionError)) throw error
         throw new assert.AssertionError({ message: `round ${round}: ${error.message}` })
@@ -205,12 +217,39 @@ export class Player {
     await this.noteRestarts()
     scene.nowMs += random.below(3)
     const count = options.atOnce === 1 ? 1 : 2 + random.below(options.atOnce - 1)
-    const { favoured = KINDS } = options
-    const theme = count > 1 ? scene.pick(THEMES) : scene.pick([KINDS, favoured])
+    const { favoured = [] } = options
+    const theme = count > 1 ? scene.pick(THEMES) : scene.pick([DRAWN, favoured.length > 0 ? favoured : DRAWN])
     scene.focus = undefined
     if (count > 1) scene.focus = scene.newFocus()
-    const plays = [...this.again, ...Array.from({ length: count }, () => this.choose(theme))]
+    const plays = [...this.again, ...Array.from({ length: count }, () => this.choose(theme, DRAWN))]
     this.again = []
+    this.roundsSinceComparison += 1
+    await this.playTogether(plays, restarted)
+  }
+
+  /** A round with random choices of its own. */
+  private async roundApart(): Promise<void> {
+    const { scene, apart, options } = this
+    scene.random = apart
+    scene.isFenced = options.atOnce > 1
+    scene.focus = undefined
+    try {
+      await this.noteRestarts()
+      const count = options.atOnce === 1 ? 1 : 2 + apart.below(options.atOnce - 1)
+      const theme = count > 1 ? scene.pick(THEMES_APART) : APART
+      if (count > 1) scene.focus = scene.newFocus()
+      const plays = Array.from({ length: count }, () => this.choose(theme, APART))
+      const isRestarted = options.restarts === "during" && apart.below(options.restartOneIn) === 0
+      await this.playTogether(plays, isRestarted ? scene.pick(this.store.processes) : undefined)
+    } finally {
+      scene.random = this.random
+      scene.isFenced = false
+    }
+  }
+
+  private async playTogether(plays: readonly Chosen[], restarted: ProcessUnderTest | undefined): Promise<void> {
+    const { options } = this
+    const { random } = this.scene
     // Some begin once the first one has ended, while others go on.
     const running: Promise<Ran>[] = []
     for (const { kind, play, process } of plays) {
@@ -240,13 +279,13 @@ export class Player {
     }
   }
 
-  private choose(kinds: readonly PlayKind[]) {
+  private choose(kinds: readonly PlayKind[], others: readonly PlayKind[]): Chosen {
     const { scene } = this
     const process = scene.pick(this.store.processes)
     scene.actor = this.actorOf(process)
     // What a kind needs may not exist: then any other one is played.
-    for (let from = kinds; ; from = KINDS) {
-      let at = this.random.below(from.reduce((sum, { weight }) => sum + weight, 0))
+    for (let from = kinds; ; from = others) {
+      let at = scene.random.below(from.reduce((sum, { weight }) => sum + weight, 0))
       const kind = must(
         from.find(({ weight }) => (at -= weight) < 0),
         "a kind",
@@ -302,7 +341,6 @@ export class Player {
     const certain = ran.filter(({ failure }) => failure === undefined || !NOT_DONE.has(failure))
     const changes = certain.filter(({ play, failure }) => play.kind === "command" && failure === undefined)
     const isAmbiguous = changes.length > 1 || certain.some(({ failure }) => failure === "indeterminate")
-    this.roundsSinceComparison += 1
     const isDue = isAmbiguous || this.roundsSinceComparison >= COMPARE_EVERY
     const rows = isDue ? await this.rowsNow() : undefined
     const closest: { rows: ReadonlyMap<string, string> | undefined } = { rows: undefined }

@@ -3,12 +3,14 @@
  * the rows that exist at this moment. The same seed and the same rows lead to the same arguments.
  */
 import { assert } from "../../src/base/assert.js"
+import type { Fence } from "../../src/base/fence.js"
 import type { Family } from "../../src/base/families.js"
 import {
   objectKeyOfText,
   parseAccountId,
   parseBucketId,
   parseBucketName,
+  parseCoordPath,
   parseDeviceId,
   parseIncarnation,
   parsePartitionId,
@@ -22,10 +24,18 @@ import {
 } from "../../src/base/ids.js"
 import type { KeyRange } from "../../src/base/key-range.js"
 import { parsePolicy } from "../../src/base/policy.js"
+import { decodeLock } from "../../src/format/coord-rows.js"
 import type { Extent } from "../../src/format/extent.js"
 import type { PartRecord } from "../../src/format/records.js"
 import { decodePart, decodeSegment, decodeUpload } from "../../src/format/records.js"
-import { bucketRowKey, objectRowKey, parseObjectRowKey, segmentRowKey, suffixRange } from "../../src/format/row-key.js"
+import {
+  bucketRowKey,
+  objectRowKey,
+  parseAccountRowKey,
+  parseObjectRowKey,
+  segmentRowKey,
+  suffixRange,
+} from "../../src/format/row-key.js"
 import { multipartIdOf, multipartIdOfSuffix, NULL_VERSION, versionIdOf } from "../../src/format/version-id.js"
 import {
   decodeVersion,
@@ -122,10 +132,12 @@ export class Scene {
   private uploads = 0
   /** What most plays of a round are about, so that they meet. */
   focus: ObjectName | undefined
+  /** Writes of objects have fences, too. */
+  isFenced = false
 
   constructor(
     readonly model: MemoryMetadata,
-    readonly random: Random,
+    public random: Random,
     /** The process that the next play is for. */
     public actor: Actor,
     public nowMs: number,
@@ -246,7 +258,29 @@ export class Scene {
   conditions(of: ObjectName): Conditions {
     const etags = this.versions(of).map(({ record }) => etagOfHead(record.head))
     const etag = this.pickOr(etags, () => "none")
-    return this.pick<Conditions>([{}, {}, {}, {}, { ifMatch: [etag] }, { ifNoneMatch: ["*"] }, { ifNoneMatch: [etag] }])
+    const fence = this.isFenced && this.oneIn(2) ? this.fence() : undefined
+    const conditions: readonly Conditions[] = [
+      ...[{}, {}, {}, {}, { ifMatch: [etag] }, { ifNoneMatch: ["*"] }, { ifNoneMatch: [etag] }],
+    ]
+    return { ...this.pick(conditions), ...(fence && { fence }) }
+  }
+
+  /** Locks that are held or waited for. */
+  locks() {
+    return this.rows("coordLocks").map(([key, row]) => {
+      const { account, rest } = parseAccountRowKey(key)
+      return { account, path: parseCoordPath(rest), lock: decodeLock(row.value) }
+    })
+  }
+
+  /** Of a lock that is held, mostly; undefined: none is. */
+  fence(): Fence | undefined {
+    const fences = this.locks().flatMap(({ account, path, lock: { mode, holders } }) =>
+      holders.map(({ token }): Fence => ({ account, path, mode, token })),
+    )
+    if (fences.length === 0) return undefined
+    const fence = this.pick(fences)
+    return this.pick<Fence>([fence, fence, fence, { ...fence, token: fence.token - 1 }, { ...fence, mode: "shared" }])
   }
 
   details(): VersionDetails {

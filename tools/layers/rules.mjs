@@ -23,6 +23,7 @@ const OUTSIDE = {
     "config",
     "object",
     "queues",
+    "coord",
     "block",
     "cluster",
     "device",

@@ -25,6 +25,7 @@ import { FoundItems, type FoundItem } from "../items/found-items-core.js"
 import { batchesOf } from "../items/item-batches.js"
 import { itemsBehind } from "../items/item-commands-core.js"
 import { bringBack } from "../items/item-restoring.js"
+import { FileRestoring, isRestorableFile } from "../../coord/index.js"
 import { isOfQueues, QueueRestoring } from "../../queues/index.js"
 import { chunkOfKey, SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
 import type { NewerUpload } from "./newer-core.js"
@@ -139,8 +140,11 @@ export class BackedUpItems {
     return refused
   }
 
-  /** Brings messages of queues back; returns how many. Those that are delivered at most once are removed. */
-  async applyQueues(
+  /**
+   * Puts messages of queues and small files back; returns how many messages. Messages that are delivered at most once are
+   * removed, and all sessions end.
+   */
+  async applyQueuesAndFiles(
     { chunks }: Pick<ItemsPlan, "chunks">,
     check: () => Promise<void>,
     signal: AbortSignal,
@@ -148,8 +152,13 @@ export class BackedUpItems {
     await check()
     await QueueRestoring.dropOnce(this.metadata)
     const restoring = new QueueRestoring(this.metadata, check)
+    const files = new FileRestoring(this.metadata, check)
+    await files.endSessions()
     for (const chunk of chunks)
-      for (const row of await this.recordsOf(chunk, signal)) if (isOfQueues(row)) await restoring.take(row)
+      for (const row of await this.recordsOf(chunk, signal)) {
+        if (isOfQueues(row)) await restoring.take(row)
+        if (isRestorableFile(row)) await files.take(row)
+      }
     return (await restoring.finish()).messages
   }
 

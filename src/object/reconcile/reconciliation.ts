@@ -195,8 +195,8 @@ export class Reconciliation {
     this.progress = "K2V items"
     for (const [entry, reason] of await this.items.apply(plan.items, check, signal))
       changed.set(entry, { ...entry, outcome: "listed", reason })
-    this.progress = "messages of queues"
-    this.messages = await this.items.applyQueues(plan.items, check, signal)
+    this.progress = "messages of queues, small files"
+    this.messages = await this.items.applyQueuesAndFiles(plan.items, check, signal)
     await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
