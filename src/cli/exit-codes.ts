@@ -31,6 +31,15 @@ export class CliError extends Error {
   }
 }
 
+/** A program that a command has run has ended with this exit code, and has said why. */
+export class ProgramEnded extends Error {
+  override readonly name = "ProgramEnded"
+
+  constructor(readonly code: number) {
+    super(`the program ended with the exit code ${code}`)
+  }
+}
+
 const BY_ERRNO: Readonly<Record<string, ExitName>> = {
   ENOENT: "notFound",
   EACCES: "denied",

@@ -18,6 +18,11 @@ interface Programs {
    * variables of this process that are settings. It outlives this process; resolves if it ends earlier.
    */
   launch(configFile: string, log: number): Promise<void>
+  /**
+   * Runs a program with the streams of this process and more variables; resolves with its exit code. When the signal fires
+   * the program is asked to end, and killed if it does not. Throws if it cannot be started.
+   */
+  run(program: string, args: readonly string[], variables: Environment, signal: AbortSignal): Promise<number>
   /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
   rescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary>
 }

@@ -16,7 +16,7 @@ import { addDevCommands } from "./dev-command.js"
 import { addDoctorCommand } from "./doctor-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./erase-command.js"
-import { EXIT_CODES, exitOf, messageOf } from "./exit-codes.js"
+import { EXIT_CODES, exitOf, messageOf, ProgramEnded } from "./exit-codes.js"
 import type { KeyOptions } from "./device-cipher.js"
 import { addExplainCommand } from "./explain-command.js"
 import { fsckCommand } from "./fsck-command.js"
@@ -34,6 +34,7 @@ import { addLayoutCommands, addNodeCommands } from "./nodes-program.js"
 import { addObjectCommands } from "./object-program.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { addCoordCommands } from "./coord-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
 import { addRescueCommand } from "./rescue-command.js"
@@ -222,6 +223,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addLifecycleCommands(program, admin)
   addQuotaCommands(program, io, signal)
   addQueueCommands(program, io, signal)
+  addCoordCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)
@@ -245,6 +247,7 @@ export async function run(args: readonly string[], io: CliIo, signal: AbortSigna
     await program.parseAsync([...args], { from: "user" })
     return EXIT_CODES.ok.code
   } catch (error) {
+    if (error instanceof ProgramEnded) return error.code
     const exit = exitOf(error)
     if (exit === "ok") return EXIT_CODES.ok.code
     // Commander has already printed this help as the output of a command group without a command.

@@ -12,6 +12,7 @@ import { fail } from "../base/failures.js"
 import {
   type AdminAccess,
   AdminClient,
+  type CoordAccess,
   type S3Access,
   S3Client,
   type StoreCredentials,
@@ -158,6 +159,19 @@ async function adminAccess(io: CliIo, options: StoreOptions): Promise<AdminAcces
   }
   const credentials = await localCredentials(io, options)
   return { endpoint: credentials.adminEndpoint, token: credentials.adminToken, ...(await ownTrust(credentials)) }
+}
+
+/** The admin port with a token, or with a key if the environment has no token. */
+export async function coordAccess(io: CliIo, options: StoreOptions): Promise<CoordAccess> {
+  const { environment } = io
+  const endpoint = environment["HAYLOFT_ADMIN_ENDPOINT"]
+  const [accessKeyId, secretAccessKey] = [environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]]
+  const isByKey = endpoint && !environment["HAYLOFT_ADMIN_TOKEN"] && accessKeyId && secretAccessKey
+  if (!isByKey || options.data !== undefined) return adminAccess(io, options)
+  const region = environment["AWS_REGION"] || environment["AWS_DEFAULT_REGION"] || REGION_DEFAULT
+  const sessionToken = environment["AWS_SESSION_TOKEN"] || undefined
+  const key = { accessKeyId, secretAccessKey, region, ...(sessionToken !== undefined && { sessionToken }) }
+  return { endpoint: httpUrl(endpoint, "HAYLOFT_ADMIN_ENDPOINT"), ...key, ...(await namedTrust(io)) }
 }
 
 export function httpUrl(text: string, where: string): string {

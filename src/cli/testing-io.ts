@@ -17,6 +17,7 @@ export function testIo(changed: Partial<CliIo> = {}): TestIo {
     programs: {
       serve: () => assert.fail("not served here"),
       launch: () => assert.fail("not launched here"),
+      run: () => assert.fail("not run here"),
       rescue: () => assert.fail("not rescued here"),
     },
     ...{ environment: {}, workingFolder: "/", hostName: "here", clock: new SimClock() },

@@ -74,7 +74,13 @@ interface FileOptions {
 const SESSION = z.object({ session: z.string(), leaseSeconds: z.number() })
 const HOLDER = z.object({ session: z.string(), token: z.number(), fence: z.string(), value: z.string() })
 const HELD = HOLDER.extend({ path: z.string() })
-const LOCK = z.object({ path: z.string(), holders: z.array(HOLDER) })
+const LOCK = z.object({
+  path: z.string(),
+  mode: z.enum(["exclusive", "shared"]).optional(),
+  holders: z.array(HOLDER),
+  waiting: z.array(z.object({ session: z.string() })),
+})
+const LOCKS = z.object({ locks: z.array(LOCK), after: z.string().optional() })
 const WRITTEN = z.object({ version: z.number() })
 const FILES = z.object({
   files: z.array(
@@ -128,6 +134,19 @@ export class CoordClient {
   /** Who holds a lock, and with which values. */
   async holders(path: string): Promise<readonly LockHolder[]> {
     return (await this.json(LOCK, { method: "GET", target: `locks/${inPath(path)}` })).holders
+  }
+
+  /** Locks below a prefix, which ends with a slash, that are held or waited for. */
+  async locks(prefix: string): Promise<readonly z.output<typeof LOCK>[]> {
+    const found: z.output<typeof LOCK>[] = []
+    let after: string | undefined
+    do {
+      const query = after === undefined ? "" : `?after=${encodeURIComponent(after)}`
+      const page = await this.json(LOCKS, { method: "GET", target: `locks/${inPath(prefix)}${query}` })
+      found.push(...page.locks)
+      after = page.after
+    } while (after !== undefined)
+    return found
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Main: connects the command line to the process: streams, signals and exit code. */
 import { spawn } from "node:child_process"
-import { hostname } from "node:os"
+import { constants, hostname } from "node:os"
 import { RealClock } from "../seams/clock/real.js"
 import { EXIT_CODES } from "../cli/exit-codes.js"
 import type { CliIo } from "../cli/io.js"
@@ -23,6 +23,42 @@ function launchServe(configFile: string, log: number): Promise<void> {
   })
 }
 
+/** A program that was asked to end has so long. */
+const KILL_AFTER_MS = 10_000
+
+function runProgram(
+  program: string,
+  args: readonly string[],
+  variables: CliIo["environment"],
+  signal: AbortSignal,
+): Promise<number> {
+  const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...variables } })
+  return new Promise((resolve, reject) => {
+    let cancel = (): void => undefined
+    const end = (): void => {
+      child.kill("SIGTERM")
+      cancel = clock.alarm(KILL_AFTER_MS, () => void child.kill("SIGKILL"))
+    }
+    signal.addEventListener("abort", end, { once: true })
+    if (signal.aborted) end()
+    const done = (): void => {
+      cancel()
+      signal.removeEventListener("abort", end)
+    }
+    child.once("error", error => {
+      done()
+      reject(error)
+    })
+    child.once("exit", (code, by) => {
+      done()
+      resolve(code ?? SIGNALLED + (by === null ? 0 : constants.signals[by]))
+    })
+  })
+}
+
+/** Exit codes of programs that a signal has ended begin here, as in shells. */
+const SIGNALLED = 128
+
 function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
   // A reader that closed the pipe (`hayloft ls | head`) is not an error.
   process.stdout.on("error", (error: Error & { code?: string }) =>
@@ -33,6 +69,7 @@ function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
       // Loaded on demand: most commands need neither.
       serve: async (config, io) => (await import("./serve.js")).serve(config, io, signals),
       launch: launchServe,
+      run: runProgram,
       rescue: async (request, io, signal) => (await import("./run-rescue.js")).runRescue(request, io, signal),
     },
     environment: process.env,

@@ -12,7 +12,7 @@ import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { CoordClient, RemoteFailure } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
-import { forTestsOfFile } from "../harness/folders.js"
+import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
 
 const CLOCK = new RealClock()
@@ -380,4 +380,57 @@ test("metrics count sessions and requests that wait", async () => {
   stop.abort()
   await assert.rejects(waiting)
   await session.end()
+})
+
+test("the commands: a program runs under a lock, small files are written and read", async () => {
+  const path = "cli/lock"
+  const run = (...args: readonly string[]) => server.hayloft(["lock", path, ...args])
+  const node = (script: string) => ["--", process.execPath, "-e", script]
+  const shown = await run("--value", "me", ...node("console.log(process.env.HAYLOFT_FENCE)"))
+  assert.deepEqual([shown.code, /^cli\/lock:exclusive:\d+\n$/.test(shown.stdout)], [0, true], shown.stderr)
+  // The exit code is that of the program, and the lock is free afterwards.
+  assert.equal((await run(...node("process.exit(7)"))).code, 7)
+  assert.deepEqual(await client.holders(path), [])
+  const session = await client.begin()
+  const lock = await session.acquire(path, { value: "other" })
+  assert.ok(lock)
+  const held = await run(...node("console.log('not run')"))
+  assert.deepEqual([held.code, held.stdout], [6, ""])
+  assert.match(held.stderr, /another session holds the lock cli\/lock/)
+  assert.equal((await run("--wait", "0.2", ...node(""))).code, 6)
+  assert.match(
+    (await server.hayloft(["coord", "locks", "cli/"])).stdout,
+    new RegExp(`cli/lock +exclusive +${session.id}`),
+  )
+  const waiting = run("--wait", ...node("console.log('after it')"))
+  await later(500)
+  await session.end()
+  assert.equal((await waiting).stdout, "after it\n")
+  await withFolder(async folder => {
+    const file = join(folder, "f")
+    await writeFile(file, "content")
+    const put = (...more: readonly string[]) => server.hayloft(["coord", "put", "cli/file", file, ...more])
+    assert.equal((await put("--new")).code, 0)
+    assert.equal((await put("--new")).code, 6)
+    assert.equal((await put("--fence", lock.fence)).code, 6)
+    assert.equal((await server.hayloft(["coord", "get", "cli/file"])).stdout, "content")
+    assert.match((await server.hayloft(["coord", "files", "cli/"])).stdout, /cli\/file/)
+    assert.equal((await server.hayloft(["coord", "remove", "cli/file"])).code, 0)
+    assert.equal((await server.hayloft(["coord", "get", "cli/file"])).code, 3)
+  })
+})
+
+test("a program is ended when its lock is lost", async () => {
+  const script = "process.on('SIGTERM', () => { console.log('ended'); process.exit(0) }); setInterval(() => 1, 1000)"
+  const running = server.hayloft(["lock", "cli/lost", "--", process.execPath, "-e", script])
+  let session: string | undefined
+  while (session === undefined) {
+    await later(50)
+    session = (await client.holders("cli/lost"))[0]?.session
+  }
+  await later(500)
+  await client.send({ method: "DELETE", target: `sessions/${session}` })
+  const { code, stdout, stderr } = await running
+  assert.deepEqual([code, stdout], [1, "ended\n"])
+  assert.match(stderr, /the lock cli\/lost was lost/)
 })

@@ -57,6 +57,7 @@ async function start(args: readonly string[], environment: Readonly<Record<strin
     programs: {
       serve: (config, given) => serve(config, given, signals),
       launch: () => assert.fail("not launched here"),
+      run: () => assert.fail("not run here"),
       rescue: () => Promise.reject(new Error("not needed")),
     },
     environment: { ...ANY_PORTS, ...environment },
