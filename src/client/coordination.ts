@@ -48,13 +48,13 @@ interface CoordRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly name?: string
   readonly leaseSeconds?: number
   readonly graceSeconds?: number
 }
 
-export interface LockOptions {
+interface LockOptions {
   readonly mode?: "exclusive" | "shared"
   /** What others see: the address of a leader, perhaps. */
   readonly value?: string

@@ -1,6 +1,6 @@
 /** Client: calls to any S3 server and to the admin API of a store. */
 export { AdminClient, type AdminAccess } from "./admin-client.js"
-export { CoordClient, type CoordAccess, type CoordLock, type CoordSession } from "./coordination.js"
+export { CoordClient, type CoordAccess, type CoordLock } from "./coordination.js"
 export { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "./credentials.js"
 export { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
 export { DELETE_KEYS_MAX, S3Client } from "./s3-client.js"

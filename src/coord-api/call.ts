@@ -5,7 +5,7 @@ import type { Exchange } from "../http/index.js"
 import type { Polls } from "../life/index.js"
 import type { CoordAction } from "./actions.js"
 
-export interface CoordCaller {
+interface CoordCaller {
   readonly account: AccountId
   /** As sessions name who began them. */
   readonly principal: string

@@ -33,7 +33,7 @@ export interface Page<T> {
   readonly after: string | undefined
 }
 
-export interface ShownSession {
+interface ShownSession {
   readonly id: SessionId
   readonly session: SessionRecord
 }
@@ -102,7 +102,7 @@ export const readBeats = query("ReadBeats", (view, start: RowKey): BeatsPage => 
   return { beats, next: undefined }
 })
 
-export interface ShownNamespace {
+interface ShownNamespace {
   readonly name: string
   readonly namespace: NamespaceRecord
 }
@@ -141,7 +141,7 @@ function rangeBelow(account: AccountId, prefix: string, after: CoordPath | undef
   return { start, end: rowKeyOf(must(afterPrefix(stem), "a prefix is never 0xFF only")) }
 }
 
-export interface ShownLock {
+interface ShownLock {
   readonly path: CoordPath
   readonly lock: LockRecord
 }
@@ -185,7 +185,7 @@ export const listFiles = query(
   },
 )
 
-export interface NumberedChange extends CoordChange {
+interface NumberedChange extends CoordChange {
   readonly number: number
 }
 

@@ -50,7 +50,7 @@ export function decodeSession(value: Uint8Array): SessionRecord {
 
 /** The letters are on disk. `lock`: the session holds it, or waits for it. */
 const HOLDING_LETTERS = { lock: "l", file: "f" } as const
-export type HoldingKind = keyof typeof HOLDING_LETTERS
+type HoldingKind = keyof typeof HOLDING_LETTERS
 
 export interface Holding {
   readonly kind: HoldingKind
@@ -122,7 +122,7 @@ export interface LockHolder {
   readonly value: string
 }
 
-export interface LockWaiter {
+interface LockWaiter {
   readonly session: SessionId
   readonly mode: LockMode
   readonly sinceMs: number

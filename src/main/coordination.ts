@@ -83,7 +83,7 @@ const pathOf = (kind: string, name: string): CoordPath =>
 type Listed = ReadonlyMap<CoordPath, string>
 
 /** The files that a report stands for: what changes seldom. */
-export function listsOf({ nodes, devices }: Pick<StoreReport, "nodes" | "devices">): Listed {
+function listsOf({ nodes, devices }: Pick<StoreReport, "nodes" | "devices">): Listed {
   const texts = new Map<CoordPath, string>()
   for (const { name, zone, machine, state, use } of nodes?.nodes ?? [])
     texts.set(pathOf("nodes", name), JSON.stringify({ name, zone, machine, state, use }))
