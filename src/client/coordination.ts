@@ -251,7 +251,7 @@ export class CoordClient {
 }
 
 /** A session that renews itself. */
-export class CoordSession {
+class CoordSession {
   private readonly over = new AbortController()
   private safeUntilMs: number
   private cancelAlarm: () => void = () => undefined
@@ -303,9 +303,10 @@ export class CoordSession {
     }
   }
 
-  /** Gives up a lock, or a place in line. */
-  async release(path: string): Promise<void> {
-    await this.client.send({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}` })
+  /** Gives up a lock, or a place in line. With a token: only the acquisition that has it. */
+  async release(path: string, token?: number): Promise<void> {
+    const only = token === undefined ? "" : `&token=${token}`
+    await this.client.send({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}${only}` })
   }
 
   /** A file that ends with the session. Returns its version. */
@@ -386,7 +387,7 @@ export class CoordLock {
   }
 
   release(): Promise<void> {
-    return this.session.release(this.path)
+    return this.session.release(this.path, this.token)
   }
 }
 

@@ -198,7 +198,8 @@ async function releaseLock(call: Call, { name, parameters }: Route): Promise<Pla
   const path = ownPath(name)
   call.require("AcquireLock", path)
   const session = parseSessionId(parameters.needed("session"))
-  await call.coordination.release({ ...at(call, path), session, by: principalOf(call) })
+  const token = parameters.whole("token")
+  await call.coordination.release({ ...at(call, path), session, token, by: principalOf(call) })
   return NO_CONTENT
 }
 

@@ -18,7 +18,7 @@ const PARAMETERS = {
   EndSession: [],
   ListNamespaces: ["after", "count"],
   AcquireLock: [],
-  ReleaseLock: ["session"],
+  ReleaseLock: ["session", "token"],
   GetLock: ["after", "waitSeconds"],
   ListLocks: ["after", "count"],
   CheckFence: [],

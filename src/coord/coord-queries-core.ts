@@ -27,7 +27,7 @@ import { fileIn } from "./file-commands-core.js"
 import { COORD_LIMITS } from "./limits.js"
 import { fenceFault, lockIn } from "./lock-commands-core.js"
 
-export interface Page<T> {
+interface Page<T> {
   readonly found: readonly T[]
   /** Where the next page begins; undefined on the last page. */
   readonly after: string | undefined

@@ -44,6 +44,21 @@ test("an exclusive lock has one holder, shared ones have several, and they exclu
   })
 })
 
+test("a release that comes late gives up only the acquisition that it names", async () => {
+  const world = new CoordWorld()
+  const session = await world.begin()
+  const { token } = await world.take(session, "jobs/x")
+  const release = () => world.coordination.release({ ...at("jobs/x"), session, token })
+  assert.equal(await release(), "released")
+  const again = await world.take(session, "jobs/x")
+  assert.equal(await release(), "absent")
+  assert.equal(await world.holds(again), true)
+  const other = await world.begin()
+  assert.equal((await world.acquire(other, "jobs/x", "exclusive", true)).kind, "waiting")
+  assert.equal(await world.coordination.release({ ...at("jobs/x"), session: other, token }), "absent")
+  assert.equal((await world.coordination.lock(at("jobs/x")))?.waiting.length, 1)
+})
+
 test("sessions get a lock in the order in which they asked, shared ones together", async () => {
   const world = new CoordWorld()
   const sessions: SessionId[] = []

@@ -37,6 +37,7 @@ import {
   releaseLock,
   type AcquireOutcome,
   type Acquisition,
+  type Release,
   type ReleaseOutcome,
 } from "./lock-commands-core.js"
 import { NamespaceWatch, type Watched } from "./namespace-watch.js"
@@ -139,10 +140,7 @@ export class Coordination {
   }
 
   /** With `unlessHeld`, a lock that the session holds stays its own, and is returned. Throws `noSuchSession`. */
-  async release(
-    of: PathOf & { readonly session: SessionId; readonly by?: string | undefined },
-    unlessHeld = false,
-  ): Promise<ReleaseOutcome | LockHolder> {
+  async release(of: Release, unlessHeld = false): Promise<ReleaseOutcome | LockHolder> {
     const outcome = await this.seams.metadata.run(releaseLock(of, unlessHeld))
     if (typeof outcome === "string" && outcome !== "absent") this.changed(of)
     return outcome

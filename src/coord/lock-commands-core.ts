@@ -129,6 +129,12 @@ export const acquireLock = command<[acquisition: Acquisition], AcquireOutcome>({
   },
 })
 
+/** What to give up. */
+export interface Release extends LockOf {
+  /** Only an acquisition with this token, and no place in line: a request that comes late takes no later one away. */
+  readonly token?: number | undefined
+}
+
 /** `left`: the session waited for it. `absent`: it neither held the lock nor waited for it. */
 export type ReleaseOutcome = "released" | "left" | "absent"
 
@@ -136,17 +142,17 @@ export type ReleaseOutcome = "released" | "left" | "absent"
  * Gives up the lock, or the place in line. With `unlessHeld`, for a request that has waited long enough, a lock that
  * the session has got meanwhile stays its own, and that is returned. Throws `noSuchSession`.
  */
-export const releaseLock = command<[release: LockOf, unlessHeld: boolean], ReleaseOutcome | LockHolder>({
+export const releaseLock = command<[release: Release, unlessHeld: boolean], ReleaseOutcome | LockHolder>({
   name: "ReleaseLock",
   grows: false,
   touches: touchesOf,
-  decide(view, { nowMs }, { account, path, session, by }, unlessHeld) {
+  decide(view, { nowMs }, { account, path, session, by, token }, unlessHeld) {
     const writes = new CoordWrites(view, account, nowMs, by)
     writes.session(session)
     const before = lockIn(view, account, path)
-    const holder = before?.holders.find(each => each.session === session)
+    const holder = before?.holders.find(each => each.session === session && (token ?? each.token) === each.token)
     if (holder !== undefined && unlessHeld) return { writes: [], result: holder }
-    const waits = before?.waiting.some(each => each.session === session) === true
+    const waits = token === undefined && before?.waiting.some(each => each.session === session) === true
     if (before === undefined || (holder === undefined && !waits)) return { writes: [], result: "absent" }
     writes.letGo(session, { kind: "lock", path })
     putLock(writes, path, before, withoutSession(before, path, session, writes))
