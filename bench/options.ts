@@ -7,6 +7,7 @@ import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
+import { LOCKS } from "./themes/locks.js"
 import { QUEUES } from "./themes/queues.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
@@ -39,6 +40,7 @@ const THEMES: readonly Theme[] = [
   POLICY_DECISIONS,
   APPENDS,
   QUEUES,
+  LOCKS,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"

@@ -197,6 +197,10 @@ export class OwnStore {
     return this.folders
   }
 
+  async adminEndpoint(): Promise<string> {
+    return (await this.now.process.ready()).adminEndpoint
+  }
+
   private get probeFile(): string {
     return join(this.root, "probe.json")
   }
