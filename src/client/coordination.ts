@@ -198,7 +198,7 @@ export class CoordClient {
   }
 
   async remove(path: string, options: FileOptions = {}): Promise<void> {
-    await this.send({ method: "DELETE", target: `files/${inPath(path)}`, headers: headersOf(options) })
+    await this.done({ method: "DELETE", target: `files/${inPath(path)}`, headers: headersOf(options) })
   }
 
   /** Files below a prefix, which ends with a slash. */
@@ -220,6 +220,11 @@ export class CoordClient {
 
   async json<T extends z.ZodType>(schema: T, request: CoordRequest): Promise<z.output<T>> {
     return parsed(schema, await (await this.send(request)).document())
+  }
+
+  /** For answers without a body: its connection is free again once it was read. */
+  async done(request: CoordRequest): Promise<void> {
+    await (await this.send(request)).document()
   }
 
   /** The answer, whose body is still to be read. Throws as the class says. */
@@ -306,7 +311,7 @@ class CoordSession {
   /** Gives up a lock, or a place in line. With a token: only the acquisition that has it. */
   async release(path: string, token?: number): Promise<void> {
     const only = token === undefined ? "" : `&token=${token}`
-    await this.client.send({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}${only}` })
+    await this.client.done({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}${only}` })
   }
 
   /** A file that ends with the session. Returns its version. */
@@ -319,7 +324,7 @@ class CoordSession {
     this.isEnding = true
     this.stop()
     await this.renewing
-    await this.client.send({ method: "DELETE", target: `sessions/${this.id}` })
+    await this.client.done({ method: "DELETE", target: `sessions/${this.id}` })
   }
 
   private stop(): void {

@@ -16,11 +16,11 @@ export const COORD_LIMITS = {
   graceSecondsDefault: 8,
   /** Locks, places in a line and files that end with one session: they end in one decision. */
   heldMax: 100,
-  namespacesMax: 1_000,
+  namespacesMax: 200,
   fileBytesMax: 256 * KIB,
   /** Of a namespace. */
   filesMax: 10_000,
-  bytesMax: 64 * MIB,
+  bytesMax: 32 * MIB,
   locksMax: 10_000,
   /** Holders of a shared lock, and sessions that wait for a lock. */
   holdersMax: 200,

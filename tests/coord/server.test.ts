@@ -71,6 +71,18 @@ test("a lock passes from one session to the next that waits, and its fence goes 
   assert.equal(await next.isHeld(), false)
 })
 
+test("a session goes on while its client takes and releases locks without end", async () => {
+  const session = await client.begin({ leaseSeconds: 2, graceSeconds: 1 })
+  // More requests than a client has connections.
+  for (let round = 0; round < 600; round += 1) {
+    const lock = await session.acquire("jobs/often")
+    assert.ok(lock)
+    await lock.release()
+  }
+  assert.equal(session.signal.aborted, false)
+  await session.end()
+})
+
 test("who waits in vain gives up its place; who breaks off does too", async () => {
   const [one, two, three] = [await client.begin(), await client.begin(), await client.begin()]
   const lock = await one.acquire("jobs/x")
