@@ -10,6 +10,7 @@ import { BucketsPage } from "./pages/buckets.js"
 import { DevicesPage } from "./pages/devices.js"
 import { IdentitiesPage } from "./pages/identities.js"
 import { JobsPage } from "./pages/jobs.js"
+import { LocksPage } from "./pages/locks.js"
 import { ObjectsPage } from "./pages/objects.js"
 import { QueuesPage } from "./pages/queues.js"
 import { SafetyPage } from "./pages/safety.js"
@@ -32,6 +33,7 @@ export const PAGES: readonly ConsolePage[] = [
   { path: "buckets", title: "Buckets", icon: "bucket", group: "Data", component: BucketsPage },
   { path: "objects", title: "Objects", icon: "objects", group: "Data", component: ObjectsPage },
   { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
+  { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage },
   { path: "identities", title: "Identities", icon: "identity", group: "Access", component: IdentitiesPage },
   { path: "jobs", title: "Jobs", icon: "jobs", group: "Activity", component: JobsPage },
   { path: "traffic", title: "Traffic", icon: "traffic", group: "Activity", component: TrafficPage },

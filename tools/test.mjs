@@ -75,7 +75,7 @@ const IN_TURN = [
   ...["src/object/jobs/encrypt", "tests/node/rescue-sealed", "src/node/full-disk", "tests/clients/quotas"],
   ...["tests/node/encrypt-at-rest", "tests/tools/package", "src/placement/next-layout", "src/node/erase/erasures"],
   ...["tests/cluster/erase", "tests/crash/table", "src/placement/capacity", "tests/cluster/classes"],
-  ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord"],
+  ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord", "tests/console/locks"],
 ]
 const TURNS = 6
 

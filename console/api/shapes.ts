@@ -2,6 +2,7 @@
 import type { z } from "zod"
 import type * as simulation from "../../src/admin/simulation-schemas.js"
 import type * as audit from "../../src/admin/audit-schemas.js"
+import type * as coord from "../../src/admin/coord-schemas.js"
 import type * as identity from "../../src/admin/identity-schemas.js"
 import type * as event from "../../src/admin/event-schemas.js"
 import type * as job from "../../src/admin/job-schemas.js"
@@ -46,6 +47,14 @@ export type Queues = z.output<typeof queue.QUEUES>
 export type Queue = Queues["queues"][number]
 export type QueueMessages = z.output<typeof queue.MESSAGES>
 export type QueueMessage = QueueMessages["messages"][number]
+export type CoordSessions = z.output<typeof coord.COORD_SESSIONS>
+export type CoordSession = CoordSessions["sessions"][number]
+export type CoordNamespaces = z.output<typeof coord.COORD_NAMESPACES>
+export type CoordNamespace = CoordNamespaces["namespaces"][number]
+export type CoordLocks = z.output<typeof coord.COORD_LOCKS>
+export type CoordLock = CoordLocks["locks"][number]
+export type CoordFiles = z.output<typeof coord.COORD_FILES>
+export type CoordFile = CoordFiles["files"][number]
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>

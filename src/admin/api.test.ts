@@ -244,7 +244,9 @@ test("status and devices are returned complete, and replies match the document",
     const place = path
       .replace("{bucket}", bucket)
       .replace("/queues/{account}/{queue}", "/queues/-/mail")
+      .replace("{namespace}", "jobs")
       .replace("{account}", "root")
+      .replace("{namespace}", "web")
       .replace("{key}", key)
       .replace("{job}", job)
       .replace("{request}", DENIED_REQUEST)

@@ -17,6 +17,7 @@ import type {
 import { fail } from "../base/failures.js"
 import type { AccessKeyId, AccountId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
+import type { Coordination } from "../coord/index.js"
 import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
@@ -111,6 +112,8 @@ export interface Services {
     Queues,
     "list" | "find" | "lengths" | "waitingFor" | "create" | "change" | "peek" | "empty" | "remove"
   >
+  /** Undefined: it is switched off. */
+  readonly coordination?: Pick<Coordination, "sessions" | "end" | "namespaces" | "locks" | "files"> | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

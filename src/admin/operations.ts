@@ -7,6 +7,7 @@ import { denialJson } from "./explain-denial.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
+import { COORD_OPERATIONS } from "./coord-operations.js"
 import { QUEUE_OPERATIONS } from "./queue-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
 import { PLACEMENT_OPERATIONS } from "./placement-operations.js"
@@ -96,6 +97,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...KEY_OPERATIONS,
   ...QUOTA_OPERATIONS,
   ...QUEUE_OPERATIONS,
+  ...COORD_OPERATIONS,
   ...SETTING_OPERATIONS,
   ...UNDELETE_OPERATIONS,
   ...TOKEN_OPERATIONS,

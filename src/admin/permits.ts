@@ -48,9 +48,14 @@ export const onBucket =
     return actions.map(action => ({ action, resource: `arn:aws:s3:::${name}`, owner }))
   }
 
+const SERVICES: ReadonlyMap<string, string> = new Map([
+  ["buckets", "s3"],
+  ["queues", "sqs"],
+  ["coordination", "coord"],
+])
+
 /** Whose actions the operations below a path need. */
-const serviceOf = (path: string): string =>
-  path.startsWith("/v1/buckets") ? "s3" : path.startsWith("/v1/queues") ? "sqs" : "iam"
+const serviceOf = (path: string): string => SERVICES.get(path.split("/")[2] ?? "") ?? "iam"
 
 const EVERYTHING = "*"
 const BUCKET = /^arn:aws:s3:::([^/]+)/

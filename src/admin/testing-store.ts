@@ -43,6 +43,7 @@ import { denialsOfOne } from "./testing-denials.js"
 import { CONSOLE, DOCUMENTS } from "./testing-files.js"
 import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-placement.js"
 import { bearersOnly } from "./testing-sessions.js"
+import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -120,7 +121,7 @@ export class FakeStore implements Accounts {
       lifecycle,
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
-      ...{ namedKeys: this.namedKeys, queues: this.queues },
+      ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       masterKey: this.masterKey,
       status,
       store,
@@ -177,9 +178,8 @@ export class FakeStore implements Accounts {
   readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
 
   readonly queues = queuesInMemory(this.clock)
-
+  readonly coordination = coordinationInMemory(this.clock)
   readonly documents = new FakeDocuments()
-
   readonly undelete = new FakeUndelete(what => this.#touch(what))
 
   readonly namedKeys: AdminStore["namedKeys"] = {

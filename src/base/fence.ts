@@ -1,5 +1,5 @@
 /**
- * Fences: what acquiring a lock returns (Chubby calls it a sequencer). Whoever has one can show it with a write, which is
+ * Fences: what acquiring a lock returns (Chubby calls it a sequencer). A client shows one with a write, which is
  * refused once the lock is not held any more. As text: `jobs/leader:exclusive:1795680000123`.
  *
  * Source  Burrows, "The Chubby lock service for loosely-coupled distributed systems", section 2.4.

@@ -249,6 +249,7 @@ export class StoreSession {
       usageHistory: services.usageHistory,
       quotas: services.quotas,
       queues: this.queuePort.queues,
+      coordination: this.coordination?.coordination,
       undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,

@@ -1,9 +1,8 @@
 /**
  * The new store of a rescue: created as at a first start, written through its services.
  *
- * Promises  Until it is finished, each of its folders holds a mark with the source. A later run with the same
- *           source processes every key again and rewrites its versions. A folder with other contents is
- *           refused before anything is written.
+ * Promises  Until it is finished, each of its folders holds a mark with the source. A later run with the same source processes
+ *           every key again and rewrites its versions. A folder with other contents is refused before anything is written.
  */
 import type { Accounts } from "../access/index.js"
 import { must } from "../base/assert.js"
@@ -11,8 +10,8 @@ import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
 import { defaultPolicy, type KeyService } from "../keys/index.js"
 import { MIB, PARTS_MAX } from "../base/limits.js"
-import { parseBucketName } from "../base/ids.js"
-import type { AccountId, BucketName, ItemKey, KmsKeyId, MultipartId, ObjectKey } from "../base/ids.js"
+import { parseBucketName, type AccountId, type BucketName, type ItemKey, type KmsKeyId } from "../base/ids.js"
+import type { MultipartId, ObjectKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { ServeConfig } from "../config/index.js"
@@ -246,7 +245,6 @@ export class StoreTarget implements RescueTarget {
 
   readonly addFiles: RescueTarget["addFiles"] = (rows, accountOf) =>
     new FileRestoring(this.services.tablet, this.services.refuseEarlier, accountOf).takeAll(rows)
-
   readonly addQueues: RescueTarget["addQueues"] = (rows, accountOf) =>
     new QueueRestoring(this.services.tablet, this.services.refuseEarlier, accountOf).takeAll(rows)
 
