@@ -1,6 +1,6 @@
 /** Coordination: the locks and small files of each namespace, and the sessions of clients that hold them. */
 import { useSignal } from "@preact/signals"
-import { api } from "../api/client.js"
+import { addressOf, api } from "../api/client.js"
 import { useLive, type Live } from "../api/live.js"
 import type {
   CoordFile,
@@ -176,7 +176,7 @@ function NamespaceList() {
 
 type Names = ReadonlyMap<string, string>
 
-/** A lock with one of its holders; undefined: nobody holds it yet. */
+/** A lock with one of its holders, if it has any. */
 interface LockRow {
   readonly lock: CoordLock
   readonly holder: CoordLock["holders"][number] | undefined
@@ -221,8 +221,8 @@ function OneNamespace({ account, name }: { readonly account: string; readonly na
   const [locksPath, filesPath] = [inPath("locks", account, name), inPath("files", account, name)]
   const locks = useLive<CoordLocks>(locksPath, EVERY_MS)
   const files = useLive<CoordFiles>(filesPath, EVERY_MS)
-  const ofAccount = account === "-" ? "" : `&account=${encodeURIComponent(account)}`
-  const sessions = useLive<CoordSessions>(`${BASE}/sessions?max=${NAMED}${ofAccount}`, EVERY_MS)
+  const sessionsPath = addressOf(`${BASE}/sessions`, { max: NAMED, account })
+  const sessions = useLive<CoordSessions>(sessionsPath, EVERY_MS)
   const names: Names = new Map(sessions.value?.sessions.map(({ session, name: known }) => [session, known] as const))
   if (isOff(locks))
     return (

@@ -246,7 +246,6 @@ test("status and devices are returned complete, and replies match the document",
       .replace("/queues/{account}/{queue}", "/queues/-/mail")
       .replace("{namespace}", "jobs")
       .replace("{account}", "root")
-      .replace("{namespace}", "web")
       .replace("{key}", key)
       .replace("{job}", job)
       .replace("{request}", DENIED_REQUEST)

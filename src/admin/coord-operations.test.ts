@@ -252,7 +252,7 @@ test("a token reads with the scope read, and ends sessions with the scope all al
 test("principals need the actions of coordination, on the resources that clients need them on", async () => {
   const store = new FakeStore()
   await store.createAccount({ id: TEAM, displayName: "Team", email: "" })
-  // The permission of none is decided by what the store holds.
+  // No permission depends on what clients hold.
   const coordination = { sessions: never, end: never, namespaces: never, locks: never, files: never }
   const services: Services = {
     ...{ ...store.parts, coordination, rootAccount: ROOT, region: "eu-west-1", newBucketSettings: new Map() },

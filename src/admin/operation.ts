@@ -112,7 +112,7 @@ export interface Services {
     Queues,
     "list" | "find" | "lengths" | "waitingFor" | "create" | "change" | "peek" | "empty" | "remove"
   >
-  /** Undefined: it is switched off. */
+  /** The service is undefined if the store was started without `--coordination`. */
   readonly coordination?: Pick<Coordination, "sessions" | "end" | "namespaces" | "locks" | "files"> | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
