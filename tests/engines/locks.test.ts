@@ -47,6 +47,8 @@ const REWRITING = [
     "SwapSealed",
   ],
 ]
+/** Another one, which seldom meets a locked version: what comes back is the latest version, and the locked one an older one. */
+const REWRITING_SELDOM = ["UndeleteObject"]
 
 const HISTORIES_MAX = 300
 /** Locked versions pile up: then another store begins. */
@@ -157,6 +159,7 @@ test("every command leaves the locks of versions and buckets as they are, and re
         assert.ok(!gone.includes(version.split(" ")[0] ?? ""), `a bucket was dropped with ${version}`)
     }
   }
+  for (const name of REWRITING_SELDOM) rewrote.delete(name)
   assert.deepEqual([...rewrote].sort(), [...wanted].sort())
   assert.deepEqual(
     COMMANDS.filter(({ name }) => !done.has(name)).map(({ name }) => name),

@@ -50,7 +50,7 @@ function segmentOf(scene: Scene, address: UploadAddress, number: number) {
   return { offsetBytes: number * MIB, parts: [...scene.parts(address), ...others].slice(0, PARTS) }
 }
 
-const lengthOf = (parts: readonly PartRecord[]): number =>
+export const lengthOf = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
 
 function complete(scene: Scene) {

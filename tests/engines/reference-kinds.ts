@@ -22,6 +22,7 @@ import {
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { sourceAt } from "../../src/object/jobs/detach-sources.js"
 import { referablesOf } from "./append-kinds.js"
+import { lengthOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 interface SourceRow {
@@ -70,7 +71,7 @@ function joined(scene: Scene) {
       ...{ checksum: NO_CHECKSUM, details: scene.details(), storageClass: "STANDARD", isShared: false },
     },
     through: chosen.map(each => ({ key: each.key, multipartId: each.multipartId })),
-    ...(completion && { upload: { completion, partsBytes: undefined } }),
+    ...(completion && ending && { upload: { completion, partsBytes: lengthOf(scene.parts(ending)) } }),
   })
 }
 
