@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
 import { CoordClient, type CoordLock } from "../client/index.js"
-import { CliError, ProgramEnded } from "./exit-codes.js"
+import { CliError, messageOf, ProgramEnded } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { group, numberOf, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
@@ -155,6 +155,10 @@ async function follow(io: CliIo, prefix: string, options: CoordOptions, signal: 
   })
 }
 
+/** What the program has after SIGTERM, at most, and how much before the lock can be another's. */
+const KILL_MS_MAX = 10_000
+const KILL_MARGIN_MS = 500
+
 /** Throws `ProgramEnded` with the exit code of the program, unless that is 0. */
 async function runLocked(
   io: CliIo,
@@ -171,25 +175,29 @@ async function runLocked(
     })
     try {
       const waitSeconds = wait === undefined ? 0 : wait === true ? Infinity : numberOf(wait, "--wait")
-      const lock = await session.acquire(path, {
-        mode: shared === true ? "shared" : "exclusive",
-        value,
-        waitSeconds,
-        signal,
-      })
+      const mode = shared === true ? "shared" : "exclusive"
+      const lock = await session.acquire(path, { mode, value, waitSeconds })
       if (lock === undefined) throw new CliError("conflict", `another session holds the lock ${path}`)
-      await runWith(io, lock, command, signal)
+      const killAfterMs = Math.min(KILL_MS_MAX, Math.max(0, session.graceMs - KILL_MARGIN_MS))
+      await runWith(io, lock, command, signal, killAfterMs)
     } finally {
-      if (!session.signal.aborted) await session.end()
+      await session.end().catch((error: unknown) => {
+        io.error(`hayloft: the session ends by itself: ${messageOf(error)}\n`)
+      })
     }
   })
 }
 
-async function runWith(io: CliIo, lock: CoordLock, command: readonly string[], signal: AbortSignal): Promise<void> {
-  const [program = "", ...args] = command
-  const either = AbortSignal.any([signal, lock.signal])
-  const code = await io.programs.run(program, args, { HAYLOFT_FENCE: lock.fence, HAYLOFT_LOCK: lock.path }, either)
-  if (lock.signal.aborted)
+async function runWith(
+  io: CliIo,
+  lock: CoordLock,
+  command: readonly string[],
+  signal: AbortSignal,
+  killAfterMs: number,
+): Promise<void> {
+  const variables = { HAYLOFT_FENCE: lock.fence, HAYLOFT_LOCK: lock.path }
+  const code = await io.programs.run(command, variables, lock.signal, killAfterMs)
+  if (lock.signal.aborted && !signal.aborted)
     throw new CliError(
       "failed",
       `the lock ${lock.path} was lost, and the program was ended: its last writes may be missing`,

@@ -20,9 +20,10 @@ interface Programs {
   launch(configFile: string, log: number): Promise<void>
   /**
    * Runs a program with the streams of this process and more variables; resolves with its exit code. When the signal fires
-   * the program is asked to end, and killed if it does not. Throws if it cannot be started.
+   * the program is asked to end, and killed if it has not after `killAfterMs`; so are the programs that it has started,
+   * unless standard input is a terminal. It does not outlive this process. Throws if it cannot be started.
    */
-  run(program: string, args: readonly string[], variables: Environment, signal: AbortSignal): Promise<number>
+  run(program: readonly string[], variables: Environment, signal: AbortSignal, killAfterMs: number): Promise<number>
   /** Throws errors of folders and settings before anything is written; the signal's reason when it fires. */
   rescue(request: RescueRequest, io: CliIo, signal: AbortSignal): Promise<RescueSummary>
 }

@@ -2,8 +2,9 @@
  * A client of coordination (`/coord/` of the admin port): sessions that renew themselves, locks with fences, elections,
  * small files and what has changed.
  *
- * Promises  `signal` of a session fires before the store can give its locks to others: counted from the moment at which the
- *           last renewal that was answered was sent, by the monotonic clock of this process. A process that is stopped, or a
+ * Promises  `signal` of a session fires before its silence can end it: counted from the moment at which the last renewal that
+ *           was answered was sent, by the monotonic clock of this process. A session that an operator has ended is noticed
+ *           at its next renewal. A process that is stopped, or a
  *           machine that sleeps, notices late: what must not happen then needs a fence.
  * Failures  `RemoteFailure` by status, `Unreachable`, `BrokenAnswer`. A lock that is held by others is no failure.
  * Limits    One request waits for `WAIT_SECONDS` at most, and is repeated.
@@ -13,7 +14,7 @@ import { z } from "zod"
 import { signRequest } from "../access/sigv4.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, type Answer } from "./http-caller.js"
-import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
+import { BrokenAnswer, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
 
 const WAIT_SECONDS = 25
@@ -21,6 +22,8 @@ const WAIT_SECONDS = 25
 const RENEWALS_IN_LEASE = 3
 const AGAIN_MS = 500
 const SECOND_MS = 1_000
+/** A release, and the end of a session, take no longer. */
+const LAST_MS = 5_000
 const SERVICE = "coord"
 
 /** A key with a signature, or a token of the admin API. */
@@ -71,7 +74,7 @@ interface FileOptions {
   readonly fence?: string
 }
 
-const SESSION = z.object({ session: z.string(), leaseSeconds: z.number() })
+const SESSION = z.object({ session: z.string(), leaseSeconds: z.number(), graceSeconds: z.number() })
 const HOLDER = z.object({ session: z.string(), token: z.number(), fence: z.string(), value: z.string() })
 const HELD = HOLDER.extend({ path: z.string() })
 const LOCK = z.object({
@@ -113,7 +116,8 @@ export class CoordClient {
   constructor(
     private readonly access: CoordAccess,
     readonly clock: Clock,
-    private readonly signal: AbortSignal,
+    /** When it fires, requests under way are broken off, and sessions are not renewed any more. */
+    readonly signal: AbortSignal,
   ) {
     const url = new URL(access.endpoint)
     this.caller = new HttpCaller(url, undefined, access.trust)
@@ -128,7 +132,7 @@ export class CoordClient {
   async begin(options: SessionOptions = {}): Promise<CoordSession> {
     const sentMs = this.clock.monotonicMs()
     const begun = await this.json(SESSION, { method: "POST", target: "sessions", body: JSON.stringify(options) })
-    return new CoordSession(this, begun.session, SECOND_MS * begun.leaseSeconds, sentMs)
+    return new CoordSession(this, begun.session, begun, sentMs)
   }
 
   /** Who holds a lock, and with which values. */
@@ -150,7 +154,7 @@ export class CoordClient {
   }
 
   /**
-   * The holders, whenever they are others than before, from now on: who leads. Ends when the signal fires.
+   * The holders, whenever the latest acquisition is another one, or there is none: who leads. Ends when the signal fires.
    */
   async *follow(path: string, signal: AbortSignal): AsyncGenerator<readonly LockHolder[], void> {
     let after: number | undefined
@@ -198,7 +202,9 @@ export class CoordClient {
   }
 
   async remove(path: string, options: FileOptions = {}): Promise<void> {
-    await this.done({ method: "DELETE", target: `files/${inPath(path)}`, headers: headersOf(options) })
+    const answer = await this.send({ method: "DELETE", target: `files/${inPath(path)}`, headers: headersOf(options) })
+    // Its connection is free again once the answer was read.
+    await answer.document()
   }
 
   /** Files below a prefix, which ends with a slash. */
@@ -222,9 +228,20 @@ export class CoordClient {
     return parsed(schema, await (await this.send(request)).document())
   }
 
-  /** For answers without a body: its connection is free again once it was read. */
-  async done(request: CoordRequest): Promise<void> {
-    await (await this.send(request)).document()
+  /** What a client still says after its signal has fired. */
+  async last(request: CoordRequest): Promise<void> {
+    await this.within(LAST_MS, undefined, async signal => (await this.send({ ...request, signal })).document())
+  }
+
+  /** Breaks the work off after this time, or when the signal fires. */
+  async within<T>(ms: number, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = new AbortController()
+    const cancel = this.clock.alarm(ms, () => late.abort())
+    try {
+      return await work(signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]))
+    } finally {
+      cancel()
+    }
   }
 
   /** The answer, whose body is still to be read. Throws as the class says. */
@@ -255,27 +272,43 @@ export class CoordClient {
   }
 }
 
-/** A session that renews itself. */
+/** A session that renews itself, until it is ended or the client's signal fires. */
 class CoordSession {
   private readonly over = new AbortController()
   private safeUntilMs: number
   private cancelAlarm: () => void = () => undefined
-  private isEnding = false
+  /** Paths of locks that this object has handed out, and that were not released. */
+  private readonly held = new Set<string>()
   /** Resolves once nothing is renewed any more. */
   private readonly renewing: Promise<void>
+  private readonly leaseMs: number
+  /** The store keeps the locks for so much longer than the lease. */
+  readonly graceMs: number
+  private readonly stop = (): void => {
+    this.cancelAlarm()
+    this.client.signal.removeEventListener("abort", this.stop)
+    this.over.abort()
+  }
 
   constructor(
     private readonly client: CoordClient,
     readonly id: string,
-    private readonly leaseMs: number,
+    { leaseSeconds, graceSeconds }: z.output<typeof SESSION>,
     sentMs: number,
   ) {
-    this.safeUntilMs = sentMs + leaseMs
-    this.watch()
+    this.leaseMs = SECOND_MS * leaseSeconds
+    this.graceMs = SECOND_MS * graceSeconds
+    this.safeUntilMs = sentMs + this.leaseMs
+    client.signal.addEventListener("abort", this.stop, { once: true })
+    if (client.signal.aborted) this.stop()
+    else this.watch()
     this.renewing = this.renew()
   }
 
-  /** Fires when its locks may belong to others, or soon will. The session is of no use from then on. */
+  /**
+   * Fires when the lease is over, before the store can give its locks to others; when a renewal learns that the session was
+   * ended; and when the client stops. The session is of no use from then on.
+   */
   get signal(): AbortSignal {
     return this.over.signal
   }
@@ -285,33 +318,45 @@ class CoordSession {
     return Math.max(0, this.safeUntilMs - this.client.clock.monotonicMs())
   }
 
-  /** Takes a lock. Undefined: others hold it, and did so for as long as this may wait. */
+  /**
+   * Takes a lock, one request for a path at a time. Undefined: others hold it, and did so for as long as this may wait. While
+   * it may wait it asks again if a node does not answer.
+   */
   async acquire(path: string, options: LockOptions = {}): Promise<CoordLock | undefined> {
-    const { mode = "exclusive", value = "", waitSeconds = 0, signal = this.signal } = options
-    const untilMs = this.client.clock.monotonicMs() + SECOND_MS * waitSeconds
-    const target = `locks/${inPath(path)}`
-    const either = AbortSignal.any([signal, this.signal])
+    const { clock } = this.client
+    const { mode = "exclusive", value = "", waitSeconds = 0, signal } = options
+    const untilMs = clock.monotonicMs() + SECOND_MS * waitSeconds
+    const either = AbortSignal.any([this.signal, ...(signal === undefined ? [] : [signal])])
+    let hasPlace = false
     for (;;) {
-      const leftSeconds = Math.max(0, untilMs - this.client.clock.monotonicMs()) / SECOND_MS
-      const wait = Math.min(leftSeconds, WAIT_SECONDS)
-      const asked = { session: this.id, mode, value, waitSeconds: wait, keepsPlace: leftSeconds > WAIT_SECONDS }
+      const leftSeconds = Math.max(0, untilMs - clock.monotonicMs()) / SECOND_MS
+      const asked = { session: this.id, mode, value, waitSeconds: Math.min(leftSeconds, WAIT_SECONDS) }
       try {
-        const answer = await this.client.send({ method: "PUT", target, body: JSON.stringify(asked), signal: either })
+        const body = JSON.stringify({ ...asked, keepsPlace: leftSeconds > WAIT_SECONDS })
+        const answer = await this.client.send({ method: "PUT", target: `locks/${inPath(path)}`, body, signal: either })
         const text = await answer.document()
-        if (answer.status !== 202) return new CoordLock(this.client, this, parsed(HELD, text))
+        if (answer.status !== 202) return this.hold(parsed(HELD, text))
+        hasPlace = true
       } catch (error) {
-        if (error instanceof RemoteFailure && error.code === "lockHeld") return undefined
-        // Whether it has the lock or a place in line is not known: it gives up both.
-        if (!this.signal.aborted) await this.release(path).catch(() => undefined)
-        throw error
+        const isHeld = error instanceof RemoteFailure && error.code === "lockHeld"
+        const isLate = clock.monotonicMs() >= untilMs
+        if (isHeld && isLate) return undefined
+        // What is refused has changed nothing.
+        const isCertain = isRefusal(error)
+        if ((isCertain && !isHeld) || isLate || either.aborted) {
+          if (hasPlace || !isCertain) await this.leave(path)
+          throw error
+        }
+        await clock.sleep(AGAIN_MS, either)
       }
     }
   }
 
   /** Gives up a lock, or a place in line. With a token: only the acquisition that has it. */
   async release(path: string, token?: number): Promise<void> {
+    this.held.delete(path)
     const only = token === undefined ? "" : `&token=${token}`
-    await this.client.done({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}${only}` })
+    await this.client.last({ method: "DELETE", target: `locks/${inPath(path)}?session=${this.id}${only}` })
   }
 
   /** A file that ends with the session. Returns its version. */
@@ -319,17 +364,21 @@ class CoordSession {
     return this.client.write(path, content, { ...options, session: this.id })
   }
 
-  /** Ends it: its locks are free, and its files deleted. */
+  /** Ends it: its locks are free, and its files deleted. It works also after the client's signal has fired. */
   async end(): Promise<void> {
-    this.isEnding = true
     this.stop()
     await this.renewing
-    await this.client.done({ method: "DELETE", target: `sessions/${this.id}` })
+    await this.client.last({ method: "DELETE", target: `sessions/${this.id}` })
   }
 
-  private stop(): void {
-    this.cancelAlarm()
-    this.over.abort()
+  private hold(held: z.output<typeof HELD>): CoordLock {
+    this.held.add(held.path)
+    return new CoordLock(this.client, this, held)
+  }
+
+  /** Whether the session got the lock, or a place in line, is not known: it gives up both, unless it had the lock before. */
+  private async leave(path: string): Promise<void> {
+    if (!this.held.has(path)) await this.release(path).catch(() => undefined)
   }
 
   /** Fires the signal when the lease is over. */
@@ -340,29 +389,32 @@ class CoordSession {
 
   private async renew(): Promise<void> {
     const { clock } = this.client
-    let waitMs = this.leaseMs / RENEWALS_IN_LEASE
+    const everyMs = this.leaseMs / RENEWALS_IN_LEASE
+    let waitMs = everyMs
     for (;;) {
       await clock.sleep(waitMs, this.signal)
-      if (this.signal.aborted || this.isEnding) return
+      if (this.signal.aborted) return
       const sentMs = clock.monotonicMs()
       try {
-        const target = `sessions/${this.id}/renew`
-        await this.client.json(SESSION, { method: "POST", target, signal: this.signal })
+        // A node that does not answer leaves time for another attempt.
+        const request = { method: "POST", target: `sessions/${this.id}/renew` }
+        await this.client.within(everyMs, this.signal, signal => this.client.json(SESSION, { ...request, signal }))
         this.safeUntilMs = sentMs + this.leaseMs
         if (this.safeMs > 0) this.watch()
-        waitMs = this.leaseMs / RENEWALS_IN_LEASE
+        waitMs = everyMs
       } catch (error) {
+        if (this.signal.aborted) return
         // It has ended, or this client may not use it: others may have its locks.
-        if (error instanceof RemoteFailure && error.status < 500 && error.status !== 429) return this.stop()
-        if (!(error instanceof RemoteFailure || error instanceof Unreachable || error instanceof BrokenAnswer)) {
-          if (this.signal.aborted) return
-          throw error
-        }
-        waitMs = Math.min(AGAIN_MS, this.leaseMs / RENEWALS_IN_LEASE)
+        if (isRefusal(error)) return this.stop()
+        waitMs = Math.min(AGAIN_MS, everyMs)
       }
     }
   }
 }
+
+/** The store has decided, and has changed nothing. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof RemoteFailure && error.status < 500 && error.status !== 429
 
 /** A lock that a session holds. */
 export class CoordLock {

@@ -4,7 +4,7 @@
  * Promises  The order of checks: the body's length, the caller, the operation and its parameters, the caller's policies; only
  *           then is anything read or changed. Callers sign with Signature Version 4 and the service name `coord`, or send
  *           what the rest of the port accepts. Nothing is anonymous. Contents of files are not logged.
- * Limits    A body of `BODY_BYTES_MAX`. What waits: `Polls`, COORD_LIMITS.
+ * Limits    A body of `BODY_BYTES_MAX`, or of a file. What waits: `Polls`, COORD_LIMITS.
  */
 import {
   decide,
@@ -21,6 +21,7 @@ import {
   type RequestContext,
 } from "../access/index.js"
 import { asFailure, fail } from "../base/failures.js"
+import { KIB } from "../base/limits.js"
 import type { AccountId } from "../base/ids.js"
 import { COORD_LIMITS, type Coordination } from "../coord/index.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
@@ -32,7 +33,9 @@ import { coordErrorOf, type CoordError } from "./failures.js"
 import { COORD_OPERATIONS } from "./operations.js"
 import { COORD_PREFIX, routeOf } from "./route.js"
 
-const BODY_BYTES_MAX = COORD_LIMITS.fileBytesMax
+/** Of a request that is not the content of a file. */
+const BODY_BYTES_MAX = 8 * KIB
+const FILES = `${COORD_PREFIX}files/`
 
 interface CoordApiSettings {
   readonly coordination: Coordination
@@ -101,7 +104,8 @@ class CoordHandler implements Protocol {
 
   private async answer(request: Request): Promise<PlainAnswer> {
     const { exchange } = request
-    const body = await readBody(exchange, BODY_BYTES_MAX)
+    const isFile = exchange.method === "PUT" && exchange.rawTarget.startsWith(FILES)
+    const body = await readBody(exchange, isFile ? COORD_LIMITS.fileBytesMax : BODY_BYTES_MAX)
     const call = await exchange.timing.measure("auth", () => this.admit(request, body))
     const route = routeOf(exchange.method, exchange.rawTarget)
     request.operation = route.operation

@@ -23,6 +23,7 @@ import {
   type SessionRecord,
 } from "../format/coord-rows.js"
 import type { PlainAnswer, QueryParameters } from "../http/index.js"
+import type { Watcher } from "../life/index.js"
 import { principalOf, type Call } from "./call.js"
 import type { CoordOperation, Route } from "./route.js"
 
@@ -118,8 +119,9 @@ const sessionOf = (call: Call, name: string) => ({
 async function getSession(call: Call, { name }: Route): Promise<PlainAnswer> {
   const { id } = sessionOf(call, name)
   const session = await call.coordination.session({ account: call.caller.account, id })
-  if (session?.principal !== call.caller.principal) call.require("ListSessions")
+  // Nobody guesses an id.
   if (session === undefined) throw fail("noSuchSession", { message: `The session ${id} does not exist: it has ended.` })
+  if (session.principal !== call.caller.principal) call.require("ListSessions")
   return answerOf(200, sessionJson(id, session))
 }
 
@@ -131,7 +133,8 @@ async function renewSession(call: Call, { name }: Route): Promise<PlainAnswer> {
 async function endSession(call: Call, { name }: Route): Promise<PlainAnswer> {
   const { account, id } = sessionOf(call, name)
   const session = await call.coordination.session({ account, id })
-  if (session?.principal !== call.caller.principal) call.require("EndSession")
+  if (session === undefined) return NO_CONTENT
+  if (session.principal !== call.caller.principal) call.require("EndSession")
   await call.coordination.end({ account, id })
   return NO_CONTENT
 }
@@ -177,7 +180,8 @@ async function acquireLock(call: Call, { name }: Route): Promise<PlainAnswer> {
   const of = { ...at(call, path), session, by: principalOf(call) }
   const acquisition = { ...of, mode: asked.mode, value, waits: waitSeconds > 0 || keepsPlace }
   const { account } = caller
-  const waiter = coordination.watchFor({ account, namespace: namespaceOf(path), prefix: path })
+  const watched = { account, namespace: namespaceOf(path), prefix: path }
+  const waiter = waitSeconds > 0 ? coordination.watchFor(watched) : noWatcher()
   const outcome: { last: AcquireOutcome | undefined } = { last: undefined }
   const found = await polls.until(exchange, waitSeconds, waiter, async () => {
     outcome.last = await coordination.acquire(acquisition)
@@ -325,6 +329,9 @@ async function followChanges(call: Call, { name, parameters }: Route): Promise<P
   return answerOf(200, found ?? { ...last, changes: [] })
 }
 
+/** For requests that do not wait. */
+const noWatcher = (): Watcher => ({ wake: () => undefined, end: () => undefined })
+
 /** Waits until `look` finds something, or the time is over. */
 async function follow<T>(
   { coordination, polls, exchange, caller }: Call,
@@ -333,7 +340,7 @@ async function follow<T>(
   look: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const { namespace } = belowOf(prefix)
-  const waiter = coordination.watchFor({ account: caller.account, namespace, prefix })
+  const waiter = waitSeconds > 0 ? coordination.watchFor({ account: caller.account, namespace, prefix }) : noWatcher()
   return polls.until(exchange, waitSeconds, waiter, look)
 }
 

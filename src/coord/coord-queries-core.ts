@@ -218,11 +218,15 @@ export const readChanges = query(
       rows += 1
       upTo = numberOfCoordChange(key)
       const change = decodeCoordChange(value.value)
-      if (change.path.startsWith(prefix)) changes.push({ ...change, number: upTo })
+      if (isBelow(change.path, prefix)) changes.push({ ...change, number: upTo })
     }
     return { changes, upTo: lastNumber, isMore: false }
   },
 )
+
+/** A prefix that does not end with a slash is one path. */
+const isBelow = (path: string, prefix: string): boolean =>
+  prefix === "" || prefix.endsWith("/") ? path.startsWith(prefix) : path === prefix
 
 /** The last number of each namespace; 0: it has none yet. */
 export const readLastNumbers = query("ReadLastNumbers", (view, rows: readonly RowKey[]): readonly number[] =>

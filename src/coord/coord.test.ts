@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Fence, LockMode } from "../base/fence.js"
 import { isFailure } from "../base/failures.js"
-import { rowKeyOf, type SessionId } from "../base/ids.js"
+import { parseAccountId, rowKeyOf, type SessionId } from "../base/ids.js"
 import { must } from "../base/assert.js"
 import { TEST_SEED } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -307,6 +307,31 @@ test("who waits is woken by what changes below its prefix, here or at another no
     watcher.end()
     assert.equal(here.waiting, 0)
   }
+})
+
+test("a path without a slash is followed alone; one that is only asked for counts as no namespace", async () => {
+  const world = new CoordWorld()
+  for (const path of ["web/a", "web/ab", "web/a/b"]) await world.write(path, "x")
+  assert.deepEqual(await world.changes("web", 0, "web/a"), ["written web/a"])
+  assert.deepEqual(await world.changes("web", 0, "web/a/"), ["written web/a/b"])
+  const gone = await world.begin()
+  await world.coordination.end({ account: ACCOUNT, id: gone })
+  const { namespacesMax } = COORD_LIMITS
+  for (let i = 0; i < namespacesMax; i += 1)
+    await assert.rejects(world.acquire(gone, `n${i}/x`), fails("noSuchSession"))
+  for (let i = 1; i < namespacesMax; i += 1) await world.write(`n${i}/x`, "x")
+  await assert.rejects(world.write("n0/x", "x"), fails("limitExceeded"))
+})
+
+test("requests of one account that wait leave room for those of others", async () => {
+  const world = new CoordWorld()
+  const watched = { account: ACCOUNT, namespace: "ns", prefix: "ns/" }
+  const waiters = Array.from({ length: COORD_LIMITS.waitersOfAccountMax }, () => world.coordination.watchFor(watched))
+  assert.throws(() => world.coordination.watchFor(watched), fails("tooManyInFlight"))
+  const other = world.coordination.watchFor({ ...watched, account: parseAccountId("other") })
+  for (const waiter of [...waiters, other]) waiter.end()
+  assert.equal(world.coordination.waiting, 0)
+  world.coordination.watchFor(watched).end()
 })
 
 test("limits: of what a session holds, of who waits, of namespaces", async () => {

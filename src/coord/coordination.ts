@@ -213,12 +213,15 @@ export class Coordination {
     const namespace = namespaceOf(path)
     const key = namespaceRowKey(account, namespace)
     if (this.known.has(key)) return
-    if ((await this.lastNumber(account, namespace)) === 0) {
+    const isThere = (await this.lastNumber(account, namespace)) > 0
+    if (!isThere) {
       const { namespacesMax } = COORD_LIMITS
       const { found } = await this.namespaces(account, undefined, namespacesMax)
       if (found.length >= namespacesMax)
         throw fail("limitExceeded", { message: `An account may have ${namespacesMax} namespaces.` })
     }
+    // The command that follows may be refused.
+    if (!isThere) return
     if (this.known.size >= KNOWN_NAMESPACES_MAX) this.known.clear()
     this.known.add(key)
   }

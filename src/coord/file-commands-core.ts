@@ -106,7 +106,8 @@ export const restoreFile = command<[copied: CopiedFile], boolean>({
       return { writes: [], result: false }
     const added = { files: there === undefined ? 1 : 0, bytes: content.length - (there?.content.length ?? 0) }
     // It gets a new version: that of the copy may be one that others have seen with another content.
-    const now = writes.change(path, "written", added)
+    // Files that were there before the copy was made may come beside others: no limit keeps one away.
+    const now = writes.change(path, "written", added, false)
     const times = { createdMs: there?.createdMs ?? nowMs, modifiedMs: nowMs }
     writes.put("coordFiles", path, encodeFile({ version: now, ...times, session: undefined, content }))
     return { writes: writes.finish(), result: true }

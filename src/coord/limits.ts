@@ -33,6 +33,8 @@ export const COORD_LIMITS = {
   waitSecondsMax: 600,
   /** Requests of one node that wait for a lock or a change. */
   waitersMax: 4_096,
+  /** Those of one account: others need some, too. */
+  waitersOfAccountMax: 1_024,
   /** How often a node looks for changes by others, while requests wait. */
   watchEveryMs: 50,
   /** How often a node looks for sessions that were not renewed. */

@@ -89,7 +89,7 @@ export function putLock(writes: CoordWrites, path: CoordPath, before: LockRecord
   writes.put("coordLocks", path, isLeft ? encodeLock(after) : undefined)
 }
 
-/** Takes the lock, or a place in line, and renews the session. Throws `noSuchSession`, `conflict`, `limitExceeded`. */
+/** Takes the lock, or a place in line; that renews the session, and a repeated request does not. Throws `noSuchSession`, `conflict`, `limitExceeded`. */
 export const acquireLock = command<[acquisition: Acquisition], AcquireOutcome>({
   name: "AcquireLock",
   touches: touchesOf,

@@ -6,7 +6,7 @@
  * nothing waits.
  *
  * Promises  A change that is committed after `begin` wakes the waiter.
- * Refuses   `tooManyInFlight` beyond `waitersMax`.
+ * Refuses   `tooManyInFlight` beyond `waitersMax`, and `waitersOfAccountMax`.
  */
 import { fail } from "../base/failures.js"
 import type { AccountId, RowKey } from "../base/ids.js"
@@ -52,6 +52,7 @@ class PrefixWaiter implements Watcher {
 export class NamespaceWatch {
   private readonly namespaces = new Map<RowKey, WatchedNamespace>()
   private count = 0
+  private readonly counts = new Map<AccountId, number>()
   private cancelAlarm: (() => void) | undefined
   private isReading = false
 
@@ -63,21 +64,29 @@ export class NamespaceWatch {
 
   /** Look after this call, or a change may be missed. */
   begin({ account, namespace, prefix }: Watched): Watcher {
-    if (this.count >= COORD_LIMITS.waitersMax)
+    const ofAccount = this.counts.get(account) ?? 0
+    if (this.count >= COORD_LIMITS.waitersMax || ofAccount >= COORD_LIMITS.waitersOfAccountMax)
       throw fail("tooManyInFlight", { reason: "too many requests wait for locks and changes" })
     const key = namespaceRowKey(account, namespace)
     const watched = this.namespaces.get(key) ?? { account, namespace, waiters: new Set(), toldNumber: undefined }
     this.namespaces.set(key, watched)
     const waiter: PrefixWaiter = new PrefixWaiter(prefix, () => {
       if (!watched.waiters.delete(waiter)) return
-      this.count -= 1
+      this.countOf(account, -1)
       if (watched.waiters.size === 0) this.namespaces.delete(key)
       if (this.namespaces.size === 0) this.cancelAlarm?.()
     })
     watched.waiters.add(waiter)
-    this.count += 1
+    this.countOf(account, 1)
     this.readLater()
     return waiter
+  }
+
+  private countOf(account: AccountId, added: number): void {
+    this.count += added
+    const left = (this.counts.get(account) ?? 0) + added
+    if (left === 0) this.counts.delete(account)
+    else this.counts.set(account, left)
   }
 
   /** Something at this path has changed; a prefix: something below it may have. */

@@ -60,8 +60,14 @@ export class SessionEnder implements BackgroundService {
       from = page.next
     }
     for (const { account, id, beat, silenceMs } of this.silence.observe(beats, askedMs, clock.monotonicMs())) {
-      if (await this.coordination.end({ account, id }, beat))
-        log.info("session_ended", { account, session: id, seconds: silenceMs / 1_000 })
+      try {
+        if (await this.coordination.end({ account, id }, beat))
+          log.info("session_ended", { account, session: id, seconds: silenceMs / 1_000 })
+      } catch (error) {
+        // The next look tries again; others need not wait for it.
+        if (!isFailure(error)) throw error
+        log.debug("session_not_ended", { session: id, reason: error.message })
+      }
     }
   }
 }

@@ -23,27 +23,39 @@ function launchServe(configFile: string, log: number): Promise<void> {
   })
 }
 
-/** A program that was asked to end has so long. */
-const KILL_AFTER_MS = 10_000
-
 function runProgram(
-  program: string,
-  args: readonly string[],
+  [program = "", ...args]: readonly string[],
   variables: CliIo["environment"],
   signal: AbortSignal,
+  killAfterMs: number,
 ): Promise<number> {
-  const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...variables } })
+  // At a terminal it stays in the group that the terminal's keys reach.
+  const isGroup = !process.stdin.isTTY
+  const child = spawn(program, args, { stdio: "inherit", detached: isGroup, env: { ...process.env, ...variables } })
+  const send = (name: NodeJS.Signals): void => {
+    if (child.pid === undefined) return
+    try {
+      process.kill(isGroup ? -child.pid : child.pid, name)
+    } catch {
+      // It has ended.
+    }
+  }
+  const kill = (): void => send("SIGKILL")
   return new Promise((resolve, reject) => {
     let cancel = (): void => undefined
     const end = (): void => {
-      child.kill("SIGTERM")
-      cancel = clock.alarm(KILL_AFTER_MS, () => void child.kill("SIGKILL"))
+      send("SIGTERM")
+      cancel = clock.alarm(killAfterMs, kill)
     }
+    process.once("exit", kill)
     signal.addEventListener("abort", end, { once: true })
     if (signal.aborted) end()
     const done = (): void => {
       cancel()
+      process.off("exit", kill)
       signal.removeEventListener("abort", end)
+      // What it has started must not go on without the lock.
+      if (signal.aborted && isGroup) kill()
     }
     child.once("error", error => {
       done()

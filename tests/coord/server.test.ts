@@ -4,11 +4,13 @@
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
+import { once } from "node:events"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { Client, type Call } from "../../conformance/client.js"
+import { signForm } from "../../conformance/forms.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { CoordClient, RemoteFailure } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
@@ -81,6 +83,45 @@ test("a session goes on while its client takes and releases locks without end", 
   }
   assert.equal(session.signal.aborted, false)
   await session.end()
+})
+
+test("a refusal takes nothing away, and the end of a session may be repeated", async () => {
+  const session = await client.begin()
+  const lock = await session.acquire("jobs/mine", { value: "a" })
+  assert.ok(lock)
+  await assert.rejects(session.acquire("jobs/mine", { value: "b" }), refuses(409, "conflict"))
+  await assert.rejects(session.acquire("jobs/mine", { mode: "shared" }), refuses(409, "conflict"))
+  assert.equal(await lock.isHeld(), true)
+  await session.end()
+  await session.end()
+  const worker = clientOf(await userWith("ender", ["coord:BeginSession"], "*"))
+  const own = await worker.begin()
+  await own.end()
+  await own.end()
+  await assert.rejects(worker.send({ method: "GET", target: `sessions/${own.id}` }), refuses(404, "noSuchSession"))
+  worker.close()
+})
+
+test("who waits goes on waiting over a restart of the server; a client that stops still ends its session", async () => {
+  const stop = new AbortController()
+  const access = { endpoint: server.adminEndpoint, ...ROOT }
+  const stopping = new CoordClient(access, CLOCK, stop.signal)
+  const [one, two] = [await client.begin(), await stopping.begin()]
+  const lock = await one.acquire("jobs/restart")
+  assert.ok(lock)
+  const waiting = two.acquire("jobs/restart", { waitSeconds: 20 })
+  await later(200)
+  await server.stop()
+  await server.launch()
+  await lock.release()
+  const next = await waiting
+  assert.ok(next)
+  stop.abort()
+  assert.equal(two.signal.aborted, true)
+  await two.end()
+  assert.notEqual(await client.faultOf(next.fence), undefined)
+  stopping.close()
+  await one.end()
 })
 
 test("who waits in vain gives up its place; who breaks off does too", async () => {
@@ -197,6 +238,14 @@ test("every write of an object honours a fence, and what cannot is refused by na
   refusesS3(await ask("PUT", { key, fence, query: "tagging=", body: tagging }), 501, "NotImplemented")
   refusesS3(await ask("GET", { key, fence }), 501, "NotImplemented")
   refusesS3(await ask("PUT", { key, fence, body: "x", anonymous: true }), 403, "AccessDenied")
+  const form = new FormData()
+  const signed = signForm(CREDENTIALS, { bucket: "state", conditions: [{ key: "form" }] })
+  for (const [name, text] of [["key", "form"] as const, ...signed]) form.append(name, text)
+  form.append("file", "from a form")
+  const post = (held: string) =>
+    fetch(`${server.endpoint}/state`, { method: "POST", body: form, headers: { "x-hayloft-fence": held } })
+  assert.deepEqual([(await post(`jobs/fenced:exclusive:${lock.token + 1}`)).status, await contentOf("form")], [412, ""])
+  assert.deepEqual([(await post(fence)).status, await contentOf("form")], [204, "from a form"])
   await session.end()
 })
 
@@ -445,4 +494,20 @@ test("a program is ended when its lock is lost", async () => {
   const { code, stdout, stderr } = await running
   assert.deepEqual([code, stdout], [1, "ended\n"])
   assert.match(stderr, /the lock cli\/lost was lost/)
+})
+
+test("a program that is stopped leaves no lock and no programs behind", async () => {
+  const child = "setInterval(() => 1, 1000); process.on('SIGTERM', () => 1)"
+  const script = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: "inherit" }); setInterval(() => 1, 1000)`
+  const command = server.startHayloft(["lock", "cli/stopped", "--grace", "60", "--", process.execPath, "-e", script])
+  const [exited, closed] = [once(command, "exit"), once(command, "close")]
+  command.stdout.resume()
+  while ((await client.holders("cli/stopped")).length === 0) await later(50)
+  await later(500)
+  command.kill("SIGTERM")
+  assert.deepEqual(await exited, [143, null])
+  // Without its end the session would go on for more than a minute.
+  assert.deepEqual(await client.holders("cli/stopped"), [])
+  // The process that the program has started has the pipe of its output, which ends with it.
+  await closed
 })

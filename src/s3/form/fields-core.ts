@@ -5,6 +5,7 @@
  *           headers. Fields without a meaning in S3 (a submit button, `x-ignore-…`) are ignored.
  * Source    "Form fields", Amazon S3 Developer Guide.
  */
+import { FENCE_HEADER } from "../../base/fence.js"
 import { missingField } from "../../access/index.js"
 import { fail } from "../../base/failures.js"
 import { textOfObjectKey } from "../../base/ids.js"
@@ -51,12 +52,14 @@ export function completeFields(fields: FormFields, fileName: string | undefined,
 }
 
 /** Headers of the request itself that apply to the object. */
-const CONDITIONS = ["if-match", "if-none-match"]
+const CONDITIONS = ["if-match", "if-none-match", FENCE_HEADER]
 
 /** Throws `invalidArgument`, `malformedXml`, `invalidTag`, and the failures of the table of headers. */
 export function formRequestOf(fields: FormFields, requestHeaders: Headers): FormRequest {
   const key = fields.get("key") ?? ""
   if (key === "") throw missingField("key")
+  if (fields.has(FENCE_HEADER))
+    throw fail("notImplemented", { message: `${FENCE_HEADER} is a header of the request, and no form field.` })
   const conditions = [...requestHeaders].filter(([name]) => CONDITIONS.includes(name))
   return {
     key: keyOfByteString(key),
