@@ -64,7 +64,7 @@ export const COORD_PLANTS: readonly TestedPlant[] = [
     "if (lock?.mode === mode && lock.holders.length > 0 * token) return undefined",
   ),
   plant(
-    "a fence holds while nobody has the lock",
+    "a fence holds while the lock is free",
     LOCKS,
     FENCE_HOLDS,
     "if (lock === undefined || (lock.mode === mode && lock.holders.some(each => each.token === token))) return undefined",

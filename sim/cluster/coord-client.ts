@@ -63,7 +63,7 @@ interface Place {
   isOver: boolean
 }
 
-/** What clients did, for people. */
+/** Counts of what clients did, for the report of a storm. */
 export class CoordCounts {
   acquired = 0
   written = 0

@@ -1,4 +1,4 @@
-/** What the operator sees of coordination by the admin API, over rows in memory: sessions, namespaces, locks and files. */
+/** The admin operations of coordination, over rows in memory: sessions, namespaces, locks and files. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { LockMode } from "../base/fence.js"

@@ -22,6 +22,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchSession: 404,
   noSuchFile: 404,
   lockHeld: 409,
+  preconditionFailed: 412,
   noSuchWebsite: 404,
   invalidRedirectLocation: 400,
   noSuchAccount: 404,
@@ -52,7 +53,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   devicesMissing: 409,
 }
 
-interface ErrorReply {
+export interface ErrorReply {
   readonly status: number
   readonly code: string
   readonly message: string

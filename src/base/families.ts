@@ -118,13 +118,13 @@ export const FAMILIES = {
   queueOrder: 56,
   /** Account id + session id → a session of a client that coordinates with others. */
   coordSessions: 57,
-  /** Account id + session id + kind + path → nothing: what ends with the session. */
+  /** Account id + session id + kind + path → nothing: a lock or a file that ends with the session. */
   coordHoldings: 58,
   /** Account id + namespace → its last number, and how much it has. */
   coordNamespaces: 59,
   /** Account id + path → a small file. */
   coordFiles: 60,
-  /** Account id + path → who holds a lock, and who waits for it. */
+  /** Account id + path → a lock: its holders, and the sessions that wait for it. */
   coordLocks: 61,
   /** Account id + namespace + number → a change of a file or a lock. */
   coordChanges: 62,

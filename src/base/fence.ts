@@ -15,7 +15,7 @@ export interface Fence {
   readonly account: AccountId
   readonly path: CoordPath
   readonly mode: LockMode
-  /** Of this acquisition: greater than that of every earlier one of the namespace. */
+  /** The token of this acquisition, greater than that of every earlier one of the namespace. */
   readonly token: number
 }
 

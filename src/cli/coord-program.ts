@@ -155,7 +155,7 @@ async function follow(io: CliIo, prefix: string, options: CoordOptions, signal: 
   })
 }
 
-/** What the program has after SIGTERM, at most, and how much before the lock can be another's. */
+/** The program is killed so long after SIGTERM at the latest, and this margin before another session can get the lock. */
 const KILL_MS_MAX = 10_000
 const KILL_MARGIN_MS = 500
 

@@ -37,7 +37,7 @@ type CoordCredentials =
   | { readonly token: string }
 
 export type CoordAccess = CoordCredentials & {
-  /** Of the admin port. */
+  /** URL of the admin port. */
   readonly endpoint: string
   readonly trust?: Trust
 }
@@ -59,7 +59,7 @@ interface SessionOptions {
 
 interface LockOptions {
   readonly mode?: "exclusive" | "shared"
-  /** What others see: the address of a leader, perhaps. */
+  /** Text that others see: the address of a leader, perhaps. */
   readonly value?: string
   /** How long to wait in line; Infinity: until the session ends. */
   readonly waitSeconds?: number
@@ -228,7 +228,7 @@ export class CoordClient {
     return parsed(schema, await (await this.send(request)).document())
   }
 
-  /** What a client still says after its signal has fired. */
+  /** Sends a release or an end, which also works after the client's signal has fired. */
   async last(request: CoordRequest): Promise<void> {
     await this.within(LAST_MS, undefined, async signal => (await this.send({ ...request, signal })).document())
   }
@@ -341,7 +341,7 @@ class CoordSession {
         const isHeld = error instanceof RemoteFailure && error.code === "lockHeld"
         const isLate = clock.monotonicMs() >= untilMs
         if (isHeld && isLate) return undefined
-        // What is refused has changed nothing.
+        // A refusal has changed nothing.
         const isCertain = isRefusal(error)
         if ((isCertain && !isHeld) || isLate || either.aborted) {
           if (hasPlace || !isCertain) await this.leave(path)

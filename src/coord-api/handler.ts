@@ -7,10 +7,8 @@
  * Limits    A body of `BODY_BYTES_MAX`, or of a file. What waits: `Polls`, COORD_LIMITS.
  */
 import {
-  decide,
-  DeniedAccess,
-  NO_RESOURCE_POLICIES,
   sha256Hex,
+  requireAllowed,
   SignedCallers,
   sourceContext,
   type ConsoleHolder,
@@ -20,6 +18,7 @@ import {
   type RateLimiter,
   type RequestContext,
 } from "../access/index.js"
+import { errorReplyOf, type ErrorReply } from "../admin/index.js"
 import { asFailure, fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { AccountId } from "../base/ids.js"
@@ -29,11 +28,10 @@ import { Polls } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { coordArn, SERVICE, type CoordAction } from "./actions.js"
 import type { Call } from "./call.js"
-import { coordErrorOf, type CoordError } from "./failures.js"
 import { COORD_OPERATIONS } from "./operations.js"
 import { COORD_PREFIX, routeOf } from "./route.js"
 
-/** Of a request that is not the content of a file. */
+/** Bytes of any body except the content of a file. */
 const BODY_BYTES_MAX = 8 * KIB
 const FILES = `${COORD_PREFIX}files/`
 
@@ -46,7 +44,7 @@ interface CoordApiSettings {
   /** In ARNs. */
   readonly shownRegion: string
   readonly rootAccount: AccountId
-  /** Who has sent a request that is not signed. Throws if nobody has. */
+  /** Returns the sender of a request that is not signed. Throws if its credentials are missing or not valid. */
   readonly holderOf: (exchange: Exchange) => Promise<ConsoleHolder>
   /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials
@@ -86,14 +84,14 @@ class CoordHandler implements Protocol {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const { nowMs, key, operation } = request
-      const answer = coordErrorOf(failure)
+      const answer = errorReplyOf(failure)
       this.callers.noteRefusal(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(answer, exchange.requestId))
     }
   }
 
   refuse({ requestId, failure, status }: Refusal): PlainAnswer {
-    const error = coordErrorOf(failure)
+    const error = errorReplyOf(failure)
     return errorAnswer(status === undefined ? error : { ...error, status }, requestId)
   }
 
@@ -148,11 +146,7 @@ class CoordHandler implements Protocol {
         resource: path === undefined ? "*" : coordArn(this.settings.shownRegion, number, path),
         owner: { accountId: account, accountNumber: number },
       }
-      const decision = decide(asked, policies, NO_RESOURCE_POLICIES)
-      if (decision.outcome === "allow") return
-      const arn = principal.kind === "session" ? principal.sessionArn : principal.arn
-      const message = `User: ${arn} is not authorized to perform: ${asked.action} on resource: ${asked.resource}`
-      throw new DeniedAccess(asked, decision, { message })
+      requireAllowed(asked, policies)
     }
     return { ...this.parts(exchange, body), caller: { account, principal: principal.arn, isOperator: false }, require }
   }
@@ -167,7 +161,7 @@ function checkScope(
   throw fail("outOfScope", { message: `the token "${name}" lacks the scope ${READS.has(method) ? "read" : "all"}` })
 }
 
-const errorAnswer = ({ code, status, message }: CoordError, requestId: string): PlainAnswer => ({
+const errorAnswer = ({ code, status, message }: ErrorReply, requestId: string): PlainAnswer => ({
   status,
   headers: ["Content-Type", "application/json", "Cache-Control", "no-store", "x-request-id", requestId],
   body: Buffer.from(`${JSON.stringify({ error: { code, message } })}\n`),

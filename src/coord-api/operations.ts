@@ -119,7 +119,7 @@ const sessionOf = (call: Call, name: string) => ({
 async function getSession(call: Call, { name }: Route): Promise<PlainAnswer> {
   const { id } = sessionOf(call, name)
   const session = await call.coordination.session({ account: call.caller.account, id })
-  // Nobody guesses an id.
+  // Ids are 128 random bits: whether one exists is no secret to guess.
   if (session === undefined) throw fail("noSuchSession", { message: `The session ${id} does not exist: it has ended.` })
   if (session.principal !== call.caller.principal) call.require("ListSessions")
   return answerOf(200, sessionJson(id, session))
@@ -207,7 +207,7 @@ async function releaseLock(call: Call, { name, parameters }: Route): Promise<Pla
   return NO_CONTENT
 }
 
-/** The latest token of those that hold the lock; 0: nobody does. */
+/** The latest token of the holders; 0 if the lock is free. */
 const tokenOf = (lock: LockRecord | undefined): number =>
   Math.max(0, ...(lock?.holders ?? []).map(({ token }) => token))
 

@@ -33,7 +33,7 @@ export type CoordOperation = keyof typeof PARAMETERS
 
 export interface Route {
   readonly operation: CoordOperation
-  /** What follows the name of the kind: an id, a path, a prefix with a slash at its end, or a fence. */
+  /** The rest of the path: an id, a path, a prefix with a slash at its end, or a fence. */
   readonly name: string
   readonly parameters: QueryParameters
 }

@@ -122,7 +122,7 @@ export const listNamespaces = query(
   },
 )
 
-/** Returns undefined if nobody holds the lock or waits for it. */
+/** Returns undefined if no session holds the lock or waits for it. */
 export const readLock = query("ReadLock", (view, account: AccountId, path: CoordPath): LockRecord | undefined =>
   lockIn(view, account, path),
 )

@@ -37,7 +37,7 @@ export class FileRestoring {
     private readonly metadata: Pick<Metadata, "run" | "ask">,
     /** Resolves once earlier releases refuse the devices. */
     private readonly prepare: () => Promise<void>,
-    /** Whose the files of an account of the copy are now. */
+    /** Returns the account that now has the files of an account of the copy. */
     private readonly accountOf: (account: AccountId) => AccountId = account => account,
   ) {}
 

@@ -1,6 +1,6 @@
 /**
- * What a decision about locks, files and sessions writes: changes with their numbers, the namespaces that have them, and
- * what the sessions hold. Pure.
+ * The writes of a decision about locks, files and sessions: changes with their numbers, the namespaces that have them, and
+ * the holdings of sessions. Pure.
  *
  * Every change of a namespace reads and writes the namespace's row, so that changes have one order, and so that what is
  * absent stays absent until the decision is committed. Everything that a session gets writes the row of the session, so

@@ -388,7 +388,7 @@ test("files come back from a copy unless there are newer ones; all sessions end,
   assert.deepEqual(await bringBack(), [false, false])
 })
 
-/** What is held, as a model has it. */
+/** A model of sessions, locks and files. */
 class Model {
   readonly sessions = new Set<SessionId>()
   readonly holders = new Map<string, { mode: LockMode; sessions: SessionId[] }>()

@@ -72,7 +72,7 @@ interface WriteOptions {
   readonly by?: string | undefined
 }
 
-/** What a client says of itself. */
+/** How a client describes itself. */
 interface SessionInput {
   readonly name: string
   readonly principal: string

@@ -19,7 +19,7 @@ import { command, type RowView, type Touches } from "../metadata/index.js"
 import { CoordWrites } from "./coord-writes-core.js"
 import { requireFence } from "./lock-commands-core.js"
 
-/** Of a write or a deletion. */
+/** Conditions of a write or a deletion. */
 export interface FileConditions {
   /** The version that is there. */
   readonly ifVersion?: number | undefined

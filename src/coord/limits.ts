@@ -18,7 +18,7 @@ export const COORD_LIMITS = {
   heldMax: 100,
   namespacesMax: 200,
   fileBytesMax: 256 * KIB,
-  /** Of a namespace. */
+  /** Files of a namespace, their bytes together, and its locks. */
   filesMax: 10_000,
   bytesMax: 32 * MIB,
   locksMax: 10_000,
@@ -28,12 +28,12 @@ export const COORD_LIMITS = {
   valueBytesMax: KIB,
   /** Changes of a namespace that are kept for those who follow it. */
   changesMax: 4_096,
-  /** Of a listing, or of the changes that one answer has. */
+  /** Items of one listing, or changes in one answer. */
   pageMax: 1_000,
   waitSecondsMax: 600,
   /** Requests of one node that wait for a lock or a change. */
   waitersMax: 4_096,
-  /** Those of one account: others need some, too. */
+  /** Waiting requests of one account, so that others have room. */
   waitersOfAccountMax: 1_024,
   /** How often a node looks for changes by others, while requests wait. */
   watchEveryMs: 50,

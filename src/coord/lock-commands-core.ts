@@ -80,7 +80,7 @@ export function withoutSession(lock: LockRecord, path: CoordPath, session: Sessi
   return granted({ ...lock, holders, waiting }, path, writes)
 }
 
-/** Writes the lock; one that nobody holds or waits for has no row. */
+/** Writes the lock; a lock without holders and waiting sessions has no row. */
 export function putLock(writes: CoordWrites, path: CoordPath, before: LockRecord | undefined, after: LockRecord): void {
   const isLeft = after.holders.length + after.waiting.length > 0
   if (before === undefined && !isLeft) return
@@ -129,7 +129,7 @@ export const acquireLock = command<[acquisition: Acquisition], AcquireOutcome>({
   },
 })
 
-/** What to give up. */
+/** A lock, or a place in line, to give up. */
 export interface Release extends LockOf {
   /** Only an acquisition with this token, and no place in line: a request that comes late takes no later one away. */
   readonly token?: number | undefined
@@ -165,7 +165,7 @@ export function fenceFault(view: Pick<RowView, "get">, fence: Fence): string | u
   const { account, path, mode, token } = fence
   const lock = lockIn(view, account, path)
   if (lock?.mode === mode && lock.holders.some(each => each.token === token)) return undefined
-  const now = lock === undefined || lock.holders.length === 0 ? "nobody holds it now" : "others hold it now"
+  const now = lock === undefined || lock.holders.length === 0 ? "it is free" : "another session holds it"
   return `the lock ${path} is not held any more with the token ${token}: ${now}`
 }
 

@@ -26,7 +26,7 @@ interface WatchSeams {
   readonly isShared: boolean
 }
 
-/** What a request waits for. */
+/** The paths that a request waits for. */
 export interface Watched {
   readonly account: AccountId
   readonly namespace: string

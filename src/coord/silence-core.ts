@@ -3,8 +3,8 @@
  * as arguments, in milliseconds of the process's own monotonic clock.
  *
  * Promises  A session is over at the earliest so long after its last renewal as it has said, whatever the wall clocks do:
- *           only time between two looks that saw the same beat counts. While the process, or the store, was stopped nobody
- *           could renew: of that time only COORD_LIMITS.stepMsMax counts.
+ *           only time between two looks that saw the same beat counts. While the process, or the store, is stopped no
+ *           client can renew: of that time only COORD_LIMITS.stepMsMax counts.
  */
 import type { SessionBeat } from "./coord-queries-core.js"
 import { COORD_LIMITS } from "./limits.js"

@@ -17,7 +17,7 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 import { accountRange, accountRowKey, u64TextOf } from "./row-key.js"
 
 export interface SessionRecord {
-  /** What the client calls itself. */
+  /** A name that the client has chosen, for people. */
   readonly name: string
   /** The ARN of the principal that began it. */
   readonly principal: string
@@ -62,14 +62,14 @@ export const HOLDING_VALUE = packRecord(1, [])
 
 export interface NamespaceRecord {
   readonly createdMs: number
-  /** Of its latest change. Numbers only grow: they are versions of files, and tokens of locks. */
+  /** The number of its latest change. Numbers only grow: they are versions of files, and tokens of locks. */
   readonly lastNumber: number
   /** Changes up to this number are not kept any more. */
   readonly forgottenNumber: number
   /** Changes that are kept. */
   readonly changes: number
   readonly files: number
-  /** Of the contents of its files. */
+  /** Bytes of the contents of its files. */
   readonly bytes: number
   /** Locks that are held or waited for. */
   readonly locks: number
@@ -118,7 +118,7 @@ export interface LockHolder {
   /** The number of the change by which it got the lock. */
   readonly token: number
   readonly sinceMs: number
-  /** What the holder tells others: the address of a leader, perhaps. */
+  /** Text that the holder shows others: the address of a leader, perhaps. */
   readonly value: string
 }
 
@@ -130,7 +130,7 @@ interface LockWaiter {
 }
 
 export interface LockRecord {
-  /** Of all its holders. */
+  /** The mode of all its holders. */
   readonly mode: LockMode
   readonly holders: readonly LockHolder[]
   /** In the order in which they get it. */
@@ -186,7 +186,7 @@ export function decodeCoordChange(value: Uint8Array): CoordChange {
 
 export const sessionRowKey = (account: AccountId, id: SessionId): RowKey => accountRowKey(account, id)
 export const namespaceRowKey = (account: AccountId, namespace: string): RowKey => accountRowKey(account, namespace)
-/** Of a file or a lock. */
+/** The row key of a file or a lock. */
 export const coordRowKey = (account: AccountId, path: CoordPath): RowKey => accountRowKey(account, path)
 
 export const holdingRowKey = (account: AccountId, session: SessionId, { kind, path }: Holding): RowKey =>
@@ -195,7 +195,7 @@ export const holdingRowKey = (account: AccountId, session: SessionId, { kind, pa
 /** Everything that a session holds. */
 export const holdingRange = (account: AccountId, session: SessionId): KeyRange => accountRange(account, session)
 
-/** What is held, from a row key of one session. */
+/** The holding that a row key of one session names. */
 export function parseHoldingRowKey(account: AccountId, session: SessionId, key: RowKey): Holding {
   const at = account.length + session.length + 2
   return { kind: key[at] === HOLDING_LETTERS.file ? "file" : "lock", path: parseCoordPath(key.slice(at + 1)) }

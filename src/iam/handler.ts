@@ -7,10 +7,8 @@
  * Limits    A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
  */
 import {
-  decide,
-  DeniedAccess,
-  NO_RESOURCE_POLICIES,
   sha256Hex,
+  requireAllowed,
   SignedCallers,
   type Accounts,
   type AuditLog,
@@ -183,11 +181,5 @@ function authorize(
     })
   }
   const owner = { accountId, accountNumber: number }
-  const request = { principal, action, resource: target.arn, owner, nowMs, context }
-  const decision = decide(request, policies, NO_RESOURCE_POLICIES)
-  if (decision.outcome === "allow") return
-  const who = principal.kind === "session" ? principal.sessionArn : principal.arn
-  throw new DeniedAccess(request, decision, {
-    message: `User: ${who} is not authorized to perform: ${action} on resource: ${target.arn}`,
-  })
+  requireAllowed({ principal, action, resource: target.arn, owner, nowMs, context }, policies)
 }

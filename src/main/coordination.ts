@@ -95,7 +95,7 @@ function listsOf({ nodes, devices }: Pick<StoreReport, "nodes" | "devices">): Li
 /** Writes the lists of nodes and devices, while this process is the one that does. */
 class StoreLists implements BackgroundService {
   readonly name = "coord-lists"
-  /** What is written, as this process knows; undefined: it has not looked since it began to write. */
+  /** The files as this process has written or read them; undefined until it has read them. */
   private written: Map<CoordPath, string> | undefined
 
   constructor(

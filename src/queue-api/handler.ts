@@ -8,10 +8,8 @@
  */
 import { REGION_DEFAULT } from "../base/region.js"
 import {
-  decide,
-  DeniedAccess,
-  NO_RESOURCE_POLICIES,
   sha256Hex,
+  requireAllowed,
   SignedCallers,
   sourceContext,
   type Denials,
@@ -159,10 +157,7 @@ class QueueHandler implements Protocol {
         owner: { accountId: account, accountNumber: number },
         context: sourceContext(exchange, verified.region),
       }
-      const decision = decide(asked, key.policies, NO_RESOURCE_POLICIES)
-      if (decision.outcome === "allow") return
-      const message = `User: ${arn} is not authorized to perform: ${asked.action} on resource: ${asked.resource}`
-      throw new DeniedAccess(asked, decision, { message })
+      requireAllowed(asked, key.policies)
     }
     return {
       ...{ queues, polls: this.polls, store, caller: { account, number, arn }, region, exchange, body, require },

@@ -66,7 +66,7 @@ test("a lock passes from one session to the next that waits, and its fence goes 
   const next = await waiting
   assert.ok(next && next.token > lock.token)
   assert.deepEqual([await lock.isHeld(), await next.isHeld()], [false, true])
-  assert.match((await client.faultOf(lock.fence)) ?? "", /jobs\/leader is not held any more.*others hold it/)
+  assert.match((await client.faultOf(lock.fence)) ?? "", /jobs\/leader is not held any more.*another session holds it/)
   await one.end()
   await two.end()
   assert.equal(two.signal.aborted, true)
@@ -393,7 +393,7 @@ test("policies decide by path; sessions belong to who has begun them", async () 
   await session.end()
   for (const each of [worker, narrow]) each.close()
   const wrong = clientOf({ ...ROOT, secretAccessKey: "wrong-wrong-wrong-wrong" })
-  await assert.rejects(wrong.begin(), refuses(403, "signatureMismatch"))
+  await assert.rejects(wrong.begin(), refuses(401, "signatureMismatch"))
   wrong.close()
 })
 
@@ -404,7 +404,7 @@ test("the admin token works too; nothing is anonymous; requests of another form 
   await session.end()
   operator.close()
   const nobody = clientOf({ token: "wrong" })
-  await assert.rejects(nobody.begin(), refuses(403, "accessDenied"))
+  await assert.rejects(nobody.begin(), refuses(401, "accessDenied"))
   nobody.close()
   const bad: readonly (readonly [string, string, string, number])[] = [
     ["GET", "nothing/x", "", 400],
