@@ -16,6 +16,7 @@ import { QueuesPage } from "./pages/queues.js"
 import { SafetyPage } from "./pages/safety.js"
 import { WhatIfPage } from "./pages/what-if.js"
 import { TrafficPage } from "./pages/traffic.js"
+import { TransformsPage } from "./pages/transforms.js"
 
 export interface ConsolePage {
   /** The first segment of its address. */
@@ -34,6 +35,7 @@ export const PAGES: readonly ConsolePage[] = [
   { path: "objects", title: "Objects", icon: "objects", group: "Data", component: ObjectsPage },
   { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
   { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage },
+  { path: "transforms", title: "Transforms", icon: "transform", group: "Data", component: TransformsPage },
   { path: "identities", title: "Identities", icon: "identity", group: "Access", component: IdentitiesPage },
   { path: "jobs", title: "Jobs", icon: "jobs", group: "Activity", component: JobsPage },
   { path: "traffic", title: "Traffic", icon: "traffic", group: "Activity", component: TrafficPage },

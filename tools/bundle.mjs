@@ -1,9 +1,9 @@
 /**
  * Bundle: the code of a server process, joined by esbuild into one file for each kind of thread, so that a start
- * reads and compiles three files instead of seven hundred.
+ * reads and compiles few files instead of seven hundred.
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
- *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs
+ *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
  *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
  *
  * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
@@ -24,11 +24,12 @@ const COMMAND_FILE = join(DIST, "bundle", COMMAND)
 const ENTRIES = new Map([
   ["main/compute-worker.js", "compute-worker.cjs"],
   ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
+  ["main/transform-worker.js", "transform-worker.cjs"],
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
 /** Packages with compiled code, or that are imported only on demand. */
-const PACKAGES_LEFT = ["msgpackr", "@opentelemetry/*"]
+const PACKAGES_LEFT = ["msgpackr", "@opentelemetry/*", "sharp"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;

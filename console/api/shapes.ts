@@ -14,6 +14,7 @@ import type * as share from "../../src/admin/share-schemas.js"
 import type * as queue from "../../src/admin/queue-schemas.js"
 import type * as setting from "../../src/admin/setting-schemas.js"
 import type { StreamLine } from "../../src/admin/stream-schemas.js"
+import type * as transform from "../../src/admin/transform-schemas.js"
 import type * as store from "../../src/admin/store-schemas.js"
 
 export type AuditPage = z.output<typeof audit.AUDIT_PAGE>
@@ -55,6 +56,9 @@ export type CoordLocks = z.output<typeof coord.COORD_LOCKS>
 export type CoordLock = CoordLocks["locks"][number]
 export type CoordFiles = z.output<typeof coord.COORD_FILES>
 export type CoordFile = CoordFiles["files"][number]
+export type Transforms = z.output<typeof transform.TRANSFORMS>
+export type TransformModule = Transforms["modules"][number]
+export type TransformStep = Transforms["steps"][number]
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>

@@ -93,6 +93,30 @@ export function TextField(props: TextFieldProps) {
   )
 }
 
+/** Chooses one file. `accept`: what the browser offers first, such as `.wasm`. */
+export function FileField(
+  props: FieldProps & {
+    readonly value: Signal<File | undefined>
+    readonly accept?: string
+    readonly isRequired?: boolean
+  },
+) {
+  const { value, accept, isRequired = false, ...field } = props
+  return (
+    <Field {...field}>
+      {described => (
+        <input
+          {...described}
+          type="file"
+          accept={accept}
+          required={isRequired}
+          onChange={event => (value.value = event.currentTarget.files?.[0])}
+        />
+      )}
+    </Field>
+  )
+}
+
 export function TextAreaField(
   props: FieldProps & { readonly value: Signal<string>; readonly rows?: number; readonly isCode?: boolean },
 ) {

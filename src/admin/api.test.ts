@@ -2,7 +2,7 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fail } from "../base/failures.js"
-import { parseAccountId, parseBucketName, parseDeviceId, parseNodeName } from "../base/ids.js"
+import { parseAccountId, parseBucketName, parseDeviceId, parseModuleName, parseNodeName } from "../base/ids.js"
 import { BODY_BYTES_MAX } from "./api.js"
 import type { StoreChange } from "../node/index.js"
 import { SIMULATION } from "./simulation-schemas.js"
@@ -233,6 +233,7 @@ test("status and devices are returned complete, and replies match the document",
   store.shown = { nodes: NODES_REPORT }
   await json("POST", "/v1/buckets", { body: { name: "b-1" } })
   await json("POST", "/v1/queues", { body: { name: "mail", account: ROOT } })
+  await store.transforms.putModule(parseModuleName("upper"), Buffer.from("\0asm"), "text/plain")
   const { accessKeyId: key } = KEY_WITH_SECRET.parse((await json("POST", "/v1/keys", { body: {} })).value)
   const { id: job } = await store.startedJobs.follow(DRAINING, { kind: "operator", id: "", name: "" })
   for (const { method, path, response } of OPERATIONS) {
@@ -245,6 +246,7 @@ test("status and devices are returned complete, and replies match the document",
       .replace("{bucket}", bucket)
       .replace("/queues/{account}/{queue}", "/queues/-/mail")
       .replace("{namespace}", "jobs")
+      .replace("{module}", "upper")
       .replace("{account}", "root")
       .replace("{key}", key)
       .replace("{job}", job)

@@ -179,7 +179,7 @@ export class AdminApi {
     try {
       await this.#permits.checkOperation(holder, operation, context)
       const query = queryOf(operation, rawQuery)
-      const body = operation.request && bodyOf(operation, await request.body(operation.bodyBytesMax ?? BODY_BYTES_MAX))
+      const body = await bodyOf(operation, request)
       const { signal = NEVER } = request
       const isAllowed = (actions: readonly RequiredAction[]) => this.#permits.isAllowed(holder, actions, context)
       const who = { caller: starterOf(holder), signer: signerOf(holder), isAllowed, host: request.header("host") }
@@ -247,7 +247,7 @@ export class AdminApi {
       this.audit,
       {
         ...{ caller: callerOf(holder, address), requestId, operation: operation.id, target },
-        request: auditText(input.body, HIDDEN),
+        request: auditText(input.body instanceof Uint8Array ? { bytes: input.body.length } : input.body, HIDDEN),
       },
       {
         before: async () => auditText(await show(), HIDDEN),
@@ -340,8 +340,14 @@ function queryOf(operation: Operation, rawQuery: string): ReadonlyMap<string, st
   return query
 }
 
-const bodyOf = ({ isBodyOptional = false }: Operation, bytes: Uint8Array): unknown =>
-  isBodyOptional && bytes.length === 0 ? {} : parseJson(bytes)
+/** Undefined if the operation has none. Throws `entityTooLarge`, `invalidArgument`. */
+async function bodyOf(operation: Operation, received: Pick<AdminRequest, "body">): Promise<unknown> {
+  const { request, bytesType, isBodyOptional = false, bodyBytesMax = BODY_BYTES_MAX } = operation
+  if (request === undefined && bytesType === undefined) return undefined
+  const bytes = await received.body(bodyBytesMax)
+  if (bytesType !== undefined) return bytes
+  return isBodyOptional && bytes.length === 0 ? {} : parseJson(bytes)
+}
 
 function parseJson(bytes: Uint8Array): unknown {
   const { text, value } = jsonOf(bytes)

@@ -21,6 +21,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   noSuchQueue: 404,
   noSuchSession: 404,
   noSuchFile: 404,
+  noSuchTransform: 404,
   lockHeld: 409,
   preconditionFailed: 412,
   noSuchWebsite: 404,

@@ -42,6 +42,13 @@ function repointed(value: unknown): unknown {
 const json = (schema: Json): Json => ({ "application/json": { schema } })
 const lines = (schema: Json): Json => ({ "application/x-ndjson": { schema } })
 
+function bodyJson({ request, bytesType, isBodyOptional }: Operation, components: Map<string, Json>): Json {
+  if (bytesType !== undefined) return { requestBody: { required: true, content: { [bytesType]: {} } } }
+  if (request === undefined) return {}
+  const content = json(schemaOf(request, "input", components))
+  return { requestBody: { required: isBodyOptional !== true, content } }
+}
+
 function operationJson(operation: Operation, components: Map<string, Json>): Json {
   const inPath = bracesOf(operation.path).map(name => ({
     name,
@@ -60,14 +67,7 @@ function operationJson(operation: Operation, components: Map<string, Json>): Jso
     summary: operation.summary,
     description: `Scopes: ${scopesFor(operation).join(" or ")}. Permission: ${permissionOf(operation)}.`,
     parameters: [...inPath, ...inQuery],
-    ...(operation.request === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: operation.isBodyOptional !== true,
-            content: json(schemaOf(operation.request, "input", components)),
-          },
-        }),
+    ...bodyJson(operation, components),
     responses: {
       [status]: { description: status === 204 ? "done" : done, ...content },
       ...(operation.mayStartJob === true && { 202: { description: "the work goes on in a job", ...content } }),

@@ -23,6 +23,7 @@ import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
 import type { Queues } from "../queues/index.js"
+import type { TransformAdmin } from "../transform/contract.js"
 import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
 import type {
   Erasures,
@@ -114,6 +115,8 @@ export interface Services {
   >
   /** The service is undefined if the store was started without `--coordination`. */
   readonly coordination?: Pick<Coordination, "sessions" | "end" | "namespaces" | "locks" | "files"> | undefined
+  /** Undefined if the store was started without `--transforms`. */
+  readonly transforms?: TransformAdmin | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
@@ -144,7 +147,7 @@ export interface OperationInput {
   /** The decoded path segment that matches the braces with this name; the operation's path must have them. */
   readonly segment: (name: string) => string
   readonly query: ReadonlyMap<string, string>
-  /** Undefined if the operation has no body. */
+  /** Undefined if the operation has no body; a `Uint8Array` if it has a `bytesType`. */
   readonly body: unknown
   /** Who sends the request. */
   readonly caller: JobStarter
@@ -177,6 +180,8 @@ export interface Operation {
   readonly summary: string
   readonly parameters: readonly { readonly name: string; readonly description: string }[]
   readonly request: z.ZodType | undefined
+  /** The media type of its body, if that is bytes and not JSON; `request` is then undefined. */
+  readonly bytesType?: string
   /** With `dryRun` in its body it only plans; of other operations that says nothing. */
   readonly mayPlan?: boolean
   /** It changes nothing, although its method is not GET. */

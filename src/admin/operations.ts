@@ -8,6 +8,7 @@ import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
 import { COORD_OPERATIONS } from "./coord-operations.js"
+import { TRANSFORM_OPERATIONS } from "./transform-operations.js"
 import { QUEUE_OPERATIONS } from "./queue-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
 import { PLACEMENT_OPERATIONS } from "./placement-operations.js"
@@ -98,6 +99,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...QUOTA_OPERATIONS,
   ...QUEUE_OPERATIONS,
   ...COORD_OPERATIONS,
+  ...TRANSFORM_OPERATIONS,
   ...SETTING_OPERATIONS,
   ...UNDELETE_OPERATIONS,
   ...TOKEN_OPERATIONS,

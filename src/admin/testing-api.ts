@@ -8,6 +8,8 @@ export interface Sent {
   readonly token?: string | undefined
   readonly body?: unknown
   readonly text?: string
+  /** In the place of a body of JSON. */
+  readonly bytes?: Uint8Array
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -32,7 +34,7 @@ export function world(onLoopback = true, replaced: Partial<AdminStore> = {}) {
     const token = "token" in sent ? sent.token : TOKEN
     const headers = new Map(Object.entries(sent.headers ?? {}))
     if (token !== undefined && !headers.has("authorization")) headers.set("authorization", `Bearer ${token}`)
-    const bytes = new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
+    const bytes = sent.bytes ?? new TextEncoder().encode(sent.text ?? JSON.stringify(sent.body ?? {}))
     return api.handle({
       ...HEAD,
       method,

@@ -34,7 +34,6 @@ import type {
   StoreReport,
   StoreStatus,
 } from "../node/index.js"
-
 import type { AdminStore } from "./api.js"
 import { FakeAudit } from "../access/testing-audit.js"
 import { accessInMemory, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
@@ -50,6 +49,7 @@ import { jobsOver } from "./testing-jobs.js"
 import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
 import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
+import { FakeTransforms } from "./testing-transforms.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
@@ -122,7 +122,7 @@ export class FakeStore implements Accounts {
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
-      masterKey: this.masterKey,
+      ...{ masterKey: this.masterKey, transforms: this.transforms },
       status,
       store,
       conversion,
@@ -176,9 +176,9 @@ export class FakeStore implements Accounts {
 
   /** Of no account: their tests have real accounts, too. */
   readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
-
   readonly queues = queuesInMemory(this.clock)
   readonly coordination = coordinationInMemory(this.clock)
+  readonly transforms = new FakeTransforms(this.clock)
   readonly documents = new FakeDocuments()
   readonly undelete = new FakeUndelete(what => this.#touch(what))
 

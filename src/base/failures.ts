@@ -124,6 +124,7 @@ export const FAILURES = {
   noSuchSession: kind("fixRequest", "the session does not exist: it has ended"),
   lockHeld: kind("reread", "another session holds the lock"),
   noSuchFile: kind("fixRequest", "the file does not exist"),
+  noSuchTransform: kind("fixRequest", "the transform does not exist"),
   // Conditions
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),

@@ -57,6 +57,8 @@ export type MessageId = Brand<string, "MessageId">
 export type SessionId = Brand<string, "SessionId">
 /** The path of a lock or a small file: a namespace, and one or more names below it. */
 export type CoordPath = Brand<string, "CoordPath">
+/** A WebAssembly module that administrators have uploaded as a step of transforms. */
+export type ModuleName = Brand<string, "ModuleName">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
 export type NodeFingerprint = Brand<string, "NodeFingerprint">
 /** A node, as its operator named it (`--node`, default: the host name): 1 to 63 printable characters without "/". */
@@ -111,6 +113,10 @@ export const parseSessionId = parser<SessionId>("session id", /^[0-9a-f]{32}$/)
 export const parseCoordPath = parser<CoordPath>(
   "path",
   /^(?=.{3,512}$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(?:\/[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]{0,99}){1,16}$/,
+)
+export const parseModuleName = parser<ModuleName>(
+  "transform name",
+  /^(?!(?:svgmin|image|tar|gzip|zstd|none)$)[a-z][a-z0-9-]{0,31}$/,
 )
 export const parseMessageId = parser<MessageId>("message id", /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
 export const parseNodeFingerprint = parser<NodeFingerprint>("fingerprint of a node", /^[0-9a-f]{64}$/)

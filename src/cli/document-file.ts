@@ -7,19 +7,22 @@ import type { CliIo } from "./io.js"
 const STANDARD_INPUT = "-"
 
 /** Throws a `CliError` that names the file. */
-export async function readText(io: CliIo, file: string): Promise<string> {
-  if (file === STANDARD_INPUT) return inputText(io)
+export async function readBytes(io: CliIo, file: string): Promise<Buffer> {
+  if (file === STANDARD_INPUT) return inputBytes(io)
   try {
-    return await readFile(resolve(io.workingFolder, file), "utf8")
+    return await readFile(resolve(io.workingFolder, file))
   } catch {
     throw new CliError("notFound", `cannot read ${file}`)
   }
 }
 
-async function inputText({ input }: CliIo): Promise<string> {
+/** Throws a `CliError` that names the file. */
+export const readText = async (io: CliIo, file: string): Promise<string> => (await readBytes(io, file)).toString("utf8")
+
+async function inputBytes({ input }: CliIo): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   for await (const piece of input) pieces.push(piece)
-  return Buffer.concat(pieces).toString("utf8")
+  return Buffer.concat(pieces)
 }
 
 /** `hint`: where to find out more about a mistake. Throws a `CliError` that names the file. */

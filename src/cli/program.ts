@@ -52,6 +52,7 @@ import {
 import { addSimulateCommand } from "./simulate-command.js"
 import { addSupportCommands } from "./support-program.js"
 import { addTokenCommands } from "./token-program.js"
+import { addTransformCommands } from "./transform-program.js"
 import { addTopCommand } from "./top-command.js"
 import { addEventsCommand } from "./events-command.js"
 import { addTraceCommand } from "./trace-command.js"
@@ -224,6 +225,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addQuotaCommands(program, io, signal)
   addQueueCommands(program, io, signal)
   addCoordCommands(program, io, signal)
+  addTransformCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

@@ -1,4 +1,4 @@
-/** A client of the admin API: JSON in, JSON out, the token in a header. Failures like those of the S3 client. */
+/** A client of the admin API: JSON or bytes in, JSON out, the token in a header. Failures like those of the S3 client. */
 import { HttpCaller, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
@@ -64,20 +64,25 @@ export class AdminClient {
     return this.#call("PUT", path, Buffer.from(JSON.stringify(body)))
   }
 
+  /** Sends bytes as they are; `type` is their media type. */
+  putBytes(path: string, bytes: Uint8Array, type: string, query: Query = {}): Promise<unknown> {
+    return this.#call("PUT", targetOf(path, query), bytes, type)
+  }
+
   async remove(path: string): Promise<void> {
     await this.#call("DELETE", path, undefined)
   }
 
-  async #call(method: string, rawTarget: string, body: Buffer | undefined): Promise<unknown> {
-    const answer = await this.#send(method, rawTarget, body)
+  async #call(method: string, rawTarget: string, body: Uint8Array | undefined, type?: string): Promise<unknown> {
+    const answer = await this.#send(method, rawTarget, body, type)
     if (answer.status >= 300) throw await failureOf(answer)
     const text = (await answer.document()).toString("utf8")
     return text === "" ? undefined : parseAnswer(text)
   }
 
-  #send(method: string, rawTarget: string, body: Buffer | undefined): Promise<Answer> {
+  #send(method: string, rawTarget: string, body: Uint8Array | undefined, type = "application/json"): Promise<Answer> {
     const rawHeaders = ["host", this.#host, "authorization", `Bearer ${this.access.token}`]
-    if (body !== undefined) rawHeaders.push("content-type", "application/json", "content-length", String(body.length))
+    if (body !== undefined) rawHeaders.push("content-type", type, "content-length", String(body.length))
     return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
   }
 }

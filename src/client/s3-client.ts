@@ -71,6 +71,7 @@ export type BucketSetting =
   | "website"
   | "policy"
   | "lifecycle"
+  | "transforms"
 
 interface KeyPage {
   readonly keys: readonly ListedKey[]
@@ -155,6 +156,10 @@ export class S3Client {
 
   async putSetting(bucket: string, setting: BucketSetting, document: string): Promise<void> {
     await this.#drained({ method: "PUT", bucket, query: [[setting, ""]], body: Buffer.from(document, "utf8") })
+  }
+
+  async removeSetting(bucket: string, setting: BucketSetting): Promise<void> {
+    await this.#drained({ method: "DELETE", bucket, query: [[setting, ""]] })
   }
 
   async removeBucket(bucket: string): Promise<void> {

@@ -155,6 +155,8 @@ function configIn(reader: SettingReader): ServeConfig {
     }),
     k2vListen: reader.optional("k2vListen", parseListen),
     coordination: switchOf("coordination"),
+    transforms: switchOf("transforms"),
+    transformResultsBytesMax: MIB * reader.required("transformResults", count(0, 1_000_000_000)),
     queueListen: reader.optional("queueListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),

@@ -129,6 +129,10 @@ export interface ServeConfig {
   readonly k2vListen: ListenAddress | undefined
   /** Locks and small files of clients are served on the admin port. */
   readonly coordination: boolean
+  /** Transforms of objects are served. */
+  readonly transforms: boolean
+  /** Of results of rules that are kept. */
+  readonly transformResultsBytesMax: number
   /** Undefined: queues are not served. */
   readonly queueListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */

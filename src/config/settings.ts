@@ -300,6 +300,18 @@ export const SETTINGS = {
     "HAYLOFT_COORDINATION",
     "serve locks, leases, elections and small files for clients, on the admin port below /coord/",
   ),
+  transforms: toggle(
+    "--transforms",
+    "HAYLOFT_TRANSFORMS",
+    "serve what transforms make of objects: GET ?x-transform=PIPELINE, and rules of buckets",
+  ),
+  transformResults: setting(
+    "--transform-results",
+    "HAYLOFT_TRANSFORM_RESULTS",
+    "MIB",
+    "1024",
+    "with --transforms: most MiB of results of rules that the store keeps; 0 keeps none",
+  ),
   queueListen: setting(
     "--queue-listen",
     "HAYLOFT_QUEUE_LISTEN",

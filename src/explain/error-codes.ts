@@ -114,7 +114,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "wrongMasterKey",
   ],
   InvalidAccessKeyId: ["invalidAccessKey"],
-  InvalidArgument: ["invalidArgument", "retentionIsOver", "malformedAuthorization"],
+  InvalidArgument: ["invalidArgument", "retentionIsOver", "malformedAuthorization", "noSuchTransform"],
   InvalidBucketAclWithBlockPublicAccessError: ["aclWithAccessBlock"],
   InvalidBucketAclWithObjectOwnership: ["aclWithOwnership"],
   InvalidBucketName: ["invalidBucketName"],

@@ -481,6 +481,11 @@ const COORDINATION = {
     "List the files below a prefix: `GET /coord/files/PREFIX/`.",
     `${COORD}#small-files`,
   ),
+  noSuchTransform: text(
+    "No step of transforms and no pipeline of the bucket has this name.",
+    "`hayloft transform list` shows the steps of the store. A module may have been removed.",
+    "transforms.md#steps",
+  ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
 export const REQUEST_FAILURES = {

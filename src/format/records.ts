@@ -81,6 +81,7 @@ export const SETTING_NAMES = [
   "swift",
   "sync",
   "append",
+  "transforms",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

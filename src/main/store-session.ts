@@ -68,6 +68,7 @@ import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
+import { StoreTransforms } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 
@@ -121,6 +122,10 @@ export class StoreSession {
   private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
   readonly queuePort: QueuePort
+  /** Undefined: they are switched off. */
+  private readonly transforms: StoreTransforms | undefined
+  /** Fires once no request uses the store any more. */
+  private readonly closing = new AbortController()
   /** Undefined: it is switched off. */
   private readonly coordination: StoreCoordination | undefined
 
@@ -149,6 +154,10 @@ export class StoreSession {
     this.queuePort = new QueuePort({ clock, random, denials }, running, node)
     const ofCoordination = { clock, random, log: host.seams.telemetry.log, denials }
     const isShared = membership !== undefined
+    const seams = { clock, log: host.seams.telemetry.log, metrics }
+    this.transforms = config.transforms
+      ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal)
+      : undefined
     this.coordination = config.coordination
       ? new StoreCoordination(ofCoordination, running, store.secrets.root.accountId, isShared)
       : undefined
@@ -202,6 +211,7 @@ export class StoreSession {
       ...(this.membership ? [this.membership] : []),
       this.host.events,
       ...(this.coordination?.services ?? []),
+      ...(this.transforms?.services ?? []),
     ]
     this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
   }
@@ -250,6 +260,7 @@ export class StoreSession {
       quotas: services.quotas,
       queues: this.queuePort.queues,
       coordination: this.coordination?.coordination,
+      transforms: this.transforms?.admin,
       undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,
@@ -380,6 +391,7 @@ export class StoreSession {
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.lifecycle.days,
+      transforms: this.transforms?.transforms,
     }
   }
 
@@ -405,6 +417,7 @@ export class StoreSession {
 
   /** Closes the engine, and keeps the folders. Call it once no request uses the store. */
   async stop(): Promise<void> {
+    this.closing.abort()
     await this.endBackground()
     await this.queuePort.queues.settled()
     this.stopped ??= this.running.stop()

@@ -95,7 +95,11 @@ export function httpAnswer(answer: Answer, common: HeaderLines, scene: () => Ans
     const type = body.type === undefined ? XML_TYPE_LINE : HeaderLines.of(["Content-Type", body.type])
     return { status, headers: headers.and(type), body: body.bytes }
   }
-  return body.kind === "omitted" ? { status, headers, contentLength: body.lengthBytes } : { status, headers }
+  if (body.kind !== "omitted") return { status, headers }
+  // Without a length, the head is that of a stream.
+  return body.lengthBytes === undefined
+    ? { status, headers, body: NOTHING }
+    : { status, headers, contentLength: body.lengthBytes }
 }
 
 /** Sends an object's bytes, and closes it. */
@@ -113,12 +117,13 @@ export function respondObject(
     )
   }
   const startedMs = clock.monotonicMs()
+  const answer = { status, headers, ...(contentLength !== undefined && { contentLength }) }
   let lent: LentBytes | undefined
   return lastly(
     () => {
       lent = body.lend()
       return lent === undefined
-        ? exchange.respond({ status, headers, contentLength, body: body.read(exchange.signal, "reader") })
+        ? exchange.respond({ ...answer, body: body.read(exchange.signal, "reader") })
         : exchange.respond({ status, headers, body: lent.bytes })
     },
     () => {
@@ -130,4 +135,7 @@ export function respondObject(
   )
 }
 
+const NOTHING: AsyncIterable<Uint8Array> = {
+  async *[Symbol.asyncIterator]() {},
+}
 const XML_TYPE_LINE = HeaderLines.of(["Content-Type", XML_TYPE])

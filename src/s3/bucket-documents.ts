@@ -40,6 +40,7 @@ const KINDS: readonly Kind[] = [
   kind("cors", "CORSConfiguration"),
   kind("tagging", "Tagging"),
   kind("website", "WebsiteConfiguration"),
+  kind("transforms", "TransformConfiguration"),
   kind("request-payment", "RequestPaymentConfiguration", "requestPayment"),
 ]
 

@@ -24,6 +24,7 @@ import type { AttributeReader } from "./parse-content.js"
 import { Permissions } from "./rights/permissions.js"
 import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
 import type { BodyContent, RequestHead } from "./rights/condition-values-core.js"
+import type { Transforms } from "../transform/index.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
@@ -56,6 +57,8 @@ export interface CallContext extends PermissionsContext {
   /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
+  /** Undefined: transforms are switched off. */
+  readonly transforms: Transforms | undefined
   readonly polls: Polls
 }
 
@@ -315,10 +318,11 @@ export interface FormSuccess {
 type AnswerBody =
   | { readonly kind: "none" }
   /** The body that a HEAD omits. */
-  | { readonly kind: "omitted"; readonly lengthBytes: number }
+  | { readonly kind: "omitted"; readonly lengthBytes: number | undefined }
   /** An XML document, unless it has its own type. */
   | { readonly kind: "document"; readonly bytes: Uint8Array; readonly type?: string }
-  | { readonly kind: "object"; readonly body: ObjectBody; readonly lengthBytes: number }
+  /** Without a length, the body ends where it ends. */
+  | { readonly kind: "object"; readonly body: ObjectBody; readonly lengthBytes: number | undefined }
   /** An error without a failure kind; its status applies. */
   | { readonly kind: "error"; readonly error: S3Error }
 

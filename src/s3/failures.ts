@@ -327,6 +327,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   noSuchSession: row("InvalidRequest", 400),
   lockHeld: row("InvalidRequest", 400),
   noSuchFile: row("InvalidRequest", 400),
+  noSuchTransform: row("InvalidArgument", 400),
   preconditionFailed: row("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold", {
     condition: "Condition",
   }),

@@ -24,8 +24,15 @@ import { emptyDocument, noTorrent, unset } from "./operations/unset-settings.js"
 import { copyObject } from "./operations/copy-object.js"
 import { deleteObject } from "./operations/delete-object.js"
 import { deleteObjects } from "./operations/delete-objects.js"
+import {
+  checkTransforms,
+  getByRules,
+  getTransformed,
+  headByRules,
+  headTransformed,
+} from "./operations/transformed-object.js"
+import { BUCKET_TRANSFORMS } from "./settings/transforms.js"
 import { followObject } from "./operations/follow-object.js"
-import { getObject, headObject } from "./operations/get-object.js"
 import { getObjectAttributes } from "./operations/get-object-attributes.js"
 import { deleteBucketLifecycle, getBucketLifecycle, putBucketLifecycle } from "./operations/lifecycle.js"
 import { listBuckets } from "./operations/list-buckets.js"
@@ -273,8 +280,8 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
 ]
 
 const OBJECTS: readonly Operation[] = [
-  object("GetObject", "GET", getObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
-  object("HeadObject", "HEAD", headObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("GetObject", "GET", getByRules, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("HeadObject", "HEAD", headByRules, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("PutObject", "PUT", putObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
   object("CopyObject", "PUT [x-amz-copy-source]", copyObject, {
     requiredActions: REQUIRED_ACTIONS.copyObject,
@@ -282,6 +289,8 @@ const OBJECTS: readonly Operation[] = [
     takesAcl: true,
   }),
   object("AppendObject", "POST append", appendObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
+  object("GetTransformedObject", "GET x-transform", getTransformed, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("HeadTransformedObject", "HEAD x-transform", headTransformed, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("FollowObject", "GET follow", followObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("RenameObject", "PUT renameObject", renameObject, { requiredActions: REQUIRED_ACTIONS.renameObject }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
@@ -334,6 +343,13 @@ const SETTINGS: readonly Operation[] = [
   bucket("GetBucketWebsite", "GET website", getSetting(WEBSITE)),
   bucket("PutBucketWebsite", "PUT website", putSetting(WEBSITE, 200)),
   bucket("DeleteBucketWebsite", "DELETE website", deleteSetting(WEBSITE)),
+  ...setting(
+    "BucketTransforms",
+    "transforms",
+    [requiredAction("GetBucketTransforms"), requiredAction("PutBucketTransforms")],
+    BUCKET_TRANSFORMS,
+    { check: checkTransforms },
+  ),
   bucket("GetBucketPolicy", "GET policy", getBucketPolicy),
   bucket("PutBucketPolicy", "PUT policy", putBucketPolicy),
   bucket("DeleteBucketPolicy", "DELETE policy", deleteBucketPolicy),

@@ -6,6 +6,7 @@ import type { S3Keys } from "../keys/index.js"
 import { Polls } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
+import type { Transforms } from "../transform/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
@@ -59,6 +60,8 @@ export interface S3Settings {
   readonly audit: Pick<AuditLog, "begin">
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
+  /** Undefined: transforms are switched off. */
+  readonly transforms?: Transforms | undefined
   /** How lifecycle rules count days; undefined: as they are. */
   readonly lifecycleDays?: LifecycleDays | undefined
 }
@@ -91,7 +94,7 @@ export class S3Parts {
       ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
-      ...{ hash: settings.hash, polls: new Polls(clock) },
+      ...{ transforms: settings.transforms, hash: settings.hash, polls: new Polls(clock) },
     }
   }
 }

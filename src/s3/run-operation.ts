@@ -17,6 +17,7 @@ import type { Answer, BucketCall, Call, ObjectCall } from "./call.js"
 import type { Field } from "./failures.js"
 import type { AdmittedForm } from "./form/admit-form.js"
 import type { Operation, OperationAnswer } from "./operations.js"
+import { noteWritten } from "./operations/transformed-object.js"
 import { versionIdOf } from "./operations/versions.js"
 import type { RequestPlan } from "./plan.js"
 import type { RequestMeters } from "./request-meters.js"
@@ -132,7 +133,12 @@ export class OperationRunner {
     const place = { bucket, key, versionId: versionIdOf(call) }
     const isRead = exchange.method === "GET" || exchange.method === "HEAD"
     return after(enter(place), () =>
-      isRead && permissions.hasReadObjects ? readUnchangedObject(admitted, call, answer, place) : answer.handle(call),
+      isRead && permissions.hasReadObjects
+        ? readUnchangedObject(admitted, call, answer, place)
+        : after(answer.handle(call), answered => {
+            if (!isRead) noteWritten(call)
+            return answered
+          }),
     )
   }
 

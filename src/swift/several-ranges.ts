@@ -28,7 +28,10 @@ class FramedBody implements ObjectBody {
   async *read(signal: AbortSignal, pieces?: PieceOwner): AsyncGenerator<Uint8Array> {
     for (const { head, range } of this.framed.parts) {
       const last = range.first + range.lengthBytes - 1
-      const part = { range: { kind: "fromTo", first: range.first, last }, etag: this.info.etag } as const
+      const part = {
+        range: { kind: "fromTo", first: range.first, last },
+        conditions: { ifMatch: [this.info.etag] },
+      } as const
       const body = await this.open(false, part)
       try {
         // After the first range is open: what refuses it can still be the answer.

@@ -105,6 +105,7 @@ import {
 import { encodePositionRecord } from "../../src/format/position-record.js"
 import type { Sealing } from "../../src/format/sealing.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
+import { TarIndexWriter } from "../../src/format/tar-index.js"
 import { encodeUsage } from "../../src/format/usage.js"
 import { encodeDeletedVersion } from "../../src/format/deleted-version.js"
 import { decodeVersion, encodeDetails, encodeVersion } from "../../src/format/version-record.js"
@@ -322,6 +323,11 @@ const chunk = backup.finish({
   },
   ...{ startedMs: 1_700_000_000_000, decidedBelow: "0000000700000009", number: 3, isLast: true, recordsBefore: 50 },
 })
+const tarIndex = new TarIndexWriter(5_000_000_000)
+tarIndex.add({
+  ...{ path: Buffer.from("a.svg"), kind: "file", sizeBytes: 700, modifiedMs: 3_000 },
+  ...{ offsetBytes: 512, linkTarget: undefined },
+})
 const needleScrub = encodeNeedleScrub({ at: position, damaged: [needleKeyOf(id)] })
 
 /** For each layout an encoded sample, and the values that its fields must contain. Checksums match any number. */
@@ -426,6 +432,10 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     fields: {
       ...{ magic: "HNSc", version: 1, hasPosition: 1, needles: 1, position: hexOf(encodeVolumePosition(position)) },
     },
+  },
+  "tar-index": {
+    bytes: tarIndex.finish(),
+    fields: { magic: "HLTI", version: 1, archiveBytes: 5_000_000_000, members: 1, blocks: 1, blocksBytes: 12 },
   },
   version: {
     bytes: version,

@@ -12,6 +12,9 @@ const CLIENT = /^src\/(cli|client)\//
 /** The program's own files: its version, its docs. */
 const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
 
+/** The work of a sandbox's thread: it has no seams. */
+const SANDBOXED = /^src\/transform\/worker\//
+
 /** All random values of tests depend on one environment variable. */
 const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/
 
@@ -38,13 +41,13 @@ const MODULES = {
     use: COMPUTE,
     in: [SEAM, /^src\/(main\/[^/]*worker[^/]*|node\/metadata\/checkpoint-threads)\.ts$/],
   },
-  zlib: { use: COMPUTE, in: [SEAM, CLIENT, /^src\/seams\/compute\//] },
+  zlib: { use: COMPUTE, in: [SEAM, CLIENT, SANDBOXED, /^src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },
   perf_hooks: { use: CLOCK, in: [SEAM] },
   child_process: { use: PROCESS, in: [SEAM, MAIN] },
   cluster: { use: PROCESS, in: [MAIN] },
-  process: { use: PROCESS, in: [SEAM, MAIN] },
+  process: { use: PROCESS, in: [SEAM, MAIN, SANDBOXED] },
   os: { use: PROCESS, in: [SEAM, MAIN] },
   readline: { use: PROCESS, in: [MAIN] },
   "readline/promises": { use: PROCESS, in: [MAIN] },

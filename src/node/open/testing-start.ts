@@ -31,6 +31,8 @@ export const config: ServeConfig = {
     swift: undefined,
     k2vListen: undefined,
     coordination: false,
+    transforms: false,
+    transformResultsBytesMax: 0,
     queueListen: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,

@@ -40,7 +40,7 @@ import {
   type InspectedRow,
   type Unsealed,
 } from "./encrypt-core.js"
-import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
+import { chunkOfKey, SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 import type { RedundancySource } from "./repair-contract.js"
 import type { RateBound } from "./repair-rate-core.js"
 import type { StorageClasses } from "../storage-classes.js"
@@ -276,7 +276,7 @@ export class EncryptJob implements Job {
     const { bucketId: bucket, key } = parseObjectRowKey(row.rowKey)
     const owner = { bucketId: parseBucketId(bucket), key }
     // Backups of the metadata are encrypted by what writes them.
-    if (owner.bucketId === SYSTEM_BUCKET_ID) return false
+    if (owner.bucketId === SYSTEM_BUCKET_ID && chunkOfKey(owner.key) !== undefined) return false
     const { unsealed, bytes, sealedBytes } = this.inspect({ row, owner }, family)
     if (counts) {
       this.countedBytes += bytes

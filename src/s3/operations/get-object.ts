@@ -5,7 +5,14 @@ import type { AccountId } from "../../base/ids.js"
 import { traced } from "../../base/trace.js"
 import { after, recover, type Soon } from "../../base/soon.js"
 import { HeaderLines } from "../../http/index.js"
-import type { EncryptionCheck, GetRequest, ObjectBody, OpenSegment, RangeRequest } from "../../object/contract.js"
+import type {
+  Conditions,
+  EncryptionCheck,
+  GetRequest,
+  ObjectBody,
+  OpenSegment,
+  RangeRequest,
+} from "../../object/contract.js"
 import { openListed, openSegments, type CompiledRules, type SegmentsOfObject } from "../../object/index.js"
 import { linesOfFields } from "../call.js"
 import type { Answer, ObjectCall } from "../call.js"
@@ -24,7 +31,7 @@ import { segmentsFor } from "./segments.js"
 import { shownVersion, versionIdOf } from "./versions.js"
 
 /** `partNumber` or `Range`; both together throw `invalidRequest`. */
-function rangeOf({ query, headers }: ObjectCall): RangeRequest | undefined {
+export function rangeOf({ query, headers }: ObjectCall): RangeRequest | undefined {
   const partNumber = query.integer("partNumber", { min: 1, max: PARTS_MAX })
   const range = headers.get("range")
   if (partNumber === undefined) return range === undefined ? undefined : parseRange(range)
@@ -86,11 +93,12 @@ function linesOf(
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
 
-/** A range of the object, in place of what the headers of the call ask for. */
+/** What is read of the object, in place of what the headers of the call ask for. */
 export interface PartOfObject {
-  readonly range: RangeRequest
-  /** Of the object, in place of the conditions of the call. Absent: those apply. */
-  readonly etag?: string
+  /** Undefined: all of it. */
+  readonly range?: RangeRequest | undefined
+  /** Absent: those of the call. */
+  readonly conditions?: Conditions
 }
 
 /** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
@@ -113,8 +121,8 @@ export const openFound = (
 function asked(call: ObjectCall, part: PartOfObject | undefined): Pick<GetRequest, "conditions" | "range" | "ifRange"> {
   const { headers, nowMs } = call
   if (part !== undefined) {
-    const conditions = part.etag === undefined ? readConditionsOf(headers, nowMs) : { ifMatch: [part.etag] }
-    return { range: part.range, ifRange: undefined, conditions }
+    const { range, conditions = readConditionsOf(headers, nowMs) } = part
+    return { range, ifRange: undefined, conditions }
   }
   return { range: rangeOf(call), ifRange: ifRangeOf(headers), conditions: readConditionsOf(headers, nowMs) }
 }

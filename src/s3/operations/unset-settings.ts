@@ -15,6 +15,7 @@ const MESSAGES = {
   NoSuchBucketPolicy: "The bucket policy does not exist",
   NoSuchTagSet: "The TagSet does not exist",
   NoSuchWebsiteConfiguration: "The specified bucket does not have a website configuration",
+  NoSuchTransformConfiguration: "The transform configuration does not exist",
   ReplicationConfigurationNotFoundError: "The replication configuration was not found",
   ServerSideEncryptionConfigurationNotFoundError: "The server side encryption configuration was not found",
   ObjectLockConfigurationNotFoundError: "Object Lock configuration does not exist for this bucket",

@@ -36,6 +36,8 @@ const BUCKET = [
   "TagResource",
   "UntagResource",
   "ListTagsForResource",
+  "GetBucketTransforms",
+  "PutBucketTransforms",
   "GetBucketRequestPayment",
   "PutBucketRequestPayment",
   "GetBucketLogging",

@@ -9,6 +9,7 @@ import { LIFECYCLE } from "./lifecycle.js"
 import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
 import { REQUEST_PAYMENT, type Payer } from "./request-payment.js"
+import { BUCKET_TRANSFORMS, type BucketTransforms } from "./transforms.js"
 import { WEBSITE, type Website } from "./website.js"
 import { SettingReader, type SettingSource } from "./setting.js"
 
@@ -21,6 +22,7 @@ export class BucketSettings {
   readonly policy: SettingReader<BucketPolicy>
   readonly publicAccessBlock: SettingReader<PublicAccessBlock>
   readonly requestPayment: SettingReader<Payer>
+  readonly transforms: SettingReader<BucketTransforms>
   readonly website: SettingReader<Website>
 
   constructor(buckets: SettingSource) {
@@ -32,6 +34,7 @@ export class BucketSettings {
     this.policy = new SettingReader(buckets, BUCKET_POLICY)
     this.publicAccessBlock = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
     this.requestPayment = new SettingReader(buckets, REQUEST_PAYMENT)
+    this.transforms = new SettingReader(buckets, BUCKET_TRANSFORMS)
     this.website = new SettingReader(buckets, WEBSITE)
   }
 }

@@ -125,6 +125,13 @@ export const DOCUMENT_SHAPES: Readonly<Record<string, Structure>> = {
       RoutingRules: list("RoutingRule", ROUTING_RULE, "RoutingRules"),
     },
   ),
+  TransformConfiguration: structure(
+    {},
+    {
+      Pipelines: list("Pipeline", structure({ texts: "Name Steps" })),
+      Rules: list("Rule", structure({ texts: "ID Prefix Suffix When Steps" })),
+    },
+  ),
   ObjectLockConfiguration: structure(
     { texts: "ObjectLockEnabled" },
     { Rule: structure({}, { DefaultRetention: structure({ texts: "Mode", numbers: "Days Years" }) }) },

@@ -25,6 +25,7 @@ type MissingCode =
   | "OwnershipControlsNotFoundError"
   | "ServerSideEncryptionConfigurationNotFoundError"
   | "NoSuchWebsiteConfiguration"
+  | "NoSuchTransformConfiguration"
 
 export interface Setting<Value> {
   readonly name: SettingName

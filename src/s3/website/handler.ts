@@ -50,7 +50,15 @@ export const createWebsiteHandler = (settings: WebsiteSettings): Protocol => new
 
 const METHODS = ["GET", "HEAD", "OPTIONS"]
 /** The headers that a page takes notice of. */
-const CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"]
+const CONDITIONS = [
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+  "range",
+  "accept-encoding",
+]
 const NO_QUERY = new Query([])
 const ERROR_STATUS = 400
 const SERVER_ERROR_STATUS = 500
@@ -234,7 +242,8 @@ class WebsiteHandler implements Protocol {
     if (body.kind !== "object") return exchange.respond({ status, headers })
     if (exchange.method !== "HEAD") return respondObject(exchange, { status, headers }, body, this.settings.clock)
     body.body.close()
-    return exchange.respond({ status, headers, contentLength: body.lengthBytes })
+    const { lengthBytes } = body
+    return exchange.respond({ status, headers, ...(lengthBytes !== undefined && { contentLength: lengthBytes }) })
   }
 
   private noteFailure(exchange: Exchange, failure: Failure): S3Error {

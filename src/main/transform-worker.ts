@@ -1,0 +1,7 @@
+/**
+ * Entry point of a thread that transforms objects.
+ */
+import { serveSandbox } from "../seams/sandbox/index.js"
+import { buffersOf, handleTask } from "../transform/worker/serve.js"
+
+serveSandbox(handleTask, buffersOf)

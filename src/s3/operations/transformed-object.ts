@@ -1,0 +1,159 @@
+/**
+ * Objects read through transforms: `GET ?x-transform=PIPELINE`, and GetObject and HeadObject where a rule of the bucket fits the
+ * key. `x-transform=none` reads the original; so do requests for a part, and all that S3 does itself, such as copies.
+ */
+import { fail } from "../../base/failures.js"
+import { after, asPromise, type Soon } from "../../base/soon.js"
+import type { ObjectBody } from "../../object/contract.js"
+import { parsePipeline, withoutCoding, type Original, type Pipeline, type Transforms } from "../../transform/index.js"
+import { linesOfFields, type Answer, type BucketCall, type ObjectCall } from "../call.js"
+import type { Field } from "../failures.js"
+import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
+import { ruleOfKey } from "../settings/transforms.js"
+import { announcedRules, answerWith, getObject, headObject, openObject, rangeOf } from "./get-object.js"
+
+const PARAMETER = "x-transform"
+const ORIGINAL = "none"
+const OFF = "Transforms are switched off. The operator starts the store with --transforms."
+
+/** What a request is to be read through. */
+interface Chosen {
+  readonly pipeline: Pipeline
+  readonly isRule: boolean
+  /** Headers of whatever the answer is. */
+  readonly fields: readonly Field[]
+}
+
+export const getTransformed = (call: ObjectCall): Soon<Answer> => readAsked(call, getObject)
+export const headTransformed = (call: ObjectCall): Soon<Answer> => readAsked(call, headObject)
+
+/** GetObject, or what a rule of the bucket makes of it. */
+export const getByRules = (call: ObjectCall): Soon<Answer> => readByRules(call, getObject)
+export const headByRules = (call: ObjectCall): Soon<Answer> => readByRules(call, headObject)
+
+/** Throws `notImplemented` while transforms are off: rules would have no effect. */
+export function checkTransforms({ context }: BucketCall): Promise<void> {
+  return context.transforms === undefined ? Promise.reject(fail("notImplemented", { message: OFF })) : Promise.resolve()
+}
+
+const WRITES: ReadonlySet<string> = new Set(["PutObject", "CopyObject", "CompleteMultipartUpload", "RenameObject"])
+
+/** Has results made of an object that was just written, if a rule of its bucket wants that. */
+export function noteWritten({ context, bucket, bucketSettings, key, name }: ObjectCall): void {
+  const { transforms } = context
+  if (transforms === undefined || !WRITES.has(name) || !bucket.settings.includes("transforms")) return
+  // Not even a failure of this concerns the client: what is not made now is made when it is read.
+  asPromise(() =>
+    after(bucketSettings.transforms.of(bucket), settings => {
+      const rule = settings && ruleOfKey(settings, key)
+      if (rule?.when === "PUT") transforms.written.note({ bucket, key, pipeline: rule.pipeline })
+    }),
+  ).catch(() => undefined)
+}
+
+async function readAsked(call: ObjectCall, readOriginal: (call: ObjectCall) => Soon<Answer>): Promise<Answer> {
+  const { context, query } = call
+  const { transforms } = context
+  const text = query.get(PARAMETER) ?? ""
+  if (text === ORIGINAL) return readOriginal(call)
+  if (transforms === undefined) throw fail("notImplemented", { message: OFF })
+  if (query.has("partNumber"))
+    throw fail("invalidRequest", { message: `A request with ${PARAMETER} cannot ask for a part.` })
+  return answer(call, transforms, await askedFor(call, text))
+}
+
+/** A pipeline of the bucket by its name, or the one that the text is. Throws `accessDenied` for the latter if nobody has signed. */
+async function askedFor({ bucketSettings, bucket, caller }: ObjectCall, text: string): Promise<Chosen> {
+  const settings = await bucketSettings.transforms.of(bucket)
+  const named = settings?.pipelines.get(text)
+  if (named !== undefined) return { pipeline: named, isRule: false, fields: [] }
+  // Anyone could have the store compute anything.
+  if (caller === undefined) {
+    const message = "Without a signature, only pipelines that the bucket names can be used."
+    throw fail("accessDenied", { message })
+  }
+  return { pipeline: parsePipeline(text), isRule: false, fields: [] }
+}
+
+function readByRules(call: ObjectCall, readOriginal: (call: ObjectCall) => Soon<Answer>): Soon<Answer> {
+  const { context, bucket, query } = call
+  const { transforms } = context
+  if (transforms === undefined || !bucket.settings.includes("transforms") || query.has("partNumber"))
+    return readOriginal(call)
+  return (async () => {
+    const chosen = await ruleFor(call)
+    return chosen === undefined ? readOriginal(call) : answer(call, transforms, chosen)
+  })()
+}
+
+async function ruleFor({ bucketSettings, bucket, key, headers }: ObjectCall): Promise<Chosen | undefined> {
+  const settings = await bucketSettings.transforms.of(bucket)
+  const rule = settings && ruleOfKey(settings, key)
+  if (rule === undefined) return undefined
+  const { pipeline } = rule
+  const { coding } = pipeline
+  if (coding === undefined) return { pipeline, isRule: true, fields: [] }
+  const fields: readonly Field[] = [["Vary", "Accept-Encoding"]]
+  const isAccepted = acceptsCoding(headers.get("accept-encoding"), coding)
+  return { pipeline: isAccepted ? pipeline : withoutCoding(pipeline), isRule: true, fields }
+}
+
+/** RFC 9110, section 12.5.3: without the header, the server does not know what the client understands. */
+export function acceptsCoding(header: string | undefined, coding: string): boolean {
+  const weights = new Map<string, boolean>()
+  for (const each of header?.toLowerCase().split(",") ?? []) {
+    const [name = "", ...parameters] = each.split(";").map(part => part.trim())
+    weights.set(name, !parameters.some(parameter => /^q=0(?:\.0*)?$/.test(parameter)))
+  }
+  return weights.get(coding) ?? weights.get("*") ?? false
+}
+
+async function answer(call: ObjectCall, transforms: Transforms, { pipeline, isRule, fields }: Chosen): Promise<Answer> {
+  const rules = await announcedRules(call)
+  const original = await originalOf(call)
+  try {
+    const { headers, nowMs, client } = call
+    const { body, lengthBytes, skipped } = await transforms.get({
+      ...{ original, pipeline, isRule, signal: client.signal },
+      ...{ conditions: readConditionsOf(headers, nowMs), range: rangeOf(call), ifRange: ifRangeOf(headers) },
+    })
+    const made = await answerWith(call, body, rules)
+    const lines = made.headers.and(linesOfFields([...fields, ...fieldsOf(skipped)]))
+    if (call.name.startsWith("Head")) {
+      body.close()
+      return { ...made, headers: lines, body: { kind: "omitted", lengthBytes } }
+    }
+    return { ...made, headers: lines, body: { kind: "object", body, lengthBytes } }
+  } finally {
+    original.close()
+  }
+}
+
+const fieldsOf = (skipped: string | undefined): readonly Field[] =>
+  skipped === undefined
+    ? [["x-hayloft-transform", "applied"]]
+    : [
+        ["x-hayloft-transform", "skipped"],
+        ["x-hayloft-transform-reason", skipped],
+      ]
+
+/** The object as the caller may read it: whatever of it is used later was allowed here. `close`: ends what nobody has read. */
+async function originalOf(call: ObjectCall): Promise<Original & { readonly close: () => void }> {
+  const { bucket, key } = call
+  let unread: ObjectBody | undefined = await openObject(call, false, { conditions: {} })
+  const { info } = unread
+  const isUnchanged = { ifMatch: [info.etag] }
+  return {
+    ...{ info, of: { bucket, key, versionId: info.versionId } },
+    open: async range => {
+      if (range === undefined && unread !== undefined) {
+        const body = unread
+        unread = undefined
+        return body
+      }
+      const asked = range && { kind: "fromTo" as const, first: range.first, last: range.first + range.lengthBytes - 1 }
+      return openObject(call, false, { range: asked, conditions: isUnchanged })
+    },
+    close: () => unread?.close(),
+  }
+}

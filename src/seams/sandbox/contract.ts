@@ -1,0 +1,23 @@
+/**
+ * Work that must not harm the process: each task runs alone on a thread, which ends if the task exceeds its limits.
+ * Tasks and answers are structured clones; the bytes of a task belong to the thread from then on.
+ */
+
+/** Why a task has no answer. */
+export type SandboxFault = "time" | "memory" | "died"
+
+export type SandboxOutcome<Answer> =
+  | { readonly kind: "answered"; readonly answer: Answer }
+  | { readonly kind: "faulted"; readonly fault: SandboxFault }
+
+export interface Sandbox<Task, Answer> {
+  readonly threads: number
+  /** Tasks on threads now, and those that wait. */
+  readonly running: number
+  readonly waiting: number
+  /**
+   * Throws `tooManyInFlight` if too many tasks wait; rejects with the signal's reason once it fires, and ends the task.
+   * `transfer`: buffers of the task that move to the thread instead of being copied.
+   */
+  run(task: Task, transfer: readonly ArrayBuffer[], signal: AbortSignal): Promise<SandboxOutcome<Answer>>
+}

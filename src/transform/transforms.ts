@@ -1,0 +1,458 @@
+/**
+ * Transforms of objects: from an original and a pipeline to a representation with an ETag, a length and a range of its own.
+ *
+ * Promises  The ETag of a representation is known before it is made, and differs if its bytes may: it depends on the ETag of
+ *           the original and on the steps with their versions. What no step could change is shown as the original with the
+ *           original's ETag. Conditions are evaluated against the representation that the client gets.
+ * Limits    TRANSFORM_LIMITS. Results of the same work are made once for all requests that wait for them.
+ */
+import { createHash } from "node:crypto"
+import { fail } from "../base/failures.js"
+import type { ByteRange, Conditions, GetRequest, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
+import { evaluateRead, resolveRange, segmentsMd5Of } from "../object/index.js"
+import { contentTypeOf } from "../base/content-types.js"
+import type { TarIndex } from "../format/tar-index.js"
+import { laterTurn, mapBounded } from "../life/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { Sandbox, SandboxFault } from "../seams/sandbox/index.js"
+import { recipeOf, skipReason, type FoundModules } from "./base-core.js"
+import { bodyOfBytes, bodyOfStream, encodedPieces, shownAs, type Base, type Original } from "./bodies.js"
+import type { ArchiveStep, Pipeline, StepVersions, ThreadStep, TransformAnswer, TransformTask } from "./contract.js"
+import { TRANSFORM_LIMITS } from "./limits.js"
+import type { Modules } from "./modules.js"
+import type { KeptBytes, Results } from "./results.js"
+import { Slots } from "./slots.js"
+import { gathered } from "./stored.js"
+import { WrittenObjects } from "./written.js"
+import { listingOf, memberOf, TarIndexes } from "./tar-archive.js"
+import { buildTarIndex } from "./tar-index-builder.js"
+
+interface TransformRequest extends Pick<GetRequest, "range" | "ifRange"> {
+  readonly original: Original
+  readonly pipeline: Pipeline
+  /** A rule of the bucket asks for it, not the client: results are kept. */
+  readonly isRule: boolean
+  readonly conditions: Conditions
+  readonly signal: AbortSignal
+}
+
+interface Transformed {
+  readonly body: ObjectBody
+  /** Undefined: it is known when the body has ended. */
+  readonly lengthBytes: number | undefined
+  /** Why a step has left the bytes as they were. */
+  readonly skipped: string | undefined
+}
+
+/** Bytes in memory, or the reason why there are none. */
+type Made =
+  | { readonly bytes: Uint8Array; readonly result: KeptBytes }
+  | { readonly skipped: string; readonly isLasting: boolean }
+
+interface Work {
+  readonly request: TransformRequest
+  readonly base: Base
+  readonly versions: StepVersions
+  readonly modules: FoundModules
+  readonly id: string
+  /** Of the representation, unless the bytes stay as they are. */
+  readonly etag: string
+  readonly isKept: boolean
+}
+
+interface TransformParts {
+  readonly sandbox: Sandbox<TransformTask, TransformAnswer>
+  readonly modules: Modules
+  readonly results: Results
+  readonly clock: Clock
+  readonly objects: Pick<Objects, "get">
+  readonly log: Log
+  /** Ends with the process. */
+  readonly signal: AbortSignal
+  readonly onMade: (outcome: "made" | "skipped" | "failed" | "kept") => void
+}
+
+const ETAG_DIGITS = 16
+/** Of what an index says of an archive. */
+const INDEX_VERSION = "1"
+const hashOf = (...texts: readonly string[]): string => createHash("sha256").update(JSON.stringify(texts)).digest("hex")
+
+export class Transforms {
+  private readonly making = new Map<string, Promise<Made>>()
+  private readonly makers = new Slots(TRANSFORM_LIMITS.makingMax, TRANSFORM_LIMITS.makingWaitMax, "transforms")
+  private readonly sent = new Slots(
+    TRANSFORM_LIMITS.sentBytesMax,
+    TRANSFORM_LIMITS.makingWaitMax,
+    "bytes of transforms",
+  )
+  private readonly streams = new Slots(TRANSFORM_LIMITS.streamsMax, 0, "compressed answers")
+  private readonly indexes = new TarIndexes()
+  private known: Promise<StepVersions> | undefined
+
+  /** Objects for which a rule wants a result before they are read. */
+  readonly written: WrittenObjects
+
+  constructor(private readonly parts: TransformParts) {
+    this.written = new WrittenObjects(parts.objects, this, parts.log)
+  }
+
+  /** What is wrong with a module; undefined: it can be a step. */
+  async checkModule(code: Uint8Array): Promise<string | undefined> {
+    const answer = await this.ask({ kind: "checkModule", code }, undefined, this.parts.signal)
+    if (answer.kind === "checked") return answer.fault
+    throw fail("internal", { reason: "a thread of transforms does not check modules" })
+  }
+
+  /** Which steps this process has. */
+  versions(): Promise<StepVersions> {
+    return (this.known ??= this.ask({ kind: "versions" }, undefined, this.parts.signal).then(
+      answer => {
+        if (answer.kind === "versions") return answer.versions
+        throw fail("internal", { reason: "a thread of transforms does not know its steps" })
+      },
+      (error: unknown) => {
+        this.known = undefined
+        throw error
+      },
+    ))
+  }
+
+  /**
+   * The representation that a request gets; the caller reads or closes its body. Throws `notModified`, `preconditionFailed`,
+   * `invalidRange`, `noSuchTransform`, `noSuchKey` for a member that an archive lacks, `invalidRequest` for what is no archive,
+   * `tooManyInFlight`.
+   */
+  async get(request: TransformRequest): Promise<Transformed> {
+    const { pipeline, original, isRule } = request
+    const versions = await this.versions()
+    if (pipeline.archive?.kind === "list") return this.list(request, pipeline.archive)
+    const base = pipeline.archive === undefined ? original : await this.member(request, pipeline.archive)
+    const reason = skipReason(base.info, pipeline, versions, isRule)
+    if (reason !== undefined) return this.unchanged(request, base, reason)
+    if (pipeline.steps.length === 0 && pipeline.coding === undefined) return this.unchanged(request, base, undefined)
+    const modules = await this.modulesOf(pipeline, isRule)
+    if (typeof modules === "string") return this.unchanged(request, base, modules)
+    return this.represent(this.workOf(request, base, versions, modules))
+  }
+
+  private workOf(request: TransformRequest, base: Base, versions: StepVersions, modules: FoundModules): Work {
+    const { original, pipeline, isRule } = request
+    const recipe = recipeOf(pipeline, versions, modules)
+    const { info } = original
+    const id = hashOf(original.of.key, original.of.versionId, info.etag, info.headers.contentType ?? "", recipe)
+    const etag = `${info.etag}-${hashOf(info.headers.contentType ?? "", recipe).slice(0, ETAG_DIGITS)}`
+    const isPlain = info.encryption === undefined || info.encryption.mode === "s3"
+    const isKept = isRule && isPlain && base.info.sizeBytes <= TRANSFORM_LIMITS.inputBytesMax
+    return { request, base, versions, modules, id, etag, isKept }
+  }
+
+  private async represent(work: Work): Promise<Transformed> {
+    const { request, etag, isKept, base } = work
+    const early = conditionsFailure(request, etag, base)
+    if (early?.kind === "notModified") throw early
+    if (isKept) {
+      const kept = await this.fromKept(work)
+      if (kept !== undefined) return kept
+    }
+    const { steps, coding } = request.pipeline
+    if (steps.length === 0 && coding !== undefined && !isKept && base.info.sizeBytes > TRANSFORM_LIMITS.pieceBytes)
+      return this.stream(work)
+    const room = await this.sent.take(TRANSFORM_LIMITS.outputBytesMax)
+    try {
+      const made = await this.made(work)
+      room.shrink("skipped" in made ? 0 : made.bytes.length)
+      if ("skipped" in made) return await this.unchanged(request, base, made.skipped)
+      return this.answer(work, made, () => room.shrink(0))
+    } catch (error) {
+      room.shrink(0)
+      throw error
+    }
+  }
+
+  private answer(work: Work, { bytes, result }: Extract<Made, { bytes: Uint8Array }>, close: () => void): Transformed {
+    const { request, base, etag } = work
+    const failure = conditionsFailure(request, etag, base)
+    if (failure !== undefined) throw failure
+    const range = rangeOf(request, etag, undefined, bytes.length)
+    const body = bodyOfBytes(infoOf(work, result, bytes.length), bytes, range, close)
+    return { body, lengthBytes: range?.lengthBytes ?? bytes.length, skipped: undefined }
+  }
+
+  /** From what was kept earlier. */
+  private async fromKept(work: Work): Promise<Transformed | undefined> {
+    const { request, base, etag, id } = work
+    const of = { ...request.original.of, etag: request.original.info.etag }
+    const asked = isRangeOf(request, etag, undefined) ? request.range : undefined
+    const found = await this.parts.results.open(of, id, asked)
+    if (found === undefined) return undefined
+    const { body, result } = found
+    this.parts.onMade("kept")
+    if ("skipped" in result) {
+      body.close()
+      return this.unchanged(request, base, result.skipped)
+    }
+    const failure = conditionsFailure(request, etag, base)
+    if (failure !== undefined) {
+      body.close()
+      throw failure
+    }
+    const { sizeBytes } = body.info
+    const lengthBytes = body.range?.lengthBytes ?? sizeBytes
+    return { body: shownAs(body, infoOf(work, result, sizeBytes), body.range), lengthBytes, skipped: undefined }
+  }
+
+  /** The bytes stay as they are. */
+  private async unchanged(request: TransformRequest, base: Base, skipped: string | undefined): Promise<Transformed> {
+    const { info } = base
+    const { etag, lastModifiedMs: modifiedMs } = info
+    const failure = evaluateRead(request.conditions, { etag, modifiedMs, segmentsMd5: segmentsMd5Of(info) })
+    if (failure !== undefined) throw failure
+    const range = rangeOf(request, etag, modifiedMs, info.sizeBytes)
+    const body = await base.open(range)
+    return { body: shownAs(body, info, range), lengthBytes: range?.lengthBytes ?? info.sizeBytes, skipped }
+  }
+
+  /** Compressed while it is sent: of a length that nobody knows before, so that ranges are ignored. */
+  private async stream(work: Work): Promise<Transformed> {
+    const { request, base, etag } = work
+    const { coding } = request.pipeline
+    const failure = conditionsFailure(request, etag, base)
+    if (failure !== undefined) throw failure
+    if (coding === undefined) throw fail("internal", { reason: "a pipeline without steps has a coding" })
+    const slot = await this.streams.take()
+    try {
+      const body = await base.open(undefined)
+      const info = infoOf(work, { type: base.info.headers.contentType ?? "", coded: true }, 0)
+      const pieces = (signal: AbortSignal) =>
+        encodedPieces(body.read(signal), coding, bytes => this.encode(bytes, coding, signal))
+      return {
+        ...{ lengthBytes: undefined, skipped: undefined },
+        body: bodyOfStream(info, pieces, () => {
+          body.close()
+          slot.shrink(0)
+        }),
+      }
+    } catch (error) {
+      slot.shrink(0)
+      throw error
+    }
+  }
+
+  /** The result of a rule for an object that was just written, so that the first reader finds it. */
+  async prepare(request: Pick<TransformRequest, "original" | "pipeline">): Promise<void> {
+    const { original, pipeline } = request
+    const versions = await this.versions()
+    const asked = { ...request, isRule: true, conditions: {}, range: undefined, ifRange: undefined }
+    if (skipReason(original.info, pipeline, versions, true) !== undefined) return
+    const modules = await this.modulesOf(pipeline, true)
+    if (typeof modules === "string") return
+    const work = this.workOf({ ...asked, signal: this.parts.signal }, original, versions, modules)
+    if (work.isKept) await this.made(work)
+  }
+
+  /** Made once for all that ask for it now; nobody's disconnection ends it. */
+  private made(work: Work): Promise<Made> {
+    const { id } = work
+    const running = this.making.get(id)
+    if (running !== undefined) return running
+    const making = this.make(work).finally(() => this.making.delete(id))
+    this.making.set(id, making)
+    return making
+  }
+
+  private async make(work: Work): Promise<Made> {
+    const { request, id, isKept } = work
+    const slot = await this.makers.take()
+    try {
+      const made = await this.run(work)
+      const isSkipped = "skipped" in made
+      this.parts.onMade(isSkipped ? (made.isLasting ? "skipped" : "failed") : "made")
+      if (isKept && (!isSkipped || made.isLasting)) {
+        const of = { ...request.original.of, etag: request.original.info.etag }
+        const isSealed = request.original.info.encryption !== undefined
+        const [bytes, result] = isSkipped ? [new Uint8Array(), { skipped: made.skipped }] : [made.bytes, made.result]
+        await this.parts.results.put(of, id, bytes, result, isSealed)
+      }
+      return made
+    } finally {
+      slot.shrink(0)
+    }
+  }
+
+  /** Reads the input, and runs all steps. */
+  private async run({ request, base, modules }: Work): Promise<Made> {
+    const { signal } = this.parts
+    const { steps, coding } = request.pipeline
+    const input = await gathered(await base.open(undefined), signal)
+    const type = base.info.headers.contentType ?? ""
+    let [bytes, madeType] = [input, type]
+    if (steps.length > 0) {
+      const threadSteps = await mapBounded(steps, 1, step => this.threadStepOf(step, modules))
+      const answer = await this.tryAsk({ kind: "steps", steps: threadSteps, bytes, type }, bytes, signal)
+      if (answer.kind === "faulted") return { skipped: answer.reason, isLasting: false }
+      if (answer.kind === "skipped") return { skipped: answer.reason, isLasting: true }
+      if (answer.kind !== "bytes") throw fail("internal", { reason: "a thread of transforms answers something else" })
+      ;[bytes, madeType] = [answer.bytes, answer.type]
+    }
+    if (coding !== undefined) {
+      const pieces: Uint8Array[] = []
+      const source = [bytes]
+      for await (const piece of encodedPieces(source, coding, each => this.encode(each, coding, signal)))
+        pieces.push(piece)
+      bytes = Buffer.concat(pieces)
+    }
+    return { bytes, result: { type: madeType, coded: coding !== undefined } }
+  }
+
+  private async threadStepOf(step: Pipeline["steps"][number], modules: FoundModules): Promise<ThreadStep> {
+    if (step.kind !== "module") return step
+    const { name, parameters } = step
+    const found = modules.get(name)
+    if (found === undefined) throw fail("internal", { reason: "a module was found before" })
+    const code = await this.parts.modules.codeOf(found)
+    const { contentType } = found
+    return { kind: "module", name, code, parameters, ...(contentType !== undefined && { contentType }) }
+  }
+
+  /** Of a rule: why its steps cannot run. Throws `noSuchTransform` for what a client asks for. */
+  private async modulesOf({ steps }: Pipeline, isRule: boolean): Promise<FoundModules | string> {
+    const found = new Map<string, Awaited<ReturnType<Modules["list"]>>[number]>()
+    for (const step of steps) {
+      if (step.kind !== "module") continue
+      const info = await this.parts.modules.find(step.name)
+      if (info !== undefined) found.set(step.name, info)
+      else if (isRule) return `there is no transform ${step.name}`
+      else {
+        const message = `There is no transform "${step.name}".`
+        throw fail("noSuchTransform", { argumentName: "x-transform", argumentValue: step.name, message })
+      }
+    }
+    return found
+  }
+
+  private async encode(bytes: Uint8Array, coding: NonNullable<Pipeline["coding"]>, signal: AbortSignal) {
+    const answer = await this.ask({ kind: "encode", coding, bytes }, bytes, signal)
+    if (answer.kind === "encoded") return answer.bytes
+    throw fail("internal", { reason: `a thread could not compress with ${coding}` })
+  }
+
+  private async ask(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal): Promise<TransformAnswer> {
+    const answer = await this.tryAsk(task, moved, signal)
+    if (answer.kind !== "faulted") return answer
+    throw fail("tooManyInFlight", { message: `The transform was stopped: ${answer.reason}. Try again.` })
+  }
+
+  private async tryAsk(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal) {
+    const isWhole = moved !== undefined && moved.byteLength === moved.buffer.byteLength
+    const buffers = isWhole && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : []
+    const outcome = await this.parts.sandbox.run(task, buffers, signal)
+    return outcome.kind === "answered" ? outcome.answer : { kind: "faulted" as const, reason: FAULTS[outcome.fault] }
+  }
+
+  /** A member of an archive, as an object of its own. */
+  private async member(
+    { original }: TransformRequest,
+    { path }: Extract<ArchiveStep, { kind: "member" }>,
+  ): Promise<Base> {
+    const { info } = original
+    const { range } = memberOf(await this.indexOf(original), path)
+    const { contentEncoding: _coding, contentType: _type, contentDisposition: _name, ...headers } = info.headers
+    const etag = `${info.etag}-${hashOf("member", INDEX_VERSION, path).slice(0, ETAG_DIGITS)}`
+    return {
+      info: {
+        ...info,
+        ...{ etag, sizeBytes: range.lengthBytes, checksum: undefined, partsCount: undefined },
+        headers: { ...headers, contentType: contentTypeOf(path) },
+      },
+      open: part => {
+        const { first, lengthBytes } = part ?? { first: 0, lengthBytes: range.lengthBytes }
+        return lengthBytes === 0
+          ? Promise.resolve(bodyOfBytes(info, new Uint8Array(0), undefined, () => undefined))
+          : original.open({ first: range.first + first, lengthBytes })
+      },
+    }
+  }
+
+  private async list(request: TransformRequest, step: Extract<ArchiveStep, { kind: "list" }>): Promise<Transformed> {
+    const { original, pipeline } = request
+    const { info } = original
+    const page = listingOf(await this.indexOf(original), step)
+    const bytes = Buffer.from(`${JSON.stringify(page)}\n`)
+    const etag = `${info.etag}-${hashOf("list", INDEX_VERSION, pipeline.text).slice(0, ETAG_DIGITS)}`
+    const headers = { contentType: "application/json" }
+    const listed = { ...info, etag, headers, sizeBytes: bytes.length, checksum: undefined, partsCount: undefined }
+    const base = { info: listed, open: () => Promise.resolve(bodyOfBytes(listed, bytes, undefined, () => undefined)) }
+    return this.unchanged(request, base, undefined)
+  }
+
+  /** Kept beside the results of rules, so that an archive is read through once. */
+  private indexOf({ of, info, open }: Original): Promise<TarIndex> {
+    const { results, signal, clock } = this.parts
+    const id = hashOf("tar", INDEX_VERSION, of.key, of.versionId, info.etag)
+    return this.indexes.of(`${of.bucket.id}/${id}`, async () => {
+      const result = { ...of, etag: info.etag }
+      const isPlain = info.encryption === undefined || info.encryption.mode === "s3"
+      const kept = isPlain ? await results.open(result, id, undefined) : undefined
+      if (kept !== undefined) return gathered(kept.body, signal)
+      const slot = await this.makers.take()
+      try {
+        const read = async function* (range: ByteRange) {
+          const body = await open(range)
+          yield* body.read(signal)
+        }
+        const bytes = await buildTarIndex(read, info.sizeBytes, signal, () => laterTurn(clock))
+        const isSealed = info.encryption !== undefined
+        if (isPlain) await results.put(result, id, bytes, { type: "index", coded: false }, isSealed)
+        return bytes
+      } finally {
+        slot.shrink(0)
+      }
+    })
+  }
+}
+
+const FAULTS: Readonly<Record<SandboxFault, string>> = {
+  time: `it takes more than ${TRANSFORM_LIMITS.taskMs / 1_000} seconds`,
+  memory: "it takes too much memory",
+  died: "its thread has ended",
+}
+
+/** As of a read, but a time tells nothing of steps that have changed. */
+const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { info }: Base) =>
+  evaluateRead({ ...conditions, ifModifiedSinceMs: undefined }, { etag, modifiedMs: info.lastModifiedMs })
+
+/** Whether a range applies to this representation. `modifiedMs` is undefined where a time tells nothing. */
+function isRangeOf({ ifRange }: TransformRequest, etag: string, modifiedMs: number | undefined): boolean {
+  if (ifRange === undefined) return true
+  if ("etag" in ifRange) return ifRange.etag === etag
+  return modifiedMs !== undefined && Math.floor(modifiedMs / 1000) * 1000 <= ifRange.unmodifiedSinceMs
+}
+
+/** Throws `invalidRange`. */
+function rangeOf(
+  request: TransformRequest,
+  etag: string,
+  modifiedMs: number | undefined,
+  sizeBytes: number,
+): ByteRange | undefined {
+  const { range } = request
+  if (range === undefined || !isRangeOf(request, etag, modifiedMs)) return undefined
+  if (range.kind === "part") throw fail("invalidRequest", { message: "A transformed object has no parts." })
+  return resolveRange(range, sizeBytes)
+}
+
+/** The headers of a representation. A checksum would be that of other bytes. */
+function infoOf({ base, etag, request }: Work, { type, coded }: KeptBytes, sizeBytes: number): ObjectInfo {
+  const { contentType: _type, ...headers } = base.info.headers
+  const { coding } = request.pipeline
+  return {
+    ...base.info,
+    ...{ etag, sizeBytes, checksum: undefined, partsCount: undefined },
+    headers: {
+      ...headers,
+      ...(type !== "" && { contentType: type }),
+      ...(coded && coding !== undefined && { contentEncoding: coding }),
+    },
+  }
+}

@@ -1,0 +1,24 @@
+/** What a step makes of its input: other bytes, or a reason why the input stays as it is. */
+
+export interface Made {
+  readonly kind: "made"
+  readonly bytes: Uint8Array
+  readonly type: string
+}
+
+export interface Skipped {
+  readonly kind: "skipped"
+  readonly reason: string
+}
+
+const REASON_LENGTH_MAX = 160
+
+/** The reason becomes ASCII of a limited length: parts of it may come from the input. */
+export function skip(reason: string): Skipped {
+  const ascii = reason.replaceAll(/[^ -~]+/g, " ").trim()
+  return { kind: "skipped", reason: ascii.slice(0, REASON_LENGTH_MAX) }
+}
+
+/** The first line of what was thrown. */
+export const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? ""
