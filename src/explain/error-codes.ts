@@ -37,6 +37,7 @@ const S3_OWN: Readonly<Record<string, Text>> = {
     "Send both, as browsers do. For a test with curl: `-X OPTIONS -H 'Origin: …' -H 'Access-Control-Request-Method: GET'`.",
   ),
   NoSuchCORSConfiguration: unset("CORS rules", "If browsers should use it: `aws s3api put-bucket-cors`."),
+  NoSuchTransformConfiguration: unset("transforms", "Nothing, or `hayloft transform rules set`."),
   NoSuchTagSet: unset("tags", "Nothing, or `aws s3api put-bucket-tagging`."),
   NoSuchBucketPolicy: unset("policy", "Nothing, or `aws s3api put-bucket-policy`."),
   NoSuchLifecycleConfiguration: unset("lifecycle rules", "Nothing, or `aws s3api put-bucket-lifecycle-configuration`."),

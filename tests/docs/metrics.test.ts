@@ -23,7 +23,7 @@ const shownIn = (text: string) => [...text.matchAll(/^# TYPE (\w+) /gm)].map(([,
 
 test("the metrics of a running server are those documented", async () => {
   await withFolder(folder =>
-    withServer({ folders: dataFolders(folder, 1), args: ["--coordination"] }, async server => {
+    withServer({ folders: dataFolders(folder, 1), args: ["--coordination", "--transforms"] }, async server => {
       const { body } = await server.admin("GET", "/metrics")
       assert.deepEqual(documented("metrics"), shownIn(body.toString("utf8")))
     }),

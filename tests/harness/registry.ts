@@ -1,15 +1,21 @@
 /**
- * A package registry on loopback that has the packages of this checkout's node_modules, so that a test may install a
- * package without a network. It needs GNU tar.
+ * A package registry on loopback that has the packages of this checkout's node_modules, also those within others, so that a
+ * test may install a package without a network. It needs GNU tar.
  */
 import { spawn } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { ROOT } from "./server.js"
 
-const folderOf = (name: string): string => join(ROOT, "node_modules", name)
+const MODULES = join(ROOT, "node_modules")
+
+/** The folders of all versions of a package. */
+const foldersOf = (name: string): readonly string[] =>
+  [MODULES, ...readdirSync(MODULES).map(other => join(MODULES, other, "node_modules"))]
+    .map(modules => join(modules, name))
+    .filter(folder => existsSync(folder))
 
 /** Runs the work with the URL of the registry. */
 export async function withRegistry<T>(work: (url: string) => Promise<T>): Promise<T> {
@@ -18,9 +24,11 @@ export async function withRegistry<T>(work: (url: string) => Promise<T>): Promis
     const [name = "", file] = decodeURIComponent(request.url ?? "")
       .slice(1)
       .split("/-/")
-    if (!/^(@[\w.-]+\/)?[\w.-]+$/.test(name) || !existsSync(folderOf(name))) response.writeHead(404).end()
-    else if (file === undefined) describe(name, url, response)
-    else sendFiles(name, response)
+    const folders = /^(@[\w.-]+\/)?[\w.-]+$/.test(name) ? foldersOf(name) : []
+    const [folder] = file === undefined ? folders : folders.slice(Number.parseInt(file, 10))
+    if (folder === undefined) response.writeHead(404).end()
+    else if (file === undefined) describe(name, folders, url, response)
+    else sendFiles(folder, response)
   })
   await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -32,17 +40,18 @@ export async function withRegistry<T>(work: (url: string) => Promise<T>): Promis
   }
 }
 
-function describe(name: string, url: string, response: ServerResponse): void {
-  const manifest = JSON.parse(readFileSync(join(folderOf(name), "package.json"), "utf8")) as { version: string }
-  const { version } = manifest
-  const dist = { tarball: `${url}/${name}/-/files.tgz` }
-  const versions = { [version]: { ...manifest, dist } }
+function describe(name: string, folders: readonly string[], url: string, response: ServerResponse): void {
+  const described = folders.map((folder, number) => {
+    const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }
+    return [manifest.version, { ...manifest, dist: { tarball: `${url}/${name}/-/${number}.tgz` } }] as const
+  })
   response.setHeader("content-type", "application/json")
-  response.end(JSON.stringify({ name, "dist-tags": { latest: version }, versions }))
+  const versions = Object.fromEntries(described)
+  response.end(JSON.stringify({ name, "dist-tags": { latest: described[0]?.[0] }, versions }))
 }
 
-function sendFiles(name: string, response: ServerResponse): void {
-  const args = ["-cz", "--transform", "s,^,package/,", "--exclude", "./node_modules", "-C", folderOf(name), "."]
+function sendFiles(folder: string, response: ServerResponse): void {
+  const args = ["-cz", "--transform", "s,^,package/,", "--exclude", "./node_modules", "-C", folder, "."]
   const tar = spawn("tar", args, { stdio: ["ignore", "pipe", "inherit"] })
   tar.stdout.pipe(response)
 }
