@@ -3,7 +3,7 @@
  */
 import { fail } from "../base/failures.js"
 
-interface Taken {
+export interface Taken {
   /** Gives back all but so many; 0: all. What was given back stays so. */
   shrink(to: number): void
 }

@@ -22,7 +22,7 @@ import type { ArchiveStep, Pipeline, StepVersions, ThreadStep, TransformAnswer, 
 import { TRANSFORM_LIMITS } from "./limits.js"
 import type { Modules } from "./modules.js"
 import type { KeptBytes, Results } from "./results.js"
-import { Slots } from "./slots.js"
+import { Slots, type Taken } from "./slots.js"
 import { gathered } from "./stored.js"
 import { WrittenObjects } from "./written.js"
 import { listingOf, memberOf, TarIndexes } from "./tar-archive.js"
@@ -49,6 +49,13 @@ interface Transformed {
 type Made =
   | { readonly bytes: Uint8Array; readonly result: KeptBytes }
   | { readonly skipped: string; readonly isLasting: boolean }
+
+/** One making for all its users. */
+interface Making {
+  readonly made: Promise<Made>
+  readonly room: Promise<Taken>
+  users: number
+}
 
 interface Work {
   readonly request: TransformRequest
@@ -79,7 +86,8 @@ const INDEX_VERSION = "1"
 const hashOf = (...texts: readonly string[]): string => createHash("sha256").update(JSON.stringify(texts)).digest("hex")
 
 export class Transforms {
-  private readonly making = new Map<string, Promise<Made>>()
+  /** What is being made, or sent. */
+  private readonly making = new Map<string, Making>()
   private readonly makers = new Slots(TRANSFORM_LIMITS.makingMax, TRANSFORM_LIMITS.makingWaitMax, "transforms")
   private readonly sent = new Slots(
     TRANSFORM_LIMITS.sentBytesMax,
@@ -158,14 +166,16 @@ export class Transforms {
     const { steps, coding } = request.pipeline
     if (steps.length === 0 && coding !== undefined && !isKept && base.info.sizeBytes > TRANSFORM_LIMITS.pieceBytes)
       return this.stream(work)
-    const room = await this.sent.take(TRANSFORM_LIMITS.outputBytesMax)
+    const shared = this.share(work)
     try {
-      const made = await this.made(work)
-      room.shrink("skipped" in made ? 0 : made.bytes.length)
-      if ("skipped" in made) return await this.unchanged(request, base, made.skipped)
-      return this.answer(work, made, () => room.shrink(0))
+      const made = await shared.made
+      if ("skipped" in made) {
+        shared.leave()
+        return await this.unchanged(request, base, made.skipped)
+      }
+      return this.answer(work, made, shared.leave)
     } catch (error) {
-      room.shrink(0)
+      shared.leave()
       throw error
     }
   }
@@ -248,24 +258,51 @@ export class Transforms {
     const modules = await this.modulesOf(pipeline, true)
     if (typeof modules === "string") return
     const work = this.workOf({ ...asked, signal: this.parts.signal }, original, versions, modules)
-    if (work.isKept) await this.made(work)
+    if (!work.isKept) return
+    const shared = this.share(work)
+    try {
+      await shared.made
+    } finally {
+      shared.leave()
+    }
   }
 
-  /** Made once for all that ask for it now; nobody's disconnection ends it. */
-  private made(work: Work): Promise<Made> {
+  /**
+   * Made once for all that ask for it now; nobody's disconnection ends it. The bytes are in memory until all of them have left,
+   * which they may do twice.
+   */
+  private share(work: Work): { readonly made: Promise<Made>; readonly leave: () => void } {
     const { id } = work
-    const running = this.making.get(id)
-    if (running !== undefined) return running
-    const making = this.make(work).finally(() => this.making.delete(id))
-    this.making.set(id, making)
-    return making
+    let shared = this.making.get(id)
+    if (shared === undefined) {
+      const room = this.sent.take(TRANSFORM_LIMITS.outputBytesMax)
+      shared = { made: this.make(work, room), room, users: 0 }
+      this.making.set(id, shared)
+    }
+    const { made, room } = shared
+    shared.users += 1
+    let isIn = true
+    const leave = (): void => {
+      if (!isIn) return
+      isIn = false
+      shared.users -= 1
+      if (shared.users > 0) return
+      this.making.delete(id)
+      void room.then(
+        taken => taken.shrink(0),
+        () => undefined,
+      )
+    }
+    return { made, leave }
   }
 
-  private async make(work: Work): Promise<Made> {
+  private async make(work: Work, taking: Promise<Taken>): Promise<Made> {
     const { request, id, isKept } = work
+    const room = await taking
     const slot = await this.makers.take()
     try {
       const made = await this.run(work)
+      room.shrink("skipped" in made ? 0 : made.bytes.length)
       const isSkipped = "skipped" in made
       this.parts.onMade(isSkipped ? (made.isLasting ? "skipped" : "failed") : "made")
       if (isKept && (!isSkipped || made.isLasting)) {
