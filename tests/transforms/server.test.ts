@@ -10,12 +10,18 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { gunzipSync } from "node:zlib"
+import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3"
+import { chromium } from "playwright-core"
 import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
+import { findProgram } from "../harness/commands.js"
 import { forTestsOfFile } from "../harness/folders.js"
+import { withClient } from "../harness/sdk-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
 
 const REGION = "us-east-1"
+const CHROMIUM = findProgram("chromium")
+const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 const SVG = `<?xml version="1.0"?>\n<!-- drawn by hand -->\n<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10">
     <g>   <rect   x="1.0000" y="1.0000" width="8.000" height="8.000" fill="#ff0000"/>   </g>
 </svg>\n`
@@ -239,6 +245,32 @@ test("a module of an administrator is a step; without it, requests that name it 
   assert.equal((await server.hayloft(["transform", "remove", "echo"])).code, 0)
   const refused = await get("logo.svg", transformed("echo,a=1"), {}, 400)
   assert.match(textOf(refused), /There is no transform .quot;echo/)
+})
+
+test("a browser decodes both codings, also of many pieces; Amazon's SDK accepts what a rule returns", async t => {
+  const text = Array.from({ length: 400_000 }, (_, i) => `line ${i % 977}\n`).join("")
+  await put("browser.txt", text, { "Content-Type": "text/plain" })
+  await rules(`<Rule><Prefix>browser</Prefix><When>GET</When><Steps>gzip</Steps></Rule>`)
+  await withClient(server, async client => {
+    const { Body, ETag } = await client.send(new GetObjectCommand({ Bucket: "art", Key: "browser.txt" }))
+    assert.equal(await Body?.transformToString(), text)
+    const head = await client.send(new HeadObjectCommand({ Bucket: "art", Key: "browser.txt" }))
+    assert.equal(head.ETag, ETag)
+  })
+  if (CHROMIUM === undefined) return t.skip("chromium is not installed")
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET })
+  try {
+    const page = await browser.newPage()
+    for (const query of ["", "x-transform=gzip", "x-transform=zstd"]) {
+      const target = s3.presign("GET", { bucket: "art", key: "browser.txt", query })
+      const answer = await page.goto(`${server.endpoint}${target}`)
+      assert.equal(await answer?.text(), text, query)
+      const coding = (await answer?.allHeaders())?.["content-encoding"]
+      assert.equal(coding, query.endsWith("zstd") ? "zstd" : "gzip")
+    }
+  } finally {
+    await browser.close()
+  }
 })
 
 test("bad pipelines and documents are refused with what is wrong; other methods do not take the parameter", async () => {
