@@ -8,6 +8,7 @@ import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
 import { LOCKS } from "./themes/locks.js"
+import { TRANSFORMS } from "./themes/transforms.js"
 import { QUEUES } from "./themes/queues.js"
 import { BATCHES } from "./themes/batches.js"
 import { COMMANDS } from "./themes/commands.js"
@@ -41,6 +42,7 @@ const THEMES: readonly Theme[] = [
   APPENDS,
   QUEUES,
   LOCKS,
+  TRANSFORMS,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"

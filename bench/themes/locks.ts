@@ -6,6 +6,7 @@ import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { ratePerSecond } from "../work-rate.js"
 
 const BODY = noiseOf(KIB)
 /** Locks that pass on in one row, of which the median is shown. */
@@ -36,11 +37,11 @@ class Locks implements Fixture {
   async besideObjects(workers: number): Promise<Measured> {
     const session = await this.client.begin()
     const round = (this.drawn += 1)
-    const locks = await this.perSecond(workers, async worker => {
+    const locks = await ratePerSecond(this.bench, workers, async worker => {
       await (await session.acquire(`bench-${worker % 8}/lock-${round}-${worker}`))?.release()
     })
     const { client } = this.store
-    const objects = await this.perSecond(workers, async worker => {
+    const objects = await ratePerSecond(this.bench, workers, async worker => {
       const key = `lock-${round}-${worker}`
       await client.put({ bucket: BUCKET, key, body: BODY })
       await client.remove(BUCKET, key)
@@ -79,29 +80,13 @@ class Locks implements Fixture {
     const headers = [["x-hayloft-fence", lock?.fence ?? ""] as const]
     const { client } = this.store
     const put = (more: typeof headers | undefined) =>
-      this.perSecond(8, async worker => {
+      ratePerSecond(this.bench, 8, async worker => {
         await client.put({ bucket: BUCKET, key: `fenced-${worker}`, body: BODY, ...(more && { headers: more }) })
       })
     const figure = await put(headers)
     const limit = await put(undefined)
     await session.end()
     return { figure, unit: "/s", limit }
-  }
-
-  /** How often the workers have done the work in a second, side by side. */
-  private async perSecond(workers: number, work: (worker: number) => Promise<void>): Promise<number> {
-    const { clock, scale } = this.bench
-    const beganMs = clock.monotonicMs()
-    const untilMs = beganMs + 1_000 * scale.seconds
-    let done = 0
-    const run = async (worker: number): Promise<void> => {
-      while (clock.monotonicMs() < untilMs) {
-        await work(worker)
-        done += 1
-      }
-    }
-    await Promise.all(Array.from({ length: workers }, (_, worker) => run(worker)))
-    return done / ((clock.monotonicMs() - beganMs) / 1_000)
   }
 }
 

@@ -9,6 +9,7 @@ import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { ratePerSecond } from "../work-rate.js"
 
 const BODY = noiseOf(KIB)
 const HOST = "127.0.0.1"
@@ -54,12 +55,12 @@ class Queues implements Fixture {
 
   async besideObjects(workers: number): Promise<Measured> {
     const queue = `bench-${(this.drawn += 1)}`
-    const messages = await this.perSecond(workers, async () => {
+    const messages = await ratePerSecond(this.bench, workers, async () => {
       await this.call({ service: "sqs", method: "POST", target: `/queue/${queue}`, body: BODY })
       const ids = await this.receive(queue)
       await this.call({ service: "sqs", method: "POST", target: "/jobs/ack", body: Buffer.from(JSON.stringify(ids)) })
     })
-    const objects = await this.perSecond(workers, async number => {
+    const objects = await ratePerSecond(this.bench, workers, async (_, number) => {
       const target = `/${BUCKET}/${queue}-${number}`
       await this.call({ service: "s3", method: "PUT", target, body: BODY })
       await this.call({ service: "s3", method: "GET", target })
@@ -87,22 +88,6 @@ class Queues implements Fixture {
     const target = `/queue?from=${queue}&timeout=${timeoutMs}`
     const text = (await this.call({ service: "sqs", method: "GET", target })).toString()
     return [...text.matchAll(/"id":"([^"]+)"/g)].map(([, id = ""]) => id)
-  }
-
-  /** How often the workers have done the work in a second, side by side. */
-  private async perSecond(workers: number, work: (number: number) => Promise<void>): Promise<number> {
-    const { clock, scale } = this.bench
-    const beganMs = clock.monotonicMs()
-    const untilMs = beganMs + 1_000 * scale.seconds
-    let done = 0
-    const worker = async (): Promise<void> => {
-      while (clock.monotonicMs() < untilMs) {
-        done += 1
-        await work(done)
-      }
-    }
-    await Promise.all(Array.from({ length: workers }, worker))
-    return done / ((clock.monotonicMs() - beganMs) / 1_000)
   }
 
   private call({ service, method, target: rawTarget, body = new Uint8Array(0) }: Call): Promise<Buffer> {

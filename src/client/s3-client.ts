@@ -92,6 +92,14 @@ interface Request extends S3Request {
 
 const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
+interface ReadOptions {
+  /** Like `0-99`, `100-` or `-100`. */
+  readonly range?: string | undefined
+  readonly versionId?: string | undefined
+  /** A pipeline. */
+  readonly transform?: string | undefined
+}
+
 export class S3Client {
   readonly #caller: HttpCaller
   readonly #host: string
@@ -191,14 +199,17 @@ export class S3Client {
     return headOf(await this.#drained({ method: "HEAD", bucket, key, query }))
   }
 
-  /** The body must be read to its end or left by `break`. `range` is like `0-99`, `100-` or `-100`. */
+  /** The body must be read to its end or left by `break`. */
   async get(
     bucket: string,
     key: string,
-    { range, versionId }: { readonly range?: string | undefined; readonly versionId?: string | undefined } = {},
+    { range, versionId, transform }: ReadOptions = {},
   ): Promise<{ head: ObjectHead; body: AsyncIterable<Uint8Array> }> {
     const headers: Headers = range === undefined ? [] : [["range", `bytes=${range}`]]
-    const query: Headers = versionId === undefined ? [] : [["versionId", versionId]]
+    const query: Headers = [
+      ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
+      ...(transform === undefined ? [] : [["x-transform", transform] as const]),
+    ]
     const answer = await this.#answer({ method: "GET", bucket, key, query, headers })
     return { head: headOf(answer), body: answer.body }
   }
@@ -431,7 +442,7 @@ export class S3Client {
     if (body !== undefined || request.method === "PUT" || request.method === "POST") {
       headers.push(["content-length", String(body?.length ?? 0)])
     }
-    if (body !== undefined && (this.options.md5 !== false || request.method === "POST")) {
+    if (body !== undefined && (this.options.md5 !== false || request.method === "POST" || request.key === undefined)) {
       headers.push(["content-md5", createHash("md5").update(body).digest("base64")])
     }
     const signed = signedCall(this.access, this.#host, { ...request, headers }, this.clock.wallMs())
