@@ -4,6 +4,7 @@
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
+ *   dist/bundle/client.cjs              what programs import as hayloft/client
  *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
  *
  * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
@@ -25,6 +26,7 @@ const ENTRIES = new Map([
   ["main/compute-worker.js", "compute-worker.cjs"],
   ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
   ["main/transform-worker.js", "transform-worker.cjs"],
+  ["client/library.js", "client.cjs"],
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000

@@ -10,6 +10,8 @@ import { setTimeout as later } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
 import { tmpdir } from "node:os"
 import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
+import * as library from "../../src/client/library.js"
+import type * as Declared from "../../types/client.js"
 import { withRegistry } from "../harness/registry.js"
 import { ROOT } from "../harness/server.js"
 
@@ -50,11 +52,14 @@ test("the package contains the program, its documents and source maps, and no so
     "dist/bundle/hayloft.cjs",
     "dist/bundle/hayloft.cjs.map",
     "dist/web/index.html",
+    "dist/bundle/client.cjs",
+    "types/client.d.ts",
   ])
     assert.ok(paths.includes(path), path)
-  const expected = /^(bin|docs|dist\/bundle|dist\/web)\/|^(LICENSE|NOTICE|README|CHANGELOG|SECURITY|package)(\.\w+)?$/
+  const expected =
+    /^(bin|docs|types|dist\/bundle|dist\/web)\/|^(LICENSE|NOTICE|README|CHANGELOG|SECURITY|package)(\.\w+)?$/
   assert.deepEqual(
-    paths.filter(path => !expected.test(path) || /\.(ts|tsx|cache)$|\.test\./.test(path)),
+    paths.filter(path => !expected.test(path) || /(?<!\.d)\.(ts|tsx|cache)$|\.test\./.test(path)),
     [],
   )
   assert.ok(packed.size < BYTES_MAX, `${packed.size} bytes`)
@@ -70,6 +75,11 @@ test("its description is complete, and build tools are no dependencies", () => {
     names.filter(name => BUILD_TOOLS.includes(name)),
     [],
   )
+})
+
+test("the client is what its types say", () => {
+  const declared: typeof Declared = library
+  assert.deepEqual(Object.keys(declared).sort(), ["RemoteFailure", "Unreachable", "connectCoordination"])
 })
 
 test("npx hayloft serves in an empty folder where only the package was installed", async t => {
@@ -91,7 +101,7 @@ test("npx hayloft serves in an empty folder where only the package was installed
   const hayloft = (...args: string[]) => runOk("npx", ["--no-install", "hayloft", ...args], inFolder)
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }
   assert.match(await hayloft("--version"), new RegExp(`^hayloft ${version.replaceAll(".", "\\.")} `))
-  const ports = { HAYLOFT_LISTEN: "127.0.0.1:0", HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0" }
+  const ports = { HAYLOFT_LISTEN: "127.0.0.1:0", HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0", HAYLOFT_COORDINATION: "yes" }
   const child = spawn("npx", ["--no-install", "hayloft", "serve"], {
     cwd: folder,
     // A group of its own, as in a terminal.
@@ -110,6 +120,7 @@ test("npx hayloft serves in an empty folder where only the package was installed
     writeFileSync(join(folder, "hello.txt"), "hello")
     await hayloft("cp", "hello.txt", "s3://first/")
     assert.equal(await hayloft("cp", "s3://first/hello.txt", "-"), "hello")
+    await clientWorks(folder, await hayloft("env", "--admin"))
     process.kill(-(child.pid ?? 0), "SIGINT")
     await exited
     assert.match(output, /hayloft: stopped\n$/)
@@ -118,6 +129,32 @@ test("npx hayloft serves in an empty folder where only the package was installed
   }
   await sourcesAreNamed(join(folder, "node_modules", "hayloft", "bin", "hayloft"), join(folder, "never"))
 })
+
+const PROGRAM = `import { connectCoordination, RemoteFailure, type CoordLock } from "hayloft/client"
+const { HAYLOFT_ADMIN_ENDPOINT: endpoint = "", HAYLOFT_ADMIN_TOKEN: token = "" } = process.env
+const client = connectCoordination({ endpoint, token })
+const session = await client.begin({ name: "program" })
+const lock: CoordLock | undefined = await session.acquire("package/lock")
+const failed = await session.write("package/file", "x", { ifVersion: 7 }).catch((error: unknown) => error)
+console.log(lock?.fence.startsWith("package/lock:"), await lock?.isHeld(), failed instanceof RemoteFailure && failed.status)
+await session.end()
+client.close()
+`
+
+/** A program of another project uses the client, and its types. */
+async function clientWorks(folder: string, environment: string): Promise<void> {
+  const file = join(folder, "program.mts")
+  writeFileSync(file, PROGRAM)
+  const options = ["--module", "nodenext", "--target", "es2022", "--strict", "--types", "node"]
+  const types = ["--typeRoots", join(ROOT, "node_modules/@types")]
+  await runOk(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), ...options, ...types, file], {
+    cwd: folder,
+  })
+  const env = Object.fromEntries(
+    [...environment.matchAll(/export (\w+)='?([^'\n]*)/g)].map(([, name = "", value = ""]) => [name, value]),
+  )
+  assert.equal(await runOk(process.execPath, [join(folder, "program.mjs")], { cwd: folder, env }), "true true 412\n")
+}
 
 /** With Node's own option, the positions of an error are those in the TypeScript files. */
 async function sourcesAreNamed(program: string, data: string): Promise<void> {
