@@ -1,4 +1,4 @@
-/** What the npm package offers to programs as `hayloft/client`; types/client.d.ts says the same to their compilers. */
+/** What the npm package offers to programs as `hayloft/client`; declarations/client.d.ts says the same to their compilers. */
 import { RealClock } from "../seams/clock/real.js"
 import { CoordClient, type CoordAccess } from "./coordination.js"
 

@@ -398,6 +398,7 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
     add("x-amz-delete-marker", true)
     add("x-amz-version-id", details["versionId"])
   }
+  if (typeof details["vary"] === "string") add("Vary", details["vary"])
   if (kind === "notModified" && details["etag"] !== undefined) add("ETag", `"${String(details["etag"])}"`)
   const lastModifiedMs = details["lastModifiedMs"]
   if (typeof lastModifiedMs === "number") add("Last-Modified", httpDate(lastModifiedMs))

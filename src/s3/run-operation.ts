@@ -165,8 +165,13 @@ async function readUnchangedObject(
 ): Promise<Answer> {
   for (let retries = RETRIES_MAX; ; retries -= 1) {
     const answered = await answer.handle(call)
-    if (!(await call.permissions.wasObjectReplaced())) return answered
-    if (answered.body.kind === "object") answered.body.body.close()
+    const close = (): void => (answered.body.kind === "object" ? answered.body.body.close() : undefined)
+    const wasReplaced = await call.permissions.wasObjectReplaced().catch((error: unknown) => {
+      close()
+      throw error
+    })
+    if (!wasReplaced) return answered
+    close()
     if (retries === 0) throw fail("conflict", { reason: "the object was replaced repeatedly during the read" })
     await requireAll(admitted, call, place)
   }

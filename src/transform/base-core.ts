@@ -16,12 +16,14 @@ const NO_TRANSFORM = /(?:^|,)\s*no-transform\s*(?:,|$)/i
  * object's `Cache-Control: no-transform` is obeyed.
  */
 export function skipReason(
-  { headers, sizeBytes }: Pick<ObjectInfo, "headers" | "sizeBytes">,
+  { headers, sizeBytes, segmentListBytes }: Pick<ObjectInfo, "headers" | "sizeBytes" | "segmentListBytes">,
   { steps, coding }: Pipeline,
   versions: StepVersions,
   isRule: boolean,
 ): string | undefined {
   if (coding === undefined && steps.length === 0) return undefined
+  // Who may read it is decided for each of its segments as they are read.
+  if (segmentListBytes !== undefined) return "large objects of Swift stay as they are"
   const { contentType = "", contentEncoding, cacheControl = "" } = headers
   if (MEDIA.test(contentType)) return "video and audio stay as they are"
   if (isRule && NO_TRANSFORM.test(cacheControl)) return "Cache-Control says no-transform"
@@ -43,10 +45,12 @@ function suits({ kind }: WholeStep, contentType: string): boolean {
   return kind === "svgmin" ? /^image\/svg\b/i.test(contentType) : /^image\/(?!svg)/i.test(contentType)
 }
 
-/** All that the bytes of a result depend on, besides the original. */
+const moduleVersion = (module: ModuleInfo | undefined) => [module?.sha256, module?.contentType ?? null]
+
+/** All that the bytes and the type of a result depend on, besides the original. */
 export const recipeOf = ({ text, steps, coding }: Pipeline, versions: StepVersions, modules: FoundModules): string =>
   JSON.stringify([
     text,
-    ...steps.map(step => (step.kind === "module" ? modules.get(step.name)?.sha256 : versions[step.kind])),
+    ...steps.map(step => (step.kind === "module" ? moduleVersion(modules.get(step.name)) : versions[step.kind])),
     ...(coding === undefined ? [] : [versions[coding], TRANSFORM_LIMITS.pieceBytes]),
   ])

@@ -19,19 +19,25 @@ export const TRANSFORM_LIMITS = {
   waitingMax: 256,
   /** Results that are made at the same time, each with its input and its output in memory; others wait. */
   makingMax: 4,
-  /** Requests that wait for a result to be made. */
+  /** Requests that wait for a result to be made, and for how long before it is begun. */
   makingWaitMax: 256,
-  /** Results in memory that are being sent and are not kept. */
+  makingWaitMs: 30_000,
+  /** Results in memory that are being sent and are not kept, in all and of one bucket. */
   sentBytesMax: 256 * MIB,
+  sentBytesOfBucketMax: 64 * MIB,
   /** Answers that are compressed while they are sent, each with one piece in memory. */
   streamsMax: 64,
   /** Objects that were written and whose results wait to be made. Others are made when they are read. */
   writtenMax: 1_000,
+  writtenOfBucketMax: 100,
   /** Bytes that are compressed at once. */
   pieceBytes: MIB,
   /** A pipeline as text. */
   textBytesMax: KIB,
   stepsMax: 8,
+  /** Archives that are read through at once, and how long that may take. */
+  indexingMax: 2,
+  indexingMs: 10 * 60_000,
   /** Members of an archive. */
   membersMax: 1_000_000,
   /** Of an index of archives in memory. */

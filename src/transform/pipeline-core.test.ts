@@ -16,7 +16,7 @@ test("steps and their parameters", () => {
     { kind: "image", fit: "inside", width: 200, format: "webp", quality: 80 },
   ])
   assert.deepEqual(parsePipeline("tar"), {
-    text: `tar,prefix=,after=,max=${TRANSFORM_LIMITS.listedMax}`,
+    text: "tar",
     archive: { kind: "list", prefix: "", after: "", membersMax: TRANSFORM_LIMITS.listedMax },
     steps: [],
   })
@@ -57,6 +57,7 @@ test("what makes no sense is refused, with the fault in the message", () => {
     ["gzip|zstd", /gzip is the last/],
     ["a|".repeat(8) + "a", /at most 8 steps/],
     [`m,a=${"x".repeat(2_000)}`, /at most 1024 bytes/],
+    [`tar,member=${"ü".repeat(400)}`, /at most 1024 bytes once/],
   ]
   for (const [text, fault] of cases)
     assert.throws(

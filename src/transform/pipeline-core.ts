@@ -56,7 +56,11 @@ export function parsePipeline(text: string): Pipeline {
     else archive = parsed.step
   }
   if (archive?.kind === "list" && written.length > 1) throw refusal(text, "nothing can follow a listing")
-  return pipelineOf({ archive, steps, coding })
+  const pipeline = pipelineOf({ archive, steps, coding })
+  // It is stored in this form, and must be accepted again.
+  if (pipeline.text.length > TRANSFORM_LIMITS.textBytesMax)
+    throw refusal(text, `a pipeline has at most ${TRANSFORM_LIMITS.textBytesMax} bytes once it is percent-encoded`)
+  return pipeline
 }
 
 interface Parts {
@@ -191,7 +195,12 @@ function moduleOf({ name, rest }: Written): WholeStep {
 const textOfArchive = (step: ArchiveStep): string =>
   step.kind === "member"
     ? `tar,member=${encoded(step.path)}`
-    : `tar,prefix=${encoded(step.prefix)},after=${encoded(step.after)},max=${step.membersMax}`
+    : [
+        "tar",
+        ...(step.prefix === "" ? [] : [`prefix=${encoded(step.prefix)}`]),
+        ...(step.after === "" ? [] : [`after=${encoded(step.after)}`]),
+        ...(step.membersMax === TRANSFORM_LIMITS.listedMax ? [] : [`max=${step.membersMax}`]),
+      ].join(",")
 
 function textOfStep(step: WholeStep): string {
   if (step.kind === "svgmin") return "svgmin"

@@ -7,7 +7,7 @@
  *           `keptMs`.
  * Limits    `sizeBytesMax` in all, as far as this node knows; what exceeds it is made at each request.
  */
-import { isFailure } from "../base/failures.js"
+import { isFailure, type FailureKind } from "../base/failures.js"
 import {
   objectKeyOfText,
   parseBucketName,
@@ -16,8 +16,9 @@ import {
   type ObjectKey,
   type VersionId,
 } from "../base/ids.js"
+import { KIB } from "../base/limits.js"
 import type { BackgroundService } from "../life/index.js"
-import type { Bucket, GetRequest, ObjectInfo, Objects, UserMetadata } from "../object/index.js"
+import type { Bucket, ByteRange, ObjectBody, ObjectInfo, Objects, UserMetadata } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { NewStored, StoredObjects } from "./stored.js"
@@ -28,6 +29,7 @@ const RESULTS_LIMITS = {
   firstSweepMs: 60_000,
   sweepEveryMs: 24 * 60 * 60_000,
   keptMs: 30 * 24 * 60 * 60_000,
+  chargedBytesMin: 4 * KIB,
 } as const
 
 /** What a result is made of. */
@@ -70,16 +72,34 @@ export class Results implements BackgroundService {
     return { sizeBytes: this.sizeBytes, sizeBytesMax: this.parts.sizeBytesMax, count: this.count }
   }
 
-  /** Undefined: none is kept. The caller reads or closes the body. Throws `invalidRange`. */
-  async open({ bucket }: ResultOf, id: string, range: GetRequest["range"]) {
-    const body = await this.parts.stored.open(nameOf(bucket.id, id), { range })
-    return body && { body, result: keptOf(body.info.userMetadata) }
+  /** What is kept. Undefined: nothing, or nothing that can be read now: it is made again. */
+  async find({ bucket }: ResultOf, id: string) {
+    const head = await this.readable(nameOf(bucket.id, id), { headersOnly: true })
+    head?.close()
+    return head && { result: keptOf(head.info.userMetadata), sizeBytes: head.info.sizeBytes }
+  }
+
+  /** Its bytes; the caller reads or closes the body. Undefined: as `find`. `range`: within the result. */
+  open({ bucket }: ResultOf, id: string, range: ByteRange | undefined): Promise<ObjectBody | undefined> {
+    const asked = range && { kind: "fromTo" as const, first: range.first, last: range.first + range.lengthBytes - 1 }
+    return this.readable(nameOf(bucket.id, id), { range: asked })
+  }
+
+  private async readable(name: string, wanted: Parameters<StoredObjects["open"]>[1]): Promise<ObjectBody | undefined> {
+    try {
+      return await this.parts.stored.open(name, wanted)
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.parts.log.warn("transform_result_not_read", { name, reason: error.message })
+      return undefined
+    }
   }
 
   /** Keeps a result if there is room for it. Returns whether it is kept. */
   async put(of: ResultOf, id: string, bytes: Uint8Array, result: KeptResult, sealed: boolean): Promise<boolean> {
     const { sizeBytesMax } = this.parts
-    if (sizeBytesMax === 0 || this.sizeBytes + bytes.length > sizeBytesMax) return false
+    const chargedBytes = chargeOf(bytes.length)
+    if (this.sizeBytes + chargedBytes > sizeBytesMax) return false
     const encryption: NewStored["encryption"] = sealed ? { mode: "atRest" } : undefined
     try {
       await this.parts.stored.put(nameOf(of.bucket.id, id), { bytes, userMetadata: metadataOf(of, result), encryption })
@@ -89,7 +109,7 @@ export class Results implements BackgroundService {
       this.parts.log.debug("transform_result_not_kept", { reason: error.message })
       return false
     }
-    this.sizeBytes += bytes.length
+    this.sizeBytes += chargedBytes
     this.count += 1
     return true
   }
@@ -116,12 +136,12 @@ export class Results implements BackgroundService {
     for await (const { name, sizeBytes: bytes, lastModifiedMs } of stored.list()) {
       if (signal.aborted) return
       const isOld = clock.wallMs() - lastModifiedMs > RESULTS_LIMITS.keptMs
-      if (isWriter() && (isOld || !(await this.hasOriginal(name)))) {
+      if (isWriter() && (isOld || (await this.isOrphan(name)))) {
         await stored.remove(name)
         removed += 1
         continue
       }
-      sizeBytes += bytes
+      sizeBytes += chargeOf(bytes)
       count += 1
     }
     // What was kept meanwhile may have been counted, or not.
@@ -130,26 +150,32 @@ export class Results implements BackgroundService {
     if (removed > 0) log.info("transform_results_removed", { removed })
   }
 
-  private async hasOriginal(name: string): Promise<boolean> {
-    const kept = await this.parts.stored.open(name, { headersOnly: true })
-    if (kept === undefined) return false
-    kept.close()
-    const of = originalOf(kept.info)
-    if (of === undefined) return false
+  /** Whether its original is certainly gone. */
+  private async isOrphan(name: string): Promise<boolean> {
     try {
+      const kept = await this.parts.stored.open(name, { headersOnly: true })
+      kept?.close()
+      const of = kept && originalOf(kept.info)
+      if (of === undefined) return true
       const bucket = await this.parts.openBucket(of.bucketName)
-      if (!name.startsWith(prefixOf(bucket.id))) return false
+      if (!name.startsWith(prefixOf(bucket.id))) return true
       const request = { ...{ bucket, key: of.key, versionId: of.versionId }, headersOnly: true, isForServer: true }
       const original = await this.parts.objects.get({ ...request, conditions: {} })
       original.close()
-      return original.info.etag === of.etag
+      return original.info.etag !== of.etag
     } catch (error) {
-      if (isFailure(error, "noSuchBucket") || isFailure(error, "noSuchKey") || isFailure(error, "noSuchVersion"))
-        return false
-      throw error
+      if (!isFailure(error)) throw error
+      if (GONE.has(error.kind)) return true
+      this.parts.log.debug("transform_result_not_checked", { name, reason: error.message })
+      return false
     }
   }
 }
+
+const GONE: ReadonlySet<FailureKind> = new Set(["noSuchBucket", "noSuchKey", "noSuchVersion", "isDeleteMarker"])
+
+/** What a result counts: rows cost something too. */
+const chargeOf = (bytes: number): number => Math.max(bytes, RESULTS_LIMITS.chargedBytesMin)
 
 /** Ids of buckets have the same length, so that no prefix is one of another. */
 const ID_DIGITS = 16

@@ -1,46 +1,62 @@
 /**
- * Slots: how much of something may be in use at once. Who comes when all is in use waits its turn, or is refused.
+ * Slots: how much may be done at once. Who comes when all slots are taken waits its turn for a while, or is refused.
  */
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
+import type { Clock } from "../seams/clock/contract.js"
 
-export interface Taken {
-  /** Gives back all but so many; 0: all. What was given back stays so. */
-  shrink(to: number): void
-}
+export const tooMany = (what: string): Failure =>
+  fail("tooManyInFlight", { message: `The store has too many ${what} at once. Try again.` })
 
 export class Slots {
   private used = 0
-  private readonly queue: { readonly amount: number; readonly start: () => void }[] = []
+  private readonly queue = new Set<() => void>()
 
-  /** `waitingMax`: of those that wait; beyond, `tooManyInFlight` is thrown. */
+  /** `waitingMax`: of those that wait, at most for `waitMs`; beyond, `tooManyInFlight` is thrown. */
   constructor(
+    private readonly clock: Clock,
     private readonly max: number,
     private readonly waitingMax: number,
+    private readonly waitMs: number,
     private readonly what: string,
   ) {}
 
-  async take(amount = 1): Promise<Taken> {
-    if (this.queue.length > 0 || this.used + amount > this.max) {
-      if (this.queue.length >= this.waitingMax)
-        throw fail("tooManyInFlight", { message: `The store has too many ${this.what} at once. Try again.` })
-      await new Promise<void>(start => this.queue.push({ amount, start }))
-    } else this.used += amount
-    let taken = amount
-    return {
-      shrink: to => {
-        const less = Math.max(0, taken - to)
-        taken -= less
-        this.giveBack(less)
-      },
+  get isFull(): boolean {
+    return this.used >= this.max
+  }
+
+  /** @returns the function that gives the slot back; further calls of it do nothing. */
+  async take(): Promise<() => void> {
+    if (this.isFull) await this.turn()
+    else this.used += 1
+    let isTaken = true
+    return () => {
+      if (isTaken) this.giveBack()
+      isTaken = false
     }
   }
 
-  private giveBack(amount: number): void {
-    this.used -= amount
-    for (let next = this.queue[0]; next !== undefined && this.used + next.amount <= this.max; next = this.queue[0]) {
-      this.queue.shift()
-      this.used += next.amount
-      next.start()
+  private async turn(): Promise<void> {
+    if (this.queue.size >= this.waitingMax) throw tooMany(this.what)
+    await new Promise<void>((resolve, reject) => {
+      const start = (): void => {
+        cancel()
+        resolve()
+      }
+      this.queue.add(start)
+      const cancel = this.clock.alarm(this.waitMs, () => {
+        this.queue.delete(start)
+        reject(tooMany(this.what))
+      })
+    })
+  }
+
+  /** The next one that waits gets the slot. */
+  private giveBack(): void {
+    const [next] = this.queue
+    if (next === undefined) this.used -= 1
+    else {
+      this.queue.delete(next)
+      next()
     }
   }
 }

@@ -199,9 +199,13 @@ test("what is skipped is the original; a skip is remembered unless the machine w
   assert.deepEqual([slow.text, slow.etag, slow.type], ["one", etag, "image/svg+xml"])
   assert.match(slow.skipped ?? "", /20 seconds/)
   scene.steps.next = "skips"
+  assert.match((await scene.get("a")).skipped ?? "", /20 seconds/, "not tried again at once")
+  await scene.world.clock.advance(11 * 60_000)
   assert.deepEqual((await scene.get("a")).skipped, "not smaller")
   assert.deepEqual((await scene.get("a")).skipped, "not smaller")
   assert.equal(scene.steps.calls, 2)
+  const part = await scene.get("a", { range: { kind: "fromTo", first: 1, last: 9 } })
+  assert.deepEqual([part.text, part.etag, part.skipped], ["ne", etag, "not smaller"])
   await scene.put("b", "two", { headers: { cacheControl: "public, no-transform" } })
   assert.match((await scene.get("b")).skipped ?? "", /no-transform/)
   assert.equal((await scene.get("b", { isRule: false })).skipped, "not smaller")
@@ -242,16 +246,16 @@ test("results of objects with keys of clients are made each time, and kept nowhe
 })
 
 test("no more is kept than fits; results of what is gone, or old, are removed", async () => {
-  const scene = await Scene.open(5)
+  const scene = await Scene.open(10_000)
   for (const key of ["a", "b", "c"]) await scene.put(key, "xx")
   for (const key of ["a", "b", "c"]) assert.equal((await scene.get(key)).text, "XX")
-  assert.deepEqual([await scene.kept(), scene.results.report().sizeBytes], [2, 4])
+  assert.deepEqual([await scene.kept(), scene.results.report().sizeBytes], [2, 8_192])
   assert.equal((await scene.get("c")).text, "XX")
   assert.equal(scene.steps.calls, 4)
   await scene.run(scene.world.services.objects.remove({ ...target(scene, "a"), conditions: {} }))
   await scene.put("b", "yy")
   await scene.run(scene.results.sweep(noSignal))
-  assert.deepEqual([await scene.kept(), scene.results.report()], [0, { sizeBytes: 0, sizeBytesMax: 5, count: 0 }])
+  assert.deepEqual([await scene.kept(), scene.results.report()], [0, { sizeBytes: 0, sizeBytesMax: 10_000, count: 0 }])
   await scene.get("c")
   await scene.run(scene.results.sweep(noSignal))
   assert.equal(await scene.kept(), 1)
@@ -266,6 +270,56 @@ test("no more is kept than fits; results of what is gone, or old, are removed", 
 })
 
 const target = ({ world }: Scene, key: string) => ({ bucket: world.home, key: objectKeyOfText(key) })
+
+test("a delete marker ends no sweep, and equal bytes that are written again are counted once", async () => {
+  const scene = await Scene.open()
+  const { buckets, objects } = scene.world.services
+  for (const versioning of ["enabled", "suspended"] as const)
+    await scene.run(buckets.setVersioning(scene.world.home, versioning))
+  for (const key of ["a", "b"]) {
+    await scene.put(key, "one")
+    await scene.get(key)
+  }
+  const home = await scene.run(Promise.resolve(buckets.open(scene.world.home.name)))
+  for (const key of ["a", "b"]) await scene.run(objects.remove({ ...target(scene, key), bucket: home, conditions: {} }))
+  await scene.run(scene.results.sweep(noSignal))
+  assert.deepEqual([await scene.kept(), scene.results.report().count], [0, 0])
+  await scene.put("c", "one")
+  for (let i = 0; i < 3; i += 1)
+    await scene.run(scene.original("c").then(original => scene.transforms.prepare({ original, pipeline: SVGMIN })))
+  assert.deepEqual([await scene.kept(), scene.results.report().count], [1, 1])
+})
+
+test("clients that do not read cost their bucket, and nobody waits without an end", async () => {
+  const scene = await Scene.open(0)
+  const large = "x".repeat(TRANSFORM_LIMITS.outputBytesMax - 1)
+  const unread: ObjectBody[] = []
+  const count = Math.floor(TRANSFORM_LIMITS.sentBytesOfBucketMax / large.length)
+  const ask = async (key: string) => {
+    const original = await scene.original(key)
+    const asked = { original, pipeline: SVGMIN, isRule: false, conditions: {}, range: undefined, ifRange: undefined }
+    return (await scene.transforms.get({ ...asked, signal: noSignal })).body
+  }
+  for (let i = 0; i <= count; i += 1) await scene.put(`large-${i}`, large)
+  for (let i = 0; i < count; i += 1) unread.push(await scene.run(ask(`large-${i}`)))
+  await scene.refuses(scene.run(ask(`large-${count}`)), "tooManyInFlight")
+  for (const body of unread) body.close()
+  const body = await scene.run(ask(`large-${count}`))
+  body.close()
+  body.close()
+  scene.steps.held = new Promise(() => undefined)
+  await scene.put("a", "one")
+  const gone = AbortSignal.abort(new Error("the client has gone"))
+  const original = await scene.run(scene.original("a"))
+  const asked = { original, pipeline: SVGMIN, isRule: false, conditions: {}, range: undefined, ifRange: undefined }
+  await assert.rejects(scene.run(scene.transforms.get({ ...asked, signal: gone })), /has gone/)
+  for (let i = 1; i < TRANSFORM_LIMITS.makingMax; i += 1) {
+    await scene.put(`held-${i}`, "one")
+    void scene.ask(`held-${i}`, { isRule: false })
+  }
+  await scene.put("late", "one")
+  await scene.refuses(scene.get("late", { isRule: false }), "tooManyInFlight")
+})
 
 test("objects that were written have their results made, in the background and once", async () => {
   const scene = await Scene.open()

@@ -18,11 +18,20 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { Sandbox, SandboxFault } from "../seams/sandbox/index.js"
 import { recipeOf, skipReason, type FoundModules } from "./base-core.js"
 import { bodyOfBytes, bodyOfStream, encodedPieces, shownAs, type Base, type Original } from "./bodies.js"
-import type { ArchiveStep, Pipeline, StepVersions, ThreadStep, TransformAnswer, TransformTask } from "./contract.js"
+import type {
+  ArchiveStep,
+  Coding,
+  Pipeline,
+  StepVersions,
+  ThreadStep,
+  TransformAnswer,
+  TransformTask,
+} from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
 import type { Modules } from "./modules.js"
 import type { KeptBytes, Results } from "./results.js"
-import { Slots, type Taken } from "./slots.js"
+import { Makings, type Made } from "./makings.js"
+import { Slots, tooMany } from "./slots.js"
 import { gathered } from "./stored.js"
 import { WrittenObjects } from "./written.js"
 import { listingOf, memberOf, TarIndexes } from "./tar-archive.js"
@@ -43,18 +52,6 @@ interface Transformed {
   readonly lengthBytes: number | undefined
   /** Why a step has left the bytes as they were. */
   readonly skipped: string | undefined
-}
-
-/** Bytes in memory, or the reason why there are none. */
-type Made =
-  | { readonly bytes: Uint8Array; readonly result: KeptBytes }
-  | { readonly skipped: string; readonly isLasting: boolean }
-
-/** One making for all its users. */
-interface Making {
-  readonly made: Promise<Made>
-  readonly room: Promise<Taken>
-  users: number
 }
 
 interface Work {
@@ -86,15 +83,9 @@ const INDEX_VERSION = "1"
 const hashOf = (...texts: readonly string[]): string => createHash("sha256").update(JSON.stringify(texts)).digest("hex")
 
 export class Transforms {
-  /** What is being made, or sent. */
-  private readonly making = new Map<string, Making>()
-  private readonly makers = new Slots(TRANSFORM_LIMITS.makingMax, TRANSFORM_LIMITS.makingWaitMax, "transforms")
-  private readonly sent = new Slots(
-    TRANSFORM_LIMITS.sentBytesMax,
-    TRANSFORM_LIMITS.makingWaitMax,
-    "bytes of transforms",
-  )
-  private readonly streams = new Slots(TRANSFORM_LIMITS.streamsMax, 0, "compressed answers")
+  private readonly makings: Makings
+  private readonly streams: Slots
+  private readonly indexing: Slots
   private readonly indexes = new TarIndexes()
   private known: Promise<StepVersions> | undefined
 
@@ -102,7 +93,12 @@ export class Transforms {
   readonly written: WrittenObjects
 
   constructor(private readonly parts: TransformParts) {
-    this.written = new WrittenObjects(parts.objects, this, parts.log)
+    const { clock, objects, log } = parts
+    const { streamsMax, indexingMax, makingWaitMax, makingWaitMs } = TRANSFORM_LIMITS
+    this.written = new WrittenObjects(objects, this, log)
+    this.makings = new Makings(clock)
+    this.streams = new Slots(clock, streamsMax, 0, 0, "compressed answers")
+    this.indexing = new Slots(clock, indexingMax, makingWaitMax, makingWaitMs, "archives to read through")
   }
 
   /** What is wrong with a module; undefined: it can be a step. */
@@ -133,6 +129,8 @@ export class Transforms {
    */
   async get(request: TransformRequest): Promise<Transformed> {
     const { pipeline, original, isRule } = request
+    if (pipeline.archive !== undefined && original.info.segmentListBytes !== undefined)
+      throw fail("invalidRequest", { message: "Members of large objects of Swift cannot be read." })
     const versions = await this.versions()
     if (pipeline.archive?.kind === "list") return this.list(request, pipeline.archive)
     const base = pipeline.archive === undefined ? original : await this.member(request, pipeline.archive)
@@ -148,7 +146,9 @@ export class Transforms {
     const { original, pipeline, isRule } = request
     const recipe = recipeOf(pipeline, versions, modules)
     const { info } = original
-    const id = hashOf(original.of.key, original.of.versionId, info.etag, info.headers.contentType ?? "", recipe)
+    const { bucket, key, versionId } = original.of
+    const mode = info.encryption?.mode ?? ""
+    const id = hashOf(String(bucket.id), key, versionId, info.etag, info.headers.contentType ?? "", mode, recipe)
     const etag = `${info.etag}-${hashOf(info.headers.contentType ?? "", recipe).slice(0, ETAG_DIGITS)}`
     const isPlain = info.encryption === undefined || info.encryption.mode === "s3"
     const isKept = isRule && isPlain && base.info.sizeBytes <= TRANSFORM_LIMITS.inputBytesMax
@@ -158,24 +158,35 @@ export class Transforms {
   private async represent(work: Work): Promise<Transformed> {
     const { request, etag, isKept, base } = work
     const early = conditionsFailure(request, etag, base)
-    if (early?.kind === "notModified") throw early
+    // A step may leave the bytes as they are, which have another ETag.
+    if (early?.kind === "notModified" || (early !== undefined && originalFailure(request, base) !== undefined))
+      throw early
     if (isKept) {
       const kept = await this.fromKept(work)
-      if (kept !== undefined) return kept
+      if (kept !== undefined) {
+        this.parts.onMade("kept")
+        return kept
+      }
     }
     const { steps, coding } = request.pipeline
     if (steps.length === 0 && coding !== undefined && !isKept && base.info.sizeBytes > TRANSFORM_LIMITS.pieceBytes)
-      return this.stream(work)
-    const shared = this.share(work)
+      return this.stream(work, coding)
+    const { made, leave } = await this.share(work)
     try {
-      const made = await shared.made
       if ("skipped" in made) {
-        shared.leave()
+        leave()
         return await this.unchanged(request, base, made.skipped)
       }
-      return this.answer(work, made, shared.leave)
+      if (made.isKept === true) {
+        const kept = await this.fromKept(work)
+        if (kept !== undefined) {
+          leave()
+          return kept
+        }
+      }
+      return this.answer(work, made, leave)
     } catch (error) {
-      shared.leave()
+      leave()
       throw error
     }
   }
@@ -189,62 +200,54 @@ export class Transforms {
     return { body, lengthBytes: range?.lengthBytes ?? bytes.length, skipped: undefined }
   }
 
-  /** From what was kept earlier. */
+  /** From what was kept earlier. Undefined: nothing, or nothing that can be read. */
   private async fromKept(work: Work): Promise<Transformed | undefined> {
     const { request, base, etag, id } = work
     const of = { ...request.original.of, etag: request.original.info.etag }
-    const asked = isRangeOf(request, etag, undefined) ? request.range : undefined
-    const found = await this.parts.results.open(of, id, asked)
+    const found = await this.parts.results.find(of, id)
     if (found === undefined) return undefined
-    const { body, result } = found
-    this.parts.onMade("kept")
-    if ("skipped" in result) {
-      body.close()
-      return this.unchanged(request, base, result.skipped)
-    }
+    const { result, sizeBytes } = found
+    if ("skipped" in result) return this.unchanged(request, base, result.skipped)
     const failure = conditionsFailure(request, etag, base)
-    if (failure !== undefined) {
-      body.close()
-      throw failure
-    }
-    const { sizeBytes } = body.info
-    const lengthBytes = body.range?.lengthBytes ?? sizeBytes
-    return { body: shownAs(body, infoOf(work, result, sizeBytes), body.range), lengthBytes, skipped: undefined }
+    if (failure !== undefined) throw failure
+    const range = rangeOf(request, etag, undefined, sizeBytes)
+    const body = await this.parts.results.open(of, id, range)
+    if (body === undefined) return undefined
+    const lengthBytes = range?.lengthBytes ?? sizeBytes
+    return { body: shownAs(body, infoOf(work, result, sizeBytes), range), lengthBytes, skipped: undefined }
   }
 
   /** The bytes stay as they are. */
   private async unchanged(request: TransformRequest, base: Base, skipped: string | undefined): Promise<Transformed> {
-    const { info } = base
-    const { etag, lastModifiedMs: modifiedMs } = info
-    const failure = evaluateRead(request.conditions, { etag, modifiedMs, segmentsMd5: segmentsMd5Of(info) })
+    const failure = originalFailure(request, base)
     if (failure !== undefined) throw failure
-    const range = rangeOf(request, etag, modifiedMs, info.sizeBytes)
+    const { info } = base
+    const range = rangeOf(request, info.etag, info.lastModifiedMs, info.sizeBytes)
     const body = await base.open(range)
     return { body: shownAs(body, info, range), lengthBytes: range?.lengthBytes ?? info.sizeBytes, skipped }
   }
 
   /** Compressed while it is sent: of a length that nobody knows before, so that ranges are ignored. */
-  private async stream(work: Work): Promise<Transformed> {
+  private async stream(work: Work, coding: Coding): Promise<Transformed> {
     const { request, base, etag } = work
-    const { coding } = request.pipeline
     const failure = conditionsFailure(request, etag, base)
     if (failure !== undefined) throw failure
-    if (coding === undefined) throw fail("internal", { reason: "a pipeline without steps has a coding" })
-    const slot = await this.streams.take()
+    // Who has not asked for a coding can do without it.
+    if (request.isRule && this.streams.isFull)
+      return this.unchanged(request, base, "too many answers are compressed now")
+    const giveBack = await this.streams.take()
     try {
       const body = await base.open(undefined)
       const info = infoOf(work, { type: base.info.headers.contentType ?? "", coded: true }, 0)
       const pieces = (signal: AbortSignal) =>
         encodedPieces(body.read(signal), coding, bytes => this.encode(bytes, coding, signal))
-      return {
-        ...{ lengthBytes: undefined, skipped: undefined },
-        body: bodyOfStream(info, pieces, () => {
-          body.close()
-          slot.shrink(0)
-        }),
+      const close = (): void => {
+        body.close()
+        giveBack()
       }
+      return { lengthBytes: undefined, skipped: undefined, body: bodyOfStream(info, pieces, close) }
     } catch (error) {
-      slot.shrink(0)
+      giveBack()
       throw error
     }
   }
@@ -258,63 +261,28 @@ export class Transforms {
     const modules = await this.modulesOf(pipeline, true)
     if (typeof modules === "string") return
     const work = this.workOf({ ...asked, signal: this.parts.signal }, original, versions, modules)
-    if (!work.isKept) return
-    const shared = this.share(work)
-    try {
-      await shared.made
-    } finally {
-      shared.leave()
-    }
+    const of = { ...original.of, etag: original.info.etag }
+    if (!work.isKept || (await this.parts.results.find(of, work.id)) !== undefined) return
+    const { leave } = await this.share(work)
+    leave()
   }
 
-  /**
-   * Made once for all that ask for it now; nobody's disconnection ends it. The bytes are in memory until all of them have left,
-   * which they may do twice.
-   */
-  private share(work: Work): { readonly made: Promise<Made>; readonly leave: () => void } {
-    const { id } = work
-    let shared = this.making.get(id)
-    if (shared === undefined) {
-      const room = this.sent.take(TRANSFORM_LIMITS.outputBytesMax)
-      shared = { made: this.make(work, room), room, users: 0 }
-      this.making.set(id, shared)
-    }
-    const { made, room } = shared
-    shared.users += 1
-    let isIn = true
-    const leave = (): void => {
-      if (!isIn) return
-      isIn = false
-      shared.users -= 1
-      if (shared.users > 0) return
-      this.making.delete(id)
-      void room.then(
-        taken => taken.shrink(0),
-        () => undefined,
-      )
-    }
-    return { made, leave }
+  private share(work: Work) {
+    const { request, id } = work
+    return this.makings.of(id, request.original.of.bucket.id, request.signal, () => this.make(work))
   }
 
-  private async make(work: Work, taking: Promise<Taken>): Promise<Made> {
+  private async make(work: Work): Promise<Made> {
     const { request, id, isKept } = work
-    const room = await taking
-    const slot = await this.makers.take()
-    try {
-      const made = await this.run(work)
-      room.shrink("skipped" in made ? 0 : made.bytes.length)
-      const isSkipped = "skipped" in made
-      this.parts.onMade(isSkipped ? (made.isLasting ? "skipped" : "failed") : "made")
-      if (isKept && (!isSkipped || made.isLasting)) {
-        const of = { ...request.original.of, etag: request.original.info.etag }
-        const isSealed = request.original.info.encryption !== undefined
-        const [bytes, result] = isSkipped ? [new Uint8Array(), { skipped: made.skipped }] : [made.bytes, made.result]
-        await this.parts.results.put(of, id, bytes, result, isSealed)
-      }
-      return made
-    } finally {
-      slot.shrink(0)
-    }
+    const made = await this.run(work)
+    const isSkipped = "skipped" in made
+    this.parts.onMade(isSkipped ? (made.isLasting ? "skipped" : "failed") : "made")
+    if (!isKept || (isSkipped && !made.isLasting)) return made
+    const of = { ...request.original.of, etag: request.original.info.etag }
+    const isSealed = request.original.info.encryption !== undefined
+    const [bytes, result] = isSkipped ? [new Uint8Array(), { skipped: made.skipped }] : [made.bytes, made.result]
+    const wasKept = await this.parts.results.put(of, id, bytes, result, isSealed)
+    return isSkipped ? made : { ...made, isKept: wasKept }
   }
 
   /** Reads the input, and runs all steps. */
@@ -425,27 +393,37 @@ export class Transforms {
 
   /** Kept beside the results of rules, so that an archive is read through once. */
   private indexOf({ of, info, open }: Original): Promise<TarIndex> {
-    const { results, signal, clock } = this.parts
-    const id = hashOf("tar", INDEX_VERSION, of.key, of.versionId, info.etag)
-    return this.indexes.of(`${of.bucket.id}/${id}`, async () => {
+    const { results, signal } = this.parts
+    const mode = info.encryption?.mode ?? ""
+    const id = hashOf("tar", INDEX_VERSION, String(of.bucket.id), of.key, of.versionId, info.etag, mode)
+    return this.indexes.of(id, async () => {
       const result = { ...of, etag: info.etag }
       const isPlain = info.encryption === undefined || info.encryption.mode === "s3"
       const kept = isPlain ? await results.open(result, id, undefined) : undefined
-      if (kept !== undefined) return gathered(kept.body, signal)
-      const slot = await this.makers.take()
-      try {
-        const read = async function* (range: ByteRange) {
-          const body = await open(range)
-          yield* body.read(signal)
-        }
-        const bytes = await buildTarIndex(read, info.sizeBytes, signal, () => laterTurn(clock))
-        const isSealed = info.encryption !== undefined
-        if (isPlain) await results.put(result, id, bytes, { type: "index", coded: false }, isSealed)
-        return bytes
-      } finally {
-        slot.shrink(0)
-      }
+      if (kept !== undefined) return gathered(kept, signal)
+      const bytes = await this.buildIndex(info.sizeBytes, open)
+      const isSealed = info.encryption !== undefined
+      if (isPlain) await results.put(result, id, bytes, { type: "index", coded: false }, isSealed)
+      return bytes
     })
+  }
+
+  private async buildIndex(sizeBytes: number, open: Original["open"]): Promise<Uint8Array> {
+    const { signal, clock } = this.parts
+    const giveBack = await this.indexing.take()
+    const late = new AbortController()
+    const cancel = clock.alarm(TRANSFORM_LIMITS.indexingMs, () => late.abort(tooMany("archives to read through")))
+    const either = AbortSignal.any([signal, late.signal])
+    try {
+      const read = async function* (range: ByteRange) {
+        const body = await open(range)
+        yield* body.read(either)
+      }
+      return await buildTarIndex(read, sizeBytes, either, () => laterTurn(clock))
+    } finally {
+      cancel()
+      giveBack()
+    }
   }
 }
 
@@ -458,6 +436,9 @@ const FAULTS: Readonly<Record<SandboxFault, string>> = {
 /** As of a read, but a time tells nothing of steps that have changed. */
 const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { info }: Base) =>
   evaluateRead({ ...conditions, ifModifiedSinceMs: undefined }, { etag, modifiedMs: info.lastModifiedMs })
+
+const originalFailure = ({ conditions }: TransformRequest, { info }: Base) =>
+  evaluateRead(conditions, { etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) })
 
 /** Whether a range applies to this representation. `modifiedMs` is undefined where a time tells nothing. */
 function isRangeOf({ ifRange }: TransformRequest, etag: string, modifiedMs: number | undefined): boolean {

@@ -2,10 +2,10 @@
  * Objects that were just written and that a rule "on PUT" fits: their results are made in the background, so that the first
  * reader need not wait. A result that is not made here, for whatever reason, is made when it is read.
  *
- * Limits  TRANSFORM_LIMITS.writtenMax objects wait; one is worked at.
+ * Limits  TRANSFORM_LIMITS.writtenMax objects wait, writtenOfBucketMax of one bucket; one is worked at.
  */
 import { isFailure } from "../base/failures.js"
-import type { ObjectKey } from "../base/ids.js"
+import type { BucketId, ObjectKey } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import type { BackgroundService } from "../life/index.js"
 import type { Bucket, Objects } from "../object/index.js"
@@ -27,6 +27,7 @@ interface Written {
 export class WrittenObjects implements BackgroundService {
   readonly name = "transform-written"
   private readonly waiting = new Map<string, Written>()
+  private readonly ofBuckets = new Map<BucketId, number>()
   private wake: () => void = () => undefined
 
   constructor(
@@ -36,8 +37,13 @@ export class WrittenObjects implements BackgroundService {
   ) {}
 
   note(written: Written): void {
-    if (this.waiting.size >= TRANSFORM_LIMITS.writtenMax) return
-    this.waiting.set(`${written.bucket.id}/${written.key}`, written)
+    const { writtenMax, writtenOfBucketMax } = TRANSFORM_LIMITS
+    const { id } = written.bucket
+    const ofBucket = this.ofBuckets.get(id) ?? 0
+    const name = `${id}/${written.key}`
+    if (this.waiting.size >= writtenMax || ofBucket >= writtenOfBucketMax || this.waiting.has(name)) return
+    this.waiting.set(name, written)
+    this.ofBuckets.set(id, ofBucket + 1)
     this.wake()
   }
 
@@ -51,6 +57,7 @@ export class WrittenObjects implements BackgroundService {
       }
       const [name, written] = first
       this.waiting.delete(name)
+      this.leave(written.bucket.id)
       try {
         await this.prepare(written)
       } catch (error) {
@@ -58,6 +65,12 @@ export class WrittenObjects implements BackgroundService {
         this.log.debug("transform_not_prepared", { reason: error.message })
       }
     }
+  }
+
+  private leave(id: BucketId): void {
+    const left = (this.ofBuckets.get(id) ?? 1) - 1
+    if (left > 0) this.ofBuckets.set(id, left)
+    else this.ofBuckets.delete(id)
   }
 
   private async prepare({ bucket, key, pipeline }: Written): Promise<void> {

@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url"
 import { tmpdir } from "node:os"
 import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
 import * as library from "../../src/client/library.js"
-import type * as Declared from "../../types/client.js"
+import type * as Declared from "../../declarations/client.js"
 import { withRegistry } from "../harness/registry.js"
 import { ROOT } from "../harness/server.js"
 
@@ -53,11 +53,11 @@ test("the package contains the program, its documents and source maps, and no so
     "dist/bundle/hayloft.cjs.map",
     "dist/web/index.html",
     "dist/bundle/client.cjs",
-    "types/client.d.ts",
+    "declarations/client.d.ts",
   ])
     assert.ok(paths.includes(path), path)
   const expected =
-    /^(bin|docs|types|dist\/bundle|dist\/web)\/|^(LICENSE|NOTICE|README|CHANGELOG|SECURITY|package)(\.\w+)?$/
+    /^(bin|docs|declarations|dist\/bundle|dist\/web)\/|^(LICENSE|NOTICE|README|CHANGELOG|SECURITY|package)(\.\w+)?$/
   assert.deepEqual(
     paths.filter(path => !expected.test(path) || /(?<!\.d)\.(ts|tsx|cache)$|\.test\./.test(path)),
     [],

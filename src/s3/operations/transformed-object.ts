@@ -2,7 +2,7 @@
  * Objects read through transforms: `GET ?x-transform=PIPELINE`, and GetObject and HeadObject where a rule of the bucket fits the
  * key. `x-transform=none` reads the original; so do requests for a part, and all that S3 does itself, such as copies.
  */
-import { fail } from "../../base/failures.js"
+import { fail, isFailure, type FailureKind } from "../../base/failures.js"
 import { after, asPromise, type Soon } from "../../base/soon.js"
 import type { ObjectBody } from "../../object/contract.js"
 import { parsePipeline, withoutCoding, type Original, type Pipeline, type Transforms } from "../../transform/index.js"
@@ -12,6 +12,8 @@ import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { ruleOfKey } from "../settings/transforms.js"
 import { announcedRules, answerWith, getObject, headObject, openObject, rangeOf } from "./get-object.js"
 
+/** How often a read starts over because the object was replaced. */
+const RETRIES_MAX = 3
 const PARAMETER = "x-transform"
 const ORIGINAL = "none"
 const OFF = "Transforms are switched off. The operator starts the store with --transforms."
@@ -20,8 +22,8 @@ const OFF = "Transforms are switched off. The operator starts the store with --t
 interface Chosen {
   readonly pipeline: Pipeline
   readonly isRule: boolean
-  /** Headers of whatever the answer is. */
-  readonly fields: readonly Field[]
+  /** The header of whatever the answer is. */
+  readonly vary?: string
 }
 
 export const getTransformed = (call: ObjectCall): Soon<Answer> => readAsked(call, getObject)
@@ -66,13 +68,13 @@ async function readAsked(call: ObjectCall, readOriginal: (call: ObjectCall) => S
 async function askedFor({ bucketSettings, bucket, caller }: ObjectCall, text: string): Promise<Chosen> {
   const settings = await bucketSettings.transforms.of(bucket)
   const named = settings?.pipelines.get(text)
-  if (named !== undefined) return { pipeline: named, isRule: false, fields: [] }
+  if (named !== undefined) return { pipeline: named, isRule: false }
   // Anyone could have the store compute anything.
   if (caller === undefined) {
     const message = "Without a signature, only pipelines that the bucket names can be used."
     throw fail("accessDenied", { message })
   }
-  return { pipeline: parsePipeline(text), isRule: false, fields: [] }
+  return { pipeline: parsePipeline(text), isRule: false }
 }
 
 function readByRules(call: ObjectCall, readOriginal: (call: ObjectCall) => Soon<Answer>): Soon<Answer> {
@@ -92,10 +94,9 @@ async function ruleFor({ bucketSettings, bucket, key, headers }: ObjectCall): Pr
   if (rule === undefined) return undefined
   const { pipeline } = rule
   const { coding } = pipeline
-  if (coding === undefined) return { pipeline, isRule: true, fields: [] }
-  const fields: readonly Field[] = [["Vary", "Accept-Encoding"]]
+  if (coding === undefined) return { pipeline, isRule: true }
   const isAccepted = acceptsCoding(headers.get("accept-encoding"), coding)
-  return { pipeline: isAccepted ? pipeline : withoutCoding(pipeline), isRule: true, fields }
+  return { pipeline: isAccepted ? pipeline : withoutCoding(pipeline), isRule: true, vary: "Accept-Encoding" }
 }
 
 /** RFC 9110, section 12.5.3: without the header, the server does not know what the client understands. */
@@ -108,7 +109,26 @@ export function acceptsCoding(header: string | undefined, coding: string): boole
   return weights.get(coding) ?? weights.get("*") ?? false
 }
 
-async function answer(call: ObjectCall, transforms: Transforms, { pipeline, isRule, fields }: Chosen): Promise<Answer> {
+/** Starts over if the object is replaced while it is read. Throws as `Transforms.get`, `conflict`. */
+async function answer(call: ObjectCall, transforms: Transforms, chosen: Chosen): Promise<Answer> {
+  for (let retries = RETRIES_MAX; ; retries -= 1) {
+    try {
+      return await answerOnce(call, transforms, chosen)
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      if (error.details["replaced"] === true && retries > 0) continue
+      // An archived object has headers all the same.
+      if (error.kind === "invalidObjectState" && chosen.isRule && isHead(call)) return headObject(call)
+      const { vary } = chosen
+      throw vary !== undefined && VARYING.has(error.kind) ? fail(error.kind, { ...error.details, vary }, error) : error
+    }
+  }
+}
+
+const isHead = ({ name }: ObjectCall): boolean => name.startsWith("Head")
+
+async function answerOnce(call: ObjectCall, transforms: Transforms, chosen: Chosen): Promise<Answer> {
+  const { pipeline, isRule, vary } = chosen
   const rules = await announcedRules(call)
   const original = await originalOf(call)
   try {
@@ -118,12 +138,14 @@ async function answer(call: ObjectCall, transforms: Transforms, { pipeline, isRu
       ...{ conditions: readConditionsOf(headers, nowMs), range: rangeOf(call), ifRange: ifRangeOf(headers) },
     })
     const made = await answerWith(call, body, rules)
-    const lines = made.headers.and(linesOfFields([...fields, ...fieldsOf(skipped)]))
-    if (call.name.startsWith("Head")) {
-      body.close()
-      return { ...made, headers: lines, body: { kind: "omitted", lengthBytes } }
-    }
-    return { ...made, headers: lines, body: { kind: "object", body, lengthBytes } }
+    const fields: readonly Field[] = [
+      ...(vary === undefined ? [] : [["Vary", vary] as const]),
+      ...(pipeline.text === "" ? [] : fieldsOf(skipped)),
+    ]
+    const lines = made.headers.and(linesOfFields(fields))
+    if (!isHead(call)) return { ...made, headers: lines, body: { kind: "object", body, lengthBytes } }
+    body.close()
+    return { ...made, headers: lines, body: { kind: "omitted", lengthBytes } }
   } finally {
     original.close()
   }
@@ -136,6 +158,16 @@ const fieldsOf = (skipped: string | undefined): readonly Field[] =>
         ["x-hayloft-transform", "skipped"],
         ["x-hayloft-transform-reason", skipped],
       ]
+
+/** Failures that another Accept-Encoding might not have. */
+const VARYING: ReadonlySet<FailureKind> = new Set(["notModified", "preconditionFailed", "invalidRange"])
+const GONE: ReadonlySet<FailureKind> = new Set(["preconditionFailed", "noSuchKey", "noSuchVersion", "isDeleteMarker"])
+
+/** The client has asked for no such condition. */
+function orReplaced(error: unknown): never {
+  if (!isFailure(error) || !GONE.has(error.kind)) throw error
+  throw fail("conflict", { replaced: true, reason: "the object was replaced while it was read" }, error)
+}
 
 /** The object as the caller may read it: whatever of it is used later was allowed here. `close`: ends what nobody has read. */
 async function originalOf(call: ObjectCall): Promise<Original & { readonly close: () => void }> {
@@ -152,7 +184,7 @@ async function originalOf(call: ObjectCall): Promise<Original & { readonly close
         return body
       }
       const asked = range && { kind: "fromTo" as const, first: range.first, last: range.first + range.lengthBytes - 1 }
-      return openObject(call, false, { range: asked, conditions: isUnchanged })
+      return asPromise(() => openObject(call, false, { range: asked, conditions: isUnchanged })).catch(orReplaced)
     },
     close: () => unread?.close(),
   }

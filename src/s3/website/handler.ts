@@ -60,6 +60,8 @@ const CONDITIONS = [
   "accept-encoding",
 ]
 const NO_QUERY = new Query([])
+/** For what is asked of an object besides its bytes: no transform need be made for that. */
+const OF_ORIGINAL = new Query([{ name: "x-transform", value: "none", assigned: true }])
 const ERROR_STATUS = 400
 const SERVER_ERROR_STATUS = 500
 /** About the request, not about the page: no error document replaces them. */
@@ -173,7 +175,7 @@ class WebsiteHandler implements Protocol {
 
   /** The redirect of an object, which holds for conditions and ranges too. */
   private async redirectOf(exchange: Exchange, bucket: Bucket, key: string): Promise<Outcome | undefined> {
-    const outcome = await this.read(exchange, bucket, key, [])
+    const outcome = await this.read(exchange, bucket, key, [], OF_ORIGINAL)
     if (outcome.kind === "redirect") return outcome
     closeUnread(outcome)
     return undefined
@@ -181,7 +183,7 @@ class WebsiteHandler implements Protocol {
 
   private async exists(exchange: Exchange, bucket: Bucket, key: string): Promise<boolean> {
     try {
-      closeUnread(await this.read(exchange, bucket, key, []))
+      closeUnread(await this.read(exchange, bucket, key, [], OF_ORIGINAL))
       return true
     } catch (error) {
       const { status } = s3ErrorOf(asFailure(error))
@@ -196,6 +198,7 @@ class WebsiteHandler implements Protocol {
     bucket: Bucket,
     rawKey: string,
     headerNames: readonly string[],
+    query = NO_QUERY,
   ): Promise<Exclude<Outcome, { kind: "error" }>> {
     const nowMs = this.settings.clock.wallMs()
     const request = new S3Request(exchange, nowMs)
@@ -208,8 +211,8 @@ class WebsiteHandler implements Protocol {
     ))
     const target = targetOf(bucket.name, rawKey)
     request.target = target
-    const operation = route("GET", "object", NO_QUERY, headers)
-    const parts = { exchange, operation, target, query: NO_QUERY, headers, signer: ANONYMOUS, nowMs, request }
+    const operation = route("GET", "object", query, headers)
+    const parts = { exchange, operation, target, query, headers, signer: ANONYMOUS, nowMs, request }
     const call = new Call(this.parts.context, { ...parts, file: undefined, formTags: undefined })
     const admitted = { operation, plan: this.plans.of(operation, headers), target, call, form: undefined }
     const answer = await this.parts.runner.run(request, admitted)

@@ -13,7 +13,7 @@
 import type { Metadata, Sharp, SharpOptions } from "sharp"
 import type { ImageFormat, ImageStep } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
-import { messageOf, skip, type Made, type Skipped } from "./step-outcome.js"
+import { isPassing, messageOf, skip, type Made, type Skipped } from "./step-outcome.js"
 
 /** Incremented with each change of what the step does. */
 const STEP = 1
@@ -87,6 +87,7 @@ export async function imageStep(step: ImageStep, { bytes }: Made): Promise<Made 
     const made = await encoded(image, step, format, pixels).toBuffer()
     return { kind: "made", bytes: made, type: `image/${format}` }
   } catch (error) {
+    if (isPassing(error)) throw error
     return skip(`the image cannot be read: ${messageOf(error)}`)
   }
 }

@@ -19,6 +19,10 @@ export function skip(reason: string): Skipped {
   return { kind: "skipped", reason: ascii.slice(0, REASON_LENGTH_MAX) }
 }
 
+/** What was thrown is due to the machine, not to the input: another time the step may succeed. */
+export const isPassing = (error: unknown): boolean =>
+  /out of memory|cannot allocate|could not allocate|allocation failed|timeout/i.test(messageOf(error))
+
 /** The first line of what was thrown. */
 export const messageOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? ""

@@ -20,7 +20,10 @@ const ENCODINGS = /^(utf-?8|us-ascii)$/i
 const DECLARED = /^<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']/
 /** Not the five of XML, and not of a number. */
 const NAMED_ENTITY = /&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z_:][\w.:-]*;/
-const OPAQUE = /<!--[^]*?-->|<!\[CDATA\[[^]*?\]\]>/g
+const OPAQUE = [
+  ["<!--", "-->"],
+  ["<![CDATA[", "]]>"],
+] as const
 /** Not allowed in XML 1.0. */
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/
 /** In a style sheet: selectors that depend on other elements, or on attributes. */
@@ -110,11 +113,24 @@ function textOf(bytes: Uint8Array): string {
   if (encoding !== undefined && !ENCODINGS.test(encoding)) throw refuse("its encoding is not UTF-8")
   // In comments too: what a comment is depends on what is before it.
   if (/<!ENTITY|<!DOCTYPE[^>]*\[/i.test(text)) throw refuse("entities are not expanded")
-  const markup = text.replaceAll(OPAQUE, "")
+  const markup = markupOf(text)
   if (NAMED_ENTITY.test(markup)) throw refuse("entities are not expanded")
   if (CONTROL.test(text)) throw refuse("not well-formed: it has control characters")
-  if (/<!--|<!\[CDATA\[/.test(markup)) throw refuse("not well-formed: it is cut off")
   return text
+}
+
+/** Without comments and CDATA. */
+function markupOf(text: string): string {
+  const parts: string[] = []
+  for (let at = 0; ;) {
+    const found = OPAQUE.map(([begin, end]) => ({ from: text.indexOf(begin, at), begin, end }))
+    const next = found.filter(({ from }) => from >= 0).sort((a, b) => a.from - b.from)[0]
+    if (next === undefined) return parts.join("") + text.slice(at)
+    parts.push(text.slice(at, next.from))
+    const to = text.indexOf(next.end, next.from + next.begin.length)
+    if (to < 0) throw refuse("not well-formed: it is cut off")
+    at = to + next.end.length
+  }
 }
 
 function decoded(bytes: Uint8Array): string {

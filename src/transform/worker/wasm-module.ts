@@ -9,7 +9,7 @@ import { isFailure } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
 import type { ThreadStep } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
-import { messageOf, skip, type Made, type Skipped } from "./step-outcome.js"
+import { isPassing, messageOf, skip, type Made, type Skipped } from "./step-outcome.js"
 import { limitedModule } from "./wasm-binary.js"
 
 type ModuleStep = Extract<ThreadStep, { kind: "module" }>
@@ -30,6 +30,7 @@ export function runModule(step: ModuleStep, input: Made): Made | Skipped {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(limitedModule(step.code)))
     return runInstance(parseExports(instance), step, input)
   } catch (error) {
+    if (error instanceof RangeError && isPassing(error)) throw error
     const what = isFailure(error) ? "is not a step" : "failed"
     return skip(`the module ${what}: ${messageOf(error)}`)
   }
