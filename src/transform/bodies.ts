@@ -67,11 +67,20 @@ export async function* encodedPieces(
   const hashes = new Hashes({ md5: false, sha256: false, checksum: isGzip ? "CRC32" : undefined })
   if (isGzip) yield GZIP_HEADER
   let sizeBytes = 0
+  const ahead: Promise<Uint8Array>[] = []
   for await (const piece of ofEqualLength(source, TRANSFORM_LIMITS.pieceBytes)) {
     sizeBytes += piece.length
     hashes.update(piece)
-    yield await encode(piece)
+    const coded = encode(piece)
+    // Who stops reading learns of no failure.
+    coded.catch(() => undefined)
+    ahead.push(coded)
+    const [first] = ahead
+    if (ahead.length <= TRANSFORM_LIMITS.piecesAhead || first === undefined) continue
+    yield await first
+    ahead.shift()
   }
+  for (const coded of ahead) yield await coded
   if (isGzip) yield gzipTrailer(must(hashes.digests().checksum, "a gzip stream has a CRC"), sizeBytes)
   else if (sizeBytes === 0) yield await encode(new Uint8Array(0))
 }

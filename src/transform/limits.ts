@@ -25,13 +25,15 @@ export const TRANSFORM_LIMITS = {
   /** Results in memory that are being sent and are not kept, in all and of one bucket. */
   sentBytesMax: 256 * MIB,
   sentBytesOfBucketMax: 64 * MIB,
-  /** Answers that are compressed while they are sent, each with one piece in memory. */
+  /** Answers that are compressed while they are sent, each with a few pieces in memory. */
   streamsMax: 64,
   /** Objects that were written and whose results wait to be made. Others are made when they are read. */
   writtenMax: 1_000,
   writtenOfBucketMax: 100,
   /** Bytes that are compressed at once. */
   pieceBytes: MIB,
+  /** Pieces of one answer that are compressed before they are wanted. */
+  piecesAhead: 1,
   /** A pipeline as text. */
   textBytesMax: KIB,
   stepsMax: 8,

@@ -50,6 +50,12 @@ export interface KeptBytes {
 /** What is kept, or why there are no bytes. */
 type KeptResult = KeptBytes | { readonly skipped: string }
 
+interface OpenResult {
+  readonly body: ObjectBody
+  readonly result: KeptResult
+  readonly sizeBytes: number
+}
+
 interface ResultParts {
   readonly clock: Clock
   readonly log: Log
@@ -72,22 +78,16 @@ export class Results implements BackgroundService {
     return { sizeBytes: this.sizeBytes, sizeBytesMax: this.parts.sizeBytesMax, count: this.count }
   }
 
-  /** What is kept. Undefined: nothing, or nothing that can be read now: it is made again. */
-  async find({ bucket }: ResultOf, id: string) {
-    const head = await this.readable(nameOf(bucket.id, id), { headersOnly: true })
-    head?.close()
-    return head && { result: keptOf(head.info.userMetadata), sizeBytes: head.info.sizeBytes }
-  }
-
-  /** Its bytes; the caller reads or closes the body. Undefined: as `find`. `range`: within the result. */
-  open({ bucket }: ResultOf, id: string, range: ByteRange | undefined): Promise<ObjectBody | undefined> {
+  /**
+   * What is kept, and its bytes in a range; the caller reads or closes the body. Undefined: nothing, or nothing that can be read
+   * now: it is made again.
+   */
+  async open({ bucket }: ResultOf, id: string, range: ByteRange | undefined): Promise<OpenResult | undefined> {
     const asked = range && { kind: "fromTo" as const, first: range.first, last: range.first + range.lengthBytes - 1 }
-    return this.readable(nameOf(bucket.id, id), { range: asked })
-  }
-
-  private async readable(name: string, wanted: Parameters<StoredObjects["open"]>[1]): Promise<ObjectBody | undefined> {
+    const name = nameOf(bucket.id, id)
     try {
-      return await this.parts.stored.open(name, wanted)
+      const body = await this.parts.stored.open(name, { range: asked })
+      return body && { body, result: keptOf(body.info.userMetadata), sizeBytes: body.info.sizeBytes }
     } catch (error) {
       if (!isFailure(error)) throw error
       this.parts.log.warn("transform_result_not_read", { name, reason: error.message })

@@ -204,17 +204,30 @@ export class Transforms {
   private async fromKept(work: Work): Promise<Transformed | undefined> {
     const { request, base, etag, id } = work
     const of = { ...request.original.of, etag: request.original.info.etag }
-    const found = await this.parts.results.find(of, id)
+    const found = await this.parts.results.open(of, id, undefined)
     if (found === undefined) return undefined
     const { result, sizeBytes } = found
-    if ("skipped" in result) return this.unchanged(request, base, result.skipped)
-    const failure = conditionsFailure(request, etag, base)
-    if (failure !== undefined) throw failure
-    const range = rangeOf(request, etag, undefined, sizeBytes)
-    const body = await this.parts.results.open(of, id, range)
-    if (body === undefined) return undefined
-    const lengthBytes = range?.lengthBytes ?? sizeBytes
-    return { body: shownAs(body, infoOf(work, result, sizeBytes), range), lengthBytes, skipped: undefined }
+    if ("skipped" in result) {
+      found.body.close()
+      return this.unchanged(request, base, result.skipped)
+    }
+    const shown = (body: ObjectBody, range: ByteRange | undefined): Transformed => ({
+      body: shownAs(body, infoOf(work, result, sizeBytes), range),
+      ...{ lengthBytes: range?.lengthBytes ?? sizeBytes, skipped: undefined },
+    })
+    let range: ByteRange | undefined
+    try {
+      const failure = conditionsFailure(request, etag, base)
+      if (failure !== undefined) throw failure
+      range = rangeOf(request, etag, undefined, sizeBytes)
+    } catch (error) {
+      found.body.close()
+      throw error
+    }
+    if (range === undefined) return shown(found.body, undefined)
+    found.body.close()
+    const part = await this.parts.results.open(of, id, range)
+    return part && shown(part.body, range)
   }
 
   /** The bytes stay as they are. */
@@ -262,7 +275,10 @@ export class Transforms {
     if (typeof modules === "string") return
     const work = this.workOf({ ...asked, signal: this.parts.signal }, original, versions, modules)
     const of = { ...original.of, etag: original.info.etag }
-    if (!work.isKept || (await this.parts.results.find(of, work.id)) !== undefined) return
+    if (!work.isKept) return
+    const kept = await this.parts.results.open(of, work.id, undefined)
+    kept?.body.close()
+    if (kept !== undefined) return
     const { leave } = await this.share(work)
     leave()
   }
@@ -400,7 +416,7 @@ export class Transforms {
       const result = { ...of, etag: info.etag }
       const isPlain = info.encryption === undefined || info.encryption.mode === "s3"
       const kept = isPlain ? await results.open(result, id, undefined) : undefined
-      if (kept !== undefined) return gathered(kept, signal)
+      if (kept !== undefined) return gathered(kept.body, signal)
       const bytes = await this.buildIndex(info.sizeBytes, open)
       const isSealed = info.encryption !== undefined
       if (isPlain) await results.put(result, id, bytes, { type: "index", coded: false }, isSealed)
