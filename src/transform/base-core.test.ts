@@ -4,6 +4,7 @@ import { parseModuleName } from "../base/ids.js"
 import type { ContentHeaders } from "../object/index.js"
 import { recipeOf, skipReason } from "./base-core.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
+import type { ModuleInfo } from "./contract.js"
 import { parsePipeline } from "./pipeline-core.js"
 
 const VERSIONS = { svgmin: "s1", image: "i1", gzip: "g1", zstd: "z1" }
@@ -47,7 +48,7 @@ test("the bytes stay as they are for a reason, and only for one", () => {
 test("a recipe depends on whatever its result depends on, and on nothing else", () => {
   const name = parseModuleName("upper")
   const module = { name, sha256: "a", sizeBytes: 1, contentType: undefined, modifiedMs: 1 }
-  const recipe = (text: string, versions: typeof VERSIONS, found: Partial<typeof module> & { contentType?: string }) =>
+  const recipe = (text: string, versions: typeof VERSIONS, found: Partial<ModuleInfo>) =>
     recipeOf(parsePipeline(text), versions, new Map([["upper", { ...module, ...found }]]))
   const first = recipe("upper|svgmin|gzip", VERSIONS, {})
   assert.equal(recipe("upper|svgmin|gzip", { ...VERSIONS, zstd: "z2", image: "i2" }, { modifiedMs: 2 }), first)
