@@ -158,6 +158,7 @@ export interface CatOptions extends StoreOptions, OutputOptions {
   readonly range?: string
   readonly versionId?: string
   readonly follow?: boolean
+  readonly transform?: string
   readonly into?: string
 }
 
@@ -175,21 +176,26 @@ export async function catCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const sources = places.map(keyOf)
-  const { range, versionId, follow = false, into } = options
+  const { range, versionId, transform, follow = false, into } = options
   const [source] = sources
   if (source === undefined) throw new CliError("usage", "name a key: s3://BUCKET/KEY")
-  const ofOne = Object.entries({ range, versionId, follow }).filter(
+  const ofOne = Object.entries({ range, versionId, transform, follow }).filter(
     ([, value]) => value !== undefined && value !== false,
   )
   if (ofOne.length > 0 && (sources.length > 1 || into !== undefined))
-    throw new CliError("usage", "--range, --version-id and --follow are about one object that is written to the output")
+    throw new CliError(
+      "usage",
+      "--range, --version-id, --transform and --follow are about one object that is written to the output",
+    )
   if (into !== undefined) return joinCommand(io, sources, keyOf(into), options, signal)
   if (range !== undefined && !/^(\d+-\d*|-\d+)$/.test(range))
     throw new CliError("usage", `--range: "${range}" is not FIRST-LAST, FIRST- or -LENGTH, in bytes`)
+  if (follow && transform !== undefined)
+    throw new CliError("usage", "--follow: what transforms make of an object is no part of it")
   if (follow) return followCommand(io, source, options, signal)
   await withS3(io, options, signal, async client => {
     const transfer = new Transfer(io, client, {}, undefined)
-    for (const each of sources) await transfer.fetchToOutput(each, { range, versionId })
+    for (const each of sources) await transfer.fetchToOutput(each, { range, versionId, transform })
   })
 }
 

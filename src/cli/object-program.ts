@@ -49,6 +49,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .argument("<s3://BUCKET/KEY...>")
     .option("--range <RANGE>", "only these bytes: FIRST-LAST, FIRST- or -LENGTH, counted from 0")
     .option("--version-id <ID>", "an earlier version")
+    .option("--transform <PIPELINE>", "what the store makes of it, like svgmin or image,width=200")
     .option("-f, --follow", "go on with what is appended, until you press Ctrl-C")
     .option("--into <s3://BUCKET/KEY>", "make an object of their bytes instead, in a bucket that allows appends")
     .action((places: readonly string[], options: CatOptions) => catCommand(io, places, options, signal))

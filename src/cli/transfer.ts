@@ -116,10 +116,7 @@ export class Transfer {
     return { from: textOfPlace(source), to: file, sizeBytes: head.sizeBytes, etag: head.etag }
   }
 
-  async fetchToOutput(
-    source: RemotePlace,
-    selection: { readonly range?: string | undefined; readonly versionId?: string | undefined } = {},
-  ): Promise<void> {
+  async fetchToOutput(source: RemotePlace, selection: Parameters<S3Client["get"]>[2] = {}): Promise<void> {
     const { head, body } = await this.client.get(source.bucket, source.key, selection)
     if (selection.range !== undefined && !head.isRange) throw new BrokenAnswer("the store ignored the range")
     for await (const chunk of verified(body, head)) await this.io.out(chunk)
@@ -248,7 +245,7 @@ async function* verified(body: AsyncIterable<Uint8Array>, head: ObjectHead): Asy
     lengthBytes += chunk.length
     yield chunk
   }
-  if (lengthBytes !== head.sizeBytes)
+  if (head.hasSize && lengthBytes !== head.sizeBytes)
     throw new BrokenAnswer(`the download ended after ${lengthBytes} of ${head.sizeBytes} bytes`)
   if (md5 !== undefined && md5.digest("hex") !== head.etag)
     throw new BrokenAnswer("the bytes do not fit the object's checksum")

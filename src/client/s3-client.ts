@@ -25,6 +25,8 @@ export const DELETE_KEYS_MAX = 1000
 
 export interface ObjectHead {
   readonly sizeBytes: number
+  /** False: nobody knows the size before the body has ended. */
+  readonly hasSize: boolean
   /** Without quotes. */
   readonly etag: string
   /** True for a single upload that the store does not encrypt with another key: the ETag is the MD5 of the bytes. */
@@ -92,6 +94,8 @@ interface Request extends S3Request {
 
 const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
+const TRANSFORM = "x-transform"
+
 interface ReadOptions {
   /** Like `0-99`, `100-` or `-100`. */
   readonly range?: string | undefined
@@ -126,8 +130,9 @@ export class S3Client {
   }
 
   /** A URL with which anyone may send this request until it expires. */
-  presign(method: string, { bucket, key }: ObjectName, expiresSeconds: number): string {
-    return presignedUrl(this.access, { method, bucket, key }, expiresSeconds, this.clock.wallMs())
+  presign(method: string, { bucket, key }: ObjectName, expiresSeconds: number, transform?: string): string {
+    const query: Headers = transform === undefined ? [] : [[TRANSFORM, transform]]
+    return presignedUrl(this.access, { method, bucket, key, query }, expiresSeconds, this.clock.wallMs())
   }
 
   async listBuckets(): Promise<readonly BucketEntry[]> {
@@ -208,7 +213,7 @@ export class S3Client {
     const headers: Headers = range === undefined ? [] : [["range", `bytes=${range}`]]
     const query: Headers = [
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
-      ...(transform === undefined ? [] : [["x-transform", transform] as const]),
+      ...(transform === undefined ? [] : [[TRANSFORM, transform] as const]),
     ]
     const answer = await this.#answer({ method: "GET", bucket, key, query, headers })
     return { head: headOf(answer), body: answer.body }
@@ -493,6 +498,7 @@ function headOf({ headers }: Answer): ObjectHead {
     headers["x-amz-server-side-encryption"] ?? headers["x-amz-server-side-encryption-customer-algorithm"]
   return {
     sizeBytes: Number(headers["content-length"] ?? 0),
+    hasSize: headers["content-length"] !== undefined,
     etag,
     etagIsMd5:
       headers["content-range"] === undefined &&

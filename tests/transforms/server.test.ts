@@ -239,6 +239,19 @@ async function madeBy({ adminEndpoint }: ServerProcess): Promise<number> {
   return Number(/^hayloft_transforms_total\{outcome="made"\} (\d+)$/m.exec(text)?.[1] ?? "0")
 }
 
+test("the command line reads representations, and signs URLs for them", async () => {
+  const shown = await server.hayloft(["cat", "--transform", "svgmin", "s3://art/logo.svg"])
+  assert.ok(shown.stdout.startsWith("<svg") && shown.stdout.length < SVG.length, shown.stderr)
+  const signed = await server.hayloft(["presign", "--transform", "svgmin", "s3://art/logo.svg"])
+  assert.equal(await (await fetch(signed.stdout.trim())).text(), shown.stdout)
+  const long = await server.hayloft(["cat", "--transform", "gzip", "s3://art/long.txt"])
+  assert.equal(long.code, 0, long.stderr)
+  const both = await server.hayloft(["cat", "--follow", "--transform", "gzip", "s3://art/logo.svg"])
+  assert.match(both.stderr, /--follow/)
+  const write = await server.hayloft(["presign", "--method", "PUT", "--transform", "gzip", "s3://art/logo.svg"])
+  assert.match(write.stderr, /--transform: only for reading/)
+})
+
 test("a module of an administrator is a step; without it, requests that name it are refused", async () => {
   const file = join(folder, "echo.wasm")
   writeFileSync(file, ECHO)
