@@ -24,7 +24,7 @@ import type { AttributeReader } from "./parse-content.js"
 import { Permissions } from "./rights/permissions.js"
 import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
 import type { BodyContent, RequestHead } from "./rights/condition-values-core.js"
-import type { Transforms } from "../transform/index.js"
+import type { ObjectTransforms } from "../transform/index.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
@@ -58,7 +58,7 @@ export interface CallContext extends PermissionsContext {
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
   /** Undefined: transforms are switched off. */
-  readonly transforms: Transforms | undefined
+  readonly transforms: ObjectTransforms | undefined
   readonly polls: Polls
 }
 

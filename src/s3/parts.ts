@@ -6,7 +6,7 @@ import type { S3Keys } from "../keys/index.js"
 import { Polls } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
-import type { Transforms } from "../transform/index.js"
+import type { ObjectTransforms } from "../transform/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
@@ -61,7 +61,7 @@ export interface S3Settings {
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
   /** Undefined: transforms are switched off. */
-  readonly transforms?: Transforms | undefined
+  readonly transforms?: ObjectTransforms | undefined
   /** How lifecycle rules count days; undefined: as they are. */
   readonly lifecycleDays?: LifecycleDays | undefined
 }

@@ -90,7 +90,7 @@ export class Results implements BackgroundService {
       return body && { body, result: keptOf(body.info.userMetadata), sizeBytes: body.info.sizeBytes }
     } catch (error) {
       if (!isFailure(error)) throw error
-      this.parts.log.warn("transform_result_not_read", { name, reason: error.message })
+      this.parts.log.debug("transform_result_not_read", { name, reason: error.message })
       return undefined
     }
   }

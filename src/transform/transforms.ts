@@ -65,6 +65,18 @@ interface Work {
   readonly isKept: boolean
 }
 
+/** What protocols need of transforms. */
+export interface ObjectTransforms {
+  /**
+   * The representation that a request gets; the caller reads or closes its body. Throws `notModified`, `preconditionFailed`,
+   * `invalidRange`, `noSuchTransform`, `noSuchKey` for a member that an archive lacks, `invalidRequest` for what is no archive,
+   * `tooManyInFlight`.
+   */
+  get(request: TransformRequest): Promise<Transformed>
+  /** Objects for which a rule wants a result before they are read. */
+  readonly written: Pick<WrittenObjects, "note">
+}
+
 interface TransformParts {
   readonly sandbox: Sandbox<TransformTask, TransformAnswer>
   readonly modules: Modules
@@ -82,14 +94,13 @@ const ETAG_DIGITS = 16
 const INDEX_VERSION = "1"
 const hashOf = (...texts: readonly string[]): string => createHash("sha256").update(JSON.stringify(texts)).digest("hex")
 
-export class Transforms {
+export class Transforms implements ObjectTransforms {
   private readonly makings: Makings
   private readonly streams: Slots
   private readonly indexing: Slots
   private readonly indexes = new TarIndexes()
   private known: Promise<StepVersions> | undefined
 
-  /** Objects for which a rule wants a result before they are read. */
   readonly written: WrittenObjects
 
   constructor(private readonly parts: TransformParts) {
@@ -122,11 +133,6 @@ export class Transforms {
     ))
   }
 
-  /**
-   * The representation that a request gets; the caller reads or closes its body. Throws `notModified`, `preconditionFailed`,
-   * `invalidRange`, `noSuchTransform`, `noSuchKey` for a member that an archive lacks, `invalidRequest` for what is no archive,
-   * `tooManyInFlight`.
-   */
   async get(request: TransformRequest): Promise<Transformed> {
     const { pipeline, original, isRule } = request
     if (pipeline.archive !== undefined && original.info.segmentListBytes !== undefined)

@@ -213,6 +213,9 @@ function lastBucketId(scene: Scene): number {
 
 const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 
+/** Appends need theirs, so it is set more often than others. */
+const PLAYED_SETTINGS = [...SETTING_NAMES, "append", "append"] as const
+
 const BUCKETS: readonly PlayKind[] = [
   commandKind("CreateBucket", 6, scene => {
     const settings = new Map(scene.some(SETTING_NAMES.slice(0, 2)).map(name => [name, scene.pick(documents)]))
@@ -221,7 +224,7 @@ const BUCKETS: readonly PlayKind[] = [
   }),
   commandKind("SetSetting", 3, scene => {
     const former = scene.pick([undefined, { document: scene.pick([undefined, ...documents]) }])
-    return setSetting(scene.bucketId(), scene.pick(SETTING_NAMES), scene.pick([undefined, ...documents]), former)
+    return setSetting(scene.bucketId(), scene.pick(PLAYED_SETTINGS), scene.pick([undefined, ...documents]), former)
   }),
   commandKind("SetVersioning", 3, scene =>
     setVersioning(scene.bucketId(), scene.pick(["enabled", "enabled", "suspended"])),

@@ -1,14 +1,15 @@
 /** Settings of buckets as JSON: what is set is what S3 clients then see, and what S3 refuses is refused with its reason. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../../src/base/failures.js"
+import { fail, isFailure } from "../../src/base/failures.js"
 import { parseBucketName } from "../../src/base/ids.js"
 import { BucketDocuments, OwnRequests } from "../../src/s3/index.js"
 import { handleModel, OWNER_ACCOUNT } from "./over-model.js"
 
 async function world() {
   const { services, settings } = handleModel()
-  const documents = new BucketDocuments(new OwnRequests(settings))
+  const transforms = { get: () => Promise.reject(fail("internal")), written: { note: () => undefined } }
+  const documents = new BucketDocuments(new OwnRequests({ ...settings, transforms }))
   const name = parseBucketName("photos")
   await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
   /** As it is now. */
@@ -41,6 +42,10 @@ const VALUES: Readonly<Record<string, object>> = {
   tagging: { TagSet: [{ Key: "team", Value: "blue = 1" }] },
   website: { IndexDocument: { Suffix: "index.html" } },
   "request-payment": { Payer: "Requester" },
+  transforms: {
+    Pipelines: [{ Name: "small", Steps: "image,width=200,fit=inside" }],
+    Rules: [{ ID: "icons", Prefix: "icons/", Suffix: ".svg", When: "PUT", Steps: "svgmin|gzip" }],
+  },
 }
 
 test("every setting is shown as it was set, and those that can be removed are gone then", async () => {

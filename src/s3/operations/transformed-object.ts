@@ -5,7 +5,13 @@
 import { fail, isFailure, type FailureKind } from "../../base/failures.js"
 import { after, asPromise, type Soon } from "../../base/soon.js"
 import type { ObjectBody } from "../../object/contract.js"
-import { parsePipeline, withoutCoding, type Original, type Pipeline, type Transforms } from "../../transform/index.js"
+import {
+  parsePipeline,
+  withoutCoding,
+  type Original,
+  type Pipeline,
+  type ObjectTransforms,
+} from "../../transform/index.js"
 import { linesOfFields, type Answer, type BucketCall, type ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
@@ -110,7 +116,7 @@ export function acceptsCoding(header: string | undefined, coding: string): boole
 }
 
 /** Starts over if the object is replaced while it is read. Throws as `Transforms.get`, `conflict`. */
-async function answer(call: ObjectCall, transforms: Transforms, chosen: Chosen): Promise<Answer> {
+async function answer(call: ObjectCall, transforms: ObjectTransforms, chosen: Chosen): Promise<Answer> {
   for (let retries = RETRIES_MAX; ; retries -= 1) {
     try {
       return await answerOnce(call, transforms, chosen)
@@ -127,7 +133,7 @@ async function answer(call: ObjectCall, transforms: Transforms, chosen: Chosen):
 
 const isHead = ({ name }: ObjectCall): boolean => name.startsWith("Head")
 
-async function answerOnce(call: ObjectCall, transforms: Transforms, chosen: Chosen): Promise<Answer> {
+async function answerOnce(call: ObjectCall, transforms: ObjectTransforms, chosen: Chosen): Promise<Answer> {
   const { pipeline, isRule, vary } = chosen
   const rules = await announcedRules(call)
   const original = await originalOf(call)
