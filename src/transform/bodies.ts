@@ -78,7 +78,7 @@ export async function* encodedPieces(
     const [first] = ahead
     if (ahead.length <= TRANSFORM_LIMITS.piecesAhead || first === undefined) continue
     yield await first
-    ahead.shift()
+    void ahead.shift()
   }
   for (const coded of ahead) yield await coded
   if (isGzip) yield gzipTrailer(must(hashes.digests().checksum, "a gzip stream has a CRC"), sizeBytes)
