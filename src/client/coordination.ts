@@ -154,7 +154,7 @@ export class CoordClient {
   }
 
   /**
-   * The holders, whenever the latest acquisition is another one, or there is none: who leads. Ends when the signal fires.
+   * Yields the holders whenever the latest acquisition changes or the lock becomes free. Ends when the signal fires.
    */
   async *follow(path: string, signal: AbortSignal): AsyncGenerator<readonly LockHolder[], void> {
     let after: number | undefined

@@ -25,7 +25,7 @@ export const DELETE_KEYS_MAX = 1000
 
 export interface ObjectHead {
   readonly sizeBytes: number
-  /** False: nobody knows the size before the body has ended. */
+  /** False if the response has no length: the size is known once the body has ended. */
   readonly hasSize: boolean
   /** Without quotes. */
   readonly etag: string

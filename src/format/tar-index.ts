@@ -42,7 +42,7 @@ export interface TarMember {
   /** Of the content that readers get; of a sparse file that of the whole file. */
   readonly sizeBytes: number
   readonly modifiedMs: number
-  /** Where the content begins, a multiple of 512. Of a hard link that of the file that it names, or 0 if there is none. */
+  /** Offset of the content, a multiple of 512. A hard link has the offset of its target, or 0 if the target does not exist. */
   readonly offsetBytes: number
   /** As in the archive; undefined if it is no link. */
   readonly linkTarget: Uint8Array | undefined

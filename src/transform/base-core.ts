@@ -1,4 +1,4 @@
-/** What the steps of a pipeline are given, and whether they can do anything with it. Pure. */
+/** Decides from an object's headers whether the steps of a pipeline can run, and what their result depends on. Pure. */
 import type { ObjectInfo } from "../object/index.js"
 import type { ModuleInfo, Pipeline, StepVersions, WholeStep } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
@@ -12,7 +12,7 @@ const VAGUE = /^(?:application\/octet-stream|binary\/octet-stream|text\/plain|ap
 const NO_TRANSFORM = /(?:^|,)\s*no-transform\s*(?:,|$)/i
 
 /**
- * Why the bytes stay as they are; undefined: the steps may try. `isRule`: nobody asked for the transform by name, so that the
+ * Returns the reason to skip all steps, or undefined if they can run. `isRule`: a rule applies, not a request by name, so the
  * object's `Cache-Control: no-transform` is obeyed.
  */
 export function skipReason(

@@ -8,7 +8,7 @@ import { GZIP_HEADER, gzipTrailer } from "./gzip-core.js"
 import type { ResultOf } from "./results.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
 
-/** What steps read: an object, or a member of an archive. */
+/** The input of steps: an object, or a member of an archive. */
 export interface Base {
   readonly info: ObjectInfo
   /** Undefined: all bytes. Throws `preconditionFailed` if the object has been replaced since `info` was read. */
@@ -72,7 +72,7 @@ export async function* encodedPieces(
     sizeBytes += piece.length
     hashes.update(piece)
     const coded = encode(piece)
-    // Who stops reading learns of no failure.
+    // A reader that stops early must not leave an unhandled rejection.
     coded.catch(() => undefined)
     ahead.push(coded)
     const [first] = ahead

@@ -57,17 +57,17 @@ export type ThreadStep =
       readonly contentType?: string
     }
 
-/** What a thread is told. Bytes are its own from then on. */
+/** A task for a thread, which owns its bytes from then on. */
 export type TransformTask =
   | { readonly kind: "steps"; readonly steps: readonly ThreadStep[]; readonly bytes: Uint8Array; readonly type: string }
   /** For gzip raw deflate blocks that end at a byte, none of them the last; for zstd a whole frame. */
   | { readonly kind: "encode"; readonly coding: Coding; readonly bytes: Uint8Array }
-  /** Throws in the answer what is wrong with it. */
+  /** The answer names the fault of the module. */
   | { readonly kind: "checkModule"; readonly code: Uint8Array }
   /** Which steps there are here, with their versions. */
   | { readonly kind: "versions" }
 
-/** What a thread answers. */
+/** The answer of a thread. */
 export type TransformAnswer =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly type: string }
   /** The input stays as it is. `reason`: a short English phrase of ASCII. The same input is always skipped. */
@@ -90,7 +90,7 @@ export interface ModuleInfo {
   readonly name: ModuleName
   readonly sha256: string
   readonly sizeBytes: number
-  /** Of its results; undefined: that of its input. */
+  /** Content type of its results; undefined: the type of the input. */
   readonly contentType: string | undefined
   readonly modifiedMs: number
 }

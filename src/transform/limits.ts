@@ -42,7 +42,7 @@ export const TRANSFORM_LIMITS = {
   indexingMs: 10 * 60_000,
   /** Members of an archive. */
   membersMax: 1_000_000,
-  /** Of an index of archives in memory. */
+  /** Bytes of all archive indexes in memory. */
   indexBytesMax: 64 * MIB,
   /** Members in one listing. */
   listedMax: 10_000,

@@ -24,7 +24,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 const DIMENSION_MAX = 16_384
 const QUALITY_MAX = 100
 
-/** What a step turns bytes into, or which it selects. */
+/** A parsed step, by its part in the pipeline. */
 type Step =
   | { readonly part: "archive"; readonly step: ArchiveStep }
   | { readonly part: "whole"; readonly step: WholeStep }

@@ -32,12 +32,12 @@ const RESULTS_LIMITS = {
   chargedBytesMin: 4 * KIB,
 } as const
 
-/** What a result is made of. */
+/** The version from which a result was computed. */
 export interface ResultOf {
   readonly bucket: Pick<Bucket, "id" | "name">
   readonly key: ObjectKey
   readonly versionId: VersionId
-  /** Of the original: versions without an id have the same one. */
+  /** ETag of the original, since versions without an id share the id "null". */
   readonly etag: string
 }
 
@@ -47,7 +47,7 @@ export interface KeptBytes {
   readonly coded: boolean
 }
 
-/** What is kept, or why there are no bytes. */
+/** A cached result, or the reason why the steps were skipped. */
 type KeptResult = KeptBytes | { readonly skipped: string }
 
 interface OpenResult {
@@ -79,8 +79,8 @@ export class Results implements BackgroundService {
   }
 
   /**
-   * What is kept, and its bytes in a range; the caller reads or closes the body. Undefined: nothing, or nothing that can be read
-   * now: it is made again.
+   * Opens a cached result, or a range of it; the caller reads or closes the body. Returns undefined if there is none that can be
+   * read now, so that the caller computes it again.
    */
   async open({ bucket }: ResultOf, id: string, range: ByteRange | undefined): Promise<OpenResult | undefined> {
     const asked = range && { kind: "fromTo" as const, first: range.first, last: range.first + range.lengthBytes - 1 }
@@ -174,7 +174,7 @@ export class Results implements BackgroundService {
 
 const GONE: ReadonlySet<FailureKind> = new Set(["noSuchBucket", "noSuchKey", "noSuchVersion", "isDeleteMarker"])
 
-/** What a result counts: rows cost something too. */
+/** Bytes that a result counts against the limit; its rows use space too. */
 const chargeOf = (bytes: number): number => Math.max(bytes, RESULTS_LIMITS.chargedBytesMin)
 
 /** Ids of buckets have the same length, so that no prefix is one of another. */

@@ -1,5 +1,5 @@
 /**
- * Slots: how much may be done at once. Who comes when all slots are taken waits its turn for a while, or is refused.
+ * Slots: a bound on concurrent work. If all slots are taken, a caller waits its turn for a limited time, or is rejected.
  */
 import { fail, type Failure } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"

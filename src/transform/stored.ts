@@ -1,6 +1,6 @@
 /**
- * What transforms keep in the store: modules and results, as objects of the system bucket, where they are written, repaired
- * and encrypted like all others, and belong to no account.
+ * Modules and cached results as objects of the system bucket. They are written, repaired and encrypted like all other objects,
+ * and belong to no account.
  */
 import { concatBytes } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
@@ -39,7 +39,7 @@ export class StoredObjects {
     private readonly prefix: string,
   ) {}
 
-  /** Undefined: nothing is kept by this name. */
+  /** Returns undefined if no object has this name. */
   async open(name: string, wanted: Pick<GetRequest, "range" | "headersOnly"> = {}): Promise<ObjectBody | undefined> {
     try {
       return await asPromise(() => this.parts.objects.get({ ...this.place(name), ...wanted, conditions: {} }))

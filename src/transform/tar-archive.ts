@@ -71,7 +71,7 @@ export function bytesOfName(text: string): Uint8Array {
   return Buffer.concat(bytes)
 }
 
-/** Where the content of a member is in the archive, and when the member was modified. */
+/** The byte range of a member's content in the archive, and the time of its modification. */
 interface StoredMember {
   readonly range: ByteRange
   readonly modifiedMs: number
@@ -127,7 +127,7 @@ interface ListedMember {
 
 export interface MemberPage {
   readonly members: readonly ListedMember[]
-  /** What `after` is to be for the next page; absent: there is none. */
+  /** `after` of the next page; absent on the last page. */
   readonly next?: string
 }
 
@@ -163,7 +163,7 @@ export class TarIndexes {
 
   constructor(private readonly bytesMax: number = TRANSFORM_LIMITS.indexBytesMax) {}
 
-  /** Of the indexes that are kept. */
+  /** Bytes of all cached indexes. */
   get lengthBytes(): number {
     return this.keptBytes
   }

@@ -53,16 +53,16 @@ const OTHER_FORMATS: readonly (readonly [string, string])[] = [
 const SLASH = 0x2f
 const DOT = 0x2e
 
-/** What precedes a member and describes it. */
+/** The headers that precede a member and describe it. */
 interface Described {
-  /** Of the first of these headers. */
+  /** Offset of the first of these headers. */
   readonly offsetBytes: number
   readonly pax: PaxFields
   readonly longPath: Uint8Array | undefined
   readonly longTarget: Uint8Array | undefined
 }
 
-/** What is needed next. */
+/** The range that the scanner needs next. */
 type State =
   | { readonly kind: "header" }
   | { readonly kind: "extended"; readonly type: string; readonly sizeBytes: number; readonly headerAt: number }

@@ -1,8 +1,8 @@
 /**
  * Headers of tar archives: one block of 512 bytes, and the records of a PAX extended header.
  *
- * Reads ustar and PAX (POSIX.1-2017, pax), GNU and old GNU, star's prefix, and those of Unix V7. Names are bytes: nobody
- * says in which encoding they are.
+ * Reads ustar and PAX (POSIX.1-2017, pax), GNU and old GNU, star's prefix, and those of Unix V7. Names are bytes,
+ * since headers do not state an encoding.
  *
  * The package `tar` (7.5.23) decodes headers as well, but not for an index: it decodes names as UTF-8, so that other
  * names lose bytes and two of them become one; it puts the prefix of the header before a path from a PAX record; it
@@ -40,11 +40,11 @@ const MAGIC_AT = 257
 const USTAR_MAGIC = Buffer.from("ustar\0")
 const GNU_MAGIC = Buffer.from("ustar  \0")
 const PREFIX: Field = { at: 345, bytes: 155 }
-/** Of star: times follow it. */
+/** The prefix field of star is shorter, since times follow it. */
 const STAR_PREFIX_BYTES = 131
 const STAR_MAGIC_AT = 508
 const STAR_MAGIC = Buffer.from("tar\0")
-/** Of a sparse file of GNU tar: blocks with more of its map follow; the size of the whole file. */
+/** Fields of a sparse file of GNU tar: whether more blocks of its map follow, and the size of the whole file. */
 const SPARSE_MORE_AT = 482
 const SPARSE_SIZE: Field = { at: 483, bytes: 12 }
 /** The same in each of these blocks. */
@@ -58,7 +58,7 @@ export interface TarHeader {
   readonly linkTarget: Uint8Array
   readonly sizeBytes: number
   readonly modifiedMs: number
-  /** Of a sparse file of GNU tar; undefined in any other header. */
+  /** Set only for a sparse file of GNU tar. */
   readonly sparse: { readonly sizeBytes: number; readonly hasMore: boolean } | undefined
 }
 
@@ -169,7 +169,7 @@ function timeMs(seconds: number): number {
   return Math.abs(ms) <= TAR_MODIFIED_MS_MAX ? ms : 0
 }
 
-/** What PAX records say of a member. A member that is undefined is not stated. */
+/** Properties of a member that PAX records state; the others are undefined. */
 export interface PaxFields {
   readonly path?: Uint8Array | undefined
   readonly linkTarget?: Uint8Array | undefined

@@ -37,7 +37,7 @@ export class TarMembers {
   private names = Buffer.alloc(NAMES_BYTES_AT_FIRST)
   private namesEnd = 0
   private pathEnds = new Uint32Array(MEMBERS_AT_FIRST)
-  /** Of the path; it ends in `pathEnds`. The target follows, up to where the next path begins. */
+  /** Offset of the path, which ends at `pathEnds`. The link target follows, up to the next path. */
   private pathStarts = new Uint32Array(MEMBERS_AT_FIRST + 1)
   private kinds = new Uint8Array(MEMBERS_AT_FIRST)
   private sizes = new Float64Array(MEMBERS_AT_FIRST)

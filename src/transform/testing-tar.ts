@@ -97,7 +97,7 @@ export class CountingReader {
   }
 }
 
-/** Of these bytes. */
+/** The checksum of a header. */
 export const readerOf = (bytes: Uint8Array): CountingReader =>
   new CountingReader((target, first) => target.set(bytes.subarray(first, first + target.length)))
 

@@ -60,12 +60,12 @@ interface Work {
   readonly versions: StepVersions
   readonly modules: FoundModules
   readonly id: string
-  /** Of the representation, unless the bytes stay as they are. */
+  /** ETag of the representation; if the steps are skipped, the ETag of the base applies. */
   readonly etag: string
   readonly isKept: boolean
 }
 
-/** What protocols need of transforms. */
+/** The interface for protocols. */
 export interface ObjectTransforms {
   /**
    * The representation that a request gets; the caller reads or closes its body. Throws `notModified`, `preconditionFailed`,
@@ -90,7 +90,7 @@ interface TransformParts {
 }
 
 const ETAG_DIGITS = 16
-/** Of what an index says of an archive. */
+/** Changes whenever the same archive may give another index. */
 const INDEX_VERSION = "1"
 const hashOf = (...texts: readonly string[]): string => createHash("sha256").update(JSON.stringify(texts)).digest("hex")
 
@@ -112,7 +112,7 @@ export class Transforms implements ObjectTransforms {
     this.indexing = new Slots(clock, indexingMax, makingWaitMax, makingWaitMs, "archives to read through")
   }
 
-  /** What is wrong with a module; undefined: it can be a step. */
+  /** Returns the fault of a module, or undefined if it can be a step. */
   async checkModule(code: Uint8Array): Promise<string | undefined> {
     const answer = await this.ask({ kind: "checkModule", code }, undefined, this.parts.signal)
     if (answer.kind === "checked") return answer.fault
@@ -342,7 +342,7 @@ export class Transforms implements ObjectTransforms {
     return { kind: "module", name, code, parameters, ...(contentType !== undefined && { contentType }) }
   }
 
-  /** Of a rule: why its steps cannot run. Throws `noSuchTransform` for what a client asks for. */
+  /** Returns the modules of a pipeline, or for a rule the reason why it cannot run. Throws `noSuchTransform` for a request by name. */
   private async modulesOf({ steps }: Pipeline, isRule: boolean): Promise<FoundModules | string> {
     const found = new Map<string, Awaited<ReturnType<Modules["list"]>>[number]>()
     for (const step of steps) {
@@ -462,7 +462,7 @@ const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { inf
 const originalFailure = ({ conditions }: TransformRequest, { info }: Base) =>
   evaluateRead(conditions, { etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) })
 
-/** Whether a range applies to this representation. `modifiedMs` is undefined where a time tells nothing. */
+/** Whether a range applies to this representation. `modifiedMs` is undefined if dates do not identify it. */
 function isRangeOf({ ifRange }: TransformRequest, etag: string, modifiedMs: number | undefined): boolean {
   if (ifRange === undefined) return true
   if ("etag" in ifRange) return ifRange.etag === etag

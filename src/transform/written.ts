@@ -1,6 +1,6 @@
 /**
  * Objects that were just written and that a rule "on PUT" fits: their results are made in the background, so that the first
- * reader need not wait. A result that is not made here, for whatever reason, is made when it is read.
+ * reader need not wait. A result that is not computed here is computed when it is first read.
  *
  * Limits  TRANSFORM_LIMITS.writtenMax objects wait, writtenOfBucketMax of one bucket; one is worked at.
  */

@@ -24,18 +24,18 @@ const PARAMETER = "x-transform"
 const ORIGINAL = "none"
 const OFF = "Transforms are switched off. The operator starts the store with --transforms."
 
-/** What a request is to be read through. */
+/** The pipeline that applies to a request. */
 interface Chosen {
   readonly pipeline: Pipeline
   readonly isRule: boolean
-  /** The header of whatever the answer is. */
+  /** Value of the `Vary` header in every response. */
   readonly vary?: string
 }
 
 export const getTransformed = (call: ObjectCall): Soon<Answer> => readAsked(call, getObject)
 export const headTransformed = (call: ObjectCall): Soon<Answer> => readAsked(call, headObject)
 
-/** GetObject, or what a rule of the bucket makes of it. */
+/** GetObject, through the rule of the bucket that fits the key. */
 export const getByRules = (call: ObjectCall): Soon<Answer> => readByRules(call, getObject)
 export const headByRules = (call: ObjectCall): Soon<Answer> => readByRules(call, headObject)
 
@@ -46,11 +46,11 @@ export function checkTransforms({ context }: BucketCall): Promise<void> {
 
 const WRITES: ReadonlySet<string> = new Set(["PutObject", "CopyObject", "CompleteMultipartUpload", "RenameObject"])
 
-/** Has results made of an object that was just written, if a rule of its bucket wants that. */
+/** Schedules the result of an object that was just written, if a rule "on PUT" fits its key. */
 export function noteWritten({ context, bucket, bucketSettings, key, name }: ObjectCall): void {
   const { transforms } = context
   if (transforms === undefined || !WRITES.has(name) || !bucket.settings.includes("transforms")) return
-  // Not even a failure of this concerns the client: what is not made now is made when it is read.
+  // A failure here does not concern the client: the result is computed when it is first read.
   asPromise(() =>
     after(bucketSettings.transforms.of(bucket), settings => {
       const rule = settings && ruleOfKey(settings, key)
@@ -70,12 +70,12 @@ async function readAsked(call: ObjectCall, readOriginal: (call: ObjectCall) => S
   return answer(call, transforms, await askedFor(call, text))
 }
 
-/** A pipeline of the bucket by its name, or the one that the text is. Throws `accessDenied` for the latter if nobody has signed. */
+/** Looks up a pipeline that the bucket names, or parses one. Throws `accessDenied` if an unsigned request does not use a name. */
 async function askedFor({ bucketSettings, bucket, caller }: ObjectCall, text: string): Promise<Chosen> {
   const settings = await bucketSettings.transforms.of(bucket)
   const named = settings?.pipelines.get(text)
   if (named !== undefined) return { pipeline: named, isRule: false }
-  // Anyone could have the store compute anything.
+  // Otherwise anyone could make the store compute anything.
   if (caller === undefined) {
     const message = "Without a signature, only pipelines that the bucket names can be used."
     throw fail("accessDenied", { message })
@@ -165,17 +165,17 @@ const fieldsOf = (skipped: string | undefined): readonly Field[] =>
         ["x-hayloft-transform-reason", skipped],
       ]
 
-/** Failures that another Accept-Encoding might not have. */
+/** Failures that depend on `Accept-Encoding`. */
 const VARYING: ReadonlySet<FailureKind> = new Set(["notModified", "preconditionFailed", "invalidRange"])
 const GONE: ReadonlySet<FailureKind> = new Set(["preconditionFailed", "noSuchKey", "noSuchVersion", "isDeleteMarker"])
 
-/** The client has asked for no such condition. */
+/** The condition is our own, so its failure means that the object was replaced. */
 function orReplaced(error: unknown): never {
   if (!isFailure(error) || !GONE.has(error.kind)) throw error
   throw fail("conflict", { replaced: true, reason: "the object was replaced while it was read" }, error)
 }
 
-/** The object as the caller may read it: whatever of it is used later was allowed here. `close`: ends what nobody has read. */
+/** Opens the original with the permissions of the caller. `close` releases a body that was not read. */
 async function originalOf(call: ObjectCall): Promise<Original & { readonly close: () => void }> {
   const { bucket, key } = call
   let unread: ObjectBody | undefined = await openObject(call, false, { conditions: {} })

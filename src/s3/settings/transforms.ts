@@ -25,7 +25,7 @@ const TIMES = ["PUT", "GET"] as const
 
 interface TransformRule {
   readonly id: string | undefined
-  /** Of keys, as text; "" fits all. */
+  /** Prefix of keys, as text; "" fits all. */
   readonly prefix: string
   readonly suffix: string
   readonly when: (typeof TIMES)[number]

@@ -16,6 +16,6 @@ export function serveSandbox<Task, Answer>(
     const answer = await handle(task)
     port.postMessage(answer, buffersOf(answer))
   }
-  // A rejection that nobody handles ends the thread.
+  // An unhandled rejection ends the thread.
   port.on("message", (task: Task) => void serve(task))
 }

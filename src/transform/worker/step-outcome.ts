@@ -1,4 +1,4 @@
-/** What a step makes of its input: other bytes, or a reason why the input stays as it is. */
+/** Outcomes of a step: new bytes, or the reason why the step was skipped. */
 
 export interface Made {
   readonly kind: "made"
@@ -19,7 +19,7 @@ export function skip(reason: string): Skipped {
   return { kind: "skipped", reason: ascii.slice(0, REASON_LENGTH_MAX) }
 }
 
-/** What was thrown is due to the machine, not to the input: another time the step may succeed. */
+/** Whether the machine caused the error, not the input: the step may succeed later. */
 export const isPassing = (error: unknown): boolean =>
   /out of memory|cannot allocate|could not allocate|allocation failed|timeout/i.test(messageOf(error))
 

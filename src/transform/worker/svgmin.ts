@@ -100,7 +100,7 @@ export function minifySvg({ bytes, type }: Made): Made | Skipped {
   }
 }
 
-/** Of an error of the parser. */
+/** A short reason for an error of the parser. */
 function reasonOf(error: unknown): string {
   const reason = typeof error === "object" && error !== null && "reason" in error ? error.reason : undefined
   return typeof reason === "string" ? reason : messageOf(error)

@@ -29,7 +29,7 @@ const [I32, I64] = [0x7f, 0x7e]
 const SIGNATURES = { allocate: [[I32], [I32]], transform: [[I32, I32, I32, I32], [I64]] } as const
 
 const HAS_MAXIMUM = 1
-/** What bits of a memory's flags mean besides that. */
+/** Other bits of a memory's flags, by their meaning. */
 const REFUSED_FLAGS = [
   [2, "a shared memory"],
   [4, "a memory with addresses of 64 bits"],
@@ -171,7 +171,7 @@ export function limitedModule(code: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.from(HEADER), ...parts])
 }
 
-/** What is wrong with a module; undefined if nothing is. Compiles it, and runs nothing of it. */
+/** Returns the fault of a module, or undefined if it can be a step. Compiles the module without running it. */
 export function moduleFault(code: Uint8Array): string | undefined {
   try {
     // The constructor checks all of it.
