@@ -97,7 +97,7 @@ export class CountingReader {
   }
 }
 
-/** The checksum of a header. */
+/** A reader of these bytes. */
 export const readerOf = (bytes: Uint8Array): CountingReader =>
   new CountingReader((target, first) => target.set(bytes.subarray(first, first + target.length)))
 

@@ -157,7 +157,7 @@ test("a result of a rule is made once and kept; one that a client asked for is m
   )
   assert.notEqual(first.etag, etag)
   assert.deepEqual(await scene.get("a"), first)
-  assert.deepEqual([scene.steps.calls, scene.outcomes, await scene.kept()], [1, ["made", "kept"], 1])
+  assert.deepEqual([scene.steps.calls, scene.outcomes, await scene.kept()], [1, ["made", "cached"], 1])
   assert.deepEqual((await scene.get("a", { range: { kind: "fromTo", first: 1, last: 9 } })).text, "NE")
   assert.deepEqual(await scene.get("a", { isRule: false }), first)
   assert.deepEqual(await scene.get("a", { isRule: false }), first)

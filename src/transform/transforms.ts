@@ -8,7 +8,15 @@
  */
 import { createHash } from "node:crypto"
 import { fail } from "../base/failures.js"
-import type { ByteRange, Conditions, GetRequest, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
+import type {
+  ByteRange,
+  Conditions,
+  ContentHeaders,
+  GetRequest,
+  ObjectBody,
+  ObjectInfo,
+  Objects,
+} from "../object/index.js"
 import { evaluateRead, resolveRange, segmentsMd5Of } from "../object/index.js"
 import { contentTypeOf } from "../base/content-types.js"
 import type { TarIndex } from "../format/tar-index.js"
@@ -86,7 +94,7 @@ interface TransformParts {
   readonly log: Log
   /** Ends with the process. */
   readonly signal: AbortSignal
-  readonly onMade: (outcome: "made" | "skipped" | "failed" | "kept") => void
+  readonly onMade: (outcome: "made" | "skipped" | "failed" | "cached") => void
 }
 
 const ETAG_DIGITS = 16
@@ -170,7 +178,7 @@ export class Transforms implements ObjectTransforms {
     if (isKept) {
       const kept = await this.fromKept(work)
       if (kept !== undefined) {
-        this.parts.onMade("kept")
+        this.parts.onMade("cached")
         return kept
       }
     }
@@ -387,11 +395,7 @@ export class Transforms implements ObjectTransforms {
     const { contentEncoding: _coding, contentType: _type, contentDisposition: _name, ...headers } = info.headers
     const etag = `${info.etag}-${hashOf("member", INDEX_VERSION, path).slice(0, ETAG_DIGITS)}`
     return {
-      info: {
-        ...info,
-        ...{ etag, sizeBytes: range.lengthBytes, checksum: undefined, partsCount: undefined },
-        headers: { ...headers, contentType: contentTypeOf(path) },
-      },
+      info: representationOf(info, etag, range.lengthBytes, { ...headers, contentType: contentTypeOf(path) }),
       open: part => {
         const { first, lengthBytes } = part ?? { first: 0, lengthBytes: range.lengthBytes }
         return lengthBytes === 0
@@ -407,8 +411,7 @@ export class Transforms implements ObjectTransforms {
     const page = listingOf(await this.indexOf(original), step)
     const bytes = Buffer.from(`${JSON.stringify(page)}\n`)
     const etag = `${info.etag}-${hashOf("list", INDEX_VERSION, pipeline.text).slice(0, ETAG_DIGITS)}`
-    const headers = { contentType: "application/json" }
-    const listed = { ...info, etag, headers, sizeBytes: bytes.length, checksum: undefined, partsCount: undefined }
+    const listed = representationOf(info, etag, bytes.length, { contentType: "application/json" })
     const base = { info: listed, open: () => Promise.resolve(bodyOfBytes(listed, bytes, undefined, () => undefined)) }
     return this.unchanged(request, base, undefined)
   }
@@ -482,17 +485,18 @@ function rangeOf(
   return resolveRange(range, sizeBytes)
 }
 
-/** The headers of a representation. A checksum would be that of other bytes. */
+/** A checksum of the original, or its number of parts, would describe other bytes. */
+const representationOf = (info: ObjectInfo, etag: string, sizeBytes: number, headers: ContentHeaders): ObjectInfo => ({
+  ...info,
+  ...{ etag, sizeBytes, headers, checksum: undefined, partsCount: undefined },
+})
+
 function infoOf({ base, etag, request }: Work, { type, coded }: KeptBytes, sizeBytes: number): ObjectInfo {
   const { contentType: _type, ...headers } = base.info.headers
   const { coding } = request.pipeline
-  return {
-    ...base.info,
-    ...{ etag, sizeBytes, checksum: undefined, partsCount: undefined },
-    headers: {
-      ...headers,
-      ...(type !== "" && { contentType: type }),
-      ...(coded && coding !== undefined && { contentEncoding: coding }),
-    },
-  }
+  return representationOf(base.info, etag, sizeBytes, {
+    ...headers,
+    ...(type !== "" && { contentType: type }),
+    ...(coded && coding !== undefined && { contentEncoding: coding }),
+  })
 }

@@ -43,7 +43,7 @@ test("a result that one node has made is kept for the other; a module is a step 
       const first = await read(one)
       assert.ok(first.text.length < SVG.length)
       assert.deepEqual(await read(two), first)
-      assert.deepEqual([await madeBy(one, "made"), await madeBy(two, "made"), await madeBy(two, "kept")], [1, 0, 1])
+      assert.deepEqual([await madeBy(one, "made"), await madeBy(two, "made"), await madeBy(two, "cached")], [1, 0, 1])
       const admin = await two.admin()
       await admin.putBytes("/v1/transforms/modules/echo", ECHO, "application/wasm")
       const echoed = await read(one, "x-transform=echo,a=1")

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -17,7 +17,7 @@ import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js
 import { findProgram } from "../harness/commands.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
-import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
 
 const REGION = "us-east-1"
 const CHROMIUM = findProgram("chromium")
@@ -31,6 +31,12 @@ const ECHO = Buffer.from(
     "7f014180080b072103066d656d6f7279020008616c6c6f636174650000097472616e73666f726d00010a1a020b0023" +
     "00230020006a24000b0c002002ad42208620 03ad840b".replaceAll(" ", ""),
   "hex",
+)
+
+/** A PNG of one pixel. */
+const DOT = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  "base64",
 )
 
 let server: ServerProcess
@@ -149,6 +155,17 @@ test("gzip and zstd: other programs read them, whole and while they are sent", a
   const ranged = await get("long.txt", transformed("gzip"), { Range: "bytes=0-9" })
   assert.equal(gunzipSync(ranged.body).toString(), text)
   await get("long.txt", transformed("gzip"), { "If-None-Match": ranged.header("etag") ?? "" }, 304)
+})
+
+test("an image is resized and converted; what is no image stays as it is", async t => {
+  if (!existsSync(join(ROOT, "node_modules/sharp"))) return t.skip("the package sharp is not installed")
+  await put("dot.png", DOT, { "Content-Type": "image/png" })
+  const webp = await get("dot.png", transformed("image,width=1,format=webp"))
+  assert.deepEqual([webp.header("content-type"), webp.body.subarray(0, 4).toString()], ["image/webp", "RIFF"])
+  assert.deepEqual(outcomeOf(webp), ["applied", undefined])
+  await put("fake.png", "no image", { "Content-Type": "image/png" })
+  const fake = await get("fake.png", transformed("image,width=1"))
+  assert.deepEqual([textOf(fake), outcomeOf(fake)[0]], ["no image", "skipped"])
 })
 
 test("members of archives are read as objects of their own, and listed in pages", async () => {
