@@ -38,6 +38,7 @@ const STATUS_BY_KIND: { readonly [kind in FailureKind]?: number } = {
   outOfScope: 403,
   accessForbidden: 403,
   rateExceeded: 429,
+  remoteRefused: 502,
   bucketExists: 409,
   bucketOwnedByYou: 409,
   bucketNotEmpty: 409,

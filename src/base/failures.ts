@@ -111,6 +111,9 @@ export const FAILURES = {
   kmsKeyState: kind("fixRequest", "the state of the KMS key does not allow this"),
   invalidCiphertext: kind("fixRequest", "the ciphertext was not made with this key and encryption context"),
   keyServiceUnavailable: kind("backOff", "the key service cannot be reached"),
+  // Remote buckets
+  remoteUnavailable: kind("backOff", "the remote store of the bucket does not respond"),
+  remoteRefused: kind("askOperator", "the remote store of the bucket refuses the request"),
   // Queues
   noSuchQueue: kind("fixRequest", "the queue does not exist"),
   queueExists: kind("fixRequest", "the queue exists with other settings"),

@@ -57,6 +57,8 @@ export type MessageId = Brand<string, "MessageId">
 export type SessionId = Brand<string, "SessionId">
 /** The path of a lock or a small file: a namespace, and one or more names below it. */
 export type CoordPath = Brand<string, "CoordPath">
+/** Where the cache has the objects of one remote, for one bucket. */
+export type CacheSpace = Brand<string, "CacheSpace">
 /** A WebAssembly module that administrators have uploaded as a step of transforms. */
 export type ModuleName = Brand<string, "ModuleName">
 /** A node's certificate, by the SHA-256 of its DER: 64 hex digits. */
@@ -118,6 +120,7 @@ export const parseModuleName = parser<ModuleName>(
   "transform name",
   /^(?!(?:svgmin|image|tar|gzip|zstd|none)$)[a-z][a-z0-9-]{0,31}$/,
 )
+export const parseCacheSpace = parser<CacheSpace>("cache space", /^[0-9]{16}-[0-9a-f]{12}$/)
 export const parseMessageId = parser<MessageId>("message id", /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
 export const parseNodeFingerprint = parser<NodeFingerprint>("fingerprint of a node", /^[0-9a-f]{64}$/)
 export const parseIncarnation = numberParser<Incarnation>("incarnation", 0, 0xffff_ffff)

@@ -1,14 +1,18 @@
 /**
- * One HTTP/1.1 endpoint and its keep-alive connections, for the command line and the bench.
+ * One HTTP/1.1 endpoint and its keep-alive connections, for the command line, the bench and remote buckets.
  *
- * Promises  Request bodies are bytes with a declared length; response bodies stream with the socket's back-pressure,
- *           and end early only by throwing.
- * Failures  `Unreachable` before a response, `BrokenAnswer` during one. Callers interpret the status.
+ * Promises  Request bodies have a declared length; both they and response bodies stream with the socket's back-pressure,
+ *           and response bodies end early only by throwing. A response that comes before the whole body was sent ends
+ *           the sending, and the connection with it.
+ * Failures  `Unreachable` before a response, `BrokenAnswer` during one, `SourceFailure` of a streamed body, an
+ *           `AbortError` once a signal has fired. Callers interpret the status.
  * Limits    `CONNECTIONS_MAX` sockets, `SILENCE_MS_MAX` without a byte in either direction.
  */
 import http from "node:http"
 import https from "node:https"
+import type { Clock } from "../seams/clock/contract.js"
 import { BrokenAnswer, Unreachable } from "./remote.js"
+import { BodySending, isStreamed, SourceFailure, type StreamedBody } from "./streamed-body.js"
 import { tlsOptionsOf, type Trust } from "./trust.js"
 
 const SILENCE_MS_MAX = 60_000
@@ -22,13 +26,23 @@ interface Call {
   readonly rawTarget: string
   /** Name, value, name, value … with `host`, and `content-length` if there is a body. */
   readonly rawHeaders: readonly string[]
-  readonly body: Uint8Array | undefined
+  readonly body: Uint8Array | StreamedBody | undefined
   readonly signal: AbortSignal
+  /** Ends this call as well. */
+  readonly also?: AbortSignal | undefined
+}
+
+interface CallerLimits {
+  readonly silenceMs?: number | undefined
+  /** A connection that is not established within this time fails. Undefined: only silence ends it. */
+  readonly connect?: { readonly withinMs: number; readonly clock: Clock } | undefined
 }
 
 export interface Answer {
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
+  /** It came before the whole of a streamed body was sent; the rest was not. */
+  readonly isEarly: boolean
   /** Must be read to its end, or destroyed by leaving the loop. */
   readonly body: AsyncIterable<Uint8Array>
   /** The whole body as bytes. Throws `BrokenAnswer` above `DOCUMENT_BYTES_MAX`. */
@@ -38,34 +52,76 @@ export interface Answer {
 export class HttpCaller {
   readonly #agent: http.Agent
   readonly #secure: boolean
+  readonly #silenceMs: number
 
   constructor(
     readonly endpoint: URL,
     connectionsMax: number = CONNECTIONS_MAX,
     trust?: Trust,
+    private readonly limits: CallerLimits = {},
   ) {
+    this.#silenceMs = limits.silenceMs ?? SILENCE_MS_MAX
     this.#secure = endpoint.protocol === "https:"
     const options = { keepAlive: true, maxSockets: Math.min(connectionsMax, CONNECTIONS_MAX) }
     this.#agent = this.#secure ? new https.Agent({ ...options, ...tlsOptionsOf(trust) }) : new http.Agent(options)
   }
 
   call(call: Call): Promise<Answer> {
+    const { body, signal, also } = call
+    const fired = [signal, also].find(one => one?.aborted)
+    if (fired !== undefined) return Promise.reject(interruption(fired.reason))
     return new Promise((resolve, reject) => {
-      const request = (this.#secure ? https : http).request({
-        agent: this.#agent,
-        // IPv6 addresses have brackets in URLs, but not in sockets.
-        host: this.endpoint.hostname.replace(/^\[|\]$/g, ""),
-        port: this.endpoint.port === "" ? (this.#secure ? 443 : 80) : Number(this.endpoint.port),
-        method: call.method,
-        path: call.rawTarget,
-        headers: [...call.rawHeaders],
-        signal: call.signal,
-        timeout: SILENCE_MS_MAX,
-      })
-      request.on("timeout", () => request.destroy(new Error(`no data for ${SILENCE_MS_MAX / 1000} s`)))
+      const request = this.#requestOf(call)
+      /** Why this side ended the call. */
+      const ended: Ending = { by: undefined }
+      const end = (error: Error): void => {
+        ended.by ??= error
+        reject(error instanceof SourceFailure || isInterruption(error) ? error : this.#unreachable(error))
+        request.destroy(error)
+      }
+      const sending = isStreamed(body)
+        ? new BodySending(request, body, reason => end(new SourceFailure(reason)))
+        : undefined
+      // A request that waits for a connection would notice its own end only once it has one.
+      const unlisten = onAbort([signal, also], reason => end(interruption(reason)))
+      request.on("timeout", () => end(new Error(`no data for ${this.#silenceMs / 1000} s`)))
       request.on("error", error => reject(this.#unreachable(error)))
-      request.on("response", response => resolve(answerOf(response)))
-      request.end(call.body)
+      request.on("close", () => {
+        unlisten()
+        sending?.stop()
+      })
+      request.on("response", response => {
+        const isEarly = sending?.isSent === false
+        sending?.stop()
+        // A connection on which the rest of a body is missing cannot have another request.
+        response.once("end", () => void (request.writableFinished || request.destroy()))
+        resolve(answerOf(response, isEarly, ended))
+      })
+      request.on("socket", socket => {
+        const { connect } = this.limits
+        if (!socket.connecting) return sending?.start()
+        const late = (): void => end(new Error(`no connection within ${(connect?.withinMs ?? 0) / 1000} s`))
+        const disarm = connect?.clock.alarm(connect.withinMs, late)
+        socket.once(this.#secure ? "secureConnect" : "connect", () => {
+          disarm?.()
+          sending?.start()
+        })
+        socket.once("close", () => disarm?.())
+      })
+      if (!isStreamed(body)) request.end(body)
+    })
+  }
+
+  #requestOf(call: Call): http.ClientRequest {
+    return (this.#secure ? https : http).request({
+      agent: this.#agent,
+      // IPv6 addresses have brackets in URLs, but not in sockets.
+      host: this.endpoint.hostname.replace(/^\[|\]$/g, ""),
+      port: this.endpoint.port === "" ? (this.#secure ? 443 : 80) : Number(this.endpoint.port),
+      method: call.method,
+      path: call.rawTarget,
+      headers: [...call.rawHeaders],
+      timeout: this.#silenceMs,
     })
   }
 
@@ -75,7 +131,6 @@ export class HttpCaller {
   }
 
   #unreachable(error: Error): Error {
-    if (error.name === "AbortError") return error
     const code: unknown = "code" in error ? error.code : undefined
     return new Unreachable(this.endpoint.origin, reasonOf(error.message, String(code)), error)
   }
@@ -89,9 +144,33 @@ function reasonOf(message: string, code: string): string {
   return message || code
 }
 
-function answerOf(response: http.IncomingMessage): Answer {
-  const body = bytesOf(response)
+interface Ending {
+  by: Error | undefined
+}
+
+const isInterruption = (error: unknown): error is Error => error instanceof Error && error.name === "AbortError"
+
+const interruption = (reason: unknown): Error =>
+  Object.assign(new Error("the request was interrupted", { cause: reason }), { name: "AbortError" })
+
+/**
+ * Calls `ring` once one of the signals fires; none has yet. Returns what removes the listeners: unlike `AbortSignal.any`,
+ * it leaves nothing behind at a signal that lives on.
+ */
+export function onAbort(signals: readonly (AbortSignal | undefined)[], ring: (reason: unknown) => void): () => void {
+  const listening = signals.flatMap(signal => {
+    if (signal === undefined) return []
+    const listener = (): void => ring(signal.reason)
+    signal.addEventListener("abort", listener, { once: true })
+    return [() => signal.removeEventListener("abort", listener)]
+  })
+  return () => listening.forEach(unlisten => unlisten())
+}
+
+function answerOf(response: http.IncomingMessage, isEarly: boolean, ended: Ending): Answer {
+  const body = bytesOf(response, ended)
   return {
+    isEarly,
     status: response.statusCode ?? 0,
     headers: response.headers,
     body,
@@ -108,12 +187,17 @@ function answerOf(response: http.IncomingMessage): Answer {
   }
 }
 
-async function* bytesOf(response: http.IncomingMessage): AsyncGenerator<Uint8Array> {
+async function* bytesOf(response: http.IncomingMessage, ended: Ending): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of response) if (chunk instanceof Uint8Array) yield chunk
   } catch (error) {
-    if (error instanceof Error && error.name === "AbortError") throw error
-    throw new BrokenAnswer(`the response was interrupted (${error instanceof Error ? error.message : String(error)})`)
+    throw interruptedBy(ended.by ?? error)
   }
-  if (!response.complete) throw new BrokenAnswer("the response was interrupted")
+  if (!response.complete || ended.by !== undefined) throw interruptedBy(ended.by)
+}
+
+function interruptedBy(error: unknown): Error {
+  if (isInterruption(error)) return error
+  const why = error === undefined ? "" : ` (${error instanceof Error ? error.message : JSON.stringify(error)})`
+  return new BrokenAnswer(`the response was interrupted${why}`)
 }

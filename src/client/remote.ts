@@ -37,3 +37,8 @@ export class RemoteFailure extends Error {
 export class BrokenAnswer extends Error {
   override readonly name = "BrokenAnswer"
 }
+
+/** A body to send that is shorter or longer than it was declared. */
+export class BrokenSource extends Error {
+  override readonly name = "BrokenSource"
+}

@@ -1,21 +1,41 @@
 /**
  * A small S3 client for the commands on objects, the bench and the checks of the documents, against any store.
  *
- * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body, so that the stored bytes are
- *           the sent ones. Repeatable requests are retried after 500, 503 and broken connections, with
- *           `ATTEMPTS_MAX` attempts in total.
- * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`.
+ * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body of bytes and every stream whose MD5
+ *           is known, so that the stored bytes are the sent ones. Repeatable requests are retried after 500, 503 and
+ *           broken connections, with `ATTEMPTS_MAX` attempts in total; each opens a streamed body again.
+ * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`; an interrupted request fails with
+ *           an `AbortError`, and one whose streamed body fails, with that body's error.
  * Keys      are text; their UTF-8 is percent-encoded byte for byte.
  */
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
-import { parseDate } from "../base/dates.js"
-import { percentDecode, percentEncode } from "../base/uri.js"
+import { percentEncode } from "../base/uri.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { HttpCaller, type Answer } from "./http-caller.js"
+import { HttpCaller, onAbort, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
+import {
+  completed,
+  failureOf,
+  headOf,
+  nextVersions,
+  pageOf,
+  remoteFailure,
+  timeOf,
+  unquote,
+  versionsOf,
+  type BucketEntry,
+  type Headers,
+  type KeyPage,
+  type ListedKey,
+  type ListedVersion,
+  type ObjectHead,
+} from "./s3-answers.js"
 import { byteString, presignedUrl, signedCall, type S3Access, type S3Request } from "./signed-call.js"
+import { isStreamed, SourceFailure, type StreamedBody } from "./streamed-body.js"
 import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
+
+export type { Headers, ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
@@ -23,44 +43,9 @@ const SIGNAL_LISTENERS_MAX = 2048
 /** S3's limit for one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
 
-export interface ObjectHead {
-  readonly sizeBytes: number
-  /** False if the response has no length: the size is known once the body has ended. */
-  readonly hasSize: boolean
-  /** Without quotes. */
-  readonly etag: string
-  /** True for a single upload that the store does not encrypt with another key: the ETag is the MD5 of the bytes. */
-  readonly etagIsMd5: boolean
-  readonly lastModifiedMs: number | undefined
-  readonly contentType: string | undefined
-  /** The headers that a copy in parts must state again: content type, cache control, user metadata … */
-  readonly attributes: Headers
-  /** Those of object lock: retention and legal hold. */
-  readonly locks: Headers
-  /** The bytes are those of a range. */
-  readonly isRange: boolean
-  /** The store says that it is Hayloft, whose buckets all have RenameObject. Others may take a rename for an empty PUT. */
-  readonly hasRename: boolean
-}
-
-export type Headers = readonly (readonly [name: string, value: string])[]
-
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
-}
-
-export interface ListedKey {
-  readonly key: string
-  readonly sizeBytes: number
-  readonly etag: string
-  readonly lastModifiedMs: number
-}
-
-export interface ListedVersion extends ListedKey {
-  readonly versionId: string
-  /** A delete marker; it has no bytes. */
-  readonly isMarker: boolean
 }
 
 /** The settings of a bucket that are one document each. */
@@ -75,31 +60,39 @@ export type BucketSetting =
   | "lifecycle"
   | "transforms"
 
-interface KeyPage {
-  readonly keys: readonly ListedKey[]
-  readonly prefixes: readonly string[]
-  readonly next: string | undefined
-}
-
-interface BucketEntry {
-  readonly name: string
-  readonly createdMs: number
-}
-
 interface Request extends S3Request {
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | StreamedBody
   /** Instead of the client's own. */
   readonly signal?: AbortSignal
+  /** Ends this request as well. */
+  readonly also?: AbortSignal | undefined
 }
 
-const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
+interface Interruptible {
+  /** Ends this request; the client's own signal does so, too. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface ClientOptions {
+  readonly attemptsMax?: number
+  /** Before the second attempt; doubles with each further one. */
+  readonly backOffMs?: number
+  readonly md5?: boolean
+  readonly connectionsMax?: number
+  /** A connection without a byte in either direction ends after this. */
+  readonly silenceMs?: number
+  /** A connection that is not established within it fails; by default only silence ends it. */
+  readonly connectMs?: number
+}
 
 const TRANSFORM = "x-transform"
 
-interface ReadOptions {
+interface ReadOptions extends Interruptible {
   /** Like `0-99`, `100-` or `-100`. */
   readonly range?: string | undefined
   readonly versionId?: string | undefined
+  /** Only the object with this ETag, without quotes; another one fails with 412. */
+  readonly ifMatch?: string | undefined
   /** A pipeline. */
   readonly transform?: string | undefined
 }
@@ -112,16 +105,14 @@ export class S3Client {
     private readonly access: S3Access,
     private readonly clock: Clock,
     private readonly signal: AbortSignal,
-    private readonly options: {
-      readonly attemptsMax?: number
-      readonly md5?: boolean
-      readonly connectionsMax?: number
-    } = {},
+    private readonly options: ClientOptions = {},
   ) {
     // Each request in progress listens to it.
     setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
-    this.#caller = new HttpCaller(url, options.connectionsMax, access.trust)
+    const { connectionsMax, silenceMs, connectMs } = options
+    const connect = connectMs === undefined ? undefined : { withinMs: connectMs, clock }
+    this.#caller = new HttpCaller(url, connectionsMax, access.trust, { silenceMs, connect })
     this.#host = url.host
   }
 
@@ -179,15 +170,13 @@ export class S3Client {
     await this.#drained({ method: "DELETE", bucket })
   }
 
-  async put(object: { bucket: string; key: string; body: Uint8Array; headers?: Headers }): Promise<{ etag: string }> {
-    const { headers = [] } = object
-    const answer = await this.#drained({
-      method: "PUT",
-      bucket: object.bucket,
-      key: object.key,
-      body: object.body,
-      headers,
-    })
+  async put({
+    signal,
+    ...object
+  }: ObjectName & Interruptible & { readonly body: Uint8Array | StreamedBody; readonly headers?: Headers }): Promise<{
+    etag: string
+  }> {
+    const answer = await this.#drained({ method: "PUT", ...object, also: signal })
     return { etag: unquote(answer.headers.etag) }
   }
 
@@ -195,27 +184,34 @@ export class S3Client {
   async head(
     bucket: string,
     key: string,
-    { versionId, partNumber }: { readonly versionId?: string | undefined; readonly partNumber?: number } = {},
+    {
+      versionId,
+      partNumber,
+      signal,
+    }: Interruptible & { readonly versionId?: string | undefined; readonly partNumber?: number } = {},
   ): Promise<ObjectHead> {
     const query: Headers = [
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
       ...(partNumber === undefined ? [] : [["partNumber", String(partNumber)] as const]),
     ]
-    return headOf(await this.#drained({ method: "HEAD", bucket, key, query }))
+    return headOf(await this.#drained({ method: "HEAD", bucket, key, query, also: signal }))
   }
 
   /** The body must be read to its end or left by `break`. */
   async get(
     bucket: string,
     key: string,
-    { range, versionId, transform }: ReadOptions = {},
+    { range, versionId, ifMatch, transform, signal }: ReadOptions = {},
   ): Promise<{ head: ObjectHead; body: AsyncIterable<Uint8Array> }> {
-    const headers: Headers = range === undefined ? [] : [["range", `bytes=${range}`]]
+    const headers: Headers = [
+      ...(range === undefined ? [] : [["range", `bytes=${range}`] as const]),
+      ...(ifMatch === undefined ? [] : [["if-match", `"${ifMatch}"`] as const]),
+    ]
     const query: Headers = [
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
       ...(transform === undefined ? [] : [[TRANSFORM, transform] as const]),
     ]
-    const answer = await this.#answer({ method: "GET", bucket, key, query, headers })
+    const answer = await this.#answer({ method: "GET", bucket, key, query, headers, also: signal })
     return { head: headOf(answer), body: answer.body }
   }
 
@@ -250,9 +246,9 @@ export class S3Client {
   }
 
   /** `ifMatch`: only the object with this ETag; another one fails with 412. */
-  async remove(bucket: string, key: string, ifMatch?: string): Promise<void> {
+  async remove(bucket: string, key: string, ifMatch?: string, signal?: AbortSignal): Promise<void> {
     const headers: Headers = ifMatch === undefined ? [] : [["if-match", `"${ifMatch}"`]]
-    await this.#drained({ method: "DELETE", bucket, key, headers })
+    await this.#drained({ method: "DELETE", bucket, key, headers, also: signal })
   }
 
   /**
@@ -293,7 +289,13 @@ export class S3Client {
 
   async list(
     bucket: string,
-    request: { prefix: string; delimiter: string; token?: string | undefined; max?: number; after?: string },
+    request: Interruptible & {
+      prefix: string
+      delimiter: string
+      token?: string | undefined
+      max?: number
+      after?: string
+    },
   ): Promise<KeyPage> {
     const query: [string, string][] = [
       ["list-type", "2"],
@@ -304,7 +306,7 @@ export class S3Client {
     ]
     if (request.token !== undefined) query.push(["continuation-token", request.token])
     if (request.after !== undefined) query.push(["start-after", request.after])
-    return pageOf(await this.#document({ method: "GET", bucket, query }))
+    return pageOf(await this.#document({ method: "GET", bucket, query, also: request.signal }))
   }
 
   /** All keys with a prefix, page by page. */
@@ -328,27 +330,32 @@ export class S3Client {
     }
   }
 
-  /** Not interruptible: an upload with an unknown id could not be aborted. */
-  async createMultipart({ bucket, key }: ObjectName, headers: Headers = []): Promise<string> {
-    const { signal } = new AbortController()
-    const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal })
+  /** Not interruptible, unless it is given a signal: an upload with an unknown id could not be aborted. */
+  async createMultipart({ bucket, key }: ObjectName, headers: Headers = [], also?: AbortSignal): Promise<string> {
+    const signal = also === undefined ? new AbortController().signal : this.signal
+    const root = await this.#document({ method: "POST", bucket, key, query: [["uploads", ""]], headers, signal, also })
     const id = textOf(root, "UploadId")
     if (id === undefined || id === "") throw new BrokenAnswer("the store returned no upload id")
     return id
   }
 
-  async putPart(part: {
-    bucket: string
-    key: string
-    uploadId: string
-    partNumber: number
-    body: Uint8Array
-  }): Promise<string> {
+  async putPart({
+    bucket,
+    key,
+    body,
+    signal,
+    ...part
+  }: ObjectName &
+    Interruptible & {
+      readonly uploadId: string
+      readonly partNumber: number
+      readonly body: Uint8Array | StreamedBody
+    }): Promise<string> {
     const query: [string, string][] = [
       ["partNumber", String(part.partNumber)],
       ["uploadId", part.uploadId],
     ]
-    const answer = await this.#drained({ method: "PUT", bucket: part.bucket, key: part.key, query, body: part.body })
+    const answer = await this.#drained({ method: "PUT", bucket, key, query, body, also: signal })
     return unquote(answer.headers.etag)
   }
 
@@ -369,12 +376,11 @@ export class S3Client {
     return unquote(textOf(completed(root), "ETag"))
   }
 
-  async complete(upload: {
-    bucket: string
-    key: string
-    uploadId: string
-    etags: readonly string[]
-  }): Promise<{ etag: string }> {
+  /** `headers`: conditions on the object that it replaces. */
+  async complete(
+    upload: ObjectName &
+      Interruptible & { readonly uploadId: string; readonly etags: readonly string[]; readonly headers?: Headers },
+  ): Promise<{ etag: string }> {
     return this.#complete(
       upload,
       upload.etags.map(etag => `<ETag>"${etag}"</ETag>`),
@@ -397,14 +403,21 @@ export class S3Client {
   }
 
   async #complete(
-    { bucket, key, uploadId }: ObjectName & { readonly uploadId: string },
+    {
+      bucket,
+      key,
+      uploadId,
+      headers = [],
+      signal,
+    }: ObjectName & Interruptible & { readonly uploadId: string; readonly headers?: Headers },
     parts: readonly string[],
   ): Promise<{ etag: string }> {
     const numbered = parts.map((part, i) => `<Part><PartNumber>${i + 1}</PartNumber>${part}</Part>`)
     const body = Buffer.from(
       `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${numbered.join("")}</CompleteMultipartUpload>`,
     )
-    const root = await this.#document({ method: "POST", bucket, key, query: [["uploadId", uploadId]], body })
+    const query = [["uploadId", uploadId]] as const
+    const root = await this.#document({ method: "POST", bucket, key, query, headers, body, also: signal })
     return { etag: unquote(textOf(completed(root), "ETag")) }
   }
 
@@ -435,24 +448,42 @@ export class S3Client {
         if (answer.status < 300) return answer
         throw await failureOf(answer, request)
       } catch (error) {
-        if (attempt >= attemptsMax || !mayHelp(error) || this.signal.aborted) throw error
-        await this.clock.sleep(BACK_OFF_MS * 2 ** (attempt - 1), this.signal)
+        if (error instanceof SourceFailure) throw error.reason
+        if (attempt >= attemptsMax || !mayHelp(error) || this.signal.aborted || request.also?.aborted === true)
+          throw error
+        await this.#backOff(attempt, request.also)
       }
     }
   }
 
-  #send(request: Request): Promise<Answer> {
+  async #backOff(attempt: number, also: AbortSignal | undefined): Promise<void> {
+    const awake = new AbortController()
+    const unlisten = onAbort([this.signal, also], () => awake.abort())
+    await this.clock.sleep((this.options.backOffMs ?? BACK_OFF_MS) * 2 ** (attempt - 1), awake.signal)
+    unlisten()
+  }
+
+  async #send(request: Request): Promise<Answer> {
     const headers = [...(request.headers ?? [])]
-    const { body } = request
+    const { body, also, signal = this.signal } = request
     if (body !== undefined || request.method === "PUT" || request.method === "POST") {
-      headers.push(["content-length", String(body?.length ?? 0)])
+      headers.push(["content-length", String(isStreamed(body) ? body.lengthBytes : (body?.length ?? 0))])
     }
-    if (body !== undefined && (this.options.md5 !== false || request.method === "POST" || request.key === undefined)) {
-      headers.push(["content-md5", createHash("md5").update(body).digest("base64")])
-    }
+    const md5 = this.#md5Of(request)
+    if (md5 !== undefined) headers.push(["content-md5", Buffer.from(md5).toString("base64")])
     const signed = signedCall(this.access, this.#host, { ...request, headers }, this.clock.wallMs())
     const { method, rawTarget, rawHeaders } = signed
-    return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: request.signal ?? this.signal })
+    const answer = await this.#caller.call({ method, rawTarget, rawHeaders, body, signal, also })
+    if (!answer.isEarly || answer.status >= 300) return answer
+    await answer.document()
+    throw new BrokenAnswer("the store confirmed a body before it had all of it")
+  }
+
+  #md5Of({ body, method, key }: Request): Uint8Array | undefined {
+    if (body === undefined) return undefined
+    if (isStreamed(body)) return body.md5
+    const isWanted = this.options.md5 !== false || method === "POST" || key === undefined
+    return isWanted ? createHash("md5").update(body).digest() : undefined
   }
 }
 
@@ -463,102 +494,6 @@ const copySourceOf = (from: ObjectName, ifMatch: string): Headers => [
   ["x-amz-copy-source-if-match", `"${ifMatch}"`],
 ]
 
-/** S3 responds with 200 before it is done, and may send an error document in the body. */
-function completed(root: XmlElement): XmlElement {
-  if (root.name === "Error") throw remoteFailure(500, root, undefined)
-  return root
-}
-
 const mayHelp = (error: unknown): boolean =>
   (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
   (error instanceof Unreachable && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))
-
-async function failureOf(answer: Answer, request: Request): Promise<RemoteFailure> {
-  const text = (await answer.document()).toString("utf8")
-  const requestId = String(answer.headers["x-amz-request-id"] ?? "") || undefined
-  if (text.includes("<Error")) return remoteFailure(answer.status, readXml(text), requestId)
-  const what = request.key === undefined ? (request.bucket ?? "the store") : `${request.bucket ?? ""}/${request.key}`
-  const plain =
-    answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `status ${answer.status}`
-  return new RemoteFailure(answer.status, `http-${answer.status}`, `${what}: ${plain}`, requestId)
-}
-
-function remoteFailure(status: number, error: XmlElement, requestId: string | undefined): RemoteFailure {
-  const code = textOf(error, "Code") ?? `http-${status}`
-  const message = textOf(error, "Message") ?? code
-  const resource = textOf(error, "Resource")
-  const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? (resource === "/" ? undefined : resource)
-  const text = `${message.replace(/\.$/, "")} (${code})`
-  return new RemoteFailure(status, code, of ? `${of}: ${text}` : text, requestId)
-}
-
-function headOf({ headers }: Answer): ObjectHead {
-  const etag = unquote(headers.etag)
-  const encrypted =
-    headers["x-amz-server-side-encryption"] ?? headers["x-amz-server-side-encryption-customer-algorithm"]
-  return {
-    sizeBytes: Number(headers["content-length"] ?? 0),
-    hasSize: headers["content-length"] !== undefined,
-    etag,
-    etagIsMd5:
-      headers["content-range"] === undefined &&
-      /^[0-9a-f]{32}$/.test(etag) &&
-      (encrypted === undefined || encrypted === "AES256"),
-    lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
-    contentType: headers["content-type"],
-    attributes: headersLike(headers, ATTRIBUTE),
-    locks: headersLike(headers, LOCK),
-    isRange: headers["content-range"] !== undefined,
-    hasRename: /^Hayloft\//.test(String(headers["server"] ?? "")),
-  }
-}
-
-const ATTRIBUTE = /^(cache-control|content-(disposition|encoding|language|type)|expires|x-amz-meta-.*)$/
-const LOCK = /^x-amz-object-lock-/
-
-const headersLike = (headers: Answer["headers"], wanted: RegExp): Headers =>
-  Object.entries(headers).flatMap(([name, value]) =>
-    wanted.test(name) && typeof value === "string" ? [[name, value] as const] : [],
-  )
-
-const timeOf = (text: string | undefined): number => parseDate(text ?? "") ?? 0
-const decodeKey = (text: string, coded: boolean): string =>
-  coded ? Buffer.from(percentDecode(text.replace(/\+/g, "%20")), "latin1").toString("utf8") : text
-
-const keyOf = (entry: XmlElement, coded: boolean): ListedKey => ({
-  key: decodeKey(textOf(entry, "Key") ?? "", coded),
-  sizeBytes: Number(textOf(entry, "Size") ?? 0),
-  etag: unquote(textOf(entry, "ETag")),
-  lastModifiedMs: timeOf(textOf(entry, "LastModified")),
-})
-
-const isCoded = (root: XmlElement): boolean => textOf(root, "EncodingType") === "url"
-
-const versionsOf = (root: XmlElement): readonly ListedVersion[] =>
-  root.children
-    .filter(({ name }) => name === "Version" || name === "DeleteMarker")
-    .map(entry => ({
-      ...keyOf(entry, isCoded(root)),
-      versionId: textOf(entry, "VersionId") ?? "null",
-      isMarker: entry.name === "DeleteMarker",
-    }))
-
-/** Where the next page begins; undefined after the last one. */
-function nextVersions(root: XmlElement): Headers | undefined {
-  if (textOf(root, "IsTruncated") !== "true") return undefined
-  const key = textOf(root, "NextKeyMarker")
-  if (key === undefined)
-    throw new BrokenAnswer("the store returned a page of versions without the place of the next one")
-  const versionId = textOf(root, "NextVersionIdMarker")
-  const marker = ["key-marker", decodeKey(key, isCoded(root))] as const
-  return versionId === undefined || versionId === "" ? [marker] : [marker, ["version-id-marker", versionId]]
-}
-
-function pageOf(root: XmlElement): KeyPage {
-  const coded = isCoded(root)
-  return {
-    keys: childrenOf(root, "Contents").map(entry => keyOf(entry, coded)),
-    prefixes: childrenOf(root, "CommonPrefixes").map(entry => decodeKey(textOf(entry, "Prefix") ?? "", coded)),
-    next: textOf(root, "IsTruncated") === "true" ? textOf(root, "NextContinuationToken") : undefined,
-  }
-}

@@ -6,7 +6,7 @@
  * and the expected value; nothing is ignored silently. `inspectConfig` returns all such lines.
  */
 import { fail, isFailure } from "../base/failures.js"
-import { MIB, SHARDS_MAX } from "../base/limits.js"
+import { GIB, MIB, SHARDS_MAX } from "../base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import type { ClusterConfig, ServeConfig, SwiftConfig, WebsiteConfig } from "./config.js"
 import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
@@ -157,6 +157,8 @@ function configIn(reader: SettingReader): ServeConfig {
     coordination: switchOf("coordination"),
     transforms: switchOf("transforms"),
     transformResultsBytesMax: MIB * reader.required("transformResults", count(0, 1_000_000_000)),
+    remotes: reader.optional("remotes", file),
+    remoteCacheBytesMax: GIB * reader.required("remoteCache", count(0, 1_000_000)),
     queueListen: reader.optional("queueListen", parseListen),
     nextMasterKeyFile: reader.optional("nextMasterKeyFile", file),
     keyServices: keyServicesOf(reader),

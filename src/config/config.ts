@@ -133,6 +133,10 @@ export interface ServeConfig {
   readonly transforms: boolean
   /** Of results of rules that are kept. */
   readonly transformResultsBytesMax: number
+  /** Absolute path of the file that names remote stores; undefined: there are no remote buckets. */
+  readonly remotes: string | undefined
+  /** Of objects of remote buckets that are cached. */
+  readonly remoteCacheBytesMax: number
   /** Undefined: queues are not served. */
   readonly queueListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */

@@ -312,6 +312,20 @@ export const SETTINGS = {
     "1024",
     "with --transforms: most MiB of results of rules that the store keeps; 0 keeps none",
   ),
+  remotes: setting(
+    "--remotes",
+    "HAYLOFT_REMOTES",
+    "FILE",
+    undefined,
+    "JSON file that names other S3 stores, whose buckets may be buckets here (default: there are no remote buckets)",
+  ),
+  remoteCache: setting(
+    "--remote-cache",
+    "HAYLOFT_REMOTE_CACHE",
+    "GIB",
+    "100",
+    "with --remotes: most GiB of objects of remote buckets that the store caches",
+  ),
   queueListen: setting(
     "--queue-listen",
     "HAYLOFT_QUEUE_LISTEN",

@@ -38,6 +38,7 @@ const S3_OWN: Readonly<Record<string, Text>> = {
   ),
   NoSuchCORSConfiguration: unset("CORS rules", "If browsers should use it: `aws s3api put-bucket-cors`."),
   NoSuchTransformConfiguration: unset("transforms", "Nothing, or `hayloft transform rules set`."),
+  NoSuchRemoteConfiguration: unset("remote, so its objects are in this store", "Nothing, or `PUT /BUCKET?remote`."),
   NoSuchTagSet: unset("tags", "Nothing, or `aws s3api put-bucket-tagging`."),
   NoSuchBucketPolicy: unset("policy", "Nothing, or `aws s3api put-bucket-policy`."),
   NoSuchLifecycleConfiguration: unset("lifecycle rules", "Nothing, or `aws s3api put-bucket-lifecycle-configuration`."),
@@ -68,7 +69,7 @@ const S3_OWN: Readonly<Record<string, Text>> = {
     LOGS,
   ),
   ServiceUnavailable: text(
-    "The store cannot do this now: it is starting or stopping, or a disk, a node, the database or a key service does not respond. SDKs try again by themselves.",
+    "The store cannot do this now: it is starting or stopping, or a disk, a node, the database, a key service or a remote store does not respond. SDKs try again by themselves.",
     "`hayloft status` and `/health/ready` say what is wrong. The line `request` in the log has `kind` and `reason`.",
     "operate.md#health",
   ),
@@ -181,6 +182,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
   OperationAborted: ["bucketClosing"],
   PreconditionFailed: ["preconditionFailed"],
   QuotaExceeded: ["quotaExceeded"],
+  RemoteRefused: ["remoteRefused"],
   RequestTimeTooSkewed: ["requestSkewed"],
   RequestTimeout: ["requestTimeout"],
   ServiceUnavailable: [
@@ -192,6 +194,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "peerUnreachable",
     "keysUnavailable",
     "keyServiceUnavailable",
+    "remoteUnavailable",
     "providerUnreachable",
     "queuePaused",
     "queueFull",

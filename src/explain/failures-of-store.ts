@@ -27,6 +27,14 @@ const LOAD = {
     "`hayloft status` shows since when and why. Check the service, its credentials, and that every node has its settings. Objects under other keys are not affected.",
     "how-to/external-keys.md#when-the-service-does-not-respond",
   ),
+  remoteUnavailable: text(
+    "The bucket is a bucket of another S3 store, which does not respond or breaks off. What is cached here can be read if the bucket allows it.",
+    "Try again. If it lasts, check the endpoint in the file of `--remotes`, the network to it, and the other store. Other buckets are not affected.",
+  ),
+  remoteRefused: text(
+    "The bucket is a bucket of another S3 store, which refuses the request or the credentials, or responds with what makes no sense.",
+    "The message has the answer of the other store. Check the credentials and the region in the file of `--remotes`, the bucket's name there, and what its policy allows.",
+  ),
   databaseUnreachable: text(
     "The database with the metadata did not answer in time. Nothing was done; the store continues by itself when it answers.",
     "Check the database and the network to it: `database` in `hayloft status`, `hayloft cluster check-database`.",

@@ -82,6 +82,7 @@ export const SETTING_NAMES = [
   "sync",
   "append",
   "transforms",
+  "remote",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

@@ -84,6 +84,10 @@ export function requestsFor(bucket: string, request: BulkRequest, item: BulkItem
     }
     case "restore-objects":
       return item.restore === undefined ? [] : restoring(bucket, key, item.restore)
+    case "prefetch-objects":
+      return [{ method: "POST", bucket, key, query: [["prefetch", ""]] }]
+    case "evict-objects":
+      return [{ method: "POST", bucket, key, query: [["evict", ""]] }]
     case "tag-objects":
       return [{ method: "PUT", bucket, key, query: [["tagging", ""]], body: tagDocument(request.tags) }]
     case "set-class":
@@ -126,6 +130,8 @@ const tagDocument = (tags: readonly { readonly key: string; readonly value: stri
       .join("")}</TagSet></Tagging>`,
   )
 
+/** Statuses of these say that the server failed; but the same request would fail again. */
+const NEVER: ReadonlySet<string> = new Set(["NotImplemented", "RemoteRefused"])
 const NOT_FOUND = 404
 const SERVER_ERROR = 500
 const CONFLICT = 409
@@ -139,6 +145,7 @@ export function outcomeOf(
   // What is gone has no more tags, class or version that anybody could want.
   if (status === NOT_FOUND && request.kind !== "copy-objects" && code !== "NoSuchBucket") return "done"
   if (code === "PreconditionFailed") return { reason: "it was replaced since it was listed, and stays as it is" }
+  if (NEVER.has(code)) return { reason: `${code}: ${message}` }
   if (status >= SERVER_ERROR || (status === CONFLICT && code !== "InvalidObjectState")) return "later"
   return { reason: `${code}: ${message}` }
 }

@@ -60,6 +60,16 @@ export const BULK_REQUEST = z.discriminatedUnion("kind", [
     atMs: timestamp.optional().describe("absent: the last version below a delete marker"),
   }),
   z.strictObject({
+    kind: z.literal("prefetch-objects").describe("brings objects of a remote bucket into the cache"),
+    ...FILTER,
+  }),
+  z.strictObject({
+    kind: z
+      .literal("evict-objects")
+      .describe("drops what is cached of objects of a remote bucket; pending writes stay"),
+    ...FILTER,
+  }),
+  z.strictObject({
     kind: z.literal("tag-objects").describe("replaces the tags of the objects"),
     ...FILTER,
     tags: z.array(tag).max(TAGS_MAX),

@@ -15,7 +15,16 @@ import {
   type VersionId,
 } from "../base/ids.js"
 import { NULL_VERSION } from "../format/version-id.js"
-import type { Bucket, Buckets, ListedObject, Objects, VersionEntry, VersionsPage } from "../object/contract.js"
+import type {
+  Bucket,
+  Buckets,
+  ListedObject,
+  ListPage,
+  ListRequest,
+  Objects,
+  VersionEntry,
+  VersionsPage,
+} from "../object/contract.js"
 import {
   isDone,
   isMeant,
@@ -34,7 +43,9 @@ import { placeInRanges, rangesOf, textInRanges, type KeyRange } from "./key-rang
 
 interface BulkServices {
   readonly buckets: Pick<Buckets, "open" | "confirm">
-  readonly objects: Pick<Objects, "list" | "listVersions" | "getTags">
+  readonly objects: Pick<Objects, "listVersions" | "getTags">
+  /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
+  readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
   readonly requests: ObjectRequests
 }
 
@@ -107,6 +118,7 @@ class BulkWork implements ItemWork<BulkItem> {
       ["max-keys", "0"],
     ] as const
     const { status, code, message } = await requester.send({ method: "GET", bucket: bucket.name, query })
+    if (code === "NotImplemented") throw fail("invalidArgument", { message })
     if (status >= 500) throw fail("tooManyInFlight", { message: `${code}: ${message}` })
     if (status >= 300) throw fail("accessDenied", { message: `the objects cannot be listed: ${code}: ${message}` })
   }
@@ -140,10 +152,9 @@ class BulkWork implements ItemWork<BulkItem> {
 
   private async objectsIn(range: KeyRange, { from, until }: Within, max: number): Promise<Found> {
     const { request, bucket, startedMs } = this.opened
-    const page = await this.services.objects.list({
-      ...{ bucket, prefix: range.prefix, delimiter: "", after: from },
-      max: range.isOneKey ? 1 : JOB_LIMITS.pageRowsMax,
-    })
+    const rows = range.isOneKey ? 1 : JOB_LIMITS.pageRowsMax
+    const listed = { bucket, prefix: range.prefix, delimiter: "", after: from, max: rows }
+    const page = await this.services.list(listed, request.kind === "evict-objects")
     const items: BulkItem[] = []
     let scanned = 0
     for (const entry of page.entries) {

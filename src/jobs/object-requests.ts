@@ -4,7 +4,7 @@ import type { Bucket } from "../object/contract.js"
 import type { JobStarter } from "../format/job-record.js"
 
 export interface ObjectRequest {
-  readonly method: "GET" | "HEAD" | "PUT" | "DELETE"
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE"
   readonly bucket: string
   /** Undefined: the bucket itself. */
   readonly key?: ObjectKey

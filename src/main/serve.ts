@@ -18,6 +18,7 @@ import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { readRecordFile } from "../device/index.js"
+import { readRemoteStores } from "./remotes.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { NO_REALMS, parseRealms, type SyncRealms } from "../swift/index.js"
@@ -72,6 +73,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   await checkCertificates(config, seams)
   const filters = loadFilters(config.filters)
   const realms = await readRealms(disk, config.swift?.syncRealms)
+  const remoteStores = await readRemoteStores(disk, config.remotes)
   await probeAddresses(portsOf(config))
   const stop = new AbortController()
   const ended: { excluded?: Failure } = {}
@@ -93,7 +95,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const storeTime = () => conversion.storeTime
   const traffic = new Traffic(clock)
   const live = { traffic, requests: new LiveRequests(clock, traffic) }
-  const ofStore = { masterKeys, filters, realms, conversion, storeTime, endpoints: { s3: undefined } }
+  const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
   const host: SessionHost = { ...ofStore, seams, io, metricsText, events, live, onStolen, onExcluded }
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name

@@ -16,7 +16,8 @@ import {
 } from "../access/index.js"
 import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "../admin/index.js"
 import { must } from "../base/assert.js"
-import type { Failure } from "../base/failures.js"
+import { asPromise } from "../base/soon.js"
+import { fail, type Failure } from "../base/failures.js"
 import { createK2vHandler } from "../k2v/index.js"
 import type { CliIo } from "../cli/io.js"
 import { readVersion } from "../cli/version.js"
@@ -33,6 +34,7 @@ import { Simulations } from "../node/status/simulations.js"
 import { openNode } from "../node/cluster/open-node.js"
 import type { HeldFolder } from "../node/convert/to-devices.js"
 import type { StoreConversion } from "../node/convert/contract.js"
+import type { ListPage, ListRequest } from "../object/index.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
 import type { MasterKeyFiles } from "../node/open/secrets.js"
@@ -68,6 +70,7 @@ import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
+import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
 import { StoreTransforms } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
@@ -94,6 +97,8 @@ export interface SessionHost {
   readonly filters: readonly Filter[]
   /** Clusters with which containers of Swift may be synchronized. */
   readonly realms: SyncRealms
+  /** Undefined: remote buckets are switched off. */
+  readonly remoteStores: RemoteStoreConfigs | undefined
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
@@ -124,6 +129,8 @@ export class StoreSession {
   readonly queuePort: QueuePort
   /** Undefined: they are switched off. */
   private readonly transforms: StoreTransforms | undefined
+  /** Undefined: they are switched off. */
+  private readonly remotes: RemotesOfStore | undefined
   /** Fires once no request uses the store any more. */
   private readonly closing = new AbortController()
   /** Undefined: it is switched off. */
@@ -158,6 +165,17 @@ export class StoreSession {
     this.transforms = config.transforms
       ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal)
       : undefined
+    const { accountId } = store.secrets.root
+    this.remotes =
+      host.remoteStores &&
+      new RemotesOfStore(
+        { ...seams, random },
+        running,
+        host.remoteStores,
+        config.remoteCacheBytesMax,
+        accountId,
+        this.closing.signal,
+      )
     this.coordination = config.coordination
       ? new StoreCoordination(ofCoordination, running, store.secrets.root.accountId, isShared)
       : undefined
@@ -212,6 +230,7 @@ export class StoreSession {
       this.host.events,
       ...(this.coordination?.services ?? []),
       ...(this.transforms?.services ?? []),
+      ...(this.remotes?.services ?? []),
     ]
     this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
   }
@@ -220,9 +239,23 @@ export class StoreSession {
   private attachJobs(): void {
     const { engine, status, operations, startedJobs } = this.running
     const requests = new OwnRequests(this.s3Settings(""))
-    const open: OpenWork = job => openBulkWork({ ...engine.services, requests }, job)
+    const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
+    const open: OpenWork = job => openBulkWork({ ...engine.services, requests, list }, job)
     const followed = () => workUnderWay(status.report(), engine.masterKey.report())
     startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
+  }
+
+  /** A listing for a job. */
+  private async listFor(request: ListRequest, isCached: boolean): Promise<ListPage> {
+    const { bucket } = request
+    const remotes = this.remotes?.remotes
+    const setting = await asPromise(() => remotes?.settingOf(bucket))
+    if (remotes === undefined || setting === undefined) {
+      if (!bucket.settings.includes("remote")) return this.running.engine.services.objects.list(request)
+      throw fail("invalidArgument", { message: "remote buckets are switched off: start the store with --remotes" })
+    }
+    if (isCached) return remotes.listCached(bucket, request)
+    return remotes.list(setting, { ...request, withStatus: false }, this.background.signal)
   }
 
   /** The protocol of the admin port. */
@@ -392,6 +425,7 @@ export class StoreSession {
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.lifecycle.days,
       transforms: this.transforms?.transforms,
+      remotes: this.remotes?.remotes,
     }
   }
 

@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os"
 import type { BackgroundService } from "../life/index.js"
 import { STEWARD_LEASE } from "../node/cluster/steward.js"
+import { StoredObjects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { ThreadSandbox } from "../seams/sandbox/index.js"
 import type { Log, Metrics } from "../seams/telemetry/contract.js"
@@ -13,7 +14,6 @@ import {
   MODULES_PREFIX,
   Results,
   RESULTS_PREFIX,
-  StoredObjects,
   TRANSFORM_LIMITS,
   Transforms,
   type TransformAdmin,

@@ -103,6 +103,12 @@ export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucke
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 })
 
+export const bucketsWithSetting = query("BucketsWithSetting", (view, name: SettingName): readonly BucketRecord[] =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).filter(({ settings }) =>
+    settings.includes(name),
+  ),
+)
+
 /** The largest buckets, and all others as one without a name. */
 export const sizesOfBuckets = query("SizesOfBuckets", (view, max: number): readonly BucketSize[] => {
   const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
@@ -353,6 +359,11 @@ export class BucketService implements Buckets {
   /** In the order of the ids; undefined for a bucket that does not exist any more. */
   async namesOf(ids: readonly BucketId[]): Promise<readonly (BucketName | undefined)[]> {
     return this.metadata.ask(bucketNames(ids))
+  }
+
+  /** In no order. */
+  async withSetting(name: SettingName): Promise<readonly Bucket[]> {
+    return (await this.metadata.ask(bucketsWithSetting(name))).map(record => this.bucketOf(record))
   }
 
   /** Buckets with object lock that hold versions, in the order of their names. */

@@ -41,6 +41,7 @@ const KINDS: readonly Kind[] = [
   kind("tagging", "Tagging"),
   kind("website", "WebsiteConfiguration"),
   kind("transforms", "TransformConfiguration"),
+  kind("remote", "RemoteConfiguration"),
   kind("request-payment", "RequestPaymentConfiguration", "requestPayment"),
 ]
 

@@ -24,6 +24,7 @@ import type { AttributeReader } from "./parse-content.js"
 import { Permissions } from "./rights/permissions.js"
 import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
 import type { BodyContent, RequestHead } from "./rights/condition-values-core.js"
+import type { ReadOutcome, RemoteBuckets } from "../origin/index.js"
 import type { ObjectTransforms } from "../transform/index.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
@@ -59,6 +60,8 @@ export interface CallContext extends PermissionsContext {
   readonly contentLines: ContentLines
   /** Undefined: transforms are switched off. */
   readonly transforms: ObjectTransforms | undefined
+  /** Undefined: remote buckets are switched off. */
+  readonly remotes: RemoteBuckets | undefined
   readonly polls: Polls
 }
 
@@ -94,6 +97,8 @@ export class Call implements PermissionsRequest {
   success: FormSuccess | undefined
   /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
+  /** Where a read of a remote bucket found the object. */
+  remoteOutcome: ReadOutcome | undefined
   /** Time in which the request waited for something to change. */
   polledMs = 0
   private sources: SourceOpener | undefined

@@ -8,6 +8,9 @@ import { s3ErrorOf, S3_FAILURES } from "./failures.js"
 const isKind = (name: string): name is FailureKind => name in FAILURES
 const kinds = Object.keys(FAILURES).filter(isKind)
 
+/** Only the objects of one bucket: others can be read, and these once the operator has brought back the key or the remote. */
+const STATUSES: { readonly [kind in FailureKind]?: number } = { keysUnavailable: 503, remoteRefused: 502 }
+
 test("every kind has a code and an error status, and retryable failures have a retryable status", () => {
   for (const kind of kinds) {
     const { code, status } = S3_FAILURES[kind]
@@ -15,16 +18,15 @@ test("every kind has a code and an error status, and retryable failures have a r
     assert.ok(status >= 300, kind)
     const { remedy } = FAILURES[kind]
     if (remedy === "fixRequest" || remedy === "signIn") assert.ok(status < 500 || status === 501, kind)
-    // Only the objects of one bucket: others can be read, and these once the operator has brought the key back.
-    const expected = kind === "keysUnavailable" ? 503 : 500
+    const expected = STATUSES[kind] ?? 500
     if (remedy === "repair" || remedy === "reportBug" || remedy === "askOperator") assert.equal(status, expected, kind)
   }
   assert.deepEqual([S3_FAILURES.tooManyInFlight.code, S3_FAILURES.tooManyInFlight.retryAfterSeconds], ["SlowDown", 1])
   assert.equal(S3_FAILURES.deviceFull.status, 507)
 })
 
-/** Their messages are for clients: what is not built, and which key service an operator must look at. */
-const SPOKEN: readonly FailureKind[] = ["notImplemented", "keyServiceUnavailable"]
+/** Their messages are for clients: what is not built, and which key service or remote store an operator must look at. */
+const SPOKEN: readonly FailureKind[] = ["notImplemented", "keyServiceUnavailable", "remoteUnavailable", "remoteRefused"]
 
 test("details of internal failures are not shown", () => {
   for (const kind of kinds.filter(one => S3_FAILURES[one].status >= 500)) {

@@ -314,6 +314,8 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   kmsKeyState: row("KMS.KMSInvalidStateException", 400),
   invalidCiphertext: row("KMS.InvalidCiphertextException", 400),
   keyServiceUnavailable: { ...row("ServiceUnavailable", 503), retryAfterSeconds: 5 },
+  remoteUnavailable: { ...row("ServiceUnavailable", 503), retryAfterSeconds: 5 },
+  remoteRefused: row("RemoteRefused", 502),
   // Queues have ports of their own.
   noSuchQueue: row("InvalidRequest", 400),
   queueExists: row("InvalidRequest", 400),
@@ -413,7 +415,10 @@ function codeOfMalformed(form: FailureDetails[string]): string {
 }
 
 /** Of the server side, but their own messages say what a client or its operator can do. */
-const SPOKEN: ReadonlySet<FailureKind> = new Set(["notImplemented", "keyServiceUnavailable"])
+const SPOKEN: ReadonlySet<FailureKind> = new Set([
+  ...(["notImplemented", "keyServiceUnavailable"] as const),
+  ...(["remoteUnavailable", "remoteRefused"] as const),
+])
 
 /** What the failure itself says. Clients show the message, but not the element with the name of an argument. */
 function unspoken({ kind, details }: Failure): string {

@@ -31,6 +31,8 @@ import {
   headByRules,
   headTransformed,
 } from "./operations/transformed-object.js"
+import { checkRemote, checkRemoteRemoval, evictObject, prefetchObject } from "./operations/remote-object.js"
+import { BUCKET_REMOTE } from "./settings/remote.js"
 import { BUCKET_TRANSFORMS } from "./settings/transforms.js"
 import { followObject } from "./operations/follow-object.js"
 import { getObjectAttributes } from "./operations/get-object-attributes.js"
@@ -58,7 +60,7 @@ import { appendObject } from "./operations/append-object.js"
 import { renameObject } from "./operations/rename-object.js"
 import { restoreObject } from "./operations/restore-object.js"
 import { deleteSetting, getSetting, putSetting } from "./operations/settings.js"
-import type { SettingCheck } from "./operations/settings.js"
+import type { RemovalCheck, SettingCheck } from "./operations/settings.js"
 import { uploadPart, uploadPartCopy } from "./operations/upload-part.js"
 import { isActionName } from "./rights/actions.js"
 import type { ActionName } from "./rights/actions.js"
@@ -222,6 +224,12 @@ const requiredAction = (action: ActionName): { readonly requiredActions: Require
   requiredActions: [{ action }],
 })
 
+interface SettingOptions<Value> {
+  readonly putStatus?: number
+  readonly check?: SettingCheck<Value>
+  readonly checkRemoval?: RemovalCheck
+}
+
 /** The requests of one setting: get, put and, if it may be absent, delete. */
 function setting<Value>(
   name: string,
@@ -231,12 +239,14 @@ function setting<Value>(
     put: Options & { readonly requiredActions: RequiredActions },
   ],
   of: Setting<Value>,
-  { putStatus = 200, check }: { readonly putStatus?: number; readonly check?: SettingCheck<Value> } = {},
+  { putStatus = 200, check, checkRemoval }: SettingOptions<Value> = {},
 ): Operation[] {
   return [
     bucket(`Get${name}`, `GET ${when}`, getSetting(of), get),
     bucket(`Put${name}`, `PUT ${when}`, putSetting(of, putStatus, check), put),
-    ...(of.missing === undefined ? [] : [bucket(`Delete${name}`, `DELETE ${when}`, deleteSetting(of), put)]),
+    ...(of.missing === undefined
+      ? []
+      : [bucket(`Delete${name}`, `DELETE ${when}`, deleteSetting(of, checkRemoval), put)]),
   ]
 }
 
@@ -291,6 +301,8 @@ const OBJECTS: readonly Operation[] = [
   object("AppendObject", "POST append", appendObject, { requiredActions: REQUIRED_ACTIONS.putObject, takesAcl: true }),
   object("GetTransformedObject", "GET x-transform", getTransformed, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("HeadTransformedObject", "HEAD x-transform", headTransformed, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("PrefetchObject", "POST prefetch", prefetchObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
+  object("EvictObject", "POST evict", evictObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("FollowObject", "GET follow", followObject, { requiredActions: REQUIRED_ACTIONS.getObject }),
   object("RenameObject", "PUT renameObject", renameObject, { requiredActions: REQUIRED_ACTIONS.renameObject }),
   object("DeleteObject", "DELETE", deleteObject, { requiredActions: REQUIRED_ACTIONS.deleteObject }),
@@ -349,6 +361,13 @@ const SETTINGS: readonly Operation[] = [
     [requiredAction("GetBucketTransforms"), requiredAction("PutBucketTransforms")],
     BUCKET_TRANSFORMS,
     { check: checkTransforms },
+  ),
+  ...setting(
+    "BucketRemote",
+    "remote",
+    [requiredAction("GetBucketRemote"), requiredAction("PutBucketRemote")],
+    BUCKET_REMOTE,
+    { check: checkRemote, checkRemoval: checkRemoteRemoval },
   ),
   bucket("GetBucketPolicy", "GET policy", getBucketPolicy),
   bucket("PutBucketPolicy", "PUT policy", putBucketPolicy),

@@ -6,6 +6,7 @@ import type { S3Keys } from "../keys/index.js"
 import { Polls } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"
 import { REAL_DAYS, type LifecycleDays } from "../object/index.js"
+import type { RemoteBuckets } from "../origin/index.js"
 import type { ObjectTransforms } from "../transform/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
@@ -62,6 +63,8 @@ export interface S3Settings {
   readonly hash: Compute["hash"]
   /** Undefined: transforms are switched off. */
   readonly transforms?: ObjectTransforms | undefined
+  /** Undefined: remote buckets are switched off. */
+  readonly remotes?: RemoteBuckets | undefined
   /** How lifecycle rules count days; undefined: as they are. */
   readonly lifecycleDays?: LifecycleDays | undefined
 }
@@ -94,7 +97,7 @@ export class S3Parts {
       ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
       contentLines: new ContentLines(),
       ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
-      ...{ transforms: settings.transforms, hash: settings.hash, polls: new Polls(clock) },
+      ...{ transforms: settings.transforms, remotes: settings.remotes, hash: settings.hash, polls: new Polls(clock) },
     }
   }
 }

@@ -16,7 +16,8 @@ import { linesOfFields } from "./call.js"
 import type { Answer, BucketCall, Call, ObjectCall } from "./call.js"
 import type { Field } from "./failures.js"
 import type { AdmittedForm } from "./form/admit-form.js"
-import type { Operation, OperationAnswer } from "./operations.js"
+import { OPERATIONS, type Operation, type OperationAnswer } from "./operations.js"
+import { checkRemoteRequest, isRemote, remoteHas } from "./operations/remote-object.js"
 import { noteWritten } from "./operations/transformed-object.js"
 import { versionIdOf } from "./operations/versions.js"
 import type { RequestPlan } from "./plan.js"
@@ -32,6 +33,9 @@ import type { S3Target } from "./wire/target.js"
 
 /** How often a read starts over because the object was replaced, before the client is asked to retry. */
 const RETRIES_MAX = 3
+
+/** Operations of S3; those of other protocols, which have the same names, read and write in other ways. */
+const REMOTE_OPERATIONS: ReadonlySet<Operation> = new Set(OPERATIONS.filter(remoteHas))
 
 /** A request with a known caller. */
 export interface Admitted {
@@ -112,6 +116,7 @@ export class OperationRunner {
       after(this.authorize(admitted, call, place, exchange.trace), () => {
         request.admitted = bucket
         exchange.countIn(this.meters.ofBucket(bucket.name))
+        return isRemote(bucket) ? checkRemoteRequest(call, operation, REMOTE_OPERATIONS.has(operation)) : undefined
       })
     if (answer.kind === "form" && form !== undefined) {
       const { key, tags, success } = form

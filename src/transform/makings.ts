@@ -10,7 +10,7 @@ import type { BucketId } from "../base/ids.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
 import type { KeptBytes } from "./results.js"
-import { Slots, tooMany } from "./slots.js"
+import { Slots, tooMany } from "../life/index.js"
 
 /** Bytes in memory, or the reason why there are none. */
 export type Made =

@@ -8,10 +8,9 @@
 import { createHash } from "node:crypto"
 import { fail } from "../base/failures.js"
 import { parseModuleName, type ModuleName } from "../base/ids.js"
-import type { ObjectInfo } from "../object/index.js"
+import { gathered, type ObjectInfo, type StoredObjects } from "../object/index.js"
 import type { ModuleInfo } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
-import { gathered, type StoredObjects } from "./stored.js"
 
 export const MODULES_PREFIX = "transforms/modules/"
 const CODES_MAX = 8

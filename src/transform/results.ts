@@ -18,10 +18,18 @@ import {
 } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import type { BackgroundService } from "../life/index.js"
-import type { Bucket, ByteRange, ObjectBody, ObjectInfo, Objects, UserMetadata } from "../object/index.js"
+import type {
+  Bucket,
+  ByteRange,
+  NewStored,
+  ObjectBody,
+  ObjectInfo,
+  Objects,
+  StoredObjects,
+  UserMetadata,
+} from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { NewStored, StoredObjects } from "./stored.js"
 
 export const RESULTS_PREFIX = "transforms/results/"
 

@@ -13,7 +13,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 import { Modules, MODULES_PREFIX } from "./modules.js"
 import { parsePipeline } from "./pipeline-core.js"
 import { Results, RESULTS_PREFIX } from "./results.js"
-import { gathered, StoredObjects } from "./stored.js"
+import { gathered, StoredObjects } from "../object/index.js"
 import { Transforms } from "./transforms.js"
 
 const SVGMIN = parsePipeline("svgmin")

@@ -17,7 +17,7 @@ import type {
   ObjectInfo,
   Objects,
 } from "../object/index.js"
-import { evaluateRead, resolveRange, segmentsMd5Of } from "../object/index.js"
+import { evaluateRead, gathered, resolveRange, segmentsMd5Of } from "../object/index.js"
 import { contentTypeOf } from "../base/content-types.js"
 import type { TarIndex } from "../format/tar-index.js"
 import { laterTurn, mapBounded } from "../life/index.js"
@@ -39,8 +39,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 import type { Modules } from "./modules.js"
 import type { KeptBytes, Results } from "./results.js"
 import { Makings, type Made } from "./makings.js"
-import { Slots, tooMany } from "./slots.js"
-import { gathered } from "./stored.js"
+import { Slots, tooMany } from "../life/index.js"
 import { WrittenObjects } from "./written.js"
 import { listingOf, memberOf, TarIndexes } from "./tar-archive.js"
 import { buildTarIndex } from "./tar-index-builder.js"

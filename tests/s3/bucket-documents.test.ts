@@ -3,13 +3,30 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../../src/base/failures.js"
 import { parseBucketName } from "../../src/base/ids.js"
+import type { RemoteBuckets } from "../../src/origin/index.js"
 import { BucketDocuments, OwnRequests } from "../../src/s3/index.js"
 import { handleModel, OWNER_ACCOUNT } from "./over-model.js"
 
-async function world() {
+const unused = () => Promise.reject(fail("internal"))
+/** Every bucket may become remote, and stop being it. */
+const REMOTES: RemoteBuckets = {
+  settingOf: () => undefined,
+  ...{ prepare: () => Promise.resolve(), checkRemoval: () => Promise.resolve() },
+  ...{
+    open: unused,
+    list: unused,
+    listCached: unused,
+    written: unused,
+    remove: unused,
+    prefetch: unused,
+    evict: unused,
+  },
+}
+
+async function world(remotes = REMOTES) {
   const { services, settings } = handleModel()
   const transforms = { get: () => Promise.reject(fail("internal")), written: { note: () => undefined } }
-  const documents = new BucketDocuments(new OwnRequests({ ...settings, transforms }))
+  const documents = new BucketDocuments(new OwnRequests({ ...settings, transforms, remotes }))
   const name = parseBucketName("photos")
   await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
   /** As it is now. */
@@ -21,6 +38,11 @@ async function world() {
 
 const STATEMENT = { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Resource: "arn:aws:s3:::photos/*" }
 const RULE = { ID: "old", Status: "Enabled", Filter: { Prefix: "logs/" }, Expiration: { Days: 30 } }
+
+const REMOTE = {
+  ...{ Store: "aws", Bucket: "data", Prefix: "logs/", Freshness: { Check: "Age", MaxAgeSeconds: 60 } },
+  ...{ ServeStale: true, Writes: "Back", OpaqueETags: false },
+}
 
 /** What is set, in the form in which it is shown. */
 const VALUES: Readonly<Record<string, object>> = {
@@ -46,6 +68,7 @@ const VALUES: Readonly<Record<string, object>> = {
     Pipelines: [{ Name: "small", Steps: "image,width=200,fit=inside" }],
     Rules: [{ ID: "icons", Prefix: "icons/", Suffix: ".svg", When: "PUT", Steps: "svgmin|gzip" }],
   },
+  remote: REMOTE,
 }
 
 test("every setting is shown as it was set, and those that can be removed are gone then", async () => {
@@ -106,4 +129,26 @@ test("each request takes the action of S3", async () => {
   assert.equal(documents.actionOf("policy", "DELETE"), "s3:DeleteBucketPolicy")
   assert.equal(documents.actionOf("object-lock", "PUT"), "s3:PutBucketObjectLockConfiguration")
   for (const name of documents.names) assert.match(documents.actionOf(name, "PUT"), /^s3:Put/)
+})
+
+test("a bucket is remote only if its remote can be prepared, until it may be removed", async () => {
+  const [message, pending] = ["not yours", "writes are pending"]
+  const strict = await world({ ...REMOTES, prepare: () => Promise.reject(fail("accessDenied", { message })) })
+  await assert.rejects(strict.put("remote", REMOTE), error => isFailure(error, "accessDenied"))
+  assert.equal(await strict.get("remote"), undefined)
+  const busy = await world({ ...REMOTES, checkRemoval: () => Promise.reject(fail("conflict", { message: pending })) })
+  await busy.put("remote", REMOTE)
+  await assert.rejects(busy.documents.remove(await busy.bucket(), "remote"), error => isFailure(error, "conflict"))
+  assert.deepEqual(await busy.get("remote"), REMOTE)
+})
+
+test("while remote buckets are off, no bucket becomes one", async () => {
+  const { settings, services } = handleModel()
+  const documents = new BucketDocuments(new OwnRequests(settings))
+  const name = parseBucketName("photos")
+  await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
+  const bucket = await services.buckets.open(name)
+  await assert.rejects(documents.put(bucket, "remote", { ...REMOTE }), /starts the store with --remotes/)
+  assert.equal(await documents.get(bucket, "remote"), undefined)
+  await documents.remove(bucket, "remote")
 })

@@ -1,4 +1,5 @@
 /** Work on many objects sends requests of S3: what a client of the starter could not do, it does not do either. */
+import type { ListRequest } from "../../src/object/index.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseBucketName, objectKeyOfText } from "../../src/base/ids.js"
@@ -31,12 +32,13 @@ async function world() {
     const page = await services.objects.list({ bucket, prefix: "", delimiter: "", after: "", max: 100 })
     return page.entries.flatMap(entry => (entry.kind === "object" ? [entry.object.key] : []))
   }
+  const list = async (request: ListRequest) => services.objects.list(request)
   const work = (starter: JobStarter, request: object) => {
     const parsed = BULK_REQUEST.parse(request)
     const text = textOfBulk({ request: parsed, bucket: "photos", bucketId: bucket.id })
-    return openBulkWork({ ...services, requests }, { request: text, starter, startedMs: Date.now() + 1_000 })
+    return openBulkWork({ ...services, requests, list }, { request: text, starter, startedMs: Date.now() + 1_000 })
   }
-  return { services, settings, bucket, put, keys, work, requests }
+  return { services, settings, bucket, put, keys, work, requests, list }
 }
 
 test("the operator acts as the owner; the holder of a key may do what its policies allow when it is done", async () => {
@@ -59,7 +61,7 @@ test("the operator acts as the owner; the holder of a key may do what its polici
 })
 
 test("a starter that may not list begins nothing, and one whose key is gone does nothing more", async () => {
-  const { work, services, settings } = await world()
+  const { work, services, settings, list } = await world()
   const stranger = userKeyOf(USER, "eve", [])
   const requests = new OwnRequests({ ...handleModel({ keys: [stranger] }).settings, services })
   const text = textOfBulk({ request: BULK_REQUEST.parse({ kind: "delete-objects" }), bucket: "photos", bucketId: 1 })
@@ -69,7 +71,7 @@ test("a starter that may not list begins nothing, and one whose key is gone does
     starter: { kind: "key", id: USER.id, name: "" } as const,
     startedMs: 9,
   }
-  const refused = await openBulkWork({ ...services, requests }, job)
+  const refused = await openBulkWork({ ...services, requests, list }, job)
   await assert.rejects(refused.prepare(), /cannot be listed: AccessDenied/)
   await assert.rejects(
     work({ kind: "key", id: "AKIAGONEGONEGONEGONE", name: "" }, { kind: "delete-objects" }),
@@ -77,7 +79,7 @@ test("a starter that may not list begins nothing, and one whose key is gone does
   )
   await assert.rejects(
     openBulkWork(
-      { ...services, requests: new OwnRequests(settings) },
+      { ...services, list, requests: new OwnRequests(settings) },
       { ...job, request: text.replace('"bucketId":1', '"bucketId":999') },
     ),
     /made again/,

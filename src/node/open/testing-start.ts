@@ -33,6 +33,8 @@ export const config: ServeConfig = {
     coordination: false,
     transforms: false,
     transformResultsBytesMax: 0,
+    remotes: undefined,
+    remoteCacheBytesMax: 0,
     queueListen: undefined,
     masterKeyFile: undefined,
     nextMasterKeyFile: undefined,

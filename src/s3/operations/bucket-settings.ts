@@ -6,6 +6,7 @@ import { readRequiredDocument, SMALL_DOCUMENT } from "../read-document.js"
 import { childText } from "../wire/xml-reader.js"
 import { escapeXml, XML_DECLARATION, XML_NAMESPACE } from "../wire/xml-writer.js"
 import { DEFAULT_REGION } from "./buckets.js"
+import { hidesVersions } from "./versions.js"
 
 /** Unlike in S3's other answers, the root element itself holds the value. */
 export async function getBucketLocation({ bucket, configuredRegion }: BucketCall): Promise<Answer> {
@@ -17,7 +18,8 @@ export async function getBucketLocation({ bucket, configuredRegion }: BucketCall
 
 export async function getBucketVersioning({ bucket }: BucketCall): Promise<Answer> {
   return answerXml("VersioningConfiguration", xml => {
-    if (bucket.versioning !== "never") xml.text("Status", bucket.versioning === "enabled" ? "Enabled" : "Suspended")
+    if (bucket.versioning !== "never" && !hidesVersions(bucket))
+      xml.text("Status", bucket.versioning === "enabled" ? "Enabled" : "Suspended")
   })
 }
 

@@ -10,7 +10,6 @@ import { REFERENCE_LIMITS } from "../../object/index.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { checksumInHeaders, checksumTypeOf, CHECKSUM_ALGORITHMS } from "../parse-checksums.js"
-import { writeConditionsOf } from "../parse-conditions.js"
 import { readDocument } from "../read-document.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseCopySource } from "../wire/copy-source.js"
@@ -23,6 +22,7 @@ import type { XmlWriter } from "../wire/xml-writer.js"
 import { encryptionFields, encryptionOfCompletion } from "./encryption-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { multipartIdOf } from "./multipart-upload.js"
+import { localConditionsOf, settled } from "./remote-object.js"
 import { writtenVersionHeader } from "./versions.js"
 
 /** 10,000 parts, each with its number, ETag and checksums. */
@@ -114,18 +114,19 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
   const multipartId = multipartIdOf(call)
   const encryption = encryptionOfCompletion(call)
   const rules = await lifecycleOf(call)
-  const result = await services.multipart.complete({
+  const completed = await services.multipart.complete({
     bucket,
     key,
     multipartId,
     ...encryption,
-    conditions: writeConditionsOf(call),
+    conditions: localConditionsOf(call),
     sizeBytes: sizeOf(call),
     checksum: checksumInHeaders(headers, "parts"),
     checksumType: checksumTypeOf(headers),
     ...(await partsOf(call)),
     signal: client.signal,
   })
+  const result = await settled(call, completed)
   const { etag, checksum, versionId } = result
   const write = (xml: XmlWriter): void => {
     xml
@@ -138,7 +139,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<Answer>
     }
   }
   return answerXml("CompleteMultipartUploadResult", write, [
-    ...writtenVersionHeader(versionId),
+    ...writtenVersionHeader(bucket, versionId),
     ...(await expirationOfMade(call, rules, result)),
     ...encryptionFields(call, result.encryption, { clientKey: false }),
   ])

@@ -9,7 +9,6 @@ import { answerXml } from "../call.js"
 import { copySourceOf } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { websiteRedirectOf } from "../parse-content.js"
-import { writeConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
@@ -18,6 +17,7 @@ import { aclOfNewObject } from "./acl.js"
 import { encryptionFields, encryptionOfNew, statesEncryption } from "./encryption-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
+import { copyFromRemote, isRemote, localConditionsOf, settled } from "./remote-object.js"
 import { versionHeader, writtenVersionHeader } from "./versions.js"
 
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
@@ -26,6 +26,7 @@ const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
 /** Undefined copies the source's tags. Throws `accessDenied` if it has some and the caller may not copy them. */
 async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
   if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
+  if (isRemote(source.bucket)) return []
   const { permissions, services, bucket, key } = call
   const [action] = actionsOf(REQUIRED_ACTIONS.getObjectTagging, call.headers, source.versionId !== undefined)
   const may = action !== undefined && (await permissions.may(action, source))
@@ -56,12 +57,12 @@ export async function makeCopy(
   const source = ofWhat === "bytes" && openSegment !== undefined ? { ...stored, openSegment } : stored
   const rules = await lifecycleOf(call)
   const { attributes, expiresAtSeconds, range } = await termsFor(source)
-  const result = await services.objects.copy({
+  const request = {
     source,
     range,
     bucket,
     key,
-    conditions: writeConditionsOf(call),
+    conditions: localConditionsOf(call),
     replaceAttributes: attributes,
     expiresAtSeconds,
     websiteRedirect: websiteRedirectOf(headers),
@@ -73,8 +74,9 @@ export async function makeCopy(
     statesEncryption: statesEncryption(call),
     checksumAlgorithm: checksumAlgorithmOf(headers),
     signal: client.signal,
-  })
-  return { result, rules }
+  }
+  const copy = isRemote(source.bucket) ? copyFromRemote(call, request) : services.objects.copy(request)
+  return { result: await settled(call, await copy), rules }
 }
 
 export async function copyObject(call: ObjectCall): Promise<Answer> {
@@ -89,7 +91,7 @@ export async function copyObject(call: ObjectCall): Promise<Answer> {
     }
   }
   return answerXml("CopyObjectResult", write, [
-    ...writtenVersionHeader(versionId),
+    ...writtenVersionHeader(call.bucket, versionId),
     ...versionHeader(sourceVersionId, "x-amz-copy-source-version-id"),
     ...(await expirationOfMade(call, rules, result)),
     ...encryptionFields(call, result.encryption, { context: true }),

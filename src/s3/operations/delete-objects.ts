@@ -17,6 +17,7 @@ import { childrenNamed, childText, requiredText } from "../wire/xml-reader.js"
 import type { XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { pastGovernance } from "./locks-of-requests.js"
+import { isRemote, removeRemote } from "./remote-object.js"
 import { parseVersion } from "./versions.js"
 
 const KEYS_MAX = 1000
@@ -94,6 +95,7 @@ async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promis
     target = targetOf(requested)
     await requireRights(call, target)
     const request = { bucket, ...target, conditions: { ...target.conditions, ...fenceConditionsOf(call) } }
+    if (isRemote(bucket)) return { requested, deleted: await removeRemote(call, withoutVersion(request)) }
     const deleted = await pastGovernance(call, request, bypassGovernance =>
       services.objects.remove({ ...request, bypassGovernance }),
     )
@@ -101,6 +103,11 @@ async function deleteOne(call: BucketCall, requested: RequestedDeletion): Promis
   } catch (error) {
     return { requested, error: s3ErrorOf(await permissions.visibleFailure(asFailure(error), target?.key)) }
   }
+}
+
+function withoutVersion(target: Target): Target {
+  if (target.versionId === undefined) return target
+  throw fail("notImplemented", { message: "A remote bucket does not have versions." })
 }
 
 function* groupsOf(requested: readonly RequestedDeletion[]): Generator<readonly RequestedDeletion[]> {

@@ -27,6 +27,7 @@ import { clientKeyOf, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
 import { expirationOf, lifecycleOf } from "./lifecycle-headers.js"
 import { lockFields } from "./locks-of-requests.js"
+import { isRemote, openRemote } from "./remote-object.js"
 import { segmentsFor } from "./segments.js"
 import { shownVersion, versionIdOf } from "./versions.js"
 
@@ -82,6 +83,7 @@ function linesOf(
   if (info.partsCount !== undefined && call.query.has("partNumber")) {
     text += `x-amz-mp-parts-count: ${info.partsCount}\r\n`
   }
+  if (call.remoteOutcome !== undefined) text += `x-hayloft-remote: ${call.remoteOutcome}\r\n`
   const lines = HeaderLines.ofChecked(text)
   const more = [
     ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
@@ -135,6 +137,7 @@ interface Opening {
 
 function openStored(call: ObjectCall, headersOnly: boolean, { part, openSegment }: Opening): Soon<ObjectBody> {
   const { services, bucket, key } = call
+  if (isRemote(bucket)) return openRemote(call, { ...asked(call, part), headersOnly })
   const versionId = versionIdOf(call)
   // Whether the caller may see a lock may have to be waited for. Who asks for a part does more before it answers.
   const lends = call.mayBorrow && bucket.lock === undefined && part === undefined

@@ -10,7 +10,7 @@ import {
   maxOf,
   ObjectElements,
   ownersOf,
-  showsRestores,
+  optionalAttributesOf,
   unlessEmpty,
   writeCommonPrefix,
 } from "./listing.js"
@@ -64,7 +64,7 @@ export async function listObjectVersions(call: BucketCall): Promise<Answer> {
     versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
     max,
     withOwners: await accessControl.listsApply(bucket),
-    withRestores: showsRestores(call),
+    withRestores: optionalAttributesOf(call).withRestores,
   })
   const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
   const owners = await ownersOf(call, ids)

@@ -1,5 +1,6 @@
 /** ListObjects (both versions): the latest versions in a bucket, ordered by the bytes of their keys. */
 import type { Bucket, ListPage } from "../../object/contract.js"
+import type { RemoteListPage } from "../../origin/index.js"
 import type { Answer, BucketCall } from "../call.js"
 import { regionOf } from "./buckets.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"
@@ -9,21 +10,24 @@ import {
   encodingOf,
   maxOf,
   ownersOf,
-  showsRestores,
+  optionalAttributesOf,
   unlessEmpty,
   writeCommonPrefix,
   ObjectElements,
 } from "./listing.js"
 import type { Encoding, Owners } from "./listing.js"
+import { isRemote, listRemote } from "./remote-object.js"
 
 interface Listing {
   readonly prefix: string
   readonly delimiter: string
   readonly max: number
   readonly encoding: Encoding
-  readonly page: ListPage
+  readonly page: ListPage | RemoteListPage
   /** Undefined omits the owners. */
   readonly owners: Owners | undefined
+  /** Where objects of a remote bucket are. */
+  readonly showsStatus: boolean
 }
 
 async function list(call: BucketCall, after: string, showsOwners: boolean): Promise<Listing> {
@@ -34,17 +38,29 @@ async function list(call: BucketCall, after: string, showsOwners: boolean): Prom
   const encoding = encodingOf(query)
   const withOwners = showsOwners && (await accessControl.listsApply(bucket))
   const scope = { bucket, prefix, delimiter, after, max }
-  const page = await services.objects.list({ ...scope, withOwners, withRestores: showsRestores(call) })
+  const { withRestores, withStatus } = optionalAttributesOf(call)
+  const page = isRemote(bucket)
+    ? await listRemote(call, { ...scope, withStatus })
+    : await services.objects.list({ ...scope, withOwners, withRestores })
   const ids = page.entries.map(entry => (entry.kind === "object" ? entry.object.owner : undefined))
-  return { prefix, delimiter, max, encoding, page, owners: showsOwners ? await ownersOf(call, ids) : undefined }
+  return {
+    prefix,
+    delimiter,
+    max,
+    encoding,
+    page,
+    owners: showsOwners ? await ownersOf(call, ids) : undefined,
+    showsStatus: withStatus,
+  }
 }
 
-function writeEntries(xml: XmlWriter, { page, owners }: Listing, encoding: Encoding): void {
+function writeEntries(xml: XmlWriter, { page, owners, showsStatus }: Listing, encoding: Encoding): void {
   const elements = new ObjectElements(owners)
   for (const entry of page.entries) {
     if (entry.kind !== "object") continue
     const { object } = entry
-    xml.raw(`<Contents><Key>${xml.escaped(encoding.show(object.key))}</Key>${elements.of(object)}</Contents>`)
+    const status = showsStatus && "status" in entry ? `<RemoteStatus>${entry.status}</RemoteStatus>` : ""
+    xml.raw(`<Contents><Key>${xml.escaped(encoding.show(object.key))}</Key>${elements.of(object)}${status}</Contents>`)
   }
   for (const entry of page.entries) if (entry.kind === "prefix") writeCommonPrefix(xml, entry.prefix, encoding)
 }

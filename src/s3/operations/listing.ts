@@ -9,6 +9,7 @@ import type { Account } from "../../access/contract.js"
 import type { Answer, BucketCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { Field } from "../failures.js"
+import { isRemote } from "./remote-object.js"
 import type { Query } from "../wire/query.js"
 import { OPTIONAL_ATTRIBUTES_HEADER, restoreElement } from "../wire/restore.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
@@ -62,11 +63,19 @@ export function answerListing(
 export const maxOf = (query: Query, name: string): number =>
   query.integer(name, { min: 0, max: ENTRIES_MAX, clamp: true }) ?? ENTRIES_MAX
 
-/** A listing shows the restores of archived objects if it is asked to. Throws `invalidArgument` for other attributes. */
-export function showsRestores({ headers }: BucketCall): boolean {
-  const attributes = headers.get(OPTIONAL_ATTRIBUTES_HEADER)?.split(",") ?? []
-  const other = attributes.find(attribute => attribute.trim() !== "RestoreStatus")
-  if (other === undefined) return attributes.length > 0
+/**
+ * A listing shows the restores of archived objects if it is asked to, and in a remote bucket where objects are. Throws
+ * `invalidArgument` for other attributes.
+ */
+export function optionalAttributesOf({ headers, bucket }: BucketCall): {
+  readonly withRestores: boolean
+  readonly withStatus: boolean
+} {
+  const attributes = (headers.get(OPTIONAL_ATTRIBUTES_HEADER)?.split(",") ?? []).map(attribute => attribute.trim())
+  const known = isRemote(bucket) ? ["RestoreStatus", "RemoteStatus"] : ["RestoreStatus"]
+  const other = attributes.find(attribute => !known.includes(attribute))
+  if (other === undefined)
+    return { withRestores: attributes.includes("RestoreStatus"), withStatus: attributes.includes("RemoteStatus") }
   throw fail("invalidArgument", {
     message: "Invalid attribute name specified.",
     ...{ argumentName: OPTIONAL_ATTRIBUTES_HEADER, argumentValue: other.slice(0, 80) },

@@ -6,7 +6,6 @@ import type { Answer, ObjectCall } from "../call.js"
 import { linesOfFields } from "../call.js"
 import type { Field } from "../failures.js"
 import { checksumFields } from "../parse-checksums.js"
-import { writeConditionsOf } from "../parse-conditions.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
@@ -14,6 +13,7 @@ import { OFFSET_HEADER, putAtOffset } from "./append-object.js"
 import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
 import { expirationOfStored, lifecycleOf } from "./lifecycle-headers.js"
 import { requireDigest, statedLock } from "./locks-of-requests.js"
+import { localConditionsOf, settled } from "./remote-object.js"
 import { writtenVersionHeader } from "./versions.js"
 
 /** A stored object, and the headers that say so. */
@@ -33,13 +33,21 @@ interface StoredTerms extends Pick<PutRequest, "expiresAtSeconds" | "largeObject
 /** Stores the body of a call under its key. */
 export function storeObject(call: ObjectCall, tags: Tags, terms: StoredTerms = {}): Soon<StoredObject> {
   return after(lifecycleOf(call), rules =>
-    after(putBody(call, tags, terms), (stored): StoredObject => {
-      const { versionId, checksum } = stored
-      const expiration = expirationOfStored(call, rules, stored, tags)
-      const encryption = encryptionFields(call, stored.encryption, { context: true })
-      const fields = [...writtenVersionHeader(versionId), ...checksumFields(checksum), ...expiration, ...encryption]
-      return { stored, fields }
-    }),
+    after(
+      after(putBody(call, tags, terms), put => settled(call, put)),
+      (stored): StoredObject => {
+        const { versionId, checksum } = stored
+        const expiration = expirationOfStored(call, rules, stored, tags)
+        const encryption = encryptionFields(call, stored.encryption, { context: true })
+        const fields = [
+          ...writtenVersionHeader(call.bucket, versionId),
+          ...checksumFields(checksum),
+          ...expiration,
+          ...encryption,
+        ]
+        return { stored, fields }
+      },
+    ),
   )
 }
 
@@ -72,7 +80,7 @@ function putAs(
     expiresAtSeconds,
     largeObject,
     timestamp,
-    conditions: writeConditionsOf(call),
+    conditions: localConditionsOf(call),
     body,
     // The signal is created on first use.
     get signal() {

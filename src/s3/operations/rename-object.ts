@@ -60,5 +60,5 @@ export async function renameObject(call: ObjectCall): Promise<Answer> {
     checkEncryption: encryption => requireKey(call, encryption),
     signal: client.signal,
   })
-  return answerEmpty(200, writtenVersionHeader(versionId))
+  return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
 }

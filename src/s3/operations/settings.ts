@@ -30,9 +30,15 @@ export const putSetting =
     return answerEmpty(status)
   }
 
+/** A check of whether a bucket may lose its value. */
+export type RemovalCheck = (call: BucketCall) => Promise<void>
+
+/** Throws the failures of the check. */
 export const deleteSetting =
-  (setting: Setting<unknown>): Handler =>
-  async ({ services, bucket }) => {
+  (setting: Setting<unknown>, check?: RemovalCheck): Handler =>
+  async call => {
+    const { services, bucket } = call
+    await check?.(call)
     await services.buckets.setSetting(bucket, setting.name, deletedDocument(setting))
     return answerEmpty(204)
   }

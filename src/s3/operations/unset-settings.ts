@@ -16,6 +16,7 @@ const MESSAGES = {
   NoSuchTagSet: "The TagSet does not exist",
   NoSuchWebsiteConfiguration: "The specified bucket does not have a website configuration",
   NoSuchTransformConfiguration: "The transform configuration does not exist",
+  NoSuchRemoteConfiguration: "The remote configuration does not exist",
   ReplicationConfigurationNotFoundError: "The replication configuration was not found",
   ServerSideEncryptionConfigurationNotFoundError: "The server side encryption configuration was not found",
   ObjectLockConfigurationNotFoundError: "Object Lock configuration does not exist for this bucket",

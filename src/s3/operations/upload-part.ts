@@ -13,6 +13,7 @@ import { clientKeyOfPart, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
 import { requireDigest } from "./locks-of-requests.js"
 import { multipartIdOf } from "./multipart-upload.js"
+import { copyPartFromRemote, isRemote } from "./remote-object.js"
 import { versionHeader } from "./versions.js"
 
 /** Throws `invalidArgument`. */
@@ -61,7 +62,9 @@ export async function uploadPartCopy(call: ObjectCall): Promise<Answer> {
   const source = await copySourceOf(call)
   const checkEncryption: EncryptionCheck = encryptionOfUpload => requireKey(call, encryptionOfUpload)
   const target = { bucket, key, multipartId, partNumber, clientKey, checkEncryption }
-  const part = await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
+  const part = isRemote(source.bucket)
+    ? await copyPartFromRemote(call, target, source, range)
+    : await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
   const { etag, checksum, lastModifiedMs, sourceVersionId, encryption } = part
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)

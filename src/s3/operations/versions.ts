@@ -31,11 +31,14 @@ export const versionHeader = (versionId: VersionId | undefined, name = "x-amz-ve
  * The header of a written version: no header for the null version, which a write creates while versioning is
  * suspended. (PutObject on Amazon answers so; its DeleteObject does name the null delete marker.)
  */
-export const writtenVersionHeader = (versionId: VersionId | undefined): Field[] =>
-  versionId === NULL_VERSION ? [] : versionHeader(versionId)
+export const writtenVersionHeader = (bucket: Bucket, versionId: VersionId | undefined): Field[] =>
+  versionId === NULL_VERSION || hidesVersions(bucket) ? [] : versionHeader(versionId)
 
 const NULL_VERSION = "null"
 
 /** The id of a version that was read, for `versionHeader`. */
 export const shownVersion = (bucket: Bucket, versionId: VersionId): VersionId | undefined =>
-  bucket.versioning === "never" ? undefined : versionId
+  bucket.versioning === "never" || hidesVersions(bucket) ? undefined : versionId
+
+/** Versions of a remote bucket are pending writes: clients see none. */
+export const hidesVersions = ({ settings }: Bucket): boolean => settings.includes("remote")

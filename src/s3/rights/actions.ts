@@ -38,6 +38,8 @@ const BUCKET = [
   "ListTagsForResource",
   "GetBucketTransforms",
   "PutBucketTransforms",
+  "GetBucketRemote",
+  "PutBucketRemote",
   "GetBucketRequestPayment",
   "PutBucketRequestPayment",
   "GetBucketLogging",

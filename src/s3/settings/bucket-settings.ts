@@ -1,6 +1,7 @@
 /** The settings of buckets that decisions read: one reader for each kind, shared by all requests. */
 import type { Acl } from "../../access/index.js"
 import type { CompiledRules } from "../../object/index.js"
+import type { RemoteSetting } from "../../origin/index.js"
 import { BUCKET_ACL } from "../acl/bucket-acl.js"
 import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"
 import { CORS, type CorsRule } from "./cors.js"
@@ -8,6 +9,7 @@ import { BUCKET_ENCRYPTION, type BucketEncryption } from "./encryption.js"
 import { LIFECYCLE } from "./lifecycle.js"
 import { OWNERSHIP_CONTROLS, type ObjectOwnership } from "./ownership-controls.js"
 import { PUBLIC_ACCESS_BLOCK, type PublicAccessBlock } from "./public-access-block.js"
+import { BUCKET_REMOTE } from "./remote.js"
 import { REQUEST_PAYMENT, type Payer } from "./request-payment.js"
 import { BUCKET_TRANSFORMS, type BucketTransforms } from "./transforms.js"
 import { WEBSITE, type Website } from "./website.js"
@@ -21,6 +23,7 @@ export class BucketSettings {
   readonly objectOwnership: SettingReader<ObjectOwnership>
   readonly policy: SettingReader<BucketPolicy>
   readonly publicAccessBlock: SettingReader<PublicAccessBlock>
+  readonly remote: SettingReader<RemoteSetting>
   readonly requestPayment: SettingReader<Payer>
   readonly transforms: SettingReader<BucketTransforms>
   readonly website: SettingReader<Website>
@@ -33,6 +36,7 @@ export class BucketSettings {
     this.objectOwnership = new SettingReader(buckets, OWNERSHIP_CONTROLS)
     this.policy = new SettingReader(buckets, BUCKET_POLICY)
     this.publicAccessBlock = new SettingReader(buckets, PUBLIC_ACCESS_BLOCK)
+    this.remote = new SettingReader(buckets, BUCKET_REMOTE)
     this.requestPayment = new SettingReader(buckets, REQUEST_PAYMENT)
     this.transforms = new SettingReader(buckets, BUCKET_TRANSFORMS)
     this.website = new SettingReader(buckets, WEBSITE)

@@ -132,6 +132,10 @@ export const DOCUMENT_SHAPES: Readonly<Record<string, Structure>> = {
       Rules: list("Rule", structure({ texts: "ID Prefix Suffix When Steps" })),
     },
   ),
+  RemoteConfiguration: structure(
+    { texts: "Store Bucket Prefix Writes", booleans: "ServeStale OpaqueETags" },
+    { Freshness: structure({ texts: "Check", numbers: "MaxAgeSeconds" }) },
+  ),
   ObjectLockConfiguration: structure(
     { texts: "ObjectLockEnabled" },
     { Rule: structure({}, { DefaultRetention: structure({ texts: "Mode", numbers: "Days Years" }) }) },

@@ -26,6 +26,7 @@ type MissingCode =
   | "ServerSideEncryptionConfigurationNotFoundError"
   | "NoSuchWebsiteConfiguration"
   | "NoSuchTransformConfiguration"
+  | "NoSuchRemoteConfiguration"
 
 export interface Setting<Value> {
   readonly name: SettingName

@@ -1,34 +1,28 @@
 /**
- * Modules and cached results as objects of the system bucket. They are written, repaired and encrypted like all other objects,
- * and belong to no account.
+ * Objects that the store keeps for itself, in the system bucket: results of transforms, what is cached of remote buckets. They are
+ * written, repaired and encrypted like all other objects, and belong to no account.
  */
 import { concatBytes } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, textOfObjectKey } from "../base/ids.js"
+import { byteStringOfText, objectKeyOfText, textOfObjectKey } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
-import {
-  ensureSystemBucket,
-  SYSTEM_BUCKET,
-  type GetRequest,
-  type ListedObject,
-  type ObjectBody,
-  type Objects,
-  type PutRequest,
-  type UserMetadata,
-} from "../object/index.js"
 import type { Metadata } from "../metadata/index.js"
+import type { Conditions, GetRequest, ListedObject, ObjectBody, Objects, PutRequest, UserMetadata } from "./contract.js"
+import { ensureSystemBucket, SYSTEM_BUCKET } from "./jobs/metadata-backup-bucket.js"
 
 const PAGE = 1_000
 const NEVER = new AbortController().signal
 
 interface StoredParts {
-  readonly objects: Pick<Objects, "get" | "put" | "remove" | "list">
+  readonly objects: Pick<Objects, "get" | "put" | "remove" | "list" | "setAttributes">
   readonly metadata: Pick<Metadata, "run">
 }
 
 export interface NewStored extends Pick<PutRequest, "encryption"> {
   readonly bytes: Uint8Array
   readonly userMetadata: UserMetadata
+  /** Absent: whatever has the name is replaced. */
+  readonly conditions?: Pick<Conditions, "ifMatch" | "ifNoneMatch">
 }
 
 export class StoredObjects {
@@ -49,12 +43,13 @@ export class StoredObjects {
     }
   }
 
-  async put(name: string, { bytes, userMetadata, encryption }: NewStored): Promise<void> {
+  /** Returns its ETag. Throws as `Objects.put`. */
+  async put(name: string, { bytes, userMetadata, encryption, conditions = {} }: NewStored): Promise<string> {
     if (!this.isEnsured) await this.parts.metadata.run(ensureSystemBucket())
     this.isEnsured = true
-    await this.parts.objects.put({
+    const { etag } = await this.parts.objects.put({
       ...this.place(name),
-      ...{ attributes: { headers: {}, userMetadata }, tags: [], encryption, conditions: {}, signal: NEVER },
+      ...{ attributes: { headers: {}, userMetadata }, tags: [], encryption, conditions, signal: NEVER },
       body: {
         lengthBytes: bytes.length,
         declaredChecksum: () => undefined,
@@ -64,16 +59,26 @@ export class StoredObjects {
         },
       },
     })
+    return etag
   }
 
-  async remove(name: string): Promise<void> {
-    await this.parts.objects.remove({ ...this.place(name), conditions: {} })
+  /** Throws as `Objects.remove`. */
+  async remove(name: string, conditions: Pick<Conditions, "ifMatch"> = {}): Promise<void> {
+    await this.parts.objects.remove({ ...this.place(name), conditions })
   }
 
-  /** In the order of their names. */
-  async *list(): AsyncGenerator<ListedObject & { readonly name: string }> {
-    for (let after: string | undefined = ""; after !== undefined;) {
-      const request = { bucket: SYSTEM_BUCKET, prefix: this.prefix, delimiter: "", after, max: PAGE }
+  /** Sets its time of modification, which listings show, to now. It must have no user metadata. */
+  async touch(name: string): Promise<void> {
+    const attributes = { headers: {}, userMetadata: [] }
+    await this.parts.objects.setAttributes({ ...this.place(name), attributes, conditions: {} })
+  }
+
+  /** Those whose names begin with `begin`, after the name `from`, in the order of their names. */
+  async *list(begin = "", from?: string): AsyncGenerator<ListedObject & { readonly name: string }> {
+    const prefix = byteStringOfText(`${this.prefix}${begin}`)
+    const first = from === undefined ? "" : byteStringOfText(`${this.prefix}${from}`)
+    for (let after: string | undefined = first; after !== undefined;) {
+      const request = { bucket: SYSTEM_BUCKET, prefix, delimiter: "", after, max: PAGE }
       const page: Awaited<ReturnType<Objects["list"]>> = await this.parts.objects.list(request)
       for (const entry of page.entries)
         if (entry.kind === "object")

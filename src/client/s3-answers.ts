@@ -1,0 +1,165 @@
+/**
+ * The responses of S3 stores: headers and documents, read into records.
+ *
+ * Failures  `RemoteFailure` with the store's own code, `BrokenAnswer` for a document that says too little.
+ */
+import { parseDate } from "../base/dates.js"
+import { percentDecode } from "../base/uri.js"
+import type { Answer } from "./http-caller.js"
+import { BrokenAnswer, RemoteFailure } from "./remote.js"
+import type { S3Request } from "./signed-call.js"
+import { childrenOf, readXml, textOf, type XmlElement } from "./xml-reader.js"
+
+export interface ObjectHead {
+  readonly sizeBytes: number
+  /** False if the response has no length: the size is known once the body has ended. */
+  readonly hasSize: boolean
+  /** Without quotes. */
+  readonly etag: string
+  /** True for a single upload that the store does not encrypt with another key: the ETag is the MD5 of the bytes. */
+  readonly etagIsMd5: boolean
+  /** The same of the whole object, also if the bytes are those of a range. */
+  readonly etagIsMd5OfObject: boolean
+  readonly lastModifiedMs: number | undefined
+  readonly contentType: string | undefined
+  /** The headers that a copy in parts must state again: content type, cache control, user metadata … */
+  readonly attributes: Headers
+  /** Those of object lock: retention and legal hold. */
+  readonly locks: Headers
+  /** The bytes are those of a range. */
+  readonly isRange: boolean
+  /** Of a range: the offset of its first byte. */
+  readonly rangeFirst: number | undefined
+  /** Of a range: the size of the whole object, if the response has it. */
+  readonly totalBytes: number | undefined
+  /** The store says that it is Hayloft, whose buckets all have RenameObject. Others may take a rename for an empty PUT. */
+  readonly hasRename: boolean
+}
+
+export type Headers = readonly (readonly [name: string, value: string])[]
+
+export interface ListedKey {
+  readonly key: string
+  readonly sizeBytes: number
+  readonly etag: string
+  readonly lastModifiedMs: number
+}
+
+export interface ListedVersion extends ListedKey {
+  readonly versionId: string
+  /** A delete marker; it has no bytes. */
+  readonly isMarker: boolean
+}
+
+export interface KeyPage {
+  readonly keys: readonly ListedKey[]
+  readonly prefixes: readonly string[]
+  readonly next: string | undefined
+}
+
+export interface BucketEntry {
+  readonly name: string
+  readonly createdMs: number
+}
+
+export const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
+
+/** S3 responds with 200 before it is done, and may send an error document in the body. */
+export function completed(root: XmlElement): XmlElement {
+  if (root.name === "Error") throw remoteFailure(500, root, undefined)
+  return root
+}
+
+export async function failureOf(answer: Answer, request: S3Request): Promise<RemoteFailure> {
+  const text = (await answer.document()).toString("utf8")
+  const requestId = String(answer.headers["x-amz-request-id"] ?? "") || undefined
+  if (text.includes("<Error")) return remoteFailure(answer.status, readXml(text), requestId)
+  const what = request.key === undefined ? (request.bucket ?? "the store") : `${request.bucket ?? ""}/${request.key}`
+  const plain =
+    answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `status ${answer.status}`
+  return new RemoteFailure(answer.status, `http-${answer.status}`, `${what}: ${plain}`, requestId)
+}
+
+export function remoteFailure(status: number, error: XmlElement, requestId: string | undefined): RemoteFailure {
+  const code = textOf(error, "Code") ?? `http-${status}`
+  const message = textOf(error, "Message") ?? code
+  const resource = textOf(error, "Resource")
+  const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? (resource === "/" ? undefined : resource)
+  const text = `${message.replace(/\.$/, "")} (${code})`
+  return new RemoteFailure(status, code, of ? `${of}: ${text}` : text, requestId)
+}
+
+export function headOf({ headers }: Answer): ObjectHead {
+  const etag = unquote(headers.etag)
+  const [, first, total] = CONTENT_RANGE.exec(headers["content-range"] ?? "") ?? []
+  const encrypted =
+    headers["x-amz-server-side-encryption"] ?? headers["x-amz-server-side-encryption-customer-algorithm"]
+  const etagIsMd5OfObject = /^[0-9a-f]{32}$/.test(etag) && (encrypted === undefined || encrypted === "AES256")
+  return {
+    sizeBytes: Number(headers["content-length"] ?? 0),
+    hasSize: headers["content-length"] !== undefined,
+    etag,
+    etagIsMd5: headers["content-range"] === undefined && etagIsMd5OfObject,
+    etagIsMd5OfObject,
+    lastModifiedMs: parseDate(headers["last-modified"] ?? ""),
+    contentType: headers["content-type"],
+    attributes: headersLike(headers, ATTRIBUTE),
+    locks: headersLike(headers, LOCK),
+    isRange: headers["content-range"] !== undefined,
+    rangeFirst: numberOf(first),
+    totalBytes: numberOf(total),
+    hasRename: /^Hayloft\//.test(String(headers["server"] ?? "")),
+  }
+}
+
+const CONTENT_RANGE = /^bytes (\d+)-\d+\/(?:(\d+)|\*)$/
+const ATTRIBUTE = /^(cache-control|content-(disposition|encoding|language|type)|expires|x-amz-meta-.*)$/
+const LOCK = /^x-amz-object-lock-/
+
+const headersLike = (headers: Answer["headers"], wanted: RegExp): Headers =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    wanted.test(name) && typeof value === "string" ? [[name, value] as const] : [],
+  )
+
+const numberOf = (digits: string | undefined): number | undefined => (digits === undefined ? undefined : Number(digits))
+export const timeOf = (text: string | undefined): number => parseDate(text ?? "") ?? 0
+const decodeKey = (text: string, coded: boolean): string =>
+  coded ? Buffer.from(percentDecode(text.replace(/\+/g, "%20")), "latin1").toString("utf8") : text
+
+const keyOf = (entry: XmlElement, coded: boolean): ListedKey => ({
+  key: decodeKey(textOf(entry, "Key") ?? "", coded),
+  sizeBytes: Number(textOf(entry, "Size") ?? 0),
+  etag: unquote(textOf(entry, "ETag")),
+  lastModifiedMs: timeOf(textOf(entry, "LastModified")),
+})
+
+const isCoded = (root: XmlElement): boolean => textOf(root, "EncodingType") === "url"
+
+export const versionsOf = (root: XmlElement): readonly ListedVersion[] =>
+  root.children
+    .filter(({ name }) => name === "Version" || name === "DeleteMarker")
+    .map(entry => ({
+      ...keyOf(entry, isCoded(root)),
+      versionId: textOf(entry, "VersionId") ?? "null",
+      isMarker: entry.name === "DeleteMarker",
+    }))
+
+/** Where the next page begins; undefined after the last one. */
+export function nextVersions(root: XmlElement): Headers | undefined {
+  if (textOf(root, "IsTruncated") !== "true") return undefined
+  const key = textOf(root, "NextKeyMarker")
+  if (key === undefined)
+    throw new BrokenAnswer("the store returned a page of versions without the place of the next one")
+  const versionId = textOf(root, "NextVersionIdMarker")
+  const marker = ["key-marker", decodeKey(key, isCoded(root))] as const
+  return versionId === undefined || versionId === "" ? [marker] : [marker, ["version-id-marker", versionId]]
+}
+
+export function pageOf(root: XmlElement): KeyPage {
+  const coded = isCoded(root)
+  return {
+    keys: childrenOf(root, "Contents").map(entry => keyOf(entry, coded)),
+    prefixes: childrenOf(root, "CommonPrefixes").map(entry => decodeKey(textOf(entry, "Prefix") ?? "", coded)),
+    next: textOf(root, "IsTruncated") === "true" ? textOf(root, "NextContinuationToken") : undefined,
+  }
+}

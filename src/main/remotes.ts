@@ -1,0 +1,100 @@
+/**
+ * Remote buckets in a running store, if they are switched on: the operator's file of remote stores, what serves them, and what they
+ * tell the metrics.
+ */
+import type { AccountId } from "../base/ids.js"
+import { fail } from "../base/failures.js"
+import { asPromise } from "../base/soon.js"
+import { readRecordFile } from "../device/index.js"
+import type { BackgroundService } from "../life/index.js"
+import { STEWARD_LEASE } from "../node/cluster/steward.js"
+import { parseRemoteStores, RemoteStore, StoreRemotes, type RemoteStoreConfig } from "../origin/index.js"
+import { bucketRemoteReader } from "../s3/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Disk } from "../seams/disk/contract.js"
+import type { Random } from "../seams/random/contract.js"
+import type { Log, Metrics } from "../seams/telemetry/contract.js"
+import type { RunningStore } from "./run-store.js"
+
+export type RemoteStoreConfigs = ReadonlyMap<string, RemoteStoreConfig>
+
+/** Undefined: remote buckets are switched off. Throws `invalidConfig`. */
+export async function readRemoteStores(disk: Disk, path: string | undefined): Promise<RemoteStoreConfigs | undefined> {
+  if (path === undefined) return undefined
+  const bytes = await readRecordFile(disk, path)
+  if (bytes === undefined) throw fail("invalidConfig", { message: `the file of remote stores ${path} does not exist` })
+  return parseRemoteStores(bytes, path)
+}
+
+interface RemoteSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export class RemotesOfStore {
+  readonly remotes: StoreRemotes
+  private readonly stores: ReadonlyMap<string, RemoteStore>
+
+  /** `signal` fires once no request uses the store any more. */
+  constructor(
+    { metrics, ...seams }: RemoteSeams,
+    { engine, leases }: Pick<RunningStore, "engine" | "leases">,
+    configs: RemoteStoreConfigs,
+    cacheBytesMax: number,
+    rootAccount: AccountId,
+    signal: AbortSignal,
+  ) {
+    const { objects, buckets, tablet: metadata } = engine.services
+    this.stores = new Map(
+      Array.from(configs, ([name, config]) => [name, new RemoteStore(name, config, seams.clock, signal)]),
+    )
+    this.remotes = new StoreRemotes({
+      ...seams,
+      ...{ metadata, objects, buckets, stores: this.stores, cacheBytesMax, signal },
+      settingOf: bucketRemoteReader(buckets),
+      isSender: () => leases === undefined || leases.holds(STEWARD_LEASE),
+      async mayUse(owner, accounts) {
+        if (accounts === undefined) return owner === rootAccount
+        const account = await asPromise(() => engine.accounts.getAccount(owner))
+        return account !== undefined && [account.id, account.displayName].some(name => accounts.includes(name))
+      },
+    })
+    this.register(metrics)
+    signal.addEventListener("abort", () => this.stores.forEach(store => store.close()), { once: true })
+  }
+
+  get services(): readonly BackgroundService[] {
+    return this.remotes.services
+  }
+
+  private register(metrics: Metrics): void {
+    const { remotes, stores } = this
+    const of = (value: (store: RemoteStore) => number) => () =>
+      Array.from(stores, ([store, found]) => [{ store }, value(found)] as const)
+    metrics.total(
+      "hayloft_remote_requests_total",
+      "Requests to remote stores",
+      of(({ health }) => health.requests),
+    )
+    const failed = "Requests to remote stores that failed"
+    metrics.total(
+      "hayloft_remote_failures_total",
+      failed,
+      of(({ health }) => health.failures),
+    )
+    metrics.total("hayloft_remote_read_bytes_total", "Bytes of remote buckets that were read", () => [
+      [{ from: "cache" }, remotes.cache().hitBytes],
+      [{ from: "remote" }, remotes.cache().missBytes],
+    ])
+    const evicted = "Bytes that the cache of remote buckets has evicted"
+    metrics.total("hayloft_remote_evicted_bytes_total", evicted, () => [[{}, remotes.cache().evictedBytes]])
+    const cached = "Objects of remote buckets that are cached"
+    metrics.gauge("hayloft_remote_cache_bytes", cached, () => [[{}, remotes.cache().sizeBytes]])
+    const limit = "Limit of the cache of remote buckets"
+    metrics.gauge("hayloft_remote_cache_limit_bytes", limit, () => [[{}, remotes.cache().sizeBytesMax]])
+    const pending = "Keys of remote buckets whose writes the remote does not have yet"
+    metrics.gauge("hayloft_remote_pending_keys", pending, () => [[{}, remotes.pendingWrites.count]])
+  }
+}

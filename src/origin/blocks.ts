@@ -1,0 +1,257 @@
+/**
+ * Blocks of cached objects: where a reader gets the bytes of a range. Blocks that are missing are fetched whole, once for all that
+ * wait for them, and cached before they are sent; where nothing can be cached, the bytes stream from the remote.
+ *
+ * Promises  Bytes that are cached are of the object with the ETag of the entry, and as many as asked for. An object of one block whose
+ *           ETag is the MD5 of its bytes is compared with it.
+ * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there.
+ */
+import { concatBytes } from "../base/bytes.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { CacheSpace, ObjectKey } from "../base/ids.js"
+import type { PieceOwner } from "../base/pieces.js"
+import type { CachedEntry } from "../format/remote-entry.js"
+import { Slots } from "../life/index.js"
+import type { ByteRange, ObjectBody, ObjectInfo } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { digestOnce } from "../seams/compute/index.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { RemoteCache } from "./cache.js"
+import type { Origin } from "./contract.js"
+import { REMOTE_LIMITS } from "./limits.js"
+
+/** An object that is read: its entry, and where its bytes are. */
+export interface ReadObject {
+  readonly space: CacheSpace
+  readonly key: ObjectKey
+  readonly origin: Origin
+  readonly entry: CachedEntry
+  /** The entry is in the cache, so that its blocks may be. */
+  readonly isCached: boolean
+  readonly opaqueEtags: boolean
+}
+
+interface BlocksParts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly cache: RemoteCache
+  /** Fires when the store stops. */
+  readonly signal: AbortSignal
+  /** Called with the bytes that readers get. */
+  readonly onRead: (bytes: number, isHit: boolean) => void
+}
+
+export const blocksOf = ({ sizeBytes, blockBytes }: CachedEntry): number => Math.ceil(sizeBytes / blockBytes)
+
+const rangeOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): ByteRange => ({
+  first: block * blockBytes,
+  lengthBytes: Math.min(blockBytes, sizeBytes - block * blockBytes),
+})
+
+export class RemoteBlocks {
+  private readonly slots: Slots
+  private readonly fetches = new Map<string, Promise<boolean>>()
+
+  constructor(private readonly parts: BlocksParts) {
+    const { fetchesMax, fetchesWaitingMax, fetchWaitMs } = REMOTE_LIMITS
+    this.slots = new Slots(parts.clock, fetchesMax, fetchesWaitingMax, fetchWaitMs, "reads of remote buckets")
+  }
+
+  /** A range of the object, whose first bytes are there. Throws as `Origin.get`. */
+  async open(of: ReadObject, info: ObjectInfo, range: ByteRange): Promise<ObjectBody & { readonly isHit: boolean }> {
+    const body = new RemoteBody(this, of, info, range)
+    await body.openFirst()
+    return body
+  }
+
+  /** A part of a block from the cache; undefined: it cannot be cached, so that it has to be read from the remote. */
+  async openBlock(
+    of: ReadObject,
+    block: number,
+    part: ByteRange,
+  ): Promise<{ body: ObjectBody; isHit: boolean } | undefined> {
+    if (!of.isCached) return undefined
+    const { cache } = this.parts
+    const cached = await cache.openBlock(of.space, of.entry, block, part)
+    if (cached !== undefined) return { body: cached, isHit: true }
+    if (!(await this.fetch(of, block))) return undefined
+    const body = await cache.openBlock(of.space, of.entry, block, part)
+    return body && { body, isHit: false }
+  }
+
+  /** Brings a block into the cache. Returns whether it is there. Throws as `Origin.get`, `tooManyInFlight`. */
+  fetch(of: ReadObject, block: number): Promise<boolean> {
+    const name = `${of.entry.id}/${block}`
+    const under = this.fetches.get(name)
+    if (under !== undefined) return under
+    const fetching = this.fetchNow(of, block).finally(() => this.fetches.delete(name))
+    this.fetches.set(name, fetching)
+    return fetching
+  }
+
+  /** Fetches blocks that will be read next, unless they are cached; failures show when they are read. */
+  fetchAhead(of: ReadObject, block: number, last: number): void {
+    for (let next = block + 1; next <= Math.min(last, block + REMOTE_LIMITS.blocksAhead); next += 1) {
+      if (this.slots.isFull || this.fetches.has(`${of.entry.id}/${next}`)) return
+      this.fetch(of, next).catch(() => undefined)
+    }
+  }
+
+  /** For work that has the bytes of a block in memory. Throws `tooManyInFlight`. */
+  async withSlot<Result>(work: () => Promise<Result>): Promise<Result> {
+    const giveBack = await this.slots.take()
+    try {
+      return await work()
+    } finally {
+      giveBack()
+    }
+  }
+
+  private fetchNow(of: ReadObject, block: number): Promise<boolean> {
+    const { space, entry, origin, key } = of
+    return this.withSlot(async () => {
+      if (await this.parts.cache.hasBlock(space, entry, block)) return true
+      const range = rangeOfBlock(entry, block)
+      const { body } = await origin.get(key, { range, etag: entry.etag }, this.parts.signal)
+      const bytes = await this.gathered(of, body, range.lengthBytes)
+      return this.parts.cache.putBlock(space, entry, block, bytes)
+    })
+  }
+
+  /** All bytes of a block, and no more. Throws `remoteRefused` if they cannot be those of the object. */
+  async gathered(
+    { entry, opaqueEtags }: Pick<ReadObject, "entry" | "opaqueEtags">,
+    body: AsyncIterable<Uint8Array>,
+    lengthBytes: number,
+  ): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = []
+    let found = 0
+    for await (const piece of body) {
+      found += piece.length
+      if (found > lengthBytes) throw fail("remoteRefused", { message: LONGER })
+      pieces.push(piece)
+    }
+    if (found < lengthBytes) throw fail("remoteUnavailable", { message: SHORTER })
+    const bytes = concatBytes(pieces)
+    if (entry.etagIsMd5 && !opaqueEtags && lengthBytes === entry.sizeBytes) checkMd5(bytes, entry.etag)
+    return bytes
+  }
+
+  /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
+  async stream({ origin, key, entry }: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
+    const stopped = new AbortController()
+    const signal = AbortSignal.any([stopped.signal, this.parts.signal])
+    const { body } = await origin.get(key, { range, etag: entry.etag }, signal)
+    return { bytes: this.checked(body, range.lengthBytes), stop: () => stopped.abort() }
+  }
+
+  private async *checked(body: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    let found = 0
+    for await (const piece of body) {
+      found += piece.length
+      if (found > lengthBytes) throw fail("remoteRefused", { message: LONGER })
+      this.parts.onRead(piece.length, false)
+      yield piece
+    }
+    if (found < lengthBytes) throw fail("remoteUnavailable", { message: SHORTER })
+  }
+
+  noteRead(bytes: number, isHit: boolean): void {
+    this.parts.onRead(bytes, isHit)
+  }
+}
+
+interface BytesOfRemote {
+  readonly bytes: AsyncIterable<Uint8Array>
+  readonly stop: () => void
+}
+
+const SHORTER = "The remote sent fewer bytes than it announced."
+const LONGER = "The remote sends more bytes than were asked for."
+
+function checkMd5(bytes: Uint8Array, etag: string): void {
+  const md5 = digestOnce("md5", bytes, "hex")
+  if (md5 === etag) return
+  const message =
+    "The remote's ETag is not the MD5 of the bytes that it sent. If its ETags are something else, set OpaqueETags in the bucket's setting."
+  throw fail("remoteRefused", { message, etag, md5 })
+}
+
+class RemoteBody implements ObjectBody {
+  readonly partChecksum = undefined
+  isHit = false
+  /** Of the block that is read next. */
+  private block: ObjectBody | undefined
+  /** Of all that is left, if it cannot be cached. */
+  private streamed: BytesOfRemote | undefined
+
+  constructor(
+    private readonly blocks: RemoteBlocks,
+    private readonly of: ReadObject,
+    readonly info: ObjectInfo,
+    readonly range: ByteRange,
+  ) {}
+
+  private get lastBlock(): number {
+    const { first, lengthBytes } = this.range
+    return Math.floor((first + lengthBytes - 1) / this.of.entry.blockBytes)
+  }
+
+  /** The part of a block that the range needs; `first` counts from the beginning of the block. */
+  private partOf(block: number): ByteRange {
+    const { blockBytes } = this.of.entry
+    const begin = Math.max(this.range.first, block * blockBytes)
+    const end = Math.min(this.range.first + this.range.lengthBytes, (block + 1) * blockBytes)
+    return { first: begin - block * blockBytes, lengthBytes: end - begin }
+  }
+
+  openFirst(): Promise<void> {
+    return this.openAt(this.range.first)
+  }
+
+  private async openAt(at: number): Promise<void> {
+    const block = Math.floor(at / this.of.entry.blockBytes)
+    const opened = await this.blocks.openBlock(this.of, block, this.partOf(block))
+    this.block = opened?.body
+    this.isHit = opened?.isHit === true
+    if (opened !== undefined) return
+    const lengthBytes = this.range.first + this.range.lengthBytes - at
+    this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
+  }
+
+  lend(): undefined {
+    return undefined
+  }
+
+  async *read(signal: AbortSignal, pieces?: PieceOwner): AsyncGenerator<Uint8Array> {
+    const { blockBytes } = this.of.entry
+    const end = this.range.first + this.range.lengthBytes
+    try {
+      for (let at = this.range.first; at < end;) {
+        const block = Math.floor(at / blockBytes)
+        if (this.block === undefined && this.streamed === undefined) await this.openAt(at)
+        if (this.block === undefined) {
+          if (this.streamed !== undefined) yield* this.streamed.bytes
+          return
+        }
+        if (!this.isHit) this.blocks.fetchAhead(this.of, block, this.lastBlock)
+        yield* this.block.read(signal, pieces)
+        this.blocks.noteRead(this.partOf(block).lengthBytes, this.isHit)
+        this.close()
+        at = (block + 1) * blockBytes
+      }
+    } finally {
+      this.close()
+    }
+  }
+
+  close(): void {
+    this.block?.close()
+    this.block = undefined
+    this.streamed?.stop()
+    this.streamed = undefined
+  }
+}
+
+/** The object in the remote is not the one that was meant any more. */
+export const wasReplaced = (error: unknown): boolean => isFailure(error, "preconditionFailed", "noSuchKey")

@@ -1,0 +1,44 @@
+/** Named limits of remote buckets. */
+import { KIB, MIB } from "../base/limits.js"
+
+const HOUR_MS = 3_600_000
+
+export const REMOTE_LIMITS = {
+  /** Bytes that one request to a remote brings into the cache. */
+  blockBytes: 8 * MIB,
+  /** Such requests at a time: their bytes are in memory. */
+  fetchesMax: 16,
+  fetchesWaitingMax: 1_000,
+  fetchWaitMs: 30_000,
+  /** Blocks that are fetched while the one before them is sent. */
+  blocksAhead: 2,
+  /** Written objects up to this size are cached at once; larger ones when they are read. */
+  writtenCachedBytesMax: 64 * MIB,
+  /** The time of the last use of what is cached is as exact as this. */
+  touchEveryMs: 60_000,
+  touchesMax: 64,
+  /** Rows of a cached object or block use space too. */
+  chargedBytesMin: 4 * KIB,
+  firstSweepMs: 10_000,
+  sweepEveryMs: 10 * 60_000,
+  /** An entry that says that its object changes is kept so long: longer than any fetch that began before the change. */
+  changingKeptMs: HOUR_MS,
+  /** Versions that a write-through has left behind, because its process died. */
+  abandonedWriteMs: 24 * HOUR_MS,
+  pendingPollMs: 5_000,
+  pendingKeysConcurrent: 4,
+  retryFirstMs: 1_000,
+  retryMostMs: 60_000,
+  /** Reasons why pending writes were refused, which the admin API shows. */
+  troublesMax: 1_000,
+  /** How often a read starts over because the object was replaced in the remote. */
+  readRetriesMax: 2,
+  /** A remote that is not connected to, or sends nothing, for so long does not respond. */
+  connectMs: 5_000,
+  silenceMs: 30_000,
+  attemptsMax: 3,
+  connectionsMax: 64,
+  /** Remote stores in the operator's file, and its size. */
+  storesMax: 100,
+  fileBytesMax: 256 * KIB,
+} as const

@@ -1,0 +1,190 @@
+/**
+ * Pending writes of buckets with write-back: versions of the bucket that the remote does not have yet, sent one key after the other.
+ *
+ * Promises  A pending write is sent until the remote has it. Of a key the newest version is sent; older ones were never needed.
+ *           One process sends those of a bucket, so that an older version never arrives after a newer one.
+ * Limits    `pendingKeysConcurrent` keys at a time; after a failure the bucket waits, up to `retryMostMs`.
+ */
+import { isFailure, sentenceOf, type FailureKind } from "../base/failures.js"
+import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
+import { mapBounded, type BackgroundService } from "../life/index.js"
+import type { Bucket, Objects, VersionEntry } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { PendingWrite, RemoteSetting } from "./contract.js"
+import { REMOTE_LIMITS } from "./limits.js"
+import type { RemotePlace } from "./reads.js"
+import type { RemoteWrites } from "./writes.js"
+
+interface PendingParts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly objects: Pick<Objects, "listVersions" | "remove">
+  readonly writes: RemoteWrites
+  readonly remoteBuckets: () => Promise<readonly Bucket[]>
+  readonly settingOf: (bucket: Bucket) => Promise<RemoteSetting | undefined>
+  readonly placeOf: (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => RemotePlace
+  /** Whether this process sends them. */
+  readonly isSender: () => boolean
+}
+
+type Version = Exclude<VersionEntry, { readonly kind: "prefix" }>
+
+interface Waiting {
+  readonly untilMs: number
+  readonly failures: number
+}
+
+const PAGE = 1_000
+const keyOf = (entry: Version): ObjectKey => (entry.kind === "version" ? entry.object.key : entry.key)
+
+export class PendingWrites implements BackgroundService {
+  readonly name = "remote-pending"
+  private readonly troubles = new Map<string, string>()
+  private readonly waiting = new Map<BucketId, Waiting>()
+  private wakeUp: () => void = () => undefined
+  /** Keys with pending writes, as of the last look of this process. */
+  count = 0
+
+  constructor(private readonly parts: PendingParts) {}
+
+  /** A write has become pending. */
+  wake(): void {
+    this.wakeUp()
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.parts
+    while (!signal.aborted) {
+      const woken = new AbortController()
+      this.wakeUp = () => woken.abort()
+      try {
+        if (this.parts.isSender()) await this.round(signal)
+      } catch (error) {
+        if (!isFailure(error)) throw error
+        this.parts.log.debug("remote_pending_not_read", { reason: error.message })
+      }
+      await clock.sleep(REMOTE_LIMITS.pendingPollMs, AbortSignal.any([signal, woken.signal]))
+    }
+  }
+
+  /** Sends what is pending in all buckets. */
+  async round(signal: AbortSignal): Promise<void> {
+    const { clock, remoteBuckets, settingOf } = this.parts
+    let count = 0
+    for (const bucket of await remoteBuckets()) {
+      if (signal.aborted) return
+      const setting = await settingOf(bucket)
+      if (setting === undefined) continue
+      if (setting.writes === "Through") await this.removeAbandoned(bucket, signal)
+      else if (clock.monotonicMs() >= (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
+        count += await this.send(bucket, setting, signal)
+      else count += this.count > 0 ? 1 : 0
+    }
+    this.count = count
+  }
+
+  /** Returns the number of keys that are still pending. */
+  private async send(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<number> {
+    let left = 0
+    let isUnavailable = false
+    for await (const page of this.latest(bucket)) {
+      if (signal.aborted || isUnavailable) return left + page.length
+      await mapBounded(page, REMOTE_LIMITS.pendingKeysConcurrent, async entry => {
+        if (signal.aborted || isUnavailable) return void (left += 1)
+        const failure = await this.sendOne(bucket, setting, entry, signal)
+        if (failure === undefined) return
+        left += 1
+        isUnavailable ||= failure === "remoteUnavailable"
+      })
+    }
+    if (left === 0) this.waiting.delete(bucket.id)
+    else this.wait(bucket.id)
+    return left
+  }
+
+  private wait(id: BucketId): void {
+    const { retryFirstMs, retryMostMs } = REMOTE_LIMITS
+    const failures = (this.waiting.get(id)?.failures ?? 0) + 1
+    const waitMs = Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(failures - 1, 16))
+    this.waiting.set(id, { untilMs: this.parts.clock.monotonicMs() + waitMs, failures })
+  }
+
+  /** Returns the kind of the failure, if there is one. */
+  private async sendOne(
+    bucket: Bucket,
+    setting: RemoteSetting,
+    entry: Version,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { writes, placeOf, log } = this.parts
+    const key = keyOf(entry)
+    const place = placeOf(setting, bucket, key)
+    const name = nameOf(bucket, entry.versionId)
+    try {
+      if (entry.kind === "marker") await writes.sendRemoval(place, entry.versionId)
+      else await writes.send(place, entry.versionId, {})
+      this.troubles.delete(name)
+      return undefined
+    } catch (error) {
+      if (signal.aborted) return "stopping"
+      if (!isFailure(error)) throw error
+      // It was replaced, and the newer version is sent in the next round.
+      if (GONE.has(error.kind)) return undefined
+      if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: error.message })
+      this.noteTrouble(name, sentenceOf(error))
+      return error.kind
+    }
+  }
+
+  private noteTrouble(name: string, reason: string): void {
+    const [oldest] = this.troubles.keys()
+    if (this.troubles.size >= REMOTE_LIMITS.troublesMax && oldest !== undefined) this.troubles.delete(oldest)
+    this.troubles.set(name, reason)
+  }
+
+  /** Versions that nobody waits for any more, since their process died before the remote had them: they were never acknowledged. */
+  private async removeAbandoned(bucket: Bucket, signal: AbortSignal): Promise<void> {
+    const { clock, objects } = this.parts
+    for await (const page of this.latest(bucket))
+      for (const entry of page) {
+        if (signal.aborted) return
+        const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
+        if (clock.wallMs() - writtenMs < REMOTE_LIMITS.abandonedWriteMs) continue
+        await objects.remove({ bucket, key: keyOf(entry), versionId: entry.versionId, conditions: {} })
+      }
+  }
+
+  /** Up to `max` pending writes of a bucket, in the order of their keys. */
+  async list(bucket: Bucket, max: number): Promise<readonly PendingWrite[]> {
+    const found: PendingWrite[] = []
+    for await (const page of this.latest(bucket))
+      for (const entry of page) {
+        if (found.length >= max) return found
+        const lastError = this.troubles.get(nameOf(bucket, entry.versionId))
+        const written = { key: keyOf(entry), lastError }
+        found.push(
+          entry.kind === "marker"
+            ? { ...written, kind: "delete", sizeBytes: 0, sinceMs: entry.lastModifiedMs }
+            : { ...written, kind: "put", sizeBytes: entry.object.sizeBytes, sinceMs: entry.writtenMs },
+        )
+      }
+    return found
+  }
+
+  /** The latest version of each key, page by page. */
+  private async *latest(bucket: Bucket): AsyncGenerator<readonly Version[]> {
+    let [keyMarker, versionIdMarker]: [string, VersionId | undefined] = ["", undefined]
+    for (;;) {
+      const request = { bucket, prefix: "", delimiter: "", keyMarker, versionIdMarker, max: PAGE }
+      const page = await this.parts.objects.listVersions(request)
+      yield page.entries.flatMap(entry => (entry.kind !== "prefix" && entry.isLatest ? [entry] : []))
+      if (page.next === undefined) return
+      ;({ keyMarker, versionIdMarker } = page.next)
+    }
+  }
+}
+
+const GONE: ReadonlySet<FailureKind> = new Set(["noSuchVersion", "noSuchKey", "noSuchBucket"])
+
+const nameOf = ({ id }: Bucket, versionId: VersionId): string => `${id} ${versionId}`

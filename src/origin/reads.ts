@@ -1,0 +1,264 @@
+/**
+ * Reads of remote buckets: which object there is, from the cache or from the remote, and its bytes.
+ *
+ * Promises  A cached object is read without a request to the remote, unless the bucket's rule, or the reader, wants it compared first.
+ *           What differs in ETag, size or time of modification is another object, and is fetched anew.
+ *           All bytes of a response are of one object: if the remote replaces it meanwhile, the read starts over, or breaks off once
+ *           bytes have been sent.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { parseVersionId, type CacheSpace, type ObjectKey } from "../base/ids.js"
+import type { CachedEntry } from "../format/remote-entry.js"
+import { openListed, type Bucket, type ContentHeaders, type ObjectBody, type ObjectInfo } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { wasReplaced, type ReadObject, type RemoteBlocks } from "./blocks.js"
+import type { FoundEntry, RemoteCache } from "./cache.js"
+import type { Origin, OriginObject, ReadOutcome, RemoteBuckets, RemoteRead, RemoteSetting } from "./contract.js"
+import { REMOTE_LIMITS } from "./limits.js"
+
+type OpenRequest = Parameters<RemoteBuckets["open"]>[1]
+
+interface ReadsParts {
+  readonly clock: Clock
+  readonly cache: RemoteCache
+  readonly blocks: RemoteBlocks
+  readonly originOf: (setting: RemoteSetting) => Origin
+  /** Fires when the store stops. */
+  readonly signal: AbortSignal
+}
+
+/** An object of a remote bucket. */
+export interface RemotePlace {
+  readonly setting: RemoteSetting
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly space: CacheSpace
+}
+
+interface Options {
+  readonly revalidates: boolean
+  readonly signal: AbortSignal
+}
+
+/** What is known of an object after the remote was asked, if it had to be. */
+interface Resolved {
+  readonly entry: CachedEntry
+  readonly isCached: boolean
+  readonly outcome: ReadOutcome
+}
+
+/** How the first block of an object is fetched: once for all that wait for it. */
+type Fetches = Map<string, Promise<Resolved>>
+
+const NULL_VERSION = parseVersionId("null")
+
+export class RemoteReads {
+  private readonly fetches: Fetches = new Map()
+
+  constructor(private readonly parts: ReadsParts) {}
+
+  async open(place: RemotePlace, request: OpenRequest, options: Options): Promise<RemoteRead> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.openOnce(place, request, options)
+      } catch (error) {
+        if (!isFailure(error) || error.details["replaced"] !== true || tries > REMOTE_LIMITS.readRetriesMax) throw error
+      }
+    }
+  }
+
+  /** Brings the object into the cache, whole. */
+  async prefetch(place: RemotePlace, signal: AbortSignal): Promise<void> {
+    const { entry, isCached } = await this.resolve(place, { revalidates: false, signal }, undefined)
+    const of = this.readObject(place, { entry, isCached })
+    for (let block = 0; block * entry.blockBytes < entry.sizeBytes; block += 1) {
+      signal.throwIfAborted()
+      if (!isCached || !(await this.parts.blocks.fetch(of, block)))
+        throw fail("deviceFull", { message: "The cache of remote buckets has no room for the object." })
+    }
+  }
+
+  private async openOnce(place: RemotePlace, request: OpenRequest, options: Options): Promise<RemoteRead> {
+    const resolved = await this.resolve(place, options, startOf(request))
+    const { entry } = resolved
+    const info = infoOf(entry)
+    const of = this.readObject(place, resolved)
+    let isHit = true
+    const openSegment = async (_: unknown, range: { first: number; lengthBytes: number }): Promise<ObjectBody> => {
+      try {
+        const body = await this.parts.blocks.open(of, info, range)
+        isHit = body.isHit
+        return body
+      } catch (error) {
+        if (wasReplaced(error)) throw await this.replaced(place, error)
+        throw error
+      }
+    }
+    const body = await openListed({ info, segments: segmentsOf(entry), openSegment }, request)
+    const isFetched = !isHit && resolved.outcome === "hit"
+    return { body, outcome: isFetched ? "miss" : resolved.outcome }
+  }
+
+  private readObject(
+    { setting, space, key }: RemotePlace,
+    { entry, isCached }: Pick<Resolved, "entry" | "isCached">,
+  ): ReadObject {
+    const origin = this.parts.originOf(setting)
+    return { space, key, origin, entry, isCached, opaqueEtags: setting.opaqueEtags }
+  }
+
+  /** What is cached is outdated: it is dropped, and the read starts over. */
+  private async replaced({ space, key }: RemotePlace, cause: unknown): Promise<Error> {
+    const found = await this.parts.cache.read(space, key)
+    if (typeof found === "object" && found.entry.kind === "cached") await this.parts.cache.drop(space, key, found)
+    const reason = "the remote replaced the object while it was read"
+    return fail("conflict", { replaced: true, reason }, cause)
+  }
+
+  /** `first`: where the read begins; undefined: only headers are read. */
+  private async resolve(place: RemotePlace, options: Options, first: number | undefined): Promise<Resolved> {
+    const { space, key, setting } = place
+    const found = await this.parts.cache.read(space, key)
+    if (typeof found === "object" && found.entry.kind === "cached") {
+      const entry = found.entry
+      this.parts.cache.noteRead(space, key, found)
+      if (!options.revalidates && this.isFresh(setting, entry)) return { entry, isCached: true, outcome: "hit" }
+      return this.compare(place, { ...found, entry }, options)
+    }
+    const was = typeof found === "object" ? found.tag : undefined
+    const mayCache = found !== "uncachable" && !this.parts.cache.isFull
+    if (first !== undefined && first < REMOTE_LIMITS.blockBytes && mayCache) return this.fetchFirst(place, was)
+    const object = await this.parts.originOf(setting).head(key, options.signal)
+    return this.newEntry(place, object, mayCache ? { was } : undefined)
+  }
+
+  /** The tag of the entry before is part of the name: a read that began after a write joins no fetch from before it. */
+  private fetchFirst(place: RemotePlace, was: string | undefined): Promise<Resolved> {
+    const name = `${place.space}/${was ?? ""}/${place.key}`
+    const under = this.fetches.get(name)
+    if (under !== undefined) return under
+    const fetching = this.fetchFirstNow(place, was).finally(() => this.fetches.delete(name))
+    this.fetches.set(name, fetching)
+    return fetching
+  }
+
+  private isFresh({ freshness }: RemoteSetting, { checkedMs }: CachedEntry): boolean {
+    if (freshness.check === "Never") return true
+    if (freshness.check === "Always") return false
+    return this.parts.clock.wallMs() - checkedMs < freshness.maxAgeSeconds * 1000
+  }
+
+  /** Compares a cached object with the remote's. */
+  private async compare(
+    place: RemotePlace,
+    found: FoundEntry & { readonly entry: CachedEntry },
+    { signal }: Options,
+  ): Promise<Resolved> {
+    const { space, key, setting } = place
+    const { entry, tag } = found
+    try {
+      const object = await this.parts.originOf(setting).head(key, signal)
+      if (!isSame(entry, object)) {
+        const fresh = await this.newEntry(place, object, { was: tag })
+        await this.parts.cache.dropBlocks(space, entry)
+        return fresh
+      }
+    } catch (error) {
+      if (isFailure(error, "noSuchKey")) await this.parts.cache.drop(space, key, found)
+      if (setting.serveStale && isFailure(error, "remoteUnavailable"))
+        return { entry, isCached: true, outcome: "stale" }
+      throw error
+    }
+    if (setting.freshness.check === "Age") {
+      const checked = { ...entry, checkedMs: this.parts.clock.wallMs() }
+      await this.parts.cache.replace(space, key, checked, tag)
+    }
+    return { entry, isCached: true, outcome: "revalidated" }
+  }
+
+  /** The first block says what the object is, so that a small object takes one request. */
+  private fetchFirstNow(place: RemotePlace, was: string | undefined): Promise<Resolved> {
+    const { space, key, setting } = place
+    const { blocks, cache, signal, originOf } = this.parts
+    const { blockBytes } = REMOTE_LIMITS
+    const origin = originOf(setting)
+    return blocks.withSlot(async () => {
+      try {
+        const { object, body } = await origin.get(key, { range: { first: 0, lengthBytes: blockBytes } }, signal)
+        const resolved = await this.newEntry(place, object, { was })
+        const { entry, isCached } = resolved
+        const lengthBytes = Math.min(blockBytes, object.sizeBytes)
+        const bytes = await blocks.gathered({ entry, opaqueEtags: setting.opaqueEtags }, body, lengthBytes)
+        if (isCached) await cache.putBlock(space, entry, 0, bytes)
+        return resolved
+      } catch (error) {
+        // An empty object has no range.
+        if (!isFailure(error, "invalidRange")) throw error
+        return this.newEntry(place, await origin.head(key, signal), { was })
+      }
+    })
+  }
+
+  /** `cached`: the tag of the entry that was there before; undefined: the object is not cached. */
+  private async newEntry(
+    { space, key }: RemotePlace,
+    object: OriginObject,
+    cached: { readonly was: string | undefined } | undefined,
+  ): Promise<Resolved> {
+    const { cache, clock } = this.parts
+    const entry = entryOf(object, cache.newId(), clock.wallMs())
+    const tag = cached && (await cache.replace(space, key, entry, cached.was))
+    return { entry, isCached: tag !== undefined, outcome: "miss" }
+  }
+}
+
+export function entryOf(object: OriginObject, id: string, checkedMs: number): CachedEntry {
+  const { headers, ...rest } = object
+  return {
+    ...rest,
+    ...{ kind: "cached", id, checkedMs, blockBytes: REMOTE_LIMITS.blockBytes },
+    headers: Object.entries(headers).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value] as const] : [],
+    ),
+  }
+}
+
+const isSame = (entry: CachedEntry, { etag, sizeBytes, lastModifiedMs }: OriginObject): boolean =>
+  entry.etag === etag && entry.sizeBytes === sizeBytes && entry.lastModifiedMs === lastModifiedMs
+
+const HEADERS = [
+  "contentType",
+  "cacheControl",
+  "contentDisposition",
+  "contentEncoding",
+  "contentLanguage",
+  "expires",
+] as const
+
+function infoOf({ sizeBytes, etag, lastModifiedMs, headers, userMetadata }: CachedEntry): ObjectInfo {
+  const values = new Map(headers)
+  const known = HEADERS.flatMap(name => (values.has(name) ? [[name, values.get(name)] as const] : []))
+  const content: ContentHeaders = Object.fromEntries(known)
+  return {
+    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, headers: content, userMetadata, tags: [] },
+    ...{ acl: undefined, lock: undefined, storageClass: "STANDARD", checksum: undefined, partsCount: undefined },
+  }
+}
+
+/** The object as one segment, which a reader opens with a range. */
+const segmentsOf = ({ sizeBytes, etag, lastModifiedMs }: CachedEntry) =>
+  sizeBytes === 0
+    ? []
+    : [
+        {
+          ...{ kind: "object" as const, container: "", key: "", etag, sizeBytes, contentType: "", lastModifiedMs },
+          ...{ isLarge: false, span: undefined },
+        },
+      ]
+
+/** Where a read begins, if it reads bytes. */
+function startOf({ range, headersOnly }: OpenRequest): number | undefined {
+  if (headersOnly === true) return undefined
+  if (range === undefined || range.kind === "part") return 0
+  return range.kind === "fromTo" ? range.first : Infinity
+}

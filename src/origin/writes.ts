@@ -1,0 +1,241 @@
+/**
+ * Writes to remote buckets. What a client writes is first a version of the bucket itself; then the remote gets it, and the version is
+ * removed. So a write needs no second way of storing anything, and has an identity of its own, whatever is written to its key
+ * meanwhile.
+ *
+ * Promises  While the remote is asked to change an object, and until its process knows how that ended, the cache says "changing"; at
+ *           the end it says so anew, or has what was written. So no read that begins after a write gets what was there before.
+ *           Versions are removed from the oldest on: no older one becomes the current one.
+ */
+import { concatBytes } from "../base/bytes.js"
+import { fail, isFailure } from "../base/failures.js"
+import type { ObjectKey, VersionId } from "../base/ids.js"
+import { GIB, MIB } from "../base/limits.js"
+import type { Bucket, Conditions, ContentHeaders, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import type { Log } from "../seams/telemetry/contract.js"
+import type { RemoteCache } from "./cache.js"
+import type { Origin, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
+import { REMOTE_LIMITS } from "./limits.js"
+import { entryOf, type RemotePlace } from "./reads.js"
+
+type WriteConditions = OriginUpload["conditions"]
+
+interface WritesParts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly cache: RemoteCache
+  readonly objects: Pick<Objects, "get" | "parts" | "remove" | "listVersions">
+  readonly originOf: (setting: RemoteSetting) => Origin
+  /** Fires when the store stops: a client that goes away does not end its write. */
+  readonly signal: AbortSignal
+}
+
+/** S3's limits for parts. */
+const PART_BYTES_MIN = 5 * MIB
+const PART_BYTES_MAX = 5 * GIB
+const PART_BYTES = 64 * MIB
+const PARTS_PAGE = 1_000
+const VERSIONS_PAGE = 1_000
+
+export class RemoteWrites {
+  constructor(private readonly parts: WritesParts) {}
+
+  /** Sends a version to the remote, and removes it. If the remote refuses it, it is removed, and the failure thrown. */
+  async sendOrDiscard(place: RemotePlace, versionId: VersionId, conditions: WriteConditions): Promise<string> {
+    try {
+      await this.checkFirst(place, conditions)
+      return await this.send(place, versionId, conditions)
+    } catch (error) {
+      await this.discard(place, versionId)
+      throw error
+    }
+  }
+
+  /** Sends a version to the remote, and removes it with all older ones. Returns the remote's ETag. */
+  async send(place: RemotePlace, versionId: VersionId, conditions: WriteConditions): Promise<string> {
+    const { cache, objects, originOf, signal } = this.parts
+    const { space, key, bucket, setting } = place
+    const tag = await cache.markChanging(space, key)
+    const { info } = await this.headOf(objects, bucket, key, versionId)
+    const upload = await this.uploadOf(place, info, conditions)
+    const { etag } = await originOf(setting).put(key, upload, signal)
+    const isCached = tag !== undefined && (await this.cacheWritten(place, info, etag, tag))
+    if (!isCached) await cache.markChanging(space, key)
+    await this.removeUpTo(bucket, key, versionId)
+    return etag
+  }
+
+  async remove({ space, key, setting }: RemotePlace, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
+    const { cache, originOf, signal } = this.parts
+    await cache.markChanging(space, key)
+    await originOf(setting).remove(key, conditions, signal)
+    await cache.markChanging(space, key)
+  }
+
+  /** A deletion that was pending, as the delete marker `versionId`. */
+  async sendRemoval(place: RemotePlace, versionId: VersionId): Promise<void> {
+    await this.remove(place, {})
+    await this.removeUpTo(place.bucket, place.key, versionId)
+  }
+
+  private async headOf(
+    objects: Pick<Objects, "get">,
+    bucket: Bucket,
+    key: ObjectKey,
+    versionId: VersionId,
+  ): Promise<ObjectBody> {
+    const body = await objects.get({ bucket, key, versionId, headersOnly: true, isForServer: true, conditions: {} })
+    body.close()
+    return body
+  }
+
+  /** Not all stores know conditions of writes: what can be seen before is refused here. */
+  private async checkFirst({ setting, key }: RemotePlace, { ifMatch, ifNoneMatch }: WriteConditions): Promise<void> {
+    if (ifMatch === undefined && ifNoneMatch === undefined) return
+    const there = await this.parts
+      .originOf(setting)
+      .head(key, this.parts.signal)
+      .catch((error: unknown) => {
+        if (isFailure(error, "noSuchKey")) return undefined
+        throw error
+      })
+    if (ifNoneMatch !== undefined && there !== undefined && names(ifNoneMatch, there.etag))
+      throw fail("preconditionFailed", { condition: "If-None-Match" })
+    if (ifMatch === undefined) return
+    if (there === undefined) throw fail("noSuchKey")
+    if (!names(ifMatch, there.etag)) throw fail("preconditionFailed", { condition: "If-Match" })
+  }
+
+  private async uploadOf(place: RemotePlace, info: ObjectInfo, conditions: WriteConditions): Promise<OriginUpload> {
+    const { sizeBytes, userMetadata } = info
+    const sizes = await this.partSizesOf(place, info)
+    const parts: OriginPart[] = []
+    let first = 0
+    for (const size of sizes) {
+      const begin = first
+      const md5 = sizes.length === 1 && /^[0-9a-f]{32}$/.test(info.etag) ? info.etag : undefined
+      parts.push({ sizeBytes: size, md5, open: () => this.bytesOf(place, info.versionId, begin, size) })
+      first += size
+    }
+    const headers: ContentHeaders = info.headers
+    return { sizeBytes, headers, userMetadata, parts, isMultipart: info.partsCount !== undefined, conditions }
+  }
+
+  /** Lengths of the parts: those that the client chose, if S3 allows them. */
+  private async partSizesOf({ bucket, key }: RemotePlace, info: ObjectInfo): Promise<readonly number[]> {
+    const { sizeBytes, versionId, partsCount } = info
+    if (partsCount === undefined && sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
+    const sizes: number[] = []
+    for (let afterPart: number | undefined = 0; afterPart !== undefined;) {
+      const page = { afterPart, max: PARTS_PAGE }
+      const found: Awaited<ReturnType<Objects["parts"]>> = await this.parts.objects.parts(
+        { bucket, key, versionId },
+        page,
+      )
+      sizes.push(...found.parts.map(part => part.sizeBytes))
+      afterPart = found.next
+    }
+    const isWhole = sizes.reduce((sum, size) => sum + size, 0) === sizeBytes && sizes.length > 0
+    const areAllowed = sizes.every((size, i) => i === sizes.length - 1 || size >= PART_BYTES_MIN)
+    return isWhole && areAllowed ? sizes : evenSizes(sizeBytes)
+  }
+
+  private async *bytesOf(
+    { bucket, key }: RemotePlace,
+    versionId: VersionId,
+    first: number,
+    lengthBytes: number,
+  ): AsyncGenerator<Uint8Array> {
+    if (lengthBytes === 0) return
+    const range = { kind: "fromTo", first, last: first + lengthBytes - 1 } as const
+    const body = await this.parts.objects.get({ bucket, key, versionId, range, conditions: {} })
+    try {
+      yield* body.read(this.parts.signal)
+    } finally {
+      body.close()
+    }
+  }
+
+  /** Caches what was written, if the remote still has it. Returns whether the entry that had this tag is replaced. */
+  private async cacheWritten(place: RemotePlace, info: ObjectInfo, etag: string, tag: string): Promise<boolean> {
+    const { cache, clock, originOf, signal, log } = this.parts
+    const { key, space, setting } = place
+    try {
+      const object = await originOf(setting).head(key, signal)
+      if (object.etag !== etag || object.sizeBytes !== info.sizeBytes) return false
+      const entry = entryOf(object, cache.newId(), clock.wallMs())
+      if ((await cache.replace(space, key, entry, tag)) === undefined) return false
+      if (info.sizeBytes > REMOTE_LIMITS.writtenCachedBytesMax) return true
+      let block = 0
+      for await (const bytes of this.blocksOf(place, info)) {
+        if (!(await cache.putBlock(space, entry, block, bytes))) break
+        block += 1
+      }
+      return true
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      log.debug("remote_write_not_cached", { reason: error.message })
+      return false
+    }
+  }
+
+  private async *blocksOf(place: RemotePlace, { sizeBytes, versionId }: ObjectInfo): AsyncGenerator<Uint8Array> {
+    const { blockBytes } = REMOTE_LIMITS
+    for (let first = 0; first < sizeBytes; first += blockBytes) {
+      const pieces: Uint8Array[] = []
+      const lengthBytes = Math.min(blockBytes, sizeBytes - first)
+      // Lent pieces are valid until the next one.
+      for await (const piece of this.bytesOf(place, versionId, first, lengthBytes)) pieces.push(Uint8Array.from(piece))
+      yield concatBytes(pieces)
+    }
+  }
+
+  /** A write that the remote does not have: an older version becomes the current one again. */
+  private async discard({ bucket, key }: RemotePlace, versionId: VersionId): Promise<void> {
+    try {
+      await this.parts.objects.remove({ bucket, key, versionId, conditions: {} })
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.parts.log.warn("remote_write_not_discarded", { bucket: bucket.name, reason: error.message })
+    }
+  }
+
+  /** Removes this version and all older ones. */
+  private async removeUpTo(bucket: Bucket, key: ObjectKey, upTo: VersionId): Promise<void> {
+    const { objects } = this.parts
+    const ids: VersionId[] = []
+    let isOlder = false
+    for await (const { versionId } of versionsOf(objects, bucket, key)) {
+      isOlder ||= versionId === upTo
+      if (isOlder) ids.push(versionId)
+    }
+    for (const versionId of ids.toReversed()) await objects.remove({ bucket, key, versionId, conditions: {} })
+  }
+}
+
+const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
+
+function evenSizes(sizeBytes: number): readonly number[] {
+  if (sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
+  const count = Math.ceil(sizeBytes / PART_BYTES)
+  return Array.from({ length: count }, (_, i) => Math.min(PART_BYTES, sizeBytes - i * PART_BYTES))
+}
+
+/** All versions and delete markers of a key, the newest first. */
+async function* versionsOf(objects: Pick<Objects, "listVersions">, bucket: Bucket, key: ObjectKey) {
+  let marker: VersionId | undefined
+  for (;;) {
+    const page = await objects.listVersions({
+      ...{ bucket, prefix: key, delimiter: "", max: VERSIONS_PAGE },
+      ...{ keyMarker: marker === undefined ? "" : key, versionIdMarker: marker },
+    })
+    for (const entry of page.entries) {
+      if (entry.kind === "prefix") continue
+      if ((entry.kind === "version" ? entry.object.key : entry.key) !== key) return
+      marker = entry.versionId
+      yield entry
+    }
+    if (page.next === undefined) return
+  }
+}

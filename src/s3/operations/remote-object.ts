@@ -1,0 +1,236 @@
+/**
+ * Remote buckets: reads, writes, deletions and listings of buckets whose objects are in another store, and what such buckets refuse.
+ *
+ * A write runs as in any bucket, and so makes a version; `settled` then hands that to the remote.
+ */
+import { fail, isFailure } from "../../base/failures.js"
+import { FENCE_HEADER } from "../../base/fence.js"
+import { after, type Soon } from "../../base/soon.js"
+import type {
+  BodySource,
+  Bucket,
+  ByteRange,
+  Conditions,
+  CopyRequest,
+  CopyResult,
+  CopySource,
+  DeleteResult,
+  GetRequest,
+  ObjectBody,
+  PutResult,
+} from "../../object/contract.js"
+import {
+  noConditions,
+  readOnly,
+  type RemoteBuckets,
+  type RemoteListPage,
+  type RemoteListRequest,
+  type RemoteSetting,
+} from "../../origin/index.js"
+import type { Answer, BucketCall, ObjectCall } from "../call.js"
+import { answerEmpty } from "../call.js"
+import type { Operation } from "../operations.js"
+import { writeConditionsOf } from "../parse-conditions.js"
+import { OFFSET_HEADER } from "./append-object.js"
+
+const OFF = "Remote buckets are switched off. The operator starts the store with --remotes."
+
+export const isRemote = ({ settings }: Bucket): boolean => settings.includes("remote")
+
+/** A remote bucket of a call, and its setting. Throws `notImplemented` while remote buckets are off. */
+export function remoteOf(
+  { context, bucket }: BucketCall,
+  of: Bucket = bucket,
+): Soon<{ remotes: RemoteBuckets; setting: RemoteSetting }> {
+  const { remotes } = context
+  if (remotes === undefined) throw fail("notImplemented", { message: OFF })
+  return after(remotes.settingOf(of), setting => {
+    if (setting === undefined) throw fail("conflict", { reason: "the setting of the bucket has just changed" })
+    return { remotes, setting }
+  })
+}
+
+/** Throws `notImplemented` while remote buckets are off, and as `RemoteBuckets.prepare`. */
+export async function checkRemote({ context, bucket }: BucketCall, value: RemoteSetting): Promise<void> {
+  const { remotes } = context
+  if (remotes === undefined) throw fail("notImplemented", { message: OFF })
+  await remotes.prepare(bucket, value)
+}
+
+/** Throws as `RemoteBuckets.checkRemoval`. While remote buckets are off, the setting can be removed. */
+export async function checkRemoteRemoval({ context, bucket }: BucketCall): Promise<void> {
+  await context.remotes?.checkRemoval(bucket)
+}
+
+/** Operations on objects that remote buckets have; of those on buckets they have all that only read, and the settings below. */
+const WRITES: ReadonlySet<string> = new Set([
+  ...["PutObject", "CopyObject", "PostObject", "DeleteObject", "DeleteObjects", "CreateMultipartUpload"],
+  ...["UploadPart", "UploadPartCopy", "CompleteMultipartUpload"],
+])
+const READS: ReadonlySet<string> = new Set([
+  ...["GetObject", "HeadObject", "GetTransformedObject", "HeadTransformedObject", "AbortMultipartUpload", "ListParts"],
+  ...["PrefetchObject", "EvictObject", "HeadBucket", "DeleteBucket"],
+])
+const SETTINGS =
+  /^(?:Put|Delete)(?:BucketAcl|BucketPolicy|BucketCors|BucketTagging|BucketWebsite|BucketOwnershipControls|PublicAccessBlock|BucketRequestPayment|BucketTransforms|BucketRemote)$/
+
+export function remoteHas({ name, resource, method }: Pick<Operation, "name" | "resource" | "method">): boolean {
+  if (WRITES.has(name) || READS.has(name) || SETTINGS.test(name)) return true
+  return resource === "bucket" && method === "GET" && name !== "ListObjectVersions"
+}
+
+/** Headers whose effect a remote could not have, or that would be lost on the way. */
+const REFUSED_HEADERS: readonly string[] = [
+  ...[OFFSET_HEADER, FENCE_HEADER, "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-object-lock-mode"],
+  ...["x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold", "x-amz-server-side-encryption"],
+  ...["x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-aws-kms-key-id"],
+]
+
+/** Throws `notImplemented` for what remote buckets lack, by name, and `methodNotAllowed` for writes to one that takes none. */
+export function checkRemoteRequest(call: BucketCall, operation: Operation, isKnown: boolean): Soon<void> {
+  const { headers, query, bucket } = call
+  const refuse = (what: string) => fail("notImplemented", { message: `A remote bucket does not have ${what}.` })
+  if (!isKnown) throw refuse(operation.name)
+  if (query.has("versionId")) throw refuse("versions")
+  const name = REFUSED_HEADERS.find(each => headers.get(each) !== undefined)
+  if (name !== undefined) throw refuse(`the header ${name}`)
+  if ((headers.get("x-amz-storage-class") ?? "STANDARD") !== "STANDARD") throw refuse("storage classes")
+  if (!WRITES.has(operation.name)) return undefined
+  return after(remoteOf(call, bucket), ({ setting }) => {
+    if (setting.writes === "None") throw readOnly()
+    const hasConditions = headers.get("if-match") !== undefined || headers.get("if-none-match") !== undefined
+    if (hasConditions && setting.writes === "Back") throw noConditions()
+  })
+}
+
+/** Conditions that the version has to meet: those of a remote bucket are for the remote. */
+export const localConditionsOf = (call: ObjectCall): Conditions =>
+  isRemote(call.bucket) ? {} : writeConditionsOf(call)
+
+/** Opens an object as `Objects.get` does, and notes on the call where it came from. */
+export const openRemote = (
+  call: ObjectCall,
+  request: Omit<GetRequest, "bucket" | "key" | "versionId" | "clientKey">,
+  at: Pick<GetRequest, "bucket" | "key"> = call,
+): Soon<ObjectBody> =>
+  after(remoteOf(call, at.bucket), async ({ remotes, setting }) => {
+    const { bucket, key } = at
+    const revalidates = /(?:^|[\s,])no-cache(?:$|[\s,])/i.test(call.headers.get("cache-control") ?? "")
+    const options = { revalidates, signal: call.client.signal }
+    const { body, outcome } = await remotes.open(setting, { ...request, bucket, key }, options)
+    call.remoteOutcome = outcome
+    return body
+  })
+
+/** Completes a write that has made a version: in a remote bucket the remote has it then, or it is pending. */
+export function settled<Result extends PutResult>(call: ObjectCall, result: Result): Soon<Result> {
+  const { bucket, key } = call
+  if (!isRemote(bucket) || result.versionId === undefined) return result
+  const { versionId } = result
+  return after(remoteOf(call), async ({ remotes }) => {
+    const { ifMatch, ifNoneMatch } = writeConditionsOf(call)
+    const etag = await remotes.written(bucket, key, versionId, { ifMatch, ifNoneMatch })
+    return etag === undefined ? result : { ...result, etag }
+  })
+}
+
+/** Deletes an object of a remote bucket, which has no versions. */
+export const removeRemote = (
+  call: BucketCall,
+  { key, conditions }: Pick<Parameters<ObjectCall["services"]["objects"]["remove"]>[0], "key" | "conditions">,
+): Promise<DeleteResult> =>
+  Promise.resolve(remoteOf(call)).then(async ({ remotes }) => {
+    await remotes.remove(call.bucket, key, conditions)
+    return { versionId: undefined, deleteMarker: false }
+  })
+
+export const listRemote = (call: BucketCall, request: RemoteListRequest): Soon<RemoteListPage> =>
+  after(remoteOf(call), ({ remotes, setting }) => remotes.list(setting, request, call.client.signal))
+
+/** The bytes of an object of a remote bucket, for a copy. */
+async function openSource(call: ObjectCall, { bucket, key, conditions }: CopySource, range: ByteRange | undefined) {
+  const asked = range && ({ kind: "fromTo", first: range.first, last: range.first + range.lengthBytes - 1 } as const)
+  try {
+    const body = await openRemote(call, { range: asked, conditions }, { bucket, key })
+    if (range === undefined || body.range?.lengthBytes === range.lengthBytes) return body
+    body.close()
+    throw fail("invalidRange", { sizeBytes: body.info.sizeBytes })
+  } catch (error) {
+    // The condition of a copy is never "not modified".
+    if (isFailure(error, "notModified"))
+      throw fail("preconditionFailed", { condition: "x-amz-copy-source-if-none-match" })
+    throw error
+  }
+}
+
+const bodySourceOf = (body: ObjectBody, signal: AbortSignal, request: Partial<BodySource>): BodySource => ({
+  ...request,
+  lengthBytes: body.range?.lengthBytes ?? body.info.sizeBytes,
+  declaredChecksum: () => undefined,
+  gather: () => undefined,
+  open: pieces => body.read(signal, pieces),
+})
+
+/** Copies an object of a remote bucket: its bytes are read as by a client. */
+export async function copyFromRemote(call: ObjectCall, request: CopyRequest): Promise<CopyResult> {
+  const {
+    source,
+    replaceAttributes,
+    replaceTags,
+    checksumAlgorithm,
+    range: _,
+    statesEncryption: __,
+    ...target
+  } = request
+  const body = await openSource(call, source, request.range)
+  try {
+    const { headers, userMetadata } = body.info
+    const result = await call.services.objects.put({
+      ...target,
+      attributes: replaceAttributes ?? { headers, userMetadata },
+      tags: replaceTags ?? [],
+      body: bodySourceOf(body, request.signal, { checksumAlgorithm }),
+    })
+    return { ...result, sourceVersionId: undefined }
+  } finally {
+    body.close()
+  }
+}
+
+type PartTarget = Omit<Parameters<ObjectCall["services"]["multipart"]["putPart"]>[0], "body" | "signal">
+
+/** Copies a part of an object of a remote bucket into an upload. */
+export async function copyPartFromRemote(
+  call: ObjectCall,
+  target: PartTarget,
+  source: CopySource,
+  range: { readonly first: number; readonly last: number } | undefined,
+) {
+  const { signal } = call.client
+  const bytes = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
+  const body = await openSource(call, source, bytes)
+  try {
+    const part = await call.services.multipart.putPart({ ...target, body: bodySourceOf(body, signal, {}), signal })
+    return { ...part, lastModifiedMs: call.nowMs, sourceVersionId: undefined }
+  } finally {
+    body.close()
+  }
+}
+
+/** `POST ?prefetch`: brings an object into the cache. */
+export async function prefetchObject(call: ObjectCall): Promise<Answer> {
+  if (!isRemote(call.bucket)) throw notRemote()
+  const { remotes, setting } = await remoteOf(call)
+  await remotes.prefetch(setting, call.bucket, call.key, call.client.signal)
+  return answerEmpty(204)
+}
+
+/** `POST ?evict`: drops what is cached of an object. */
+export async function evictObject(call: ObjectCall): Promise<Answer> {
+  if (!isRemote(call.bucket)) throw notRemote()
+  const { remotes } = await remoteOf(call)
+  await remotes.evict(call.bucket, call.key)
+  return answerEmpty(204)
+}
+
+const notRemote = () => fail("invalidRequest", { message: "The bucket is not remote: nothing of it is cached." })
