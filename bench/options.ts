@@ -8,6 +8,7 @@ import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
 import { LOCKS } from "./themes/locks.js"
+import { REMOTES } from "./themes/remotes.js"
 import { TRANSFORMS } from "./themes/transforms.js"
 import { QUEUES } from "./themes/queues.js"
 import { BATCHES } from "./themes/batches.js"
@@ -43,6 +44,7 @@ const THEMES: readonly Theme[] = [
   QUEUES,
   LOCKS,
   TRANSFORMS,
+  REMOTES,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"

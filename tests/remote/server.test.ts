@@ -155,6 +155,31 @@ test("bytes that are not those of the object are not cached, nor are they taken 
   )
 })
 
+test("a remote that does not answer holds up only what needs it, and many cold readers of an object ask once", async () => {
+  await world.remote("slow", { prefix: "s/" })
+  for (const key of ["warm", "cold"]) await putFar(`s/${key}`, key)
+  await near("GET", "slow", "warm")
+  world.proxy.taken()
+  const held: (() => void)[] = []
+  let open = false
+  await during(
+    (request, response) => {
+      if (open) return undefined
+      held.push(() => void world.proxy.pass(request, response))
+      return "handled"
+    },
+    async () => {
+      const cold = Array.from({ length: 20 }, () => near("GET", "slow", "cold"))
+      await eventually(async () => held.length > 0)
+      assert.equal((await near("GET", "slow", "warm")).body.toString(), "warm")
+      open = true
+      held.forEach(pass => pass())
+      for (const { body } of await Promise.all(cold)) assert.equal(body.toString(), "cold")
+      assert.equal(world.proxy.taken().length, 1)
+    },
+  )
+})
+
 test("write-through: the remote has it before the answer, and what it refuses leaves nothing", async () => {
   await world.remote("through", { prefix: "t/" })
   const put = await world.at("near", "PUT", {

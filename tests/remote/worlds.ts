@@ -70,7 +70,11 @@ export class Proxy {
   private handle(request: http.IncomingMessage, response: http.ServerResponse): void {
     this.requests.push(`${request.method ?? ""} ${request.url ?? ""}`)
     const change = this.misbehave(request, response)
-    if (change === "handled") return
+    if (change !== "handled") this.pass(request, response, change)
+  }
+
+  /** Passes a request on, perhaps one that was held. */
+  pass(request: http.IncomingMessage, response: http.ServerResponse, change?: Change): void {
     const { hostname, port } = this.target
     const options = { hostname, port, method: request.method, path: request.url, agent: this.agent }
     // The signature is of the address that the client knows.
