@@ -13,6 +13,7 @@ import { JobsPage } from "./pages/jobs.js"
 import { LocksPage } from "./pages/locks.js"
 import { ObjectsPage } from "./pages/objects.js"
 import { QueuesPage } from "./pages/queues.js"
+import { RemotesPage } from "./pages/remotes.js"
 import { SafetyPage } from "./pages/safety.js"
 import { WhatIfPage } from "./pages/what-if.js"
 import { TrafficPage } from "./pages/traffic.js"
@@ -36,6 +37,7 @@ export const PAGES: readonly ConsolePage[] = [
   { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
   { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage },
   { path: "transforms", title: "Transforms", icon: "transform", group: "Data", component: TransformsPage },
+  { path: "remotes", title: "Remotes", icon: "remote", group: "Data", component: RemotesPage },
   { path: "identities", title: "Identities", icon: "identity", group: "Access", component: IdentitiesPage },
   { path: "jobs", title: "Jobs", icon: "jobs", group: "Activity", component: JobsPage },
   { path: "traffic", title: "Traffic", icon: "traffic", group: "Activity", component: TrafficPage },

@@ -76,7 +76,7 @@ const IN_TURN = [
   ...["tests/node/encrypt-at-rest", "tests/tools/package", "src/placement/next-layout", "src/node/erase/erasures"],
   ...["tests/cluster/erase", "tests/crash/table", "src/placement/capacity", "tests/cluster/classes"],
   ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord", "tests/console/locks"],
-  ...["tests/console/transforms", "tests/transforms/server"],
+  ...["tests/console/transforms", "tests/transforms/server", "tests/console/remotes"],
 ]
 const TURNS = 6
 

@@ -12,6 +12,7 @@ import type * as token from "../../src/admin/token-schemas.js"
 import type * as policy from "../../src/admin/simulate-schemas.js"
 import type * as share from "../../src/admin/share-schemas.js"
 import type * as queue from "../../src/admin/queue-schemas.js"
+import type * as remote from "../../src/admin/remote-schemas.js"
 import type * as setting from "../../src/admin/setting-schemas.js"
 import type { StreamLine } from "../../src/admin/stream-schemas.js"
 import type * as transform from "../../src/admin/transform-schemas.js"
@@ -59,6 +60,11 @@ export type CoordFile = CoordFiles["files"][number]
 export type Transforms = z.output<typeof transform.TRANSFORMS>
 export type TransformModule = Transforms["modules"][number]
 export type TransformStep = Transforms["steps"][number]
+export type Remotes = z.output<typeof remote.REMOTES>
+export type RemoteStore = Remotes["stores"][number]
+export type RemoteBucket = NonNullable<Remotes["buckets"]>[number]
+export type PendingRemoteWrites = z.output<typeof remote.PENDING_WRITES>
+export type PendingRemoteWrite = PendingRemoteWrites["pending"][number]
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>

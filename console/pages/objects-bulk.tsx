@@ -1,13 +1,13 @@
 /**
  * Work on all objects whose keys begin with a prefix, or on those that are selected, started as a job: delete, restore, tag,
- * copy, another class. The job shows on the page of the objects.
+ * copy, another class; of a remote bucket also what is cached. The job shows on the page of the objects.
  */
 import { useSignal, type Signal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { STORAGE_CLASSES, type StorageClass } from "../../src/base/storage-class.js"
 import { api } from "../api/client.js"
-import { useWatch } from "../api/live.js"
-import type { StartedJob } from "../api/shapes.js"
+import { useLive, useWatch } from "../api/live.js"
+import type { BucketSetting, StartedJob } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
 import { FormDialog } from "../parts/dialog.js"
 import { CheckboxField, SelectField, TextAreaField, TextField } from "../parts/fields.js"
@@ -15,6 +15,7 @@ import { Section } from "../parts/page.js"
 import { Loaded, Notice } from "../parts/states.js"
 import { tagsOfText } from "../parts/tags.js"
 import { pathTo } from "../shell/router.js"
+import { bucketPath } from "./buckets-api.js"
 import { JobActions, JobProgress, StateBadge } from "./jobs-started.js"
 import { selectedJson, selectedText, type Selected } from "./objects-selection.js"
 
@@ -27,7 +28,13 @@ const KINDS = [
   ["copy-objects", "Copy to a bucket"],
 ] as const
 
-type Kind = (typeof KINDS)[number][0]
+/** Of remote buckets. */
+const REMOTE_KINDS = [
+  ["prefetch-objects", "Bring into the cache"],
+  ["evict-objects", "Drop from the cache"],
+] as const
+
+type Kind = (typeof KINDS | typeof REMOTE_KINDS)[number][0]
 
 interface Fields {
   readonly kind: Signal<Kind>
@@ -95,9 +102,9 @@ export interface BulkScope {
 }
 
 /** Of single versions there is less to do. */
-const kindsOf = ({ selected, hasVersions }: BulkScope) =>
+const kindsOf = ({ selected, hasVersions }: BulkScope, isRemote: boolean) =>
   selected === undefined || !hasVersions
-    ? KINDS
+    ? [...KINDS, ...(isRemote ? REMOTE_KINDS : [])]
     : ([
         ["delete-versions", "Delete these versions, permanently"],
         ["restore-objects", "Restore deleted objects"],
@@ -135,10 +142,12 @@ export function BulkDialog(props: {
     ...{ isDryRun: useSignal(selected === undefined), typed: useSignal("") },
   }
   const { kind, prefix, isDryRun, typed } = fields
+  // Who may not see the setting gets the other kinds.
+  const isRemote = useLive<BucketSetting>(bucketPath(bucket, "settings", "remote")).value?.isSet === true
   const isDelete = kind.value.startsWith("delete-") && !isDryRun.value
   const asksForName = isDelete && isOpenEnded(scope, kind.value)
   const start = async (): Promise<void> => {
-    const path = `/v1/buckets/${encodeURIComponent(bucket)}/jobs`
+    const path = bucketPath(bucket, "jobs")
     const { id } = await api.post<StartedJob>(path, { dryRun: isDryRun.value, job: jobOf(scope, fields) })
     onStarted(id)
   }
@@ -152,7 +161,7 @@ export function BulkDialog(props: {
       work={start}
       onClose={onClose}
     >
-      <SelectField label="Action" value={kind} options={kindsOf(scope)} />
+      <SelectField label="Action" value={kind} options={kindsOf(scope, isRemote)} />
       {selected === undefined ? (
         <TextField label="Keys that begin with" value={prefix} isCode hint={about} />
       ) : (

@@ -17,6 +17,7 @@ const PATHS = {
   objects: "M4 5h6l2 2h8v12H4z",
   queue: "M4 5h16v4H4zM4 12h16M4 16h16M4 20h10",
   refresh: "M20 11a8 8 0 1 0-2.3 6M20 5v6h-6",
+  remote: "M7 18h10a4 4 0 0 0 .5-8A6 6 0 0 0 6 9.500 4.300 4.300 0 0 0 7 18z",
   safety: "M12 3 5 6v5c0 5 3 8.5 7 10 4-1.500 7-5 7-10V6l-7-3z",
   signOut: "M14 4H6v16h8M10 12h10m-3-3 3 3-3 3",
   simulate: "M4 20V10m5 10V4m5 16v-7m5 7V8",

@@ -231,7 +231,7 @@ test("a bucket is erased by its name, and the answer says what it waits for", as
 test("status and devices are returned complete, and replies match the document", async () => {
   const { json, store } = world()
   store.shown = { nodes: NODES_REPORT }
-  await json("POST", "/v1/buckets", { body: { name: "b-1" } })
+  for (const name of ["b-1", "remote-1"]) await json("POST", "/v1/buckets", { body: { name } })
   await json("POST", "/v1/queues", { body: { name: "mail", account: ROOT } })
   await store.transforms.putModule(parseModuleName("upper"), Buffer.from("\0asm"), "text/plain")
   const { accessKeyId: key } = KEY_WITH_SECRET.parse((await json("POST", "/v1/keys", { body: {} })).value)
@@ -241,7 +241,7 @@ test("status and devices are returned complete, and replies match the document",
     const isOfIdentities = path.startsWith("/v1/accounts/{account}/") && !path.includes("/quota")
     if (method !== "GET" || isOfIdentities || response.isStream === true) continue
     const query = /\/(explain|shards)$/.test(path) ? "?key=logs/1" : ""
-    const bucket = path.startsWith("/v1/erasures") ? "3" : "b-1"
+    const bucket = path.startsWith("/v1/erasures") ? "3" : path.includes("/remote/") ? "remote-1" : "b-1"
     const place = path
       .replace("{bucket}", bucket)
       .replace("/queues/{account}/{queue}", "/queues/-/mail")

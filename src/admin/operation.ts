@@ -22,6 +22,7 @@ import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
+import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
 import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
@@ -117,6 +118,8 @@ export interface Services {
   readonly coordination?: Pick<Coordination, "sessions" | "end" | "namespaces" | "locks" | "files"> | undefined
   /** Undefined if the store was started without `--transforms`. */
   readonly transforms?: TransformAdmin | undefined
+  /** Undefined if the store was started without `--remotes`. */
+  readonly remotes?: RemoteAdmin | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

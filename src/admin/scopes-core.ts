@@ -30,6 +30,8 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ["coordination", "all"],
   // What a module makes is served in the place of an object.
   ["transforms", "all"],
+  // Which other stores there are is in a file of the operator.
+  ["remotes", "all"],
   // What a mistake would make unreadable for ever, or open to others.
   ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens", "audit"].map(
     area => [area, "all"] as const,

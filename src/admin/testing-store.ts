@@ -44,6 +44,7 @@ import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-place
 import { bearersOnly } from "./testing-sessions.js"
 import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
+import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
 import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
@@ -122,13 +123,9 @@ export class FakeStore implements Accounts {
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
-      ...{ masterKey: this.masterKey, transforms: this.transforms },
-      status,
-      store,
-      conversion,
-      simulations: SIMULATIONS,
-      reconciling: RECONCILING,
-      denials,
+      ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
+      ...{ status, store, conversion, denials },
+      ...{ simulations: SIMULATIONS, reconciling: RECONCILING },
       ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
       ...{ tokens, audit, live: this.ofNodes.live, events },
       links: LINKS,
@@ -179,6 +176,7 @@ export class FakeStore implements Accounts {
   readonly queues = queuesInMemory(this.clock)
   readonly coordination = coordinationInMemory(this.clock)
   readonly transforms = new FakeTransforms(this.clock)
+  readonly remotes = new FakeRemotes()
   readonly documents = new FakeDocuments()
   readonly undelete = new FakeUndelete(what => this.#touch(what))
 
@@ -338,7 +336,8 @@ export class FakeStore implements Accounts {
       const id = parseBucketId(this.#buckets.size + 1)
       const bucket: Bucket = {
         ...{ id, name, owner, createdMs: NOW_MS, location, versioning: "never" },
-        ...{ settings: [], settingsVersion: 1 },
+        // By such a name a test has a remote bucket.
+        ...{ settings: name.startsWith("remote-") ? ["remote"] : [], settingsVersion: 1 },
       }
       this.#buckets.set(name, bucket)
       return bucket

@@ -269,6 +269,12 @@ function addStartCommands(start: Command, io: CliIo, commands: (options: Options
     .action((bucket: string, storageClass: string, options: StartOptions) =>
       run(bucket, options, { kind: "set-class", storageClass }),
     )
+  withFilter(start.command("prefetch"))
+    .description("bring objects of a remote bucket into the cache")
+    .action((bucket: string, options: StartOptions) => run(bucket, options, { kind: "prefetch-objects" }))
+  withFilter(start.command("evict"))
+    .description("drop what is cached of objects of a remote bucket; writes that are pending stay")
+    .action((bucket: string, options: StartOptions) => run(bucket, options, { kind: "evict-objects" }))
   withFilter(start.command("copy-objects"))
     .description("copy objects with their tags to another bucket")
     .argument("<TO-BUCKET>")

@@ -37,6 +37,7 @@ import { answer, type OutputOptions } from "./output.js"
 import { addCoordCommands } from "./coord-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
+import { addRemoteCommands } from "./remote-program.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addRingCommands } from "./ring-program.js"
 import { addServeOptions, serveCommand } from "./serve-command.js"
@@ -226,6 +227,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addQueueCommands(program, io, signal)
   addCoordCommands(program, io, signal)
   addTransformCommands(program, io, signal)
+  addRemoteCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

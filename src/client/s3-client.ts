@@ -59,6 +59,7 @@ export type BucketSetting =
   | "policy"
   | "lifecycle"
   | "transforms"
+  | "remote"
 
 interface Request extends S3Request {
   readonly body?: Uint8Array | StreamedBody

@@ -30,10 +30,12 @@ const LOAD = {
   remoteUnavailable: text(
     "The bucket is a bucket of another S3 store, which does not respond or breaks off. What is cached here can be read if the bucket allows it.",
     "Try again. If it lasts, check the endpoint in the file of `--remotes`, the network to it, and the other store. Other buckets are not affected.",
+    "remote-buckets.md#when-something-fails",
   ),
   remoteRefused: text(
     "The bucket is a bucket of another S3 store, which refuses the request or the credentials, or responds with what makes no sense.",
     "The message has the answer of the other store. Check the credentials and the region in the file of `--remotes`, the bucket's name there, and what its policy allows.",
+    "remote-buckets.md#when-something-fails",
   ),
   databaseUnreachable: text(
     "The database with the metadata did not answer in time. Nothing was done; the store continues by itself when it answers.",

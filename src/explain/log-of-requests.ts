@@ -4,6 +4,7 @@ import { error, warn, type LogText } from "./contract.js"
 const CLOCK = "failure-scenarios.md#the-clock-is-wrong"
 const SYNC = "swift.md#container-sync"
 const LIFECYCLE = "how-to/lifecycle.md"
+const REMOTE = "remote-buckets.md#when-something-fails"
 
 export const REQUEST_EVENTS = {
   request: warn(
@@ -35,6 +36,16 @@ export const REQUEST_EVENTS = {
     "Bytes of an encrypted object passed their checksum but do not open with its key: they are not those that were written. The read fails, and nothing wrong is returned.",
     "Find out who can write to the disks, and whether an old copy of a device was put back. Restore the object from a copy. Otherwise report it as a bug.",
     "failure-scenarios.md#somebody-returns-an-old-copy-of-a-device",
+  ),
+  remote_write_pending: warn(
+    "A write of a bucket with write-back was acknowledged here, and the remote store does not take it now; `reason` says why. It is safe here, readers of this store see it, and it is tried again, up to once a minute. Logged once for each write.",
+    "Nothing, if the remote store is only away: it gets the write when it is back. If it refuses the write, correct the key, its permissions or the quota there; `hayloft remote pending BUCKET` lists all of them with their last errors. Overwriting or deleting the object here replaces the write.",
+    REMOTE,
+  ),
+  remote_write_not_discarded: warn(
+    "A write failed because the remote store did not take it, and what was stored here for it could not be removed; `reason` says why. The client was told that the write failed. Readers never see what is left.",
+    "Nothing: it is removed by the next write of the key, or after a day. Until then the mode and the remote of the bucket cannot be changed.",
+    REMOTE,
   ),
   object_not_encrypted: warn(
     "The job that encrypts an existing store could not encrypt this object; `reason` says why. The object can still be read, and is stored in plain text.",

@@ -46,12 +46,13 @@ export class RemotesOfStore {
     rootAccount: AccountId,
     signal: AbortSignal,
   ) {
-    const { objects, buckets, tablet: metadata } = engine.services
+    const { objects, buckets, tablet: metadata, refuseEarlier } = engine.services
     this.stores = new Map(
       Array.from(configs, ([name, config]) => [name, new RemoteStore(name, config, seams.clock, signal)]),
     )
     this.remotes = new StoreRemotes({
       ...seams,
+      ...{ refuseEarlier, isShared: leases !== undefined },
       ...{ metadata, objects, buckets, stores: this.stores, cacheBytesMax, signal },
       settingOf: bucketRemoteReader(buckets),
       isSender: () => leases === undefined || leases.holds(STEWARD_LEASE),

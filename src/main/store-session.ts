@@ -294,6 +294,7 @@ export class StoreSession {
       queues: this.queuePort.queues,
       coordination: this.coordination?.coordination,
       transforms: this.transforms?.admin,
+      remotes: this.remotes?.remotes,
       undelete: services.undelete,
       namedKeys,
       masterKey: engine.masterKey,

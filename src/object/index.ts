@@ -30,6 +30,7 @@ export type { ReconcileEntry, ReconcilePlan, Reconciliation } from "./reconcile/
 export * from "./lifecycle/index.js"
 export { RESTORE_TIERS } from "../format/restore.js"
 export { LARGE_OBJECT_LIMITS, openListed, openSegments, segmentsIn, type SegmentsOfObject } from "./large-object.js"
+export { bodyOf } from "./object-reader.js"
 export { gathered, StoredObjects, type NewStored } from "./stored.js"
 export { restoreBelow } from "./restore-below.js"
 export type { DeletedObject } from "./queries/deleted-rows-core.js"

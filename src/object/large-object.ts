@@ -10,7 +10,7 @@ import { must } from "../base/assert.js"
 import { concatBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
-import type { PieceOwner } from "../base/pieces.js"
+import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import { after, type Soon } from "../base/soon.js"
 import { decodeSegmentList, lengthOfSegment, type Segment, type SegmentObject } from "../format/segment-list.js"
 import { evaluateRead } from "./commands/conditions-core.js"
@@ -194,8 +194,13 @@ class LargeObjectBody implements ObjectBody {
     if (first !== undefined) this.current = await openPart(this.of, first)
   }
 
-  lend(): undefined {
-    return undefined
+  /** Of a range within one segment. */
+  get whole(): Uint8Array | undefined {
+    return this.parts.length === 1 ? this.current?.whole : undefined
+  }
+
+  lend(): LentBytes | undefined {
+    return this.parts.length === 1 ? this.current?.lend() : undefined
   }
 
   async *read(signal: AbortSignal, pieces?: PieceOwner): AsyncGenerator<Uint8Array> {

@@ -6,10 +6,9 @@
  *           ETag is the MD5 of its bytes is compared with it.
  * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there.
  */
-import { concatBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { CacheSpace, ObjectKey } from "../base/ids.js"
-import type { PieceOwner } from "../base/pieces.js"
+import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { CachedEntry } from "../format/remote-entry.js"
 import { Slots } from "../life/index.js"
 import type { ByteRange, ObjectBody, ObjectInfo } from "../object/index.js"
@@ -89,12 +88,15 @@ export class RemoteBlocks {
     return fetching
   }
 
-  /** Fetches blocks that will be read next, unless they are cached; failures show when they are read. */
-  fetchAhead(of: ReadObject, block: number, last: number): void {
-    for (let next = block + 1; next <= Math.min(last, block + REMOTE_LIMITS.blocksAhead); next += 1) {
-      if (this.slots.isFull || this.fetches.has(`${of.entry.id}/${next}`)) return
-      this.fetch(of, next).catch(() => undefined)
+  /** Fetches blocks that will be read next; failures show when they are read. Returns the last one that is fetched. */
+  fetchAhead(of: ReadObject, block: number, last: number): number {
+    const ahead = Math.min(last, block + REMOTE_LIMITS.blocksAhead)
+    for (let next = block + 1; next <= ahead; next += 1) {
+      const isFetched = this.fetches.has(`${of.entry.id}/${next}`)
+      if (!isFetched && this.slots.isFull) return next - 1
+      if (!isFetched) this.fetch(of, next).catch(() => undefined)
     }
+    return ahead
   }
 
   /** For work that has the bytes of a block in memory. Throws `tooManyInFlight`. */
@@ -124,15 +126,14 @@ export class RemoteBlocks {
     body: AsyncIterable<Uint8Array>,
     lengthBytes: number,
   ): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
+    const bytes = Buffer.allocUnsafe(lengthBytes)
     let found = 0
     for await (const piece of body) {
+      if (found + piece.length > lengthBytes) throw fail("remoteRefused", { message: LONGER })
+      bytes.set(piece, found)
       found += piece.length
-      if (found > lengthBytes) throw fail("remoteRefused", { message: LONGER })
-      pieces.push(piece)
     }
     if (found < lengthBytes) throw fail("remoteUnavailable", { message: SHORTER })
-    const bytes = concatBytes(pieces)
     if (entry.etagIsMd5 && !opaqueEtags && lengthBytes === entry.sizeBytes) checkMd5(bytes, entry.etag)
     return bytes
   }
@@ -180,6 +181,7 @@ function checkMd5(bytes: Uint8Array, etag: string): void {
 class RemoteBody implements ObjectBody {
   readonly partChecksum = undefined
   isHit = false
+  private fetchedUpTo = -1
   /** Of the block that is read next. */
   private block: ObjectBody | undefined
   /** Of all that is left, if it cannot be cached. */
@@ -219,8 +221,18 @@ class RemoteBody implements ObjectBody {
     this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
   }
 
-  lend(): undefined {
-    return undefined
+  private get isWithinBlock(): boolean {
+    return this.lastBlock === Math.floor(this.range.first / this.of.entry.blockBytes)
+  }
+
+  get whole(): Uint8Array | undefined {
+    return this.isWithinBlock ? this.block?.whole : undefined
+  }
+
+  lend(): LentBytes | undefined {
+    const lent = this.isWithinBlock ? this.block?.lend() : undefined
+    if (lent !== undefined) this.blocks.noteRead(this.range.lengthBytes, this.isHit)
+    return lent
   }
 
   async *read(signal: AbortSignal, pieces?: PieceOwner): AsyncGenerator<Uint8Array> {
@@ -234,9 +246,11 @@ class RemoteBody implements ObjectBody {
           if (this.streamed !== undefined) yield* this.streamed.bytes
           return
         }
-        if (!this.isHit) this.blocks.fetchAhead(this.of, block, this.lastBlock)
+        // What this reader has fetched ahead was no hit either, and shows that the next blocks are not cached.
+        const isHit = this.isHit && block > this.fetchedUpTo
+        if (!isHit) this.fetchedUpTo = this.blocks.fetchAhead(this.of, block, this.lastBlock)
         yield* this.block.read(signal, pieces)
-        this.blocks.noteRead(this.partOf(block).lengthBytes, this.isHit)
+        this.blocks.noteRead(this.partOf(block).lengthBytes, isHit)
         this.close()
         at = (block + 1) * blockBytes
       }

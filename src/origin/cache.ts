@@ -9,7 +9,14 @@
  * Limits    `sizeBytesMax` in all, as far as this process knows; beyond, nothing more is cached until the eviction has made room.
  */
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseCacheSpace, textOfObjectKey, type CacheSpace, type ObjectKey } from "../base/ids.js"
+import {
+  objectKeyOfText,
+  parseCacheSpace,
+  textOfObjectKey,
+  type BucketId,
+  type CacheSpace,
+  type ObjectKey,
+} from "../base/ids.js"
 import { decodeRemoteEntry, encodeRemoteEntry, type CachedEntry, type RemoteEntry } from "../format/remote-entry.js"
 import {
   gathered,
@@ -62,7 +69,18 @@ interface CacheParts {
 }
 
 /** A bucket that becomes another remote's has another space, so that nothing of the former one is found. */
-export function spaceOf({ id }: Pick<Bucket, "id">, { store, bucket, prefix }: RemoteSetting): CacheSpace {
+export function spaceOf(of: Pick<Bucket, "id">, setting: RemoteSetting): CacheSpace {
+  const known = SPACES.get(setting)
+  if (known !== undefined && known.id === of.id) return known.space
+  const space = newSpaceOf(of, setting)
+  SPACES.set(setting, { id: of.id, space })
+  return space
+}
+
+/** A setting is one object for all requests until it changes. */
+const SPACES = new WeakMap<RemoteSetting, { readonly id: BucketId; readonly space: CacheSpace }>()
+
+function newSpaceOf({ id }: Pick<Bucket, "id">, { store, bucket, prefix }: RemoteSetting): CacheSpace {
   const place = digestOnce("md5", Buffer.from(JSON.stringify([store, bucket, prefix])), "hex").slice(0, PLACE_DIGITS)
   return parseCacheSpace(`${String(id).padStart(ID_DIGITS, "0")}-${place}`)
 }
@@ -82,13 +100,21 @@ export const chargeOf = (bytes: number): number => Math.max(bytes, REMOTE_LIMITS
 export class RemoteCache {
   private readonly random: Random
   private touching = 0
-  /** As counted last, and changed since. */
-  sizeBytes = 0
+  private countedBytes = 0
   /** Called when the cache is over its limit. */
   onFull: () => void = () => undefined
 
   constructor(private readonly parts: CacheParts) {
     this.random = parts.random.fork("remote cache")
+  }
+
+  /** As counted last, and changed since; before the first count what was there is not known. */
+  get sizeBytes(): number {
+    return this.countedBytes
+  }
+
+  set sizeBytes(bytes: number) {
+    this.countedBytes = Math.max(0, bytes)
   }
 
   get sizeBytesMax(): number {
@@ -110,7 +136,11 @@ export class RemoteCache {
     const body = await this.parts.stored.open(entryName(space, key))
     if (body === undefined) return "none"
     const { etag: tag, lastModifiedMs: usedMs } = body.info
-    return { entry: decodeRemoteEntry(await gathered(body, NEVER)), tag, usedMs }
+    const { whole } = body
+    if (whole === undefined) return { entry: decodeRemoteEntry(await gathered(body, NEVER)), tag, usedMs }
+    const entry = decodeRemoteEntry(whole)
+    body.close()
+    return { entry, tag, usedMs }
   }
 
   /**

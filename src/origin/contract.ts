@@ -189,6 +189,8 @@ export interface RemoteBuckets {
 
 /** What the admin API shows of remote buckets. */
 export interface RemoteAdmin {
+  /** Buckets that are remote, in no order. */
+  buckets(): Promise<readonly { readonly bucket: Bucket; readonly setting: RemoteSetting }[]>
   stores(): readonly ShownStore[]
   cache(): ShownCache
   pending(bucket: Bucket, max: number): Promise<readonly PendingWrite[]>

@@ -23,8 +23,9 @@ export const REMOTE_LIMITS = {
   sweepEveryMs: 10 * 60_000,
   /** An entry that says that its object changes is kept so long: longer than any fetch that began before the change. */
   changingKeptMs: HOUR_MS,
-  /** Versions that a write-through has left behind, because its process died. */
-  abandonedWriteMs: 24 * HOUR_MS,
+  /** When a version that no write-through of this process has under way was left by one that died; of other processes. */
+  abandonedMs: 60_000,
+  abandonedByOthersMs: 24 * HOUR_MS,
   pendingPollMs: 5_000,
   pendingKeysConcurrent: 4,
   retryFirstMs: 1_000,

@@ -24,6 +24,8 @@ interface PendingParts {
   readonly remoteBuckets: () => Promise<readonly Bucket[]>
   readonly settingOf: (bucket: Bucket) => Promise<RemoteSetting | undefined>
   readonly placeOf: (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => RemotePlace
+  /** Other processes write to the same buckets. */
+  readonly isShared: boolean
   /** Whether this process sends them. */
   readonly isSender: () => boolean
 }
@@ -43,10 +45,14 @@ export class PendingWrites implements BackgroundService {
   private readonly troubles = new Map<string, string>()
   private readonly waiting = new Map<BucketId, Waiting>()
   private wakeUp: () => void = () => undefined
-  /** Keys with pending writes, as of the last look of this process. */
-  count = 0
+  private counts = new Map<BucketId, number>()
 
   constructor(private readonly parts: PendingParts) {}
+
+  /** Keys with pending writes, as of the last look of this process, if it sends them. */
+  get count(): number {
+    return [...this.counts.values()].reduce((sum, count) => sum + count, 0)
+  }
 
   /** A write has become pending. */
   wake(): void {
@@ -60,6 +66,7 @@ export class PendingWrites implements BackgroundService {
       this.wakeUp = () => woken.abort()
       try {
         if (this.parts.isSender()) await this.round(signal)
+        else this.counts.clear()
       } catch (error) {
         if (!isFailure(error)) throw error
         this.parts.log.debug("remote_pending_not_read", { reason: error.message })
@@ -71,17 +78,17 @@ export class PendingWrites implements BackgroundService {
   /** Sends what is pending in all buckets. */
   async round(signal: AbortSignal): Promise<void> {
     const { clock, remoteBuckets, settingOf } = this.parts
-    let count = 0
+    const counts = new Map<BucketId, number>()
     for (const bucket of await remoteBuckets()) {
       if (signal.aborted) return
       const setting = await settingOf(bucket)
       if (setting === undefined) continue
       if (setting.writes === "Through") await this.removeAbandoned(bucket, signal)
       else if (clock.monotonicMs() >= (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
-        count += await this.send(bucket, setting, signal)
-      else count += this.count > 0 ? 1 : 0
+        counts.set(bucket.id, await this.send(bucket, setting, signal))
+      else counts.set(bucket.id, this.counts.get(bucket.id) ?? 0)
     }
-    this.count = count
+    this.counts = counts
   }
 
   /** Returns the number of keys that are still pending. */
@@ -89,7 +96,10 @@ export class PendingWrites implements BackgroundService {
     let left = 0
     let isUnavailable = false
     for await (const page of this.latest(bucket)) {
-      if (signal.aborted || isUnavailable) return left + page.length
+      if (signal.aborted || isUnavailable) {
+        left += page.length
+        continue
+      }
       await mapBounded(page, REMOTE_LIMITS.pendingKeysConcurrent, async entry => {
         if (signal.aborted || isUnavailable) return void (left += 1)
         const failure = await this.sendOne(bucket, setting, entry, signal)
@@ -145,12 +155,14 @@ export class PendingWrites implements BackgroundService {
 
   /** Versions that nobody waits for any more, since their process died before the remote had them: they were never acknowledged. */
   private async removeAbandoned(bucket: Bucket, signal: AbortSignal): Promise<void> {
-    const { clock, objects } = this.parts
+    const { clock, objects, writes, isShared } = this.parts
+    const { abandonedMs, abandonedByOthersMs } = REMOTE_LIMITS
     for await (const page of this.latest(bucket))
       for (const entry of page) {
         if (signal.aborted) return
         const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
-        if (clock.wallMs() - writtenMs < REMOTE_LIMITS.abandonedWriteMs) continue
+        const isYoung = clock.wallMs() - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
+        if (isYoung || writes.isUnderWay(entry.versionId)) continue
         await objects.remove({ bucket, key: keyOf(entry), versionId: entry.versionId, conditions: {} })
       }
   }
@@ -185,6 +197,6 @@ export class PendingWrites implements BackgroundService {
   }
 }
 
-const GONE: ReadonlySet<FailureKind> = new Set(["noSuchVersion", "noSuchKey", "noSuchBucket"])
+const GONE: ReadonlySet<FailureKind> = new Set(["conflict", "noSuchKey", "noSuchBucket"])
 
 const nameOf = ({ id }: Bucket, versionId: VersionId): string => `${id} ${versionId}`

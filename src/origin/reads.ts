@@ -70,6 +70,8 @@ export class RemoteReads {
   /** Brings the object into the cache, whole. */
   async prefetch(place: RemotePlace, signal: AbortSignal): Promise<void> {
     const { entry, isCached } = await this.resolve(place, { revalidates: false, signal }, undefined)
+    if (entry.sizeBytes > this.parts.cache.sizeBytesMax)
+      throw fail("invalidRequest", { message: "The object is larger than the cache of remote buckets." })
     const of = this.readObject(place, { entry, isCached })
     for (let block = 0; block * entry.blockBytes < entry.sizeBytes; block += 1) {
       signal.throwIfAborted()

@@ -67,6 +67,10 @@ interface RemoteParts {
   readonly settingOf: (bucket: Bucket) => Soon<RemoteSetting | undefined>
   /** Whether buckets of an account may use a store. */
   readonly mayUse: (owner: AccountId, accounts: readonly string[] | undefined) => Promise<boolean>
+  /** Resolves once the devices refuse releases that would take a remote bucket for an ordinary one. */
+  readonly refuseEarlier: () => Promise<void>
+  /** Other processes use the same store. */
+  readonly isShared: boolean
   /** Whether this process sends pending writes. */
   readonly isSender: () => boolean
   readonly cacheBytesMax: number
@@ -104,14 +108,13 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const remoteBuckets = () => parts.buckets.withSetting("remote")
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))
     const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => this.placeOf(setting, bucket, key)
-    this.pendingWrites = new PendingWrites({ clock, log, objects, writes, remoteBuckets, settingOf, placeOf, isSender })
+    this.pendingWrites = new PendingWrites({
+      ...{ clock, log, objects, writes, remoteBuckets, settingOf, placeOf, isSender },
+      isShared: parts.isShared,
+    })
     const spaces = async (): Promise<ReadonlySet<string>> => {
-      const found = new Set<string>()
-      for (const bucket of await remoteBuckets()) {
-        const setting = await settingOf(bucket)
-        if (setting !== undefined) found.add(spaceOf(bucket, setting))
-      }
-      return found
+      const found = await this.buckets()
+      return new Set(found.map(({ bucket, setting }) => spaceOf(bucket, setting)))
     }
     this.eviction = new Eviction({ clock, log, cache, spaces })
   }
@@ -139,29 +142,30 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   }
 
   async prepare(bucket: Bucket, setting: RemoteSetting): Promise<void> {
-    const { buckets, mayUse, signal } = this.parts
+    const { buckets, mayUse, refuseEarlier, signal } = this.parts
     const { accounts } = this.storeOf(setting).config
     if (!(await mayUse(bucket.owner, accounts)))
       throw fail("accessDenied", { message: `The operator does not let this account's buckets use ${setting.store}.` })
     const before = await asPromise(() => this.settingOf(bucket))
     if (before === undefined) checkPlain(bucket)
-    if (before === undefined || !isGentle(before, setting))
-      await this.requireNothingPending(bucket, before !== undefined)
-    await this.originOf(setting).list({ prefix: "", delimiter: "", after: "", max: 1 }, signal)
+    if (before === undefined || !isGentle(before, setting)) await this.requireNothingPending(bucket, before)
+    // A setting that only says how to read and write is accepted while the remote is away.
+    if (before === undefined || !isSamePlace(before, setting))
+      await this.originOf(setting).list({ prefix: "", delimiter: "", after: "", max: 1 }, signal)
+    await refuseEarlier()
     if (bucket.versioning !== "enabled") await buckets.setVersioning(bucket, "enabled")
   }
 
   async checkRemoval(bucket: Bucket): Promise<void> {
-    await this.requireNothingPending(bucket, true)
+    await this.requireNothingPending(bucket, await asPromise(() => this.settingOf(bucket)))
   }
 
-  /** Throws `bucketNotEmpty`, or `conflict` for a bucket that is remote. */
-  private async requireNothingPending(bucket: Bucket, isRemote: boolean): Promise<void> {
+  /** Throws `bucketNotEmpty`, or `conflict` for a bucket that is remote by this setting. */
+  private async requireNothingPending(bucket: Bucket, remote: RemoteSetting | undefined): Promise<void> {
     const { versions, uploads } = await this.parts.buckets.usage(bucket)
-    if (versions === 0 && (uploads === 0 || isRemote)) return
-    if (!isRemote) throw fail("bucketNotEmpty", { message: "Only an empty bucket can become remote." })
-    const reason = `${versions} writes are pending; set Writes to None, which lets reads and these go on, and wait until the remote has them`
-    throw fail("conflict", { reason, message: `${reason[0]?.toUpperCase() ?? ""}${reason.slice(1)}.` })
+    if (versions === 0 && (uploads === 0 || remote !== undefined)) return
+    if (remote === undefined) throw fail("bucketNotEmpty", { message: "Only an empty bucket can become remote." })
+    throw fail("conflict", { message: remote.writes === "Through" ? UNDER_WAY : PENDING })
   }
 
   async open(
@@ -269,10 +273,24 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     return { sizeBytes, sizeBytesMax, hitBytes, missBytes, evictedBytes: this.eviction.evictedBytes }
   }
 
+  async buckets() {
+    const found: { readonly bucket: Bucket; readonly setting: RemoteSetting }[] = []
+    for (const bucket of await this.parts.buckets.withSetting("remote")) {
+      const setting = await asPromise(() => this.settingOf(bucket))
+      if (setting !== undefined) found.push({ bucket, setting })
+    }
+    return found
+  }
+
   pending(bucket: Bucket, max: number): Promise<readonly PendingWrite[]> {
     return this.pendingWrites.list(bucket, max)
   }
 }
+
+const PENDING =
+  "Writes are pending: the remote does not have them yet. Set Writes to None, which takes no further ones, and wait until the remote has them."
+const UNDER_WAY =
+  "Writes are under way, or were left by a process that was killed: those are removed by themselves. Try again later."
 
 export const readOnly = () =>
   fail("methodNotAllowed", { message: "This remote bucket takes no writes: the Writes of its setting are None." })
@@ -289,9 +307,9 @@ function checkPlain({ lock, undeleteDays, settings }: Bucket): void {
   if (excluded !== undefined) throw refuse(`the setting ${excluded}`)
 }
 
+const isSamePlace = (before: RemoteSetting, now: RemoteSetting): boolean =>
+  before.store === now.store && before.bucket === now.bucket && before.prefix === now.prefix
+
 /** Whether a change leaves pending writes what they are. */
 const isGentle = (before: RemoteSetting, now: RemoteSetting): boolean =>
-  before.store === now.store &&
-  before.bucket === now.bucket &&
-  before.prefix === now.prefix &&
-  (before.writes === now.writes || (before.writes === "Back" && now.writes === "None"))
+  isSamePlace(before, now) && (before.writes === now.writes || (before.writes === "Back" && now.writes === "None"))

@@ -14,9 +14,15 @@ import type { Origin, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { S3Origin, StoreHealth } from "./s3-origin.js"
 
+/** Whatever it has is shown to those who may see remote stores. */
+function isPlain(endpoint: string): boolean {
+  const { username, password, search, hash, pathname } = new URL(endpoint)
+  return `${username}${password}${search}${hash}` === "" && pathname === "/"
+}
+
 const text = z.string().min(1).max(2_048)
 const STORE = z.strictObject({
-  endpoint: z.url({ protocol: /^https?$/ }),
+  endpoint: z.url({ protocol: /^https?$/ }).refine(isPlain, "an address without a user, a password, a query or a path"),
   region: text.default(REGION_DEFAULT),
   accessKeyId: text,
   secretAccessKey: text,

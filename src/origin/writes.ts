@@ -10,6 +10,7 @@
 import { concatBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { ObjectKey, VersionId } from "../base/ids.js"
+import { asPromise } from "../base/soon.js"
 import { GIB, MIB } from "../base/limits.js"
 import type { Bucket, Conditions, ContentHeaders, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -39,17 +40,27 @@ const PARTS_PAGE = 1_000
 const VERSIONS_PAGE = 1_000
 
 export class RemoteWrites {
+  /** Versions that this process is about to send. */
+  private readonly underWay = new Set<VersionId>()
+
   constructor(private readonly parts: WritesParts) {}
 
   /** Sends a version to the remote, and removes it. If the remote refuses it, it is removed, and the failure thrown. */
   async sendOrDiscard(place: RemotePlace, versionId: VersionId, conditions: WriteConditions): Promise<string> {
+    this.underWay.add(versionId)
     try {
       await this.checkFirst(place, conditions)
       return await this.send(place, versionId, conditions)
     } catch (error) {
       await this.discard(place, versionId)
       throw error
+    } finally {
+      this.underWay.delete(versionId)
     }
+  }
+
+  isUnderWay(versionId: VersionId): boolean {
+    return this.underWay.has(versionId)
   }
 
   /** Sends a version to the remote, and removes it with all older ones. Returns the remote's ETag. */
@@ -85,7 +96,8 @@ export class RemoteWrites {
     key: ObjectKey,
     versionId: VersionId,
   ): Promise<ObjectBody> {
-    const body = await objects.get({ bucket, key, versionId, headersOnly: true, isForServer: true, conditions: {} })
+    const request = { bucket, key, versionId, headersOnly: true, isForServer: true, conditions: {} }
+    const body = await asPromise(() => objects.get(request)).catch(orOvertaken)
     body.close()
     return body
   }
@@ -149,7 +161,8 @@ export class RemoteWrites {
   ): AsyncGenerator<Uint8Array> {
     if (lengthBytes === 0) return
     const range = { kind: "fromTo", first, last: first + lengthBytes - 1 } as const
-    const body = await this.parts.objects.get({ bucket, key, versionId, range, conditions: {} })
+    const request = { bucket, key, versionId, range, conditions: {} }
+    const body = await asPromise(() => this.parts.objects.get(request)).catch(orOvertaken)
     try {
       yield* body.read(this.parts.signal)
     } finally {
@@ -212,6 +225,12 @@ export class RemoteWrites {
     }
     for (const versionId of ids.toReversed()) await objects.remove({ bucket, key, versionId, conditions: {} })
   }
+}
+
+/** A newer write of the key, which the remote has by now, has removed the version. */
+function orOvertaken(error: unknown): never {
+  if (!isFailure(error, "noSuchVersion")) throw error
+  throw fail("conflict", { reason: "a later write of the object has reached the remote first" }, error)
 }
 
 const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)

@@ -1,6 +1,6 @@
 /** docs/operate.md lists the metrics of a running server and of a node: all of them, and no others. */
 import assert from "node:assert/strict"
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { RPC_LIMITS, RpcMetrics, RpcServer } from "../../src/rpc/index.js"
@@ -21,9 +21,20 @@ function documented(mark: string): readonly (string | undefined)[] {
 
 const shownIn = (text: string) => [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name).sort()
 
+/** Parts of a store that have metrics only if they are switched on. */
+const SWITCHES = ["--coordination", "--transforms", "--remotes"]
+
+/** A file that names one remote store, of which there are numbers. */
+function remoteStoresIn(folder: string): string {
+  const path = join(folder, "remotes.json")
+  const store = { endpoint: "http://127.0.0.1:1", accessKeyId: "a", secretAccessKey: "b" }
+  writeFileSync(path, JSON.stringify({ away: store }), { mode: 0o600 })
+  return path
+}
+
 test("the metrics of a running server are those documented", async () => {
   await withFolder(folder =>
-    withServer({ folders: dataFolders(folder, 1), args: ["--coordination", "--transforms"] }, async server => {
+    withServer({ folders: dataFolders(folder, 1), args: [...SWITCHES, remoteStoresIn(folder)] }, async server => {
       const { body } = await server.admin("GET", "/metrics")
       assert.deepEqual(documented("metrics"), shownIn(body.toString("utf8")))
     }),

@@ -7,7 +7,6 @@ import { fail, isFailure } from "../../base/failures.js"
 import { FENCE_HEADER } from "../../base/fence.js"
 import { after, type Soon } from "../../base/soon.js"
 import type {
-  BodySource,
   Bucket,
   ByteRange,
   Conditions,
@@ -19,6 +18,7 @@ import type {
   ObjectBody,
   PutResult,
 } from "../../object/contract.js"
+import { bodyOf } from "../../object/index.js"
 import {
   noConditions,
   readOnly,
@@ -29,7 +29,6 @@ import {
 } from "../../origin/index.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
-import type { Operation } from "../operations.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { OFFSET_HEADER } from "./append-object.js"
 
@@ -74,7 +73,13 @@ const READS: ReadonlySet<string> = new Set([
 const SETTINGS =
   /^(?:Put|Delete)(?:BucketAcl|BucketPolicy|BucketCors|BucketTagging|BucketWebsite|BucketOwnershipControls|PublicAccessBlock|BucketRequestPayment|BucketTransforms|BucketRemote)$/
 
-export function remoteHas({ name, resource, method }: Pick<Operation, "name" | "resource" | "method">): boolean {
+interface NamedOperation {
+  readonly name: string
+  readonly resource: string
+  readonly method: string
+}
+
+export function remoteHas({ name, resource, method }: NamedOperation): boolean {
   if (WRITES.has(name) || READS.has(name) || SETTINGS.test(name)) return true
   return resource === "bucket" && method === "GET" && name !== "ListObjectVersions"
 }
@@ -84,10 +89,14 @@ const REFUSED_HEADERS: readonly string[] = [
   ...[OFFSET_HEADER, FENCE_HEADER, "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-object-lock-mode"],
   ...["x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold", "x-amz-server-side-encryption"],
   ...["x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-aws-kms-key-id"],
+  ...["x-amz-server-side-encryption-bucket-key-enabled", "x-amz-server-side-encryption-context"],
+  ...["x-amz-grant-read", "x-amz-grant-full-control", "x-amz-grant-read-acp", "x-amz-grant-write-acp"],
 ]
+/** Lists of objects that say what holds anyway. */
+const PLAIN_ACLS: ReadonlySet<string> = new Set(["private", "bucket-owner-full-control"])
 
 /** Throws `notImplemented` for what remote buckets lack, by name, and `methodNotAllowed` for writes to one that takes none. */
-export function checkRemoteRequest(call: BucketCall, operation: Operation, isKnown: boolean): Soon<void> {
+export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, isKnown: boolean): Soon<void> {
   const { headers, query, bucket } = call
   const refuse = (what: string) => fail("notImplemented", { message: `A remote bucket does not have ${what}.` })
   if (!isKnown) throw refuse(operation.name)
@@ -96,6 +105,8 @@ export function checkRemoteRequest(call: BucketCall, operation: Operation, isKno
   if (name !== undefined) throw refuse(`the header ${name}`)
   if ((headers.get("x-amz-storage-class") ?? "STANDARD") !== "STANDARD") throw refuse("storage classes")
   if (!WRITES.has(operation.name)) return undefined
+  if (!PLAIN_ACLS.has(headers.get("x-amz-acl") ?? "private")) throw refuse("access control lists of objects")
+  if ((call.tags?.length ?? 0) > 0) throw refuse("tags")
   return after(remoteOf(call, bucket), ({ setting }) => {
     if (setting.writes === "None") throw readOnly()
     const hasConditions = headers.get("if-match") !== undefined || headers.get("if-none-match") !== undefined
@@ -163,14 +174,6 @@ async function openSource(call: ObjectCall, { bucket, key, conditions }: CopySou
   }
 }
 
-const bodySourceOf = (body: ObjectBody, signal: AbortSignal, request: Partial<BodySource>): BodySource => ({
-  ...request,
-  lengthBytes: body.range?.lengthBytes ?? body.info.sizeBytes,
-  declaredChecksum: () => undefined,
-  gather: () => undefined,
-  open: pieces => body.read(signal, pieces),
-})
-
 /** Copies an object of a remote bucket: its bytes are read as by a client. */
 export async function copyFromRemote(call: ObjectCall, request: CopyRequest): Promise<CopyResult> {
   const {
@@ -189,7 +192,7 @@ export async function copyFromRemote(call: ObjectCall, request: CopyRequest): Pr
       ...target,
       attributes: replaceAttributes ?? { headers, userMetadata },
       tags: replaceTags ?? [],
-      body: bodySourceOf(body, request.signal, { checksumAlgorithm }),
+      body: { ...bodyOf(body, request.signal), checksumAlgorithm },
     })
     return { ...result, sourceVersionId: undefined }
   } finally {
@@ -210,7 +213,7 @@ export async function copyPartFromRemote(
   const bytes = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
   const body = await openSource(call, source, bytes)
   try {
-    const part = await call.services.multipart.putPart({ ...target, body: bodySourceOf(body, signal, {}), signal })
+    const part = await call.services.multipart.putPart({ ...target, body: bodyOf(body, signal), signal })
     return { ...part, lastModifiedMs: call.nowMs, sourceVersionId: undefined }
   } finally {
     body.close()
