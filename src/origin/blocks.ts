@@ -16,7 +16,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { RemoteCache } from "./cache.js"
-import type { Origin } from "./contract.js"
+import type { Origin, OriginObject } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 
 /** An object that is read: its entry, and where its bytes are. */
@@ -28,6 +28,10 @@ export interface ReadObject {
   /** The entry is in the cache, so that its blocks may be. */
   readonly isCached: boolean
   readonly opaqueEtags: boolean
+  /** The first block was fetched for this read. */
+  readonly isFetched: boolean
+  /** The remote has another object by now: drops what is cached, and returns the failure to throw. */
+  readonly replaced: (cause: unknown) => Promise<Error>
 }
 
 interface BlocksParts {
@@ -99,23 +103,29 @@ export class RemoteBlocks {
     return ahead
   }
 
-  /** For work that has the bytes of a block in memory. Throws `tooManyInFlight`. */
-  async withSlot<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** For work that has the bytes of a block in memory. The signal ends it if it takes too long. Throws `tooManyInFlight`. */
+  async withSlot<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const giveBack = await this.slots.take()
+    const ended = new AbortController()
+    const { fetchMsMax } = REMOTE_LIMITS
+    const message = `The remote has not sent a block within ${fetchMsMax / 60_000} minutes.`
+    const cancel = this.parts.clock.alarm(fetchMsMax, () => ended.abort(fail("remoteUnavailable", { message })))
     try {
-      return await work()
+      return await work(AbortSignal.any([ended.signal, this.parts.signal]))
     } finally {
+      cancel()
+      // A response that was not read to its end is given up.
+      ended.abort()
       giveBack()
     }
   }
 
   private fetchNow(of: ReadObject, block: number): Promise<boolean> {
-    const { space, entry, origin, key } = of
-    return this.withSlot(async () => {
+    const { space, entry } = of
+    return this.withSlot(async signal => {
       if (await this.parts.cache.hasBlock(space, entry, block)) return true
       const range = rangeOfBlock(entry, block)
-      const { body } = await origin.get(key, { range, etag: entry.etag }, this.parts.signal)
-      const bytes = await this.gathered(of, body, range.lengthBytes)
+      const bytes = await this.gathered(of, await bytesOfRange(of, range, signal), range.lengthBytes)
       return this.parts.cache.putBlock(space, entry, block, bytes)
     })
   }
@@ -139,11 +149,16 @@ export class RemoteBlocks {
   }
 
   /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
-  async stream({ origin, key, entry }: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
+  async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
     const stopped = new AbortController()
-    const signal = AbortSignal.any([stopped.signal, this.parts.signal])
-    const { body } = await origin.get(key, { range, etag: entry.etag }, signal)
-    return { bytes: this.checked(body, range.lengthBytes), stop: () => stopped.abort() }
+    const stop = (): void => stopped.abort()
+    try {
+      const body = await bytesOfRange(of, range, AbortSignal.any([stopped.signal, this.parts.signal]))
+      return { bytes: this.checked(body, range.lengthBytes), stop }
+    } catch (error) {
+      stop()
+      throw error
+    }
   }
 
   private async *checked(body: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncGenerator<Uint8Array> {
@@ -167,6 +182,21 @@ interface BytesOfRemote {
   readonly stop: () => void
 }
 
+/** Bytes of the object that is meant: another one fails with `preconditionFailed`, also if the remote has no ETags. */
+async function bytesOfRange(
+  { origin, key, entry }: ReadObject,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  const { object, body } = await origin.get(key, { range, etag: entry.etag }, signal)
+  if (isSame(entry, object)) return body
+  throw fail("preconditionFailed", { condition: "If-Match" })
+}
+
+/** Whether an object of the remote is the one that an entry describes. */
+export const isSame = (entry: CachedEntry, { etag, sizeBytes, lastModifiedMs }: OriginObject): boolean =>
+  entry.etag === etag && entry.sizeBytes === sizeBytes && entry.lastModifiedMs === lastModifiedMs
+
 const SHORTER = "The remote sent fewer bytes than it announced."
 const LONGER = "The remote sends more bytes than were asked for."
 
@@ -181,7 +211,7 @@ function checkMd5(bytes: Uint8Array, etag: string): void {
 class RemoteBody implements ObjectBody {
   readonly partChecksum = undefined
   isHit = false
-  private fetchedUpTo = -1
+  private fetchedUpTo: number
   /** Of the block that is read next. */
   private block: ObjectBody | undefined
   /** Of all that is left, if it cannot be cached. */
@@ -192,7 +222,9 @@ class RemoteBody implements ObjectBody {
     private readonly of: ReadObject,
     readonly info: ObjectInfo,
     readonly range: ByteRange,
-  ) {}
+  ) {
+    this.fetchedUpTo = of.isFetched ? 0 : -1
+  }
 
   private get lastBlock(): number {
     const { first, lengthBytes } = this.range
@@ -212,13 +244,17 @@ class RemoteBody implements ObjectBody {
   }
 
   private async openAt(at: number): Promise<void> {
-    const block = Math.floor(at / this.of.entry.blockBytes)
-    const opened = await this.blocks.openBlock(this.of, block, this.partOf(block))
-    this.block = opened?.body
-    this.isHit = opened?.isHit === true
-    if (opened !== undefined) return
-    const lengthBytes = this.range.first + this.range.lengthBytes - at
-    this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
+    try {
+      const block = Math.floor(at / this.of.entry.blockBytes)
+      const opened = await this.blocks.openBlock(this.of, block, this.partOf(block))
+      this.block = opened?.body
+      this.isHit = opened?.isHit === true && block > this.fetchedUpTo
+      if (opened !== undefined) return
+      const lengthBytes = this.range.first + this.range.lengthBytes - at
+      this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
+    } catch (error) {
+      throw isFailure(error, "preconditionFailed", "noSuchKey") ? await this.of.replaced(error) : error
+    }
   }
 
   private get isWithinBlock(): boolean {
@@ -246,11 +282,10 @@ class RemoteBody implements ObjectBody {
           if (this.streamed !== undefined) yield* this.streamed.bytes
           return
         }
-        // What this reader has fetched ahead was no hit either, and shows that the next blocks are not cached.
-        const isHit = this.isHit && block > this.fetchedUpTo
-        if (!isHit) this.fetchedUpTo = this.blocks.fetchAhead(this.of, block, this.lastBlock)
+        // What was not cached shows that the next blocks are not either.
+        if (!this.isHit) this.fetchedUpTo = this.blocks.fetchAhead(this.of, block, this.lastBlock)
         yield* this.block.read(signal, pieces)
-        this.blocks.noteRead(this.partOf(block).lengthBytes, isHit)
+        this.blocks.noteRead(this.partOf(block).lengthBytes, this.isHit)
         this.close()
         at = (block + 1) * blockBytes
       }
@@ -266,6 +301,3 @@ class RemoteBody implements ObjectBody {
     this.streamed = undefined
   }
 }
-
-/** The object in the remote is not the one that was meant any more. */
-export const wasReplaced = (error: unknown): boolean => isFailure(error, "preconditionFailed", "noSuchKey")

@@ -23,6 +23,7 @@ import {
   type Bucket,
   type ByteRange,
   type ListedObject,
+  type NewStored,
   type ObjectBody,
   type StoredObjects,
 } from "../object/index.js"
@@ -48,6 +49,7 @@ export interface FoundEntry {
   readonly entry: RemoteEntry
   readonly tag: string
   readonly usedMs: number
+  readonly chargedBytes: number
 }
 
 /** An object of the cache, as the eviction sees it. */
@@ -101,6 +103,8 @@ export class RemoteCache {
   private readonly random: Random
   private touching = 0
   private countedBytes = 0
+  /** The most that something needed for which there was no room, since the last eviction. */
+  wantedBytes = 0
   /** Called when the cache is over its limit. */
   onFull: () => void = () => undefined
 
@@ -135,12 +139,13 @@ export class RemoteCache {
     if (!isCachable(key)) return "uncachable"
     const body = await this.parts.stored.open(entryName(space, key))
     if (body === undefined) return "none"
-    const { etag: tag, lastModifiedMs: usedMs } = body.info
+    const { etag: tag, lastModifiedMs: usedMs, sizeBytes } = body.info
+    const found = { tag, usedMs, chargedBytes: chargeOf(sizeBytes) }
     const { whole } = body
-    if (whole === undefined) return { entry: decodeRemoteEntry(await gathered(body, NEVER)), tag, usedMs }
+    if (whole === undefined) return { ...found, entry: decodeRemoteEntry(await gathered(body, NEVER)) }
     const entry = decodeRemoteEntry(whole)
     body.close()
-    return { entry, tag, usedMs }
+    return { ...found, entry }
   }
 
   /**
@@ -173,22 +178,33 @@ export class RemoteCache {
   async markChanging(space: CacheSpace, key: ObjectKey): Promise<string | undefined> {
     if (!isCachable(key)) return undefined
     const before = await this.read(space, key)
-    const bytes = encodeRemoteEntry({ kind: "changing", id: this.newId() })
-    const tag = await this.parts.stored.put(entryName(space, key), { bytes, userMetadata: [] })
+    const tag = await this.putChanging(space, key, {})
     if (typeof before === "object" && before.entry.kind === "cached") await this.dropBlocks(space, before.entry)
-    else if (before === "none") this.sizeBytes += chargeOf(bytes.length)
+    else if (before === "none") this.sizeBytes += REMOTE_LIMITS.chargedBytesMin
     return tag
   }
 
-  /** Removes the entry with this tag, and its blocks. */
-  async drop(space: CacheSpace, key: ObjectKey, { entry, tag }: FoundEntry): Promise<void> {
+  private putChanging(
+    space: CacheSpace,
+    key: ObjectKey,
+    conditions: NewStored["conditions"] & object,
+  ): Promise<string> {
+    const bytes = encodeRemoteEntry({ kind: "changing", id: this.newId() })
+    return this.parts.stored.put(entryName(space, key), { bytes, userMetadata: [], conditions })
+  }
+
+  /**
+   * Drops what is cached, if the entry still has this tag. "Changing" takes its place: without an entry, a fetch that began before a
+   * write, and found none either, would cache what was there before the write.
+   */
+  async drop(space: CacheSpace, key: ObjectKey, { entry, tag, chargedBytes }: FoundEntry): Promise<void> {
     try {
-      await this.parts.stored.remove(entryName(space, key), { ifMatch: [tag] })
+      await this.putChanging(space, key, { ifMatch: [tag] })
     } catch (error) {
       if (!isFailure(error, "preconditionFailed", "noSuchKey")) throw error
       return
     }
-    this.sizeBytes -= REMOTE_LIMITS.chargedBytesMin
+    this.sizeBytes += REMOTE_LIMITS.chargedBytesMin - chargedBytes
     if (entry.kind === "cached") await this.dropBlocks(space, entry)
   }
 
@@ -276,6 +292,7 @@ export class RemoteCache {
 
   private hasRoom(bytes: number): boolean {
     if (this.sizeBytes + chargeOf(bytes) <= this.parts.sizeBytesMax) return true
+    this.wantedBytes = Math.max(this.wantedBytes, bytes)
     this.onFull()
     return false
   }

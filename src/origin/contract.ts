@@ -65,7 +65,8 @@ export interface OriginRange {
 export interface OriginListing {
   /** Objects and common prefixes in the order of their bytes. */
   readonly entries: readonly OriginEntry[]
-  readonly isLast: boolean
+  /** The token of the next page; undefined: there is none. */
+  readonly next: string | undefined
 }
 
 export type OriginEntry =
@@ -111,8 +112,9 @@ export interface Origin {
     wanted: { readonly range?: OriginRange | undefined; readonly etag?: string | undefined },
     signal: AbortSignal,
   ): Promise<{ readonly object: OriginObject; readonly body: AsyncIterable<Uint8Array> }>
+  /** `token`: of an earlier page of the same listing. */
   list(
-    request: Pick<ListRequest, "prefix" | "delimiter" | "after" | "max">,
+    request: Pick<ListRequest, "prefix" | "delimiter" | "after" | "max"> & { readonly token?: string | undefined },
     signal: AbortSignal,
   ): Promise<OriginListing>
   put(key: ObjectKey, upload: OriginUpload, signal: AbortSignal): Promise<{ readonly etag: string }>

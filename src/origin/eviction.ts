@@ -91,17 +91,18 @@ export class Eviction implements BackgroundService {
     }
     // What was cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
-    if (cache.sizeBytes <= cache.sizeBytesMax * FILLED_SHARE) return
+    if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
-    const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - cache.sizeBytesMax * FILLED_SHARE)))
+    const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - filledOf(cache))))
     if (cut !== undefined) await this.evict(cut, nowMs, signal)
+    cache.wantedBytes = 0
   }
 
   private async evict(cut: number, nowMs: number, signal: AbortSignal): Promise<void> {
     const { cache, log } = this.parts
     let removedBytes = 0
     for await (const item of cache.items()) {
-      if (signal.aborted || cache.sizeBytes <= cache.sizeBytesMax * FILLED_SHARE) break
+      if (signal.aborted || cache.sizeBytes <= filledOf(cache)) break
       if (!mayGo(item, nowMs) || stepOf(nowMs - item.usedMs) < cut) continue
       await cache.removeItem(item)
       removedBytes += item.chargedBytes
@@ -110,6 +111,10 @@ export class Eviction implements BackgroundService {
     if (removedBytes > 0) log.info("remote_cache_evicted", { bytes: removedBytes })
   }
 }
+
+/** So much may be left: what had no room has it then, also in a small cache. */
+const filledOf = ({ sizeBytesMax, wantedBytes }: Pick<RemoteCache, "sizeBytesMax" | "wantedBytes">): number =>
+  Math.max(0, Math.min(sizeBytesMax * FILLED_SHARE, sizeBytesMax - wantedBytes))
 
 /** A young entry may say that its object changes: see `changingKeptMs`. Without its blocks it uses little. */
 const mayGo = ({ isEntry, usedMs }: CachedItem, nowMs: number): boolean =>

@@ -10,6 +10,8 @@ export const REMOTE_LIMITS = {
   fetchesMax: 16,
   fetchesWaitingMax: 1_000,
   fetchWaitMs: 30_000,
+  /** However slowly the remote sends: shorter than `changingKeptMs`. */
+  fetchMsMax: 10 * 60_000,
   /** Blocks that are fetched while the one before them is sent. */
   blocksAhead: 2,
   /** Written objects up to this size are cached at once; larger ones when they are read. */

@@ -3,7 +3,8 @@
  *
  * Promises  A page shows each key once, as a reader would find it: a pending write in place of the remote's object, and nothing where
  *           a deletion is pending. A common prefix is shown if an object below it would be found.
- * Limits    A page asks the remote for one page, and for more only where pending deletions hide its entries.
+ * Limits    A page asks the remote for one page, and for more only where pending deletions hide its entries. It looks at
+ *           `PENDING_MAX` pending writes, and so may have fewer entries than asked for although others follow.
  */
 import type { CacheSpace } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
@@ -12,6 +13,8 @@ import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginEntry, RemoteListEntry, RemoteListPage, RemoteListRequest } from "./contract.js"
 
 const PAGE = 1_000
+/** Pending writes that one page looks at: a page may have fewer entries than asked for. */
+const PENDING_MAX = 4_000
 const LOOKUPS_CONCURRENT = 16
 
 /** An entry of one of the listings that are merged. `at`: key or prefix. */
@@ -29,7 +32,7 @@ interface ListingParts {
   readonly showsPending: boolean
 }
 
-type Asked = Pick<RemoteListRequest, "bucket" | "prefix" | "delimiter" | "after">
+type Asked = Pick<RemoteListRequest, "bucket" | "prefix" | "delimiter" | "after" | "max">
 
 export async function listRemote(
   parts: ListingParts,
@@ -38,24 +41,33 @@ export async function listRemote(
 ): Promise<RemoteListPage> {
   const { max } = request
   if (max === 0) return { entries: [], next: undefined }
+  // Before the remote is asked: a write that is sent meanwhile is in the remote's listing then.
+  const pending = parts.showsPending ? await pendingOf(parts, request) : NOTHING
   const found: RemoteListEntry[] = []
-  const pending = parts.showsPending ? pendingOf(parts, request) : nothing()
-  let next: string | undefined
-  for await (const listed of merged(remoteOf(parts, request, max, signal), pending)) {
+  const shown = (next: string | undefined): Promise<RemoteListPage> => pageOf(parts, request, found, next)
+  for await (const listed of merged(remoteOf(parts, request, signal), pending.listed)) {
+    // What is pending further on is not known yet.
+    if (pending.upTo !== undefined && listed.at > pending.upTo) return shown(pending.upTo)
     if (listed.kind === "deleted") continue
     if (listed.kind === "prefix" && !(await isShown(parts, request, listed, signal))) continue
-    if (found.length === max) {
-      next = placeOf(found.at(-1))
-      break
-    }
-    const isPending = listed.kind === "object" && listed.isPending
-    found.push(
-      listed.kind === "prefix"
-        ? { kind: "prefix", prefix: listed.at }
-        : { kind: "object", object: listed.object, status: isPending ? "pending" : "remote" },
-    )
+    if (found.length === max) return shown(placeOf(found.at(-1)))
+    found.push(entryOf(listed))
   }
-  return { entries: request.withStatus ? await withCached(parts, found) : found, next }
+  return shown(pending.upTo)
+}
+
+async function pageOf(
+  parts: ListingParts,
+  { withStatus }: RemoteListRequest,
+  found: readonly RemoteListEntry[],
+  next: string | undefined,
+): Promise<RemoteListPage> {
+  return { entries: withStatus ? await withCached(parts, found) : found, next }
+}
+
+function entryOf(listed: Exclude<Listed, { readonly kind: "deleted" }>): RemoteListEntry {
+  if (listed.kind === "prefix") return { kind: "prefix", prefix: listed.at }
+  return { kind: "object", object: listed.object, status: listed.isPending ? "pending" : "remote" }
 }
 
 /** The key or prefix of an entry. */
@@ -75,26 +87,19 @@ const isBehind = (at: string, after: string, isPrefix: boolean): boolean =>
 
 async function* remoteOf(
   { origin }: ListingParts,
-  { prefix, delimiter, after }: Asked,
-  max: number,
+  { prefix, delimiter, after, max }: Asked,
   signal: AbortSignal,
 ): AsyncGenerator<Listed> {
-  // One more says whether there is another page.
-  const asked = Math.min(PAGE, max + 1)
-  for (let from: string | undefined = after; from !== undefined;) {
-    const page: Awaited<ReturnType<Origin["list"]>> = await origin.list(
-      { prefix, delimiter, after: from, max: asked },
-      signal,
-    )
+  let token: string | undefined
+  do {
+    // One more says whether there is another page.
+    const page = await origin.list({ prefix, delimiter, after, max: Math.min(PAGE, max + 1), token }, signal)
     for (const entry of page.entries) {
       const at = entry.kind === "prefix" ? entry.prefix : entry.key
       if (isBehind(at, after, entry.kind === "prefix")) yield listedOf(entry)
     }
-    const last = page.entries.at(-1)
-    const place: string | undefined = last?.kind === "prefix" ? last.prefix : last?.key
-    // A remote that does not go on would be asked for ever.
-    from = page.isLast || place === undefined || place <= from ? undefined : place
-  }
+    token = page.next
+  } while (token !== undefined)
 }
 
 function listedOf(entry: OriginEntry): Listed {
@@ -107,24 +112,39 @@ function listedOf(entry: OriginEntry): Listed {
   return { kind: "object", at: key, object, isPending: false }
 }
 
-async function* nothing(): AsyncGenerator<Listed> {}
+interface Pending {
+  /** In the order of the listing. */
+  readonly listed: readonly Listed[]
+  /** The last key that was looked at; undefined: there is nothing behind it. */
+  readonly upTo: string | undefined
+}
 
-/** Pending writes; those below a common prefix as that, unless they are deletions. */
-async function* pendingOf({ objects }: ListingParts, asked: Asked): AsyncGenerator<Listed> {
-  let shown = ""
+const NOTHING: Pending = { listed: [], upTo: undefined }
+
+/** Pending writes behind the place of the request; those below a common prefix as that, unless they are deletions. */
+async function pendingOf({ objects }: ListingParts, asked: Asked): Promise<Pending> {
+  const listed: Listed[] = []
+  let looked = 0
+  let [last, lastCommon]: [string, string | undefined] = ["", undefined]
   for await (const entry of latestOf(objects, asked.bucket, asked.prefix, asked.after)) {
     const key = entry.kind === "version" ? entry.object.key : entry.key
     const common = commonPrefixOf(key, asked)
-    if (common === undefined) {
-      if (key > asked.after)
-        yield entry.kind === "version"
-          ? { kind: "object", at: key, object: entry.object, isPending: true }
-          : { kind: "deleted", at: key }
-    } else if (entry.kind === "version" && common !== shown && isBehind(common, asked.after, true)) {
-      shown = common
-      yield { kind: "prefix", at: common, isPending: true }
-    }
+    // Not within a common prefix, of which the next page shows nothing.
+    if (looked >= PENDING_MAX && (common === undefined || common !== lastCommon)) return { listed, upTo: last }
+    ;[last, lastCommon] = [key, common]
+    looked += 1
+    const shown = shownOf(entry, key, common)
+    if (shown !== undefined && isBehind(shown.at, asked.after, common !== undefined) && listed.at(-1)?.at !== shown.at)
+      listed.push(shown)
   }
+  return { listed, upTo: undefined }
+}
+
+/** Undefined: nothing is shown of a deletion below a common prefix. */
+function shownOf(entry: Version, key: string, common: string | undefined): Listed | undefined {
+  if (entry.kind === "marker") return common === undefined ? { kind: "deleted", at: key } : undefined
+  if (common !== undefined) return { kind: "prefix", at: common, isPending: true }
+  return { kind: "object", at: key, object: entry.object, isPending: true }
 }
 
 type Version = Exclude<VersionEntry, { readonly kind: "prefix" }>
@@ -148,26 +168,18 @@ async function* latestOf(
 }
 
 /** Both in their order; where both have the same place, the pending one stands for it. */
-async function* merged(remote: AsyncGenerator<Listed>, pending: AsyncGenerator<Listed>): AsyncGenerator<Listed> {
-  try {
-    let [theirs, ours] = [await remote.next(), await pending.next()]
-    for (;;) {
-      const their = theirs.done === true ? undefined : theirs.value
-      const own = ours.done === true ? undefined : ours.value
-      if (their === undefined && own === undefined) return
-      if (own !== undefined && (their === undefined || own.at <= their.at)) {
-        yield own
-        ours = await pending.next()
-        if (their?.at === own.at) theirs = await remote.next()
-      } else if (their !== undefined) {
-        yield their
-        theirs = await remote.next()
-      }
+async function* merged(remote: AsyncGenerator<Listed>, pending: readonly Listed[]): AsyncGenerator<Listed> {
+  let taken = 0
+  for await (const theirs of remote) {
+    let isReplaced = false
+    for (let own = pending[taken]; own !== undefined && own.at <= theirs.at; own = pending[taken]) {
+      taken += 1
+      isReplaced = own.at === theirs.at
+      yield own
     }
-  } finally {
-    await remote.return(undefined)
-    await pending.return(undefined)
+    if (!isReplaced) yield theirs
   }
+  yield* pending.slice(taken)
 }
 
 /** Whether a common prefix of the remote has an object whose deletion is not pending. */
@@ -178,12 +190,14 @@ async function isShown(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (isPending || !parts.showsPending) return true
-  const pending = latestOf(parts.objects, bucket, at, "")
-  const first = await pending.next()
+  const first = await latestOf(parts.objects, bucket, at, "").next()
   if (first.done === true) return true
-  const below = { bucket, prefix: at, delimiter: "", after: "" }
-  for await (const entry of merged(remoteOf(parts, below, PAGE - 1, signal), pendingOf(parts, below)))
-    if (entry.kind === "object") return true
+  for (let after: string | undefined = ""; after !== undefined;) {
+    const below = { bucket, prefix: at, delimiter: "", after, max: 1, withStatus: false }
+    const page: RemoteListPage = await listRemote(parts, below, signal)
+    if (page.entries.length > 0) return true
+    after = page.next
+  }
   return false
 }
 

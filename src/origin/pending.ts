@@ -140,7 +140,7 @@ export class PendingWrites implements BackgroundService {
       if (signal.aborted) return "stopping"
       if (!isFailure(error)) throw error
       // It was replaced, and the newer version is sent in the next round.
-      if (GONE.has(error.kind)) return undefined
+      if (error.details["overtaken"] === true || GONE.has(error.kind)) return undefined
       if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: error.message })
       this.noteTrouble(name, sentenceOf(error))
       return error.kind
@@ -197,6 +197,6 @@ export class PendingWrites implements BackgroundService {
   }
 }
 
-const GONE: ReadonlySet<FailureKind> = new Set(["conflict", "noSuchKey", "noSuchBucket"])
+const GONE: ReadonlySet<FailureKind> = new Set(["noSuchBucket"])
 
 const nameOf = ({ id }: Bucket, versionId: VersionId): string => `${id} ${versionId}`

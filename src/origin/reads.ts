@@ -11,7 +11,7 @@ import { parseVersionId, type CacheSpace, type ObjectKey } from "../base/ids.js"
 import type { CachedEntry } from "../format/remote-entry.js"
 import { openListed, type Bucket, type ContentHeaders, type ObjectBody, type ObjectInfo } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { wasReplaced, type ReadObject, type RemoteBlocks } from "./blocks.js"
+import { isSame, type ReadObject, type RemoteBlocks } from "./blocks.js"
 import type { FoundEntry, RemoteCache } from "./cache.js"
 import type { Origin, OriginObject, ReadOutcome, RemoteBuckets, RemoteRead, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
@@ -23,8 +23,6 @@ interface ReadsParts {
   readonly cache: RemoteCache
   readonly blocks: RemoteBlocks
   readonly originOf: (setting: RemoteSetting) => Origin
-  /** Fires when the store stops. */
-  readonly signal: AbortSignal
 }
 
 /** An object of a remote bucket. */
@@ -44,6 +42,8 @@ interface Options {
 interface Resolved {
   readonly entry: CachedEntry
   readonly isCached: boolean
+  /** Its first block was fetched. */
+  readonly isFetched: boolean
   readonly outcome: ReadOutcome
 }
 
@@ -69,10 +69,11 @@ export class RemoteReads {
 
   /** Brings the object into the cache, whole. */
   async prefetch(place: RemotePlace, signal: AbortSignal): Promise<void> {
-    const { entry, isCached } = await this.resolve(place, { revalidates: false, signal }, undefined)
+    const resolved = await this.resolve(place, { revalidates: false, signal }, undefined)
+    const { entry, isCached } = resolved
     if (entry.sizeBytes > this.parts.cache.sizeBytesMax)
       throw fail("invalidRequest", { message: "The object is larger than the cache of remote buckets." })
-    const of = this.readObject(place, { entry, isCached })
+    const of = this.readObject(place, resolved)
     for (let block = 0; block * entry.blockBytes < entry.sizeBytes; block += 1) {
       signal.throwIfAborted()
       if (!isCached || !(await this.parts.blocks.fetch(of, block)))
@@ -87,14 +88,9 @@ export class RemoteReads {
     const of = this.readObject(place, resolved)
     let isHit = true
     const openSegment = async (_: unknown, range: { first: number; lengthBytes: number }): Promise<ObjectBody> => {
-      try {
-        const body = await this.parts.blocks.open(of, info, range)
-        isHit = body.isHit
-        return body
-      } catch (error) {
-        if (wasReplaced(error)) throw await this.replaced(place, error)
-        throw error
-      }
+      const body = await this.parts.blocks.open(of, info, range)
+      isHit = body.isHit
+      return body
     }
     const body = await openListed({ info, segments: segmentsOf(entry), openSegment }, request)
     const isFetched = !isHit && resolved.outcome === "hit"
@@ -102,17 +98,19 @@ export class RemoteReads {
   }
 
   private readObject(
-    { setting, space, key }: RemotePlace,
-    { entry, isCached }: Pick<Resolved, "entry" | "isCached">,
+    place: RemotePlace,
+    { entry, isCached, isFetched }: Pick<Resolved, "entry" | "isCached" | "isFetched">,
   ): ReadObject {
+    const { setting, space, key } = place
     const origin = this.parts.originOf(setting)
-    return { space, key, origin, entry, isCached, opaqueEtags: setting.opaqueEtags }
+    const replaced = (cause: unknown): Promise<Error> => this.replaced(place, entry, cause)
+    return { space, key, origin, entry, isCached, isFetched, opaqueEtags: setting.opaqueEtags, replaced }
   }
 
   /** What is cached is outdated: it is dropped, and the read starts over. */
-  private async replaced({ space, key }: RemotePlace, cause: unknown): Promise<Error> {
+  private async replaced({ space, key }: RemotePlace, { id }: CachedEntry, cause: unknown): Promise<Error> {
     const found = await this.parts.cache.read(space, key)
-    if (typeof found === "object" && found.entry.kind === "cached") await this.parts.cache.drop(space, key, found)
+    if (typeof found === "object" && found.entry.id === id) await this.parts.cache.drop(space, key, found)
     const reason = "the remote replaced the object while it was read"
     return fail("conflict", { replaced: true, reason }, cause)
   }
@@ -124,7 +122,8 @@ export class RemoteReads {
     if (typeof found === "object" && found.entry.kind === "cached") {
       const entry = found.entry
       this.parts.cache.noteRead(space, key, found)
-      if (!options.revalidates && this.isFresh(setting, entry)) return { entry, isCached: true, outcome: "hit" }
+      if (!options.revalidates && this.isFresh(setting, entry))
+        return { entry, isCached: true, isFetched: false, outcome: "hit" }
       return this.compare(place, { ...found, entry }, options)
     }
     const was = typeof found === "object" ? found.tag : undefined
@@ -162,29 +161,30 @@ export class RemoteReads {
       const object = await this.parts.originOf(setting).head(key, signal)
       if (!isSame(entry, object)) {
         const fresh = await this.newEntry(place, object, { was: tag })
-        await this.parts.cache.dropBlocks(space, entry)
+        if (fresh.isCached) await this.parts.cache.dropBlocks(space, entry)
+        else await this.parts.cache.drop(space, key, found)
         return fresh
       }
     } catch (error) {
       if (isFailure(error, "noSuchKey")) await this.parts.cache.drop(space, key, found)
       if (setting.serveStale && isFailure(error, "remoteUnavailable"))
-        return { entry, isCached: true, outcome: "stale" }
+        return { entry, isCached: true, isFetched: false, outcome: "stale" }
       throw error
     }
     if (setting.freshness.check === "Age") {
       const checked = { ...entry, checkedMs: this.parts.clock.wallMs() }
       await this.parts.cache.replace(space, key, checked, tag)
     }
-    return { entry, isCached: true, outcome: "revalidated" }
+    return { entry, isCached: true, isFetched: false, outcome: "revalidated" }
   }
 
   /** The first block says what the object is, so that a small object takes one request. */
   private fetchFirstNow(place: RemotePlace, was: string | undefined): Promise<Resolved> {
     const { space, key, setting } = place
-    const { blocks, cache, signal, originOf } = this.parts
+    const { blocks, cache, originOf } = this.parts
     const { blockBytes } = REMOTE_LIMITS
     const origin = originOf(setting)
-    return blocks.withSlot(async () => {
+    return blocks.withSlot(async signal => {
       try {
         const { object, body } = await origin.get(key, { range: { first: 0, lengthBytes: blockBytes } }, signal)
         const resolved = await this.newEntry(place, object, { was })
@@ -192,7 +192,7 @@ export class RemoteReads {
         const lengthBytes = Math.min(blockBytes, object.sizeBytes)
         const bytes = await blocks.gathered({ entry, opaqueEtags: setting.opaqueEtags }, body, lengthBytes)
         if (isCached) await cache.putBlock(space, entry, 0, bytes)
-        return resolved
+        return { ...resolved, isFetched: true }
       } catch (error) {
         // An empty object has no range.
         if (!isFailure(error, "invalidRange")) throw error
@@ -210,7 +210,7 @@ export class RemoteReads {
     const { cache, clock } = this.parts
     const entry = entryOf(object, cache.newId(), clock.wallMs())
     const tag = cached && (await cache.replace(space, key, entry, cached.was))
-    return { entry, isCached: tag !== undefined, outcome: "miss" }
+    return { entry, isCached: tag !== undefined, isFetched: false, outcome: "miss" }
   }
 }
 
@@ -224,9 +224,6 @@ export function entryOf(object: OriginObject, id: string, checkedMs: number): Ca
     ),
   }
 }
-
-const isSame = (entry: CachedEntry, { etag, sizeBytes, lastModifiedMs }: OriginObject): boolean =>
-  entry.etag === etag && entry.sizeBytes === sizeBytes && entry.lastModifiedMs === lastModifiedMs
 
 const HEADERS = [
   "contentType",

@@ -103,7 +103,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
       else this.missBytes += bytes
     }
     const blocks = new RemoteBlocks({ clock, log, cache, signal, onRead })
-    this.reads = new RemoteReads({ clock, cache, blocks, originOf, signal })
+    this.reads = new RemoteReads({ clock, cache, blocks, originOf })
     const writes = (this.writes = new RemoteWrites({ clock, log, cache, objects, originOf, signal }))
     const remoteBuckets = () => parts.buckets.withSetting("remote")
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))

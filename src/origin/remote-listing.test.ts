@@ -52,14 +52,14 @@ test("keys are in the order of their bytes", async () => {
   )
 })
 
-test("BUG a common prefix at the end of the remote's page, which its next page shows again, is shown once", async () => {
+test("a common prefix at the end of the remote's page, which its next page shows again, is shown once", async () => {
   const scene = await RemoteScene.open()
   for (const key of ["a/x", "b/x", "b/y", "c/x", "d"]) scene.far(key, "")
   for (scene.origin.pageMax of [1, 2, 3])
     assert.deepEqual(await scene.list({ delimiter: "/" }), ["a/", "b/", "c/", "d"], `pages of ${scene.origin.pageMax}`)
 })
 
-test("BUG the same, where pending deletions make a page of the listing need several of the remote", async () => {
+test("the same, where pending deletions make a page of the listing need several of the remote", async () => {
   const scene = await RemoteScene.open(BACK)
   for (const key of ["a1", "a2", "b/x", "c/x"]) scene.far(key, "")
   await scene.remove("a1")
@@ -67,7 +67,7 @@ test("BUG the same, where pending deletions make a page of the listing need seve
   assert.deepEqual(await scene.list({ delimiter: "/", max: 2 }), ["b/", "c/"])
 })
 
-test("BUG a listing during which pending writes are sent shows them, and no object whose deletion was pending", async () => {
+test("a listing during which pending writes are sent shows them, and no object whose deletion was pending", async () => {
   const scene = await RemoteScene.open(BACK)
   scene.far("b", "far")
   await scene.write("a", "new")

@@ -81,6 +81,8 @@ class History {
     this.tolerated = plan.tracks.length > 1 ? AMONG_OTHERS : ALONE
     this.random = new SimRandom(plan.seed)
     const { origin } = scene
+    // Others come between decisions about one object, too.
+    if (plan.tracks.length > 1) scene.world.tablet.before = () => this.pause(2)
     origin.before = () => this.meddle(10)
     origin.after = () => this.meddle(5)
   }
@@ -222,6 +224,7 @@ class History {
   async finish(): Promise<void> {
     const { scene } = this
     const { origin } = scene
+    scene.world.tablet.before = () => undefined
     origin.before = origin.after = () => undefined
     origin.isUnavailable = false
     if (scene.setting.writes === "Back") {

@@ -143,7 +143,7 @@ test("a write that the remote refuses stays pending, with its reason, while othe
   assert.deepEqual([scene.farText("b"), await shown(scene)], ["b", []])
 })
 
-test("BUG a pending write to which the remote says that there is a conflict is shown with that reason", async () => {
+test("a pending write to which the remote says that there is a conflict is shown with that reason", async () => {
   const scene = await RemoteScene.open(BACK)
   await scene.write("a", "one")
   scene.origin.before = () => {
@@ -240,6 +240,27 @@ test("a read of a pending write goes on while the write is sent and its version 
   const reads = [1, 2, 3].map(() => ended(scene.reading("a")))
   await scene.round()
   for (const end of await scene.run(Promise.all(reads))) assert.ok("value" in end && end.value.bytes.equals(bytes))
+})
+
+test("at no moment while a write is sent, and its versions are removed, is an older version read", async () => {
+  for (const last of ["two", undefined]) {
+    const scene = await RemoteScene.open(BACK)
+    await scene.write("a", "one")
+    if (last === undefined) await scene.remove("a")
+    else await scene.write("a", last)
+    const seen: unknown[] = []
+    let isBusy = false
+    scene.world.tablet.before = async () => {
+      if (isBusy) return
+      isBusy = true
+      const end = await ended(scene.reading("a"))
+      seen.push("value" in end ? end.value.text : isFailure(end.error, "noSuchKey") ? undefined : end.error)
+      isBusy = false
+    }
+    await scene.round()
+    assert.ok(seen.length >= 3)
+    assert.deepEqual(new Set(seen), new Set([last]))
+  }
 })
 
 test("a removal that is pending hides an object from readers that compare", async () => {

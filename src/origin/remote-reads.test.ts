@@ -307,7 +307,7 @@ test("no read mixes the bytes of two objects, if one is replaced while it is rea
   }
 })
 
-test("BUG partly cached object that was replaced: the read that finds out breaks off, the next one gets the new object", async () => {
+test("partly cached object that was replaced: the read that finds out breaks off, the next one gets the new object", async () => {
   const scene = await RemoteScene.open()
   const [old, fresh] = [bytesOf(2 * BLOCK, 1), bytesOf(2 * BLOCK, 2)]
   scene.far("a", old)
@@ -317,7 +317,7 @@ test("BUG partly cached object that was replaced: the read that finds out breaks
   assert.ok((await scene.read("a")).bytes.equals(fresh))
 })
 
-test("BUG bytes of a first block that came from the remote are counted as such", async () => {
+test("bytes of a first block that came from the remote are counted as such", async () => {
   const scene = await RemoteScene.open()
   scene.far("a", "one")
   await scene.read("a")
@@ -326,7 +326,7 @@ test("BUG bytes of a first block that came from the remote are counted as such",
   assert.deepEqual([hitBytes, missBytes], [3, 3])
 })
 
-test("BUG a remote without ETags: no read mixes the bytes of two objects", async () => {
+test("a remote without ETags: no read mixes the bytes of two objects", async () => {
   const scene = await RemoteScene.open()
   scene.origin.etagOf = () => ""
   const [old, fresh] = [bytesOf(2 * BLOCK, 1), bytesOf(2 * BLOCK + 5, 2)]

@@ -95,12 +95,13 @@ export class S3Origin implements Origin {
   }
 
   async list(
-    { prefix, delimiter, after, max }: Parameters<Origin["list"]>[0],
+    { prefix, delimiter, after, max, token }: Parameters<Origin["list"]>[0],
     signal: AbortSignal,
   ): Promise<OriginListing> {
     const request = {
       ...{ prefix: this.place.prefix + textOfObjectKey(prefix), delimiter: textOfObjectKey(delimiter), max, signal },
-      ...(after !== "" && { after: this.place.prefix + textOfObjectKey(after) }),
+      token,
+      ...(after !== "" && token === undefined && { after: this.place.prefix + textOfObjectKey(after) }),
     }
     const page = await this.asked(signal, () => this.client.list(this.place.bucket, request))
     const entries: OriginEntry[] = [
@@ -108,7 +109,7 @@ export class S3Origin implements Origin {
       ...page.prefixes.map((found): OriginEntry => ({ kind: "prefix", prefix: this.textOf(found) })),
     ]
     const placeOf = (entry: OriginEntry): string => (entry.kind === "prefix" ? entry.prefix : entry.key)
-    return { entries: entries.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)), isLast: page.next === undefined }
+    return { entries: entries.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)), next: page.next }
   }
 
   put(key: ObjectKey, upload: OriginUpload, signal: AbortSignal): Promise<{ readonly etag: string }> {
@@ -179,6 +180,7 @@ export class S3Origin implements Origin {
   }
 
   private failureOf(error: unknown, signal: AbortSignal): unknown {
+    if (signal.aborted && isFailure(signal.reason)) return signal.reason
     if (signal.aborted) return isFailure(error) ? error : fail("stopping", { reason: "the request was ended" }, error)
     const failure = failureOfClient(error, this.place.bucket)
     if (isFailure(failure, "remoteUnavailable", "remoteRefused")) this.health.noteFailure(failure)

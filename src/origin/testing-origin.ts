@@ -139,13 +139,16 @@ export class MemoryOrigin implements Origin {
   }
 
   async list(
-    { prefix, delimiter, after, max }: Parameters<Origin["list"]>[0],
+    { prefix, delimiter, after, max, token }: Parameters<Origin["list"]>[0],
     signal: AbortSignal,
   ): Promise<OriginListing> {
     return this.answered("list", undefined, `${prefix} ${delimiter} ${after} ${max}`, signal, () => {
-      const entries = this.entries(prefix, delimiter, after)
-      const most = Math.min(max, this.pageMax)
-      return { entries: entries.slice(0, most), isLast: entries.length <= most }
+      const placeOf = (entry: OriginEntry): string => (entry.kind === "prefix" ? entry.prefix : entry.key)
+      const all = this.entries(prefix, delimiter, after)
+      const entries = token === undefined ? all : all.filter(entry => placeOf(entry) > token)
+      const page = entries.slice(0, Math.min(max, this.pageMax))
+      const last = page.at(-1)
+      return { entries: page, next: page.length < entries.length && last ? placeOf(last) : undefined }
     })
   }
 
@@ -218,9 +221,7 @@ export class MemoryOrigin implements Origin {
     prepare: () => Promise<() => Result>,
   ): Promise<Result> {
     const apply = await this.received(kind, key, shown, signal, prepare)
-    const result = apply()
-    await this.after(kind, key)
-    await this.passed(kind, "after", signal)
+    const result = await this.decided(kind, key, signal, apply)
     if (this.losesAnswers) throw unavailable()
     return result
   }
@@ -233,10 +234,21 @@ export class MemoryOrigin implements Origin {
     decide: () => Result,
   ): Promise<Result> {
     await this.received(kind, key, shown, signal, async () => undefined)
-    const result = decide()
+    return this.decided(kind, key, signal, decide)
+  }
+
+  /** Decides now, and answers, or refuses, once the answer may go. */
+  private async decided<Result>(
+    kind: RequestKind,
+    key: ObjectKey | undefined,
+    signal: AbortSignal,
+    decide: () => Result,
+  ): Promise<Result> {
+    const answer = new Promise<Result>(resolve => resolve(decide()))
+    answer.catch(() => undefined)
     await this.after(kind, key)
     await this.passed(kind, "after", signal)
-    return result
+    return answer
   }
 
   private async received<Result>(

@@ -70,18 +70,29 @@ export class RemoteWrites {
     const tag = await cache.markChanging(space, key)
     const { info } = await this.headOf(objects, bucket, key, versionId)
     const upload = await this.uploadOf(place, info, conditions)
-    const { etag } = await originOf(setting).put(key, upload, signal)
+    const { etag } = await this.changing(place, () => originOf(setting).put(key, upload, signal))
     const isCached = tag !== undefined && (await this.cacheWritten(place, info, etag, tag))
     if (!isCached) await cache.markChanging(space, key)
     await this.removeUpTo(bucket, key, versionId)
     return etag
   }
 
-  async remove({ space, key, setting }: RemotePlace, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
+  async remove(place: RemotePlace, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
+    const { space, key, setting } = place
     const { cache, originOf, signal } = this.parts
     await cache.markChanging(space, key)
-    await originOf(setting).remove(key, conditions, signal)
+    await this.changing(place, () => originOf(setting).remove(key, conditions, signal))
     await cache.markChanging(space, key)
+  }
+
+  /** Asks the remote for a change. A failure does not say that nothing has changed: what was read meanwhile is not cached. */
+  private async changing<Result>({ space, key }: RemotePlace, ask: () => Promise<Result>): Promise<Result> {
+    try {
+      return await ask()
+    } catch (error) {
+      await this.parts.cache.markChanging(space, key)
+      throw error
+    }
   }
 
   /** A deletion that was pending, as the delete marker `versionId`. */
@@ -230,7 +241,7 @@ export class RemoteWrites {
 /** A newer write of the key, which the remote has by now, has removed the version. */
 function orOvertaken(error: unknown): never {
   if (!isFailure(error, "noSuchVersion")) throw error
-  throw fail("conflict", { reason: "a later write of the object has reached the remote first" }, error)
+  throw fail("conflict", { overtaken: true, reason: "a later write of the object has reached the remote first" }, error)
 }
 
 const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
