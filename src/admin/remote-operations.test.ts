@@ -7,7 +7,7 @@ import { REMOTE_OPERATIONS } from "./remote-operations.js"
 import { PENDING_COUNTED_MAX, PENDING_WRITES, REMOTES } from "./remote-schemas.js"
 import { ERROR } from "./schemas.js"
 import { world } from "./testing-api.js"
-import { FakeRemotes, REMOTE_SETTING } from "./testing-remotes.js"
+import { type FakeRemotes, REMOTE_SETTING } from "./testing-remotes.js"
 import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
 
 const PATH = "/v1/remotes"

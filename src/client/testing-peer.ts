@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from "node:http"
 import { RealClock } from "../seams/clock/real.js"
 import { S3Client } from "./s3-client.js"
 
-export interface Peer {
+interface Peer {
   readonly client: S3Client
   readonly server: Server
   /** Ends the client. */

@@ -44,8 +44,6 @@ interface BlocksParts {
   readonly onRead: (bytes: number, isHit: boolean) => void
 }
 
-export const blocksOf = ({ sizeBytes, blockBytes }: CachedEntry): number => Math.ceil(sizeBytes / blockBytes)
-
 const rangeOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): ByteRange => ({
   first: block * blockBytes,
   lengthBytes: Math.min(blockBytes, sizeBytes - block * blockBytes),

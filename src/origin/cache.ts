@@ -97,7 +97,7 @@ const KEY_BYTES_MAX = 1024 - `${REMOTE_PREFIX}${ENTRIES}`.length - ID_DIGITS - P
 const isCachable = (key: ObjectKey): boolean => key.length <= KEY_BYTES_MAX
 
 /** Bytes that an object of the cache counts against the limit. */
-export const chargeOf = (bytes: number): number => Math.max(bytes, REMOTE_LIMITS.chargedBytesMin)
+const chargeOf = (bytes: number): number => Math.max(bytes, REMOTE_LIMITS.chargedBytesMin)
 
 export class RemoteCache {
   private readonly random: Random

@@ -20,7 +20,7 @@ import type {
 
 /** How writes reach the remote: before the answer, later, or not at all. */
 export const REMOTE_WRITES = ["Through", "Back", "None"] as const
-export type RemoteWrites = (typeof REMOTE_WRITES)[number]
+type RemoteWrites = (typeof REMOTE_WRITES)[number]
 
 /** When a cached object is compared with the remote's: never, before each read, or once the last time is `maxAgeSeconds` ago. */
 export type Freshness =
@@ -123,7 +123,7 @@ export interface Origin {
 }
 
 /** How a listed object of a remote bucket is kept here. */
-export type RemoteStatus = "remote" | "cached" | "pending"
+type RemoteStatus = "remote" | "cached" | "pending"
 
 export type RemoteListEntry =
   | { readonly kind: "object"; readonly object: ListedObject; readonly status: RemoteStatus }

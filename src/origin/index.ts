@@ -1,6 +1,5 @@
 /** Remote buckets: buckets whose objects are in a bucket of another S3 store. */
 export type * from "./contract.js"
 export { REMOTE_WRITES } from "./contract.js"
-export { REMOTE_LIMITS } from "./limits.js"
 export { noConditions, readOnly, StoreRemotes } from "./remote-buckets.js"
 export { parseRemoteStores, RemoteStore, type RemoteStoreConfig } from "./stores.js"

@@ -2,7 +2,7 @@
  * Reads of remote buckets: which object there is, from the cache or from the remote, and its bytes.
  *
  * Promises  A cached object is read without a request to the remote, unless the bucket's rule, or the reader, wants it compared first.
- *           What differs in ETag, size or time of modification is another object, and is fetched anew.
+ *           What differs in ETag, size or time of modification is another object, and is fetched.
  *           All bytes of a response are of one object: if the remote replaces it meanwhile, the read starts over, or breaks off once
  *           bytes have been sent.
  */

@@ -42,7 +42,7 @@ import type { StoreHealth } from "./s3-origin.js"
 import { RemoteWrites } from "./writes.js"
 
 /** A remote store, as this module needs it. */
-export interface NamedStore {
+interface NamedStore {
   readonly name: string
   readonly config: {
     readonly endpoint: string

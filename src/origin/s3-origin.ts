@@ -7,7 +7,7 @@
  */
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { byteStringOfText, objectKeyOfText, textOfObjectKey, type ObjectKey } from "../base/ids.js"
-import { BrokenAnswer, RemoteFailure, S3Client, Unreachable, type ObjectHead } from "../client/index.js"
+import { BrokenAnswer, RemoteFailure, Unreachable, type ObjectHead, type S3Client } from "../client/index.js"
 import { mapBounded } from "../life/index.js"
 import type { Conditions, ContentHeaders, UserMetadata } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -80,8 +80,7 @@ export class S3Origin implements Origin {
       if (ifMatch !== undefined && object.etag !== ifMatch) throw fail("preconditionFailed", { condition: "If-Match" })
       return { object, body: this.bytesOf(body, signal) }
     } catch (error) {
-      // Leaving the loop ends the response.
-      for await (const _ of body) break
+      await leave(body)
       throw error
     }
   }
@@ -186,6 +185,14 @@ export class S3Origin implements Origin {
     if (isFailure(failure, "remoteUnavailable", "remoteRefused")) this.health.noteFailure(failure)
     return failure
   }
+}
+
+/** Ends the response without the rest of its body. */
+async function leave(body: AsyncIterable<Uint8Array>): Promise<void> {
+  const iterator = body[Symbol.asyncIterator]()
+  // A generator that has not begun would not notice that it is left.
+  await iterator.next().catch(() => undefined)
+  await iterator.return?.()
 }
 
 const refused = (message: string): Failure => fail("remoteRefused", { message })

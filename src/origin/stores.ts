@@ -2,7 +2,7 @@
  * Remote stores: the operator's file that names them, and what is known of each while the process runs.
  *
  * The file is JSON: for each name an endpoint, a region, a key, and the accounts whose buckets may use it. Secrets stay in the file:
- * nothing shows them, and no bucket's setting has them. So whoever may change the setting of a bucket cannot make the store send
+ * nothing shows them, and no bucket's setting has them. So a caller who may change the setting of a bucket cannot make the store send
  * requests to an address that the operator has not chosen.
  */
 import { z } from "zod"

@@ -13,14 +13,14 @@ import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import type { Origin, OriginEntry, OriginListing, OriginObject, OriginPart, OriginUpload } from "./contract.js"
 
-export type RequestKind = "head" | "get" | "list" | "put" | "remove"
+type RequestKind = "head" | "get" | "list" | "put" | "remove"
 
-export interface RemoteObject extends OriginObject {
+interface RemoteObject extends OriginObject {
   readonly bytes: Uint8Array
 }
 
 /** What a request waits for until the test opens it. */
-export class Gate {
+class Gate {
   private opened: () => void = () => undefined
   readonly passed = new Promise<void>(resolve => (this.opened = resolve))
   /** A request has come. */

@@ -13,11 +13,11 @@ import { Eviction } from "./eviction.js"
 import { StoreRemotes } from "./remote-buckets.js"
 import { MemoryOrigin } from "./testing-origin.js"
 
-export const START_MS = 1_800_000_000_000
+const START_MS = 1_800_000_000_000
 /** Of the store in memory, when it is made. */
 const DECISIONS_START_MS = 1_700_000_000_000
 
-export interface ReadResult {
+interface ReadResult {
   readonly bytes: Buffer
   readonly text: string
   readonly outcome: ReadOutcome
@@ -28,12 +28,12 @@ export interface ReadResult {
   readonly range: { readonly first: number; readonly lengthBytes: number } | undefined
 }
 
-export type Asked = Pick<GetRequest, "range" | "ifRange" | "headersOnly"> & {
+type Asked = Pick<GetRequest, "range" | "ifRange" | "headersOnly"> & {
   readonly conditions?: Conditions
   readonly revalidates?: boolean
 }
 
-export const SETTING: RemoteSetting = {
+const SETTING: RemoteSetting = {
   ...{ store: "far", bucket: "theirs", prefix: "", freshness: { check: "Never" } },
   ...{ serveStale: false, writes: "Through", opaqueEtags: false },
 }
@@ -42,7 +42,7 @@ export const fromTo = (first: number, last?: number) => ({ kind: "fromTo", first
 export const suffix = (lengthBytes: number) => ({ kind: "suffix", lengthBytes }) as const
 
 /** How a piece of work ended. A rejection is noted at once, so that work may go on while nobody waits for it. */
-export type Ended<T> = { readonly value: T } | { readonly error: unknown }
+type Ended<T> = { readonly value: T } | { readonly error: unknown }
 
 export const ended = <T>(work: Promise<T>): Promise<Ended<T>> =>
   work.then(

@@ -4,7 +4,7 @@
  * meanwhile.
  *
  * Promises  While the remote is asked to change an object, and until its process knows how that ended, the cache says "changing"; at
- *           the end it says so anew, or has what was written. So no read that begins after a write gets what was there before.
+ *           the end it says so again, or has what was written. So no read that begins after a write gets what was there before.
  *           Versions are removed from the oldest on: no older one becomes the current one.
  */
 import { concatBytes } from "../base/bytes.js"

@@ -37,7 +37,7 @@ const OFF = "Remote buckets are switched off. The operator starts the store with
 export const isRemote = ({ settings }: Bucket): boolean => settings.includes("remote")
 
 /** A remote bucket of a call, and its setting. Throws `notImplemented` while remote buckets are off. */
-export function remoteOf(
+function remoteOf(
   { context, bucket }: BucketCall,
   of: Bucket = bucket,
 ): Soon<{ remotes: RemoteBuckets; setting: RemoteSetting }> {
