@@ -31,7 +31,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
-import type { RemoteSetting } from "./contract.js"
+import type { OriginObject, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 
 export const REMOTE_PREFIX = "remote/"
@@ -68,6 +68,8 @@ interface CacheParts {
   /** Below `REMOTE_PREFIX`. */
   readonly stored: StoredObjects
   readonly sizeBytesMax: number
+  /** Absent: `REMOTE_LIMITS.blockBytes`. */
+  readonly blockBytes?: number | undefined
 }
 
 /** A bucket that becomes another remote's has another space, so that nothing of the former one is found. */
@@ -129,8 +131,20 @@ export class RemoteCache {
     return !this.hasRoom(0)
   }
 
-  /** An id for a new entry. */
-  newId(): string {
+  get blockBytes(): number {
+    return this.parts.blockBytes ?? REMOTE_LIMITS.blockBytes
+  }
+
+  /** A new entry of an object of the remote. */
+  entryOf({ headers, ...object }: OriginObject, checkedMs: number): CachedEntry {
+    const texts = Object.entries(headers).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value] as const] : [],
+    )
+    const { blockBytes } = this
+    return { ...object, kind: "cached", id: this.newId(), checkedMs, blockBytes, headers: texts }
+  }
+
+  private newId(): string {
     return Buffer.from(this.random.bytes(ID_BYTES)).toString("hex")
   }
 

@@ -128,7 +128,7 @@ export class RemoteReads {
     }
     const was = typeof found === "object" ? found.tag : undefined
     const mayCache = found !== "uncachable" && !this.parts.cache.isFull
-    if (first !== undefined && first < REMOTE_LIMITS.blockBytes && mayCache) return this.fetchFirst(place, was)
+    if (first !== undefined && first < this.parts.cache.blockBytes && mayCache) return this.fetchFirst(place, was)
     const object = await this.parts.originOf(setting).head(key, options.signal)
     return this.newEntry(place, object, mayCache ? { was } : undefined)
   }
@@ -182,7 +182,7 @@ export class RemoteReads {
   private fetchFirstNow(place: RemotePlace, was: string | undefined): Promise<Resolved> {
     const { space, key, setting } = place
     const { blocks, cache, originOf } = this.parts
-    const { blockBytes } = REMOTE_LIMITS
+    const { blockBytes } = cache
     const origin = originOf(setting)
     return blocks.withSlot(async signal => {
       try {
@@ -208,20 +208,9 @@ export class RemoteReads {
     cached: { readonly was: string | undefined } | undefined,
   ): Promise<Resolved> {
     const { cache, clock } = this.parts
-    const entry = entryOf(object, cache.newId(), clock.wallMs())
+    const entry = cache.entryOf(object, clock.wallMs())
     const tag = cached && (await cache.replace(space, key, entry, cached.was))
     return { entry, isCached: tag !== undefined, isFetched: false, outcome: "miss" }
-  }
-}
-
-export function entryOf(object: OriginObject, id: string, checkedMs: number): CachedEntry {
-  const { headers, ...rest } = object
-  return {
-    ...rest,
-    ...{ kind: "cached", id, checkedMs, blockBytes: REMOTE_LIMITS.blockBytes },
-    headers: Object.entries(headers).flatMap(([name, value]) =>
-      typeof value === "string" ? [[name, value] as const] : [],
-    ),
   }
 }
 

@@ -74,6 +74,8 @@ interface RemoteParts {
   /** Whether this process sends pending writes. */
   readonly isSender: () => boolean
   readonly cacheBytesMax: number
+  /** Absent: `REMOTE_LIMITS.blockBytes`. */
+  readonly blockBytes?: number
   /** Fires when the store stops. */
   readonly signal: AbortSignal
 }
@@ -94,9 +96,9 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   private missBytes = 0
 
   constructor(private readonly parts: RemoteParts) {
-    const { clock, log, random, objects, metadata, signal, isSender, cacheBytesMax: sizeBytesMax } = parts
+    const { clock, log, random, objects, metadata, signal, isSender, cacheBytesMax: sizeBytesMax, blockBytes } = parts
     const stored = new StoredObjects({ objects, metadata }, REMOTE_PREFIX)
-    const cache = (this.cached = new RemoteCache({ clock, random, log, stored, sizeBytesMax }))
+    const cache = (this.cached = new RemoteCache({ clock, random, log, stored, sizeBytesMax, blockBytes }))
     const originOf = (setting: RemoteSetting): Origin => this.originOf(setting)
     const onRead = (bytes: number, isHit: boolean): void => {
       if (isHit) this.hitBytes += bytes

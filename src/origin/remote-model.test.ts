@@ -16,8 +16,8 @@ import { REMOTE_LIMITS } from "./limits.js"
 import { unavailable } from "./testing-origin.js"
 import { ended, fromTo, RemoteScene } from "./testing-remotes.js"
 
-/** So that small objects have several blocks. */
-Object.defineProperty(REMOTE_LIMITS, "blockBytes", { value: 64 })
+/** Small objects have several blocks. */
+const BLOCK_BYTES = 64
 
 const KEYS = ["a", "b", "d/x"] as const
 /** Of each property; more for a longer search. */
@@ -249,7 +249,7 @@ const START = { value: undefined, start: -1, isAcknowledged: true } as const
 const whole = (key: Key): ReadOp => ({ kind: "read", key, range: undefined, revalidates: false, headersOnly: false })
 
 async function runPlan(plan: Plan): Promise<void> {
-  const scene = await RemoteScene.open(plan.setting, plan.cacheBytesMax)
+  const scene = await RemoteScene.open(plan.setting, plan.cacheBytesMax, BLOCK_BYTES)
   const history = new History(scene, plan)
   const isAlone = plan.tracks.length === 1
   await scene.run(Promise.all(plan.tracks.map(ops => history.run(ops, isAlone))))

@@ -10,6 +10,7 @@ import { sourceOf } from "../object/testing-services.js"
 import { MIB } from "../base/limits.js"
 import type { PendingWrite, ReadOutcome, RemoteListPage, RemoteListRequest, RemoteSetting } from "./contract.js"
 import { Eviction } from "./eviction.js"
+import { REMOTE_LIMITS } from "./limits.js"
 import { StoreRemotes } from "./remote-buckets.js"
 import { MemoryOrigin } from "./testing-origin.js"
 
@@ -60,12 +61,17 @@ export class RemoteScene {
     public bucket: Bucket,
     public setting: RemoteSetting,
     private readonly cacheBytesMax: number,
+    private readonly blockBytes: number,
   ) {
     this.origin = new MemoryOrigin(world.clock)
     this.remotes = this.started()
   }
 
-  static async open(more: Partial<RemoteSetting> = {}, cacheBytesMax = 1024 * MIB): Promise<RemoteScene> {
+  static async open(
+    more: Partial<RemoteSetting> = {},
+    cacheBytesMax = 1024 * MIB,
+    blockBytes: number = REMOTE_LIMITS.blockBytes,
+  ): Promise<RemoteScene> {
     const world = await open("replica:1", 1, MIB)
     const { clock, tablet, services } = world
     await clock.advance(START_MS - clock.wallMs())
@@ -75,12 +81,12 @@ export class RemoteScene {
     await clock.runUntil(services.buckets.setSetting(world.home, "remote", "<x/>"))
     await clock.runUntil(services.buckets.setVersioning(world.home, "enabled"))
     const bucket = await clock.runUntil(asPromise(() => services.buckets.open(world.home.name)))
-    return new RemoteScene(world, bucket, { ...SETTING, ...more }, cacheBytesMax)
+    return new RemoteScene(world, bucket, { ...SETTING, ...more }, cacheBytesMax, blockBytes)
   }
 
   /** A process that has just started; those before go on with what they do. */
   private started(): StoreRemotes {
-    const { world, origin, cacheBytesMax } = this
+    const { world, origin, cacheBytesMax, blockBytes } = this
     const { clock, random, telemetry, tablet: metadata, services } = world
     const { objects, buckets } = services
     const config = { endpoint: "https://far.example", region: "us-east-1" }
@@ -88,7 +94,7 @@ export class RemoteScene {
     const store = { name: "far", config, health, bucket: () => origin }
     return new StoreRemotes({
       ...{ clock, random, log: telemetry.log, metadata, objects, buckets, stores: new Map([["far", store]]) },
-      ...{ cacheBytesMax, signal: noSignal },
+      ...{ cacheBytesMax, blockBytes, signal: noSignal },
       settingOf: () => this.setting,
       mayUse: async () => true,
       refuseEarlier: async () => undefined,

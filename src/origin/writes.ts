@@ -18,7 +18,7 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
-import { entryOf, type RemotePlace } from "./reads.js"
+import type { RemotePlace } from "./reads.js"
 
 type WriteConditions = OriginUpload["conditions"]
 
@@ -188,7 +188,7 @@ export class RemoteWrites {
     try {
       const object = await originOf(setting).head(key, signal)
       if (object.etag !== etag || object.sizeBytes !== info.sizeBytes) return false
-      const entry = entryOf(object, cache.newId(), clock.wallMs())
+      const entry = cache.entryOf(object, clock.wallMs())
       if ((await cache.replace(space, key, entry, tag)) === undefined) return false
       if (info.sizeBytes > REMOTE_LIMITS.writtenCachedBytesMax) return true
       let block = 0
@@ -205,7 +205,7 @@ export class RemoteWrites {
   }
 
   private async *blocksOf(place: RemotePlace, { sizeBytes, versionId }: ObjectInfo): AsyncGenerator<Uint8Array> {
-    const { blockBytes } = REMOTE_LIMITS
+    const { blockBytes } = this.parts.cache
     for (let first = 0; first < sizeBytes; first += blockBytes) {
       const pieces: Uint8Array[] = []
       const lengthBytes = Math.min(blockBytes, sizeBytes - first)
