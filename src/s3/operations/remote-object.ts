@@ -61,17 +61,17 @@ export async function checkRemoteRemoval({ context, bucket }: BucketCall): Promi
   await context.remotes?.checkRemoval(bucket)
 }
 
-/** Operations on objects that remote buckets have; of those on buckets they have all that only read, and the settings below. */
+/** Operations on objects that remote buckets have; of those on buckets they have all that only read or remove, and the settings below. */
 const WRITES: ReadonlySet<string> = new Set([
   ...["PutObject", "CopyObject", "PostObject", "DeleteObject", "DeleteObjects", "CreateMultipartUpload"],
   ...["UploadPart", "UploadPartCopy", "CompleteMultipartUpload"],
 ])
 const READS: ReadonlySet<string> = new Set([
   ...["GetObject", "HeadObject", "GetTransformedObject", "HeadTransformedObject", "AbortMultipartUpload", "ListParts"],
-  ...["PrefetchObject", "EvictObject", "HeadBucket", "DeleteBucket"],
+  ...["PrefetchObject", "EvictObject", "HeadBucket"],
 ])
 const SETTINGS =
-  /^(?:Put|Delete)(?:BucketAcl|BucketPolicy|BucketCors|BucketTagging|BucketWebsite|BucketOwnershipControls|PublicAccessBlock|BucketRequestPayment|BucketTransforms|BucketRemote)$/
+  /^Put(?:BucketAcl|BucketPolicy|BucketCors|BucketTagging|BucketWebsite|BucketOwnershipControls|PublicAccessBlock|BucketRequestPayment|BucketTransforms|BucketRemote)$/
 
 interface NamedOperation {
   readonly name: string
@@ -81,7 +81,8 @@ interface NamedOperation {
 
 export function remoteHas({ name, resource, method }: NamedOperation): boolean {
   if (WRITES.has(name) || READS.has(name) || SETTINGS.test(name)) return true
-  return resource === "bucket" && method === "GET" && name !== "ListObjectVersions"
+  if (resource !== "bucket") return false
+  return method === "DELETE" || (method === "GET" && name !== "ListObjectVersions")
 }
 
 /** Headers whose effect a remote could not have, or that would be lost on the way. */
