@@ -77,6 +77,7 @@ const IN_TURN = [
   ...["tests/cluster/erase", "tests/crash/table", "src/placement/capacity", "tests/cluster/classes"],
   ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord", "tests/console/locks"],
   ...["tests/console/transforms", "tests/transforms/server", "tests/console/remotes"],
+  ...["tests/remote/kills", "tests/remote/clients", "tests/cluster/remotes"],
 ]
 const TURNS = 6
 
