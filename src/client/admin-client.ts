@@ -1,6 +1,6 @@
 /** A client of the admin API: JSON or bytes in, JSON out, the token in a header. Failures like those of the S3 client. */
 import { HttpCaller, type Answer } from "./http-caller.js"
-import { BrokenAnswer, RemoteFailure } from "./remote.js"
+import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
 
 export interface AdminAccess {
@@ -113,7 +113,7 @@ function errorOf(value: unknown): { code?: string; message?: string } {
   const error = typeof value === "object" && value !== null && "error" in value ? value.error : undefined
   if (typeof error !== "object" || error === null) return {}
   return {
-    ...("code" in error && typeof error.code === "string" ? { code: error.code } : {}),
-    ...("message" in error && typeof error.message === "string" ? { message: error.message } : {}),
+    ...("code" in error && typeof error.code === "string" ? { code: briefCode(error.code) } : {}),
+    ...("message" in error && typeof error.message === "string" ? { message: briefMessage(error.message) } : {}),
   }
 }

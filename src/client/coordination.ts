@@ -14,7 +14,7 @@ import { z } from "zod"
 import { signRequest } from "../access/sigv4.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, type Answer } from "./http-caller.js"
-import { BrokenAnswer, RemoteFailure } from "./remote.js"
+import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
 
 const WAIT_SECONDS = 25
@@ -488,5 +488,5 @@ function failureOf(status: number, text: Buffer): RemoteFailure {
   }
   const { success, data } = ERROR.safeParse(value)
   const { code, message } = success ? data.error : { code: `http-${status}`, message: `status ${status}` }
-  return new RemoteFailure(status, code, message, undefined)
+  return new RemoteFailure(status, briefCode(code), briefMessage(message), undefined)
 }

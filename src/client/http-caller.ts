@@ -6,7 +6,8 @@
  *           the sending, and the connection with it.
  * Failures  `Unreachable` before a response, `BrokenAnswer` during one, `SourceFailure` of a streamed body, an
  *           `AbortError` once a signal has fired. Callers interpret the status.
- * Limits    `CONNECTIONS_MAX` sockets, `SILENCE_MS_MAX` without a byte in either direction.
+ * Limits    `CONNECTIONS_MAX` sockets, `SILENCE_MS_MAX` without a byte in either direction; of documents
+ *           `DOCUMENT_BYTES_MAX`, of those that tell of a failure `FAILURE_BYTES_MAX`.
  */
 import http from "node:http"
 import https from "node:https"
@@ -17,8 +18,10 @@ import { tlsOptionsOf, type Trust } from "./trust.js"
 
 const SILENCE_MS_MAX = 60_000
 const CONNECTIONS_MAX = 512
-/** For error documents and listings: a store sends no larger ones. */
+/** For listings: a store sends no larger ones. */
 const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
+/** Of a response with a status of 300 or more; the rest is not read. */
+const FAILURE_BYTES_MAX = 64 * 1024
 
 interface Call {
   readonly method: string
@@ -45,7 +48,10 @@ export interface Answer {
   readonly isEarly: boolean
   /** Must be read to its end, or destroyed by leaving the loop. */
   readonly body: AsyncIterable<Uint8Array>
-  /** The whole body as bytes. Throws `BrokenAnswer` above `DOCUMENT_BYTES_MAX`. */
+  /**
+   * The whole body as bytes. Throws `BrokenAnswer` above `DOCUMENT_BYTES_MAX`. With a status of 300 or more: at most its
+   * first `FAILURE_BYTES_MAX`; a longer response ends there, and its connection with it.
+   */
   document(): Promise<Buffer>
 }
 
@@ -89,8 +95,14 @@ export class HttpCaller {
       request.on("close", () => {
         unlisten()
         sending?.stop()
+        // Without effect once there was a response or an error.
+        reject(this.#unreachable(new Error("the connection closed without a response")))
       })
+      // No request asks for another protocol; the request closes after this.
+      request.on("upgrade", (_, socket) => socket.destroy())
       request.on("response", response => {
+        // Node takes a 101 that names no protocol for a response.
+        if ((response.statusCode ?? 0) < 200) return void request.destroy()
         const isEarly = sending?.isSent === false
         sending?.stop()
         // A connection on which the rest of a body is missing cannot have another request.
@@ -169,9 +181,10 @@ export function onAbort(signals: readonly (AbortSignal | undefined)[], ring: (re
 
 function answerOf(response: http.IncomingMessage, isEarly: boolean, ended: Ending): Answer {
   const body = bytesOf(response, ended)
+  const status = response.statusCode ?? 0
   return {
     isEarly,
-    status: response.statusCode ?? 0,
+    status,
     headers: response.headers,
     body,
     async document() {
@@ -179,6 +192,10 @@ function answerOf(response: http.IncomingMessage, isEarly: boolean, ended: Endin
       let lengthBytes = 0
       for await (const chunk of body) {
         lengthBytes += chunk.length
+        if (status >= 300 && lengthBytes > FAILURE_BYTES_MAX) {
+          chunks.push(chunk.subarray(0, chunk.length - (lengthBytes - FAILURE_BYTES_MAX)))
+          break
+        }
         if (lengthBytes > DOCUMENT_BYTES_MAX) throw new BrokenAnswer("the response is longer than any listing")
         chunks.push(chunk)
       }

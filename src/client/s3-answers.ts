@@ -6,7 +6,7 @@
 import { parseDate } from "../base/dates.js"
 import { percentDecode } from "../base/uri.js"
 import type { Answer } from "./http-caller.js"
-import { BrokenAnswer, RemoteFailure } from "./remote.js"
+import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { S3Request } from "./signed-call.js"
 import { childrenOf, readXml, textOf, type XmlElement } from "./xml-reader.js"
 
@@ -62,31 +62,66 @@ export interface BucketEntry {
   readonly createdMs: number
 }
 
-export const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
+const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
-/** S3 responds with 200 before it is done, and may send an error document in the body. */
-export function completed(root: XmlElement): XmlElement {
+/** The ETag of what was just written. Without it nobody could tell which object the store has now. */
+export function etagOf(given: string | undefined): string {
+  const etag = unquote(given)
+  if (etag === "") throw new BrokenAnswer("the store does not say which object it has written: there is no ETag")
+  return etag
+}
+
+/**
+ * The ETag in a document about what was written. S3 responds with 200 before it is done, and may send an error document
+ * in the body.
+ */
+export function writtenEtag(root: XmlElement): string {
   if (root.name === "Error") throw remoteFailure(500, root, undefined)
-  return root
+  return etagOf(textOf(root, "ETag"))
+}
+
+/** The same of a completed upload, which has the ETag in a header at some stores. */
+export function completedEtag(root: XmlElement, { headers }: Answer): string {
+  if (root.name !== "Error") expectRoot(root, "CompleteMultipartUploadResult")
+  return textOf(root, "ETag") === undefined && root.name !== "Error" ? etagOf(headers.etag) : writtenEtag(root)
+}
+
+function expectRoot({ name }: XmlElement, expected: string): void {
+  if (name !== expected) throw new BrokenAnswer(`the response is not a ${expected}, but a ${name.slice(0, 100)}`)
 }
 
 export async function failureOf(answer: Answer, request: S3Request): Promise<RemoteFailure> {
   const text = (await answer.document()).toString("utf8")
   const requestId = String(answer.headers["x-amz-request-id"] ?? "") || undefined
-  if (text.includes("<Error")) return remoteFailure(answer.status, readXml(text), requestId)
+  const document = text.includes("<Error") ? readable(text) : undefined
+  if (document !== undefined) return remoteFailure(answer.status, document, requestId)
   const what = request.key === undefined ? (request.bucket ?? "the store") : `${request.bucket ?? ""}/${request.key}`
   const plain =
     answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `status ${answer.status}`
-  return new RemoteFailure(answer.status, `http-${answer.status}`, `${what}: ${plain}`, requestId)
+  // A document that was cut still has its beginning.
+  const code = /<Code>([^<]{1,100})<\/Code>/.exec(text)?.[1]
+  return new RemoteFailure(answer.status, code ?? `http-${answer.status}`, `${what}: ${plain}`, requestId)
 }
 
+function readable(text: string): XmlElement | undefined {
+  try {
+    return readXml(text)
+  } catch (error) {
+    if (error instanceof BrokenAnswer) return undefined
+    throw error
+  }
+}
+
+/** The longest names that S3 has, with a bucket. */
+const NAME_CHARACTERS_MAX = 1100
+
 export function remoteFailure(status: number, error: XmlElement, requestId: string | undefined): RemoteFailure {
-  const code = textOf(error, "Code") ?? `http-${status}`
-  const message = textOf(error, "Message") ?? code
+  const code = briefCode(textOf(error, "Code") ?? `http-${status}`)
+  const message = briefMessage(textOf(error, "Message") ?? code)
   const resource = textOf(error, "Resource")
   const of = textOf(error, "Key") ?? textOf(error, "BucketName") ?? (resource === "/" ? undefined : resource)
   const text = `${message.replace(/\.$/, "")} (${code})`
-  return new RemoteFailure(status, code, of ? `${of}: ${text}` : text, requestId)
+  return new RemoteFailure(status, code, of ? `${of.slice(0, NAME_CHARACTERS_MAX)}: ${text}` : text, requestId)
 }
 
 export function headOf({ headers }: Answer): ObjectHead {
@@ -126,29 +161,38 @@ export const timeOf = (text: string | undefined): number => parseDate(text ?? ""
 const decodeKey = (text: string, coded: boolean): string =>
   coded ? Buffer.from(percentDecode(text.replace(/\+/g, "%20")), "latin1").toString("utf8") : text
 
+function sizeOf(entry: XmlElement): number {
+  const text = textOf(entry, "Size") ?? ""
+  const sizeBytes = Number(text)
+  if (/^\d{1,16}$/.test(text) && Number.isSafeInteger(sizeBytes)) return sizeBytes
+  throw new BrokenAnswer(`the store lists an object with the size "${text.slice(0, 100)}"`)
+}
+
 const keyOf = (entry: XmlElement, coded: boolean): ListedKey => ({
   key: decodeKey(textOf(entry, "Key") ?? "", coded),
-  sizeBytes: Number(textOf(entry, "Size") ?? 0),
+  sizeBytes: entry.name === "DeleteMarker" ? 0 : sizeOf(entry),
   etag: unquote(textOf(entry, "ETag")),
   lastModifiedMs: timeOf(textOf(entry, "LastModified")),
 })
 
 const isCoded = (root: XmlElement): boolean => textOf(root, "EncodingType") === "url"
 
-export const versionsOf = (root: XmlElement): readonly ListedVersion[] =>
-  root.children
+export function versionsOf(root: XmlElement): readonly ListedVersion[] {
+  expectRoot(root, "ListVersionsResult")
+  return root.children
     .filter(({ name }) => name === "Version" || name === "DeleteMarker")
     .map(entry => ({
       ...keyOf(entry, isCoded(root)),
       versionId: textOf(entry, "VersionId") ?? "null",
       isMarker: entry.name === "DeleteMarker",
     }))
+}
 
 /** Where the next page begins; undefined after the last one. */
 export function nextVersions(root: XmlElement): Headers | undefined {
   if (textOf(root, "IsTruncated") !== "true") return undefined
   const key = textOf(root, "NextKeyMarker")
-  if (key === undefined)
+  if (key === undefined || key === "")
     throw new BrokenAnswer("the store returned a page of versions without the place of the next one")
   const versionId = textOf(root, "NextVersionIdMarker")
   const marker = ["key-marker", decodeKey(key, isCoded(root))] as const
@@ -156,10 +200,19 @@ export function nextVersions(root: XmlElement): Headers | undefined {
 }
 
 export function pageOf(root: XmlElement): KeyPage {
+  expectRoot(root, "ListBucketResult")
   const coded = isCoded(root)
   return {
     keys: childrenOf(root, "Contents").map(entry => keyOf(entry, coded)),
     prefixes: childrenOf(root, "CommonPrefixes").map(entry => decodeKey(textOf(entry, "Prefix") ?? "", coded)),
-    next: textOf(root, "IsTruncated") === "true" ? textOf(root, "NextContinuationToken") : undefined,
+    next: nextToken(root),
   }
+}
+
+function nextToken(root: XmlElement): string | undefined {
+  if (textOf(root, "IsTruncated") !== "true") return undefined
+  const token = textOf(root, "NextContinuationToken")
+  if (token === undefined || token === "")
+    throw new BrokenAnswer("the store returned a page of keys without the place of the next one")
+  return token
 }

@@ -3,7 +3,8 @@
  *
  * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body of bytes and every stream whose MD5
  *           is known, so that the stored bytes are the sent ones. Repeatable requests are retried after 500, 503 and
- *           broken connections, with `ATTEMPTS_MAX` attempts in total; each opens a streamed body again.
+ *           broken connections, with `ATTEMPTS_MAX` attempts in total; each opens a streamed body again. A conditional
+ *           write is not sent again after a broken connection: it may have succeeded, and would then contradict itself.
  * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`; an interrupted request fails with
  *           an `AbortError`, and one whose streamed body fails, with that body's error.
  * Keys      are text; their UTF-8 is percent-encoded byte for byte.
@@ -15,15 +16,16 @@ import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, onAbort, type Answer } from "./http-caller.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
 import {
-  completed,
+  completedEtag,
+  etagOf,
   failureOf,
   headOf,
   nextVersions,
   pageOf,
   remoteFailure,
   timeOf,
-  unquote,
   versionsOf,
+  writtenEtag,
   type BucketEntry,
   type Headers,
   type KeyPage,
@@ -92,7 +94,7 @@ interface ReadOptions extends Interruptible {
   /** Like `0-99`, `100-` or `-100`. */
   readonly range?: string | undefined
   readonly versionId?: string | undefined
-  /** Only the object with this ETag, without quotes; another one fails with 412. */
+  /** Only the object with this ETag, without quotes, or `*` for any; another one fails with 412. */
   readonly ifMatch?: string | undefined
   /** A pipeline. */
   readonly transform?: string | undefined
@@ -178,7 +180,7 @@ export class S3Client {
     etag: string
   }> {
     const answer = await this.#drained({ method: "PUT", ...object, also: signal })
-    return { etag: unquote(answer.headers.etag) }
+    return { etag: etagOf(answer.headers.etag) }
   }
 
   /** With `partNumber` the size is that of the part. */
@@ -206,7 +208,7 @@ export class S3Client {
   ): Promise<{ head: ObjectHead; body: AsyncIterable<Uint8Array> }> {
     const headers: Headers = [
       ...(range === undefined ? [] : [["range", `bytes=${range}`] as const]),
-      ...(ifMatch === undefined ? [] : [["if-match", `"${ifMatch}"`] as const]),
+      ...(ifMatch === undefined ? [] : [["if-match", conditionOf(ifMatch)] as const]),
     ]
     const query: Headers = [
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
@@ -246,9 +248,9 @@ export class S3Client {
       .map(tag => [textOf(tag, "Key") ?? "", textOf(tag, "Value") ?? ""])
   }
 
-  /** `ifMatch`: only the object with this ETag; another one fails with 412. */
+  /** `ifMatch`: only the object with this ETag, or `*` for any; otherwise it fails with 412. */
   async remove(bucket: string, key: string, ifMatch?: string, signal?: AbortSignal): Promise<void> {
-    const headers: Headers = ifMatch === undefined ? [] : [["if-match", `"${ifMatch}"`]]
+    const headers: Headers = ifMatch === undefined ? [] : [["if-match", conditionOf(ifMatch)]]
     await this.#drained({ method: "DELETE", bucket, key, headers, also: signal })
   }
 
@@ -259,8 +261,7 @@ export class S3Client {
   async copy(from: ObjectName, ifMatch: string, to: ObjectName, attributes?: Headers): Promise<{ etag: string }> {
     const replaced: Headers = attributes === undefined ? [] : [...attributes, ["x-amz-metadata-directive", "REPLACE"]]
     const headers = [...copySourceOf(from, ifMatch), ...replaced]
-    const root = await this.#document({ method: "PUT", ...to, headers })
-    return { etag: unquote(textOf(completed(root), "ETag")) }
+    return { etag: writtenEtag(await this.#document({ method: "PUT", ...to, headers })) }
   }
 
   /**
@@ -357,7 +358,7 @@ export class S3Client {
       ["uploadId", part.uploadId],
     ]
     const answer = await this.#drained({ method: "PUT", bucket, key, query, body, also: signal })
-    return unquote(answer.headers.etag)
+    return etagOf(answer.headers.etag)
   }
 
   /** A part with bytes of another object, of the one with the ETag `ifMatch`; `last` is inclusive. */
@@ -373,8 +374,7 @@ export class S3Client {
     ]
     const range = ["x-amz-copy-source-range", `bytes=${first}-${last}`] as const
     const headers = [...copySourceOf(from, ifMatch), range]
-    const root = await this.#document({ method: "PUT", ...to, query, headers })
-    return unquote(textOf(completed(root), "ETag"))
+    return writtenEtag(await this.#document({ method: "PUT", ...to, query, headers }))
   }
 
   /** `headers`: conditions on the object that it replaces. */
@@ -418,8 +418,8 @@ export class S3Client {
       `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${numbered.join("")}</CompleteMultipartUpload>`,
     )
     const query = [["uploadId", uploadId]] as const
-    const root = await this.#document({ method: "POST", bucket, key, query, headers, body, also: signal })
-    return { etag: unquote(textOf(completed(root), "ETag")) }
+    const answer = await this.#answer({ method: "POST", bucket, key, query, headers, body, also: signal })
+    return { etag: completedEtag(await documentOf(answer), answer) }
   }
 
   /** Sent even after the client's signal has fired: the parts of an abandoned upload would occupy space permanently. */
@@ -436,8 +436,7 @@ export class S3Client {
   }
 
   async #document(request: Request): Promise<XmlElement> {
-    const answer = await this.#answer(request)
-    return readXml((await answer.document()).toString("utf8"))
+    return documentOf(await this.#answer(request))
   }
 
   /** Sends the request, with retries if they may help; throws for anything but success. */
@@ -450,7 +449,7 @@ export class S3Client {
         throw await failureOf(answer, request)
       } catch (error) {
         if (error instanceof SourceFailure) throw error.reason
-        if (attempt >= attemptsMax || !mayHelp(error) || this.signal.aborted || request.also?.aborted === true)
+        if (attempt >= attemptsMax || !mayHelp(error, request) || this.signal.aborted || request.also?.aborted === true)
           throw error
         await this.#backOff(attempt, request.also)
       }
@@ -495,6 +494,14 @@ const copySourceOf = (from: ObjectName, ifMatch: string): Headers => [
   ["x-amz-copy-source-if-match", `"${ifMatch}"`],
 ]
 
-const mayHelp = (error: unknown): boolean =>
+const conditionOf = (etag: string): string => (etag === "*" ? etag : `"${etag}"`)
+
+const documentOf = async (answer: Answer): Promise<XmlElement> => readXml((await answer.document()).toString("utf8"))
+
+/** A write whose repetition could fail because the first attempt has succeeded. */
+const isConditionalWrite = ({ method, headers = [] }: Request): boolean =>
+  /^(PUT|POST|DELETE)$/.test(method) && headers.some(([name]) => /^if-(none-)?match$/i.test(name))
+
+const mayHelp = (error: unknown, request: Request): boolean =>
   (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
-  (error instanceof Unreachable && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))
+  (error instanceof Unreachable && !isConditionalWrite(request) && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))

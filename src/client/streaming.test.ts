@@ -11,6 +11,7 @@ import type { StreamedBody } from "./streamed-body.js"
 import { withPeer } from "./testing-peer.js"
 
 const PIECE_BYTES = 64 * 1024
+const COMPLETED = "<CompleteMultipartUploadResult><ETag>&quot;e&quot;</ETag></CompleteMultipartUploadResult>"
 const OBJECT = { bucket: "b", key: "k" }
 
 /** Pieces in memory that each piece reuses, as those of the object services may be. */
@@ -289,7 +290,7 @@ test("ranges: the offset and the total of the object; conditions are sent", asyn
       const { range, "if-match": ifMatch, "if-none-match": ifNoneMatch } = request.headers
       headers.push({ range, ifMatch, ifNoneMatch })
       const contentRange = ranges[(request.url ?? "").slice("/b/".length)]
-      if (request.method === "POST") response.end("<R><ETag>&quot;e&quot;</ETag></R>")
+      if (request.method === "POST") response.end(COMPLETED)
       else if (contentRange === undefined) response.end("12345")
       else response.writeHead(206, { "content-range": contentRange }).end("12345")
     },

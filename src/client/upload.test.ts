@@ -8,6 +8,7 @@ import { RemoteFailure } from "./remote.js"
 import { S3Client } from "./s3-client.js"
 import { upload } from "./upload.js"
 
+const COMPLETED = "<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>"
 const CHUNK = Buffer.alloc(MIB, "x")
 
 /** The response for a part; undefined: no response, ever. */
@@ -28,7 +29,7 @@ async function withStore<T>(
     if (query.has("uploads")) {
       onBegun(stop)
       setImmediate(() => response.end("<R><UploadId>one</UploadId></R>"))
-    } else if (request.method === "POST") response.end("<R><ETag>whole</ETag></R>")
+    } else if (request.method === "POST") response.end(COMPLETED)
     else if (request.method === "DELETE") response.writeHead(204).end()
     else {
       const status = partAnswer(partNumber)

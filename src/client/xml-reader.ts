@@ -30,23 +30,60 @@ interface OpenElement {
   text: string
 }
 
+const NAME_SHOWN_MAX = 100
+const brief = (name: string): string => name.slice(0, NAME_SHOWN_MAX)
+
+interface Tag {
+  readonly from: number
+  /** Of the first character after it. */
+  readonly to: number
+  /** Undefined: a comment or an instruction. */
+  readonly name: string | undefined
+  readonly kind: "opening" | "closing" | "empty"
+}
+
+const UNREAD = [
+  ["<!--", "-->"],
+  ["<?", "?>"],
+] as const
+
+/** The tags in their order. Looks at each character a few times at most, whatever the text is. */
+function* tagsOf(text: string): Generator<Tag, void> {
+  const tag = /<(\/?)([A-Za-z_][\w:.-]*)(?:\s[^<>]*?)?(\/?)>/y
+  let to: number
+  for (let from = text.indexOf("<"); from !== -1; from = text.indexOf("<", to)) {
+    const unread = UNREAD.find(([begin]) => text.startsWith(begin, from))
+    if (unread !== undefined) {
+      const [begin, end] = unread
+      const endsAt = text.indexOf(end, from + begin.length)
+      if (endsAt === -1) throw new BrokenAnswer(`${begin} in XML without its ${end}`)
+      to = endsAt + end.length
+      yield { from, to, name: undefined, kind: "empty" }
+      continue
+    }
+    tag.lastIndex = from
+    const [whole = "<", closing, name, empty] = tag.exec(text) ?? []
+    to = from + whole.length
+    const kind = closing === "/" ? "closing" : empty === "/" ? "empty" : "opening"
+    if (name !== undefined) yield { from, to, name, kind }
+  }
+}
+
 /** The document's root element. */
 export function readXml(text: string): XmlElement {
-  const tag = /<(?:\?[^>]*\?|!--[\s\S]*?--|(\/?)([A-Za-z_][\w:.-]*)((?:\s[^<>]*?)?)(\/?))>/g
   const open: OpenElement[] = [{ name: "", children: [], text: "" }]
   let at = 0
-  for (let match = tag.exec(text); match !== null; match = tag.exec(text)) {
+  for (const { from, to, name, kind } of tagsOf(text)) {
     const current = open.at(-1)
     if (current === undefined) break
-    current.text += resolveEntities(text.slice(at, match.index))
-    at = tag.lastIndex
-    const [, closing, name, , empty] = match
+    current.text += resolveEntities(text.slice(at, from))
+    at = to
     if (name === undefined) continue
-    if (closing === "/") {
+    if (kind === "closing") {
       open.pop()
-      if (current.name !== name) throw new BrokenAnswer(`</${name}> closes <${current.name}>`)
+      if (current.name !== name) throw new BrokenAnswer(`</${brief(name)}> closes <${brief(current.name)}>`)
       open.at(-1)?.children.push(current)
-    } else if (empty === "/") {
+    } else if (kind === "empty") {
       current.children.push({ name, children: [], text: "" })
     } else {
       if (open.length > DEPTH_MAX) throw new BrokenAnswer("XML nested too deeply")

@@ -2,7 +2,7 @@
  * Remote entries: what the store knows of an object of a remote bucket, as the body of an object of the system bucket. The bytes of
  * the object are cached in blocks, which are further objects there.
  *
- * MessagePack, positional: format (1), id of the entry, kind (0: changing, 1: cached). Of a cached object then its size, the bytes of
+ * MessagePack, positional: format (1), id of the entry, kind (0: changing, 1: cached, 2: changed). Of a cached object then its size, the bytes of
  * a block, ETag, whether that is the MD5 of the bytes (0, 1), time of modification, time of the last comparison, content headers and
  * user metadata. Both are lists of texts: name, value, name, value …
  */
@@ -11,9 +11,12 @@ import { packRecord, RecordReader } from "./pack.js"
 
 type Pairs = readonly (readonly [name: string, value: string])[]
 
-/** A write of the object is under way, or was when its process died: what a reader gets meanwhile must not be cached. */
+/**
+ * Changing: a write of the object is under way, or was when its process died or the remote did not say how it ended: what a reader
+ * gets meanwhile must not be cached. Changed: it is over, and nothing is cached yet.
+ */
 interface ChangingEntry {
-  readonly kind: "changing"
+  readonly kind: "changing" | "changed"
   /** Random, so that no two entries have the same bytes. */
   readonly id: string
 }
@@ -38,7 +41,7 @@ export interface CachedEntry {
 export type RemoteEntry = ChangingEntry | CachedEntry
 
 const FORMAT = 1
-const [CHANGING, CACHED] = [0, 1]
+const [CHANGING, CACHED, CHANGED] = [0, 1, 2]
 
 function pairsOf(row: RecordReader): Pairs {
   const texts = row.texts()
@@ -47,7 +50,7 @@ function pairsOf(row: RecordReader): Pairs {
 
 export function encodeRemoteEntry(entry: RemoteEntry): Uint8Array {
   const { id } = entry
-  if (entry.kind === "changing") return packRecord(FORMAT, [id, CHANGING])
+  if (entry.kind !== "cached") return packRecord(FORMAT, [id, entry.kind === "changing" ? CHANGING : CHANGED])
   const { sizeBytes, blockBytes, etag, etagIsMd5, lastModifiedMs, checkedMs, headers, userMetadata } = entry
   const described = [sizeBytes, blockBytes, etag, etagIsMd5 ? 1 : 0, lastModifiedMs, checkedMs]
   return packRecord(FORMAT, [id, CACHED, ...described, headers.flat(), userMetadata.flat()])
@@ -58,6 +61,7 @@ export function decodeRemoteEntry(bytes: Uint8Array): RemoteEntry {
   const row = RecordReader.open("remote entry", bytes, FORMAT)
   const [id, kind] = [row.text(), row.number()]
   if (kind === CHANGING) return { kind: "changing", id }
+  if (kind === CHANGED) return { kind: "changed", id }
   if (kind !== CACHED) throw fail("corruptRecord", { what: "remote entry", kind })
   const [sizeBytes, blockBytes, etag, isMd5] = [row.number(), row.number(), row.text(), row.number()]
   const [lastModifiedMs, checkedMs] = [row.number(), row.number()]

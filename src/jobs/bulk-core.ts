@@ -72,12 +72,17 @@ export function copiedKey(
 }
 
 /** The requests that do what the job is to do with an item, one after the other. */
-export function requestsFor(bucket: string, request: BulkRequest, item: BulkItem): readonly ObjectRequest[] {
+export function requestsFor(
+  bucket: string,
+  request: BulkRequest,
+  item: BulkItem,
+  hasConditions = true,
+): readonly ObjectRequest[] {
   const { key, versionId, etag } = item
   switch (request.kind) {
     case "delete-objects":
-      // An object that was replaced since it was listed stays.
-      return [{ method: "DELETE", bucket, key, headers: [["if-match", quoted(etag)]] }]
+      // An object that was replaced since it was listed stays, if the bucket can tell.
+      return [{ method: "DELETE", bucket, key, headers: hasConditions ? [["if-match", quoted(etag)]] : [] }]
     case "delete-versions": {
       const headers = request.bypassGovernance ? [["x-amz-bypass-governance-retention", "true"] as const] : []
       return [{ method: "DELETE", bucket, key, query: [["versionId", versionId]], headers }]
@@ -105,7 +110,8 @@ export function requestsFor(bucket: string, request: BulkRequest, item: BulkItem
       return [
         {
           ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
-          headers: [sourceOf(bucket, key), ["x-amz-copy-source-if-match", quoted(etag)]],
+          // What is cached of a remote bucket may be older than what was listed.
+          headers: [sourceOf(bucket, key), ["x-amz-copy-source-if-match", quoted(etag)], ["cache-control", "no-cache"]],
         },
       ]
   }

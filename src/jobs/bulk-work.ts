@@ -46,6 +46,8 @@ interface BulkServices {
   readonly objects: Pick<Objects, "listVersions" | "getTags">
   /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
   readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
+  /** Whether requests that change objects of a bucket may have conditions. */
+  readonly hasConditions: (bucket: Bucket) => Promise<boolean>
   readonly requests: ObjectRequests
 }
 
@@ -264,7 +266,8 @@ class BulkWork implements ItemWork<BulkItem> {
 
   async work(item: BulkItem): Promise<string | undefined> {
     const { request, bucket, requester } = this.opened
-    for (const each of requestsFor(bucket.name, request, item)) {
+    const hasConditions = request.kind !== "delete-objects" || (await this.services.hasConditions(bucket))
+    for (const each of requestsFor(bucket.name, request, item, hasConditions)) {
       const reply = await requester.send(each)
       const outcome = outcomeOf(request, reply)
       if (outcome === "later") {

@@ -34,7 +34,7 @@ import { Simulations } from "../node/status/simulations.js"
 import { openNode } from "../node/cluster/open-node.js"
 import type { HeldFolder } from "../node/convert/to-devices.js"
 import type { StoreConversion } from "../node/convert/contract.js"
-import type { ListPage, ListRequest } from "../object/index.js"
+import type { Bucket, ListPage, ListRequest } from "../object/index.js"
 import type { OpenedStore } from "../node/open/contract.js"
 import { openStore } from "../node/open/open-store.js"
 import type { MasterKeyFiles } from "../node/open/secrets.js"
@@ -240,7 +240,9 @@ export class StoreSession {
     const { engine, status, operations, startedJobs } = this.running
     const requests = new OwnRequests(this.s3Settings(""))
     const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
-    const open: OpenWork = job => openBulkWork({ ...engine.services, requests, list }, job)
+    const hasConditions = async (bucket: Bucket): Promise<boolean> =>
+      (await asPromise(() => this.remotes?.remotes.settingOf(bucket)))?.writes !== "Back"
+    const open: OpenWork = job => openBulkWork({ ...engine.services, requests, list, hasConditions }, job)
     const followed = () => workUnderWay(status.report(), engine.masterKey.report())
     startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
   }

@@ -51,11 +51,14 @@ const rangeOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): By
 
 export class RemoteBlocks {
   private readonly slots: Slots
+  private readonly streams: Slots
   private readonly fetches = new Map<string, Promise<boolean>>()
 
   constructor(private readonly parts: BlocksParts) {
-    const { fetchesMax, fetchesWaitingMax, fetchWaitMs } = REMOTE_LIMITS
-    this.slots = new Slots(parts.clock, fetchesMax, fetchesWaitingMax, fetchWaitMs, "reads of remote buckets")
+    const { fetchesMax, streamsMax, fetchesWaitingMax, fetchWaitMs } = REMOTE_LIMITS
+    const what = "reads of remote buckets"
+    this.slots = new Slots(parts.clock, fetchesMax, fetchesWaitingMax, fetchWaitMs, what)
+    this.streams = new Slots(parts.clock, streamsMax, fetchesWaitingMax, fetchWaitMs, what)
   }
 
   /** A range of the object, whose first bytes are there. Throws as `Origin.get`. */
@@ -99,6 +102,11 @@ export class RemoteBlocks {
       if (!isFetched) this.fetch(of, next).catch(() => undefined)
     }
     return ahead
+  }
+
+  /** Whether a block more would have to wait. */
+  get isBusy(): boolean {
+    return this.slots.isFull
   }
 
   /** For work that has the bytes of a block in memory. The signal ends it if it takes too long. Throws `tooManyInFlight`. */
@@ -148,8 +156,12 @@ export class RemoteBlocks {
 
   /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
   async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
+    const giveBack = await this.streams.take()
     const stopped = new AbortController()
-    const stop = (): void => stopped.abort()
+    const stop = (): void => {
+      stopped.abort()
+      giveBack()
+    }
     try {
       const body = await bytesOfRange(of, range, AbortSignal.any([stopped.signal, this.parts.signal]))
       return { bytes: this.checked(body, range.lengthBytes), stop }

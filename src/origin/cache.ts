@@ -5,7 +5,7 @@
  * Promises  Everything here can be fetched again, so that anything may be evicted at any time. A block belongs to one entry, and is of
  *           the object that the entry describes: another object has another entry, with blocks of its own.
  *           An entry is only replaced if it is still the one that was read before the remote was asked. A write replaces it by
- *           "changing" before it asks the remote, so that a fetch that began earlier does not cache what is outdated.
+ *           "changing" before it asks the remote, and by "changed" at its end, so that no fetch caches what is outdated.
  * Limits    `sizeBytesMax` in all, as far as this process knows; beyond, nothing more is cached until the eviction has made room.
  */
 import { isFailure } from "../base/failures.js"
@@ -52,13 +52,17 @@ export interface FoundEntry {
   readonly chargedBytes: number
 }
 
+/** No other entry is so short. */
+const MARK_BYTES = encodeRemoteEntry({ kind: "changing", id: "0".repeat(2 * ID_BYTES) }).length
+
 /** An object of the cache, as the eviction sees it. */
 export interface CachedItem {
   readonly name: string
   readonly chargedBytes: number
   readonly usedMs: number
   readonly space: string
-  readonly isEntry: boolean
+  /** An entry that says that its object changes, or has changed. */
+  readonly isMark: boolean
 }
 
 interface CacheParts {
@@ -73,10 +77,10 @@ interface CacheParts {
 }
 
 /** A bucket that becomes another remote's has another space, so that nothing of the former one is found. */
-export function spaceOf(of: Pick<Bucket, "id">, setting: RemoteSetting): CacheSpace {
+export function spaceOf(of: Pick<Bucket, "id">, setting: RemoteSetting, endpoint: string): CacheSpace {
   const known = SPACES.get(setting)
   if (known !== undefined && known.id === of.id) return known.space
-  const space = newSpaceOf(of, setting)
+  const space = newSpaceOf(of, setting, endpoint)
   SPACES.set(setting, { id: of.id, space })
   return space
 }
@@ -84,8 +88,15 @@ export function spaceOf(of: Pick<Bucket, "id">, setting: RemoteSetting): CacheSp
 /** A setting is one object for all requests until it changes. */
 const SPACES = new WeakMap<RemoteSetting, { readonly id: BucketId; readonly space: CacheSpace }>()
 
-function newSpaceOf({ id }: Pick<Bucket, "id">, { store, bucket, prefix }: RemoteSetting): CacheSpace {
-  const place = digestOnce("md5", Buffer.from(JSON.stringify([store, bucket, prefix])), "hex").slice(0, PLACE_DIGITS)
+function newSpaceOf(
+  { id }: Pick<Bucket, "id">,
+  { store, bucket, prefix }: RemoteSetting,
+  endpoint: string,
+): CacheSpace {
+  const place = digestOnce("md5", Buffer.from(JSON.stringify([store, endpoint, bucket, prefix])), "hex").slice(
+    0,
+    PLACE_DIGITS,
+  )
   return parseCacheSpace(`${String(id).padStart(ID_DIGITS, "0")}-${place}`)
 }
 
@@ -188,32 +199,33 @@ export class RemoteCache {
     }
   }
 
-  /** Notes that the object changes now. Returns the tag of the entry; undefined: the object is never cached. */
-  async markChanging(space: CacheSpace, key: ObjectKey): Promise<string | undefined> {
+  /** Notes that the object changes now, or has changed. Returns the tag of the entry; undefined: the object is never cached. */
+  async mark(space: CacheSpace, key: ObjectKey, kind: "changing" | "changed"): Promise<string | undefined> {
     if (!isCachable(key)) return undefined
     const before = await this.read(space, key)
-    const tag = await this.putChanging(space, key, {})
+    const tag = await this.putMark(space, key, kind, {})
     if (typeof before === "object" && before.entry.kind === "cached") await this.dropBlocks(space, before.entry)
     else if (before === "none") this.sizeBytes += REMOTE_LIMITS.chargedBytesMin
     return tag
   }
 
-  private putChanging(
+  private putMark(
     space: CacheSpace,
     key: ObjectKey,
+    kind: "changing" | "changed",
     conditions: NewStored["conditions"] & object,
   ): Promise<string> {
-    const bytes = encodeRemoteEntry({ kind: "changing", id: this.newId() })
+    const bytes = encodeRemoteEntry({ kind, id: this.newId() })
     return this.parts.stored.put(entryName(space, key), { bytes, userMetadata: [], conditions })
   }
 
   /**
-   * Drops what is cached, if the entry still has this tag. "Changing" takes its place: without an entry, a fetch that began before a
+   * Drops what is cached, if the entry still has this tag. "Changed" takes its place: without an entry, a fetch that began before a
    * write, and found none either, would cache what was there before the write.
    */
   async drop(space: CacheSpace, key: ObjectKey, { entry, tag, chargedBytes }: FoundEntry): Promise<void> {
     try {
-      await this.putChanging(space, key, { ifMatch: [tag] })
+      await this.putMark(space, key, "changed", { ifMatch: [tag] })
     } catch (error) {
       if (!isFailure(error, "preconditionFailed", "noSuchKey")) throw error
       return
@@ -294,7 +306,12 @@ export class RemoteCache {
   async *items(): AsyncGenerator<CachedItem> {
     for await (const { name, sizeBytes, lastModifiedMs } of this.parts.stored.list()) {
       const [kind = "", space = ""] = name.split("/", 2)
-      const item = { name, chargedBytes: chargeOf(sizeBytes), usedMs: lastModifiedMs, isEntry: `${kind}/` === ENTRIES }
+      const item = {
+        name,
+        chargedBytes: chargeOf(sizeBytes),
+        usedMs: lastModifiedMs,
+        isMark: `${kind}/` === ENTRIES && sizeBytes === MARK_BYTES,
+      }
       yield { ...item, space }
     }
   }

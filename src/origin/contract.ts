@@ -154,8 +154,11 @@ export interface RemoteBuckets {
   /**
    * Throws `accessDenied` if the bucket's owner may not use the store, `invalidRequest` for a bucket that cannot be remote, and
    * `conflict` while writes are pending. Prepares the bucket: it becomes versioned, as pending writes are versions.
+   * Returns the setting to store first, with which the bucket takes no writes, if there is one; then `requireNothingPending` is due.
    */
-  prepare(bucket: Bucket, setting: RemoteSetting): Promise<void>
+  prepare(bucket: Bucket, setting: RemoteSetting): Promise<RemoteSetting | undefined>
+  /** Throws `conflict` while writes are pending, of a bucket that is remote and takes no more. */
+  requireNothingPending(bucket: Bucket): Promise<void>
   /** Throws `conflict` while writes are pending. */
   checkRemoval(bucket: Bucket): Promise<void>
   /** Opens an object as `Objects.get` does. `revalidates`: compares a cached object with the remote's, whatever the rule. */

@@ -46,6 +46,7 @@ export function cutOf(bytesOfStep: ReadonlyMap<number, number>, bytesMax: number
 export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
   private wakeUp: () => void = () => undefined
+  private hasRemoved = true
   evictedBytes = 0
 
   constructor(private readonly parts: EvictionParts) {
@@ -65,7 +66,7 @@ export class Eviction implements BackgroundService {
         log.debug("remote_cache_not_swept", { reason: error.message })
       }
       // A full cache wakes at once, but a sweep that made no room is not repeated all the time.
-      await clock.sleep(SECOND_MS, signal)
+      await clock.sleep(this.hasRemoved ? SECOND_MS : REMOTE_LIMITS.idleSweepMs, signal)
       await clock.sleep(REMOTE_LIMITS.sweepEveryMs, AbortSignal.any([signal, woken.signal]))
     }
   }
@@ -91,9 +92,11 @@ export class Eviction implements BackgroundService {
     }
     // What was cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
+    this.hasRemoved = true
     if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
     const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - filledOf(cache))))
+    this.hasRemoved = cut !== undefined
     if (cut !== undefined) await this.evict(cut, nowMs, signal)
     cache.wantedBytes = 0
   }
@@ -108,6 +111,7 @@ export class Eviction implements BackgroundService {
       removedBytes += item.chargedBytes
     }
     this.evictedBytes += removedBytes
+    this.hasRemoved = removedBytes > 0
     if (removedBytes > 0) log.info("remote_cache_evicted", { bytes: removedBytes })
   }
 }
@@ -116,6 +120,6 @@ export class Eviction implements BackgroundService {
 const filledOf = ({ sizeBytesMax, wantedBytes }: Pick<RemoteCache, "sizeBytesMax" | "wantedBytes">): number =>
   Math.max(0, Math.min(sizeBytesMax * FILLED_SHARE, sizeBytesMax - wantedBytes))
 
-/** A young entry may say that its object changes: see `changingKeptMs`. Without its blocks it uses little. */
-const mayGo = ({ isEntry, usedMs }: CachedItem, nowMs: number): boolean =>
-  !isEntry || nowMs - usedMs > REMOTE_LIMITS.changingKeptMs
+/** What says that an object changes is kept for `changingKeptMs`. */
+const mayGo = ({ isMark, usedMs }: CachedItem, nowMs: number): boolean =>
+  !isMark || nowMs - usedMs > REMOTE_LIMITS.changingKeptMs

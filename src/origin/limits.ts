@@ -23,6 +23,8 @@ export const REMOTE_LIMITS = {
   chargedBytesMin: 4 * KIB,
   firstSweepMs: 10_000,
   sweepEveryMs: 10 * 60_000,
+  /** After a sweep that could remove nothing. */
+  idleSweepMs: 30_000,
   /** An entry that says that its object changes is kept so long: longer than any fetch that began before the change. */
   changingKeptMs: HOUR_MS,
   /** When a version that no write-through of this process has under way was left by one that died; of other processes. */
@@ -41,6 +43,8 @@ export const REMOTE_LIMITS = {
   silenceMs: 30_000,
   attemptsMax: 3,
   connectionsMax: 64,
+  /** Reads that are not cached, at a time: the other connections are for the rest. */
+  streamsMax: 48,
   /** Remote stores in the operator's file, and its size. */
   storesMax: 100,
   fileBytesMax: 256 * KIB,

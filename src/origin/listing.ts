@@ -39,18 +39,19 @@ export async function listRemote(
   request: RemoteListRequest,
   signal: AbortSignal,
 ): Promise<RemoteListPage> {
-  const { max } = request
-  if (max === 0) return { entries: [], next: undefined }
+  if (request.max === 0) return { entries: [], next: undefined }
   // Before the remote is asked: a write that is sent meanwhile is in the remote's listing then.
   const pending = parts.showsPending ? await pendingOf(parts, request) : NOTHING
   const found: RemoteListEntry[] = []
   const shown = (next: string | undefined): Promise<RemoteListPage> => pageOf(parts, request, found, next)
-  for await (const listed of merged(remoteOf(parts, request, signal), pending.listed)) {
+  // Deletions that are pending hide entries of the remote: then small pages would be many.
+  const max = pending.listed.length === 0 ? request.max : PAGE
+  for await (const listed of merged(remoteOf(parts, { ...request, max }, signal), pending.listed)) {
     // What is pending further on is not known yet.
     if (pending.upTo !== undefined && listed.at > pending.upTo) return shown(pending.upTo)
     if (listed.kind === "deleted") continue
     if (listed.kind === "prefix" && !(await isShown(parts, request, listed, signal))) continue
-    if (found.length === max) return shown(placeOf(found.at(-1)))
+    if (found.length === request.max) return shown(placeOf(found.at(-1)))
     found.push(entryOf(listed))
   }
   return shown(pending.upTo)

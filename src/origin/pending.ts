@@ -5,7 +5,8 @@
  *           One process sends those of a bucket, so that an older version never arrives after a newer one.
  * Limits    `pendingKeysConcurrent` keys at a time; after a failure the bucket waits, up to `retryMostMs`.
  */
-import { isFailure, sentenceOf, type FailureKind } from "../base/failures.js"
+import { AssertionError } from "../base/assert.js"
+import { asFailure, isFailure, sentenceOf, type FailureKind } from "../base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
 import { mapBounded, type BackgroundService } from "../life/index.js"
 import type { Bucket, Objects, VersionEntry } from "../object/index.js"
@@ -83,7 +84,7 @@ export class PendingWrites implements BackgroundService {
       if (signal.aborted) return
       const setting = await settingOf(bucket)
       if (setting === undefined) continue
-      if (setting.writes === "Through") await this.removeAbandoned(bucket, signal)
+      if (setting.writes === "Through") await this.removeAbandoned(bucket, setting, signal)
       else if (clock.monotonicMs() >= (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
         counts.set(bucket.id, await this.send(bucket, setting, signal))
       else counts.set(bucket.id, this.counts.get(bucket.id) ?? 0)
@@ -138,12 +139,13 @@ export class PendingWrites implements BackgroundService {
       return undefined
     } catch (error) {
       if (signal.aborted) return "stopping"
-      if (!isFailure(error)) throw error
+      if (error instanceof AssertionError) throw error
+      const failure = asFailure(error)
       // It was replaced, and the newer version is sent in the next round.
-      if (error.details["overtaken"] === true || GONE.has(error.kind)) return undefined
-      if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: error.message })
-      this.noteTrouble(name, sentenceOf(error))
-      return error.kind
+      if (failure.details["overtaken"] === true || GONE.has(failure.kind)) return undefined
+      if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: failure.message })
+      this.noteTrouble(name, sentenceOf(failure))
+      return failure.kind
     }
   }
 
@@ -154,8 +156,8 @@ export class PendingWrites implements BackgroundService {
   }
 
   /** Versions that nobody waits for any more, since their process died before the remote had them: they were never acknowledged. */
-  private async removeAbandoned(bucket: Bucket, signal: AbortSignal): Promise<void> {
-    const { clock, objects, writes, isShared } = this.parts
+  private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<void> {
+    const { clock, objects, writes, isShared, placeOf } = this.parts
     const { abandonedMs, abandonedByOthersMs } = REMOTE_LIMITS
     for await (const page of this.latest(bucket))
       for (const entry of page) {
@@ -163,6 +165,8 @@ export class PendingWrites implements BackgroundService {
         const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
         const isYoung = clock.wallMs() - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
         if (isYoung || writes.isUnderWay(entry.versionId)) continue
+        // The remote may have it or not.
+        await writes.mark(placeOf(setting, bucket, keyOf(entry)))
         await objects.remove({ bucket, key: keyOf(entry), versionId: entry.versionId, conditions: {} })
       }
   }

@@ -127,10 +127,16 @@ export class RemoteReads {
       return this.compare(place, { ...found, entry }, options)
     }
     const was = typeof found === "object" ? found.tag : undefined
-    const mayCache = found !== "uncachable" && !this.parts.cache.isFull
+    const mayCache = found !== "uncachable" && !this.isChanging(found) && !this.parts.cache.isFull
     if (first !== undefined && first < this.parts.cache.blockBytes && mayCache) return this.fetchFirst(place, was)
     const object = await this.parts.originOf(setting).head(key, options.signal)
     return this.newEntry(place, object, mayCache ? { was } : undefined)
+  }
+
+  /** Whether a write may be under way. */
+  private isChanging(found: FoundEntry | "none"): boolean {
+    if (found === "none" || found.entry.kind !== "changing") return false
+    return this.parts.clock.wallMs() - found.usedMs < REMOTE_LIMITS.changingKeptMs
   }
 
   /** The tag of the entry before is part of the name: a read that began after a write joins no fetch from before it. */

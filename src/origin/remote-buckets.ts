@@ -2,7 +2,7 @@
  * Remote buckets of a running store: the parts of this folder, put together for protocols, for the admin API and for jobs.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { AccountId, ObjectKey, VersionId } from "../base/ids.js"
+import type { AccountId, CacheSpace, ObjectKey, VersionId } from "../base/ids.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import type { BackgroundService } from "../life/index.js"
 import type { Metadata } from "../metadata/index.js"
@@ -106,7 +106,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     }
     const blocks = new RemoteBlocks({ clock, log, cache, signal, onRead })
     this.reads = new RemoteReads({ clock, cache, blocks, originOf })
-    const writes = (this.writes = new RemoteWrites({ clock, log, cache, objects, originOf, signal }))
+    const writes = (this.writes = new RemoteWrites({ clock, log, cache, blocks, objects, originOf, signal }))
     const remoteBuckets = () => parts.buckets.withSetting("remote")
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))
     const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => this.placeOf(setting, bucket, key)
@@ -116,7 +116,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     })
     const spaces = async (): Promise<ReadonlySet<string>> => {
       const found = await this.buckets()
-      return new Set(found.map(({ bucket, setting }) => spaceOf(bucket, setting)))
+      return new Set(found.map(({ bucket, setting }) => this.spaceOf(bucket, setting)))
     }
     this.eviction = new Eviction({ clock, log, cache, spaces })
   }
@@ -130,7 +130,11 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   }
 
   private placeOf(setting: RemoteSetting, bucket: Bucket, key: ObjectKey): RemotePlace {
-    return { setting, bucket, key, space: spaceOf(bucket, setting) }
+    return { setting, bucket, key, space: this.spaceOf(bucket, setting) }
+  }
+
+  private spaceOf(bucket: Bucket, setting: RemoteSetting): CacheSpace {
+    return spaceOf(bucket, setting, this.parts.stores.get(setting.store)?.config.endpoint ?? "")
   }
 
   private storeOf({ store }: Pick<RemoteSetting, "store">): NamedStore {
@@ -143,31 +147,39 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     return this.storeOf(setting).bucket(setting)
   }
 
-  async prepare(bucket: Bucket, setting: RemoteSetting): Promise<void> {
+  async prepare(bucket: Bucket, setting: RemoteSetting): Promise<RemoteSetting | undefined> {
     const { buckets, mayUse, refuseEarlier, signal } = this.parts
     const { accounts } = this.storeOf(setting).config
     if (!(await mayUse(bucket.owner, accounts)))
       throw fail("accessDenied", { message: `The operator does not let this account's buckets use ${setting.store}.` })
     const before = await asPromise(() => this.settingOf(bucket))
-    if (before === undefined) checkPlain(bucket)
-    if (before === undefined || !isGentle(before, setting)) await this.requireNothingPending(bucket, before)
+    if (before === undefined) await this.requireOrdinary(bucket)
+    const isGentle = before !== undefined && isGentleChange(before, setting)
+    if (before !== undefined && !isGentle) await this.requireNothingPending(bucket)
     // A setting that only says how to read and write is accepted while the remote is away.
     if (before === undefined || !isSamePlace(before, setting))
       await this.originOf(setting).list({ prefix: "", delimiter: "", after: "", max: 1 }, signal)
     await refuseEarlier()
     if (bucket.versioning !== "enabled") await buckets.setVersioning(bucket, "enabled")
+    return isGentle ? undefined : { ...(before ?? setting), writes: "None" }
   }
 
   async checkRemoval(bucket: Bucket): Promise<void> {
-    await this.requireNothingPending(bucket, await asPromise(() => this.settingOf(bucket)))
+    await this.requireNothingPending(bucket)
   }
 
-  /** Throws `bucketNotEmpty`, or `conflict` for a bucket that is remote by this setting. */
-  private async requireNothingPending(bucket: Bucket, remote: RemoteSetting | undefined): Promise<void> {
+  async requireNothingPending(bucket: Bucket): Promise<void> {
+    const { versions } = await this.parts.buckets.usage(bucket)
+    if (versions === 0) return
+    const setting = await asPromise(() => this.settingOf(bucket))
+    throw fail("conflict", { message: setting?.writes === "Through" ? UNDER_WAY : PENDING })
+  }
+
+  /** Throws `bucketNotEmpty`, `invalidRequest` for a bucket that cannot become remote. */
+  private async requireOrdinary(bucket: Bucket): Promise<void> {
+    checkPlain(bucket)
     const { versions, uploads } = await this.parts.buckets.usage(bucket)
-    if (versions === 0 && (uploads === 0 || remote !== undefined)) return
-    if (remote === undefined) throw fail("bucketNotEmpty", { message: "Only an empty bucket can become remote." })
-    throw fail("conflict", { message: remote.writes === "Through" ? UNDER_WAY : PENDING })
+    if (versions + uploads > 0) throw fail("bucketNotEmpty", { message: "Only an empty bucket can become remote." })
   }
 
   async open(
@@ -196,7 +208,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const { bucket } = request
     const parts = {
       ...{ objects: this.parts.objects, cache: this.cached, origin: this.originOf(setting) },
-      ...{ space: spaceOf(bucket, setting), showsPending: setting.writes !== "Through" },
+      ...{ space: this.spaceOf(bucket, setting), showsPending: setting.writes !== "Through" },
     }
     return listRemote(parts, request, signal)
   }
@@ -210,7 +222,9 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const now = await this.asItIs(bucket)
     // An ordinary bucket, which it has become meanwhile, has the object.
     if (now === undefined) return undefined
-    if (now.writes !== "Back") return this.writes.sendOrDiscard(this.placeOf(now, bucket, key), versionId, conditions)
+    if (now.writes === "Through")
+      return this.writes.sendOrDiscard(this.placeOf(now, bucket, key), versionId, conditions)
+    // Also if the bucket takes no writes any more: only the sender sends where writes may be pending.
     this.pendingWrites.wake()
     return undefined
   }
@@ -234,7 +248,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     if (ifMatch !== undefined) throw noConditions()
     await this.parts.objects.remove({ bucket, key, conditions: {} })
     const now = await this.asItIs(bucket)
-    if (now === undefined || now.writes === "Back") return this.pendingWrites.wake()
+    if (now === undefined || now.writes !== "Through") return this.pendingWrites.wake()
     await this.writes.remove(this.placeOf(now, bucket, key), {})
   }
 
@@ -242,7 +256,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const setting = await asPromise(() => this.settingOf(bucket))
     if (setting === undefined) return { entries: [], next: undefined }
     const entries: RemoteListEntry[] = []
-    for await (const object of this.cached.entries(spaceOf(bucket, setting), prefix, after)) {
+    for await (const object of this.cached.entries(this.spaceOf(bucket, setting), prefix, after)) {
       if (entries.length === max) return { entries, next: placeOf(entries.at(-1)) }
       entries.push({ kind: "object", object, status: "cached" })
     }
@@ -256,7 +270,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   async evict(bucket: Bucket, key: ObjectKey): Promise<void> {
     const setting = await asPromise(() => this.settingOf(bucket))
     if (setting === undefined) return
-    const space = spaceOf(bucket, setting)
+    const space = this.spaceOf(bucket, setting)
     const found = await this.cached.read(space, key)
     if (typeof found === "object" && found.entry.kind === "cached") await this.cached.drop(space, key, found)
   }
@@ -313,5 +327,5 @@ const isSamePlace = (before: RemoteSetting, now: RemoteSetting): boolean =>
   before.store === now.store && before.bucket === now.bucket && before.prefix === now.prefix
 
 /** Whether a change leaves pending writes what they are. */
-const isGentle = (before: RemoteSetting, now: RemoteSetting): boolean =>
+const isGentleChange = (before: RemoteSetting, now: RemoteSetting): boolean =>
   isSamePlace(before, now) && (before.writes === now.writes || (before.writes === "Back" && now.writes === "None"))

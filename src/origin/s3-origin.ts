@@ -104,7 +104,10 @@ export class S3Origin implements Origin {
     }
     const page = await this.asked(signal, () => this.client.list(this.place.bucket, request))
     const entries: OriginEntry[] = [
-      ...page.keys.map(({ key, ...rest }): OriginEntry => ({ kind: "object", key: this.keyOf(key), ...rest })),
+      // A marker of the folder that the prefix is: an object without a name of its own.
+      ...page.keys
+        .filter(({ key }) => key !== this.place.prefix)
+        .map(({ key, ...rest }): OriginEntry => ({ kind: "object", key: this.keyOf(key), ...rest })),
       ...page.prefixes.map((found): OriginEntry => ({ kind: "prefix", prefix: this.textOf(found) })),
     ]
     const placeOf = (entry: OriginEntry): string => (entry.kind === "prefix" ? entry.prefix : entry.key)

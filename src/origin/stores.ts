@@ -20,7 +20,11 @@ function isPlain(endpoint: string): boolean {
   return `${username}${password}${search}${hash}` === "" && pathname === "/"
 }
 
-const text = z.string().min(1).max(2_048)
+/** What can be in a header. */
+const text = z
+  .string()
+  .max(2_048)
+  .regex(/^[\x21-\x7e]+$/, "printable characters without spaces")
 const STORE = z.strictObject({
   endpoint: z.url({ protocol: /^https?$/ }).refine(isPlain, "an address without a user, a password, a query or a path"),
   region: text.default(REGION_DEFAULT),
@@ -28,7 +32,7 @@ const STORE = z.strictObject({
   secretAccessKey: text,
   sessionToken: text.optional(),
   /** Names or ids; absent: only the root account. */
-  accounts: z.array(text).max(1_000).optional(),
+  accounts: z.array(z.string().min(1).max(255)).max(1_000).optional(),
   /** Certificates in PEM that are trusted too. */
   certificates: z.string().max(65_536).optional(),
 })

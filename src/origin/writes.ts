@@ -7,7 +7,6 @@
  *           the end it says so again, or has what was written. So no read that begins after a write gets what was there before.
  *           Versions are removed from the oldest on: no older one becomes the current one.
  */
-import { concatBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { ObjectKey, VersionId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
@@ -15,8 +14,10 @@ import { GIB, MIB } from "../base/limits.js"
 import type { Bucket, Conditions, ContentHeaders, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
+import type { CachedEntry } from "../format/remote-entry.js"
+import type { RemoteBlocks } from "./blocks.js"
 import type { RemoteCache } from "./cache.js"
-import type { Origin, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
+import type { Origin, OriginObject, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
 
@@ -26,6 +27,7 @@ interface WritesParts {
   readonly clock: Clock
   readonly log: Log
   readonly cache: RemoteCache
+  readonly blocks: RemoteBlocks
   readonly objects: Pick<Objects, "get" | "parts" | "remove" | "listVersions">
   readonly originOf: (setting: RemoteSetting) => Origin
   /** Fires when the store stops: a client that goes away does not end its write. */
@@ -67,12 +69,13 @@ export class RemoteWrites {
   async send(place: RemotePlace, versionId: VersionId, conditions: WriteConditions): Promise<string> {
     const { cache, objects, originOf, signal } = this.parts
     const { space, key, bucket, setting } = place
-    const tag = await cache.markChanging(space, key)
+    const tag = await cache.mark(space, key, "changing")
     const { info } = await this.headOf(objects, bucket, key, versionId)
     const upload = await this.uploadOf(place, info, conditions)
     const { etag } = await this.changing(place, () => originOf(setting).put(key, upload, signal))
+    if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
     const isCached = tag !== undefined && (await this.cacheWritten(place, info, etag, tag))
-    if (!isCached) await cache.markChanging(space, key)
+    if (!isCached) await cache.mark(space, key, "changed")
     await this.removeUpTo(bucket, key, versionId)
     return etag
   }
@@ -80,19 +83,28 @@ export class RemoteWrites {
   async remove(place: RemotePlace, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
     const { space, key, setting } = place
     const { cache, originOf, signal } = this.parts
-    await cache.markChanging(space, key)
-    await this.changing(place, () => originOf(setting).remove(key, conditions, signal))
-    await cache.markChanging(space, key)
+    const there = await this.checkFirst(place, conditions)
+    // A remote may not know lists, nor "*".
+    const ifMatch = conditions.ifMatch && there && [there.etag]
+    await cache.mark(space, key, "changing")
+    await this.changing(place, () => originOf(setting).remove(key, { ifMatch }, signal))
+    await cache.mark(space, key, "changed")
   }
 
-  /** Asks the remote for a change. A failure does not say that nothing has changed: what was read meanwhile is not cached. */
+  /** Asks the remote for a change. Unless that is refused, it may still come: what is read is not cached for a while. */
   private async changing<Result>({ space, key }: RemotePlace, ask: () => Promise<Result>): Promise<Result> {
     try {
       return await ask()
     } catch (error) {
-      await this.parts.cache.markChanging(space, key)
+      const isOver = isFailure(error, "preconditionFailed", "noSuchKey", "remoteRefused")
+      await this.parts.cache.mark(space, key, isOver ? "changed" : "changing")
       throw error
     }
+  }
+
+  /** What is cached may not be what the remote has. */
+  async mark({ space, key }: RemotePlace): Promise<void> {
+    await this.parts.cache.mark(space, key, "changed")
   }
 
   /** A deletion that was pending, as the delete marker `versionId`. */
@@ -114,8 +126,11 @@ export class RemoteWrites {
   }
 
   /** Not all stores know conditions of writes: what can be seen before is refused here. */
-  private async checkFirst({ setting, key }: RemotePlace, { ifMatch, ifNoneMatch }: WriteConditions): Promise<void> {
-    if (ifMatch === undefined && ifNoneMatch === undefined) return
+  private async checkFirst(
+    { setting, key }: RemotePlace,
+    { ifMatch, ifNoneMatch }: WriteConditions,
+  ): Promise<OriginObject | undefined> {
+    if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
     const there = await this.parts
       .originOf(setting)
       .head(key, this.parts.signal)
@@ -125,9 +140,10 @@ export class RemoteWrites {
       })
     if (ifNoneMatch !== undefined && there !== undefined && names(ifNoneMatch, there.etag))
       throw fail("preconditionFailed", { condition: "If-None-Match" })
-    if (ifMatch === undefined) return
+    if (ifMatch === undefined) return there
     if (there === undefined) throw fail("noSuchKey")
     if (!names(ifMatch, there.etag)) throw fail("preconditionFailed", { condition: "If-Match" })
+    return there
   }
 
   private async uploadOf(place: RemotePlace, info: ObjectInfo, conditions: WriteConditions): Promise<OriginUpload> {
@@ -191,11 +207,7 @@ export class RemoteWrites {
       const entry = cache.entryOf(object, clock.wallMs())
       if ((await cache.replace(space, key, entry, tag)) === undefined) return false
       if (info.sizeBytes > REMOTE_LIMITS.writtenCachedBytesMax) return true
-      let block = 0
-      for await (const bytes of this.blocksOf(place, info)) {
-        if (!(await cache.putBlock(space, entry, block, bytes))) break
-        block += 1
-      }
+      await this.copyBlocks(place, info, entry)
       return true
     } catch (error) {
       if (!isFailure(error)) throw error
@@ -204,14 +216,27 @@ export class RemoteWrites {
     }
   }
 
-  private async *blocksOf(place: RemotePlace, { sizeBytes, versionId }: ObjectInfo): AsyncGenerator<Uint8Array> {
-    const { blockBytes } = this.parts.cache
-    for (let first = 0; first < sizeBytes; first += blockBytes) {
-      const pieces: Uint8Array[] = []
+  /** As far as there is room in memory and in the cache. */
+  private async copyBlocks(
+    place: RemotePlace,
+    { sizeBytes, versionId }: ObjectInfo,
+    entry: CachedEntry,
+  ): Promise<void> {
+    const { blocks, cache } = this.parts
+    const { blockBytes } = cache
+    for (let block = 0; block * blockBytes < sizeBytes && !blocks.isBusy; block += 1) {
+      const first = block * blockBytes
       const lengthBytes = Math.min(blockBytes, sizeBytes - first)
-      // Lent pieces are valid until the next one.
-      for await (const piece of this.bytesOf(place, versionId, first, lengthBytes)) pieces.push(Uint8Array.from(piece))
-      yield concatBytes(pieces)
+      const isCached = await blocks.withSlot(async () => {
+        const bytes = Buffer.allocUnsafe(lengthBytes)
+        let at = 0
+        for await (const piece of this.bytesOf(place, versionId, first, lengthBytes)) {
+          bytes.set(piece, at)
+          at += piece.length
+        }
+        return cache.putBlock(place.space, entry, block, bytes)
+      })
+      if (!isCached) return
     }
   }
 
@@ -242,6 +267,18 @@ export class RemoteWrites {
 function orOvertaken(error: unknown): never {
   if (!isFailure(error, "noSuchVersion")) throw error
   throw fail("conflict", { overtaken: true, reason: "a later write of the object has reached the remote first" }, error)
+}
+
+/** Whether a remote whose ETags are of the bytes has the same ETag: the parts are those that the client chose. */
+const keepsEtag = ({ parts, isMultipart }: OriginUpload, { etag, partsCount }: ObjectInfo): boolean =>
+  isMultipart ? parts.length === partsCount && etag.endsWith(`-${parts.length}`) : /^[0-9a-f]{32}$/.test(etag)
+
+/** Throws `remoteRefused`: what is here is kept, as the remote may have other bytes. */
+function checkEtag(theirs: string, own: string): void {
+  if (theirs === own) return
+  const message =
+    "The remote's ETag of the written object is not that of its bytes. If its ETags are something else, as with its own KMS keys, set OpaqueETags in the bucket's setting."
+  throw fail("remoteRefused", { message, etag: theirs, own })
 }
 
 const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)

@@ -11,7 +11,11 @@ const unused = () => Promise.reject(fail("internal"))
 /** Every bucket may become remote, and stop being it. */
 const REMOTES: RemoteBuckets = {
   settingOf: () => undefined,
-  ...{ prepare: () => Promise.resolve(), checkRemoval: () => Promise.resolve() },
+  ...{
+    prepare: () => Promise.resolve(undefined),
+    requireNothingPending: () => Promise.resolve(),
+    checkRemoval: () => Promise.resolve(),
+  },
   ...{
     open: unused,
     list: unused,

@@ -36,10 +36,15 @@ async function world() {
   const work = (starter: JobStarter, request: object) => {
     const parsed = BULK_REQUEST.parse(request)
     const text = textOfBulk({ request: parsed, bucket: "photos", bucketId: bucket.id })
-    return openBulkWork({ ...services, requests, list }, { request: text, starter, startedMs: Date.now() + 1_000 })
+    return openBulkWork(
+      { ...services, requests, list, hasConditions },
+      { request: text, starter, startedMs: Date.now() + 1_000 },
+    )
   }
-  return { services, settings, bucket, put, keys, work, requests, list }
+  return { services, settings, bucket, put, keys, work, requests, list, hasConditions }
 }
+
+const hasConditions = async () => true
 
 test("the operator acts as the owner; the holder of a key may do what its policies allow when it is done", async () => {
   const { put, keys, work } = await world()
@@ -71,7 +76,7 @@ test("a starter that may not list begins nothing, and one whose key is gone does
     starter: { kind: "key", id: USER.id, name: "" } as const,
     startedMs: 9,
   }
-  const refused = await openBulkWork({ ...services, requests, list }, job)
+  const refused = await openBulkWork({ ...services, requests, list, hasConditions }, job)
   await assert.rejects(refused.prepare(), /cannot be listed: AccessDenied/)
   await assert.rejects(
     work({ kind: "key", id: "AKIAGONEGONEGONEGONE", name: "" }, { kind: "delete-objects" }),
@@ -79,7 +84,7 @@ test("a starter that may not list begins nothing, and one whose key is gone does
   )
   await assert.rejects(
     openBulkWork(
-      { ...services, list, requests: new OwnRequests(settings) },
+      { ...services, list, hasConditions, requests: new OwnRequests(settings) },
       { ...job, request: text.replace('"bucketId":1', '"bucketId":999') },
     ),
     /made again/,

@@ -30,11 +30,16 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   const { permissions, services, bucket, key } = call
   const [action] = actionsOf(REQUIRED_ACTIONS.getObjectTagging, call.headers, source.versionId !== undefined)
   const may = action !== undefined && (await permissions.may(action, source))
-  if (may && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
+  if (may && !isRemote(bucket) && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
   const { tags } = await services.objects.getTags(source)
-  if (tags.length > 0) throw fail("accessDenied")
+  if (tags.length > 0) throw isRemote(bucket) ? noTags() : fail("accessDenied")
   return []
 }
+
+const noTags = () =>
+  fail("notImplemented", {
+    message: "A remote bucket does not have tags: copy the object with x-amz-tagging-directive: REPLACE.",
+  })
 
 interface CopyTerms extends Pick<CopyRequest, "range"> {
   /** Undefined: those of the source. */

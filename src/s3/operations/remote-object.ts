@@ -30,6 +30,8 @@ import {
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { writeConditionsOf } from "../parse-conditions.js"
+import { BUCKET_REMOTE } from "../settings/remote.js"
+import { documentOf } from "../settings/setting.js"
 import { OFFSET_HEADER } from "./append-object.js"
 
 const OFF = "Remote buckets are switched off. The operator starts the store with --remotes."
@@ -49,11 +51,17 @@ function remoteOf(
   })
 }
 
-/** Throws `notImplemented` while remote buckets are off, and as `RemoteBuckets.prepare`. */
-export async function checkRemote({ context, bucket }: BucketCall, value: RemoteSetting): Promise<void> {
+/**
+ * Throws `notImplemented` while remote buckets are off, and as `RemoteBuckets.prepare`. The bucket takes no writes from then on until
+ * the setting is stored: a write that comes between is pending, and its failure leaves the bucket like that.
+ */
+export async function checkRemote({ context, bucket, services }: BucketCall, value: RemoteSetting): Promise<void> {
   const { remotes } = context
   if (remotes === undefined) throw fail("notImplemented", { message: OFF })
-  await remotes.prepare(bucket, value)
+  const first = await remotes.prepare(bucket, value)
+  if (first === undefined) return
+  await services.buckets.setSetting(bucket, BUCKET_REMOTE.name, documentOf(BUCKET_REMOTE, first))
+  await remotes.requireNothingPending(bucket)
 }
 
 /** Throws as `RemoteBuckets.checkRemoval`. While remote buckets are off, the setting can be removed. */
@@ -134,17 +142,24 @@ export const openRemote = (
     return body
   })
 
-/** Completes a write that has made a version: in a remote bucket the remote has it then, or it is pending. */
+/**
+ * Completes a write that has made a version: in a remote bucket the remote has it then, or it is pending. That includes a bucket that
+ * has become remote since the request began.
+ */
 export function settled<Result extends PutResult>(call: ObjectCall, result: Result): Soon<Result> {
-  const { bucket, key } = call
-  if (!isRemote(bucket) || result.versionId === undefined) return result
+  const { bucket, key, context } = call
+  const { remotes } = context
   const { versionId } = result
-  return after(remoteOf(call), async ({ remotes }) => {
-    const { ifMatch, ifNoneMatch } = writeConditionsOf(call)
-    const etag = await remotes.written(bucket, key, versionId, { ifMatch, ifNoneMatch })
-    return etag === undefined ? result : { ...result, etag }
-  })
+  if (versionId === undefined || versionId === NULL_VERSION) return result
+  if (!isRemote(bucket) && remotes === undefined) return result
+  const { ifMatch, ifNoneMatch } = writeConditionsOf(call)
+  const conditions = isRemote(bucket) ? { ifMatch, ifNoneMatch } : {}
+  return after(remotes?.written(bucket, key, versionId, conditions), etag =>
+    etag === undefined ? result : { ...result, etag },
+  )
 }
+
+const NULL_VERSION = "null"
 
 /** Deletes an object of a remote bucket, which has no versions. */
 export const removeRemote = (
@@ -160,7 +175,12 @@ export const listRemote = (call: BucketCall, request: RemoteListRequest): Soon<R
   after(remoteOf(call), ({ remotes, setting }) => remotes.list(setting, request, call.client.signal))
 
 /** The bytes of an object of a remote bucket, for a copy. */
-async function openSource(call: ObjectCall, { bucket, key, conditions }: CopySource, range: ByteRange | undefined) {
+async function openSource(
+  call: ObjectCall,
+  { bucket, key, versionId, conditions }: CopySource,
+  range: ByteRange | undefined,
+) {
+  if (versionId !== undefined) throw fail("notImplemented", { message: "A remote bucket does not have versions." })
   const asked = range && ({ kind: "fromTo", first: range.first, last: range.first + range.lengthBytes - 1 } as const)
   try {
     const body = await openRemote(call, { range: asked, conditions }, { bucket, key })
