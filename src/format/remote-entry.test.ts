@@ -29,6 +29,12 @@ const SAMPLES = [
     encodeRemoteEntry,
     decodeRemoteEntry,
   ),
+  sample<RemoteEntry>(
+    "changed",
+    { kind: "changed", id: "0102030405060708090a0b0c" },
+    encodeRemoteEntry,
+    decodeRemoteEntry,
+  ),
   sample<RemoteEntry>("cached", CACHED, encodeRemoteEntry, decodeRemoteEntry),
   sample<RemoteEntry>("cached, empty", BARE, encodeRemoteEntry, decodeRemoteEntry),
 ]
