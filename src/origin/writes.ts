@@ -47,13 +47,22 @@ export class RemoteWrites {
 
   constructor(private readonly parts: WritesParts) {}
 
-  /** Sends a version to the remote, and removes it. If the remote refuses it, it is removed, and the failure thrown. */
-  async sendOrDiscard(place: RemotePlace, versionId: VersionId, conditions: WriteConditions): Promise<string> {
+  /**
+   * Sends a version to the remote, and removes it. Returns the remote's ETag; undefined: a later write has reached the remote, so that
+   * this one is over. If the remote refuses it, it is removed, and the failure thrown.
+   */
+  async sendOrDiscard(
+    place: RemotePlace,
+    versionId: VersionId,
+    conditions: WriteConditions,
+  ): Promise<string | undefined> {
     this.underWay.add(versionId)
     try {
       await this.checkFirst(place, conditions)
       return await this.send(place, versionId, conditions)
     } catch (error) {
+      const hasConditions = conditions.ifMatch !== undefined || conditions.ifNoneMatch !== undefined
+      if (isOvertaken(error) && !hasConditions) return undefined
       await this.discard(place, versionId)
       throw error
     } finally {
@@ -96,7 +105,7 @@ export class RemoteWrites {
     try {
       return await ask()
     } catch (error) {
-      const isOver = isFailure(error, "preconditionFailed", "noSuchKey", "remoteRefused")
+      const isOver = isOvertaken(error) || isFailure(error, "preconditionFailed", "noSuchKey", "remoteRefused")
       await this.parts.cache.mark(space, key, isOver ? "changed" : "changing")
       throw error
     }
@@ -280,6 +289,8 @@ function checkEtag(theirs: string, own: string): void {
     "The remote's ETag of the written object is not that of its bytes. If its ETags are something else, as with its own KMS keys, set OpaqueETags in the bucket's setting."
   throw fail("remoteRefused", { message, etag: theirs, own })
 }
+
+const isOvertaken = (error: unknown): boolean => isFailure(error) && error.details["overtaken"] === true
 
 const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
 
