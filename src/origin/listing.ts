@@ -6,6 +6,7 @@
  * Limits    A page asks the remote for one page, and for more only where pending deletions hide its entries. It looks at
  *           `PENDING_MAX` pending writes, and so may have fewer entries than asked for although others follow.
  */
+import { fail } from "../base/failures.js"
 import type { CacheSpace } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
 import type { Bucket, ListedObject, Objects, VersionEntry } from "../object/index.js"
@@ -99,6 +100,8 @@ async function* remoteOf(
       const at = entry.kind === "prefix" ? entry.prefix : entry.key
       if (isBehind(at, after, entry.kind === "prefix")) yield listedOf(entry)
     }
+    if (page.next !== undefined && page.next === token)
+      throw fail("remoteRefused", { message: "The remote's listing goes on where it has begun." })
     token = page.next
   } while (token !== undefined)
 }
