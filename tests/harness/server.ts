@@ -142,9 +142,9 @@ export class ServerProcess {
     }
   }
 
-  /** Starts the process (again) and waits until it is ready. */
-  async launch(): Promise<void> {
-    const { folders, args = [], tls } = this.options
+  /** Starts the process (again) and waits until it is ready. `args`: of `serve`, for this start. */
+  async launch(args = this.options.args ?? []): Promise<void> {
+    const { folders, tls } = this.options
     const data = folders.flatMap(folder => ["--data", folder])
     const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
     const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
