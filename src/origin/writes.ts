@@ -3,8 +3,8 @@
  * removed. So a write needs no second way of storing anything, and has an identity of its own, whatever is written to its key
  * meanwhile.
  *
- * Promises  While the remote is asked to change an object, and until its process knows how that ended, the cache says "changing"; at
- *           the end it says so again, or has what was written. So no read that begins after a write gets what was there before.
+ * Promises  While the remote is asked to change an object, and until the process knows how that ended, the cache says "changing"; at
+ *           the end it says "changed", or has what was written. So no read that begins after a write gets what was there before.
  *           Versions are removed from the oldest on: no older one becomes the current one.
  */
 import { fail, isFailure } from "../base/failures.js"
@@ -79,10 +79,13 @@ export class RemoteWrites {
     const { cache, objects, originOf, signal } = this.parts
     const { space, key, bucket, setting } = place
     const tag = await cache.mark(space, key, "changing")
-    const { info } = await this.headOf(objects, bucket, key, versionId)
-    const upload = await this.uploadOf(place, info, conditions)
-    const { etag } = await this.changing(place, () => originOf(setting).put(key, upload, signal))
-    if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
+    const { info, etag } = await this.changing(place, async () => {
+      const { info } = await this.headOf(objects, bucket, key, versionId)
+      const upload = await this.uploadOf(place, info, conditions)
+      const { etag } = await originOf(setting).put(key, upload, signal)
+      if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
+      return { info, etag }
+    })
     const isCached = tag !== undefined && (await this.cacheWritten(place, info, etag, tag))
     if (!isCached) await cache.mark(space, key, "changed")
     await this.removeUpTo(bucket, key, versionId)
