@@ -79,7 +79,7 @@ function Cache({ cache }: { readonly cache: Remotes["cache"] }) {
   return (
     <Section
       title="Cache"
-      hint="What has been read of remote buckets. When it is full, what nobody has read for the longest time is dropped. Reads are those of the node that answers this page, since it has started."
+      hint="What was read from remote buckets. When it is full, what was not read for the longest time is evicted. Reads are those of the node that answers this page, since it has started."
     >
       <Facts
         facts={[

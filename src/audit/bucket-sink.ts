@@ -6,6 +6,7 @@
  *           versioning and the default retention of the bucket apply.
  * Limits    `BUCKET_LIMITS.gatherMs`: records wait so long for others, for fewer objects.
  */
+import { fail } from "../base/failures.js"
 import { objectKeyOfText, type BucketName } from "../base/ids.js"
 import { GATHERED_BYTES_MAX } from "../base/limits.js"
 import type { Buckets, ObjectAttributes, Objects } from "../object/contract.js"
@@ -35,8 +36,14 @@ export class BucketSink implements AuditSink {
     const bytes = Buffer.from(lines)
     const day = new Date(this.clock.wallMs()).toISOString().slice(0, 10).replaceAll("-", "/")
     const [from, to] = [first, last].map(number => String(number).padStart(DIGITS, "0"))
+    const bucket = await this.services.buckets.open(this.bucket)
+    // What is there is a pending write, or was left by one: its remote would not have the records.
+    if (bucket.settings.includes("remote"))
+      throw fail("invalidRequest", {
+        message: `The audit log cannot be delivered to ${bucket.name}: it is a remote bucket.`,
+      })
     await this.services.objects.put({
-      bucket: await this.services.buckets.open(this.bucket),
+      bucket,
       key: objectKeyOfText(`${day}/${from}-${to}.jsonl`),
       attributes: ATTRIBUTES,
       tags: [],

@@ -213,6 +213,10 @@ test("bucket: a batch is an object below its day, and the same batch has the sam
       },
     },
   }
+  const remote = { open: async (): Promise<Bucket> => ({ ...bucket, settings: ["remote"] }) }
+  const refused = new BucketSink({ ...services, buckets: remote }, clock, name)
+  await assert.rejects(refused.deliver("{}\n", { first: 1, last: 1 }, NEVER), /remote bucket/)
+  assert.deepEqual(puts, [], "a remote would not have it")
   const delivery = deliveryTo(new BucketSink(services, clock, name))
   await change("a")
   await change("b")

@@ -99,7 +99,7 @@ test("stores are listed with their last errors, then buckets, then the cache", a
   assert.match(JSON.stringify(json), /^\{"stores":\[\{"name":"aws",.*"cache":\{.*"buckets":\[\{"bucket":"remote-1"/)
 })
 
-test("of a cache that nobody has read from, no share is shown", async () => {
+test("the hit rate of an unused cache is not shown", async () => {
   class Fresh extends FakeRemotes {
     override readonly shownCache = { sizeBytes: 0, sizeBytesMax: 8_192, hitBytes: 0, missBytes: 0, evictedBytes: 0 }
   }

@@ -112,7 +112,7 @@ test("a body that is refused early: the source ends, the refusal is returned, th
   await withPeer(
     (request, response) => {
       sockets.add(request.socket)
-      // Nobody reads the body.
+      // The server does not read the body.
       response.writeHead(412).end("<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")
     },
     { connectionsMax: 1 },

@@ -2,7 +2,7 @@
  * Remote buckets in a running store, if they are switched on: the operator's file of remote stores, what serves them, and what they
  * tell the metrics.
  */
-import type { AccountId } from "../base/ids.js"
+import type { AccountId, BucketName } from "../base/ids.js"
 import { fail } from "../base/failures.js"
 import { asPromise } from "../base/soon.js"
 import { readRecordFile } from "../device/index.js"
@@ -33,6 +33,13 @@ interface RemoteSeams {
   readonly metrics: Metrics
 }
 
+interface RemoteTerms {
+  readonly cacheBytesMax: number
+  /** Cannot become remote. */
+  readonly auditBucket: BucketName | undefined
+  readonly rootAccount: AccountId
+}
+
 export class RemotesOfStore {
   readonly remotes: StoreRemotes
   private readonly stores: ReadonlyMap<string, RemoteStore>
@@ -42,8 +49,7 @@ export class RemotesOfStore {
     { metrics, ...seams }: RemoteSeams,
     { engine, leases }: Pick<RunningStore, "engine" | "leases">,
     configs: RemoteStoreConfigs,
-    cacheBytesMax: number,
-    rootAccount: AccountId,
+    { cacheBytesMax, auditBucket, rootAccount }: RemoteTerms,
     signal: AbortSignal,
   ) {
     const { objects, buckets, tablet: metadata, refuseEarlier } = engine.services
@@ -53,7 +59,7 @@ export class RemotesOfStore {
     this.remotes = new StoreRemotes({
       ...seams,
       ...{ refuseEarlier, isShared: leases !== undefined },
-      ...{ metadata, objects, buckets, stores: this.stores, cacheBytesMax, signal },
+      ...{ metadata, objects, buckets, stores: this.stores, cacheBytesMax, auditBucket, signal },
       settingOf: bucketRemoteReader(buckets),
       isSender: () => leases === undefined || leases.holds(STEWARD_LEASE),
       async mayUse(owner, accounts) {

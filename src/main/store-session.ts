@@ -172,8 +172,7 @@ export class StoreSession {
         { ...seams, random },
         running,
         host.remoteStores,
-        config.remoteCacheBytesMax,
-        accountId,
+        { cacheBytesMax: config.remoteCacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount: accountId },
         this.closing.signal,
       )
     this.coordination = config.coordination

@@ -7,7 +7,16 @@ import { isFailure } from "../base/failures.js"
 import { byteStringOfText, objectKeyOfText, textOfObjectKey } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import type { Metadata } from "../metadata/index.js"
-import type { Conditions, GetRequest, ListedObject, ObjectBody, Objects, PutRequest, UserMetadata } from "./contract.js"
+import type {
+  BodySource,
+  Conditions,
+  GetRequest,
+  ListedObject,
+  ObjectBody,
+  Objects,
+  PutRequest,
+  UserMetadata,
+} from "./contract.js"
 import { ensureSystemBucket, SYSTEM_BUCKET } from "./jobs/metadata-backup-bucket.js"
 
 const PAGE = 1_000
@@ -50,14 +59,7 @@ export class StoredObjects {
     const { etag } = await this.parts.objects.put({
       ...this.place(name),
       ...{ attributes: { headers: {}, userMetadata }, tags: [], encryption, conditions, signal: NEVER },
-      body: {
-        lengthBytes: bytes.length,
-        declaredChecksum: () => undefined,
-        gather: () => undefined,
-        async *open() {
-          yield bytes
-        },
-      },
+      body: bodyOfBytes(bytes),
     })
     return etag
   }
@@ -91,6 +93,16 @@ export class StoredObjects {
     return { bucket: SYSTEM_BUCKET, key: objectKeyOfText(`${this.prefix}${name}`) }
   }
 }
+
+/** Bytes in memory as a body, which is streamed. */
+export const bodyOfBytes = (bytes: Uint8Array): BodySource => ({
+  lengthBytes: bytes.length,
+  declaredChecksum: () => undefined,
+  gather: () => undefined,
+  async *open() {
+    yield bytes
+  },
+})
 
 /** All bytes of a body, in memory of their own. Closes it. */
 export async function gathered(body: ObjectBody, signal: AbortSignal): Promise<Uint8Array> {

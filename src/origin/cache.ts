@@ -159,7 +159,7 @@ export class RemoteCache {
     return Buffer.from(this.random.bytes(ID_BYTES)).toString("hex")
   }
 
-  /** Undefined: the key is so long that its object is never cached. */
+  /** "uncachable": the key is so long that its object is never cached. */
   async read(space: CacheSpace, key: ObjectKey): Promise<FoundEntry | "none" | "uncachable"> {
     if (!isCachable(key)) return "uncachable"
     const body = await this.parts.stored.open(entryName(space, key))

@@ -65,7 +65,7 @@ export interface OriginRange {
 export interface OriginListing {
   /** Objects and common prefixes in the order of their bytes. */
   readonly entries: readonly OriginEntry[]
-  /** The token of the next page; undefined: there is none. */
+  /** The token of the next page; undefined at the end. */
   readonly next: string | undefined
 }
 
@@ -157,10 +157,8 @@ export interface RemoteBuckets {
    * Returns the setting to store first, with which the bucket takes no writes, if there is one; then `requireNothingPending` is due.
    */
   prepare(bucket: Bucket, setting: RemoteSetting): Promise<RemoteSetting | undefined>
-  /** Throws `conflict` while writes are pending, of a bucket that is remote and takes no more. */
+  /** Throws `conflict` while writes are pending: then the bucket stays what it is. */
   requireNothingPending(bucket: Bucket): Promise<void>
-  /** Throws `conflict` while writes are pending. */
-  checkRemoval(bucket: Bucket): Promise<void>
   /** Opens an object as `Objects.get` does. `revalidates`: compares a cached object with the remote's, whatever the rule. */
   open(
     setting: RemoteSetting,

@@ -46,7 +46,6 @@ export function cutOf(bytesOfStep: ReadonlyMap<number, number>, bytesMax: number
 export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
   private wakeUp: () => void = () => undefined
-  private hasRemoved = true
   evictedBytes = 0
 
   constructor(private readonly parts: EvictionParts) {
@@ -66,7 +65,8 @@ export class Eviction implements BackgroundService {
         log.debug("remote_cache_not_swept", { reason: error.message })
       }
       // A full cache wakes at once, but a sweep that made no room is not repeated all the time.
-      await clock.sleep(this.hasRemoved ? SECOND_MS : REMOTE_LIMITS.idleSweepMs, signal)
+      const isFull = this.parts.cache.sizeBytes >= this.parts.cache.sizeBytesMax
+      await clock.sleep(isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS, signal)
       await clock.sleep(REMOTE_LIMITS.sweepEveryMs, AbortSignal.any([signal, woken.signal]))
     }
   }
@@ -92,11 +92,9 @@ export class Eviction implements BackgroundService {
     }
     // What was cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
-    this.hasRemoved = true
     if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
     const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - filledOf(cache))))
-    this.hasRemoved = cut !== undefined
     if (cut !== undefined) await this.evict(cut, nowMs, signal)
     cache.wantedBytes = 0
   }
@@ -111,7 +109,6 @@ export class Eviction implements BackgroundService {
       removedBytes += item.chargedBytes
     }
     this.evictedBytes += removedBytes
-    this.hasRemoved = removedBytes > 0
     if (removedBytes > 0) log.info("remote_cache_evicted", { bytes: removedBytes })
   }
 }

@@ -9,9 +9,10 @@
 import { fail } from "../base/failures.js"
 import type { CacheSpace } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
-import type { Bucket, ListedObject, Objects, VersionEntry } from "../object/index.js"
+import type { ListedObject, Objects } from "../object/index.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginEntry, RemoteListEntry, RemoteListPage, RemoteListRequest } from "./contract.js"
+import { keyOfVersion, latestOf, type Version } from "./versions.js"
 
 const PAGE = 1_000
 /** Pending writes that one page looks at: a page may have fewer entries than asked for. */
@@ -130,8 +131,8 @@ async function pendingOf({ objects }: ListingParts, asked: Asked): Promise<Pendi
   const listed: Listed[] = []
   let looked = 0
   let [last, lastCommon]: [string, string | undefined] = ["", undefined]
-  for await (const entry of latestOf(objects, asked.bucket, asked.prefix, asked.after)) {
-    const key = entry.kind === "version" ? entry.object.key : entry.key
+  for await (const entry of latestOf(objects, asked.bucket, asked)) {
+    const key = keyOfVersion(entry)
     const common = commonPrefixOf(key, asked)
     // Not within a common prefix, of which the next page shows nothing.
     if (looked >= PENDING_MAX && (common === undefined || common !== lastCommon)) return { listed, upTo: last }
@@ -149,26 +150,6 @@ function shownOf(entry: Version, key: string, common: string | undefined): Liste
   if (entry.kind === "marker") return common === undefined ? { kind: "deleted", at: key } : undefined
   if (common !== undefined) return { kind: "prefix", at: common, isPending: true }
   return { kind: "object", at: key, object: entry.object, isPending: true }
-}
-
-type Version = Exclude<VersionEntry, { readonly kind: "prefix" }>
-
-/** The latest versions and delete markers of keys behind a key. */
-async function* latestOf(
-  objects: Pick<Objects, "listVersions">,
-  bucket: Bucket,
-  prefix: string,
-  after: string,
-): AsyncGenerator<Version> {
-  let marker: Pick<Parameters<Objects["listVersions"]>[0], "keyMarker" | "versionIdMarker"> = {
-    ...{ keyMarker: after, versionIdMarker: undefined },
-  }
-  for (;;) {
-    const page = await objects.listVersions({ bucket, prefix, delimiter: "", ...marker, max: PAGE })
-    for (const entry of page.entries) if (entry.kind !== "prefix" && entry.isLatest) yield entry
-    if (page.next === undefined) return
-    marker = page.next
-  }
 }
 
 /** Both in their order; where both have the same place, the pending one stands for it. */
@@ -194,7 +175,7 @@ async function isShown(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (isPending || !parts.showsPending) return true
-  const first = await latestOf(parts.objects, bucket, at, "").next()
+  const first = await latestOf(parts.objects, bucket, { prefix: at }).next()
   if (first.done === true) return true
   for (let after: string | undefined = ""; after !== undefined;) {
     const below = { bucket, prefix: at, delimiter: "", after, max: 1, withStatus: false }

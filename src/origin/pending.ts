@@ -6,15 +6,16 @@
  * Limits    `pendingKeysConcurrent` keys at a time; after a failure the bucket waits, up to `retryMostMs`.
  */
 import { AssertionError } from "../base/assert.js"
-import { asFailure, isFailure, sentenceOf, type FailureKind } from "../base/failures.js"
+import { asFailure, isFailure, sentenceOf } from "../base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
 import { mapBounded, type BackgroundService } from "../life/index.js"
-import type { Bucket, Objects, VersionEntry } from "../object/index.js"
+import type { Bucket, Objects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { PendingWrite, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
+import { keyOfVersion, latestOf, type Version } from "./versions.js"
 import type { RemoteWrites } from "./writes.js"
 
 interface PendingParts {
@@ -31,15 +32,12 @@ interface PendingParts {
   readonly isSender: () => boolean
 }
 
-type Version = Exclude<VersionEntry, { readonly kind: "prefix" }>
-
 interface Waiting {
   readonly untilMs: number
   readonly failures: number
 }
 
 const PAGE = 1_000
-const keyOf = (entry: Version): ObjectKey => (entry.kind === "version" ? entry.object.key : entry.key)
 
 export class PendingWrites implements BackgroundService {
   readonly name = "remote-pending"
@@ -129,7 +127,7 @@ export class PendingWrites implements BackgroundService {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const { writes, placeOf, log } = this.parts
-    const key = keyOf(entry)
+    const key = keyOfVersion(entry)
     const place = placeOf(setting, bucket, key)
     const name = nameOf(bucket, entry.versionId)
     try {
@@ -142,7 +140,7 @@ export class PendingWrites implements BackgroundService {
       if (error instanceof AssertionError) throw error
       const failure = asFailure(error)
       // It was replaced, and the newer version is sent in the next round.
-      if (failure.details["overtaken"] === true || GONE.has(failure.kind)) return undefined
+      if (failure.details["overtaken"] === true || failure.kind === "noSuchBucket") return undefined
       if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: failure.message })
       this.noteTrouble(name, sentenceOf(failure))
       return failure.kind
@@ -155,52 +153,47 @@ export class PendingWrites implements BackgroundService {
     this.troubles.set(name, reason)
   }
 
-  /** Versions that nobody waits for any more, since their process died before the remote had them: they were never acknowledged. */
+  /** Versions whose process died before the remote had them: they were never acknowledged. */
   private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<void> {
     const { clock, objects, writes, isShared, placeOf } = this.parts
     const { abandonedMs, abandonedByOthersMs } = REMOTE_LIMITS
-    for await (const page of this.latest(bucket))
-      for (const entry of page) {
-        if (signal.aborted) return
-        const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
-        const isYoung = clock.wallMs() - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
-        if (isYoung || writes.isUnderWay(entry.versionId)) continue
-        // The remote may have it or not.
-        await writes.mark(placeOf(setting, bucket, keyOf(entry)))
-        await objects.remove({ bucket, key: keyOf(entry), versionId: entry.versionId, conditions: {} })
-      }
+    for await (const entry of latestOf(objects, bucket)) {
+      if (signal.aborted) return
+      const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
+      const isYoung = clock.wallMs() - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
+      if (isYoung || writes.isUnderWay(entry.versionId)) continue
+      // The remote may have it or not.
+      await writes.mark(placeOf(setting, bucket, keyOfVersion(entry)))
+      await objects.remove({ bucket, key: keyOfVersion(entry), versionId: entry.versionId, conditions: {} })
+    }
   }
 
   /** Up to `max` pending writes of a bucket, in the order of their keys. */
   async list(bucket: Bucket, max: number): Promise<readonly PendingWrite[]> {
     const found: PendingWrite[] = []
-    for await (const page of this.latest(bucket))
-      for (const entry of page) {
-        if (found.length >= max) return found
-        const lastError = this.troubles.get(nameOf(bucket, entry.versionId))
-        const written = { key: keyOf(entry), lastError }
-        found.push(
-          entry.kind === "marker"
-            ? { ...written, kind: "delete", sizeBytes: 0, sinceMs: entry.lastModifiedMs }
-            : { ...written, kind: "put", sizeBytes: entry.object.sizeBytes, sinceMs: entry.writtenMs },
-        )
-      }
+    for await (const entry of latestOf(this.parts.objects, bucket)) {
+      if (found.length >= max) return found
+      const lastError = this.troubles.get(nameOf(bucket, entry.versionId))
+      const written = { key: keyOfVersion(entry), lastError }
+      found.push(
+        entry.kind === "marker"
+          ? { ...written, kind: "delete", sizeBytes: 0, sinceMs: entry.lastModifiedMs }
+          : { ...written, kind: "put", sizeBytes: entry.object.sizeBytes, sinceMs: entry.writtenMs },
+      )
+    }
     return found
   }
 
-  /** The latest version of each key, page by page. */
+  /** The latest version of each key, some at a time. */
   private async *latest(bucket: Bucket): AsyncGenerator<readonly Version[]> {
-    let [keyMarker, versionIdMarker]: [string, VersionId | undefined] = ["", undefined]
-    for (;;) {
-      const request = { bucket, prefix: "", delimiter: "", keyMarker, versionIdMarker, max: PAGE }
-      const page = await this.parts.objects.listVersions(request)
-      yield page.entries.flatMap(entry => (entry.kind !== "prefix" && entry.isLatest ? [entry] : []))
-      if (page.next === undefined) return
-      ;({ keyMarker, versionIdMarker } = page.next)
+    let some: Version[] = []
+    for await (const version of latestOf(this.parts.objects, bucket)) {
+      if (some.push(version) < PAGE) continue
+      yield some
+      some = []
     }
+    yield some
   }
 }
-
-const GONE: ReadonlySet<FailureKind> = new Set(["noSuchBucket"])
 
 const nameOf = ({ id }: Bucket, versionId: VersionId): string => `${id} ${versionId}`

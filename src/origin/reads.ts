@@ -9,7 +9,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import { parseVersionId, type CacheSpace, type ObjectKey } from "../base/ids.js"
 import type { CachedEntry } from "../format/remote-entry.js"
-import { openListed, type Bucket, type ContentHeaders, type ObjectBody, type ObjectInfo } from "../object/index.js"
+import { headersOf, openListed, type Bucket, type ObjectBody, type ObjectInfo } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { isSame, type ReadObject, type RemoteBlocks } from "./blocks.js"
 import type { FoundEntry, RemoteCache } from "./cache.js"
@@ -220,21 +220,10 @@ export class RemoteReads {
   }
 }
 
-const HEADERS = [
-  "contentType",
-  "cacheControl",
-  "contentDisposition",
-  "contentEncoding",
-  "contentLanguage",
-  "expires",
-] as const
-
 function infoOf({ sizeBytes, etag, lastModifiedMs, headers, userMetadata }: CachedEntry): ObjectInfo {
-  const values = new Map(headers)
-  const known = HEADERS.flatMap(name => (values.has(name) ? [[name, values.get(name)] as const] : []))
-  const content: ContentHeaders = Object.fromEntries(known)
   return {
-    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, headers: content, userMetadata, tags: [] },
+    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, userMetadata, tags: [] },
+    ...{ headers: headersOf({ headers }) },
     ...{ acl: undefined, lock: undefined, storageClass: "STANDARD", checksum: undefined, partsCount: undefined },
   }
 }

@@ -2,7 +2,7 @@
  * Remote buckets of a running store: the parts of this folder, put together for protocols, for the admin API and for jobs.
  */
 import { fail, isFailure } from "../base/failures.js"
-import type { AccountId, CacheSpace, ObjectKey, VersionId } from "../base/ids.js"
+import type { AccountId, BucketName, CacheSpace, ObjectKey, VersionId } from "../base/ids.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import type { BackgroundService } from "../life/index.js"
 import type { Metadata } from "../metadata/index.js"
@@ -73,6 +73,8 @@ interface RemoteParts {
   readonly isShared: boolean
   /** Whether this process sends pending writes. */
   readonly isSender: () => boolean
+  /** Where the store itself writes the audit log, without a client that waits for the remote. */
+  readonly auditBucket: BucketName | undefined
   readonly cacheBytesMax: number
   /** Absent: `REMOTE_LIMITS.blockBytes`. */
   readonly blockBytes?: number
@@ -153,6 +155,10 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     if (!(await mayUse(bucket.owner, accounts)))
       throw fail("accessDenied", { message: `The operator does not let this account's buckets use ${setting.store}.` })
     const before = await asPromise(() => this.settingOf(bucket))
+    if (bucket.name === this.parts.auditBucket)
+      throw fail("invalidRequest", {
+        message: "The audit log is delivered to this bucket, so it cannot become remote.",
+      })
     if (before === undefined) await this.requireOrdinary(bucket)
     const isGentle = before !== undefined && isGentleChange(before, setting)
     if (before !== undefined && !isGentle) await this.requireNothingPending(bucket)
@@ -162,10 +168,6 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     await refuseEarlier()
     if (bucket.versioning !== "enabled") await buckets.setVersioning(bucket, "enabled")
     return isGentle ? undefined : { ...(before ?? setting), writes: "None" }
-  }
-
-  async checkRemoval(bucket: Bucket): Promise<void> {
-    await this.requireNothingPending(bucket)
   }
 
   async requireNothingPending(bucket: Bucket): Promise<void> {

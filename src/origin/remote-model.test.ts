@@ -71,7 +71,7 @@ class History {
   private readonly tolerated: readonly FailureKind[]
   private readonly random: SimRandom
   private rounds: Promise<void> = Promise.resolve()
-  /** Objects that another client changed, and that nobody has compared since. */
+  /** Objects that another client has changed, and that were not compared since. */
   private readonly uncertain = new Set<Key>()
 
   constructor(

@@ -176,7 +176,7 @@ test("Back becomes None while writes are pending, which goes on with them; None 
   await scene.write("a", "one")
   await scene.refuses(scene.change({ writes: "Through" }), "conflict")
   await scene.refuses(scene.change({ prefix: "other/" }), "conflict")
-  await scene.refuses(scene.run(scene.remotes.checkRemoval(scene.bucket)), "conflict")
+  await scene.refuses(scene.run(scene.remotes.requireNothingPending(scene.bucket)), "conflict")
   await scene.change({ writes: "None" })
   await scene.refuses(scene.change({ writes: "Through" }), "conflict")
   await scene.refuses(scene.remove("a"), "methodNotAllowed")

@@ -272,7 +272,7 @@ test("a GET that always shows another ETag than HEAD ends with a failure, not wi
   assert.equal((await scene.read("b", { range: suffix(1) })).bytes.length, 1)
 })
 
-test("an object that is replaced between HEAD and GET is read anew", async () => {
+test("an object that is replaced between HEAD and GET is read again", async () => {
   const scene = await RemoteScene.open()
   scene.far("a", "one")
   await scene.read("a", { headersOnly: true })

@@ -42,7 +42,7 @@ const SETTING: RemoteSetting = {
 export const fromTo = (first: number, last?: number) => ({ kind: "fromTo", first, last }) as const
 export const suffix = (lengthBytes: number) => ({ kind: "suffix", lengthBytes }) as const
 
-/** How a piece of work ended. A rejection is noted at once, so that work may go on while nobody waits for it. */
+/** How a piece of work ended. A rejection is noted at once, so that work may go on before a test waits for it. */
 type Ended<T> = { readonly value: T } | { readonly error: unknown }
 
 export const ended = <T>(work: Promise<T>): Promise<Ended<T>> =>
@@ -99,6 +99,7 @@ export class RemoteScene {
       mayUse: async () => true,
       refuseEarlier: async () => undefined,
       isShared: true,
+      auditBucket: undefined,
       isSender: () => this.isSender,
     })
   }
@@ -130,7 +131,7 @@ export class RemoteScene {
     this.origin.objects.delete(objectKeyOfText(key))
   }
 
-  /** The remote's object; undefined: there is none. */
+  /** The remote's object; undefined if it does not exist. */
   farText(key: string): string | undefined {
     const object = this.origin.objects.get(objectKeyOfText(key))
     return object && Buffer.from(object.bytes).toString()

@@ -20,6 +20,7 @@ import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginObject, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
+import { keyOfVersion, versionsOf } from "./versions.js"
 
 type WriteConditions = OriginUpload["conditions"]
 
@@ -39,7 +40,6 @@ const PART_BYTES_MIN = 5 * MIB
 const PART_BYTES_MAX = 5 * GIB
 const PART_BYTES = 64 * MIB
 const PARTS_PAGE = 1_000
-const VERSIONS_PAGE = 1_000
 
 export class RemoteWrites {
   /** Versions that this process is about to send. */
@@ -267,9 +267,11 @@ export class RemoteWrites {
     const { objects } = this.parts
     const ids: VersionId[] = []
     let isOlder = false
-    for await (const { versionId } of versionsOf(objects, bucket, key)) {
-      isOlder ||= versionId === upTo
-      if (isOlder) ids.push(versionId)
+    for await (const version of versionsOf(objects, bucket, { prefix: key })) {
+      // Longer keys follow.
+      if (keyOfVersion(version) !== key) break
+      isOlder ||= version.versionId === upTo
+      if (isOlder) ids.push(version.versionId)
     }
     for (const versionId of ids.toReversed()) await objects.remove({ bucket, key, versionId, conditions: {} })
   }
@@ -301,22 +303,4 @@ function evenSizes(sizeBytes: number): readonly number[] {
   if (sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
   const count = Math.ceil(sizeBytes / PART_BYTES)
   return Array.from({ length: count }, (_, i) => Math.min(PART_BYTES, sizeBytes - i * PART_BYTES))
-}
-
-/** All versions and delete markers of a key, the newest first. */
-async function* versionsOf(objects: Pick<Objects, "listVersions">, bucket: Bucket, key: ObjectKey) {
-  let marker: VersionId | undefined
-  for (;;) {
-    const page = await objects.listVersions({
-      ...{ bucket, prefix: key, delimiter: "", max: VERSIONS_PAGE },
-      ...{ keyMarker: marker === undefined ? "" : key, versionIdMarker: marker },
-    })
-    for (const entry of page.entries) {
-      if (entry.kind === "prefix") continue
-      if ((entry.kind === "version" ? entry.object.key : entry.key) !== key) return
-      marker = entry.versionId
-      yield entry
-    }
-    if (page.next === undefined) return
-  }
 }

@@ -32,7 +32,7 @@ forTestsOfFile(async folder => {
     "--allow-public-buckets",
   ]
   const swift = ["--swift-listen", `127.0.0.1:${ports.swift}`]
-  world = await RemoteWorld.start(folder, [...website, ...swift, "--transforms"])
+  world = await RemoteWorld.start(folder, [...website, ...swift, "--transforms", "--audit-bucket", "audit"])
   return () => world.stop()
 })
 
@@ -78,6 +78,12 @@ test("Swift's API refuses a remote bucket by name", async () => {
     assert.equal(status, 501, `${method} ${path}`)
   }
   assert.equal((await world.at("far", "GET", { bucket: "data", key: "swift/k" })).body.toString(), "bytes")
+})
+
+test("the bucket of the audit log cannot become remote", async () => {
+  await world.at("near", "PUT", { bucket: "audit" })
+  const refused = await world.setRemote("audit", {}, 400)
+  assert.match(refused.body.toString(), /audit log/)
 })
 
 test("the bucket of another account may not use the store", async () => {

@@ -14,7 +14,6 @@ const REMOTES: RemoteBuckets = {
   ...{
     prepare: () => Promise.resolve(undefined),
     requireNothingPending: () => Promise.resolve(),
-    checkRemoval: () => Promise.resolve(),
   },
   ...{
     open: unused,
@@ -140,7 +139,10 @@ test("a bucket is remote only if its remote can be prepared, until it may be rem
   const strict = await world({ ...REMOTES, prepare: () => Promise.reject(fail("accessDenied", { message })) })
   await assert.rejects(strict.put("remote", REMOTE), error => isFailure(error, "accessDenied"))
   assert.equal(await strict.get("remote"), undefined)
-  const busy = await world({ ...REMOTES, checkRemoval: () => Promise.reject(fail("conflict", { message: pending })) })
+  const busy = await world({
+    ...REMOTES,
+    requireNothingPending: () => Promise.reject(fail("conflict", { message: pending })),
+  })
   await busy.put("remote", REMOTE)
   await assert.rejects(busy.documents.remove(await busy.bucket(), "remote"), error => isFailure(error, "conflict"))
   assert.deepEqual(await busy.get("remote"), REMOTE)

@@ -44,6 +44,7 @@ import { placeOf, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace 
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import type { ObjectBackend } from "../backend.js"
 import type { Uploads } from "../uploads.js"
+import { bodyOfBytes } from "../stored.js"
 import { NO_DETAILS } from "../../format/version-record.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 
@@ -277,14 +278,7 @@ export class MetadataBackup implements Job {
       ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
       ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], client: { signal: this.never } },
       storageClass: "STANDARD" as const,
-      body: {
-        lengthBytes: bytes.length,
-        declaredChecksum: () => undefined,
-        gather: () => undefined,
-        async *open() {
-          yield bytes
-        },
-      },
+      body: bodyOfBytes(bytes),
     }
     await this.ingest.run(request, async ({ uploadId, content, lengthBytes, hints, md5 }) => {
       if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })

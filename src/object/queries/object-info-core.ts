@@ -62,7 +62,7 @@ export function packDetails({ headers, userMetadata, tags, acl }: Described): Ve
   return acl === undefined ? details : { ...details, acl }
 }
 
-export function headersOf(details: VersionDetails): ContentHeaders {
+export function headersOf(details: Pick<VersionDetails, "headers">): ContentHeaders {
   const known = details.headers.filter(([name]) => HEADER_NAMES.some(header => header === name))
   return Object.fromEntries(known)
 }

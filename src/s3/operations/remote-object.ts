@@ -5,7 +5,7 @@
  */
 import { fail, isFailure } from "../../base/failures.js"
 import { FENCE_HEADER } from "../../base/fence.js"
-import { after, type Soon } from "../../base/soon.js"
+import { after, asPromise, type Soon } from "../../base/soon.js"
 import type {
   Bucket,
   ByteRange,
@@ -64,9 +64,9 @@ export async function checkRemote({ context, bucket, services }: BucketCall, val
   await remotes.requireNothingPending(bucket)
 }
 
-/** Throws as `RemoteBuckets.checkRemoval`. While remote buckets are off, the setting can be removed. */
+/** Throws as `RemoteBuckets.requireNothingPending`. While remote buckets are off, the setting can be removed. */
 export async function checkRemoteRemoval({ context, bucket }: BucketCall): Promise<void> {
-  await context.remotes?.checkRemoval(bucket)
+  await context.remotes?.requireNothingPending(bucket)
 }
 
 /** Operations on objects that remote buckets have; of those on buckets they have all that only read or remove, and the settings below. */
@@ -166,7 +166,7 @@ export const removeRemote = (
   call: BucketCall,
   { key, conditions }: Pick<Parameters<ObjectCall["services"]["objects"]["remove"]>[0], "key" | "conditions">,
 ): Promise<DeleteResult> =>
-  Promise.resolve(remoteOf(call)).then(async ({ remotes }) => {
+  asPromise(() => remoteOf(call)).then(async ({ remotes }) => {
     await remotes.remove(call.bucket, key, conditions)
     return { versionId: undefined, deleteMarker: false }
   })
