@@ -307,8 +307,10 @@ export class SqlMetadata implements Metadata {
     return this.inUpkeep(async session => {
       const startMs = clock.monotonicMs()
       const databaseMs = await session.clockMs()
+      // The wall clock is read first, so that a pause between the two readings counts as uncertainty.
+      const wallMs = clock.wallMs()
       const uncertainMs = (clock.monotonicMs() - startMs) / 2
-      return { aheadMs: clock.wallMs() - uncertainMs - databaseMs, uncertainMs }
+      return { aheadMs: wallMs - uncertainMs - databaseMs, uncertainMs }
     }, 0)
   }
 

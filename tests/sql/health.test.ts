@@ -187,7 +187,7 @@ realTest("clocks are compared, and answers are timed", async () => {
   const metadata = await SqlMetadata.open({ ...seams, database, node: "n" })
   try {
     const { aheadMs, uncertainMs } = await metadata.compareClocks()
-    // The two readings of the own clock may be a millisecond apart.
+    // The wall clock shows whole milliseconds.
     assert.ok(Math.abs(aheadMs + 60_000) <= uncertainMs + 2, `${aheadMs} ± ${uncertainMs}`)
     const times = () => metadata.responseTimes
     const atStart = times()
