@@ -31,7 +31,7 @@ export const STARTED_JOB = z
     progress: z.object({
       done: z.number().nonnegative(),
       total: z.number().nonnegative().optional().describe("absent: not known yet"),
-      unit: z.enum(["objects", "bytes", "versions", "percent"]),
+      unit: z.enum(["objects", "bytes", "versions", "rows", "percent"]),
     }),
     rate: z.number().nonnegative().optional().describe("units of the progress a second; absent: not known"),
     startedMs: timestamp,
@@ -48,6 +48,8 @@ export const STARTED_JOB = z
         done: count,
         doneBytes: count,
         failed: count,
+        changing: count.optional().describe("of a job that compares: what changed whenever it was compared"),
+        repaired: count.optional().describe("of a job that repairs: what it has changed"),
       })
       .optional()
       .describe("of a job on objects: each object counts once, whatever process has died meanwhile"),

@@ -6,7 +6,7 @@ interface JobProgress {
   readonly progress: {
     readonly done: number
     readonly total?: number | undefined
-    readonly unit: "objects" | "bytes" | "versions" | "percent"
+    readonly unit: "objects" | "bytes" | "versions" | "rows" | "percent"
   }
   readonly rate?: number | undefined
   readonly estimatedEndMs?: number | undefined
@@ -22,7 +22,7 @@ export function progressText({ progress, rate, estimatedEndMs, phase }: JobProgr
   const { done, total, unit } = progress
   const amount = amountText(done, unit)
   const known = unit === "percent" ? amount : total === undefined ? amount : `${amount} of ${amountText(total, unit)}`
-  const named = unit === "objects" || unit === "versions" ? `${known} ${unit}` : known
+  const named = unit === "objects" || unit === "versions" || unit === "rows" ? `${known} ${unit}` : known
   const isUnknown = done === 0 && total === undefined
   return [
     ...(isUnknown ? [] : [named]),

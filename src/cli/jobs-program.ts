@@ -5,13 +5,13 @@
 import type { Command } from "commander"
 import { JOB, JOBS, PAUSED_JOB, STARTED_JOB } from "../admin/index.js"
 import { SELECTED_MAX } from "../base/limits.js"
-import { progressText } from "../base/progress-text.js"
 import type { AdminClient } from "../client/index.js"
 import { checked } from "./checked.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import { readText } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { jobOf, jobPath as pathOf, jobUntilEnd } from "./job-progress.js"
 import { jobsTable, jobText, startedTable, type StartedJob } from "./jobs-text.js"
 import { group, numberOf, withStore } from "./options.js"
 import { pastMs } from "./past-time.js"
@@ -21,17 +21,16 @@ import { plural, printable, sizeText } from "./text.js"
 
 type Options = StoreOptions & OutputOptions
 
-/** How long one request watches: less than what proxies and clients allow. */
-const WATCH_MS = 20_000
-
-const pathOf = (job: string, word = ""): string => `/v1/jobs/${encodeURIComponent(job)}${word === "" ? "" : `/${word}`}`
-
 class JobCommands {
   constructor(
     private readonly io: CliIo,
     private readonly options: Options,
     private readonly signal: AbortSignal,
   ) {}
+
+  private untilEnd(client: AdminClient, id: string, printsEach: boolean): Promise<StartedJob> {
+    return jobUntilEnd(this.io, client, id, { printsEach, signal: this.signal })
+  }
 
   private with<T>(use: (client: AdminClient) => Promise<T>): Promise<T> {
     return withAdmin(this.io, this.options, this.signal, use)
@@ -106,28 +105,7 @@ class JobCommands {
         throw new CliError("failed", `some objects failed; hayloft jobs show ${ended.id}`)
     })
   }
-
-  private async untilEnd(client: AdminClient, id: string, printsEach: boolean): Promise<StartedJob> {
-    for (let revision: string | undefined; ;) {
-      const job = await jobOf(client, id, revision)
-      this.draw(job.endedMs === undefined ? `${job.id}  ${printable(progressText(job, this.nowMs))}` : "")
-      if (printsEach && job.revision !== revision) await this.io.out(`${JSON.stringify(job)}\n`)
-      if (job.endedMs !== undefined) return job
-      revision = job.revision
-      this.signal.throwIfAborted()
-    }
-  }
-
-  private draw(text: string): void {
-    if (this.io.errorIsTerminal) this.io.error(`\r\x1b[K${text}`)
-  }
 }
-
-const jobOf = async (client: AdminClient, id: string, revision?: string): Promise<StartedJob> =>
-  checked(
-    STARTED_JOB,
-    await client.get(pathOf(id), revision === undefined ? {} : { revision, waitMs: String(WATCH_MS) }),
-  )
 
 const planText = ({ kind, target, counts }: StartedJob): string =>
   `${kind}: ${plural(counts?.matched ?? 0, "object")}, ${sizeText(counts?.matchedBytes ?? 0)}, of ${printable(target)}\n`

@@ -47,7 +47,9 @@ const starterText = ({ kind, id, name }: StartedJob["starter"]): string =>
 
 /** All of one job, a line for each fact. */
 export function jobText(job: StartedJob, nowMs: number): string {
-  const { counts, failures } = job
+  const { counts, failures, progress } = job
+  const one = progress.unit === "rows" ? "row" : "object"
+  const left = (counts?.failed ?? 0) + (counts?.changing ?? 0) - failures.length
   const lines = [
     line("job", job.id),
     line("state", `${job.state}${job.isDryRun ? ", a dry run" : ""}`),
@@ -61,17 +63,17 @@ export function jobText(job: StartedJob, nowMs: number): string {
     ...(counts === undefined
       ? []
       : [
-          line("matched", `${plural(counts.matched, "object")}, ${sizeText(counts.matchedBytes)}`),
-          line("done", `${plural(counts.done, "object")}, ${sizeText(counts.doneBytes)}`),
+          line("matched", `${plural(counts.matched, one)}, ${sizeText(counts.matchedBytes)}`),
+          line("done", `${plural(counts.done, one)}, ${sizeText(counts.doneBytes)}`),
         ]),
+    ...(counts?.repaired === undefined ? [] : [line("changed", plural(counts.repaired, one))]),
+    ...(counts?.changing === undefined ? [] : [line("changing", plural(counts.changing, one))]),
     ...(job.cancelBy === undefined ? [] : [line("to undo", printable(job.cancelBy))]),
-    ...(counts === undefined || counts.failed === 0 ? [] : [line("failed", plural(counts.failed, "object"))]),
+    ...(counts === undefined || counts.failed === 0 ? [] : [line("failed", plural(counts.failed, one))]),
     ...failures.map(({ key, versionId, reason }) =>
       line("", printable(`${key}${versionId === undefined ? "" : ` (${versionId})`}: ${reason}`)),
     ),
-    ...(counts !== undefined && counts.failed > failures.length
-      ? [line("", `and ${plural(counts.failed - failures.length, "other object")}`)]
-      : []),
+    ...(left > 0 ? [line("", `and ${plural(left, `other ${one}`)}`)] : []),
   ]
   return lines.map(each => `${each}\n`).join("")
 }

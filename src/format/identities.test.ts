@@ -240,6 +240,12 @@ testGoldens(
       decodeJob,
     ),
     sample(
+      "job that compares and repairs",
+      { ...jobRecord, kind: "dedup-rebuild", counts: { ...jobRecord.counts, changing: 2, repaired: 5 } },
+      encodeJob,
+      decodeJob,
+    ),
+    sample(
       "usage history of a bucket",
       [
         { atMs: 1_767_225_600_000, objects: 3, bytes: 2 ** 40 },

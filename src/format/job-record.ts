@@ -24,6 +24,10 @@ export interface JobCounts {
   readonly done: number
   readonly doneBytes: number
   readonly failed: number
+  /** Of a job that compares: items that changed whenever they were compared. */
+  readonly changing?: number
+  /** Of a job that repairs: items that it has changed. */
+  readonly repaired?: number
 }
 
 export interface JobFailure {
@@ -80,13 +84,20 @@ const flagsOf = (record: JobRecord): number =>
 
 const isSet = (flags: number, bit: number): boolean => Math.floor(flags / 2 ** bit) % 2 === 1
 
+/** Earlier releases ignore members at the end that they do not know. */
+function packCounts({ scanned, matched, matchedBytes, done, doneBytes, failed, ...more }: JobCounts) {
+  const { changing = 0, repaired = 0 } = more
+  const tail = repaired > 0 ? [changing, repaired] : changing > 0 ? [changing] : []
+  return [scanned, matched, matchedBytes, done, doneBytes, failed, ...tail]
+}
+
 export const encodeJob = (record: JobRecord): Uint8Array => {
   const { starter, step, counts, ended } = record
   return packRecord(1, [
     ...[record.kind, record.target, record.request, [STARTERS.indexOf(starter.kind), starter.id, starter.name]],
     ...[record.startedMs, STATES.indexOf(record.state), flagsOf(record), record.cursor],
     step ? [step.until, step.scanned, step.items, step.bytes] : null,
-    [counts.scanned, counts.matched, counts.matchedBytes, counts.done, counts.doneBytes, counts.failed],
+    packCounts(counts),
     record.rate,
     record.failures.map(({ key, versionId, reason }) => [key, versionId, reason]),
     record.lastError ?? null,
@@ -136,11 +147,14 @@ const stepIn = (row: RecordReader): JobStep => ({
   bytes: row.number(),
 })
 
-const countsIn = (row: RecordReader): JobCounts => ({
-  scanned: row.number(),
-  matched: row.number(),
-  matchedBytes: row.number(),
-  done: row.number(),
-  doneBytes: row.number(),
-  failed: row.number(),
-})
+function countsIn(row: RecordReader): JobCounts {
+  const [scanned, matched, matchedBytes] = [row.number(), row.number(), row.number()]
+  const [done, doneBytes, failed] = [row.number(), row.number(), row.number()]
+  const changing = row.optional(() => row.number()) ?? 0
+  const repaired = row.optional(() => row.number()) ?? 0
+  return {
+    ...{ scanned, matched, matchedBytes, done, doneBytes, failed },
+    ...(changing > 0 && { changing }),
+    ...(repaired > 0 && { repaired }),
+  }
+}

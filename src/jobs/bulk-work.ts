@@ -58,7 +58,10 @@ interface BulkJob {
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem>> {
+export async function openBulkWork(
+  services: BulkServices,
+  job: BulkJob,
+): Promise<ItemWork<BulkItem, string | undefined>> {
   const { request, bucket: name, bucketId } = parseBulk(job.request)
   await services.buckets.confirm()
   const bucket = await services.buckets.open(parseBucketName(name))
@@ -88,7 +91,7 @@ interface Within {
   readonly until: string | undefined
 }
 
-class BulkWork implements ItemWork<BulkItem> {
+class BulkWork implements ItemWork<BulkItem, string | undefined> {
   constructor(
     private readonly services: BulkServices,
     private readonly opened: Opened,

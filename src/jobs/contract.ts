@@ -17,7 +17,7 @@ export interface StartedProgress {
   readonly done: number
   /** Undefined: not known (yet). */
   readonly total: number | undefined
-  readonly unit: "objects" | "bytes" | "versions" | "percent"
+  readonly unit: "objects" | "bytes" | "versions" | "rows" | "percent"
 }
 
 export interface StartedJob {
@@ -77,17 +77,25 @@ export interface ItemPage<Item> {
   readonly next: string | undefined
 }
 
+/** How the work on an item ended. Undefined: it is done. A text says why it could not be. */
+export type ItemOutcome =
+  | undefined
+  | string
+  /** It changed whenever it was compared, which is no failure. */
+  | { readonly changing: string }
+  /** It is done; something was wrong with it. */
+  | { readonly isRepaired: true }
+
 /** A kind of bulk job: reads its items page by page, and works on each. */
-export interface ItemWork<Item> {
+export interface ItemWork<Item, Outcome extends ItemOutcome = ItemOutcome> {
   /** Throws a failure that ends the job, as `itemsAfter` does. */
   prepare(): Promise<void>
   /** At most `max` items behind the cursor; no further than `until`, if that is given. */
   itemsAfter(cursor: string, until: string | undefined, max: number): Promise<ItemPage<Item>>
   /**
-   * Safe to repeat; `isRepeated`: an earlier process may have done it. Returns why it could not be done, or undefined.
-   * Throws what passes: the page is tried again.
+   * Safe to repeat; `isRepeated`: an earlier process may have done it. Throws what passes: the page is tried again.
    */
-  work(item: Item, isRepeated: boolean): Promise<string | undefined>
+  work(item: Item, isRepeated: boolean): Promise<Outcome>
   describe(item: Item): Pick<JobFailure, "key" | "versionId">
 }
 

@@ -43,9 +43,9 @@ function stateOf({ state, isPaused, isCancelling }: JobRow): StartedJob["state"]
 }
 
 /** A dry run, like the first phase of any job, counts. */
-function progressOf({ isDryRun, isCounted, counts }: JobRow): StartedProgress {
+function progressOf({ kind, isDryRun, isCounted, counts }: JobRow): StartedProgress {
   const done = isDryRun || !isCounted ? counts.matched : counts.done + counts.failed
-  return { done, total: isCounted ? counts.matched : undefined, unit: "objects" }
+  return { done, total: isCounted ? counts.matched : undefined, unit: isOfRows(kind) ? "rows" : "objects" }
 }
 
 function phaseOf({ isCounted, counts }: JobRow): string {
@@ -57,12 +57,28 @@ function secondsLeft({ isPaused, isCounted }: JobRow, { done, total }: StartedPr
   return Math.max(0, total - done) / rate
 }
 
+/** Jobs of deduplication work on rows of the metadata. */
+const isOfRows = (kind: string): boolean => kind.startsWith("dedup-")
+
 /** How a bulk job has ended, in a sentence. */
 export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): string {
   const { matched, matchedBytes, done, failed } = counts
+  if (isOfRows(kind)) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
   if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`
+}
+
+function rowsResultOf(
+  kind: string,
+  { matched, done, failed, changing = 0, repaired = 0 }: JobRecord["counts"],
+): string {
+  const rows = done + failed
+  const looked = `${rows} of ${matched} rows compared`
+  const changed = changing === 0 ? "" : `; ${changing} kept changing`
+  if (kind === "dedup-verify")
+    return `${looked}: ${failed === 0 ? "all agree" : `${failed} ${failed === 1 ? "finding" : "findings"}`}${changed}`
+  return `${looked}: ${repaired} changed${failed === 0 ? "" : `, ${failed} failed`}${changed}`
 }
 
 /** Adds failures to the first ones. */

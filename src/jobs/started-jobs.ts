@@ -258,13 +258,20 @@ export class StartedJobs implements Job {
     const step = row.step ?? { until: next, scanned, items: items.length, bytes }
     if (!isRepeated && !(await this.begin(row, step))) return
     const failures: JobFailure[] = []
+    let [changing, repaired] = [0, 0]
     await mapBounded(items, JOB_LIMITS.itemsConcurrent, async item => {
       signal.throwIfAborted()
-      const reason = await work.work(item, isRepeated)
-      if (reason !== undefined) failures.push({ ...work.describe(item), reason })
+      const outcome = await work.work(item, isRepeated)
+      if (outcome === undefined) return
+      if (typeof outcome === "string") failures.push({ ...work.describe(item), reason: outcome })
+      else if ("isRepaired" in outcome) repaired += 1
+      else {
+        changing += 1
+        failures.push({ ...work.describe(item), reason: outcome.changing })
+      }
     })
     failures.sort((a, b) => (a.key < b.key ? -1 : 1))
-    await this.finish(row, step, failures)
+    await this.finish(row, step, { failures, changing, repaired })
   }
 
   private async begin(row: JobRow, step: NonNullable<JobRecord["step"]>): Promise<boolean> {
@@ -277,18 +284,23 @@ export class StartedJobs implements Job {
   private async finish(
     row: JobRow,
     step: NonNullable<JobRecord["step"]>,
-    failures: JobRecord["failures"],
+    { failures, changing, repaired }: PageOutcome,
   ): Promise<void> {
-    const failed = Math.min(failures.length, step.items)
+    const failed = Math.min(failures.length - changing, step.items)
     const rate = this.rateOf(row.id, row.counts.done + row.counts.failed + step.items)
     const finished = await this.rows.change(row.id, ({ step: now, counts, failures: known }) => {
       // Another process has counted the page.
       if (now?.until !== step.until) return undefined
       const done = counts.done + step.items - failed
+      const [allChanging, allRepaired] = [(counts.changing ?? 0) + changing, (counts.repaired ?? 0) + repaired]
       return {
         step: undefined,
         cursor: step.until,
-        counts: { ...counts, done, doneBytes: counts.doneBytes + step.bytes, failed: counts.failed + failed },
+        counts: {
+          ...{ ...counts, done, doneBytes: counts.doneBytes + step.bytes, failed: counts.failed + failed },
+          ...(allChanging > 0 && { changing: allChanging }),
+          ...(allRepaired > 0 && { repaired: allRepaired }),
+        },
         failures: withFailures(known, failures),
         lastError: undefined,
         rate,
@@ -365,6 +377,14 @@ const END = "\xff\xff end"
 const SAMPLES_MAX = 64
 const REVISION_LETTERS = 16
 const FOLLOWED_GRACE_MS = 5_000
+
+/** What became of the items of a page, beside those that are done. */
+interface PageOutcome {
+  /** And those that kept changing. */
+  readonly failures: JobRecord["failures"]
+  readonly changing: number
+  readonly repaired: number
+}
 
 type Named = Pick<FollowedWork, "kind" | "target">
 
