@@ -1,0 +1,158 @@
+/** The rows that jobs of deduplication compare and repair, in pages. Pure. */
+import { isFailure } from "../../base/failures.js"
+import { rowKeyOf, type BucketId, type RowKey } from "../../base/ids.js"
+import { decodeBlockPlace } from "../../format/dedup-rows.js"
+import { decodeReferences, decodeSegment } from "../../format/records.js"
+import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
+import { referencesRowKey } from "../queries/manifest-core.js"
+import { isWithoutDigests } from "./digests-core.js"
+import { sourcesOf } from "./segment-sources-core.js"
+
+/** What a job does with rows of one family, all of which it comes to before those of the next. */
+export type Phase =
+  /** Counts of references. */
+  | "references"
+  /** Segments that reference others. */
+  | "segments"
+  | "blockDigests"
+  | "blockIndex"
+  /** Versions whose blocks have no digests. */
+  | "current"
+  | "versions"
+  /** Segments that reference those of objects that are gone. */
+  | "released"
+
+export const PHASES = {
+  verify: ["references", "segments", "blockDigests", "blockIndex"],
+  // An entry that is wrong goes before others are added.
+  rebuild: ["segments", "references", "blockIndex", "current", "versions", "blockDigests"],
+  compact: ["released"],
+} as const satisfies Readonly<Record<string, readonly Phase[]>>
+export type DedupJob = keyof typeof PHASES
+
+/** A row to work on. */
+export interface DedupRow {
+  readonly phase: Phase
+  readonly rowKey: RowKey
+  /** Of the object that it is about: a byte string. */
+  readonly key: string
+  readonly bytes: number
+}
+
+/** The next row of a job. */
+export interface RowPlace {
+  readonly phase: number
+  readonly from: RowKey
+}
+
+interface RowsPage {
+  readonly found: readonly DedupRow[]
+  readonly scanned: number
+  /** Undefined at the end of the phase. */
+  readonly next: RowKey | undefined
+}
+
+interface PageLimits {
+  /** Of what is found, and of what is looked at. */
+  readonly max: number
+  readonly rowsMax: number
+  /** The first row that is not looked at. */
+  readonly before: RowKey | undefined
+}
+
+const familyOf = (phase: Phase) => (phase === "released" ? "segments" : phase)
+
+/** Rows of a phase from a key on. */
+export const dedupRows = query(
+  "DedupRows",
+  (view, bucketId: BucketId, phase: Phase, from: RowKey, { max, rowsMax, before }: PageLimits): RowsPage => {
+    const whole = suffixRange(bucketRowKey(bucketId))
+    const range = { start: from, end: before ?? whole.end, expectedRows: Math.min(max, rowsMax) + 1 }
+    const found: DedupRow[] = []
+    let scanned = 0
+    for (const [rowKey, row] of view.range(familyOf(phase), range)) {
+      if (found.length >= max || scanned >= rowsMax) return { found, scanned, next: rowKey }
+      scanned += 1
+      const item = itemOf(view, bucketId, phase, rowKey, row)
+      if (item !== undefined) found.push({ phase, rowKey, ...item })
+    }
+    return { found, scanned, next: undefined }
+  },
+)
+
+type Found = Pick<DedupRow, "key" | "bytes">
+
+/** Undefined: the job has nothing to do with it. A row that cannot be read is one to work on, which says so. */
+function itemOf(
+  view: RowView,
+  bucketId: BucketId,
+  phase: Phase,
+  rowKey: RowKey,
+  row: MetadataRow,
+): Found | undefined {
+  try {
+    return readItem(view, bucketId, phase, rowKey, row)
+  } catch (error) {
+    if (isFailure(error, "corruptRecord")) return { key: phase === "blockIndex" ? "" : keyOf(rowKey), bytes: 0 }
+    throw error
+  }
+}
+
+const keyOf = (rowKey: RowKey): string => parseObjectRowKey(rowKey).key
+
+function readItem(
+  view: RowView,
+  bucketId: BucketId,
+  phase: Phase,
+  rowKey: RowKey,
+  { value }: MetadataRow,
+): Found | undefined {
+  if (phase === "blockIndex") {
+    const { key, lengthBytes } = decodeBlockPlace(value)
+    return { key, bytes: lengthBytes }
+  }
+  const key = keyOf(rowKey)
+  switch (phase) {
+    case "references":
+      return { key, bytes: 0 }
+    case "blockDigests":
+      return isOfPart(rowKey) ? undefined : { key, bytes: 0 }
+    case "segments":
+    case "released": {
+      const sources = sourcesOf(decodeSegment(value)).filter(source => {
+        if (phase === "segments") return true
+        const references = view.get("references", referencesRowKey(bucketId, source))
+        return references !== undefined && decodeReferences(references.value).isReleased
+      })
+      const bytes = sources.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+      return sources.length === 0 ? undefined : { key, bytes }
+    }
+    case "current":
+    case "versions": {
+      const record = decodeVersion(value)
+      const { sizeBytes } = record.head
+      return isWithoutDigests(view, objectRowKeyOf(rowKey), record) ? { key, bytes: sizeBytes } : undefined
+    }
+  }
+}
+
+/** Digests of a part of an upload: their keys end with its number. */
+const isOfPart = (rowKey: RowKey): boolean => parseObjectRowKey(rowKey).suffix.length < SEGMENT_SUFFIX_BYTES
+/** Multipart id and offset. */
+const SEGMENT_SUFFIX_BYTES = 24
+
+const SEPARATOR = " "
+
+export const textOfPlace = ({ phase, from }: RowPlace): string => `${phase}${SEPARATOR}${from}`
+
+/** "": the first row of the bucket. */
+export function placeOfText(text: string, bucketId: BucketId): RowPlace {
+  if (text === "") return rowsFrom(0, bucketId)
+  const at = text.indexOf(SEPARATOR)
+  return { phase: Number(text.slice(0, at)), from: rowKeyOf(text.slice(at + 1)) }
+}
+
+/** All rows of a phase. */
+export const rowsFrom = (phase: number, bucketId: BucketId): RowPlace => ({ phase, from: bucketRowKey(bucketId) })
