@@ -25,7 +25,7 @@ import type { Events, StoreLive } from "../observe/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
-import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
+import type { Dedup, LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
@@ -121,6 +121,7 @@ export interface Services {
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
+  readonly dedup: Pick<Dedup, "setDedup">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">

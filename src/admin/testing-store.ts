@@ -122,6 +122,7 @@ export class FakeStore implements Accounts {
       lifecycle,
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
+      dedup: { setDedup: async () => this.#touch("setDedup") },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },

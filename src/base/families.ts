@@ -128,6 +128,10 @@ export const FAMILIES = {
   coordLocks: 61,
   /** Account id + namespace + number → a change of a file or a lock. */
   coordChanges: 62,
+  /** Object key + multipart id + offset → the digests of blocks of these segments. */
+  blockDigests: 63,
+  /** Bucket id + digest → where a block with this digest is. */
+  blockIndex: 64,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -142,6 +146,7 @@ const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"]
 export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
   ...(["voids", "shares", "intents", "deleted", "changes", "appends", "openEnds", "references"] as const),
+  ...(["blockDigests"] as const),
 ]
 /** Families of K2V, whose row keys begin with a bucket's id and a partition key in the same form. */
 export const ITEM_FAMILIES = ["k2vItems", "k2vValues", "k2vPartitions", "k2vChanges"] as const satisfies Family[]

@@ -24,6 +24,7 @@ import {
 import { parsePolicy } from "../base/policy.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
+import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPlace } from "./dedup-rows.js"
 import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
 import { decodeDeletedVersion, encodeDeletedVersion, type Deletion } from "./deleted-version.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
@@ -525,6 +526,42 @@ testGoldens(
       },
       encodeSegment,
       decodeSegment,
+    ),
+    sample("part with digests", { ...part, digests: [filled(32, 1), filled(32, 9)] }, encodePart, decodePart),
+    sample(
+      "segment with referring parts",
+      {
+        ...{ offsetBytes: 2 ** 40, parts: [part] },
+        referring: [
+          {
+            ...{ partNumber: 4, md5: part.md5, modifiedMs: 5, checksumValue: "abc=" },
+            source: { key, multipartId, uploadedParts: 3, offsetBytes: 2 ** 33, lengthBytes: 5 },
+          },
+        ],
+      },
+      encodeSegment,
+      decodeSegment,
+    ),
+    sample(
+      "block digests",
+      {
+        ...({ storageClass: "STANDARD_IA", uploadedParts: 19, blockBytes: 7, lengthBytes: 12 } as const),
+        digests: [filled(32, 1), filled(32, 9)],
+      } as const,
+      encodeBlockDigests,
+      decodeBlockDigests,
+    ),
+    sample(
+      "block place",
+      { key, multipartId, offsetBytes: 2 ** 33, lengthBytes: 5 },
+      encodeBlockPlace,
+      decodeBlockPlace,
+    ),
+    sample(
+      "closed references",
+      { count: 7, isReleased: false, storageClass: "STANDARD", isClosed: true } as const,
+      encodeReferences,
+      decodeReferences,
     ),
     sample(
       "references",

@@ -2,7 +2,7 @@
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
 import { assert, must } from "../base/assert.js"
-import { bytesOfHex, hexOf } from "../base/bytes.js"
+import { bytesOfHex, concatBytes, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import {
   parseAccountId,
@@ -25,6 +25,7 @@ import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
 import { packRateLimits, readRateLimits, type RateLimits } from "./rate-limits.js"
+import { splitDigests } from "./dedup-rows.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
 import type { BucketLock, VersionLock } from "./object-lock.js"
@@ -83,6 +84,7 @@ export const SETTING_NAMES = [
   "append",
   "transforms",
   "remote",
+  "dedup",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 
@@ -319,13 +321,19 @@ export function decodeUpload(bytes: Uint8Array): UploadRecord {
   }
 }
 
-/** A part (family `parts`), and a line of a segment (family `segments`). */
+/** A line of a segment (family `segments`). */
 export interface PartRecord {
   readonly partNumber: number
   readonly md5: Uint8Array
   readonly modifiedMs: number
   readonly checksumValue: string | undefined
   readonly extent: Extent
+}
+
+/** A part of an upload in progress (family `parts`). */
+export interface UploadedPart extends PartRecord {
+  /** Of its blocks, in a bucket with deduplication. */
+  readonly digests?: readonly Uint8Array[] | undefined
 }
 
 const packPart = (part: PartRecord): readonly unknown[] => [
@@ -344,8 +352,15 @@ const readPart = (row: RecordReader): PartRecord => ({
   extent: readExtent(row.row()),
 })
 
-export const encodePart = (part: PartRecord): Uint8Array => packRecord(1, packPart(part))
-export const decodePart = (bytes: Uint8Array): PartRecord => readPart(RecordReader.open("part", bytes, 1))
+export const encodePart = ({ digests, ...part }: UploadedPart): Uint8Array =>
+  packRecord(1, digests === undefined ? packPart(part) : [...packPart(part), concatBytes(digests)])
+
+export function decodePart(bytes: Uint8Array): UploadedPart {
+  const row = RecordReader.open("part", bytes, 1)
+  const part = readPart(row)
+  const digests = row.optional(() => splitDigests(row.bytes()))
+  return digests === undefined ? part : { ...part, digests }
+}
 
 /**
  * A range of bytes in the segments of another object of the bucket, or of one that is gone: they stay as long as something
@@ -360,14 +375,22 @@ export interface SegmentSource {
   readonly lengthBytes: number
 }
 
+/** A part of a completed upload whose bytes are those of another object. */
+export interface ReferringPart extends Omit<PartRecord, "extent"> {
+  readonly source: SegmentSource
+}
+
 /** Up to 256 parts of a completed upload, or of an object with appends, with the offset of the first in the object. */
 export interface SegmentRecord {
   readonly offsetBytes: number
+  /** Those with bytes of their own. */
   readonly parts: readonly PartRecord[]
   /** Of the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded ones later. */
   readonly isOpen?: true
   /** The bytes are those of another object: the segment has no parts. */
   readonly source?: SegmentSource
+  /** The other parts of a completed upload, which are between those with bytes of their own by their numbers. */
+  readonly referring?: readonly ReferringPart[]
 }
 
 const OPEN = 1
@@ -391,12 +414,30 @@ const readSource = (row: RecordReader): SegmentSource => ({
   lengthBytes: row.number(),
 })
 
-export const encodeSegment = ({ offsetBytes, parts, isOpen, source }: SegmentRecord): Uint8Array =>
-  packRecord(1, [offsetBytes, parts.map(packPart), ...withoutTail([isOpen && OPEN, source && packSource(source)])])
+const packReferring = ({ partNumber, md5, modifiedMs, checksumValue, source }: ReferringPart): readonly unknown[] => [
+  ...[partNumber, md5, modifiedMs, checksumValue ?? null],
+  packSource(source),
+]
+
+const readReferring = (row: RecordReader): ReferringPart => ({
+  partNumber: row.number(),
+  md5: row.bytes(),
+  modifiedMs: row.number(),
+  checksumValue: row.optional(() => row.text()),
+  source: readSource(row.row()),
+})
+
+/** Earlier releases refuse members that they do not know. */
+export function encodeSegment({ offsetBytes, parts, isOpen, source, referring }: SegmentRecord): Uint8Array {
+  const members: readonly unknown[] = [offsetBytes, parts.map(packPart)]
+  if (referring !== undefined) return packRecord(2, [...members, referring.map(packReferring)])
+  return packRecord(1, [...members, ...withoutTail([isOpen && OPEN, source && packSource(source)])])
+}
 
 export function decodeSegment(bytes: Uint8Array): SegmentRecord {
-  const row = RecordReader.open("segment", bytes, 1)
+  const row = RecordReader.open("segment", bytes, 2)
   const segment = { offsetBytes: row.number(), parts: row.rows(readPart) }
+  if (row.format === 2) return { ...segment, referring: row.rows(readReferring) }
   const state = row.optional(() => row.number())
   const source = row.optional(() => readSource(row.row()))
   if (state === undefined) return source === undefined ? segment : { ...segment, source }
@@ -411,15 +452,23 @@ export interface ReferencesRecord {
   readonly isReleased: boolean
   /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
   readonly storageClass: StorageClass
+  /** Deduplication adds no more: they are being deleted, or their object is encrypted or in another class by now. */
+  readonly isClosed?: true
 }
 
-export const encodeReferences = ({ count, isReleased, storageClass }: ReferencesRecord): Uint8Array =>
-  packRecord(1, [count, isReleased ? 1 : 0, numberOfClass(storageClass)])
+/** Earlier releases refuse a state that they do not know. */
+export function encodeReferences({ count, isReleased, storageClass, isClosed }: ReferencesRecord): Uint8Array {
+  const members = [count, isReleased ? 1 : 0, numberOfClass(storageClass)]
+  return isClosed ? packRecord(2, [...members, 1]) : packRecord(1, members)
+}
 
 export function decodeReferences(bytes: Uint8Array): ReferencesRecord {
-  const row = RecordReader.open("references", bytes, 1)
+  const row = RecordReader.open("references", bytes, 2)
   const [count, isReleased] = [row.number(), row.number() === 1]
-  return { count, isReleased, storageClass: pick(STORAGE_CLASSES, row.number(), "storage class") }
+  const references = { count, isReleased, storageClass: pick(STORAGE_CLASSES, row.number(), "storage class") }
+  if (row.format === 1) return references
+  if (row.number() !== 1) throw fail("corruptRecord", { what: "references", field: "state" })
+  return { ...references, isClosed: true }
 }
 
 /** An append that a client may repeat (family `appends`). */

@@ -83,6 +83,8 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   appends: "underWrittenOwner",
   openEnds: "underWrittenOwner",
   references: "own",
+  blockDigests: "underWrittenOwner",
+  blockIndex: "own",
   names: "generation",
   buckets: "generation",
   settings: "generation",

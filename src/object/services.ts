@@ -20,6 +20,7 @@ import { ChangeWatch } from "./change-watch.js"
 import { readOrders } from "./commands/append-commands-core.js"
 import { Concatenation } from "./concatenation.js"
 import { Collector } from "./jobs/collector.js"
+import { Dedup } from "./dedup.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
 import { Encryption } from "./encryption.js"
@@ -83,6 +84,7 @@ export interface Services extends ObjectServices {
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
   readonly undelete: Undelete
+  readonly dedup: Dedup
   readonly items: Items
   /**
    * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
@@ -178,6 +180,7 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
+  const dedup = new Dedup(watched, settings.encryptsAtRest ?? false, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -198,7 +201,18 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
+    ...{
+      lifecycle,
+      metadataBackup,
+      encrypt,
+      classes,
+      quotas,
+      quotaWatch,
+      usageHistory,
+      undelete,
+      dedup,
+      refuseEarlier,
+    },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

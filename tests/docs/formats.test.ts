@@ -107,6 +107,7 @@ import type { Sealing } from "../../src/format/sealing.js"
 import { encodeSuperblock } from "../../src/format/superblock.js"
 import { TarIndexWriter } from "../../src/format/tar-index.js"
 import { encodeUsage } from "../../src/format/usage.js"
+import { encodeBlockDigests, encodeBlockPlace } from "../../src/format/dedup-rows.js"
 import { encodeDeletedVersion } from "../../src/format/deleted-version.js"
 import { decodeVersion, encodeDetails, encodeVersion } from "../../src/format/version-record.js"
 import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
@@ -626,7 +627,24 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       ...{ storageClass: 2, countedBy: [Buffer.from([7])], renamedBy: 12 },
     },
   ],
-  parts: [encodePart(part), { partNumber: 4, modifiedMs: 13, checksumValue: "abc=" }],
+  parts: [
+    encodePart({ ...part, digests: [new Uint8Array(32).fill(7)] }),
+    { partNumber: 4, modifiedMs: 13, checksumValue: "abc=", digests: Buffer.alloc(32, 7) },
+  ],
+  blockDigests: [
+    encodeBlockDigests({
+      ...({ storageClass: "STANDARD_IA", uploadedParts: 19, blockBytes: 7, lengthBytes: 5 } as const),
+      digests: [new Uint8Array(32).fill(7)],
+    }),
+    { storageClass: 2, uploadedParts: 19, blockBytes: 7, lengthBytes: 5, digests: Buffer.alloc(32, 7) },
+  ],
+  blockIndex: [
+    encodeBlockPlace({
+      ...{ key: objectKeyOfText("k"), multipartId },
+      ...{ offsetBytes: 5, lengthBytes: 6 },
+    }),
+    { key: Buffer.from("k"), offsetBytes: 5, lengthBytes: 6 },
+  ],
   deleted: [
     encodeDeletedVersion({ deletedMs: 55, untilMs: 56, reason: "expired", record: decodeVersion(version) }),
     { deletedMs: 55, untilMs: 56, reason: 2, record: Buffer.from(version) },

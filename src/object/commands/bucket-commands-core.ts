@@ -111,7 +111,28 @@ type SetSettingArguments = [
   former?: FormerSetting | undefined,
 ]
 
-/** An undefined document removes the setting. Throws `conflict` if `former` is stated, and it is another by now. */
+/** Settings that a bucket has only one of, with the reason. */
+const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
+  [
+    "dedup",
+    "encryption",
+    "encrypted bytes are never equal: a bucket has deduplication or default encryption, not both",
+  ],
+  ["dedup", "remote", "the bytes of a remote bucket are at the remote: it cannot be deduplicated"],
+]
+
+/** Throws `invalidRequest`. */
+function checkTogether(settings: readonly SettingName[], added: SettingName): void {
+  for (const [one, other, message] of EXCLUSIVE) {
+    const excludes = (added === one && settings.includes(other)) || (added === other && settings.includes(one))
+    if (excludes) throw fail("invalidRequest", { message })
+  }
+}
+
+/**
+ * An undefined document removes the setting. Throws `conflict` if `former` is stated, and it is another by now, and
+ * `invalidRequest` if the bucket has a setting that excludes it.
+ */
 export const setSetting = command<SetSettingArguments, void>({
   name: "SetSetting",
   // A full store must still let its owner withdraw permissions.
@@ -125,6 +146,7 @@ export const setSetting = command<SetSettingArguments, void>({
       throw fail("conflict", { reason: "the setting has changed" })
     }
     if (document === undefined && !bucket.settings.includes(name)) return { writes: [], result: undefined }
+    if (document !== undefined) checkTogether(bucket.settings, name)
     const has = (one: SettingName) => (one === name ? document !== undefined : bucket.settings.includes(one))
     const changed = { settings: SETTING_NAMES.filter(has), settingsVersion: bucket.settingsVersion + 1 }
     const write =

@@ -169,7 +169,8 @@ function requireSegments(view: RowView, bucketId: BucketId, { key, multipartId }
   if (!isSame || record.sealing !== undefined) throw fail("conflict")
 }
 
-function addReferences(
+/** Counts one more reference for each source. */
+export function addReferences(
   view: CommandView,
   editor: RowEditor,
   sources: readonly SegmentSource[],

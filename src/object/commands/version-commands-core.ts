@@ -108,22 +108,32 @@ export const putVersion = command<[put: PutVersion], Stored>({
   name: "PutVersion",
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
-    const bucket = requireBucket(view, put.bucketId)
-    const { versioning, lock: bucketLock } = bucket
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
-    checkWrite(view, put, expiryClock(time, put.clockMs))
-    // What undelete keeps shares its bytes with nothing.
-    if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
-    const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
-    if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })
-    const content =
-      put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
-    const lock = lockOfNew(bucketLock, put.version.lock, clocksOf(put, time))
-    const head = editor.insert(objectOf(put.version, content, lock), versioning)
-    editor.record(put.hints.map(hintRowKey))
-    return { ...editor.finish(), result: { versioning, head, largeObject: put.version.largeObject } }
+    const { editor, stored } = insertVersion(view, time, put)
+    return { ...editor.finish(), result: stored }
   },
 })
+
+/** Inserts the version with all checks of `putVersion`, but for the upload of its bytes. The caller finishes the decision. */
+export function insertVersion(
+  view: CommandView,
+  time: DecisionTime,
+  put: Omit<PutVersion, "uploadId">,
+): { readonly editor: RowEditor; readonly stored: Stored } {
+  const bucket = requireBucket(view, put.bucketId)
+  const { versioning, lock: bucketLock } = bucket
+  checkWrite(view, put, expiryClock(time, put.clockMs))
+  // What undelete keeps shares its bytes with nothing.
+  if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
+  const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
+  if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })
+  const content =
+    put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
+  const lock = lockOfNew(bucketLock, put.version.lock, clocksOf(put, time))
+  const head = editor.insert(objectOf(put.version, content, lock), versioning)
+  editor.record(put.hints.map(hintRowKey))
+  return { editor, stored: { versioning, head, largeObject: put.version.largeObject } }
+}
 
 /** Written out: an object literal with a spread costs more than the rest of a decision. */
 function objectOf(
