@@ -564,6 +564,12 @@ testGoldens(
       decodeReferences,
     ),
     sample(
+      "references that have changed",
+      { count: 7, isReleased: true, storageClass: "STANDARD", changes: 300 } as const,
+      encodeReferences,
+      decodeReferences,
+    ),
+    sample(
       "references",
       { count: 7, isReleased: true, storageClass: "STANDARD_IA" } as const,
       encodeReferences,

@@ -454,22 +454,32 @@ export interface ReferencesRecord {
   readonly storageClass: StorageClass
   /** Deduplication adds no more: they are being deleted, or their object is encrypted or in another class by now. */
   readonly isClosed?: true
+  /** How often the record has changed: one that is the same as before was not changed and changed back. Absent: never counted. */
+  readonly changes?: number
 }
 
 /** Earlier releases refuse a state that they do not know. */
-export function encodeReferences({ count, isReleased, storageClass, isClosed }: ReferencesRecord): Uint8Array {
+export function encodeReferences({ count, isReleased, storageClass, ...more }: ReferencesRecord): Uint8Array {
+  const { isClosed, changes } = more
   const members = [count, isReleased ? 1 : 0, numberOfClass(storageClass)]
-  return isClosed ? packRecord(2, [...members, 1]) : packRecord(1, members)
+  return packRecord(isClosed ? 2 : 1, [...members, ...withoutTail([isClosed && 1, changes])])
 }
 
 export function decodeReferences(bytes: Uint8Array): ReferencesRecord {
   const row = RecordReader.open("references", bytes, 2)
   const [count, isReleased] = [row.number(), row.number() === 1]
   const references = { count, isReleased, storageClass: pick(STORAGE_CLASSES, row.number(), "storage class") }
-  if (row.format === 1) return references
-  if (row.number() !== 1) throw fail("corruptRecord", { what: "references", field: "state" })
-  return { ...references, isClosed: true }
+  const state = row.optional(() => row.number())
+  const changes = row.optional(() => row.number())
+  if (state !== (row.format === 2 ? 1 : undefined)) throw fail("corruptRecord", { what: "references", field: "state" })
+  return { ...references, ...(state === 1 && { isClosed: true }), ...(changes !== undefined && { changes }) }
 }
+
+/** The record after another change. */
+export const changedReferences = (before: ReferencesRecord, change: Partial<ReferencesRecord>): ReferencesRecord => ({
+  ...{ ...before, ...change },
+  changes: (before.changes ?? 0) + 1,
+})
 
 /** An append that a client may repeat (family `appends`). */
 interface AppendRecord {

@@ -17,6 +17,7 @@ import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import {
+  changedReferences,
   decodePendingDeletion,
   decodeReferences,
   decodeSegment,
@@ -184,7 +185,7 @@ export function addReferences(
   for (const [rowKey, added] of counts) {
     const row = view.get("references", rowKey)
     const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
-    editor.put("references", rowKey, encodeReferences({ ...before, count: before.count + added }))
+    editor.put("references", rowKey, encodeReferences(changedReferences(before, { count: before.count + added })))
   }
 }
 
@@ -216,12 +217,17 @@ function withoutReference(
   const record = decodeReferences(row.value)
   const { count, isReleased } = record
   const isLast = count === 1
-  const left = encodeReferences({ ...record, count: count - 1, isReleased: isReleased && !isLast })
+  const left = encodeReferences(changedReferences(record, { count: count - 1, isReleased: isReleased && !isLast }))
   const writes: EntryWrite[] = [{ family: "references", key: referencesKey, value: left }]
   if (!isLast || !isReleased) return writes
-  const release = encodePendingDeletion({ kind: "segments", bucketId, key, multipartId })
-  return [...writes, { family: "releases", key: pendingDeletionRowKey(time.id, 0), value: release }]
+  return [...writes, releaseOfSegments(time, bucketId, { key, multipartId })]
 }
+
+/** The pending deletion of segments that nothing references any more. */
+export const releaseOfSegments = (time: DecisionTime, bucketId: BucketId, name: SegmentsName): EntryWrite => ({
+  ...{ family: "releases", key: pendingDeletionRowKey(time.id, 0) },
+  value: encodePendingDeletion({ kind: "segments", bucketId, ...name }),
+})
 
 interface ReplaceSource extends SegmentsName {
   readonly bucketId: BucketId
@@ -301,7 +307,7 @@ export const keepReferenced = command<[release: ReadRow], boolean>({
     const references = view.ifPresent("references", referencesKey)
     const record = references && decodeReferences(references.value)
     if (record === undefined || record.count === 0) return { writes: [], result: false }
-    const kept = encodeReferences({ ...record, isReleased: true })
+    const kept = encodeReferences(changedReferences(record, { isReleased: true }))
     const writes: EntryWrite[] = [
       { family, key: rowKey, value: undefined },
       { family: "references", key: referencesKey, value: kept },

@@ -29,7 +29,8 @@ export const checkSegment = query("CheckSegment", (view, bucketId: BucketId, row
   if (row === undefined) return undefined
   for (const source of sourcesOf(decodeSegment(row.value))) {
     const of = textOfObjectKey(source.key)
-    if (!isCounted(view, bucketId, source)) return `${UNCOUNTED} ${of}: their row is missing, or says that there are none`
+    if (!isCounted(view, bucketId, source))
+      return `${UNCOUNTED} ${of}: their row is missing, or says that there are none`
     if (!isThere(view, bucketId, source)) return `${rangeText(source)} of ${of} are referenced and missing`
   }
   return undefined
@@ -72,7 +73,9 @@ export const checkIndexed = query("CheckIndexed", (view, bucketId: BucketId, row
   const row = view.get("blockIndex", rowKey)
   if (row === undefined) return undefined
   const place = decodeBlockPlace(row.value)
-  return isIndexed(view, bucketId, rowKey, place) ? undefined : `the index says that a block is ${rangeText(place)}: its digest differs`
+  return isIndexed(view, bucketId, rowKey, place)
+    ? undefined
+    : `the index says that a block is ${rangeText(place)}: its digest differs`
 })
 
 function isIndexed(view: RowView, bucketId: BucketId, rowKey: RowKey, place: BlockPlace): boolean {

@@ -74,7 +74,8 @@ export class DedupWork {
     let [place, scanned, looked] = [placeOfText(cursor, bucketId), 0, 0]
     for (;;) {
       const phase = phases[place.phase]
-      const isBehind = end !== undefined && (place.phase > end.phase || (place.phase === end.phase && place.from >= end.from))
+      const isBehind =
+        end !== undefined && (place.phase > end.phase || (place.phase === end.phase && place.from >= end.from))
       if (phase === undefined || isBehind) return pageOf(items, scanned, isBehind ? until : undefined)
       const before = end?.phase === place.phase ? end.from : undefined
       const limits = { max: max - items.length, rowsMax: WORK_LIMITS.rowsPerQuery, before }
@@ -155,7 +156,8 @@ export class DedupWork {
       const finding = countFinding(found)
       if (typeof finding !== "string") return finding
       const { value, count, storageClass } = found
-      if (await this.seams.metadata.run(setReferences(bucketId, { rowKey, value, count, storageClass }))) return REPAIRED
+      if (await this.seams.metadata.run(setReferences(bucketId, { rowKey, value, count, storageClass })))
+        return REPAIRED
       if (looks === WORK_LIMITS.looksMax) return { changing: CHANGING }
       found = (await recount(this.seams, bucketId, [rowKey])).get(rowKey)
     }

@@ -85,13 +85,7 @@ export const dedupRows = query(
 type Found = Pick<DedupRow, "key" | "bytes">
 
 /** Undefined: the job has nothing to do with it. A row that cannot be read is one to work on, which says so. */
-function itemOf(
-  view: RowView,
-  bucketId: BucketId,
-  phase: Phase,
-  rowKey: RowKey,
-  row: MetadataRow,
-): Found | undefined {
+function itemOf(view: RowView, bucketId: BucketId, phase: Phase, rowKey: RowKey, row: MetadataRow): Found | undefined {
   try {
     return readItem(view, bucketId, phase, rowKey, row)
   } catch (error) {

@@ -1,5 +1,11 @@
 /** Figures of deduplication: what some rows of a bucket add to them. Pure. */
-import { parseObjectRowKey, objectRowKeyOf, bucketRowKey, suffixRange, uploadOfPartRowKey } from "../../format/row-key.js"
+import {
+  parseObjectRowKey,
+  objectRowKeyOf,
+  bucketRowKey,
+  suffixRange,
+  uploadOfPartRowKey,
+} from "../../format/row-key.js"
 import type { BucketId, MultipartId, RowKey } from "../../base/ids.js"
 import { versionOfRow, type VersionFamily } from "../../format/deleted-version.js"
 import { decodeReferences, decodeSegment } from "../../format/records.js"
