@@ -4,6 +4,7 @@ import type * as simulation from "../../src/admin/simulation-schemas.js"
 import type * as audit from "../../src/admin/audit-schemas.js"
 import type * as coord from "../../src/admin/coord-schemas.js"
 import type * as identity from "../../src/admin/identity-schemas.js"
+import type * as dedup from "../../src/admin/dedup-schemas.js"
 import type * as event from "../../src/admin/event-schemas.js"
 import type * as job from "../../src/admin/job-schemas.js"
 import type * as live from "../../src/admin/live-schemas.js"
@@ -65,6 +66,7 @@ export type RemoteStore = Remotes["stores"][number]
 export type RemoteBucket = NonNullable<Remotes["buckets"]>[number]
 export type PendingRemoteWrites = z.output<typeof remote.PENDING_WRITES>
 export type PendingRemoteWrite = PendingRemoteWrites["pending"][number]
+export type Dedup = z.output<typeof dedup.DEDUP>
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>

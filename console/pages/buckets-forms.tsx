@@ -146,6 +146,17 @@ function Appends(props: FormProps) {
   )
 }
 
+export function Deduplication(props: FormProps) {
+  const isOn = useSignal(props.found.value !== undefined)
+  const hint =
+    "Blocks that an object of the bucket has already are not stored again. Not with encryption, nor in remote buckets. What is there stays as it is: a rebuild gives it digests."
+  return (
+    <SettingForm {...props} {...{ title: "Deduplication", hint }} toValue={() => (isOn.value ? {} : undefined)}>
+      <CheckboxField label="Deduplicate what is written" value={isOn} />
+    </SettingForm>
+  )
+}
+
 const LOCK_MODES = [
   ["", "None: only what requests ask for is locked"],
   ["GOVERNANCE", "Governance: those with a permission for it may remove locks"],

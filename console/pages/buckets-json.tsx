@@ -35,7 +35,7 @@ function EditDialog(
       <JsonEditor
         label="Value"
         value={text}
-        hint="The JSON of aws s3api; of quota and undelete their limits and days; of append {}"
+        hint="The JSON of aws s3api; of quota and undelete their limits and days; of append and dedup {}"
         check={valueProblem}
       />
     </FormDialog>

@@ -18,6 +18,7 @@ import { toast } from "../parts/toast.js"
 import { go, pathTo } from "../shell/router.js"
 import { mayUse, session } from "../shell/session.js"
 import { bucketPath, settingIn } from "./buckets-api.js"
+import { DedupTab } from "./buckets-dedup.js"
 import { FormsTab } from "./buckets-forms.js"
 import { JsonTab } from "./buckets-json.js"
 import { LifecycleTab } from "./buckets-lifecycle.js"
@@ -139,6 +140,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
           content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refresh} />),
         },
         { key: "lifecycle", title: "Lifecycle", content: () => ofSetting("lifecycle", LifecycleTab) },
+        { key: "dedup", title: "Deduplication", content: () => ofSetting("dedup", DedupTab) },
         { key: "policy", title: "Policy", content: () => ofSetting("policy", PolicyTab) },
         {
           ...{ key: "json", title: "JSON" },

@@ -78,7 +78,8 @@ function starterText({ kind, id, name }: StartedJob["starter"]): string {
 }
 
 function JobFacts({ job }: { readonly job: StartedJob }) {
-  const { counts, endedMs, estimatedEndMs, lastError, result } = job
+  const { counts, endedMs, estimatedEndMs, lastError, result, progress } = job
+  const one = progress.unit === "rows" ? "row" : "object"
   return (
     <Facts
       facts={[
@@ -95,24 +96,28 @@ function JobFacts({ job }: { readonly job: StartedJob }) {
           ? []
           : ([
               ["Rows scanned", countText(counts.scanned)],
-              ["Matched", `${plural(counts.matched, "object")}, ${sizeText(counts.matchedBytes)}`],
-              ["Done", `${plural(counts.done, "object")}, ${sizeText(counts.doneBytes)}`],
-              ["Failed", plural(counts.failed, "object")],
+              ["Matched", `${plural(counts.matched, one)}, ${sizeText(counts.matchedBytes)}`],
+              ["Done", `${plural(counts.done, one)}, ${sizeText(counts.doneBytes)}`],
+              ["Failed", plural(counts.failed, one)],
             ] as const)),
+        ...(counts?.repaired === undefined ? [] : ([["Changed by the job", plural(counts.repaired, one)]] as const)),
+        ...(counts?.changing === undefined ? [] : ([["Kept changing", plural(counts.changing, one)]] as const)),
       ]}
     />
   )
 }
 
-function Failures({ job: { failures, counts } }: { readonly job: StartedJob }) {
+function Failures({ job: { failures, counts, progress } }: { readonly job: StartedJob }) {
   if (failures.length === 0) return null
-  const hint = `The first ${countText(failures.length)} of ${countText(counts?.failed ?? failures.length)}.`
+  const all = counts === undefined ? failures.length : counts.failed + (counts.changing ?? 0)
+  const hint = `The first ${countText(failures.length)} of ${countText(all)}.`
+  const isOfRows = progress.unit === "rows"
   return (
-    <Section title="Failures" hint={hint}>
+    <Section title={isOfRows ? "Findings" : "Failures"} hint={hint}>
       <DataTable
-        caption="Objects that failed"
+        caption={isOfRows ? "Findings" : "Objects that failed"}
         rows={failures}
-        rowKey={({ key, versionId = "" }) => `${key} ${versionId}`}
+        rowKey={({ key, versionId = "", reason }) => `${key} ${versionId} ${reason}`}
         columns={[
           { key: "key", title: "Object", cell: ({ key }) => <code>{key}</code> },
           { key: "version", title: "Version", cell: ({ versionId }) => versionId ?? "–" },

@@ -25,7 +25,15 @@ import type { Events, StoreLive } from "../observe/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
-import type { Dedup, LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
+import type {
+  Dedup,
+  DedupUpkeep,
+  LifecycleInspection,
+  Quotas,
+  ShardPlaces,
+  Undelete,
+  UsageHistory,
+} from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
@@ -122,6 +130,7 @@ export interface Services {
   readonly remotes?: RemoteAdmin | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
+  readonly dedupUpkeep: Pick<DedupUpkeep, "stat">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">

@@ -9,6 +9,7 @@ import * as schema from "./schemas.js"
 import { KEY_OPERATIONS } from "./key-operations.js"
 import { COORD_OPERATIONS } from "./coord-operations.js"
 import { TRANSFORM_OPERATIONS } from "./transform-operations.js"
+import { DEDUP_OPERATIONS } from "./dedup-operations.js"
 import { REMOTE_OPERATIONS } from "./remote-operations.js"
 import { QUEUE_OPERATIONS } from "./queue-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
@@ -102,6 +103,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...COORD_OPERATIONS,
   ...TRANSFORM_OPERATIONS,
   ...REMOTE_OPERATIONS,
+  ...DEDUP_OPERATIONS,
   ...SETTING_OPERATIONS,
   ...UNDELETE_OPERATIONS,
   ...TOKEN_OPERATIONS,

@@ -44,6 +44,7 @@ import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-place
 import { bearersOnly } from "./testing-sessions.js"
 import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
+import { DEDUP_REPORT } from "./testing-dedup.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -123,6 +124,7 @@ export class FakeStore implements Accounts {
       erasures,
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       dedup: { setDedup: async () => this.#touch("setDedup") },
+      dedupUpkeep: { stat: async () => DEDUP_REPORT },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },

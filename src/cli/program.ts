@@ -35,6 +35,7 @@ import { addObjectCommands } from "./object-program.js"
 import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
 import { addCoordCommands } from "./coord-program.js"
+import { addDedupCommands } from "./dedup-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
 import { addRemoteCommands } from "./remote-program.js"
@@ -228,6 +229,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addCoordCommands(program, io, signal)
   addTransformCommands(program, io, signal)
   addRemoteCommands(program, io, signal)
+  addDedupCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

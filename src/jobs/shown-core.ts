@@ -2,6 +2,7 @@
 import type { JobRecord } from "../format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "./contract.js"
 import type { JobRow } from "./job-commands-core.js"
+import { isOfDedup } from "./dedup-work.js"
 import { JOB_LIMITS } from "./limits.js"
 
 /** Jobs of the store itself: it does them, and their rows only note that they began and ended. */
@@ -43,9 +44,9 @@ function stateOf({ state, isPaused, isCancelling }: JobRow): StartedJob["state"]
 }
 
 /** A dry run, like the first phase of any job, counts. */
-function progressOf({ kind, isDryRun, isCounted, counts }: JobRow): StartedProgress {
+function progressOf({ isDryRun, isCounted, counts, ...job }: JobRow): StartedProgress {
   const done = isDryRun || !isCounted ? counts.matched : counts.done + counts.failed
-  return { done, total: isCounted ? counts.matched : undefined, unit: isOfRows(kind) ? "rows" : "objects" }
+  return { done, total: isCounted ? counts.matched : undefined, unit: isOfDedup(job) ? "rows" : "objects" }
 }
 
 function phaseOf({ isCounted, counts }: JobRow): string {
@@ -57,13 +58,10 @@ function secondsLeft({ isPaused, isCounted }: JobRow, { done, total }: StartedPr
   return Math.max(0, total - done) / rate
 }
 
-/** Jobs of deduplication work on rows of the metadata. */
-const isOfRows = (kind: string): boolean => kind.startsWith("dedup-")
-
 /** How a bulk job has ended, in a sentence. */
 export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): string {
   const { matched, matchedBytes, done, failed } = counts
-  if (isOfRows(kind)) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
+  if (isOfDedup({ kind })) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
   if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`

@@ -21,6 +21,7 @@ import { readOrders } from "./commands/append-commands-core.js"
 import { Concatenation } from "./concatenation.js"
 import { Collector } from "./jobs/collector.js"
 import { Dedup } from "./dedup.js"
+import { DedupUpkeep } from "./dedup-upkeep/dedup-upkeep.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
 import { Encryption } from "./encryption.js"
@@ -85,6 +86,7 @@ export interface Services extends ObjectServices {
   readonly usageHistory: UsageHistory
   readonly undelete: Undelete
   readonly dedup: Dedup
+  readonly dedupUpkeep: DedupUpkeep
   readonly items: Items
   /**
    * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
@@ -181,6 +183,8 @@ export function createServices(
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedup = new Dedup(watched, settings.encryptsAtRest ?? false, refuseEarlier)
+  const ofUpkeep = { ...ofWrites, random, compute, blockBytes: store.blockBytes }
+  const dedupUpkeep = new DedupUpkeep(ofUpkeep, settings.encryptsAtRest ?? false)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -211,6 +215,7 @@ export function createServices(
       usageHistory,
       undelete,
       dedup,
+      dedupUpkeep,
       refuseEarlier,
     },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),

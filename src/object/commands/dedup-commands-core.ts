@@ -9,6 +9,7 @@
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, MultipartId, RowKey } from "../../base/ids.js"
+import { KIB } from "../../base/limits.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import {
   blockDigestsRowKey,
@@ -36,6 +37,8 @@ import type { RowEditor } from "./row-editor-core.js"
 import { checkOwnUpload, insertVersion, type PutVersion, type Stored } from "./version-commands-core.js"
 
 export const DEDUP_LIMITS = {
+  /** Shorter blocks are not deduplicated. */
+  blockBytesMin: 64 * KIB,
   /** Runs of new and of known blocks of one body: what follows is written. */
   runsMax: 64,
   /** Blocks that one row has the digests of: with the index that is as much as one command changes. */
@@ -96,7 +99,7 @@ function blockAt(
 }
 
 /** The digests that begin at or before the offset. */
-function digestsAt(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName, offsetBytes: number) {
+export function digestsAt(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName, offsetBytes: number) {
   const row = objectRowKey(bucketId, key)
   const start = blockDigestsRowKey(row, multipartId, offsetBytes)
   const range = { start, end: digestsOfSegments(row, multipartId).end, presentOnly: true as const, expectedRows: 1 }

@@ -1,7 +1,6 @@
 /**
  * What is wrong with a row of deduplication, by the rows of one moment: no write that is under way can look like damage. Pure.
  */
-import { equalBytes } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type RowKey } from "../../base/ids.js"
 import { blockIndexRowKey, decodeBlockDigests, decodeBlockPlace, type BlockPlace } from "../../format/dedup-rows.js"
@@ -38,12 +37,15 @@ export const checkSegment = query("CheckSegment", (view, bucketId: BucketId, row
 
 export const UNCOUNTED = "references are not counted to segments of"
 
-/** Rows that would count references of the segment, and do not. */
-export const uncountedOf = query("UncountedOf", (view, bucketId: BucketId, rowKey: RowKey): readonly RowKey[] => {
+/** Rows that would count references of the segment, and do not; and the class of the object that has it. */
+export const uncountedOf = query("UncountedOf", (view, bucketId: BucketId, rowKey: RowKey) => {
   const row = view.get("segments", rowKey)
   const sources = row === undefined ? [] : sourcesOf(decodeSegment(row.value))
   const uncounted = sources.filter(source => !isCounted(view, bucketId, source))
-  return [...new Set(uncounted.map(source => referencesRowKey(bucketId, source)))]
+  const rowKeys = [...new Set(uncounted.map(source => referencesRowKey(bucketId, source)))]
+  const { suffix } = parseObjectRowKey(uploadOfPartRowKey(rowKey))
+  const version = versionOfSegments(view, objectRowKeyOf(rowKey), multipartIdOfSuffix(suffix))
+  return { rowKeys, storageClass: version?.head.storageClass ?? "STANDARD" }
 })
 
 function isCounted(view: RowView, bucketId: BucketId, source: SegmentsName): boolean {

@@ -7,6 +7,7 @@
  */
 import { isFailure } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
+import type { StorageClass } from "../../base/storage-class.js"
 import { decodeReferences } from "../../format/records.js"
 import type { Metadata } from "../../metadata/index.js"
 import { indexBlocks } from "../commands/dedup-commands-core.js"
@@ -53,6 +54,7 @@ interface WorkRequest {
   readonly reads: boolean
 }
 
+const NEVER = new AbortController().signal
 const REPAIRED = { isRepaired: true } as const
 
 export class DedupWork {
@@ -122,7 +124,7 @@ export class DedupWork {
 
   /** Repairs, or frees, what is wrong with the row; what cannot be repaired is a failure. */
   private async change({ phase, rowKey }: DedupRow): Promise<DedupOutcome> {
-    const { bucketId, reads } = this.request
+    const { bucketId } = this.request
     const { metadata, digests, released } = this.seams
     switch (phase) {
       case "references":
@@ -136,7 +138,7 @@ export class DedupWork {
         return REPAIRED
       }
       case "blockDigests":
-        return (reads ? await digests.replace(bucketId, rowKey) : undefined) ?? this.addToIndex(rowKey)
+        return this.addToIndex(rowKey)
       case "current":
       case "versions":
         return digests.add(bucketId, phase, rowKey)
@@ -149,13 +151,18 @@ export class DedupWork {
     return this.seams.counted.of(this.run, this.request.bucketId, rowKey)
   }
 
-  private async setCount(rowKey: RowKey, counted: Recounted | undefined): Promise<DedupOutcome> {
+  /** `storageClass`: of a row that is missing. */
+  private async setCount(
+    rowKey: RowKey,
+    counted: Recounted | undefined,
+    storageClass: StorageClass = "STANDARD",
+  ): Promise<DedupOutcome> {
     const { bucketId } = this.request
     let found = counted
     for (let looks = 1; found !== undefined; looks += 1) {
       const finding = countFinding(found)
       if (typeof finding !== "string") return finding
-      const { value, count, storageClass } = found
+      const { value, count } = found
       if (await this.seams.metadata.run(setReferences(bucketId, { rowKey, value, count, storageClass })))
         return REPAIRED
       if (looks === WORK_LIMITS.looksMax) return { changing: CHANGING }
@@ -170,10 +177,10 @@ export class DedupWork {
     const { metadata } = this.seams
     const finding = await metadata.ask(checkSegment(bucketId, rowKey))
     if (finding?.startsWith(UNCOUNTED) !== true) return finding
-    const uncounted = await metadata.ask(uncountedOf(bucketId, rowKey))
-    const counted = await recount(this.seams, bucketId, uncounted)
+    const { rowKeys, storageClass } = await metadata.ask(uncountedOf(bucketId, rowKey))
+    const counted = await recount(this.seams, bucketId, rowKeys)
     let outcome: DedupOutcome
-    for (const [key, found] of counted) outcome = (await this.setCount(key, found)) ?? outcome
+    for (const [key, found] of counted) outcome = (await this.setCount(key, found, storageClass)) ?? outcome
     return (await metadata.ask(checkSegment(bucketId, rowKey))) ?? outcome
   }
 
@@ -187,7 +194,7 @@ export class DedupWork {
       const { reason, writtenMs } = found
       if (writtenMs === undefined || writtenMs + indexedWithinMs < clock.wallMs()) return reason
       if (looks === looksMax) return { changing: `${reason} yet: the object was written within ten minutes` }
-      await clock.sleep(lookAgainMs)
+      await clock.sleep(lookAgainMs, NEVER)
     }
   }
 

@@ -36,8 +36,6 @@ export interface WalkSeams {
 export interface Recounted {
   /** The row while it was counted; undefined: there was none. */
   readonly value: Uint8Array | undefined
-  /** Of the first reference; of a row that is missing. */
-  readonly storageClass: StorageClass
   /** It has changed during each walk: the others are not exact. */
   readonly isChanging: boolean
   readonly count: number

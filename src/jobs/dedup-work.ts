@@ -1,0 +1,63 @@
+/** Jobs of deduplication on the rows of a bucket: their requests, and their work, which the object services do. */
+import { z } from "zod"
+import { fail } from "../base/failures.js"
+import { parseBucketName } from "../base/ids.js"
+import type { Buckets } from "../object/contract.js"
+import type { DedupUpkeep } from "../object/index.js"
+import type { ItemWork, OpenWork } from "./contract.js"
+
+export const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
+
+/** What a caller sends; the path names the bucket. */
+export const DEDUP_REQUEST = z.strictObject({
+  kind: z
+    .enum(DEDUP_JOBS)
+    .describe(
+      "verify: compare what is counted, indexed and there; rebuild: repair that, and give digests to objects without; compact: free what is kept only for a few references",
+    ),
+  read: z.boolean().default(false).describe("of verify: also read the bytes, and compare them with their digests"),
+  itemsPerSecond: z
+    .number()
+    .min(0.1)
+    .max(100_000)
+    .optional()
+    .describe("rows a second; absent: in the pauses of other work"),
+})
+
+/** As the row of a job has it. */
+interface StoredDedupRequest {
+  readonly request: z.output<typeof DEDUP_REQUEST>
+  readonly bucket: string
+  /** A bucket of the same name that is made later is another one. */
+  readonly bucketId: number
+}
+
+const STORED = z.object({ bucket: z.string(), bucketId: z.number(), request: DEDUP_REQUEST })
+const KIND = "dedup-"
+
+export const kindOfDedup = ({ kind }: StoredDedupRequest["request"]): string => KIND + kind
+export const textOfDedup = (stored: StoredDedupRequest): string =>
+  JSON.stringify({ ...stored, itemsPerSecond: stored.request.itemsPerSecond })
+
+/** Whether the job is one of deduplication: those work on rows of the metadata. */
+export const isOfDedup = ({ kind }: { readonly kind: string }): boolean => kind.startsWith(KIND)
+
+interface DedupServices {
+  readonly buckets: Pick<Buckets, "open" | "confirm">
+  readonly dedupUpkeep: Pick<DedupUpkeep, "open">
+}
+
+/** Throws `noSuchBucket`. */
+export async function openDedupWork(
+  { buckets, dedupUpkeep }: DedupServices,
+  job: Parameters<OpenWork>[0],
+): Promise<ItemWork<unknown>> {
+  const parsed = STORED.safeParse(JSON.parse(job.request))
+  if (!parsed.success) throw fail("corruptRecord", { what: "request of a job" })
+  const { bucket: name, bucketId, request } = parsed.data
+  await buckets.confirm()
+  const bucket = await buckets.open(parseBucketName(name))
+  if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
+  const run = `${job.kind} ${job.startedMs} ${bucketId}`
+  return dedupUpkeep.open(bucket.id, { kind: request.kind, reads: request.read, run })
+}

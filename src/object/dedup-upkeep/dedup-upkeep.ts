@@ -1,0 +1,58 @@
+/**
+ * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows (`verify`), repair
+ * them and give digests to objects that have none (`rebuild`), and free bytes that are kept for little (`compact`).
+ */
+import type { BucketId } from "../../base/ids.js"
+import type { Bucket } from "../contract.js"
+import type { DetachSeams } from "../jobs/detach-sources.js"
+import { CountedRows } from "./counted-rows.js"
+import { DedupWork } from "./dedup-work.js"
+import { DigestsOfObjects, type DigestSeams } from "./digests-of-objects.js"
+import { Released } from "./released.js"
+import type { DedupJob } from "./rows-core.js"
+import { dedupStat, type DedupStat } from "./stat.js"
+
+/** "suspended": the bucket has opted in, but what is written now cannot be deduplicated. */
+export type DedupState = "on" | "off" | "suspended"
+
+export interface DedupReport extends DedupStat {
+  readonly state: DedupState
+}
+
+interface OpenWork {
+  readonly kind: DedupJob
+  readonly reads: boolean
+  /** Another text for each run of a job. */
+  readonly run: string
+}
+
+export class DedupUpkeep {
+  private readonly digests: DigestsOfObjects
+  private readonly released: Released
+  private readonly counted: CountedRows
+
+  constructor(
+    private readonly seams: DigestSeams & DetachSeams,
+    private readonly encryptsAtRest: boolean,
+  ) {
+    this.digests = new DigestsOfObjects(seams)
+    this.released = new Released(seams)
+    this.counted = new CountedRows(seams)
+  }
+
+  /** Without a walk. */
+  state({ settings }: Pick<Bucket, "settings">): DedupState {
+    if (!settings.includes("dedup")) return "off"
+    return this.encryptsAtRest ? "suspended" : "on"
+  }
+
+  /** Reads each row of the bucket. */
+  async stat(bucket: Bucket): Promise<DedupReport> {
+    return { state: this.state(bucket), ...(await dedupStat(this.seams, bucket.id)) }
+  }
+
+  open(bucketId: BucketId, { kind, reads, run }: OpenWork): DedupWork {
+    const { digests, released, counted } = this
+    return new DedupWork({ ...this.seams, digests, released, counted }, { kind, bucketId, reads }, run)
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * Digests of the bytes of objects: compared with those that are stored, and given to objects that have none, by reading.
+ *
+ * Promises  Digests are stored only of bytes that were read in full. Nothing is stored of an object that has changed
+ *           meanwhile. Clients see no change of an object.
+ * Limits    Memory is a slab of the pool at a time; `GIVE_LIMITS`.
+ */
+import { equalBytes } from "../../base/bytes.js"
+import { isFailure } from "../../base/failures.js"
+import type { BucketId, RowKey } from "../../base/ids.js"
+import { GIB } from "../../base/limits.js"
+import { streamOf } from "../../base/pieces.js"
+import type { StorageClass } from "../../base/storage-class.js"
+import type { Blocks, ExtentRange } from "../../block/index.js"
+import { blockDigestsRowKey, decodeBlockDigests } from "../../format/dedup-rows.js"
+import { decodeReferences } from "../../format/records.js"
+import { objectRowKeyOf, parseObjectRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
+import { multipartIdOf, multipartIdOfSuffix, RANDOM_BYTES } from "../../format/version-id.js"
+import type { ObjectKeys } from "../../keys/contract.js"
+import { query, type Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Compute } from "../../seams/compute/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import { indexBlocks, offsetOfRow } from "../commands/dedup-commands-core.js"
+import type { VersionMatch } from "../commands/found-versions-core.js"
+import { versionOfSegments } from "../commands/reference-commands-core.js"
+import type { ByteRange } from "../contract.js"
+import { segmentsOfRange } from "../object-reader.js"
+import { extentsOfSegment, manifestOf, manifestOfSource, type ManifestAddress } from "../queries/manifest-core.js"
+import type { ReadPin, ReadPins } from "../read-pins.js"
+import { giveDigests, rowsOfRun, versionWithoutDigests, type Run, type WithoutDigests } from "./digests-core.js"
+
+const GIVE_LIMITS = {
+  /** Of one version, that are read for one command. */
+  bytesPerCommand: GIB,
+  /** Times that a version which changes is read again. */
+  attemptsMax: 4,
+} as const
+
+export interface DigestSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly metadata: Metadata
+  readonly blocks: Pick<Blocks, "read">
+  readonly pins: ReadPins
+  readonly compute: Pick<Compute, "slabs" | "openHashPipeline">
+  readonly keys: Pick<ObjectKeys, "digestKey">
+  /** Of new digests, as of what is written. */
+  readonly blockBytes: number
+}
+
+const NEVER = new AbortController().signal
+const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
+
+/** A row of digests with where its bytes are. Undefined: they are encrypted or being deleted, or nothing has them. */
+export const digestsToRead = query("DigestsToRead", (view, bucketId: BucketId, rowKey: RowKey) => {
+  const row = view.get("blockDigests", rowKey)
+  if (row === undefined) return undefined
+  const record = decodeBlockDigests(row.value)
+  const { key, suffix } = parseObjectRowKey(rowKey)
+  const multipartId = multipartIdOfSuffix(suffix)
+  const references = view.get("references", uploadOfPartRowKey(rowKey))
+  const counted = references && decodeReferences(references.value)
+  const version = versionOfSegments(view, objectRowKeyOf(rowKey), multipartId)
+  const isThere = version !== undefined || (counted !== undefined && counted.count > 0)
+  if (!isThere || counted?.isClosed === true) return undefined
+  const source = { key, multipartId, uploadedParts: record.uploadedParts, offsetBytes: offsetOfRow(rowKey) }
+  return { record, manifest: manifestOfSource(bucketId, { ...source, lengthBytes: record.lengthBytes }) }
+})
+
+export class DigestsOfObjects {
+  private readonly random: Random
+
+  constructor(private readonly seams: DigestSeams) {
+    this.random = seams.random.fork("dedup-upkeep")
+  }
+
+  /** What is wrong with the digests of a row; undefined: they are those of the bytes. */
+  check(bucketId: BucketId, rowKey: RowKey): Promise<string | undefined> {
+    return this.pinned(async pin => {
+      const found = await this.seams.metadata.ask(digestsToRead(bucketId, rowKey))
+      if (found === undefined) return undefined
+      const { record, manifest } = found
+      const { blockBytes, lengthBytes, storageClass } = record
+      const range = { first: offsetOfRow(rowKey), lengthBytes }
+      if (blockBytes > this.seams.compute.slabs.slabBytes) return undefined
+      try {
+        const pieces = this.piecesOf(manifest, range, pin)
+        const digests = await this.digestsOf(pieces, { bucketId, storageClass, blockBytes })
+        const wrong = record.digests.filter((digest, i) => !equalBytes(digest, digests[i] ?? digest.subarray(0, 0)))
+        return wrong.length === 0
+          ? undefined
+          : `${wrong.length} of ${record.digests.length} blocks differ from their digests`
+      } catch (error) {
+        if (isFailure(error, "notEnoughShards", "corruptRecord")) return `its bytes cannot be read: ${String(error)}`
+        throw error
+      }
+    })
+  }
+
+  /** Reads the bytes of a version, and stores digests of those that have none, so that later writes find them. */
+  async add(
+    bucketId: BucketId,
+    family: VersionMatch["family"],
+    rowKey: RowKey,
+  ): Promise<undefined | string | { readonly changing: string } | { readonly isRepaired: true }> {
+    const { metadata, blockBytes } = this.seams
+    let isRepaired = false
+    for (let attempts = 0; attempts < GIVE_LIMITS.attemptsMax;) {
+      const outcome = await this.pinned(async pin => {
+        const wanted = versionWithoutDigests(family, rowKey, blockBytes, GIVE_LIMITS.bytesPerCommand)
+        const found = await metadata.ask(wanted)
+        return found && this.give(bucketId, { family, rowKey, found, pin })
+      })
+      if (outcome === undefined) return isRepaired ? { isRepaired } : undefined
+      if (typeof outcome === "string") return outcome
+      isRepaired ||= outcome
+      if (!outcome) attempts += 1
+    }
+    return { changing: "the object changed whenever it was read" }
+  }
+
+  /** False: the version has changed. A text says why its bytes cannot be read. */
+  private async give(bucketId: BucketId, version: ReadVersion): Promise<boolean | string> {
+    const { family, rowKey, found } = version
+    const { metadata, clock } = this.seams
+    const { record, key } = found
+    const { content } = record
+    const multipartId =
+      content.kind === "segments"
+        ? content.multipartId
+        : multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    try {
+      const digests = await this.digestsOfRuns(bucketId, version)
+      if (!(await metadata.run(giveDigests({ bucketId, family, rowKey, record, multipartId, digests })))) return false
+      const row = objectRowKeyOf(rowKey)
+      for (const { offsetBytes } of digests)
+        await metadata.run(indexBlocks(bucketId, blockDigestsRowKey(row, multipartId, offsetBytes)))
+      return true
+    } catch (error) {
+      if (isFailure(error, "conflict")) return false
+      if (isFailure(error, "notEnoughShards", "corruptRecord")) return `${key} cannot be read: ${String(error)}`
+      throw error
+    }
+  }
+
+  private async digestsOfRuns(bucketId: BucketId, { found, pin }: ReadVersion) {
+    const { record, runs, storageClass, key } = found
+    const { blockBytes } = this.seams
+    const manifest = manifestOf(bucketId, key, record)
+    const rows = []
+    for (const run of runs) {
+      const pieces =
+        manifest === undefined ? this.piecesOfExtent(record, run, pin) : this.piecesOf(manifest, rangeOf(run), pin)
+      const digests = await this.digestsOf(pieces, { bucketId, storageClass, blockBytes })
+      rows.push(...rowsOfRun(run, blockBytes, storageClass, manifest?.parts ?? 0, digests))
+    }
+    return rows
+  }
+
+  private async digestsOf(pieces: AsyncIterable<Uint8Array>, of: DigestsOf): Promise<readonly Uint8Array[]> {
+    const { compute, keys } = this.seams
+    const key = await keys.digestKey(of.bucketId, of.storageClass)
+    const pipeline = compute.openHashPipeline(NO_DIGESTS)
+    const slab = await compute.slabs.take(NEVER)
+    const digests: Uint8Array[] = []
+    let filled = 0
+    try {
+      for await (const piece of pieces) {
+        for (let at = 0; at < piece.length;) {
+          const length = Math.min(piece.length - at, of.blockBytes - filled)
+          slab.bytes.set(piece.subarray(at, at + length), filled)
+          filled += length
+          at += length
+          if (filled < of.blockBytes) continue
+          digests.push(await pipeline.identify(slab, filled, key))
+          filled = 0
+        }
+      }
+      if (filled > 0) digests.push(await pipeline.identify(slab, filled, key))
+      return digests
+    } finally {
+      slab.release()
+      pipeline.close()
+    }
+  }
+
+  private async *piecesOf(manifest: ManifestAddress, range: ByteRange, pin: ReadPin): AsyncGenerator<Uint8Array> {
+    const { metadata } = this.seams
+    for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, range))
+      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), pin)
+  }
+
+  private piecesOfExtent({ content }: WithoutDigests["record"], run: Run, pin: ReadPin): AsyncGenerator<Uint8Array> {
+    const ranges = content.kind === "extent" ? [{ extent: content.extent, ...run }] : []
+    return this.bytesOf(ranges, pin)
+  }
+
+  private async *bytesOf(ranges: Iterable<ExtentRange>, pin: ReadPin): AsyncGenerator<Uint8Array> {
+    for await (const bytes of streamOf(this.seams.blocks.read(ranges, NEVER, "reader"))) {
+      pin.progress()
+      yield bytes
+    }
+  }
+
+  private async pinned<T>(use: (pin: ReadPin) => Promise<T>): Promise<T> {
+    const pin = this.seams.pins.open(this.seams.metadata.position)
+    try {
+      return await use(pin)
+    } finally {
+      pin.close()
+    }
+  }
+}
+
+interface ReadVersion {
+  readonly family: VersionMatch["family"]
+  readonly rowKey: RowKey
+  readonly found: WithoutDigests
+  readonly pin: ReadPin
+}
+
+interface DigestsOf {
+  readonly bucketId: BucketId
+  readonly storageClass: StorageClass
+  readonly blockBytes: number
+}
+
+const rangeOf = ({ offsetBytes, lengthBytes }: Run): ByteRange => ({ first: offsetBytes, lengthBytes })
