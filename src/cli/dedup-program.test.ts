@@ -1,0 +1,158 @@
+/** The commands of deduplication, as an operator types them, against the admin API over a store in memory. */
+import assert from "node:assert/strict"
+import http from "node:http"
+import { after, before, beforeEach, test } from "node:test"
+import { AdminApi } from "../admin/index.js"
+import { HEAD } from "../admin/testing-api.js"
+import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { parseBucketName } from "../base/ids.js"
+import { MemoryMetadata } from "../metadata/testing-engine.js"
+import { StartedJobs, type OpenWork } from "../jobs/index.js"
+import { RealClock } from "../seams/clock/real.js"
+import { SimRandom } from "../seams/random/sim.js"
+import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { run } from "./program.js"
+import { testIo } from "./testing-io.js"
+
+const CLOCK = new RealClock()
+const NEVER = new AbortController().signal
+
+type Outcome = Awaited<ReturnType<Awaited<ReturnType<OpenWork>>["work"]>>
+
+/** What becomes of the rows of the job, and which job it was. */
+let outcomes: readonly Outcome[] = []
+let opened: Parameters<OpenWork>[0] | undefined
+let endpoint = ""
+let store = new FakeStore()
+let jobs = startedJobs()
+
+/** Jobs whose rows have the outcomes, worked on whenever something is asked. */
+function startedJobs(): StartedJobs {
+  const made = new StartedJobs({
+    ...{ clock: CLOCK, random: new SimRandom(3), log: new SimTelemetry().log },
+    ...{ metadata: new MemoryMetadata(), prepare: async () => undefined },
+  })
+  const open: OpenWork = async job => {
+    opened = job
+    return {
+      prepare: async () => undefined,
+      itemsAfter: async () => ({ items: outcomes.map((_, at) => at), bytes: 0, scanned: 0, next: undefined }),
+      work: async at => outcomes[Number(at)],
+      describe: at => ({ key: `key ${String(at)}`, versionId: "" }),
+    }
+  }
+  made.attach(
+    open,
+    () => [],
+    () => undefined,
+  )
+  return made
+}
+
+const server = http.createServer((request, response) => {
+  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
+})
+
+async function answer(request: http.IncomingMessage) {
+  const { method = "", url: rawTarget = "", headers } = request
+  const chunks: Uint8Array[] = []
+  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
+  if (method === "GET") await jobs.step(NEVER)
+  const api = new AdminApi(
+    { ...store.parts, startedJobs: jobs },
+    {
+      ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
+      ...{ newBucketSettings: new Map(), metricsText: () => "" },
+    },
+  )
+  const header = (name: string) => (name === "authorization" ? headers.authorization : undefined)
+  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
+}
+
+before(async () => {
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert.ok(typeof address === "object" && address !== null)
+  endpoint = `http://127.0.0.1:${address.port}`
+})
+after(() => {
+  server.close()
+  server.closeAllConnections()
+})
+beforeEach(async () => {
+  store = new FakeStore()
+  jobs = startedJobs()
+  outcomes = [undefined, undefined]
+  opened = undefined
+  await store.buckets.create({ name: parseBucketName("backups"), owner: ROOT, location: "", settings: new Map() })
+})
+
+async function hayloft(...args: readonly string[]) {
+  const { io, written } = testIo({
+    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
+    clock: CLOCK,
+  })
+  return { code: await run([...args], io, NEVER), ...written }
+}
+
+test("stat shows what is saved and kept, also as JSON", async () => {
+  const { code, out, error } = await hayloft("dedup", "stat", "backups")
+  assert.deepEqual([code, error], [0, ""])
+  for (const line of [
+    /^bucket +backups\n/,
+    /\ndeduplication +on\n/,
+    /\ntheir bytes +100\.0 MiB\n/,
+    /\nown bytes +36\.0 MiB\n/,
+    /\nreferenced bytes +64\.0 MiB\n/,
+    /\nratio +2\.27 times\n/,
+    /\nof which gone +1, 8\.0 MiB, of which 2\.0 MiB are referenced\n/,
+    /\nblocks in the index +12\n/,
+  ])
+    assert.match(out, line)
+  const json: unknown = JSON.parse((await hayloft("dedup", "stat", "backups", "--json")).out)
+  assert.match(JSON.stringify(json), /^\{"bucket":"backups","state":"on","versions":10,.*"indexedBlocks":12\}$/)
+  assert.equal((await hayloft("dedup", "stat", "none")).code, 3)
+})
+
+test("verify waits, says that all agree, and exits with 0", async () => {
+  const { code, out } = await hayloft("dedup", "verify", "backups", "--read", "--rate", "50")
+  assert.equal(code, 0)
+  assert.match(out, /\nresult +2 of 2 rows compared: all agree\n/)
+  assert.match(opened?.request ?? "", /"kind":"verify","read":true,"itemsPerSecond":50/)
+})
+
+test("findings are listed, and make the exit code 1; rows that kept changing do not", async () => {
+  outcomes = [undefined, "2 segments reference it, and 1 is counted"]
+  const found = await hayloft("dedup", "verify", "backups")
+  assert.equal(found.code, 1)
+  assert.match(found.out, /\nresult +2 of 2 rows compared: 1 finding\n/)
+  assert.match(found.out, /key 1: 2 segments reference it, and 1 is counted\n/)
+  assert.match(found.error, /1 finding; hayloft jobs show dedup-verify-\w+ lists them/)
+  outcomes = [undefined, { changing: "it changed" }]
+  const changing = await hayloft("dedup", "verify", "backups")
+  assert.equal(changing.code, 0)
+  assert.match(changing.out, /\nresult +2 of 2 rows compared: all agree; 1 kept changing\n/)
+  assert.match(changing.out, /\nchanging +1 row\n/)
+  assert.match(changing.out, /key 1: it changed\n/)
+})
+
+test("rebuild and compact say what they have changed", async () => {
+  outcomes = [{ isRepaired: true }, undefined, { isRepaired: true }]
+  for (const kind of ["rebuild", "compact"]) {
+    const { code, out } = await hayloft("dedup", kind, "backups")
+    assert.equal(code, 0)
+    assert.match(out, /\nresult +3 of 3 rows compared: 2 changed\n/)
+    assert.match(opened?.request ?? "", new RegExp(`"kind":"${kind}"`))
+  }
+})
+
+test("without waiting, the job is named", async () => {
+  const { code, out } = await hayloft("dedup", "verify", "backups", "--no-wait")
+  assert.equal(code, 0)
+  assert.match(out, /^started as job dedup-verify-\w{8}; hayloft jobs watch dedup-verify-\w{8} shows the progress\n$/)
+})
+
+test("a rate that is no number is refused before anything is started", async () => {
+  assert.equal((await hayloft("dedup", "verify", "backups", "--rate", "fast")).code, 2)
+  assert.equal(opened, undefined)
+})
