@@ -59,5 +59,5 @@ export async function openDedupWork(
   const bucket = await buckets.open(parseBucketName(name))
   if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
   const run = `${job.kind} ${job.startedMs} ${bucketId}`
-  return dedupUpkeep.open(bucket.id, { kind: request.kind, reads: request.read, run })
+  return dedupUpkeep.open(bucket, { kind: request.kind, reads: request.read, run })
 }

@@ -107,10 +107,12 @@ export interface DigestsFinding {
   readonly writtenMs: number | undefined
 }
 
-/** The blocks of a row of digests are there, and each digest is in the index, whatever place it names. */
+/**
+ * The blocks of a row of digests are there. `isIndexedToo`: and each digest is in the index, whatever place it names.
+ */
 export const checkDigests = query(
   "CheckDigests",
-  (view, bucketId: BucketId, rowKey: RowKey): DigestsFinding | undefined => {
+  (view, bucketId: BucketId, rowKey: RowKey, isIndexedToo: boolean): DigestsFinding | undefined => {
     const row = view.get("blockDigests", rowKey)
     if (row === undefined) return undefined
     const record = decodeBlockDigests(row.value)
@@ -127,7 +129,7 @@ export const checkDigests = query(
     const all = { ...first, uploadedParts: record.uploadedParts, lengthBytes: record.lengthBytes }
     if (!isThere(view, bucketId, { ...all, key, multipartId }))
       return { reason: `${rangeText(all)} have digests, and are missing`, writtenMs: undefined }
-    if (version === undefined || isClosed) return undefined
+    if (!isIndexedToo || version === undefined || isClosed) return undefined
     const isMissing = ({ digest }: (typeof places)[number]): boolean =>
       view.get("blockIndex", blockIndexRowKey(bucketId, digest)) === undefined
     const missing = places.filter(isMissing).length

@@ -2,7 +2,6 @@
  * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows (`verify`), repair
  * them and give digests to objects that have none (`rebuild`), and free bytes that are kept for little (`compact`).
  */
-import type { BucketId } from "../../base/ids.js"
 import type { Bucket } from "../contract.js"
 import type { DetachSeams } from "../jobs/detach-sources.js"
 import { CountedRows } from "./counted-rows.js"
@@ -51,8 +50,9 @@ export class DedupUpkeep {
     return { state: this.state(bucket), ...(await dedupStat(this.seams, bucket.id)) }
   }
 
-  open(bucketId: BucketId, { kind, reads, run }: OpenWork): DedupWork {
+  open(bucket: Pick<Bucket, "id" | "settings">, { kind, reads, run }: OpenWork): DedupWork {
     const { digests, released, counted } = this
-    return new DedupWork({ ...this.seams, digests, released, counted }, { kind, bucketId, reads }, run)
+    const request = { kind, bucketId: bucket.id, reads, isOn: this.state(bucket) === "on" }
+    return new DedupWork({ ...this.seams, digests, released, counted }, request, run)
   }
 }

@@ -18,7 +18,16 @@ import type { CountedRows } from "./counted-rows.js"
 import type { Released } from "./released.js"
 import { recount, type Recounted, type WalkSeams } from "./recount.js"
 import { setReferences } from "./repair-commands-core.js"
-import { dedupRows, PHASES, placeOfText, rowsFrom, textOfPlace, type DedupJob, type DedupRow } from "./rows-core.js"
+import {
+  dedupRows,
+  PHASES,
+  placeOfText,
+  rowsFrom,
+  textOfPlace,
+  type DedupJob,
+  type DedupRow,
+  type Phase,
+} from "./rows-core.js"
 
 const WORK_LIMITS = {
   /** Rows that one query looks at. */
@@ -52,9 +61,13 @@ interface WorkRequest {
   readonly bucketId: BucketId
   /** Bytes are read, and compared with their digests. */
   readonly reads: boolean
+  /** What is written is deduplicated: blocks ought to be found. */
+  readonly isOn: boolean
 }
 
 const NEVER = new AbortController().signal
+/** Only where they are used. */
+const GIVES_DIGESTS: ReadonlySet<Phase> = new Set<Phase>(["current", "versions"])
 const REPAIRED = { isRepaired: true } as const
 
 export class DedupWork {
@@ -69,8 +82,8 @@ export class DedupWork {
 
   /** As `ItemWork.itemsAfter`: rows of the bucket, by phase. */
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
-    const { kind, bucketId } = this.request
-    const phases = PHASES[kind]
+    const { kind, bucketId, isOn } = this.request
+    const phases: readonly Phase[] = PHASES[kind]
     const end = until === undefined ? undefined : placeOfText(until, bucketId)
     const items: DedupRow[] = []
     let [place, scanned, looked] = [placeOfText(cursor, bucketId), 0, 0]
@@ -79,6 +92,10 @@ export class DedupWork {
       const isBehind =
         end !== undefined && (place.phase > end.phase || (place.phase === end.phase && place.from >= end.from))
       if (phase === undefined || isBehind) return pageOf(items, scanned, isBehind ? until : undefined)
+      if (!isOn && GIVES_DIGESTS.has(phase)) {
+        place = rowsFrom(place.phase + 1, bucketId)
+        continue
+      }
       const before = end?.phase === place.phase ? end.from : undefined
       const limits = { max: max - items.length, rowsMax: WORK_LIMITS.rowsPerQuery, before }
       const page = await this.seams.metadata.ask(dedupRows(bucketId, phase, place.from, limits))
@@ -188,8 +205,9 @@ export class DedupWork {
   private async digestsFinding(rowKey: RowKey): Promise<DedupOutcome> {
     const { clock, metadata } = this.seams
     const { looksMax, lookAgainMs, indexedWithinMs } = WORK_LIMITS
+    const { bucketId, isOn } = this.request
     for (let looks = 1; ; looks += 1) {
-      const found = await metadata.ask(checkDigests(this.request.bucketId, rowKey))
+      const found = await metadata.ask(checkDigests(bucketId, rowKey, isOn))
       if (found === undefined) return undefined
       const { reason, writtenMs } = found
       if (writtenMs === undefined || writtenMs + indexedWithinMs < clock.wallMs()) return reason
@@ -199,9 +217,9 @@ export class DedupWork {
   }
 
   private async addToIndex(rowKey: RowKey): Promise<DedupOutcome> {
-    const { bucketId } = this.request
+    const { bucketId, isOn } = this.request
     const { metadata } = this.seams
-    const found = await metadata.ask(checkDigests(bucketId, rowKey))
+    const found = await metadata.ask(checkDigests(bucketId, rowKey, isOn))
     if (found === undefined) return undefined
     if (found.writtenMs === undefined) return found.reason
     await metadata.run(indexBlocks(bucketId, rowKey))

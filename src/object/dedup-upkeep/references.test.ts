@@ -1,0 +1,133 @@
+/** Counts of references and what they keep: compared, repaired, and freed; also in a bucket that only allows appends. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { decodeReferences, decodeSegment, encodeReferences } from "../../format/records.js"
+import { copy, damage, openScene, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+
+const MIB = 1 << 20
+
+/** An object with two copies, which reference it. */
+async function withCopies(): Promise<Scene> {
+  const scene = await openScene("append")
+  await scene.world.put("a", scene.world.random.bytes(MIB + 4_000))
+  await copy(scene, "a", "b")
+  await copy(scene, "a", "c")
+  return scene
+}
+
+const countIn = (scene: Scene): number => {
+  const [row] = rowsOf(scene, "references")
+  return row === undefined ? 0 : decodeReferences(row[1].value).count
+}
+
+test("what agrees has no findings", async () => {
+  const scene = await withCopies()
+  const { rows, ...ran } = await runJob(scene, "verify")
+  assert.deepEqual(ran, { findings: [], changing: [], repaired: 0 })
+  // One row of references, and two segments that reference.
+  assert.equal(rows, 3)
+})
+
+for (const wrong of [0, 1, 3, 100])
+  test(`a count of ${wrong} where there are 2 references is found, and repaired`, async () => {
+    const scene = await withCopies()
+    await damage(scene, "references", value => encodeReferences({ ...decodeReferences(value), count: wrong }))
+    const { findings } = await runJob(scene, "verify")
+    const counted = `a: 2 segments reference it, and ${wrong} ${wrong === 1 ? "is" : "are"} counted`
+    const uncounted = ["b", "c"].map(
+      key => `${key}: references are not counted to segments of a: their row is missing, or says that there are none`,
+    )
+    assert.deepEqual(findings, wrong === 0 ? [counted, ...uncounted] : [counted])
+    assert.ok((await runJob(scene, "rebuild")).repaired > 0)
+    assert.equal(countIn(scene), 2)
+    assert.deepEqual((await runJob(scene, "verify")).findings, [])
+  })
+
+test("a row of references that is missing is found, and made again; the object stays when its owner goes", async () => {
+  const scene = await withCopies()
+  const bytes = await scene.world.get("b")
+  await damage(scene, "references", () => undefined)
+  assert.equal((await runJob(scene, "verify")).findings.length, 2)
+  assert.equal((await runJob(scene, "rebuild")).repaired, 1)
+  assert.deepEqual([countIn(scene), (await runJob(scene, "verify")).findings], [2, []])
+  await scene.world.remove("a")
+  await settle(scene)
+  assert.ok((await scene.world.get("b")).equals(bytes))
+})
+
+test("a count that is too high keeps bytes for nothing; the repair deletes them", async () => {
+  const scene = await withCopies()
+  await damage(scene, "references", value => encodeReferences({ ...decodeReferences(value), count: 3 }))
+  for (const key of ["a", "b", "c"]) await scene.world.remove(key)
+  await settle(scene)
+  assert.ok(scene.world.needles > 0)
+  const { findings } = await runJob(scene, "verify")
+  assert.deepEqual(findings, ["a: 0 segments reference it, and 1 is counted"])
+  assert.equal((await runJob(scene, "rebuild")).repaired, 1)
+  await settle(scene)
+  assert.equal(scene.world.needles, 0)
+  assert.equal(rowsOf(scene, "references").length, 0)
+})
+
+test("referenced bytes that are missing are named, and cannot be repaired", async () => {
+  const scene = await withCopies()
+  const own = rowsOf(scene, "segments").findIndex(([, { value }]) => decodeSegment(value).parts.length > 0)
+  await damage(scene, "segments", () => undefined, own)
+  const missing = ["b", "c"].map(key => `${key}: bytes 0 to ${MIB + 3_999} of a are referenced and missing`)
+  assert.deepEqual((await runJob(scene, "verify")).findings, missing)
+  assert.deepEqual((await runJob(scene, "rebuild")).findings, missing)
+})
+
+test("a row that cannot be read is a finding, not the end of the job", async () => {
+  const scene = await withCopies()
+  await damage(scene, "references", () => Uint8Array.of(1, 2, 3))
+  const { findings } = await runJob(scene, "verify")
+  assert.equal(findings.length, 3)
+  for (const finding of findings) assert.match(finding, /the row cannot be read/)
+})
+
+test("figures: bytes that are referenced, and that are kept for objects that are gone", async () => {
+  const scene = await withCopies()
+  const { world, bucket } = scene
+  await world.put("small", world.random.bytes(500))
+  const stat = () => world.clock.runUntil(world.services.dedupUpkeep.stat(bucket))
+  const size = MIB + 4_000
+  assert.deepEqual(await stat(), {
+    ...{ state: "off", versions: 4, logicalBytes: 3 * size + 500, ownBytes: size + 500, versionsWithReferences: 2 },
+    ...{ references: 2, referencedBytes: 2 * size, referencedSegments: 1, releasedSegments: 0, releasedBytes: 0 },
+    ...{ releasedReferencedBytes: 0, digestRows: 0, indexedBlocks: 0 },
+  })
+  await world.remove("a")
+  await settle(scene)
+  assert.deepEqual(await stat(), {
+    ...{ state: "off", versions: 3, logicalBytes: 2 * size + 500, ownBytes: 500, versionsWithReferences: 2 },
+    ...{ references: 2, referencedBytes: 2 * size, referencedSegments: 1, releasedSegments: 1, releasedBytes: size },
+    ...{ releasedReferencedBytes: size, digestRows: 0, indexedBlocks: 0 },
+  })
+})
+
+test("a row that changes during each count is named, and is no finding", async () => {
+  const scene = await withCopies()
+  const { world } = scene
+  let copies = 0
+  // Between the pages of the walk, as often as there are walks.
+  const { later } = world.tablet
+  world.tablet.later = () => {
+    const now = rowsOf(scene, "references")[0]
+    if (now !== undefined && copies < 1_000) {
+      copies += 1
+      const record = decodeReferences(now[1].value)
+      const value = encodeReferences({ ...record, changes: (record.changes ?? 0) + 1 })
+      void damage(scene, "references", () => value)
+    }
+    return later()
+  }
+  const { findings, changing } = await runJob(scene, "verify")
+  assert.deepEqual([findings, changing], [[], ["a: the number of references changed during each count"]])
+})
+
+test("time alone changes nothing", async () => {
+  const scene = await withCopies()
+  await wait(scene, 86_400_000)
+  assert.deepEqual((await runJob(scene, "verify")).findings, [])
+})
