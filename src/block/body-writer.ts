@@ -7,6 +7,9 @@
  * is next. A client that is too slow while others wait for a slab
  * loses the slab that it holds.
  *
+ * If some blocks may be known, it is decided for one block after the other whether it is written. Those that are written
+ * are runs of neighbours, each an upload of its own whose blocks are numbered from 0.
+ *
  * The last segment of a sealed extent is marked, so a full block of it is sent once it is known whether more follows: at
  * once if the body's length is known, else when the next byte or the end arrives.
  */
@@ -14,12 +17,13 @@ import { fail } from "../base/failures.js"
 import { concatBytes, copyPlainly } from "../base/bytes.js"
 import { NO_PAYER } from "../base/places-core.js"
 import { openedBytesOf } from "../base/segments.js"
+import type { UploadId } from "../base/ids.js"
 import type { Extent } from "../format/extent.js"
 import { storedBytesOf } from "../format/sealing.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute, HashPipeline, Slab } from "../seams/compute/contract.js"
+import type { Compute, HashPipeline, SealedBlock, Slab } from "../seams/compute/contract.js"
 import type { BlockWriter, WrittenBlock } from "./block-writer.js"
-import type { WriteRequest, WrittenBody } from "./contract.js"
+import type { KnownBlocks, WriteRequest, WrittenBody, WrittenRun } from "./contract.js"
 import { describeBody } from "./describe-core.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { BackPressuredSource } from "./back-pressured-source.js"
@@ -59,6 +63,16 @@ async function takeAll(body: OpenBody, source: BackPressuredSource): Promise<voi
   }
 }
 
+/** Neighbouring blocks that are written under one upload. */
+interface OpenRun {
+  readonly uploadId: UploadId
+  readonly firstBlock: number
+  /** How many have begun. */
+  blocks: number
+  lengthBytes: number
+  readonly written: Promise<WrittenBlock>[]
+}
+
 class OpenBody {
   /** The pieces of a body that still fits inline. */
   private readonly held: Uint8Array[] = []
@@ -70,8 +84,13 @@ class OpenBody {
   private filled = 0
   private fed = 0
   private block = 0
-  private inFlight: Promise<WrittenBlock>[] = []
-  private readonly blocks: Promise<WrittenBlock>[] = []
+  private inFlight: Promise<unknown>[] = []
+  private readonly sent: Promise<unknown>[] = []
+  private readonly runs: OpenRun[] = []
+  /** The run that the next block belongs to if it is written. */
+  private run: OpenRun | undefined
+  /** Resolves once it is decided of all blocks that were sent whether they are written. */
+  private decided: Promise<unknown> = Promise.resolve()
   /** Bytes of the body in a full block. */
   private readonly blockBytes: number
 
@@ -149,21 +168,65 @@ class OpenBody {
     this.feed(slab)
     const { block } = this
     const seal = this.request.seal && { key: this.request.seal.key, block, isLast }
-    const request = { ...this.request, seal, generation: 0, care: "asFits" } as const
-    const written = this.writer.write(request, this.pipeline, slab, block, this.filled)
-    this.blocks.push(written)
-    this.inFlight.push(written)
-    const done = () => void (this.inFlight = this.inFlight.filter(other => other !== written))
-    written.then(done, () => undefined)
+    const { known } = this.request
+    const sent =
+      known === undefined ? this.write(slab, this.filled, seal) : this.writeUnlessKnown(known, slab, block, this.filled)
+    this.sent.push(sent)
+    this.inFlight.push(sent)
+    const done = () => void (this.inFlight = this.inFlight.filter(other => other !== sent))
+    sent.then(done, () => undefined)
     this.slab = undefined
     this.filled = 0
     this.fed = 0
     this.block += 1
   }
 
+  /** Takes over the slab. What is decided of the blocks before it is known first. */
+  private async writeUnlessKnown(known: KnownBlocks, slab: Slab, block: number, lengthBytes: number): Promise<void> {
+    const identifies = block < known.blocksMax
+    const identified = identifies ? this.pipeline.identify(slab, lengthBytes, known.key) : undefined
+    identified?.catch(() => undefined)
+    const written = this.decided.then(async (): Promise<{ readonly write: Promise<unknown> | undefined }> => {
+      const digest = await identified
+      const isKnown = digest !== undefined && (await known.isKnown(digest, block, lengthBytes))
+      if (isKnown) this.run = undefined
+      else this.run ??= this.beginRun(block)
+      return { write: isKnown ? undefined : this.write(slab, lengthBytes) }
+    })
+    this.decided = written
+    const { write } = await written.catch((error: unknown) => {
+      slab.release()
+      throw error
+    })
+    if (write === undefined) slab.release()
+    else await write
+  }
+
+  private beginRun(firstBlock: number): OpenRun {
+    const { uploadId, known } = this.request
+    const isFirst = this.runs.length === 0
+    const run: OpenRun = {
+      uploadId: isFirst || known === undefined ? uploadId : known.nextUpload(),
+      ...{ firstBlock, blocks: 0, lengthBytes: 0, written: [] },
+    }
+    this.runs.push(run)
+    return run
+  }
+
+  /** Takes over the slab, with the next block of the run. */
+  private write(slab: Slab, lengthBytes: number, seal?: SealedBlock): Promise<WrittenBlock> {
+    const run = (this.run ??= this.beginRun(0))
+    const request = { ...this.request, uploadId: run.uploadId, seal, generation: 0, care: "asFits" } as const
+    const written = this.writer.write(request, this.pipeline, slab, run.blocks, lengthBytes)
+    run.blocks += 1
+    run.lengthBytes += lengthBytes
+    run.written.push(written)
+    return written
+  }
+
   async finish(): Promise<WrittenBody> {
     const { compute, lengthBytes } = this
-    const { inlineBytesMax, plan, seal, blockBytes, statedBytes = 0 } = this.request
+    const { inlineBytesMax, plan, seal, statedBytes = 0 } = this.request
     if (inlineBytesMax > 0 && lengthBytes <= inlineBytesMax) {
       const bytes = concatBytes(this.held)
       return { lengthBytes, digests: compute.hash(plan, bytes), content: { kind: "inline", bytes }, hints: [] }
@@ -172,32 +235,46 @@ class OpenBody {
     if (seal !== undefined && lengthBytes < statedBytes) throw fail("incompleteBody", { lengthBytes })
     try {
       if (this.slab) this.send(this.slab, true)
+      await this.decided
       // Requested early: the last bytes are hashed while the last blocks are written.
       const digests = this.pipeline.digests()
-      const blocks: WrittenBlock[] = []
-      for (const block of this.blocks) blocks.push(await block)
-      const storedBytes = seal === undefined ? lengthBytes : storedBytesOf(lengthBytes, blockBytes)
-      const { extent, hints } = describeBody(this.request, storedBytes, blocks)
-      return { lengthBytes, digests: await digests, content: { kind: "extent", extent }, hints }
+      for (const sent of this.sent) await sent
+      const described = await Promise.all(this.runs.map(run => this.describe(run)))
+      const hints = described.flatMap(run => run.hints)
+      return { lengthBytes, digests: await digests, content: this.contentOf(described), hints }
     } finally {
       this.pipeline.close()
     }
   }
 
+  private contentOf(runs: readonly WrittenRun[]): WrittenBody["content"] {
+    if (this.request.known !== undefined && this.sent.length > 0) return { kind: "runs", runs: runs.map(toRun) }
+    const [run] = runs
+    // An empty body has no blocks.
+    return { kind: "extent", extent: run?.extent ?? describeBody(this.request, 0, []).extent }
+  }
+
+  private async describe(run: OpenRun): Promise<WrittenRun & Pick<WrittenBody, "hints">> {
+    const { seal, blockBytes } = this.request
+    const storedBytes = seal === undefined ? run.lengthBytes : storedBytesOf(run.lengthBytes, blockBytes)
+    const request = { ...this.request, uploadId: run.uploadId }
+    return { firstBlock: run.firstBlock, ...describeBody(request, storedBytes, await Promise.all(run.written)) }
+  }
+
   /** Ends all writes and removes the written blocks; the orphan resolver removes leftovers after the next start. */
   async abandon(remove: (extent: Extent) => Promise<unknown>): Promise<void> {
     this.openHashPipeline?.close()
-    const outcomes = await Promise.allSettled(this.blocks)
+    await Promise.allSettled(this.sent)
     this.slab?.release()
-    const blocks = outcomes.flatMap(outcome => (outcome.status === "fulfilled" ? [outcome.value] : []))
-    if (outcomes.length > 0) await this.takeBack(outcomes.length, blocks, remove).catch(() => undefined)
+    for (const run of this.runs) await this.takeBack(run, remove).catch(() => undefined)
   }
 
-  private async takeBack(
-    begun: number,
-    blocks: readonly WrittenBlock[],
-    remove: (extent: Extent) => Promise<unknown>,
-  ): Promise<void> {
-    await remove(describeBody(this.request, begun * this.request.blockBytes, blocks).extent)
+  private async takeBack(run: OpenRun, remove: (extent: Extent) => Promise<unknown>): Promise<void> {
+    const outcomes = await Promise.allSettled(run.written)
+    const blocks = outcomes.flatMap(outcome => (outcome.status === "fulfilled" ? [outcome.value] : []))
+    const request = { ...this.request, uploadId: run.uploadId }
+    await remove(describeBody(request, run.blocks * this.request.blockBytes, blocks).extent)
   }
 }
+
+const toRun = ({ firstBlock, extent }: WrittenRun): WrittenRun => ({ firstBlock, extent })

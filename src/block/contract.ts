@@ -49,6 +49,24 @@ export interface MissingShards {
   readonly deviceId: DeviceId
 }
 
+/** Blocks that are stored already: those of a body are not written again. Bodies that are sealed have none. */
+export interface KnownBlocks {
+  /** Of the digests: 32 bytes. */
+  readonly key: Uint8Array
+  /** Further blocks of a body have no digest, and are written. */
+  readonly blocksMax: number
+  /** Whether the block is left out. Called for each block with a digest, one after the other. */
+  isKnown(digest: Uint8Array, block: number, lengthBytes: number): Soon<boolean>
+  /** The upload of a further run of blocks that are written. */
+  nextUpload(): UploadId
+}
+
+/** Neighbouring blocks of a body that were written under an upload of their own. */
+export interface WrittenRun {
+  readonly firstBlock: number
+  readonly extent: Extent
+}
+
 export interface WriteRequest {
   readonly uploadId: UploadId
   /** 0 for a single upload. */
@@ -58,6 +76,8 @@ export interface WriteRequest {
   readonly blockBytes: number
   /** The blocks are sealed under this key of 32 bytes, which seals nothing else. An inline body is returned as it is. */
   readonly seal?: { readonly key: Uint8Array } | undefined
+  /** The body is written in runs, without the blocks that are known. */
+  readonly known?: KnownBlocks | undefined
   /** Digests that the caller does not have yet; of the plaintext. */
   readonly plan: HashPipelinePlan
   /** The whole body, which must not change any more; or its pieces, each copied before the next one is requested. */
@@ -82,6 +102,8 @@ export interface WrittenBody {
   readonly content:
     | { readonly kind: "inline"; readonly bytes: Uint8Array }
     | { readonly kind: "extent"; readonly extent: Extent }
+    /** Of a request with known blocks. */
+    | { readonly kind: "runs"; readonly runs: readonly WrittenRun[] }
   readonly hints: readonly MissingShards[]
 }
 

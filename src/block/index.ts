@@ -1,7 +1,7 @@
 /** Blocks: a byte stream becomes blocks, shards and needles on devices, and back. */
 export { LocalBlocks } from "./blocks.js"
 export type { BlockOptions, BlockRun, Blocks, Devices, LentBytes, LiveBlock, PieceOwner } from "./contract.js"
-export type { ShardCopy, ShardDevice, WrittenBody } from "./contract.js"
+export type { KnownBlocks, ShardCopy, ShardDevice, WrittenBody, WrittenRun } from "./contract.js"
 export type { ShardStore } from "./shard-store.js"
 export { bodyOf, type BodyMatch, type FoundShard } from "./found-body-core.js"
 export { ReadBuffers } from "./read-buffers.js"

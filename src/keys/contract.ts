@@ -6,6 +6,7 @@
  *           client provides. Without the secret of the bucket no object of it can be read, in any mode.
  */
 import type { BucketId, ObjectKey } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
 import type { Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing } from "../format/sealing.js"
 import type { DataKey } from "./provider.js"
@@ -91,6 +92,11 @@ export interface ObjectKeys {
   checkBind(sealing: BoundSealing, facts: BoundFacts): Soon<void>
   /** For recovery headers of parts. Throws `keysUnavailable`. */
   rowsOf(bucketId: BucketId, sealing: Sealing): Soon<SealingRows>
+  /**
+   * The key of the digests of blocks in a class of a bucket, always the same: 32 bytes. Throws `keysUnavailable`,
+   * `noSuchBucket`, `bucketClosing`.
+   */
+  digestKey(bucketId: BucketId, storageClass: StorageClass): Soon<Uint8Array>
   /** The secret of a bucket, as a recovery header has it. Throws `keysUnavailable`. */
   openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array>
   /** Adds the secret if the bucket has none. Throws `keysUnavailable` if it has another one, or it was erased. */

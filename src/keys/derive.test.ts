@@ -7,7 +7,7 @@ import { hexOf } from "../base/bytes.js"
 import { derive } from "../base/derive-key.js"
 import { objectKeyOfText, parseBucketId, parseUploadId } from "../base/ids.js"
 import type { SealingKey } from "../format/sealing.js"
-import { bindKeyOf, bindOf, checkOf, extentKeyOf, objectKeyOf, prepareKey } from "./derive.js"
+import { bindKeyOf, bindOf, checkOf, digestKeyOf, extentKeyOf, objectKeyOf, prepareKey } from "./derive.js"
 
 const sha = (text: string): Buffer => createHash("sha256").update(text).digest()
 const SECRET = prepareKey(sha("bucket secret"))
@@ -45,6 +45,8 @@ test("keys are derived as an independent program derives them", () => {
     `bind kmsDataKey ${bound({ mode: "kms", keyArn: ARN, dataKey: sha("ciphertext"), context })}`,
     `bind kmsBucketKey ${bound({ mode: "kms", keyArn: ARN, dataKey: 9, context: undefined })}`,
     `bind client ${bound({ mode: "client", check: checkOf(objectKey("client")) })}`,
+    `blocks 0 ${hexOf(digestKeyOf(SECRET, "STANDARD"))}`,
+    `blocks 2 ${hexOf(digestKeyOf(SECRET, "STANDARD_IA"))}`,
   ]
   assert.deepEqual(found, answers)
 })

@@ -7,6 +7,7 @@ import { createSecretKey, type KeyObject } from "node:crypto"
 import { concatBytes } from "../base/bytes.js"
 import { derive } from "../base/derive-key.js"
 import { bytesOfByteString, type UploadId } from "../base/ids.js"
+import { numberOfClass, type StorageClass } from "../base/storage-class.js"
 import { MODES, type Sealing, type SealingKey } from "../format/sealing.js"
 import type { BoundFacts } from "./contract.js"
 
@@ -30,6 +31,10 @@ export const extentKeyOf = (objectKey: Uint8Array, uploadId: UploadId, part: num
 
 /** Recognises the client's key of SSE-C. */
 export const checkOf = (objectKey: Uint8Array): Uint8Array => derive(objectKey, "check").subarray(0, CHECK_BYTES)
+
+/** Of digests of blocks in a storage class, which is a number. */
+export const digestKeyOf = (secret: KeyObject, storageClass: StorageClass): Uint8Array =>
+  derive(secret, "blocks", Uint8Array.of(numberOfClass(storageClass)))
 
 export const bindKeyOf = (secret: KeyObject): KeyObject => prepareKey(derive(secret, "bind"))
 

@@ -43,6 +43,7 @@ export class KeyTroubles {
       bind: (sealing, facts) => keys.bind(sealing, facts),
       checkBind: (sealing, facts) => keys.checkBind(sealing, facts),
       rowsOf: (bucketId, sealing) => keys.rowsOf(bucketId, sealing),
+      digestKey: (bucketId, storageClass) => this.watch(bucketId, () => keys.digestKey(bucketId, storageClass)),
       openSecret: (bucketId, secret) => keys.openSecret(bucketId, secret),
       restoreSecret: (bucketId, secret) => keys.restoreSecret(bucketId, secret),
       restore: (bucketId, sealing, lost) => keys.restore(bucketId, sealing, lost),

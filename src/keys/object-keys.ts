@@ -7,6 +7,7 @@
 import { timingSafeEqual } from "node:crypto"
 import { fail } from "../base/failures.js"
 import type { BucketId } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
 import { after, type Soon } from "../base/soon.js"
 import type { BoundSealing, Sealing, SealingKey } from "../format/sealing.js"
 import type { Random } from "../seams/random/contract.js"
@@ -21,7 +22,7 @@ import type {
   SealedSecret,
   SealingRows,
 } from "./contract.js"
-import { bindOf, checkOf, objectKeyOf } from "./derive.js"
+import { bindOf, checkOf, digestKeyOf, objectKeyOf } from "./derive.js"
 
 const [SALT_BYTES, CLIENT_KEY_BYTES] = [16, 32]
 
@@ -85,6 +86,10 @@ export class DerivedObjectKeys implements ObjectKeys {
       if (key.mode !== "kms" || typeof key.dataKey !== "number") return sealed
       return after(this.secrets.bucketKeyOf(bucketId, key.dataKey), bucketKey => ({ ...sealed, bucketKey }))
     })
+  }
+
+  digestKey(bucketId: BucketId, storageClass: StorageClass): Soon<Uint8Array> {
+    return after(this.secrets.current(bucketId), secret => digestKeyOf(secret.key, storageClass))
   }
 
   openSecret(bucketId: BucketId, secret: SealedSecret): Soon<Uint8Array> {

@@ -5,6 +5,7 @@
  * A small body is buffered and checked before anything is written; a larger one is checked while it streams.
  */
 import { hexOf } from "../base/bytes.js"
+import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
 import { policyOfOpenEnd, type Policy } from "../base/policy.js"
@@ -31,6 +32,8 @@ import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
 import { policyOfVersion, type StorageClasses } from "./storage-classes.js"
 import { checkNewPart, checkNewVersion } from "./commands/room-core.js"
+import { PartBlocks, type Dedup } from "./dedup.js"
+import { BodyBlocks, type BodyPieces } from "./dedup-body.js"
 import type { Uploads } from "./uploads.js"
 import type { Expiring } from "./expiring.js"
 import { isUnconditional } from "./commands/conditions-core.js"
@@ -71,6 +74,8 @@ interface IngestRequest {
   readonly isMoved?: true
   /** The bytes are appended to an object: short ones are stored as copies. The caller has checked the conditions. */
   readonly isAppended?: true
+  /** In a bucket with deduplication: which blocks of the body need not be written, or only their digests. */
+  readonly dedup?: "version" | "part"
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
   readonly createKey?: (() => Soon<CreatedKey>) | undefined
 }
@@ -101,11 +106,18 @@ export interface Carried extends Pick<
   readonly signal: AbortSignal
 }
 
+type IngestedContent =
+  | Exclude<WrittenBody["content"], { readonly kind: "runs" }>
+  /** Blocks of other objects too. */
+  | { readonly kind: "pieces"; readonly pieces: BodyPieces }
+
 export interface Ingested {
   /** Undefined if all bytes are in the row: then there is no upload to discard. */
   readonly uploadId: UploadId | undefined
   readonly lengthBytes: number
-  readonly content: WrittenBody["content"]
+  readonly content: IngestedContent
+  /** Of the blocks of a part. */
+  readonly digests?: readonly Uint8Array[] | undefined
   readonly hints: readonly MissingShardHint[]
   /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag` and `isMoved`. */
   readonly md5: Uint8Array
@@ -159,6 +171,8 @@ export class Ingest {
     readonly expiring: Expiring,
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
+    /** Absent: nothing is deduplicated. */
+    private readonly dedup?: Dedup,
   ) {
     const { clock, metadata, blocks, uploads } = backend
     this.metadata = metadata
@@ -208,11 +222,9 @@ export class Ingest {
           signal,
         },
       })
-      if (written.content.kind === "inline") return written
-      return {
-        ...written,
-        content: { kind: "extent", extent: { ...written.content.extent, isSealed: true, sealedAs } },
-      }
+      const { content } = written
+      if (content.kind !== "extent") return written
+      return { ...written, content: { kind: "extent", extent: { ...content.extent, isSealed: true, sealedAs } } }
     }
     const check = (written: WrittenBody): undefined => {
       if (written.lengthBytes !== lengthBytes) throw fail("incompleteBody", { lengthBytes: written.lengthBytes })
@@ -285,11 +297,16 @@ export class Ingest {
     return this.ingest(request, write, () => checksumValue, commit)
   }
 
-  private runStream<Result>(request: KeyedRequest, commit: (ingested: Ingested) => Promise<Result>): Promise<Result> {
+  private async runStream<Result>(
+    request: KeyedRequest,
+    commit: (ingested: Ingested) => Promise<Result>,
+  ): Promise<Result> {
     const { body } = request
+    const known = await this.knownTo(request)
     const write = async (uploadId: UploadId): Promise<WrittenBody> =>
       this.blocks.write({
         ...(await this.target(request, uploadId, body.lengthBytes)),
+        known,
         plan: { md5: needsMd5(request), sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
         source: body.open("reader"),
         statedBytes: body.lengthBytes,
@@ -300,11 +317,29 @@ export class Ingest {
       })
     const check = ({ lengthBytes, digests }: WrittenBody) =>
       checkBody(body, body.declaredChecksum(), lengthBytes, digestsOf(digests))
-    return this.ingest(request, write, check, commit)
+    return this.ingest({ ...request, known }, write, check, commit)
+  }
+
+  /** Undefined: no block of the body is looked for. */
+  private async knownTo(request: KeyedRequest): Promise<BodyBlocks | PartBlocks | undefined> {
+    const { bucket, storageClass, dedup, created, body } = request
+    const { wholeBytesMax: shortBytes } = this
+    const isShort = body.lengthBytes !== undefined && body.lengthBytes <= shortBytes
+    if (dedup === undefined || created !== undefined || isShort) return undefined
+    if (dedup === "part") return this.dedup?.ofPart({ bucket, storageClass })
+    const nextUpload = () => this.uploads.nextId()
+    return this.dedup?.ofBody({ bucket, storageClass, blockBytes: this.blockBytes, shortBytes, nextUpload })
   }
 
   private async ingest<Result>(
-    { bucket, key, created }: Pick<Target, "bucket" | "key" | "created">,
+    {
+      bucket,
+      key,
+      created,
+      known,
+    }: Pick<Target, "bucket" | "key" | "created"> & {
+      readonly known?: BodyBlocks | PartBlocks | undefined
+    },
     write: (uploadId: UploadId) => Promise<WrittenBody>,
     check: (body: WrittenBody) => string | undefined,
     commit: (ingested: Ingested) => Promise<Result>,
@@ -317,14 +352,12 @@ export class Ingest {
       try {
         const checksumValue = check(body)
         const { lengthBytes } = body
-        const isInline = body.content.kind === "inline"
-        const content = isInline
-          ? { ...body.content, bytes: this.payloadOf(body.content.bytes, created) }
-          : body.content
+        const content = this.contentOf(body, created, known)
+        const digests = known instanceof PartBlocks ? known.ofExtent(content) : undefined
         const { md5 } = digestsOf(body.digests)
         const hints = await this.noteMany(body.hints)
         const sealing = created?.sealing
-        const result = await commit({ uploadId, lengthBytes, content, hints, md5, checksumValue, sealing })
+        const result = await commit({ uploadId, lengthBytes, content, digests, hints, md5, checksumValue, sealing })
         if (body.hints.length > 0) this.onHints(body.hints)
         return result
       } catch (error) {
@@ -333,7 +366,22 @@ export class Ingest {
       }
     } finally {
       this.uploads.release(uploadId)
+      if (known instanceof BodyBlocks) for (const further of known.uploads) this.uploads.release(further)
     }
+  }
+
+  private contentOf(
+    { content, lengthBytes }: WrittenBody,
+    created: CreatedKey | undefined,
+    known: BodyBlocks | PartBlocks | undefined,
+  ): IngestedContent {
+    if (content.kind === "inline") return { ...content, bytes: this.payloadOf(content.bytes, created) }
+    if (content.kind === "extent") return content
+    const [run] = content.runs
+    const isOrdinary = !(known instanceof BodyBlocks) || lengthBytes <= this.wholeBytesMax
+    if (run !== undefined && isOrdinary) return { kind: "extent", extent: run.extent }
+    const blocks = must(known instanceof BodyBlocks ? known : undefined, "a part is one run")
+    return { kind: "pieces", pieces: blocks.pieces(content.runs) }
   }
 
   /** Records the hints that do not fit the commit; before the commit, so that none is ever missing. */

@@ -40,6 +40,7 @@ import type {
   VersionLock,
   VersionsPage,
 } from "./contract.js"
+import { refuseEncryption, type Dedup } from "./dedup.js"
 import type { Encryption } from "./encryption.js"
 import { isProtectedBy } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
@@ -119,6 +120,7 @@ export const partsOfVersion = query(
 export class ObjectService implements Objects {
   readonly concatenation: Concatenation
   private readonly ingest: Ingest
+  private readonly dedup: Dedup
   private readonly random: Random
   private readonly plainDetails = new WeakMap<ObjectAttributes, VersionDetails>()
 
@@ -126,16 +128,22 @@ export class ObjectService implements Objects {
     random: Random,
     private readonly metadata: Metadata,
     private readonly reader: ObjectReader,
-    { ingest, concatenation }: { readonly ingest: Ingest; readonly concatenation: Concatenation },
+    {
+      ingest,
+      concatenation,
+      dedup,
+    }: { readonly ingest: Ingest; readonly concatenation: Concatenation; readonly dedup: Dedup },
     private readonly storeClock: StoreClock,
     readonly encryption: Encryption,
   ) {
     this.random = random.fork("versions")
     this.ingest = ingest
+    this.dedup = dedup
     this.concatenation = concatenation
   }
 
   put(request: PutRequest): Promise<PutResult> {
+    refuseEncryption(request.bucket, request.encryption)
     const { attributes, tags, acl, body, timestamp } = request
     const isPlain = tags.length === 0 && acl === undefined && timestamp === undefined
     const headers = timestamp && { ...attributes.headers, timestamp: textOfTimestamp(timestamp) }
@@ -194,6 +202,7 @@ export class ObjectService implements Objects {
       lock,
       storageClass,
       createKey: this.encryption.creating(bucket.id, request.encryption),
+      ...(request.largeObject === undefined && { dedup: "version" as const }),
     }
     return this.ingest.run(ingest, ingested => {
       const version = this.newVersion(ingested, details, algorithm, request)
@@ -213,13 +222,16 @@ export class ObjectService implements Objects {
       body,
       timestamp,
     }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body" | "timestamp">,
-    { uploadId, hints, checksumValue, sealing }: Ingested,
+    { uploadId, content, hints, checksumValue, sealing }: Ingested,
     version: Omit<NewVersion, "isMarker">,
   ): Promise<PutResult> {
     const clockMs = this.storeClock.nowMs()
-    const put = putVersion({ bucketId: bucket.id, key, uploadId, conditions, version, clockMs, hints, timestamp })
+    const put = { bucketId: bucket.id, key, conditions, version, clockMs, hints, timestamp }
     const trace = body.payer?.trace
-    const run = () => this.metadata.run(put)
+    const run = () =>
+      content.kind === "pieces"
+        ? this.dedup.put(put, content.pieces)
+        : this.metadata.run(putVersion({ ...put, uploadId }))
     const committing = trace === undefined ? run() : asPromise(() => traced(trace, "metadata commit", {}, run))
     return committing.then(stored => putResultOf(stored, checksumValue, sealing))
   }
@@ -237,7 +249,8 @@ export class ObjectService implements Objects {
   ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
-      content: isInline ? { kind: "inline" } : content,
+      // What consists of pieces gets its segments with them.
+      content: content.kind === "extent" ? content : { kind: "inline" },
       payload: isInline ? content.bytes : undefined,
       sizeBytes: lengthBytes,
       md5: this.encryption.etagOf(md5, sealing),
@@ -310,6 +323,7 @@ export class ObjectService implements Objects {
   }
 
   async copy(request: CopyRequest): Promise<CopyResult> {
+    refuseEncryption(request.bucket, request.encryption)
     await this.prepare(request)
     const source = await this.openSource(request.source)
     try {

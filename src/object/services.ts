@@ -164,13 +164,22 @@ export function createServices(
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const expiring = new Expiring({ clock, storeClock, metadata: watched }, refuseEarlier)
-  const ingest = new Ingest(backend, compute, store, classes, expiring, hints => repair.onHints(hints))
-  const encryption = new Encryption(random, tablet, keys, settings.encryptsAtRest ?? false)
+  const encryptsAtRest = settings.encryptsAtRest ?? false
+  const dedup = new Dedup({
+    clock,
+    random: random.fork("dedup"),
+    metadata: watched,
+    keys,
+    encryptsAtRest,
+    prepare: refuseEarlier,
+  })
+  const ingest = new Ingest(backend, compute, store, classes, expiring, hints => repair.onHints(hints), dedup)
+  const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
   const reader = new ObjectReader(readers, pins, encryption, storeClock)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
-  const writing = { ingest, concatenation: new Concatenation(ofWrites, random) }
+  const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
@@ -182,7 +191,6 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
-  const dedup = new Dedup(watched, settings.encryptsAtRest ?? false, refuseEarlier)
   const ofUpkeep = { ...ofWrites, random, compute, blockBytes: store.blockBytes }
   const dedupUpkeep = new DedupUpkeep(ofUpkeep, settings.encryptsAtRest ?? false)
   const buckets = new BucketService(watched)

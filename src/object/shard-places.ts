@@ -23,6 +23,8 @@ import { OwnershipResolver } from "./jobs/ownership-resolver.js"
 import type { RepairSource } from "./jobs/repair-contract.js"
 import { blocksOfObject, type BlockOfObject } from "./object-blocks.js"
 
+export type { SlotPlaces }
+
 export const SHARD_PLACES_LIMITS = {
   /** Of an object, in one page. */
   blocksMax: 100,

@@ -131,11 +131,16 @@ export class Uploads {
    * the ownership of the upload is resolved later.
    */
   async discard(bucketId: BucketId, key: ObjectKey, body: WrittenBody, refusal: unknown): Promise<void> {
-    if (body.content.kind !== "extent") return
-    const { extent } = body.content
+    const { content } = body
+    if (content.kind === "runs") {
+      for (const { extent } of content.runs) await this.discardExtent({ bucketId, key, extent }, refusal)
+    } else if (content.kind === "extent") await this.discardExtent({ bucketId, key, extent: content.extent }, refusal)
+  }
+
+  private async discardExtent(doubt: UploadInDoubt, refusal: unknown): Promise<void> {
+    const { bucketId, key, extent } = doubt
     // A process that has begun another incarnation may not know the outcome: the bytes are orphans of the earlier one.
     if (!this.isOwn(extent.uploadId)) return
-    const doubt = { bucketId, key, extent }
     if (isFailure(refusal, "indeterminate", "stopping", "deviceFailed")) {
       this.leaveInDoubt(doubt)
       return

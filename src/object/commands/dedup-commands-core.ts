@@ -9,7 +9,6 @@
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, MultipartId, RowKey } from "../../base/ids.js"
-import { KIB } from "../../base/limits.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import {
   blockDigestsRowKey,
@@ -32,22 +31,23 @@ import { firstOf } from "../../base/first-of.js"
 import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
 import { appendedPart } from "./append-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
+import type { ReadRow } from "./pending-deletion-commands-core.js"
 import { addReferences } from "./reference-commands-core.js"
 import type { RowEditor } from "./row-editor-core.js"
 import { checkOwnUpload, insertVersion, type PutVersion, type Stored } from "./version-commands-core.js"
 
 export const DEDUP_LIMITS = {
-  /** Shorter blocks are not deduplicated. */
-  blockBytesMin: 64 * KIB,
   /** Runs of new and of known blocks of one body: what follows is written. */
   runsMax: 64,
   /** Blocks that one row has the digests of: with the index that is as much as one command changes. */
   digestsPerRow: 256,
+  /** Blocks that the command which makes an object adds to the index; further ones follow in others. */
+  indexedAtOnce: 128,
   /** Blocks of one body or part whose digests are kept; further ones are written without. */
   digestsOfBody: 8_192,
   digestsOfPart: 2_048,
   /** Rows of digests that one object may rely on, so that its command stays within what a command may touch. */
-  reliedOnMax: 128,
+  reliedOnMax: 64,
 } as const
 
 /** A block that is there, as far as the rows say. */
@@ -60,7 +60,7 @@ export interface KnownBlock extends BlockPlace {
 /** Where a block is expected: behind one that was found. */
 export type Follows = Pick<BlockPlace, "key" | "multipartId" | "offsetBytes">
 
-interface WantedBlock {
+export interface WantedBlock {
   readonly bucketId: BucketId
   readonly storageClass: StorageClass
   readonly digest: Uint8Array
@@ -165,7 +165,11 @@ export const putDeduplicated = command<[put: PutDeduplicated], Stored>({
     requireKnown(view, bucketId, reliesOn)
     addReferences(view, editor, sourcesOf(segments), put.version.storageClass)
     putDigests(editor, multipartId, put.digests)
-    return { ...editor.finish(), result: stored }
+    const indexed = put.digests.slice(0, indexedAtOnce(put.digests)).flatMap(({ offsetBytes, record }) => {
+      return indexWrites(view, bucketId, blockDigestsRowKey(editor.row, multipartId, offsetBytes), record)
+    })
+    const finished = editor.finish()
+    return { ...finished, writes: [...finished.writes, ...unique(indexed)], result: stored }
   },
 })
 
@@ -208,18 +212,57 @@ export const indexBlocks = command<[bucketId: BucketId, rowKey: RowKey], void>({
     const multipartId = multipartIdOfSuffix(suffix)
     const references = view.ifPresent("references", referencesRowKey(bucketId, { key, multipartId }))
     if (references !== undefined && decodeReferences(references.value).isClosed) return NOTHING
-    const writes: EntryWrite[] = []
-    const seen = new Set<RowKey>()
-    for (const { digest, ...place } of placesOf(rowKey, decodeBlockDigests(row.value))) {
+    return { writes: unique(indexWrites(view, bucketId, rowKey, decodeBlockDigests(row.value))), result: undefined }
+  },
+})
+
+/** How many of these rows are added to the index in the command that makes them. */
+export function indexedAtOnce(digests: readonly NewDigests[]): number {
+  let blocks = 0
+  const over = digests.findIndex(({ record }) => {
+    blocks += record.digests.length
+    return blocks > DEDUP_LIMITS.indexedAtOnce
+  })
+  return over < 0 ? digests.length : over
+}
+
+function indexWrites(
+  view: RowView,
+  bucketId: BucketId,
+  rowKey: RowKey,
+  record: BlockDigestsRecord,
+): readonly EntryWrite[] {
+  return placesOf(rowKey, record).map(({ digest, ...place }) => {
+    const key = blockIndexRowKey(bucketId, digest)
+    view.get("blockIndex", key)
+    return { family: "blockIndex", key, value: encodeBlockPlace(place) }
+  })
+}
+
+/** A block that an object has several times is found where it comes first. */
+function unique(writes: readonly EntryWrite[]): readonly EntryWrite[] {
+  const first = new Map<RowKey, EntryWrite>()
+  for (const write of writes) if (!first.has(write.key)) first.set(write.key, write)
+  return [...first.values()]
+}
+
+/** Drops a row of digests, and their blocks from the index as far as it names these. Does nothing if the row has changed. */
+export const dropDigests = command<[bucketId: BucketId, row: ReadRow], void>({
+  name: "DropDigests",
+  grows: false,
+  touches: (_bucketId, [family, rowKey]) => [[family, rowKey]],
+  decide(view, _time, bucketId, [family, rowKey, value]) {
+    const row = view.ifPresent(family, rowKey)
+    if (row === undefined || !equalBytes(row.value, value)) return { writes: [], result: undefined }
+    const writes: EntryWrite[] = [{ family, key: rowKey, value: undefined }]
+    for (const { digest, key, multipartId } of placesOf(rowKey, decodeBlockDigests(value))) {
       const indexKey = blockIndexRowKey(bucketId, digest)
-      if (seen.has(indexKey)) continue
-      seen.add(indexKey)
-      const value = encodeBlockPlace(place)
-      const before = view.get("blockIndex", indexKey)
-      if (before === undefined || !equalBytes(before.value, value))
-        writes.push({ family: "blockIndex", key: indexKey, value })
+      const indexed = view.ifPresent("blockIndex", indexKey)
+      const place = indexed && decodeBlockPlace(indexed.value)
+      if (place?.key === key && place.multipartId === multipartId)
+        writes.push({ family: "blockIndex", key: indexKey, value: undefined })
     }
-    return { writes, result: undefined }
+    return { writes: unique(writes), result: undefined }
   },
 })
 

@@ -20,6 +20,7 @@ import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
 import { findVersion, type FoundVersion } from "./found-versions-core.js"
+import { closedReferences } from "./reference-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
 /** Bytes with one key: those of a single upload, or all parts of a multipart upload. */
@@ -116,7 +117,10 @@ export const addSealing = command<[add: AddSealing], Sealing | undefined>({
     }
     if (upload !== undefined && typeof add.of !== "string")
       editor.put("uploads", addressKeyOf({ bucketId, key, ...add.of }), encodeUpload({ ...upload, sealing }))
-    return { ...editor.finish(), result: sealing }
+    const finished = editor.finish()
+    // Sealed bytes are shared only by versions with their key.
+    const closed = typeof add.of === "string" ? [] : closedReferences(view, bucketId, { key, ...add.of })
+    return { ...finished, writes: [...finished.writes, ...closed], result: sealing }
   },
 })
 

@@ -10,10 +10,12 @@
 import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
+import { firstOf } from "../../base/first-of.js"
 import { MIB } from "../../base/limits.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
+import { digestsOfSegments } from "../../format/dedup-rows.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import {
@@ -177,12 +179,7 @@ export function addReferences(
   sources: readonly SegmentSource[],
   storageClass: StorageClass,
 ): void {
-  const counts = new Map<RowKey, number>()
-  for (const source of sources) {
-    const rowKey = referencesRowKey(editor.bucketId, source)
-    counts.set(rowKey, (counts.get(rowKey) ?? 0) + 1)
-  }
-  for (const [rowKey, added] of counts) {
+  for (const [rowKey, { count: added }] of countsOf(editor.bucketId, sources)) {
     const row = view.get("references", rowKey)
     const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
     editor.put("references", rowKey, encodeReferences(changedReferences(before, { count: before.count + added })))
@@ -190,8 +187,8 @@ export function addReferences(
 }
 
 /**
- * Drops a segment that references others, of an object that is gone. Segments that nothing has any more become a pending
- * deletion. Does nothing if the row has changed.
+ * Drops what a segment references, of an object that is gone; if it has bytes of its own too, the row stays with those.
+ * Segments that nothing has any more become a pending deletion. Does nothing if the row has changed.
  */
 export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
   name: "DropSource",
@@ -200,34 +197,63 @@ export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
   decide(view, time, bucketId, [family, rowKey, value]) {
     const row = view.ifPresent(family, rowKey)
     if (row === undefined || !equalBytes(row.value, value)) return { writes: [], result: undefined }
-    const source = must(decodeSegment(value).source, "the segment references others")
-    const writes: EntryWrite[] = [{ family, key: rowKey, value: undefined }]
-    return { writes: [...writes, ...withoutReference(view, time, bucketId, source)], result: undefined }
+    const segment = decodeSegment(value)
+    const { offsetBytes, parts } = segment
+    const left = parts.length > 0 ? encodeSegment({ offsetBytes, parts }) : undefined
+    const writes: EntryWrite[] = [{ family, key: rowKey, value: left }]
+    return { writes: [...writes, ...withoutReferences(view, time, bucketId, sourcesOf(segment))], result: undefined }
   },
 })
 
-function withoutReference(
+/** What a segment references. */
+export const sourcesOf = ({ source, referring = [] }: SegmentRecord): readonly SegmentSource[] =>
+  source === undefined ? referring.map(part => part.source) : [source]
+
+/** Counts one reference less for each source. */
+export function withoutReferences(
   view: CommandView,
   time: DecisionTime,
   bucketId: BucketId,
-  { key, multipartId }: SegmentsName,
+  sources: readonly SegmentSource[],
 ): readonly EntryWrite[] {
-  const referencesKey = referencesRowKey(bucketId, { key, multipartId })
-  const row = must(view.get("references", referencesKey), "references are counted")
-  const record = decodeReferences(row.value)
-  const { count, isReleased } = record
-  const isLast = count === 1
-  const left = encodeReferences(changedReferences(record, { count: count - 1, isReleased: isReleased && !isLast }))
-  const writes: EntryWrite[] = [{ family: "references", key: referencesKey, value: left }]
-  if (!isLast || !isReleased) return writes
-  return [...writes, releaseOfSegments(time, bucketId, { key, multipartId })]
+  const writes: EntryWrite[] = []
+  let released = 0
+  for (const [referencesKey, { source, count: dropped }] of countsOf(bucketId, sources)) {
+    const row = must(view.get("references", referencesKey), "references are counted")
+    const record = decodeReferences(row.value)
+    const { isReleased } = record
+    const count = record.count - dropped
+    const left = encodeReferences(changedReferences(record, { count, isReleased: isReleased && count > 0 }))
+    writes.push({ family: "references", key: referencesKey, value: left })
+    if (count > 0 || !isReleased) continue
+    writes.push(releaseOfSegments(time, bucketId, source, released))
+    released += 1
+  }
+  return writes
 }
 
-/** The pending deletion of segments that nothing references any more. */
-export const releaseOfSegments = (time: DecisionTime, bucketId: BucketId, name: SegmentsName): EntryWrite => ({
-  ...{ family: "releases", key: pendingDeletionRowKey(time.id, 0) },
-  value: encodePendingDeletion({ kind: "segments", bucketId, ...name }),
-})
+/** How many of the sources are of the same segments, by the key of their count. */
+function countsOf(bucketId: BucketId, sources: readonly SegmentSource[]) {
+  const counts = new Map<RowKey, { readonly source: SegmentSource; count: number }>()
+  for (const source of sources) {
+    const rowKey = referencesRowKey(bucketId, source)
+    const found = counts.get(rowKey)
+    if (found === undefined) counts.set(rowKey, { source, count: 1 })
+    else found.count += 1
+  }
+  return counts
+}
+
+/** The pending deletion of segments that nothing references any more; `index`: of one decision, each its own. */
+export function releaseOfSegments(
+  time: DecisionTime,
+  bucketId: BucketId,
+  { key, multipartId }: SegmentsName,
+  index = 0,
+): EntryWrite {
+  const value = encodePendingDeletion({ kind: "segments", bucketId, key, multipartId })
+  return { family: "releases", key: pendingDeletionRowKey(time.id, index), value }
+}
 
 interface ReplaceSource extends SegmentsName {
   readonly bucketId: BucketId
@@ -265,7 +291,7 @@ export const replaceSource = command<[replace: ReplaceSource], void>({
     }
     editor.record(hints.map(hintRowKey))
     const finished = editor.finish()
-    const dropped = left === 0 ? withoutReference(view, time, bucketId, source) : []
+    const dropped = left === 0 ? withoutReferences(view, time, bucketId, [source]) : []
     return { ...finished, writes: [...finished.writes, ...dropped], result: undefined }
   },
 })
@@ -291,7 +317,8 @@ function withLastOffset(record: VersionRecord, offsetBytes: number): VersionReco
 
 /**
  * Keeps released segments as long as others reference them: in place of the pending deletion the row of the references says
- * that they are released. Returns whether it is so; otherwise they can be deleted.
+ * that they are released. Returns whether it is so; otherwise they can be deleted, and deduplication adds no reference any
+ * more.
  */
 export const keepReferenced = command<[release: ReadRow], boolean>({
   name: "KeepReferenced",
@@ -306,7 +333,8 @@ export const keepReferenced = command<[release: ReadRow], boolean>({
     const referencesKey = referencesRowKey(bucketId, name)
     const references = view.ifPresent("references", referencesKey)
     const record = references && decodeReferences(references.value)
-    if (record === undefined || record.count === 0) return { writes: [], result: false }
+    if (record === undefined || record.count === 0)
+      return { writes: closedReferences(view, bucketId, name, record?.storageClass), result: false }
     const kept = encodeReferences(changedReferences(record, { isReleased: true }))
     const writes: EntryWrite[] = [
       { family, key: rowKey, value: undefined },
@@ -314,6 +342,37 @@ export const keepReferenced = command<[release: ReadRow], boolean>({
     ]
     return { writes, result: true }
   },
+})
+
+/**
+ * From now on deduplication adds no references to these segments; nothing if they have no digests, or it adds none already.
+ * A decision may rely on the digests that it finds: an object gets them when it is made, or later in a decision that writes
+ * its row (`giveDigests`).
+ */
+export function closedReferences(
+  view: RowView,
+  bucketId: BucketId,
+  name: SegmentsName,
+  storageClass: StorageClass = "STANDARD",
+): readonly EntryWrite[] {
+  if (!hasDigests(view, bucketId, name)) return []
+  const key = referencesRowKey(bucketId, name)
+  const row = view.get("references", key)
+  const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
+  if (before.isClosed) return []
+  return [{ family: "references", key, value: encodeReferences(changedReferences(before, { isClosed: true })) }]
+}
+
+function hasDigests(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName): boolean {
+  const range = { ...digestsOfSegments(objectRowKey(bucketId, key), multipartId), presentOnly: true, expectedRows: 1 }
+  return firstOf(view.range("blockDigests", range)) !== undefined
+}
+
+/** Whether others reference the segments, or may yet. */
+export const isReferable = query("IsReferable", (view, bucketId: BucketId, name: SegmentsName): boolean => {
+  const row = view.get("references", referencesRowKey(bucketId, name))
+  const record = row && decodeReferences(row.value)
+  return (record !== undefined && record.count > 0) || (!record?.isClosed && hasDigests(view, bucketId, name))
 })
 
 /** Appended segments of an object from the one with an offset on, in order; `next`: the offset of the first that is left out. */

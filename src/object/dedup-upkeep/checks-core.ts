@@ -9,7 +9,7 @@ import { objectRowKeyOf, parseObjectRowKey, uploadOfPartRowKey } from "../../for
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { digestsAt, placesOf } from "../commands/dedup-commands-core.js"
-import { versionOfSegments } from "../commands/reference-commands-core.js"
+import { sourcesOf, versionOfSegments } from "../commands/reference-commands-core.js"
 import {
   endOfSegmentAt,
   manifestOfSource,
@@ -17,7 +17,6 @@ import {
   segmentAt,
   type SegmentsName,
 } from "../queries/manifest-core.js"
-import { sourcesOf } from "./segment-sources-core.js"
 
 const rangeText = ({ offsetBytes, lengthBytes }: Pick<SegmentSource, "offsetBytes" | "lengthBytes">): string =>
   `bytes ${offsetBytes} to ${offsetBytes + lengthBytes - 1}`

@@ -53,6 +53,7 @@ interface WorkSeams extends WalkSeams {
   readonly metadata: Pick<Metadata, "run" | "ask">
   readonly counted: CountedRows
   readonly digests: DigestsOfObjects
+  readonly blockBytes: number
   readonly released: Released
 }
 
@@ -83,6 +84,7 @@ export class DedupWork {
   /** As `ItemWork.itemsAfter`: rows of the bucket, by phase. */
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
     const { kind, bucketId, isOn } = this.request
+    const { blockBytes } = this.seams
     const phases: readonly Phase[] = PHASES[kind]
     const end = until === undefined ? undefined : placeOfText(until, bucketId)
     const items: DedupRow[] = []
@@ -97,7 +99,7 @@ export class DedupWork {
         continue
       }
       const before = end?.phase === place.phase ? end.from : undefined
-      const limits = { max: max - items.length, rowsMax: WORK_LIMITS.rowsPerQuery, before }
+      const limits = { max: max - items.length, rowsMax: WORK_LIMITS.rowsPerQuery, before, blockBytes }
       const page = await this.seams.metadata.ask(dedupRows(bucketId, phase, place.from, limits))
       items.push(...page.found)
       scanned += page.scanned

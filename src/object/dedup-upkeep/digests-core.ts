@@ -1,6 +1,6 @@
 /** Versions whose blocks have no digests, and the command that gives them some. Pure. */
 import type { BucketId, MultipartId, ObjectKey, RowKey } from "../../base/ids.js"
-import { MIB } from "../../base/limits.js"
+import { WHOLE_BYTES_MAX } from "../../base/limits.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { blocksOf, decodeBlockDigests, digestsOfSegments } from "../../format/dedup-rows.js"
 import type { Extent } from "../../format/extent.js"
@@ -14,7 +14,7 @@ import { requireBucket } from "../commands/bucket-rows-core.js"
 import { DEDUP_LIMITS, offsetOfRow, putDigests, type NewDigests } from "../commands/dedup-commands-core.js"
 import type { VersionMatch } from "../commands/found-versions-core.js"
 import { RowEditor } from "../commands/row-editor-core.js"
-import { ownPartsOf } from "./segment-sources-core.js"
+import { ownPartsOf } from "./own-parts-core.js"
 
 /** Neighbouring bytes without digests. */
 export interface Run {
@@ -23,9 +23,8 @@ export interface Run {
 }
 
 /** Whether bytes of the version's own, which could be found, have no digests. */
-export function isWithoutDigests(view: RowView, row: RowKey, record: VersionRecord): boolean {
-  return runsWithout(view, row, record, MIB).next().done !== true
-}
+export const isWithoutDigests = (view: RowView, row: RowKey, record: VersionRecord, blockBytes: number): boolean =>
+  runsWithout(view, row, record, blockBytes).next().done !== true
 
 /** Runs of bytes that have no digests, in no order; blocks of this size fill all but the last of a run. */
 function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBytes: number): Generator<Run> {
@@ -34,7 +33,7 @@ function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBy
   if (content.kind === "extent") {
     const { sizeBytes: lengthBytes, isShared } = head
     // Bytes that versions share stay as they are.
-    if (!isShared && isLong({ lengthBytes }, content.extent)) yield { offsetBytes: 0, lengthBytes }
+    if (!isShared && isLong(lengthBytes, content.extent, blockBytes)) yield { offsetBytes: 0, lengthBytes }
     return
   }
   if (content.kind !== "segments") return
@@ -45,7 +44,7 @@ function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBy
     if (segment.isOpen) continue
     for (const { part, offsetBytes } of ownPartsOf(segment)) {
       const lengthBytes = plainBytesOf(part.extent)
-      const isWanted = isLong({ lengthBytes }, part.extent) && !known.has(offsetBytes)
+      const isWanted = isLong(lengthBytes, part.extent, blockBytes) && !known.has(offsetBytes)
       const isNext = run !== undefined && run.offsetBytes + run.lengthBytes === offsetBytes
       const isRoom = run !== undefined && run.lengthBytes < DEDUP_LIMITS.digestsPerRow * blockBytes
       // A writer of the whole object would see the same blocks.
@@ -60,8 +59,9 @@ function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBy
   }
 }
 
-const isLong = ({ lengthBytes }: Pick<Run, "lengthBytes">, { isSealed }: Extent): boolean =>
-  isSealed !== true && lengthBytes >= DEDUP_LIMITS.blockBytesMin
+/** Shorter bodies are not deduplicated. */
+const isLong = (lengthBytes: number, { isSealed }: Extent, blockBytes: number): boolean =>
+  isSealed !== true && lengthBytes > Math.min(blockBytes, WHOLE_BYTES_MAX)
 
 /** Ranges that have digests. */
 function digestsIn(view: RowView, row: RowKey, multipartId: MultipartId) {

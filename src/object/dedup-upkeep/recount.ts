@@ -14,7 +14,7 @@ import { laterTurn } from "../../life/index.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { referencesRowKey } from "../queries/manifest-core.js"
-import { sourcesOf } from "./segment-sources-core.js"
+import { sourcesOf } from "../commands/reference-commands-core.js"
 
 export const RECOUNT_LIMITS = {
   /** Rows of references that one walk counts. */

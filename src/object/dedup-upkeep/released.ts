@@ -9,7 +9,7 @@ import { query } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"
 import { bytesOfParts, referencesRowKey } from "../queries/manifest-core.js"
 import type { Recounted } from "./recount.js"
-import { sourcesOf } from "./segment-sources-core.js"
+import { sourcesOf } from "../commands/reference-commands-core.js"
 
 /** References to less than this share of the bytes are copied. */
 const SHARE_MIN = 0.5

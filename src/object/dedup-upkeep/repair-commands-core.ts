@@ -1,7 +1,7 @@
 /** Commands by which deduplication is repaired: each changes a row only if it is as it was compared. Pure. */
 import { equalBytes } from "../../base/bytes.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { decodeReferences, encodeReferences } from "../../format/records.js"
+import { changedReferences, decodeReferences, encodeReferences } from "../../format/records.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import type { StorageClass } from "../../base/storage-class.js"
@@ -30,8 +30,7 @@ export const setReferences = command<[bucketId: BucketId, set: SetCount], boolea
     if (!isSame) return { writes: [], result: false }
     const before = value === undefined ? { count: 0, isReleased: false, storageClass } : decodeReferences(value)
     const isOver = before.isReleased && count === 0
-    const changes = (before.changes ?? 0) + 1
-    const kept = encodeReferences({ ...before, count, isReleased: before.isReleased && !isOver, changes })
+    const kept = encodeReferences(changedReferences(before, { count, isReleased: before.isReleased && !isOver }))
     const { key, suffix } = parseObjectRowKey(rowKey)
     const name = { key, multipartId: multipartIdOfSuffix(suffix) }
     const release = isOver ? [releaseOfSegments(time, bucketId, name)] : []

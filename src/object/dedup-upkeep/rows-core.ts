@@ -8,7 +8,7 @@ import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { referencesRowKey } from "../queries/manifest-core.js"
 import { isWithoutDigests } from "./digests-core.js"
-import { sourcesOf } from "./segment-sources-core.js"
+import { sourcesOf } from "../commands/reference-commands-core.js"
 
 /** What a job does with rows of one family, all of which it comes to before those of the next. */
 export type Phase =
@@ -60,6 +60,8 @@ interface PageLimits {
   readonly rowsMax: number
   /** The first row that is not looked at. */
   readonly before: RowKey | undefined
+  /** Of what is written. */
+  readonly blockBytes: number
 }
 
 const familyOf = (phase: Phase) => (phase === "released" ? "segments" : phase)
@@ -67,7 +69,13 @@ const familyOf = (phase: Phase) => (phase === "released" ? "segments" : phase)
 /** Rows of a phase from a key on. */
 export const dedupRows = query(
   "DedupRows",
-  (view, bucketId: BucketId, phase: Phase, from: RowKey, { max, rowsMax, before }: PageLimits): RowsPage => {
+  (
+    view,
+    bucketId: BucketId,
+    phase: Phase,
+    from: RowKey,
+    { max, rowsMax, before, blockBytes }: PageLimits,
+  ): RowsPage => {
     const whole = suffixRange(bucketRowKey(bucketId))
     const range = { start: from, end: before ?? whole.end, expectedRows: Math.min(max, rowsMax) + 1 }
     const found: DedupRow[] = []
@@ -75,7 +83,7 @@ export const dedupRows = query(
     for (const [rowKey, row] of view.range(familyOf(phase), range)) {
       if (found.length >= max || scanned >= rowsMax) return { found, scanned, next: rowKey }
       scanned += 1
-      const item = itemOf(view, bucketId, phase, rowKey, row)
+      const item = itemOf(view, { bucketId, phase, blockBytes }, rowKey, row)
       if (item !== undefined) found.push({ phase, rowKey, ...item })
     }
     return { found, scanned, next: undefined }
@@ -84,12 +92,17 @@ export const dedupRows = query(
 
 type Found = Pick<DedupRow, "key" | "bytes">
 
+interface Looking extends Pick<PageLimits, "blockBytes"> {
+  readonly bucketId: BucketId
+  readonly phase: Phase
+}
+
 /** Undefined: the job has nothing to do with it. A row that cannot be read is one to work on, which says so. */
-function itemOf(view: RowView, bucketId: BucketId, phase: Phase, rowKey: RowKey, row: MetadataRow): Found | undefined {
+function itemOf(view: RowView, of: Looking, rowKey: RowKey, row: MetadataRow): Found | undefined {
   try {
-    return readItem(view, bucketId, phase, rowKey, row)
+    return readItem(view, of, rowKey, row)
   } catch (error) {
-    if (isFailure(error, "corruptRecord")) return { key: phase === "blockIndex" ? "" : keyOf(rowKey), bytes: 0 }
+    if (isFailure(error, "corruptRecord")) return { key: of.phase === "blockIndex" ? "" : keyOf(rowKey), bytes: 0 }
     throw error
   }
 }
@@ -98,8 +111,7 @@ const keyOf = (rowKey: RowKey): string => parseObjectRowKey(rowKey).key
 
 function readItem(
   view: RowView,
-  bucketId: BucketId,
-  phase: Phase,
+  { bucketId, phase, blockBytes }: Looking,
   rowKey: RowKey,
   { value }: MetadataRow,
 ): Found | undefined {
@@ -127,7 +139,7 @@ function readItem(
     case "versions": {
       const record = decodeVersion(value)
       const { sizeBytes } = record.head
-      return isWithoutDigests(view, objectRowKeyOf(rowKey), record) ? { key, bytes: sizeBytes } : undefined
+      return isWithoutDigests(view, objectRowKeyOf(rowKey), record, blockBytes) ? { key, bytes: sizeBytes } : undefined
     }
   }
 }

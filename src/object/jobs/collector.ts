@@ -5,14 +5,15 @@
  *           still use it has ended: the retention decides when. Each step is idempotent: it is repeated after a
  *           crash. A pending deletion that waits, for the retention, for a device that is out of reach or has no space
  *           even for a deletion, or for a metadata replica, does not delay others.
- *           Segments that other objects reference stay until the last reference is gone.
+ *           Segments that other objects reference stay until the last reference is gone. Before segments with digests are
+ *           deleted, their references are closed: deduplication adds none while their bytes go.
  *           Unused parts of a completed upload are recognised by absence: every replica is queried.
  * Limits    COLLECTOR_LIMITS.
  */
 import { isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
 import { parsePosition, rowKeyOf } from "../../base/ids.js"
-import type { BucketId, RowKey, UploadId } from "../../base/ids.js"
+import type { RowKey, UploadId } from "../../base/ids.js"
 import type { Blocks } from "../../block/index.js"
 import { decisionIdOf, objectRowKey, multipartRowKey, suffixRange } from "../../format/row-key.js"
 import { decodePart, decodeSegment, type PendingDeletionRecord } from "../../format/records.js"
@@ -20,8 +21,15 @@ import type { Extent } from "../../format/extent.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { Due, Retention } from "../retention.js"
-import { dropSource, keepReferenced, referencesOf } from "../commands/reference-commands-core.js"
-import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
+import { dropDigests } from "../commands/dedup-commands-core.js"
+import {
+  dropSource,
+  isReferable,
+  keepReferenced,
+  referencesOf,
+  sourcesOf,
+} from "../commands/reference-commands-core.js"
+import type { SegmentsName } from "../queries/manifest-core.js"
 import {
   dropRows,
   pendingDeletionsFrom,
@@ -44,8 +52,10 @@ type Outcome = "done" | "more" | "waits"
 interface Step {
   readonly rows: readonly ReadRow[]
   readonly dead: readonly Extent[]
-  /** Instead: a segment whose bytes are those of others. */
+  /** Instead: a segment with bytes of others. */
   readonly source?: ReadRow
+  /** Instead: digests of blocks, which the index may still have. */
+  readonly digests?: ReadRow
 }
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
@@ -106,6 +116,13 @@ export const firstAppends = query("FirstAppends", (view, stem: RowKey) => {
   return rows
 })
 
+export const firstDigests = query("FirstDigests", (view, stem: RowKey): ReadRow | undefined => {
+  const first = firstOf(view.range("blockDigests", suffixRange(stem)))
+  return first && ["blockDigests", first[0], first[1].value]
+})
+
+const nameOf = ({ key, multipartId }: SegmentsName): SegmentsName => ({ key, multipartId })
+
 /** Where to go on after these deletions: the first one that may be due; undefined: there are no more. */
 function nextToCollect(pendingDeletions: readonly PendingDeletion[], due: Due): RowKey | undefined {
   const { pendingDeletionsPerStep } = COLLECTOR_LIMITS
@@ -164,7 +181,7 @@ export class Collector implements Job {
   }
 
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
-    if (record.kind === "segments" && (await this.isReferenced(record))) {
+    if (record.kind === "segments" && (await this.metadata.ask(isReferable(record.bucketId, nameOf(record))))) {
       // What references them deletes them later.
       if (await this.metadata.run(keepReferenced(["releases", rowKey, value]))) return "done"
     }
@@ -172,11 +189,6 @@ export class Collector implements Job {
     if (outcome !== "done") return outcome
     await this.metadata.run(dropRows([["releases", rowKey, value]]))
     return "done"
-  }
-
-  private async isReferenced(name: SegmentsName & { readonly bucketId: BucketId }): Promise<boolean> {
-    const found = await this.metadata.ask(referencesOf(referencesRowKey(name.bucketId, name)))
-    return found !== undefined && found.count > 0
   }
 
   private async deleteBytes(record: PendingDeletionRecord): Promise<Outcome> {
@@ -193,6 +205,10 @@ export class Collector implements Job {
     if (!step) return "done"
     if (step.source !== undefined) {
       await this.metadata.run(dropSource(record.bucketId, step.source))
+      return "more"
+    }
+    if (step.digests !== undefined) {
+      await this.metadata.run(dropDigests(record.bucketId, step.digests))
       return "more"
     }
     for (const extent of step.dead) if (!(await this.blocks.remove(extent))) return "waits"
@@ -220,16 +236,18 @@ export class Collector implements Job {
     const first = await this.metadata.ask(firstSegment(stem))
     if (!first) return this.appendsStep(stem)
     const { row, segment } = first
-    if (segment.source !== undefined) return { rows: [], dead: [], source: row }
+    if (sourcesOf(segment).length > 0) return { rows: [], dead: [], source: row }
     // The bytes of an aborted upload were already deleted with its parts.
     const dead = kind === "segments" ? segment.parts.map(part => part.extent) : []
     return { rows: [row], dead }
   }
 
-  /** Ids of appends have no bytes, and references are gone. */
+  /** Ids of appends and digests have no bytes, and references are gone. */
   private async appendsStep(stem: RowKey): Promise<Step | undefined> {
     const rows = await this.metadata.ask(firstAppends(stem))
     if (rows.length > 0) return { rows, dead: [] }
+    const digests = await this.metadata.ask(firstDigests(stem))
+    if (digests !== undefined) return { rows: [], dead: [], digests }
     const references = await this.metadata.ask(referencesOf(stem))
     return references && { rows: [references.row], dead: [] }
   }

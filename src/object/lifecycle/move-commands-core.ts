@@ -9,6 +9,8 @@ import { objectRowKey } from "../../format/row-key.js"
 import { NOTHING_REMOVED, type LifecycleCounts } from "../../format/lifecycle-pass.js"
 import { command, type RowView } from "../../metadata/index.js"
 import { findVersion, type VersionMatch } from "../commands/found-versions-core.js"
+import { closedReferences } from "../commands/reference-commands-core.js"
+import { decodeVersion } from "../../format/version-record.js"
 import { RowEditor } from "../commands/row-editor-core.js"
 import { noteOf } from "../commands/reencode-notes-core.js"
 import type { CompiledRules, VersionFacts } from "./due-core.js"
@@ -40,8 +42,12 @@ export const setStorageClass = command<[target: MovedVersion, time: LifecycleTim
     const editor = new RowEditor(view, time, bucketId, key)
     editor.rewrite(found, record => ({ ...record, head: { ...record.head, storageClass } }))
     const { writes, ...rest } = editor.finish()
+    const { content } = decodeVersion(found.row.value)
+    // References do not cross classes.
+    const closed =
+      content.kind === "segments" ? closedReferences(view, bucketId, { key, ...content }, found.head.storageClass) : []
     const result = { ...NOTHING_REMOVED, moved: 1, movedBytes: found.head.sizeBytes }
-    return { ...rest, writes: [...writes, noteOf(view, time, "moved")], result }
+    return { ...rest, writes: [...writes, ...closed, noteOf(view, time, "moved")], result }
   },
 })
 

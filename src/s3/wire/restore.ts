@@ -8,7 +8,7 @@
 import { httpDate, isoDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { RestoreRequest } from "../../object/contract.js"
-import { RESTORE_TIERS } from "../../format/restore.js"
+import { RESTORE_TIERS } from "../../object/index.js"
 import { childNamed, childText } from "./xml-reader.js"
 import type { XmlElement } from "./xml-reader.js"
 

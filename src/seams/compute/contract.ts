@@ -103,6 +103,11 @@ export interface HashPipeline {
    * the slab until `code` or `digests` resolves. After `code` the pipeline itself keeps it as long as it needs.
    */
   feed(slab: Slab, from: number, to: number): void
+  /**
+   * The HMAC-SHA-256 of the block at the front of the slab, before it is coded. Like `code`, the pipeline keeps the slab until
+   * what was fed is hashed, even if its owner releases it.
+   */
+  identify(slab: Slab, lengthBytes: number, key: Uint8Array): Promise<Uint8Array>
   /** Codes one block in place and checksums its shards. */
   code(request: CodeRequest): Promise<readonly CodedShard[]>
   /** Digests of everything fed. `feed` must not be called after it. */

@@ -2,7 +2,7 @@
  * The running hashes of one body, according to its plan. A hash that is wanted twice (SHA-256 as
  * signature and as checksum) is computed once.
  */
-import { createHash, type Hash } from "node:crypto"
+import { createHash, createHmac, type Hash } from "node:crypto"
 import * as zlib from "node:zlib"
 import { Crc } from "../../simd/crc.js"
 import type { ChecksumAlgorithm, Digests, HashPipelinePlan } from "./contract.js"
@@ -39,6 +39,10 @@ function runningOf(algorithm: ChecksumAlgorithm): Running {
       return createHash("sha256")
   }
 }
+
+/** HMAC-SHA-256. */
+export const keyedDigest = (key: Uint8Array, bytes: Uint8Array): Uint8Array =>
+  createHmac("sha256", key).update(bytes).digest()
 
 export class Hashes {
   private readonly md5: Hash | undefined

@@ -21,7 +21,7 @@ import type {
   Slab,
   SlabPool,
 } from "./contract.js"
-import { Hashes, hashOnce } from "./hashes.js"
+import { Hashes, hashOnce, keyedDigest } from "./hashes.js"
 import { subBlockChecksum } from "./layout.js"
 import { mendShards } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
@@ -53,6 +53,11 @@ export class InlineHashPipeline implements HashPipeline {
   feed(slab: Slab, from: number, to: number): void {
     assert(this.state !== "digested", "nothing is fed after the digests")
     if (this.state === "open") this.hashes.update(slab.bytes.subarray(from, to))
+  }
+
+  async identify(slab: Slab, lengthBytes: number, key: Uint8Array): Promise<Uint8Array> {
+    this.check()
+    return keyedDigest(key, slab.bytes.subarray(0, lengthBytes))
   }
 
   async code({ slab, lengthBytes, seal, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {

@@ -2,7 +2,7 @@
  * The tests that every Compute must pass. They run where a codec is available.
  */
 import assert from "node:assert/strict"
-import { createHash } from "node:crypto"
+import { createHash, createHmac } from "node:crypto"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
@@ -147,6 +147,56 @@ function bodies(under: ComputeUnderTest): void {
       }
       assert.equal(compute.slabs.slabsFree, SLABS)
     })
+  })
+
+  test(`${under.name}: a block is identified by a keyed digest, and coded afterwards`, LIMITED, async () => {
+    const compute = under.open(SIZES)
+    try {
+      for (const lengthBytes of [1, 64 * KIB, 64 * KIB + 1, BLOCK_BYTES]) {
+        const block = noise(lengthBytes, lengthBytes)
+        const pipeline = compute.openHashPipeline(MD5)
+        const slab = await compute.slabs.take(never)
+        slab.bytes.set(block)
+        pipeline.feed(slab, 0, lengthBytes)
+        for (const key of [noise(32, 1), noise(32, 2)]) {
+          const digest = await pipeline.identify(slab, lengthBytes, key)
+          assert.equal(hex(digest), createHmac("sha256", key).update(block).digest("hex"))
+        }
+        const seeds = seedsOf(7)
+        checkShards(
+          compute,
+          await pipeline.code({ slab, lengthBytes, shape: SHAPE, seeds }),
+          expectedShards(under, SHAPE, block),
+        )
+        slab.release()
+        assert.equal(hex((await pipeline.digests()).md5), createHash("md5").update(block).digest("hex"))
+        pipeline.close()
+      }
+    } finally {
+      await compute.close()
+    }
+  })
+
+  test(`${under.name}: a block that is only identified leaves its slab once it is hashed`, LIMITED, async () => {
+    const compute = under.open(SIZES)
+    try {
+      const pipeline = compute.openHashPipeline(MD5)
+      const expected = createHash("md5")
+      for (let n = 0; n < 2 * SLABS; n += 1) {
+        const slab = await compute.slabs.take(never)
+        const block = noise(BLOCK_BYTES, n)
+        slab.bytes.set(block)
+        expected.update(block)
+        pipeline.feed(slab, 0, BLOCK_BYTES)
+        await pipeline.identify(slab, BLOCK_BYTES, noise(32, 1))
+        slab.release()
+      }
+      assert.equal(hex((await pipeline.digests()).md5), expected.digest("hex"))
+      pipeline.close()
+      for (let n = 0; n < SLABS; n += 1) await compute.slabs.take(never)
+    } finally {
+      await compute.close()
+    }
   })
 
   test(`${under.name}: concurrent bodies do not disturb one another`, LIMITED, async () => {

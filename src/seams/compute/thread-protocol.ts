@@ -29,6 +29,14 @@ type OpenAt = At<OpenRequest>
 export type Order =
   | { readonly order: "open"; readonly pipeline: HashPipelineNumber; readonly plan: HashPipelinePlan }
   | { readonly order: "feed"; readonly pipeline: HashPipelineNumber; readonly at: number; readonly lengthBytes: number }
+  | {
+      readonly order: "identify"
+      readonly id: number
+      readonly pipeline: HashPipelineNumber
+      readonly at: number
+      readonly lengthBytes: number
+      readonly key: Uint8Array
+    }
   | { readonly order: "code"; readonly id: number; readonly pipeline: HashPipelineNumber; readonly block: BlockAt }
   /** Replied to once none of the bytes fed so far is read any more. */
   | { readonly order: "hashed"; readonly id: number; readonly pipeline: HashPipelineNumber }
@@ -44,6 +52,7 @@ export type Order =
  * others immediately.
  */
 export type Answer =
+  | { readonly answer: "identified"; readonly id: number; readonly digest: Uint8Array }
   | { readonly answer: "coded"; readonly id: number; readonly checksums: Uint8Array }
   | { readonly answer: "hashed"; readonly id: number }
   | { readonly answer: "mended"; readonly id: number; readonly outcome: MendOutcome }

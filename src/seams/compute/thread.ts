@@ -7,7 +7,7 @@ import { asFailure } from "../../base/failures.js"
 import { BlockWork } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type { MendOutcome } from "./contract.js"
-import { Hashes } from "./hashes.js"
+import { Hashes, keyedDigest } from "./hashes.js"
 import type { Md5Body } from "../../simd/md5-batch.js"
 import { Md5Batch } from "../../simd/md5-batch.js"
 import { openInPlace } from "./sealing.js"
@@ -48,6 +48,12 @@ class Thread {
         const { md5, others } = this.pipeline(order.pipeline)
         others.update(new Uint8Array(this.memory.buffer, order.at, order.lengthBytes))
         md5?.add(order.at, order.lengthBytes)
+        return
+      }
+      case "identify": {
+        const digest = keyedDigest(order.key, this.work.view(order.at, order.lengthBytes))
+        // A copy: a message copies the whole memory that its arrays are part of.
+        this.answer({ answer: "identified", id: order.id, digest: Uint8Array.from(digest) })
         return
       }
       case "code":

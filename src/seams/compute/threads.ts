@@ -90,6 +90,24 @@ class RemoteHashPipeline {
     if (this.unsent.to - this.unsent.from >= FEED_BYTES) this.flush()
   }
 
+  async identify(slab: Slab, lengthBytes: number, key: Uint8Array): Promise<Uint8Array> {
+    assert(slab instanceof GrantedSlab, "the slab comes from this pool")
+    this.flush()
+    slab.hold()
+    try {
+      const at = slab.bytes.byteOffset
+      const own = Uint8Array.from(key)
+      const identified = this.thread.ask(
+        { order: "identify", pipeline: this.number, at, lengthBytes, key: own },
+        "identified",
+      )
+      void this.holdUntilHashed(slab)
+      return (await identified).digest
+    } finally {
+      slab.drop()
+    }
+  }
+
   async code({ slab, lengthBytes, seal, shape, seeds }: CodeRequest): Promise<readonly CodedShard[]> {
     assert(slab instanceof GrantedSlab, "the slab comes from this pool")
     this.flush()
@@ -162,11 +180,17 @@ class ThreadHashPipeline implements HashPipeline {
     if (this.earlyBytes > SMALL_BODY_BYTES) this.choose(this.openRemote)
   }
 
+  identify(slab: Slab, lengthBytes: number, key: Uint8Array): Promise<Uint8Array> {
+    return this.underWay(async () => await this.forBlock(lengthBytes).identify(slab, lengthBytes, key))
+  }
+
   code(request: CodeRequest): Promise<readonly CodedShard[]> {
-    return this.underWay(async () => {
-      const small = this.earlyBytes <= SMALL_BODY_BYTES && request.lengthBytes <= SMALL_BODY_BYTES
-      return await this.choose(small ? this.openInline : this.openRemote).code(request)
-    })
+    return this.underWay(async () => await this.forBlock(request.lengthBytes).code(request))
+  }
+
+  private forBlock(lengthBytes: number): RemoteHashPipeline | InlineHashPipeline {
+    const small = this.earlyBytes <= SMALL_BODY_BYTES && lengthBytes <= SMALL_BODY_BYTES
+    return this.choose(small ? this.openInline : this.openRemote)
   }
 
   digests(): Promise<Digests> {

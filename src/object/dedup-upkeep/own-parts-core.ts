@@ -1,11 +1,7 @@
-/** What a segment has itself, and what it references. Pure. */
-import type { PartRecord, SegmentRecord, SegmentSource } from "../../format/records.js"
+/** Parts of a segment that have bytes of their own. Pure. */
+import type { PartRecord, SegmentRecord } from "../../format/records.js"
 import { plainBytesOf } from "../../format/sealing.js"
 import type { PlacedPart } from "../queries/manifest-core.js"
-
-/** Of a segment whose bytes are those of another, or of its parts. */
-export const sourcesOf = ({ source, referring = [] }: SegmentRecord): readonly SegmentSource[] =>
-  source === undefined ? referring.map(part => part.source) : [source]
 
 /** The parts with bytes of their own, in order, each with its offset in the object. */
 export function* ownPartsOf({ offsetBytes, parts, referring = [] }: SegmentRecord): Generator<PlacedPart> {
