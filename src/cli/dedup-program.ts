@@ -49,7 +49,10 @@ export function addDedupCommands(program: Command, io: CliIo, signal: AbortSigna
     .description(
       "repair what verify finds, and read objects that have no digests, so that later writes find their blocks",
     )
-    .action((bucket: string, options: JobOptions) => run(bucket, options, { kind: "rebuild" }))
+    .option("--read", "also read objects that have digests, and replace digests that are not those of the bytes")
+    .action((bucket: string, options: JobOptions) =>
+      run(bucket, options, { kind: "rebuild", read: options.read === true }),
+    )
   withJob(dedup.command("compact"))
     .description(
       "copy references to objects that are gone and kept for less than half of their bytes, so that these are deleted",

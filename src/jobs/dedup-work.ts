@@ -15,7 +15,10 @@ export const DEDUP_REQUEST = z.strictObject({
     .describe(
       "verify: compare what is counted, indexed and there; rebuild: repair that, and give digests to objects without; compact: free what is kept only for a few references",
     ),
-  read: z.boolean().default(false).describe("of verify: also read the bytes, and compare them with their digests"),
+  read: z
+    .boolean()
+    .default(false)
+    .describe("of verify and rebuild: also read the bytes, and compare them with their digests"),
   itemsPerSecond: z
     .number()
     .min(0.1)

@@ -83,7 +83,7 @@ export class DedupWork {
 
   /** As `ItemWork.itemsAfter`: rows of the bucket, by phase. */
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
-    const { kind, bucketId, isOn } = this.request
+    const { kind, bucketId, isOn, reads } = this.request
     const { blockBytes } = this.seams
     const phases: readonly Phase[] = PHASES[kind]
     const end = until === undefined ? undefined : placeOfText(until, bucketId)
@@ -94,7 +94,8 @@ export class DedupWork {
       const isBehind =
         end !== undefined && (place.phase > end.phase || (place.phase === end.phase && place.from >= end.from))
       if (phase === undefined || isBehind) return pageOf(items, scanned, isBehind ? until : undefined)
-      if (!isOn && GIVES_DIGESTS.has(phase)) {
+      const isLeftOut = (!isOn && GIVES_DIGESTS.has(phase)) || (phase === "readDigests" && !reads)
+      if (isLeftOut) {
         place = rowsFrom(place.phase + 1, bucketId)
         continue
       }
@@ -137,7 +138,7 @@ export class DedupWork {
       case "blockIndex":
         return metadata.ask(checkIndexed(bucketId, rowKey))
       default:
-        return (await this.digestsFinding(rowKey)) ?? (reads ? await digests.check(bucketId, rowKey) : undefined)
+        return (reads ? (await digests.wrong(bucketId, rowKey))?.reason : undefined) ?? this.digestsFinding(rowKey)
     }
   }
 
@@ -156,6 +157,8 @@ export class DedupWork {
         await metadata.run(dropRows([["blockIndex", rowKey, value]]))
         return REPAIRED
       }
+      case "readDigests":
+        return this.dropWrong(rowKey)
       case "blockDigests":
         return this.addToIndex(rowKey)
       case "current":
@@ -216,6 +219,16 @@ export class DedupWork {
       if (looks === looksMax) return { changing: `${reason} yet: the object was written within ten minutes` }
       await clock.sleep(lookAgainMs, NEVER)
     }
+  }
+
+  /** Digests that are not those of the bytes: the object gets others in a later phase. */
+  private async dropWrong(rowKey: RowKey): Promise<DedupOutcome> {
+    const { bucketId } = this.request
+    const { metadata, digests } = this.seams
+    const wrong = await digests.wrong(bucketId, rowKey)
+    if (wrong === undefined || wrong.value === undefined) return wrong?.reason
+    await metadata.run(dropRows([["blockDigests", rowKey, wrong.value]]))
+    return REPAIRED
   }
 
   private async addToIndex(rowKey: RowKey): Promise<DedupOutcome> {

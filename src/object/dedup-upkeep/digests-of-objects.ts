@@ -65,8 +65,18 @@ export const digestsToRead = query("DigestsToRead", (view, bucketId: BucketId, r
   const isThere = version !== undefined || (counted !== undefined && counted.count > 0)
   if (!isThere || counted?.isClosed === true) return undefined
   const source = { key, multipartId, uploadedParts: record.uploadedParts, offsetBytes: offsetOfRow(rowKey) }
-  return { record, manifest: manifestOfSource(bucketId, { ...source, lengthBytes: record.lengthBytes }) }
+  return {
+    value: row.value,
+    record,
+    manifest: manifestOfSource(bucketId, { ...source, lengthBytes: record.lengthBytes }),
+  }
 })
+
+interface WrongDigests {
+  readonly reason: string
+  /** The row; undefined: its bytes cannot be read. */
+  readonly value: Uint8Array | undefined
+}
 
 export class DigestsOfObjects {
   private readonly random: Random
@@ -75,12 +85,12 @@ export class DigestsOfObjects {
     this.random = seams.random.fork("dedup-upkeep")
   }
 
-  /** What is wrong with the digests of a row; undefined: they are those of the bytes. */
-  check(bucketId: BucketId, rowKey: RowKey): Promise<string | undefined> {
+  /** What is wrong with the digests of a row, by its bytes; undefined: nothing. */
+  wrong(bucketId: BucketId, rowKey: RowKey): Promise<WrongDigests | undefined> {
     return this.pinned(async pin => {
       const found = await this.seams.metadata.ask(digestsToRead(bucketId, rowKey))
       if (found === undefined) return undefined
-      const { record, manifest } = found
+      const { record, manifest, value } = found
       const { blockBytes, lengthBytes, storageClass } = record
       const range = { first: offsetOfRow(rowKey), lengthBytes }
       if (blockBytes > this.seams.compute.slabs.slabBytes) return undefined
@@ -88,12 +98,11 @@ export class DigestsOfObjects {
         const pieces = this.piecesOf(manifest, range, pin)
         const digests = await this.digestsOf(pieces, { bucketId, storageClass, blockBytes })
         const wrong = record.digests.filter((digest, i) => !equalBytes(digest, digests[i] ?? digest.subarray(0, 0)))
-        return wrong.length === 0
-          ? undefined
-          : `${wrong.length} of ${record.digests.length} blocks differ from their digests`
+        if (wrong.length === 0) return undefined
+        return { reason: `${wrong.length} of ${record.digests.length} blocks differ from their digests`, value }
       } catch (error) {
-        if (isFailure(error, "notEnoughShards", "corruptRecord")) return `its bytes cannot be read: ${String(error)}`
-        throw error
+        if (!isFailure(error, "notEnoughShards", "corruptRecord")) throw error
+        return { reason: `its bytes cannot be read: ${String(error)}`, value: undefined }
       }
     })
   }

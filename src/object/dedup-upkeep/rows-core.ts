@@ -1,4 +1,5 @@
 /** The rows that jobs of deduplication compare and repair, in pages. Pure. */
+import type { Family } from "../../base/families.js"
 import { isFailure } from "../../base/failures.js"
 import { rowKeyOf, type BucketId, type RowKey } from "../../base/ids.js"
 import { decodeBlockPlace } from "../../format/dedup-rows.js"
@@ -17,6 +18,8 @@ export type Phase =
   /** Segments that reference others. */
   | "segments"
   | "blockDigests"
+  /** Digests that are compared with the bytes. */
+  | "readDigests"
   | "blockIndex"
   /** Versions whose blocks have no digests. */
   | "current"
@@ -26,8 +29,8 @@ export type Phase =
 
 export const PHASES = {
   verify: ["references", "segments", "blockDigests", "blockIndex"],
-  // An entry that is wrong goes before others are added.
-  rebuild: ["segments", "references", "blockIndex", "current", "versions", "blockDigests"],
+  // What is wrong goes before digests and entries are added.
+  rebuild: ["segments", "references", "readDigests", "blockIndex", "current", "versions", "blockDigests"],
   compact: ["released"],
 } as const satisfies Readonly<Record<string, readonly Phase[]>>
 export type DedupJob = keyof typeof PHASES
@@ -64,7 +67,10 @@ interface PageLimits {
   readonly blockBytes: number
 }
 
-const familyOf = (phase: Phase) => (phase === "released" ? "segments" : phase)
+function familyOf(phase: Phase): Family {
+  if (phase === "released") return "segments"
+  return phase === "readDigests" ? "blockDigests" : phase
+}
 
 /** Rows of a phase from a key on. */
 export const dedupRows = query(
@@ -124,6 +130,7 @@ function readItem(
     case "references":
       return { key, bytes: 0 }
     case "blockDigests":
+    case "readDigests":
       return isOfPart(rowKey) ? undefined : { key, bytes: 0 }
     case "segments":
     case "released": {

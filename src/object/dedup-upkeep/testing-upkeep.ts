@@ -8,6 +8,7 @@ import { must } from "../../base/assert.js"
 import { open, type World } from "../jobs/testing-repair.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import type { Bucket } from "../contract.js"
+import { sourceOf } from "../testing-services.js"
 import type { DedupJob } from "./rows-core.js"
 
 export const BLOCK = 64 * KIB
@@ -27,7 +28,10 @@ export async function openScene(...settings: readonly ("append" | "dedup")[]): P
   await clock.advance(START_MS - clock.wallMs())
   tablet.aheadMs = START_MS - 1_700_000_000_000
   await clock.runUntil(services.storeClock.start())
-  for (const name of settings) await clock.runUntil(services.buckets.setSetting(home, name, "{}"))
+  for (const name of settings)
+    await clock.runUntil(
+      name === "dedup" ? services.dedup.setDedup(home, true) : services.buckets.setSetting(home, name, "{}"),
+    )
   return { world, bucket: await services.buckets.open(home.name) }
 }
 
@@ -36,6 +40,9 @@ export async function wait({ world }: Scene, ms: number): Promise<void> {
   await world.clock.advance(ms)
   world.tablet.aheadMs += ms
 }
+
+export const put = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
+  world.clock.runUntil(world.services.objects.put({ ...world.putting(key, sourceOf(bytes)), bucket }))
 
 export const copy = ({ world, bucket }: Scene, from: string, to: string) =>
   world.clock.runUntil(

@@ -1,0 +1,205 @@
+/** Digests and the index of a bucket with deduplication: compared, repaired, and given to objects that have none. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { concatBytes } from "../../base/bytes.js"
+import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPlace } from "../../format/dedup-rows.js"
+import { objectKeyOfText } from "../../base/ids.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeVersion } from "../../format/version-record.js"
+import { BLOCK, damage, openScene, put, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+
+const HOUR_MS = 3_600_000
+const NONE = { findings: [], changing: [], repaired: 0 } as const
+
+async function withObjects(): Promise<Scene & { readonly bytes: Buffer }> {
+  const scene = await openScene("dedup")
+  const bytes = Buffer.from(scene.world.random.bytes(4 * BLOCK + 7_000))
+  await put(scene, "a", bytes)
+  await put(scene, "b", bytes)
+  await put(scene, "c", concatBytes([bytes.subarray(0, 2 * BLOCK), scene.world.random.bytes(BLOCK + 5)]))
+  // From then on nothing is on its way into the index.
+  await wait(scene, HOUR_MS)
+  return { ...scene, bytes }
+}
+
+async function agrees(scene: Scene): Promise<void> {
+  const { rows: _, ...ran } = await runJob(scene, "verify", { reads: true })
+  assert.deepEqual(ran, NONE)
+}
+
+test("what agrees has no findings, also when its bytes are read, and a rebuild changes nothing", async () => {
+  const scene = await withObjects()
+  await agrees(scene)
+  const { rows: _, ...ran } = await runJob(scene, "rebuild")
+  assert.deepEqual(ran, NONE)
+})
+
+test("figures: what is referenced is not stored again", async () => {
+  const scene = await withObjects()
+  const { world, bucket, bytes } = scene
+  const stat = await world.clock.runUntil(world.services.dedupUpkeep.stat(bucket))
+  const own = bytes.length + BLOCK + 5
+  assert.deepEqual(stat, {
+    ...{ state: "on", versions: 3, logicalBytes: 2 * bytes.length + 3 * BLOCK + 5, ownBytes: own },
+    ...{ versionsWithReferences: 2, references: 2, referencedBytes: bytes.length + 2 * BLOCK, referencedSegments: 1 },
+    ...{ releasedSegments: 0, releasedBytes: 0, releasedReferencedBytes: 0 },
+    ...{ digestRows: 2, indexedBlocks: 7 },
+  })
+})
+
+test("a block that is missing in the index is found, and added: the next write finds it", async () => {
+  const scene = await withObjects()
+  const { world, bytes } = scene
+  await damage(scene, "blockIndex", () => undefined)
+  const { findings } = await runJob(scene, "verify")
+  assert.equal(findings.length, 1)
+  assert.match(findings[0] ?? "", /^[ac]: 1 of [25] blocks are not in the index$/)
+  assert.equal((await runJob(scene, "rebuild")).repaired, 1)
+  await agrees(scene)
+  const before = world.needles
+  await put(scene, "d", bytes)
+  assert.equal(world.needles, before)
+})
+
+test("blocks of an object that was just written may be on their way into the index", async () => {
+  const scene = await openScene("dedup")
+  await put(scene, "a", scene.world.random.bytes(2 * BLOCK))
+  await damage(scene, "blockIndex", () => undefined)
+  const young = await runJob(scene, "verify")
+  assert.deepEqual(young.findings, [])
+  assert.match(young.changing[0] ?? "", /^a: 1 of 2 blocks are not in the index yet/)
+  await wait(scene, HOUR_MS)
+  assert.deepEqual((await runJob(scene, "verify")).findings, ["a: 1 of 2 blocks are not in the index"])
+})
+
+for (const [how, lie] of [
+  ["names another block", { offsetBytes: 3 * BLOCK }],
+  ["names bytes between blocks", { offsetBytes: 1 }],
+  ["states another length", { lengthBytes: 5 }],
+] as const)
+  test(`an entry of the index that ${how} is found, and dropped; its block is indexed again`, async () => {
+    const scene = await withObjects()
+    const at = rowsOf(scene, "blockIndex").findIndex(([, { value }]) => decodeBlockPlace(value).offsetBytes === 0)
+    await damage(scene, "blockIndex", value => encodeBlockPlace({ ...decodeBlockPlace(value), ...lie }), at)
+    const { findings } = await runJob(scene, "verify")
+    assert.equal(findings.length, 1)
+    assert.match(findings[0] ?? "", /^a: the index says that a block is bytes \d+ to \d+: its digest differs$/)
+    await runJob(scene, "rebuild")
+    await agrees(scene)
+  })
+
+test("an entry of the index that cannot be read is found, and dropped", async () => {
+  const scene = await withObjects()
+  await damage(scene, "blockIndex", () => Uint8Array.of(1))
+  assert.match((await runJob(scene, "verify")).findings[0] ?? "", /the row cannot be read/)
+  await runJob(scene, "rebuild")
+  await agrees(scene)
+})
+
+test("an entry of the index whose object has no digests is dropped, and what it needs is read again", async () => {
+  const scene = await withObjects()
+  const { world, bytes } = scene
+  await damage(scene, "blockDigests", () => undefined)
+  const { findings } = await runJob(scene, "verify")
+  assert.ok(findings.length >= 2)
+  for (const finding of findings) assert.match(finding, /^a: the index says/)
+  await runJob(scene, "rebuild")
+  await agrees(scene)
+  const before = world.needles
+  await put(scene, "d", bytes)
+  assert.equal(world.needles, before)
+})
+
+test("digests that are not those of the bytes are found when these are read, and replaced", async () => {
+  const scene = await withObjects()
+  await damage(scene, "blockDigests", value => {
+    const record = decodeBlockDigests(value)
+    const [, ...others] = record.digests
+    return encodeBlockDigests({ ...record, digests: [Buffer.alloc(32, 7), ...others] })
+  })
+  const { findings } = await runJob(scene, "verify", { reads: true })
+  assert.ok(findings.some(finding => /^[ac]: 1 of [25] blocks differ from their digests$/.test(finding)))
+  await runJob(scene, "rebuild", { reads: true })
+  await agrees(scene)
+})
+
+test("digests of bytes that are missing are found", async () => {
+  const scene = await withObjects()
+  const own = rowsOf(scene, "segments").findIndex(([, { value }]) => decodeSegment(value).parts.length > 0)
+  await damage(scene, "segments", () => undefined, own)
+  const { findings } = await runJob(scene, "verify")
+  assert.ok(findings.some(finding => /^a: bytes 0 to \d+ have digests, and are missing$/.test(finding)))
+  assert.ok(findings.some(finding => /^b: bytes 0 to \d+ of a are referenced and missing$/.test(finding)))
+})
+
+test("objects from before are read, and later writes find their blocks; clients see no change", async () => {
+  const scene = await openScene()
+  const { world } = scene
+  const bytes = world.random.bytes(3 * BLOCK + 70_001)
+  await world.put("old", bytes)
+  await world.put("short", world.random.bytes(BLOCK))
+  const info = async () => {
+    const request = { bucket: scene.bucket, key: objectKeyOfText("old"), conditions: {} }
+    const { etag, sizeBytes, versionId, lastModifiedMs } = (await world.services.objects.get(request)).info
+    return { etag, sizeBytes, versionId, lastModifiedMs }
+  }
+  const before = await info()
+  await world.clock.runUntil(world.services.dedup.setDedup(world.home, true))
+  const on = { ...scene, bucket: await world.services.buckets.open(world.home.name) }
+  assert.equal((await runJob(on, "rebuild")).repaired, 1)
+  assert.deepEqual(await info(), before)
+  assert.ok((await world.get("old")).equals(bytes))
+  await agrees(on)
+  const { needles } = world
+  await put(on, "new", bytes)
+  assert.equal(world.needles, needles)
+  assert.equal((await runJob(on, "rebuild")).repaired, 0)
+})
+
+test("versions of one key, and what undelete keeps, are compared like others", async () => {
+  const scene = await openScene("dedup")
+  const { world } = scene
+  await world.clock.runUntil(world.services.buckets.setVersioning(scene.bucket, "enabled"))
+  const bucket = await world.services.buckets.open(world.home.name)
+  const versioned = { ...scene, bucket }
+  const bytes = world.random.bytes(2 * BLOCK)
+  for (const key of ["a", "a", "b"]) await put(versioned, key, bytes)
+  await put(versioned, "a", world.random.bytes(3 * BLOCK))
+  await wait(versioned, HOUR_MS)
+  await agrees(versioned)
+  await world.remove("a")
+  await agrees(versioned)
+  assert.equal(rowsOf(versioned, "versions").filter(([, { value }]) => !decodeVersion(value).head.isMarker).length, 3)
+})
+
+test("what is kept for little is freed: those that reference it get bytes of their own", async () => {
+  const scene = await openScene("dedup")
+  const { world, bucket } = scene
+  const bytes = Buffer.from(world.random.bytes(8 * BLOCK))
+  await put(scene, "big", bytes)
+  const piece = concatBytes([bytes.subarray(0, 2 * BLOCK), world.random.bytes(BLOCK)])
+  await put(scene, "small", piece)
+  await world.remove("big")
+  await settle(scene)
+  const stat = () => world.clock.runUntil(world.services.dedupUpkeep.stat(bucket))
+  const { releasedBytes, releasedReferencedBytes } = await stat()
+  assert.deepEqual([releasedBytes, releasedReferencedBytes], [8 * BLOCK, 2 * BLOCK])
+  assert.equal((await runJob(scene, "compact")).repaired, 1)
+  await settle(scene)
+  assert.ok((await world.get("small")).equals(piece))
+  const after = await stat()
+  assert.deepEqual([after.releasedSegments, after.releasedBytes, after.ownBytes], [0, 0, 3 * BLOCK])
+  assert.equal((await runJob(scene, "compact")).repaired, 0)
+  await wait(scene, HOUR_MS)
+  await agrees(scene)
+})
+
+test("what is kept for half or more of its bytes stays", async () => {
+  const scene = await openScene("dedup")
+  const bytes = Buffer.from(scene.world.random.bytes(4 * BLOCK))
+  await put(scene, "big", bytes)
+  await put(scene, "half", concatBytes([bytes.subarray(0, 2 * BLOCK), scene.world.random.bytes(BLOCK)]))
+  await scene.world.remove("big")
+  await settle(scene)
+  assert.equal((await runJob(scene, "compact")).repaired, 0)
+})
