@@ -85,32 +85,49 @@ export interface Ran {
   readonly repaired: number
 }
 
-/** A job to its end, in pages. `between` runs after each page. */
-export async function runJob(
-  scene: Scene,
+interface Outcome {
+  readonly finding?: string
+  readonly changing?: string
+  readonly isRepaired?: true
+}
+
+/** A job to its end, in pages: the outcomes of its rows. */
+export async function* pagesOf(
+  { world, bucket }: Scene,
   kind: DedupJob,
-  { reads = false, between }: { readonly reads?: boolean; readonly between?: () => Promise<void> } = {},
-): Promise<Ran> {
-  const { world, bucket } = scene
-  const work = world.services.dedupUpkeep.open(bucket, { kind, reads, run: `run ${world.random.below(2 ** 30)}` })
-  const [findings, changing]: [string[], string[]] = [[], []]
-  let [rows, repaired] = [0, 0]
+  { reads = false } = {},
+): AsyncGenerator<Outcome> {
+  const run = `run ${world.random.below(2 ** 30)}`
+  const work = world.services.dedupUpkeep.open(bucket, { kind, reads, run })
   for (let cursor: string | undefined = ""; cursor !== undefined;) {
     const page: Awaited<ReturnType<typeof work.itemsAfter>> = await work.itemsAfter(cursor, undefined, PAGE_ITEMS)
     for (const item of page.items) {
-      const outcome = await world.clock.runUntil(work.work(item))
-      rows += 1
-      const named = `${work.describe(item).key}: `
-      if (typeof outcome === "string") findings.push(named + outcome)
-      else if (outcome !== undefined && "changing" in outcome) changing.push(named + outcome.changing)
-      else if (outcome !== undefined) repaired += 1
+      const outcome = await work.work(item)
+      const named = (text: string): string => `${work.describe(item).key}: ${text}`
+      if (typeof outcome === "string") yield { finding: named(outcome) }
+      else if (outcome === undefined) yield {}
+      else yield "changing" in outcome ? { changing: named(outcome.changing) } : outcome
     }
     const again = await work.itemsAfter(cursor, page.next, Infinity)
     assert.deepEqual(again.next, page.next, "a page that is repeated ends where it ended")
-    await between?.()
     cursor = page.next
   }
-  return { rows, findings, changing, repaired }
+}
+
+/** What a job has found and changed. */
+export async function runJob(scene: Scene, kind: DedupJob, options?: { readonly reads: boolean }): Promise<Ran> {
+  const run = async (): Promise<Ran> => {
+    const [findings, changing]: [string[], string[]] = [[], []]
+    let [rows, repaired] = [0, 0]
+    for await (const outcome of pagesOf(scene, kind, options)) {
+      rows += 1
+      if (outcome.finding !== undefined) findings.push(outcome.finding)
+      if (outcome.changing !== undefined) changing.push(outcome.changing)
+      if (outcome.isRepaired) repaired += 1
+    }
+    return { rows, findings, changing, repaired }
+  }
+  return scene.world.clock.runUntil(run())
 }
 
 export async function settle({ world }: Scene): Promise<void> {
