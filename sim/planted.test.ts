@@ -5,6 +5,7 @@ import { fits, checkPlants } from "./planted.js"
 import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
+import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
@@ -28,6 +29,7 @@ test("each planted bug still fits its source", () => {
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
     ...APPEND_PLANTS,
+    ...DEDUP_UPKEEP_PLANTS,
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,

@@ -15,6 +15,7 @@ import { MIB } from "../src/base/limits.js"
 import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
+import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
@@ -192,7 +193,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       [
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
         ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS],
-        ...[...QUEUE_PLANTS, ...COORD_PLANTS],
+        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_UPKEEP_PLANTS],
       ].filter(isChosen),
       show,
     )),

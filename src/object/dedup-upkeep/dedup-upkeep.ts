@@ -7,6 +7,7 @@ import type { DetachSeams } from "../jobs/detach-sources.js"
 import { CountedRows } from "./counted-rows.js"
 import { DedupWork } from "./dedup-work.js"
 import { DigestsOfObjects, type DigestSeams } from "./digests-of-objects.js"
+import { RECOUNT_LIMITS } from "./recount.js"
 import { Released } from "./released.js"
 import type { DedupJob } from "./rows-core.js"
 import { dedupStat, type DedupStat } from "./stat.js"
@@ -29,6 +30,7 @@ export class DedupUpkeep {
   private readonly digests: DigestsOfObjects
   private readonly released: Released
   private readonly counted: CountedRows
+  readonly limits: { segmentsPerQuery: number } = { segmentsPerQuery: RECOUNT_LIMITS.segmentsPerQuery }
 
   constructor(
     private readonly seams: DigestSeams & DetachSeams,
@@ -36,7 +38,7 @@ export class DedupUpkeep {
   ) {
     this.digests = new DigestsOfObjects(seams)
     this.released = new Released(seams)
-    this.counted = new CountedRows(seams)
+    this.counted = new CountedRows({ ...seams, limits: this.limits })
   }
 
   /** Without a walk. */
@@ -47,12 +49,12 @@ export class DedupUpkeep {
 
   /** Reads each row of the bucket. */
   async stat(bucket: Bucket): Promise<DedupReport> {
-    return { state: this.state(bucket), ...(await dedupStat(this.seams, bucket.id)) }
+    return { state: this.state(bucket), ...(await dedupStat({ ...this.seams, limits: this.limits }, bucket.id)) }
   }
 
   open(bucket: Pick<Bucket, "id" | "settings">, { kind, reads, run }: OpenWork): DedupWork {
-    const { digests, released, counted } = this
+    const { limits, digests, released, counted } = this
     const request = { kind, bucketId: bucket.id, reads, isOn: this.state(bucket) === "on" }
-    return new DedupWork({ ...this.seams, digests, released, counted }, request, run)
+    return new DedupWork({ ...this.seams, limits, digests, released, counted }, request, run)
   }
 }

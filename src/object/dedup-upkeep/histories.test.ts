@@ -34,6 +34,7 @@ class History {
     this.alphabet = Array.from({ length: 4 }, () => this.random.bytes(BLOCK))
     const { clock, tablet } = scene.world
     const pauses = this.random.fork("pauses")
+    scene.world.services.dedupUpkeep.limits.segmentsPerQuery = 2
     tablet.before = () => clock.sleep(pauses.below(4), never)
     tablet.later = () => (pauses.below(3) === 0 ? clock.sleep(pauses.below(3), never) : undefined)
   }

@@ -28,6 +28,8 @@ export const RECOUNT_LIMITS = {
 } as const
 
 export interface WalkSeams {
+  /** Tests have smaller ones. */
+  readonly limits: { segmentsPerQuery: number }
   readonly clock: Clock
   readonly metadata: Pick<Metadata, "ask">
 }
@@ -159,13 +161,13 @@ async function readRows(metadata: Pick<Metadata, "ask">, rowKeys: readonly RowKe
 }
 
 async function walk(
-  { metadata, clock }: WalkSeams,
+  { metadata, clock, limits }: WalkSeams,
   bucketId: BucketId,
   rows: ReadonlyMap<RowKey, unknown>,
 ): Promise<ReadonlyMap<RowKey, Tally>> {
   const tallies = new Map<RowKey, Tally>()
   for (let from: RowKey | undefined = bucketRowKey(bucketId); from !== undefined;) {
-    const page: SegmentsPage = await metadata.ask(sourcesFrom(bucketId, from, RECOUNT_LIMITS.segmentsPerQuery))
+    const page: SegmentsPage = await metadata.ask(sourcesFrom(bucketId, from, limits.segmentsPerQuery))
     for (const source of page.sources) {
       const rowKey = referencesRowKey(bucketId, source)
       if (!rows.has(rowKey)) continue

@@ -1,10 +1,12 @@
 /** Counts of references and what they keep: compared, repaired, and freed; also in a bucket that only allows appends. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { objectKeyOfText } from "../../base/ids.js"
 import { decodeReferences, decodeSegment, encodeReferences } from "../../format/records.js"
-import { copy, damage, openScene, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+import { copy, copying, damage, openScene, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
 
 const MIB = 1 << 20
+const never = new AbortController().signal
 
 /** An object with two copies, which reference it. */
 async function withCopies(): Promise<Scene> {
@@ -124,6 +126,55 @@ test("a row that changes during each count is named, and is no finding", async (
   }
   const { findings, changing } = await runJob(scene, "verify")
   assert.deepEqual([findings, changing], [[], ["a: the number of references changed during each count"]])
+})
+
+test("references that are made and dropped while they are counted are no finding", async () => {
+  const scene = await withCopies()
+  const { world } = scene
+  world.services.dedupUpkeep.limits.segmentsPerQuery = 1
+  // Behind the walk a reference is dropped, and another one is made before it.
+  let isMoved = false
+  const { later } = world.tablet
+  world.tablet.later = () => {
+    const segments = rowsOf(scene, "segments").length
+    if (isMoved || walked < 2 || segments < 3) return later()
+    isMoved = true
+    return moving(scene)
+  }
+  let walked = 0
+  const original = world.tablet.ask.bind(world.tablet)
+  world.tablet.ask = asked => {
+    if (asked.name === "SourcesFrom") walked += 1
+    return original(asked)
+  }
+  const { findings } = await runJob(scene, "verify")
+  assert.ok(isMoved)
+  assert.deepEqual(findings, [])
+  assert.equal(countIn(scene), 2)
+})
+
+/** The copy "c" goes, and the copy "0" is made: as many references as before. */
+async function moving(scene: Scene): Promise<void> {
+  const { world } = scene
+  await world.services.objects.remove({ bucket: scene.bucket, key: objectKeyOfText("c"), conditions: {} })
+  const collector = world.job("collector")
+  for (let step = 0; step < 5; step += 1) await collector.step(never)
+  await copying(scene, "a", "0")
+}
+
+test("a count is not set if a reference was made since it was counted", async () => {
+  const scene = await withCopies()
+  const { world } = scene
+  await damage(scene, "references", value => encodeReferences({ ...decodeReferences(value), count: 7 }))
+  let isMade = false
+  world.tablet.before = async name => {
+    if (name !== "SetReferences" || isMade) return
+    isMade = true
+    await copying(scene, "a", "d")
+  }
+  assert.equal((await runJob(scene, "rebuild")).repaired, 1)
+  assert.ok(isMade)
+  assert.equal(countIn(scene), 3)
 })
 
 test("time alone changes nothing", async () => {

@@ -44,14 +44,14 @@ export async function wait({ world }: Scene, ms: number): Promise<void> {
 export const put = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
   world.clock.runUntil(world.services.objects.put({ ...world.putting(key, sourceOf(bytes)), bucket }))
 
-export const copy = ({ world, bucket }: Scene, from: string, to: string) =>
-  world.clock.runUntil(
-    world.services.objects.copy({
-      ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
-      ...{ source: { bucket, key: objectKeyOfText(from), conditions: {} }, replaceAttributes: undefined },
-      ...{ replaceTags: undefined, checksumAlgorithm: undefined },
-    }),
-  )
+export const copying = ({ world, bucket }: Scene, from: string, to: string) =>
+  world.services.objects.copy({
+    ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
+    ...{ source: { bucket, key: objectKeyOfText(from), conditions: {} }, replaceAttributes: undefined },
+    ...{ replaceTags: undefined, checksumAlgorithm: undefined },
+  })
+
+export const copy = (scene: Scene, from: string, to: string) => scene.world.clock.runUntil(copying(scene, from, to))
 
 export const rowsOf = ({ world }: Scene, family: Family): readonly (readonly [RowKey, MetadataRow])[] => [
   ...world.tablet.committed.range(family, ALL_OBJECT_ROWS),
