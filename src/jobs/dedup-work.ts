@@ -6,7 +6,7 @@ import type { Buckets } from "../object/contract.js"
 import type { DedupUpkeep } from "../object/index.js"
 import type { ItemWork, OpenWork } from "./contract.js"
 
-export const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
+const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
 
 /** What a caller sends; the path names the bucket. */
 export const DEDUP_REQUEST = z.strictObject({

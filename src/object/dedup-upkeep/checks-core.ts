@@ -100,7 +100,7 @@ export const wrongEntry = query("WrongEntry", (view, bucketId: BucketId, rowKey:
 })
 
 /** What is wrong with a row of digests. */
-export interface DigestsFinding {
+interface DigestsFinding {
   readonly reason: string
   /** The version was written then: its blocks may still be added to the index. Undefined: nothing adds them. */
   readonly writtenMs: number | undefined

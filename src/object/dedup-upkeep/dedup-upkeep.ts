@@ -13,7 +13,7 @@ import type { DedupJob } from "./rows-core.js"
 import { dedupStat, type DedupStat } from "./stat.js"
 
 /** "suspended": the bucket has opted in, but what is written now cannot be deduplicated. */
-export type DedupState = "on" | "off" | "suspended"
+type DedupState = "on" | "off" | "suspended"
 
 export interface DedupReport extends DedupStat {
   readonly state: DedupState

@@ -40,7 +40,7 @@ const WORK_LIMITS = {
 } as const
 
 /** How the work on a row ended: as the outcomes of jobs. */
-export type DedupOutcome = undefined | string | { readonly changing: string } | { readonly isRepaired: true }
+type DedupOutcome = undefined | string | { readonly changing: string } | { readonly isRepaired: true }
 
 interface DedupPage {
   readonly items: readonly DedupRow[]

@@ -45,7 +45,7 @@ export interface DedupRow {
 }
 
 /** The next row of a job. */
-export interface RowPlace {
+interface RowPlace {
   readonly phase: number
   readonly from: RowKey
 }

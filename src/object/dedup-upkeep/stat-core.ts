@@ -16,10 +16,10 @@ import { sourcesOf, versionOfSegments } from "../commands/reference-commands-cor
 import { bytesOfParts } from "../queries/manifest-core.js"
 
 /** In this order; a version that moves from one family to the next while a bucket is written may count twice. */
-export const STAT_FAMILIES = [
+const STAT_FAMILIES = [
   ...(["current", "versions", "deleted", "segments", "references", "blockDigests", "blockIndex"] as const),
 ]
-export type StatFamily = (typeof STAT_FAMILIES)[number]
+type StatFamily = (typeof STAT_FAMILIES)[number]
 
 export interface DedupFigures {
   /** Of all versions, those that undelete keeps included. */

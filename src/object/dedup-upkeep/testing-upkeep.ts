@@ -78,7 +78,7 @@ export async function damage(
   return rowKey
 }
 
-export interface Ran {
+interface Ran {
   readonly rows: number
   readonly findings: readonly string[]
   readonly changing: readonly string[]
