@@ -28,8 +28,8 @@ import { appendedSegments, concatenate, intoSegments, REFERENCE_LIMITS } from ".
 import { NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"
 import type { Bucket, ByteRange, Conditions, NamedSource, PutResult } from "./contract.js"
 import type { Ingest } from "./ingest.js"
-import { versionAndPart, type ObjectReader } from "./object-reader.js"
-import { endOfSegment, type SegmentsName } from "./queries/manifest-core.js"
+import { segmentOfOffset, versionAndPart, type ObjectReader } from "./object-reader.js"
+import { endOfSegment, endOfSegmentAt, piecesOf, type SegmentsName } from "./queries/manifest-core.js"
 import { infoOf, putResultOf, segmentsMd5Of } from "./queries/object-info-core.js"
 import { resolveRange } from "./queries/range-core.js"
 import type { StoreClock } from "./store-clock.js"
@@ -168,8 +168,10 @@ export class Concatenation {
       if (content.kind === "segments") {
         const name = { key: source.key, multipartId: content.multipartId }
         const { appended } = content
-        if (appended?.hasSources) return { ...resolved, through: name, sources: await this.within(bucket, name, range) }
         const whole = { ...name, uploadedParts: appended?.uploadedParts ?? record.head.parts }
+        if (appended?.hasSources && whole.uploadedParts > 0)
+          return { ...resolved, through: name, sources: await this.withinParts(bucket, whole, range) }
+        if (appended?.hasSources) return { ...resolved, through: name, sources: await this.within(bucket, name, range) }
         return { ...resolved, through: name, sources: [sourceOf(whole, range)] }
       }
       await this.intoSegments(request, source.key, record)
@@ -227,6 +229,32 @@ export class Concatenation {
     }
     const found = sources.reduce((sum, source) => sum + source.lengthBytes, 0)
     if (found !== lengthBytes) throw fail("conflict")
+    return sources
+  }
+
+  /** The same of an object that was uploaded in parts, of which some have bytes of others. */
+  private async withinParts(
+    { id: bucketId }: Bucket,
+    whole: SegmentsName & Pick<SegmentSource, "uploadedParts">,
+    { first, lengthBytes }: ByteRange,
+  ): Promise<readonly SegmentSource[]> {
+    const { key, multipartId, uploadedParts: parts } = whole
+    const manifest = { bucketId, key, multipartId, parts, lastAppended: Number.MAX_SAFE_INTEGER }
+    const end = first + lengthBytes
+    const sources: SegmentSource[] = []
+    for (let at = first; at < end;) {
+      const found = await this.seams.metadata.ask(segmentOfOffset(manifest, at))
+      endOfSegmentAt(found, at)
+      for (const piece of piecesOf(found)) {
+        const over = Math.min(end, endOfSegment(piece))
+        if (over <= at) continue
+        const { source, offsetBytes } = piece
+        const range = { first: at, lengthBytes: over - at }
+        if (source === undefined) sources.push(sourceOf(whole, range))
+        else sources.push(sourceOf(source, { ...range, first: source.offsetBytes + at - offsetBytes }))
+        at = over
+      }
+    }
     return sources
   }
 

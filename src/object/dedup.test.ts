@@ -4,14 +4,14 @@ import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { isFailure, type FailureKind } from "../base/failures.js"
 import { objectKeyOfText, rowKeyOf } from "../base/ids.js"
-import { KIB } from "../base/limits.js"
+import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import type { Family } from "../base/families.js"
 import { decodeReferences, decodeSegment } from "../format/records.js"
 import { uploadOfPartRowKey } from "../format/row-key.js"
-import { sourcesOf } from "./commands/reference-commands-core.js"
 import type { Bucket } from "./contract.js"
+import { COMPLETE } from "./jobs/testing-encrypt.js"
 import { open, type World } from "./jobs/testing-repair.js"
-import { referencesRowKey } from "./queries/manifest-core.js"
+import { referencesRowKey, sourcesOf } from "./queries/manifest-core.js"
 import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
 import { sourceOf } from "./testing-services.js"
 
@@ -106,5 +106,85 @@ test("the same bytes are stored once; each object keeps them when the other goes
   assert.ok((await world.get("c")).equals(bytes))
   assertCounted(scene)
   await world.remove("c")
+  await assertNothing(scene)
+})
+
+const UPLOAD = {
+  ...{ attributes: { headers: { contentType: "text/x" }, userMetadata: [] }, tags: [], checksum: undefined },
+  ...{ acl: undefined, initiator: undefined, lock: undefined },
+} as const
+
+async function uploading({ world, bucket }: Scene, key: string, parts: readonly Uint8Array[]) {
+  const { multipart } = world.services
+  const target = { bucket, key: objectKeyOfText(key) }
+  const { multipartId } = await multipart.create({ ...target, ...UPLOAD })
+  const completed = []
+  for (const [i, bytes] of parts.entries()) {
+    const body = sourceOf(bytes)
+    const { etag } = await multipart.putPart({ ...target, multipartId, partNumber: i + 1, body, signal: never })
+    completed.push({ partNumber: i + 1, etag, checksum: undefined })
+  }
+  return multipart.complete({ ...target, multipartId, ...COMPLETE, parts: completed })
+}
+
+const upload = (scene: Scene, key: string, parts: readonly Uint8Array[]) =>
+  scene.world.clock.runUntil(uploading(scene, key, parts))
+
+const partsOf = async ({ world, bucket }: Scene, key: string) => {
+  const page = await world.services.objects.parts({ bucket, key: objectKeyOfText(key) }, { afterPart: 0, max: 1000 })
+  return page.parts.map(({ partNumber, sizeBytes }) => [partNumber, sizeBytes])
+}
+
+async function partOf({ world, bucket }: Scene, key: string, partNumber: number): Promise<Buffer> {
+  const read = async () => {
+    const range = { kind: "part", partNumber } as const
+    const body = await world.services.objects.get({ bucket, key: objectKeyOfText(key), conditions: {}, range })
+    const pieces: Uint8Array[] = []
+    for await (const piece of body.read(never)) pieces.push(Uint8Array.from(piece))
+    body.close()
+    return Buffer.concat(pieces)
+  }
+  return world.clock.runUntil(read())
+}
+
+test("parts that are known become references when the upload is completed, and stay parts", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const [first, second, third] = [PART_BYTES_MIN, PART_BYTES_MIN, 3 * BLOCK + 5].map(size => world.random.bytes(size))
+  const parts = [first, second, third].flatMap(each => each ?? [])
+  const whole = Buffer.concat(parts)
+  const one = await upload(scene, "one", parts)
+  await settle(scene)
+  const before = world.needles
+  const two = await upload(scene, "two", parts)
+  assert.equal(two.etag, one.etag)
+  await settle(scene)
+  assert.equal(world.needles, before)
+  assertCounted(scene)
+  const changed = [must(first, "1"), world.random.bytes(PART_BYTES_MIN), must(third, "3")]
+  await upload(scene, "mixed", changed)
+  for (const key of ["one", "two"]) {
+    assert.ok((await world.get(key)).equals(whole), key)
+    assert.deepEqual(await partsOf(scene, key), await partsOf(scene, "one"))
+  }
+  assert.ok((await world.get("mixed")).equals(Buffer.concat(changed)))
+  for (const [i, bytes] of changed.entries()) assert.ok((await partOf(scene, "mixed", i + 1)).equals(bytes), `${i}`)
+  assert.deepEqual(
+    (await partsOf(scene, "mixed")).map(([, size]) => size),
+    changed.map(({ length }) => length),
+  )
+  // What was uploaded in parts and what is put at once share blocks too.
+  const needles = world.needles
+  await put(scene, "put", whole)
+  assert.equal(world.needles, needles)
+  await settle(scene)
+  await world.remove("one")
+  await world.remove("two")
+  await settle(scene)
+  assert.ok((await world.get("put")).equals(whole))
+  assert.ok((await world.get("mixed")).equals(Buffer.concat(changed)))
+  assertCounted(scene)
+  await world.remove("put")
+  await world.remove("mixed")
   await assertNothing(scene)
 })

@@ -12,8 +12,6 @@ import type { StorageClass } from "../base/storage-class.js"
 import type { KnownBlocks } from "../block/index.js"
 import { blockCount, type Extent } from "../format/extent.js"
 import type { ObjectKeys, Protection } from "../keys/contract.js"
-import { blockDigestsRowKey } from "../format/dedup-rows.js"
-import { objectRowKey } from "../format/row-key.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -22,6 +20,7 @@ import { setSetting } from "./commands/bucket-commands-core.js"
 import { segmentsOf } from "./commands/append-commands-core.js"
 import {
   DEDUP_LIMITS,
+  digestRowsOf,
   findKnownBlock,
   indexBlocks,
   indexedAtOnce,
@@ -30,6 +29,7 @@ import {
 } from "./commands/dedup-commands-core.js"
 import type { Stored } from "./commands/version-commands-core.js"
 import type { Bucket } from "./contract.js"
+import type { SegmentsName } from "./queries/manifest-core.js"
 import { BodyBlocks, lastOffsetOf, type BodyPieces } from "./dedup-body.js"
 
 interface DedupSeams {
@@ -103,12 +103,7 @@ export class Dedup {
     const version = { ...put.version, content: segmentsOf(multipartId, appended) }
     try {
       const stored = await metadata.run(putDeduplicated({ ...put, version, multipartId, ...pieces }))
-      const row = objectRowKey(put.bucketId, put.key)
-      const further = digests.slice(indexedAtOnce(digests))
-      await this.index(
-        put.bucketId,
-        further.map(({ offsetBytes }) => blockDigestsRowKey(row, multipartId, offsetBytes)),
-      )
+      if (indexedAtOnce(digests) < digests.length) await this.index(put.bucketId, { key: put.key, multipartId })
       return stored
     } catch (error) {
       if (!isFailure(error, "conflict")) throw error
@@ -120,9 +115,16 @@ export class Dedup {
     }
   }
 
-  /** Adds the blocks of rows of digests to the index. */
-  async index(bucketId: BucketId, rows: readonly RowKey[]): Promise<void> {
-    for (const rowKey of rows) await this.seams.metadata.run(indexBlocks(bucketId, rowKey))
+  /** Adds the blocks of segments to the index. */
+  async index(bucketId: BucketId, name: SegmentsName): Promise<void> {
+    const { metadata } = this.seams
+    for (let from: RowKey | undefined, isFirst = true; isFirst || from !== undefined; isFirst = false) {
+      const page: { readonly rows: readonly RowKey[]; readonly next: RowKey | undefined } = await metadata.ask(
+        digestRowsOf(bucketId, name, from),
+      )
+      if (page.rows.length > 0) await metadata.run(indexBlocks(bucketId, page.rows))
+      from = page.next
+    }
   }
 }
 

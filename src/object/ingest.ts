@@ -244,7 +244,8 @@ export class Ingest {
     return this.store.blockBytes
   }
 
-  private get wholeBytesMax(): number {
+  /** Bodies up to this length are gathered, and not deduplicated. */
+  get wholeBytesMax(): number {
     return Math.min(this.store.blockBytes, WHOLE_BYTES_MAX)
   }
 

@@ -1,12 +1,12 @@
 /** Multipart service: runs the commands on multipart uploads. See `contract.ts` for the promises. */
 import { must } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import type { MultipartId } from "../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limits.js"
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
-import type { PartRecord, SegmentRecord, UploadRecord } from "../format/records.js"
+import type { PartRecord, SegmentRecord, UploadedPart, UploadRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { laterTurn, mapBounded } from "../life/index.js"
@@ -34,6 +34,9 @@ import type {
 import { abort, bytesOfAllParts } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
+import { dropStale, putSharedSegment } from "./commands/dedup-parts-commands-core.js"
+import { refuseEncryption, type Dedup } from "./dedup.js"
+import { sharedSegmentOf, shareParts, type SharedSegment } from "./dedup-parts.js"
 import type { Ingest } from "./ingest.js"
 import type { StoreClock } from "./store-clock.js"
 import { listUploads, type ListUploadsRequest, type UploadsPage } from "./queries/listing-core.js"
@@ -78,12 +81,19 @@ function addressOf({ bucket, key, multipartId }: MultipartTarget): UploadAddress
   return { bucketId: bucket.id, key, multipartId }
 }
 
+/** An upload whose part list is frozen. */
+interface SealedUpload {
+  readonly address: UploadAddress
+  readonly upload: UploadRecord
+  readonly completion: Completion
+}
+
 export const openUpload = query("OpenUpload", requireUpload)
 export const pageOfUploads = query("PageOfUploads", listUploads)
 
 export const partsOfUpload = query("PartsOfUpload", (view, address: UploadAddress, afterPart: number, max: number) => {
   const upload = requireUpload(view, address)
-  const records: PartRecord[] = []
+  const records: UploadedPart[] = []
   for (const part of partsAfter(view, address, afterPart)) {
     if (records.length === max) return { upload, records, isLast: false }
     records.push(part)
@@ -130,6 +140,7 @@ export class MultipartService implements Multipart {
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
+    private readonly dedup: Dedup,
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
@@ -137,6 +148,7 @@ export class MultipartService implements Multipart {
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
     const { bucket, key, checksum, initiator, lock, storageClass = "STANDARD" } = request
+    refuseEncryption(bucket, request.encryption)
     await this.ingest.classes.use(storageClass)
     const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
@@ -176,13 +188,14 @@ export class MultipartService implements Multipart {
     const sealing = await this.encryption.sealingOfPart(bucket.id, key, { multipartId, sealing: upload.sealing })
     const created = await this.encryption.ofUpload(bucket.id, sealing, request.clientKey)
     const createKey = created && (() => created)
-    const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, ...what }
+    const dedup = "part" as const
+    const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, dedup, ...what }
     return this.ingest.run(ingest, async ingested => {
-      const { content, hints } = ingested
+      const { content, digests, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
       const checksumValue = declared ? ingested.checksumValue : undefined
       const md5 = this.encryption.etagOf(ingested.md5, ingested.sealing)
-      const part = { partNumber, md5, checksumValue, extent: content.extent }
+      const part = { partNumber, md5, checksumValue, extent: content.extent, ...(digests && { digests }) }
       const stored = await this.metadata.run(putPart({ ...addressOf(request), part, hints }))
       const result = { ...partResult(stored, upload), encryption: shownEncryptionOf(upload.sealing) }
       if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
@@ -262,8 +275,9 @@ export class MultipartService implements Multipart {
     if (count === 0 || count > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
     // Its parts may have been encrypted since it was read.
-    const sealed = await this.metadata.run(sealUpload(address, completion))
+    const { upload: sealed, isStale } = await this.metadata.run(sealUpload(address, completion))
     try {
+      for (let isMore = isStale; isMore;) isMore = await this.metadata.run(dropStale(address, completion))
       if (sources !== undefined) return await this.concatenate({ ...request, sources }, address, sealed, completion)
       return await this.completeSealed(request, address, sealed, completion)
     } catch (error) {
@@ -289,10 +303,13 @@ export class MultipartService implements Multipart {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts", sizeBytes })
     }
     const checksum = wholeChecksum(request, upload, chosen, bytes => this.digest(upload, bytes))
-    await this.putSegments(address, completion, chosen)
     const { bucket, key, multipartId, conditions } = request
+    const shared = await this.putSegments(bucket, { address, upload, completion }, chosen)
+    // Nothing was appended: its offset is not used.
+    const appended = { lastOffset: 0, uploadedParts: chosen.length, hasSources: true } as const
+    const segments = { kind: "segments", multipartId, completion: completion.token } as const
     const version = {
-      content: { kind: "segments", multipartId, completion: completion.token },
+      content: shared.hasSources ? { ...segments, appended } : segments,
       payload: undefined,
       sizeBytes,
       md5: this.hash(etagOfParts(chosen)),
@@ -310,7 +327,9 @@ export class MultipartService implements Multipart {
     const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
     const counted = partsBytes === undefined ? {} : { partsBytes }
     const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
-    return putResultOf(await this.metadata.run(complete), checksum.value, sealing)
+    const stored = await this.metadata.run(complete)
+    if (shared.hasDigests) await this.dedup.index(bucket.id, { key, multipartId })
+    return putResultOf(stored, checksum.value, sealing)
   }
 
   /** The object consists of the bytes of others; parts that were uploaded are removed. */
@@ -339,10 +358,14 @@ export class MultipartService implements Multipart {
   }
 
   /** Checks the parts that the client lists against the stored parts, a few per turn of the event loop. */
-  private async choose(request: CompleteRequest, address: UploadAddress, upload: UploadRecord): Promise<PartRecord[]> {
+  private async choose(
+    request: CompleteRequest,
+    address: UploadAddress,
+    upload: UploadRecord,
+  ): Promise<UploadedPart[]> {
     requireOrder(request.parts)
-    const chosen: PartRecord[] = []
-    let records: readonly (PartRecord | undefined)[] = []
+    const chosen: UploadedPart[] = []
+    let records: readonly (UploadedPart | undefined)[] = []
     for (const [i, named] of request.parts.entries()) {
       if (i % PARTS_PER_TURN === 0) {
         if (i > 0) await laterTurn(this.clocks.clock)
@@ -359,20 +382,51 @@ export class MultipartService implements Multipart {
   }
 
   private async putSegments(
-    address: UploadAddress,
-    completion: Completion,
-    parts: readonly PartRecord[],
-  ): Promise<void> {
-    const segments: SegmentRecord[] = []
+    bucket: Bucket,
+    sealed: SealedUpload,
+    parts: readonly UploadedPart[],
+  ): Promise<{ readonly hasSources: boolean; readonly hasDigests: boolean }> {
+    const { address, completion } = sealed
+    const segments: { offsetBytes: number; parts: readonly UploadedPart[] }[] = []
     let offsetBytes = 0
     for (let at = 0; at < parts.length; at += MANIFEST_SEGMENT_PARTS) {
       const segment = { offsetBytes, parts: parts.slice(at, at + MANIFEST_SEGMENT_PARTS) }
       segments.push(segment)
       offsetBytes += bytesOfParts(segment.parts)
     }
-    await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, ([number, segment]) =>
-      this.metadata.run(putSegment(address, completion, number, segment)),
-    )
+    const isShared =
+      bucket.settings.includes("dedup") && sealed.upload.sealing === undefined && parts.some(part => part.digests)
+    let hasSources = false
+    await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, async ([number, segment]) => {
+      if (!isShared) return this.metadata.run(putSegment(address, completion, number, segment))
+      const shared = await this.putShared(sealed, parts.length, number, segment)
+      hasSources ||= shared.referring !== undefined
+    })
+    return { hasSources, hasDigests: isShared }
+  }
+
+  /** Writes a segment of which some parts may refer to the bytes of others. */
+  private async putShared(
+    { address, upload, completion }: SealedUpload,
+    uploadedParts: number,
+    number: number,
+    segment: SegmentRecord & { readonly parts: readonly UploadedPart[] },
+  ): Promise<SegmentRecord> {
+    const { bucketId } = address
+    const { storageClass = "STANDARD" } = upload
+    const sharing = { bucketId, storageClass, uploadedParts, shortBytes: this.ingest.wholeBytesMax }
+    const put = async ({ segment: shared, reliesOn, digests }: SharedSegment): Promise<SegmentRecord> => {
+      const written = { storageClass, reliesOn, digests }
+      await this.metadata.run(putSharedSegment(address, completion, number, shared, written))
+      return shared
+    }
+    try {
+      return await put(await shareParts(this.metadata, sharing, segment))
+    } catch (error) {
+      if (!isFailure(error, "conflict")) throw error
+      // What was found is being deleted by now: the parts have their own bytes.
+      return put(sharedSegmentOf(sharing, segment, []))
+    }
   }
 }
 

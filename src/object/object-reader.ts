@@ -13,7 +13,6 @@ import { isLent, streamOf } from "../base/pieces.js"
 import { after, recover, type Soon } from "../base/soon.js"
 import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "../block/index.js"
 import type { SegmentRecord } from "../format/records.js"
-import { plainBytesOf } from "../format/sealing.js"
 import { versionIdOfHead } from "../format/version-record.js"
 import { query, type Metadata } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -24,11 +23,14 @@ import { expiryClock, requireUnexpired } from "./commands/expiry-core.js"
 import type { BodySource, ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
 import type { Encryption } from "./encryption.js"
 import {
+  bytesOfLine,
+  endOfSegment,
   endOfSegmentAt,
   extentsOfSegment,
   manifestOf,
   manifestOfSource,
   partByNumber,
+  piecesOf,
   readSegment,
   segmentAt,
   type ManifestAddress,
@@ -291,10 +293,12 @@ function choose({ range, ifRange }: GetRequest, opened: OpenVersion, part: Place
 }
 
 function choosePart(partNumber: number, { record, info }: OpenVersion, placed: PlacedPart | undefined): Chosen {
-  const isOfParts = record.content.kind === "segments" && record.content.appended?.uploadedParts !== 0
+  const { content, head } = record
+  // An object that was put whole may consist of parts inside.
+  const isOfParts = content.kind === "segments" && content.appended?.uploadedParts !== 0 && head.parts > 0
   if (isOfParts ? placed === undefined : partNumber !== 1)
-    throw fail("invalidPartNumber", { partNumber, parts: isOfParts ? record.head.parts : 1 })
-  if (placed === undefined) {
+    throw fail("invalidPartNumber", { partNumber, parts: isOfParts ? head.parts : 1 })
+  if (!isOfParts || placed === undefined) {
     const range = info.sizeBytes > 0 ? { first: 0, lengthBytes: info.sizeBytes } : undefined
     return { range, partChecksum: info.checksum }
   }
@@ -304,7 +308,7 @@ function choosePart(partNumber: number, { record, info }: OpenVersion, placed: P
     algorithm && part.checksumValue !== undefined
       ? { algorithm, type: info.checksum?.type ?? "FULL_OBJECT", value: part.checksumValue }
       : undefined
-  return { range: { first: offsetBytes, lengthBytes: plainBytesOf(part.extent) }, partChecksum }
+  return { range: { first: offsetBytes, lengthBytes: bytesOfLine(part) }, partChecksum }
 }
 
 function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenVersion): boolean {
@@ -330,17 +334,21 @@ export async function* segmentsOfRange(
 ): AsyncGenerator<SegmentRange> {
   const end = first + lengthBytes
   for (let at = first; at < end;) {
-    const segment = await metadata.ask(segmentOfOffset(manifest, at))
-    const next = Math.min(endOfSegmentAt(segment, at), end)
-    const { source, offsetBytes } = segment
-    if (source === undefined) yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }
-    else if (isReferenced) throw fail("corruptRecord", { what: "segment", field: "source" })
-    else {
-      const range = { first: source.offsetBytes + at - offsetBytes, lengthBytes: next - at }
-      for await (const each of segmentsOfRange(metadata, manifestOfSource(manifest.bucketId, source), range, true))
-        yield { ...each, offsetBytes: at + each.first - range.first }
+    const found = await metadata.ask(segmentOfOffset(manifest, at))
+    const last = Math.min(endOfSegmentAt(found, at), end)
+    for (const segment of piecesOf(found)) {
+      const next = Math.min(endOfSegment(segment), last)
+      if (next <= at) continue
+      const { source, offsetBytes } = segment
+      if (source === undefined) yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }
+      else if (isReferenced) throw fail("corruptRecord", { what: "segment", field: "source" })
+      else {
+        const range = { first: source.offsetBytes + at - offsetBytes, lengthBytes: next - at }
+        for await (const each of segmentsOfRange(metadata, manifestOfSource(manifest.bucketId, source), range, true))
+          yield { ...each, offsetBytes: at + each.first - range.first }
+      }
+      at = next
     }
-    at = next
   }
 }
 

@@ -2,8 +2,6 @@
 import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "../base/limits.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
-import type { PartRecord } from "../format/records.js"
-import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { after, asPromise, recover, type Soon } from "../base/soon.js"
 import { textOfTimestamp } from "../base/timestamp.js"
@@ -47,7 +45,7 @@ import type { Ingest, Ingested } from "./ingest.js"
 import { LargeSource } from "./large-object.js"
 import { listVersions, withExtrasOfPage } from "./queries/listing-core.js"
 import { listObjects } from "./queries/object-page-core.js"
-import { manifestOf, readSegment, segmentCount } from "./queries/manifest-core.js"
+import { bytesOfLine, linesOf, manifestOf, readSegment, segmentCount, type PartLine } from "./queries/manifest-core.js"
 import {
   checksumOf,
   infoOf,
@@ -105,9 +103,9 @@ export const partsOfVersion = query(
   ) => {
     const rows = readVersion(view, bucketId, key, versionId)
     const manifest = manifestOf(bucketId, key, rows.record)
-    const parts: PartRecord[] = []
+    const parts: PartLine[] = []
     for (let number = 0; manifest && number < segmentCount(manifest); number += 1) {
-      for (const part of readSegment(view, manifest, number).parts) {
+      for (const part of linesOf(readSegment(view, manifest, number))) {
         if (part.partNumber <= afterPart) continue
         if (parts.length === max) return { rows, parts, next: parts.at(-1)?.partNumber }
         parts.push(part)
@@ -466,10 +464,11 @@ export class ObjectService implements Objects {
     const type = checksumOf(record)?.type ?? "FULL_OBJECT"
     return {
       info: infoOf(rows),
-      parts: parts.map(({ partNumber, extent, checksumValue: value }) => ({
-        partNumber,
-        sizeBytes: plainBytesOf(extent),
-        checksum: algorithm && value !== undefined ? { algorithm, type, value } : undefined,
+      parts: parts.map(part => ({
+        partNumber: part.partNumber,
+        sizeBytes: bytesOfLine(part),
+        checksum:
+          algorithm && part.checksumValue !== undefined ? { algorithm, type, value: part.checksumValue } : undefined,
       })),
       next,
     }

@@ -15,7 +15,7 @@ import type { VersionHead, VersionRecord } from "../format/version-record.js"
 import type { Soon } from "../base/soon.js"
 import { laterTurn } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { bytesOfParts, endOfSegment, segmentCount, type ManifestAddress } from "./queries/manifest-core.js"
+import { endOfSegment, linesOf, segmentCount, type ManifestAddress } from "./queries/manifest-core.js"
 
 const MANIFESTS_MAX = 4_096
 /** Reading 1,024 parts takes 3 to 6 ms. */
@@ -94,12 +94,19 @@ export class CheckedManifests {
       if (number % SEGMENTS_PER_TURN === SEGMENTS_PER_TURN - 1) await laterTurn(this.clock)
       const segment = await source.uploaded(number)
       const expected = Math.min(MANIFEST_SEGMENT_PARTS, manifest.parts - number * MANIFEST_SEGMENT_PARTS)
-      if (segment.offsetBytes !== offsetBytes || segment.parts.length !== expected) throw misplaced({ segment: number })
-      for (const { partNumber, extent } of segment.parts) {
-        if (extent.part !== partNumber || partNumber <= lastPart || !mayBe(sealing, extent)) throw misplaced(extent)
+      const lines = linesOf(segment)
+      if (segment.offsetBytes !== offsetBytes || lines.length !== expected) throw misplaced({ segment: number })
+      for (const line of lines) {
+        const { partNumber } = line
+        if (partNumber <= lastPart) throw misplaced({ part: partNumber })
         lastPart = partNumber
+        if ("extent" in line) {
+          const { extent } = line
+          if (extent.part !== partNumber || !mayBe(sealing, extent)) throw misplaced(extent)
+          // At rest, bytes of others are referenced until the object gets its own.
+        } else if (sealing?.key.mode !== "atRest") throw misplaced({ part: partNumber })
       }
-      offsetBytes += bytesOfParts(segment.parts)
+      offsetBytes = endOfSegment(segment)
     }
     return offsetBytes
   }

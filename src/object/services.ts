@@ -181,7 +181,7 @@ export function createServices(
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, dedup)
   const renames = new RenameService(ofWrites, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)

@@ -22,7 +22,7 @@ import {
   type VersionDetails,
   type VersionRecord,
 } from "../format/version-record.js"
-import { endOfSegment, extentsOfSegment } from "../object/index.js"
+import { endOfSegment, extentsOfSegment, piecesOf } from "../object/index.js"
 
 export interface KnownVersion {
   readonly record: VersionRecord
@@ -75,9 +75,9 @@ export function knownKeyOf(
       details: record.details ?? (apart && decodeDetails(apart)) ?? NO_DETAILS,
       payload,
       parts: ofContent(content, segments).flatMap(segment => segment.parts),
-      ranges: ofContent(content, segments).flatMap(segment =>
-        rangesOf(segment, source => referenced(bucketId, source)),
-      ),
+      ranges: ofContent(content, segments)
+        .flatMap(piecesOf)
+        .flatMap(segment => rangesOf(segment, source => referenced(bucketId, source))),
     })
   }
   const unfinished = of("uploads").map(({ key, value }): UnfinishedUpload => {
@@ -135,5 +135,6 @@ function rangesOf(
 ): readonly ExtentRange[] {
   const { source, offsetBytes } = segment
   if (source === undefined) return [...extentsOfSegment(segment, offsetBytes, endOfSegment(segment) - offsetBytes)]
-  return referenced(source).flatMap(each => [...extentsOfSegment(each, source.offsetBytes, source.lengthBytes)])
+  const all = referenced(source).flatMap(piecesOf)
+  return all.flatMap(each => [...extentsOfSegment(each, source.offsetBytes, source.lengthBytes)])
 }

@@ -40,6 +40,7 @@ import {
   chunkOfKey,
   FoundItems,
   referencesRowKey,
+  sourcesOf,
   SYSTEM_BUCKET_ID,
   type FoundItem,
   type SettingDocuments,
@@ -172,9 +173,10 @@ export class SnapshotFinder {
       for (const record of chunk.records) facts.take(record)
       // The backup walks while objects change: what is referenced may have been read before it was.
       for (const { family, key, value } of chunk.records) {
-        const source = family === "segments" ? decodeSegment(value).source : undefined
-        const { bucketId } = source ? parseObjectRowKey(key) : { bucketId: undefined }
-        if (source && bucketId !== undefined) referenced.set(referencesRowKey(parseBucketId(bucketId), source), [])
+        if (family !== "segments") continue
+        const { bucketId } = parseObjectRowKey(key)
+        for (const source of sourcesOf(decodeSegment(value)))
+          referenced.set(referencesRowKey(parseBucketId(bucketId), source), [])
       }
       if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
       if (chunk.records.some(({ family }) => family === "k2vItems" || family === "k2vValues")) withItems.push(number)

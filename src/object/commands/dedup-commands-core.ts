@@ -6,6 +6,7 @@
  * reads the digests that it relies on and the count of the references, so it conflicts with one that closes them: before
  * the collector deletes segments that have digests, it closes their references, and no further one is added.
  */
+import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, MultipartId, RowKey } from "../../base/ids.js"
@@ -24,7 +25,7 @@ import {
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import { decodeReferences, encodeSegment, type SegmentSource } from "../../format/records.js"
-import { appendedRowKey, objectRowKey, parseObjectRowKey } from "../../format/row-key.js"
+import { appendedRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { firstOf } from "../../base/first-of.js"
@@ -32,8 +33,7 @@ import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js
 import { appendedPart } from "./append-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import type { ReadRow } from "./pending-deletion-commands-core.js"
-import { addReferences } from "./reference-commands-core.js"
-import type { RowEditor } from "./row-editor-core.js"
+import { withReferences } from "./reference-commands-core.js"
 import { checkOwnUpload, insertVersion, type PutVersion, type Stored } from "./version-commands-core.js"
 
 export const DEDUP_LIMITS = {
@@ -48,6 +48,10 @@ export const DEDUP_LIMITS = {
   digestsOfPart: 2_048,
   /** Rows of digests that one object may rely on, so that its command stays within what a command may touch. */
   reliedOnMax: 64,
+  /** The same of the parts of one segment of a completed upload. */
+  reliedOnOfSegment: 256,
+  /** Blocks of parts that one query looks for, but for those of one part. */
+  blocksPerQuery: 256,
 } as const
 
 /** A block that is there, as far as the rows say. */
@@ -73,29 +77,105 @@ export interface WantedBlock {
 
 /** A block with these bytes; undefined: none is known. Whether it stays, a decision says. */
 export const findKnownBlock = query("FindKnownBlock", (view, wanted: WantedBlock): KnownBlock | undefined => {
-  const { bucketId, digest, follows, isShort } = wanted
-  const next = follows && blockAt(view, wanted, follows)
-  if (next !== undefined || isShort) return next
-  const row = view.get("blockIndex", blockIndexRowKey(bucketId, digest))
-  return row && blockAt(view, wanted, decodeBlockPlace(row.value))
+  const { digest, lengthBytes, follows, isShort } = wanted
+  const run = { ...wanted, digests: [digest], blockBytes: lengthBytes }
+  const found = (follows && runAt(view, run, follows)) ?? (isShort ? undefined : indexedRun(view, run))
+  if (found === undefined) return undefined
+  const { reliesOn, ...source } = found
+  return { ...source, reliesOn: must(reliesOn[0], "one row has the digest") }
 })
 
-function blockAt(
-  view: RowView,
-  { bucketId, storageClass, digest, lengthBytes }: WantedBlock,
-  { key, multipartId, offsetBytes }: Follows,
-): KnownBlock | undefined {
+/** Neighbouring blocks with these digests. */
+interface WantedRun {
+  readonly bucketId: BucketId
+  readonly storageClass: StorageClass
+  readonly digests: readonly Uint8Array[]
+  readonly blockBytes: number
+  readonly lengthBytes: number
+}
+
+/** Known blocks that are neighbours, and the digests that say so. */
+export interface KnownRun extends SegmentSource {
+  readonly reliesOn: readonly RowKey[]
+}
+
+/** A part whose blocks are looked for. */
+export type WantedPart = Pick<WantedRun, "digests" | "blockBytes" | "lengthBytes">
+
+interface WantedParts {
+  readonly bucketId: BucketId
+  readonly storageClass: StorageClass
+  /** Shorter parts are found only behind others. */
+  readonly shortBytes: number
+  /** Where the first part is expected. */
+  readonly follows: Follows | undefined
+  readonly parts: readonly WantedPart[]
+}
+
+/** For each part the neighbours that have its bytes, if all of them are known. */
+export const findKnownParts = query(
+  "FindKnownParts",
+  (view, wanted: WantedParts): readonly (KnownRun | undefined)[] => {
+    const { bucketId, storageClass, shortBytes, parts } = wanted
+    let { follows } = wanted
+    return parts.map(part => {
+      const run = { bucketId, storageClass, ...part }
+      const next = follows && runAt(view, run, follows)
+      const found = next ?? (part.lengthBytes < shortBytes ? undefined : indexedRun(view, run))
+      follows = found && { ...found, offsetBytes: found.offsetBytes + found.lengthBytes }
+      return found
+    })
+  },
+)
+
+function indexedRun(view: RowView, run: WantedRun): KnownRun | undefined {
+  const [first] = run.digests
+  const row = first && view.get("blockIndex", blockIndexRowKey(run.bucketId, first))
+  return row && runAt(view, run, decodeBlockPlace(row.value))
+}
+
+/** The run, if the blocks from a place on are its blocks, and get more references. */
+function runAt(view: RowView, run: WantedRun, { key, multipartId, offsetBytes }: Follows): KnownRun | undefined {
+  const { bucketId, storageClass, digests, blockBytes, lengthBytes } = run
+  if (digests.length === 0) return undefined
   const name = { key, multipartId }
-  const found = digestsAt(view, bucketId, name, offsetBytes)
-  if (found === undefined || found.record.storageClass !== storageClass) return undefined
-  const { record, rowKey, startBytes } = found
-  const at = offsetBytes - startBytes
-  const known = record.digests[at / record.blockBytes]
-  if (known === undefined || !equalBytes(known, digest)) return undefined
-  if (Math.min(record.blockBytes, record.lengthBytes - at) !== lengthBytes) return undefined
+  const reliesOn: RowKey[] = []
+  let uploadedParts = 0
+  for (let at = 0; at < digests.length;) {
+    const place = offsetBytes + at * blockBytes
+    const found = digestsAt(view, bucketId, name, place)
+    if (found?.record.storageClass !== storageClass) return undefined
+    const equal = equalBlocks(found, place, {
+      digests: digests.slice(at),
+      blockBytes,
+      lengthBytes: lengthBytes - at * blockBytes,
+    })
+    if (equal === 0) return undefined
+    reliesOn.push(found.rowKey)
+    uploadedParts = found.record.uploadedParts
+    at += equal
+  }
   const references = view.get("references", referencesRowKey(bucketId, name))
   if (references !== undefined && decodeReferences(references.value).isClosed) return undefined
-  return { ...name, offsetBytes, lengthBytes, uploadedParts: record.uploadedParts, reliesOn: rowKey }
+  return { ...name, uploadedParts, offsetBytes, lengthBytes, reliesOn }
+}
+
+/** How many of the wanted blocks the row has from a place on: all, or as many as it has behind it; 0: one differs. */
+function equalBlocks(
+  { record, startBytes }: { readonly record: BlockDigestsRecord; readonly startBytes: number },
+  place: number,
+  { digests, blockBytes, lengthBytes }: WantedPart,
+): number {
+  const first = (place - startBytes) / record.blockBytes
+  const count = Math.min(digests.length, record.digests.length - first)
+  if (!Number.isInteger(first) || count <= 0) return 0
+  for (let i = 0; i < count; i += 1) {
+    const [known, wanted] = [record.digests[first + i], digests[i]]
+    const knownBytes = Math.min(record.blockBytes, record.lengthBytes - (first + i) * record.blockBytes)
+    if (knownBytes !== Math.min(blockBytes, lengthBytes - i * blockBytes)) return 0
+    if (known === undefined || wanted === undefined || !equalBytes(known, wanted)) return 0
+  }
+  return count
 }
 
 /** The digests that begin at or before the offset. */
@@ -162,14 +242,14 @@ export const putDeduplicated = command<[put: PutDeduplicated], Stored>({
       const rowKey = appendedRowKey(editor.row, multipartId, offsetBytes)
       editor.put("segments", rowKey, encodeSegment({ offsetBytes, ...what }))
     }
-    requireKnown(view, bucketId, reliesOn)
-    addReferences(view, editor, sourcesOf(segments), put.version.storageClass)
-    putDigests(editor, multipartId, put.digests)
+    requireKnown(view, reliesOn)
+    const references = withReferences(view, bucketId, sourcesOf(segments), put.version.storageClass)
     const indexed = put.digests.slice(0, indexedAtOnce(put.digests)).flatMap(({ offsetBytes, record }) => {
       return indexWrites(view, bucketId, blockDigestsRowKey(editor.row, multipartId, offsetBytes), record)
     })
     const finished = editor.finish()
-    return { ...finished, writes: [...finished.writes, ...unique(indexed)], result: stored }
+    const digests = digestWrites(editor.row, multipartId, put.digests)
+    return { ...finished, writes: [...finished.writes, ...references, ...digests, ...unique(indexed)], result: stored }
   },
 })
 
@@ -180,39 +260,37 @@ const sourcesOf = (segments: readonly NewSegment[]): readonly SegmentSource[] =>
  * Throws `conflict` if one of these rows of digests is gone, or their segments get no more references. The counts must be
  * written.
  */
-export function requireKnown(view: RowView, bucketId: BucketId, rows: readonly RowKey[]): void {
+export function requireKnown(view: RowView, rows: readonly RowKey[]): void {
   for (const rowKey of rows) {
-    const { key, suffix } = parseObjectRowKey(rowKey)
-    const references = view.get(
-      "references",
-      referencesRowKey(bucketId, { key, multipartId: multipartIdOfSuffix(suffix) }),
-    )
+    const references = view.get("references", uploadOfPartRowKey(rowKey))
     const isClosed = references !== undefined && decodeReferences(references.value).isClosed === true
     if (isClosed || view.get("blockDigests", rowKey) === undefined) throw fail("conflict")
   }
 }
 
-export function putDigests(editor: RowEditor, multipartId: MultipartId, digests: readonly NewDigests[]): void {
-  for (const { offsetBytes, record } of digests)
-    editor.put("blockDigests", blockDigestsRowKey(editor.row, multipartId, offsetBytes), encodeBlockDigests(record))
-}
+/** Writes the digests of new segments. */
+export const digestWrites = (row: RowKey, multipartId: MultipartId, digests: readonly NewDigests[]): EntryWrite[] =>
+  digests.map(({ offsetBytes, record }) => ({
+    ...{ family: "blockDigests", key: blockDigestsRowKey(row, multipartId, offsetBytes) },
+    value: encodeBlockDigests(record),
+  }))
 
 /**
- * Adds the blocks of a row of digests to the index. Others of the same bytes are not found any more. Does nothing if the
- * segments are gone or get no more references.
+ * Adds the blocks of rows of digests to the index. Others of the same bytes are not found any more. Leaves out rows that are
+ * gone, and those of segments that get no more references.
  */
-export const indexBlocks = command<[bucketId: BucketId, rowKey: RowKey], void>({
+export const indexBlocks = command<[bucketId: BucketId, rows: readonly RowKey[]], void>({
   name: "IndexBlocks",
-  touches: (_bucketId, rowKey) => [["blockDigests", rowKey]],
-  decide(view, _time, bucketId, rowKey) {
-    const NOTHING = { writes: [], result: undefined }
-    const row = view.ifPresent("blockDigests", rowKey)
-    if (row === undefined || requireBucket(view, bucketId).settings.includes("dedup") === false) return NOTHING
-    const { key, suffix } = parseObjectRowKey(rowKey)
-    const multipartId = multipartIdOfSuffix(suffix)
-    const references = view.ifPresent("references", referencesRowKey(bucketId, { key, multipartId }))
-    if (references !== undefined && decodeReferences(references.value).isClosed) return NOTHING
-    return { writes: unique(indexWrites(view, bucketId, rowKey, decodeBlockDigests(row.value))), result: undefined }
+  touches: (_bucketId, rows) => rows.map(rowKey => ["blockDigests", rowKey] as const),
+  decide(view, _time, bucketId, rows) {
+    if (!requireBucket(view, bucketId).settings.includes("dedup")) return { writes: [], result: undefined }
+    const writes = rows.flatMap(rowKey => {
+      const row = view.ifPresent("blockDigests", rowKey)
+      const references = view.ifPresent("references", uploadOfPartRowKey(rowKey))
+      const isClosed = references !== undefined && decodeReferences(references.value).isClosed === true
+      return row === undefined || isClosed ? [] : indexWrites(view, bucketId, rowKey, decodeBlockDigests(row.value))
+    })
+    return { writes: unique(writes), result: undefined }
   },
 })
 
@@ -245,6 +323,22 @@ function unique(writes: readonly EntryWrite[]): readonly EntryWrite[] {
   for (const write of writes) if (!first.has(write.key)) first.set(write.key, write)
   return [...first.values()]
 }
+
+/** Rows of digests of segments, as many as one command adds to the index, from a row on. `next`: there may be more. */
+export const digestRowsOf = query(
+  "DigestRowsOf",
+  (view, bucketId: BucketId, { key, multipartId }: SegmentsName, from?: RowKey) => {
+    const range = digestsOfSegments(objectRowKey(bucketId, key), multipartId)
+    const rows: RowKey[] = []
+    let blocks = 0
+    for (const [rowKey, { value }] of view.range("blockDigests", { ...range, start: from ?? range.start })) {
+      blocks += decodeBlockDigests(value).digests.length
+      if (rows.length > 0 && blocks > DEDUP_LIMITS.digestsPerRow) return { rows, next: rowKey }
+      rows.push(rowKey)
+    }
+    return { rows, next: undefined }
+  },
+)
 
 /** Drops a row of digests, and their blocks from the index as far as it names these. Does nothing if the row has changed. */
 export const dropDigests = command<[bucketId: BucketId, row: ReadRow], void>({

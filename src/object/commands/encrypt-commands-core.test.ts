@@ -113,7 +113,7 @@ test("an open upload gets a sealing, refuses plain parts from then on, and gets 
   await metadata.run(putPart({ ...address, hints: [], part }))
   const add = { bucketId, key: KEY, of: { multipartId: address.multipartId }, sealing: SEALING, binds: new Map() }
   const completion = { incarnation: 1, token: randomOf(5) }
-  const sealed = await metadata.run(sealUpload(address, completion))
+  const { upload: sealed } = await metadata.run(sealUpload(address, completion))
   assert.equal(sealed.sealing, undefined)
   await refuses(metadata.run(addSealing(add)), "conflict")
   const other = { bucketId, key: KEY, multipartId: multipartIdOf(8, randomOf(8)) }

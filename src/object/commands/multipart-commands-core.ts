@@ -8,6 +8,7 @@
 import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
+import { firstOf } from "../../base/first-of.js"
 import { bytesOfByteString, parseIncarnation } from "../../base/ids.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
@@ -22,14 +23,16 @@ import {
 } from "../../format/row-key.js"
 import {
   decodePart,
+  decodeSegment,
   decodeUpload,
   encodePart,
   encodeSegment,
   encodeUpload,
-  type PartRecord,
+  type UploadedPart,
   type SegmentRecord,
   type UploadRecord,
 } from "../../format/records.js"
+import { sourcesOf } from "../queries/manifest-core.js"
 import { isSameSealing, plainBytesOf } from "../../format/sealing.js"
 import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
@@ -65,7 +68,7 @@ export function requireUpload(view: RowView, address: UploadAddress): UploadReco
 }
 
 /** Parts above `after`, in order. */
-export function* partsAfter(view: RowView, address: UploadAddress, after: number): Generator<PartRecord> {
+export function* partsAfter(view: RowView, address: UploadAddress, after: number): Generator<UploadedPart> {
   if (after >= PARTS_MAX) return
   const range = { ...suffixRange(addressKeyOf(address)), start: partKey(address, after + 1) }
   for (const [, row] of view.range("parts", range)) yield decodePart(row.value)
@@ -92,12 +95,12 @@ export const createUpload = command<
 })
 
 interface PutPart extends UploadAddress {
-  readonly part: Omit<PartRecord, "modifiedMs">
+  readonly part: Omit<UploadedPart, "modifiedMs">
   readonly hints: readonly MissingShardHint[]
 }
 
 /** Stores a part; the attempt that it replaces becomes a pending deletion. Throws `quotaExceeded`. */
-export const putPart = command<[put: PutPart], PartRecord>({
+export const putPart = command<[put: PutPart], UploadedPart>({
   name: "PutPart",
   touches: put => [
     ["parts", partKey(put, put.part.partNumber)],
@@ -117,7 +120,7 @@ export const putPart = command<[put: PutPart], PartRecord>({
     if (before) editor.release({ kind: "extent", ...owner, extent: before.extent })
     const growth = plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0)
     if (upload.renamedBy === undefined) editor.countParts(growth, upload.countedBy)
-    const part: PartRecord = { ...put.part, modifiedMs: time.nowMs }
+    const part: UploadedPart = { ...put.part, modifiedMs: time.nowMs }
     editor.put("parts", rowKey, encodePart(part))
     editor.record(put.hints.map(hintRowKey))
     return { ...editor.finish(), result: part }
@@ -139,25 +142,35 @@ const beingEncrypted = () => fail("conflict", { message: "the upload is encrypte
 export const sealedBy = (upload: UploadRecord, completion: Completion): boolean =>
   upload.completion?.incarnation === completion.incarnation && equalBytes(upload.completion.token, completion.token)
 
+/** An upload whose part list is frozen. */
+interface SealedParts {
+  readonly upload: UploadRecord
+  /** An earlier attempt has left references or digests. */
+  readonly isStale: boolean
+}
+
 /**
- * Freezes the part list: parts are refused until the completion has ended. Deletes segments of an earlier attempt; a
- * process starts a new attempt only after its own previous one has ended. Throws `conflict` while another process
+ * Freezes the part list: parts are refused until the completion has ended. Deletes segments of an earlier attempt, but for
+ * those that `dropStale` drops; a process starts a new attempt only after its own previous one has ended. Throws `conflict` while another process
  * completes the upload. Returns the upload as it is completed.
  */
-export const sealUpload = command<[address: UploadAddress, completion: Completion], UploadRecord>({
+export const sealUpload = command<[address: UploadAddress, completion: Completion], SealedParts>({
   name: "SealUpload",
   touches: address => [["uploads", addressKeyOf(address)]],
   decide(view, time, address, completion) {
     const upload = requireUpload(view, address)
     const isOwn = upload.completion?.incarnation === completion.incarnation
     if (!isOwn && isBeingCompleted(upload, time)) throw beingCompleted()
-    const stale = [...view.range("segments", suffixRange(addressKeyOf(address)))]
+    const range = suffixRange(addressKeyOf(address))
+    const stale = [...view.range("segments", range)].map(([key, { value }]) => [key, decodeSegment(value)] as const)
+    const plain = stale.filter(([, segment]) => sourcesOf(segment).length === 0)
+    const hasDigests = stale.length > 0 && firstOf(view.range("blockDigests", range)) !== undefined
     const sealed = { ...upload, completion }
     const writes: EntryWrite[] = [
       { family: "uploads", key: addressKeyOf(address), value: encodeUpload(sealed) },
-      ...stale.map(([key]): EntryWrite => ({ family: "segments", key, value: undefined })),
+      ...plain.map(([key]): EntryWrite => ({ family: "segments", key, value: undefined })),
     ]
-    return { writes, result: sealed }
+    return { writes, result: { upload: sealed, isStale: hasDigests || plain.length < stale.length } }
   },
 })
 
@@ -181,19 +194,27 @@ export const putSegment = command<
 >({
   name: "PutSegment",
   touches: address => [["uploads", addressKeyOf(address)]],
-  decide(view, _time, address, completion, number, segment) {
-    const upload = requireUpload(view, address)
-    if (!sealedBy(upload, completion)) throw fail("conflict")
-    const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
-    view.get("segments", key)
-    // The upload's row guards its segments: a completion that replaces this one reads them all.
-    const writes: EntryWrite[] = [
-      { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) },
-      { family: "segments", key, value: encodeSegment(segment) },
-    ]
-    return { writes, result: undefined }
-  },
+  decide: (view, _time, ...args) => ({ writes: segmentWrites(view, ...args), result: undefined }),
 })
+
+/** Throws `conflict` unless the list is frozen as stated. */
+export function segmentWrites(
+  view: RowView,
+  address: UploadAddress,
+  completion: Completion,
+  number: number,
+  segment: SegmentRecord,
+): readonly EntryWrite[] {
+  const upload = requireUpload(view, address)
+  if (!sealedBy(upload, completion)) throw fail("conflict")
+  const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
+  view.get("segments", key)
+  // The upload's row guards its segments: a completion that replaces this one reads them all.
+  return [
+    { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) },
+    { family: "segments", key, value: encodeSegment(segment) },
+  ]
+}
 
 interface CompleteUpload extends UploadAddress {
   readonly completion: Completion

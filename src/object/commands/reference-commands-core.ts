@@ -27,6 +27,7 @@ import {
   encodeReferences,
   encodeSegment,
   type ReferencesRecord,
+  type ReferringPart,
   type SegmentRecord,
   type SegmentSource,
 } from "../../format/records.js"
@@ -53,7 +54,7 @@ import { requireBucket } from "./bucket-rows-core.js"
 import { expiryClock } from "./expiry-core.js"
 import type { FoundVersion } from "./found-versions-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion } from "./multipart-commands-core.js"
-import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
+import { referencesRowKey, sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
 import type { ReadRow } from "./pending-deletion-commands-core.js"
 import { RowEditor, type NewVersion } from "./row-editor-core.js"
 import { checkOwnUpload, checkWrite, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
@@ -153,14 +154,19 @@ export const concatenate = command<[request: Concatenate], Stored>({
       editor.put("segments", rowKey, encodeSegment({ offsetBytes, parts: [], source }))
       offsetBytes += source.lengthBytes
     }
-    addReferences(view, editor, sources, version.storageClass)
     if (upload !== undefined) {
       const address = { bucketId, key, multipartId }
       const ended = requireUpload(view, address)
       if (!sealedBy(ended, upload.completion)) throw fail("conflict")
       endUpload(editor, address, "parts", { upload: ended, partsBytes: upload.partsBytes })
     }
-    return { ...editor.finish(), result: { versioning: bucket.versioning, head } }
+    const references = withReferences(view, bucketId, sources, version.storageClass)
+    const finished = editor.finish()
+    return {
+      ...finished,
+      writes: [...finished.writes, ...references],
+      result: { versioning: bucket.versioning, head },
+    }
   },
 })
 
@@ -173,17 +179,18 @@ function requireSegments(view: RowView, bucketId: BucketId, { key, multipartId }
 }
 
 /** Counts one more reference for each source. */
-export function addReferences(
+export function withReferences(
   view: CommandView,
-  editor: RowEditor,
+  bucketId: BucketId,
   sources: readonly SegmentSource[],
   storageClass: StorageClass,
-): void {
-  for (const [rowKey, { count: added }] of countsOf(editor.bucketId, sources)) {
-    const row = view.get("references", rowKey)
+): readonly EntryWrite[] {
+  return Array.from(countsOf(bucketId, sources), ([key, { count: added }]): EntryWrite => {
+    const row = view.get("references", key)
     const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
-    editor.put("references", rowKey, encodeReferences(changedReferences(before, { count: before.count + added })))
-  }
+    const value = encodeReferences(changedReferences(before, { count: before.count + added }))
+    return { family: "references", key, value }
+  })
 }
 
 /**
@@ -204,10 +211,6 @@ export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
     return { writes: [...writes, ...withoutReferences(view, time, bucketId, sourcesOf(segment))], result: undefined }
   },
 })
-
-/** What a segment references. */
-export const sourcesOf = ({ source, referring = [] }: SegmentRecord): readonly SegmentSource[] =>
-  source === undefined ? referring.map(part => part.source) : [source]
 
 /** Counts one reference less for each source. */
 export function withoutReferences(
@@ -295,6 +298,37 @@ export const replaceSource = command<[replace: ReplaceSource], void>({
     return { ...finished, writes: [...finished.writes, ...dropped], result: undefined }
   },
 })
+
+interface ReplaceReferring extends Omit<ReplaceSource, "lengthBytes"> {
+  readonly rowKey: RowKey
+  readonly part: ReferringPart
+}
+
+/** Gives a part of a completed upload bytes of its own in place of those of another object. Throws as `replaceSource`. */
+export const replaceReferring = command<[replace: ReplaceReferring], void>({
+  name: "ReplaceReferring",
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, multipartId, rowKey, segment, part, extent, hints }) {
+    checkOwnUpload(time, extent.uploadId)
+    const editor = new RowEditor(view, time, bucketId, key)
+    if (versionOfSegments(view, editor.row, multipartId) === undefined) throw fail("conflict")
+    const row = view.get("segments", rowKey)
+    if (row === undefined || !equalBytes(row.value, encodeSegment(segment))) throw fail("conflict")
+    editor.put("segments", rowKey, encodeSegment(withOwnPart(segment, part, extent)))
+    editor.record(hints.map(hintRowKey))
+    const finished = editor.finish()
+    const dropped = withoutReferences(view, time, bucketId, [part.source])
+    return { ...finished, writes: [...finished.writes, ...dropped], result: undefined }
+  },
+})
+
+function withOwnPart(segment: SegmentRecord, part: ReferringPart, extent: Extent): SegmentRecord {
+  const { offsetBytes, parts, referring = [] } = segment
+  const { source: _, ...facts } = part
+  const own = [...parts, { ...facts, extent }].sort((a, b) => a.partNumber - b.partNumber)
+  const left = referring.filter(({ partNumber }) => partNumber !== part.partNumber)
+  return { offsetBytes, parts: own, ...(left.length > 0 && { referring: left }) }
+}
 
 /** A version, also one that undelete keeps, that has these segments. */
 export function versionOfSegments(view: RowView, row: RowKey, multipartId: MultipartId): FoundVersion | undefined {

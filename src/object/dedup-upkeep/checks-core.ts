@@ -9,12 +9,14 @@ import { objectRowKeyOf, parseObjectRowKey, uploadOfPartRowKey } from "../../for
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { digestsAt, placesOf } from "../commands/dedup-commands-core.js"
-import { sourcesOf, versionOfSegments } from "../commands/reference-commands-core.js"
+import { versionOfSegments } from "../commands/reference-commands-core.js"
 import {
-  endOfSegmentAt,
+  endOfSegment,
   manifestOfSource,
+  piecesOf,
   referencesRowKey,
   segmentAt,
+  sourcesOf,
   type SegmentsName,
 } from "../queries/manifest-core.js"
 
@@ -59,8 +61,9 @@ function isThere(view: RowView, bucketId: BucketId, source: SegmentSource): bool
   try {
     for (let at = source.offsetBytes; at < end;) {
       const segment = segmentAt(view, manifest, at)
-      if (sourcesOf(segment).length > 0) return false
-      at = endOfSegmentAt(segment, at)
+      const piece = piecesOf(segment).find(each => each.offsetBytes <= at && at < endOfSegment(each))
+      if (piece === undefined || piece.source !== undefined) return false
+      at = endOfSegment(piece)
     }
     return true
   } catch (error) {

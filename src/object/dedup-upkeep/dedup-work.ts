@@ -237,7 +237,7 @@ export class DedupWork {
     const found = await metadata.ask(checkDigests(bucketId, rowKey, isOn))
     if (found === undefined) return undefined
     if (found.writtenMs === undefined) return found.reason
-    await metadata.run(indexBlocks(bucketId, rowKey))
+    await metadata.run(indexBlocks(bucketId, [rowKey]))
     return REPAIRED
   }
 }

@@ -2,19 +2,18 @@
 import type { BucketId, MultipartId, ObjectKey, RowKey } from "../../base/ids.js"
 import { WHOLE_BYTES_MAX } from "../../base/limits.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { blocksOf, decodeBlockDigests, digestsOfSegments } from "../../format/dedup-rows.js"
+import { decodeBlockDigests, digestsOfSegments } from "../../format/dedup-rows.js"
 import type { Extent } from "../../format/extent.js"
 import { decodeSegment } from "../../format/records.js"
 import { multipartRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
-import { plainBytesOf } from "../../format/sealing.js"
 import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { lastSegment, segmentsOf } from "../commands/append-commands-core.js"
 import { requireBucket } from "../commands/bucket-rows-core.js"
-import { DEDUP_LIMITS, offsetOfRow, putDigests, type NewDigests } from "../commands/dedup-commands-core.js"
+import { DEDUP_LIMITS, digestWrites, offsetOfRow, type NewDigests } from "../commands/dedup-commands-core.js"
 import type { VersionMatch } from "../commands/found-versions-core.js"
 import { RowEditor } from "../commands/row-editor-core.js"
-import { ownPartsOf } from "./own-parts-core.js"
+import { bytesOfLine, linesOf } from "../queries/manifest-core.js"
 
 /** Neighbouring bytes without digests. */
 export interface Run {
@@ -41,23 +40,28 @@ function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBy
   for (const [, { value }] of view.range("segments", suffixRange(multipartRowKey(row, content.multipartId)))) {
     let run: Run | undefined
     const segment = decodeSegment(value)
-    if (segment.isOpen) continue
-    for (const { part, offsetBytes } of ownPartsOf(segment)) {
-      const lengthBytes = plainBytesOf(part.extent)
-      const isWanted = isLong(lengthBytes, part.extent, blockBytes) && !known.has(offsetBytes)
-      const isNext = run !== undefined && run.offsetBytes + run.lengthBytes === offsetBytes
-      const isRoom = run !== undefined && run.lengthBytes < DEDUP_LIMITS.digestsPerRow * blockBytes
-      // A writer of the whole object would see the same blocks.
-      if (run !== undefined && isWanted && isNext && isRoom && run.lengthBytes % blockBytes === 0) {
+    if (segment.isOpen || segment.source !== undefined) continue
+    let { offsetBytes } = segment
+    for (const line of linesOf(segment)) {
+      const lengthBytes = bytesOfLine(line)
+      const isWanted = "extent" in line && isLong(lengthBytes, line.extent, blockBytes) && !known.has(offsetBytes)
+      if (run !== undefined && isWanted && takes(run, offsetBytes, blockBytes)) {
         run = { ...run, lengthBytes: run.lengthBytes + lengthBytes }
-        continue
+      } else {
+        if (run !== undefined) yield run
+        run = isWanted ? { offsetBytes, lengthBytes } : undefined
       }
-      if (run !== undefined) yield run
-      run = isWanted ? { offsetBytes, lengthBytes } : undefined
+      offsetBytes += lengthBytes
     }
     if (run !== undefined) yield run
   }
 }
+
+/** Whether a part goes on with the blocks of a run: a writer of the whole object would see the same ones. */
+const takes = ({ offsetBytes, lengthBytes }: Run, nextBytes: number, blockBytes: number): boolean =>
+  offsetBytes + lengthBytes === nextBytes &&
+  lengthBytes % blockBytes === 0 &&
+  lengthBytes < DEDUP_LIMITS.digestsPerRow * blockBytes
 
 /** Shorter bodies are not deduplicated. */
 const isLong = (lengthBytes: number, { isSealed }: Extent, blockBytes: number): boolean =>
@@ -156,8 +160,9 @@ export const giveDigests = command<[give: GiveDigests], boolean>({
       lastSegment(view, editor, time.nowMs, { moved: undefined }, record, multipartId)
       editor.setContent(found, segmentsOf(multipartId, { lastOffset: 0, uploadedParts: 0 }))
     }
-    putDigests(editor, multipartId, digests)
-    return { ...editor.finish(), result: true }
+    const finished = editor.finish()
+    const writes = [...finished.writes, ...digestWrites(editor.row, multipartId, digests)]
+    return { ...finished, writes, result: true }
   },
 })
 
@@ -168,25 +173,4 @@ function isSameBytes(before: VersionRecord, now: VersionRecord): boolean {
   if (a.kind === "segments") return b.kind === "segments" && a.multipartId === b.multipartId
   const isSameExtent = a.kind === "extent" && b.kind === "extent" && a.extent.uploadId === b.extent.uploadId
   return isSameExtent && !now.head.isShared && b.extent.isSealed !== true
-}
-
-/** The rows of digests that a run gets. */
-export function rowsOfRun(
-  { offsetBytes, lengthBytes }: Run,
-  blockBytes: number,
-  storageClass: StorageClass,
-  uploadedParts: number,
-  digests: readonly Uint8Array[],
-): readonly NewDigests[] {
-  const { digestsPerRow } = DEDUP_LIMITS
-  const rows: NewDigests[] = []
-  for (let at = 0; at < blocksOf({ blockBytes, lengthBytes }); at += digestsPerRow) {
-    const length = Math.min(digestsPerRow * blockBytes, lengthBytes - at * blockBytes)
-    const record = { storageClass, uploadedParts, blockBytes, lengthBytes: length }
-    rows.push({
-      offsetBytes: offsetBytes + at * blockBytes,
-      record: { ...record, digests: digests.slice(at, at + digestsPerRow) },
-    })
-  }
-  return rows
 }

@@ -25,10 +25,11 @@ import { indexBlocks, offsetOfRow } from "../commands/dedup-commands-core.js"
 import type { VersionMatch } from "../commands/found-versions-core.js"
 import { versionOfSegments } from "../commands/reference-commands-core.js"
 import type { ByteRange } from "../contract.js"
+import { digestRows } from "../dedup-body.js"
 import { segmentsOfRange } from "../object-reader.js"
 import { extentsOfSegment, manifestOf, manifestOfSource, type ManifestAddress } from "../queries/manifest-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
-import { giveDigests, rowsOfRun, versionWithoutDigests, type Run, type WithoutDigests } from "./digests-core.js"
+import { giveDigests, versionWithoutDigests, type Run, type WithoutDigests } from "./digests-core.js"
 
 const GIVE_LIMITS = {
   /** Of one version, that are read for one command. */
@@ -144,7 +145,7 @@ export class DigestsOfObjects {
       if (!(await metadata.run(giveDigests({ bucketId, family, rowKey, record, multipartId, digests })))) return false
       const row = objectRowKeyOf(rowKey)
       for (const { offsetBytes } of digests)
-        await metadata.run(indexBlocks(bucketId, blockDigestsRowKey(row, multipartId, offsetBytes)))
+        await metadata.run(indexBlocks(bucketId, [blockDigestsRowKey(row, multipartId, offsetBytes)]))
       return true
     } catch (error) {
       if (isFailure(error, "conflict")) return false
@@ -162,7 +163,8 @@ export class DigestsOfObjects {
       const pieces =
         manifest === undefined ? this.piecesOfExtent(record, run, pin) : this.piecesOf(manifest, rangeOf(run), pin)
       const digests = await this.digestsOf(pieces, { bucketId, storageClass, blockBytes })
-      rows.push(...rowsOfRun(run, blockBytes, storageClass, manifest?.parts ?? 0, digests))
+      const of = { storageClass, uploadedParts: manifest?.parts ?? 0, blockBytes }
+      rows.push(...digestRows(of, run.offsetBytes, { digests, lengthBytes: run.lengthBytes }))
     }
     return rows
   }

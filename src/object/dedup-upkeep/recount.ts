@@ -13,8 +13,7 @@ import { bucketRowKey, suffixRange } from "../../format/row-key.js"
 import { laterTurn } from "../../life/index.js"
 import { query, type Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import { referencesRowKey } from "../queries/manifest-core.js"
-import { sourcesOf } from "../commands/reference-commands-core.js"
+import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
 
 export const RECOUNT_LIMITS = {
   /** Rows of references that one walk counts. */

@@ -7,9 +7,8 @@ import { decodeReferences, decodeSegment } from "../../format/records.js"
 import { suffixRange } from "../../format/row-key.js"
 import { query } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"
-import { bytesOfParts, referencesRowKey } from "../queries/manifest-core.js"
+import { bytesOfParts, referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
 import type { Recounted } from "./recount.js"
-import { sourcesOf } from "../commands/reference-commands-core.js"
 
 /** References to less than this share of the bytes are copied. */
 const SHARE_MIN = 0.5

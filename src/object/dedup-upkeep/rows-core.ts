@@ -7,9 +7,8 @@ import { decodeReferences, decodeSegment } from "../../format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { referencesRowKey } from "../queries/manifest-core.js"
+import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
 import { isWithoutDigests } from "./digests-core.js"
-import { sourcesOf } from "../commands/reference-commands-core.js"
 
 /** What a job does with rows of one family, all of which it comes to before those of the next. */
 export type Phase =

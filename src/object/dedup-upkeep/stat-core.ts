@@ -12,8 +12,8 @@ import { decodeReferences, decodeSegment } from "../../format/records.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion, type Content } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { sourcesOf, versionOfSegments } from "../commands/reference-commands-core.js"
-import { bytesOfParts } from "../queries/manifest-core.js"
+import { versionOfSegments } from "../commands/reference-commands-core.js"
+import { bytesOfParts, sourcesOf } from "../queries/manifest-core.js"
 
 /** In this order; a version that moves from one family to the next while a bucket is written may count twice. */
 const STAT_FAMILIES = [

@@ -22,14 +22,8 @@ import type { Job, StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { Due, Retention } from "../retention.js"
 import { dropDigests } from "../commands/dedup-commands-core.js"
-import {
-  dropSource,
-  isReferable,
-  keepReferenced,
-  referencesOf,
-  sourcesOf,
-} from "../commands/reference-commands-core.js"
-import type { SegmentsName } from "../queries/manifest-core.js"
+import { dropSource, isReferable, keepReferenced, referencesOf } from "../commands/reference-commands-core.js"
+import { sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
 import {
   dropRows,
   pendingDeletionsFrom,

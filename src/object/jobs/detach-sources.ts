@@ -15,7 +15,7 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { query } from "../../metadata/index.js"
 import type { ObjectBackend } from "../backend.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
-import { replaceSource, versionOfSegments } from "../commands/reference-commands-core.js"
+import { replaceReferring, replaceSource, versionOfSegments } from "../commands/reference-commands-core.js"
 import type { BodySource, ByteRange } from "../contract.js"
 import type { Ingest } from "../ingest.js"
 import { segmentsOfRange } from "../object-reader.js"
@@ -25,7 +25,7 @@ import type { ReadPin, ReadPins } from "../read-pins.js"
 const DETACH_LIMITS = {
   /** Of one new part. */
   bytesMax: 64 * MIB,
-  /** Of what undelete keeps, whose segments cannot be split: their object's row is gone. */
+  /** Of what undelete keeps, whose segments cannot be split since their object's row is gone, and of a part. */
   keptBytesMax: OBJECT_BYTES_MAX,
 } as const
 
@@ -43,10 +43,13 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey) => {
   const multipartId = multipartIdOfSuffix(suffix)
   const version = versionOfSegments(view, objectRowKey(bucketId, key), multipartId)
   const bucket = view.get("buckets", bucketRowKey(bucketId))
-  if (segment?.source === undefined || version === undefined || bucket === undefined) return undefined
+  const part = segment?.referring?.[0]
+  const source = segment?.source ?? part?.source
+  if (segment === undefined || source === undefined || version === undefined || bucket === undefined) return undefined
   const { storageClass } = version.head
-  const bytesMax = version.family === "deleted" ? DETACH_LIMITS.keptBytesMax : DETACH_LIMITS.bytesMax
-  const found = { bucketId, key, multipartId, segment, source: segment.source, storageClass, bytesMax }
+  const isWhole = part !== undefined || version.family === "deleted"
+  const bytesMax = isWhole ? DETACH_LIMITS.keptBytesMax : DETACH_LIMITS.bytesMax
+  const found = { bucketId, key, multipartId, segment, part, source, storageClass, bytesMax }
   return { ...found, bucket: bucketOfRow(bucket) }
 })
 
@@ -57,18 +60,21 @@ export async function detachSome(seams: DetachSeams, rowKey: RowKey, signal: Abo
   try {
     const found = await metadata.ask(sourceAt(rowKey))
     if (found === undefined) return 0
-    const { bucketId, bucket, key, multipartId, segment, source, storageClass } = found
+    const { bucketId, bucket, key, multipartId, segment, source, part, storageClass } = found
     const lengthBytes = Math.min(source.lengthBytes, found.bytesMax)
     const range = { first: source.offsetBytes + source.lengthBytes - lengthBytes, lengthBytes }
     const body = bodyOfRange(seams, manifestOfSource(bucketId, source), range, { pin, signal })
     await ingest.run(
       {
-        ...{ bucket, key, part: APPENDED_PART, multipartId, inlineBytesMax: 0, client: { signal }, body, storageClass },
+        ...{ bucket, key, multipartId, inlineBytesMax: 0, client: { signal }, body, storageClass },
+        part: part?.partNumber ?? APPENDED_PART,
         ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], isMoved: true },
       },
       ({ content, hints }) => {
         const { extent } = must(content.kind === "extent" ? content : undefined, "moved bytes are in blocks")
-        return metadata.run(replaceSource({ bucketId, key, multipartId, segment, extent, lengthBytes, hints }))
+        const replaced = { bucketId, key, multipartId, segment, extent, hints }
+        if (part !== undefined) return metadata.run(replaceReferring({ ...replaced, rowKey, part }))
+        return metadata.run(replaceSource({ ...replaced, lengthBytes }))
       },
     )
     return lengthBytes

@@ -15,7 +15,7 @@ import type { SharedBytes } from "../commands/encrypt-commands-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { readExtentRows } from "../queries/extent-rows.js"
-import { referencesTo } from "../queries/manifest-core.js"
+import { referencesTo, sourcesOf } from "../queries/manifest-core.js"
 import { classesOfRows, type ClassOfRow } from "../queries/row-classes.js"
 import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
 
@@ -50,7 +50,7 @@ export function inspectRow(family: EncryptFamily, rowKey: RowKey, { value }: Met
     const unsealed = decodeUpload(value).sealing === undefined ? [{ kind: "upload", of } as const] : []
     return { unsealed, bytes: 0, sealedBytes: 0 }
   }
-  if (family === "segments" && decodeSegment(value).source !== undefined)
+  if (family === "segments" && sourcesOf(decodeSegment(value)).length > 0)
     return { unsealed: [{ kind: "source" }], bytes: 0, sealedBytes: 0 }
   const parts = family === "parts" ? [decodePart(value)] : decodeSegment(value).parts
   return inspectExtents(parts.map(({ extent }) => ({ extent, of })))

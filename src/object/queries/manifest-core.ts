@@ -13,6 +13,7 @@ import {
   decodeSegment,
   type PartRecord,
   type ReferencesRecord,
+  type ReferringPart,
   type SegmentRecord,
   type SegmentSource,
 } from "../../format/records.js"
@@ -91,9 +92,41 @@ function uploadedSegmentAt(view: RowView, address: ManifestAddress, offsetBytes:
 export const bytesOfParts = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + plainBytesOf(extent), 0)
 
+/** A part of a segment, with bytes of its own or of another object. */
+export type PartLine = PartRecord | ReferringPart
+
+/** The parts of a segment in the order of their numbers. */
+export const linesOf = ({ parts, referring }: Pick<SegmentRecord, "parts" | "referring">): readonly PartLine[] =>
+  referring === undefined ? parts : [...parts, ...referring].sort((a, b) => a.partNumber - b.partNumber)
+
+/** The length of a part, as clients see it. */
+export const bytesOfLine = (line: PartLine): number =>
+  "extent" in line ? plainBytesOf(line.extent) : line.source.lengthBytes
+
+const bytesOfLines = (lines: readonly PartLine[]): number => lines.reduce((sum, line) => sum + bytesOfLine(line), 0)
+
 /** Where the next segment begins. */
-export const endOfSegment = ({ offsetBytes, parts, source }: SegmentRecord): number =>
-  offsetBytes + (source?.lengthBytes ?? bytesOfParts(parts))
+export const endOfSegment = (segment: SegmentRecord): number =>
+  segment.offsetBytes + (segment.source?.lengthBytes ?? bytesOfLines(linesOf(segment)))
+
+/** What a segment references. */
+export const sourcesOf = ({ source, referring = [] }: SegmentRecord): readonly SegmentSource[] =>
+  source === undefined ? referring.map(part => part.source) : [source]
+
+/** A segment as neighbours that each have parts of their own, or one source. */
+export function piecesOf(segment: SegmentRecord): readonly SegmentRecord[] {
+  if (segment.referring === undefined) return [segment]
+  const pieces: SegmentRecord[] = []
+  let { offsetBytes } = segment
+  for (const line of linesOf(segment)) {
+    const last = pieces.at(-1)
+    if (!("extent" in line)) pieces.push({ offsetBytes, parts: [], source: line.source })
+    else if (last === undefined || last.source !== undefined) pieces.push({ offsetBytes, parts: [line] })
+    else pieces[pieces.length - 1] = { ...last, parts: [...last.parts, line] }
+    offsetBytes += bytesOfLine(line)
+  }
+  return pieces
+}
 
 /** The segments that a source is a range of. The object that they were made for may be gone. */
 export const manifestOfSource = (bucketId: BucketId, source: SegmentSource): ManifestAddress => ({
@@ -108,7 +141,7 @@ export function endOfSegmentAt(segment: SegmentRecord, offsetBytes: number): num
   throw fail("corruptRecord", { what: "segment", offsetBytes })
 }
 
-/** The extents of a segment that a range of the object touches, in order. Offsets and lengths are of the plaintext. */
+/** The extents of a segment with parts of its own that a range of the object touches, in order. All numbers are of the plaintext. */
 export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthBytes: number): Generator<ExtentRange> {
   const end = first + lengthBytes
   let at = segment.offsetBytes
@@ -123,7 +156,7 @@ export function* extentsOfSegment(segment: SegmentRecord, first: number, lengthB
 }
 
 export interface PlacedPart {
-  readonly part: PartRecord
+  readonly part: PartLine
   readonly offsetBytes: number
 }
 
@@ -152,6 +185,7 @@ export function partByNumber(view: RowView, address: ManifestAddress, partNumber
   if (partNumber < 1 || partNumber > address.parts) return undefined
   const segment = readSegment(view, address, Math.floor((partNumber - 1) / MANIFEST_SEGMENT_PARTS))
   const inSegment = (partNumber - 1) % MANIFEST_SEGMENT_PARTS
-  const offsetBytes = segment.offsetBytes + bytesOfParts(segment.parts.slice(0, inSegment))
-  return { part: must(segment.parts[inSegment], "segments are full but for the last"), offsetBytes }
+  const lines = linesOf(segment)
+  const offsetBytes = segment.offsetBytes + bytesOfLines(lines.slice(0, inSegment))
+  return { part: must(lines[inSegment], "segments are full but for the last"), offsetBytes }
 }

@@ -1,0 +1,83 @@
+/** Commands on the segments of an upload that is completed in a bucket with deduplication. Pure. See decision 87. */
+import { fail } from "../../base/failures.js"
+import { firstOf } from "../../base/first-of.js"
+import type { RowKey } from "../../base/ids.js"
+import type { StorageClass } from "../../base/storage-class.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { decodeSegment, encodeUpload, type SegmentRecord } from "../../format/records.js"
+import { objectRowKey, suffixRange } from "../../format/row-key.js"
+import { command } from "../../metadata/index.js"
+import { sourcesOf } from "../queries/manifest-core.js"
+import { digestWrites, requireKnown, type NewDigests } from "./dedup-commands-core.js"
+import {
+  addressKeyOf,
+  requireUpload,
+  sealedBy,
+  segmentWrites,
+  type Completion,
+  type UploadAddress,
+} from "./multipart-commands-core.js"
+import { withoutReferences, withReferences } from "./reference-commands-core.js"
+
+/** Rows of digests that one command drops. */
+const DROPPED_AT_ONCE = 256
+
+/** What a segment of a deduplicated object is written with. */
+interface SharedParts {
+  readonly storageClass: StorageClass
+  readonly reliesOn: readonly RowKey[]
+  readonly digests: readonly NewDigests[]
+}
+
+/**
+ * Writes one segment of the frozen part list, with what its parts refer to. Throws `conflict` if others do not have that any
+ * more, and as `putSegment`.
+ */
+export const putSharedSegment = command<
+  [address: UploadAddress, completion: Completion, number: number, segment: SegmentRecord, shared: SharedParts],
+  void
+>({
+  name: "PutSharedSegment",
+  touches: (address, _completion, _number, _segment, { reliesOn }) => [
+    ["uploads", addressKeyOf(address)],
+    ...reliesOn.map(rowKey => ["blockDigests", rowKey] as const),
+  ],
+  decide(view, _time, address, completion, number, segment, { storageClass, reliesOn, digests }) {
+    const writes = segmentWrites(view, address, completion, number, segment)
+    requireKnown(view, reliesOn)
+    const references = withReferences(view, address.bucketId, sourcesOf(segment), storageClass)
+    const row = objectRowKey(address.bucketId, address.key)
+    return {
+      writes: [...writes, ...references, ...digestWrites(row, address.multipartId, digests)],
+      result: undefined,
+    }
+  },
+})
+
+/**
+ * Drops some of what an earlier attempt of deduplication has left. Returns whether there may be more. Throws `conflict`.
+ */
+export const dropStale = command<[address: UploadAddress, completion: Completion], boolean>({
+  name: "DropStale",
+  grows: false,
+  touches: address => [["uploads", addressKeyOf(address)]],
+  decide(view, time, address, completion) {
+    const upload = requireUpload(view, address)
+    if (!sealedBy(upload, completion)) throw fail("conflict")
+    const range = suffixRange(addressKeyOf(address))
+    const dropped: EntryWrite[] = []
+    const first = firstOf(view.range("segments", range))
+    if (first !== undefined) {
+      const [key, { value }] = first
+      const references = withoutReferences(view, time, address.bucketId, sourcesOf(decodeSegment(value)))
+      dropped.push({ family: "segments", key, value: undefined }, ...references)
+    }
+    for (const [key] of view.range("blockDigests", range)) {
+      if (dropped.length >= DROPPED_AT_ONCE) break
+      dropped.push({ family: "blockDigests", key, value: undefined })
+    }
+    if (dropped.length === 0) return { writes: [], result: false }
+    const write: EntryWrite = { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) }
+    return { writes: [write, ...dropped], result: true }
+  },
+})

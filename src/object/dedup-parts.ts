@@ -1,0 +1,127 @@
+/**
+ * Parts of an upload in a bucket with deduplication, when it is completed: those whose blocks are all known, one behind the
+ * other, refer to the bytes of other objects, and their own are removed like those of any part that is not used. See
+ * decision 87.
+ *
+ * Limits  DEDUP_LIMITS: beyond them parts keep their bytes.
+ */
+import type { BucketId, RowKey } from "../base/ids.js"
+import type { StorageClass } from "../base/storage-class.js"
+import type { PartRecord, ReferringPart, SegmentRecord, UploadedPart } from "../format/records.js"
+import type { Metadata } from "../metadata/index.js"
+import { DEDUP_LIMITS, findKnownParts, type KnownRun, type NewDigests } from "./commands/dedup-commands-core.js"
+import { digestRows } from "./dedup-body.js"
+
+interface SharingUpload {
+  readonly bucketId: BucketId
+  readonly storageClass: StorageClass
+  /** All parts of the object. */
+  readonly uploadedParts: number
+  /** Shorter parts are found only behind others. */
+  readonly shortBytes: number
+}
+
+/** A segment, and what its row is written with. */
+export interface SharedSegment {
+  readonly segment: SegmentRecord
+  readonly reliesOn: readonly RowKey[]
+  readonly digests: readonly NewDigests[]
+}
+
+type OwnSegment = SegmentRecord & { readonly parts: readonly UploadedPart[] }
+
+/** Looks for the parts of a segment. */
+export async function shareParts(
+  metadata: Pick<Metadata, "ask">,
+  upload: SharingUpload,
+  segment: OwnSegment,
+): Promise<SharedSegment> {
+  const { bucketId, storageClass, shortBytes } = upload
+  const found: (KnownRun | undefined)[] = []
+  for (const parts of groupsOf(segment.parts.map(wantedOf))) {
+    const follows = placeBehind(found.at(-1))
+    found.push(...(await metadata.ask(findKnownParts({ bucketId, storageClass, shortBytes, parts, follows }))))
+  }
+  return sharedSegmentOf(upload, segment, found)
+}
+
+const placeBehind = (run: KnownRun | undefined) =>
+  run && { key: run.key, multipartId: run.multipartId, offsetBytes: run.offsetBytes + run.lengthBytes }
+
+const wantedOf = ({ digests = [], extent: { blockBytes, lengthBytes } }: UploadedPart) => ({
+  ...{ digests, blockBytes, lengthBytes },
+})
+
+/** As many as one query looks for. */
+function groupsOf<Wanted extends { readonly digests: readonly Uint8Array[] }>(parts: readonly Wanted[]): Wanted[][] {
+  const groups: Wanted[][] = []
+  let blocks = 0
+  for (const part of parts) {
+    blocks += part.digests.length
+    const last = groups.at(-1)
+    if (last !== undefined && blocks <= DEDUP_LIMITS.blocksPerQuery) last.push(part)
+    else {
+      groups.push([part])
+      blocks = part.digests.length
+    }
+  }
+  return groups
+}
+
+/** `found`: of its parts, as far as they are known. */
+export function sharedSegmentOf(
+  upload: SharingUpload,
+  { offsetBytes, parts }: OwnSegment,
+  found: readonly (KnownRun | undefined)[],
+): SharedSegment {
+  const reliesOn = new Set<RowKey>()
+  const own: UploadedPart[] = []
+  const referring: ReferringPart[] = []
+  const digests: NewDigests[] = []
+  let at = offsetBytes
+  for (const [i, part] of parts.entries()) {
+    const run = found[i]
+    if (run !== undefined && mayRelyOn(reliesOn, run)) referring.push(referringPartOf(part, run))
+    else {
+      own.push(part)
+      addDigests(upload, digests, at, part)
+    }
+    at += part.extent.lengthBytes
+  }
+  const segment: SegmentRecord = { offsetBytes, parts: own, ...(referring.length > 0 && { referring }) }
+  return { segment, reliesOn: [...reliesOn], digests }
+}
+
+/** Adds the rows, unless there were too many. */
+function mayRelyOn(reliesOn: Set<RowKey>, run: KnownRun): boolean {
+  const further = run.reliesOn.filter(rowKey => !reliesOn.has(rowKey))
+  if (reliesOn.size + further.length > DEDUP_LIMITS.reliedOnOfSegment) return false
+  for (const rowKey of further) reliesOn.add(rowKey)
+  return true
+}
+
+function referringPartOf(part: PartRecord, { reliesOn: _, ...source }: KnownRun): ReferringPart {
+  const { partNumber, md5, modifiedMs, checksumValue } = part
+  return { partNumber, md5, modifiedMs, checksumValue, source }
+}
+
+/** Adds the digests of a part to those of the part before it, if they are neighbours. */
+function addDigests(upload: SharingUpload, rows: NewDigests[], offsetBytes: number, part: UploadedPart): void {
+  const { digests, extent } = part
+  if (digests === undefined) return
+  const { blockBytes, lengthBytes } = extent
+  const last = rows.at(-1)
+  const isNext =
+    last?.record.blockBytes === blockBytes &&
+    last.record.lengthBytes % blockBytes === 0 &&
+    last.offsetBytes + last.record.lengthBytes === offsetBytes &&
+    last.record.digests.length + digests.length <= DEDUP_LIMITS.digestsPerRow
+  if (last === undefined || !isNext) {
+    const { storageClass, uploadedParts } = upload
+    rows.push(...digestRows({ storageClass, uploadedParts, blockBytes }, offsetBytes, { digests, lengthBytes }))
+    return
+  }
+  const { record } = last
+  const both = { lengthBytes: record.lengthBytes + lengthBytes, digests: [...record.digests, ...digests] }
+  rows[rows.length - 1] = { ...last, record: { ...record, ...both } }
+}
