@@ -6,7 +6,7 @@ import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPl
 import { objectKeyOfText } from "../../base/ids.js"
 import { decodeSegment } from "../../format/records.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { BLOCK, damage, openScene, put, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+import { BLOCK, damage, multipart, openScene, put, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
 
 const HOUR_MS = 3_600_000
 const NONE = { findings: [], changing: [], repaired: 0 } as const
@@ -154,6 +154,46 @@ test("objects from before are read, and later writes find their blocks; clients 
   await put(on, "new", bytes)
   assert.equal(world.needles, needles)
   assert.equal((await runJob(on, "rebuild")).repaired, 0)
+})
+
+test("all versions of a key from before are read, also those with a delete marker above", async () => {
+  const scene = await openScene()
+  const { world } = scene
+  await world.clock.runUntil(world.services.buckets.setVersioning(world.home, "enabled"))
+  const versioned = { ...scene, bucket: await world.services.buckets.open(world.home.name) }
+  const bodies = [1, 2, 3].map(count => world.random.bytes(count * BLOCK + 9))
+  for (const bytes of bodies) await put(versioned, "a", bytes)
+  await world.services.objects.remove({ bucket: versioned.bucket, key: objectKeyOfText("a"), conditions: {} })
+  await world.clock.runUntil(world.services.dedup.setDedup(world.home, true))
+  const on = { ...scene, bucket: await world.services.buckets.open(world.home.name) }
+  assert.equal((await runJob(on, "rebuild")).repaired, bodies.length)
+  await agrees(on)
+  const { needles } = world
+  for (const [n, bytes] of bodies.entries()) await put(on, `new ${n}`, bytes)
+  assert.equal(world.needles, needles)
+})
+
+test("multipart uploads, from before and with parts that are there already, are compared and found", async () => {
+  const scene = await openScene()
+  const { world } = scene
+  const parts = [0, 1].map(() => world.random.bytes(80 * BLOCK))
+  await multipart(scene, "old", parts)
+  await world.clock.runUntil(world.services.dedup.setDedup(world.home, true))
+  const on = { ...scene, bucket: await world.services.buckets.open(world.home.name) }
+  assert.equal((await runJob(on, "rebuild")).repaired, 1)
+  const { needles } = world
+  const all = [...parts, world.random.bytes(5)]
+  await multipart(on, "new", all)
+  await settle(on)
+  assert.ok(world.needles - needles <= 3)
+  await wait(on, HOUR_MS)
+  await agrees(on)
+  const segments = rowsOf(on, "segments").map(([, { value }]) => decodeSegment(value))
+  assert.equal(segments.flatMap(({ referring = [] }) => referring).length, 2)
+  await world.remove("old")
+  await settle(on)
+  await agrees(on)
+  assert.ok((await world.get("new")).equals(concatBytes(all)))
 })
 
 test("versions of one key, and what undelete keeps, are compared like others", async () => {

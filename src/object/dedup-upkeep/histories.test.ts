@@ -10,7 +10,7 @@ import { isFailure } from "../../base/failures.js"
 import { objectKeyOfText } from "../../base/ids.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { sourceOf } from "../testing-services.js"
-import { BLOCK, openScene, pagesOf, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+import { BLOCK, copying, openScene, pagesOf, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
 import type { DedupJob } from "./rows-core.js"
 
 const SEEDS = 12
@@ -59,7 +59,9 @@ class History {
       busy.add(key)
       try {
         const choice = random.below(10)
-        if (choice < 6) {
+        const other = KEYS.find(each => each !== key && !busy.has(each) && objects.has(each))
+        if (choice === 0 && other !== undefined) await this.copy(other, key)
+        else if (choice < 6) {
           const bytes = this.body()
           await this.again(() => service.put({ ...scene.world.putting(key, sourceOf(bytes)), bucket: scene.bucket }))
           objects.set(key, bytes)
@@ -73,6 +75,16 @@ class History {
       } finally {
         busy.delete(key)
       }
+    }
+  }
+
+  private async copy(from: string, to: string): Promise<void> {
+    this.busy.add(from)
+    try {
+      await copying(this.scene, from, to)
+      this.objects.set(to, this.objects.get(from) ?? Buffer.of())
+    } finally {
+      this.busy.delete(from)
     }
   }
 

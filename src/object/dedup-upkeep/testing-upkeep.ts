@@ -5,6 +5,7 @@ import { objectKeyOfText, type RowKey } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import { command, type MetadataRow } from "../../metadata/index.js"
 import { must } from "../../base/assert.js"
+import { COMPLETE, putParts } from "../jobs/testing-encrypt.js"
 import { open, type World } from "../jobs/testing-repair.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import type { Bucket } from "../contract.js"
@@ -43,6 +44,12 @@ export async function wait({ world }: Scene, ms: number): Promise<void> {
 
 export const put = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
   world.clock.runUntil(world.services.objects.put({ ...world.putting(key, sourceOf(bytes)), bucket }))
+
+/** An object that is uploaded in these parts. */
+export async function multipart({ world }: Scene, key: string, bodies: readonly Uint8Array[]): Promise<void> {
+  const { target, parts } = await putParts(world, key, bodies)
+  await world.clock.runUntil(world.services.multipart.complete({ ...target, parts, ...COMPLETE }))
+}
 
 export const copying = ({ world, bucket }: Scene, from: string, to: string) =>
   world.services.objects.copy({
