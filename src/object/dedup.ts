@@ -30,6 +30,7 @@ import {
 import type { Stored } from "./commands/version-commands-core.js"
 import type { Bucket } from "./contract.js"
 import type { SegmentsName } from "./queries/manifest-core.js"
+import type { DedupMetrics } from "./dedup-metrics.js"
 import { BodyBlocks, lastOffsetOf, type BodyPieces } from "./dedup-body.js"
 
 interface DedupSeams {
@@ -37,6 +38,7 @@ interface DedupSeams {
   readonly random: Random
   readonly metadata: Metadata
   readonly keys: Pick<ObjectKeys, "digestKey">
+  readonly metrics: DedupMetrics
   readonly encryptsAtRest: boolean
   /** Resolves once the devices refuse releases that do not know what it writes. */
   prepare(): Promise<void>
@@ -52,7 +54,11 @@ interface NewBody {
 }
 
 export class Dedup {
-  constructor(private readonly seams: DedupSeams) {}
+  readonly metrics: DedupMetrics
+
+  constructor(private readonly seams: DedupSeams) {
+    this.metrics = seams.metrics
+  }
 
   /** From now on, new objects of the bucket are deduplicated, or are not. Throws `noSuchBucket`, and what is refused. */
   async setDedup(bucket: Pick<Bucket, "id">, isOn: boolean): Promise<void> {
@@ -98,11 +104,13 @@ export class Dedup {
     const { metadata, clock, random } = this.seams
     const multipartId = multipartIdOf(clock.wallMs() * 1000, random.bytes(RANDOM_BYTES))
     const { segments, digests } = pieces
-    const hasSources = segments.some(({ kind }) => kind === "source")
+    const sources = segments.flatMap(segment => (segment.kind === "source" ? [segment.source] : []))
+    const hasSources = sources.length > 0
     const appended = { lastOffset: lastOffsetOf(segments), uploadedParts: 0, ...(hasSources && { hasSources }) }
     const version = { ...put.version, content: segmentsOf(multipartId, appended) }
     try {
       const stored = await metadata.run(putDeduplicated({ ...put, version, multipartId, ...pieces }))
+      this.metrics.note(put.version.sizeBytes, sources)
       if (indexedAtOnce(digests) < digests.length) await this.index(put.bucketId, { key: put.key, multipartId })
       return stored
     } catch (error) {

@@ -6,7 +6,7 @@ import type { MultipartId } from "../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS, PART_BYTES_MIN, PARTS_MAX } from "../base/limits.js"
 import { isMultipartId, multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { etagOfHead } from "../format/version-record.js"
-import type { PartRecord, SegmentRecord, UploadedPart, UploadRecord } from "../format/records.js"
+import type { PartRecord, SegmentRecord, SegmentSource, UploadedPart, UploadRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { laterTurn, mapBounded } from "../life/index.js"
@@ -59,7 +59,7 @@ import { decodePart } from "../format/records.js"
 import { headersOf, multipartInfoOf, packDetails, putResultOf } from "./queries/object-info-core.js"
 import { bodyOf } from "./object-reader.js"
 import type { ObjectService } from "./object-service.js"
-import { bytesOfParts } from "./queries/manifest-core.js"
+import { bytesOfParts, sourcesOf } from "./queries/manifest-core.js"
 import { findLatest } from "./commands/found-versions-core.js"
 import { checkWrite } from "./commands/version-commands-core.js"
 import { decodeVersion, type VersionRecord } from "../format/version-record.js"
@@ -309,7 +309,7 @@ export class MultipartService implements Multipart {
     const appended = { lastOffset: 0, uploadedParts: chosen.length, hasSources: true } as const
     const segments = { kind: "segments", multipartId, completion: completion.token } as const
     const version = {
-      content: shared.hasSources ? { ...segments, appended } : segments,
+      content: shared.sources.length > 0 ? { ...segments, appended } : segments,
       payload: undefined,
       sizeBytes,
       md5: this.hash(etagOfParts(chosen)),
@@ -328,7 +328,10 @@ export class MultipartService implements Multipart {
     const counted = partsBytes === undefined ? {} : { partsBytes }
     const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
     const stored = await this.metadata.run(complete)
-    if (shared.hasDigests) await this.dedup.index(bucket.id, { key, multipartId })
+    if (shared.hasDigests) {
+      this.dedup.metrics.note(sizeBytes, shared.sources)
+      await this.dedup.index(bucket.id, { key, multipartId })
+    }
     return putResultOf(stored, checksum.value, sealing)
   }
 
@@ -385,7 +388,7 @@ export class MultipartService implements Multipart {
     bucket: Bucket,
     sealed: SealedUpload,
     parts: readonly UploadedPart[],
-  ): Promise<{ readonly hasSources: boolean; readonly hasDigests: boolean }> {
+  ): Promise<{ readonly sources: readonly SegmentSource[]; readonly hasDigests: boolean }> {
     const { address, completion } = sealed
     const segments: { offsetBytes: number; parts: readonly UploadedPart[] }[] = []
     let offsetBytes = 0
@@ -396,13 +399,12 @@ export class MultipartService implements Multipart {
     }
     const isShared =
       bucket.settings.includes("dedup") && sealed.upload.sealing === undefined && parts.some(part => part.digests)
-    let hasSources = false
+    const sources: SegmentSource[] = []
     await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, async ([number, segment]) => {
       if (!isShared) return this.metadata.run(putSegment(address, completion, number, segment))
-      const shared = await this.putShared(sealed, parts.length, number, segment)
-      hasSources ||= shared.referring !== undefined
+      sources.push(...sourcesOf(await this.putShared(sealed, parts.length, number, segment)))
     })
-    return { hasSources, hasDigests: isShared }
+    return { sources, hasDigests: isShared }
   }
 
   /** Writes a segment of which some parts may refer to the bytes of others. */

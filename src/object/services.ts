@@ -21,6 +21,7 @@ import { readOrders } from "./commands/append-commands-core.js"
 import { Concatenation } from "./concatenation.js"
 import { Collector } from "./jobs/collector.js"
 import { Dedup } from "./dedup.js"
+import { DedupMetrics } from "./dedup-metrics.js"
 import { DedupUpkeep } from "./dedup-upkeep/dedup-upkeep.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
@@ -170,6 +171,7 @@ export function createServices(
     random: random.fork("dedup"),
     metadata: watched,
     keys,
+    metrics: new DedupMetrics(telemetry.metrics),
     encryptsAtRest,
     prepare: refuseEarlier,
   })

@@ -243,3 +243,16 @@ test("what is kept for half or more of its bytes stays", async () => {
   await settle(scene)
   assert.equal((await runJob(scene, "compact")).repaired, 0)
 })
+
+test("metrics count what was written, and what of that was there, of single and multipart uploads", async () => {
+  const scene = await openScene("dedup")
+  const { world } = scene
+  const bytes = world.random.bytes(80 * BLOCK)
+  await put(scene, "a", bytes)
+  await put(scene, "b", bytes)
+  await multipart(scene, "c", [bytes, world.random.bytes(10)])
+  const text = world.telemetry.metrics.render()
+  const valueOf = (name: string): number =>
+    Number(new RegExp(`^hayloft_dedup_${name}_bytes_total (\\d+)$`, "m").exec(text)?.[1])
+  assert.deepEqual([valueOf("written"), valueOf("referenced")], [3 * bytes.length + 10, 2 * bytes.length])
+})
