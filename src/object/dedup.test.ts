@@ -2,85 +2,70 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
-import { isFailure, type FailureKind } from "../base/failures.js"
-import { objectKeyOfText, rowKeyOf } from "../base/ids.js"
-import { KIB, PART_BYTES_MIN } from "../base/limits.js"
-import type { Family } from "../base/families.js"
-import { decodeReferences, decodeSegment } from "../format/records.js"
-import { uploadOfPartRowKey } from "../format/row-key.js"
-import type { Bucket } from "./contract.js"
-import { COMPLETE } from "./jobs/testing-encrypt.js"
-import { open, type World } from "./jobs/testing-repair.js"
-import { referencesRowKey, sourcesOf } from "./queries/manifest-core.js"
-import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
+import { fail, isFailure, type FailureKind } from "../base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
+import { PART_BYTES_MIN } from "../base/limits.js"
+import { decodeSegment } from "../format/records.js"
+import { parseObjectRowKey } from "../format/row-key.js"
+import { multipartIdOfSuffix, NULL_VERSION } from "../format/version-id.js"
+import { encodeLifecycleRules } from "../format/lifecycle-rules.js"
+import { DEDUP_LIMITS } from "./commands/dedup-commands-core.js"
+import type { PutRequest, PutResult } from "./contract.js"
+import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
+import { assertEncrypted, convert } from "./jobs/testing-encrypt.js"
+import { REAL_DAYS } from "./lifecycle/due-core.js"
+import { setStorageClass } from "./lifecycle/move-commands-core.js"
+import {
+  assertExact,
+  assertNothing,
+  BLOCK,
+  copying,
+  never,
+  opened,
+  put,
+  putting,
+  rowsIn,
+  settle,
+  uploading,
+  type Scene,
+} from "./testing-dedup.js"
 import { sourceOf } from "./testing-services.js"
 
-const never = new AbortController().signal
-const BLOCK = 16 * KIB
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-
-export interface Scene {
-  readonly world: World
-  readonly bucket: Bucket
-}
-
-async function opened(policy = "ec:2+1"): Promise<Scene> {
-  const world = await open(policy)
-  const { clock, services, home } = world
-  await clock.runUntil(services.storeClock.start())
-  await clock.runUntil(services.dedup.setDedup(home, true))
-  return { world, bucket: await services.buckets.open(home.name) }
-}
-
-const putting = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
-  world.services.objects.put({ ...world.putting(key, sourceOf(bytes)), bucket })
-
-const put = (scene: Scene, key: string, bytes: Uint8Array) => scene.world.clock.runUntil(putting(scene, key, bytes))
-
-const rowsOf = ({ world }: Scene, family: Family): number =>
-  [...world.tablet.committed.range(family, family === "blockIndex" ? ALL : ALL_OBJECT_ROWS)].length
-
-async function settle({ world }: Scene): Promise<void> {
-  for (const job of ["collector", "orphans", "collector"]) await world.settle(job)
-  await world.removeAborted()
-}
-
-/** The counts are those of the references. */
-function assertCounted({ world }: Scene): void {
-  const found = new Map<string, number>()
-  for (const [rowKey, { value }] of world.tablet.committed.range("segments", ALL_OBJECT_ROWS)) {
-    for (const source of sourcesOf(decodeSegment(value))) {
-      const name = referencesRowKey(must(world.home.id, uploadOfPartRowKey(rowKey)), source)
-      found.set(name, (found.get(name) ?? 0) + 1)
-    }
-  }
-  const counted = new Map<string, number>()
-  for (const [rowKey, { value }] of world.tablet.committed.range("references", ALL_OBJECT_ROWS)) {
-    const { count } = decodeReferences(value)
-    if (count > 0) counted.set(rowKey, count)
-  }
-  assert.deepEqual(counted, found)
-}
-
-async function assertNothing(scene: Scene): Promise<void> {
-  await settle(scene)
-  assert.equal(scene.world.needles, 0)
-  for (const family of ["references", "segments", "releases", "parts", "blockDigests", "blockIndex"] as const)
-    assert.equal(rowsOf(scene, family), 0, family)
-}
+/** Shards of a block. */
+const SHARDS = 3
 
 const refuses = (work: Promise<unknown>, kind: FailureKind) => assert.rejects(work, error => isFailure(error, kind))
+const upload = (scene: Scene, key: string, parts: readonly Uint8Array[]) =>
+  scene.world.clock.runUntil(uploading(scene, key, parts))
 
-async function rangeOf({ world, bucket }: Scene, key: string, first: number, lengthBytes: number): Promise<Buffer> {
-  const range = { kind: "fromTo", first, last: first + lengthBytes - 1 } as const
+async function bytesOf({ world, bucket }: Scene, key: string, range: PutRange | undefined): Promise<Buffer> {
   const read = async () => {
-    const body = await world.services.objects.get({ bucket, key: objectKeyOfText(key), conditions: {}, range })
+    const target = { bucket, key: objectKeyOfText(key), conditions: {}, ...(range && { range }) }
+    const body = await world.services.objects.get(target)
     const pieces: Uint8Array[] = []
     for await (const piece of body.read(never)) pieces.push(Uint8Array.from(piece))
     body.close()
     return Buffer.concat(pieces)
   }
   return world.clock.runUntil(read())
+}
+
+type PutRange =
+  | { readonly kind: "fromTo"; readonly first: number; readonly last: number }
+  | { readonly kind: "part"; readonly partNumber: number }
+
+const rangeOf = (scene: Scene, key: string, first: number, lengthBytes: number) =>
+  bytesOf(scene, key, { kind: "fromTo", first, last: first + lengthBytes - 1 })
+
+/** More than `put` says. */
+const putWith = (scene: Scene, key: string, bytes: Uint8Array, more: Partial<PutRequest>) =>
+  scene.world.services.objects.put({
+    ...{ ...scene.world.putting(key, sourceOf(bytes)), bucket: scene.bucket },
+    ...more,
+  })
+
+async function assertSame({ world }: Scene, bodies: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), key)
 }
 
 test("the same bytes are stored once; each object keeps them when the other goes", async () => {
@@ -92,59 +77,319 @@ test("the same bytes are stored once; each object keeps them when the other goes
   const second = await put(scene, "b", bytes)
   assert.equal(second.etag, first.etag)
   assert.equal(world.needles, before)
-  assertCounted(scene)
+  assertExact(scene)
   assert.ok((await world.get("b")).equals(bytes))
   await world.remove("a")
   await settle(scene)
   assert.equal(world.needles, before)
   assert.ok((await world.get("b")).equals(bytes))
   assert.ok((await rangeOf(scene, "b", BLOCK - 5, 2 * BLOCK)).equals(bytes.subarray(BLOCK - 5, 3 * BLOCK - 5)))
+  assert.ok((await bytesOf(scene, "b", { kind: "part", partNumber: 1 })).equals(bytes), "it is no object of parts")
   await put(scene, "c", bytes)
   assert.equal(world.needles, before)
   await world.remove("b")
   await settle(scene)
   assert.ok((await world.get("c")).equals(bytes))
-  assertCounted(scene)
+  assertExact(scene)
   await world.remove("c")
+  await assertNothing(scene)
+  assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal)
+})
+
+test("a changed block is stored, the others are not, and the same body over itself stores nothing", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const bytes = world.random.bytes(6 * BLOCK)
+  await put(scene, "a", bytes)
+  const before = world.needles
+  const changed = Uint8Array.from(bytes)
+  changed[2 * BLOCK + 9] = (changed[2 * BLOCK + 9] ?? 0) ^ 1
+  await put(scene, "b", changed)
+  assert.equal(world.needles, before + SHARDS)
+  for (let i = 0; i < 3; i += 1) await put(scene, "a", bytes)
+  await settle(scene)
+  assert.equal(world.needles, before + SHARDS)
+  assert.ok((await world.get("a")).equals(bytes))
+  assert.ok((await world.get("b")).equals(changed))
+  // A block that moves is found too, but not bytes within it.
+  const moved = Buffer.concat([bytes.subarray(3 * BLOCK), bytes.subarray(0, 3 * BLOCK)])
+  await put(scene, "moved", moved)
+  assert.equal(world.needles, before + SHARDS)
+  await put(scene, "shifted", Buffer.concat([Buffer.of(1), bytes]))
+  assert.equal(world.needles, before + SHARDS + 7 * SHARDS)
+  assert.ok((await world.get("moved")).equals(moved))
+  for (const key of ["a", "b", "moved", "shifted"]) await world.remove(key)
   await assertNothing(scene)
 })
 
-const UPLOAD = {
-  ...{ attributes: { headers: { contentType: "text/x" }, userMetadata: [] }, tags: [], checksum: undefined },
-  ...{ acl: undefined, initiator: undefined, lock: undefined },
-} as const
+test("a body has at most so many runs; the rest of it is stored", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const known = world.random.bytes(BLOCK)
+  await put(scene, "known", Buffer.concat([known, known.subarray(0, 1)]))
+  const blocks = Array.from({ length: DEDUP_LIMITS.runsMax + 40 }, (_, i) =>
+    i % 2 === 0 ? known : world.random.bytes(BLOCK),
+  )
+  const before = rowsIn(scene, "segments").length
+  const bytes = Buffer.concat(blocks)
+  await put(scene, "a", bytes)
+  assert.equal(rowsIn(scene, "segments").length, before + DEDUP_LIMITS.runsMax)
+  assert.ok((await world.get("a")).equals(bytes))
+  await world.remove("known")
+  await settle(scene)
+  assert.ok((await world.get("a")).equals(bytes))
+  await world.remove("a")
+  await assertNothing(scene)
+})
 
-async function uploading({ world, bucket }: Scene, key: string, parts: readonly Uint8Array[]) {
-  const { multipart } = world.services
-  const target = { bucket, key: objectKeyOfText(key) }
-  const { multipartId } = await multipart.create({ ...target, ...UPLOAD })
-  const completed = []
-  for (const [i, bytes] of parts.entries()) {
-    const body = sourceOf(bytes)
-    const { etag } = await multipart.putPart({ ...target, multipartId, partNumber: i + 1, body, signal: never })
-    completed.push({ partNumber: i + 1, etag, checksum: undefined })
+test("versions share blocks with each other and with other keys", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  await world.clock.runUntil(world.services.buckets.setVersioning(bucket, "enabled"))
+  const versioned = { ...scene, bucket: await world.services.buckets.open(bucket.name) }
+  const bytes = world.random.bytes(4 * BLOCK)
+  const before = world.needles
+  const versions: PutResult[] = []
+  for (let i = 0; i < 3; i += 1) versions.push(await put(versioned, "a", bytes))
+  await put(versioned, "b", bytes)
+  await world.clock.runUntil(copying(versioned, "b", "c"))
+  assert.equal(world.needles, before + 4 * SHARDS)
+  const remove = (key: string, versionId: PutResult["versionId"]) =>
+    world.services.objects.remove({
+      ...{ bucket: versioned.bucket, key: objectKeyOfText(key), conditions: {} },
+      ...(versionId !== undefined && { versionId }),
+    })
+  for (const { versionId } of versions) {
+    await remove("a", versionId)
+    await settle(scene)
+    for (const key of ["b", "c"]) assert.ok((await world.get(key)).equals(bytes), key)
+    assert.equal(world.needles, before + 4 * SHARDS)
   }
-  return multipart.complete({ ...target, multipartId, ...COMPLETE, parts: completed })
-}
+  assertExact(scene)
+})
 
-const upload = (scene: Scene, key: string, parts: readonly Uint8Array[]) =>
-  scene.world.clock.runUntil(uploading(scene, key, parts))
+test("what a refused write has stored goes, and what it would have shared stays", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const { clock } = world
+  const bytes = world.random.bytes(4 * BLOCK)
+  await put(scene, "a", bytes)
+  await settle(scene)
+  const before = world.needles
+  const mixed = Buffer.concat([bytes.subarray(0, BLOCK), world.random.bytes(BLOCK), bytes.subarray(2 * BLOCK)])
+  const conditions = { ifNoneMatch: ["*"] }
+  await refuses(clock.runUntil(putWith(scene, "a", mixed, { conditions })), "preconditionFailed")
+  const broken = {
+    ...sourceOf(mixed),
+    gather: () => undefined,
+    async *open() {
+      yield mixed.subarray(0, 3 * BLOCK)
+      throw fail("incompleteBody")
+    },
+  }
+  await refuses(clock.runUntil(putWith(scene, "b", mixed, { body: broken })), "incompleteBody")
+  const wrong = { ...sourceOf(mixed), gather: () => undefined, md5: new Uint8Array(16) }
+  await refuses(clock.runUntil(putWith(scene, "b", mixed, { body: wrong })), "badDigest")
+  await settle(scene)
+  assert.equal(world.needles, before)
+  assertExact(scene)
+  assert.ok((await world.get("a")).equals(bytes))
+  await world.remove("a")
+  await assertNothing(scene)
+  assert.equal(world.compute.slabs.slabsFree, world.compute.slabs.slabsTotal)
+})
+
+test("a quota counts the bytes of each object, as if they were stored", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const { clock, services } = world
+  const target = { kind: "bucket", name: bucket.name } as const
+  await clock.runUntil(services.quotas.set(target, { hardBytes: 10 * BLOCK }))
+  const bytes = world.random.bytes(4 * BLOCK)
+  for (const key of ["a", "b"]) await put(scene, key, bytes)
+  await refuses(put(scene, "c", bytes), "quotaExceeded")
+  assert.equal((await services.buckets.usage(bucket)).bytes, 8 * BLOCK)
+  await world.remove("a")
+  await put(scene, "c", bytes)
+  assertExact(scene)
+})
+
+test("bytes are shared neither between buckets nor between storage classes", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const { clock, services } = world
+  const bytes = world.random.bytes(9 * BLOCK)
+  await put(scene, "a", bytes)
+  const needles = world.needles
+  const made = await services.buckets.create({
+    ...{ name: parseBucketName("other"), owner: parseAccountId("root"), location: "" },
+  })
+  await clock.runUntil(services.dedup.setDedup(made, true))
+  const other = { world, bucket: await services.buckets.open(made.name) }
+  await put(other, "a", bytes)
+  assert.equal(world.needles, 2 * needles)
+  await clock.runUntil(putWith(scene, "cold", bytes, { storageClass: "STANDARD_IA" }))
+  assert.equal(world.needles, 3 * needles)
+  await clock.runUntil(putWith(scene, "cold2", bytes, { storageClass: "STANDARD_IA" }))
+  assert.equal(world.needles, 3 * needles)
+  const keys = rowsIn(scene, "blockIndex").map(([rowKey]) => rowKey.slice(8))
+  assert.equal(new Set(keys).size, 27, "digests tell nothing of equal bytes elsewhere")
+  // An object that moves to another class shares its blocks with no further ones.
+  const transitions = [{ storageClass: "STANDARD_IA", days: 1 }] as const
+  const rule = { id: "cold", isEnabled: true, filter: { form: "filter", prefix: "a" }, transitions } as const
+  const rules = encodeLifecycleRules({ transitionMinimum: "varies_by_storage_class", rules: [rule] })
+  await clock.runUntil(services.buckets.setSetting(bucket, "lifecycle", rules))
+  await put(scene, "before", bytes)
+  assert.equal(world.needles, 3 * needles)
+  const time = { ...REAL_DAYS, nowMs: clock.wallMs() + 9 * REAL_DAYS.dayMs }
+  const target = { bucketId: bucket.id, key: objectKeyOfText("a"), versionId: NULL_VERSION }
+  assert.equal((await world.tablet.run(setStorageClass(target, time))).moved, 1)
+  await put(scene, "after", bytes)
+  assert.equal(world.needles, 4 * needles)
+  await put(scene, "again", bytes)
+  assert.equal(world.needles, 4 * needles)
+  await assertSame(scene, new Map(["a", "before", "after", "again", "cold", "cold2"].map(key => [key, bytes])))
+  for (const key of ["a", "before", "after", "again", "cold", "cold2"]) await world.remove(key)
+  await services.objects.remove({ bucket: other.bucket, key: objectKeyOfText("a"), conditions: {} })
+  await assertNothing(scene)
+})
+
+test("once it is off, blocks are stored again, and those that are shared stay", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const bytes = world.random.bytes(4 * BLOCK)
+  for (const key of ["a", "b"]) await put(scene, key, bytes)
+  await world.clock.runUntil(world.services.dedup.setDedup(bucket, false))
+  const off = { world, bucket: await world.services.buckets.open(bucket.name) }
+  const before = world.needles
+  await put(off, "c", bytes)
+  assert.equal(world.needles, 2 * before)
+  await world.remove("a")
+  await settle(scene)
+  for (const key of ["b", "c"]) assert.ok((await world.get(key)).equals(bytes), key)
+  for (const key of ["b", "c"]) await world.remove(key)
+  await assertNothing(scene)
+})
+
+test("deduplication and encryption exclude each other", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const { clock, services, home } = world
+  const set = (name: "encryption" | "remote") => clock.runUntil(services.buckets.setSetting(bucket, name, "<x/>"))
+  for (const name of ["encryption", "remote"] as const) {
+    await refuses(set(name), "invalidRequest")
+    await clock.runUntil(services.dedup.setDedup(home, false))
+    await set(name)
+    await refuses(clock.runUntil(services.dedup.setDedup(home, true)), "invalidRequest")
+    await clock.runUntil(services.buckets.setSetting(bucket, name, undefined))
+    await clock.runUntil(services.dedup.setDedup(home, true))
+  }
+  const encryption = { mode: "s3" } as const
+  const bytes = world.random.bytes(3 * BLOCK)
+  await refuses((async () => putWith(scene, "a", bytes, { encryption }))(), "invalidRequest")
+  await put(scene, "a", bytes)
+  const converted = convert(world)
+  await refuses(converted.clock.runUntil(converted.services.dedup.setDedup(home, true)), "invalidRequest")
+})
+
+test("a store that begins to encrypt gives objects and parts bytes of their own, and shares no further ones", async () => {
+  const scene = await opened()
+  const bytes = scene.world.random.bytes(3 * BLOCK)
+  for (const key of ["a", "b"]) await put(scene, key, bytes)
+  const parts = [PART_BYTES_MIN, 2 * BLOCK + 3].map(size => scene.world.random.bytes(size))
+  for (const key of ["p", "q"]) await upload(scene, key, parts)
+  await upload(scene, "r", [must(parts[0], "1"), scene.world.random.bytes(PART_BYTES_MIN), must(parts[1], "2")])
+  await scene.world.remove("a")
+  await scene.world.remove("p")
+  await settle(scene)
+  const whole = await scene.world.get("r")
+  const world = convert(scene.world)
+  const after = { ...scene, world }
+  for (let pass = 0; pass < 8; pass += 1) {
+    await world.settle("encrypt")
+    await world.settle("collector")
+    await world.clock.advance(ENCRYPT_LIMITS.retryMsMax)
+  }
+  await assertEncrypted(world, "in the end")
+  await put(after, "c", bytes)
+  for (const key of ["b", "c"]) assert.ok((await world.get(key)).equals(bytes), key)
+  assert.ok((await world.get("q")).equals(Buffer.concat(parts)))
+  assert.ok((await world.get("r")).equals(whole))
+  assert.ok((await bytesOf(after, "r", { kind: "part", partNumber: 3 })).equals(must(parts[1], "2")))
+  assertExact(after)
+  // A later process that does not encrypt does not reference what is encrypted.
+  world.encrypts = false
+  const plain = { ...scene, world: world.restart(3) }
+  await put(plain, "d", bytes)
+  assert.ok((await plain.world.get("d")).equals(bytes))
+  for (const key of ["b", "c", "d", "q", "r"]) await plain.world.remove(key)
+  await assertNothing(plain)
+})
+
+test("what undelete keeps has its blocks, and others share them", async () => {
+  const scene = await opened()
+  const { world, bucket } = scene
+  const { clock, services } = world
+  await clock.runUntil(services.undelete.setUndelete(bucket.id, 3))
+  const bytes = world.random.bytes(3 * BLOCK)
+  await put(scene, "a", bytes)
+  const before = world.needles
+  await put(scene, "b", bytes)
+  for (const key of ["a", "b"]) await world.remove(key)
+  await settle(scene)
+  await put(scene, "c", bytes)
+  assert.equal(world.needles, before)
+  for (const key of ["a", "b"])
+    await clock.runUntil(services.undelete.undelete(bucket.id, objectKeyOfText(key), { over: false }))
+  await assertSame(scene, new Map(["a", "b", "c"].map(key => [key, bytes])))
+  assertExact(scene)
+})
+
+test("blocks that are being deleted when an object is to share them are not shared", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const bytes = world.random.bytes(4 * BLOCK)
+  await put(scene, "a", bytes)
+  await world.remove("a")
+  let collects = true
+  world.tablet.before = async name => {
+    if (name !== "PutDeduplicated" || !collects) return
+    collects = false
+    // The blocks were found, and are deleted before the decision.
+    while ((await world.job("collector").step(never)) === "busy");
+  }
+  await refuses(put(scene, "b", bytes), "tooManyInFlight")
+  await put(scene, "b", bytes)
+  assert.ok((await world.get("b")).equals(bytes))
+  assertExact(scene)
+  await world.remove("b")
+  await assertNothing(scene)
+})
+
+test("blocks that are shared before the collector decides stay", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const bytes = world.random.bytes(4 * BLOCK)
+  await put(scene, "a", bytes)
+  const before = world.needles
+  await world.remove("a")
+  let puts = true
+  world.tablet.before = async name => {
+    if (name !== "KeepReferenced" || !puts) return
+    puts = false
+    await putting(scene, "b", bytes)
+  }
+  await settle(scene)
+  assert.equal(puts, false)
+  assert.equal(world.needles, before)
+  assert.ok((await world.get("b")).equals(bytes))
+  await world.remove("b")
+  await assertNothing(scene)
+})
 
 const partsOf = async ({ world, bucket }: Scene, key: string) => {
   const page = await world.services.objects.parts({ bucket, key: objectKeyOfText(key) }, { afterPart: 0, max: 1000 })
   return page.parts.map(({ partNumber, sizeBytes }) => [partNumber, sizeBytes])
-}
-
-async function partOf({ world, bucket }: Scene, key: string, partNumber: number): Promise<Buffer> {
-  const read = async () => {
-    const range = { kind: "part", partNumber } as const
-    const body = await world.services.objects.get({ bucket, key: objectKeyOfText(key), conditions: {}, range })
-    const pieces: Uint8Array[] = []
-    for await (const piece of body.read(never)) pieces.push(Uint8Array.from(piece))
-    body.close()
-    return Buffer.concat(pieces)
-  }
-  return world.clock.runUntil(read())
 }
 
 test("parts that are known become references when the upload is completed, and stay parts", async () => {
@@ -160,7 +405,7 @@ test("parts that are known become references when the upload is completed, and s
   assert.equal(two.etag, one.etag)
   await settle(scene)
   assert.equal(world.needles, before)
-  assertCounted(scene)
+  assertExact(scene)
   const changed = [must(first, "1"), world.random.bytes(PART_BYTES_MIN), must(third, "3")]
   await upload(scene, "mixed", changed)
   for (const key of ["one", "two"]) {
@@ -168,23 +413,57 @@ test("parts that are known become references when the upload is completed, and s
     assert.deepEqual(await partsOf(scene, key), await partsOf(scene, "one"))
   }
   assert.ok((await world.get("mixed")).equals(Buffer.concat(changed)))
-  for (const [i, bytes] of changed.entries()) assert.ok((await partOf(scene, "mixed", i + 1)).equals(bytes), `${i}`)
+  for (const [i, bytes] of changed.entries())
+    assert.ok((await bytesOf(scene, "mixed", { kind: "part", partNumber: i + 1 })).equals(bytes), `${i}`)
   assert.deepEqual(
-    (await partsOf(scene, "mixed")).map(([, size]) => size),
-    changed.map(({ length }) => length),
+    await partsOf(scene, "mixed"),
+    changed.map(({ length }, i) => [i + 1, length]),
   )
   // What was uploaded in parts and what is put at once share blocks too.
   const needles = world.needles
   await put(scene, "put", whole)
   assert.equal(world.needles, needles)
   await settle(scene)
-  await world.remove("one")
-  await world.remove("two")
+  for (const key of ["one", "two"]) await world.remove(key)
   await settle(scene)
   assert.ok((await world.get("put")).equals(whole))
   assert.ok((await world.get("mixed")).equals(Buffer.concat(changed)))
-  assertCounted(scene)
-  await world.remove("put")
-  await world.remove("mixed")
+  assertExact(scene)
+  for (const key of ["put", "mixed"]) await world.remove(key)
   await assertNothing(scene)
+})
+
+test("a completion that fails leaves nothing that another attempt, or the end of the upload, does not remove", async () => {
+  for (const goesOn of [true, false]) {
+    const scene = await opened()
+    const { world, bucket } = scene
+    const { clock, services } = world
+    const parts = [PART_BYTES_MIN, 2 * BLOCK].map(size => world.random.bytes(size))
+    await upload(scene, "one", parts)
+    const target = { bucket, key: objectKeyOfText("two") }
+    world.tablet.before = name => {
+      if (name === "CompleteUpload") throw fail("deviceFailed")
+    }
+    await refuses(upload(scene, "two", parts), "deviceFailed")
+    world.tablet.before = () => undefined
+    assert.ok(rowsIn(scene, "segments").some(([, { value }]) => decodeSegment(value).referring !== undefined))
+    const [row] = rowsIn(scene, "uploads")
+    const { suffix } = parseObjectRowKey(must(row, "the upload is open")[0])
+    const open = { ...target, multipartId: multipartIdOfSuffix(suffix) }
+    if (goesOn) {
+      const { parts: stored } = await services.multipart.listParts({ ...open, afterPart: 0, max: 10 })
+      const last = must(stored[1], "it has two")
+      const completed = [{ partNumber: last.partNumber, etag: last.etag, checksum: undefined }]
+      const what = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined, signal: never }
+      await clock.runUntil(services.multipart.complete({ ...open, ...what, parts: completed }))
+      assert.ok((await world.get("two")).equals(must(parts[1], "2")))
+      assertExact(scene)
+      await world.remove("two")
+    } else await clock.runUntil(services.multipart.abort(open))
+    await settle(scene)
+    assert.ok((await world.get("one")).equals(Buffer.concat(parts)))
+    assertExact(scene)
+    await world.remove("one")
+    await assertNothing(scene)
+  }
 })
