@@ -78,7 +78,7 @@ export interface ItemPage<Item> {
 }
 
 /** How the work on an item ended. Undefined: it is done. A text says why it could not be. */
-export type ItemOutcome =
+type ItemOutcome =
   | undefined
   | string
   /** It changed whenever it was compared, which is no failure. */
