@@ -4,6 +4,7 @@ import { APPEND_COMMANDS, APPEND_QUERIES } from "./append-kinds.js"
 import { CHANGE_COMMANDS, CHANGE_QUERIES } from "./change-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
+import { DEDUP_COMMANDS, DEDUP_QUERIES } from "./dedup-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
@@ -44,7 +45,7 @@ const DRAWN_COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
-export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS]
+export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
 export const DRAWN: readonly PlayKind[] = [
@@ -65,7 +66,10 @@ export const DRAWN: readonly PlayKind[] = [
   ...CLUSTER_QUERIES,
 ]
 /** Kinds with rounds of their own, so that they shift no random choice of the others. */
-export const APART: readonly PlayKind[] = [...COORD_COMMANDS, ...COORD_QUERIES]
+export const APART: readonly PlayKind[] = [
+  ...[...COORD_COMMANDS, ...COORD_QUERIES],
+  ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES],
+]
 export const KINDS = [...DRAWN, ...APART]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
@@ -177,6 +181,10 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ],
   ["CreateSession", "EndSession", "RenewSession", "ReadSession", "ListSessions", "CountSessions"],
   ["CreateSession", "AcquireLock", "ReleaseLock", "EndSession", "PutVersion", "RemoveLatest", "RenameObject"],
+  ["PutDeduplicated", "RemoveLatest", "KeepReferenced", "DropSource", "DropDigests", "FindKnownBlock"],
+  ["PutDeduplicated", "SetStorageClass", "IndexBlocks", "DropDigests", "DigestRowsOf", "FirstDigests"],
+  ["PutDeduplicated", "CreateUpload", "SealUpload", "PutSharedSegment", "DropStale", "FindKnownParts"],
+  ["PutDeduplicated", "PutSharedSegment", "CompleteUpload", "ReplaceReferring", "DropSource", "IsReferable"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })

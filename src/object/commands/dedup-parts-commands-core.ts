@@ -46,11 +46,9 @@ export const putSharedSegment = command<
     const writes = segmentWrites(view, address, completion, number, segment)
     requireKnown(view, reliesOn)
     const references = withReferences(view, address.bucketId, sourcesOf(segment), storageClass)
-    const row = objectRowKey(address.bucketId, address.key)
-    return {
-      writes: [...writes, ...references, ...digestWrites(row, address.multipartId, digests)],
-      result: undefined,
-    }
+    const made = digestWrites(objectRowKey(address.bucketId, address.key), address.multipartId, digests)
+    for (const { family, key } of made) view.get(family, key)
+    return { writes: [...writes, ...references, ...made], result: undefined }
   },
 })
 

@@ -197,7 +197,7 @@ export const putSegment = command<
   decide: (view, _time, ...args) => ({ writes: segmentWrites(view, ...args), result: undefined }),
 })
 
-/** Throws `conflict` unless the list is frozen as stated. */
+/** Throws `conflict` unless the list is frozen as stated, and nothing is left that `dropStale` drops. */
 export function segmentWrites(
   view: RowView,
   address: UploadAddress,
@@ -208,7 +208,8 @@ export function segmentWrites(
   const upload = requireUpload(view, address)
   if (!sealedBy(upload, completion)) throw fail("conflict")
   const key = segmentRowKey(objectRowKey(address.bucketId, address.key), address.multipartId, number)
-  view.get("segments", key)
+  const before = view.get("segments", key)
+  if (before !== undefined && sourcesOf(decodeSegment(before.value)).length > 0) throw fail("conflict")
   // The upload's row guards its segments: a completion that replaces this one reads them all.
   return [
     { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) },
