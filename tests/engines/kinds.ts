@@ -5,6 +5,7 @@ import { CHANGE_COMMANDS, CHANGE_QUERIES } from "./change-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
 import { DEDUP_COMMANDS, DEDUP_QUERIES } from "./dedup-kinds.js"
+import { DEDUP_UPKEEP_COMMANDS, DEDUP_UPKEEP_QUERIES } from "./dedup-upkeep-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
@@ -45,7 +46,7 @@ const DRAWN_COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
-export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS]
+export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
 export const DRAWN: readonly PlayKind[] = [
@@ -68,7 +69,7 @@ export const DRAWN: readonly PlayKind[] = [
 /** Kinds with rounds of their own, so that they shift no random choice of the others. */
 export const APART: readonly PlayKind[] = [
   ...[...COORD_COMMANDS, ...COORD_QUERIES],
-  ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES],
+  ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES, ...DEDUP_UPKEEP_COMMANDS, ...DEDUP_UPKEEP_QUERIES],
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -185,6 +186,8 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["PutDeduplicated", "SetStorageClass", "IndexBlocks", "DropDigests", "DigestRowsOf", "FirstDigests"],
   ["PutDeduplicated", "CreateUpload", "SealUpload", "PutSharedSegment", "DropStale", "FindKnownParts"],
   ["PutDeduplicated", "PutSharedSegment", "CompleteUpload", "ReplaceReferring", "DropSource", "IsReferable"],
+  ["SetSetting", "PutDeduplicated", "PutVersion", "GiveDigests", "RemoveLatest", "IndexBlocks", "CheckDigests"],
+  ["PutDeduplicated", "SetReferences", "DropSource", "RemoveLatest", "KeepReferenced", "ReferencesRows", "SourcesFrom"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
