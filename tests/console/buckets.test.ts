@@ -58,6 +58,27 @@ consoleSuite({ folders: 1, prepare }, (world, pageTest) => {
     assert.equal(await append(), 501)
   })
 
+  pageTest("deduplication is switched on, shows what it saves, and is verified", async () => {
+    const client = world.server.client()
+    await client.call("PUT", { bucket: "backups" })
+    const page = await world.open("/console/buckets/backups?tab=dedup")
+    const form = page.getByRole("form", { name: "Deduplication" })
+    await form.getByLabel("Deduplicate what is written").check()
+    await form.getByRole("button", { name: "Save deduplication" }).click()
+    await isDone(page, "Saved: deduplication of backups")
+    const body = Buffer.alloc(200_000, "some bytes ")
+    for (const key of ["monday", "tuesday"])
+      assert.equal((await client.call("PUT", { bucket: "backups", key, body })).status, 200)
+    await page.getByRole("button", { name: "Count again" }).click()
+    await page.locator("main").getByText("2.00 times", { exact: true }).waitFor()
+    await page.getByRole("button", { name: "Verify" }).click()
+    await isDone(page, "Started: verify backups")
+    await page.getByText(/rows compared: all agree/).waitFor()
+    await assertAccessible(page)
+    await page.getByRole("link", { name: "Details" }).click()
+    await page.getByRole("heading", { level: 1, name: /^dedup-verify-/ }).waitFor()
+  })
+
   pageTest("forms change what S3 sees, begin again with what was saved, and say what is refused", async () => {
     const page = await world.open("/console/buckets/photos?tab=settings")
     const versioning = page.getByRole("form", { name: "Versioning" })
