@@ -48,13 +48,13 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("for (const part of segment.parts) editor.release", "for (const part of []) editor.release"),
   ),
   ofReferences("segments are deleted although others reference them", {
-    file: "src/object/jobs/collector.ts",
-    find: "return found !== undefined && found.count > 0",
-    put: "return found !== undefined && found.count < 0",
+    file: "src/object/commands/reference-commands-core.ts",
+    find: "return (record !== undefined && record.count > 0) ||",
+    put: "return (record !== undefined && record.count < 0) ||",
   }),
   ofReferences(
     "the last reference deletes nothing",
-    inReferences("if (!isLast || !isReleased) return writes", "if (isLast || !isReleased) return writes"),
+    inReferences("if (count > 0 || !isReleased) continue", "if (count === 0 || !isReleased) continue"),
   ),
   ofReferences(
     "a reference is counted once for all objects that have it",

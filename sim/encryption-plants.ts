@@ -21,15 +21,15 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     "src/object/tampering",
     {
       file: PARTS,
-      find: "segment.offsetBytes !== offsetBytes || segment.parts.length !== expected",
+      find: "segment.offsetBytes !== offsetBytes || lines.length !== expected",
       put: "segment.offsetBytes !== offsetBytes || expected === 0",
     },
     { file: PARTS, find: "if (offsetBytes !== sizeBytes)", put: "if (sizeBytes < 0)" },
   ),
   plant("an extent may belong to another part", "src/object/tampering", {
     file: PARTS,
-    find: "extent.part !== partNumber || partNumber <= lastPart ||",
-    put: "",
+    find: "if (extent.part !== partNumber || !mayBe(sealing, extent)) throw misplaced(extent)\n",
+    put: "if (!mayBe(sealing, extent)) throw misplaced(extent)\n",
   }),
   plant("a bad tag is not noted in the log", "src/object/tampering", {
     file: "src/object/sealed-body.ts",

@@ -11,6 +11,7 @@ import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
@@ -29,6 +30,7 @@ test("each planted bug still fits its source", () => {
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
     ...APPEND_PLANTS,
+    ...DEDUP_PLANTS,
     ...DEDUP_UPKEEP_PLANTS,
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,

@@ -21,6 +21,7 @@ import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
@@ -193,7 +194,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       [
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
         ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS],
-        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_UPKEEP_PLANTS],
+        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
       ].filter(isChosen),
       show,
     )),

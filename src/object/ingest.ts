@@ -28,6 +28,7 @@ import type { BodySource, Bucket, Conditions, UserMetadata, VersionLock } from "
 import { hasRandomEtag } from "./encryption-core.js"
 import { policyOfBucket } from "./commands/bucket-commands-core.js"
 import { lockOfRestored } from "./commands/lock-core.js"
+import { NEVER_WHOLE } from "./queries/named-extents-core.js"
 import { SmallBodyMd5 } from "./small-body-md5.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
 import { policyOfVersion, type StorageClasses } from "./storage-classes.js"
@@ -304,9 +305,10 @@ export class Ingest {
   ): Promise<Result> {
     const { body } = request
     const known = await this.knownTo(request)
+    const plannedBytes = body.lengthBytes ?? (known instanceof BodyBlocks ? NEVER_WHOLE : undefined)
     const write = async (uploadId: UploadId): Promise<WrittenBody> =>
       this.blocks.write({
-        ...(await this.target(request, uploadId, body.lengthBytes)),
+        ...(await this.target(request, uploadId, plannedBytes)),
         known,
         plan: { md5: needsMd5(request), sha256: body.sha256Hex !== undefined, checksum: request.checksumAlgorithm },
         source: body.open("reader"),

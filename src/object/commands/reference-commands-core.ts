@@ -10,12 +10,10 @@
 import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { firstOf } from "../../base/first-of.js"
 import { MIB } from "../../base/limits.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
-import { digestsOfSegments } from "../../format/dedup-rows.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import {
@@ -54,7 +52,7 @@ import { requireBucket } from "./bucket-rows-core.js"
 import { expiryClock } from "./expiry-core.js"
 import type { FoundVersion } from "./found-versions-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion } from "./multipart-commands-core.js"
-import { referencesRowKey, sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
+import { hasDigests, referencesRowKey, sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
 import type { ReadRow } from "./pending-deletion-commands-core.js"
 import { RowEditor, type NewVersion } from "./row-editor-core.js"
 import { checkOwnUpload, checkWrite, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
@@ -395,11 +393,6 @@ export function closedReferences(
   const before: ReferencesRecord = row ? decodeReferences(row.value) : { count: 0, isReleased: false, storageClass }
   if (before.isClosed) return []
   return [{ family: "references", key, value: encodeReferences(changedReferences(before, { isClosed: true })) }]
-}
-
-function hasDigests(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName): boolean {
-  const range = { ...digestsOfSegments(objectRowKey(bucketId, key), multipartId), presentOnly: true, expectedRows: 1 }
-  return firstOf(view.range("blockDigests", range)) !== undefined
 }
 
 /** Whether others reference the segments, or may yet. */

@@ -7,6 +7,7 @@ import { firstOf } from "../../base/first-of.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../../base/limits.js"
 import type { ExtentRange } from "../../block/index.js"
+import { digestsOfSegments } from "../../format/dedup-rows.js"
 import { appendedRowKey, multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
 import {
   decodeReferences,
@@ -178,6 +179,12 @@ export function referencesTo(view: RowView, rowKey: RowKey): ReferencesRecord | 
   const found = firstOf(view.range("references", range))
   const record = found && decodeReferences(found[1].value)
   return record !== undefined && record.count > 0 ? record : undefined
+}
+
+/** Whether the segments were made with deduplication: then they have digests as long as they are there. */
+export function hasDigests(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName): boolean {
+  const range = { ...digestsOfSegments(objectRowKey(bucketId, key), multipartId), presentOnly: true, expectedRows: 1 }
+  return firstOf(view.range("blockDigests", range)) !== undefined
 }
 
 /** The n-th part (from 1, in the object's own numbering) with its offset; undefined if it has fewer. */

@@ -14,7 +14,7 @@ import { bufferOf } from "../../format/buffer-of.js"
 import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "../../format/deleted-version.js"
 import type { Extent } from "../../format/extent.js"
 import type { VersionLock } from "../../format/object-lock.js"
-import type { Sealing } from "../../format/sealing.js"
+import { plainBytesOf, type Sealing } from "../../format/sealing.js"
 import {
   decodeBucket,
   decodePart,
@@ -27,6 +27,7 @@ import { bucketRowKey, multipartRowKey, objectRowKey, parseObjectRowKey, suffixR
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { NO_DETAILS, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
+import { hasDigests } from "./manifest-core.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "../commands/found-versions-core.js"
 
@@ -92,19 +93,34 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   const bucketRow = view.get("buckets", bucketRowKey(bucketId))
   if (!bucketRow) return undefined
   const { name: bucket } = decodeBucket(bucketRow.value)
-  const plannedLengthBytes = naming.extent.lengthBytes
   const isPart = naming.family === "parts" || naming.family === "segments"
   const row = objectRowKey(bucketId, key)
   const given = isPart ? givenToParts(view, row, naming.multipartId) : givenTo(view, row, naming.record)
-  const { details, lock, sealing, storageClass } = given
+  const { details, lock, sealing, storageClass, sizeBytes } = given
   const sealed = naming.extent.isSealed && sealing ? sealedUploadOf(view, bucketId, sealing, naming.extent) : undefined
   if (naming.extent.isSealed && sealed === undefined) return undefined
+  const isRun = naming.family === "segments" && isPartOfBody(view, { bucketId, key }, naming, sizeBytes)
+  const plannedLengthBytes = isRun ? NEVER_WHOLE : naming.extent.lengthBytes
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const multipartId = isPart ? naming.multipartId : ""
   const ofClass = storageClass === undefined || storageClass === "STANDARD" ? {} : { storageClass }
   const note = { bucket, contentType, userMetadata, plannedLengthBytes, multipartId }
   return encodeRecoveryHeader({ ...note, ...(lock && { lock }), ...(sealed && { sealed }), ...ofClass })
+}
+
+/** Longer than any object: a rescue without rows takes the bytes for what they are, incomplete. */
+export const NEVER_WHOLE = Number.MAX_SAFE_INTEGER
+
+/** Whether an object that was put with deduplication has other bytes too, or is gone. */
+function isPartOfBody(
+  view: RowView,
+  { bucketId, key }: Pick<UploadName, "bucketId" | "key">,
+  { extent, multipartId }: Extract<Naming, { readonly family: "segments" }>,
+  sizeBytes: number | undefined,
+): boolean {
+  if (extent.part !== 0 || !hasDigests(view, bucketId, { key, multipartId })) return false
+  return plainBytesOf(extent) !== sizeBytes
 }
 
 function sealedUploadOf(
@@ -134,6 +150,8 @@ interface Given {
   readonly lock?: VersionLock | undefined
   readonly sealing?: Sealing | undefined
   readonly storageClass?: StorageClass | undefined
+  /** Of a version. */
+  readonly sizeBytes?: number | undefined
 }
 
 const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
@@ -141,6 +159,7 @@ const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
   lock: record.lock,
   sealing: record.sealing,
   storageClass: record.head.storageClass,
+  sizeBytes: record.head.sizeBytes,
 })
 
 /** Of the upload in progress, or of the version created from it. */
