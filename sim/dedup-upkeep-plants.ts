@@ -47,7 +47,7 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ),
   ofDigests(
     "bytes that are referenced by half are copied",
-    edit("released", "counted.bytes >= bytes * SHARE_MIN", "counted.bytes > bytes * SHARE_MIN"),
+    edit("released", "found.bytes >= bytes * SHARE_MIN", "found.bytes > bytes * SHARE_MIN"),
   ),
   ofDigests(
     "an object that gets segments is another one for clients",

@@ -16,7 +16,7 @@ import { referencesFrom } from "../../src/object/dedup-upkeep/counted-rows.js"
 import { giveDigests, versionWithoutDigests } from "../../src/object/dedup-upkeep/digests-core.js"
 import { digestsToRead } from "../../src/object/dedup-upkeep/digests-of-objects.js"
 import { referencesRows, sourcesFrom } from "../../src/object/dedup-upkeep/recount.js"
-import { releasedOf } from "../../src/object/dedup-upkeep/released.js"
+import { bytesOfReleased } from "../../src/object/dedup-upkeep/released.js"
 import { setReferences } from "../../src/object/dedup-upkeep/repair-commands-core.js"
 import { dedupRows, PHASES } from "../../src/object/dedup-upkeep/rows-core.js"
 import { statFrom } from "../../src/object/dedup-upkeep/stat-core.js"
@@ -83,7 +83,7 @@ export const DEDUP_UPKEEP_QUERIES: readonly PlayKind[] = [
   ofRow("ReferencesRows", "references", ({ rowKey }) => referencesRows([rowKey])),
   queryKind("ReferencesFrom", scene => {
     const bucketId = scene.bucketId()
-    return referencesFrom(bucketId, bucketRowKey(bucketId), scene.pick([1, 100]))
+    return referencesFrom(bucketId, bucketRowKey(bucketId), scene.pick([1, 100]), scene.oneIn(2))
   }),
   queryKind("DedupStatFrom", scene => statFrom(scene.bucketId(), place(scene), scene.pick([1, 100]))),
   queryKind("DedupRows", scene => {
@@ -94,7 +94,7 @@ export const DEDUP_UPKEEP_QUERIES: readonly PlayKind[] = [
   }),
   ofRow("CheckSegment", "segments", ({ bucketId, rowKey }) => checkSegment(bucketId, rowKey)),
   ofRow("UncountedOf", "segments", ({ bucketId, rowKey }) => uncountedOf(bucketId, rowKey)),
-  ofRow("ReleasedOf", "segments", ({ bucketId, rowKey }) => releasedOf(bucketId, rowKey)),
+  ofRow("BytesOfReleased", "references", ({ rowKey }) => bytesOfReleased(rowKey)),
   ofRow("CheckIndexed", "blockIndex", ({ bucketId, rowKey }) => checkIndexed(bucketId, rowKey)),
   ofRow("WrongEntry", "blockIndex", ({ bucketId, rowKey }) => wrongEntry(bucketId, rowKey)),
   ofRow("CheckDigests", "blockDigests", ({ bucketId, rowKey }) => checkDigests(bucketId, rowKey, true)),

@@ -3,19 +3,21 @@
  * bucket counts thousands of them.
  */
 import type { BucketId, RowKey } from "../../base/ids.js"
+import { decodeReferences } from "../../format/records.js"
 import { bucketRowKey, suffixRange } from "../../format/row-key.js"
 import { query } from "../../metadata/index.js"
 import { recount, RECOUNT_LIMITS, type Recounted, type WalkSeams } from "./recount.js"
 
-/** Keys of rows of references, from one on. */
+/** Keys of rows of references, from one on. `isReleased`: only of objects that are gone. */
 export const referencesFrom = query(
   "ReferencesFrom",
-  (view, bucketId: BucketId, start: RowKey, max: number): readonly RowKey[] => {
+  (view, bucketId: BucketId, start: RowKey, max: number, isReleased: boolean): readonly RowKey[] => {
     const rowKeys: RowKey[] = []
     const { end } = suffixRange(bucketRowKey(bucketId))
-    for (const [rowKey] of view.range("references", { start, end, expectedRows: max })) {
+    for (const [rowKey, { value }] of view.range("references", { start, end, expectedRows: max })) {
       if (rowKeys.length === max) break
-      rowKeys.push(rowKey)
+      // A row that cannot be read is one of those that its job fails for.
+      if (rowKey === start || !isReleased || decodeReferences(value).isReleased) rowKeys.push(rowKey)
     }
     return rowKeys
   },
@@ -33,7 +35,7 @@ export class CountedRows {
   constructor(private readonly seams: WalkSeams) {}
 
   /** As counted in this run of a job, together with the rows that follow. Undefined: there is no such row. */
-  async of(run: string, bucketId: BucketId, rowKey: RowKey): Promise<Recounted | undefined> {
+  async of(run: string, bucketId: BucketId, rowKey: RowKey, isReleased = false): Promise<Recounted | undefined> {
     for (;;) {
       const { counting } = this
       if (counting?.run === run) {
@@ -42,14 +44,15 @@ export class CountedRows {
         // Another item has begun to count meanwhile.
         if (counting !== this.counting) continue
       }
-      const rows = this.countFrom(bucketId, rowKey)
+      const rows = this.countFrom(bucketId, rowKey, isReleased)
       this.counting = { run, rows }
       return (await rows).get(rowKey)
     }
   }
 
-  private async countFrom(bucketId: BucketId, rowKey: RowKey): Promise<ReadonlyMap<RowKey, Recounted>> {
-    const rowKeys = await this.seams.metadata.ask(referencesFrom(bucketId, rowKey, RECOUNT_LIMITS.rowsMax))
+  private async countFrom(bucketId: BucketId, rowKey: RowKey, isReleased: boolean) {
+    const rows = referencesFrom(bucketId, rowKey, RECOUNT_LIMITS.rowsMax, isReleased)
+    const rowKeys = await this.seams.metadata.ask(rows)
     return recount(this.seams, bucketId, rowKeys)
   }
 }

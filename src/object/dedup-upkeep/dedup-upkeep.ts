@@ -37,8 +37,9 @@ export class DedupUpkeep {
     private readonly encryptsAtRest: boolean,
   ) {
     this.digests = new DigestsOfObjects(seams)
-    this.released = new Released(seams)
-    this.counted = new CountedRows({ ...seams, limits: this.limits })
+    const walking = { ...seams, limits: this.limits }
+    this.released = new Released(walking)
+    this.counted = new CountedRows(walking)
   }
 
   /** Without a walk. */

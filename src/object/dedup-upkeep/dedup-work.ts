@@ -165,7 +165,7 @@ export class DedupWork {
       case "versions":
         return digests.add(bucketId, phase, rowKey)
       case "released":
-        return released.free(bucketId, rowKey, key => this.seams.counted.of(this.run, bucketId, key))
+        return released.free(bucketId, rowKey, await this.seams.counted.of(this.run, bucketId, rowKey, true))
     }
   }
 

@@ -22,11 +22,22 @@ export interface Run {
 }
 
 /** Whether bytes of the version's own, which could be found, have no digests. */
-export const isWithoutDigests = (view: RowView, row: RowKey, record: VersionRecord, blockBytes: number): boolean =>
-  runsWithout(view, row, record, blockBytes).next().done !== true
+export const isWithoutDigests = (
+  view: RowView,
+  row: RowKey,
+  record: VersionRecord,
+  blockBytes: number,
+  cost: { rows: number },
+): boolean => runsWithout(view, row, record, blockBytes, cost).next().done !== true
 
 /** Runs of bytes that have no digests, in no order; blocks of this size fill all but the last of a run. */
-function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBytes: number): Generator<Run> {
+function* runsWithout(
+  view: RowView,
+  row: RowKey,
+  record: VersionRecord,
+  blockBytes: number,
+  cost = { rows: 0 },
+): Generator<Run> {
   const { head, content, sealing, largeObject } = record
   if (head.isMarker || sealing !== undefined || largeObject !== undefined) return
   if (content.kind === "extent") {
@@ -38,6 +49,7 @@ function* runsWithout(view: RowView, row: RowKey, record: VersionRecord, blockBy
   if (content.kind !== "segments") return
   const known = digestsIn(view, row, content.multipartId)
   for (const [, { value }] of view.range("segments", suffixRange(multipartRowKey(row, content.multipartId)))) {
+    cost.rows += 1
     let run: Run | undefined
     const segment = decodeSegment(value)
     if (segment.isOpen || segment.source !== undefined) continue

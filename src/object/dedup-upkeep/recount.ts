@@ -24,6 +24,8 @@ export const RECOUNT_LIMITS = {
   segmentsPerQuery: 2_000,
   /** Rows of references that one query reads. */
   rowsPerQuery: 1_000,
+  /** Of one row, of what references it. */
+  byMax: 64,
 } as const
 
 export interface WalkSeams {
@@ -44,10 +46,12 @@ export interface Recounted {
   readonly bytes: number
   /** Each referenced byte once. */
   readonly distinctBytes: number
+  /** The first of those that reference it: keys of segments. */
+  readonly by: readonly RowKey[]
 }
 
 interface SegmentsPage {
-  readonly sources: readonly SegmentSource[]
+  readonly found: readonly { readonly rowKey: RowKey; readonly source: SegmentSource }[]
   /** Undefined at the end. */
   readonly next: RowKey | undefined
 }
@@ -56,15 +60,15 @@ interface SegmentsPage {
 export const sourcesFrom = query(
   "SourcesFrom",
   (view, bucketId: BucketId, start: RowKey, rowsMax: number): SegmentsPage => {
-    const sources: SegmentSource[] = []
+    const found: { readonly rowKey: RowKey; readonly source: SegmentSource }[] = []
     const range = { ...suffixRange(bucketRowKey(bucketId)), start, expectedRows: rowsMax + 1 }
     let rows = 0
     for (const [rowKey, { value }] of view.range("segments", range)) {
-      if (rows === rowsMax || sources.length >= rowsMax) return { sources, next: rowKey }
+      if (rows === rowsMax || found.length >= rowsMax) return { found, next: rowKey }
       rows += 1
-      sources.push(...sourcesOf(decodeSegment(value)))
+      for (const source of sourcesOf(decodeSegment(value))) found.push({ rowKey, source })
     }
-    return { sources, next: undefined }
+    return { found, next: undefined }
   },
 )
 
@@ -114,8 +118,10 @@ class Tally {
   count = 0
   bytes = 0
   readonly ranges = new Ranges()
+  readonly by: RowKey[] = []
 
-  add(source: SegmentSource): void {
+  add(rowKey: RowKey, source: SegmentSource): void {
+    if (this.by.length < RECOUNT_LIMITS.byMax && this.by.at(-1) !== rowKey) this.by.push(rowKey)
     this.count += 1
     this.bytes += source.lengthBytes
     this.ranges.add(source)
@@ -137,8 +143,8 @@ export async function recount(
     for (const [rowKey, value] of now) {
       const isChanging = !isSame(left.get(rowKey), value)
       if (isChanging && pass < RECOUNT_LIMITS.passesMax) continue
-      const { count = 0, bytes = 0, ranges } = tallies.get(rowKey) ?? {}
-      found.set(rowKey, { value, isChanging, count, bytes, distinctBytes: ranges?.bytes ?? 0 })
+      const { count = 0, bytes = 0, ranges, by = [] } = tallies.get(rowKey) ?? {}
+      found.set(rowKey, { value, isChanging, count, bytes, distinctBytes: ranges?.bytes ?? 0, by })
     }
     left = new Map([...now].filter(([rowKey]) => !found.has(rowKey)))
   }
@@ -167,12 +173,12 @@ async function walk(
   const tallies = new Map<RowKey, Tally>()
   for (let from: RowKey | undefined = bucketRowKey(bucketId); from !== undefined;) {
     const page: SegmentsPage = await metadata.ask(sourcesFrom(bucketId, from, limits.segmentsPerQuery))
-    for (const source of page.sources) {
+    for (const { rowKey: by, source } of page.found) {
       const rowKey = referencesRowKey(bucketId, source)
       if (!rows.has(rowKey)) continue
       const tally = tallies.get(rowKey) ?? new Tally()
       tallies.set(rowKey, tally)
-      tally.add(source)
+      tally.add(by, source)
     }
     from = page.next
     await laterTurn(clock)

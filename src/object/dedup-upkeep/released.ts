@@ -5,47 +5,52 @@
 import type { BucketId, RowKey } from "../../base/ids.js"
 import { decodeReferences, decodeSegment } from "../../format/records.js"
 import { suffixRange } from "../../format/row-key.js"
-import { query } from "../../metadata/index.js"
+import { query, type RowView } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"
-import { bytesOfParts, referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
-import type { Recounted } from "./recount.js"
+import { bytesOfParts } from "../queries/manifest-core.js"
+import { recount, type Recounted, type WalkSeams } from "./recount.js"
 
 /** References to less than this share of the bytes are copied. */
 const SHARE_MIN = 0.5
 const NEVER = new AbortController().signal
 
-/** The released segments that a segment references, each with its bytes. */
-export const releasedOf = query("ReleasedOf", (view, bucketId: BucketId, rowKey: RowKey) => {
-  const row = view.get("segments", rowKey)
-  const sources = row === undefined ? [] : sourcesOf(decodeSegment(row.value))
-  return [...new Set(sources.map(source => referencesRowKey(bucketId, source)))].flatMap(stem => {
-    const references = view.get("references", stem)
-    if (references === undefined || !decodeReferences(references.value).isReleased) return []
-    let bytes = 0
-    for (const [, { value }] of view.range("segments", suffixRange(stem)))
-      bytes += bytesOfParts(decodeSegment(value).parts)
-    return [{ stem, bytes }]
-  })
+/** The bytes of segments, by the key of what counts their references. `cost` is increased by the rows that are read. */
+export function bytesOfSegments(view: RowView, stem: RowKey, cost = { rows: 0 }): number {
+  let bytes = 0
+  for (const [, { value }] of view.range("segments", suffixRange(stem))) {
+    cost.rows += 1
+    bytes += bytesOfParts(decodeSegment(value).parts)
+  }
+  return bytes
+}
+
+/** The bytes of segments whose object is gone; undefined: it is not, or nothing references them. */
+export const bytesOfReleased = query("BytesOfReleased", (view, stem: RowKey): number | undefined => {
+  const row = view.get("references", stem)
+  const { isReleased, count } = row === undefined ? { isReleased: false, count: 0 } : decodeReferences(row.value)
+  return isReleased && count > 0 ? bytesOfSegments(view, stem) : undefined
 })
 
 export class Released {
-  constructor(private readonly seams: DetachSeams) {}
+  constructor(private readonly seams: DetachSeams & WalkSeams) {}
 
-  /** Gives a segment bytes of its own if what it references is kept for little. Clients see no change. */
+  /** Gives those that reference the segments bytes of their own if these are kept for little. Clients see no change. */
   async free(
     bucketId: BucketId,
-    rowKey: RowKey,
-    countedOf: (stem: RowKey) => Promise<Recounted | undefined>,
-  ): Promise<undefined | { readonly isRepaired: true }> {
-    const { metadata } = this.seams
-    for (const { stem, bytes } of await metadata.ask(releasedOf(bucketId, rowKey))) {
-      const counted = await countedOf(stem)
-      // What changes is looked at by the next job.
-      if (counted === undefined || counted.isChanging || counted.bytes >= bytes * SHARE_MIN) continue
-      let isRepaired = false
-      while ((await detachSome(this.seams, rowKey, NEVER)) > 0) isRepaired = true
-      return isRepaired ? { isRepaired } : undefined
+    stem: RowKey,
+    counted: Recounted | undefined,
+  ): Promise<undefined | { readonly isRepaired: true } | { readonly changing: string }> {
+    let isRepaired = false
+    for (let found = counted; found !== undefined;) {
+      const bytes = await this.seams.metadata.ask(bytesOfReleased(stem))
+      if (found.isChanging) return { changing: "the number of references changed during each count" }
+      if (bytes === undefined || found.bytes >= bytes * SHARE_MIN) break
+      let isDetached = false
+      for (const by of found.by) while ((await detachSome(this.seams, by, NEVER)) > 0) isDetached = true
+      if (!isDetached) break
+      isRepaired = true
+      found = (await recount(this.seams, bucketId, [stem])).get(stem)
     }
-    return undefined
+    return isRepaired ? { isRepaired } : undefined
   }
 }

@@ -7,8 +7,9 @@ import { decodeReferences, decodeSegment } from "../../format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
+import { sourcesOf } from "../queries/manifest-core.js"
 import { isWithoutDigests } from "./digests-core.js"
+import { bytesOfSegments } from "./released.js"
 
 /** What a job does with rows of one family, all of which it comes to before those of the next. */
 export type Phase =
@@ -23,7 +24,7 @@ export type Phase =
   /** Versions whose blocks have no digests. */
   | "current"
   | "versions"
-  /** Segments that reference those of objects that are gone. */
+  /** Counts of references to segments of objects that are gone. */
   | "released"
 
 export const PHASES = {
@@ -67,7 +68,7 @@ interface PageLimits {
 }
 
 function familyOf(phase: Phase): Family {
-  if (phase === "released") return "segments"
+  if (phase === "released") return "references"
   return phase === "readDigests" ? "blockDigests" : phase
 }
 
@@ -85,10 +86,11 @@ export const dedupRows = query(
     const range = { start: from, end: before ?? whole.end, expectedRows: Math.min(max, rowsMax) + 1 }
     const found: DedupRow[] = []
     let scanned = 0
+    const cost = { rows: 0 }
     for (const [rowKey, row] of view.range(familyOf(phase), range)) {
-      if (found.length >= max || scanned >= rowsMax) return { found, scanned, next: rowKey }
+      if (found.length >= max || scanned >= rowsMax || cost.rows >= rowsMax) return { found, scanned, next: rowKey }
       scanned += 1
-      const item = itemOf(view, { bucketId, phase, blockBytes }, rowKey, row)
+      const item = itemOf(view, { phase, blockBytes, cost }, rowKey, row)
       if (item !== undefined) found.push({ phase, rowKey, ...item })
     }
     return { found, scanned, next: undefined }
@@ -98,8 +100,9 @@ export const dedupRows = query(
 type Found = Pick<DedupRow, "key" | "bytes">
 
 interface Looking extends Pick<PageLimits, "blockBytes"> {
-  readonly bucketId: BucketId
   readonly phase: Phase
+  /** Rows of segments that were looked at. */
+  readonly cost: { rows: number }
 }
 
 /** Undefined: the job has nothing to do with it. A row that cannot be read is one to work on, which says so. */
@@ -116,7 +119,7 @@ const keyOf = (rowKey: RowKey): string => parseObjectRowKey(rowKey).key
 
 function readItem(
   view: RowView,
-  { bucketId, phase, blockBytes }: Looking,
+  { phase, blockBytes, cost }: Looking,
   rowKey: RowKey,
   { value }: MetadataRow,
 ): Found | undefined {
@@ -131,13 +134,12 @@ function readItem(
     case "blockDigests":
     case "readDigests":
       return isOfPart(rowKey) ? undefined : { key, bytes: 0 }
-    case "segments":
     case "released": {
-      const sources = sourcesOf(decodeSegment(value)).filter(source => {
-        if (phase === "segments") return true
-        const references = view.get("references", referencesRowKey(bucketId, source))
-        return references !== undefined && decodeReferences(references.value).isReleased
-      })
+      const { isReleased, count } = decodeReferences(value)
+      return isReleased && count > 0 ? { key, bytes: bytesOfSegments(view, rowKey, cost) } : undefined
+    }
+    case "segments": {
+      const sources = sourcesOf(decodeSegment(value))
       const bytes = sources.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
       return sources.length === 0 ? undefined : { key, bytes }
     }
@@ -145,7 +147,9 @@ function readItem(
     case "versions": {
       const record = decodeVersion(value)
       const { sizeBytes } = record.head
-      return isWithoutDigests(view, objectRowKeyOf(rowKey), record, blockBytes) ? { key, bytes: sizeBytes } : undefined
+      return isWithoutDigests(view, objectRowKeyOf(rowKey), record, blockBytes, cost)
+        ? { key, bytes: sizeBytes }
+        : undefined
     }
   }
 }
