@@ -50,6 +50,10 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
     edit("released", "found.bytes >= bytes * SHARE_MIN", "found.bytes > bytes * SHARE_MIN"),
   ),
   ofDigests(
+    "digests are stored of an object that was replaced",
+    edit("digests-core", "|| !isSameBytes(before, record)) return", ") return"),
+  ),
+  ofDigests(
     "an object that gets segments is another one for clients",
     edit(
       "digests-core",

@@ -6,7 +6,20 @@ import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPl
 import { objectKeyOfText } from "../../base/ids.js"
 import { decodeSegment } from "../../format/records.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { BLOCK, damage, multipart, openScene, put, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+import { sourceOf } from "../testing-services.js"
+import {
+  append,
+  BLOCK,
+  damage,
+  multipart,
+  openScene,
+  put,
+  rowsOf,
+  runJob,
+  settle,
+  wait,
+  type Scene,
+} from "./testing-upkeep.js"
 
 const HOUR_MS = 3_600_000
 const NONE = { findings: [], changing: [], repaired: 0 } as const
@@ -194,6 +207,31 @@ test("multipart uploads, from before and with parts that are there already, are 
   await settle(on)
   await agrees(on)
   assert.ok((await world.get("new")).equals(concatBytes(all)))
+})
+
+test("an object that is replaced while it is read gets no digests of its former bytes", async () => {
+  const scene = await openScene("append")
+  const { world } = scene
+  await world.put("a", world.random.bytes(2 * BLOCK + 7))
+  await append(scene, "a", world.random.bytes(2 * BLOCK))
+  await world.clock.runUntil(world.services.dedup.setDedup(world.home, true))
+  const on = { ...scene, bucket: await world.services.buckets.open(world.home.name) }
+  const bytes = world.random.bytes(3 * BLOCK)
+  let isReplaced = false
+  world.tablet.before = async name => {
+    if (name !== "GiveDigests" || isReplaced) return
+    isReplaced = true
+    await world.services.objects.put({ ...world.putting("a", sourceOf(bytes)), bucket: scene.bucket })
+  }
+  await runJob(on, "rebuild")
+  assert.ok(isReplaced)
+  await settle(on)
+  await wait(on, HOUR_MS)
+  await agrees(on)
+  assert.ok((await world.get("a")).equals(bytes))
+  // What the bucket would find is what it has.
+  await put(on, "b", bytes)
+  assert.ok((await world.get("b")).equals(bytes))
 })
 
 test("versions of one key, and what undelete keeps, are compared like others", async () => {

@@ -13,7 +13,7 @@ import { sourceOf } from "../testing-services.js"
 import { BLOCK, copying, openScene, pagesOf, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
 import type { DedupJob } from "./rows-core.js"
 
-const SEEDS = 12
+const SEEDS = 8
 const HOUR_MS = 3_600_000
 const KEYS = ["a", "b", "c", "d"]
 const CLIENTS = 3

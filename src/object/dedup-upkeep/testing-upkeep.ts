@@ -51,6 +51,14 @@ export async function multipart({ world }: Scene, key: string, bodies: readonly 
   await world.clock.runUntil(world.services.multipart.complete({ ...target, parts, ...COMPLETE }))
 }
 
+export const append = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
+  world.clock.runUntil(
+    world.services.appends.append({
+      ...{ bucket, key: objectKeyOfText(key), tags: [], signal: never, body: sourceOf(bytes), conditions: {} },
+      ...{ attributes: { headers: {}, userMetadata: [] }, atOffset: undefined, appendId: undefined },
+    }),
+  )
+
 export const copying = ({ world, bucket }: Scene, from: string, to: string) =>
   world.services.objects.copy({
     ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
