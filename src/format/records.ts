@@ -236,6 +236,13 @@ export interface Counters {
 
 export const NO_COUNTS: Counters = { objects: 0, versions: 0, bytes: 0, uploads: 0 }
 
+export const addCounters = (a: Counters, b: Counters): Counters => ({
+  objects: a.objects + b.objects,
+  versions: a.versions + b.versions,
+  bytes: a.bytes + b.bytes,
+  uploads: a.uploads + b.uploads,
+})
+
 export const encodeCounters = (counters: Counters): Uint8Array =>
   packRecord(1, [counters.objects, counters.versions, counters.bytes, counters.uploads])
 

@@ -28,9 +28,10 @@ import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-c
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
-import { hintWrite, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
+import { hintWrite } from "./hint-write-core.js"
+import { decisionOf, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
 import type { VersionMatch } from "./found-versions-core.js"
-import type { NewVersion, Removing } from "./row-editor-core.js"
+import type { Edited, NewVersion, Removing } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */
 export interface MissingShardHint {
@@ -180,13 +181,13 @@ function shareBytes(
   return content.kind === "extent" ? content : version.content
 }
 
-interface Removed {
+export interface Removed {
   readonly versioning: Versioning
   readonly versionId: VersionId | undefined
   readonly deleteMarker: boolean
 }
 
-interface RemoveLatest {
+export interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -216,19 +217,29 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
       const result = { versioning, versionId: undefined, deleteMarker: false }
       return { writes: removalOfAbsent(view, bucket, remove.key, remove.timestamp, time), result }
     }
-    checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
-    if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
-    if (versioning === "never") {
-      const latest = editor.latestObject()
-      if (latest) editor.remove(latest, remove.removing)
-      const result = { versioning, versionId: undefined, deleteMarker: false }
-      return latest ? { ...editor.finish(), result } : { writes: [], result }
-    }
-    const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
-    return { ...editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+    return decisionOf(removeLatestIn(view, time, remove))
   },
 })
+
+/** `before`: of another key that the same decision changes. */
+export function removeLatestIn(
+  view: CommandView,
+  time: DecisionTime,
+  remove: RemoveLatest,
+  before?: RowEditor,
+): Edited<Removed> {
+  const { versioning } = requireBucket(view, remove.bucketId)
+  checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
+  const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs, before)
+  if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
+  if (versioning === "never") {
+    const latest = editor.latestObject()
+    if (latest) editor.remove(latest, remove.removing)
+    return { editor: latest && editor, result: { versioning, versionId: undefined, deleteMarker: false } }
+  }
+  const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
+  return { editor, result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+}
 
 /** A delete marker, but for its random bytes. */
 export const MARKER = {
@@ -244,7 +255,7 @@ export const MARKER = {
   isShared: false,
 } as const
 
-interface RemoveVersion {
+export interface RemoveVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly versionId: VersionId
@@ -258,20 +269,28 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
   name: "RemoveVersion",
   grows: false,
   touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
-  decide(view, time, remove) {
-    const row = objectRowKey(remove.bucketId, remove.key)
-    const { versioning } = requireBucket(view, remove.bucketId)
-    requireFence(view, remove.conditions.fence)
-    const found = findVersion(view, row, remove.versionId)
-    const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
-    if (failure) throw failure
-    const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
-    if (!found) return { writes: [], result }
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
-    editor.remove(found, remove.removing)
-    return { ...editor.finish(), result }
-  },
+  decide: (view, time, remove) => decisionOf(removeVersionIn(view, time, remove)),
 })
+
+/** `before`: of another key that the same decision changes. */
+export function removeVersionIn(
+  view: CommandView,
+  time: DecisionTime,
+  remove: RemoveVersion,
+  before?: RowEditor,
+): Edited<Removed> {
+  const row = objectRowKey(remove.bucketId, remove.key)
+  const { versioning } = requireBucket(view, remove.bucketId)
+  requireFence(view, remove.conditions.fence)
+  const found = findVersion(view, row, remove.versionId)
+  const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
+  if (failure) throw failure
+  const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
+  if (!found) return { editor: undefined, result }
+  const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs, before)
+  editor.remove(found, remove.removing)
+  return { editor, result }
+}
 
 interface VersionAddress {
   readonly bucketId: BucketId
