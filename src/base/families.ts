@@ -128,6 +128,8 @@ export const FAMILIES = {
   coordLocks: 61,
   /** Account id + namespace + number → a change of a file or a lock. */
   coordChanges: 62,
+  /** Account id + token → what a transaction has done; or decision id → keys whose absence it has guarded. 63 and 64: dedup. */
+  transactions: 65,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -530,7 +530,7 @@ const packRuns = (runs: Runs): unknown => runs.map(({ firstBlock, lastBlock }) =
 const readRuns = (row: RecordReader): Runs => row.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
 
 /** Keys were checked before they were stored. */
-const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
+export const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
 
 export interface AccountRecord {
   readonly id: AccountId

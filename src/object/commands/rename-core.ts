@@ -25,22 +25,16 @@ import {
   type VersionHead,
   type VersionRecord,
 } from "../../format/version-record.js"
-import {
-  command,
-  query,
-  type CommandView,
-  type DecisionTime,
-  type RowView,
-  type Touches,
-} from "../../metadata/index.js"
+import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions, ObjectAcl } from "../contract.js"
 import { conditionSubject, evaluateRename } from "./conditions-core.js"
+import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, readDetails, type VersionMatch } from "./found-versions-core.js"
-import { decisionOf, RowEditor, type Edited, type NewVersion } from "./row-editor-core.js"
+import { RowEditor, type NewVersion } from "./row-editor-core.js"
 import {
   checkOwnUpload,
   hintRowKey,
@@ -165,17 +159,12 @@ export interface RenameObject extends Rename {
 /** Throws as `renamable`, and `conflict` if the source is another version, `uploadAborted`, `noSuchUpload`, `quotaExceeded`. */
 export const renameObject = command<[rename: RenameObject], Renamed>({
   name: "RenameObject",
-  touches: renamedRows,
-  decide: (view, time, rename) => decisionOf(renameIn(view, time, rename)),
-})
-
-/** The rows of the source and of the destination. */
-export function renamedRows(rename: RenameObject): Touches {
-  return [
+  touches: rename => [
     ["current", objectRowKey(sourceBucketOf(rename), rename.from)],
     ["current", objectRowKey(rename.bucketId, rename.to)],
-  ]
-}
+  ],
+  decide: (view, time, rename) => decisionOf(renameIn(view, time, rename)),
+})
 
 /** `before`: of another key that the same decision changes. */
 export function renameIn(

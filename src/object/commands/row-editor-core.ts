@@ -34,7 +34,7 @@ import {
   uploadRowKey,
   versionRowKey,
 } from "../../format/row-key.js"
-import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
+import { decodeRowHead, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
 import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeVersion,
@@ -63,7 +63,7 @@ import {
 import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
-import type { CommandView, DecisionTime, MetadataRow, RowView } from "../../metadata/index.js"
+import type { CommandView, DecisionTime, MetadataRow } from "../../metadata/index.js"
 import {
   finishedAlone,
   finishedTogether,
@@ -137,17 +137,6 @@ interface Versions {
 
 /** How a version is taken: what undelete says of it. Of one that gets another key nothing is kept. */
 type Taking = DeletedReason | "renamed"
-
-/** What a decision does to one object, or two if it is renamed; without an editor, nothing. */
-export interface Edited<Result> {
-  /** The last one, if there are several. */
-  readonly editor: RowEditor | undefined
-  readonly result: Result
-}
-
-/** The decision that does this alone. Throws `quotaExceeded`. */
-export const decisionOf = <Result>({ editor, result }: Edited<Result>) =>
-  editor === undefined ? { writes: [], result } : { ...editor.finish(), result }
 
 /** Of an object without versions. */
 const ABSENT: RowHead = headOfSingle(undefined)
@@ -242,12 +231,6 @@ export class RowEditor {
     if (had !== undefined || hadObject) return false
     this.put("heads", this.row, encodeRowHead(ABSENT))
     return true
-  }
-
-  /** Removes the row that `guardAbsence` has made, unless the object has versions by now. */
-  dropGuard(): void {
-    const { had, hadObject } = this.versions
-    if (had?.versions === 0 && !hadObject) this.put("heads", this.row, undefined)
   }
 
   countUpload(delta: 1 | -1): void {

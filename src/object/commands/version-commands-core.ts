@@ -10,7 +10,7 @@ import type { Timestamp } from "../../base/timestamp.js"
 import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
 import type { Retention, VersionLock } from "../../format/object-lock.js"
 import { isSameSealing } from "../../format/sealing.js"
-import type { Versioning } from "../../format/records.js"
+import { decodeRowHead, type Versioning } from "../../format/records.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import {
   decodeVersion,
@@ -20,18 +20,19 @@ import {
   type VersionDetails,
   type VersionHead,
 } from "../../format/version-record.js"
-import { command, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import { command, type CommandView, type DecisionTime, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { removalOfAbsent } from "./changes-core.js"
 import { conditionSubject, evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
+import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-core.js"
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
 import { hintWrite } from "./hint-write-core.js"
-import { decisionOf, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
+import { NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
 import type { VersionMatch } from "./found-versions-core.js"
-import type { Edited, NewVersion, Removing } from "./row-editor-core.js"
+import type { NewVersion, Removing } from "./row-editor-core.js"
 
 /** The device lacks shards of the partition that were not durable at the acknowledgement. */
 export interface MissingShardHint {
@@ -89,7 +90,7 @@ export function checkOwnUpload({ incarnations }: DecisionTime, uploadId: UploadI
 }
 
 /** Whose conditions are checked. */
-interface CheckedWrite {
+export interface CheckedWrite {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -199,10 +200,14 @@ export interface RemoveLatest {
   readonly timestamp?: Timestamp | undefined
 }
 
+/** Whether the head of an object only guards its absence: there is no version. */
+export const isGuard = ({ value }: MetadataRow): boolean => decodeRowHead(value).versions === 0
+
 /** Whether nothing is stored under a key. The decision does not rely on it, but on the change that it writes. */
 const isAbsent = (view: CommandView, { bucketId, key }: Pick<RemoveLatest, "bucketId" | "key">): boolean => {
   const row = objectRowKey(bucketId, key)
-  return view.ifPresent("current", row) === undefined && view.ifPresent("heads", row) === undefined
+  const head = view.ifPresent("heads", row)
+  return view.ifPresent("current", row) === undefined && (head === undefined || isGuard(head))
 }
 
 /** DELETE without a version: removes the object, or adds a delete marker. */
