@@ -65,14 +65,18 @@ export class TransactionService implements Transactions {
   }
 
   async commit(request: TransactionRequest): Promise<Results> {
-    checkTransaction(request.operations.map(operation => ({ kind: operation.kind, names: namesOf(operation) })))
+    const { operations, token } = request
+    checkTransaction(operations.map(operation => ({ kind: operation.kind, names: namesOf(operation) })))
     await this.seams.prepare()
+    const earlier = token && (await this.find(token))
+    if (earlier !== undefined) return earlier
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.attempt(request)
       } catch (error) {
-        const before = request.token && (await this.find(request.token))
-        if (before !== undefined) return before
+        // The same request, sent twice, may have ended what this one needs.
+        const done = token && (await this.find(token).catch(() => undefined))
+        if (done !== undefined) return done
         if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX) throw error
       }
     }
