@@ -19,6 +19,7 @@ import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import { QUEUE_COMMANDS, QUEUE_QUERIES } from "./queue-kinds.js"
 import type { PlayKind } from "./scene.js"
 import { TOKEN_COMMANDS, TOKEN_QUERIES } from "./token-kinds.js"
+import { TRANSACTION_COMMANDS, TRANSACTION_QUERIES } from "./transaction-kinds.js"
 import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
 
 const OF_OBJECTS = [
@@ -44,7 +45,7 @@ const DRAWN_COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
-export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS]
+export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...TRANSACTION_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
 export const DRAWN: readonly PlayKind[] = [
@@ -65,7 +66,12 @@ export const DRAWN: readonly PlayKind[] = [
   ...CLUSTER_QUERIES,
 ]
 /** Kinds with rounds of their own, so that they shift no random choice of the others. */
-export const APART: readonly PlayKind[] = [...COORD_COMMANDS, ...COORD_QUERIES]
+export const APART: readonly PlayKind[] = [
+  ...COORD_COMMANDS,
+  ...COORD_QUERIES,
+  ...TRANSACTION_COMMANDS,
+  ...TRANSACTION_QUERIES,
+]
 export const KINDS = [...DRAWN, ...APART]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
@@ -177,6 +183,10 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ],
   ["CreateSession", "EndSession", "RenewSession", "ReadSession", "ListSessions", "CountSessions"],
   ["CreateSession", "AcquireLock", "ReleaseLock", "EndSession", "PutVersion", "RemoveLatest", "RenameObject"],
+  ["CommitTransaction", "PutVersion", "RemoveLatest", "VersionRows", "DropGuards", "FindTransaction"],
+  ["CreateBucket", "CommitTransaction", "PutVersion", "RemoveVersion", "DropGuards", "OverTransactions"],
+  ["CreateUpload", "PutPart", "SealUpload", "PutSegment", "CommitTransaction", "AbortUpload"],
+  ["SetBucketQuota", "FinishBucketUsage", "CommitTransaction", "PutVersion", "QuotaState"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
