@@ -262,7 +262,7 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
     "CommitTransaction",
     "POST service transaction",
     { kind: "including", handle: commitTransaction },
-    { requiredActions: "eachKey" },
+    { requiredActions: "included" },
   ),
   refused("ListDirectoryBuckets", "GET service x-id=ListDirectoryBuckets"),
   open(

@@ -207,7 +207,7 @@ function accountOf({ account }: Caller) {
 /** Requires all actions in the table. Throws `accessDenied`. */
 function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
   const { requiredActions } = operation
-  if (requiredActions === "eachKey") return undefined
+  if (typeof requiredActions === "string") return undefined
   if (requiredActions.length === 0)
     throw fail("internal", { reason: "an operation without required actions was admitted" })
   return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>
