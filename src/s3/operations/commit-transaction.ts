@@ -190,11 +190,14 @@ export async function commitTransaction(call: Call): Promise<Answer> {
   return charged.length === 0 ? answer : { ...answer, headers: answer.headers.and(linesOfFields(charged)) }
 }
 
+/** Callers without credentials are told nothing but that, unless some bucket is named that may be open to them. */
 async function documentOf(call: Call) {
   try {
     return parseTransaction(await readDocument(call))
   } catch (error) {
     const failure = asFailure(error)
+    if (call.signer.account === undefined)
+      throw fail("accessDenied", { reason: "the request carries no credentials" }, failure)
     const number = failure.details["operation"]
     throw typeof number === "number" ? await numbered(failure, number, call) : failure
   }
