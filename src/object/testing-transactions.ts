@@ -97,19 +97,29 @@ export class TwoBuckets {
   }
 
   /** An upload with these parts, and the operation that completes it. */
-  async upload(
+  upload(
     bucket: Bucket,
     key: string,
     bodies: readonly Uint8Array[],
     conditions: Conditions = {},
   ): Promise<TransactionOperation> {
+    return this.run(this.uploading(bucket, key, bodies, conditions))
+  }
+
+  /** The same while others drive the clock. */
+  async uploading(
+    bucket: Bucket,
+    key: string,
+    bodies: readonly Uint8Array[],
+    conditions: Conditions,
+  ): Promise<TransactionOperation> {
     const { multipart } = this.world.services
     const target = { bucket, key: objectKeyOfText(key) }
-    const { multipartId } = await this.run(multipart.create(plainUpload(bucket, target.key)))
+    const { multipartId } = await multipart.create(plainUpload(bucket, target.key))
     const parts: CompletedPart[] = []
     for (const [at, bytes] of bodies.entries()) {
       const put = { ...target, multipartId, partNumber: at + 1, body: sourceOf(bytes), signal: noSignal }
-      const { etag } = await this.run(multipart.putPart(put))
+      const { etag } = await multipart.putPart(put)
       parts.push({ partNumber: at + 1, etag, checksum: undefined })
     }
     const nothing = { sizeBytes: undefined, checksum: undefined, checksumType: undefined, signal: noSignal }
