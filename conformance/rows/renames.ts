@@ -143,7 +143,7 @@ export const renameRows: readonly Row[] = [
       expectStatus(await rename(scene, "renamed", key), 200)
     }
     expectError(await scene.call("PUT", { key: "to", query: "renameObject" }), 400, "InvalidArgument")
-    for (const source of [`/other-${scene.bucket}/k`, `/${scene.bucket}/`, "%zz", `/${scene.bucket}/k?versionId=null`])
+    for (const source of [`/${scene.bucket}/`, "//k", "%zz", `/${scene.bucket}/k?versionId=null`])
       expectError(await rename(scene, "k", "to", { "x-amz-rename-source": source }), 400, "InvalidArgument")
   }),
   // (API) "Renames the object only if the ETag (entity tag) value provided during the operation matches the ETag of the object
@@ -203,5 +203,26 @@ export const renameRows: readonly Row[] = [
     expectError(await rename(scene, "k", "to", { "x-amz-server-side-encryption": "AES256" }), 400, "InvalidArgument")
     expectError(await rename(scene, "k", "to", { "x-amz-acl": "public-read" }), [400, 501])
     same(text((await scene.list()).text, "KeyCount"), "1", "keys")
+  }),
+  // Amazon renames within a bucket only.
+  row("101.10", "an object is renamed from another bucket, if its source names that", async scene => {
+    const to = await scene.newBucket()
+    for (const [key, body] of [
+      ["small", "body"],
+      ["large", PART],
+    ] as const) {
+      await scene.stored(key, body, FULL)
+      const before = await scene.head(key)
+      const source = { "x-amz-rename-source": `/${scene.bucket}/${key}` }
+      const renamed = await scene.call("PUT", { bucket: to, key: "new", query: "renameObject", headers: source })
+      expectBody(expectStatus(renamed, 200), "")
+      const read = expectStatus(await scene.call("GET", { bucket: to, key: "new" }), 200)
+      check(Buffer.compare(read.body, Buffer.from(body)) === 0, "the bytes stay")
+      for (const name of ["etag", "content-type", "x-amz-meta-note", "x-amz-tagging-count"])
+        expectHeader(read, name, before.header(name))
+      expectStatus(await scene.head(key), 404)
+    }
+    const source = { "x-amz-rename-source": `/no-${scene.bucket}/k` }
+    expectError(await rename(scene, "k", "to", source), 404, "NoSuchBucket")
   }),
 ]

@@ -15,6 +15,7 @@ import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
 import { ModelRenames } from "./renames.js"
 import { ModelState } from "./state.js"
+import { ModelTransactions } from "./transactions.js"
 
 export { ModelLifecycle } from "./lifecycle.js"
 export { ModelState } from "./state.js"
@@ -30,12 +31,12 @@ const NONE_MAPPED: AcceptedClasses = {
 export const createModel = (clock: Clock, random: Random): ObjectServices => modelOf(new ModelState(clock, random))
 
 export function modelOf(state: ModelState): ObjectServices {
+  const objects = new ModelObjects(state)
+  const multipart = new ModelMultipart(state)
+  const renames = new ModelRenames(state)
   return {
-    buckets: new ModelBuckets(state),
-    objects: new ModelObjects(state),
-    multipart: new ModelMultipart(state),
-    appends: new ModelAppends(state),
-    renames: new ModelRenames(state),
+    ...{ buckets: new ModelBuckets(state), objects, multipart, appends: new ModelAppends(state), renames },
+    transactions: new ModelTransactions(state, { objects, multipart, renames }),
     classes: NONE_MAPPED,
   }
 }

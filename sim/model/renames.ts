@@ -22,7 +22,8 @@ export class ModelRenames implements Renames {
   async rename(request: RenameRequest): Promise<PutResult> {
     const { from, to, sourceConditions, conditions, clientToken } = request
     const bucket = this.state.open(request.bucket)
-    const parameters = [from, sourceConditions, conditions]
+    const there = request.fromBucket === undefined ? bucket : this.state.open(request.fromBucket)
+    const parameters = [from, sourceConditions, conditions, there.bucket.id]
     const replaced = currentOf(bucket, to)
     const made = replaced && this.#made.get(replaced)
     if (clientToken !== undefined && made?.token === clientToken) {
@@ -30,11 +31,13 @@ export class ModelRenames implements Renames {
       return made.result
     }
     if (request.isRepeated === true) throw fail("noSuchKey")
-    if (from === to) throw fail("invalidRequest")
-    const version = find(bucket, from, undefined)
+    if (from === to && there === bucket) throw fail("invalidRequest")
+    const version = find(there, from, undefined)
     checkCopySource(sourceConditions, version)
     checkDestination(conditions, replaced?.kind === "object" ? replaced : undefined)
     await request.checkEncryption?.(version.info.encryption)
+    const mode = version.info.encryption?.mode
+    if (there !== bucket && (mode === "kms" || mode === "client")) throw fail("notImplemented")
     const { versioning } = bucket.bucket
     const { rank, versionId } = this.state.nextVersion(versioning)
     const lastModifiedMs = this.state.nextModifiedMs(bucket, to)
@@ -42,13 +45,14 @@ export class ModelRenames implements Renames {
     const { retention = given?.retention, legalHold } = version.info.lock ?? {}
     const lock = retention === undefined && legalHold === undefined ? undefined : { retention, legalHold }
     const info = { ...version.info, versionId, lastModifiedMs, lock, stream: undefined }
-    const moved: ModelObject = { ...version, body: version.body.slice(), rank, writtenMs: lastModifiedMs, info }
+    const acl = there === bucket ? version.acl : request.elsewhere?.acl
+    const moved: ModelObject = { ...version, acl, body: version.body.slice(), rank, writtenMs: lastModifiedMs, info }
     addVersion(bucket, to, moved)
-    if (versioning === "never") dropVersion(bucket, from, version.info.versionId)
+    if (there.bucket.versioning === "never") dropVersion(there, from, version.info.versionId)
     else {
-      const marker = this.state.nextVersion(versioning)
-      const markedMs = this.state.nextModifiedMs(bucket, from)
-      addVersion(bucket, from, {
+      const marker = this.state.nextVersion(there.bucket.versioning)
+      const markedMs = this.state.nextModifiedMs(there, from)
+      addVersion(there, from, {
         ...{ kind: "marker", rank: marker.rank },
         info: { versionId: marker.versionId, lastModifiedMs: markedMs },
       })

@@ -132,6 +132,8 @@ export const FAMILIES = {
   blockDigests: 63,
   /** Bucket id + digest → where a block with this digest is. */
   blockIndex: 64,
+  /** Account id + token → what a transaction has done; or decision id → keys whose absence it has guarded. */
+  transactions: 65,
 } as const
 
 export type Family = keyof typeof FAMILIES

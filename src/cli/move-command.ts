@@ -2,13 +2,13 @@
  * `hayloft mv`: moves files and objects to, from and within a store.
  *
  * Promises  The source is removed only after its bytes are at the target: the object was read back by its head, or the file
- *           is on the disk; and only if it is still the one that was copied. Within a bucket of Hayloft a move is a
- *           rename, of one moment.
+ *           is on the disk; and only if it is still the one that was copied. Within Hayloft a move is a rename, of one
+ *           moment, unless the bucket of either is one that renames lead to no other from.
  */
 import { rm, stat } from "node:fs/promises"
 import { resolve } from "node:path"
 import { hexOf } from "../base/bytes.js"
-import { BrokenAnswer, type ObjectHead, type S3Client } from "../client/index.js"
+import { BrokenAnswer, RemoteFailure, type ObjectHead, type ObjectName, type S3Client } from "../client/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { RealRandom } from "../seams/random/real.js"
 import { requireSeparate, requireStore, targetOf, type CopyOptions } from "./copy-command.js"
@@ -86,13 +86,24 @@ class Mover {
     return moved
   }
 
+  /** Returns false if it has to be copied: the store renames only within buckets, or one is remote or missing. */
+  async #renames(source: ObjectName, head: ObjectHead, to: ObjectName): Promise<boolean> {
+    try {
+      await this.client.rename(source, head.etag, to, hexOf(this.random.bytes(TOKEN_BYTES)))
+      return true
+    } catch (error) {
+      if (!(error instanceof RemoteFailure) || source.bucket === to.bucket) throw error
+      // An earlier release refuses the name of another bucket; a copy makes a bucket that is missing.
+      if (["NotImplemented", "InvalidArgument", "NoSuchBucket"].includes(error.code)) return false
+      throw error
+    }
+  }
+
   async #within(source: Extract<Place, { kind: "remote" }>, { bucket, key }: RemotePlace): Promise<Transferred> {
-    const isSameBucket = source.bucket === bucket
-    if (isSameBucket && source.key === key)
+    if (source.bucket === bucket && source.key === key)
       throw new CliError("usage", `${printable(textOfPlace(source))} is the source and the target`)
     const head = await this.client.head(source.bucket, source.key)
-    if (isSameBucket && head.hasRename && this.transfer.keepsContentType) {
-      await this.client.rename(source, head.etag, key, hexOf(this.random.bytes(TOKEN_BYTES)))
+    if (head.hasRename && this.transfer.keepsContentType && (await this.#renames(source, head, { bucket, key }))) {
       const [from, to] = [textOfPlace(source), textOfPlace({ kind: "remote", bucket, key })]
       return { from, to, sizeBytes: head.sizeBytes, etag: head.etag }
     }

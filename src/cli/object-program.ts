@@ -1,4 +1,4 @@
-/** Command definitions of `cp`, `mv`, `sync`, `cat`, `presign`, `ls`, `rm`, `mb` and `rb`: the store as an S3 client sees it. */
+/** Command definitions of `cp`, `mv`, `sync`, `cat`, `presign`, `transaction`, `ls`, `rm`, `mb` and `rb`: the store as an S3 client sees it. */
 import type { Command } from "commander"
 import { copyCommand, type CopyOptions } from "./copy-command.js"
 import type { CliIo } from "./io.js"
@@ -19,6 +19,7 @@ import { addPresignCommand } from "./presign-command.js"
 import type { StoreOptions } from "./stores.js"
 import { addImportCommand } from "./import-command.js"
 import { addSyncCommand } from "./sync-command.js"
+import { addTransactionCommand } from "./transaction-command.js"
 
 export function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("cp"))
@@ -54,6 +55,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .option("--into <s3://BUCKET/KEY>", "make an object of their bytes instead, in a bucket that allows appends")
     .action((places: readonly string[], options: CatOptions) => catCommand(io, places, options, signal))
   addPresignCommand(program, io, signal)
+  addTransactionCommand(program, io, signal)
   withStore(program.command("rm"))
     .description("delete an object, or with -r all objects with a prefix")
     .argument("<s3://BUCKET/KEY>")

@@ -33,6 +33,7 @@ import {
   type ListedVersion,
   type ObjectHead,
 } from "./s3-answers.js"
+import { transactionResults, type TransactionOperation, type TransactionResult } from "./transactions.js"
 import { byteString, presignedUrl, signedCall, type S3Access, type S3Request } from "./signed-call.js"
 import { isStreamed, SourceFailure, type StreamedBody } from "./streamed-body.js"
 import { childrenOf, escapeXml, readXml, textOf, type XmlElement } from "./xml-reader.js"
@@ -69,6 +70,8 @@ interface Request extends S3Request {
   readonly signal?: AbortSignal
   /** Ends this request as well. */
   readonly also?: AbortSignal | undefined
+  /** False: once sent, it may have succeeded, and would contradict itself. */
+  readonly isRepeatable?: boolean
 }
 
 interface Interruptible {
@@ -265,17 +268,32 @@ export class S3Client {
   }
 
   /**
-   * Gives an object another key of its bucket, if its ETag is `ifMatch`. `clientToken` makes the request repeatable: a store
-   * that has done it answers again as before.
+   * Gives an object another key, if its ETag is `ifMatch`; only Hayloft takes one of another bucket. `clientToken` makes the
+   * request repeatable: a store that has done it answers again as before.
    */
-  async rename(from: ObjectName, ifMatch: string, to: string, clientToken: string): Promise<void> {
-    const { bucket } = from
+  async rename(from: ObjectName, ifMatch: string, to: ObjectName, clientToken: string): Promise<void> {
     const headers: Headers = [
       ["x-amz-rename-source", encodedName(from)],
       ["x-amz-rename-source-if-match", `"${ifMatch}"`],
       ["x-amz-client-token", clientToken],
     ]
-    await this.#drained({ method: "PUT", bucket, key: to, query: [["renameObject", ""]], headers })
+    await this.#drained({ method: "PUT", ...to, query: [["renameObject", ""]], headers })
+  }
+
+  /**
+   * Does all operations, or none: completions of uploads, deletions, renames and checks of keys in any buckets. `token` makes the
+   * request repeatable: a store that has done it answers again as before. Without one it is not sent again after a broken
+   * connection. Only Hayloft has transactions.
+   */
+  async transaction(
+    operations: readonly TransactionOperation[],
+    { token, signal }: Interruptible & { readonly token?: string | undefined } = {},
+  ): Promise<readonly TransactionResult[]> {
+    const body = Buffer.from(JSON.stringify({ ...(token !== undefined && { token }), operations }))
+    const isRepeatable = token !== undefined
+    const query: Headers = [["transaction", ""]]
+    const answer = await this.#answer({ method: "POST", query, body, also: signal, isRepeatable })
+    return transactionResults((await answer.document()).toString("utf8"))
   }
 
   /** Removes up to `DELETE_KEYS_MAX` keys. Throws `RemoteFailure` for the first that the store refused. */
@@ -504,4 +522,7 @@ const isConditionalWrite = ({ method, headers = [] }: Request): boolean =>
 
 const mayHelp = (error: unknown, request: Request): boolean =>
   (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
-  (error instanceof Unreachable && !isConditionalWrite(request) && /ECONNRESET|EPIPE|socket hang up/.test(error.reason))
+  (error instanceof Unreachable &&
+    request.isRepeatable !== false &&
+    !isConditionalWrite(request) &&
+    /ECONNRESET|EPIPE|socket hang up/.test(error.reason))

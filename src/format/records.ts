@@ -238,6 +238,13 @@ export interface Counters {
 
 export const NO_COUNTS: Counters = { objects: 0, versions: 0, bytes: 0, uploads: 0 }
 
+export const addCounters = (a: Counters, b: Counters): Counters => ({
+  objects: a.objects + b.objects,
+  versions: a.versions + b.versions,
+  bytes: a.bytes + b.bytes,
+  uploads: a.uploads + b.uploads,
+})
+
 export const encodeCounters = (counters: Counters): Uint8Array =>
   packRecord(1, [counters.objects, counters.versions, counters.bytes, counters.uploads])
 
@@ -582,7 +589,7 @@ const packRuns = (runs: Runs): unknown => runs.map(({ firstBlock, lastBlock }) =
 const readRuns = (row: RecordReader): Runs => row.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
 
 /** Keys were checked before they were stored. */
-const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
+export const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
 
 export interface AccountRecord {
   readonly id: AccountId

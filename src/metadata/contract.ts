@@ -34,8 +34,8 @@ export interface DecisionTime {
 interface Decision<Result> {
   /** Empty: nothing changes. */
   readonly writes: readonly EntryWrite[]
-  /** A change of a bucket's counters (family `counters`), which decisions read but do not write. */
-  readonly counts?: CounterChange | undefined
+  /** Changes of the counters of buckets (family `counters`), which decisions read but do not write: each bucket once. */
+  readonly counts?: readonly CounterChange[] | undefined
   /** Changes of what quotas count (family `usage`), each row once. */
   readonly usage?: readonly UsageChange[] | undefined
   readonly result: Result

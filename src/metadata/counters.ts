@@ -2,7 +2,7 @@
 import { assert } from "../base/assert.js"
 import type { EntryWrite } from "../format/entry.js"
 import { RememberedLast } from "../base/remembered.js"
-import { decodeCounters, encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
+import { addCounters, decodeCounters, encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketRowKey } from "../format/row-key.js"
 import { addUsage, decodeUsage, encodeUsage, type Usage } from "../format/usage.js"
 import type { CounterChange, UsageChange } from "./contract.js"
@@ -12,18 +12,28 @@ import type { RowView } from "./views.js"
 const decoded = new RememberedLast<Uint8Array, Counters>(decodeCounters)
 
 interface Counted {
-  readonly counts?: CounterChange | undefined
+  readonly counts?: readonly CounterChange[] | undefined
   readonly usage?: readonly UsageChange[] | undefined
 }
 
 type Rows = Pick<RowView, "get">
 
 /** The writes that apply the changes to the rows; none if nothing changes. */
-export function countedWrites(rows: Rows, { counts, usage = NO_CHANGES }: Counted): readonly EntryWrite[] {
-  const ofBucket = counts === undefined ? NO_WRITES : countersWrites(rows, counts)
-  return usage.length === 0 ? ofBucket : [...ofBucket, ...usage.flatMap(change => usageWrites(rows, change))]
+export function countedWrites(
+  rows: Rows,
+  { counts = NO_COUNTERS, usage = NO_CHANGES }: Counted,
+): readonly EntryWrite[] {
+  const [first] = counts
+  const ofBuckets =
+    counts.length > 1
+      ? counts.flatMap(change => countersWrites(rows, change))
+      : first === undefined
+        ? NO_WRITES
+        : countersWrites(rows, first)
+  return usage.length === 0 ? ofBuckets : [...ofBuckets, ...usage.flatMap(change => usageWrites(rows, change))]
 }
 
+const NO_COUNTERS: readonly CounterChange[] = []
 const NO_WRITES: readonly EntryWrite[] = []
 const NO_CHANGES: readonly UsageChange[] = []
 
@@ -34,12 +44,7 @@ function countersWrites(rows: Rows, { bucketId, change }: CounterChange): readon
   if (objects === 0 && versions === 0 && bytes === 0 && uploads === 0) return NO_WRITES
   const row = rows.get("counters", key)
   const before = row ? decoded.of(row.value) : NO_COUNTS
-  const after = {
-    objects: before.objects + objects,
-    versions: before.versions + versions,
-    bytes: before.bytes + bytes,
-    uploads: before.uploads + uploads,
-  }
+  const after = addCounters(before, change)
   const value = encodeCounters(after)
   decoded.set(value, after)
   return [{ family: "counters", key, value }]

@@ -20,6 +20,7 @@ import type { ObjectAcl } from "../format/acl.js"
 import type { BucketLock, DefaultRetention, Retention, VersionLock } from "../format/object-lock.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { SegmentObject } from "../format/segment-list.js"
+import type { OperationResult, TransactionToken } from "../format/transaction-record.js"
 import type { LargeObject } from "../format/version-record.js"
 import type { RestoreTier } from "../format/restore.js"
 import type { Protection } from "../keys/contract.js"
@@ -41,6 +42,7 @@ import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from ".
 export type * from "./info-contract.js"
 export type * from "./bucket-contract.js"
 export type * from "./listing-contract.js"
+export type { OperationResult, TransactionToken }
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
 /**
@@ -511,7 +513,10 @@ export interface Multipart {
 }
 
 export interface RenameRequest {
+  /** Of the destination. */
   readonly bucket: Bucket
+  /** Absent: the same bucket. */
+  readonly fromBucket?: Bucket | undefined
   readonly from: ObjectKey
   readonly to: ObjectKey
   /** On the source: false always throws `preconditionFailed`. */
@@ -524,16 +529,49 @@ export interface RenameRequest {
   readonly isRepeated?: boolean
   /** As in `GetRequest`, of the source. No key of SSE-C is needed. */
   readonly checkEncryption?: EncryptionCheck
+  /** From another bucket: how it is encrypted from now on, unless only as before, and its list. */
+  readonly elsewhere?: { readonly encryption: Protection | undefined; readonly acl: ObjectAcl | undefined } | undefined
   readonly signal: AbortSignal
 }
 
 export interface Renames {
   /**
-   * The latest version gets another key, of one moment: no reader sees both keys with it, or neither. Throws `noSuchKey`,
-   * `preconditionFailed`, `idempotencyMismatch`, `invalidObjectState`, `invalidRequest`, `quotaExceeded` (in a bucket with
-   * versions), and `conflict` if the source keeps changing.
+   * The latest version gets another key, also in another bucket, of one moment: no reader sees both keys with it, or neither.
+   * Throws `noSuchKey`, `preconditionFailed`, `idempotencyMismatch`, `invalidObjectState`, `invalidRequest`, `quotaExceeded`
+   * (in a bucket with versions, or in another one), `notImplemented` for what is encrypted with a key of a client or the KMS
+   * and goes to another bucket, and `conflict` if the source keeps changing.
    */
   rename(request: RenameRequest): Promise<PutResult>
+}
+
+/** One of the operations of a transaction. Each key may be in one of them only. */
+export type TransactionOperation =
+  /** The upload is completed. */
+  | { readonly kind: "put"; readonly complete: CompleteRequest }
+  | { readonly kind: "delete"; readonly remove: DeleteRequest }
+  | { readonly kind: "rename"; readonly rename: RenameRequest }
+  | {
+      readonly kind: "check"
+      readonly bucket: Bucket
+      readonly key: ObjectKey
+      readonly conditions: Conditions
+    }
+
+export interface TransactionRequest {
+  readonly operations: readonly TransactionOperation[]
+  /** Recognises a repeated request; undefined: it is done again. */
+  readonly token: TransactionToken | undefined
+}
+
+export interface Transactions {
+  /** What a transaction with the token has done; undefined: none has. Throws `idempotencyMismatch`. */
+  find(token: TransactionToken): Promise<readonly OperationResult[] | undefined>
+  /**
+   * Does all operations of one moment, or none. What is thrown because of one operation has its number, from 0, in the details
+   * (`operation`). Throws what its operations throw; `invalidRequest`, `idempotencyMismatch`, `notImplemented` for
+   * remote buckets, and `conflict` if objects keep changing.
+   */
+  commit(request: TransactionRequest): Promise<readonly OperationResult[]>
 }
 
 /** Which storage classes clients may ask for. */
@@ -550,5 +588,6 @@ export interface ObjectServices {
   readonly multipart: Multipart
   readonly appends: Appends
   readonly renames: Renames
+  readonly transactions: Transactions
   readonly classes: AcceptedClasses
 }

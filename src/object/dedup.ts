@@ -123,8 +123,19 @@ export class Dedup {
     }
   }
 
-  /** Adds the blocks of segments to the index. */
+  /**
+   * Adds the blocks of segments to the index. Throws no failure: the object is made, and blocks that are not in the index are
+   * only not found; `dedup rebuild` adds them.
+   */
   async index(bucketId: BucketId, name: SegmentsName): Promise<void> {
+    try {
+      await this.indexAll(bucketId, name)
+    } catch (error) {
+      if (!isFailure(error)) throw error
+    }
+  }
+
+  private async indexAll(bucketId: BucketId, name: SegmentsName): Promise<void> {
     const { metadata } = this.seams
     for (let from: RowKey | undefined, isFirst = true; isFirst || from !== undefined; isFirst = false) {
       const page: { readonly rows: readonly RowKey[]; readonly next: RowKey | undefined } = await metadata.ask(

@@ -52,6 +52,7 @@ import {
   requireUpload,
   sealUpload,
   unsealUpload,
+  type CompleteUpload,
   type Completion,
   type UploadAddress,
 } from "./commands/multipart-commands-core.js"
@@ -107,6 +108,14 @@ export const partsNumbered = query("PartsNumbered", (view, address: UploadAddres
     return row && decodePart(row.value)
   }),
 )
+
+/** A completion whose parts are segments by now. */
+interface PreparedCompletion {
+  readonly complete: CompleteUpload
+  readonly checksumValue: string | undefined
+  /** To be called once the command was run. */
+  onCompleted(): Promise<void>
+}
 
 type Completable =
   | { readonly kind: "open"; readonly upload: UploadRecord }
@@ -249,10 +258,33 @@ export class MultipartService implements Multipart {
   }
 
   async complete(request: CompleteRequest): Promise<PutResult> {
-    const { multipartId } = request
     await this.ingest.expiring.prepare(request.bucket.id, request.expiresAtSeconds)
+    return this.alone(request, () => this.completeOnce(request))
+  }
+
+  /**
+   * Prepares a completion; `commit` runs the command that makes it, alone or with others. If that fails, the upload goes on. The
+   * caller holds the uploads of a transaction in the order of their ids. Throws as `complete`.
+   */
+  prepare<Result>(request: CompleteRequest, commit: (complete: CompleteUpload) => Promise<Result>): Promise<Result> {
+    return this.alone(request, async () => {
+      const address = addressOf(request)
+      const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
+      if (found.kind === "ended") throw fail("noSuchUpload")
+      const token = this.hash(completionToken(request.parts))
+      return this.whileSealed(request, found.upload, token, async (upload, completion) => {
+        const { complete, onCompleted } = await this.completionOf(request, address, upload, completion)
+        const result = await commit(complete)
+        await onCompleted()
+        return result
+      })
+    })
+  }
+
+  /** While no other completion of the upload runs. */
+  private async alone<Result>({ multipartId }: CompleteRequest, run: () => Promise<Result>): Promise<Result> {
     while (this.completing.has(multipartId)) await this.completing.get(multipartId)?.catch(() => undefined)
-    const completing = this.completeOnce(request)
+    const completing = run()
     this.completing.set(multipartId, completing)
     try {
       return await completing
@@ -263,23 +295,36 @@ export class MultipartService implements Multipart {
 
   private async completeOnce(request: CompleteRequest): Promise<PutResult> {
     const address = addressOf(request)
-    const token = this.hash(request.sources === undefined ? completionToken(request.parts) : tokenOf(request.sources))
+    const { sources } = request
+    const token = this.hash(sources === undefined ? completionToken(request.parts) : tokenOf(sources))
     const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
-    const { upload } = found
+    return this.whileSealed(request, found.upload, token, (upload, completion) =>
+      sources === undefined
+        ? this.completeSealed(request, address, upload, completion)
+        : this.concatenate({ ...request, sources }, address, upload, completion),
+    )
+  }
+
+  /** Freezes the list of parts; if what is done then fails, the upload goes on. */
+  private async whileSealed<Result>(
+    request: CompleteRequest,
+    upload: UploadRecord,
+    token: Uint8Array,
+    complete: (upload: UploadRecord, completion: Completion) => Promise<Result>,
+  ): Promise<Result> {
+    const address = addressOf(request)
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     if (request.clientKey !== undefined)
       await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
-    const { sources } = request
-    const count = (sources ?? request.parts).length
+    const count = (request.sources ?? request.parts).length
     if (count === 0 || count > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
     // Its parts may have been encrypted since it was read.
     const { upload: sealed, isStale } = await this.metadata.run(sealUpload(address, completion))
     try {
       for (let isMore = isStale; isMore;) isMore = await this.metadata.run(dropStale(address, completion))
-      if (sources !== undefined) return await this.concatenate({ ...request, sources }, address, sealed, completion)
-      return await this.completeSealed(request, address, sealed, completion)
+      return await complete(sealed, completion)
     } catch (error) {
       await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
       throw error
@@ -297,6 +342,19 @@ export class MultipartService implements Multipart {
     upload: UploadRecord,
     completion: Completion,
   ): Promise<PutResult> {
+    const { complete, checksumValue, onCompleted } = await this.completionOf(request, address, upload, completion)
+    const stored = await this.metadata.run(completeUpload(complete))
+    await onCompleted()
+    return putResultOf(stored, checksumValue, upload.sealing)
+  }
+
+  /** Checks the parts and writes them as segments. */
+  private async completionOf(
+    request: CompleteRequest,
+    address: UploadAddress,
+    upload: UploadRecord,
+    completion: Completion,
+  ): Promise<PreparedCompletion> {
     const chosen = await this.choose(request, address, upload)
     const sizeBytes = bytesOfParts(chosen)
     if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes) {
@@ -326,13 +384,13 @@ export class MultipartService implements Multipart {
     const clockMs = this.clocks.storeClock.nowMs()
     const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
     const counted = partsBytes === undefined ? {} : { partsBytes }
-    const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
-    const stored = await this.metadata.run(complete)
-    if (shared.hasDigests) {
+    const complete = { ...address, completion, conditions, clockMs, version: bound, ...counted }
+    const onCompleted = async (): Promise<void> => {
+      if (!shared.hasDigests) return
       this.dedup.metrics.note(sizeBytes, shared.sources)
       await this.dedup.index(bucket.id, { key, multipartId })
     }
-    return putResultOf(stored, checksum.value, sealing)
+    return { complete, checksumValue: checksum.value, onCompleted }
   }
 
   /** The object consists of the bytes of others; parts that were uploaded are removed. */

@@ -2,7 +2,7 @@
  * Rename service: copies what has to be copied under the new key, then runs the command that renames.
  *
  * Needles belong to a key, so bytes in blocks are copied; sealed ones as they are, so that no key of a client is needed and
- * nothing is opened. An object in parts is copied into an upload of the new key that no client sees, part by part, so that
+ * nothing is opened, unless they go to another bucket, whose keys are others. An object in parts is copied into an upload of the new key that no client sees, part by part, so that
  * its ETag and its parts stay. A payload that is stored with the row is not copied.
  *
  * Promises  Nobody sees anything of a rename before its command. If it fails, what was copied is removed; after a crash the
@@ -10,6 +10,7 @@
  * Limits    RENAME_LIMITS, and those of a reader for its pin: the copying of an object may take a day.
  */
 import { must } from "../base/assert.js"
+import { equalBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import { INLINE_BYTES_MAX, MANIFEST_SEGMENT_PARTS, MIB, PARTS_MAX } from "../base/limits.js"
 import { Lent } from "../base/lent.js"
@@ -17,8 +18,8 @@ import { streamOf, type PieceOwner } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
 import type { Blocks } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
-import type { PartRecord } from "../format/records.js"
-import type { Sealing } from "../format/sealing.js"
+import type { PartRecord, SegmentRecord } from "../format/records.js"
+import { plainBytesOf, type Sealing } from "../format/sealing.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { NO_DETAILS } from "../format/version-record.js"
 import type { CreatedKey, ObjectKeys, SealingRows } from "../keys/contract.js"
@@ -36,7 +37,16 @@ import {
   type Completion,
   type UploadAddress,
 } from "./commands/multipart-commands-core.js"
-import { renamable, renameObject, type Rename, type RenamedBytes, type RenameSource } from "./commands/rename-core.js"
+import {
+  renamable,
+  renameObject,
+  sourceBucketOf,
+  type Rename,
+  type Renamed,
+  type RenamedBytes,
+  type RenameObject,
+  type RenameSource,
+} from "./commands/rename-core.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 import type { BodySource, ByteRange, PutResult, RenameRequest, Renames } from "./contract.js"
 import type { Encryption } from "./encryption.js"
@@ -44,7 +54,7 @@ import { factsOf, shownEncryptionOf } from "./encryption-core.js"
 import { abort } from "./ended-upload.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
-import { segmentOfManifest, segmentsOfRange, type ObjectReader } from "./object-reader.js"
+import { segmentOfManifest, segmentsOfRange, type ObjectReader, type OpenObject } from "./object-reader.js"
 import {
   bytesOfParts,
   extentsOfSegment,
@@ -74,7 +84,7 @@ interface Seams {
   readonly ingest: Ingest
   readonly keys: ObjectKeys
   readonly encryption: Encryption
-  readonly reader: Pick<ObjectReader, "clockMs">
+  readonly reader: Pick<ObjectReader, "clockMs" | "open">
 }
 
 /** How the bytes of the new version are sealed. */
@@ -86,10 +96,14 @@ interface Kept {
 }
 
 /** A source on its way; the pin keeps its bytes. */
-interface Moving {
+interface Moving<Result> {
   readonly request: RenameRequest
   readonly asked: Rename
   readonly source: RenameSource
+  /** Its bytes as they are read from another bucket; undefined: they stay in theirs, and are copied as they are stored. */
+  readonly plain: OpenObject | undefined
+  /** Runs the command. */
+  readonly commit: (rename: RenameObject) => Promise<Result>
   /** Undefined: its bytes are not sealed, and stay so. */
   readonly kept: Kept | undefined
   readonly pin: ReadPin
@@ -120,24 +134,68 @@ export class RenameService implements Renames {
     }
   }
 
-  private async attempt(request: RenameRequest): Promise<PutResult> {
+  private attempt(request: RenameRequest): Promise<PutResult> {
+    const commit = async (rename: RenameObject) => resultOf(await this.seams.metadata.run(renameObject(rename)))
+    return this.prepare(request, commit, resultOf)
+  }
+
+  /**
+   * Copies what has to be copied; `commit` runs the command that renames, alone or with others. If that fails, what was copied
+   * is removed. `onRepeat`: an earlier request with the token has done it. Throws as `rename`, `conflict` at once.
+   */
+  async prepare<Result>(
+    request: RenameRequest,
+    commit: (rename: RenameObject) => Promise<Result>,
+    onRepeat: (renamed: Renamed) => Result = failToRepeat,
+  ): Promise<Result> {
     const { metadata, pins, ingest, reader } = this.seams
-    const { bucket } = request
     const asked = renameOf(request)
     const pin = pins.open(metadata.position)
+    let plain: OpenObject | undefined
     try {
       const source = await metadata.ask(renamable(asked, reader.clockMs()))
-      if ("head" in source) return putResultOf(source, source.checksumValue, source.sealing)
+      if ("head" in source) return onRepeat(source)
       if (request.isRepeated === true) throw fail("noSuchKey")
       const { record } = source
       requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await ingest.classes.use(record.head.storageClass)
-      const kept = await this.kept(bucket.id, source)
-      return await this.move({ request, asked, source, kept, pin })
+      if (asked.fromBucketId !== undefined) plain = await this.openPlain(request, record)
+      const kept = await (plain === undefined
+        ? this.kept(request.bucket.id, source)
+        : this.keptElsewhere(request, record))
+      return await this.move({ request, asked, source, plain, commit, kept, pin })
     } finally {
+      plain?.close()
       pin.close()
     }
+  }
+
+  /** The keys of sealed bytes belong to their bucket, so another one gets them sealed again. Throws `notImplemented`, `conflict`. */
+  private async openPlain(
+    { bucket, fromBucket = bucket, from: key }: RenameRequest,
+    { head, sealing }: RenameSource["record"],
+  ): Promise<OpenObject> {
+    const mode = sealing?.key.mode
+    if (mode === "kms" || mode === "client")
+      throw fail("notImplemented", {
+        message:
+          "an object that is encrypted with a key of the KMS or of a client cannot be renamed to another bucket: copy it",
+      })
+    const open = await this.seams.reader.open({ bucket: fromBucket, key, conditions: {} })
+    const { order, random } = open.opened.record.head
+    if (order === head.order && equalBytes(random, head.random)) return open
+    open.close()
+    throw fail("conflict")
+  }
+
+  private async keptElsewhere(
+    { bucket, elsewhere }: RenameRequest,
+    { sealing }: RenameSource["record"],
+  ): Promise<Kept | undefined> {
+    const before = sealing?.key.mode === "s3" ? ({ mode: "s3" } as const) : undefined
+    const created = await this.seams.encryption.creating(bucket.id, elsewhere?.encryption ?? before)?.()
+    return created && { sealing: created.sealing, rows: created.secret, createKey: () => created }
   }
 
   private async kept(
@@ -158,40 +216,49 @@ export class RenameService implements Renames {
     return { sealing, rows, createKey }
   }
 
-  private async move(moving: Moving): Promise<PutResult> {
-    const { content, sealing } = moving.source.record
+  private async move<Result>(moving: Moving<Result>): Promise<Result> {
+    const { content, sealing, head } = moving.source.record
+    const { plain, kept } = moving
     switch (content.kind) {
       case "none":
         throw fail("internal", { reason: "a delete marker cannot be renamed" })
       case "inline":
-        if (sealing !== undefined || moving.kept === undefined) return this.commit(moving, { kind: "row" }, [])
-        return this.sealPayload(moving, moving.kept)
-      case "extent":
-        return this.copy(moving, content.extent, undefined, (extent, hints) =>
+        if (plain !== undefined && (sealing ?? kept) !== undefined)
+          return this.storePayload(moving, must(plain.whole, "a payload is whole"))
+        if (sealing !== undefined || kept === undefined) return this.commit(moving, { kind: "row" }, [])
+        return this.storePayload(moving, await this.payloadOf(moving.source))
+      case "extent": {
+        const range = { first: 0, lengthBytes: head.sizeBytes }
+        return this.copy(moving, { extent: content.extent, range }, undefined, (extent, hints) =>
           this.commit(moving, { kind: "extent", extent }, hints),
         )
+      }
       case "segments":
         return this.moveParts(moving)
     }
   }
 
-  /** A payload from before the store encrypted: no plain one may come under a key that was visited already. */
-  private async sealPayload(moving: Moving, { createKey }: Kept): Promise<PutResult> {
-    const { metadata, ingest } = this.seams
-    const { family, rowKey, row } = moving.source.found
-    const lent = metadata.payload(family, rowKey, row)
+  /** From before the store encrypted: no plain one may come under a key that was visited already. */
+  private async payloadOf({ found: { family, rowKey, row } }: RenameSource): Promise<Uint8Array> {
+    const lent = this.seams.metadata.payload(family, rowKey, row)
     const bytes = lent instanceof Lent ? Uint8Array.from(lent.borrow()) : await lent
     if (bytes === undefined) throw fail("conflict")
+    return bytes
+  }
+
+  private async storePayload<Result>(moving: Moving<Result>, bytes: Uint8Array): Promise<Result> {
+    const createKey = moving.kept?.createKey
     const body: BodySource = { ...this.bodyOf(bytes.length, () => piecesOf(bytes)), gather: () => bytes }
     const what = { ...this.described(moving, undefined), body, inlineBytesMax: INLINE_BYTES_MAX, createKey }
-    return ingest.run(what, ({ content }) => {
+    return this.seams.ingest.run(what, ({ content }) => {
       if (content.kind !== "inline") throw fail("internal", { reason: "a payload stays one" })
       return this.commit(moving, { kind: "payload", payload: content.bytes }, [])
     })
   }
 
-  private async commit({ asked, source, kept }: Moving, bytes: RenamedBytes, hints: Hints): Promise<PutResult> {
-    const { metadata, keys, storeClock } = this.seams
+  private async commit<Result>(moving: Moving<Result>, bytes: RenamedBytes, hints: Hints): Promise<Result> {
+    const { request, asked, source, kept, commit } = moving
+    const { keys, storeClock } = this.seams
     const { head } = source.record
     const random = this.random.bytes(RANDOM_BYTES)
     const facts = factsOf(asked.bucketId, asked.to, { ...head, random })
@@ -200,25 +267,28 @@ export class RenameService implements Renames {
     const { order } = head
     const version = { order, random: head.random }
     const clockMs = storeClock.nowMs()
-    const done = await metadata.run(
-      renameObject({ ...asked, version, bytes, sealing, random, markerRandom, clockMs, hints }),
-    )
-    return putResultOf(done, done.checksumValue, done.sealing)
+    const replaceAcl = request.elsewhere && { acl: request.elsewhere.acl }
+    const what = { ...asked, version, bytes, sealing, random, markerRandom, clockMs, hints }
+    return commit(replaceAcl === undefined ? what : { ...what, replaceAcl })
   }
 
   /** Copies an extent under the new key, a sealed one as it is; `commit` makes it reachable. */
   private copy<Result>(
-    moving: Moving,
-    extent: Extent,
+    moving: Moving<unknown>,
+    { extent, range }: { readonly extent: Extent; readonly range: ByteRange },
     part: PartOf | undefined,
     commit: (extent: Extent, hints: Hints) => Promise<Result>,
   ): Promise<Result> {
-    const { kept, request, pin } = moving
+    const { kept, request, pin, plain } = moving
     const { ingest } = this.seams
-    const open = (pieces: PieceOwner = "reader") => this.read(extent, pin, request.signal, pieces)
     const committing = ({ content, hints }: Ingested) =>
       commit(must(content.kind === "extent" ? content.extent : undefined, "blocks are never inline"), hints)
     const what = this.described(moving, part)
+    if (plain !== undefined) {
+      const body = this.bodyOf(range.lengthBytes, pieces => this.readPlain(moving, plain, range, pieces))
+      return ingest.run({ ...what, body, inlineBytesMax: 0, createKey: kept?.createKey }, committing)
+    }
+    const open = (pieces: PieceOwner = "reader") => this.read(extent, pin, request.signal, pieces)
     if (extent.isSealed === true) {
       const { sealing, rows } = must(kept, "sealed bytes have a sealing")
       const { epoch, sealed: sealedSecret, bucketKey } = rows
@@ -235,13 +305,26 @@ export class RenameService implements Renames {
     return { lengthBytes, open, gather: () => undefined, declaredChecksum: () => undefined }
   }
 
-  private described({ request, source }: Moving, part: PartOf | undefined) {
+  private described({ request, source }: Moving<unknown>, part: PartOf | undefined) {
     const { record, details } = source
     return {
       ...{ bucket: request.bucket, key: request.to, client: request },
       ...{ part: part?.partNumber ?? 0, multipartId: part?.multipartId },
       ...{ contentType: headersOf(details).contentType ?? "", userMetadata: details.userMetadata, lock: record.lock },
       ...{ storageClass: record.head.storageClass, checksumAlgorithm: undefined, isMoved: true as const },
+    }
+  }
+
+  /** The bytes as clients read them. */
+  private async *readPlain(
+    { request: { signal }, pin }: Moving<unknown>,
+    plain: OpenObject,
+    range: ByteRange,
+    pieces: PieceOwner = "reader",
+  ): AsyncGenerator<Uint8Array> {
+    for await (const bytes of plain.withRange(range).read(signal, pieces)) {
+      pin.progress()
+      yield bytes
     }
   }
 
@@ -257,7 +340,7 @@ export class RenameService implements Renames {
     }
   }
 
-  private async moveParts(moving: Moving): Promise<PutResult> {
+  private async moveParts<Result>(moving: Moving<Result>): Promise<Result> {
     const { metadata, clock, storeClock } = this.seams
     const { asked, source, kept } = moving
     const { storageClass } = source.record.head
@@ -285,20 +368,20 @@ export class RenameService implements Renames {
   }
 
   /** Returns what an object with appends has become. */
-  private async copyParts(moving: Moving, address: UploadAddress): Promise<AppendedParts | undefined> {
+  private async copyParts(moving: Moving<unknown>, address: UploadAddress): Promise<AppendedParts | undefined> {
     const { asked, source } = moving
-    const manifest = must(manifestOf(asked.bucketId, asked.from, source.record), "the object has parts")
+    const manifest = must(manifestOf(sourceBucketOf(asked), asked.from, source.record), "the object has parts")
     if (manifest.lastAppended !== undefined) return this.copyAppended(moving, address, manifest)
     for (let number = 0; number < segmentCount(manifest); number += 1) {
-      const { parts } = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
-      await mapBounded(parts, RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
+      const segment = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
+      await mapBounded(placedParts(segment), RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
     }
     return undefined
   }
 
   /** An object with appends gets parts of equal length: there may be more appends than an upload has parts. */
   private async copyAppended(
-    moving: Moving,
+    moving: Moving<unknown>,
     address: UploadAddress,
     manifest: ManifestAddress,
   ): Promise<AppendedParts> {
@@ -309,8 +392,12 @@ export class RenameService implements Renames {
     for (let partNumber = 1; partNumber <= count; partNumber += 1) {
       const first = (partNumber - 1) * partBytes
       const lengthBytes = Math.min(partBytes, sizeBytes - first)
+      const range = { first, lengthBytes }
+      const { plain } = moving
       const open = (pieces: PieceOwner = "reader") =>
-        this.readAppended(moving, manifest, { first, lengthBytes }, pieces)
+        plain === undefined
+          ? this.readAppended(moving, manifest, range, pieces)
+          : this.readPlain(moving, plain, range, pieces)
       const what = this.described(moving, { ...address, partNumber })
       const body = this.bodyOf(lengthBytes, open)
       const createKey = moving.kept?.createKey
@@ -324,7 +411,7 @@ export class RenameService implements Renames {
   }
 
   private async *readAppended(
-    { request: { signal }, pin }: Moving,
+    { request: { signal }, pin }: Moving<unknown>,
     manifest: ManifestAddress,
     range: ByteRange,
     pieces: PieceOwner,
@@ -341,9 +428,13 @@ export class RenameService implements Renames {
     }
   }
 
-  private async copyPart(moving: Moving, address: UploadAddress, from: PartRecord): Promise<void> {
+  private async copyPart(
+    moving: Moving<unknown>,
+    address: UploadAddress,
+    { part: from, range }: PlacedPart,
+  ): Promise<void> {
     const { partNumber, md5, checksumValue } = from
-    await this.copy(moving, from.extent, { ...address, partNumber }, async (extent, hints) => {
+    await this.copy(moving, { extent: from.extent, range }, { ...address, partNumber }, async (extent, hints) => {
       const part = { partNumber, md5, checksumValue, extent }
       await this.seams.metadata.run(putPart({ ...address, part, hints }))
     })
@@ -366,12 +457,39 @@ export class RenameService implements Renames {
 }
 
 /** The parameters are those that a repeated request with the same token has to have. */
-function renameOf({ bucket, from, to, conditions, sourceConditions, clientToken }: RenameRequest): Rename {
-  const asked = { bucketId: bucket.id, from, to, conditions, sourceConditions }
+function renameOf(request: RenameRequest): Rename {
+  const { bucket, fromBucket = bucket, from, to, conditions, sourceConditions, clientToken } = request
+  const elsewhere = fromBucket.id === bucket.id ? undefined : fromBucket.id
+  const asked = {
+    ...{ bucketId: bucket.id, from, to, conditions, sourceConditions },
+    ...(elsewhere !== undefined && { fromBucketId: elsewhere }),
+  }
   if (clientToken === undefined) return asked
-  const text = JSON.stringify([from, sourceConditions, conditions])
+  const place = elsewhere === undefined ? [] : [elsewhere]
+  const text = JSON.stringify([from, sourceConditions, conditions, ...place])
   const parameters = digestOnce("sha256", Buffer.from(text), "hex").slice(0, 32)
   return { ...asked, token: { token: clientToken, parameters } }
+}
+
+const resultOf = (done: Renamed): PutResult => putResultOf(done, done.checksumValue, done.sealing)
+
+const failToRepeat = (): never => {
+  throw fail("internal", { reason: "a rename without a token is not repeated" })
+}
+
+interface PlacedPart {
+  readonly part: PartRecord
+  /** In the object. */
+  readonly range: ByteRange
+}
+
+function placedParts({ offsetBytes, parts }: Pick<SegmentRecord, "offsetBytes" | "parts">): readonly PlacedPart[] {
+  let first = offsetBytes
+  return parts.map(part => {
+    const range = { first, lengthBytes: plainBytesOf(part.extent) }
+    first += range.lengthBytes
+    return { part, range }
+  })
 }
 
 async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

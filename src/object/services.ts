@@ -56,6 +56,7 @@ import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
+import { TransactionService } from "./transaction-service.js"
 import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
@@ -185,6 +186,8 @@ export function createServices(
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, dedup)
   const renames = new RenameService(ofWrites, random)
+  const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
+  const transactions = new TransactionService(ofTransactions, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
@@ -214,7 +217,7 @@ export function createServices(
     new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
+    ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
     ...{
       lifecycle,
       metadataBackup,

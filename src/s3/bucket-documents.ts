@@ -80,7 +80,7 @@ export class BucketDocuments {
   /** The action that access policies must allow for a request: `s3:PutBucketPolicy`. Throws `invalidArgument`. */
   actionOf(name: string, method: DocumentMethod): string {
     const { requiredActions } = this.required(kindNamed(name), method)
-    const [required] = requiredActions === "eachKey" ? [] : requiredActions
+    const [required] = typeof requiredActions === "string" ? [] : requiredActions
     if (required === undefined) throw fail("internal", { reason: `no action is required to ${method} ${name}` })
     return `s3:${required.action}`
   }

@@ -247,7 +247,7 @@ export class Call implements PermissionsRequest {
     this.bucketName = name
   }
 
-  asBucketCall(bucket: Bucket, owner: Account, sources: SourceOpener | undefined): asserts this is BucketCall {
+  asBucketCall(bucket: Bucket, owner: Account, sources = this.sources): asserts this is BucketCall {
     this.bucket = bucket
     this.owner = owner
     this.sources = sources
@@ -257,6 +257,30 @@ export class Call implements PermissionsRequest {
   openSource(name: string): Promise<Bucket> {
     if (this.sources === undefined) throw fail("internal", { reason: "a copy is made in no bucket" })
     return this.sources.openSource(this, name)
+  }
+
+  /** Opens a bucket of a request that this one includes, for that request. Throws as `openSource`. */
+  openIncluded(name: string): Promise<{ readonly bucket: Bucket; readonly owner: Account }> {
+    if (this.sources === undefined) throw fail("internal", { reason: "a request includes no others" })
+    return this.sources.openIncluded(this, name)
+  }
+
+  /** A request that this one includes, with a bucket, a key, headers and a query of its own. */
+  including(included: Pick<CallParts, "operation" | "query" | "headers"> & { readonly rawKey: string }): Call {
+    const { rawKey, ...own } = included
+    const call = new Call(this.context, { ...this.parts, ...own, target: { ...this.parts.target, rawKey } })
+    call.sources = this.sources
+    return call
+  }
+
+  /** The caller may do in its bucket what the request asks for. */
+  countInBucket(): void {
+    if (this.bucket !== undefined) this.sources?.countIn(this.bucket, this.parts.exchange)
+  }
+
+  /** The request includes others, which have buckets of their own. */
+  asIncludingCall(sources: SourceOpener): void {
+    this.sources = sources
   }
 
   /** The same request, for showing the bucket as it is now. */
@@ -303,9 +327,11 @@ export type BucketCall = Call & {
   readonly owner: Account
 }
 
-/** Opens source buckets of copies, which may belong to another account. */
+/** Opens buckets that a request names beside its own: sources of copies, which may belong to another account, and others. */
 interface SourceOpener {
   openSource(call: Call, name: string): Promise<Bucket>
+  openIncluded(call: Call, name: string): Promise<{ readonly bucket: Bucket; readonly owner: Account }>
+  countIn(bucket: Bucket, exchange: Pick<Exchange, "countIn">): void
 }
 
 export type ObjectCall = BucketCall & { readonly key: ObjectKey }

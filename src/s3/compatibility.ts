@@ -39,6 +39,7 @@ function standingOf(operation: Operation): string {
 
 /** The actions that a plain request requires. */
 function rightsOf({ requiredActions, name }: Operation): string {
+  if (requiredActions === "included") return "those of its operations"
   if (requiredActions === "eachKey") return `as ${name.slice(0, -1)}, for each key`
   if (requiredActions.length === 0) return "none"
   return requiredActions

@@ -229,9 +229,11 @@ class S3Handler implements Protocol {
    * Applies the limits of the caller's rates. Anonymous callers may only learn whether a bucket exists.
    * Throws `rateExceeded`, `noSuchBucket`, `accessDenied`.
    */
-  private enter({ exchange, target, headers }: S3Request, caller: Caller): Soon<unknown> {
+  private enter({ exchange, target, headers, operation }: S3Request, caller: Caller): Soon<unknown> {
     if (caller.account !== undefined) return this.settings.rates.enter(caller.limited, exchange)
     const name = target?.bucket
+    // Each request that it includes is checked.
+    if (name === undefined && operation?.answer.kind === "including") return undefined
     if (name === undefined) throw fail("accessDenied", { reason: "the request carries no credentials" })
     return this.gate.openBucket(name, caller, headers)
   }

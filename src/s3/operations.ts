@@ -9,7 +9,7 @@ import { assert, must } from "../base/assert.js"
 import { parseNewBucketName, type BucketName } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { CallBody } from "./body.js"
-import type { AccountCall, Answer, BucketCall, FormCall, NewBucketCall, ObjectCall } from "./call.js"
+import type { AccountCall, Answer, BucketCall, Call, FormCall, NewBucketCall, ObjectCall } from "./call.js"
 import { deleteBucketEncryption, putBucketEncryption } from "./operations/bucket-encryption.js"
 import {
   deleteBucketPolicy,
@@ -41,6 +41,7 @@ import { listBuckets } from "./operations/list-buckets.js"
 import { listObjects, listObjectsV2 } from "./operations/list-objects.js"
 import { listObjectVersions } from "./operations/list-object-versions.js"
 import { abortMultipartUpload, createMultipartUpload } from "./operations/multipart-upload.js"
+import { commitTransaction } from "./operations/commit-transaction.js"
 import { completeMultipartUpload } from "./operations/complete-multipart-upload.js"
 import { listMultipartUploads, listParts } from "./operations/list-multipart.js"
 import {
@@ -87,6 +88,8 @@ export type OperationAnswer =
       readonly parseName: (name: string) => BucketName
       readonly handle: (call: NewBucketCall) => Soon<Answer>
     }
+  /** It includes requests, each of which has a bucket and is authorised by the handler. */
+  | { readonly kind: "including"; readonly handle: (call: Call) => Soon<Answer> }
   | { readonly kind: "bucket"; readonly handle: (call: BucketCall) => Soon<Answer> }
   | { readonly kind: "object"; readonly handle: (call: ObjectCall) => Soon<Answer> }
   /** Signed by fields of its body, which also name the key. */
@@ -255,6 +258,12 @@ const alias = (name: string, request: string, of: string): Operation => closed(n
 
 const SERVICE_AND_BUCKETS: readonly Operation[] = [
   service("ListBuckets", "GET", listBuckets, requiredAction("ListAllMyBuckets")),
+  open(
+    "CommitTransaction",
+    "POST service transaction",
+    { kind: "including", handle: commitTransaction },
+    { requiredActions: "included" },
+  ),
   refused("ListDirectoryBuckets", "GET service x-id=ListDirectoryBuckets"),
   open(
     "CreateBucket",

@@ -40,7 +40,7 @@ function withFence(conditions: Conditions, { headers, caller }: Write): Conditio
 /** Operations that show a fence to the decision which makes their change. */
 const FENCED: ReadonlySet<string> = new Set([
   ...["PutObject", "CopyObject", "CompleteMultipartUpload", "AppendObject", "RenameObject"],
-  ...["DeleteObject", "DeleteObjects"],
+  ...["DeleteObject", "DeleteObjects", "CommitTransaction"],
 ])
 
 /** Throws `notImplemented` for a fence that the operation would ignore. */

@@ -26,7 +26,7 @@ export class RequestPlan {
     const names = new Map(shape.uniqueNames.map(name => [name, ""]))
     this.givesAcl = givesAcl(names)
     this.restricted = shape.uniqueNames.filter(isRestricted)
-    this.requiredActions = requiredActions === "eachKey" ? [] : actionsOfNames(requiredActions, names)
+    this.requiredActions = typeof requiredActions === "string" ? [] : actionsOfNames(requiredActions, names)
     const followFromNames = this.requiredActions.every(({ appliesTo }) => appliesTo === undefined)
     this.actions = followFromNames
       ? [actionsOf(this.requiredActions, names, false), actionsOf(this.requiredActions, names, true)]
@@ -55,7 +55,7 @@ export class RequestPlans {
 
   of(operation: Operation, { shape }: RequestHeaders): RequestPlan {
     const { requiredActions } = operation
-    const key = requiredActions === "eachKey" ? operation : requiredActions
+    const key = typeof requiredActions === "string" ? operation : requiredActions
     let plans = this.known.get(key)
     if (plans === undefined) {
       plans = new RememberedByObject(made => new RequestPlan({ requiredActions }, made))

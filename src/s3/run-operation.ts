@@ -7,6 +7,7 @@
 import { traced, type Span } from "../base/trace.js"
 import { asFailure, fail } from "../base/failures.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
+import type { Exchange } from "../http/index.js"
 import type { Bucket } from "../object/contract.js"
 import { requestsOwnerControlOnly } from "./acl/requested-acl.js"
 import type { ChangeAudit } from "./audit-changes.js"
@@ -63,6 +64,10 @@ export class OperationRunner {
     const { answer } = admitted.operation
     if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
     if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
+    if (answer.kind === "including") {
+      call.asIncludingCall(this)
+      return answer.handle(call)
+    }
     const { signer } = call
     // The expected owner of the bucket is in the request's headers, for a form too.
     return after(this.gate.openBucket(admitted.target.bucket ?? "", signer, request.headers), opened =>
@@ -100,6 +105,17 @@ export class OperationRunner {
     return after(answering, answer => withFields(answer, call.charged))
   }
 
+  /** A bucket of a request that another one includes. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
+  async openIncluded(call: Call, name: string): Promise<OpenBucket> {
+    const opened = await this.gate.openBucket(name, call.signer, call.headers)
+    await this.charge(call, opened.bucket)
+    return opened
+  }
+
+  countIn(bucket: Bucket, exchange: Pick<Exchange, "countIn">): void {
+    exchange.countIn(this.meters.ofBucket(bucket.name))
+  }
+
   /** The source bucket of a copy. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
   async openSource(call: Call, name: string): Promise<Bucket> {
     const { bucket } = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
@@ -115,7 +131,7 @@ export class OperationRunner {
     const enter = (place: Place): Soon<void> =>
       after(this.authorize(admitted, call, place, exchange.trace), () => {
         request.admitted = bucket
-        exchange.countIn(this.meters.ofBucket(bucket.name))
+        this.countIn(bucket, exchange)
         return isRemote(bucket) ? checkRemoteRequest(call, operation, REMOTE_OPERATIONS.has(operation)) : undefined
       })
     if (answer.kind === "form" && form !== undefined) {
@@ -191,7 +207,7 @@ function accountOf({ account }: Caller) {
 /** Requires all actions in the table. Throws `accessDenied`. */
 function requireAll({ operation, plan }: Admitted, call: Call, place: Place): Soon<void> {
   const { requiredActions } = operation
-  if (requiredActions === "eachKey") return undefined
+  if (typeof requiredActions === "string") return undefined
   if (requiredActions.length === 0)
     throw fail("internal", { reason: "an operation without required actions was admitted" })
   return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>

@@ -8,7 +8,7 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
-import { NO_COUNTS, type Counters } from "../format/records.js"
+import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { addUsage, NO_USAGE } from "../format/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
@@ -35,7 +35,7 @@ export interface AnswerableCommand extends Pick<Command<unknown>, "touches"> {
 
 interface AnswerableDecision {
   readonly writes: readonly EntryWrite[]
-  readonly counts?: CounterChange | undefined
+  readonly counts?: readonly CounterChange[] | undefined
   readonly usage?: readonly UsageChange[] | undefined
   readonly answer: () => void
 }
@@ -66,13 +66,16 @@ class BatchChanges {
     return this.rows.size + this.counts.size + this.droppedCounters.size + this.usage.size === 0
   }
 
-  apply(view: BatchView, { writes, counts, usage = NO_USAGE_CHANGES }: Omit<AnswerableDecision, "answer">): void {
-    if (writes.length === 0 && counts === undefined && usage.length === 0) return
+  apply(
+    view: BatchView,
+    { writes, counts = NO_COUNTER_CHANGES, usage = NO_USAGE_CHANGES }: Omit<AnswerableDecision, "answer">,
+  ): void {
+    if (writes.length + counts.length + usage.length === 0) return
     for (const [name, { family, row }] of view.reads) {
       if (!isOfGeneration(family)) this.expected.set(name, { family, key: row.key, version: row.version })
     }
     for (const write of writes) this.write(view, write)
-    if (counts !== undefined) this.count(counts)
+    for (const change of counts) this.count(change)
     for (const change of usage) this.changeUsage(change)
   }
 
@@ -103,12 +106,7 @@ class BatchChanges {
       return
     }
     const before = this.counts.get(bucketId) ?? NO_COUNTS
-    this.counts.set(bucketId, {
-      objects: before.objects + change.objects,
-      versions: before.versions + change.versions,
-      bytes: before.bytes + change.bytes,
-      uploads: before.uploads + change.uploads,
-    })
+    this.counts.set(bucketId, addCounters(before, change))
   }
 
   private changeUsage({ key, change, isNew, bytesMax = Infinity, objectsMax = Infinity }: UsageChange): void {
@@ -168,6 +166,7 @@ class BatchChanges {
   }
 }
 
+const NO_COUNTER_CHANGES: readonly CounterChange[] = []
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
 const UNCHANGED: UsageSoFar = {
   ...{ added: NO_USAGE, isNew: false, bytesBeforeMax: Infinity, objectsBeforeMax: Infinity },

@@ -13,6 +13,7 @@ import { encodeAuditQueue } from "../../src/format/audit-queue.js"
 import { encodeEvent } from "../../src/format/event-record.js"
 import { encodeAudit } from "../../src/format/audit-record.js"
 import { encodeJob } from "../../src/format/job-record.js"
+import { encodeGuards, encodeTransaction } from "../../src/format/transaction-record.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import { encodeSignOuts } from "../../src/format/console-session.js"
@@ -39,6 +40,7 @@ import {
   parseStoreId,
   parseTabletId,
   parseUploadId,
+  parseVersionId,
   parseVolumeId,
   rowKeyOf,
   parseAuditId,
@@ -811,6 +813,17 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   coordChanges: [
     encodeCoordChange({ kind: "released", path: parseCoordPath("n/p"), atMs: 127 }),
     { kind: 3, path: "n/p", atMs: 127 },
+  ],
+  transactions: [
+    encodeTransaction({
+      ...{ digest: new Uint8Array(32), atMs: 128 },
+      results: [{ versionId: parseVersionId("null"), etag: "e", deleteMarker: true }],
+    }),
+    { atMs: 128, results: [["null", "e", 1]] },
+  ],
+  "guards row": [
+    encodeGuards({ atMs: 129, keys: [{ bucketId: parseBucketId(130), key: objectKeyOfText("k") }] }),
+    { atMs: 129, keys: [[130, Buffer.from("k")]] },
   ],
   signOuts: [
     encodeSignOuts({ allUntilMs: 59, ended: [{ id: "s", issuedMs: 60 }] }),

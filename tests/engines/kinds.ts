@@ -21,6 +21,7 @@ import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import { QUEUE_COMMANDS, QUEUE_QUERIES } from "./queue-kinds.js"
 import type { PlayKind } from "./scene.js"
 import { TOKEN_COMMANDS, TOKEN_QUERIES } from "./token-kinds.js"
+import { TRANSACTION_COMMANDS, TRANSACTION_QUERIES } from "./transaction-kinds.js"
 import { UNDELETE_COMMANDS, UNDELETE_QUERIES } from "./undelete-kinds.js"
 
 const OF_OBJECTS = [
@@ -46,7 +47,10 @@ const DRAWN_COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
-export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS]
+export const COMMANDS = [
+  ...[...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS],
+  ...TRANSACTION_COMMANDS,
+]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
 export const DRAWN: readonly PlayKind[] = [
@@ -70,6 +74,8 @@ export const DRAWN: readonly PlayKind[] = [
 export const APART: readonly PlayKind[] = [
   ...[...COORD_COMMANDS, ...COORD_QUERIES],
   ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES, ...DEDUP_UPKEEP_COMMANDS, ...DEDUP_UPKEEP_QUERIES],
+  ...TRANSACTION_COMMANDS,
+  ...TRANSACTION_QUERIES,
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -188,6 +194,10 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["PutDeduplicated", "PutSharedSegment", "CompleteUpload", "ReplaceReferring", "DropSource", "IsReferable"],
   ["SetSetting", "PutDeduplicated", "PutVersion", "GiveDigests", "RemoveLatest", "IndexBlocks", "CheckDigests"],
   ["PutDeduplicated", "SetReferences", "DropSource", "RemoveLatest", "KeepReferenced", "ReferencesRows", "SourcesFrom"],
+  ["CommitTransaction", "PutVersion", "RemoveLatest", "VersionRows", "DropGuards", "FindTransaction"],
+  ["CreateBucket", "CommitTransaction", "PutVersion", "RemoveVersion", "DropGuards", "OverTransactions"],
+  ["CreateUpload", "PutPart", "SealUpload", "PutSegment", "CommitTransaction", "AbortUpload"],
+  ["SetBucketQuota", "FinishBucketUsage", "CommitTransaction", "PutVersion", "QuotaState"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })

@@ -53,7 +53,8 @@ function segmentOf(scene: Scene, address: UploadAddress, number: number) {
 export const lengthOf = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
 
-function complete(scene: Scene) {
+/** Mostly of an upload that can be completed. */
+export function completionIn(scene: Scene) {
   const written = scene.addresses("segments").filter(({ multipartId }) => scene.upload({ multipartId }) !== undefined)
   const address = written.length > 0 && !scene.oneIn(8) ? scene.pick(written) : sealedAddress(scene)
   const parts = scene.segment(address)?.parts ?? scene.parts(address)
@@ -74,7 +75,7 @@ function complete(scene: Scene) {
     isShared: false,
   }
   const partsBytes = lengthOf(scene.parts(address))
-  return completeUpload({ ...address, completion, conditions: scene.conditions(address), version, partsBytes })
+  return { ...address, completion, conditions: scene.conditions(address), version, partsBytes }
 }
 
 /** As the upload is sealed; undefined: it is not. */
@@ -117,7 +118,7 @@ export const MULTIPART_COMMANDS: readonly PlayKind[] = [
     const number = scene.oneIn(8) ? 1 : 0
     return putSegment(address, completionOf(scene, address), number, segmentOf(scene, address, number))
   }),
-  commandKind("CompleteUpload", 7, complete),
+  commandKind("CompleteUpload", 7, scene => completeUpload(completionIn(scene))),
   commandKind("AbortUpload", 2, scene => {
     const address = scene.uploadAddress()
     return abortUpload(address, frozenOf(scene, address))

@@ -78,7 +78,7 @@ const lockOf = (scene: Scene): VersionLock => ({
   legalHold: scene.pick([undefined, false, true]),
 })
 
-const removingOf = (scene: Scene) => ({ clockMs: scene.pick(CLOCKS), bypassGovernance: scene.oneIn(2) })
+export const removingOf = (scene: Scene) => ({ clockMs: scene.pick(CLOCKS), bypassGovernance: scene.oneIn(2) })
 
 function extentVersion(scene: Scene): Version {
   const extent = scene.extent(0)

@@ -423,6 +423,8 @@ async function decided(model: MemoryMetadata, ran: Ran, before: MemoryMetadata):
     if (time === undefined) return "not decided"
     return doneWith(model.runAt(play.command, { ...time, incarnations }))
   } catch (error) {
+    // Of decisions that have one id, the one that wrote something came last.
+    if (!isFailure(error)) return `not in this order: ${String(error)}`
     const isClosed = name === "CloseBucket" && ran.failure === undefined && isFailure(error, "bucketNotEmpty")
     if (!isClosed || play.kind !== "command" || time === undefined) return refusedWith(name, error)
     return closed(model, play.command, { ...time, incarnations }, before)

@@ -1,4 +1,5 @@
 /** Renames, with random arguments: of payloads in rows, of copied extents, and of uploads with copied parts. */
+import type { BucketId } from "../../src/base/ids.js"
 import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
 import { renamable, renameObject, type Rename, type RenamedBytes } from "../../src/object/commands/rename-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
@@ -6,15 +7,36 @@ import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion }
 const TOKENS = [undefined, undefined, { token: "t", parameters: "a" }, { token: "t", parameters: "b" }]
 
 /** Mostly of an object that is there, to another key of its bucket. */
-function renameOf(scene: Scene, of: StoredVersion | undefined, to = scene.key()): Rename {
-  const { bucketId, key: from } = of ?? scene.object()
+function renameOf(scene: Scene, of: StoredVersion | undefined, to = scene.key(), toBucketId?: BucketId): Rename {
+  const { bucketId: fromBucketId, key: from } = of ?? scene.object()
+  const bucketId = toBucketId ?? fromBucketId
   const conditions = scene.conditions({ bucketId, key: to })
-  const sourceConditions = scene.conditions({ bucketId, key: from })
-  return { bucketId, from, to, conditions, sourceConditions, token: scene.pick(TOKENS) }
+  const sourceConditions = scene.conditions({ bucketId: fromBucketId, key: from })
+  const elsewhere = toBucketId === undefined ? {} : { fromBucketId }
+  return { bucketId, from, to, conditions, sourceConditions, token: scene.pick(TOKENS), ...elsewhere }
 }
 
 const sources = (scene: Scene): readonly StoredVersion[] =>
   scene.versions().filter(({ family }) => family === "current")
+
+/** A rename to any bucket; undefined: there is no object. */
+export function renameAnywhere(scene: Scene) {
+  const found = sources(scene)
+  if (found.length === 0) return undefined
+  const source = scene.pick(found)
+  const { head, sealing } = source.record
+  const bound = sealing && { ...sealing, bind: scene.random.bytes(16) }
+  const what = { version: head, bytes: bytesOf(scene, source), sealing: bound, hints: [], clockMs: scene.nowMs }
+  const replaceAcl = scene.oneIn(3) ? { replaceAcl: { acl: undefined } } : {}
+  const token = { token: undefined }
+  return {
+    ...renameOf(scene, source, scene.key(), scene.bucketId()),
+    ...what,
+    ...random(scene),
+    ...replaceAcl,
+    ...token,
+  }
+}
 
 /** An upload with copied parts that is frozen, if there is one. */
 function copied(scene: Scene): UploadAddress | undefined {

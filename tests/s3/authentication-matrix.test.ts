@@ -255,7 +255,7 @@ function refusalOf({ answer, requiredActions }: Operation): number {
   if (answer.kind === "refused") return 501
   // The handler first reads the keys: this body is not a form, and its document names no keys.
   if (answer.kind === "form") return 412
-  return requiredActions === "eachKey" ? 400 : 403
+  return typeof requiredActions === "string" ? 400 : 403
 }
 
 test("a user who may do everything in the account does what the owner does", async () => {

@@ -97,7 +97,7 @@ const count = command<[objects: number], void>({
     const change = { objects, versions: 1, bytes: 10, uploads: 0 }
     const value = Buffer.from("bucket")
     const writes = row ? [] : [{ family: "buckets" as const, key: bucketRowKey(BUCKET), value }]
-    return { writes, counts: { bucketId: BUCKET, change }, result: undefined }
+    return { writes, counts: [{ bucketId: BUCKET, change }], result: undefined }
   },
 })
 const BUCKET = parseBucketId(7)

@@ -110,7 +110,7 @@ function presentCounters(view: Pick<DecisionView, "get">, bucketId: BucketId): C
 
 interface CopyDecision {
   readonly writes: readonly EntryWrite[]
-  readonly counts?: CounterChange
+  readonly counts?: readonly CounterChange[]
   readonly usage?: readonly UsageChange[]
   readonly result: undefined
 }
@@ -159,7 +159,7 @@ export class CopyCounters implements Command<undefined> {
 
   decide(rows: DecisionView): CopyDecision {
     const { bucketId, counters } = this.wanted
-    if (counters === undefined) return { writes: [], counts: { bucketId, change: "drop" }, result: undefined }
+    if (counters === undefined) return { writes: [], counts: [{ bucketId, change: "drop" }], result: undefined }
     const present = presentCounters(rows, bucketId)
     const change: Counters = {
       objects: counters.objects - present.objects,
@@ -167,7 +167,7 @@ export class CopyCounters implements Command<undefined> {
       bytes: counters.bytes - present.bytes,
       uploads: counters.uploads - present.uploads,
     }
-    return { writes: [], counts: { bucketId, change }, result: undefined }
+    return { writes: [], counts: [{ bucketId, change }], result: undefined }
   }
 
   copied(): CopyCounters {

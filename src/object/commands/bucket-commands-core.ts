@@ -288,6 +288,6 @@ export const dropBucket = command<[bucketId: BucketId], void>({
     ]
     const writes = deletionsOf(view, [...rows, ...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)])
     const usage = droppedUsage(bucket)
-    return { writes, counts: { bucketId, change: "drop" }, usage, result: undefined }
+    return { writes, counts: [{ bucketId, change: "drop" }], usage, result: undefined }
   },
 })

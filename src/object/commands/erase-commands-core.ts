@@ -343,7 +343,7 @@ export const dropErasedBucket = command<[bucketId: BucketId], void>({
     requireNothingKept(view, bucket)
     const others = [...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)]
     const rows: Touches = [["buckets", bucketRowKey(bucketId)], ...others]
-    const counts = { bucketId, change: "drop" } as const
+    const counts = [{ bucketId, change: "drop" }] as const
     return { writes: deletionsOf(view, rows), counts, usage: droppedUsage(bucket), result: undefined }
   },
 })

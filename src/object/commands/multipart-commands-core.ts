@@ -34,8 +34,9 @@ import {
 } from "../../format/records.js"
 import { sourcesOf } from "../queries/manifest-core.js"
 import { isSameSealing, plainBytesOf } from "../../format/sealing.js"
-import { command, type DecisionTime, type RowView } from "../../metadata/index.js"
+import { command, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
+import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock } from "./expiry-core.js"
 import { clocksOf, lockOfNew } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
@@ -217,7 +218,7 @@ export function segmentWrites(
   ]
 }
 
-interface CompleteUpload extends UploadAddress {
+export interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
   /** Of all parts of the frozen list, also those that the version leaves out; where a quota counts them. */
   readonly partsBytes?: number
@@ -231,19 +232,27 @@ interface CompleteUpload extends UploadAddress {
 export const completeUpload = command<[complete: CompleteUpload], Stored>({
   name: "CompleteUpload",
   touches: complete => [["current", objectRowKey(complete.bucketId, complete.key)]],
-  decide(view, time, complete) {
-    const { versioning, lock: bucketLock } = requireBucket(view, complete.bucketId)
-    const upload = requireUpload(view, complete)
-    if (!sealedBy(upload, complete.completion)) throw fail("conflict")
-    if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
-    checkWrite(view, complete, expiryClock(time, complete.clockMs))
-    const editor = new RowEditor(view, time, complete.bucketId, complete.key, complete.clockMs)
-    const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
-    const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
-    endUpload(editor, complete, "parts", { upload, partsBytes: complete.partsBytes })
-    return { ...editor.finish(), result: { versioning, head } }
-  },
+  decide: (view, time, complete) => decisionOf(completeUploadIn(view, time, complete)),
 })
+
+/** `before`: of another key that the same decision changes. */
+export function completeUploadIn(
+  view: CommandView,
+  time: DecisionTime,
+  complete: CompleteUpload,
+  before?: RowEditor,
+): Edited<Stored> {
+  const { versioning, lock: bucketLock } = requireBucket(view, complete.bucketId)
+  const upload = requireUpload(view, complete)
+  if (!sealedBy(upload, complete.completion)) throw fail("conflict")
+  if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
+  checkWrite(view, complete, expiryClock(time, complete.clockMs))
+  const editor = new RowEditor(view, time, complete.bucketId, complete.key, complete.clockMs, before)
+  const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
+  const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
+  endUpload(editor, complete, "parts", { upload, partsBytes: complete.partsBytes })
+  return { editor, result: { versioning, head } }
+}
 
 /** The part list of an upload that ends: frozen, so that the bytes of its parts are known. */
 export interface FrozenParts {

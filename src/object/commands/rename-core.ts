@@ -6,7 +6,7 @@
  * version has is taken from its row as it is now. A payload that is stored with the row goes along, and nothing was copied.
  *
  * Promises  What is renamed is the version whose bytes were copied; otherwise it throws `conflict`. All conditions hold at
- *           the moment of the rename. The counters of the bucket and its quotas get the sum of both changes.
+ *           the moment of the rename. Counters and quotas of the buckets get the sum of both changes.
  * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
  *         latest one of its key.
  */
@@ -26,8 +26,9 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
-import type { Conditions } from "../contract.js"
+import type { Conditions, ObjectAcl } from "../contract.js"
 import { conditionSubject, evaluateRename } from "./conditions-core.js"
+import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
@@ -50,7 +51,10 @@ const TOKEN_HEADER = "renameToken"
 
 /** What a client asks for. */
 export interface Rename {
+  /** Of the destination. */
   readonly bucketId: BucketId
+  /** Absent: the same bucket. */
+  readonly fromBucketId?: BucketId
   readonly from: ObjectKey
   readonly to: ObjectKey
   readonly sourceConditions: Conditions
@@ -61,7 +65,7 @@ export interface Rename {
 }
 
 /** The new version, of this rename or of an earlier one with the same token. */
-interface Renamed extends Stored {
+export interface Renamed extends Stored {
   readonly checksumValue: string | undefined
   readonly sealing: BoundSealing | undefined
 }
@@ -79,8 +83,11 @@ export interface RenameSource {
  */
 export const renamable = query("Renamable", (view, rename: Rename, nowMs: number): RenameSource | Renamed => {
   const { versioning } = requireBucket(view, rename.bucketId)
-  return renamedBefore(view, rename, versioning) ?? requireRenamable(view, rename, versioning, nowMs)
+  return renamedBefore(view, rename, versioning) ?? requireRenamable(view, rename, nowMs)
 })
+
+/** The bucket that the object leaves. */
+export const sourceBucketOf = ({ bucketId, fromBucketId = bucketId }: Rename): BucketId => fromBucketId
 
 /**
  * "If you retry a request that completed successfully using the same client token and the same parameters, the retry
@@ -100,11 +107,14 @@ function renamedBefore(view: RowView, rename: Rename, versioning: Versioning): R
   return { versioning, head: latest.head, checksumValue, sealing, largeObject }
 }
 
-function requireRenamable(view: RowView, rename: Rename, versioning: Versioning, nowMs: number): RenameSource {
+function requireRenamable(view: RowView, rename: Rename, nowMs: number): RenameSource {
   const { bucketId, from, to, sourceConditions, conditions } = rename
-  if (from === to) throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
+  const fromId = sourceBucketOf(rename)
+  if (from === to && fromId === bucketId)
+    throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
+  const { versioning } = requireBucket(view, fromId)
   requireFence(view, conditions.fence)
-  const found = requirePresent(view, { bucketId, key: from, versionId: undefined }, versioning, nowMs)
+  const found = requirePresent(view, { bucketId: fromId, key: from, versionId: undefined }, versioning, nowMs)
   const latest = findLatest(view, objectRowKey(bucketId, to))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
   const failure =
@@ -112,7 +122,7 @@ function requireRenamable(view: RowView, rename: Rename, versioning: Versioning,
     evaluateRename(conditions, isThere ? conditionSubject(latest) : undefined)
   if (failure !== undefined) throw failure
   const record = decodeVersion(found.row.value)
-  return { found, record, details: readDetails(view, objectRowKey(bucketId, from), record) }
+  return { found, record, details: readDetails(view, objectRowKey(fromId, from), record) }
 }
 
 /** Where the bytes are now. */
@@ -142,40 +152,52 @@ export interface RenameObject extends Rename {
   /** The store's clock, where locks are possible. */
   readonly clockMs: number
   readonly hints: readonly MissingShardHint[]
+  /** In place of the object's own list: it may have another owner in another bucket. */
+  readonly replaceAcl?: { readonly acl: ObjectAcl | undefined }
 }
 
 /** Throws as `renamable`, and `conflict` if the source is another version, `uploadAborted`, `noSuchUpload`, `quotaExceeded`. */
 export const renameObject = command<[rename: RenameObject], Renamed>({
   name: "RenameObject",
-  touches: ({ bucketId, from, to }) => [
-    ["current", objectRowKey(bucketId, from)],
-    ["current", objectRowKey(bucketId, to)],
+  touches: rename => [
+    ["current", objectRowKey(sourceBucketOf(rename), rename.from)],
+    ["current", objectRowKey(rename.bucketId, rename.to)],
   ],
-  decide(view, time, rename) {
-    const { bucketId, from, to, sealing } = rename
-    const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
-    const before = renamedBefore(view, rename, versioning)
-    if (before !== undefined) return { writes: [], result: before }
-    const source = requireRenamable(view, rename, versioning, expiryClock(time, rename.clockMs))
-    const { head, lock } = source.record
-    const isSame = head.order === rename.version.order && hexOf(head.random) === hexOf(rename.version.random)
-    if (!isSame) throw fail("conflict")
-    const upload = uploadOf(view, rename)
-    const made: NewVersion = {
-      ...movedVersion(view, time, rename, source),
-      lock: lockOfRestored(bucketLock, bucketLock && lock, clocksOf(rename, time)),
-    }
-    const destination = new RowEditor(view, time, bucketId, to, rename.clockMs)
-    const newHead = destination.insert(made, versioning)
-    if (upload !== undefined) endUpload(destination, upload, "parts", upload)
-    destination.record(rename.hints.map(hintRowKey))
-    const left = new RowEditor(view, time, bucketId, from, rename.clockMs, destination)
-    if (versioning === "never") left.remove(source.found, undefined, "renamed")
-    else left.insert({ ...MARKER, random: rename.markerRandom }, versioning)
-    const { checksumValue, largeObject } = source.record
-    return { ...left.finish(), result: { versioning, head: newHead, checksumValue, sealing, largeObject } }
-  },
+  decide: (view, time, rename) => decisionOf(renameIn(view, time, rename)),
 })
+
+/** `before`: of another key that the same decision changes. */
+export function renameIn(
+  view: CommandView,
+  time: DecisionTime,
+  rename: RenameObject,
+  before?: RowEditor,
+): Edited<Renamed> {
+  const { bucketId, from, to, sealing } = rename
+  const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
+  const earlier = renamedBefore(view, rename, versioning)
+  if (earlier !== undefined) return { editor: undefined, result: earlier }
+  const source = requireRenamable(view, rename, expiryClock(time, rename.clockMs))
+  const { head, lock } = source.record
+  const isSame = head.order === rename.version.order && hexOf(head.random) === hexOf(rename.version.random)
+  if (!isSame) throw fail("conflict")
+  const upload = uploadOf(view, rename)
+  const made: NewVersion = {
+    ...movedVersion(view, time, rename, source),
+    lock: lockOfRestored(bucketLock, bucketLock && lock, clocksOf(rename, time)),
+  }
+  const destination = new RowEditor(view, time, bucketId, to, rename.clockMs, before)
+  const newHead = destination.insert(made, versioning)
+  if (upload !== undefined) endUpload(destination, upload, "parts", upload)
+  destination.record(rename.hints.map(hintRowKey))
+  const fromId = sourceBucketOf(rename)
+  const left = new RowEditor(view, time, fromId, from, rename.clockMs, destination)
+  const { versioning: versioningThere } = requireBucket(view, fromId)
+  if (versioningThere === "never") left.remove(source.found, undefined, "renamed")
+  else left.insert({ ...MARKER, random: rename.markerRandom }, versioningThere)
+  const { checksumValue, largeObject } = source.record
+  return { editor: left, result: { versioning, head: newHead, checksumValue, sealing, largeObject } }
+}
 
 /** The upload with the copied parts, frozen. Throws `noSuchUpload`, `conflict`. */
 function uploadOf(
@@ -223,7 +245,7 @@ function movedVersion(
       largeObject,
     },
     checksum: { checksumAlgorithm, checksumType, value: record.checksumValue },
-    details: withToken(details, rename.token),
+    details: withToken(withAcl(details, rename), rename.token),
   }
 }
 
@@ -235,6 +257,12 @@ function contentOf(bytes: RenamedBytes): Content {
   if (bytes.appended === undefined) return segments
   const { sizeBytes, parts } = bytes.appended
   return { ...segments, appended: { lastOffset: sizeBytes, uploadedParts: parts } }
+}
+
+function withAcl(details: VersionDetails, { replaceAcl }: Pick<RenameObject, "replaceAcl">): VersionDetails {
+  if (replaceAcl === undefined) return details
+  const { acl: _ofSource, ...others } = details
+  return replaceAcl.acl === undefined ? others : { ...others, acl: replaceAcl.acl }
 }
 
 function withToken(details: VersionDetails, token: Rename["token"]): VersionDetails {

@@ -17,7 +17,7 @@ export function checkNewVersion(view: RowView, bucket: BucketRecord, key: Object
   const replaced = isNull ? findVersion(view, objectRowKey(bucket.id, key), NULL_VERSION) : undefined
   const bytes = lengthBytes - (replaced?.head.sizeBytes ?? 0)
   const versions = replaced === undefined ? 1 : 0
-  usageChanges(view, bucket, { bytes, versions, addsObject: true, parts: NO_PARTS, isRestoring: false })
+  usageChanges(view, [{ bucket, bytes, versions, addsObject: true, parts: NO_PARTS, isRestoring: false }])
 }
 
 /** Throws `quotaExceeded`. */
@@ -32,5 +32,5 @@ export function checkNewPart(
   const row = view.get("parts", partKey(address, part.partNumber))
   const bytes = part.lengthBytes - (row ? plainBytesOf(decodePart(row.value).extent) : 0)
   const parts = { bytes, countedBy: upload.countedBy }
-  usageChanges(view, bucket, { bytes: 0, versions: 0, addsObject: false, parts, isRestoring: false })
+  usageChanges(view, [{ bucket, bytes: 0, versions: 0, addsObject: false, parts, isRestoring: false }])
 }

@@ -34,7 +34,7 @@ import {
   uploadRowKey,
   versionRowKey,
 } from "../../format/row-key.js"
-import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
+import { decodeRowHead, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
 import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeVersion,
@@ -60,17 +60,19 @@ import {
   type FoundVersion,
   type VersionMatch,
 } from "./found-versions-core.js"
+import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
-import type {
-  CommandView,
-  CounterChange,
-  DecisionTime,
-  MetadataRow,
-  RowView,
-  UsageChange,
-} from "../../metadata/index.js"
-import { keptChange, usageChanges } from "./usage-core.js"
+import type { CommandView, DecisionTime, MetadataRow } from "../../metadata/index.js"
+import {
+  finishedAlone,
+  finishedTogether,
+  NOTHING_KEPT,
+  type Finished,
+  type FinishedEditor,
+  type Kept,
+} from "./finished-edits-core.js"
+import type { Growth } from "./usage-core.js"
 
 /** A version to add; the editor assigns its order and times. */
 export interface NewVersion {
@@ -111,12 +113,6 @@ const NEVER_OVER: Removing = { clockMs: 0, bypassGovernance: false }
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
 
-/** A hint that is recorded again gets another value, so that a job which has read it before does not drop it. */
-export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): EntryWrite {
-  view.get("debts", key)
-  return { family: "debts", key, value: encodeHint(time.id) }
-}
-
 /** Versions of a row that share bytes: what changes the bytes writes all of them in one command. */
 const SHARERS_MAX = 128
 const OF_VERSIONS: ReadonlySet<Family> = new Set<Family>(["current", "versions", "details", "shares"])
@@ -130,7 +126,6 @@ interface PartsGrowth {
 const DAY_MS = 86_400_000
 
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
-const NO_USAGE_CHANGES: readonly UsageChange[] = []
 
 /** What a decision has found and made of the object's versions. */
 interface Versions {
@@ -143,17 +138,8 @@ interface Versions {
 /** How a version is taken: what undelete says of it. Of one that gets another key nothing is kept. */
 type Taking = DeletedReason | "renamed"
 
-/** What a decision adds to what undelete keeps of the bucket, or takes from it. */
-interface Kept {
-  readonly objects: number
-  readonly bytes: number
-}
-
-interface Finished {
-  readonly writes: readonly EntryWrite[]
-  readonly counts: CounterChange
-  readonly usage: readonly UsageChange[]
-}
+/** Of an object without versions. */
+const ABSENT: RowHead = headOfSingle(undefined)
 
 export class RowEditor {
   readonly row: RowKey
@@ -168,7 +154,7 @@ export class RowEditor {
   private isRestoring = false
   private pendingDeletions = 0
   /** Of what undelete keeps. */
-  private kept: Kept = { objects: 0, bytes: 0 }
+  private kept: Kept = NOTHING_KEPT
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
@@ -181,7 +167,7 @@ export class RowEditor {
     readonly key: ObjectKey,
     /** The store's clock, for what undelete keeps. */
     private readonly clockMs = 0,
-    /** Of another key of the bucket, and complete: what this one finishes is the change of both. */
+    /** Of another key, and complete: what this one finishes is the change of both, and of those before that one. */
     private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
@@ -234,6 +220,17 @@ export class RowEditor {
   /** Records hints, given by their row keys. */
   record(hints: readonly RowKey[]): void {
     for (const key of hints) this.writes.push(hintWrite(this.view, this.time, key))
+  }
+
+  /**
+   * Makes the decision safe that relies on the object's absence and changes nothing of it: the row of an object without
+   * versions competes with whatever would make one. Nobody sees it, and `dropGuards` removes it. Returns whether it is needed.
+   */
+  guardAbsence(): boolean {
+    const { had, hadObject } = this.versions
+    if (had !== undefined || hadObject) return false
+    this.put("heads", this.row, encodeRowHead(ABSENT))
+    return true
   }
 
   countUpload(delta: 1 | -1): void {
@@ -546,19 +543,20 @@ export class RowEditor {
     this.countKept(-1, -sizeBytes)
   }
 
-  /** All writes, including the head, and the change of the bucket's counters. Throws `quotaExceeded`. */
+  /** All writes, including the head, and the changes of counters and of what quotas count. Throws `quotaExceeded`. */
   finish(): Finished {
-    const { before, bucketId } = this
-    if (before === undefined) return this.counted(this.writes, this.change())
-    assert(before.bucketId === bucketId, "counters change for one bucket")
-    const [earlier, later] = [before.change(), this.change()]
-    const both = {
-      objects: earlier.objects + later.objects,
-      versions: earlier.versions + later.versions,
-      bytes: earlier.bytes + later.bytes,
-      uploads: earlier.uploads + later.uploads,
-    }
-    return this.counted([...before.writes, ...this.writes], both)
+    if (this.before === undefined) return finishedAlone(this.view, this.finishOne())
+    return finishedTogether(this.view, this.finishAll())
+  }
+
+  private finishAll(): readonly FinishedEditor[] {
+    return [...(this.before?.finishAll() ?? []), this.finishOne()]
+  }
+
+  private finishOne(): FinishedEditor {
+    const { bucketId, writes, kept } = this
+    const change = this.change()
+    return { bucketId, writes, kept, change, growth: this.growthOf(change) }
   }
 
   private change(): Counters {
@@ -572,22 +570,14 @@ export class RowEditor {
     return { objects, versions, bytes, uploads }
   }
 
-  private counted(writes: readonly EntryWrite[], change: Counters): Finished {
-    const objects = this.kept.objects + (this.before?.kept.objects ?? 0)
-    const bytes = this.kept.bytes + (this.before?.kept.bytes ?? 0)
-    const ofQuotas = this.usageOf(change)
-    const usage = objects === 0 && bytes === 0 ? ofQuotas : [...ofQuotas, keptChange(this.bucketId, objects, bytes)]
-    return { writes, counts: { bucketId: this.bucketId, change }, usage }
-  }
-
-  private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {
-    const { parts, isRestoring } = this
-    const addsObject = this.addsObject || this.before?.addsObject === true
-    if (bytes === 0 && versions === 0 && parts.bytes === 0) return NO_USAGE_CHANGES
+  /** Undefined: no quota counts what is changed. */
+  private growthOf({ bytes, versions }: Counters): Growth | undefined {
+    const { parts, isRestoring, addsObject } = this
+    if (bytes === 0 && versions === 0 && parts.bytes === 0) return undefined
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
     const bucket = row && bucketOfRow(row)
-    if (bucket?.usage === undefined) return NO_USAGE_CHANGES
-    return usageChanges(this.view, bucket, { bytes, versions, addsObject, parts, isRestoring })
+    if (bucket?.usage === undefined) return undefined
+    return { bucket, bytes, versions, addsObject, parts, isRestoring }
   }
 
   /** A head is written with every change of versions, even if it stays the same: it guards them. */

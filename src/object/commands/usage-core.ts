@@ -9,7 +9,7 @@ import type { BucketId, RowKey } from "../../base/ids.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import { decodeAccount, type BucketRecord } from "../../format/records.js"
 import { textRowKey } from "../../format/row-key.js"
-import { decodeUsage, deletedUsageRowKey, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
+import { addUsage, decodeUsage, deletedUsageRowKey, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
 import type { RowView, UsageChange } from "../../metadata/index.js"
 
 /** A count that a bucket belongs to. */
@@ -55,8 +55,9 @@ export function droppedUsage({ id, usage, countsDeleted }: BucketRecord): readon
   return keys.map(key => ({ key, change: "drop" }))
 }
 
-/** What a decision does to one bucket. */
-interface Growth {
+/** What a decision does to one object, or upload. */
+export interface Growth {
+  readonly bucket: BucketRecord
   readonly bytes: number
   readonly versions: number
   /** It adds a version that is not a delete marker. */
@@ -67,18 +68,44 @@ interface Growth {
   readonly isRestoring: boolean
 }
 
-/** Throws `quotaExceeded`. */
-export const usageChanges = (view: RowView, bucket: BucketRecord, growth: Growth): readonly UsageChange[] =>
-  countsOf(view, bucket).map(count => changeOf(view, count, growth))
+/** What all of a decision does to one count. */
+interface Sum extends Pick<Growth, "addsObject" | "isRestoring"> {
+  readonly count: Count
+  readonly add: Usage
+  readonly bytesNeeded: number
+}
 
-function changeOf(view: RowView, count: Count, growth: Growth): UsageChange {
+/** The changes of all counts, each once: quotas allow or refuse the sum. Throws `quotaExceeded`. */
+export function usageChanges(view: RowView, growths: readonly Growth[]): readonly UsageChange[] {
+  const sums = new Map<RowKey, Sum>()
+  for (const growth of growths)
+    for (const count of countsOf(view, growth.bucket)) sums.set(count.key, sumOf(sums.get(count.key), count, growth))
+  return [...sums.values()].filter(changesCount).map(sum => changeOf(view, sum))
+}
+
+function sumOf(before: Sum | undefined, count: Count, growth: Growth): Sum {
   const { bytes, versions: objects, parts, addsObject, isRestoring } = growth
   const isCounted = parts.countedBy?.includes(count.quota.run) === true
   const add: Usage = { bytes, objects, partBytes: isCounted ? parts.bytes : 0 }
-  if (!count.quota.isExact || isRestoring) return { key: count.key, change: add }
   const addedBytes = add.bytes + add.partBytes
   // A part that no count includes is refused too if it leaves no room for the version.
-  const bytesNeeded = isCounted ? addedBytes : Math.max(addedBytes, parts.bytes)
+  const bytesNeeded = isCounted || parts.bytes <= 0 ? addedBytes : Math.max(addedBytes, parts.bytes)
+  if (before === undefined) return { count, add, bytesNeeded, addsObject, isRestoring }
+  return {
+    count,
+    add: addUsage(before.add, add),
+    bytesNeeded: before.bytesNeeded + bytesNeeded,
+    addsObject: before.addsObject || addsObject,
+    isRestoring: before.isRestoring || isRestoring,
+  }
+}
+
+const changesCount = ({ add, bytesNeeded }: Sum): boolean =>
+  add.bytes !== 0 || add.objects !== 0 || add.partBytes !== 0 || bytesNeeded > 0
+
+function changeOf(view: RowView, { count, add, bytesNeeded, addsObject, isRestoring }: Sum): UsageChange {
+  const { objects } = add
+  if (!count.quota.isExact || isRestoring) return { key: count.key, change: add }
   const { hardBytes, hardObjects } = count.quota.limits
   const bytesMax = bytesNeeded > 0 ? hardBytes : undefined
   const objectsMax = addsObject && objects > 0 ? hardObjects : undefined

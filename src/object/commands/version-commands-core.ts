@@ -10,7 +10,7 @@ import type { Timestamp } from "../../base/timestamp.js"
 import { objectRowKey, textRowKey, u16Text } from "../../format/row-key.js"
 import type { Retention, VersionLock } from "../../format/object-lock.js"
 import { isSameSealing } from "../../format/sealing.js"
-import type { Versioning } from "../../format/records.js"
+import { decodeRowHead, type Versioning } from "../../format/records.js"
 import { incarnationOf } from "../../format/upload-id.js"
 import {
   decodeVersion,
@@ -20,15 +20,17 @@ import {
   type VersionDetails,
   type VersionHead,
 } from "../../format/version-record.js"
-import { command, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
+import { command, type CommandView, type DecisionTime, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { removalOfAbsent } from "./changes-core.js"
 import { conditionSubject, evaluateWrite, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
+import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-core.js"
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
-import { hintWrite, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
+import { hintWrite } from "./hint-write-core.js"
+import { NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
 import type { VersionMatch } from "./found-versions-core.js"
 import type { NewVersion, Removing } from "./row-editor-core.js"
 
@@ -88,7 +90,7 @@ export function checkOwnUpload({ incarnations }: DecisionTime, uploadId: UploadI
 }
 
 /** Whose conditions are checked. */
-interface CheckedWrite {
+export interface CheckedWrite {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -190,13 +192,13 @@ function shareBytes(
   return content.kind === "extent" ? content : version.content
 }
 
-interface Removed {
+export interface Removed {
   readonly versioning: Versioning
   readonly versionId: VersionId | undefined
   readonly deleteMarker: boolean
 }
 
-interface RemoveLatest {
+export interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
@@ -208,10 +210,14 @@ interface RemoveLatest {
   readonly timestamp?: Timestamp | undefined
 }
 
+/** Whether the head of an object only guards its absence: there is no version. */
+export const isGuard = ({ value }: MetadataRow): boolean => decodeRowHead(value).versions === 0
+
 /** Whether nothing is stored under a key. The decision does not rely on it, but on the change that it writes. */
 const isAbsent = (view: CommandView, { bucketId, key }: Pick<RemoveLatest, "bucketId" | "key">): boolean => {
   const row = objectRowKey(bucketId, key)
-  return view.ifPresent("current", row) === undefined && view.ifPresent("heads", row) === undefined
+  const head = view.ifPresent("heads", row)
+  return view.ifPresent("current", row) === undefined && (head === undefined || isGuard(head))
 }
 
 /** DELETE without a version: removes the object, or adds a delete marker. */
@@ -226,19 +232,29 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
       const result = { versioning, versionId: undefined, deleteMarker: false }
       return { writes: removalOfAbsent(view, bucket, remove.key, remove.timestamp, time), result }
     }
-    checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
-    if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
-    if (versioning === "never") {
-      const latest = editor.latestObject()
-      if (latest) editor.remove(latest, remove.removing)
-      const result = { versioning, versionId: undefined, deleteMarker: false }
-      return latest ? { ...editor.finish(), result } : { writes: [], result }
-    }
-    const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
-    return { ...editor.finish(), result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+    return decisionOf(removeLatestIn(view, time, remove))
   },
 })
+
+/** `before`: of another key that the same decision changes. */
+export function removeLatestIn(
+  view: CommandView,
+  time: DecisionTime,
+  remove: RemoveLatest,
+  before?: RowEditor,
+): Edited<Removed> {
+  const { versioning } = requireBucket(view, remove.bucketId)
+  checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
+  const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs, before)
+  if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
+  if (versioning === "never") {
+    const latest = editor.latestObject()
+    if (latest) editor.remove(latest, remove.removing)
+    return { editor: latest && editor, result: { versioning, versionId: undefined, deleteMarker: false } }
+  }
+  const head = editor.insert({ ...MARKER, random: remove.random }, versioning)
+  return { editor, result: { versioning, versionId: versionIdOfHead(head), deleteMarker: true } }
+}
 
 /** A delete marker, but for its random bytes. */
 export const MARKER = {
@@ -254,7 +270,7 @@ export const MARKER = {
   isShared: false,
 } as const
 
-interface RemoveVersion {
+export interface RemoveVersion {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly versionId: VersionId
@@ -268,20 +284,28 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
   name: "RemoveVersion",
   grows: false,
   touches: remove => [["current", objectRowKey(remove.bucketId, remove.key)]],
-  decide(view, time, remove) {
-    const row = objectRowKey(remove.bucketId, remove.key)
-    const { versioning } = requireBucket(view, remove.bucketId)
-    requireFence(view, remove.conditions.fence)
-    const found = findVersion(view, row, remove.versionId)
-    const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
-    if (failure) throw failure
-    const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
-    if (!found) return { writes: [], result }
-    const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs)
-    editor.remove(found, remove.removing)
-    return { ...editor.finish(), result }
-  },
+  decide: (view, time, remove) => decisionOf(removeVersionIn(view, time, remove)),
 })
+
+/** `before`: of another key that the same decision changes. */
+export function removeVersionIn(
+  view: CommandView,
+  time: DecisionTime,
+  remove: RemoveVersion,
+  before?: RowEditor,
+): Edited<Removed> {
+  const row = objectRowKey(remove.bucketId, remove.key)
+  const { versioning } = requireBucket(view, remove.bucketId)
+  requireFence(view, remove.conditions.fence)
+  const found = findVersion(view, row, remove.versionId)
+  const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
+  if (failure) throw failure
+  const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }
+  if (!found) return { editor: undefined, result }
+  const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs, before)
+  editor.remove(found, remove.removing)
+  return { editor, result }
+}
 
 interface VersionAddress {
   readonly bucketId: BucketId

@@ -171,8 +171,8 @@ function makeChanges<Each>(view: CommandView, changes: ChangesOf<Each>) {
   writes.push({ family: "k2vPartitions", key, value: encodeK2vPartition(partition) })
   const grown = partition.bytes - before.bytes
   const parts = { bytes: 0, countedBy: undefined }
-  const usage = usageChanges(view, bucket, { bytes: grown, versions: 0, addsObject: false, parts, isRestoring })
-  const counts = { bucketId, change: { objects: 0, versions: 0, bytes: grown, uploads: 0 } }
+  const usage = usageChanges(view, [{ bucket, bytes: grown, versions: 0, addsObject: false, parts, isRestoring }])
+  const counts = [{ bucketId, change: { objects: 0, versions: 0, bytes: grown, uploads: 0 } }]
   return { writes, counts, usage, result: done }
 }
 

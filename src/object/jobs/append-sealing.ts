@@ -1,6 +1,7 @@
 /**
  * Sealing of appended bytes: copies of short appends become erasure-coded blocks behind the writer. A job; its queue is the
- * family `openEnds`. Once an hour it also forgets the ids of appends that clients can no longer repeat.
+ * family `openEnds`. Once an hour it also forgets the ids of appends and the tokens of transactions that clients can no
+ * longer repeat.
  *
  * Promises  At any moment the segments reference whole bytes. An interruption leaves unreferenced needles, which are removed
  *           like those of any upload. Bytes that readers still use stay until those have ended.
@@ -40,6 +41,7 @@ import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { isRepeatable, replaceSegments } from "../commands/append-commands-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
+import { dropGuards, overTransactions } from "../commands/transaction-core.js"
 import { dropRows, type ReadRow } from "../commands/pending-deletion-commands-core.js"
 import type { BodySource } from "../contract.js"
 import { isOpenEnd, type Ingest } from "../ingest.js"
@@ -125,6 +127,7 @@ export class AppendSealing implements Job {
   /** Something in this pass. */
   private hasFailed = false
   private idsFrom: RowKey | undefined
+  private tokensFrom: RowKey | undefined
   private idsAtMs = -Infinity
   private sealedBytes = 0
   private readonly end = new AbortController().signal
@@ -160,7 +163,7 @@ export class AppendSealing implements Job {
     const isOver = this.hasFailed || this.from === ALL_OBJECT_ROWS.start
     this.hasFailed = false
     this.from = ALL_OBJECT_ROWS.start
-    return (await this.forgetIds()) || !isOver ? "busy" : "idle"
+    return (await this.forget()) || !isOver ? "busy" : "idle"
   }
 
   /** Returns whether it was done. */
@@ -215,14 +218,31 @@ export class AppendSealing implements Job {
   }
 
   /** Whether there is more to do. */
-  private async forgetIds(): Promise<boolean> {
+  private async forget(): Promise<boolean> {
+    const { clock } = this.seams
+    const isOver = this.idsFrom === undefined && this.tokensFrom === undefined
+    if (isOver && clock.monotonicMs() < this.idsAtMs) return false
+    if (isOver || this.idsFrom !== undefined) await this.forgetIds()
+    if (isOver || this.tokensFrom !== undefined) await this.forgetTokens()
+    if (this.idsFrom !== undefined || this.tokensFrom !== undefined) return true
+    this.idsAtMs = clock.monotonicMs() + ID_LIMITS.restMs
+    return false
+  }
+
+  private async forgetIds(): Promise<void> {
     const { clock, metadata } = this.seams
-    if (this.idsFrom === undefined && clock.monotonicMs() < this.idsAtMs) return false
-    const start = this.idsFrom ?? ALL_OBJECT_ROWS.start
-    const { over, next } = await metadata.ask(overAppends(start, clock.wallMs()))
+    const { over, next } = await metadata.ask(overAppends(this.idsFrom ?? ALL_OBJECT_ROWS.start, clock.wallMs()))
     if (over.length > 0) await metadata.run(dropRows(over))
     this.idsFrom = next
-    if (next === undefined) this.idsAtMs = clock.monotonicMs() + ID_LIMITS.restMs
-    return next !== undefined
+  }
+
+  /** Also drops what a transaction has left whose process has ended. */
+  private async forgetTokens(): Promise<void> {
+    const { clock, metadata } = this.seams
+    const start = this.tokensFrom ?? rowKeyOf("")
+    const { tokens, guards, next } = await metadata.ask(overTransactions(start, clock.wallMs(), ID_LIMITS.rowsPerStep))
+    if (tokens.length > 0) await metadata.run(dropRows(tokens))
+    for (const each of guards) await metadata.run(dropGuards(each))
+    this.tokensFrom = next
   }
 }

@@ -64,7 +64,7 @@ export function lockFields({ bucket, key, permissions }: ObjectCall, info: Objec
   })
 }
 
-const asksToBypass = ({ headers }: BucketCall): boolean =>
+export const asksToBypass = ({ headers }: BucketCall): boolean =>
   headers.get("x-amz-bypass-governance-retention")?.trim().toLowerCase() === "true"
 
 /**

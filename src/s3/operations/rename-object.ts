@@ -1,17 +1,20 @@
 /**
- * RenameObject: an object gets another key, of one moment. Amazon has it for directory buckets only; here it is for all,
- * with versions and object lock too. Versions other than the latest keep their key.
+ * RenameObject: an object gets another key, of one moment. Amazon has it for directory buckets only, and within one; here it
+ * is for all, also from one bucket to another, with versions and object lock too. Versions other than the latest keep their key.
  */
 import { fail, isFailure } from "../../base/failures.js"
 import type { ObjectKey } from "../../base/ids.js"
+import type { Bucket, RenameRequest } from "../../object/contract.js"
 import type { Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { fenceConditionsOf, renameConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseRenameSource, RENAME_SOURCE_HEADER } from "../wire/rename-source.js"
 import { keyOfByteString } from "../wire/target.js"
-import { requireNoMethod } from "./encryption-of-requests.js"
+import { aclOfNewObject } from "./acl.js"
+import { encryptionOfNew, requireNoMethod } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
+import { isRemote } from "./remote-object.js"
 import { writtenVersionHeader } from "./versions.js"
 
 const TOKEN_HEADER = "x-amz-client-token"
@@ -24,8 +27,8 @@ function clientTokenOf({ headers }: ObjectCall): string | undefined {
 }
 
 /** The right to read the source, to remove it, and to give its tags to the new key. Throws `accessDenied`, `noSuchKey`. */
-async function requireSource({ bucket, key, permissions, services, headers }: ObjectCall, from: ObjectKey) {
-  const source = { bucket, key: from }
+async function requireSource(call: ObjectCall, source: Source) {
+  const { bucket, key, permissions, services, headers } = call
   permissions.setReadPlace(source)
   await permissions.require("GetObject", source)
   await permissions.require("DeleteObject", source)
@@ -37,9 +40,9 @@ async function requireSource({ bucket, key, permissions, services, headers }: Ob
 }
 
 /** Whether nothing may be renamed, because only an earlier request with the token may have done it. Throws as `requireSource`. */
-async function isSourceGone(call: ObjectCall, from: ObjectKey, clientToken: string | undefined): Promise<boolean> {
+async function isSourceGone(call: ObjectCall, source: Source, clientToken: string | undefined): Promise<boolean> {
   try {
-    await requireSource(call, from)
+    await requireSource(call, source)
     return false
   } catch (error) {
     if (clientToken === undefined || !isFailure(error, "noSuchKey")) throw error
@@ -47,18 +50,41 @@ async function isSourceGone(call: ObjectCall, from: ObjectKey, clientToken: stri
   }
 }
 
-export async function renameObject(call: ObjectCall): Promise<Answer> {
-  const { services, bucket, key, headers, client } = call
-  const from = keyOfByteString(parseRenameSource(headers.get(RENAME_SOURCE_HEADER), bucket.name))
+interface Source {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+}
+
+/** Throws `notImplemented` for a remote bucket, `noSuchBucket`, `accessDenied`, `invalidArgument`. */
+async function sourceOf(call: ObjectCall): Promise<Source> {
+  const { bucket, headers } = call
+  const { bucket: name, rawKey } = parseRenameSource(headers.get(RENAME_SOURCE_HEADER), bucket.name)
+  const source = { bucket: name === bucket.name ? bucket : await call.openSource(name), key: keyOfByteString(rawKey) }
+  if (!isRemote(source.bucket)) return source
+  throw fail("notImplemented", { message: "A remote bucket does not have RenameObject." })
+}
+
+/** What a call asks for, once the caller may do it. Throws the faults of the request, `accessDenied`. */
+export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> {
+  const { bucket, key, headers, client } = call
+  const source = await sourceOf(call)
   const clientToken = clientTokenOf(call)
   const sourceConditions = renameConditionsOf(headers, `${RENAME_SOURCE_HEADER}-`)
   const conditions = { ...renameConditionsOf(headers), ...fenceConditionsOf(call) }
   requireNoMethod(call)
-  const isRepeated = await isSourceGone(call, from, clientToken)
-  const { versionId } = await services.renames.rename({
-    ...{ bucket, from, to: key, sourceConditions, conditions, clientToken, isRepeated },
+  const isRepeated = await isSourceGone(call, source, clientToken)
+  const isElsewhere = source.bucket.id !== bucket.id
+  const elsewhere = isElsewhere
+    ? { encryption: await encryptionOfNew(call), acl: await aclOfNewObject(call) }
+    : undefined
+  return {
+    ...{ bucket, fromBucket: source.bucket, from: source.key, to: key, sourceConditions, conditions },
+    ...{ clientToken, isRepeated, elsewhere, signal: client.signal },
     checkEncryption: encryption => requireKey(call, encryption),
-    signal: client.signal,
-  })
+  }
+}
+
+export async function renameObject(call: ObjectCall): Promise<Answer> {
+  const { versionId } = await call.services.renames.rename(await renameRequestOf(call))
   return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
 }

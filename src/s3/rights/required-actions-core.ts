@@ -22,8 +22,11 @@ export interface RequiredAction {
 
 type HeaderNames = Pick<Headers, "has" | "keys">
 
-/** All of them, or `"eachKey"`: the operation requires its actions for each key in its document. */
-export type RequiredActions = readonly [RequiredAction, ...RequiredAction[]] | "eachKey"
+/**
+ * All of them; `"eachKey"`: the operation requires its actions for each key in its document; `"included"`: it requires those of
+ * the requests that it includes.
+ */
+export type RequiredActions = readonly [RequiredAction, ...RequiredAction[]] | "eachKey" | "included"
 
 const withHeader =
   (...names: string[]) =>
@@ -115,7 +118,7 @@ export function requestedOf(
   headers: Headers,
   namesVersion: boolean,
 ): RequestedAction | undefined {
-  const [action] = requiredActions === "eachKey" ? [] : actionsOf(requiredActions, headers, namesVersion)
+  const [action] = typeof requiredActions === "string" ? [] : actionsOf(requiredActions, headers, namesVersion)
   if (action === undefined) return undefined
   const scope = bucket === undefined ? "service" : scopeOf(action)
   const path = scope === "object" ? `${bucket ?? ""}/${rawKey ?? ""}` : (bucket ?? "*")

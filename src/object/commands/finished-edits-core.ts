@@ -1,0 +1,64 @@
+/**
+ * What editors of objects have changed, as one decision: their writes, and the sums of what they do to counters and quotas. Pure.
+ */
+import type { BucketId } from "../../base/ids.js"
+import type { EntryWrite } from "../../format/entry.js"
+import { addCounters, NO_COUNTS, type Counters } from "../../format/records.js"
+import type { CounterChange, RowView, UsageChange } from "../../metadata/index.js"
+import { keptChange, usageChanges, type Growth } from "./usage-core.js"
+
+/** What a decision adds to what undelete keeps of the bucket, or takes from it. */
+export interface Kept {
+  readonly objects: number
+  readonly bytes: number
+}
+
+export const NOTHING_KEPT: Kept = { objects: 0, bytes: 0 }
+
+/** What one editor has changed. */
+export interface FinishedEditor {
+  readonly bucketId: BucketId
+  readonly writes: readonly EntryWrite[]
+  readonly change: Counters
+  /** Undefined: no quota counts what is changed. */
+  readonly growth: Growth | undefined
+  readonly kept: Kept
+}
+
+export interface Finished {
+  readonly writes: readonly EntryWrite[]
+  readonly counts: readonly CounterChange[]
+  readonly usage: readonly UsageChange[]
+}
+
+const NO_USAGE_CHANGES: readonly UsageChange[] = []
+
+/** Throws `quotaExceeded`. */
+export function finishedAlone(view: RowView, { bucketId, writes, change, growth, kept }: FinishedEditor): Finished {
+  const ofQuotas = growth === undefined ? NO_USAGE_CHANGES : usageChanges(view, [growth])
+  const usage = kept === NOTHING_KEPT ? ofQuotas : [...ofQuotas, keptChange(bucketId, kept.objects, kept.bytes)]
+  return { writes, counts: [{ bucketId, change }], usage }
+}
+
+/** Each bucket and each count gets the sum. Throws `quotaExceeded`. */
+export function finishedTogether(view: RowView, editors: readonly FinishedEditor[]): Finished {
+  const counters = new Map<BucketId, Counters>()
+  const kept = new Map<BucketId, Kept>()
+  for (const { bucketId, change, kept: own } of editors) {
+    counters.set(bucketId, addCounters(counters.get(bucketId) ?? NO_COUNTS, change))
+    const { objects, bytes } = kept.get(bucketId) ?? NOTHING_KEPT
+    kept.set(bucketId, { objects: objects + own.objects, bytes: bytes + own.bytes })
+  }
+  const ofQuotas = usageChanges(
+    view,
+    editors.flatMap(({ growth }) => (growth === undefined ? [] : [growth])),
+  )
+  const ofKept = [...kept].flatMap(([bucketId, { objects, bytes }]) =>
+    objects === 0 && bytes === 0 ? [] : [keptChange(bucketId, objects, bytes)],
+  )
+  return {
+    writes: editors.flatMap(({ writes }) => writes),
+    counts: [...counters].map(([bucketId, change]) => ({ bucketId, change })),
+    usage: [...ofQuotas, ...ofKept],
+  }
+}

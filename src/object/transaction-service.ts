@@ -1,0 +1,180 @@
+/**
+ * Transaction service: prepares the operations of a transaction (seals uploads, copies what is renamed), then runs the command
+ * that does all of them. See decision 88.
+ *
+ * Promises  Nobody sees anything of a transaction before its command. If it fails, uploads go on, and what was copied is
+ *           removed; after a crash both are found to be left by a process that has ended.
+ * Limits    TRANSACTION_LIMITS.
+ */
+import { fail, isFailure } from "../base/failures.js"
+import { RANDOM_BYTES } from "../format/version-id.js"
+import type { Metadata } from "../metadata/index.js"
+import type { Random } from "../seams/random/contract.js"
+import {
+  checkTransaction,
+  commitTransaction,
+  dropGuards,
+  findTransaction,
+  type TransactionStep,
+} from "./commands/transaction-core.js"
+import { HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
+import type {
+  OperationResult,
+  TransactionOperation,
+  TransactionRequest,
+  Transactions,
+  TransactionToken,
+} from "./contract.js"
+import type { MultipartService } from "./multipart-service.js"
+import type { RenameService } from "./rename-service.js"
+import type { StoreClock } from "./store-clock.js"
+
+/** Times that objects may have changed while they were prepared. */
+const ATTEMPTS_MAX = 3
+
+interface Seams {
+  readonly storeClock: Pick<StoreClock, "nowMs">
+  readonly metadata: Pick<Metadata, "run" | "ask">
+  readonly multipart: Pick<MultipartService, "prepare">
+  readonly renames: Pick<RenameService, "prepare">
+  /** Resolves once earlier releases refuse the devices. */
+  readonly prepare: () => Promise<void>
+}
+
+/** An operation with its place in the request. */
+interface Placed {
+  readonly number: number
+  readonly operation: TransactionOperation
+}
+
+type Steps = ReadonlyMap<number, TransactionStep>
+type Results = readonly OperationResult[]
+
+export class TransactionService implements Transactions {
+  private readonly random: Random
+
+  constructor(
+    private readonly seams: Seams,
+    random: Random,
+  ) {
+    this.random = random.fork("transactions")
+  }
+
+  async find(token: TransactionToken): Promise<Results | undefined> {
+    return this.seams.metadata.ask(findTransaction(token))
+  }
+
+  async commit(request: TransactionRequest): Promise<Results> {
+    const { operations, token } = request
+    checkTransaction(operations.map(operation => ({ kind: operation.kind, names: namesOf(operation) })))
+    await this.seams.prepare()
+    const earlier = token && (await this.find(token))
+    if (earlier !== undefined) return earlier
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.attempt(request)
+      } catch (error) {
+        // The same request, sent twice, may have ended what this one needs.
+        const done = token && (await this.find(token).catch(() => undefined))
+        if (done !== undefined) return done
+        if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX) throw error
+      }
+    }
+  }
+
+  private attempt({ operations, token }: TransactionRequest): Promise<Results> {
+    const placed = operations.map((operation, number) => ({ number, operation }))
+    return this.prepare(inOrder(placed), new Map(), steps => this.run(steps, token))
+  }
+
+  /** Prepares one operation after the other; each keeps what it has prepared until all of them are done or refused. */
+  private async prepare(
+    left: readonly Placed[],
+    steps: Steps,
+    run: (steps: Steps) => Promise<Results>,
+  ): Promise<Results> {
+    const [next, ...later] = left
+    if (next === undefined) return run(steps)
+    const { number, operation } = next
+    let isPrepared = false
+    const goOn = (step: TransactionStep): Promise<Results> => {
+      isPrepared = true
+      return this.prepare(later, new Map([...steps, [number, step]]), run)
+    }
+    try {
+      return await this.prepareOne(operation, goOn)
+    } catch (error) {
+      if (isPrepared || !isFailure(error)) throw error
+      throw fail(error.kind, { ...error.details, operation: number }, error)
+    }
+  }
+
+  private async prepareOne(
+    operation: TransactionOperation,
+    goOn: (step: TransactionStep) => Promise<Results>,
+  ): Promise<Results> {
+    const { multipart, renames, storeClock } = this.seams
+    switch (operation.kind) {
+      case "put":
+        return multipart.prepare(operation.complete, complete => goOn({ kind: "put", complete }))
+      case "rename":
+        return renames.prepare(operation.rename, rename => goOn({ kind: "rename", rename }))
+      case "delete": {
+        const { bucket, key, versionId, conditions, bypassGovernance = false } = operation.remove
+        const removing = { clockMs: storeClock.nowMs(), bypassGovernance }
+        const remove = { bucketId: bucket.id, key, conditions, removing }
+        if (versionId !== undefined) return goOn({ kind: "delete", remove: { ...remove, versionId } })
+        return goOn({ kind: "delete", remove: { ...remove, random: this.random.bytes(RANDOM_BYTES) } })
+      }
+      case "check": {
+        const { bucket, key, conditions } = operation
+        return goOn({ kind: "check", check: { bucketId: bucket.id, key, conditions } })
+      }
+    }
+  }
+
+  private async run(prepared: Steps, token: TransactionToken | undefined): Promise<Results> {
+    const { metadata, storeClock } = this.seams
+    const ordered = [...prepared].sort(([a], [b]) => a - b).map(([, step]) => step)
+    // Before the command, so that none is ever missing: it could not carry the hints of many renames.
+    await this.recordHints(ordered.flatMap(step => (step.kind === "rename" ? step.rename.hints : [])))
+    const steps = ordered.map(step =>
+      step.kind === "rename" ? { ...step, rename: { ...step.rename, hints: [] } } : step,
+    )
+    const clockMs = storeClock.nowMs()
+    const { results, guards } = await metadata.run(commitTransaction({ steps, token, clockMs }))
+    // Those that stay here are dropped by a job.
+    if (guards !== undefined) await metadata.run(dropGuards(guards)).catch(() => undefined)
+    return results
+  }
+
+  private async recordHints(hints: readonly MissingShardHint[]): Promise<void> {
+    for (let at = 0; at < hints.length; at += HINTS_PER_COMMAND)
+      await this.seams.metadata.run(recordHints(hints.slice(at, at + HINTS_PER_COMMAND)))
+  }
+}
+
+/** Uploads first, by their ids: two transactions never wait for each other's. */
+function inOrder(operations: readonly Placed[]): readonly Placed[] {
+  const idOf = ({ operation }: Placed): string => (operation.kind === "put" ? operation.complete.multipartId : "~")
+  return [...operations].sort((a, b) => (idOf(a) === idOf(b) ? a.number - b.number : idOf(a) < idOf(b) ? -1 : 1))
+}
+
+function namesOf(operation: TransactionOperation) {
+  const nameOf = ({ bucket, key }: Pick<TransactionOperation & { kind: "check" }, "bucket" | "key">) => ({
+    bucketId: bucket.id,
+    key,
+  })
+  switch (operation.kind) {
+    case "put":
+      return [nameOf(operation.complete)]
+    case "delete":
+      return [nameOf(operation.remove)]
+    case "rename": {
+      const { bucket, fromBucket = bucket, from, to } = operation.rename
+      return [nameOf({ bucket: fromBucket, key: from }), nameOf({ bucket, key: to })]
+    }
+    case "check":
+      return [nameOf(operation)]
+  }
+}

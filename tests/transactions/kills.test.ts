@@ -1,0 +1,165 @@
+/**
+ * Transactions of a real server that is killed again and again: each is done once, as a whole, although its answer may have been
+ * lost. `npm run transaction-kills` kills 100 times.
+ */
+import assert from "node:assert/strict"
+import { join } from "node:path"
+import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { RemoteFailure, S3Client, type TransactionOperation } from "../../src/client/index.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { withFolder } from "../harness/folders.js"
+import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
+
+const KILLS = Number(process.env["TRANSACTION_KILLS"] ?? 6)
+const WORKERS = 3
+const RETRY_MS = 40
+const RUN_MS = { min: 150, max: 700 } as const
+/** In blocks, so that a rename copies bytes. */
+const COIN_BYTES = 50_000
+const BUCKETS = ["left", "right"] as const
+type Side = (typeof BUCKETS)[number]
+
+const sideOf = (number: number): Side => (number % 2 === 0 ? "left" : "right")
+/** Repeated until the server is there. */
+async function until<T>(ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      const isAnswer = error instanceof RemoteFailure && error.status < 500
+      if (isAnswer || error instanceof assert.AssertionError) throw error
+      await later(RETRY_MS)
+    }
+  }
+}
+
+async function textOf(client: S3Client, bucket: string, key: string): Promise<string | undefined> {
+  try {
+    const { body } = await client.get(bucket, key)
+    const pieces: Uint8Array[] = []
+    for await (const piece of body) pieces.push(piece)
+    return Buffer.concat(pieces).toString("utf8")
+  } catch (error) {
+    if (error instanceof RemoteFailure && error.status === 404) return undefined
+    throw error
+  }
+}
+
+/** Moves a coin to and fro; with each move a ledger says how many there were, and a note of the last one goes. */
+class Mover {
+  done = 0
+  private readonly coin: string
+  private readonly ledger: string
+
+  constructor(
+    private readonly client: S3Client,
+    private readonly name: number,
+  ) {
+    this.coin = `coin ${name}`
+    this.ledger = `ledger ${name}`
+  }
+
+  private note(number: number): string {
+    return `note ${this.name} ${number}`
+  }
+
+  async begin(): Promise<void> {
+    await this.client.put({ bucket: "left", key: this.coin, body: Buffer.alloc(COIN_BYTES, "c") })
+    await this.client.put({ bucket: "right", key: this.ledger, body: Buffer.from("0") })
+    await this.client.put({ bucket: "left", key: this.note(0), body: Buffer.from("0") })
+  }
+
+  async work(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      const number = this.done + 1
+      const operations = await until(() => this.operations(number))
+      const token = `${this.name}-${number}`
+      await until(async () => {
+        try {
+          await this.client.transaction(operations, { token })
+        } finally {
+          await this.assertWhole(number)
+        }
+      })
+      this.done = number
+      assert.equal(await until(() => this.stateNow()), number, "what was acknowledged is there")
+    }
+  }
+
+  private async operations(number: number): Promise<readonly TransactionOperation[]> {
+    const puts = await Promise.all(
+      (
+        [
+          ["right", this.ledger],
+          ["left", this.note(number)],
+        ] as const
+      ).map(async ([bucket, key]) => {
+        const uploadId = await this.client.createMultipart({ bucket, key })
+        const etag = await this.client.putPart({ bucket, key, uploadId, partNumber: 1, body: Buffer.from(`${number}`) })
+        return { put: { bucket, key, uploadId, parts: [{ partNumber: 1, etag }] } }
+      }),
+    )
+    const rename = { bucket: sideOf(number - 1), key: this.coin, toBucket: sideOf(number), toKey: this.coin }
+    const gone = { bucket: "left", key: this.note(number - 1), ifMatch: "*" }
+    return [...puts, { rename: { ...rename, destinationIfNoneMatch: "*" } }, { delete: gone }]
+  }
+
+  /** The number of transactions that are there as a whole. */
+  private async stateNow(): Promise<number> {
+    const ledger = Number(await textOf(this.client, "right", this.ledger))
+    const coins = await Promise.all(BUCKETS.map(side => textOf(this.client, side, this.coin)))
+    const sides = BUCKETS.filter((_, at) => coins[at]?.length === COIN_BYTES)
+    const { keys } = await this.client.list("left", { prefix: `note ${this.name} `, delimiter: "" })
+    assert.deepEqual(
+      [sides, keys.map(({ key }) => key)],
+      [[sideOf(ledger)], [this.note(ledger)]],
+      `all of transaction ${ledger} is there, and nothing else`,
+    )
+    return ledger
+  }
+
+  /** Before and after it nothing else changes these keys. */
+  private async assertWhole(number: number): Promise<void> {
+    const state = await until(() => this.stateNow())
+    assert.ok(state === number || state === number - 1, `transaction ${state}, while ${number} is under way`)
+  }
+}
+
+test("transactions under kill -9: each is done once, as a whole", () =>
+  withFolder(async folder => {
+    const server = await ServerProcess.start({ folders: [join(folder, "data")] })
+    const stop = new AbortController()
+    const access = {
+      ...{ endpoint: server.endpoint, region: REGION },
+      ...{ accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey },
+    }
+    const client = new S3Client(access, new RealClock(), stop.signal, { attemptsMax: 1 })
+    const random = new SimRandom(TEST_SEED)
+    let isOver = false
+    try {
+      for (const bucket of BUCKETS) await client.createBucket(bucket)
+      const movers = Array.from({ length: WORKERS }, (_, name) => new Mover(client, name))
+      for (const mover of movers) await mover.begin()
+      const working = Promise.all(movers.map(mover => mover.work(() => isOver)))
+      working.catch(() => undefined)
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        await Promise.race([working, later(RUN_MS.min + random.below(RUN_MS.max - RUN_MS.min))])
+        await server.kill()
+        await server.launch()
+      }
+      isOver = true
+      await working
+      for (const { done } of movers) assert.ok(done > 0, "each has moved its coin")
+      for (const bucket of BUCKETS) {
+        const { keys } = await client.list(bucket, { prefix: "", delimiter: "" })
+        assert.equal(keys.filter(({ key }) => key.startsWith("note")).length, bucket === "left" ? WORKERS : 0)
+      }
+    } finally {
+      stop.abort()
+      client.close()
+      await server.kill()
+    }
+  }))
