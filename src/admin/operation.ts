@@ -20,7 +20,7 @@ import type { Soon } from "../base/soon.js"
 import type { Coordination } from "../coord/index.js"
 import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
-import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
+import type { Bucket, Buckets, Moments, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
@@ -120,6 +120,7 @@ export interface Services {
   readonly transforms?: TransformAdmin | undefined
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
+  readonly moments: Pick<Moments, "now" | "since" | "differences">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

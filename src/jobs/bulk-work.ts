@@ -21,6 +21,7 @@ import type {
   ListedObject,
   ListPage,
   ListRequest,
+  Moments,
   Objects,
   VersionEntry,
   VersionsPage,
@@ -29,21 +30,24 @@ import {
   isDone,
   isMeant,
   outcomeOf,
+  prefixOf,
   requestsFor,
   restoreOf,
   writtenMsOf,
   type BulkItem,
   type Versions,
 } from "./bulk-core.js"
-import { parseBulk, type BulkRequest } from "./bulk-request.js"
+import { parseBulk, restoredMomentOf, type BulkRequest } from "./bulk-request.js"
 import type { ItemPage, ItemWork, JobStarter } from "./contract.js"
 import { JOB_LIMITS } from "./limits.js"
-import type { ObjectRequests, Requester } from "./object-requests.js"
+import { requireListing, type ObjectRequests, type Requester } from "./object-requests.js"
 import { placeInRanges, rangesOf, textInRanges, type KeyRange } from "./key-ranges-core.js"
+import { RestoreWork } from "./restore-work.js"
 
 interface BulkServices {
   readonly buckets: Pick<Buckets, "open" | "confirm">
-  readonly objects: Pick<Objects, "listVersions" | "getTags">
+  readonly objects: Pick<Objects, "listVersions" | "getTags" | "get">
+  readonly moments: Pick<Moments, "check" | "differences">
   /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
   readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
   /** Whether requests that change objects of a bucket may have conditions. */
@@ -58,13 +62,16 @@ interface BulkJob {
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem>> {
-  const { request, bucket: name, bucketId } = parseBulk(job.request)
+export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem> | RestoreWork> {
+  const { request, bucket: name, bucketId, asOfUs } = parseBulk(job.request)
   await services.buckets.confirm()
   const bucket = await services.buckets.open(parseBucketName(name))
   if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
   const requester = await services.requests.as(job.starter, bucket)
-  return new BulkWork(services, { request, ranges: rangesOf(request), bucket, requester, startedMs: job.startedMs })
+  const opened = { request, ranges: rangesOf(request), bucket, requester }
+  const toUs = restoredMomentOf(request)
+  if (toUs === undefined || asOfUs === undefined) return new BulkWork(services, { ...opened, startedMs: job.startedMs })
+  return new RestoreWork(services, { ...opened, toUs, asOfUs })
 }
 
 interface Opened {
@@ -99,12 +106,6 @@ class BulkWork implements ItemWork<BulkItem> {
     return kind === "delete-versions" || kind === "restore-objects"
   }
 
-  /** A byte string, as listings take it. */
-  private get prefix(): string {
-    const { prefix } = this.opened.request
-    return prefix === "" ? "" : objectKeyOfText(prefix)
-  }
-
   /** Throws `accessDenied`, and `invalidArgument` for a request that the bucket cannot have. */
   async prepare(): Promise<void> {
     const { request, bucket, requester } = this.opened
@@ -113,16 +114,7 @@ class BulkWork implements ItemWork<BulkItem> {
         message: `the bucket ${bucket.name} has no versions; what undelete keeps is restored by hayloft bucket undelete`,
       })
     }
-    const listing = this.isOfVersions ? ["versions", ""] : ["list-type", "2"]
-    const query = [
-      [listing[0] ?? "", listing[1] ?? ""],
-      ["prefix", this.prefix],
-      ["max-keys", "0"],
-    ] as const
-    const { status, code, message } = await requester.send({ method: "GET", bucket: bucket.name, query })
-    if (code === "NotImplemented") throw fail("invalidArgument", { message })
-    if (status >= 500) throw fail("tooManyInFlight", { message: `${code}: ${message}` })
-    if (status >= 300) throw fail("accessDenied", { message: `the objects cannot be listed: ${code}: ${message}` })
+    await requireListing(requester, bucket, this.isOfVersions, prefixOf(request))
   }
 
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<ItemPage<BulkItem>> {

@@ -37,10 +37,12 @@ import type {
 } from "./info-contract.js"
 import type { Bucket, Buckets } from "./bucket-contract.js"
 import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from "./listing-contract.js"
+import type { Moments } from "./moments-contract.js"
 
 export type * from "./info-contract.js"
 export type * from "./bucket-contract.js"
 export type * from "./listing-contract.js"
+export type * from "./moments-contract.js"
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
 /**
@@ -550,5 +552,6 @@ export interface ObjectServices {
   readonly multipart: Multipart
   readonly appends: Appends
   readonly renames: Renames
+  readonly moments: Moments
   readonly classes: AcceptedClasses
 }

@@ -28,6 +28,7 @@ import { Expiring } from "./expiring.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./watched-metadata.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
+import { MomentService } from "./moments.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
@@ -170,6 +171,7 @@ export function createServices(
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
+  const moments = new MomentService(watched, () => reader.clockMs())
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
@@ -197,7 +199,7 @@ export function createServices(
     new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
+    ...{ buckets, tablet: watched, objects, multipart, renames, appends, moments, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },

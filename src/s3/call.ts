@@ -29,6 +29,7 @@ import type { ObjectTransforms } from "../transform/index.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
 import type { Query } from "./wire/query.js"
+import type { RequestMoment } from "./operations/moments.js"
 import type { S3Target } from "./wire/target.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
@@ -97,6 +98,8 @@ export class Call implements PermissionsRequest {
   success: FormSuccess | undefined
   /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
+  /** Undefined: the request reads the present. */
+  moment: RequestMoment | undefined
   /** Where a read of a remote bucket found the object. */
   remoteOutcome: ReadOutcome | undefined
   /** Time in which the request waited for something to change. */

@@ -1,0 +1,226 @@
+/**
+ * The versions of a bucket at moments: which version of a key was the latest one then. Pure.
+ *
+ * A walk reads the current and older versions of many keys in their order. What it does not need it steps over, or skips by a
+ * seek if there is more of it: so keys with many versions cost little.
+ *
+ * Limits  A walk spends at most its budget; whoever walks then goes on behind the last key in another query.
+ */
+import { firstOf } from "../../base/first-of.js"
+import type { ObjectKey, RowKey } from "../../base/ids.js"
+import { rowKeyOf } from "../../base/ids.js"
+import type { KeyRange } from "../../base/key-range.js"
+import {
+  afterKeyPrefix,
+  afterObjectKey,
+  objectRowKeyOf,
+  parseObjectRowKey,
+  prefixRange,
+  suffixRange,
+  versionRowKey,
+} from "../../format/row-key.js"
+import {
+  decodeListedVersion,
+  decodeVersion,
+  decodeVersionHead,
+  expiryOfRecord,
+  versionIdOfHead,
+} from "../../format/version-record.js"
+import type { MetadataRow, RowView } from "../../metadata/index.js"
+import type {
+  Difference,
+  DifferencesPage,
+  DifferencesRequest,
+  ListEntry,
+  ListPage,
+  ListRequest,
+  ObjectThen,
+} from "../contract.js"
+import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
+import { commonPrefixOf, later, listed, startAfter, withExtras, type Extras } from "./listing-core.js"
+import { mergedVersions } from "./merged-versions.js"
+import { headersOf } from "./object-info-core.js"
+
+export const MOMENT_LIMITS = {
+  /** Rows that one query looks at; a seek counts as `seekRows`. */
+  rowsPerQuery: 4_000,
+  seekRows: 16,
+  /** Rows that are stepped over before a seek. */
+  steps: 16,
+} as const
+
+const SECOND_US = 1_000_000
+
+/** The latest version of a key at a moment, an object or a delete marker; undefined: the key had none. */
+export function findAt(view: RowView, row: RowKey, atUs: number): VersionMatch | undefined {
+  const current = view.get("current", row)
+  const head = current && decodeVersionHead(current.value)
+  if (current && head && head.order <= atUs) return { head, family: "current", rowKey: row, row: current }
+  const older = { ...suffixRange(row), start: versionRowKey(row, atUs), expectedRows: 1 }
+  const first = firstOf(view.range("versions", older))
+  return first && versionOf(first)
+}
+
+const versionOf = ([rowKey, row]: readonly [RowKey, MetadataRow]): VersionMatch => ({
+  ...{ head: decodeVersionHead(row.value), rowKey, row },
+  family: objectRowKeyOf(rowKey) === rowKey ? "current" : "versions",
+})
+
+const TERMINATOR = "\x00"
+
+/** The version if it is an object that had not expired by then. */
+export function objectOf(found: VersionMatch | undefined, atUs: number): VersionMatch | undefined {
+  if (found === undefined || found.head.isMarker) return undefined
+  const expiresAtSeconds = expiryOfRecord(found.row.value)
+  return expiresAtSeconds !== undefined && expiresAtSeconds * SECOND_US <= atUs ? undefined : found
+}
+
+/** A key with its latest version at each moment of a walk. */
+interface KeyAtMoments {
+  readonly key: ObjectKey
+  readonly row: RowKey
+  /** In the order of the moments. */
+  readonly found: readonly (VersionMatch | undefined)[]
+}
+
+/** Walks through the keys of a range, in their order. */
+class MomentWalk {
+  private spent = 0
+  private rows: Iterator<readonly [RowKey, MetadataRow]>
+  private top: readonly [RowKey, MetadataRow] | undefined
+
+  constructor(
+    private readonly view: RowView,
+    private readonly range: KeyRange,
+    /** The latest first. */
+    private readonly moments: readonly number[],
+    /** How many rows will probably be read. */
+    expectedRows: number,
+  ) {
+    this.rows = mergedVersions(view, { ...range, expectedRows })
+    this.step()
+  }
+
+  get isSpent(): boolean {
+    return this.spent >= MOMENT_LIMITS.rowsPerQuery
+  }
+
+  /** Undefined: the range has no more keys. */
+  next(): KeyAtMoments | undefined {
+    if (this.top === undefined) return undefined
+    const row = objectRowKeyOf(this.top[0])
+    const found = this.moments.map(atUs => this.findIn(row, atUs))
+    this.passOver(row, afterRow(row))
+    return { key: parseObjectRowKey(row).key, row, found }
+  }
+
+  /** Goes on at this row. */
+  seek(start: RowKey): void {
+    this.spent += MOMENT_LIMITS.seekRows
+    this.rows = mergedVersions(this.view, { start, end: this.range.end })
+    this.step()
+  }
+
+  /** Rows before are newer than all that is asked for later: they are passed. */
+  private findIn(row: RowKey, atUs: number): VersionMatch | undefined {
+    for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
+      const version = versionOf(this.top)
+      if (version.head.order <= atUs) return version
+      if (steps === MOMENT_LIMITS.steps) this.seek(versionRowKey(row, atUs))
+      else this.step()
+    }
+    return undefined
+  }
+
+  private passOver(row: RowKey, end: RowKey): void {
+    for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
+      if (steps === MOMENT_LIMITS.steps) return this.seek(end)
+      this.step()
+    }
+  }
+
+  private step(): void {
+    this.spent += 1
+    const { value, done } = this.rows.next()
+    this.top = done === true ? undefined : value
+  }
+}
+
+/** Behind all rows of the object: no row key has another byte than these where the terminator is. */
+const afterRow = (row: RowKey): RowKey => rowKeyOf(`${row.slice(0, -TERMINATOR.length)}\x01`)
+
+/**
+ * A page of the objects that there were at a moment.
+ */
+export function listObjectsAt(view: RowView, request: ListRequest, atUs: number, extras: Extras): ListPage {
+  const { bucket, prefix, after, max, afterExactly = false } = request
+  const entries: ListEntry[] = []
+  if (max <= 0) return { entries, next: undefined }
+  const range = prefixRange(bucket.id, prefix)
+  const from = afterExactly ? afterObjectKey(bucket.id, after) : startAfter(request, after)
+  const start = later(after === "" ? rowKeyOf("") : from, range.start)
+  const walk = new MomentWalk(view, { start, end: range.end }, [atUs], max + 1)
+  let last: string | undefined
+  for (let at = walk.next(); at !== undefined; at = walk.next()) {
+    const { key } = at
+    const object = objectOf(at.found[0], atUs)
+    if (object !== undefined && entries.length >= max) return { entries, next: last }
+    const common = object && commonPrefixOf(key, request)
+    if (common !== undefined) {
+      entries.push({ kind: "prefix", prefix: common })
+      last = common
+      walk.seek(afterKeyPrefix(bucket.id, common))
+    } else if (object !== undefined) {
+      entries.push({ kind: "object", object: withExtras(view, bucket, listed(key, object.row), object.row, extras) })
+      last = key
+    }
+    if (!walk.isSpent) continue
+    const isMidway = object === undefined && commonPrefixOf(key, request) !== undefined
+    return { entries, next: common ?? key, ...(isMidway && { isMidway }) }
+  }
+  return { entries, next: undefined }
+}
+
+/** What differs between two moments, up to some key; and how much does not. */
+export function differencesOf(view: RowView, request: DifferencesRequest): DifferencesPage {
+  const { bucket, prefix, isOneKey = false, after, until, fromUs, toUs, max } = request
+  const range = prefixRange(bucket.id, prefix)
+  const start = after === "" ? range.start : later(afterObjectKey(bucket.id, after), range.start)
+  const walk = new MomentWalk(view, { start, end: range.end }, [toUs, fromUs], 2 * max)
+  const differences: Difference[] = []
+  const unchanged = { objects: 0, bytes: 0 }
+  let scanned = 0
+  const page = (next: string | undefined): DifferencesPage => ({ differences, unchanged, scanned, next })
+  for (let at = walk.next(); at !== undefined; at = walk.next()) {
+    const { key, row, found } = at
+    if ((isOneKey && key !== prefix) || (until !== undefined && key > until)) return page(undefined)
+    scanned += 1
+    const [then, now] = [objectOf(found[1], fromUs), objectOf(found[0], toUs)]
+    if (then !== undefined && now !== undefined && isSame(view, row, then, now)) {
+      unchanged.objects += 1
+      unchanged.bytes += now.head.sizeBytes
+    } else if (then !== undefined || now !== undefined) {
+      differences.push({ key, before: then && shown(view, row, then), after: now && shown(view, row, now) })
+    }
+    if (differences.length >= max || walk.isSpent) return page(key)
+  }
+  return page(undefined)
+}
+
+function shown(view: RowView, row: RowKey, { head, row: { value } }: VersionMatch): ObjectThen {
+  const { sizeBytes, etag, modifiedMs: lastModifiedMs, storageClass } = decodeListedVersion(value)
+  const { websiteRedirect } = headersOf(readDetails(view, row, decodeVersion(value)))
+  return { versionId: versionIdOfHead(head), sizeBytes, etag, lastModifiedMs, storageClass, websiteRedirect }
+}
+
+/** Whether both are the same to readers: a version that was restored is another one with the same bytes and headers. */
+function isSame(view: RowView, row: RowKey, a: VersionMatch, b: VersionMatch): boolean {
+  return a.head.order === b.head.order || describedText(view, row, a) === describedText(view, row, b)
+}
+
+/** Without the access control list and the lock, which copies do not have. */
+function describedText(view: RowView, row: RowKey, { row: { value } }: VersionMatch): string {
+  const { sizeBytes, etag, storageClass } = decodeListedVersion(value)
+  const { headers, userMetadata, tags } = readDetails(view, row, decodeVersion(value))
+  return JSON.stringify([sizeBytes, etag, storageClass, headers, userMetadata, tags])
+}
