@@ -297,6 +297,7 @@ export class StoreSession {
       transforms: this.transforms?.admin,
       remotes: this.remotes?.remotes,
       undelete: services.undelete,
+      histories: services.histories,
       namedKeys,
       masterKey: engine.masterKey,
       status,

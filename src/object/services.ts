@@ -53,6 +53,7 @@ import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
+import { Histories } from "./histories.js"
 import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
@@ -82,6 +83,7 @@ export interface Services extends ObjectServices {
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
+  readonly histories: Histories
   readonly undelete: Undelete
   readonly items: Items
   /**
@@ -178,6 +180,7 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
+  const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -198,7 +201,18 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
+    ...{
+      lifecycle,
+      metadataBackup,
+      encrypt,
+      classes,
+      quotas,
+      quotaWatch,
+      usageHistory,
+      undelete,
+      histories,
+      refuseEarlier,
+    },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
