@@ -30,9 +30,9 @@ const differenceJson = ({ key, before, after }: Difference) => ({
   ...(after && { after: thenJson(after) }),
 })
 
-async function history({ buckets, moments }: Services, { segment }: OperationInput) {
+async function history({ buckets, histories, moments }: Services, { segment }: OperationInput) {
   const bucket = await buckets.open(parseBucketName(segment("bucket")))
-  const [sinceUs, nowUs] = [await moments.since(bucket), await moments.now()]
+  const [sinceUs, nowUs] = [await histories.since(bucket), await moments.now()]
   return { ...(sinceUs !== undefined && { since: textOfMoment(sinceUs) }), now: textOfMoment(nowUs) }
 }
 

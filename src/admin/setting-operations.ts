@@ -1,6 +1,6 @@
 /**
  * The operations of `/v1` on the settings of a bucket as JSON: those of S3, of which S3's own requests read and write the
- * documents, and quota, undelete and append, which S3 does not have.
+ * documents, and quota, undelete, append and history, which S3 does not have.
  *
  * Promises  A caller with access policies needs the same action as for the request of S3.
  * Limits    `VALUE_BYTES_MAX`.
@@ -19,8 +19,8 @@ const ONE = `${PATH}/{setting}`
 /** A thousand lifecycle rules with filters. */
 export const VALUE_BYTES_MAX = 1024 * 1024
 
-/** Appends have no settings of their own. */
-const ALLOW_APPENDS = z.strictObject({})
+/** Appends and histories have no settings of their own. */
+const NO_SETTINGS = z.strictObject({})
 
 type Value = Readonly<Record<string, unknown>>
 type Method = "GET" | "PUT" | "DELETE"
@@ -65,14 +65,32 @@ const OWN: ReadonlyMap<string, OwnSetting> = new Map<string, OwnSetting>([
       remove: ({ buckets }, bucket) => buckets.setSetting(bucket, "append", undefined),
     },
   ],
+  [
+    "history",
+    {
+      actions: {
+        ...{ GET: "hayloft:GetBucketHistory", PUT: "hayloft:SetBucketHistory" },
+        DELETE: "hayloft:RemoveBucketHistory",
+      },
+      get: async (_, { settings }) => (settings.includes("history") ? {} : undefined),
+      put: beginHistory,
+      remove: ({ histories }, bucket) => histories.end(bucket),
+    },
+  ],
 ])
 
 /** Throws `invalidRequest`. */
 async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value): Promise<void> {
-  parseBody(ALLOW_APPENDS, value)
+  parseBody(NO_SETTINGS, value)
   if (bucket.versioning !== "never")
     throw fail("invalidRequest", { message: "objects of a bucket with versioning cannot be appended to" })
   await buckets.setSetting(bucket, "append", "{}")
+}
+
+/** Throws `invalidRequest`. */
+async function beginHistory({ histories }: Services, bucket: Bucket, value: Value): Promise<void> {
+  parseBody(NO_SETTINGS, value)
+  await histories.begin(bucket)
 }
 
 const bucketIn = async ({ buckets }: Services, { segment }: OperationInput): Promise<Bucket> =>

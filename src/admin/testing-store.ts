@@ -60,6 +60,11 @@ const PENDING_UPLOAD = {
   removableMs: 3,
 }
 
+const HISTORIES: AdminStore["histories"] = {
+  begin: () => Promise.resolve(),
+  end: () => Promise.resolve(),
+  since: () => Promise.resolve(undefined),
+}
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
@@ -121,7 +126,13 @@ export class FakeStore implements Accounts {
       buckets,
       lifecycle,
       erasures,
-      ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
+      ...{
+        bucketDocuments: this.documents,
+        usageHistory: HISTORY,
+        histories: HISTORIES,
+        quotas: this.quotas,
+        undelete: this.undelete,
+      },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },

@@ -128,6 +128,8 @@ export const FAMILIES = {
   coordLocks: 61,
   /** Account id + namespace + number → a change of a file or a lock. */
   coordChanges: 62,
+  /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
+  history: 66,
 } as const
 
 export type Family = keyof typeof FAMILIES

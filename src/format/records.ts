@@ -83,6 +83,7 @@ export const SETTING_NAMES = [
   "append",
   "transforms",
   "remote",
+  "history",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 

@@ -298,6 +298,7 @@ export class StoreSession {
       remotes: this.remotes?.remotes,
       undelete: services.undelete,
       moments: services.moments,
+      histories: services.histories,
       namedKeys,
       masterKey: engine.masterKey,
       status,

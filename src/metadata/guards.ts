@@ -77,6 +77,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   coordFiles: "own",
   coordLocks: "own",
   coordChanges: "own",
+  history: "own",
   lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenOwner",

@@ -62,8 +62,6 @@ export interface DifferencesPage {
 export interface Moments {
   /** A moment that has everything which was acknowledged before the call. */
   now(): Promise<number>
-  /** From when on the bucket can be read at all moments; undefined: it has no history. */
-  since(bucket: Bucket): Promise<number | undefined>
   /** Throws the refusals for this moment, if there are any. */
   check(bucket: Bucket, atUs: number): Promise<void>
   /** The version that was the object then. Throws `noSuchKey`, as `Objects.get` does without a version. */

@@ -11,7 +11,7 @@ import { objectRowKey } from "../format/row-key.js"
 import { versionIdOfHead } from "../format/version-record.js"
 import { query, type Metadata, type RowView } from "../metadata/index.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
-import { historySince, historySinceIn } from "./commands/history-core.js"
+import { historySinceIn } from "./commands/history-core.js"
 import type { Bucket, DifferencesPage, DifferencesRequest, ListEntry, ListPage, ListRequest, Moments } from "./contract.js"
 import { differencesOf, findAt, listObjectsAt, objectOf } from "./queries/moments-core.js"
 
@@ -71,10 +71,6 @@ export class MomentService implements Moments {
 
   now(): Promise<number> {
     return this.metadata.closeTo()
-  }
-
-  async since({ id }: Bucket): Promise<number | undefined> {
-    return this.metadata.ask(historySince(id))
   }
 
   async check({ id }: Bucket, atUs: number): Promise<void> {

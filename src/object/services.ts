@@ -54,6 +54,7 @@ import { VisitsForOthers } from "./jobs/visits-for-others.js"
 import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
+import { Histories } from "./histories.js"
 import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
@@ -83,6 +84,7 @@ export interface Services extends ObjectServices {
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
+  readonly histories: Histories
   readonly undelete: Undelete
   readonly items: Items
   /**
@@ -171,7 +173,6 @@ export function createServices(
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
-  const moments = new MomentService(watched, () => reader.clockMs())
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
@@ -180,6 +181,7 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
+  const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -199,8 +201,20 @@ export function createServices(
     new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames, appends, moments, objectWatch, ...upkeep },
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
+    ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
+    ...{
+      lifecycle,
+      metadataBackup,
+      encrypt,
+      classes,
+      quotas,
+      quotaWatch,
+      usageHistory,
+      undelete,
+      histories,
+      refuseEarlier,
+    },
+    moments: new MomentService(watched, () => reader.clockMs()),
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

@@ -219,7 +219,7 @@ export class SqlIncarnation {
     const nowMs = this.seams.clock.wallMs()
     return {
       timeOf: command => ({
-        ...{ nowMs, position: parsePosition(position), incarnations: this.known },
+        ...{ nowMs, commitUs: nowMs * 1000, position: parsePosition(position), incarnations: this.known },
         id: `${decisionIdOf(parsePosition(position))}${u64TextOf(version)}${String.fromCharCode(command)}`,
       }),
       end: () => void this.inFlight.delete(position),

@@ -183,6 +183,10 @@ export class SqlMetadata implements Metadata {
     return this.refusal ? Promise.reject(this.refusal) : this.current.confirm()
   }
 
+  closeTo(us?: number): Promise<number> {
+    return Promise.resolve(us ?? this.settings.clock.wallMs() * 1000)
+  }
+
   get generation(): number {
     return this.rows.changes
   }

@@ -219,6 +219,17 @@ export class Primary implements Metadata {
     return undefined
   }
 
+  async closeTo(us?: number): Promise<number> {
+    const at = this.core.momentOf(us, this.clock.wallMs())
+    if (this.core.isClosed(at)) return at
+    for (const handle of this.handles) await spaceAt(handle, spaceForWrites)
+    const refusal = this.ending ?? this.refusal
+    if (refusal) throw refusal
+    const closed = new Promise<number>((resolve, reject) => this.core.closeTo(at, { resolve, reject }))
+    this.flushing ??= this.flush()
+    return closed
+  }
+
   /** `mayWait`: rows that are not in memory are read before it decides; otherwise while it does. */
   private decide<Result>(
     command: Command<Result>,

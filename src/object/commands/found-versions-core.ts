@@ -1,10 +1,11 @@
 /** Versions of an object as decisions and queries find them in its rows. Pure. */
 import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
+import { firstOf } from "../../base/first-of.js"
 import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
 import type { VersionFamily } from "../../format/deleted-version.js"
 import { decodeRowHead, type PendingDeletionRecord, type RowHead } from "../../format/records.js"
-import { versionRowKey } from "../../format/row-key.js"
+import { suffixRange, versionRowKey } from "../../format/row-key.js"
 import { NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import {
   decodeDetails,
@@ -90,4 +91,11 @@ export function headOfSingle(current: VersionHead | undefined): RowHead {
     versions: 1,
     latestOrder: current.order,
   }
+}
+
+/** The order of the next version of the row, among those that are not current. */
+export function orderAfter(view: RowView, row: RowKey, order: number): number | undefined {
+  const range = { start: suffixRange(row).start, end: versionRowKey(row, order), reverse: true, expectedRows: 1 }
+  const next = firstOf(view.range("versions", range))
+  return next && decodeVersionHead(next[1].value).order
 }

@@ -35,7 +35,7 @@ import {
   versionRowKey,
 } from "../../format/row-key.js"
 import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
-import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
+import type { BucketRecord, Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeVersion,
   decodeVersionHead,
@@ -55,11 +55,13 @@ import {
   findLatest,
   findVersion,
   headOfSingle,
+  orderAfter,
   pendingDeletionOf,
   readDetails,
   type FoundVersion,
   type VersionMatch,
 } from "./found-versions-core.js"
+import { hasHistory, historyWrites } from "./history-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
 import type {
@@ -171,6 +173,8 @@ export class RowEditor {
   private kept: Kept = { objects: 0, bytes: 0 }
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
+  /** See `historyFrom`; 0: nothing changes. */
+  private historySinceUs = 0
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
   private undeletedForMs: number | undefined
 
@@ -206,8 +210,8 @@ export class RowEditor {
   }
 
   put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
-    // All other rows are read before they are changed.
-    if (family === "details") this.view.get(family, key)
+    // All other rows are read before they are changed, or new.
+    if (family === "details" && value === undefined) this.view.get(family, key)
     const write = payload ? { family, key, value, payload } : { family, key, value }
     const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
     if (at < 0) this.writes.push(write)
@@ -256,9 +260,13 @@ export class RowEditor {
     this.timestamp = repeated.timestamp
   }
 
-  private get notesChanges(): boolean {
+  private get bucket(): BucketRecord | undefined {
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    return row !== undefined && notesChanges(bucketOfRow(row))
+    return row && bucketOfRow(row)
+  }
+
+  private get notesChanges(): boolean {
+    return this.bucket !== undefined && notesChanges(this.bucket)
   }
 
   /** When the object changes, unless another store says. */
@@ -383,6 +391,7 @@ export class RowEditor {
     const encoded = encodeDetails(details)
     const hasDetails = encoded.length > DETAILS_IN_RECORD_BYTES_MAX
     const detailsKey = versionRowKey(this.row, version.head.order)
+    if (version.head.hasDetails) this.view.get("details", detailsKey)
     if (hasDetails || version.head.hasDetails) this.put("details", detailsKey, hasDetails ? encoded : undefined)
     this.rewrite(version, record => ({
       ...record,
@@ -401,6 +410,7 @@ export class RowEditor {
     if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
     const modifiedMs = this.changedMs
     const order = this.nextOrder
+    this.historyFrom(order)
     this.moveDetails(version.head, order)
     this.bytesDelta += sizeBytes - version.head.sizeBytes
     const grown = { sizeBytes, modifiedMs, order, md5, parts, checksumAlgorithm, checksumType, isShared: false }
@@ -431,11 +441,21 @@ export class RowEditor {
     this.put("details", versionRowKey(this.row, order), details.value)
   }
 
-  /** Later than those of all versions that the row has had. */
+  /**
+   * The commit timestamp, but later than those of all versions that the row has had: earlier releases took them from the
+   * clocks of nodes. Until such an order has passed, nothing shows the state of now.
+   */
   private get nextOrder(): number {
-    const order = Math.max(this.time.nowMs * 1000, this.versions.head.lastOrder + 1)
+    const { commitUs } = this.time
+    const order = Math.max(commitUs, this.versions.head.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
+    if (order > commitUs) this.historyFrom(order)
     return order
+  }
+
+  /** The history of the key is complete since then at the earliest. */
+  private historyFrom(us: number): void {
+    this.historySinceUs = Math.max(this.historySinceUs, us)
   }
 
   /** A version counts as modified now, and no later change of the row as modified before. Returns the time. */
@@ -479,10 +499,17 @@ export class RowEditor {
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
+    if (this.bucket && hasHistory(this.bucket)) this.historyFrom(this.replacedUs(version.head))
     this.bytesDelta -= version.head.sizeBytes
     const { nullOrder, versions } = this.versions.head
     const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
     this.versions.head = head
+  }
+
+  /** Until when a version was the latest one. */
+  private replacedUs({ order }: VersionHead): number {
+    const { latestOrder } = this.versions.head
+    return order === latestOrder ? this.time.commitUs : (orderAfter(this.view, this.row, order) ?? latestOrder)
   }
 
   /** Whether no other version references the bytes. Otherwise there is one less. */
@@ -501,8 +528,7 @@ export class RowEditor {
   }
 
   private get keptForMs(): number | undefined {
-    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    const bucket = row && bucketOfRow(row)
+    const { bucket } = this
     const days = bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
     return days === undefined ? this.undeletedForMs : days * DAY_MS
   }
@@ -577,15 +603,20 @@ export class RowEditor {
     const bytes = this.kept.bytes + (this.before?.kept.bytes ?? 0)
     const ofQuotas = this.usageOf(change)
     const usage = objects === 0 && bytes === 0 ? ofQuotas : [...ofQuotas, keptChange(this.bucketId, objects, bytes)]
-    return { writes, counts: { bucketId: this.bucketId, change }, usage }
+    return { writes: [...writes, ...this.historyWrites()], counts: { bucketId: this.bucketId, change }, usage }
+  }
+
+  private historyWrites(): readonly EntryWrite[] {
+    const editors = (this.before ? [this, this.before] : [this]).filter(editor => editor.historySinceUs > 0)
+    if (editors.length === 0 || this.bucket === undefined || !hasHistory(this.bucket)) return []
+    return historyWrites(this.view, this.bucketId, new Map(editors.map(each => [each.row, each.historySinceUs])))
   }
 
   private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {
     const { parts, isRestoring } = this
     const addsObject = this.addsObject || this.before?.addsObject === true
     if (bytes === 0 && versions === 0 && parts.bytes === 0) return NO_USAGE_CHANGES
-    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    const bucket = row && bucketOfRow(row)
+    const { bucket } = this
     if (bucket?.usage === undefined) return NO_USAGE_CHANGES
     return usageChanges(this.view, bucket, { bytes, versions, addsObject, parts, isRestoring })
   }
