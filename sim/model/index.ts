@@ -11,6 +11,7 @@ import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelAppends } from "./appends.js"
 import { ModelBuckets } from "./buckets.js"
+import { NO_MOMENTS } from "./moments.js"
 import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
 import { ModelRenames } from "./renames.js"
@@ -36,6 +37,7 @@ export function modelOf(state: ModelState): ObjectServices {
     multipart: new ModelMultipart(state),
     appends: new ModelAppends(state),
     renames: new ModelRenames(state),
+    moments: NO_MOMENTS,
     classes: NONE_MAPPED,
   }
 }

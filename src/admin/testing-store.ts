@@ -51,6 +51,7 @@ import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
 import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeTransforms } from "./testing-transforms.js"
+import { TWO_DIFFERENCES } from "./testing-history.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
@@ -130,6 +131,7 @@ export class FakeStore implements Accounts {
         bucketDocuments: this.documents,
         usageHistory: HISTORY,
         histories: HISTORIES,
+        moments: TWO_DIFFERENCES,
         quotas: this.quotas,
         undelete: this.undelete,
       },

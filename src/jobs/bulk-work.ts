@@ -7,8 +7,6 @@
  */
 import { fail, isFailure } from "../base/failures.js"
 import {
-  objectKeyOfText,
-  parseBucketName,
   parseVersionId,
   textOfObjectKey,
   type ObjectKey,
@@ -17,11 +15,9 @@ import {
 import { NULL_VERSION } from "../format/version-id.js"
 import type {
   Bucket,
-  Buckets,
   ListedObject,
   ListPage,
   ListRequest,
-  Moments,
   Objects,
   VersionEntry,
   VersionsPage,
@@ -37,48 +33,30 @@ import {
   type BulkItem,
   type Versions,
 } from "./bulk-core.js"
-import { parseBulk, restoredMomentOf, type BulkRequest } from "./bulk-request.js"
-import type { ItemPage, ItemWork, JobStarter } from "./contract.js"
+import type { ItemPage, ItemWork } from "./contract.js"
 import { JOB_LIMITS } from "./limits.js"
-import { requireListing, type ObjectRequests, type Requester } from "./object-requests.js"
-import { placeInRanges, rangesOf, textInRanges, type KeyRange } from "./key-ranges-core.js"
-import { RestoreWork } from "./restore-work.js"
+import { requireListing } from "./object-requests.js"
+import { placeInRanges, textInRanges, type KeyRange } from "./key-ranges-core.js"
+import { openJob, type JobServices, type OpenedJob, type StoredJob } from "./open-job.js"
 
-interface BulkServices {
-  readonly buckets: Pick<Buckets, "open" | "confirm">
-  readonly objects: Pick<Objects, "listVersions" | "getTags" | "get">
-  readonly moments: Pick<Moments, "check" | "differences">
+interface BulkServices extends JobServices {
+  readonly objects: Pick<Objects, "listVersions" | "getTags">
   /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
   readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
   /** Whether requests that change objects of a bucket may have conditions. */
   readonly hasConditions: (bucket: Bucket) => Promise<boolean>
-  readonly requests: ObjectRequests
 }
 
-interface BulkJob {
-  readonly request: string
-  readonly starter: JobStarter
+interface BulkJob extends StoredJob {
   readonly startedMs: number
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem> | RestoreWork> {
-  const { request, bucket: name, bucketId, asOfUs } = parseBulk(job.request)
-  await services.buckets.confirm()
-  const bucket = await services.buckets.open(parseBucketName(name))
-  if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
-  const requester = await services.requests.as(job.starter, bucket)
-  const opened = { request, ranges: rangesOf(request), bucket, requester }
-  const toUs = restoredMomentOf(request)
-  if (toUs === undefined || asOfUs === undefined) return new BulkWork(services, { ...opened, startedMs: job.startedMs })
-  return new RestoreWork(services, { ...opened, toUs, asOfUs })
+export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem>> {
+  return new BulkWork(services, { ...(await openJob(services, job)), startedMs: job.startedMs })
 }
 
-interface Opened {
-  readonly request: BulkRequest
-  readonly ranges: readonly KeyRange[]
-  readonly bucket: Bucket
-  readonly requester: Requester
+interface Opened extends OpenedJob {
   readonly startedMs: number
 }
 

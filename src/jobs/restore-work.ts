@@ -6,31 +6,36 @@
  *           shows what a job would do that began then. Writes after the job's start stay, and are reported.
  * Refuses   Filters beside the prefix and a selection.
  */
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey, type ObjectKey } from "../base/ids.js"
 import { textOfMoment } from "../base/moment.js"
-import type { Bucket, Difference, DifferencesPage, Moments, Objects } from "../object/contract.js"
+import type { Difference, DifferencesPage, Moments, Objects } from "../object/contract.js"
 import { outcomeOf, prefixOf } from "./bulk-core.js"
-import type { BulkRequest } from "./bulk-request.js"
+import { restoredMomentOf } from "./bulk-request.js"
 import type { ItemPage, ItemWork } from "./contract.js"
-import { placeInRanges, textInRanges, type KeyRange } from "./key-ranges-core.js"
+import { placeInRanges, textInRanges } from "./key-ranges-core.js"
 import { JOB_LIMITS } from "./limits.js"
-import { requireListing, type Requester } from "./object-requests.js"
+import { requireListing } from "./object-requests.js"
+import { openJob, type JobServices, type OpenedJob, type StoredJob } from "./open-job.js"
 import { bytesOf, describedItem, isRestored, planOf, restoringRequest, saysChanged } from "./restore-core.js"
 
-export interface RestoreServices {
+interface RestoreServices extends JobServices {
   readonly moments: Pick<Moments, "check" | "differences">
   readonly objects: Pick<Objects, "get">
 }
 
-interface OpenedRestore {
-  readonly request: BulkRequest
-  readonly ranges: readonly KeyRange[]
-  readonly bucket: Bucket
-  readonly requester: Requester
+/** Throws `noSuchBucket`, `accessDenied`. */
+export async function openRestoreWork(services: RestoreServices, job: StoredJob): Promise<ItemWork<Difference>> {
+  const opened = await openJob(services, job)
+  const { request, asOfUs } = opened
+  const toUs = must(restoredMomentOf(request), "the job restores to a moment")
+  return new RestoreWork(services, { ...opened, toUs, asOfUs: must(asOfUs, "the job has the moment of its start") })
+}
+
+interface OpenedRestore extends OpenedJob {
   /** The moment that is restored. */
   readonly toUs: number
-  /** When the job was started. */
   readonly asOfUs: number
 }
 
@@ -40,7 +45,7 @@ interface Found {
   readonly next: string | undefined
 }
 
-export class RestoreWork implements ItemWork<Difference> {
+class RestoreWork implements ItemWork<Difference> {
   constructor(
     private readonly services: RestoreServices,
     private readonly opened: OpenedRestore,

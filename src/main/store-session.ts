@@ -26,7 +26,7 @@ import { filtered, type Exchange, type Filter, type Protocol } from "../http/ind
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
-import { openBulkWork, type OpenWork } from "../jobs/index.js"
+import { openWork, type OpenWork } from "../jobs/index.js"
 import { supervise } from "../life/index.js"
 import { LiveNodes } from "../node/cluster/cluster-operations.js"
 import type { Membership } from "../node/cluster/membership.js"
@@ -241,7 +241,7 @@ export class StoreSession {
     const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
     const hasConditions = async (bucket: Bucket): Promise<boolean> =>
       (await asPromise(() => this.remotes?.remotes.settingOf(bucket)))?.writes !== "Back"
-    const open: OpenWork = job => openBulkWork({ ...engine.services, requests, list, hasConditions }, job)
+    const open: OpenWork = job => openWork({ ...engine.services, requests, list, hasConditions }, job)
     const followed = () => workUnderWay(status.report(), engine.masterKey.report())
     startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
   }

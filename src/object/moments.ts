@@ -13,7 +13,7 @@ import { query, type Metadata, type RowView } from "../metadata/index.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
 import { historySinceIn } from "./commands/history-core.js"
 import type { Bucket, DifferencesPage, DifferencesRequest, ListEntry, ListPage, ListRequest, Moments } from "./contract.js"
-import { differencesOf, findAt, listObjectsAt, objectOf } from "./queries/moments-core.js"
+import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkLimits } from "./queries/moments-core.js"
 
 /** Queries that one page of a listing may take, before it is short. */
 const QUERIES_PER_PAGE = 4
@@ -25,6 +25,10 @@ function requireHistory(view: RowView, bucketId: BucketId, atUs: number): void {
   if (sinceUs === undefined)
     throw fail("historyIncomplete", {
       message: `The bucket ${bucket.name} has no history: it can be read at moments from the time on at which its setting "history" is switched on.`,
+    })
+  if (sinceUs === Infinity)
+    throw fail("historyIncomplete", {
+      message: `What says since when the history of the bucket ${bucket.name} is complete was lost: switch its setting "history" off and on.`,
     })
   if (atUs < sinceUs)
     throw fail("historyIncomplete", {
@@ -48,17 +52,17 @@ export const versionOfMoment = query(
 
 export const pageOfMoment = query(
   "PageOfMoment",
-  (view, request: ListRequest, atUs: number, restoresAtMs?: number): ListPage => {
+  (view, request: ListRequest, atUs: number, restoresAtMs?: number, limits: WalkLimits = WALK_LIMITS): ListPage => {
     requireHistory(view, request.bucket.id, atUs)
-    return listObjectsAt(view, request, atUs, { ...request, restoresAtMs })
+    return listObjectsAt(view, request, { atUs, extras: { ...request, restoresAtMs }, limits })
   },
 )
 
 export const differencesOfMoments = query(
   "DifferencesOfMoments",
-  (view, request: DifferencesRequest): DifferencesPage => {
+  (view, request: DifferencesRequest, limits: WalkLimits = WALK_LIMITS): DifferencesPage => {
     requireHistory(view, request.bucket.id, request.fromUs)
-    return differencesOf(view, request)
+    return differencesOf(view, request, limits)
   },
 )
 
@@ -67,6 +71,7 @@ export class MomentService implements Moments {
     private readonly metadata: Pick<Metadata, "ask" | "closeTo">,
     /** By which restores of archived objects end. */
     private readonly clockMs: () => number,
+    private readonly limits: WalkLimits = WALK_LIMITS,
   ) {}
 
   now(): Promise<number> {
@@ -90,7 +95,7 @@ export class MomentService implements Moments {
     let from: Pick<ListRequest, "after" | "afterExactly"> = request
     for (let queries = 1; ; queries += 1) {
       const wanted = { ...request, ...from, max: request.max - entries.length }
-      const page = await this.metadata.ask(pageOfMoment(wanted, atUs, restoresAtMs))
+      const page = await this.metadata.ask(pageOfMoment(wanted, atUs, restoresAtMs, this.limits))
       entries.push(...page.entries)
       const { next, isMidway } = page
       if (next === undefined) return { entries, next }
@@ -103,6 +108,6 @@ export class MomentService implements Moments {
     if (request.fromUs > request.toUs)
       throw fail("invalidArgument", { message: "the first moment must not be later than the second" })
     await this.metadata.closeTo(request.toUs)
-    return this.metadata.ask(differencesOfMoments(request))
+    return this.metadata.ask(differencesOfMoments(request, this.limits))
   }
 }

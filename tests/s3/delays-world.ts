@@ -75,7 +75,7 @@ function counted(services: ObjectServices, count: Count): ObjectServices {
 }
 
 /** The same services, always asynchronous: nothing is in memory, and bodies are streamed. */
-function delayed({ buckets, objects, multipart, appends, renames, classes }: ObjectServices): ObjectServices {
+function delayed({ buckets, objects, multipart, appends, renames, moments, classes }: ObjectServices): ObjectServices {
   const later = async <T>(work: () => Soon<T>): Promise<T> => {
     await Promise.resolve()
     return await work()
@@ -95,7 +95,7 @@ function delayed({ buckets, objects, multipart, appends, renames, classes }: Obj
       get: request => later(async () => unlent(await objects.get({ ...request, lends: false }))),
       put: request => later(() => objects.put({ ...request, body: { ...request.body, gather: () => undefined } })),
     }),
-    ...{ multipart, appends, renames, classes },
+    ...{ multipart, appends, renames, moments, classes },
   }
 }
 
@@ -152,8 +152,8 @@ export async function world(machine: Machine) {
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
   const count: Count = { objects: 0, refused: {}, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
-  const { buckets, objects, multipart, appends, renames, classes } = engine.services
-  const services = { buckets, objects, multipart, appends, renames, classes }
+  const { buckets, objects, multipart, appends, renames, moments, classes } = engine.services
+  const services = { buckets, objects, multipart, appends, renames, moments, classes }
   const settings: S3Settings = {
     ...{
       services,

@@ -6,13 +6,14 @@ const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirm
 export class Spy {
   readonly calls: string[] = []
 
-  over({ buckets, objects, multipart, appends, renames, classes }: ObjectServices): ObjectServices {
+  over({ buckets, objects, multipart, appends, renames, moments, classes }: ObjectServices): ObjectServices {
     return {
       buckets: this.spied("buckets", buckets),
       objects: this.spied("objects", objects),
       multipart: this.spied("multipart", multipart),
       appends: this.spied("appends", appends),
       renames: this.spied("renames", renames),
+      moments: this.spied("moments", moments),
       classes,
     }
   }

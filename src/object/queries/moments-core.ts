@@ -41,13 +41,17 @@ import { commonPrefixOf, later, listed, startAfter, withExtras, type Extras } fr
 import { mergedVersions } from "./merged-versions.js"
 import { headersOf } from "./object-info-core.js"
 
-export const MOMENT_LIMITS = {
+export interface WalkLimits {
   /** Rows that one query looks at; a seek counts as `seekRows`. */
-  rowsPerQuery: 4_000,
-  seekRows: 16,
+  readonly rowsPerQuery: number
+  readonly seekRows: number
   /** Rows that are stepped over before a seek. */
-  steps: 16,
-} as const
+  readonly steps: number
+}
+
+export const WALK_LIMITS: WalkLimits = { rowsPerQuery: 4_000, seekRows: 16, steps: 16 }
+
+const EXPECTED_ROWS_MAX = 2_000
 
 const SECOND_US = 1_000_000
 
@@ -94,15 +98,17 @@ class MomentWalk {
     private readonly range: KeyRange,
     /** The latest first. */
     private readonly moments: readonly number[],
-    /** How many rows will probably be read. */
-    expectedRows: number,
+    private readonly limits: WalkLimits,
+    /** Of keys that will probably be read. */
+    expectedKeys: number,
   ) {
+    const expectedRows = Math.min(expectedKeys * moments.length, EXPECTED_ROWS_MAX)
     this.rows = mergedVersions(view, { ...range, expectedRows })
     this.step()
   }
 
   get isSpent(): boolean {
-    return this.spent >= MOMENT_LIMITS.rowsPerQuery
+    return this.spent >= this.limits.rowsPerQuery
   }
 
   /** Undefined: the range has no more keys. */
@@ -116,7 +122,7 @@ class MomentWalk {
 
   /** Goes on at this row. */
   seek(start: RowKey): void {
-    this.spent += MOMENT_LIMITS.seekRows
+    this.spent += this.limits.seekRows
     this.rows = mergedVersions(this.view, { start, end: this.range.end })
     this.step()
   }
@@ -126,7 +132,7 @@ class MomentWalk {
     for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
       const version = versionOf(this.top)
       if (version.head.order <= atUs) return version
-      if (steps === MOMENT_LIMITS.steps) this.seek(versionRowKey(row, atUs))
+      if (steps === this.limits.steps) this.seek(versionRowKey(row, atUs))
       else this.step()
     }
     return undefined
@@ -134,7 +140,7 @@ class MomentWalk {
 
   private passOver(row: RowKey, end: RowKey): void {
     for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
-      if (steps === MOMENT_LIMITS.steps) return this.seek(end)
+      if (steps === this.limits.steps) return this.seek(end)
       this.step()
     }
   }
@@ -149,17 +155,21 @@ class MomentWalk {
 /** Behind all rows of the object: no row key has another byte than these where the terminator is. */
 const afterRow = (row: RowKey): RowKey => rowKeyOf(`${row.slice(0, -TERMINATOR.length)}\x01`)
 
-/**
- * A page of the objects that there were at a moment.
- */
-export function listObjectsAt(view: RowView, request: ListRequest, atUs: number, extras: Extras): ListPage {
+interface ListingAt {
+  readonly atUs: number
+  readonly extras: Extras
+  readonly limits: WalkLimits
+}
+
+/** A page of the objects that there were at a moment. */
+export function listObjectsAt(view: RowView, request: ListRequest, { atUs, extras, limits }: ListingAt): ListPage {
   const { bucket, prefix, after, max, afterExactly = false } = request
   const entries: ListEntry[] = []
   if (max <= 0) return { entries, next: undefined }
   const range = prefixRange(bucket.id, prefix)
   const from = afterExactly ? afterObjectKey(bucket.id, after) : startAfter(request, after)
   const start = later(after === "" ? rowKeyOf("") : from, range.start)
-  const walk = new MomentWalk(view, { start, end: range.end }, [atUs], max + 1)
+  const walk = new MomentWalk(view, { start, end: range.end }, [atUs], limits, max + 1)
   let last: string | undefined
   for (let at = walk.next(); at !== undefined; at = walk.next()) {
     const { key } = at
@@ -182,11 +192,11 @@ export function listObjectsAt(view: RowView, request: ListRequest, atUs: number,
 }
 
 /** What differs between two moments, up to some key; and how much does not. */
-export function differencesOf(view: RowView, request: DifferencesRequest): DifferencesPage {
+export function differencesOf(view: RowView, request: DifferencesRequest, limits: WalkLimits): DifferencesPage {
   const { bucket, prefix, isOneKey = false, after, until, fromUs, toUs, max } = request
   const range = prefixRange(bucket.id, prefix)
   const start = after === "" ? range.start : later(afterObjectKey(bucket.id, after), range.start)
-  const walk = new MomentWalk(view, { start, end: range.end }, [toUs, fromUs], 2 * max)
+  const walk = new MomentWalk(view, { start, end: range.end }, [toUs, fromUs], limits, max)
   const differences: Difference[] = []
   const unchanged = { objects: 0, bytes: 0 }
   let scanned = 0
