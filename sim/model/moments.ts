@@ -2,7 +2,8 @@
 import { fail } from "../../src/base/failures.js"
 import type { Moments } from "../../src/object/contract.js"
 
-const noHistory = (): Promise<never> => Promise.reject(fail("historyIncomplete", { message: "the bucket has no history" }))
+const noHistory = (): Promise<never> =>
+  Promise.reject(fail("historyIncomplete", { message: "the bucket has no history" }))
 
 export const NO_MOMENTS: Moments = {
   now: noHistory,

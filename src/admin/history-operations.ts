@@ -15,7 +15,8 @@ const PAGE_MAX = 1_000
 function momentIn(query: OperationInput["query"], name: string): number | undefined {
   const text = query.get(name)
   const us = text === undefined ? undefined : parseMoment(text)
-  if (text !== undefined && us === undefined) throw fail("invalidArgument", { message: `${name} must be ${MOMENT_FORM}` })
+  if (text !== undefined && us === undefined)
+    throw fail("invalidArgument", { message: `${name} must be ${MOMENT_FORM}` })
   return us
 }
 

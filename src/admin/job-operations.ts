@@ -7,7 +7,15 @@
 import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
-import { BULK_REQUEST, jobIdOf, JOB_LIMITS, restoredMomentOf, targetOfBulk, textOfBulk, type StartedJob } from "../jobs/index.js"
+import {
+  BULK_REQUEST,
+  jobIdOf,
+  JOB_LIMITS,
+  restoredMomentOf,
+  targetOfBulk,
+  textOfBulk,
+  type StartedJob,
+} from "../jobs/index.js"
 import * as schema from "./job-schemas.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import { actionOf } from "./permits.js"

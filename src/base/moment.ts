@@ -12,7 +12,8 @@ const WITH_TIME = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?(Z|[+-]
 const MICROSECONDS = /^\d{16}$/
 
 /** The rule for users. */
-export const MOMENT_FORM = "a time like 2026-01-31T09:30:00Z, with up to six decimals, or 16 digits: microseconds since 1970"
+export const MOMENT_FORM =
+  "a time like 2026-01-31T09:30:00Z, with up to six decimals, or 16 digits: microseconds since 1970"
 
 /** RFC 3339 with a time zone and up to six decimals, or 16 digits. Undefined: the text is neither. */
 export function parseMoment(text: string): number | undefined {

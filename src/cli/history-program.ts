@@ -44,7 +44,9 @@ export function addHistoryCommands(bucket: Command, io: CliIo, signal: AbortSign
       diff(io, name, { from, to }, options, signal),
     )
   withStore(bucket.command("restore"))
-    .description("make all objects of a bucket with a history what they were at a moment; newer ones get delete markers")
+    .description(
+      "make all objects of a bucket with a history what they were at a moment; newer ones get delete markers",
+    )
     .argument("<BUCKET>")
     .requiredOption("--to <TIME>", "the moment: 2h, 2026-01-31T09:30:00Z")
     .option("--prefix <PREFIX>", "only keys that begin with it")
@@ -69,7 +71,10 @@ async function history(io: CliIo, name: string, options: Options, signal: AbortS
 const SIGN = { added: "+", removed: "-", changed: "~" } as const
 
 function lineOf({ key, change, before, after }: Difference): string {
-  const size = before && after ? `${sizeText(before.sizeBytes)} -> ${sizeText(after.sizeBytes)}` : sizeText((after ?? before)?.sizeBytes ?? 0)
+  const size =
+    before && after
+      ? `${sizeText(before.sizeBytes)} -> ${sizeText(after.sizeBytes)}`
+      : sizeText((after ?? before)?.sizeBytes ?? 0)
   const versions = [before, after].flatMap(then => (then === undefined ? [] : [then.versionId])).join(" -> ")
   return `${SIGN[change]} ${printable(key)}  ${size}  ${versions}\n`
 }
@@ -119,8 +124,14 @@ const totalsText = ({ added, removed, changed, unchanged }: Totals): string =>
 
 async function restore(io: CliIo, name: string, options: RestoreOptions, signal: AbortSignal): Promise<void> {
   const { to, prefix = "", rate, preview = false, ...rest } = options
-  if (preview && options.wait === true) throw new CliError("usage", "--preview changes nothing: there is nothing to wait for")
+  if (preview && options.wait === true)
+    throw new CliError("usage", "--preview changes nothing: there is nothing to wait for")
   const itemsPerSecond = rate === undefined ? undefined : numberOf(rate, "--rate")
-  const job = { kind: "restore-objects", prefix, to: momentText(to, "--to", io), ...(itemsPerSecond && { itemsPerSecond }) }
+  const job = {
+    kind: "restore-objects",
+    prefix,
+    to: momentText(to, "--to", io),
+    ...(itemsPerSecond && { itemsPerSecond }),
+  }
   await new JobCommands(io, options, signal).start(name, job, { ...rest, dryRun: preview })
 }

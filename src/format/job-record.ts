@@ -42,7 +42,7 @@ export interface JobPlan {
   readonly first: readonly PlannedItem[]
 }
 
-export interface PlannedAmount {
+interface PlannedAmount {
   readonly what: string
   readonly objects: number
   readonly bytes: number

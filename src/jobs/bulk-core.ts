@@ -116,7 +116,11 @@ export function requestsFor(
         {
           ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
           // What is cached of a remote bucket may be older than what was listed.
-          headers: [copySource(bucket, key), ["x-amz-copy-source-if-match", quotedEtag(etag)], ["cache-control", "no-cache"]],
+          headers: [
+            copySource(bucket, key),
+            ["x-amz-copy-source-if-match", quotedEtag(etag)],
+            ["cache-control", "no-cache"],
+          ],
         },
       ]
   }

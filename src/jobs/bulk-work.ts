@@ -6,12 +6,7 @@
  * Limits    A page looks at `JOB_LIMITS.pageRowsMax` rows; versions of one key are read so many at a time.
  */
 import { fail, isFailure } from "../base/failures.js"
-import {
-  parseVersionId,
-  textOfObjectKey,
-  type ObjectKey,
-  type VersionId,
-} from "../base/ids.js"
+import { parseVersionId, textOfObjectKey, type ObjectKey, type VersionId } from "../base/ids.js"
 import { NULL_VERSION } from "../format/version-id.js"
 import type {
   Bucket,

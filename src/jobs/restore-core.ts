@@ -31,7 +31,8 @@ export function planOf({ differences, unchanged }: Pick<DifferencesPage, "differ
  * removed, as the history would then be complete only from now on. An object that was written since the job began stays.
  */
 export function restoringRequest(bucket: string, { key, before, after }: Difference): ObjectRequest {
-  const isUnchanged = after === undefined ? (["if-none-match", "*"] as const) : (["if-match", quotedEtag(after.etag)] as const)
+  const isUnchanged =
+    after === undefined ? (["if-none-match", "*"] as const) : (["if-match", quotedEtag(after.etag)] as const)
   if (before === undefined) return { method: "DELETE", bucket, key, headers: [isUnchanged] }
   const { versionId, storageClass, websiteRedirect } = before
   return {
@@ -52,7 +53,10 @@ type Present = { readonly etag: string; readonly sizeBytes: number } | undefined
 export const isRestored = ({ before }: Difference, present: Present): boolean =>
   before?.etag === present?.etag && before?.sizeBytes === present?.sizeBytes
 
-export const describedItem = ({ key, before }: Difference): { readonly key: ObjectKey; readonly versionId: string } => ({
+export const describedItem = ({
+  key,
+  before,
+}: Difference): { readonly key: ObjectKey; readonly versionId: string } => ({
   ...{ key, versionId: before?.versionId ?? "" },
 })
 

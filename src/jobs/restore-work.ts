@@ -56,11 +56,12 @@ class RestoreWork implements ItemWork<Difference> {
     const { request, bucket, requester, toUs, asOfUs } = this.opened
     const { modifiedBeforeMs, largerThanBytes, tag } = request
     if (modifiedBeforeMs !== undefined || largerThanBytes !== undefined || tag !== undefined)
-      throw fail("invalidArgument", { message: "a restore to a moment takes a prefix or a selection, and no other filter" })
+      throw fail("invalidArgument", {
+        message: "a restore to a moment takes a prefix or a selection, and no other filter",
+      })
     if (request.kind === "restore-objects" && request.atMs !== undefined)
       throw fail("invalidArgument", { message: "a restore takes either to or atMs" })
-    if (toUs > asOfUs)
-      throw fail("invalidArgument", { message: `the moment ${textOfMoment(toUs)} is in the future` })
+    if (toUs > asOfUs) throw fail("invalidArgument", { message: `the moment ${textOfMoment(toUs)} is in the future` })
     await requireListing(requester, bucket, true, prefixOf(request))
     await this.services.moments.check(bucket, toUs)
   }
@@ -126,7 +127,13 @@ class RestoreWork implements ItemWork<Difference> {
   private async presentOf(key: ObjectKey) {
     const { bucket } = this.opened
     try {
-      const body = await this.services.objects.get({ bucket, key, conditions: {}, headersOnly: true, isForServer: true })
+      const body = await this.services.objects.get({
+        bucket,
+        key,
+        conditions: {},
+        headersOnly: true,
+        isForServer: true,
+      })
       body.close()
       return body.info
     } catch (error) {

@@ -58,9 +58,7 @@ async function change(world: World, bucket: Bucket, random: SimRandom): Promise<
     case 2: {
       const source = { bucket, key: key(), conditions: {} }
       const copy = { replaceAttributes: { headers: {}, userMetadata: [["n", "1"]] }, replaceTags: undefined } as const
-      await objects
-        .copy({ ...target, ...copy, source, checksumAlgorithm: undefined, signal: noSignal })
-        .catch(orAbsent)
+      await objects.copy({ ...target, ...copy, source, checksumAlgorithm: undefined, signal: noSignal }).catch(orAbsent)
       return
     }
     case 3: {
@@ -102,7 +100,10 @@ const nameOf = (entry: ListEntry): string =>
   entry.kind === "prefix" ? `${entry.prefix} *` : `${entry.object.key} ${entry.object.sizeBytes}`
 
 /** What a listing of the recorded state shows. */
-function expectedOf({ objects }: State, scope: { readonly prefix: string; readonly delimiter: string }): readonly string[] {
+function expectedOf(
+  { objects }: State,
+  scope: { readonly prefix: string; readonly delimiter: string },
+): readonly string[] {
   const shown = [...objects]
     .filter(([key]) => key.startsWith(scope.prefix))
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -113,7 +114,7 @@ function expectedOf({ objects }: State, scope: { readonly prefix: string; readon
   return [...new Set(shown)]
 }
 
-async function assertState(world: World, bucket: Bucket, moments: MomentService, state: State, random: SimRandom) {
+async function assertState(bucket: Bucket, moments: MomentService, state: State, random: SimRandom) {
   const { atUs, objects } = state
   for (const text of KEYS) {
     const key = objectKeyOfText(text)
@@ -143,7 +144,7 @@ test("every moment of random histories shows the state that was recorded, on pag
       await world.clock.runUntil(change(world, bucket, random))
       states.push({ atUs: await moments.now(), objects: await latestOf(world, bucket) })
     }
-    for (const state of states) await assertState(world, bucket, moments, state, random)
+    for (const state of states) await assertState(bucket, moments, state, random)
     const [first, last] = [must(states[10], "there are states"), must(states.at(-1), "there are states")]
     await assertDifferences(bucket, moments, first, last)
     await assertDifferences(bucket, moments, last, last)
@@ -192,7 +193,7 @@ test("a version that is removed permanently makes the moments before unreadable,
     states.push({ atUs: await moments.now(), objects: await latestOf(world, bucket) })
     const sinceUs = must(await world.services.histories.since(bucket), "the bucket has a history")
     const state = must(states[random.below(states.length)], "there are states")
-    if (state.atUs >= sinceUs) await assertState(world, bucket, moments, state, random)
+    if (state.atUs >= sinceUs) await assertState(bucket, moments, state, random)
     else {
       refused += 1
       await assert.rejects(moments.list({ bucket, prefix: "", delimiter: "", after: "", max: 9 }, state.atUs), error =>
@@ -226,8 +227,9 @@ test("an object that had expired by the moment is not there, one that expired la
   world.tablet.aheadMs += 20_000
   await world.clock.advance(20_000)
   assert.equal(await moments.versionAt(bucket, key, beforeUs), versionId)
-  await assert.rejects(async () => moments.versionAt(bucket, key, await moments.now()), error =>
-    isFailure(error, "noSuchKey"),
+  await assert.rejects(
+    async () => moments.versionAt(bucket, key, await moments.now()),
+    error => isFailure(error, "noSuchKey"),
   )
   const list = { bucket, prefix: "", delimiter: "", after: "", max: 9 }
   assert.equal((await moments.list(list, beforeUs)).entries.length, 1)

@@ -12,7 +12,15 @@ import { versionIdOfHead } from "../format/version-record.js"
 import { query, type Metadata, type RowView } from "../metadata/index.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
 import { historySinceIn } from "./commands/history-core.js"
-import type { Bucket, DifferencesPage, DifferencesRequest, ListEntry, ListPage, ListRequest, Moments } from "./contract.js"
+import type {
+  Bucket,
+  DifferencesPage,
+  DifferencesRequest,
+  ListEntry,
+  ListPage,
+  ListRequest,
+  Moments,
+} from "./contract.js"
 import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkLimits } from "./queries/moments-core.js"
 
 /** Queries that one page of a listing may take, before it is short. */

@@ -221,9 +221,7 @@ function requireAll({ operation, plan }: Admitted, call: Call, place: Place): So
   if (requiredActions.length === 0)
     throw fail("internal", { reason: "an operation without required actions was admitted" })
   const isOfVersion = place.versionId !== undefined || call.moment !== undefined
-  return forEachSoon(plan.actionsOf(call.headers, isOfVersion), action =>
-    requireOne(action, operation, call, place),
-  )
+  return forEachSoon(plan.actionsOf(call.headers, isOfVersion), action => requireOne(action, operation, call, place))
 }
 
 function requireOne(action: ActionName, operation: Operation, call: Call, place: Place): Soon<void> {

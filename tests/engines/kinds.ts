@@ -10,6 +10,7 @@ import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
 import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
 import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
+import { MOMENT_QUERIES } from "./moment-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
@@ -59,6 +60,7 @@ export const DRAWN: readonly PlayKind[] = [
   ...CHANGE_QUERIES,
   ...APPEND_QUERIES,
   ...REFERENCE_QUERIES,
+  ...MOMENT_QUERIES,
   ...QUEUE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,

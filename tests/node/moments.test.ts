@@ -37,9 +37,7 @@ const withHistory = (work: (server: ServerProcess, client: S3Client, folder: str
     withServer({ folders: [join(folder, "d")] }, server =>
       withClient(server, async client => {
         await client.send(new CreateBucketCommand({ Bucket }))
-        await client.send(
-          new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Enabled" } }),
-        )
+        await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Enabled" } }))
         await writeFile(join(folder, "history.json"), "{}")
         await run(server, "bucket", "settings", "set", Bucket, "history", join(folder, "history.json"))
         await work(server, client, folder)
@@ -120,9 +118,14 @@ test("GET, HEAD and listings show the bucket as it was, and what is no moment is
       assert.equal(head.ContentLength, 7)
       assert.ok(head.VersionId)
       await assert.rejects(then.send(new GetObjectCommand({ Bucket, Key: "d" })), { name: "NoSuchKey" })
-      await assert.rejects(then.send(new GetObjectCommand({ Bucket, Key: "a", IfNoneMatch: head.ETag === undefined ? "" : '"x"', IfMatch: '"y"' })), {
-        name: "PreconditionFailed",
-      })
+      await assert.rejects(
+        then.send(
+          new GetObjectCommand({ Bucket, Key: "a", IfNoneMatch: head.ETag === undefined ? "" : '"x"', IfMatch: '"y"' }),
+        ),
+        {
+          name: "PreconditionFailed",
+        },
+      )
       const attributes = { Bucket, Key: "b", ObjectAttributes: ["ObjectSize" as const] }
       assert.equal((await then.send(new GetObjectAttributesCommand(attributes))).ObjectSize, 7)
       const folders = await then.send(new ListObjectsCommand({ Bucket, Delimiter: "/", MaxKeys: 2 }))
@@ -131,10 +134,7 @@ test("GET, HEAD and listings show the bucket as it was, and what is no moment is
         [["a", "b"], true, "b"],
       )
       const rest = await then.send(new ListObjectsCommand({ Bucket, Delimiter: "/", Marker: "b" }))
-      assert.deepEqual(
-        [rest.Contents, rest.CommonPrefixes?.map(({ Prefix }) => Prefix)],
-        [undefined, ["c/"]],
-      )
+      assert.deepEqual([rest.Contents, rest.CommonPrefixes?.map(({ Prefix }) => Prefix)], [undefined, ["c/"]])
       await assert.rejects(then.send(new PutObjectCommand({ Bucket, Key: "a", Body: "x" })), { name: "NotImplemented" })
       await assert.rejects(then.send(new ListObjectVersionsCommand({ Bucket })), { name: "NotImplemented" })
       const versioned = new GetObjectCommand({ Bucket, Key: "a", VersionId: head.VersionId })
@@ -143,9 +143,16 @@ test("GET, HEAD and listings show the bucket as it was, and what is no moment is
     const page = await at(server, moment, then => then.send(new ListObjectsV2Command({ Bucket, MaxKeys: 1 })))
     const again = new ListObjectsV2Command({ Bucket, ContinuationToken: page.NextContinuationToken })
     await assert.rejects(client.send(again), { name: "InvalidArgument" })
-    await assert.rejects(at(server, await now(server), then => then.send(again)), { name: "InvalidArgument" })
+    await assert.rejects(
+      at(server, await now(server), then => then.send(again)),
+      { name: "InvalidArgument" },
+    )
     for (const wrong of ["yesterday", "2026-01-01", "1700000000", "2030-01-01T00:00:00", "2099-01-01T00:00:00Z"])
-      await assert.rejects(at(server, wrong, then => bodyOf(then, "a")), { name: "InvalidArgument" }, wrong)
+      await assert.rejects(
+        at(server, wrong, then => bodyOf(then, "a")),
+        { name: "InvalidArgument" },
+        wrong,
+      )
     await assert.rejects(at(server, "2020-01-01T00:00:00Z", listed), { name: "HistoryIncomplete" })
     await client.send(new CreateBucketCommand({ Bucket: "plain" }))
     await assert.rejects(
@@ -182,64 +189,70 @@ const jobOf = async (server: ServerProcess, id: string) => STARTED_JOB.parse(awa
 const amountsOf = ({ plan }: Awaited<ReturnType<typeof jobOf>>) =>
   Object.fromEntries(plan?.amounts.map(({ what, objects }) => [what, objects]) ?? [])
 
-test("a restore makes the bucket what it was, does what its preview shows, and survives a kill", { timeout: 300_000 }, () =>
-  withHistory(async (server, client) => {
-    const count = 60
-    const keyOf = (i: number): string => `k/${String(i).padStart(3, "0")}`
-    for (let i = 0; i < count; i += 1) await put(client, keyOf(i), `first ${i}`)
-    const moment = await now(server)
-    const before = await listed(client)
-    for (let i = 0; i < count; i += 3) await put(client, keyOf(i), `second ${i}`)
-    for (let i = 1; i < count; i += 3) await client.send(new DeleteObjectCommand({ Bucket, Key: keyOf(i) }))
-    for (const key of ["k/new", "l"]) await put(client, key, "new")
-    const copied = { Bucket, Key: "copied", CopySource: `${Bucket}/${keyOf(2)}` }
-    await client.send(new CopyObjectCommand(copied))
-    const changed = await listed(client)
-    const preview = STARTED_JOB.parse(
-      linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--preview", "--json"))[0],
-    )
-    assert.deepEqual(amountsOf(preview), { restore: 40, delete: 3, unchanged: 20 })
-    assert.equal(preview.plan?.first.length, 43)
-    assert.deepEqual(await listed(client), changed, "a preview changes nothing")
-    const started = STARTED_JOB.parse(
-      linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--rate", "20", "--json"))[0],
-    )
-    for (;;) {
-      const { counts } = await jobOf(server, started.id)
-      if ((counts?.done ?? 0) > 0) break
-      await wait(LOOK_MS)
-    }
-    await server.kill()
-    await server.launch()
-    // A write after the start stays.
-    await put(client, keyOf(58), "third")
-    let ended = await jobOf(server, started.id)
-    for (; ended.endedMs === undefined; ended = await jobOf(server, started.id)) await wait(LOOK_MS)
-    assert.equal(ended.state, "done")
-    assert.deepEqual(amountsOf(ended), amountsOf(preview))
-    assert.deepEqual([ended.counts?.matched, (ended.counts?.done ?? 0) + (ended.counts?.failed ?? 0)], [43, 43])
-    assert.equal(await bodyOf(client, keyOf(58)), "third")
-    await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--wait")
-    assert.deepEqual(await listed(client), before)
-    const rest = DIFFERENCES.parse(
-      await server.report(`/v1/buckets/${Bucket}/differences?from=${encodeURIComponent(moment)}`),
-    )
-    assert.deepEqual([rest.differences, rest.unchanged.objects], [[], count])
-    assert.deepEqual(await at(server, moment, listed), before, "the moment is still what it was")
-  }),
-)
-
-test("after kills, every acknowledged write is in the moments that follow it, and in none before", { timeout: 300_000 }, () =>
-  withHistory(async (server, client) => {
-    const states: { readonly moment: string; readonly shown: readonly string[] }[] = []
-    for (let round = 0; round < 3; round += 1) {
-      for (let i = 0; i < 5; i += 1) {
-        await put(client, `k${i}`, `${round} ${i} ${"x".repeat(round * 10)}`)
-        states.push({ moment: await now(server), shown: await listed(client) })
+test(
+  "a restore makes the bucket what it was, does what its preview shows, and survives a kill",
+  { timeout: 300_000 },
+  () =>
+    withHistory(async (server, client) => {
+      const count = 60
+      const keyOf = (i: number): string => `k/${String(i).padStart(3, "0")}`
+      for (let i = 0; i < count; i += 1) await put(client, keyOf(i), `first ${i}`)
+      const moment = await now(server)
+      const before = await listed(client)
+      for (let i = 0; i < count; i += 3) await put(client, keyOf(i), `second ${i}`)
+      for (let i = 1; i < count; i += 3) await client.send(new DeleteObjectCommand({ Bucket, Key: keyOf(i) }))
+      for (const key of ["k/new", "l"]) await put(client, key, "new")
+      const copied = { Bucket, Key: "copied", CopySource: `${Bucket}/${keyOf(2)}` }
+      await client.send(new CopyObjectCommand(copied))
+      const changed = await listed(client)
+      const preview = STARTED_JOB.parse(
+        linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--preview", "--json"))[0],
+      )
+      assert.deepEqual(amountsOf(preview), { restore: 40, delete: 3, unchanged: 20 })
+      assert.equal(preview.plan?.first.length, 43)
+      assert.deepEqual(await listed(client), changed, "a preview changes nothing")
+      const started = STARTED_JOB.parse(
+        linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--rate", "20", "--json"))[0],
+      )
+      for (;;) {
+        const { counts } = await jobOf(server, started.id)
+        if ((counts?.done ?? 0) > 0) break
+        await wait(LOOK_MS)
       }
       await server.kill()
       await server.launch()
-    }
-    for (const { moment, shown } of states) assert.deepEqual(await at(server, moment, listed), shown, moment)
-  }),
+      // A write after the start stays.
+      await put(client, keyOf(58), "third")
+      let ended = await jobOf(server, started.id)
+      for (; ended.endedMs === undefined; ended = await jobOf(server, started.id)) await wait(LOOK_MS)
+      assert.equal(ended.state, "done")
+      assert.deepEqual(amountsOf(ended), amountsOf(preview))
+      assert.deepEqual([ended.counts?.matched, (ended.counts?.done ?? 0) + (ended.counts?.failed ?? 0)], [43, 43])
+      assert.equal(await bodyOf(client, keyOf(58)), "third")
+      await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--wait")
+      assert.deepEqual(await listed(client), before)
+      const rest = DIFFERENCES.parse(
+        await server.report(`/v1/buckets/${Bucket}/differences?from=${encodeURIComponent(moment)}`),
+      )
+      assert.deepEqual([rest.differences, rest.unchanged.objects], [[], count])
+      assert.deepEqual(await at(server, moment, listed), before, "the moment is still what it was")
+    }),
+)
+
+test(
+  "after kills, every acknowledged write is in the moments that follow it, and in none before",
+  { timeout: 300_000 },
+  () =>
+    withHistory(async (server, client) => {
+      const states: { readonly moment: string; readonly shown: readonly string[] }[] = []
+      for (let round = 0; round < 3; round += 1) {
+        for (let i = 0; i < 5; i += 1) {
+          await put(client, `k${i}`, `${round} ${i} ${"x".repeat(round * 10)}`)
+          states.push({ moment: await now(server), shown: await listed(client) })
+        }
+        await server.kill()
+        await server.launch()
+      }
+      for (const { moment, shown } of states) assert.deepEqual(await at(server, moment, listed), shown, moment)
+    }),
 )

@@ -4,7 +4,7 @@
  * A walk reads the current and older versions of many keys in their order. What it does not need it steps over, or skips by a
  * seek if there is more of it: so keys with many versions cost little.
  *
- * Limits  A walk spends at most its budget; whoever walks then goes on behind the last key in another query.
+ * Limits  A walk ends once it has looked at its number of rows: another query then goes on behind the last key.
  */
 import { firstOf } from "../../base/first-of.js"
 import type { ObjectKey, RowKey } from "../../base/ids.js"
@@ -147,8 +147,8 @@ class MomentWalk {
 
   private step(): void {
     this.spent += 1
-    const { value, done } = this.rows.next()
-    this.top = done === true ? undefined : value
+    const next = this.rows.next()
+    this.top = next.done === true ? undefined : next.value
   }
 }
 

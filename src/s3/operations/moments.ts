@@ -5,22 +5,13 @@
  * failures.
  */
 import { fail, isFailure } from "../../base/failures.js"
-import type { VersionId } from "../../base/ids.js"
 import { MOMENT_FORM, parseMoment, textOfMoment } from "../../base/moment.js"
 import type { BucketCall, Call, ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
+import type { RequestMoment } from "../request-moment.js"
 
 export const READ_TIMESTAMP = "readTimestamp"
 const HEADER = "x-hayloft-read-timestamp"
-
-/** The moment of a request, and for an object what the key was then. */
-export interface RequestMoment {
-  readonly atUs: number
-  /** Undefined: the request reads no object, or there was none. */
-  readonly versionId?: VersionId
-  /** Why there is nothing to read; only an authorised caller may learn of it. */
-  readonly refusal?: unknown
-}
 
 const READS: ReadonlySet<string> = new Set([
   ...["GetObject", "HeadObject", "GetTransformedObject", "HeadTransformedObject"],
