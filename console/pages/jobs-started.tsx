@@ -104,6 +104,32 @@ function JobFacts({ job }: { readonly job: StartedJob }) {
   )
 }
 
+/** What counting has found to do, of a job that does more than one thing. */
+export function Plan({ job: { plan } }: { readonly job: StartedJob }) {
+  if (plan === undefined) return null
+  return (
+    <Section title="What it does" hint="The amounts count all objects; the table has the first.">
+      <Facts
+        facts={plan.amounts.map(
+          ({ what, objects, bytes }) => [what, `${plural(objects, "object")}, ${sizeText(bytes)}`] as const,
+        )}
+      />
+      <DataTable
+        caption="The first objects"
+        rows={plan.first}
+        rowKey={({ key }) => key}
+        columns={[
+          { key: "what", title: "Change", cell: ({ what }) => what },
+          { key: "key", title: "Object", cell: ({ key }) => <code>{key}</code> },
+          { key: "version", title: "Version", cell: ({ versionId }) => versionId ?? "–" },
+          { key: "size", title: "Size", align: "end", cell: ({ sizeBytes }) => sizeText(sizeBytes) },
+        ]}
+        empty="Nothing is to be done."
+      />
+    </Section>
+  )
+}
+
 function Failures({ job: { failures, counts } }: { readonly job: StartedJob }) {
   if (failures.length === 0) return null
   const hint = `The first ${countText(failures.length)} of ${countText(counts?.failed ?? failures.length)}.`
@@ -134,6 +160,7 @@ export function JobPage({ id }: { readonly id: string }) {
               {job.endedMs === undefined && <JobProgress job={job} />}
               <JobFacts job={job} />
             </Section>
+            <Plan job={job} />
             <Failures job={job} />
           </>
         )}
