@@ -54,7 +54,13 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
   },
   {
     bug: "the lane's number is not advanced",
-    edits: [{ file: statements, find: "row => ({ ...row, number: row.number + 1n })", put: "row => ({ ...row })" }],
+    edits: [
+      {
+        file: statements,
+        find: "{ ...row, number: row.number + 1n, committed: lastUs }",
+        put: "{ ...row, committed: lastUs }",
+      },
+    ],
     caughtBy: "eachChangeOnce",
   },
   {
