@@ -7,6 +7,7 @@ import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.
 import { CLASS_PLANTS } from "./class-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
+import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
@@ -32,6 +33,7 @@ test("each planted bug still fits its source", () => {
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,
     ...UNDELETE_PLANTS,
+    ...MOMENT_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)
 })

@@ -3,7 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, type VersionId } from "../base/ids.js"
+import { objectKeyOfText, type ObjectKey, type VersionId } from "../base/ids.js"
+import { partsOfVersionId } from "../format/version-id.js"
 import { PART_BYTES_MIN } from "../base/limits.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Bucket, ListEntry, ListRequest } from "./contract.js"
@@ -19,7 +20,7 @@ const noSignal = new AbortController().signal
 /** The state of a bucket at a moment: versions and sizes by key. */
 interface State {
   readonly atUs: number
-  readonly objects: ReadonlyMap<string, { readonly versionId: VersionId; readonly sizeBytes: number }>
+  readonly objects: ReadonlyMap<ObjectKey, { readonly versionId: VersionId; readonly sizeBytes: number }>
 }
 
 async function kept(): Promise<{ world: World; bucket: Bucket }> {
@@ -145,6 +146,14 @@ test("every moment of random histories shows the state that was recorded, on pag
       states.push({ atUs: await moments.now(), objects: await latestOf(world, bucket) })
     }
     for (const state of states) await assertState(bucket, moments, state, random)
+    for (const [key, { versionId }] of must(states.at(-1), "there are states").objects) {
+      const { order } = partsOfVersionId(versionId)
+      assert.equal(await moments.versionAt(bucket, key, order), versionId, "at its own moment it is there")
+      const before = await moments.versionAt(bucket, key, order - 1).catch(() => undefined)
+      assert.notEqual(before, versionId, "before its moment it is not")
+      const { entries } = await moments.list({ bucket, prefix: key, delimiter: "", after: "", max: 1 }, order)
+      assert.ok(entries[0]?.kind === "object" && entries[0].object.key === key, "its own moment lists it")
+    }
     const [first, last] = [must(states[10], "there are states"), must(states.at(-1), "there are states")]
     await assertDifferences(bucket, moments, first, last)
     await assertDifferences(bucket, moments, last, last)

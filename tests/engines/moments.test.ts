@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { SimulatedWorld, SLOW } from "../sql/simulated-world.js"
+import { Scene } from "../tablet/scene.js"
 import { checkMoments, playMoments } from "./moments.js"
 import { EmbeddedStore, SqlProcess } from "./stores.js"
 
@@ -10,10 +11,19 @@ const SEEDS = [1, 2, 3]
 
 test("on the embedded engine a read at a moment shows exactly what was committed up to it", async () => {
   for (const seed of SEEDS) {
-    const store = new EmbeddedStore()
+    const scene = new Scene({ devices: 3 })
+    const store = new EmbeddedStore(scene)
     await store.open()
-    const pause = () => new Promise<void>(resolve => setImmediate(resolve))
-    const run = await playMoments(store.processes, new SimRandom(seed), { rounds: 40, pause })
+    let isTicking = false
+    const tick = async (): Promise<void> => {
+      // One driver at a time.
+      if (isTicking) return
+      isTicking = true
+      await scene.clock.advance(1)
+      isTicking = false
+    }
+    const wallMs = () => scene.clock.wallMs()
+    const run = await playMoments(store.processes, new SimRandom(seed), { rounds: 40, wallMs, pause: tick })
     checkMoments(run)
     assert.ok(run.reads.length > 30)
     await store.stop()
@@ -31,7 +41,11 @@ test("on the SQL engine it does so through every process", async () => {
           () => pass(5),
         )
       const processes = [await open("a"), await open("b")]
-      const run = await playMoments(processes, new SimRandom(seed), { rounds: 30, pause: pass })
+      const run = await playMoments(processes, new SimRandom(seed), {
+        rounds: 30,
+        wallMs: () => world.clock.wallMs(),
+        pause: pass,
+      })
       checkMoments(run)
       for (const process of processes) await process.stop()
     })

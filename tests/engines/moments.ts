@@ -55,11 +55,17 @@ export interface MomentsRun {
   readonly reads: readonly Read[]
 }
 
+interface MomentsPlay {
+  readonly rounds: number
+  readonly wallMs: () => number
+  readonly pause: (ms: number) => Promise<void>
+}
+
 /** Each process runs a writer and a reader; returns what they saw once all reads were repeated with the same result. */
 export async function playMoments(
   processes: readonly { readonly metadata: Metadata }[],
   random: SimRandom,
-  { rounds, pause }: { readonly rounds: number; readonly pause: (ms: number) => Promise<void> },
+  { rounds, wallMs, pause }: MomentsPlay,
 ): Promise<MomentsRun> {
   const [first] = processes
   assert.ok(first)
@@ -89,10 +95,18 @@ export async function playMoments(
     const answered = [...writes]
     // Timestamps of writes under way are about this late; the read closes the moment itself.
     const latestUs = Math.max(sinceUs, ...answered.map(({ commitUs }) => commitUs))
-    const kind = random.below(3)
+    // As clients name it: the present by a clock, which commits under way may precede.
+    const clockUs = Math.max(wallMs() * 1000, sinceUs)
+    const kind = random.below(4)
     const atUs =
-      kind === 0 ? await metadata.closeTo() : kind === 1 ? latestUs : sinceUs + random.below(latestUs - sinceUs + 1)
-    reads.push({ atUs, answered: kind === 2 ? [] : answered, shown: await show(metadata, atUs) })
+      kind === 0
+        ? await metadata.closeTo()
+        : kind === 1
+          ? latestUs
+          : kind === 2
+            ? clockUs
+            : sinceUs + random.below(latestUs - sinceUs + 1)
+    reads.push({ atUs, answered: kind < 2 ? answered : [], shown: await show(metadata, atUs) })
   }
   const work = async (metadata: Metadata, step: (metadata: Metadata) => Promise<void>): Promise<void> => {
     for (let round = 0; round < rounds; round += 1) {

@@ -132,7 +132,7 @@ async function change({ send, put }: Opened, random: SimRandom): Promise<void> {
       ["cache-control", "no-cache"],
     ],
   ] as const
-  await put(key, "x".repeat(random.below(4)), headers[random.below(headers.length)])
+  await put(key, "x".repeat(random.below(2)), headers[random.below(headers.length)])
 }
 
 async function restoring({ world, requests, bucket }: Opened, request: object, asOfUs: number) {
