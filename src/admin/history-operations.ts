@@ -34,7 +34,8 @@ const differenceJson = ({ key, before, after }: Difference) => ({
 async function history({ buckets, histories, moments }: Services, { segment }: OperationInput) {
   const bucket = await buckets.open(parseBucketName(segment("bucket")))
   const [sinceUs, nowUs] = [await histories.since(bucket), await moments.now()]
-  return { ...(sinceUs !== undefined && { since: textOfMoment(sinceUs) }), now: textOfMoment(nowUs) }
+  const isComplete = sinceUs !== undefined && Number.isFinite(sinceUs)
+  return { ...(isComplete && { since: textOfMoment(sinceUs) }), now: textOfMoment(nowUs) }
 }
 
 async function differences({ buckets, moments }: Services, { segment, query }: OperationInput) {

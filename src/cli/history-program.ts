@@ -63,7 +63,7 @@ async function history(io: CliIo, name: string, options: Options, signal: AbortS
   const found = checked(HISTORY, await withAdmin(io, options, signal, client => client.get(pathOf(name, "history"))))
   const text =
     found.since === undefined
-      ? `${name} has no history; hayloft bucket settings set ${name} history begins one`
+      ? `${name} has no history; {} as its setting "history" begins one: hayloft bucket settings set ${name} history FILE`
       : `${name} can be read at every moment from ${found.since} on`
   await answer(io, options, found, `${text}\n`)
 }

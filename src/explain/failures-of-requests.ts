@@ -29,7 +29,7 @@ const NAMES = {
   ),
   historyIncomplete: text(
     "The bucket has no history, or versions of the moment may be missing: the message says since when its history is complete.",
-    "Read at a later moment. `hayloft bucket set history` switches the history of a bucket on: it begins then.",
+    "Read at a later moment. `hayloft bucket settings set BUCKET history FILE`, with `{}` in the file, switches the history of a bucket on: it begins then.",
   ),
   noSuchVersion: text(
     "The key has no version with this id. It was deleted, perhaps by a lifecycle rule, or belongs to another key.",
