@@ -144,7 +144,11 @@ function NameCell({ item, shown }: { readonly item: Item; readonly shown: Shown 
   if (!isAddressable) return <span class="object-key">{name} (use an S3 client: browsers cannot address this key)</span>
   if (shown.at !== "") {
     return (
-      <a class="object-key" href={s3Path({ bucket, key }, { readTimestamp: momentOf(shown.at) })} download>
+      <a
+        class="object-key"
+        href={s3Path({ bucket, key }, { readTimestamp: momentOf(shown.at) })}
+        download={key.split("/").at(-1)}
+      >
         {name}
       </a>
     )
