@@ -135,6 +135,10 @@ export class PrimaryCore {
     return this.committedTo
   }
 
+  get lastTimestamp(): number {
+    return this.timestamps.last
+  }
+
   /** Entries are logged under this configuration from the next batch on. */
   get epoch(): Epoch {
     return this.epochNow

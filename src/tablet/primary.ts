@@ -101,6 +101,11 @@ export class Primary implements Metadata {
     return this.core.committed
   }
 
+  /** The greatest commit timestamp that a decision has got. */
+  get lastTimestamp(): number {
+    return this.core.lastTimestamp
+  }
+
   get epoch(): Epoch {
     return this.core.epoch
   }

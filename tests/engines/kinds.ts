@@ -6,6 +6,7 @@ import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
 import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
+import { HISTORY_COMMANDS, HISTORY_QUERIES } from "./history-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
 import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
@@ -45,7 +46,7 @@ const DRAWN_COMMANDS = [
   ...KMS_COMMANDS,
   ...CLUSTER_COMMANDS,
 ]
-export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS]
+export const COMMANDS = [...DRAWN_COMMANDS, ...COORD_COMMANDS, ...HISTORY_COMMANDS]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
 export const DRAWN: readonly PlayKind[] = [
@@ -67,7 +68,7 @@ export const DRAWN: readonly PlayKind[] = [
   ...CLUSTER_QUERIES,
 ]
 /** Kinds with rounds of their own, so that they shift no random choice of the others. */
-export const APART: readonly PlayKind[] = [...COORD_COMMANDS, ...COORD_QUERIES]
+export const APART: readonly PlayKind[] = [...COORD_COMMANDS, ...COORD_QUERIES, ...HISTORY_COMMANDS, ...HISTORY_QUERIES]
 export const KINDS = [...DRAWN, ...APART]
 
 /** Kinds that compete if they run at the same time, and those that make what they compete for. */
@@ -157,6 +158,7 @@ const COMPETING: readonly (readonly string[])[] = [
 ]
 
 const COMPETING_APART: readonly (readonly string[])[] = [
+  ["SetSetting", "SetVersioning", "PutVersion", "RemoveVersion", "RenameObject", "ExpireNoncurrent", "HistorySince"],
   ["CreateSession", "EndSession", "AcquireLock", "ReadLock", "ListLocks", "ReadBeats"],
   ["CreateSession", "AcquireLock", "ReleaseLock", "RenewSession", "ReadCoordChanges", "ReadFence"],
   [

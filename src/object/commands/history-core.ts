@@ -19,8 +19,10 @@ import {
   HISTORY_SHARDS,
 } from "../../format/history.js"
 import type { BucketRecord } from "../../format/records.js"
-import { query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
-import { requireBucket } from "./bucket-rows-core.js"
+import { bucketRowKey } from "../../format/row-key.js"
+import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
+import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { orderAfter, type VersionMatch } from "./found-versions-core.js"
 
 export const hasHistory = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("history")
 
@@ -32,21 +34,48 @@ export const historyBegins = (bucketId: BucketId, commitUs: number): readonly En
 export const historyRowsOf = (bucket: Pick<BucketRecord, "id" | "settings">): Touches =>
   hasHistory(bucket) ? historyRowKeys(bucket.id).map(key => ["history", key] as const) : []
 
-/** The history of these objects' keys is complete since then at the earliest. */
-export function historyWrites(
-  view: Pick<CommandView, "ifPresent">,
-  bucketId: BucketId,
-  since: ReadonlyMap<RowKey, number>,
-): readonly EntryWrite[] {
-  const later = new Map<RowKey, number>()
-  for (const [object, sinceUs] of since) {
-    const key = historyRowKey(bucketId, object)
-    const row = view.ifPresent("history", key)
-    // If the row is lost, the bucket has no complete history any more.
-    const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
-    if (beforeUs < sinceUs) later.set(key, sinceUs)
+/** What a decision does to the history of one key. */
+export class HistoryOfKey {
+  /** It is complete since then at the earliest; 0: as before. */
+  sinceUs = 0
+
+  constructor(
+    private readonly bucketId: BucketId,
+    /** Of the object. */
+    readonly row: RowKey,
+  ) {}
+
+  from(us: number): void {
+    this.sinceUs = Math.max(this.sinceUs, us)
   }
-  return Array.from(later, ([key, sinceUs]) => ({ family: "history", key, value: encodeHistory(sinceUs) }))
+
+  /** A version is removed: the history is complete from the moment on at which it was no longer the latest. */
+  remove(view: RowView, { head: { order }, nextOrder }: VersionMatch, latestOrder: number, commitUs: number): void {
+    if (!isKept(view, this.bucketId)) return
+    const next = () => nextOrder ?? orderAfter(view, this.row, order) ?? latestOrder
+    this.from(order === latestOrder ? commitUs : next())
+  }
+
+  /** The writes of the decision, together with what it does to the history of another key of the bucket. */
+  writes(view: CommandView, other: HistoryOfKey = this): readonly EntryWrite[] {
+    if (this.sinceUs + other.sinceUs === 0 || !isKept(view, this.bucketId)) return NO_WRITES
+    const later = new Map<RowKey, number>()
+    for (const { row: object, sinceUs } of [this, other]) {
+      const key = historyRowKey(this.bucketId, object)
+      const row = view.ifPresent("history", key)
+      // If the row is lost, the bucket has no complete history any more.
+      const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
+      if (beforeUs < sinceUs) later.set(key, sinceUs)
+    }
+    return Array.from(later, ([key, sinceUs]) => ({ family: "history", key, value: encodeHistory(sinceUs) }))
+  }
+}
+
+const NO_WRITES: readonly EntryWrite[] = []
+
+function isKept(view: RowView, bucketId: BucketId): boolean {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  return row !== undefined && hasHistory(bucketOfRow(row))
 }
 
 /**
@@ -67,3 +96,15 @@ export function historySinceIn(
 export const historySince = query("HistorySince", (view, bucketId: BucketId): number | undefined =>
   historySinceIn(view, requireBucket(view, bucketId)),
 )
+
+/** All that was complete is no longer: the metadata has lost changes. */
+export const restartHistory = command<[bucketId: BucketId], void>({
+  name: "RestartHistory",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, { commitUs }, bucketId) {
+    if (!isKept(view, bucketId)) return { writes: [], result: undefined }
+    for (const key of historyRowKeys(bucketId)) view.ifPresent("history", key)
+    return { writes: historyBegins(bucketId, commitUs), result: undefined }
+  },
+})

@@ -13,7 +13,7 @@ import type { ShardCopy } from "../../block/index.js"
 import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "../../format/needle.js"
 import { u16Text } from "../../format/row-key.js"
 import { command, query } from "../../metadata/index.js"
-import { hintWrite } from "./row-editor-core.js"
+import { hintWrite } from "./hint-write-core.js"
 import { hintRowKey, type MissingShardHint } from "./version-commands-core.js"
 
 const HINT_KEY_BYTES = 18

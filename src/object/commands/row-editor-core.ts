@@ -9,8 +9,6 @@ import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import type { Family } from "../../base/families.js"
 import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
-import { parseUploadId } from "../../base/ids.js"
-import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { msOfTimestamp, timestampOfMs, type Timestamp } from "../../base/timestamp.js"
@@ -26,15 +24,8 @@ import type { VersionLock } from "../../format/object-lock.js"
 import type { VersionRestore } from "../../format/restore.js"
 import type { BoundSealing } from "../../format/sealing.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
-import {
-  bucketRowKey,
-  objectRowKey,
-  pendingDeletionRowKey,
-  suffixRange,
-  uploadRowKey,
-  versionRowKey,
-} from "../../format/row-key.js"
-import { decodeRowHead, encodeHint, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
+import { bucketRowKey, objectRowKey, pendingDeletionRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
+import { decodeRowHead, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
 import type { BucketRecord, Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeVersion,
@@ -55,23 +46,17 @@ import {
   findLatest,
   findVersion,
   headOfSingle,
-  orderAfter,
   pendingDeletionOf,
   readDetails,
+  shareRowKey,
   type FoundVersion,
   type VersionMatch,
 } from "./found-versions-core.js"
-import { hasHistory, historyWrites } from "./history-core.js"
+import { HistoryOfKey } from "./history-core.js"
+import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
-import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
-import type {
-  CommandView,
-  CounterChange,
-  DecisionTime,
-  MetadataRow,
-  RowView,
-  UsageChange,
-} from "../../metadata/index.js"
+import { NULL_VERSION } from "../../format/version-id.js"
+import type { CommandView, CounterChange, DecisionTime, MetadataRow, UsageChange } from "../../metadata/index.js"
 import { keptChange, usageChanges } from "./usage-core.js"
 
 /** A version to add; the editor assigns its order and times. */
@@ -112,12 +97,6 @@ export interface Removing {
 const NEVER_OVER: Removing = { clockMs: 0, bypassGovernance: false }
 
 export const NO_CHECKSUM = { checksumAlgorithm: undefined, checksumType: undefined, value: undefined } as const
-
-/** A hint that is recorded again gets another value, so that a job which has read it before does not drop it. */
-export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): EntryWrite {
-  view.get("debts", key)
-  return { family: "debts", key, value: encodeHint(time.id) }
-}
 
 /** Versions of a row that share bytes: what changes the bytes writes all of them in one command. */
 const SHARERS_MAX = 128
@@ -173,8 +152,7 @@ export class RowEditor {
   private kept: Kept = { objects: 0, bytes: 0 }
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
-  /** See `historyFrom`; 0: nothing changes. */
-  private historySinceUs = 0
+  private readonly history: HistoryOfKey
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
   private undeletedForMs: number | undefined
 
@@ -189,6 +167,7 @@ export class RowEditor {
     private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
+    this.history = new HistoryOfKey(bucketId, this.row)
     this.pendingDeletions = before?.pendingDeletions ?? 0
   }
 
@@ -410,7 +389,7 @@ export class RowEditor {
     if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
     const modifiedMs = this.changedMs
     const order = this.nextOrder
-    this.historyFrom(order)
+    this.history.from(order)
     this.moveDetails(version.head, order)
     this.bytesDelta += sizeBytes - version.head.sizeBytes
     const grown = { sizeBytes, modifiedMs, order, md5, parts, checksumAlgorithm, checksumType, isShared: false }
@@ -449,13 +428,8 @@ export class RowEditor {
     const { commitUs } = this.time
     const order = Math.max(commitUs, this.versions.head.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
-    if (order > commitUs) this.historyFrom(order)
+    if (order > commitUs) this.history.from(order)
     return order
-  }
-
-  /** The history of the key is complete since then at the earliest. */
-  private historyFrom(us: number): void {
-    this.historySinceUs = Math.max(this.historySinceUs, us)
   }
 
   /** A version counts as modified now, and no later change of the row as modified before. Returns the time. */
@@ -469,19 +443,13 @@ export class RowEditor {
   /** Counts one more version of this row that references a version's bytes. Throws `conflict` if there are many. */
   share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)
-    const shareKey = this.shareKey(content)
+    const shareKey = shareRowKey(this.row, content)
     if (!shareKey) return
     const row = this.read("shares", shareKey)
     const names = row ? RecordReader.open("share", row.value, 1).number() : 1
     if (names >= SHARERS_MAX) throw fail("conflict")
     this.put("shares", shareKey, packRecord(1, [names + 1]))
     this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
-  }
-
-  private shareKey(content: Content): RowKey | undefined {
-    if (content.kind === "extent") return uploadRowKey(this.row, content.extent.uploadId)
-    if (content.kind !== "segments") return undefined
-    return uploadRowKey(this.row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
   }
 
   /**
@@ -499,22 +467,16 @@ export class RowEditor {
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
-    if (this.bucket && hasHistory(this.bucket)) this.historyFrom(this.replacedUs(version.head))
+    this.history.remove(this.view, version, this.versions.head.latestOrder, this.time.commitUs)
     this.bytesDelta -= version.head.sizeBytes
     const { nullOrder, versions } = this.versions.head
     const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
     this.versions.head = head
   }
 
-  /** Until when a version was the latest one. */
-  private replacedUs({ order }: VersionHead): number {
-    const { latestOrder } = this.versions.head
-    return order === latestOrder ? this.time.commitUs : (orderAfter(this.view, this.row, order) ?? latestOrder)
-  }
-
   /** Whether no other version references the bytes. Otherwise there is one less. */
   private isLastOfBytes({ head, content }: VersionRecord): boolean {
-    const shareKey = head.isShared ? this.shareKey(content) : undefined
+    const shareKey = head.isShared ? shareRowKey(this.row, content) : undefined
     if (shareKey === undefined) return true
     const row = must(this.read("shares", shareKey), "shared bytes are counted")
     const names = RecordReader.open("share", row.value, 1).number() - 1
@@ -603,13 +565,9 @@ export class RowEditor {
     const bytes = this.kept.bytes + (this.before?.kept.bytes ?? 0)
     const ofQuotas = this.usageOf(change)
     const usage = objects === 0 && bytes === 0 ? ofQuotas : [...ofQuotas, keptChange(this.bucketId, objects, bytes)]
-    return { writes: [...writes, ...this.historyWrites()], counts: { bucketId: this.bucketId, change }, usage }
-  }
-
-  private historyWrites(): readonly EntryWrite[] {
-    const editors = (this.before ? [this, this.before] : [this]).filter(editor => editor.historySinceUs > 0)
-    if (editors.length === 0 || this.bucket === undefined || !hasHistory(this.bucket)) return []
-    return historyWrites(this.view, this.bucketId, new Map(editors.map(each => [each.row, each.historySinceUs])))
+    const ofHistory = this.history.writes(this.view, this.before?.history)
+    const all = ofHistory.length === 0 ? writes : [...writes, ...ofHistory]
+    return { writes: all, counts: { bucketId: this.bucketId, change }, usage }
   }
 
   private usageOf({ bytes, versions }: Counters): readonly UsageChange[] {

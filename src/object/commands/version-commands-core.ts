@@ -28,7 +28,8 @@ import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-c
 import { clocksOf, lockOfNew, requireRemovable, withRetention } from "./lock-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
-import { hintWrite, NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
+import { hintWrite } from "./hint-write-core.js"
+import { NO_CHECKSUM, RowEditor } from "./row-editor-core.js"
 import type { VersionMatch } from "./found-versions-core.js"
 import type { NewVersion, Removing } from "./row-editor-core.js"
 

@@ -101,12 +101,14 @@ CREATE TABLE ${schema}.usage (
   part_bytes bigint NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 `,
-  `
+  timestampsOf(schema),
+]
+
+const timestampsOf = (schema: SchemaName): string => `
 ALTER TABLE ${schema}.store ADD COLUMN timestamps bigint NOT NULL DEFAULT 0;
 ALTER TABLE ${schema}.lanes
   ADD COLUMN committed bigint NOT NULL DEFAULT 0,
   ADD COLUMN closed bigint NOT NULL DEFAULT 0,
   ADD COLUMN folded boolean NOT NULL DEFAULT false;
 CREATE INDEX lanes_of_timestamps ON ${schema}.lanes (incarnation, lane) WHERE NOT folded;
-`,
-]
+`

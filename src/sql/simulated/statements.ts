@@ -449,8 +449,8 @@ export async function begin(
   above: number,
 ): Promise<number | undefined> {
   const { tables, transaction } = on
-  const over = [...tables.lanes.scan(transaction)].map(({ row }) => row).filter(isOver)
-  const lastUs = Math.max(0, ...over.map(({ committed }) => committed))
+  const over = [...tables.lanes.scan(transaction)].filter(({ row }) => isOver(row))
+  const lastUs = Math.max(0, ...over.map(({ row }) => row.committed))
   const [store] = await update(
     on,
     tables.store,
@@ -462,7 +462,10 @@ export async function begin(
   )
   if (store === undefined) return undefined
   await on.between()
-  await update(on, tables.lanes, isOver, row => ({ ...row, folded: true }))
+  for (const found of over) {
+    const lane = await tables.lanes.lock(transaction, found, "exclusive", isOver)
+    if (lane) tables.lanes.replace(transaction, lane, { ...lane.row, folded: true })
+  }
   const old = await update(
     on,
     tables.incarnations,
