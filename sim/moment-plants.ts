@@ -18,8 +18,8 @@ export const MOMENT_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a version of the moment itself is not shown", MODEL, {
     file: CORE,
-    find: "if (version.head.order <= atUs) return version",
-    put: "if (version.head.order < atUs) return version",
+    find: 'if (orderOfVersion(top[1].value) <= atUs) return matchOf("versions", top)',
+    put: 'if (orderOfVersion(top[1].value) < atUs) return matchOf("versions", top)',
   }),
   plant("the current version hides what it replaced", MODEL, {
     file: CORE,
@@ -43,8 +43,8 @@ export const MOMENT_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a seek passes the version that it looks for", MODEL, {
     file: CORE,
-    find: "this.seek(versionRowKey(row, atUs))",
-    put: "this.seek(versionRowKey(row, atUs - 1_000_000))",
+    find: "this.seekOlder(versionRowKey(row, atUs))",
+    put: "this.seekOlder(versionRowKey(row, atUs - 1_000_000))",
   }),
   plant("a page that ends inside a common prefix forgets the rest of it", MODEL, {
     file: CORE,

@@ -24,7 +24,7 @@ import type {
 import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkLimits } from "./queries/moments-core.js"
 
 /** Queries that one page of a listing may take, before it is short. */
-const QUERIES_PER_PAGE = 4
+const QUERIES_PER_PAGE = 8
 
 /** Throws `historyIncomplete`. */
 function requireHistory(view: RowView, bucketId: BucketId, atUs: number): void {

@@ -24,6 +24,7 @@ import {
   decodeVersion,
   decodeVersionHead,
   expiryOfRecord,
+  orderOfVersion,
   versionIdOfHead,
 } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
@@ -38,7 +39,6 @@ import type {
 } from "../contract.js"
 import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
 import { commonPrefixOf, later, listed, startAfter, withExtras, type Extras } from "./listing-core.js"
-import { mergedVersions } from "./merged-versions.js"
 import { headersOf } from "./object-info-core.js"
 
 export interface WalkLimits {
@@ -49,7 +49,7 @@ export interface WalkLimits {
   readonly steps: number
 }
 
-export const WALK_LIMITS: WalkLimits = { rowsPerQuery: 4_000, seekRows: 16, steps: 16 }
+export const WALK_LIMITS: WalkLimits = { rowsPerQuery: 4_000, seekRows: 32, steps: 8 }
 
 const EXPECTED_ROWS_MAX = 2_000
 
@@ -62,13 +62,12 @@ export function findAt(view: RowView, row: RowKey, atUs: number): VersionMatch |
   if (current && head && head.order <= atUs) return { head, family: "current", rowKey: row, row: current }
   const older = { ...suffixRange(row), start: versionRowKey(row, atUs), expectedRows: 1 }
   const first = firstOf(view.range("versions", older))
-  return first && versionOf(first)
+  return first && matchOf("versions", first)
 }
 
-const versionOf = ([rowKey, row]: readonly [RowKey, MetadataRow]): VersionMatch => ({
-  ...{ head: decodeVersionHead(row.value), rowKey, row },
-  family: objectRowKeyOf(rowKey) === rowKey ? "current" : "versions",
-})
+function matchOf(family: "current" | "versions", [rowKey, row]: readonly [RowKey, MetadataRow]): VersionMatch {
+  return { head: decodeVersionHead(row.value), family, rowKey, row }
+}
 
 const TERMINATOR = "\x00"
 
@@ -87,24 +86,51 @@ interface KeyAtMoments {
   readonly found: readonly (VersionMatch | undefined)[]
 }
 
-/** Walks through the keys of a range, in their order. */
-class MomentWalk {
-  private spent = 0
+/** The rows of one family in a range, one at a time. */
+class RowCursor {
+  top: readonly [RowKey, MetadataRow] | undefined
   private rows: Iterator<readonly [RowKey, MetadataRow]>
-  private top: readonly [RowKey, MetadataRow] | undefined
 
   constructor(
     private readonly view: RowView,
+    readonly family: "current" | "versions",
     private readonly range: KeyRange,
+  ) {
+    this.rows = view.range(family, range)[Symbol.iterator]()
+    this.step()
+  }
+
+  step(): void {
+    const next = this.rows.next()
+    this.top = next.done === true ? undefined : next.value
+  }
+
+  /** Goes on at this row key. */
+  seek(start: RowKey): void {
+    const { end } = this.range
+    this.rows = start < end ? this.view.range(this.family, { start, end })[Symbol.iterator]() : [][Symbol.iterator]()
+    this.step()
+  }
+}
+
+/** Walks through the keys of a range, in their order. */
+class MomentWalk {
+  private spent = 0
+  private readonly current: RowCursor
+  private readonly older: RowCursor
+
+  constructor(
+    view: RowView,
+    range: KeyRange,
     /** The latest first. */
     private readonly moments: readonly number[],
     private readonly limits: WalkLimits,
     /** Of keys that will probably be read. */
     expectedKeys: number,
   ) {
-    const expectedRows = Math.min(expectedKeys * moments.length, EXPECTED_ROWS_MAX)
-    this.rows = mergedVersions(view, { ...range, expectedRows })
-    this.step()
+    const rows = (perKey: number) => ({ ...range, expectedRows: Math.min(expectedKeys * perKey, EXPECTED_ROWS_MAX) })
+    this.current = new RowCursor(view, "current", rows(1))
+    this.older = new RowCursor(view, "versions", rows(moments.length))
   }
 
   get isSpent(): boolean {
@@ -113,42 +139,54 @@ class MomentWalk {
 
   /** Undefined: the range has no more keys. */
   next(): KeyAtMoments | undefined {
-    if (this.top === undefined) return undefined
-    const row = objectRowKeyOf(this.top[0])
-    const found = this.moments.map(atUs => this.findIn(row, atUs))
-    this.passOver(row, afterRow(row))
+    const { current, older } = this
+    const [top, version] = [current.top?.[0], older.top?.[0]]
+    const row = top !== undefined && (version === undefined || top < version) ? top : version && objectRowKeyOf(version)
+    if (row === undefined) return undefined
+    this.spent += 1
+    const present = top === row ? current.top : undefined
+    const found = this.moments.map(atUs =>
+      present !== undefined && orderOfVersion(present[1].value) <= atUs
+        ? matchOf("current", present)
+        : this.findOlder(row, atUs),
+    )
+    if (present !== undefined) current.step()
+    this.passOlder(row)
     return { key: parseObjectRowKey(row).key, row, found }
   }
 
   /** Goes on at this row. */
   seek(start: RowKey): void {
-    this.spent += this.limits.seekRows
-    this.rows = mergedVersions(this.view, { start, end: this.range.end })
-    this.step()
+    this.current.seek(start)
+    this.seekOlder(start)
   }
 
   /** Rows before are newer than all that is asked for later: they are passed. */
-  private findIn(row: RowKey, atUs: number): VersionMatch | undefined {
-    for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
-      const version = versionOf(this.top)
-      if (version.head.order <= atUs) return version
-      if (steps === this.limits.steps) this.seek(versionRowKey(row, atUs))
-      else this.step()
-    }
-    return undefined
-  }
-
-  private passOver(row: RowKey, end: RowKey): void {
-    for (let steps = 0; this.top?.[0].startsWith(row) === true; steps += 1) {
-      if (steps === this.limits.steps) return this.seek(end)
-      this.step()
+  private findOlder(row: RowKey, atUs: number): VersionMatch | undefined {
+    for (let steps = 0; ; steps += 1) {
+      const { top } = this.older
+      if (top?.[0].startsWith(row) !== true) return undefined
+      if (orderOfVersion(top[1].value) <= atUs) return matchOf("versions", top)
+      if (steps === this.limits.steps) this.seekOlder(versionRowKey(row, atUs))
+      else this.stepOlder()
     }
   }
 
-  private step(): void {
+  private passOlder(row: RowKey): void {
+    for (let steps = 0; this.older.top?.[0].startsWith(row) === true; steps += 1) {
+      if (steps === this.limits.steps) this.seekOlder(afterRow(row))
+      else this.stepOlder()
+    }
+  }
+
+  private stepOlder(): void {
     this.spent += 1
-    const next = this.rows.next()
-    this.top = next.done === true ? undefined : next.value
+    this.older.step()
+  }
+
+  private seekOlder(start: RowKey): void {
+    this.spent += this.limits.seekRows
+    this.older.seek(start)
   }
 }
 
