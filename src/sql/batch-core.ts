@@ -147,9 +147,12 @@ class BatchChanges {
     )
     const added = rows.filter(row => row.base === undefined && hasContent(row)).map(contentOf)
     const expected = [...this.expected].filter(([name]) => !this.rows.has(name)).map(([, row]) => row)
+    const reliesOnObjects = expected.some(({ family }) => family === "current")
+    const changesObjects = rows.some(({ family }) => family === "current" || family === "versions")
     const counts = [...this.counts].filter(([, change]) => Object.values(change).some(count => count !== 0))
     return {
       ...{ lane, ...under, raisesGeneration: this.raisesGeneration },
+      closesLanes: reliesOnObjects && changesObjects,
       ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],

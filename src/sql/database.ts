@@ -150,6 +150,11 @@ export interface CommitRequest {
   readonly lastUs: number
   /** Whether the batch changes rows of buckets or identities: the generation increases in every lane. */
   readonly raisesGeneration: boolean
+  /**
+   * The batch changes objects, and relies on others: what changes those later must get a later timestamp. So all other
+   * lanes are closed for the batch's.
+   */
+  readonly closesLanes: boolean
   /** Rows that were read and are not written, each once, in the order of families and keys. So are all others. */
   readonly expected: readonly ExpectedRow[]
   readonly replaced: readonly ReplacedRow[]

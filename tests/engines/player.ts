@@ -73,6 +73,7 @@ const APART_ONE_IN = 3
 interface Decided {
   time: DecisionTime | undefined
   writes: boolean
+  isOfObjects: boolean
 }
 
 /** A command that remembers its last decision. */
@@ -102,6 +103,7 @@ class Recorded<Result> implements Command<Result> {
     this.record.time = time
     const decision = this.command.decide(rows, time)
     this.record.writes = decision.writes.length > 0
+    this.record.isOfObjects = decision.writes.some(({ family }) => family === "current" || family === "versions")
     return decision
   }
 
@@ -125,6 +127,8 @@ interface Ran {
   readonly incarnations: Incarnations
   readonly time: DecisionTime | undefined
   readonly writes: boolean
+  /** It changed objects. */
+  readonly isOfObjects: boolean
   readonly outcome: Outcome
   readonly failure: FailureKind | undefined
   readonly beganAt: number
@@ -313,7 +317,7 @@ export class Player {
 
   private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
     const { own } = process.metadata.incarnations
-    const record: Decided = { time: undefined, writes: false }
+    const record: Decided = { time: undefined, writes: false, isOfObjects: false }
     const beganAt = this.nextMoment()
     const answer = await this.answerOf(play, process.metadata, record).then(
       result => ({ outcome: doneWith(result), failure: undefined }),
@@ -400,6 +404,8 @@ export class Player {
       const others = left.filter(each => each !== next)
       // What ended before another began comes before it.
       if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
+      // Those that change objects come in the order of their timestamps.
+      if (others.some(each => isEarlier(each, next))) continue
       const tried = model.copy()
       const outcome = await decided(tried, next, this.model)
       const isExplained = next.failure === "indeterminate" ? next.time !== undefined : outcome === next.outcome
@@ -423,6 +429,9 @@ export class Player {
     for (const { metadata } of this.store.processes) assert.deepEqual(await dump(metadata), expected)
   }
 }
+
+const isEarlier = (a: Ran, b: Ran): boolean =>
+  a.isOfObjects && b.isOfObjects && a.time !== undefined && b.time !== undefined && a.time.commitUs < b.time.commitUs
 
 /** The payload was gone when it was read. */
 const GONE = doneWith({ row: "without its payload" })

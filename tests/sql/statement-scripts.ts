@@ -105,15 +105,16 @@ interface Rows {
   readonly expected?: StoredKey
   readonly added?: StoredKey
   readonly version?: bigint
+  readonly closes?: boolean
 }
 
 /** A commit of these rows, which it has read in the beginning; of none: a change of the generation. */
-function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, version }: Rows): Step {
+function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, version, closes = false }: Rows): Step {
   const content = { value: Buffer.from("new"), head: undefined, payload: undefined }
   const asRead = (key: StoredKey | undefined): ExpectedRow[] => (key ? [{ ...key, version: firstVersion(key) }] : [])
   const request: CommitRequest = {
     ...{ lane, from: { number: 0n, generation: 1n }, version: version ?? BigInt(SCRIPT_VERSIONS + lane.lane) },
-    ...{ firstUs: COMMIT_US, lastUs: COMMIT_US + 1 },
+    ...{ firstUs: COMMIT_US, lastUs: COMMIT_US + 1, closesLanes: closes },
     ...{ raisesGeneration: replaced.length === 0 && !deleted && !added, counts: [], droppedCounters: [], ...NO_USAGE },
     expected: asRead(expected),
     replaced: replaced.flatMap(asRead).map(row => ({ ...row, ...content, before: row.version, keepsPayload: true })),
@@ -205,6 +206,16 @@ export const SCRIPTS_BY_NAME: Readonly<Record<string, Script>> = {
       { start: 0, step: commitOf(LANE, { replaced: [ROW_A] }) },
       { start: 1, step: { kind: "closeTo", us: COMMIT_US } },
       { start: 2, step: commitOf(OTHER_LANE, { replaced: [ROW_B] }) },
+      { release: 0, how: "rollback" },
+    ],
+  },
+  "a commit closes the lanes of others while one with an earlier timestamp waits, and one arrives": {
+    hasSeveralEnds: true,
+    holds: [{ kind: "lock", key: ROW_A }],
+    events: [
+      { start: 0, step: commitOf(LANE, { replaced: [ROW_A] }) },
+      { start: 1, step: commitOf(OTHER_LANE, { replaced: [ROW_B], closes: true }) },
+      { start: 2, step: commitOf(THIRD_LANE, { deleted: ROW_C }) },
       { release: 0, how: "rollback" },
     ],
   },
@@ -315,6 +326,7 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
     version: BigInt(SCRIPT_VERSIONS + at),
     ...{ firstUs: COMMIT_US + at, lastUs: COMMIT_US + at + random.below(3) },
     raisesGeneration: random.below(5) === 0,
+    closesLanes: random.below(5) === 0,
     ...{ expected, replaced, deleted, added },
     counts:
       random.below(2) === 0 ? [{ bucketId: BUCKET, change: { objects: at, versions: 1, bytes: 2, uploads: 3 } }] : [],
@@ -344,7 +356,15 @@ export async function prepare(session: Session): Promise<void> {
   await session.begin(processOf("a"), 2, 0)
   await session.begin(processOf("b"), 2, 1)
   const lane = { incarnation: must(await session.begin(processOf("preparing"), 1, 2), "an incarnation"), lane: 0 }
-  const nothing = { raisesGeneration: false, expected: [], replaced: [], deleted: [], counts: [], droppedCounters: [] }
+  const nothing = {
+    raisesGeneration: false,
+    closesLanes: false,
+    expected: [],
+    replaced: [],
+    deleted: [],
+    counts: [],
+    droppedCounters: [],
+  }
   const newUsage = [FIRST_COUNT, THIRD_COUNT].map(key => ({ key, usage: { bytes: 1, objects: 1, partBytes: 0 } }))
   for (const [at, key] of PRESENT.entries()) {
     const row = { ...key, value: Buffer.from("first"), head: undefined, payload: Buffer.from("first payload") }

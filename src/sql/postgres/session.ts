@@ -341,12 +341,18 @@ export class PostgresSession implements Session {
       bigintBytes(BigInt(request.lastUs)),
     ]
     try {
-      await this.change(request.raisesGeneration ? this.statements.commitAndRaise : this.statements.commit, values)
+      await this.change(this.commitOf(request), values)
     } catch (error) {
       if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
       throw error
     }
     return "committed"
+  }
+
+  /** What was decided under another generation gets later timestamps anyway. */
+  private commitOf({ raisesGeneration, closesLanes }: CommitRequest): Statement {
+    const { commit, commitAndRaise, commitAndClose } = this.statements
+    return raisesGeneration ? commitAndRaise : closesLanes ? commitAndClose : commit
   }
 
   async resolve({ incarnation, lane }: LaneId): Promise<LaneState | undefined> {

@@ -22,6 +22,8 @@ export interface Statements {
   readonly commit: Statement
   /** A commit that also increases the generation of every lane. */
   readonly commitAndRaise: Statement
+  /** A commit that also closes every other lane for its timestamps. */
+  readonly commitAndClose: Statement
   readonly resolve: Statement
   readonly closeTo: Statement
   readonly skipTimestamps: Statement
@@ -43,6 +45,7 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   fetch: { name: "fetch-3", text: fetchText(schema) },
   commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
   commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
+  commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
   resolve: { name: "resolve-1", text: resolveText(schema) },
   closeTo: { name: "close-to-1", text: closeToText(schema) },
   skipTimestamps: { name: "skip-timestamps-1", text: skipTimestampsText(schema) },
@@ -132,6 +135,23 @@ store_done AS (
     committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END
   WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
   RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.closed < $48::bigint AS is_own
+), lanes_done AS (
+  SELECT 1 FROM lanes_moved WHERE is_own
+)`
+
+/** Advances the own lane, and closes all others; nothing if an incarnation has begun since the snapshot. */
+const closedLanes = (schema: SchemaName): string => `
+store_done AS (
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $49::bigint)
+  WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING 1
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l
+  SET number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END,
+    closed = CASE WHEN ${IS_OWN} THEN l.closed ELSE greatest(l.closed, $49::bigint) END
+  WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.generation = $4::bigint AND l.closed < $48::bigint AS is_own
 ), lanes_done AS (
   SELECT 1 FROM lanes_moved WHERE is_own
 )`

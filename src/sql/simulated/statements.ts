@@ -218,8 +218,7 @@ const sumOf = (a: Counters, b: Counters): Counters => ({
 
 export async function commit(on: Running, request: CommitRequest): Promise<CommitOutcome> {
   const { replaced, deleted, added, expected } = request
-  if (!(await (request.raisesGeneration ? advanceAllLanes(on, request) : advanceOwnLane(on, request))))
-    return "conflict"
+  if (!(await advanceLanes(on, request))) return "conflict"
   await on.between()
   const changed = [...replaced.map(({ family, key, before }) => ({ family, key, version: before })), ...deleted]
   if (!(await lockRows(on, changed, "exclusive"))) return "conflict"
@@ -233,6 +232,38 @@ export async function commit(on: Running, request: CommitRequest): Promise<Commi
   await dropCounters(on, request)
   await count(on, request)
   return (await changeUsage(on, request)) ? "committed" : "conflict"
+}
+
+function advanceLanes(on: Running, request: CommitRequest): Promise<boolean> {
+  if (request.raisesGeneration) return advanceAllLanes(on, request)
+  return request.closesLanes ? advanceAndClose(on, request) : advanceOwnLane(on, request)
+}
+
+async function advanceAndClose(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
+  const { lastIncarnation } = storeRow(on.tables, on.transaction)
+  const stores = await update(
+    on,
+    on.tables.store,
+    row => row.lastIncarnation === lastIncarnation,
+    row => ({ ...row, timestamps: Math.max(row.timestamps, lastUs) }),
+  )
+  if (stores.length !== 1) return false
+  await on.between()
+  const lanes = await update(
+    on,
+    on.tables.lanes,
+    row => !row.isEnded,
+    row => ({
+      ...row,
+      ...(isLane(row, lane)
+        ? { number: row.number + 1n, committed: lastUs }
+        : { closed: Math.max(row.closed, lastUs) }),
+    }),
+  )
+  const { number, generation } = from
+  return lanes.some(
+    row => isLane(row, lane) && row.number === number + 1n && row.generation === generation && row.closed < firstUs,
+  )
 }
 
 async function advanceOwnLane(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
