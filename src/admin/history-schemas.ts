@@ -6,7 +6,9 @@ const moment = z.string().describe("RFC 3339 with six decimals")
 
 export const HISTORY = z
   .object({
-    since: moment.optional().describe("the bucket can be read at all moments from then on; absent: it has no complete one"),
+    since: moment
+      .optional()
+      .describe("the bucket can be read at all moments from then on; absent: it has no complete one"),
     now: moment.describe("a moment that has everything acknowledged so far"),
   })
   .meta({ id: "BucketHistory" })
