@@ -14,6 +14,7 @@ import { APPEND_PLANTS } from "./append-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 test("each planted bug still fits its source", () => {
@@ -32,6 +33,7 @@ test("each planted bug still fits its source", () => {
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,
+    ...TIMESTAMP_PLANTS,
     ...UNDELETE_PLANTS,
     ...MOMENT_PLANTS,
   ]

@@ -239,33 +239,6 @@ function advanceLanes(on: Running, request: CommitRequest): Promise<boolean> {
   return request.closesLanes ? advanceAndClose(on, request) : advanceOwnLane(on, request)
 }
 
-async function advanceAndClose(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
-  const { lastIncarnation } = storeRow(on.tables, on.transaction)
-  const stores = await update(
-    on,
-    on.tables.store,
-    row => row.lastIncarnation === lastIncarnation,
-    row => ({ ...row, timestamps: Math.max(row.timestamps, lastUs) }),
-  )
-  if (stores.length !== 1) return false
-  await on.between()
-  const lanes = await update(
-    on,
-    on.tables.lanes,
-    row => !row.isEnded,
-    row => ({
-      ...row,
-      ...(isLane(row, lane)
-        ? { number: row.number + 1n, committed: lastUs }
-        : { closed: Math.max(row.closed, lastUs) }),
-    }),
-  )
-  const { number, generation } = from
-  return lanes.some(
-    row => isLane(row, lane) && row.number === number + 1n && row.generation === generation && row.closed < firstUs,
-  )
-}
-
 async function advanceOwnLane(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
   const isUnchanged = (row: LaneRow) => row.number === from.number && row.generation === from.generation && !row.isEnded
   const changed = await update(
@@ -304,6 +277,33 @@ async function advanceAllLanes(on: Running, { lane, from, firstUs, lastUs }: Com
   )
   const isOwn = (row: LaneRow) => isLane(row, lane) && row.number === from.number + 1n && row.closed < firstUs
   return lanes.filter(isOwn).length === 1
+}
+
+async function advanceAndClose(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
+  const { lastIncarnation } = storeRow(on.tables, on.transaction)
+  const stores = await update(
+    on,
+    on.tables.store,
+    row => row.lastIncarnation === lastIncarnation,
+    row => ({ ...row, timestamps: Math.max(row.timestamps, lastUs) }),
+  )
+  if (stores.length !== 1) return false
+  await on.between()
+  const lanes = await update(
+    on,
+    on.tables.lanes,
+    ({ isEnded }) => !isEnded,
+    row => ({
+      ...row,
+      ...(isLane(row, lane)
+        ? { number: row.number + 1n, committed: lastUs }
+        : { closed: Math.max(row.closed, lastUs) }),
+    }),
+  )
+  const { number, generation } = from
+  return lanes.some(
+    row => isLane(row, lane) && row.number === number + 1n && row.generation === generation && row.closed < firstUs,
+  )
 }
 
 /** Locks rows in the order of their keys. False: some were not found, or have another version. */
