@@ -74,6 +74,17 @@ export const differencesOfMoments = query(
   },
 )
 
+/** Pages that follow each other, as one; `next`: of the last one. */
+const joined = (pages: readonly DifferencesPage[], next: string | undefined): DifferencesPage => ({
+  differences: pages.flatMap(({ differences }) => differences),
+  unchanged: {
+    objects: pages.reduce((sum, { unchanged }) => sum + unchanged.objects, 0),
+    bytes: pages.reduce((sum, { unchanged }) => sum + unchanged.bytes, 0),
+  },
+  scanned: pages.reduce((sum, { scanned }) => sum + scanned, 0),
+  next,
+})
+
 export class MomentService implements Moments {
   constructor(
     private readonly metadata: Pick<Metadata, "ask" | "closeTo">,
@@ -116,6 +127,15 @@ export class MomentService implements Moments {
     if (request.fromUs > request.toUs)
       throw fail("invalidArgument", { message: "the first moment must not be later than the second" })
     await this.metadata.closeTo(request.toUs)
-    return this.metadata.ask(differencesOfMoments(request, this.limits))
+    const pages: DifferencesPage[] = []
+    let [after, found]: [string | undefined, number] = [request.after, 0]
+    while (after !== undefined && found < request.max && pages.length < QUERIES_PER_PAGE) {
+      const wanted: DifferencesRequest = { ...request, after, max: request.max - found }
+      const page = await this.metadata.ask(differencesOfMoments(wanted, this.limits))
+      pages.push(page)
+      after = page.next
+      found += page.differences.length
+    }
+    return joined(pages, after)
   }
 }
