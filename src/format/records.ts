@@ -199,7 +199,8 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const usage = row.optional(() => readUsage(row.row()))
   const undelete = row.optional(() => readUndelete(row.row()))
   const members = { ...(policy && { policy }), ...(lock && { lock }), ...(usage && { usage }), ...undelete }
-  if (row.format !== formatOfBucket({ settings, ...members })) throw fail("corruptRecord", { what: "bucket", field: "format" })
+  if (row.format !== formatOfBucket({ settings, ...members }))
+    throw fail("corruptRecord", { what: "bucket", field: "format" })
   if (policy === undefined && lock === undefined && usage === undefined && undelete === undefined) return bucket
   return { ...bucket, ...members }
 }
