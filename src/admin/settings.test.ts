@@ -58,6 +58,7 @@ test("a list shows all settings, and says which the bucket's own policy refuses 
       ["quota", true, undefined],
       ["undelete", false, undefined],
       ["append", false, undefined],
+      ["history", false, undefined],
     ],
   )
   assert.equal((await json("GET", "/v1/buckets/missing/settings")).status, 404)

@@ -24,3 +24,20 @@ test("signatures of version 2, which do not cover the parameter, give no access 
     await served.stop()
   }
 })
+
+test("a presigned URL is one of its moment", async () => {
+  const served = await serveModel()
+  try {
+    const endpoint = parseEndpoint(served.endpoint)
+    const client = new Client(endpoint, { accessKey: OWNER.id, secretKey: OWNER.secret }, "us-east-1")
+    await client.call("PUT", { bucket: "old" })
+    const url = client.presign("GET", { bucket: "old", key: "k", query: "readTimestamp=1769851800000001" })
+    assert.match((await client.send("GET", url)).text, /<Code>HistoryIncomplete</, "the model keeps no history")
+    const changed = url.replace("1769851800000001", "1769851800000002")
+    assert.match((await client.send("GET", changed)).text, /<Code>SignatureDoesNotMatch</)
+    const removed = url.replace(/readTimestamp=\d+&/, "")
+    assert.match((await client.send("GET", removed)).text, /<Code>SignatureDoesNotMatch</)
+  } finally {
+    await served.stop()
+  }
+})
