@@ -13,7 +13,7 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 export const MOMENT_PLANTS: readonly TestedPlant[] = [
   plant("a listing does not close its moment before it reads", ENGINES, {
     file: SERVICE,
-    find: "async list(request: ListRequest, atUs: number): Promise<ListPage> {\n    await this.metadata.closeTo(atUs)",
+    find: "async list(request: ListRequest, atUs: number): Promise<ListPage> {\n    await this.close(request.bucket, atUs)",
     put: "async list(request: ListRequest, atUs: number): Promise<ListPage> {",
   }),
   plant("a version of the moment itself is not shown", MODEL, {

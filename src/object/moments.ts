@@ -11,7 +11,7 @@ import { objectRowKey } from "../format/row-key.js"
 import { versionIdOfHead } from "../format/version-record.js"
 import { query, type Metadata, type RowView } from "../metadata/index.js"
 import { requireBucket } from "./commands/bucket-rows-core.js"
-import { historySinceIn } from "./commands/history-core.js"
+import { hasHistory, historySinceIn } from "./commands/history-core.js"
 import type {
   Bucket,
   DifferencesPage,
@@ -26,14 +26,16 @@ import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkL
 /** Queries that one page of a listing may take, before it is short. */
 const QUERIES_PER_PAGE = 8
 
+const noHistory = ({ name }: { readonly name: string }) =>
+  fail("historyIncomplete", {
+    message: `The bucket ${name} has no history: it can be read at moments from the time on at which its setting "history" is switched on.`,
+  })
+
 /** Throws `historyIncomplete`. */
 function requireHistory(view: RowView, bucketId: BucketId, atUs: number): void {
   const bucket = requireBucket(view, bucketId)
   const sinceUs = historySinceIn(view, bucket)
-  if (sinceUs === undefined)
-    throw fail("historyIncomplete", {
-      message: `The bucket ${bucket.name} has no history: it can be read at moments from the time on at which its setting "history" is switched on.`,
-    })
+  if (sinceUs === undefined) throw noHistory(bucket)
   if (sinceUs === Infinity)
     throw fail("historyIncomplete", {
       message: `What says since when the history of the bucket ${bucket.name} is complete was lost: switch its setting "history" off and on.`,
@@ -97,18 +99,24 @@ export class MomentService implements Moments {
     return this.metadata.closeTo()
   }
 
-  async check({ id }: Bucket, atUs: number): Promise<void> {
+  /** For buckets without a history nothing is closed: that would hold up commits for a refusal. */
+  private async close(bucket: Bucket, atUs: number): Promise<void> {
+    if (!hasHistory(bucket)) throw noHistory(bucket)
     await this.metadata.closeTo(atUs)
-    await this.metadata.ask(checkMoment(id, atUs))
   }
 
-  async versionAt({ id }: Bucket, key: ObjectKey, atUs: number): Promise<VersionId> {
-    await this.metadata.closeTo(atUs)
-    return this.metadata.ask(versionOfMoment(id, key, atUs))
+  async check(bucket: Bucket, atUs: number): Promise<void> {
+    await this.close(bucket, atUs)
+    await this.metadata.ask(checkMoment(bucket.id, atUs))
+  }
+
+  async versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId> {
+    await this.close(bucket, atUs)
+    return this.metadata.ask(versionOfMoment(bucket.id, key, atUs))
   }
 
   async list(request: ListRequest, atUs: number): Promise<ListPage> {
-    await this.metadata.closeTo(atUs)
+    await this.close(request.bucket, atUs)
     const restoresAtMs = request.withRestores === true ? this.clockMs() : undefined
     const entries: ListEntry[] = []
     let from: Pick<ListRequest, "after" | "afterExactly"> = request
@@ -126,7 +134,7 @@ export class MomentService implements Moments {
   async differences(request: DifferencesRequest): Promise<DifferencesPage> {
     if (request.fromUs > request.toUs)
       throw fail("invalidArgument", { message: "the first moment must not be later than the second" })
-    await this.metadata.closeTo(request.toUs)
+    await this.close(request.bucket, request.toUs)
     const pages: DifferencesPage[] = []
     let [after, found]: [string | undefined, number] = [request.after, 0]
     while (after !== undefined && found < request.max && pages.length < QUERIES_PER_PAGE) {

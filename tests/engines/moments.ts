@@ -70,11 +70,12 @@ export async function playMoments(
   const [first] = processes
   assert.ok(first)
   const name = parseBucketName("moments")
-  const bucket: Bucket = await first.metadata.run(
+  const made: Bucket = await first.metadata.run(
     createBucket({ name, owner: parseAccountId("root"), location: "", settings: new Map(), hasLock: false }),
   )
-  await first.metadata.run(setVersioning(bucket.id, "enabled"))
-  await first.metadata.run(setSetting(bucket.id, "history", "{}"))
+  await first.metadata.run(setVersioning(made.id, "enabled"))
+  await first.metadata.run(setSetting(made.id, "history", "{}"))
+  const bucket: Bucket = { ...made, versioning: "enabled", settings: ["history"] }
   const sinceUs = await first.metadata.closeTo()
   const [writes, reads]: [Written[], Read[]] = [[], []]
   const show = async (metadata: Metadata, atUs: number): Promise<ReadonlyMap<string, number>> => {
