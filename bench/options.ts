@@ -19,6 +19,7 @@ import { LISTINGS } from "./themes/listings.js"
 import { MEMORY } from "./themes/memory.js"
 import { SAFETY } from "./themes/safety.js"
 import { NODE_CALLS } from "./themes/node-calls.js"
+import { MOMENTS } from "./themes/moments.js"
 import { NODES_OF_STORE } from "./themes/nodes.js"
 import { REMOTE_SHARDS } from "./themes/remote-shards.js"
 import { POLICY_DECISIONS } from "./themes/policies.js"
@@ -41,6 +42,7 @@ const THEMES: readonly Theme[] = [
   SAFETY,
   POLICY_DECISIONS,
   APPENDS,
+  MOMENTS,
   QUEUES,
   LOCKS,
   TRANSFORMS,

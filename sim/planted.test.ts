@@ -8,6 +8,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
+import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
@@ -15,6 +16,7 @@ import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 test("each planted bug still fits its source", () => {
@@ -35,7 +37,9 @@ test("each planted bug still fits its source", () => {
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,
+    ...TIMESTAMP_PLANTS,
     ...UNDELETE_PLANTS,
+    ...MOMENT_PLANTS,
   ]
   for (const plant of plants) assert.ok(fits(plant), plant.bug)
 })

@@ -18,6 +18,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
+import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
@@ -25,6 +26,7 @@ import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -195,6 +197,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
         ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
+        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS],
       ].filter(isChosen),
       show,
     )),

@@ -185,7 +185,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "src/object/commands/row-editor-core.ts",
-        find: "Math.max(this.time.nowMs * 1000, this.versions.head.lastOrder + 1)",
+        find: "Math.max(commitUs, this.versions.head.lastOrder + 1)",
         put: "this.time.nowMs * 1000",
       },
     ],

@@ -89,14 +89,16 @@ export interface ListRequest {
   /** Keys below the next "/" are one folder. */
   readonly isByFolder: boolean
   readonly hasVersions: boolean
+  /** A moment: the listing is that of then. Undefined: of now. */
+  readonly at?: string | undefined
   /** `next` of the page before. */
   readonly from?: Query | undefined
 }
 
 /** One page of a listing. */
 export async function list(listed: ListRequest, signal?: AbortSignal): Promise<Listing> {
-  const { bucket, prefix, isByFolder, hasVersions, from = {} } = listed
-  const kind: Query = hasVersions ? { versions: "" } : { "list-type": 2 }
+  const { bucket, prefix, isByFolder, hasVersions, at, from = {} } = listed
+  const kind: Query = hasVersions ? { versions: "" } : { "list-type": 2, readTimestamp: at }
   const ask = { ...kind, "encoding-type": "url", "max-keys": PAGE_KEYS, prefix, ...from }
   const root = await document({ bucket }, isByFolder ? { ...ask, delimiter: "/" } : ask, signal)
   const rows = [...root.children].filter(({ localName }) => ROWS.has(localName)).map(rowOf)

@@ -157,6 +157,17 @@ export function Deduplication(props: FormProps) {
   )
 }
 
+function History(props: FormProps) {
+  const isKept = useSignal(props.found.value !== undefined)
+  const hint =
+    "The bucket can be read, compared and restored as it was at any moment from now on. It needs versioning, which cannot be suspended then."
+  return (
+    <SettingForm {...props} {...{ title: "History", hint }} toValue={() => (isKept.value ? {} : undefined)}>
+      <CheckboxField label="Keep a history" value={isKept} />
+    </SettingForm>
+  )
+}
+
 const LOCK_MODES = [
   ["", "None: only what requests ask for is locked"],
   ["GOVERNANCE", "Governance: those with a permission for it may remove locks"],
@@ -247,6 +258,7 @@ const FORMS = [
   ["quota", Quota],
   ["undelete", Undelete],
   ["append", Appends],
+  ["history", History],
   ["object-lock", ObjectLock],
   ["encryption", Encryption],
   ["public-access-block", PublicAccess],

@@ -20,6 +20,7 @@ import { mayUse, session } from "../shell/session.js"
 import { bucketPath, settingIn } from "./buckets-api.js"
 import { DedupTab } from "./buckets-dedup.js"
 import { FormsTab } from "./buckets-forms.js"
+import { HistoryTab } from "./buckets-history.js"
 import { JsonTab } from "./buckets-json.js"
 import { LifecycleTab } from "./buckets-lifecycle.js"
 import { PolicyTab } from "./buckets-policy.js"
@@ -135,6 +136,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
       label={`Bucket ${name}`}
       tabs={[
         { key: "usage", title: "Usage", content: () => <UsageTab bucket={bucket} /> },
+        { key: "history", title: "History", content: () => <HistoryTab bucket={bucket} /> },
         {
           ...{ key: "settings", title: "Settings" },
           content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refresh} />),

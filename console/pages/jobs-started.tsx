@@ -107,6 +107,32 @@ function JobFacts({ job }: { readonly job: StartedJob }) {
   )
 }
 
+/** What counting has found to do, of a job that does more than one thing. */
+export function Plan({ job: { plan } }: { readonly job: StartedJob }) {
+  if (plan === undefined) return null
+  return (
+    <Section title="What it does" hint="The amounts count all objects; the table has the first.">
+      <Facts
+        facts={plan.amounts.map(
+          ({ what, objects, bytes }) => [what, `${plural(objects, "object")}, ${sizeText(bytes)}`] as const,
+        )}
+      />
+      <DataTable
+        caption="The first objects"
+        rows={plan.first}
+        rowKey={({ key }) => key}
+        columns={[
+          { key: "what", title: "Change", cell: ({ what }) => what },
+          { key: "key", title: "Object", cell: ({ key }) => <code>{key}</code> },
+          { key: "version", title: "Version", cell: ({ versionId }) => versionId ?? "–" },
+          { key: "size", title: "Size", align: "end", cell: ({ sizeBytes }) => sizeText(sizeBytes) },
+        ]}
+        empty="Nothing is to be done."
+      />
+    </Section>
+  )
+}
+
 function Failures({ job: { failures, counts, progress } }: { readonly job: StartedJob }) {
   if (failures.length === 0) return null
   const all = counts === undefined ? failures.length : counts.failed + (counts.changing ?? 0)
@@ -139,6 +165,7 @@ export function JobPage({ id }: { readonly id: string }) {
               {job.endedMs === undefined && <JobProgress job={job} />}
               <JobFacts job={job} />
             </Section>
+            <Plan job={job} />
             <Failures job={job} />
           </>
         )}

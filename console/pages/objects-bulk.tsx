@@ -16,7 +16,7 @@ import { Loaded, Notice } from "../parts/states.js"
 import { tagsOfText } from "../parts/tags.js"
 import { pathTo } from "../shell/router.js"
 import { bucketPath } from "./buckets-api.js"
-import { JobActions, JobProgress, StateBadge } from "./jobs-started.js"
+import { JobActions, JobProgress, Plan, StateBadge } from "./jobs-started.js"
 import { selectedJson, selectedText, type Selected } from "./objects-selection.js"
 
 const KINDS = [
@@ -209,6 +209,7 @@ export function BulkJob(props: { readonly id: string; readonly onEnd: () => void
             </p>
             {!isOver && <JobProgress job={job} />}
             {!isOver && <JobActions job={job} />}
+            <Plan job={job} />
           </>
         )}
       </Loaded>

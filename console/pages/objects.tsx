@@ -6,12 +6,13 @@ import { signal, useSignal } from "@preact/signals"
 import { useMemo } from "preact/hooks"
 import { api } from "../api/client.js"
 import { useLiveValue } from "../api/live.js"
-import { list, ownBuckets, type Listing, type ListRequest } from "../api/s3.js"
+import { list, ownBuckets, s3Path, type Listing, type ListRequest } from "../api/s3.js"
 import type { Buckets } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
 import { CheckboxField, Form, TextField } from "../parts/fields.js"
 import { countText, sizeText, timeText } from "../parts/format.js"
 import { Icon } from "../parts/icon.js"
+import { momentOf } from "../parts/moment.js"
 import { Page, Section, type PageProps } from "../parts/page.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
@@ -88,15 +89,19 @@ interface Shown {
   readonly search: string
   readonly isFlat: boolean
   readonly hasVersions: boolean
+  /** A local time; "": now. */
+  readonly at: string
 }
 
 function shownOf(bucket: string): Shown {
   const { query } = place.value
-  const [isFlat, hasVersions] = [query.get("flat") !== null, query.get("versions") !== null]
-  return { bucket, folder: query.get("folder") ?? "", search: query.get("search") ?? "", isFlat, hasVersions }
+  const at = query.get("at") ?? ""
+  const [isFlat, hasVersions] = [query.get("flat") !== null, query.get("versions") !== null && at === ""]
+  return { bucket, folder: query.get("folder") ?? "", search: query.get("search") ?? "", isFlat, hasVersions, at }
 }
 
-const queryOf = ({ isFlat, hasVersions }: Shown) => ({
+const queryOf = ({ isFlat, hasVersions, at }: Shown) => ({
+  ...(at === "" ? {} : { at }),
   ...(isFlat ? { flat: "yes" } : {}),
   ...(hasVersions ? { versions: "yes" } : {}),
 })
@@ -137,6 +142,17 @@ function NameCell({ item, shown }: { readonly item: Item; readonly shown: Shown 
   const { key, isAddressable, versionId } = item.row
   const name = isFlat ? key : key.slice(folder.length) || "(the folder itself)"
   if (!isAddressable) return <span class="object-key">{name} (use an S3 client: browsers cannot address this key)</span>
+  if (shown.at !== "") {
+    return (
+      <a
+        class="object-key"
+        href={s3Path({ bucket, key }, { readTimestamp: momentOf(shown.at) })}
+        download={key.split("/").at(-1)}
+      >
+        {name}
+      </a>
+    )
+  }
   const version = shown.hasVersions ? versionId : undefined
   return (
     <a class="object-key" href={pathTo(["objects", bucket], { ...queryOf(shown), folder, key, version })}>
@@ -166,12 +182,13 @@ const VERSION_COLUMNS: readonly Column<Item>[] = [
 
 function Search({ shown }: { readonly shown: Shown }) {
   const search = useSignal(shown.search)
-  const [isFlat, hasVersions] = [useSignal(shown.isFlat), useSignal(shown.hasVersions)]
+  const [isFlat, hasVersions, at] = [useSignal(shown.isFlat), useSignal(shown.hasVersions), useSignal(shown.at)]
   const apply = () =>
     setQuery({
       search: search.value || undefined,
       flat: isFlat.value ? "yes" : undefined,
       versions: hasVersions.value ? "yes" : undefined,
+      at: at.value || undefined,
     })
   return (
     <Form label="Search" onSubmit={apply}>
@@ -179,6 +196,7 @@ function Search({ shown }: { readonly shown: Shown }) {
         <TextField label="Names that begin with" type="search" value={search} isCode />
         <CheckboxField label="All levels, without folders" value={isFlat} />
         <CheckboxField label="Versions and deleted objects" value={hasVersions} />
+        <TextField label="As it was at" type="datetime-local" step={1} value={at} hint="Empty: now" />
         <Button type="submit">Search</Button>
       </div>
     </Form>
@@ -216,12 +234,15 @@ function Keys(props: {
 }) {
   const { shown, revision, selection, onBulk } = props
   const { bucket, folder, search, isFlat, hasVersions } = shown
+  const at = momentOf(shown.at)
+  // What was there then cannot be changed.
+  const maySelect = mayUse("startJob") && at === undefined
   const selected = useMemo(() => signal<Selected>(new Map()), [JSON.stringify([shown, selection])])
   const where = JSON.stringify([shown, revision])
   const trail = useMemo<{ pages: readonly ListRequest["from"][] }>(() => ({ pages: [] }), [where])
   const turns = useSignal(0)
   const from = trail.pages.at(-1)
-  const listed = { bucket, prefix: folder + search, isByFolder: !isFlat, hasVersions, from }
+  const listed = { bucket, prefix: folder + search, isByFolder: !isFlat, hasVersions, at, from }
   const live = useLiveValue(`${where} ${JSON.stringify(from)} ${turns.value}`, signal => list(listed, signal))
   const onTurn = (pages: readonly ListRequest["from"][]) => {
     trail.pages = pages
@@ -241,7 +262,7 @@ function Keys(props: {
         const empty = search === "" ? "There is nothing here yet" : "No name begins like this"
         return (
           <>
-            {mayUse("startJob") && items.length > 0 && (
+            {maySelect && items.length > 0 && (
               <SelectionBar
                 items={items}
                 selected={selected}
@@ -255,7 +276,7 @@ function Keys(props: {
               columns={columnsOf(shown)}
               rows={items}
               rowKey={itemKey}
-              selection={mayUse("startJob") ? { selected: selected.value, nameOf: itemName, onSelect } : undefined}
+              selection={maySelect ? { selected: selected.value, nameOf: itemName, onSelect } : undefined}
               empty={<EmptyState title={empty} icon="objects" />}
             />
             <Pages listing={listing} trail={trail.pages} onTurn={onTurn} />

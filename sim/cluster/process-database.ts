@@ -139,6 +139,14 @@ class ProcessSession implements Session {
     return this.exchange(() => this.session.begin(...request))
   }
 
+  closeTo(us: number) {
+    return this.exchange(() => this.session.closeTo(us))
+  }
+
+  skipTimestamps(upToUs: number) {
+    return this.exchange(() => this.session.skipTimestamps(upToUs))
+  }
+
   skipIncarnations(upTo: number) {
     return this.exchange(() => this.session.skipIncarnations(upTo))
   }

@@ -11,6 +11,7 @@ import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelAppends } from "./appends.js"
 import { ModelBuckets } from "./buckets.js"
+import { NO_MOMENTS } from "./moments.js"
 import { ModelMultipart } from "./multipart.js"
 import { ModelObjects } from "./objects.js"
 import { ModelRenames } from "./renames.js"
@@ -37,6 +38,7 @@ export function modelOf(state: ModelState): ObjectServices {
   return {
     ...{ buckets: new ModelBuckets(state), objects, multipart, appends: new ModelAppends(state), renames },
     transactions: new ModelTransactions(state, { objects, multipart, renames }),
+    moments: NO_MOMENTS,
     classes: NONE_MAPPED,
   }
 }

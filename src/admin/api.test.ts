@@ -240,7 +240,8 @@ test("status and devices are returned complete, and replies match the document",
     // identity-operations.test.ts has identities to show.
     const isOfIdentities = path.startsWith("/v1/accounts/{account}/") && !path.includes("/quota")
     if (method !== "GET" || isOfIdentities || response.isStream === true) continue
-    const query = /\/(explain|shards)$/.test(path) ? "?key=logs/1" : ""
+    const isAtMoments = path.endsWith("/differences")
+    const query = /\/(explain|shards)$/.test(path) ? "?key=logs/1" : isAtMoments ? "?from=2025-01-01T00:00:00Z" : ""
     const bucket = path.startsWith("/v1/erasures") ? "3" : path.includes("/remote/") ? "remote-1" : "b-1"
     const place = path
       .replace("{bucket}", bucket)

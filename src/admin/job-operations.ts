@@ -7,7 +7,15 @@
 import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
-import { BULK_REQUEST, jobIdOf, JOB_LIMITS, targetOfBulk, textOfBulk, type StartedJob } from "../jobs/index.js"
+import {
+  BULK_REQUEST,
+  jobIdOf,
+  JOB_LIMITS,
+  restoredMomentOf,
+  targetOfBulk,
+  textOfBulk,
+  type StartedJob,
+} from "../jobs/index.js"
 import * as schema from "./job-schemas.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import { actionOf } from "./permits.js"
@@ -25,12 +33,19 @@ const WATCH = [
   { name: "waitMs", description: `for how long at most: 0 to ${JOB_LIMITS.watchMsMax}, 0 by default` },
 ]
 
-export const startedJson = ({ failures, ...job }: StartedJob) => ({
+export const startedJson = ({ failures, plan, ...job }: StartedJob) => ({
   ...job,
+  ...(plan && { plan: { amounts: plan.amounts, first: plan.first.map(plannedJson) } }),
   failures: failures.map(({ key, versionId, reason }) => ({
     ...{ key: textOfObjectKey(key), reason },
     ...(versionId !== "" && { versionId }),
   })),
+})
+
+const plannedJson = ({ key, versionId, ...item }: NonNullable<StartedJob["plan"]>["first"][number]) => ({
+  ...item,
+  key: textOfObjectKey(key),
+  ...(versionId !== "" && { versionId }),
 })
 
 function waitOf({ query }: OperationInput): { readonly revision: string | undefined; readonly waitMs: number } {
@@ -148,7 +163,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     bodyBytesMax: JOB_LIMITS.requestBytesMax,
     response: { status: 202, schema: schema.STARTED_JOB },
     own: { permission: "as by S3, for each object when its turn comes", is: async () => true },
-    run: async ({ buckets, startedJobs }, { segment, body, caller, signer }) => {
+    run: async ({ buckets, moments, startedJobs }, { segment, body, caller, signer }) => {
       const { dryRun, job } = parseBody(START_JOB, body)
       if (signer?.sessionToken !== undefined)
         throw fail("invalidArgument", {
@@ -156,7 +171,9 @@ export const JOB_OPERATIONS: readonly Operation[] = [
         })
       const bucket = await buckets.open(parseBucketName(segment("bucket")))
       if (job.kind === "copy-objects") await buckets.open(parseBucketName(job.toBucket))
-      const request = textOfBulk({ request: job, bucket: bucket.name, bucketId: bucket.id })
+      // What is written from now on stays as it is.
+      const asOfUs = restoredMomentOf(job) === undefined ? undefined : await moments.now()
+      const request = textOfBulk({ request: job, bucket: bucket.name, bucketId: bucket.id, asOfUs })
       const target = targetOfBulk(bucket.name, job)
       return startedJson(
         await startedJobs.start({ kind: job.kind, target, request, starter: caller, isDryRun: dryRun }),

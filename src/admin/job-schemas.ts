@@ -56,6 +56,17 @@ export const STARTED_JOB = z
     failures: z
       .array(z.object({ key: z.string(), versionId: z.string().optional(), reason: z.string() }))
       .describe("the first ones"),
+    plan: z
+      .object({
+        amounts: z
+          .array(z.object({ what: z.string(), objects: count, bytes: count }))
+          .describe("by what is done: restore, delete, unchanged"),
+        first: z
+          .array(z.object({ what: z.string(), key: z.string(), versionId: z.string().optional(), sizeBytes: count }))
+          .describe("the first objects; the amounts count all"),
+      })
+      .optional()
+      .describe("of a job that does more than one thing: what counting has found to do"),
     result: z.string().optional().describe("how it has ended"),
     revision: z.string().describe("another one after each change: to wait for the next, send it as `revision`"),
   })

@@ -20,7 +20,7 @@ import type { Soon } from "../base/soon.js"
 import type { Coordination } from "../coord/index.js"
 import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
-import type { Bucket, Buckets, SettingDocuments } from "../object/contract.js"
+import type { Bucket, Buckets, Moments, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
@@ -28,6 +28,7 @@ import type { TransformAdmin } from "../transform/contract.js"
 import type {
   Dedup,
   DedupUpkeep,
+  Histories,
   LifecycleInspection,
   Quotas,
   ShardPlaces,
@@ -128,6 +129,8 @@ export interface Services {
   readonly transforms?: TransformAdmin | undefined
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
+  readonly moments: Pick<Moments, "now" | "differences">
+  readonly histories: Pick<Histories, "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
   readonly dedupUpkeep: Pick<DedupUpkeep, "stat">

@@ -20,6 +20,7 @@ import { UNDELETE_OPERATIONS } from "./undelete-operations.js"
 import { SIMULATION_OPERATIONS } from "./simulation-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
 import { ACCOUNT_OPERATIONS } from "./account-operations.js"
+import { HISTORY_OPERATIONS } from "./history-operations.js"
 import { IDENTITY_OPERATIONS } from "./identity-operations.js"
 import { PAGE_PARAMETERS, pageSize } from "./listing.js"
 import { POLICY_OPERATIONS } from "./policy-operations.js"
@@ -106,6 +107,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...DEDUP_OPERATIONS,
   ...SETTING_OPERATIONS,
   ...UNDELETE_OPERATIONS,
+  ...HISTORY_OPERATIONS,
   ...TOKEN_OPERATIONS,
   ...AUDIT_OPERATIONS,
   ...ACCOUNT_OPERATIONS,

@@ -1,6 +1,6 @@
 /**
  * The operations of `/v1` on the settings of a bucket as JSON: those of S3, of which S3's own requests read and write the
- * documents, and quota, undelete, append and dedup, which S3 does not have.
+ * documents, and quota, undelete, append, dedup and history, which S3 does not have.
  *
  * Promises  A caller with access policies needs the same action as for the request of S3.
  * Limits    `VALUE_BYTES_MAX`.
@@ -19,7 +19,7 @@ const ONE = `${PATH}/{setting}`
 /** A thousand lifecycle rules with filters. */
 export const VALUE_BYTES_MAX = 1024 * 1024
 
-/** Appends and deduplication have no settings of their own. */
+/** Appends, deduplication and histories have no settings of their own. */
 const NO_MEMBERS = z.strictObject({})
 
 type Value = Readonly<Record<string, unknown>>
@@ -77,6 +77,18 @@ const OWN: ReadonlyMap<string, OwnSetting> = new Map<string, OwnSetting>([
       remove: ({ dedup }, bucket) => dedup.setDedup(bucket, false),
     },
   ],
+  [
+    "history",
+    {
+      actions: {
+        ...{ GET: "hayloft:GetBucketHistory", PUT: "hayloft:SetBucketHistory" },
+        DELETE: "hayloft:RemoveBucketHistory",
+      },
+      get: async (_, { settings }) => (settings.includes("history") ? {} : undefined),
+      put: beginHistory,
+      remove: ({ histories }, bucket) => histories.end(bucket),
+    },
+  ],
 ])
 
 /** Throws `invalidRequest`. */
@@ -85,6 +97,12 @@ async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value)
   if (bucket.versioning !== "never")
     throw fail("invalidRequest", { message: "objects of a bucket with versioning cannot be appended to" })
   await buckets.setSetting(bucket, "append", "{}")
+}
+
+/** Throws `invalidRequest`. */
+async function beginHistory({ histories }: Services, bucket: Bucket, value: Value): Promise<void> {
+  parseBody(NO_MEMBERS, value)
+  await histories.begin(bucket)
 }
 
 const bucketIn = async ({ buckets }: Services, { segment }: OperationInput): Promise<Bucket> =>

@@ -25,6 +25,7 @@ export const FAILURES = {
   invalidRedirectLocation: kind("fixRequest", "the redirect location of the object is not a URL or a path"),
   noSuchKey: kind("fixRequest", "the key does not exist"),
   noSuchVersion: kind("fixRequest", "the version does not exist"),
+  historyIncomplete: kind("fixRequest", "the bucket cannot be read at this moment"),
   noSuchUpload: kind("fixRequest", "the multipart upload does not exist; it may have been aborted or completed"),
   isDeleteMarker: kind("fixRequest", "the version is a delete marker"),
   bucketOwnedByYou: kind("fixRequest", "the bucket exists and is yours"),

@@ -62,7 +62,7 @@ export const FAMILIES = {
   intents: 27,
   /** What the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
   cluster: 28,
-  /** One row: the store's clock, which never goes backwards. Locks are judged by it. */
+  /** The store's clock, which never goes backwards: locks are judged by it. The end of the commit timestamps in use. */
   clock: 29,
   /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
   lifecycle: 30,
@@ -134,6 +134,8 @@ export const FAMILIES = {
   blockIndex: 64,
   /** Account id + token → what a transaction has done; or decision id → keys whose absence it has guarded. */
   transactions: 65,
+  /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
+  history: 66,
 } as const
 
 export type Family = keyof typeof FAMILIES

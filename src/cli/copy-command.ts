@@ -6,6 +6,7 @@ import { basename, resolve } from "node:path"
 import type { S3Client } from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { momentText } from "./moment-option.js"
 import { contains, folderPlace, parsePlace, targetKey, textOfPlace, type Place } from "./place.js"
 import { withS3, type StoreOptions } from "./stores.js"
 import { placesBelow, targetBelow, TransferRun, type Target } from "./transfer-run.js"
@@ -13,6 +14,7 @@ import { folderOf, Transfer, type Transferred, type TransferOptions } from "./tr
 
 export interface CopyOptions extends StoreOptions, TransferOptions {
   readonly recursive?: boolean
+  readonly at?: string
 }
 
 export async function copyCommand(
@@ -24,7 +26,10 @@ export async function copyCommand(
 ): Promise<void> {
   const [source, target] = [parsePlace(from), parsePlace(to)]
   requireStore(source, target, "cp")
-  await withS3(io, options, signal, async client => {
+  const at = options.at === undefined ? undefined : momentText(options.at, "--at", io)
+  if (at !== undefined && (source.kind !== "remote" || target.kind === "remote"))
+    throw new CliError("usage", "--at: copy from a store to files; hayloft bucket restore changes the bucket")
+  const copy = async (client: S3Client): Promise<void> => {
     if (options.recursive === true) return copyTree(io, client, source, target, options)
     const transfer = new Transfer(io, client, options, undefined)
     if (source.kind === "remote" && target.kind === "stream") {
@@ -33,7 +38,8 @@ export async function copyCommand(
     }
     const run = new TransferRun(io, options, "copied")
     await run.tell(await copyTo(transfer, source, await targetOf(io, source, target)))
-  })
+  }
+  await withS3(io, options, signal, copy, at)
 }
 
 /** Throws unless one side is in the store. */

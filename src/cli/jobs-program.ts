@@ -12,7 +12,7 @@ import { readText } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { jobOf, jobPath as pathOf, jobUntilEnd } from "./job-progress.js"
-import { jobsTable, jobText, startedTable, type StartedJob } from "./jobs-text.js"
+import { amountsText, jobsTable, jobText, startedTable, type StartedJob } from "./jobs-text.js"
 import { group, numberOf, withStore } from "./options.js"
 import { pastMs } from "./past-time.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
@@ -21,7 +21,7 @@ import { plural, printable, sizeText } from "./text.js"
 
 type Options = StoreOptions & OutputOptions
 
-class JobCommands {
+export class JobCommands {
   constructor(
     private readonly io: CliIo,
     private readonly options: Options,
@@ -82,7 +82,7 @@ class JobCommands {
   }
 
   /** Counts, shows what was counted, asks, and starts. */
-  async start(bucket: string, job: Readonly<Record<string, unknown>>, options: StartOptions): Promise<void> {
+  async start(bucket: string, job: Readonly<Record<string, unknown>>, options: BeginOptions): Promise<void> {
     await this.with(async client => {
       const path = `/v1/buckets/${encodeURIComponent(bucket)}/jobs`
       const begin = async (dryRun: boolean): Promise<StartedJob> =>
@@ -107,18 +107,23 @@ class JobCommands {
   }
 }
 
-const planText = ({ kind, target, counts }: StartedJob): string =>
-  `${kind}: ${plural(counts?.matched ?? 0, "object")}, ${sizeText(counts?.matchedBytes ?? 0)}, of ${printable(target)}\n`
+const planText = ({ kind, target, counts, plan }: StartedJob): string =>
+  plan === undefined
+    ? `${kind}: ${plural(counts?.matched ?? 0, "object")}, ${sizeText(counts?.matchedBytes ?? 0)}, of ${printable(target)}\n`
+    : `${kind}, of ${printable(target)}\n${amountsText(plan)}`
 
-interface StartOptions extends Options, ConfirmOptions {
+interface BeginOptions extends Options, ConfirmOptions {
+  readonly dryRun?: boolean
+  readonly wait?: boolean
+}
+
+interface StartOptions extends BeginOptions {
   readonly prefix?: string
   readonly keys?: string
   readonly olderThan?: string
   readonly largerThan?: string
   readonly tagged?: string
   readonly rate?: string
-  readonly dryRun?: boolean
-  readonly wait?: boolean
 }
 
 const withFilter = (command: Command): Command =>

@@ -45,9 +45,25 @@ const starterText = ({ kind, id, name }: StartedJob["starter"]): string =>
       ? "the operator"
       : `${kind} ${name === "" ? id : name}`
 
+/** What a job does, a line for each kind of change. */
+export const amountsText = ({ amounts }: NonNullable<StartedJob["plan"]>): string =>
+  amounts
+    .map(({ what, objects, bytes }) => `${line(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)}\n`)
+    .join("")
+
+/** The first objects of a plan, and how many there are besides. */
+function firstLines(plan: StartedJob["plan"], matched: number): readonly string[] {
+  if (plan === undefined || plan.first.length === 0) return []
+  const items = plan.first.map(({ what, key, versionId, sizeBytes }) =>
+    printable(`${what} ${key}, ${sizeText(sizeBytes)}${versionId === undefined ? "" : ` (${versionId})`}`),
+  )
+  const others = matched - items.length
+  return [...items, ...(others > 0 ? [`and ${plural(others, "other object")}`] : [])].map(item => line("", item))
+}
+
 /** All of one job, a line for each fact. */
 export function jobText(job: StartedJob, nowMs: number): string {
-  const { counts, failures, progress } = job
+  const { counts, failures, plan, progress } = job
   const one = progress.unit === "rows" ? "row" : "object"
   const left = (counts?.failed ?? 0) + (counts?.changing ?? 0) - failures.length
   const lines = [
@@ -68,6 +84,8 @@ export function jobText(job: StartedJob, nowMs: number): string {
         ]),
     ...(counts?.repaired === undefined ? [] : [line("changed", plural(counts.repaired, one))]),
     ...(counts?.changing === undefined ? [] : [line("changing", plural(counts.changing, one))]),
+    ...(plan === undefined ? [] : amountsText(plan).trimEnd().split("\n")),
+    ...firstLines(plan, counts?.matched ?? 0),
     ...(job.cancelBy === undefined ? [] : [line("to undo", printable(job.cancelBy))]),
     ...(counts === undefined || counts.failed === 0 ? [] : [line("failed", plural(counts.failed, one))]),
     ...failures.map(({ key, versionId, reason }) =>

@@ -9,6 +9,7 @@ import {
 } from "../client/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { momentText } from "./moment-option.js"
 import { answer, type OutputOptions } from "./output.js"
 import { parseRemote, type RemotePlace } from "./place.js"
 import { withS3, type StoreOptions } from "./stores.js"
@@ -21,6 +22,7 @@ const TIME_COLUMNS = timeText(0).length
 
 export interface ListOptions extends StoreOptions, OutputOptions {
   readonly recursive?: boolean
+  readonly at?: string
 }
 
 export async function listCommand(
@@ -29,7 +31,9 @@ export async function listCommand(
   options: ListOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  await withS3(io, options, signal, async client => {
+  const at = options.at === undefined ? undefined : momentText(options.at, "--at", io)
+  if (place === undefined && at !== undefined) throw new CliError("usage", "--at: name a bucket, s3://BUCKET")
+  const list = async (client: S3Client): Promise<void> => {
     if (place === undefined) return listBuckets(io, client, options)
     const { bucket, key } = parseRemote(place)
     const delimiter = options.recursive === true ? "" : "/"
@@ -51,7 +55,8 @@ export async function listCommand(
     } while (token !== undefined)
     if (shown === 0 && key !== "")
       throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(key)}"`)
-  })
+  }
+  await withS3(io, options, signal, list, at)
 }
 
 const keyLine = ({ key, sizeBytes, lastModifiedMs }: ListedKey): string =>
@@ -160,6 +165,7 @@ export interface CatOptions extends StoreOptions, OutputOptions {
   readonly follow?: boolean
   readonly transform?: string
   readonly into?: string
+  readonly at?: string
 }
 
 function keyOf(place: string): RemotePlace {
@@ -176,7 +182,7 @@ export async function catCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const sources = places.map(keyOf)
-  const { range, versionId, transform, follow = false, into } = options
+  const { range, versionId, transform, follow = false, into, at } = options
   const [source] = sources
   if (source === undefined) throw new CliError("usage", "name a key: s3://BUCKET/KEY")
   const ofOne = Object.entries({ range, versionId, transform, follow }).filter(
@@ -187,16 +193,19 @@ export async function catCommand(
       "usage",
       "--range, --version-id, --transform and --follow are about one object that is written to the output",
     )
+  if (at !== undefined && (into !== undefined || follow || versionId !== undefined))
+    throw new CliError("usage", "--at: a moment goes with neither --into nor --follow nor --version-id")
   if (into !== undefined) return joinCommand(io, sources, keyOf(into), options, signal)
   if (range !== undefined && !/^(\d+-\d*|-\d+)$/.test(range))
     throw new CliError("usage", `--range: "${range}" is not FIRST-LAST, FIRST- or -LENGTH, in bytes`)
   if (follow && transform !== undefined)
     throw new CliError("usage", "--follow: what transforms make of an object is no part of it")
   if (follow) return followCommand(io, source, options, signal)
-  await withS3(io, options, signal, async client => {
+  const fetch = async (client: S3Client): Promise<void> => {
     const transfer = new Transfer(io, client, {}, undefined)
     for (const each of sources) await transfer.fetchToOutput(each, { range, versionId, transform })
-  })
+  }
+  await withS3(io, options, signal, fetch, at === undefined ? undefined : momentText(at, "--at", io))
 }
 
 /** Makes an object of the bytes of others, which are not copied. */

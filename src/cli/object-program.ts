@@ -21,6 +21,8 @@ import { addImportCommand } from "./import-command.js"
 import { addSyncCommand } from "./sync-command.js"
 import { addTransactionCommand } from "./transaction-command.js"
 
+const AT = "as it was then, in a bucket with a history: 2h, 2026-01-31T09:30:00Z"
+
 export function addObjectCommands(program: Command, io: CliIo, signal: AbortSignal): void {
   withStore(program.command("cp"))
     .description("copy a file to or from a store: s3://bucket/key, a path, or - for standard input or output")
@@ -28,6 +30,7 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .argument("<TO>")
     .option("-r, --recursive", "copy a folder, or all keys that begin with FROM")
     .option("--content-type <TYPE>", "instead of deriving it from the file extension")
+    .option("--at <TIME>", AT)
     .action((from: string, to: string, options: CopyOptions) => copyCommand(io, from, to, options, signal))
   withStore(program.command("mv"))
     .description(
@@ -44,12 +47,14 @@ export function addObjectCommands(program: Command, io: CliIo, signal: AbortSign
     .description("list buckets, or the keys of one below a prefix")
     .argument("[s3://BUCKET/PREFIX]")
     .option("-r, --recursive", "all keys below, not only up to the next /")
+    .option("--at <TIME>", AT)
     .action((place: string | undefined, options: ListOptions) => listCommand(io, place, options, signal))
   withStore(program.command("cat"))
     .description("write the bytes of objects to standard output, or make one of them")
     .argument("<s3://BUCKET/KEY...>")
     .option("--range <RANGE>", "only these bytes: FIRST-LAST, FIRST- or -LENGTH, counted from 0")
     .option("--version-id <ID>", "an earlier version")
+    .option("--at <TIME>", AT)
     .option("--transform <PIPELINE>", "what the store makes of it, like svgmin or image,width=200")
     .option("-f, --follow", "go on with what is appended, until you press Ctrl-C")
     .option("--into <s3://BUCKET/KEY>", "make an object of their bytes instead, in a bucket that allows appends")

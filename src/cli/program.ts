@@ -59,6 +59,7 @@ import { addTopCommand } from "./top-command.js"
 import { addEventsCommand } from "./events-command.js"
 import { addTraceCommand } from "./trace-command.js"
 import { addSettingCommands } from "./setting-program.js"
+import { addHistoryCommands } from "./history-program.js"
 import { addUndeleteCommands } from "./undelete-program.js"
 import { addPolicyCommands } from "./policy-program.js"
 import { addRoleCommands } from "./role-program.js"
@@ -222,6 +223,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   const bucket = addBucketCommands(program, admin)
   addEraseCommand(bucket, io, signal)
   addUndeleteCommands(bucket, io, signal)
+  addHistoryCommands(bucket, io, signal)
   addSettingCommands(bucket, io, signal)
   addLifecycleCommands(program, admin)
   addQuotaCommands(program, io, signal)

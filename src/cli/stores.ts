@@ -185,8 +185,9 @@ export async function withS3<T>(
   options: StoreOptions,
   signal: AbortSignal,
   use: (client: S3Client) => Promise<T>,
+  readTimestamp?: string,
 ): Promise<T> {
-  const client = new S3Client(await s3Access(io, options), io.clock, signal)
+  const client = new S3Client(await s3Access(io, options), io.clock, signal, { readTimestamp })
   try {
     return await use(client)
   } finally {

@@ -87,6 +87,8 @@ interface ClientOptions {
   readonly connectionsMax?: number
   /** A connection without a byte in either direction ends after this. */
   readonly silenceMs?: number
+  /** Objects and listings are read as they were then: a time with its time zone. */
+  readonly readTimestamp?: string | undefined
   /** A connection that is not established within it fails; by default only silence ends it. */
   readonly connectMs?: number
 }
@@ -130,6 +132,11 @@ export class S3Client {
   presign(method: string, { bucket, key }: ObjectName, expiresSeconds: number, transform?: string): string {
     const query: Headers = transform === undefined ? [] : [[TRANSFORM, transform]]
     return presignedUrl(this.access, { method, bucket, key, query }, expiresSeconds, this.clock.wallMs())
+  }
+
+  get #moment(): Headers {
+    const { readTimestamp } = this.options
+    return readTimestamp === undefined ? [] : [["readTimestamp", readTimestamp]]
   }
 
   async listBuckets(): Promise<readonly BucketEntry[]> {
@@ -197,6 +204,7 @@ export class S3Client {
     }: Interruptible & { readonly versionId?: string | undefined; readonly partNumber?: number } = {},
   ): Promise<ObjectHead> {
     const query: Headers = [
+      ...this.#moment,
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
       ...(partNumber === undefined ? [] : [["partNumber", String(partNumber)] as const]),
     ]
@@ -214,6 +222,7 @@ export class S3Client {
       ...(ifMatch === undefined ? [] : [["if-match", conditionOf(ifMatch)] as const]),
     ]
     const query: Headers = [
+      ...this.#moment,
       ...(versionId === undefined ? [] : [["versionId", versionId] as const]),
       ...(transform === undefined ? [] : [[TRANSFORM, transform] as const]),
     ]
@@ -317,8 +326,9 @@ export class S3Client {
       after?: string
     },
   ): Promise<KeyPage> {
-    const query: [string, string][] = [
+    const query: (readonly [string, string])[] = [
       ["list-type", "2"],
+      ...this.#moment,
       ["encoding-type", "url"],
       ["prefix", request.prefix],
       ["delimiter", request.delimiter],

@@ -151,6 +151,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "lockHeld",
     "noSuchFile",
   ],
+  HistoryIncomplete: ["historyIncomplete"],
   InvalidStorageClass: ["invalidStorageClass"],
   InvalidWriteOffset: ["invalidWriteOffset"],
   InvalidTag: ["invalidTag"],

@@ -27,6 +27,10 @@ const NAMES = {
     "Compare the key byte by byte: upper and lower case, a `/` at the beginning, encoded characters. In a versioned bucket list the versions; in a bucket with undelete see `hayloft bucket undelete list BUCKET`.",
     "how-to/undelete.md",
   ),
+  historyIncomplete: text(
+    "The bucket has no history, or versions of the moment may be missing: the message says since when its history is complete.",
+    "Read at a later moment. `hayloft bucket settings set BUCKET history FILE`, with `{}` in the file, switches the history of a bucket on: it begins then.",
+  ),
   noSuchVersion: text(
     "The key has no version with this id. It was deleted, perhaps by a lifecycle rule, or belongs to another key.",
     "List the versions of the key (`aws s3api list-object-versions --prefix KEY`); `hayloft lifecycle explain BUCKET/KEY` shows what rules do to it.",

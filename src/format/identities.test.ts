@@ -230,6 +230,21 @@ testGoldens(
     ),
     sample("job of a caller", jobRecord, encodeJob, decodeJob),
     sample(
+      "job of a caller with a plan",
+      {
+        ...jobRecord,
+        plan: {
+          amounts: [
+            { what: "restore", objects: 2, bytes: 2 ** 33 },
+            { what: "unchanged", objects: 7, bytes: 70 },
+          ],
+          first: [{ what: "restore", key: "a/1", versionId: "0".repeat(26), sizeBytes: 5 }],
+        },
+      },
+      encodeJob,
+      decodeJob,
+    ),
+    sample(
       "job of a caller that has ended",
       {
         ...jobRecord,

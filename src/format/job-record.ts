@@ -38,6 +38,29 @@ export interface JobFailure {
   readonly reason: string
 }
 
+/** What counting has found to do, for jobs that do more than one thing. */
+export interface JobPlan {
+  /** By what is done: "restore", "delete", "unchanged". */
+  readonly amounts: readonly PlannedAmount[]
+  /** The first items. */
+  readonly first: readonly PlannedItem[]
+}
+
+interface PlannedAmount {
+  readonly what: string
+  readonly objects: number
+  readonly bytes: number
+}
+
+export interface PlannedItem {
+  readonly what: string
+  /** A byte string, like keys. */
+  readonly key: string
+  /** "" for the object itself. */
+  readonly versionId: string
+  readonly sizeBytes: number
+}
+
 /** A page of items that is being worked on: the process that takes over does it again, and counts it once. */
 interface JobStep {
   /** The cursor behind it. */
@@ -74,6 +97,8 @@ export interface JobRecord {
   readonly ended: { readonly atMs: number; readonly result: string } | undefined
   /** Increases with each change. */
   readonly revision: number
+  /** Absent: the job does one thing, or nothing was counted yet. */
+  readonly plan?: JobPlan | undefined
 }
 
 const flagsOf = (record: JobRecord): number =>
@@ -92,7 +117,7 @@ function packCounts({ scanned, matched, matchedBytes, done, doneBytes, failed, .
 }
 
 export const encodeJob = (record: JobRecord): Uint8Array => {
-  const { starter, step, counts, ended } = record
+  const { starter, step, counts, ended, plan } = record
   return packRecord(1, [
     ...[record.kind, record.target, record.request, [STARTERS.indexOf(starter.kind), starter.id, starter.name]],
     ...[record.startedMs, STATES.indexOf(record.state), flagsOf(record), record.cursor],
@@ -103,8 +128,22 @@ export const encodeJob = (record: JobRecord): Uint8Array => {
     record.lastError ?? null,
     ended ? [ended.atMs, ended.result] : null,
     record.revision,
+    ...(plan === undefined ? [] : [packPlan(plan)]),
   ])
 }
+
+const packPlan = ({ amounts, first }: JobPlan): readonly unknown[] => [
+  amounts.map(({ what, objects, bytes }) => [what, objects, bytes]),
+  first.map(({ what, key, versionId, sizeBytes }) => [what, key, versionId, sizeBytes]),
+]
+
+const planIn = (row: RecordReader): JobPlan => ({
+  amounts: row.rows(each => ({ what: each.text(), objects: each.number(), bytes: each.number() })),
+  first: row.rows(each => ({
+    ...{ what: each.text(), key: each.text(), versionId: each.text() },
+    sizeBytes: each.number(),
+  })),
+})
 
 export function decodeJob(bytes: Uint8Array): JobRecord {
   const row = RecordReader.open("job", bytes, 1)
@@ -114,7 +153,7 @@ export function decodeJob(bytes: Uint8Array): JobRecord {
   const flags = row.number()
   const cursor = row.text()
   const step = row.optional(() => stepIn(row.row()))
-  return {
+  const record = {
     ...{ ...asked, startedMs, state, cursor, step },
     ...{
       isPaused: isSet(flags, 0),
@@ -132,6 +171,8 @@ export function decodeJob(bytes: Uint8Array): JobRecord {
     }),
     revision: row.number(),
   }
+  const plan = row.optional(() => planIn(row.row()))
+  return plan === undefined ? record : { ...record, plan }
 }
 
 const starterIn = (row: RecordReader): JobStarter => ({

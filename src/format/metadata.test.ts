@@ -36,6 +36,8 @@ import {
   encodeLifecyclePass,
   type LifecyclePass,
 } from "./lifecycle-pass.js"
+import { decodeTimestamps, encodeTimestamps } from "./commit-timestamps.js"
+import { decodeHistory, encodeHistory } from "./history.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { RecordReader } from "./pack.js"
 import {
@@ -459,6 +461,17 @@ testGoldens(
       decodeBucket,
     ),
     sample("store's clock", 1_767_225_600_123, encodeStoreClock, decodeStoreClock),
+    sample("commit timestamps", 1_767_225_600_123_456, encodeTimestamps, decodeTimestamps),
+    sample("history", 1_767_225_600_123_456, encodeHistory, decodeHistory),
+    sample(
+      "bucket with a history",
+      {
+        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+        ...({ versioning: "enabled", state: "open", settingsVersion: 9, settings: ["history"] } as const),
+      },
+      encodeBucket,
+      decodeBucket,
+    ),
     sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
     sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
     sample("usage", { bytes: 2 ** 50, objects: 3, partBytes: 4 }, encodeUsage, decodeUsage),

@@ -85,6 +85,7 @@ export const SETTING_NAMES = [
   "transforms",
   "remote",
   "dedup",
+  "history",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 
@@ -152,12 +153,17 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
   ])
 }
 
-/** Earlier releases refuse members that they do not know. */
+/**
+ * Earlier releases refuse members that they do not know, and buckets with a history: they would not note what they remove
+ * from it.
+ */
 function formatOfBucket({
+  settings,
   lock,
   usage,
   countsDeleted,
-}: Pick<BucketRecord, "lock" | "usage" | "countsDeleted">): number {
+}: Pick<BucketRecord, "settings" | "lock" | "usage" | "countsDeleted">): number {
+  if (settings.includes("history")) return 5
   if (countsDeleted === true) return 4
   if (usage !== undefined) return 3
   return lock === undefined ? 1 : 2
@@ -177,7 +183,7 @@ function readUsage(row: RecordReader): BucketUsage {
 const runBytes = (run: string): Uint8Array => must(bytesOfHex(run), "runs are hex")
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  const row = RecordReader.open("bucket", bytes, 4)
+  const row = RecordReader.open("bucket", bytes, 5)
   const id = parseBucketId(row.number())
   const name = parseBucketName(row.text())
   const owner = parseAccountId(row.text())
@@ -195,7 +201,8 @@ export function decodeBucket(bytes: Uint8Array): BucketRecord {
   const usage = row.optional(() => readUsage(row.row()))
   const undelete = row.optional(() => readUndelete(row.row()))
   const members = { ...(policy && { policy }), ...(lock && { lock }), ...(usage && { usage }), ...undelete }
-  if (row.format !== formatOfBucket(members)) throw fail("corruptRecord", { what: "bucket", field: "format" })
+  if (row.format !== formatOfBucket({ settings, ...members }))
+    throw fail("corruptRecord", { what: "bucket", field: "format" })
   if (policy === undefined && lock === undefined && usage === undefined && undelete === undefined) return bucket
   return { ...bucket, ...members }
 }

@@ -117,6 +117,7 @@ const FORMAT = 1
 /** Of the head of a record with a sealing, an expiry, segments or another class than STANDARD: earlier releases refuse it. */
 const LATER_FORMAT = 2
 const [ALGORITHM_AT, CLASS_AT] = [2, 3]
+const ORDER_AT = 20
 const [MD5_AT, MD5_BYTES, PARTS_AT] = [36, 16, 52]
 const VERSION_HEAD_BYTES = 54
 /** Details that encode larger than this go to a row of their own. */
@@ -265,13 +266,16 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
   bytes[CLASS_AT] = storageClass
   writeU64(bytes, head.sizeBytes, 4)
   writeU64(bytes, head.modifiedMs, 12)
-  writeU64(bytes, head.order, 20)
+  writeU64(bytes, head.order, ORDER_AT)
   bytes.set(head.random.subarray(0, 8), 28)
   bytes.set(head.md5.subarray(0, MD5_BYTES), MD5_AT)
   bytes.writeUInt16BE(head.parts, PARTS_AT)
   bytes.set(body, VERSION_HEAD_BYTES)
   return bytes
 }
+
+/** The order of a version, from its record, which is not decoded. */
+export const orderOfVersion = (record: Uint8Array): number => readU64(bufferOf(record), ORDER_AT)
 
 /** Whether the bytes of a version are encrypted, from its record, which is not decoded. */
 export const isSealedVersion = (record: Uint8Array): boolean => ((record[1] ?? 0) & SEALED) !== 0
@@ -364,7 +368,7 @@ function readVersionHead(value: Uint8Array): VersionHead {
     checksumType: checksumTypeOf(checksumAlgorithm, flags),
     sizeBytes: readU64(bytes, 4),
     modifiedMs: readU64(bytes, 12),
-    order: readU64(bytes, 20),
+    order: readU64(bytes, ORDER_AT),
     random: bytes.subarray(28, 36),
     md5: bytes.subarray(MD5_AT, MD5_AT + MD5_BYTES),
     parts: bytes.readUInt16BE(PARTS_AT),

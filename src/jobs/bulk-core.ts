@@ -16,6 +16,10 @@ export interface BulkItem {
   readonly restore?: { readonly markers: readonly VersionId[] } | { readonly copy: VersionId }
 }
 
+/** The prefix of a job as a byte string, as listings take it. */
+export const prefixOf = ({ prefix }: Pick<BulkRequest, "prefix">): string =>
+  prefix === "" ? "" : objectKeyOfText(prefix)
+
 /** What of a listed object or version the filter concerns. */
 type Listed = Pick<ListedObject, "key" | "sizeBytes" | "lastModifiedMs">
 
@@ -55,12 +59,13 @@ export function restoreOf(versions: Versions, atMs: number | undefined): BulkIte
 export const writtenMsOf = (entry: Versions[number]): number =>
   entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
 
-const sourceOf = (bucket: string, key: ObjectKey, versionId?: VersionId): readonly [string, string] => [
+/** The header that names the source of a copy. */
+export const copySource = (bucket: string, key: ObjectKey, versionId?: VersionId): readonly [string, string] => [
   "x-amz-copy-source",
   `/${bucket}/${percentEncode(key, true)}${versionId === undefined ? "" : `?versionId=${versionId}`}`,
 ]
 
-const quoted = (etag: string): string => `"${etag}"`
+export const quotedEtag = (etag: string): string => `"${etag}"`
 
 /** The key of a copy: a byte string, like all keys. */
 export function copiedKey(
@@ -82,7 +87,7 @@ export function requestsFor(
   switch (request.kind) {
     case "delete-objects":
       // An object that was replaced since it was listed stays, if the bucket can tell.
-      return [{ method: "DELETE", bucket, key, headers: hasConditions ? [["if-match", quoted(etag)]] : [] }]
+      return [{ method: "DELETE", bucket, key, headers: hasConditions ? [["if-match", quotedEtag(etag)]] : [] }]
     case "delete-versions": {
       const headers = request.bypassGovernance ? [["x-amz-bypass-governance-retention", "true"] as const] : []
       return [{ method: "DELETE", bucket, key, query: [["versionId", versionId]], headers }]
@@ -100,8 +105,8 @@ export function requestsFor(
         {
           ...{ method: "PUT", bucket, key },
           headers: [
-            sourceOf(bucket, key),
-            ["x-amz-copy-source-if-match", quoted(etag)],
+            copySource(bucket, key),
+            ["x-amz-copy-source-if-match", quotedEtag(etag)],
             ["x-amz-storage-class", request.storageClass],
           ],
         },
@@ -111,7 +116,11 @@ export function requestsFor(
         {
           ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
           // What is cached of a remote bucket may be older than what was listed.
-          headers: [sourceOf(bucket, key), ["x-amz-copy-source-if-match", quoted(etag)], ["cache-control", "no-cache"]],
+          headers: [
+            copySource(bucket, key),
+            ["x-amz-copy-source-if-match", quotedEtag(etag)],
+            ["cache-control", "no-cache"],
+          ],
         },
       ]
   }
@@ -123,7 +132,7 @@ const restoring = (
   restore: NonNullable<BulkItem["restore"]>,
 ): readonly ObjectRequest[] =>
   "copy" in restore
-    ? [{ method: "PUT", bucket, key, headers: [sourceOf(bucket, key, restore.copy)] }]
+    ? [{ method: "PUT", bucket, key, headers: [copySource(bucket, key, restore.copy)] }]
     : restore.markers.map(versionId => ({ method: "DELETE", bucket, key, query: [["versionId", versionId]] }))
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" }

@@ -2,11 +2,13 @@
 import { z } from "zod"
 import { fail } from "../base/failures.js"
 import { SELECTED_MAX } from "../base/limits.js"
+import { MOMENT_FORM, parseMoment } from "../base/moment.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 
 const KEY_CHARACTERS_MAX = 1_024
 const VERSION_CHARACTERS_MAX = 64
 const TAGS_MAX = 10
+const MOMENT_CHARACTERS_MAX = 40
 const tag = z.strictObject({ key: z.string().min(1).max(128), value: z.string().max(256) })
 const timestamp = z.number().int().nonnegative().describe("milliseconds since 1970")
 const prefix = z.string().max(KEY_CHARACTERS_MAX)
@@ -58,6 +60,14 @@ export const BULK_REQUEST = z.discriminatedUnion("kind", [
       .describe("makes the versions of a time current again: removes newer delete markers, or copies the version"),
     ...FILTER,
     atMs: timestamp.optional().describe("absent: the last version below a delete marker"),
+    to: z
+      .string()
+      .max(MOMENT_CHARACTERS_MAX)
+      .refine(text => parseMoment(text) !== undefined, `to must be ${MOMENT_FORM}`)
+      .optional()
+      .describe(
+        "instead of atMs, in a bucket with a history: all objects become what they were at this moment; newer ones get delete markers",
+      ),
   }),
   z.strictObject({
     kind: z.literal("prefetch-objects").describe("brings objects of a remote bucket into the cache"),
@@ -95,6 +105,8 @@ interface StoredBulkRequest {
   readonly bucket: string
   /** A bucket of the same name that is made later is another one. */
   readonly bucketId: number
+  /** Of a restore to a moment: the moment at which it was started. */
+  readonly asOfUs?: number | undefined
 }
 
 const STORED = z.object({
@@ -102,10 +114,15 @@ const STORED = z.object({
   bucketId: z.number(),
   request: BULK_REQUEST,
   itemsPerSecond: z.number().optional(),
+  asOfUs: z.number().optional(),
 })
 
-export const textOfBulk = ({ request, bucket, bucketId }: StoredBulkRequest): string =>
-  JSON.stringify({ bucket, bucketId, request, itemsPerSecond: request.itemsPerSecond })
+export const textOfBulk = ({ request, bucket, bucketId, asOfUs }: StoredBulkRequest): string =>
+  JSON.stringify({ bucket, bucketId, request, itemsPerSecond: request.itemsPerSecond, asOfUs })
+
+/** The moment to which a job restores; undefined: it is no such job. */
+export const restoredMomentOf = (request: BulkRequest): number | undefined =>
+  request.kind === "restore-objects" && request.to !== undefined ? parseMoment(request.to) : undefined
 
 /** Throws `corruptRecord`. */
 export function parseBulk(text: string): StoredBulkRequest {

@@ -6,18 +6,10 @@
  * Limits    A page looks at `JOB_LIMITS.pageRowsMax` rows; versions of one key are read so many at a time.
  */
 import { fail, isFailure } from "../base/failures.js"
-import {
-  objectKeyOfText,
-  parseBucketName,
-  parseVersionId,
-  textOfObjectKey,
-  type ObjectKey,
-  type VersionId,
-} from "../base/ids.js"
+import { parseVersionId, textOfObjectKey, type ObjectKey, type VersionId } from "../base/ids.js"
 import { NULL_VERSION } from "../format/version-id.js"
 import type {
   Bucket,
-  Buckets,
   ListedObject,
   ListPage,
   ListRequest,
@@ -29,31 +21,28 @@ import {
   isDone,
   isMeant,
   outcomeOf,
+  prefixOf,
   requestsFor,
   restoreOf,
   writtenMsOf,
   type BulkItem,
   type Versions,
 } from "./bulk-core.js"
-import { parseBulk, type BulkRequest } from "./bulk-request.js"
-import type { ItemPage, ItemWork, JobStarter } from "./contract.js"
+import type { ItemPage, ItemWork } from "./contract.js"
 import { JOB_LIMITS } from "./limits.js"
-import type { ObjectRequests, Requester } from "./object-requests.js"
-import { placeInRanges, rangesOf, textInRanges, type KeyRange } from "./key-ranges-core.js"
+import { requireListing } from "./object-requests.js"
+import { placeInRanges, textInRanges, type KeyRange } from "./key-ranges-core.js"
+import { openJob, type JobServices, type OpenedJob, type StoredJob } from "./open-job.js"
 
-interface BulkServices {
-  readonly buckets: Pick<Buckets, "open" | "confirm">
+interface BulkServices extends JobServices {
   readonly objects: Pick<Objects, "listVersions" | "getTags">
   /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
   readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
   /** Whether requests that change objects of a bucket may have conditions. */
   readonly hasConditions: (bucket: Bucket) => Promise<boolean>
-  readonly requests: ObjectRequests
 }
 
-interface BulkJob {
-  readonly request: string
-  readonly starter: JobStarter
+interface BulkJob extends StoredJob {
   readonly startedMs: number
 }
 
@@ -62,19 +51,10 @@ export async function openBulkWork(
   services: BulkServices,
   job: BulkJob,
 ): Promise<ItemWork<BulkItem, string | undefined>> {
-  const { request, bucket: name, bucketId } = parseBulk(job.request)
-  await services.buckets.confirm()
-  const bucket = await services.buckets.open(parseBucketName(name))
-  if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
-  const requester = await services.requests.as(job.starter, bucket)
-  return new BulkWork(services, { request, ranges: rangesOf(request), bucket, requester, startedMs: job.startedMs })
+  return new BulkWork(services, { ...(await openJob(services, job)), startedMs: job.startedMs })
 }
 
-interface Opened {
-  readonly request: BulkRequest
-  readonly ranges: readonly KeyRange[]
-  readonly bucket: Bucket
-  readonly requester: Requester
+interface Opened extends OpenedJob {
   readonly startedMs: number
 }
 
@@ -102,12 +82,6 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
     return kind === "delete-versions" || kind === "restore-objects"
   }
 
-  /** A byte string, as listings take it. */
-  private get prefix(): string {
-    const { prefix } = this.opened.request
-    return prefix === "" ? "" : objectKeyOfText(prefix)
-  }
-
   /** Throws `accessDenied`, and `invalidArgument` for a request that the bucket cannot have. */
   async prepare(): Promise<void> {
     const { request, bucket, requester } = this.opened
@@ -116,16 +90,7 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
         message: `the bucket ${bucket.name} has no versions; what undelete keeps is restored by hayloft bucket undelete`,
       })
     }
-    const listing = this.isOfVersions ? ["versions", ""] : ["list-type", "2"]
-    const query = [
-      [listing[0] ?? "", listing[1] ?? ""],
-      ["prefix", this.prefix],
-      ["max-keys", "0"],
-    ] as const
-    const { status, code, message } = await requester.send({ method: "GET", bucket: bucket.name, query })
-    if (code === "NotImplemented") throw fail("invalidArgument", { message })
-    if (status >= 500) throw fail("tooManyInFlight", { message: `${code}: ${message}` })
-    if (status >= 300) throw fail("accessDenied", { message: `the objects cannot be listed: ${code}: ${message}` })
+    await requireListing(requester, bucket, this.isOfVersions, prefixOf(request))
   }
 
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<ItemPage<BulkItem>> {

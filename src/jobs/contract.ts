@@ -7,7 +7,7 @@
  * notes when it begins and ends.
  */
 import type { JobId } from "../base/ids.js"
-import type { JobCounts, JobFailure, JobStarter } from "../format/job-record.js"
+import type { JobCounts, JobFailure, JobPlan, JobStarter } from "../format/job-record.js"
 
 export type { JobStarter } from "../format/job-record.js"
 
@@ -44,6 +44,8 @@ export interface StartedJob {
   readonly counts: JobCounts | undefined
   /** The first ones; `counts.failed` counts all. */
   readonly failures: readonly JobFailure[]
+  /** What it does, and to which objects; undefined: it does one thing to all. */
+  readonly plan: JobPlan | undefined
   /** How it ended, in a sentence. */
   readonly result: string | undefined
   /** Differs after each change that a watcher would show. */
@@ -75,6 +77,8 @@ export interface ItemPage<Item> {
   readonly scanned: number
   /** Undefined: there is nothing more. */
   readonly next: string | undefined
+  /** Of jobs that do more than one thing. */
+  readonly plan?: JobPlan
 }
 
 /** How the work on an item ended. Undefined: it is done. A text says why it could not be. */

@@ -1,8 +1,9 @@
 /** Jobs that callers start: rows, bulk work on objects, and the work of the store that is followed. */
 export type { FollowedWork, JobStarter, OpenWork, StartedJob } from "./contract.js"
-export { BULK_REQUEST, targetOfBulk, textOfBulk } from "./bulk-request.js"
+export { BULK_REQUEST, restoredMomentOf, targetOfBulk, textOfBulk } from "./bulk-request.js"
 export { openBulkWork } from "./bulk-work.js"
-export { DEDUP_REQUEST, isOfDedup, kindOfDedup, openDedupWork, textOfDedup } from "./dedup-work.js"
+export { DEDUP_REQUEST, isOfDedup, kindOfDedup, textOfDedup } from "./dedup-work.js"
+export { openWork } from "./open-work.js"
 export { JOB_LIMITS } from "./limits.js"
 export type { ObjectReply, ObjectRequest, ObjectRequests, Requester } from "./object-requests.js"
 export { jobIdOf, StartedJobs } from "./started-jobs.js"

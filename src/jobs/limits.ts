@@ -22,6 +22,8 @@ export const JOB_LIMITS = {
   /** Failures that a job lists; it counts all. */
   failuresMax: 100,
   reasonCharactersMax: 300,
+  /** Items that a job's plan lists; it counts all. */
+  plannedMax: 50,
   /** After a failure that passes, such as a full disk, the page is tried again. */
   retryMs: 5_000,
   /** The rate is that of the last so many milliseconds. */

@@ -1,4 +1,5 @@
 /** Requests of S3 that the store itself makes for the starter of a job: with the same checks as that of a client. */
+import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
 import type { Bucket } from "../object/contract.js"
 import type { JobStarter } from "../format/job-record.js"
@@ -31,4 +32,22 @@ export interface ObjectRequests {
    * owner. Throws `accessDenied` if the starter is not allowed anything any more.
    */
   as(starter: JobStarter, bucket: Pick<Bucket, "owner">): Promise<Requester>
+}
+
+/**
+ * Throws `accessDenied` if the starter of a job may not list the objects, or versions, that it is about, and
+ * `invalidArgument` if the bucket does not have them.
+ */
+export async function requireListing(
+  requester: Requester,
+  bucket: Pick<Bucket, "name">,
+  isOfVersions: boolean,
+  prefix: string,
+): Promise<void> {
+  const listing = isOfVersions ? (["versions", ""] as const) : (["list-type", "2"] as const)
+  const query = [listing, ["prefix", prefix], ["max-keys", "0"]] as const
+  const { status, code, message } = await requester.send({ method: "GET", bucket: bucket.name, query })
+  if (code === "NotImplemented") throw fail("invalidArgument", { message })
+  if (status >= 500) throw fail("tooManyInFlight", { message: `${code}: ${message}` })
+  if (status >= 300) throw fail("accessDenied", { message: `the objects cannot be listed: ${code}: ${message}` })
 }

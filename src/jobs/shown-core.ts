@@ -1,5 +1,5 @@
 /** Jobs as callers see them, from their rows and from the work of the store. Pure. */
-import type { JobRecord } from "../format/job-record.js"
+import type { JobPlan, JobRecord } from "../format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "./contract.js"
 import type { JobRow } from "./job-commands-core.js"
 import { isOfDedup } from "./dedup-work.js"
@@ -31,6 +31,7 @@ export function shownJob(row: JobRow, followed: FollowedWork | undefined, nowMs:
     canCancel: !isOver && !isOfStore,
     cancelBy,
     counts: isOfStore ? undefined : counts,
+    plan: row.plan,
     result: ended?.result,
     revision: isOfStore && !isOver ? `${row.revision}.${progress.done}.${progress.total ?? ""}` : String(row.revision),
   }
@@ -85,3 +86,15 @@ export const withFailures = (known: JobRecord["failures"], more: JobRecord["fail
     ...known,
     ...more.map(failure => ({ ...failure, reason: failure.reason.slice(0, JOB_LIMITS.reasonCharactersMax) })),
   ].slice(0, JOB_LIMITS.failuresMax)
+
+/** Adds what another page has to what is planned: amounts by what is done, and the first items. */
+export function withPlan(known: JobPlan | undefined, more: JobPlan | undefined): JobPlan | undefined {
+  if (known === undefined || more === undefined) return more ?? known
+  const amounts = new Map(known.amounts.map(amount => [amount.what, amount]))
+  for (const { what, objects, bytes } of more.amounts) {
+    const before = amounts.get(what)
+    amounts.set(what, { what, objects: objects + (before?.objects ?? 0), bytes: bytes + (before?.bytes ?? 0) })
+  }
+  const first = [...known.first, ...more.first].slice(0, JOB_LIMITS.plannedMax)
+  return { amounts: [...amounts.values()], first }
+}

@@ -23,7 +23,7 @@ import type { FollowedWork, ItemWork, JobStarter, OpenWork, StartedJob } from ".
 import type { JobRow } from "./job-commands-core.js"
 import { JobRows } from "./job-rows.js"
 import { JOB_LIMITS } from "./limits.js"
-import { isFollowed, resultOf, shownJob, withFailures } from "./shown-core.js"
+import { isFollowed, resultOf, shownJob, withFailures, withPlan } from "./shown-core.js"
 
 interface StartedJobSeams {
   readonly clock: Clock
@@ -227,9 +227,10 @@ export class StartedJobs implements Job {
     if (row.isCancelling) return this.end(row.id, "cancelled")
     const page = await work.itemsAfter(row.cursor, undefined, JOB_LIMITS.pageRowsMax)
     const rate = this.rateOf(row.id, row.counts.matched + page.items.length)
-    const counted = await this.rows.change(row.id, ({ cursor, isCounted, counts }) => {
+    const counted = await this.rows.change(row.id, ({ cursor, isCounted, counts, plan }) => {
       if (isCounted || cursor !== row.cursor) return undefined
       return {
+        plan: withPlan(plan, page.plan),
         counts: {
           ...counts,
           scanned: counts.scanned + page.scanned,

@@ -26,7 +26,7 @@ import { filtered, type Exchange, type Filter, type Protocol } from "../http/ind
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
-import { isOfDedup, openBulkWork, openDedupWork, type OpenWork } from "../jobs/index.js"
+import { openWork, type OpenWork } from "../jobs/index.js"
 import { supervise } from "../life/index.js"
 import { LiveNodes } from "../node/cluster/cluster-operations.js"
 import type { Membership } from "../node/cluster/membership.js"
@@ -241,9 +241,7 @@ export class StoreSession {
     const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
     const hasConditions = async (bucket: Bucket): Promise<boolean> =>
       (await asPromise(() => this.remotes?.remotes.settingOf(bucket)))?.writes !== "Back"
-    const { services } = engine
-    const open: OpenWork = job =>
-      isOfDedup(job) ? openDedupWork(services, job) : openBulkWork({ ...services, requests, list, hasConditions }, job)
+    const open: OpenWork = job => openWork({ ...engine.services, requests, list, hasConditions }, job)
     const followed = () => workUnderWay(status.report(), engine.masterKey.report())
     startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
   }
@@ -301,6 +299,8 @@ export class StoreSession {
       undelete: services.undelete,
       dedup: services.dedup,
       dedupUpkeep: services.dedupUpkeep,
+      moments: services.moments,
+      histories: services.histories,
       namedKeys,
       masterKey: engine.masterKey,
       status,

@@ -23,6 +23,11 @@ import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from 
 export interface DecisionTime {
   /** Wall clock. */
   readonly nowMs: number
+  /**
+   * The commit timestamp: whole microseconds since 1970. A command that was requested after another one was answered, or
+   * seen by anybody, has a later one, through whatever process. Commands of one process that write never share one.
+   */
+  readonly commitUs: number
   /** The position that the decision's entry would get. */
   readonly position: Position
   /** As a byte string: no other decision of the store gets it, and its first 8 bytes are the position. */
@@ -172,6 +177,12 @@ export interface Metadata {
   known<Result>(query: Query<Result>): Soon<Result>
   /** Resolves once `known` includes everything that was acknowledged before this call; undefined: it does already. */
   confirm(): Promise<void> | undefined
+  /**
+   * Closes a moment, the present one by default, and returns it: from then on no command gets a commit timestamp up to it,
+   * and all that have one are visible to each query that begins afterwards. Throws `invalidArgument` if the moment is in
+   * the future, otherwise as `run`.
+   */
+  closeTo(us?: number): Promise<number>
   /** Increases by the time `known` may give other results, because another process has changed rows. */
   readonly generation: number
   /**

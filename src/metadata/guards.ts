@@ -78,6 +78,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   coordLocks: "own",
   coordChanges: "own",
   transactions: "own",
+  history: "own",
   lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenOwner",

@@ -70,6 +70,27 @@ const increment = command<[key: string], number>({
   },
 })
 
+/** Makes a row that has the command's timestamp, or adds one to a row that lists them. */
+const stamp = command<[key: string], number>({
+  name: "Stamp",
+  touches: key => [["names", rowKeyOf(key)]],
+  decide(view, { commitUs }, key) {
+    const before = textOf(view.get("names", rowKeyOf(key))?.value)
+    const value = before === undefined ? String(commitUs) : `${before} ${commitUs}`
+    return { writes: [writeOf({ family: "names", key, value })], result: commitUs }
+  },
+})
+
+/** The timestamps in all rows up to a moment, in order. */
+const stampsUpTo = query("StampsUpTo", (view, us: number) =>
+  Array.from(view.range("names", ALL), ([, { value }]) => (textOf(value) ?? "").split(" ").map(Number))
+    .flat()
+    .filter(each => each <= us)
+    .sort((a, b) => a - b),
+)
+
+const HOUR_US = 3_600_000_000
+
 const OBJECT: string = objectRowKey(parseBucketId(1), objectKeyOfText("object"))
 const versionOf = (object: string): RowKey => versionRowKey(rowKeyOf(object), 1)
 
@@ -240,6 +261,70 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
         own,
         own.map((_, i) => i + 1),
       )
+    }
+  })
+
+  metadataTest("what was answered before has an earlier timestamp, and no two commands share one", async metadata => {
+    let lastUs = 0
+    for (let round = 0; round < 8; round += 1) {
+      const together = await Promise.all(Array.from({ length: 20 }, (_, i) => metadata.run(stamp(`key ${i % 7}`))))
+      assert.equal(new Set(together).size, together.length)
+      assert.ok(Math.min(...together) > lastUs, `${Math.min(...together)} is not after ${lastUs}`)
+      lastUs = Math.max(...together)
+    }
+  })
+
+  metadataTest("the timestamps of the changes of a row are in the order of these changes", async metadata => {
+    await Promise.all(Array.from({ length: 40 }, () => metadata.run(stamp("key"))))
+    const inOrder = (await metadata.ask(valueOf("names", "key")))?.split(" ").map(Number) ?? []
+    assert.equal(inOrder.length, 40)
+    assert.deepEqual(
+      inOrder,
+      inOrder.toSorted((a, b) => a - b),
+    )
+  })
+
+  metadataTest("what is visible up to a closed moment stays so, beside writers", async metadata => {
+    let isDone = false
+    const writers = Array.from({ length: 4 }, async (_, writer) => {
+      for (let i = 0; !isDone; i += 1) {
+        await metadata.run(stamp(`key ${writer} ${i % 5}`))
+        await new Promise(resolve => setImmediate(resolve))
+      }
+    })
+    const closed: { readonly us: number; readonly stamps: readonly number[] }[] = []
+    for (let i = 0; i < 10; i += 1) {
+      const answered = await metadata.run(stamp("answered"))
+      const us = await metadata.closeTo()
+      assert.ok(us >= answered, `${us} is before ${answered}`)
+      closed.push({ us, stamps: await metadata.ask(stampsUpTo(us)) })
+    }
+    isDone = true
+    await Promise.all(writers)
+    for (const { us, stamps } of closed) assert.deepEqual(await metadata.ask(stampsUpTo(us)), stamps)
+    for (const { us } of closed) assert.equal(await metadata.closeTo(us), us)
+  })
+
+  metadataTest("a moment in the future is refused, one in the past is closed", async metadata => {
+    const us = await metadata.run(stamp("key"))
+    await assert.rejects(metadata.closeTo(us + HOUR_US), error => isFailure(error, "invalidArgument"))
+    assert.equal(await metadata.closeTo(us), us)
+    assert.equal(await metadata.closeTo(us - HOUR_US), us - HOUR_US)
+    assert.ok((await metadata.run(stamp("key"))) > us)
+  })
+
+  test(`${kind}: timestamps go on after a restart, and a closed moment stays closed`, async () => {
+    let under = await open()
+    try {
+      for (let starts = 0; starts < 4; starts += 1) {
+        const us = await under.metadata.run(stamp("key"))
+        const closedUs = await under.metadata.closeTo()
+        if (under.reopen === undefined) return
+        under = await under.reopen()
+        assert.ok((await under.metadata.run(stamp("key"))) > Math.max(us, closedUs))
+      }
+    } finally {
+      await under.dispose()
     }
   })
 

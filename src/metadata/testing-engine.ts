@@ -24,6 +24,7 @@ const BTree = sortedBtree.default
 export class MemoryMetadata implements Metadata {
   private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, MetadataRow>()]))
   private lastPosition = 0
+  private lastUs = 0
   /** The incarnation of the current process. */
   incarnations: Incarnations = soleProcess(parseIncarnation(1))
   /** Called before each command is decided. */
@@ -75,18 +76,30 @@ export class MemoryMetadata implements Metadata {
     const { incarnations, lastPosition } = this
     const position = parsePosition(lastPosition + 1)
     const time = {
-      nowMs: 1_700_000_000_000 + this.aheadMs + lastPosition,
+      ...{ nowMs: this.nowMs, commitUs: Math.max(this.nowMs * 1000, this.lastUs + 1) },
       position,
       id: decisionIdOf(position),
       incarnations,
     }
     const { result, writes } = this.decide(command, time)
+    if (writes.length > 0) this.lastUs = time.commitUs
     if (command.name === this.haltAt) {
       this.logged = () => this.apply(writes)
       throw fail("indeterminate")
     }
     this.apply(writes)
     return result
+  }
+
+  private get nowMs(): number {
+    return 1_700_000_000_000 + this.aheadMs + this.lastPosition
+  }
+
+  async closeTo(us?: number): Promise<number> {
+    const latest = Math.max(this.nowMs * 1000, this.lastUs)
+    if (us !== undefined && us > latest) throw fail("invalidArgument", { message: "the moment is in the future" })
+    this.lastUs = Math.max(this.lastUs, us ?? latest)
+    return us ?? latest
   }
 
   /** Like `run`, at the time at which another engine has decided the command. */
@@ -101,6 +114,7 @@ export class MemoryMetadata implements Metadata {
     const copy = new MemoryMetadata()
     for (const [family, tree] of this.trees) copy.trees.set(family, tree.clone())
     copy.lastPosition = this.lastPosition
+    copy.lastUs = this.lastUs
     copy.incarnations = this.incarnations
     return copy
   }
@@ -109,6 +123,7 @@ export class MemoryMetadata implements Metadata {
   become(other: MemoryMetadata): void {
     for (const [family, tree] of other.trees) this.trees.set(family, tree)
     this.lastPosition = other.lastPosition
+    this.lastUs = Math.max(this.lastUs, other.lastUs)
   }
 
   private decide<Result>(command: Command<Result>, time: DecisionTime) {

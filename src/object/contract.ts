@@ -38,11 +38,13 @@ import type {
 } from "./info-contract.js"
 import type { Bucket, Buckets } from "./bucket-contract.js"
 import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from "./listing-contract.js"
+import type { Moments } from "./moments-contract.js"
 
 export type * from "./info-contract.js"
 export type * from "./bucket-contract.js"
 export type * from "./listing-contract.js"
 export type { OperationResult, TransactionToken }
+export type * from "./moments-contract.js"
 export type { BucketLock, DefaultRetention, ObjectAcl, Protection, Retention, SettingName, SettingRecord, VersionLock }
 
 /**
@@ -589,5 +591,6 @@ export interface ObjectServices {
   readonly appends: Appends
   readonly renames: Renames
   readonly transactions: Transactions
+  readonly moments: Moments
   readonly classes: AcceptedClasses
 }

@@ -14,6 +14,8 @@ export interface ListRequest {
    * begins with the prefix and has the delimiter after it), that whole common prefix is skipped.
    */
   readonly after: string
+  /** The page begins behind the key itself, also inside a common prefix: for pages that `isMidway` precedes. */
+  readonly afterExactly?: boolean
   readonly max: number
   /** Whether to include the owners of objects, which takes longer. */
   readonly withOwners?: boolean
@@ -65,6 +67,8 @@ export interface ListPage {
   readonly entries: readonly ListEntry[]
   /** Undefined: the end. Otherwise the `after` of the next page (the last entry's key or prefix). */
   readonly next: string | undefined
+  /** `next` may be inside a common prefix that the page does not have: the next page needs `afterExactly`. */
+  readonly isMidway?: true
 }
 
 export type VersionEntry =

@@ -31,6 +31,7 @@ import { Expiring } from "./expiring.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./watched-metadata.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
+import { MomentService } from "./moments.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
@@ -57,6 +58,7 @@ import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
 import { TransactionService } from "./transaction-service.js"
+import { Histories } from "./histories.js"
 import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
@@ -86,6 +88,7 @@ export interface Services extends ObjectServices {
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
+  readonly histories: Histories
   readonly undelete: Undelete
   readonly dedup: Dedup
   readonly dedupUpkeep: DedupUpkeep
@@ -198,6 +201,7 @@ export function createServices(
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const ofUpkeep = { ...ofWrites, random, compute, blockBytes: store.blockBytes }
   const dedupUpkeep = new DedupUpkeep(ofUpkeep, settings.encryptsAtRest ?? false)
+  const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -229,8 +233,10 @@ export function createServices(
       undelete,
       dedup,
       dedupUpkeep,
+      histories,
       refuseEarlier,
     },
+    moments: new MomentService(watched, () => reader.clockMs()),
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

@@ -122,7 +122,7 @@ class Process {
         reach()
         const { incarnations } = this
         const position = rows.position
-        return rows.runAt(command, { nowMs: 0, position, id: "", incarnations })
+        return rows.runAt(command, { nowMs: 0, commitUs: 0, position, id: "", incarnations })
       },
     }
   }

@@ -40,6 +40,10 @@ export class WatchedMetadata implements Metadata {
     return this.metadata.confirm()
   }
 
+  closeTo(us?: number): Promise<number> {
+    return this.metadata.closeTo(us)
+  }
+
   get generation(): number {
     return this.metadata.generation
   }

@@ -341,7 +341,8 @@ class Facts implements SnapshotFacts {
     new Map(
       settings.flatMap(name => {
         const document = this.settings.get(settingRowKey(id, name))
-        return document === undefined ? [] : [[name, document]]
+        // A history begins when it is switched on: restored versions have other times.
+        return document === undefined || name === "history" ? [] : [[name, document]]
       }),
     )
 

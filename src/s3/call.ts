@@ -21,6 +21,7 @@ import type { ContentLines } from "./content-lines.js"
 import type { Field, S3Error } from "./failures.js"
 import type { EncryptionHeaders } from "./encryption.js"
 import type { AttributeReader } from "./parse-content.js"
+import type { RequestMoment } from "./request-moment.js"
 import { Permissions } from "./rights/permissions.js"
 import type { PermissionsContext, PermissionsRequest } from "./rights/permissions.js"
 import type { BodyContent, RequestHead } from "./rights/condition-values-core.js"
@@ -97,6 +98,8 @@ export class Call implements PermissionsRequest {
   success: FormSuccess | undefined
   /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
+  /** Undefined: the request reads the present. */
+  moment: RequestMoment | undefined
   /** Where a read of a remote bucket found the object. */
   remoteOutcome: ReadOutcome | undefined
   /** Time in which the request waited for something to change. */

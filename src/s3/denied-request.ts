@@ -1,6 +1,7 @@
 /** A denied request as the list of denials keeps it, so that the operator can look up the reason. */
 import type { Denials } from "../access/index.js"
 import type { Failure } from "../base/failures.js"
+import { READ_TIMESTAMP } from "./operations/moments.js"
 import type { S3Request } from "./request.js"
 import { requestedOf } from "./rights/required-actions-core.js"
 
@@ -14,8 +15,8 @@ interface Denied extends Pick<DeniedRequest, "service" | "status" | "code"> {
 export function deniedRequest(request: S3Request, failure: Failure, denied: Denied): DeniedRequest {
   const { exchange, target, query, operation, caller, headers, nowMs } = request
   const { claimed, ...answered } = denied
-  const requested =
-    operation && target && requestedOf(operation.requiredActions, target, headers, query?.has("versionId") ?? false)
+  const isOfVersion = query?.has("versionId") === true || query?.has(READ_TIMESTAMP) === true
+  const requested = operation && target && requestedOf(operation.requiredActions, target, headers, isOfVersion)
   const { accessKeyId } = failure.details
   return {
     ...answered,

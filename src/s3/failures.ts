@@ -62,6 +62,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   }),
   noSuchBucket: row("NoSuchBucket", 404, "The specified bucket does not exist"),
   noSuchKey: row("NoSuchKey", 404, "The specified key does not exist."),
+  historyIncomplete: row("HistoryIncomplete", 400, "The bucket cannot be read at this moment."),
   noSuchVersion: row("NoSuchVersion", 404, "The specified version does not exist.", { versionId: "VersionId" }),
   noSuchUpload: row(
     "NoSuchUpload",

@@ -278,8 +278,11 @@ const SERVICE_AND_BUCKETS: readonly Operation[] = [
   bucket("PutBucketVersioning", "PUT versioning", putBucketVersioning),
   bucket("GetBucketAcl", "GET acl", getBucketAcl),
   bucket("PutBucketAcl", "PUT acl", putBucketAcl, { takesAcl: true }),
-  bucket("ListObjects", "GET", listObjects, { ...requiredAction("ListBucket"), heavy: true }),
-  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, { ...requiredAction("ListBucket"), heavy: true }),
+  bucket("ListObjects", "GET", listObjects, { requiredActions: REQUIRED_ACTIONS.listObjects, heavy: true }),
+  bucket("ListObjectsV2", "GET list-type=2", listObjectsV2, {
+    requiredActions: REQUIRED_ACTIONS.listObjects,
+    heavy: true,
+  }),
   bucket("ListObjectVersions", "GET versions", listObjectVersions, {
     ...requiredAction("ListBucketVersions"),
     heavy: true,

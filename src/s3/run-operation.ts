@@ -19,6 +19,7 @@ import type { Field } from "./failures.js"
 import type { AdmittedForm } from "./form/admit-form.js"
 import { OPERATIONS, type Operation, type OperationAnswer } from "./operations.js"
 import { checkRemoteRequest, isRemote, remoteHas } from "./operations/remote-object.js"
+import { findVersionAt, momentFields, momentOf, orHistoryIncomplete, readsAtMoments } from "./operations/moments.js"
 import { noteWritten } from "./operations/transformed-object.js"
 import { versionIdOf } from "./operations/versions.js"
 import type { RequestPlan } from "./plan.js"
@@ -37,6 +38,7 @@ const RETRIES_MAX = 3
 
 /** Operations of S3; those of other protocols, which have the same names, read and write in other ways. */
 const REMOTE_OPERATIONS: ReadonlySet<Operation> = new Set(OPERATIONS.filter(remoteHas))
+const MOMENT_OPERATIONS: ReadonlySet<Operation> = new Set(OPERATIONS.filter(readsAtMoments))
 
 /** A request with a known caller. */
 export interface Admitted {
@@ -62,6 +64,8 @@ export class OperationRunner {
   run(request: S3Request, admitted: Admitted): Soon<Answer> {
     const { call } = admitted
     const { answer } = admitted.operation
+    const atUs = momentOf(call, MOMENT_OPERATIONS.has(admitted.operation))
+    if (atUs !== undefined) call.moment = { atUs }
     if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
     if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
     if (answer.kind === "including") {
@@ -102,7 +106,7 @@ export class OperationRunner {
           throw failure
         }),
     )
-    return after(answering, answer => withFields(answer, call.charged))
+    return after(answering, answer => withFields(withFields(answer, call.charged), momentFields(call)))
   }
 
   /** A bucket of a request that another one includes. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
@@ -151,16 +155,18 @@ export class OperationRunner {
     const key = keyOfByteString(target.rawKey ?? "")
     permissions.setReadPlace({ bucket, key })
     call.asObjectCall(key)
-    const place = { bucket, key, versionId: versionIdOf(call) }
     const isRead = exchange.method === "GET" || exchange.method === "HEAD"
-    return after(enter(place), () =>
-      isRead && permissions.hasReadObjects
-        ? readUnchangedObject(admitted, call, answer, place)
-        : after(answer.handle(call), answered => {
-            if (!isRead) noteWritten(call)
-            return answered
-          }),
-    )
+    return after(resolveMoment(call), () => {
+      const place = { bucket, key, versionId: versionIdOf(call) }
+      return after(enter(place), () => {
+        if (call.moment !== undefined) return readAtMoment(admitted, call, answer, place)
+        if (isRead && permissions.hasReadObjects) return readUnchangedObject(admitted, call, answer, place)
+        return after(answer.handle(call), answered => {
+          if (!isRead) noteWritten(call)
+          return answered
+        })
+      })
+    })
   }
 
   private authorize(admitted: Admitted, call: Call, place: Place, trace: Span | undefined): Soon<void> {
@@ -175,6 +181,26 @@ export class OperationRunner {
       if (charged.length > 0) call.charged = charged
     })
   }
+}
+
+/** Finds the version of the request's moment, on which decisions may depend. */
+function resolveMoment(call: ObjectCall): Soon<void> {
+  const { moment } = call
+  if (moment === undefined || isRemote(call.bucket)) return undefined
+  return findVersionAt(call, moment.atUs).then(found => {
+    call.moment = found
+  })
+}
+
+/** Reads the version of the request's moment. Throws why there is none. */
+async function readAtMoment(
+  admitted: Admitted,
+  call: ObjectCall,
+  answer: Handled<"object">,
+  place: Place,
+): Promise<Answer> {
+  if (call.moment?.refusal !== undefined) throw call.moment.refusal
+  return readUnchangedObject(admitted, call, answer, place).catch((error: unknown) => orHistoryIncomplete(call, error))
 }
 
 /** Reads the object that the decision was based on; if it has been replaced, decides again for the new one. */
@@ -210,9 +236,8 @@ function requireAll({ operation, plan }: Admitted, call: Call, place: Place): So
   if (typeof requiredActions === "string") return undefined
   if (requiredActions.length === 0)
     throw fail("internal", { reason: "an operation without required actions was admitted" })
-  return forEachSoon(plan.actionsOf(call.headers, place.versionId !== undefined), action =>
-    requireOne(action, operation, call, place),
-  )
+  const isOfVersion = place.versionId !== undefined || call.moment !== undefined
+  return forEachSoon(plan.actionsOf(call.headers, isOfVersion), action => requireOne(action, operation, call, place))
 }
 
 function requireOne(action: ActionName, operation: Operation, call: Call, place: Place): Soon<void> {

@@ -12,17 +12,7 @@ import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { addUsage, NO_USAGE } from "../format/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
-import type {
-  AddedUsage,
-  CommitRequest,
-  ExpectedRow,
-  LaneId,
-  LaneState,
-  NewRow,
-  NewUsage,
-  ReplacedRow,
-  Version,
-} from "./database.js"
+import type { AddedUsage, CommitRequest, ExpectedRow, LaneId, NewRow, NewUsage, ReplacedRow } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 import { BatchView, LaterBatch, RowsMissing } from "./rows-core.js"
 import type { ChangedRow, FetchedRows, UsageSoFar, Wants } from "./rows-core.js"
@@ -142,7 +132,7 @@ class BatchChanges {
   }
 
   /** The commit of the batch. A row that was made and deleted within it leaves no trace. */
-  request(lane: LaneId, from: Pick<LaneState, "number" | "generation">, version: Version): CommitRequest {
+  request(lane: LaneId, under: Pick<CommitRequest, "from" | "version" | "firstUs" | "lastUs">): CommitRequest {
     const rows = [...this.rows.values()].sort(byStoredKey)
     const hasContent = ({ value, head }: ChangedRow): boolean => value !== undefined || head !== undefined
     const replaced = rows.flatMap((row): ReplacedRow[] =>
@@ -155,9 +145,12 @@ class BatchChanges {
     )
     const added = rows.filter(row => row.base === undefined && hasContent(row)).map(contentOf)
     const expected = [...this.expected].filter(([name]) => !this.rows.has(name)).map(([, row]) => row)
+    const reliesOnObjects = expected.some(({ family }) => family === "current")
+    const changesObjects = rows.some(({ family }) => family === "current" || family === "versions")
     const counts = [...this.counts].filter(([, change]) => Object.values(change).some(count => count !== 0))
     return {
-      ...{ lane, from, version, raisesGeneration: this.raisesGeneration },
+      ...{ lane, ...under, raisesGeneration: this.raisesGeneration },
+      closesLanes: reliesOnObjects && changesObjects,
       ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],

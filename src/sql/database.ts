@@ -97,6 +97,16 @@ export interface FetchRequest {
   readonly counters: readonly BucketId[]
   /** What quotas have counted: rows with these keys, or all. */
   readonly usage: readonly RowKey[] | "all"
+  /** Decisions need a commit timestamp. */
+  readonly wantsTimestamps?: true
+}
+
+/** Which commit timestamps are free: in microseconds since 1970. */
+export interface Timestamps {
+  /** The clock of the database. */
+  readonly clockUs: number
+  /** The greatest that a commit has, of all that the statement shows, or that is closed for all commits after it. */
+  readonly latestUs: number
 }
 
 export interface Fetched {
@@ -108,6 +118,8 @@ export interface Fetched {
   readonly counters: readonly Counters[]
   /** Those that are present. */
   readonly usage: ReadonlyMap<RowKey, Usage>
+  /** Undefined: they were not asked for. */
+  readonly timestamps: Timestamps | undefined
 }
 
 /** A row that must still have this version. */
@@ -133,8 +145,16 @@ export interface CommitRequest {
   readonly from: Pick<LaneState, "number" | "generation">
   /** The version of all rows that the batch writes. */
   readonly version: Version
+  /** The least and the greatest commit timestamp of the batch: the lane must not be closed for the least. */
+  readonly firstUs: number
+  readonly lastUs: number
   /** Whether the batch changes rows of buckets or identities: the generation increases in every lane. */
   readonly raisesGeneration: boolean
+  /**
+   * The batch changes objects, and relies on others: what changes those later must get a later timestamp. So all other
+   * lanes are closed for the batch's.
+   */
+  readonly closesLanes: boolean
   /** Rows that were read and are not written, each once, in the order of families and keys. So are all others. */
   readonly expected: readonly ExpectedRow[]
   readonly replaced: readonly ReplacedRow[]
@@ -200,6 +220,13 @@ export interface Session {
   halt(note: Uint8Array, above: number, list: Pick<IncarnationList, "highest" | "reconciliations">): Promise<boolean>
   /** Ends the halt of this number. False, and nothing happens: there is none, or the store was halted again. */
   resume(halt: number): Promise<boolean>
+  /**
+   * Closes a moment, or the present one if that is earlier, and returns it: nothing commits with a timestamp up to it any
+   * more. It waits for commits under way. Throws `TryAgain` if an incarnation begins at the same time.
+   */
+  closeTo(us: number): Promise<number>
+  /** Commits of incarnations that begin from now on have later timestamps than this one. */
+  skipTimestamps(upToUs: number): Promise<void>
   /** Incarnations that begin from now on have higher numbers than this one. */
   skipIncarnations(upTo: number): Promise<void>
   /** Ends an incarnation: once this resolves, nothing of it takes effect any more. */

@@ -102,6 +102,8 @@ export class SqlIncarnation {
   /** Positions of batches that are neither committed nor certain not to be. */
   private readonly inFlight = new Set<number>()
   private endedBecause: EndReason | undefined
+  /** The greatest commit timestamp that a batch of this process has got. */
+  private lastUs = 0
 
   constructor(
     private readonly seams: SqlSeams,
@@ -118,7 +120,7 @@ export class SqlIncarnation {
     const connectionAt = (at: number) => must(this.connections[at], "each lane and reader has a connection")
     const host: LaneHost = {
       ...{ clock, log, incarnation: own },
-      beginBatch: version => this.beginBatch(version),
+      beginBatch: (version, commands) => this.beginBatch(version, commands),
       onGeneration: generation => this.noteGeneration(generation),
       onEnded: reason => this.end(reason),
     }
@@ -208,7 +210,7 @@ export class SqlIncarnation {
     return halt && haltedFailure(halt)
   }
 
-  private beginBatch(version: bigint): BatchTime {
+  private beginBatch(version: bigint, commands: number): BatchTime {
     this.positionNow += 1
     assert(
       this.positionNow < (this.known.own + 1) * POSITIONS_OF_INCARNATION,
@@ -217,9 +219,21 @@ export class SqlIncarnation {
     const position = this.positionNow
     this.inFlight.add(position)
     const nowMs = this.seams.clock.wallMs()
+    let firstUs = 0
     return {
+      get firstUs() {
+        return firstUs
+      },
+      get lastUs() {
+        return firstUs + commands - 1
+      },
+      onFetched: ({ clockUs, latestUs }) => {
+        if (latestUs < firstUs) return
+        firstUs = Math.max(clockUs, latestUs + 1, this.lastUs + 1)
+        this.lastUs = firstUs + commands - 1
+      },
       timeOf: command => ({
-        ...{ nowMs, position: parsePosition(position), incarnations: this.known },
+        ...{ nowMs, commitUs: firstUs + command, position: parsePosition(position), incarnations: this.known },
         id: `${decisionIdOf(parsePosition(position))}${u64TextOf(version)}${String.fromCharCode(command)}`,
       }),
       end: () => void this.inFlight.delete(position),

@@ -9,7 +9,7 @@
  *           engine stops before the outcome is known.
  * Limits    SQL_LIMITS.
  */
-import { assert } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { asFailure, fail, Failure } from "../base/failures.js"
 import type { Command } from "../metadata/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -17,7 +17,7 @@ import type { Log } from "../seams/telemetry/contract.js"
 import { decideBatch, type AnswerableCommand, type DecidedBatch } from "./batch-core.js"
 import { ConnectionLost, OutcomeUnknown, RESOLVE_JUMP, TryAgain } from "./database.js"
 import type { Connection } from "./connection.js"
-import type { CommitRequest, Fetched, LaneId, LaneState } from "./database.js"
+import type { CommitRequest, Fetched, LaneId, LaneState, Timestamps } from "./database.js"
 import { endedFailure, type EndReason } from "./end-reason.js"
 import { SQL_LIMITS } from "./limits.js"
 import { FetchedRows, Wants } from "./rows-core.js"
@@ -31,7 +31,7 @@ export interface LaneHost {
   readonly clock: Clock
   readonly log: Log
   /** A moment and the identity of the decisions of a batch. */
-  beginBatch(version: bigint): BatchTime
+  beginBatch(version: bigint, commands: number): BatchTime
   /** The store's generation, as a statement has returned or made it. */
   onGeneration(generation: bigint): void
   /** The database does not accept this incarnation any more, or has lost what it committed. */
@@ -39,6 +39,11 @@ export interface LaneHost {
 }
 
 export interface BatchTime {
+  /** The least and the greatest commit timestamp. */
+  readonly firstUs: number
+  readonly lastUs: number
+  /** Rows of another moment were fetched: the timestamps are above those of all commits that it shows. */
+  onFetched(timestamps: Timestamps): void
   timeOf(command: number): Parameters<Command<unknown>["decide"]>[1]
   /** Committed, or certain not to be. */
   end(): void
@@ -153,10 +158,11 @@ export class Lane {
         const state = this.check(found.lane)
         const version = this.versionOf(state.number + 1n)
         // All decisions of an attempt have one time: keys that they read depend on it.
-        const time: BatchTime = begun ?? this.host.beginBatch(version)
+        const time: BatchTime = begun ?? this.host.beginBatch(version, commands.length)
         begun = time
+        time.onFetched(must(found.timestamps, "they were asked for"))
         const decided = decideBatch(commands, FetchedRows.of(wants, found), wants, number => time.timeOf(number))
-        if (decided !== undefined) return await this.finish(batch, decided, state, version)
+        if (decided !== undefined) return await this.finish(batch, decided, { state, version, time })
       }
       throw fail("conflict")
     } finally {
@@ -165,8 +171,9 @@ export class Lane {
   }
 
   private async fetch(untilMs: number, wants: Wants): Promise<Fetched> {
+    const request = { lane: this.id, ...wants.request(), wantsTimestamps: true } as const
     try {
-      return await this.connection.repeat(untilMs, session => session.fetch({ lane: this.id, ...wants.request() }))
+      return await this.connection.repeat(untilMs, session => session.fetch(request))
     } catch (error) {
       if (!(error instanceof ConnectionLost || error instanceof TryAgain)) throw error
       this.host.log.warn("database_unreachable", { lane: this.lane, error: String(error) })
@@ -202,10 +209,10 @@ export class Lane {
   private async finish(
     batch: readonly WaitingCommand[],
     { decided, later, changes }: DecidedBatch,
-    state: LaneState,
-    version: bigint,
+    { state, version, time }: { readonly state: LaneState; readonly version: bigint; readonly time: BatchTime },
   ): Promise<"answered" | "lost"> {
-    if (!changes.isEmpty && !(await this.send(changes.request(this.id, state, version)))) return "lost"
+    const request = () => changes.request(this.id, { from: state, version, firstUs: time.firstUs, lastUs: time.lastUs })
+    if (!changes.isEmpty && !(await this.send(request()))) return "lost"
     for (const { command, outcome } of decided) {
       if (outcome instanceof Failure) batch[command]?.reject(outcome)
       else outcome()

@@ -34,6 +34,8 @@ export const SQL_LIMITS = {
   incarnationsEveryMs: 5_000,
   /** Incarnations that may have begun, and were lost by the database, before any process has seen them. */
   incarnationsUnseenMax: 1_000,
+  /** Between the beginnings of two statements of a process that close a moment, if reads wait for the second. */
+  closeEveryMs: 50,
   reconnectMs: { first: 50, most: 5_000 },
 } as const
 

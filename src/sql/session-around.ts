@@ -48,6 +48,14 @@ export class SessionAround<Inner extends Session = Session> implements Session {
     return this.inner.skipIncarnations(...request)
   }
 
+  closeTo(...request: Parameters<Session["closeTo"]>): ReturnType<Session["closeTo"]> {
+    return this.inner.closeTo(...request)
+  }
+
+  skipTimestamps(...request: Parameters<Session["skipTimestamps"]>): Promise<void> {
+    return this.inner.skipTimestamps(...request)
+  }
+
   end(...request: Parameters<Session["end"]>): ReturnType<Session["end"]> {
     return this.inner.end(...request)
   }

@@ -33,6 +33,7 @@ import {
   type Query,
 } from "../metadata/index.js"
 import { conversionIn } from "./before-incarnation.js"
+import { Closing } from "./closing.js"
 import { Connection } from "./connection.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "./database.js"
 import type { IncarnationList, NodeProcess, Session } from "./database.js"
@@ -64,6 +65,7 @@ export class SqlMetadata implements Metadata {
   private readonly sealing: RowSealing
   private readonly upkeep: Connection
   private current: SqlIncarnation
+  private closing: Closing
   private over: EndReason | undefined
   /** Why no other incarnation has begun: the database does not keep the metadata now. */
   private elsewhere: Failure | undefined
@@ -86,6 +88,7 @@ export class SqlMetadata implements Metadata {
     this.upkeep = new Connection(settings, this.stopping.signal)
     this.seen = begun.seen
     this.current = begunAs(reason => this.onEnded(reason))
+    this.closing = this.newClosing()
     if (begun.known.halt !== undefined) this.noteHalt(begun.known.halt)
   }
 
@@ -181,6 +184,11 @@ export class SqlMetadata implements Metadata {
 
   confirm(): Promise<void> {
     return this.refusal ? Promise.reject(this.refusal) : this.current.confirm()
+  }
+
+  closeTo(us?: number): Promise<number> {
+    const why = this.refusal ?? (this.halt && haltedFailure(this.halt))
+    return why ? Promise.reject(why) : this.closing.closeTo(us)
   }
 
   get generation(): number {
@@ -281,6 +289,11 @@ export class SqlMetadata implements Metadata {
     return this.inUpkeep(session => session.foldCounters(rowsMax))
   }
 
+  private newClosing(): Closing {
+    const close = (us: number) => this.inUpkeep(session => session.closeTo(us))
+    return new Closing(this.settings.clock, this.stopping.signal, close)
+  }
+
   /** Runs a statement that may be repeated for so long. */
   private async inUpkeep<T>(
     work: (session: Session) => Promise<T>,
@@ -373,6 +386,8 @@ export class SqlMetadata implements Metadata {
       this.rows.forget()
       this.elsewhere = undefined
       this.current = new SqlIncarnation(settings, known, this.rows, reason => this.onEnded(reason))
+      // What was closed may have been lost.
+      this.closing = this.newClosing()
       this.seen = seen
       this.over = undefined
       settings.log.info("metadata_incarnation_begun", { incarnation: known.own })

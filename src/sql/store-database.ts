@@ -55,6 +55,11 @@ export class StoreDatabase {
     return this.inSession(async session => parseIncarnation((await session.incarnations()).highest))
   }
 
+  /** Commits of incarnations that begin from now on have later timestamps than this one. */
+  skipTimestamps(upToUs: number): Promise<void> {
+    return this.inSession(session => session.skipTimestamps(upToUs))
+  }
+
   /** Incarnations that begin from now on have higher numbers than this one. */
   skipIncarnations(upTo: number): Promise<void> {
     return this.inSession(session => session.skipIncarnations(upTo))

@@ -8,6 +8,7 @@ import { MemoryLayer } from "../device/index.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { soleProcess, type Command, type DecisionView } from "../metadata/index.js"
 import type { TabletRow } from "./contract.js"
+import { RESERVED_US } from "./timestamps-core.js"
 import { BATCH_BYTES_MAX, batchLength, committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 
 const FAMILY = "current"
@@ -21,24 +22,53 @@ const valueAt = (view: DecisionView, text: string): string | undefined => {
   return row && new TextDecoder().decode(row.value)
 }
 
+/** Not of the core, which reserves timestamps. */
+const isOfCommand = ({ family }: EntryWrite): boolean => family !== "clock"
+
 /** A core over committed rows that a test can write, and the answers that clients have received. */
 class Scene {
-  readonly rows = new MemoryLayer<TabletRow>()
-  readonly core = new PrimaryCore(
-    parseTabletId(1),
-    parseEpoch(1),
-    parsePosition(0),
-    this.rows,
-    soleProcess(parseIncarnation(1)),
-  )
+  readonly core: PrimaryCore
   readonly answers: string[] = []
+
+  constructor(readonly rows = new MemoryLayer<TabletRow>()) {
+    const [id, epoch, position] = [parseTabletId(1), parseEpoch(1), parsePosition(0)]
+    this.core = new PrimaryCore(id, epoch, position, rows, soleProcess(parseIncarnation(1)))
+  }
+
+  /** By the wall clock. */
+  nowMs = 0
+  /** Commit timestamps of decisions that wrote. */
+  readonly timestamps: number[] = []
+
+  /** Another process with the same rows. */
+  restarted(): Scene {
+    const next = new Scene(this.rows)
+    next.nowMs = this.nowMs
+    return next
+  }
+
+  /** Writes a row at the scene's time. */
+  write(name: string): void {
+    this.run(name, (_view, { commitUs }) => {
+      this.timestamps.push(commitUs)
+      return { writes: [write(name, "v")], result: commitUs }
+    })
+  }
+
+  closeTo(name: string, us?: number): void {
+    const settle = {
+      resolve: (at: number) => void this.answers.push(`${name}: closed to ${at}`),
+      reject: (error: unknown) => void this.answers.push(`${name}! ${isFailure(error) ? error.kind : String(error)}`),
+    }
+    this.core.closeTo(this.core.momentOf(us, this.nowMs), settle)
+  }
 
   run<Result>(name: string, decide: Command<Result>["decide"]): void {
     const settle = {
       resolve: (result: Result) => void this.answers.push(`${name}: ${String(result)}`),
       reject: (error: unknown) => void this.answers.push(`${name}! ${isFailure(error) ? error.kind : String(error)}`),
     }
-    this.core.decide({ decide }, 0, new Map(), settle)
+    this.core.decide({ decide }, this.nowMs, new Map(), settle)
   }
 
   put(name: string, text: string, value: string | undefined): void {
@@ -227,7 +257,7 @@ test("a command writes as many rows as are allowed, and more fail an assertion",
   const scene = new Scene()
   const rows = (count: number) => Array.from({ length: count }, (_, i) => write(`row ${i}`, "v"))
   scene.run("most", () => ({ writes: rows(COMMAND_ROWS_MAX), result: "most" }))
-  assert.equal(scene.core.takeBatch()?.entries[0]?.writes.length, COMMAND_ROWS_MAX)
+  assert.equal(scene.core.takeBatch()?.entries[0]?.writes.filter(isOfCommand).length, COMMAND_ROWS_MAX)
   const refused: unknown[] = []
   const settle = { resolve: () => assert.fail("too many"), reject: (error: unknown) => void refused.push(error) }
   const tooMany = rows(COMMAND_ROWS_MAX + 1)
@@ -323,7 +353,7 @@ test("a batch after a failure contains no abandoned entry", () => {
   scene.put("kept", "b", "2")
   const batch = scene.core.takeBatch()
   assert.deepEqual(
-    batch?.entries.map(({ writes }) => writes.map(({ key: at }) => at)),
+    batch?.entries.map(({ writes }) => writes.filter(isOfCommand).map(({ key: at }) => at)),
     [[key("b")]],
   )
 })
@@ -384,4 +414,99 @@ test("a replica's committed rows are a layer: rows that exist, and none for othe
   const range = layer.range(FAMILY, { start: key("a"), end: key("b") })
   assert.deepEqual(range.next().value, [key("a"), { row }])
   assert.equal(range.next().done, true)
+})
+
+const HOUR_US = 3_600_000_000
+
+test("timestamps follow the clock, and grow while it stands still or is set back", () => {
+  const scene = new Scene()
+  for (const nowMs of [5_000, 5_000, 5_001, 4_000, 4_000, 9_000]) {
+    scene.nowMs = nowMs
+    scene.write("a")
+  }
+  assert.deepEqual(scene.timestamps, [5_000_000, 5_000_001, 5_001_000, 5_001_001, 5_001_002, 9_000_000])
+})
+
+test("what writes nothing uses no timestamp", () => {
+  const scene = new Scene()
+  for (let i = 0; i < 5; i += 1) scene.read("read", "a")
+  scene.write("a")
+  assert.deepEqual(scene.timestamps, [1])
+})
+
+test("a process that starts goes on after all timestamps before, whatever its clock says", () => {
+  const scene = new Scene()
+  scene.nowMs = HOUR_US / 1_000
+  for (let i = 0; i < 3; i += 1) scene.write("a")
+  scene.commit(scene.core.takeBatch())
+  scene.write("lost")
+  const [, , before = 0] = scene.timestamps
+  let next = scene.restarted()
+  for (const nowMs of [0, 2 * (HOUR_US / 1_000), 1]) {
+    const lastUs = Math.max(before, ...next.timestamps)
+    next = next.restarted()
+    next.nowMs = nowMs
+    next.write("b")
+    assert.ok((next.timestamps[0] ?? 0) > lastUs, `${next.timestamps[0]} at ${nowMs} ms`)
+    assert.ok((next.timestamps[0] ?? 0) <= Math.max(nowMs * 1_000, lastUs + 1) + RESERVED_US, "not far ahead")
+    next.commit(next.core.takeBatch())
+  }
+})
+
+test("a reservation lasts for many entries, and is made again after entries were abandoned", () => {
+  const scene = new Scene()
+  const reserves = () => scene.core.takeBatch()?.entries.map(({ writes }) => writes.some(each => !isOfCommand(each)))
+  for (const nowMs of [1_000, 1_050, 1_100, 1_101, 1_102]) {
+    scene.nowMs = nowMs
+    scene.write("a")
+  }
+  assert.deepEqual(reserves(), [true, false, false, true, false])
+  scene.core.abandon()
+  scene.write("a")
+  assert.deepEqual(reserves(), [true])
+})
+
+test("a moment is closed once everything up to it is committed, and nothing gets its timestamp any more", () => {
+  const scene = new Scene()
+  scene.nowMs = 1_000
+  scene.write("a")
+  scene.closeTo("early", 1_000_000)
+  scene.nowMs = 2_000
+  scene.closeTo("now")
+  scene.nowMs = 1_500
+  scene.write("b")
+  assert.deepEqual(scene.answers, [], "a is not committed yet")
+  assert.deepEqual(scene.timestamps, [1_000_000, 2_000_001])
+  scene.commit(scene.core.takeBatch())
+  assert.deepEqual(scene.answers.slice(0, 3), ["a: 1000000", "early: closed to 1000000", "now: closed to 2000000"])
+  assert.ok(scene.core.isClosed(2_000_000))
+  scene.closeTo("again", 1_999_999)
+  assert.equal(scene.answers.at(-1), "again: closed to 1999999")
+})
+
+test("a closed moment stays closed after a start with a clock that was set back", () => {
+  const scene = new Scene()
+  scene.nowMs = 9_000
+  scene.closeTo("now")
+  assert.deepEqual(scene.answers, [])
+  scene.commit(scene.core.takeBatch())
+  assert.deepEqual(scene.answers, ["now: closed to 9000000"])
+  const next = scene.restarted()
+  next.nowMs = 1
+  next.write("a")
+  assert.ok((next.timestamps[0] ?? 0) > 9_000_000)
+})
+
+test("a moment in the future is refused, and one whose entries are lost is not closed", () => {
+  const scene = new Scene()
+  scene.nowMs = 1_000
+  assert.throws(
+    () => scene.core.momentOf(1_000_001, 1_000),
+    error => isFailure(error, "invalidArgument"),
+  )
+  scene.write("a")
+  scene.closeTo("now")
+  scene.core.abandon()
+  assert.deepEqual(scene.answers, ["a! indeterminate", "now! indeterminate"])
+  assert.ok(!scene.core.isClosed(1_000_000))
 })

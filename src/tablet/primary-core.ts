@@ -6,19 +6,21 @@
  * batch n+1 that depends on batch n must not be revealed if n fails. So each answer is held until the last entry that
  * it appended or saw is committed.
  */
-import { assert } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { parsePosition } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
 import { RowsNeeded } from "../base/rows-needed.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
+import { decodeTimestamps, TIMESTAMPS_ROW } from "../format/commit-timestamps.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countedWrites, type Command, type DecisionView, type Incarnations } from "../metadata/index.js"
 import type { TabletPayload, TabletRow } from "./contract.js"
+import { CommitTimestamps } from "./timestamps-core.js"
 
 /** A row that a decision wrote and that is not yet committed. */
 interface HeadRow extends TabletRow {
@@ -60,11 +62,15 @@ class Answer<Result> implements Held {
 }
 
 /** Entry appended by a decision; its configuration epoch is added when it is taken into a batch. */
-type Appended = Omit<Entry, "tabletId" | "epoch">
+interface Appended extends Omit<Entry, "tabletId" | "epoch"> {
+  readonly commitUs: number
+}
 
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly last: Position
+  /** The greatest commit timestamp of its entries and all before. */
+  readonly lastUs: number
 }
 
 /**
@@ -73,7 +79,7 @@ export interface Batch {
 export const BATCH_BYTES_MAX = 4 * MIB
 
 /** How many of the entries fit into one batch: at least one. */
-export function batchLength(entries: readonly Appended[]): number {
+export function batchLength(entries: readonly Pick<Appended, "writes">[]): number {
   let lengthBytes = 0
   const over = entries.findIndex(({ writes }, i) => (lengthBytes += entryBytes(writes)) > BATCH_BYTES_MAX && i > 0)
   return over < 0 ? entries.length : over
@@ -105,6 +111,9 @@ export class PrimaryCore {
   private pending: Appended[] = []
   private uncommitted: Entry[] = []
   private held: Held[] = []
+  private readonly timestamps: CommitTimestamps
+  /** All entries with a commit timestamp up to this one are committed, and no other one will get such. */
+  private closedUs: number
 
   constructor(
     private readonly tabletId: TabletId,
@@ -117,10 +126,17 @@ export class PrimaryCore {
     this.headPosition = recovered
     this.committedTo = recovered
     this.layers = [this.head, committed]
+    const reserved = getThrough(this.layers, "clock", TIMESTAMPS_ROW)
+    this.closedUs = reserved ? decodeTimestamps(reserved.value) : 0
+    this.timestamps = new CommitTimestamps(this.closedUs)
   }
 
   get committed(): Position {
     return this.committedTo
+  }
+
+  get lastTimestamp(): number {
+    return this.timestamps.last
   }
 
   /** Entries are logged under this configuration from the next batch on. */
@@ -152,12 +168,13 @@ export class PrimaryCore {
     const view = new HeadView(this.layers, payloads)
     const position = parsePosition(this.headPosition + 1)
     try {
-      const time = { nowMs, position, id: decisionIdOf(position), incarnations }
+      const commitUs = this.timestamps.next(nowMs)
+      const time = { nowMs, commitUs, position, id: decisionIdOf(position), incarnations }
       const decision = command.decide(view, time)
       const { result, writes: own } = decision
       const counted = countedWrites(view, decision)
       const writes = counted.length === 0 ? own : [...own, ...counted]
-      if (writes.length > 0) this.append(writes, position)
+      if (writes.length > 0) this.append(writes, position, commitUs)
       const appended = writes.length > 0 ? position : NOTHING
       this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
     } catch (error) {
@@ -168,16 +185,45 @@ export class PrimaryCore {
     }
   }
 
-  private append(writes: readonly EntryWrite[], position: Position): void {
-    assert(writes.length <= COMMAND_ROWS_MAX, () => `a command writes ${writes.length} rows`)
-    const lengthBytes = entryBytes(writes)
+  private append(decided: readonly EntryWrite[], position: Position, commitUs: number): void {
+    assert(decided.length <= COMMAND_ROWS_MAX, () => `a command writes ${decided.length} rows`)
+    const lengthBytes = entryBytes(decided)
     if (lengthBytes > ENTRY_BYTES_MAX) throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
+    const reservation = this.timestamps.use(commitUs)
+    const writes = reservation ? [...decided, reservation] : decided
     this.headPosition = position
-    this.pending.push({ position, writes })
+    this.push(writes, position, commitUs)
+  }
+
+  private push(writes: readonly EntryWrite[], position: Position, commitUs: number): void {
+    this.pending.push({ position, writes, commitUs })
     for (const { family, key, value, payload } of writes) {
       const inMemory: TabletPayload | undefined = payload && { in: "memory", bytes: payload }
       this.head.set(family, key, { value: value ?? DELETED, payload: inMemory, position })
     }
+  }
+
+  /** The moment, or the present one. Throws `invalidArgument` if it is in the future. */
+  momentOf(us: number | undefined, nowMs: number): number {
+    const latest = this.timestamps.latest(nowMs)
+    if (us !== undefined && us > latest)
+      throw fail("invalidArgument", { message: "the moment is in the future", us, latest })
+    return us ?? latest
+  }
+
+  /** Whether everything up to the moment is committed, and nothing else will get such a commit timestamp. */
+  isClosed(us: number): boolean {
+    return us <= this.closedUs
+  }
+
+  /** From now on no decision gets a commit timestamp up to this one; the answer is sent once all that have one are committed. */
+  closeTo(us: number, settle: Settle<number>): void {
+    const reservation = this.timestamps.use(us)
+    if (reservation) {
+      this.headPosition = parsePosition(this.headPosition + 1)
+      this.push([reservation], this.headPosition, this.timestamps.last)
+    }
+    this.hold(new Answer(this.headPosition, settle, us, undefined))
   }
 
   private hold(answer: Held): void {
@@ -193,13 +239,14 @@ export class PrimaryCore {
     const last = entries.at(-1)
     if (!last) return undefined
     this.uncommitted.push(...entries)
-    return { entries, last: last.position }
+    return { entries, last: last.position, lastUs: must(appended.at(-1), "the batch has entries").commitUs }
   }
 
   /** The batch is durable on every replica and applied. Sends the answers that waited for it. */
   commit(batch: Batch): void {
     assert(batch.last > this.committedTo, "commits go forward")
     this.committedTo = batch.last
+    this.closedUs = batch.lastUs
     for (const { position, writes } of batch.entries) {
       for (const { family, key } of writes) {
         if (this.head.get(family, key)?.row?.position === position) this.head.drop(family, key)
@@ -220,6 +267,7 @@ export class PrimaryCore {
       for (const { family, key } of writes) this.head.drop(family, key)
     }
     this.headPosition = this.committedTo
+    this.timestamps.forgetReservation()
     this.uncommitted = []
     this.pending = []
     const held = this.held

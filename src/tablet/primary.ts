@@ -101,6 +101,11 @@ export class Primary implements Metadata {
     return this.core.committed
   }
 
+  /** The greatest commit timestamp that a decision has got. */
+  get lastTimestamp(): number {
+    return this.core.lastTimestamp
+  }
+
   get epoch(): Epoch {
     return this.core.epoch
   }
@@ -217,6 +222,17 @@ export class Primary implements Metadata {
       return fail("deviceFailed", { message, remedy: "add a disk, or start without --refuse-single-copy" })
     }
     return undefined
+  }
+
+  async closeTo(us?: number): Promise<number> {
+    const at = this.core.momentOf(us, this.clock.wallMs())
+    if (this.core.isClosed(at)) return at
+    for (const handle of this.handles) await spaceAt(handle, spaceForWrites)
+    const refusal = this.ending ?? this.refusal
+    if (refusal) throw refusal
+    const closed = new Promise<number>((resolve, reject) => this.core.closeTo(at, { resolve, reject }))
+    this.flushing ??= this.flush()
+    return closed
   }
 
   /** `mayWait`: rows that are not in memory are read before it decides; otherwise while it does. */

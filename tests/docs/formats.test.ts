@@ -14,6 +14,7 @@ import { encodeEvent } from "../../src/format/event-record.js"
 import { encodeAudit } from "../../src/format/audit-record.js"
 import { encodeJob } from "../../src/format/job-record.js"
 import { encodeGuards, encodeTransaction } from "../../src/format/transaction-record.js"
+import { encodeHistory } from "../../src/format/history.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import { encodeSignOuts } from "../../src/format/console-session.js"
@@ -810,6 +811,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       waiting: [[Buffer.from(SESSION_ID, "hex"), 1, 126, "w"]],
     },
   ],
+  history: [encodeHistory(128), { sinceUs: 128 }],
   coordChanges: [
     encodeCoordChange({ kind: "released", path: parseCoordPath("n/p"), atMs: 127 }),
     { kind: 3, path: "n/p", atMs: 127 },

@@ -3,24 +3,23 @@
  * of zero count as absent, and members that are undefined too.
  */
 import type { Family } from "../../src/base/families.js"
+import { TIMESTAMPS_ROW } from "../../src/format/commit-timestamps.js"
 import { decodeCounters } from "../../src/format/records.js"
 
 /** A row of the family `counters` that says as much as no row. */
 export const isZero = (family: Family, value: Uint8Array): boolean =>
   family === "counters" && Object.values(decodeCounters(value)).every(count => count === 0)
 
-/** A row among others of a slice. */
-const isZeroIn = (item: unknown): boolean =>
-  typeof item === "object" &&
-  item !== null &&
-  "family" in item &&
-  item.family === "counters" &&
-  "row" in item &&
-  typeof item.row === "object" &&
-  item.row !== null &&
-  "value" in item.row &&
-  item.row.value instanceof Uint8Array &&
-  isZero("counters", item.row.value)
+/** The embedded engine alone has a row with reserved timestamps. */
+export const isOfEngine = (family: unknown, key: unknown): boolean => family === "clock" && key === TIMESTAMPS_ROW
+
+/** A row among others of a slice that says as much as no row. */
+function isNothing(item: unknown): boolean {
+  if (typeof item !== "object" || item === null || !("family" in item)) return false
+  if ("key" in item && isOfEngine(item.family, item.key)) return true
+  if (item.family !== "counters" || !("row" in item) || typeof item.row !== "object" || item.row === null) return false
+  return "value" in item.row && item.row.value instanceof Uint8Array && isZero("counters", item.row.value)
+}
 
 const textOf = (bytes: Uint8Array): string =>
   `bytes ${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex")}`
@@ -31,7 +30,7 @@ function plain(value: unknown, name?: string): unknown {
   if (name === "payload") return "a payload"
   if (value instanceof Map) return ["map", ...Array.from(value, pair => plain(pair))]
   if (value instanceof Set) return ["set", ...Array.from(value, item => plain(item))]
-  if (Array.isArray(value)) return value.filter(item => !isZeroIn(item)).map(item => plain(item))
+  if (Array.isArray(value)) return value.filter(item => !isNothing(item)).map(item => plain(item))
   const members = Object.entries(value).filter(([, member]) => member !== undefined)
   const sorted = members.sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(sorted.map(([key, member]) => [key, plain(member, key)]))

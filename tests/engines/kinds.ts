@@ -8,10 +8,12 @@ import { DEDUP_COMMANDS, DEDUP_QUERIES } from "./dedup-kinds.js"
 import { DEDUP_UPKEEP_COMMANDS, DEDUP_UPKEEP_QUERIES } from "./dedup-upkeep-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
+import { HISTORY_COMMANDS, HISTORY_QUERIES } from "./history-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
 import { KEY_COMMANDS, KEY_QUERIES } from "./key-kinds.js"
 import { KMS_COMMANDS, KMS_QUERIES } from "./kms-kinds.js"
 import { LIFECYCLE_COMMANDS, LIFECYCLE_QUERIES } from "./lifecycle-kinds.js"
+import { MOMENT_QUERIES } from "./moment-kinds.js"
 import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
@@ -49,7 +51,7 @@ const DRAWN_COMMANDS = [
 ]
 export const COMMANDS = [
   ...[...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS],
-  ...TRANSACTION_COMMANDS,
+  ...[...TRANSACTION_COMMANDS, ...HISTORY_COMMANDS],
 ]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
@@ -65,6 +67,7 @@ export const DRAWN: readonly PlayKind[] = [
   ...CHANGE_QUERIES,
   ...APPEND_QUERIES,
   ...REFERENCE_QUERIES,
+  ...MOMENT_QUERIES,
   ...QUEUE_QUERIES,
   ...OF_KEYS,
   ...ACCESS_QUERIES,
@@ -74,8 +77,7 @@ export const DRAWN: readonly PlayKind[] = [
 export const APART: readonly PlayKind[] = [
   ...[...COORD_COMMANDS, ...COORD_QUERIES],
   ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES, ...DEDUP_UPKEEP_COMMANDS, ...DEDUP_UPKEEP_QUERIES],
-  ...TRANSACTION_COMMANDS,
-  ...TRANSACTION_QUERIES,
+  ...[...TRANSACTION_COMMANDS, ...TRANSACTION_QUERIES, ...HISTORY_COMMANDS, ...HISTORY_QUERIES],
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -166,6 +168,7 @@ const COMPETING: readonly (readonly string[])[] = [
 ]
 
 const COMPETING_APART: readonly (readonly string[])[] = [
+  ["SetSetting", "SetVersioning", "PutVersion", "RemoveVersion", "RenameObject", "ExpireNoncurrent", "HistorySince"],
   ["CreateSession", "EndSession", "AcquireLock", "ReadLock", "ListLocks", "ReadBeats"],
   ["CreateSession", "AcquireLock", "ReleaseLock", "RenewSession", "ReadCoordChanges", "ReadFence"],
   [

@@ -214,7 +214,8 @@ function lastBucketId(scene: Scene): number {
 const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 
 /** Appends need theirs, so it is set more often than others. */
-const PLAYED_SETTINGS = [...SETTING_NAMES, "append", "append"] as const
+/** `history` has kinds of its own. */
+export const PLAYED_SETTINGS = [...SETTING_NAMES.filter(name => name !== "history"), "append", "append"] as const
 
 const BUCKETS: readonly PlayKind[] = [
   commandKind("CreateBucket", 6, scene => {

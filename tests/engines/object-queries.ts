@@ -55,7 +55,7 @@ import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "../../src/object/q
 import { countKeyUses, KEY_USE_SOURCES } from "../../src/object/queries/key-uses-core.js"
 import { manifestOf } from "../../src/object/queries/manifest-core.js"
 import { keyFacts } from "../../src/object/reconcile/restore-commands-core.js"
-import { SETTING_NAMES } from "../../src/format/records.js"
+import { PLAYED_SETTINGS } from "./object-kinds.js"
 import { ACCOUNTS, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const FIRST = ALL_OBJECT_ROWS.start
@@ -122,7 +122,7 @@ function naming(scene: Scene) {
 const BUCKET_QUERIES: readonly PlayKind[] = [
   queryKind("BucketNamed", scene => bucketNamed(scene.bucketName())),
   queryKind("BucketNames", scene => bucketNames([scene.bucketId(), scene.bucketId()])),
-  queryKind("ReadSetting", scene => readSetting(scene.bucketId(), scene.pick(SETTING_NAMES))),
+  queryKind("ReadSetting", scene => readSetting(scene.bucketId(), scene.pick(PLAYED_SETTINGS))),
   queryKind("BucketRecords", () => bucketRecords()),
   queryKind("BucketsWithSetting", () => bucketsWithSetting("tagging")),
   queryKind("ChosenPolicies", () => chosenPolicies()),

@@ -29,7 +29,7 @@ import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
 import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
 import { rowAt } from "../../src/object/jobs/integrity-audit.js"
 import type { Random } from "../../src/seams/random/contract.js"
-import { comparable, isZero } from "./comparable.js"
+import { comparable, isOfEngine, isZero } from "./comparable.js"
 import { APART, DRAWN, THEMES, THEMES_APART } from "./kinds.js"
 import { ALL_ROWS, Scene, type Play, type PlayKind } from "./scene.js"
 
@@ -69,11 +69,18 @@ const COMPARE_EVERY = 20
 /** After one in so many rounds follows one of the kinds of APART. */
 const APART_ONE_IN = 3
 
-/** A command that remembers the time of its last decision. */
+/** The last decision of a command. */
+interface Decided {
+  time: DecisionTime | undefined
+  writes: boolean
+  isOfObjects: boolean
+}
+
+/** A command that remembers its last decision. */
 class Recorded<Result> implements Command<Result> {
   constructor(
     private readonly command: Command<Result>,
-    private readonly record: { time: DecisionTime | undefined },
+    private readonly record: Decided,
   ) {}
 
   get name() {
@@ -94,7 +101,10 @@ class Recorded<Result> implements Command<Result> {
 
   decide(rows: DecisionView, time: DecisionTime) {
     this.record.time = time
-    return this.command.decide(rows, time)
+    const decision = this.command.decide(rows, time)
+    this.record.writes = decision.writes.length > 0
+    this.record.isOfObjects = decision.writes.some(({ family }) => family === "current" || family === "versions")
+    return decision
   }
 
   copied(): Command<Result> {
@@ -116,6 +126,9 @@ interface Ran {
   readonly play: Play
   readonly incarnations: Incarnations
   readonly time: DecisionTime | undefined
+  readonly writes: boolean
+  /** It changed objects. */
+  readonly isOfObjects: boolean
   readonly outcome: Outcome
   readonly failure: FailureKind | undefined
   readonly beganAt: number
@@ -134,7 +147,7 @@ async function dump(metadata: Metadata): Promise<ReadonlyMap<string, string>> {
   const shown = new Map<string, string>()
   const show = async (family: Family): Promise<void> => {
     for (const [key, row] of await metadata.ask(allRows(family))) {
-      if (isZero(family, row.value)) continue
+      if (isZero(family, row.value) || isOfEngine(family, key)) continue
       const payload = row.payload && (await owned(metadata.payload(family, key, row)))
       if (row.payload) assert.ok(payload, `${family}: a row has lost its payload`)
       shown.set(`${family} ${comparable(Buffer.from(key, "latin1"))}`, comparable({ value: row.value, bytes: payload }))
@@ -168,6 +181,8 @@ export class Player {
   private again: readonly Chosen[] = []
   private roundsSinceComparison = 0
   private moments = 0
+  /** The greatest timestamp of a change that was answered. */
+  private latestUs = 0
   /** Kinds of plays, with what became of them. */
   readonly played = new Map<string, { done: number; refused: number }>()
   /** What became of each play, in order. */
@@ -302,7 +317,7 @@ export class Player {
 
   private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
     const { own } = process.metadata.incarnations
-    const record: { time: DecisionTime | undefined } = { time: undefined }
+    const record: Decided = { time: undefined, writes: false, isOfObjects: false }
     const beganAt = this.nextMoment()
     const answer = await this.answerOf(play, process.metadata, record).then(
       result => ({ outcome: doneWith(result), failure: undefined }),
@@ -310,7 +325,7 @@ export class Player {
     )
     this.count(name, answer.failure)
     const incarnations = this.incarnationsOf(process, record.time?.incarnations.own ?? own)
-    return { name, play, incarnations, time: record.time, ...answer, beganAt, endedAt: this.nextMoment() }
+    return { name, play, incarnations, ...record, ...answer, beganAt, endedAt: this.nextMoment() }
   }
 
   private nextMoment(): number {
@@ -325,7 +340,7 @@ export class Player {
     this.outcomes.push(`${name}: ${failure ?? "done"}`)
   }
 
-  private async answerOf(play: Play, metadata: Metadata, record: { time: DecisionTime | undefined }): Promise<unknown> {
+  private async answerOf(play: Play, metadata: Metadata, record: Decided): Promise<unknown> {
     switch (play.kind) {
       case "command":
         return metadata.run(new Recorded(play.command, record))
@@ -339,6 +354,7 @@ export class Player {
   /** Finds an order of the plays that explains their answers and the rows. */
   private async explain(ran: readonly Ran[]): Promise<void> {
     const certain = ran.filter(({ failure }) => failure === undefined || !NOT_DONE.has(failure))
+    this.checkTimestamps(ran)
     const changes = certain.filter(({ play, failure }) => play.kind === "command" && failure === undefined)
     const isAmbiguous = changes.length > 1 || certain.some(({ failure }) => failure === "indeterminate")
     const isDue = isAmbiguous || this.roundsSinceComparison >= COMPARE_EVERY
@@ -351,6 +367,18 @@ export class Player {
       assert.fail(`no order explains these answers:\n${names.join("\n")}\n${await this.wanted(certain)}`)
     }
     this.model.become(after)
+  }
+
+  /** What was answered before something else began has an earlier timestamp, whatever the processes. */
+  private checkTimestamps(ran: readonly Ran[]): void {
+    const changes = ran.filter(({ writes, failure }) => writes && failure === undefined)
+    for (const { name, time, beganAt } of changes) {
+      const { commitUs } = must(time, "it was decided")
+      const earlier = changes.filter(({ endedAt }) => endedAt < beganAt)
+      const latestUs = Math.max(this.latestUs, ...earlier.map(each => must(each.time, "it was decided").commitUs))
+      assert.ok(commitUs > latestUs, `${name}: its timestamp ${commitUs} is not after ${latestUs}`)
+    }
+    this.latestUs = Math.max(this.latestUs, ...changes.map(each => must(each.time, "it was decided").commitUs))
   }
 
   /** What the model answers to the plays in their order. */
@@ -376,6 +404,8 @@ export class Player {
       const others = left.filter(each => each !== next)
       // What ended before another began comes before it.
       if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
+      // Those that change objects come in the order of their timestamps.
+      if (others.some(each => isEarlier(each, next))) continue
       const tried = model.copy()
       const outcome = await decided(tried, next, this.model)
       const isExplained = next.failure === "indeterminate" ? next.time !== undefined : outcome === next.outcome
@@ -399,6 +429,9 @@ export class Player {
     for (const { metadata } of this.store.processes) assert.deepEqual(await dump(metadata), expected)
   }
 }
+
+const isEarlier = (a: Ran, b: Ran): boolean =>
+  a.isOfObjects && b.isOfObjects && a.time !== undefined && b.time !== undefined && a.time.commitUs < b.time.commitUs
 
 /** The payload was gone when it was read. */
 const GONE = doneWith({ row: "without its payload" })

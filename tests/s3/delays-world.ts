@@ -82,6 +82,7 @@ function delayed({
   appends,
   renames,
   transactions,
+  moments,
   classes,
 }: ObjectServices): ObjectServices {
   const later = async <T>(work: () => Soon<T>): Promise<T> => {
@@ -103,7 +104,7 @@ function delayed({
       get: request => later(async () => unlent(await objects.get({ ...request, lends: false }))),
       put: request => later(() => objects.put({ ...request, body: { ...request.body, gather: () => undefined } })),
     }),
-    ...{ multipart, appends, renames, transactions, classes },
+    ...{ multipart, appends, renames, transactions, moments, classes },
   }
 }
 
@@ -160,8 +161,8 @@ export async function world(machine: Machine) {
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
   const count: Count = { objects: 0, refused: {}, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
-  const { buckets, objects, multipart, appends, renames, transactions, classes } = engine.services
-  const services = { buckets, objects, multipart, appends, renames, transactions, classes }
+  const { buckets, objects, multipart, appends, renames, transactions, moments, classes } = engine.services
+  const services = { buckets, objects, multipart, appends, renames, transactions, moments, classes }
   const settings: S3Settings = {
     ...{
       services,

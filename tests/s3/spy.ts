@@ -6,7 +6,16 @@ const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirm
 export class Spy {
   readonly calls: string[] = []
 
-  over({ buckets, objects, multipart, appends, renames, transactions, classes }: ObjectServices): ObjectServices {
+  over({
+    buckets,
+    objects,
+    multipart,
+    appends,
+    renames,
+    transactions,
+    moments,
+    classes,
+  }: ObjectServices): ObjectServices {
     return {
       buckets: this.spied("buckets", buckets),
       objects: this.spied("objects", objects),
@@ -14,6 +23,7 @@ export class Spy {
       appends: this.spied("appends", appends),
       renames: this.spied("renames", renames),
       transactions: this.spied("transactions", transactions),
+      moments: this.spied("moments", moments),
       classes,
     }
   }

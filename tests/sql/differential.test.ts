@@ -120,7 +120,7 @@ async function holdReal(client: Client, hold: Hold): Promise<void> {
 
 const RESET = `
 TRUNCATE hayloft.rows, hayloft.lanes, hayloft.incarnations, hayloft.counters, hayloft.usage;
-UPDATE hayloft.store SET generation = 1, last_incarnation = 0`
+UPDATE hayloft.store SET generation = 1, last_incarnation = 0, timestamps = 0`
 
 const WAITING = "SELECT DISTINCT pid, pg_blocking_pids(pid) AS blockers FROM pg_locks WHERE NOT granted"
 

@@ -4,6 +4,7 @@
  */
 import type { PlantedEdit } from "../harness/planted-copies.js"
 import type { SimulatedCheck } from "./simulated-checks.js"
+import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 
 export interface SqlPlant {
   readonly bug: string
@@ -15,6 +16,7 @@ const statements = "src/sql/simulated/statements.ts"
 const lane = "src/sql/lane.ts"
 
 export const SQL_PLANTS: readonly SqlPlant[] = [
+  ...TIMESTAMP_PLANTS,
   {
     bug: "the versions of rows that were only read are not compared",
     edits: [{ file: statements, find: 'if (!(await lockRows(on, expected, "share"))) return "conflict"', put: "" }],
@@ -54,7 +56,13 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
   },
   {
     bug: "the lane's number is not advanced",
-    edits: [{ file: statements, find: "row => ({ ...row, number: row.number + 1n })", put: "row => ({ ...row })" }],
+    edits: [
+      {
+        file: statements,
+        find: "{ ...row, number: row.number + 1n, committed: lastUs }",
+        put: "{ ...row, committed: lastUs }",
+      },
+    ],
     caughtBy: "eachChangeOnce",
   },
   {

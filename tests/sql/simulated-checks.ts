@@ -10,6 +10,7 @@ import { suffixRange } from "../../src/format/row-key.js"
 import { command, query, type Metadata, type RowView } from "../../src/metadata/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { History } from "./exchange-history.js"
+import { TIMESTAMP_CHECKS } from "./timestamp-checks.js"
 import { anyOf, concurrently, SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
 
 const FAMILY = "releases"
@@ -324,6 +325,7 @@ async function noDeadlocks(seed: number): Promise<void> {
 }
 
 export const SIMULATED_CHECKS = {
+  ...TIMESTAMP_CHECKS,
   eachChangeOnce,
   oneStays,
   closedStaysClosed,

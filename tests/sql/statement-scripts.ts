@@ -59,6 +59,7 @@ type Step =
   | { readonly kind: "begin"; readonly node: string; readonly highest: number }
   | { readonly kind: "end"; readonly incarnation: number }
   | { readonly kind: "fetch" }
+  | { readonly kind: "closeTo"; readonly us: number }
 
 type Event =
   /** A session starts its next step, or will once the one before has ended. */
@@ -95,20 +96,25 @@ const rowOf = (family: StoredKey["family"], key: string): StoredKey => ({ family
 const [ROW_A, ROW_B, ROW_C] = [rowOf("releases", "a"), rowOf("releases", "b"), rowOf("debts", "a")]
 const NEW_ROW = rowOf("debts", "b")
 
+/** Of commits; some moments that are closed are below it, and some are not. */
+const COMMIT_US = 1_000
+
 interface Rows {
   readonly replaced?: readonly StoredKey[]
   readonly deleted?: StoredKey
   readonly expected?: StoredKey
   readonly added?: StoredKey
   readonly version?: bigint
+  readonly closes?: boolean
 }
 
 /** A commit of these rows, which it has read in the beginning; of none: a change of the generation. */
-function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, version }: Rows): Step {
+function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, version, closes = false }: Rows): Step {
   const content = { value: Buffer.from("new"), head: undefined, payload: undefined }
   const asRead = (key: StoredKey | undefined): ExpectedRow[] => (key ? [{ ...key, version: firstVersion(key) }] : [])
   const request: CommitRequest = {
     ...{ lane, from: { number: 0n, generation: 1n }, version: version ?? BigInt(SCRIPT_VERSIONS + lane.lane) },
+    ...{ firstUs: COMMIT_US, lastUs: COMMIT_US + 1, closesLanes: closes },
     ...{ raisesGeneration: replaced.length === 0 && !deleted && !added, counts: [], droppedCounters: [], ...NO_USAGE },
     expected: asRead(expected),
     replaced: replaced.flatMap(asRead).map(row => ({ ...row, ...content, before: row.version, keepsPayload: true })),
@@ -193,6 +199,42 @@ export const SCRIPTS_BY_NAME: Readonly<Record<string, Script>> = {
       { release: 0, how: "rollback" },
     ],
   },
+  "a moment is closed while a commit with an earlier timestamp waits, and one arrives": {
+    hasSeveralEnds: true,
+    holds: [{ kind: "lock", key: ROW_A }],
+    events: [
+      { start: 0, step: commitOf(LANE, { replaced: [ROW_A] }) },
+      { start: 1, step: { kind: "closeTo", us: COMMIT_US } },
+      { start: 2, step: commitOf(OTHER_LANE, { replaced: [ROW_B] }) },
+      { release: 0, how: "rollback" },
+    ],
+  },
+  "a commit closes the lanes of others while one with an earlier timestamp waits, and one arrives": {
+    hasSeveralEnds: true,
+    holds: [{ kind: "lock", key: ROW_A }],
+    events: [
+      { start: 0, step: commitOf(LANE, { replaced: [ROW_A] }) },
+      { start: 1, step: commitOf(OTHER_LANE, { replaced: [ROW_B], closes: true }) },
+      { start: 2, step: commitOf(THIRD_LANE, { deleted: ROW_C }) },
+      { release: 0, how: "rollback" },
+    ],
+  },
+  "a moment is closed while an incarnation begins": {
+    holds: [{ kind: "store" }],
+    events: [
+      { start: 0, step: { kind: "begin", node: "a", highest: 3 } },
+      { start: 1, step: { kind: "closeTo", us: COMMIT_US } },
+      { release: 0, how: "commit" },
+    ],
+  },
+  "an incarnation begins while a moment is closed": {
+    holds: [{ kind: "lane", lane: OTHER_LANE }],
+    events: [
+      { start: 0, step: { kind: "closeTo", us: COMMIT_US } },
+      { start: 1, step: { kind: "begin", node: "a", highest: 3 } },
+      { release: 0, how: "commit" },
+    ],
+  },
   "an incarnation is ended while it commits": {
     holds: [{ kind: "lock", key: ROW_A }],
     events: [
@@ -234,7 +276,9 @@ function randomHold(random: Random): Hold {
 }
 
 function randomStep(random: Random, at: number, session: number): Step {
-  switch (random.below(12)) {
+  switch (random.below(14)) {
+    case 12:
+      return { kind: "closeTo", us: COMMIT_US - 1 + random.below(6) }
     case 0:
       return { kind: "begin", node: anyOf(random, ["a", "b", "c"]), highest: 3 + random.below(2) }
     case 1:
@@ -280,7 +324,9 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
       generation: BigInt(random.below(12) === 0 ? 2 : 1),
     },
     version: BigInt(SCRIPT_VERSIONS + at),
+    ...{ firstUs: COMMIT_US + at, lastUs: COMMIT_US + at + random.below(3) },
     raisesGeneration: random.below(5) === 0,
+    closesLanes: random.below(5) === 0,
     ...{ expected, replaced, deleted, added },
     counts:
       random.below(2) === 0 ? [{ bucketId: BUCKET, change: { objects: at, versions: 1, bytes: 2, uploads: 3 } }] : [],
@@ -310,7 +356,15 @@ export async function prepare(session: Session): Promise<void> {
   await session.begin(processOf("a"), 2, 0)
   await session.begin(processOf("b"), 2, 1)
   const lane = { incarnation: must(await session.begin(processOf("preparing"), 1, 2), "an incarnation"), lane: 0 }
-  const nothing = { raisesGeneration: false, expected: [], replaced: [], deleted: [], counts: [], droppedCounters: [] }
+  const nothing = {
+    raisesGeneration: false,
+    closesLanes: false,
+    expected: [],
+    replaced: [],
+    deleted: [],
+    counts: [],
+    droppedCounters: [],
+  }
   const newUsage = [FIRST_COUNT, THIRD_COUNT].map(key => ({ key, usage: { bytes: 1, objects: 1, partBytes: 0 } }))
   for (const [at, key] of PRESENT.entries()) {
     const row = { ...key, value: Buffer.from("first"), head: undefined, payload: Buffer.from("first payload") }
@@ -320,6 +374,7 @@ export async function prepare(session: Session): Promise<void> {
       lane,
       from,
       version: firstVersion(key),
+      ...{ firstUs: at + 1, lastUs: at + 1 },
       added: [row],
       ...NO_USAGE,
       ...(at === 0 && { newUsage }),
@@ -337,7 +392,8 @@ const textOf = (value: unknown): string =>
       : each
   })
 
-const requestOfAll = (lane: LaneId) => ({ lane, keys: KEYS, ranges: [], counters: [BUCKET], usage: "all" as const })
+const requestOfAll = (lane: LaneId) =>
+  ({ lane, keys: KEYS, ranges: [], counters: [BUCKET], usage: "all", wantsTimestamps: true }) as const
 
 async function perform(session: Session, step: Step): Promise<string> {
   switch (step.kind) {
@@ -350,9 +406,11 @@ async function perform(session: Session, step: Step): Promise<string> {
     case "end":
       return String(await session.end(step.incarnation))
     case "fetch": {
-      const { usage, ...found } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
-      return textOf({ ...found, usage: [...usage].sort() })
+      const { usage, timestamps, ...found } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
+      return textOf({ ...found, usage: [...usage].sort(), latestUs: timestamps?.latestUs })
     }
+    case "closeTo":
+      return String(await session.closeTo(step.us))
   }
 }
 
@@ -401,8 +459,10 @@ async function stateOf(session: Session): Promise<string> {
   const states = []
   for (const lane of lanes)
     states.push((await session.fetch({ lane, keys: [], ranges: [], counters: [], usage: [] })).lane)
-  const { rows, counters, usage } = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
-  return textOf({ incarnations, highest, states, rows, counters, usage: [...usage].sort() })
+  const found = await session.fetch(requestOfAll({ incarnation: 1, lane: 0 }))
+  const { rows, counters, usage, timestamps } = found
+  const latestUs = timestamps?.latestUs
+  return textOf({ incarnations, highest, states, rows, counters, usage: [...usage].sort(), latestUs })
 }
 
 /** Generations of the lanes that have not ended: all the same, or a change of the generation has missed one. */

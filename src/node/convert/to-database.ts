@@ -162,6 +162,7 @@ export class ToDatabase {
   private async noteCopied(): Promise<void> {
     const { database } = this.seams
     await database.skipIncarnations(lowestOf(this.store))
+    await database.skipTimestamps(this.store.tablet.lastTimestamp)
     if ((await database.control()) !== undefined)
       throw fail("foreignDatabase", { message: "another node has made a store in the database meanwhile" })
     const { generation } = this.store.record()

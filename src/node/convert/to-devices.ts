@@ -21,6 +21,7 @@ import { setConversion } from "../../coordination/index.js"
 import { CALL_LIMITS, Spaces } from "../../device/index.js"
 import type { ConversionRow } from "../../format/cluster-rows.js"
 import type { ControlRecord } from "../../format/control-record.js"
+import { encodeTimestamps, TIMESTAMPS_ROW } from "../../format/commit-timestamps.js"
 import type { DatabaseMark } from "../../format/database-mark.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { mapBounded, supervise } from "../../life/index.js"
@@ -268,6 +269,9 @@ async function copyTo(
       start = slice.next
     }
   }
+  // Nothing else is committed in the database any more.
+  const value = encodeTimestamps(await source.closeTo())
+  await putAt(replicas, since, position, [{ family: "clock", key: TIMESTAMPS_ROW, value }])
 }
 
 async function putAt(

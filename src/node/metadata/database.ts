@@ -20,6 +20,8 @@ export interface MetadataDatabase {
   conversion(): Promise<ConversionRow | undefined>
   /** The highest incarnation that has begun. */
   highestIncarnation(): Promise<Incarnation>
+  /** Commits of incarnations that begin from now on have later timestamps than this one. */
+  skipTimestamps(upToUs: number): Promise<void>
   /** Incarnations that begin from now on have higher numbers than this one. */
   skipIncarnations(upTo: number): Promise<void>
   /**

@@ -32,7 +32,13 @@ let position = 1000
 function decide<Result>({ metadata }: Scene, command: Command<Result>, nowMs: number): Result {
   position += 1
   const at = parsePosition(position)
-  return metadata.runAt(command, { nowMs, position: at, id: decisionIdOf(at), incarnations: metadata.incarnations })
+  return metadata.runAt(command, {
+    nowMs,
+    commitUs: nowMs * 1000,
+    position: at,
+    id: decisionIdOf(at),
+    incarnations: metadata.incarnations,
+  })
 }
 
 const restore = (scene: Scene, request: Request = {}, nowMs = NOW): boolean => {

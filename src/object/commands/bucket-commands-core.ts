@@ -38,6 +38,7 @@ import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { notesChanges } from "./changes-core.js"
+import { hasHistory, historyBegins, historyRowsOf } from "./history-core.js"
 import { droppedUsage } from "./usage-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
@@ -138,9 +139,10 @@ export const setSetting = command<SetSettingArguments, void>({
   // A full store must still let its owner withdraw permissions.
   grows: (_bucketId, _name, document) => (document ?? "") !== "",
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
-  decide(view, { nowMs }, bucketId, name, document, former) {
+  decide(view, { nowMs, commitUs }, bucketId, name, document, former) {
     const key = settingRowKey(bucketId, name)
     const bucket = requireBucket(view, bucketId)
+    checkHistory(bucket, name, document)
     const row = view.get("settings", key)
     if (former !== undefined && (row && decodeSetting(row.value).document) !== former.document) {
       throw fail("conflict", { reason: "the setting has changed" })
@@ -153,9 +155,26 @@ export const setSetting = command<SetSettingArguments, void>({
       document === undefined
         ? { family: "settings" as const, key, value: undefined }
         : settingWrite(bucketId, name, { setMs: nowMs, document })
-    return { writes: [bucketWrite({ ...bucket, ...changed }), write], result: undefined }
+    const ofHistory = name === "history" ? historyWrites(view, bucket, document !== undefined, commitUs) : []
+    return { writes: [bucketWrite({ ...bucket, ...changed }), write, ...ofHistory], result: undefined }
   },
 })
+
+/** Throws `invalidRequest` for what excludes a history. */
+function checkHistory({ versioning, settings }: BucketRecord, name: SettingName, document: string | undefined): void {
+  if (document === undefined) return
+  const isRemote = settings.includes("remote")
+  if (name === "history" && versioning !== "enabled")
+    throw fail("invalidRequest", { message: "Only a bucket whose versioning is enabled has a history." })
+  if ((name === "history" && isRemote) || (name === "remote" && settings.includes("history")))
+    throw fail("invalidRequest", { message: "A remote bucket has no history: others change the objects." })
+}
+
+/** A history that is switched on again goes on. */
+function historyWrites(view: RowView, bucket: BucketRecord, isOn: boolean, commitUs: number): readonly EntryWrite[] {
+  if (!isOn) return deletionsOf(view, historyRowsOf(bucket))
+  return hasHistory(bucket) ? [] : historyBegins(bucket.id, commitUs)
+}
 
 export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" | "suspended"], void>({
   name: "SetVersioning",
@@ -171,6 +190,10 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
     if (notesChanges(bucket))
       throw fail("invalidRequest", {
         message: "The container is synchronized with another one, which knows no versions: end that first.",
+      })
+    if (hasHistory(bucket) && versioning !== "enabled")
+      throw fail("invalidRequest", {
+        message: "The bucket has the setting history, which needs every version: remove that first.",
       })
     // From now on there are versions. What undelete has kept stays until its time.
     const { undeleteDays: _days, ...others } = bucket
@@ -285,6 +308,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ["names", nameRowKey(bucket.name)],
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
+      ...historyRowsOf(bucket),
     ]
     const writes = deletionsOf(view, [...rows, ...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)])
     const usage = droppedUsage(bucket)

@@ -45,6 +45,7 @@ import {
 } from "./multipart-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { findLatest } from "./found-versions-core.js"
+import { historyRowsOf } from "./history-core.js"
 import { RowEditor } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
 
@@ -191,6 +192,7 @@ export const eraseBucket = command<[bucketId: BucketId, newest: number], void>({
       ["names", nameRowKey(bucket.name)],
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
+      ...historyRowsOf(bucket),
     ]
     const settingsVersion = bucket.settingsVersion + 1
     const erased = (upTo: number) => encodeBucketKey({ kind: "erased", createdMs: nowMs, epoch: upTo })

@@ -4,7 +4,8 @@
 import type { BucketId } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "../../format/records.js"
-import type { CounterChange, RowView, UsageChange } from "../../metadata/index.js"
+import type { CommandView, CounterChange, UsageChange } from "../../metadata/index.js"
+import { historyWrites, type HistoryOfKey } from "./history-core.js"
 import { keptChange, usageChanges, type Growth } from "./usage-core.js"
 
 /** What a decision adds to what undelete keeps of the bucket, or takes from it. */
@@ -23,6 +24,7 @@ export interface FinishedEditor {
   /** Undefined: no quota counts what is changed. */
   readonly growth: Growth | undefined
   readonly kept: Kept
+  readonly history: HistoryOfKey
 }
 
 export interface Finished {
@@ -34,14 +36,17 @@ export interface Finished {
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
 
 /** Throws `quotaExceeded`. */
-export function finishedAlone(view: RowView, { bucketId, writes, change, growth, kept }: FinishedEditor): Finished {
+export function finishedAlone(view: CommandView, editor: FinishedEditor): Finished {
+  const { bucketId, change, growth, kept, history } = editor
   const ofQuotas = growth === undefined ? NO_USAGE_CHANGES : usageChanges(view, [growth])
   const usage = kept === NOTHING_KEPT ? ofQuotas : [...ofQuotas, keptChange(bucketId, kept.objects, kept.bytes)]
+  const ofHistory = historyWrites(view, [history])
+  const writes = ofHistory.length === 0 ? editor.writes : [...editor.writes, ...ofHistory]
   return { writes, counts: [{ bucketId, change }], usage }
 }
 
 /** Each bucket and each count gets the sum. Throws `quotaExceeded`. */
-export function finishedTogether(view: RowView, editors: readonly FinishedEditor[]): Finished {
+export function finishedTogether(view: CommandView, editors: readonly FinishedEditor[]): Finished {
   const counters = new Map<BucketId, Counters>()
   const kept = new Map<BucketId, Kept>()
   for (const { bucketId, change, kept: own } of editors) {
@@ -56,8 +61,12 @@ export function finishedTogether(view: RowView, editors: readonly FinishedEditor
   const ofKept = [...kept].flatMap(([bucketId, { objects, bytes }]) =>
     objects === 0 && bytes === 0 ? [] : [keptChange(bucketId, objects, bytes)],
   )
+  const ofHistory = historyWrites(
+    view,
+    editors.map(({ history }) => history),
+  )
   return {
-    writes: editors.flatMap(({ writes }) => writes),
+    writes: [...editors.flatMap(({ writes }) => writes), ...ofHistory],
     counts: [...counters].map(([bucketId, change]) => ({ bucketId, change })),
     usage: [...ofQuotas, ...ofKept],
   }

@@ -1,11 +1,12 @@
 /** Versions of an object as decisions and queries find them in its rows. Pure. */
 import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
-import type { BucketId, ObjectKey, RowKey, VersionId } from "../../base/ids.js"
+import { firstOf } from "../../base/first-of.js"
+import { parseUploadId, type BucketId, type ObjectKey, type RowKey, type VersionId } from "../../base/ids.js"
 import type { VersionFamily } from "../../format/deleted-version.js"
 import { decodeRowHead, type PendingDeletionRecord, type RowHead } from "../../format/records.js"
-import { versionRowKey } from "../../format/row-key.js"
-import { NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
+import { suffixRange, uploadRowKey, versionRowKey } from "../../format/row-key.js"
+import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "../../format/version-id.js"
 import {
   decodeDetails,
   decodeVersionHead,
@@ -28,6 +29,8 @@ export interface FoundVersion {
 /** One version as found in its row. */
 export interface VersionMatch extends FoundVersion {
   readonly family: "current" | "versions"
+  /** The order of the next version of the row, if that is known and not current. */
+  readonly nextOrder?: number | undefined
 }
 
 export function readDetails(view: RowView, row: RowKey, record: VersionRecord): VersionDetails {
@@ -90,4 +93,18 @@ export function headOfSingle(current: VersionHead | undefined): RowHead {
     versions: 1,
     latestOrder: current.order,
   }
+}
+
+/** The order of the next version of the row, among those that are not current. */
+export function orderAfter(view: RowView, row: RowKey, order: number): number | undefined {
+  const range = { start: suffixRange(row).start, end: versionRowKey(row, order), reverse: true, expectedRows: 1 }
+  const next = firstOf(view.range("versions", range))
+  return next && decodeVersionHead(next[1].value).order
+}
+
+/** Where the versions of a row that reference the same bytes are counted; undefined: these bytes are not shared. */
+export function shareRowKey(row: RowKey, content: Content): RowKey | undefined {
+  if (content.kind === "extent") return uploadRowKey(row, content.extent.uploadId)
+  if (content.kind !== "segments") return undefined
+  return uploadRowKey(row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
 }

@@ -9,8 +9,6 @@ import { assert, must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import type { Family } from "../../base/families.js"
 import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
-import { parseUploadId } from "../../base/ids.js"
-import { hexOf } from "../../base/bytes.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { msOfTimestamp, timestampOfMs, type Timestamp } from "../../base/timestamp.js"
@@ -26,16 +24,9 @@ import type { VersionLock } from "../../format/object-lock.js"
 import type { VersionRestore } from "../../format/restore.js"
 import type { BoundSealing } from "../../format/sealing.js"
 import { packRecord, RecordReader } from "../../format/pack.js"
-import {
-  bucketRowKey,
-  objectRowKey,
-  pendingDeletionRowKey,
-  suffixRange,
-  uploadRowKey,
-  versionRowKey,
-} from "../../format/row-key.js"
+import { bucketRowKey, objectRowKey, pendingDeletionRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
 import { decodeRowHead, encodePendingDeletion, encodeRowHead, NO_COUNTS } from "../../format/records.js"
-import type { Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
+import type { BucketRecord, Counters, PendingDeletionRecord, RowHead, Versioning } from "../../format/records.js"
 import {
   decodeVersion,
   decodeVersionHead,
@@ -57,12 +48,14 @@ import {
   headOfSingle,
   pendingDeletionOf,
   readDetails,
+  shareRowKey,
   type FoundVersion,
   type VersionMatch,
 } from "./found-versions-core.js"
+import { HistoryOfKey } from "./history-core.js"
 import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
-import { bytesOfVersionId, NULL_VERSION } from "../../format/version-id.js"
+import { NULL_VERSION } from "../../format/version-id.js"
 import type { CommandView, DecisionTime, MetadataRow } from "../../metadata/index.js"
 import {
   finishedAlone,
@@ -157,6 +150,7 @@ export class RowEditor {
   private kept: Kept = NOTHING_KEPT
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
+  private readonly history: HistoryOfKey
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
   private undeletedForMs: number | undefined
 
@@ -171,6 +165,7 @@ export class RowEditor {
     private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
+    this.history = new HistoryOfKey(bucketId, this.row)
     this.pendingDeletions = before?.pendingDeletions ?? 0
   }
 
@@ -192,8 +187,8 @@ export class RowEditor {
   }
 
   put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
-    // All other rows are read before they are changed.
-    if (family === "details") this.view.get(family, key)
+    // All other rows are read before they are changed, or new.
+    if (family === "details" && value === undefined) this.view.get(family, key)
     const write = payload ? { family, key, value, payload } : { family, key, value }
     const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
     if (at < 0) this.writes.push(write)
@@ -253,9 +248,13 @@ export class RowEditor {
     this.timestamp = repeated.timestamp
   }
 
-  private get notesChanges(): boolean {
+  private get bucket(): BucketRecord | undefined {
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    return row !== undefined && notesChanges(bucketOfRow(row))
+    return row && bucketOfRow(row)
+  }
+
+  private get notesChanges(): boolean {
+    return this.bucket !== undefined && notesChanges(this.bucket)
   }
 
   /** When the object changes, unless another store says. */
@@ -380,6 +379,7 @@ export class RowEditor {
     const encoded = encodeDetails(details)
     const hasDetails = encoded.length > DETAILS_IN_RECORD_BYTES_MAX
     const detailsKey = versionRowKey(this.row, version.head.order)
+    if (version.head.hasDetails) this.view.get("details", detailsKey)
     if (hasDetails || version.head.hasDetails) this.put("details", detailsKey, hasDetails ? encoded : undefined)
     this.rewrite(version, record => ({
       ...record,
@@ -398,6 +398,7 @@ export class RowEditor {
     if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
     const modifiedMs = this.changedMs
     const order = this.nextOrder
+    this.history.from(order)
     this.moveDetails(version.head, order)
     this.bytesDelta += sizeBytes - version.head.sizeBytes
     const grown = { sizeBytes, modifiedMs, order, md5, parts, checksumAlgorithm, checksumType, isShared: false }
@@ -428,10 +429,15 @@ export class RowEditor {
     this.put("details", versionRowKey(this.row, order), details.value)
   }
 
-  /** Later than those of all versions that the row has had. */
+  /**
+   * The commit timestamp, but later than those of all versions that the row has had: earlier releases took them from the
+   * clocks of nodes. Until such an order has passed, nothing shows the state of now.
+   */
   private get nextOrder(): number {
-    const order = Math.max(this.time.nowMs * 1000, this.versions.head.lastOrder + 1)
+    const { commitUs } = this.time
+    const order = Math.max(commitUs, this.versions.head.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
+    if (order > commitUs) this.history.from(order)
     return order
   }
 
@@ -446,19 +452,13 @@ export class RowEditor {
   /** Counts one more version of this row that references a version's bytes. Throws `conflict` if there are many. */
   share(version: VersionMatch): void {
     const { content } = decodeVersion(version.row.value)
-    const shareKey = this.shareKey(content)
+    const shareKey = shareRowKey(this.row, content)
     if (!shareKey) return
     const row = this.read("shares", shareKey)
     const names = row ? RecordReader.open("share", row.value, 1).number() : 1
     if (names >= SHARERS_MAX) throw fail("conflict")
     this.put("shares", shareKey, packRecord(1, [names + 1]))
     this.rewrite(version, record => ({ ...record, head: { ...record.head, isShared: true } }))
-  }
-
-  private shareKey(content: Content): RowKey | undefined {
-    if (content.kind === "extent") return uploadRowKey(this.row, content.extent.uploadId)
-    if (content.kind !== "segments") return undefined
-    return uploadRowKey(this.row, parseUploadId(hexOf(bytesOfVersionId(content.multipartId))))
   }
 
   /**
@@ -476,6 +476,7 @@ export class RowEditor {
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
+    this.history.remove(this.view, version, this.versions.head.latestOrder, this.time.commitUs)
     this.bytesDelta -= version.head.sizeBytes
     const { nullOrder, versions } = this.versions.head
     const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
@@ -484,7 +485,7 @@ export class RowEditor {
 
   /** Whether no other version references the bytes. Otherwise there is one less. */
   private isLastOfBytes({ head, content }: VersionRecord): boolean {
-    const shareKey = head.isShared ? this.shareKey(content) : undefined
+    const shareKey = head.isShared ? shareRowKey(this.row, content) : undefined
     if (shareKey === undefined) return true
     const row = must(this.read("shares", shareKey), "shared bytes are counted")
     const names = RecordReader.open("share", row.value, 1).number() - 1
@@ -498,8 +499,7 @@ export class RowEditor {
   }
 
   private get keptForMs(): number | undefined {
-    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    const bucket = row && bucketOfRow(row)
+    const { bucket } = this
     const days = bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
     return days === undefined ? this.undeletedForMs : days * DAY_MS
   }
@@ -556,7 +556,7 @@ export class RowEditor {
   private finishOne(): FinishedEditor {
     const { bucketId, writes, kept } = this
     const change = this.change()
-    return { bucketId, writes, kept, change, growth: this.growthOf(change) }
+    return { bucketId, writes, kept, change, growth: this.growthOf(change), history: this.history }
   }
 
   private change(): Counters {
@@ -574,8 +574,7 @@ export class RowEditor {
   private growthOf({ bytes, versions }: Counters): Growth | undefined {
     const { parts, isRestoring, addsObject } = this
     if (bytes === 0 && versions === 0 && parts.bytes === 0) return undefined
-    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    const bucket = row && bucketOfRow(row)
+    const { bucket } = this
     if (bucket?.usage === undefined) return undefined
     return { bucket, bytes, versions, addsObject, parts, isRestoring }
   }

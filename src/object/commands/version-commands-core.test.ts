@@ -278,7 +278,8 @@ test("after any commands, versions, counters and pending deletions match the mod
 function decideAt<Result>({ metadata }: Scene, nowMs: number, command: Command<Result>): Result {
   const view = { ...metadata.committed, payload: () => undefined }
   const incarnations = soleProcess(parseIncarnation(1))
-  return command.decide(view, { nowMs, position: parsePosition(99), id: "99", incarnations }).result
+  return command.decide(view, { nowMs, commitUs: nowMs * 1000, position: parsePosition(99), id: "99", incarnations })
+    .result
 }
 
 test("setting the clock back never decreases order or time of newer versions", async () => {

@@ -68,7 +68,13 @@ class World {
     const { metadata } = this.scene
     const position = parsePosition(this.position)
     const { incarnations } = metadata
-    return metadata.runAt(command, { nowMs: this.nowMs, position, id: decisionIdOf(position), incarnations })
+    return metadata.runAt(command, {
+      nowMs: this.nowMs,
+      commitUs: this.nowMs * 1000,
+      position,
+      id: decisionIdOf(position),
+      incarnations,
+    })
   }
 
   put(key: string, change: Parameters<typeof putOf>[2] = {}) {

@@ -43,7 +43,8 @@ class Scene {
     this.position += 1
     const position = parsePosition(this.position)
     const { incarnations } = this.bucket.metadata
-    const time: DecisionTime = { nowMs: this.clock.wallMs(), position, id: decisionIdOf(position), incarnations }
+    const nowMs = this.clock.wallMs()
+    const time: DecisionTime = { nowMs, commitUs: nowMs * 1000, position, id: decisionIdOf(position), incarnations }
     return this.bucket.metadata.runAt(command, time)
   }
 

@@ -124,17 +124,19 @@ function dueNoncurrent(
   let { sinceMs, newer } = newerThan(view, objectRow, from, rules.newerKeptMax)
   const due: VersionMatch[] = []
   let rows = 0
+  let nextOrder: number | undefined
   const range = { start: from, end: suffixRange(objectRow).end, expectedRows: VERSIONS_MAX + 1 }
   for (const [rowKey, row] of view.range("versions", range)) {
     if (rows === VERSIONS_MAX) return { due, next: rowKey }
     rows += 1
     const head = decodeVersionHead(row.value)
-    const version: VersionMatch = { family: "versions", rowKey, row, head }
+    const version: VersionMatch = { family: "versions", rowKey, row, head, nextOrder }
     const place = sinceMs === undefined ? undefined : ({ kind: "noncurrent", sinceMs, newer } as const)
     const facts = place && factsOf(view, key, { objectRow, row, head }, place)
     if (facts && isDue(dueOf(rules, facts, at), at) && isUnlocked(version, at)) due.push(version)
     if (place && !head.isMarker) newer += 1
     sinceMs = head.modifiedMs
+    nextOrder = head.order
   }
   return { due, next: undefined }
 }

@@ -116,13 +116,13 @@ const scanFamily = (view: RowView, family: "current" | "uploads"): Scan =>
       yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
   }
 
-function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
+export function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   const { modifiedMs: lastModifiedMs, ...shown } = decodeListedVersion(value)
   return { key, lastModifiedMs, ...shown }
 }
 
 /** What a listing shows beyond the head of a record. */
-interface Extras extends Pick<ListRequest, "withOwners" | "withTypes"> {
+export interface Extras extends Pick<ListRequest, "withOwners" | "withTypes"> {
   /** Restores of archived objects that are not over by then; undefined: none. */
   readonly restoresAtMs: number | undefined
 }
@@ -134,7 +134,7 @@ const headerIn = (headers: VersionDetails["headers"], name: keyof ContentHeaders
   headers.find(([known]) => known === name)?.[1]
 
 /** A listed object with what the request asks for. */
-function withExtras(
+export function withExtras(
   view: RowView,
   { id }: Bucket,
   object: ListedObject,

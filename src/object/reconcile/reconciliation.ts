@@ -28,6 +28,8 @@ import { mapBounded } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import { Hashes } from "../../seams/compute/index.js"
 import type { Random } from "../../seams/random/contract.js"
+import { bucketsWithSetting } from "../bucket-service.js"
+import { restartHistory } from "../commands/history-core.js"
 import { strictestOf } from "../commands/lock-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import { factsOf, hasRandomEtag } from "../encryption-core.js"
@@ -199,6 +201,8 @@ export class Reconciliation {
     this.messages = await this.items.applyQueuesAndFiles(plan.items, check, signal)
     await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
+    for (const { id } of await this.metadata.ask(bucketsWithSetting("history")))
+      await this.metadata.run(restartHistory(id))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
   }
 

@@ -156,7 +156,7 @@ const lengthOf = ({ info, range }: ObjectBody): number => range?.lengthBytes ?? 
 
 /** A request for a version announces nothing, also if it is the current one. */
 export const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined> =>
-  call.query.has("versionId") ? undefined : lifecycleOf(call)
+  versionIdOf(call) !== undefined ? undefined : lifecycleOf(call)
 
 export const getObject = (call: ObjectCall): Soon<Answer> =>
   after(announcedRules(call), rules => after(openObject(call, false), body => answerWith(call, body, rules)))

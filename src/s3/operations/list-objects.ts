@@ -1,5 +1,6 @@
 /** ListObjects (both versions): the latest versions in a bucket, ordered by the bytes of their keys. */
-import type { Bucket, ListPage } from "../../object/contract.js"
+import { fail } from "../../base/failures.js"
+import type { ListPage, ListRequest } from "../../object/contract.js"
 import type { RemoteListPage } from "../../origin/index.js"
 import type { Answer, BucketCall } from "../call.js"
 import { regionOf } from "./buckets.js"
@@ -30,18 +31,23 @@ interface Listing {
   readonly showsStatus: boolean
 }
 
-async function list(call: BucketCall, after: string, showsOwners: boolean): Promise<Listing> {
-  const { services, bucket, query, accessControl } = call
+/** Where a listing begins. */
+type Start = Pick<ListRequest, "after" | "afterExactly">
+
+async function list(call: BucketCall, start: Start, showsOwners: boolean): Promise<Listing> {
+  const { services, bucket, query, accessControl, moment } = call
   const prefix = query.get("prefix") ?? ""
   const delimiter = query.get("delimiter") ?? ""
   const max = maxOf(query, "max-keys")
   const encoding = encodingOf(query)
   const withOwners = showsOwners && (await accessControl.listsApply(bucket))
-  const scope = { bucket, prefix, delimiter, after, max }
+  const scope = { bucket, prefix, delimiter, ...start, max }
   const { withRestores, withStatus } = optionalAttributesOf(call)
   const page = isRemote(bucket)
     ? await listRemote(call, { ...scope, withStatus })
-    : await services.objects.list({ ...scope, withOwners, withRestores })
+    : moment === undefined
+      ? await services.objects.list({ ...scope, withOwners, withRestores })
+      : await services.moments.list({ ...scope, withOwners, withRestores }, moment.atUs)
   const ids = page.entries.map(entry => (entry.kind === "object" ? entry.object.owner : undefined))
   return {
     prefix,
@@ -65,23 +71,53 @@ function writeEntries(xml: XmlWriter, { page, owners, showsStatus }: Listing, en
   for (const entry of page.entries) if (entry.kind === "prefix") writeCommonPrefix(xml, entry.prefix, encoding)
 }
 
-/** A token is valid for the bucket that issued it. */
-const scopeOf = ({ id }: Bucket): string => `bucket ${id}`
+/** A token is valid for the bucket that issued it, and for the moment of its listing. */
+const scopeOf = ({ bucket: { id }, moment }: BucketCall): string =>
+  moment === undefined ? `bucket ${id}` : `bucket ${id} at ${moment.atUs}`
+
+/** Before the place in the token of a listing at a moment: whether the next page begins exactly there. */
+const [EXACTLY, BEHIND_ENTRY] = ["=", ">"]
+
+function tokenOf(call: BucketCall, { next, ...page }: ListPage | RemoteListPage): string | undefined {
+  if (next === undefined) return undefined
+  const mark = "isMidway" in page && page.isMidway ? EXACTLY : BEHIND_ENTRY
+  return encodeToken(call.moment === undefined ? next : `${mark}${next}`, scopeOf(call))
+}
+
+/** Throws `invalidArgument` for a token of another bucket or another moment. */
+function startOf(call: BucketCall, token: string): Start {
+  const place = decodeToken(token, scopeOf(call))
+  if (call.moment === undefined) return { after: place }
+  return { after: place.slice(EXACTLY.length), afterExactly: place.startsWith(EXACTLY) }
+}
+
+/**
+ * Where the next page begins, as version 1 shows it. At a moment a page may have no entry that a client could name instead.
+ * Throws `invalidRequest` if no marker can say it.
+ */
+function nextMarkerOf({ moment }: BucketCall, delimiter: string, page: ListPage | RemoteListPage): string | undefined {
+  if ("isMidway" in page && page.isMidway)
+    throw fail("invalidRequest", {
+      message: "So many keys with one common prefix have no object at this moment that the listing needs list-type=2.",
+    })
+  return delimiter === "" && moment === undefined ? undefined : page.next
+}
 
 const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(call)]] as const
 
 export async function listObjects(call: BucketCall): Promise<Answer> {
   const { bucket, query } = call
   const marker = query.get("marker") ?? ""
-  const listing = await list(call, marker, true)
+  const listing = await list(call, { after: marker }, true)
   const { prefix, delimiter, max, encoding, page } = listing
+  const nextMarker = nextMarkerOf(call, delimiter, page)
   const write = (xml: XmlWriter, shown: Encoding): void => {
     const { type, show } = shown
     xml
       .text("Name", bucket.name)
       .text("Prefix", show(prefix))
       .text("Marker", show(marker))
-      .text("NextMarker", delimiter === "" || page.next === undefined ? undefined : show(page.next))
+      .text("NextMarker", nextMarker === undefined ? undefined : show(nextMarker))
       .text("MaxKeys", max)
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", type)
@@ -96,8 +132,8 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
   const { bucket, query } = call
   const startAfter = query.get("start-after") ?? ""
   const token = query.get("continuation-token")
-  const after = token === undefined ? startAfter : decodeToken(token, scopeOf(bucket))
-  const listing = await list(call, after, query.get("fetch-owner") === "true")
+  const start = token === undefined ? { after: startAfter } : startOf(call, token)
+  const listing = await list(call, start, query.get("fetch-owner") === "true")
   const { prefix, delimiter, max, encoding, page } = listing
   const write = (xml: XmlWriter, shown: Encoding): void => {
     const { type, show } = shown
@@ -105,7 +141,7 @@ export async function listObjectsV2(call: BucketCall): Promise<Answer> {
       .text("Name", bucket.name)
       .text("Prefix", show(prefix))
       .text("ContinuationToken", token)
-      .text("NextContinuationToken", page.next === undefined ? undefined : encodeToken(page.next, scopeOf(bucket)))
+      .text("NextContinuationToken", tokenOf(call, page))
       .text("StartAfter", unlessEmpty(show(startAfter)))
       .text("KeyCount", page.entries.length)
       .text("MaxKeys", max)

@@ -33,6 +33,7 @@ import { writeConditionsOf } from "../parse-conditions.js"
 import { BUCKET_REMOTE } from "../settings/remote.js"
 import { documentOf } from "../settings/setting.js"
 import { OFFSET_HEADER } from "./append-object.js"
+import { READ_TIMESTAMP } from "./moments.js"
 
 const OFF = "Remote buckets are switched off. The operator starts the store with --remotes."
 
@@ -110,6 +111,7 @@ export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, 
   const refuse = (what: string) => fail("notImplemented", { message: `A remote bucket does not have ${what}.` })
   if (!isKnown) throw refuse(operation.name)
   if (query.has("versionId")) throw refuse("versions")
+  if (query.has(READ_TIMESTAMP)) throw refuse("reads at a moment")
   const name = REFUSED_HEADERS.find(each => headers.get(each) !== undefined)
   if (name !== undefined) throw refuse(`the header ${name}`)
   if ((headers.get("x-amz-storage-class") ?? "STANDARD") !== "STANDARD") throw refuse("storage classes")

@@ -6,8 +6,9 @@ import type { Bucket } from "../../object/contract.js"
 import type { BucketCall } from "../call.js"
 import type { Field } from "../failures.js"
 
-/** `versionId` of the query; undefined if absent. Throws `invalidArgument`. */
-export function versionIdOf({ query }: Pick<BucketCall, "query">): VersionId | undefined {
+/** `versionId` of the query, or the version of the request's moment; undefined: neither. Throws `invalidArgument`. */
+export function versionIdOf({ query, moment }: Pick<BucketCall, "query" | "moment">): VersionId | undefined {
+  if (moment !== undefined) return moment.versionId
   const text = query.get("versionId")
   if (text === undefined) return undefined
   return parseVersion(text)

@@ -12,7 +12,7 @@ import { scopeOf, type ActionName } from "./actions.js"
 
 export interface RequiredAction {
   readonly action: ActionName
-  /** Replaces `action` if the request names a version. */
+  /** Replaces `action` if the request names a version, or a moment. */
   readonly ofVersion?: ActionName
   /** Applies only to requests with such headers; decided by their names alone. */
   readonly when?: (names: HeaderNames) => boolean
@@ -66,6 +66,7 @@ export const REQUIRED_ACTIONS = {
     { action: "PutBucketVersioning", appliesTo: turnsLockOn },
   ],
   getObject: [{ action: "GetObject", ofVersion: "GetObjectVersion" }],
+  listObjects: [{ action: "ListBucket", ofVersion: "ListBucketVersions" }],
   putObject: [...makeObject(), READ_BY_CONDITION],
   copyObject: [...makeObject({ appliesTo: replacesTags }), READ_BY_CONDITION],
   /** And of its source `GetObject` and `DeleteObject`. */

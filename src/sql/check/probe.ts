@@ -53,11 +53,17 @@ const NO_USAGE = { usage: [], newUsage: [], droppedUsage: [] }
 async function runEveryStatement(session: PostgresSession) {
   const incarnation = await begin(session, "probe of a check")
   const lane = { incarnation, lane: 0 }
+  const plain = { raisesGeneration: false, closesLanes: false }
   const nothing = { expected: [], replaced: [], deleted: [], added: [], counts: [], droppedCounters: [], ...NO_USAGE }
-  for (const raisesGeneration of [false, true]) {
-    const { lane: from } = await session.fetch({ lane, keys: [], ranges: [], counters: [], usage: [] })
-    if (from) await session.makeChanges({ ...nothing, lane, from, version: 0n, raisesGeneration })
+  const kinds = [{}, { raisesGeneration: true }, { closesLanes: true }]
+  for (const kind of kinds) {
+    const wanted = { keys: [], ranges: [], counters: [], usage: [], wantsTimestamps: true } as const
+    const { lane: from, timestamps } = await session.fetch({ lane, ...wanted })
+    const us = (timestamps?.latestUs ?? 0) + 1
+    if (from)
+      await session.makeChanges({ ...nothing, lane, from, version: 0n, ...plain, ...kind, firstUs: us, lastUs: us })
   }
+  await session.closeTo(1)
   await session.incarnations()
   await session.storeId()
   await session.claim(parseStoreId("0".repeat(32)))

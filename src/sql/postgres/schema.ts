@@ -6,6 +6,9 @@
  * next version of a row. Counters are kept for each lane and summed when read, so that commits do not wait for one
  * another. What quotas count is one row for each, which the commits of all processes wait for: its limit holds exactly.
  *
+ * A lane has the commit timestamp of its last commit (`committed`), and that up to which it is closed. The store's row has
+ * one (`timestamps`) that is above those of all lanes whose timestamps were folded into it, and of all that is closed.
+ *
  * Promises  A migration runs once, in one transaction, under a lock. So that nodes can be upgraded one after another, a
  *           migration keeps what programs of the version before need, and a program uses a schema that is one version
  *           newer; any other newer one is refused, and so is a migration over several versions while nodes run.
@@ -25,7 +28,7 @@ export function parseSchemaName(text: string): SchemaName {
 
 export const HAYLOFT_SCHEMA = parseSchemaName("hayloft")
 
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 4
 
 export const versionTableOf = (schema: SchemaName): string => `
 CREATE SCHEMA IF NOT EXISTS ${schema};
@@ -98,4 +101,14 @@ CREATE TABLE ${schema}.usage (
   part_bytes bigint NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 `,
+  timestampsOf(schema),
 ]
+
+const timestampsOf = (schema: SchemaName): string => `
+ALTER TABLE ${schema}.store ADD COLUMN timestamps bigint NOT NULL DEFAULT 0;
+ALTER TABLE ${schema}.lanes
+  ADD COLUMN committed bigint NOT NULL DEFAULT 0,
+  ADD COLUMN closed bigint NOT NULL DEFAULT 0,
+  ADD COLUMN folded boolean NOT NULL DEFAULT false;
+CREATE INDEX lanes_of_timestamps ON ${schema}.lanes (incarnation, lane) WHERE NOT folded;
+`

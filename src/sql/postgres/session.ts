@@ -30,6 +30,7 @@ import type {
   StoredKey,
   StoredRange,
   StoredRow,
+  Timestamps,
 } from "../database.js"
 import { byStoredKey } from "../stored-key.js"
 import { readBinaryRows } from "./binary-rows.js"
@@ -240,7 +241,7 @@ export class PostgresSession implements Session {
     return new ConnectionLost(String(error), { cause: error })
   }
 
-  async fetch({ lane, keys, ranges, counters, usage: wanted }: FetchRequest): Promise<Fetched> {
+  async fetch({ lane, keys, ranges, counters, usage: wanted, wantsTimestamps }: FetchRequest): Promise<Fetched> {
     const numbered = ranges.map((range, at) => ({ range, at }))
     const forward = numbered.filter(({ range }) => !range.reverse)
     const backward = numbered.filter(({ range }) => range.reverse)
@@ -253,8 +254,10 @@ export class PostgresSession implements Session {
       bigintArray(counters.map(BigInt)),
       byteaArray(wanted === "all" ? [] : wanted.map(bytesOfByteString)),
       booleanBytes(wanted === "all"),
+      booleanBytes(wantsTimestamps === true),
     ])
     let state: LaneState | undefined
+    let timestamps: Timestamps | undefined
     const rows = new Array<StoredRow | undefined>(keys.length).fill(undefined)
     const ofRanges: StoredRow[][] = ranges.map(() => [])
     const sums: Counters[] = counters.map(() => NO_COUNTS)
@@ -264,6 +267,7 @@ export class PostgresSession implements Session {
       switch (present(row[0]).readInt32BE()) {
         case FETCHED.lane:
           state = { number: bigintOf(row[2]), generation: bigintOf(row[4]), isEnded: flagOf(row[8]) }
+          if (row[5]) timestamps = { clockUs: numberOf(row[5]), latestUs: numberOf(row[6]) }
           break
         case FETCHED.row:
           rows[at] = storedRow(must(keys[at], "rows are of the keys").family, row)
@@ -286,7 +290,7 @@ export class PostgresSession implements Session {
         }
       }
     }
-    return { lane: state, rows, ranges: ofRanges, counters: sums, usage }
+    return { lane: state, rows, ranges: ofRanges, counters: sums, usage, timestamps }
   }
 
   async snapshot<T>(work: (fetch: (request: FetchRequest) => Promise<Fetched>) => Promise<T>): Promise<T> {
@@ -333,14 +337,22 @@ export class PostgresSession implements Session {
       ...usageArrays(request.newUsage),
       byteaArray(request.droppedUsage.map(bytesOfByteString)),
       booleanArray(request.usage.map(hasLimit)),
+      bigintBytes(BigInt(request.firstUs)),
+      bigintBytes(BigInt(request.lastUs)),
     ]
     try {
-      await this.change(request.raisesGeneration ? this.statements.commitAndRaise : this.statements.commit, values)
+      await this.change(this.commitOf(request), values)
     } catch (error) {
       if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
       throw error
     }
     return "committed"
+  }
+
+  /** What was decided under another generation gets later timestamps anyway. */
+  private commitOf({ raisesGeneration, closesLanes }: CommitRequest): Statement {
+    const { commit, commitAndRaise, commitAndClose } = this.statements
+    return raisesGeneration ? commitAndRaise : closesLanes ? commitAndClose : commit
   }
 
   async resolve({ incarnation, lane }: LaneId): Promise<LaneState | undefined> {
@@ -384,6 +396,16 @@ export class PostgresSession implements Session {
 
   async resume(halt: number): Promise<boolean> {
     return (await this.change(this.statements.resume, [bigintBytes(BigInt(halt))])).length > 0
+  }
+
+  async closeTo(us: number): Promise<number> {
+    const [row] = await this.change(this.statements.closeTo, [bigintBytes(BigInt(us))])
+    if (row === undefined) throw new TryAgain("an incarnation has begun meanwhile")
+    return numberOf(row[0])
+  }
+
+  async skipTimestamps(upToUs: number): Promise<void> {
+    await this.change(this.statements.skipTimestamps, [bigintBytes(BigInt(upToUs))])
   }
 
   async skipIncarnations(upTo: number): Promise<void> {

@@ -22,7 +22,11 @@ export interface Statements {
   readonly commit: Statement
   /** A commit that also increases the generation of every lane. */
   readonly commitAndRaise: Statement
+  /** A commit that also closes every other lane for its timestamps. */
+  readonly commitAndClose: Statement
   readonly resolve: Statement
+  readonly closeTo: Statement
+  readonly skipTimestamps: Statement
   readonly storeId: Statement
   readonly claim: Statement
   readonly begin: Statement
@@ -38,13 +42,16 @@ export interface Statements {
 
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
 export const statementsOf = (schema: SchemaName): Statements => ({
-  fetch: { name: "fetch-2", text: fetchText(schema) },
-  commit: { name: "commit-2", text: commitText(schema, ownLane(schema)) },
-  commitAndRaise: { name: "commit-raise-3", text: commitText(schema, allLanes(schema)) },
+  fetch: { name: "fetch-3", text: fetchText(schema) },
+  commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
+  commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
+  commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
   resolve: { name: "resolve-1", text: resolveText(schema) },
+  closeTo: { name: "close-to-1", text: closeToText(schema) },
+  skipTimestamps: { name: "skip-timestamps-1", text: skipTimestampsText(schema) },
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
-  begin: { name: "begin-3", text: beginText(schema) },
+  begin: { name: "begin-4", text: beginText(schema) },
   skipIncarnations: { name: "skip-incarnations-1", text: skipIncarnationsText(schema) },
   end: { name: "end-2", text: endText(schema) },
   halt: { name: "halt-1", text: haltText(schema) },
@@ -72,9 +79,16 @@ SELECT ${kind}, q.n, r.* FROM
 /** Kinds of rows in the result of `fetch`. */
 export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4, usage: 5 } as const
 
+const CLOCK_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+/** The greatest commit timestamp: see `Timestamps.latestUs`. No lane is closed further than the store's row says. */
+const latestUs = (schema: SchemaName): string => `greatest((SELECT s.timestamps FROM ${schema}.store s),
+  (SELECT max(l.committed) FROM ${schema}.lanes l WHERE NOT l.folded))`
+
 /** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters, usage. */
 const fetchText = (schema: SchemaName): string => `
-SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, NULL::bytea, NULL::bytea, NULL::bytea, l.ended
+SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, CASE WHEN $23::boolean THEN int8send(${CLOCK_US}) END,
+    CASE WHEN $23::boolean THEN int8send(${latestUs(schema)}) END, NULL::bytea, l.ended
   FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
 UNION ALL
 SELECT ${FETCHED.row}, q.n, r.bucket, r.key, r.version, r.value, r.head, r.payload, r.payload IS NOT NULL
@@ -97,10 +111,13 @@ SELECT ${FETCHED.usage}, 0::bigint, u.bytes, u.key, u.objects, int8send(u.part_b
 /** Advances the own lane alone. */
 const ownLane = (schema: SchemaName): string => `
 lanes_done AS (
-  UPDATE ${schema}.lanes l SET number = l.number + 1
+  UPDATE ${schema}.lanes l SET number = l.number + 1, committed = $49::bigint
   WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint AND l.generation = $4::bigint AND NOT l.ended
+    AND l.closed < $48::bigint
   RETURNING 1
 )`
+
+const IS_OWN = "l.incarnation = $1::bigint AND l.lane = $2::smallint"
 
 /**
  * Advances the own lane, and increases the generation of the store and of every lane; nothing if an incarnation has
@@ -114,9 +131,27 @@ store_done AS (
   RETURNING 1
 ), lanes_moved AS (
   UPDATE ${schema}.lanes l
-  SET generation = $4::bigint + 1, number = l.number + CASE WHEN l.incarnation = $1::bigint AND l.lane = $2::smallint THEN 1 ELSE 0 END
+  SET generation = $4::bigint + 1, number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END
   WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
-  RETURNING l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint + 1 AS is_own
+  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.closed < $48::bigint AS is_own
+), lanes_done AS (
+  SELECT 1 FROM lanes_moved WHERE is_own
+)`
+
+/** Advances the own lane, and closes all others; nothing if an incarnation has begun since the snapshot. */
+const closedLanes = (schema: SchemaName): string => `
+store_done AS (
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $49::bigint)
+  WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING 1
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l
+  SET number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END,
+    closed = CASE WHEN ${IS_OWN} THEN l.closed ELSE greatest(l.closed, $49::bigint) END
+  WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.generation = $4::bigint AND l.closed < $48::bigint AS is_own
 ), lanes_done AS (
   SELECT 1 FROM lanes_moved WHERE is_own
 )`
@@ -227,6 +262,25 @@ WITH before AS MATERIALIZED (
 )
 SELECT number, generation, ended FROM before`
 
+/**
+ * The present moment is read first, and what commits later with it waits for nothing: so it is closed too. Nothing if an
+ * incarnation has begun since the snapshot: its lanes would stay open.
+ */
+const closeToText = (schema: SchemaName): string => `
+WITH moment AS MATERIALIZED (
+  SELECT least($1::bigint, greatest(${CLOCK_US}, ${latestUs(schema)})) AS us
+), store_done AS (
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, m.us) FROM moment m
+  WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING m.us
+), lanes_closed AS (
+  UPDATE ${schema}.lanes l SET closed = greatest(l.closed, d.us) FROM store_done d WHERE NOT l.ended
+)
+SELECT us FROM store_done`
+
+const skipTimestampsText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $1::bigint)`
+
 const storeIdText = (schema: SchemaName): string =>
   `SELECT s.store_id FROM ${schema}.store s WHERE s.store_id IS NOT NULL`
 
@@ -235,13 +289,17 @@ const claimText = (schema: SchemaName): string =>
 
 /**
  * Ends the earlier incarnations of a node and begins another, with its lanes; nothing if the highest one is not the
- * expected one: the statement would not see one that has begun since.
+ * expected one: the statement would not see one that has begun since. The timestamps of lanes that have ended before are
+ * folded into the store's row, since they do not change any more: so fetches look at few lanes.
  */
 const beginText = (schema: SchemaName): string => `
 WITH store_done AS (
-  UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $5::bigint) + 1
+  UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $5::bigint) + 1, timestamps = greatest(
+      s.timestamps, (SELECT max(l.committed) FROM ${schema}.lanes l WHERE l.ended AND NOT l.folded))
   WHERE s.last_incarnation = $3::bigint
-  RETURNING s.last_incarnation AS incarnation, s.generation
+  RETURNING s.last_incarnation AS incarnation, s.generation, s.timestamps
+), folded AS (
+  UPDATE ${schema}.lanes l SET folded = true WHERE l.ended AND NOT l.folded AND (SELECT count(*) FROM store_done) = 1
 ), old AS (
   UPDATE ${schema}.incarnations i SET ended = true
   WHERE i.node = convert_from($1::bytea, 'UTF8') AND NOT i.ended AND (SELECT count(*) FROM store_done) = 1
@@ -252,8 +310,8 @@ WITH store_done AS (
   INSERT INTO ${schema}.incarnations (incarnation, node, process)
   SELECT s.incarnation, convert_from($1::bytea, 'UTF8'), convert_from($4::bytea, 'UTF8') FROM store_done s
 ), own_lanes AS (
-  INSERT INTO ${schema}.lanes (incarnation, lane, generation)
-  SELECT s.incarnation, lane, s.generation FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
+  INSERT INTO ${schema}.lanes (incarnation, lane, generation, closed)
+  SELECT s.incarnation, lane, s.generation, s.timestamps FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
 )
 SELECT incarnation FROM store_done`
 

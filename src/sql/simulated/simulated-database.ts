@@ -44,6 +44,8 @@ export class SimulatedDatabase implements Database {
   faults: FaultPlan
   /** Connections are refused. */
   isAway = false
+  /** Its clock is ahead of that of the processes, or behind it. */
+  aheadMs = 0
   /** Connections that ended while a statement was under way, statements that ended after their connection, and others. */
   readonly counts = { lost: 0, unanswered: 0, conflicts: 0, aborted: 0 }
   private readonly transactions: Transactions
@@ -63,6 +65,10 @@ export class SimulatedDatabase implements Database {
     const wakeUp = () => this.pass(this.faults.partMs)
     this.transactions = new Transactions({ clock, random: random.fork("deadlocks"), wakeUp })
     this.tables = new Tables(this.transactions)
+  }
+
+  private get clockMs(): number {
+    return this.settings.clock.wallMs() + this.aheadMs
   }
 
   get deadlocks(): number {
@@ -95,7 +101,7 @@ export class SimulatedDatabase implements Database {
       end: ({ transaction }) => {
         if (transaction?.state === "running") this.transactions.end(transaction, "aborted")
       },
-      clockMs: () => this.settings.clock.wallMs(),
+      clockMs: () => this.clockMs,
       health: () => this.health(),
       onLost: () => void (this.counts.lost += 1),
       onUnanswered: () => void (this.counts.unanswered += 1),
@@ -208,7 +214,7 @@ export class SimulatedDatabase implements Database {
     const { tables, dice, faults } = this
     let partsLeft = dice.happens(faults.aborted) ? dice.upTo(ABORTED_AFTER_MAX) : Infinity
     return {
-      ...{ tables, transaction },
+      ...{ tables, transaction, clockUs: Math.floor(this.clockMs * 1000) },
       unordered: rows => dice.shuffled(rows),
       between: async () => {
         await this.pass(this.faults.partMs)

@@ -6,6 +6,7 @@ import type { StoreId } from "../../base/ids.js"
 import type { DatabaseHealth } from "../../format/database-health.js"
 import {
   ConnectionLost,
+  TryAgain,
   type CommitOutcome,
   type CommitRequest,
   type Fetched,
@@ -20,6 +21,7 @@ import type { Dice, FaultPlan } from "./faults.js"
 import {
   begin,
   claim,
+  closeTo,
   commit,
   end,
   fetch,
@@ -29,6 +31,7 @@ import {
   resolve,
   resume,
   skipIncarnations,
+  skipTimestamps,
   storeId,
   type Running,
 } from "./statements.js"
@@ -210,6 +213,16 @@ export class SimulatedSession implements Session {
 
   resume(number: number): Promise<boolean> {
     return this.send(`resume ${number}`, on => resume(on, number))
+  }
+
+  async closeTo(us: number): Promise<number> {
+    const closedUs = await this.send(`close to ${us}`, async on => (await closeTo(on, us)) ?? ("conflict" as const))
+    if (closedUs === "conflict") throw new TryAgain("an incarnation has begun meanwhile")
+    return closedUs
+  }
+
+  skipTimestamps(upToUs: number): Promise<void> {
+    return this.send(`skip timestamps up to ${upToUs}`, on => skipTimestamps(on, upToUs))
   }
 
   skipIncarnations(upTo: number): Promise<void> {

@@ -37,6 +37,7 @@ interface StoreRow {
   readonly halt: Uint8Array | undefined
   readonly halts: number
   readonly reconciliations: number
+  readonly timestamps: number
 }
 
 interface IncarnationRow extends NodeProcess {
@@ -44,7 +45,11 @@ interface IncarnationRow extends NodeProcess {
   readonly isEnded: boolean
 }
 
-type LaneRow = LaneId & LaneState
+interface LaneRow extends LaneId, LaneState {
+  readonly committed: number
+  readonly closed: number
+  readonly folded: boolean
+}
 
 interface MetadataRow extends StoredKey {
   readonly version: bigint
@@ -119,7 +124,7 @@ const NEW: TablesCopy = {
   store: [
     {
       ...{ storeId: undefined, generation: 1n, lastIncarnation: 0 },
-      ...{ halt: undefined, halts: 0, reconciliations: 0 },
+      ...{ halt: undefined, halts: 0, reconciliations: 0, timestamps: 0 },
     },
   ],
   ...{ incarnations: [], lanes: [], rows: [], counters: [], usage: [] },
@@ -129,6 +134,7 @@ const NEW: TablesCopy = {
 export interface Running {
   readonly tables: Tables
   readonly transaction: Transaction
+  readonly clockUs: number
   /** Between two parts of the statement: others may run meanwhile. */
   between(): Promise<void>
   /** The rows in the order in which a scan finds them that uses no index: any. */
@@ -155,8 +161,19 @@ async function update<Row>(
   return changed
 }
 
-export async function fetch(on: Running, { lane, keys, ranges, counters, usage }: FetchRequest): Promise<Fetched> {
+function latestUs({ tables, transaction }: Running): number {
+  const lanes = [...tables.lanes.scan(transaction)].map(({ row }) => row).filter(({ folded }) => !folded)
+  return Math.max(storeRow(tables, transaction).timestamps, ...lanes.map(({ committed }) => committed))
+}
+
+function storeRow(tables: Tables, transaction: Transaction): StoreRow {
+  const [found] = tables.store.scan(transaction)
+  return must(found, "the store has a row").row
+}
+
+export async function fetch(on: Running, request: FetchRequest): Promise<Fetched> {
   const { tables, transaction } = on
+  const { lane, keys, ranges, counters, usage, wantsTimestamps = false } = request
   const state = tables.lanes.find(transaction, laneKey(lane))?.row
   const sums = new Map<BucketId, Counters>()
   for (const { row } of tables.counters.scan(transaction)) {
@@ -183,6 +200,7 @@ export async function fetch(on: Running, { lane, keys, ranges, counters, usage }
         ([key]) => usage === "all" || usage.includes(key),
       ),
     ),
+    timestamps: wantsTimestamps ? { clockUs: on.clockUs, latestUs: latestUs(on) } : undefined,
   }
 }
 
@@ -200,8 +218,7 @@ const sumOf = (a: Counters, b: Counters): Counters => ({
 
 export async function commit(on: Running, request: CommitRequest): Promise<CommitOutcome> {
   const { replaced, deleted, added, expected } = request
-  if (!(await (request.raisesGeneration ? advanceAllLanes(on, request) : advanceOwnLane(on, request))))
-    return "conflict"
+  if (!(await advanceLanes(on, request))) return "conflict"
   await on.between()
   const changed = [...replaced.map(({ family, key, before }) => ({ family, key, version: before })), ...deleted]
   if (!(await lockRows(on, changed, "exclusive"))) return "conflict"
@@ -217,12 +234,18 @@ export async function commit(on: Running, request: CommitRequest): Promise<Commi
   return (await changeUsage(on, request)) ? "committed" : "conflict"
 }
 
-async function advanceOwnLane(on: Running, { lane, from }: CommitRequest): Promise<boolean> {
+function advanceLanes(on: Running, request: CommitRequest): Promise<boolean> {
+  if (request.raisesGeneration) return advanceAllLanes(on, request)
+  return request.closesLanes ? advanceAndClose(on, request) : advanceOwnLane(on, request)
+}
+
+async function advanceOwnLane(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
+  const isUnchanged = (row: LaneRow) => row.number === from.number && row.generation === from.generation && !row.isEnded
   const changed = await update(
     on,
     on.tables.lanes,
-    row => isLane(row, lane) && row.number === from.number && row.generation === from.generation && !row.isEnded,
-    row => ({ ...row, number: row.number + 1n }),
+    row => isLane(row, lane) && isUnchanged(row) && row.closed < firstUs,
+    row => ({ ...row, number: row.number + 1n, committed: lastUs }),
   )
   return changed.length === 1
 }
@@ -230,7 +253,7 @@ async function advanceOwnLane(on: Running, { lane, from }: CommitRequest): Promi
 const isLane = (row: LaneRow, { incarnation, lane }: LaneId): boolean =>
   row.incarnation === incarnation && row.lane === lane
 
-async function advanceAllLanes(on: Running, { lane, from }: CommitRequest): Promise<boolean> {
+async function advanceAllLanes(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
   const { tables } = on
   const [seen] = tables.store.scan(on.transaction)
   const hasSameLanes = (row: StoreRow): boolean => row.lastIncarnation === seen?.row.lastIncarnation
@@ -249,10 +272,38 @@ async function advanceAllLanes(on: Running, { lane, from }: CommitRequest): Prom
     row => ({
       ...row,
       generation: from.generation + 1n,
-      number: isLane(row, lane) ? row.number + 1n : row.number,
+      ...(isLane(row, lane) && { number: row.number + 1n, committed: lastUs }),
     }),
   )
-  return lanes.filter(row => isLane(row, lane) && row.number === from.number + 1n).length === 1
+  const isOwn = (row: LaneRow) => isLane(row, lane) && row.number === from.number + 1n && row.closed < firstUs
+  return lanes.filter(isOwn).length === 1
+}
+
+async function advanceAndClose(on: Running, { lane, from, firstUs, lastUs }: CommitRequest): Promise<boolean> {
+  const { lastIncarnation } = storeRow(on.tables, on.transaction)
+  const stores = await update(
+    on,
+    on.tables.store,
+    row => row.lastIncarnation === lastIncarnation,
+    row => ({ ...row, timestamps: Math.max(row.timestamps, lastUs) }),
+  )
+  if (stores.length !== 1) return false
+  await on.between()
+  const lanes = await update(
+    on,
+    on.tables.lanes,
+    ({ isEnded }) => !isEnded,
+    row => ({
+      ...row,
+      ...(isLane(row, lane)
+        ? { number: row.number + 1n, committed: lastUs }
+        : { closed: Math.max(row.closed, lastUs) }),
+    }),
+  )
+  const { number, generation } = from
+  return lanes.some(
+    row => isLane(row, lane) && row.number === number + 1n && row.generation === generation && row.closed < firstUs,
+  )
 }
 
 /** Locks rows in the order of their keys. False: some were not found, or have another version. */
@@ -366,6 +417,37 @@ export async function resolve({ tables, transaction }: Running, lane: LaneId): P
   return laneState(version.row)
 }
 
+/** Undefined: an incarnation has begun meanwhile. */
+export async function closeTo(on: Running, upToUs: number): Promise<number | undefined> {
+  const { tables } = on
+  const us = Math.min(upToUs, Math.max(on.clockUs, latestUs(on)))
+  const { lastIncarnation } = storeRow(tables, on.transaction)
+  const stores = await update(
+    on,
+    tables.store,
+    row => row.lastIncarnation === lastIncarnation,
+    row => ({ ...row, timestamps: Math.max(row.timestamps, us) }),
+  )
+  if (stores.length === 0) return undefined
+  await on.between()
+  await update(
+    on,
+    tables.lanes,
+    row => !row.isEnded,
+    row => ({ ...row, closed: Math.max(row.closed, us) }),
+  )
+  return us
+}
+
+export async function skipTimestamps(on: Running, upToUs: number): Promise<void> {
+  await update(
+    on,
+    on.tables.store,
+    () => true,
+    row => ({ ...row, timestamps: Math.max(row.timestamps, upToUs) }),
+  )
+}
+
 export async function storeId({ tables, transaction }: Running): Promise<StoreId | undefined> {
   const [store] = tables.store.scan(transaction)
   return store?.row.storeId
@@ -398,14 +480,23 @@ export async function begin(
   above: number,
 ): Promise<number | undefined> {
   const { tables, transaction } = on
+  const over = [...tables.lanes.scan(transaction)].filter(({ row }) => isOver(row))
+  const lastUs = Math.max(0, ...over.map(({ row }) => row.committed))
   const [store] = await update(
     on,
     tables.store,
     row => row.lastIncarnation === highest,
-    row => ({ ...row, lastIncarnation: Math.max(row.lastIncarnation, above) + 1 }),
+    row => ({
+      ...row,
+      ...{ lastIncarnation: Math.max(row.lastIncarnation, above) + 1, timestamps: Math.max(row.timestamps, lastUs) },
+    }),
   )
   if (store === undefined) return undefined
   await on.between()
+  for (const found of over) {
+    const lane = await tables.lanes.lock(transaction, found, "exclusive", isOver)
+    if (lane) tables.lanes.replace(transaction, lane, { ...lane.row, folded: true })
+  }
   const old = await update(
     on,
     tables.incarnations,
@@ -414,13 +505,17 @@ export async function begin(
   )
   await on.between()
   await endLanes(on, new Set(old.map(({ incarnation }) => incarnation)))
-  const { lastIncarnation: incarnation, generation } = store
+  const { lastIncarnation: incarnation, generation, timestamps: closed } = store
   await tables.incarnations.insert(transaction, { ...own, incarnation, isEnded: false })
   for (let lane = 0; lane < lanes; lane += 1) {
-    await tables.lanes.insert(transaction, { incarnation, lane, number: 0n, generation, isEnded: false })
+    const state = { number: 0n, generation, isEnded: false, committed: 0, closed, folded: false }
+    await tables.lanes.insert(transaction, { incarnation, lane, ...state })
   }
   return incarnation
 }
+
+/** It has ended, and its timestamp is not in the store's row yet. */
+const isOver = ({ isEnded, folded }: LaneRow): boolean => isEnded && !folded
 
 async function endLanes(on: Running, incarnations: ReadonlySet<number>): Promise<void> {
   await update(
@@ -530,8 +625,7 @@ export async function incarnations({ tables, transaction }: Running): Promise<In
   const numbersOf = (incarnation: number) =>
     lanes.filter(lane => lane.incarnation === incarnation).map(lane => lane.number)
   const live = rows.filter(({ isEnded }) => !isEnded)
-  const [found] = tables.store.scan(transaction)
-  const { lastIncarnation: highest, halt, halts, reconciliations } = must(found, "the store has a row").row
+  const { lastIncarnation: highest, halt, halts, reconciliations } = storeRow(tables, transaction)
   return {
     live: live.map(({ isEnded: _, ...row }) => ({ ...row, numbers: numbersOf(row.incarnation) })),
     ...{ highest, reconciliations, halt: halt && { note: halt, number: halts } },

@@ -1,0 +1,18 @@
+/** The work of jobs, by what they do. */
+import { parseBulk, restoredMomentOf } from "./bulk-request.js"
+import { openBulkWork } from "./bulk-work.js"
+import type { ItemWork, OpenWork } from "./contract.js"
+import { isOfDedup, openDedupWork } from "./dedup-work.js"
+import { openRestoreWork } from "./restore-work.js"
+
+type Services = Parameters<typeof openBulkWork>[0] &
+  Parameters<typeof openRestoreWork>[0] &
+  Parameters<typeof openDedupWork>[0]
+
+/** Throws `noSuchBucket`, `accessDenied`. */
+export function openWork(services: Services, job: Parameters<OpenWork>[0]): Promise<ItemWork<unknown>> {
+  if (isOfDedup(job)) return openDedupWork(services, job)
+  return restoredMomentOf(parseBulk(job.request).request) === undefined
+    ? openBulkWork(services, job)
+    : openRestoreWork(services, job)
+}

@@ -1,0 +1,111 @@
+/**
+ * The history of a bucket with the setting `history`: since when every former state of it can be read. Pure.
+ *
+ * The object under a key at a moment is the newest version whose order is not later, unless that is a delete marker. This
+ * stays true while no version is removed. A removed version was the object from its own order until that of the next one: so
+ * the history of its key is complete from the order of the next version on, or from the removal on if there is none.
+ *
+ * Promises  `historySince` is exact: at every commit timestamp from then on the versions show which one was the latest.
+ *           Tags, access control lists, retention and attributes are changed in place: they are no history.
+ */
+import type { BucketId, RowKey } from "../../base/ids.js"
+import type { EntryWrite } from "../../format/entry.js"
+import {
+  decodeHistory,
+  encodeHistory,
+  historyRange,
+  historyRowKey,
+  historyRowKeys,
+  HISTORY_SHARDS,
+} from "../../format/history.js"
+import type { BucketRecord } from "../../format/records.js"
+import { bucketRowKey } from "../../format/row-key.js"
+import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
+import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { orderAfter, type VersionMatch } from "./found-versions-core.js"
+
+export const hasHistory = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("history")
+
+/** The history of a bucket begins now. */
+export const historyBegins = (bucketId: BucketId, commitUs: number): readonly EntryWrite[] =>
+  historyRowKeys(bucketId).map(key => ({ family: "history", key, value: encodeHistory(commitUs) }))
+
+/** The rows of a bucket's history. */
+export const historyRowsOf = (bucket: Pick<BucketRecord, "id" | "settings">): Touches =>
+  hasHistory(bucket) ? historyRowKeys(bucket.id).map(key => ["history", key] as const) : []
+
+/** What a decision does to the history of one key. */
+export class HistoryOfKey {
+  /** It is complete since then at the earliest; 0: as before. */
+  sinceUs = 0
+
+  constructor(
+    readonly bucketId: BucketId,
+    /** Of the object. */
+    readonly row: RowKey,
+  ) {}
+
+  from(us: number): void {
+    this.sinceUs = Math.max(this.sinceUs, us)
+  }
+
+  /** A version is removed: the history is complete from the moment on at which it was no longer the latest. */
+  remove(view: RowView, { head: { order }, nextOrder }: VersionMatch, latestOrder: number, commitUs: number): void {
+    if (!isKept(view, this.bucketId)) return
+    const next = () => nextOrder ?? orderAfter(view, this.row, order) ?? latestOrder
+    this.from(order === latestOrder ? commitUs : next())
+  }
+}
+
+/** The writes of a decision for the histories of the keys that it changes. */
+export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]): readonly EntryWrite[] {
+  const changed = keys.filter(({ sinceUs, bucketId }) => sinceUs > 0 && isKept(view, bucketId))
+  if (changed.length === 0) return NO_WRITES
+  const later = new Map<RowKey, number>()
+  for (const { bucketId, row: object, sinceUs } of changed) {
+    const key = historyRowKey(bucketId, object)
+    const row = view.ifPresent("history", key)
+    // If the row is lost, the bucket has no complete history any more.
+    const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
+    if (beforeUs < sinceUs) later.set(key, sinceUs)
+  }
+  return Array.from(later, ([key, sinceUs]) => ({ family: "history", key, value: encodeHistory(sinceUs) }))
+}
+
+const NO_WRITES: readonly EntryWrite[] = []
+
+function isKept(view: RowView, bucketId: BucketId): boolean {
+  const row = view.get("buckets", bucketRowKey(bucketId))
+  return row !== undefined && hasHistory(bucketOfRow(row))
+}
+
+/**
+ * Since when the history of a bucket is complete, as a commit timestamp; undefined: it has none; infinity: rows are lost,
+ * until it is switched off and on.
+ */
+export function historySinceIn(
+  view: Pick<RowView, "range">,
+  bucket: Pick<BucketRecord, "id" | "settings">,
+): number | undefined {
+  if (!hasHistory(bucket)) return undefined
+  const range = { ...historyRange(bucket.id), expectedRows: HISTORY_SHARDS }
+  const since = Array.from(view.range("history", range), ([, { value }]) => decodeHistory(value))
+  return since.length < HISTORY_SHARDS ? Infinity : Math.max(...since)
+}
+
+/** Throws `noSuchBucket`, `bucketClosing`. */
+export const historySince = query("HistorySince", (view, bucketId: BucketId): number | undefined =>
+  historySinceIn(view, requireBucket(view, bucketId)),
+)
+
+/** All that was complete is no longer: the metadata has lost changes. */
+export const restartHistory = command<[bucketId: BucketId], void>({
+  name: "RestartHistory",
+  grows: false,
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
+  decide(view, { commitUs }, bucketId) {
+    if (!isKept(view, bucketId)) return { writes: [], result: undefined }
+    for (const key of historyRowKeys(bucketId)) view.ifPresent("history", key)
+    return { writes: historyBegins(bucketId, commitUs), result: undefined }
+  },
+})

@@ -1,0 +1,70 @@
+/**
+ * Closing of moments in a database: reads of one moment, and of all before, share one statement.
+ *
+ * A statement that closes a moment makes batches of all processes that were decided with an earlier timestamp lose a race, and
+ * waits for their commits. So there is one at a time, and it closes what all who wait ask for.
+ *
+ * Limits  SQL_LIMITS.closeEveryMs.
+ */
+import { asFailure, fail } from "../base/failures.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { SQL_LIMITS } from "./limits.js"
+
+interface WaitingRead {
+  readonly us: number
+  resolve(us: number): void
+  reject(failure: unknown): void
+}
+
+/** The present moment, when the statement runs. */
+const PRESENT = Number.MAX_SAFE_INTEGER
+
+export class Closing {
+  /** Everything up to this moment is closed. */
+  private closedUs = 0
+  private waiting: WaitingRead[] = []
+  private running: Promise<void> | undefined
+
+  constructor(
+    private readonly clock: Pick<Clock, "monotonicMs" | "sleep">,
+    private readonly signal: AbortSignal,
+    /** Closes a moment, or the present one if that is earlier, and returns it. */
+    private readonly close: (us: number) => Promise<number>,
+  ) {}
+
+  /** Closes the moment, or the present one. Throws `invalidArgument` for one in the future, and what `close` throws. */
+  closeTo(us: number = PRESENT): Promise<number> {
+    if (us <= this.closedUs) return Promise.resolve(us)
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ us, resolve, reject })
+      this.running ??= this.work()
+    })
+  }
+
+  private async work(): Promise<void> {
+    // Those of the same turn share the first statement.
+    await Promise.resolve()
+    while (this.waiting.length > 0) {
+      const startedMs = this.clock.monotonicMs()
+      await this.closeFor(this.waiting.splice(0))
+      if (this.waiting.length === 0) break
+      await this.clock.sleep(startedMs + SQL_LIMITS.closeEveryMs - this.clock.monotonicMs(), this.signal)
+    }
+    this.running = undefined
+  }
+
+  /** Never rejects. */
+  private async closeFor(reads: readonly WaitingRead[]): Promise<void> {
+    try {
+      const closedUs = await this.close(Math.max(...reads.map(({ us }) => us)))
+      this.closedUs = Math.max(this.closedUs, closedUs)
+      for (const { us, resolve, reject } of reads) {
+        if (us <= closedUs) resolve(us)
+        else if (us === PRESENT) resolve(closedUs)
+        else reject(fail("invalidArgument", { message: "the moment is in the future", us, latest: closedUs }))
+      }
+    } catch (error) {
+      for (const { reject } of reads) reject(asFailure(error))
+    }
+  }
+}

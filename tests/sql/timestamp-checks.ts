@@ -1,0 +1,188 @@
+/**
+ * What holds for commit timestamps on the simulated database, whatever the clocks of processes and of the database say,
+ * and whatever happens to connections. See `simulated-checks.ts`.
+ */
+import assert from "node:assert/strict"
+import { isFailure } from "../../src/base/failures.js"
+import { parseBucketId, objectKeyOfText, rowKeyOf, type RowKey } from "../../src/base/ids.js"
+import { objectRowKey } from "../../src/format/row-key.js"
+import { command, query, type RowView } from "../../src/metadata/index.js"
+import type { Clock } from "../../src/seams/clock/contract.js"
+import type { SqlMetadata } from "../../src/sql/index.js"
+import { anyOf, concurrently, SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
+
+const OBJECT = "current"
+const BUCKET = parseBucketId(1)
+const rowOf = (key: string): RowKey => objectRowKey(BUCKET, objectKeyOfText(key))
+const KEYS = ["a", "b", "c"]
+/** It is there from the beginning: what is absent is not guarded. */
+const FIRST = "first"
+const HOUR_MS = 3_600_000
+
+const textIn = (view: RowView, key: string): string => {
+  const row = view.get(OBJECT, rowOf(key))
+  return row === undefined ? FIRST : Buffer.from(row.value).toString()
+}
+const writeOf = (key: string, value: string) =>
+  ({ family: OBJECT, key: rowOf(key), value: Buffer.from(value) }) as const
+
+interface Done {
+  readonly commitUs: number
+  readonly read: string
+}
+
+/** Replaces an object, and returns what it was. */
+const put = command<[key: string, value: string], Done>({
+  name: "Put",
+  touches: key => [[OBJECT, rowOf(key)]],
+  decide(view, { commitUs }, key, value) {
+    const read = textIn(view, key)
+    return { writes: [writeOf(key, value)], result: { commitUs, read } }
+  },
+})
+
+/** Writes what another object is to an object: it relies on that one, which it fetches in a second step. */
+const copy = command<[from: string, to: string], Done>({
+  name: "Copy",
+  touches: (_from, to) => [[OBJECT, rowOf(to)]],
+  decide(view, { commitUs }, from, to) {
+    view.get(OBJECT, rowOf(to))
+    const read = textIn(view, from)
+    return { writes: [writeOf(to, read)], result: { commitUs, read } }
+  },
+})
+
+const valueOf = query("ValueOf", (view, key: string) => textIn(view, key))
+
+/** A clock of another machine. */
+const skewed = (clock: Clock, byMs: number): Clock => ({
+  wallMs: () => clock.wallMs() + byMs,
+  monotonicMs: () => clock.monotonicMs(),
+  sleep: (durationMs, signal) => clock.sleep(durationMs, signal),
+  alarm: (durationMs, ring) => clock.alarm(durationMs, ring),
+  atEndOfTurn: call => clock.atEndOfTurn(call),
+})
+
+interface Event extends Done {
+  readonly from: string
+  readonly to: string
+  /** Undefined: it is copied. */
+  readonly value: string | undefined
+  readonly beganAt: number
+  readonly endedAt: number
+}
+
+/** Nothing happened. */
+function checkRefusal(error: unknown): void {
+  if (!isFailure(error, "tooManyInFlight") && !isFailure(error, "databaseUnreachable")) throw error
+}
+
+/** What was answered earlier has an earlier timestamp; and in the order of their timestamps, changes do what they did. */
+async function timestampsAreAnOrder(seed: number): Promise<void> {
+  const world = new SimulatedWorld(seed, seed % 2 === 0 ? SLOW : UNRELIABLE)
+  const { database, clock } = world
+  await world.run(async () => {
+    const random = world.random.fork("clocks")
+    const open = (node: string) => world.open(node, skewed(clock, random.below(2 * HOUR_MS) - HOUR_MS))
+    const engines = [await open("a"), await open("b")]
+    for (const key of KEYS) await anyOf(random, engines).run(put(key, FIRST))
+    const events: Event[] = []
+    let moments = 0
+    const run = async (name: string): Promise<void> => {
+      const [from, to] = [anyOf(random, KEYS), anyOf(random, KEYS)]
+      const value = random.below(2) === 0 || from === to ? name : undefined
+      const beganAt = (moments += 1)
+      const engine = anyOf(random, engines)
+      const done = await engine.run(value === undefined ? copy(from, to) : put(to, value))
+      events.push({ ...done, from: value === undefined ? from : to, to, value, beganAt, endedAt: (moments += 1) })
+    }
+    await concurrently(6, async worker => {
+      for (let i = 0; i < 10; i += 1) {
+        await world.pass(random.below(20))
+        if (random.below(6) === 0) database.aheadMs = random.below(2 * HOUR_MS) - HOUR_MS
+        if (random.below(15) === 0) engines.push(await open(`${worker}.${i}`))
+        await run(`${worker}.${i}`).catch(checkRefusal)
+      }
+    })
+    checkRealTime(events)
+    await checkOrder(events, anyOf(random, engines))
+  })
+}
+
+function checkRealTime(events: readonly Event[]): void {
+  for (const a of events) {
+    const tooEarly = events.find(b => a.endedAt < b.beganAt && b.commitUs <= a.commitUs)
+    assert.equal(tooEarly?.commitUs, undefined, `what was answered before it began has ${a.commitUs}`)
+  }
+}
+
+/** Those that share a timestamp have nothing to do with each other. */
+async function checkOrder(events: readonly Event[], engine: SqlMetadata): Promise<void> {
+  const values = new Map(KEYS.map(key => [key, FIRST]))
+  for (const { commitUs, read, from, to, value } of events.toSorted((a, b) => a.commitUs - b.commitUs)) {
+    assert.equal(read, values.get(from), `what changed ${to} at ${commitUs} has read another ${from}`)
+    values.set(to, value ?? read)
+  }
+  for (const [key, value] of values) assert.equal(await engine.ask(valueOf(key)), value, `${key} at the end`)
+}
+
+/** Makes a row that has the command's timestamp. */
+const stamp = command<[key: string], number>({
+  name: "Stamp",
+  touches: key => [["releases", rowKeyOf(key)]],
+  decide(_view, { commitUs }, key) {
+    return {
+      writes: [{ family: "releases", key: rowKeyOf(key), value: Buffer.from(String(commitUs)) }],
+      result: commitUs,
+    }
+  },
+})
+
+const stampsUpTo = query("StampsUpTo", (view, us: number) =>
+  Array.from(view.range("releases", { start: rowKeyOf(""), end: rowKeyOf("\xff") }), ([, row]) =>
+    Number(Buffer.from(row.value).toString()),
+  )
+    .filter(each => each <= us)
+    .sort((a, b) => a - b),
+)
+
+/** Nothing appears up to a moment that was closed, on whatever engine, also on those that start meanwhile. */
+async function closedMomentsStay(seed: number): Promise<void> {
+  const world = new SimulatedWorld(seed, seed % 2 === 0 ? SLOW : UNRELIABLE)
+  const { database } = world
+  await world.run(async () => {
+    const random = world.random.fork("moments")
+    const engines = [await world.open("a"), await world.open("b")]
+    const [first] = engines
+    assert.ok(first)
+    const closed: { readonly us: number; readonly stamps: readonly number[] }[] = []
+    for (let round = 0; round < 5; round += 1) {
+      const writing = concurrently(4, async worker => {
+        await world.pass(random.below(20))
+        // A start at this very moment: its lanes must be closed too.
+        if (worker === 0) engines.push(await world.open(`c ${round}`))
+        const engine = worker === 0 ? engines.at(-1) : anyOf(random, engines)
+        for (let i = 0; i < 4; i += 1) await engine?.run(stamp(`${round} ${worker} ${i}`)).catch(checkRefusal)
+      })
+      const reading = async (): Promise<void> => {
+        for (let i = 0; i < 3; i += 1) {
+          await world.pass(random.below(30))
+          if (random.below(4) === 0) database.aheadMs = random.below(2_000) - 1_000
+          const reader = anyOf(random, engines)
+          const closing = reader.closeTo().catch(checkRefusal)
+          await world.pass(random.below(8))
+          if (random.below(2) === 0) database.aheadMs -= random.below(1_000)
+          const us = await closing
+          if (us !== undefined) closed.push({ us, stamps: await reader.ask(stampsUpTo(us)) })
+        }
+      }
+      await Promise.all([writing, reading()])
+    }
+    await world.pass(5_000)
+    for (const { us, stamps } of closed) {
+      assert.deepEqual(await first.ask(stampsUpTo(us)), stamps, `something has appeared up to ${us}`)
+    }
+  })
+}
+
+export const TIMESTAMP_CHECKS = { timestampsAreAnOrder, closedMomentsStay }
