@@ -38,8 +38,6 @@ interface DedupSeams {
   readonly metadata: Metadata
   readonly keys: Pick<ObjectKeys, "digestKey">
   readonly encryptsAtRest: boolean
-  /** Resolves once the devices refuse releases that do not know what it writes. */
-  prepare(): Promise<void>
 }
 
 interface NewBody {
@@ -52,17 +50,21 @@ interface NewBody {
 }
 
 export class Dedup {
-  constructor(private readonly seams: DedupSeams) {}
+  constructor(
+    private readonly seams: DedupSeams,
+    /** Resolves once the devices refuse releases that do not know what it writes. */
+    private readonly prepare: () => Promise<void>,
+  ) {}
 
   /** From now on, new objects of the bucket are deduplicated, or are not. Throws `noSuchBucket`, and what is refused. */
   async setDedup(bucket: Pick<Bucket, "id">, isOn: boolean): Promise<void> {
-    const { metadata, encryptsAtRest, prepare } = this.seams
+    const { metadata, encryptsAtRest } = this.seams
     if (isOn && encryptsAtRest)
       throw fail("invalidRequest", {
         message:
           "the store encrypts all bytes (--encrypt-at-rest), and encrypted bytes are never equal: none of its buckets can be deduplicated",
       })
-    if (isOn) await prepare()
+    if (isOn) await this.prepare()
     await metadata.run(setSetting(bucket.id, "dedup", isOn ? "{}" : undefined))
   }
 

@@ -162,16 +162,10 @@ export function createServices(
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const expiring = new Expiring({ clock, storeClock, metadata: watched }, refuseEarlier)
-  const encryptsAtRest = settings.encryptsAtRest ?? false
-  const dedup = new Dedup({
-    clock,
-    random: random.fork("dedup"),
-    metadata: watched,
-    keys,
-    encryptsAtRest,
-    prepare: refuseEarlier,
-  })
-  const ingest = new Ingest(backend, compute, store, classes, expiring, hints => repair.onHints(hints), dedup)
+  const { encryptsAtRest = false } = settings
+  const ofDedup = { clock, random: random.fork("dedup"), metadata: watched, keys, encryptsAtRest }
+  const dedup = new Dedup(ofDedup, refuseEarlier)
+  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup }, hints => repair.onHints(hints))
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
@@ -179,7 +173,7 @@ export function createServices(
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, dedup)
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
@@ -209,18 +203,8 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
-    ...{
-      lifecycle,
-      metadataBackup,
-      encrypt,
-      classes,
-      quotas,
-      quotaWatch,
-      usageHistory,
-      undelete,
-      dedup,
-      refuseEarlier,
-    },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup },
+    refuseEarlier,
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
