@@ -27,9 +27,9 @@ import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
 import type {
   Dedup,
-  DedupUpkeep,
   LifecycleInspection,
   Quotas,
+  Services as ObjectServices,
   ShardPlaces,
   Undelete,
   UsageHistory,
@@ -130,7 +130,7 @@ export interface Services {
   readonly remotes?: RemoteAdmin | undefined
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
-  readonly dedupUpkeep: Pick<DedupUpkeep, "stat">
+  readonly dedupUpkeep: Pick<ObjectServices["dedupUpkeep"], "stat">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">

@@ -35,7 +35,7 @@ import { abort, bytesOfAllParts } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
 import { dropStale, putSharedSegment } from "./commands/dedup-parts-commands-core.js"
-import { refuseEncryption, type Dedup } from "./dedup.js"
+import { refuseEncryption } from "./dedup.js"
 import { sharedSegmentOf, shareParts, type SharedSegment } from "./dedup-parts.js"
 import type { Ingest } from "./ingest.js"
 import type { StoreClock } from "./store-clock.js"
@@ -140,7 +140,6 @@ export class MultipartService implements Multipart {
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
-    private readonly dedup: Dedup,
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
@@ -329,8 +328,8 @@ export class MultipartService implements Multipart {
     const complete = completeUpload({ ...address, completion, conditions, clockMs, version: bound, ...counted })
     const stored = await this.metadata.run(complete)
     if (shared.hasDigests) {
-      this.dedup.metrics.note(sizeBytes, shared.sources)
-      await this.dedup.index(bucket.id, { key, multipartId })
+      this.objects.dedup.metrics.note(sizeBytes, shared.sources)
+      await this.objects.dedup.index(bucket.id, { key, multipartId })
     }
     return putResultOf(stored, checksum.value, sealing)
   }
@@ -418,8 +417,8 @@ export class MultipartService implements Multipart {
     const { storageClass = "STANDARD" } = upload
     const sharing = { bucketId, storageClass, uploadedParts, shortBytes: this.ingest.wholeBytesMax }
     const put = async ({ segment: shared, reliesOn, digests }: SharedSegment): Promise<SegmentRecord> => {
-      const written = { storageClass, reliesOn, digests }
-      await this.metadata.run(putSharedSegment(address, completion, number, shared, written))
+      const written = { number, segment: shared, storageClass, reliesOn, digests }
+      await this.metadata.run(putSharedSegment(address, completion, written))
       return shared
     }
     try {
