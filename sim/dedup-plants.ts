@@ -48,12 +48,18 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
     "if (sourcesOf(segment).length > 0)",
     "if (segment.source !== undefined)",
   ),
-  plant(
-    "blocks are shared with another class",
-    COMMANDS,
-    "if (found?.record.storageClass !== storageClass)",
-    "if (found === undefined)",
-  ),
+  {
+    bug: "dedup: blocks are shared with another class",
+    edits: [
+      { file: COMMANDS, find: "if (found?.record.storageClass !== storageClass)", put: "if (found === undefined)" },
+      {
+        file: "src/keys/derive.ts",
+        find: "Uint8Array.of(numberOfClass(storageClass))",
+        put: "Uint8Array.of(storageClass.length * 0)",
+      },
+    ],
+    caughtBy: "src/object/dedup",
+  },
   plant(
     "a version that moves to another class shares its blocks",
     "src/object/lifecycle/move-commands-core.ts",

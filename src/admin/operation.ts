@@ -27,10 +27,10 @@ import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
 import type {
   Dedup,
-  DedupUpkeep,
   Histories,
   LifecycleInspection,
   Quotas,
+  Services as ObjectServices,
   ShardPlaces,
   Undelete,
   UsageHistory,
@@ -133,7 +133,7 @@ export interface Services {
   readonly histories: Pick<Histories, "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
-  readonly dedupUpkeep: Pick<DedupUpkeep, "stat">
+  readonly dedupUpkeep: Pick<ObjectServices["dedupUpkeep"], "stat">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">
   readonly masterKey: Pick<MasterKeyRotation, "report" | "rotate">

@@ -239,7 +239,8 @@ class OpenBody {
       // Requested early: the last bytes are hashed while the last blocks are written.
       const digests = this.pipeline.digests()
       for (const sent of this.sent) await sent
-      const described = await Promise.all(this.runs.map(run => this.describe(run)))
+      const described: (WrittenRun & Pick<WrittenBody, "hints">)[] = []
+      for (const run of this.runs) described.push(await this.describe(run))
       const hints = described.flatMap(run => run.hints)
       return { lengthBytes, digests: await digests, content: this.contentOf(described), hints }
     } finally {
@@ -258,7 +259,9 @@ class OpenBody {
     const { seal, blockBytes } = this.request
     const storedBytes = seal === undefined ? run.lengthBytes : storedBytesOf(run.lengthBytes, blockBytes)
     const request = { ...this.request, uploadId: run.uploadId }
-    return { firstBlock: run.firstBlock, ...describeBody(request, storedBytes, await Promise.all(run.written)) }
+    const blocks: WrittenBlock[] = []
+    for (const block of run.written) blocks.push(await block)
+    return { firstBlock: run.firstBlock, ...describeBody(request, storedBytes, blocks) }
   }
 
   /** Ends all writes and removes the written blocks; the orphan resolver removes leftovers after the next start. */

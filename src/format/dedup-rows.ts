@@ -19,7 +19,7 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 import { appendedRowKey, bucketRowKey, multipartRowKey, suffixRange } from "./row-key.js"
 
 /** HMAC-SHA-256. */
-export const DIGEST_BYTES = 32
+const DIGEST_BYTES = 32
 
 /** Throws `corruptRecord`. */
 export function splitDigests(bytes: Uint8Array): readonly Uint8Array[] {
@@ -40,7 +40,7 @@ export interface BlockDigestsRecord {
 }
 
 /** How many blocks have these bytes. */
-export const blocksOf = ({ blockBytes, lengthBytes }: Pick<BlockDigestsRecord, "blockBytes" | "lengthBytes">): number =>
+const blocksOf = ({ blockBytes, lengthBytes }: Pick<BlockDigestsRecord, "blockBytes" | "lengthBytes">): number =>
   Math.ceil(lengthBytes / blockBytes)
 
 export function encodeBlockDigests(record: BlockDigestsRecord): Uint8Array {
@@ -88,6 +88,3 @@ export const digestsOfSegments = (row: RowKey, id: MultipartId): KeyRange => suf
 
 export const blockIndexRowKey = (bucketId: BucketId, digest: Uint8Array): RowKey =>
   rowKeyOf(bucketRowKey(bucketId) + String.fromCharCode(...digest))
-
-/** All of a bucket. */
-export const blockIndexOf = (bucketId: BucketId): KeyRange => suffixRange(bucketRowKey(bucketId))

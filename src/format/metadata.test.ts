@@ -40,11 +40,11 @@ import { decodeTimestamps, encodeTimestamps } from "./commit-timestamps.js"
 import { decodeHistory, encodeHistory } from "./history.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { RecordReader } from "./pack.js"
+import { decodeIntent, encodeIntent } from "./intent.js"
 import {
   decodeAppend,
   decodeBucket,
   decodeCounters,
-  decodeIntent,
   decodePart,
   decodePendingDeletion,
   decodeReferences,
@@ -56,18 +56,17 @@ import {
   encodeAppend,
   encodeBucket,
   encodeCounters,
-  encodeIntent,
   encodeHint,
   encodePart,
   encodePendingDeletion,
-  encodeRowHead,
   encodeReferences,
+  encodeRowHead,
   encodeSegment,
   encodeSetting,
   encodeStoreClock,
   encodeUpload,
-  SETTING_NAMES,
   type PartRecord,
+  SETTING_NAMES,
 } from "./records.js"
 import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"

@@ -4,23 +4,8 @@
 import { assert, must } from "../base/assert.js"
 import { bytesOfHex, concatBytes, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import {
-  parseAccountId,
-  parseAccountNumber,
-  parseBucketId,
-  parseBucketName,
-  parseIncarnation,
-  parseMultipartId,
-} from "../base/ids.js"
-import type {
-  AccountId,
-  AccountNumber,
-  BucketId,
-  BucketName,
-  Incarnation,
-  MultipartId,
-  ObjectKey,
-} from "../base/ids.js"
+import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
+import type { AccountId, AccountNumber, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
@@ -511,7 +496,7 @@ export function decodeAppend(bytes: Uint8Array): AppendRecord {
 }
 
 /** Blocks from the first to the last. */
-type Runs = readonly { readonly firstBlock: number; readonly lastBlock: number }[]
+export type Runs = readonly { readonly firstBlock: number; readonly lastBlock: number }[]
 
 /** Bytes that no version references any more (family `releases`); expanded by the collector in bounded steps. */
 export type PendingDeletionRecord =
@@ -563,37 +548,9 @@ export function decodePendingDeletion(bytes: Uint8Array): PendingDeletionRecord 
   return { kind, ...owner, multipartId: parseMultipartId(row.text()) }
 }
 
-/** Under way; or given up: its needles are no longer wanted. Numbers are on disk: append only. */
-const INTENT_STATES = ["underWay", "givenUp"] as const
-
-/**
- * A re-encoding of an upload's blocks (family `intents`). Its row exists before its first needle, so that no other
- * process writes needles of this generation, or removes them before a row references them.
- */
-export interface IntentRecord {
-  /** The process that re-encodes. */
-  readonly incarnation: Incarnation
-  /** The generation of one that was given up is never used again: a device that is away may have needles of it. */
-  readonly state: (typeof INTENT_STATES)[number]
-  /** The extent as it will be, without exceptions: its policy and generation are those of the new needles. */
-  readonly extent: Extent
-  /** The blocks that get new needles. */
-  readonly runs: Runs
-}
-
-export function encodeIntent({ incarnation, state, extent, runs }: IntentRecord): Uint8Array {
-  return packRecord(1, [incarnation, INTENT_STATES.indexOf(state), packExtent(extent), packRuns(runs)])
-}
-
-export function decodeIntent(bytes: Uint8Array): IntentRecord {
-  const row = RecordReader.open("intent", bytes, 1)
-  const incarnation = parseIncarnation(row.number())
-  const state = pick(INTENT_STATES, row.number(), "intent")
-  return { incarnation, state, extent: readExtent(row.row()), runs: readRuns(row) }
-}
-
-const packRuns = (runs: Runs): unknown => runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])
-const readRuns = (row: RecordReader): Runs => row.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
+export const packRuns = (runs: Runs): unknown => runs.map(({ firstBlock, lastBlock }) => [firstBlock, lastBlock])
+export const readRuns = (row: RecordReader): Runs =>
+  row.rows(run => ({ firstBlock: run.number(), lastBlock: run.number() }))
 
 /** Keys were checked before they were stored. */
 export const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey

@@ -3,7 +3,7 @@ import { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { Buckets } from "../object/contract.js"
-import type { DedupUpkeep } from "../object/index.js"
+import type { Services } from "../object/index.js"
 import type { ItemWork, OpenWork } from "./contract.js"
 
 const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
@@ -47,7 +47,7 @@ export const isOfDedup = ({ kind }: { readonly kind: string }): boolean => kind.
 
 interface DedupServices {
   readonly buckets: Pick<Buckets, "open" | "confirm">
-  readonly dedupUpkeep: Pick<DedupUpkeep, "open">
+  readonly dedupUpkeep: Pick<Services["dedupUpkeep"], "open">
 }
 
 /** Throws `noSuchBucket`. */

@@ -111,14 +111,18 @@ test("a changed block is stored, the others are not, and the same body over itse
   assert.equal(world.needles, before + SHARDS)
   assert.ok((await world.get("a")).equals(bytes))
   assert.ok((await world.get("b")).equals(changed))
-  // A block that moves is found too, but not bytes within it.
+  // Blocks are found wherever they are, but not bytes within them.
+  const gaps = Buffer.concat([0, 2, 3, 1].map(block => bytes.subarray(block * BLOCK, (block + 1) * BLOCK)))
+  await put(scene, "gaps", gaps)
+  assert.equal(world.needles, before + SHARDS)
+  assert.ok((await world.get("gaps")).equals(gaps))
   const moved = Buffer.concat([bytes.subarray(3 * BLOCK), bytes.subarray(0, 3 * BLOCK)])
   await put(scene, "moved", moved)
   assert.equal(world.needles, before + SHARDS)
   await put(scene, "shifted", Buffer.concat([Buffer.of(1), bytes]))
   assert.equal(world.needles, before + SHARDS + 7 * SHARDS)
   assert.ok((await world.get("moved")).equals(moved))
-  for (const key of ["a", "b", "moved", "shifted"]) await world.remove(key)
+  for (const key of ["a", "b", "gaps", "moved", "shifted"]) await world.remove(key)
   await assertNothing(scene)
 })
 
@@ -176,9 +180,11 @@ test("what a refused write has stored goes, and what it would have shared stays"
   await put(scene, "a", bytes)
   await settle(scene)
   const before = world.needles
-  const mixed = Buffer.concat([bytes.subarray(0, BLOCK), world.random.bytes(BLOCK), bytes.subarray(2 * BLOCK)])
+  const own = () => world.random.bytes(BLOCK)
+  const mixed = Buffer.concat([own(), bytes.subarray(0, BLOCK), own(), bytes.subarray(2 * BLOCK), own()])
   const conditions = { ifNoneMatch: ["*"] }
   await refuses(clock.runUntil(putWith(scene, "a", mixed, { conditions })), "preconditionFailed")
+  assert.equal(world.needles, before, "all runs are discarded at once")
   const broken = {
     ...sourceOf(mixed),
     gather: () => undefined,
@@ -296,6 +302,8 @@ test("a store that begins to encrypt gives objects and parts bytes of their own,
   const scene = await opened()
   const bytes = scene.world.random.bytes(3 * BLOCK)
   for (const key of ["a", "b"]) await put(scene, key, bytes)
+  const alone = scene.world.random.bytes(3 * BLOCK)
+  await put(scene, "alone", alone)
   const parts = [PART_BYTES_MIN, 2 * BLOCK + 3].map(size => scene.world.random.bytes(size))
   for (const key of ["p", "q"]) await upload(scene, key, parts)
   await upload(scene, "r", [must(parts[0], "1"), scene.world.random.bytes(PART_BYTES_MIN), must(parts[1], "2")])
@@ -320,9 +328,14 @@ test("a store that begins to encrypt gives objects and parts bytes of their own,
   // A later process that does not encrypt does not reference what is encrypted.
   world.encrypts = false
   const plain = { ...scene, world: world.restart(3) }
-  await put(plain, "d", bytes)
-  assert.ok((await plain.world.get("d")).equals(bytes))
-  for (const key of ["b", "c", "d", "q", "r"]) await plain.world.remove(key)
+  for (const [key, body] of [
+    ["d", bytes],
+    ["beside", alone],
+  ] as const) {
+    await put(plain, key, body)
+    assert.ok((await plain.world.get(key)).equals(body), key)
+  }
+  for (const key of ["alone", "b", "beside", "c", "d", "q", "r"]) await plain.world.remove(key)
   await assertNothing(plain)
 })
 
@@ -345,26 +358,30 @@ test("what undelete keeps has its blocks, and others share them", async () => {
   assertExact(scene)
 })
 
-test("blocks that are being deleted when an object is to share them are not shared", async () => {
-  const scene = await opened()
-  const { world } = scene
-  const bytes = world.random.bytes(4 * BLOCK)
-  await put(scene, "a", bytes)
-  await world.remove("a")
-  let collects = true
-  world.tablet.before = async name => {
-    if (name !== "PutDeduplicated" || !collects) return
-    collects = false
-    // The blocks were found, and are deleted before the decision.
-    while ((await world.job("collector").step(never)) === "busy");
-  }
-  await refuses(put(scene, "b", bytes), "tooManyInFlight")
-  await put(scene, "b", bytes)
-  assert.ok((await world.get("b")).equals(bytes))
-  assertExact(scene)
-  await world.remove("b")
-  await assertNothing(scene)
-})
+const WHEN_COLLECTED = ["their bytes are gone", "all is gone"] as const
+
+for (const when of WHEN_COLLECTED)
+  test(`blocks that are being deleted when an object is to share them are not shared: ${when}`, async () => {
+    const scene = await opened()
+    const { world } = scene
+    const bytes = world.random.bytes(4 * BLOCK)
+    await put(scene, "a", bytes)
+    await world.remove("a")
+    let collects = true
+    const isThere = () => rowsIn(scene, when === "all is gone" ? "blockDigests" : "segments").length > 0
+    world.tablet.before = async name => {
+      if (name !== "PutDeduplicated" || !collects) return
+      collects = false
+      // The blocks were found, and are deleted before the decision.
+      while (isThere()) await world.job("collector").step(never)
+    }
+    await refuses(put(scene, "b", bytes), "tooManyInFlight")
+    await put(scene, "b", bytes)
+    assert.ok((await world.get("b")).equals(bytes))
+    assertExact(scene)
+    await world.remove("b")
+    await assertNothing(scene)
+  })
 
 test("blocks that are shared before the collector decides stay", async () => {
   const scene = await opened()

@@ -15,6 +15,7 @@ import type { ObjectKeys, Protection } from "../keys/contract.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
+import type { Metrics } from "../seams/telemetry/contract.js"
 import type { Metadata } from "../metadata/index.js"
 import { setSetting } from "./commands/bucket-commands-core.js"
 import { segmentsOf } from "./commands/append-commands-core.js"
@@ -30,7 +31,7 @@ import {
 import type { Stored } from "./commands/version-commands-core.js"
 import type { Bucket } from "./contract.js"
 import type { SegmentsName } from "./queries/manifest-core.js"
-import type { DedupMetrics } from "./dedup-metrics.js"
+import { DedupMetrics } from "./dedup-metrics.js"
 import { BodyBlocks, lastOffsetOf, type BodyPieces } from "./dedup-body.js"
 
 interface DedupSeams {
@@ -38,10 +39,7 @@ interface DedupSeams {
   readonly random: Random
   readonly metadata: Metadata
   readonly keys: Pick<ObjectKeys, "digestKey">
-  readonly metrics: DedupMetrics
   readonly encryptsAtRest: boolean
-  /** Resolves once the devices refuse releases that do not know what it writes. */
-  prepare(): Promise<void>
 }
 
 interface NewBody {
@@ -56,19 +54,24 @@ interface NewBody {
 export class Dedup {
   readonly metrics: DedupMetrics
 
-  constructor(private readonly seams: DedupSeams) {
-    this.metrics = seams.metrics
+  constructor(
+    private readonly seams: DedupSeams,
+    metrics: Metrics,
+    /** Resolves once the devices refuse releases that do not know what it writes. */
+    private readonly prepare: () => Promise<void>,
+  ) {
+    this.metrics = new DedupMetrics(metrics)
   }
 
   /** From now on, new objects of the bucket are deduplicated, or are not. Throws `noSuchBucket`, and what is refused. */
   async setDedup(bucket: Pick<Bucket, "id">, isOn: boolean): Promise<void> {
-    const { metadata, encryptsAtRest, prepare } = this.seams
+    const { metadata, encryptsAtRest } = this.seams
     if (isOn && encryptsAtRest)
       throw fail("invalidRequest", {
         message:
           "the store encrypts all bytes (--encrypt-at-rest), and encrypted bytes are never equal: none of its buckets can be deduplicated",
       })
-    if (isOn) await prepare()
+    if (isOn) await this.prepare()
     await metadata.run(setSetting(bucket.id, "dedup", isOn ? "{}" : undefined))
   }
 

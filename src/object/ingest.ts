@@ -163,22 +163,25 @@ export class Ingest {
   private readonly metadata: Metadata
   private readonly blocks: Blocks
   private readonly uploads: Uploads
+  readonly expiring: Expiring
+  /** Undefined: nothing is deduplicated. */
+  private readonly dedup: Dedup | undefined
 
   constructor(
     private readonly backend: ObjectBackend,
     private readonly compute: Pick<Compute, "hash" | "seal">,
     private readonly store: StorePolicy,
     readonly classes: Pick<StorageClasses, "policyOf" | "use">,
-    readonly expiring: Expiring,
+    { expiring, dedup }: { readonly expiring: Expiring; readonly dedup?: Dedup },
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
-    /** Absent: nothing is deduplicated. */
-    private readonly dedup?: Dedup,
   ) {
     const { clock, metadata, blocks, uploads } = backend
     this.metadata = metadata
     this.blocks = blocks
     this.uploads = uploads
+    this.expiring = expiring
+    this.dedup = dedup
     this.md5s = new SmallBodyMd5(clock, this.wholeBytesMax)
   }
 

@@ -35,7 +35,7 @@ import { abort, bytesOfAllParts } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
 import { dropStale, putSharedSegment } from "./commands/dedup-parts-commands-core.js"
-import { refuseEncryption, type Dedup } from "./dedup.js"
+import { refuseEncryption } from "./dedup.js"
 import { sharedSegmentOf, shareParts, type SharedSegment } from "./dedup-parts.js"
 import type { Ingest } from "./ingest.js"
 import type { StoreClock } from "./store-clock.js"
@@ -149,7 +149,6 @@ export class MultipartService implements Multipart {
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
-    private readonly dedup: Dedup,
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
@@ -387,8 +386,8 @@ export class MultipartService implements Multipart {
     const complete = { ...address, completion, conditions, clockMs, version: bound, ...counted }
     const onCompleted = async (): Promise<void> => {
       if (!shared.hasDigests) return
-      this.dedup.metrics.note(sizeBytes, shared.sources)
-      await this.dedup.index(bucket.id, { key, multipartId })
+      this.objects.dedup.metrics.note(sizeBytes, shared.sources)
+      await this.objects.dedup.index(bucket.id, { key, multipartId })
     }
     return { complete, checksumValue: checksum.value, onCompleted }
   }
@@ -476,8 +475,8 @@ export class MultipartService implements Multipart {
     const { storageClass = "STANDARD" } = upload
     const sharing = { bucketId, storageClass, uploadedParts, shortBytes: this.ingest.wholeBytesMax }
     const put = async ({ segment: shared, reliesOn, digests }: SharedSegment): Promise<SegmentRecord> => {
-      const written = { storageClass, reliesOn, digests }
-      await this.metadata.run(putSharedSegment(address, completion, number, shared, written))
+      const written = { number, segment: shared, storageClass, reliesOn, digests }
+      await this.metadata.run(putSharedSegment(address, completion, written))
       return shared
     }
     try {

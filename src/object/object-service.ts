@@ -118,7 +118,7 @@ export const partsOfVersion = query(
 export class ObjectService implements Objects {
   readonly concatenation: Concatenation
   private readonly ingest: Ingest
-  private readonly dedup: Dedup
+  readonly dedup: Dedup
   private readonly random: Random
   private readonly plainDetails = new WeakMap<ObjectAttributes, VersionDetails>()
 

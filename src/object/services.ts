@@ -21,7 +21,6 @@ import { readOrders } from "./commands/append-commands-core.js"
 import { Concatenation } from "./concatenation.js"
 import { Collector } from "./jobs/collector.js"
 import { Dedup } from "./dedup.js"
-import { DedupMetrics } from "./dedup-metrics.js"
 import { DedupUpkeep } from "./dedup-upkeep/dedup-upkeep.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
@@ -169,17 +168,10 @@ export function createServices(
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const expiring = new Expiring({ clock, storeClock, metadata: watched }, refuseEarlier)
-  const encryptsAtRest = settings.encryptsAtRest ?? false
-  const dedup = new Dedup({
-    clock,
-    random: random.fork("dedup"),
-    metadata: watched,
-    keys,
-    metrics: new DedupMetrics(telemetry.metrics),
-    encryptsAtRest,
-    prepare: refuseEarlier,
-  })
-  const ingest = new Ingest(backend, compute, store, classes, expiring, hints => repair.onHints(hints), dedup)
+  const { encryptsAtRest = false } = settings
+  const ofDedup = { clock, random: random.fork("dedup"), metadata: watched, keys, encryptsAtRest }
+  const dedup = new Dedup(ofDedup, telemetry.metrics, refuseEarlier)
+  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup }, hints => repair.onHints(hints))
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
@@ -187,7 +179,7 @@ export function createServices(
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, dedup)
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
   const renames = new RenameService(ofWrites, random)
   const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
   const transactions = new TransactionService(ofTransactions, random)
@@ -199,8 +191,7 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
-  const ofUpkeep = { ...ofWrites, random, compute, blockBytes: store.blockBytes }
-  const dedupUpkeep = new DedupUpkeep(ofUpkeep, settings.encryptsAtRest ?? false)
+  const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
   const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
@@ -222,21 +213,8 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
-    ...{
-      lifecycle,
-      metadataBackup,
-      encrypt,
-      classes,
-      quotas,
-      quotaWatch,
-      usageHistory,
-      undelete,
-      dedup,
-      dedupUpkeep,
-      histories,
-      refuseEarlier,
-    },
-    moments: new MomentService(watched, () => reader.clockMs()),
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup, dedupUpkeep },
+    ...{ histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

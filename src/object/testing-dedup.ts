@@ -7,9 +7,9 @@ import { objectKeyOfText, rowKeyOf, type RowKey } from "../base/ids.js"
 import { KIB } from "../base/limits.js"
 import { decodeBlockDigests, decodeBlockPlace } from "../format/dedup-rows.js"
 import { decodeReferences, decodeSegment } from "../format/records.js"
-import { bucketIdOfRowKey } from "../format/row-key.js"
+import { bucketIdOfRowKey, uploadOfPartRowKey } from "../format/row-key.js"
 import type { MetadataRow } from "../metadata/index.js"
-import { placesOf } from "./commands/dedup-commands-core.js"
+import { offsetOfRow, placesOf } from "./commands/dedup-commands-core.js"
 import type { Bucket, PutResult } from "./contract.js"
 import { COMPLETE } from "./jobs/testing-encrypt.js"
 import { open, type World } from "./jobs/testing-repair.js"
@@ -95,6 +95,13 @@ export function assertExact(scene: Scene): void {
   }
   assert.deepEqual(counted, found)
   const digests = new Map<string, string>()
+  const ends = new Map<string, number>()
+  // Those with the highest offsets come first.
+  for (const [rowKey, { value }] of rowsIn(scene, "blockDigests").toReversed()) {
+    const [name, offsetBytes] = [uploadOfPartRowKey(rowKey), offsetOfRow(rowKey)]
+    assert.ok((ends.get(name) ?? 0) <= offsetBytes, "no block has two digests")
+    ends.set(name, offsetBytes + decodeBlockDigests(value).lengthBytes)
+  }
   for (const [rowKey, { value }] of rowsIn(scene, "blockDigests"))
     for (const place of placesOf(rowKey, decodeBlockDigests(value)))
       digests.set(`${place.key} ${place.multipartId} ${place.offsetBytes}`, hexOf(place.digest))

@@ -83,13 +83,13 @@ import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
 import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
 import { parsePolicy } from "../../src/base/policy.js"
 import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
+import { encodeIntent } from "../../src/format/intent.js"
 import {
   encodeAccount,
   encodeAccountId,
   encodeBucket,
   encodeBucketId,
   encodeCounters,
-  encodeIntent,
   encodePart,
   encodePendingDeletion,
   encodeRowHead,

@@ -120,7 +120,8 @@ function segment(scene: Scene) {
   const { lengthBytes } = extent
   const digests = Array.from({ length: Math.ceil(lengthBytes / BLOCK_BYTES) }, () => scene.pick(DIGESTS))
   const record = { storageClass: "STANDARD", uploadedParts: 2, blockBytes: BLOCK_BYTES, lengthBytes, digests } as const
-  return putSharedSegment(address, completion, 0, written, {
+  return putSharedSegment(address, completion, {
+    ...{ number: 0, segment: written },
     ...{ storageClass: "STANDARD", reliesOn: [...new Set(reliesOn)] },
     digests: [{ offsetBytes: 0, record }],
   })

@@ -2,7 +2,7 @@
 import { versionOfRow } from "../../src/format/deleted-version.js"
 import { parseBucketId, type UploadId } from "../../src/base/ids.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
-import { decodeIntent } from "../../src/format/records.js"
+import { decodeIntent } from "../../src/format/intent.js"
 import { parseObjectRowKey, uploadOfRowKey } from "../../src/format/row-key.js"
 import { storedBytesOf, type Sealing } from "../../src/format/sealing.js"
 import {

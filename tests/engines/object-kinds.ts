@@ -4,7 +4,8 @@ import { isArchive, STORAGE_CLASSES } from "../../src/base/storage-class.js"
 import type { Family } from "../../src/base/families.js"
 import { blockCount, type Extent } from "../../src/format/extent.js"
 import type { Retention, VersionLock } from "../../src/format/object-lock.js"
-import { decodeBucketId, decodeIntent, decodeStoreClock, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
+import { decodeIntent } from "../../src/format/intent.js"
+import { decodeBucketId, decodeStoreClock, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
 import {
   bucketRowKey,
   objectRowKey,

@@ -62,7 +62,7 @@ export interface KnownBlock extends BlockPlace {
 }
 
 /** Where a block is expected: behind one that was found. */
-export type Follows = Pick<BlockPlace, "key" | "multipartId" | "offsetBytes">
+type Follows = Pick<BlockPlace, "key" | "multipartId" | "offsetBytes">
 
 export interface WantedBlock {
   readonly bucketId: BucketId
@@ -100,7 +100,7 @@ export interface KnownRun extends SegmentSource {
 }
 
 /** A part whose blocks are looked for. */
-export type WantedPart = Pick<WantedRun, "digests" | "blockBytes" | "lengthBytes">
+type WantedPart = Pick<WantedRun, "digests" | "blockBytes" | "lengthBytes">
 
 interface WantedParts {
   readonly bucketId: BucketId

@@ -24,6 +24,8 @@ const DROPPED_AT_ONCE = 256
 
 /** What a segment of a deduplicated object is written with. */
 interface SharedParts {
+  readonly number: number
+  readonly segment: SegmentRecord
   readonly storageClass: StorageClass
   readonly reliesOn: readonly RowKey[]
   readonly digests: readonly NewDigests[]
@@ -33,16 +35,13 @@ interface SharedParts {
  * Writes one segment of the frozen part list, with what its parts refer to. Throws `conflict` if others do not have that any
  * more, and as `putSegment`.
  */
-export const putSharedSegment = command<
-  [address: UploadAddress, completion: Completion, number: number, segment: SegmentRecord, shared: SharedParts],
-  void
->({
+export const putSharedSegment = command<[address: UploadAddress, completion: Completion, shared: SharedParts], void>({
   name: "PutSharedSegment",
-  touches: (address, _completion, _number, _segment, { reliesOn }) => [
+  touches: (address, _completion, { reliesOn }) => [
     ["uploads", addressKeyOf(address)],
     ...reliesOn.map(rowKey => ["blockDigests", rowKey] as const),
   ],
-  decide(view, _time, address, completion, number, segment, { storageClass, reliesOn, digests }) {
+  decide(view, _time, address, completion, { number, segment, storageClass, reliesOn, digests }) {
     const writes = segmentWrites(view, address, completion, number, segment)
     requireKnown(view, reliesOn)
     const references = withReferences(view, address.bucketId, sourcesOf(segment), storageClass)

@@ -13,7 +13,8 @@ import type { Policy } from "../../base/policy.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import { packRecord } from "../../format/pack.js"
 import { packExtent, type Extent } from "../../format/extent.js"
-import { decodeIntent, encodeIntent, encodePart, encodeSegment, type IntentRecord } from "../../format/records.js"
+import { decodeIntent, encodeIntent, type IntentRecord } from "../../format/intent.js"
+import { encodePart, encodeSegment } from "../../format/records.js"
 import { objectRowKey, parseObjectRowKey, suffixRange, uploadOfRowKey, uploadRowKey } from "../../format/row-key.js"
 import {
   command,

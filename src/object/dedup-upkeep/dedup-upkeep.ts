@@ -15,7 +15,7 @@ import { dedupStat, type DedupStat } from "./stat.js"
 /** "suspended": the bucket has opted in, but what is written now cannot be deduplicated. */
 type DedupState = "on" | "off" | "suspended"
 
-export interface DedupReport extends DedupStat {
+interface DedupReport extends DedupStat {
   readonly state: DedupState
 }
 
