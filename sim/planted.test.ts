@@ -13,6 +13,7 @@ import { APPEND_PLANTS } from "./append-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 test("each planted bug still fits its source", () => {
@@ -27,6 +28,7 @@ test("each planted bug still fits its source", () => {
     ...CLASS_PLANTS,
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
+    ...TRANSACTION_PLANTS,
     ...APPEND_PLANTS,
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,
