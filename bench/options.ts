@@ -9,6 +9,7 @@ import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
+import { TRANSACTIONS } from "./themes/transactions.js"
 import { TRANSFORMS } from "./themes/transforms.js"
 import { QUEUES } from "./themes/queues.js"
 import { BATCHES } from "./themes/batches.js"
@@ -45,6 +46,7 @@ const THEMES: readonly Theme[] = [
   MOMENTS,
   QUEUES,
   LOCKS,
+  TRANSACTIONS,
   TRANSFORMS,
   REMOTES,
 ]

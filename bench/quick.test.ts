@@ -95,7 +95,10 @@ test("large and small objects: each row has a figure beside its limit", async ()
   )
 })
 
-for (const themes of ["listings,batches,appends,moments,queues,locks,transforms,remotes", "starts,memory,pressure"]) {
+for (const themes of [
+  "listings,batches,appends,moments,queues,locks,transactions,transforms,remotes",
+  "starts,memory,pressure",
+]) {
   test(`${themes.replaceAll(",", ", ")}: each row has a figure`, async () => {
     const rows = await quick(themes)
     requireFigures(rows)

@@ -27,6 +27,7 @@ import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
+import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -195,7 +196,14 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...(await checkTested(
       [
         ...[...TESTED_CLUSTER_PLANTS, ...LIFECYCLE_PLANTS, ...ENCRYPTION_PLANTS],
-        ...[...CLASS_PLANTS, ...QUOTA_PLANTS, ...RENAME_PLANTS, ...UNDELETE_PLANTS, ...APPEND_PLANTS],
+        ...[
+          ...CLASS_PLANTS,
+          ...QUOTA_PLANTS,
+          ...RENAME_PLANTS,
+          ...TRANSACTION_PLANTS,
+          ...UNDELETE_PLANTS,
+          ...APPEND_PLANTS,
+        ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
         ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS],
       ].filter(isChosen),

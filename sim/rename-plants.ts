@@ -25,7 +25,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
   plant(
     "a versioned bucket loses the version under the former key",
     DECISION,
-    inDecision('if (versioning === "never") left.remove', 'if (versioning !== "suspended") left.remove'),
+    inDecision('if (versioningThere === "never") left.remove', 'if (versioningThere !== "suspended") left.remove'),
   ),
   plant(
     "an upload of a client is taken for copied parts",

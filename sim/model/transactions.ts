@@ -39,7 +39,7 @@ export class ModelTransactions implements Transactions {
     return done?.results
   }
 
-  async commit({ operations, token }: TransactionRequest): Promise<readonly OperationResult[]> {
+  async run({ operations, token }: TransactionRequest): Promise<readonly OperationResult[]> {
     const before = token && (await this.find(token))
     if (before !== undefined) return before
     checkNames(operations)

@@ -144,6 +144,26 @@ test("a presigned URL reads or writes one object without a key; longer than 7 da
   await fails(2, /allowed choices|Allowed choices/, ["presign", target, "--method", "DELETE"])
 })
 
+test("transaction: a document's operations are done together, or refused with the number of one", async () => {
+  for (const bucket of ["from", "onto"]) await s3().createBucket(bucket)
+  await put("from", { a: "1", b: "2" })
+  const move = { rename: { bucket: "from", key: "a", toBucket: "onto", toKey: "a" } }
+  const removal = { delete: { bucket: "from", key: "b", ifMatch: "*" } }
+  await plant("documents", {
+    "good.json": JSON.stringify({ token: "t", operations: [move, removal] }),
+    "bad.json": JSON.stringify({ operations: [move, { check: { bucket: "from", key: "b", ifNoneMatch: "*" } }] }),
+    "empty.json": "{}",
+  })
+  await fails(6, /operation 2: .*PreconditionFailed/, ["transaction", "documents/bad.json"])
+  await fails(2, /has no operations; docs\/transactions.md/, ["transaction", "documents/empty.json"])
+  assert.deepEqual([await keysIn("from"), await keysIn("onto")], [["a", "b"], []])
+  assert.match(await succeeds(["transaction", "documents/good.json"]), /^1 +rename +[0-9a-f]{32}\n2 +delete/m)
+  assert.deepEqual([await keysIn("from"), await keysIn("onto")], [[], ["a"]])
+  const again: unknown = JSON.parse(await succeeds(["transaction", "documents/good.json", "--json"]))
+  assert.ok(typeof again === "object" && again !== null && "token" in again && "results" in again)
+  assert.deepEqual([again.token, Array.isArray(again.results) && again.results.length], ["t", 2])
+})
+
 test("mv: up, down, within a bucket with its metadata, and between buckets", async () => {
   await plant("moving", { "one.txt": "1" })
   await succeeds(["mv", "moving/one.txt", "s3://moved/in/"])

@@ -573,7 +573,7 @@ export interface Transactions {
    * (`operation`). Throws what its operations throw; `invalidRequest`, `idempotencyMismatch`, `notImplemented` for
    * remote buckets, and `conflict` if objects keep changing.
    */
-  commit(request: TransactionRequest): Promise<readonly OperationResult[]>
+  run(request: TransactionRequest): Promise<readonly OperationResult[]>
 }
 
 /** Which storage classes clients may ask for. */

@@ -88,7 +88,7 @@ export class TwoBuckets {
   }
 
   commit(operations: readonly TransactionOperation[], token?: TransactionToken): Promise<readonly OperationResult[]> {
-    return this.run(this.world.services.transactions.commit({ operations, token }))
+    return this.run(this.world.services.transactions.run({ operations, token }))
   }
 
   async put(bucket: Bucket, key: string, bytes: Uint8Array): Promise<string> {

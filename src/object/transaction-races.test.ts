@@ -142,7 +142,7 @@ class Clients {
     const name = `[${steps.map(each => each.name).join(", ")}]`
     try {
       const operations = steps.map(({ operation }) => operation)
-      await this.scene.world.services.transactions.commit({ operations, token: undefined })
+      await this.scene.world.services.transactions.run({ operations, token: undefined })
       const change = (state: State): State =>
         Object.assign({}, state, ...steps.map(each => each.change(state))) as State
       return { name, apply: state => (steps.every(each => each.isAllowed(state)) ? change(state) : undefined) }

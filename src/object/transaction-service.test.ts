@@ -253,6 +253,17 @@ test("a transaction with a token is done once, also if its answer was lost", asy
   await refuses(next.commit(operations), "noSuchUpload", { operation: 0 })
 })
 
+test("the same transaction, sent twice at the same time, is done once", async () => {
+  const scene = await TwoBuckets.open(["two"])
+  const { two, world } = scene
+  await scene.put(two, "gone", Buffer.from("x"))
+  const request = { operations: [remove(two, "gone")], token: tokenOf("token", "document") }
+  const { transactions } = world.services
+  const [first, second] = await scene.run(Promise.all([transactions.run(request), transactions.run(request)]))
+  assert.deepEqual(second, first)
+  assert.equal(scene.counters(two).versions, 2, "there is one delete marker")
+})
+
 /** Decisions of the engine in memory have times from this one on. */
 const DECIDED_MS = 1_700_000_000_000
 
@@ -294,15 +305,20 @@ test("nobody sees the rows that guard absences, and they go, also after a crash"
   const page = await world.services.objects.listVersions({ bucket: two, ...versions })
   assert.deepEqual(page.entries, [])
   // The keys can be used as if nothing were there.
-  await scene.put(two, "put", Buffer.from("x"))
+  await scene.run(world.services.buckets.setVersioning(two, "enabled"))
+  for (const text of ["first", "second"]) await scene.put(two, "put", Buffer.from(text))
   await scene.commit([check(two, "kept", NONE), remove(two, "deleted"), remove(one, "other")])
   assert.deepEqual(await scene.keys(two), ["put"])
   const next = scene.restart(2)
   await world.clock.advance(2 * 3_600_000)
   await next.world.settle("append-sealing")
   assert.doesNotMatch(scene.rows(), /^transactions/m)
-  await scene.run(world.services.objects.remove({ bucket: two, key: objectKeyOfText("put"), conditions: {} }))
-  assert.doesNotMatch(scene.rows(), /^heads/m)
+  const { entries } = await world.services.objects.listVersions({ ...versions, bucket: two, prefix: "put" })
+  const ids = entries.flatMap(entry => (entry.kind === "version" ? [entry.versionId] : []))
+  await scene.commit([remove(two, "put", {}, ids[0])])
+  assert.deepEqual(await scene.read(two, "put"), Buffer.from("first"), "the version before is uncovered")
+  await scene.commit([remove(two, "put", {}, ids[1])])
+  assert.doesNotMatch(scene.rows(), /^heads [0-9a-f]{16}71767500 /m)
 })
 
 test("a fence is shown to the decision", async () => {

@@ -64,7 +64,7 @@ export class TransactionService implements Transactions {
     return this.seams.metadata.ask(findTransaction(token))
   }
 
-  async commit(request: TransactionRequest): Promise<Results> {
+  async run(request: TransactionRequest): Promise<Results> {
     const { operations, token } = request
     checkTransaction(operations.map(operation => ({ kind: operation.kind, names: namesOf(operation) })))
     await this.seams.prepare()
@@ -84,22 +84,22 @@ export class TransactionService implements Transactions {
 
   private attempt({ operations, token }: TransactionRequest): Promise<Results> {
     const placed = operations.map((operation, number) => ({ number, operation }))
-    return this.prepare(inOrder(placed), new Map(), steps => this.run(steps, token))
+    return this.prepare(inOrder(placed), new Map(), steps => this.decide(steps, token))
   }
 
   /** Prepares one operation after the other; each keeps what it has prepared until all of them are done or refused. */
   private async prepare(
     left: readonly Placed[],
     steps: Steps,
-    run: (steps: Steps) => Promise<Results>,
+    decide: (steps: Steps) => Promise<Results>,
   ): Promise<Results> {
     const [next, ...later] = left
-    if (next === undefined) return run(steps)
+    if (next === undefined) return decide(steps)
     const { number, operation } = next
     let isPrepared = false
     const goOn = (step: TransactionStep): Promise<Results> => {
       isPrepared = true
-      return this.prepare(later, new Map([...steps, [number, step]]), run)
+      return this.prepare(later, new Map([...steps, [number, step]]), decide)
     }
     try {
       return await this.prepareOne(operation, goOn)
@@ -133,7 +133,7 @@ export class TransactionService implements Transactions {
     }
   }
 
-  private async run(prepared: Steps, token: TransactionToken | undefined): Promise<Results> {
+  private async decide(prepared: Steps, token: TransactionToken | undefined): Promise<Results> {
     const { metadata, storeClock } = this.seams
     const ordered = [...prepared].sort(([a], [b]) => a - b).map(([, step]) => step)
     // Before the command, so that none is ever missing: it could not carry the hints of many renames.

@@ -22,12 +22,14 @@ export class RequestMeters {
   private readonly accounts: Meters
   private readonly version2: Counter
   private readonly beyondQuota: Counter
+  private readonly transactions: Counter
 
   constructor(metrics: Metrics) {
     this.buckets = new Meters(metrics, "bucket", "let in to the bucket")
     this.accounts = new Meters(metrics, "account", "of the account's keys")
     this.version2 = metrics.counter("hayloft_signature_v2_requests_total", "Requests signed with signature version 2")
     this.beyondQuota = metrics.counter("hayloft_quota_refused_total", "Requests that a quota refused, by its kind")
+    this.transactions = metrics.counter("hayloft_transactions_total", "Transactions, by what became of them")
   }
 
   /** `form`: the place of the signature. */
@@ -37,6 +39,12 @@ export class RequestMeters {
 
   noteFailure({ kind, details }: Failure): void {
     if (kind === "quotaExceeded") this.beyondQuota.of({ holder: String(details["holder"]) }).add()
+  }
+
+  /** `failure`: undefined if the transaction was done, also by an earlier request with its token. */
+  noteTransaction(failure: Failure | undefined): void {
+    const isRefused = failure?.remedy === "fixRequest" || failure?.remedy === "signIn" || failure?.remedy === "reread"
+    this.transactions.of({ outcome: failure === undefined ? "done" : isRefused ? "refused" : "failed" }).add()
   }
 
   ofBucket(name: BucketName): RequestMeter {

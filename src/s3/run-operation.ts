@@ -68,15 +68,27 @@ export class OperationRunner {
     if (atUs !== undefined) call.moment = { atUs }
     if (answer.kind === "service") return this.runForAccount(admitted, call, answer)
     if (answer.kind === "newBucket") return this.runForNewBucket(admitted, call, answer)
-    if (answer.kind === "including") {
-      call.asIncludingCall(this)
-      return answer.handle(call)
-    }
+    if (answer.kind === "including") return this.runIncluding(call, answer)
     const { signer } = call
     // The expected owner of the bucket is in the request's headers, for a form too.
     return after(this.gate.openBucket(admitted.target.bucket ?? "", signer, request.headers), opened =>
       after(this.charge(call, opened.bucket), () => this.runInBucket(request, admitted, call, opened)),
     )
+  }
+
+  private runIncluding(call: Call, answer: Handled<"including">): Soon<Answer> {
+    call.asIncludingCall(this)
+    const answering = recover(
+      () => answer.handle(call),
+      error => {
+        this.meters.noteTransaction(asFailure(error))
+        throw error
+      },
+    )
+    return after(answering, answered => {
+      this.meters.noteTransaction(undefined)
+      return answered
+    })
   }
 
   private runForAccount(admitted: Admitted, call: Call, answer: Handled<"service">): Soon<Answer> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { Machine } from "../../src/node/testing-engine.js"
+import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { handleModel, strangerAccount } from "./over-model.js"
 import { allow, deny, documented, People, policyOf, to, type Sent, type With } from "./people.js"
 import { Spy } from "./spy.js"
@@ -10,7 +11,8 @@ const STRANGER = { AWS: `arn:aws:iam::${strangerAccount.number}:root` }
 const spy = new Spy()
 const machine = new Machine({ devices: 1 })
 const { services } = await machine.open()
-const { handler } = handleModel({ services: () => spy.over(services) })
+const telemetry = new SimTelemetry()
+const { handler } = handleModel({ services: () => spy.over(services) }, telemetry)
 const people = new People(handler)
 const expect = people.expect.bind(people)
 
@@ -144,6 +146,11 @@ test("documents that are wrong are refused with what is wrong", async () => {
   const body = JSON.stringify({ operations: [], filler: "x".repeat(1024 * 1024) })
   refused(await people.send("owner", "POST /?transaction", { body }), 400, "InvalidRequest", /at most 1048576 bytes/)
   assert.equal((await people.send("owner", "GET /?transaction")).status, 405)
+  const count = (outcome: string) => telemetry.metric("hayloft_transactions_total", { outcome })
+  const [done, refusals] = [count("done"), count("refused")]
+  resultsOf(await send("owner", [{ delete: { bucket: "plain", key: "none" } }]))
+  await send("owner", [])
+  assert.deepEqual([count("done") - done, count("refused") - refusals], [1, 1])
 })
 
 test("each operation needs the rights of the request that would do it alone, and nothing is written without all", async () => {
@@ -172,7 +179,7 @@ test("each operation needs the rights of the request that would do it alone, and
   for (const operation of refusedOnes) {
     spy.calls.length = 0
     refused(await send("stranger", [fine, operation]), 403, "AccessDenied", /^operation 2: Access Denied/)
-    assert.ok(!spy.calls.includes("transactions.commit"), JSON.stringify(operation))
+    assert.ok(!spy.calls.includes("transactions.run"), JSON.stringify(operation))
   }
   // Whether a key is there is told only to those who may list.
   const answers = ["open/none", "open/b"].map(key => ({ ...at(key), ifMatch: "0" }))

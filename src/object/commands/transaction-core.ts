@@ -87,13 +87,13 @@ interface Committed {
 }
 
 /** Objects whose absence is guarded, and the row that says so. */
-export interface Guards {
+interface Guards {
   readonly rowKey: RowKey
   readonly keys: readonly GuardedKey[]
 }
 
 /** What a transaction with the token has done; undefined: none has. Throws `idempotencyMismatch` for another request. */
-export function committedBefore(view: RowView, token: TransactionToken): readonly OperationResult[] | undefined {
+function committedBefore(view: RowView, token: TransactionToken): readonly OperationResult[] | undefined {
   const row = view.get("transactions", transactionRowKey(token))
   if (row === undefined) return undefined
   const { digest, results } = decodeTransaction(row.value)

@@ -192,7 +192,7 @@ function shareBytes(
   return content.kind === "extent" ? content : version.content
 }
 
-export interface Removed {
+interface Removed {
   readonly versioning: Versioning
   readonly versionId: VersionId | undefined
   readonly deleteMarker: boolean

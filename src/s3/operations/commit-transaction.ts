@@ -159,7 +159,7 @@ async function commit(
   const operations = included.map(({ operation }) => operation)
   for (;;) {
     try {
-      return await call.services.transactions.commit({ operations, token })
+      return await call.services.transactions.run({ operations, token })
     } catch (error) {
       const failure = asFailure(error)
       const number = Number(failure.details["operation"] ?? NaN)
