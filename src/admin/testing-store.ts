@@ -51,7 +51,7 @@ import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
 import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeTransforms } from "./testing-transforms.js"
-import { FakeUndelete } from "./testing-undelete.js"
+import { FakeUndelete, NO_HISTORIES } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
@@ -60,11 +60,6 @@ const PENDING_UPLOAD = {
   removableMs: 3,
 }
 
-const HISTORIES: AdminStore["histories"] = {
-  begin: () => Promise.resolve(),
-  end: () => Promise.resolve(),
-  since: () => Promise.resolve(undefined),
-}
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
@@ -126,13 +121,8 @@ export class FakeStore implements Accounts {
       buckets,
       lifecycle,
       erasures,
-      ...{
-        bucketDocuments: this.documents,
-        usageHistory: HISTORY,
-        histories: HISTORIES,
-        quotas: this.quotas,
-        undelete: this.undelete,
-      },
+      ...{ bucketDocuments: this.documents, usageHistory: HISTORY, histories: NO_HISTORIES },
+      ...{ quotas: this.quotas, undelete: this.undelete },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },
