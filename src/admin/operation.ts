@@ -27,7 +27,6 @@ import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
 import type {
   Dedup,
-  Histories,
   LifecycleInspection,
   Quotas,
   Services as ObjectServices,
@@ -130,7 +129,7 @@ export interface Services {
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
   readonly moments: Pick<Moments, "now" | "differences">
-  readonly histories: Pick<Histories, "begin" | "end" | "since">
+  readonly histories: Pick<ObjectServices["histories"], "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
   readonly dedupUpkeep: Pick<ObjectServices["dedupUpkeep"], "stat">

@@ -53,7 +53,7 @@ import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeTransforms } from "./testing-transforms.js"
 import { TWO_DIFFERENCES } from "./testing-history.js"
-import { FakeUndelete } from "./testing-undelete.js"
+import { FakeUndelete, NO_HISTORIES } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
@@ -62,11 +62,6 @@ const PENDING_UPLOAD = {
   removableMs: 3,
 }
 
-const HISTORIES: AdminStore["histories"] = {
-  begin: () => Promise.resolve(),
-  end: () => Promise.resolve(),
-  since: () => Promise.resolve(undefined),
-}
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
@@ -129,7 +124,7 @@ export class FakeStore implements Accounts {
       ...{ lifecycle, erasures },
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ dedup: { setDedup: async () => this.#touch("setDedup") }, dedupUpkeep: { stat: async () => DEDUP_REPORT } },
-      ...{ histories: HISTORIES, moments: TWO_DIFFERENCES },
+      ...{ histories: NO_HISTORIES, moments: TWO_DIFFERENCES },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },

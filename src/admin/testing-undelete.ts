@@ -48,3 +48,9 @@ export class FakeUndelete implements Service {
     return { objects: gone.length, bytes, hasMore: meant.length > gone.length }
   }
 }
+
+export const NO_HISTORIES: AdminStore["histories"] = {
+  begin: () => Promise.resolve(),
+  end: () => Promise.resolve(),
+  since: () => Promise.resolve(undefined),
+}
