@@ -25,7 +25,8 @@ import type { Events, StoreLive } from "../observe/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
-import type { Histories, LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
+import type { LifecycleInspection, Quotas, ShardPlaces, Undelete, UsageHistory } from "../object/index.js"
+import type { Services as ObjectServices } from "../object/index.js"
 import type {
   Erasures,
   MasterKeyRotation,
@@ -121,7 +122,7 @@ export interface Services {
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
   readonly moments: Pick<Moments, "now" | "differences">
-  readonly histories: Pick<Histories, "begin" | "end" | "since">
+  readonly histories: Pick<ObjectServices["histories"], "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

@@ -51,7 +51,7 @@ import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
 import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeTransforms } from "./testing-transforms.js"
-import { TWO_DIFFERENCES } from "./testing-history.js"
+import { HISTORY_PARTS } from "./testing-history.js"
 import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
@@ -61,11 +61,6 @@ const PENDING_UPLOAD = {
   removableMs: 3,
 }
 
-const HISTORIES: AdminStore["histories"] = {
-  begin: () => Promise.resolve(),
-  end: () => Promise.resolve(),
-  since: () => Promise.resolve(undefined),
-}
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
 const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
@@ -127,20 +122,13 @@ export class FakeStore implements Accounts {
       buckets,
       lifecycle,
       erasures,
-      ...{
-        bucketDocuments: this.documents,
-        usageHistory: HISTORY,
-        histories: HISTORIES,
-        moments: TWO_DIFFERENCES,
-        quotas: this.quotas,
-        undelete: this.undelete,
-      },
+      ...{ bucketDocuments: this.documents, usageHistory: HISTORY, ...HISTORY_PARTS, quotas: this.quotas },
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },
       ...{ simulations: SIMULATIONS, reconciling: RECONCILING },
       ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
-      ...{ tokens, audit, live: this.ofNodes.live, events },
+      ...{ tokens, audit, live: this.ofNodes.live, events, undelete: this.undelete },
       links: LINKS,
       ...{ sessions, webSignIn: undefined, policyOfBucket: () => undefined },
       startedJobs: this.startedJobs,

@@ -181,7 +181,6 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
-  const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
@@ -202,19 +201,11 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, appends, objectWatch, ...upkeep },
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, refuseEarlier },
     ...{
-      lifecycle,
-      metadataBackup,
-      encrypt,
-      classes,
-      quotas,
-      quotaWatch,
-      usageHistory,
-      undelete,
-      histories,
-      refuseEarlier,
+      histories: new Histories(watched, refuseEarlier),
+      moments: new MomentService(watched, () => reader.clockMs()),
     },
-    moments: new MomentService(watched, () => reader.clockMs()),
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

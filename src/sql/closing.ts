@@ -12,8 +12,8 @@ import { SQL_LIMITS } from "./limits.js"
 
 interface WaitingRead {
   readonly us: number
-  resolve(us: number): void
-  reject(failure: unknown): void
+  readonly resolve: (us: number) => void
+  readonly reject: (failure: unknown) => void
 }
 
 /** The present moment, when the statement runs. */

@@ -24,7 +24,7 @@ export interface StoredKey {
 }
 
 /** Identifies one content of a row, forever: no later row, with this key or another, gets the same version. */
-export type Version = bigint
+type Version = bigint
 
 export interface StoredRow {
   readonly key: RowKey

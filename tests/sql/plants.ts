@@ -2,15 +2,8 @@
  * Bugs planted into the SQL engine and into the statements of the simulated database, each with the check that must
  * catch it. The product contains none of them: `planted.test.ts` builds a changed copy.
  */
-import type { PlantedEdit } from "../harness/planted-copies.js"
-import type { SimulatedCheck } from "./simulated-checks.js"
+import type { SqlPlant } from "./plant.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
-
-export interface SqlPlant {
-  readonly bug: string
-  readonly edits: readonly PlantedEdit[]
-  readonly caughtBy: SimulatedCheck
-}
 
 const statements = "src/sql/simulated/statements.ts"
 const lane = "src/sql/lane.ts"

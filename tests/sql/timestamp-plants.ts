@@ -1,5 +1,5 @@
 /** Bugs planted into commit timestamps and closed moments: see `plants.ts`. */
-import type { SqlPlant } from "./plants.js"
+import type { SqlPlant } from "./plant.js"
 
 const statements = "src/sql/simulated/statements.ts"
 const incarnation = "src/sql/incarnation.ts"

@@ -14,8 +14,9 @@ import { SimRandom } from "../../seams/random/sim.js"
 import { encodeLifecycleRules } from "../../format/lifecycle-rules.js"
 import { expireNoncurrent } from "../lifecycle/expire-commands-core.js"
 import { closeBucket, dropBucket, setSetting, setVersioning } from "./bucket-commands-core.js"
+import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest } from "./found-versions-core.js"
-import { historySince, restartHistory } from "./history-core.js"
+import { historySince, historySinceIn, restartHistory } from "./history-core.js"
 import { renameObject } from "./rename-core.js"
 import { extentOf, newBucket, putOf, randomOf, refuses } from "./testing-bucket.js"
 import { putVersion, removeLatest, removeVersion, setTags } from "./version-commands-core.js"
@@ -258,7 +259,8 @@ test("a history that is set again goes on; one that was removed, restarted or ha
   const { metadata, bucketId } = await newBucket()
   await metadata.run(setVersioning(bucketId, "enabled"))
   const setHistory = (document: string | undefined) => metadata.run(setSetting(bucketId, "history", document))
-  const since = async () => must(await metadata.ask(historySince(bucketId)), "it has a history")
+  const sinceIn = query("SinceIn", view => historySinceIn(view, requireBucket(view, bucketId)))
+  const since = async () => must(await metadata.ask(sinceIn()), "it has a history")
   await setHistory("{}")
   const first = await since()
   await setHistory("{}")

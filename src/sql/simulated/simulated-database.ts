@@ -12,7 +12,7 @@ import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/database-healt
 import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type LaneId, type StoredKey } from "../database.js"
 import { Dice, NO_FAULTS, type FaultPlan } from "./faults.js"
 import { SimulatedSession, type Server, type Statement } from "./simulated-session.js"
-import { laneKey, rowName, Tables, type Running, type TablesCopy } from "./statements.js"
+import { laneKey, rowName, Tables, type Running, type TablesCopy } from "./tables.js"
 import type { LockMode, Table } from "./table.js"
 import { Trace } from "./trace.js"
 import { BackendEnded, Transactions, type Transaction } from "./transactions.js"

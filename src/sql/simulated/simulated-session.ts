@@ -33,8 +33,8 @@ import {
   skipIncarnations,
   skipTimestamps,
   storeId,
-  type Running,
 } from "./statements.js"
+import type { Running } from "./tables.js"
 import { BackendEnded, type Transaction } from "./transactions.js"
 
 export interface Statement<T> {
