@@ -1,4 +1,4 @@
-/** Two objects that differ between any two moments, for tests of the admin API. */
+/** No bucket has a history, and two objects differ between any two moments: for tests of the admin API. */
 import { objectKeyOfText, parseVersionId } from "../base/ids.js"
 import type { Services } from "./operation.js"
 
@@ -11,7 +11,7 @@ const THEN = {
   websiteRedirect: undefined,
 } as const
 
-export const TWO_DIFFERENCES: Services["moments"] = {
+const TWO_DIFFERENCES: Services["moments"] = {
   now: () => Promise.resolve(1_760_000_000_000_000),
   differences: ({ after }) =>
     Promise.resolve({
@@ -24,4 +24,15 @@ export const TWO_DIFFERENCES: Services["moments"] = {
       scanned: 4,
       next: after === "" ? "a" : undefined,
     }),
+}
+
+const NO_HISTORIES: Services["histories"] = {
+  begin: () => Promise.resolve(),
+  end: () => Promise.resolve(),
+  since: () => Promise.resolve(undefined),
+}
+
+export const HISTORY_PARTS: Pick<Services, "histories" | "moments"> = {
+  histories: NO_HISTORIES,
+  moments: TWO_DIFFERENCES,
 }

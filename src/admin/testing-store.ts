@@ -52,8 +52,8 @@ import { EXPLAINED, PREVIEW } from "./testing-lifecycle.js"
 import { liveOfTwoNodes } from "./testing-live.js"
 import { FakeTokens } from "./testing-tokens.js"
 import { FakeTransforms } from "./testing-transforms.js"
-import { TWO_DIFFERENCES } from "./testing-history.js"
-import { FakeUndelete, NO_HISTORIES } from "./testing-undelete.js"
+import { HISTORY_PARTS } from "./testing-history.js"
+import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const NOW_MS = 7
@@ -124,13 +124,13 @@ export class FakeStore implements Accounts {
       ...{ lifecycle, erasures },
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ dedup: { setDedup: async () => this.#touch("setDedup") }, dedupUpkeep: { stat: async () => DEDUP_REPORT } },
-      ...{ histories: NO_HISTORIES, moments: TWO_DIFFERENCES },
+      ...HISTORY_PARTS,
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
       ...{ status, store, conversion, denials },
       ...{ simulations: SIMULATIONS, reconciling: RECONCILING },
       ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
-      ...{ tokens, audit, live: this.ofNodes.live, events },
+      ...{ tokens, audit, live: this.ofNodes.live, events, undelete: this.undelete },
       links: LINKS,
       ...{ sessions, webSignIn: undefined, policyOfBucket: () => undefined },
       startedJobs: this.startedJobs,

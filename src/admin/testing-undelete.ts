@@ -48,9 +48,3 @@ export class FakeUndelete implements Service {
     return { objects: gone.length, bytes, hasMore: meant.length > gone.length }
   }
 }
-
-export const NO_HISTORIES: AdminStore["histories"] = {
-  begin: () => Promise.resolve(),
-  end: () => Promise.resolve(),
-  since: () => Promise.resolve(undefined),
-}

@@ -1,8 +1,8 @@
 /** Moments as texts: one rule, which refuses what could mean something else. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
 import { parseMoment, textOfMoment } from "./moment.js"
+import { fc } from "./testing-properties.js"
 
 test("a time with a zone and up to six decimals, or 16 digits, is a moment", () => {
   const cases: readonly (readonly [string, number])[] = [
