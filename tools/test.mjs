@@ -78,6 +78,7 @@ const IN_TURN = [
   ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord", "tests/console/locks"],
   ...["tests/console/transforms", "tests/transforms/server", "tests/console/remotes"],
   ...["tests/remote/kills", "tests/remote/clients", "tests/cluster/remotes"],
+  ...["tests/dedup/upkeep"],
 ]
 const TURNS = 6
 

@@ -40,8 +40,8 @@ export const AGING_PLANTS: readonly Plant[] = [
   }),
   plant("a move is no reason for another walk of re-encoding", ["redundancyIsRestored"], {
     file: MOVE,
-    find: 'writes: [...writes, noteOf(view, time, "moved")]',
-    put: "writes",
+    find: ', noteOf(view, time, "moved")]',
+    put: "]",
   }),
   plant("uploads go after seven days although a rule waits longer", ["dueStays"], {
     file: DUE,
