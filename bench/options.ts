@@ -7,6 +7,7 @@ import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
+import { DEDUP } from "./themes/dedup.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
 import { TRANSACTIONS } from "./themes/transactions.js"
@@ -44,6 +45,7 @@ const THEMES: readonly Theme[] = [
   POLICY_DECISIONS,
   APPENDS,
   MOMENTS,
+  DEDUP,
   QUEUES,
   LOCKS,
   TRANSACTIONS,
