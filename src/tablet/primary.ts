@@ -192,7 +192,7 @@ export class Primary implements Metadata {
       if (waiting) await waiting
     }
     const payloads: Payloads = new Map()
-    for (let [payloadReads, rowReads] = [0, 0]; payloadReads <= PAYLOAD_READS_MAX;) {
+    for (let [repeatedReads, rowReads] = [0, 0]; repeatedReads <= PAYLOAD_READS_MAX;) {
       const outcome = this.decide(command, payloads, rowReads < ROW_READS_MAX)
       if (outcome instanceof Promise) return outcome
       if (outcome instanceof RowsRead) {
@@ -200,8 +200,9 @@ export class Primary implements Metadata {
         rowReads += 1
         continue
       }
-      payloadReads += 1
       const bytes = await owned(this.payload(outcome.family, outcome.key, outcome.row))
+      // A command may need the payloads of many rows, each once, unless they change.
+      if (bytes === undefined || payloads.has(outcome.key)) repeatedReads += 1
       if (bytes) payloads.set(outcome.key, { row: outcome.row, bytes })
     }
     throw fail("conflict")

@@ -79,6 +79,16 @@ test("operations of several kinds and buckets are answered in their order", asyn
     assert.equal(await isThere(bucket, key), false)
 })
 
+test("as many small objects as the limits allow are renamed together", async () => {
+  const numbers = Array.from({ length: 49 }, (_, number) => number)
+  for (const number of numbers) await put("plain", `many-${number}`, `body ${number}`)
+  const operations = numbers.map(number => ({
+    rename: { bucket: "plain", key: `many-${number}`, toBucket: "versioned", toKey: `many-${number}` },
+  }))
+  assert.equal(resultsOf(await send("owner", operations)).length, numbers.length)
+  assert.equal((await expect(200, "owner", "GET /versioned/many-48")).text, "body 48")
+})
+
 test("an operation that is refused is named by its number, and nothing has happened", async () => {
   await put("plain", "a")
   await put("plain", "b")
