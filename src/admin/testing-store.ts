@@ -45,6 +45,7 @@ import { bearersOnly } from "./testing-sessions.js"
 import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
 import { DEDUP_REPORT } from "./testing-dedup.js"
+import { RECONCILING } from "./testing-reconciling.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -63,19 +64,11 @@ const PENDING_UPLOAD = {
 }
 
 const HISTORY: AdminStore["usageHistory"] = { of: async () => [{ atMs: NOW_MS, objects: 3, bytes: 9 }] }
-const NOTHING_FOUND = { phase: "none", progress: "", putBack: 0, listed: 0, missing: 0, items: 0, messages: 0 } as const
 
 export const ERASURE = {
   ...{ bucket: parseBucketName("secrets"), bucketId: parseBucketId(3), sinceMs: 5, keysReplaced: true },
   devices: [{ id: parseDeviceId("00000000000000aa"), path: "/d2", isOffline: true }],
   ...{ versions: 4, uploads: 0 },
-}
-
-const RECONCILING: AdminStore["reconciling"] = {
-  report: () => NOTHING_FOUND,
-  compare: () => NOTHING_FOUND,
-  apply: () => NOTHING_FOUND,
-  entries: () => ({ entries: [] }),
 }
 
 const QUOTA_USED = { bytes: 700, objects: 4, partBytes: 200 }

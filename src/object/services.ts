@@ -14,6 +14,7 @@ import { UsageHistory } from "./jobs/usage-history.js"
 import { Quotas } from "./quotas.js"
 import { AppendService } from "./append-service.js"
 import { AppendSealing } from "./jobs/append-sealing.js"
+import type { ObjectBackend } from "./backend.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BucketService } from "./bucket-service.js"
 import { ChangeWatch } from "./change-watch.js"
@@ -168,7 +169,7 @@ export function createServices(
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
   const expiring = new Expiring({ clock, storeClock, metadata: watched }, refuseEarlier)
-  const { encryptsAtRest = false } = settings
+  const { encryptsAtRest = false, encryptsExisting: hasWork } = settings
   const ofDedup = { clock, random: random.fork("dedup"), metadata: watched, keys, encryptsAtRest }
   const dedup = new Dedup(ofDedup, telemetry.metrics, refuseEarlier)
   const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup }, hints => repair.onHints(hints))
@@ -189,17 +190,13 @@ export function createServices(
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
-  const quotas = new Quotas(watched, refuseEarlier)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
   const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
-  const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
-  const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(tablet)]
-  const quotaWatch = new QuotaWatch(quotas, undelete, log, sizes, queueSizes)
+  const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
-  const { encryptsExisting: hasWork } = settings
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...backend, compute, redundancy, classes, bound, onHints, hasWork })
   jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), ...(encrypt ? [encrypt] : []))
@@ -220,6 +217,18 @@ export function createServices(
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
+}
+
+/** Quotas, and the jobs that watch what is used. */
+function quotaServices(
+  { clock, log, metadata }: Pick<ObjectBackend, "clock" | "log" | "metadata">,
+  undelete: Undelete,
+  refuseEarlier: () => Promise<void>,
+) {
+  const quotas = new Quotas(metadata, refuseEarlier)
+  const usageHistory = new UsageHistory(clock, metadata, refuseEarlier)
+  const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(metadata)]
+  return { quotas, usageHistory, quotaWatch: new QuotaWatch(quotas, undelete, log, sizes, queueSizes) }
 }
 
 /** Metadata for services, and what tells of the objects that they change. */
