@@ -1,6 +1,7 @@
 /** Rows in scenarios: `key=value` in one family, written by commands that decide as those of the product do. */
 import { fail } from "../../src/base/failures.js"
 import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
+import { TIMESTAMPS_ROW } from "../../src/format/commit-timestamps.js"
 import type { EntryWrite } from "../../src/format/entry.js"
 import type { Command } from "../../src/metadata/index.js"
 import type { Call } from "./call.js"
@@ -19,8 +20,15 @@ export interface RowText {
 export const shownRow = ({ key, value }: RowText): string =>
   value === undefined ? `${key} removed` : `${key}=${value}`
 
-export const shownRows = (rows: readonly RowText[]): string =>
-  rows.length > ROWS_SHOWN_MAX ? `${rows.length} rows` : rows.length === 0 ? "no rows" : rows.map(shownRow).join(" ")
+/** Without what the primary writes by itself. */
+export function shownRows(all: readonly RowText[]): string {
+  const rows = all.filter(({ key }) => key !== TIMESTAMPS_ROW)
+  return rows.length > ROWS_SHOWN_MAX
+    ? `${rows.length} rows`
+    : rows.length === 0
+      ? "no rows"
+      : rows.map(shownRow).join(" ")
+}
 
 export const textOfWrite = ({
   key,

@@ -149,3 +149,13 @@ test("simulated: a seed replays to the byte", async () => {
   assert.equal(await digestOf(first), await digestOf(first))
   assert.notEqual(await digestOf(first), await digestOf(other))
 })
+
+test("simulated: the timestamps of a store whose metadata moves to a database go on there", async () => {
+  const world = new SimulatedWorld(TEST_SEED, SLOW)
+  await world.run(async () => {
+    const before = await world.open("a")
+    const us = (await before.closeTo()) + 3_600_000_000
+    await world.byOperator(session => session.skipTimestamps(us))
+    for (const engine of [before, await world.open("b")]) assert.ok((await engine.closeTo()) >= us)
+  })
+})
