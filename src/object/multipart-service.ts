@@ -114,7 +114,7 @@ interface PreparedCompletion {
   readonly complete: CompleteUpload
   readonly checksumValue: string | undefined
   /** To be called once the command was run. */
-  onCompleted(): Promise<void>
+  readonly onCompleted: () => Promise<void>
 }
 
 type Completable =
