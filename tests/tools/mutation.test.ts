@@ -23,7 +23,11 @@ test("a word chooses cores by their path; their tests are the pure ones of the m
   const [tablet, volume, ...others] = tool.coreModules(["tablet/", "volume/compaction-core"])
   assert.deepEqual(others, [])
   assert.equal(tablet?.module, "tablet")
-  assert.deepEqual(tablet.cores, ["src/tablet/comparison-core.ts", "src/tablet/primary-core.ts"])
+  const cores = ["comparison-core", "primary-core", "timestamps-core"]
+  assert.deepEqual(
+    tablet.cores,
+    cores.map(name => `src/tablet/${name}.ts`),
+  )
   assert.ok(tablet.tests.includes("src/tablet/primary-core.test.ts"))
   assert.ok(!tablet.tests.includes("src/tablet/replica.test.ts"), "it imports no core")
   assert.deepEqual(volume?.cores, ["src/volume/compaction-core.ts"])

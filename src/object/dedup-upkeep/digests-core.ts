@@ -173,7 +173,10 @@ export const giveDigests = command<[give: GiveDigests], boolean>({
       editor.setContent(found, segmentsOf(multipartId, { lastOffset: 0, uploadedParts: 0 }))
     }
     const finished = editor.finish()
-    const writes = [...finished.writes, ...digestWrites(editor.row, multipartId, digests)]
+    const given = digestWrites(editor.row, multipartId, digests)
+    // Another job may have given some of them.
+    for (const write of given) view.get(write.family, write.key)
+    const writes = [...finished.writes, ...given]
     return { ...finished, writes, result: true }
   },
 })
