@@ -73,6 +73,18 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
     "bucketId > 0 ? []",
   ),
   plant(
+    "segments are encrypted although others reference them",
+    "src/object/commands/encrypt-commands-core.ts",
+    "if (isReferenced(view, add)) throw",
+    "if (isReferenced(view, add) && time.nowMs < 0) throw",
+  ),
+  plant(
+    "a completion refers to what is about to be encrypted",
+    "src/object/multipart-service.ts",
+    "sealed.upload.sealing === undefined && this.encryption.protectionOf(undefined) === undefined",
+    "sealed.upload.sealing === undefined",
+  ),
+  plant(
     "known blocks keep their slabs",
     WRITER,
     "if (write === undefined) slab.release()",

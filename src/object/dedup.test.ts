@@ -12,7 +12,7 @@ import { encodeLifecycleRules } from "../format/lifecycle-rules.js"
 import { DEDUP_LIMITS } from "./commands/dedup-commands-core.js"
 import type { PutRequest, PutResult } from "./contract.js"
 import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
-import { assertEncrypted, convert } from "./jobs/testing-encrypt.js"
+import { assertEncrypted, COMPLETE, convert } from "./jobs/testing-encrypt.js"
 import { REAL_DAYS } from "./lifecycle/due-core.js"
 import { setStorageClass } from "./lifecycle/move-commands-core.js"
 import {
@@ -29,7 +29,8 @@ import {
   uploading,
   type Scene,
 } from "./testing-dedup.js"
-import { sourceOf } from "./testing-services.js"
+import { sourcesOf } from "./queries/manifest-core.js"
+import { plainUpload, sourceOf } from "./testing-services.js"
 
 /** Shards of a block. */
 const SHARDS = 3
@@ -337,6 +338,50 @@ test("a store that begins to encrypt gives objects and parts bytes of their own,
   }
   for (const key of ["alone", "b", "beside", "c", "d", "q", "r"]) await plain.world.remove(key)
   await assertNothing(plain)
+})
+
+test("bytes that are referenced after the encryption job has looked at them are not encrypted before they are copied", async () => {
+  const scene = await opened()
+  const { random } = scene.world
+  const bytes = random.bytes(3 * BLOCK)
+  await put(scene, "a", bytes)
+  scene.world.encrypts = true
+  const world = scene.world.beside(2)
+  // A process that does not encrypt yet.
+  let isPut = false
+  world.tablet.before = async name => {
+    if (name !== "AddSealing" || isPut) return
+    isPut = true
+    await putting(scene, "b", bytes)
+  }
+  await world.settle("encrypt")
+  assert.ok(isPut)
+  assertExact(scene)
+  await assertSame({ ...scene, world }, new Map(["a", "b"].map(key => [key, bytes])))
+  await world.clock.advance(ENCRYPT_LIMITS.retryMsMax)
+  await assertEncrypted(world, "in the end")
+  await assertSame({ ...scene, world }, new Map(["a", "b"].map(key => [key, bytes])))
+  for (const key of ["a", "b"]) await world.remove(key)
+  await assertNothing({ ...scene, world })
+})
+
+test("an upload from before that is completed in a store that encrypts by now refers to nothing", async () => {
+  const scene = await opened()
+  const bytes = scene.world.random.bytes(PART_BYTES_MIN)
+  await put(scene, "a", bytes)
+  const { multipart } = scene.world.services
+  const target = { bucket: scene.bucket, key: objectKeyOfText("b") }
+  const begin = async () => {
+    const { multipartId } = await multipart.create(plainUpload(target.bucket, target.key))
+    const part = { ...target, multipartId, partNumber: 1 }
+    const { etag } = await multipart.putPart({ ...part, body: sourceOf(bytes), signal: never })
+    return { ...target, multipartId, ...COMPLETE, parts: [{ partNumber: 1, etag, checksum: undefined }] }
+  }
+  const complete = await scene.world.clock.runUntil(begin())
+  const after = { ...scene, world: convert(scene.world) }
+  await after.world.clock.runUntil(after.world.services.multipart.complete(complete))
+  assert.ok(rowsIn(after, "segments").every(([, { value }]) => sourcesOf(decodeSegment(value)).length === 0))
+  await assertSame(after, new Map(["a", "b"].map(key => [key, bytes])))
 })
 
 test("what undelete keeps has its blocks, and others share them", async () => {

@@ -454,8 +454,9 @@ export class MultipartService implements Multipart {
       segments.push(segment)
       offsetBytes += bytesOfParts(segment.parts)
     }
-    const isShared =
-      bucket.settings.includes("dedup") && sealed.upload.sealing === undefined && parts.some(part => part.digests)
+    // What the parts would refer to is about to be encrypted, if the store encrypts by now.
+    const isPlain = sealed.upload.sealing === undefined && this.encryption.protectionOf(undefined) === undefined
+    const isShared = isPlain && bucket.settings.includes("dedup") && parts.some(part => part.digests)
     const sources: SegmentSource[] = []
     await mapBounded([...segments.entries()], MAX_CONCURRENT_SEGMENTS, async ([number, segment]) => {
       if (!isShared) return this.metadata.run(putSegment(address, completion, number, segment))

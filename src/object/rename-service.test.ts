@@ -7,8 +7,10 @@ import { objectKeyOfText } from "../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { Protection } from "../keys/contract.js"
+import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
 import { noSignal, open, type World } from "./jobs/testing-repair.js"
 import type { GetRequest, PutRequest, RenameRequest } from "./contract.js"
+import { BLOCK, opened, put as putDeduplicated } from "./testing-dedup.js"
 import { sourceOf } from "./testing-services.js"
 
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
@@ -171,6 +173,22 @@ test("plain objects of a store that encrypts by now are encrypted under their ne
   await world.settle("collector")
   await world.settle("encrypt")
   assert.equal(world.services.encrypt?.report().isDone, true, "the first pass finds nothing that is not encrypted")
+})
+
+test("an object whose segments were encrypted is renamed, and stays encrypted", async () => {
+  const scene = await opened()
+  const bytes = scene.world.random.bytes(3 * BLOCK + 5)
+  const { etag } = await putDeduplicated(scene, "from", bytes)
+  const world = convert(scene.world)
+  await encryptAll(world)
+  await rename(world, "from", "to")
+  const { info, bytes: found } = await read(world, "to")
+  assert.equal(Buffer.compare(found, bytes), 0)
+  assert.equal(info.etag, etag)
+  assert.ok(await isMissing(world, "from"))
+  await rename(world, "to", "from")
+  assert.equal(Buffer.compare((await read(world, "from")).bytes, bytes), 0)
+  await assertEncrypted(world, "renamed")
 })
 
 test("a payload is renamed without any block being written", async () => {

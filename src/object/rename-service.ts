@@ -54,14 +54,8 @@ import { factsOf, shownEncryptionOf } from "./encryption-core.js"
 import { abort } from "./ended-upload.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
-import { segmentOfManifest, segmentsOfRange, type ObjectReader, type OpenObject } from "./object-reader.js"
-import {
-  bytesOfParts,
-  extentsOfSegment,
-  manifestOf,
-  segmentCount,
-  type ManifestAddress,
-} from "./queries/manifest-core.js"
+import { segmentOfManifest, type ObjectReader, type OpenObject } from "./object-reader.js"
+import { bytesOfParts, manifestOf, segmentCount } from "./queries/manifest-core.js"
 import { headersOf, putResultOf } from "./queries/object-info-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { StoreClock } from "./store-clock.js"
@@ -160,7 +154,7 @@ export class RenameService implements Renames {
       requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await ingest.classes.use(record.head.storageClass)
-      if (asked.fromBucketId !== undefined) plain = await this.openPlain(request, record)
+      if (asked.fromBucketId !== undefined) plain = await this.openElsewhere(request, record)
       const kept = await (plain === undefined
         ? this.kept(request.bucket.id, source)
         : this.keptElsewhere(request, record))
@@ -172,16 +166,21 @@ export class RenameService implements Renames {
   }
 
   /** The keys of sealed bytes belong to their bucket, so another one gets them sealed again. Throws `notImplemented`, `conflict`. */
-  private async openPlain(
-    { bucket, fromBucket = bucket, from: key }: RenameRequest,
-    { head, sealing }: RenameSource["record"],
-  ): Promise<OpenObject> {
-    const mode = sealing?.key.mode
+  private openElsewhere(request: RenameRequest, record: RenameSource["record"]): Promise<OpenObject> {
+    const mode = record.sealing?.key.mode
     if (mode === "kms" || mode === "client")
       throw fail("notImplemented", {
         message:
           "an object that is encrypted with a key of the KMS or of a client cannot be renamed to another bucket: copy it",
       })
+    return this.openPlain(request, record)
+  }
+
+  /** Throws `conflict` if the object is another one by now. */
+  private async openPlain(
+    { bucket, fromBucket = bucket, from: key }: RenameRequest,
+    { head }: RenameSource["record"],
+  ): Promise<OpenObject> {
     const open = await this.seams.reader.open({ bucket: fromBucket, key, conditions: {} })
     const { order, random } = open.opened.record.head
     if (order === head.order && equalBytes(random, head.random)) return open
@@ -371,7 +370,7 @@ export class RenameService implements Renames {
   private async copyParts(moving: Moving<unknown>, address: UploadAddress): Promise<AppendedParts | undefined> {
     const { asked, source } = moving
     const manifest = must(manifestOf(sourceBucketOf(asked), asked.from, source.record), "the object has parts")
-    if (manifest.lastAppended !== undefined) return this.copyAppended(moving, address, manifest)
+    if (manifest.lastAppended !== undefined) return this.copyAppended(moving, address)
     for (let number = 0; number < segmentCount(manifest); number += 1) {
       const segment = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
       await mapBounded(placedParts(segment), RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
@@ -379,12 +378,21 @@ export class RenameService implements Renames {
     return undefined
   }
 
-  /** An object with appends gets parts of equal length: there may be more appends than an upload has parts. */
-  private async copyAppended(
-    moving: Moving<unknown>,
-    address: UploadAddress,
-    manifest: ManifestAddress,
-  ): Promise<AppendedParts> {
+  /**
+   * An object with appends gets parts of equal length: there may be more appends than an upload has parts. They are sealed as
+   * new bytes, since segments of the source may be encrypted at any time.
+   */
+  private async copyAppended(moving: Moving<unknown>, address: UploadAddress): Promise<AppendedParts> {
+    const { request, source } = moving
+    const plain = moving.plain ?? (await this.openPlain(request, source.record))
+    try {
+      return await this.copyPlain(moving, plain, address)
+    } finally {
+      if (plain !== moving.plain) plain.close()
+    }
+  }
+
+  private async copyPlain(moving: Moving<unknown>, plain: OpenObject, address: UploadAddress): Promise<AppendedParts> {
     const { ingest, metadata } = this.seams
     const { sizeBytes } = moving.source.record.head
     const partBytes = Math.max(RENAME_LIMITS.appendedPartBytes, Math.ceil(sizeBytes / PARTS_MAX))
@@ -393,11 +401,7 @@ export class RenameService implements Renames {
       const first = (partNumber - 1) * partBytes
       const lengthBytes = Math.min(partBytes, sizeBytes - first)
       const range = { first, lengthBytes }
-      const { plain } = moving
-      const open = (pieces: PieceOwner = "reader") =>
-        plain === undefined
-          ? this.readAppended(moving, manifest, range, pieces)
-          : this.readPlain(moving, plain, range, pieces)
+      const open = (pieces: PieceOwner = "reader") => this.readPlain(moving, plain, range, pieces)
       const what = this.described(moving, { ...address, partNumber })
       const body = this.bodyOf(lengthBytes, open)
       const createKey = moving.kept?.createKey
@@ -408,24 +412,6 @@ export class RenameService implements Renames {
       })
     }
     return { sizeBytes, parts: count }
-  }
-
-  private async *readAppended(
-    { request: { signal }, pin }: Moving<unknown>,
-    manifest: ManifestAddress,
-    range: ByteRange,
-    pieces: PieceOwner,
-  ): AsyncGenerator<Uint8Array> {
-    const { metadata, blocks } = this.seams
-    for await (const { segment, ...part } of segmentsOfRange(metadata, manifest, range)) {
-      if (segment.parts.some(({ extent }) => extent.isSealed))
-        throw fail("notImplemented", { message: "an encrypted object with appends cannot be renamed: copy it" })
-      const extents = extentsOfSegment(segment, part.first, part.lengthBytes)
-      for await (const bytes of streamOf(blocks.read(extents, signal, pieces))) {
-        pin.progress()
-        yield bytes
-      }
-    }
   }
 
   private async copyPart(

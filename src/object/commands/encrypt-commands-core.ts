@@ -16,6 +16,7 @@ import { objectRowKey, suffixRange } from "../../format/row-key.js"
 import { isSameSealing, type BoundSealing, type Sealing } from "../../format/sealing.js"
 import { versionIdOfHead, type Content, type VersionHead, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
+import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
 import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
@@ -93,8 +94,8 @@ const touchesOfBytes = ({ bucketId, key, of }: SharedBytes): Touches => [
 /**
  * Adds a sealing to all versions with these bytes, and to the upload while it is open. Returns the sealing that they have
  * then, which may be an earlier one; undefined if nothing has these bytes any more. The bytes may stay plain for a time:
- * readers go by their extents. Throws `conflict` while the upload is being completed, for a version that has appeared
- * since the binds were made, and if the sealings differ.
+ * readers go by their extents. Throws `conflict` while the upload is being completed, while other objects reference the
+ * bytes, for a version that has appeared since the binds were made, and if the sealings differ.
  */
 export const addSealing = command<[add: AddSealing], Sealing | undefined>({
   name: "AddSealing",
@@ -104,6 +105,7 @@ export const addSealing = command<[add: AddSealing], Sealing | undefined>({
     const versions = [...sharingOf(view, add)]
     const upload = openUploadOf(view, add)
     if (upload !== undefined && isBeingCompleted(upload, time)) throw fail("conflict")
+    if (isReferenced(view, add)) throw fail("conflict", { message: "other objects reference the bytes" })
     const sealings = [...versions.map(({ record }) => record.sealing), ...(upload ? [upload.sealing] : [])]
     if (sealings.length === 0) return { writes: [], result: undefined }
     const [before] = sealings
@@ -123,6 +125,13 @@ export const addSealing = command<[add: AddSealing], Sealing | undefined>({
     return { ...finished, writes: [...finished.writes, ...closed], result: sealing }
   },
 })
+
+/**
+ * Whether other objects read these bytes, without their key. A decision may rely on it if nothing does: a first reference
+ * needs digests, whose references are closed with the sealing, or a version without a sealing.
+ */
+const isReferenced = (view: RowView, { bucketId, key, of }: SharedBytes): boolean =>
+  typeof of !== "string" && referencesTo(view, referencesRowKey(bucketId, { key, ...of })) !== undefined
 
 const unbound = ({ key, secret, salt }: Sealing): Sealing => ({ key, secret, salt })
 

@@ -6,6 +6,7 @@
  * Limits    `DETACH_LIMITS`; memory is the slab pool's.
  */
 import { must } from "../../base/assert.js"
+import { fail } from "../../base/failures.js"
 import { parseBucketId, type RowKey } from "../../base/ids.js"
 import { APPENDED_PART, MIB, OBJECT_BYTES_MAX } from "../../base/limits.js"
 import { streamOf, type PieceOwner } from "../../base/pieces.js"
@@ -90,11 +91,15 @@ function bodyOfRange(
   { pin, signal }: { readonly pin: ReadPin; readonly signal: AbortSignal },
 ): BodySource {
   const read = async function* (pieces: PieceOwner): AsyncGenerator<Uint8Array> {
-    for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, range))
+    for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, range)) {
+      // Encrypted bytes are never referenced: their key is that of another object.
+      if (segment.parts.some(({ extent }) => extent.isSealed))
+        throw fail("corruptRecord", { what: "segment", field: "source" })
       for await (const bytes of streamOf(blocks.read(extentsOfSegment(segment, first, lengthBytes), signal, pieces))) {
         pin.progress()
         yield bytes
       }
+    }
   }
   return {
     ...{ lengthBytes: range.lengthBytes, gather: () => undefined, declaredChecksum: () => undefined },
