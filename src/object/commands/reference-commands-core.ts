@@ -33,9 +33,11 @@ import {
   appendedRowKey,
   multipartRowKey,
   objectRowKey,
+  parseObjectRowKey,
   pendingDeletionRowKey,
   suffixRange,
 } from "../../format/row-key.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
@@ -394,6 +396,21 @@ export function closedReferences(
   if (before.isClosed) return []
   return [{ family: "references", key, value: encodeReferences(changedReferences(before, { isClosed: true })) }]
 }
+
+/**
+ * From now on deduplication adds no references to these segments: some of their bytes are lost, and writes of the same bytes
+ * store them. References that are there stay. By the key of what counts them.
+ */
+export const closeReferences = command<[bucketId: BucketId, rowKey: RowKey], void>({
+  name: "CloseReferences",
+  grows: false,
+  touches: (_bucketId, rowKey) => [["references", rowKey]],
+  decide(view, _time, bucketId, rowKey) {
+    const { key, suffix } = parseObjectRowKey(rowKey)
+    const name = { key, multipartId: multipartIdOfSuffix(suffix) }
+    return { writes: closedReferences(view, bucketId, name), result: undefined }
+  },
+})
 
 /** Whether others reference the segments, or may yet. */
 export const isReferable = query("IsReferable", (view, bucketId: BucketId, name: SegmentsName): boolean => {
