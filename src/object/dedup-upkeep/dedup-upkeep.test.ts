@@ -350,6 +350,26 @@ test("what is kept for little is freed: those that reference it get bytes of the
   await agrees(scene)
 })
 
+test("what is kept for little and cannot be read is named, and the others are freed", async () => {
+  const scene = await openScene("dedup")
+  const { world } = scene
+  const lost = Buffer.from(world.random.bytes(8 * BLOCK))
+  await put(scene, "lost", lost)
+  await put(scene, "of lost", concatBytes([lost.subarray(0, BLOCK), world.random.bytes(BLOCK)]))
+  await loseTwo(scene)
+  const big = Buffer.from(world.random.bytes(8 * BLOCK))
+  const small = concatBytes([big.subarray(0, 2 * BLOCK), world.random.bytes(BLOCK)])
+  await put(scene, "big", big)
+  await put(scene, "small", small)
+  for (const key of ["lost", "big"]) await world.remove(key)
+  await settle(scene)
+  const { findings, repaired } = await runJob(scene, "compact")
+  assert.equal(findings.length, 1)
+  assert.match(findings[0] ?? "", /^lost: its bytes cannot be read/)
+  assert.equal(repaired, 1)
+  assert.ok((await world.get("small")).equals(small))
+})
+
 test("what is kept for half or more of its bytes stays", async () => {
   const scene = await openScene("dedup")
   const bytes = Buffer.from(scene.world.random.bytes(4 * BLOCK))
