@@ -370,6 +370,25 @@ test("what is kept for little and cannot be read is named, and the others are fr
   assert.ok((await world.get("small")).equals(small))
 })
 
+test("of what references bytes of a gone object, only these are copied: other parts go on referencing", async () => {
+  const scene = await openScene("dedup")
+  const { world, bucket } = scene
+  const size = PART_BYTES_MIN + BLOCK - (PART_BYTES_MIN % BLOCK)
+  const live = [0, 1, 2].map(() => Buffer.from(world.random.bytes(size)))
+  const gone = Buffer.from(world.random.bytes(3 * size))
+  for (const [i, bytes] of live.entries()) await put(scene, `live ${i}`, bytes)
+  await put(scene, "gone", gone)
+  const parts = [...live, gone.subarray(0, size)]
+  await multipart(scene, "m", parts)
+  await world.remove("gone")
+  await settle(scene)
+  assert.equal((await runJob(scene, "compact")).repaired, 1)
+  await settle(scene)
+  const { ownBytes, references, releasedSegments } = await world.clock.runUntil(world.services.dedupUpkeep.stat(bucket))
+  assert.deepEqual([ownBytes, references, releasedSegments], [4 * size, 3, 0])
+  assert.ok((await world.get("m")).equals(concatBytes(parts)))
+})
+
 test("what is kept for half or more of its bytes stays", async () => {
   const scene = await openScene("dedup")
   const bytes = Buffer.from(scene.world.random.bytes(4 * BLOCK))
