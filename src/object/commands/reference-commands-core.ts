@@ -11,7 +11,14 @@ import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
-import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import {
+  rowKeyOf,
+  textOfObjectKey,
+  type BucketId,
+  type MultipartId,
+  type ObjectKey,
+  type RowKey,
+} from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
@@ -212,7 +219,7 @@ export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
   },
 })
 
-/** Counts one reference less for each source. */
+/** Counts one reference less for each source. Throws `corruptRecord` if they are not counted: `dedup rebuild` counts again. */
 export function withoutReferences(
   view: CommandView,
   time: DecisionTime,
@@ -222,8 +229,10 @@ export function withoutReferences(
   const writes: EntryWrite[] = []
   let released = 0
   for (const [referencesKey, { source, count: dropped }] of countsOf(bucketId, sources)) {
-    const row = must(view.get("references", referencesKey), "references are counted")
-    const record = decodeReferences(row.value)
+    const row = view.get("references", referencesKey)
+    const record = row && decodeReferences(row.value)
+    if (record === undefined || record.count < dropped)
+      throw fail("corruptRecord", { what: "references", key: textOfObjectKey(source.key) })
     const { isReleased } = record
     const count = record.count - dropped
     const left = encodeReferences(changedReferences(record, { count, isReleased: isReleased && count > 0 }))
