@@ -139,6 +139,33 @@ test("digests that are not those of the bytes are found when these are read, and
   await agrees(scene)
 })
 
+for (const [which, at] of [
+  ["first", 1],
+  ["second", 0],
+] as const)
+  test(`wrong digests in the ${which} row of a long body are replaced, and the other row stays`, async () => {
+    const scene = await openScene("dedup")
+    const { world } = scene
+    const bytes = world.random.bytes(300 * BLOCK)
+    await put(scene, "a", bytes)
+    await wait(scene, HOUR_MS)
+    const counts = () => rowsOf(scene, "blockDigests").map(([, { value }]) => decodeBlockDigests(value).digests.length)
+    // The row with the highest offset comes first.
+    assert.deepEqual(counts(), [44, 256])
+    const spoil = (value: Uint8Array) => {
+      const record = decodeBlockDigests(value)
+      return encodeBlockDigests({ ...record, digests: [Buffer.alloc(32, 7), ...record.digests.slice(1)] })
+    }
+    await damage(scene, "blockDigests", spoil, at)
+    await runJob(scene, "rebuild", { reads: true })
+    assert.deepEqual(counts(), [44, 256])
+    await agrees(scene)
+    const before = world.needles
+    await put(scene, "b", bytes)
+    assert.equal(world.needles, before)
+    assert.equal((await runJob(scene, "rebuild", { reads: true })).repaired, 0)
+  })
+
 test("digests of bytes that are missing are found", async () => {
   const scene = await withObjects()
   const own = rowsOf(scene, "segments").findIndex(([, { value }]) => decodeSegment(value).parts.length > 0)
