@@ -451,7 +451,7 @@ export interface ReferencesRecord {
   readonly isReleased: boolean
   /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
   readonly storageClass: StorageClass
-  /** Deduplication adds no more: they are being deleted, or their object is encrypted or in another class by now. */
+  /** Deduplication adds no more: they are being deleted, have lost bytes, or their object is encrypted or in another class by now. */
   readonly isClosed?: true
   /** How often the record has changed: one that is the same as before was not changed and changed back. Absent: never counted. */
   readonly changes?: number

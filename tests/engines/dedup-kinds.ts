@@ -7,7 +7,7 @@ import {
   type SegmentRecord,
   type SegmentSource,
 } from "../../src/format/records.js"
-import { multipartRowKey, objectRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
+import { multipartRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } from "../../src/format/row-key.js"
 import { multipartIdOfSuffix } from "../../src/format/version-id.js"
 import { segmentsOf } from "../../src/object/commands/append-commands-core.js"
 import {
@@ -22,7 +22,7 @@ import {
   type NewSegment,
 } from "../../src/object/commands/dedup-commands-core.js"
 import { dropStale, putSharedSegment } from "../../src/object/commands/dedup-parts-commands-core.js"
-import { isReferable, replaceReferring } from "../../src/object/commands/reference-commands-core.js"
+import { closeReferences, isReferable, replaceReferring } from "../../src/object/commands/reference-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { firstDigests } from "../../src/object/jobs/collector.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
@@ -164,6 +164,12 @@ export const DEDUP_COMMANDS: readonly PlayKind[] = [
     if (rows.length === 0) return undefined
     const { bucketId, rowKey, value } = scene.pick(rows)
     return dropDigests(bucketId, ["blockDigests", rowKey, value])
+  }),
+  commandKind("CloseReferences", 2, scene => {
+    const rows = digestRows(scene)
+    if (rows.length === 0) return undefined
+    const { bucketId, rowKey } = scene.pick(rows)
+    return closeReferences(bucketId, uploadOfPartRowKey(rowKey))
   }),
   commandKind("PutSharedSegment", 8, segment),
   commandKind("DropStale", 3, scene => {

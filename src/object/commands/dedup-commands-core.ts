@@ -29,7 +29,7 @@ import { appendedRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } f
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { firstOf } from "../../base/first-of.js"
-import { referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
+import { hasOwnBytes, referencesRowKey, type SegmentsName } from "../queries/manifest-core.js"
 import { appendedPart } from "./append-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import type { ReadRow } from "./pending-deletion-commands-core.js"
@@ -134,7 +134,7 @@ function indexedRun(view: RowView, run: WantedRun): KnownRun | undefined {
   return row && runAt(view, run, decodeBlockPlace(row.value))
 }
 
-/** The run, if the blocks from a place on are its blocks, and get more references. */
+/** The run, if the blocks from a place on are its blocks, are there, and get more references. */
 function runAt(view: RowView, run: WantedRun, { key, multipartId, offsetBytes }: Follows): KnownRun | undefined {
   const { bucketId, storageClass, digests, blockBytes, lengthBytes } = run
   if (digests.length === 0) return undefined
@@ -157,7 +157,8 @@ function runAt(view: RowView, run: WantedRun, { key, multipartId, offsetBytes }:
   }
   const references = view.get("references", referencesRowKey(bucketId, name))
   if (references !== undefined && decodeReferences(references.value).isClosed) return undefined
-  return { ...name, uploadedParts, offsetBytes, lengthBytes, reliesOn }
+  const source = { ...name, uploadedParts, offsetBytes, lengthBytes }
+  return hasOwnBytes(view, bucketId, source) ? { ...source, reliesOn } : undefined
 }
 
 /** How many of the wanted blocks the row has from a place on: all, or as many as it has behind it; 0: one differs. */

@@ -11,7 +11,14 @@ import { must } from "../../base/assert.js"
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import { MIB } from "../../base/limits.js"
-import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
+import {
+  rowKeyOf,
+  textOfObjectKey,
+  type BucketId,
+  type MultipartId,
+  type ObjectKey,
+  type RowKey,
+} from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
@@ -33,9 +40,11 @@ import {
   appendedRowKey,
   multipartRowKey,
   objectRowKey,
+  parseObjectRowKey,
   pendingDeletionRowKey,
   suffixRange,
 } from "../../format/row-key.js"
+import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
 import type { Conditions } from "../contract.js"
@@ -210,7 +219,7 @@ export const dropSource = command<[bucketId: BucketId, row: ReadRow], void>({
   },
 })
 
-/** Counts one reference less for each source. */
+/** Counts one reference less for each source. Throws `corruptRecord` if they are not counted: `dedup rebuild` counts again. */
 export function withoutReferences(
   view: CommandView,
   time: DecisionTime,
@@ -220,8 +229,10 @@ export function withoutReferences(
   const writes: EntryWrite[] = []
   let released = 0
   for (const [referencesKey, { source, count: dropped }] of countsOf(bucketId, sources)) {
-    const row = must(view.get("references", referencesKey), "references are counted")
-    const record = decodeReferences(row.value)
+    const row = view.get("references", referencesKey)
+    const record = row && decodeReferences(row.value)
+    if (record === undefined || record.count < dropped)
+      throw fail("corruptRecord", { what: "references", key: textOfObjectKey(source.key) })
     const { isReleased } = record
     const count = record.count - dropped
     const left = encodeReferences(changedReferences(record, { count, isReleased: isReleased && count > 0 }))
@@ -394,6 +405,21 @@ export function closedReferences(
   if (before.isClosed) return []
   return [{ family: "references", key, value: encodeReferences(changedReferences(before, { isClosed: true })) }]
 }
+
+/**
+ * From now on deduplication adds no references to these segments: some of their bytes are lost, and writes of the same bytes
+ * store them. References that are there stay. By the key of what counts them.
+ */
+export const closeReferences = command<[bucketId: BucketId, rowKey: RowKey], void>({
+  name: "CloseReferences",
+  grows: false,
+  touches: (_bucketId, rowKey) => [["references", rowKey]],
+  decide(view, _time, bucketId, rowKey) {
+    const { key, suffix } = parseObjectRowKey(rowKey)
+    const name = { key, multipartId: multipartIdOfSuffix(suffix) }
+    return { writes: closedReferences(view, bucketId, name), result: undefined }
+  },
+})
 
 /** Whether others reference the segments, or may yet. */
 export const isReferable = query("IsReferable", (view, bucketId: BucketId, name: SegmentsName): boolean => {

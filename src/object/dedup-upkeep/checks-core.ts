@@ -10,15 +10,7 @@ import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { digestsAt, placesOf } from "../commands/dedup-commands-core.js"
 import { versionOfSegments } from "../commands/reference-commands-core.js"
-import {
-  endOfSegment,
-  manifestOfSource,
-  piecesOf,
-  referencesRowKey,
-  segmentAt,
-  sourcesOf,
-  type SegmentsName,
-} from "../queries/manifest-core.js"
+import { hasOwnBytes, referencesRowKey, sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
 
 const rangeText = ({ offsetBytes, lengthBytes }: Pick<SegmentSource, "offsetBytes" | "lengthBytes">): string =>
   `bytes ${offsetBytes} to ${offsetBytes + lengthBytes - 1}`
@@ -31,7 +23,7 @@ export const checkSegment = query("CheckSegment", (view, bucketId: BucketId, row
     const of = textOfObjectKey(source.key)
     if (!isCounted(view, bucketId, source))
       return `${UNCOUNTED} ${of}: their row is missing, or says that there are none`
-    if (!isThere(view, bucketId, source)) return `${rangeText(source)} of ${of} are referenced and missing`
+    if (!hasOwnBytes(view, bucketId, source)) return `${rangeText(source)} of ${of} are referenced and missing`
   }
   return undefined
 })
@@ -52,24 +44,6 @@ export const uncountedOf = query("UncountedOf", (view, bucketId: BucketId, rowKe
 function isCounted(view: RowView, bucketId: BucketId, source: SegmentsName): boolean {
   const row = view.get("references", referencesRowKey(bucketId, source))
   return row !== undefined && decodeReferences(row.value).count > 0
-}
-
-/** Whether segments have the range in parts of their own. */
-function isThere(view: RowView, bucketId: BucketId, source: SegmentSource): boolean {
-  const manifest = manifestOfSource(bucketId, source)
-  const end = source.offsetBytes + source.lengthBytes
-  try {
-    for (let at = source.offsetBytes; at < end;) {
-      const segment = segmentAt(view, manifest, at)
-      const piece = piecesOf(segment).find(each => each.offsetBytes <= at && at < endOfSegment(each))
-      if (piece === undefined || piece.source !== undefined) return false
-      at = endOfSegment(piece)
-    }
-    return true
-  } catch (error) {
-    if (isFailure(error, "corruptRecord")) return false
-    throw error
-  }
 }
 
 /** An entry of the index names a block whose digest is that of the entry. */
@@ -129,7 +103,7 @@ export const checkDigests = query(
     // Segments that are being deleted, and those of an object that is gone, need not be found.
     if (version === undefined && (references === undefined || isClosed)) return undefined
     const all = { ...first, uploadedParts: record.uploadedParts, lengthBytes: record.lengthBytes }
-    if (!isThere(view, bucketId, { ...all, key, multipartId }))
+    if (!hasOwnBytes(view, bucketId, { ...all, key, multipartId }))
       return { reason: `${rangeText(all)} have digests, and are missing`, writtenMs: undefined }
     if (!isIndexedToo || version === undefined || isClosed) return undefined
     const isMissing = ({ digest }: (typeof places)[number]): boolean =>

@@ -1,9 +1,12 @@
 /** Digests and the index of a bucket with deduplication: compared, repaired, and given to objects that have none. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "../../base/assert.js"
 import { concatBytes } from "../../base/bytes.js"
+import { isFailure } from "../../base/failures.js"
 import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPlace } from "../../format/dedup-rows.js"
 import { objectKeyOfText } from "../../base/ids.js"
+import { PART_BYTES_MIN } from "../../base/limits.js"
 import { decodeSegment } from "../../format/records.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { sourceOf } from "../testing-services.js"
@@ -136,6 +139,33 @@ test("digests that are not those of the bytes are found when these are read, and
   await agrees(scene)
 })
 
+for (const [which, at] of [
+  ["first", 1],
+  ["second", 0],
+] as const)
+  test(`wrong digests in the ${which} row of a long body are replaced, and the other row stays`, async () => {
+    const scene = await openScene("dedup")
+    const { world } = scene
+    const bytes = world.random.bytes(300 * BLOCK)
+    await put(scene, "a", bytes)
+    await wait(scene, HOUR_MS)
+    const counts = () => rowsOf(scene, "blockDigests").map(([, { value }]) => decodeBlockDigests(value).digests.length)
+    // The row with the highest offset comes first.
+    assert.deepEqual(counts(), [44, 256])
+    const spoil = (value: Uint8Array) => {
+      const record = decodeBlockDigests(value)
+      return encodeBlockDigests({ ...record, digests: [Buffer.alloc(32, 7), ...record.digests.slice(1)] })
+    }
+    await damage(scene, "blockDigests", spoil, at)
+    await runJob(scene, "rebuild", { reads: true })
+    assert.deepEqual(counts(), [44, 256])
+    await agrees(scene)
+    const before = world.needles
+    await put(scene, "b", bytes)
+    assert.equal(world.needles, before)
+    assert.equal((await runJob(scene, "rebuild", { reads: true })).repaired, 0)
+  })
+
 test("digests of bytes that are missing are found", async () => {
   const scene = await withObjects()
   const own = rowsOf(scene, "segments").findIndex(([, { value }]) => decodeSegment(value).parts.length > 0)
@@ -143,6 +173,81 @@ test("digests of bytes that are missing are found", async () => {
   const { findings } = await runJob(scene, "verify")
   assert.ok(findings.some(finding => /^a: bytes 0 to \d+ have digests, and are missing$/.test(finding)))
   assert.ok(findings.some(finding => /^b: bytes 0 to \d+ of a are referenced and missing$/.test(finding)))
+})
+
+/** More devices lose their bytes than the redundancy allows. */
+async function loseTwo({ world }: Scene): Promise<void> {
+  const [one, two] = [...world.devices.live.keys()]
+  await world.replace(must(one, "there are devices"), 11)
+  await world.replace(must(two, "there are devices"), 12)
+}
+
+const isLost = (scene: Scene, key: string) =>
+  assert.rejects(scene.world.get(key), error => isFailure(error, "notEnoughShards"))
+
+for (const how of ["repair", "verify", "rebuild"] as const)
+  test(`bytes that are lost are stored by the next write of them, once ${how} has found the loss`, async () => {
+    const scene = await withObjects()
+    const { world, bytes } = scene
+    const body = Buffer.from(world.random.bytes(PART_BYTES_MIN + BLOCK - (PART_BYTES_MIN % BLOCK)))
+    await put(scene, "other", body)
+    await wait(scene, HOUR_MS)
+    await loseTwo(scene)
+    if (how === "repair") await world.settle("repair")
+    else {
+      const { findings } = await runJob(scene, how, { reads: true })
+      assert.ok(findings.some(finding => /^a: its bytes cannot be read/.test(finding)))
+      // What is lost is named as long as it is lost.
+      const again = await runJob(scene, how, { reads: true })
+      assert.ok(again.findings.some(finding => /^a: its bytes cannot be read/.test(finding)))
+    }
+    await isLost(scene, "a")
+    await put(scene, "new", bytes)
+    await put(scene, "b", bytes)
+    await put(scene, "a", bytes)
+    await multipart(scene, "parts", [body])
+    await settle(scene)
+    for (const key of ["new", "a", "b"]) assert.ok((await world.get(key)).equals(bytes), key)
+    assert.ok((await world.get("parts")).equals(body))
+    await isLost(scene, "other")
+    // The new bytes are found from then on.
+    const before = world.needles
+    await put(scene, "next", bytes)
+    assert.equal(world.needles, before)
+    await put(scene, "other", body)
+    assert.ok((await world.get("other")).equals(body))
+  })
+
+test("blocks that cannot be read while devices are offline are referenced again once these are back", async () => {
+  const scene = await withObjects()
+  const { world, bytes } = scene
+  const [one, two] = [...world.devices.live.keys()].map(id => must(id, "there are devices"))
+  const away = [must(one, "there are two"), must(two, "there are two")]
+  for (const id of away) world.takeOffline(id)
+  const audited = async () => {
+    const audit = world.job("integrity-audit")
+    for (let steps = 0; steps < 100; steps += 1) {
+      const outcome = await audit.step(new AbortController().signal)
+      if (outcome !== "busy" && world.services.integrityAudit.report().isComplete) break
+    }
+    return world.services.integrityAudit.report()
+  }
+  const found = await audited()
+  assert.ok(found.isComplete && found.blocks > 0)
+  for (const id of away) world.bringBack(id)
+  assert.equal((await audited()).blocks, 0)
+  const before = world.needles
+  await put(scene, "d", bytes)
+  assert.equal(world.needles, before)
+})
+
+test("blocks whose segments are missing are stored again", async () => {
+  const scene = await withObjects()
+  const { world, bytes } = scene
+  const own = rowsOf(scene, "segments").findIndex(([, { value }]) => decodeSegment(value).parts.length > 0)
+  await damage(scene, "segments", () => undefined, own)
+  await put(scene, "d", bytes)
+  assert.ok((await world.get("d")).equals(bytes))
 })
 
 test("objects from before are read, and later writes find their blocks; clients see no change", async () => {
@@ -270,6 +375,45 @@ test("what is kept for little is freed: those that reference it get bytes of the
   assert.equal((await runJob(scene, "compact")).repaired, 0)
   await wait(scene, HOUR_MS)
   await agrees(scene)
+})
+
+test("what is kept for little and cannot be read is named, and the others are freed", async () => {
+  const scene = await openScene("dedup")
+  const { world } = scene
+  const lost = Buffer.from(world.random.bytes(8 * BLOCK))
+  await put(scene, "lost", lost)
+  await put(scene, "of lost", concatBytes([lost.subarray(0, BLOCK), world.random.bytes(BLOCK)]))
+  await loseTwo(scene)
+  const big = Buffer.from(world.random.bytes(8 * BLOCK))
+  const small = concatBytes([big.subarray(0, 2 * BLOCK), world.random.bytes(BLOCK)])
+  await put(scene, "big", big)
+  await put(scene, "small", small)
+  for (const key of ["lost", "big"]) await world.remove(key)
+  await settle(scene)
+  const { findings, repaired } = await runJob(scene, "compact")
+  assert.equal(findings.length, 1)
+  assert.match(findings[0] ?? "", /^lost: its bytes cannot be read/)
+  assert.equal(repaired, 1)
+  assert.ok((await world.get("small")).equals(small))
+})
+
+test("of what references bytes of a gone object, only these are copied: other parts go on referencing", async () => {
+  const scene = await openScene("dedup")
+  const { world, bucket } = scene
+  const size = PART_BYTES_MIN + BLOCK - (PART_BYTES_MIN % BLOCK)
+  const live = [0, 1, 2].map(() => Buffer.from(world.random.bytes(size)))
+  const gone = Buffer.from(world.random.bytes(3 * size))
+  for (const [i, bytes] of live.entries()) await put(scene, `live ${i}`, bytes)
+  await put(scene, "gone", gone)
+  const parts = [...live, gone.subarray(0, size)]
+  await multipart(scene, "m", parts)
+  await world.remove("gone")
+  await settle(scene)
+  assert.equal((await runJob(scene, "compact")).repaired, 1)
+  await settle(scene)
+  const { ownBytes, references, releasedSegments } = await world.clock.runUntil(world.services.dedupUpkeep.stat(bucket))
+  assert.deepEqual([ownBytes, references, releasedSegments], [4 * size, 3, 0])
+  assert.ok((await world.get("m")).equals(concatBytes(parts)))
 })
 
 test("what is kept for half or more of its bytes stays", async () => {

@@ -117,6 +117,7 @@ export class DedupWork {
       return this.request.kind === "verify" ? await this.verify(row) : await this.change(row)
     } catch (error) {
       if (isFailure(error, "corruptRecord")) return `the row cannot be read: ${String(error)}`
+      if (isFailure(error, "notEnoughShards")) return `its bytes cannot be read: ${String(error)}`
       throw error
     }
   }

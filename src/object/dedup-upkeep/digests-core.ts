@@ -56,12 +56,15 @@ function* runsWithout(
     let { offsetBytes } = segment
     for (const line of linesOf(segment)) {
       const lengthBytes = bytesOfLine(line)
-      const isWanted = "extent" in line && isLong(lengthBytes, line.extent, blockBytes) && !known.has(offsetBytes)
-      if (run !== undefined && isWanted && takes(run, offsetBytes, blockBytes)) {
-        run = { ...run, lengthBytes: run.lengthBytes + lengthBytes }
-      } else {
+      const extent = "extent" in line && isLong(lengthBytes, line.extent, blockBytes) ? line.extent : undefined
+      const gaps = extent === undefined ? [] : known.gapsIn({ offsetBytes, lengthBytes }, extent)
+      for (const gap of gaps) {
+        if (run !== undefined && takes(run, gap.offsetBytes, blockBytes)) {
+          run = { ...run, lengthBytes: run.lengthBytes + gap.lengthBytes }
+          continue
+        }
         if (run !== undefined) yield run
-        run = isWanted ? { offsetBytes, lengthBytes } : undefined
+        run = gap
       }
       offsetBytes += lengthBytes
     }
@@ -89,18 +92,34 @@ function digestsIn(view: RowView, row: RowKey, multipartId: MultipartId) {
   // Row keys of greater offsets come first.
   ranges.reverse()
   return {
-    has(offsetBytes: number): boolean {
-      let [low, high] = [0, ranges.length]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        const range = ranges[middle]
-        if (range === undefined || range.offsetBytes > offsetBytes) high = middle
-        else low = middle + 1
+    /** Bytes of an extent that have none; blocks beyond those of a body whose digests are kept need none. */
+    gapsIn({ offsetBytes, lengthBytes }: Run, { blockBytes }: Extent): readonly Run[] {
+      const end = offsetBytes + lengthBytes
+      const keptEnd = Math.min(end, offsetBytes + DEDUP_LIMITS.digestsOfBody * blockBytes)
+      const gaps: Run[] = []
+      let at = offsetBytes
+      let i = firstEndingAfter(ranges, offsetBytes)
+      for (let range = ranges[i]; range !== undefined && range.offsetBytes < end; range = ranges[(i += 1)]) {
+        if (at < range.offsetBytes) gaps.push({ offsetBytes: at, lengthBytes: range.offsetBytes - at })
+        at = range.offsetBytes + range.lengthBytes
       }
-      const range = ranges[low - 1]
-      return range !== undefined && offsetBytes < range.offsetBytes + range.lengthBytes
+      const lastEnd = at === offsetBytes ? end : keptEnd
+      if (at < lastEnd) gaps.push({ offsetBytes: at, lengthBytes: lastEnd - at })
+      return gaps
     },
   }
+}
+
+/** The position of a range; all ranges are in order, and none overlap. */
+function firstEndingAfter(ranges: readonly Run[], offsetBytes: number): number {
+  let [low, high] = [0, ranges.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const range = ranges[middle]
+    if (range === undefined || range.offsetBytes + range.lengthBytes > offsetBytes) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 /** A version whose bytes are read to get digests. */

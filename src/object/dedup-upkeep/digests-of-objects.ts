@@ -12,6 +12,7 @@ import { GIB } from "../../base/limits.js"
 import { streamOf } from "../../base/pieces.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { Blocks, ExtentRange } from "../../block/index.js"
+import { versionOfRow } from "../../format/deleted-version.js"
 import { blockDigestsRowKey, decodeBlockDigests } from "../../format/dedup-rows.js"
 import { decodeReferences } from "../../format/records.js"
 import { objectRowKeyOf, parseObjectRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
@@ -23,7 +24,7 @@ import type { Compute } from "../../seams/compute/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import { indexBlocks, offsetOfRow } from "../commands/dedup-commands-core.js"
 import type { VersionMatch } from "../commands/found-versions-core.js"
-import { versionOfSegments } from "../commands/reference-commands-core.js"
+import { closeReferences, versionOfSegments } from "../commands/reference-commands-core.js"
 import type { ByteRange } from "../contract.js"
 import { digestRows } from "../dedup-body.js"
 import { segmentsOfRange } from "../object-reader.js"
@@ -53,7 +54,10 @@ export interface DigestSeams {
 const NEVER = new AbortController().signal
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
 
-/** A row of digests with where its bytes are. Undefined: they are encrypted or being deleted, or nothing has them. */
+/**
+ * A row of digests with where its bytes are, also if deduplication adds no references to them. Undefined: they are encrypted,
+ * or nothing has them.
+ */
 export const digestsToRead = query("DigestsToRead", (view, bucketId: BucketId, rowKey: RowKey) => {
   const row = view.get("blockDigests", rowKey)
   if (row === undefined) return undefined
@@ -63,8 +67,9 @@ export const digestsToRead = query("DigestsToRead", (view, bucketId: BucketId, r
   const references = view.get("references", uploadOfPartRowKey(rowKey))
   const counted = references && decodeReferences(references.value)
   const version = versionOfSegments(view, objectRowKeyOf(rowKey), multipartId)
+  const isSealed = version !== undefined && versionOfRow(version.family, version.row.value).sealing !== undefined
   const isThere = version !== undefined || (counted !== undefined && counted.count > 0)
-  if (!isThere || counted?.isClosed === true) return undefined
+  if (!isThere || isSealed) return undefined
   const source = { key, multipartId, uploadedParts: record.uploadedParts, offsetBytes: offsetOfRow(rowKey) }
   return {
     value: row.value,
@@ -86,7 +91,10 @@ export class DigestsOfObjects {
     this.random = seams.random.fork("dedup-upkeep")
   }
 
-  /** What is wrong with the digests of a row, by its bytes; undefined: nothing. */
+  /**
+   * What is wrong with the digests of a row, by its bytes; undefined: nothing. If the bytes cannot be read, later writes of
+   * them do not reference them, but store them.
+   */
   wrong(bucketId: BucketId, rowKey: RowKey): Promise<WrongDigests | undefined> {
     return this.pinned(async pin => {
       const found = await this.seams.metadata.ask(digestsToRead(bucketId, rowKey))
@@ -103,6 +111,7 @@ export class DigestsOfObjects {
         return { reason: `${wrong.length} of ${record.digests.length} blocks differ from their digests`, value }
       } catch (error) {
         if (!isFailure(error, "notEnoughShards", "corruptRecord")) throw error
+        await this.seams.metadata.run(closeReferences(bucketId, uploadOfPartRowKey(rowKey)))
         return { reason: `its bytes cannot be read: ${String(error)}`, value: undefined }
       }
     })

@@ -57,6 +57,29 @@ test("a row of references that is missing is found, and made again; the object s
   assert.ok((await scene.world.get("b")).equals(bytes))
 })
 
+for (const what of ["missing", "too low"] as const)
+  test(`a row of references that is ${what} delays no other deletion, and its own until it is repaired`, async () => {
+    const scene = await withCopies()
+    const { world } = scene
+    const collector = world.job("collector")
+    await damage(scene, "references", value =>
+      what === "missing" ? undefined : encodeReferences({ ...decodeReferences(value), count: 0 }),
+    )
+    await world.put("x", world.random.bytes(MIB))
+    const before = world.needles
+    for (const key of ["b", "x"]) await world.remove(key)
+    await settle(scene)
+    assert.ok(world.needles < before, "x is deleted")
+    assert.match(collector.progress(), /, 1 wait for damaged rows/)
+    await runJob(scene, "rebuild")
+    await settle(scene)
+    assert.doesNotMatch(collector.progress(), /damaged/)
+    assert.equal(countIn(scene), 1)
+    for (const key of ["a", "c"]) await world.remove(key)
+    await settle(scene)
+    assert.deepEqual([rowsOf(scene, "segments").length, rowsOf(scene, "releases").length, world.needles], [0, 0, 0])
+  })
+
 test("a count that is too high keeps bytes for nothing; the repair deletes them", async () => {
   const scene = await withCopies()
   await damage(scene, "references", value => encodeReferences({ ...decodeReferences(value), count: 3 }))

@@ -46,7 +46,7 @@ export class Released {
       if (found.isChanging) return { changing: "the number of references changed during each count" }
       if (bytes === undefined || found.bytes >= bytes * SHARE_MIN) break
       let isDetached = false
-      for (const by of found.by) while ((await detachSome(this.seams, by, NEVER)) > 0) isDetached = true
+      for (const by of found.by) while ((await detachSome(this.seams, by, NEVER, stem)) > 0) isDetached = true
       if (!isDetached) break
       isRepaired = true
       found = (await recount(this.seams, bucketId, [stem])).get(stem)

@@ -4,7 +4,7 @@
  * Promises  A byte is deleted only after the decision that unreferenced it is committed and every reader that could
  *           still use it has ended: the retention decides when. Each step is idempotent: it is repeated after a
  *           crash. A pending deletion that waits, for the retention, for a device that is out of reach or has no space
- *           even for a deletion, or for a metadata replica, does not delay others.
+ *           even for a deletion, for a metadata replica, or because a row that it needs is damaged, does not delay others.
  *           Segments that other objects reference stay until the last reference is gone. Before segments with digests are
  *           deleted, their references are closed: deduplication adds none while their bytes go.
  *           Unused parts of a completed upload are recognised by absence: every replica is queried.
@@ -35,6 +35,8 @@ export const COLLECTOR_LIMITS = {
   pendingDeletionsPerStep: 64,
   /** Part rows that one step expands. */
   partsPerStep: 256,
+  /** Deletions that wait for damaged rows, and are counted. */
+  damagedMax: 1_000,
 } as const
 
 type MultipartPendingDeletion = Exclude<PendingDeletionRecord["kind"], "extent" | "blocks">
@@ -133,6 +135,8 @@ export class Collector implements Job {
   private from = ALL.start
   /** Of the deletions before `from`: for some a device had no space. */
   private wasFull = false
+  /** Deletions that wait because rows that they need are damaged. */
+  private readonly damaged = new Set<RowKey>()
 
   constructor(
     private readonly metadata: Metadata,
@@ -141,7 +145,9 @@ export class Collector implements Job {
   ) {}
 
   progress(): string {
-    return `${this.released} uploads deleted`
+    const { released, damaged } = this
+    const waiting = `${damaged.size} wait for damaged rows: hayloft dedup verify names those of references`
+    return damaged.size === 0 ? `${released} uploads deleted` : `${released} uploads deleted, ${waiting}`
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
@@ -156,11 +162,15 @@ export class Collector implements Job {
       try {
         const outcome = await this.carryOut(release)
         if (outcome === "more") return "busy"
+        this.damaged.delete(release.rowKey)
         if (outcome === "done") this.released += 1
         else isWaiting = true
       } catch (error) {
-        if (!isFailure(error, "deviceFull")) throw error
-        isFull = true
+        if (isFailure(error, "corruptRecord")) {
+          isWaiting = true
+          if (this.damaged.size < COLLECTOR_LIMITS.damagedMax) this.damaged.add(release.rowKey)
+        } else if (isFailure(error, "deviceFull")) isFull = true
+        else throw error
       }
     }
     const isBehind = isFull || isWaiting || ready.length < page.length || this.from !== ALL.start

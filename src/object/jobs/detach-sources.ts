@@ -10,7 +10,7 @@ import { fail } from "../../base/failures.js"
 import { parseBucketId, type RowKey } from "../../base/ids.js"
 import { APPENDED_PART, MIB, OBJECT_BYTES_MAX } from "../../base/limits.js"
 import { streamOf, type PieceOwner } from "../../base/pieces.js"
-import { decodeSegment } from "../../format/records.js"
+import { decodeSegment, type SegmentSource } from "../../format/records.js"
 import { bucketRowKey, objectRowKey, parseObjectRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { query } from "../../metadata/index.js"
@@ -20,7 +20,7 @@ import { replaceReferring, replaceSource, versionOfSegments } from "../commands/
 import type { BodySource, ByteRange } from "../contract.js"
 import type { Ingest } from "../ingest.js"
 import { segmentsOfRange } from "../object-reader.js"
-import { extentsOfSegment, manifestOfSource, type ManifestAddress } from "../queries/manifest-core.js"
+import { extentsOfSegment, manifestOfSource, referencesRowKey, type ManifestAddress } from "../queries/manifest-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 
 const DETACH_LIMITS = {
@@ -35,8 +35,11 @@ export interface DetachSeams extends Pick<ObjectBackend, "metadata" | "blocks"> 
   readonly ingest: Ingest
 }
 
-/** A segment that references others, of a version that is there; undefined: it is not, or is no such segment. */
-export const sourceAt = query("SourceAt", (view, rowKey: RowKey) => {
+/**
+ * A segment that references others, of a version that is there; undefined: it is not, or is no such segment. `stem`: only
+ * references to these segments, by the key of what counts them.
+ */
+export const sourceAt = query("SourceAt", (view, rowKey: RowKey, stem?: RowKey) => {
   const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
   const bucketId = parseBucketId(id)
   const segmentRow = view.get("segments", rowKey)
@@ -44,8 +47,10 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey) => {
   const multipartId = multipartIdOfSuffix(suffix)
   const version = versionOfSegments(view, objectRowKey(bucketId, key), multipartId)
   const bucket = view.get("buckets", bucketRowKey(bucketId))
-  const part = segment?.referring?.[0]
-  const source = segment?.source ?? part?.source
+  const isWanted = (each: SegmentSource) => stem === undefined || referencesRowKey(bucketId, each) === stem
+  const part = segment?.referring?.find(each => isWanted(each.source))
+  const whole = segment?.source
+  const source = whole !== undefined && isWanted(whole) ? whole : part?.source
   if (segment === undefined || source === undefined || version === undefined || bucket === undefined) return undefined
   const { storageClass } = version.head
   const isWhole = part !== undefined || version.family === "deleted"
@@ -54,12 +59,20 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey) => {
   return { ...found, bucket: bucketOfRow(bucket) }
 })
 
-/** Replaces the last bytes of a source. Returns how many; 0: there is no such source any more. Throws `conflict`. */
-export async function detachSome(seams: DetachSeams, rowKey: RowKey, signal: AbortSignal): Promise<number> {
+/**
+ * Replaces the last bytes of a source, of one in these segments if there is a `stem`. Returns how many; 0: there is no such
+ * source any more. Throws `conflict`.
+ */
+export async function detachSome(
+  seams: DetachSeams,
+  rowKey: RowKey,
+  signal: AbortSignal,
+  stem?: RowKey,
+): Promise<number> {
   const { metadata, pins, ingest } = seams
   const pin = pins.open(metadata.position)
   try {
-    const found = await metadata.ask(sourceAt(rowKey))
+    const found = await metadata.ask(sourceAt(rowKey, stem))
     if (found === undefined) return 0
     const { bucketId, bucket, key, multipartId, segment, source, part, storageClass } = found
     const lengthBytes = Math.min(source.lengthBytes, found.bytesMax)

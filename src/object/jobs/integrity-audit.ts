@@ -7,23 +7,26 @@
  * periodically. It checks lost blocks again until they are back, or their row is gone.
  *
  * Promises  A counted block was referenced by a row when it was checked, and not by a row that waits for the collector.
+ *           Deduplication adds no references to segments that have lost a block while every device was online.
  * Limits    INTEGRITY_AUDIT_LIMITS. Of lost rows beyond `rowsKept` only sums are kept, until the next walk.
  */
 import { equalBytes } from "../../base/bytes.js"
-import { parseBucketId, rowKeyOf, textOfObjectKey, type RowKey } from "../../base/ids.js"
+import { isFailure } from "../../base/failures.js"
+import { parseBucketId, rowKeyOf, textOfObjectKey, type BucketId, type RowKey } from "../../base/ids.js"
 import { shardsNeeded } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
 import { blockShape, type Blocks } from "../../block/index.js"
 import { blockCount, type Extent } from "../../format/extent.js"
 import { partitionOf } from "../../format/partition.js"
 import { decodeBucket } from "../../format/records.js"
-import { bucketRowKey, parseObjectRowKey } from "../../format/row-key.js"
+import { bucketRowKey, parseObjectRowKey, uploadOfPartRowKey } from "../../format/row-key.js"
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import { query, type Metadata, type MetadataRow } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf, type ExtentFamily } from "../queries/extent-rows.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"
 import { isKept } from "../commands/reencode-commands-core.js"
+import { closeReferences } from "../commands/reference-commands-core.js"
 import type { LostObject, MisplacedBlocks, RepairSource, IntegrityAuditReport } from "./repair-contract.js"
 
 export const INTEGRITY_AUDIT_LIMITS = {
@@ -49,6 +52,8 @@ interface Loss {
   readonly first: Pick<MisplacedBlocks, "partition" | "needed">
   /** The bucket's name; "" if the bucket is gone. */
   readonly bucket: string
+  /** Deduplication adds no references to these bytes. */
+  readonly isClosed: boolean
 }
 
 interface Sums {
@@ -261,7 +266,22 @@ export class IntegrityAudit implements Job {
     const { bucketId, key } = parseObjectRowKey(rowKey)
     const name = { bucketId: parseBucketId(bucketId), key, uploadId: extent.uploadId }
     const bucket = await this.metadata.ask(bucketOfKept(family, rowKey, name))
-    return bucket === undefined ? undefined : { family, rowKey, blocks, bytes, first, bucket }
+    if (bucket === undefined) return undefined
+    const before = this.losses.get(`${family} ${rowKey}`)
+    const isClosed = before?.isClosed === true || (family === "segments" && (await this.close(name.bucketId, rowKey)))
+    return { family, rowKey, blocks, bytes, first, bucket, isClosed }
+  }
+
+  /** Returns false if it must be tried again: a device that is offline may bring the bytes back. */
+  private async close(bucketId: BucketId, rowKey: RowKey): Promise<boolean> {
+    if ([...this.source.states().values()].some(({ state }) => state === "offline")) return false
+    try {
+      await this.metadata.run(closeReferences(bucketId, uploadOfPartRowKey(rowKey)))
+      return true
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      return false
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * Manifests: the segments of a multipart object or one with appends, found without reading them all. Pure.
  */
 import { must } from "../../base/assert.js"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "../../base/limits.js"
@@ -134,6 +134,24 @@ export const manifestOfSource = (bucketId: BucketId, source: SegmentSource): Man
   ...{ bucketId, key: source.key, multipartId: source.multipartId, parts: source.uploadedParts },
   lastAppended: Number.MAX_SAFE_INTEGER,
 })
+
+/** Whether segments have the range in parts of their own. */
+export function hasOwnBytes(view: RowView, bucketId: BucketId, source: SegmentSource): boolean {
+  const manifest = manifestOfSource(bucketId, source)
+  const end = source.offsetBytes + source.lengthBytes
+  try {
+    for (let at = source.offsetBytes; at < end;) {
+      const segment = segmentAt(view, manifest, at)
+      const piece = piecesOf(segment).find(each => each.offsetBytes <= at && at < endOfSegment(each))
+      if (piece === undefined || piece.source !== undefined) return false
+      at = endOfSegment(piece)
+    }
+    return true
+  } catch (error) {
+    if (isFailure(error, "corruptRecord")) return false
+    throw error
+  }
+}
 
 /** The same for readers that look for this offset in the segment. Throws `corruptRecord` if the segment does not have it. */
 export function endOfSegmentAt(segment: SegmentRecord, offsetBytes: number): number {
