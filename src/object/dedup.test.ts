@@ -2,15 +2,19 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
 import { fail, isFailure, type FailureKind } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
-import { PART_BYTES_MIN } from "../base/limits.js"
+import { MIB, PART_BYTES_MIN } from "../base/limits.js"
+import { decodeBlockDigests } from "../format/dedup-rows.js"
 import { decodeSegment } from "../format/records.js"
 import { parseObjectRowKey } from "../format/row-key.js"
 import { multipartIdOfSuffix, NULL_VERSION } from "../format/version-id.js"
 import { encodeLifecycleRules } from "../format/lifecycle-rules.js"
 import { DEDUP_LIMITS } from "./commands/dedup-commands-core.js"
-import type { PutRequest, PutResult } from "./contract.js"
+import { putPart } from "./commands/multipart-commands-core.js"
+import { extentOf } from "./commands/testing-bucket.js"
+import type { CompletedPart, PutRequest, PutResult } from "./contract.js"
 import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
 import { assertEncrypted, COMPLETE, convert } from "./jobs/testing-encrypt.js"
 import { REAL_DAYS } from "./lifecycle/due-core.js"
@@ -493,6 +497,69 @@ test("parts that are known become references when the upload is completed, and s
   assertExact(scene)
   for (const key of ["put", "mixed"]) await world.remove(key)
   await assertNothing(scene)
+})
+
+/** An upload whose parts have the digests of so many blocks of 4 MiB, without their bytes. */
+async function uploadOfLarge({ world, bucket }: Scene, key: string, count: number, blocks: number) {
+  const { clock, services, tablet } = world
+  const target = { bucket, key: objectKeyOfText(key) }
+  const what = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined }
+  const { multipartId } = await clock.runUntil(services.multipart.create({ ...target, ...what }))
+  const parts: CompletedPart[] = []
+  for (let partNumber = 1; partNumber <= count; partNumber += 1) {
+    const digests = Array.from({ length: blocks }, (_, i) => {
+      const digest = Buffer.alloc(32)
+      digest.writeUInt32BE(partNumber)
+      digest.writeUInt32BE(i, 4)
+      return digest
+    })
+    const lengths = { lengthBytes: blocks * 4 * MIB, blockBytes: 4 * MIB, policy: world.policy }
+    const part = { partNumber, md5: new Uint8Array(16), checksumValue: undefined, digests }
+    const extent = extentOf(partNumber, { ...lengths, part: partNumber })
+    const put = { bucketId: bucket.id, key: target.key, multipartId, part: { ...part, extent }, hints: [] }
+    const { md5 } = await clock.runUntil(tablet.run(putPart(put)))
+    parts.push({ partNumber, etag: hexOf(md5), checksum: undefined })
+  }
+  return { ...target, ...COMPLETE, multipartId, parts }
+}
+
+const digestsIn = (scene: Scene): number =>
+  rowsIn(scene, "blockDigests").reduce((sum, [, { value }]) => sum + decodeBlockDigests(value).digests.length, 0)
+
+test("an upload is completed with all its digests, however many blocks its parts have", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const [count, blocks] = [256, 160]
+  const request = await uploadOfLarge(scene, "large", count, blocks)
+  const result = await world.clock.runUntil(world.services.multipart.complete(request))
+  assert.ok(result.etag.endsWith(`-${count}`))
+  assert.equal(digestsIn(scene), count * blocks)
+  assertExact(scene)
+})
+
+test("digests of attempts that failed do not outlive the next, although it fails while it drops them", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const { clock, services } = world
+  const blocks = DEDUP_LIMITS.digestsPerRow + 1
+  const request = await uploadOfLarge(scene, "large", 200, blocks)
+  const complete = (parts: readonly CompletedPart[]) =>
+    clock.runUntil(services.multipart.complete({ ...request, parts }))
+  for (const [failing, after] of [
+    ["PutPartDigests", 3],
+    ["CompleteUpload", 0],
+    ["DropStale", 1],
+  ] as const) {
+    let left: number = after
+    world.tablet.before = name => {
+      if (name === failing && (left -= 1) < 0) throw fail("deviceFailed")
+    }
+    await refuses(complete(request.parts), "deviceFailed")
+  }
+  world.tablet.before = () => undefined
+  await complete(request.parts.slice(1, 3))
+  assert.equal(digestsIn(scene), 2 * blocks)
+  assertExact(scene)
 })
 
 test("a completion that fails leaves nothing that another attempt, or the end of the upload, does not remove", async () => {

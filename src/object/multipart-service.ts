@@ -34,7 +34,8 @@ import type {
 import { abort, bytesOfAllParts } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
-import { dropStale, putSharedSegment } from "./commands/dedup-parts-commands-core.js"
+import { DEDUP_LIMITS } from "./commands/dedup-commands-core.js"
+import { dropStale, putPartDigests, putSharedSegment } from "./commands/dedup-parts-commands-core.js"
 import { refuseEncryption } from "./dedup.js"
 import { sharedSegmentOf, shareParts, type SharedSegment } from "./dedup-parts.js"
 import type { Ingest } from "./ingest.js"
@@ -476,8 +477,11 @@ export class MultipartService implements Multipart {
     const { storageClass = "STANDARD" } = upload
     const sharing = { bucketId, storageClass, uploadedParts, shortBytes: this.ingest.wholeBytesMax }
     const put = async ({ segment: shared, reliesOn, digests }: SharedSegment): Promise<SegmentRecord> => {
-      const written = { number, segment: shared, storageClass, reliesOn, digests }
+      const { digestRowsAtOnce } = DEDUP_LIMITS
+      const written = { number, segment: shared, storageClass, reliesOn, digests: digests.slice(0, digestRowsAtOnce) }
       await this.metadata.run(putSharedSegment(address, completion, written))
+      for (let at = digestRowsAtOnce; at < digests.length; at += digestRowsAtOnce)
+        await this.metadata.run(putPartDigests(address, completion, digests.slice(at, at + digestRowsAtOnce)))
       return shared
     }
     try {

@@ -191,6 +191,19 @@ test("quotas decide on the sum of a transaction, of each bucket and of their acc
   assert.deepEqual((await used())[1], count(2_090, 4))
 })
 
+test("an upload is in one operation only, and can be completed after a transaction that names it twice", async () => {
+  const scene = await TwoBuckets.open()
+  const { one, two, world } = scene
+  const bytes = world.random.bytes(1_000)
+  const put = await scene.upload(one, "a", [bytes])
+  assert.ok(put.kind === "put")
+  const again = { ...put, complete: { ...put.complete, bucket: two, key: objectKeyOfText("b") } }
+  const first = check(one, "c", NONE)
+  await refuses(scene.commit([first, put, again]), "invalidRequest", { operation: 2 })
+  await scene.commit([first, put])
+  assert.deepEqual(await scene.read(one, "a"), Buffer.from(bytes))
+})
+
 test("a key is in one operation only, and what could change too many rows is refused before anything is written", async () => {
   const scene = await TwoBuckets.open()
   const { one, two, world } = scene

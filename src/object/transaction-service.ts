@@ -66,7 +66,7 @@ export class TransactionService implements Transactions {
 
   async run(request: TransactionRequest): Promise<Results> {
     const { operations, token } = request
-    checkTransaction(operations.map(operation => ({ kind: operation.kind, names: namesOf(operation) })))
+    checkTransaction(operations.map(named))
     await this.seams.prepare()
     const earlier = token && (await this.find(token))
     if (earlier !== undefined) return earlier
@@ -159,6 +159,12 @@ function inOrder(operations: readonly Placed[]): readonly Placed[] {
   const idOf = ({ operation }: Placed): string => (operation.kind === "put" ? operation.complete.multipartId : "~")
   return [...operations].sort((a, b) => (idOf(a) === idOf(b) ? a.number - b.number : idOf(a) < idOf(b) ? -1 : 1))
 }
+
+const named = (operation: TransactionOperation) => ({
+  kind: operation.kind,
+  names: namesOf(operation),
+  ...(operation.kind === "put" && { multipartId: operation.complete.multipartId }),
+})
 
 function namesOf(operation: TransactionOperation) {
   const nameOf = ({ bucket, key }: Pick<TransactionOperation & { kind: "check" }, "bucket" | "key">) => ({

@@ -21,7 +21,7 @@ import {
   type NewDigests,
   type NewSegment,
 } from "../../src/object/commands/dedup-commands-core.js"
-import { dropStale, putSharedSegment } from "../../src/object/commands/dedup-parts-commands-core.js"
+import { dropStale, putPartDigests, putSharedSegment } from "../../src/object/commands/dedup-parts-commands-core.js"
 import { closeReferences, isReferable, replaceReferring } from "../../src/object/commands/reference-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { firstDigests } from "../../src/object/jobs/collector.js"
@@ -117,14 +117,17 @@ function segment(scene: Scene) {
     ...{ offsetBytes: 0, parts: [{ ...own, extent }] },
     ...(referring.length > 0 && { referring }),
   }
-  const { lengthBytes } = extent
-  const digests = Array.from({ length: Math.ceil(lengthBytes / BLOCK_BYTES) }, () => scene.pick(DIGESTS))
-  const record = { storageClass: "STANDARD", uploadedParts: 2, blockBytes: BLOCK_BYTES, lengthBytes, digests } as const
   return putSharedSegment(address, completion, {
     ...{ number: 0, segment: written },
     ...{ storageClass: "STANDARD", reliesOn: [...new Set(reliesOn)] },
-    digests: [{ offsetBytes: 0, record }],
+    digests: [newDigests(scene, extent.lengthBytes, 0)],
   })
+}
+
+function newDigests(scene: Scene, lengthBytes: number, offsetBytes: number) {
+  const digests = Array.from({ length: Math.ceil(lengthBytes / BLOCK_BYTES) }, () => scene.pick(DIGESTS))
+  const record = { storageClass: "STANDARD", uploadedParts: 2, blockBytes: BLOCK_BYTES, lengthBytes, digests } as const
+  return { offsetBytes, record }
 }
 
 function replaced(scene: Scene) {
@@ -172,6 +175,14 @@ export const DEDUP_COMMANDS: readonly PlayKind[] = [
     return closeReferences(bucketId, uploadOfPartRowKey(rowKey))
   }),
   commandKind("PutSharedSegment", 8, segment),
+  commandKind("PutPartDigests", 3, scene => {
+    const open = sealed(scene)
+    if (open.length === 0) return undefined
+    const { address, completion } = scene.pick(open)
+    return putPartDigests(address, completion, [
+      newDigests(scene, BLOCK_BYTES * (1 + scene.random.below(3)), BLOCK_BYTES),
+    ])
+  }),
   commandKind("DropStale", 3, scene => {
     const open = sealed(scene)
     if (open.length === 0) return undefined

@@ -50,6 +50,8 @@ export const DEDUP_LIMITS = {
   reliedOnMax: 64,
   /** The same of the parts of one segment of a completed upload. */
   reliedOnOfSegment: 256,
+  /** Rows of digests of parts that one command writes: beside a segment with the longest keys they are within an entry. */
+  digestRowsAtOnce: 32,
   /** Blocks of parts that one query looks for, but for those of one part. */
   blocksPerQuery: 256,
 } as const

@@ -52,7 +52,28 @@ export const putSharedSegment = command<[address: UploadAddress, completion: Com
 })
 
 /**
- * Drops some of what an earlier attempt of deduplication has left. Returns whether there may be more. Throws `conflict`.
+ * Writes digests of parts for which the command of their segment has no room. That command comes first, so that what a failed
+ * attempt has left is found. Throws `conflict` unless the list is frozen as stated.
+ */
+export const putPartDigests = command<
+  [address: UploadAddress, completion: Completion, digests: readonly NewDigests[]],
+  void
+>({
+  name: "PutPartDigests",
+  touches: address => [["uploads", addressKeyOf(address)]],
+  decide(view, _time, address, completion, digests) {
+    const upload = requireUpload(view, address)
+    if (!sealedBy(upload, completion)) throw fail("conflict")
+    const made = digestWrites(objectRowKey(address.bucketId, address.key), address.multipartId, digests)
+    for (const { family, key } of made) view.get(family, key)
+    const write: EntryWrite = { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) }
+    return { writes: [write, ...made], result: undefined }
+  },
+})
+
+/**
+ * Drops some of what an earlier attempt of deduplication has left: digests first, since segments tell that there may be
+ * some. Returns whether there may be more. Throws `conflict`.
  */
 export const dropStale = command<[address: UploadAddress, completion: Completion], boolean>({
   name: "DropStale",
@@ -63,15 +84,15 @@ export const dropStale = command<[address: UploadAddress, completion: Completion
     if (!sealedBy(upload, completion)) throw fail("conflict")
     const range = suffixRange(addressKeyOf(address))
     const dropped: EntryWrite[] = []
-    const first = firstOf(view.range("segments", range))
+    for (const [key] of view.range("blockDigests", range)) {
+      if (dropped.length >= DROPPED_AT_ONCE) break
+      dropped.push({ family: "blockDigests", key, value: undefined })
+    }
+    const first = dropped.length < DROPPED_AT_ONCE ? firstOf(view.range("segments", range)) : undefined
     if (first !== undefined) {
       const [key, { value }] = first
       const references = withoutReferences(view, time, address.bucketId, sourcesOf(decodeSegment(value)))
       dropped.push({ family: "segments", key, value: undefined }, ...references)
-    }
-    for (const [key] of view.range("blockDigests", range)) {
-      if (dropped.length >= DROPPED_AT_ONCE) break
-      dropped.push({ family: "blockDigests", key, value: undefined })
     }
     if (dropped.length === 0) return { writes: [], result: false }
     const write: EntryWrite = { family: "uploads", key: addressKeyOf(address), value: encodeUpload(upload) }

@@ -164,8 +164,9 @@ export const sealUpload = command<[address: UploadAddress, completion: Completio
     if (!isOwn && isBeingCompleted(upload, time)) throw beingCompleted()
     const range = suffixRange(addressKeyOf(address))
     const stale = [...view.range("segments", range)].map(([key, { value }]) => [key, decodeSegment(value)] as const)
-    const plain = stale.filter(([, segment]) => sourcesOf(segment).length === 0)
     const hasDigests = stale.length > 0 && firstOf(view.range("blockDigests", range)) !== undefined
+    // Segments stay as long as their digests do: by them a later attempt finds that there are digests.
+    const plain = hasDigests ? [] : stale.filter(([, segment]) => sourcesOf(segment).length === 0)
     const sealed = { ...upload, completion }
     const writes: EntryWrite[] = [
       { family: "uploads", key: addressKeyOf(address), value: encodeUpload(sealed) },

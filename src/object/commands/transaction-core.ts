@@ -9,7 +9,7 @@
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail, isFailure, type Failure } from "../../base/failures.js"
-import { rowKeyOf, type BucketId, type RowKey, type VersionId } from "../../base/ids.js"
+import { rowKeyOf, type BucketId, type MultipartId, type RowKey, type VersionId } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
@@ -273,9 +273,11 @@ function touchesOf(step: TransactionStep): Touches {
 interface NamedOperation {
   readonly kind: TransactionStep["kind"]
   readonly names: readonly GuardedKey[]
+  /** The upload that it completes. */
+  readonly multipartId?: MultipartId
 }
 
-/** Throws `invalidRequest` for a key that two operations name, and for more than one command can change. */
+/** Throws `invalidRequest` for a key or an upload that two operations name, and for more than one command can change. */
 export function checkTransaction(operations: readonly NamedOperation[]): void {
   const { operationsMax, rowsMax, rowsOf, rowsOfBucket } = TRANSACTION_LIMITS
   if (operations.length === 0 || operations.length > operationsMax)
@@ -283,6 +285,7 @@ export function checkTransaction(operations: readonly NamedOperation[]): void {
   const seen = new Map<RowKey, number>()
   const buckets = new Set<BucketId>()
   let rows = 0
+  checkUploads(operations)
   for (const [operation, { kind, names }] of operations.entries()) {
     rows += rowsOf[kind]
     for (const { bucketId, key } of names) {
@@ -303,6 +306,19 @@ export function checkTransaction(operations: readonly NamedOperation[]): void {
       `the transaction may change ${rows} rows, and at most ${rowsMax} can change together: ` +
       `${counted.join(", ")}, and each bucket ${rowsOfBucket}`,
   })
+}
+
+/** An operation keeps its upload until all are done: a second one would wait for it without end. */
+function checkUploads(operations: readonly NamedOperation[]): void {
+  const seen = new Map<MultipartId, number>()
+  for (const [operation, { multipartId }] of operations.entries()) {
+    if (multipartId === undefined) continue
+    const before = seen.get(multipartId)
+    seen.set(multipartId, operation)
+    if (before === undefined) continue
+    const message = `names the upload of operation ${before + 1}: each upload can be in one operation only`
+    throw fail("invalidRequest", { operation, message })
+  }
 }
 
 /** Removes guards that a transaction has left, and the row that names them. */
