@@ -24,7 +24,8 @@ interface FoundShards<Shard> {
 
 export type BodyMatch<Shard extends FoundShard = FoundShard> =
   | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly Shard[] }
-  | { readonly kind: "incomplete"; readonly reason: string }
+  /** `isStart`: what was found is whole blocks from the first on, but shorter than the body. */
+  | { readonly kind: "incomplete"; readonly reason: string; readonly isStart?: boolean }
 
 /** Facts about a body from other sources than its shards. */
 interface KnownBody {
@@ -55,7 +56,8 @@ export function bodyOf<Shard extends FoundShard>(
   if (lost > 0) return incomplete(`${lost} of ${last + 1} blocks have too few shards left${gone}`)
   const foundBytes = readable.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   if (known.lengthBytes !== undefined && foundBytes !== known.lengthBytes) {
-    return incomplete(`${foundBytes} of ${known.lengthBytes} bytes were found${gone}`)
+    const isStart = foundBytes < known.lengthBytes
+    return { kind: "incomplete", reason: `${foundBytes} of ${known.lengthBytes} bytes were found${gone}`, isStart }
   }
   const first = blocks.get(0)
   const lastBytes = blocks.get(last)?.lengthBytes

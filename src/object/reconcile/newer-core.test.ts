@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseBucketName, parseUploadId, type UploadId } from "../../base/ids.js"
+import { APPENDED_PART } from "../../base/limits.js"
 import { decideKey, isLater, type KeyFacts, type NewerUpload } from "./newer-core.js"
 
 const idOf = (incarnation: number, counter: number): UploadId =>
@@ -12,9 +13,11 @@ interface Shape {
   readonly multipartId?: string
   readonly isWhole?: boolean
   readonly hasHeader?: boolean
+  readonly isStart?: boolean
 }
 
-function upload(uploadId: UploadId, { part = 0, multipartId = "", isWhole = true, hasHeader = true }: Shape = {}) {
+function upload(uploadId: UploadId, given: Shape = {}) {
+  const { part = 0, multipartId = "", isWhole = true, hasHeader = true, isStart = false } = given
   const header = { bucket: parseBucketName("bucket"), contentType: "", userMetadata: [], plannedLengthBytes: 9 }
   const shape = { lengthBytes: 9, blockBytes: 9, policy: { kind: "replica", copies: 2 }, generation: 0, exceptions: [] }
   const found: NewerUpload = {
@@ -22,7 +25,7 @@ function upload(uploadId: UploadId, { part = 0, multipartId = "", isWhole = true
     header: hasHeader ? { ...header, multipartId } : undefined,
     body: isWhole
       ? { kind: "whole", extent: { uploadId, part, ...shape, policy: { kind: "replica", copies: 2 } }, shards: [] }
-      : { kind: "incomplete", reason: "1 of 2 blocks have too few shards left" },
+      : { kind: "incomplete", reason: "1 of 2 blocks have too few shards left", isStart },
   }
   return found
 }
@@ -81,4 +84,18 @@ test("parts are put back into an open multipart upload, each by itself", () => {
   assert.deepEqual(putBack({ multipart: [{ ...open, parts: [] }] }, parts), [A1, A3])
   assert.deepEqual(putBack({ multipart: [{ ...open, isSealed: true }] }, parts), [])
   assert.deepEqual(putBack({}, parts), [])
+})
+
+test("nothing is put back where an object of segments may be newer", () => {
+  const run = { isWhole: false, isStart: true }
+  assert.deepEqual(putBack({ doubt: "its bucket is deduplicated" }, [upload(A1)]), [])
+  assert.deepEqual(putBack({}, [upload(A1), upload(A2, run)]), [])
+  assert.deepEqual(putBack({}, [upload(A1), upload(B1, run)]), [])
+  assert.deepEqual(putBack({}, [upload(A1, run), upload(A2)]), [A2])
+  // The parts may have been completed after it, and bytes appended to it.
+  assert.deepEqual(putBack({}, [upload(A1, { part: 1, multipartId: "m" }), upload(A2)]), [])
+  assert.deepEqual(putBack({ versioning: "enabled" }, [upload(A1), upload(A2, { part: APPENDED_PART })]), [])
+  const open = { multipartId: "m", isSealed: false, parts: [] }
+  const parts = [upload(A1, { part: 1, multipartId: "m" }), upload(A2)]
+  assert.deepEqual(putBack({ doubt: "a multipart upload is open", multipart: [open] }, parts), [A1])
 })

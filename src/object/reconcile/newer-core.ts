@@ -3,7 +3,9 @@
  * parts of their keys. Pure.
  *
  * Ids of one process are in the order in which its uploads began; those of different processes have no order. An upload
- * that was acknowledged has all its blocks as long as all devices were read, so an incomplete one was not.
+ * that was acknowledged has all its blocks as long as all devices were read, so an incomplete one was not. Objects of
+ * segments are ordered by no upload: parts may be completed at any time, and deduplicated bodies need no bytes of their own.
+ * Where a key may have one that is newer, nothing is put back as its latest version.
  */
 import type { UploadId } from "../../base/ids.js"
 import type { BodyMatch } from "../../block/index.js"
@@ -26,6 +28,8 @@ export interface KeyFacts {
   readonly versioning: Versioning | undefined
   /** The bytes of the latest version; undefined: there is none, or they are in its row. */
   readonly present: UploadId | undefined
+  /** Why its latest version may be newer than any upload. */
+  readonly doubt?: string | undefined
   readonly multipart: readonly MultipartFacts[]
 }
 
@@ -51,7 +55,8 @@ export function decideKey(
   const ordered = [...uploads].sort((a, b) => (a.uploadId < b.uploadId ? -1 : 1))
   if (facts.versioning === undefined) return ordered.map(upload => listed(upload, "its bucket does not exist any more"))
   const singles = ordered.filter(({ part }) => part === 0)
-  const decided = decideGroup(singles, isAllRead, facts.present, facts.versioning === "enabled")
+  const doubt = facts.doubt ?? doubtOf(ordered)
+  const decided = decideGroup(singles, { isAllRead, present: facts.present, doubt }, facts.versioning === "enabled")
   const byPart = new Map<string, NewerUpload[]>()
   for (const upload of ordered.filter(({ part }) => part > 0)) {
     const name = `${upload.header?.multipartId ?? ""} ${upload.part}`
@@ -68,14 +73,22 @@ function decidePart({ multipart }: KeyFacts, group: readonly NewerUpload[], isAl
   if (of === undefined) return all("its multipart upload is unknown: it was begun since, or is no longer open")
   if (of.isSealed) return all("its multipart upload was being completed")
   const present = of.parts.find(({ partNumber }) => partNumber === first?.part)?.uploadId
-  return decideGroup(group, isAllRead, present, false)
+  return decideGroup(group, { isAllRead, present, doubt: undefined }, false)
+}
+
+/** Why one of the uploads of a key, oldest first, may belong to an object of segments that is newer than all of them. */
+function doubtOf(ordered: readonly NewerUpload[]): string | undefined {
+  if (ordered.some(({ part }) => part > 0)) return "parts or appended bytes of its key may belong to a newer object"
+  const newest = ordered.findLast(({ body }) => body.kind === "whole")
+  const isNewer = ({ uploadId }: NewerUpload): boolean => newest === undefined || !isLater(newest.uploadId, uploadId)
+  const run = ordered.find(upload => upload.body.kind === "incomplete" && upload.body.isStart && isNewer(upload))
+  return run && `upload ${run.uploadId} may belong to a newer object that was deduplicated`
 }
 
 /** Uploads for one place, oldest first. `keepsAll`: each becomes a version. */
 function decideGroup(
   group: readonly NewerUpload[],
-  isAllRead: boolean,
-  present: UploadId | undefined,
+  { isAllRead, present, doubt }: Pick<KeyFacts, "present" | "doubt"> & { readonly isAllRead: boolean },
   keepsAll: boolean,
 ): DecidedUpload[] {
   const complete = group.filter(({ body }) => body.kind === "whole")
@@ -89,6 +102,7 @@ function decideGroup(
     if (isDoubtful) return listed(upload, "another upload of its key is incomplete, and not all devices were read")
     if (!isOfOne) return listed(upload, "uploads of several processes wrote its key: their order is unknown")
     if (present !== undefined && isLater(present, uploadId)) return listed(upload, "the present object is newer")
+    if (doubt !== undefined) return listed(upload, doubt)
     if (!keepsAll && upload !== newest) return listed(upload, `upload ${newest?.uploadId} has overwritten it`)
     return { upload, reason: undefined }
   })

@@ -12,6 +12,7 @@ import type { Protection } from "../../keys/contract.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
+import { BLOCK, opened, put, uploading, type Scene } from "../testing-dedup.js"
 import type { ReconcileEntry } from "./reconciliation.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -278,3 +279,68 @@ test("without a device an upload that others have whole is put back, and one tha
   await apply(made)
   await isThere(world, new Map([...before, ...since]))
 })
+
+/** A write whose process does not learn its outcome: its bytes stay, and it is not done. */
+async function putWithoutOutcome(scene: Scene, key: string, bytes: Uint8Array): Promise<void> {
+  const { tablet } = scene.world
+  tablet.before = () => {
+    throw new Error("out of reach")
+  }
+  await assert.rejects(put(scene, key, bytes))
+  tablet.before = () => undefined
+}
+
+const bytesOf = ({ world }: Scene, blocks: number) => Buffer.from(world.random.bytes(blocks * BLOCK))
+
+async function listsOf({ world }: Scene): Promise<readonly string[]> {
+  const { plan, apply } = reconciling(world)
+  return outcomes(await apply(await plan()))
+}
+
+for (const isAllKnown of [true, false])
+  test(`a body that was overwritten by ${isAllKnown ? "known blocks" : "some known blocks"} is not put back`, async () => {
+    const scene = await opened()
+    const { world } = scene
+    const known = bytesOf(scene, 4)
+    await put(scene, "other", known)
+    const rows = world.tablet.copy()
+    await put(scene, "k", bytesOf(scene, 4))
+    await put(scene, "k", isAllKnown ? known : Buffer.concat([known, bytesOf(scene, 1)]))
+    world.tablet.become(rows)
+    assert.deepEqual(await listsOf(scene), isAllKnown ? ["k listed"] : ["k listed", "k listed"])
+    await assert.rejects(world.get("k"), error => isFailure(error, "noSuchKey"))
+  })
+
+test("a body that was overwritten by some known blocks is not put back, though deduplication was turned on since", async () => {
+  const scene = await opened()
+  const { world } = scene
+  const { clock, services, home } = world
+  await clock.runUntil(services.dedup.setDedup(home, false))
+  const rows = world.tablet.copy()
+  await clock.runUntil(services.dedup.setDedup(home, true))
+  const known = bytesOf(scene, 4)
+  await put(scene, "other", known)
+  await put(scene, "k", bytesOf(scene, 4))
+  await put(scene, "k", Buffer.concat([known, bytesOf(scene, 1)]))
+  world.tablet.become(rows)
+  assert.deepEqual(await listsOf(scene), ["k listed", "k listed", "other putBack"])
+  await assert.rejects(world.get("k"), error => isFailure(error, "noSuchKey"))
+})
+
+for (const what of ["deduplicated", "multipart"])
+  test(`a ${what} object is not replaced by an upload that was never acknowledged`, async () => {
+    const scene = await opened()
+    const { world } = scene
+    const { clock, services, home } = world
+    const now = bytesOf(scene, 4)
+    const isMultipart = what === "multipart"
+    if (isMultipart) {
+      await clock.runUntil(services.dedup.setDedup(home, false))
+      scene.bucket = await services.buckets.open(home.name)
+    }
+    await put(scene, "other", now)
+    await putWithoutOutcome(scene, "k", bytesOf(scene, 4))
+    await (isMultipart ? clock.runUntil(uploading(scene, "k", [now])) : put(scene, "k", now))
+    assert.deepEqual(await listsOf(scene), ["k listed"])
+    assert.ok((await world.get("k")).equals(now))
+  })

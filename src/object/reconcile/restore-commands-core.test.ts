@@ -52,6 +52,19 @@ test("nothing replaces an object that is certainly newer", async () => {
   assert.equal(await restore(extentOf(2, { uploadId: foreignUploadOf(1) })), "restored")
 })
 
+test("nothing replaces an object of segments, and an open multipart upload leaves doubt", async () => {
+  const { metadata, bucketId, restore, facts } = await scene()
+  assert.equal((await facts()).doubt, undefined)
+  const address = { bucketId, key: KEY, multipartId: MULTIPART }
+  const details = { headers: [], userMetadata: [], tags: [] }
+  await metadata.run(createUpload(address, { details, checksum: undefined, completion: undefined }))
+  assert.match((await facts()).doubt ?? "", /multipart upload/)
+  const content = { kind: "segments", multipartId: MULTIPART, completion: randomOf(9) } as const
+  await metadata.run(putVersion(putOf({ bucketId }, 1, { content })))
+  assert.match((await facts()).doubt ?? "", /segments/)
+  assert.equal(await restore(), "newer")
+})
+
 test("in a versioned bucket the version before stays", async () => {
   const { metadata, bucketId, restore, facts } = await scene()
   await metadata.run(setVersioning(bucketId, "enabled"))

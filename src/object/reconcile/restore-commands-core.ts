@@ -2,16 +2,24 @@
  * Commands of a reconciliation: rows for uploads that a rolled-back database does not know any more. They are run while
  * the store is halted, so that nothing removes the bytes meanwhile. Pure.
  *
- * Promises  Nothing newer is replaced: the decision compares the rows as they are. A command that is repeated changes
+ * Promises  Nothing newer is replaced: the decision compares the rows as they are, and replaces no segments. A command that is repeated changes
  *           nothing.
  */
+import { firstOf } from "../../base/first-of.js"
 import type { BucketId, ObjectKey, UploadId } from "../../base/ids.js"
 import { parseBucketId, parseMultipartId } from "../../base/ids.js"
 import type { Extent } from "../../format/extent.js"
-import { decodeBucketId, decodePart, encodeBucketId, encodePart, type PartRecord } from "../../format/records.js"
-import { bucketRowKey, objectRowKey } from "../../format/row-key.js"
+import {
+  decodeBucketId,
+  decodePart,
+  encodeBucketId,
+  encodePart,
+  type BucketRecord,
+  type PartRecord,
+} from "../../format/records.js"
+import { bucketRowKey, objectRowKey, suffixRange } from "../../format/row-key.js"
 import { plainBytesOf } from "../../format/sealing.js"
-import { decodeVersion } from "../../format/version-record.js"
+import { decodeVersion, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 import { findUpload, partKey, partsAfter, type UploadAddress } from "../commands/multipart-commands-core.js"
 import { clocksOf, lockOfRestored } from "../commands/lock-core.js"
@@ -33,10 +41,31 @@ interface RestoreVersion {
   readonly clockMs?: number
 }
 
-const presentUpload = (view: RowView, bucketId: BucketId, key: ObjectKey): UploadId | undefined => {
+type Content = VersionRecord["content"]
+
+const presentContent = (view: RowView, bucketId: BucketId, key: ObjectKey): Content | undefined => {
   const latest = findLatest(view, objectRowKey(bucketId, key))
-  const content = latest && decodeVersion(latest.row.value).content
-  return content?.kind === "extent" ? content.extent.uploadId : undefined
+  return latest && decodeVersion(latest.row.value).content
+}
+
+const uploadOf = (content: Content | undefined): UploadId | undefined =>
+  content?.kind === "extent" ? content.extent.uploadId : undefined
+
+interface KeyOf {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly settings: BucketRecord["settings"]
+}
+
+/** Why the latest version of a key may be newer than any upload of it that the rows do not know. */
+function doubtOf(view: RowView, { bucketId, key, settings }: KeyOf, present: Content | undefined): string | undefined {
+  if (present?.kind === "segments") return "the present object consists of segments and may be newer"
+  const indexed = { ...suffixRange(bucketRowKey(bucketId)), expectedRows: 1 }
+  if (settings.includes("dedup") || firstOf(view.range("blockIndex", indexed)) !== undefined)
+    return "its bucket is deduplicated: a newer object may consist of the bytes of others"
+  const isUploading =
+    firstOf(view.range("uploads", { ...suffixRange(objectRowKey(bucketId, key)), expectedRows: 1 })) !== undefined
+  return isUploading ? "a multipart upload of its key may have been completed since" : undefined
 }
 
 const isNamed = (view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): boolean =>
@@ -58,7 +87,9 @@ export const keyFacts = query(
       return [{ multipartId, isSealed: upload.completion !== undefined, parts }]
     })
     const versioning = bucket?.state === "open" ? bucket.versioning : undefined
-    return { versioning, present: presentUpload(view, bucketId, key), multipart }
+    const present = presentContent(view, bucketId, key)
+    const doubt = bucket && doubtOf(view, { bucketId, key, settings: bucket.settings }, present)
+    return { versioning, present: uploadOf(present), doubt, multipart }
   },
 )
 
@@ -73,8 +104,10 @@ export const restoreVersion = command<[restore: RestoreVersion], RestoreOutcome>
     const { bucketId, key, extent, version } = restore
     const { versioning, lock: bucketLock } = requireBucket(view, bucketId)
     if (isNamed(view, bucketId, key, extent.uploadId)) return { writes: [], result: "present" }
-    const present = presentUpload(view, bucketId, key)
-    if (present !== undefined && isLater(present, extent.uploadId)) return { writes: [], result: "newer" }
+    const content = presentContent(view, bucketId, key)
+    const present = uploadOf(content)
+    if (content?.kind === "segments" || (present !== undefined && isLater(present, extent.uploadId)))
+      return { writes: [], result: "newer" }
     const editor = new RowEditor(view, time, bucketId, key, restore.clockMs)
     const lock = lockOfRestored(bucketLock, version.lock, clocksOf(restore, time))
     editor.restore()
