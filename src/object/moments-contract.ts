@@ -33,6 +33,13 @@ export interface ObjectThen {
   readonly websiteRedirect: string | undefined
 }
 
+/** A condition: the key has had no new version since the moment, and its object is still the one that it was then. */
+export interface ObjectAt {
+  readonly atUs: number
+  /** Undefined: there was no object. */
+  readonly versionId: VersionId | undefined
+}
+
 /** A key with its object at the first moment and at the second: it was added, removed or changed. */
 export interface Difference {
   readonly key: ObjectKey

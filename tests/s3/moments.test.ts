@@ -222,6 +222,35 @@ test("writes after the start of a restore stay, and are reported", async () => {
   )
 })
 
+test("writes after the start of a restore stay, also those of the same bytes, and removals", async () => {
+  const own = await opened()
+  const { put, send, moments } = own
+  for (const key of ["a", "c", "d/e/f"]) await put(key, "first")
+  await send("DELETE", "b/1")
+  const toUs = await moments.now()
+  for (const key of ["a", "b/1", "c"]) await put(key, "second")
+  await send("DELETE", "d/e/f")
+  const job = await restoring(own, { to: textOfMoment(toUs) }, await moments.now())
+  const { items } = await job.itemsAfter("", undefined, 100)
+  assert.equal(items.length, 4)
+  // The same ETags, and no object as before.
+  const headers: Pairs = [["x-amz-meta-owner", "new"]]
+  await put("a", "second", headers)
+  await put("b/1", "second", headers)
+  await send("DELETE", "d/e/f")
+  // The bytes of the moment: what differs is what is to be restored.
+  await put("c", "first", headers)
+  const stays = "it was written after the job had begun, and stays as it is"
+  for (const isRepeated of [false, true]) {
+    for (const item of items) assert.equal(await work(own, job, item, isRepeated), stays)
+  }
+  const shown = await stateOf(own)
+  assert.deepEqual(
+    shown.map(entry => Array.isArray(entry) && [entry[0], entry[5]]),
+    ["a", "b/1", "c"].map(key => [key, [["owner", "new"]]]),
+  )
+})
+
 test("restores refuse other filters, moments in the future, and moments before the history", async () => {
   const own = await opened()
   const { put, moments, world, bucket } = own
