@@ -52,9 +52,8 @@ export const versionOfMoment = query(
   "VersionOfMoment",
   (view, bucketId: BucketId, key: ObjectKey, atUs: number): VersionId => {
     requireHistory(view, bucketId, atUs)
-    const found = findAt(view, objectRowKey(bucketId, key), atUs)
-    if (found?.head.isMarker) throw fail("noSuchKey", { deleteMarker: true, versionId: versionIdOfHead(found.head) })
-    const object = objectOf(found, atUs)
+    // A delete marker is not named: it may be removed, and the answer stays the same.
+    const object = objectOf(findAt(view, objectRowKey(bucketId, key), atUs), atUs)
     if (object === undefined) throw fail("noSuchKey")
     return versionIdOfHead(object.head)
   },
