@@ -73,6 +73,8 @@ export interface Moments {
   check(bucket: Bucket, atUs: number): Promise<void>
   /** The version that was the object then. Throws `noSuchKey`, as `Objects.get` does without a version. */
   versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
+  /** As `versionAt`, but nothing is closed: what is committed from now on may change the answer. It may be in the future. */
+  versionSoFar(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
   /** A page may have fewer entries than fit: `next` says whether there are more. */
   list(request: ListRequest, atUs: number): Promise<ListPage>
   /** Pages may be short, as those of `list`. Throws `invalidArgument` if the first moment is the later one. */
