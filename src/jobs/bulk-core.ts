@@ -65,7 +65,7 @@ export const copySource = (bucket: string, key: ObjectKey, versionId?: VersionId
   `/${bucket}/${percentEncode(key, true)}${versionId === undefined ? "" : `?versionId=${versionId}`}`,
 ]
 
-export const quotedEtag = (etag: string): string => `"${etag}"`
+const quotedEtag = (etag: string): string => `"${etag}"`
 
 /** The key of a copy: a byte string, like all keys. */
 export function copiedKey(

@@ -1,7 +1,7 @@
 /** Requests of S3 that the store itself makes for the starter of a job: with the same checks as that of a client. */
 import { fail } from "../base/failures.js"
 import type { ObjectKey } from "../base/ids.js"
-import type { Bucket } from "../object/contract.js"
+import type { Bucket, ObjectAt } from "../object/contract.js"
 import type { JobStarter } from "../format/job-record.js"
 
 export interface ObjectRequest {
@@ -12,6 +12,8 @@ export interface ObjectRequest {
   readonly query?: readonly (readonly [name: string, value: string])[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: Uint8Array
+  /** Of a write. If it does not hold, the reply's code is `PreconditionFailed`. */
+  readonly ifUnchanged?: ObjectAt
 }
 
 export interface ObjectReply {

@@ -2,7 +2,7 @@
 import type { ObjectKey } from "../base/ids.js"
 import type { JobPlan, PlannedItem } from "../format/job-record.js"
 import type { Difference, DifferencesPage } from "../object/contract.js"
-import { copySource, quotedEtag } from "./bulk-core.js"
+import { copySource } from "./bulk-core.js"
 import { JOB_LIMITS } from "./limits.js"
 import type { ObjectReply, ObjectRequest } from "./object-requests.js"
 
@@ -28,30 +28,22 @@ export function planOf({ differences, unchanged }: Pick<DifferencesPage, "differ
 
 /**
  * The request that makes an object what it was: a copy of the version, or a delete marker. A former delete marker is not
- * removed, as the history would then be complete only from now on. An object that was written since the job began stays.
+ * removed, as the history would then be complete only from now on. What was written since `asOfUs` stays, even if it has the
+ * same bytes.
  */
-export function restoringRequest(bucket: string, { key, before, after }: Difference): ObjectRequest {
-  const isUnchanged =
-    after === undefined ? (["if-none-match", "*"] as const) : (["if-match", quotedEtag(after.etag)] as const)
-  if (before === undefined) return { method: "DELETE", bucket, key, headers: [isUnchanged] }
+export function restoringRequest(bucket: string, { key, before, after }: Difference, asOfUs: number): ObjectRequest {
+  const ifUnchanged = { atUs: asOfUs, versionId: after?.versionId }
+  if (before === undefined) return { method: "DELETE", bucket, key, ifUnchanged }
   const { versionId, storageClass, websiteRedirect } = before
   return {
-    ...{ method: "PUT", bucket, key },
+    ...{ method: "PUT", bucket, key, ifUnchanged },
     headers: [
       copySource(bucket, key, versionId),
       ["x-amz-storage-class", storageClass],
       ...(websiteRedirect === undefined ? [] : [["x-amz-website-redirect-location", websiteRedirect] as const]),
-      isUnchanged,
     ],
   }
 }
-
-/** What is there of an object; undefined: nothing. */
-type Present = { readonly etag: string; readonly sizeBytes: number } | undefined
-
-/** Whether the object is what it was at the moment: the job, or its earlier process, has restored it. */
-export const isRestored = ({ before }: Difference, present: Present): boolean =>
-  before?.etag === present?.etag && before?.sizeBytes === present?.sizeBytes
 
 export const describedItem = ({
   key,
@@ -61,4 +53,4 @@ export const describedItem = ({
 })
 
 /** Whether the reply says that the object is another one than when the job began. */
-export const saysChanged = ({ code }: ObjectReply): boolean => code === "PreconditionFailed" || code === "NoSuchKey"
+export const saysChanged = ({ code }: ObjectReply): boolean => code === "PreconditionFailed"

@@ -10,7 +10,7 @@ import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey, type ObjectKey } from "../base/ids.js"
 import { textOfMoment } from "../base/moment.js"
-import type { Difference, DifferencesPage, Moments, Objects } from "../object/contract.js"
+import type { Difference, DifferencesPage, Moments } from "../object/contract.js"
 import { outcomeOf, prefixOf } from "./bulk-core.js"
 import { restoredMomentOf } from "./bulk-request.js"
 import type { ItemPage, ItemWork } from "./contract.js"
@@ -18,11 +18,10 @@ import { placeInRanges, textInRanges } from "./key-ranges-core.js"
 import { JOB_LIMITS } from "./limits.js"
 import { requireListing } from "./object-requests.js"
 import { openJob, type JobServices, type OpenedJob, type StoredJob } from "./open-job.js"
-import { bytesOf, describedItem, isRestored, planOf, restoringRequest, saysChanged } from "./restore-core.js"
+import { bytesOf, describedItem, planOf, restoringRequest, saysChanged } from "./restore-core.js"
 
 interface RestoreServices extends JobServices {
-  readonly moments: Pick<Moments, "check" | "differences">
-  readonly objects: Pick<Objects, "get">
+  readonly moments: Pick<Moments, "now" | "check" | "differences">
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
@@ -111,10 +110,10 @@ class RestoreWork implements ItemWork<Difference> {
   }
 
   async work(item: Difference): Promise<string | undefined> {
-    const { request, bucket, requester } = this.opened
-    const reply = await requester.send(restoringRequest(bucket.name, item))
+    const { request, bucket, requester, asOfUs } = this.opened
+    const reply = await requester.send(restoringRequest(bucket.name, item, asOfUs))
     if (saysChanged(reply)) {
-      const isThere = isRestored(item, await this.presentOf(item.key))
+      const isThere = await this.isRestored(item.key)
       return isThere ? undefined : "it was written after the job had begun, and stays as it is"
     }
     if (reply.code === "NoSuchVersion") return "its version was removed since the job began"
@@ -124,20 +123,19 @@ class RestoreWork implements ItemWork<Difference> {
     return outcome === "done" ? undefined : outcome.reason
   }
 
-  private async presentOf(key: ObjectKey) {
-    const { bucket } = this.opened
+  /**
+   * Whether the object is what it was at the moment: the job, or its earlier process, has restored it. Not if the history
+   * does not say any more what it was.
+   */
+  private async isRestored(key: ObjectKey): Promise<boolean> {
+    const { moments } = this.services
+    const { bucket, toUs: fromUs } = this.opened
+    const range = { bucket, prefix: key, isOneKey: true, after: "" }
     try {
-      const body = await this.services.objects.get({
-        bucket,
-        key,
-        conditions: {},
-        headersOnly: true,
-        isForServer: true,
-      })
-      body.close()
-      return body.info
+      const { differences } = await moments.differences({ ...range, fromUs, toUs: await moments.now(), max: 1 })
+      return differences.length === 0
     } catch (error) {
-      if (isFailure(error, "noSuchKey")) return undefined
+      if (isFailure(error, "historyIncomplete")) return false
       throw error
     }
   }

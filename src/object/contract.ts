@@ -38,7 +38,7 @@ import type {
 } from "./info-contract.js"
 import type { Bucket, Buckets } from "./bucket-contract.js"
 import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from "./listing-contract.js"
-import type { Moments } from "./moments-contract.js"
+import type { Moments, ObjectAt } from "./moments-contract.js"
 
 export type * from "./info-contract.js"
 export type * from "./bucket-contract.js"
@@ -62,6 +62,8 @@ export interface Conditions {
   readonly ifMatchModifiedMs?: number | undefined
   /** Of writes: the lock is held with this token. */
   readonly fence?: Fence | undefined
+  /** Of writes that the store itself makes. */
+  readonly ifUnchanged?: ObjectAt | undefined
 }
 
 /** Length and digests that the client declared; each is verified before anything becomes visible. */

@@ -33,6 +33,13 @@ export interface ObjectThen {
   readonly websiteRedirect: string | undefined
 }
 
+/** A condition: the key has had no new version since the moment, and its object is still the one that it was then. */
+export interface ObjectAt {
+  readonly atUs: number
+  /** Undefined: there was no object. */
+  readonly versionId: VersionId | undefined
+}
+
 /** A key with its object at the first moment and at the second: it was added, removed or changed. */
 export interface Difference {
   readonly key: ObjectKey
@@ -66,6 +73,8 @@ export interface Moments {
   check(bucket: Bucket, atUs: number): Promise<void>
   /** The version that was the object then. Throws `noSuchKey`, as `Objects.get` does without a version. */
   versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
+  /** As `versionAt`, but nothing is closed: what is committed from now on may change the answer. It may be in the future. */
+  versionSoFar(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
   /** A page may have fewer entries than fit: `next` says whether there are more. */
   list(request: ListRequest, atUs: number): Promise<ListPage>
   /** Pages may be short, as those of `list`. Throws `invalidArgument` if the first moment is the later one. */

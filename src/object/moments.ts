@@ -32,6 +32,11 @@ const noHistory = ({ name }: { readonly name: string }) =>
   })
 
 /** Throws `historyIncomplete`. */
+function checkHistory(bucket: Bucket): void {
+  if (!hasHistory(bucket)) throw noHistory(bucket)
+}
+
+/** Throws `historyIncomplete`. */
 function requireHistory(view: RowView, bucketId: BucketId, atUs: number): void {
   const bucket = requireBucket(view, bucketId)
   const sinceUs = historySinceIn(view, bucket)
@@ -52,9 +57,8 @@ export const versionOfMoment = query(
   "VersionOfMoment",
   (view, bucketId: BucketId, key: ObjectKey, atUs: number): VersionId => {
     requireHistory(view, bucketId, atUs)
-    const found = findAt(view, objectRowKey(bucketId, key), atUs)
-    if (found?.head.isMarker) throw fail("noSuchKey", { deleteMarker: true, versionId: versionIdOfHead(found.head) })
-    const object = objectOf(found, atUs)
+    // A delete marker is not named: it may be removed, and the answer stays the same.
+    const object = objectOf(findAt(view, objectRowKey(bucketId, key), atUs), atUs)
     if (object === undefined) throw fail("noSuchKey")
     return versionIdOfHead(object.head)
   },
@@ -101,7 +105,7 @@ export class MomentService implements Moments {
 
   /** For buckets without a history nothing is closed: that would hold up commits for a refusal. */
   private async close(bucket: Bucket, atUs: number): Promise<void> {
-    if (!hasHistory(bucket)) throw noHistory(bucket)
+    checkHistory(bucket)
     await this.metadata.closeTo(atUs)
   }
 
@@ -112,6 +116,11 @@ export class MomentService implements Moments {
 
   async versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId> {
     await this.close(bucket, atUs)
+    return this.metadata.ask(versionOfMoment(bucket.id, key, atUs))
+  }
+
+  async versionSoFar(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId> {
+    checkHistory(bucket)
     return this.metadata.ask(versionOfMoment(bucket.id, key, atUs))
   }
 

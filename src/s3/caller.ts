@@ -8,7 +8,7 @@ import type {
   VerifiedRequest,
 } from "../access/index.js"
 import type { Soon } from "../base/soon.js"
-import type { Bucket } from "../object/contract.js"
+import type { Bucket, ObjectAt } from "../object/contract.js"
 
 export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
 
@@ -31,6 +31,8 @@ export interface SignedCaller {
   readonly grants?: Grants
   /** Who acts as the root user, for the audit log: the operator, or the holder of a token. */
   readonly insteadOfKey?: { readonly kind: "operator" | "token"; readonly id: string; readonly name: string }
+  /** A condition of a request that the store itself makes: no header has it. */
+  readonly ifUnchanged?: ObjectAt | undefined
 }
 
 /** The caller of an unsigned request. */
@@ -44,6 +46,7 @@ export interface AnonymousCaller {
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form">
   readonly grants?: Grants
+  readonly ifUnchanged?: undefined
 }
 
 export type Caller = SignedCaller | AnonymousCaller

@@ -73,7 +73,8 @@ export class OwnRequests implements ObjectRequests {
   }
 
   private async send(caller: SignedCaller, request: ObjectRequest, signal: AbortSignal): Promise<DocumentReply> {
-    const exchange = new OwnExchange(caller, request, this.headersOf(request), signal)
+    const { ifUnchanged } = request
+    const exchange = new OwnExchange({ ...caller, ifUnchanged }, request, this.headersOf(request), signal)
     try {
       await this.protocol.handle(exchange)
     } catch (error) {

@@ -8,6 +8,7 @@ import { fail } from "../base/failures.js"
 import { FENCE_HEADER, parseFence } from "../base/fence.js"
 import type { AccountId } from "../base/ids.js"
 import type { Conditions, GetRequest } from "../object/contract.js"
+import type { Caller } from "./caller.js"
 import { parseETags, parseStrongETags } from "./wire/etags.js"
 
 /** Amazon has these two for directory buckets only. */
@@ -26,6 +27,7 @@ interface Write {
   readonly headers: Headers
   /** Undefined: the request is anonymous. */
   readonly caller?: { readonly id: AccountId } | undefined
+  readonly signer?: Pick<Caller, "ifUnchanged">
 }
 
 /** Only requests that write objects have one: see `checkFenced`. Throws `invalidArgument`, `accessDenied`. */
@@ -76,8 +78,12 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
   return { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }
 }
 
-/** Conditions of a write: ETags, as on S3, and a fence. */
-export const writeConditionsOf = (write: Write): Conditions => withFence(etagConditionsOf(write.headers, ""), write)
+/** Conditions of a write: ETags, as on S3, a fence, and what the store's own requests have. */
+export function writeConditionsOf(write: Write): Conditions {
+  const conditions = withFence(etagConditionsOf(write.headers, ""), write)
+  const ifUnchanged = write.signer?.ifUnchanged
+  return ifUnchanged === undefined ? conditions : { ...conditions, ifUnchanged }
+}
 
 /** In whole seconds. Throws `invalidArgument` for what is no date: an unreadable condition must not remove anything. */
 export function exactTimeOf(name: string, text: string): number {

@@ -168,7 +168,7 @@ export class OperationRunner {
     permissions.setReadPlace({ bucket, key })
     call.asObjectCall(key)
     const isRead = exchange.method === "GET" || exchange.method === "HEAD"
-    return after(resolveMoment(call), () => {
+    return after(resolveMoment(call, "versionSoFar"), () => {
       const place = { bucket, key, versionId: versionIdOf(call) }
       return after(enter(place), () => {
         if (call.moment !== undefined) return readAtMoment(admitted, call, answer, place)
@@ -196,21 +196,24 @@ export class OperationRunner {
 }
 
 /** Finds the version of the request's moment, on which decisions may depend. */
-function resolveMoment(call: ObjectCall): Soon<void> {
+function resolveMoment(call: ObjectCall, find: "versionAt" | "versionSoFar"): Soon<void> {
   const { moment } = call
   if (moment === undefined || isRemote(call.bucket)) return undefined
-  return findVersionAt(call, moment.atUs).then(found => {
+  return findVersionAt(call, moment.atUs, find).then(found => {
     call.moment = found
   })
 }
 
-/** Reads the version of the request's moment. Throws why there is none. */
+/** Closes the request's moment, and reads its version: the one that was authorised, or decides again. Throws why there is none. */
 async function readAtMoment(
   admitted: Admitted,
   call: ObjectCall,
   answer: Handled<"object">,
-  place: Place,
+  authorized: Place,
 ): Promise<Answer> {
+  await resolveMoment(call, "versionAt")
+  const place = { ...authorized, versionId: versionIdOf(call) }
+  if (place.versionId !== authorized.versionId) await requireAll(admitted, call, place)
   if (call.moment?.refusal !== undefined) throw call.moment.refusal
   return readUnchangedObject(admitted, call, answer, place).catch((error: unknown) => orHistoryIncomplete(call, error))
 }

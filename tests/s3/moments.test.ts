@@ -16,10 +16,16 @@ const OPERATOR: JobStarter = { kind: "operator", id: "", name: "" }
 const READER = { id: "AKIAREADERREADERREAD", secret: "reader-secret" }
 const VERSION_READER = { id: "AKIAVERSIONVERSIONVE", secret: "version-secret" }
 const LISTER = { id: "AKIALISTERLISTERLIST", secret: "lister-secret" }
+const TAG_READER = { id: "AKIATAGSTAGSTAGSTAGS", secret: "tag-secret" }
 const KEYS = ["a", "b/1", "b/2", "c", "d/e/f"]
 
-const policyOf = (...actions: readonly string[]): string =>
-  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }] })
+const policyOf = (...actions: readonly string[]): string => policyIf(actions, {})
+const policyIf = (actions: readonly string[], condition: object): string =>
+  JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: actions, Resource: "*", ...condition }],
+  })
+const SHOWN = { Condition: { StringEquals: { "s3:ExistingObjectTag/shown": "yes" } } }
 
 type Pairs = readonly (readonly [string, string])[]
 
@@ -36,6 +42,7 @@ async function opened() {
   const keys = [
     userKeyOf(READER, "reader", [policyOf("s3:GetObject", "s3:ListBucket")]),
     userKeyOf(VERSION_READER, "versions", [policyOf("s3:GetObjectVersion")]),
+    userKeyOf(TAG_READER, "tags", [policyIf(["s3:GetObjectVersion"], SHOWN)]),
     userKeyOf(LISTER, "lister", [policyOf("s3:ListBucketVersions", "s3:ListBucket")]),
   ]
   const { services, settings } = handleModel({ services: () => world.services, keys })
@@ -93,6 +100,46 @@ test("to read at a moment needs the rights to versions, as it may show what was 
   assert.equal((await send("GET", "a", { query: long, by: holder(READER) })).code, "AccessDenied")
   assert.equal((await send("GET", undefined, { query: long, by: holder(READER) })).code, "AccessDenied")
   assert.equal((await send("GET", "a", { query: long })).code, "HistoryIncomplete")
+})
+
+test("only a caller who may read the version closes the moment", async () => {
+  const { world, send, put, at } = await opened()
+  await put("a", "first")
+  const query = await at()
+  const future: Pairs = [["readTimestamp", "2099-01-01T00:00:00Z"]]
+  const close = world.tablet.closeTo.bind(world.tablet)
+  let closings = 0
+  world.tablet.closeTo = us => {
+    closings += 1
+    return close(us)
+  }
+  const statusOf = async (query: Pairs, by: { readonly id: string }) =>
+    (await send("GET", "a", { query, by: holder(by) })).status
+  for (const moment of [query, future]) {
+    assert.equal(await statusOf(moment, LISTER), 403)
+    assert.equal(await statusOf(moment, READER), 403)
+  }
+  assert.equal(closings, 0)
+  assert.equal(await statusOf(query, VERSION_READER), 200)
+  assert.equal(closings, 1)
+  assert.equal(await statusOf(future, VERSION_READER), 400)
+})
+
+test("if closing the moment shows another version, that one is authorised", async () => {
+  const { world, bucket, send, put, at, moments } = await opened()
+  const read = async (query: Pairs): Promise<number> =>
+    (await send("GET", "a", { query, by: holder(TAG_READER) })).status
+  await put("a", "first", [["x-amz-tagging", "shown=yes"]])
+  const firstUs = await moments.now()
+  await put("a", "second")
+  const [first, second] = [[["readTimestamp", textOfMoment(firstUs)]] as const, await at()]
+  assert.equal(await read(first), 200)
+  assert.equal(await read(second), 403)
+  // As if the second version had been committed just after the first look.
+  const versionId = await moments.versionAt(bucket, objectKeyOfText("a"), firstUs)
+  world.services.moments.versionSoFar = async () => versionId
+  assert.equal(await read(first), 200)
+  assert.equal(await read(second), 403)
 })
 
 /** What readers see of all objects. */
@@ -219,6 +266,35 @@ test("writes after the start of a restore stay, and are reported", async () => {
   assert.deepEqual(
     page.entries.map(entry => entry.kind === "object" && `${entry.object.key} ${entry.object.sizeBytes}`),
     ["a 5", "b/1 5", "b/2 5", "c 5", "d/e/f 5", "new 5"],
+  )
+})
+
+test("writes after the start of a restore stay, also those of the same bytes, and removals", async () => {
+  const own = await opened()
+  const { put, send, moments } = own
+  for (const key of ["a", "c", "d/e/f"]) await put(key, "first")
+  await send("DELETE", "b/1")
+  const toUs = await moments.now()
+  for (const key of ["a", "b/1", "c"]) await put(key, "second")
+  await send("DELETE", "d/e/f")
+  const job = await restoring(own, { to: textOfMoment(toUs) }, await moments.now())
+  const { items } = await job.itemsAfter("", undefined, 100)
+  assert.equal(items.length, 4)
+  // The same ETags, and no object as before.
+  const headers: Pairs = [["x-amz-meta-owner", "new"]]
+  await put("a", "second", headers)
+  await put("b/1", "second", headers)
+  await send("DELETE", "d/e/f")
+  // The bytes of the moment: what differs is what is to be restored.
+  await put("c", "first", headers)
+  const stays = "it was written after the job had begun, and stays as it is"
+  for (const isRepeated of [false, true]) {
+    for (const item of items) assert.equal(await work(own, job, item, isRepeated), stays)
+  }
+  const shown = await stateOf(own)
+  assert.deepEqual(
+    shown.map(entry => Array.isArray(entry) && [entry[0], entry[5]]),
+    ["a", "b/1", "c"].map(key => [key, [["owner", "new"]]]),
   )
 })
 

@@ -5,8 +5,8 @@
  * only the ETag conditions, deletions also size and time; a delete marker counts as no object.
  */
 import { fail, type Failure } from "../../base/failures.js"
-import { shownOfValue } from "../../format/version-record.js"
-import type { Conditions } from "../contract.js"
+import { shownOfValue, versionIdOfHead } from "../../format/version-record.js"
+import type { Conditions, ObjectAt } from "../contract.js"
 import type { VersionMatch } from "./found-versions-core.js"
 
 interface ConditionSubject {
@@ -79,8 +79,8 @@ export function evaluateRename(
 
 /** Whether a write need not look at the object that it replaces or removes. */
 export const isUnconditional = (conditions: Conditions): boolean => {
-  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs, fence } = conditions
-  const isOfObject = ifMatch !== undefined || ifNoneMatch !== undefined
+  const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs, fence, ifUnchanged } = conditions
+  const isOfObject = (ifMatch ?? ifNoneMatch ?? ifUnchanged) !== undefined
   return !isOfObject && (ifMatchSize ?? ifMatchModifiedMs) === undefined && fence === undefined
 }
 
@@ -101,3 +101,12 @@ export function evaluateWrite(conditions: Conditions, subject: WriteSubject | un
   }
   return undefined
 }
+
+/** Whether a key is as it was: `latest` is its newest version, or delete marker; `isThere`: it is an object. */
+export const isUnchanged = (
+  { atUs, versionId }: ObjectAt,
+  latest: VersionMatch | undefined,
+  isThere: boolean,
+): boolean =>
+  (latest === undefined || latest.head.order <= atUs) &&
+  (latest !== undefined && isThere ? versionIdOfHead(latest.head) : undefined) === versionId

@@ -1,13 +1,15 @@
 /** Histories: what the versions of a bucket say of each former moment is what was there, since the history is complete. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { isDeepStrictEqual } from "node:util"
 import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
-import { objectKeyOfText, parsePosition, type BucketId, type ObjectKey } from "../../base/ids.js"
+import { objectKeyOfText, parsePosition, type BucketId, type ObjectKey, type VersionId } from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { historyRowKeys, HISTORY_SHARDS } from "../../format/history.js"
 import { decisionIdOf, objectRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
 import { decodeVersionHead, versionIdOfHead, type VersionHead } from "../../format/version-record.js"
+import { partsOfVersionId } from "../../format/version-id.js"
 import { query, type RowView } from "../../metadata/index.js"
 import type { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimRandom } from "../../seams/random/sim.js"
@@ -25,11 +27,11 @@ const KEYS = ["a", "b", "c/d", "e"].map(objectKeyOfText)
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
-/** For each key its latest version, also a delete marker; "": there is none. */
+/** For each key its latest version; "": there is none, or a delete marker. */
 type State = readonly string[]
 
 const shown = (head: VersionHead | undefined): string =>
-  head === undefined ? "" : `${head.isMarker ? "marker" : "object"} ${versionIdOfHead(head)} ${head.order}`
+  head === undefined || head.isMarker ? "" : `${versionIdOfHead(head)} ${head.order}`
 
 const stateNow = query("StateNow", (view, bucketId: BucketId): State =>
   KEYS.map(key => shown(findLatest(view, objectRowKey(bucketId, key))?.head)),
@@ -159,12 +161,14 @@ class RecordedBucket {
     this.moments.push({ us, state: await metadata.ask(stateNow(bucketId)) })
   }
 
-  /** The last moment at which a version was the latest that is gone now: the history is complete from after it on. */
+  /** The last moment at which another object was there than the versions show now: the history begins after it. */
   async lastLost(): Promise<number> {
-    const there = new Set<string>([""])
-    for (const key of KEYS)
-      for (const head of await this.metadata.ask(headsOf(this.bucketId, key))) there.add(shown(head))
-    return this.moments.findLastIndex(({ state }) => state.some(each => !there.has(each)))
+    const { metadata, bucketId, moments } = this
+    for (let index = moments.length - 1; index >= 0; index -= 1) {
+      const { us, state } = must(moments[index], "a moment")
+      if (!isDeepStrictEqual(await metadata.ask(stateAt(bucketId, us)), state)) return index
+    }
+    return -1
   }
 }
 
@@ -176,6 +180,7 @@ test("random histories: at every moment since the history is complete, the versi
     await bucket.record()
     await bucket.setHistory(true)
     const begun = moments.length
+    let from = begun
     await bucket.record()
     for (let step = 0; step < 60; step += 1) {
       await bucket.step()
@@ -187,7 +192,7 @@ test("random histories: at every moment since the history is complete, the versi
         checked += 1
       }
       // No later than necessary: it begins between two moments that were recorded.
-      const from = Math.max(begun, (await bucket.lastLost()) + 1)
+      from = Math.max(from, (await bucket.lastLost()) + 1)
       const [before, first] = [must(moments[from - 1], "a moment before"), must(moments[from], "a moment")]
       assert.ok(before.us < since && since <= first.us, `seed ${seed}, step ${step}: ${before.us} ${since} ${first.us}`)
       if (from > begun) moved += 1
@@ -219,6 +224,42 @@ test("removing a version that was replaced long ago leaves the time since then c
   const now = await metadata.closeTo()
   assert.ok(((await metadata.ask(historySince(bucketId))) ?? 0) > third.order + 29 * DAY_MS * 1_000)
   assert.ok(((await metadata.ask(historySince(bucketId))) ?? 0) <= now)
+})
+
+test("removing a delete marker that hides no object leaves the whole history complete", async () => {
+  const bucket = await RecordedBucket.open(new SimRandom(1))
+  const { metadata, bucketId } = bucket
+  const key = objectKeyOfText("f")
+  let number = 0
+  const next = () => randomOf((number += 1))
+  const mark = async () => {
+    metadata.aheadMs += DAY_MS
+    const { versionId } = await metadata.run(removeLatest({ bucketId, key, conditions: {}, random: next() }))
+    return must(versionId, "a marker")
+  }
+  const remove = async (versionId: VersionId) => {
+    metadata.aheadMs += DAY_MS
+    await metadata.run(removeVersion({ bucketId, key, versionId, conditions: {} }))
+    return metadata.ask(historySince(bucketId))
+  }
+  await bucket.setHistory(true)
+  const begun = await metadata.ask(historySince(bucketId))
+  // There was never an object.
+  const [a, b, c] = [await mark(), await mark(), await mark()]
+  for (const marker of [b, c, a]) assert.equal(await remove(marker), begun)
+  // The object is gone before its marker, as lifecycle rules remove them.
+  const { head } = await metadata.run(putVersion({ ...putOf({ bucketId }, 101), key }))
+  const [first, second] = [await mark(), await mark()]
+  const orderOf = (versionId: VersionId) => partsOfVersionId(versionId).order
+  assert.equal(await remove(versionIdOfHead(head)), orderOf(first))
+  assert.equal(await remove(second), orderOf(first))
+  assert.equal(await remove(first), orderOf(first))
+  // A marker that hides an object is missed until the next version, or until its removal.
+  await metadata.run(putVersion({ ...putOf({ bucketId }, 102), key }))
+  const [third, fourth] = [await mark(), await mark()]
+  assert.equal(await remove(third), orderOf(fourth))
+  const before = await metadata.closeTo()
+  assert.ok(((await remove(fourth)) ?? 0) > before)
 })
 
 test("a version that cannot have the commit timestamp, since its key has a later one, moves the beginning to its own", async () => {

@@ -3,9 +3,10 @@
  *
  * The object under a key at a moment is the newest version whose order is not later, unless that is a delete marker. This
  * stays true while no version is removed. A removed version was the object from its own order until that of the next one: so
- * the history of its key is complete from the order of the next version on, or from the removal on if there is none.
+ * the history of its key is complete from the order of the next version on, or from the removal on if there is none. A delete
+ * marker that leaves no object below it hides nothing: without it there is no object at these moments either.
  *
- * Promises  `historySince` is exact: at every commit timestamp from then on the versions show which one was the latest.
+ * Promises  `historySince` is exact: at every commit timestamp from then on the versions show which object was there.
  *           Tags, access control lists, retention and attributes are changed in place: they are no history.
  */
 import type { BucketId, RowKey } from "../../base/ids.js"
@@ -19,7 +20,8 @@ import {
   HISTORY_SHARDS,
 } from "../../format/history.js"
 import type { BucketRecord } from "../../format/records.js"
-import { bucketRowKey } from "../../format/row-key.js"
+import { bucketRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
+import { decodeVersionHead } from "../../format/version-record.js"
 import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
 import { orderAfter, type VersionMatch } from "./found-versions-core.js"
@@ -34,10 +36,17 @@ export const historyBegins = (bucketId: BucketId, commitUs: number): readonly En
 export const historyRowsOf = (bucket: Pick<BucketRecord, "id" | "settings">): Touches =>
   hasHistory(bucket) ? historyRowKeys(bucket.id).map(key => ["history", key] as const) : []
 
+/** A version that is removed: it was the latest until then. */
+interface Removed {
+  readonly order: number
+  readonly isMarker: boolean
+  readonly untilUs: number
+}
+
 /** What a decision does to the history of one key. */
 export class HistoryOfKey {
-  /** It is complete since then at the earliest; 0: as before. */
-  sinceUs = 0
+  private fromUs = 0
+  private removed: Removed[] | undefined
 
   constructor(
     readonly bucketId: BucketId,
@@ -46,29 +55,52 @@ export class HistoryOfKey {
   ) {}
 
   from(us: number): void {
-    this.sinceUs = Math.max(this.sinceUs, us)
+    this.fromUs = Math.max(this.fromUs, us)
   }
 
   /** A version is removed: the history is complete from the moment on at which it was no longer the latest. */
-  remove(view: RowView, { head: { order }, nextOrder }: VersionMatch, latestOrder: number, commitUs: number): void {
+  remove(view: RowView, { head, nextOrder }: VersionMatch, latestOrder: number, commitUs: number): void {
     if (!isKept(view, this.bucketId)) return
+    const { order, isMarker } = head
     const next = () => nextOrder ?? orderAfter(view, this.row, order) ?? latestOrder
-    this.from(order === latestOrder ? commitUs : next())
+    this.removed ??= []
+    this.removed.push({ order, isMarker, untilUs: order === latestOrder ? commitUs : next() })
+  }
+
+  /** The history is complete since then at the earliest; 0: as before. */
+  sinceUs(view: RowView): number {
+    const { removed = [] } = this
+    let sinceUs = this.fromUs
+    for (const { order, isMarker, untilUs } of removed)
+      if (untilUs > sinceUs && (!isMarker || this.uncovers(view, order, removed))) sinceUs = untilUs
+    return sinceUs
+  }
+
+  /** Whether an object that stays is below a delete marker that is removed. */
+  private uncovers(view: RowView, order: number, removed: readonly Removed[]): boolean {
+    const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1), expectedRows: removed.length }
+    for (const [, { value }] of view.range("versions", range)) {
+      const below = decodeVersionHead(value)
+      if (!removed.some(each => each.order === below.order)) return !below.isMarker
+    }
+    return false
   }
 }
 
 /** The writes of a decision for the histories of the keys that it changes. */
 export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]): readonly EntryWrite[] {
-  const changed = keys.filter(({ sinceUs, bucketId }) => sinceUs > 0 && isKept(view, bucketId))
-  if (changed.length === 0) return NO_WRITES
   const later = new Map<RowKey, number>()
-  for (const { bucketId, row: object, sinceUs } of changed) {
+  for (const history of keys) {
+    const sinceUs = history.sinceUs(view)
+    const { bucketId, row: object } = history
+    if (sinceUs === 0 || !isKept(view, bucketId)) continue
     const key = historyRowKey(bucketId, object)
     const row = view.ifPresent("history", key)
     // If the row is lost, the bucket has no complete history any more.
     const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
     if (beforeUs < sinceUs) later.set(key, sinceUs)
   }
+  if (later.size === 0) return NO_WRITES
   return Array.from(later, ([key, sinceUs]) => ({ family: "history", key, value: encodeHistory(sinceUs) }))
 }
 

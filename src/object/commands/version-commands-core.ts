@@ -22,7 +22,7 @@ import {
 } from "../../format/version-record.js"
 import { command, type CommandView, type DecisionTime, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { removalOfAbsent } from "./changes-core.js"
-import { conditionSubject, evaluateWrite, isUnconditional } from "./conditions-core.js"
+import { conditionSubject, evaluateWrite, isUnchanged, isUnconditional } from "./conditions-core.js"
 import type { Conditions, ObjectAcl, Tags } from "../contract.js"
 import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired, requireUnexpired, withExpiry } from "./expiry-core.js"
@@ -102,6 +102,9 @@ export function checkWrite(view: RowView, { bucketId, key, conditions }: Checked
   requireFence(view, conditions.fence)
   const latest = findLatest(view, objectRowKey(bucketId, key))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
+  const { ifUnchanged } = conditions
+  if (ifUnchanged !== undefined && !isUnchanged(ifUnchanged, latest, isThere))
+    throw fail("preconditionFailed", { condition: "unchanged" })
   const failure = evaluateWrite(conditions, etagSubject(isThere ? latest : undefined))
   if (failure) throw failure
 }

@@ -41,10 +41,17 @@ export function momentOf({ query, name, signer }: Call, canRead: boolean): numbe
   })
 }
 
-/** Finds what the key was at the moment. Rejects only with what has nothing to do with the object. */
-export async function findVersionAt({ services, bucket, key }: ObjectCall, atUs: number): Promise<RequestMoment> {
+/**
+ * Finds what the key was at the moment. `find`: `versionSoFar` before the caller is authorised, since closing a moment holds up
+ * commits. Rejects only with what has nothing to do with the object.
+ */
+export async function findVersionAt(
+  { services: { moments }, bucket, key }: ObjectCall,
+  atUs: number,
+  find: "versionAt" | "versionSoFar",
+): Promise<RequestMoment> {
   try {
-    return { atUs, versionId: await services.moments.versionAt(bucket, key, atUs) }
+    return { atUs, versionId: await moments[find](bucket, key, atUs) }
   } catch (error) {
     if (isFailure(error, "noSuchKey", "historyIncomplete", "invalidArgument")) return { atUs, refusal: error }
     throw error
