@@ -8,6 +8,7 @@ import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { Protection } from "../keys/contract.js"
 import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
+import { readCounters } from "./commands/bucket-rows-core.js"
 import { noSignal, open, type World } from "./jobs/testing-repair.js"
 import type { GetRequest, PutRequest, RenameRequest } from "./contract.js"
 import { BLOCK, opened, put as putDeduplicated } from "./testing-dedup.js"
@@ -219,6 +220,44 @@ test("what a rename has copied is removed if its source keeps changing", async (
   assert.ok(await isMissing(world, "to"))
   assert.deepEqual((await uploadsOf(world)).entries, [])
   assert.equal(world.needles, before)
+})
+
+test("each version that a rename takes is decided about, and one that is refused stays", async () => {
+  const world = await openWorld()
+  await put(world, "from", world.random.bytes(300_000), "none")
+  const newer = world.random.bytes(200_000)
+  const run = world.tablet.run.bind(world.tablet)
+  world.tablet.run = async command => {
+    if (command.name !== "RenameObject") return run(command)
+    world.tablet.run = run
+    await world.services.objects.put(world.putting("from", sourceOf(newer)))
+    return run(command)
+  }
+  let checks = 0
+  const checkSource = async () => {
+    checks += 1
+    if (checks > 1) throw fail("accessDenied")
+  }
+  await assert.rejects(rename(world, "from", "to", { checkSource }), error => isFailure(error, "accessDenied"))
+  assert.equal(checks, 2)
+  assert.equal(Buffer.compare((await read(world, "from")).bytes, newer), 0)
+  assert.ok(await isMissing(world, "to"))
+})
+
+test("the same rename, sent twice at the same time with its token, is done once and leaves nothing else", async () => {
+  const world = await openWorld()
+  await put(world, "whole", world.random.bytes(300_000), "none")
+  await putParts(world, "parts", "s3")
+  const { renames } = world.services
+  for (const key of ["whole", "parts"]) {
+    const request = renameOf(world, key, `to ${key}`, { clientToken: `token-${key}` })
+    const [first, second] = await world.clock.runUntil(Promise.all([renames.rename(request), renames.rename(request)]))
+    assert.deepEqual(second, first)
+    assert.equal(readCounters(world.tablet.committed, world.home.id).uploads, 0)
+    await world.remove(`to ${key}`)
+  }
+  await world.settle("collector")
+  assert.equal(world.needles, 0)
 })
 
 test("an archived object is renamed only while it is restored, and stays so", async () => {

@@ -128,9 +128,21 @@ export class RenameService implements Renames {
     }
   }
 
-  private attempt(request: RenameRequest): Promise<PutResult> {
-    const commit = async (rename: RenameObject) => resultOf(await this.seams.metadata.run(renameObject(rename)))
-    return this.prepare(request, commit, resultOf)
+  private async attempt(request: RenameRequest): Promise<PutResult> {
+    let earlier: Renamed | undefined
+    const commit = async (rename: RenameObject) => {
+      const done = await this.seams.metadata.run(renameObject(rename))
+      if (equalBytes(done.head.random, rename.random)) return resultOf(done)
+      // A failure removes what this request has copied.
+      earlier = done
+      throw fail("conflict", { reason: "the same rename was done while this one was prepared" })
+    }
+    try {
+      return await this.prepare(request, commit, resultOf)
+    } catch (error) {
+      if (earlier === undefined) throw error
+      return resultOf(earlier)
+    }
   }
 
   /**
@@ -151,6 +163,8 @@ export class RenameService implements Renames {
       if ("head" in source) return onRepeat(source)
       if (request.isRepeated === true) throw fail("noSuchKey")
       const { record } = source
+      // The command refuses any later version: what is decided now holds for this one.
+      await request.checkSource?.()
       requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await ingest.classes.use(record.head.storageClass)

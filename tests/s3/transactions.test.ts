@@ -269,17 +269,27 @@ test("a deletion in a transaction bypasses governance only where it asks for tha
   await expect(200, "owner", "PUT /locked", { headers: ["x-amz-bucket-object-lock-enabled", "true"] })
   const until = new Date(Date.now() + 86_400_000).toISOString()
   const lock = ["x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", until]
-  const { headers: stored } = await expect(200, "owner", "PUT /locked/k", {
-    ...documented("x"),
-    headers: [...documented("x").headers, ...lock],
-  })
-  const versionId = stored.get("x-amz-version-id") ?? ""
-  const operations = [
-    { delete: { bucket: "plain", key: "any" } },
-    { delete: { bucket: "locked", key: "k", versionId } },
-  ]
+  const deletions: Operation[] = []
+  for (const key of ["a", "b", "c"]) {
+    const { body, headers } = documented("x")
+    const stored = await expect(200, "owner", `PUT /locked/${key}`, { body, headers: [...headers, ...lock] })
+    deletions.push({ delete: { bucket: "locked", key, versionId: stored.headers.get("x-amz-version-id") } })
+  }
+  const removes = allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], "arn:aws:s3:::locked/*")
+  await expect(204, "owner", "PUT /locked?policy", { body: policyOf(to(STRANGER, removes)) })
+  const operations = [{ delete: { bucket: "plain", key: "any" } }, ...deletions]
+  const headers = ["x-amz-bypass-governance-retention", "true"]
   refused(await send("owner", operations), 403, "AccessDenied", /^operation 2: /)
-  resultsOf(await send("owner", operations, { headers: ["x-amz-bypass-governance-retention", "true"] }))
+  refused(await send("stranger", deletions, { headers }), 403, "AccessDenied", /^operation 1: Access Denied$/)
+  const unlocked = { delete: { bucket: "locked", key: "absent" } }
+  resultsOf(await send("stranger", [unlocked], { headers }))
+  spy.calls.length = 0
+  resultsOf(await send("owner", operations, { headers }))
+  assert.deepEqual(
+    spy.calls.filter(name => name.startsWith("transactions.")),
+    ["transactions.run"],
+    "however many are locked, it is prepared once",
+  )
 })
 
 test("a fence is shown with a transaction, and a lock that is not held refuses it", async () => {
@@ -308,4 +318,39 @@ test("a rename to another bucket needs the rights on both", async () => {
     headers: ["x-amz-rename-source", "/nowhere/k"],
   })
   refused(nowhere, 404, "NoSuchBucket", /./)
+})
+
+/** Runs `change` once a request for a rename, alone or in a transaction, was authorised, and before it is done. */
+function onceAuthorised(change: () => Promise<unknown>): void {
+  const { renames, transactions } = services
+  const [rename, run] = [renames.rename.bind(renames), transactions.run.bind(transactions)]
+  const changed = async <T>(go: () => Promise<T>): Promise<T> => {
+    Object.assign(renames, { rename })
+    Object.assign(transactions, { run })
+    await change()
+    return go()
+  }
+  Object.assign(renames, { rename: (...args: Parameters<typeof rename>) => changed(() => rename(...args)) })
+  Object.assign(transactions, { run: (...args: Parameters<typeof run>) => changed(() => run(...args)) })
+}
+
+test("a rename takes no version that has replaced the authorised one and that the caller may not rename", async () => {
+  // Tags go along with a rename, and the stranger may not read them.
+  const tagged = () => expect(200, "owner", "PUT /shared/open/now", { body: "new", headers: ["x-amz-tagging", "a=b"] })
+  const source = ["x-amz-rename-source", "/shared/open/now"]
+  const attempts = [
+    () => people.send("stranger", "PUT /shared/open/then?renameObject", { headers: source }),
+    () => send("stranger", [{ rename: { bucket: "shared", key: "open/now", toKey: "open/then" } }]),
+  ]
+  for (const attempt of attempts) {
+    await put("shared", "open/now")
+    onceAuthorised(tagged)
+    refused(await attempt(), 403, "AccessDenied", /Access Denied$/)
+    assert.deepEqual([await isThere("shared", "open/now"), await isThere("shared", "open/then")], [true, false])
+    await put("shared", "open/now")
+    onceAuthorised(() => put("shared", "open/now", "newer"))
+    assert.equal((await attempt()).status, 200)
+    assert.equal((await expect(200, "owner", "GET /shared/open/then")).text, "newer")
+    await expect(204, "owner", "DELETE /shared/open/then")
+  }
 })
