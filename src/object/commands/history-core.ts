@@ -22,6 +22,7 @@ import type { BucketRecord } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { decideEach } from "./decide-each-core.js"
 import { orderAfter, type VersionMatch } from "./found-versions-core.js"
 
 export const hasHistory = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("history")
@@ -61,10 +62,12 @@ export class HistoryOfKey {
 export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]): readonly EntryWrite[] {
   const changed = keys.filter(({ sinceUs, bucketId }) => sinceUs > 0 && isKept(view, bucketId))
   if (changed.length === 0) return NO_WRITES
-  const later = new Map<RowKey, number>()
-  for (const { bucketId, row: object, sinceUs } of changed) {
+  const found = decideEach(changed, ({ bucketId, row: object, sinceUs }) => {
     const key = historyRowKey(bucketId, object)
-    const row = view.ifPresent("history", key)
+    return { key, sinceUs, row: view.ifPresent("history", key) }
+  })
+  const later = new Map<RowKey, number>()
+  for (const { key, sinceUs, row } of found) {
     // If the row is lost, the bucket has no complete history any more.
     const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
     if (beforeUs < sinceUs) later.set(key, sinceUs)
