@@ -9,6 +9,7 @@ export const NO_MOMENTS: Moments = {
   now: noHistory,
   check: noHistory,
   versionAt: noHistory,
+  versionSoFar: noHistory,
   list: noHistory,
   differences: noHistory,
 }
