@@ -193,7 +193,7 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["CreateSession", "AcquireLock", "ReleaseLock", "EndSession", "PutVersion", "RemoveLatest", "RenameObject"],
   ["PutDeduplicated", "RemoveLatest", "KeepReferenced", "DropSource", "DropDigests", "FindKnownBlock"],
   ["PutDeduplicated", "SetStorageClass", "IndexBlocks", "DropDigests", "DigestRowsOf", "FirstDigests"],
-  ["PutDeduplicated", "CreateUpload", "SealUpload", "PutSharedSegment", "DropStale", "FindKnownParts"],
+  ["PutDeduplicated", "CreateUpload", "SealUpload", "PutSharedSegment", "DropStale", "HasStale", "FindKnownParts"],
   ["PutDeduplicated", "PutSharedSegment", "CompleteUpload", "ReplaceReferring", "DropSource", "IsReferable"],
   ["SetSetting", "PutDeduplicated", "PutVersion", "GiveDigests", "RemoveLatest", "IndexBlocks", "CheckDigests"],
   ["PutDeduplicated", "SetReferences", "DropSource", "RemoveLatest", "KeepReferenced", "ReferencesRows", "SourcesFrom"],
