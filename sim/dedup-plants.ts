@@ -121,6 +121,12 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
     "for (let isMore = false; isMore;)",
   ),
   plant(
+    "segments that a crash has left in an upload are never dropped",
+    "src/object/jobs/detach-sources.ts",
+    "await dropSegments(metadata, uploadOfRow(rowKey))",
+    "",
+  ),
+  plant(
     "encrypted objects are accepted",
     "src/object/dedup.ts",
     'asked.mode === "atRest" ||',

@@ -369,23 +369,49 @@ test("bytes that are referenced after the encryption job has looked at them are 
   await assertNothing({ ...scene, world })
 })
 
+/** An open upload with a part, and what completes it. */
+async function beginUpload({ world, bucket }: Scene, key: string, bytes: Uint8Array) {
+  const { multipart } = world.services
+  const target = { bucket, key: objectKeyOfText(key) }
+  const { multipartId } = await multipart.create(plainUpload(bucket, target.key))
+  const part = { ...target, multipartId, partNumber: 1, body: sourceOf(bytes), signal: never }
+  const { etag } = await multipart.putPart(part)
+  return { ...target, multipartId, ...COMPLETE, parts: [{ partNumber: 1, etag, checksum: undefined }] }
+}
+
+const isAnyReferring = (scene: Scene): boolean =>
+  rowsIn(scene, "segments").some(([, { value }]) => sourcesOf(decodeSegment(value)).length > 0)
+
 test("an upload from before that is completed in a store that encrypts by now refers to nothing", async () => {
   const scene = await opened()
   const bytes = scene.world.random.bytes(PART_BYTES_MIN)
   await put(scene, "a", bytes)
-  const { multipart } = scene.world.services
-  const target = { bucket: scene.bucket, key: objectKeyOfText("b") }
-  const begin = async () => {
-    const { multipartId } = await multipart.create(plainUpload(target.bucket, target.key))
-    const part = { ...target, multipartId, partNumber: 1 }
-    const { etag } = await multipart.putPart({ ...part, body: sourceOf(bytes), signal: never })
-    return { ...target, multipartId, ...COMPLETE, parts: [{ partNumber: 1, etag, checksum: undefined }] }
-  }
-  const complete = await scene.world.clock.runUntil(begin())
+  const complete = await scene.world.clock.runUntil(beginUpload(scene, "b", bytes))
   const after = { ...scene, world: convert(scene.world) }
   await after.world.clock.runUntil(after.world.services.multipart.complete(complete))
-  assert.ok(rowsIn(after, "segments").every(([, { value }]) => sourcesOf(decodeSegment(value)).length === 0))
+  assert.ok(!isAnyReferring(after))
   await assertSame(after, new Map(["a", "b"].map(key => [key, bytes])))
+})
+
+test("a completion that was refused leaves nothing for which encryption waits", async () => {
+  for (const isLeft of [false, true]) {
+    const scene = await opened()
+    const { clock, services, tablet, random } = scene.world
+    const bytes = random.bytes(PART_BYTES_MIN)
+    await put(scene, "a", bytes)
+    const complete = await clock.runUntil(beginUpload(scene, "b", bytes))
+    tablet.before = name => {
+      if (name === "CompleteUpload" || (isLeft && name === "FreezeUpload")) throw fail("deviceFailed")
+    }
+    await refuses(clock.runUntil(services.multipart.complete(complete)), "deviceFailed")
+    assert.equal(isAnyReferring(scene), isLeft)
+    tablet.before = () => undefined
+    const after = { ...scene, world: convert(scene.world) }
+    await assertEncrypted(after.world, "in the end")
+    assertExact(after)
+    await after.world.clock.runUntil(after.world.services.multipart.complete(complete))
+    await assertSame(after, new Map(["a", "b"].map(key => [key, bytes])))
+  }
 })
 
 test("what undelete keeps has its blocks, and others share them", async () => {
@@ -571,7 +597,7 @@ test("a completion that fails leaves nothing that another attempt, or the end of
     await upload(scene, "one", parts)
     const target = { bucket, key: objectKeyOfText("two") }
     world.tablet.before = name => {
-      if (name === "CompleteUpload") throw fail("deviceFailed")
+      if (name === "CompleteUpload" || name === "FreezeUpload") throw fail("deviceFailed")
     }
     await refuses(upload(scene, "two", parts), "deviceFailed")
     world.tablet.before = () => undefined

@@ -1,12 +1,17 @@
 /**
  * Ends multipart uploads whose parts a quota counts: their part list is frozen, their parts are added up, and the command
- * that ends the upload takes both. Other uploads end with that command alone.
+ * that ends the upload takes both. Other uploads end with that command alone. Removes what completions that failed have left.
  */
 import { isFailure } from "../base/failures.js"
+import { firstOf } from "../base/first-of.js"
+import { decodeSegment } from "../format/records.js"
+import { suffixRange } from "../format/row-key.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { query, type Command, type Metadata } from "../metadata/index.js"
+import { dropStale } from "./commands/dedup-parts-commands-core.js"
 import {
   abortUpload,
+  addressKeyOf,
   findUpload,
   freezeUpload,
   needsFreeze,
@@ -15,6 +20,7 @@ import {
   type FrozenParts,
   type UploadAddress,
 } from "./commands/multipart-commands-core.js"
+import { sourcesOf } from "./queries/manifest-core.js"
 
 type Rows = Pick<Metadata, "run" | "ask" | "incarnations">
 
@@ -100,3 +106,26 @@ export async function endUploadBy<Result>(
 /** Throws `noSuchUpload`. */
 export const abort = (metadata: Rows, address: UploadAddress): Promise<void> =>
   endUploadBy(metadata, address, frozen => abortUpload(address, frozen))
+
+/** An upload that is open, with segments that refer to other objects, or have digests. */
+export const hasStale = query("HasStale", (view, address: UploadAddress): boolean => {
+  if (findUpload(view, address) === undefined) return false
+  const range = suffixRange(addressKeyOf(address))
+  for (const [, { value }] of view.range("segments", range)) if (sourcesOf(decodeSegment(value)).length > 0) return true
+  return firstOf(view.range("blockDigests", range)) !== undefined
+})
+
+/**
+ * Drops what a completion that has failed has left of deduplication: an open upload would keep the bytes to which its segments
+ * refer. Its parts stay. Returns whether there was something. Throws `conflict` while the upload is being completed.
+ */
+export async function dropSegments(metadata: Rows, address: UploadAddress): Promise<boolean> {
+  if (!(await metadata.ask(hasStale(address)))) return false
+  const completion = await metadata.run(freezeUpload(address, metadata.incarnations.own, false))
+  try {
+    while (await metadata.run(dropStale(address, completion)));
+  } finally {
+    await metadata.run(unsealUpload(address, completion)).catch(() => undefined)
+  }
+  return true
+}

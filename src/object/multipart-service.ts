@@ -31,7 +31,7 @@ import type {
   PutResult,
   StoredChecksum,
 } from "./contract.js"
-import { abort, bytesOfAllParts } from "./ended-upload.js"
+import { abort, bytesOfAllParts, dropSegments } from "./ended-upload.js"
 import type { Encryption } from "./encryption.js"
 import { shownEncryptionOf } from "./encryption-core.js"
 import { DEDUP_LIMITS } from "./commands/dedup-commands-core.js"
@@ -327,6 +327,7 @@ export class MultipartService implements Multipart {
       return await complete(sealed, completion)
     } catch (error) {
       await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
+      await dropSegments(this.metadata, address).catch(() => undefined)
       throw error
     }
   }

@@ -24,6 +24,7 @@ import {
 import { dropStale, putPartDigests, putSharedSegment } from "../../src/object/commands/dedup-parts-commands-core.js"
 import { closeReferences, isReferable, replaceReferring } from "../../src/object/commands/reference-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
+import { hasStale } from "../../src/object/ended-upload.js"
 import { firstDigests } from "../../src/object/jobs/collector.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -219,6 +220,9 @@ export const DEDUP_QUERIES: readonly PlayKind[] = [
     const { bucketId, key, multipartId } = scene.pickOr(released(scene), () => scene.uploadAddress())
     return isReferable(bucketId, { key, multipartId })
   }),
+  queryKind("HasStale", scene =>
+    hasStale(scene.pickOr(sealed(scene), () => ({ address: scene.uploadAddress() })).address),
+  ),
   queryKind("FirstDigests", scene => {
     const { bucketId, key, multipartId } = scene.pickOr(
       digestRows(scene).map(row => ({ bucketId: row.bucketId, ...row.name })),

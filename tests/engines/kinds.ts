@@ -201,6 +201,7 @@ const COMPETING_APART: readonly (readonly string[])[] = [
     "PutSharedSegment",
     "PutPartDigests",
     "DropStale",
+    "HasStale",
     "FindKnownParts",
   ],
   ["PutDeduplicated", "PutSharedSegment", "CompleteUpload", "ReplaceReferring", "DropSource", "IsReferable"],

@@ -17,7 +17,9 @@ import { query } from "../../metadata/index.js"
 import type { ObjectBackend } from "../backend.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { replaceReferring, replaceSource, versionOfSegments } from "../commands/reference-commands-core.js"
+import type { UploadAddress } from "../commands/multipart-commands-core.js"
 import type { BodySource, ByteRange } from "../contract.js"
+import { dropSegments } from "../ended-upload.js"
 import type { Ingest } from "../ingest.js"
 import { segmentsOfRange } from "../object-reader.js"
 import { extentsOfSegment, manifestOfSource, referencesRowKey, type ManifestAddress } from "../queries/manifest-core.js"
@@ -35,16 +37,19 @@ export interface DetachSeams extends Pick<ObjectBackend, "metadata" | "blocks"> 
   readonly ingest: Ingest
 }
 
+function uploadOfRow(rowKey: RowKey): UploadAddress {
+  const { bucketId, key, suffix } = parseObjectRowKey(rowKey)
+  return { bucketId: parseBucketId(bucketId), key, multipartId: multipartIdOfSuffix(suffix) }
+}
+
 /**
  * A segment that references others, of a version that is there; undefined: it is not, or is no such segment. `stem`: only
  * references to these segments, by the key of what counts them.
  */
 export const sourceAt = query("SourceAt", (view, rowKey: RowKey, stem?: RowKey) => {
-  const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
-  const bucketId = parseBucketId(id)
+  const { bucketId, key, multipartId } = uploadOfRow(rowKey)
   const segmentRow = view.get("segments", rowKey)
   const segment = segmentRow && decodeSegment(segmentRow.value)
-  const multipartId = multipartIdOfSuffix(suffix)
   const version = versionOfSegments(view, objectRowKey(bucketId, key), multipartId)
   const bucket = view.get("buckets", bucketRowKey(bucketId))
   const isWanted = (each: SegmentSource) => stem === undefined || referencesRowKey(bucketId, each) === stem
@@ -61,7 +66,7 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey, stem?: RowKey) 
 
 /**
  * Replaces the last bytes of a source, of one in these segments if there is a `stem`. Returns how many; 0: there is no such
- * source any more. Throws `conflict`.
+ * source any more. Segments that a completion which has failed has left in an open upload are dropped. Throws `conflict`.
  */
 export async function detachSome(
   seams: DetachSeams,
@@ -73,7 +78,10 @@ export async function detachSome(
   const pin = pins.open(metadata.position)
   try {
     const found = await metadata.ask(sourceAt(rowKey, stem))
-    if (found === undefined) return 0
+    if (found === undefined) {
+      await dropSegments(metadata, uploadOfRow(rowKey))
+      return 0
+    }
     const { bucketId, bucket, key, multipartId, segment, source, part, storageClass } = found
     const lengthBytes = Math.min(source.lengthBytes, found.bytesMax)
     const range = { first: source.offsetBytes + source.lengthBytes - lengthBytes, lengthBytes }
