@@ -23,31 +23,39 @@ export const referencesFrom = query(
   },
 )
 
-interface Counting {
-  readonly run: string
-  readonly rows: Promise<ReadonlyMap<RowKey, Recounted>>
-}
+/** Runs whose rows are kept: jobs take turns page by page. */
+const RUNS_MAX = 4
+
+type Counting = Promise<ReadonlyMap<RowKey, Recounted>>
 
 export class CountedRows {
-  /** The latest, whose rows are kept until others are counted. */
-  private counting: Counting | undefined
+  /** By run, the one that was used last at the end; the rows of a run are kept until it counts others. */
+  private readonly runs = new Map<string, Counting>()
 
   constructor(private readonly seams: WalkSeams) {}
 
   /** As counted in this run of a job, together with the rows that follow. Undefined: there is no such row. */
   async of(run: string, bucketId: BucketId, rowKey: RowKey, isReleased = false): Promise<Recounted | undefined> {
-    for (;;) {
-      const { counting } = this
-      if (counting?.run === run) {
-        const found = (await counting.rows).get(rowKey)
-        if (found !== undefined) return found
-        // Another item has begun to count meanwhile.
-        if (counting !== this.counting) continue
-      }
-      const rows = this.countFrom(bucketId, rowKey, isReleased)
-      this.counting = { run, rows }
-      return (await rows).get(rowKey)
+    for (let counting = this.runs.get(run); counting !== undefined; counting = this.runs.get(run)) {
+      const found = (await counting).get(rowKey)
+      if (found !== undefined) return found
+      // Unless another item has begun to count meanwhile.
+      if (counting === this.runs.get(run)) break
     }
+    const rows = this.countFrom(bucketId, rowKey, isReleased)
+    this.keep(run, rows)
+    return (await rows).get(rowKey)
+  }
+
+  /** The run has ended. */
+  forget(run: string): void {
+    this.runs.delete(run)
+  }
+
+  private keep(run: string, rows: Counting): void {
+    this.runs.delete(run)
+    this.runs.set(run, rows)
+    for (const oldest of this.runs.keys()) if (this.runs.size > RUNS_MAX) this.runs.delete(oldest)
   }
 
   private async countFrom(bucketId: BucketId, rowKey: RowKey, isReleased: boolean) {

@@ -72,6 +72,9 @@ const GIVES_DIGESTS: ReadonlySet<Phase> = new Set<Phase>(["current", "versions"]
 const REPAIRED = { isRepaired: true } as const
 
 export class DedupWork {
+  /** Items of the last page that are still to be worked on. */
+  private lastItems: number | undefined
+
   constructor(
     private readonly seams: WorkSeams,
     private readonly request: WorkRequest,
@@ -83,6 +86,13 @@ export class DedupWork {
 
   /** As `ItemWork.itemsAfter`: rows of the bucket, by phase. */
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
+    const page = await this.pageAfter(cursor, until, max)
+    this.lastItems = page.next === undefined ? page.items.length : undefined
+    if (this.lastItems === 0) this.seams.counted.forget(this.run)
+    return page
+  }
+
+  private async pageAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
     const { kind, bucketId, isOn, reads } = this.request
     const { blockBytes } = this.seams
     const phases: readonly Phase[] = PHASES[kind]
@@ -119,6 +129,8 @@ export class DedupWork {
       if (isFailure(error, "corruptRecord")) return `the row cannot be read: ${String(error)}`
       if (isFailure(error, "notEnoughShards")) return `its bytes cannot be read: ${String(error)}`
       throw error
+    } finally {
+      if (this.lastItems !== undefined && (this.lastItems -= 1) <= 0) this.seams.counted.forget(this.run)
     }
   }
 

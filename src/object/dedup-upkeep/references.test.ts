@@ -3,7 +3,20 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "../../base/ids.js"
 import { decodeReferences, decodeSegment, encodeReferences } from "../../format/records.js"
-import { copy, copying, damage, openScene, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
+import type { DedupJob } from "./rows-core.js"
+import {
+  BLOCK,
+  copy,
+  copying,
+  damage,
+  openScene,
+  put,
+  rowsOf,
+  runJob,
+  settle,
+  wait,
+  type Scene,
+} from "./testing-upkeep.js"
 
 const MIB = 1 << 20
 const never = new AbortController().signal
@@ -149,6 +162,63 @@ test("a row that changes during each count is named, and is no finding", async (
   }
   const { findings, changing } = await runJob(scene, "verify")
   assert.deepEqual([findings, changing], [[], ["a: the number of references changed during each count"]])
+})
+
+/** Walks over the segments of the bucket while jobs take turns, page by page, as they do in a store. */
+async function walksOf(scene: Scene, jobs: readonly { readonly kind: DedupJob; readonly run: string }[]) {
+  const { world, bucket } = scene
+  const { tablet, services } = world
+  const ask = tablet.ask.bind(tablet)
+  let walks = 0
+  tablet.ask = request => {
+    if (request.name === "SourcesFrom") walks += 1
+    return ask(request)
+  }
+  const turns = async () => {
+    const cursors = new Map(jobs.map(job => [job, ""]))
+    while (cursors.size > 0)
+      for (const [job, cursor] of cursors) {
+        // Each page is worked on as after a restart.
+        const work = services.dedupUpkeep.open(bucket, { ...job, reads: false })
+        const page = await work.itemsAfter(cursor, undefined, 2)
+        for (const item of page.items) await work.work(item)
+        if (page.next === undefined) cursors.delete(job)
+        else cursors.set(job, page.next)
+      }
+  }
+  try {
+    await world.clock.runUntil(turns())
+    return walks
+  } finally {
+    tablet.ask = ask
+  }
+}
+
+test("jobs that run at the same time count the references of their bucket once each", async () => {
+  const scene = await openScene("append")
+  for (let i = 0; i < 6; i += 1) {
+    await scene.world.put(`a${i}`, scene.world.random.bytes(MIB + i))
+    await copy(scene, `a${i}`, `b${i}`)
+  }
+  assert.equal(await walksOf(scene, [{ kind: "verify", run: "1" }]), 1)
+  const three = ["1", "2", "3"].map(run => ({ kind: "verify", run }) as const)
+  assert.equal(await walksOf(scene, three), 3, "what a run has counted is forgotten when it ends")
+})
+
+test("a compaction counts references once, however many objects it frees", async () => {
+  const scene = await openScene("dedup")
+  const { world } = scene
+  for (let i = 0; i < 6; i += 1) {
+    const bytes = Buffer.from(world.random.bytes(8 * BLOCK))
+    await put(scene, `big${i}`, bytes)
+    await put(scene, `small${i}`, Buffer.concat([bytes.subarray(0, BLOCK), world.random.bytes(BLOCK)]))
+    await world.remove(`big${i}`)
+  }
+  await settle(scene)
+  assert.equal(await walksOf(scene, [{ kind: "compact", run: "1" }]), 1)
+  await settle(scene)
+  const { releasedSegments } = await world.clock.runUntil(world.services.dedupUpkeep.stat(scene.bucket))
+  assert.equal(releasedSegments, 0)
 })
 
 test("references that are made and dropped while they are counted are no finding", async () => {

@@ -8,7 +8,7 @@ import { suffixRange } from "../../format/row-key.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"
 import { bytesOfParts } from "../queries/manifest-core.js"
-import { recount, type Recounted, type WalkSeams } from "./recount.js"
+import { recount, RECOUNT_LIMITS, type Recounted, type WalkSeams } from "./recount.js"
 
 /** References to less than this share of the bytes are copied. */
 const SHARE_MIN = 0.5
@@ -49,6 +49,8 @@ export class Released {
       for (const by of found.by) while ((await detachSome(this.seams, by, NEVER, stem)) > 0) isDetached = true
       if (!isDetached) break
       isRepaired = true
+      // These were all that referenced it.
+      if (found.by.length < RECOUNT_LIMITS.byMax) break
       found = (await recount(this.seams, bucketId, [stem])).get(stem)
     }
     return isRepaired ? { isRepaired } : undefined
