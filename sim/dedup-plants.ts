@@ -127,6 +127,12 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
     "",
   ),
   plant(
+    "segments are deleted before their digests",
+    "src/object/commands/multipart-commands-core.ts",
+    "const plain = hasDigests ? [] : stale.filter",
+    "const plain = stale.filter",
+  ),
+  plant(
     "encrypted objects are accepted",
     "src/object/dedup.ts",
     'asked.mode === "atRest" ||',

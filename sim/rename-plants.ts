@@ -59,6 +59,11 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
     inService("await abort(metadata, address).catch(() => undefined)", ""),
   ),
   plant(
+    "an object with parts that refer to others loses its parts",
+    SERVICE,
+    inService("if (!(await this.isOfParts(moving, manifest)))", "if (manifest.lastAppended !== undefined)"),
+  ),
+  plant(
     "a part gets the number of another",
     SERVICE,
     inService("const part = { partNumber, md5,", "const part = { partNumber: 1, md5,"),

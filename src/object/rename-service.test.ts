@@ -2,16 +2,19 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { objectKeyOfText } from "../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
+import { decodeSegment } from "../format/records.js"
 import type { Protection } from "../keys/contract.js"
 import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
 import { readCounters } from "./commands/bucket-rows-core.js"
+import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
 import { noSignal, open, type World } from "./jobs/testing-repair.js"
+import { assertExact, BLOCK, opened, put as putShared, rowsIn, uploading } from "./testing-dedup.js"
 import type { GetRequest, PutRequest, RenameRequest } from "./contract.js"
-import { BLOCK, opened, put as putDeduplicated } from "./testing-dedup.js"
 import { sourceOf } from "./testing-services.js"
 
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
@@ -121,13 +124,10 @@ async function putParts(world: World, key: string, mode: string): Promise<Uint8A
   return Buffer.concat(bodies)
 }
 
-const partsOf = async (world: World, key: string, clientKey: Uint8Array | undefined) =>
+const partsOf = async (world: World, key: string, clientKey: Uint8Array | undefined, bucket = world.home) =>
   (
     await world.clock.runUntil(
-      world.services.objects.parts(
-        { bucket: world.home, key: objectKeyOfText(key), clientKey },
-        { afterPart: 0, max: 10 },
-      ),
+      world.services.objects.parts({ bucket, key: objectKeyOfText(key), clientKey }, { afterPart: 0, max: 10 }),
     )
   ).parts
 
@@ -159,6 +159,48 @@ test("a multipart object keeps its parts, their numbers and checksums, in every 
   assert.equal(world.needles, 0)
 })
 
+/** Encrypts what is there, so that nothing refers to the bytes of others. */
+async function detachAll(world: World): Promise<void> {
+  for (let pass = 0; pass < 8; pass += 1) {
+    await world.settle("encrypt")
+    await world.settle("collector")
+    await world.clock.advance(ENCRYPT_LIMITS.retryMsMax)
+  }
+  await assertEncrypted(world, "in the end")
+}
+
+test("parts that refer to the bytes of others stay parts, in another bucket too, and in a store that encrypts by now", async () => {
+  const scene = await opened()
+  const { random } = scene.world
+  const bodies = [random.bytes(PART_BYTES_MIN), random.bytes(70_001)]
+  await putShared(scene, "known", must(bodies[1], "it has two"))
+  const keys = ["within", "elsewhere", "encrypted", "detached"] as const
+  for (const key of keys) await scene.world.clock.runUntil(uploading(scene, key, bodies))
+  const segments = rowsIn(scene, "segments").map(([, { value }]) => decodeSegment(value))
+  assert.ok(segments.filter(({ referring }) => referring !== undefined).length >= keys.length)
+  const making = { name: parseBucketName("second"), owner: parseAccountId("root"), location: "" }
+  const second = await scene.world.clock.runUntil(scene.world.services.buckets.create(making))
+  let { world } = scene
+  for (const key of keys) {
+    const [before, parts] = [await read(world, key), await partsOf(world, key, undefined)]
+    if (key === "encrypted") world = convert(world)
+    if (key === "detached") await detachAll(world)
+    const bucket = key === "elsewhere" ? second : world.home
+    await rename(world, key, "to", { bucket, fromBucket: world.home })
+    const after = await read(world, "to", { bucket })
+    assert.equal(Buffer.compare(after.bytes, Buffer.concat(bodies)), 0, key)
+    assert.deepEqual([after.info.etag, after.info.partsCount], [before.info.etag, bodies.length], key)
+    assert.deepEqual(await partsOf(world, "to", undefined, bucket), parts, key)
+    for (const [i, bytes] of bodies.entries()) {
+      const range = { kind: "part", partNumber: i + 1 } as const
+      assert.equal(Buffer.compare((await read(world, "to", { bucket, range })).bytes, bytes), 0, `${key} ${i}`)
+    }
+    assert.ok(await isMissing(world, key))
+    await world.clock.runUntil(world.services.objects.remove({ bucket, key: objectKeyOfText("to"), conditions: {} }))
+  }
+  assertExact({ ...scene, world })
+})
+
 test("plain objects of a store that encrypts by now are encrypted under their new key", async () => {
   const plain = await openWorld()
   const bodies = SIZES.map(size => plain.random.bytes(size))
@@ -179,7 +221,7 @@ test("plain objects of a store that encrypts by now are encrypted under their ne
 test("an object whose segments were encrypted is renamed, and stays encrypted", async () => {
   const scene = await opened()
   const bytes = scene.world.random.bytes(3 * BLOCK + 5)
-  const { etag } = await putDeduplicated(scene, "from", bytes)
+  const { etag } = await putShared(scene, "from", bytes)
   const world = convert(scene.world)
   await encryptAll(world)
   await rename(world, "from", "to")

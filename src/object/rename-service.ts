@@ -19,7 +19,7 @@ import type { Soon } from "../base/soon.js"
 import type { Blocks } from "../block/index.js"
 import type { Extent } from "../format/extent.js"
 import type { PartRecord, SegmentRecord } from "../format/records.js"
-import { plainBytesOf, type Sealing } from "../format/sealing.js"
+import type { Sealing } from "../format/sealing.js"
 import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
 import { NO_DETAILS } from "../format/version-record.js"
 import type { CreatedKey, ObjectKeys, SealingRows } from "../keys/contract.js"
@@ -55,7 +55,16 @@ import { abort } from "./ended-upload.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
 import { segmentOfManifest, type ObjectReader, type OpenObject } from "./object-reader.js"
-import { bytesOfParts, manifestOf, segmentCount } from "./queries/manifest-core.js"
+import {
+  bytesOfLine,
+  bytesOfParts,
+  endOfSegment,
+  linesOf,
+  manifestOf,
+  segmentCount,
+  type ManifestAddress,
+  type PartLine,
+} from "./queries/manifest-core.js"
 import { headersOf, putResultOf } from "./queries/object-info-core.js"
 import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { StoreClock } from "./store-clock.js"
@@ -384,57 +393,85 @@ export class RenameService implements Renames {
   private async copyParts(moving: Moving<unknown>, address: UploadAddress): Promise<AppendedParts | undefined> {
     const { asked, source } = moving
     const manifest = must(manifestOf(sourceBucketOf(asked), asked.from, source.record), "the object has parts")
-    if (manifest.lastAppended !== undefined) return this.copyAppended(moving, address)
-    for (let number = 0; number < segmentCount(manifest); number += 1) {
-      const segment = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
-      await mapBounded(placedParts(segment), RENAME_LIMITS.partsAtOnce, part => this.copyPart(moving, address, part))
-    }
-    return undefined
-  }
-
-  /**
-   * An object with appends gets parts of equal length: there may be more appends than an upload has parts. They are sealed as
-   * new bytes, since segments of the source may be encrypted at any time.
-   */
-  private async copyAppended(moving: Moving<unknown>, address: UploadAddress): Promise<AppendedParts> {
-    const { request, source } = moving
-    const plain = moving.plain ?? (await this.openPlain(request, source.record))
+    if (manifest.lastAppended === undefined) return this.copyLines(moving, moving.plain, address, manifest)
+    // Segments of the source may be encrypted at any time, so that its bytes are sealed as new ones.
+    const plain = moving.plain ?? (await this.openPlain(moving.request, source.record))
     try {
-      return await this.copyPlain(moving, plain, address)
+      if (await this.isOfParts(moving, manifest)) return await this.copyLines(moving, plain, address, manifest)
+      return await this.copyAppended(moving, plain, address)
     } finally {
       if (plain !== moving.plain) plain.close()
     }
   }
 
-  private async copyPlain(moving: Moving<unknown>, plain: OpenObject, address: UploadAddress): Promise<AppendedParts> {
-    const { ingest, metadata } = this.seams
+  private async copyLines(
+    moving: Moving<unknown>,
+    plain: OpenObject | undefined,
+    address: UploadAddress,
+    manifest: ManifestAddress,
+  ): Promise<undefined> {
+    for (let number = 0; number < segmentCount(manifest); number += 1) {
+      const segment = await this.seams.metadata.ask(segmentOfManifest(manifest, number))
+      await mapBounded(placedParts(segment), RENAME_LIMITS.partsAtOnce, async ({ part, range }) => {
+        if ("extent" in part) await this.copyPart(moving, address, part, range)
+        else await this.copyRange(moving, must(plain, "an object that refers to others is open"), address, range, part)
+      })
+    }
+    return undefined
+  }
+
+  /** Whether the object is an upload to which nothing was appended; deduplication may have made parts refer to others. */
+  private async isOfParts({ source: { record } }: Moving<unknown>, manifest: ManifestAddress): Promise<boolean> {
+    const { content, head } = record
+    if (content.kind !== "segments" || content.appended?.hasSources !== true || manifest.parts === 0) return false
+    const last = await this.seams.metadata.ask(segmentOfManifest(manifest, segmentCount(manifest) - 1))
+    return endOfSegment(last) === head.sizeBytes
+  }
+
+  /** An object with appends gets parts of equal length: there may be more appends than an upload has parts. */
+  private async copyAppended(
+    moving: Moving<unknown>,
+    plain: OpenObject,
+    address: UploadAddress,
+  ): Promise<AppendedParts> {
     const { sizeBytes } = moving.source.record.head
     const partBytes = Math.max(RENAME_LIMITS.appendedPartBytes, Math.ceil(sizeBytes / PARTS_MAX))
     const count = Math.ceil(sizeBytes / partBytes)
     for (let partNumber = 1; partNumber <= count; partNumber += 1) {
       const first = (partNumber - 1) * partBytes
-      const lengthBytes = Math.min(partBytes, sizeBytes - first)
-      const range = { first, lengthBytes }
-      const open = (pieces: PieceOwner = "reader") => this.readPlain(moving, plain, range, pieces)
-      const what = this.described(moving, { ...address, partNumber })
-      const body = this.bodyOf(lengthBytes, open)
-      const createKey = moving.kept?.createKey
-      await ingest.run({ ...what, body, inlineBytesMax: 0, createKey }, async ({ content, hints }) => {
-        const { extent } = must(content.kind === "extent" ? content : undefined, "parts are never inline")
-        const part = { partNumber, md5: new Uint8Array(MD5_BYTES), checksumValue: undefined, extent }
-        await metadata.run(putPart({ ...address, part, hints }))
-      })
+      const range = { first, lengthBytes: Math.min(partBytes, sizeBytes - first) }
+      const part = { partNumber, md5: new Uint8Array(MD5_BYTES), checksumValue: undefined }
+      await this.copyRange(moving, plain, address, range, part)
     }
     return { sizeBytes, parts: count }
+  }
+
+  /** Copies a range of the object as a part, whatever its bytes are in. */
+  private async copyRange(
+    moving: Moving<unknown>,
+    plain: OpenObject,
+    address: UploadAddress,
+    range: ByteRange,
+    { partNumber, md5, checksumValue }: Pick<PartRecord, "partNumber" | "md5" | "checksumValue">,
+  ): Promise<void> {
+    const { ingest, metadata } = this.seams
+    const open = (pieces: PieceOwner = "reader") => this.readPlain(moving, plain, range, pieces)
+    const what = this.described(moving, { ...address, partNumber })
+    const body = this.bodyOf(range.lengthBytes, open)
+    const createKey = moving.kept?.createKey
+    await ingest.run({ ...what, body, inlineBytesMax: 0, createKey }, async ({ content, hints }) => {
+      const { extent } = must(content.kind === "extent" ? content : undefined, "parts are never inline")
+      await metadata.run(putPart({ ...address, part: { partNumber, md5, checksumValue, extent }, hints }))
+    })
   }
 
   private async copyPart(
     moving: Moving<unknown>,
     address: UploadAddress,
-    { part: from, range }: PlacedPart,
+    { partNumber, md5, checksumValue, extent: from }: PartRecord,
+    range: ByteRange,
   ): Promise<void> {
-    const { partNumber, md5, checksumValue } = from
-    await this.copy(moving, { extent: from.extent, range }, { ...address, partNumber }, async (extent, hints) => {
+    await this.copy(moving, { extent: from, range }, { ...address, partNumber }, async (extent, hints) => {
       const part = { partNumber, md5, checksumValue, extent }
       await this.seams.metadata.run(putPart({ ...address, part, hints }))
     })
@@ -478,15 +515,15 @@ const failToRepeat = (): never => {
 }
 
 interface PlacedPart {
-  readonly part: PartRecord
+  readonly part: PartLine
   /** In the object. */
   readonly range: ByteRange
 }
 
-function placedParts({ offsetBytes, parts }: Pick<SegmentRecord, "offsetBytes" | "parts">): readonly PlacedPart[] {
-  let first = offsetBytes
-  return parts.map(part => {
-    const range = { first, lengthBytes: plainBytesOf(part.extent) }
+function placedParts(segment: SegmentRecord): readonly PlacedPart[] {
+  let first = segment.offsetBytes
+  return linesOf(segment).map(part => {
+    const range = { first, lengthBytes: bytesOfLine(part) }
     first += range.lengthBytes
     return { part, range }
   })

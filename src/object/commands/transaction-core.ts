@@ -308,11 +308,12 @@ function checkUploads(operations: readonly NamedOperation[]): void {
   const seen = new Map<MultipartId, number>()
   for (const [operation, { multipartId }] of operations.entries()) {
     if (multipartId === undefined) continue
-    const before = seen.get(multipartId)
+    const first = seen.get(multipartId)
+    if (first !== undefined) {
+      const message = `names the upload of operation ${first + 1}: each upload can be in one operation only`
+      throw fail("invalidRequest", { operation, message })
+    }
     seen.set(multipartId, operation)
-    if (before === undefined) continue
-    const message = `names the upload of operation ${before + 1}: each upload can be in one operation only`
-    throw fail("invalidRequest", { operation, message })
   }
 }
 
