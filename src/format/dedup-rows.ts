@@ -21,10 +21,17 @@ import { appendedRowKey, bucketRowKey, multipartRowKey, suffixRange } from "./ro
 /** HMAC-SHA-256. */
 const DIGEST_BYTES = 32
 
-/** Throws `corruptRecord`. */
-export function splitDigests(bytes: Uint8Array): readonly Uint8Array[] {
+/** Digests as one buffer. Throws `corruptRecord`. */
+export function checkDigests(bytes: Uint8Array): Uint8Array {
   if (bytes.length % DIGEST_BYTES !== 0) throw fail("corruptRecord", { what: "digests", lengthBytes: bytes.length })
-  const count = bytes.length / DIGEST_BYTES
+  return bytes
+}
+
+export const countOfDigests = (bytes: Uint8Array): number => bytes.length / DIGEST_BYTES
+
+/** Views of each. Throws `corruptRecord`. */
+export function splitDigests(bytes: Uint8Array): readonly Uint8Array[] {
+  const count = countOfDigests(checkDigests(bytes))
   return Array.from({ length: count }, (_, i) => bytes.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES))
 }
 

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
-import { hexOf } from "../base/bytes.js"
+import { concatBytes, hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import {
   objectKeyOfText,
@@ -24,7 +24,14 @@ import {
 import { parsePolicy } from "../base/policy.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
-import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPlace } from "./dedup-rows.js"
+import {
+  countOfDigests,
+  decodeBlockDigests,
+  decodeBlockPlace,
+  encodeBlockDigests,
+  encodeBlockPlace,
+  splitDigests,
+} from "./dedup-rows.js"
 import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
 import { decodeDeletedVersion, encodeDeletedVersion, type Deletion } from "./deleted-version.js"
 import { decodeEntry, encodeEntry } from "./entry.js"
@@ -539,7 +546,12 @@ testGoldens(
       encodeSegment,
       decodeSegment,
     ),
-    sample("part with digests", { ...part, digests: [filled(32, 1), filled(32, 9)] }, encodePart, decodePart),
+    sample(
+      "part with digests",
+      { ...part, digests: concatBytes([filled(32, 1), filled(32, 9)]) },
+      encodePart,
+      decodePart,
+    ),
     sample(
       "segment with referring parts",
       {
@@ -708,4 +720,17 @@ test("a listing shows what a large object is for its readers", () => {
 
 test("the version ids in records are those that users see", () => {
   assert.equal(versionIdOf(head.order, head.random), "VVSRHDTPRUVO8P35CPJMGQBADC")
+})
+
+test("the digests of a part stay one buffer until each is used, and others than whole ones are refused", () => {
+  const [first, second] = [filled(32, 1), filled(32, 9)]
+  const read = (digests: Uint8Array) => decodePart(encodePart({ ...part, digests })).digests ?? assert.fail()
+  const digests = read(concatBytes([first, second]))
+  assert.equal(countOfDigests(digests), 2)
+  assert.deepEqual(splitDigests(digests).map(hexOf), [first, second].map(hexOf))
+  assert.ok(splitDigests(digests).every(({ buffer }) => buffer === digests.buffer))
+  assert.throws(
+    () => read(filled(33, 1)),
+    error => isFailure(error, "corruptRecord"),
+  )
 })

@@ -2,7 +2,7 @@
  * The smaller records of the metadata, one codec each; all are packed arrays with a format number.
  */
 import { assert, must } from "../base/assert.js"
-import { bytesOfHex, concatBytes, hexOf } from "../base/bytes.js"
+import { bytesOfHex, hexOf } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName, parseMultipartId } from "../base/ids.js"
 import type { AccountId, AccountNumber, BucketId, BucketName, MultipartId, ObjectKey } from "../base/ids.js"
@@ -10,7 +10,7 @@ import { parsePolicy, textOfPolicy, type Policy } from "../base/policy.js"
 import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 import { accountNumberOf } from "./account-number.js"
 import { packRateLimits, readRateLimits, type RateLimits } from "./rate-limits.js"
-import { splitDigests } from "./dedup-rows.js"
+import { checkDigests } from "./dedup-rows.js"
 import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packBucketLock, packVersionLock, readBucketLock, readVersionLock } from "./object-lock.js"
 import type { BucketLock, VersionLock } from "./object-lock.js"
@@ -331,8 +331,8 @@ export interface PartRecord {
 
 /** A part of an upload in progress (family `parts`). */
 export interface UploadedPart extends PartRecord {
-  /** Of its blocks, in a bucket with deduplication. */
-  readonly digests?: readonly Uint8Array[] | undefined
+  /** Of its blocks, one behind the other, in a bucket with deduplication. Views of each are made where they are used. */
+  readonly digests?: Uint8Array | undefined
 }
 
 const packPart = (part: PartRecord): readonly unknown[] => [
@@ -352,12 +352,12 @@ const readPart = (row: RecordReader): PartRecord => ({
 })
 
 export const encodePart = ({ digests, ...part }: UploadedPart): Uint8Array =>
-  packRecord(1, digests === undefined ? packPart(part) : [...packPart(part), concatBytes(digests)])
+  packRecord(1, digests === undefined ? packPart(part) : [...packPart(part), digests])
 
 export function decodePart(bytes: Uint8Array): UploadedPart {
   const row = RecordReader.open("part", bytes, 1)
   const part = readPart(row)
-  const digests = row.optional(() => splitDigests(row.bytes()))
+  const digests = row.optional(() => checkDigests(row.bytes()))
   return digests === undefined ? part : { ...part, digests }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { BucketId, RowKey } from "../base/ids.js"
 import type { StorageClass } from "../base/storage-class.js"
+import { countOfDigests, splitDigests } from "../format/dedup-rows.js"
 import type { PartRecord, ReferringPart, SegmentRecord, UploadedPart } from "../format/records.js"
 import type { Metadata } from "../metadata/index.js"
 import { DEDUP_LIMITS, findKnownParts, type KnownRun, type NewDigests } from "./commands/dedup-commands-core.js"
@@ -38,7 +39,8 @@ export async function shareParts(
 ): Promise<SharedSegment> {
   const { bucketId, storageClass, shortBytes } = upload
   const found: (KnownRun | undefined)[] = []
-  for (const parts of groupsOf(segment.parts.map(wantedOf))) {
+  for (const group of groupsOf(segment.parts)) {
+    const parts = group.map(wantedOf)
     const follows = placeBehind(found.at(-1))
     found.push(...(await metadata.ask(findKnownParts({ bucketId, storageClass, shortBytes, parts, follows }))))
   }
@@ -48,21 +50,22 @@ export async function shareParts(
 const placeBehind = (run: KnownRun | undefined) =>
   run && { key: run.key, multipartId: run.multipartId, offsetBytes: run.offsetBytes + run.lengthBytes }
 
-const wantedOf = ({ digests = [], extent: { blockBytes, lengthBytes } }: UploadedPart) => ({
-  ...{ digests, blockBytes, lengthBytes },
+const wantedOf = ({ digests, extent: { blockBytes, lengthBytes } }: UploadedPart) => ({
+  ...{ digests: digests === undefined ? [] : splitDigests(digests), blockBytes, lengthBytes },
 })
 
 /** As many as one query looks for. */
-function groupsOf<Wanted extends { readonly digests: readonly Uint8Array[] }>(parts: readonly Wanted[]): Wanted[][] {
-  const groups: Wanted[][] = []
+function groupsOf(parts: readonly UploadedPart[]): UploadedPart[][] {
+  const groups: UploadedPart[][] = []
   let blocks = 0
   for (const part of parts) {
-    blocks += part.digests.length
+    const ofPart = part.digests === undefined ? 0 : countOfDigests(part.digests)
+    blocks += ofPart
     const last = groups.at(-1)
     if (last !== undefined && blocks <= DEDUP_LIMITS.blocksPerQuery) last.push(part)
     else {
       groups.push([part])
-      blocks = part.digests.length
+      blocks = ofPart
     }
   }
   return groups
@@ -107,9 +110,9 @@ function referringPartOf(part: PartRecord, { reliesOn: _, ...source }: KnownRun)
 
 /** Adds the digests of a part to those of the part before it, if they are neighbours. */
 function addDigests(upload: SharingUpload, rows: NewDigests[], offsetBytes: number, part: UploadedPart): void {
-  const { digests, extent } = part
-  if (digests === undefined) return
-  const { blockBytes, lengthBytes } = extent
+  if (part.digests === undefined) return
+  const digests = splitDigests(part.digests)
+  const { blockBytes, lengthBytes } = part.extent
   const last = rows.at(-1)
   const isNext =
     last?.record.blockBytes === blockBytes &&

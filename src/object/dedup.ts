@@ -5,6 +5,7 @@
  *           Digests of blocks say nothing outside of their bucket: they have a key that derives from the bucket's secret.
  * Refuses   `invalidRequest` where bytes are encrypted: equal ones are stored differently then.
  */
+import { concatBytes } from "../base/bytes.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { BucketId, RowKey, UploadId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
@@ -153,7 +154,7 @@ export class Dedup {
 /** The digests of the blocks of a part, all of which are written. */
 export class PartBlocks implements KnownBlocks {
   readonly blocksMax = DEDUP_LIMITS.digestsOfPart
-  readonly digests: Uint8Array[] = []
+  private readonly digests: Uint8Array[] = []
 
   constructor(readonly key: Uint8Array) {}
 
@@ -167,9 +168,9 @@ export class PartBlocks implements KnownBlocks {
   }
 
   /** Of all blocks of the part; undefined: they are too many. */
-  ofExtent({ kind, extent }: { readonly kind: string; readonly extent?: Extent }): readonly Uint8Array[] | undefined {
+  ofExtent({ kind, extent }: { readonly kind: string; readonly extent?: Extent }): Uint8Array | undefined {
     const isWhole = kind === "extent" && extent !== undefined && this.digests.length === blockCount(extent)
-    return isWhole && this.digests.length > 0 ? this.digests : undefined
+    return isWhole && this.digests.length > 0 ? concatBytes(this.digests) : undefined
   }
 }
 

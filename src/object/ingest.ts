@@ -118,7 +118,7 @@ export interface Ingested {
   readonly lengthBytes: number
   readonly content: IngestedContent
   /** Of the blocks of a part. */
-  readonly digests?: readonly Uint8Array[] | undefined
+  readonly digests?: Uint8Array | undefined
   readonly hints: readonly MissingShardHint[]
   /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag` and `isMoved`. */
   readonly md5: Uint8Array

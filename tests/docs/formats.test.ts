@@ -631,7 +631,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     },
   ],
   parts: [
-    encodePart({ ...part, digests: [new Uint8Array(32).fill(7)] }),
+    encodePart({ ...part, digests: new Uint8Array(32).fill(7) }),
     { partNumber: 4, modifiedMs: 13, checksumValue: "abc=", digests: Buffer.alloc(32, 7) },
   ],
   blockDigests: [
