@@ -2,11 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
-import { parseAccountId, parseBucketName } from "../base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
 import { SETTING_BYTES_MAX } from "../base/limits.js"
 import { BUCKET_SECRET, bucketKeyRowKey, encodeBucketKey, type BucketKey } from "../format/bucket-key.js"
 import { bucketRowKey } from "../format/row-key.js"
+import { multipartIdOf, RANDOM_BYTES } from "../format/version-id.js"
+import { NO_DETAILS } from "../format/version-record.js"
 import { BucketService } from "./bucket-service.js"
+import { createUpload } from "./commands/multipart-commands-core.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 
 const name = parseBucketName("bucket")
@@ -57,6 +60,17 @@ test("a bucket is removed although another process that starts meanwhile reopens
     async () => other.open(name),
     error => isFailure(error, "noSuchBucket"),
   )
+})
+
+test("a bucket is removed with an upload that a rename has left, which no list shows", async () => {
+  const tablet = metadataWithLimits(new Set())
+  const buckets = new BucketService(tablet)
+  const bucket = await buckets.create({ name, owner, location: "" })
+  const multipartId = multipartIdOf(7, new Uint8Array(RANDOM_BYTES))
+  const upload = { checksum: undefined, details: NO_DETAILS, completion: undefined, renamedBy: 1 }
+  await tablet.run(createUpload({ bucketId: bucket.id, key: objectKeyOfText("to"), multipartId }, upload))
+  await buckets.remove(bucket)
+  assert.equal(tablet.rows("uploads"), 0)
 })
 
 const rowsOf = (metadata: MemoryMetadata): number => metadata.rows("settings")

@@ -274,6 +274,7 @@ export class BucketService implements Buckets {
       keyMarker: "",
       uploadIdMarker: undefined,
       max: ABORTS_PER_PAGE,
+      withRenames: true,
     }
     for (;;) {
       const { entries } = await this.metadata.ask(uploadsOfBucket(request))

@@ -7,6 +7,7 @@ import { objectKeyOfText } from "../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import type { Protection } from "../keys/contract.js"
+import { readCounters } from "./commands/bucket-rows-core.js"
 import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
 import { noSignal, open, type World } from "./jobs/testing-repair.js"
 import type { GetRequest, PutRequest, RenameRequest } from "./contract.js"
@@ -219,6 +220,22 @@ test("what a rename has copied is removed if its source keeps changing", async (
   assert.ok(await isMissing(world, "to"))
   assert.deepEqual((await uploadsOf(world)).entries, [])
   assert.equal(world.needles, before)
+})
+
+test("the same rename, sent twice at the same time with its token, is done once and leaves nothing else", async () => {
+  const world = await openWorld()
+  await put(world, "whole", world.random.bytes(300_000), "none")
+  await putParts(world, "parts", "s3")
+  const { renames } = world.services
+  for (const key of ["whole", "parts"]) {
+    const request = renameOf(world, key, `to ${key}`, { clientToken: `token-${key}` })
+    const [first, second] = await world.clock.runUntil(Promise.all([renames.rename(request), renames.rename(request)]))
+    assert.deepEqual(second, first)
+    assert.equal(readCounters(world.tablet.committed, world.home.id).uploads, 0)
+    await world.remove(`to ${key}`)
+  }
+  await world.settle("collector")
+  assert.equal(world.needles, 0)
 })
 
 test("an archived object is renamed only while it is restored, and stays so", async () => {

@@ -128,9 +128,21 @@ export class RenameService implements Renames {
     }
   }
 
-  private attempt(request: RenameRequest): Promise<PutResult> {
-    const commit = async (rename: RenameObject) => resultOf(await this.seams.metadata.run(renameObject(rename)))
-    return this.prepare(request, commit, resultOf)
+  private async attempt(request: RenameRequest): Promise<PutResult> {
+    let earlier: Renamed | undefined
+    const commit = async (rename: RenameObject) => {
+      const done = await this.seams.metadata.run(renameObject(rename))
+      if (equalBytes(done.head.random, rename.random)) return resultOf(done)
+      // A failure removes what this request has copied.
+      earlier = done
+      throw fail("conflict", { reason: "the same rename was done while this one was prepared" })
+    }
+    try {
+      return await this.prepare(request, commit, resultOf)
+    } catch (error) {
+      if (earlier === undefined) throw error
+      return resultOf(earlier)
+    }
   }
 
   /**

@@ -277,6 +277,23 @@ test("the same transaction, sent twice at the same time, is done once", async ()
   assert.equal(scene.counters(two).versions, 2, "there is one delete marker")
 })
 
+test("the same transaction, sent twice at the same time, leaves no copies of its renames", async () => {
+  const scene = await TwoBuckets.open()
+  const { one, two, world } = scene
+  await scene.put(one, "whole", world.random.bytes(300_000))
+  await scene.commit([await scene.upload(one, "parts", [world.random.bytes(PART_BYTES_MIN), Buffer.from("x")])])
+  const operations = ["whole", "parts"].map(key => rename({ bucket: one, key }, { bucket: two, key }))
+  const request = { operations, token: tokenOf("token", "document") }
+  const { transactions, buckets } = world.services
+  const [first, second] = await scene.run(Promise.all([transactions.run(request), transactions.run(request)]))
+  assert.deepEqual(second, first)
+  assert.deepEqual(scene.counters(two), { objects: 2, versions: 2, bytes: 300_001 + PART_BYTES_MIN, uploads: 0 })
+  await scene.commit([remove(two, "whole"), remove(two, "parts")])
+  await world.settle("collector")
+  assert.equal(world.needles, 0)
+  await scene.run(buckets.remove(two))
+})
+
 /** Decisions of the engine in memory have times from this one on. */
 const DECIDED_MS = 1_700_000_000_000
 

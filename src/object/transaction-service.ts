@@ -142,7 +142,9 @@ export class TransactionService implements Transactions {
       step.kind === "rename" ? { ...step, rename: { ...step.rename, hints: [] } } : step,
     )
     const clockMs = storeClock.nowMs()
-    const { results, guards } = await metadata.run(commitTransaction({ steps, token, clockMs }))
+    const { results, isRepeated, guards } = await metadata.run(commitTransaction({ steps, token, clockMs }))
+    // A failure removes what this request has prepared; `run` then finds the results of the other one.
+    if (isRepeated) throw fail("conflict", { reason: "the same transaction was done while this one was prepared" })
     // Those that stay here are dropped by a job.
     if (guards !== undefined) await metadata.run(dropGuards(guards)).catch(() => undefined)
     return results

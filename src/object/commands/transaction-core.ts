@@ -82,6 +82,8 @@ interface Transaction {
 
 interface Committed {
   readonly results: readonly OperationResult[]
+  /** An earlier transaction with the token has done it: nothing of this one is used. */
+  readonly isRepeated: boolean
   /** What `dropGuards` removes; undefined: nothing. */
   readonly guards: Guards | undefined
 }
@@ -113,10 +115,11 @@ export const commitTransaction = command<[transaction: Transaction], Committed>(
   ],
   decide(view, time, { steps, token, clockMs }) {
     const earlier = token && committedBefore(view, token)
-    if (earlier !== undefined) return { writes: [], result: { results: earlier, guards: undefined } }
+    if (earlier !== undefined) return { writes: [], result: { results: earlier, isRepeated: true, guards: undefined } }
     const { last, results, guarded, changes } = decideAll(view, time, steps, clockMs)
     // Checks alone are answered from rows of one moment.
-    if (!changes && token === undefined) return { writes: [], result: { results, guards: undefined } }
+    if (!changes && token === undefined)
+      return { writes: [], result: { results, isRepeated: false, guards: undefined } }
     const finished = last?.finish() ?? { writes: [] }
     const guards = guarded.length === 0 ? undefined : { rowKey: guardsRowKey(time.id), keys: guarded }
     const writes: EntryWrite[] = [...finished.writes]
@@ -127,7 +130,7 @@ export const commitTransaction = command<[transaction: Transaction], Committed>(
       const key = transactionRowKey(token)
       writes.push({ family: "transactions", key, value: encodeTransaction({ digest: token.digest, atMs, results }) })
     }
-    return { ...finished, writes, result: { results, guards } }
+    return { ...finished, writes, result: { results, isRepeated: false, guards } }
   },
 })
 

@@ -238,6 +238,8 @@ export interface ListUploadsRequest extends Scope {
   readonly keyMarker: string
   readonly uploadIdMarker: MultipartId | undefined
   readonly max: number
+  /** Whether uploads of renames are listed too, which no client sees. */
+  readonly withRenames?: boolean
 }
 
 export interface UploadsPage {
@@ -265,7 +267,7 @@ export function listUploads(view: RowView, request: ListUploadsRequest): Uploads
     ({ key, rowKey, row }) => {
       const multipartId = multipartIdOfSuffix(parseObjectRowKey(rowKey).suffix)
       const record = decodeUpload(row.value)
-      if (record.renamedBy !== undefined) return false
+      if (record.renamedBy !== undefined && request.withRenames !== true) return false
       const upload = multipartInfoOf(key, multipartId, record)
       return entries.push({ kind: "upload", upload }) > 0
     },
