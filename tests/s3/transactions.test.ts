@@ -269,17 +269,27 @@ test("a deletion in a transaction bypasses governance only where it asks for tha
   await expect(200, "owner", "PUT /locked", { headers: ["x-amz-bucket-object-lock-enabled", "true"] })
   const until = new Date(Date.now() + 86_400_000).toISOString()
   const lock = ["x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", until]
-  const { headers: stored } = await expect(200, "owner", "PUT /locked/k", {
-    ...documented("x"),
-    headers: [...documented("x").headers, ...lock],
-  })
-  const versionId = stored.get("x-amz-version-id") ?? ""
-  const operations = [
-    { delete: { bucket: "plain", key: "any" } },
-    { delete: { bucket: "locked", key: "k", versionId } },
-  ]
+  const deletions: Operation[] = []
+  for (const key of ["a", "b", "c"]) {
+    const { body, headers } = documented("x")
+    const stored = await expect(200, "owner", `PUT /locked/${key}`, { body, headers: [...headers, ...lock] })
+    deletions.push({ delete: { bucket: "locked", key, versionId: stored.headers.get("x-amz-version-id") } })
+  }
+  const removes = allow(["s3:DeleteObject", "s3:DeleteObjectVersion"], "arn:aws:s3:::locked/*")
+  await expect(204, "owner", "PUT /locked?policy", { body: policyOf(to(STRANGER, removes)) })
+  const operations = [{ delete: { bucket: "plain", key: "any" } }, ...deletions]
+  const headers = ["x-amz-bypass-governance-retention", "true"]
   refused(await send("owner", operations), 403, "AccessDenied", /^operation 2: /)
-  resultsOf(await send("owner", operations, { headers: ["x-amz-bypass-governance-retention", "true"] }))
+  refused(await send("stranger", deletions, { headers }), 403, "AccessDenied", /^operation 1: Access Denied$/)
+  const unlocked = { delete: { bucket: "locked", key: "absent" } }
+  resultsOf(await send("stranger", [unlocked], { headers }))
+  spy.calls.length = 0
+  resultsOf(await send("owner", operations, { headers }))
+  assert.deepEqual(
+    spy.calls.filter(name => name.startsWith("transactions.")),
+    ["transactions.run"],
+    "however many are locked, it is prepared once",
+  )
 })
 
 test("a fence is shown with a transaction, and a lock that is not held refuses it", async () => {

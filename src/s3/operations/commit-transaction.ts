@@ -113,8 +113,12 @@ async function operationOf(call: ObjectCall, { kind, parts }: IncludedRequest): 
       }
       return { kind, complete: { ...complete, ...encryptionOfCompletion(call) } }
     }
-    case "delete":
-      return { kind, remove: { bucket, key, versionId: versionIdOf(call), conditions: deleteConditionsOf(call) } }
+    case "delete": {
+      const place = { bucket, key, versionId: versionIdOf(call) }
+      // Not once a lock refuses the transaction, as for a request alone: all copies of its renames would be made again.
+      const bypassGovernance = asksToBypass(call) && (await call.permissions.may("BypassGovernanceRetention", place))
+      return { kind, remove: { ...place, conditions: deleteConditionsOf(call), bypassGovernance } }
+    }
     case "rename":
       return { kind, rename: await renameRequestOf(call) }
     case "check":
@@ -141,14 +145,16 @@ async function includedOf(call: Call, request: IncludedRequest, number: number):
   }
 }
 
-/** A lock in governance mode yields to a caller who asks for that and may do it. Throws `accessDenied`, or the failure. */
-async function pastGovernance({ call, operation }: Included, failure: Failure): Promise<TransactionOperation> {
-  const { kind, details } = failure
-  const isLocked = kind === "objectLocked" && details["yieldsToBypass"] === true
-  if (!isLocked || operation.kind !== "delete" || operation.remove.bypassGovernance === true || !asksToBypass(call))
-    throw failure
-  await call.permissions.require("BypassGovernanceRetention", operation.remove)
-  return { ...operation, remove: { ...operation.remove, bypassGovernance: true } }
+/** A lock in governance mode that a caller asks to bypass, and may not, is answered with the right that is missing. */
+async function refusalOf({ call, operation }: Included, failure: Failure): Promise<Failure> {
+  const isLocked = failure.kind === "objectLocked" && failure.details["yieldsToBypass"] === true
+  if (!isLocked || operation.kind !== "delete" || !asksToBypass(call)) return failure
+  try {
+    await call.permissions.require("BypassGovernanceRetention", operation.remove)
+    return failure
+  } catch (error) {
+    return asFailure(error)
+  }
 }
 
 async function commit(
@@ -157,21 +163,13 @@ async function commit(
   token: TransactionToken | undefined,
 ): Promise<readonly OperationResult[]> {
   const operations = included.map(({ operation }) => operation)
-  for (;;) {
-    try {
-      return await call.services.transactions.run({ operations, token })
-    } catch (error) {
-      const failure = asFailure(error)
-      const number = Number(failure.details["operation"] ?? NaN)
-      const one = included[number]
-      const operation = operations[number]
-      if (one === undefined || operation === undefined) throw failure
-      try {
-        operations[number] = await pastGovernance({ ...one, operation }, failure)
-      } catch (refused) {
-        throw await numbered(asFailure(refused), number, one.call)
-      }
-    }
+  try {
+    return await call.services.transactions.run({ operations, token })
+  } catch (error) {
+    const failure = asFailure(error)
+    const number = Number(failure.details["operation"] ?? NaN)
+    const one = included[number]
+    throw one === undefined ? failure : await numbered(await refusalOf(one, failure), number, one.call)
   }
 }
 
