@@ -531,6 +531,8 @@ export interface RenameRequest {
   readonly clientToken: string | undefined
   /** Nothing is renamed: only an earlier request with the token can have done it. */
   readonly isRepeated?: boolean
+  /** Throws if the caller may not rename the source as it is now. Called for each version that is about to be renamed. */
+  readonly checkSource?: () => Promise<void>
   /** As in `GetRequest`, of the source. No key of SSE-C is needed. */
   readonly checkEncryption?: EncryptionCheck
   /** From another bucket: how it is encrypted from now on, unless only as before, and its list. */

@@ -222,6 +222,28 @@ test("what a rename has copied is removed if its source keeps changing", async (
   assert.equal(world.needles, before)
 })
 
+test("each version that a rename takes is decided about, and one that is refused stays", async () => {
+  const world = await openWorld()
+  await put(world, "from", world.random.bytes(300_000), "none")
+  const newer = world.random.bytes(200_000)
+  const run = world.tablet.run.bind(world.tablet)
+  world.tablet.run = async command => {
+    if (command.name !== "RenameObject") return run(command)
+    world.tablet.run = run
+    await world.services.objects.put(world.putting("from", sourceOf(newer)))
+    return run(command)
+  }
+  let checks = 0
+  const checkSource = async () => {
+    checks += 1
+    if (checks > 1) throw fail("accessDenied")
+  }
+  await assert.rejects(rename(world, "from", "to", { checkSource }), error => isFailure(error, "accessDenied"))
+  assert.equal(checks, 2)
+  assert.equal(Buffer.compare((await read(world, "from")).bytes, newer), 0)
+  assert.ok(await isMissing(world, "to"))
+})
+
 test("the same rename, sent twice at the same time with its token, is done once and leaves nothing else", async () => {
   const world = await openWorld()
   await put(world, "whole", world.random.bytes(300_000), "none")

@@ -163,6 +163,8 @@ export class RenameService implements Renames {
       if ("head" in source) return onRepeat(source)
       if (request.isRepeated === true) throw fail("noSuchKey")
       const { record } = source
+      // The command refuses any later version: what is decided now holds for this one.
+      await request.checkSource?.()
       requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await ingest.classes.use(record.head.storageClass)

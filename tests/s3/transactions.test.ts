@@ -319,3 +319,38 @@ test("a rename to another bucket needs the rights on both", async () => {
   })
   refused(nowhere, 404, "NoSuchBucket", /./)
 })
+
+/** Runs `change` once a request for a rename, alone or in a transaction, was authorised, and before it is done. */
+function onceAuthorised(change: () => Promise<unknown>): void {
+  const { renames, transactions } = services
+  const [rename, run] = [renames.rename.bind(renames), transactions.run.bind(transactions)]
+  const changed = async <T>(go: () => Promise<T>): Promise<T> => {
+    Object.assign(renames, { rename })
+    Object.assign(transactions, { run })
+    await change()
+    return go()
+  }
+  Object.assign(renames, { rename: (...args: Parameters<typeof rename>) => changed(() => rename(...args)) })
+  Object.assign(transactions, { run: (...args: Parameters<typeof run>) => changed(() => run(...args)) })
+}
+
+test("a rename takes no version that has replaced the authorised one and that the caller may not rename", async () => {
+  // Tags go along with a rename, and the stranger may not read them.
+  const tagged = () => expect(200, "owner", "PUT /shared/open/now", { body: "new", headers: ["x-amz-tagging", "a=b"] })
+  const source = ["x-amz-rename-source", "/shared/open/now"]
+  const attempts = [
+    () => people.send("stranger", "PUT /shared/open/then?renameObject", { headers: source }),
+    () => send("stranger", [{ rename: { bucket: "shared", key: "open/now", toKey: "open/then" } }]),
+  ]
+  for (const attempt of attempts) {
+    await put("shared", "open/now")
+    onceAuthorised(tagged)
+    refused(await attempt(), 403, "AccessDenied", /Access Denied$/)
+    assert.deepEqual([await isThere("shared", "open/now"), await isThere("shared", "open/then")], [true, false])
+    await put("shared", "open/now")
+    onceAuthorised(() => put("shared", "open/now", "newer"))
+    assert.equal((await attempt()).status, 200)
+    assert.equal((await expect(200, "owner", "GET /shared/open/then")).text, "newer")
+    await expect(204, "owner", "DELETE /shared/open/then")
+  }
+})

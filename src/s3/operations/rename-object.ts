@@ -77,9 +77,12 @@ export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> 
   const elsewhere = isElsewhere
     ? { encryption: await encryptionOfNew(call), acl: await aclOfNewObject(call) }
     : undefined
+  const checkSource = async (): Promise<void> => {
+    if (await isSourceGone(call, source, clientToken)) throw fail("conflict")
+  }
   return {
     ...{ bucket, fromBucket: source.bucket, from: source.key, to: key, sourceConditions, conditions },
-    ...{ clientToken, isRepeated, elsewhere, signal: client.signal },
+    ...{ clientToken, isRepeated, checkSource, elsewhere, signal: client.signal },
     checkEncryption: encryption => requireKey(call, encryption),
   }
 }
