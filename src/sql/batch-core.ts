@@ -8,11 +8,20 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
-import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
+import { addCounters, decodeRowHead, NO_COUNTS, type Counters } from "../format/records.js"
 import { addUsage, NO_USAGE } from "../format/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
-import type { AddedUsage, CommitRequest, ExpectedRow, LaneId, NewRow, NewUsage, ReplacedRow } from "./database.js"
+import type {
+  AddedUsage,
+  Column,
+  CommitRequest,
+  ExpectedRow,
+  LaneId,
+  NewRow,
+  NewUsage,
+  ReplacedRow,
+} from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
 import { BatchView, LaterBatch, RowsMissing } from "./rows-core.js"
 import type { ChangedRow, FetchedRows, UsageSoFar, Wants } from "./rows-core.js"
@@ -52,6 +61,8 @@ class BatchChanges {
   private readonly droppedCounters = new Set<BucketId>()
   readonly usage = new Map<RowKey, UsageSoFar | "dropped">()
   private raisesGeneration = false
+  /** Whether a head of no versions says that a decision relies on the absence of an object. */
+  private guardsAbsence = false
   get isEmpty(): boolean {
     return this.rows.size + this.counts.size + this.droppedCounters.size + this.usage.size === 0
   }
@@ -61,6 +72,7 @@ class BatchChanges {
     { writes, counts = NO_COUNTER_CHANGES, usage = NO_USAGE_CHANGES }: Omit<AnswerableDecision, "answer">,
   ): void {
     if (writes.length + counts.length + usage.length === 0) return
+    this.requireTrace(writes)
     for (const [name, { family, row }] of view.reads) {
       if (!isOfGeneration(family)) this.expected.set(name, { family, key: row.key, version: row.version })
     }
@@ -69,8 +81,26 @@ class BatchChanges {
     for (const change of usage) this.changeUsage(change)
   }
 
+  /**
+   * A decision cannot remove an object that the batch makes: only a row that is inserted shows that the object was absent,
+   * as the decision before relied on. Throws `LaterBatch`.
+   */
+  private requireTrace(writes: readonly EntryWrite[]): void {
+    for (const { key, value } of writes) {
+      const made = value === undefined ? this.rows.get(`current ${key}`) : undefined
+      if (made === undefined || made.base !== undefined || !hasContent(made)) continue
+      const after = { value: made.value, head: made.head }
+      for (const write of writes) {
+        const { family, column } = storedIn(write.family)
+        if (family === "current" && write.key === key) after[column] = write.value
+      }
+      if (!hasContent(after)) throw new LaterBatch()
+    }
+  }
+
   private write(view: BatchView, { family, key, value, payload }: EntryWrite): void {
     this.raisesGeneration ||= isOfGeneration(family)
+    this.guardsAbsence ||= family === "heads" && value !== undefined && decodeRowHead(value).versions === 0
     const { family: stored, column } = storedIn(family)
     const name = `${stored} ${key}`
     let row = this.rows.get(name)
@@ -131,10 +161,9 @@ class BatchChanges {
     return { usage: usage.sort((a, b) => (a.key < b.key ? -1 : 1)), newUsage, droppedUsage }
   }
 
-  /** The commit of the batch. A row that was made and deleted within it leaves no trace. */
+  /** The commit of the batch. A row that was made and deleted within it leaves no trace; see `requireTrace`. */
   request(lane: LaneId, under: Pick<CommitRequest, "from" | "version" | "firstUs" | "lastUs">): CommitRequest {
     const rows = [...this.rows.values()].sort(byStoredKey)
-    const hasContent = ({ value, head }: ChangedRow): boolean => value !== undefined || head !== undefined
     const replaced = rows.flatMap((row): ReplacedRow[] =>
       row.base && hasContent(row)
         ? [{ ...contentOf(row), before: row.base.version, keepsPayload: row.keepsPayload }]
@@ -150,7 +179,7 @@ class BatchChanges {
     const counts = [...this.counts].filter(([, change]) => Object.values(change).some(count => count !== 0))
     return {
       ...{ lane, ...under, raisesGeneration: this.raisesGeneration },
-      closesLanes: reliesOnObjects && changesObjects,
+      closesLanes: this.guardsAbsence || (reliesOnObjects && changesObjects),
       ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],
@@ -164,6 +193,7 @@ const NO_USAGE_CHANGES: readonly UsageChange[] = []
 const UNCHANGED: UsageSoFar = {
   ...{ added: NO_USAGE, isNew: false, bytesBeforeMax: Infinity, objectsBeforeMax: Infinity },
 }
+const hasContent = ({ value, head }: Pick<ChangedRow, Column>): boolean => value !== undefined || head !== undefined
 const finite = (most: number): number | undefined => (most === Infinity ? undefined : most)
 
 /** Decides the commands in their order; undefined if rows are missing, which `wants` then has. */

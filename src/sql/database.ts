@@ -151,8 +151,8 @@ export interface CommitRequest {
   /** Whether the batch changes rows of buckets or identities: the generation increases in every lane. */
   readonly raisesGeneration: boolean
   /**
-   * The batch changes objects, and relies on others: what changes those later must get a later timestamp. So all other
-   * lanes are closed for the batch's.
+   * The batch changes objects and relies on others, or guards the absence of an object: what changes or makes those later must
+   * get a later timestamp. So all other lanes are closed for the batch's.
    */
   readonly closesLanes: boolean
   /** Rows that were read and are not written, each once, in the order of families and keys. So are all others. */

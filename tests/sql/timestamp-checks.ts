@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { isFailure } from "../../src/base/failures.js"
 import { parseBucketId, objectKeyOfText, rowKeyOf, type RowKey } from "../../src/base/ids.js"
+import { encodeRowHead } from "../../src/format/records.js"
 import { objectRowKey } from "../../src/format/row-key.js"
 import { command, query, type RowView } from "../../src/metadata/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
@@ -15,7 +16,7 @@ const OBJECT = "current"
 const BUCKET = parseBucketId(1)
 const rowOf = (key: string): RowKey => objectRowKey(BUCKET, objectKeyOfText(key))
 const KEYS = ["a", "b", "c"]
-/** It is there from the beginning: what is absent is not guarded. */
+/** It is there from the beginning: for what is absent see `guardsComeBeforeTheirObjects`. */
 const FIRST = "first"
 const HOUR_MS = 3_600_000
 
@@ -126,6 +127,96 @@ async function checkOrder(events: readonly Event[], engine: SqlMetadata): Promis
   for (const [key, value] of values) assert.equal(await engine.ask(valueOf(key)), value, `${key} at the end`)
 }
 
+/** The head of an object without versions. */
+const GUARD = encodeRowHead({ lastOrder: 0, lastModifiedMs: 0, nullOrder: 0, versions: 0, latestOrder: 0 })
+
+/** Changes an object if another one is absent, which it guards, as a transaction does. Returns its timestamp, or undefined. */
+const guard = command<[absent: string, to: string, value: string], number | undefined>({
+  name: "Guard",
+  touches: (absent, to) => [
+    [OBJECT, rowOf(absent)],
+    [OBJECT, rowOf(to)],
+  ],
+  decide(view, { commitUs }, absent, to, value) {
+    view.get("heads", rowOf(absent))
+    if (view.get(OBJECT, rowOf(absent)) !== undefined) return { writes: [], result: undefined }
+    view.get(OBJECT, rowOf(to))
+    const guarding = { family: "heads", key: rowOf(absent), value: GUARD } as const
+    return { writes: [writeOf(to, value), guarding], result: commitUs }
+  },
+})
+
+/** Makes an object that is absent. Returns its timestamp, or undefined. */
+const make = command<[key: string, value: string], number | undefined>({
+  name: "Make",
+  touches: key => [[OBJECT, rowOf(key)]],
+  decide(view, { commitUs }, key, value) {
+    view.get("heads", rowOf(key))
+    const isPresent = view.get(OBJECT, rowOf(key)) !== undefined
+    return isPresent ? { writes: [], result: undefined } : { writes: [writeOf(key, value)], result: commitUs }
+  },
+})
+
+/** Removes the guard of an absent object, or an object that has this value. Returns whether it has. */
+const remove = command<[key: string, value: string | undefined], boolean>({
+  name: "Remove",
+  touches: key => [[OBJECT, rowOf(key)]],
+  decide(view, _time, key, value) {
+    const head = view.get("heads", rowOf(key))
+    const row = view.get(OBJECT, rowOf(key))
+    if ((row && Buffer.from(row.value).toString()) !== value) return { writes: [], result: false }
+    const removed = { key: rowOf(key), value: undefined }
+    const writes = [
+      ...(head ? [{ family: "heads" as const, ...removed }] : []),
+      ...(row ? [{ family: OBJECT, ...removed } as const] : []),
+    ]
+    return { writes, result: true }
+  },
+})
+
+/**
+ * What makes an object that stays comes after what has relied on its absence, also after the guard is gone, and where others
+ * have made and removed the object meanwhile.
+ */
+async function guardsComeBeforeTheirObjects(seed: number): Promise<void> {
+  const world = new SimulatedWorld(seed, SLOW)
+  await world.run(async () => {
+    const random = world.random.fork("guards")
+    const engines = [await world.open("a"), await world.open("b"), await world.open("c")]
+    await anyOf(random, engines).run(put("to", FIRST))
+    for (let round = 0; round < 10; round += 1) {
+      const key = `absent ${round}`
+      const made = new Map<string, number>()
+      const guards: number[] = []
+      const making = async (engine: SqlMetadata, value: string): Promise<void> => {
+        const us = await engine.run(make(key, value))
+        if (us !== undefined) made.set(value, us)
+      }
+      const guarding = async (engine: SqlMetadata): Promise<void> => {
+        const us = await engine.run(guard(key, "to", `${round}`))
+        if (us !== undefined) guards.push(us)
+        await engine.run(remove(key, undefined))
+      }
+      await concurrently(4, async worker => {
+        const engine = anyOf(random, engines)
+        await world.pass(random.below(20))
+        const own = `own ${worker}`
+        if (worker < 2) await making(engine, own)
+        else if (worker === 2) await guarding(engine)
+        else {
+          // All three in one batch, normally.
+          const removing = () => engine.run(remove(key, own)).then(isRemoved => isRemoved && made.delete(own))
+          await Promise.all([guarding(engine), making(engine, own), removing()])
+        }
+      })
+      for (const us of guards) {
+        const tooEarly = [...made].find(([, madeUs]) => madeUs <= us)
+        assert.equal(tooEarly, undefined, `${key} was absent at ${us}`)
+      }
+    }
+  })
+}
+
 /** Makes a row that has the command's timestamp. */
 const stamp = command<[key: string], number>({
   name: "Stamp",
@@ -185,4 +276,4 @@ async function closedMomentsStay(seed: number): Promise<void> {
   })
 }
 
-export const TIMESTAMP_CHECKS = { timestampsAreAnOrder, closedMomentsStay }
+export const TIMESTAMP_CHECKS = { timestampsAreAnOrder, guardsComeBeforeTheirObjects, closedMomentsStay }

@@ -34,8 +34,18 @@ export const TIMESTAMP_PLANTS: readonly SqlPlant[] = [
   },
   {
     bug: "objects that a batch relies on close no lanes",
-    edits: [{ file: batch, find: "closesLanes: reliesOnObjects && changesObjects", put: "closesLanes: false" }],
+    edits: [{ file: batch, find: "(reliesOnObjects && changesObjects)", put: "false" }],
     caughtBy: "timestampsAreAnOrder",
+  },
+  {
+    bug: "guards of absent objects close no lanes",
+    edits: [{ file: batch, find: "this.guardsAbsence || (", put: "(" }],
+    caughtBy: "guardsComeBeforeTheirObjects",
+  },
+  {
+    bug: "an object that is made and removed in one batch leaves no trace",
+    edits: [{ file: batch, find: "    this.requireTrace(writes)\n", put: "" }],
+    caughtBy: "guardsComeBeforeTheirObjects",
   },
   {
     bug: "a moment is closed without the lanes",
