@@ -5,7 +5,20 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { createAccount } from "../../src/access/account-commands-core.js"
 import { isFailure } from "../../src/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../src/base/ids.js"
+import { NO_DETAILS, versionIdOfHead, type VersionHead } from "../../src/format/version-record.js"
+import type { SqlMetadata } from "../../src/sql/index.js"
+import { createBucket, setSetting, setVersioning } from "../../src/object/commands/bucket-commands-core.js"
+import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
+import {
+  checkTransaction,
+  commitTransaction,
+  type TransactionStep,
+} from "../../src/object/commands/transaction-core.js"
+import { putVersion } from "../../src/object/commands/version-commands-core.js"
+import { Quotas } from "../../src/object/quotas.js"
 import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
 import { increment, incrementTogether, NUMBER } from "./increments.js"
 import { RACES } from "./race-bodies.js"
@@ -159,3 +172,65 @@ test("simulated: the timestamps of a store whose metadata moves to a database go
     for (const engine of [before, await world.open("b")]) assert.ok((await engine.closeTo()) >= us)
   })
 })
+
+const OWNER = parseAccountId("root")
+const TO = objectKeyOfText("to")
+
+async function putIn(engine: SqlMetadata, bucketId: BucketId, key: string, random: number): Promise<VersionHead> {
+  const version = {
+    ...({ content: { kind: "inline" }, payload: new Uint8Array(3), sizeBytes: 3, parts: 0 } as const),
+    ...{ md5: new Uint8Array(16), random: new Uint8Array(8).fill(random), checksum: NO_CHECKSUM, details: NO_DETAILS },
+    ...({ isShared: false, storageClass: "STANDARD" } as const),
+  }
+  const named = { bucketId, key: objectKeyOfText(key), conditions: {}, uploadId: undefined, hints: [] }
+  return (await engine.run(putVersion({ ...named, version }))).head
+}
+
+/** Three versions of a key, and the step that removes the first one. */
+async function removalIn(engine: SqlMetadata, bucketId: BucketId, key: string): Promise<TransactionStep> {
+  const head = await putIn(engine, bucketId, key, 1)
+  for (const random of [2, 3]) await putIn(engine, bucketId, key, random)
+  const named = { bucketId, key: objectKeyOfText(key), conditions: {} }
+  return { kind: "delete", remove: { ...named, versionId: versionIdOfHead(head) } }
+}
+
+async function renameIn(engine: SqlMetadata, bucketId: BucketId, key: string): Promise<TransactionStep> {
+  const version = await putIn(engine, bucketId, key, 1)
+  const named = { bucketId, from: objectKeyOfText(key), to: TO, sourceConditions: {}, conditions: {}, version }
+  const random = { random: new Uint8Array(8), markerRandom: new Uint8Array(8) }
+  const rename = { ...named, ...random, bytes: { kind: "row" }, sealing: undefined, clockMs: 0, hints: [] } as const
+  return { kind: "rename", rename }
+}
+
+const namesOf = (step: TransactionStep) => {
+  if (step.kind === "delete") return [step.remove]
+  if (step.kind !== "rename") return []
+  const { bucketId, from, to } = step.rename
+  return [from, to].map(key => ({ bucketId, key }))
+}
+
+for (const { what, stepIn, buckets, keys } of [
+  { what: "removals of many keys", stepIn: removalIn, buckets: 3, keys: 30 },
+  { what: "renames in many buckets", stepIn: renameIn, buckets: 40, keys: 1 },
+]) {
+  test(`simulated: a transaction within its limits is done, with histories and quotas: ${what}`, async () => {
+    const world = new SimulatedWorld(TEST_SEED, SLOW)
+    await world.run(async () => {
+      const engine = await world.open("a")
+      await engine.run(createAccount({ id: OWNER, displayName: "Root", email: "" }))
+      const quotas = new Quotas(engine, () => Promise.resolve(undefined))
+      const steps: TransactionStep[] = []
+      for (let bucket = 0; bucket < buckets; bucket += 1) {
+        const name = parseBucketName(`bucket-${bucket}`)
+        const { id } = await engine.run(createBucket({ name, owner: OWNER, location: "" }))
+        await engine.run(setVersioning(id, "enabled"))
+        await engine.run(setSetting(id, "history", "{}"))
+        await quotas.set({ kind: "bucket", name }, { hardBytes: 1_000_000 })
+        for (let key = 0; key < keys; key += 1) steps.push(await stepIn(engine, id, `key ${key}`))
+      }
+      checkTransaction(steps.map(step => ({ kind: step.kind, names: namesOf(step) })))
+      const { results } = await engine.run(commitTransaction({ steps, token: undefined, clockMs: 0 }))
+      assert.equal(results.length, buckets * keys)
+    })
+  })
+}

@@ -24,6 +24,7 @@ import { bucketRowKey, suffixRange, versionRowKey } from "../../format/row-key.j
 import { decodeVersionHead } from "../../format/version-record.js"
 import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { decideEach } from "./decide-each-core.js"
 import { orderAfter, type VersionMatch } from "./found-versions-core.js"
 
 export const hasHistory = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("history")
@@ -89,13 +90,15 @@ export class HistoryOfKey {
 
 /** The writes of a decision for the histories of the keys that it changes. */
 export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]): readonly EntryWrite[] {
-  const later = new Map<RowKey, number>()
-  for (const history of keys) {
+  const found = decideEach(keys, history => {
     const sinceUs = history.sinceUs(view)
     const { bucketId, row: object } = history
-    if (sinceUs === 0 || !isKept(view, bucketId)) continue
+    if (sinceUs === 0 || !isKept(view, bucketId)) return undefined
     const key = historyRowKey(bucketId, object)
-    const row = view.ifPresent("history", key)
+    return { key, sinceUs, row: view.ifPresent("history", key) }
+  }).filter(each => each !== undefined)
+  const later = new Map<RowKey, number>()
+  for (const { key, sinceUs, row } of found) {
     // If the row is lost, the bucket has no complete history any more.
     const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
     if (beforeUs < sinceUs) later.set(key, sinceUs)

@@ -41,6 +41,7 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { bucketOfRow } from "./bucket-rows-core.js"
+import { decideEach } from "./decide-each-core.js"
 import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } from "./changes-core.js"
 import {
   findLatest,
@@ -550,7 +551,9 @@ export class RowEditor {
   }
 
   private finishAll(): readonly FinishedEditor[] {
-    return [...(this.before?.finishAll() ?? []), this.finishOne()]
+    const editors: RowEditor[] = [this]
+    for (let each = this.before; each !== undefined; each = each.before) editors.unshift(each)
+    return decideEach(editors, editor => editor.finishOne())
   }
 
   private finishOne(): FinishedEditor {

@@ -8,7 +8,7 @@
  * Limits    TRANSACTION_LIMITS. Callers check them with `checkTransaction`, before anything is written.
  */
 import { equalBytes } from "../../base/bytes.js"
-import { fail, isFailure, type Failure } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { rowKeyOf, type BucketId, type MultipartId, type RowKey, type VersionId } from "../../base/ids.js"
 import { must } from "../../base/assert.js"
 import type { EntryWrite } from "../../format/entry.js"
@@ -36,6 +36,7 @@ import {
 import type { PutResult } from "../contract.js"
 import { putResultOf } from "../queries/object-info-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
+import { decideEach } from "./decide-each-core.js"
 import type { Edited } from "./edited-core.js"
 import { expiryClock } from "./expiry-core.js"
 import { addressKeyOf, completeUploadIn, type CompleteUpload } from "./multipart-commands-core.js"
@@ -142,35 +143,26 @@ interface DecidedSteps {
   readonly changes: boolean
 }
 
-/**
- * Decides all operations, even if one cannot be decided because the engine has to fetch rows: it fetches what all of them
- * lack at the same time. Throws the refusal of the first that is refused.
- */
+/** Decides all operations. Throws the refusal of the first that is refused. */
 function decideAll(
   view: CommandView,
   time: DecisionTime,
   steps: readonly TransactionStep[],
   clockMs: number,
 ): DecidedSteps {
-  const results: OperationResult[] = []
   const guarded: GuardedKey[] = []
   let last: RowEditor | undefined
   let changes = false
-  let refusal: Failure | undefined
-  let lacking: { readonly error: unknown } | undefined
-  for (const [operation, step] of steps.entries()) {
+  const results = decideEach(steps.entries(), ([operation, step]) => {
     try {
       const { editor, result } = decideStep({ view, time, clockMs }, step, last)
       changes ||= editor !== undefined
       last = editor ?? guardOf({ view, time, clockMs, last, guarded }, step)
-      results.push(result)
+      return result
     } catch (error) {
-      if (isFailure(error)) refusal ??= fail(error.kind, { ...error.details, operation }, error)
-      else lacking ??= { error }
+      throw isFailure(error) ? fail(error.kind, { ...error.details, operation }, error) : error
     }
-  }
-  if (lacking !== undefined) throw lacking.error
-  if (refusal !== undefined) throw refusal
+  })
   return { last, results, guarded, changes }
 }
 

@@ -11,6 +11,7 @@ import { decodeAccount, type BucketRecord } from "../../format/records.js"
 import { textRowKey } from "../../format/row-key.js"
 import { addUsage, decodeUsage, deletedUsageRowKey, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
 import type { RowView, UsageChange } from "../../metadata/index.js"
+import { decideEach } from "./decide-each-core.js"
 
 /** A count that a bucket belongs to. */
 interface Count {
@@ -78,9 +79,10 @@ interface Sum extends Pick<Growth, "addsObject" | "isRestoring"> {
 /** The changes of all counts, each once: quotas allow or refuse the sum. Throws `quotaExceeded`. */
 export function usageChanges(view: RowView, growths: readonly Growth[]): readonly UsageChange[] {
   const sums = new Map<RowKey, Sum>()
-  for (const growth of growths)
-    for (const count of countsOf(view, growth.bucket)) sums.set(count.key, sumOf(sums.get(count.key), count, growth))
-  return [...sums.values()].filter(changesCount).map(sum => changeOf(view, sum))
+  const found = decideEach(growths, growth => ({ growth, counts: countsOf(view, growth.bucket) }))
+  for (const { growth, counts } of found)
+    for (const count of counts) sums.set(count.key, sumOf(sums.get(count.key), count, growth))
+  return decideEach([...sums.values()].filter(changesCount), sum => changeOf(view, sum))
 }
 
 function sumOf(before: Sum | undefined, count: Count, growth: Growth): Sum {
