@@ -2,6 +2,7 @@
 import type { Edit, TestedPlant } from "./plants.js"
 
 const DECISION = "src/object/commands/transaction-core.ts"
+const EACH = "src/object/commands/decide-each-core.ts"
 const RENAMES = "src/object/rename-service.ts"
 const CASES = "src/object/transaction-service"
 const CRASHES = "src/object/transaction-crashes"
@@ -14,7 +15,7 @@ const plant = (bug: string, caughtBy: string, file: string, find: string, put: s
 }
 
 export const TRANSACTION_PLANTS: readonly TestedPlant[] = [
-  plant("an operation that is refused is left out", CASES, DECISION, "if (refusal !== undefined) throw refusal", ""),
+  plant("an operation that is refused is left out", CASES, EACH, "lacking ?? refusal", "lacking"),
   plant(
     "a refusal does not say which operation it is about",
     CASES,

@@ -11,12 +11,13 @@ import type { Clock } from "../seams/clock/contract.js"
 import { SQL_LIMITS } from "./limits.js"
 
 interface WaitingRead {
-  readonly us: number
+  /** Undefined: the present moment. */
+  readonly us: number | undefined
   readonly resolve: (us: number) => void
   readonly reject: (failure: unknown) => void
 }
 
-/** The present moment, when the statement runs. */
+/** The statement closes the present moment, which is earlier. */
 const PRESENT = Number.MAX_SAFE_INTEGER
 
 export class Closing {
@@ -33,8 +34,8 @@ export class Closing {
   ) {}
 
   /** Closes the moment, or the present one. Throws `invalidArgument` for one in the future, and what `close` throws. */
-  closeTo(us: number = PRESENT): Promise<number> {
-    if (us <= this.closedUs) return Promise.resolve(us)
+  closeTo(us?: number): Promise<number> {
+    if (us !== undefined && us <= this.closedUs) return Promise.resolve(us)
     return new Promise((resolve, reject) => {
       this.waiting.push({ us, resolve, reject })
       this.running ??= this.work()
@@ -56,11 +57,11 @@ export class Closing {
   /** Never rejects. */
   private async closeFor(reads: readonly WaitingRead[]): Promise<void> {
     try {
-      const closedUs = await this.close(Math.max(...reads.map(({ us }) => us)))
+      const closedUs = await this.close(Math.max(...reads.map(({ us = PRESENT }) => us)))
       this.closedUs = Math.max(this.closedUs, closedUs)
       for (const { us, resolve, reject } of reads) {
-        if (us <= closedUs) resolve(us)
-        else if (us === PRESENT) resolve(closedUs)
+        if (us === undefined) resolve(closedUs)
+        else if (us <= closedUs) resolve(us)
         else reject(fail("invalidArgument", { message: "the moment is in the future", us, latest: closedUs }))
       }
     } catch (error) {

@@ -96,9 +96,9 @@ export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]):
     if (sinceUs === 0 || !isKept(view, bucketId)) return undefined
     const key = historyRowKey(bucketId, object)
     return { key, sinceUs, row: view.ifPresent("history", key) }
-  })
+  }).filter(each => each !== undefined)
   const later = new Map<RowKey, number>()
-  for (const { key, sinceUs, row } of found.filter(each => each !== undefined)) {
+  for (const { key, sinceUs, row } of found) {
     // If the row is lost, the bucket has no complete history any more.
     const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
     if (beforeUs < sinceUs) later.set(key, sinceUs)
