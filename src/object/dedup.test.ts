@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
-import { hexOf } from "../base/bytes.js"
+import { concatBytes, hexOf } from "../base/bytes.js"
 import { fail, isFailure, type FailureKind } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
 import { MIB, PART_BYTES_MIN } from "../base/limits.js"
@@ -540,7 +540,7 @@ async function uploadOfLarge({ world, bucket }: Scene, key: string, count: numbe
       return digest
     })
     const lengths = { lengthBytes: blocks * 4 * MIB, blockBytes: 4 * MIB, policy: world.policy }
-    const part = { partNumber, md5: new Uint8Array(16), checksumValue: undefined, digests }
+    const part = { partNumber, md5: new Uint8Array(16), checksumValue: undefined, digests: concatBytes(digests) }
     const extent = extentOf(partNumber, { ...lengths, part: partNumber })
     const put = { bucketId: bucket.id, key: target.key, multipartId, part: { ...part, extent }, hints: [] }
     const { md5 } = await clock.runUntil(tablet.run(putPart(put)))
