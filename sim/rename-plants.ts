@@ -61,7 +61,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
   plant(
     "an object with parts that refer to others loses its parts",
     SERVICE,
-    inService("if (!(await this.isOfParts(moving, manifest)))", "if (manifest.lastAppended !== undefined)"),
+    inService("if (await this.isOfParts(moving, manifest)) return", "if (manifest.parts < 0) return"),
   ),
   plant(
     "a part gets the number of another",
