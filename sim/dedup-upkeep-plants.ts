@@ -29,14 +29,11 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
     "released segments stay when a repair counts no references",
     edit("repair-commands-core", "const isOver = before.isReleased && count === 0", "const isOver = false"),
   ),
-  ofReferences(
-    "parts that are missing in the middle of a source are not noticed",
-    edit(
-      "checks-core",
-      'if (isFailure(error, "corruptRecord")) return false',
-      'if (isFailure(error, "corruptRecord")) return true',
-    ),
-  ),
+  ofReferences("parts that are missing in the middle of a source are not noticed", {
+    file: "src/object/queries/manifest-core.ts",
+    find: 'if (isFailure(error, "corruptRecord")) return false',
+    put: 'if (isFailure(error, "corruptRecord")) return true',
+  }),
   ofDigests(
     "an entry of the index is not compared with the digest",
     edit("checks-core", "return blockIndexRowKey(bucketId, block.digest) === rowKey", "return rowKey.length > 0"),

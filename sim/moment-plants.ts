@@ -63,8 +63,8 @@ export const MOMENT_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a restore overwrites what was written after its start", REQUESTS, {
     file: RESTORE,
-    find: "      isUnchanged,\n",
-    put: "",
+    find: '...{ method: "PUT", bucket, key, ifUnchanged },',
+    put: '...{ method: "PUT", bucket, key },',
   }),
   plant("a restore loses the storage class", REQUESTS, {
     file: RESTORE,

@@ -106,7 +106,7 @@ export const TRANSACTION_PLANTS: readonly TestedPlant[] = [
     "bytes that go to another bucket keep the key of theirs",
     ELSEWHERE,
     RENAMES,
-    "if (asked.fromBucketId !== undefined) plain = await this.openPlain(request, record)",
+    "if (asked.fromBucketId !== undefined) plain = await this.openElsewhere(request, record)",
     "",
   ),
   plant(
