@@ -8,7 +8,8 @@ import { asFailure, fail, type Failure } from "../base/failures.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
-import { addCounters, decodeRowHead, NO_COUNTS, type Counters } from "../format/records.js"
+import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
+import { isGuardsRowKey } from "../format/transaction-record.js"
 import { addUsage, NO_USAGE } from "../format/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
@@ -100,7 +101,7 @@ class BatchChanges {
 
   private write(view: BatchView, { family, key, value, payload }: EntryWrite): void {
     this.raisesGeneration ||= isOfGeneration(family)
-    this.guardsAbsence ||= family === "heads" && value !== undefined && decodeRowHead(value).versions === 0
+    this.guardsAbsence ||= family === "transactions" && value !== undefined && isGuardsRowKey(key)
     const { family: stored, column } = storedIn(family)
     const name = `${stored} ${key}`
     let row = this.rows.get(name)
