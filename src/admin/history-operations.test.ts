@@ -24,7 +24,7 @@ test("pages of differences belong to the moments of the first answer", async () 
   )
 })
 
-test("a request without a first moment, or with what is none, is refused", async () => {
+test("a request without a first moment, or with an invalid one, is refused", async () => {
   const { json } = world()
   await json("POST", "/v1/buckets", { body: { name: "photos" } })
   for (const query of ["", "?from=yesterday", "?from=2025-01-01T00:00:00Z&to=2025"])

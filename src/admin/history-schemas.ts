@@ -37,6 +37,6 @@ export const DIFFERENCES = z
     unchanged: z
       .object({ objects: count, bytes: count })
       .describe("objects of these keys that are the same at both moments"),
-    next: z.string().optional().describe("`after` of the next page; absent: there is none"),
+    next: z.string().optional().describe("`after` of the next page; absent: this is the last page"),
   })
   .meta({ id: "Differences" })

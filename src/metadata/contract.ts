@@ -25,7 +25,7 @@ export interface DecisionTime {
   readonly nowMs: number
   /**
    * The commit timestamp: whole microseconds since 1970. A command that was requested after another one was answered, or
-   * seen by anybody, has a later one, through whatever process. Commands of one process that write never share one.
+   * seen by any client, has a later one, whichever processes run them. Commands of one process that write never share one.
    */
   readonly commitUs: number
   /** The position that the decision's entry would get. */

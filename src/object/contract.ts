@@ -570,7 +570,7 @@ export interface TransactionRequest {
 }
 
 export interface Transactions {
-  /** What a transaction with the token has done; undefined: none has. Throws `idempotencyMismatch`. */
+  /** Returns the results of the transaction with this token; undefined if there was no such transaction. Throws `idempotencyMismatch`. */
   find(token: TransactionToken): Promise<readonly OperationResult[] | undefined>
   /**
    * Does all operations of one moment, or none. What is thrown because of one operation has its number, from 0, in the details

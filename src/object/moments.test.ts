@@ -187,7 +187,7 @@ async function assertDifferences(bucket: Bucket, moments: MomentService, first: 
   for (const key of keys) {
     const [before, now] = [first.objects.get(key), last.objects.get(key)]
     if (found.has(key)) assert.equal(found.get(key), `${before?.versionId} ${now?.versionId}`)
-    // Another version with the same bytes and headers is none: such as an empty one.
+    // Another version with the same bytes and headers is no difference, such as an empty object that is put again.
     else assert.ok(before?.sizeBytes === now?.sizeBytes, `${key} differs`)
   }
   const same = [...keys].filter(key => first.objects.get(key)?.versionId === last.objects.get(key)?.versionId)

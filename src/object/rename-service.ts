@@ -5,7 +5,7 @@
  * nothing is opened, unless they go to another bucket, whose keys are others. An object in parts is copied into an upload of the new key that no client sees, part by part, so that
  * its ETag and its parts stay. A payload that is stored with the row is not copied.
  *
- * Promises  Nobody sees anything of a rename before its command. If it fails, what was copied is removed; after a crash the
+ * Promises  No client sees a part of a rename before its command. If it fails, what was copied is removed; after a crash the
  *           upload is found to be left by a process that has ended, and other bytes to be referenced by no row.
  * Limits    RENAME_LIMITS, and those of a reader for its pin: the copying of an object may take a day.
  */

@@ -1,9 +1,9 @@
 /**
- * Whether some order explains a history of requests: none comes before one that had ended when it began, and each answer is that of
- * the state at its place (Herlihy and Wing, "Linearizability", 1990).
+ * Whether some order explains a history of requests: no request comes before one that had ended when it began, and each answer
+ * fits the state at its place (Herlihy and Wing, "Linearizability", 1990).
  */
 
-/** Of the search; a history that needs more counts as wrong. */
+/** The search stops after so many configurations: a history that needs more counts as wrong. */
 const CONFIGURATIONS_MAX = 20_000
 
 export interface Request<State> {

@@ -2,7 +2,7 @@
  * Transaction service: prepares the operations of a transaction (seals uploads, copies what is renamed), then runs the command
  * that does all of them. See decision 88.
  *
- * Promises  Nobody sees anything of a transaction before its command. If it fails, uploads go on, and what was copied is
+ * Promises  No client sees a part of a transaction before its command. If it fails, uploads go on, and what was copied is
  *           removed; after a crash both are found to be left by a process that has ended.
  * Limits    TRANSACTION_LIMITS.
  */

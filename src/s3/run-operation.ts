@@ -204,7 +204,10 @@ function resolveMoment(call: ObjectCall, find: "versionAt" | "versionSoFar"): So
   })
 }
 
-/** Closes the request's moment, and reads its version: the one that was authorised, or decides again. Throws why there is none. */
+/**
+ * Closes the request's moment, and reads the version of that moment. If it is not the one that was authorised, the caller is
+ * authorised again. Throws the reason if there is no version.
+ */
 async function readAtMoment(
   admitted: Admitted,
   call: ObjectCall,

@@ -28,7 +28,7 @@ const LEFT_BYTES = 64 * 1024
 /** Each key has one writer. */
 interface Line {
   readonly key: string
-  /** What the object may be: the last write that was acknowledged, and those since. Undefined: there is none. */
+  /** Contents that a read may return: the last acknowledged write, and the unacknowledged ones after it. Undefined: no object. */
   may: readonly (string | undefined)[]
 }
 

@@ -95,7 +95,7 @@ test("to read at a moment needs the rights to versions, as it may show what was 
     assert.equal(reply.status, status, `${key.id} ${name}: ${reply.code}`)
   }
   assert.equal((await send("GET", "nothing", { query })).code, "NoSuchKey")
-  // Nobody without rights learns whether the bucket has a history.
+  // A caller without rights does not learn whether the bucket has a history.
   const long: Pairs = [["readTimestamp", "2001-09-09T01:46:40Z"]]
   assert.equal((await send("GET", "a", { query: long, by: holder(READER) })).code, "AccessDenied")
   assert.equal((await send("GET", undefined, { query: long, by: holder(READER) })).code, "AccessDenied")

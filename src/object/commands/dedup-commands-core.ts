@@ -77,7 +77,7 @@ export interface WantedBlock {
   readonly isShort: boolean
 }
 
-/** A block with these bytes; undefined: none is known. Whether it stays, a decision says. */
+/** Finds a stored block with these bytes; undefined if the index has no such block. The command checks that it is still there. */
 export const findKnownBlock = query("FindKnownBlock", (view, wanted: WantedBlock): KnownBlock | undefined => {
   const { digest, lengthBytes, follows, isShort } = wanted
   const run = { ...wanted, digests: [digest], blockBytes: lengthBytes }

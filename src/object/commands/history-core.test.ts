@@ -27,7 +27,7 @@ const KEYS = ["a", "b", "c/d", "e"].map(objectKeyOfText)
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
-/** For each key its latest version; "": there is none, or a delete marker. */
+/** The latest version of each key; "" if it is a delete marker, or the key has no version. */
 type State = readonly string[]
 
 const shown = (head: VersionHead | undefined): string =>

@@ -3,7 +3,7 @@
  *
  * The object under a key at a moment is the newest version whose order is not later, unless that is a delete marker. This
  * stays true while no version is removed. A removed version was the object from its own order until that of the next one: so
- * the history of its key is complete from the order of the next version on, or from the removal on if there is none. A delete
+ * the history of its key is complete from the order of the next version on, or from the removal on if no version follows. A delete
  * marker that leaves no object below it hides nothing: without it there is no object at these moments either.
  *
  * Promises  `historySince` is exact: at every commit timestamp from then on the versions show which object was there.

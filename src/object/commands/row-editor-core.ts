@@ -220,7 +220,7 @@ export class RowEditor {
 
   /**
    * Makes the decision safe that relies on the object's absence and changes nothing of it: the row of an object without
-   * versions competes with whatever would make one. Nobody sees it, and `dropGuards` removes it. Returns whether it is needed.
+   * versions competes with whatever would make one. Readers ignore it, and `dropGuards` removes it. Returns whether it is needed.
    */
   guardAbsence(): boolean {
     const { had, hadObject } = this.versions

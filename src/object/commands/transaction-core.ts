@@ -95,7 +95,7 @@ interface Guards {
   readonly keys: readonly GuardedKey[]
 }
 
-/** What a transaction with the token has done; undefined: none has. Throws `idempotencyMismatch` for another request. */
+/** Returns the results of the transaction with this token; undefined if it was not done. Throws `idempotencyMismatch` for another request. */
 function committedBefore(view: RowView, token: TransactionToken): readonly OperationResult[] | undefined {
   const row = view.get("transactions", transactionRowKey(token))
   if (row === undefined) return undefined

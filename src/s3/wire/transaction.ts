@@ -1,7 +1,7 @@
 /**
  * Parses the JSON document of a transaction: each operation becomes the request that would do it alone. Pure.
  *
- * Refuses  JSON that is none, unknown or missing members, values of another type (`invalidRequest`), names that cannot be right. The
+ * Refuses  invalid JSON, unknown or missing members, values of another type (`invalidRequest`), names that cannot be right. The
  *          details have the number of the operation, from 0 (`operation`).
  */
 import { fail, isFailure, type Failure } from "../../base/failures.js"
