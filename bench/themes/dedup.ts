@@ -1,4 +1,4 @@
-/** Puts in a bucket with deduplication beside the same puts in another one: of new bytes, and of bytes that it has. */
+/** Puts of new and of known bytes in a bucket with deduplication, compared with the same puts in another bucket. */
 import { MIB } from "../../src/base/limits.js"
 import { runLoad } from "../../src/client/load/raw-load.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"

@@ -1,4 +1,4 @@
-/** Reads at a moment beside reads of the present: objects, and pages over versions that are newer than the moment. */
+/** Reads at a moment, compared with reads of the present: objects, and pages over versions newer than the moment. */
 import { HISTORY } from "../../src/admin/index.js"
 import { parseMoment } from "../../src/base/moment.js"
 import { runLoad } from "../../src/client/load/raw-load.js"
@@ -9,7 +9,7 @@ import { all, atLeast, type Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
 
 const KEYS = 1_000
-/** Of each key, written after the moment. */
+/** Numbers of versions of each key that are newer than the moment. */
 const NEWER = [1, 30] as const
 const READERS = 4
 const WARM_SHARE = 0.3
@@ -45,7 +45,7 @@ class Moments implements Fixture {
     return this.store.close()
   }
 
-  /** Gets for a second of processor time of the server. */
+  /** GETs per second of the server's processor time. */
   async gets(newer: number): Promise<Measured> {
     await this.write(newer)
     const get = (query: Query) => this.perCpuSecond(n => ({ key: keyOf(n * 7), query }))
@@ -53,7 +53,7 @@ class Moments implements Fixture {
     return { ...(await get(this.at)), limit }
   }
 
-  /** Pages likewise. */
+  /** Pages per second of the server's processor time. */
   async pages(newer: number): Promise<Measured> {
     await this.write(newer)
     const list = (query: Query) => this.perCpuSecond(() => ({ query: [["list-type", "2"], ...query] }))
@@ -65,7 +65,7 @@ class Moments implements Fixture {
     return [["readTimestamp", this.moment]]
   }
 
-  /** So many versions of each key after the moment. */
+  /** Writes this number of versions of each key after the moment. */
   private async write(newer: number): Promise<void> {
     const more = newer - this.newer
     if (more <= 0) return
@@ -93,7 +93,7 @@ class Moments implements Fixture {
   }
 }
 
-/** Writes keys in turn, so many times in all. */
+/** Writes keys in turn, this number of times in all. */
 async function fill({ scale, clock, signal }: Bench, { forge }: OwnStore, count: number): Promise<void> {
   let n = 0
   const put = () => forge.forge({ method: "PUT", bucket: BUCKET, key: keyOf(n++), body: BODY })

@@ -1,4 +1,4 @@
-/** Transactions of ten operations, beside ten requests that do the same one by one. */
+/** Transactions of ten operations, compared with ten requests that do the same one by one. */
 import type { TransactionOperation } from "../../src/client/index.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import { KIB } from "../../src/base/limits.js"

@@ -89,7 +89,7 @@ export interface ListRequest {
   /** Keys below the next "/" are one folder. */
   readonly isByFolder: boolean
   readonly hasVersions: boolean
-  /** A moment: the listing is that of then. Undefined: of now. */
+  /** The moment that the listing shows; undefined for the present. */
   readonly at?: string | undefined
   /** `next` of the page before. */
   readonly from?: Query | undefined

@@ -55,7 +55,7 @@ function DifferencesSince(props: { readonly bucket: string; readonly from: strin
   )
 }
 
-/** Undefined: what was typed is no time. */
+/** The moment, undefined if the typed text is no time, and the prefix. */
 interface Asked {
   readonly moment: string | undefined
   readonly prefix: string

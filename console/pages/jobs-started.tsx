@@ -107,7 +107,7 @@ function JobFacts({ job }: { readonly job: StartedJob }) {
   )
 }
 
-/** What counting has found to do, of a job that does more than one thing. */
+/** The plan that counting made, if the job does more than one thing. */
 export function Plan({ job: { plan } }: { readonly job: StartedJob }) {
   if (plan === undefined) return null
   return (

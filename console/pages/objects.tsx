@@ -235,7 +235,7 @@ function Keys(props: {
   const { shown, revision, selection, onBulk } = props
   const { bucket, folder, search, isFlat, hasVersions } = shown
   const at = momentOf(shown.at)
-  // What was there then cannot be changed.
+  // Former objects cannot be changed.
   const maySelect = mayUse("startJob") && at === undefined
   const selected = useMemo(() => signal<Selected>(new Map()), [JSON.stringify([shown, selection])])
   const where = JSON.stringify([shown, revision])

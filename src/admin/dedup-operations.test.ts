@@ -1,4 +1,4 @@
-/** The administrator's side of deduplication: figures of a bucket, jobs, and who may see and start them. */
+/** The admin API of deduplication: figures of a bucket, jobs, and who may see and start them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DEDUP } from "./dedup-schemas.js"

@@ -6,7 +6,7 @@ import { startedJson } from "./job-operations.js"
 import { STARTED_JOB } from "./job-schemas.js"
 import { parseBody, type Operation } from "./operation.js"
 
-/** Not among the schemas of answers: the console takes those for its types. */
+/** Kept apart from the schemas of answers, from which the console takes its types. */
 const START_DEDUP_JOB = DEDUP_REQUEST.meta({ id: "StartDedupJob" })
 
 export const DEDUP_OPERATIONS: readonly Operation[] = [

@@ -171,7 +171,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
         })
       const bucket = await buckets.open(parseBucketName(segment("bucket")))
       if (job.kind === "copy-objects") await buckets.open(parseBucketName(job.toBucket))
-      // What is written from now on stays as it is.
+      // A restore leaves later writes as they are.
       const asOfUs = restoredMomentOf(job) === undefined ? undefined : await moments.now()
       const request = textOfBulk({ request: job, bucket: bucket.name, bucketId: bucket.id, asOfUs })
       const target = targetOfBulk(bucket.name, job)

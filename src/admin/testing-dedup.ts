@@ -1,4 +1,4 @@
-/** What deduplication reports of a bucket, for tests of the admin API. */
+/** The deduplication report of a bucket, for tests of the admin API. */
 import type { Services } from "./operation.js"
 
 const MIB = 1 << 20

@@ -37,7 +37,7 @@ export class BucketSink implements AuditSink {
     const day = new Date(this.clock.wallMs()).toISOString().slice(0, 10).replaceAll("-", "/")
     const [from, to] = [first, last].map(number => String(number).padStart(DIGITS, "0"))
     const bucket = await this.services.buckets.open(this.bucket)
-    // What is there is a pending write, or was left by one: its remote would not have the records.
+    // A remote bucket stores only pending writes and their leftovers: its remote would not have the records.
     if (bucket.settings.includes("remote"))
       throw fail("invalidRequest", {
         message: `The audit log cannot be delivered to ${bucket.name}: it is a remote bucket.`,

@@ -15,7 +15,7 @@ const MICROSECONDS = /^\d{16}$/
 export const MOMENT_FORM =
   "a time like 2026-01-31T09:30:00Z, with up to six decimals, or 16 digits: microseconds since 1970"
 
-/** RFC 3339 with a time zone and up to six decimals, or 16 digits. Undefined: the text is neither. */
+/** Parses RFC 3339 with a time zone and up to six decimals, or 16 digits; undefined if the text is neither. */
 export function parseMoment(text: string): number | undefined {
   if (MICROSECONDS.test(text)) return Number(text)
   const [, time, decimals = "", zone] = WITH_TIME.exec(text) ?? []

@@ -67,7 +67,7 @@ async function takeAll(body: OpenBody, source: BackPressuredSource): Promise<voi
 interface OpenRun {
   readonly uploadId: UploadId
   readonly firstBlock: number
-  /** How many have begun. */
+  /** The number of runs that have begun. */
   blocks: number
   lengthBytes: number
   readonly written: Promise<WrittenBlock>[]
@@ -89,7 +89,7 @@ class OpenBody {
   private readonly runs: OpenRun[] = []
   /** The run that the next block belongs to if it is written. */
   private run: OpenRun | undefined
-  /** Resolves once it is decided of all blocks that were sent whether they are written. */
+  /** Resolves once the writer has decided for all blocks sent whether to write them. */
   private decided: Promise<unknown> = Promise.resolve()
   /** Bytes of the body in a full block. */
   private readonly blockBytes: number
@@ -181,7 +181,7 @@ class OpenBody {
     this.block += 1
   }
 
-  /** Takes over the slab. What is decided of the blocks before it is known first. */
+  /** Takes over the slab, once the blocks before it are decided. */
   private async writeUnlessKnown(known: KnownBlocks, slab: Slab, block: number, lengthBytes: number): Promise<void> {
     const identifies = block < known.blocksMax
     const identified = identifies ? this.pipeline.identify(slab, lengthBytes, known.key) : undefined

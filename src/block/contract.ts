@@ -49,13 +49,13 @@ export interface MissingShards {
   readonly deviceId: DeviceId
 }
 
-/** Blocks that are stored already: those of a body are not written again. Bodies that are sealed have none. */
+/** Blocks that are stored already: bodies do not write them again. Sealed bodies have none. */
 export interface KnownBlocks {
-  /** Of the digests: 32 bytes. */
+  /** The key of the digests, 32 bytes. */
   readonly key: Uint8Array
   /** Further blocks of a body have no digest, and are written. */
   readonly blocksMax: number
-  /** Whether the block is left out. Called for each block with a digest, one after the other. */
+  /** Whether the body leaves the block out. Called for each block with a digest, one after the other. */
   isKnown(digest: Uint8Array, block: number, lengthBytes: number): Soon<boolean>
   /** The upload of a further run of blocks that are written. */
   nextUpload(): UploadId
@@ -102,7 +102,7 @@ export interface WrittenBody {
   readonly content:
     | { readonly kind: "inline"; readonly bytes: Uint8Array }
     | { readonly kind: "extent"; readonly extent: Extent }
-    /** Of a request with known blocks. */
+    /** The result of a request with known blocks. */
     | { readonly kind: "runs"; readonly runs: readonly WrittenRun[] }
   readonly hints: readonly MissingShards[]
 }

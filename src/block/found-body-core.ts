@@ -24,7 +24,7 @@ interface FoundShards<Shard> {
 
 export type BodyMatch<Shard extends FoundShard = FoundShard> =
   | { readonly kind: "whole"; readonly extent: Extent; readonly shards: readonly Shard[] }
-  /** `isStart`: what was found is whole blocks from the first on, but shorter than the body. */
+  /** `isStart`: the found bytes are whole blocks from the first on, but shorter than the body. */
   | { readonly kind: "incomplete"; readonly reason: string; readonly isStart?: boolean }
 
 /** Facts about a body from other sources than its shards. */

@@ -19,14 +19,14 @@ const NEVER = new AbortController().signal
 
 type Outcome = Awaited<ReturnType<Awaited<ReturnType<OpenWork>>["work"]>>
 
-/** What becomes of the rows of the job, and which job it was. */
+/** The outcomes of the job's rows, and the job that was opened. */
 let outcomes: readonly Outcome[] = []
 let opened: Parameters<OpenWork>[0] | undefined
 let endpoint = ""
 let store = new FakeStore()
 let jobs = startedJobs()
 
-/** Jobs whose rows have the outcomes, worked on whenever something is asked. */
+/** Jobs whose rows have the outcomes. Each request works on them. */
 function startedJobs(): StartedJobs {
   const made = new StartedJobs({
     ...{ clock: CLOCK, random: new SimRandom(3), log: new SimTelemetry().log },

@@ -13,7 +13,7 @@ const WATCH_MS = 20_000
 export const jobPath = (job: string, word = ""): string =>
   `/v1/jobs/${encodeURIComponent(job)}${word === "" ? "" : `/${word}`}`
 
-/** The job; with a revision only once it has another one, or after a while. */
+/** Returns the job; if a revision is given, only once it differs, or after a while. */
 export const jobOf = async (client: AdminClient, id: string, revision?: string): Promise<StartedJob> =>
   checked(
     STARTED_JOB,

@@ -45,7 +45,7 @@ const starterText = ({ kind, id, name }: StartedJob["starter"]): string =>
       ? "the operator"
       : `${kind} ${name === "" ? id : name}`
 
-/** What a job does, a line for each kind of change. */
+/** The amounts of a job's plan, a line for each kind of change. */
 export const amountsText = ({ amounts }: NonNullable<StartedJob["plan"]>): string =>
   amounts
     .map(({ what, objects, bytes }) => `${line(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)}\n`)

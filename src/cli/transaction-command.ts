@@ -56,5 +56,5 @@ function documentOf(document: unknown): {
   return { token, operations: operations.map(parseOperation) }
 }
 
-/** Whatever it is: the store refuses what it does not know, with the number of the operation. */
+/** An operation of any kind: the store refuses unknown ones, with their number. */
 const parseOperation = (operation: unknown): TransactionOperation => operation as TransactionOperation

@@ -64,7 +64,7 @@ export interface BucketEntry {
 
 const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
-/** The ETag of what was written. Without it the store does not say which object it has. */
+/** The ETag of the written object. Without it the store does not say which object it has. */
 export function etagOf(given: string | undefined): string {
   const etag = unquote(given)
   if (etag === "") throw new BrokenAnswer("the store does not say which object it has written: there is no ETag")

@@ -6,7 +6,7 @@ interface Place {
   readonly key: string
 }
 
-/** Of the object that is there before the transaction: an ETag, or `*` for any. */
+/** Conditions on the object before the transaction: an ETag, or `*` for any. */
 interface Matching {
   readonly ifMatch?: string
   readonly ifNoneMatch?: string
@@ -33,7 +33,7 @@ export type TransactionOperation =
     }
   | { readonly check: Place & Matching }
 
-/** What an operation has done. */
+/** The result of one operation. */
 export interface TransactionResult {
   readonly versionId?: string
   readonly etag?: string

@@ -29,7 +29,7 @@ export function checkDigests(bytes: Uint8Array): Uint8Array {
 
 export const countOfDigests = (bytes: Uint8Array): number => bytes.length / DIGEST_BYTES
 
-/** Views of each. Throws `corruptRecord`. */
+/** Returns a view of each digest. Throws `corruptRecord`. */
 export function splitDigests(bytes: Uint8Array): readonly Uint8Array[] {
   const count = countOfDigests(checkDigests(bytes))
   return Array.from({ length: count }, (_, i) => bytes.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES))
@@ -38,15 +38,15 @@ export function splitDigests(bytes: Uint8Array): readonly Uint8Array[] {
 /** The digests of neighbouring blocks of segments (family `blockDigests`). The bytes are the segments' own, and never change. */
 export interface BlockDigestsRecord {
   readonly storageClass: StorageClass
-  /** Of the upload that the segments are of, if there was one. */
+  /** The number of parts of the upload that made the segments; 0 if no upload did. */
   readonly uploadedParts: number
   readonly blockBytes: number
-  /** Of all these blocks; the last one may be shorter than the others. */
+  /** The length of all these blocks; the last one may be shorter than the others. */
   readonly lengthBytes: number
   readonly digests: readonly Uint8Array[]
 }
 
-/** How many blocks have these bytes. */
+/** The number of blocks that the bytes fill. */
 const blocksOf = ({ blockBytes, lengthBytes }: Pick<BlockDigestsRecord, "blockBytes" | "lengthBytes">): number =>
   Math.ceil(lengthBytes / blockBytes)
 
@@ -70,7 +70,7 @@ export function decodeBlockDigests(bytes: Uint8Array): BlockDigestsRecord {
 export interface BlockPlace {
   readonly key: ObjectKey
   readonly multipartId: MultipartId
-  /** In the segments. */
+  /** The offset in the segments. */
   readonly offsetBytes: number
   readonly lengthBytes: number
 }
@@ -87,7 +87,7 @@ export function decodeBlockPlace(bytes: Uint8Array): BlockPlace {
 /** Keys were checked before they were stored. */
 const parseStoredKey = (bytes: Uint8Array): ObjectKey => Buffer.from(bytes).toString("latin1") as ObjectKey
 
-/** Of blocks from an offset on: like an appended segment, the first row from the key of an offset on is the one that has it. */
+/** The key of digests from an offset on. As with appended segments, a scan from an offset's key starts at its row. */
 export const blockDigestsRowKey = appendedRowKey
 
 /** All digests of blocks of these segments, those with the highest offsets first. */

@@ -4,7 +4,7 @@ import { packExtent, readExtent, type Extent } from "./extent.js"
 import { packRecord, pick, RecordReader } from "./pack.js"
 import { packRuns, readRuns, type Runs } from "./records.js"
 
-/** Under way; or given up: its needles are no longer wanted. Numbers are on disk: append only. */
+/** A re-encoding is under way, or given up: then its needles are no longer wanted. Numbers are on disk: append only. */
 const INTENT_STATES = ["underWay", "givenUp"] as const
 
 /**

@@ -24,9 +24,9 @@ export interface JobCounts {
   readonly done: number
   readonly doneBytes: number
   readonly failed: number
-  /** Of a job that compares: items that changed whenever they were compared. */
+  /** Items that changed during each comparison, if the job compares. */
   readonly changing?: number
-  /** Of a job that repairs: items that it has changed. */
+  /** Items that the job has changed, if it repairs. */
   readonly repaired?: number
 }
 
@@ -38,9 +38,9 @@ export interface JobFailure {
   readonly reason: string
 }
 
-/** What counting has found to do, for jobs that do more than one thing. */
+/** The plan that counting made, for jobs that do more than one thing. */
 export interface JobPlan {
-  /** By what is done: "restore", "delete", "unchanged". */
+  /** An amount for each action: "restore", "delete", "unchanged". */
   readonly amounts: readonly PlannedAmount[]
   /** The first items. */
   readonly first: readonly PlannedItem[]

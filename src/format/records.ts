@@ -331,7 +331,7 @@ export interface PartRecord {
 
 /** A part of an upload in progress (family `parts`). */
 export interface UploadedPart extends PartRecord {
-  /** Of its blocks, one behind the other, in a bucket with deduplication. Views of each are made where they are used. */
+  /** The concatenated digests of its blocks, in a bucket with deduplication; `splitDigests` makes views of each. */
   readonly digests?: Uint8Array | undefined
 }
 
@@ -382,7 +382,7 @@ export interface ReferringPart extends Omit<PartRecord, "extent"> {
 /** Up to 256 parts of a completed upload, or of an object with appends, with the offset of the first in the object. */
 export interface SegmentRecord {
   readonly offsetBytes: number
-  /** Those with bytes of their own. */
+  /** Parts with bytes of their own. */
   readonly parts: readonly PartRecord[]
   /** Of the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded ones later. */
   readonly isOpen?: true
@@ -451,7 +451,7 @@ export interface ReferencesRecord {
   readonly isReleased: boolean
   /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
   readonly storageClass: StorageClass
-  /** Deduplication adds no more: they are being deleted, have lost bytes, or their object is encrypted or in another class by now. */
+  /** Deduplication adds no references: the segments are being deleted, have lost bytes, or were encrypted or moved. */
   readonly isClosed?: true
   /** How often the record has changed: one that is the same as before was not changed and changed back. Absent: never counted. */
   readonly changes?: number

@@ -15,11 +15,11 @@ import {
 import { RecordReader, packRecord } from "./pack.js"
 import { parseStoredKey } from "./records.js"
 
-/** What an operation has done. */
+/** The result of one operation. */
 export interface OperationResult {
-  /** Made or removed; undefined in a bucket that was never versioned, and of a check. */
+  /** The version made or removed; undefined in a bucket that was never versioned, and for a check. */
   readonly versionId?: VersionId
-  /** Of an object that was put or renamed. */
+  /** The ETag of an object that was put or renamed. */
   readonly etag?: string
   /** A delete marker was made, or the version that was removed was one. */
   readonly deleteMarker?: true
@@ -28,14 +28,14 @@ export interface OperationResult {
 /** A client's name for a transaction. */
 export interface TransactionToken {
   readonly account: AccountId
-  /** Has no 0x00. */
+  /** The client's token, without 0x00. */
   readonly token: string
-  /** Of everything that a repeated request has to have in common. */
+  /** The digest of everything that a repeated request must have in common with the first. */
   readonly digest: Uint8Array
 }
 
 interface TransactionRecord {
-  /** Of the request, which a repeated one has to equal. */
+  /** The digest of the request; a repeated request must have the same. */
   readonly digest: Uint8Array
   readonly atMs: number
   /** In the order of the operations. */

@@ -105,7 +105,7 @@ interface StoredBulkRequest {
   readonly bucket: string
   /** A bucket of the same name that is made later is another one. */
   readonly bucketId: number
-  /** Of a restore to a moment: the moment at which it was started. */
+  /** When the job was started, for a restore to a moment. */
   readonly asOfUs?: number | undefined
 }
 

@@ -44,7 +44,7 @@ export interface StartedJob {
   readonly counts: JobCounts | undefined
   /** The first ones; `counts.failed` counts all. */
   readonly failures: readonly JobFailure[]
-  /** What it does, and to which objects; undefined: it does one thing to all. */
+  /** The planned changes and their first objects; undefined if the job does one thing to all. */
   readonly plan: JobPlan | undefined
   /** How it ended, in a sentence. */
   readonly result: string | undefined
@@ -77,11 +77,11 @@ export interface ItemPage<Item> {
   readonly scanned: number
   /** Undefined: there is nothing more. */
   readonly next: string | undefined
-  /** Of jobs that do more than one thing. */
+  /** The plan for these items, if the job does more than one thing. */
   readonly plan?: JobPlan
 }
 
-/** How the work on an item ended. Undefined: it is done. A text says why it could not be. */
+/** The outcome of an item: undefined if it is done, or a text that says why it could not be. */
 type ItemOutcome =
   | undefined
   | string

@@ -1,4 +1,4 @@
-/** Jobs of deduplication on the rows of a bucket: their requests, and their work, which the object services do. */
+/** Jobs of deduplication on the rows of a bucket: their requests, and their work by the object services. */
 import { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
@@ -8,7 +8,7 @@ import type { ItemWork, OpenWork } from "./contract.js"
 
 const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
 
-/** What a caller sends; the path names the bucket. */
+/** The body of a caller's request; the path names the bucket. */
 export const DEDUP_REQUEST = z.strictObject({
   kind: z
     .enum(DEDUP_JOBS)

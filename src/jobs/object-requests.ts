@@ -12,7 +12,7 @@ export interface ObjectRequest {
   readonly query?: readonly (readonly [name: string, value: string])[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: Uint8Array
-  /** Of a write. If it does not hold, the reply's code is `PreconditionFailed`. */
+  /** A condition of a write. If it fails, the reply's code is `PreconditionFailed`. */
   readonly ifUnchanged?: ObjectAt
 }
 

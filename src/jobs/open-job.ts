@@ -22,7 +22,7 @@ export interface OpenedJob {
   readonly ranges: readonly KeyRange[]
   readonly bucket: Bucket
   readonly requester: Requester
-  /** Of a restore to a moment: when the job was started. */
+  /** When the job was started, for a restore to a moment. */
   readonly asOfUs: number | undefined
 }
 

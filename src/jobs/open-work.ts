@@ -1,4 +1,4 @@
-/** The work of jobs, by what they do. */
+/** The work of jobs, by their kind. */
 import { parseBulk, restoredMomentOf } from "./bulk-request.js"
 import { openBulkWork } from "./bulk-work.js"
 import type { ItemWork, OpenWork } from "./contract.js"

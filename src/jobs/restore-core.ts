@@ -1,4 +1,4 @@
-/** Restores of a bucket to a moment: what is done to each object that has changed since, and what replies mean. Pure. */
+/** Restores of a bucket to a moment: the request for each object that has changed since, and its reply. Pure. */
 import type { ObjectKey } from "../base/ids.js"
 import type { JobPlan, PlannedItem } from "../format/job-record.js"
 import type { Difference, DifferencesPage } from "../object/contract.js"
@@ -10,10 +10,10 @@ const WHAT = { restore: "restore", delete: "delete", unchanged: "unchanged" } as
 
 const whatOf = ({ before }: Difference): string => (before === undefined ? WHAT.delete : WHAT.restore)
 
-/** Of what is restored, or of what is deleted. */
+/** The size of the object that is restored or deleted. */
 export const bytesOf = ({ before, after }: Difference): number => (before ?? after)?.sizeBytes ?? 0
 
-/** What is planned for these pages of differences. */
+/** The plan for a page of differences. */
 export function planOf({ differences, unchanged }: Pick<DifferencesPage, "differences" | "unchanged">): JobPlan {
   const amountOf = (what: string) => {
     const items = differences.filter(each => whatOf(each) === what)
@@ -27,7 +27,7 @@ export function planOf({ differences, unchanged }: Pick<DifferencesPage, "differ
 }
 
 /**
- * The request that makes an object what it was: a copy of the version, or a delete marker. A former delete marker is not
+ * The request that restores an object: a copy of the version, or a delete marker. A former delete marker is not
  * removed, as the history would then be complete only from now on. What was written since `asOfUs` stays, even if it has the
  * same bytes.
  */

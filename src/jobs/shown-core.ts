@@ -87,7 +87,7 @@ export const withFailures = (known: JobRecord["failures"], more: JobRecord["fail
     ...more.map(failure => ({ ...failure, reason: failure.reason.slice(0, JOB_LIMITS.reasonCharactersMax) })),
   ].slice(0, JOB_LIMITS.failuresMax)
 
-/** Adds what another page has to what is planned: amounts by what is done, and the first items. */
+/** Adds a page to the plan: the amounts of each action, and the first items. */
 export function withPlan(known: JobPlan | undefined, more: JobPlan | undefined): JobPlan | undefined {
   if (known === undefined || more === undefined) return more ?? known
   const amounts = new Map(known.amounts.map(amount => [amount.what, amount]))

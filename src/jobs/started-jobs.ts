@@ -379,9 +379,9 @@ const SAMPLES_MAX = 64
 const REVISION_LETTERS = 16
 const FOLLOWED_GRACE_MS = 5_000
 
-/** What became of the items of a page, beside those that are done. */
+/** The outcomes of a page's items, except for those that are done. */
 interface PageOutcome {
-  /** And those that kept changing. */
+  /** Failed items, and those that kept changing. */
   readonly failures: JobRecord["failures"]
   readonly changing: number
   readonly repaired: number

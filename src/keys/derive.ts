@@ -32,7 +32,7 @@ export const extentKeyOf = (objectKey: Uint8Array, uploadId: UploadId, part: num
 /** Recognises the client's key of SSE-C. */
 export const checkOf = (objectKey: Uint8Array): Uint8Array => derive(objectKey, "check").subarray(0, CHECK_BYTES)
 
-/** Of digests of blocks in a storage class, which is a number. */
+/** The key for digests of blocks; each storage class, by its number, has a key of its own. */
 export const digestKeyOf = (secret: KeyObject, storageClass: StorageClass): Uint8Array =>
   derive(secret, "blocks", Uint8Array.of(numberOfClass(storageClass)))
 

@@ -62,7 +62,7 @@ export interface Conditions {
   readonly ifMatchModifiedMs?: number | undefined
   /** Of writes: the lock is held with this token. */
   readonly fence?: Fence | undefined
-  /** Of writes that the store itself makes. */
+  /** A condition of the store's own writes. */
   readonly ifUnchanged?: ObjectAt | undefined
 }
 
@@ -517,9 +517,9 @@ export interface Multipart {
 }
 
 export interface RenameRequest {
-  /** Of the destination. */
+  /** The bucket of the destination. */
   readonly bucket: Bucket
-  /** Absent: the same bucket. */
+  /** Absent for the same bucket. */
   readonly fromBucket?: Bucket | undefined
   readonly from: ObjectKey
   readonly to: ObjectKey
@@ -565,7 +565,7 @@ export type TransactionOperation =
 
 export interface TransactionRequest {
   readonly operations: readonly TransactionOperation[]
-  /** Recognises a repeated request; undefined: it is done again. */
+  /** Recognises a repeated request; without it, a repeated request is done again. */
   readonly token: TransactionToken | undefined
 }
 

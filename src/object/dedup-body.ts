@@ -1,5 +1,5 @@
 /**
- * The blocks of one body in a bucket with deduplication: which are known, and what the object consists of in the end. See
+ * The blocks of one body in a bucket with deduplication: the known ones, and the pieces of the final object. See
  * decision 87.
  *
  * Promises  Decisions depend on the blocks before. Neighbours in the same segments are one source.
@@ -22,7 +22,7 @@ import {
 interface BodySettings {
   readonly bucketId: BucketId
   readonly storageClass: StorageClass
-  /** Of the digests. */
+  /** The key of the digests. */
   readonly key: Uint8Array
   readonly blockBytes: number
   /** Shorter blocks are found only behind others. */
@@ -37,7 +37,7 @@ interface SourceRun {
   readonly source: SegmentSource
 }
 
-/** What an object consists of. */
+/** The pieces of an object: its segments with their digests, and the rows that they rely on. */
 export interface BodyPieces {
   readonly segments: readonly NewSegment[]
   readonly reliesOn: readonly RowKey[]
@@ -112,7 +112,7 @@ export class BodyBlocks implements KnownBlocks {
     return this.reliesOn.has(rowKey) || this.reliesOn.size < DEDUP_LIMITS.reliedOnMax
   }
 
-  /** Of a body that was written. */
+  /** The pieces of a body that was written. */
   pieces(written: readonly WrittenRun[]): BodyPieces {
     const { blockBytes } = this.settings
     const own = written.map(({ firstBlock, extent }): NewSegment => ({
@@ -128,7 +128,7 @@ export class BodyBlocks implements KnownBlocks {
     }
   }
 
-  /** Of a body that is one run. */
+  /** The digests of a body that is one run. */
   digestsOfAll(): readonly Uint8Array[] {
     return this.digests
   }

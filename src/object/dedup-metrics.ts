@@ -1,4 +1,4 @@
-/** Metrics of deduplication: what was written to buckets that have it, and what of that they had already. */
+/** Metrics of deduplication: bytes written to buckets that have it, and those of them that were referenced instead. */
 import type { SegmentSource } from "../format/records.js"
 import type { Metrics, Series } from "../seams/telemetry/contract.js"
 
@@ -13,7 +13,7 @@ export class DedupMetrics {
     this.referenced = metrics.counter("hayloft_dedup_referenced_bytes_total", referenced).of({})
   }
 
-  /** An object of this size was made, whose bytes are in part those of the sources. */
+  /** Counts an object of this size, part of whose bytes are those of the sources. */
   note(sizeBytes: number, sources: readonly Pick<SegmentSource, "lengthBytes">[]): void {
     this.written.add(sizeBytes)
     this.referenced.add(sources.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0))

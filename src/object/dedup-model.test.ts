@@ -34,7 +34,7 @@ type Write =
   | { readonly kind: "remove"; readonly key: string }
 
 class History {
-  /** What an object may have; undefined: it may be absent. */
+  /** The bodies that an object may have; undefined stands for an absent object. */
   private readonly bodies = new Map<string, readonly (Uint8Array | undefined)[]>()
   private readonly random: SimRandom
   private readonly blocks: readonly Uint8Array[]
@@ -84,7 +84,7 @@ class History {
       })
   }
 
-  /** Some writers at once, each of a key of its own, and perhaps the collector. */
+  /** Some concurrent writers, each with a key of its own, and perhaps the collector. */
   async step(): Promise<void> {
     const writes = new Map<string, Write>()
     for (let i = 1 + this.random.below(3); i > 0; i -= 1) {
@@ -116,7 +116,7 @@ class History {
     }
     if (write.kind === "remove") this.bodies.set(key, [undefined])
     else if (write.kind === "copy")
-      // What is copied may be written meanwhile.
+      // The source of a copy may be written meanwhile.
       this.bodies.set(key, [
         ...(before.get(write.from) ?? [undefined]),
         ...(this.bodies.get(write.from) ?? [undefined]),
@@ -131,7 +131,7 @@ class History {
     this.scene.world = world
   }
 
-  /** All keys, or one and those that were written. */
+  /** Checks all keys, or one and those that were written. */
   async check(all = false): Promise<void> {
     assertExact(this.scene)
     const looked = this.pick(KEYS)

@@ -22,7 +22,7 @@ interface SharingUpload {
   readonly shortBytes: number
 }
 
-/** A segment, and what its row is written with. */
+/** A segment, with everything that the write of its row needs. */
 export interface SharedSegment {
   readonly segment: SegmentRecord
   readonly reliesOn: readonly RowKey[]
@@ -54,7 +54,7 @@ const wantedOf = ({ digests, extent: { blockBytes, lengthBytes } }: UploadedPart
   ...{ digests: digests === undefined ? [] : splitDigests(digests), blockBytes, lengthBytes },
 })
 
-/** As many as one query looks for. */
+/** Groups of parts, each for one query. */
 function groupsOf(parts: readonly UploadedPart[]): UploadedPart[][] {
   const groups: UploadedPart[][] = []
   let blocks = 0
@@ -71,7 +71,7 @@ function groupsOf(parts: readonly UploadedPart[]): UploadedPart[][] {
   return groups
 }
 
-/** `found`: of its parts, as far as they are known. */
+/** `found`: for each part of the segment, the run of its bytes if that is known. */
 export function sharedSegmentOf(
   upload: SharingUpload,
   { offsetBytes, parts }: OwnSegment,

@@ -1,4 +1,4 @@
-/** Deduplication: equal blocks of a bucket are stored once, whatever becomes of the objects that have them. */
+/** Deduplication: equal blocks of a bucket are stored once, while their objects come and go. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"
@@ -330,7 +330,7 @@ test("a store that begins to encrypt gives objects and parts bytes of their own,
   assert.ok((await world.get("r")).equals(whole))
   assert.ok((await bytesOf(after, "r", { kind: "part", partNumber: 3 })).equals(must(parts[1], "2")))
   assertExact(after)
-  // A later process that does not encrypt does not reference what is encrypted.
+  // A later process that does not encrypt does not reference encrypted bytes.
   world.encrypts = false
   const plain = { ...scene, world: world.restart(3) }
   for (const [key, body] of [
@@ -369,7 +369,7 @@ test("bytes that are referenced after the encryption job has looked at them are 
   await assertNothing({ ...scene, world })
 })
 
-/** An open upload with a part, and what completes it. */
+/** An open upload with a part, and the request that completes it. */
 async function beginUpload({ world, bucket }: Scene, key: string, bytes: Uint8Array) {
   const { multipart } = world.services
   const target = { bucket, key: objectKeyOfText(key) }
@@ -511,7 +511,7 @@ test("parts that are known become references when the upload is completed, and s
     await partsOf(scene, "mixed"),
     changed.map(({ length }, i) => [i + 1, length]),
   )
-  // What was uploaded in parts and what is put at once share blocks too.
+  // An upload in parts and a single PUT share blocks too.
   const needles = world.needles
   await put(scene, "put", whole)
   assert.equal(world.needles, needles)
@@ -578,7 +578,7 @@ test("digests of attempts that failed do not outlive the next, although it fails
   ] as const) {
     let left: number = after
     world.tablet.before = name => {
-      // What an attempt has left is not dropped before the next one.
+      // The rows that a failed attempt leaves stay until the next attempt.
       if (name === "FreezeUpload") throw fail("deviceFailed")
       if (name === failing && (left -= 1) < 0) throw fail("deviceFailed")
     }

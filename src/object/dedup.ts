@@ -58,13 +58,13 @@ export class Dedup {
   constructor(
     private readonly seams: DedupSeams,
     metrics: Metrics,
-    /** Resolves once the devices refuse releases that do not know what it writes. */
+    /** Resolves once the devices refuse releases that do not know the rows of deduplication. */
     private readonly prepare: () => Promise<void>,
   ) {
     this.metrics = new DedupMetrics(metrics)
   }
 
-  /** From now on, new objects of the bucket are deduplicated, or are not. Throws `noSuchBucket`, and what is refused. */
+  /** Switches deduplication of new objects of the bucket on or off. Throws `noSuchBucket`, and for refused settings. */
   async setDedup(bucket: Pick<Bucket, "id">, isOn: boolean): Promise<void> {
     const { metadata, encryptsAtRest } = this.seams
     if (isOn && encryptsAtRest)
@@ -76,14 +76,14 @@ export class Dedup {
     await metadata.run(setSetting(bucket.id, "dedup", isOn ? "{}" : undefined))
   }
 
-  /** For a body whose blocks are those of an object; undefined: its bucket is not deduplicated, or the key is out of reach. */
+  /** The blocks for a body of an object; undefined if its bucket is not deduplicated, or the key is out of reach. */
   async ofBody({ bucket, ...body }: NewBody): Promise<BodyBlocks | undefined> {
     const key = await this.keyOf(bucket, body.storageClass)
     const find = (wanted: Parameters<typeof findKnownBlock>[0]) => this.seams.metadata.ask(findKnownBlock(wanted))
     return key && new BodyBlocks({ ...body, bucketId: bucket.id, key, find })
   }
 
-  /** For a body that becomes a part of an upload. */
+  /** The blocks for a body that becomes a part of an upload. */
   async ofPart({ bucket, storageClass }: Pick<NewBody, "bucket" | "storageClass">): Promise<PartBlocks | undefined> {
     const key = await this.keyOf(bucket, storageClass)
     return key && new PartBlocks(key)
@@ -167,7 +167,7 @@ export class PartBlocks implements KnownBlocks {
     throw fail("internal", { reason: "all blocks of a part are written" })
   }
 
-  /** Of all blocks of the part; undefined: they are too many. */
+  /** The digests of all blocks of the part; undefined if there are too many. */
   ofExtent({ kind, extent }: { readonly kind: string; readonly extent?: Extent }): Uint8Array | undefined {
     const isWhole = kind === "extent" && extent !== undefined && this.digests.length === blockCount(extent)
     return isWhole && this.digests.length > 0 ? concatBytes(this.digests) : undefined

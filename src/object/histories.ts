@@ -7,7 +7,7 @@ import type { Bucket } from "./contract.js"
 export class Histories {
   constructor(
     private readonly metadata: Metadata,
-    /** Resolves once the devices refuse releases that do not note what is removed. */
+    /** Resolves once the devices refuse releases that do not note removals. */
     private readonly prepare: () => Promise<void>,
   ) {}
 

@@ -75,7 +75,7 @@ interface IngestRequest {
   readonly isMoved?: true
   /** The bytes are appended to an object: short ones are stored as copies. The caller has checked the conditions. */
   readonly isAppended?: true
-  /** In a bucket with deduplication: which blocks of the body need not be written, or only their digests. */
+  /** In a bucket with deduplication: blocks of a version may be left out, those of a part only get digests. */
   readonly dedup?: "version" | "part"
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
   readonly createKey?: (() => Soon<CreatedKey>) | undefined
@@ -109,7 +109,7 @@ export interface Carried extends Pick<
 
 type IngestedContent =
   | Exclude<WrittenBody["content"], { readonly kind: "runs" }>
-  /** Blocks of other objects too. */
+  /** The body may consist of blocks of other objects too. */
   | { readonly kind: "pieces"; readonly pieces: BodyPieces }
 
 export interface Ingested {
@@ -117,7 +117,7 @@ export interface Ingested {
   readonly uploadId: UploadId | undefined
   readonly lengthBytes: number
   readonly content: IngestedContent
-  /** Of the blocks of a part. */
+  /** The digests of the blocks of a part. */
   readonly digests?: Uint8Array | undefined
   readonly hints: readonly MissingShardHint[]
   /** Zeros if neither the client nor the ETag needs it; see `hasRandomEtag` and `isMoved`. */
@@ -164,7 +164,7 @@ export class Ingest {
   private readonly blocks: Blocks
   private readonly uploads: Uploads
   readonly expiring: Expiring
-  /** Undefined: nothing is deduplicated. */
+  /** Undefined if nothing is deduplicated. */
   private readonly dedup: Dedup | undefined
 
   constructor(
@@ -326,7 +326,7 @@ export class Ingest {
     return this.ingest({ ...request, known }, write, check, commit)
   }
 
-  /** Undefined: no block of the body is looked for. */
+  /** @returns undefined if no block of the body is looked for. */
   private async knownTo(request: KeyedRequest): Promise<BodyBlocks | PartBlocks | undefined> {
     const { bucket, storageClass, dedup, created, body } = request
     const { wholeBytesMax: shortBytes } = this

@@ -1,4 +1,4 @@
-/** Buckets at moments: what was there at a time, and what differs between two. Moments are whole microseconds since 1970. */
+/** Buckets at moments: their objects at one, and differences between two. Moments are whole microseconds since 1970. */
 import type { Bucket } from "./bucket-contract.js"
 import type { ObjectKey, VersionId } from "../base/ids.js"
 import type { StorageClass } from "../base/storage-class.js"
@@ -18,7 +18,7 @@ export interface DifferencesRequest {
   /** Not after `toUs`. */
   readonly fromUs: number
   readonly toUs: number
-  /** Of differences. */
+  /** The maximum of differences. */
   readonly max: number
 }
 
@@ -36,7 +36,7 @@ export interface ObjectThen {
 /** A condition: the key has had no new version since the moment, and its object is still the one that it was then. */
 export interface ObjectAt {
   readonly atUs: number
-  /** Undefined: there was no object. */
+  /** Undefined if there was no object. */
   readonly versionId: VersionId | undefined
 }
 
@@ -53,7 +53,7 @@ export interface DifferencesPage {
   readonly unchanged: { readonly objects: number; readonly bytes: number }
   /** Keys that were looked at. */
   readonly scanned: number
-  /** Undefined: the end. Otherwise the `after` of the next page. */
+  /** Undefined at the end; otherwise the `after` of the next page. */
   readonly next: string | undefined
 }
 
@@ -73,7 +73,7 @@ export interface Moments {
   check(bucket: Bucket, atUs: number): Promise<void>
   /** The version that was the object then. Throws `noSuchKey`, as `Objects.get` does without a version. */
   versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
-  /** As `versionAt`, but nothing is closed: what is committed from now on may change the answer. It may be in the future. */
+  /** As `versionAt`, but without closing the moment: later commits may change the answer. It may be in the future. */
   versionSoFar(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
   /** A page may have fewer entries than fit: `next` says whether there are more. */
   list(request: ListRequest, atUs: number): Promise<ListPage>

@@ -110,7 +110,7 @@ async function allPages(
 const nameOf = (entry: ListEntry): string =>
   entry.kind === "prefix" ? `${entry.prefix} *` : `${entry.object.key} ${entry.object.sizeBytes}`
 
-/** What a listing of the recorded state shows. */
+/** The expected listing of the recorded state. */
 function expectedOf(
   { objects }: State,
   scope: { readonly prefix: string; readonly delimiter: string },
@@ -173,7 +173,7 @@ test("every moment of random histories shows the state that was recorded, on pag
   }
 })
 
-/** Pages of differences are those of the states, and what is not different is counted. */
+/** Checks that pages of differences match the states, and count the unchanged objects. */
 async function assertDifferences(bucket: Bucket, moments: MomentService, first: State, last: State): Promise<void> {
   const found = new Map<string, string>()
   let unchanged = 0

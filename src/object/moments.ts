@@ -94,7 +94,7 @@ const joined = (pages: readonly DifferencesPage[], next: string | undefined): Di
 export class MomentService implements Moments {
   constructor(
     private readonly metadata: Pick<Metadata, "ask" | "closeTo">,
-    /** By which restores of archived objects end. */
+    /** The time at which restores of archived objects end. */
     private readonly clockMs: () => number,
     private readonly limits: WalkLimits = WALK_LIMITS,
   ) {}

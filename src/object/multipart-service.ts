@@ -114,7 +114,7 @@ export const partsNumbered = query("PartsNumbered", (view, address: UploadAddres
 interface PreparedCompletion {
   readonly complete: CompleteUpload
   readonly checksumValue: string | undefined
-  /** To be called once the command was run. */
+  /** Call this once the command was run. */
   readonly onCompleted: () => Promise<void>
 }
 
@@ -281,7 +281,7 @@ export class MultipartService implements Multipart {
     })
   }
 
-  /** While no other completion of the upload runs. */
+  /** Runs while no other completion of the upload does. */
   private async alone<Result>({ multipartId }: CompleteRequest, run: () => Promise<Result>): Promise<Result> {
     while (this.completing.has(multipartId)) await this.completing.get(multipartId)?.catch(() => undefined)
     const completing = run()
@@ -306,7 +306,7 @@ export class MultipartService implements Multipart {
     )
   }
 
-  /** Freezes the list of parts; if what is done then fails, the upload goes on. */
+  /** Freezes the list of parts; if the work then fails, the upload goes on. */
   private async whileSealed<Result>(
     request: CompleteRequest,
     upload: UploadRecord,
@@ -456,7 +456,7 @@ export class MultipartService implements Multipart {
       segments.push(segment)
       offsetBytes += bytesOfParts(segment.parts)
     }
-    // What the parts would refer to is about to be encrypted, if the store encrypts by now.
+    // If the store encrypts by now, the bytes that the parts would reference are about to be encrypted.
     const isPlain = sealed.upload.sealing === undefined && this.encryption.protectionOf(undefined) === undefined
     const isShared = isPlain && bucket.settings.includes("dedup") && parts.some(part => part.digests)
     const sources: SegmentSource[] = []
@@ -467,7 +467,7 @@ export class MultipartService implements Multipart {
     return { sources, hasDigests: isShared }
   }
 
-  /** Writes a segment of which some parts may refer to the bytes of others. */
+  /** Writes a segment, some of whose parts may refer to the bytes of others. */
   private async putShared(
     { address, upload, completion }: SealedUpload,
     uploadedParts: number,
@@ -489,7 +489,7 @@ export class MultipartService implements Multipart {
       return await put(await shareParts(this.metadata, sharing, segment))
     } catch (error) {
       if (!isFailure(error, "conflict")) throw error
-      // What was found is being deleted by now: the parts have their own bytes.
+      // The referenced bytes are being deleted by now: the parts have their own bytes.
       return put(sharedSegmentOf(sharing, segment, []))
     }
   }

@@ -247,7 +247,7 @@ export class ObjectService implements Objects {
   ): Omit<NewVersion, "isMarker" | "sealing"> {
     const isInline = content.kind === "inline"
     return {
-      // What consists of pieces gets its segments with them.
+      // An object in pieces gets its segments with the pieces.
       content: content.kind === "extent" ? content : { kind: "inline" },
       payload: isInline ? content.bytes : undefined,
       sizeBytes: lengthBytes,

@@ -41,7 +41,7 @@ async function read(scene: TwoBuckets, bucket: Bucket, key: string, how: Partial
   return scene.run(reading())
 }
 
-/** All but what a rename changes. */
+/** All details except for those that a rename changes. */
 const kept = ({ versionId: _, lastModifiedMs: _at, ...info }: ObjectInfo) => info
 
 test("objects of every size go to another bucket with their bytes, ETag, tags and encryption, and back", async () => {
@@ -75,7 +75,7 @@ test("a multipart object keeps its parts in another bucket", async () => {
     const bodies = [PART_BYTES_MIN, 70_001].map(length => world.random.bytes(length))
     await scene.commit([await scene.upload(one, "from", bodies)])
     const before = await read(scene, one, "from")
-    // What was plain is sealed on its way if the store encrypts by now.
+    // A rename seals plain bytes when it copies them, if the store encrypts by now.
     world.encrypts = encrypts
     const next = scene.restart(2)
     await move(next, "from", "to")

@@ -159,7 +159,7 @@ test("a multipart object keeps its parts, their numbers and checksums, in every 
   assert.equal(world.needles, 0)
 })
 
-/** Encrypts what is there, so that nothing refers to the bytes of others. */
+/** Encrypts all objects, so that nothing refers to the bytes of others. */
 async function detachAll(world: World): Promise<void> {
   for (let pass = 0; pass < 8; pass += 1) {
     await world.settle("encrypt")

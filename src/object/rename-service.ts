@@ -103,7 +103,7 @@ interface Moving<Result> {
   readonly request: RenameRequest
   readonly asked: Rename
   readonly source: RenameSource
-  /** Its bytes as they are read from another bucket; undefined: they stay in theirs, and are copied as they are stored. */
+  /** The bytes as read for another bucket; undefined if they stay in their bucket, and are copied as stored. */
   readonly plain: OpenObject | undefined
   /** Runs the command. */
   readonly commit: (rename: RenameObject) => Promise<Result>
@@ -142,7 +142,7 @@ export class RenameService implements Renames {
     const commit = async (rename: RenameObject) => {
       const done = await this.seams.metadata.run(renameObject(rename))
       if (equalBytes(done.head.random, rename.random)) return resultOf(done)
-      // A failure removes what this request has copied.
+      // A failure removes the copies of this request.
       earlier = done
       throw fail("conflict", { reason: "the same rename was done while this one was prepared" })
     }
@@ -172,7 +172,7 @@ export class RenameService implements Renames {
       if ("head" in source) return onRepeat(source)
       if (request.isRepeated === true) throw fail("noSuchKey")
       const { record } = source
-      // The command refuses any later version: what is decided now holds for this one.
+      // The command refuses any later version, so these decisions hold for this one.
       await request.checkSource?.()
       requireReadable(record, () => reader.clockMs())
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
@@ -260,7 +260,7 @@ export class RenameService implements Renames {
     }
   }
 
-  /** From before the store encrypted: no plain one may come under a key that was visited already. */
+  /** A payload from before the store encrypted: no plain one may come under a key that was visited already. */
   private async payloadOf({ found: { family, rowKey, row } }: RenameSource): Promise<Uint8Array> {
     const lent = this.seams.metadata.payload(family, rowKey, row)
     const bytes = lent instanceof Lent ? Uint8Array.from(lent.borrow()) : await lent
@@ -446,7 +446,7 @@ export class RenameService implements Renames {
     return { sizeBytes, parts: count }
   }
 
-  /** Copies a range of the object as a part, whatever its bytes are in. */
+  /** Copies a range of the object, of any kind, as a part. */
   private async copyRange(
     moving: Moving<unknown>,
     plain: OpenObject,
@@ -516,7 +516,7 @@ const failToRepeat = (): never => {
 
 interface PlacedPart {
   readonly part: PartLine
-  /** In the object. */
+  /** The offset in the object. */
   readonly range: ByteRange
 }
 

@@ -18,7 +18,7 @@ import { referencesRowKey, sourcesOf } from "./queries/manifest-core.js"
 import { sourceOf } from "./testing-services.js"
 
 export const never = new AbortController().signal
-/** Of test stores. */
+/** The block size of test stores. */
 export const BLOCK = 16 * KIB
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const UPLOAD = {
@@ -73,13 +73,13 @@ export const rowsIn = ({ world }: Scene, family: Family): readonly (readonly [Ro
   ...world.tablet.committed.range(family, family === "blockIndex" ? ALL : ALL_OBJECT_ROWS),
 ]
 
-/** Lets the jobs remove whatever nothing references. */
+/** Runs the jobs that remove unreferenced bytes. */
 export async function settle({ world }: Scene): Promise<void> {
   for (const job of ["collector", "orphans", "collector"]) await world.settle(job)
   await world.removeAborted()
 }
 
-/** Counts are those of the references, and the index names blocks that have these digests. */
+/** Checks that counts match the references, and that the index names blocks with these digests. */
 export function assertExact(scene: Scene): void {
   const found = new Map<string, number>()
   for (const [rowKey, { value }] of rowsIn(scene, "segments")) {
@@ -96,7 +96,7 @@ export function assertExact(scene: Scene): void {
   assert.deepEqual(counted, found)
   const digests = new Map<string, string>()
   const ends = new Map<string, number>()
-  // Those with the highest offsets come first.
+  // The stored order has the highest offsets first.
   for (const [rowKey, { value }] of rowsIn(scene, "blockDigests").toReversed()) {
     const [name, offsetBytes] = [uploadOfPartRowKey(rowKey), offsetOfRow(rowKey)]
     assert.ok((ends.get(name) ?? 0) <= offsetBytes, "no block has two digests")
@@ -112,7 +112,7 @@ export function assertExact(scene: Scene): void {
   }
 }
 
-/** Nothing is left of objects that are gone. */
+/** Checks that nothing is left of objects that are gone. */
 export async function assertNothing(scene: Scene): Promise<void> {
   await settle(scene)
   for (const family of ["segments", "releases", "parts", "references", "blockDigests", "blockIndex"] as const)

@@ -3,14 +3,14 @@
  * fits the state at its place (Herlihy and Wing, "Linearizability", 1990).
  */
 
-/** The search stops after so many configurations: a history that needs more counts as wrong. */
+/** The limit of configurations in a search: a history that needs more counts as wrong. */
 const CONFIGURATIONS_MAX = 20_000
 
 export interface Request<State> {
   readonly name: string
   readonly began: number
   readonly ended: number
-  /** The state after it; undefined: the answer does not fit the state. */
+  /** The state after the request; undefined if the answer does not fit the state. */
   readonly apply: (state: State) => State | undefined
 }
 

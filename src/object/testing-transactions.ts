@@ -72,7 +72,7 @@ export class TwoBuckets {
     return scene.refreshed()
   }
 
-  /** With the buckets as they are now. */
+  /** The same scene with the buckets as they are now. */
   async refreshed(): Promise<TwoBuckets> {
     const { buckets } = this.world.services
     return new TwoBuckets(this.world, await buckets.open(this.one.name), await buckets.open(this.two.name))
@@ -106,7 +106,7 @@ export class TwoBuckets {
     return this.run(this.uploading(bucket, key, bodies, conditions))
   }
 
-  /** The same while others drive the clock. */
+  /** Makes the same upload while others drive the clock. */
   async uploading(
     bucket: Bucket,
     key: string,
@@ -126,7 +126,7 @@ export class TwoBuckets {
     return { kind: "put", complete: { ...target, multipartId, parts, conditions, ...nothing } }
   }
 
-  /** Undefined: there is no object. */
+  /** The bytes of the object; undefined if there is none. */
   async read(bucket: Bucket, key: string, versionId?: VersionId): Promise<Buffer | undefined> {
     const reading = async () => {
       const target = { bucket, key: objectKeyOfText(key), conditions: {}, ...(versionId && { versionId }) }
@@ -160,7 +160,7 @@ export class TwoBuckets {
     return readCounters(this.world.tablet.committed, bucket.id)
   }
 
-  /** All rows but those of what is deleted later, as text. */
+  /** All rows except pending deletions, as text. */
   rows(): string {
     const { committed } = this.world.tablet
     const families = ["current", "versions", "heads", "details", "uploads", "parts", "transactions", "usage"] as const

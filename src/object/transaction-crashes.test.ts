@@ -65,7 +65,7 @@ type Place = readonly [Bucket, string]
 interface Prepared {
   readonly scene: TwoBuckets
   readonly run: (scene: TwoBuckets) => Promise<unknown>
-  /** What is read of each key, before and after it. */
+  /** The bytes that reads of each key return, before and after the run. */
   readonly before: ReadonlyMap<Place, Buffer | undefined>
   readonly after: ReadonlyMap<Place, Buffer | undefined>
 }
@@ -89,7 +89,7 @@ async function removeLeftUploads({ clock, tablet: metadata, random, telemetry: {
   while ((await clock.runUntil(job.step(noSignal))) === "busy");
 }
 
-/** What all jobs together remove in two days. */
+/** Runs all jobs for two days, and returns the number of needles that remain. */
 async function settle(scene: TwoBuckets): Promise<number> {
   const { world } = scene
   await removeLeftUploads(world)

@@ -24,7 +24,7 @@ const REQUESTS_OF_EACH = 5
 const KEYS = ["one/a", "one/b", "two/a", "two/b"] as const
 type Key = (typeof KEYS)[number]
 
-/** What the keys have: a number that no other body has, and 0 where nothing is. */
+/** The number of each key's body, which no other body has, or 0 if there is no object. */
 type State = Readonly<Record<Key, number>>
 type Answer = Pick<Request<State>, "name" | "apply">
 const EMPTY: State = { "one/a": 0, "one/b": 0, "two/a": 0, "two/b": 0 }
@@ -34,17 +34,17 @@ const lengthOf = (value: number): number => (value % 3 === 0 ? value : 70_000 + 
 const valueOf = (row: MetadataRow | undefined): number =>
   row === undefined ? 0 : decodeVersionHead(row.value).sizeBytes % 70_000
 
-/** The values of all keys, of one moment. */
+/** The values of all keys at one moment. */
 const valuesNow = query("ValuesNow", (view, rows: readonly (readonly [Key, ReturnType<typeof objectRowKey>])[]) =>
   rows.map(([key, row]) => [key, valueOf(view.get("current", row))] as const),
 )
 
 const [ANY, NONE]: readonly [Conditions, Conditions] = [{ ifMatch: ["*"] }, { ifNoneMatch: ["*"] }]
-/** Whether conditions of these hold. */
+/** Whether the conditions hold for a value. */
 const holds = (conditions: Conditions, value: number): boolean =>
   (conditions.ifMatch === undefined || value !== 0) && (conditions.ifNoneMatch === undefined || value === 0)
 
-/** An operation, and what it does to the state that all of them find. */
+/** An operation, and its effect on the state that all of them find. */
 interface Step {
   readonly name: string
   readonly operation: TransactionOperation

@@ -1,4 +1,4 @@
-/** Transactions of a store: everything they say is done, or nothing is changed; and what is left behind. */
+/** Transactions of a store: all operations are done, or nothing is changed; and the leftovers. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { FailureKind } from "../base/failures.js"
@@ -185,7 +185,7 @@ test("quotas decide on the sum of a transaction, of each bucket and of their acc
   assert.deepEqual(await used(), [count(90, 3), count(90, 3)])
   await scene.run(quotas.clear(ofBucket))
   await scene.put(two, "g", world.random.bytes(2_000))
-  // The account is above its quota by now; what moves between its buckets needs no room.
+  // The account is above its quota by now; renames between its buckets need no room.
   await scene.run(quotas.set(ofAccount, { hardBytes: 100 }))
   await scene.commit([rename({ bucket: two, key: "g" }, { bucket: one, key: "g" })])
   assert.deepEqual((await used())[1], count(2_090, 4))

@@ -1,6 +1,6 @@
 /**
- * Transaction service: prepares the operations of a transaction (seals uploads, copies what is renamed), then runs the command
- * that does all of them. See decision 88.
+ * Transaction service: prepares the operations of a transaction (seals uploads, copies renamed bytes), then runs the
+ * command that does all of them. See decision 88.
  *
  * Promises  No client sees a part of a transaction before its command. If it fails, uploads go on, and what was copied is
  *           removed; after a crash both are found to be left by a process that has ended.
@@ -74,7 +74,7 @@ export class TransactionService implements Transactions {
       try {
         return await this.attempt(request)
       } catch (error) {
-        // The same request, sent twice, may have ended what this one needs.
+        // The same request, sent twice, may have ended an upload or rename that this one needs.
         const done = token && (await this.find(token).catch(() => undefined))
         if (done !== undefined) return done
         if (!isFailure(error, "conflict") || attempt === ATTEMPTS_MAX) throw error
@@ -136,16 +136,16 @@ export class TransactionService implements Transactions {
   private async decide(prepared: Steps, token: TransactionToken | undefined): Promise<Results> {
     const { metadata, storeClock } = this.seams
     const ordered = [...prepared].sort(([a], [b]) => a - b).map(([, step]) => step)
-    // Before the command, so that none is ever missing: it could not carry the hints of many renames.
+    // Hints are recorded before the command, so that none is ever missing: it could not carry those of many renames.
     await this.recordHints(ordered.flatMap(step => (step.kind === "rename" ? step.rename.hints : [])))
     const steps = ordered.map(step =>
       step.kind === "rename" ? { ...step, rename: { ...step.rename, hints: [] } } : step,
     )
     const clockMs = storeClock.nowMs()
     const { results, isRepeated, guards } = await metadata.run(commitTransaction({ steps, token, clockMs }))
-    // A failure removes what this request has prepared; `run` then finds the results of the other one.
+    // A failure removes the preparations of this request; `run` then finds the results of the other one.
     if (isRepeated) throw fail("conflict", { reason: "the same transaction was done while this one was prepared" })
-    // Those that stay here are dropped by a job.
+    // A job drops the guards that remain.
     if (guards !== undefined) await metadata.run(dropGuards(guards)).catch(() => undefined)
     return results
   }

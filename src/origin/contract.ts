@@ -157,7 +157,7 @@ export interface RemoteBuckets {
    * Returns the setting to store first, with which the bucket takes no writes, if there is one; then `requireNothingPending` is due.
    */
   prepare(bucket: Bucket, setting: RemoteSetting): Promise<RemoteSetting | undefined>
-  /** Throws `conflict` while writes are pending: then the bucket stays what it is. */
+  /** Throws `conflict` while writes are pending: then the bucket stays as it is. */
   requireNothingPending(bucket: Bucket): Promise<void>
   /** Opens an object as `Objects.get` does. `revalidates`: compares a cached object with the remote's, whatever the rule. */
   open(

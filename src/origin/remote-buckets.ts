@@ -73,7 +73,7 @@ interface RemoteParts {
   readonly isShared: boolean
   /** Whether this process sends pending writes. */
   readonly isSender: () => boolean
-  /** Where the store itself writes the audit log, without a client that waits for the remote. */
+  /** The bucket to which the store itself writes the audit log, without a client that waits for the remote. */
   readonly auditBucket: BucketName | undefined
   readonly cacheBytesMax: number
   /** Absent: `REMOTE_LIMITS.blockBytes`. */

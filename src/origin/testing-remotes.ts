@@ -42,7 +42,7 @@ const SETTING: RemoteSetting = {
 export const fromTo = (first: number, last?: number) => ({ kind: "fromTo", first, last }) as const
 export const suffix = (lengthBytes: number) => ({ kind: "suffix", lengthBytes }) as const
 
-/** How a piece of work ended. A rejection is noted at once, so that work may go on before a test waits for it. */
+/** The outcome of a piece of work. A rejection is noted early, so that a test may wait for it later. */
 type Ended<T> = { readonly value: T } | { readonly error: unknown }
 
 export const ended = <T>(work: Promise<T>): Promise<Ended<T>> =>

@@ -24,7 +24,7 @@ export async function* versionsOf(
   }
 }
 
-/** The same, but of each key only what readers of the bucket get. */
+/** The same, but only the versions that readers of the bucket get. */
 export async function* latestOf(...of: Parameters<typeof versionsOf>): AsyncGenerator<Version> {
   for await (const entry of versionsOf(...of)) if (entry.isLatest) yield entry
 }

@@ -98,7 +98,7 @@ export class Call implements PermissionsRequest {
   success: FormSuccess | undefined
   /** Headers of a successful answer about who pays. */
   charged: readonly Field[] = []
-  /** Undefined: the request reads the present. */
+  /** The moment that the request reads; undefined if it reads the present. */
   moment: RequestMoment | undefined
   /** Where a read of a remote bucket found the object. */
   remoteOutcome: ReadOutcome | undefined
@@ -276,7 +276,7 @@ export class Call implements PermissionsRequest {
     return call
   }
 
-  /** The caller may do in its bucket what the request asks for. */
+  /** Counts the request in its bucket, once the caller may make it. */
   countInBucket(): void {
     if (this.bucket !== undefined) this.sources?.countIn(this.bucket, this.parts.exchange)
   }

@@ -78,7 +78,7 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
   return { ifMatch, ifNoneMatch, ifModifiedSinceMs, ifUnmodifiedSinceMs }
 }
 
-/** Conditions of a write: ETags, as on S3, a fence, and what the store's own requests have. */
+/** Conditions of a write: ETags, as on S3, a fence, and the condition of the store's own requests. */
 export function writeConditionsOf(write: Write): Conditions {
   const conditions = withFence(etagConditionsOf(write.headers, ""), write)
   const ifUnchanged = write.signer?.ifUnchanged

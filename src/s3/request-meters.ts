@@ -41,7 +41,7 @@ export class RequestMeters {
     if (kind === "quotaExceeded") this.beyondQuota.of({ holder: String(details["holder"]) }).add()
   }
 
-  /** `failure`: undefined if the transaction was done, also by an earlier request with its token. */
+  /** `failure` is undefined if the transaction was done, also by an earlier request with its token. */
   noteTransaction(failure: Failure | undefined): void {
     const isRefused = failure?.remedy === "fixRequest" || failure?.remedy === "signIn" || failure?.remedy === "reread"
     this.transactions.of({ outcome: failure === undefined ? "done" : isRefused ? "refused" : "failed" }).add()

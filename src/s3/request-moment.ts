@@ -4,8 +4,8 @@ import type { VersionId } from "../base/ids.js"
 
 export interface RequestMoment {
   readonly atUs: number
-  /** The object of the request then. Undefined: it reads no object, or there was none. */
+  /** The request's object at the moment; undefined if it reads no object, or there was none. */
   readonly versionId?: VersionId
-  /** Why there is nothing to read; only an authorised caller may learn of it. */
+  /** The reason why there is nothing to read; only authorised callers may learn it. */
   readonly refusal?: Failure
 }

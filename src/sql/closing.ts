@@ -2,7 +2,7 @@
  * Closing of moments in a database: reads of one moment, and of all before, share one statement.
  *
  * A statement that closes a moment makes batches of all processes that were decided with an earlier timestamp lose a race, and
- * waits for their commits. So there is one at a time, and it closes what all who wait ask for.
+ * waits for their commits. So there is one at a time, and it closes all moments that waiting reads request.
  *
  * Limits  SQL_LIMITS.closeEveryMs.
  */
@@ -11,7 +11,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { SQL_LIMITS } from "./limits.js"
 
 interface WaitingRead {
-  /** Undefined: the present moment. */
+  /** Undefined for the present moment. */
   readonly us: number | undefined
   readonly resolve: (us: number) => void
   readonly reject: (failure: unknown) => void
@@ -43,7 +43,7 @@ export class Closing {
   }
 
   private async work(): Promise<void> {
-    // Those of the same turn share the first statement.
+    // Reads of the same turn share the first statement.
     await Promise.resolve()
     while (this.waiting.length > 0) {
       const startedMs = this.clock.monotonicMs()

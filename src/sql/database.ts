@@ -101,11 +101,11 @@ export interface FetchRequest {
   readonly wantsTimestamps?: true
 }
 
-/** Which commit timestamps are free: in microseconds since 1970. */
+/** Bounds of free commit timestamps, in microseconds since 1970. */
 export interface Timestamps {
   /** The clock of the database. */
   readonly clockUs: number
-  /** The greatest that a commit has, of all that the statement shows, or that is closed for all commits after it. */
+  /** The greatest timestamp of all commits that the statement shows, or up to which later commits are closed. */
   readonly latestUs: number
 }
 
@@ -118,7 +118,7 @@ export interface Fetched {
   readonly counters: readonly Counters[]
   /** Those that are present. */
   readonly usage: ReadonlyMap<RowKey, Usage>
-  /** Undefined: they were not asked for. */
+  /** Undefined if they were not requested. */
   readonly timestamps: Timestamps | undefined
 }
 

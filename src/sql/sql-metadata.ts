@@ -386,7 +386,7 @@ export class SqlMetadata implements Metadata {
       this.rows.forget()
       this.elsewhere = undefined
       this.current = new SqlIncarnation(settings, known, this.rows, reason => this.onEnded(reason))
-      // What was closed may have been lost.
+      // The closed moments may have been lost.
       this.closing = this.newClosing()
       this.seen = seen
       this.over = undefined

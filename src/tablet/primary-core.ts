@@ -69,7 +69,7 @@ interface Appended extends Omit<Entry, "tabletId" | "epoch"> {
 export interface Batch {
   readonly entries: readonly Entry[]
   readonly last: Position
-  /** The greatest commit timestamp of its entries and all before. */
+  /** The greatest commit timestamp of these entries and all before. */
   readonly lastUs: number
 }
 

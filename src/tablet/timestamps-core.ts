@@ -23,7 +23,7 @@ export class CommitTimestamps {
     return this.lastUs
   }
 
-  /** The next one, if an entry is appended now. */
+  /** The next timestamp, if an entry is appended now. */
   next(nowMs: number): number {
     return Math.max(Math.floor(nowMs * 1000), this.lastUs + 1)
   }
@@ -33,7 +33,7 @@ export class CommitTimestamps {
     return Math.max(Math.floor(nowMs * 1000), this.lastUs)
   }
 
-  /** All up to this one are used, or never will be. Returns the row that the same entry must write. */
+  /** Marks all timestamps up to this one as used. Returns the row that the same entry must write. */
   use(us: number): EntryWrite | undefined {
     this.lastUs = Math.max(this.lastUs, us)
     if (this.lastUs <= this.reservedUs) return undefined
@@ -41,7 +41,7 @@ export class CommitTimestamps {
     return { family: "clock", key: TIMESTAMPS_ROW, value: encodeTimestamps(this.reservedUs) }
   }
 
-  /** Entries were abandoned: perhaps that with the reservation. */
+  /** Forgets the reservation, which may be in entries that were abandoned. */
   forgetReservation(): void {
     this.reservedUs = 0
   }

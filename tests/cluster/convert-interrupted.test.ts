@@ -294,7 +294,7 @@ async function rowsIn(metadata: Pick<Metadata, "ask">): Promise<readonly string[
   const lines: string[] = []
   for (const family of COPIED_FAMILIES) {
     const { rows } = await metadata.ask(rowsFrom(family, FIRST_KEY))
-    // What a tablet has reserved is no row of clients.
+    // The row of reserved timestamps belongs to the tablet, not to clients.
     for (const { key, row } of rows.filter(each => each.key !== TIMESTAMPS_ROW))
       lines.push(`${family} ${key} ${hexOf(must(row, "a row").value)}`)
   }

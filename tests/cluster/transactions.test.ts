@@ -10,7 +10,7 @@ import { noPostgres } from "../harness/postgres.js"
 const ROUNDS = 25
 const LARGE_BYTES = 300_000
 
-/** Whether it was done; false: a condition did not hold. */
+/** Whether the transaction was done; false if a condition did not hold. */
 async function isDone(client: S3Client, operations: readonly TransactionOperation[], token?: string): Promise<boolean> {
   try {
     await client.transaction(operations, { token })
@@ -42,7 +42,7 @@ test("of transactions through two nodes that contradict each other one is done",
         const [x, y] = [`x ${round}`, `y ${round}`]
         await first.put({ bucket: "one", key: `for ${y}`, body: randomBytes(100) })
         await second.put({ bucket: "one", key: `for ${x}`, body: randomBytes(100) })
-        // Each makes what the other one requires to be absent.
+        // Each transaction makes the object whose absence the other one requires.
         const both = await Promise.all([
           isDone(first, [absent("two", x), rename(`for ${y}`, y)]),
           isDone(second, [absent("two", y), rename(`for ${x}`, x)]),
@@ -53,7 +53,7 @@ test("of transactions through two nodes that contradict each other one is done",
         assert.deepEqual(made, both[0] ? [y] : both[1] ? [x] : [])
       }
       assert.ok(done > 0, "some are done")
-      // Deletions that find nothing, while another node puts what they would delete.
+      // Deletions that find nothing, while another node puts the object.
       for (let round = 0; round < ROUNDS; round += 1) {
         const [gone, there] = [`gone ${round}`, `there ${round}`]
         await first.put({ bucket: "one", key: there, body: randomBytes(100) })

@@ -1,6 +1,6 @@
 /**
- * Common clients on a bucket that is deduplicated: what they store twice is stored once, also in parts. A client that is not
- * installed is reported as skipped. `DEDUP_BYTES` is the size of the large file.
+ * Common clients on a bucket with deduplication: bytes uploaded twice are stored once, also in parts. A client that
+ * is not installed is reported as skipped. `DEDUP_BYTES` is the size of the large file.
  */
 import assert from "node:assert/strict"
 import { createHash, randomBytes } from "node:crypto"

@@ -20,7 +20,7 @@ const WRITES_BETWEEN_KILLS = 12
 const RETRY_MS = 20
 const MIB = 1024 * 1024
 const BLOCK_BYTES = MIB
-/** Of an upload in parts. */
+/** The part size of uploads in parts. */
 const PART_BYTES = 5 * MIB
 /** Bytes of rows and of headers that stay. */
 const LEFT_BYTES = 64 * 1024

@@ -1,4 +1,4 @@
-/** A server with a bucket that is deduplicated, and what its devices store. */
+/** A server with a bucket that is deduplicated, and the bytes that its devices store. */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -43,7 +43,7 @@ export async function liveBytes(server: ServerProcess): Promise<number> {
   return devices.reduce((sum, { volumeBytes = 0, deadBytes = 0 }) => sum + volumeBytes - deadBytes, 0)
 }
 
-/** Resolves once the devices store no more than this; fails with what they store in the end. */
+/** Resolves once the devices store at most this many bytes; fails with the number that they store in the end. */
 export async function shrinksTo(server: ServerProcess, bytesMax: number): Promise<number> {
   const endMs = Date.now() + ARRIVAL_MS
   for (;;) {

@@ -13,7 +13,7 @@ export const isZero = (family: Family, value: Uint8Array): boolean =>
 /** The embedded engine alone has a row with reserved timestamps. */
 export const isOfEngine = (family: unknown, key: unknown): boolean => family === "clock" && key === TIMESTAMPS_ROW
 
-/** A row among others of a slice that says as much as no row. */
+/** A row among others of a slice that means the same as no row. */
 function isNothing(item: unknown): boolean {
   if (typeof item !== "object" || item === null || !("family" in item)) return false
   if ("key" in item && isOfEngine(item.family, item.key)) return true

@@ -1,4 +1,4 @@
-/** Commands and queries of the upkeep of deduplication: what compares and repairs its rows. */
+/** Commands and queries of the upkeep of deduplication, which compare and repair its rows. */
 import type { Family } from "../../src/base/families.js"
 import { MIB } from "../../src/base/limits.js"
 import { decodeReferences } from "../../src/format/records.js"
@@ -31,7 +31,7 @@ function rowOf(scene: Scene, family: Family) {
   return rows.length === 0 ? undefined : scene.pick(rows)
 }
 
-/** Of a row of the family, if there is one. */
+/** A query of a random row of the family, if there is one. */
 const ofRow = (name: string, family: Family, make: (row: NonNullable<ReturnType<typeof rowOf>>) => Query<unknown>) =>
   queryKind(name, scene => {
     const row = rowOf(scene, family)

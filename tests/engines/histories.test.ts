@@ -29,7 +29,7 @@ async function overSeeds(count: number, run: (seed: number) => Promise<unknown>)
 test("one command after the other: both engines answer like the model, and like each other, over restarts", () =>
   overSeeds(1, async seed => {
     const embedded = await playOnEmbedded(seed, ALONE)
-    // No time passes on either: what becomes of messages of queues depends on it.
+    // No time passes on either: the state of queue messages depends on it.
     const { player } = await playOnSimulated(seed, { ...ALONE, nodes: ["a"], faults: NO_FAULTS })
     assert.deepEqual(player.outcomes, embedded.outcomes)
   }))

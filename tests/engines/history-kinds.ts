@@ -4,7 +4,7 @@ import { historySince, restartHistory } from "../../src/object/commands/history-
 import { commandKind, queryKind, type PlayKind } from "./scene.js"
 
 export const HISTORY_COMMANDS: readonly PlayKind[] = [
-  // Of all settings this one is seldom drawn, and needs versioning.
+  // Random settings are seldom `history`, which also needs versioning.
   commandKind("SetSetting", 3, scene => setSetting(scene.bucketId(), "history", scene.oneIn(4) ? undefined : "{}")),
   commandKind("RestartHistory", 1, scene => restartHistory(scene.bucketId())),
 ]

@@ -58,7 +58,7 @@ const REWRITING = [
   ],
 ]
 /**
- * Others, which seldom meet a locked version: what undelete brings back is the latest version, and the locked one an older one;
+ * Commands that seldom meet a locked version: undelete restores the latest version, while the locked one is older;
  * few locked versions reference the bytes of others, or get digests.
  */
 const REWRITING_SELDOM = ["GiveDigests", "ReplaceSource", "UndeleteObject"]

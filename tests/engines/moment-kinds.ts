@@ -4,7 +4,7 @@ import { decodeHistory } from "../../src/format/history.js"
 import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "../../src/object/moments.js"
 import { queryKind, type PlayKind, type Scene } from "./scene.js"
 
-/** Undefined: there is no bucket. */
+/** Usually a bucket with a history; undefined if there is no bucket. */
 function bucketOf(scene: Scene): Bucket | undefined {
   const kept = scene.buckets().filter(({ settings }) => settings.includes("history"))
   return kept.length === 0 || scene.oneIn(8) ? scene.bucket() : scene.pick(kept)

@@ -53,7 +53,7 @@ function segmentOf(scene: Scene, address: UploadAddress, number: number) {
 export const lengthOf = (parts: readonly PartRecord[]): number =>
   parts.reduce((sum, { extent }) => sum + extent.lengthBytes, 0)
 
-/** Mostly of an upload that can be completed. */
+/** Usually an upload that can be completed. */
 export function completionIn(scene: Scene) {
   const written = scene.addresses("segments").filter(({ multipartId }) => scene.upload({ multipartId }) !== undefined)
   const address = written.length > 0 && !scene.oneIn(8) ? scene.pick(written) : sealedAddress(scene)

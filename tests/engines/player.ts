@@ -127,7 +127,7 @@ interface Ran {
   readonly incarnations: Incarnations
   readonly time: DecisionTime | undefined
   readonly writes: boolean
-  /** It changed objects. */
+  /** The command changed objects. */
   readonly isOfObjects: boolean
   readonly outcome: Outcome
   readonly failure: FailureKind | undefined
@@ -369,7 +369,7 @@ export class Player {
     this.model.become(after)
   }
 
-  /** What was answered before something else began has an earlier timestamp, whatever the processes. */
+  /** A change that ended before another began has an earlier timestamp, whatever the processes. */
   private checkTimestamps(ran: readonly Ran[]): void {
     const changes = ran.filter(({ writes, failure }) => writes && failure === undefined)
     for (const { name, time, beganAt } of changes) {
@@ -404,7 +404,7 @@ export class Player {
       const others = left.filter(each => each !== next)
       // What ended before another began comes before it.
       if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
-      // Those that change objects come in the order of their timestamps.
+      // Changes of objects come in the order of their timestamps.
       if (others.some(each => isEarlier(each, next))) continue
       const tried = model.copy()
       const outcome = await decided(tried, next, this.model)
@@ -456,7 +456,7 @@ async function decided(model: MemoryMetadata, ran: Ran, before: MemoryMetadata):
     if (time === undefined) return "not decided"
     return doneWith(model.runAt(play.command, { ...time, incarnations }))
   } catch (error) {
-    // Of decisions that have one id, the one that wrote something came last.
+    // If decisions share an id, the one that wrote something came last.
     if (!isFailure(error)) return `not in this order: ${String(error)}`
     const isClosed = name === "CloseBucket" && ran.failure === undefined && isFailure(error, "bucketNotEmpty")
     if (!isClosed || play.kind !== "command" || time === undefined) return refusedWith(name, error)

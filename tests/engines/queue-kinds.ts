@@ -31,7 +31,7 @@ import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 const ACCOUNT = parseAccountId("queues")
 const NAMES = ["a", "b", "dead"]
 const named = (scene: Scene) => ({ account: ACCOUNT, name: scene.pick(NAMES) })
-/** Over by then, or not within a history: the clocks of the engines differ by seconds. */
+/** Times that are over already, or not within a history: the clocks of the engines differ by seconds. */
 const SECONDS = [undefined, 0, 1_000, 2_000]
 
 function newMessage(scene: Scene): NewMessage {

@@ -19,7 +19,7 @@ function renameOf(scene: Scene, of: StoredVersion | undefined, to = scene.key(),
 const sources = (scene: Scene): readonly StoredVersion[] =>
   scene.versions().filter(({ family }) => family === "current")
 
-/** A rename to any bucket; undefined: there is no object. */
+/** A rename to any bucket; undefined if there is no object. */
 export function renameAnywhere(scene: Scene) {
   const found = sources(scene)
   if (found.length === 0) return undefined

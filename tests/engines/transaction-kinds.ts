@@ -1,4 +1,4 @@
-/** Transactions, with random arguments: of one operation or several, with tokens that meet, and with what they leave behind. */
+/** Random transactions: with one operation or several, with tokens that meet, and with their leftovers. */
 import { rowKeyOf } from "../../src/base/ids.js"
 import { decodeGuards, isGuardsRowKey, type TransactionToken } from "../../src/format/transaction-record.js"
 import {
@@ -20,7 +20,7 @@ function token(scene: Scene): TransactionToken {
   return { account: scene.pick(ACCOUNTS), token: scene.pick(["a", "b", "c", "d", "e", "f"]), digest }
 }
 
-/** Mostly nothing is there. */
+/** A place that usually has no object. */
 const anywhere = (scene: Scene) => (scene.oneIn(2) ? scene.object() : { bucketId: scene.bucketId(), key: scene.key() })
 
 function step(scene: Scene): TransactionStep | undefined {
@@ -48,7 +48,7 @@ function step(scene: Scene): TransactionStep | undefined {
   }
 }
 
-/** As a caller checks them: each key is in one operation only. */
+/** Operations as a caller checks them: each key is in one only. */
 function steps(scene: Scene): readonly TransactionStep[] {
   const seen = new Set<string>()
   const all = Array.from({ length: 1 + scene.random.below(STEPS_MAX) }, () => step(scene))

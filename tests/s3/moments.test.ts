@@ -1,4 +1,4 @@
-/** Reads at moments and restores as requests of S3: who may make them, and what a restore leaves. */
+/** Reads at moments and restores as requests of S3: the rights that they need, and the results of a restore. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
@@ -87,7 +87,7 @@ test("to read at a moment needs the rights to versions, as it may show what was 
     [VERSION_READER, undefined, 403],
     [LISTER, "a", 403],
     [LISTER, undefined, 200],
-    // Whether there was an object is for those who may list.
+    // Only callers who may list learn whether there was an object.
     [VERSION_READER, "nothing", 403],
   ]
   for (const [key, name, status] of cases) {
@@ -142,7 +142,7 @@ test("if closing the moment shows another version, that one is authorised", asyn
   assert.equal(await read(second), 403)
 })
 
-/** What readers see of all objects. */
+/** The state of all objects, as readers see it. */
 async function stateOf({ world, bucket }: Opened): Promise<readonly unknown[]> {
   const { objects } = world.services
   const page = await objects.list({ bucket, prefix: "", delimiter: "", after: "", max: 1_000, withTypes: true })
@@ -189,7 +189,7 @@ async function restoring({ world, requests, bucket }: Opened, request: object, a
   return openWork(services, { kind: parsed.kind, request: text, starter: OPERATOR, startedMs: 0 })
 }
 
-/** Works through all pages, each of them twice, as after a crash. Returns what failed, and what was planned. */
+/** Works through all pages, each of them twice, as after a crash. Returns the failures and the plan. */
 async function workThrough(opened: Opened, request: object, asOfUs: number) {
   const job = await restoring(opened, request, asOfUs)
   await opened.world.clock.runUntil(job.prepare())
@@ -285,7 +285,7 @@ test("writes after the start of a restore stay, also those of the same bytes, an
   await put("a", "second", headers)
   await put("b/1", "second", headers)
   await send("DELETE", "d/e/f")
-  // The bytes of the moment: what differs is what is to be restored.
+  // The planned bytes are those of the moment, which the restore brings back.
   await put("c", "first", headers)
   const stays = "it was written after the job had begun, and stays as it is"
   for (const isRepeated of [false, true]) {

@@ -1,4 +1,4 @@
-/** Transactions over HTTP: their document and answers, the rights that each operation needs, and what errors tell. */
+/** Transactions over HTTP: their document and answers, the rights that each operation needs, and errors. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { Machine } from "../../src/node/testing-engine.js"
@@ -191,7 +191,7 @@ test("each operation needs the rights of the request that would do it alone, and
     refused(await send("stranger", [fine, operation]), 403, "AccessDenied", /^operation 2: Access Denied/)
     assert.ok(!spy.calls.includes("transactions.run"), JSON.stringify(operation))
   }
-  // Whether a key is there is told only to those who may list.
+  // Only callers who may list learn whether a key exists.
   const answers = ["open/none", "open/b"].map(key => ({ ...at(key), ifMatch: "0" }))
   const [absent, present] = [
     await send("stranger", [{ check: answers[0] ?? {} }]),

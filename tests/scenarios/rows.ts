@@ -20,7 +20,7 @@ export interface RowText {
 export const shownRow = ({ key, value }: RowText): string =>
   value === undefined ? `${key} removed` : `${key}=${value}`
 
-/** Without what the primary writes by itself. */
+/** The rows without those that the primary writes by itself. */
 export function shownRows(all: readonly RowText[]): string {
   const rows = all.filter(({ key }) => key !== TIMESTAMPS_ROW)
   return rows.length > ROWS_SHOWN_MAX

@@ -96,7 +96,7 @@ const rowOf = (family: StoredKey["family"], key: string): StoredKey => ({ family
 const [ROW_A, ROW_B, ROW_C] = [rowOf("releases", "a"), rowOf("releases", "b"), rowOf("debts", "a")]
 const NEW_ROW = rowOf("debts", "b")
 
-/** Of commits; some moments that are closed are below it, and some are not. */
+/** The timestamp of commits; some closed moments are below it, and some are not. */
 const COMMIT_US = 1_000
 
 interface Rows {

@@ -1,5 +1,5 @@
 /**
- * What holds for commit timestamps on the simulated database, whatever the clocks of processes and of the database say,
+ * Checks of commit timestamps on the simulated database, whatever the clocks of processes and of the database say,
  * and whatever happens to connections. See `simulated-checks.ts`.
  */
 import assert from "node:assert/strict"
@@ -16,7 +16,7 @@ const OBJECT = "current"
 const BUCKET = parseBucketId(1)
 const rowOf = (key: string): RowKey => objectRowKey(BUCKET, objectKeyOfText(key))
 const KEYS = ["a", "b", "c"]
-/** It is there from the beginning: for what is absent see `guardsComeBeforeTheirObjects`. */
+/** An object that exists from the beginning; for absent ones see `guardsComeBeforeTheirObjects`. */
 const FIRST = "first"
 const HOUR_MS = 3_600_000
 
@@ -32,7 +32,7 @@ interface Done {
   readonly read: string
 }
 
-/** Replaces an object, and returns what it was. */
+/** Replaces an object, and returns its former value. */
 const put = command<[key: string, value: string], Done>({
   name: "Put",
   touches: key => [[OBJECT, rowOf(key)]],
@@ -42,7 +42,7 @@ const put = command<[key: string, value: string], Done>({
   },
 })
 
-/** Writes what another object is to an object: it relies on that one, which it fetches in a second step. */
+/** Copies the value of another object, on which it relies and which it fetches in a second step. */
 const copy = command<[from: string, to: string], Done>({
   name: "Copy",
   touches: (_from, to) => [[OBJECT, rowOf(to)]],
@@ -67,7 +67,7 @@ const skewed = (clock: Clock, byMs: number): Clock => ({
 interface Event extends Done {
   readonly from: string
   readonly to: string
-  /** Undefined: it is copied. */
+  /** Undefined if the event copies `from`. */
   readonly value: string | undefined
   readonly beganAt: number
   readonly endedAt: number
@@ -78,7 +78,7 @@ function checkRefusal(error: unknown): void {
   if (!isFailure(error, "tooManyInFlight") && !isFailure(error, "databaseUnreachable")) throw error
 }
 
-/** What was answered earlier has an earlier timestamp; and in the order of their timestamps, changes do what they did. */
+/** An event that ended before another began has an earlier timestamp; timestamp order explains all results. */
 async function timestampsAreAnOrder(seed: number): Promise<void> {
   const world = new SimulatedWorld(seed, seed % 2 === 0 ? SLOW : UNRELIABLE)
   const { database, clock } = world
@@ -117,7 +117,7 @@ function checkRealTime(events: readonly Event[]): void {
   }
 }
 
-/** Those that share a timestamp have nothing to do with each other. */
+/** Events that share a timestamp are independent of each other. */
 async function checkOrder(events: readonly Event[], engine: SqlMetadata): Promise<void> {
   const values = new Map(KEYS.map(key => [key, FIRST]))
   for (const { commitUs, read, from, to, value } of events.toSorted((a, b) => a.commitUs - b.commitUs)) {
@@ -175,7 +175,7 @@ const remove = command<[key: string, value: string | undefined], boolean>({
 })
 
 /**
- * What makes an object that stays comes after what has relied on its absence, also after the guard is gone, and where others
+ * An object that stays is made after all changes that relied on its absence, even if the guard is gone, and if others
  * have made and removed the object meanwhile.
  */
 async function guardsComeBeforeTheirObjects(seed: number): Promise<void> {
@@ -237,7 +237,7 @@ const stampsUpTo = query("StampsUpTo", (view, us: number) =>
     .sort((a, b) => a - b),
 )
 
-/** Nothing appears up to a moment that was closed, on whatever engine, also on those that start meanwhile. */
+/** No commit appears up to a closed moment, on any engine, even one that starts meanwhile. */
 async function closedMomentsStay(seed: number): Promise<void> {
   const world = new SimulatedWorld(seed, seed % 2 === 0 ? SLOW : UNRELIABLE)
   const { database } = world

@@ -17,13 +17,13 @@ const KILLS = Number(process.env["TRANSACTION_KILLS"] ?? 6)
 const WORKERS = 3
 const RETRY_MS = 40
 const RUN_MS = { min: 150, max: 700 } as const
-/** In blocks, so that a rename copies bytes. */
+/** A size that is stored in blocks, so that a rename copies bytes. */
 const COIN_BYTES = 50_000
 const BUCKETS = ["left", "right"] as const
 type Side = (typeof BUCKETS)[number]
 
 const sideOf = (number: number): Side => (number % 2 === 0 ? "left" : "right")
-/** Repeated until the server is there. */
+/** Repeats the request until the server is there. */
 async function until<T>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -121,7 +121,7 @@ class Mover {
     return ledger
   }
 
-  /** Before and after it nothing else changes these keys. */
+  /** Nothing else changes these keys before or after the transaction. */
   private async assertWhole(number: number): Promise<void> {
     const state = await until(() => this.stateNow())
     assert.ok(state === number || state === number - 1, `transaction ${state}, while ${number} is under way`)

@@ -112,7 +112,7 @@ type SetSettingArguments = [
   former?: FormerSetting | undefined,
 ]
 
-/** Settings that a bucket has only one of, with the reason. */
+/** Settings that exclude each other in a bucket, with the reason. */
 const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
   [
     "dedup",
@@ -160,7 +160,7 @@ export const setSetting = command<SetSettingArguments, void>({
   },
 })
 
-/** Throws `invalidRequest` for what excludes a history. */
+/** Throws `invalidRequest` for settings that exclude a history. */
 function checkHistory({ versioning, settings }: BucketRecord, name: SettingName, document: string | undefined): void {
   if (document === undefined) return
   const isRemote = settings.includes("remote")
@@ -170,7 +170,7 @@ function checkHistory({ versioning, settings }: BucketRecord, name: SettingName,
     throw fail("invalidRequest", { message: "A remote bucket has no history: others change the objects." })
 }
 
-/** A history that is switched on again goes on. */
+/** A history that is already on goes on. */
 function historyWrites(view: RowView, bucket: BucketRecord, isOn: boolean, commitUs: number): readonly EntryWrite[] {
   if (!isOn) return deletionsOf(view, historyRowsOf(bucket))
   return hasHistory(bucket) ? [] : historyBegins(bucket.id, commitUs)

@@ -1,4 +1,4 @@
-/** Parts of a decision that read rows, each of them. Pure. */
+/** Decisions in parts, each of which reads rows. Pure. */
 import { isFailure } from "../../base/failures.js"
 
 /**

@@ -39,7 +39,7 @@ import { checkOwnUpload, insertVersion, type PutVersion, type Stored } from "./v
 export const DEDUP_LIMITS = {
   /** Runs of new and of known blocks of one body: what follows is written. */
   runsMax: 64,
-  /** Blocks that one row has the digests of: with the index that is as much as one command changes. */
+  /** Blocks whose digests fit in one row: with their index entries, as many rows as one command changes. */
   digestsPerRow: 256,
   /** Blocks that the command which makes an object adds to the index; further ones follow in others. */
   indexedAtOnce: 128,
@@ -48,22 +48,22 @@ export const DEDUP_LIMITS = {
   digestsOfPart: 2_048,
   /** Rows of digests that one object may rely on, so that its command stays within what a command may touch. */
   reliedOnMax: 64,
-  /** The same of the parts of one segment of a completed upload. */
+  /** The same limit for the parts of one segment of a completed upload. */
   reliedOnOfSegment: 256,
   /** Rows of digests of parts that one command writes: beside a segment with the longest keys they are within an entry. */
   digestRowsAtOnce: 32,
-  /** Blocks of parts that one query looks for, but for those of one part. */
+  /** Blocks of parts that one query looks for; those of a single part may be more. */
   blocksPerQuery: 256,
 } as const
 
-/** A block that is there, as far as the rows say. */
+/** A block that exists, according to the rows. */
 export interface KnownBlock extends BlockPlace {
   readonly uploadedParts: number
-  /** The digests that say so. */
+  /** The digests that show it. */
   readonly reliesOn: RowKey
 }
 
-/** Where a block is expected: behind one that was found. */
+/** The expected place of a block: behind one that was found. */
 type Follows = Pick<BlockPlace, "key" | "multipartId" | "offsetBytes">
 
 export interface WantedBlock {
@@ -71,9 +71,9 @@ export interface WantedBlock {
   readonly storageClass: StorageClass
   readonly digest: Uint8Array
   readonly lengthBytes: number
-  /** Looked at first: neighbouring blocks are one reference. */
+  /** The place to look at first: neighbouring blocks are one reference. */
   readonly follows: Follows | undefined
-  /** Only `follows` is looked at. */
+  /** The search looks at `follows` only. */
   readonly isShort: boolean
 }
 
@@ -109,7 +109,7 @@ interface WantedParts {
   readonly storageClass: StorageClass
   /** Shorter parts are found only behind others. */
   readonly shortBytes: number
-  /** Where the first part is expected. */
+  /** The expected place of the first part. */
   readonly follows: Follows | undefined
   readonly parts: readonly WantedPart[]
 }
@@ -163,7 +163,7 @@ function runAt(view: RowView, run: WantedRun, { key, multipartId, offsetBytes }:
   return hasOwnBytes(view, bucketId, source) ? { ...source, reliesOn } : undefined
 }
 
-/** How many of the wanted blocks the row has from a place on: all, or as many as it has behind it; 0: one differs. */
+/** The number of wanted blocks that the row has from a place on, up to its last one; 0 if one differs. */
 function equalBlocks(
   { record, startBytes }: { readonly record: BlockDigestsRecord; readonly startBytes: number },
   place: number,
@@ -192,7 +192,7 @@ export function digestsAt(view: RowView, bucketId: BucketId, { key, multipartId 
   return { rowKey, record: decodeBlockDigests(value), startBytes: offsetOfRow(rowKey) }
 }
 
-/** Of the first block that a row has the digest of. */
+/** The offset of the first block in a row of digests. */
 export function offsetOfRow(rowKey: RowKey): number {
   const { suffix } = parseObjectRowKey(rowKey)
   const complement = Buffer.from(suffix.slice(MULTIPART_ID_BYTES), "latin1").readBigUInt64BE()
@@ -279,7 +279,7 @@ export const digestWrites = (row: RowKey, multipartId: MultipartId, digests: rea
   }))
 
 /**
- * Adds the blocks of rows of digests to the index. Others of the same bytes are not found any more. Leaves out rows that are
+ * Adds the blocks of rows of digests to the index, in place of others with the same bytes. Leaves out rows that are
  * gone, and those of segments that get no more references.
  */
 export const indexBlocks = command<[bucketId: BucketId, rows: readonly RowKey[]], void>({
@@ -297,7 +297,7 @@ export const indexBlocks = command<[bucketId: BucketId, rows: readonly RowKey[]]
   },
 })
 
-/** How many of these rows are added to the index in the command that makes them. */
+/** The number of these rows that the command which makes them adds to the index. */
 export function indexedAtOnce(digests: readonly NewDigests[]): number {
   let blocks = 0
   const over = digests.findIndex(({ record }) => {

@@ -22,7 +22,7 @@ import { withoutReferences, withReferences } from "./reference-commands-core.js"
 /** Rows of digests that one command drops. */
 const DROPPED_AT_ONCE = 256
 
-/** What a segment of a deduplicated object is written with. */
+/** A segment of a deduplicated object, with everything that its write needs. */
 interface SharedParts {
   readonly number: number
   readonly segment: SegmentRecord

@@ -1,5 +1,5 @@
 /**
- * What editors of objects have changed, as one decision: their writes, and the sums of what they do to counters and quotas. Pure.
+ * Combines the changes of object editors into one decision: their writes, and the sums for counters and quotas. Pure.
  */
 import type { BucketId } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
@@ -8,7 +8,7 @@ import type { CommandView, CounterChange, UsageChange } from "../../metadata/ind
 import { historyWrites, type HistoryOfKey } from "./history-core.js"
 import { keptChange, usageChanges, type Growth } from "./usage-core.js"
 
-/** What a decision adds to what undelete keeps of the bucket, or takes from it. */
+/** The change that a decision makes to the objects and bytes that undelete keeps of the bucket. */
 export interface Kept {
   readonly objects: number
   readonly bytes: number
@@ -16,12 +16,12 @@ export interface Kept {
 
 export const NOTHING_KEPT: Kept = { objects: 0, bytes: 0 }
 
-/** What one editor has changed. */
+/** The changes of one editor. */
 export interface FinishedEditor {
   readonly bucketId: BucketId
   readonly writes: readonly EntryWrite[]
   readonly change: Counters
-  /** Undefined: no quota counts what is changed. */
+  /** Undefined if no quota counts the change. */
   readonly growth: Growth | undefined
   readonly kept: Kept
   readonly history: HistoryOfKey

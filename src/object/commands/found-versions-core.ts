@@ -102,7 +102,7 @@ export function orderAfter(view: RowView, row: RowKey, order: number): number | 
   return next && decodeVersionHead(next[1].value).order
 }
 
-/** Where the versions of a row that reference the same bytes are counted; undefined: these bytes are not shared. */
+/** The row that counts the versions with the same bytes; undefined if the bytes are not shared. */
 export function shareRowKey(row: RowKey, content: Content): RowKey | undefined {
   if (content.kind === "extent") return uploadRowKey(row, content.extent.uploadId)
   if (content.kind !== "segments") return undefined

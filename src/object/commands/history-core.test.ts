@@ -1,4 +1,4 @@
-/** Histories: what the versions of a bucket say of each former moment is what was there, since the history is complete. */
+/** Histories: from the start of a bucket's history on, its versions show the objects of each former moment. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isDeepStrictEqual } from "node:util"
@@ -161,7 +161,7 @@ class RecordedBucket {
     this.moments.push({ us, state: await metadata.ask(stateNow(bucketId)) })
   }
 
-  /** The last moment at which another object was there than the versions show now: the history begins after it. */
+  /** The last moment whose object differs from what the versions show now: the history begins after it. */
   async lastLost(): Promise<number> {
     const { metadata, bucketId, moments } = this
     for (let index = moments.length - 1; index >= 0; index -= 1) {
@@ -191,7 +191,7 @@ test("random histories: at every moment since the history is complete, the versi
         assert.deepEqual(await metadata.ask(stateAt(bucketId, us)), state, `seed ${seed}, step ${step}, at ${us}`)
         checked += 1
       }
-      // No later than necessary: it begins between two moments that were recorded.
+      // The history begins no later than necessary: between two recorded moments.
       from = Math.max(from, (await bucket.lastLost()) + 1)
       const [before, first] = [must(moments[from - 1], "a moment before"), must(moments[from], "a moment")]
       assert.ok(before.us < since && since <= first.us, `seed ${seed}, step ${step}: ${before.us} ${since} ${first.us}`)

@@ -44,14 +44,14 @@ interface Removed {
   readonly untilUs: number
 }
 
-/** What a decision does to the history of one key. */
+/** The change that a decision makes to the history of one key. */
 export class HistoryOfKey {
   private fromUs = 0
   private removed: Removed[] | undefined
 
   constructor(
     readonly bucketId: BucketId,
-    /** Of the object. */
+    /** The row key of the object. */
     readonly row: RowKey,
   ) {}
 
@@ -68,7 +68,7 @@ export class HistoryOfKey {
     this.removed.push({ order, isMarker, untilUs: order === latestOrder ? commitUs : next() })
   }
 
-  /** The history is complete since then at the earliest; 0: as before. */
+  /** The earliest start of the complete history; 0 if the decision does not change it. */
   sinceUs(view: RowView): number {
     const { removed = [] } = this
     let sinceUs = this.fromUs
@@ -133,7 +133,7 @@ export const historySince = query("HistorySince", (view, bucketId: BucketId): nu
   historySinceIn(view, requireBucket(view, bucketId)),
 )
 
-/** All that was complete is no longer: the metadata has lost changes. */
+/** Ends all complete histories: the metadata has lost changes. */
 export const restartHistory = command<[bucketId: BucketId], void>({
   name: "RestartHistory",
   grows: false,

@@ -236,7 +236,7 @@ export const completeUpload = command<[complete: CompleteUpload], Stored>({
   decide: (view, time, complete) => decisionOf(completeUploadIn(view, time, complete)),
 })
 
-/** `before`: of another key that the same decision changes. */
+/** `before`: the editor of another key that the same decision changes. */
 export function completeUploadIn(
   view: CommandView,
   time: DecisionTime,

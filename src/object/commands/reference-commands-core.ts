@@ -244,7 +244,7 @@ export function withoutReferences(
   return writes
 }
 
-/** How many of the sources are of the same segments, by the key of their count. */
+/** The number of sources with the same segments, by the key of their count. */
 function countsOf(bucketId: BucketId, sources: readonly SegmentSource[]) {
   const counts = new Map<RowKey, { readonly source: SegmentSource; count: number }>()
   for (const source of sources) {

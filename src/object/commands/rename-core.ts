@@ -51,9 +51,9 @@ const TOKEN_HEADER = "renameToken"
 
 /** What a client asks for. */
 export interface Rename {
-  /** Of the destination. */
+  /** The bucket of the destination. */
   readonly bucketId: BucketId
-  /** Absent: the same bucket. */
+  /** Absent for the same bucket. */
   readonly fromBucketId?: BucketId
   readonly from: ObjectKey
   readonly to: ObjectKey
@@ -152,7 +152,7 @@ export interface RenameObject extends Rename {
   /** The store's clock, where locks are possible. */
   readonly clockMs: number
   readonly hints: readonly MissingShardHint[]
-  /** In place of the object's own list: it may have another owner in another bucket. */
+  /** Replaces the object's own access control list: in another bucket it may have another owner. */
   readonly replaceAcl?: { readonly acl: ObjectAcl | undefined }
 }
 
@@ -166,7 +166,7 @@ export const renameObject = command<[rename: RenameObject], Renamed>({
   decide: (view, time, rename) => decisionOf(renameIn(view, time, rename)),
 })
 
-/** `before`: of another key that the same decision changes. */
+/** `before`: the editor of another key that the same decision changes. */
 export function renameIn(
   view: CommandView,
   time: DecisionTime,

@@ -132,7 +132,7 @@ interface Versions {
 /** How a version is taken: what undelete says of it. Of one that gets another key nothing is kept. */
 type Taking = DeletedReason | "renamed"
 
-/** Of an object without versions. */
+/** The head of an object without versions. */
 const ABSENT: RowHead = headOfSingle(undefined)
 
 export class RowEditor {
@@ -162,7 +162,7 @@ export class RowEditor {
     readonly key: ObjectKey,
     /** The store's clock, for what undelete keeps. */
     private readonly clockMs = 0,
-    /** Of another key, and complete: what this one finishes is the change of both, and of those before that one. */
+    /** The complete editor of another key: finishing this editor also finishes that one and those before it. */
     private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
@@ -188,7 +188,7 @@ export class RowEditor {
   }
 
   put(family: Family, key: RowKey, value: Uint8Array | undefined, payload?: Uint8Array): void {
-    // All other rows are read before they are changed, or new.
+    // All other rows are new, or are read before they are changed.
     if (family === "details" && value === undefined) this.view.get(family, key)
     const write = payload ? { family, key, value, payload } : { family, key, value }
     const at = this.writes.findIndex(earlier => earlier.key === key && earlier.family === family)
@@ -219,7 +219,7 @@ export class RowEditor {
   }
 
   /**
-   * Makes the decision safe that relies on the object's absence and changes nothing of it: the row of an object without
+   * Makes a decision safe that relies on the object's absence without writing the object: the row of an object without
    * versions competes with whatever would make one. Readers ignore it, and `dropGuards` removes it. Returns whether it is needed.
    */
   guardAbsence(): boolean {
@@ -573,7 +573,7 @@ export class RowEditor {
     return { objects, versions, bytes, uploads }
   }
 
-  /** Undefined: no quota counts what is changed. */
+  /** @returns undefined if no quota counts the change. */
   private growthOf({ bytes, versions }: Counters): Growth | undefined {
     const { parts, isRestoring, addsObject } = this
     if (bytes === 0 && versions === 0 && parts.bytes === 0) return undefined

@@ -57,20 +57,20 @@ export const TRANSACTION_LIMITS = {
   operationsMax: 100,
   /** Rows that all operations together can change; a command may touch 1,024. */
   rowsMax: 1_000,
-  /** Rows that one of a kind can change at most. */
+  /** The maximum of rows that one operation of each kind can change. */
   rowsOf: { put: 11, delete: 9, rename: 20, check: 1 },
-  /** Of each bucket: its counters, and what quotas and undelete count. */
+  /** Rows of each bucket: its counters, and the counts of quotas and undelete. */
   rowsOfBucket: 4,
-  /** A token is known for at least as long. */
+  /** The least time for which a token is known. */
   tokenMs: 86_400_000,
-  /** By then the process that has guarded absences drops the guards, unless it has ended. */
+  /** The age at which a job drops guards: by then their process has dropped them, unless it has ended. */
   guardsMs: 600_000,
 } as const
 
 export type TransactionStep =
   | { readonly kind: "put"; readonly complete: CompleteUpload }
   | { readonly kind: "delete"; readonly remove: RemoveLatest | RemoveVersion }
-  /** Its hints are recorded before. */
+  /** The hints of a rename are recorded before. */
   | { readonly kind: "rename"; readonly rename: RenameObject }
   | { readonly kind: "check"; readonly check: CheckedWrite }
 
@@ -83,9 +83,9 @@ interface Transaction {
 
 interface Committed {
   readonly results: readonly OperationResult[]
-  /** An earlier transaction with the token has done it: nothing of this one is used. */
+  /** An earlier transaction with the token has done the same: nothing of this one is used. */
   readonly isRepeated: boolean
-  /** What `dropGuards` removes; undefined: nothing. */
+  /** The guards for `dropGuards` to remove; undefined if there are none. */
   readonly guards: Guards | undefined
 }
 
@@ -166,7 +166,7 @@ function decideAll(
   return { last, results, guarded, changes }
 }
 
-/** What one operation is decided with. */
+/** The inputs of the decision on one operation. */
 interface Deciding {
   readonly view: CommandView
   readonly time: DecisionTime
@@ -264,11 +264,11 @@ function touchesOf(step: TransactionStep): Touches {
   return [...objects, ...upload, ...copied]
 }
 
-/** What an operation is about, before it is prepared. */
+/** The kind, objects and upload of an operation, before it is prepared. */
 interface NamedOperation {
   readonly kind: TransactionStep["kind"]
   readonly names: readonly GuardedKey[]
-  /** The upload that it completes. */
+  /** The upload that the operation completes. */
   readonly multipartId?: MultipartId
 }
 

@@ -56,7 +56,7 @@ export function droppedUsage({ id, usage, countsDeleted }: BucketRecord): readon
   return keys.map(key => ({ key, change: "drop" }))
 }
 
-/** What a decision does to one object, or upload. */
+/** The change that a decision makes to one object, or upload. */
 export interface Growth {
   readonly bucket: BucketRecord
   readonly bytes: number
@@ -69,7 +69,7 @@ export interface Growth {
   readonly isRestoring: boolean
 }
 
-/** What all of a decision does to one count. */
+/** The change that a whole decision makes to one count. */
 interface Sum extends Pick<Growth, "addsObject" | "isRestoring"> {
   readonly count: Count
   readonly add: Usage

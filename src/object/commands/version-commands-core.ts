@@ -128,7 +128,7 @@ export function insertVersion(
   const bucket = requireBucket(view, put.bucketId)
   const { versioning, lock: bucketLock } = bucket
   checkWrite(view, put, expiryClock(time, put.clockMs))
-  // What undelete keeps shares its bytes with nothing.
+  // A version that undelete may keep cannot share its bytes.
   if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
   const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
   if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })
@@ -239,7 +239,7 @@ export const removeLatest = command<[remove: RemoveLatest], Removed>({
   },
 })
 
-/** `before`: of another key that the same decision changes. */
+/** `before`: the editor of another key that the same decision changes. */
 export function removeLatestIn(
   view: CommandView,
   time: DecisionTime,
@@ -290,7 +290,7 @@ export const removeVersion = command<[remove: RemoveVersion], Removed>({
   decide: (view, time, remove) => decisionOf(removeVersionIn(view, time, remove)),
 })
 
-/** `before`: of another key that the same decision changes. */
+/** `before`: the editor of another key that the same decision changes. */
 export function removeVersionIn(
   view: CommandView,
   time: DecisionTime,

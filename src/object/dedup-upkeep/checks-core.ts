@@ -1,5 +1,5 @@
 /**
- * What is wrong with a row of deduplication, by the rows of one moment: no write that is under way can look like damage. Pure.
+ * Checks of deduplication rows by the rows of one moment: no write that is under way can look like damage. Pure.
  */
 import { isFailure } from "../../base/failures.js"
 import { textOfObjectKey, type BucketId, type RowKey } from "../../base/ids.js"
@@ -15,7 +15,7 @@ import { hasOwnBytes, referencesRowKey, sourcesOf, type SegmentsName } from "../
 const rangeText = ({ offsetBytes, lengthBytes }: Pick<SegmentSource, "offsetBytes" | "lengthBytes">): string =>
   `bytes ${offsetBytes} to ${offsetBytes + lengthBytes - 1}`
 
-/** Each reference of a segment is counted, and its bytes are there in full. */
+/** Checks that each reference of a segment is counted, and its bytes are there in full. */
 export const checkSegment = query("CheckSegment", (view, bucketId: BucketId, rowKey: RowKey): string | undefined => {
   const row = view.get("segments", rowKey)
   if (row === undefined) return undefined
@@ -30,7 +30,7 @@ export const checkSegment = query("CheckSegment", (view, bucketId: BucketId, row
 
 export const UNCOUNTED = "references are not counted to segments of"
 
-/** Rows that would count references of the segment, and do not; and the class of the object that has it. */
+/** Rows that lack a count of the segment's references, and the storage class of the segment's object. */
 export const uncountedOf = query("UncountedOf", (view, bucketId: BucketId, rowKey: RowKey) => {
   const row = view.get("segments", rowKey)
   const sources = row === undefined ? [] : sourcesOf(decodeSegment(row.value))
@@ -76,15 +76,15 @@ export const wrongEntry = query("WrongEntry", (view, bucketId: BucketId, rowKey:
   }
 })
 
-/** What is wrong with a row of digests. */
+/** A defect of a row of digests. */
 interface DigestsFinding {
   readonly reason: string
-  /** The version was written then: its blocks may still be added to the index. Undefined: nothing adds them. */
+  /** When the version was written: its blocks may still be added to the index. Undefined if nothing adds them. */
   readonly writtenMs: number | undefined
 }
 
 /**
- * The blocks of a row of digests are there. `isIndexedToo`: and each digest is in the index, whatever place it names.
+ * Checks that the blocks of a row of digests are there. `isIndexedToo`: each digest is also in the index, at any place.
  */
 export const checkDigests = query(
   "CheckDigests",

@@ -34,7 +34,7 @@ export class CountedRows {
 
   constructor(private readonly seams: WalkSeams) {}
 
-  /** As counted in this run of a job, together with the rows that follow. Undefined: there is no such row. */
+  /** The counts of a row in this run of a job, taken with those of later rows; undefined if the row is gone. */
   async of(run: string, bucketId: BucketId, rowKey: RowKey, isReleased = false): Promise<Recounted | undefined> {
     for (let counting = this.runs.get(run); counting !== undefined; counting = this.runs.get(run)) {
       const found = (await counting).get(rowKey)

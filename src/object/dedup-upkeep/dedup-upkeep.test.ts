@@ -197,7 +197,7 @@ for (const how of ["repair", "verify", "rebuild"] as const)
     else {
       const { findings } = await runJob(scene, how, { reads: true })
       assert.ok(findings.some(finding => /^a: its bytes cannot be read/.test(finding)))
-      // What is lost is named as long as it is lost.
+      // Each run names the loss as long as it lasts.
       const again = await runJob(scene, how, { reads: true })
       assert.ok(again.findings.some(finding => /^a: its bytes cannot be read/.test(finding)))
     }
@@ -334,7 +334,7 @@ test("an object that is replaced while it is read gets no digests of its former 
   await wait(on, HOUR_MS)
   await agrees(on)
   assert.ok((await world.get("a")).equals(bytes))
-  // What the bucket would find is what it has.
+  // Blocks that a later write finds have the right bytes.
   await put(on, "b", bytes)
   assert.ok((await world.get("b")).equals(bytes))
 })

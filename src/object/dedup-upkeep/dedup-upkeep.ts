@@ -22,7 +22,7 @@ interface DedupReport extends DedupStat {
 interface OpenWork {
   readonly kind: DedupJob
   readonly reads: boolean
-  /** Another text for each run of a job. */
+  /** A text that differs for each run of a job. */
   readonly run: string
 }
 
@@ -42,7 +42,7 @@ export class DedupUpkeep {
     this.counted = new CountedRows(walking)
   }
 
-  /** Without a walk. */
+  /** The figures that need no walk. */
   state({ settings }: Pick<Bucket, "settings">): DedupState {
     if (!settings.includes("dedup")) return "off"
     return this.encryptsAtRest ? "suspended" : "on"

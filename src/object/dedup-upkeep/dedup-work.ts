@@ -32,14 +32,14 @@ import {
 const WORK_LIMITS = {
   /** Rows that one query looks at. */
   rowsPerQuery: 1_000,
-  /** Times that blocks are looked for in the index again: a write adds them after its own command. */
+  /** The number of repeated look-ups of blocks in the index: a write adds them after its own command. */
   looksMax: 4,
   lookAgainMs: 500,
-  /** By then a write has added its blocks to the index, or never will. */
+  /** The time after which a write has added its blocks to the index, or never will. */
   indexedWithinMs: 10 * 60_000,
 } as const
 
-/** How the work on a row ended: as the outcomes of jobs. */
+/** The outcome of the work on a row, as in jobs. */
 type DedupOutcome = undefined | string | { readonly changing: string } | { readonly isRepaired: true }
 
 interface DedupPage {
@@ -60,9 +60,9 @@ interface WorkSeams extends WalkSeams {
 interface WorkRequest {
   readonly kind: DedupJob
   readonly bucketId: BucketId
-  /** Bytes are read, and compared with their digests. */
+  /** The job reads bytes, and compares them with their digests. */
   readonly reads: boolean
-  /** What is written is deduplicated: blocks ought to be found. */
+  /** The bucket deduplicates new writes: they ought to find its blocks. */
   readonly isOn: boolean
 }
 
@@ -78,7 +78,7 @@ export class DedupWork {
   constructor(
     private readonly seams: WorkSeams,
     private readonly request: WorkRequest,
-    /** Another text for each run of a job. */
+    /** A text that differs for each run of a job. */
     private readonly run: string,
   ) {}
 
@@ -155,7 +155,7 @@ export class DedupWork {
     }
   }
 
-  /** Repairs, or frees, what is wrong with the row; what cannot be repaired is a failure. */
+  /** Repairs the row, or frees its bytes; a defect that cannot be repaired is a failure. */
   private async change({ phase, rowKey }: DedupRow): Promise<DedupOutcome> {
     const { bucketId } = this.request
     const { metadata, digests, released } = this.seams
@@ -186,7 +186,7 @@ export class DedupWork {
     return this.seams.counted.of(this.run, this.request.bucketId, rowKey)
   }
 
-  /** `storageClass`: of a row that is missing. */
+  /** `storageClass`: the class for a row that is missing. */
   private async setCount(
     rowKey: RowKey,
     counted: Recounted | undefined,
@@ -234,7 +234,7 @@ export class DedupWork {
     }
   }
 
-  /** Digests that are not those of the bytes: the object gets others in a later phase. */
+  /** Drops digests that are not those of the bytes: the object gets others in a later phase. */
   private async dropWrong(rowKey: RowKey): Promise<DedupOutcome> {
     const { bucketId } = this.request
     const { metadata, digests } = this.seams
@@ -257,7 +257,7 @@ export class DedupWork {
 
 const CHANGING = "the number of references changed during each count"
 
-/** What is wrong with a count. */
+/** The finding about a count; undefined if the count is right. */
 function countFinding({ value, isChanging, count }: Recounted): DedupOutcome {
   if (isChanging) return { changing: CHANGING }
   const stated = value === undefined ? 0 : decodeReferences(value).count

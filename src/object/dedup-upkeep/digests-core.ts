@@ -92,7 +92,7 @@ function digestsIn(view: RowView, row: RowKey, multipartId: MultipartId) {
   // Row keys of greater offsets come first.
   ranges.reverse()
   return {
-    /** Bytes of an extent that have none; blocks beyond those of a body whose digests are kept need none. */
+    /** Bytes of an extent without digests; blocks beyond those of a body whose digests are kept need none. */
     gapsIn({ offsetBytes, lengthBytes }: Run, { blockBytes }: Extent): readonly Run[] {
       const end = offsetBytes + lengthBytes
       const keptEnd = Math.min(end, offsetBytes + DEDUP_LIMITS.digestsOfBody * blockBytes)
@@ -127,11 +127,11 @@ export interface WithoutDigests {
   readonly key: ObjectKey
   readonly storageClass: StorageClass
   readonly record: VersionRecord
-  /** The first ones. */
+  /** The first runs. */
   readonly runs: readonly Run[]
 }
 
-/** Undefined: nothing of it is without digests any more. */
+/** The first runs of a version that have no digests; undefined if there are none. */
 export const versionWithoutDigests = query(
   "VersionWithoutDigests",
   (
@@ -162,7 +162,7 @@ interface GiveDigests {
   readonly rowKey: RowKey
   /** The version as it was read. */
   readonly record: VersionRecord
-  /** Of the segments; of a version that has none yet, new ones. */
+  /** The id of the segments; for a version that has none yet, the id of new ones. */
   readonly multipartId: MultipartId
   readonly digests: readonly NewDigests[]
 }

@@ -33,7 +33,7 @@ import type { ReadPin, ReadPins } from "../read-pins.js"
 import { giveDigests, versionWithoutDigests, type Run, type WithoutDigests } from "./digests-core.js"
 
 const GIVE_LIMITS = {
-  /** Of one version, that are read for one command. */
+  /** Bytes of one version that are read for one command. */
   bytesPerCommand: GIB,
   /** Times that a version which changes is read again. */
   attemptsMax: 4,
@@ -47,7 +47,7 @@ export interface DigestSeams {
   readonly pins: ReadPins
   readonly compute: Pick<Compute, "slabs" | "openHashPipeline">
   readonly keys: Pick<ObjectKeys, "digestKey">
-  /** Of new digests, as of what is written. */
+  /** The block size of new digests, as of new writes. */
   readonly blockBytes: number
 }
 
@@ -80,7 +80,7 @@ export const digestsToRead = query("DigestsToRead", (view, bucketId: BucketId, r
 
 interface WrongDigests {
   readonly reason: string
-  /** The row; undefined: its bytes cannot be read. */
+  /** The row; undefined if its bytes cannot be read. */
   readonly value: Uint8Array | undefined
 }
 
@@ -92,8 +92,8 @@ export class DigestsOfObjects {
   }
 
   /**
-   * What is wrong with the digests of a row, by its bytes; undefined: nothing. If the bytes cannot be read, later writes of
-   * them do not reference them, but store them.
+   * Compares a row of digests with its bytes. Returns undefined if they match. If the bytes cannot be read, later
+   * writes store them again instead of referencing them.
    */
   wrong(bucketId: BucketId, rowKey: RowKey): Promise<WrongDigests | undefined> {
     return this.pinned(async pin => {
@@ -139,7 +139,7 @@ export class DigestsOfObjects {
     return { changing: "the object changed whenever it was read" }
   }
 
-  /** False: the version has changed. A text says why its bytes cannot be read. */
+  /** Returns false if the version has changed, or a text that says why its bytes cannot be read. */
   private async give(bucketId: BucketId, version: ReadVersion): Promise<boolean | string> {
     const { family, rowKey, found } = version
     const { metadata, clock } = this.seams

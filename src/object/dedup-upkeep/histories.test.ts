@@ -22,7 +22,7 @@ const never = new AbortController().signal
 class History {
   private readonly random: SimRandom
   private readonly alphabet: readonly Uint8Array[]
-  /** What clients have been told that there is; a key that a client works on belongs to it alone. */
+  /** The objects that clients know of; while a client works on a key, the key belongs to that client alone. */
   private readonly objects = new Map<string, Uint8Array>()
   private readonly busy = new Set<string>()
 

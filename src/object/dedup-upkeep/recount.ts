@@ -1,5 +1,5 @@
 /**
- * Counts again what references segments, by a walk over all segments of the bucket.
+ * Counts the references to segments again, by a walk over all segments of the bucket.
  *
  * Promises  A count is that of one moment while its row was as it says: a row of references changes whenever a reference to
  *           its segments is made or dropped (`ReferencesRecord.changes`), so one that is the same before and after the walk
@@ -18,35 +18,35 @@ import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
 export const RECOUNT_LIMITS = {
   /** Rows of references that one walk counts. */
   rowsMax: 4_096,
-  /** Walks, until a row that changes is given up. */
+  /** The number of walks after which a row that changes is given up. */
   passesMax: 4,
   /** Segments that one query reads: some milliseconds. */
   segmentsPerQuery: 2_000,
   /** Rows of references that one query reads. */
   rowsPerQuery: 1_000,
-  /** Of one row, of what references it. */
+  /** Referencing segments that are named for one row. */
   byMax: 64,
 } as const
 
 export interface WalkSeams {
-  /** Tests have smaller ones. */
+  /** Tests have smaller limits. */
   readonly limits: { segmentsPerQuery: number }
   readonly clock: Clock
   readonly metadata: Pick<Metadata, "ask">
 }
 
-/** A row of references, and what references its segments. */
+/** A row of references, and the references to its segments. */
 export interface Recounted {
-  /** The row while it was counted; undefined: there was none. */
+  /** The row while it was counted; undefined if there was none. */
   readonly value: Uint8Array | undefined
-  /** It has changed during each walk: the others are not exact. */
+  /** The row has changed during each walk: the other members are not exact. */
   readonly isChanging: boolean
   readonly count: number
-  /** Of all references together. */
+  /** The bytes of all references together. */
   readonly bytes: number
   /** Each referenced byte once. */
   readonly distinctBytes: number
-  /** The first of those that reference it: keys of segments. */
+  /** The first referencing segments, by their keys. */
   readonly by: readonly RowKey[]
 }
 
@@ -128,7 +128,7 @@ class Tally {
   }
 }
 
-/** Counts what references the segments of these rows, `RECOUNT_LIMITS.rowsMax` at most. */
+/** Counts the references to the segments of these rows, `RECOUNT_LIMITS.rowsMax` at most. */
 export async function recount(
   seams: WalkSeams,
   bucketId: BucketId,

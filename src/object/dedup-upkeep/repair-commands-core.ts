@@ -10,10 +10,10 @@ import { releaseOfSegments } from "../commands/reference-commands-core.js"
 
 interface SetCount {
   readonly rowKey: RowKey
-  /** The row while its references were counted; undefined: there was none. */
+  /** The row while its references were counted; undefined if there was none. */
   readonly value: Uint8Array | undefined
   readonly count: number
-  /** Of a new row. */
+  /** The storage class of a new row. */
   readonly storageClass: StorageClass
 }
 

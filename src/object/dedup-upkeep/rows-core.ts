@@ -11,7 +11,7 @@ import { sourcesOf } from "../queries/manifest-core.js"
 import { isWithoutDigests } from "./digests-core.js"
 import { bytesOfSegments } from "./released.js"
 
-/** What a job does with rows of one family, all of which it comes to before those of the next. */
+/** The work of a job on the rows of one family; a phase ends before the next one begins. */
 export type Phase =
   /** Counts of references. */
   | "references"
@@ -29,7 +29,7 @@ export type Phase =
 
 export const PHASES = {
   verify: ["references", "segments", "blockDigests", "blockIndex"],
-  // What is wrong goes before digests and entries are added.
+  // Defects are removed before digests and entries are added.
   rebuild: ["segments", "references", "readDigests", "blockIndex", "current", "versions", "blockDigests"],
   compact: ["released"],
 } as const satisfies Readonly<Record<string, readonly Phase[]>>
@@ -39,7 +39,7 @@ export type DedupJob = keyof typeof PHASES
 export interface DedupRow {
   readonly phase: Phase
   readonly rowKey: RowKey
-  /** Of the object that it is about: a byte string. */
+  /** The key of the row's object: a byte string. */
   readonly key: string
   readonly bytes: number
 }
@@ -58,12 +58,12 @@ interface RowsPage {
 }
 
 interface PageLimits {
-  /** Of what is found, and of what is looked at. */
+  /** The maximum of rows found; `rowsMax` limits the rows looked at. */
   readonly max: number
   readonly rowsMax: number
   /** The first row that is not looked at. */
   readonly before: RowKey | undefined
-  /** Of what is written. */
+  /** The block size of new writes. */
   readonly blockBytes: number
 }
 
@@ -105,7 +105,7 @@ interface Looking extends Pick<PageLimits, "blockBytes"> {
   readonly cost: { rows: number }
 }
 
-/** Undefined: the job has nothing to do with it. A row that cannot be read is one to work on, which says so. */
+/** @returns undefined if the job has nothing to do with the row. Work on a row that cannot be read reports that. */
 function itemOf(view: RowView, of: Looking, rowKey: RowKey, row: MetadataRow): Found | undefined {
   try {
     return readItem(view, of, rowKey, row)

@@ -1,4 +1,4 @@
-/** Figures of deduplication: what some rows of a bucket add to them. Pure. */
+/** Figures of deduplication: the contributions of some rows of a bucket. Pure. */
 import {
   parseObjectRowKey,
   objectRowKeyOf,
@@ -22,18 +22,18 @@ const STAT_FAMILIES = [
 type StatFamily = (typeof STAT_FAMILIES)[number]
 
 export interface DedupFigures {
-  /** Of all versions, those that undelete keeps included. */
+  /** Versions, including those that undelete keeps. */
   readonly versions: number
   readonly logicalBytes: number
-  /** That versions have themselves: what is stored once. */
+  /** Bytes of the versions' own, which are stored once. */
   readonly ownBytes: number
-  /** Whose bytes are those of others, wholly or in part; versions that share segments are one. */
+  /** Versions that reference the bytes of others, wholly or in part; versions that share segments count as one. */
   readonly versionsWithReferences: number
   readonly references: number
   readonly referencedBytes: number
-  /** Segments of an object that others reference, together one. */
+  /** Segments that others reference; those of one object count as one. */
   readonly referencedSegments: number
-  /** Of objects that are gone: kept only because others reference them. */
+  /** Segments of objects that are gone: kept only because others reference them. */
   readonly releasedSegments: number
   readonly releasedBytes: number
   readonly digestRows: number
@@ -48,7 +48,7 @@ export const NO_FIGURES: DedupFigures = {
 export interface StatPlace {
   readonly family: number
   readonly from: RowKey
-  /** Of the row before, what was counted and must not be counted again: bytes that versions of a key share, by their uploads. */
+  /** Uploads of the row before that are counted already: versions of a key may share their bytes, which count once. */
   readonly seen?: { readonly stem: RowKey; readonly uploads: readonly string[] } | undefined
 }
 
@@ -60,7 +60,7 @@ interface StatPage {
   readonly next: StatPlace | undefined
 }
 
-/** What the rows of a bucket add up to, in a page of one family. */
+/** The figures that the rows of a bucket add up to, in a page of one family. */
 export const statFrom = query(
   "DedupStatFrom",
   (view, bucketId: BucketId, place: StatPlace, rowsMax: number): StatPage => {

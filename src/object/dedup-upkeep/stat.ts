@@ -16,7 +16,7 @@ const STAT_LIMITS = {
 } as const
 
 export interface DedupStat extends DedupFigures {
-  /** Of the bytes of released segments: those that others reference, each once. */
+  /** Bytes of released segments that others reference, each counted once. */
   readonly releasedReferencedBytes: number
 }
 

@@ -36,7 +36,7 @@ export async function openScene(...settings: readonly ("append" | "dedup")[]): P
   return { world, bucket: await services.buckets.open(home.name) }
 }
 
-/** Time goes on, for decisions too. */
+/** Advances the time, for decisions too. */
 export async function wait({ world }: Scene, ms: number): Promise<void> {
   await world.clock.advance(ms)
   world.tablet.aheadMs += ms
@@ -72,7 +72,7 @@ export const rowsOf = ({ world }: Scene, family: Family): readonly (readonly [Ro
   ...world.tablet.committed.range(family, ALL_OBJECT_ROWS),
 ]
 
-/** Writes a row as no command of the store would: damage. Undefined: it is deleted. */
+/** Damages a row: writes it as no command of the store would, or deletes it if the value is undefined. */
 const damageRow = command<[family: Family, key: RowKey, value: Uint8Array | undefined], void>({
   name: "DamageRow",
   touches: (family, key) => [[family, key]],
@@ -106,7 +106,7 @@ interface Outcome {
   readonly isRepaired?: true
 }
 
-/** A job to its end, in pages: the outcomes of its rows. */
+/** Runs a job to its end, and yields the outcomes of its rows in pages. */
 export async function* pagesOf(
   { world, bucket }: Scene,
   kind: DedupJob,
@@ -129,7 +129,7 @@ export async function* pagesOf(
   }
 }
 
-/** What a job has found and changed. */
+/** Runs a job to its end, and returns what it found and changed. */
 export async function runJob(scene: Scene, kind: DedupJob, options?: { readonly reads: boolean }): Promise<Ran> {
   const run = async (): Promise<Ran> => {
     const [findings, changing]: [string[], string[]] = [[], []]

@@ -236,7 +236,7 @@ export class AppendSealing implements Job {
     this.idsFrom = next
   }
 
-  /** Also drops what a transaction has left whose process has ended. */
+  /** Also drops the guards of transactions whose process has ended. */
   private async forgetTokens(): Promise<void> {
     const { clock, metadata } = this.seams
     const start = this.tokensFrom ?? rowKeyOf("")

@@ -28,7 +28,7 @@ import type { ReadPin, ReadPins } from "../read-pins.js"
 const DETACH_LIMITS = {
   /** Of one new part. */
   bytesMax: 64 * MIB,
-  /** Of what undelete keeps, whose segments cannot be split since their object's row is gone, and of a part. */
+  /** For a part that references others, and for segments that undelete keeps: they cannot be split without a row. */
   keptBytesMax: OBJECT_BYTES_MAX,
 } as const
 

@@ -110,7 +110,7 @@ const bytesOfLines = (lines: readonly PartLine[]): number => lines.reduce((sum, 
 export const endOfSegment = (segment: SegmentRecord): number =>
   segment.offsetBytes + (segment.source?.lengthBytes ?? bytesOfLines(linesOf(segment)))
 
-/** What a segment references. */
+/** The sources that a segment references. */
 export const sourcesOf = ({ source, referring = [] }: SegmentRecord): readonly SegmentSource[] =>
   source === undefined ? referring.map(part => part.source) : [source]
 

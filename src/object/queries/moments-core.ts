@@ -1,8 +1,8 @@
 /**
  * The versions of a bucket at moments: which version of a key was the latest one then. Pure.
  *
- * A walk reads the current and older versions of many keys in their order. What it does not need it steps over, or skips by a
- * seek if there is more of it: so keys with many versions cost little.
+ * A walk reads the current and older versions of many keys in their order. It steps over rows that it need not read, or
+ * seeks past many of them: so keys with many versions cost little.
  *
  * Limits  A walk ends once it has looked at its number of rows: another query then goes on behind the last key.
  */
@@ -105,7 +105,7 @@ class RowCursor {
     this.top = next.done === true ? undefined : next.value
   }
 
-  /** Goes on at this row key. */
+  /** Continues at this row key. */
   seek(start: RowKey): void {
     const { end } = this.range
     this.rows = start < end ? this.view.range(this.family, { start, end })[Symbol.iterator]() : [][Symbol.iterator]()
@@ -125,7 +125,7 @@ class MomentWalk {
     /** The latest first. */
     private readonly moments: readonly number[],
     private readonly limits: WalkLimits,
-    /** Of keys that will probably be read. */
+    /** The number of keys that will probably be read. */
     expectedKeys: number,
   ) {
     const rows = (perKey: number) => ({ ...range, expectedRows: Math.min(expectedKeys * perKey, EXPECTED_ROWS_MAX) })
@@ -137,7 +137,7 @@ class MomentWalk {
     return this.spent >= this.limits.rowsPerQuery
   }
 
-  /** Undefined: the range has no more keys. */
+  /** The next key; undefined at the end of the range. */
   next(): KeyAtMoments | undefined {
     const { current, older } = this
     const [top, version] = [current.top?.[0], older.top?.[0]]
@@ -155,13 +155,13 @@ class MomentWalk {
     return { key: parseObjectRowKey(row).key, row, found }
   }
 
-  /** Goes on at this row. */
+  /** Continues at this row. */
   seek(start: RowKey): void {
     this.current.seek(start)
     this.seekOlder(start)
   }
 
-  /** Rows before are newer than all that is asked for later: they are passed. */
+  /** Earlier rows are newer than all later requests need: the walk passes them. */
   private findOlder(row: RowKey, atUs: number): VersionMatch | undefined {
     for (let steps = 0; ; steps += 1) {
       const { top } = this.older
@@ -190,7 +190,7 @@ class MomentWalk {
   }
 }
 
-/** Behind all rows of the object: no row key has another byte than these where the terminator is. */
+/** A row key behind all rows of the object: no row key has another byte than these where the terminator is. */
 const afterRow = (row: RowKey): RowKey => rowKeyOf(`${row.slice(0, -TERMINATOR.length)}\x01`)
 
 interface ListingAt {
@@ -229,7 +229,7 @@ export function listObjectsAt(view: RowView, request: ListRequest, { atUs, extra
   return { entries, next: undefined }
 }
 
-/** What differs between two moments, up to some key; and how much does not. */
+/** The differences between two moments up to some key, and the count of unchanged objects. */
 export function differencesOf(view: RowView, request: DifferencesRequest, limits: WalkLimits): DifferencesPage {
   const { bucket, prefix, isOneKey = false, after, until, fromUs, toUs, max } = request
   const range = prefixRange(bucket.id, prefix)

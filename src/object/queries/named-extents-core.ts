@@ -109,7 +109,7 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
   return encodeRecoveryHeader({ ...note, ...(lock && { lock }), ...(sealed && { sealed }), ...ofClass })
 }
 
-/** Longer than any object: a rescue without rows takes the bytes for what they are, incomplete. */
+/** A size beyond any object: a rescue without rows takes the bytes as incomplete. */
 export const NEVER_WHOLE = Number.MAX_SAFE_INTEGER
 
 /** Whether an object that was put with deduplication has other bytes too, or is gone. */
@@ -150,7 +150,7 @@ interface Given {
   readonly lock?: VersionLock | undefined
   readonly sealing?: Sealing | undefined
   readonly storageClass?: StorageClass | undefined
-  /** Of a version. */
+  /** The size of a version. */
   readonly sizeBytes?: number | undefined
 }
 

@@ -26,7 +26,7 @@ import { noteWritten } from "./transformed-object.js"
 import { versionIdOf } from "./versions.js"
 
 const DOCUMENT_BYTES_MAX = MIB
-/** Of the transaction, that each included request has too. */
+/** Headers of the transaction that apply to each included request. */
 const SHARED_HEADERS: readonly string[] = [
   ...[FENCE_HEADER, "x-amz-bypass-governance-retention", "x-amz-expected-bucket-owner", "x-amz-request-payer"],
   ...["x-amz-source-expected-bucket-owner", "x-amz-content-sha256"],
@@ -115,7 +115,7 @@ async function operationOf(call: ObjectCall, { kind, parts }: IncludedRequest): 
     }
     case "delete": {
       const place = { bucket, key, versionId: versionIdOf(call) }
-      // Not once a lock refuses the transaction, as for a request alone: all copies of its renames would be made again.
+      // Asked before a lock refuses, unlike for a request alone: all copies of renames would be made again.
       const bypassGovernance = asksToBypass(call) && (await call.permissions.may("BypassGovernanceRetention", place))
       return { kind, remove: { ...place, conditions: deleteConditionsOf(call), bypassGovernance } }
     }
@@ -188,7 +188,7 @@ export async function commitTransaction(call: Call): Promise<Answer> {
   return charged.length === 0 ? answer : { ...answer, headers: answer.headers.and(linesOfFields(charged)) }
 }
 
-/** Callers without credentials are told nothing but that, unless some bucket is named that may be open to them. */
+/** Callers without credentials learn only that, unless the document names a bucket that may be open to them. */
 async function documentOf(call: Call) {
   try {
     return parseTransaction(await readDocument(call))

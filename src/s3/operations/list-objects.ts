@@ -31,7 +31,7 @@ interface Listing {
   readonly showsStatus: boolean
 }
 
-/** Where a listing begins. */
+/** The place where a listing begins. */
 type Start = Pick<ListRequest, "after" | "afterExactly">
 
 async function list(call: BucketCall, start: Start, showsOwners: boolean): Promise<Listing> {
@@ -92,7 +92,7 @@ function startOf(call: BucketCall, token: string): Start {
 }
 
 /**
- * Where the next page begins, as version 1 shows it. At a moment a page may have no entry that a client could name instead.
+ * The beginning of the next page, as version 1 shows it. At a moment a page may have no entry for a client to name.
  * Throws `invalidRequest` if no marker can say it.
  */
 function nextMarkerOf({ moment }: BucketCall, delimiter: string, page: ListPage | RemoteListPage): string | undefined {

@@ -64,7 +64,7 @@ async function sourceOf(call: ObjectCall): Promise<Source> {
   throw fail("notImplemented", { message: "A remote bucket does not have RenameObject." })
 }
 
-/** What a call asks for, once the caller may do it. Throws the faults of the request, `accessDenied`. */
+/** The rename that a call requests, once the caller may do it. Throws the faults of the request, `accessDenied`. */
 export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> {
   const { bucket, key, headers, client } = call
   const source = await sourceOf(call)

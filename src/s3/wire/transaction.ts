@@ -24,14 +24,14 @@ export interface IncludedRequest {
   readonly query: Pairs
   /** Conditions and the source of a rename, in lower case. */
   readonly headers: Pairs
-  /** Of an upload that is completed. */
+  /** The parts of an upload that is completed. */
   readonly parts: readonly CompletedPart[]
 }
 
 interface TransactionDocument {
   readonly token: string | undefined
   readonly operations: readonly IncludedRequest[]
-  /** Equal documents have the same one, however they are written. */
+  /** The document in canonical form, the same for equal documents in any notation. */
   readonly canonical: string
 }
 
@@ -60,7 +60,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** What is wrong with an operation, before its number is known. */
+/** The reason to refuse an operation, before its number is known. */
 class Refused extends Error {}
 
 /** Throws failures with the number of the operation. */

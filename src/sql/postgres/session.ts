@@ -349,7 +349,7 @@ export class PostgresSession implements Session {
     return "committed"
   }
 
-  /** What was decided under another generation gets later timestamps anyway. */
+  /** Raising the generation closes no lanes: decisions under another one get later timestamps anyway. */
   private commitOf({ raisesGeneration, closesLanes }: CommitRequest): Statement {
     const { commit, commitAndRaise, commitAndClose } = this.statements
     return raisesGeneration ? commitAndRaise : closesLanes ? commitAndClose : commit

@@ -44,7 +44,7 @@ export class SimulatedDatabase implements Database {
   faults: FaultPlan
   /** Connections are refused. */
   isAway = false
-  /** Its clock is ahead of that of the processes, or behind it. */
+  /** The database's clock is ahead of that of the processes, or behind it. */
   aheadMs = 0
   /** Connections that ended while a statement was under way, statements that ended after their connection, and others. */
   readonly counts = { lost: 0, unanswered: 0, conflicts: 0, aborted: 0 }

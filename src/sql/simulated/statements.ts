@@ -296,7 +296,7 @@ export async function resolve({ tables, transaction }: Running, lane: LaneId): P
   return laneState(version.row)
 }
 
-/** Undefined: an incarnation has begun meanwhile. */
+/** @returns undefined if an incarnation has begun meanwhile. */
 export async function closeTo(on: Running, upToUs: number): Promise<number | undefined> {
   const { tables } = on
   const us = Math.min(upToUs, Math.max(on.clockUs, latestUs(on)))
@@ -393,7 +393,7 @@ export async function begin(
   return incarnation
 }
 
-/** It has ended, and its timestamp is not in the store's row yet. */
+/** The lane has ended, and its timestamp is not in the store's row yet. */
 const isOver = ({ isEnded, folded }: LaneRow): boolean => isEnded && !folded
 
 async function endLanes(on: Running, incarnations: ReadonlySet<number>): Promise<void> {

@@ -111,9 +111,9 @@ export interface Running {
   readonly tables: Tables
   readonly transaction: Transaction
   readonly clockUs: number
-  /** Between two parts of the statement: others may run meanwhile. */
+  /** Pauses between two parts of the statement, so that others may run. */
   between(): Promise<void>
-  /** The rows in the order in which a scan finds them that uses no index: any. */
+  /** The rows in the order of a scan without an index: any order. */
   unordered<T>(rows: Iterable<T>): readonly T[]
 }
 
