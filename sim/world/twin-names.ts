@@ -3,6 +3,9 @@ import { parseBucketId, type AccountId, type BucketName } from "../../src/base/i
 import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
+/** After a start, commit timestamps are that far ahead of the clock at most. */
+const AHEAD_MS = 100
+
 /** Names for ids: the n-th pair of ids that the two sides issued for the same thing. */
 export class Names<Id extends string> {
   private readonly names: readonly [Map<string, string>, Map<string, string>] = [new Map(), new Map()]
@@ -24,6 +27,23 @@ export class Names<Id extends string> {
 
   draw(random: Random): readonly [Id, Id] | undefined {
     return this.pairs.length === 0 ? undefined : this.pairs[random.below(this.pairs.length)]
+  }
+}
+
+/**
+ * The times at which versions were written, as listings show them. The engine takes them from commit timestamps, which
+ * may be ahead of the clock after a start. The model's are shown as the engine's where only that differs.
+ */
+export class WrittenTimes {
+  private readonly engine: number[] = []
+
+  shown(side: 0 | 1, writtenMs: number): number {
+    if (side === 0) {
+      this.engine.push(writtenMs)
+      return writtenMs
+    }
+    const aheadMs = (this.engine.shift() ?? -Infinity) - writtenMs
+    return aheadMs >= 0 && aheadMs <= AHEAD_MS ? writtenMs + aheadMs : writtenMs
   }
 }
 

@@ -1,12 +1,11 @@
 /**
- * Twins: sends the same commands to the engine, on a simulated machine that is stopped repeatedly, and to
- * the model. Both must return the same responses: results, failures, listings, bytes, counters.
- *
- * The ids of the two differ, so each pair of ids for the same thing gets a name, and the names are compared.
+ * Twins: sends the same commands to the engine, on a simulated machine that is stopped repeatedly, and to the model. Both
+ * must return the same responses: results, failures, listings, bytes, counters. Pairs of ids for the same thing get names.
  */
 import assert from "node:assert/strict"
 import { must } from "../../src/base/assert.js"
 import { isFailure } from "../../src/base/failures.js"
+import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -14,7 +13,6 @@ import {
   parseMultipartId,
   parseVersionId,
 } from "../../src/base/ids.js"
-import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
 import type { ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/node/engine.js"
@@ -28,7 +26,7 @@ import { appendStep, joinStep, type Ask } from "./twin-appends.js"
 import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
 import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from "./twin-lifecycle.js"
 import { drawLock, drawLockStep } from "./twin-locks.js"
-import { Names, noBucket } from "./twin-names.js"
+import { Names, noBucket, WrittenTimes } from "./twin-names.js"
 import { notePart, type Upload } from "./twin-uploads.js"
 import { World } from "./world.js"
 
@@ -68,6 +66,7 @@ export class Twins {
   private engine: Engine | undefined
   private readonly versions = new Names<VersionId>("v")
   private readonly uploadIds = new Names<MultipartId>("u")
+  private readonly writtenTimes = new WrittenTimes()
   private readonly uploads: Upload[] = []
   private readonly etags = new TwinEtags()
   private readonly keys: TwinKeys
@@ -85,10 +84,9 @@ export class Twins {
 
   async run(): Promise<void> {
     this.engine = await this.world.start()
-    const { hasLock = false } = this.options
+    const { hasLock = false, hasAppends = false } = this.options
     await this.both("create", (_, { buckets }) => buckets.create({ name: NAME, owner: OWNER, location: "", hasLock }))
-    if (this.options.hasAppends === true)
-      await this.both("allow appends", (_, { buckets }, bucket) => buckets.setSetting(bucket, "append", "{}"))
+    if (hasAppends) await this.both("appends", (_, { buckets }, bucket) => buckets.setSetting(bucket, "append", "{}"))
     for (let step = 0; step < this.options.steps; step += 1) {
       await this.world.pass(this.random.below(1_500))
       await this.step()
@@ -188,6 +186,7 @@ export class Twins {
       if (name === "etag") return this.etags.nameOf(side, value)
       return value
     }
+    if (typeof value === "number" && name === "writtenMs") return this.writtenTimes.shown(side, value)
     if (Array.isArray(value)) return value.map(item => this.normal(side, item))
     if (value instanceof Uint8Array) return Buffer.from(value).toString("base64").slice(0, 200) + value.length
     if (typeof value !== "object" || value === null) return value
