@@ -492,7 +492,7 @@ async function halfCopied(seed: number): Promise<void> {
   for (const [i, name] of names.entries()) if (i % 2 === 0) await on.removeWhenPossible(name)
   const { checkpointer, tending, volumes } = must(on.store.engine.devices[0], "the store has a device")
   const isHalfCopied = (): boolean => {
-    const { newest = 0, containedUpTo, durable } = volumes.upkeep
+    const { newest = 0, containedUpTo, durable } = volumes.ordinary.upkeep
     const isUncontained = newest > (containedUpTo?.volumeId ?? 0) && (durable?.offsetBytes ?? 0) > HALF_COPY_BYTES
     return tending.compaction.progress().startsWith("copying") && isUncontained
   }

@@ -136,6 +136,8 @@ export const FAMILIES = {
   transactions: 65,
   /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
   history: 66,
+  /** Class of an end (1) + needle id → place in a volume of needles that end. Not replicated. 67 to 69 are taken. */
+  expiringNeedles: 70,
 } as const
 
 export type Family = keyof typeof FAMILIES
@@ -145,7 +147,7 @@ const BY_NUMBER = new Map(Object.entries(FAMILIES).map(([name, number]) => [numb
 export const FAMILY_NAMES = Object.keys(FAMILIES) as Family[]
 export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.get(number as never)
 /** Families private to a device, which no other replica of a tablet has. */
-const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "tablets"])
+const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "expiringNeedles", "tablets"])
 /** Families whose row keys begin with an object's key. */
 export const OBJECT_FAMILIES: readonly Family[] = [
   ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),

@@ -39,7 +39,7 @@ export interface WrittenBlock {
 /** How one block is written. */
 interface BlockRequest extends Pick<
   WriteRequest,
-  "uploadId" | "part" | "owner" | "policy" | "recoveryHeader" | "payer"
+  "uploadId" | "part" | "owner" | "policy" | "recoveryHeader" | "endsAtMs" | "payer"
 > {
   readonly generation: number
   readonly care: WriteCare
@@ -170,8 +170,8 @@ function append(
 ): Promise<void> {
   const { bytes, checksums } = must(shard, "each slot has its shard")
   const recoveryHeader = id.block === 0 ? request.recoveryHeader : undefined
-  const { owner } = request
-  const needle: Needle = { id, owner, policy, blockLengthBytes, recoveryHeader, body: bytes, checksums }
+  const { owner, endsAtMs } = request
+  const needle: Needle = { id, owner, policy, blockLengthBytes, recoveryHeader, endsAtMs, body: bytes, checksums }
   const parent = request.payer?.trace
   if (parent === undefined) return device.volumes.append(needle)
   const facts = { "hayloft.device": device.id, "hayloft.block": id.block, "hayloft.slot": id.slot }

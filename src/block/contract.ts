@@ -90,6 +90,8 @@ export interface WriteRequest {
   readonly inlineBytesMax: number
   /** Describes the owner in each shard of the first block. */
   readonly recoveryHeader: Uint8Array | undefined
+  /** When the body will probably be removed: a hint for where devices place it. Absent: unknown. */
+  readonly endsAtMs?: number | undefined
   readonly signal?: AbortSignal
   /** Who is charged for the memory; absent: the server itself. */
   readonly payer?: Payer | undefined

@@ -1,5 +1,5 @@
 /**
- * Frames, versions 1 and 2: the messages between two nodes, on a stream of bytes.
+ * Frames, versions 1 to 3: the messages between two nodes, on a stream of bytes.
  *
  * Each frame is a header of 12 bytes and a payload. All numbers are little-endian.
  *
@@ -34,9 +34,13 @@ import { parseStoreId, type StoreId } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 
-/** The versions that this program speaks: since version 2 calls may have a trace context. */
-export const FRAME_VERSIONS = { lowest: 1, highest: 2 } as const
+/**
+ * The versions that this program speaks: since version 2 calls may have a trace context, since version 3 appends may say
+ * when the needle ends.
+ */
+export const FRAME_VERSIONS = { lowest: 1, highest: 3 } as const
 export const FRAME_VERSION_OF_TRACES = 2
+export const FRAME_VERSION_OF_ENDS = 3
 export const FRAME_HEADER_BYTES = 12
 /** Header bytes of a call, with its trace context, or of an answer. */
 export const CALL_HEADER_BYTES_MAX = 64 * KIB

@@ -7,8 +7,10 @@
  *   number, call      request                                                   response
  *   1 deviceStates    nothing                                                   count (2); for each device: id (8),
  *                                                                               flags (1): 1 writable, 2 full
- *   2 append          flags (1): 1 unhurried; device (8); needle header.        nothing
- *                     Body: the shard
+ *   2 append          flags (1): 1 unhurried, 2 the needle ends; device (8);    nothing
+ *                     with flag 2 when it ends, in ms since 1970 (8), only
+ *                     between nodes that both speak version 3 of frames;
+ *                     needle header. Body: the shard
  *   3 read            device (8), key (27), offset (4), length (4)              XXH64 of the range (8). Body: the range
  *   4 fetch           device (8), key (27), shard length (4), offset (4),       needle header. Body: the range
  *                     length (4)
@@ -35,6 +37,7 @@ import { parseDeviceId, rowKeyOf, type DeviceId, type PartitionId, type RowKey }
 import { BLOCK_BYTES_MAX, PARTITIONS, SHARDS_MAX } from "../base/limits.js"
 import { xxh64 } from "../simd/xxh64.js"
 import { bufferOf } from "./buffer-of.js"
+import { FRAME_VERSION_OF_ENDS } from "./frame.js"
 import {
   decodeNeedleHeader,
   encodeNeedleHeader,
@@ -100,6 +103,8 @@ export interface AppendCall {
   readonly deviceId: DeviceId
   readonly header: ShardHeader
   readonly isUnhurried: boolean
+  /** When the needle will probably be removed: a hint. Absent: unknown. */
+  readonly endsAtMs?: number | undefined
 }
 
 export interface ReadCall extends ShardPlace {
@@ -166,7 +171,8 @@ export type PageEnd =
   | { readonly kind: "damaged" }
 
 interface HeaderCodec<T> {
-  encode(value: T): Uint8Array
+  /** `version`: of the frames that both nodes speak; undefined: the newest. */
+  encode(value: T, version?: number): Uint8Array
   /** Throws `malformedFrame`. */
   decode(bytes: Uint8Array): T
 }
@@ -367,21 +373,26 @@ const DEVICE_STATES: HeaderCodec<readonly DeviceState[]> = {
 }
 
 const UNHURRIED = 1
+const ENDS = 2
+const TIME_BYTES = 8
 
 const APPEND: HeaderCodec<AppendCall> = {
-  encode: ({ deviceId, header, isUnhurried }) => {
+  encode: ({ deviceId, header, isUnhurried, endsAtMs }, version = FRAME_VERSION_OF_ENDS) => {
     const encoded = encodeNeedleHeader(header)
-    const writer = new Writer(1 + DEVICE_BYTES + encoded.length)
-    return writer
-      .u8(isUnhurried ? UNHURRIED : 0)
-      .device(deviceId)
-      .raw(encoded).done
+    const ends = version < FRAME_VERSION_OF_ENDS ? undefined : endsAtMs
+    const writer = new Writer(1 + DEVICE_BYTES + (ends === undefined ? 0 : TIME_BYTES) + encoded.length)
+    writer.u8((isUnhurried ? UNHURRIED : 0) | (ends === undefined ? 0 : ENDS)).device(deviceId)
+    if (ends !== undefined) writer.u64(BigInt(Math.max(0, Math.floor(ends))))
+    return writer.raw(encoded).done
   },
   decode: bytes => {
     const reader = new Reader(bytes, "append")
-    const isUnhurried = reader.flags(UNHURRIED) !== 0
+    const flags = reader.flags(UNHURRIED | ENDS)
     const deviceId = reader.device()
-    return { deviceId, header: wholeShardHeader(reader.rest()), isUnhurried }
+    const endsAtMs = (flags & ENDS) === 0 ? undefined : Number(reader.u64())
+    const isUnhurried = (flags & UNHURRIED) !== 0
+    const header = wholeShardHeader(reader.rest())
+    return { deviceId, header, isUnhurried, ...(endsAtMs !== undefined && { endsAtMs }) }
   },
 }
 

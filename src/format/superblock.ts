@@ -34,7 +34,9 @@ export interface Superblock {
 export const FORMAT_EPOCH_FIRST = 1
 /** Of a store that has a key for objects, or versions of storage classes: records may say so. */
 export const FORMAT_EPOCH_OF_KEYS = 2
-export const FORMAT_EPOCH_MAX = FORMAT_EPOCH_OF_KEYS
+/** Of a device that has volumes of needles that end: earlier releases would not find these needles. */
+export const FORMAT_EPOCH_OF_ENDS = 3
+export const FORMAT_EPOCH_MAX = FORMAT_EPOCH_OF_ENDS
 const SUPERBLOCK_BYTES = 64
 const MAGIC = 0x4253_4c48
 const VERSION = 1

@@ -8,7 +8,7 @@
  * to the last byte. All numbers little-endian; both headers 64 bytes, the last 8 an XXH64 of the rest.
  *
  * volume header: magic (4), version (1), kind (1), zero (2), device (8), volume (4), incarnation (4),
- *   predecessor's number (4), groups (4), end (8), checksum (8), zero (8)
+ *   predecessor's number (4), groups (4), end (8), checksum (8), ends by (8)
  * group header: magic (4), version (1), zero (3), device (8), volume (4), needles (4), sequence (4),
  *   length (4), offset (8), previous checksum (8), checksum of the needle headers' checksums (8)
  *
@@ -43,6 +43,8 @@ export interface VolumeHeader {
   readonly incarnation: Incarnation
   /** Where the previous volume was sealed; bytes beyond are not part of it. */
   readonly sealed: VolumePosition | undefined
+  /** Milliseconds since 1970 by which all its needles are expected to be removed; absent: they may stay. */
+  readonly endsByMs?: number
 }
 
 export interface GroupHeader {
@@ -67,6 +69,7 @@ const VOLUME_MAGIC = 0x6c6f_5648 // "HVol"
 const GROUP_MAGIC = 0x7072_4748 // "HGrp"
 const VERSION = 1
 const KINDS: readonly VolumeKind[] = ["needles", "payloads"]
+const ENDS_BY_AT = 48
 const CHECKSUM_AT = 56
 
 const idBytes = (deviceId: DeviceId): Uint8Array => must(bytesOfHex(deviceId), "a device id is hex")
@@ -91,6 +94,7 @@ export function encodeVolumeHeader(header: VolumeHeader): Uint8Array {
   page.writeUInt32LE(header.volumeId, 16)
   page.writeUInt32LE(header.incarnation, 20)
   if (header.sealed) writeVolumePosition(header.sealed, page, 24)
+  page.writeBigUInt64LE(BigInt(header.endsByMs ?? 0), ENDS_BY_AT)
   xxh64Into(page.subarray(0, CHECKSUM_AT), 0n, page, CHECKSUM_AT)
   return page
 }
@@ -100,12 +104,14 @@ export function decodeVolumeHeader(bytes: Uint8Array): VolumeHeader | undefined 
   const header = verified(bytes, VOLUME_MAGIC)
   const kind = KINDS[header?.[5] ?? KINDS.length]
   if (header === undefined || kind === undefined || header.readUInt32LE(16) === 0) return undefined
+  const endsByMs = Number(header.readBigUInt64LE(ENDS_BY_AT))
   return {
     kind,
     deviceId: parseDeviceId(hexOf(header.subarray(8, 16))),
     volumeId: parseVolumeId(header.readUInt32LE(16)),
     incarnation: parseIncarnation(header.readUInt32LE(20)),
     sealed: header.readUInt32LE(24) === 0 ? undefined : readVolumePosition(header, 24),
+    ...(endsByMs > 0 && { endsByMs }),
   }
 }
 

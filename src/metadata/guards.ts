@@ -45,6 +45,7 @@ type Protection =
 const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   marks: "own",
   needles: "own",
+  expiringNeedles: "own",
   tablets: "own",
   current: "object",
   heads: "object",

@@ -17,6 +17,7 @@ import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/inde
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
 import { formatEpochOf, type ControlReplica, type ControlRecord } from "../format/control-record.js"
+import { FORMAT_EPOCH_OF_ENDS } from "../format/superblock.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
 import { createServices } from "../object/index.js"
@@ -469,6 +470,7 @@ class EngineBuilder {
       isMountPoint: device?.isMountPoint ?? false,
       aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
       checkRemoval: () => this.checkRemoval(),
+      refuseEarlier: () => folder.raiseFormatEpoch(FORMAT_EPOCH_OF_ENDS),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
     }

@@ -23,6 +23,7 @@ import { traced } from "../base/trace.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { digestOnce, type ChecksumAlgorithm, type Compute } from "../seams/compute/index.js"
 import type { ObjectBackend } from "./backend.js"
+import type { BodyEnds, EndFacts } from "./body-ends.js"
 import { checkBody, type BodyDigests } from "./body-check-core.js"
 import type { BodySource, Bucket, Conditions, UserMetadata, VersionLock } from "./contract.js"
 import { hasRandomEtag } from "./encryption-core.js"
@@ -75,6 +76,8 @@ interface IngestRequest {
   readonly isMoved?: true
   /** The bytes are appended to an object: short ones are stored as copies. The caller has checked the conditions. */
   readonly isAppended?: true
+  /** From what the end of the bytes is known; absent: it is not. */
+  readonly ends?: EndFacts
   /** In a bucket with deduplication: blocks of a version may be left out, those of a part only get digests. */
   readonly dedup?: "version" | "part"
   /** The key under which the bytes are sealed; called before the body is read. Absent: they are not sealed. */
@@ -87,7 +90,7 @@ interface KeyedRequest extends IngestRequest {
 }
 
 type Target = Omit<Carried, "sealed" | "body" | "signal"> &
-  Partial<Pick<Carried, "sealed"> & Pick<KeyedRequest, "created">>
+  Partial<Pick<Carried, "sealed"> & Pick<KeyedRequest, "created" | "ends">>
 
 /** What a recovery header consists of. */
 type HeaderFacts = Omit<Target, "key" | "part">
@@ -166,13 +169,15 @@ export class Ingest {
   readonly expiring: Expiring
   /** Undefined if nothing is deduplicated. */
   private readonly dedup: Dedup | undefined
+  /** Undefined if the end of bytes is never looked for. */
+  private readonly ends: BodyEnds | undefined
 
   constructor(
     private readonly backend: ObjectBackend,
     private readonly compute: Pick<Compute, "hash" | "seal">,
     private readonly store: StorePolicy,
     readonly classes: Pick<StorageClasses, "policyOf" | "use">,
-    { expiring, dedup }: { readonly expiring: Expiring; readonly dedup?: Dedup },
+    { expiring, dedup, ends }: { readonly expiring: Expiring; readonly dedup?: Dedup; readonly ends?: BodyEnds },
     /** Receives the missing-shard hints after their commit. */
     private readonly onHints: (hints: readonly MissingShardHint[]) => void,
   ) {
@@ -182,6 +187,7 @@ export class Ingest {
     this.uploads = uploads
     this.expiring = expiring
     this.dedup = dedup
+    this.ends = ends
     this.md5s = new SmallBodyMd5(clock, this.wholeBytesMax)
   }
 
@@ -428,7 +434,7 @@ export class Ingest {
 
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(target: Target, uploadId: UploadId, plainBytes: number | undefined) {
-    const { bucket, key, part, storageClass, created, isAppended } = target
+    const { bucket, key, part, storageClass, created, isAppended, ends } = target
     const { blockBytes } = this.store
     const isOpen = isAppended === true && plainBytes !== undefined && isOpenEnd(plainBytes, blockBytes)
     const isKnown = plainBytes !== undefined && created !== undefined
@@ -443,6 +449,7 @@ export class Ingest {
       policy: isOpen ? policyOfOpenEnd(policy) : policy,
       blockBytes,
       recoveryHeader: this.recoveryHeader(target, plannedLengthBytes),
+      endsAtMs: ends && (await this.ends?.of(bucket, key, part === 0 ? plainBytes : undefined, ends)),
     }
   }
 }

@@ -198,7 +198,8 @@ export class MultipartService implements Multipart {
     const created = await this.encryption.ofUpload(bucket.id, sealing, request.clientKey)
     const createKey = created && (() => created)
     const dedup = "part" as const
-    const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, dedup, ...what }
+    const ends = { tags: upload.details.tags }
+    const ingest = { bucket, key, body, client: request, checksumAlgorithm, createKey, dedup, ends, ...what }
     return this.ingest.run(ingest, async ingested => {
       const { content, digests, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })

@@ -200,6 +200,7 @@ export class ObjectService implements Objects {
       lock,
       storageClass,
       createKey: this.encryption.creating(bucket.id, request.encryption),
+      ends: { tags: details.tags, expiresAtSeconds: request.expiresAtSeconds },
       ...(request.largeObject === undefined && { dedup: "version" as const }),
     }
     return this.ingest.run(ingest, ingested => {

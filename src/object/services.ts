@@ -16,6 +16,7 @@ import { AppendService } from "./append-service.js"
 import { AppendSealing } from "./jobs/append-sealing.js"
 import type { ObjectBackend } from "./backend.js"
 import { BucketErasing } from "./bucket-erasing.js"
+import { BodyEnds } from "./body-ends.js"
 import { BucketService } from "./bucket-service.js"
 import { ChangeWatch } from "./change-watch.js"
 import { readOrders } from "./commands/append-commands-core.js"
@@ -172,7 +173,9 @@ export function createServices(
   const { encryptsAtRest = false, encryptsExisting: hasWork } = settings
   const ofDedup = { clock, random: random.fork("dedup"), metadata: watched, keys, encryptsAtRest }
   const dedup = new Dedup(ofDedup, telemetry.metrics, refuseEarlier)
-  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup }, hints => repair.onHints(hints))
+  const buckets = new BucketService(watched)
+  const ends = new BodyEnds(clock, buckets, settings.lifecycle ?? LIFECYCLE_SETTINGS)
+  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup, ends }, hints => repair.onHints(hints))
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
@@ -193,7 +196,6 @@ export function createServices(
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
   const histories = new Histories(watched, refuseEarlier)
-  const buckets = new BucketService(watched)
   const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]

@@ -63,7 +63,8 @@ export class RemoteShards implements ShardStore {
   }
 
   append(needle: Needle): Promise<void> {
-    const { id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums, isUnhurried = false, trace } = needle
+    const { id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums } = needle
+    const { isUnhurried = false, endsAtMs, trace } = needle
     const { deviceId } = this
     const callClass = classOf(isUnhurried)
     const shape = { id, owner, policy, blockLengthBytes, recoveryHeader }
@@ -71,7 +72,7 @@ export class RemoteShards implements ShardStore {
     const send = async (deadlineMs: number): Promise<void> => {
       const sent = new SentBody(body)
       try {
-        await this.calls.ask(METHODS.append, { deviceId, header, isUnhurried }, callClass, {
+        await this.calls.ask(METHODS.append, { deviceId, header, isUnhurried, endsAtMs }, callClass, {
           ...{ deadlineMs, body: sent, trace },
         })
       } finally {

@@ -85,7 +85,8 @@ class ShardServer {
     return Array.from(this.devices.values(), stateOf)
   }
 
-  async append({ deviceId, header, isUnhurried }: AppendCall, call: ServedCall): Promise<Answer<undefined>> {
+  async append(request: AppendCall, call: ServedCall): Promise<Answer<undefined>> {
+    const { deviceId, header } = request
     const store = this.storeOf(deviceId)
     const { id, bodyBytes, checksums } = header
     const giveBack = await this.memoryFor(call, deviceId, bodyBytes)
@@ -95,7 +96,7 @@ class ShardServer {
         this.buffers.give(body)
         throw fail("malformedFrame", { reason: "a shard that does not match its checksums" })
       }
-      await this.write(store, header, body, isUnhurried)
+      await this.write(store, request, body)
     } finally {
       giveBack()
     }
@@ -149,12 +150,13 @@ class ShardServer {
 
   private async write(
     store: ShardStore,
-    { id, owner, policy, blockLengthBytes, recoveryHeader, checksums }: ShardHeader,
+    { header, isUnhurried, endsAtMs }: AppendCall,
     body: Uint8Array,
-    isUnhurried: boolean,
   ): Promise<void> {
+    const { id, owner, policy, blockLengthBytes, recoveryHeader, checksums } = header
+    const shape = { id, owner, policy, blockLengthBytes, recoveryHeader }
     try {
-      await store.append({ id, owner, policy, blockLengthBytes, recoveryHeader, body, checksums, isUnhurried })
+      await store.append({ ...shape, body, checksums, isUnhurried, endsAtMs })
       this.buffers.give(body)
     } catch (error) {
       this.buffers.abandon(body)

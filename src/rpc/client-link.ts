@@ -17,7 +17,8 @@ export interface Outgoing {
   readonly method: number
   readonly changes: boolean
   readonly callClass: CallClass
-  readonly header: Uint8Array
+  /** As a link of this version sends it. */
+  header(version: number): Uint8Array
   readonly body: BodySource | undefined
   readonly trace: Uint8Array | undefined
   /** What is left of the deadline. */
@@ -72,7 +73,8 @@ export class ClientLink implements LinkRole {
   send(call: Outgoing): void {
     this.lastId += 1
     const id = this.lastId
-    const { method, callClass, header, body } = call
+    const { method, callClass, body } = call
+    const header = call.header(this.link.version)
     const trace = this.link.version >= FRAME_VERSION_OF_TRACES ? call.trace : undefined
     const lengthBytes = body === undefined ? 0 : body.lengthBytes
     this.running.set(id, { call, answerBody: undefined })

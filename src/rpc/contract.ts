@@ -14,7 +14,8 @@ import type { CallClass, Hello } from "../format/frame.js"
 import type { IncomingBody } from "./incoming-body.js"
 
 export interface Codec<T> {
-  encode(value: T): Uint8Array
+  /** `version`: of the frames that both nodes speak; undefined: the newest. */
+  encode(value: T, version?: number): Uint8Array
   /** Throws a `Failure` on anything that `encode` does not write. The bytes must not be kept. */
   decode(bytes: Uint8Array): T
 }

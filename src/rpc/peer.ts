@@ -57,7 +57,7 @@ export class Peer {
       const spec = {
         ...{ node: this.plan.node ?? this.plan.address.host, method: method.number, name: method.name },
         changes: method.changes,
-        header: method.request.encode(request),
+        header: (version: number) => method.request.encode(request, version),
       }
       const settle = {
         answered: (header: Uint8Array, body: IncomingBody): void => {
@@ -241,7 +241,7 @@ interface CallSpec {
   readonly method: number
   readonly name: string
   readonly changes: boolean
-  readonly header: Uint8Array
+  readonly header: (version: number) => Uint8Array
 }
 
 interface Settle {
@@ -287,8 +287,8 @@ class PendingCall implements Outgoing {
     return this.spec.changes
   }
 
-  get header(): Uint8Array {
-    return this.spec.header
+  header(version: number): Uint8Array {
+    return this.spec.header(version)
   }
 
   get body() {

@@ -27,6 +27,7 @@ import { undoCopies } from "./copy-undo.js"
 import { chooseVolume } from "./compaction-core.js"
 import type { ScanEvents } from "./scan.js"
 import type { VolumeUpkeep } from "./upkeep.js"
+import type { VolumeUsage } from "./usage.js"
 import type { OnDamage } from "./volume-copy.js"
 import { VolumeCopy, type Copied, type CopySpace } from "./volume-copy.js"
 
@@ -41,6 +42,15 @@ interface Emptied {
 }
 
 const NO_BOUND: CopySpace = { copySpaceBytes: Infinity, isFull: false }
+
+/** What compaction has done in this process. */
+export interface CompactionCounts {
+  /** Bytes of copies. */
+  readonly copiedBytes: number
+  /** Bytes of removed volumes, and of those from which nothing was copied. */
+  readonly freedBytes: number
+  readonly freedWholeBytes: number
+}
 
 /** Counts, in steps, the tombstones of a volume that an earlier process wrote. */
 class TombstoneCount {
@@ -89,8 +99,12 @@ export class Compaction implements Job {
   private quietSinceMs = 0
   /** Volumes up to this one are to be emptied. */
   private emptyUpTo = 0
+  private counted = { copiedBytes: 0, freedBytes: 0, freedWholeBytes: 0 }
 
-  /** `onDamage` is called with each needle that was found rotten; it is suspect already. */
+  /**
+   * `onDamage` is called with each needle that was found rotten; it is suspect already. `mayCopy`: whether live
+   * needles are copied out of a volume; the others are only removed once they are wholly dead.
+   */
   constructor(
     readonly name: string,
     private readonly upkeep: VolumeUpkeep,
@@ -98,7 +112,12 @@ export class Compaction implements Job {
     private readonly onDamage: OnDamage,
     private readonly limits: CompactionLimits = COMPACTION_LIMITS,
     private readonly space: CopySpace = NO_BOUND,
+    private readonly mayCopy: (volume: VolumeUsage) => boolean = () => true,
   ) {}
+
+  get counts(): CompactionCounts {
+    return this.counted
+  }
 
   /** Empties all volumes up to this one, however little of them is dead: they hold what was written in plain. */
   empty(upTo: number): void {
@@ -177,8 +196,11 @@ export class Compaction implements Job {
     this.givenUp = this.givenUp.filter(({ changedUpTo }) => !isContained(changedUpTo, containedUpTo))
     const [first] = this.emptied
     if (first === undefined || !isContained(first.changedUpTo, containedUpTo)) return false
+    const freedBytes = this.upkeep.usages.get(first.volumeId)?.writtenBytes ?? 0
     if (!(await this.upkeep.removeVolume(first.volumeId))) return false
     this.emptied.shift()
+    this.counted.freedBytes += freedBytes
+    if (first.copiedBytes === 0) this.counted.freedWholeBytes += freedBytes
     return true
   }
 
@@ -205,6 +227,7 @@ export class Compaction implements Job {
   }
 
   private recordOf({ volumeId, copiedBytes, copied }: VolumeCopy): Emptied {
+    this.counted.copiedBytes += copiedBytes
     return { volumeId, changedUpTo: this.upkeep.changedUpTo, copiedBytes, copied }
   }
 
@@ -247,7 +270,7 @@ export class Compaction implements Job {
     const staying = all.filter(({ volumeId }) => !leaving.has(volumeId))
     const [oldest, newest] = [staying[0], all.at(-1)]
     return staying
-      .filter(({ volumeId, liveNeedles }) => liveNeedles === 0 || !this.held.has(volumeId))
+      .filter(volume => volume.liveNeedles === 0 || (!this.held.has(volume.volumeId) && this.mayCopy(volume)))
       .map(usage => ({ ...usage, isOldest: usage === oldest, isNewest: usage === newest }))
   }
 }

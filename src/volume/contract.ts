@@ -28,6 +28,11 @@ export interface Needle {
    * No request waits for it: while others are written too, each write contains only a little of these. Default false.
    */
   readonly isUnhurried?: boolean
+  /**
+   * When the needle will probably be removed, by the wall clock: a hint for where to place it. A wrong one costs a copy,
+   * nothing else. Absent: unknown.
+   */
+  readonly endsAtMs?: number | undefined
   /** Of the request, if it is traced: what a call to another node carries. */
   readonly trace?: Span | undefined
 }

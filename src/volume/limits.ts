@@ -28,6 +28,13 @@ export const VOLUME_LIMITS: VolumeLimits = {
   filesOpenMax: 64,
 }
 
+/** Of the volumes of one class of needles that end: there are several classes beside the ordinary volumes. */
+export const EXPIRING_LIMITS = {
+  filesOpenMax: 16,
+  /** Share of what the page cache is assumed to keep of the device. */
+  cachedShare: 1 / 8,
+} as const
+
 /** Smaller volumes would be mostly first pages and files. */
 const SMALL_VOLUME_BYTES = 4 * MIB
 

@@ -1,7 +1,7 @@
 /**
  * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
  */
-import type { RowKey, VolumeId } from "../base/ids.js"
+import type { DeviceId, RowKey, VolumeId } from "../base/ids.js"
 import { decodeNeedleHeader, encodeNeedleHeader, isEncryptedHeader, type NeedlePlace } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 import { isFailure } from "../base/failures.js"
@@ -45,6 +45,10 @@ export class VolumeUpkeep {
     private readonly files: VolumeFiles,
     readonly volumeBytesMax: number,
   ) {}
+
+  get deviceId(): DeviceId {
+    return this.directory.deviceId
+  }
 
   get usages(): VolumeUsages {
     return this.index.usages

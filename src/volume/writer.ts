@@ -28,6 +28,8 @@ export interface VolumeDirectory {
   readonly incarnation: Incarnation
   /** Encrypts the names of needles. */
   readonly cipher?: DeviceCipher | undefined
+  /** When all needles of a volume that begins now are expected to be removed; absent: they may stay. */
+  readonly endsByMs?: () => number
 }
 
 export class VolumeWriter {
@@ -68,6 +70,7 @@ export class VolumeWriter {
   /** Leaves the open volume, if any, and begins one of this number, which must not exist. */
   async begin(volumeId: VolumeId): Promise<void> {
     await this.leave()
+    const { endsByMs } = this.directory
     const path = volumePath(this.directory.folder, volumeId)
     const page = encodeVolumeHeader({
       kind: this.kind,
@@ -75,6 +78,7 @@ export class VolumeWriter {
       volumeId,
       incarnation: this.directory.incarnation,
       sealed: this.at,
+      ...(endsByMs && { endsByMs: endsByMs() }),
     })
     const file = await this.disk.open(path, "create", { durable: true })
     try {

@@ -39,20 +39,25 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import type { ReplicaDevice } from "../../tablet/index.js"
 import {
   checkOwner,
-  Compaction,
-  COMPACTION_LIMITS,
-  NeedleScrub,
+  DeviceCompaction,
+  DeviceScrub,
+  DeviceVolumes,
+  endsByOf,
+  EXPIRING_CLASSES,
+  EXPIRING_LIMITS,
+  ExpiringRows,
   openVolumes,
   PayloadReader,
+  sourceNameOf,
   VOLUME_LIMITS,
   volumeBytesMaxFor,
   VOLUMES_SOURCE,
-  type KeptVolumes,
+  type ExpiringClass,
   type NeedleId,
 } from "../../volume/index.js"
 import { readScrubRecord, Scrubbing } from "./scrubbing.js"
 import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
-import { foldersOf } from "./folders.js"
+import { expiringFolderOf, foldersOf } from "./folders.js"
 import { PlainFiles } from "./plain-files.js"
 
 export interface DevicePlace {
@@ -67,7 +72,7 @@ export interface DevicePlace {
 
 /** Background work on one device. */
 interface Tending {
-  readonly compaction: Compaction
+  readonly compaction: DeviceCompaction
   readonly scrub: Scrubbing
   readonly scrubMetadata: Job
   readonly scrubLog: Job
@@ -80,7 +85,7 @@ export interface DeviceStack {
   readonly space: DeviceSpace
   readonly log: CommitLog
   readonly rows: Rows
-  readonly volumes: KeptVolumes
+  readonly volumes: DeviceVolumes
   /** The device held needles or payloads when it was opened: it has been part of a store that served. */
   readonly hasBodies: boolean
   readonly checkpointer: Checkpointer
@@ -110,6 +115,11 @@ export interface DeviceOptions {
   readonly scrubEveryMs?: number
   /** Throws while no needle may be removed. */
   readonly checkRemoval?: () => void
+  /**
+   * Resolves once releases that know no volumes of needles that end cannot open the folder. Absent: no needles are placed
+   * apart.
+   */
+  readonly refuseEarlier?: () => Promise<void>
   /** Reports a corrupt needle. */
   readonly onDamage?: (device: DeviceId, needle: NeedleId) => void
   /** Reports damage in a row or in the log. */
@@ -167,7 +177,7 @@ interface Metadata {
 }
 
 interface Contents {
-  readonly volumes: KeptVolumes
+  readonly volumes: DeviceVolumes
   readonly payloads: PayloadReader
   readonly hasBodies: boolean
 }
@@ -178,7 +188,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   await using opened = new DisposeStack()
   const files = await openFiles(opened, seams, device)
   const metadata = await openMetadata(opened, files, seams, device)
-  const contents = await openContents(opened, files, metadata, device, output)
+  const contents = await openContents(opened, files, metadata, device, seams)
   const { queue, space, cipher } = files
   const { metadataStore, contained, log, rows } = metadata
   const { volumes, payloads } = contents
@@ -288,25 +298,20 @@ async function openMetadata(
 
 async function openContents(
   opened: DisposeStack,
-  { disk, space, syncReads, cipher }: Files,
-  { metadataStore, rows }: Metadata,
-  { place, options: { checkRemoval = () => undefined } }: DeviceToOpen,
-  output: Log,
+  files: Files,
+  metadata: Metadata,
+  device: DeviceToOpen,
+  { clock, log: output }: Pick<DeviceSeams, "clock" | "log">,
 ): Promise<Contents> {
+  const { disk, syncReads, cipher } = files
+  const { place } = device
   const folders = foldersOf(place.path)
-  const directory = { folder: folders.volumes, deviceId: place.id, incarnation: place.incarnation, cipher }
-  for (const folder of [folders.volumes, folders.payloads]) await checkOwner(disk, folder, place.id)
-  const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
-  const mark = readSourceMark(metadataStore, VOLUMES_SOURCE)
-  const mayAppend = (bytes: number): boolean => space.mayTakeNeedles(bytes)
-  const limits = { ...VOLUME_LIMITS, volumeBytesMax }
-  const cachedBytesMax = residentBytesMax()
-  const sync = { reads: syncReads, cachedBytesMax }
-  const volumes = await openVolumes(disk, rows, directory, mark, { limits, mayAppend, checkRemoval, sync })
+  const volumes = await openNeedles(files, metadata, device, clock)
   opened.defer(() => volumes.close())
   for (const damage of volumes.damages) output.error("volume_damaged", { device: place.id, ...damage })
+  await checkOwner(disk, folders.payloads, place.id)
   await disk.makeFolder(folders.payloads)
-  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, cachedBytesMax)
+  const cached = await PayloadReader.cachedPagesOf(disk, folders.payloads, residentBytesMax())
   const payloads = new PayloadReader(disk, folders.payloads, {
     sync: { reads: syncReads, cached },
     cipher,
@@ -314,6 +319,55 @@ async function openContents(
   opened.defer(() => payloads.close())
   const hasBodies = volumes.usage().volumes > 0 || (await disk.list(folders.payloads)).length > 0
   return { volumes, payloads, hasBodies }
+}
+
+/** The ordinary volumes of needles, and those of each class of ends that the device has. */
+async function openNeedles(
+  { disk, space, syncReads, cipher }: Files,
+  { metadataStore, rows }: Metadata,
+  { place, options }: DeviceToOpen,
+  clock: Clock,
+): Promise<DeviceVolumes> {
+  const { checkRemoval = () => undefined, refuseEarlier } = options
+  const { deviceId, incarnation } = { deviceId: place.id, incarnation: place.incarnation }
+  const folderOf = (ends: ExpiringClass | undefined): string =>
+    ends === undefined ? foldersOf(place.path).volumes : expiringFolderOf(place.path, ends)
+  const markOf = (ends: ExpiringClass | undefined): Uint8Array | undefined =>
+    readSourceMark(metadataStore, ends === undefined ? VOLUMES_SOURCE : sourceNameOf(ends))
+  const volumeBytesMax = Math.min(VOLUME_LIMITS.volumeBytesMax, volumeBytesMaxFor(space.fullness.reserveBytes))
+  const cachedBytesMax = residentBytesMax()
+  const existing: ExpiringClass[] = []
+  for (const ends of EXPIRING_CLASSES) {
+    if (markOf(ends) !== undefined || (await disk.exists(folderOf(ends)))) existing.push(ends)
+  }
+  return DeviceVolumes.open({
+    wallMs: () => clock.wallMs(),
+    open: async (ends, mayAppend, began) => {
+      const folder = folderOf(ends)
+      await checkOwner(disk, folder, deviceId)
+      const directory = { folder, deviceId, incarnation, cipher }
+      const shared = { mayAppend, checkRemoval }
+      if (ends === undefined) {
+        const sync = { reads: syncReads, cachedBytesMax }
+        const limits = { ...VOLUME_LIMITS, volumeBytesMax }
+        return openVolumes(disk, rows, directory, markOf(ends), { ...shared, limits, sync })
+      }
+      const endsByMs = (): number => {
+        began()
+        return endsByOf(ends, clock.wallMs())
+      }
+      const { cachedShare, filesOpenMax } = EXPIRING_LIMITS
+      const sync = { reads: syncReads, cachedBytesMax: cachedBytesMax * cachedShare }
+      const limits = { ...VOLUME_LIMITS, volumeBytesMax, filesOpenMax }
+      const ofClass = new ExpiringRows(rows, ends)
+      return openVolumes(disk, ofClass, { ...directory, endsByMs }, markOf(ends), { ...shared, limits, sync })
+    },
+    existing,
+    refuseEarlier: refuseEarlier ?? (() => Promise.resolve()),
+    // While a device is converted, what was plain leaves the classes.
+    placesApart: () => refuseEarlier !== undefined && cipher?.acceptsPlain !== true,
+    mayAppend: bytes => space.mayTakeNeedles(bytes),
+  })
 }
 
 /** Requests are built right after the memtable was frozen: the durable positions then cover all of its rows. */
@@ -343,7 +397,7 @@ function runsOf(
   return { checkpoint, merge }
 }
 
-const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: KeptVolumes): ShardDevice => ({
+const shardsOf = (id: DeviceId, { queue, space }: Files, volumes: DeviceVolumes): ShardDevice => ({
   id,
   volumes,
   get isWritable() {
@@ -359,14 +413,14 @@ async function tendingOf(
   { place, options }: DeviceToOpen,
   { disk, space }: Files,
   { log }: Metadata,
-  volumes: KeptVolumes,
+  volumes: DeviceVolumes,
 ): Promise<Tending> {
   const { onDamage, onBadRow, aliveSinceMs = 0, scrubEveryMs } = options
   const { id, path } = place
   const rotten = (needle: NeedleId): void => onDamage?.(id, needle)
   const saved = await readScrubRecord(disk, path)
-  const scrub = new NeedleScrub(volumes.upkeep, saved?.state, rotten)
-  const compaction = new Compaction(`compaction ${id}`, volumes.upkeep, clock, rotten, COMPACTION_LIMITS, space)
+  const scrub = new DeviceScrub(volumes, saved?.state, rotten)
+  const compaction = new DeviceCompaction({ name: `compaction ${id}`, volumes, clock, onDamage: rotten, space })
   space.setUndoCopies(() => compaction.undoCopies())
   return {
     compaction,

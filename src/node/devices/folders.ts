@@ -5,3 +5,6 @@ export const foldersOf = (path: string) => ({
   volumes: `${path}/volumes`,
   payloads: `${path}/payloads`,
 })
+
+/** The folder of the volumes of needles that end, by class. */
+export const expiringFolderOf = (path: string, { name }: { readonly name: string }): string => `${path}/volumes-${name}`

@@ -9,7 +9,7 @@ import { isFailure } from "../../base/failures.js"
 import type { Checkpointer, SegmentedLog } from "../../device/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Stores } from "../../seams/store/contract.js"
-import { listVolumes, type Compaction, type KeptVolumes } from "../../volume/index.js"
+import { listVolumes, type DeviceCompaction, type DeviceVolumes } from "../../volume/index.js"
 import { foldersOf } from "./folders.js"
 
 /** Volumes up to these may contain bytes of objects that were plain. */
@@ -24,8 +24,8 @@ interface Parts {
   readonly stores: Stores
   readonly cipher: DeviceCipher | undefined
   readonly log: SegmentedLog
-  readonly volumes: KeptVolumes
-  readonly compaction: Compaction
+  readonly volumes: DeviceVolumes
+  readonly compaction: DeviceCompaction
   readonly checkpointer: Checkpointer
 }
 
@@ -35,7 +35,7 @@ export class PlainFiles {
   /** Above 0. */
   async newestVolumes(): Promise<VolumeNumbers> {
     const payloads = await this.payloadVolumes()
-    return { needles: Math.max(1, this.parts.volumes.upkeep.newest ?? 0), payloads: Math.max(1, ...payloads) }
+    return { needles: Math.max(1, this.parts.volumes.ordinary.upkeep.newest ?? 0), payloads: Math.max(1, ...payloads) }
   }
 
   /**
@@ -44,8 +44,9 @@ export class PlainFiles {
    */
   async remaining(upTo: VolumeNumbers): Promise<string | undefined> {
     const { volumes, compaction, checkpointer, log } = this.parts
-    compaction.empty(upTo.needles)
-    const needles = volumes.upkeep.usages.list().filter(({ volumeId }) => volumeId <= upTo.needles).length
+    const expiring = compaction.empty(upTo.needles)
+    const { usages } = volumes.ordinary.upkeep
+    const needles = expiring + usages.list().filter(({ volumeId }) => volumeId <= upTo.needles).length
     const payloads = (await this.payloadVolumes()).filter(volume => volume <= upTo.payloads).length
     if (log.holdsPlain) await this.leaveLog()
     // Also what waits for a removal.

@@ -14,7 +14,7 @@ import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "../../fo
 import type { Job, StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { KeptVolumes, NeedleScrub } from "../../volume/index.js"
+import type { DeviceScrub, Volumes } from "../../volume/index.js"
 
 export const DAY_MS = 24 * 3_600_000
 
@@ -61,7 +61,7 @@ interface ScrubbedDevice {
   readonly id: DeviceId
   readonly path: string
   readonly disk: Disk
-  readonly volumes: KeptVolumes
+  readonly volumes: Pick<Volumes, "usage">
   /** Nothing on the device is older, by the wall clock; 0: unknown. */
   readonly aliveSinceMs: number
 }
@@ -79,7 +79,7 @@ export class Scrubbing implements Job {
 
   constructor(
     private readonly device: ScrubbedDevice,
-    private readonly scrub: NeedleScrub,
+    private readonly scrub: Pick<DeviceScrub, "step" | "state" | "doneShare" | "damagesFound" | "isLookingAgain">,
     saved: ScrubRecord | undefined,
     private readonly clock: Clock,
     private readonly periodMs: number = SCRUB_PACE.periodMs,

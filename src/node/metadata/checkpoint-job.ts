@@ -27,8 +27,15 @@ import type { VolumePosition } from "../../format/volume.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { MergeUrgency, Stores, StoreWriter } from "../../seams/store/contract.js"
-import { payloadLimitsFor, PayloadVolumes, VolumeScanSource } from "../../volume/index.js"
-import { foldersOf } from "../devices/folders.js"
+import {
+  EXPIRING_CLASSES,
+  ExpiringSource,
+  payloadLimitsFor,
+  PayloadVolumes,
+  VolumeScanSource,
+  type DurableVolumes,
+} from "../../volume/index.js"
+import { expiringFolderOf, foldersOf } from "../devices/folders.js"
 
 /** A device as one process opens it. */
 export interface CheckpointDevice {
@@ -46,8 +53,8 @@ export interface CheckpointJob {
   readonly emptied: readonly number[]
   /** Bytes that may be written to move payloads; unlimited if absent. */
   readonly moveBytesMax?: number
-  /** Durable position of the needle volumes when the memtable was frozen. */
-  readonly volumes: VolumePosition | undefined
+  /** Durable positions of the needle volumes when the memtable was frozen. */
+  readonly volumes: DurableVolumes
   /** The generation of the store that all readers see. */
   readonly adopted: number
 }
@@ -132,9 +139,17 @@ export class CheckpointExecutor implements CheckpointRunner {
     const { disk, store, log, upkeep } = await this.metadataStoreOf(device)
     // The checkpoint may need the space of tables that a merge has replaced.
     if (adopted === store.generation) await store.removeUnused()
-    const source = new VolumeScanSource(disk, { folder: folders.volumes, deviceId: device.id }, volumes)
-    const result = await runCheckpoint(store, log, [source], upkeep, request)
-    return { ...result, damages: source.damages.length }
+    const scanOf = (folder: string, upTo: VolumePosition | undefined) =>
+      new VolumeScanSource(disk, { folder, deviceId: device.id }, upTo)
+    const ordinary = scanOf(folders.volumes, volumes.ordinary)
+    const expiring = EXPIRING_CLASSES.flatMap(ends => {
+      const position = volumes.expiring.find(({ number }) => number === ends.number)
+      return position === undefined ? [] : [{ ends, scan: scanOf(expiringFolderOf(device.path, ends), position.upTo) }]
+    })
+    const sources = [ordinary, ...expiring.map(({ ends, scan }) => new ExpiringSource(scan, ends))]
+    const result = await runCheckpoint(store, log, sources, upkeep, request)
+    const damages = [ordinary, ...expiring.map(({ scan }) => scan)].reduce((sum, scan) => sum + scan.damages.length, 0)
+    return { ...result, damages }
   }
 
   async merge({ device, adopted, ...request }: MergeJob): Promise<MergeOutcome> {
