@@ -438,7 +438,7 @@ test("nodes of other stores and versions are refused with an explicit error", as
   const nodes = await testNodes()
   const other = { ...HELLO, storeId: OWN.storeId.replace("00", "ff") as typeof OWN.storeId }
   assert.equal(closeOf(await sendRaw(nodes, encodeHello(other)))?.kind, "incompatiblePeer")
-  const newer = { ...HELLO, versions: { lowest: 3, highest: 4 } }
+  const newer = { ...HELLO, versions: { lowest: 4, highest: 5 } }
   assert.equal(closeOf(await sendRaw(nodes, encodeHello(newer)))?.kind, "incompatiblePeer")
   await isAtRest(nodes)
 })

@@ -88,9 +88,9 @@ class ExpiringCompaction {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    const outcome = await this.compaction.step(signal)
-    if (outcome === "busy" || this.of.volumes.refusing !== undefined || this.plan.space.isFull) return outcome
-    return (await this.moveSome(signal)) ? "busy" : outcome
+    const mayMove = this.of.volumes.refusing === undefined && !this.plan.space.isFull
+    // What stays leaves the class first, so that it is not copied within it.
+    return mayMove && (await this.moveSome(signal)) ? "busy" : this.compaction.step(signal)
   }
 
   private mayCopy(volume: VolumeUsage): boolean {
