@@ -18,6 +18,7 @@ import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
+import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 test("each planted bug still fits its source", () => {
@@ -40,6 +41,7 @@ test("each planted bug still fits its source", () => {
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,
     ...TIMESTAMP_PLANTS,
+    ...TTL_PLANTS,
     ...UNDELETE_PLANTS,
     ...MOMENT_PLANTS,
   ]

@@ -28,6 +28,7 @@ import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
+import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -201,6 +202,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...QUOTA_PLANTS,
           ...RENAME_PLANTS,
           ...TRANSACTION_PLANTS,
+          ...TTL_PLANTS,
           ...UNDELETE_PLANTS,
           ...APPEND_PLANTS,
         ],

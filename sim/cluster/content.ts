@@ -17,9 +17,9 @@ import { decodeReferences } from "../../src/format/records.js"
 import { multipartRowKey, objectRowKeyOf, uploadOfPartRowKey } from "../../src/format/row-key.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"
-import { extentsIn, needlesOf } from "../world/audit.js"
+import { extentsIn, needlesOf, needleKeysIn } from "../world/audit.js"
 import { check } from "../world/checks.js"
-import { ALL, describeNeedle, holdings } from "../world/wholeness.js"
+import { describeNeedle, holdings } from "../world/wholeness.js"
 import type { Cluster } from "./cluster.js"
 import type { ClusterNode } from "./cluster-node.js"
 
@@ -152,7 +152,7 @@ export function wholeBlocks(
   const held = new Map<RowKey, HeldShard>()
   for (const { node, engine } of cluster.serving) {
     for (const device of engine.devices) {
-      for (const [key] of device.rows.range("needles", ALL)) held.set(key, { node, device, key })
+      for (const key of needleKeysIn(device.rows)) held.set(key, { node, device, key })
     }
   }
   return extentsOf(cluster, OBJECTS).flatMap(extent =>

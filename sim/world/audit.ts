@@ -4,9 +4,10 @@
  */
 import { must } from "../../src/base/assert.js"
 import type { Family } from "../../src/base/families.js"
-import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
+import { rowKeyOf, type DeviceId, type RowKey } from "../../src/base/ids.js"
 import { shardCount } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
+import type { DeviceRows } from "../../src/device/contract.js"
 import { VERSION_FAMILIES, versionOfRow } from "../../src/format/deleted-version.js"
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
@@ -17,6 +18,7 @@ import type { Engine } from "../../src/node/engine.js"
 import { slotsOf, type Layout } from "../../src/placement/index.js"
 import type { BucketName } from "../../src/base/ids.js"
 import type { Bucket, ListedObject, VersionEntry } from "../../src/object/index.js"
+import { EXPIRING_FAMILY, needleKeyIn } from "../../src/volume/index.js"
 import { find, noSignal } from "./bodies.js"
 import { check } from "./checks.js"
 import type { SimMachine } from "./machine.js"
@@ -193,10 +195,16 @@ export function* needlesOf(extent: Extent, layout: Layout): Generator<Referenced
   }
 }
 
+/** The needles in the index of a device, those that end included. */
+export function* needleKeysIn(rows: DeviceRows): Generator<RowKey> {
+  for (const [key] of rows.range("needles", ALL)) yield key
+  for (const [key] of rows.range(EXPIRING_FAMILY, ALL)) yield needleKeyIn(key)
+}
+
 export function storedNeedles(engine: Engine): ReadonlyMap<string, number> {
   const held = new Map<string, number>()
   for (const [i, device] of engine.devices.entries()) {
-    for (const [key] of device.rows.range("needles", ALL)) held.set(key, i)
+    for (const key of needleKeysIn(device.rows)) held.set(key, i)
   }
   return held
 }

@@ -11,6 +11,13 @@ for (let seed = 1; seed <= 10; seed += 1) {
   })
 }
 
+for (let seed = 11; seed <= 15; seed += 1) {
+  const { devices } = dramaOf(seed)
+  test(`whatever happens to ${devices} disks with objects that end (seed ${seed})`, async () => {
+    await new DiskDrama({ ...DRAMA, ...dramaOf(seed), ends: true }).run()
+  })
+}
+
 test("the same seed gives the same run with disk faults", async () => {
   const stories: string[] = []
   for (let run = 0; run < 2; run += 1) {

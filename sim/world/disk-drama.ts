@@ -18,6 +18,7 @@ import { find, nameOfBody } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { Nemesis } from "./nemesis.js"
+import { setEnds } from "./ends.js"
 import { Observer } from "./observer.js"
 import { StoreMachine, type ServedStore } from "./store-machine.js"
 import { leftOver, missingToBeWhole } from "./wholeness.js"
@@ -30,6 +31,8 @@ export interface DiskDramaOptions {
   /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
   readonly hasBudget: boolean
+  /** Whether most objects end some time after the drama. */
+  readonly ends?: boolean
 }
 
 const DEVICES = [1, 2, 3, 4, 7]
@@ -112,7 +115,9 @@ export class DiskDrama implements ClientHost {
     const { machine, options } = this
     let store = await this.start()
     if (store === undefined) throw new CheckFailed("opens", "a new store does not open")
-    await machine.run(store.engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    const { engine } = store
+    const bucket = await machine.run(engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    if (options.ends === true) await machine.run(setEnds(engine, bucket))
     for (let round = 0; round < options.rounds; round += 1) {
       await this.live(store, round)
       this.nemesis.between()

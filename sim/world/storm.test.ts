@@ -12,6 +12,13 @@ for (let seed = 1; seed <= 12; seed += 1) {
   })
 }
 
+for (let seed = 21; seed <= 26; seed += 1) {
+  test(`a storm over objects that end loses nothing (seed ${seed})`, async () => {
+    const devices = DEVICES[seed % DEVICES.length] ?? 1
+    await new Storm({ seed, devices, rounds: 3, clients: 8, lifeMsMax: 300, ends: true }).run()
+  })
+}
+
 test("the same seed gives the same run", async () => {
   const stories: string[] = []
   for (let run = 0; run < 2; run += 1) {

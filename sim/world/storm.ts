@@ -15,6 +15,7 @@ import { audit } from "./audit.js"
 import { find, nameOfBody } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
+import { setEnds } from "./ends.js"
 import { Observer } from "./observer.js"
 import { differenceOfReplicas } from "./wholeness.js"
 import { World } from "./world.js"
@@ -28,6 +29,8 @@ export interface StormOptions {
   readonly lifeMsMax: number
   /** Whether the bucket is versioned from the first write on. */
   readonly versioned?: boolean
+  /** Whether most objects end some time after the storm. */
+  readonly ends?: boolean
 }
 
 const RECOVERIES_CUT_MAX = 3
@@ -63,6 +66,7 @@ export class Storm implements ClientHost {
     const { world, options } = this
     let engine = await this.open()
     const bucket = await world.run(engine.services.buckets.create({ name: BUCKET, owner: OWNER, location: "" }))
+    if (options.ends) await world.run(setEnds(engine, bucket))
     if (options.versioned) await world.run(engine.services.buckets.setVersioning(bucket, "enabled"))
     for (let round = 0; round < options.rounds; round += 1) {
       await this.live(engine, round)
@@ -115,7 +119,8 @@ export class Storm implements ClientHost {
     const faultAtMs = random.below(3) === 0 ? random.below(lifeMs) : lifeMs
     await world.pass(faultAtMs)
     const isLog = random.below(3) > 0
-    const pathPart = `/d${1 + random.below(options.devices)}/${isLog ? "log" : "volumes"}/`
+    const volumes = options.ends === true && faultAtMs % 2 === 0 ? "volumes-10d" : "volumes"
+    const pathPart = `/d${1 + random.below(options.devices)}/${isLog ? "log" : volumes}/`
     if (faultAtMs < lifeMs) world.failDisk(failing({ kind: "write", nth: 1, pathPart, code: "EIO" }))
     await world.pass(lifeMs - faultAtMs)
     const ending = random.below(5)

@@ -10,7 +10,7 @@ import { textOfPolicy } from "../../src/base/policy.js"
 import { layoutOf } from "../../src/cluster/index.js"
 import { needleIdOfKey } from "../../src/format/needle.js"
 import type { Engine } from "../../src/node/engine.js"
-import { referencedExtents, needlesOf } from "./audit.js"
+import { needleKeysIn, referencedExtents, needlesOf } from "./audit.js"
 
 /** All keys of a family. */
 export const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }
@@ -20,10 +20,7 @@ export const describeNeedle = (key: string): string => JSON.stringify(needleIdOf
 /** The needles of each device, from its index. */
 export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowKey>> {
   return new Map(
-    engine.devices.map(({ place, rows }) => {
-      const keys = [...rows.range("needles", ALL)].map(([key]) => key)
-      return [place.id, new Set(keys)]
-    }),
+    engine.devices.map(({ place, rows }) => [place.id, new Set(needleKeysIn(rows))]),
   )
 }
 

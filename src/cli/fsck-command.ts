@@ -3,11 +3,12 @@
  * the needle index against the volumes. Changes nothing; exits with 1 if it finds damage.
  */
 import { isFailure } from "../base/failures.js"
-import { rowKeyOf } from "../base/ids.js"
+import type { Family } from "../base/families.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
 import { decodeStoredRow } from "../format/stored-row.js"
 import { needleIdOfKey } from "../format/needle.js"
 import type { StoreReader } from "../seams/store/contract.js"
-import type { FsckFinding, FsckProgress, FsckTotals, IndexDifference } from "../volume/index.js"
+import type { ExpiringClass, FsckFinding, FsckProgress, FsckTotals, IndexDifference } from "../volume/index.js"
 import type { KeyOptions } from "./device-cipher.js"
 import { CliError } from "./exit-codes.js"
 import { needleFields, type Finding } from "./inspect.js"
@@ -18,6 +19,14 @@ import { withStoppedFolder, type StoppedFolder } from "./stopped-folder.js"
 import { plural, printable, sizeText } from "./text.js"
 
 const DIFFERENCES_SHOWN_MAX = 1_000
+
+type Volume = typeof import("../volume/index.js")
+
+interface VolumeFolder {
+  /** Undefined: the ordinary volumes. */
+  readonly ends?: ExpiringClass | undefined
+  readonly folder: string
+}
 
 interface Trouble {
   readonly what: string
@@ -47,11 +56,15 @@ class Fsck {
   ) {}
 
   async run(): Promise<void> {
-    const { foldersOf } = await import("../node/index.js")
-    const { volumes, payloads, metadataStore } = foldersOf(this.device.path)
-    const needles = await this.volumes(volumes)
+    const { foldersOf, volumeFoldersOf } = await import("../node/index.js")
+    const { disk, path } = this.device
+    const { payloads, metadataStore } = foldersOf(path)
+    const folders = await volumeFoldersOf(disk, path)
+    const found: (FsckTotals | undefined)[] = []
+    for (const { folder } of folders) found.push(await this.volumes(folder))
+    const needles = totalOf(found)
     const inline = await this.volumes(payloads)
-    const differences = await this.index(volumes, metadataStore)
+    const differences = await this.index(folders, metadataStore)
     this.signal.throwIfAborted()
     const totals = { needles, payloads: inline, indexDifferences: differences, damages: this.damages }
     await answer(this.io, this.options, { what: "totals", ...totals }, `${totalsText(needles, inline)}\n`)
@@ -77,13 +90,9 @@ class Fsck {
   }
 
   /** Compares the index with the volumes. Rows that the next start will add are not differences. */
-  private async index(volumes: string, metadataStore: string): Promise<number> {
-    if (!(await this.device.disk.exists(metadataStore)) || !(await this.device.disk.exists(volumes))) return 0
-    const [{ TableStores }, { readSourceMark }, { compareIndex, positionOfMark, VOLUMES_SOURCE }] = await Promise.all([
-      import("../table/index.js"),
-      import("../device/index.js"),
-      import("../volume/index.js"),
-    ])
+  private async index(folders: readonly VolumeFolder[], metadataStore: string): Promise<number> {
+    if (!(await this.device.disk.exists(metadataStore)) || folders.length === 0) return 0
+    const { TableStores } = await import("../table/index.js")
     const rebuilt = (path: string, offsetBytes: number): void =>
       void this.troubles.push({ what: "metadata", isDamage: true, fields: { path, offsetBytes, repair: "by parity" } })
     const { disk, deviceId, cipher } = this.device
@@ -92,23 +101,38 @@ class Fsck {
     const progress = this.progress("index")
     try {
       await this.metadata(store)
-      // Without a mark the whole index is invalid: the next start rebuilds it.
-      const contained = positionOfMark(readSourceMark(store, VOLUMES_SOURCE))
-      if (contained === undefined) return 0
-      const place = { folder: volumes, deviceId, cipher }
       let differences = 0
-      const rows = indexRows(store)
-      for await (const found of compareIndex(disk, place, rows, this.signal, progress.report, contained)) {
-        differences += 1
-        if (differences <= DIFFERENCES_SHOWN_MAX) this.troubles.push(differenceOf(found))
-        else this.damages += 1
-      }
+      for (const folder of folders) differences += await this.indexOf(folder, store, differences, progress.report)
       return differences
     } finally {
       progress.end()
       await store.close()
       await this.printTroubles()
     }
+  }
+
+  /** `before`: differences that were found until now. */
+  private async indexOf(
+    { ends, folder }: VolumeFolder,
+    store: StoreReader,
+    before: number,
+    report: (progress: FsckProgress) => void,
+  ): Promise<number> {
+    const [{ readSourceMark }, { compareIndex, positionOfMark, sourceNameOf, VOLUMES_SOURCE, ...volume }] =
+      await Promise.all([import("../device/index.js"), import("../volume/index.js")])
+    // Without a mark the whole index is invalid: the next start rebuilds it.
+    const contained = positionOfMark(readSourceMark(store, ends === undefined ? VOLUMES_SOURCE : sourceNameOf(ends)))
+    if (contained === undefined) return 0
+    const { disk, deviceId, cipher } = this.device
+    const place = { folder, deviceId, cipher }
+    const rows = ends === undefined ? indexRows(store, "needles") : expiringRows(store, ends, volume)
+    let differences = 0
+    for await (const found of compareIndex(disk, place, rows, this.signal, report, contained)) {
+      differences += 1
+      if (before + differences <= DIFFERENCES_SHOWN_MAX) this.troubles.push(differenceOf(found))
+      else this.damages += 1
+    }
+    return differences
   }
 
   /** Verifies every block of the metadata store. */
@@ -155,20 +179,48 @@ class Fsck {
   }
 }
 
-function* indexRows(store: StoreReader): Generator<readonly [ReturnType<typeof rowKeyOf>, Uint8Array]> {
-  for (const [key, stored] of store.range("needles", { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) })) {
-    yield [key, valueOf(key, stored)]
+type IndexRow = readonly [RowKey, Uint8Array]
+
+function* indexRows(store: StoreReader, family: Family): Generator<IndexRow> {
+  for (const [key, stored] of store.range(family, { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) })) {
+    yield [key, valueOf(family, key, stored)]
+  }
+}
+
+/** The rows of a class, under the keys of their needles. */
+function* expiringRows(
+  store: StoreReader,
+  ends: ExpiringClass,
+  { EXPIRING_FAMILY, isOfClass, needleKeyIn }: Pick<Volume, "EXPIRING_FAMILY" | "isOfClass" | "needleKeyIn">,
+): Generator<IndexRow> {
+  for (const [key, value] of indexRows(store, EXPIRING_FAMILY)) {
+    if (isOfClass(ends, key)) yield [needleKeyIn(key), value]
   }
 }
 
 /** A row that fails its checksum differs from every possible value. */
-function valueOf(key: ReturnType<typeof rowKeyOf>, stored: Uint8Array): Uint8Array {
+function valueOf(family: Family, key: RowKey, stored: Uint8Array): Uint8Array {
   try {
-    return decodeStoredRow("needles", key, stored).value
+    return decodeStoredRow(family, key, stored).value
   } catch {
     return new Uint8Array(0)
   }
 }
+
+/** Totals of several folders; undefined if there is none. */
+function totalOf(found: readonly (FsckTotals | undefined)[]): FsckTotals | undefined {
+  const [first, ...others] = found.flatMap(totals => totals ?? [])
+  return others.reduce((sum, totals) => sum && addedTo(sum, totals), first)
+}
+
+const addedTo = (sum: FsckTotals, totals: FsckTotals): FsckTotals => ({
+  volumes: sum.volumes + totals.volumes,
+  bytes: sum.bytes + totals.bytes,
+  needles: sum.needles + totals.needles,
+  tombstones: sum.tombstones + totals.tombstones,
+  badNeedles: sum.badNeedles + totals.badNeedles,
+  verifiedBytes: sum.verifiedBytes + totals.verifiedBytes,
+})
 
 const volumePath = (folder: string, volumeId: number): string =>
   `${folder}/${String(volumeId).padStart(10, "0")}.volume`

@@ -23,10 +23,8 @@ import { plural, printable } from "./text.js"
 const KEY_CHARACTERS_MAX = 60
 
 export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmOptions & KeyOptions): Promise<void> {
-  const [{ TableStores }, { discardSource }, { VOLUMES_SOURCE }, { foldersOf, lockedBucketsIn }] = await Promise.all([
+  const [{ TableStores }, { discardIndex, foldersOf, lockedBucketsIn }] = await Promise.all([
     import("../table/index.js"),
-    import("../device/index.js"),
-    import("../volume/index.js"),
     import("../node/index.js"),
   ])
   await withStoppedFolder(io, folder, options, async ({ path, disk, deviceId, record, cipher }) => {
@@ -48,9 +46,9 @@ export async function giveUpCommand(io: CliIo, folder: string, options: ConfirmO
     const text = `${planText(metadataStore, lost)}${lockedText(locked)}`
     await confirm(io, options, text, { name: basename(path), lockedBuckets: locked.listed })
     await stores.giveUpLostRows(metadataStore, host)
-    const hasNeedles = lost.some(({ ranges }) => ranges.some(range => familiesOf(range).includes("needles")))
+    const hasNeedles = lost.some(({ ranges }) => ranges.some(holdsNeedles))
     // The volumes contain the needle index: the next start rebuilds it.
-    if (hasNeedles) await discardSource(stores, metadataStore, host, VOLUMES_SOURCE, "needles")
+    if (hasNeedles) await discardIndex(stores, metadataStore, host)
     const rows = lost.reduce((sum, each) => sum + each.rows, 0)
     await answer(io, options, { folder: path, lost }, `gave up ${plural(rows, "row")}; start the store\n`)
   })
@@ -94,6 +92,9 @@ const lockedText = (locked: LockedNames): string =>
 
 const rangeText = ({ fromKey, toKey }: LostRows["ranges"][number]): string =>
   `${familiesOf({ fromKey, toKey }).join(", ")}, keys from ${keyText(fromKey)} to ${keyText(toKey)}`
+
+const holdsNeedles = (range: LostRows["ranges"][number]): boolean =>
+  familiesOf(range).some(name => name === "needles" || name === "expiringNeedles")
 
 function familiesOf({ fromKey, toKey }: LostRows["ranges"][number]): readonly string[] {
   const [from, to] = [Buffer.from(fromKey, "hex")[0] ?? 0, Buffer.from(toKey, "hex")[0] ?? 0]

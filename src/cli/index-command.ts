@@ -13,15 +13,13 @@ export async function rebuildIndexCommand(
   folder: string,
   options: OutputOptions & KeyOptions,
 ): Promise<void> {
-  const [{ TableStores }, { discardSource }, { VOLUMES_SOURCE }, { foldersOf }] = await Promise.all([
+  const [{ TableStores }, { discardIndex, foldersOf }] = await Promise.all([
     import("../table/index.js"),
-    import("../device/index.js"),
-    import("../volume/index.js"),
     import("../node/index.js"),
   ])
   await withStoppedFolder(io, folder, options, async ({ path, disk, deviceId, cipher }) => {
     const host = { disk, deviceId, cipher }
-    const rows = await discardSource(new TableStores(), foldersOf(path).metadataStore, host, VOLUMES_SOURCE, "needles")
+    const rows = await discardIndex(new TableStores(), foldersOf(path).metadataStore, host)
     const text = `removed ${plural(rows, "row")} of the index; the next start rebuilds it from the volumes in ${path}\n`
     await answer(io, options, { folder: path, rows }, text)
   })

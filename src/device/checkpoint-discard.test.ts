@@ -45,9 +45,9 @@ async function contentOf(stores: MemoryStores) {
 test("all rows of the source and its mark are deleted; other rows stay", async () => {
   const stores = new MemoryStores()
   await filled(stores)
-  assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), ROWS)
+  assert.equal(await discardSource(stores, FOLDER, HOST, ["volumes"], "needles"), ROWS)
   assert.deepEqual(await contentOf(stores), { needles: 0, others: 2, mark: undefined })
-  assert.equal(await discardSource(stores, FOLDER, HOST, "volumes", "needles"), 0)
+  assert.equal(await discardSource(stores, FOLDER, HOST, ["volumes"], "needles"), 0)
 })
 
 test("a discard that is cut off leaves no mark", async () => {
@@ -59,7 +59,7 @@ test("a discard that is cut off leaves no mark", async () => {
     },
   })
   await filled(stores)
-  await assert.rejects(discardSource(stores, FOLDER, HOST, "volumes", "needles"))
+  await assert.rejects(discardSource(stores, FOLDER, HOST, ["volumes"], "needles"))
   const { needles, others, mark } = await contentOf(stores)
   assert.deepEqual([needles, others, mark], [ROWS, 2, undefined])
 })

@@ -2,7 +2,7 @@
  * Discards the rows that a source has brought into the metadata store, so that the source supplies them again: the way
  * out if the rows of an unlogged family are damaged and their origin is not.
  *
- * Promises  The source's mark is removed first: wherever this is cut off, the next opening and the next checkpoint
+ * Promises  The marks of the sources are removed first: wherever this is cut off, the next opening and the next checkpoint
  *           collect everything. Rows of other families stay as they are.
  * Refuses   Nothing by itself: the caller must make sure that the metadata store is not open.
  */
@@ -16,19 +16,19 @@ const ROWS_PER_COMMIT = 20_000
 const KEYS_END = rowKeyOf("\xff".repeat(64))
 
 /**
- * Returns the number of discarded rows. Throws `corruptRow` if the structure of the store is broken, `deviceFull`,
+ * `sources`: all that the rows of the family come from. Returns the number of discarded rows. Throws `corruptRow` if the structure of the store is broken, `deviceFull`,
  * `deviceFailed`.
  */
 export async function discardSource(
   stores: Stores,
   folder: string,
   host: StoreHost,
-  source: string,
+  sources: readonly string[],
   family: Family,
 ): Promise<number> {
   const store = await stores.openWriter(folder, host)
   try {
-    await store.commit([{ family: "marks", key: sourceMark(source), value: undefined }])
+    await store.commit(sources.map(source => ({ family: "marks", key: sourceMark(source), value: undefined })))
     let rows = 0
     for (;;) {
       const keys = firstKeys(store, family)

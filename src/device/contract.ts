@@ -2,7 +2,7 @@
  * One owned folder on one disk: its commit log, and its rows (memtable over metadata store).
  *
  * Layout of the folder: `superblock`, `control`, `log/` (segments), `base/` (the metadata store), `volumes/` (needles),
- * `payloads/` (inline payloads, written by checkpoints).
+ * `volumes-1d/` … `volumes-100d/` (needles that end, by class), `payloads/` (inline payloads, written by checkpoints).
  */
 import type { Failure } from "../base/failures.js"
 import type { DeviceId, Epoch, Incarnation, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"

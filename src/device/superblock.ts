@@ -23,9 +23,9 @@ const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 /** Small files of a device, which a running process may have written back into a folder that was emptied. */
 const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime|database-mark)(\.new)?$/
 /** Where a device keeps rows and bodies. */
-const DATA_FOLDERS = /^(base|log|volumes|payloads)$/
+const DATA_FOLDERS = /^(base|log|volumes(-[0-9]+d)?|payloads)$/
 /** Those of them that are empty while nothing was written. */
-const CONTENT_FOLDERS = ["log", "volumes", "payloads"]
+const CONTENT_FOLDERS = /^(log|volumes(-[0-9]+d)?|payloads)$/
 
 export type FolderContent =
   | { readonly kind: "empty" }
@@ -82,9 +82,8 @@ export async function isUnused(disk: Disk, folder: string): Promise<boolean> {
 
 /** Whether nothing that a client wrote is on a device: it may have been opened. */
 export async function hasNoContents(disk: Disk, folder: string): Promise<boolean> {
-  for (const name of CONTENT_FOLDERS) {
-    const path = `${folder}/${name}`
-    if ((await disk.exists(path)) && (await disk.list(path)).length > 0) return false
+  for (const name of await disk.list(folder)) {
+    if (CONTENT_FOLDERS.test(name) && (await disk.list(`${folder}/${name}`)).length > 0) return false
   }
   return true
 }

@@ -1,5 +1,6 @@
 /** Node: a store on this machine's devices: opening, running, status, and changes of a stopped store. */
-export { foldersOf } from "./devices/folders.js"
+export { foldersOf, volumeFoldersOf } from "./devices/folders.js"
+export { discardIndex } from "./metadata/discard.js"
 export type { Erasures } from "./erase/open-erasures.js"
 export type { Reconciling } from "./cluster/reconciling.js"
 export type { Engine } from "./engine.js"

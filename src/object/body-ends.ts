@@ -8,8 +8,9 @@
  * Promises  A bucket without rules and an object without an expiry cost one look at the names of settings.
  * Limits    `bucketsKnown` buckets whose rules are remembered.
  */
+import { isFailure } from "../base/failures.js"
 import type { BucketId, ObjectKey } from "../base/ids.js"
-import { after, type Soon } from "../base/soon.js"
+import { after, recover, type Soon } from "../base/soon.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Bucket, Tags } from "./contract.js"
@@ -63,11 +64,19 @@ export class BodyEnds {
     if (!settings.includes("lifecycle")) return undefined
     const known = this.known.get(id)
     if (known?.settingsVersion === settingsVersion) return known.compiled
-    return after(this.settings.setting(bucket, "lifecycle"), record => {
-      const compiled = record && compileRules(decodeLifecycleRules(record.document))
+    const read = () => after(this.settings.setting(bucket, "lifecycle"), record => record?.document)
+    // A hint that cannot be had fails no write.
+    return after(recover(() => after(read(), compiledOf), unlessFailure), compiled => {
       if (this.known.size >= BUCKETS_KNOWN) this.known.clear()
       this.known.set(id, { settingsVersion, compiled })
       return compiled
     })
   }
+}
+
+const compiledOf = (document: string | undefined): CompiledRules | undefined =>
+  document === undefined ? undefined : compileRules(decodeLifecycleRules(document))
+
+function unlessFailure(error: unknown): undefined {
+  if (!isFailure(error)) throw error
 }

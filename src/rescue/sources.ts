@@ -10,7 +10,7 @@ import type { ControlRecord } from "../format/control-record.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { inUse, type FolderLocks } from "../seams/lock/index.js"
 import type { Random } from "../seams/random/contract.js"
-import { foldersOf, offlineCipher, openSecrets, type MasterKeyFiles, type StoreSecrets } from "../node/index.js"
+import { volumeFoldersOf, offlineCipher, openSecrets, type MasterKeyFiles, type StoreSecrets } from "../node/index.js"
 
 export interface Sources {
   /** Their folders of needle volumes. */
@@ -63,7 +63,8 @@ export async function openSources(
   const cipher = record && (await offlineCipher(record, undefined, () => Promise.resolve(fileKeys), random))
   const secrets = record && secretsOf(record, fileKeys, notes)
   const masterKeys = [secrets?.masterKey, secrets?.formerKey, fileKeys.current, fileKeys.next]
-  const volumes = folders.map(path => foldersOf(path).volumes)
+  const volumes: string[] = []
+  for (const path of folders) volumes.push(...(await volumeFoldersOf(disk, path)).map(({ folder }) => folder))
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
   return {
@@ -96,7 +97,7 @@ async function inspect(disk: Disk, path: string, findings: Findings): Promise<vo
     isOurs(record.storeId)
     if (record.generation > (findings.record?.generation ?? 0)) findings.record = record
   }
-  if (!superblock && !record && !(await disk.exists(foldersOf(path).volumes))) {
+  if (!superblock && !record && (await volumeFoldersOf(disk, path)).length === 0) {
     throw fail("invalidConfig", { message: `--from: ${path} is not a data folder` })
   }
 }

@@ -1,4 +1,7 @@
 /** Paths inside a device's folder. */
+import type { Disk } from "../../seams/disk/contract.js"
+import { EXPIRING_CLASSES, type ExpiringClass } from "../../volume/index.js"
+
 export const foldersOf = (path: string) => ({
   log: `${path}/log`,
   metadataStore: `${path}/base`,
@@ -8,3 +11,20 @@ export const foldersOf = (path: string) => ({
 
 /** The folder of the volumes of needles that end, by class. */
 export const expiringFolderOf = (path: string, { name }: { readonly name: string }): string => `${path}/volumes-${name}`
+
+interface VolumeFolder {
+  /** Absent: the ordinary volumes. */
+  readonly ends?: ExpiringClass
+  readonly folder: string
+}
+
+/** The folders of needles that exist: that of the ordinary volumes first. */
+export async function volumeFoldersOf(disk: Disk, path: string): Promise<readonly VolumeFolder[]> {
+  const all = [
+    { folder: foldersOf(path).volumes },
+    ...EXPIRING_CLASSES.map(ends => ({ ends, folder: expiringFolderOf(path, ends) })),
+  ]
+  const found: VolumeFolder[] = []
+  for (const each of all) if (await disk.exists(each.folder)) found.push(each)
+  return found
+}

@@ -3,9 +3,20 @@
  * a metadata replica: its needles are untouched, and their index is rebuilt from the volumes when the device is
  * opened again.
  */
-import { forgetPosition } from "../../device/index.js"
+import { discardSource, forgetPosition } from "../../device/index.js"
 import type { StoreHost, Stores } from "../../seams/store/contract.js"
+import { EXPIRING_CLASSES, EXPIRING_FAMILY, sourceNameOf, VOLUMES_SOURCE } from "../../volume/index.js"
 import { foldersOf } from "../devices/folders.js"
+
+/**
+ * Removes the index of all needles, and returns how many rows that were: the next start rebuilds it from the volumes. The
+ * device must not be open. Throws as `discardSource`.
+ */
+export async function discardIndex(stores: Stores, metadataStore: string, host: StoreHost): Promise<number> {
+  const ordinary = await discardSource(stores, metadataStore, host, [VOLUMES_SOURCE], "needles")
+  const sources = EXPIRING_CLASSES.map(sourceNameOf)
+  return ordinary + (await discardSource(stores, metadataStore, host, sources, EXPIRING_FAMILY))
+}
 
 /** The device must not be open. Call again if interrupted. */
 export async function discardMetadata(stores: Stores, path: string, host: StoreHost): Promise<void> {
