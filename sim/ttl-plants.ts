@@ -24,8 +24,9 @@ export const TTL_PLANTS: readonly TestedPlant[] = [
     DEVICE,
     "while (keys.some(key => this.moving?.keys.has(key) === true)) await this.moving?.done",
     "await undefined",
-    MODEL,
+    TESTS,
   ),
+  plant("needles move while they are removed", MOVE, "isHere() && !this.device.isRemoving(key)", "isHere()", TESTS),
   plant(
     "a removal does not wait for volumes that are being made",
     DEVICE,

@@ -77,6 +77,7 @@ const SAMPLES: readonly Sample[] = [
     { id: parseDeviceId("ffffffffffffffff"), isWritable: false, isFull: true },
   ]),
   sample("append-request", append.request, { deviceId, header, isUnhurried: true }),
+  sample("append-request-ends", append.request, { deviceId, header, isUnhurried: false, endsAtMs: 1_800_000_000_123 }),
   sample("append-response", append.response, undefined),
   sample("read-request", read.request, { deviceId, id, ...range }),
   sample("read-response", read.response, 0xf0e1_d2c3_b4a5_9687n),

@@ -47,6 +47,13 @@ test("golden bytes of version 1: volume header and group header, both ways", () 
   assert.deepEqual(decodeGroupHeader(encodeGroupHeader(GROUP)), GROUP)
 })
 
+test("golden bytes of the header of a volume whose needles end, both ways", () => {
+  const ending: VolumeHeader = { ...VOLUME, endsByMs: 1_800_000_000_123 }
+  const page = encodeVolumeHeader(ending)
+  assert.equal(hexOf(page.subarray(0, VOLUME_HEADER_BYTES)), golden("volume-v1-ends"))
+  assert.deepEqual(decodeVolumeHeader(page), ending)
+})
+
 test("a first volume has no predecessor", () => {
   const first: VolumeHeader = { ...VOLUME, kind: "payloads", sealed: undefined }
   assert.deepEqual(decodeVolumeHeader(encodeVolumeHeader(first)), first)

@@ -53,6 +53,7 @@ import { DAY_MS } from "../node/devices/scrubbing.js"
 import { Returning, type TakeBack } from "../node/control/returning.js"
 import { StoreFolders } from "../node/control/folder-taker.js"
 import type { OpenedStore } from "../node/open/contract.js"
+import { registerExpiring } from "../node/status/expiring-metrics.js"
 import { registerHoldings, registerStatus } from "../node/status/status-metrics.js"
 import { safetyInputOf } from "../node/status/status-core.js"
 import { sourcesOfEngine } from "../node/status/status-of-engine.js"
@@ -216,6 +217,7 @@ export async function runStore(
   const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
   registerHoldings(telemetry.metrics, engine.services.quotaWatch)
+  registerExpiring(telemetry.metrics, () => engine.devices)
   const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB } from "../base/limits.js"
 import { rowKeyOf } from "../base/ids.js"
+import { needleKeyOf } from "../format/needle.js"
 import { failing } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { waitIfSlow } from "./contract.js"
@@ -166,6 +167,49 @@ test("a rebuilt needle goes where the bad one is, and both copies of one go toge
   assert.equal([...device.volumes.indexed(ALL)].length, 2)
   await remove(device, [2])
   assert.equal(device.volumes.has(needleIdFor(2)), false)
+})
+
+/** Holds writes to a folder back until `open` is called. */
+function gate(device: EndingDevice, folder: string): { readonly reached: Promise<void>; open(): void } {
+  let [reach, open] = [(): void => undefined, (): void => undefined]
+  const reached = new Promise<void>(resolve => (reach = resolve))
+  const opened = new Promise<void>(resolve => (open = resolve))
+  device.sim.intercept(async call => {
+    if (call.kind !== "write" || !call.path.startsWith(`${folder}/`)) return
+    reach()
+    await opened
+  })
+  return { reached, open: () => open() }
+}
+
+/** A device with needles whose time is over. */
+async function overdue(): Promise<EndingDevice> {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, [1], 9)
+  await append(device, [2])
+  await device.settle()
+  device.nowMs = endsByOf(CLASS_10D, device.nowMs) + 3 * DAY_MS
+  return device
+}
+
+test("a needle that is removed while it moves is gone from both places", async () => {
+  for (const held of ["/device/volumes", folderOfClass(CLASS_10D)]) {
+    const device = await overdue()
+    const { reached, open } = gate(device, held)
+    // Either the copy of the move waits, or the tombstone of the removal.
+    const first = held === "/device/volumes" ? device.settle() : remove(device, [1])
+    await reached
+    const second = held === "/device/volumes" ? remove(device, [1]) : device.step()
+    for (let turns = 0; turns < 50; turns += 1) await Promise.resolve()
+    open()
+    await Promise.all([first, second])
+    await device.settle()
+    assert.deepEqual(
+      [...device.volumes.indexed(ALL)].map(({ key }) => key),
+      [needleKeyOf(needleIdFor(2))],
+      held,
+    )
+  }
 })
 
 test("rot in a volume of a class is found by the scrub", async () => {
