@@ -4,7 +4,7 @@ import type { TestedPlant } from "./plants.js"
 const DEVICE = "src/volume/device-volumes.ts"
 const COMPACTION = "src/volume/device-compaction.ts"
 const MOVE = "src/volume/survivor-move.ts"
-const ROWS = "src/volume/expiring-rows.ts"
+const KEYS = "src/format/expiring-key.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
   ...{ bug: `ttl: ${bug}`, edits: [{ file, find, put }], caughtBy },
@@ -15,7 +15,7 @@ export const TTL_PLANTS: readonly TestedPlant[] = [
   plant(
     "needles are removed only from the ordinary volumes",
     DEVICE,
-    "await Promise.all(this.all.map(volumes => volumes.remove(ids)))",
+    "await mapBounded(this.all, INSTANCES_MAX, volumes => volumes.remove(ids))",
     "await this.ordinary.remove(ids)",
     MODEL,
   ),
@@ -41,7 +41,13 @@ export const TTL_PLANTS: readonly TestedPlant[] = [
     "void ordinary.upkeep.copy(copies)\n",
     MODEL,
   ),
-  plant("classes share their rows", ROWS, "String.fromCharCode(number)", "String.fromCharCode(number && 1)", MODEL),
+  plant(
+    "classes share their rows",
+    KEYS,
+    "String.fromCharCode(classNumber)",
+    "String.fromCharCode(classNumber && 1)",
+    MODEL,
+  ),
   plant(
     "the volumes of classes are not opened again",
     DEVICE,
@@ -61,8 +67,8 @@ export const TTL_PLANTS: readonly TestedPlant[] = [
   plant(
     "live needles are copied before the time of their volume is over",
     COMPACTION,
-    "      volume => this.mayCopy(volume),",
-    "      () => true,",
+    "mayCopy: volume => this.mayCopy(volume),",
+    "mayCopy: () => true,",
     TESTS,
   ),
   plant(

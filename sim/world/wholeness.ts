@@ -19,9 +19,7 @@ export const describeNeedle = (key: string): string => JSON.stringify(needleIdOf
 
 /** The needles of each device, from its index. */
 export function holdings(engine: Engine): ReadonlyMap<DeviceId, ReadonlySet<RowKey>> {
-  return new Map(
-    engine.devices.map(({ place, rows }) => [place.id, new Set(needleKeysIn(rows))]),
-  )
+  return new Map(engine.devices.map(({ place, rows }) => [place.id, new Set(needleKeysIn(rows))]))
 }
 
 /** Describes what the store lacks; returns undefined if it has full redundancy. */

@@ -5,6 +5,7 @@
 import { isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import { rowKeyOf, type RowKey } from "../base/ids.js"
+import { EXPIRING_FAMILY, isOfClass, needleKeyIn } from "../format/expiring-key.js"
 import { decodeStoredRow } from "../format/stored-row.js"
 import { needleIdOfKey } from "../format/needle.js"
 import type { StoreReader } from "../seams/store/contract.js"
@@ -19,8 +20,6 @@ import { withStoppedFolder, type StoppedFolder } from "./stopped-folder.js"
 import { plural, printable, sizeText } from "./text.js"
 
 const DIFFERENCES_SHOWN_MAX = 1_000
-
-type Volume = typeof import("../volume/index.js")
 
 interface VolumeFolder {
   /** Undefined: the ordinary volumes. */
@@ -118,14 +117,16 @@ class Fsck {
     before: number,
     report: (progress: FsckProgress) => void,
   ): Promise<number> {
-    const [{ readSourceMark }, { compareIndex, positionOfMark, sourceNameOf, VOLUMES_SOURCE, ...volume }] =
-      await Promise.all([import("../device/index.js"), import("../volume/index.js")])
+    const [{ readSourceMark }, { compareIndex, positionOfMark, sourceNameOf, VOLUMES_SOURCE }] = await Promise.all([
+      import("../device/index.js"),
+      import("../volume/index.js"),
+    ])
     // Without a mark the whole index is invalid: the next start rebuilds it.
     const contained = positionOfMark(readSourceMark(store, ends === undefined ? VOLUMES_SOURCE : sourceNameOf(ends)))
     if (contained === undefined) return 0
     const { disk, deviceId, cipher } = this.device
     const place = { folder, deviceId, cipher }
-    const rows = ends === undefined ? indexRows(store, "needles") : expiringRows(store, ends, volume)
+    const rows = ends === undefined ? indexRows(store, "needles") : expiringRows(store, ends)
     let differences = 0
     for await (const found of compareIndex(disk, place, rows, this.signal, report, contained)) {
       differences += 1
@@ -188,13 +189,9 @@ function* indexRows(store: StoreReader, family: Family): Generator<IndexRow> {
 }
 
 /** The rows of a class, under the keys of their needles. */
-function* expiringRows(
-  store: StoreReader,
-  ends: ExpiringClass,
-  { EXPIRING_FAMILY, isOfClass, needleKeyIn }: Pick<Volume, "EXPIRING_FAMILY" | "isOfClass" | "needleKeyIn">,
-): Generator<IndexRow> {
+function* expiringRows(store: StoreReader, ends: ExpiringClass): Generator<IndexRow> {
   for (const [key, value] of indexRows(store, EXPIRING_FAMILY)) {
-    if (isOfClass(ends, key)) yield [needleKeyIn(key), value]
+    if (isOfClass(ends.number, key)) yield [needleKeyIn(key), value]
   }
 }
 

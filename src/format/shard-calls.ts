@@ -8,9 +8,8 @@
  *   1 deviceStates    nothing                                                   count (2); for each device: id (8),
  *                                                                               flags (1): 1 writable, 2 full
  *   2 append          flags (1): 1 unhurried, 2 the needle ends; device (8);    nothing
- *                     with flag 2 when it ends, in ms since 1970 (8), only
- *                     between nodes that both speak version 3 of frames;
- *                     needle header. Body: the shard
+ *                     if it ends: when, in ms since 1970 (8), only on frames
+ *                     of version 3; needle header. Body: the shard
  *   3 read            device (8), key (27), offset (4), length (4)              XXH64 of the range (8). Body: the range
  *   4 fetch           device (8), key (27), shard length (4), offset (4),       needle header. Body: the range
  *                     length (4)
@@ -171,7 +170,6 @@ export type PageEnd =
   | { readonly kind: "damaged" }
 
 interface HeaderCodec<T> {
-  /** `version`: of the frames that both nodes speak; undefined: the newest. */
   encode(value: T, version?: number): Uint8Array
   /** Throws `malformedFrame`. */
   decode(bytes: Uint8Array): T
@@ -372,9 +370,7 @@ const DEVICE_STATES: HeaderCodec<readonly DeviceState[]> = {
   },
 }
 
-const UNHURRIED = 1
-const ENDS = 2
-const TIME_BYTES = 8
+const [UNHURRIED, ENDS, TIME_BYTES] = [1, 2, 8]
 
 const APPEND: HeaderCodec<AppendCall> = {
   encode: ({ deviceId, header, isUnhurried, endsAtMs }, version = FRAME_VERSION_OF_ENDS) => {
@@ -389,10 +385,8 @@ const APPEND: HeaderCodec<AppendCall> = {
     const reader = new Reader(bytes, "append")
     const flags = reader.flags(UNHURRIED | ENDS)
     const deviceId = reader.device()
-    const endsAtMs = (flags & ENDS) === 0 ? undefined : Number(reader.u64())
-    const isUnhurried = (flags & UNHURRIED) !== 0
-    const header = wholeShardHeader(reader.rest())
-    return { deviceId, header, isUnhurried, ...(endsAtMs !== undefined && { endsAtMs }) }
+    const ends = (flags & ENDS) !== 0 && { endsAtMs: Number(reader.u64()) }
+    return { deviceId, header: wholeShardHeader(reader.rest()), isUnhurried: (flags & UNHURRIED) !== 0, ...ends }
   },
 }
 

@@ -30,7 +30,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
-import type { Telemetry } from "../seams/telemetry/contract.js"
+import type { Telemetry, Metrics } from "../seams/telemetry/contract.js"
 import type { ServeConfig } from "../config/config.js"
 import { COMPATIBILITY_SWITCHES } from "../config/settings.js"
 import type { CheckpointRunner } from "../node/metadata/checkpoint-job.js"
@@ -216,8 +216,7 @@ export async function runStore(
   const nodes = () => seams.nodes?.()
   const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
-  registerHoldings(telemetry.metrics, engine.services.quotaWatch)
-  registerExpiring(telemetry.metrics, () => engine.devices)
+  registerEngine(telemetry.metrics, engine)
   const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
@@ -461,6 +460,11 @@ function sourcesOf(
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),
     isShortOfKeys: () => engine.control.isShortOfKeys,
   }
+}
+
+function registerEngine(metrics: Metrics, engine: Engine): void {
+  registerHoldings(metrics, engine.services.quotaWatch)
+  registerExpiring(metrics, () => engine.devices)
 }
 
 function statusOf(

@@ -1,4 +1,4 @@
-/** Objects that end are placed apart, whoever says so; and how many reads of a device a GET takes. */
+/** Objects that end are placed apart, by the object or by a rule; and how many reads of a device a GET takes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "../base/ids.js"
@@ -25,6 +25,10 @@ class Story {
   }
 
   get bucket(): Promise<Bucket> {
+    return this.opened()
+  }
+
+  private async opened(): Promise<Bucket> {
     return this.engine.services.buckets.open(this.created.name)
   }
 
@@ -57,7 +61,10 @@ class Story {
   get placed(): Readonly<Record<string, number>> {
     const found: Record<string, number> = {}
     for (const { volumes } of this.engine.devices) {
-      const all = [{ name: "", of: volumes.ordinary }, ...volumes.expiring.map(each => ({ name: each.ends.name, of: each.volumes }))]
+      const all = [
+        { name: "", of: volumes.ordinary },
+        ...volumes.expiring.map(each => ({ name: each.ends.name, of: each.volumes })),
+      ]
       for (const { name, of } of all) {
         const { usages } = of.upkeep
         while (!usages.isCounted) usages.countSome(1_000)

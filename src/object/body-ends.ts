@@ -14,7 +14,13 @@ import { after, recover, type Soon } from "../base/soon.js"
 import type { SettingName, SettingRecord } from "../format/records.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Bucket, Tags } from "./contract.js"
-import { compileRules, decodeLifecycleRules, expiryOf, type CompiledRules, type LifecycleDays } from "./lifecycle/index.js"
+import {
+  compileRules,
+  decodeLifecycleRules,
+  expiryOf,
+  type CompiledRules,
+  type LifecycleDays,
+} from "./lifecycle/index.js"
 
 const BUCKETS_KNOWN = 1_000
 const DAY_MS = 86_400_000
@@ -66,11 +72,14 @@ export class BodyEnds {
     if (known?.settingsVersion === settingsVersion) return known.compiled
     const read = () => after(this.settings.setting(bucket, "lifecycle"), record => record?.document)
     // A hint that cannot be had fails no write.
-    return after(recover(() => after(read(), compiledOf), unlessFailure), compiled => {
-      if (this.known.size >= BUCKETS_KNOWN) this.known.clear()
-      this.known.set(id, { settingsVersion, compiled })
-      return compiled
-    })
+    return after(
+      recover(() => after(read(), compiledOf), unlessFailure),
+      compiled => {
+        if (this.known.size >= BUCKETS_KNOWN) this.known.clear()
+        this.known.set(id, { settingsVersion, compiled })
+        return compiled
+      },
+    )
   }
 }
 

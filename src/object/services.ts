@@ -155,8 +155,7 @@ export function createServices(
 ): Services {
   const { log } = telemetry
   const { objectWatch, watched } = watchedMetadata(clock, tablet, isShared)
-  const pins = new ReadPins(clock)
-  const uploads = new Uploads(random, tablet, blocks, log)
+  const [pins, uploads] = [new ReadPins(clock), new Uploads(random, tablet, blocks, log)]
   const backend = { clock, metadata: tablet, blocks, uploads, log }
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
   const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)

@@ -41,7 +41,13 @@ interface Emptied {
   readonly copied: readonly Copied[] | undefined
 }
 
-const NO_BOUND: CopySpace = { copySpaceBytes: Infinity, isFull: false }
+/** Which copies are made. */
+export interface CopyTerms extends CopySpace {
+  /** Whether live needles are copied out of a volume; otherwise it is only removed once it is wholly dead. Absent: always. */
+  mayCopy?(volume: VolumeUsage): boolean
+}
+
+const NO_BOUND: CopyTerms = { copySpaceBytes: Infinity, isFull: false }
 
 /** What compaction has done in this process. */
 export interface CompactionCounts {
@@ -101,18 +107,14 @@ export class Compaction implements Job {
   private emptyUpTo = 0
   private counted = { copiedBytes: 0, freedBytes: 0, freedWholeBytes: 0 }
 
-  /**
-   * `onDamage` is called with each needle that was found rotten; it is suspect already. `mayCopy`: whether live
-   * needles are copied out of a volume; the others are only removed once they are wholly dead.
-   */
+  /** `onDamage` is called with each needle that was found rotten; it is suspect already. */
   constructor(
     readonly name: string,
     private readonly upkeep: VolumeUpkeep,
     private readonly clock: Clock,
     private readonly onDamage: OnDamage,
     private readonly limits: CompactionLimits = COMPACTION_LIMITS,
-    private readonly space: CopySpace = NO_BOUND,
-    private readonly mayCopy: (volume: VolumeUsage) => boolean = () => true,
+    private readonly space: CopyTerms = NO_BOUND,
   ) {}
 
   get counts(): CompactionCounts {
@@ -231,7 +233,7 @@ export class Compaction implements Job {
     return { volumeId, changedUpTo: this.upkeep.changedUpTo, copiedBytes, copied }
   }
 
-  private copyOf(volumeId: VolumeId, keepsTombstones: boolean, space = this.space): VolumeCopy {
+  private copyOf(volumeId: VolumeId, keepsTombstones: boolean, space: CopySpace = this.space): VolumeCopy {
     return new VolumeCopy(this.upkeep, volumeId, keepsTombstones, this.onDamage, this.limits, space)
   }
 
@@ -262,6 +264,10 @@ export class Compaction implements Job {
   private isNewestUncontained(): boolean {
     const { newest, containedUpTo } = this.upkeep
     return newest !== undefined && newest > (containedUpTo?.volumeId ?? 0)
+  }
+
+  private mayCopy(volume: VolumeUsage): boolean {
+    return this.space.mayCopy?.(volume) !== false
   }
 
   private candidates(): readonly Candidate[] {

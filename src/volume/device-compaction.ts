@@ -13,7 +13,7 @@ import { isFailure } from "../base/failures.js"
 import type { VolumeId } from "../base/ids.js"
 import type { Job, StepOutcome } from "../life/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { Compaction, type CompactionCounts } from "./compaction.js"
+import { Compaction, type CompactionCounts, type CopyTerms } from "./compaction.js"
 import type { DeviceVolumes, ExpiringVolumes } from "./device-volumes.js"
 import { endsByOf, fillingMsOf, isMostlyDead, isOverdue } from "./expiring-core.js"
 import { COMPACTION_LIMITS, type CompactionLimits } from "./limits.js"
@@ -23,7 +23,7 @@ import type { VolumeUsage } from "./usage.js"
 import type { CopySpace, OnDamage } from "./volume-copy.js"
 
 /** How a device is compacted. */
-export interface CompactionPlan {
+interface CompactionPlan {
   readonly name: string
   readonly volumes: DeviceVolumes
   readonly clock: Clock
@@ -62,10 +62,16 @@ class ExpiringCompaction {
     const { name, clock, onDamage, space } = plan
     const { ends, volumes } = of
     this.openedMs = clock.wallMs()
-    this.compaction = new Compaction(
-      ...([`${name} ${ends.name}`, volumes.upkeep, clock, onDamage, limits, space] as const),
-      volume => this.mayCopy(volume),
-    )
+    const terms: CopyTerms = {
+      get copySpaceBytes() {
+        return space.copySpaceBytes
+      },
+      get isFull() {
+        return space.isFull
+      },
+      mayCopy: volume => this.mayCopy(volume),
+    }
+    this.compaction = new Compaction(`${name} ${ends.name}`, volumes.upkeep, clock, onDamage, limits, terms)
   }
 
   get counts(): ExpiringCounts {

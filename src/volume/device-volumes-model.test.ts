@@ -35,12 +35,18 @@ const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ what: fc.constant("append" as const), numbers: someNumbers, days }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constant("rebuild" as const), numbers: someNumbers }) },
   { weight: 5, arbitrary: fc.record({ what: fc.constant("remove" as const), numbers: someNumbers }) },
-  { weight: 6, arbitrary: fc.record({ what: fc.constant("compact" as const), steps: fc.integer({ min: 1, max: 25 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ what: fc.constant("compact" as const), steps: fc.integer({ min: 1, max: 25 }) }),
+  },
   // Needles that are appended and removed while compaction and moves run.
   { weight: 4, arbitrary: fc.record({ what: fc.constant("both" as const), numbers: someNumbers, days }) },
   // A write is repeated while it waits, and removed at the same time.
   { weight: 2, arbitrary: fc.record({ what: fc.constant("twice" as const), numbers: someNumbers, days }) },
-  { weight: 4, arbitrary: fc.record({ what: fc.constant("pass" as const), days: fc.constantFrom(0.1, 1, 4, 40, 120) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ what: fc.constant("pass" as const), days: fc.constantFrom(0.1, 1, 4, 40, 120) }),
+  },
   { weight: 3, arbitrary: fc.constant({ what: "checkpoint" as const }) },
   { weight: 1, arbitrary: fc.constant({ what: "full" as const }) },
   { weight: 1, arbitrary: fc.constant({ what: "restart" as const }) },
@@ -95,7 +101,10 @@ class Model {
         return
       }
       case "twice": {
-        const appended = action.numbers.flatMap(number => [this.appended(number, action.days), this.appended(number, 1)])
+        const appended = action.numbers.flatMap(number => [
+          this.appended(number, action.days),
+          this.appended(number, 1),
+        ])
         await Promise.all([...appended, this.remove(action.numbers)])
         return
       }
@@ -157,7 +166,10 @@ class Model {
       assert.ok(world.filesOf(ends).length <= 1, `${world.filesOf(ends).length} volumes of ${ends.name} are left`)
     }
     const inClasses = world.volumes.expiring.map(({ volumes }) => volumes.usage().liveBytes)
-    assert.ok(inClasses.every(bytes => bytes === 0), `live bytes in classes: ${inClasses.join(", ")}`)
+    assert.ok(
+      inClasses.every(bytes => bytes === 0),
+      `live bytes in classes: ${inClasses.join(", ")}`,
+    )
     assert.deepEqual(world.damaged, [])
   }
 }

@@ -187,6 +187,10 @@ async function overdue(): Promise<EndingDevice> {
   const device = await new EndingDevice(LIMITS).start()
   await append(device, [1], 9)
   await append(device, [2])
+  // The volume of the first is not the newest any more.
+  device.nowMs += 2 * fillingMsOf(CLASS_10D)
+  await append(device, [3], 9)
+  await remove(device, [3])
   await device.settle()
   device.nowMs = endsByOf(CLASS_10D, device.nowMs) + 3 * DAY_MS
   return device
@@ -200,7 +204,7 @@ test("a needle that is removed while it moves is gone from both places", async (
     const first = held === "/device/volumes" ? device.settle() : remove(device, [1])
     await reached
     const second = held === "/device/volumes" ? remove(device, [1]) : device.step()
-    for (let turns = 0; turns < 50; turns += 1) await Promise.resolve()
+    for (let turns = 0; turns < 50; turns += 1) await new Promise(resolve => setImmediate(resolve))
     open()
     await Promise.all([first, second])
     await device.settle()

@@ -18,6 +18,7 @@ import type { RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { must } from "../base/assert.js"
 import { needleKeyOf } from "../format/needle.js"
+import { mapBounded } from "../life/index.js"
 import type { VolumePosition } from "../format/volume.js"
 import {
   leaveIfSlow,
@@ -34,8 +35,10 @@ import {
   type Volumes,
   type VolumeUsage,
 } from "./contract.js"
-import { classOfEnd, fillingMsOf, type ExpiringClass } from "./expiring-core.js"
+import { classOfEnd, EXPIRING_CLASSES, fillingMsOf, type ExpiringClass } from "./expiring-core.js"
 import type { KeptVolumes } from "./upkeep.js"
+
+const INSTANCES_MAX = 1 + EXPIRING_CLASSES.length
 
 /** Positions that are durable. */
 export interface DurableVolumes {
@@ -130,7 +133,9 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
     const placed = target.then(volumes => ({ written: volumes.append(needle) }))
     this.placing.add(placed)
     try {
-      await (await placed).written
+      await (
+        await placed
+      ).written
     } finally {
       this.placing.delete(placed)
     }
@@ -250,7 +255,9 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
   /** Rather those that have a good copy. */
   private holderOf(id: NeedleId): KeptVolumes | undefined {
     const { all } = this
-    return all.find(volumes => volumes.has(id)) ?? all.find(({ upkeep }) => upkeep.placeOf(needleKeyOf(id)) !== undefined)
+    return (
+      all.find(volumes => volumes.has(id)) ?? all.find(({ upkeep }) => upkeep.placeOf(needleKeyOf(id)) !== undefined)
+    )
   }
 
   has(id: NeedleId): boolean {
@@ -265,7 +272,7 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
       await Promise.allSettled(this.placing)
       // What moves is in one place again afterwards.
       while (keys.some(key => this.moving?.keys.has(key) === true)) await this.moving?.done
-      await Promise.all(this.all.map(volumes => volumes.remove(ids)))
+      await mapBounded(this.all, INSTANCES_MAX, volumes => volumes.remove(ids))
     } finally {
       for (const key of keys) {
         const left = (this.removing.get(key) ?? 0) - 1

@@ -7,22 +7,10 @@ import { rowKeyOf, type RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import type { RowVisitor } from "../base/row-scan.js"
 import type { AppliedWrite, CheckpointSource, DeviceRow, DeviceRows } from "../device/contract.js"
+import { EXPIRING_FAMILY, expiringKeyOf, needleKeyIn } from "../format/expiring-key.js"
 import { NEEDLE_KEY_BYTES } from "../format/needle.js"
 import type { StoreWrite } from "../seams/store/contract.js"
 import type { ExpiringClass } from "./expiring-core.js"
-
-export const EXPIRING_FAMILY = "expiringNeedles" as const satisfies Family
-
-const prefixOf = ({ number }: ExpiringClass): string => String.fromCharCode(number)
-
-/** The row key of a needle of the class. */
-export const expiringKeyOf = (ends: ExpiringClass, key: RowKey): RowKey => rowKeyOf(`${prefixOf(ends)}${key}`)
-
-/** The needle's key, in a row key of the family. */
-export const needleKeyIn = (key: RowKey): RowKey => rowKeyOf(key.slice(1))
-
-/** Whether the row key is one of the class. */
-export const isOfClass = (ends: ExpiringClass, key: RowKey): boolean => key.startsWith(prefixOf(ends))
 
 /** The rows of a device, with those of the class as its needles. */
 export class ExpiringRows implements DeviceRows {
@@ -32,7 +20,7 @@ export class ExpiringRows implements DeviceRows {
   ) {}
 
   get(_family: Family, key: RowKey): DeviceRow | undefined {
-    return this.rows.get(EXPIRING_FAMILY, expiringKeyOf(this.ends, key))
+    return this.rows.get(EXPIRING_FAMILY, expiringKeyOf(this.ends.number, key))
   }
 
   *range(_family: Family, range: KeyRange): Generator<readonly [RowKey, DeviceRow]> {
@@ -48,7 +36,7 @@ export class ExpiringRows implements DeviceRows {
   warm(_family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
     return this.rows.warm(
       EXPIRING_FAMILY,
-      keys.map(key => expiringKeyOf(this.ends, key)),
+      keys.map(key => expiringKeyOf(this.ends.number, key)),
     )
   }
 
@@ -58,13 +46,13 @@ export class ExpiringRows implements DeviceRows {
 
   private within(range: KeyRange): KeyRange {
     // No needle has a longer key, so that a shorter bound excludes none.
-    const bound = (key: RowKey): RowKey => expiringKeyOf(this.ends, rowKeyOf(key.slice(0, NEEDLE_KEY_BYTES + 1)))
+    const bound = (key: RowKey): RowKey => expiringKeyOf(this.ends.number, rowKeyOf(key.slice(0, NEEDLE_KEY_BYTES + 1)))
     return { ...range, start: bound(range.start), end: bound(range.end) }
   }
 }
 
 const rowOf = (ends: ExpiringClass, { key }: { readonly key: RowKey }) =>
-  ({ family: EXPIRING_FAMILY, key: expiringKeyOf(ends, key) }) as const
+  ({ family: EXPIRING_FAMILY, key: expiringKeyOf(ends.number, key) }) as const
 
 /** The source of a class, from that of its volumes. */
 export class ExpiringSource implements CheckpointSource {

@@ -197,7 +197,11 @@ export class VolumeCopy {
  * The needle of this key, whole and verified, in memory of its own; undefined if its bytes have changed, or cannot be
  * read. Throws `deviceFailed` if the bytes are not at fault.
  */
-export async function loadNeedle(file: ReadableFile, key: RowKey, place: NeedlePlace): Promise<WholeNeedle | undefined> {
+export async function loadNeedle(
+  file: ReadableFile,
+  key: RowKey,
+  place: NeedlePlace,
+): Promise<WholeNeedle | undefined> {
   try {
     const whole = await readWhole(file, place)
     const isIt = whole.decoded.kind === "shard" && needleKeyOf(whole.decoded.id) === key

@@ -368,10 +368,10 @@ const SAMPLES: Readonly<Record<string, { bytes: Uint8Array; fields: Readonly<Rec
     fields: { family: FAMILIES.current, flags: 3, keyBytes: 3 },
   },
   volume: {
-    bytes: encodeVolumeHeader({ kind: "payloads", deviceId, volumeId, incarnation, sealed: position }),
+    bytes: encodeVolumeHeader({ kind: "payloads", deviceId, volumeId, incarnation, sealed: position, endsByMs: 77 }),
     fields: {
       ...{ magic: "HVol", version: 1, kind: 1, deviceId, volumeId: 21, incarnation: 7, sealedVolume: 20 },
-      ...{ sealedGroups: 3, sealedAt: 81_920, sealedChecksum: 0x55, checksum: "any" },
+      ...{ sealedGroups: 3, sealedAt: 81_920, sealedChecksum: 0x55, endsBy: 77, checksum: "any" },
     },
   },
   group: {

@@ -46,7 +46,14 @@ async function scene() {
   )
   const replicaIncarnations = new Map([[FIRST_TABLET, FIRST_EPOCH]])
   const run = () =>
-    executor.run({ device: DEVICE, upTo, replicaIncarnations, emptied: [], volumes: { ordinary: undefined, expiring: [] }, adopted: 0 })
+    executor.run({
+      device: DEVICE,
+      upTo,
+      replicaIncarnations,
+      emptied: [],
+      volumes: { ordinary: undefined, expiring: [] },
+      adopted: 0,
+    })
   return { clock, calls, letGo, run, end: () => life.abort() }
 }
 

@@ -68,7 +68,14 @@ const pool = (limits = LIMITS) => new CheckpointThreads(ENTRY, new RealClock(), 
 async function run(threads: CheckpointThreads, at: CheckpointDevice): Promise<number> {
   const upTo = parseLogSequence(1)
   return (
-    await threads.run({ device: at, upTo, replicaIncarnations: new Map(), emptied: [], volumes: { ordinary: undefined, expiring: [] }, adopted: 0 })
+    await threads.run({
+      device: at,
+      upTo,
+      replicaIncarnations: new Map(),
+      emptied: [],
+      volumes: { ordinary: undefined, expiring: [] },
+      adopted: 0,
+    })
   ).rows
 }
 

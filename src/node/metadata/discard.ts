@@ -4,8 +4,9 @@
  * opened again.
  */
 import { discardSource, forgetPosition } from "../../device/index.js"
+import { EXPIRING_FAMILY } from "../../format/expiring-key.js"
 import type { StoreHost, Stores } from "../../seams/store/contract.js"
-import { EXPIRING_CLASSES, EXPIRING_FAMILY, sourceNameOf, VOLUMES_SOURCE } from "../../volume/index.js"
+import { EXPIRING_CLASSES, sourceNameOf, VOLUMES_SOURCE } from "../../volume/index.js"
 import { foldersOf } from "../devices/folders.js"
 
 /**

@@ -12,9 +12,10 @@ type Rows = readonly (readonly [Labels, number])[]
 export function registerExpiring(metrics: Metrics, devices: () => readonly Compacted[]): void {
   const ofClasses = (read: (counts: ClassCounts) => number) => (): Rows =>
     devices().flatMap(({ place, tending }) =>
-      tending.compaction.expiringCounts.map(
-        (counts): Rows[number] => [{ device: String(place.id), ends: counts.name }, read(counts)],
-      ),
+      tending.compaction.expiringCounts.map((counts): Rows[number] => [
+        { device: String(place.id), ends: counts.name },
+        read(counts),
+      ]),
     )
   metrics.gauge(
     "hayloft_expiring_volumes",
