@@ -68,7 +68,7 @@ export class LocalBlocks implements Blocks {
     }
     this.foreground = new Foreground(clock)
     this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
-    this.reader = new BlockReader(backend, rebuilt)
+    this.reader = new BlockReader(backend, rebuilt, options.hotCopies)
     this.mender = new Mender(backend, this.foreground)
   }
 
