@@ -161,18 +161,22 @@ function act(scene: Scene, [what, upload, amount]: readonly [number, number, num
 
 test("the bytes of all copies stay within the budget at every step, and no copy is freed while it is read", () => {
   const event = fc.tuple(fc.nat(9), fc.nat(1000), fc.nat(100))
-  const run = fc.property(fc.array(event, { maxLength: 150 }), fc.integer({ min: 1, max: 3 * MIB }), (events, budget) => {
-    const scene = new Scene(budget, 5)
-    for (const each of events) {
-      act(scene, each)
-      scene.check()
-    }
-    for (const copy of scene.memory.keys()) if (copy.state === "making") scene.ledger.made(copy)
-    for (const copy of scene.lent.splice(0)) if (copy.state === "made") scene.ledger.giveBack(copy)
-    scene.nowMs += 60 * MINUTE
-    scene.ledger.dropCold(scene.nowMs)
-    assert.deepEqual([scene.ledger.usedBytes, scene.memory.size, scene.ledger.making], [0, 0, 0])
-  })
+  const run = fc.property(
+    fc.array(event, { maxLength: 150 }),
+    fc.integer({ min: 1, max: 3 * MIB }),
+    (events, budget) => {
+      const scene = new Scene(budget, 5)
+      for (const each of events) {
+        act(scene, each)
+        scene.check()
+      }
+      for (const copy of scene.memory.keys()) if (copy.state === "making") scene.ledger.made(copy)
+      for (const copy of scene.lent.splice(0)) if (copy.state === "made") scene.ledger.giveBack(copy)
+      scene.nowMs += 60 * MINUTE
+      scene.ledger.dropCold(scene.nowMs)
+      assert.deepEqual([scene.ledger.usedBytes, scene.memory.size, scene.ledger.making], [0, 0, 0])
+    },
+  )
   fc.assert(run, { seed: 7, numRuns: 300 })
 })
 
@@ -207,7 +211,11 @@ test("a clearly hotter unit takes the space of the coldest one; an equally hot o
   scene.heat(d, 12)
   assert.ok(!scene.has(d), "as hot as the coldest")
   scene.heat(d, 12)
-  assert.deepEqual([a, b, c, d].map(unit => scene.has(unit)), [true, false, true, true], "24 reads to 12")
+  assert.deepEqual(
+    [a, b, c, d].map(unit => scene.has(unit)),
+    [true, false, true, true],
+    "24 reads to 12",
+  )
   scene.heat(e, 25)
   assert.ok(!scene.has(e), "25 reads are not 1.5 times 20")
   assert.deepEqual([scene.ledger.counts.evicted, scene.ledger.usedBytes], [1, 3 * MIB])

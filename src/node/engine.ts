@@ -12,7 +12,7 @@ import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
+import { Layouts, LocalBlocks, shapeOf, type Devices, type HotCopyTerms, type ShardDevice } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
@@ -52,6 +52,7 @@ import { KeysOnDevices } from "./control/keys-on-devices.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { encryptingBy, openFileEncryption, type FileEncryption } from "./encrypt/open-encrypting.js"
+import { HotCopiesOfNode } from "./hot-copies.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
 import { RecordClasses } from "./control/record-classes.js"
 import { redundancyOf } from "./control/redundancy.js"
@@ -95,6 +96,8 @@ export interface EngineSettings {
   readonly metadataBackupEveryMs?: number | undefined
   /** With several nodes: how long an erasure keeps the former key. */
   readonly erasedKeysKeptMs?: number
+  /** Undefined: no copies of hot pieces are kept. */
+  readonly hotCopies?: HotCopyTerms | undefined
   /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
@@ -130,6 +133,8 @@ export interface Engine extends Access {
   readonly control: StoreControl
   readonly erasures: Erasures
   readonly fileEncryption: FileEncryption | undefined
+  /** Undefined: none are kept. */
+  readonly hotCopies: HotCopiesOfNode | undefined
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
@@ -236,6 +241,7 @@ class EngineBuilder {
       refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+      hotCopies: this.settings.hotCopies,
       ...(shared && absences(recordManager)),
     })
     const { storeId, blockBytes } = recordManager.record
@@ -272,10 +278,12 @@ class EngineBuilder {
     if (shared?.halt === undefined) await begin()
     const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access)]
     const fileEncryption = openFileEncryption(services, recordManager, () => devices.open, telemetry.log)
+    const hotCopies = HotCopiesOfNode.of(blocks, services, telemetry.metrics)
     const sharing = await this.sharingServices(services, begin)
     return {
       ...{ services, ...access, exchange: this.exchange() },
-      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, recordManager, control, metadata, tablet },
+      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, hotCopies, recordManager, control },
+      ...{ metadata, tablet },
       get devices() {
         return devices.open
       },
@@ -286,7 +294,7 @@ class EngineBuilder {
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, erasures, keyUpkeep, rotation, control],
-        ...tendingJobs(() => devices.open, fileEncryption),
+        ...[...tendingJobs(() => devices.open, fileEncryption), ...(hotCopies ? [hotCopies.job] : [])],
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
