@@ -14,13 +14,14 @@ import {
   parseVersionId,
 } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import type { ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
-import { noSignal, sourceOf } from "./bodies.js"
+import { noSignal, pieceOwner, sourceOf } from "./bodies.js"
 import { drawAcl } from "./twin-acls.js"
 import { appendStep, joinStep, type Ask } from "./twin-appends.js"
 import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
@@ -53,6 +54,8 @@ export interface TwinsOptions {
   readonly hasEncryption?: boolean
   /** The bucket allows appends and has no versions, and many steps are about it. */
   readonly hasAppends?: boolean
+  /** Copies of pieces are kept once they were read. */
+  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 /** A version by its id, or the latest. */
@@ -302,7 +305,8 @@ export class Twins {
       const requested = { ...given, ...named(ids[side]), ...(range ? { range } : {}) }
       const body = await objects.get(requested)
       const pieces: Uint8Array[] = []
-      for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+      const owner = pieceOwner(must(this.engine, "the engine was started"))
+      for await (const piece of body.read(noSignal, owner)) pieces.push(Uint8Array.from(piece))
       body.close()
       return { info: body.info, range: body.range, partChecksum: body.partChecksum, bytes: Buffer.concat(pieces) }
     })

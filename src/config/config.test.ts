@@ -265,7 +265,6 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
   ["hotCopies", "1000", /from 1MiB to 1TiB/],
   ["hotCopies", "lots", /from 1MiB to 1TiB/],
   ["hotReads", "10", /no meaning without --hot-copies/],
-  ["hotReads", "0", /1 to 60000/],
   ["metadataBackupEvery", "60", /a duration like 30s, 10m, 1h/],
   ["metadataBackupEvery", "0s", /a duration/],
   ["metadataBackupEvery", "400d", /a duration/],
