@@ -33,21 +33,19 @@ test("a rate counts the reads of the last minute, and is 0 two minutes later", (
   assert.equal(rates.of("a", 20 * MINUTE), 0)
 })
 
-test("rates are never too low, and rarely too high, while a hundred thousand other keys are read", () => {
+test("rates are never too low, and hardly too high, while two hundred thousand other keys are read", () => {
   const rates = new ReadRates()
   const counts = new Map<string, number>()
-  for (let i = 0; i < 100_000; i += 1) {
+  for (let i = 0; i < 200_000; i += 1) {
     const key = i % 10 === 0 ? `hot ${i % 70}` : `upload ${i}`
     counts.set(key, (counts.get(key) ?? 0) + 1)
     rates.note(key, MINUTE)
   }
-  let tooHigh = 0
   for (const [key, count] of counts) {
     const rate = rates.of(key, MINUTE)
     assert.ok(rate >= count, `${key} was read ${count} times, and has the rate ${rate}`)
-    if (rate > count + 5) tooHigh += 1
+    assert.ok(rate <= count + 3, `${key} was read ${count} times, and has the rate ${rate}`)
   }
-  assert.equal(tooHigh, 0)
 })
 
 test("units are parts of blocks, without gaps, and end with the block and the extent", () => {
@@ -219,6 +217,21 @@ test("a clearly hotter unit takes the space of the coldest one; an equally hot o
   scene.heat(e, 25)
   assert.ok(!scene.has(e), "25 reads are not 1.5 times 20")
   assert.deepEqual([scene.ledger.counts.evicted, scene.ledger.usedBytes], [1, 3 * MIB])
+})
+
+test("of copies that are all colder, the coldest leaves", () => {
+  const scene = new Scene(3 * MIB)
+  for (const [upload, reads] of [
+    [1, 12],
+    [2, 10],
+    [3, 11],
+  ] as const)
+    scene.heat(unitOf(upload), reads)
+  scene.heat(unitOf(4), 40)
+  assert.deepEqual(
+    [1, 2, 3, 4].map(upload => scene.has(unitOf(upload))),
+    [true, false, true, true],
+  )
 })
 
 test("several small copies make space for a large one only if all of them are colder", () => {
