@@ -14,7 +14,6 @@ import {
   parseVersionId,
 } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
-import type { HotCopyTerms } from "../../src/block/index.js"
 import type { ObjectAcl } from "../../src/format/acl.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
@@ -29,7 +28,7 @@ import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from 
 import { drawLock, drawLockStep } from "./twin-locks.js"
 import { Names, noBucket, WrittenTimes } from "./twin-names.js"
 import { notePart, type Upload } from "./twin-uploads.js"
-import { World } from "./world.js"
+import { World, type WorldOptions } from "./world.js"
 
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
@@ -42,7 +41,7 @@ const STEPS_SHOWN = 12
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
 
-export interface TwinsOptions {
+export interface TwinsOptions extends Pick<WorldOptions, "hotCopies"> {
   readonly seed: number
   readonly devices: number
   readonly steps: number
@@ -54,8 +53,6 @@ export interface TwinsOptions {
   readonly hasEncryption?: boolean
   /** The bucket allows appends and has no versions, and many steps are about it. */
   readonly hasAppends?: boolean
-  /** Copies of pieces are kept once they were read. */
-  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 /** A version by its id, or the latest. */
