@@ -8,6 +8,7 @@ import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
 import { DEDUP } from "./themes/dedup.js"
+import { HOT_COPIES } from "./themes/hot-copies.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
 import { TRANSACTIONS } from "./themes/transactions.js"
@@ -62,6 +63,7 @@ export const ON_REQUEST: readonly string[] = [
   COMMANDS.name,
   NODES_OF_STORE.name,
   LIFECYCLE.name,
+  HOT_COPIES.name,
   FORMS,
   DEVICES,
 ]
@@ -153,7 +155,18 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   )
   const [folders] = listOf(values["forms-on"] ?? "1", ["1", "6"]).map(Number)
   const forms = formsTheme({ folders: folders ?? 1, beside: values.beside })
-  const all = [...THEMES, FAIR, NODE_CALLS, REMOTE_SHARDS, COMMANDS, NODES_OF_STORE, LIFECYCLE, forms, ...devices]
+  const all = [
+    ...THEMES,
+    FAIR,
+    NODE_CALLS,
+    REMOTE_SHARDS,
+    COMMANDS,
+    NODES_OF_STORE,
+    LIFECYCLE,
+    HOT_COPIES,
+    forms,
+    ...devices,
+  ]
   const isRequested = ({ name, isOnRequest }: Theme) => requested?.includes(name) ?? (mode === "full" || !isOnRequest)
   const { rows = "" } = values
   return {

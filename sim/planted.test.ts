@@ -7,6 +7,7 @@ import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.
 import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
+import { HOT_PLANTS } from "./hot-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS } from "./plants.js"
@@ -44,6 +45,7 @@ test("each planted bug still fits its source", () => {
     ...TTL_PLANTS,
     ...UNDELETE_PLANTS,
     ...MOMENT_PLANTS,
+    ...HOT_PLANTS,
   ]
   assert.deepEqual(
     plants.filter(plant => !fits(plant)).map(({ bug }) => bug),

@@ -17,6 +17,7 @@ import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.
 import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
+import { HOT_PLANTS } from "./hot-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
@@ -207,7 +208,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...APPEND_PLANTS,
         ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
-        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS],
+        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...HOT_PLANTS],
       ].filter(isChosen),
       show,
     )),

@@ -35,6 +35,7 @@ export type Simulate = z.input<typeof simulation.SIMULATE>
 export type Simulation = z.output<typeof simulation.SIMULATION>
 export type Traffic = z.output<typeof live.TRAFFIC>
 export type NamedTraffic = Traffic["buckets"][number]
+export type HotCopies = z.output<typeof live.HOT_COPIES>
 export type LiveRequest = z.output<typeof live.LIVE_REQUEST>
 export type TraceLine = z.output<typeof live.TRACE_LINE> | StreamLine
 export type Events = z.output<typeof event.EVENT_PAGE>

@@ -8,6 +8,7 @@ import { countText, latencyText, sizeText, timeText } from "../parts/format.js"
 import { Facts, Page, Section } from "../parts/page.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { HotObjects } from "./traffic-hot.js"
 import { RecentEvents } from "./traffic-events.js"
 import { LiveRequests } from "./traffic-requests.js"
 
@@ -124,6 +125,7 @@ export function TrafficPage() {
     <Page title="Traffic" live={traffic}>
       <SelectField label="Figures of" value={window} options={WINDOWS} />
       <Loaded live={traffic}>{value => <Figures traffic={value} />}</Loaded>
+      <HotObjects />
       <RecentEvents />
       <LiveRequests />
     </Page>

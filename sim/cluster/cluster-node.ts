@@ -10,6 +10,7 @@ import { isFailure, type Failure } from "../../src/base/failures.js"
 import { parseNodeFingerprint, type NodeFingerprint } from "../../src/base/ids.js"
 import { defaultPolicy } from "../../src/base/policy.js"
 import { shapeOf } from "../../src/block/index.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import type { ServeConfig } from "../../src/config/config.js"
 import { resolveConfig } from "../../src/config/config-core.js"
 import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
@@ -64,6 +65,8 @@ export interface SharedWorld {
   readonly database: SimulatedDatabase
   /** Nodes that start end sessions of clients that are not renewed. */
   readonly endsSessions: boolean
+  /** Undefined: no copies are kept. */
+  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 export interface NodePlan {
@@ -273,7 +276,8 @@ export class ClusterNode extends SimMachine {
       workingFolder: "/",
       hostName: name,
     })
-    return { ...config, blockBytes: BLOCK_BYTES, lifecycleDayMs: this.plan.lifecycleDayMs }
+    const { lifecycleDayMs } = this.plan
+    return { ...config, blockBytes: BLOCK_BYTES, lifecycleDayMs, hotCopies: this.shared.hotCopies }
   }
 
   /** Ends the process cleanly; returns what it has left open. */

@@ -6,6 +6,7 @@
 import { must } from "../../src/base/assert.js"
 import { isFailure, type FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -47,6 +48,8 @@ export interface ClusterStormOptions {
   readonly hasQueues: boolean
   /** Others coordinate with each other by sessions, locks and small files. */
   readonly hasCoord: boolean
+  /** Copies of pieces are kept once they were read. */
+  readonly hotCopies?: HotCopyTerms | undefined
   /** After the storm the database loses what it committed for so long. */
   readonly lostMs?: number | undefined
 }
@@ -133,7 +136,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private waveEndsMs = 0
 
   constructor(private readonly options: ClusterStormOptions) {
-    this.cluster = new Cluster(options.seed)
+    this.cluster = new Cluster(options.seed, options.hotCopies)
     this.random = this.cluster.random.fork("storm")
     this.rot = options.rots ? new ClusterRot(this.cluster, this.cluster.random.fork("rot")) : undefined
     this.nemesis = new ClusterNemesis(this, this.cluster.random.fork("nemesis"))

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
 import { must } from "../../src/base/assert.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import { SimClock } from "../../src/seams/clock/sim.js"
 import { SimNetwork } from "../../src/seams/net/sim.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -39,7 +40,11 @@ export class Cluster {
   endsSessions = false
   private readonly all: ClusterNode[] = []
 
-  constructor(readonly seed: number) {
+  constructor(
+    readonly seed: number,
+    /** Of all nodes. */
+    readonly hotCopies?: HotCopyTerms | undefined,
+  ) {
     this.random = new SimRandom(seed)
     this.network = new SimNetwork(this.clock, this.random.fork("network"), {
       delayMs: { least: 0.2, most: 2 },

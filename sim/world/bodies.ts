@@ -61,10 +61,13 @@ export interface Got {
   readonly bytes: Buffer
 }
 
+/** Only pieces that are lent to their reader are from copies. */
+export const pieceOwner = ({ hotCopies }: Pick<Engine, "hotCopies">) => (hotCopies === undefined ? "caller" : "reader")
+
 export async function get(engine: Engine, request: GetRequest): Promise<Got> {
   const body = await engine.services.objects.get(request)
   const pieces: Uint8Array[] = []
-  for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+  for await (const piece of body.read(noSignal, pieceOwner(engine))) pieces.push(Uint8Array.from(piece))
   return { info: body.info, bytes: Buffer.concat(pieces) }
 }
 

@@ -7,6 +7,7 @@
 import { isFailure } from "../../src/base/failures.js"
 import type { FailureKind } from "../../src/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import type { Engine } from "../../src/node/engine.js"
 import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
@@ -31,6 +32,8 @@ export interface StormOptions {
   readonly versioned?: boolean
   /** Whether most objects end some time after the storm. */
   readonly ends?: boolean
+  /** Copies of pieces are kept once they were read. */
+  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 const RECOVERIES_CUT_MAX = 3
@@ -58,7 +61,8 @@ export class Storm implements ClientHost {
   private readonly errors: unknown[] = []
 
   constructor(private readonly options: StormOptions) {
-    this.world = new World({ seed: options.seed, devices: options.devices, latencyMsMax: 3 })
+    const { seed, devices, hotCopies } = options
+    this.world = new World({ seed, devices, latencyMsMax: 3, hotCopies })
     this.random = this.world.random.fork("storm")
   }
 

@@ -20,7 +20,7 @@ import type { Bucket, ObjectServices, RangeRequest, Tags, VersionLock } from "..
 import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
-import { noSignal, sourceOf } from "./bodies.js"
+import { noSignal, pieceOwner, sourceOf } from "./bodies.js"
 import { drawAcl } from "./twin-acls.js"
 import { appendStep, joinStep, type Ask } from "./twin-appends.js"
 import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
@@ -28,7 +28,7 @@ import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from 
 import { drawLock, drawLockStep } from "./twin-locks.js"
 import { Names, noBucket, WrittenTimes } from "./twin-names.js"
 import { notePart, type Upload } from "./twin-uploads.js"
-import { World } from "./world.js"
+import { World, type WorldOptions } from "./world.js"
 
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
@@ -41,7 +41,7 @@ const STEPS_SHOWN = 12
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
 
-export interface TwinsOptions {
+export interface TwinsOptions extends Pick<WorldOptions, "hotCopies"> {
   readonly seed: number
   readonly devices: number
   readonly steps: number
@@ -302,7 +302,8 @@ export class Twins {
       const requested = { ...given, ...named(ids[side]), ...(range ? { range } : {}) }
       const body = await objects.get(requested)
       const pieces: Uint8Array[] = []
-      for await (const piece of body.read(noSignal)) pieces.push(piece.slice())
+      const owner = pieceOwner(must(this.engine, "the engine was started"))
+      for await (const piece of body.read(noSignal, owner)) pieces.push(Uint8Array.from(piece))
       body.close()
       return { info: body.info, range: body.range, partChecksum: body.partChecksum, bytes: Buffer.concat(pieces) }
     })

@@ -6,6 +6,7 @@ import type { ControlRecord } from "../../src/format/control-record.js"
 import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
 import { makeCodec } from "../../src/erasure/index.js"
 import { KIB, MIB } from "../../src/base/limits.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import type { LifecycleSettings } from "../../src/object/index.js"
 import { InlineCompute } from "../../src/seams/compute/index.js"
 import { CheckpointsInTurn } from "./checkpoints.js"
@@ -16,6 +17,7 @@ export interface WorldOptions extends MachineOptions {
   readonly blockBytes?: number
   /** Days may be short. */
   readonly lifecycle?: LifecycleSettings
+  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 export class World extends SimMachine {
@@ -37,7 +39,7 @@ export class World extends SimMachine {
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints")))
     const engine = await openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-      { ...settingsFor(this.record, number), lifecycle: this.options.lifecycle },
+      { ...settingsFor(this.record, number), lifecycle: this.options.lifecycle, hotCopies: this.options.hotCopies },
     )
     engine.recordManager.onChange(record => void (this.record = record))
     this.record = engine.recordManager.record

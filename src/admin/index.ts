@@ -25,7 +25,7 @@ export { DEDUP } from "./dedup-schemas.js"
 export { PENDING_COUNTED_MAX, PENDING_WRITES, REMOTES } from "./remote-schemas.js"
 export { TRANSFORM_MODULE, TRANSFORMS } from "./transform-schemas.js"
 export { QUOTA_CHECK, QUOTA_REPLY, type QUOTA, type QUOTA_LIMITS } from "./quota-schemas.js"
-export { TRACE_LINE, TRAFFIC, type LIVE_REQUEST } from "./live-schemas.js"
+export { HOT_COPIES, TRACE_LINE, TRAFFIC, type LIVE_REQUEST } from "./live-schemas.js"
 export { streamOf } from "./stream-schemas.js"
 export {
   GROUP,

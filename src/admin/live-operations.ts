@@ -1,8 +1,10 @@
-/** The operations of `/v1` on what happens now: live requests and traffic of all nodes. */
+/** The operations of `/v1` on what happens now: live requests and traffic of all nodes, hot copies of this one. */
+import type { z } from "zod"
 import { fail } from "../base/failures.js"
 import type { RequestFilter } from "../format/live-report.js"
-import { TRACE_LINE, TRAFFIC } from "./live-schemas.js"
-import type { Operation, OperationInput } from "./operation.js"
+import { PAGE_PARAMETERS, pageSize } from "./listing.js"
+import { HOT_COPIES, TRACE_LINE, TRAFFIC } from "./live-schemas.js"
+import type { Operation, OperationInput, Services } from "./operation.js"
 import { LineSource } from "./streams.js"
 
 /** Throws `invalidArgument`. */
@@ -24,6 +26,24 @@ function filterOf({ query }: OperationInput): RequestFilter {
 }
 
 const NODE = { name: "node", description: "only of this node; all by default" } as const
+
+type HotCopies = z.output<typeof HOT_COPIES>
+
+/** Of a store without `--hot-copies`. */
+const OFF: HotCopies = {
+  ...{ isOn: false, budgetBytes: 0, readsPerMinute: 0, usedBytes: 0, copies: 0, hits: 0, hitBytes: 0, misses: 0 },
+  ...{ made: 0, failed: 0, evicted: 0, cooled: 0, hottest: [] },
+}
+
+async function hotCopies({ hotCopies: copies }: Services, max: number): Promise<HotCopies> {
+  if (copies === undefined) return OFF
+  const { hottest, ...figures } = await copies.report(max)
+  const shown = hottest.map(({ bucket, key, ...each }) => ({
+    ...(bucket !== undefined && key !== undefined && { bucket, key }),
+    ...each,
+  }))
+  return { isOn: true, ...figures, hottest: shown }
+}
 
 export const LIVE_OPERATIONS: readonly Operation[] = [
   {
@@ -61,5 +81,12 @@ export const LIVE_OPERATIONS: readonly Operation[] = [
       }
       return live.traffic(window, query.get("node"))
     },
+  },
+  {
+    ...{ id: "getHotCopies", method: "GET", path: "/v1/hot-copies", request: undefined },
+    summary: "Returns what this node keeps copies of because it is read often, the hottest objects first.",
+    parameters: PAGE_PARAMETERS.filter(({ name }) => name === "max"),
+    response: { status: 200, schema: HOT_COPIES },
+    run: (services, { query }) => hotCopies(services, pageSize(query)),
   },
 ]

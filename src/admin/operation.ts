@@ -36,6 +36,7 @@ import type {
 } from "../object/index.js"
 import type {
   Erasures,
+  HotCopiesOfNode,
   MasterKeyRotation,
   Reconciling,
   StoreConversion,
@@ -128,6 +129,8 @@ export interface Services {
   readonly transforms?: TransformAdmin | undefined
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
+  /** Undefined if the store was started without `--hot-copies`. */
+  readonly hotCopies?: Pick<HotCopiesOfNode, "report"> | undefined
   readonly moments: Pick<Moments, "now" | "differences">
   readonly histories: Pick<ObjectServices["histories"], "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">

@@ -24,6 +24,7 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
     "orphans",
     "pending",
     "simulations",
+    "hot-copies",
   ].map(area => [area, "devices"] as const),
   ...["trace", "traffic", "events"].map(area => [area, "devices"] as const),
   // The same scope as for clients, below /coord/.

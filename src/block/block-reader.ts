@@ -3,10 +3,11 @@
  *
  * Promises  Bytes that fail their checksum are never returned. If a shard is missing, damaged or out of reach, its
  *           piece is rebuilt from k others, and the caller does not notice. If a shard is slow, its piece is rebuilt
- *           in parallel, and the first result counts.
+ *           in parallel, and the first result counts. If copies of hot pieces are kept, they come first.
  * Limits    BLOCK_LIMITS: read-ahead, and concurrent rebuilds of slow shards.
  */
-import { must } from "../base/assert.js"
+import { assert, must } from "../base/assert.js"
+import { copyPlainly } from "../base/bytes.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { roundUp } from "../base/round.js"
 import type { DeviceId } from "../base/ids.js"
@@ -27,6 +28,8 @@ import { ByteBudget } from "./byte-budget.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./batching.js"
 import { hasShard, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
+import { HotCopies, type CopyReader } from "./hot-copies.js"
+import type { HotCopyTerms } from "./hot-copies-core.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { RangeRebuilder, type RangeRequest } from "./range-rebuilder.js"
@@ -43,6 +46,9 @@ import {
 } from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
 import type { DataShards, RebuiltRanges } from "./rebuilt-ranges.js"
+
+/** A copy is made for all of its readers, whichever of them leave. */
+const NEVER = new AbortController().signal
 
 interface ShardRange {
   readonly offsetBytes: number
@@ -73,6 +79,8 @@ export class BlockReader {
   private readonly rebuilds = new ByteBudget(() => BLOCK_LIMITS.rebuildBytesMax)
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
+  /** Undefined: none are kept. */
+  readonly copies: HotCopies | undefined
 
   private readonly clock: Clock
   private readonly devices: Devices
@@ -84,6 +92,7 @@ export class BlockReader {
   constructor(
     backend: BlockBackend,
     private readonly rebuilt: Counter,
+    terms?: HotCopyTerms,
   ) {
     const { clock, devices, layouts, compute, onDamage, mayReturn = () => false } = backend
     this.clock = clock
@@ -94,6 +103,7 @@ export class BlockReader {
     this.mayReturn = mayReturn
     this.ahead = new ReadAhead(clock)
     this.ranges = new RangeRebuilder(backend, this.times)
+    this.copies = terms && new HotCopies(clock, terms, (range, into) => this.fill(range, into))
   }
 
   /** See `Blocks.read`. */
@@ -103,17 +113,19 @@ export class BlockReader {
     owner: PieceOwner,
     trace: Span | undefined,
   ): ReadBytes {
-    if (!("extent" in ranges)) return this.stream(ranges, signal, owner, trace)
-    const lent = owner === "reader" && trace === undefined ? this.readSync(ranges) : undefined
-    return lent ?? this.stream([ranges], signal, owner, trace)
+    const copies = owner === "reader" ? this.copies?.reader() : undefined
+    if (!("extent" in ranges)) return this.stream(ranges, signal, owner, trace, copies)
+    const lent = owner === "reader" && trace === undefined ? this.readSync(ranges, copies) : undefined
+    return lent ?? this.stream([ranges], signal, owner, trace, copies)
   }
 
-  /** Always a stream, piece by piece. */
+  /** Always a stream, piece by piece. Without `copies` all bytes are from devices. */
   async *stream(
     ranges: Iterable<ExtentRange>,
     signal: AbortSignal,
     owner: PieceOwner,
     trace?: Span,
+    copies?: CopyReader,
   ): AsyncGenerator<Uint8Array> {
     const allocate: Allocate | undefined = owner === "reader" ? length => this.buffers.take(length) : undefined
     const reads: PieceReads = {
@@ -121,7 +133,7 @@ export class BlockReader {
         this.readPiece({ extent, shape: blockShape(extent, piece.block), piece, rebuilt, isFirst, trace }, allocate),
       give: allocate ? this.giveBack : () => undefined,
     }
-    const reader = new OpenReader(this.ahead, reads, ranges)
+    const reader = new OpenReader(this.ahead, reads, ranges, copies)
     try {
       for (;;) {
         signal.throwIfAborted()
@@ -135,10 +147,22 @@ export class BlockReader {
     }
   }
 
+  /** The memory of a copy: `range` is a unit. */
+  private async fill(range: ExtentRange, into: Uint8Array): Promise<void> {
+    let at = 0
+    for await (const piece of this.stream([range], NEVER, "reader")) {
+      copyPlainly(into, piece, at)
+      at += piece.length
+    }
+    assert(at === into.length, "a copy is complete")
+  }
+
   /** A whole short range without waiting; undefined if a piece of it cannot be read synchronously. */
-  private readSync(range: ExtentRange): LentBytes | undefined {
+  private readSync(range: ExtentRange, copies: CopyReader | undefined): LentBytes | undefined {
     const { extent, lengthBytes } = range
     if (lengthBytes > SYNC_READ_BYTES_MAX) return undefined
+    const copied = copies?.ask(range)
+    if (copied !== undefined) return this.lentCopy(copied, lengthBytes)
     const lent: Uint8Array[] = []
     const take: Allocate = length => {
       const bytes = this.buffers.take(length)
@@ -166,6 +190,17 @@ export class BlockReader {
     return whole && { bytes: whole, giveBack }
   }
 
+  /** Undefined: the copy is being made, or has only a part of the range. */
+  private lentCopy(copied: Soon<Uint8Array | undefined>, lengthBytes: number): LentBytes | undefined {
+    const giveBack = (bytes: Uint8Array | undefined): void => {
+      if (bytes !== undefined) this.giveBack(bytes)
+    }
+    if (copied instanceof Uint8Array && copied.length === lengthBytes)
+      return { bytes: copied, giveBack: () => giveBack(copied) }
+    void after(copied, giveBack)
+    return undefined
+  }
+
   private readShardSync(
     extent: Extent,
     { block, slot, offsetBytes, lengthBytes }: ReadPiece,
@@ -180,7 +215,9 @@ export class BlockReader {
     return device?.volumes.read(id, { offsetBytes, lengthBytes }, leaveIfSlow, allocate)
   }
 
-  private readonly giveBack = (bytes: Uint8Array): void => this.buffers.give(bytes)
+  private readonly giveBack = (bytes: Uint8Array): void => {
+    if (this.copies?.give(bytes) !== true) this.buffers.give(bytes)
+  }
 
   private async readPiece(read: PieceRead, allocate: Allocate | undefined): Promise<Uint8Array> {
     const known = read.rebuilt.take(read.extent, read.piece)

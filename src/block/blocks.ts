@@ -11,7 +11,7 @@ import { partitionOf } from "../format/partition.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
-import type { NeedleId, ShardHeader } from "../volume/contract.js"
+import type { NeedleId, NeedleOwner, ShardHeader } from "../volume/contract.js"
 import type { ReadBytes } from "../base/pieces.js"
 import type { BlockBackend } from "./backend.js"
 import { BlockReader } from "./block-reader.js"
@@ -20,7 +20,8 @@ import { writeBody } from "./body-writer.js"
 import type { BlockOptions, BlockRun, Blocks, Devices, LiveBlock, Mended, PieceOwner } from "./contract.js"
 import type { ReencodedBlock, ReencodeRequest, SeenShards, ShardCopy, WriteRequest, WrittenBody } from "./contract.js"
 import { Foreground } from "./foreground.js"
-import { hasShard, isDamage, isLoss, strayHolders } from "./holders.js"
+import { hasShard, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
+import type { HotCopies } from "./hot-copies.js"
 import { assignedDeviceOf, type Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { Mender } from "./mender.js"
@@ -68,8 +69,28 @@ export class LocalBlocks implements Blocks {
     }
     this.foreground = new Foreground(clock)
     this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
-    this.reader = new BlockReader(backend, rebuilt)
+    this.reader = new BlockReader(backend, rebuilt, options.hotCopies)
     this.mender = new Mender(backend, this.foreground)
+  }
+
+  /** Undefined: none are kept. */
+  get hotCopies(): HotCopies | undefined {
+    return this.reader.copies
+  }
+
+  /** The object that a block was written for, as its shards say; undefined: none of them can be read now. */
+  async ownerOf(extent: Extent, block: number): Promise<NeedleOwner | undefined> {
+    const { exception } = blockShape(extent, block)
+    for (const id of needleIdsOf(extent, block)) {
+      for (const deviceId of holdersOf(this.layouts, id, exception)) {
+        const header = await this.devices
+          .get(deviceId)
+          ?.volumes.headerOf(id)
+          .catch(() => undefined)
+        if (header !== undefined) return header.owner
+      }
+    }
+    return undefined
   }
 
   write(request: WriteRequest): Promise<WrittenBody> {

@@ -11,6 +11,7 @@ import type { Extent } from "../format/extent.js"
 import type { Digests, HashPipelinePlan } from "../seams/compute/contract.js"
 import type { Soon } from "../base/soon.js"
 import type { NeedleId, NeedleOwner, ShardHeader } from "../volume/contract.js"
+import type { HotCopyTerms } from "./hot-copies-core.js"
 import type { ExtentRange } from "./read-plan-core.js"
 import type { ShardStore } from "./shard-store.js"
 import type { BlockGroup, ShardScanPage } from "./shard-scan-core.js"
@@ -41,6 +42,8 @@ export interface BlockOptions {
   readonly isExpectedBack?: (id: DeviceId) => boolean
   /** Whether a device that does not answer may return with its shards: a block that needs them is not lost yet. */
   readonly mayReturn?: (id: DeviceId) => boolean
+  /** Copies of pieces that are read often are kept in memory; absent: none. */
+  readonly hotCopies?: HotCopyTerms | undefined
 }
 
 /** The device lacks shards of the partition. */

@@ -8,6 +8,8 @@
 import { SUB_BLOCK_BYTES } from "../base/limits.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { BLOCK_LIMITS } from "./limits.js"
+import type { CopyReader } from "./hot-copies.js"
+import { lengthInUnit } from "./hot-copies-core.js"
 import { nextPieceBytes, type PieceRule } from "./read-ahead-core.js"
 import { ReadPlan, type ExtentRange, type PlannedPiece } from "./read-plan-core.js"
 import { RebuiltRanges } from "./rebuilt-ranges.js"
@@ -19,8 +21,9 @@ export interface PieceReads {
 }
 
 interface FetchedPiece {
-  readonly planned: PlannedPiece
-  readonly bytes: Promise<Uint8Array>
+  readonly planned: PlannedPiece | ExtentRange
+  /** Undefined: a copy was to be lent, and could not be made. */
+  readonly bytes: Promise<Uint8Array | undefined>
   /** Stops counting its bytes as held. */
   readonly release: () => void
 }
@@ -127,6 +130,8 @@ export class OpenReader {
     private readonly all: ReadAhead,
     private readonly reads: PieceReads,
     ranges: Iterable<ExtentRange>,
+    /** Undefined: there are no copies. */
+    private readonly copies?: CopyReader,
   ) {
     this.plan = new ReadPlan(ranges)
     this.rebuilt = new RebuiltRanges(reads.give)
@@ -139,6 +144,7 @@ export class OpenReader {
     if (first === undefined) return undefined
     this.handedOut = first
     const bytes = await first.bytes
+    if (bytes === undefined) return this.readInstead(first)
     const turn = this.all.turns.take(bytes.length)
     if (turn !== undefined) await turn
     this.handedOutMs = this.all.clock.monotonicMs()
@@ -155,6 +161,14 @@ export class OpenReader {
     this.handedOut = undefined
   }
 
+  /** Plans the piece again, now that it is known that it has no copy. */
+  private readInstead(piece: FetchedPiece): Promise<Uint8Array | undefined> {
+    this.handedOut = undefined
+    this.ahead.unshift(piece)
+    this.fold()
+    return this.next()
+  }
+
   /** Frees the read-ahead; it will be read again. */
   fold(): void {
     this.plan.back(this.ahead.map(({ planned }) => planned))
@@ -165,7 +179,7 @@ export class OpenReader {
   /** Frees everything. Reads already requested may still be in progress. */
   end(): void {
     this.all.waiting.delete(this)
-    this.handedOut?.bytes.then(this.reads.give, () => undefined)
+    this.handedOut?.bytes.then(this.give, () => undefined)
     this.handedOut?.release()
     this.handedOut = undefined
     this.drop()
@@ -175,6 +189,7 @@ export class OpenReader {
     const { all, ahead, takenBytes, isFirst, rebuilt } = this
     const bytesMax = all.rule({ aheadPieces: ahead.length, takenBytes, isFirst }, all.heldBytes)
     if (bytesMax === undefined) return false
+    if (this.copies !== undefined && this.borrowNext(this.copies)) return true
     if (bytesMax === SUB_BLOCK_BYTES && !isFirst) all.reclaim()
     const planned = this.plan.next(bytesMax)
     if (planned === undefined) return false
@@ -187,10 +202,25 @@ export class OpenReader {
     return true
   }
 
+  /** The next piece from a copy. Its bytes are not counted as held: all readers share them. */
+  private borrowNext(copies: CopyReader): boolean {
+    const range = this.plan.range()
+    const lent = range && copies.ask(range)
+    if (range === undefined || lent === undefined) return false
+    const planned = this.plan.pass(lengthInUnit(range))
+    this.isFirst = false
+    this.ahead.push({ planned, bytes: Promise.resolve(lent), release: NOT_COUNTED })
+    return true
+  }
+
+  private readonly give = (bytes: Uint8Array | undefined): void => {
+    if (bytes !== undefined) this.reads.give(bytes)
+  }
+
   private drop(): void {
     this.rebuilt.end()
     for (const { bytes, release } of this.ahead.splice(0)) {
-      bytes.then(this.reads.give, () => undefined).finally(release)
+      bytes.then(this.give, () => undefined).finally(release)
     }
   }
 }

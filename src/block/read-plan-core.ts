@@ -4,6 +4,7 @@
  * A piece is inside one data shard of one block, ends at a 64 KiB boundary of its shard if possible, and is at most
  * 1 MiB long. The reader sets the maximum length of each piece (`read-ahead-core.ts`).
  */
+import { must } from "../base/assert.js"
 import { MIB, SUB_BLOCK_BYTES } from "../base/limits.js"
 import { shardBytesOfBlock, shardCount, shardsNeeded, type Policy } from "../base/policy.js"
 import { exceptionOf, type Extent, type ExtentException } from "../format/extent.js"
@@ -62,24 +63,27 @@ export class ReadPlan {
   next(bytesMax: number): PlannedPiece | undefined {
     const range = this.range()
     if (range === undefined) return undefined
-    const { extent, offsetBytes, lengthBytes } = range
     const piece = pieceAt(range, bytesMax)
-    this.current = {
-      extent,
-      offsetBytes: offsetBytes + piece.lengthBytes,
-      lengthBytes: lengthBytes - piece.lengthBytes,
-    }
-    return { extent, piece }
+    this.current = restOf(range, piece.lengthBytes)
+    return { extent: range.extent, piece }
   }
 
   /** Returns the last pieces, in their order, to be read again, possibly in pieces of other lengths. */
-  back(pieces: readonly PlannedPiece[]): void {
+  back(pieces: readonly (PlannedPiece | ExtentRange)[]): void {
     const rest = this.current === undefined ? [] : [this.current]
-    this.returned = [...pieces.map(rangeOf), ...rest, ...this.returned]
+    this.returned = [...pieces.map(each => ("piece" in each ? rangeOf(each) : each)), ...rest, ...this.returned]
     this.current = undefined
   }
 
-  private range(): ExtentRange | undefined {
+  /** Passes over the beginning of what is left, which is read in another way, and returns it. */
+  pass(lengthBytes: number): ExtentRange {
+    const range = must(this.range(), "there is more to read")
+    this.current = restOf(range, lengthBytes)
+    return { ...range, lengthBytes }
+  }
+
+  /** The range that the next piece is from; undefined at the end. */
+  range(): ExtentRange | undefined {
     while (this.current === undefined || this.current.lengthBytes === 0) {
       const returned = this.returned.shift()
       const next = returned ? { done: false, value: returned } : this.ranges.next()
@@ -94,6 +98,12 @@ export interface PlannedPiece {
   readonly extent: Extent
   readonly piece: ReadPiece
 }
+
+const restOf = ({ extent, offsetBytes, lengthBytes }: ExtentRange, readBytes: number): ExtentRange => ({
+  extent,
+  offsetBytes: offsetBytes + readBytes,
+  lengthBytes: lengthBytes - readBytes,
+})
 
 /** The piece at the beginning of a range. */
 function pieceAt({ extent, offsetBytes, lengthBytes }: ExtentRange, bytesMax: number): ReadPiece {

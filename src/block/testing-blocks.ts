@@ -21,6 +21,7 @@ import type { KeyRange } from "../base/key-range.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { LocalBlocks } from "./blocks.js"
 import type { ShardCopy, ShardDevice, WriteRequest, WrittenBody } from "./contract.js"
+import type { HotCopyTerms } from "./hot-copies-core.js"
 import { Layouts } from "./layouts.js"
 import type { ShardStore } from "./shard-store.js"
 import { ALL_NEEDLES } from "./shard-scan-core.js"
@@ -111,6 +112,7 @@ interface ShardWorldOptions {
   readonly layoutWidth?: number
   readonly refuseSingleCopy?: boolean
   readonly blockBytes?: number
+  readonly hotCopies?: HotCopyTerms
   /** Wraps each device's disk; default: unchanged. */
   readonly behind?: (disk: Disk) => Disk
 }
@@ -151,6 +153,7 @@ export class ShardWorld {
       onDamage: (of, id) => this.damaged.push({ deviceId: of, id }),
       isExpectedBack: id => this.expected.has(id),
       mayReturn: id => this.mayReturn.has(id),
+      hotCopies: options.hotCopies,
     })
   }
 

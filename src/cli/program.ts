@@ -55,6 +55,7 @@ import { addSimulateCommand } from "./simulate-command.js"
 import { addSupportCommands } from "./support-program.js"
 import { addTokenCommands } from "./token-program.js"
 import { addTransformCommands } from "./transform-program.js"
+import { addHotCommand } from "./hot-command.js"
 import { addTopCommand } from "./top-command.js"
 import { addEventsCommand } from "./events-command.js"
 import { addTraceCommand } from "./trace-command.js"
@@ -243,6 +244,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addEventsCommand(program, io, signal)
   addTraceCommand(program, io, signal)
   addTopCommand(program, io, signal)
+  addHotCommand(program, io, signal)
   addMasterKeyCommands(program, io, signal)
   addCompletionCommand(program, io)
   return program

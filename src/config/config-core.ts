@@ -12,6 +12,7 @@ import type { ClusterConfig, ServeConfig, SwiftConfig, WebsiteConfig } from "./c
 import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
 import {
   parseBlockSize,
+  parseMemory,
   parseChoice,
   parseCount,
   parseDataFolders,
@@ -129,6 +130,7 @@ function configIn(reader: SettingReader): ServeConfig {
     lifecycleDayMs: lifecycleDay === undefined ? undefined : 1000 * lifecycleDay,
     refuseSingleCopy: switchOf("refuseSingleCopy"),
     moveBytesPerSecondMax: MIB * reader.required("moveRate", count(1, 1_000_000)),
+    hotCopies: hotCopiesOf(reader),
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
@@ -316,6 +318,13 @@ export function clusterConfigOf(
 ): ClusterConfig | undefined {
   const reader = new SettingReader({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
   return checked(reader, clusterOf(reader))
+}
+
+function hotCopiesOf(reader: SettingReader): ServeConfig["hotCopies"] {
+  reader.refuseStray(["hotReads"], "hotCopies")
+  const readsPerMinute = reader.required("hotReads", count(1, 60_000))
+  const budgetBytes = reader.optional("hotCopies", parseMemory)
+  return budgetBytes === undefined ? undefined : { budgetBytes, readsPerMinute }
 }
 
 function auditSinksOf(reader: SettingReader): ServeConfig["auditSinks"] {

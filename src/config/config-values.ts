@@ -126,6 +126,13 @@ export function parseBlockSize(text: string, where: string): number {
   return valid ? bytes : refuse(where, text, "a block size: 1MiB to 64MiB, in steps of 64KiB (4MiB is usual)")
 }
 
+/** Memory for a cache. */
+export function parseMemory(text: string, where: string): number {
+  const bytes = bytesOfSize(text)
+  const valid = bytes !== undefined && bytes >= MIB && bytes <= 1024 * GIB
+  return valid ? bytes : refuse(where, text, "a size from 1MiB to 1TiB, like 512MiB")
+}
+
 const DURATION_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Parses `30s`, `10m`, `1h` or `7d` into milliseconds, from a second to a year. */

@@ -40,6 +40,7 @@ test("without settings: one folder, loopback, text log", () => {
     abandonedUploadDays: 7,
     lifecycleDayMs: undefined,
     moveBytesPerSecondMax: 50 * 1024 * 1024,
+    hotCopies: undefined,
     metadataBackupEveryMs: 3_600_000,
     erasedKeysKeptMs: 3_600_000,
     listen: { host: "127.0.0.1", port: 9000 },
@@ -99,6 +100,8 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   lifecycleDay: { texts: ["10", "60"], field: config => config.lifecycleDayMs },
   refuseSingleCopy: { texts: ["yes", "no"], field: config => config.refuseSingleCopy },
   moveRate: { texts: ["10", "1000"], field: config => config.moveBytesPerSecondMax },
+  hotCopies: { texts: ["512MiB", "2GiB"], field: config => config.hotCopies?.budgetBytes },
+  hotReads: { texts: ["10", "600"], field: config => config.hotCopies?.readsPerMinute },
   metadataBackupEvery: { texts: ["10m", "30s"], field: config => config.metadataBackupEveryMs },
   erasedKeysKept: { texts: ["1s", "1d"], field: config => config.erasedKeysKeptMs },
   listen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.listen },
@@ -186,6 +189,7 @@ const OF_SWIFT = { HAYLOFT_SWIFT_LISTEN: "127.0.0.1:8080" }
 const OF_KEYSTONE = { ...OF_SWIFT, HAYLOFT_SWIFT_KEYSTONE: "https://k/v3" }
 const OF_SERVICES = { ...OF_KEYSTONE, HAYLOFT_SWIFT_SERVICE_ACCOUNTS: "yes" }
 const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>> = {
+  hotReads: { HAYLOFT_HOT_COPIES: "512MiB" },
   cluster: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
   ...{ node: OF_CLUSTER, zone: OF_CLUSTER, machine: OF_CLUSTER, nodeListen: OF_CLUSTER, nodeAddress: OF_CLUSTER },
   encryptAtRest: { HAYLOFT_MASTER_KEY_FILE: "m.key" },
@@ -258,6 +262,9 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
   ["blockSize", "4MB", /block size/],
   ["moveRate", "0", /1 to 1000000/],
   ["moveRate", "50MiB", /whole number/],
+  ["hotCopies", "1000", /from 1MiB to 1TiB/],
+  ["hotCopies", "lots", /from 1MiB to 1TiB/],
+  ["hotReads", "10", /no meaning without --hot-copies/],
   ["metadataBackupEvery", "60", /a duration like 30s, 10m, 1h/],
   ["metadataBackupEvery", "0s", /a duration/],
   ["metadataBackupEvery", "400d", /a duration/],

@@ -81,6 +81,8 @@ export interface ServeConfig {
   readonly refuseSingleCopy: boolean
   /** Upper bound for writes of moving shards and re-encoding objects together. */
   readonly moveBytesPerSecondMax: number
+  /** Memory for copies of pieces of objects that are read often, and how often that is; undefined: none are kept. */
+  readonly hotCopies: { readonly budgetBytes: number; readonly readsPerMinute: number } | undefined
   /** How often the metadata of a changed store is backed up into the store itself. */
   readonly metadataBackupEveryMs: number
   /** In a store of several nodes: how long an erasure keeps the former key in the control record. */

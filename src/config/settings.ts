@@ -121,6 +121,20 @@ export const SETTINGS = {
     "50",
     "upper bound in MiB a second for moving shards to other disks and re-encoding objects together; rebuilding lost shards is not limited",
   ),
+  hotCopies: setting(
+    "--hot-copies",
+    "HAYLOFT_HOT_COPIES",
+    "SIZE",
+    undefined,
+    "memory for copies of the pieces of objects that are read most, like 512MiB: they are then served without reading disks or other nodes (default: no copies)",
+  ),
+  hotReads: setting(
+    "--hot-reads",
+    "HAYLOFT_HOT_READS",
+    "N",
+    "30",
+    "with --hot-copies: how many reads a minute make a piece of an object hot",
+  ),
   metadataBackupEvery: setting(
     "--metadata-backup-every",
     "HAYLOFT_METADATA_BACKUP_EVERY",

@@ -85,7 +85,7 @@ const DEVICES_OF_DEFAULTS = 14
 
 /** Work on single devices. All other jobs wait while the store is halted because its database was rolled back. */
 const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
-  ...["compaction", "scrub", "scrub metadata", "scrub log", "returning"],
+  ...["compaction", "scrub", "scrub metadata", "scrub log", "returning", "hot-copies"],
 ])
 
 /** The seams that a store runs over. */
@@ -350,6 +350,7 @@ const settingsOf = (
   metadataBackupEveryMs: config.metadataBackupEveryMs,
   erasedKeysKeptMs: config.erasedKeysKeptMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
+  hotCopies: config.hotCopies,
   lifecycle: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
 })
 

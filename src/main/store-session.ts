@@ -296,6 +296,7 @@ export class StoreSession {
       coordination: this.coordination?.coordination,
       transforms: this.transforms?.admin,
       remotes: this.remotes?.remotes,
+      hotCopies: engine.hotCopies,
       undelete: services.undelete,
       ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep },
       ...{ moments: services.moments, histories: services.histories },

@@ -7,9 +7,12 @@ import { EachDevice } from "./devices/each-device.js"
 import type { DeviceStack } from "./devices/device-stack.js"
 import type { SharedMetadata } from "./metadata/database.js"
 
-/** Background work on each device. `encryption`: of the files on all of them. */
-export const tendingJobs = (devices: () => readonly DeviceStack[], encryption: Job | undefined): readonly Job[] => [
-  ...(encryption ? [encryption] : []),
+/** Background work of this process on each device, and what else it does beside it. */
+export const tendingJobs = (
+  devices: () => readonly DeviceStack[],
+  others: readonly (Job | undefined)[],
+): readonly Job[] => [
+  ...others.filter(job => job !== undefined),
   new EachDevice("compaction", devices, stack => stack.tending.compaction),
   new EachDevice("scrub", devices, stack => stack.tending.scrub),
   new EachDevice("scrub metadata", devices, stack => stack.tending.scrubMetadata),

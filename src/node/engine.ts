@@ -12,7 +12,7 @@ import { asFailure, fail, Failure, isFailure } from "../base/failures.js"
 import type { DeviceId, Incarnation, Position } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { textOfPolicy, type Policy } from "../base/policy.js"
-import { Layouts, LocalBlocks, shapeOf, type Devices, type ShardDevice } from "../block/index.js"
+import { Layouts, LocalBlocks, shapeOf, type HotCopyTerms } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
 import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
@@ -33,6 +33,7 @@ import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
+import type { ShardExchange } from "./shard-exchange.js"
 import type { OpenedNode } from "./open/contract.js"
 import { DeviceCopies } from "./cluster/device-copies.js"
 import { beginServing } from "./begin-serving.js"
@@ -53,6 +54,7 @@ import { KeysOnDevices } from "./control/keys-on-devices.js"
 import { MasterKeyRotation } from "./control/master-key-rotation.js"
 import { NamedKeyStore, type NamedKeySettings } from "./control/named-keys.js"
 import { encryptingBy, openFileEncryption, type FileEncryption } from "./encrypt/open-encrypting.js"
+import { HotCopiesOfNode } from "./hot-copies.js"
 import { openErasures, type Erasures } from "./erase/open-erasures.js"
 import { RecordClasses } from "./control/record-classes.js"
 import { redundancyOf } from "./control/redundancy.js"
@@ -96,6 +98,8 @@ export interface EngineSettings {
   readonly metadataBackupEveryMs?: number | undefined
   /** With several nodes: how long an erasure keeps the former key. */
   readonly erasedKeysKeptMs?: number
+  /** Undefined: no copies of hot pieces are kept. */
+  readonly hotCopies?: HotCopyTerms | undefined
   /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
@@ -107,22 +111,6 @@ export interface EngineSettings {
   readonly namedKeys?: NamedKeySettings
 }
 
-/** Between this engine and the other nodes of its store. */
-export interface ShardExchange {
-  /** Open devices of this node. */
-  readonly own: Devices
-  /** Whether the device, of this node or another one, can be read now. */
-  isReached(id: DeviceId): boolean
-  /** How the device, on another node, is reached; undefined: it is not reached any more. */
-  setRemote(id: DeviceId, device: ShardDevice | undefined): void
-  /** The oldest layout under which a write of this engine may be under way. */
-  layoutVersion(): number
-  /** `oldest`: the same of all other nodes. */
-  setElsewhere(oldest: () => number): void
-  /** `isCutOff`: most of the other nodes cannot reach this one. */
-  setCutOff(isCutOff: () => boolean): void
-}
-
 export interface Engine extends Access {
   readonly services: Services
   readonly namedKeys: NamedKeyStore
@@ -131,6 +119,8 @@ export interface Engine extends Access {
   readonly control: StoreControl
   readonly erasures: Erasures
   readonly fileEncryption: FileEncryption | undefined
+  /** Undefined: none are kept. */
+  readonly hotCopies: HotCopiesOfNode | undefined
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
@@ -233,12 +223,7 @@ class EngineBuilder {
     const { recordManager, devices, control } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
-    const blocks = new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
-      refuseSingleCopy: this.settings.refuseSingleCopy ?? false,
-      onSingleCopy: () => this.control.singleCopyWritten(),
-      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
-      ...(shared && absences(recordManager)),
-    })
+    const blocks = this.blocksOver(shared)
     const { storeId, blockBytes } = recordManager.record
     const keySources = { records: recordManager, epochs: this.epochs, node, settings: this.settings.namedKeys }
     const namedKeys = new NamedKeyStore(this.seams, keySources)
@@ -273,10 +258,12 @@ class EngineBuilder {
     if (shared?.halt === undefined) await begin()
     const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access)]
     const fileEncryption = openFileEncryption(services, recordManager, () => devices.open, telemetry.log)
+    const hotCopies = HotCopiesOfNode.of(blocks, services, telemetry.metrics)
     const sharing = await this.sharingServices(services, begin)
     return {
       ...{ services, ...access, exchange: this.exchange() },
-      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, recordManager, control, metadata, tablet },
+      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, hotCopies, recordManager, control },
+      ...{ metadata, tablet },
       get devices() {
         return devices.open
       },
@@ -287,7 +274,7 @@ class EngineBuilder {
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, erasures, keyUpkeep, rotation, control],
-        ...tendingJobs(() => devices.open, fileEncryption),
+        ...tendingJobs(() => devices.open, [fileEncryption, hotCopies?.job]),
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
@@ -296,6 +283,17 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
+  }
+
+  private blocksOver(shared: SharedMetadata | undefined): LocalBlocks {
+    const { clock, compute, telemetry } = this.seams
+    const { refuseSingleCopy = false, hotCopies } = this.settings
+    return new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
+      ...{ refuseSingleCopy, hotCopies },
+      onSingleCopy: () => this.control.singleCopyWritten(),
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
+      ...(shared && absences(this.recordManager)),
+    })
   }
 
   private erasures(services: Services, namedKeys: NamedKeyStore): Erasures {

@@ -32,4 +32,20 @@ consoleSuite({ folders: 1 }, (world, pageTest) => {
     await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
     await screenshot(page, "traffic-events")
   })
+
+  pageTest("hot objects show up with the memory of their copies, and not if copies are off", async () => {
+    const page = await world.open("/console/traffic")
+    await page.getByRole("heading", { name: "By bucket" }).waitFor()
+    assert.equal(await page.getByRole("heading", { name: "Hot objects" }).count(), 0)
+    const hot = { uploadId: "0".repeat(32), part: 0, copies: 4, bytes: 4_194_304, hits: 470, readsPerMinute: 180.7 }
+    const figures = { isOn: true, budgetBytes: 67_108_864, readsPerMinute: 30, usedBytes: 4_194_304, copies: 4 }
+    const counts = { hits: 470, hitBytes: 1, misses: 470, made: 4, failed: 0, evicted: 0, cooled: 2 }
+    const hottest = [{ bucket: "models", key: "weights.bin", ...hot }]
+    await page.route("**/v1/hot-copies*", route => route.fulfill({ json: { ...figures, ...counts, hottest } }))
+    await page.reload()
+    const table = page.getByRole("table", { name: "Hot objects" })
+    await table.getByText("models/weights.bin").waitFor()
+    await table.getByText("181").waitFor()
+    await page.getByText("4.0 MiB of 64.0 MiB").waitFor()
+  })
 })

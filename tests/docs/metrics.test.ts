@@ -22,7 +22,7 @@ function documented(mark: string): readonly (string | undefined)[] {
 const shownIn = (text: string) => [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name).sort()
 
 /** Parts of a store that have metrics only if they are switched on. */
-const SWITCHES = ["--coordination", "--transforms", "--remotes"]
+const SWITCHES = ["--hot-copies", "8MiB", "--coordination", "--transforms", "--remotes"]
 
 /** A file that names one remote store, of which there are numbers. */
 function remoteStoresIn(folder: string): string {

@@ -33,6 +33,7 @@ export const config: ServeConfig = {
     coordination: false,
     transforms: false,
     transformResultsBytesMax: 0,
+    hotCopies: undefined,
     remotes: undefined,
     remoteCacheBytesMax: 0,
     queueListen: undefined,

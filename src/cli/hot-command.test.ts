@@ -1,0 +1,99 @@
+/** `hayloft hot`, as an operator types it, against the admin API over a store in memory; and the API's answer. */
+import assert from "node:assert/strict"
+import http from "node:http"
+import { after, before, test } from "node:test"
+import { AdminApi, HOT_COPIES } from "../admin/index.js"
+import { HEAD, world } from "../admin/testing-api.js"
+import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { parseBucketName } from "../base/ids.js"
+import { MIB } from "../base/limits.js"
+import type { HotCopiesReport } from "../node/index.js"
+import { RealClock } from "../seams/clock/real.js"
+import { run } from "./program.js"
+import { testIo } from "./testing-io.js"
+
+const CLOCK = new RealClock()
+const UPLOAD = "0000000700000001aabbccddeeff0011"
+const FIGURES = { copies: 5, bytes: 4 * MIB, hits: 470, readsPerMinute: 180.7 }
+
+const REPORT: HotCopiesReport = {
+  ...{ budgetBytes: 64 * MIB, readsPerMinute: 30, usedBytes: 5 * MIB, copies: 6 },
+  ...{ hits: 530, hitBytes: 1e9, misses: 470, made: 9, failed: 0, evicted: 1, cooled: 2 },
+  hottest: [
+    { uploadId: UPLOAD, part: 0, bucket: parseBucketName("models"), key: "a\x1b[2J", ...FIGURES },
+    { uploadId: UPLOAD, part: 3, bucket: undefined, key: undefined, ...FIGURES, readsPerMinute: 31 },
+  ],
+}
+
+let endpoint = ""
+let hotCopies: FakeStore["parts"]["hotCopies"]
+const asked: number[] = []
+
+async function answer({ method = "", url: rawTarget = "", headers }: http.IncomingMessage) {
+  const api = new AdminApi(
+    { ...new FakeStore().parts, hotCopies },
+    {
+      ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
+      ...{ newBucketSettings: new Map(), metricsText: () => "" },
+    },
+  )
+  const header = (name: string) => (name === "authorization" ? headers.authorization : undefined)
+  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.alloc(0) })
+}
+
+const server = http.createServer((request, response) => {
+  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
+})
+
+before(async () => {
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  assert.ok(typeof address === "object" && address !== null)
+  endpoint = `http://127.0.0.1:${address.port}`
+})
+after(() => {
+  server.close()
+  server.closeAllConnections()
+})
+
+async function hayloft(...args: readonly string[]) {
+  const environment = { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN }
+  const { io, written } = testIo({ environment, clock: CLOCK })
+  return { code: await run([...args], io, new AbortController().signal), ...written }
+}
+
+const report = async (max: number): Promise<HotCopiesReport> => {
+  asked.push(max)
+  return { ...REPORT, hottest: REPORT.hottest.slice(0, max) }
+}
+
+test("a node without copies says how to switch them on", async () => {
+  hotCopies = undefined
+  const { code, out } = await hayloft("hot")
+  assert.deepEqual([code, out], [0, "hot copies are switched off: start the node with --hot-copies SIZE\n"])
+})
+
+test("the hottest objects are listed with their copies, and those whose names are unknown by their upload", async () => {
+  hotCopies = { report }
+  const { code, out } = await hayloft("hot")
+  assert.equal(code, 0)
+  assert.match(out, /^copies: 6, 5\.0 MiB of 64\.0 MiB; 53 % of reads came from copies\n/)
+  assert.match(out, /hot: from 30 reads a minute; dropped: 2 cold, 1 for hotter ones\n/)
+  assert.match(out, /\n181 +470 +5 +4\.0 MiB +models\/a/)
+  assert.ok(!out.includes("\x1b"), "keys do not reach the terminal as they are")
+  assert.ok(out.endsWith(`upload ${UPLOAD} (part 3)\n`))
+  const json = await hayloft("hot", "--json", "--max", "1")
+  assert.equal(HOT_COPIES.parse(JSON.parse(json.out)).hottest.length, 1)
+  assert.deepEqual(asked, [20, 1])
+  assert.equal((await hayloft("hot", "--max", "0")).code, 2)
+})
+
+test("the API names objects where it can, and refuses a maximum that is none", async () => {
+  const it = world(true, { hotCopies: { report } })
+  const { status, value } = await it.json("GET", "/v1/hot-copies")
+  assert.equal(status, 200)
+  const { isOn, hottest } = HOT_COPIES.parse(value)
+  assert.deepEqual([isOn, hottest.map(({ bucket }) => bucket)], [true, ["models", undefined]])
+  assert.equal((await it.json("GET", "/v1/hot-copies?max=x")).status, 400)
+  assert.equal((await it.json("GET", "/v1/hot-copies", { token: "wrong" })).status, 401)
+})

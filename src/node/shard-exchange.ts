@@ -1,0 +1,19 @@
+/** Shard exchange: what the devices of an engine and those of the other nodes of its store know of each other. */
+import type { DeviceId } from "../base/ids.js"
+import type { Devices, ShardDevice } from "../block/index.js"
+
+/** Between this engine and the other nodes of its store. */
+export interface ShardExchange {
+  /** Open devices of this node. */
+  readonly own: Devices
+  /** Whether the device, of this node or another one, can be read now. */
+  isReached(id: DeviceId): boolean
+  /** How the device, on another node, is reached; undefined: it is not reached any more. */
+  setRemote(id: DeviceId, device: ShardDevice | undefined): void
+  /** The oldest layout under which a write of this engine may be under way. */
+  layoutVersion(): number
+  /** `oldest`: the same of all other nodes. */
+  setElsewhere(oldest: () => number): void
+  /** `isCutOff`: most of the other nodes cannot reach this one. */
+  setCutOff(isCutOff: () => boolean): void
+}
