@@ -136,6 +136,8 @@ export const FAMILIES = {
   transactions: 65,
   /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
   history: 66,
+  /** Bucket id → how far the packing of its cold small objects is. */
+  packing: 67,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -80,6 +80,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   transactions: "own",
   history: "own",
   lifecycle: "own",
+  packing: "own",
   parts: "underUpload",
   segments: "underWrittenOwner",
   appends: "underWrittenOwner",
