@@ -10,6 +10,7 @@
 import { concatBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { bytesOfByteString, rowKeyOf, type BucketId, type ObjectKey, type RowKey } from "../base/ids.js"
+import { WHOLE_BYTES_MAX } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { parseStoredKey } from "./records.js"
 import { bucketRowKey } from "./row-key.js"
@@ -21,6 +22,16 @@ export interface PackingSetting {
   /** Longer objects are not packed. */
   readonly maxBytes: number
 }
+
+const DAY_SECONDS = 86_400
+
+export const PACKING_SETTING_LIMITS = {
+  afterSecondsMax: 10 * 365 * DAY_SECONDS,
+  maxBytesMax: WHOLE_BYTES_MAX,
+} as const
+
+/** What a caller does not state. */
+export const PACKING_DEFAULTS: PackingSetting = { afterSeconds: 30 * DAY_SECONDS, maxBytes: WHOLE_BYTES_MAX }
 
 export const encodePackingSetting = ({ afterSeconds, maxBytes }: PackingSetting): string =>
   JSON.stringify({ afterSeconds, maxBytes })

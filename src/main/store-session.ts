@@ -297,7 +297,7 @@ export class StoreSession {
       transforms: this.transforms?.admin,
       remotes: this.remotes?.remotes,
       undelete: services.undelete,
-      ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep },
+      ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep, packing: services.packing },
       ...{ moments: services.moments, histories: services.histories },
       namedKeys,
       masterKey: engine.masterKey,

@@ -5,8 +5,7 @@
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { WHOLE_BYTES_MAX } from "../../base/limits.js"
-import { encodePackingSetting, type PackingPass, type PackingSetting } from "../../format/packing-rows.js"
+import { encodePackingSetting, PACKING_DEFAULTS, type PackingPass, type PackingSetting } from "../../format/packing-rows.js"
 import { laterTurn } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -17,15 +16,6 @@ import { rowsOfBucket } from "../lifecycle/walk-core.js"
 import type { StoreClock } from "../store-clock.js"
 import { CANDIDATE_LIMITS, candidatesFrom, packsFrom, type LeftOut } from "./candidates-core.js"
 import { beginAgain, packingOf } from "./pack-commands-core.js"
-
-const DAY_SECONDS = 86_400
-
-export const PACKING_SETTING_LIMITS = {
-  afterSecondsMax: 10 * 365 * DAY_SECONDS,
-  maxBytesMax: WHOLE_BYTES_MAX,
-} as const
-
-export const PACKING_DEFAULTS: PackingSetting = { afterSeconds: 30 * DAY_SECONDS, maxBytes: WHOLE_BYTES_MAX }
 
 export interface PackingReport {
   /** "suspended": the bucket has opted in, but what the store writes now is encrypted. */

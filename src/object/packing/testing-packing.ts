@@ -8,6 +8,7 @@ import type { PackingSetting } from "../../format/packing-rows.js"
 import { decodeReferences, decodeSegment, type ReferencesRecord } from "../../format/records.js"
 import { bucketIdOfRowKey } from "../../format/row-key.js"
 import type { MetadataRow } from "../../metadata/index.js"
+import type { Disk } from "../../seams/disk/contract.js"
 import type { Bucket, PutResult } from "../contract.js"
 import { open, type World } from "../jobs/testing-repair.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
@@ -25,8 +26,12 @@ export interface Scene {
   bucket: Bucket
 }
 
-export async function opened(policy = "ec:2+1", setting: PackingSetting | undefined = COLD_AT_ONCE): Promise<Scene> {
-  const world = await open(policy, undefined, BLOCK)
+export async function opened(
+  policy = "ec:2+1",
+  setting: PackingSetting | undefined = COLD_AT_ONCE,
+  { devices, behind, blockBytes = BLOCK }: { devices?: number; behind?: (disk: Disk) => Disk; blockBytes?: number } = {},
+): Promise<Scene> {
+  const world = await open(policy, devices, blockBytes, behind)
   const { clock, services, home } = world
   await clock.runUntil(services.storeClock.start())
   if (setting !== undefined) await clock.runUntil(services.packing.set(home, setting))
