@@ -9,6 +9,7 @@ import type { Extent } from "../format/extent.js"
 import type { Sealing } from "../format/sealing.js"
 import type { StoredChecksum, VersionLock } from "../object/contract.js"
 import type { BodyMatch as FoundBody } from "../block/index.js"
+import type { PackedBody } from "./rescue-packs.js"
 import type { KnownKey } from "./key-rows-core.js"
 import type { CatalogedShard, CatalogedUpload } from "./needle-catalog.js"
 
@@ -105,6 +106,8 @@ export interface KeyFacts {
   readonly decidedBelow: UploadMark | undefined
   /** Undefined if unknown. */
   readonly versioning: Versioning | undefined
+  /** The object's bytes in packs of which the snapshot does not know. */
+  readonly packed?: readonly PackedBody[]
   /** Returns the body of an upload, with its encryption; `row`: its extent in a row, if one is known. */
   readonly bodyOf: (uploadId: UploadId, row: Extent | undefined) => BodyMatch
 }

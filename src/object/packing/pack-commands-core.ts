@@ -120,7 +120,7 @@ interface FoundObject {
   readonly version: VersionMatch
 }
 
-function findPackable(view: RowView, { bucketId, storageClass }: PackVersions, object: PackedObject): FoundObject | undefined {
+function findPackable(view: CommandView, { bucketId, storageClass }: PackVersions, object: PackedObject): FoundObject | undefined {
   const version = findByOrder(view, objectRowKey(bucketId, object.key), object.order)
   const record = version && decodeVersion(version.row.value)
   if (version === undefined || record === undefined || !hasBytes(record, object)) return undefined
@@ -129,13 +129,13 @@ function findPackable(view: RowView, { bucketId, storageClass }: PackVersions, o
   return { object, version }
 }
 
-/** The current version or an older one. */
-function findByOrder(view: RowView, row: RowKey, order: number): VersionMatch | undefined {
-  const current = view.get("current", row)
+/** The current version or an older one. Nothing relies on the absence of either: what is not found is left out. */
+function findByOrder(view: CommandView, row: RowKey, order: number): VersionMatch | undefined {
+  const current = view.ifPresent("current", row)
   const head = current && decodeVersionHead(current.value)
   if (current !== undefined && head?.order === order) return { head, family: "current", rowKey: row, row: current }
   const rowKey = versionRowKey(row, order)
-  const older = view.get("versions", rowKey)
+  const older = view.ifPresent("versions", rowKey)
   return older && { head: decodeVersionHead(older.value), family: "versions", rowKey, row: older }
 }
 

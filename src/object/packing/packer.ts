@@ -6,7 +6,6 @@
  * Limits    `PACKER_LIMITS`, and those of `PACK_LIMITS`.
  */
 import { must } from "../../base/assert.js"
-import { bytesOfHex } from "../../base/bytes.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { owned } from "../../base/lent.js"
 import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "../../base/limits.js"
@@ -17,13 +16,13 @@ import type { StorageClass } from "../../base/storage-class.js"
 import { encodePackDirectory, packDirectoryBytesMax, type PackedCounts, type PackEntry } from "../../format/packing-rows.js"
 import { encodeRecoveryHeader } from "../../format/recovery-header.js"
 import type { BucketRecord } from "../../format/records.js"
-import { bytesOfVersionId, multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
-import type { Content, VersionRecord } from "../../format/version-record.js"
+import { multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
+import type { VersionRecord } from "../../format/version-record.js"
 import type { ObjectBackend } from "../backend.js"
 import { segmentsOfRange } from "../object-reader.js"
 import type { Ingest } from "../ingest.js"
 import type { RateBound } from "../jobs/repair-rate-core.js"
-import { extentsOfSegment, manifestOf } from "../queries/manifest-core.js"
+import { extentsOfSegment, idOfBytes, manifestOf } from "../queries/manifest-core.js"
 import { headersOf } from "../queries/object-info-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 import type { Random } from "../../seams/random/contract.js"
@@ -187,14 +186,4 @@ function entryOf({ name }: BucketRecord, { candidate, bytes }: HeldObject): Pack
 function bytesBeforeOf({ content }: VersionRecord): BytesBefore {
   if (content.kind === "extent") return { kind: "extent", uploadId: content.extent.uploadId }
   return content.kind === "segments" ? { kind: "segments", multipartId: content.multipartId } : { kind: "inline" }
-}
-
-/** What a row that a rescue has may say of the bytes: the upload, the segments, or the order of a version with a payload. */
-function idOfBytes({ head, content }: { readonly head: VersionRecord["head"]; readonly content: Content }): Uint8Array {
-  if (content.kind === "extent") return must(bytesOfHex(content.extent.uploadId), "upload ids are hex")
-  if (content.kind === "segments") return bytesOfVersionId(content.multipartId)
-  const order = Buffer.alloc(16)
-  order.writeBigUInt64BE(BigInt(head.order), 0)
-  order.set(head.random.subarray(0, 8), 8)
-  return order
 }
