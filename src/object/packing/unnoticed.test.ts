@@ -59,7 +59,7 @@ const undo = async (scene: Scene): Promise<void> => {
   await renew(scene)
   const work = services.dedupUpkeep.open(scene.bucket, { kind: "unpack", reads: false, run: "1" })
   for (let cursor: string | undefined = ""; cursor !== undefined;) {
-    const page = await clock.runUntil(work.itemsAfter(cursor, undefined, 100))
+    const page: Awaited<ReturnType<typeof work.itemsAfter>> = await clock.runUntil(work.itemsAfter(cursor, undefined, 100))
     for (const item of page.items) assert.deepEqual(await clock.runUntil(work.work(item)), { isRepaired: true })
     cursor = page.next
   }
@@ -77,7 +77,7 @@ test("ETags, checksums, times, metadata, tags, ranges, part numbers, figures and
     const body = { ...sourceOf(bytes), checksumAlgorithm: "CRC32" as const }
     await clock.runUntil(services.objects.put({ ...scene.world.putting(keyOf(i), body), bucket: scene.bucket, attributes, tags: [["a", `${i}`]] }))
   }
-  const before = []
+  const before: Awaited<ReturnType<typeof seen>>[] = []
   for (const key of bodies.keys()) before.push(await seen(scene, key))
   const usage = await clock.runUntil(services.buckets.usage(scene.bucket))
   const same = async (): Promise<void> => {
