@@ -22,15 +22,30 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     "const references = { count: found.length,",
     "const references = { count: pack.objects.length,",
   ),
-  plant("what objects had stays for ever", COMMANDS, "if (released !== undefined) editor.release(released)", "void released"),
-  plant("a pack counts as that of a living object", COMMANDS, "isReleased: true, storageClass, pack", "isReleased: false, storageClass, pack"),
+  plant(
+    "what objects had stays for ever",
+    COMMANDS,
+    "if (released !== undefined) editor.release(released)",
+    "void released",
+  ),
+  plant(
+    "a pack counts as that of a living object",
+    COMMANDS,
+    "isReleased: true, storageClass, pack",
+    "isReleased: false, storageClass, pack",
+  ),
   plant(
     "short objects lie across the borders of shards",
     LAYOUT,
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax) {",
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax - alignedMax) {",
   ),
-  plant("packs of which little is left stay", JOB, "if (isSparse && sparse.length < sparseMax)", "if (isSparse && sparse.length > sparseMax)"),
+  plant(
+    "packs of which little is left stay",
+    JOB,
+    "if (isSparse && sparse.length < sparseMax)",
+    "if (isSparse && sparse.length > sparseMax)",
+  ),
   plant(
     "objects of packs that go get no bytes of their own",
     JOB,
@@ -46,8 +61,8 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
   plant(
     "a rescue does not read directories of packs",
     "src/rescue/rescue-packs.ts",
-    "if (body.kind !== \"whole\") continue",
-    "if (body.kind === \"whole\") continue",
+    'if (body.kind !== "whole") continue',
+    'if (body.kind === "whole") continue',
     "src/rescue/rescue-packs",
   ),
 ]

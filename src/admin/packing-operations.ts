@@ -28,7 +28,8 @@ export const PACKING_OPERATIONS: readonly Operation[] = [
   },
   {
     ...{ id: "undoPacking", method: "POST", path: `${PATH}/undo`, parameters: [], request: UNDO },
-    summary: "Starts a job that gives each packed object of a bucket bytes of its own. The setting must be removed before.",
+    summary:
+      "Starts a job that gives each packed object of a bucket bytes of its own. The setting must be removed before.",
     response: { status: 202, schema: STARTED_JOB },
     async run({ buckets, packing, startedJobs }, { segment, body, caller }) {
       const request = parseBody(UNDO_PACKING_REQUEST, body)

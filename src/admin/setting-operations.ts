@@ -119,7 +119,11 @@ async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value)
 const { afterSecondsMax, maxBytesMax } = PACKING_SETTING_LIMITS
 const PACKING_SETTING = z
   .strictObject({
-    afterDays: z.number().min(0).max(afterSecondsMax / DAY_SECONDS).optional(),
+    afterDays: z
+      .number()
+      .min(0)
+      .max(afterSecondsMax / DAY_SECONDS)
+      .optional(),
     afterSeconds: z.number().int().min(0).max(afterSecondsMax).optional(),
     maxBytes: z.number().int().min(1).max(maxBytesMax).default(PACKING_DEFAULTS.maxBytes),
   })

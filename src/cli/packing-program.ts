@@ -16,7 +16,9 @@ type Report = z.output<typeof PACKING>
 const pathOf = (bucket: string): string => `/v1/buckets/${encodeURIComponent(bucket)}/packing`
 
 export function addPackingCommands(program: Command, io: CliIo, signal: AbortSignal): void {
-  const pack = group(program, "pack").description("packing of cold small objects: what it has made of a bucket, and back")
+  const pack = group(program, "pack").description(
+    "packing of cold small objects: what it has made of a bucket, and back",
+  )
   withStore(pack.command("stat"))
     .description("packs of a bucket, what of them is still in use, and what is left out; reads all rows of the bucket")
     .argument("<BUCKET>")
@@ -26,9 +28,7 @@ export function addPackingCommands(program: Command, io: CliIo, signal: AbortSig
     })
   withRowsJob(pack.command("undo"))
     .description("give each packed object bytes of its own; the setting packing must be removed before")
-    .action((bucket: string, options: RowsJobOptions) =>
-      runRowsJob(io, signal, `${pathOf(bucket)}/undo`, options, {}),
-    )
+    .action((bucket: string, options: RowsJobOptions) => runRowsJob(io, signal, `${pathOf(bucket)}/undo`, options, {}))
 }
 
 const STATES = {
@@ -50,9 +50,7 @@ const WHY: Readonly<Record<string, string>> = {
 }
 
 const settingText = ({ setting }: Report): string =>
-  setting === undefined
-    ? "–"
-    : `after ${countText(setting.afterSeconds)} s, up to ${sizeText(setting.maxBytes)}`
+  setting === undefined ? "–" : `after ${countText(setting.afterSeconds)} s, up to ${sizeText(setting.maxBytes)}`
 
 function passText({ pass }: Report): string {
   if (pass === undefined) return "none yet"
@@ -76,7 +74,9 @@ function reportText(bucket: string, report: Report): string {
       ["their bytes", sizeText(report.liveBytes)],
       ["share in use", shareText(report)],
       ["waiting", `${countText(report.waitingObjects)}, ${sizeText(report.waitingBytes)}`],
-      ...Object.entries(report.leftOut).map(([why, count]) => [`left out: ${WHY[why] ?? why}`, countText(count)] as const),
+      ...Object.entries(report.leftOut).map(
+        ([why, count]) => [`left out: ${WHY[why] ?? why}`, countText(count)] as const,
+      ),
     ],
   )
 }

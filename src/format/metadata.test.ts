@@ -499,7 +499,13 @@ testGoldens(
     ),
     sample(
       "references to a pack",
-      { count: 7, isReleased: true, storageClass: "STANDARD", changes: 3, pack: { objects: 128, bytes: 2 ** 33 } } as const,
+      {
+        count: 7,
+        isReleased: true,
+        storageClass: "STANDARD",
+        changes: 3,
+        pack: { objects: 128, bytes: 2 ** 33 },
+      } as const,
       encodeReferences,
       decodeReferences,
     ),

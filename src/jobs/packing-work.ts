@@ -12,8 +12,10 @@ export const UNDO_PACKING = "pack-undo"
 /** As the row of a job has it; a bucket of the same name that is made later is another one. */
 const STORED = z.object({ bucket: z.string(), bucketId: z.number() })
 
-export const textOfUndoPacking = (stored: z.output<typeof STORED>, request: z.output<typeof UNDO_PACKING_REQUEST>): string =>
-  JSON.stringify({ ...stored, itemsPerSecond: request.itemsPerSecond })
+export const textOfUndoPacking = (
+  stored: z.output<typeof STORED>,
+  request: z.output<typeof UNDO_PACKING_REQUEST>,
+): string => JSON.stringify({ ...stored, itemsPerSecond: request.itemsPerSecond })
 
 export const isUndoPacking = ({ kind }: { readonly kind: string }): boolean => kind === UNDO_PACKING
 

@@ -70,7 +70,9 @@ export class RescuePacks {
     try {
       const pieces: Uint8Array[] = []
       for await (const piece of read(body)) pieces.push(piece.slice())
-      for (const { key, before, offsetBytes, lengthBytes, recoveryHeader } of decodePackDirectory(Buffer.concat(pieces))) {
+      for (const { key, before, offsetBytes, lengthBytes, recoveryHeader } of decodePackDirectory(
+        Buffer.concat(pieces),
+      )) {
         const header = decodeRecoveryHeader(recoveryHeader)
         const owner = { bucketId, key }
         const known = this.byKey.get(nameOf(owner)) ?? { owner, bodies: [] }

@@ -363,7 +363,8 @@ export class Rescue {
         await this.takeKey(catalog, cataloged, undefined, tasks)
       }
       for (const owner of this.packs.owners())
-        if (!isVisited(owner) && isOf(owner, part)) await this.takeKey(catalog, { ...owner, uploads: [] }, undefined, tasks)
+        if (!isVisited(owner) && isOf(owner, part))
+          await this.takeKey(catalog, { ...owner, uploads: [] }, undefined, tasks)
     } finally {
       await tasks.end()
     }

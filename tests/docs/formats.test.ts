@@ -814,7 +814,12 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   ],
   history: [encodeHistory(128), { sinceUs: 128 }],
   packing: [
-    encodePackingPass({ startedMs: 129, endedMs: 130, next: undefined, packed: { packs: 131, objects: 132, bytes: 133 } }),
+    encodePackingPass({
+      startedMs: 129,
+      endedMs: 130,
+      next: undefined,
+      packed: { packs: 131, objects: 132, bytes: 133 },
+    }),
     { startedMs: 129, endedMs: 130, next: null, packs: 131, objects: 132, bytes: 133 },
   ],
   coordChanges: [

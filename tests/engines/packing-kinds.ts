@@ -36,7 +36,9 @@ function packed(scene: Scene) {
   const bucket = packingBucket(scene)
   if (bucket === undefined) return undefined
   const versions = scene.allVersions().filter(each => each.bucketId === bucket.id && !each.record.head.isMarker)
-  const chosen = scene.some(versions).filter(({ record: { content } }) => content.kind !== "segments" || content.appended)
+  const chosen = scene
+    .some(versions)
+    .filter(({ record: { content } }) => content.kind !== "segments" || content.appended)
   const [first] = chosen
   if (first === undefined) return undefined
   let offsetBytes = 0

@@ -3,7 +3,13 @@ import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { decodeReferences, decodeSegment } from "../../format/records.js"
-import { appendedRowKey, multipartRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
+import {
+  appendedRowKey,
+  multipartRowKey,
+  objectRowKeyOf,
+  parseObjectRowKey,
+  suffixRange,
+} from "../../format/row-key.js"
 import { decodeVersion, writtenMsOf, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { readDetails } from "../commands/found-versions-core.js"
@@ -70,7 +76,8 @@ function whyNot(
   if (content.kind === "segments") {
     const own = segmentOf(view, objectRow, record)
     if (own === undefined) return { reason: "parts" }
-    if (own.pack !== undefined) return isPackedAgain(own, head.storageClass, sparse) ? { pack: own.pack } : { reason: "packed" }
+    if (own.pack !== undefined)
+      return isPackedAgain(own, head.storageClass, sparse) ? { pack: own.pack } : { reason: "packed" }
   }
   if (head.sizeBytes > maxBytes) return { reason: "long" }
   if (head.isShared) return { reason: "shared" }
@@ -122,7 +129,14 @@ interface CandidatesPage {
 /** The candidates among some versions of a bucket, from a row on. A row that cannot be read is left out. */
 export const candidatesFrom = query(
   "PackingCandidates",
-  (view, bucketId: BucketId, start: RowKey, cold: Coldness, sparse: readonly RowKey[], rowsMax: number): CandidatesPage => {
+  (
+    view,
+    bucketId: BucketId,
+    start: RowKey,
+    cold: Coldness,
+    sparse: readonly RowKey[],
+    rowsMax: number,
+  ): CandidatesPage => {
     const sparseSet = new Set(sparse)
     const found: Candidate[] = []
     const leftOut: Partial<Record<LeftOut, number>> = {}
@@ -149,7 +163,13 @@ export const candidatesFrom = query(
 )
 
 interface PacksPage {
-  readonly packs: readonly { readonly rowKey: RowKey; readonly isSparse: boolean; readonly objects: number; readonly bytes: number; readonly count: number }[]
+  readonly packs: readonly {
+    readonly rowKey: RowKey
+    readonly isSparse: boolean
+    readonly objects: number
+    readonly bytes: number
+    readonly count: number
+  }[]
   readonly next: RowKey | undefined
 }
 
@@ -157,7 +177,11 @@ interface PacksPage {
 export const packsFrom = query("PacksFrom", (view, bucketId: BucketId, start: RowKey, rowsMax: number): PacksPage => {
   const packs: PacksPage["packs"][number][] = []
   let rows = 0
-  for (const [rowKey, { value }] of view.range("references", { ...rowsOfBucket(bucketId), start, expectedRows: rowsMax + 1 })) {
+  for (const [rowKey, { value }] of view.range("references", {
+    ...rowsOfBucket(bucketId),
+    start,
+    expectedRows: rowsMax + 1,
+  })) {
     if (rows === rowsMax) return { packs, next: rowKey }
     rows += 1
     const { pack, count } = decodeReferences(value)

@@ -27,7 +27,10 @@ export interface PackLayout {
 }
 
 /** Undefined: the objects do not fit. */
-export function layoutPack(sizes: readonly number[], { shards, blockBytes, reserveBytes }: Room): PackLayout | undefined {
+export function layoutPack(
+  sizes: readonly number[],
+  { shards, blockBytes, reserveBytes }: Room,
+): PackLayout | undefined {
   const total = sizes.reduce((sum, size) => sum + size, reserveBytes)
   const shardBytesMax = Math.floor(blockBytes / shards / SHARD_ALIGN_BYTES) * SHARD_ALIGN_BYTES
   const first = roundUp(Math.ceil(total / shards), SHARD_ALIGN_BYTES)
@@ -50,7 +53,10 @@ interface Cell {
 }
 
 /** The longest objects first; short ones are placed in the first cell between two borders that has room. */
-function place(sizes: readonly number[], shardBytes: number): { readonly offsets: readonly number[]; readonly end: number } {
+function place(
+  sizes: readonly number[],
+  shardBytes: number,
+): { readonly offsets: readonly number[]; readonly end: number } {
   const offsets = new Array<number>(sizes.length).fill(0)
   const order = sizes.map((_, i) => i).sort((a, b) => sizeOf(sizes, b) - sizeOf(sizes, a))
   const alignedMax = Math.min(ALIGNED_BYTES_MAX, shardBytes)

@@ -12,14 +12,19 @@ const random = new SimRandom(TEST_SEED)
 test("objects do not overlap, short ones touch one sub-block of one shard, and the end is free", () => {
   for (let round = 0; round < 400; round += 1) {
     const shards = 1 + random.below(10)
-    const sizes = Array.from({ length: 1 + random.below(128) }, () => 1 + random.below(random.below(3) === 0 ? 64 * KIB : 8 * KIB))
+    const sizes = Array.from(
+      { length: 1 + random.below(128) },
+      () => 1 + random.below(random.below(3) === 0 ? 64 * KIB : 8 * KIB),
+    )
     const reserveBytes = 16 + random.below(20_000)
     const layout = layoutPack(sizes, { shards, blockBytes: 16 * MIB, reserveBytes })
     assert.ok(layout !== undefined)
     const { offsets, lengthBytes } = layout
     const shardBytes = shardBytesOfBlock(shards, lengthBytes)
     assert.equal(shardBytes * shards, lengthBytes)
-    const ranges = sizes.map((size, i) => [offsets[i] ?? 0, (offsets[i] ?? 0) + size] as const).sort((a, b) => a[0] - b[0])
+    const ranges = sizes
+      .map((size, i) => [offsets[i] ?? 0, (offsets[i] ?? 0) + size] as const)
+      .sort((a, b) => a[0] - b[0])
     ranges.reduce((end, [first, next]) => (assert.ok(first >= end), next), 0)
     assert.ok((ranges.at(-1)?.[1] ?? 0) + reserveBytes <= lengthBytes)
     const subBlock = (at: number) => [Math.floor(at / shardBytes), Math.floor((at % shardBytes) / SUB_BLOCK_BYTES)]

@@ -11,7 +11,18 @@ import { TEST_SEED } from "../../base/testing-seed.js"
 import { digestOnce } from "../../seams/compute/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { copying } from "../testing-dedup.js"
-import { assertExact, assertNothing, keyOf, never, opened, packsIn, putting, removing, renew, type Scene } from "./testing-packing.js"
+import {
+  assertExact,
+  assertNothing,
+  keyOf,
+  never,
+  opened,
+  packsIn,
+  putting,
+  removing,
+  renew,
+  type Scene,
+} from "./testing-packing.js"
 
 const HISTORIES = 4
 const STEPS = 60
@@ -137,4 +148,3 @@ for (let n = 0; n < HISTORIES; n += 1) {
     await history.end()
   })
 }
-

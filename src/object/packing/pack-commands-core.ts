@@ -7,7 +7,15 @@
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import { parseBucketId, rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey, type UploadId } from "../../base/ids.js"
+import {
+  parseBucketId,
+  rowKeyOf,
+  type BucketId,
+  type MultipartId,
+  type ObjectKey,
+  type RowKey,
+  type UploadId,
+} from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
@@ -120,7 +128,11 @@ interface FoundObject {
   readonly version: VersionMatch
 }
 
-function findPackable(view: CommandView, { bucketId, storageClass }: PackVersions, object: PackedObject): FoundObject | undefined {
+function findPackable(
+  view: CommandView,
+  { bucketId, storageClass }: PackVersions,
+  object: PackedObject,
+): FoundObject | undefined {
   const version = findByOrder(view, objectRowKey(bucketId, object.key), object.order)
   const record = version && decodeVersion(version.row.value)
   if (version === undefined || record === undefined || !hasBytes(record, object)) return undefined

@@ -13,7 +13,12 @@ import type { MultipartId } from "../../base/ids.js"
 import { streamOf } from "../../base/pieces.js"
 import { shardCount, shardsNeeded } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { encodePackDirectory, packDirectoryBytesMax, type PackedCounts, type PackEntry } from "../../format/packing-rows.js"
+import {
+  encodePackDirectory,
+  packDirectoryBytesMax,
+  type PackedCounts,
+  type PackEntry,
+} from "../../format/packing-rows.js"
 import { encodeRecoveryHeader } from "../../format/recovery-header.js"
 import type { BucketRecord } from "../../format/records.js"
 import { multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
@@ -76,7 +81,11 @@ export class Packer {
     }
   }
 
-  private async readBlocks(bucket: Pick<BucketRecord, "id">, { key, record }: Candidate, pin: ReadPin): Promise<Uint8Array> {
+  private async readBlocks(
+    bucket: Pick<BucketRecord, "id">,
+    { key, record }: Candidate,
+    pin: ReadPin,
+  ): Promise<Uint8Array> {
     const { blocks, metadata } = this.seams
     const { head, content } = record
     const pieces: Uint8Array[] = []
@@ -113,7 +122,15 @@ export class Packer {
     try {
       const packed = await ingest.run(
         {
-          ...{ bucket, key, part: PACKED_PART, multipartId, inlineBytesMax: 0, client: { signal: NEVER }, storageClass },
+          ...{
+            bucket,
+            key,
+            part: PACKED_PART,
+            multipartId,
+            inlineBytesMax: 0,
+            client: { signal: NEVER },
+            storageClass,
+          },
           body: {
             ...{ lengthBytes: body.length, gather: () => undefined, declaredChecksum: () => undefined },
             async *open() {

@@ -117,14 +117,25 @@ export class PackingJob implements Job {
     if (bucket === undefined) return undefined
     const next = (isPassDue(due, nowMs) ? undefined : pass?.next) ?? rowsOfBucket(bucketId).start
     const beforeMs = nowMs - setting.afterSeconds * 1_000
-    return { ...due, bucket, beforeMs, sparse: await this.sparsePacks(bucketId), next, held: new Map(), packed: NOTHING_PACKED }
+    return {
+      ...due,
+      bucket,
+      beforeMs,
+      sparse: await this.sparsePacks(bucketId),
+      next,
+      held: new Map(),
+      packed: NOTHING_PACKED,
+    }
   }
 
   /** Packs of which little is left. */
   private async sparsePacks(bucketId: BucketId): Promise<readonly RowKey[]> {
     const { rowsPerSlice, sparseMax } = CANDIDATE_LIMITS
     const sparse: RowKey[] = []
-    for (let from: RowKey | undefined = rowsOfBucket(bucketId).start; from !== undefined && sparse.length < sparseMax;) {
+    for (
+      let from: RowKey | undefined = rowsOfBucket(bucketId).start;
+      from !== undefined && sparse.length < sparseMax;
+    ) {
       const page: { readonly packs: readonly { rowKey: RowKey; isSparse: boolean }[]; next: RowKey | undefined } =
         await this.seams.metadata.ask(packsFrom(bucketId, from, rowsPerSlice))
       for (const { rowKey, isSparse } of page.packs) if (isSparse && sparse.length < sparseMax) sparse.push(rowKey)

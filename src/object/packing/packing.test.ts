@@ -1,7 +1,20 @@
 /** Packing: cold small objects reference ranges of one block, and clients notice nothing. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { assertBodies, assertExact, assertNothing, keyOf, opened, packsIn, pass, put, putMany, removing, rowsIn, settle } from "./testing-packing.js"
+import {
+  assertBodies,
+  assertExact,
+  assertNothing,
+  keyOf,
+  opened,
+  packsIn,
+  pass,
+  put,
+  putMany,
+  removing,
+  rowsIn,
+  settle,
+} from "./testing-packing.js"
 
 const sizes = (i: number): number => 100 + ((i * 397) % 1_900)
 
@@ -45,7 +58,10 @@ test("objects that are few, long, empty or packed already stay as they are", asy
   await putMany(scene, 10, () => 500, 10)
   await pass(scene)
   const packs = packsIn(scene)
-  assert.deepEqual(packs.map(({ count }) => count), [20])
+  assert.deepEqual(
+    packs.map(({ count }) => count),
+    [20],
+  )
   const { clock, services } = scene.world
   const { leftOut, ...stat } = await clock.runUntil(services.packing.stat(scene.bucket))
   assert.deepEqual(leftOut, { packed: 20, long: 1, empty: 1 })

@@ -5,7 +5,12 @@
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { encodePackingSetting, PACKING_DEFAULTS, type PackingPass, type PackingSetting } from "../../format/packing-rows.js"
+import {
+  encodePackingSetting,
+  PACKING_DEFAULTS,
+  type PackingPass,
+  type PackingSetting,
+} from "../../format/packing-rows.js"
 import { laterTurn } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"

@@ -29,7 +29,11 @@ export interface Scene {
 export async function opened(
   policy = "ec:2+1",
   setting: PackingSetting | undefined = COLD_AT_ONCE,
-  { devices, behind, blockBytes = BLOCK }: { devices?: number; behind?: (disk: Disk) => Disk; blockBytes?: number } = {},
+  {
+    devices,
+    behind,
+    blockBytes = BLOCK,
+  }: { devices?: number; behind?: (disk: Disk) => Disk; blockBytes?: number } = {},
 ): Promise<Scene> {
   const world = await open(policy, devices, blockBytes, behind)
   const { clock, services, home } = world

@@ -59,7 +59,9 @@ const undo = async (scene: Scene): Promise<void> => {
   await renew(scene)
   const work = services.dedupUpkeep.open(scene.bucket, { kind: "unpack", reads: false, run: "1" })
   for (let cursor: string | undefined = ""; cursor !== undefined;) {
-    const page: Awaited<ReturnType<typeof work.itemsAfter>> = await clock.runUntil(work.itemsAfter(cursor, undefined, 100))
+    const page: Awaited<ReturnType<typeof work.itemsAfter>> = await clock.runUntil(
+      work.itemsAfter(cursor, undefined, 100),
+    )
     for (const item of page.items) assert.deepEqual(await clock.runUntil(work.work(item)), { isRepaired: true })
     cursor = page.next
   }
@@ -75,7 +77,14 @@ test("ETags, checksums, times, metadata, tags, ranges, part numbers, figures and
     const userMetadata = [["note", "x".repeat(i % 3 === 0 ? 700 : 3)]] as const
     const attributes = { headers: { contentType: `text/${i}` }, userMetadata }
     const body = { ...sourceOf(bytes), checksumAlgorithm: "CRC32" as const }
-    await clock.runUntil(services.objects.put({ ...scene.world.putting(keyOf(i), body), bucket: scene.bucket, attributes, tags: [["a", `${i}`]] }))
+    await clock.runUntil(
+      services.objects.put({
+        ...scene.world.putting(keyOf(i), body),
+        bucket: scene.bucket,
+        attributes,
+        tags: [["a", `${i}`]],
+      }),
+    )
   }
   const before: Awaited<ReturnType<typeof seen>>[] = []
   for (const key of bodies.keys()) before.push(await seen(scene, key))
@@ -147,7 +156,8 @@ test("what undelete keeps of a packed object can be put back, also when its pack
   await pass(scene)
   await settle(scene)
   const { bucket } = scene
-  for (let i = 0; i < 30; i += 1) await clock.runUntil(services.undelete.undelete(bucket.id, objectKeyOfText(keyOf(i)), {}))
+  for (let i = 0; i < 30; i += 1)
+    await clock.runUntil(services.undelete.undelete(bucket.id, objectKeyOfText(keyOf(i)), {}))
   await assertBodies(scene, bodies)
   assertExact(scene)
 })
