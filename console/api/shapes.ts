@@ -5,7 +5,6 @@ import type * as audit from "../../src/admin/audit-schemas.js"
 import type * as coord from "../../src/admin/coord-schemas.js"
 import type * as identity from "../../src/admin/identity-schemas.js"
 import type * as dedup from "../../src/admin/dedup-schemas.js"
-import type * as packing from "../../src/admin/packing-schemas.js"
 import type * as history from "../../src/admin/history-schemas.js"
 import type * as event from "../../src/admin/event-schemas.js"
 import type * as job from "../../src/admin/job-schemas.js"
@@ -69,7 +68,7 @@ export type RemoteBucket = NonNullable<Remotes["buckets"]>[number]
 export type PendingRemoteWrites = z.output<typeof remote.PENDING_WRITES>
 export type PendingRemoteWrite = PendingRemoteWrites["pending"][number]
 export type Dedup = z.output<typeof dedup.DEDUP>
-export type Packing = z.output<typeof packing.PACKING>
+export type Packing = z.output<typeof dedup.PACKING>
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type BucketHistory = z.output<typeof history.HISTORY>

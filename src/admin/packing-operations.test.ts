@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { STARTED_JOB } from "./job-schemas.js"
-import { PACKING } from "./packing-schemas.js"
+import { PACKING } from "./dedup-schemas.js"
 import { ERROR } from "./schemas.js"
 import { BUCKET_SETTING } from "./setting-schemas.js"
 import { world } from "./testing-api.js"

@@ -5,7 +5,7 @@ import { textOfUndoPacking, UNDO_PACKING, UNDO_PACKING_REQUEST } from "../jobs/i
 import { startedJson } from "./job-operations.js"
 import { STARTED_JOB } from "./job-schemas.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
-import { PACKING } from "./packing-schemas.js"
+import { PACKING } from "./dedup-schemas.js"
 
 const PATH = "/v1/buckets/{bucket}/packing"
 

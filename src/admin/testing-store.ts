@@ -44,9 +44,8 @@ import { LAYOUT_DEVICE, LAYOUT_FILE_OF_ONE, SHARD_PLACES } from "./testing-place
 import { bearersOnly } from "./testing-sessions.js"
 import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
-import type { PackingSetting } from "../format/packing-rows.js"
 import { DEDUP_REPORT } from "./testing-dedup.js"
-import { PACKING_REPORT } from "./testing-packing.js"
+import { fakePacking } from "./testing-packing.js"
 import { RECONCILING } from "./testing-reconciling.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
@@ -95,7 +94,7 @@ export class FakeStore implements Accounts {
   ])
   readonly keys = new Map<AccessKeyId, AccessKey>()
   broken: Error | undefined
-  packingSetting: PackingSetting | undefined
+  private readonly packing = fakePacking()
   healthReport: HealthReport = { ready: true, reasons: [] }
 
   readonly denials = denialsOfOne()
@@ -120,13 +119,7 @@ export class FakeStore implements Accounts {
       ...{ lifecycle, erasures },
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ dedup: { setDedup: async () => this.#touch("setDedup") }, dedupUpkeep: { stat: async () => DEDUP_REPORT } },
-      packing: {
-        set: async (_, setting) => {
-          this.#touch("setPacking")
-          this.packingSetting = setting
-        },
-        ...{ setting: async () => this.packingSetting, stat: async () => PACKING_REPORT },
-      },
+      packing: this.packing,
       ...HISTORY_PARTS,
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },

@@ -62,7 +62,6 @@ import {
   decodeCounters,
   decodePart,
   decodePendingDeletion,
-  decodeReferences,
   decodeRowHead,
   decodeSegment,
   decodeSetting,
@@ -74,7 +73,6 @@ import {
   encodeHint,
   encodePart,
   encodePendingDeletion,
-  encodeReferences,
   encodeRowHead,
   encodeSegment,
   encodeSetting,
@@ -83,6 +81,7 @@ import {
   type PartRecord,
   SETTING_NAMES,
 } from "./records.js"
+import { decodeReferences, encodeReferences } from "./references-record.js"
 import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
 import { decodeUsage, encodeUsage } from "./usage.js"

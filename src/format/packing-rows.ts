@@ -7,13 +7,16 @@
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
-import { concatBytes } from "../base/bytes.js"
+import { must } from "../base/assert.js"
+import { bytesOfHex, concatBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
 import { bytesOfByteString, rowKeyOf, type BucketId, type ObjectKey, type RowKey } from "../base/ids.js"
 import { WHOLE_BYTES_MAX } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { parseStoredKey } from "./records.js"
 import { bucketRowKey } from "./row-key.js"
+import { bytesOfVersionId } from "./version-id.js"
+import type { VersionRecord } from "./version-record.js"
 
 /** The setting `packing` of a bucket. */
 export interface PackingSetting {
@@ -38,12 +41,17 @@ export const encodePackingSetting = ({ afterSeconds, maxBytes }: PackingSetting)
 
 export function decodePackingSetting(document: string): PackingSetting {
   try {
-    const { afterSeconds, maxBytes } = JSON.parse(document) as Partial<Record<keyof PackingSetting, unknown>>
-    if (isCount(afterSeconds) && isCount(maxBytes)) return { afterSeconds, maxBytes }
+    const setting = parseSetting(document)
+    if (setting !== undefined) return setting
   } catch (error) {
     throw fail("corruptRecord", { what: "packing setting" }, error)
   }
   throw fail("corruptRecord", { what: "packing setting" })
+}
+
+function parseSetting(document: string): PackingSetting | undefined {
+  const { afterSeconds, maxBytes } = JSON.parse(document) as Partial<Record<keyof PackingSetting, unknown>>
+  return isCount(afterSeconds) && isCount(maxBytes) ? { afterSeconds, maxBytes } : undefined
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
@@ -136,4 +144,17 @@ export function decodePackDirectory(pack: Uint8Array): readonly PackEntry[] {
   if (entries.some(({ offsetBytes, lengthBytes: length }) => offsetBytes + length > end - lengthBytes))
     throw fail("corruptRecord", { what: "pack", field: "range" })
   return entries
+}
+
+/**
+ * What the directory of a pack says of the bytes that an object had before it was packed, since a rescue may have rows from
+ * then. 16 bytes: the upload, the segments, or the order and the random half of the id of a version with a payload.
+ */
+export function idOfBytes({ head, content }: Pick<VersionRecord, "head" | "content">): Uint8Array {
+  if (content.kind === "extent") return must(bytesOfHex(content.extent.uploadId), "upload ids are hex")
+  if (content.kind === "segments") return bytesOfVersionId(content.multipartId)
+  const order = Buffer.alloc(16)
+  order.writeBigUInt64BE(BigInt(head.order), 0)
+  order.set(head.random.subarray(0, 8), 8)
+  return order
 }

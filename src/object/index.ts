@@ -1,14 +1,7 @@
 /** Objects: buckets, objects, versions, multipart uploads, listings; their commands and services. */
 export type * from "./contract.js"
 export { requireAppends } from "./commands/append-commands-core.js"
-export {
-  endOfSegment,
-  extentsOfSegment,
-  idOfBytes,
-  piecesOf,
-  referencesRowKey,
-  sourcesOf,
-} from "./queries/manifest-core.js"
+export { endOfSegment, extentsOfSegment, piecesOf, referencesRowKey, sourcesOf } from "./queries/manifest-core.js"
 export { REFERENCE_LIMITS } from "./commands/reference-commands-core.js"
 export { BucketErasing } from "./bucket-erasing.js"
 export type { BucketErasure } from "./commands/erase-commands-core.js"

@@ -197,10 +197,8 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
-  const ofPacking = { ...backend, metadata: watched, storeClock, encryptsAtRest }
-  const packing = new Packing(ofPacking, () => packableBytesMax(ingest.blockBytes), refuseEarlier)
-  const packingSeams = { ...ofPacking, pins, ingest, random: random.fork("packing") }
-  const packer = new PackingJob({ ...packingSeams, metrics: new PackingMetrics(telemetry.metrics) }, bound)
+  const ofPacking = { ...backend, metadata: watched, storeClock, encryptsAtRest, pins, ingest, random }
+  const { packing, packer } = packingServices(ofPacking, telemetry, bound, refuseEarlier)
   const histories = new Histories(watched, refuseEarlier)
   const buckets = new BucketService(watched)
   const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
@@ -226,6 +224,21 @@ export function createServices(
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
+}
+
+/** Packing, and its job. */
+function packingServices(
+  {
+    random,
+    ...seams
+  }: Omit<ConstructorParameters<typeof PackingJob>[0], "metrics"> & ConstructorParameters<typeof Packing>[0],
+  { metrics }: Telemetry,
+  bound: RateBound,
+  refuseEarlier: () => Promise<void>,
+) {
+  const packing = new Packing(seams, () => packableBytesMax(seams.ingest.blockBytes), refuseEarlier)
+  const ofJob = { ...seams, random: random.fork("packing"), metrics: new PackingMetrics(metrics) }
+  return { packing, packer: new PackingJob(ofJob, bound) }
 }
 
 /** Quotas, and the jobs that watch what is used. */

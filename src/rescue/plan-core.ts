@@ -9,7 +9,7 @@
  * the others are reported.
  */
 import { hexOf } from "../base/bytes.js"
-import { idOfBytes } from "../object/index.js"
+import { idOfBytes } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
 import type { ExtentRange } from "../block/index.js"
 import { shownOfRecord, versionIdOfHead, type VersionRecord } from "../format/version-record.js"

@@ -4,12 +4,12 @@ import type { StorageClass } from "../base/storage-class.js"
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
+import type { RecoveryHeader } from "../format/recovery-header.js"
 import type { LargeObject, VersionDetails } from "../format/version-record.js"
 import type { Extent } from "../format/extent.js"
 import type { Sealing } from "../format/sealing.js"
 import type { StoredChecksum, VersionLock } from "../object/contract.js"
 import type { BodyMatch as FoundBody } from "../block/index.js"
-import type { PackedBody } from "./rescue-packs.js"
 import type { KnownKey } from "./key-rows-core.js"
 import type { CatalogedShard, CatalogedUpload } from "./needle-catalog.js"
 
@@ -22,6 +22,13 @@ export interface BodyRange {
   readonly body: WholeBody
   readonly offsetBytes: number
   readonly lengthBytes: number
+}
+
+/** An object in a pack. */
+export interface PackedBody extends BodyRange {
+  /** Hexadecimal: the upload, the segments or the version that had the bytes before. */
+  readonly before: string
+  readonly header: RecoveryHeader
 }
 
 export interface PlannedPart {

@@ -13,21 +13,14 @@ import type { UploadId } from "../base/ids.js"
 import { isDecidedBelow, type UploadMark } from "../format/metadata-backup.js"
 import type { NeedleOwner } from "../format/needle.js"
 import { decodePackDirectory } from "../format/packing-rows.js"
-import { decodeRecoveryHeader, type RecoveryHeader } from "../format/recovery-header.js"
+import { decodeRecoveryHeader } from "../format/recovery-header.js"
 import type { NeedleCatalog } from "./needle-catalog.js"
-import type { BodyMatch, BodyRange, WholeBody } from "./plan.js"
+import type { BodyMatch, PackedBody, WholeBody } from "./plan.js"
 
 const PACKS_LIMITS = {
   /** Objects of directories that are kept in memory: up to about 1 GiB. */
   entriesMax: 1_000_000,
 } as const
-
-/** An object in a pack. */
-export interface PackedBody extends BodyRange {
-  /** Hexadecimal: the upload, the segments or the version that had the bytes before. */
-  readonly before: string
-  readonly header: RecoveryHeader
-}
 
 interface ReadPacks {
   readonly bodyOf: (catalog: NeedleCatalog, uploadId: UploadId) => BodyMatch

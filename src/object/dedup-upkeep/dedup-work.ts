@@ -9,7 +9,7 @@
 import { isFailure } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { decodeReferences } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import type { Metadata } from "../../metadata/index.js"
 import { indexBlocks } from "../commands/dedup-commands-core.js"
 import { dropRows } from "../commands/pending-deletion-commands-core.js"

@@ -3,7 +3,8 @@
  * that reference them get bytes of their own, and the segments are deleted with the last reference.
  */
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { decodeReferences, decodeSegment } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import { suffixRange } from "../../format/row-key.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"

@@ -1,8 +1,9 @@
 /** The versions of a bucket that can be packed, and why others are left out. Pure. */
-import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
+import { parseBucketId, type BucketId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { decodeReferences, decodeSegment } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import {
   appendedRowKey,
   multipartRowKey,
@@ -25,7 +26,7 @@ export const CANDIDATE_LIMITS = {
 } as const
 
 /** Objects that were written before this are cold. */
-export interface Coldness {
+interface Coldness {
   readonly beforeMs: number
   readonly maxBytes: number
 }
@@ -109,7 +110,7 @@ function segmentOf(view: RowView, objectRow: RowKey, { content, head }: VersionR
     return isAppended || isReferenced ? undefined : { pack: undefined, storageClass: undefined }
   }
   const { bucketId } = parseObjectRowKey(objectRow)
-  const pack = referencesRowKey(bucketId as BucketId, source)
+  const pack = referencesRowKey(parseBucketId(bucketId), source)
   const references = view.get("references", pack)
   const counted = references && decodeReferences(references.value)
   if (counted?.pack === undefined || source.lengthBytes !== head.sizeBytes) return undefined

@@ -19,7 +19,7 @@ interface Room {
   readonly reserveBytes: number
 }
 
-export interface PackLayout {
+interface PackLayout {
   /** Of each object, in the order of `sizes`. */
   readonly offsets: readonly number[]
   /** Of the pack: all its shards have the same length. */

@@ -28,7 +28,8 @@ import {
   type PackingPass,
   type PackingSetting,
 } from "../../format/packing-rows.js"
-import { decodeSetting, encodeReferences, encodeSegment } from "../../format/records.js"
+import { decodeSetting, encodeSegment } from "../../format/records.js"
+import { encodeReferences } from "../../format/references-record.js"
 import { appendedRowKey, bucketRowKey, objectRowKey, settingRowKey, versionRowKey } from "../../format/row-key.js"
 import { decodeVersion, decodeVersionHead, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
@@ -78,7 +79,7 @@ interface PackVersions {
 }
 
 /** Whether the bytes of a version are those that were read: some only grow, and with them the order. */
-export function hasBytes({ head, content }: VersionRecord, { order, random, before }: PackedObject): boolean {
+function hasBytes({ head, content }: VersionRecord, { order, random, before }: PackedObject): boolean {
   if (head.order !== order || !equalBytes(head.random, random)) return false
   if (content.kind === "extent") return before.kind === "extent" && content.extent.uploadId === before.uploadId
   if (content.kind === "segments") return before.kind === "segments" && content.multipartId === before.multipartId
@@ -193,7 +194,7 @@ export interface PackingBucket {
 }
 
 /** The setting of a bucket; undefined: its objects are not packed. */
-export function packingSettingIn(view: RowView, bucketId: BucketId): PackingSetting | undefined {
+function packingSettingIn(view: RowView, bucketId: BucketId): PackingSetting | undefined {
   const row = view.get("settings", settingRowKey(bucketId, "packing"))
   return row && decodePackingSetting(decodeSetting(row.value).document)
 }
@@ -220,7 +221,7 @@ export const packingBuckets = query("PackingBuckets", (view): readonly PackingBu
 })
 
 /** How long after its end the next pass begins: rare enough to cost little, and often enough for the setting. */
-export function restOf({ afterSeconds }: PackingSetting, { startedMs, endedMs = startedMs }: PackingPass): number {
+function restOf({ afterSeconds }: PackingSetting, { startedMs, endedMs = startedMs }: PackingPass): number {
   const { restMsMin, restMsMax, restTimes } = PASS_LIMITS
   const wanted = Math.min(restMsMax, Math.max(restMsMin, (afterSeconds * 1_000) / 4))
   return Math.max(wanted, restTimes * (endedMs - startedMs))

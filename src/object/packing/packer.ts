@@ -15,6 +15,7 @@ import { shardCount, shardsNeeded } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import {
   encodePackDirectory,
+  idOfBytes,
   packDirectoryBytesMax,
   type PackedCounts,
   type PackEntry,
@@ -27,7 +28,7 @@ import type { ObjectBackend } from "../backend.js"
 import { segmentsOfRange } from "../object-reader.js"
 import type { Ingest } from "../ingest.js"
 import type { RateBound } from "../jobs/repair-rate-core.js"
-import { extentsOfSegment, idOfBytes, manifestOf } from "../queries/manifest-core.js"
+import { extentsOfSegment, manifestOf } from "../queries/manifest-core.js"
 import { headersOf } from "../queries/object-info-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 import type { Random } from "../../seams/random/contract.js"

@@ -19,10 +19,10 @@ import type { Bucket } from "../contract.js"
 import { recount, RECOUNT_LIMITS } from "../dedup-upkeep/recount.js"
 import { rowsOfBucket } from "../lifecycle/walk-core.js"
 import type { StoreClock } from "../store-clock.js"
-import { CANDIDATE_LIMITS, candidatesFrom, packsFrom, type LeftOut } from "./candidates-core.js"
+import { CANDIDATE_LIMITS, candidatesFrom, packsFrom } from "./candidates-core.js"
 import { beginAgain, packingOf } from "./pack-commands-core.js"
 
-export interface PackingReport {
+interface PackingReport {
   /** "suspended": the bucket has opted in, but what the store writes now is encrypted. */
   readonly state: "on" | "off" | "suspended"
   readonly setting: PackingSetting | undefined
@@ -40,7 +40,7 @@ export interface PackingReport {
   readonly waitingObjects: number
   readonly waitingBytes: number
   /** Other versions that are left out, by the reason. */
-  readonly leftOut: Partial<Record<LeftOut, number>>
+  readonly leftOut: Readonly<Record<string, number>>
 }
 
 interface PackingSeams {
@@ -121,13 +121,12 @@ export class Packing {
     const beforeMs = Math.min(storeClock.shownMs, clock.wallMs()) - setting.afterSeconds * 1_000
     const cold = { beforeMs, maxBytes: Math.min(setting.maxBytes, this.bytesMax()) }
     const found = { waitingObjects: 0, waitingBytes: 0 }
-    const leftOut: Partial<Record<LeftOut, number>> = {}
+    const leftOut: Record<string, number> = {}
     for (let from: RowKey | undefined = rowsOfBucket(id).start; from !== undefined;) {
       const page: Awaited<ReturnType<Packing["candidatesPage"]>> = await this.candidatesPage(id, from, cold)
       found.waitingObjects += page.found.length
       found.waitingBytes += page.found.reduce((sum, { record }) => sum + record.head.sizeBytes, 0)
-      for (const [reason, count] of Object.entries(page.leftOut) as [LeftOut, number][])
-        leftOut[reason] = (leftOut[reason] ?? 0) + count
+      for (const [reason, count] of Object.entries(page.leftOut)) leftOut[reason] = (leftOut[reason] ?? 0) + count
       from = page.next
       await laterTurn(clock)
     }

@@ -5,7 +5,8 @@ import type { Family } from "../../base/families.js"
 import { objectKeyOfText, rowKeyOf, type RowKey } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import type { PackingSetting } from "../../format/packing-rows.js"
-import { decodeReferences, decodeSegment, type ReferencesRecord } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences, type ReferencesRecord } from "../../format/references-record.js"
 import { bucketIdOfRowKey } from "../../format/row-key.js"
 import type { MetadataRow } from "../../metadata/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
@@ -16,9 +17,9 @@ import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
 import { sourceOf } from "../testing-services.js"
 
 export const never = new AbortController().signal
-export const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }
+const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }
 /** The block size of these stores: objects of up to an eighth are packed. */
-export const BLOCK = 128 * KIB
+const BLOCK = 128 * KIB
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 export interface Scene {

@@ -2,7 +2,6 @@
  * Manifests: the segments of a multipart object or one with appends, found without reading them all. Pure.
  */
 import { must } from "../../base/assert.js"
-import { bytesOfHex } from "../../base/bytes.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { firstOf } from "../../base/first-of.js"
 import { rowKeyOf, type BucketId, type MultipartId, type ObjectKey, type RowKey } from "../../base/ids.js"
@@ -11,16 +10,14 @@ import type { ExtentRange } from "../../block/index.js"
 import { digestsOfSegments } from "../../format/dedup-rows.js"
 import { appendedRowKey, multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
 import {
-  decodeReferences,
   decodeSegment,
   type PartRecord,
-  type ReferencesRecord,
   type ReferringPart,
   type SegmentRecord,
   type SegmentSource,
 } from "../../format/records.js"
+import { decodeReferences, type ReferencesRecord } from "../../format/references-record.js"
 import { plainBytesOf } from "../../format/sealing.js"
-import { bytesOfVersionId } from "../../format/version-id.js"
 import type { VersionRecord } from "../../format/version-record.js"
 import type { RowView } from "../../metadata/index.js"
 
@@ -215,17 +212,4 @@ export function partByNumber(view: RowView, address: ManifestAddress, partNumber
   const lines = linesOf(segment)
   const offsetBytes = segment.offsetBytes + bytesOfLines(lines.slice(0, inSegment))
   return { part: must(lines[inSegment], "segments are full but for the last"), offsetBytes }
-}
-
-/**
- * What the directory of a pack says of the bytes that an object had before it was packed, since a rescue may have rows from
- * then. 16 bytes: the upload, the segments, or the order and the random half of the id of a version with a payload.
- */
-export function idOfBytes({ head, content }: Pick<VersionRecord, "head" | "content">): Uint8Array {
-  if (content.kind === "extent") return must(bytesOfHex(content.extent.uploadId), "upload ids are hex")
-  if (content.kind === "segments") return bytesOfVersionId(content.multipartId)
-  const order = Buffer.alloc(16)
-  order.writeBigUInt64BE(BigInt(head.order), 0)
-  order.set(head.random.subarray(0, 8), 8)
-  return order
 }
