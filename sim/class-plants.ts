@@ -10,8 +10,8 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 export const CLASS_PLANTS: readonly TestedPlant[] = [
   plant("new blocks have the policy of the bucket", OBJECTS, {
     file: "src/object/ingest.ts",
-    find: "const policy = policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)",
-    put: "const policy = ofBucket ?? this.store.policy",
+    find: "return policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)",
+    put: "return ofBucket ?? this.store.policy",
   }),
   plant("re-encoding does not follow the class", OBJECTS, {
     file: "src/object/jobs/policies-of-rows.ts",

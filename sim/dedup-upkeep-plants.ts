@@ -44,7 +44,7 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ),
   ofDigests(
     "bytes that are referenced by half are copied",
-    edit("released", "found.bytes >= bytes * SHARE_MIN", "found.bytes > bytes * SHARE_MIN"),
+    edit("released", "found.bytes >= bytes * shareMin", "found.bytes > bytes * shareMin"),
   ),
   ofDigests(
     "digests are stored of an object that was replaced",

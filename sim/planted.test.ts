@@ -14,6 +14,7 @@ import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
+import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
@@ -38,6 +39,7 @@ test("each planted bug still fits its source", () => {
     ...APPEND_PLANTS,
     ...DEDUP_PLANTS,
     ...DEDUP_UPKEEP_PLANTS,
+    ...PACKING_PLANTS,
     ...QUEUE_PLANTS,
     ...COORD_PLANTS,
     ...COORD_CLUSTER_PLANTS,

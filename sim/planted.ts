@@ -24,6 +24,7 @@ import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
+import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
@@ -207,7 +208,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...UNDELETE_PLANTS,
           ...APPEND_PLANTS,
         ],
-        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
+        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS, ...PACKING_PLANTS],
         ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...HOT_PLANTS],
       ].filter(isChosen),
       show,

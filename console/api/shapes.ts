@@ -69,6 +69,7 @@ export type RemoteBucket = NonNullable<Remotes["buckets"]>[number]
 export type PendingRemoteWrites = z.output<typeof remote.PENDING_WRITES>
 export type PendingRemoteWrite = PendingRemoteWrites["pending"][number]
 export type Dedup = z.output<typeof dedup.DEDUP>
+export type Packing = z.output<typeof dedup.PACKING>
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type BucketHistory = z.output<typeof history.HISTORY>

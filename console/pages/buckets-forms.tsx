@@ -157,6 +157,27 @@ export function Deduplication(props: FormProps) {
   )
 }
 
+const DAY_SECONDS = 86_400
+const PACKING_DAYS = 30
+
+export function PackingForm(props: FormProps) {
+  const { afterSeconds = PACKING_DAYS * DAY_SECONDS, ...others } = props.found.value ?? {}
+  const isOn = useSignal(props.found.value !== undefined)
+  const days = useSignal(String(Number(afterSeconds) / DAY_SECONDS))
+  const isValid =
+    !isOn.value || (days.value.trim() !== "" && isNumber(days.value, false) && Number(days.value) <= 3_650)
+  const hint =
+    "Objects of up to 64 KiB that were written so long ago are stored together in erasure-coded blocks. Clients see no change."
+  const toValue = () =>
+    isOn.value ? { ...others, afterSeconds: Math.round(Number(days.value) * DAY_SECONDS) } : undefined
+  return (
+    <SettingForm {...props} {...{ title: "Packing", hint, toValue, isValid }}>
+      <CheckboxField label="Pack cold small objects" value={isOn} />
+      <TextField label="Days until an object is cold" value={days} error={isValid ? undefined : "From 0 to 3650."} />
+    </SettingForm>
+  )
+}
+
 function History(props: FormProps) {
   const isKept = useSignal(props.found.value !== undefined)
   const hint =

@@ -19,6 +19,7 @@ import { go, pathTo } from "../shell/router.js"
 import { mayUse, session } from "../shell/session.js"
 import { bucketPath, settingIn } from "./buckets-api.js"
 import { DedupTab } from "./buckets-dedup.js"
+import { PackingTab } from "./buckets-packing.js"
 import { FormsTab } from "./buckets-forms.js"
 import { HistoryTab } from "./buckets-history.js"
 import { JsonTab } from "./buckets-json.js"
@@ -143,6 +144,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         },
         { key: "lifecycle", title: "Lifecycle", content: () => ofSetting("lifecycle", LifecycleTab) },
         { key: "dedup", title: "Deduplication", content: () => ofSetting("dedup", DedupTab) },
+        { key: "packing", title: "Packing", content: () => ofSetting("packing", PackingTab) },
         { key: "policy", title: "Policy", content: () => ofSetting("policy", PolicyTab) },
         {
           ...{ key: "json", title: "JSON" },

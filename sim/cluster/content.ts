@@ -13,7 +13,7 @@ import { isVersionFamily, versionOfRow } from "../../src/format/deleted-version.
 import { blockCount, exceptionOf, type Extent } from "../../src/format/extent.js"
 import { needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
-import { decodeReferences } from "../../src/format/records.js"
+import { decodeReferences } from "../../src/format/references-record.js"
 import { multipartRowKey, objectRowKeyOf, uploadOfPartRowKey } from "../../src/format/row-key.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Engine } from "../../src/node/engine.js"

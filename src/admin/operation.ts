@@ -135,6 +135,7 @@ export interface Services {
   readonly histories: Pick<ObjectServices["histories"], "begin" | "end" | "since">
   readonly undelete: Pick<Undelete, "setUndelete" | "listDeleted" | "undelete" | "purgeDeleted">
   readonly dedup: Pick<Dedup, "setDedup">
+  readonly packing: Pick<ObjectServices["packing"], "set" | "setting" | "stat">
   readonly dedupUpkeep: Pick<ObjectServices["dedupUpkeep"], "stat">
   readonly namedKeys: NamedKeys
   readonly erasures: Pick<Erasures, "begin" | "state">

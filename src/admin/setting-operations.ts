@@ -1,6 +1,6 @@
 /**
  * The operations of `/v1` on the settings of a bucket as JSON: those of S3, of which S3's own requests read and write the
- * documents, and quota, undelete, append, dedup and history, which S3 does not have.
+ * documents, and quota, undelete, append, dedup, packing and history, which S3 does not have.
  *
  * Promises  A caller with access policies needs the same action as for the request of S3.
  * Limits    `VALUE_BYTES_MAX`.
@@ -8,12 +8,14 @@
 import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
+import { PACKING_DEFAULTS, PACKING_SETTING_LIMITS } from "../format/packing-rows.js"
 import type { Bucket } from "../object/contract.js"
 import { parseBody, type Operation, type OperationInput, type RequiredAction, type Services } from "./operation.js"
 import { QUOTA_LIMITS } from "./quota-schemas.js"
 import { BUCKET_SETTING, BUCKET_SETTINGS, SET_SETTING } from "./setting-schemas.js"
 import { SET_UNDELETE } from "./undelete-schemas.js"
 
+const DAY_SECONDS = 86_400
 const PATH = "/v1/buckets/{bucket}/settings"
 const ONE = `${PATH}/{setting}`
 /** A thousand lifecycle rules with filters. */
@@ -78,6 +80,21 @@ const OWN: ReadonlyMap<string, OwnSetting> = new Map<string, OwnSetting>([
     },
   ],
   [
+    "packing",
+    {
+      actions: {
+        ...{ GET: "hayloft:GetBucketPacking", PUT: "hayloft:SetBucketPacking" },
+        DELETE: "hayloft:RemoveBucketPacking",
+      },
+      get: async ({ packing }, bucket) => {
+        const setting = await packing.setting(bucket)
+        return setting && { ...setting }
+      },
+      put: beginPacking,
+      remove: ({ packing }, bucket) => packing.set(bucket, undefined),
+    },
+  ],
+  [
     "history",
     {
       actions: {
@@ -97,6 +114,28 @@ async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value)
   if (bucket.versioning !== "never")
     throw fail("invalidRequest", { message: "objects of a bucket with versioning cannot be appended to" })
   await buckets.setSetting(bucket, "append", "{}")
+}
+
+const { afterSecondsMax, maxBytesMax } = PACKING_SETTING_LIMITS
+const PACKING_SETTING = z
+  .strictObject({
+    afterDays: z
+      .number()
+      .min(0)
+      .max(afterSecondsMax / DAY_SECONDS)
+      .optional(),
+    afterSeconds: z.number().int().min(0).max(afterSecondsMax).optional(),
+    maxBytes: z.number().int().min(1).max(maxBytesMax).default(PACKING_DEFAULTS.maxBytes),
+  })
+  .refine(({ afterDays, afterSeconds }) => afterDays === undefined || afterSeconds === undefined, {
+    message: "afterDays or afterSeconds, not both",
+  })
+
+/** Throws `invalidRequest`. */
+async function beginPacking({ packing }: Services, bucket: Bucket, value: Value): Promise<void> {
+  const { afterDays, afterSeconds, maxBytes } = parseBody(PACKING_SETTING, value)
+  const ofDays = afterDays === undefined ? PACKING_DEFAULTS.afterSeconds : Math.round(afterDays * DAY_SECONDS)
+  await packing.set(bucket, { afterSeconds: afterSeconds ?? ofDays, maxBytes })
 }
 
 /** Throws `invalidRequest`. */

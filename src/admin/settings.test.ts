@@ -59,6 +59,7 @@ test("a list shows all settings, and says which the bucket's own policy refuses 
       ["undelete", false, undefined],
       ["append", false, undefined],
       ["dedup", false, undefined],
+      ["packing", false, undefined],
       ["history", false, undefined],
     ],
   )

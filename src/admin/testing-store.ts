@@ -45,6 +45,7 @@ import { bearersOnly } from "./testing-sessions.js"
 import { coordinationInMemory } from "./testing-coord.js"
 import { queuesInMemory } from "./testing-queues.js"
 import { DEDUP_REPORT } from "./testing-dedup.js"
+import { fakePacking } from "./testing-packing.js"
 import { RECONCILING } from "./testing-reconciling.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
@@ -93,6 +94,7 @@ export class FakeStore implements Accounts {
   ])
   readonly keys = new Map<AccessKeyId, AccessKey>()
   broken: Error | undefined
+  private readonly packing = fakePacking()
   healthReport: HealthReport = { ready: true, reasons: [] }
 
   readonly denials = denialsOfOne()
@@ -117,6 +119,7 @@ export class FakeStore implements Accounts {
       ...{ lifecycle, erasures },
       ...{ bucketDocuments: this.documents, usageHistory: HISTORY, quotas: this.quotas, undelete: this.undelete },
       ...{ dedup: { setDedup: async () => this.#touch("setDedup") }, dedupUpkeep: { stat: async () => DEDUP_REPORT } },
+      packing: this.packing,
       ...HISTORY_PARTS,
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
       ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },

@@ -136,7 +136,9 @@ export const FAMILIES = {
   transactions: 65,
   /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
   history: 66,
-  /** Class of an end (1) + needle id → place in a volume of needles that end. Not replicated. 67 to 69 are taken. */
+  /** Bucket id → how far the packing of its cold small objects is. */
+  packing: 67,
+  /** Class of an end (1) + needle id → place in a volume of needles that end. Not replicated. */
   expiringNeedles: 70,
 } as const
 

@@ -1,4 +1,4 @@
-/** The commands of deduplication, as an operator types them, against the admin API over a store in memory. */
+/** The commands of deduplication and packing, as an operator types them, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
 import http from "node:http"
 import { after, before, beforeEach, test } from "node:test"
@@ -155,4 +155,23 @@ test("without waiting, the job is named", async () => {
 test("a rate that is no number is refused before anything is started", async () => {
   assert.equal((await hayloft("dedup", "verify", "backups", "--rate", "fast")).code, 2)
   assert.equal(opened, undefined)
+})
+
+test("pack stat shows packs, what is in use and what is left out; pack undo waits for its job", async () => {
+  const { code, out, error } = await hayloft("pack", "stat", "backups")
+  assert.deepEqual([code, error], [0, ""])
+  for (const line of [
+    /\npacking +on\n/,
+    /\nsetting +after 2,592,000 s, up to 64\.0 KiB\n/,
+    /\nlast pass +ended 1970-01-01T00:01:01\.000Z; 300 objects packed since the setting was made\n/,
+    /\npacked objects +200\n/,
+    /\nshare in use +66 %\n/,
+    /\nleft out: written too recently +1,000\n/,
+  ])
+    assert.match(out, line)
+  outcomes = [{ isRepaired: true }, undefined]
+  const undone = await hayloft("pack", "undo", "backups", "--rate", "50")
+  assert.equal(undone.code, 0, undone.error)
+  assert.match(undone.out, /\nresult +2 of 2 rows compared: 1 changed\n/)
+  assert.match(opened?.request ?? "", /"bucket":"backups".*"itemsPerSecond":50/)
 })

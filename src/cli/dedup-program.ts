@@ -1,25 +1,20 @@
 /** The commands of deduplication: `dedup stat`, `verify`, `rebuild` and `compact`. */
 import type { Command } from "commander"
 import type { z } from "zod"
-import { DEDUP, STARTED_JOB } from "../admin/index.js"
+import { DEDUP } from "../admin/index.js"
 import { checked } from "./checked.js"
-import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
-import { jobUntilEnd } from "./job-progress.js"
-import { jobText, type StartedJob } from "./jobs-text.js"
-import { group, numberOf, withStore } from "./options.js"
+import { group, withStore } from "./options.js"
 import { answer, type OutputOptions } from "./output.js"
+import { runRowsJob, withRowsJob, type RowsJobOptions } from "./rows-job.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { countText, printable, sizeText, tableText } from "./text.js"
 
 type Options = StoreOptions & OutputOptions
 type Report = z.output<typeof DEDUP>
 
-interface JobOptions extends Options {
+interface JobOptions extends RowsJobOptions {
   readonly read?: true
-  readonly rate?: string
-  /** False with `--no-wait`. */
-  readonly wait: boolean
 }
 
 const pathOf = (bucket: string): string => `/v1/buckets/${encodeURIComponent(bucket)}/dedup`
@@ -36,8 +31,8 @@ export function addDedupCommands(program: Command, io: CliIo, signal: AbortSigna
       await answer(io, options, { bucket, ...report }, reportText(bucket, report))
     })
   const run = (bucket: string, options: JobOptions, request: Readonly<Record<string, unknown>>) =>
-    runJob(io, signal, bucket, options, request)
-  withJob(dedup.command("verify"))
+    runRowsJob(io, signal, `${pathOf(bucket)}/jobs`, options, request)
+  withRowsJob(dedup.command("verify"))
     .description(
       "count references again, and compare index, digests and what is there; exit code 1 if something does not agree",
     )
@@ -45,7 +40,7 @@ export function addDedupCommands(program: Command, io: CliIo, signal: AbortSigna
     .action((bucket: string, options: JobOptions) =>
       run(bucket, options, { kind: "verify", read: options.read === true }),
     )
-  withJob(dedup.command("rebuild"))
+  withRowsJob(dedup.command("rebuild"))
     .description(
       "repair what verify finds, and read objects that have no digests, so that later writes find their blocks",
     )
@@ -53,44 +48,11 @@ export function addDedupCommands(program: Command, io: CliIo, signal: AbortSigna
     .action((bucket: string, options: JobOptions) =>
       run(bucket, options, { kind: "rebuild", read: options.read === true }),
     )
-  withJob(dedup.command("compact"))
+  withRowsJob(dedup.command("compact"))
     .description(
       "copy references to objects that are gone and kept for less than half of their bytes, so that these are deleted",
     )
     .action((bucket: string, options: JobOptions) => run(bucket, options, { kind: "compact" }))
-}
-
-const withJob = (command: Command): Command =>
-  withStore(command)
-    .argument("<BUCKET>")
-    .option("--rate <NUMBER>", "rows a second at most")
-    .option("--no-wait", "start the job, and do not wait until it has ended")
-
-async function runJob(
-  io: CliIo,
-  signal: AbortSignal,
-  bucket: string,
-  options: JobOptions,
-  request: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  await withAdmin(io, options, signal, async client => {
-    const rate = options.rate === undefined ? {} : { itemsPerSecond: numberOf(options.rate, "--rate") }
-    const started = checked(STARTED_JOB, await client.post(`${pathOf(bucket)}/jobs`, { ...request, ...rate }))
-    if (!options.wait) {
-      const text = `started as job ${started.id}; hayloft jobs watch ${started.id} shows the progress\n`
-      return answer(io, options, started, text)
-    }
-    const ended = await jobUntilEnd(io, client, started.id, { printsEach: false, signal })
-    await answer(io, options, ended, jobText(ended, io.clock.wallMs()))
-    requireAgreement(ended)
-  })
-}
-
-/** Throws a `CliError` if the job has failed, or has findings. */
-function requireAgreement({ id, state, counts, result = "" }: StartedJob): void {
-  if (state !== "done")
-    throw new CliError("failed", `job ${id} has ${state === "failed" ? "failed" : "been cancelled"}: ${result}`)
-  if ((counts?.failed ?? 0) > 0) throw new CliError("failed", `${result}; hayloft jobs show ${id} lists them`)
 }
 
 /** "2.8 times": bytes of objects for each one that is stored. */

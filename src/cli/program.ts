@@ -36,6 +36,7 @@ import { group, withJson, withLocked, withMasterKey, withStore } from "./options
 import { answer, type OutputOptions } from "./output.js"
 import { addCoordCommands } from "./coord-program.js"
 import { addDedupCommands } from "./dedup-program.js"
+import { addPackingCommands } from "./packing-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
 import { addRemoteCommands } from "./remote-program.js"
@@ -233,6 +234,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addTransformCommands(program, io, signal)
   addRemoteCommands(program, io, signal)
   addDedupCommands(program, io, signal)
+  addPackingCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

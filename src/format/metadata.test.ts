@@ -45,6 +45,14 @@ import {
 } from "./lifecycle-pass.js"
 import { decodeTimestamps, encodeTimestamps } from "./commit-timestamps.js"
 import { decodeHistory, encodeHistory } from "./history.js"
+import {
+  decodePackDirectory,
+  decodePackingPass,
+  decodePackingSetting,
+  encodePackDirectory,
+  encodePackingPass,
+  encodePackingSetting,
+} from "./packing-rows.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
 import { RecordReader } from "./pack.js"
 import { decodeIntent, encodeIntent } from "./intent.js"
@@ -54,7 +62,6 @@ import {
   decodeCounters,
   decodePart,
   decodePendingDeletion,
-  decodeReferences,
   decodeRowHead,
   decodeSegment,
   decodeSetting,
@@ -66,7 +73,6 @@ import {
   encodeHint,
   encodePart,
   encodePendingDeletion,
-  encodeReferences,
   encodeRowHead,
   encodeSegment,
   encodeSetting,
@@ -75,6 +81,7 @@ import {
   type PartRecord,
   SETTING_NAMES,
 } from "./records.js"
+import { decodeReferences, encodeReferences } from "./references-record.js"
 import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
 import { multipartIdOf, versionIdOf } from "./version-id.js"
 import { decodeUsage, encodeUsage } from "./usage.js"
@@ -468,6 +475,39 @@ testGoldens(
     ),
     sample("store's clock", 1_767_225_600_123, encodeStoreClock, decodeStoreClock),
     sample("commit timestamps", 1_767_225_600_123_456, encodeTimestamps, decodeTimestamps),
+    sample(
+      "packing pass",
+      {
+        ...{ startedMs: 1_767_225_600_000, endedMs: undefined, next: objectRowKey(bucketId, key) },
+        packed: { packs: 3, objects: 300, bytes: 2 ** 40 },
+      },
+      encodePackingPass,
+      decodePackingPass,
+    ),
+    sample(
+      "packing setting",
+      { afterSeconds: 86_400, maxBytes: 65_536 },
+      setting => Buffer.from(encodePackingSetting(setting)),
+      bytes => decodePackingSetting(Buffer.from(bytes).toString()),
+    ),
+    sample(
+      "pack directory",
+      [{ key, before: filled(16, 7), offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 3) }],
+      encodePackDirectory,
+      decodePackDirectory,
+    ),
+    sample(
+      "references to a pack",
+      {
+        count: 7,
+        isReleased: true,
+        storageClass: "STANDARD",
+        changes: 3,
+        pack: { objects: 128, bytes: 2 ** 33 },
+      } as const,
+      encodeReferences,
+      decodeReferences,
+    ),
     sample("history", 1_767_225_600_123_456, encodeHistory, decodeHistory),
     sample(
       "bucket with a history",

@@ -71,6 +71,7 @@ export const SETTING_NAMES = [
   "remote",
   "dedup",
   "history",
+  "packing",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 
@@ -110,7 +111,7 @@ const VERSIONINGS: readonly Versioning[] = ["never", "enabled", "suspended"]
 const STATES: readonly BucketState[] = ["open", "closing", "erasing"]
 
 /** Null stands for an absent member before one that is present. */
-function withoutTail(members: readonly unknown[]): readonly unknown[] {
+export function withoutTail(members: readonly unknown[]): readonly unknown[] {
   const last = members.findLastIndex(member => member !== undefined)
   return members.slice(0, last + 1).map(member => member ?? null)
 }
@@ -443,42 +444,6 @@ export function decodeSegment(bytes: Uint8Array): SegmentRecord {
   if (state !== OPEN || source !== undefined) throw fail("corruptRecord", { what: "segment", field: "state" })
   return { ...segment, isOpen: true }
 }
-
-/** How many segments of other objects reference segments (family `references`). */
-export interface ReferencesRecord {
-  readonly count: number
-  /** No version of the key has them any more: they are deleted with the last reference. */
-  readonly isReleased: boolean
-  /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
-  readonly storageClass: StorageClass
-  /** Deduplication adds no references: the segments are being deleted, have lost bytes, or were encrypted or moved. */
-  readonly isClosed?: true
-  /** How often the record has changed: one that is the same as before was not changed and changed back. Absent: never counted. */
-  readonly changes?: number
-}
-
-/** Earlier releases refuse a state that they do not know. */
-export function encodeReferences({ count, isReleased, storageClass, ...more }: ReferencesRecord): Uint8Array {
-  const { isClosed, changes } = more
-  const members = [count, isReleased ? 1 : 0, numberOfClass(storageClass)]
-  return packRecord(isClosed ? 2 : 1, [...members, ...withoutTail([isClosed && 1, changes])])
-}
-
-export function decodeReferences(bytes: Uint8Array): ReferencesRecord {
-  const row = RecordReader.open("references", bytes, 2)
-  const [count, isReleased] = [row.number(), row.number() === 1]
-  const references = { count, isReleased, storageClass: pick(STORAGE_CLASSES, row.number(), "storage class") }
-  const state = row.optional(() => row.number())
-  const changes = row.optional(() => row.number())
-  if (state !== (row.format === 2 ? 1 : undefined)) throw fail("corruptRecord", { what: "references", field: "state" })
-  return { ...references, ...(state === 1 && { isClosed: true }), ...(changes !== undefined && { changes }) }
-}
-
-/** The record after another change. */
-export const changedReferences = (before: ReferencesRecord, change: Partial<ReferencesRecord>): ReferencesRecord => ({
-  ...{ ...before, ...change },
-  changes: (before.changes ?? 0) + 1,
-})
 
 /** An append that a client may repeat (family `appends`). */
 interface AppendRecord {

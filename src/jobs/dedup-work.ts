@@ -2,11 +2,18 @@
 import { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
-import type { Buckets } from "../object/contract.js"
+import type { Bucket, Buckets } from "../object/contract.js"
 import type { Services } from "../object/index.js"
 import type { ItemWork, OpenWork } from "./contract.js"
 
 const DEDUP_JOBS = ["verify", "rebuild", "compact"] as const
+
+export const ROWS_PER_SECOND = z
+  .number()
+  .min(0.1)
+  .max(100_000)
+  .optional()
+  .describe("rows a second; absent: in the pauses of other work")
 
 /** The body of a caller's request; the path names the bucket. */
 export const DEDUP_REQUEST = z.strictObject({
@@ -19,12 +26,7 @@ export const DEDUP_REQUEST = z.strictObject({
     .boolean()
     .default(false)
     .describe("of verify and rebuild: also read the bytes, and compare them with their digests"),
-  itemsPerSecond: z
-    .number()
-    .min(0.1)
-    .max(100_000)
-    .optional()
-    .describe("rows a second; absent: in the pauses of other work"),
+  itemsPerSecond: ROWS_PER_SECOND,
 })
 
 /** As the row of a job has it. */
@@ -45,7 +47,7 @@ export const textOfDedup = (stored: StoredDedupRequest): string =>
 /** Whether the job is one of deduplication: those work on rows of the metadata. */
 export const isOfDedup = ({ kind }: { readonly kind: string }): boolean => kind.startsWith(KIND)
 
-interface DedupServices {
+export interface DedupServices {
   readonly buckets: Pick<Buckets, "open" | "confirm">
   readonly dedupUpkeep: Pick<Services["dedupUpkeep"], "open">
 }
@@ -57,10 +59,22 @@ export async function openDedupWork(
 ): Promise<ItemWork<unknown>> {
   const parsed = STORED.safeParse(JSON.parse(job.request))
   if (!parsed.success) throw fail("corruptRecord", { what: "request of a job" })
-  const { bucket: name, bucketId, request } = parsed.data
+  const { request } = parsed.data
+  const bucket = await bucketOfJob(buckets, parsed.data)
+  return dedupUpkeep.open(bucket, { kind: request.kind, reads: request.read, run: runOf(job, bucket.id) })
+}
+
+/** The bucket that a job was started for. Throws `noSuchBucket`. */
+export async function bucketOfJob(
+  buckets: DedupServices["buckets"],
+  { bucket: name, bucketId }: { readonly bucket: string; readonly bucketId: number },
+): Promise<Bucket> {
   await buckets.confirm()
   const bucket = await buckets.open(parseBucketName(name))
   if (bucket.id !== bucketId) throw fail("noSuchBucket", { message: "the bucket was deleted, and made again" })
-  const run = `${job.kind} ${job.startedMs} ${bucketId}`
-  return dedupUpkeep.open(bucket, { kind: request.kind, reads: request.read, run })
+  return bucket
 }
+
+/** A text that differs for each run of a job. */
+export const runOf = ({ kind, startedMs }: Parameters<OpenWork>[0], bucketId: number): string =>
+  `${kind} ${startedMs} ${bucketId}`

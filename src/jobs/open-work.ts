@@ -3,6 +3,7 @@ import { parseBulk, restoredMomentOf } from "./bulk-request.js"
 import { openBulkWork } from "./bulk-work.js"
 import type { ItemWork, OpenWork } from "./contract.js"
 import { isOfDedup, openDedupWork } from "./dedup-work.js"
+import { isUndoPacking, openUndoPacking } from "./packing-work.js"
 import { openRestoreWork } from "./restore-work.js"
 
 type Services = Parameters<typeof openBulkWork>[0] &
@@ -12,6 +13,7 @@ type Services = Parameters<typeof openBulkWork>[0] &
 /** Throws `noSuchBucket`, `accessDenied`. */
 export function openWork(services: Services, job: Parameters<OpenWork>[0]): Promise<ItemWork<unknown>> {
   if (isOfDedup(job)) return openDedupWork(services, job)
+  if (isUndoPacking(job)) return openUndoPacking(services, job)
   return restoredMomentOf(parseBulk(job.request).request) === undefined
     ? openBulkWork(services, job)
     : openRestoreWork(services, job)

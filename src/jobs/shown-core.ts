@@ -3,6 +3,7 @@ import type { JobPlan, JobRecord } from "../format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "./contract.js"
 import type { JobRow } from "./job-commands-core.js"
 import { isOfDedup } from "./dedup-work.js"
+import { isUndoPacking } from "./packing-work.js"
 import { JOB_LIMITS } from "./limits.js"
 
 /** Jobs of the store itself: it does them, and their rows only note that they began and ended. */
@@ -47,8 +48,11 @@ function stateOf({ state, isPaused, isCancelling }: JobRow): StartedJob["state"]
 /** A dry run, like the first phase of any job, counts. */
 function progressOf({ isDryRun, isCounted, counts, ...job }: JobRow): StartedProgress {
   const done = isDryRun || !isCounted ? counts.matched : counts.done + counts.failed
-  return { done, total: isCounted ? counts.matched : undefined, unit: isOfDedup(job) ? "rows" : "objects" }
+  return { done, total: isCounted ? counts.matched : undefined, unit: isOfRows(job) ? "rows" : "objects" }
 }
+
+/** Whether the job works on rows of the metadata. */
+const isOfRows = (job: { readonly kind: string }): boolean => isOfDedup(job) || isUndoPacking(job)
 
 function phaseOf({ isCounted, counts }: JobRow): string {
   return isCounted ? "working" : `counting; ${counts.scanned} rows looked at`
@@ -62,7 +66,7 @@ function secondsLeft({ isPaused, isCounted }: JobRow, { done, total }: StartedPr
 /** How a bulk job has ended, in a sentence. */
 export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): string {
   const { matched, matchedBytes, done, failed } = counts
-  if (isOfDedup({ kind })) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
+  if (isOfRows({ kind })) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
   if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`

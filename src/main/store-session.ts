@@ -298,7 +298,7 @@ export class StoreSession {
       remotes: this.remotes?.remotes,
       hotCopies: engine.hotCopies,
       undelete: services.undelete,
-      ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep },
+      ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep, packing: services.packing },
       ...{ moments: services.moments, histories: services.histories },
       namedKeys,
       masterKey: engine.masterKey,

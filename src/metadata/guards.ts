@@ -81,6 +81,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   transactions: "own",
   history: "own",
   lifecycle: "own",
+  packing: "own",
   parts: "underUpload",
   segments: "underWrittenOwner",
   appends: "underWrittenOwner",

@@ -432,14 +432,19 @@ export class Ingest {
     })
   }
 
+  /** The policy of new blocks of a bucket and class. */
+  async policyFor(bucketId: BucketId, storageClass: StorageClass): Promise<Policy> {
+    const ofBucket = await this.metadata.known(chosenPolicy(bucketId))
+    return policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)
+  }
+
   /** The policy is read while the upload is held, so that a later re-encoding finds the upload. */
   private async target(target: Target, uploadId: UploadId, plainBytes: number | undefined) {
     const { bucket, key, part, storageClass, created, isAppended, ends } = target
     const { blockBytes } = this.store
     const isOpen = isAppended === true && plainBytes !== undefined && isOpenEnd(plainBytes, blockBytes)
     const isKnown = plainBytes !== undefined && created !== undefined
-    const ofBucket = await this.metadata.known(chosenPolicy(bucket.id))
-    const policy = policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)
+    const policy = await this.policyFor(bucket.id, storageClass)
     const plannedLengthBytes = isKnown ? storedBytesOf(plainBytes, blockBytes) : plainBytes
     return {
       uploadId,

@@ -37,6 +37,10 @@ import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
+import { Packing } from "./packing/packing.js"
+import { PackingJob } from "./packing/packing-job.js"
+import { PackingMetrics } from "./packing/packing-metrics.js"
+import { packableBytesMax } from "./packing/packer.js"
 import { PurgeDeletedJob } from "./jobs/purge-deleted.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
@@ -93,6 +97,7 @@ export interface Services extends ObjectServices {
   readonly undelete: Undelete
   readonly dedup: Dedup
   readonly dedupUpkeep: DedupUpkeep
+  readonly packing: Packing
   readonly items: Items
   /**
    * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
@@ -194,13 +199,15 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
+  const ofPacking = { ...backend, metadata: watched, storeClock, encryptsAtRest, pins, ingest, random }
+  const { packing, packer } = packingServices(ofPacking, telemetry, bound, refuseEarlier)
   const histories = new Histories(watched, refuseEarlier)
   const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...backend, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), ...(encrypt ? [encrypt] : []))
+  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), packer, ...(encrypt ? [encrypt] : []))
   if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -212,12 +219,27 @@ export function createServices(
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup, dedupUpkeep },
-    ...{ histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier },
+    ...{ packing, histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
+}
+
+/** Packing, and its job. */
+function packingServices(
+  {
+    random,
+    ...seams
+  }: Omit<ConstructorParameters<typeof PackingJob>[0], "metrics"> & ConstructorParameters<typeof Packing>[0],
+  { metrics }: Telemetry,
+  bound: RateBound,
+  refuseEarlier: () => Promise<void>,
+) {
+  const packing = new Packing(seams, () => packableBytesMax(seams.ingest.blockBytes), refuseEarlier)
+  const ofJob = { ...seams, random: random.fork("packing"), metrics: new PackingMetrics(metrics) }
+  return { packing, packer: new PackingJob(ofJob, bound) }
 }
 
 /** Quotas, and the jobs that watch what is used. */

@@ -7,11 +7,14 @@
  * ended by then are used as well.
  */
 import { must } from "../base/assert.js"
+import { hexOf } from "../base/bytes.js"
 import type { MultipartId, UploadId } from "../base/ids.js"
 import { isDecidedBelow } from "../format/metadata-backup.js"
 import type { PartRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
+import { idOfBytes } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
+import { packDetails } from "../object/index.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
@@ -39,7 +42,32 @@ export function candidatesOf(facts: KeyFacts): readonly Candidate[] {
   const open = openUploads(facts)
   const singles = open.filter(({ part }) => part === 0).map(upload => singleCandidate(upload, facts))
   const parts = open.filter(({ part }) => part > 0)
-  return [...singles, ...multipartCandidates(parts, facts)].sort((a, b) => (a.newest < b.newest ? -1 : 1))
+  const found = [...singles, ...multipartCandidates(parts, facts), ...packedCandidates(singles, facts)]
+  return found.sort((a, b) => (a.newest < b.newest ? -1 : 1))
+}
+
+/** Objects that only the directory of a pack attests, which was written after their bytes. A complete snapshot knows them. */
+function packedCandidates(singles: readonly Candidate[], facts: KeyFacts): readonly Candidate[] {
+  const { packed = [], known, isSnapshotComplete } = facts
+  if (isSnapshotComplete) return []
+  const ids = (known?.versions ?? []).map(({ record }) => hexOf(idOfBytes(record)))
+  const whole = singles.filter(({ planned }) => "certainty" in planned).map(({ newest }): string => newest)
+  const there = new Set([...ids, ...whole])
+  return packed.flatMap((range, i): readonly Candidate[] => {
+    const { before, body, header, lengthBytes: sizeBytes } = range
+    // An object may have been packed again.
+    if (there.has(before) || packed.findIndex(each => each.before === before) !== i) return []
+    const newest = body.extent.uploadId
+    const { contentType, userMetadata, lock, storageClass } = header
+    const details = packDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
+    const unknown = { noteOf: undefined, checksum: undefined, sealing: undefined }
+    const planned: PlannedVersion = {
+      ...{ ...probable(facts), ...unknown, details, lock, storageClass, sizeBytes },
+      content: { kind: "appended", ranges: [range] },
+      reportEntry: { uploadId: newest, notes: [ONLY_NEEDLES, "it was in a pack"] },
+    }
+    return [{ newest, isStale: false, planned }]
+  })
 }
 
 function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFacts): readonly CatalogedUpload[] {

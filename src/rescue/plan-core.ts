@@ -8,6 +8,8 @@
  * Uploads to different nodes have no order: the chosen one is then no more than one of those that may be the newest, and
  * the others are reported.
  */
+import { hexOf } from "../base/bytes.js"
+import { idOfBytes } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
 import type { ExtentRange } from "../block/index.js"
 import { shownOfRecord, versionIdOfHead, type VersionRecord } from "../format/version-record.js"
@@ -142,14 +144,19 @@ function contentOf({ record, payload, parts, ranges }: KnownVersion, facts: KeyF
     case "none":
       return { kind: "marker" }
     case "inline":
-      return payload ? { kind: "inline", bytes: payload } : noRow("its payload is not in the snapshot")
+      if (payload) return { kind: "inline", bytes: payload }
+      return packedContent(record, facts) ?? noRow("its payload is not in the snapshot")
     case "extent": {
       const { extent } = content
       const body = facts.bodyOf(extent.uploadId, extent)
-      return body.kind === "whole" ? { kind: "single", body } : noShards(body.reason)
+      if (body.kind === "whole") return { kind: "single", body }
+      return packedContent(record, facts) ?? noShards(body.reason)
     }
     case "segments": {
-      if (content.appended !== undefined) return appendedContent(head.sizeBytes, ranges, facts)
+      if (content.appended !== undefined) {
+        const found = appendedContent(head.sizeBytes, ranges, facts)
+        return "reason" in found ? (packedContent(record, facts) ?? found) : found
+      }
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
       for (const { partNumber, md5, checksumValue, extent } of parts) {
@@ -160,6 +167,13 @@ function contentOf({ record, payload, parts, ranges }: KnownVersion, facts: KeyF
       return { kind: "multipart", parts: found }
     }
   }
+}
+
+/** The bytes in a pack that the object got after the snapshot; undefined: in none. */
+function packedContent(record: VersionRecord, { packed = [] }: KeyFacts): PlannedContent | undefined {
+  const before = hexOf(idOfBytes(record))
+  const found = packed.find(each => each.before === before && each.lengthBytes === record.head.sizeBytes)
+  return found && record.sealing === undefined ? { kind: "appended", ranges: [found] } : undefined
 }
 
 function appendedContent(sizeBytes: number, ranges: readonly ExtentRange[], facts: KeyFacts): PlannedContent | Missing {

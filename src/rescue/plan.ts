@@ -4,6 +4,7 @@ import type { StorageClass } from "../base/storage-class.js"
 import type { MultipartId, UploadId, VersionId } from "../base/ids.js"
 import type { UploadMark } from "../format/metadata-backup.js"
 import type { Versioning } from "../format/records.js"
+import type { RecoveryHeader } from "../format/recovery-header.js"
 import type { LargeObject, VersionDetails } from "../format/version-record.js"
 import type { Extent } from "../format/extent.js"
 import type { Sealing } from "../format/sealing.js"
@@ -21,6 +22,13 @@ export interface BodyRange {
   readonly body: WholeBody
   readonly offsetBytes: number
   readonly lengthBytes: number
+}
+
+/** An object in a pack. */
+export interface PackedBody extends BodyRange {
+  /** Hexadecimal: the upload, the segments or the version that had the bytes before. */
+  readonly before: string
+  readonly header: RecoveryHeader
 }
 
 export interface PlannedPart {
@@ -105,6 +113,8 @@ export interface KeyFacts {
   readonly decidedBelow: UploadMark | undefined
   /** Undefined if unknown. */
   readonly versioning: Versioning | undefined
+  /** The object's bytes in packs of which the snapshot does not know. */
+  readonly packed?: readonly PackedBody[]
   /** Returns the body of an upload, with its encryption; `row`: its extent in a row, if one is known. */
   readonly bodyOf: (uploadId: UploadId, row: Extent | undefined) => BodyMatch
 }

@@ -20,6 +20,7 @@ import {
   type RowKey,
   type UploadId,
 } from "../base/ids.js"
+import { PACKED_PART } from "../base/limits.js"
 import { lockedNamesOf, requireLockedNames } from "../base/locked-names.js"
 import { plural } from "../base/quantity-text.js"
 import type { ServeConfig } from "../config/index.js"
@@ -42,6 +43,7 @@ import { RescueBuckets } from "./rescue-buckets.js"
 import { addItems } from "./rescue-items.js"
 import { addClasses, addQuotas, addUndelete } from "./rescue-limits.js"
 import { addNamedKeys } from "./rescue-keys.js"
+import { RescuePacks } from "./rescue-packs.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
 import { SourceKeys } from "./source-keys.js"
 import type { SourceShards } from "./source-shards.js"
@@ -107,6 +109,7 @@ export class Rescue {
     incomplete: { objects: 0, bytes: 0 },
   }
   private readonly buckets: RescueBuckets
+  private readonly packs = new RescuePacks()
   private readonly keys: SourceKeys
   private readonly notes: string[]
   /** In the order of their names. */
@@ -146,6 +149,7 @@ export class Rescue {
   async run(): Promise<RescueSummary> {
     const needlesMax = this.settings.needlesMax ?? RESCUE_LIMITS.needlesMax
     const all = await this.catalog(() => true, needlesMax)
+    const ofPacks = all ?? (await this.catalog(() => true, Infinity, PACKED_PART))
     const ofSystem = all ?? (await this.catalog(({ bucketId }) => bucketId === SYSTEM_BUCKET_ID, Infinity))
     this.secretsInNeedles = ofSystem?.sealedSecrets
     const { storeId, record, cipher } = this.sources
@@ -153,6 +157,7 @@ export class Rescue {
       const finder = new SnapshotFinder(ofSystem, this.shards, record?.blockBytes, storeId, cipher)
       this.snapshot = await finder.find(this.signal)
     }
+    await this.readPacks(ofPacks)
     await this.checkLocked(all)
     await addClasses(record, this.target, entry => this.settings.onEntry(entry))
     await this.addFacts()
@@ -170,6 +175,19 @@ export class Rescue {
     await this.addLimits()
     await this.target.finish()
     return this.summary()
+  }
+
+  private async readPacks(catalog: NeedleCatalog | undefined): Promise<void> {
+    if (catalog === undefined) return
+    const segments = [...(this.snapshot?.referenced.values() ?? [])].flat()
+    const named = new Set(segments.flatMap(({ parts }) => parts.map(({ extent }) => extent.uploadId)))
+    await this.packs.add(catalog, {
+      bodyOf: (of, uploadId) => this.bodyOf(of, uploadId, undefined),
+      read: body => this.shards.read(body, this.signal, "reader"),
+      ...{ named, decidedBelow: this.snapshot?.isComplete ? this.snapshot.header.decidedBelow : undefined },
+    })
+    if (this.packs.left > 0)
+      this.notes.push(`${plural(this.packs.left, "pack")} of small objects were not read: there is no memory for more`)
   }
 
   /**
@@ -192,6 +210,8 @@ export class Rescue {
   private async catalog(
     wants: (owner: NeedleOwner) => boolean,
     needlesMax: number,
+    /** Only needles with this part number. */
+    part?: number,
   ): Promise<NeedleCatalog | undefined> {
     const catalog = new NeedleCatalog(needlesMax, wants)
     this.needles = 0
@@ -204,6 +224,7 @@ export class Rescue {
           continue
         }
         if (isUnnamed(item.header)) throw noCipher(`the volumes in ${path}`)
+        if (part !== undefined && (item.header.kind === "payload" || item.header.id.part !== part)) continue
         if (item.header.kind !== "payload") this.needles += 1
         if (!catalog.add(folder, item.header, item.place)) return undefined
       }
@@ -320,13 +341,15 @@ export class Rescue {
     this.passes += 1
     if (part !== EVERYTHING) await this.checkLocked(catalog)
     const tasks = new BoundedTasks(RESCUE_LIMITS.concurrentKeysMax)
-    const visited = new Set<CatalogedKey>()
+    const visited = new Set<string>()
+    const visit = (owner: NeedleOwner) => visited.add(`${owner.bucketId}/${owner.key}`)
+    const isVisited = (owner: NeedleOwner) => visited.has(`${owner.bucketId}/${owner.key}`)
     for await (const release of this.snapshot?.releases(this.signal) ?? []) catalog.release(release)
     try {
       for await (const { bucketId, key, row, records } of this.snapshot?.keys(this.signal) ?? []) {
         if (!isOf({ bucketId, key }, part)) continue
         const cataloged = catalog.keyOf({ bucketId, key })
-        if (cataloged) visited.add(cataloged)
+        if (cataloged || this.packs.of({ bucketId, key }).length > 0) visit({ bucketId, key })
         await this.takeKey(
           catalog,
           { bucketId, key, uploads: cataloged?.uploads ?? [] },
@@ -335,9 +358,13 @@ export class Rescue {
         )
       }
       for (const cataloged of catalog.keys()) {
-        if (cataloged.bucketId === SYSTEM_BUCKET_ID || visited.has(cataloged) || !isOf(cataloged, part)) continue
+        if (cataloged.bucketId === SYSTEM_BUCKET_ID || isVisited(cataloged) || !isOf(cataloged, part)) continue
+        visit(cataloged)
         await this.takeKey(catalog, cataloged, undefined, tasks)
       }
+      for (const owner of this.packs.owners())
+        if (!isVisited(owner) && isOf(owner, part))
+          await this.takeKey(catalog, { ...owner, uploads: [] }, undefined, tasks)
     } finally {
       await tasks.end()
     }
@@ -352,7 +379,8 @@ export class Rescue {
     this.signal.throwIfAborted()
     const plan = planKey({
       // An upload whose shards were all removed, or were to be, was deleted, overwritten or aborted.
-      uploads: uploads.filter(upload => catalog.isKept(upload)),
+      uploads: uploads.filter(upload => upload.part !== PACKED_PART && catalog.isKept(upload)),
+      packed: this.packs.of({ bucketId, key }),
       ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
       isAllHere: this.sources.isWhole && this.damages === 0,
       isShared: this.sources.isShared,
@@ -363,7 +391,8 @@ export class Rescue {
     this.superseded += plan.superseded
     this.deletedSince += plan.deleted
     if (plan.versions.length + plan.incomplete.length + plan.leftOut.length === 0) return
-    const bucket = this.buckets.planOf(bucketId, catalog.bucketNames.get(bucketId))
+    const [packed] = this.packs.of({ bucketId, key })
+    const bucket = this.buckets.planOf(bucketId, catalog.bucketNames.get(bucketId) ?? packed?.header.bucket)
     if (plan.versions.length > 0) await this.buckets.need(bucketId, bucket)
     const versions: ReadyVersion[] = []
     for (const version of plan.versions) versions.push(await this.ready(catalog, bucketId, version, bucket.lock))

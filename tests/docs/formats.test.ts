@@ -15,6 +15,7 @@ import { encodeAudit } from "../../src/format/audit-record.js"
 import { encodeJob } from "../../src/format/job-record.js"
 import { encodeGuards, encodeTransaction } from "../../src/format/transaction-record.js"
 import { encodeHistory } from "../../src/format/history.js"
+import { encodePackingPass } from "../../src/format/packing-rows.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
 import { encodeAdminToken } from "../../src/format/admin-token.js"
 import { encodeSignOuts } from "../../src/format/console-session.js"
@@ -812,6 +813,15 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     },
   ],
   history: [encodeHistory(128), { sinceUs: 128 }],
+  packing: [
+    encodePackingPass({
+      startedMs: 129,
+      endedMs: 130,
+      next: undefined,
+      packed: { packs: 131, objects: 132, bytes: 133 },
+    }),
+    { startedMs: 129, endedMs: 130, next: null, packs: 131, objects: 132, bytes: 133 },
+  ],
   coordChanges: [
     encodeCoordChange({ kind: "released", path: parseCoordPath("n/p"), atMs: 127 }),
     { kind: 3, path: "n/p", atMs: 127 },

@@ -1,7 +1,7 @@
 /** Commands and queries of the upkeep of deduplication, which compare and repair its rows. */
 import type { Family } from "../../src/base/families.js"
 import { MIB } from "../../src/base/limits.js"
-import { decodeReferences } from "../../src/format/records.js"
+import { decodeReferences } from "../../src/format/references-record.js"
 import { bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
 import { decodeVersion } from "../../src/format/version-record.js"
 import type { Query } from "../../src/metadata/index.js"

@@ -18,6 +18,7 @@ import { MULTIPART_COMMANDS } from "./multipart-kinds.js"
 import { OBJECT_COMMANDS } from "./object-kinds.js"
 import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
+import { PACKING_COMMANDS, PACKING_QUERIES } from "./packing-kinds.js"
 import { REFERENCE_COMMANDS, REFERENCE_QUERIES } from "./reference-kinds.js"
 import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import { QUEUE_COMMANDS, QUEUE_QUERIES } from "./queue-kinds.js"
@@ -51,7 +52,7 @@ const DRAWN_COMMANDS = [
 ]
 export const COMMANDS = [
   ...[...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS],
-  ...[...TRANSACTION_COMMANDS, ...HISTORY_COMMANDS],
+  ...[...TRANSACTION_COMMANDS, ...HISTORY_COMMANDS, ...PACKING_COMMANDS],
 ]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
@@ -78,6 +79,7 @@ export const APART: readonly PlayKind[] = [
   ...[...COORD_COMMANDS, ...COORD_QUERIES],
   ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES, ...DEDUP_UPKEEP_COMMANDS, ...DEDUP_UPKEEP_QUERIES],
   ...[...TRANSACTION_COMMANDS, ...TRANSACTION_QUERIES, ...HISTORY_COMMANDS, ...HISTORY_QUERIES],
+  ...[...PACKING_COMMANDS, ...PACKING_QUERIES],
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -211,6 +213,8 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["CreateBucket", "CommitTransaction", "PutVersion", "RemoveVersion", "DropGuards", "OverTransactions"],
   ["CreateUpload", "PutPart", "SealUpload", "PutSegment", "CommitTransaction", "AbortUpload"],
   ["SetBucketQuota", "FinishBucketUsage", "CommitTransaction", "PutVersion", "QuotaState"],
+  ["SetSetting", "PutVersion", "PackVersions", "RemoveLatest", "KeepReferenced", "DropSource", "SegmentOfOffset"],
+  ["SetSetting", "PutVersion", "PackVersions", "TakePackingSlice", "NotePacked", "PackingCandidates", "PacksFrom"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })

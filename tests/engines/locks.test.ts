@@ -61,7 +61,7 @@ const REWRITING = [
  * Commands that seldom meet a locked version: undelete restores the latest version, while the locked one is older;
  * few locked versions reference the bytes of others, or get digests.
  */
-const REWRITING_SELDOM = ["GiveDigests", "ReplaceSource", "UndeleteObject"]
+const REWRITING_SELDOM = ["GiveDigests", "PackVersions", "ReplaceSource", "UndeleteObject"]
 
 /** Rules come before the moves that they ask for. */
 const NEEDED: Readonly<Record<string, string>> = { SetStorageClass: "SetSetting" }

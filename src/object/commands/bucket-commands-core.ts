@@ -15,6 +15,7 @@ import type { EntryWrite } from "../../format/entry.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
 import { usageHistoryRowKey } from "../../format/usage-history.js"
+import { packingRowKey } from "../../format/packing-rows.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, textRowKey } from "../../format/row-key.js"
 import {
   decodeAccount,
@@ -120,6 +121,7 @@ const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
     "encrypted bytes are never equal: a bucket has deduplication or default encryption, not both",
   ],
   ["dedup", "remote", "the bytes of a remote bucket are at the remote: it cannot be deduplicated"],
+  ["packing", "remote", "the bytes of a remote bucket are at the remote: they cannot be packed"],
 ]
 
 /** Throws `invalidRequest`. */
@@ -288,6 +290,7 @@ export function notedRowsOf(view: CommandView, bucketId: BucketId): Touches {
   const rows: Touches = [
     ["lifecycle", lifecycleRowKey(bucketId)],
     ["usageHistory", usageHistoryRowKey(bucketId)],
+    ["packing", packingRowKey(bucketId)],
   ]
   return rows.filter(([family, key]) => view.ifPresent(family, key) !== undefined)
 }

@@ -24,18 +24,20 @@ import { VERSION_FAMILIES, versionOfRow } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
 import type { Extent } from "../../format/extent.js"
 import {
-  changedReferences,
   decodePendingDeletion,
-  decodeReferences,
   decodeSegment,
   encodePendingDeletion,
-  encodeReferences,
   encodeSegment,
-  type ReferencesRecord,
   type ReferringPart,
   type SegmentRecord,
   type SegmentSource,
 } from "../../format/records.js"
+import {
+  changedReferences,
+  decodeReferences,
+  encodeReferences,
+  type ReferencesRecord,
+} from "../../format/references-record.js"
 import {
   appendedRowKey,
   multipartRowKey,

@@ -3,7 +3,7 @@
  * bucket counts thousands of them.
  */
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { decodeReferences } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import { bucketRowKey, suffixRange } from "../../format/row-key.js"
 import { query } from "../../metadata/index.js"
 import { recount, RECOUNT_LIMITS, type Recounted, type WalkSeams } from "./recount.js"

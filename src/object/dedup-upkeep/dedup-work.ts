@@ -1,5 +1,6 @@
 /**
- * The work of a job of deduplication: compares the rows of a bucket, repairs them, or frees bytes that are kept for little.
+ * The work of a job of deduplication: compares the rows of a bucket, repairs them, or frees bytes that are kept for little;
+ * or undoes packing.
  *
  * Promises  A finding is of one moment, or of a row that did not change while it was compared. A repair changes only what is
  *           as it was compared. Both are safe to repeat, and may run while clients write.
@@ -8,7 +9,7 @@
 import { isFailure } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { decodeReferences } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import type { Metadata } from "../../metadata/index.js"
 import { indexBlocks } from "../commands/dedup-commands-core.js"
 import { dropRows } from "../commands/pending-deletion-commands-core.js"
@@ -179,6 +180,8 @@ export class DedupWork {
         return digests.add(bucketId, phase, rowKey)
       case "released":
         return released.free(bucketId, rowKey, await this.seams.counted.of(this.run, bucketId, rowKey, true))
+      case "packs":
+        return released.free(bucketId, rowKey, await this.seams.counted.of(this.run, bucketId, rowKey, true), Infinity)
     }
   }
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "../../base/ids.js"
-import { decodeReferences, decodeSegment, encodeReferences } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences, encodeReferences } from "../../format/references-record.js"
 import type { DedupJob } from "./rows-core.js"
 import {
   BLOCK,

@@ -3,7 +3,8 @@
  * that reference them get bytes of their own, and the segments are deleted with the last reference.
  */
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { decodeReferences, decodeSegment } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import { suffixRange } from "../../format/row-key.js"
 import { query, type RowView } from "../../metadata/index.js"
 import { detachSome, type DetachSeams } from "../jobs/detach-sources.js"
@@ -34,17 +35,21 @@ export const bytesOfReleased = query("BytesOfReleased", (view, stem: RowKey): nu
 export class Released {
   constructor(private readonly seams: DetachSeams & WalkSeams) {}
 
-  /** Gives those that reference the segments bytes of their own if these are kept for little. Clients see no change. */
+  /**
+   * Gives those that reference the segments bytes of their own if these are kept for little: for less than `shareMin` of
+   * them. Clients see no change.
+   */
   async free(
     bucketId: BucketId,
     stem: RowKey,
     counted: Recounted | undefined,
+    shareMin = SHARE_MIN,
   ): Promise<undefined | { readonly isRepaired: true } | { readonly changing: string }> {
     let isRepaired = false
     for (let found = counted; found !== undefined;) {
       const bytes = await this.seams.metadata.ask(bytesOfReleased(stem))
       if (found.isChanging) return { changing: "the number of references changed during each count" }
-      if (bytes === undefined || found.bytes >= bytes * SHARE_MIN) break
+      if (bytes === undefined || found.bytes >= bytes * shareMin) break
       let isDetached = false
       for (const by of found.by) while ((await detachSome(this.seams, by, NEVER, stem)) > 0) isDetached = true
       if (!isDetached) break

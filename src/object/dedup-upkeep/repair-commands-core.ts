@@ -1,7 +1,7 @@
 /** Commands by which deduplication is repaired: each changes a row only if it is as it was compared. Pure. */
 import { equalBytes } from "../../base/bytes.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
-import { changedReferences, decodeReferences, encodeReferences } from "../../format/records.js"
+import { changedReferences, decodeReferences, encodeReferences } from "../../format/references-record.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import type { StorageClass } from "../../base/storage-class.js"

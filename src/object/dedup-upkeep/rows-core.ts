@@ -3,7 +3,8 @@ import type { Family } from "../../base/families.js"
 import { isFailure } from "../../base/failures.js"
 import { rowKeyOf, type BucketId, type RowKey } from "../../base/ids.js"
 import { decodeBlockPlace } from "../../format/dedup-rows.js"
-import { decodeReferences, decodeSegment } from "../../format/records.js"
+import { decodeSegment } from "../../format/records.js"
+import { decodeReferences } from "../../format/references-record.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "../../format/row-key.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
@@ -26,12 +27,15 @@ export type Phase =
   | "versions"
   /** Counts of references to segments of objects that are gone. */
   | "released"
+  /** Those to packs. */
+  | "packs"
 
 export const PHASES = {
   verify: ["references", "segments", "blockDigests", "blockIndex"],
   // Defects are removed before digests and entries are added.
   rebuild: ["segments", "references", "readDigests", "blockIndex", "current", "versions", "blockDigests"],
   compact: ["released"],
+  unpack: ["packs"],
 } as const satisfies Readonly<Record<string, readonly Phase[]>>
 export type DedupJob = keyof typeof PHASES
 
@@ -68,7 +72,7 @@ interface PageLimits {
 }
 
 function familyOf(phase: Phase): Family {
-  if (phase === "released") return "references"
+  if (phase === "released" || phase === "packs") return "references"
   return phase === "readDigests" ? "blockDigests" : phase
 }
 
@@ -134,6 +138,10 @@ function readItem(
     case "blockDigests":
     case "readDigests":
       return isOfPart(rowKey) ? undefined : { key, bytes: 0 }
+    case "packs": {
+      const { pack, count } = decodeReferences(value)
+      return pack !== undefined && count > 0 ? { key, bytes: pack.bytes } : undefined
+    }
     case "released": {
       const { isReleased, count } = decodeReferences(value)
       return isReleased && count > 0 ? { key, bytes: bytesOfSegments(view, rowKey, cost) } : undefined

@@ -8,13 +8,14 @@ import { ALL_NEEDLES, standingOf } from "../../block/index.js"
 import { TestDevices } from "../../block/testing-blocks.js"
 import { Rows } from "../../device/index.js"
 import { makeCodec } from "../../erasure/index.js"
+import type { Disk } from "../../seams/disk/contract.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { StoreWorld } from "../testing-services.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
-export const open = (text: string, devices?: number, blockBytes?: number) =>
-  StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy(text), devices, blockBytes)
+export const open = (text: string, devices?: number, blockBytes?: number, behind?: (disk: Disk) => Disk) =>
+  StoreWorld.open(new TestDevices(makeRows, behind), makeCodec, parsePolicy(text), devices, blockBytes)
 export type World = StoreWorld<TestDevices>
 
 export const noSignal = new AbortController().signal

@@ -10,14 +10,13 @@ import type { ExtentRange } from "../../block/index.js"
 import { digestsOfSegments } from "../../format/dedup-rows.js"
 import { appendedRowKey, multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../format/row-key.js"
 import {
-  decodeReferences,
   decodeSegment,
   type PartRecord,
-  type ReferencesRecord,
   type ReferringPart,
   type SegmentRecord,
   type SegmentSource,
 } from "../../format/records.js"
+import { decodeReferences, type ReferencesRecord } from "../../format/references-record.js"
 import { plainBytesOf } from "../../format/sealing.js"
 import type { VersionRecord } from "../../format/version-record.js"
 import type { RowView } from "../../metadata/index.js"

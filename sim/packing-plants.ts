@@ -1,0 +1,68 @@
+/** Planted bugs of packing, which tests must catch. */
+import type { Edit, TestedPlant } from "./plants.js"
+
+const COMMANDS = "src/object/packing/pack-commands-core.ts"
+const LAYOUT = "src/object/packing/layout-core.ts"
+const JOB = "src/object/packing/packing-job.ts"
+
+const plant = (bug: string, file: string, find: string, put: string, caughtBy = "src/object/packing"): TestedPlant => ({
+  ...{ bug: `packing: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
+})
+
+export const PACKING_PLANTS: readonly TestedPlant[] = [
+  plant(
+    "an object that was replaced meanwhile gets the old bytes",
+    COMMANDS,
+    "if (head.order !== order || !equalBytes(head.random, random)) return false",
+    "if (order < 0 || !equalBytes(head.md5, head.md5) || random.length === 0) return false",
+  ),
+  plant(
+    "objects that are left out are counted",
+    COMMANDS,
+    "const references = { count: found.length,",
+    "const references = { count: pack.objects.length,",
+  ),
+  plant(
+    "what objects had stays for ever",
+    COMMANDS,
+    "if (released !== undefined) editor.release(released)",
+    "void released",
+  ),
+  plant(
+    "a pack counts as that of a living object",
+    COMMANDS,
+    "isReleased: true, storageClass, pack",
+    "isReleased: false, storageClass, pack",
+  ),
+  plant(
+    "short objects lie across the borders of shards",
+    LAYOUT,
+    "const size = sizeOf(sizes, i)\n    if (size > alignedMax) {",
+    "const size = sizeOf(sizes, i)\n    if (size > alignedMax - alignedMax) {",
+  ),
+  plant(
+    "packs of which little is left stay",
+    JOB,
+    "if (isSparse && sparse.length < sparseMax)",
+    "if (isSparse && sparse.length > sparseMax)",
+  ),
+  plant(
+    "objects of packs that go get no bytes of their own",
+    JOB,
+    "for (const { candidate } of held) await this.detach(visit.bucketId, candidate)",
+    "for (const { candidate } of held) if (candidate.key.length === 0) await this.detach(visit.bucketId, candidate)",
+  ),
+  plant(
+    "a pass goes over young objects too",
+    "src/object/packing/candidates-core.ts",
+    "if (Math.max(writtenMsOf(head), head.modifiedMs) > beforeMs)",
+    "if (Math.min(writtenMsOf(head), head.modifiedMs) > beforeMs + 1e15)",
+  ),
+  plant(
+    "a rescue does not read directories of packs",
+    "src/rescue/rescue-packs.ts",
+    'if (body.kind !== "whole") continue',
+    'if (body.kind === "whole") continue',
+    "src/rescue/rescue-packs",
+  ),
+]

@@ -1,0 +1,207 @@
+/**
+ * Packer: reads versions, writes them one behind the other as one block, and makes them reference it.
+ *
+ * Promises  A version has whole bytes at any moment. An interruption leaves unreferenced needles, which are removed like those
+ *           of any upload. Bytes that readers still use stay until those have ended.
+ * Limits    `PACKER_LIMITS`, and those of `PACK_LIMITS`.
+ */
+import { must } from "../../base/assert.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { owned } from "../../base/lent.js"
+import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "../../base/limits.js"
+import type { MultipartId } from "../../base/ids.js"
+import { streamOf } from "../../base/pieces.js"
+import { shardCount, shardsNeeded } from "../../base/policy.js"
+import type { StorageClass } from "../../base/storage-class.js"
+import {
+  encodePackDirectory,
+  idOfBytes,
+  packDirectoryBytesMax,
+  type PackedCounts,
+  type PackEntry,
+} from "../../format/packing-rows.js"
+import { encodeRecoveryHeader } from "../../format/recovery-header.js"
+import type { BucketRecord } from "../../format/records.js"
+import { multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
+import type { VersionRecord } from "../../format/version-record.js"
+import type { ObjectBackend } from "../backend.js"
+import { segmentsOfRange } from "../object-reader.js"
+import type { Ingest } from "../ingest.js"
+import type { RateBound } from "../jobs/repair-rate-core.js"
+import { extentsOfSegment, manifestOf } from "../queries/manifest-core.js"
+import { headersOf } from "../queries/object-info-core.js"
+import type { ReadPin, ReadPins } from "../read-pins.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Candidate } from "./candidates-core.js"
+import { layoutPack } from "./layout-core.js"
+import { NOTHING_PACKED, PACK_LIMITS, packVersions, type BytesBefore, type PackedObject } from "./pack-commands-core.js"
+
+export const PACKER_LIMITS = {
+  /** Of one pack: so much is kept in memory for each storage class. */
+  packBytesMax: 4 * MIB,
+} as const
+
+/** Longer objects are not packed: several fit in a block, with the directory. */
+export const packableBytesMax = (blockBytes: number): number => Math.min(WHOLE_BYTES_MAX, Math.floor(blockBytes / 8))
+
+/** A version with its bytes. */
+export interface HeldObject {
+  readonly candidate: Candidate
+  readonly bytes: Uint8Array
+}
+
+export interface PackerSeams extends Pick<ObjectBackend, "clock" | "metadata" | "blocks" | "log"> {
+  readonly pins: ReadPins
+  readonly ingest: Ingest
+  readonly random: Random
+}
+
+const NEVER = new AbortController().signal
+
+export class Packer {
+  constructor(
+    private readonly seams: PackerSeams,
+    private readonly bound: RateBound,
+  ) {}
+
+  /** The bytes of a version; undefined: they cannot be read, or have changed. */
+  async read(bucket: Pick<BucketRecord, "id">, candidate: Candidate, pin: ReadPin): Promise<HeldObject | undefined> {
+    const { metadata, log } = this.seams
+    const { family, rowKey, row, record } = candidate
+    try {
+      const bytes =
+        record.content.kind === "inline"
+          ? await owned(metadata.payload(family, rowKey, row))
+          : await this.readBlocks(bucket, candidate, pin)
+      // The row may have changed since it was read.
+      return bytes?.length === record.head.sizeBytes ? { candidate, bytes } : undefined
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      log.debug("packing_unreadable", { bucket_id: bucket.id, reason: error.message })
+      return undefined
+    }
+  }
+
+  private async readBlocks(
+    bucket: Pick<BucketRecord, "id">,
+    { key, record }: Candidate,
+    pin: ReadPin,
+  ): Promise<Uint8Array> {
+    const { blocks, metadata } = this.seams
+    const { head, content } = record
+    const pieces: Uint8Array[] = []
+    const take = async (ranges: Parameters<typeof blocks.read>[0]): Promise<void> => {
+      for await (const bytes of streamOf(blocks.read(ranges, NEVER, "caller"))) {
+        pin.progress()
+        pieces.push(bytes)
+      }
+    }
+    if (content.kind === "extent") await take({ extent: content.extent, offsetBytes: 0, lengthBytes: head.sizeBytes })
+    const manifest = manifestOf(bucket.id, key, record)
+    const whole = { first: 0, lengthBytes: head.sizeBytes }
+    if (manifest !== undefined)
+      for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, whole))
+        await take(extentsOfSegment(segment, first, lengthBytes))
+    return Buffer.concat(pieces)
+  }
+
+  /**
+   * Packs versions of one class. Returns what was packed, and those for which the pack had no room; nothing is packed if all
+   * of them have changed, or the bytes could not be written.
+   */
+  async pack(
+    bucket: BucketRecord,
+    storageClass: StorageClass,
+    held: readonly HeldObject[],
+  ): Promise<{ readonly packed: PackedCounts; readonly left: readonly HeldObject[] }> {
+    const { clock, ingest, metadata, log } = this.seams
+    const policy = await ingest.policyFor(bucket.id, storageClass)
+    const planned = this.plan(bucket, held, shardsNeeded(policy))
+    const { objects, body, left } = planned
+    const key = must(objects[0], "a pack has objects").key
+    const multipartId = this.newId()
+    try {
+      const packed = await ingest.run(
+        {
+          ...{
+            bucket,
+            key,
+            part: PACKED_PART,
+            multipartId,
+            inlineBytesMax: 0,
+            client: { signal: NEVER },
+            storageClass,
+          },
+          body: {
+            ...{ lengthBytes: body.length, gather: () => undefined, declaredChecksum: () => undefined },
+            async *open() {
+              yield await Promise.resolve(body)
+            },
+          },
+          ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], isMoved: true },
+        },
+        async ({ content, hints }) => {
+          const { extent } = must(content.kind === "extent" ? content : undefined, "a pack is in blocks")
+          this.bound.spend((body.length * shardCount(policy)) / shardsNeeded(policy), clock.monotonicMs())
+          const pack = { bucketId: bucket.id, key, multipartId, storageClass, extent, objects, hints }
+          return metadata.run(packVersions(pack))
+        },
+      )
+      return { packed, left }
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      log.debug("pack_not_made", { bucket: bucket.name, reason: error.message })
+      return { packed: NOTHING_PACKED, left: [] }
+    }
+  }
+
+  /** As many objects as one block takes, at least one. */
+  private plan(bucket: BucketRecord, held: readonly HeldObject[], shards: number) {
+    const { blockBytes } = this.seams.ingest
+    const all = held.slice(0, PACK_LIMITS.objectsMax).map(each => entryOf(bucket, each))
+    for (let count = all.length; count > 0; count -= 1) {
+      const [taken, entries] = [held.slice(0, count), all.slice(0, count)]
+      const reserveBytes = packDirectoryBytesMax(entries)
+      const sizes = taken.map(({ bytes }) => bytes.length)
+      const layout = layoutPack(sizes, { shards, blockBytes, reserveBytes })
+      if (layout === undefined) continue
+      const placed = entries.map((entry, i) => ({ ...entry, offsetBytes: must(layout.offsets[i], "each has a place") }))
+      const body = Buffer.alloc(layout.lengthBytes)
+      taken.forEach(({ bytes }, i) => body.set(bytes, layout.offsets[i]))
+      const directory = encodePackDirectory(placed)
+      body.set(directory, body.length - directory.length)
+      const objects = taken.map(({ candidate }, i) => this.objectOf(candidate, must(placed[i], "each has a place")))
+      return { objects, body, left: held.slice(count) }
+    }
+    throw fail("internal", { reason: "an object does not fit in a block" })
+  }
+
+  private objectOf({ key, record }: Candidate, { offsetBytes, lengthBytes }: PackEntry): PackedObject {
+    const { order, random } = record.head
+    const before = bytesBeforeOf(record)
+    return { key, order, random, before, multipartId: this.newId(), offsetBytes, lengthBytes }
+  }
+
+  private newId(): MultipartId {
+    const { clock, random } = this.seams
+    return multipartIdOf(clock.wallMs() * 1000, random.bytes(RANDOM_BYTES))
+  }
+}
+
+/** The place of the object is not known yet. */
+function entryOf({ name }: BucketRecord, { candidate, bytes }: HeldObject): PackEntry {
+  const { key, record, details } = candidate
+  const { lock, head } = record
+  const { contentType = "" } = headersOf(details)
+  const { userMetadata } = details
+  const { storageClass, sizeBytes: plannedLengthBytes } = head
+  const header = { bucket: name, contentType, userMetadata, plannedLengthBytes, multipartId: "" }
+  const more = { ...(lock && { lock }), ...(storageClass !== "STANDARD" && { storageClass }) }
+  const recoveryHeader = encodeRecoveryHeader({ ...header, ...more })
+  return { key, before: idOfBytes(record), offsetBytes: 0, lengthBytes: bytes.length, recoveryHeader }
+}
+
+function bytesBeforeOf({ content }: VersionRecord): BytesBefore {
+  if (content.kind === "extent") return { kind: "extent", uploadId: content.extent.uploadId }
+  return content.kind === "segments" ? { kind: "segments", multipartId: content.multipartId } : { kind: "inline" }
+}

@@ -1,0 +1,103 @@
+/** Commands and queries of packing: versions as they are, or as they were, become references to a pack. */
+import type { RowKey } from "../../src/base/ids.js"
+import { PACKED_PART } from "../../src/base/limits.js"
+import { encodePackingSetting } from "../../src/format/packing-rows.js"
+import { bucketRowKey } from "../../src/format/row-key.js"
+import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
+import { rowsOfBucket } from "../../src/object/lifecycle/walk-core.js"
+import { candidatesFrom, packsFrom } from "../../src/object/packing/candidates-core.js"
+import {
+  beginAgain,
+  notePacked,
+  packingBuckets,
+  packingOf,
+  packVersions,
+  takePackingSlice,
+  type BytesBefore,
+} from "../../src/object/packing/pack-commands-core.js"
+import { bucketRow } from "../../src/object/packing/packing-job.js"
+import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
+
+const SETTING = encodePackingSetting({ afterSeconds: 0, maxBytes: 65_536 })
+const NOW_MS = 2_000_000_000_000
+
+/** A bucket with the setting: mostly one that has it. */
+function packingBucket(scene: Scene) {
+  const on = scene.buckets().filter(({ settings }) => settings.includes("packing"))
+  return on.length > 0 && !scene.oneIn(8) ? scene.pick(on) : scene.bucket()
+}
+
+function bytesBefore({ record: { content } }: StoredVersion): BytesBefore {
+  if (content.kind === "extent") return { kind: "extent", uploadId: content.extent.uploadId }
+  return content.kind === "segments" ? { kind: "segments", multipartId: content.multipartId } : { kind: "inline" }
+}
+
+function packed(scene: Scene) {
+  const bucket = packingBucket(scene)
+  if (bucket === undefined) return undefined
+  const versions = scene.allVersions().filter(each => each.bucketId === bucket.id && !each.record.head.isMarker)
+  const chosen = scene
+    .some(versions)
+    .filter(({ record: { content } }) => content.kind !== "segments" || content.appended)
+  const [first] = chosen
+  if (first === undefined) return undefined
+  let offsetBytes = 0
+  const objects = chosen.slice(0, 6).map(version => {
+    const { key, record } = version
+    const { order, random, sizeBytes } = record.head
+    const lengthBytes = Math.max(1, sizeBytes)
+    const before = bytesBefore(version)
+    const object = { key, order: scene.oneIn(10) ? order + 1 : order, random, before, offsetBytes, lengthBytes }
+    offsetBytes += lengthBytes
+    return { ...object, multipartId: scene.newMultipartId() }
+  })
+  const { storageClass } = first.record.head
+  const extent = { ...scene.extent(PACKED_PART), lengthBytes: offsetBytes + 100 }
+  const pack = { bucketId: bucket.id, key: first.key, multipartId: scene.newMultipartId(), storageClass, extent }
+  return packVersions({ ...pack, objects, hints: [] })
+}
+
+const slice = (scene: Scene) => {
+  const bucket = packingBucket(scene)
+  if (bucket === undefined) return undefined
+  const { start: first, end } = rowsOfBucket(bucket.id)
+  const rows: readonly RowKey[] = scene.versions().map(({ rowKey }) => rowKey)
+  const start = scene.oneIn(3) ? scene.pickOr(rows, () => first) : first
+  const next = scene.oneIn(2) ? undefined : scene.pickOr(rows, () => end)
+  const packedSince = { packs: scene.random.below(3), objects: 5, bytes: 500 }
+  return takePackingSlice({ bucketId: bucket.id, nowMs: NOW_MS, start, end: next, first, packed: packedSince })
+}
+
+export const PACKING_COMMANDS: readonly PlayKind[] = [
+  commandKind("SetSetting", 2, scene => {
+    const bucket = scene.bucket()
+    return bucket && setSetting(bucket.id, "packing", scene.oneIn(6) ? undefined : SETTING)
+  }),
+  commandKind("PackVersions", 8, packed),
+  commandKind("TakePackingSlice", 2, slice),
+  commandKind("NotePacked", 1, scene => {
+    const bucket = packingBucket(scene)
+    return bucket && notePacked(bucket.id, NOW_MS, { packs: 1, objects: 20, bytes: 2_000 })
+  }),
+  commandKind("BeginPackingAgain", 1, scene => {
+    const bucket = packingBucket(scene)
+    return bucket && beginAgain(bucket.id)
+  }),
+]
+
+const cold = (scene: Scene) => ({ beforeMs: scene.oneIn(2) ? NOW_MS : 0, maxBytes: 65_536 })
+
+export const PACKING_QUERIES: readonly PlayKind[] = [
+  queryKind("PackingOf", scene => packingOf(scene.bucketId())),
+  queryKind("PackingBuckets", () => packingBuckets()),
+  queryKind("PackingBucket", scene => bucketRow(scene.bucketId())),
+  queryKind("PackingCandidates", scene => {
+    const bucketId = scene.bucketId()
+    const sparse = scene.some(scene.rows("references").map(([rowKey]) => rowKey))
+    return candidatesFrom(bucketId, bucketRowKey(bucketId), cold(scene), sparse, 1 + scene.random.below(20))
+  }),
+  queryKind("PacksFrom", scene => {
+    const bucketId = scene.bucketId()
+    return packsFrom(bucketId, bucketRowKey(bucketId), 1 + scene.random.below(10))
+  }),
+]
