@@ -136,6 +136,10 @@ export const FAMILIES = {
   transactions: 65,
   /** Bucket id + shard → since when the history of its part of the keys is complete. 63 to 65 are taken. */
   history: 66,
+  /** Bucket id + commit timestamp + object key → a change of the object, in a bucket whose changes are copied to another store. */
+  copyLog: 68,
+  /** Bucket id + target → how far the copies are; + object key → an object that the target or this store has refused. */
+  copyState: 69,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -295,7 +295,7 @@ export class StoreSession {
       queues: this.queuePort.queues,
       coordination: this.coordination?.coordination,
       transforms: this.transforms?.admin,
-      remotes: this.remotes?.remotes,
+      ...{ remotes: this.remotes?.remotes, copies: this.remotes?.copies },
       undelete: services.undelete,
       ...{ dedup: services.dedup, dedupUpkeep: services.dedupUpkeep },
       ...{ moments: services.moments, histories: services.histories },

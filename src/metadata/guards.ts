@@ -79,6 +79,8 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   coordChanges: "own",
   transactions: "own",
   history: "own",
+  copyLog: "own",
+  copyState: "own",
   lifecycle: "own",
   parts: "underUpload",
   segments: "underWrittenOwner",

@@ -120,6 +120,7 @@ const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
     "encrypted bytes are never equal: a bucket has deduplication or default encryption, not both",
   ],
   ["dedup", "remote", "the bytes of a remote bucket are at the remote: it cannot be deduplicated"],
+  ["copies", "remote", "the objects of a remote bucket are in another store already: it has no copies"],
 ]
 
 /** Throws `invalidRequest`. */
