@@ -38,6 +38,7 @@ import { addCoordCommands } from "./coord-program.js"
 import { addDedupCommands } from "./dedup-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
+import { addCopiesCommands } from "./copies-program.js"
 import { addRemoteCommands } from "./remote-program.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addRingCommands } from "./ring-program.js"
@@ -231,6 +232,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addCoordCommands(program, io, signal)
   addTransformCommands(program, io, signal)
   addRemoteCommands(program, io, signal)
+  addCopiesCommands(program, io, signal)
   addDedupCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)

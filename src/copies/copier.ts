@@ -305,7 +305,7 @@ export class BucketCopier {
 
   private retryParked(): void {
     const nowMs = this.parts.clock.wallMs()
-    let left = COPIES_LIMITS.parkedRetriesMax
+    let left: number = COPIES_LIMITS.parkedRetriesMax
     for (const [key, { isFinal, nextMs }] of this.parked) {
       if (left === 0) return
       if (isFinal || nextMs > nowMs || this.window.has(key) || this.parkedChanges.has(key)) continue
