@@ -27,6 +27,7 @@ import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
+import { COPIES_PLANTS } from "./copies-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
 
@@ -201,6 +202,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...QUOTA_PLANTS,
           ...RENAME_PLANTS,
           ...TRANSACTION_PLANTS,
+          ...COPIES_PLANTS,
           ...UNDELETE_PLANTS,
           ...APPEND_PLANTS,
         ],

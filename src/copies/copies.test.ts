@@ -188,6 +188,35 @@ test("a paused bucket sends nothing, and goes on where it was", async () => {
   await scene.assertCopied("it goes on")
 })
 
+test("a process that is killed while the last objects are on their way fills on", async () => {
+  const scene = await CopiesScene.open()
+  for (const key of ["a", "b", "c"]) await scene.put(key, key)
+  scene.origin.delayMs = 2_000
+  await scene.set()
+  await scene.work(3_000)
+  assert.equal((await scene.status()).phase, "filling")
+  scene.restart()
+  scene.origin.delayMs = 0
+  await scene.settle()
+  await scene.assertCopied("the next process has gone on")
+})
+
+test("of two processes that go on from one state, one ends", async () => {
+  const scene = await CopiesScene.open()
+  await scene.set()
+  await scene.settle()
+  const { log, bucket } = scene
+  const found = await scene.run(log.state(bucket.id))
+  assert.ok(found !== undefined)
+  const { revision, ...state } = found
+  const change = { revision, state: { ...state, error: "one" }, done: [], parked: [] }
+  assert.equal((await scene.run(log.change(bucket.id, change)))?.revision, revision + 1)
+  assert.equal(await scene.run(log.change(bucket.id, { ...change, state: { ...state, error: "two" } })), undefined)
+  assert.equal((await scene.run(log.state(bucket.id)))?.error, "one")
+  const back = { ...change, revision: revision + 1, state: { ...state, token: { us: 0, key: "" } } }
+  if (state.token.us > 0) await assert.rejects(scene.run(log.change(bucket.id, back)), /went back/)
+})
+
 test("another place is filled from the beginning", async () => {
   const scene = await CopiesScene.open()
   await scene.put("a", "1")

@@ -22,7 +22,7 @@ const STEP = fc.oneof(
 
 test("changes of a key are taken in order, one batch at a time, and pass in the order of the log once they are done", () => {
   fc.assert(
-    fc.property(fc.array(STEP, { maxLength: 60 }), steps => {
+    fc.property(fc.array(STEP, { minLength: 20, maxLength: 60 }), steps => {
       const window = new CopyWindow<Change>()
       const [added, done, passed] = [[] as Change[], new Set<number>(), [] as Change[]]
       const underWay: Taken<Change>[] = []
@@ -62,5 +62,6 @@ test("changes of a key are taken in order, one batch at a time, and pass in the 
       assert.deepEqual(passed, added)
       assert.ok(window.isEmpty)
     }),
+    { numRuns: 500 },
   )
 })
