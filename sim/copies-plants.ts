@@ -53,7 +53,13 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "return then !== undefined && now !== undefined && equalBytes(then, now)",
     "return then !== undefined || now !== undefined || equalBytes(new Uint8Array(0), new Uint8Array(0))",
   ),
-  plant("a renamed key has no row of its own", KINDS, CORE, "copyLogRowKey(bucketId, { us: commitUs, key })", 'copyLogRowKey(bucketId, { us: commitUs, key: "a" })'),
+  plant(
+    "a renamed key has no row of its own",
+    KINDS,
+    CORE,
+    "copyLogRowKey(bucketId, { us: commitUs, key })",
+    'copyLogRowKey(bucketId, { us: commitUs, key: "a" })',
+  ),
   plant(
     "a removal is sent before the versions below it",
     CASES,
@@ -110,13 +116,7 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "if (isAgain && setting.deletes)",
     "if (isAgain && setting.deletes && 0 > 1)",
   ),
-  plant(
-    "a log that is given up keeps its rows",
-    CASES,
-    COPIER,
-    "if (await this.sweep()) return true",
-    "",
-  ),
+  plant("a log that is given up keeps its rows", CASES, COPIER, "if (await this.sweep()) return true", ""),
   plant(
     "two processes go on from one state",
     CASES,

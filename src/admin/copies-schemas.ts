@@ -1,8 +1,19 @@
 /** Schemas of copies of buckets in other stores in the admin API's JSON. */
 import { z } from "zod"
-import { COPIES_VALUE } from "../copies/index.js"
 
 const count = z.number().int().nonnegative()
+
+const TARGET = z
+  .object({
+    store: z.string().describe("the remote store, as the operator's file names it"),
+    bucket: z.string().describe("the bucket there"),
+    prefix: z.string().describe("what precedes each key there"),
+    deletes: z.boolean().describe("whether removals are copied"),
+    storageClass: z.string().optional().describe("of the copies"),
+    opaqueEtags: z.boolean().describe("ETags of the target are not the MD5 of the bytes"),
+    bytesPerSecond: count.optional().describe("how much is sent at most, on average"),
+  })
+  .meta({ id: "CopiesTarget" })
 
 const PARKED = z
   .object({
@@ -16,7 +27,7 @@ const PARKED = z
 
 export const COPIES = z
   .object({
-    target: COPIES_VALUE,
+    target: TARGET,
     phase: z
       .enum(["waiting", "filling", "following"])
       .describe("nothing was copied yet; the objects that are there are sent; each change is sent"),

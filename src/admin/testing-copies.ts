@@ -16,7 +16,8 @@ export class FakeCopies implements CopiesAdmin {
   }
 
   async set({ name }: Bucket, value: CopiesValue): Promise<void> {
-    if (value.store !== "aws") throw fail("invalidRequest", { message: `The file of --remotes names no store ${value.store}.` })
+    if (value.store !== "aws")
+      throw fail("invalidRequest", { message: `The file of --remotes names no store ${value.store}.` })
     this.values.set(name, value)
   }
 

@@ -108,11 +108,11 @@ async function showStatus(
   ask: Ask,
   signal: AbortSignal,
 ): Promise<void> {
-  const read = () =>
-    ask(options, async client => checked(COPIES, await client.get(copiesPath(bucket))))
+  const read = () => ask(options, async client => checked(COPIES, await client.get(copiesPath(bucket))))
   let found = await read()
   for (let failedMs = 0; options.wait === true && !isWhole(found) && !signal.aborted; found = await read()) {
-    if (found.isPaused) throw new CliError("failed", `the copies of ${bucket} are paused: hayloft copies resume ${bucket}`)
+    if (found.isPaused)
+      throw new CliError("failed", `the copies of ${bucket} are paused: hayloft copies resume ${bucket}`)
     failedMs = found.error === undefined ? 0 : failedMs + WAIT_MS
     if (failedMs >= WAIT_ERROR_MS) throw new CliError("failed", `${bucket} is not copied: ${found.error ?? ""}`)
     await io.clock.sleep(WAIT_MS, signal)
@@ -130,7 +130,9 @@ function statusText(bucket: string, copies: Copies): string {
     ...(place === undefined ? [] : [["filled up to", printable(place)]]),
     ...(fills > 1 ? [["filled", `${countText(fills)} times`]] : []),
     ...(copiedTo === undefined ? [] : [["copied to", copiedTo]]),
-    ...(error === undefined ? [] : [["error", `${errorMs === undefined ? "" : `${timeText(errorMs)}: `}${printable(error)}`]]),
+    ...(error === undefined
+      ? []
+      : [["error", `${errorMs === undefined ? "" : `${timeText(errorMs)}: `}${printable(error)}`]]),
   ]
   return tableText(["bucket", printable(bucket)], facts) + parkedText(parked, copies.hasMoreParked)
 }

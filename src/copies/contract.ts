@@ -8,7 +8,7 @@ import type { ObjectKey } from "../base/ids.js"
 import type { Bucket } from "../object/contract.js"
 import type { CopiesSetting, CopiesValue } from "./setting.js"
 
-export interface ParkedShown {
+interface ParkedShown {
   readonly key: ObjectKey
   readonly reason: string
   readonly attempts: number

@@ -32,7 +32,7 @@ import { isUncopyable, sendKey, shownKey, type SendingParts } from "./sending.js
 import type { CopiesSetting } from "./setting.js"
 import { CopyWindow, type Taken } from "./window-core.js"
 
-export interface CopierParts extends SendingParts {
+interface CopierParts extends SendingParts {
   readonly clock: Clock
   readonly log: Log
   readonly copyLog: CopyLog

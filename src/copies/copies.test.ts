@@ -232,7 +232,10 @@ interface Plan {
   readonly isVersioned: boolean
   readonly steps: readonly (
     | { readonly kind: "put" | "delete" | "tag" | "work"; readonly key: string; readonly size: number }
-    | { readonly kind: "crash" | "down" | "up" | "loses" | "slow" | "pause" | "again" | "aside"; readonly key?: undefined }
+    | {
+        readonly kind: "crash" | "down" | "up" | "loses" | "slow" | "pause" | "again" | "aside"
+        readonly key?: undefined
+      }
   )[]
 }
 

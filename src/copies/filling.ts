@@ -44,7 +44,8 @@ export class Filling {
     const keys = page.entries.flatMap(entry => (entry.kind === "object" ? [entry.object.key] : []))
     const last = keys.at(-1)
     const isLast = page.next === undefined || last === undefined
-    if (isAgain && setting.deletes) await this.removeOthers(bucket, setting, isLast ? undefined : last, new Set(keys), signal)
+    if (isAgain && setting.deletes)
+      await this.removeOthers(bucket, setting, isLast ? undefined : last, new Set(keys), signal)
     if (last !== undefined) this.after = last
     this.isListed = isLast
     return keys

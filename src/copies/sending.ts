@@ -22,7 +22,7 @@ export interface SendingParts {
   readonly originOf: (setting: CopiesSetting) => Origin
 }
 
-export interface SentKey {
+interface SentKey {
   readonly bucket: Bucket
   readonly setting: CopiesSetting
   readonly key: ObjectKey
@@ -33,13 +33,13 @@ export interface SentKey {
 }
 
 /** What was sent of a key: bytes, and whether anything was. */
-export interface Sent {
+interface Sent {
   readonly objects: number
   readonly removals: number
   readonly bytes: number
 }
 
-export const NOTHING_SENT: Sent = { objects: 0, removals: 0, bytes: 0 }
+const NOTHING_SENT: Sent = { objects: 0, removals: 0, bytes: 0 }
 
 /** Throws `remoteUnavailable`, `remoteRefused`, `notCopied` details, and as reads of objects. */
 export async function sendKey(parts: SendingParts, sent: SentKey, signal: AbortSignal): Promise<Sent> {
@@ -132,7 +132,10 @@ const markedMetadata = ({ userMetadata }: ObjectInfo, { id }: CopiesSetting): Ob
   [MARK, id],
 ]
 
-function fieldsOf({ tags, headers }: ObjectInfo, { storageClass }: CopiesSetting): readonly (readonly [string, string])[] {
+function fieldsOf(
+  { tags, headers }: ObjectInfo,
+  { storageClass }: CopiesSetting,
+): readonly (readonly [string, string])[] {
   const { websiteRedirect } = headers
   const tagging = tags.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&")
   return [

@@ -8,7 +8,10 @@ const BUCKET = /^(?!\.{1,2}$)[^/\p{Cc}\ufffe\uffff]{1,255}$/u
 const PREFIX_BYTES_MAX = 512
 
 const PLACE = {
-  store: z.string().regex(STORE, "the name of a remote store").describe("as the operator's file of remote stores names it"),
+  store: z
+    .string()
+    .regex(STORE, "the name of a remote store")
+    .describe("as the operator's file of remote stores names it"),
   bucket: z.string().regex(BUCKET, "the name of a bucket").describe("the bucket there"),
   prefix: z
     .string()

@@ -25,7 +25,7 @@ interface NamedStore {
   bucket(place: Pick<CopiesSetting, "bucket" | "prefix">, headers?: readonly (readonly [string, string])[]): Origin
 }
 
-export interface CopiesParts {
+interface CopiesParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -103,7 +103,9 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   /** One turn of each bucket. Returns whether there is more to do at once. */
   async round(): Promise<boolean> {
     if (this.parts.clock.monotonicMs() - this.bucketsAtMs >= COPIES_LIMITS.bucketsEveryMs) await this.readBuckets()
-    const turns = await mapBounded(this.copiers.values(), COPIES_LIMITS.bucketsConcurrent, copier => this.turnOf(copier))
+    const turns = await mapBounded(this.copiers.values(), COPIES_LIMITS.bucketsConcurrent, copier =>
+      this.turnOf(copier),
+    )
     return turns.some(Boolean)
   }
 
@@ -176,7 +178,8 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const refuse = (message: string) => fail("invalidRequest", { message })
     if (bucket.settings.includes("remote"))
       throw refuse("The objects of a remote bucket are in another store already: it is not copied.")
-    if (bucket.name === auditBucket) throw refuse("The bucket of the audit log is not copied: name a second sink for the log.")
+    if (bucket.name === auditBucket)
+      throw refuse("The bucket of the audit log is not copied: name a second sink for the log.")
     const store = stores.get(value.store)
     if (store === undefined) throw refuse(`The file of --remotes names no store ${value.store}.`)
     if (!(await mayUse(bucket.owner, store.config.accounts)))

@@ -16,7 +16,7 @@ const START_MS = 1_800_000_000_000
 /** Of the store in memory, when it is made. */
 const DECISIONS_START_MS = 1_700_000_000_000
 
-export const VALUE: CopiesValue = { store: "far", bucket: "theirs", prefix: "", deletes: true, opaqueEtags: false }
+const VALUE: CopiesValue = { store: "far", bucket: "theirs", prefix: "", deletes: true, opaqueEtags: false }
 
 /** A log that shows some rows only once a moment is closed: as a database in which other processes commit. */
 function hiding(copyLog: CopyLog): CopyLog {
@@ -184,7 +184,8 @@ export class CopiesScene {
       asPromise(() => objects.list({ bucket: this.bucket, prefix: "", delimiter: "", after: "", max: 1_000 })),
     )
     const found = new Map<string, string>()
-    for (const entry of page.entries) if (entry.kind === "object") found.set(textOfObjectKey(entry.object.key), await this.text(entry.object.key))
+    for (const entry of page.entries)
+      if (entry.kind === "object") found.set(textOfObjectKey(entry.object.key), await this.text(entry.object.key))
     return found
   }
 
@@ -196,7 +197,10 @@ export class CopiesScene {
 
   /** What the target has. */
   there(): ReadonlyMap<string, string> {
-    const found = Array.from(this.origin.objects, ([key, { bytes }]) => [textOfObjectKey(key), Buffer.from(bytes).toString("latin1")] as const)
+    const found = Array.from(
+      this.origin.objects,
+      ([key, { bytes }]) => [textOfObjectKey(key), Buffer.from(bytes).toString("latin1")] as const,
+    )
     return new Map(found.sort(([a], [b]) => (a < b ? -1 : 1)))
   }
 

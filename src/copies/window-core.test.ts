@@ -48,7 +48,10 @@ test("changes of a key are taken in order, one batch at a time, and pass in the 
           assert.deepEqual(taken.changes, expected, "all that is not done, in order")
           underWay.push(taken)
         }
-        assert.ok(passed.every(({ number }) => done.has(number)), "what has passed is done")
+        assert.ok(
+          passed.every(({ number }) => done.has(number)),
+          "what has passed is done",
+        )
         assert.deepEqual(passed, added.slice(0, passed.length), "in the order of the log")
       }
       // In the end everything passes.

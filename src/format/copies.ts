@@ -45,14 +45,20 @@ const KEY_AT = 16
 const u64Text = (value: number): string => u32Text(Math.floor(value / 0x1_0000_0000)) + u32Text(value % 0x1_0000_0000)
 
 const readU32 = (text: string, at: number): number =>
-  ((text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16) | (text.charCodeAt(at + 2) << 8) | text.charCodeAt(at + 3)) >>> 0
+  ((text.charCodeAt(at) << 24) |
+    (text.charCodeAt(at + 1) << 16) |
+    (text.charCodeAt(at + 2) << 8) |
+    text.charCodeAt(at + 3)) >>>
+  0
 
 const readU64 = (text: string, at: number): number => readU32(text, at) * 0x1_0000_0000 + readU32(text, at + 4)
 
 export const copyLogRowKey = (bucketId: BucketId, { us, key }: CopyPosition): RowKey =>
   rowKeyOf(bucketRowKey(bucketId) + u64Text(us) + key)
 
-export function parseCopyLogRowKey(row: RowKey): CopyPosition & { readonly bucketId: BucketId; readonly key: ObjectKey } {
+export function parseCopyLogRowKey(
+  row: RowKey,
+): CopyPosition & { readonly bucketId: BucketId; readonly key: ObjectKey } {
   if (row.length <= KEY_AT) throw fail("corruptRecord", { what: "copy log", field: "key" })
   // The log has only keys of objects.
   return { bucketId: parseBucketId(readU64(row, 0)), us: readU64(row, 8), key: row.slice(KEY_AT) as ObjectKey }

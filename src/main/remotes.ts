@@ -116,13 +116,33 @@ export class RemotesOfStore {
     const of = (value: (lag: BucketLag) => number) => () =>
       copies.lags().map(lag => [{ bucket: lag.bucket }, value(lag)] as const)
     const objects = "Changes of copied buckets that their targets lack, and parked objects"
-    metrics.gauge("hayloft_copies_lag_objects", objects, of(lag => lag.objects))
-    metrics.gauge("hayloft_copies_lag_bytes", "Bytes of these changes and objects", of(lag => lag.bytes))
+    metrics.gauge(
+      "hayloft_copies_lag_objects",
+      objects,
+      of(lag => lag.objects),
+    )
+    metrics.gauge(
+      "hayloft_copies_lag_bytes",
+      "Bytes of these changes and objects",
+      of(lag => lag.bytes),
+    )
     const seconds = "How long ago the oldest change was made that a target lacks"
-    metrics.gauge("hayloft_copies_lag_seconds", seconds, of(lag => lag.seconds))
+    metrics.gauge(
+      "hayloft_copies_lag_seconds",
+      seconds,
+      of(lag => lag.seconds),
+    )
     const filling = "1 while the objects that are in a copied bucket are sent, without the log"
-    metrics.gauge("hayloft_copies_filling", filling, of(lag => (lag.isFilling ? 1 : 0)))
-    metrics.gauge("hayloft_copies_parked", "Objects of copied buckets that were not copied", of(lag => lag.parked))
+    metrics.gauge(
+      "hayloft_copies_filling",
+      filling,
+      of(lag => (lag.isFilling ? 1 : 0)),
+    )
+    metrics.gauge(
+      "hayloft_copies_parked",
+      "Objects of copied buckets that were not copied",
+      of(lag => lag.parked),
+    )
     metrics.total("hayloft_copies_sent_total", "Objects and removals that targets of copies have acknowledged", () => [
       [{ kind: "object" }, copies.totals.objects],
       [{ kind: "removal" }, copies.totals.removals],

@@ -24,9 +24,7 @@ export {
   beginningOfCopies,
   COPY_ROWS_PER_COMMAND,
   PARKED_PER_COMMAND,
-  type CopyBacklog,
   type LoggedCopy,
-  type ParkedObject,
 } from "./commands/copies-core.js"
 export { COPY_START, type CopyPosition, type CopyState, type ParkedCopy } from "../format/copies.js"
 

@@ -86,7 +86,16 @@ type OpenOptions = Parameters<RemoteBuckets["open"]>[2]
 type WriteConditions = Pick<Conditions, "ifMatch" | "ifNoneMatch">
 
 /** Settings that would act on pending writes as if they were the objects. */
-const EXCLUDED: readonly SettingName[] = ["lifecycle", "encryption", "append", "sync", "swift", "dedup", "history", "copies"]
+const EXCLUDED: readonly SettingName[] = [
+  "lifecycle",
+  "encryption",
+  "append",
+  "sync",
+  "swift",
+  "dedup",
+  "history",
+  "copies",
+]
 
 export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   private readonly cached: RemoteCache

@@ -143,7 +143,12 @@ export class S3Origin implements Origin {
       const etags = await mapBounded(upload.parts, PARTS_CONCURRENT, ({ sizeBytes: lengthBytes, open }, i) =>
         client.putPart({ ...target, partNumber: i + 1, body: { lengthBytes, open }, signal }),
       )
-      return await client.complete({ ...target, etags, headers: [...this.own, ...conditionsOf(upload.conditions)], signal })
+      return await client.complete({
+        ...target,
+        etags,
+        headers: [...this.own, ...conditionsOf(upload.conditions)],
+        signal,
+      })
     } catch (error) {
       await client.abort(target).catch(() => undefined)
       throw error

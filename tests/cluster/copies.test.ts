@@ -35,44 +35,47 @@ async function copied(node: TestNode): Promise<void> {
   assert.fail("not everything is copied")
 }
 
-test("changes through two nodes reach the target in the end, also after the node that sends has crashed", { skip: noPostgres }, () =>
-  withFolder(async folder => {
-    const far = await ServerProcess.start({ folders: [join(folder, "far")] })
-    const target = new Client(parseEndpoint(far.endpoint), CREDENTIALS, REGION)
-    const file = join(folder, "remotes.json")
-    const key = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
-    writeFileSync(file, JSON.stringify({ far: { endpoint: far.endpoint, region: REGION, ...key } }))
-    chmodSync(file, 0o600)
-    const nodes = await TestNodes.start(folder, { nodes: 2, foldersEach: 1, args: ["--remotes", file] })
-    try {
-      assert.equal((await target.call("PUT", { bucket: "data" })).status, 200)
-      const both = [nodes.at(1).rawClient, nodes.at(2).rawClient]
-      assert.equal((await both[0]?.call("PUT", { bucket: "photos" }))?.status, 200)
-      const value = { store: "far", bucket: "data" }
-      await (await nodes.at(2).admin()).put("/v1/buckets/photos/settings/copies", { value })
-      const round = async (number: number, clients: readonly Client[]): Promise<void> => {
-        await Promise.all(
-          clients.flatMap((client, at) =>
-            KEYS.map((name, i) =>
-              (number + i + at) % 4 === 0
-                ? client.call("DELETE", { bucket: "photos", key: name })
-                : client.call("PUT", { bucket: "photos", key: name, body: `${number} of ${at}` }),
+test(
+  "changes through two nodes reach the target in the end, also after the node that sends has crashed",
+  { skip: noPostgres },
+  () =>
+    withFolder(async folder => {
+      const far = await ServerProcess.start({ folders: [join(folder, "far")] })
+      const target = new Client(parseEndpoint(far.endpoint), CREDENTIALS, REGION)
+      const file = join(folder, "remotes.json")
+      const key = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
+      writeFileSync(file, JSON.stringify({ far: { endpoint: far.endpoint, region: REGION, ...key } }))
+      chmodSync(file, 0o600)
+      const nodes = await TestNodes.start(folder, { nodes: 2, foldersEach: 1, args: ["--remotes", file] })
+      try {
+        assert.equal((await target.call("PUT", { bucket: "data" })).status, 200)
+        const both = [nodes.at(1).rawClient, nodes.at(2).rawClient]
+        assert.equal((await both[0]?.call("PUT", { bucket: "photos" }))?.status, 200)
+        const value = { store: "far", bucket: "data" }
+        await (await nodes.at(2).admin()).put("/v1/buckets/photos/settings/copies", { value })
+        const round = async (number: number, clients: readonly Client[]): Promise<void> => {
+          await Promise.all(
+            clients.flatMap((client, at) =>
+              KEYS.map((name, i) =>
+                (number + i + at) % 4 === 0
+                  ? client.call("DELETE", { bucket: "photos", key: name })
+                  : client.call("PUT", { bucket: "photos", key: name, body: `${number} of ${at}` }),
+              ),
             ),
-          ),
-        )
+          )
+        }
+        for (let number = 0; number < ROUNDS; number += 1) await round(number, both)
+        await copied(nodes.at(1))
+        assert.deepEqual(await keysOf(target, "data"), await keysOf(nodes.at(1).rawClient, "photos"))
+        // Either of them sends: the other one goes on.
+        await nodes.at(1).kill()
+        await round(ROUNDS, [nodes.at(2).rawClient])
+        await copied(nodes.at(2))
+        assert.deepEqual(await keysOf(target, "data"), await keysOf(nodes.at(2).rawClient, "photos"))
+      } finally {
+        if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
+        await nodes.stop()
+        await far.kill()
       }
-      for (let number = 0; number < ROUNDS; number += 1) await round(number, both)
-      await copied(nodes.at(1))
-      assert.deepEqual(await keysOf(target, "data"), await keysOf(nodes.at(1).rawClient, "photos"))
-      // Either of them sends: the other one goes on.
-      await nodes.at(1).kill()
-      await round(ROUNDS, [nodes.at(2).rawClient])
-      await copied(nodes.at(2))
-      assert.deepEqual(await keysOf(target, "data"), await keysOf(nodes.at(2).rawClient, "photos"))
-    } finally {
-      if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
-      await nodes.stop()
-      await far.kill()
-    }
-  }, quietParent()),
+    }, quietParent()),
 )

@@ -37,14 +37,21 @@ test("after the network was cut, the lag in bytes falls back to 0, and the secon
   await withWorld(async world => {
     await world.at("near", "PUT", { bucket: "photos", key: "before/ä b", body: "before" })
     await world.run("near", "copies", "set", "photos", "--to", "far/data")
-    const headers = { "content-type": "text/x", "x-amz-meta-who": "me", "x-amz-tagging": "a=b%20c", "cache-control": "no-cache" }
+    const headers = {
+      "content-type": "text/x",
+      "x-amz-meta-who": "me",
+      "x-amz-tagging": "a=b%20c",
+      "cache-control": "no-cache",
+    }
     await world.at("near", "PUT", { bucket: "photos", key: "described", body: "x", headers })
     await putInParts(world, "parts", [Buffer.alloc(5 * MIB, 1), Buffer.alloc(1000, 2)])
     await world.at("near", "PUT", { bucket: "photos", key: "large", body: Buffer.alloc(12 * MIB, 3) })
     await world.copied()
     await world.assertCopied()
     const copy = await world.at("far", "HEAD", { bucket: "data", key: "described" })
-    const shown = ["content-type", "x-amz-meta-who", "cache-control", "x-amz-tagging-count"].map(name => copy.header(name))
+    const shown = ["content-type", "x-amz-meta-who", "cache-control", "x-amz-tagging-count"].map(name =>
+      copy.header(name),
+    )
     assert.deepEqual(shown, ["text/x", "me", "no-cache", "1"])
     assert.match(copy.header("x-amz-meta-hayloft-copy") ?? "", /^[0-9a-f]{16}$/)
 

@@ -55,7 +55,9 @@ const objectOf = (logRow: string): string => {
 
 const shownObject = (row: string): string => {
   const id = parseBucketId(Buffer.from(row.slice(0, 8), "latin1").readUIntBE(2, 6))
-  const key = [...row.slice(8, row.indexOf("\x00", 8))].map(each => String.fromCharCode(each.charCodeAt(0) - 1)).join("")
+  const key = [...row.slice(8, row.indexOf("\x00", 8))]
+    .map(each => String.fromCharCode(each.charCodeAt(0) - 1))
+    .join("")
   return `${id} ${key}`
 }
 

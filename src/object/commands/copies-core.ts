@@ -71,7 +71,8 @@ export function copyLogWrite(view: RowView, change: ChangeOfObject): EntryWrite 
   const after = write === undefined ? before : write.value
   if (before === undefined && after === undefined) return undefined
   const record = after && decodeVersion(after)
-  if (before !== undefined && record !== undefined && isSame(view, row, decodeVersion(before), record, writes)) return undefined
+  if (before !== undefined && record !== undefined && isSame(view, row, decodeVersion(before), record, writes))
+    return undefined
   const logged: CopyChange =
     record === undefined
       ? { kind: "removed", sizeBytes: 0 }
@@ -91,7 +92,10 @@ function isSame(
   const detailsKey = versionRowKey(row, after.head.order)
   const stored = before.head.hasDetails ? view.get("details", detailsKey)?.value : undefined
   const written = writes.find(each => each.family === "details" && each.key === detailsKey)
-  const [then, now] = [stored ?? detailsIn(before), written?.value ?? (after.head.hasDetails ? stored : detailsIn(after))]
+  const [then, now] = [
+    stored ?? detailsIn(before),
+    written?.value ?? (after.head.hasDetails ? stored : detailsIn(after)),
+  ]
   return then !== undefined && now !== undefined && equalBytes(then, now)
 }
 
@@ -112,7 +116,10 @@ export const readCopyLog = query(
   "ReadCopyLog",
   (view, bucketId: BucketId, after: CopyPosition, toUs: number, max: number): readonly LoggedCopy[] => {
     const found: LoggedCopy[] = []
-    for (const [row, { value }] of view.range("copyLog", { ...copyLogRange(bucketId, after, toUs), expectedRows: max })) {
+    for (const [row, { value }] of view.range("copyLog", {
+      ...copyLogRange(bucketId, after, toUs),
+      expectedRows: max,
+    })) {
       found.push(loggedIn(row, value))
       if (found.length === max) break
     }
@@ -132,23 +139,26 @@ export interface CopyBacklog {
 }
 
 /** Counts up to `max` changes behind a place, up to the moment `toUs`. */
-export const countCopyLog = query("CountCopyLog", (view, bucketId: BucketId, after: CopyPosition, toUs: number, max: number) => {
-  let [changes, bytes, hasMore] = [0, 0, false]
-  let [oldestUs, last]: [number | undefined, CopyPosition | undefined] = [undefined, undefined]
-  const range = { ...copyLogRange(bucketId, after, toUs), expectedRows: max }
-  for (const [row, { value }] of view.range("copyLog", range)) {
-    if (changes === max) {
-      hasMore = true
-      break
+export const countCopyLog = query(
+  "CountCopyLog",
+  (view, bucketId: BucketId, after: CopyPosition, toUs: number, max: number) => {
+    let [changes, bytes, hasMore] = [0, 0, false]
+    let [oldestUs, last]: [number | undefined, CopyPosition | undefined] = [undefined, undefined]
+    const range = { ...copyLogRange(bucketId, after, toUs), expectedRows: max }
+    for (const [row, { value }] of view.range("copyLog", range)) {
+      if (changes === max) {
+        hasMore = true
+        break
+      }
+      const { us, key, sizeBytes } = loggedIn(row, value)
+      changes += 1
+      bytes += sizeBytes
+      oldestUs ??= us
+      last = { us, key }
     }
-    const { us, key, sizeBytes } = loggedIn(row, value)
-    changes += 1
-    bytes += sizeBytes
-    oldestUs ??= us
-    last = { us, key }
-  }
-  return { changes, bytes, oldestUs, last, hasMore } satisfies CopyBacklog
-})
+    return { changes, bytes, oldestUs, last, hasMore } satisfies CopyBacklog
+  },
+)
 
 /** The state of a bucket's target; undefined: nothing was copied yet. */
 export const readCopyState = query("ReadCopyState", (view, bucketId: BucketId): CopyState | undefined => {
@@ -165,7 +175,10 @@ export const readParkedCopies = query(
   "ReadParkedCopies",
   (view, bucketId: BucketId, after: string, max: number): readonly ParkedObject[] => {
     const found: ParkedObject[] = []
-    for (const [row, { value }] of view.range("copyState", { ...parkedCopiesRange(bucketId, after), expectedRows: max })) {
+    for (const [row, { value }] of view.range("copyState", {
+      ...parkedCopiesRange(bucketId, after),
+      expectedRows: max,
+    })) {
       found.push({ key: keyOfParkedCopy(row), ...decodeParkedCopy(value) })
       if (found.length === max) break
     }

@@ -205,7 +205,8 @@ export class Reconciliation {
     for (const { id } of await this.metadata.ask(bucketsWithSetting("history")))
       await this.metadata.run(restartHistory(id))
     // The targets may have what was lost here, and lack what was put back.
-    for (const { id } of await this.metadata.ask(bucketsWithSetting("copies"))) await this.metadata.run(restartCopies(id))
+    for (const { id } of await this.metadata.ask(bucketsWithSetting("copies")))
+      await this.metadata.run(restartCopies(id))
     return plan.entries.map(entry => changed.get(entry) ?? entry)
   }
 
