@@ -19,6 +19,7 @@ import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
+import { COPIES_PLANTS } from "./copies-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -36,6 +37,7 @@ test("each planted bug still fits its source", () => {
     ...QUOTA_PLANTS,
     ...RENAME_PLANTS,
     ...TRANSACTION_PLANTS,
+    ...COPIES_PLANTS,
     ...APPEND_PLANTS,
     ...DEDUP_PLANTS,
     ...DEDUP_UPKEEP_PLANTS,

@@ -29,6 +29,7 @@ import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
+import { COPIES_PLANTS } from "./copies-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -205,6 +206,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...RENAME_PLANTS,
           ...TRANSACTION_PLANTS,
           ...TTL_PLANTS,
+          ...COPIES_PLANTS,
           ...UNDELETE_PLANTS,
           ...APPEND_PLANTS,
         ],

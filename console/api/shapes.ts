@@ -5,6 +5,7 @@ import type * as audit from "../../src/admin/audit-schemas.js"
 import type * as coord from "../../src/admin/coord-schemas.js"
 import type * as identity from "../../src/admin/identity-schemas.js"
 import type * as dedup from "../../src/admin/dedup-schemas.js"
+import type * as copies from "../../src/admin/copies-schemas.js"
 import type * as history from "../../src/admin/history-schemas.js"
 import type * as event from "../../src/admin/event-schemas.js"
 import type * as job from "../../src/admin/job-schemas.js"
@@ -73,6 +74,7 @@ export type Packing = z.output<typeof dedup.PACKING>
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type BucketHistory = z.output<typeof history.HISTORY>
+export type BucketCopies = z.output<typeof copies.COPIES>
 export type Differences = z.output<typeof history.DIFFERENCES>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>
 export type LifecyclePreview = z.output<typeof access.LIFECYCLE_PREVIEW>

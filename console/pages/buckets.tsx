@@ -18,6 +18,7 @@ import { toast } from "../parts/toast.js"
 import { go, pathTo } from "../shell/router.js"
 import { mayUse, session } from "../shell/session.js"
 import { bucketPath, settingIn } from "./buckets-api.js"
+import { CopiesTab } from "./buckets-copies.js"
 import { DedupTab } from "./buckets-dedup.js"
 import { PackingTab } from "./buckets-packing.js"
 import { FormsTab } from "./buckets-forms.js"
@@ -145,6 +146,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         { key: "lifecycle", title: "Lifecycle", content: () => ofSetting("lifecycle", LifecycleTab) },
         { key: "dedup", title: "Deduplication", content: () => ofSetting("dedup", DedupTab) },
         { key: "packing", title: "Packing", content: () => ofSetting("packing", PackingTab) },
+        { key: "copies", title: "Copies", content: () => ofSetting("copies", CopiesTab) },
         { key: "policy", title: "Policy", content: () => ofSetting("policy", PolicyTab) },
         {
           ...{ key: "json", title: "JSON" },

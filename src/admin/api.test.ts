@@ -232,6 +232,8 @@ test("status and devices are returned complete, and replies match the document",
   const { json, store } = world()
   store.shown = { nodes: NODES_REPORT }
   for (const name of ["b-1", "remote-1"]) await json("POST", "/v1/buckets", { body: { name } })
+  const target = { store: "aws", bucket: "second", prefix: "", deletes: true, opaqueEtags: false }
+  await store.copies.set(await store.buckets.open(parseBucketName("b-1")), target)
   await json("POST", "/v1/queues", { body: { name: "mail", account: ROOT } })
   await store.transforms.putModule(parseModuleName("upper"), Buffer.from("\0asm"), "text/plain")
   const { accessKeyId: key } = KEY_WITH_SECRET.parse((await json("POST", "/v1/keys", { body: {} })).value)

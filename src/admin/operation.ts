@@ -22,6 +22,7 @@ import type { JobStarter, StartedJobs } from "../jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, Moments, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
+import type { CopiesAdmin } from "../copies/index.js"
 import type { RemoteAdmin } from "../origin/contract.js"
 import type { Queues } from "../queues/index.js"
 import type { TransformAdmin } from "../transform/contract.js"
@@ -129,6 +130,8 @@ export interface Services {
   readonly transforms?: TransformAdmin | undefined
   /** Undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
+  /** Likewise. */
+  readonly copies?: CopiesAdmin | undefined
   /** Undefined if the store was started without `--hot-copies`. */
   readonly hotCopies?: Pick<HotCopiesOfNode, "report"> | undefined
   readonly moments: Pick<Moments, "now" | "differences">

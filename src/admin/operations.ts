@@ -11,6 +11,7 @@ import { COORD_OPERATIONS } from "./coord-operations.js"
 import { TRANSFORM_OPERATIONS } from "./transform-operations.js"
 import { DEDUP_OPERATIONS } from "./dedup-operations.js"
 import { PACKING_OPERATIONS } from "./packing-operations.js"
+import { COPIES_OPERATIONS } from "./copies-operations.js"
 import { REMOTE_OPERATIONS } from "./remote-operations.js"
 import { QUEUE_OPERATIONS } from "./queue-operations.js"
 import { QUOTA_OPERATIONS } from "./quota-operations.js"
@@ -105,6 +106,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...COORD_OPERATIONS,
   ...TRANSFORM_OPERATIONS,
   ...REMOTE_OPERATIONS,
+  ...COPIES_OPERATIONS,
   ...DEDUP_OPERATIONS,
   ...PACKING_OPERATIONS,
   ...SETTING_OPERATIONS,

@@ -1,6 +1,6 @@
 /**
  * The operations of `/v1` on the settings of a bucket as JSON: those of S3, of which S3's own requests read and write the
- * documents, and quota, undelete, append, dedup, packing and history, which S3 does not have.
+ * documents, and quota, undelete, append, dedup, packing, history and copies, which S3 does not have.
  *
  * Promises  A caller with access policies needs the same action as for the request of S3.
  * Limits    `VALUE_BYTES_MAX`.
@@ -8,8 +8,10 @@
 import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
+import { COPIES_VALUE, parseCopiesSetting } from "../copies/index.js"
 import { PACKING_DEFAULTS, PACKING_SETTING_LIMITS } from "../format/packing-rows.js"
 import type { Bucket } from "../object/contract.js"
+import { copiesOf } from "./copies-operations.js"
 import { parseBody, type Operation, type OperationInput, type RequiredAction, type Services } from "./operation.js"
 import { QUOTA_LIMITS } from "./quota-schemas.js"
 import { BUCKET_SETTING, BUCKET_SETTINGS, SET_SETTING } from "./setting-schemas.js"
@@ -106,7 +108,25 @@ const OWN: ReadonlyMap<string, OwnSetting> = new Map<string, OwnSetting>([
       remove: ({ histories }, bucket) => histories.end(bucket),
     },
   ],
+  [
+    "copies",
+    {
+      actions: { GET: "hayloft:GetBucketCopies", PUT: "hayloft:SetBucketCopies", DELETE: "hayloft:RemoveBucketCopies" },
+      get: shownCopies,
+      put: (services, bucket, value) => copiesOf(services).set(bucket, parseBody(COPIES_VALUE, value)),
+      remove: ({ buckets }, bucket) => buckets.setSetting(bucket, "copies", undefined),
+    },
+  ],
 ])
+
+/** Also where the store was started without `--remotes`. */
+async function shownCopies({ buckets }: Services, bucket: Bucket): Promise<Value | undefined> {
+  if (!bucket.settings.includes("copies")) return undefined
+  const record = await buckets.setting(bucket, "copies")
+  if (record === undefined) return undefined
+  const { id: _, ...value } = parseCopiesSetting(record.document)
+  return value
+}
 
 /** Throws `invalidRequest`. */
 async function allowAppends({ buckets }: Services, bucket: Bucket, value: Value): Promise<void> {

@@ -61,6 +61,7 @@ test("a list shows all settings, and says which the bucket's own policy refuses 
       ["dedup", false, undefined],
       ["packing", false, undefined],
       ["history", false, undefined],
+      ["copies", false, undefined],
     ],
   )
   assert.equal((await json("GET", "/v1/buckets/missing/settings")).status, 404)

@@ -47,6 +47,7 @@ import { queuesInMemory } from "./testing-queues.js"
 import { DEDUP_REPORT } from "./testing-dedup.js"
 import { fakePacking } from "./testing-packing.js"
 import { RECONCILING } from "./testing-reconciling.js"
+import { FakeCopies } from "./testing-copies.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -122,7 +123,7 @@ export class FakeStore implements Accounts {
       packing: this.packing,
       ...HISTORY_PARTS,
       ...{ namedKeys: this.namedKeys, queues: this.queues, coordination: this.coordination },
-      ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes },
+      ...{ masterKey: this.masterKey, transforms: this.transforms, remotes: this.remotes, copies: this.copies },
       ...{ status, store, conversion, denials },
       ...{ simulations: SIMULATIONS, reconciling: RECONCILING },
       ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
@@ -176,6 +177,7 @@ export class FakeStore implements Accounts {
   readonly coordination = coordinationInMemory(this.clock)
   readonly transforms = new FakeTransforms(this.clock)
   readonly remotes = new FakeRemotes()
+  readonly copies = new FakeCopies()
   readonly documents = new FakeDocuments()
   readonly undelete = new FakeUndelete(what => this.#touch(what))
 

@@ -138,6 +138,10 @@ export const FAMILIES = {
   history: 66,
   /** Bucket id → how far the packing of its cold small objects is. */
   packing: 67,
+  /** Bucket id + commit timestamp + object key → a change of the object, in a bucket whose changes are copied to another store. */
+  copyLog: 68,
+  /** Bucket id + target → how far the copies are; + object key → an object that the target or this store has refused. */
+  copyState: 69,
   /** Class of an end (1) + needle id → place in a volume of needles that end. Not replicated. */
   expiringNeedles: 70,
 } as const

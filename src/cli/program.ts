@@ -39,6 +39,7 @@ import { addDedupCommands } from "./dedup-program.js"
 import { addPackingCommands } from "./packing-program.js"
 import { addQueueCommands } from "./queue-program.js"
 import { addQuotaCommands } from "./quota-program.js"
+import { addCopiesCommands } from "./copies-program.js"
 import { addRemoteCommands } from "./remote-program.js"
 import { addRescueCommand } from "./rescue-command.js"
 import { addRingCommands } from "./ring-program.js"
@@ -233,6 +234,7 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addCoordCommands(program, io, signal)
   addTransformCommands(program, io, signal)
   addRemoteCommands(program, io, signal)
+  addCopiesCommands(program, io, signal)
   addDedupCommands(program, io, signal)
   addPackingCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)

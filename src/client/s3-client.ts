@@ -261,8 +261,14 @@ export class S3Client {
   }
 
   /** `ifMatch`: only the object with this ETag, or `*` for any; otherwise it fails with 412. */
-  async remove(bucket: string, key: string, ifMatch?: string, signal?: AbortSignal): Promise<void> {
-    const headers: Headers = ifMatch === undefined ? [] : [["if-match", conditionOf(ifMatch)]]
+  async remove(
+    bucket: string,
+    key: string,
+    ifMatch?: string,
+    signal?: AbortSignal,
+    others: Headers = [],
+  ): Promise<void> {
+    const headers: Headers = ifMatch === undefined ? others : [...others, ["if-match", conditionOf(ifMatch)]]
     await this.#drained({ method: "DELETE", bucket, key, headers, also: signal })
   }
 

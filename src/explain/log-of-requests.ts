@@ -5,6 +5,7 @@ const CLOCK = "failure-scenarios.md#the-clock-is-wrong"
 const SYNC = "swift.md#container-sync"
 const LIFECYCLE = "how-to/lifecycle.md"
 const REMOTE = "remote-buckets.md#when-something-fails"
+const COPIES = "copies.md#when-something-fails"
 
 export const REQUEST_EVENTS = {
   request: warn(
@@ -41,6 +42,21 @@ export const REQUEST_EVENTS = {
     "A write of a bucket with write-back was acknowledged here, and the remote store does not take it now; `reason` says why. It is safe here, readers of this store see it, and it is tried again, up to once a minute. Logged once for each write.",
     "Nothing, if the remote store is only away: it gets the write when it is back. If it refuses the write, correct the key, its permissions or the quota there; `hayloft remote pending BUCKET` lists all of them with their last errors. Overwriting or deleting the object here replaces the write.",
     REMOTE,
+  ),
+  copies_wait: warn(
+    "Changes of the bucket `bucket` do not reach the store that they are copied to; `reason` says why. They wait in the log of the bucket, and are sent after `seconds`, later up to once a minute.",
+    "Nothing, if the other store is only away. Otherwise repair what `reason` names: the key in the file of --remotes, its permissions, the bucket there. A log of more than 7 days, or 10 million changes, is given up, and the bucket is copied again.",
+    COPIES,
+  ),
+  copy_parked: warn(
+    "The object `key` of the bucket `bucket` was not copied; `reason` says why. It holds up no others, and is tried again, up to once an hour.",
+    "`hayloft copies status BUCKET` lists such objects. Correct what `reason` names; an object with a key of its client (SSE-C) is copied once it is written without one.",
+    COPIES,
+  ),
+  copies_filled_again: warn(
+    "The log of the bucket `bucket` became too long or too old while its target took nothing, and was given up: all objects are compared with the target, and sent where they differ.",
+    "Nothing: it goes on by itself once the target responds. Repair the target before the log is 7 days old, if comparing all objects takes long.",
+    COPIES,
   ),
   remote_write_not_discarded: warn(
     "A write failed because the remote store did not take it, and what was stored here for it could not be removed; `reason` says why. The client was told that the write failed. Readers never see what is left.",

@@ -20,6 +20,7 @@ import {
   parsePosition,
   parseTabletId,
   parseUploadId,
+  parseVersionId,
 } from "../base/ids.js"
 import { parsePolicy } from "../base/policy.js"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
@@ -98,6 +99,19 @@ import {
   type VersionRecord,
 } from "./version-record.js"
 import { decodeSegmentList, encodeSegmentList, type Segment } from "./segment-list.js"
+import {
+  copyLogRange,
+  copyLogRowKey,
+  decodeCopyChange,
+  decodeCopyState,
+  decodeParkedCopy,
+  encodeCopyChange,
+  encodeCopyState,
+  encodeParkedCopy,
+  keyOfParkedCopy,
+  parkedCopyRowKey,
+  parseCopyLogRowKey,
+} from "./copies.js"
 import { filled, sample, testGoldens } from "./testing-golden.js"
 
 const key = objectKeyOfText("photos/é/1.jpg")
@@ -518,6 +532,43 @@ testGoldens(
       encodeBucket,
       decodeBucket,
     ),
+    sample(
+      "bucket with copies",
+      {
+        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
+        ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["copies"] } as const),
+      },
+      encodeBucket,
+      decodeBucket,
+    ),
+    sample(
+      "copy change",
+      { kind: "put", versionId: parseVersionId("VVSRHDTPRUVO8P35CPJMGQBADC"), sizeBytes: 300 },
+      encodeCopyChange,
+      decodeCopyChange,
+    ),
+    sample(
+      "copy change, removed",
+      { kind: "removed", versionId: undefined, sizeBytes: 0 },
+      encodeCopyChange,
+      decodeCopyChange,
+    ),
+    sample(
+      "copy state",
+      {
+        ...{ revision: 7, target: "0123456789abcdef", phase: "following", place: "", fills: 2 },
+        token: { us: 1_767_225_600_123_456, key: "caf\xc3\xa9" },
+        ...{ sinceMs: 1_767_225_600_123, isPaused: true, error: "The remote does not respond.", errorMs: 9 },
+      },
+      encodeCopyState,
+      decodeCopyState,
+    ),
+    sample(
+      "parked copy",
+      { reason: "no", attempts: 3, sinceMs: 5, nextMs: 6, sizeBytes: 2 ** 40, isFinal: false },
+      encodeParkedCopy,
+      decodeParkedCopy,
+    ),
     sample("setting", { setMs: 1_767_225_600_000, document: "<Tagging>é</Tagging>" }, encodeSetting, decodeSetting),
     sample("counters", { objects: 1, versions: 2, bytes: 2 ** 50, uploads: 3 }, encodeCounters, decodeCounters),
     sample("usage", { bytes: 2 ** 50, objects: 3, partBytes: 4 }, encodeUsage, decodeUsage),
@@ -773,4 +824,25 @@ test("the digests of a part stay one buffer until each is used, and others than 
     () => read(filled(33, 1)),
     error => isFailure(error, "corruptRecord"),
   )
+})
+
+test("the log of copies sorts by bucket, then by commit timestamp, then by key, and its keys are read back", () => {
+  const rows = [
+    { us: 1, key: objectKeyOfText("z") },
+    { us: 2, key: objectKeyOfText("a") },
+    { us: 2, key: objectKeyOfText("é") },
+    { us: 2 ** 40, key: objectKeyOfText("a") },
+  ]
+  const keys = rows.map(position => copyLogRowKey(bucketId, position))
+  assert.deepEqual([...keys].sort(), keys)
+  assert.deepEqual(
+    keys.map(key => parseCopyLogRowKey(key)),
+    rows.map(row => ({ bucketId, ...row })),
+  )
+  const { start, end } = copyLogRange(bucketId, { us: 2, key: "a" }, 2 ** 40)
+  assert.deepEqual(
+    keys.map(key => key >= start && key < end),
+    [false, false, true, true],
+  )
+  assert.equal(keyOfParkedCopy(parkedCopyRowKey(bucketId, objectKeyOfText("d/é"))), objectKeyOfText("d/é"))
 })

@@ -72,6 +72,7 @@ export const SETTING_NAMES = [
   "dedup",
   "history",
   "packing",
+  "copies",
 ] as const
 export type SettingName = (typeof SETTING_NAMES)[number]
 
@@ -140,8 +141,8 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
 }
 
 /**
- * Earlier releases refuse members that they do not know, and buckets with a history: they would not note what they remove
- * from it.
+ * Earlier releases refuse members that they do not know, and buckets with a history, or whose changes are copied elsewhere: they
+ * would not note what they change.
  */
 function formatOfBucket({
   settings,
@@ -149,6 +150,7 @@ function formatOfBucket({
   usage,
   countsDeleted,
 }: Pick<BucketRecord, "settings" | "lock" | "usage" | "countsDeleted">): number {
+  if (settings.includes("copies")) return 6
   if (settings.includes("history")) return 5
   if (countsDeleted === true) return 4
   if (usage !== undefined) return 3
@@ -169,7 +171,7 @@ function readUsage(row: RecordReader): BucketUsage {
 const runBytes = (run: string): Uint8Array => must(bytesOfHex(run), "runs are hex")
 
 export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  const row = RecordReader.open("bucket", bytes, 5)
+  const row = RecordReader.open("bucket", bytes, 6)
   const id = parseBucketId(row.number())
   const name = parseBucketName(row.text())
   const owner = parseAccountId(row.text())

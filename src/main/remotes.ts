@@ -7,6 +7,8 @@ import { fail } from "../base/failures.js"
 import { asPromise } from "../base/soon.js"
 import { readRecordFile } from "../device/index.js"
 import type { BackgroundService } from "../life/index.js"
+import { StoreCopies, type BucketLag } from "../copies/index.js"
+import { openCopyLog } from "../object/index.js"
 import { STEWARD_LEASE } from "../node/cluster/steward.js"
 import { parseRemoteStores, RemoteStore, StoreRemotes, type RemoteStoreConfig } from "../origin/index.js"
 import { bucketRemoteReader } from "../s3/index.js"
@@ -42,6 +44,7 @@ interface RemoteTerms {
 
 export class RemotesOfStore {
   readonly remotes: StoreRemotes
+  readonly copies: StoreCopies
   private readonly stores: ReadonlyMap<string, RemoteStore>
 
   /** `signal` fires once no request uses the store any more. */
@@ -56,24 +59,26 @@ export class RemotesOfStore {
     this.stores = new Map(
       Array.from(configs, ([name, config]) => [name, new RemoteStore(name, config, seams.clock, signal)]),
     )
-    this.remotes = new StoreRemotes({
-      ...seams,
-      ...{ refuseEarlier, isShared: leases !== undefined },
-      ...{ metadata, objects, buckets, stores: this.stores, cacheBytesMax, auditBucket, signal },
-      settingOf: bucketRemoteReader(buckets),
+    const terms = {
+      ...{ refuseEarlier, objects, buckets, stores: this.stores, auditBucket },
       isSender: () => leases === undefined || leases.holds(STEWARD_LEASE),
-      async mayUse(owner, accounts) {
+      async mayUse(owner: AccountId, accounts: readonly string[] | undefined): Promise<boolean> {
         if (accounts === undefined) return owner === rootAccount
         const account = await asPromise(() => engine.accounts.getAccount(owner))
         return account !== undefined && [account.id, account.displayName].some(name => accounts.includes(name))
       },
+    }
+    this.remotes = new StoreRemotes({
+      ...{ ...seams, ...terms, isShared: leases !== undefined, metadata, cacheBytesMax, signal },
+      settingOf: bucketRemoteReader(buckets),
     })
+    this.copies = new StoreCopies({ ...seams, ...terms, copyLog: openCopyLog(metadata) })
     this.register(metrics)
     signal.addEventListener("abort", () => this.stores.forEach(store => store.close()), { once: true })
   }
 
   get services(): readonly BackgroundService[] {
-    return this.remotes.services
+    return [...this.remotes.services, this.copies]
   }
 
   private register(metrics: Metrics): void {
@@ -103,5 +108,46 @@ export class RemotesOfStore {
     metrics.gauge("hayloft_remote_cache_limit_bytes", limit, () => [[{}, remotes.cache().sizeBytesMax]])
     const pending = "Keys of remote buckets whose writes the remote does not have yet"
     metrics.gauge("hayloft_remote_pending_keys", pending, () => [[{}, remotes.pendingWrites.count]])
+    this.registerCopies(metrics)
+  }
+
+  private registerCopies(metrics: Metrics): void {
+    const { copies } = this
+    const of = (value: (lag: BucketLag) => number) => () =>
+      copies.lags().map(lag => [{ bucket: lag.bucket }, value(lag)] as const)
+    const objects = "Changes of copied buckets that their targets lack, and parked objects"
+    metrics.gauge(
+      "hayloft_copies_lag_objects",
+      objects,
+      of(lag => lag.objects),
+    )
+    metrics.gauge(
+      "hayloft_copies_lag_bytes",
+      "Bytes of these changes and objects",
+      of(lag => lag.bytes),
+    )
+    const seconds = "How long ago the oldest change was made that a target lacks"
+    metrics.gauge(
+      "hayloft_copies_lag_seconds",
+      seconds,
+      of(lag => lag.seconds),
+    )
+    const filling = "1 while the objects that are in a copied bucket are sent, without the log"
+    metrics.gauge(
+      "hayloft_copies_filling",
+      filling,
+      of(lag => (lag.isFilling ? 1 : 0)),
+    )
+    metrics.gauge(
+      "hayloft_copies_parked",
+      "Objects of copied buckets that were not copied",
+      of(lag => lag.parked),
+    )
+    metrics.total("hayloft_copies_sent_total", "Objects and removals that targets of copies have acknowledged", () => [
+      [{ kind: "object" }, copies.totals.objects],
+      [{ kind: "removal" }, copies.totals.removals],
+    ])
+    const bytes = "Bytes of objects that targets of copies have acknowledged"
+    metrics.total("hayloft_copies_sent_bytes_total", bytes, () => [[{}, copies.totals.bytes]])
   }
 }

@@ -80,6 +80,8 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   coordChanges: "own",
   transactions: "own",
   history: "own",
+  copyLog: "own",
+  copyState: "own",
   lifecycle: "own",
   packing: "own",
   parts: "underUpload",

@@ -64,6 +64,8 @@ export interface Conditions {
   readonly fence?: Fence | undefined
   /** A condition of the store's own writes. */
   readonly ifUnchanged?: ObjectAt | undefined
+  /** Of writes, and no condition: another store sends what it has, so the change is not copied to a third one, or back. */
+  readonly isCopy?: boolean | undefined
 }
 
 /** Length and digests that the client declared; each is verified before anything becomes visible. */

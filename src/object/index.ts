@@ -23,6 +23,7 @@ export { chunkOfKey, SYSTEM_BUCKET, SYSTEM_BUCKET_ID } from "./jobs/metadata-bac
 export { evaluateRead } from "./commands/conditions-core.js"
 export { resolveRange } from "./queries/range-core.js"
 export { lockOfRestored, strictestOf } from "./commands/lock-core.js"
+export * from "./copy-log.js"
 export { openObjectChanges, type NotedChange, type ObjectChanges } from "./object-changes.js"
 export { headersOf, packDetails, segmentsMd5Of, timestampOfInfo } from "./queries/object-info-core.js"
 export type { ReconcileEntry, ReconcilePlan, Reconciliation } from "./reconcile/reconciliation.js"

@@ -87,6 +87,8 @@ export interface OriginUpload {
   /** In the order of the bytes; one, for an object that was put whole. */
   readonly parts: readonly OriginPart[]
   readonly isMultipart: boolean
+  /** Further headers of S3: tags, a storage class. */
+  readonly fields?: readonly (readonly [name: string, value: string])[]
   readonly conditions: Pick<Conditions, "ifMatch" | "ifNoneMatch">
 }
 

@@ -88,6 +88,7 @@ type WriteConditions = Pick<Conditions, "ifMatch" | "ifNoneMatch">
 /** Settings that would act on pending writes as if they were the objects. */
 const EXCLUDED: readonly SettingName[] = [
   ...(["lifecycle", "encryption", "append", "sync", "swift", "dedup", "history", "packing"] as const),
+  "copies",
 ]
 
 export class StoreRemotes implements RemoteBuckets, RemoteAdmin {

@@ -16,12 +16,14 @@ import type { Origin, OriginEntry, OriginListing, OriginObject, OriginRange, Ori
 const PARTS_CONCURRENT = 4
 const META = "x-amz-meta-"
 
-type Headers = readonly (readonly [name: string, value: string])[]
+export type Headers = readonly (readonly [name: string, value: string])[]
 
 interface OriginPlace {
   readonly bucket: string
   /** Precedes each key. */
   readonly prefix: string
+  /** Sent with each write and removal. */
+  readonly headers?: Headers | undefined
 }
 
 const CONTENT_HEADERS = {
@@ -125,7 +127,7 @@ export class S3Origin implements Origin {
     if (part === undefined || upload.parts.length > 1) return this.putParts(key, upload, signal)
     const { sizeBytes: lengthBytes, md5, open } = part
     const body = { lengthBytes, open, ...(md5 !== undefined && { md5: Buffer.from(md5, "hex") }) }
-    const headers = [...headersOf(upload), ...conditionsOf(upload.conditions)]
+    const headers = [...this.headersOf(upload), ...conditionsOf(upload.conditions)]
     return this.client.put({ bucket: this.place.bucket, key: this.nameOf(key), body, headers, signal })
   }
 
@@ -136,12 +138,17 @@ export class S3Origin implements Origin {
   ): Promise<{ readonly etag: string }> {
     const { client } = this
     const name = { bucket: this.place.bucket, key: this.nameOf(key) }
-    const target = { ...name, uploadId: await client.createMultipart(name, headersOf(upload)) }
+    const target = { ...name, uploadId: await client.createMultipart(name, this.headersOf(upload)) }
     try {
       const etags = await mapBounded(upload.parts, PARTS_CONCURRENT, ({ sizeBytes: lengthBytes, open }, i) =>
         client.putPart({ ...target, partNumber: i + 1, body: { lengthBytes, open }, signal }),
       )
-      return await client.complete({ ...target, etags, headers: conditionsOf(upload.conditions), signal })
+      return await client.complete({
+        ...target,
+        etags,
+        headers: [...this.own, ...conditionsOf(upload.conditions)],
+        signal,
+      })
     } catch (error) {
       await client.abort(target).catch(() => undefined)
       throw error
@@ -151,10 +158,18 @@ export class S3Origin implements Origin {
   async remove(key: ObjectKey, { ifMatch }: Pick<Conditions, "ifMatch">, signal: AbortSignal): Promise<void> {
     const [etag] = ifMatch ?? []
     try {
-      await this.asked(signal, () => this.client.remove(this.place.bucket, this.nameOf(key), etag, signal))
+      await this.asked(signal, () => this.client.remove(this.place.bucket, this.nameOf(key), etag, signal, this.own))
     } catch (error) {
       if (!isFailure(error, "noSuchKey") || etag !== undefined) throw error
     }
+  }
+
+  private get own(): Headers {
+    return this.place.headers ?? []
+  }
+
+  private headersOf(upload: OriginUpload): Headers {
+    return [...this.own, ...headersOf(upload)]
   }
 
   private nameOf(key: ObjectKey): string {
@@ -255,12 +270,12 @@ function checked(head: ObjectHead, range: OriginRange | undefined): OriginObject
   return objectOf(head, total)
 }
 
-function headersOf({ headers, userMetadata }: OriginUpload): Headers {
+function headersOf({ headers, userMetadata, fields = [] }: OriginUpload): Headers {
   const content = Object.entries(CONTENT_HEADERS).flatMap(([name, member]) => {
     const value = headers[member]
     return value === undefined ? [] : [[name, value] as const]
   })
-  return [...content, ...userMetadata.map(([name, value]) => [`${META}${name}`, value] as const)]
+  return [...content, ...userMetadata.map(([name, value]) => [`${META}${name}`, value] as const), ...fields]
 }
 
 const quotedList = (etags: readonly string[]): string =>

@@ -12,7 +12,7 @@ import { S3Client, type Trust } from "../client/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Origin, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
-import { S3Origin, StoreHealth } from "./s3-origin.js"
+import { S3Origin, StoreHealth, type Headers } from "./s3-origin.js"
 
 /** Whatever it has is shown to those who may see remote stores. */
 function isPlain(endpoint: string): boolean {
@@ -86,8 +86,9 @@ export class RemoteStore {
     )
   }
 
-  bucket({ bucket, prefix }: Pick<RemoteSetting, "bucket" | "prefix">): Origin {
-    return new S3Origin(this.client, { bucket, prefix }, this.health)
+  /** `headers` are sent with each write and removal. */
+  bucket({ bucket, prefix }: Pick<RemoteSetting, "bucket" | "prefix">, headers?: Headers): Origin {
+    return new S3Origin(this.client, { bucket, prefix, headers }, this.health)
   }
 
   close(): void {

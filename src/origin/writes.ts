@@ -10,16 +10,16 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { ObjectKey, VersionId } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
-import { GIB, MIB } from "../base/limits.js"
-import type { Bucket, Conditions, ContentHeaders, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
+import type { Bucket, Conditions, ObjectBody, ObjectInfo, Objects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { CachedEntry } from "../format/remote-entry.js"
 import type { RemoteBlocks } from "./blocks.js"
 import type { RemoteCache } from "./cache.js"
-import type { Origin, OriginObject, OriginPart, OriginUpload, RemoteSetting } from "./contract.js"
+import type { Origin, OriginObject, OriginUpload, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
+import { bytesOf, checkEtag, keepsEtag, orOvertaken, uploadOf, type UploadSource } from "./uploads.js"
 import { keyOfVersion, versionsOf } from "./versions.js"
 
 type WriteConditions = OriginUpload["conditions"]
@@ -35,17 +35,15 @@ interface WritesParts {
   readonly signal: AbortSignal
 }
 
-/** S3's limits for parts. */
-const PART_BYTES_MIN = 5 * MIB
-const PART_BYTES_MAX = 5 * GIB
-const PART_BYTES = 64 * MIB
-const PARTS_PAGE = 1_000
-
 export class RemoteWrites {
   /** Versions that this process is about to send. */
   private readonly underWay = new Set<VersionId>()
 
-  constructor(private readonly parts: WritesParts) {}
+  private readonly source: UploadSource
+
+  constructor(private readonly parts: WritesParts) {
+    this.source = { objects: parts.objects, signal: parts.signal }
+  }
 
   /**
    * Sends a version to the remote, and removes it. Returns the remote's ETag; undefined: a later write has reached the remote, so that
@@ -81,7 +79,7 @@ export class RemoteWrites {
     const tag = await cache.mark(space, key, "changing")
     const { info, etag } = await this.changing(place, async () => {
       const { info } = await this.headOf(objects, bucket, key, versionId)
-      const upload = await this.uploadOf(place, info, conditions)
+      const upload = { ...(await uploadOf(this.source, place, info)), conditions }
       const { etag } = await originOf(setting).put(key, upload, signal)
       if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
       return { info, etag }
@@ -158,57 +156,6 @@ export class RemoteWrites {
     return there
   }
 
-  private async uploadOf(place: RemotePlace, info: ObjectInfo, conditions: WriteConditions): Promise<OriginUpload> {
-    const { sizeBytes, userMetadata } = info
-    const sizes = await this.partSizesOf(place, info)
-    const parts: OriginPart[] = []
-    let first = 0
-    for (const size of sizes) {
-      const begin = first
-      const md5 = sizes.length === 1 && /^[0-9a-f]{32}$/.test(info.etag) ? info.etag : undefined
-      parts.push({ sizeBytes: size, md5, open: () => this.bytesOf(place, info.versionId, begin, size) })
-      first += size
-    }
-    const headers: ContentHeaders = info.headers
-    return { sizeBytes, headers, userMetadata, parts, isMultipart: info.partsCount !== undefined, conditions }
-  }
-
-  /** Lengths of the parts: those that the client chose, if S3 allows them. */
-  private async partSizesOf({ bucket, key }: RemotePlace, info: ObjectInfo): Promise<readonly number[]> {
-    const { sizeBytes, versionId, partsCount } = info
-    if (partsCount === undefined && sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
-    const sizes: number[] = []
-    for (let afterPart: number | undefined = 0; afterPart !== undefined;) {
-      const page = { afterPart, max: PARTS_PAGE }
-      const found: Awaited<ReturnType<Objects["parts"]>> = await this.parts.objects.parts(
-        { bucket, key, versionId },
-        page,
-      )
-      sizes.push(...found.parts.map(part => part.sizeBytes))
-      afterPart = found.next
-    }
-    const isWhole = sizes.reduce((sum, size) => sum + size, 0) === sizeBytes && sizes.length > 0
-    const areAllowed = sizes.every((size, i) => i === sizes.length - 1 || size >= PART_BYTES_MIN)
-    return isWhole && areAllowed ? sizes : evenSizes(sizeBytes)
-  }
-
-  private async *bytesOf(
-    { bucket, key }: RemotePlace,
-    versionId: VersionId,
-    first: number,
-    lengthBytes: number,
-  ): AsyncGenerator<Uint8Array> {
-    if (lengthBytes === 0) return
-    const range = { kind: "fromTo", first, last: first + lengthBytes - 1 } as const
-    const request = { bucket, key, versionId, range, conditions: {} }
-    const body = await asPromise(() => this.parts.objects.get(request)).catch(orOvertaken)
-    try {
-      yield* body.read(this.parts.signal)
-    } finally {
-      body.close()
-    }
-  }
-
   /** Caches what was written, if the remote still has it. Returns whether the entry that had this tag is replaced. */
   private async cacheWritten(place: RemotePlace, info: ObjectInfo, etag: string, tag: string): Promise<boolean> {
     const { cache, clock, originOf, signal, log } = this.parts
@@ -242,7 +189,7 @@ export class RemoteWrites {
       const isCached = await blocks.withSlot(async () => {
         const bytes = Buffer.allocUnsafe(lengthBytes)
         let at = 0
-        for await (const piece of this.bytesOf(place, versionId, first, lengthBytes)) {
+        for await (const piece of bytesOf(this.source, place, versionId, { first, lengthBytes })) {
           bytes.set(piece, at)
           at += piece.length
         }
@@ -277,30 +224,6 @@ export class RemoteWrites {
   }
 }
 
-/** A newer write of the key, which the remote has by now, has removed the version. */
-function orOvertaken(error: unknown): never {
-  if (!isFailure(error, "noSuchVersion")) throw error
-  throw fail("conflict", { overtaken: true, reason: "a later write of the object has reached the remote first" }, error)
-}
-
-/** Whether a remote whose ETags are of the bytes has the same ETag: the parts are those that the client chose. */
-const keepsEtag = ({ parts, isMultipart }: OriginUpload, { etag, partsCount }: ObjectInfo): boolean =>
-  isMultipart ? parts.length === partsCount && etag.endsWith(`-${parts.length}`) : /^[0-9a-f]{32}$/.test(etag)
-
-/** Throws `remoteRefused`: what is here is kept, as the remote may have other bytes. */
-function checkEtag(theirs: string, own: string): void {
-  if (theirs === own) return
-  const message =
-    "The remote's ETag of the written object is not that of its bytes. If its ETags are something else, as with its own KMS keys, set OpaqueETags in the bucket's setting."
-  throw fail("remoteRefused", { message, etag: theirs, own })
-}
-
 const isOvertaken = (error: unknown): boolean => isFailure(error) && error.details["overtaken"] === true
 
 const names = (list: readonly string[], etag: string): boolean => list.includes("*") || list.includes(etag)
-
-function evenSizes(sizeBytes: number): readonly number[] {
-  if (sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
-  const count = Math.ceil(sizeBytes / PART_BYTES)
-  return Array.from({ length: count }, (_, i) => Math.min(PART_BYTES, sizeBytes - i * PART_BYTES))
-}

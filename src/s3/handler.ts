@@ -30,7 +30,7 @@ import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
 import { refuseEventListening, explainAlternative } from "./minio-core.js"
 import type { Operation } from "./operations.js"
-import { checkFenced } from "./parse-conditions.js"
+import { checkCopying, checkFenced } from "./parse-conditions.js"
 import { RequestPlans } from "./plan.js"
 import { withHoisted } from "./request-headers.js"
 import { S3Parts, type S3Settings } from "./parts.js"
@@ -159,6 +159,7 @@ class S3Handler implements Protocol {
         const plan = this.plans.of(operation, headers)
         plan.checkHeaders(headers)
         checkFenced(headers, operation.name)
+        checkCopying(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
         const { target, query } = addressed
         const call = new Call(this.context, {

@@ -4,6 +4,7 @@
  * Unreadable dates, and an If-Modified-Since in the future, are ignored (RFC 9110).
  */
 import { parseDate } from "../base/dates.js"
+import { COPY_HEADER } from "../base/copy-header.js"
 import { fail } from "../base/failures.js"
 import { FENCE_HEADER, parseFence } from "../base/fence.js"
 import type { AccountId } from "../base/ids.js"
@@ -28,6 +29,25 @@ interface Write {
   /** Undefined: the request is anonymous. */
   readonly caller?: { readonly id: AccountId } | undefined
   readonly signer?: Pick<Caller, "ifUnchanged">
+}
+
+/** A request by which another store sends what it has: see `Conditions.isCopy`. */
+function withCopy(conditions: Conditions, headers: Headers): Conditions {
+  return headers.get(COPY_HEADER) === undefined ? conditions : { ...conditions, isCopy: true }
+}
+
+/** Operations by which objects are copied from store to store. */
+const COPYING: ReadonlySet<string> = new Set([
+  ...["PutObject", "CreateMultipartUpload", "CompleteMultipartUpload", "DeleteObject"],
+])
+
+/** Throws `invalidArgument` for another value than `true`, and `notImplemented` for an operation that would ignore the header. */
+export function checkCopying(headers: Headers, operation: string): void {
+  const text = headers.get(COPY_HEADER)
+  if (text === undefined) return
+  if (text !== "true") throw fail("invalidArgument", { argumentName: COPY_HEADER, argumentValue: text.slice(0, 80) })
+  if (COPYING.has(operation)) return
+  throw fail("notImplemented", { message: `${operation} does not accept the header ${COPY_HEADER}.` })
 }
 
 /** Only requests that write objects have one: see `checkFenced`. Throws `invalidArgument`, `accessDenied`. */
@@ -80,7 +100,7 @@ export function readConditionsOf(headers: Headers, nowMs: number, prefix = ""): 
 
 /** Conditions of a write: ETags, as on S3, a fence, and the condition of the store's own requests. */
 export function writeConditionsOf(write: Write): Conditions {
-  const conditions = withFence(etagConditionsOf(write.headers, ""), write)
+  const conditions = withCopy(withFence(etagConditionsOf(write.headers, ""), write), write.headers)
   const ifUnchanged = write.signer?.ifUnchanged
   return ifUnchanged === undefined ? conditions : { ...conditions, ifUnchanged }
 }

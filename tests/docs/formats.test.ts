@@ -14,6 +14,7 @@ import { encodeEvent } from "../../src/format/event-record.js"
 import { encodeAudit } from "../../src/format/audit-record.js"
 import { encodeJob } from "../../src/format/job-record.js"
 import { encodeGuards, encodeTransaction } from "../../src/format/transaction-record.js"
+import { encodeCopyChange, encodeCopyState, encodeParkedCopy } from "../../src/format/copies.js"
 import { encodeHistory } from "../../src/format/history.js"
 import { encodePackingPass } from "../../src/format/packing-rows.js"
 import { encodeUsageHistory } from "../../src/format/usage-history.js"
@@ -821,6 +822,21 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       packed: { packs: 131, objects: 132, bytes: 133 },
     }),
     { startedMs: 129, endedMs: 130, next: null, packs: 131, objects: 132, bytes: 133 },
+  ],
+  copyLog: [encodeCopyChange({ kind: "removed", sizeBytes: 129 }), { kind: 1, versionId: null, sizeBytes: 129 }],
+  copyState: [
+    encodeCopyState({
+      ...{ revision: 130, target: "t", phase: "following", place: "p", fills: 131, token: { us: 132, key: "k" } },
+      ...{ sinceMs: 133, isPaused: true, error: "e", errorMs: 134 },
+    }),
+    {
+      ...{ revision: 130, target: "t", phase: 1, place: Buffer.from("p"), fills: 131, tokenUs: 132 },
+      ...{ tokenKey: Buffer.from("k"), sinceMs: 133, isPaused: 1, error: "e", errorMs: 134 },
+    },
+  ],
+  "parked copy": [
+    encodeParkedCopy({ reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: true }),
+    { reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: 1 },
   ],
   coordChanges: [
     encodeCoordChange({ kind: "released", path: parseCoordPath("n/p"), atMs: 127 }),

@@ -3,6 +3,7 @@ import { ACCESS_COMMANDS, ACCESS_QUERIES } from "./access-kinds.js"
 import { APPEND_COMMANDS, APPEND_QUERIES } from "./append-kinds.js"
 import { CHANGE_COMMANDS, CHANGE_QUERIES } from "./change-kinds.js"
 import { CLUSTER_COMMANDS, CLUSTER_QUERIES } from "./cluster-kinds.js"
+import { COPIES_COMMANDS, COPIES_QUERIES } from "./copies-kinds.js"
 import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
 import { DEDUP_COMMANDS, DEDUP_QUERIES } from "./dedup-kinds.js"
 import { DEDUP_UPKEEP_COMMANDS, DEDUP_UPKEEP_QUERIES } from "./dedup-upkeep-kinds.js"
@@ -52,7 +53,7 @@ const DRAWN_COMMANDS = [
 ]
 export const COMMANDS = [
   ...[...DRAWN_COMMANDS, ...COORD_COMMANDS, ...DEDUP_COMMANDS, ...DEDUP_UPKEEP_COMMANDS],
-  ...[...TRANSACTION_COMMANDS, ...HISTORY_COMMANDS, ...PACKING_COMMANDS],
+  ...[...TRANSACTION_COMMANDS, ...HISTORY_COMMANDS, ...PACKING_COMMANDS, ...COPIES_COMMANDS],
 ]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
@@ -80,6 +81,7 @@ export const APART: readonly PlayKind[] = [
   ...[...DEDUP_COMMANDS, ...DEDUP_QUERIES, ...DEDUP_UPKEEP_COMMANDS, ...DEDUP_UPKEEP_QUERIES],
   ...[...TRANSACTION_COMMANDS, ...TRANSACTION_QUERIES, ...HISTORY_COMMANDS, ...HISTORY_QUERIES],
   ...[...PACKING_COMMANDS, ...PACKING_QUERIES],
+  ...[...COPIES_COMMANDS, ...COPIES_QUERIES],
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -215,6 +217,7 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["SetBucketQuota", "FinishBucketUsage", "CommitTransaction", "PutVersion", "QuotaState"],
   ["SetSetting", "PutVersion", "PackVersions", "RemoveLatest", "KeepReferenced", "DropSource", "SegmentOfOffset"],
   ["SetSetting", "PutVersion", "PackVersions", "TakePackingSlice", "NotePacked", "PackingCandidates", "PacksFrom"],
+  ["SetSetting", "PutVersion", "RemoveLatest", "SetTags", "ChangeCopies", "RestartCopies", "ReadCopyLog"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })

@@ -215,8 +215,11 @@ function lastBucketId(scene: Scene): number {
 const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 
 /** Appends need theirs, so it is set more often than others. */
-/** `history` has kinds of its own. */
-export const PLAYED_SETTINGS = [...SETTING_NAMES.filter(name => name !== "history"), "append", "append"] as const
+/** `history` and `copies` have kinds of their own. */
+export const PLAYED_SETTINGS = [
+  ...SETTING_NAMES.filter(name => name !== "history" && name !== "copies"),
+  ...(["append", "append"] as const),
+] as const
 
 const BUCKETS: readonly PlayKind[] = [
   commandKind("CreateBucket", 6, scene => {
