@@ -1,8 +1,8 @@
 /**
  * Row sorter: rows in memory, up to a limit, in the order of their keys.
  *
- * Keys are compared by their first four bytes behind what all have in common, as numbers that the runtime sorts; only keys
- * that are equal there are compared byte by byte.
+ * Keys are compared by four bytes behind what all have in common, as numbers that the runtime sorts; those that are equal
+ * there by the next four, and so on. A few equal ones, and those that end, are compared byte by byte.
  */
 import { must } from "../base/assert.js"
 import type { RowSum } from "../format/row-sum.js"
@@ -11,6 +11,8 @@ import { compareBytes } from "../format/table-block.js"
 /** A row is: length of the key (2), number of the line (6), length of the value (4), key, value. */
 const HEADER_BYTES = 12
 const PREFIX_BYTES = 4
+/** So few rows are compared byte by byte. */
+const COMPARED_MAX = 4
 
 /** Where a row is in `bytes`. */
 export interface SortedRow {
@@ -99,30 +101,52 @@ export class RowSorter {
   }
 
   private order(): Uint32Array {
-    const { rows } = this
-    const size = this.offsets.length
-    // 32 bits of the key, then up to 20 of the row: a double has 53.
-    const packed = new Float64Array(rows)
-    for (let row = 0; row < rows; row += 1) packed[row] = this.prefixOf(row) * size + row
-    packed.sort()
-    const order = Uint32Array.from(packed, value => value % size)
-    for (let from = 0; from < rows;) {
-      const prefix = Math.floor((packed[from] ?? 0) / size)
-      let to = from + 1
-      while (to < rows && Math.floor((packed[to] ?? 0) / size) === prefix) to += 1
-      if (to - from > 1) order.subarray(from, to).sort((a, b) => this.compare(a, b) || a - b)
-      from = to
-    }
+    const order = new Uint32Array(this.rows)
+    for (let row = 0; row < order.length; row += 1) order[row] = row
+    this.sort(order, this.common)
     return order
   }
 
-  private prefixOf(row: number): number {
-    const { bytes, common } = this
+  /** Sorts rows whose keys are equal up to byte `from`, and no shorter. */
+  private sort(order: Uint32Array, from: number): void {
+    const size = this.offsets.length
+    // 32 bits of the key, then up to 20 of the row: a double has 53.
+    const packed = new Float64Array(order.length)
+    for (let at = 0; at < order.length; at += 1) {
+      const row = order[at] ?? 0
+      packed[at] = this.prefixOf(row, from) * size + row
+    }
+    packed.sort()
+    let isLonger = true
+    for (let at = 0, begin = 0; at < order.length; at += 1) {
+      const value = packed[at] ?? 0
+      const row = value % size
+      order[at] = row
+      isLonger &&= this.keyBytes(row) >= from + PREFIX_BYTES
+      if (at + 1 < order.length && Math.floor((packed[at + 1] ?? 0) / size) === Math.floor(value / size)) continue
+      if (at > begin) this.sortEqual(order.subarray(begin, at + 1), from + PREFIX_BYTES, isLonger)
+      begin = at + 1
+      isLonger = true
+    }
+  }
+
+  /** Sorts rows whose keys are equal up to byte `from`, or end before it. */
+  private sortEqual(order: Uint32Array, from: number, isLonger: boolean): void {
+    if (isLonger && order.length > COMPARED_MAX) this.sort(order, from)
+    else order.sort((a, b) => this.compare(a, b) || a - b)
+  }
+
+  private keyBytes(row: number): number {
+    return this.bytes.readUInt16LE(this.keyAt(row) - HEADER_BYTES)
+  }
+
+  /** Four bytes of the key from this one on, as a number; zeros behind its end. */
+  private prefixOf(row: number, from: number): number {
+    const { bytes } = this
     const keyAt = this.keyAt(row)
     const end = this.valueAt(keyAt)
     let prefix = 0
-    for (let i = 0; i < PREFIX_BYTES; i += 1) {
-      const at = keyAt + common + i
+    for (let at = keyAt + from; at < keyAt + from + PREFIX_BYTES; at += 1) {
       prefix = prefix * 256 + (at < end ? (bytes[at] ?? 0) : 0)
     }
     return prefix
