@@ -12,12 +12,18 @@ import type { TableSeal, TableSeeds } from "../format/table-file.js"
 import { ParityBuilder } from "../format/table-parity.js"
 import { FilterBuilder } from "../format/table-filter.js"
 import type { TableEntry } from "../format/table-manifest.js"
-import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { DiskFile } from "../seams/disk/contract.js"
 import type { TableLimits } from "./limits.js"
+
+/** Written from its beginning to its end. */
+type WrittenFile = Pick<DiskFile, "write" | "sync" | "close">
 
 /** Names and seeds of the files. */
 export interface TableTarget {
-  readonly disk: Disk
+  readonly disk: {
+    open(path: string, mode: "create"): Promise<WrittenFile>
+    remove(path: string): Promise<void>
+  }
   /** The path of the file with this number. */
   readonly pathOf: (number: number) => string
   /** The seeds of the file with this number. */
@@ -33,7 +39,7 @@ export interface TableTarget {
 /** State of the file that is being written. */
 interface OpenTable {
   readonly number: number
-  readonly file: DiskFile
+  readonly file: WrittenFile
 }
 
 export class TableWriter {
