@@ -2,11 +2,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED } from "../base/testing-seed.js"
 import { RowSum } from "../format/row-sum.js"
+import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { RowSorter } from "./row-sorter.js"
 
 /** Keys that share beginnings, end early, contain zeros, and occur twice. */
-function keyOf(random: SimRandom): Buffer {
+function keyOf(random: Random): Buffer {
   const alphabet = random.below(2) === 0 ? [0, 1] : [0, 97, 98, 255]
   const begin = ["", "common/", "common/prefix/of/many/"][random.below(3)] ?? ""
   const rest = Array.from({ length: random.below(12) }, () => alphabet[random.below(alphabet.length)] ?? 0)

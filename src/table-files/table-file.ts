@@ -34,6 +34,7 @@ export class TableFile {
 
   private constructor(
     private readonly table: Table,
+    private readonly cache: BlockCache,
     private readonly mended: ReadonlySet<number>,
     private readonly sizeBytes: number,
   ) {
@@ -49,9 +50,10 @@ export class TableFile {
     if (!(await disk.exists(path))) throw fail("noSuchFile", { message: `${path} does not exist`, path })
     return naming(path, async () => {
       const mended = new Set<number>()
+      const cache = new BlockCache(options.cacheBytes ?? TABLE_FILE_LIMITS.cacheBytes)
       const reads = {
         ...uncachedReads(undefined),
-        cache: new BlockCache(options.cacheBytes ?? TABLE_FILE_LIMITS.cacheBytes),
+        cache,
         rebuilt: (_path: string, offsetBytes: number) => void mended.add(offsetBytes),
       }
       const at = { disk, path, number: 0, endSeed: USER_END_SEED, endBytesMax: TABLE_FILE_LIMITS.endBytesMax }
@@ -61,7 +63,7 @@ export class TableFile {
         if (sizeBytes !== table.sizeBytes)
           throw damaged(path, `it has ${sizeBytes} bytes, and ${table.sizeBytes} were written`)
         for (let partition = 0; partition < table.partitions.length; partition += 1) table.directory(partition)
-        const file = new TableFile(table, mended, sizeBytes)
+        const file = new TableFile(table, cache, mended, sizeBytes)
         if (options.check === "whole") await file.verify(options.signal)
         return file
       } catch (error) {
@@ -148,6 +150,11 @@ export class TableFile {
       yield { key: Buffer.from(bytes.subarray(keyAt + 1, valueAt)), value: Buffer.from(bytes.subarray(valueAt, valueEnd)) }
       move(() => cursor.next())
     }
+  }
+
+  /** Bytes of blocks in memory. */
+  get cachedBytes(): number {
+    return this.cache.bytes
   }
 
   /** Blocks that were damaged, and that parity has mended in memory. */
