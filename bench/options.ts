@@ -10,6 +10,7 @@ import { APPENDS } from "./themes/appends.js"
 import { DEDUP } from "./themes/dedup.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
+import { TABLES } from "./themes/tables.js"
 import { TRANSACTIONS } from "./themes/transactions.js"
 import { TRANSFORMS } from "./themes/transforms.js"
 import { QUEUES } from "./themes/queues.js"
@@ -46,6 +47,7 @@ const THEMES: readonly Theme[] = [
   APPENDS,
   MOMENTS,
   DEDUP,
+  TABLES,
   QUEUES,
   LOCKS,
   TRANSACTIONS,

@@ -22,6 +22,7 @@ import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { TABLE_FILE_PLANTS } from "./table-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
@@ -204,7 +205,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...UNDELETE_PLANTS,
           ...APPEND_PLANTS,
         ],
-        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
+        ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS, ...TABLE_FILE_PLANTS],
         ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS],
       ].filter(isChosen),
       show,

@@ -19,7 +19,7 @@ const FORMAT = 1
 export const ABOUT_ROW = 254
 export const USER_ROW = 255
 /** Numbers are on disk: append only. */
-export const VALUE_KINDS = ["bytes", "text", "json"] as const
+const VALUE_KINDS = ["bytes", "text", "json"] as const
 
 /** "text": each value is UTF-8; "json": each value is a JSON text. */
 export type ValueKind = (typeof VALUE_KINDS)[number]

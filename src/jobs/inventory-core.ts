@@ -24,7 +24,7 @@ export const INVENTORY_REQUEST = z.strictObject({
   itemsPerSecond: z.number().min(1).max(1_000_000).optional().describe("rows a second; absent: as fast as it goes"),
 })
 
-export type InventoryRequest = z.output<typeof INVENTORY_REQUEST>
+type InventoryRequest = z.output<typeof INVENTORY_REQUEST>
 
 /** As the row of a job has it. */
 export interface StoredInventory {

@@ -33,7 +33,7 @@ const UPLOAD_ID = /<UploadId>([^<]+)<\/UploadId>/
 /** Metadata of the object: which job has made it. */
 const MADE_BY = "x-amz-meta-inventory-job"
 
-export interface InventoryServices {
+interface InventoryServices {
   readonly buckets: Pick<Buckets, "open" | "confirm">
   readonly requests: ObjectRequests
   readonly objects: Pick<Objects, "listVersions">

@@ -11,7 +11,7 @@ export const TEXT_FORMATS = ["ndjson", "tsv", "csv"] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]
 
 /** A row of a text, and what its value is. */
-export interface TextRow {
+interface TextRow {
   readonly key: Buffer
   readonly value: Buffer
   readonly values: ValueKind

@@ -92,7 +92,7 @@ const SCAN_AHEAD_BLOCKS = 15
 const needed = new RowsNeeded("rows are not in memory")
 
 /** Where a table is, and how it is sealed. */
-export interface TableAt {
+interface TableAt {
   readonly disk: Disk
   readonly path: string
   readonly number: number
