@@ -3,6 +3,7 @@
  *
  * What src/table-files/library.ts is, as programs see it; a test has the compiler compare the two.
  */
+import type { Buffer } from "node:buffer"
 
 /** A key: bytes, or the UTF-8 of a text. */
 export type TableKey = string | Uint8Array
@@ -80,8 +81,6 @@ export function openTable(path: string, options?: OpenTableOptions): Promise<Tab
 
 export function buildTable(
   path: string,
-  source:
-    | Iterable<readonly [key: TableKey, value: unknown]>
-    | AsyncIterable<readonly [key: TableKey, value: unknown]>,
+  source: Iterable<readonly [key: TableKey, value: unknown]> | AsyncIterable<readonly [key: TableKey, value: unknown]>,
   options: BuildOptions,
 ): Promise<void>

@@ -46,7 +46,11 @@ class Tables implements Fixture {
 
   private build(): Promise<void> {
     const { disk, random, path, keys } = this
-    return buildTable({ disk, random }, path, rows(keys), { values: "bytes", replaces: true, signal: this.bench.signal })
+    return buildTable({ disk, random }, path, rows(keys), {
+      values: "bytes",
+      replaces: true,
+      signal: this.bench.signal,
+    })
   }
 
   /** Rows a second. */

@@ -29,7 +29,13 @@ export function InventoryTab({ bucket: { name } }: { readonly bucket: Bucket }) 
       >
         <Form label="Inventory" onSubmit={() => undefined}>
           <TextField label="Into the bucket" value={toBucket} isCode isRequired />
-          <TextField label="Key" value={toKey} isCode isRequired hint="The object appears when the inventory is whole" />
+          <TextField
+            label="Key"
+            value={toKey}
+            isCode
+            isRequired
+            hint="The object appears when the inventory is whole"
+          />
           <CheckboxField label="All versions and delete markers" value={versions} />
           <TextField
             label="Time"

@@ -42,7 +42,9 @@ export function addTableCommands(program: Command, io: CliIo, signal: AbortSigna
     .argument("<FILE>")
     .option("--from <FILE>", "the text; absent, or -: standard input")
     .addOption(
-      new Option("--format <FORMAT>", "of the text (default: by the name of --from, else ndjson)").choices(TEXT_FORMATS),
+      new Option("--format <FORMAT>", "of the text (default: by the name of --from, else ndjson)").choices(
+        TEXT_FORMATS,
+      ),
     )
     .addOption(
       new Option("--duplicates <WHICH>", "which of several rows with one key is used")
@@ -128,7 +130,8 @@ async function get(io: CliIo, file: string, keys: readonly string[], options: Ke
     }
     return rows.flatMap(({ key, value }) => (value === undefined ? [key] : []))
   })
-  if (missing.length > 0) throw new CliError("failed", `${printable(file)} does not have ${missing.map(printable).join(", ")}`)
+  if (missing.length > 0)
+    throw new CliError("failed", `${printable(file)} does not have ${missing.map(printable).join(", ")}`)
 }
 
 /** A row as `table build` reads it. */

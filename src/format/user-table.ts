@@ -26,7 +26,7 @@ export type ValueKind = (typeof VALUE_KINDS)[number]
 
 export interface UserTableAbout {
   readonly values: ValueKind
-  /** Texts that whoever built the file has added. */
+  /** Texts that describe the file. */
   readonly notes: ReadonlyMap<string, string>
 }
 

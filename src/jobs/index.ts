@@ -3,7 +3,13 @@ export type { FollowedWork, JobStarter, OpenWork, StartedJob } from "./contract.
 export { BULK_REQUEST, restoredMomentOf, targetOfBulk, textOfBulk } from "./bulk-request.js"
 export { openBulkWork } from "./bulk-work.js"
 export { DEDUP_REQUEST, kindOfDedup, textOfDedup } from "./dedup-work.js"
-export { INVENTORY_KIND, INVENTORY_REQUEST, momentOfInventory, targetOfInventory, textOfInventory } from "./inventory-core.js"
+export {
+  INVENTORY_KIND,
+  INVENTORY_REQUEST,
+  momentOfInventory,
+  targetOfInventory,
+  textOfInventory,
+} from "./inventory-core.js"
 export { openWork } from "./open-work.js"
 export { JOB_LIMITS } from "./limits.js"
 export type { ObjectReply, ObjectRequest, ObjectRequests, Requester } from "./object-requests.js"

@@ -10,7 +10,15 @@ import { assert } from "../base/assert.js"
 import { fail, type Failure } from "../base/failures.js"
 import { objectKeyOfText, parseBucketName, type ObjectKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
-import type { Bucket, Buckets, ListPage, ListRequest, ListVersionsRequest, Moments, Objects } from "../object/contract.js"
+import type {
+  Bucket,
+  Buckets,
+  ListPage,
+  ListRequest,
+  ListVersionsRequest,
+  Moments,
+  Objects,
+} from "../object/contract.js"
 import { TableStream } from "../table-files/index.js"
 import { withoutNullAtEnd } from "./bulk-work.js"
 import type { JobStarter, OpenWork, WholePage, WholeWork } from "./contract.js"
@@ -25,7 +33,13 @@ import {
   type StoredInventory,
 } from "./inventory-core.js"
 import { JOB_LIMITS } from "./limits.js"
-import { requireListing, type ObjectReply, type ObjectRequest, type ObjectRequests, type Requester } from "./object-requests.js"
+import {
+  requireListing,
+  type ObjectReply,
+  type ObjectRequest,
+  type ObjectRequests,
+  type Requester,
+} from "./object-requests.js"
 
 /** Of the upload: 10,000 parts have more than a table may have. */
 const PART_BYTES = 8 * MIB
@@ -42,10 +56,7 @@ interface InventoryServices {
 }
 
 /** Throws `corruptRecord`. */
-export async function openInventoryWork(
-  services: InventoryServices,
-  job: Parameters<OpenWork>[0],
-): Promise<WholeWork> {
+export async function openInventoryWork(services: InventoryServices, job: Parameters<OpenWork>[0]): Promise<WholeWork> {
   const { starter, startedMs } = job
   return new InventoryWork(services, { stored: parseInventory(job.request), starter, startedMs })
 }

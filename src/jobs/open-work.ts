@@ -13,10 +13,7 @@ type Services = Parameters<typeof openBulkWork>[0] &
   Parameters<typeof openInventoryWork>[0]
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export function openWork(
-  services: Services,
-  job: Parameters<OpenWork>[0],
-): Promise<ItemWork<unknown> | WholeWork> {
+export function openWork(services: Services, job: Parameters<OpenWork>[0]): Promise<ItemWork<unknown> | WholeWork> {
   if (isInventory(job)) return openInventoryWork(services, job)
   if (isOfDedup(job)) return openDedupWork(services, job)
   return restoredMomentOf(parseBulk(job.request).request) === undefined

@@ -66,7 +66,9 @@ export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): s
   const { matched, matchedBytes, done, failed } = counts
   if (isOfDedup({ kind })) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
   if (isInventory({ kind }))
-    return isCancelling ? "cancelled: there is no inventory" : `${matched} ${matched === 1 ? "row" : "rows"}, for ${matchedBytes} bytes of objects`
+    return isCancelling
+      ? "cancelled: there is no inventory"
+      : `${matched} ${matched === 1 ? "row" : "rows"}, for ${matchedBytes} bytes of objects`
   if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`

@@ -285,7 +285,9 @@ export class StartedJobs implements Job {
     await work.prepare()
     const begun = await work.begin()
     const changed = await this.rows.change(row.id, ({ cursor, ended }) =>
-      ended === undefined && cursor === row.cursor ? { cursor: begun, counts: NOTHING, lastError: undefined } : undefined,
+      ended === undefined && cursor === row.cursor
+        ? { cursor: begun, counts: NOTHING, lastError: undefined }
+        : undefined,
     )
     if (changed === undefined) await work.discard(begun)
     else this.whole.set(row.id, { work, begun })

@@ -22,47 +22,46 @@ class Place {
   fate: (call: string) => "go" | "later" | "refused" | "crash" = () => "go"
   /** Happens inside the next call of `advance`. */
   pause: (() => Promise<unknown>) | undefined
-  private uploads = 0
+  uploads = 0
+}
 
-  open(): WholeWork {
-    const place = this
-    let own: { readonly id: string; pages: number } | undefined
-    const act = (call: string): void => {
-      const fate = place.fate(call)
-      if (fate === "later") throw fail("deviceFull")
-      if (fate === "refused") throw fail("accessDenied")
-      if (fate === "crash") throw new Crash()
-    }
-    return {
-      prepare: async () => act("prepare"),
-      async begin() {
-        place.uploads += 1
-        own = { id: `upload ${place.uploads}`, pages: 0 }
-        place.begun.add(own.id)
-        act("begin")
-        return own.id
-      },
-      isMade: async () => place.made !== undefined,
-      async discard(begun) {
-        act("discard")
-        place.begun.delete(begun)
-      },
-      async advance(): Promise<WholePage> {
-        assert.ok(own !== undefined)
-        const { pause } = place
-        place.pause = undefined
-        await pause?.()
-        if (!place.begun.has(own.id)) throw fail("noSuchUpload")
-        act("advance")
-        own.pages += 1
-        if (own.pages < PAGES) return { rows: 10, bytes: 100, isOver: false }
-        place.begun.delete(own.id)
-        place.made = own.id
-        place.makings += 1
-        act("made")
-        return { rows: 10, bytes: 100, isOver: true }
-      },
-    }
+function workAt(place: Place): WholeWork {
+  let own: { readonly id: string; pages: number } | undefined
+  const act = (call: string): void => {
+    const fate = place.fate(call)
+    if (fate === "later") throw fail("deviceFull")
+    if (fate === "refused") throw fail("accessDenied")
+    if (fate === "crash") throw new Crash()
+  }
+  return {
+    prepare: async () => act("prepare"),
+    async begin() {
+      place.uploads += 1
+      own = { id: `upload ${place.uploads}`, pages: 0 }
+      place.begun.add(own.id)
+      act("begin")
+      return own.id
+    },
+    isMade: async () => place.made !== undefined,
+    async discard(begun) {
+      act("discard")
+      place.begun.delete(begun)
+    },
+    async advance(): Promise<WholePage> {
+      assert.ok(own !== undefined)
+      const { pause } = place
+      place.pause = undefined
+      await pause?.()
+      if (!place.begun.has(own.id)) throw fail("noSuchUpload")
+      act("advance")
+      own.pages += 1
+      if (own.pages < PAGES) return { rows: 10, bytes: 100, isOver: false }
+      place.begun.delete(own.id)
+      place.made = own.id
+      place.makings += 1
+      act("made")
+      return { rows: 10, bytes: 100, isOver: true }
+    },
   }
 }
 
@@ -76,7 +75,7 @@ function world() {
     const { log } = new SimTelemetry()
     const jobs = new StartedJobs({ clock, random: new SimRandom(seed), log, metadata, prepare: async () => undefined })
     jobs.attach(
-      async () => place.open(),
+      async () => workAt(place),
       () => [],
       () => undefined,
     )
@@ -115,7 +114,10 @@ test("wherever a process ends, the next one makes the thing whole, once, and no 
     assert.ok(place.made !== undefined)
     assert.equal(place.makings, 1, `crash at ${crashAt}`)
     // An upload of which the row knows nothing stays, if its process ended at that moment.
-    assert.ok(place.begun.size <= (calls >= crashAt && crashAt <= 3 ? 1 : 0), `crash at ${crashAt}: ${[...place.begun].join()}`)
+    assert.ok(
+      place.begun.size <= (calls >= crashAt && crashAt <= 3 ? 1 : 0),
+      `crash at ${crashAt}: ${[...place.begun].join()}`,
+    )
   }
 })
 

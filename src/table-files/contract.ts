@@ -27,7 +27,7 @@ export interface TableStat {
   readonly sizeBytes: number
   /** Of keys and values: "bytes", "text" or "json". */
   readonly values: ValueKind
-  /** Texts that whoever built the file has added. */
+  /** Texts that describe the file. */
   readonly notes: Readonly<Record<string, string>>
   /** 16 hex digits: two files with the same rows have the same checksum. */
   readonly checksum: string
@@ -49,4 +49,5 @@ export function textOf(bytes: Uint8Array): string | undefined {
 }
 
 /** A key in messages. */
-export const keyText = (key: Uint8Array): string => JSON.stringify(textOf(key) ?? `base64 ${Buffer.from(key).toString("base64")}`)
+export const keyText = (key: Uint8Array): string =>
+  JSON.stringify(textOf(key) ?? `base64 ${Buffer.from(key).toString("base64")}`)

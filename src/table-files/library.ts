@@ -1,4 +1,5 @@
 /** What the npm package offers to programs as `hayloft/table`; declarations/table.d.ts says the same to their compilers. */
+import { fail } from "../base/failures.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealRandom } from "../seams/random/real.js"
 import { buildTable as build, type BuildOptions, type InputRow } from "./build-table.js"
@@ -10,15 +11,13 @@ type Pair = readonly [key: TableKey, value: unknown]
 
 const BATCH_ROWS = 1_000
 
-/** Throws a `TypeError` for a value of another kind. */
+/** Throws `invalidArgument` for a value of another kind. */
 function valueBytes(value: unknown, values: BuildOptions["values"]): Uint8Array {
-  if (values === "json") {
-    const text: unknown = JSON.stringify(value)
-    if (typeof text === "string") return Buffer.from(text, "utf8")
-  } else if (values === "text" ? typeof value === "string" : value instanceof Uint8Array) {
-    return typeof value === "string" ? Buffer.from(value, "utf8") : (value as Uint8Array)
-  }
-  throw new TypeError(`a value is no ${values === "bytes" ? "Uint8Array" : values}`)
+  if (values === "bytes" && value instanceof Uint8Array) return value
+  if (values === "text" && typeof value === "string") return Buffer.from(value, "utf8")
+  const text: unknown = values === "json" ? JSON.stringify(value) : undefined
+  if (typeof text === "string") return Buffer.from(text, "utf8")
+  throw fail("invalidArgument", { message: `a value is no ${values === "bytes" ? "Uint8Array" : values}` })
 }
 
 async function* batchesOf(

@@ -23,7 +23,11 @@ let folder = ""
 before(async () => void (folder = await mkdtemp(join(tmpdir(), "hayloft-tables-"))))
 after(() => rm(folder, { recursive: true, force: true }))
 
-async function withTable<T>(path: string, work: (table: TableFile) => T, options?: OpenTableOptions): Promise<Awaited<T>> {
+async function withTable<T>(
+  path: string,
+  work: (table: TableFile) => T,
+  options?: OpenTableOptions,
+): Promise<Awaited<T>> {
   const table = await TableFile.open(new RealDisk(), path, options)
   try {
     return await work(table)
@@ -54,9 +58,12 @@ test("a table is the sorted map of its rows: gets, scans, prefixes, ranges", asy
   const path = join(folder, "map.table")
   for (const count of [0, 1, 40, 3_000]) {
     const pairs: Pair[] = [...shuffledPairs(random, count)]
-    if (count === 3_000) pairs.push([Buffer.from("large"), random.bytes(MIB)], [Buffer.alloc(4_095, "k"), Buffer.from("long")])
+    if (count === 3_000)
+      pairs.push([Buffer.from("large"), random.bytes(MIB)], [Buffer.alloc(4_095, "k"), Buffer.from("long")])
     await buildOf(path, pairs, { replaces: true, sortBytes: SMALL_SORT })
-    const sorted = [...pairs].sort(([a], [b]) => Buffer.compare(a, b)).map(([key, value]) => ({ key: Buffer.from(key), value: Buffer.from(value) }))
+    const sorted = [...pairs]
+      .sort(([a], [b]) => Buffer.compare(a, b))
+      .map(([key, value]) => ({ key: Buffer.from(key), value: Buffer.from(value) }))
     await withTable(path, table => {
       assert.equal(table.stat().keys, pairs.length)
       assert.deepEqual([...table.scan()], sorted)
@@ -90,10 +97,16 @@ test("more rows than fit into memory are merged, in any number of runs", async (
   await buildOf(path, pairs, { sortBytes: SMALL_SORT })
   const keys = pairs.map(([key]) => key.toString()).sort()
   await withTable(path, async table => {
-    assert.deepEqual(Array.from(table.scan(), ({ key }) => key.toString()), keys)
+    assert.deepEqual(
+      Array.from(table.scan(), ({ key }) => key.toString()),
+      keys,
+    )
     await table.verify()
   })
-  assert.deepEqual((await readdir(folder)).filter(name => name.includes(".new.")), [])
+  assert.deepEqual(
+    (await readdir(folder)).filter(name => name.includes(".new.")),
+    [],
+  )
 })
 
 test("the same rows give the same bytes", async () => {
@@ -109,12 +122,18 @@ test("a key that occurs twice is refused with its lines, or one of its rows is c
   const pair = (key: string, value: string): Pair => [Buffer.from(key), Buffer.from(value)]
   const pairs = [pair("b", "1"), pair("a", "1"), pair("b", "2"), pair("b", "3")]
   await assert.rejects(buildOf(path, pairs), /"b" occurs twice, in the rows that begin on lines 1 and 3/)
-  assert.deepEqual((await readdir(folder)).filter(name => name.startsWith("twice.table")), [])
+  assert.deepEqual(
+    (await readdir(folder)).filter(name => name.startsWith("twice.table")),
+    [],
+  )
   // In one run, and in several.
   const filler = Array.from({ length: 120 }, (_, i) => [Buffer.from(`x ${i}`), Buffer.alloc(100_000)] as const)
   for (const more of [[], filler]) {
     const rows = [pairs[0], ...more, ...pairs.slice(1)].flatMap(each => (each === undefined ? [] : [each]))
-    for (const [duplicates, expected] of [["first", "1"], ["last", "3"]] as const) {
+    for (const [duplicates, expected] of [
+      ["first", "1"],
+      ["last", "3"],
+    ] as const) {
       await buildOf(path, rows, { duplicates, replaces: true, sortBytes: SMALL_SORT })
       await withTable(path, table => assert.equal(table.get("b")?.toString(), expected))
     }
@@ -144,7 +163,10 @@ test("what exists is replaced only if that is asked for, and readers keep the fi
 async function large(): Promise<{ readonly path: string; readonly pairs: readonly Pair[] }> {
   const path = join(folder, "large.table")
   const random = new SimRandom(TEST_SEED).fork("large")
-  const pairs = Array.from({ length: 12_000 }, (_, i): Pair => [Buffer.from(`key ${i}`), Buffer.from(random.bytes(200))])
+  const pairs = Array.from({ length: 12_000 }, (_, i): Pair => [
+    Buffer.from(`key ${i}`),
+    Buffer.from(random.bytes(200)),
+  ])
   await buildOf(path, pairs, { replaces: true })
   return { path, pairs }
 }
@@ -258,5 +280,8 @@ test("a table of users v1 is unchanged, byte for byte", async () => {
   const golden = readFileSync(new URL("../../../src/format/golden/user-table-v1.hex", import.meta.url), "utf8").trim()
   const bytes = await readFile(path)
   // The parity of few bytes is mostly zeros.
-  assert.equal(hexOf(bytes).replaceAll(/(?:00){64,}/g, zeros => `[${zeros.length / 2} zeros]`), golden)
+  assert.equal(
+    hexOf(bytes).replaceAll(/(?:00){64,}/g, zeros => `[${zeros.length / 2} zeros]`),
+    golden,
+  )
 })

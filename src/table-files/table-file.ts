@@ -103,9 +103,11 @@ export class TableFile {
    */
   value(key: TableKey): unknown {
     const value = this.find(key)
-    if (value === undefined || this.about.values === "bytes") return value === undefined ? undefined : Buffer.from(value)
+    if (value === undefined || this.about.values === "bytes")
+      return value === undefined ? undefined : Buffer.from(value)
     const text = decoder.decode(value)
-    return this.about.values === "json" ? (JSON.parse(text) as unknown) : text
+    const parsed: unknown = this.about.values === "json" ? JSON.parse(text) : text
+    return parsed
   }
 
   /** In memory of the cache. */
@@ -147,7 +149,10 @@ export class TableFile {
       const { bytes, keyAt, valueAt, end: valueEnd } = cursor
       if (end !== undefined && cursor.compareKey(end, 0, end.length) >= 0) return
       if (begin !== undefined && !bytes.subarray(keyAt, valueAt).subarray(0, begin.length).equals(begin)) return
-      yield { key: Buffer.from(bytes.subarray(keyAt + 1, valueAt)), value: Buffer.from(bytes.subarray(valueAt, valueEnd)) }
+      yield {
+        key: Buffer.from(bytes.subarray(keyAt + 1, valueAt)),
+        value: Buffer.from(bytes.subarray(valueAt, valueEnd)),
+      }
       move(() => cursor.next())
     }
   }

@@ -22,8 +22,7 @@ const QUOTE = 0x22
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 const LONG_NUMBER = /\d{16}/
 
-const wrong = (line: number, reason: string): Failure =>
-  fail("invalidArgument", { message: `line ${line}: ${reason}` })
+const wrong = (line: number, reason: string): Failure => fail("invalidArgument", { message: `line ${line}: ${reason}` })
 
 /** Throws `invalidArgument`, which names the line. */
 export function rowOf(format: TextFormat, bytes: Buffer, line: number): TextRow {

@@ -13,20 +13,46 @@ async function read(format: TextFormat, text: string | Buffer, size = 7) {
   const { values, rows } = await textRows(format, pieces(text, size))
   const found: (readonly [string, string, number])[] = []
   for await (const batch of rows)
-    for (const { key, value, line } of batch) found.push([Buffer.from(key).toString(), Buffer.from(value).toString(), line])
+    for (const { key, value, line } of batch)
+      found.push([Buffer.from(key).toString(), Buffer.from(value).toString(), line])
   return { values, found }
 }
 
 test("each format has its rows, in pieces of any size", async () => {
   const cases = [
-    ["ndjson", '{"key":"ü","value":{"a":[1]}}\n\n{"key64":"YWI=","value":null}', "json", [["ü", '{"a":[1]}', 1], ["ab", "null", 3]]],
+    [
+      "ndjson",
+      '{"key":"ü","value":{"a":[1]}}\n\n{"key64":"YWI=","value":null}',
+      "json",
+      [
+        ["ü", '{"a":[1]}', 1],
+        ["ab", "null", 3],
+      ],
+    ],
     ["ndjson", '{"key":"a","value64":"AAEC"}\n', "bytes", [["a", "\x00\x01\x02", 1]]],
-    ["tsv", "a\tb\tc\r\nü\t\n", "text", [["a", "b\tc", 1], ["ü", "", 2]]],
-    ["csv", 'a,"b ""c"", d\nsecond"\r\n"k,1",v\n', "text", [["a", 'b "c", d\nsecond', 1], ["k,1", "v", 3]]],
+    [
+      "tsv",
+      "a\tb\tc\r\nü\t\n",
+      "text",
+      [
+        ["a", "b\tc", 1],
+        ["ü", "", 2],
+      ],
+    ],
+    [
+      "csv",
+      'a,"b ""c"", d\nsecond"\r\n"k,1",v\n',
+      "text",
+      [
+        ["a", 'b "c", d\nsecond', 1],
+        ["k,1", "v", 3],
+      ],
+    ],
     ["ndjson", "", "json", []],
   ] as const
   for (const [format, text, values, expected] of cases) {
-    for (const size of [1, 3, 1_000]) assert.deepEqual(await read(format, text, size), { values, found: expected }, text)
+    for (const size of [1, 3, 1_000])
+      assert.deepEqual(await read(format, text, size), { values, found: expected }, text)
   }
 })
 

@@ -173,7 +173,10 @@ export class Table {
   }
 
   /** Throws as `open`. */
-  static async openAt({ disk, path, number, endSeed, seedsOf, endBytesMax }: TableAt, reads: BlockReads): Promise<Table> {
+  static async openAt(
+    { disk, path, number, endSeed, seedsOf, endBytesMax }: TableAt,
+    reads: BlockReads,
+  ): Promise<Table> {
     const file = await openFile(disk, path)
     try {
       const sizeBytes = await file.sizeBytes()

@@ -115,11 +115,10 @@ test("the inventory of a bucket has what its listing has", async () => {
   const rows = await rowsOf(await fetched("many.table"))
   const expected = await listed("many")
   assert.equal(expected.size, OBJECTS)
-  assert.deepEqual(
-    new Map(rows.map(({ key, value }) => [key, { etag: value["etag"], size: value["size"] }])),
-    expected,
+  assert.deepEqual(new Map(rows.map(({ key, value }) => [key, { etag: value["etag"], size: value["size"] }])), expected)
+  assert.ok(
+    rows.every(({ value }) => value["storageClass"] === "STANDARD" && typeof value["lastModified"] === "string"),
   )
-  assert.ok(rows.every(({ value }) => value["storageClass"] === "STANDARD" && typeof value["lastModified"] === "string"))
 })
 
 const skip = findProgram("aws") === undefined && "aws is not installed"
@@ -162,7 +161,11 @@ test("an inventory of versions has them all, also null versions and delete marke
   const latest = rows.filter(({ value }) => value["isLatest"] === true)
   assert.deepEqual(
     latest.map(({ value }) => [value["key"], value["versionId"] === "null"]),
-    [["a", true], ["b", false], ["c", false]],
+    [
+      ["a", true],
+      ["b", false],
+      ["c", false],
+    ],
   )
   const moment = await start(bucket, "no.table", "--versions", "--at", "1s")
   assert.notEqual(moment.code, 0)
