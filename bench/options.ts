@@ -11,6 +11,7 @@ import { DEDUP } from "./themes/dedup.js"
 import { HOT_COPIES } from "./themes/hot-copies.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
+import { TABLES } from "./themes/tables.js"
 import { TRANSACTIONS } from "./themes/transactions.js"
 import { TRANSFORMS } from "./themes/transforms.js"
 import { QUEUES } from "./themes/queues.js"
@@ -47,6 +48,7 @@ const THEMES: readonly Theme[] = [
   APPENDS,
   MOMENTS,
   DEDUP,
+  TABLES,
   QUEUES,
   LOCKS,
   TRANSACTIONS,

@@ -13,6 +13,7 @@ import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { TABLE_FILE_PLANTS } from "./table-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
@@ -40,6 +41,7 @@ test("each planted bug still fits its source", () => {
     ...COPIES_PLANTS,
     ...APPEND_PLANTS,
     ...DEDUP_PLANTS,
+    ...TABLE_FILE_PLANTS,
     ...DEDUP_UPKEEP_PLANTS,
     ...PACKING_PLANTS,
     ...QUEUE_PLANTS,

@@ -23,6 +23,7 @@ import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
 import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
 import { APPEND_PLANTS } from "./append-plants.js"
+import { TABLE_FILE_PLANTS } from "./table-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
@@ -211,7 +212,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...APPEND_PLANTS,
         ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS, ...PACKING_PLANTS],
-        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...HOT_PLANTS],
+        ...[...TABLE_FILE_PLANTS, ...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...HOT_PLANTS],
       ].filter(isChosen),
       show,
     )),

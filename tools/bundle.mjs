@@ -4,7 +4,7 @@
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
- *   dist/bundle/client.cjs              what programs import as hayloft/client
+ *   dist/bundle/client.cjs, table.cjs   what programs import as hayloft/client and hayloft/table
  *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
  *
  * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
@@ -27,6 +27,7 @@ const ENTRIES = new Map([
   ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
   ["main/transform-worker.js", "transform-worker.cjs"],
   ["client/library.js", "client.cjs"],
+  ["table-files/library.js", "table.cjs"],
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000

@@ -23,6 +23,7 @@ import { DedupTab } from "./buckets-dedup.js"
 import { PackingTab } from "./buckets-packing.js"
 import { FormsTab } from "./buckets-forms.js"
 import { HistoryTab } from "./buckets-history.js"
+import { InventoryTab } from "./buckets-inventory.js"
 import { JsonTab } from "./buckets-json.js"
 import { LifecycleTab } from "./buckets-lifecycle.js"
 import { PolicyTab } from "./buckets-policy.js"
@@ -139,6 +140,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
       tabs={[
         { key: "usage", title: "Usage", content: () => <UsageTab bucket={bucket} /> },
         { key: "history", title: "History", content: () => <HistoryTab bucket={bucket} /> },
+        { key: "inventory", title: "Inventory", content: () => <InventoryTab bucket={bucket} /> },
         {
           ...{ key: "settings", title: "Settings" },
           content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refresh} />),

@@ -23,6 +23,7 @@ import { SIMULATION_OPERATIONS } from "./simulation-operations.js"
 import { STORE_OPERATIONS } from "./store-operations.js"
 import { ACCOUNT_OPERATIONS } from "./account-operations.js"
 import { HISTORY_OPERATIONS } from "./history-operations.js"
+import { INVENTORY_OPERATIONS } from "./inventory-operations.js"
 import { IDENTITY_OPERATIONS } from "./identity-operations.js"
 import { PAGE_PARAMETERS, pageSize } from "./listing.js"
 import { POLICY_OPERATIONS } from "./policy-operations.js"
@@ -112,6 +113,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...SETTING_OPERATIONS,
   ...UNDELETE_OPERATIONS,
   ...HISTORY_OPERATIONS,
+  ...INVENTORY_OPERATIONS,
   ...TOKEN_OPERATIONS,
   ...AUDIT_OPERATIONS,
   ...ACCOUNT_OPERATIONS,

@@ -7,6 +7,7 @@ import { HEAD } from "../admin/testing-api.js"
 import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
 import { parseBucketName } from "../base/ids.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
+import type { ItemWork } from "../jobs/contract.js"
 import { StartedJobs, type OpenWork } from "../jobs/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -17,7 +18,7 @@ import { testIo } from "./testing-io.js"
 const CLOCK = new RealClock()
 const NEVER = new AbortController().signal
 
-type Outcome = Awaited<ReturnType<Awaited<ReturnType<OpenWork>>["work"]>>
+type Outcome = Awaited<ReturnType<ItemWork<unknown>["work"]>>
 
 /** The outcomes of the job's rows, and the job that was opened. */
 let outcomes: readonly Outcome[] = []

@@ -130,7 +130,7 @@ function failureMessage(failure: Failure): string {
       return `${failure.message}; start with the folders of one store only`
     case "corruptLog":
     case "corruptRow":
-      return /hayloft rescue|remove the file/.test(failure.message)
+      return /hayloft rescue|remove the file|copy it again/.test(failure.message)
         ? sentenceOf(failure)
         : `${sentenceOf(failure)}; ${RESCUE}`
     default:

@@ -24,6 +24,7 @@ import type { ConfirmOptions } from "./confirm.js"
 import { giveUpCommand } from "./give-up-command.js"
 import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
+import { addInventoryCommands } from "./inventory-program.js"
 import type { CliIo } from "./io.js"
 import { addJobCommands } from "./jobs-program.js"
 import { addKeyCommands } from "./key-program.js"
@@ -55,6 +56,7 @@ import {
 } from "./store-program.js"
 import { addSimulateCommand } from "./simulate-command.js"
 import { addSupportCommands } from "./support-program.js"
+import { addTableCommands } from "./table-program.js"
 import { addTokenCommands } from "./token-program.js"
 import { addTransformCommands } from "./transform-program.js"
 import { addHotCommand } from "./hot-command.js"
@@ -237,6 +239,8 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addCopiesCommands(program, io, signal)
   addDedupCommands(program, io, signal)
   addPackingCommands(program, io, signal)
+  addTableCommands(program, io, signal)
+  addInventoryCommands(program, io, signal)
   addAccountCommands(program, io, signal, admin)
   addKeyCommands(program, io, signal, admin)
   addUserCommands(program, io, signal)

@@ -5,7 +5,8 @@
  * filter (4); XXH64 of everything before (8). A row is: length of the key (2), flags (1), length of the
  * value (3), key, value. A key begins with the number of its family. Data blocks have no filter. In a
  * directory block a row describes a data block: its key is the last key of that block, its value the
- * block's offset and length in the file (4 each), and the filter covers the keys of all these blocks.
+ * block's offset and length in the file (4 each; of the offset the lower 32 bits), and the filter covers the keys of all
+ * these blocks.
  *
  * In version 2 everything before the checksum is encrypted, with its tag behind it; the nonce is the block's offset, the
  * key the file's. Table blocks are told apart by the version of their file.
@@ -31,11 +32,33 @@ export const ROW_FLAGS = {
   countedOlder: 2,
 } as const
 
-/** Base of the checksum seeds of one file's blocks: `fileSeed + offset`. */
-export const fileSeed = (deviceId: DeviceId, fileNumber: number): bigint =>
-  xxh64(Buffer.from(`hayloft table ${VERSION} ${deviceId} ${fileNumber}`))
+/** Base of the checksum seeds of one file's blocks: `fileSeed + offset`. "users": of a file of users (`user-table`). */
+export const fileSeed = (owner: DeviceId | "users", fileNumber: number): bigint =>
+  xxh64(Buffer.from(`hayloft table ${VERSION} ${owner} ${fileNumber}`))
 
 const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(64, seed + BigInt(offsetBytes))
+
+const OFFSET_RANGE = 2 ** 32
+
+/** Where a block is, as the value of a row in a directory. */
+export function packPlace(offsetBytes: number, lengthBytes: number): Buffer {
+  const place = Buffer.alloc(8)
+  place.writeUInt32LE(offsetBytes % OFFSET_RANGE, 0)
+  place.writeUInt32LE(lengthBytes, 4)
+  return place
+}
+
+/** The place that a value in a directory names; `fromBytes`: where the data of that partition begins. */
+export function placeIn(
+  bytes: Buffer,
+  valueAt: number,
+  fromBytes: number,
+): { readonly offsetBytes: number; readonly lengthBytes: number } {
+  const low = bytes.readUInt32LE(valueAt)
+  const start = fromBytes % OFFSET_RANGE
+  const behindBytes = low >= start ? low - start : low - start + OFFSET_RANGE
+  return { offsetBytes: fromBytes + behindBytes, lengthBytes: bytes.readUInt32LE(valueAt + 4) }
+}
 
 /** The bytes that a row uses in a block. */
 export const rowBytes = (keyBytes: number, valueBytes: number): number => ROW_HEADER_BYTES + keyBytes + valueBytes + 4

@@ -18,8 +18,10 @@ import { KIB } from "../base/limits.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { xxh64Into } from "../simd/xxh64.js"
 import { noCipher } from "../base/device-cipher.js"
+import type { DeviceId } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { RowSum } from "./row-sum.js"
+import { fileSeed } from "./table-block.js"
 
 const [FORMAT, SEALED_FORMAT] = [1, 2]
 const FOOTER_NONCE = new Uint8Array(GCM_NONCE_BYTES).fill(0xff)
@@ -66,6 +68,18 @@ export interface Footer {
 export interface TableSeal {
   readonly salt: Uint8Array
   readonly key: KeyObject
+}
+
+/** The seeds of the checksums of one file: of its blocks and its parity, and of its ends. */
+export interface TableSeeds {
+  readonly blocks: bigint
+  readonly end: bigint
+}
+
+/** The seeds of a file of the metadata store. */
+export function storeSeeds(deviceId: DeviceId, number: number): TableSeeds {
+  const seed = fileSeed(deviceId, number)
+  return { blocks: seed, end: seed }
 }
 
 export function parityHash(parity: Uint8Array, seed: bigint): Buffer {

@@ -34,7 +34,12 @@ function rebuildAll(good: Buffer, file: { readonly data: Buffer; readonly parity
     const expected = good.subarray(offsetBytes, offsetBytes + BLOCK_BYTES)
     const place = { offsetBytes, lengthBytes: expected.length }
     if (file.data.subarray(offsetBytes, offsetBytes + expected.length).equals(expected)) continue
-    const block = rebuildBlock(file, place, bytes => bytes.equals(expected))
+    const pages = {
+      dataBytes: file.data.length,
+      data: (at: number, length: number) => file.data.subarray(at, at + length),
+      parity: (group: number) => file.parity.subarray(group * PAGE, (group + 1) * PAGE),
+    }
+    const block = rebuildBlock(pages, place, bytes => bytes.equals(expected))
     if (block === undefined) return undefined
     assert.ok(block.equals(expected))
     rebuilt += 1

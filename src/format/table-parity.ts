@@ -77,9 +77,12 @@ function xorInto(sums: Int32Array, at: number, page: Int32Array): void {
 
 /** The readable content of a file whose blocks are to be rebuilt. */
 interface ParityFile {
-  /** All data blocks and directories. */
-  readonly data: Buffer
-  readonly parity: Buffer
+  /** Bytes of all data blocks and directories. */
+  readonly dataBytes: number
+  /** These bytes of the data, as they are stored; valid until the next call. */
+  readonly data: (offsetBytes: number, lengthBytes: number) => Buffer
+  /** The parity page of a group, likewise. */
+  readonly parity: (group: number) => Buffer
 }
 
 /**
@@ -97,7 +100,7 @@ export function rebuildBlock(
   const rebuilt = Array.from({ length: count }, (_, i) => rebuildPage(file, first + i))
   for (const width of new Set([count, 1, 2])) {
     for (let from = 0; from + width <= count; from += 1) {
-      const block = Buffer.from(file.data.subarray(offsetBytes, offsetBytes + lengthBytes))
+      const block = Buffer.from(file.data(offsetBytes, lengthBytes))
       for (let i = from; i < from + width; i += 1) {
         const at = (first + i) * PARITY_PAGE_BYTES - offsetBytes
         must(rebuilt[i], "the page was rebuilt").copy(block, Math.max(0, at), Math.max(0, -at))
@@ -109,16 +112,15 @@ export function rebuildBlock(
 }
 
 /** The content of the page, computed from the other pages of its group. */
-function rebuildPage({ data, parity }: ParityFile, page: number): Buffer {
-  const groups = groupsOf(data.length)
+function rebuildPage({ dataBytes, data, parity }: ParityFile, page: number): Buffer {
+  const groups = groupsOf(dataBytes)
   const group = page % groups
-  const rebuilt = Buffer.alloc(PARITY_PAGE_BYTES)
-  parity.copy(rebuilt, 0, group * PARITY_PAGE_BYTES)
-  for (let other = group; other < pagesOf(data.length); other += groups) {
+  const rebuilt = Buffer.from(parity(group))
+  for (let other = group; other < pagesOf(dataBytes); other += groups) {
     if (other === page) continue
     const at = other * PARITY_PAGE_BYTES
-    const end = Math.min(PARITY_PAGE_BYTES, data.length - at)
-    for (let i = 0; i < end; i += 1) rebuilt[i] = (rebuilt[i] ?? 0) ^ (data[at + i] ?? 0)
+    const bytes = data(at, Math.min(PARITY_PAGE_BYTES, dataBytes - at))
+    for (let i = 0; i < bytes.length; i += 1) rebuilt[i] = (rebuilt[i] ?? 0) ^ (bytes[i] ?? 0)
   }
   return rebuilt
 }

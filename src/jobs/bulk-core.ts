@@ -154,7 +154,7 @@ const CONFLICT = 409
 /** "done", a reason that stays, or "later": the same request may succeed. */
 export function outcomeOf(
   request: BulkRequest,
-  { status, code, message }: ObjectReply,
+  { status, code, message }: Pick<ObjectReply, "status" | "code" | "message">,
 ): "done" | "later" | { readonly reason: string } {
   if (status < 300) return "done"
   // What is gone has no more tags, class or version that anybody could want.

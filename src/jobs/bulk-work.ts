@@ -255,7 +255,7 @@ const keyOf = (entry: Exclude<VersionEntry, { readonly kind: "prefix" }>): Objec
   entry.kind === "version" ? entry.object.key : entry.key
 
 /** The entries of a page, which goes on behind the last one of them. */
-function withoutNullAtEnd({ entries, next }: VersionsPage): Versions {
+export function withoutNullAtEnd({ entries, next }: VersionsPage): Versions {
   const versions = entries.flatMap(entry => (entry.kind === "prefix" ? [] : [entry]))
   const isMidway = next !== undefined && versions.length > 1 && versions.at(-1)?.versionId === NULL_VERSION
   return isMidway ? versions.slice(0, -1) : versions

@@ -103,10 +103,35 @@ export interface ItemWork<Item, Outcome extends ItemOutcome = ItemOutcome> {
   describe(item: Item): Pick<JobFailure, "key" | "versionId">
 }
 
+/** A step of work that makes one whole thing. */
+export interface WholePage {
+  readonly rows: number
+  readonly bytes: number
+  /** The thing is there, whole. */
+  readonly isOver: boolean
+}
+
+/**
+ * A kind of job that makes one thing, which appears when it is whole. What a process has of it is in its memory, so the
+ * process that takes over begins again.
+ */
+export interface WholeWork {
+  /** Throws a failure that ends the job, as the other calls do. */
+  prepare(): Promise<void>
+  /** Begins. Returns a text for the row, by which another process can discard what this one has written. */
+  begin(): Promise<string>
+  /** Whether an earlier process of the job has made the thing. */
+  isMade(): Promise<boolean>
+  /** Removes what a process has written, if it is not whole. Safe to repeat. */
+  discard(begun: string): Promise<void>
+  /** Does a small piece of the work. Can be repeated if it has thrown what passes. */
+  advance(): Promise<WholePage>
+}
+
 /** Makes the work of a job from its row. Throws `invalidArgument` for a request that it does not know. */
 export type OpenWork = (job: {
   readonly kind: string
   readonly request: string
   readonly starter: JobStarter
   readonly startedMs: number
-}) => Promise<ItemWork<unknown>>
+}) => Promise<ItemWork<unknown> | WholeWork>

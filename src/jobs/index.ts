@@ -4,6 +4,13 @@ export { BULK_REQUEST, restoredMomentOf, targetOfBulk, textOfBulk } from "./bulk
 export { openBulkWork } from "./bulk-work.js"
 export { DEDUP_REQUEST, kindOfDedup, textOfDedup } from "./dedup-work.js"
 export { textOfUndoPacking, UNDO_PACKING, UNDO_PACKING_REQUEST } from "./packing-work.js"
+export {
+  INVENTORY_KIND,
+  INVENTORY_REQUEST,
+  momentOfInventory,
+  targetOfInventory,
+  textOfInventory,
+} from "./inventory-core.js"
 export { openWork } from "./open-work.js"
 export { JOB_LIMITS } from "./limits.js"
 export type { ObjectReply, ObjectRequest, ObjectRequests, Requester } from "./object-requests.js"

@@ -35,7 +35,7 @@ function checkRoom(underWay: readonly JobRow[], job: NewJob): void {
   throw fail("limitExceeded", { message: `${count} are under way: wait until some have ended, or cancel some` })
 }
 
-const NOTHING = { scanned: 0, matched: 0, matchedBytes: 0, done: 0, doneBytes: 0, failed: 0 }
+export const NOTHING = { scanned: 0, matched: 0, matchedBytes: 0, done: 0, doneBytes: 0, failed: 0 }
 
 export class JobRows {
   private readonly random: Random

@@ -21,6 +21,10 @@ export interface ObjectReply {
   /** S3's code and message of a refusal; "" for a success. */
   readonly code: string
   readonly message: string
+  /** The answer's body, if it is a small document. */
+  readonly document: string
+  /** Of the first header with the name. */
+  readonly header: (name: string) => string | undefined
 }
 
 /** Sends requests as one caller. */

@@ -1,17 +1,21 @@
 /** The work of jobs, by their kind. */
 import { parseBulk, restoredMomentOf } from "./bulk-request.js"
 import { openBulkWork } from "./bulk-work.js"
-import type { ItemWork, OpenWork } from "./contract.js"
+import type { ItemWork, OpenWork, WholeWork } from "./contract.js"
 import { isOfDedup, openDedupWork } from "./dedup-work.js"
 import { isUndoPacking, openUndoPacking } from "./packing-work.js"
+import { isInventory } from "./inventory-core.js"
+import { openInventoryWork } from "./inventory-work.js"
 import { openRestoreWork } from "./restore-work.js"
 
 type Services = Parameters<typeof openBulkWork>[0] &
   Parameters<typeof openRestoreWork>[0] &
-  Parameters<typeof openDedupWork>[0]
+  Parameters<typeof openDedupWork>[0] &
+  Parameters<typeof openInventoryWork>[0]
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export function openWork(services: Services, job: Parameters<OpenWork>[0]): Promise<ItemWork<unknown>> {
+export function openWork(services: Services, job: Parameters<OpenWork>[0]): Promise<ItemWork<unknown> | WholeWork> {
+  if (isInventory(job)) return openInventoryWork(services, job)
   if (isOfDedup(job)) return openDedupWork(services, job)
   if (isUndoPacking(job)) return openUndoPacking(services, job)
   return restoredMomentOf(parseBulk(job.request).request) === undefined

@@ -3,6 +3,7 @@ import type { JobPlan, JobRecord } from "../format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "./contract.js"
 import type { JobRow } from "./job-commands-core.js"
 import { isOfDedup } from "./dedup-work.js"
+import { isInventory } from "./inventory-core.js"
 import { isUndoPacking } from "./packing-work.js"
 import { JOB_LIMITS } from "./limits.js"
 
@@ -54,7 +55,8 @@ function progressOf({ isDryRun, isCounted, counts, ...job }: JobRow): StartedPro
 /** Whether the job works on rows of the metadata. */
 const isOfRows = (job: { readonly kind: string }): boolean => isOfDedup(job) || isUndoPacking(job)
 
-function phaseOf({ isCounted, counts }: JobRow): string {
+function phaseOf({ isCounted, counts, kind }: JobRow): string {
+  if (isInventory({ kind })) return "writing"
   return isCounted ? "working" : `counting; ${counts.scanned} rows looked at`
 }
 
@@ -67,6 +69,10 @@ function secondsLeft({ isPaused, isCounted }: JobRow, { done, total }: StartedPr
 export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord): string {
   const { matched, matchedBytes, done, failed } = counts
   if (isOfRows({ kind })) return `${isCancelling ? "cancelled: " : ""}${rowsResultOf(kind, counts)}`
+  if (isInventory({ kind }))
+    return isCancelling
+      ? "cancelled: there is no inventory"
+      : `${matched} ${matched === 1 ? "row" : "rows"}, for ${matchedBytes} bytes of objects`
   if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`

@@ -9,6 +9,7 @@
  * Refuses   More than `JOB_LIMITS.underWayMax` jobs at a time, and to cancel what the store itself does.
  * Limits    `JOB_LIMITS`.
  */
+import { assert } from "../base/assert.js"
 import { asFailure, fail, isFailure, sentenceOf, type Failure } from "../base/failures.js"
 import { parseJobId, type JobId } from "../base/ids.js"
 import type { JobFailure, JobRecord } from "../format/job-record.js"
@@ -19,9 +20,9 @@ import { digestOnce } from "../seams/compute/index.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { endedRequest } from "./bulk-request.js"
-import type { FollowedWork, ItemWork, JobStarter, OpenWork, StartedJob } from "./contract.js"
+import type { FollowedWork, ItemWork, JobStarter, OpenWork, StartedJob, WholeWork } from "./contract.js"
 import type { JobRow } from "./job-commands-core.js"
-import { JobRows } from "./job-rows.js"
+import { JobRows, NOTHING } from "./job-rows.js"
 import { JOB_LIMITS } from "./limits.js"
 import { isFollowed, resultOf, shownJob, withFailures, withPlan } from "./shown-core.js"
 
@@ -63,6 +64,8 @@ export class StartedJobs implements Job {
   private shownProgress = "no jobs under way"
   private readonly samples = new Map<JobId, Sample[]>()
   private readonly notBeforeMs = new Map<JobId, number>()
+  /** Work on one whole thing that this process has begun; `begun`: as the row names it. */
+  private readonly whole = new Map<JobId, { readonly work: WholeWork; readonly begun: string }>()
   private lastWorked: JobId | undefined
   private followedAtMs = -Infinity
   /** Work without a job at the latest look. */
@@ -199,14 +202,15 @@ export class StartedJobs implements Job {
 
   private forgetEnded(bulk: readonly JobRow[]): void {
     const ids = new Set(bulk.map(({ id }) => id))
-    for (const known of [this.samples, this.notBeforeMs])
+    for (const known of [this.samples, this.notBeforeMs, this.whole])
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
   }
 
   /** One page of one job. A failure that passes is noted, and the job's turn comes again. */
   private async advance(row: JobRow, signal: AbortSignal): Promise<void> {
     try {
-      const work = await this.open(row)
+      const work = this.whole.get(row.id)?.work ?? (await this.open(row))
+      if ("advance" in work) return await this.makeWhole(row, work)
       await work.prepare()
       if (row.isCounted && !row.isDryRun) await this.workOn(row, work, signal)
       else await this.count(row, work)
@@ -214,12 +218,79 @@ export class StartedJobs implements Job {
       if (signal.aborted) return
       const failure = asFailure(error)
       const lastError = sentenceOf(failure)
-      if (endsJob(failure)) return this.end(row.id, "failed", lastError)
+      if (!(await this.isOurs(row.id))) return
+      if (endsJob(failure)) {
+        await this.discardWhole(row.id)
+        return this.end(row.id, "failed", lastError)
+      }
       this.notBeforeMs.set(row.id, this.seams.clock.monotonicMs() + JOB_LIMITS.retryMs)
       await this.rows.change(row.id, ({ ended, lastError: known }) =>
         ended === undefined && known !== lastError ? { lastError } : undefined,
       )
     }
+  }
+
+  /**
+   * A piece of work on one whole thing. The row names what this process has begun: if it names something else, that was begun
+   * by another process, and is discarded.
+   */
+  private async makeWhole(row: JobRow, work: WholeWork): Promise<void> {
+    const running = this.whole.get(row.id)
+    if (running === undefined || running.begun !== row.cursor || row.isCancelling) {
+      this.whole.delete(row.id)
+      return this.beginWhole(row, await this.open(row))
+    }
+    const { rows, bytes, isOver } = await work.advance()
+    const rate = this.rateOf(row.id, row.counts.matched + rows)
+    const advanced = await this.rows.change(row.id, ({ cursor, counts, ended }) => {
+      if (ended !== undefined || cursor !== running.begun) return undefined
+      const { scanned, matched, matchedBytes } = counts
+      const more = { scanned: scanned + rows, matched: matched + rows, matchedBytes: matchedBytes + bytes }
+      return { counts: { ...counts, ...more }, rate, lastError: undefined }
+    })
+    if (advanced === undefined) return void this.whole.delete(row.id)
+    const perSecond = itemsPerSecondOf(advanced)
+    if (perSecond !== undefined)
+      this.notBeforeMs.set(row.id, this.seams.clock.monotonicMs() + (rows / perSecond) * 1_000)
+    if (isOver) await this.end(row.id, "done")
+  }
+
+  /** False if another process has begun the whole thing of the job meanwhile: the failure is of no interest. */
+  private async isOurs(id: JobId): Promise<boolean> {
+    const running = this.whole.get(id)
+    if (running === undefined || (await this.rows.get(id)).cursor === running.begun) return true
+    this.whole.delete(id)
+    return false
+  }
+
+  /** What cannot be removed now stays as an unfinished upload. */
+  private async discardWhole(id: JobId): Promise<void> {
+    const running = this.whole.get(id)
+    this.whole.delete(id)
+    await running?.work.discard(running.begun).catch(() => undefined)
+  }
+
+  /** Another process works on the jobs: it discards what this one has begun. */
+  async release(): Promise<void> {
+    this.whole.clear()
+  }
+
+  private async beginWhole(row: JobRow, work: Awaited<ReturnType<OpenWork>>): Promise<void> {
+    assert("advance" in work, "the kind of a job stays")
+    if (row.cursor !== "") {
+      if (await work.isMade()) return this.end(row.id, "done")
+      await work.discard(row.cursor)
+    }
+    if (row.isCancelling) return this.end(row.id, "cancelled")
+    await work.prepare()
+    const begun = await work.begin()
+    const changed = await this.rows.change(row.id, ({ cursor, ended }) =>
+      ended === undefined && cursor === row.cursor
+        ? { cursor: begun, counts: NOTHING, lastError: undefined }
+        : undefined,
+    )
+    if (changed === undefined) await work.discard(begun)
+    else this.whole.set(row.id, { work, begun })
   }
 
   /** Counts a page. */

@@ -3,7 +3,7 @@
  * owner. They are routed, checked and run like those of clients, so that nothing is allowed that a client could not do.
  *
  * Promises  An exchange of this module never names another caller than the one that made it.
- * Limits    Bodies are small documents, in memory. Of the answer to a job only its status and its error are read.
+ * Limits    Bodies are in memory: small documents, and parts of uploads. Of an answer up to `REPLY_BYTES_MAX` bytes are read.
  */
 import { asFailure, fail, type Failure } from "../base/failures.js"
 import { parseAccessKeyId } from "../base/ids.js"
@@ -27,9 +27,6 @@ const REPLY_BYTES_MAX = 64 * 1024
 
 /** An answer with what a setting of a bucket is read from. */
 export interface DocumentReply extends ObjectReply {
-  readonly document: string
-  /** Of the first header with the name. */
-  readonly header: (name: string) => string | undefined
   /** Why the request was refused; undefined if it was not. */
   readonly failure: Failure | undefined
 }

@@ -7,13 +7,10 @@
  *           changed.
  */
 import { assert, must } from "../base/assert.js"
-import { familyOfNumber } from "../base/families.js"
-import { rowKeyOf } from "../base/ids.js"
 import { RowSum } from "../format/row-sum.js"
 import { compareBytes, ROW_FLAGS } from "../format/table-block.js"
 import { KeyHash } from "../format/table-filter.js"
 import type { TableEntry } from "../format/table-manifest.js"
-import type { DroppedRow } from "../seams/store/contract.js"
 import { lostRows, RunStream, type StreamedTable } from "./run-stream.js"
 import type { Probe } from "./table.js"
 import type { TableWriter } from "./table-writer.js"
@@ -25,6 +22,9 @@ interface MergeResult {
   readonly rows: number
   readonly droppedRows: number
 }
+
+/** Called for each dropped row whose payload is not counted as dead yet: its key begins with the number of its family. */
+export type DroppedBytes = (bytes: Buffer, keyAt: number, valueAt: number, end: number) => void
 
 export interface MergeInputs {
   /** From the newest to the oldest. */
@@ -39,7 +39,7 @@ export async function mergeRows(
   { runs, upTo, lower }: MergeInputs,
   writer: TableWriter,
   mayHoldOlder: ((probe: Probe) => boolean) | undefined,
-  dropped: DroppedRow,
+  dropped: DroppedBytes,
 ): Promise<MergeResult> {
   const streams = [...runs.map(run => new RunStream(run, upTo)), new RunStream(lower, undefined)]
   const merging = new Merging(streams, writer, mayHoldOlder, dropped)
@@ -64,7 +64,7 @@ class Merging {
     private readonly streams: readonly RunStream[],
     private readonly writer: TableWriter,
     private readonly mayHoldOlder: ((probe: Probe) => boolean) | undefined,
-    private readonly dropped: DroppedRow,
+    private readonly dropped: DroppedBytes,
   ) {}
 
   async run(): Promise<void> {
@@ -107,17 +107,11 @@ class Merging {
       stream.isTaken = true
       this.countIn(stream)
       if ((flags & ROW_FLAGS.countedOlder) === 0 && (stream.flags & ROW_FLAGS.tombstone) === 0)
-        this.reportDropped(stream)
+        this.dropped(stream.bytes, stream.keyAt, stream.valueAt, stream.end)
       flags = (flags & ~ROW_FLAGS.countedOlder) | (stream.flags & ROW_FLAGS.countedOlder)
       this.countDropped(stream)
     }
     return flags
-  }
-
-  private reportDropped({ bytes, keyAt, valueAt, end }: RunStream): void {
-    const family = familyOfNumber(bytes[keyAt] ?? -1)
-    if (family === undefined) return
-    this.dropped(family, rowKeyOf(bytes.toString("latin1", keyAt + 1, valueAt)), bytes.subarray(valueAt, end))
   }
 
   private countIn({ hash }: RunStream): void {

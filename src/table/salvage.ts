@@ -9,6 +9,7 @@
 import { assert } from "../base/assert.js"
 import { isFailure, type Failure } from "../base/failures.js"
 import { Block, compareBytes } from "../format/table-block.js"
+import { storeSeeds } from "../format/table-file.js"
 import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "../format/table-manifest.js"
 import type { LostRows, StoreHost } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
@@ -55,7 +56,9 @@ export async function giveUpLostRows(
     }
     const { blocks } = await readable(host, folder, entry)
     const { level, run } = entry
-    const writer = new TableWriter({ disk, folder, deviceId, cipher, level, run, takeNumber }, limits)
+    const pathOf = (number: number) => tablePath(folder, number)
+    const seedsOf = (number: number) => storeSeeds(deviceId, number)
+    const writer = new TableWriter({ disk, pathOf, seedsOf, cipher, level, run, takeNumber }, limits)
     tables.push(...(await copyRows(entry, blocks, writer)))
   }
   await disk.syncFolder(folder)

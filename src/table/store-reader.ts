@@ -7,15 +7,13 @@
  *           cache (`syncBytesMax`), and wherever the caller cannot wait (`base/rows-needed`).
  */
 import { fail, isFailure } from "../base/failures.js"
-import { familyOfNumber, type Family } from "../base/families.js"
+import type { Family } from "../base/families.js"
 import type { RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { visitRows, type RowVisitor } from "../base/row-scan.js"
 import { withRows } from "../base/rows-needed.js"
 import { MIB } from "../base/limits.js"
 import { mapBounded } from "../life/index.js"
-import { RowSum } from "../format/row-sum.js"
-import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
 import { EMPTY_MANIFEST, type Manifest, type TableEntry } from "../format/table-manifest.js"
 import type { StoreHost, StoreReader } from "../seams/store/contract.js"
 import type { BlockCache } from "./block-cache.js"
@@ -23,6 +21,7 @@ import { manifestOfFiles, readManifest } from "./manifest-files.js"
 import { inKeyOrder, topRuns } from "./pick-core.js"
 import { Table } from "./table.js"
 import { Run, type ShownTable } from "./run-cursor.js"
+import { verifyTable } from "./verify-table.js"
 import { Version } from "./version.js"
 
 /** The open tables of one generation. */
@@ -296,46 +295,4 @@ function versionOf({ tables }: Manifest, open: ReadonlyMap<number, Table>): Vers
   const bytes = tables.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const runs = [...topRuns(tables), ...deeper].map(run => new Run(shown(run)))
   return new Version(runs, bytes)
-}
-
-interface FamilySum {
-  rows: number
-  readonly sum: RowSum
-}
-
-/** Reads every block and compares the rows with the sums in the footer. Throws `corruptRow`, `stopping`. */
-async function verifyTable(table: Table, signal: AbortSignal): Promise<void> {
-  const sums = new Map<number, FamilySum>()
-  let last: Buffer | undefined
-  for (let partition = 0; partition < table.partitions.length; partition += 1) {
-    for (const block of await table.readPartition(partition)) last = addRows(block, sums, last, table.path)
-    if (signal.aborted) throw fail("stopping")
-  }
-  for (const { family, rows, sum } of table.footer.totals) {
-    const found = sums.get(family)
-    if (found?.rows === rows && found.sum.equals(sum)) continue
-    const name = familyOfNumber(family) ?? String(family)
-    const message = `the metadata of family "${name}" is damaged: ${found?.rows ?? 0} rows, ${rows} were written`
-    throw fail("corruptRow", { message, family: name, path: table.path })
-  }
-  await table.verifyEnd()
-}
-
-function addRows(block: Block, sums: Map<number, FamilySum>, last: Buffer | undefined, path: string): Buffer {
-  let before = last
-  for (let row = 0; row < block.rows; row += 1) {
-    const keyAt = block.keyAt(row)
-    const valueAt = block.valueAt(keyAt)
-    const { bytes } = block
-    if (before !== undefined && compareBytes(bytes, keyAt, valueAt, before, 0, before.length) <= 0) {
-      throw fail("corruptRow", { path, message: "rows of the metadata store are out of order" })
-    }
-    before = bytes.subarray(keyAt, valueAt)
-    const family = bytes[keyAt] ?? 0
-    const total = sums.get(family) ?? { rows: 0, sum: new RowSum() }
-    if (total.rows === 0) sums.set(family, total)
-    total.rows += 1
-    total.sum.add(bytes, keyAt, valueAt + block.valueBytes(keyAt), block.flags(keyAt) & ROW_FLAGS.tombstone)
-  }
-  return before ?? Buffer.alloc(0)
 }

@@ -9,21 +9,22 @@
  */
 import { assert, must } from "../base/assert.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
-import { FAMILIES } from "../base/families.js"
-import type { RowKey } from "../base/ids.js"
+import { FAMILIES, familyOfNumber } from "../base/families.js"
+import { rowKeyOf, type RowKey } from "../base/ids.js"
 import { ROW_FLAGS } from "../format/table-block.js"
+import { storeSeeds } from "../format/table-file.js"
 import { KeyHash } from "../format/table-filter.js"
 import { EMPTY_MANIFEST, encodeManifest, manifestHash } from "../format/table-manifest.js"
 import type { DamagedRange, Manifest, TableEntry } from "../format/table-manifest.js"
-import type { Merging, StoreHost, StoreWrite, StoreWriter } from "../seams/store/contract.js"
+import type { DroppedRow, Merging, StoreHost, StoreWrite, StoreWriter } from "../seams/store/contract.js"
 import { assertWrite } from "../seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeGeneration, removeOthers, tableNumberOf } from "./manifest-files.js"
 import { writeManifest } from "./manifest-files.js"
-import { mergeRows, type MergeInputs } from "./merge.js"
+import { mergeRows, type DroppedBytes, type MergeInputs } from "./merge.js"
 import { pickMerge, rewriteOf, topRuns, type MergePlan } from "./pick-core.js"
 import { closeAll, TableReader, type OpenGeneration, type ReaderOptions } from "./store-reader.js"
-import type { Probe } from "./table.js"
+import { tablePath, type Probe } from "./table.js"
 import type { StreamedTable } from "./run-stream.js"
 import { TableWriter } from "./table-writer.js"
 
@@ -97,7 +98,9 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
       assert(this.nextNumber <= this.manifest.nextNumber, "numbers are reserved before they are used")
       return this.nextNumber - 1
     }
-    const target = { disk, folder: this.folder, deviceId, cipher, level, run, takeNumber }
+    const seedsOf = (number: number) => storeSeeds(deviceId, number)
+    const pathOf = (number: number) => tablePath(this.folder, number)
+    const target = { disk, pathOf, seedsOf, cipher, level, run, takeNumber }
     return new TableWriter(target, this.writerOptions.limits)
   }
 
@@ -179,7 +182,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     const mayBeBelow = (probe: Probe): boolean => plan.level === 0 || this.mayHold(probe, plan.level + 1)
     const mayHoldOlder = isLast ? undefined : mayBeBelow
     const { result, changed } = await orAbandon(writer, async () => ({
-      result: await mergeRows(inputs, writer, mayHoldOlder, merging.dropped),
+      result: await mergeRows(inputs, writer, mayHoldOlder, droppedRow(merging.dropped)),
       changed: sorted(merging.marks(), this.manifest.marks),
     }))
     const used = new Set([...plan.runs.flat(), ...plan.lower].map(({ number }) => number))
@@ -305,3 +308,12 @@ export async function discardStore(host: StoreHost, folder: string): Promise<voi
     if (tableNumberOf(name) !== undefined) await disk.remove(`${folder}/${name}`)
   }
 }
+
+/** Reports dropped rows by their family. */
+const droppedRow =
+  (dropped: DroppedRow): DroppedBytes =>
+  (bytes, keyAt, valueAt, end) => {
+    const family = familyOfNumber(bytes[keyAt] ?? -1)
+    if (family === undefined) return
+    dropped(family, rowKeyOf(bytes.toString("latin1", keyAt + 1, valueAt)), bytes.subarray(valueAt, end))
+  }

@@ -4,23 +4,30 @@
  * Limits    One partition is in memory; a file ends at the first partition past `tableBytes`.
  */
 import { assert } from "../base/assert.js"
-import type { DeviceId } from "../base/ids.js"
 import { RowSum } from "../format/row-sum.js"
 import type { DeviceCipher } from "../base/device-cipher.js"
-import { BLOCK_SEAL_BYTES, BlockBuilder, fileSeed, ROW_FLAGS } from "../format/table-block.js"
-import { encodeEnd, parityHash, type FamilyTotal, type Partition, type TableSeal } from "../format/table-file.js"
+import { BLOCK_SEAL_BYTES, BlockBuilder, packPlace, ROW_FLAGS } from "../format/table-block.js"
+import { encodeEnd, parityHash, type FamilyTotal, type Partition } from "../format/table-file.js"
+import type { TableSeal, TableSeeds } from "../format/table-file.js"
 import { ParityBuilder } from "../format/table-parity.js"
 import { FilterBuilder } from "../format/table-filter.js"
 import type { TableEntry } from "../format/table-manifest.js"
-import type { Disk, DiskFile } from "../seams/disk/contract.js"
+import type { DiskFile } from "../seams/disk/contract.js"
 import type { TableLimits } from "./limits.js"
-import { tablePath } from "./table.js"
 
-/** Folder and names of the files. */
-interface TableTarget {
-  readonly disk: Disk
-  readonly folder: string
-  readonly deviceId: DeviceId
+/** Written from its beginning to its end. */
+type WrittenFile = Pick<DiskFile, "write" | "sync" | "close">
+
+/** Names and seeds of the files. */
+export interface TableTarget {
+  readonly disk: {
+    open(path: string, mode: "create"): Promise<WrittenFile>
+    remove(path: string): Promise<void>
+  }
+  /** The path of the file with this number. */
+  readonly pathOf: (number: number) => string
+  /** The seeds of the file with this number. */
+  readonly seedsOf: (number: number) => TableSeeds
   /** Encrypts the files. */
   readonly cipher: DeviceCipher | undefined
   readonly level: number
@@ -32,8 +39,7 @@ interface TableTarget {
 /** State of the file that is being written. */
 interface OpenTable {
   readonly number: number
-  readonly seed: bigint
-  readonly file: DiskFile
+  readonly file: WrittenFile
 }
 
 export class TableWriter {
@@ -53,7 +59,7 @@ export class TableWriter {
   private counts = { rows: 0, tombstones: 0, replacing: 0 }
   private totals = new Map<number, { rows: number; readonly sum: RowSum }>()
   private number: number | undefined
-  private seed = 0n
+  private seeds: TableSeeds = { blocks: 0n, end: 0n }
   private seal: TableSeal | undefined
   private readonly created: string[] = []
   readonly finished: TableEntry[] = []
@@ -86,9 +92,9 @@ export class TableWriter {
   }
 
   private begin(key: Buffer): void {
-    const { cipher, deviceId, takeNumber } = this.target
+    const { cipher, seedsOf, takeNumber } = this.target
     this.number = takeNumber()
-    this.seed = fileSeed(deviceId, this.number)
+    this.seeds = seedsOf(this.number)
     const salt = cipher?.salt()
     this.seal = cipher && salt && { salt, key: cipher.tableKey(this.number, salt) }
     this.firstKey = Buffer.from(key)
@@ -112,10 +118,8 @@ export class TableWriter {
 
   private endBlock(): void {
     const lastKey = this.data.lastKey()
-    const place = Buffer.alloc(8)
-    place.writeUInt32LE(this.offsetBytes, 0)
-    place.writeUInt32LE(this.pushBlock(this.data), 4)
-    this.directory.add(lastKey, 0, place)
+    const { offsetBytes } = this
+    this.directory.add(lastKey, 0, packPlace(offsetBytes, this.pushBlock(this.data)))
     this.lastKey = lastKey
   }
 
@@ -131,7 +135,7 @@ export class TableWriter {
   private pushBlock(builder: BlockBuilder, filter?: Uint8Array): number {
     const from = this.pendingBytes
     this.reserve(builder.lengthBytes + (filter?.length ?? 0) + BLOCK_SEAL_BYTES)
-    const at = { seed: this.seed, key: this.seal?.key, offsetBytes: this.offsetBytes }
+    const at = { seed: this.seeds.blocks, key: this.seal?.key, offsetBytes: this.offsetBytes }
     this.pendingBytes = builder.finishInto(this.pending, from, at, filter)
     this.parity.add(this.pending.subarray(from, this.pendingBytes))
     return this.pendingBytes - from
@@ -165,11 +169,11 @@ export class TableWriter {
   }
 
   private async create(): Promise<OpenTable> {
-    const { number, seed } = this
+    const { number } = this
     assert(number !== undefined, "a table has a number from its first row on")
-    const path = tablePath(this.target.folder, number)
+    const path = this.target.pathOf(number)
     this.created.push(path)
-    return { number, seed, file: await this.target.disk.open(path, "create") }
+    return { number, file: await this.target.disk.open(path, "create") }
   }
 
   private async endTable(): Promise<void> {
@@ -179,7 +183,7 @@ export class TableWriter {
     const totals: FamilyTotal[] = [...this.totals].map(([family, { rows, sum }]) => ({ family, rows, sum }))
     const parity = this.parity.finish()
     const { level, run } = this.target
-    const hashed = parityHash(parity, this.seed)
+    const hashed = parityHash(parity, this.seeds.blocks)
     const footer = {
       level,
       run,
@@ -191,7 +195,7 @@ export class TableWriter {
       parityHash: hashed,
       ...(seal && { seal }),
     }
-    const { bytes, hash } = encodeEnd(footer, this.seed)
+    const { bytes, hash } = encodeEnd(footer, this.seeds.end)
     const sizeBytes = this.offsetBytes
     for (const each of [bytes, parity, bytes]) this.push(each)
     await this.write()

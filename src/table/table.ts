@@ -8,14 +8,14 @@
 import { assert, must } from "../base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"
-import { KIB } from "../base/limits.js"
+import { KIB, MIB } from "../base/limits.js"
 import { canWaitForRows, RowsNeeded } from "../base/rows-needed.js"
 import { noCipher, refusesPlain, type DeviceCipher } from "../base/device-cipher.js"
-import { Block, blockOfKeys, fileSeed, openBlock } from "../format/table-block.js"
-import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash } from "../format/table-file.js"
-import type { Footer, Partition, TableSeal } from "../format/table-file.js"
+import { Block, blockOfKeys, openBlock, placeIn } from "../format/table-block.js"
+import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash, storeSeeds } from "../format/table-file.js"
+import type { Footer, Partition, TableSeal, TableSeeds } from "../format/table-file.js"
 import { mayHold, type KeyHash } from "../format/table-filter.js"
-import { ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
+import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import { BlockCache, type BlockSlots } from "./block-cache.js"
 
@@ -83,9 +83,25 @@ const READ_ATTEMPTS = 2
 const FAILURE_THROWS = 64
 /** Number of bytes first read of a file that is opened: as a rule the second end and more. */
 const END_BYTES_FIRST = 8 * KIB
+/** Damaged blocks of files up to this size are rebuilt in memory; of longer ones, parity reads the pages that it needs. */
+const WHOLE_BYTES_MAX = 64 * MIB
+/** Parity is computed again in pieces of this size. */
+const PIECE_BYTES = 1 * MIB
 /** Blocks that are read ahead for a scan. */
 const SCAN_AHEAD_BLOCKS = 15
 const needed = new RowsNeeded("rows are not in memory")
+
+/** Where a table is, and how it is sealed. */
+interface TableAt {
+  readonly disk: Disk
+  readonly path: string
+  readonly number: number
+  /** The seed of its ends, and the seeds that follow from the footer. */
+  readonly endSeed: bigint
+  readonly seedsOf: (footer: Footer) => TableSeeds
+  /** Bytes that its two ends and its parity have at most. */
+  readonly endBytesMax: number
+}
 
 /** An open file of a table. */
 interface TableFile {
@@ -94,8 +110,15 @@ interface TableFile {
   readonly disk: Disk
   readonly file: DiskFile
   readonly footer: Footer
-  /** Of its checksums. */
-  readonly seed: bigint
+  readonly seeds: TableSeeds
+}
+
+/** Bytes of a file whose blocks are to be rebuilt. */
+interface StoredBytes {
+  /** Zeros in place of what cannot be read; valid until the next call. */
+  readonly at: (offsetBytes: number, lengthBytes: number) => Buffer
+  /** Notes a rebuilt block, which others may be rebuilt from. */
+  readonly mend: (bytes: Buffer, offsetBytes: number) => void
 }
 
 export class Table {
@@ -121,7 +144,7 @@ export class Table {
   private readonly seed: bigint
 
   private constructor(
-    { number, path, disk, file, footer, seed }: TableFile,
+    { number, path, disk, file, footer, seeds }: TableFile,
     private readonly reads: BlockReads,
   ) {
     this.number = number
@@ -129,8 +152,8 @@ export class Table {
     this.disk = disk
     this.file = file
     this.footer = footer
-    this.seed = seed
-    this.end = encodeEnd(footer, seed)
+    this.seed = seeds.blocks
+    this.end = encodeEnd(footer, seeds.end)
     this.layout = layoutOf(footer, this.end.bytes.length)
     this.lastKeys = blockOfKeys(footer.partitions.map(({ lastKey }) => lastKey))
   }
@@ -139,13 +162,24 @@ export class Table {
     return this.end.hash
   }
 
-  /** Throws `corruptRow` if the file is damaged or missing; `deviceFailed`. */
-  static async open(disk: Disk, folder: string, number: number, deviceId: DeviceId, reads: BlockReads): Promise<Table> {
+  /** A file of the metadata store. Throws `corruptRow` if it is damaged or missing; `deviceFailed`. */
+  static open(disk: Disk, folder: string, number: number, deviceId: DeviceId, reads: BlockReads): Promise<Table> {
+    const seeds = storeSeeds(deviceId, number)
     const path = tablePath(folder, number)
+    return Table.openAt(
+      { disk, path, number, endSeed: seeds.end, seedsOf: () => seeds, endBytesMax: END_BYTES_MAX },
+      reads,
+    )
+  }
+
+  /** Throws as `open`. */
+  static async openAt(
+    { disk, path, number, endSeed, seedsOf, endBytesMax }: TableAt,
+    reads: BlockReads,
+  ): Promise<Table> {
     const file = await openFile(disk, path)
     try {
       const sizeBytes = await file.sizeBytes()
-      const seed = fileSeed(deviceId, number)
       const sealOf = (salt: Uint8Array): TableSeal => {
         if (reads.cipher === undefined) throw noCipher("the metadata store")
         return { salt, key: reads.cipher.tableKey(number, salt) }
@@ -153,18 +187,28 @@ export class Table {
       const footerIn = async (lengthBytes: number): Promise<Footer> => {
         const end = Buffer.alloc(Math.min(sizeBytes, lengthBytes))
         const endBytes = await file.read(end, sizeBytes - end.length)
-        const found = decodeEnd(end.subarray(0, endBytes), seed, path, sealOf)
+        const found = decodeEnd(end.subarray(0, endBytes), endSeed, path, sealOf)
         if (found.seal === undefined && refusesPlain(reads.cipher))
           throw fail("corruptRow", { path, reason: "the file is not encrypted" })
         return found
       }
       // Damage to the second end is no reason to fail: the first is stored before the parity.
-      const footer = await footerIn(END_BYTES_FIRST).catch(() => footerIn(END_BYTES_MAX))
-      return new Table({ number, path, disk, file, footer, seed }, reads)
+      const footer = await footerIn(END_BYTES_FIRST)
+        .catch(() => footerIn(END_BYTES_MAX))
+        .catch((error: unknown) => {
+          if (endBytesMax > END_BYTES_MAX && sizeBytes > END_BYTES_MAX) return footerIn(endBytesMax)
+          throw error
+        })
+      return new Table({ number, path, disk, file, footer, seeds: seedsOf(footer) }, reads)
     } catch (error) {
       await file.close()
       throw error
     }
+  }
+
+  /** The length that the file was written with. */
+  get sizeBytes(): number {
+    return this.layout.sizeBytes
   }
 
   /** It was written before everything was encrypted. */
@@ -233,14 +277,32 @@ export class Table {
     const place = this.placeOf(partition, index)
     const bytes = this.readAt(place)
     if (bytes !== undefined) return this.keep(partition, index, bytes)
-    const whole = Buffer.alloc(this.layout.sizeBytes)
-    this.fill(whole, 0)
     try {
-      return this.keep(partition, index, this.wholeBlock(partition, index, place, whole))
+      return this.keep(partition, index, this.wholeBlock(partition, index, place, this.storedSync()))
     } catch (error) {
       this.failed.set(name, { failure: asFailure(error), throwsLeft: FAILURE_THROWS })
       throw error
     }
+  }
+
+  /** Reads on the calling thread. */
+  private storedSync(): StoredBytes {
+    if (this.layout.sizeBytes > WHOLE_BYTES_MAX) return this.storedPages()
+    const whole = Buffer.alloc(this.layout.sizeBytes)
+    this.fill(whole, 0)
+    return inMemory(whole)
+  }
+
+  /** Reads on the calling thread, page by page. */
+  private storedPages(): StoredBytes {
+    let memory = Buffer.alloc(PARITY_PAGE_BYTES)
+    const at = (offsetBytes: number, lengthBytes: number): Buffer => {
+      if (memory.length < lengthBytes) memory = Buffer.alloc(lengthBytes)
+      const bytes = memory.subarray(0, lengthBytes)
+      bytes.fill(0, this.fill(bytes, offsetBytes))
+      return bytes
+    }
+    return { at, mend: () => undefined }
   }
 
   /** Reads on the calling thread; returns how many bytes. */
@@ -304,7 +366,7 @@ export class Table {
       const count = await this.file.read(bytes, place.offsetBytes)
       const block = count === bytes.length ? this.opened(bytes, place.offsetBytes) : undefined
       if (block === undefined && attempt < READ_ATTEMPTS) continue
-      this.keep(partition, index, block ?? this.wholeBlock(partition, index, place, await this.readWhole()))
+      this.keep(partition, index, block ?? this.wholeBlock(partition, index, place, await this.stored()))
       return
     }
   }
@@ -321,7 +383,7 @@ export class Table {
       const { directoryAt, directoryBytes } = must(this.partitions[partition], "it is within the file")
       return { offsetBytes: directoryAt, lengthBytes: directoryBytes }
     }
-    return blockPlace(this.directory(partition), index)
+    return blockPlace(this.directory(partition), index, this.dataAt(partition))
   }
 
   /** Where the data of a partition begins; it ends where its directory begins. */
@@ -353,24 +415,24 @@ export class Table {
       if (blocks !== undefined) return blocks
       if (attempt === READ_ATTEMPTS) break
     }
-    const whole = await this.readWhole()
-    const directory = new Block(this.wholeBlock(partition, undefined, this.placeOf(partition, undefined), whole))
+    const stored = await this.stored()
+    const directory = new Block(this.wholeBlock(partition, undefined, this.placeOf(partition, undefined), stored))
     return Array.from(
       { length: directory.rows },
-      (_, index) => new Block(this.wholeBlock(partition, index, blockPlace(directory, index), whole, directory)),
+      (_, index) => new Block(this.wholeBlock(partition, index, blockPlace(directory, index, from), stored, directory)),
     )
   }
 
   /** The whole file, without the cache: its data blocks in order; in place of each that cannot be read, the failure. */
   async readAround(): Promise<readonly (Block | Failure)[]> {
-    const whole = await this.readWhole()
+    const stored = await this.stored()
     const orFailure = (partition: number, index?: number, directory?: Block): Block | Failure => {
       const place =
         index === undefined || directory === undefined
           ? this.placeOf(partition, undefined)
-          : blockPlace(directory, index)
+          : blockPlace(directory, index, this.dataAt(partition))
       try {
-        return new Block(this.wholeBlock(partition, index, place, whole, directory))
+        return new Block(this.wholeBlock(partition, index, place, stored, directory))
       } catch (error) {
         if (isFailure(error, "corruptRow")) return error
         throw error
@@ -383,11 +445,11 @@ export class Table {
     })
   }
 
-  /** All readable bytes of the file; zeros for the rest. */
-  private async readWhole(): Promise<Buffer> {
+  private async stored(): Promise<StoredBytes> {
+    if (this.layout.sizeBytes > WHOLE_BYTES_MAX) return this.storedPages()
     const whole = Buffer.alloc(this.layout.sizeBytes)
     await this.file.read(whole, 0)
-    return whole
+    return inMemory(whole)
   }
 
   /** A block out of the bytes of the file, rebuilt if it is damaged. Throws `corruptRow` if that is impossible. */
@@ -395,19 +457,19 @@ export class Table {
     partition: number,
     index: number | undefined,
     place: BlockPlace,
-    whole: Buffer,
+    stored: StoredBytes,
     directory = this.directories[partition]?.block,
   ): Buffer {
     const { offsetBytes, lengthBytes } = place
-    const open = (stored: Buffer): Buffer | undefined => this.opened(Buffer.from(stored), offsetBytes)
-    const found = open(whole.subarray(offsetBytes, offsetBytes + lengthBytes))
+    const open = (bytes: Buffer): Buffer | undefined => this.opened(Buffer.from(bytes), offsetBytes)
+    const found = open(stored.at(offsetBytes, lengthBytes))
     if (found !== undefined) return found
-    const { dataBytes, parityAt, endAt } = this.layout
-    const file = { data: whole.subarray(0, dataBytes), parity: whole.subarray(parityAt, endAt) }
-    const rebuilt = rebuildBlock(file, place, stored => open(stored) !== undefined)
+    const { dataBytes, parityAt } = this.layout
+    const parity = (group: number): Buffer => stored.at(parityAt + group * PARITY_PAGE_BYTES, PARITY_PAGE_BYTES)
+    const rebuilt = rebuildBlock({ dataBytes, data: stored.at, parity }, place, bytes => open(bytes) !== undefined)
     const block = rebuilt && open(rebuilt)
     if (rebuilt === undefined || block === undefined) throw this.corrupt(partition, index, directory, offsetBytes)
-    rebuilt.copy(whole, offsetBytes)
+    stored.mend(rebuilt, offsetBytes)
     this.repair(rebuilt, offsetBytes)
     return block
   }
@@ -443,7 +505,12 @@ export class Table {
 
   private async computeParity(dataBytes: number): Promise<Buffer> {
     const builder = new ParityBuilder()
-    builder.add((await this.readWhole()).subarray(0, dataBytes))
+    const piece = Buffer.alloc(Math.min(PIECE_BYTES, dataBytes))
+    for (let at = 0; at < dataBytes; at += piece.length) {
+      const bytes = piece.subarray(0, Math.min(piece.length, dataBytes - at))
+      bytes.fill(0, await this.file.read(bytes, at))
+      builder.add(bytes)
+    }
     return builder.finish()
   }
 
@@ -454,7 +521,7 @@ export class Table {
     const directory = new Block(directoryBytes)
     const blocks: Block[] = []
     for (let i = 0; i < directory.rows; i += 1) {
-      const { offsetBytes, lengthBytes } = blockPlace(directory, i)
+      const { offsetBytes, lengthBytes } = blockPlace(directory, i, fromBytes)
       const data = bytes.subarray(offsetBytes - fromBytes, offsetBytes - fromBytes + lengthBytes)
       const block = this.opened(data, offsetBytes)
       if (block === undefined) return undefined
@@ -514,13 +581,13 @@ export class Table {
 const nameOf = (partition: number, index: number | undefined): string => `${partition} ${index ?? "directory"}`
 
 /** Where the data block is stored for which this row of a directory stands. */
-function blockPlace(directory: Block, index: number): BlockPlace {
-  const valueAt = directory.valueAt(directory.keyAt(index))
-  return {
-    offsetBytes: directory.bytes.readUInt32LE(valueAt),
-    lengthBytes: directory.bytes.readUInt32LE(valueAt + 4),
-  }
-}
+const blockPlace = (directory: Block, index: number, fromBytes: number): BlockPlace =>
+  placeIn(directory.bytes, directory.valueAt(directory.keyAt(index)), fromBytes)
+
+const inMemory = (whole: Buffer): StoredBytes => ({
+  at: (offsetBytes, lengthBytes) => whole.subarray(offsetBytes, offsetBytes + lengthBytes),
+  mend: (bytes, offsetBytes) => void bytes.copy(whole, offsetBytes),
+})
 
 async function openFile(disk: Disk, path: string): Promise<DiskFile> {
   try {

@@ -186,7 +186,9 @@ async function restoring({ world, requests, bucket }: Opened, request: object, a
   const parsed = BULK_REQUEST.parse({ kind: "restore-objects", ...request })
   const text = textOfBulk({ request: parsed, bucket: bucket.name, bucketId: bucket.id, asOfUs })
   const services = { ...world.services, requests, list: world.services.objects.list, hasConditions: async () => true }
-  return openWork(services, { kind: parsed.kind, request: text, starter: OPERATOR, startedMs: 0 })
+  const job = await openWork(services, { kind: parsed.kind, request: text, starter: OPERATOR, startedMs: 0 })
+  assert.ok("itemsAfter" in job)
+  return job
 }
 
 /** Works through all pages, each of them twice, as after a crash. Returns the failures and the plan. */

@@ -12,6 +12,8 @@ import { tmpdir } from "node:os"
 import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
 import * as library from "../../src/client/library.js"
 import type * as Declared from "../../declarations/client.js"
+import * as tables from "../../src/table-files/library.js"
+import type * as DeclaredTables from "../../declarations/table.js"
 import { withRegistry } from "../harness/registry.js"
 import { ROOT } from "../harness/server.js"
 
@@ -54,6 +56,8 @@ test("the package contains the program, its documents and source maps, and no so
     "dist/web/index.html",
     "dist/bundle/client.cjs",
     "declarations/client.d.ts",
+    "dist/bundle/table.cjs",
+    "declarations/table.d.ts",
   ])
     assert.ok(paths.includes(path), path)
   const expected =
@@ -80,6 +84,11 @@ test("its description is complete, and build tools are no dependencies", () => {
 test("the client is what its types say", () => {
   const declared: typeof Declared = library
   assert.deepEqual(Object.keys(declared).sort(), ["RemoteFailure", "Unreachable", "connectCoordination"])
+})
+
+test("the library of tables is what its types say", () => {
+  const declared: typeof DeclaredTables = tables
+  assert.deepEqual(Object.keys(declared).sort(), ["buildTable", "openTable"])
 })
 
 test("npx hayloft serves in an empty folder where only the package was installed", async t => {
