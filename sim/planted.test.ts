@@ -16,6 +16,7 @@ import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -42,6 +43,7 @@ test("each planted bug still fits its source", () => {
     ...TIMESTAMP_PLANTS,
     ...UNDELETE_PLANTS,
     ...MOMENT_PLANTS,
+    ...STUDY_PLANTS,
   ]
   assert.deepEqual(
     plants.filter(plant => !fits(plant)).map(({ bug }) => bug),

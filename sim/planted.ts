@@ -26,6 +26,7 @@ import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
@@ -205,7 +206,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...APPEND_PLANTS,
         ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS],
-        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS],
+        ...[...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...STUDY_PLANTS],
       ].filter(isChosen),
       show,
     )),

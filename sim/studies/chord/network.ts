@@ -6,7 +6,6 @@ import type { Random } from "../../../src/seams/random/contract.js"
 import { between } from "../draws.js"
 import type { Events } from "../events.js"
 import type { ChordId } from "./ids.js"
-import type { ChordNode } from "./node.js"
 
 export const CHORD_COST = {
   /** IP and UDP, the number of the call, its method, and a key of 160 bits. */
@@ -27,20 +26,20 @@ export interface Carried {
   bytes: number
 }
 
-interface Call<Answer> {
+interface Call<Node, Answer> {
   readonly from: ChordId
   readonly to: ChordId
   readonly traffic: Traffic
-  serve(node: ChordNode): Answer
+  serve(node: Node): Answer
   /** Nodes that an answer names. */
   entriesOf(answer: Answer): number
   answered(answer: Answer): void
   failed(): void
 }
 
-export class ChordNetwork {
+export class ChordNetwork<Node> {
   /** Nodes that run. */
-  readonly nodes = new Map<ChordId, ChordNode>()
+  readonly nodes = new Map<ChordId, Node>()
   readonly carried: Record<Traffic, Carried> = {
     lookup: { messages: 0, bytes: 0 },
     maintenance: { messages: 0, bytes: 0 },
@@ -52,7 +51,7 @@ export class ChordNetwork {
   ) {}
 
   /** A caller that has failed meanwhile receives nothing. */
-  call<Answer>(call: Call<Answer>): void {
+  call<Answer>(call: Call<Node, Answer>): void {
     const caller = this.nodes.get(call.from)
     const toCaller = (receive: () => void) => () => {
       if (this.nodes.get(call.from) === caller) receive()

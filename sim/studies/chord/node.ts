@@ -37,7 +37,7 @@ export class ChordNode {
 
   constructor(
     readonly id: ChordId,
-    private readonly network: ChordNetwork,
+    private readonly network: ChordNetwork<ChordNode>,
     private readonly random: Random,
   ) {}
 

@@ -28,7 +28,7 @@ const NONE: ReadonlySet<ChordId> = new Set()
 
 export class Ring {
   readonly events = new Events()
-  readonly network: ChordNetwork
+  readonly network: ChordNetwork<ChordNode>
   private readonly random: SimRandom
   /** Ids of the nodes that run and have joined, sorted. */
   private sorted: ChordId[]

@@ -12,7 +12,7 @@ import {
   type MapSizes,
 } from "./full-map.js"
 import type { Carried } from "./network.js"
-import { Ring, type ClientLookup } from "./ring.js"
+import { Ring, type ClientLookup, type Rightness } from "./ring.js"
 
 const PERIODS = {
   /** Lookups without changes, a second … */
@@ -101,8 +101,10 @@ function lookupCells(lookups: readonly ClientLookup[]): readonly string[] {
   ]
 }
 
+const KINDS = ["successors", "predecessors", "lists", "fingers"] as const
+
 /** When each kind of entry became right, in milliseconds after the last change. */
-type RightSince = Map<"successors" | "predecessors" | "lists" | "fingers", number>
+type RightSince = Map<(typeof KINDS)[number], number>
 
 function churned({ ring }: Steady): { readonly phases: StudyTable; readonly right: StudyTable } {
   const { lookupsPerSecond, churnMs, checkedEveryMs, rightMsMax } = PERIODS
@@ -120,13 +122,12 @@ function churned({ ring }: Steady): { readonly phases: StudyTable; readonly righ
     for (let passed = 0; passed < 60_000; passed += checkedEveryMs) {
       ofMinute.push(...ring.lookups(lookupsPerSecond, checkedEveryMs))
       afterMs += checkedEveryMs
-      for (const [kind, share] of Object.entries(ring.rightness)) noteRight(rightSince, kind, share, afterMs)
+      noteRight(rightSince, ring.rightness, afterMs)
     }
     note(`minute ${afterMs / 60_000} after`, ofMinute)
   }
   const head = ["", "lookups", "right", "wrong", "failed", "hops", "timeouts of a lookup", "99 % end within"]
-  const kinds = ["successors", "predecessors", "lists", "fingers"] as const
-  const shown = kinds.map(kind => [NAMES[kind], seconds(rightSince.get(kind) ?? Infinity, 0)])
+  const shown = KINDS.map(kind => [NAMES[kind], seconds(rightSince.get(kind) ?? Infinity, 0)])
   return {
     phases: { head: [...head, "right successors", "right fingers"], rows },
     right: { head: ["every node has its right", "after the last change"], rows: shown },
@@ -140,10 +141,11 @@ const NAMES = {
   fingers: "fingers",
 } as const
 
-function noteRight(since: RightSince, kind: string, share: number, afterMs: number): void {
-  if (!(kind === "successors" || kind === "predecessors" || kind === "lists" || kind === "fingers")) return
-  if (share < 1) since.delete(kind)
-  else if (!since.has(kind)) since.set(kind, afterMs)
+function noteRight(since: RightSince, rightness: Rightness, afterMs: number): void {
+  for (const kind of KINDS) {
+    if (rightness[kind] < 1) since.delete(kind)
+    else if (!since.has(kind)) since.set(kind, afterMs)
+  }
 }
 
 function spreadTable(runs: readonly Steady[], seed: number): StudyTable {

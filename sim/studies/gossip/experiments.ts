@@ -82,34 +82,46 @@ export interface HeartbeatDetection {
 }
 
 export function heartbeatDetection(nodes: number, seed: number): HeartbeatDetection {
+  return { unwritten: unwrittenAfterFailure(nodes, seed), ...silenceAfterFailure(nodes, seed) }
+}
+
+/** Every node calls the one that fails. */
+function unwrittenAfterFailure(nodes: number, seed: number): Noticed {
+  const hosts = hostsOf(nodes, seed)
+  const unwritten = new Notices(hosts.events, nodes - 1)
+  const reached = (observer: number, _subject: number, isWritable: boolean): void => {
+    if (!isWritable) unwritten.note(observer)
+  }
+  const options = {
+    observers: new Set<number>(),
+    steward: STEWARD,
+    calls: (_from: number, to: number) => to === VICTIM,
+  }
+  void new HeartbeatStore(hosts, options, { reached, observed: () => undefined })
+  play(hosts, { durationMs: 60_000, begin: () => hosts.fail(VICTIM) }, 0)
+  return unwritten.noticed
+}
+
+/** All nodes write heartbeats, and the observers read them. */
+function silenceAfterFailure(nodes: number, seed: number): Omit<HeartbeatDetection, "unwritten"> {
   const hosts = hostsOf(nodes, seed)
   const { events } = hosts
   const observers = observersOf(nodes)
-  const [unwritten, shown] = [new Notices(events, nodes - 1), new Notices(events, observers.size)]
-  const [ended, offline] = [new Notices(events, 1), new Notices(events, 1)]
+  const [shown, ended, offline] = [new Notices(events, observers.size), new Notices(events, 1), new Notices(events, 1)]
+  const observed = (observer: number, opinion: Opinion): void => {
+    const { name, incarnation } = store.rows.rows[VICTIM] ?? {}
+    if (name !== undefined && (opinion.silentMs.get(name) ?? 0) >= SILENT_SHOWN_MS) shown.note(observer)
+    if (observer !== STEWARD) return
+    if (opinion.ended.some(each => each === incarnation)) ended.note(observer)
+    if (opinion.offline.includes(VICTIM)) offline.note(observer)
+  }
   const store: HeartbeatStore = new HeartbeatStore(
     hosts,
-    { observers, steward: STEWARD, calls: (_from, to) => to === VICTIM },
-    {
-      reached: (observer, _subject, isWritable) => {
-        if (!isWritable) unwritten.note(observer)
-      },
-      observed: (observer, opinion) => {
-        const { name, incarnation } = store.rows.rows[VICTIM] ?? {}
-        if (name !== undefined && (opinion.silentMs.get(name) ?? 0) >= SILENT_SHOWN_MS) shown.note(observer)
-        if (observer !== STEWARD) return
-        if (opinion.ended.some(each => each === incarnation)) ended.note(observer)
-        if (opinion.offline.includes(VICTIM)) offline.note(observer)
-      },
-    },
+    { observers, steward: STEWARD, calls: () => false },
+    { reached: () => undefined, observed },
   )
-  events.runUntil(WARM_MS)
-  hosts.fail(VICTIM)
-  events.runUntil(WARM_MS + 16 * 60_000)
-  return {
-    ...{ unwritten: unwritten.noticed, shown: shown.noticed },
-    ...{ endedMs: ended.noticed.firstMs, offlineMs: offline.noticed.firstMs },
-  }
+  play(hosts, { durationMs: 16 * 60_000, begin: () => hosts.fail(VICTIM) }, 0)
+  return { shown: shown.noticed, endedMs: ended.noticed.firstMs, offlineMs: offline.noticed.firstMs }
 }
 
 /** A fault of running hosts, from `WARM_MS` on. */

@@ -21,6 +21,8 @@ import type { Hosts } from "./hosts.js"
 
 /** In the database, without the way there and back. */
 const QUERY_MS = 2
+/** A turn begins up to so much later than its period, which sets the turns of the nodes apart. */
+const LATE_MS = 50
 const UNREACHABLE = fail("peerUnreachable", { message: "the node does not answer" })
 
 /** The rows of the nodes, and the processes that are live. */
@@ -138,7 +140,7 @@ export class HeartbeatNode {
   /** A heartbeat, then the rows of all. */
   private turn(): void {
     const { hosts, rows } = this.store
-    hosts.after(this.number, MEMBERSHIP_LIMITS.beatEveryMs, () => this.turn())
+    hosts.after(this.number, MEMBERSHIP_LIMITS.beatEveryMs + hosts.random.below(LATE_MS), () => this.turn())
     this.query(
       () => rows.beat(this.number, this.unreachable),
       () => {

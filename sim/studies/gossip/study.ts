@@ -84,7 +84,7 @@ const FAULTS: readonly (readonly [name: string, fault: Fault, settleMs: number])
     { durationMs: 17 * MINUTE_MS, begin: hosts => hosts.cut((from, to) => from % 2 !== to % 2) },
     MINUTE_MS,
   ],
-  ["the database is away for 17 min", { durationMs: 17 * MINUTE_MS, databaseAway: true }, MINUTE_MS],
+  ["the database is away for 17 min", { durationMs: 17 * MINUTE_MS + 2_500, databaseAway: true }, MINUTE_MS],
 ]
 
 const decided = ({ silent, cutOff, ended, offline, heldBack }: HeartbeatConclusions): string[] =>
