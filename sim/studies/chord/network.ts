@@ -60,7 +60,11 @@ export class ChordNetwork<Node> {
     this.carry(call.traffic, CHORD_COST.requestBytes)
     this.events.after(between(this.random, least, most), () => {
       const node = this.nodes.get(call.to)
-      if (node === undefined) return this.events.after(CHORD_COST.timeoutMs, toCaller(call.failed))
+      if (node === undefined)
+        return this.events.after(
+          CHORD_COST.timeoutMs,
+          toCaller(() => call.failed()),
+        )
       const answer = call.serve(node)
       this.carry(call.traffic, CHORD_COST.answerBytes + CHORD_COST.entryBytes * call.entriesOf(answer))
       this.events.after(
