@@ -75,6 +75,27 @@ async function errorCodes(api) {
   )
 }
 
+const STUDY_TABLES = {
+  chord: [
+    ...["chordLookups", "chordState", "chordChurn", "chordRight"],
+    ...["chordSpread", "chordCrossCheck", "chordBalance"],
+  ],
+  gossip: ["gossipDetection", "gossipLoss", "gossipFaults", "gossipCosts"],
+  quorum: ["quorumHistories", "quorumAvailability", "quorumLatency", "quorumLosses", "quorumCarts"],
+}
+/** By name: the tables of a study, which is played once. */
+const played = new Map()
+
+/** The table of a page in docs/studies/, as `npm run study` prints it. */
+async function studyTable(study, name) {
+  const { markdownOf, PAGE_SEED, STUDIES } = await import(
+    new URL("../../dist/sim/studies/index.js", import.meta.url).href
+  )
+  const { nodes, run } = STUDIES[study]
+  if (!played.has(study)) played.set(study, run({ nodes, seed: PAGE_SEED }))
+  return markdownOf(played.get(study)[name])
+}
+
 const CLIENTS = new URL("../../tests/clients/", import.meta.url)
 const SWIFT_CASE = /^@case\(\s*"([^"]+)",\s*"([^"]+)",?\s*\)$/gm
 
@@ -111,6 +132,10 @@ export const GENERATORS = {
   },
 
   swiftChecklist,
+
+  ...Object.fromEntries(
+    Object.entries(STUDY_TABLES).flatMap(([study, names]) => names.map(name => [name, () => studyTable(study, name)])),
+  ),
 
   layers: () =>
     table(

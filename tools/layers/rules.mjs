@@ -27,6 +27,7 @@ const OUTSIDE = {
     "block",
     "cluster",
     "device",
+    "remote",
     "sql",
     "table",
     "life",

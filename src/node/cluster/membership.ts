@@ -33,7 +33,7 @@ import { askForReport } from "./node-reports.js"
 import { Silences } from "./steward-core.js"
 import type { SharedRecordManager } from "./shared-record.js"
 
-const MEMBERSHIP_LIMITS = {
+export const MEMBERSHIP_LIMITS = {
   /** How often a node beats, and reads the rows of the others. */
   beatEveryMs: 5_000,
   /**

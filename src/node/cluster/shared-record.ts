@@ -23,7 +23,7 @@ import type { Log } from "../../seams/telemetry/contract.js"
 import type { ChangeListener, DecideChange, RecordManager } from "../control/record-manager.js"
 import type { SharedMetadata } from "../metadata/database.js"
 
-const SHARED_RECORD_LIMITS = {
+export const SHARED_RECORD_LIMITS = {
   /** Queued changes of this node. */
   changesWaitingMax: 256,
   /** Changes that other nodes may win before one of this node is refused. */
