@@ -3,7 +3,6 @@
  *
  * What src/table-files/library.ts is, as programs see it; a test has the compiler compare the two.
  */
-import type { Buffer } from "node:buffer"
 
 /** A key: bytes, or the UTF-8 of a text. */
 export type TableKey = string | Uint8Array
@@ -32,8 +31,8 @@ export interface BuildOptions {
 }
 
 export interface TableRow {
-  readonly key: Buffer
-  readonly value: Buffer
+  readonly key: Uint8Array
+  readonly value: Uint8Array
 }
 
 export interface TableRange {
@@ -65,9 +64,9 @@ export interface TableFile {
   readonly cachedBytes: number
   stat(): TableStat
   /** The bytes of the value; undefined if the file does not have the key. Throws if the file is damaged there. */
-  get(key: TableKey): Buffer | undefined
+  get(key: TableKey): Uint8Array | undefined
   /** The values of several keys, in their order. */
-  getAll(keys: readonly TableKey[]): (Buffer | undefined)[]
+  getAll(keys: readonly TableKey[]): (Uint8Array | undefined)[]
   /** The value as a text, as a value of JSON, or as bytes. */
   value(key: TableKey): unknown
   /** Keys and values in the order of the keys' bytes. */

@@ -79,10 +79,21 @@ const newName = (path: string): string => `${path}.new.`
 
 const isNumber = (text: string): boolean => text.length === NUMBER_LETTERS && /^\d+$/.test(text)
 
+async function namesIn(disk: Disk, folder: string): Promise<readonly string[]> {
+  try {
+    return await disk.list(folder)
+  } catch (error) {
+    if (!isFailure(error, "deviceFailed") || error.details["code"] !== "ENOENT") throw error
+    throw fail("noSuchFile", { message: `the folder ${folder} does not exist` }, error)
+  }
+}
+
 async function prepare(disk: Disk, path: string, replaces: boolean): Promise<void> {
   const begin = newName(path).slice(path.lastIndexOf("/") + 1)
   const folder = folderOf(path)
-  const left = (await disk.list(folder)).filter(name => name.startsWith(begin) && isNumber(name.slice(begin.length)))
+  const left = (await namesIn(disk, folder)).filter(
+    name => name.startsWith(begin) && isNumber(name.slice(begin.length)),
+  )
   if (replaces) {
     for (const name of left) await disk.remove(`${folder}/${name}`)
     return

@@ -1,11 +1,9 @@
 /** Tables of users: a built file is the sorted map of its rows, and damage is found or mended, and never absence. */
 import assert from "node:assert/strict"
-import { readFileSync } from "node:fs"
 import { copyFile, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { TEST_SEED } from "../base/testing-seed.js"
 import { decodeEnd } from "../format/table-file.js"
@@ -138,6 +136,9 @@ test("a key that occurs twice is refused with its lines, or one of its rows is c
       await withTable(path, table => assert.equal(table.get("b")?.toString(), expected))
     }
     await assert.rejects(buildOf(path, rows, { replaces: true, sortBytes: SMALL_SORT }), /"b" occurs twice/)
+    // One row in each of two runs: the merge finds them.
+    const apart = [...rows.slice(0, -2), pair("b", "2")]
+    await assert.rejects(buildOf(path, apart, { replaces: true, sortBytes: SMALL_SORT }), /"b" occurs twice/)
     await withTable(path, table => assert.equal(table.get("b")?.toString(), "3"), { check: "whole" })
   }
 })
@@ -254,6 +255,7 @@ test("limits and values: what a table cannot have is refused by name", async () 
   const path = join(folder, "limits.table")
   await assert.rejects(buildOf(path, [[Buffer.alloc(4_096), Buffer.alloc(0)]]), /line 1: the key has 4096 bytes/)
   await assert.rejects(buildOf(path, [[Buffer.from("a"), Buffer.alloc(4 * MIB + 1)]]), /line 1: the value has/)
+  await assert.rejects(buildOf(join(folder, "none", "x.table"), []), /the folder .* does not exist/)
   await assert.rejects(buildOf(path, [], { notes: { note: "x".repeat(2_000) } }), /notes/)
   await buildOf(path, [[Buffer.from("k"), Buffer.from('{"a":1}')]], { values: "json", notes: { made: "here" } })
   await withTable(path, table => {
@@ -268,20 +270,4 @@ test("the cache is bounded", async () => {
   for (const [key, value] of pairs) assert.deepEqual(reader.get(key), Buffer.from(value))
   assert.ok(reader.cachedBytes <= 100_000 + 64 * 1024, `${reader.cachedBytes}`)
   await reader.close()
-})
-
-test("a table of users v1 is unchanged, byte for byte", async () => {
-  const path = join(folder, "golden.table")
-  const rows: readonly Pair[] = [
-    [Buffer.from("key"), Buffer.from("value")],
-    [Buffer.from([0, 255]), Buffer.alloc(0)],
-  ]
-  await buildOf(path, rows, { values: "bytes", notes: { made: "for a test" } })
-  const golden = readFileSync(new URL("../../../src/format/golden/user-table-v1.hex", import.meta.url), "utf8").trim()
-  const bytes = await readFile(path)
-  // The parity of few bytes is mostly zeros.
-  assert.equal(
-    hexOf(bytes).replaceAll(/(?:00){64,}/g, zeros => `[${zeros.length / 2} zeros]`),
-    golden,
-  )
 })
