@@ -364,4 +364,13 @@ export const conditionRows: readonly Row[] = [
     expectBody(expectStatus(await scene.get("k", { "If-None-Match": etag }), 200), "two")
     check((await scene.get("k", { "If-Match": etag })).status === 412, "the latest does not match")
   }),
+  row("58.21", "304 carries the headers of caches that a 200 would", async scene => {
+    const headers = { "Cache-Control": "max-age=60", Expires: "Wed, 21 Oct 2037 07:28:00 GMT" }
+    const etag = present((await scene.put("k", "bytes", headers)).header("etag"), "ETag")
+    const response = expectStatus(await scene.get("k", { "If-None-Match": etag }), 304)
+    expectHeader(response, "cache-control", "max-age=60")
+    expectHeader(response, "expires", headers.Expires)
+    const query = "response-cache-control=no-store"
+    expectHeader(expectStatus(await scene.get("k", { "If-None-Match": etag }, query), 304), "cache-control", "no-store")
+  }),
 ]

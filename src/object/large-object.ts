@@ -78,7 +78,8 @@ export async function openListed(
   { conditions, range, ifRange, headersOnly }: Pick<GetRequest, "conditions" | "range" | "ifRange" | "headersOnly">,
 ): Promise<ObjectBody> {
   const { info } = of
-  const subject = { etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) }
+  const { etag, lastModifiedMs: modifiedMs, headers } = info
+  const subject = { etag, modifiedMs, segmentsMd5: segmentsMd5Of(info), headers }
   const failure = evaluateRead(conditions, subject)
   if (failure !== undefined) throw failure
   return openResolved(of, holdsFor(ifRange, info) ? range : undefined, headersOnly)

@@ -249,8 +249,9 @@ export class ObjectReader {
     const { bucket, versionId } = request
     requireUnexpired(found, { versionId, versioning: bucket.versioning, nowMs: this.clockMs() })
     const opened = { found, record, details, info: this.infoOf(rows) }
-    const { etag, lastModifiedMs: modifiedMs } = opened.info
-    const failure = evaluateRead(request.conditions, { etag, modifiedMs, segmentsMd5: segmentsMd5Of(opened.info) })
+    const { etag, lastModifiedMs: modifiedMs, headers } = opened.info
+    const subject = { etag, modifiedMs, segmentsMd5: segmentsMd5Of(opened.info), headers }
+    const failure = evaluateRead(request.conditions, subject)
     if (failure) throw failure
     if (request.headersOnly !== true) requireReadable(record, () => this.clockMs())
     const { range, partChecksum } = choose(request, opened, part)

@@ -1,5 +1,5 @@
 /** The stored headers of an object as header lines of an answer. */
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "../object/contract.js"
 import type { Query } from "./wire/query.js"
@@ -43,6 +43,14 @@ function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => str
     if (value !== undefined) fields.push(header, value)
   }
   return HeaderLines.of([...fields, "Accept-Ranges", "bytes"]).text
+}
+
+/** A failure with the headers that the request's overrides give an answer: "not modified" names some. */
+export function withOverrides(failure: Failure, query: Query): Failure {
+  if (failure.kind !== "notModified" || query.isEmpty) return failure
+  const cacheControl = overrideIn(query, "response-cache-control") ?? failure.details["cacheControl"]
+  const expires = overrideIn(query, "response-expires") ?? failure.details["expires"]
+  return fail("notModified", { ...failure.details, cacheControl, expires })
 }
 
 function overrideIn(query: Query, parameter: string): string | undefined {

@@ -402,7 +402,11 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
     add("x-amz-version-id", details["versionId"])
   }
   if (typeof details["vary"] === "string") add("Vary", details["vary"])
-  if (kind === "notModified" && details["etag"] !== undefined) add("ETag", `"${String(details["etag"])}"`)
+  if (kind === "notModified") {
+    if (details["etag"] !== undefined) add("ETag", `"${String(details["etag"])}"`)
+    add("Cache-Control", details["cacheControl"])
+    add("Expires", details["expires"])
+  }
   const lastModifiedMs = details["lastModifiedMs"]
   if (typeof lastModifiedMs === "number") add("Last-Modified", httpDate(lastModifiedMs))
   if (kind === "malformedAuthorization") add("x-amz-bucket-region", details["region"])

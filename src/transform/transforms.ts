@@ -459,10 +459,16 @@ const FAULTS: Readonly<Record<SandboxFault, string>> = {
 
 /** As of a read, but a time tells nothing of steps that have changed. */
 const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { info }: Base) =>
-  evaluateRead({ ...conditions, ifModifiedSinceMs: undefined }, { etag, modifiedMs: info.lastModifiedMs })
+  evaluateRead(
+    { ...conditions, ifModifiedSinceMs: undefined },
+    { etag, modifiedMs: info.lastModifiedMs, headers: info.headers },
+  )
 
 const originalFailure = ({ conditions }: TransformRequest, { info }: Base) =>
-  evaluateRead(conditions, { etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) })
+  evaluateRead(conditions, {
+    ...{ etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) },
+    headers: info.headers,
+  })
 
 /** Whether a range applies to this representation. `modifiedMs` is undefined if dates do not identify it. */
 function isRangeOf({ ifRange }: TransformRequest, etag: string, modifiedMs: number | undefined): boolean {

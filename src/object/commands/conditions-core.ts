@@ -6,7 +6,7 @@
  */
 import { fail, type Failure } from "../../base/failures.js"
 import { shownOfValue, versionIdOfHead } from "../../format/version-record.js"
-import type { Conditions, ObjectAt } from "../contract.js"
+import type { Conditions, ContentHeaders, ObjectAt } from "../contract.js"
 import type { VersionMatch } from "./found-versions-core.js"
 
 interface ConditionSubject {
@@ -14,6 +14,8 @@ interface ConditionSubject {
   readonly modifiedMs: number
   /** Of a large object: its ETag without the number of segments. */
   readonly segmentsMd5?: string | undefined
+  /** Stored headers; "not modified" names those that caches need (RFC 9110, section 15.4.5). */
+  readonly headers?: Pick<ContentHeaders, "cacheControl" | "expires">
 }
 
 interface WriteSubject extends ConditionSubject {
@@ -42,7 +44,8 @@ export function evaluateRead(conditions: Conditions, subject: ConditionSubject):
     ? namesEtag(ifNoneMatch, subject)
     : ifModifiedSinceMs !== undefined && modifiedMs <= ifModifiedSinceMs
   if (!notModified) return undefined
-  return fail("notModified", { etag: subject.etag, lastModifiedMs: subject.modifiedMs })
+  const { cacheControl, expires } = subject.headers ?? {}
+  return fail("notModified", { etag: subject.etag, lastModifiedMs: subject.modifiedMs, cacheControl, expires })
 }
 
 /** Evaluates a copy's conditions on its source: as for a read, but never "not modified". */

@@ -1,6 +1,6 @@
 /** GetObject and HeadObject: the same headers; only one of them has a body. */
 import { httpDate } from "../../base/dates.js"
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
 import { traced } from "../../base/trace.js"
 import { after, recover, type Soon } from "../../base/soon.js"
@@ -16,6 +16,7 @@ import type {
 import { openListed, openSegments, type CompiledRules, type SegmentsOfObject } from "../../object/index.js"
 import { linesOfFields } from "../call.js"
 import type { Answer, ObjectCall } from "../call.js"
+import { withOverrides } from "../content-lines.js"
 import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
@@ -105,7 +106,12 @@ export interface PartOfObject {
 
 /** The object that a call reads, by its conditions and its range; the caller reads or closes it. */
 export const openObject = (call: ObjectCall, headersOnly: boolean, part?: PartOfObject): Soon<ObjectBody> =>
-  openStored(call, headersOnly, { part, openSegment: segmentsFor(call) })
+  recover(
+    () => openStored(call, headersOnly, { part, openSegment: segmentsFor(call) }),
+    error => {
+      throw isFailure(error) ? withOverrides(error, call.query) : error
+    },
+  )
 
 /** The same, but of a large object its segment list. */
 export const openSegmentList = (call: ObjectCall): Soon<ObjectBody> => openStored(call, false, {})
