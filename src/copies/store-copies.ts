@@ -217,7 +217,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const isWhole = isFollowing && lag.objects === 0
     return {
       ...{ setting, phase: state?.phase ?? "waiting", sinceMs: state?.sinceMs, fills: state?.fills ?? 0 },
-      place: state?.phase === "filling" && state.place !== "" ? (state.place as ObjectKey) : undefined,
+      place: state?.phase === "filling" && state.place !== "" ? state.place : undefined,
       isPaused: state?.isPaused ?? false,
       lag,
       copiedToUs: isWhole ? lag.nowUs : isFollowing ? state.token.us : undefined,
