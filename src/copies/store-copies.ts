@@ -6,7 +6,7 @@
  */
 import { AssertionError } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseBucketId, type AccountId, type BucketId, type BucketName, type ObjectKey } from "../base/ids.js"
+import { parseBucketId, type AccountId, type BucketId, type BucketName } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import { mapBounded, type BackgroundService } from "../life/index.js"
 import type { Bucket, Buckets, CopyLog, CopyState, Objects, SettingName } from "../object/index.js"
