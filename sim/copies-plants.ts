@@ -43,8 +43,8 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "a removal of a version does not write the log",
     KINDS,
     EDITOR,
-    "if (this.isCopy || bucket === undefined || !hasCopies(bucket)) return",
-    "if (this.isCopy || bucket === undefined || !hasCopies(bucket) || !this.addsObject) return",
+    "if (!this.isCopy)",
+    "if (!this.isCopy && this.addsObject)",
   ),
   plant(
     "tags are no change",
@@ -81,13 +81,7 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "found.waiting = [...found.underWay, ...found.waiting]",
     "found.waiting = [...found.waiting, ...found.underWay]",
   ),
-  plant(
-    "what arrives as a copy is sent on",
-    CASES,
-    EDITOR,
-    "this.isCopy = isCopy\n",
-    "this.isCopy = isCopy && 0 > 1\n",
-  ),
+  plant("what arrives as a copy is sent on", CASES, EDITOR, "if (!this.isCopy)", "if (!this.isCopy || 1 > 0)"),
   plant(
     "an object that is refused holds up the others",
     CASES,

@@ -61,12 +61,12 @@ export interface CopyLag {
 
 export class BucketCopier {
   private state: CopyState | undefined
-  private window = new CopyWindow<Item>()
+  private window = new CopyWindow<Item, ObjectKey>()
   private readonly backlog: Backlog
   private readonly filling: Filling
   private parked = new Map<ObjectKey, ParkedCopy>()
   private parkedChanges = new Map<ObjectKey, ParkedCopy | undefined>()
-  private attempts = new Map<string, number>()
+  private attempts = new Map<ObjectKey, number>()
   private readonly underWay = new Set<Promise<void>>()
   private ending = new AbortController()
   /** The last change that is in the window. */
@@ -127,7 +127,7 @@ export class BucketCopier {
     this.ending.abort()
     await Promise.all(this.underWay)
     this.ending = new AbortController()
-    this.window = new CopyWindow()
+    this.window = new CopyWindow<Item, ObjectKey>()
     this.parkedChanges = new Map()
     this.attempts = new Map()
     this.state = undefined
@@ -328,7 +328,7 @@ export class BucketCopier {
     }
   }
 
-  private keepRate({ changes }: Taken<Item>): void {
+  private keepRate({ changes }: Taken<Item, ObjectKey>): void {
     const { bytesPerSecond } = this.setting
     if (bytesPerSecond === undefined) return
     const nowMs = this.parts.clock.monotonicMs()
@@ -337,9 +337,13 @@ export class BucketCopier {
   }
 
   /** Never rejects, but for bugs. */
-  private async send(taken: Taken<Item>, window: CopyWindow<Item>, signal: AbortSignal): Promise<void> {
+  private async send(
+    taken: Taken<Item, ObjectKey>,
+    window: CopyWindow<Item, ObjectKey>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { bucket, setting, isFilling } = this
-    const key = taken.key as ObjectKey
+    const { key } = taken
     const changes = taken.changes.flatMap(({ logged }) => (logged === undefined ? [] : [logged]))
     try {
       const sent = await sendKey(this.parts, { bucket, setting, key, changes, comparesFirst: isFilling }, signal)

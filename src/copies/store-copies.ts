@@ -6,7 +6,7 @@
  */
 import { AssertionError } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { parseBucketId, type AccountId, type BucketId, type BucketName, type ObjectKey } from "../base/ids.js"
+import { parseBucketId, type AccountId, type BucketId, type BucketName } from "../base/ids.js"
 import { asPromise } from "../base/soon.js"
 import { mapBounded, type BackgroundService } from "../life/index.js"
 import type { Bucket, Buckets, CopyLog, CopyState, Objects, SettingName } from "../object/index.js"
@@ -217,7 +217,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const isWhole = isFollowing && lag.objects === 0
     return {
       ...{ setting, phase: state?.phase ?? "waiting", sinceMs: state?.sinceMs, fills: state?.fills ?? 0 },
-      place: state?.phase === "filling" && state.place !== "" ? (state.place as ObjectKey) : undefined,
+      place: state?.phase === "filling" && state.place !== "" ? state.place : undefined,
       isPaused: state?.isPaused ?? false,
       lag,
       copiedToUs: isWhole ? lag.nowUs : isFollowing ? state.token.us : undefined,

@@ -7,7 +7,6 @@
 import { assert } from "../base/assert.js"
 
 interface Entry<Change> {
-  readonly key: string
   readonly change: Change
   isDone: boolean
 }
@@ -18,17 +17,17 @@ interface KeyInWindow<Change> {
   underWay: Entry<Change>[] | undefined
 }
 
-export interface Taken<Change> {
-  readonly key: string
+export interface Taken<Change, Key extends string = string> {
+  readonly key: Key
   /** Empty: the key is only tried again. */
   readonly changes: readonly Change[]
 }
 
-export class CopyWindow<Change> {
+export class CopyWindow<Change, Key extends string = string> {
   private entries: Entry<Change>[] = []
-  private readonly keys = new Map<string, KeyInWindow<Change>>()
+  private readonly keys = new Map<Key, KeyInWindow<Change>>()
   /** Keys with something to take, the longest waiting first. */
-  private readonly ready = new Set<string>()
+  private readonly ready = new Set<Key>()
 
   /** Changes that were not returned by `passed` yet. */
   get size(): number {
@@ -45,12 +44,12 @@ export class CopyWindow<Change> {
     return this.entries[0]?.change
   }
 
-  has(key: string): boolean {
+  has(key: Key): boolean {
     return this.keys.has(key)
   }
 
-  add(key: string, change: Change): void {
-    const entry = { key, change, isDone: false }
+  add(key: Key, change: Change): void {
+    const entry = { change, isDone: false }
     this.entries.push(entry)
     const found = this.keys.get(key)
     if (found === undefined) this.keys.set(key, { waiting: [entry], underWay: undefined })
@@ -59,14 +58,14 @@ export class CopyWindow<Change> {
   }
 
   /** Takes a key again that has no change in the window. */
-  addRetry(key: string): void {
+  addRetry(key: Key): void {
     if (this.keys.has(key)) return
     this.keys.set(key, { waiting: [], underWay: undefined })
     this.ready.add(key)
   }
 
   /** Undefined: nothing can be taken at present. */
-  take(): Taken<Change> | undefined {
+  take(): Taken<Change, Key> | undefined {
     const [key] = this.ready
     if (key === undefined) return undefined
     this.ready.delete(key)
@@ -78,7 +77,7 @@ export class CopyWindow<Change> {
   }
 
   /** What was taken of the key is done, or is to be taken again. */
-  finish(key: string, isDone: boolean): void {
+  finish(key: Key, isDone: boolean): void {
     const found = this.keys.get(key)
     assert(found?.underWay !== undefined, "only what was taken ends")
     if (isDone) for (const entry of found.underWay) entry.isDone = true

@@ -41,6 +41,12 @@ export interface CopyChange {
 
 const KINDS: readonly CopyChange["kind"][] = ["put", "removed"]
 const KEY_AT = 16
+/** Of the row of a target: a parked object's key follows. */
+const STATE_KEY_BYTES = 9
+
+/** Rows have only keys of objects. */
+const parseKey = (text: string): ObjectKey => text as ObjectKey
+const parsePlace = (text: string): ObjectKey | "" => (text === "" ? "" : parseKey(text))
 
 const u64Text = (value: number): string => u32Text(Math.floor(value / 0x1_0000_0000)) + u32Text(value % 0x1_0000_0000)
 
@@ -60,9 +66,11 @@ export function parseCopyLogRowKey(
   row: RowKey,
 ): CopyPosition & { readonly bucketId: BucketId; readonly key: ObjectKey } {
   if (row.length <= KEY_AT) throw fail("corruptRecord", { what: "copy log", field: "key" })
-  // The log has only keys of objects.
-  return { bucketId: parseBucketId(readU64(row, 0)), us: readU64(row, 8), key: row.slice(KEY_AT) as ObjectKey }
+  return { bucketId: parseBucketId(readU64(row, 0)), us: readU64(row, 8), key: parseKey(row.slice(KEY_AT)) }
 }
+
+/** The bucket that a row of the log, or of a target, belongs to. */
+export const bucketOfCopyRow = (row: RowKey): BucketId => parseBucketId(readU64(row, 0))
 
 /** The rows of a bucket's log behind `after`, up to the moment `toUs` and with it. */
 export const copyLogRange = (bucketId: BucketId, after: CopyPosition, toUs: number): KeyRange => ({
@@ -94,7 +102,7 @@ export interface CopyState {
   readonly target: string
   /** `filling`: the objects that are there are copied, in the order of their keys, up to and with `place`. */
   readonly phase: "filling" | "following"
-  readonly place: string
+  readonly place: ObjectKey | ""
   /** How often it was filled, with this time. */
   readonly fills: number
   /** Everything in the log up to here is in the target, or parked. */
@@ -128,7 +136,7 @@ export function decodeCopyState(bytes: Uint8Array): CopyState {
     revision: row.number(),
     target: row.text(),
     phase: pick(PHASES, row.number(), "copy phase"),
-    place: textOf(row.bytes()),
+    place: parsePlace(textOf(row.bytes())),
     fills: row.number(),
     token: { us: row.number(), key: textOf(row.bytes()) },
     sinceMs: row.number(),
@@ -153,7 +161,7 @@ export interface ParkedCopy {
 export const parkedCopyRowKey = (bucketId: BucketId, key: ObjectKey): RowKey =>
   rowKeyOf(copyStateRowKey(bucketId) + key)
 
-export const keyOfParkedCopy = (row: RowKey): ObjectKey => row.slice(9) as ObjectKey
+export const keyOfParkedCopy = (row: RowKey): ObjectKey => parseKey(row.slice(STATE_KEY_BYTES))
 
 /** The parked objects of a bucket, behind a key. */
 export const parkedCopiesRange = (bucketId: BucketId, after = ""): KeyRange => ({

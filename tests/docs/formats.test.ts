@@ -826,7 +826,14 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   copyLog: [encodeCopyChange({ kind: "removed", sizeBytes: 129 }), { kind: 1, versionId: null, sizeBytes: 129 }],
   copyState: [
     encodeCopyState({
-      ...{ revision: 130, target: "t", phase: "following", place: "p", fills: 131, token: { us: 132, key: "k" } },
+      ...{
+        revision: 130,
+        target: "t",
+        phase: "following",
+        place: objectKeyOfText("p"),
+        fills: 131,
+        token: { us: 132, key: "k" },
+      },
       ...{ sinceMs: 133, isPaused: true, error: "e", errorMs: 134 },
     }),
     {

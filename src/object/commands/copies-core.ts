@@ -10,8 +10,10 @@
  */
 import { equalBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
-import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
+import { firstOf } from "../../base/first-of.js"
+import { rowKeyOf, type BucketId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import {
+  bucketOfCopyRow,
   copyLogRange,
   copyLogRowKey,
   copyLogUpTo,
@@ -63,21 +65,28 @@ interface ChangeOfObject {
   readonly writes: readonly EntryWrite[]
 }
 
-/** The row of the log for what a decision writes; undefined: readers see the same object as before. */
-export function copyLogWrite(view: RowView, change: ChangeOfObject): EntryWrite | undefined {
+const NO_WRITES: readonly EntryWrite[] = []
+
+/** The row of the log for what a decision writes; none if the bucket has no copies, or readers see the same object as before. */
+export function copyLogWrites(
+  view: RowView,
+  bucket: BucketRecord | undefined,
+  change: ChangeOfObject,
+): readonly EntryWrite[] {
+  if (bucket === undefined || !hasCopies(bucket)) return NO_WRITES
   const { bucketId, key, row, commitUs, writes } = change
   const before = view.get("current", row)?.value
   const write = writes.find(each => each.family === "current" && each.key === row)
   const after = write === undefined ? before : write.value
-  if (before === undefined && after === undefined) return undefined
+  if (before === undefined && after === undefined) return NO_WRITES
   const record = after && decodeVersion(after)
   if (before !== undefined && record !== undefined && isSame(view, row, decodeVersion(before), record, writes))
-    return undefined
+    return NO_WRITES
   const logged: CopyChange =
     record === undefined
       ? { kind: "removed", sizeBytes: 0 }
       : { kind: "put", versionId: versionIdOfHead(record.head), sizeBytes: record.head.sizeBytes }
-  return { family: "copyLog", key: copyLogRowKey(bucketId, { us: commitUs, key }), value: encodeCopyChange(logged) }
+  return [{ family: "copyLog", key: copyLogRowKey(bucketId, { us: commitUs, key }), value: encodeCopyChange(logged) }]
 }
 
 function isSame(
@@ -309,14 +318,11 @@ export const findLeftCopies = query("FindLeftCopies", (view, after: BucketId): B
 
 function firstBucketIn(view: RowView, family: "copyLog" | "copyState", after: BucketId): BucketId | undefined {
   const start = suffixRange(bucketRowKey(after)).end
-  for (const [row] of view.range(family, { start, end: AFTER_ALL, expectedRows: 1 }))
-    return parseCopyLogRowKey(`${row.slice(0, 8)}${NO_POSITION}` as RowKey).bucketId
-  return undefined
+  const first = firstOf(view.range(family, { start, end: AFTER_ALL, expectedRows: 1 }))
+  return first && bucketOfCopyRow(first[0])
 }
 
-const AFTER_ALL = "\xff" as RowKey
-/** Of a row key that begins with a bucket: only that is read. */
-const NO_POSITION = "\x00".repeat(9)
+const AFTER_ALL = rowKeyOf("\xff")
 
 const isCopied = (view: RowView, id: BucketId): boolean => {
   const row = view.get("buckets", bucketRowKey(id))

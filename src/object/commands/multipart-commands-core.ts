@@ -249,7 +249,7 @@ export function completeUploadIn(
   if (!isSameSealing(upload.sealing, complete.version.sealing)) throw fail("conflict")
   checkWrite(view, complete, expiryClock(time, complete.clockMs))
   const editor = new RowEditor(view, time, complete.bucketId, complete.key, complete.clockMs, before)
-  editor.isOf(complete.conditions)
+  editor.isCopy = complete.conditions.isCopy === true
   const lock = lockOfNew(bucketLock, upload.lock, clocksOf(complete, time))
   const head = editor.insert({ ...complete.version, isMarker: false, lock }, versioning)
   endUpload(editor, complete, "parts", { upload, partsBytes: complete.partsBytes })

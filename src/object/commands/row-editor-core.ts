@@ -41,7 +41,7 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { bucketOfRow } from "./bucket-rows-core.js"
-import { copyLogWrite, hasCopies } from "./copies-core.js"
+import { copyLogWrites } from "./copies-core.js"
 import { decideEach } from "./decide-each-core.js"
 import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } from "./changes-core.js"
 import {
@@ -58,7 +58,6 @@ import { HistoryOfKey } from "./history-core.js"
 import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { NULL_VERSION } from "../../format/version-id.js"
-import type { Conditions } from "../contract.js"
 import type { CommandView, DecisionTime, MetadataRow } from "../../metadata/index.js"
 import {
   finishedAlone,
@@ -153,8 +152,8 @@ export class RowEditor {
   private kept: Kept = NOTHING_KEPT
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
-  /** The change arrives as a copy of another store, which needs no copy of it. */
-  private isCopy = false
+  /** The change arrives as a copy of another store: see `Conditions.isCopy`. */
+  isCopy = false
   private readonly history: HistoryOfKey
   /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
   private undeletedForMs: number | undefined
@@ -253,11 +252,6 @@ export class RowEditor {
     this.timestamp = repeated.timestamp
   }
 
-  /** This writes what another store has: see `Conditions.isCopy`. */
-  isOf({ isCopy = false }: Pick<Conditions, "isCopy">): void {
-    this.isCopy = isCopy
-  }
-
   private get bucket(): BucketRecord | undefined {
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
     return row && bucketOfRow(row)
@@ -281,14 +275,6 @@ export class RowEditor {
     const removedAt = () => this.timestamp ?? timestampOfMs(this.changedMs)
     const write = changeWrite(this.view, { time: this.time, row: this.row, after: latest.value, removedAt })
     if (write !== undefined) this.writes.push(write)
-  }
-
-  /** Notes a change of what readers see in the log of copies, if the bucket has one. */
-  private logCopy(): void {
-    const { bucket, bucketId, key, row, writes } = this
-    if (this.isCopy || bucket === undefined || !hasCopies(bucket)) return
-    const write = copyLogWrite(this.view, { bucketId, key, row, writes, commitUs: this.time.commitUs })
-    if (write !== undefined) writes.push(write)
   }
 
   /** Adds the newest version. Unless versioning is enabled it is the null version, and replaces the previous one. */
@@ -584,7 +570,11 @@ export class RowEditor {
     if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) return { ...NO_COUNTS, bytes, uploads }
     const { had, hadObject, head, hasObject } = this.versions
     this.noteChange()
-    this.logCopy()
+    const { bucketId, key, row, writes } = this
+    if (!this.isCopy)
+      writes.push(
+        ...copyLogWrites(this.view, this.bucket, { bucketId, key, row, writes, commitUs: this.time.commitUs }),
+      )
     this.putHead(this.versions)
     const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
     const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))

@@ -131,7 +131,7 @@ export function insertVersion(
   // A version that undelete may keep cannot share its bytes.
   if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
   const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
-  editor.isOf(put.conditions)
+  editor.isCopy = put.conditions.isCopy === true
   if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })
   const content =
     put.sharesWith === undefined ? put.version.content : shareBytes(view, editor, put.sharesWith, put.version)
@@ -250,7 +250,7 @@ export function removeLatestIn(
   const { versioning } = requireBucket(view, remove.bucketId)
   checkWrite(view, remove, expiryClock(time, remove.removing?.clockMs))
   const editor = new RowEditor(view, time, remove.bucketId, remove.key, remove.removing?.clockMs, before)
-  editor.isOf(remove.conditions)
+  editor.isCopy = remove.conditions.isCopy === true
   if (remove.timestamp !== undefined) editor.repeat({ timestamp: remove.timestamp, md5: undefined })
   if (versioning === "never") {
     const latest = editor.latestObject()

@@ -1,0 +1,3 @@
+/** Schemas about other stores: buckets whose objects are there, and copies. */
+export { COPIES } from "./copies-schemas.js"
+export { PENDING_COUNTED_MAX, PENDING_WRITES, REMOTES } from "./remote-schemas.js"
