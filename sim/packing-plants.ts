@@ -5,7 +5,13 @@ const COMMANDS = "src/object/packing/pack-commands-core.ts"
 const LAYOUT = "src/object/packing/layout-core.ts"
 const JOB = "src/object/packing/packing-job.ts"
 
-const plant = (bug: string, file: string, find: string, put: string, caughtBy = "src/object/packing"): TestedPlant => ({
+const plant = (
+  bug: string,
+  file: string,
+  find: string,
+  put: string,
+  caughtBy = "src/object/packing/packing",
+): TestedPlant => ({
   ...{ bug: `packing: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
 })
 
@@ -15,12 +21,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     COMMANDS,
     "if (head.order !== order || !equalBytes(head.random, random)) return false",
     "if (order < 0 || !equalBytes(head.md5, head.md5) || random.length === 0) return false",
+    "src/object/packing/model",
   ),
   plant(
     "objects that are left out are counted",
     COMMANDS,
     "const references = { count: found.length,",
     "const references = { count: pack.objects.length,",
+    "src/object/packing/model",
   ),
   plant(
     "what objects had stays for ever",
@@ -39,6 +47,7 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     LAYOUT,
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax) {",
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax - alignedMax) {",
+    "src/object/packing/layout",
   ),
   plant(
     "packs of which little is left stay",

@@ -73,6 +73,11 @@ export const REQUEST_EVENTS = {
     "Run `hayloft status`: damaged metadata is repaired from other replicas by itself. With a single metadata replica see `hayloft volume fsck FOLDER`.",
     LIFECYCLE,
   ),
+  packing_stopped: error(
+    "Damaged rows of a bucket kept the packing of its small objects from going on. Nothing is lost; it tries again after an hour.",
+    "Run `hayloft status`: damaged metadata is repaired from other replicas by itself. With a single metadata replica see `hayloft volume fsck FOLDER`.",
+    "packing.md",
+  ),
   lifecycle_object_skipped: error(
     "One object was left out by today's lifecycle pass, because its rows are damaged or clients changed it all the time. The next pass, tomorrow, tries again.",
     "Nothing, if `error` says that the row changed. If it says that a row is damaged, look at `metadata` in `hayloft status`.",

@@ -182,8 +182,7 @@ export function createServices(
   const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup, ends }, hints => repair.onHints(hints))
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
-  const readers = { clock, log, metadata: tablet, blocks, sealedBodies }
-  const reader = new ObjectReader(readers, pins, encryption, storeClock)
+  const reader = new ObjectReader({ clock, log, metadata: tablet, blocks, sealedBodies }, pins, encryption, storeClock)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
@@ -199,15 +198,14 @@ export function createServices(
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
-  const ofPacking = { ...backend, metadata: watched, storeClock, encryptsAtRest, pins, ingest, random }
-  const { packing, packer } = packingServices(ofPacking, telemetry, bound, refuseEarlier)
+  const packs = packingServices({ ...ofWrites, log, encryptsAtRest, random }, telemetry, bound, refuseEarlier)
   const histories = new Histories(watched, refuseEarlier)
   const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...backend, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), packer, ...(encrypt ? [encrypt] : []))
+  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), packs.job, ...(encrypt ? [encrypt] : []))
   if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -219,7 +217,7 @@ export function createServices(
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup, dedupUpkeep },
-    ...{ packing, histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier },
+    ...{ histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier, ...packs.shown },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
@@ -239,7 +237,7 @@ function packingServices(
 ) {
   const packing = new Packing(seams, () => packableBytesMax(seams.ingest.blockBytes), refuseEarlier)
   const ofJob = { ...seams, random: random.fork("packing"), metrics: new PackingMetrics(metrics) }
-  return { packing, packer: new PackingJob(ofJob, bound) }
+  return { shown: { packing }, job: new PackingJob(ofJob, bound) }
 }
 
 /** Quotas, and the jobs that watch what is used. */

@@ -102,7 +102,8 @@ export class PackingJob implements Job {
       if (await this.nextSlice(visit, nowMs, signal)) return "busy"
     } catch (error) {
       if (!isFailure(error, "corruptRecord", "corruptRow", "noSuchBucket")) throw error
-      this.seams.log.error("packing_stopped", { bucket: visit.bucket.name, error: String(error) })
+      if (!isFailure(error, "noSuchBucket"))
+        this.seams.log.error("packing_stopped", { bucket: visit.bucket.name, error: String(error) })
       this.unreadable.set(visit.bucketId, nowMs + 3_600_000)
     }
     this.visit = undefined
