@@ -1,6 +1,6 @@
 /**
  * A server that is killed again and again while clients write and delete objects, most of which end: what was acknowledged
- * keeps its bytes. `TTL_KILLS=30 node --test dist/tests/ttl/kills.test.js` does it with many kills.
+ * keeps its bytes. `npm run ttl-kills` does it with many kills.
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
