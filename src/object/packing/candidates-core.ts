@@ -32,7 +32,7 @@ interface Coldness {
 }
 
 /** Why a version is not packed. */
-export type LeftOut =
+type LeftOut =
   | "packed"
   | "young"
   | "long"
