@@ -15,7 +15,7 @@ const edit = (file: string, find: string, put: string): Edit => ({ file: `${FOLD
 
 export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ofReferences("a row of references may change and be the same again", {
-    ...{ file: "src/format/records.ts", find: "changes: (before.changes ?? 0) + 1", put: "changes: 0" },
+    ...{ file: "src/format/references-record.ts", find: "changes: (before.changes ?? 0) + 1", put: "changes: 0" },
   }),
   inHistories(
     "a count is compared although its row has changed",

@@ -16,13 +16,22 @@ const plant = (
 })
 
 export const PACKING_PLANTS: readonly TestedPlant[] = [
-  plant(
-    "an object that was replaced meanwhile gets the old bytes",
-    COMMANDS,
-    "if (head.order !== order || !equalBytes(head.random, random)) return false",
-    "if (order < 0 || !equalBytes(head.md5, head.md5) || random.length === 0) return false",
-    "src/object/packing/model",
-  ),
+  {
+    bug: "packing: an object that was replaced meanwhile gets the old bytes",
+    edits: [
+      {
+        file: COMMANDS,
+        find: "if (head.order !== order || !equalBytes(head.random, random)) return false",
+        put: "if (order < 0 || !equalBytes(head.md5, head.md5) || random.length === 0) return false",
+      },
+      {
+        file: COMMANDS,
+        find: "if (current !== undefined && head?.order === order) return",
+        put: "if (current !== undefined && head !== undefined) return",
+      },
+    ],
+    caughtBy: "src/object/packing/model",
+  },
   plant(
     "objects that are left out are counted",
     COMMANDS,

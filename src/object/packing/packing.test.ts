@@ -95,3 +95,16 @@ test("objects of a pack of which little is left are packed again, or get bytes o
   assert.ok(packsIn(scene).reduce((sum, { count }) => sum + count, 0) >= 30)
   await assertBodies(scene, bodies)
 })
+
+test("shards that objects had of their own are removed by the collector", async () => {
+  const scene = await opened()
+  await putMany(scene, 20, i => 5_000 + i)
+  assert.equal(scene.world.needles, 60)
+  await pass(scene)
+  await scene.world.settle("collector")
+  assert.deepEqual(
+    packsIn(scene).map(({ count }) => count),
+    [20],
+  )
+  assert.equal(scene.world.needles, 3)
+})
