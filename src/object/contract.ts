@@ -1,12 +1,10 @@
 /**
  * The object services for protocols: buckets, objects, versions, multipart uploads, listings.
  *
- * Promises  Every operation on one key is linearizable; a condition is checked in the same decision
- *           that applies the change (and once more, cheaply, before a body is read).
- * Failures  Thrown as `Failure`; each method lists the kinds that are part of its contract.
- *           A refusal is only thrown once the state that it is based on is durable.
- * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request
- *           passed) and out (`ObjectBody.read()` yields verified bytes).
+ * Promises  Every operation on one key is linearizable; a condition is checked in the decision that applies the change.
+ * Failures  Thrown as `Failure`; each method lists its kinds. A refusal waits until the state behind it is durable.
+ * Bodies    Stream in (`BodySource.open()` is called once, and only after all checks of the request passed) and out
+ *           (`ObjectBody.read()` yields verified bytes).
  */
 import type { Fence } from "../base/fence.js"
 import type { Span } from "../base/trace.js"
@@ -64,7 +62,7 @@ export interface Conditions {
   readonly fence?: Fence | undefined
   /** A condition of the store's own writes. */
   readonly ifUnchanged?: ObjectAt | undefined
-  /** Of writes, and no condition: another store sends what it has, so the change is not copied to a third one, or back. */
+  /** Of writes, and no condition: another store sends what it has. The change is not copied to a third one, or back. */
   readonly isCopy?: boolean | undefined
 }
 
