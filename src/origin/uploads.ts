@@ -52,7 +52,12 @@ export async function uploadOf(
   return { sizeBytes, headers, userMetadata, parts, isMultipart: info.partsCount !== undefined }
 }
 
-const hasMd5 = ({ etag }: Pick<ObjectInfo, "etag">): boolean => /^[0-9a-f]{32}$/.test(etag)
+/** ETags of objects with such keys are random (`object/encryption-core.ts`): nothing can be compared with them. */
+const hasRandomEtag = ({ encryption }: Pick<ObjectInfo, "encryption">): boolean =>
+  encryption?.mode === "kms" || encryption?.mode === "client"
+
+const hasMd5 = (info: Pick<ObjectInfo, "etag" | "encryption">): boolean =>
+  !hasRandomEtag(info) && /^[0-9a-f]{32}$/.test(info.etag)
 
 /** Lengths of the parts: those that the client chose, if S3 allows them. */
 async function partSizesOf({ objects }: UploadSource, place: Place, info: ObjectInfo): Promise<readonly number[]> {
@@ -99,8 +104,11 @@ export function orOvertaken(error: unknown): never {
 /** Whether a remote whose ETags are of the bytes has the same ETag: the parts are those that the client chose. */
 export const keepsEtag = (
   { parts, isMultipart }: Pick<OriginUpload, "parts" | "isMultipart">,
-  { etag, partsCount }: ObjectInfo,
-): boolean => (isMultipart ? parts.length === partsCount && etag.endsWith(`-${parts.length}`) : hasMd5({ etag }))
+  info: Pick<ObjectInfo, "etag" | "encryption" | "partsCount">,
+): boolean => {
+  if (!isMultipart) return hasMd5(info)
+  return !hasRandomEtag(info) && parts.length === info.partsCount && info.etag.endsWith(`-${parts.length}`)
+}
 
 /** Throws `remoteRefused`: what is here is kept, as the remote may have other bytes. */
 export function checkEtag(theirs: string, own: string): void {
