@@ -64,8 +64,8 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "a removal is sent before the versions below it",
     CASES,
     SENDING,
-    "const before = await sendEarlier(parts, sent, signal)\n  const now = await sendCurrent(parts, sent, signal)",
-    "const now = await sendCurrent(parts, sent, signal)\n  const before = await sendEarlier(parts, sent, signal)",
+    "const before = await sendEarlier(parts, sent, signal)\n  const now = await sendLast(parts, sent, signal)",
+    "const now = await sendLast(parts, sent, signal)\n  const before = await sendEarlier(parts, sent, signal)",
   ),
   plant(
     "two batches of a key are under way",

@@ -11,6 +11,7 @@ const TARGET = z
     deletes: z.boolean().describe("whether removals are copied"),
     storageClass: z.string().optional().describe("of the copies"),
     opaqueEtags: z.boolean().describe("ETags of the target are not the MD5 of the bytes"),
+    sendBack: z.boolean().optional().describe("a fill sends objects, too, that arrived here as copies"),
     bytesPerSecond: count.optional().describe("how much is sent at most, on average"),
   })
   .meta({ id: "CopiesTarget" })

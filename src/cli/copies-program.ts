@@ -20,6 +20,7 @@ interface SetOptions extends Options {
   readonly deletes: boolean
   readonly storageClass?: string
   readonly opaqueEtags?: true
+  readonly sendBack?: true
   readonly rate?: string
 }
 
@@ -48,6 +49,7 @@ export function addCopiesCommands(program: Command, io: CliIo, signal: AbortSign
     .option("--no-deletes", "removals are not copied")
     .option("--storage-class <CLASS>", "of the copies (default: the target's)")
     .option("--opaque-etags", "ETags of the target are not the MD5 of the bytes")
+    .option("--send-back", "while filling, also send what arrived as copies: for a target that has lost its objects")
     .option("--rate <BYTES>", "bytes a second at most, on average")
     .action((bucket: string, options: SetOptions) => setCopies(io, bucket, options, ask))
   withStore(copies.command("status"))
@@ -84,7 +86,7 @@ async function setCopies(io: CliIo, bucket: string, options: SetOptions, ask: As
 }
 
 /** The setting, as the admin API takes it. Throws a `CliError`. */
-function valueOf({ to, prefix, deletes, storageClass, opaqueEtags, rate }: SetOptions) {
+function valueOf({ to, prefix, deletes, storageClass, opaqueEtags, sendBack, rate }: SetOptions) {
   const at = to.indexOf("/")
   if (at < 1 || at === to.length - 1)
     throw new CliError("usage", `--to is the name of a store, a slash and a bucket there, not "${to}"`)
@@ -95,6 +97,7 @@ function valueOf({ to, prefix, deletes, storageClass, opaqueEtags, rate }: SetOp
     ...(prefix !== undefined && { prefix }),
     ...(storageClass !== undefined && { storageClass }),
     ...(opaqueEtags === true && { opaqueEtags }),
+    ...(sendBack === true && { sendBack }),
     ...(rate !== undefined && { bytesPerSecond: Number(rate) }),
   }
 }

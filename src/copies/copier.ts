@@ -73,6 +73,10 @@ export class BucketCopier {
   private readUpTo: CopyPosition = COPY_START
   private awayUntilMs = -Infinity
   private failures = 0
+  /** Keys that the target failed to take since it took one; at most those of the window. */
+  private readonly failedInRow = new Set<ObjectKey>()
+  /** Objects that a fill left out since the last one that ended, as they arrived from another store. */
+  private leftOut = 0
   private nextStartMs = -Infinity
   private error = ""
   private errorWrittenMs = -Infinity
@@ -130,6 +134,7 @@ export class BucketCopier {
     this.window = new CopyWindow<Item, ObjectKey>()
     this.parkedChanges = new Map()
     this.attempts = new Map()
+    this.failedInRow.clear()
     this.state = undefined
     this.awayUntilMs = -Infinity
   }
@@ -196,9 +201,16 @@ export class BucketCopier {
     const changed = this.stateAfter(state, passed)
     const done = passed.flatMap(({ logged }) => (logged === undefined ? [] : [{ us: logged.us, key: logged.key }]))
     if (!(await this.write(changed, done, parked))) return false
+    if (state.phase !== changed.phase) this.noteLeftOut()
     for (const { logged } of passed) if (logged !== undefined) this.backlog.remove(logged)
     this.backlog.isFrom(this.window.first?.logged)
     return true
+  }
+
+  /** An operator who meant them to be sent has to know. */
+  private noteLeftOut(): void {
+    if (this.leftOut > 0) this.parts.log.warn("copies_left_out", { bucket: this.bucket.name, objects: this.leftOut })
+    this.leftOut = 0
   }
 
   private isFilled(state: CopyState): boolean {
@@ -226,7 +238,7 @@ export class BucketCopier {
     done: readonly CopyPosition[],
     parked: ChangedParked,
   ): Promise<boolean> {
-    const changed = await this.parts.copyLog.change(this.bucket.id, { revision, state, done, parked })
+    const changed = await this.changed({ revision, state, done, parked })
     if (changed === undefined) {
       await this.end()
       return false
@@ -239,6 +251,16 @@ export class BucketCopier {
       else this.parked.set(key, one)
     }
     return true
+  }
+
+  /** Whether a change that failed was made is not known, and the window has let go of it: what counts is read again. */
+  private async changed(change: Parameters<CopyLog["change"]>[1]): Promise<CopyState | undefined> {
+    try {
+      return await this.parts.copyLog.change(this.bucket.id, change)
+    } catch (error) {
+      await this.end()
+      throw error
+    }
   }
 
   private isOverLimit(): boolean {
@@ -346,11 +368,12 @@ export class BucketCopier {
     const { key } = taken
     const changes = taken.changes.flatMap(({ logged }) => (logged === undefined ? [] : [logged]))
     try {
-      const sent = await sendKey(this.parts, { bucket, setting, key, changes, comparesFirst: isFilling }, signal)
+      const sent = await sendKey(this.parts, { bucket, setting, key, changes, isFilling }, signal)
       if (signal.aborted) return
       this.totals.objects += sent.objects
       this.totals.removals += sent.removals
       this.totals.bytes += sent.bytes
+      if (sent.isLeftOut === true) this.leftOut += 1
       this.keepSentRate(sent.bytes, isFilling)
       this.succeed(key)
       window.finish(key, true)
@@ -371,6 +394,7 @@ export class BucketCopier {
 
   private succeed(key: ObjectKey): void {
     this.failures = 0
+    this.failedInRow.clear()
     this.error = ""
     this.attempts.delete(key)
     if (this.parked.has(key)) this.parkedChanges.set(key, undefined)
@@ -386,13 +410,20 @@ export class BucketCopier {
     const sizeBytes = changes.at(-1)?.sizeBytes ?? this.parked.get(key)?.sizeBytes ?? 0
     if (isUncopyable(failure)) return this.park(key, failure, { sizeBytes, isFinal: true })
     if (isFailure(failure, "noSuchBucket", "bucketClosing")) return false
+    const isRefused = isFailure(failure, "remoteRefused")
+    const isOfTarget = isRefused || isFailure(failure, "remoteUnavailable")
+    // Keys that failed at the same time as one for which the target is away do not count.
+    if (isOfTarget && !isRefused && this.parts.clock.monotonicMs() < this.awayUntilMs) return false
+    const refused = isOfTarget ? await this.probe(signal) : undefined
+    if (refused !== undefined) return this.noteAway(refused)
     const attempts = (this.attempts.get(key) ?? 0) + 1
     this.attempts.set(key, attempts)
-    const isOfTarget = isFailure(failure, "remoteUnavailable")
-    const isTried = isFailure(failure, "remoteRefused") || attempts >= COPIES_LIMITS.attemptsMax
-    if (isOfTarget || !isTried) return this.noteAway(failure)
-    const refused = await this.probe(signal)
-    if (refused !== undefined) return this.noteAway(refused)
+    if (!isRefused && attempts < COPIES_LIMITS.attemptsMax) return this.noteAway(failure)
+    // A target that lists, and takes nothing at all, is as good as away.
+    if (!this.parked.has(key)) {
+      this.failedInRow.add(key)
+      if (this.failedInRow.size > COPIES_LIMITS.failedInRowMax) return this.noteAway(failure)
+    }
     return this.park(key, failure, { sizeBytes, isFinal: false })
   }
 

@@ -22,8 +22,10 @@ export const COPIES_LIMITS = {
   /** Rests after failures of the target, or of a read here. */
   retryFirstMs: 1_000,
   retryMostMs: 60_000,
-  /** Failures of a key that are not the target's, before it is parked. */
+  /** Failures of a key while the target answers, before it is parked; one that the target refuses is parked at once. */
   attemptsMax: 3,
+  /** Keys that the target fails to take without taking one, before it counts as away. */
+  failedInRowMax: 16,
   /** Objects that are parked; with more, the bucket waits. */
   parkedMax: 10_000,
   parkedFirstMs: 60_000,

@@ -1,5 +1,5 @@
 /**
- * Sends what is under a key of a bucket to its target, as it is when it is sent.
+ * Sends what is under a key of a bucket to its target, as it is when it is sent; in a bucket with versions, as its last change made it.
  *
  * Promises  Sending again is harmless: a request brings the target to the state that this store has. The versions of a key that are
  *           stated, and are still there, are sent in their order before that, so that a target with versions has them too.
@@ -28,8 +28,8 @@ interface SentKey {
   readonly key: ObjectKey
   /** Changes that the log has of the key, in their order. */
   readonly changes: readonly LoggedCopy[]
-  /** The target may have the object already: it is asked. */
-  readonly comparesFirst: boolean
+  /** The target is filled. It may have the object already: it is asked. */
+  readonly isFilling: boolean
 }
 
 /** What was sent of a key: bytes, and whether anything was. */
@@ -37,6 +37,8 @@ interface Sent {
   readonly objects: number
   readonly removals: number
   readonly bytes: number
+  /** It arrived from another store, and the target is filled. */
+  readonly isLeftOut?: boolean
 }
 
 const NOTHING_SENT: Sent = { objects: 0, removals: 0, bytes: 0 }
@@ -44,34 +46,60 @@ const NOTHING_SENT: Sent = { objects: 0, removals: 0, bytes: 0 }
 /** Throws `remoteUnavailable`, `remoteRefused`, `notCopied` details, and as reads of objects. */
 export async function sendKey(parts: SendingParts, sent: SentKey, signal: AbortSignal): Promise<Sent> {
   const before = await sendEarlier(parts, sent, signal)
-  const now = await sendCurrent(parts, sent, signal)
-  return {
-    objects: before.objects + now.objects,
-    removals: before.removals + now.removals,
-    bytes: before.bytes + now.bytes,
-  }
+  const now = await sendLast(parts, sent, signal)
+  return added(before, now)
 }
+
+const added = (one: Sent, other: Sent): Sent => ({
+  objects: one.objects + other.objects,
+  removals: one.removals + other.removals,
+  bytes: one.bytes + other.bytes,
+  isLeftOut: other.isLeftOut === true,
+})
 
 /** Versions and removals before the last change of the key: a target with versions keeps them. */
 async function sendEarlier(parts: SendingParts, sent: SentKey, signal: AbortSignal): Promise<Sent> {
   let all = NOTHING_SENT
   if (sent.bucket.versioning !== "enabled") return all
   for (const change of sent.changes.slice(0, -1)) {
-    if (change.kind === "removed") {
-      all = { ...all, removals: all.removals + (await remove(parts, sent, signal)) }
-      continue
-    }
-    const info = change.versionId === NULL_VERSION ? undefined : await infoOf(parts, sent, change.versionId)
-    if (info === undefined || !(await put(parts, sent, info, signal))) continue
-    all = { ...all, objects: all.objects + 1, bytes: all.bytes + info.sizeBytes }
+    const one = await sendChange(parts, sent, change, signal).catch(orSkipped)
+    all = added(all, one)
   }
   return all
+}
+
+async function sendChange(
+  parts: SendingParts,
+  sent: SentKey,
+  { kind, versionId }: LoggedCopy,
+  signal: AbortSignal,
+): Promise<Sent> {
+  if (kind === "removed") return { ...NOTHING_SENT, removals: await remove(parts, sent, signal) }
+  const info = versionId === NULL_VERSION ? undefined : await infoOf(parts, sent, versionId)
+  if (info === undefined || !(await put(parts, sent, info, signal))) return NOTHING_SENT
+  return { objects: 1, removals: 0, bytes: info.sizeBytes }
+}
+
+/** An earlier state that cannot be copied, or is refused, holds up no later one: only the last one decides about the key. */
+function orSkipped(error: unknown): Sent {
+  if (isUncopyable(error) || isFailure(error, "remoteRefused")) return NOTHING_SENT
+  throw error
+}
+
+/** In a bucket with versions, the state of the last change: a newer one would come before versions that the log has yet. */
+async function sendLast(parts: SendingParts, sent: SentKey, signal: AbortSignal): Promise<Sent> {
+  const last = sent.changes.at(-1)
+  if (last === undefined || sent.bucket.versioning !== "enabled") return sendCurrent(parts, sent, signal)
+  const one = await sendChange(parts, sent, last, signal)
+  return one.objects + one.removals > 0 ? one : sendCurrent(parts, sent, signal)
 }
 
 async function sendCurrent(parts: SendingParts, sent: SentKey, signal: AbortSignal): Promise<Sent> {
   const info = await infoOf(parts, sent, undefined)
   if (info === undefined) return { ...NOTHING_SENT, removals: await remove(parts, sent, signal) }
-  if (sent.comparesFirst && (await hasIt(parts, sent, info, signal))) return NOTHING_SENT
+  if (sent.isFilling && sent.setting.sendBack !== true && isArrived(info, sent.setting))
+    return { ...NOTHING_SENT, isLeftOut: true }
+  if (sent.isFilling && (await hasIt(parts, sent, info, signal))) return NOTHING_SENT
   if (!(await put(parts, sent, info, signal))) return NOTHING_SENT
   return { objects: 1, removals: 0, bytes: info.sizeBytes }
 }
@@ -158,6 +186,13 @@ export async function thereOf(origin: Origin, key: ObjectKey, signal: AbortSigna
 /** Whether an object of the target was made as a copy for this target. */
 export const isCopyFor = ({ userMetadata }: OriginObject, { id }: CopiesSetting): boolean =>
   userMetadata.some(([name, value]) => name === MARK && value === id)
+
+/**
+ * Whether an object of this store carries the mark of another target: another store sent it. That store may have replaced or removed it
+ * since, and a fill knows nothing of that.
+ */
+const isArrived = ({ userMetadata }: ObjectInfo, { id }: CopiesSetting): boolean =>
+  userMetadata.some(([name, value]) => name === MARK && value !== id)
 
 const COMPARED = ["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires"] as const
 

@@ -25,6 +25,10 @@ const PLACE = {
     .optional()
     .describe("of the copies; absent: the target's default"),
   opaqueEtags: z.boolean().default(false).describe("ETags of the target are not the MD5 of the bytes"),
+  sendBack: z
+    .boolean()
+    .optional()
+    .describe("a fill sends objects, too, that arrived here as copies: for a target that has lost its own"),
   bytesPerSecond: z.number().int().min(1_024).optional().describe("how much is sent at most, on average"),
 }
 

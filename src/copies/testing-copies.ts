@@ -3,7 +3,14 @@ import assert from "node:assert/strict"
 import { objectKeyOfText, textOfObjectKey, type ObjectKey } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
 import { asPromise } from "../base/soon.js"
-import { gathered, openCopyLog, type Bucket, type CopyLog, type CopyPosition } from "../object/index.js"
+import {
+  gathered,
+  openCopyLog,
+  type Bucket,
+  type CopyLog,
+  type CopyPosition,
+  type ObjectInfo,
+} from "../object/index.js"
 import { noSignal, open, type World } from "../object/jobs/testing-repair.js"
 import { sourceOf } from "../object/testing-services.js"
 import { MemoryOrigin } from "../origin/testing-origin.js"
@@ -127,11 +134,16 @@ export class CopiesScene {
   async put(
     key: string,
     content: string | Uint8Array,
-    more: { readonly isCopy?: true; readonly tags?: readonly (readonly [string, string])[] } = {},
+    more: {
+      readonly isCopy?: true
+      readonly mark?: string
+      readonly tags?: readonly (readonly [string, string])[]
+    } = {},
   ): Promise<void> {
     const bytes = typeof content === "string" ? Buffer.from(content) : content
-    const { isCopy, tags = [] } = more
-    const attributes = { headers: { contentType: "text/plain" }, userMetadata: [] }
+    const { isCopy, mark, tags = [] } = more
+    const userMetadata: ObjectInfo["userMetadata"] = mark === undefined ? [] : [["hayloft-copy", mark]]
+    const attributes = { headers: { contentType: "text/plain" }, userMetadata }
     const target = { bucket: this.bucket, key: objectKeyOfText(key), conditions: isCopy ? { isCopy } : {} }
     await this.run(
       this.world.services.objects.put({ ...target, attributes, tags, body: sourceOf(bytes, MIB), signal: noSignal }),

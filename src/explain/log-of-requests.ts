@@ -53,6 +53,11 @@ export const REQUEST_EVENTS = {
     "`hayloft copies status BUCKET` lists such objects. Correct what `reason` names; an object with a key of its client (SSE-C) is copied once it is written without one.",
     COPIES,
   ),
+  copies_left_out: warn(
+    "A fill of the target of the bucket `bucket` left out `objects` objects that arrived here as copies from another store: that store may have replaced or removed them since.",
+    "Nothing, if two stores copy to each other. If the target is to get back what it has lost: `hayloft copies set` with --send-back, then `hayloft copies fill`.",
+    COPIES,
+  ),
   copies_filled_again: warn(
     "The log of the bucket `bucket` became too long or too old while its target took nothing, and was given up: all objects are compared with the target, and sent where they differ.",
     "Nothing: it goes on by itself once the target responds. Repair the target before the log is 7 days old, if comparing all objects takes long.",
