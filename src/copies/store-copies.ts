@@ -260,8 +260,12 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     this.look()
   }
 
-  async fillAgain(bucket: Bucket): Promise<void> {
-    if (!(await this.parts.copyLog.restart(bucket.id))) throw nothingYet(bucket)
+  async fillAgain(bucket: Bucket, removesOthers: boolean): Promise<void> {
+    if (removesOthers && (await this.settingOf(bucket))?.deletes === false)
+      throw fail("invalidRequest", {
+        message: `Removals of the bucket ${bucket.name} are not copied: set its copies without --no-deletes, or fill without removing.`,
+      })
+    if (!(await this.parts.copyLog.restart(bucket.id, removesOthers))) throw nothingYet(bucket)
     this.look()
   }
 }
