@@ -49,6 +49,32 @@ test("a bucket without the setting logs nothing, and one that ends it keeps no r
   assert.equal(await scene.rows(), 0)
 })
 
+test("rows that are left are removed some at a time, and the buckets have their turns between", async () => {
+  const scene = await CopiesScene.open()
+  let [left, drops] = [40, 0]
+  scene.log.left = async () => (left > 0 ? scene.bucket.id : undefined)
+  scene.log.drop = async () => {
+    ;[left, drops] = [left - 1, drops + 1]
+    return true
+  }
+  scene.restart()
+  const found: (readonly [isBusy: boolean, drops: number])[] = []
+  for (let round = 0; round < 4; round += 1) found.push([await scene.run(scene.copies.round()), drops])
+  assert.deepEqual(found, [
+    [true, 16],
+    [true, 32],
+    [false, 40],
+    [false, 40],
+  ])
+})
+
+test("a bucket beyond the limit is refused", async () => {
+  const scene = await CopiesScene.open()
+  const { buckets } = scene.world.services
+  buckets.withSetting = async () => Array.from({ length: COPIES_LIMITS.bucketsMax }, () => scene.bucket)
+  await assert.rejects(scene.set(), /1000 buckets are copied already/)
+})
+
 test("while the target is away, changes wait; afterwards they are sent from the token on, not from the beginning", async () => {
   const scene = await CopiesScene.open()
   for (const key of ["a", "b", "c", "d"]) await scene.put(key, key)

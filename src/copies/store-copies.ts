@@ -67,6 +67,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   private bucketsAtMs = -Infinity
   private wakeUp: () => void = () => undefined
   private isWoken = false
+  private mayHaveLeft = false
 
   constructor(private readonly parts: CopiesParts) {}
 
@@ -106,7 +107,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const turns = await mapBounded(this.copiers.values(), COPIES_LIMITS.bucketsConcurrent, copier =>
       this.turnOf(copier),
     )
-    return turns.some(Boolean)
+    return (await this.dropLeft()) || turns.some(Boolean)
   }
 
   private async turnOf(copier: BucketCopier): Promise<boolean> {
@@ -145,9 +146,19 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
       if (copier !== undefined) await copier.use(bucket, setting)
       else this.copiers.set(bucket.id, this.copierOf(bucket, setting))
     }
-    for (let left = await copyLog.left(NO_BUCKET); left !== undefined; left = await copyLog.left(left))
-      while (await copyLog.drop(left));
+    this.mayHaveLeft = true
     this.bucketsAtMs = clock.monotonicMs()
+  }
+
+  /** Removes some rows of buckets that are not copied any more. Returns whether there may be others. */
+  private async dropLeft(): Promise<boolean> {
+    const { copyLog } = this.parts
+    for (let drops = 0; this.mayHaveLeft && drops < COPIES_LIMITS.dropsPerRound; drops += 1) {
+      const left = await copyLog.left(NO_BUCKET)
+      if (left === undefined) this.mayHaveLeft = false
+      else await copyLog.drop(left)
+    }
+    return this.mayHaveLeft
   }
 
   private copierOf(bucket: Bucket, setting: CopiesSetting): BucketCopier {
@@ -187,6 +198,8 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     await this.originOf(value).list({ prefix: "", delimiter: "", after: "", max: 1 }, new AbortController().signal)
     await refuseEarlier()
     const before = await this.settingOf(bucket)
+    if (before === undefined && (await buckets.withSetting("copies")).length >= COPIES_LIMITS.bucketsMax)
+      throw refuse(`${COPIES_LIMITS.bucketsMax} buckets are copied already: remove the copies of another one first.`)
     const isSame = before !== undefined && isSamePlace(before, value)
     const id = isSame ? before.id : Buffer.from(random.bytes(ID_BYTES)).toString("hex")
     await buckets.setSetting(bucket, "copies", JSON.stringify({ ...value, id }))
