@@ -131,7 +131,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   }
 
   private async readBuckets(): Promise<void> {
-    const { buckets, copyLog, clock } = this.parts
+    const { buckets, clock } = this.parts
     const found = (await buckets.withSetting("copies")).slice(0, COPIES_LIMITS.bucketsMax)
     const ids = new Set(found.map(({ id }) => id))
     for (const [id, copier] of this.copiers)
