@@ -104,11 +104,18 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "if (there === undefined) return",
   ),
   plant(
-    "copies of what is gone stay after the log was given up",
+    "copies of what is gone stay though the operator asked for their removal",
     CASES,
     FILLING,
-    "if (isAgain && setting.deletes)",
-    "if (isAgain && setting.deletes && 0 > 1)",
+    "if (removesOthers && setting.deletes)",
+    "if (removesOthers && setting.deletes && 0 > 1)",
+  ),
+  plant(
+    "a filling that nobody asked for removes the only copies",
+    CASES,
+    FILLING,
+    "if (removesOthers && setting.deletes)",
+    "if (setting.deletes)",
   ),
   plant("a log that is given up keeps its rows", CASES, COPIER, "if (await this.sweep()) return true", ""),
   plant(

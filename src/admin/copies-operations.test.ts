@@ -37,7 +37,9 @@ test("the status has the target, the lag, the last error, and what was not copie
 test("copies are paused, go on and are filled again; a bucket without copies has no status", async () => {
   const { json, store } = await copied()
   for (const word of ["pause", "resume", "fill"]) assert.equal((await json("POST", `${PATH}/${word}`)).status, 200)
-  assert.deepEqual(store.copies.calls, ["pause photos", "resume photos", "fill photos"])
+  assert.equal((await json("POST", `${PATH}/fill`, { body: { remove: true } })).status, 200)
+  assert.equal((await json("POST", `${PATH}/fill`, { body: { removes: true } })).status, 400)
+  assert.deepEqual(store.copies.calls, ["pause photos", "resume photos", "fill photos", "fill and remove photos"])
   store.copies.values.clear()
   assert.equal((await json("GET", PATH)).status, 400)
   assert.equal((await json("GET", "/v1/buckets/missing/copies")).status, 404)

@@ -5,8 +5,8 @@ import { parseBucketName, textOfObjectKey } from "../base/ids.js"
 import { textOfMoment } from "../base/moment.js"
 import type { CopiesAdmin, CopiesStatus } from "../copies/index.js"
 import type { Bucket } from "../object/contract.js"
-import { COPIES } from "./copies-schemas.js"
-import type { Operation, OperationInput, Services } from "./operation.js"
+import { COPIES, FILL_COPIES } from "./copies-schemas.js"
+import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 
 const PATH = "/v1/buckets/{bucket}/copies"
 
@@ -74,10 +74,14 @@ export const COPIES_OPERATIONS: readonly Operation[] = [
   changing("resumeCopies", "resume", "Lets the copies of a bucket go on.", (copies, bucket) =>
     copies.pause(bucket, false),
   ),
-  changing(
-    "fillCopies",
-    "fill",
-    "Compares all objects of a bucket with its target, sends those that differ, and removes copies of objects that are gone.",
-    (copies, bucket) => copies.fillAgain(bucket),
-  ),
+  {
+    ...{ id: "fillCopies", method: "POST", path: `${PATH}/fill`, parameters: [], request: FILL_COPIES },
+    summary: "Compares all objects of a bucket with its target, and sends those that differ.",
+    response: { status: 200, schema: COPIES },
+    async run(services, input) {
+      const { remove = false } = parseBody(FILL_COPIES, input.body ?? {})
+      await copiesOf(services).fillAgain(await bucketIn(services, input), remove)
+      return show(services, input)
+    },
+  },
 ]

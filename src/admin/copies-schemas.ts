@@ -52,3 +52,12 @@ export const COPIES = z
     hasMoreParked: z.boolean(),
   })
   .meta({ id: "BucketCopies" })
+
+export const FILL_COPIES = z
+  .strictObject({
+    remove: z
+      .boolean()
+      .optional()
+      .describe("also remove copies of objects that this store does not have; what it has lost is gone then"),
+  })
+  .meta({ id: "FillCopies" })

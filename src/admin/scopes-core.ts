@@ -42,12 +42,14 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
 const ERASE = /\/erase$/
 /** A policy opens a bucket to others, and a lifecycle rule removes its objects. */
 const SETTINGS = /^\/v1\/buckets\/[^/]+\/settings\//
-/** Jobs on objects act as the root user of the bucket's owner, and links as any key. */
-const AS_OTHERS = /^\/v1\/buckets\/[^/]+\/(?:jobs|share)$/
+/** Jobs on objects, and inventories, act as the root user of the bucket's owner, and links as any key. */
+const AS_OTHERS = /^\/v1\/buckets\/[^/]+\/(?:jobs|share|inventory)$/
+/** Fills the bucket of another store, with the operator's key of it, and removes objects there. */
+const ELSEWHERE = /^\/v1\/buckets\/[^/]+\/copies\//
 
 function scopeOf({ path, method }: Pick<Operation, "path" | "method">): ChangeScope {
   const scope = must(OF_AREA.get(path.split("/")[2] ?? ""), "each operation has a scope")
-  const takesAll = method !== "GET" && [ERASE, SETTINGS, AS_OTHERS].some(pattern => pattern.test(path))
+  const takesAll = method !== "GET" && [ERASE, SETTINGS, AS_OTHERS, ELSEWHERE].some(pattern => pattern.test(path))
   return takesAll ? "all" : scope
 }
 

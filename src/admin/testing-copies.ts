@@ -44,7 +44,7 @@ export class FakeCopies implements CopiesAdmin {
     this.calls.push(`${isPaused ? "pause" : "resume"} ${name}`)
   }
 
-  async fillAgain({ name }: Bucket): Promise<void> {
-    this.calls.push(`fill ${name}`)
+  async fillAgain({ name }: Bucket, removesOthers: boolean): Promise<void> {
+    this.calls.push(`${removesOthers ? "fill and remove" : "fill"} ${name}`)
   }
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TOKEN_SCOPES } from "../format/admin-token.js"
+import { STARTED_JOB } from "./job-schemas.js"
 import { OPERATIONS } from "./operations.js"
 import { ERROR } from "./schemas.js"
 import { world } from "./testing-api.js"
@@ -84,6 +85,20 @@ test("a token may do what its scopes say, and nothing else, for every operation"
       only,
     )
   }
+  // Jobs that act as others, or elsewhere, take everything; those that only rearrange what the bucket has do not.
+  const startsJob = OPERATIONS.filter(
+    ({ method, path, response }) =>
+      method === "POST" &&
+      path.startsWith("/v1/buckets/{bucket}/") &&
+      "schema" in response &&
+      response.schema === STARTED_JOB,
+  )
+  const arranging = ["POST /v1/buckets/{bucket}/dedup/jobs", "POST /v1/buckets/{bucket}/packing/undo"]
+  const asOthers = startsJob.map(({ method, path }) => `${method} ${path}`).filter(name => !arranging.includes(name))
+  assert.deepEqual([...asOthers].sort(), ["POST /v1/buckets/{bucket}/inventory", "POST /v1/buckets/{bucket}/jobs"])
+  const copying = ["fill", "pause", "resume"].map(word => `POST /v1/buckets/{bucket}/copies/${word}`)
+  for (const name of [...asOthers, ...copying]) assert.ok(by("all").includes(`${name}: all`), name)
+  for (const name of arranging) assert.ok(by("buckets all").includes(`${name}: buckets all`), name)
   assert.ok(by("buckets all").some(line => line.startsWith("DELETE /v1/buckets/{bucket}:")))
   assert.ok(by("identities all").some(line => line.startsWith("POST /v1/keys:")))
   assert.ok(by("devices all").some(line => line.startsWith("POST /v1/devices:")))

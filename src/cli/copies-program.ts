@@ -24,6 +24,10 @@ interface SetOptions extends Options {
   readonly rate?: string
 }
 
+interface FillOptions extends Options {
+  readonly remove?: true
+}
+
 interface StatusOptions extends Options {
   readonly wait?: true
 }
@@ -60,7 +64,6 @@ export function addCopiesCommands(program: Command, io: CliIo, signal: AbortSign
   for (const [word, text] of [
     ["pause", "send nothing until `copies resume`; changes are logged"],
     ["resume", "go on from where the copies are"],
-    ["fill", "compare all objects with the target, and send those that differ"],
   ] as const)
     withStore(copies.command(word))
       .description(text)
@@ -69,6 +72,15 @@ export function addCopiesCommands(program: Command, io: CliIo, signal: AbortSign
         const found = checked(COPIES, await ask(options, client => client.post(`${copiesPath(bucket)}/${word}`, {})))
         await answer(io, options, found, statusText(bucket, found))
       })
+  withStore(copies.command("fill"))
+    .description("compare all objects with the target, and send those that differ")
+    .argument("<BUCKET>")
+    .option("--remove", "also remove copies of objects that this store does not have; what it has lost is gone then")
+    .action(async (bucket: string, { remove, ...options }: FillOptions) => {
+      const body = { remove: remove === true }
+      const found = checked(COPIES, await ask(options, client => client.post(`${copiesPath(bucket)}/fill`, body)))
+      await answer(io, options, found, statusText(bucket, found))
+    })
   withStore(copies.command("remove"))
     .description("copy no more; what the target has stays there")
     .argument("<BUCKET>")

@@ -59,6 +59,9 @@ export interface CopiesAdmin {
   status(bucket: Bucket): Promise<CopiesStatus | undefined>
   /** Throws `conflict` if nothing was copied yet. */
   pause(bucket: Bucket, isPaused: boolean): Promise<void>
-  /** All objects are compared with the target, and sent where they differ. Throws `conflict` if nothing was copied yet. */
-  fillAgain(bucket: Bucket): Promise<void>
+  /**
+   * All objects are compared with the target, and sent where they differ. `removesOthers`: copies of objects that the bucket does not have
+   * are removed there. Throws `conflict` if nothing was copied yet, `invalidRequest` if the bucket's removals are not copied.
+   */
+  fillAgain(bucket: Bucket, removesOthers: boolean): Promise<void>
 }

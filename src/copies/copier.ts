@@ -224,7 +224,9 @@ export class BucketCopier {
     const token = last?.logged === undefined ? state.token : { us: last.logged.us, key: last.logged.key }
     const place = last !== undefined && last.logged === undefined ? last.key : state.place
     const moved = { ...state, ...error, token, place }
-    return this.isFilled(state) ? { ...moved, phase: "following", place: "", sinceMs: nowMs } : moved
+    return this.isFilled(state)
+      ? { ...moved, phase: "following", place: "", sinceMs: nowMs, removesOthers: false }
+      : moved
   }
 
   private errorIsDue(state: CopyState): boolean {
@@ -271,14 +273,18 @@ export class BucketCopier {
     return this.parts.clock.wallMs() - oldestUs / 1_000 > logAgeMsMax
   }
 
-  /** The log is too long, or too old: the target is filled again, and what was logged up to now is not needed. */
+  /**
+   * The log is too long, or too old: the target is filled again, and what was logged up to now is not needed. Copies of what was removed
+   * stay: a store that was restored from an old backup has an old log too.
+   */
   private async giveUpLog(): Promise<boolean> {
     const { copyLog, clock, log } = this.parts
     const state = this.state
     if (state === undefined) return false
     const { changes } = this.backlog
     const token = { us: await copyLog.close(), key: "" }
-    const again = { phase: "filling", place: "", fills: state.fills + 1, sinceMs: clock.wallMs() } as const
+    const begun = { phase: "filling", place: "", removesOthers: false } as const
+    const again = { ...begun, fills: state.fills + 1, sinceMs: clock.wallMs() }
     log.warn("copies_filled_again", { bucket: this.bucket.name, changes })
     // What is under way belongs to a window that is given up.
     const { revision } = state
@@ -303,9 +309,9 @@ export class BucketCopier {
     if (room <= 0) return true
     if (!this.isFilling) return this.readLog(room)
     const { bucket, setting, state, ending } = this
-    const isAgain = state !== undefined && state.fills > 1
+    const removesOthers = state?.removesOthers === true
     try {
-      const keys = await this.filling.next({ bucket, setting, isAgain, max: room }, ending.signal)
+      const keys = await this.filling.next({ bucket, setting, removesOthers, max: room }, ending.signal)
       for (const key of keys) this.window.add(key, { key, logged: undefined })
       if (this.filling.isListed && keys.length === 0 && this.window.size === 0) return true
       return !this.filling.isListed

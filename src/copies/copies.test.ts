@@ -49,6 +49,32 @@ test("a bucket without the setting logs nothing, and one that ends it keeps no r
   assert.equal(await scene.rows(), 0)
 })
 
+test("rows that are left are removed some at a time, and the buckets have their turns between", async () => {
+  const scene = await CopiesScene.open()
+  let [left, drops] = [40, 0]
+  scene.log.left = async () => (left > 0 ? scene.bucket.id : undefined)
+  scene.log.drop = async () => {
+    ;[left, drops] = [left - 1, drops + 1]
+    return true
+  }
+  scene.restart()
+  const found: (readonly [isBusy: boolean, drops: number])[] = []
+  for (let round = 0; round < 4; round += 1) found.push([await scene.run(scene.copies.round()), drops])
+  assert.deepEqual(found, [
+    [true, 16],
+    [true, 32],
+    [false, 40],
+    [false, 40],
+  ])
+})
+
+test("a bucket beyond the limit is refused", async () => {
+  const scene = await CopiesScene.open()
+  const { buckets } = scene.world.services
+  buckets.withSetting = async () => Array.from({ length: COPIES_LIMITS.bucketsMax }, () => scene.bucket)
+  await assert.rejects(scene.set(), /1000 buckets are copied already/)
+})
+
 test("while the target is away, changes wait; afterwards they are sent from the token on, not from the beginning", async () => {
   const scene = await CopiesScene.open()
   for (const key of ["a", "b", "c", "d"]) await scene.put(key, key)
@@ -153,7 +179,7 @@ test("without deletes removals are not copied", async () => {
   assert.equal(await scene.rows(), 0)
 })
 
-test("a log that is too old is given up: the target is filled again, and loses what is gone here, but nothing of others", async () => {
+test("a log that is too old is given up: the target is filled again, and what is gone here is removed once the operator asks", async () => {
   const scene = await CopiesScene.open()
   for (const key of ["a", "b", "c"]) await scene.put(key, key)
   await scene.set()
@@ -170,9 +196,41 @@ test("a log that is too old is given up: the target is filled again, and loses w
   scene.origin.isUnavailable = false
   scene.origin.took()
   await scene.settle()
-  assert.deepEqual([...scene.there().keys()], ["b", "c", "d", "their own"])
+  assert.deepEqual([...scene.there().keys()], ["a", "b", "c", "d", "their own"])
   const took = scene.origin.took()
   assert.ok(!took.includes("put b") && took.includes("put d"), "what is there already is not sent again")
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  await scene.settle()
+  assert.deepEqual([...scene.there().keys()], ["b", "c", "d", "their own"])
+})
+
+test("what this store has lost stays in the target, whatever fills it, until the operator asks for its removal", async () => {
+  const scene = await CopiesScene.open()
+  for (const key of ["kept", "lost"]) await scene.put(key, key)
+  await scene.set()
+  await scene.settle()
+  // As the database was rolled back: no row of the log has the removal.
+  await scene.delete("lost", true)
+  await scene.run(scene.log.restart(scene.bucket.id, false))
+  await scene.settle()
+  await scene.run(scene.copies.fillAgain(scene.bucket, false))
+  await scene.settle()
+  scene.origin.isUnavailable = true
+  await scene.put("new", "new")
+  await scene.work(5_000)
+  await scene.world.clock.advance(COPIES_LIMITS.logAgeMsMax)
+  await scene.work(5_000)
+  scene.origin.isUnavailable = false
+  await scene.settle()
+  assert.deepEqual([(await scene.status()).fills, [...scene.there().keys()]], [4, ["kept", "lost", "new"]])
+  await scene.set({ deletes: false })
+  await assert.rejects(scene.run(scene.copies.fillAgain(scene.bucket, true)), /without --no-deletes/)
+  await scene.set()
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  await scene.settle()
+  await scene.assertCopied("the operator asked")
+  const { log, bucket } = scene
+  assert.equal((await scene.run(log.state(bucket.id)))?.removesOthers, false, "the next filling removes nothing")
 })
 
 test("a paused bucket sends nothing, and goes on where it was", async () => {
@@ -287,7 +345,7 @@ test("whatever fails and whoever crashes, the target is in the end what the buck
         else if (step.kind === "up") scene.origin.isUnavailable = false
         else if (step.kind === "pause")
           await scene.run(scene.copies.pause(scene.bucket, number % 2 === 0)).catch(() => undefined)
-        else await scene.run(scene.copies.fillAgain(scene.bucket)).catch(() => undefined)
+        else await scene.run(scene.copies.fillAgain(scene.bucket, number % 2 === 0)).catch(() => undefined)
         const state = await scene.run(scene.log.state(scene.bucket.id))
         assert.ok((state?.token.us ?? 0) >= tokenUs, "the token grows")
         tokenUs = state?.token.us ?? 0

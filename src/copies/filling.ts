@@ -1,8 +1,9 @@
 /**
  * Filling of a target: the keys that are in a bucket, page by page, while changes go on.
  *
- * A target that is filled again may have copies of objects that were removed since: they are removed, if the bucket's removals are
- * copied. Only objects with the mark of a copy for this target are.
+ * A target that is filled again may have copies of objects that this store does not have. They may have been removed, or this store may have
+ * lost them, so that the target has the only copy: they stay, unless the operator asked for their removal. Only objects with the mark
+ * of a copy for this target are removed.
  */
 import type { ObjectKey } from "../base/ids.js"
 import { mapBounded } from "../life/index.js"
@@ -18,8 +19,8 @@ interface FillingParts extends SendingParts {
 interface Page {
   readonly bucket: Bucket
   readonly setting: CopiesSetting
-  /** It was filled before. */
-  readonly isAgain: boolean
+  /** Copies of objects that the bucket does not have are removed. */
+  readonly removesOthers: boolean
   readonly max: number
 }
 
@@ -37,14 +38,14 @@ export class Filling {
   }
 
   /** The next keys. Throws as the target if it is asked. */
-  async next({ bucket, setting, isAgain, max }: Page, signal: AbortSignal): Promise<readonly ObjectKey[]> {
+  async next({ bucket, setting, removesOthers, max }: Page, signal: AbortSignal): Promise<readonly ObjectKey[]> {
     if (this.isListed) return []
     const bounds = { prefix: "", delimiter: "", after: this.after, max: Math.min(max, COPIES_LIMITS.filledPerPage) }
     const page = await this.parts.objects.list({ bucket, ...bounds })
     const keys = page.entries.flatMap(entry => (entry.kind === "object" ? [entry.object.key] : []))
     const last = keys.at(-1)
     const isLast = page.next === undefined || last === undefined
-    if (isAgain && setting.deletes)
+    if (removesOthers && setting.deletes)
       await this.removeOthers(bucket, setting, isLast ? undefined : last, new Set(keys), signal)
     if (last !== undefined) this.after = last
     this.isListed = isLast

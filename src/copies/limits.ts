@@ -1,12 +1,14 @@
 /** Named limits of copies in other stores. */
 export const COPIES_LIMITS = {
-  /** Buckets that are copied; those beyond wait until others are not. */
+  /** Buckets that are copied: others are refused. Should calls at the same time set more, those beyond wait until others are not. */
   bucketsMax: 1_000,
   bucketsConcurrent: 16,
   /** How often logs are looked at. */
   pollMs: 1_000,
   /** How often the buckets are read, and rows of those that are not copied any more are looked for. */
   bucketsEveryMs: 5_000,
+  /** Commands that remove such rows before the buckets have their next turn. */
+  dropsPerRound: 16,
   /** Changes of a bucket that are read and not acknowledged. */
   windowMax: 256,
   /** Keys of a bucket that are sent at a time: each has a body under way, of which some pieces are in memory. */

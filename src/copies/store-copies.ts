@@ -67,6 +67,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   private bucketsAtMs = -Infinity
   private wakeUp: () => void = () => undefined
   private isWoken = false
+  private mayHaveLeft = false
 
   constructor(private readonly parts: CopiesParts) {}
 
@@ -106,7 +107,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const turns = await mapBounded(this.copiers.values(), COPIES_LIMITS.bucketsConcurrent, copier =>
       this.turnOf(copier),
     )
-    return turns.some(Boolean)
+    return (await this.dropLeft()) || turns.some(Boolean)
   }
 
   private async turnOf(copier: BucketCopier): Promise<boolean> {
@@ -130,7 +131,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   }
 
   private async readBuckets(): Promise<void> {
-    const { buckets, copyLog, clock } = this.parts
+    const { buckets, clock } = this.parts
     const found = (await buckets.withSetting("copies")).slice(0, COPIES_LIMITS.bucketsMax)
     const ids = new Set(found.map(({ id }) => id))
     for (const [id, copier] of this.copiers)
@@ -145,9 +146,19 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
       if (copier !== undefined) await copier.use(bucket, setting)
       else this.copiers.set(bucket.id, this.copierOf(bucket, setting))
     }
-    for (let left = await copyLog.left(NO_BUCKET); left !== undefined; left = await copyLog.left(left))
-      while (await copyLog.drop(left));
+    this.mayHaveLeft = true
     this.bucketsAtMs = clock.monotonicMs()
+  }
+
+  /** Removes some rows of buckets that are not copied any more. Returns whether there may be others. */
+  private async dropLeft(): Promise<boolean> {
+    const { copyLog } = this.parts
+    for (let drops = 0; this.mayHaveLeft && drops < COPIES_LIMITS.dropsPerRound; drops += 1) {
+      const left = await copyLog.left(NO_BUCKET)
+      if (left === undefined) this.mayHaveLeft = false
+      else await copyLog.drop(left)
+    }
+    return this.mayHaveLeft
   }
 
   private copierOf(bucket: Bucket, setting: CopiesSetting): BucketCopier {
@@ -187,6 +198,8 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     await this.originOf(value).list({ prefix: "", delimiter: "", after: "", max: 1 }, new AbortController().signal)
     await refuseEarlier()
     const before = await this.settingOf(bucket)
+    if (before === undefined && (await buckets.withSetting("copies")).length >= COPIES_LIMITS.bucketsMax)
+      throw refuse(`${COPIES_LIMITS.bucketsMax} buckets are copied already: remove the copies of another one first.`)
     const isSame = before !== undefined && isSamePlace(before, value)
     const id = isSame ? before.id : Buffer.from(random.bytes(ID_BYTES)).toString("hex")
     await buckets.setSetting(bucket, "copies", JSON.stringify({ ...value, id }))
@@ -260,8 +273,12 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     this.look()
   }
 
-  async fillAgain(bucket: Bucket): Promise<void> {
-    if (!(await this.parts.copyLog.restart(bucket.id))) throw nothingYet(bucket)
+  async fillAgain(bucket: Bucket, removesOthers: boolean): Promise<void> {
+    if (removesOthers && (await this.settingOf(bucket))?.deletes === false)
+      throw fail("invalidRequest", {
+        message: `Removals of the bucket ${bucket.name} are not copied: set its copies without --no-deletes, or fill without removing.`,
+      })
+    if (!(await this.parts.copyLog.restart(bucket.id, removesOthers))) throw nothingYet(bucket)
     this.look()
   }
 }

@@ -59,8 +59,8 @@ export const REQUEST_EVENTS = {
     COPIES,
   ),
   copies_filled_again: warn(
-    "The log of the bucket `bucket` became too long or too old while its target took nothing, and was given up: all objects are compared with the target, and sent where they differ.",
-    "Nothing: it goes on by itself once the target responds. Repair the target before the log is 7 days old, if comparing all objects takes long.",
+    "The log of the bucket `bucket` became too long or too old while its target took nothing, and was given up: all objects are compared with the target, and sent where they differ. Copies of objects that were removed here meanwhile stay there.",
+    "Repair the target: it goes on by itself. Once it follows, and this store has all that it should have, `hayloft copies fill --remove BUCKET` removes copies of what was removed here.",
     COPIES,
   ),
   remote_write_not_discarded: warn(

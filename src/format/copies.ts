@@ -105,6 +105,8 @@ export interface CopyState {
   readonly place: ObjectKey | ""
   /** How often it was filled, with this time. */
   readonly fills: number
+  /** This filling removes copies of objects that the bucket does not have: only if the operator asked for it. */
+  readonly removesOthers: boolean
   /** Everything in the log up to here is in the target, or parked. */
   readonly token: CopyPosition
   /** The last time the phase changed, by the clock of a node. */
@@ -128,6 +130,7 @@ export const encodeCopyState = (state: CopyState): Uint8Array =>
   packRecord(1, [
     ...[state.revision, state.target, PHASES.indexOf(state.phase), bytesOf(state.place), state.fills],
     ...[state.token.us, bytesOf(state.token.key), state.sinceMs, Number(state.isPaused), state.error, state.errorMs],
+    Number(state.removesOthers),
   ])
 
 export function decodeCopyState(bytes: Uint8Array): CopyState {
@@ -143,6 +146,7 @@ export function decodeCopyState(bytes: Uint8Array): CopyState {
     isPaused: row.number() === 1,
     error: row.text(),
     errorMs: row.number(),
+    removesOthers: row.number() === 1,
   }
 }
 

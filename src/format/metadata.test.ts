@@ -558,7 +558,13 @@ testGoldens(
       {
         ...{ revision: 7, target: "0123456789abcdef", phase: "following", place: "", fills: 2 },
         token: { us: 1_767_225_600_123_456, key: "caf\xc3\xa9" },
-        ...{ sinceMs: 1_767_225_600_123, isPaused: true, error: "The remote does not respond.", errorMs: 9 },
+        ...{
+          sinceMs: 1_767_225_600_123,
+          isPaused: true,
+          error: "The remote does not respond.",
+          errorMs: 9,
+          removesOthers: true,
+        },
       },
       encodeCopyState,
       decodeCopyState,

@@ -42,7 +42,7 @@ export interface CopyLog {
   /** Some rows that the token has passed. */
   passed(bucketId: BucketId, token: CopyPosition): Promise<readonly CopyPosition[]>
   /** Both return whether there was anything. */
-  restart(bucketId: BucketId): Promise<boolean>
+  restart(bucketId: BucketId, removesOthers: boolean): Promise<boolean>
   pause(bucketId: BucketId, isPaused: boolean): Promise<boolean>
   /** A bucket behind `after` that has rows, though it is not copied. */
   left(after: BucketId): Promise<BucketId | undefined>
@@ -60,7 +60,7 @@ export const openCopyLog = (metadata: Pick<Metadata, "ask" | "run" | "closeTo">)
   change: (id, change) => metadata.run(changeCopies(id, change)),
   parked: (id, after, max) => asPromise(() => metadata.ask(readParkedCopies(id, after, max))),
   passed: (id, token) => asPromise(() => metadata.ask(readPassedCopies(id, token))),
-  restart: id => metadata.run(restartCopies(id)),
+  restart: (id, removesOthers) => metadata.run(restartCopies(id, removesOthers)),
   pause: (id, isPaused) => metadata.run(pauseCopies(id, isPaused)),
   left: after => asPromise(() => metadata.ask(findLeftCopies(after))),
   drop: id => metadata.run(dropCopies(id)),

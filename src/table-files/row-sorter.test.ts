@@ -49,3 +49,17 @@ test("a row that does not fit is refused, and changes nothing", () => {
     [3, 1],
   )
 })
+
+test("keys that share long beginnings, all but one, are sorted without one level in another", () => {
+  // 15,000 levels of four bytes: each in the one before would overflow the stack, as it would keep an array.
+  const [count, lengthBytes] = [64, 60_000]
+  const sorter = new RowSorter(count * (lengthBytes + 100), count)
+  const sum = new RowSum()
+  for (let line = 0; line < count; line += 1) {
+    const key = Buffer.alloc(lengthBytes, line === 0 ? 2 : 1)
+    key[lengthBytes - 1] = count - line
+    assert.ok(sorter.add(1, key, Buffer.alloc(0), line, sum))
+  }
+  const lines = Array.from(sorter.sorted(), ({ line }) => line)
+  assert.deepEqual(lines, [...Array.from({ length: count - 1 }, (_, at) => count - 1 - at), 0])
+})

@@ -14,6 +14,13 @@ const PREFIX_BYTES = 4
 /** So few rows are compared byte by byte. */
 const COMPARED_MAX = 4
 
+/** Rows of the order whose keys are equal up to byte `from`. */
+interface Run {
+  readonly begin: number
+  readonly end: number
+  readonly from: number
+}
+
 /** Where a row is in `bytes`. */
 export interface SortedRow {
   readonly bytes: Buffer
@@ -107,9 +114,16 @@ export class RowSorter {
     return order
   }
 
-  /** Sorts rows whose keys are equal up to byte `from`, and no shorter. */
+  /** Sorts rows whose keys are equal up to byte `from`, and no shorter. Runs that are equal further on follow: one array at a time. */
   private sort(order: Uint32Array, from: number): void {
+    const open: Run[] = [{ begin: 0, end: order.length, from }]
+    for (let run = open.pop(); run !== undefined; run = open.pop()) this.sortRun(order, run, open)
+  }
+
+  /** Sorts a run by four bytes, and what is equal there if it is short; others are added to `open`. */
+  private sortRun(all: Uint32Array, { begin: start, end, from }: Run, open: Run[]): void {
     const size = this.offsets.length
+    const order = all.subarray(start, end)
     // 32 bits of the key, then up to 20 of the row: a double has 53.
     const packed = new Float64Array(order.length)
     for (let at = 0; at < order.length; at += 1) {
@@ -124,16 +138,13 @@ export class RowSorter {
       order[at] = row
       isLonger &&= this.keyBytes(row) >= from + PREFIX_BYTES
       if (at + 1 < order.length && Math.floor((packed[at + 1] ?? 0) / size) === Math.floor(value / size)) continue
-      if (at > begin) this.sortEqual(order.subarray(begin, at + 1), from + PREFIX_BYTES, isLonger)
+      const equal = at + 1 - begin
+      if (equal > COMPARED_MAX && isLonger)
+        open.push({ begin: start + begin, end: start + at + 1, from: from + PREFIX_BYTES })
+      else if (equal > 1) order.subarray(begin, at + 1).sort((a, b) => this.compare(a, b) || a - b)
       begin = at + 1
       isLonger = true
     }
-  }
-
-  /** Sorts rows whose keys are equal up to byte `from`, or end before it. */
-  private sortEqual(order: Uint32Array, from: number, isLonger: boolean): void {
-    if (isLonger && order.length > COMPARED_MAX) this.sort(order, from)
-    else order.sort((a, b) => this.compare(a, b) || a - b)
   }
 
   private keyBytes(row: number): number {

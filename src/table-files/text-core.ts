@@ -30,11 +30,11 @@ export function rowOf(format: TextFormat, bytes: Buffer, line: number): TextRow 
   return format === "tsv" ? rowOfTsv(bytes, line) : rowOfCsv(bytes, line)
 }
 
-/** Whether a CSV row goes on behind the end of this line: a quoted field is open. */
-export function isOpenCsv(bytes: Uint8Array): boolean {
+/** Of a part of a CSV row: behind an odd number of quotes a field is open, and the row goes on behind the end of the line. */
+export function quotesOfCsv(bytes: Uint8Array): number {
   let quotes = 0
   for (let at = bytes.indexOf(QUOTE); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) quotes += 1
-  return quotes % 2 === 1
+  return quotes
 }
 
 function rowOfJson(bytes: Buffer, line: number): TextRow {

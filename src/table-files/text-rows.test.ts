@@ -1,6 +1,8 @@
 /** Rows of NDJSON, TSV and CSV: what they mean, however they arrive, and that mistakes name their line. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { MIB } from "../base/limits.js"
+import { TABLE_FILE_LIMITS } from "./limits.js"
 import type { TextFormat } from "./text-core.js"
 import { textRows } from "./text-rows.js"
 
@@ -51,7 +53,7 @@ test("each format has its rows, in pieces of any size", async () => {
     ["ndjson", "", "json", []],
   ] as const
   for (const [format, text, values, expected] of cases) {
-    for (const size of [1, 3, 1_000])
+    for (const size of [1, 2, 3, 5, 1_000])
       assert.deepEqual(await read(format, text, size), { values, found: expected }, text)
   }
 })
@@ -76,4 +78,13 @@ test("mistakes are refused, with their line", async () => {
   ] as const
   for (const [format, text, reason] of cases) await assert.rejects(read(format, text), reason)
   assert.equal((await read("ndjson", '{"key":"a","value":"12345678901234567890"}')).found.length, 1)
+})
+
+test("a stray quote is refused with its line, after one look at what follows", async () => {
+  const lines = "k,v\n".repeat(TABLE_FILE_LIMITS.lineBytesMax / 4 + 1)
+  const stray = `a,b\n"c,d\n${lines}`
+  await assert.rejects(read("csv", stray, MIB), /line 2: a quoted field does not end within 33554432 bytes/)
+  await assert.rejects(read("csv", 'a,b\n"c,d\ne,f\n'), /line 2: /)
+  const many = `a,"${"x\n".repeat(1_000)}"\nb,c\n"`
+  await assert.rejects(read("csv", many, 11), /line 1003: /)
 })

@@ -8,7 +8,7 @@ import { fail } from "../base/failures.js"
 import type { InputRow } from "./build-table.js"
 import { textOf, type ValueKind } from "./contract.js"
 import { TABLE_FILE_LIMITS } from "./limits.js"
-import { isOpenCsv, rowOf, type TextFormat } from "./text-core.js"
+import { quotesOfCsv, rowOf, type TextFormat } from "./text-core.js"
 
 const LINE_FEED = 0x0a
 const RETURN = 0x0d
@@ -42,7 +42,7 @@ async function* following(first: readonly Batch[], rest: AsyncIterable<Batch>): 
 
 async function* rowBatches(format: TextFormat, input: AsyncIterable<Uint8Array>): AsyncGenerator<Batch, void> {
   let values: ValueKind | undefined
-  for await (const lines of lineBatches(input, format === "csv" ? isOpenCsv : undefined)) {
+  for await (const lines of lineBatches(input, format === "csv" ? quotesOfCsv : undefined)) {
     const rows = lines.flatMap(({ bytes, number }): InputRow[] => {
       // An empty line has no row.
       if (bytes.length === 0) return []
@@ -60,37 +60,44 @@ async function* rowBatches(format: TextFormat, input: AsyncIterable<Uint8Array>)
   }
 }
 
-/** Lines without their ends; `isOpen`: whether a line goes on with the next one. */
+/**
+ * Lines without their ends; `quotesOf`: how many quotes a part of a line has, of which an odd number lets it go on with the next one. Each byte
+ * is looked at once, however many lines and pieces a quoted field has.
+ */
 async function* lineBatches(
   input: AsyncIterable<Uint8Array>,
-  isOpen: ((bytes: Uint8Array) => boolean) | undefined,
+  quotesOf: ((bytes: Uint8Array) => number) | undefined,
 ): AsyncGenerator<readonly Line[]> {
   let rest: Buffer = Buffer.alloc(0)
-  let number = 1
-  let searched = 0
+  // Of the line that is not complete: its number, how many it has, how far its quotes are counted, and whether one is open.
+  let [number, count, counted, isOpen] = [1, 1, 0, false]
   for await (const piece of input) {
     const bytes = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece])
     const lines: Line[] = []
-    let [from, count] = [0, 1]
-    for (let end = bytes.indexOf(LINE_FEED, searched); end >= 0; end = bytes.indexOf(LINE_FEED, end + 1)) {
-      const line = bytes.subarray(from, bytes[end - 1] === RETURN && end > from ? end - 1 : end)
-      if (isOpen?.(line) === true) {
+    let from = 0
+    for (let end = bytes.indexOf(LINE_FEED, rest.length); end >= 0; end = bytes.indexOf(LINE_FEED, end + 1)) {
+      if (quotesOf !== undefined && quotesOf(bytes.subarray(counted, end)) % 2 === 1) isOpen = !isOpen
+      counted = end + 1
+      if (isOpen) {
         count += 1
         continue
       }
-      lines.push({ bytes: line, number })
+      lines.push({ bytes: bytes.subarray(from, bytes[end - 1] === RETURN && end > from ? end - 1 : end), number })
       number += count
       count = 1
       from = end + 1
     }
     rest = bytes.subarray(from)
-    // The lines of an open field are looked at again.
-    searched = isOpen === undefined ? rest.length : 0
-    if (rest.length > TABLE_FILE_LIMITS.lineBytesMax)
-      throw fail("invalidArgument", {
-        message: `line ${number}: it has more than ${TABLE_FILE_LIMITS.lineBytesMax} bytes`,
-      })
+    counted = Math.max(0, counted - from)
+    if (rest.length > TABLE_FILE_LIMITS.lineBytesMax) throw tooLong(number, isOpen)
     if (lines.length > 0) yield lines
   }
   if (rest.length > 0) yield [{ bytes: rest, number }]
 }
+
+const tooLong = (line: number, isOpen: boolean) =>
+  fail("invalidArgument", {
+    message: isOpen
+      ? `line ${line}: a quoted field does not end within ${TABLE_FILE_LIMITS.lineBytesMax} bytes; is there a stray quote?`
+      : `line ${line}: it has more than ${TABLE_FILE_LIMITS.lineBytesMax} bytes`,
+  })

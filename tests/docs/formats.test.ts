@@ -834,11 +834,11 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
         fills: 131,
         token: { us: 132, key: "k" },
       },
-      ...{ sinceMs: 133, isPaused: true, error: "e", errorMs: 134 },
+      ...{ sinceMs: 133, isPaused: true, error: "e", errorMs: 134, removesOthers: true },
     }),
     {
       ...{ revision: 130, target: "t", phase: 1, place: Buffer.from("p"), fills: 131, tokenUs: 132 },
-      ...{ tokenKey: Buffer.from("k"), sinceMs: 133, isPaused: 1, error: "e", errorMs: 134 },
+      ...{ tokenKey: Buffer.from("k"), sinceMs: 133, isPaused: 1, error: "e", errorMs: 134, removesOthers: 1 },
     },
   ],
   "parked copy": [

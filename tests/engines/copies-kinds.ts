@@ -66,7 +66,7 @@ function changeOf(scene: Scene) {
 export const COPIES_COMMANDS: readonly PlayKind[] = [
   commandKind("SetSetting", 2, scene => setSetting(scene.bucketId(), "copies", scene.oneIn(5) ? undefined : "{}")),
   commandKind("ChangeCopies", 3, changeOf),
-  commandKind("RestartCopies", 1, scene => restartCopies(scene.bucketId())),
+  commandKind("RestartCopies", 1, scene => restartCopies(scene.bucketId(), scene.nowMs % 2 === 0)),
   commandKind("PauseCopies", 1, scene => pauseCopies(scene.bucketId(), scene.oneIn(2))),
   commandKind("DropCopies", 1, scene => dropCopies(scene.bucketId())),
 ]

@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Family } from "../../src/base/families.js"
 import { isFailure } from "../../src/base/failures.js"
-import { parseBucketId } from "../../src/base/ids.js"
+import { parseBucketId, type BucketId } from "../../src/base/ids.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { parseCopyLogRowKey } from "../../src/format/copies.js"
 import { encodeDetails, decodeVersion } from "../../src/format/version-record.js"
@@ -20,9 +20,12 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 import { COMMANDS } from "./kinds.js"
 import { ALL_ROWS, Scene } from "./scene.js"
 
-const ROUNDS = Number(process.env["COPIES_ROUNDS"] ?? 1_200)
+const ROUNDS = Number(process.env["COPIES_ROUNDS"] ?? 1_800)
 
 const rowsOf = query("RowsOf", (view, family: Family) => [...view.range(family, ALL_ROWS)])
+
+const bucketIdOf = (row: string): BucketId =>
+  parseBucketId(Number(Buffer.from(row.slice(0, 8), "latin1").readBigUInt64BE(0)))
 
 /** What readers see in copied buckets, by the row key of the object. */
 const seen = query("Seen", view => {
@@ -35,7 +38,7 @@ const seen = query("Seen", view => {
   }
   const found = new Map<string, string>()
   for (const [key, { value }] of view.range("current", ALL_ROWS)) {
-    const id = Buffer.from(key.slice(0, 8), "latin1").readUIntBE(2, 6)
+    const id = bucketIdOf(key)
     if (!copied.has(id)) continue
     const record = decodeVersion(value)
     const { order, modifiedMs } = record.head
@@ -54,7 +57,7 @@ const objectOf = (logRow: string): string => {
 }
 
 const shownObject = (row: string): string => {
-  const id = parseBucketId(Buffer.from(row.slice(0, 8), "latin1").readUIntBE(2, 6))
+  const id = bucketIdOf(row)
   const key = [...row.slice(8, row.indexOf("\x00", 8))]
     .map(each => String.fromCharCode(each.charCodeAt(0) - 1))
     .join("")

@@ -256,16 +256,20 @@ const doneWrites = (view: CommandView, bucketId: BucketId, done: readonly CopyPo
     return view.ifPresent("copyLog", key) === undefined ? [] : [{ family: "copyLog", key, value: undefined }]
   })
 
-/** The bucket is filled again: what the target has, or this store, is not what it was. Parked objects are tried with the others. */
-export const restartCopies = command<[bucketId: BucketId], boolean>({
+/**
+ * The bucket is filled again: what the target has, or this store, is not what it was. Parked objects are tried with the others.
+ * `removesOthers`: copies of objects that this store does not have are removed. Only an operator may ask for that, as the target may have the
+ * only copy of what this store has lost.
+ */
+export const restartCopies = command<[bucketId: BucketId, removesOthers: boolean], boolean>({
   name: "RestartCopies",
   grows: false,
   touches: bucketId => [["copyState", copyStateRowKey(bucketId)]],
-  decide(view, { nowMs }, bucketId) {
+  decide(view, { nowMs }, bucketId, removesOthers) {
     const row = view.ifPresent("copyState", copyStateRowKey(bucketId))
     if (row === undefined || !hasCopies(requireBucket(view, bucketId))) return { writes: [], result: false }
     const { revision, ...before } = decodeCopyState(row.value)
-    const phase = { phase: "filling", place: "", fills: before.fills + 1, sinceMs: nowMs } as const
+    const phase = { phase: "filling", place: "", fills: before.fills + 1, sinceMs: nowMs, removesOthers } as const
     const value = encodeCopyState({ ...before, ...phase, revision: revision + 1 })
     return { writes: [{ family: "copyState", key: copyStateRowKey(bucketId), value }], result: true }
   },
@@ -352,5 +356,5 @@ export const dropCopies = command<[bucketId: BucketId], boolean>({
 /** The state with which the copies of a bucket in a target begin. */
 export const beginningOfCopies = (target: string, nowMs: number): Omit<CopyState, "revision"> => ({
   ...{ target, phase: "filling", place: "", fills: 1, token: COPY_START, sinceMs: nowMs },
-  ...{ isPaused: false, error: "", errorMs: 0 },
+  ...{ isPaused: false, error: "", errorMs: 0, removesOthers: false },
 })

@@ -11,6 +11,7 @@ import { Rows } from "../../device/index.js"
 import type { Protection } from "../../keys/contract.js"
 import { makeCodec } from "../../erasure/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
+import { beginningOfCopies, openCopyLog } from "../copy-log.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
 import { BLOCK, opened, put, uploading, type Scene } from "../testing-dedup.js"
 import type { ReconcileEntry } from "./reconciliation.js"
@@ -81,6 +82,20 @@ test("a reconciliation that is interrupted is done by the next one, which finds 
   assert.deepEqual(outcomes(await second.apply(rest)), outcomes(rest.entries))
   await isThere(world, new Map([...before, ...since]))
   assert.deepEqual((await reconciling(world).plan()).entries, [])
+})
+
+test("copies in another store wait for the operator: their target may have what was lost here", async () => {
+  const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
+  const { clock, services, tablet } = world
+  const log = openCopyLog(tablet)
+  const { id } = world.home
+  await clock.runUntil(services.buckets.setSetting(world.home, "copies", "{}"))
+  const state = { ...beginningOfCopies("0123456789abcdef", 0), phase: "following", removesOthers: true } as const
+  await clock.runUntil(log.change(id, { revision: 0, state, done: [], parked: [] }))
+  const { plan, apply } = reconciling(world)
+  await apply(await plan())
+  const held = await clock.runUntil(log.state(id))
+  assert.deepEqual([held?.phase, held?.isPaused, held?.removesOthers], ["filling", true, false])
 })
 
 test("versions that are put back keep the lock of their writes", async () => {

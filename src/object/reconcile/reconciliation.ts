@@ -29,7 +29,7 @@ import type { Metadata } from "../../metadata/index.js"
 import { Hashes } from "../../seams/compute/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { bucketsWithSetting } from "../bucket-service.js"
-import { restartCopies } from "../commands/copies-core.js"
+import { pauseCopies, restartCopies } from "../commands/copies-core.js"
 import { restartHistory } from "../commands/history-core.js"
 import { strictestOf } from "../commands/lock-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
@@ -204,10 +204,19 @@ export class Reconciliation {
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
     for (const { id } of await this.metadata.ask(bucketsWithSetting("history")))
       await this.metadata.run(restartHistory(id))
-    // The targets may have what was lost here, and lack what was put back.
-    for (const { id } of await this.metadata.ask(bucketsWithSetting("copies")))
-      await this.metadata.run(restartCopies(id))
+    await this.holdCopies()
     return plan.entries.map(entry => changed.get(entry) ?? entry)
+  }
+
+  /**
+   * Targets of copies may lack what was put back, and have the only copy of what was lost here, or of what is older here: nothing is sent over
+   * it until the operator lets the copies go on.
+   */
+  private async holdCopies(): Promise<void> {
+    for (const { id } of await this.metadata.ask(bucketsWithSetting("copies"))) {
+      await this.metadata.run(pauseCopies(id, true))
+      await this.metadata.run(restartCopies(id, false))
+    }
   }
 
   private async readIndexes({ isSuspect }: ReconcileScope, signal: AbortSignal) {
