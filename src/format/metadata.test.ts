@@ -506,7 +506,16 @@ testGoldens(
     ),
     sample(
       "pack directory",
-      [{ key, before: filled(16, 7), offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 3) }],
+      [
+        {
+          ...{ key, version: filled(16, 7), upload: filled(16, 9), segments: multipartIdOf(5, filled(8, 2)) },
+          ...{ offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 3) },
+        },
+        {
+          ...{ key, version: filled(16, 6), upload: undefined, segments: multipartIdOf(6, filled(8, 2)) },
+          ...{ offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 4) },
+        },
+      ],
       encodePackDirectory,
       decodePackDirectory,
     ),

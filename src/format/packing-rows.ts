@@ -3,20 +3,26 @@
  * directory at the end of a pack. See decision 91.
  *
  * A pack is one body: its objects one behind the other, zeros, the directory, and the length of the directory with a mark.
- * The directory lets a rescue find the objects without the rows that were written when they were packed.
+ * The directory lets a rescue find the objects, and their order, without the rows that were written when they were packed.
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
-import { must } from "../base/assert.js"
-import { bytesOfHex, concatBytes } from "../base/bytes.js"
+import { concatBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import { bytesOfByteString, rowKeyOf, type BucketId, type ObjectKey, type RowKey } from "../base/ids.js"
+import {
+  bytesOfByteString,
+  rowKeyOf,
+  type BucketId,
+  type MultipartId,
+  type ObjectKey,
+  type RowKey,
+} from "../base/ids.js"
 import { WHOLE_BYTES_MAX } from "../base/limits.js"
 import { packRecord, RecordReader } from "./pack.js"
 import { parseStoredKey } from "./records.js"
 import { bucketRowKey } from "./row-key.js"
-import { bytesOfVersionId } from "./version-id.js"
-import type { VersionRecord } from "./version-record.js"
+import { bytesOfVersionId, multipartIdOfSuffix } from "./version-id.js"
+import type { VersionHead } from "./version-record.js"
 
 /** The setting `packing` of a bucket. */
 export interface PackingSetting {
@@ -94,8 +100,12 @@ export function decodePackingPass(bytes: Uint8Array): PackingPass {
 /** An object in a pack. */
 export interface PackEntry {
   readonly key: ObjectKey
-  /** 16 bytes: the upload, or the segments, that the object had before; its order if it was stored with its row. */
-  readonly before: Uint8Array
+  /** 16 bytes: see `idOfVersion`. */
+  readonly version: Uint8Array
+  /** 16 bytes: the single upload that the version had before; undefined: its bytes were elsewhere. */
+  readonly upload: Uint8Array | undefined
+  /** The segments that the version has from now on. */
+  readonly segments: MultipartId
   readonly offsetBytes: number
   readonly lengthBytes: number
   /** Of a single upload of the object. */
@@ -107,7 +117,7 @@ const MARK = Buffer.from("HLPK")
 const TRAILER_BYTES = MARK.length + 4
 
 /** More than an entry takes beside its key and its recovery header. */
-const ENTRY_BYTES_MAX = 48
+const ENTRY_BYTES_MAX = 84
 
 /** A length that the directory of such entries does not exceed, with its trailer. */
 export const packDirectoryBytesMax = (entries: readonly Pick<PackEntry, "key" | "recoveryHeader">[]): number =>
@@ -119,8 +129,9 @@ export const packDirectoryBytesMax = (entries: readonly Pick<PackEntry, "key" | 
 /** The last bytes of a pack. */
 export function encodePackDirectory(entries: readonly PackEntry[]): Uint8Array {
   const directory = packRecord(1, [
-    entries.map(({ key, before, offsetBytes, lengthBytes, recoveryHeader }) => [
-      ...[bytesOfByteString(key), before, offsetBytes, lengthBytes, recoveryHeader],
+    entries.map(({ key, version, upload, segments, offsetBytes, lengthBytes, recoveryHeader }) => [
+      ...[bytesOfByteString(key), version, upload ?? null, bytesOfVersionId(segments)],
+      ...[offsetBytes, lengthBytes, recoveryHeader],
     ]),
   ])
   const trailer = Buffer.alloc(TRAILER_BYTES)
@@ -138,7 +149,8 @@ export function decodePackDirectory(pack: Uint8Array): readonly PackEntry[] {
   if (lengthBytes > end) throw fail("corruptRecord", { what: "pack", field: "length" })
   const row = RecordReader.open("pack directory", bytes.subarray(end - lengthBytes, end), 1)
   const entries = row.rows(entry => ({
-    ...{ key: parseStoredKey(entry.bytes()), before: entry.bytes() },
+    ...{ key: parseStoredKey(entry.bytes()), version: idIn(entry) },
+    ...{ upload: entry.optional(() => idIn(entry)), segments: multipartIdOfSuffix(byteStringOf(idIn(entry))) },
     ...{ offsetBytes: entry.number(), lengthBytes: entry.number(), recoveryHeader: entry.bytes() },
   }))
   if (entries.some(({ offsetBytes, lengthBytes: length }) => offsetBytes + length > end - lengthBytes))
@@ -146,15 +158,22 @@ export function decodePackDirectory(pack: Uint8Array): readonly PackEntry[] {
   return entries
 }
 
+/** An id of 16 bytes. */
+function idIn(entry: RecordReader): Uint8Array {
+  const bytes = entry.bytes()
+  if (bytes.length !== 16) throw fail("corruptRecord", { what: "pack directory", field: "id" })
+  return bytes
+}
+
+const byteStringOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
+
 /**
- * What the directory of a pack says of the bytes that an object had before it was packed, since a rescue may have rows from
- * then. 16 bytes: the upload, the segments, or the order and the random half of the id of a version with a payload.
+ * Which version a directory means, since a rescue may have its row from before it was packed: its order and the random half
+ * of its id. An object whose bytes change gets another order, and later versions of a key have greater ones.
  */
-export function idOfBytes({ head, content }: Pick<VersionRecord, "head" | "content">): Uint8Array {
-  if (content.kind === "extent") return must(bytesOfHex(content.extent.uploadId), "upload ids are hex")
-  if (content.kind === "segments") return bytesOfVersionId(content.multipartId)
-  const order = Buffer.alloc(16)
-  order.writeBigUInt64BE(BigInt(head.order), 0)
-  order.set(head.random.subarray(0, 8), 8)
-  return order
+export function idOfVersion({ order, random }: Pick<VersionHead, "order" | "random">): Uint8Array {
+  const id = Buffer.alloc(16)
+  id.writeBigUInt64BE(BigInt(order), 0)
+  id.set(random.subarray(0, 8), 8)
+  return id
 }

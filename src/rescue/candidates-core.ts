@@ -9,10 +9,11 @@
 import { must } from "../base/assert.js"
 import { hexOf } from "../base/bytes.js"
 import type { MultipartId, UploadId } from "../base/ids.js"
+import { APPENDED_PART } from "../base/limits.js"
 import { isDecidedBelow } from "../format/metadata-backup.js"
 import type { PartRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
-import { idOfBytes } from "../format/packing-rows.js"
+import { idOfVersion } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
 import { packDetails } from "../object/index.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
@@ -21,6 +22,7 @@ import {
   withNote,
   type KeyFacts,
   type Lost,
+  type PackedBody,
   type PlannedPart,
   type PlannedVersion,
   type RescueReportEntry,
@@ -31,43 +33,117 @@ export interface Candidate {
   readonly newest: UploadId
   /** None of its uploads is newer than the snapshot. */
   readonly isStale: boolean
+  /** Of one in a pack: see `idOfVersion`. */
+  readonly version?: string
   readonly planned: PlannedVersion | Lost
 }
 
 const ONLY_NEEDLES = "no snapshot contains it"
 const NO_NOTE = "its type and metadata are lost"
 
-/** In the order of their newest uploads. */
+/** In the order of their newest uploads, and those in packs in that of their versions. */
 export function candidatesOf(facts: KeyFacts): readonly Candidate[] {
   const open = openUploads(facts)
   const singles = open.filter(({ part }) => part === 0).map(upload => singleCandidate(upload, facts))
-  const parts = open.filter(({ part }) => part > 0)
-  const found = [...singles, ...multipartCandidates(parts, facts), ...packedCandidates(singles, facts)]
-  return found.sort((a, b) => (a.newest < b.newest ? -1 : 1))
+  const groups = packGroupsOf(facts).filter(group => !isThere(group, singles, facts))
+  const packed = new Set(groups.flatMap(({ ranges }) => ranges.flatMap(({ upload = [] }) => upload)))
+  const moved = movedUploads(open, facts, groups)
+  const parts = open.filter(upload => upload.part > 0 && !moved.has(upload.uploadId))
+  const found = [
+    // What is left of the bytes that a packed object had before is no candidate.
+    ...singles.filter(({ newest, planned }) => "certainty" in planned || !packed.has(newest)),
+    ...open.filter(({ uploadId }) => moved.get(uploadId) === "candidate").map(upload => movedCandidate(upload, facts)),
+    ...multipartCandidates(parts, facts),
+    ...groups.map(group => packedCandidate(group, facts)),
+  ]
+  return found.sort((a, b) => {
+    if (a.newest !== b.newest) return a.newest < b.newest ? -1 : 1
+    return (a.version ?? AFTER) < (b.version ?? AFTER) ? -1 : 1
+  })
 }
 
-/** Objects that only the directory of a pack attests, which was written after their bytes. A complete snapshot knows them. */
-function packedCandidates(singles: readonly Candidate[], facts: KeyFacts): readonly Candidate[] {
-  const { packed = [], known, isSnapshotComplete } = facts
-  if (isSnapshotComplete) return []
-  const ids = (known?.versions ?? []).map(({ record }) => hexOf(idOfBytes(record)))
-  const whole = singles.filter(({ planned }) => "certainty" in planned).map(({ newest }): string => newest)
-  const there = new Set([...ids, ...whole])
-  return packed.flatMap((range, i): readonly Candidate[] => {
-    const { before, body, header, lengthBytes: sizeBytes } = range
-    // An object may have been packed again.
-    if (there.has(before) || packed.findIndex(each => each.before === before) !== i) return []
-    const newest = body.extent.uploadId
-    const { contentType, userMetadata, lock, storageClass } = header
-    const details = packDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
-    const unknown = { noteOf: undefined, checksum: undefined, sealing: undefined }
-    const planned: PlannedVersion = {
-      ...{ ...probable(facts), ...unknown, details, lock, storageClass, sizeBytes },
-      content: { kind: "appended", ranges: [range] },
-      reportEntry: { uploadId: newest, notes: [ONLY_NEEDLES, "it was in a pack"] },
-    }
-    return [{ newest, isStale: false, planned }]
-  })
+/** Later than any version. */
+const AFTER = "~"
+
+/** A version that directories of packs attest; it may have been packed several times. */
+interface PackGroup {
+  readonly version: string
+  readonly ranges: readonly PackedBody[]
+  /** Stands for its upload: that, if it is known, and no later one than those of newer versions. */
+  readonly place: UploadId
+}
+
+/** In the order of their versions. */
+function packGroupsOf({ packed = [] }: KeyFacts): readonly PackGroup[] {
+  const byVersion = new Map<string, PackedBody[]>()
+  for (const range of packed) byVersion.set(range.version, [...(byVersion.get(range.version) ?? []), range])
+  const groups: PackGroup[] = []
+  for (const version of [...byVersion.keys()].sort().reverse()) {
+    const ranges = byVersion.get(version) ?? []
+    const uploads = ranges.map(({ upload, body }) => upload ?? body.extent.uploadId)
+    const newer = groups.at(-1)
+    const [place] = [...uploads, ...(newer ? [newer.place] : [])].sort()
+    groups.push({ version, ranges, place: must(place, "a group has ranges") })
+  }
+  return groups.reverse()
+}
+
+const isKnown = ({ version }: Pick<PackedBody, "version">, { known }: KeyFacts): boolean =>
+  known?.versions.some(({ record }) => hexOf(idOfVersion(record.head)) === version) === true
+
+/** A complete snapshot knows all versions; others may be among the rows, or among the uploads, with all bytes. */
+function isThere(group: PackGroup, singles: readonly Candidate[], facts: KeyFacts): boolean {
+  if (facts.isSnapshotComplete || isKnown(group, facts)) return true
+  return singles.some(
+    ({ newest, planned }) => "certainty" in planned && group.ranges.some(({ upload }) => upload === newest),
+  )
+}
+
+/** An object that only the directory of a pack attests, which was written after its bytes. */
+function packedCandidate({ version, ranges, place }: PackGroup, facts: KeyFacts): Candidate {
+  const range = must(ranges[0], "a group has ranges")
+  const { contentType, userMetadata, lock, storageClass } = range.header
+  const details = packDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
+  const unknown = { noteOf: undefined, checksum: undefined, sealing: undefined }
+  const planned: PlannedVersion = {
+    ...{ ...probable(facts), ...unknown, details, lock, storageClass, sizeBytes: range.lengthBytes },
+    content: { kind: "packed", range },
+    reportEntry: { uploadId: range.body.extent.uploadId, notes: [ONLY_NEEDLES, "it was in a pack"] },
+  }
+  return { newest: place, isStale: false, version, planned }
+}
+
+/**
+ * Bytes that an object got in place of those that it referenced: one body, with the id of its segments. "other": the object
+ * itself is a version of the snapshot, or a candidate. Bodies of objects with appends look the same, but are several.
+ */
+function movedUploads(
+  uploads: readonly CatalogedUpload[],
+  facts: KeyFacts,
+  groups: readonly PackGroup[],
+): ReadonlyMap<UploadId, "candidate" | "other"> {
+  const { packed = [], known } = facts
+  const ended = (known?.versions ?? []).flatMap(({ record: { content } }) =>
+    content.kind === "segments" ? [content.multipartId] : [],
+  )
+  const attested = packed.filter(range => isKnown(range, facts) || groups.some(({ ranges }) => ranges.includes(range)))
+  const elsewhere = new Set([...ended, ...attested.map(({ segments }) => segments)])
+  const appended = uploads.filter(({ part }) => part === APPENDED_PART)
+  const hasAppends = appended.some(({ born }) => born?.multipartId === undefined)
+  const found = new Map<UploadId, "candidate" | "other">()
+  for (const { uploadId, born, sealed } of appended) {
+    const id = born?.multipartId
+    const isAlone = uploads.filter(each => each.born?.multipartId === id).length === 1
+    if (id !== undefined && elsewhere.has(id)) found.set(uploadId, "other")
+    else if (!hasAppends && isAlone && sealed === undefined) found.set(uploadId, "candidate")
+  }
+  return found
+}
+
+function movedCandidate(upload: CatalogedUpload, facts: KeyFacts): Candidate {
+  const { planned, ...candidate } = singleCandidate(upload, facts)
+  const reportEntry = withNote(planned.reportEntry, "its bytes were moved; what was appended to it may be missing")
+  return { ...candidate, planned: { ...planned, reportEntry } }
 }
 
 function openUploads({ known, uploads, isSnapshotComplete, decidedBelow }: KeyFacts): readonly CatalogedUpload[] {

@@ -9,13 +9,15 @@
  * the others are reported.
  */
 import { hexOf } from "../base/bytes.js"
-import { idOfBytes } from "../format/packing-rows.js"
+import { APPENDED_PART } from "../base/limits.js"
+import { idOfVersion } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
 import type { ExtentRange } from "../block/index.js"
 import { shownOfRecord, versionIdOfHead, type VersionRecord } from "../format/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
+  wholeOf,
   withNote,
   type BodyRange,
   type KeyFacts,
@@ -154,8 +156,8 @@ function contentOf({ record, payload, parts, ranges }: KnownVersion, facts: KeyF
     }
     case "segments": {
       if (content.appended !== undefined) {
-        const found = appendedContent(head.sizeBytes, ranges, facts)
-        return "reason" in found ? (packedContent(record, facts) ?? found) : found
+        const found = appendedContent(record, ranges, facts)
+        return "reason" in found ? (packedContent(record, facts) ?? movedContent(record, facts) ?? found) : found
       }
       if (parts.length !== head.parts) return noRow(`the snapshot contains ${parts.length} of its ${head.parts} parts`)
       const found: PlannedPart[] = []
@@ -171,12 +173,28 @@ function contentOf({ record, payload, parts, ranges }: KnownVersion, facts: KeyF
 
 /** The bytes in a pack that the object got after the snapshot; undefined: in none. */
 function packedContent(record: VersionRecord, { packed = [] }: KeyFacts): PlannedContent | undefined {
-  const before = hexOf(idOfBytes(record))
-  const found = packed.find(each => each.before === before && each.lengthBytes === record.head.sizeBytes)
-  return found && record.sealing === undefined ? { kind: "appended", ranges: [found] } : undefined
+  const version = hexOf(idOfVersion(record.head))
+  const found = packed.find(each => each.version === version && each.lengthBytes === record.head.sizeBytes)
+  return found && record.sealing === undefined ? { kind: "packed", range: found } : undefined
 }
 
-function appendedContent(sizeBytes: number, ranges: readonly ExtentRange[], facts: KeyFacts): PlannedContent | Missing {
+/** The bytes of its own that the object got in place of those that it referenced, after the snapshot; undefined: there are none. */
+function movedContent({ head, content, sealing }: VersionRecord, facts: KeyFacts): PlannedContent | undefined {
+  if (content.kind !== "segments" || sealing !== undefined) return undefined
+  for (const { uploadId, part, born } of facts.uploads) {
+    if (part !== APPENDED_PART || born?.multipartId !== content.multipartId) continue
+    const body = facts.bodyOf(uploadId, undefined)
+    if (body.kind === "incomplete" || body.extent.isSealed || body.extent.lengthBytes !== head.sizeBytes) continue
+    return head.parts === 0 ? { kind: "single", body } : { kind: "appended", ranges: [wholeOf(body)] }
+  }
+  return undefined
+}
+
+function appendedContent(
+  { head: { sizeBytes, parts } }: VersionRecord,
+  ranges: readonly ExtentRange[],
+  facts: KeyFacts,
+): PlannedContent | Missing {
   const known = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   if (known !== sizeBytes) return noRow(`the snapshot contains ${known} of its ${sizeBytes} bytes`)
   if (ranges.some(({ extent }) => extent.isSealed)) return noRow("it has appends, and is encrypted")
@@ -186,6 +204,9 @@ function appendedContent(sizeBytes: number, ranges: readonly ExtentRange[], fact
     if (body.kind === "incomplete") return noShards(`appended bytes: ${body.reason}`)
     found.push({ body, ...range })
   }
+  const [range] = found
+  // Clients see a single upload.
+  if (range !== undefined && found.length === 1 && parts === 0) return { kind: "packed", range }
   return { kind: "appended", ranges: found }
 }
 

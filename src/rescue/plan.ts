@@ -26,8 +26,12 @@ export interface BodyRange {
 
 /** An object in a pack. */
 export interface PackedBody extends BodyRange {
-  /** Hexadecimal: the upload, the segments or the version that had the bytes before. */
-  readonly before: string
+  /** Hexadecimal, of `idOfVersion`: in the order of the versions of the key. */
+  readonly version: string
+  /** The single upload that had its bytes before; undefined: those were elsewhere. */
+  readonly upload: UploadId | undefined
+  /** What the version had while it was in the pack. */
+  readonly segments: MultipartId
   readonly header: RecoveryHeader
 }
 
@@ -44,6 +48,8 @@ export type PlannedContent =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   | { readonly kind: "single"; readonly body: WholeBody }
   | { readonly kind: "multipart"; readonly parts: readonly PlannedPart[] }
+  /** Bytes of a single upload that lie in a pack. */
+  | { readonly kind: "packed"; readonly range: BodyRange }
   /** Bytes one after another, of an object with appends, or of one that has the bytes of others. */
   | { readonly kind: "appended"; readonly ranges: readonly BodyRange[] }
 
@@ -130,6 +136,7 @@ export const wholeOf = (body: WholeBody): BodyRange => ({ body, offsetBytes: 0, 
 /** What the content consists of, in blocks. */
 export function rangesIn(content: PlannedContent): readonly BodyRange[] {
   if (content.kind === "single") return [wholeOf(content.body)]
+  if (content.kind === "packed") return [content.range]
   if (content.kind === "appended") return content.ranges
   return content.kind === "multipart" ? content.parts.map(({ body }) => wholeOf(body)) : []
 }

@@ -1,15 +1,15 @@
 /**
  * Packs whose rows a rescue does not have: their directories say which objects they have. See decision 91.
  *
- * What the snapshot tells of an object that was packed later are bytes that are gone: those are found in the pack by what the
- * object had before. Without a complete snapshot, a directory also attests objects.
+ * What the snapshot tells of an object that was packed later are bytes that are gone: those are found in the pack by the
+ * version. Without a complete snapshot, a directory also attests objects.
  *
  * Limits    `PACKS_LIMITS`: packs beyond are not read, and a note says so.
  */
 import { hexOf } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { PACKED_PART } from "../base/limits.js"
-import type { UploadId } from "../base/ids.js"
+import { parseUploadId, type UploadId } from "../base/ids.js"
 import { isDecidedBelow, type UploadMark } from "../format/metadata-backup.js"
 import type { NeedleOwner } from "../format/needle.js"
 import { decodePackDirectory } from "../format/packing-rows.js"
@@ -63,14 +63,14 @@ export class RescuePacks {
     try {
       const pieces: Uint8Array[] = []
       for await (const piece of read(body)) pieces.push(piece.slice())
-      for (const { key, before, offsetBytes, lengthBytes, recoveryHeader } of decodePackDirectory(
-        Buffer.concat(pieces),
-      )) {
-        const header = decodeRecoveryHeader(recoveryHeader)
+      for (const entry of decodePackDirectory(Buffer.concat(pieces))) {
+        const { key, version, upload, segments, offsetBytes, lengthBytes } = entry
+        const header = decodeRecoveryHeader(entry.recoveryHeader)
         const owner = { bucketId, key }
         const known = this.byKey.get(nameOf(owner)) ?? { owner, bodies: [] }
         this.byKey.set(nameOf(owner), known)
-        known.bodies.push({ body, offsetBytes, lengthBytes, before: hexOf(before), header })
+        const ids = { version: hexOf(version), upload: upload && parseUploadId(hexOf(upload)), segments }
+        known.bodies.push({ body, offsetBytes, lengthBytes, ...ids, header })
         this.entries += 1
       }
     } catch (error) {

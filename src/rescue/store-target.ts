@@ -45,7 +45,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
+import { rangesIn, wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
@@ -381,8 +381,8 @@ export class StoreTarget implements RescueTarget {
         ? this.putSealedParts(bucket, key, version, content.parts, sealed)
         : this.putMultipart(bucket, key, version, content.parts)
     }
-    if (sealed !== undefined) return this.putSealed(bucket, key, version, content, sealed)
-    const body = this.body(content.kind === "inline" ? content.bytes : [wholeOf(content.body)], { md5, checksum })
+    if (sealed && content.kind !== "packed") return this.putSealed(bucket, key, version, content, sealed)
+    const body = this.body(content.kind === "inline" ? content.bytes : rangesIn(content), { md5, checksum })
     const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
     return this.orReason(body, this.services.objects.put(what))
   }

@@ -234,14 +234,18 @@ export class DoomedStore {
     return this.random.bytes(lengthBytes)
   }
 
-  /** Steps a job until it has no work left. */
-  async settle(name: string): Promise<void> {
+  step(name: string): Promise<string> {
     const job = must(
       this.engine.jobs.find(each => each.name === name),
       "there is such a job",
     )
+    return this.wait(job.step(noSignal))
+  }
+
+  /** Steps a job until it has no work left. */
+  async settle(name: string): Promise<void> {
     for (let steps = 0; steps < 2_000; steps += 1) {
-      const outcome = await this.wait(job.step(noSignal))
+      const outcome = await this.step(name)
       if (outcome === "idle" || outcome === "done") return
     }
     throw new Error(`${name} does not settle`)
@@ -254,7 +258,13 @@ export class DoomedStore {
   }
 
   /** The end of the store: a rescue then finds some of its folders, with volumes only. */
-  async rescue(devices: readonly number[], settings: Partial<RescueSettings> = {}, disk?: Disk): Promise<Rescued> {
+  async rescue(
+    devices: readonly number[],
+    settings: Partial<RescueSettings> = {},
+    disk?: Disk,
+    /** In place of one in memory. */
+    targetOf?: (shards: SourceShards) => Promise<RescueTarget>,
+  ): Promise<Rescued> {
     const { clock } = this.machine
     const source = new SourceDisk(disk ?? this.machine.disk.boot())
     const folders = devices.map(number => `/d${number}`)
@@ -265,7 +275,8 @@ export class DoomedStore {
     const entries: RescueEntry[] = []
     const onEntry = async (entry: RescueEntry) => void entries.push(entry)
     const options = { isDryRun: false, lockedBuckets: [], nowMs: () => clock.wallMs(), onEntry, ...settings }
-    const rescue = new Rescue(source, sources, shards, target, options, noSignal)
+    const into = targetOf ? await this.wait(targetOf(shards)) : target
+    const rescue = new Rescue(source, sources, shards, into, options, noSignal)
     const summary = await this.wait(rescue.run())
     await shards.close()
     return { target, entries, summary }

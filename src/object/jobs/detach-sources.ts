@@ -8,20 +8,24 @@
 import { must } from "../../base/assert.js"
 import { fail } from "../../base/failures.js"
 import { parseBucketId, type RowKey } from "../../base/ids.js"
-import { APPENDED_PART, MIB, OBJECT_BYTES_MAX } from "../../base/limits.js"
+import { APPENDED_PART, KIB, MIB, OBJECT_BYTES_MAX } from "../../base/limits.js"
+import { versionOfRow } from "../../format/deleted-version.js"
 import { streamOf, type PieceOwner } from "../../base/pieces.js"
 import { decodeSegment, type SegmentSource } from "../../format/records.js"
 import { bucketRowKey, objectRowKey, parseObjectRowKey } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
-import { query } from "../../metadata/index.js"
+import { NO_DETAILS } from "../../format/version-record.js"
+import { query, type RowView } from "../../metadata/index.js"
 import type { ObjectBackend } from "../backend.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
+import { readDetails } from "../commands/found-versions-core.js"
 import { replaceReferring, replaceSource, versionOfSegments } from "../commands/reference-commands-core.js"
 import type { UploadAddress } from "../commands/multipart-commands-core.js"
 import type { BodySource, ByteRange } from "../contract.js"
 import { dropSegments } from "../ended-upload.js"
 import type { Ingest } from "../ingest.js"
 import { segmentsOfRange } from "../object-reader.js"
+import { headersOf } from "../queries/object-info-core.js"
 import { extentsOfSegment, manifestOfSource, referencesRowKey, type ManifestAddress } from "../queries/manifest-core.js"
 import type { ReadPin, ReadPins } from "../read-pins.js"
 
@@ -30,6 +34,8 @@ const DETACH_LIMITS = {
   bytesMax: 64 * MIB,
   /** For a part that references others, and for segments that undelete keeps: they cannot be split without a row. */
   keptBytesMax: OBJECT_BYTES_MAX,
+  /** Of the content type and the user metadata in a recovery header, which has more beside them. */
+  noteBytesMax: 7 * KIB,
 } as const
 
 export interface DetachSeams extends Pick<ObjectBackend, "metadata" | "blocks"> {
@@ -61,8 +67,18 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey, stem?: RowKey) 
   const isWhole = part !== undefined || version.family === "deleted"
   const bytesMax = isWhole ? DETACH_LIMITS.keptBytesMax : DETACH_LIMITS.bytesMax
   const found = { bucketId, key, multipartId, segment, part, source, storageClass, bytesMax }
-  return { ...found, bucket: bucketOfRow(bucket) }
+  return { ...found, bucket: bucketOfRow(bucket), note: noteOf(view, objectRowKey(bucketId, key), version) }
 })
+
+/** What the recovery header says, so that a rescue finds it without rows; nothing if that would be too long for one. */
+function noteOf(view: RowView, row: RowKey, { family, row: { value } }: FoundVersion) {
+  const record = versionOfRow(family, value)
+  const details = family === "deleted" ? (record.details ?? NO_DETAILS) : readDetails(view, row, record)
+  const { contentType = "" } = headersOf(details)
+  const lengthBytes = Buffer.byteLength(JSON.stringify([contentType, details.userMetadata]))
+  const { userMetadata } = lengthBytes > DETACH_LIMITS.noteBytesMax ? NO_DETAILS : details
+  return { contentType: lengthBytes > DETACH_LIMITS.noteBytesMax ? "" : contentType, userMetadata, lock: record.lock }
+}
 
 /**
  * Replaces the last bytes of a source, of one in these segments if there is a `stem`. Returns how many; 0: there is no such
@@ -82,7 +98,7 @@ export async function detachSome(
       await dropSegments(metadata, uploadOfRow(rowKey))
       return 0
     }
-    const { bucketId, bucket, key, multipartId, segment, source, part, storageClass } = found
+    const { bucketId, bucket, key, multipartId, segment, source, part, storageClass, note } = found
     const lengthBytes = Math.min(source.lengthBytes, found.bytesMax)
     const range = { first: source.offsetBytes + source.lengthBytes - lengthBytes, lengthBytes }
     const body = bodyOfRange(seams, manifestOfSource(bucketId, source), range, { pin, signal })
@@ -90,7 +106,7 @@ export async function detachSome(
       {
         ...{ bucket, key, multipartId, inlineBytesMax: 0, client: { signal }, body, storageClass },
         part: part?.partNumber ?? APPENDED_PART,
-        ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], isMoved: true },
+        ...{ checksumAlgorithm: undefined, ...note, isMoved: true },
       },
       ({ content, hints }) => {
         const { extent } = must(content.kind === "extent" ? content : undefined, "moved bytes are in blocks")

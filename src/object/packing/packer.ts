@@ -1,12 +1,14 @@
 /**
  * Packer: reads versions, writes them one behind the other as one block, and makes them reference it.
  *
- * Promises  A version has whole bytes at any moment. An interruption leaves unreferenced needles, which are removed like those
+ * Promises  What has changed since it was read is not in the pack, nor in its directory, but for a change while that is
+ *           written. A version has whole bytes at any moment. An interruption leaves unreferenced needles, which are removed like those
  *           of any upload. Bytes that readers still use stay until those have ended.
  * Limits    `PACKER_LIMITS`, and those of `PACK_LIMITS`.
  */
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
+import { bytesOfHex, equalBytes } from "../../base/bytes.js"
 import { owned } from "../../base/lent.js"
 import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "../../base/limits.js"
 import type { MultipartId } from "../../base/ids.js"
@@ -15,7 +17,7 @@ import { shardCount, shardsNeeded } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import {
   encodePackDirectory,
-  idOfBytes,
+  idOfVersion,
   packDirectoryBytesMax,
   type PackedCounts,
   type PackEntry,
@@ -24,6 +26,7 @@ import { encodeRecoveryHeader } from "../../format/recovery-header.js"
 import type { BucketRecord } from "../../format/records.js"
 import { multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
 import type { VersionRecord } from "../../format/version-record.js"
+import { query } from "../../metadata/index.js"
 import type { ObjectBackend } from "../backend.js"
 import { segmentsOfRange } from "../object-reader.js"
 import type { Ingest } from "../ingest.js"
@@ -55,6 +58,14 @@ export interface PackerSeams extends Pick<ObjectBackend, "clock" | "metadata" | 
   readonly ingest: Ingest
   readonly random: Random
 }
+
+/** Which of these versions are as they were when they were read. */
+const areUnchanged = query("PackingUnchanged", (view, candidates: readonly Candidate[]): readonly boolean[] =>
+  candidates.map(({ family, rowKey, row }) => {
+    const now = view.get(family, rowKey)
+    return now !== undefined && equalBytes(now.value, row.value)
+  }),
+)
 
 const NEVER = new AbortController().signal
 
@@ -106,8 +117,8 @@ export class Packer {
   }
 
   /**
-   * Packs versions of one class. Returns what was packed, and those for which the pack had no room; nothing is packed if all
-   * of them have changed, or the bytes could not be written.
+   * Packs versions of one class. Returns what was packed, and those for which the pack had no room; nothing is packed if too
+   * many of them have changed, which leaves the others, or if the bytes could not be written.
    */
   async pack(
     bucket: BucketRecord,
@@ -116,7 +127,11 @@ export class Packer {
   ): Promise<{ readonly packed: PackedCounts; readonly left: readonly HeldObject[] }> {
     const { clock, ingest, metadata, log } = this.seams
     const policy = await ingest.policyFor(bucket.id, storageClass)
-    const planned = this.plan(bucket, held, shardsNeeded(policy))
+    const unchanged = await metadata.ask(areUnchanged(held.map(({ candidate }) => candidate)))
+    const kept = held.filter((_, i) => unchanged[i])
+    const isLess = kept.length < held.length && kept.length < PACK_LIMITS.objectsMin
+    if (isLess || kept.length === 0) return { packed: NOTHING_PACKED, left: kept }
+    const planned = this.plan(bucket, kept, shardsNeeded(policy))
     const { objects, body, left } = planned
     const key = must(objects[0], "a pack has objects").key
     const multipartId = this.newId()
@@ -158,7 +173,7 @@ export class Packer {
   /** As many objects as one block takes, at least one. */
   private plan(bucket: BucketRecord, held: readonly HeldObject[], shards: number) {
     const { blockBytes } = this.seams.ingest
-    const all = held.slice(0, PACK_LIMITS.objectsMax).map(each => entryOf(bucket, each))
+    const all = held.slice(0, PACK_LIMITS.objectsMax).map(each => entryOf(bucket, each, this.newId()))
     for (let count = all.length; count > 0; count -= 1) {
       const [taken, entries] = [held.slice(0, count), all.slice(0, count)]
       const reserveBytes = packDirectoryBytesMax(entries)
@@ -176,10 +191,10 @@ export class Packer {
     throw fail("internal", { reason: "an object does not fit in a block" })
   }
 
-  private objectOf({ key, record }: Candidate, { offsetBytes, lengthBytes }: PackEntry): PackedObject {
+  private objectOf({ key, record }: Candidate, { segments, offsetBytes, lengthBytes }: PackEntry): PackedObject {
     const { order, random } = record.head
     const before = bytesBeforeOf(record)
-    return { key, order, random, before, multipartId: this.newId(), offsetBytes, lengthBytes }
+    return { key, order, random, before, multipartId: segments, offsetBytes, lengthBytes }
   }
 
   private newId(): MultipartId {
@@ -189,16 +204,18 @@ export class Packer {
 }
 
 /** The place of the object is not known yet. */
-function entryOf({ name }: BucketRecord, { candidate, bytes }: HeldObject): PackEntry {
+function entryOf({ name }: BucketRecord, { candidate, bytes }: HeldObject, segments: MultipartId): PackEntry {
   const { key, record, details } = candidate
-  const { lock, head } = record
+  const { lock, head, content } = record
   const { contentType = "" } = headersOf(details)
   const { userMetadata } = details
   const { storageClass, sizeBytes: plannedLengthBytes } = head
   const header = { bucket: name, contentType, userMetadata, plannedLengthBytes, multipartId: "" }
   const more = { ...(lock && { lock }), ...(storageClass !== "STANDARD" && { storageClass }) }
   const recoveryHeader = encodeRecoveryHeader({ ...header, ...more })
-  return { key, before: idOfBytes(record), offsetBytes: 0, lengthBytes: bytes.length, recoveryHeader }
+  const upload = content.kind === "extent" ? bytesOfHex(content.extent.uploadId) : undefined
+  const place = { offsetBytes: 0, lengthBytes: bytes.length }
+  return { key, version: idOfVersion(head), upload, segments, ...place, recoveryHeader }
 }
 
 function bytesBeforeOf({ content }: VersionRecord): BytesBefore {
