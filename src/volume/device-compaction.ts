@@ -16,8 +16,9 @@ import type { Clock } from "../seams/clock/contract.js"
 import { Compaction, type CompactionCounts, type CopyTerms } from "./compaction.js"
 import type { DeviceVolumes, ExpiringVolumes } from "./device-volumes.js"
 import { endsByOf, fillingMsOf, isMostlyDead, isOverdue } from "./expiring-core.js"
+import { isUnreadable } from "./files.js"
 import { COMPACTION_LIMITS, type CompactionLimits } from "./limits.js"
-import { readVolumeHeader } from "./scan.js"
+import { readHeaderInUse } from "./scan.js"
 import { SurvivorMove } from "./survivor-move.js"
 import type { VolumeUsage } from "./usage.js"
 import type { CopySpace, OnDamage } from "./volume-copy.js"
@@ -120,6 +121,8 @@ class ExpiringCompaction {
       this.end(move)
       if (isFailure(error, "deviceFull")) return false
       this.moved.add(move.volumeId)
+      // The rest of the class goes on; this volume stays until its needles are removed.
+      if (isUnreadable(error)) return false
       throw error
     }
     this.end(move)
@@ -154,10 +157,10 @@ class ExpiringCompaction {
     return isOverdue(endsByMs, this.plan.clock.wallMs())
   }
 
-  /** If its header is damaged, the latest end that is possible. */
+  /** If its header is damaged or cannot be read, the latest end that is possible. */
   private async readEnd(volumeId: VolumeId): Promise<number> {
     const { upkeep } = this.of.volumes
-    const { header } = await readVolumeHeader(upkeep.fileOf(volumeId), upkeep.deviceId, volumeId)
+    const { header } = await readHeaderInUse(upkeep.fileOf(volumeId), upkeep.deviceId, volumeId)
     return header?.endsByMs ?? endsByOf(this.of.ends, this.openedMs)
   }
 

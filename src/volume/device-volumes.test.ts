@@ -1,6 +1,7 @@
 /** Needles that end have volumes of their own, which are removed without a copy. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { rowKeyOf } from "../base/ids.js"
 import { needleKeyOf } from "../format/needle.js"
@@ -248,4 +249,27 @@ test("classes by what is left of a life", () => {
   assert.equal(isOverdue(DAY_MS, 3 * DAY_MS + 1), true)
   assert.equal(isMostlyDead({ writtenBytes: 100, liveBytes: 25 }), false)
   assert.equal(isMostlyDead({ writtenBytes: 100, liveBytes: 24 }), true)
+})
+
+test("a volume whose first page cannot be read delays neither its class nor the device", async () => {
+  for (const days of [0.9, undefined]) {
+    const device = await new EndingDevice(LIMITS, { ...COMPACTION_FOR_TESTS, ...LARGE_STEPS }).start()
+    await append(device, numbersFrom(1, 1_200), days)
+    await device.checkpoint()
+    const folder = folderOfClass(days === undefined ? undefined : CLASS_1D)
+    const names = device.sim.medium.namesIn(folder)
+    assert.ok(names.length >= 3)
+    const bad = `${folder}/${[...names].sort()[0]}`
+    device.sim.intercept(call => {
+      if (call.kind === "read" && call.path === bad && call.offsetBytes < 4_096)
+        throw fail("deviceFailed", { code: "EIO", path: bad })
+      return undefined
+    })
+    // The last needle is in another volume.
+    await remove(device, numbersFrom(2, 1_198))
+    device.nowMs += 3 * DAY_MS
+    await device.settle()
+    await readAll(device, [1_200])
+    assert.ok(device.sim.medium.namesIn(folder).length <= 2, `${device.sim.medium.namesIn(folder).join()}`)
+  }
 })
