@@ -273,3 +273,48 @@ test("a volume whose first page cannot be read delays neither its class nor the 
     assert.ok(device.sim.medium.namesIn(folder).length <= 2, `${device.sim.medium.namesIn(folder).join()}`)
   }
 })
+
+test("of two copies of a needle a bad one does not hide the good one", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, [1], 0.5)
+  // A repetition falls into another class.
+  await append(device, [1], 2)
+  device.sim.flipBit(`${folderOfClass(CLASS_1D)}/0000000001.volume`, 8 * (4096 + 64 + 400))
+  await readAll(device, [1])
+  const { id } = needle(1)
+  assert.ok(device.volumes.has(id), "the good copy is trusted")
+  const { body } = await device.volumes.fetch(id, BODY_BYTES, length => Buffer.alloc(length))
+  assert.ok(Buffer.from(needle(1).body).equals(body))
+})
+
+test("what was rotten while a class was emptied leaves it once it is rebuilt", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, numbersFrom(1, 20), 9)
+  device.sim.flipBit(`${folderOfClass(CLASS_10D)}/0000000001.volume`, 8 * (4096 + 64 + 400))
+  device.placesApart = false
+  device.compaction.empty(0)
+  await device.settle()
+  assert.deepEqual([device.damaged.length > 0, device.compaction.empty(0)], [true, 1])
+  const bad = numbersFrom(1, 20).filter(number => !device.volumes.has(needleIdFor(number)))
+  for (const number of bad) await device.volumes.append({ ...needle(number), isUnhurried: true })
+  device.nowMs += 2 * HOUR_MS
+  await device.settle()
+  assert.equal(device.compaction.empty(0), 0)
+  await readAll(device, numbersFrom(1, 20))
+})
+
+test("a volume that is gone before its survivors have moved stops nothing", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, numbersFrom(1, 10), 9)
+  await device.checkpoint()
+  device.nowMs = endsByOf(CLASS_10D, device.nowMs) + 3 * DAY_MS
+  const path = `${folderOfClass(CLASS_10D)}/0000000001.volume`
+  device.sim.intercept(call => {
+    if (call.kind === "read" && call.path === path && call.offsetBytes >= 4_096)
+      throw fail("deviceFailed", { code: "ENOENT", path })
+    return undefined
+  })
+  for (let steps = 0; steps < 50; steps += 1) await device.step()
+  device.sim.intercept(() => undefined)
+  await readAll(device, numbersFrom(1, 10))
+})
