@@ -76,12 +76,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     CANDIDATES,
     "return isOnly && !head.isShared ?",
     "return isOnly ?",
+    "src/object/packing/leaving",
   ),
   plant(
     "packs do not count the places of objects that have changed",
     COMMANDS,
     "const facts = { objects: pack.objects.length,",
     "const facts = { objects: found.length,",
+    "src/object/packing/leaving",
   ),
   plant(
     "a pass goes over young objects too",
