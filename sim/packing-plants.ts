@@ -3,6 +3,7 @@ import type { Edit, TestedPlant } from "./plants.js"
 
 const COMMANDS = "src/object/packing/pack-commands-core.ts"
 const LAYOUT = "src/object/packing/layout-core.ts"
+const CANDIDATES = "src/object/packing/candidates-core.ts"
 const JOB = "src/object/packing/packing-job.ts"
 
 const plant = (
@@ -60,9 +61,9 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "packs of which little is left stay",
-    JOB,
-    "if (isSparse && sparse.length < sparseMax)",
-    "if (isSparse && sparse.length > sparseMax)",
+    CANDIDATES,
+    "isLeft: isSparse(pack.objects, count) ||",
+    "isLeft: isSparse(pack.objects, pack.objects) ||",
   ),
   plant(
     "objects of packs that go get no bytes of their own",
@@ -71,8 +72,22 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     "for (const { candidate } of held) if (candidate.key.length === 0) await this.detach(visit.bucketId, candidate)",
   ),
   plant(
+    "objects with shared bytes stay in packs of which little is left",
+    CANDIDATES,
+    "return isOnly && !head.isShared ?",
+    "return isOnly ?",
+    "src/object/packing/leaving",
+  ),
+  plant(
+    "packs do not count the places of objects that have changed",
+    COMMANDS,
+    "const facts = { objects: pack.objects.length,",
+    "const facts = { objects: found.length,",
+    "src/object/packing/leaving",
+  ),
+  plant(
     "a pass goes over young objects too",
-    "src/object/packing/candidates-core.ts",
+    CANDIDATES,
     "if (Math.max(writtenMsOf(head), head.modifiedMs) > beforeMs)",
     "if (Math.min(writtenMsOf(head), head.modifiedMs) > beforeMs + 1e15)",
   ),

@@ -86,7 +86,12 @@ export const TRAFFIC = z
 
 const HOT_OBJECT = z
   .object({
-    bucket: z.string().optional().describe("absent, with the key: no shard that names the object can be read now"),
+    bucket: z
+      .string()
+      .optional()
+      .describe(
+        "absent, with the key: no shard that names the object can be read now, or it is a pack of small objects (part 65534)",
+      ),
     key: z.string().optional().describe("of the object for which the bytes were written first"),
     uploadId: z.string(),
     part: count.describe("of a multipart upload; otherwise 0"),

@@ -6,7 +6,7 @@ import { AdminApi, HOT_COPIES } from "../admin/index.js"
 import { HEAD, world } from "../admin/testing-api.js"
 import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
 import { parseBucketName } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { MIB, PACKED_PART } from "../base/limits.js"
 import type { HotCopiesReport } from "../node/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { run } from "./program.js"
@@ -22,6 +22,7 @@ const REPORT: HotCopiesReport = {
   hottest: [
     { uploadId: UPLOAD, part: 0, bucket: parseBucketName("models"), key: "a\x1b[2J", ...FIGURES },
     { uploadId: UPLOAD, part: 3, bucket: undefined, key: undefined, ...FIGURES, readsPerMinute: 31 },
+    { uploadId: UPLOAD, part: PACKED_PART, bucket: undefined, key: undefined, ...FIGURES, readsPerMinute: 30 },
   ],
 }
 
@@ -81,7 +82,8 @@ test("the hottest objects are listed with their copies, and those whose names ar
   assert.match(out, /hot: from 30 reads a minute; dropped: 2 cold, 1 for hotter ones\n/)
   assert.match(out, /\n181 +470 +5 +4\.0 MiB +models\/a/)
   assert.ok(!out.includes("\x1b"), "keys do not reach the terminal as they are")
-  assert.ok(out.endsWith(`upload ${UPLOAD} (part 3)\n`))
+  assert.ok(out.includes(`upload ${UPLOAD} (part 3)\n`))
+  assert.ok(out.endsWith(`upload ${UPLOAD} (a pack of small objects)\n`))
   const json = await hayloft("hot", "--json", "--max", "1")
   assert.equal(HOT_COPIES.parse(JSON.parse(json.out)).hottest.length, 1)
   assert.deepEqual(asked, [20, 1])
@@ -93,7 +95,7 @@ test("the API names objects where it can, and refuses a maximum that is none", a
   const { status, value } = await it.json("GET", "/v1/hot-copies")
   assert.equal(status, 200)
   const { isOn, hottest } = HOT_COPIES.parse(value)
-  assert.deepEqual([isOn, hottest.map(({ bucket }) => bucket)], [true, ["models", undefined]])
+  assert.deepEqual([isOn, hottest.map(({ bucket }) => bucket)], [true, ["models", undefined, undefined]])
   assert.equal((await it.json("GET", "/v1/hot-copies?max=x")).status, 400)
   assert.equal((await it.json("GET", "/v1/hot-copies", { token: "wrong" })).status, 401)
 })

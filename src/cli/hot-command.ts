@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import type { z } from "zod"
 import { HOT_COPIES } from "../admin/index.js"
+import { PACKED_PART } from "../base/limits.js"
 import { checked } from "./checked.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
@@ -46,7 +47,7 @@ function textOf(report: Report): string {
     ...[countText(Math.round(object.readsPerMinute)), countText(object.hits), countText(object.copies)],
     sizeText(object.bytes),
     (bucket === undefined || key === undefined ? `upload ${uploadId}` : printable(`${bucket}/${key}`)) +
-      (part === 0 ? "" : ` (part ${part})`),
+      (part === 0 ? "" : part === PACKED_PART ? " (a pack of small objects)" : ` (part ${part})`),
   ])
   return `${head.join("\n")}\n\n${tableText(["READS/MIN", "HITS", "COPIES", "SIZE", "OBJECT"], rows)}`
 }

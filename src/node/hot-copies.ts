@@ -2,9 +2,10 @@
  * Hot copies of this node: the job that drops cold ones, their figures, and which objects they are of.
  *
  * Names are looked up when somebody asks for them: an object's shards name it. If blocks are shared, or the object was
- * renamed or deleted, that is the object for which they were written first.
+ * renamed or deleted, that is the object for which they were written first. A pack has up to 128 objects: no name is said.
  */
 import { textOfObjectKey, type BucketName } from "../base/ids.js"
+import { PACKED_PART } from "../base/limits.js"
 import type { HotCopies, HotCopyFigures, LocalBlocks } from "../block/index.js"
 import { mapBounded, type Job } from "../life/index.js"
 import type { Services } from "../object/index.js"
@@ -18,7 +19,7 @@ const HEADERS_CONCURRENT = 16
 interface HotObject {
   readonly uploadId: string
   readonly part: number
-  /** Undefined: the bucket, or all shards, are gone or out of reach. */
+  /** Undefined: the bucket, or all shards, are gone or out of reach; or it is a pack. */
   readonly bucket: BucketName | undefined
   readonly key: string | undefined
   readonly copies: number
@@ -65,8 +66,8 @@ export class HotCopiesOfNode {
   /** With the hottest objects, at most `max`. */
   async report(max: number): Promise<HotCopiesReport> {
     const shown = this.copies.hottest(Math.min(max, SHOWN_MAX))
-    const owners = await mapBounded(shown, HEADERS_CONCURRENT, ({ extent, block }) =>
-      this.blocks.ownerOf(extent, block),
+    const owners = await mapBounded(shown, HEADERS_CONCURRENT, ({ extent, block, part }) =>
+      part === PACKED_PART ? Promise.resolve(undefined) : this.blocks.ownerOf(extent, block),
     )
     const names = await this.buckets.namesOf(owners.flatMap(owner => (owner ? [owner.bucketId] : [])))
     const bucketOf = names.values()

@@ -71,15 +71,15 @@ export class BodyEnds {
     const known = this.known.get(id)
     if (known?.settingsVersion === settingsVersion) return known.compiled
     const read = () => after(this.settings.setting(bucket, "lifecycle"), record => record?.document)
-    // A hint that cannot be had fails no write.
-    return after(
-      recover(() => after(read(), compiledOf), unlessFailure),
-      compiled => {
+    const remembered = () =>
+      after(read(), document => {
+        const compiled = compiledOf(document)
         if (this.known.size >= BUCKETS_KNOWN) this.known.clear()
         this.known.set(id, { settingsVersion, compiled })
         return compiled
-      },
-    )
+      })
+    // A hint that cannot be had fails no write; the next one asks again.
+    return recover(remembered, unlessFailure)
   }
 }
 

@@ -16,11 +16,15 @@ import type { Clock } from "../seams/clock/contract.js"
 import { Compaction, type CompactionCounts, type CopyTerms } from "./compaction.js"
 import type { DeviceVolumes, ExpiringVolumes } from "./device-volumes.js"
 import { endsByOf, fillingMsOf, isMostlyDead, isOverdue } from "./expiring-core.js"
+import { isAbsent, isUnreadable } from "./files.js"
 import { COMPACTION_LIMITS, type CompactionLimits } from "./limits.js"
-import { readVolumeHeader } from "./scan.js"
+import { readHeaderInUse } from "./scan.js"
 import { SurvivorMove } from "./survivor-move.js"
 import type { VolumeUsage } from "./usage.js"
 import type { CopySpace, OnDamage } from "./volume-copy.js"
+
+/** What is left of a volume is tried again after so long. */
+const MOVED_AGAIN_MS = 3_600_000
 
 /** How a device is compacted. */
 interface CompactionPlan {
@@ -49,8 +53,8 @@ class ExpiringCompaction {
   /** Since when each volume is mostly dead. */
   private readonly mostlyDeadMs = new Map<VolumeId, number>()
   private readonly endsByMs = new Map<VolumeId, number>()
-  /** Volumes whose survivors have moved, as far as they can be read: not again in this process. */
-  private readonly moved = new Set<VolumeId>()
+  /** Volumes whose survivors have moved, as far as they can be read, and since when: what was rotten may be rebuilt later. */
+  private readonly movedMs = new Map<VolumeId, number>()
   private readonly openedMs: number
   private emptyUpTo = 0
 
@@ -85,7 +89,7 @@ class ExpiringCompaction {
     if (this.emptyUpTo > 0) return
     this.emptyUpTo = this.of.volumes.upkeep.newest ?? 0
     this.compaction.empty(this.emptyUpTo)
-    this.moved.clear()
+    this.movedMs.clear()
   }
 
   /** Volumes that are to be emptied and still exist. */
@@ -119,12 +123,24 @@ class ExpiringCompaction {
     } catch (error) {
       this.end(move)
       if (isFailure(error, "deviceFull")) return false
-      this.moved.add(move.volumeId)
+      this.noteMoved(move)
+      // The rest of the class goes on: this volume cannot be read, or was removed between two steps.
+      if (isUnreadable(error) || isAbsent(error)) return false
       throw error
     }
     this.end(move)
-    this.moved.add(move.volumeId)
+    this.noteMoved(move)
     return true
+  }
+
+  private noteMoved({ volumeId }: SurvivorMove): void {
+    this.movedMs.set(volumeId, this.plan.clock.monotonicMs())
+  }
+
+  /** Whether survivors of the volume have moved so lately that others have hardly been rebuilt meanwhile. */
+  private isMoved(volumeId: VolumeId): boolean {
+    const sinceMs = this.movedMs.get(volumeId)
+    return sinceMs !== undefined && this.plan.clock.monotonicMs() - sinceMs < MOVED_AGAIN_MS
   }
 
   private end({ movedBytes }: SurvivorMove): void {
@@ -138,7 +154,7 @@ class ExpiringCompaction {
     const all = upkeep.usages.list()
     this.forgetBut(new Set(all.map(({ volumeId }) => volumeId)))
     for (const { volumeId, liveNeedles } of all) {
-      if (liveNeedles === 0 || this.moved.has(volumeId) || !(await this.isOver(volumeId))) continue
+      if (liveNeedles === 0 || this.isMoved(volumeId) || !(await this.isOver(volumeId))) continue
       // Nothing is added to it any more.
       if (volumeId === upkeep.newest) await upkeep.leaveVolume()
       const { onDamage, volumes } = this.plan
@@ -154,15 +170,15 @@ class ExpiringCompaction {
     return isOverdue(endsByMs, this.plan.clock.wallMs())
   }
 
-  /** If its header is damaged, the latest end that is possible. */
+  /** If its header is damaged or cannot be read, the latest end that is possible. */
   private async readEnd(volumeId: VolumeId): Promise<number> {
     const { upkeep } = this.of.volumes
-    const { header } = await readVolumeHeader(upkeep.fileOf(volumeId), upkeep.deviceId, volumeId)
+    const { header } = await readHeaderInUse(upkeep.fileOf(volumeId), upkeep.deviceId, volumeId)
     return header?.endsByMs ?? endsByOf(this.of.ends, this.openedMs)
   }
 
   private forgetBut(existing: ReadonlySet<VolumeId>): void {
-    for (const known of [this.mostlyDeadMs, this.endsByMs, this.moved]) {
+    for (const known of [this.mostlyDeadMs, this.endsByMs, this.movedMs]) {
       for (const volumeId of known.keys()) if (!existing.has(volumeId)) known.delete(volumeId)
     }
   }

@@ -1,6 +1,7 @@
 /** Needles that end have volumes of their own, which are removed without a copy. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { rowKeyOf } from "../base/ids.js"
 import { needleKeyOf } from "../format/needle.js"
@@ -248,4 +249,72 @@ test("classes by what is left of a life", () => {
   assert.equal(isOverdue(DAY_MS, 3 * DAY_MS + 1), true)
   assert.equal(isMostlyDead({ writtenBytes: 100, liveBytes: 25 }), false)
   assert.equal(isMostlyDead({ writtenBytes: 100, liveBytes: 24 }), true)
+})
+
+test("a volume whose first page cannot be read delays neither its class nor the device", async () => {
+  for (const days of [0.9, undefined]) {
+    const device = await new EndingDevice(LIMITS, { ...COMPACTION_FOR_TESTS, ...LARGE_STEPS }).start()
+    await append(device, numbersFrom(1, 1_200), days)
+    await device.checkpoint()
+    const folder = folderOfClass(days === undefined ? undefined : CLASS_1D)
+    const names = device.sim.medium.namesIn(folder)
+    assert.ok(names.length >= 3)
+    const bad = `${folder}/${[...names].sort()[0]}`
+    device.sim.intercept(call => {
+      if (call.kind === "read" && call.path === bad && call.offsetBytes < 4_096)
+        throw fail("deviceFailed", { code: "EIO", path: bad })
+      return undefined
+    })
+    // The last needle is in another volume.
+    await remove(device, numbersFrom(2, 1_198))
+    device.nowMs += 3 * DAY_MS
+    await device.settle()
+    await readAll(device, [1_200])
+    assert.ok(device.sim.medium.namesIn(folder).length <= 2, `${device.sim.medium.namesIn(folder).join()}`)
+  }
+})
+
+test("of two copies of a needle a bad one does not hide the good one", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, [1], 0.5)
+  // A repetition falls into another class.
+  await append(device, [1], 2)
+  device.sim.flipBit(`${folderOfClass(CLASS_1D)}/0000000001.volume`, 8 * (4096 + 64 + 400))
+  await readAll(device, [1])
+  const { id } = needle(1)
+  assert.ok(device.volumes.has(id), "the good copy is trusted")
+  const { body } = await device.volumes.fetch(id, BODY_BYTES, length => Buffer.alloc(length))
+  assert.ok(Buffer.from(needle(1).body).equals(body))
+})
+
+test("what was rotten while a class was emptied leaves it once it is rebuilt", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, numbersFrom(1, 20), 9)
+  device.sim.flipBit(`${folderOfClass(CLASS_10D)}/0000000001.volume`, 8 * (4096 + 64 + 400))
+  device.placesApart = false
+  device.compaction.empty(0)
+  await device.settle()
+  assert.deepEqual([device.damaged.length > 0, device.compaction.empty(0)], [true, 1])
+  const bad = numbersFrom(1, 20).filter(number => !device.volumes.has(needleIdFor(number)))
+  for (const number of bad) await device.volumes.append({ ...needle(number), isUnhurried: true })
+  device.nowMs += 2 * HOUR_MS
+  await device.settle()
+  assert.equal(device.compaction.empty(0), 0)
+  await readAll(device, numbersFrom(1, 20))
+})
+
+test("a volume that is gone before its survivors have moved stops nothing", async () => {
+  const device = await new EndingDevice(LIMITS).start()
+  await append(device, numbersFrom(1, 10), 9)
+  await device.checkpoint()
+  device.nowMs = endsByOf(CLASS_10D, device.nowMs) + 3 * DAY_MS
+  const path = `${folderOfClass(CLASS_10D)}/0000000001.volume`
+  device.sim.intercept(call => {
+    if (call.kind === "read" && call.path === path && call.offsetBytes >= 4_096)
+      throw fail("deviceFailed", { code: "ENOENT", path })
+    return undefined
+  })
+  for (let steps = 0; steps < 50; steps += 1) await device.step()
+  device.sim.intercept(() => undefined)
+  await readAll(device, numbersFrom(1, 10))
 })

@@ -38,6 +38,7 @@ import {
 import { classOfEnd, EXPIRING_CLASSES, fillingMsOf, type ExpiringClass } from "./expiring-core.js"
 import type { KeptVolumes } from "./upkeep.js"
 
+const NONE: ReadonlySet<KeptVolumes> = new Set()
 const INSTANCES_MAX = 1 + EXPIRING_CLASSES.length
 
 /** Positions that are durable. */
@@ -229,35 +230,37 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
     return this.at(id, volumes => volumes.headerOf(id))
   }
 
-  /** Reads a needle where it is. */
+  /** Reads a needle where it is: one copy after the other, until one is good. */
   private async at<T>(id: NeedleId, read: (volumes: KeptVolumes) => Promise<T>): Promise<T> {
     if (this.classes.size === 0) return read(this.ordinary)
-    const holder = await this.findHolder(id)
-    try {
-      return await read(holder)
-    } catch (error) {
-      // It may have moved to the ordinary volumes meanwhile.
-      const later = await this.findHolder(id)
-      if (later === holder) throw error
-      return read(later)
+    const tried = new Set<KeptVolumes>()
+    for (let holder = await this.findHolder(id); ;) {
+      tried.add(holder)
+      try {
+        return await read(holder)
+      } catch (error) {
+        // It may also have moved to the ordinary volumes meanwhile.
+        const other = await this.findOther(id, tried)
+        if (other === undefined) throw error
+        if (isFailure(error, "corruptNeedle")) holder.markSuspect([id])
+        holder = other
+      }
     }
   }
 
   private async findHolder(id: NeedleId): Promise<KeptVolumes> {
+    return (await this.findOther(id, NONE)) ?? this.ordinary
+  }
+
+  /** Rather volumes that have a good copy; not the ones that were tried. */
+  private async findOther(id: NeedleId, tried: ReadonlySet<KeptVolumes>): Promise<KeptVolumes | undefined> {
     const key = needleKeyOf(id)
     for (const { upkeep } of this.all) {
       const warm = upkeep.warm(key)
       if (warm) await warm
     }
-    return this.holderOf(id) ?? this.ordinary
-  }
-
-  /** Rather those that have a good copy. */
-  private holderOf(id: NeedleId): KeptVolumes | undefined {
-    const { all } = this
-    return (
-      all.find(volumes => volumes.has(id)) ?? all.find(({ upkeep }) => upkeep.placeOf(needleKeyOf(id)) !== undefined)
-    )
+    const left = this.all.filter(volumes => !tried.has(volumes))
+    return left.find(volumes => volumes.has(id)) ?? left.find(({ upkeep }) => upkeep.placeOf(key) !== undefined)
   }
 
   has(id: NeedleId): boolean {

@@ -18,7 +18,7 @@ import { decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import type { ReadableFile } from "./files.js"
-import { isAbsent, listVolumes, volumePath } from "./files.js"
+import { isAbsent, isUnreadable, listVolumes, volumePath } from "./files.js"
 import type { PassNeedle, ScannedGroup, ScannedNeedle, VolumeIdentity, WindowMemory } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
@@ -135,7 +135,7 @@ export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): Gro
   const { volumeId, from, upTo, pass, memory, smallBodyBytes } = request
   const { deviceId, cipher } = shelf
   const file = shelf.fileOf(volumeId)
-  const { first } = await readVolumeHeader(file, deviceId, volumeId)
+  const { first } = await readHeaderInUse(file, deviceId, volumeId)
   const durable = upTo ?? (await sealOf(shelf, volumeId))
   const window = new FileWindow(file, await file.sizeBytes(), memory, smallBodyBytes)
   yield* new VolumeScan(window, { deviceId, volumeId, cipher }, durable, upTo?.offsetBytes, pass).run(from ?? first)
@@ -161,7 +161,7 @@ async function headerIfPresent(
   volumeId: VolumeId,
 ): Promise<VolumeHeader | undefined> {
   try {
-    return (await readVolumeHeader(file, deviceId, volumeId)).header
+    return (await readHeaderInUse(file, deviceId, volumeId)).header
   } catch (error) {
     if (isAbsent(error)) return undefined
     throw error
@@ -192,12 +192,22 @@ async function withVolume<T>(
   }
 }
 
-export async function readVolumeHeader(file: ReadableFile, deviceId: DeviceId, volumeId: VolumeId): Promise<Listed> {
+async function readVolumeHeader(file: ReadableFile, deviceId: DeviceId, volumeId: VolumeId): Promise<Listed> {
   const page = new Uint8Array(VOLUME_PAGE_BYTES)
   const count = await file.read(page, 0)
   const header = decodeVolumeHeader(page.subarray(0, count))
   const ours = header?.deviceId === deviceId && header.volumeId === volumeId
   return { volumeId, header: ours ? header : undefined, first: ours ? firstPosition(volumeId, page) : undefined }
+}
+
+/** As `readVolumeHeader`, for volumes in use: a header that the disk cannot read counts as damaged. */
+export async function readHeaderInUse(file: ReadableFile, deviceId: DeviceId, volumeId: VolumeId): Promise<Listed> {
+  try {
+    return await readVolumeHeader(file, deviceId, volumeId)
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    return { volumeId, header: undefined, first: undefined }
+  }
 }
 
 /** The walk through one volume. */

@@ -14,7 +14,7 @@ import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
 import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
-import { readVolumeHeader, walkVolume } from "./scan.js"
+import { readHeaderInUse, walkVolume } from "./scan.js"
 import type { WholeNeedle } from "./needle-read.js"
 import type { NeedleCopy, WriteQueue } from "./write-queue.js"
 import type { VolumeDirectory } from "./writer.js"
@@ -165,7 +165,7 @@ export class VolumeUpkeep {
 
   /** Closes the volume before, whose end is known from this one's header. */
   private async closeBefore(volumeId: VolumeId): Promise<void> {
-    const { header } = await readVolumeHeader(this.fileOf(volumeId), this.directory.deviceId, volumeId)
+    const { header } = await readHeaderInUse(this.fileOf(volumeId), this.directory.deviceId, volumeId)
     const sealed = header?.sealed
     if (sealed === undefined || this.usages.get(sealed.volumeId) === undefined) return
     try {

@@ -1,8 +1,9 @@
 /** The versions of a bucket that can be packed, and why others are left out. Pure. */
+import { isFailure } from "../../base/failures.js"
 import { parseBucketId, type BucketId, type ObjectKey, type RowKey } from "../../base/ids.js"
 import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
-import { decodeSegment } from "../../format/records.js"
+import { decodeSegment, type SegmentSource } from "../../format/records.js"
 import { decodeReferences } from "../../format/references-record.js"
 import {
   appendedRowKey,
@@ -21,8 +22,6 @@ import { mergedVersions } from "../queries/merged-versions.js"
 export const CANDIDATE_LIMITS = {
   /** Rows of one query. */
   rowsPerSlice: 1_000,
-  /** Packs with little left whose objects one pass packs again. */
-  sparseMax: 1_000,
 } as const
 
 /** Objects that were written before this are cold. */
@@ -62,23 +61,29 @@ export interface Candidate {
   readonly pack: RowKey | undefined
 }
 
-/** @returns undefined for a version that can be packed. `sparse`: packs whose objects are packed again. */
-function whyNot(
-  view: RowView,
-  objectRow: RowKey,
-  record: VersionRecord,
-  { beforeMs, maxBytes }: Coldness,
-  sparse: ReadonlySet<RowKey>,
-): { readonly reason: LeftOut } | { readonly pack: RowKey | undefined } {
+/** What a pass does with a version: it is left out, or packed. */
+type Choice =
+  | {
+      readonly reason: LeftOut
+      /** It cannot be packed again, and its pack is to go: it gets bytes of its own. */
+      readonly leaves?: RowKey | undefined
+    }
+  | { readonly pack: RowKey | undefined }
+
+function choiceOf(view: RowView, objectRow: RowKey, record: VersionRecord, { beforeMs, maxBytes }: Coldness): Choice {
   const { head, content } = record
   if (head.sizeBytes === 0) return { reason: "empty" }
   if (record.sealing !== undefined) return { reason: "encrypted" }
   if (record.largeObject !== undefined || record.restore !== undefined) return { reason: "special" }
   if (content.kind === "segments") {
-    const own = segmentOf(view, objectRow, record)
-    if (own === undefined) return { reason: "parts" }
-    if (own.pack !== undefined)
-      return isPackedAgain(own, head.storageClass, sparse) ? { pack: own.pack } : { reason: "packed" }
+    const first = firstSegment(view, objectRow, record)
+    if (first === undefined) return { reason: "parts" }
+    const { pack, isOnly } = first
+    if (pack !== undefined) {
+      const reason = isOnly ? "packed" : "parts"
+      if (!pack.isLeft) return { reason }
+      return isOnly && !head.isShared ? { pack: pack.rowKey } : { reason, leaves: pack.rowKey }
+    }
   }
   if (head.sizeBytes > maxBytes) return { reason: "long" }
   if (head.isShared) return { reason: "shared" }
@@ -87,81 +92,101 @@ function whyNot(
   return { pack: undefined }
 }
 
-interface OnlySegment {
-  /** The pack that has its bytes. */
-  readonly pack: RowKey | undefined
-  /** Of the pack. */
-  readonly storageClass: StorageClass | undefined
+interface PackOfSegment {
+  /** What counts its references. */
+  readonly rowKey: RowKey
+  /** Less than half of it is left, or it has another storage class than the version: the version does not stay in it. */
+  readonly isLeft: boolean
 }
 
-/** The only segment of a version that no client sees as one; undefined: it is another kind of object. */
-function segmentOf(view: RowView, objectRow: RowKey, { content, head }: VersionRecord): OnlySegment | undefined {
+interface FirstSegment {
+  /** It is the version's only one, and no client sees it as one. */
+  readonly isOnly: boolean
+  /** Undefined: the bytes are in no pack. */
+  readonly pack: PackOfSegment | undefined
+}
+
+/** The first segment of a version that is packed or can be; undefined: it is another kind of object. */
+function firstSegment(view: RowView, objectRow: RowKey, { content, head }: VersionRecord): FirstSegment | undefined {
   if (content.kind !== "segments") return undefined
   const { appended, multipartId } = content
-  if (appended === undefined || appended.uploadedParts > 0 || appended.lastOffset > 0) return undefined
+  if (appended === undefined || appended.uploadedParts > 0) return undefined
   const row = view.get("segments", appendedRowKey(objectRow, multipartId, 0))
   const segment = row && decodeSegment(row.value)
   if (segment === undefined || segment.isOpen === true) return undefined
   const { source } = segment
-  if (source === undefined) {
-    const stem = multipartRowKey(objectRow, multipartId)
-    const isAppended = firstOf(view.range("appends", { ...suffixRange(stem), expectedRows: 1 })) !== undefined
-    const isReferenced = referencesTo(view, stem) !== undefined
-    return isAppended || isReferenced ? undefined : { pack: undefined, storageClass: undefined }
+  const isWhole = appended.lastOffset === 0
+  if (source !== undefined) {
+    const pack = packOf(view, objectRow, source, head.storageClass)
+    return pack && { isOnly: isWhole && source.lengthBytes === head.sizeBytes, pack }
   }
-  const { bucketId } = parseObjectRowKey(objectRow)
-  const pack = referencesRowKey(parseBucketId(bucketId), source)
-  const references = view.get("references", pack)
-  const counted = references && decodeReferences(references.value)
-  if (counted?.pack === undefined || source.lengthBytes !== head.sizeBytes) return undefined
-  return { pack, storageClass: counted.storageClass }
+  const stem = multipartRowKey(objectRow, multipartId)
+  const isAppended = firstOf(view.range("appends", { ...suffixRange(stem), expectedRows: 1 })) !== undefined
+  if (!isWhole || isAppended || referencesTo(view, stem) !== undefined) return undefined
+  return { isOnly: true, pack: undefined }
 }
 
-const isPackedAgain = ({ pack, storageClass }: OnlySegment, its: StorageClass, sparse: ReadonlySet<RowKey>): boolean =>
-  pack !== undefined && (sparse.has(pack) || storageClass !== its)
+function packOf(view: RowView, objectRow: RowKey, source: SegmentSource, its: StorageClass): PackOfSegment | undefined {
+  const { bucketId } = parseObjectRowKey(objectRow)
+  const rowKey = referencesRowKey(parseBucketId(bucketId), source)
+  const row = view.get("references", rowKey)
+  const { pack, count, storageClass } = (row && decodeReferences(row.value)) ?? {}
+  if (pack === undefined || count === undefined) return undefined
+  return { rowKey, isLeft: isSparse(pack.objects, count) || storageClass !== its }
+}
 
 interface CandidatesPage {
   readonly found: readonly Candidate[]
+  /** Versions that get bytes of their own, so that their packs can go; they are counted as left out. */
+  readonly leaving: readonly Candidate[]
   readonly leftOut: Partial<Record<LeftOut, number>>
   /** Undefined at the end. */
   readonly next: RowKey | undefined
 }
 
-/** The candidates among some versions of a bucket, from a row on. A row that cannot be read is left out. */
+/** The candidates among some versions of a bucket, from a row on. A record that cannot be decoded is left out. */
 export const candidatesFrom = query(
   "PackingCandidates",
-  (
-    view,
-    bucketId: BucketId,
-    start: RowKey,
-    cold: Coldness,
-    sparse: readonly RowKey[],
-    rowsMax: number,
-  ): CandidatesPage => {
-    const sparseSet = new Set(sparse)
+  (view, bucketId: BucketId, start: RowKey, cold: Coldness, rowsMax: number): CandidatesPage => {
     const found: Candidate[] = []
+    const leaving: Candidate[] = []
     const leftOut: Partial<Record<LeftOut, number>> = {}
     let rows = 0
     const { end } = rowsOfBucket(bucketId)
     for (const [rowKey, row] of mergedVersions(view, { start, end, expectedRows: rowsMax + 1 })) {
-      if (rows === rowsMax) return { found, leftOut, next: rowKey }
+      if (rows === rowsMax) return { found, leaving, leftOut, next: rowKey }
       rows += 1
-      const record = decodeVersion(row.value)
-      if (record.head.isMarker) continue
-      const objectRow = objectRowKeyOf(rowKey)
-      const why = whyNot(view, objectRow, record, cold, sparseSet)
-      if ("reason" in why) {
-        leftOut[why.reason] = (leftOut[why.reason] ?? 0) + 1
-        continue
-      }
-      const { key } = parseObjectRowKey(objectRow)
-      const family = rowKey === objectRow ? "current" : "versions"
-      const details = readDetails(view, objectRow, record)
-      found.push({ key, family, rowKey, row, record, details, pack: why.pack })
+      const { candidate, reason } = looked(view, rowKey, row, cold)
+      if (reason !== undefined) leftOut[reason] = (leftOut[reason] ?? 0) + 1
+      if (candidate !== undefined) (reason === undefined ? found : leaving).push(candidate)
     }
-    return { found, leftOut, next: undefined }
+    return { found, leaving, leftOut, next: undefined }
   },
 )
+
+interface Looked {
+  readonly reason?: LeftOut | undefined
+  /** With a reason: it gets bytes of its own. */
+  readonly candidate?: Candidate | undefined
+}
+
+function looked(view: RowView, rowKey: RowKey, row: MetadataRow, cold: Coldness): Looked {
+  try {
+    const record = decodeVersion(row.value)
+    if (record.head.isMarker) return {}
+    const objectRow = objectRowKeyOf(rowKey)
+    const choice = choiceOf(view, objectRow, record, cold)
+    const [reason, pack] = "reason" in choice ? [choice.reason, choice.leaves] : [undefined, choice.pack]
+    if (reason !== undefined && pack === undefined) return { reason }
+    const { key } = parseObjectRowKey(objectRow)
+    const family = rowKey === objectRow ? "current" : "versions"
+    const details = readDetails(view, objectRow, record)
+    return { reason, candidate: { key, family, rowKey, row, record, details, pack } }
+  } catch (error) {
+    if (!isFailure(error, "corruptRecord")) throw error
+    return { reason: "unreadable" }
+  }
+}
 
 interface PacksPage {
   readonly packs: readonly {

@@ -107,8 +107,8 @@ export const packVersions = command<[pack: PackVersions], PackedCounts>({
       throw fail("conflict", { message: "the object whose key the pack has was changed" })
     const editor = editAll(view, time, pack, found)
     editor.record(hints.map(hintRowKey))
-    const bytes = found.reduce((sum, { object }) => sum + object.lengthBytes, 0)
-    const facts = { objects: found.length, bytes }
+    // Objects that have changed meanwhile have their places in it: it may have little left from the beginning.
+    const facts = { objects: pack.objects.length, bytes: bytesOf(pack.objects) }
     const references = { count: found.length, isReleased: true, storageClass, pack: facts }
     const name = { key, multipartId }
     const segment = { offsetBytes: 0, parts: [appendedPart(extent, time.nowMs)] }
@@ -120,9 +120,13 @@ export const packVersions = command<[pack: PackVersions], PackedCounts>({
         value: encodeSegment(segment),
       },
     ]
-    return { ...finished, writes: [...finished.writes, ...made], result: { packs: 1, ...facts } }
+    const result = { packs: 1, objects: found.length, bytes: bytesOf(found.map(({ object }) => object)) }
+    return { ...finished, writes: [...finished.writes, ...made], result }
   },
 })
+
+const bytesOf = (objects: readonly PackedObject[]): number =>
+  objects.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
 
 interface FoundObject {
   readonly object: PackedObject
@@ -220,17 +224,20 @@ export const packingBuckets = query("PackingBuckets", (view): readonly PackingBu
   return found
 })
 
-/** How long after its end the next pass begins: rare enough to cost little, and often enough for the setting. */
+/**
+ * How long after its end the next pass begins: rare enough to cost little, and often enough for the setting. After a long
+ * pass it is later, but a day at most.
+ */
 function restOf({ afterSeconds }: PackingSetting, { startedMs, endedMs = startedMs }: PackingPass): number {
   const { restMsMin, restMsMax, restTimes } = PASS_LIMITS
-  const wanted = Math.min(restMsMax, Math.max(restMsMin, (afterSeconds * 1_000) / 4))
-  return Math.max(wanted, restTimes * (endedMs - startedMs))
+  const wanted = Math.max(restMsMin, (afterSeconds * 1_000) / 4, restTimes * (endedMs - startedMs))
+  return Math.min(restMsMax, wanted)
 }
 
 const PASS_LIMITS = {
   restMsMin: 60_000,
   restMsMax: 86_400_000,
-  /** The job rests for so many times what the last pass has taken. */
+  /** The job rests for so many times what the last pass has taken, within the bounds. */
   restTimes: 20,
 } as const
 

@@ -21,13 +21,14 @@ import { detachSome } from "../jobs/detach-sources.js"
 import type { RateBound } from "../jobs/repair-rate-core.js"
 import { rowsOfBucket } from "../lifecycle/walk-core.js"
 import type { StoreClock } from "../store-clock.js"
-import { CANDIDATE_LIMITS, candidatesFrom, packsFrom, type Candidate } from "./candidates-core.js"
+import { CANDIDATE_LIMITS, candidatesFrom, type Candidate } from "./candidates-core.js"
 import {
   isPassDue,
   notePacked,
   NOTHING_PACKED,
   PACK_LIMITS,
   packingBuckets,
+  packingOf,
   sumOfPacked,
   takePackingSlice,
   type PackingBucket,
@@ -51,7 +52,6 @@ interface JobSeams extends PackerSeams {
 interface Visit extends PackingBucket {
   readonly bucket: BucketRecord
   readonly beforeMs: number
-  readonly sparse: readonly RowKey[]
   next: RowKey
   /** Versions that wait for others of their class. */
   readonly held: Map<StorageClass, HeldObject[]>
@@ -118,49 +118,21 @@ export class PackingJob implements Job {
     if (bucket === undefined) return undefined
     const next = (isPassDue(due, nowMs) ? undefined : pass?.next) ?? rowsOfBucket(bucketId).start
     const beforeMs = nowMs - setting.afterSeconds * 1_000
-    return {
-      ...due,
-      bucket,
-      beforeMs,
-      sparse: await this.sparsePacks(bucketId),
-      next,
-      held: new Map(),
-      packed: NOTHING_PACKED,
-    }
-  }
-
-  /** Packs of which little is left. */
-  private async sparsePacks(bucketId: BucketId): Promise<readonly RowKey[]> {
-    const { rowsPerSlice, sparseMax } = CANDIDATE_LIMITS
-    const sparse: RowKey[] = []
-    for (
-      let from: RowKey | undefined = rowsOfBucket(bucketId).start;
-      from !== undefined && sparse.length < sparseMax;
-    ) {
-      const page: { readonly packs: readonly { rowKey: RowKey; isSparse: boolean }[]; next: RowKey | undefined } =
-        await this.seams.metadata.ask(packsFrom(bucketId, from, rowsPerSlice))
-      for (const { rowKey, isSparse } of page.packs) if (isSparse && sparse.length < sparseMax) sparse.push(rowKey)
-      from = page.next
-    }
-    return sparse
+    return { ...due, bucket, beforeMs, next, held: new Map(), packed: NOTHING_PACKED }
   }
 
   /** Whether the pass goes on in this process. */
   private async nextSlice(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
     const { metadata, pins } = this.seams
-    const { bucketId, setting, beforeMs, sparse, next: start } = visit
+    const { bucketId, setting, beforeMs, next: start } = visit
     const cold = { beforeMs, maxBytes: Math.min(setting.maxBytes, packableBytesMax(this.seams.ingest.blockBytes)) }
     const pin = pins.open(metadata.position)
     try {
-      const page = await metadata.ask(candidatesFrom(bucketId, start, cold, sparse, CANDIDATE_LIMITS.rowsPerSlice))
+      const page = await metadata.ask(candidatesFrom(bucketId, start, cold, CANDIDATE_LIMITS.rowsPerSlice))
       const { packed } = visit
       const first = rowsOfBucket(bucketId).start
       const taken = await metadata.run(takePackingSlice({ bucketId, nowMs, start, end: page.next, first, packed }))
-      if (!taken) {
-        // Another process goes on from here: what this one has taken is its own.
-        await this.end(visit, nowMs)
-        return false
-      }
+      if (!taken) return await this.goOnElsewhere(visit, nowMs)
       visit.packed = NOTHING_PACKED
       for (let at = 0; at < page.found.length && !signal.aborted; at += PACK_LIMITS.objectsMax) {
         const candidates = page.found.slice(at, at + PACK_LIMITS.objectsMax)
@@ -169,6 +141,7 @@ export class PackingJob implements Job {
         pin.progress()
         for (const each of held) if (each !== undefined) await this.hold(visit, each)
       }
+      for (const each of page.leaving) if (!signal.aborted) await this.detach(bucketId, each)
       if (page.next === undefined) {
         await this.end(visit, nowMs)
         return false
@@ -178,6 +151,17 @@ export class PackingJob implements Job {
     } finally {
       pin.close()
     }
+  }
+
+  /** Another process has taken the slice: with what it holds, this one goes on where the pass is. */
+  private async goOnElsewhere(visit: Visit, nowMs: number): Promise<boolean> {
+    const { pass } = await this.seams.metadata.ask(packingOf(visit.bucketId))
+    if (pass?.next !== undefined && pass.next !== visit.next) {
+      visit.next = pass.next
+      return true
+    }
+    await this.end(visit, nowMs)
+    return false
   }
 
   private async hold(visit: Visit, object: HeldObject): Promise<void> {

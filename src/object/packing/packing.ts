@@ -134,6 +134,6 @@ export class Packing {
   }
 
   private candidatesPage(id: BucketId, from: RowKey, cold: { readonly beforeMs: number; readonly maxBytes: number }) {
-    return this.seams.metadata.ask(candidatesFrom(id, from, cold, [], CANDIDATE_LIMITS.rowsPerSlice))
+    return this.seams.metadata.ask(candidatesFrom(id, from, cold, CANDIDATE_LIMITS.rowsPerSlice))
   }
 }
