@@ -23,7 +23,7 @@ test("a fill sends nothing back that another store sent: that one may have repla
   scene.origin.set(keyOf("replaced"), Buffer.from("v2, acknowledged there"))
   await scene.set()
   await scene.settle()
-  await scene.run(scene.copies.fillAgain(scene.bucket))
+  await scene.run(scene.copies.fillAgain(scene.bucket, false))
   await scene.settle()
   const expected = { own: "1", replaced: "v2, acknowledged there", same: "v1" }
   assert.deepEqual(Object.fromEntries(scene.there()), expected)
@@ -41,7 +41,7 @@ test("a target that has lost its objects is filled with what arrived from it, if
   await scene.settle()
   assert.equal(scene.there().size, 0)
   await scene.set({ sendBack: true })
-  await scene.run(scene.copies.fillAgain(scene.bucket))
+  await scene.run(scene.copies.fillAgain(scene.bucket, false))
   await scene.settle()
   await scene.assertCopied("sent back")
 })

@@ -93,8 +93,7 @@ export const PACKING_QUERIES: readonly PlayKind[] = [
   queryKind("PackingBucket", scene => bucketRow(scene.bucketId())),
   queryKind("PackingCandidates", scene => {
     const bucketId = scene.bucketId()
-    const sparse = scene.some(scene.rows("references").map(([rowKey]) => rowKey))
-    return candidatesFrom(bucketId, bucketRowKey(bucketId), cold(scene), sparse, 1 + scene.random.below(20))
+    return candidatesFrom(bucketId, bucketRowKey(bucketId), cold(scene), 1 + scene.random.below(20))
   }),
   queryKind("PacksFrom", scene => {
     const bucketId = scene.bucketId()
