@@ -105,6 +105,7 @@ class HotReads implements Fixture {
 
 export const HOT_COPIES = theme({
   name: "hot-copies",
+  isOnRequest: true,
   open: bench => HotReads.open(bench),
   rows: () =>
     SIZES.flatMap(size => [
