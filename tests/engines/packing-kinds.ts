@@ -15,6 +15,7 @@ import {
   takePackingSlice,
   type BytesBefore,
 } from "../../src/object/packing/pack-commands-core.js"
+import { areUnchanged } from "../../src/object/packing/packer.js"
 import { bucketRow } from "../../src/object/packing/packing-job.js"
 import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
@@ -95,6 +96,7 @@ export const PACKING_QUERIES: readonly PlayKind[] = [
     const bucketId = scene.bucketId()
     return candidatesFrom(bucketId, bucketRowKey(bucketId), cold(scene), 1 + scene.random.below(20))
   }),
+  queryKind("PackingUnchanged", scene => areUnchanged(scene.some(scene.allVersions()))),
   queryKind("PacksFrom", scene => {
     const bucketId = scene.bucketId()
     return packsFrom(bucketId, bucketRowKey(bucketId), 1 + scene.random.below(10))

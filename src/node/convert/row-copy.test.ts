@@ -105,7 +105,7 @@ test("the store's clock is copied, also while it goes on", async () => {
 })
 
 test("every family is copied but those of devices and nodes: a new one is not forgotten", () => {
-  const own: readonly Family[] = ["marks", "needles", "tablets", "cluster", "counters", "usage"]
+  const own: readonly Family[] = ["marks", "needles", "expiringNeedles", "tablets", "cluster", "counters", "usage"]
   assert.deepEqual([...COPIED_FAMILIES].sort(), FAMILY_NAMES.filter(family => !own.includes(family)).sort())
   assert.ok(COPIED_FAMILIES.includes("clock"))
 })
@@ -122,7 +122,8 @@ test("rows that belong to a device, or to the nodes of a store, are not copied",
   source.lose("usage", bucketRowKey(parseBucketId(3)))
   const copy = new RowCopy(source, target)
   while (await copy.step());
-  for (const family of ["marks", "needles", "tablets", "cluster"] as const) assert.equal(target.rows(family), 0, family)
+  for (const family of ["marks", "needles", "expiringNeedles", "tablets", "cluster"] as const)
+    assert.equal(target.rows(family), 0, family)
 })
 
 test("counters are copied as sums, also if they change, and dropped with their bucket", async () => {

@@ -59,9 +59,11 @@ export interface PackerSeams extends Pick<ObjectBackend, "clock" | "metadata" | 
   readonly random: Random
 }
 
+type ReadVersion = Pick<Candidate, "family" | "rowKey" | "row">
+
 /** Which of these versions are as they were when they were read. */
-const areUnchanged = query("PackingUnchanged", (view, candidates: readonly Candidate[]): readonly boolean[] =>
-  candidates.map(({ family, rowKey, row }) => {
+export const areUnchanged = query("PackingUnchanged", (view, read: readonly ReadVersion[]): readonly boolean[] =>
+  read.map(({ family, rowKey, row }) => {
     const now = view.get(family, rowKey)
     return now !== undefined && equalBytes(now.value, row.value)
   }),
