@@ -536,7 +536,7 @@ test("a user makes, sets and deletes buckets as its policies for S3 allow, and s
   const refused = BUCKET_SETTINGS.parse(value).settings.filter(setting => setting.refused !== undefined)
   assert.deepEqual(
     refused.map(({ setting }) => setting),
-    ["policy", "quota", "undelete", "append", "dedup", "packing", "history"],
+    ["policy", "quota", "undelete", "append", "dedup", "packing", "history", "copies"],
   )
   assert.equal(await send("DELETE", "/photos"), 403)
   assert.equal((await browser.send("GET", "/v1/buckets")).status, 403)
