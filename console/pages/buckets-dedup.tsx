@@ -85,16 +85,7 @@ function DedupJobs({ bucket }: { readonly bucket: string }) {
           ))}
         </div>
       </Section>
-      {job.value !== undefined && (
-        <BulkJob
-          key={job.value}
-          id={job.value}
-          onEnd={() => undefined}
-          onClose={() => {
-            job.value = undefined
-          }}
-        />
-      )}
+      <BulkJob job={job} />
     </>
   )
 }

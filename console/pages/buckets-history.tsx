@@ -113,16 +113,7 @@ function MomentForm({ bucket, history }: { readonly bucket: string; readonly his
           </div>
         </Form>
       </Section>
-      {job.value && (
-        <BulkJob
-          key={job.value}
-          id={job.value}
-          onEnd={() => undefined}
-          onClose={() => {
-            job.value = undefined
-          }}
-        />
-      )}
+      <BulkJob job={job} />
       {compared.value && <DifferencesSince key={JSON.stringify(compared.value)} bucket={bucket} {...compared.value} />}
     </>
   )

@@ -55,16 +55,7 @@ export function InventoryTab({ bucket: { name } }: { readonly bucket: Bucket }) 
           </div>
         </Form>
       </Section>
-      {job.value !== undefined && (
-        <BulkJob
-          key={job.value}
-          id={job.value}
-          onEnd={() => undefined}
-          onClose={() => {
-            job.value = undefined
-          }}
-        />
-      )}
+      <BulkJob job={job} />
     </>
   )
 }

@@ -76,16 +76,7 @@ function Undo({ bucket }: { readonly bucket: string }) {
           </ActionButton>
         </div>
       </Section>
-      {job.value !== undefined && (
-        <BulkJob
-          key={job.value}
-          id={job.value}
-          onEnd={() => undefined}
-          onClose={() => {
-            job.value = undefined
-          }}
-        />
-      )}
+      <BulkJob job={job} />
     </>
   )
 }

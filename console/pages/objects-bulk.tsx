@@ -181,20 +181,26 @@ export function BulkDialog(props: {
   )
 }
 
-/** A job that was started here, until it is put away. */
-export function BulkJob(props: { readonly id: string; readonly onEnd: () => void; readonly onClose: () => void }) {
-  const { id, onEnd, onClose } = props
+/** The job that was started here last, until it is hidden. */
+export function BulkJob(props: { readonly job: Signal<string | undefined>; readonly onEnd?: () => void }) {
+  const { job, onEnd } = props
+  const hide = () => (job.value = undefined)
+  return job.value === undefined ? null : <OneJob key={job.value} id={job.value} onEnd={onEnd} onHide={hide} />
+}
+
+function OneJob(props: { readonly id: string; readonly onEnd: (() => void) | undefined; readonly onHide: () => void }) {
+  const { id, onEnd, onHide } = props
   const live = useWatch<StartedJob>(`/v1/jobs/${encodeURIComponent(id)}`)
   const isOver = live.value?.endedMs !== undefined
   useEffect(() => {
-    if (isOver) onEnd()
+    if (isOver) onEnd?.()
   }, [isOver])
   const actions = (
     <>
       <a class="button" href={pathTo(["jobs", id])}>
         Details
       </a>
-      <Button kind="quiet" onClick={onClose}>
+      <Button kind="quiet" onClick={onHide}>
         Hide
       </Button>
     </>

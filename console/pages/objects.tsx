@@ -315,7 +315,7 @@ function BucketPage({ bucket }: { readonly bucket: string }) {
       }
     >
       <Uploads onDone={refresh} />
-      {job.value && <BulkJob key={job.value} id={job.value} onEnd={refresh} onClose={() => (job.value = undefined)} />}
+      <BulkJob job={job} onEnd={refresh} />
       <UploadTarget bucket={bucket} folder={folder}>
         <Section title={folder === "" ? "All objects" : folder}>
           <Trail shown={shown} />

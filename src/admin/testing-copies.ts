@@ -21,10 +21,6 @@ export class FakeCopies implements CopiesAdmin {
     this.values.set(name, value)
   }
 
-  async remove({ name }: Bucket): Promise<void> {
-    this.values.delete(name)
-  }
-
   async status(bucket: Bucket): Promise<CopiesStatus | undefined> {
     const setting = await this.settingOf(bucket)
     if (setting === undefined) return undefined

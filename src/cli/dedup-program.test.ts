@@ -1,10 +1,7 @@
 /** The commands of deduplication and packing, as an operator types them, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
-import http from "node:http"
-import { after, before, beforeEach, test } from "node:test"
-import { AdminApi } from "../admin/index.js"
-import { HEAD } from "../admin/testing-api.js"
-import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { beforeEach, test } from "node:test"
+import { FakeStore, ROOT } from "../admin/testing-store.js"
 import { parseBucketName } from "../base/ids.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import type { ItemWork } from "../jobs/contract.js"
@@ -12,8 +9,7 @@ import { StartedJobs, type OpenWork } from "../jobs/index.js"
 import { RealClock } from "../seams/clock/real.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
-import { run } from "./program.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
 const CLOCK = new RealClock()
 const NEVER = new AbortController().signal
@@ -23,7 +19,6 @@ type Outcome = Awaited<ReturnType<ItemWork<unknown>["work"]>>
 /** The outcomes of the job's rows, and the job that was opened. */
 let outcomes: readonly Outcome[] = []
 let opened: Parameters<OpenWork>[0] | undefined
-let endpoint = ""
 let store = new FakeStore()
 let jobs = startedJobs()
 
@@ -50,36 +45,12 @@ function startedJobs(): StartedJobs {
   return made
 }
 
-const server = http.createServer((request, response) => {
-  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
-
-async function answer(request: http.IncomingMessage) {
-  const { method = "", url: rawTarget = "", headers } = request
-  const chunks: Uint8Array[] = []
-  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
+const operator = operatorOf(async ({ method }) => {
   if (method === "GET") await jobs.step(NEVER)
-  const api = new AdminApi(
-    { ...store.parts, startedJobs: jobs },
-    {
-      ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
-      ...{ newBucketSettings: new Map(), metricsText: () => "" },
-    },
-  )
-  const header = (name: string) => (name === "authorization" ? headers.authorization : undefined)
-  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
-}
+  return adminOver({ ...store.parts, startedJobs: jobs })
+})
+const hayloft = (...args: readonly string[]) => operator(args)
 
-before(async () => {
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
-})
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
 beforeEach(async () => {
   store = new FakeStore()
   jobs = startedJobs()
@@ -87,14 +58,6 @@ beforeEach(async () => {
   opened = undefined
   await store.buckets.create({ name: parseBucketName("backups"), owner: ROOT, location: "", settings: new Map() })
 })
-
-async function hayloft(...args: readonly string[]) {
-  const { io, written } = testIo({
-    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    clock: CLOCK,
-  })
-  return { code: await run([...args], io, NEVER), ...written }
-}
 
 test("stat shows what is saved and kept, also as JSON", async () => {
   const { code, out, error } = await hayloft("dedup", "stat", "backups")

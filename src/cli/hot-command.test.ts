@@ -1,18 +1,14 @@
 /** `hayloft hot`, as an operator types it, against the admin API over a store in memory; and the API's answer. */
 import assert from "node:assert/strict"
-import http from "node:http"
-import { after, before, test } from "node:test"
-import { AdminApi, HOT_COPIES } from "../admin/index.js"
-import { HEAD, world } from "../admin/testing-api.js"
-import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { test } from "node:test"
+import { HOT_COPIES } from "../admin/index.js"
+import { world } from "../admin/testing-api.js"
+import { FakeStore } from "../admin/testing-store.js"
 import { parseBucketName } from "../base/ids.js"
 import { MIB, PACKED_PART } from "../base/limits.js"
 import type { HotCopiesReport } from "../node/index.js"
-import { RealClock } from "../seams/clock/real.js"
-import { run } from "./program.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
-const CLOCK = new RealClock()
 const UPLOAD = "0000000700000001aabbccddeeff0011"
 const FIGURES = { copies: 5, bytes: 4 * MIB, hits: 470, readsPerMinute: 180.7 }
 
@@ -26,42 +22,10 @@ const REPORT: HotCopiesReport = {
   ],
 }
 
-let endpoint = ""
 let hotCopies: FakeStore["parts"]["hotCopies"]
 const asked: number[] = []
 
-async function answer({ method = "", url: rawTarget = "", headers }: http.IncomingMessage) {
-  const api = new AdminApi(
-    { ...new FakeStore().parts, hotCopies },
-    {
-      ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
-      ...{ newBucketSettings: new Map(), metricsText: () => "" },
-    },
-  )
-  const header = (name: string) => (name === "authorization" ? headers.authorization : undefined)
-  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.alloc(0) })
-}
-
-const server = http.createServer((request, response) => {
-  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
-
-before(async () => {
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
-})
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
-
-async function hayloft(...args: readonly string[]) {
-  const environment = { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN }
-  const { io, written } = testIo({ environment, clock: CLOCK })
-  return { code: await run([...args], io, new AbortController().signal), ...written }
-}
+const hayloft = operatorOf(() => adminOver({ ...new FakeStore().parts, hotCopies }))
 
 const report = async (max: number): Promise<HotCopiesReport> => {
   asked.push(max)
@@ -70,13 +34,13 @@ const report = async (max: number): Promise<HotCopiesReport> => {
 
 test("a node without copies says how to switch them on", async () => {
   hotCopies = undefined
-  const { code, out } = await hayloft("hot")
+  const { code, out } = await hayloft(["hot"])
   assert.deepEqual([code, out], [0, "hot copies are switched off: start the node with --hot-copies SIZE\n"])
 })
 
 test("the hottest objects are listed with their copies, and those whose names are unknown by their upload", async () => {
   hotCopies = { report }
-  const { code, out } = await hayloft("hot")
+  const { code, out } = await hayloft(["hot"])
   assert.equal(code, 0)
   assert.match(out, /^copies: 6, 5\.0 MiB of 64\.0 MiB; 53 % of reads came from copies\n/)
   assert.match(out, /hot: from 30 reads a minute; dropped: 2 cold, 1 for hotter ones\n/)
@@ -84,10 +48,10 @@ test("the hottest objects are listed with their copies, and those whose names ar
   assert.ok(!out.includes("\x1b"), "keys do not reach the terminal as they are")
   assert.ok(out.includes(`upload ${UPLOAD} (part 3)\n`))
   assert.ok(out.endsWith(`upload ${UPLOAD} (a pack of small objects)\n`))
-  const json = await hayloft("hot", "--json", "--max", "1")
+  const json = await hayloft(["hot", "--json", "--max", "1"])
   assert.equal(HOT_COPIES.parse(JSON.parse(json.out)).hottest.length, 1)
   assert.deepEqual(asked, [20, 1])
-  assert.equal((await hayloft("hot", "--max", "0")).code, 2)
+  assert.equal((await hayloft(["hot", "--max", "0"])).code, 2)
 })
 
 test("the API names objects where it can, and refuses a maximum that is none", async () => {

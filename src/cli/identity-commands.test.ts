@@ -1,19 +1,16 @@
 /** The commands of users, groups, roles, policies and tokens, as an operator types them, over identities in memory. */
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
 import { decide, NO_RESOURCE_POLICIES } from "../access/index.js"
-import { AdminApi } from "../admin/index.js"
+import type { AdminApi } from "../admin/index.js"
 import { accessInMemory } from "../admin/testing-access.js"
-import { HEAD } from "../admin/testing-api.js"
-import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { FakeStore, ROOT } from "../admin/testing-store.js"
+import { must } from "../base/assert.js"
 import { accountNumberOf } from "../format/account-number.js"
-import { RealClock } from "../seams/clock/real.js"
-import { run } from "./program.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
 const READ = {
   Version: "2012-10-17",
@@ -27,21 +24,9 @@ const TRUST = {
 }
 
 let folder = ""
-let endpoint = ""
 let api: AdminApi | undefined
 
-const server = http.createServer((request, response) => {
-  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
-
-async function answer(request: http.IncomingMessage) {
-  const { method = "", url: rawTarget = "" } = request
-  const chunks: Uint8Array[] = []
-  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
-  assert.ok(api)
-  const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
-  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
-}
+const operator = operatorOf(() => must(api, "each test has an API"))
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-identities-"))
@@ -52,14 +37,8 @@ before(async () => {
     join(folder, "wrong.json"),
     JSON.stringify({ ...READ, Statement: [{ Effect: "Maybe" }] }, undefined, 1),
   )
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
 })
 after(async () => {
-  server.close()
-  server.closeAllConnections()
   await rm(folder, { recursive: true, force: true })
 })
 beforeEach(async () => {
@@ -74,23 +53,10 @@ beforeEach(async () => {
     },
     nowMs: () => 7,
   }
-  api = new AdminApi(
-    { ...new FakeStore().parts, accounts, identities, policyFacts },
-    {
-      ...{ version: "1.2.3", clock: new RealClock(), hosts: [], onLoopback: true, rootAccount: ROOT },
-      ...{ newBucketSettings: new Map(), metricsText: () => "" },
-    },
-  )
+  api = adminOver({ ...new FakeStore().parts, accounts, identities, policyFacts })
 })
 
-async function hayloft(line: string) {
-  const { io, written } = testIo({
-    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    ...{ workingFolder: folder, clock: new RealClock() },
-  })
-  const code = await run(line.split(" "), io, new AbortController().signal)
-  return { code, ...written }
-}
+const hayloft = (line: string) => operator(line.split(" "), { workingFolder: folder })
 
 async function says(line: string, pattern: RegExp): Promise<void> {
   const { code, out, error } = await hayloft(line)

@@ -1,20 +1,13 @@
 /** The commands of remote buckets, as an operator types them, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
-import http from "node:http"
-import { after, before, beforeEach, test } from "node:test"
-import { AdminApi } from "../admin/index.js"
-import { HEAD } from "../admin/testing-api.js"
+import { beforeEach, test } from "node:test"
 import { FakeDocuments } from "../admin/testing-documents.js"
 import { FakeRemotes, REMOTE_SETTING } from "../admin/testing-remotes.js"
-import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { FakeStore, ROOT } from "../admin/testing-store.js"
 import { fail } from "../base/failures.js"
 import { objectKeyOfText, parseBucketName } from "../base/ids.js"
-import { RealClock } from "../seams/clock/real.js"
-import { run } from "./program.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
-const CLOCK = new RealClock()
-const NEVER = new AbortController().signal
 const SMALLEST = ["remote", "set", "remote-1", "--store", "aws", "--bucket", "data"]
 
 /** Those of a store that knows the remote store `aws`. */
@@ -31,53 +24,18 @@ class RemoteDocuments extends FakeDocuments {
   }
 }
 
-let endpoint = ""
 let store = new FakeStore()
 let documents = new RemoteDocuments()
 let replaced: Partial<FakeStore["parts"]> = {}
 
-const server = http.createServer((request, response) => {
-  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
+const operator = operatorOf(() => adminOver({ ...store.parts, bucketDocuments: documents, ...replaced }))
+const hayloft = (...args: readonly string[]) => operator(args)
 
-async function answer(request: http.IncomingMessage) {
-  const { method = "", url: rawTarget = "", headers } = request
-  const chunks: Uint8Array[] = []
-  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
-  const api = new AdminApi(
-    { ...store.parts, bucketDocuments: documents, ...replaced },
-    {
-      ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
-      ...{ newBucketSettings: new Map(), metricsText: () => "" },
-    },
-  )
-  const header = (name: string) => (name === "authorization" ? headers.authorization : undefined)
-  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
-}
-
-before(async () => {
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
-})
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
 beforeEach(() => {
   store = new FakeStore()
   documents = new RemoteDocuments()
   replaced = {}
 })
-
-async function hayloft(...args: readonly string[]) {
-  const { io, written } = testIo({
-    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    clock: CLOCK,
-  })
-  return { code: await run([...args], io, NEVER), ...written }
-}
 
 const makeBucket = async () => {
   const name = parseBucketName("remote-1")

@@ -1,56 +1,29 @@
 /** `hayloft ring` as an operator types it, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
-import http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { AdminApi } from "../admin/index.js"
-import { HEAD } from "../admin/testing-api.js"
 import { LAYOUT_FILE_OF_ONE } from "../admin/testing-placement.js"
-import { FakeStore, ROOT, TOKEN } from "../admin/testing-store.js"
+import { FakeStore, ROOT } from "../admin/testing-store.js"
 import { parseBucketName } from "../base/ids.js"
 import { layoutFileJson } from "../format/layout-file.js"
-import { RealClock } from "../seams/clock/real.js"
-import { run } from "./program.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
 const store = new FakeStore()
-let endpoint = ""
 let folder = ""
 
-const server = http.createServer((request, response) => {
-  const { method = "", url: rawTarget = "" } = request
-  const api = new AdminApi(store.parts, {
-    ...{ version: "1.2.3", clock: new RealClock(), hosts: [], onLoopback: true, rootAccount: ROOT },
-    ...{ metricsText: () => "", newBucketSettings: new Map() },
-  })
-  const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
-  const reply = api.handle({ ...HEAD, method, rawTarget, header, body: async () => new Uint8Array() })
-  void reply.then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
+const operator = operatorOf(() => adminOver(store.parts))
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "hayloft-ring-"))
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
   await store.buckets.create({ name: parseBucketName("photos"), owner: ROOT, location: "" })
 })
 after(async () => {
-  server.close()
-  server.closeAllConnections()
   await rm(folder, { recursive: true, force: true })
 })
 
-async function hayloft(...args: readonly string[]) {
-  const { io, written } = testIo({
-    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    ...{ workingFolder: folder, clock: new RealClock() },
-  })
-  return { code: await run(["ring", ...args], io, new AbortController().signal), ...written }
-}
+const hayloft = (...args: readonly string[]) => operator(["ring", ...args], { workingFolder: folder })
 
 test("show compares slots with the fair share, and names what moves", async () => {
   const { out } = await hayloft("show")

@@ -1,54 +1,22 @@
 /** Commands on a store, as an operator types them, against the admin API over a store in memory. */
 import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { after, before, beforeEach, test } from "node:test"
-import { AdminApi } from "../admin/index.js"
-import { HEAD } from "../admin/testing-api.js"
-import { ERASURE, FakeStore, NODES_REPORT, REPORT, ROOT, TOKEN } from "../admin/testing-store.js"
+import { beforeEach, test } from "node:test"
+import { ERASURE, FakeStore, NODES_REPORT, REPORT } from "../admin/testing-store.js"
 import { deletedOf } from "../admin/testing-undelete.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
-import { RealClock } from "../seams/clock/real.js"
-import { run } from "./program.js"
 import { findDevice } from "./store-commands.js"
-import { testIo } from "./testing-io.js"
+import { adminOver, operatorOf } from "./testing-admin.js"
 
 const ID = "0123456789abcdef"
 const OTHER = "0123456700000000"
 let store = new FakeStore()
-let endpoint = ""
 
-const server = http.createServer((request, response) => {
-  void answer(request).then(({ status, headers, body }) => response.writeHead(status, { ...headers }).end(body))
-})
+const operator = operatorOf(() => adminOver(store.parts))
 
-async function answer(request: http.IncomingMessage) {
-  const { method = "", url: rawTarget = "" } = request
-  const chunks: Uint8Array[] = []
-  for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk)
-  const options = {
-    ...{ version: "1.2.3", clock: new RealClock() },
-    ...{ hosts: [], onLoopback: true, rootAccount: ROOT, metricsText: () => "" },
-    newBucketSettings: new Map(),
-  }
-  const api = new AdminApi(store.parts, options)
-  const header = (name: string) => (name === "authorization" ? request.headers.authorization : undefined)
-  return api.handle({ ...HEAD, method, rawTarget, header, body: async () => Buffer.concat(chunks) })
-}
-
-before(async () => {
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  assert.ok(typeof address === "object" && address !== null)
-  endpoint = `http://127.0.0.1:${address.port}`
-})
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
 beforeEach(() => {
   store = new FakeStore()
 })
@@ -63,12 +31,10 @@ async function hayloft(args: readonly string[], { types }: Person = {}) {
     if (types !== undefined) yield Buffer.from(types)
   }
   const isTerminal = types !== undefined
-  const { io, written } = testIo({
-    environment: { HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN },
-    ...{ workingFolder: "/home/me", clock: new RealClock(), input: input() },
+  return operator(args, {
+    ...{ workingFolder: "/home/me", input: input() },
     ...{ inputIsTerminal: isTerminal, errorIsTerminal: isTerminal },
   })
-  return { code: await run(args, io, new AbortController().signal), ...written }
 }
 
 const CHANGES = [

@@ -54,7 +54,6 @@ export interface CopiesAdmin {
    * bucket may not use the store, and as the target if it cannot be listed.
    */
   set(bucket: Bucket, value: CopiesValue): Promise<void>
-  remove(bucket: Bucket): Promise<void>
   /** Undefined: the bucket is not copied. */
   status(bucket: Bucket): Promise<CopiesStatus | undefined>
   /** Throws `conflict` if nothing was copied yet. */

@@ -40,7 +40,7 @@ test("a bucket without the setting logs nothing, and one that ends it keeps no r
   await scene.set()
   await scene.put("b", "second")
   assert.equal(await scene.rows(), 1)
-  await scene.run(scene.copies.remove(scene.bucket))
+  await scene.unset()
   await scene.refresh()
   await scene.work()
   assert.equal(await scene.rows(), 0)

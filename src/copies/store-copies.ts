@@ -206,11 +206,6 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     this.look()
   }
 
-  async remove(bucket: Bucket): Promise<void> {
-    await this.parts.buckets.setSetting(bucket, "copies", undefined)
-    this.look()
-  }
-
   /** Reads the buckets again soon. */
   private look(): void {
     this.bucketsAtMs = -Infinity

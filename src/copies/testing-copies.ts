@@ -113,7 +113,6 @@ export class CopiesScene {
 
   /** The process is killed, and another one begins. What the target has received stays. */
   restart(): void {
-    this.process += 0
     this.copies = this.started()
   }
 
@@ -128,6 +127,12 @@ export class CopiesScene {
 
   async set(value: Partial<CopiesValue> = {}): Promise<void> {
     await this.run(this.copies.set(this.bucket, { ...VALUE, ...value }))
+    await this.refresh()
+  }
+
+  /** As the admin API does it. */
+  async unset(): Promise<void> {
+    await this.run(this.world.services.buckets.setSetting(this.bucket, "copies", undefined))
     await this.refresh()
   }
 
