@@ -29,9 +29,11 @@ function evaluate(conditions: Conditions, version: ModelObject): Verdict {
 /** Throws `preconditionFailed` or `notModified`. */
 export function checkRead(conditions: Conditions, version: ModelObject): void {
   const verdict = evaluate(conditions, version)
-  const { etag, lastModifiedMs, versionId } = version.info
   if (verdict === "failed") throw fail("preconditionFailed")
-  if (verdict === "notModified") throw fail("notModified", { etag, lastModifiedMs, versionId })
+  if (verdict === "go") return
+  const { etag, lastModifiedMs, versionId, headers } = version.info
+  const { cacheControl, expires } = headers
+  throw fail("notModified", { etag, lastModifiedMs, versionId, cacheControl, expires })
 }
 
 /** Throws `preconditionFailed`, also if a read would be "not modified". */

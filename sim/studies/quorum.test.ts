@@ -2,7 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { cartsUnder } from "./quorum/carts.js"
-import { FAULTS, History } from "./quorum/history.js"
+import { FAULTS } from "./quorum/clients.js"
+import { History } from "./quorum/history.js"
 import { CONTENDERS, HAYLOFT, type Contender } from "./quorum/study.js"
 
 const SEED = 3

@@ -4,7 +4,6 @@
  * kills.
  */
 import assert from "node:assert/strict"
-import { createHash } from "node:crypto"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { z } from "zod"
@@ -13,64 +12,30 @@ import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { shrinksTo, liveBytes } from "../dedup/world.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
+import { KilledWriters } from "../harness/killed-writers.js"
 import { ServerProcess } from "../harness/server.js"
 
 const KILLS = Number(process.env["PACKING_KILLS"] ?? 1)
 const WRITERS = 4
-const KEYS = 64
+const KEYS = Array.from({ length: 64 }, (_, i) => `k${i}`)
 const WRITES_BETWEEN_KILLS = 60
-const RETRY_MS = 20
 const BUCKET = "small"
 const BYTES_MAX = 9_000
 /** Bytes of rows and of headers that stay, and what a kill leaves without a row for a day. */
 const LEFT_BYTES = (KILLS + 1) * 512 * 1024
-const STAT = z.object({
-  packedObjects: z.number(),
-  packs: z.number(),
-  pass: z.object({ packs: z.number() }).optional(),
-})
+const STAT = z.object({ packedObjects: z.number() })
 
-interface Line {
-  readonly key: string
-  /** Contents that a read may return: the last acknowledged write, and the unacknowledged ones after it. */
-  may: readonly (string | undefined)[]
-}
-
-const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
-
-class Story {
-  readonly lines: readonly Line[] = Array.from({ length: KEYS }, (_, i) => ({ key: `k${i}`, may: [undefined] }))
-  writes = 0
-  packs = 0
-  private isOver = false
-
-  constructor(
-    private readonly server: ServerProcess,
-    private readonly random: SimRandom,
-  ) {}
-
+class Story extends KilledWriters {
   /** Each writer has keys of its own. */
-  private async write(writer: number): Promise<void> {
+  private async writeOn(writer: number): Promise<void> {
     while (!this.isOver) {
-      const line = must(this.lines[writer + WRITERS * this.random.below(KEYS / WRITERS)], "it has keys")
-      const body = this.random.below(5) === 0 ? undefined : this.random.bytes(1 + this.random.below(BYTES_MAX))
-      await this.attempt(line, body)
+      const line = must(this.lines[writer + WRITERS * this.random.below(KEYS.length / WRITERS)], "it has keys")
+      await this.write(line, this.random.below(5) === 0 ? undefined : this.body())
     }
   }
 
-  private async attempt(line: Line, body: Uint8Array | undefined): Promise<void> {
-    const { key } = line
-    const digest = body && digestOf(body)
-    line.may = [...line.may, digest]
-    try {
-      const client = this.server.client()
-      const { status } = await client.call(body ? "PUT" : "DELETE", { bucket: BUCKET, key, ...(body && { body }) })
-      if (status !== 200 && status !== 204) return
-      line.may = [digest]
-      this.writes += 1
-    } catch {
-      await later(RETRY_MS)
-    }
+  private body(): Uint8Array {
+    return this.random.bytes(1 + this.random.below(BYTES_MAX))
   }
 
   /** Objects are packed from now on, without a pause after the pass before. */
@@ -86,46 +51,31 @@ class Story {
     assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.text()}`)
   }
 
-  private async stat(): Promise<z.output<typeof STAT>> {
-    return STAT.parse(await this.server.report(`/v1/buckets/${BUCKET}/packing`))
+  private async awaitPacked(): Promise<void> {
+    const path = `/v1/buckets/${BUCKET}/packing`
+    while (STAT.parse(await this.server.report(path)).packedObjects === 0) await later(200)
   }
 
   async run(): Promise<void> {
-    for (const line of this.lines) await this.attempt(line, this.random.bytes(1 + this.random.below(BYTES_MAX)))
-    const working = Promise.all(Array.from({ length: WRITERS }, (_, writer) => this.write(writer)))
-    try {
-      for (let kills = 0; kills < KILLS; kills += 1) {
+    for (const line of this.lines) await this.write(line, this.body())
+    await this.pack()
+    await this.awaitPacked()
+    const working = Promise.all(Array.from({ length: WRITERS }, (_, writer) => this.writeOn(writer)))
+    await this.killWhile(working, {
+      ...{ kills: KILLS, writesBetween: WRITES_BETWEEN_KILLS },
+      before: () => this.pack(),
+      after: async () => {
+        await this.check()
         await this.pack()
-        const until = this.writes + WRITES_BETWEEN_KILLS + this.random.below(WRITES_BETWEEN_KILLS)
-        while (this.writes < until) await Promise.race([later(5), working])
-        this.packs += (await this.stat()).pass?.packs ?? 0
-        await this.pack()
-        await this.server.kill()
-        await this.server.launch()
-        for (const line of this.lines) await this.check(line)
-      }
-    } finally {
-      this.isOver = true
-    }
-    await working
-  }
-
-  /** Whether the object was read. */
-  private async check({ key, may }: Line): Promise<boolean> {
-    const { status, body } = await this.server.client().call("GET", { bucket: BUCKET, key })
-    if (status !== 404 && status !== 200) return false
-    const found = status === 404 ? undefined : digestOf(body)
-    // A write may have been acknowledged since the list was read.
-    const now = this.lines.find(line => line.key === key)?.may ?? []
-    assert.ok(may.includes(found) || now.includes(found), `${key} has other bytes than were written`)
-    return true
+      },
+    })
   }
 
   async end(): Promise<void> {
     await this.pack()
-    while ((await this.stat()).packedObjects === 0) await later(200)
-    for (const line of this.lines) assert.ok(await this.check(line), `${line.key} can be read`)
-    for (const { key } of this.lines) await this.server.client().call("DELETE", { bucket: BUCKET, key })
+    await this.awaitPacked()
+    await this.check()
+    await this.removeAll()
   }
 }
 
@@ -142,10 +92,9 @@ test(
       try {
         assert.equal((await server.client().call("PUT", { bucket: BUCKET })).status, 200)
         const before = await liveBytes(server)
-        const story = new Story(server, new SimRandom(TEST_SEED))
+        const story = new Story(server, new SimRandom(TEST_SEED), BUCKET, KEYS)
         await story.run()
         await story.end()
-        assert.ok(story.packs > 0, "objects were packed between kills")
         await shrinksTo(server, before + LEFT_BYTES)
       } finally {
         await server.stop()

@@ -2,11 +2,8 @@
  * Carts: clients read a list, add an item and write it back, which is the workload of the Dynamo paper. An addition that was
  * acknowledged and is not in the list at the end is lost: another client had read the list before it, and wrote after it.
  */
-import { SimRandom } from "../../../src/seams/random/sim.js"
-import { exponential } from "../draws.js"
-import { Events } from "../events.js"
-import { HISTORY, type Fault, type StoreMaker } from "./history.js"
-import { Servers, type StoreUnderStudy, type WriteEnd } from "./servers.js"
+import { Clients, type Fault, type StoreMaker } from "./clients.js"
+import type { WriteEnd } from "./servers.js"
 
 const CARTS = { keys: 4, triesMax: 20, settleMs: 10_000, readMs: 5_000 } as const
 
@@ -15,10 +12,7 @@ export interface CartsEnd {
   readonly lost: number
 }
 
-class Carts {
-  private readonly servers: Servers
-  private readonly store: StoreUnderStudy
-  private readonly random: SimRandom
+class Carts extends Clients {
   /** By write: its items. */
   private readonly lists = new Map<string, readonly string[]>()
   private readonly acknowledged: { readonly key: number; readonly item: string }[] = []
@@ -29,23 +23,14 @@ class Carts {
     fault: Fault,
     seed: number,
   ) {
-    const events = new Events()
-    this.random = new SimRandom(seed)
-    this.servers = new Servers(events, this.random.fork("servers"), HISTORY.servers)
-    this.store = make(this.servers)
-    for (let client = 0; client < HISTORY.clients; client += 1) this.next(client)
-    events.after(HISTORY.faultFromMs, () => fault.begin(this.servers))
-    events.after(HISTORY.faultToMs, () => this.servers.comeBack())
-    events.runUntil(HISTORY.endMs + CARTS.settleMs)
+    super(make, fault, seed)
+    this.run(CARTS.settleMs)
   }
 
-  private next(client: number): void {
+  protected operate(client: number): void {
     const { events, count } = this.servers
-    if (events.nowMs >= HISTORY.endMs) return
-    events.after(exponential(this.random, HISTORY.thinkMs), () => {
-      const item = `item of ${client} at ${events.nowMs}`
-      this.add(client, client % count, this.random.below(CARTS.keys), item, CARTS.triesMax)
-    })
+    const item = `item of ${client} at ${events.nowMs}`
+    this.add(client, client % count, this.random.below(CARTS.keys), item, CARTS.triesMax)
   }
 
   private add(client: number, by: number, key: number, item: string, triesLeft: number): void {

@@ -1,30 +1,14 @@
 /** A random history: clients read and write keys of a store while its servers have a fault; and what is wrong with it. */
-import { SimRandom } from "../../../src/seams/random/sim.js"
 import { checkHistory, type Operation } from "../../history/index.js"
-import { exponential } from "../draws.js"
-import { Events } from "../events.js"
-import { Servers, type StoreUnderStudy, type WriteEnd } from "./servers.js"
+import { Clients } from "./clients.js"
+import type { WriteEnd } from "./servers.js"
 
-export const HISTORY = {
-  servers: 6,
-  clients: 12,
+const HISTORY = {
   keys: 16,
-  thinkMs: 100,
-  faultFromMs: 10_000,
-  faultToMs: 20_000,
-  endMs: 30_000,
   /** Steps of the checker for a key; beyond it the key is undecided, and counts as not explained. */
   stepsMax: 20_000,
+  settleMs: 5_000,
 } as const
-/** The last calls have ended. */
-const SETTLE_MS = 5_000
-
-export interface Fault {
-  readonly name: string
-  begin(servers: Servers): void
-}
-
-export type StoreMaker = (servers: Servers) => StoreUnderStudy
 
 interface Write {
   readonly id: string
@@ -44,35 +28,24 @@ interface Read {
   readonly found: { readonly write: string | undefined } | undefined
 }
 
-export class History {
+export class History extends Clients {
   readonly writes: Write[] = []
   readonly reads: Read[] = []
-  readonly store: StoreUnderStudy
-  private readonly servers: Servers
-  private readonly random: SimRandom
+  private readonly ofKeys = new Map<number, readonly Write[]>()
 
-  constructor(make: StoreMaker, fault: Fault, seed: number) {
-    const events = new Events()
-    this.random = new SimRandom(seed)
-    this.servers = new Servers(events, this.random.fork("servers"), HISTORY.servers)
-    this.store = make(this.servers)
-    for (let client = 0; client < HISTORY.clients; client += 1) this.next(client)
-    events.after(HISTORY.faultFromMs, () => fault.begin(this.servers))
-    events.after(HISTORY.faultToMs, () => this.servers.comeBack())
-    events.runUntil(HISTORY.endMs + SETTLE_MS)
+  constructor(...args: ConstructorParameters<typeof Clients>) {
+    super(...args)
+    this.run(HISTORY.settleMs)
   }
 
-  /** The client's next operation, by its server, or by the next one that runs. */
-  private next(client: number): void {
-    const { events, count } = this.servers
-    if (events.nowMs >= HISTORY.endMs) return
-    events.after(exponential(this.random, HISTORY.thinkMs), () => {
-      const all = Array.from({ length: count }, (_, next) => (client + next) % count)
-      const by = all.find(server => this.servers.isUp(server)) ?? 0
-      const key = this.random.below(HISTORY.keys)
-      if (this.random.below(2) === 0) this.write(client, by, key)
-      else this.read(client, by, key)
-    })
+  /** By the server of the client, or by the next one that runs. */
+  protected operate(client: number): void {
+    const { count } = this.servers
+    const all = Array.from({ length: count }, (_, next) => (client + next) % count)
+    const by = all.find(server => this.servers.isUp(server)) ?? 0
+    const key = this.random.below(HISTORY.keys)
+    if (this.random.below(2) === 0) this.write(client, by, key)
+    else this.read(client, by, key)
   }
 
   private write(client: number, by: number, key: number): void {
@@ -116,8 +89,6 @@ export class History {
     ).length
   }
 
-  private readonly ofKeys = new Map<number, readonly Write[]>()
-
   private writesOf(key: number): readonly Write[] {
     const known = this.ofKeys.get(key) ?? this.writes.filter(write => write.key === key)
     this.ofKeys.set(key, known)
@@ -149,19 +120,3 @@ export class History {
     return [...writes, ...reads]
   }
 }
-
-/** Which server a fault meets depends on nothing. */
-export const FAULTS: readonly Fault[] = [
-  { name: "none but slow disk operations", begin: () => undefined },
-  { name: "a server vanishes", begin: servers => servers.vanish(2) },
-  {
-    name: "two servers vanish",
-    begin: servers => {
-      servers.vanish(2)
-      servers.vanish(4)
-    },
-  },
-  { name: "a server is slow", begin: servers => servers.slowDown(2) },
-  { name: "split 4 : 2", begin: servers => servers.split(server => (server >= 4 ? 1 : 0)) },
-  { name: "split 3 : 3", begin: servers => servers.split(server => (server >= 3 ? 1 : 0)) },
-]

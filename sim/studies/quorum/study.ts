@@ -5,7 +5,8 @@ import { figure, percent, type Study, type StudyTable } from "../report.js"
 import { cartsUnder } from "./carts.js"
 import { BlockStore } from "./blocks.js"
 import { DynamoStore, type Quorum } from "./dynamo.js"
-import { FAULTS, History, HISTORY, type StoreMaker } from "./history.js"
+import { FAULTS, RUN, type StoreMaker } from "./clients.js"
+import { History } from "./history.js"
 import type { Servers } from "./servers.js"
 
 export interface Contender {
@@ -65,7 +66,7 @@ function shareOfClients<T extends { readonly client: number; readonly startMs: n
   all: readonly T[],
   succeeds: (each: T) => boolean,
 ): number {
-  const during = all.filter(({ startMs }) => startMs >= HISTORY.faultFromMs && startMs < HISTORY.faultToMs)
+  const during = all.filter(({ startMs }) => startMs >= RUN.faultFromMs && startMs < RUN.faultToMs)
   const clients = [...new Set(during.map(({ client }) => client))].map(of =>
     during.filter(({ client }) => client === of),
   )
@@ -142,7 +143,7 @@ function cartsTable(seed: number): StudyTable {
 }
 
 export const quorumStudy: Study = {
-  nodes: HISTORY.servers,
+  nodes: RUN.servers,
   run({ seed }) {
     const played = CONTENDERS.map(contender => play(contender, seed))
     return {

@@ -10,19 +10,8 @@ import { objectKeyOfText } from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { digestOnce } from "../../seams/compute/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { copying } from "../testing-dedup.js"
-import {
-  assertExact,
-  assertNothing,
-  keyOf,
-  never,
-  opened,
-  packsIn,
-  putting,
-  removing,
-  renew,
-  type Scene,
-} from "./testing-packing.js"
+import { copying, assertCounted, assertNothing, type Scene } from "../testing-dedup.js"
+import { keyOf, never, opened, packsIn, putting, removing, renew } from "./testing-packing.js"
 
 const HISTORIES = 4
 const STEPS = 60
@@ -101,7 +90,7 @@ class History {
   }
 
   async check(all = false): Promise<void> {
-    assertExact(this.scene)
+    assertCounted(this.scene)
     for (let i = 0; i < KEYS; i += 1) {
       const key = keyOf(i)
       const may = this.bodies.get(key) ?? [undefined]

@@ -1,20 +1,8 @@
 /** Packing: cold small objects reference ranges of one block, and clients notice nothing. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import {
-  assertBodies,
-  assertExact,
-  assertNothing,
-  keyOf,
-  opened,
-  packsIn,
-  pass,
-  put,
-  putMany,
-  removing,
-  rowsIn,
-  settle,
-} from "./testing-packing.js"
+import { assertCounted, assertNothing, rowsIn, settle } from "../testing-dedup.js"
+import { assertBodies, keyOf, opened, packsIn, pass, put, putMany, removing } from "./testing-packing.js"
 
 const sizes = (i: number): number => 100 + ((i * 397) % 1_900)
 
@@ -32,7 +20,7 @@ test("objects are packed once they are cold, and have their bytes", async () => 
   await clock.advance(7 * 86_400_000)
   await scene.world.settle("packing")
   assert.ok(packsIn(scene).reduce((sum, { count }) => sum + count, 0) >= 38)
-  assertExact(scene)
+  assertCounted(scene)
   await settle(scene)
   await assertBodies(scene, bodies)
   // Small ones have no needles of their own.
@@ -88,7 +76,7 @@ test("objects of a pack of which little is left are packed again, or get bytes o
   // Eleven are too few for another pack.
   assert.equal(packsIn(scene).length, 0)
   await assertBodies(scene, bodies)
-  assertExact(scene)
+  assertCounted(scene)
   for (const [key, bytes] of await putMany(scene, 24, () => 400, 100)) bodies.set(key, bytes)
   await pass(scene)
   await settle(scene)

@@ -2,37 +2,16 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB, MIB } from "../../base/limits.js"
-import type { Disk } from "../../seams/disk/contract.js"
-import { assertBodies, bodyIn, keyOf, opened, packsIn, pass, put, putMany, settle } from "./testing-packing.js"
+import { settle } from "../testing-dedup.js"
+import { assertBodies, bodyIn, keyOf, observing, opened, packsIn, pass, put, putMany } from "./testing-packing.js"
 
 /** Counts reads of files of all devices. */
 class CountedReads {
   reads: string[] = []
 
-  readonly behind = (disk: Disk): Disk => {
-    const { reads } = this
-    return new Proxy(disk, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name)
-        if (typeof value !== "function") return value
-        const call = (...args: unknown[]): unknown => Reflect.apply(value, target, args)
-        if (name !== "open") return call
-        return async (...args: unknown[]) => {
-          const file = (await call(...args)) as Awaited<ReturnType<Disk["open"]>>
-          return new Proxy(file, {
-            get(of, member) {
-              const its: unknown = Reflect.get(of, member)
-              if (typeof its !== "function") return its
-              return (...all: unknown[]): unknown => {
-                if (member === "read") reads.push(of.path)
-                return Reflect.apply(its, of, all)
-              }
-            },
-          })
-        }
-      },
-    })
-  }
+  readonly behind = observing((call, path) => {
+    if (call === "read") this.reads.push(path)
+  })
 
   async during(work: () => Promise<unknown>): Promise<readonly string[]> {
     this.reads.length = 0

@@ -1,31 +1,49 @@
 /** A store with a bucket whose small objects are packed, for tests. */
 import assert from "node:assert/strict"
 import { must } from "../../base/assert.js"
-import type { Family } from "../../base/families.js"
-import { objectKeyOfText, rowKeyOf, type RowKey } from "../../base/ids.js"
+import { objectKeyOfText } from "../../base/ids.js"
 import { KIB } from "../../base/limits.js"
 import type { PackingSetting } from "../../format/packing-rows.js"
-import { decodeSegment } from "../../format/records.js"
 import { decodeReferences, type ReferencesRecord } from "../../format/references-record.js"
-import { bucketIdOfRowKey } from "../../format/row-key.js"
-import type { MetadataRow } from "../../metadata/index.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { Bucket, PutResult } from "../contract.js"
-import { open, type World } from "../jobs/testing-repair.js"
-import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
-import { referencesRowKey, sourcesOf } from "../queries/manifest-core.js"
+import type { PutResult } from "../contract.js"
+import { open } from "../jobs/testing-repair.js"
+import { rowsIn, type Scene } from "../testing-dedup.js"
 import { sourceOf } from "../testing-services.js"
 
 export const never = new AbortController().signal
 const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }
 /** The block size of these stores: objects of up to an eighth are packed. */
 const BLOCK = 128 * KIB
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
-export interface Scene {
-  world: World
-  bucket: Bucket
-}
+/** A disk that calls `note` before each read and write of a file, which waits for the promise that it returns. */
+export const observing =
+  (note: (call: "read" | "write", path: string) => Promise<unknown> | void) =>
+  (disk: Disk): Disk =>
+    withMethods(disk, {
+      open: async (...args) => {
+        const file = await disk.open(...args)
+        return withMethods(file, {
+          read: (...read) => {
+            const waits = note("read", file.path)
+            return waits === undefined ? file.read(...read) : waits.then(() => file.read(...read))
+          },
+          write: async (...written) => {
+            await note("write", file.path)
+            await file.write(...written)
+          },
+        })
+      },
+    })
+
+/** The object with other methods in place of some of its own. */
+const withMethods = <T extends object>(of: T, methods: Partial<T>): T =>
+  new Proxy(of, {
+    get(target, name) {
+      const value: unknown = Reflect.get(name in methods ? methods : target, name)
+      return typeof value === "function" ? (...args: unknown[]): unknown => Reflect.apply(value, target, args) : value
+    },
+  })
 
 export async function opened(
   policy = "ec:2+1",
@@ -71,48 +89,14 @@ export async function pass(scene: Scene): Promise<void> {
   await scene.world.settle("packing")
 }
 
-export const rowsIn = ({ world }: Scene, family: Family): readonly (readonly [RowKey, MetadataRow])[] => [
-  ...world.tablet.committed.range(family, family === "releases" || family === "packing" ? ALL : ALL_OBJECT_ROWS),
-]
-
 export const packsIn = (scene: Scene): readonly ReferencesRecord[] =>
   rowsIn(scene, "references").flatMap(([, { value }]) => {
     const record = decodeReferences(value)
     return record.pack !== undefined && record.count > 0 ? [record] : []
   })
 
-/** Checks that counts match the references. */
-export function assertExact(scene: Scene): void {
-  const found = new Map<string, number>()
-  for (const [rowKey, { value }] of rowsIn(scene, "segments"))
-    for (const source of sourcesOf(decodeSegment(value))) {
-      const name = referencesRowKey(bucketIdOfRowKey(rowKey), source)
-      found.set(name, (found.get(name) ?? 0) + 1)
-    }
-  const counted = new Map<string, number>()
-  for (const [rowKey, { value }] of rowsIn(scene, "references")) {
-    const { count } = decodeReferences(value)
-    if (count > 0) counted.set(rowKey, count)
-  }
-  assert.deepEqual(counted, found)
-}
-
-/** Runs the jobs that remove unreferenced bytes. */
-export async function settle({ world }: Scene): Promise<void> {
-  for (const job of ["collector", "orphans", "collector"]) await world.settle(job)
-  await world.removeAborted()
-}
-
 export async function assertBodies({ world }: Scene, bodies: ReadonlyMap<string, Uint8Array>): Promise<void> {
   for (const [key, bytes] of bodies) assert.ok((await world.get(key)).equals(bytes), `${key} has other bytes`)
-}
-
-/** Checks that nothing is left of objects that are gone. */
-export async function assertNothing(scene: Scene): Promise<void> {
-  await settle(scene)
-  for (const family of ["segments", "releases", "references"] as const)
-    assert.equal(rowsIn(scene, family).length, 0, family)
-  assert.equal(scene.world.needles, 0)
 }
 
 export const removing = ({ world, bucket }: Scene, key: string) =>

@@ -7,11 +7,9 @@ import { objectKeyOfText } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { asPromise } from "../../base/soon.js"
 import { sourceOf } from "../testing-services.js"
-import { copying } from "../testing-dedup.js"
+import { copying, assertCounted, assertNothing, settle, type Scene } from "../testing-dedup.js"
 import {
   assertBodies,
-  assertExact,
-  assertNothing,
   bodyIn,
   keyOf,
   never,
@@ -22,8 +20,6 @@ import {
   putMany,
   removing,
   renew,
-  settle,
-  type Scene,
 } from "./testing-packing.js"
 
 /** All objects fit in one block. */
@@ -93,7 +89,7 @@ test("ETags, checksums, times, metadata, tags, ranges, part numbers, figures and
     let i = 0
     for (const key of bodies.keys()) assert.deepEqual(await seen(scene, key), before[i++])
     assert.deepEqual(await clock.runUntil(services.buckets.usage(scene.bucket)), usage)
-    assertExact(scene)
+    assertCounted(scene)
   }
   await clock.runUntil(services.packing.set(scene.bucket, { afterSeconds: 0, maxBytes: 65_536 }))
   await renew(scene)
@@ -139,7 +135,7 @@ test("older versions are packed, and are removed one by one", async () => {
     for await (const piece of body.read(never)) pieces.push(piece.slice())
     assert.ok(Buffer.concat(pieces).equals(bytes))
     await clock.runUntil(services.objects.remove({ bucket, key, versionId, conditions: {} }))
-    assertExact(scene)
+    assertCounted(scene)
   }
   await assertNothing(scene)
 })
@@ -159,7 +155,7 @@ test("what undelete keeps of a packed object can be put back, also when its pack
   for (let i = 0; i < 30; i += 1)
     await clock.runUntil(services.undelete.undelete(bucket.id, objectKeyOfText(keyOf(i)), {}))
   await assertBodies(scene, bodies)
-  assertExact(scene)
+  assertCounted(scene)
 })
 
 test("copies, renames and overwrites of packed objects have the bytes", async () => {
@@ -184,5 +180,5 @@ test("copies, renames and overwrites of packed objects have the bytes", async ()
   await settle(scene)
   await assertBodies(scene, bodies)
   await assert.rejects(scene.world.get(keyOf(2)), error => isFailure(error, "noSuchKey"))
-  assertExact(scene)
+  assertCounted(scene)
 })
