@@ -7,8 +7,10 @@ import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
 import { APPENDS } from "./themes/appends.js"
+import { COPIES_IN_A_STORE } from "./themes/copies.js"
 import { DEDUP } from "./themes/dedup.js"
 import { HOT_COPIES } from "./themes/hot-copies.js"
+import { PACKING_OF_OBJECTS } from "./themes/packing.js"
 import { LOCKS } from "./themes/locks.js"
 import { REMOTES } from "./themes/remotes.js"
 import { TABLES } from "./themes/tables.js"
@@ -48,12 +50,14 @@ const THEMES: readonly Theme[] = [
   APPENDS,
   MOMENTS,
   DEDUP,
+  PACKING_OF_OBJECTS,
   TABLES,
   QUEUES,
   LOCKS,
   TRANSACTIONS,
   TRANSFORMS,
   REMOTES,
+  COPIES_IN_A_STORE,
 ]
 const FORMS = "forms"
 const DEVICES = "devices"

@@ -111,7 +111,7 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "if (removesOthers && setting.deletes && 0 > 1)",
   ),
   plant(
-    "a filling that nobody asked for removes the only copies",
+    "a fill that was not requested removes the only copies",
     CASES,
     FILLING,
     "if (removesOthers && setting.deletes)",

@@ -68,7 +68,7 @@ test("of two halves that do not reach each other nothing goes offline without th
   assert.deepEqual([offline, heldBack], [0, NODES + 1])
 })
 
-test("while the database is away nobody counts as silent", () => {
+test("while the database is away no node counts as silent", () => {
   const fault = { durationMs: 17 * MINUTE_MS + 2_500, databaseAway: true }
   const { silent, ended, offline, silentMsMost } = heartbeatsUnder(NODES, 1, fault, MINUTE_MS)
   assert.deepEqual([silent, ended, offline], [0, 0, 0])

@@ -242,7 +242,7 @@ test("several small copies make space for a large one only if all of them are co
   for (const [i, unit] of small.entries()) scene.heat(unit, i === 3 ? 100 : 10)
   const large = unitOf(9)
   scene.heat(large, 50)
-  assert.ok(!scene.has(large) && small.every(unit => scene.has(unit)), "nothing was dropped in vain")
+  assert.ok(!scene.has(large) && small.every(unit => scene.has(unit)), "nothing was dropped needlessly")
   scene.heat(large, 101)
   assert.ok(scene.has(large) && !small.some(unit => scene.has(unit)))
 })
@@ -266,7 +266,7 @@ test("copies that clients hold while they stall do not keep others from being ta
     if (copy && upload < many - 1) scene.ledger.lend(copy)
   }
   for (let i = 0; i < 4; i += 1) scene.heat(unitOf(1000, KIB), 100)
-  assert.ok(scene.has(unitOf(1000, KIB)), "after a few reads the two that nobody holds are found")
+  assert.ok(scene.has(unitOf(1000, KIB)), "after a few reads the two that no node holds are found")
 })
 
 test("a copy is dropped once it was cold for some minutes, and not while it is warm", () => {

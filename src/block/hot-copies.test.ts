@@ -257,7 +257,7 @@ test("a re-encoded block is read from its new shards, and gets a copy of its own
   assert.equal(scene.reads, 0)
 })
 
-test("a removed extent's copy leaves when nobody reads it any more", async () => {
+test("a removed extent's copy leaves once it is no longer read", async () => {
   const scene = await Scene.open()
   const extent = await scene.world.writeExtent(scene.world.random.bytes(BLOCK_BYTES))
   await scene.heat(extent)

@@ -1,7 +1,7 @@
 /**
  * Table stream: a table of users as bytes, one piece after the other, from rows that arrive in the order of their keys.
  *
- * Limits    In memory are one partition, and the bytes that nobody has taken yet.
+ * Limits    In memory are one partition, and the bytes that the reader has not taken yet.
  * Refuses   Rows that are out of order, as a bug; a file beyond `TABLE_FILE_LIMITS`.
  */
 import { assert } from "../base/assert.js"
@@ -39,7 +39,7 @@ export class TableStream {
     this.put(ABOUT_ROW, NO_BYTES, encodeAbout(about))
   }
 
-  /** Bytes that nobody has taken. */
+  /** Bytes that the reader has not taken. */
   get waitingBytes(): number {
     return this.pieces.reduce((sum, { length }) => sum + length, 0)
   }

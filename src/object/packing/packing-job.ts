@@ -39,6 +39,8 @@ import type { PackingMetrics } from "./packing-metrics.js"
 const PACKING_LIMITS = {
   /** Versions that are read at the same time. */
   readsAtOnce: 16,
+  /** How long a bucket with rows that cannot be read is left alone. */
+  retryUnreadableMs: 3_600_000,
 } as const
 
 interface JobSeams extends PackerSeams {
@@ -104,7 +106,7 @@ export class PackingJob implements Job {
       if (!isFailure(error, "corruptRecord", "corruptRow", "noSuchBucket")) throw error
       if (!isFailure(error, "noSuchBucket"))
         this.seams.log.error("packing_stopped", { bucket: visit.bucket.name, error: String(error) })
-      this.unreadable.set(visit.bucketId, nowMs + 3_600_000)
+      this.unreadable.set(visit.bucketId, nowMs + PACKING_LIMITS.retryUnreadableMs)
     }
     this.visit = undefined
     return "busy"
