@@ -37,50 +37,13 @@ function ensureReady() {
   return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
 }
 
-/** Slow files that every whole run includes. They start first, so that no core is idle at the end. */
-const ALWAYS = [
-  "sim/cluster/cluster",
-  "tests/kill/kill",
-  "tests/conformance",
-  "tests/crash/log",
-  "tests/cluster/database-trouble",
-  "tests/cluster/cut-off",
-]
-
 /**
- * The slowest files, with more than half of the total time, the slowest first: `npm run check` runs one of `TURNS`
- * parts of them, chosen by the commit, so that a few commits run all. TEST_TURN=all runs all of them, as `npm test` does.
+ * Test files of 10 s and more, the slowest first. `always`: every whole run includes them; they start first, so that no core is
+ * idle at the end. `inTurn`: `npm run check` runs one of `TURNS` parts of them, chosen by the commit, so that a few commits run
+ * all. TEST_TURN=all runs all of them, as `npm test` does.
  */
-const IN_TURN = [
-  ...["tests/cluster/convert", "tests/cluster/replace", "tests/drama/growth", "tests/cluster/suites"],
-  ...["tests/cluster/restarts", "tests/node/encrypt-existing", "tests/console/objects", "tests/docs/commands"],
-  ...["bench/quick", "tests/cluster/operate", "tests/cluster/rollback", "tests/drama/nodes-drama"],
-  ...["tests/cluster/rescue", "sim/world/scenarios", "tests/cluster/rotate-master-key", "tests/cluster/zones"],
-  ...["tests/devices/starts", "tests/cluster/changes", "tests/devices/no-space", "tests/clients/identities"],
-  ...["sim/world/twin-lifecycle", "tests/faults/sweep", "tests/console/buckets", "tests/cluster/repair"],
-  ...["tests/faults/rot", "sim/world/disk-drama", "tests/steward/planted", "tests/docs/run-pages"],
-  ...["src/http/fairness", "tests/devices/returning", "tests/console/devices", "tests/console/identities"],
-  ...[
-    "tests/faults/rot-repair",
-    "src/block/shard-scan-core",
-    "tests/devices/every-subset",
-    "tests/node/encrypted-offline",
-  ],
-  ...["sim/world/twins", "tests/cluster/convert-interrupted", "sim/world/storm", "tests/console/jobs"],
-  ...["src/cli/commands", "tests/stalled/stalled", "tests/faults/hung", "tests/table/encrypted"],
-  ...["tests/faults/process", "tests/devices/exchanged", "tests/devices/emptied", "tests/console/safety"],
-  ...["tests/drama/drama", "tests/clients/settings", "tests/cluster/versions", "tests/clients/kms"],
-  ...["tests/clients/tools", "tests/cluster/observe", "tests/crash/volume", "tests/steward/steward"],
-  ...["tests/cluster/encrypt-at-rest", "src/node/control/truth", "tests/clients/locks", "tests/clients/undelete"],
-  ...["src/object/jobs/encrypt", "tests/node/rescue-sealed", "src/node/full-disk", "tests/clients/quotas"],
-  ...["tests/node/encrypt-at-rest", "tests/tools/package", "src/placement/next-layout", "src/node/erase/erasures"],
-  ...["tests/cluster/erase", "tests/crash/table", "src/placement/capacity", "tests/cluster/classes"],
-  ...["tests/cluster/queue", "tests/console/queues", "tests/cluster/coord", "tests/console/locks"],
-  ...["tests/console/transforms", "tests/transforms/server", "tests/console/remotes"],
-  ...["tests/remote/kills", "tests/remote/clients", "tests/cluster/remotes"],
-  ...["tests/dedup/upkeep"],
-]
-const TURNS = 6
+const { always: ALWAYS, inTurn: IN_TURN } = JSON.parse(readFileSync(join(ROOT, "tools/slow-tests.json"), "utf8"))
+const TURNS = 10
 
 const fileOf = name => `dist/${name}.test.js`
 export const LONGEST = [...IN_TURN, ...ALWAYS].map(fileOf)
@@ -123,37 +86,17 @@ export const WORLD =
 /** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
 
-/** Pure but slow tests (4 s of CPU each, and more), which only the whole check runs. */
-export const LONG = new Set(
-  [
-    "block/mender",
-    "block/shard-store",
-    "block/shard-scan-core",
-    "cluster/device-commands-core",
-    "cluster/safety-core",
-    "node/control/truth",
-    "erasure/codec",
-    "object/jobs/encrypt",
-    "object/jobs/reencode",
-    "placement/capacity",
-    "placement/domains",
-    "placement/golden-tables",
-    "placement/next-layout",
-    "table/pick-core",
-  ].map(name => `dist/src/${name}.test.js`),
-)
-
 /** These tests drive pure cores with the files of `scenarios/`. */
 const SCENARIOS = "dist/tests/scenarios/"
 
 /**
  * The pure tests: tests beside their source in src/, outside of folders with tests of the machine, that do not
- * import processes, threads, sockets, folders or real time; without a few slow ones. Also the scenarios.
+ * import processes, threads, sockets, folders or real time; without slow ones. Also the scenarios.
  */
 export const pureTestFiles = () =>
   testFiles().filter(path => {
     const from = relative(ROOT, path)
-    const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONG.has(from)
+    const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONGEST.includes(from)
     return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
   })
 
