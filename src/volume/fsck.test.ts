@@ -95,14 +95,15 @@ test("each kind of damage is reported as its own kind", async () => {
   assert.equal(damage.damage.fromBytes, header.offsetBytes)
 })
 
-test("an unreadable place costs its needle or its volume, and the others are verified", async () => {
+test("an unreadable place costs its needle, or what is behind it in its volume, and the others are verified", async () => {
   const world = await device(60)
   const { volume, offsetBytes, headerBytes } = placeOf(world, 10)
   const fail = fails("EIO")
-  for (const [badBytes, kind] of [
-    [0, "unreadable"],
-    [offsetBytes + 10, "unreadable"],
-    [offsetBytes + headerBytes + 10, "needle"],
+  for (const [badBytes, kind, hasAll] of [
+    // Without its first page the needles of a volume are found.
+    [0, "damage", true],
+    [offsetBytes + 10, "unreadable", false],
+    [offsetBytes + headerBytes + 10, "needle", true],
   ] as const) {
     world.sim.intercept(call => {
       if (call.kind !== "read" || call.path !== pathOf(volume)) return
@@ -115,6 +116,7 @@ test("an unreadable place costs its needle or its volume, and the others are ver
       [kind],
       `byte ${badBytes}`,
     )
+    assert.equal(totals.needles === 60, hasAll, `byte ${badBytes}: ${totals.needles} needles`)
   }
 })
 
