@@ -1,6 +1,7 @@
 /** Tables of users: building one from rows in random order, opening it, and random gets from the page cache. */
 import { join } from "node:path"
 import { performance } from "node:perf_hooks"
+import { GIB } from "../../src/base/limits.js"
 import { RealDisk } from "../../src/seams/disk/index.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { buildTable, TableFile } from "../../src/table-files/index.js"
@@ -12,6 +13,7 @@ const BATCH = 1_000
 const VALUE = Buffer.alloc(100, "value of a row ")
 const GETS = 200_000
 const GET_MICROS_MAX = 50
+const WHOLE_CACHE_BYTES = 2 * GIB
 /** An odd number: keys in an order that is not theirs. */
 const STEP = 2_654_435_761
 /** From this on a run is a long one. */
@@ -67,12 +69,12 @@ class Tables implements Fixture {
     return { figure: seconds * 1_000, unit: "ms", also: { keys: this.keys, sizeBytes } }
   }
 
-  /** `isThere`: of keys that the table has. */
-  async gets(isThere: boolean): Promise<Measured> {
-    const table = await TableFile.open(this.disk, this.path)
+  /** `isThere`: of keys that the table has. `cacheBytes`: undefined for the default. */
+  async gets(isThere: boolean, cacheBytes?: number): Promise<Measured> {
+    const table = await TableFile.open(this.disk, this.path, { cacheBytes })
     const times = new Float64Array(GETS)
     const picked = Array.from(times, () => keyOf(this.random.below(this.keys)) + (isThere ? "" : "-"))
-    // Once for the page cache and the compiler.
+    // Once for the page cache, the cache of blocks and the compiler.
     for (const key of picked) table.get(key)
     for (const [i, key] of picked.entries()) {
       const beganMs = performance.now()
@@ -101,6 +103,11 @@ export const TABLES = theme({
     { work: "open a table", measure: it => it.opens("index") },
     { work: "open a table and verify it whole", measure: it => it.opens("whole") },
     { work: "random get, p99", target: P99, measure: it => it.gets(true) },
+    {
+      work: "random get with a cache for all blocks, p99",
+      target: P99,
+      measure: it => it.gets(true, WHOLE_CACHE_BYTES),
+    },
     { work: "random get of absent keys, p99", target: P99, measure: it => it.gets(false) },
   ],
 })

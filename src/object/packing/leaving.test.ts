@@ -10,7 +10,7 @@ import { objectRowKey } from "../../format/row-key.js"
 import { command } from "../../metadata/index.js"
 import { sourceOf } from "../testing-services.js"
 import { candidatesFrom } from "./candidates-core.js"
-import { isPassDue, NOTHING_PACKED, packingOf, takePackingSlice } from "./pack-commands-core.js"
+import { beginAgain, isPassDue, notePacked, NOTHING_PACKED, packingOf, takePackingSlice } from "./pack-commands-core.js"
 import { type Scene, assertCounted, settle } from "../testing-dedup.js"
 import {
   observing,
@@ -145,6 +145,21 @@ test("a process that lost a slice goes on behind it with the objects that it hol
       .sort((a, b) => b - a),
     [...Array.from({ length: 8 }, () => 128), 1_100 - 8 * 128],
   )
+})
+
+test("a setting that is made again during a pass begins another one at once", async () => {
+  const scene = await opened()
+  const { clock, tablet: metadata } = scene.world
+  await putMany(scene, 40, () => 400)
+  await pass(scene)
+  await clock.runUntil(metadata.run(beginAgain(scene.bucket.id)))
+  // The pass that was under way ends.
+  const packed = { packs: 1, objects: 16, bytes: 6_400 }
+  await clock.runUntil(metadata.run(notePacked(scene.bucket.id, clock.wallMs(), packed)))
+  const { setting, pass: after } = await clock.runUntil(asPromise(() => metadata.ask(packingOf(scene.bucket.id))))
+  const bucket = { bucketId: scene.bucket.id, setting: must(setting, "it was set"), pass: after }
+  assert.ok(isPassDue(bucket, clock.wallMs()))
+  assert.equal(after?.packed.objects, 16)
 })
 
 test("a record that cannot be decoded delays no other object", async () => {

@@ -292,7 +292,9 @@ export const notePacked = command<[bucketId: BucketId, nowMs: number, packed: Pa
   decide(view, _time, bucketId, nowMs, packed) {
     const pass = presentPass(view, bucketId)
     if (pass === undefined) return { writes: [], result: undefined }
-    const endedMs = pass.endedMs === undefined ? undefined : Math.max(pass.endedMs, nowMs)
+    // After `beginAgain` the next pass stays due, whatever the one before has packed since.
+    const isDue = pass.startedMs === NO_PASS.startedMs
+    const endedMs = pass.endedMs === undefined || isDue ? pass.endedMs : Math.max(pass.endedMs, nowMs)
     const noted = { ...pass, endedMs, packed: sumOfPacked(pass.packed, packed) }
     return { writes: [passWrite(bucketId, noted)], result: undefined }
   },
