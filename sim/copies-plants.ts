@@ -30,7 +30,7 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     ORDER,
     WINDOW,
     "const end = this.entries.findIndex(({ isDone }) => !isDone)",
-    "const end = this.entries.findIndex(({ isDone, key }) => !isDone && this.keys.get(key)?.underWay === undefined)",
+    "const end = this.entries.findIndex(entry => !entry.isDone && ![...this.keys.values()].some(({ underWay }) => underWay?.includes(entry)))",
   ),
   plant(
     "the log is read past the closed moment",
