@@ -98,6 +98,7 @@ test("large and small objects: each row has a figure beside its limit", async ()
 for (const themes of [
   "listings,batches,appends,moments,queues,locks,transactions,transforms,remotes",
   "starts,memory,pressure",
+  "dedup,packing,tables,copies",
 ]) {
   test(`${themes.replaceAll(",", ", ")}: each row has a figure`, async () => {
     const rows = await quick(themes)
