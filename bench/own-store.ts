@@ -2,7 +2,7 @@
  * A store for measurements: a separate process with a bucket, in folders below the bench's.
  */
 import { createHash } from "node:crypto"
-import { mkdir, readFile, rm } from "node:fs/promises"
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
@@ -73,6 +73,21 @@ export class OwnStore {
     await store.start()
     await store.client.createBucket(BUCKET)
     return store
+  }
+
+  /** Two stores, the second of which knows the first as the remote store `far`. */
+  static async openPair(bench: Bench, name: string): Promise<{ readonly far: OwnStore; readonly near: OwnStore }> {
+    const far = await OwnStore.open(bench, { name: `${name}-far`, folders: 1 })
+    try {
+      const { endpoint, region, accessKeyId, secretAccessKey } = far.access
+      const file = join(bench.workFolder, `${name}.json`)
+      await writeFile(file, JSON.stringify({ far: { endpoint, region, accessKeyId, secretAccessKey } }))
+      const args = ["--remotes", file]
+      return { far, near: await OwnStore.open(bench, { name: `${name}-near`, folders: 1, args }) }
+    } catch (error) {
+      await far.close()
+      throw error
+    }
   }
 
   /** A bucket whose objects are encrypted, with SSE-S3. */

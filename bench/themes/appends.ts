@@ -6,6 +6,7 @@ import { timed, type Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { loadOf } from "../work-rate.js"
 
 const RECORD = noiseOf(KIB)
 const FOLLOWED = 50
@@ -50,10 +51,8 @@ class Appends implements Fixture {
   }
 
   private async perSecond(next: () => { readonly request: ReturnType<OwnStore["forge"]["forge"]> }) {
-    const { scale, clock, signal } = this.bench
-    const plan = { endpoint: this.store.forge.endpoint, connections: scale.connections, seconds: scale.seconds }
-    const load = await runLoad({ ...plan, next: () => ({ ...next(), bytes: RECORD.length }) }, clock, signal)
-    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
+    const { endpoint } = this.store.forge
+    const load = await loadOf(this.bench, endpoint, () => ({ ...next(), bytes: RECORD.length }))
     return { perSecond: load.operationsPerSecond, p99Ms: load.p99Ms }
   }
 

@@ -1,6 +1,4 @@
 /** A bucket with copies in a second store on the same machine: its PUTs, and how fast copies arrive. */
-import { writeFile } from "node:fs/promises"
-import { join } from "node:path"
 import { z } from "zod"
 import { KIB } from "../../src/base/limits.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
@@ -31,21 +29,18 @@ class Copies implements Fixture {
   ) {}
 
   static async open(bench: Bench): Promise<Copies> {
-    const far = await OwnStore.open(bench, { name: "copies-far", folders: 1 })
+    const { far, near } = await OwnStore.openPair(bench, "copies")
+    const copies = new Copies(bench, far, near)
     try {
-      const { endpoint, region, accessKeyId, secretAccessKey } = far.access
-      const file = join(bench.workFolder, "copies.json")
-      await writeFile(file, JSON.stringify({ far: { endpoint, region, accessKeyId, secretAccessKey } }))
-      const near = await OwnStore.open(bench, { name: "copies-near", folders: 1, args: ["--remotes", file] })
       await far.client.createBucket(TARGET_BUCKET)
       await near.client.createBucket(COPIED_BUCKET)
       const value = { store: "far", bucket: TARGET_BUCKET }
       await near.admin(admin => admin.put(`/v1/buckets/${COPIED_BUCKET}/settings/copies`, { value }))
-      return new Copies(bench, far, near)
     } catch (error) {
-      await far.close()
+      await copies.close()
       throw error
     }
+    return copies
   }
 
   async close(): Promise<void> {

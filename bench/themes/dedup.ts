@@ -1,11 +1,11 @@
 /** Puts of new and of known bytes in a bucket with deduplication, compared with the same puts in another bucket. */
 import { MIB } from "../../src/base/limits.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { loadOf } from "../work-rate.js"
 
 const BODY = noiseOf(MIB)
 const OTHER_BUCKET = "other"
@@ -37,16 +37,13 @@ class Dedup implements Fixture {
 
   private async perSecond(bucket: string, isNew: boolean) {
     const { forge } = this.store
-    const { scale, clock, signal } = this.bench
-    const plan = { endpoint: forge.endpoint, connections: scale.connections, seconds: scale.seconds }
     const next = () => {
       const number = (this.drawn += 1)
       const body = isNew ? Uint8Array.from(BODY) : BODY
       if (isNew) new DataView(body.buffer).setUint32(0, number)
       return { request: forge.forge({ method: "PUT", bucket, key: `put/${number}`, body }), bytes: body.length }
     }
-    const load = await runLoad({ ...plan, next }, clock, signal)
-    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
+    const load = await loadOf(this.bench, forge.endpoint, next)
     return { perSecond: load.operationsPerSecond, p99Ms: load.p99Ms }
   }
 }

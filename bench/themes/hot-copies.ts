@@ -4,7 +4,6 @@
  */
 import { KIB, MIB } from "../../src/base/limits.js"
 import { must } from "../../src/base/assert.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
 import type { RequestForge } from "../../src/client/load/request-forge.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { S3Client } from "../../src/client/s3-client.js"
@@ -13,6 +12,7 @@ import { OwnNodes } from "../own-nodes.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { loadOf } from "../work-rate.js"
 
 const REDUNDANCY = ["--redundancy", "ec:4+2"]
 const COPIES = ["--hot-copies", "64MiB", "--hot-reads", "2"]
@@ -94,12 +94,8 @@ class HotReads implements Fixture {
   }
 
   private async load({ forge }: Served, size: number): Promise<number> {
-    const { scale, clock, signal } = this.bench
-    const plan = { endpoint: forge.endpoint, connections: scale.connections, seconds: scale.seconds }
     const next = () => ({ request: forge.forge({ method: "GET", bucket: BUCKET, key: String(size) }), bytes: size })
-    const load = await runLoad({ ...plan, next }, clock, signal)
-    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
-    return load.count
+    return (await loadOf(this.bench, forge.endpoint, next)).count
   }
 }
 

@@ -1,13 +1,13 @@
 /** Packed objects compared with the same objects in another bucket: their GETs, and the bytes that they use on devices. */
 import { z } from "zod"
 import { KIB, MIB } from "../../src/base/limits.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import { mapBounded } from "../../src/life/index.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { Unmeasured, type Measured } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
+import { loadOf } from "../work-rate.js"
 
 const PACKED_BUCKET = "packed"
 const BODY = noiseOf(16 * KIB)
@@ -139,15 +139,12 @@ class Packing implements Fixture {
 
   private async getsPerSecond(bucket: string) {
     const { forge } = this.store
-    const { scale, clock, signal } = this.bench
-    const plan = { endpoint: forge.endpoint, connections: scale.connections, seconds: scale.seconds }
     let drawn = 0
     const next = () => {
       drawn = (drawn + 7_919) % this.objects
       return { request: forge.forge({ method: "GET", bucket, key: String(drawn) }), bytes: BODY.length }
     }
-    const load = await runLoad({ ...plan, next }, clock, signal)
-    if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
+    const load = await loadOf(this.bench, forge.endpoint, next)
     return { perSecond: load.operationsPerSecond, p99Ms: load.p99Ms }
   }
 }

@@ -1,6 +1,4 @@
 /** A remote bucket beside an ordinary one, and beside the store that it stands for, which is on the same machine. */
-import { writeFile } from "node:fs/promises"
-import { join } from "node:path"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { S3Client } from "../../src/client/s3-client.js"
@@ -29,11 +27,7 @@ class Remotes implements Fixture {
   ) {}
 
   static async open(bench: Bench): Promise<Remotes> {
-    const far = await OwnStore.open(bench, { name: "remote-far", folders: 1 })
-    const { endpoint, region, accessKeyId, secretAccessKey } = far.access
-    const file = join(bench.workFolder, "remotes.json")
-    await writeFile(file, JSON.stringify({ far: { endpoint, region, accessKeyId, secretAccessKey } }))
-    const near = await OwnStore.open(bench, { name: "remote-near", folders: 1, args: ["--remotes", file] })
+    const { far, near } = await OwnStore.openPair(bench, "remote")
     const remotes = new Remotes(bench, far, near)
     for (const [bucket, writes] of [
       [THROUGH, "Through"],

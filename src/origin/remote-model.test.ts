@@ -21,7 +21,7 @@ const BLOCK_BYTES = 64
 
 const KEYS = ["a", "b", "d/x"] as const
 /** Of each property; more for a longer search. */
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 10)
+const RUNS = Number(process.env["MODEL_RUNS"] ?? 40)
 type Key = (typeof KEYS)[number]
 type Value = string | undefined
 

@@ -1,8 +1,8 @@
 /**
  * Packer: reads versions, writes them one behind the other as one block, and makes them reference it.
  *
- * Promises  What has changed since it was read is not in the pack, nor in its directory, but for a change while that is
- *           written. A version has whole bytes at any moment. An interruption leaves unreferenced needles, which are removed like those
+ * Promises  A version that has changed since it was read is neither in the pack nor in its directory, unless it changes while
+ *           the directory is written. A version has whole bytes at any moment. An interruption leaves unreferenced needles, which are removed like those
  *           of any upload. Bytes that readers still use stay until those have ended.
  * Limits    `PACKER_LIMITS`, and those of `PACK_LIMITS`.
  */
