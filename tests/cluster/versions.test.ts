@@ -2,12 +2,15 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { after, test } from "node:test"
+import { FRAME_VERSIONS } from "../../src/format/frame.js"
 import { SCHEMA_VERSION } from "../../src/sql/postgres/schema.js"
 import { PlantedCopies } from "../harness/planted-copies.js"
 import { noPostgres } from "../harness/postgres.js"
 import { BUCKET, statusSays, withNodes } from "./stores.js"
 
-const FRAMES = "{ lowest: 1, highest: 2 }"
+const { lowest, highest } = FRAME_VERSIONS
+const framesOf = (from: number, to: number): string => `{ lowest: ${from}, highest: ${to} }`
+const FRAMES = framesOf(lowest, highest)
 const copies = new PlantedCopies(["src"])
 after(() => copies.remove())
 
@@ -47,7 +50,7 @@ test("neighbouring versions run together, others are refused", { skip: noPostgre
 
     // One node after another is upgraded; the schema is that of the newer program from then on.
     await second.stop()
-    second.command = programOf("0.2.0", "{ lowest: 2, highest: 3 }", SCHEMA_VERSION + 1)
+    second.command = programOf("0.2.0", framesOf(highest, highest + 1), SCHEMA_VERSION + 1)
     await second.start()
     await bothWork()
     const { nodes: seen } = await statusSays(first, ({ nodes: known }) => known?.nodes[1]?.version === "0.2.0")
@@ -61,14 +64,14 @@ test("neighbouring versions run together, others are refused", { skip: noPostgre
 
     // A program that has skipped a release migrates nothing while others run.
     const skipping = await nodes.add(0)
-    skipping.command = programOf("0.4.0", "{ lowest: 4, highest: 5 }", SCHEMA_VERSION + 3)
+    skipping.command = programOf("0.4.0", framesOf(highest + 2, highest + 3), SCHEMA_VERSION + 3)
     assert.match(
       await skipping.refusal(),
       /too old for the schema of this one: upgrade all nodes one release at a time/,
     )
     // With a schema that both know, its peers refuse it.
     const far = await nodes.add(0)
-    far.command = programOf("0.3.0", "{ lowest: 4, highest: 4 }", SCHEMA_VERSION + 1)
+    far.command = programOf("0.3.0", framesOf(highest + 2, highest + 2), SCHEMA_VERSION + 1)
     const started = far.spawn()
     const { nodes: known } = await statusSays(first, ({ nodes: all }) =>
       /versions of two nodes are too far apart/.test(all?.nodes.find(({ name }) => name === far.name)?.reason ?? ""),
