@@ -26,8 +26,17 @@ export const SHARDS_MAX = 32
 export const DEVICES_MAX = 32
 /** Devices of a store, on all of its nodes. */
 export const STORE_DEVICES_MAX = 4096
-/** One tablet entry, payloads included: room for a value of an item of 1 MiB, and for the item's own row. */
+/**
+ * All rows that one command writes, payloads included, as an entry of the log. The largest are an item of K2V and a message of a
+ * queue of 1 MiB with their other rows. A row is at most as long as its entry: nothing below limits it further.
+ */
 export const ENTRY_BYTES_MAX = 1 * MIB + 256 * KIB
+/** The key of a row. The longest are of K2V: a partition key and a sort key of 1,024 bytes each, with ids. */
+export const ROW_KEY_BYTES_MAX = 2 * KIB + 256
+/** A device adds no more to the key of a row (its replica incarnation) … */
+export const STORED_KEY_OVERHEAD_BYTES_MAX = 8
+/** … and to its value (the place of a payload, and flags). */
+export const STORED_VALUE_OVERHEAD_BYTES_MAX = 32
 /** The document of one bucket setting. */
 export const SETTING_BYTES_MAX = 64 * KIB
 /** The same for lifecycle rules, of which a bucket may have a thousand. */

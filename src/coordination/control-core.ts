@@ -7,6 +7,7 @@
 import { assert } from "../base/assert.js"
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
+import { MIB } from "../base/limits.js"
 import {
   CONTROL_ROW_KEY,
   CONVERSION_ROW_KEY,
@@ -20,6 +21,9 @@ import {
 } from "../format/cluster-rows.js"
 import type { EntryWrite } from "../format/entry.js"
 import { command, query, type CommandView, type RowView } from "../metadata/index.js"
+
+/** The partition table of a layout is one row. */
+const CONTROL_BYTES_MAX = 8 * MIB
 
 interface ControlChange extends ControlRow {
   /** The generation that is replaced; 0: the store has no record yet. */
@@ -55,6 +59,7 @@ function isBeingFilled(view: CommandView): boolean {
  */
 export const changeControl = command<[change: ControlChange], void>({
   name: "ChangeControl",
+  bytesMax: CONTROL_BYTES_MAX,
   touches: ({ before, layouts: { put, drop } }) => [
     ["cluster", CONTROL_ROW_KEY],
     ...(before === 0 ? [["cluster", CONVERSION_ROW_KEY] as const] : []),

@@ -8,14 +8,20 @@ import { must } from "../base/assert.js"
 import type { Family } from "../base/families.js"
 import { fail, isFailure } from "../base/failures.js"
 import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf, type RowKey } from "../base/ids.js"
-import { KIB } from "../base/limits.js"
-import { decodeStoredRow } from "../format/stored-row.js"
+import {
+  ENTRY_BYTES_MAX,
+  KIB,
+  ROW_KEY_BYTES_MAX,
+  STORED_KEY_OVERHEAD_BYTES_MAX,
+  STORED_VALUE_OVERHEAD_BYTES_MAX,
+} from "../base/limits.js"
+import { decodeStoredRow, encodeStoredRow } from "../format/stored-row.js"
 import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
-import { FIRST_EPOCH } from "../format/replica-incarnation.js"
+import { FIRST_EPOCH, storePrefixOf } from "../format/replica-incarnation.js"
 import { SimDisk } from "../seams/disk/index.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
-import type { StoreWriter } from "../seams/store/contract.js"
+import { assertWrite, type StoreWriter } from "../seams/store/contract.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { containedPosition, containedSequence, readSourceMark, runCheckpoint, runMerge } from "./checkpoint.js"
 import type { CheckpointSource, CommitLog } from "./contract.js"
@@ -411,4 +417,14 @@ test("payloads that such a commit has only moved stay as well", async () => {
   await assert.rejects(run(failing(base, ["behind"]), upkeep), isFull)
   await run(base, upkeep)
   await assertReads("abcd")
+})
+
+test("a store takes the largest row that a command may write, with what a device adds to it", () => {
+  const value = new Uint8Array(ENTRY_BYTES_MAX)
+  const stored = encodeStoredRow(value, { volume: 1, offsetBytes: 2 ** 40, lengthBytes: KIB })
+  const prefix = storePrefixOf(parseEpoch(0xffff_ffff))
+  assert.ok(prefix.length <= STORED_KEY_OVERHEAD_BYTES_MAX)
+  assert.ok(stored.length - value.length <= STORED_VALUE_OVERHEAD_BYTES_MAX)
+  const key = rowKeyOf(prefix + "k".repeat(ROW_KEY_BYTES_MAX))
+  assertWrite({ family: "current", key, value: stored })
 })

@@ -12,10 +12,12 @@
 import type { Family } from "../base/families.js"
 import type { BucketId, Position, RowKey } from "../base/ids.js"
 import type { LentSoon } from "../base/lent.js"
+import { ENTRY_BYTES_MAX } from "../base/limits.js"
 import type { Soon } from "../base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { Counters } from "../format/records.js"
 import type { Usage } from "../format/usage.js"
+import { checkSize } from "./command-size.js"
 import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
 import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
@@ -80,6 +82,8 @@ interface CommandKind<Args extends Arguments, Result> {
   readonly name: string
   /** False if the command shrinks rows or records usage. Such commands run even if a disk has no space for more. */
   readonly grows?: false | ((...args: Args) => boolean)
+  /** The bytes that it may write, if they are more than an entry of a log has. Only an engine without one runs it. */
+  readonly bytesMax?: number
   touches?(...args: Args): Touches
   /** Pure. Throws a `Failure` to refuse. */
   decide(view: CommandView, time: DecisionTime, ...args: Args): Decision<Result>
@@ -114,7 +118,10 @@ class CommandOfKind<Args extends Arguments, Result> implements Command<Result> {
   decide(rows: DecisionView, time: DecisionTime): Decision<Result> {
     const view = new GuardedView(rows)
     const decision = this.kind.decide(view, time, ...this.args)
-    if (decision.writes.length > 0) view.check(decision.writes)
+    if (decision.writes.length > 0) {
+      view.check(decision.writes)
+      checkSize(this.name, decision, this.kind.bytesMax ?? ENTRY_BYTES_MAX)
+    }
     return decision
   }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
+import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import {
@@ -13,9 +14,12 @@ import {
   type RowKey,
 } from "../base/ids.js"
 import { owned } from "../base/lent.js"
+import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, INLINE_BYTES_MAX, ROW_KEY_BYTES_MAX } from "../base/limits.js"
 import { asPromise } from "../base/soon.js"
-import type { EntryWrite } from "../format/entry.js"
+import { TEST_SEED } from "../base/testing-seed.js"
+import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
+import { SimRandom } from "../seams/random/sim.js"
 import { command, query, type Metadata } from "./contract.js"
 import type { MetadataRow, QueryView } from "./views.js"
 
@@ -24,6 +28,14 @@ export interface MetadataUnderTest {
   /** Acknowledged changes must be present afterwards. */
   reopen?(): Promise<MetadataUnderTest>
   dispose(): Promise<void>
+}
+
+/** A row with a key, a value and a payload of these lengths. */
+interface SizedRow {
+  readonly name: string
+  readonly keyBytes: number
+  readonly valueBytes: number
+  readonly payloadBytes?: number
 }
 
 interface Change {
@@ -53,6 +65,44 @@ const change = command<[changes: readonly Change[]], number>({
     return { writes: changes.map(writeOf), result: time.position }
   },
 })
+
+const sizedKey = ({ name, keyBytes }: SizedRow): RowKey => rowKeyOf(name.padEnd(keyBytes, "\xfe"))
+const filled = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes).fill(7)
+
+const sizedWrite = (row: SizedRow): EntryWrite => ({
+  family: "debts",
+  key: sizedKey(row),
+  value: filled(row.valueBytes),
+  ...(row.payloadBytes === undefined ? {} : { payload: filled(row.payloadBytes) }),
+})
+
+const writeSized = command<[rows: readonly SizedRow[]], void>({
+  name: "WriteSized",
+  touches: rows => rows.map(row => ["debts", sizedKey(row)]),
+  decide(view, _time, rows) {
+    for (const row of rows) view.get("debts", sizedKey(row))
+    return { writes: rows.map(sizedWrite), result: undefined }
+  },
+})
+
+/** Lengths of the values of these rows; undefined for absent ones. */
+const sizesOf = query("SizesOf", (view, rows: readonly SizedRow[]) => {
+  const keys = rows.map(sizedKey).sort()
+  const range = { start: must(keys[0], "there are rows"), end: rowKeyOf(`${must(keys.at(-1), "there are rows")}\xff`) }
+  const lengths = new Map(Array.from(view.range("debts", range), ([key, { value }]) => [key, value.length]))
+  return rows.map(row => lengths.get(sizedKey(row)))
+})
+
+const isWithinLimits = (rows: readonly SizedRow[]): boolean =>
+  rows.length <= COMMAND_ROWS_MAX &&
+  rows.every(({ keyBytes }) => keyBytes <= ROW_KEY_BYTES_MAX) &&
+  entryBytes(rows.map(sizedWrite)) <= ENTRY_BYTES_MAX
+
+/** One row that fills an entry, with a key of this length. */
+function largestRow(keyBytes: number, payloadBytes?: number): SizedRow {
+  const row = { name: "largest", keyBytes, valueBytes: 0, ...(payloadBytes === undefined ? {} : { payloadBytes }) }
+  return { ...row, valueBytes: ENTRY_BYTES_MAX - entryBytes([sizedWrite(row)]) }
+}
 
 const createOnce = command<[key: string, value: string], void>({
   name: "CreateOnce",
@@ -409,6 +459,45 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     await metadata.run(change([{ family: "names", key: "key", value: "there" }]))
     const answers = await metadata.askEveryReplica(-Infinity, valueOf("names", "key"))
     assert.ok(answers === undefined || (answers.length > 0 && answers.every(answer => answer === "there")))
+  })
+
+  test(`${kind}: whatever a command may write is present after a checkpoint; more is refused, and changes nothing`, async () => {
+    let under = await open()
+    const isWritten = async (rows: readonly SizedRow[]): Promise<boolean> => {
+      const outcome = await under.metadata.run(writeSized(rows)).catch((error: unknown) => error)
+      if (outcome !== undefined && !isFailure(outcome, "invalidRequest")) throw outcome
+      under = (await under.reopen?.()) ?? under
+      const sizes = await under.metadata.ask(sizesOf(rows))
+      const expected = outcome === undefined ? rows.map(({ valueBytes }) => valueBytes) : rows.map(() => undefined)
+      assert.deepEqual(sizes, expected)
+      return outcome === undefined
+    }
+    try {
+      const tiny = (count: number) =>
+        Array.from({ length: count }, (_, i): SizedRow => ({ name: `${i} of ${count} `, keyBytes: 20, valueBytes: 1 }))
+      for (const [row, isAccepted] of [
+        [largestRow(8), true],
+        [largestRow(9, INLINE_BYTES_MAX), true],
+        [largestRow(ROW_KEY_BYTES_MAX), true],
+        [{ name: "longer", keyBytes: ROW_KEY_BYTES_MAX + 1, valueBytes: 1 }, false],
+        [{ ...largestRow(12), name: "one more", valueBytes: largestRow(12).valueBytes + 1 }, false],
+      ] as const) {
+        assert.equal(await isWritten([row]), isAccepted, row.name)
+      }
+      assert.equal(await isWritten(tiny(COMMAND_ROWS_MAX)), true)
+      assert.equal(await isWritten(tiny(COMMAND_ROWS_MAX + 1)), false)
+      const random = new SimRandom(TEST_SEED)
+      for (let round = 0; round < 20; round += 1) {
+        const rows = Array.from({ length: 1 + random.below(4) }, (_, i): SizedRow => {
+          const keyBytes = random.below(2) === 0 ? 20 + random.below(40) : ROW_KEY_BYTES_MAX - 2 + random.below(4)
+          const valueBytes = Math.max(0, Math.floor(ENTRY_BYTES_MAX / (1 + random.below(4))) - random.below(8_000))
+          return { name: `${round} ${i} `, keyBytes, valueBytes }
+        })
+        assert.equal(await isWritten(rows), isWithinLimits(rows), JSON.stringify(rows))
+      }
+    } finally {
+      await under.dispose()
+    }
   })
 
   test(`${kind}: commands and queries agree with a model, in every order and range, over restarts`, async () => {

@@ -3,14 +3,13 @@ import sortedBtree from "sorted-btree"
 import { assert, must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { FAMILY_NAMES, type Family } from "../base/families.js"
-import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX } from "../base/limits.js"
 import { parseIncarnation, parsePosition } from "../base/ids.js"
 import type { Position, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
 import { Lent, type LentSoon } from "../base/lent.js"
 import { visitRows } from "../base/row-scan.js"
 import type { Soon } from "../base/soon.js"
-import { entryBytes, type EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/entry.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countedWrites } from "./counters.js"
 import { isOfGeneration } from "./guards.js"
@@ -143,9 +142,6 @@ export class MemoryMetadata implements Metadata {
       payload: (_, __, { payload }) => payload?.bytes,
     }
     const { result, ...decision } = command.copied().decide(view, time)
-    assert(decision.writes.length <= COMMAND_ROWS_MAX, () => `a command writes ${decision.writes.length} rows`)
-    const lengthBytes = entryBytes(decision.writes)
-    if (lengthBytes > ENTRY_BYTES_MAX) throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
     this.checkNew(decision.writes, reads)
     return { result, writes: [...decision.writes, ...countedWrites(view, decision)] }
   }

@@ -4,10 +4,9 @@
  * Promises  No answer of a batch, not even a refusal, is given before its commit: any of them may rest on a change that
  *           an earlier command of the batch has made. A batch that changes nothing is answered at once.
  */
-import { asFailure, fail, type Failure } from "../base/failures.js"
+import { asFailure, type Failure } from "../base/failures.js"
 import type { BucketId, RowKey } from "../base/ids.js"
-import { COMMAND_ROWS_MAX } from "../base/limits.js"
-import { entryBytes, type EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { isGuardsRowKey } from "../format/transaction-record.js"
 import { addUsage, NO_USAGE } from "../format/usage.js"
@@ -23,7 +22,6 @@ import type {
   NewUsage,
   ReplacedRow,
 } from "./database.js"
-import { SQL_LIMITS } from "./limits.js"
 import { BatchView, LaterBatch, RowsMissing } from "./rows-core.js"
 import type { ChangedRow, FetchedRows, UsageSoFar, Wants } from "./rows-core.js"
 import { byStoredKey, storedIn } from "./stored-key.js"
@@ -212,7 +210,6 @@ export function decideBatch(
     const view = new BatchView(fetched, wants, changes)
     try {
       const { answer, ...decision } = command.decide(view, timeOf(number))
-      checkSize(decision.writes)
       changes.apply(view, decision)
       decided.push({ command: number, outcome: answer })
     } catch (error) {
@@ -222,12 +219,6 @@ export function decideBatch(
     }
   }
   return isMissing ? undefined : { decided, later, changes }
-}
-
-function checkSize(writes: readonly EntryWrite[]): void {
-  const lengthBytes = entryBytes(writes)
-  if (writes.length <= COMMAND_ROWS_MAX && lengthBytes <= SQL_LIMITS.commandBytesMax) return
-  throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
 }
 
 const contentOf = ({ family, key, value, head, payload }: ChangedRow): NewRow => ({ family, key, value, head, payload })

@@ -1,5 +1,4 @@
 /** Limits of the SQL engine. */
-import { MIB } from "../base/limits.js"
 
 export const SQL_LIMITS = {
   /** Connections of a process that commit. What arrives during a commit is the next batch: more lanes, smaller batches. */
@@ -7,8 +6,6 @@ export const SQL_LIMITS = {
   /** Connections that only read. */
   readers: 2,
   commandsPerBatch: 128,
-  /** What one command may write: the partition table of a layout is one row. */
-  commandBytesMax: 8 * MIB,
   queriesPerBatch: 64,
   /** A statement that reads has taken so long that queries which arrive now use another reader. */
   slowReadMs: 5,

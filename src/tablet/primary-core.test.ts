@@ -3,7 +3,6 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
 import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "../base/ids.js"
-import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
 import { MemoryLayer } from "../device/index.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { soleProcess, type Command, type DecisionView } from "../metadata/index.js"
@@ -180,11 +179,8 @@ test("a decision that throws changes nothing", () => {
   })
   assert.deepEqual(scene.answers, ["refuses! conflict"])
   assert.equal(scene.core.takeBatch(), undefined)
-  const large = { family: FAMILY, key: key("a"), value: new Uint8Array(2 * MIB) } as const
-  scene.run("large", () => ({ writes: [large], result: undefined }))
-  assert.deepEqual(scene.answers.slice(1), ["large! invalidRequest"])
   scene.read("read", "a")
-  assert.deepEqual(scene.answers.slice(2), ["read: undefined"])
+  assert.deepEqual(scene.answers.slice(1), ["read: undefined"])
 })
 
 test("many decisions are logged in batches that a log accepts, in their order", () => {
@@ -236,34 +232,6 @@ test("a batch contains entries up to its limit exactly, and an entry of any size
   assert.equal(batchLength(appended([half, half + 1])), 1)
   assert.equal(batchLength(appended([half, half, 0])), 2)
   assert.equal(batchLength(appended([2 * BATCH_BYTES_MAX, 0])), 1)
-})
-
-test("an entry of the largest size is accepted, and one byte more is refused with its size", () => {
-  const scene = new Scene()
-  const sized = (length: number) => ({ family: FAMILY, key: key("a"), value: new Uint8Array(length) }) as const
-  scene.run("largest", () => ({ writes: [sized(ENTRY_BYTES_MAX - ROW_BYTES)], result: "kept" }))
-  scene.commit(scene.core.takeBatch())
-  const refused: unknown[] = []
-  const settle = { resolve: () => assert.fail("too large"), reject: (error: unknown) => void refused.push(error) }
-  const larger = sized(ENTRY_BYTES_MAX - ROW_BYTES + 1)
-  scene.core.decide({ decide: () => ({ writes: [larger], result: undefined }) }, 0, new Map(), settle)
-  assert.deepEqual(scene.answers, ["largest: kept"])
-  const [failure] = refused
-  assert.ok(isFailure(failure) && failure.kind === "invalidRequest")
-  assert.deepEqual(failure.details, { message: "the change is too large", lengthBytes: ENTRY_BYTES_MAX + 1 })
-})
-
-test("a command writes as many rows as are allowed, and more fail an assertion", () => {
-  const scene = new Scene()
-  const rows = (count: number) => Array.from({ length: count }, (_, i) => write(`row ${i}`, "v"))
-  scene.run("most", () => ({ writes: rows(COMMAND_ROWS_MAX), result: "most" }))
-  assert.equal(scene.core.takeBatch()?.entries[0]?.writes.filter(isOfCommand).length, COMMAND_ROWS_MAX)
-  const refused: unknown[] = []
-  const settle = { resolve: () => assert.fail("too many"), reject: (error: unknown) => void refused.push(error) }
-  const tooMany = rows(COMMAND_ROWS_MAX + 1)
-  scene.core.decide({ decide: () => ({ writes: tooMany, result: undefined }) }, 0, new Map(), settle)
-  assert.match(String(refused[0]), /1025 rows|internal/)
-  assert.equal(scene.core.takeBatch(), undefined)
 })
 
 test("a decision receives its time, the position that it would get and the incarnations that ended", () => {

@@ -12,7 +12,7 @@ import type { Family } from "../base/families.js"
 import { parsePosition } from "../base/ids.js"
 import type { Epoch, Position, RowKey, TabletId } from "../base/ids.js"
 import { RowsNeeded } from "../base/rows-needed.js"
-import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, MIB } from "../base/limits.js"
+import { MIB } from "../base/limits.js"
 import { decodeTimestamps, TIMESTAMPS_ROW } from "../format/commit-timestamps.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/entry.js"
 import type { KeyRange } from "../base/key-range.js"
@@ -186,9 +186,6 @@ export class PrimaryCore {
   }
 
   private append(decided: readonly EntryWrite[], position: Position, commitUs: number): void {
-    assert(decided.length <= COMMAND_ROWS_MAX, () => `a command writes ${decided.length} rows`)
-    const lengthBytes = entryBytes(decided)
-    if (lengthBytes > ENTRY_BYTES_MAX) throw fail("invalidRequest", { message: "the change is too large", lengthBytes })
     const reservation = this.timestamps.use(commitUs)
     const writes = reservation ? [...decided, reservation] : decided
     this.headPosition = position

@@ -1,4 +1,5 @@
 /** A tablet of three replicas passes the suite for metadata engines, over restarts and checkpoints. */
+import { MIB } from "../../src/base/limits.js"
 import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
 import { Scene } from "./scene.js"
 
@@ -14,4 +15,4 @@ async function under(scene: Scene): Promise<MetadataUnderTest> {
   }
 }
 
-metadataSuite("tablet", () => under(new Scene({ devices: 3 })))
+metadataSuite("tablet", () => under(new Scene({ devices: 3, segmentBytes: 4 * MIB })))

@@ -9,6 +9,12 @@
  */
 import { assert } from "../../base/assert.js"
 import type { Failure } from "../../base/failures.js"
+import {
+  ENTRY_BYTES_MAX,
+  ROW_KEY_BYTES_MAX,
+  STORED_KEY_OVERHEAD_BYTES_MAX,
+  STORED_VALUE_OVERHEAD_BYTES_MAX,
+} from "../../base/limits.js"
 import type { DeviceCipher } from "../../base/device-cipher.js"
 import type { DeviceId, RowKey } from "../../base/ids.js"
 import type { Family } from "../../base/families.js"
@@ -18,8 +24,9 @@ import type { Disk } from "../disk/contract.js"
 
 export type { KeyRange } from "../../base/key-range.js"
 
-export const KEY_BYTES_MAX = 1978
-export const VALUE_BYTES_MAX = 1024 * 1024
+/** A store takes each row that a command may write, in the form in which a device stores it. */
+export const KEY_BYTES_MAX = ROW_KEY_BYTES_MAX + STORED_KEY_OVERHEAD_BYTES_MAX
+export const VALUE_BYTES_MAX = ENTRY_BYTES_MAX + STORED_VALUE_OVERHEAD_BYTES_MAX
 
 /** Reads are synchronous and consumed within one turn. Values are in shared memory: callers must not write to them. */
 export interface StoreReader {

@@ -179,7 +179,7 @@ export function storeSuite(kind: string, make: () => Promise<StoresUnderTest>): 
       const writer = await stores.openWriter(path, host)
       const everyByte = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join("")
       const lengths = Array.from({ length: 200 }, (_, i) => KEY_BYTES_MAX - 7 * i)
-      const keys = lengths.map(length => everyByte.repeat(8).slice(-length))
+      const keys = lengths.map(length => everyByte.repeat(Math.ceil(KEY_BYTES_MAX / 256)).slice(-length))
       await writer.commit(keys.map(key => put(key, `${key.length}`)))
       assert.deepEqual(keysIn(writer, ALL), [...keys].sort())
       for (const key of keys) assert.equal(textAt(writer, key), `${key.length}`)

@@ -1,0 +1,122 @@
+/**
+ * The largest that services accept is stored: what is acknowledged at the limits of queues, items and files is present after
+ * a checkpoint and a restart, on the embedded engine and on the SQL engine.
+ */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "../../src/base/assert.js"
+import { parseAccountId, parseBucketName, parseCoordPath, parseItemKey } from "../../src/base/ids.js"
+import { MIB } from "../../src/base/limits.js"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { Coordination } from "../../src/coord/coordination.js"
+import { COORD_LIMITS } from "../../src/coord/limits.js"
+import type { Metadata } from "../../src/metadata/index.js"
+import { BucketService } from "../../src/object/bucket-service.js"
+import { Items } from "../../src/object/items/items.js"
+import { ITEM_LIMITS } from "../../src/object/items/limits.js"
+import { QUEUE_LIMITS } from "../../src/queues/limits.js"
+import { Queues } from "../../src/queues/queues.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
+import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimulatedWorld, SLOW } from "../sql/simulated-world.js"
+import { Scene } from "../tablet/scene.js"
+
+const ACCOUNT = parseAccountId("main")
+const LONGEST_KEY = parseItemKey("\u00ff".repeat(512))
+
+/** An engine whose rows are those after a checkpoint and a restart, if it has checkpoints. */
+interface Engine {
+  readonly metadata: Metadata
+  restart(): Promise<Metadata>
+}
+
+async function onTablet(work: (engine: Engine) => Promise<void>): Promise<void> {
+  const scene = new Scene({ devices: 3, segmentBytes: 4 * MIB })
+  await scene.open()
+  await work({
+    metadata: scene.tablet,
+    async restart() {
+      await scene.tablet.stop()
+      for (const device of scene.devices) await device.checkpoint()
+      await scene.open()
+      return scene.tablet
+    },
+  })
+  await scene.tablet.stop()
+}
+
+async function onSql(work: (engine: Engine) => Promise<void>): Promise<void> {
+  const world = new SimulatedWorld(TEST_SEED, SLOW)
+  await world.run(async () => {
+    const metadata = await world.open("node")
+    await work({ metadata, restart: () => Promise.resolve(metadata) })
+  })
+}
+
+/** The services that a client reaches, over one engine. */
+function servicesOver(metadata: Metadata) {
+  const clock = new SimClock()
+  const random = new SimRandom(TEST_SEED)
+  const common = { clock, random, metadata, prepare: async () => undefined, isShared: false }
+  return {
+    buckets: new BucketService(metadata),
+    items: new Items(common),
+    queues: new Queues({ ...common, node: "0123abcd" }),
+    coordination: new Coordination(common),
+  }
+}
+
+const filled = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, "x")
+
+for (const [kind, on] of [
+  ["tablet", onTablet],
+  ["SQL", onSql],
+] as const) {
+  test(`${kind}: messages of the largest size, delayed or moved to a dead queue, are kept`, () =>
+    on(async engine => {
+      const { queues } = servicesOver(engine.metadata)
+      const named = (name: string) => ({ account: ACCOUNT, name })
+      for (const name of ["q", "dead"]) await queues.create(named(name))
+      const attributes = [{ name: "n".repeat(256), type: "String", value: filled(1_000) }] as const
+      const sizes = [0, 1, 9, 10, 11, 100].map(less => QUEUE_LIMITS.contentBytesMax - less)
+      for (const size of sizes) {
+        const content = { body: filled(size), attributes: [], trace: undefined }
+        await queues.add(named("q"), [{ content, sender: "arn".repeat(300) }], { copiesNow: 1 })
+      }
+      const spent = attributes.reduce((sum, { name, type, value }) => sum + name.length + type.length + value.length, 0)
+      const body = filled(QUEUE_LIMITS.contentBytesMax - spent)
+      const redrive = { maxDeliveries: 1, deadQueue: "dead" }
+      const message = { content: { body, attributes, trace: undefined }, sender: "arn", redrive, retrySeconds: 0 }
+      await queues.add(named("q"), [{ ...message, delaySeconds: 1 }], { copiesNow: 1 })
+      const after = servicesOver(await engine.restart()).queues
+      const received = (await after.receive({ account: ACCOUNT, queues: ["q"], count: 1 })) ?? []
+      assert.equal(received[0]?.content.body.length, QUEUE_LIMITS.contentBytesMax)
+      assert.equal((await after.find(named("q")))?.messages, sizes.length + 1)
+    }))
+
+  test(`${kind}: items of the largest size, with the longest keys and as many values as one may have, are kept`, () =>
+    on(async engine => {
+      const { buckets, items } = servicesOver(engine.metadata)
+      const name = parseBucketName("bucket")
+      const bucket = await buckets.create({ name, owner: ACCOUNT, location: "" })
+      const at = { partition: LONGEST_KEY, sortKey: LONGEST_KEY, seen: new Map() }
+      await items.write(bucket, [{ ...at, bytes: filled(ITEM_LIMITS.valueBytesMax) }])
+      const many = { ...at, sortKey: parseItemKey("many") }
+      for (let i = 0; i < ITEM_LIMITS.valuesMax; i += 1) {
+        await items.write(bucket, [{ ...many, bytes: filled(ITEM_LIMITS.inlineBytesMax).fill(i, 0, 1) }])
+      }
+      const after = servicesOver(await engine.restart()).items
+      const read = await after.read(bucket, LONGEST_KEY, LONGEST_KEY)
+      assert.equal(must(read?.values[0], "the value is present").length, ITEM_LIMITS.valueBytesMax)
+      assert.equal((await after.read(bucket, LONGEST_KEY, many.sortKey))?.values.length, ITEM_LIMITS.valuesMax)
+    }))
+
+  test(`${kind}: files of the largest size are kept`, () =>
+    on(async engine => {
+      const { coordination } = servicesOver(engine.metadata)
+      const of = { account: ACCOUNT, path: parseCoordPath("space/file") }
+      await coordination.write(of, filled(COORD_LIMITS.fileBytesMax))
+      const after = servicesOver(await engine.restart()).coordination
+      assert.equal((await after.file(of))?.content.length, COORD_LIMITS.fileBytesMax)
+    }))
+}
