@@ -16,10 +16,8 @@ import {
 import { owned } from "../base/lent.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, INLINE_BYTES_MAX, ROW_KEY_BYTES_MAX } from "../base/limits.js"
 import { asPromise } from "../base/soon.js"
-import { TEST_SEED } from "../base/testing-seed.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
-import { SimRandom } from "../seams/random/sim.js"
 import { command, query, type Metadata } from "./contract.js"
 import type { MetadataRow, QueryView } from "./views.js"
 
@@ -486,13 +484,16 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
       }
       assert.equal(await isWritten(tiny(COMMAND_ROWS_MAX)), true)
       assert.equal(await isWritten(tiny(COMMAND_ROWS_MAX + 1)), false)
-      const random = new SimRandom(TEST_SEED)
-      for (let round = 0; round < 20; round += 1) {
-        const rows = Array.from({ length: 1 + random.below(4) }, (_, i): SizedRow => {
-          const keyBytes = random.below(2) === 0 ? 20 + random.below(40) : ROW_KEY_BYTES_MAX - 2 + random.below(4)
-          const valueBytes = Math.max(0, Math.floor(ENTRY_BYTES_MAX / (1 + random.below(4))) - random.below(8_000))
-          return { name: `${round} ${i} `, keyBytes, valueBytes }
-        })
+      const keyBytes = fc.oneof(
+        fc.integer({ min: 20, max: 60 }),
+        fc.integer({ min: ROW_KEY_BYTES_MAX - 2, max: ROW_KEY_BYTES_MAX + 1 }),
+      )
+      const valueBytes = fc
+        .tuple(fc.integer({ min: 1, max: 4 }), fc.nat(8_000))
+        .map(([share, less]) => Math.floor(ENTRY_BYTES_MAX / share) - less)
+      const sizes = fc.array(fc.record({ keyBytes, valueBytes }), { minLength: 1, maxLength: 4 })
+      for (const [round, some] of fc.sample(sizes, 20).entries()) {
+        const rows = some.map((each, i): SizedRow => ({ ...each, name: `${round} ${i} ` }))
         assert.equal(await isWritten(rows), isWithinLimits(rows), JSON.stringify(rows))
       }
     } finally {

@@ -2,9 +2,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseUploadId } from "../../base/ids.js"
+import { COMMAND_ROWS_MAX } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import type { PartRecord, SegmentRecord } from "../../format/records.js"
 import { bytesOfParts } from "../queries/manifest-core.js"
+import { HINTS_PER_COMMAND } from "../commands/version-commands-core.js"
 import { planSealing } from "./append-sealing-core.js"
 
 const BLOCK_BYTES = 4 * 1024 * 1024
@@ -21,7 +23,7 @@ const partOf = (lengthBytes: number): PartRecord => ({
 /** Appends bytes of these lengths, and does what is planned. */
 function played(appends: number, lengthOf: (i: number) => number) {
   const segments: SegmentRecord[] = []
-  let [total, copied, longest] = [0, 0, 0]
+  let [total, copied, longest, mostRows] = [0, 0, 0, 0]
   for (let i = 0; i < appends; i += 1) {
     const part = partOf(lengthOf(i))
     const last = segments.at(-1)
@@ -33,6 +35,8 @@ function played(appends: number, lengthOf: (i: number) => number) {
     for (let plan = planSealing(segments, BLOCK_BYTES); plan; plan = planSealing(segments, BLOCK_BYTES)) {
       const [first] = plan
       assert.ok(first)
+      const rows = plan.reduce((sum, { parts }) => sum + 1 + parts.length, 0)
+      mostRows = Math.max(mostRows, rows)
       const bytes = plan.reduce((sum, { parts }) => sum + bytesOfParts(parts), 0)
       const merged = { offsetBytes: first.offsetBytes, parts: [partOf(bytes)] }
       segments.splice(segments.indexOf(first), plan.length, bytes < BLOCK_BYTES ? { ...merged, isOpen: true } : merged)
@@ -46,7 +50,7 @@ function played(appends: number, lengthOf: (i: number) => number) {
     at += bytesOfParts(parts)
   }
   assert.equal(at, total)
-  return { longest, copiesPerByte: copied / total }
+  return { longest, mostRows, copiesPerByte: copied / total }
 }
 
 for (const [name, appends, lengthOf] of [
@@ -57,7 +61,8 @@ for (const [name, appends, lengthOf] of [
   ["growing", 4_000, i => 1 + i],
 ] as const satisfies readonly (readonly [string, number, (i: number) => number])[]) {
   test(`appends of ${name}`, () => {
-    const { longest, copiesPerByte } = played(appends, lengthOf)
+    const { longest, mostRows, copiesPerByte } = played(appends, lengthOf)
+    assert.ok(mostRows + HINTS_PER_COMMAND < COMMAND_ROWS_MAX, `a command replaces ${mostRows} rows`)
     assert.ok(longest <= 300, `${longest} open segments`)
     assert.ok(copiesPerByte <= 6, `${copiesPerByte} copies of each byte`)
   })

@@ -6,16 +6,21 @@
  * neighbours of about the same length are merged, as in a log-structured merge tree: a byte is copied once for each factor of
  * `fan` between the length of a segment and that of a block.
  */
+import { COMMAND_ROWS_MAX } from "../../base/limits.js"
 import type { SegmentRecord } from "../../format/records.js"
+import { HINTS_PER_COMMAND } from "../commands/version-commands-core.js"
 import { bytesOfParts } from "../queries/manifest-core.js"
+
+/** Rows of the command that replaces segments, apart from those of the old segments: the counters and usage of the bucket. */
+const OTHER_ROWS_MAX = 16
 
 export const SEALING_LIMITS = {
   /** Segments that are looked at, the newest of the object. */
   segmentsPerLook: 1_024,
   /** Of one new part. */
   blocksMax: 16,
-  /** Old parts that one new part replaces. */
-  partsMax: 1_024,
+  /** Rows of the segments that one new part replaces, in a command that also has missing-shard hints. */
+  rowsMax: COMMAND_ROWS_MAX - HINTS_PER_COMMAND - OTHER_ROWS_MAX,
   /** Segments that are merged. */
   fan: 32,
   /** The share of the longest of them. */
@@ -47,33 +52,60 @@ function* runsOf(segments: readonly SegmentRecord[]): Generator<Run> {
   }
 }
 
+/** Rows that a command writes to replace the segment: its own, and one for the release of each part. */
+const rowsToReplace = ({ parts }: SegmentRecord): number => 1 + parts.length
+
 /** As many segments from the first on as make up whole blocks, within the limits; undefined: fewer than one block. */
-function sealable(segments: readonly SegmentRecord[], { first, end }: Run, blockBytes: number): Run | undefined {
-  const { blocksMax, partsMax } = SEALING_LIMITS
-  let [bytes, parts, at] = [0, 0, first]
-  for (; at < end; at += 1) {
-    const { parts: more = [] } = segments[at] ?? {}
-    const length = bytesOfParts(more)
-    if (at > first && (bytes + length > blocksMax * blockBytes || parts + more.length > partsMax)) break
+function sealable(segments: readonly SegmentRecord[], run: Run, blockBytes: number): Run | undefined {
+  const { first } = run
+  const bytesMax = SEALING_LIMITS.blocksMax * blockBytes
+  let bytes = 0
+  let at = first
+  for (const segment of segments.slice(first, fittingEnd(segments.map(rowsToReplace), run))) {
+    const length = bytesOfParts(segment.parts)
+    if (at > first && bytes + length > bytesMax) break
     bytes += length
-    parts += more.length
+    at += 1
   }
   return bytes >= blockBytes ? { first, end: at } : undefined
 }
 
+/** The end of as many segments of the run, from its first one on, as one command can replace. */
+function fittingEnd(rows: readonly number[], { first, end }: Run): number {
+  let left = SEALING_LIMITS.rowsMax
+  for (let at = first; at < end; at += 1) {
+    left -= rows[at] ?? 0
+    if (left < 0) return at
+  }
+  return end
+}
+
+/** Whether one segment of the run is much longer than the others together. */
+function isUneven(lengths: readonly number[], { first, end }: Run): boolean {
+  let [sum, longest] = [0, 0]
+  for (let at = first; at < end; at += 1) {
+    const length = lengths[at] ?? 0
+    sum += length
+    if (length > longest) longest = length
+  }
+  return longest > sum * SEALING_LIMITS.unevenMax
+}
+
 /**
- * The last `fan` neighbours of which none is much longer than the others together: it would be copied again and again. Where
- * there are very many, the first ones anyway.
+ * The last `fan` neighbours, or as many of them as one command can replace, of which none is much longer than the others
+ * together: it would be copied again and again. Where there are very many, the first ones anyway.
  */
 function mergeable(segments: readonly SegmentRecord[], { first, end }: Run): Run | undefined {
-  const { fan, unevenMax, runMax } = SEALING_LIMITS
-  const lengths = segments.slice(first, end).map(({ parts }) => bytesOfParts(parts))
-  for (let last = lengths.length; last >= fan; last -= 1) {
-    const some = lengths.slice(last - fan, last)
-    const sum = some.reduce((bytes, length) => bytes + length, 0)
-    if (Math.max(...some) <= sum * unevenMax) return { first: first + last - fan, end: first + last }
+  const { fan, runMax } = SEALING_LIMITS
+  if (end - first < fan) return undefined
+  const rows = segments.map(rowsToReplace)
+  const lengths = segments.map(({ parts }) => bytesOfParts(parts))
+  const fitting = (from: number): Run => ({ first: from, end: fittingEnd(rows, { first: from, end: from + fan }) })
+  for (let from = end - fan; from >= first; from -= 1) {
+    const run = fitting(from)
+    if (!isUneven(lengths, run)) return run
   }
-  return end - first >= runMax ? { first, end: first + fan } : undefined
+  return end - first >= runMax ? fitting(first) : undefined
 }
 
 /** Returns the segments that are to become one part. `segments` are neighbours in order, up to the last one of the object. */
