@@ -50,6 +50,7 @@ export const DEVICE = z
     fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent if it is not filling up"),
     fileSystemKind: z.string(),
     memtableRows: count.optional().describe("rows not yet in the metadata store; absent if the device is not open"),
+    asideRows: count.optional().describe("rows too long for the metadata store; absent for devices of other nodes"),
     logBytes: count.optional().describe("bytes of the commit log above its cut; absent if the device is not open"),
     volumeBytes: count.optional().describe("bytes of needle volumes; absent if the device is not open"),
     queues: z.array(QUEUE),

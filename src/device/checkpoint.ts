@@ -4,7 +4,8 @@
  * It reads the committed entries from the log itself (last write wins, see `last-writes.ts`), appends their inline
  * payloads to the device's payload volume, collects the unlogged families' changes from their sources, and commits all
  * in one transaction that also contains the positions reached. In the same transaction it tidies up, in bounded
- * portions: rows of ended replica incarnations are deleted, and payloads leave volumes that are mostly dead. It runs
+ * portions: rows of ended replica incarnations are deleted, and payloads leave volumes that are mostly dead. Rows that
+ * the store refuses are set aside in that transaction (see `rows-aside.ts`). It runs
  * beside a serving process (on a worker thread) and shares nothing with it but files.
  *
  * Promises  After a crash at any moment the metadata store contains exactly the checkpoint before or this one.
@@ -13,7 +14,7 @@ import { encodeStoredRow, decodeStoredRow, type VolumePlace } from "../format/st
 import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../format/replica-incarnation.js"
 import { assert, must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
-import { FAMILIES, REPLICATED_FAMILIES, type Family } from "../base/families.js"
+import { REPLICATED_FAMILIES, type Family } from "../base/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "../base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "../base/ids.js"
 import type { MergeUrgency, StoreReader, StoreWrite, StoreWriter } from "../seams/store/contract.js"
@@ -21,6 +22,7 @@ import type { CheckpointSource, ReplicaIncarnations, PayloadSink } from "./contr
 import { LastWrites, type TakeLast } from "./last-writes.js"
 import type { LogReader } from "./log-reader.js"
 import { PayloadUsage } from "./payload-usage.js"
+import { rowName as nameOf, setAside } from "./rows-aside.js"
 import type { PayloadUpkeep } from "./payload-upkeep.js"
 
 export interface CheckpointRequest {
@@ -95,8 +97,6 @@ export function containedPosition(store: StoreReader, tabletId: TabletId, since:
 /** The mark that a source left in the metadata store. */
 export const readSourceMark = (store: StoreReader, name: string): Uint8Array | undefined =>
   readMark(store, sourceMark(name))
-
-const nameOf = (family: Family, key: RowKey): string => String.fromCharCode(FAMILIES[family]) + key
 
 /** Rows of ended incarnations that one checkpoint deletes. */
 const DEAD_ROWS_MAX = 20_000
@@ -198,6 +198,7 @@ export async function runCheckpoint(
   const last = new LastWrites(request.replicaIncarnations)
   const { rows, payloads } = await logged(log, last, [containedSequence(store), request.upTo], shelf, usage)
   const writes = [...rows, ...(await sourced(store, sources))]
+  const writable = setAside(store, writes, request.replicaIncarnations)
   const dead = deadRows(store, request.replicaIncarnations)
   await shelf.flush()
   const rewritten = new Set(dead.map(({ family, key }) => nameOf(family, key)))
@@ -205,7 +206,7 @@ export async function runCheckpoint(
     last.has(family, key) || rewritten.has(nameOf(family, key))
   const moves = await upkeep.move(store, usage, isWritten, request.moveBytesMax)
   await commit(store, shelf, [
-    ...writes,
+    ...writable,
     ...moves.writes,
     ...dead,
     ...deadMarks(store, request.replicaIncarnations),

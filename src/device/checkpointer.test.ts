@@ -2,6 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../base/failures.js"
+import { encodeAsideRow } from "../format/aside-row.js"
+import { encodeStoredRow } from "../format/stored-row.js"
 import { parseLogSequence, rowKeyOf } from "../base/ids.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
@@ -21,7 +23,8 @@ async function scene(
   overrides: Partial<CheckpointRuns> = {},
 ) {
   const clock = new SimClock()
-  const rows = new Rows(await new MemoryStores().openReader("/base"), parseLogSequence(0))
+  const stores = new MemoryStores()
+  const rows = new Rows(await stores.openReader("/base"), parseLogSequence(0))
   const refuse = () => Promise.reject(fail("internal"))
   const log: CommitLog = {
     ...{
@@ -44,7 +47,7 @@ async function scene(
   const device = { name: "d", rows, log, replicaIncarnations: new Map(), runs }
   const checkpointer = new Checkpointer(device, clock, telemetry.log, { limits })
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
-  return { clock, checkpointer, write, telemetry }
+  return { clock, checkpointer, write, telemetry, stores }
 }
 
 test("a writer waits at twice the rows of a checkpoint, and is rejected after a while", async () => {
@@ -84,6 +87,38 @@ test("an error is shown until what failed has worked again, and not after", asyn
   assert.equal(checkpointer.error, undefined, "although there was nothing to checkpoint meanwhile")
   stop.abort()
   await clock.runUntil(running)
+})
+
+test("a row that is set aside is logged once, and shown for as long as it is there", async () => {
+  const { checkpointer, write, telemetry, stores } = await scene(() => Promise.resolve(), undefined, {
+    checkpoint: () => Promise.resolve(DONE),
+  })
+  const parts = encodeAsideRow({ family: "queueMessages", key: rowKeyOf("q\n1"), stored: Buffer.from([7, 0]) })
+  const put = (isThere: boolean) =>
+    stores.damage(
+      "/base",
+      parts.map(([key, bytes]) => ({
+        family: "marks",
+        key,
+        value: isThere ? encodeStoredRow(bytes, undefined) : undefined,
+      })),
+      { isRecorded: true },
+    )
+  put(true)
+  for (const key of ["a", "b"]) {
+    write(key)
+    await checkpointer.checkpoint()
+    assert.match(checkpointer.error ?? "", /1 metadata rows are set aside.*queueMessages "q\?1"/)
+  }
+  const logged = telemetry.entries().filter(({ event }) => event === "metadata_row_set_aside")
+  assert.deepEqual(
+    logged.map(({ fields }) => fields["row"]),
+    ['queueMessages "q?1"'],
+  )
+  put(false)
+  write("c")
+  await checkpointer.checkpoint()
+  assert.equal(checkpointer.error, undefined)
 })
 
 test("a file that a merge cannot read is reported once and left out, longer each time; other merges continue", async () => {

@@ -53,6 +53,8 @@ const isCovered = (urgency: MergeUrgency, by: MergeUrgency): boolean =>
   URGENCIES.indexOf(by) >= URGENCIES.indexOf(urgency)
 
 type Work = "checkpoint" | "merge" | "confirm"
+/** Names of rows set aside that an error shows. */
+const ASIDE_SHOWN = 4
 const LEFT_OUT = "a metadata table cannot be read; merges leave it out until it can"
 
 /** The space that checkpoints and merges may use. */
@@ -164,7 +166,16 @@ export class Checkpointer implements BackgroundService {
 
   get error(): string | undefined {
     const unread = Array.from(this.unread.values(), ({ reason }) => reason)
-    return [...this.errors.values(), ...unread].join("; ") || undefined
+    return [...this.errors.values(), ...unread, ...this.asideErrors].join("; ") || undefined
+  }
+
+  /** The number of rows that checkpoints set aside; one line names the first few. */
+  private get asideErrors(): readonly string[] {
+    const { setAside } = this.rows
+    if (setAside.length === 0) return []
+    const more = setAside.length - ASIDE_SHOWN
+    const names = setAside.slice(0, ASIDE_SHOWN).join(", ") + (more > 0 ? `, and ${more} more` : "")
+    return [`${setAside.length} metadata rows are set aside, too long for the metadata store: ${names}`]
   }
 
   /**
@@ -237,7 +248,10 @@ export class Checkpointer implements BackgroundService {
     const started = this.clock.monotonicMs()
     const { emptied, removed, ...result } = await this.runWithSpace(upTo)
     await this.rows.prepare()
+    const before = new Set(this.rows.setAside)
     this.rows.dropFrozen()
+    for (const row of this.rows.setAside)
+      if (!before.has(row)) this.output.error("metadata_row_set_aside", { device: this.name, row })
     this.settled = undefined
     // Only now do all readers use the rows that point elsewhere.
     this.left = { isMore: result.isMore, emptied }

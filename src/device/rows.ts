@@ -4,7 +4,7 @@
  * Committed writes enter the active memtable and are readable from that moment. A checkpoint freezes it, opens a new
  * one, and drops the frozen one when the metadata store contains it. This module never writes the metadata store.
  *
- * Promises  A read sees every applied write, whatever a checkpoint is doing meanwhile.
+ * Promises  A read sees every applied write, also of rows that a checkpoint set aside, whatever a checkpoint is doing meanwhile.
  * Limits    The memtable is bounded by the checkpointer's brake (see `checkpointer.ts`).
  */
 import { assert, must } from "../base/assert.js"
@@ -16,6 +16,7 @@ import type { KeyRange } from "../base/key-range.js"
 import { visitRow, type RowVisitor } from "../base/row-scan.js"
 import type { StoreReader } from "../seams/store/contract.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
+import { asideRows, printedRow } from "./rows-aside.js"
 import { getThrough, layeredThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 
 /**
@@ -111,6 +112,9 @@ type MemtableRow = readonly [RowKey, Layered<DeviceRow>]
 
 export class Rows implements DeviceRows {
   private active = new MemoryLayer<DeviceRow>()
+  /** Rows that the metadata store holds aside; undefined if there are none. */
+  private aside: MemoryLayer<DeviceRow> | undefined
+  private asideNames: readonly string[] = []
   private frozen: MemoryLayer<DeviceRow> | undefined
   private readonly storeLayer: StoreLayer
   private layers: readonly Layer<DeviceRow>[]
@@ -125,8 +129,9 @@ export class Rows implements DeviceRows {
     contained: LogSequence,
   ) {
     this.storeLayer = new StoreLayer(store)
-    this.layers = [this.active, this.storeLayer]
-    this.memtables = [this.active]
+    this.memtables = []
+    this.layers = []
+    this.readAside()
     this.appliedSequence = contained
     this.frozenSequence = contained
   }
@@ -139,6 +144,11 @@ export class Rows implements DeviceRows {
   /** Rows that the metadata store does not contain yet. */
   get memtableRows(): number {
     return this.active.size + (this.frozen?.size ?? 0)
+  }
+
+  /** Family and key of the rows that the metadata store could not hold as rows, safe to print. */
+  get setAside(): readonly string[] {
+    return this.asideNames
   }
 
   get isCheckpointing(): boolean {
@@ -193,8 +203,7 @@ export class Rows implements DeviceRows {
     assert(this.frozen === undefined, "one checkpoint at a time")
     this.frozen = this.active
     this.active = new MemoryLayer()
-    this.layers = [this.active, this.frozen, this.storeLayer]
-    this.memtables = [this.active, this.frozen]
+    this.stack()
     this.frozenSequence = this.appliedSequence
     return this.frozenSequence
   }
@@ -208,6 +217,22 @@ export class Rows implements DeviceRows {
   adopt(): void {
     this.store.adopt()
     this.storeLayer.forget()
+    this.readAside()
+  }
+
+  private readAside(): void {
+    const rows = asideRows(this.store)
+    this.asideNames = rows.map(({ family, key }) => printedRow(family, key))
+    this.aside = rows.length === 0 ? undefined : new MemoryLayer()
+    for (const { family, key, stored } of rows) {
+      this.aside?.set(family, key, { value: decodeStoredRow(family, key, stored).value, payload: undefined })
+    }
+    this.stack()
+  }
+
+  private stack(): void {
+    this.memtables = [this.active, this.frozen, this.aside].filter(layer => layer !== undefined)
+    this.layers = [...this.memtables, this.storeLayer]
   }
 
   /** The generation of the store that reads see. */
@@ -217,9 +242,9 @@ export class Rows implements DeviceRows {
 
   /** The prepared generation contains the frozen memtable: reads see the generation instead. */
   dropFrozen(): void {
-    this.adopt()
+    this.store.adopt()
+    this.storeLayer.forget()
     this.frozen = undefined
-    this.layers = [this.active, this.storeLayer]
-    this.memtables = [this.active]
+    this.readAside()
   }
 }

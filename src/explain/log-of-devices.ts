@@ -137,6 +137,11 @@ export const DEVICE_EVENTS = {
     "If `error` says that the device is full, free some space. Otherwise read the kernel's log and check the disk. `/health/ready` names the device while this lasts; nothing is lost, but the next start takes longer.",
     DISK_FULL,
   ),
+  metadata_row_set_aside: error(
+    "A checkpoint met a row that is too long for the metadata store, and set it aside: the row stays readable, also after a restart, and the checkpoint goes on with the rest. `row` is its family and the beginning of its key. At most 16 rows, or 20 MiB, are set aside; beyond that checkpoints fail.",
+    "Delete or overwrite what the row belongs to: the family says which service (queue messages, K2V items, objects). The next checkpoint then frees it, without a restart. Report it as a bug with this line: no request should be able to write such a row.",
+    "failure-scenarios.md#a-metadata-row-cannot-be-written",
+  ),
   metadata_merge_failed: warnOrError(
     "Files of this device's metadata store could not be merged; it is tried again. Reads go on, and become slower if it lasts. `warn`: the disk is full or busy; `error`: anything else, such as a disk error.",
     "If `error` says that the device is full, free some space. Otherwise read the kernel's log and check the disk.",

@@ -65,6 +65,8 @@ export interface DeviceReport {
   readonly fileSystemKind: string
   /** Rows that the metadata store does not contain yet; absent, like the next two, if the device is not open. */
   readonly memtableRows?: number
+  /** Rows that the metadata store could not hold as rows; absent also for devices of other nodes. */
+  readonly asideRows?: number
   /** Bytes of the commit log that are not truncated yet. */
   readonly logBytes?: number
   /** Bytes of needle volumes. */

@@ -36,9 +36,10 @@ function stateOf(
   return [device.state, STATE_REASONS[device.state]]
 }
 
-function openReport({ space, deadBytes, memtableRows, logBytes, volumeBytes, calls }: OpenDevice) {
+function openReport({ space, deadBytes, memtableRows, asideRows, logBytes, volumeBytes, calls }: OpenDevice) {
   return {
     memtableRows,
+    ...(asideRows === undefined ? {} : { asideRows }),
     logBytes,
     volumeBytes,
     queues: [calls],
@@ -249,7 +250,7 @@ export function deviceTroubles(reports: readonly DeviceReport[], open: readonly 
   return reports.flatMap(({ id, path: folder, node, state, reason }) => {
     const path = placeOf(folder, node)
     const error = open.find(device => device.id === id)?.checkpointError
-    const checkpoints = error === undefined ? [] : [`checkpoints of device ${id} fail: ${error}`]
+    const checkpoints = error === undefined ? [] : [`the metadata store of device ${id} needs attention: ${error}`]
     if (state === "missing") return [`device ${id}, last at ${path}, is missing`]
     if (state === "offline") return [`device ${id}, last at ${path}, is offline: ${reason}`]
     if (state === "failed") return [`device ${id} at ${path} failed: ${reason}`, ...checkpoints]

@@ -233,6 +233,7 @@ function registerDevices(metrics: Metrics, report: ReadReport): void {
       }),
     )
   gauge("hayloft_memtable_rows", "Rows that the metadata store does not contain yet", device => device.memtableRows)
+  gauge("hayloft_metadata_rows_set_aside", "Rows too long for the metadata store", device => device.asideRows)
   gauge("hayloft_log_bytes", "Bytes of the commit log that are not truncated yet", device => device.logBytes)
   gauge("hayloft_volume_bytes", "Bytes of needle volumes", device => device.volumeBytes)
   gauge("hayloft_volume_dead_bytes", "Bytes of removed needles in needle volumes", device => device.deadBytes)

@@ -92,6 +92,7 @@ function openDevice(stack: DeviceStack): OpenDevice {
     volumeBytes: writtenBytes,
     logBytes: log.lengthBytes,
     memtableRows: rows.memtableRows,
+    asideRows: rows.setAside.length,
     calls: { name: "calls", depth: disk.queued, limit: CALL_LIMITS.queuedMax },
   }
 }

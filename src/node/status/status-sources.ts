@@ -68,7 +68,7 @@ export interface OpenDevice {
   readonly path: string
   /** The reason to take it offline; undefined while it is healthy. A full device is healthy. */
   readonly trouble: Failure | undefined
-  /** Why the latest checkpoint failed. */
+  /** Why the latest checkpoint failed, or the files and rows that checkpoints and merges left out. */
   readonly checkpointError: string | undefined
   /** The last known values; undefined before the first query of the file system. */
   readonly space: SpaceView | undefined
@@ -77,6 +77,8 @@ export interface OpenDevice {
   readonly volumeBytes: number
   readonly logBytes: number
   readonly memtableRows: number
+  /** Rows that the metadata store could not hold as rows; absent for devices of other nodes. */
+  readonly asideRows?: number
   readonly calls: QueueReport
 }
 

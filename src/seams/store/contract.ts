@@ -141,8 +141,15 @@ export interface Stores {
 }
 
 /** The checks that every implementation makes of a write, before anything is changed. */
-export function assertWrite({ key, value }: StoreWrite): void {
-  assert(key.length > 0, "a key is not empty")
-  assert(key.length <= KEY_BYTES_MAX, () => `a key of ${key.length} bytes is too long`)
-  assert(value === undefined || value.length <= VALUE_BYTES_MAX, () => `a value of ${value?.length} bytes is too long`)
+export function assertWrite(write: StoreWrite): void {
+  const refusal = refusalOf(write)
+  assert(refusal === undefined, () => refusal ?? "")
+}
+
+/** Why no store takes the write; undefined if it is taken. */
+export function refusalOf({ key, value }: StoreWrite): string | undefined {
+  if (key.length === 0) return "a key is not empty"
+  if (key.length > KEY_BYTES_MAX) return `a key of ${key.length} bytes is too long`
+  if (value !== undefined && value.length > VALUE_BYTES_MAX) return `a value of ${value.length} bytes is too long`
+  return undefined
 }
