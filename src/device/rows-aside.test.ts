@@ -11,7 +11,7 @@ import { MIB } from "../base/limits.js"
 import { decodeEntry, encodeEntry, type EntryWrite } from "../format/entry.js"
 import { FIRST_EPOCH } from "../format/replica-incarnation.js"
 import { SimDisk } from "../seams/disk/index.js"
-import { VALUE_BYTES_MAX } from "../seams/store/contract.js"
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../seams/store/contract.js"
 import { MemoryStores } from "../seams/store/testing-memory.js"
 import { containedSequence, runCheckpoint } from "./checkpoint.js"
 import { openLogReader } from "./log-reader.js"
@@ -105,7 +105,7 @@ async function scene() {
 
 test("a value or key that is too long is set aside; the rest is written, and all is read after a restart", async () => {
   const device = await scene()
-  const longKey = "k".repeat(2_000)
+  const longKey = "k".repeat(KEY_BYTES_MAX)
   await device.write("current", "a", Uint8Array.of(1))
   await device.write("current", "bad", TOO_LONG)
   await device.write("current", longKey, Uint8Array.of(1, 2))
@@ -138,11 +138,11 @@ test("overwriting or deleting a row that is set aside frees it without a restart
   for (const name of ["deleted", "replaced"]) await device.write("current", name, Uint8Array.of(1))
   await device.checkpoint()
   for (const name of ["deleted", "replaced"]) await device.write("current", name, TOO_LONG)
-  await device.write("current", "k".repeat(2_000), Uint8Array.of(1))
+  await device.write("current", "k".repeat(KEY_BYTES_MAX), Uint8Array.of(1))
   await device.checkpoint()
   assert.equal(device.aside.length, 3)
   await device.write("current", "deleted", undefined)
-  await device.write("current", "k".repeat(2_000), undefined)
+  await device.write("current", "k".repeat(KEY_BYTES_MAX), undefined)
   await device.write("current", "replaced", Uint8Array.of(1, 2))
   assert.deepEqual(device.read("current"), { replaced: 2 })
   await device.checkpoint()

@@ -17,7 +17,7 @@ import { decodeStoredRow, encodeStoredRow } from "../format/stored-row.js"
 import { refusalOf, type StoreReader, type StoreWrite } from "../seams/store/contract.js"
 import type { ReplicaIncarnations } from "./contract.js"
 
-export const ASIDE_LIMITS = { rowsMax: 16, bytesMax: 20 * MIB } as const
+export const ASIDE_LIMITS = { rowsMax: 16, bytesMax: 24 * MIB } as const
 
 const PRINTED_BYTES_MAX = 48
 

@@ -138,7 +138,7 @@ export const DEVICE_EVENTS = {
     DISK_FULL,
   ),
   metadata_row_set_aside: error(
-    "A checkpoint met a row that is too long for the metadata store, and set it aside: the row stays readable, also after a restart, and the checkpoint goes on with the rest. `row` is its family and the beginning of its key. At most 16 rows, or 20 MiB, are set aside; beyond that checkpoints fail.",
+    "A checkpoint met a row that is too long for the metadata store, and set it aside: the row stays readable, also after a restart, and the checkpoint goes on with the rest. `row` is its family and the beginning of its key. At most 16 rows, or 24 MiB, are set aside; beyond that checkpoints fail.",
     "Delete or overwrite what the row belongs to: the family says which service (queue messages, K2V items, objects). The next checkpoint then frees it, without a restart. Report it as a bug with this line: no request should be able to write such a row.",
     "failure-scenarios.md#a-metadata-row-cannot-be-written",
   ),
