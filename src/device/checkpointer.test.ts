@@ -108,7 +108,7 @@ test("a row that is set aside is logged once, and shown for as long as it is the
   for (const key of ["a", "b"]) {
     write(key)
     await checkpointer.checkpoint()
-    assert.match(checkpointer.error ?? "", /1 metadata rows are set aside.*queueMessages "q\?1"/)
+    assert.match(checkpointer.error ?? "", /1 metadata row set aside.*queueMessages "q\?1"/)
   }
   const logged = telemetry.entries().filter(({ event }) => event === "metadata_row_set_aside")
   assert.deepEqual(

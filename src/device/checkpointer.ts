@@ -12,6 +12,7 @@
 import { fail, isFailure } from "../base/failures.js"
 import type { LogSequence } from "../base/ids.js"
 import { MIB } from "../base/limits.js"
+import { plural } from "../base/quantity-text.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import { nextPace, PACE_AT_START, THROTTLE_DEFAULT, type BackgroundService } from "../life/index.js"
@@ -175,7 +176,7 @@ export class Checkpointer implements BackgroundService {
     if (setAside.length === 0) return []
     const more = setAside.length - ASIDE_SHOWN
     const names = setAside.slice(0, ASIDE_SHOWN).join(", ") + (more > 0 ? `, and ${more} more` : "")
-    return [`${setAside.length} metadata rows are set aside, too long for the metadata store: ${names}`]
+    return [`${plural(setAside.length, "metadata row")} set aside, too long for the metadata store: ${names}`]
   }
 
   /**

@@ -242,9 +242,8 @@ export class Rows implements DeviceRows {
 
   /** The prepared generation contains the frozen memtable: reads see the generation instead. */
   dropFrozen(): void {
-    this.store.adopt()
-    this.storeLayer.forget()
+    this.adopt()
     this.frozen = undefined
-    this.readAside()
+    this.stack()
   }
 }

@@ -20,7 +20,7 @@ const PART_DIGITS = 4
 export interface AsideRow {
   readonly family: Family
   readonly key: RowKey
-  /** As `encodeStoredRow` made it. */
+  /** The value that `encodeStoredRow` returned. */
   readonly stored: Uint8Array
 }
 

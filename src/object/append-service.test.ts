@@ -178,6 +178,16 @@ test("appended bytes have the redundancy of the object's class", async () => {
   assert.deepEqual(Object.keys(policiesOf(world)), ["replica:3"])
 })
 
+test("an object of so many small appends that one command cannot replace them all is merged", async () => {
+  const world = await opened()
+  for (let i = 0; i < 33 * 32 + 1; i += 1) await append(world, "log", Buffer.of(i & 0xff))
+  const before = [...world.tablet.committed.range("segments", ALL_OBJECT_ROWS)].length
+  await world.settle("append-sealing")
+  const after = [...world.tablet.committed.range("segments", ALL_OBJECT_ROWS)].length
+  assert.ok(before > 32 && after < before / 2, `${before} segments became ${after}`)
+  assert.equal((await world.get("log")).length, 33 * 32 + 1)
+})
+
 test("what cannot be sealed now is tried again later, not at once", async () => {
   const world = await opened()
   for (let i = 0; i < 200; i += 1) await append(world, "log", world.random.bytes(200))

@@ -67,7 +67,7 @@ const etagSubject = (found: VersionMatch | undefined) => found && conditionSubje
 
 export const hintRowKey = ({ partition, deviceId }: MissingShardHint) => textRowKey(u16Text(partition) + deviceId)
 
-/** Hints that one command carries: a command may touch 1,024 rows. */
+/** Hints that one command carries, so that it has room for its own rows. */
 export const HINTS_PER_COMMAND = 128
 
 /** Records hints of an upload that has more of them than the command that makes it reachable can carry. */

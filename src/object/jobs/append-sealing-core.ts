@@ -6,6 +6,7 @@
  * neighbours of about the same length are merged, as in a log-structured merge tree: a byte is copied once for each factor of
  * `fan` between the length of a segment and that of a block.
  */
+import { assert } from "../../base/assert.js"
 import { COMMAND_ROWS_MAX } from "../../base/limits.js"
 import type { SegmentRecord } from "../../format/records.js"
 import { HINTS_PER_COMMAND } from "../commands/version-commands-core.js"
@@ -80,7 +81,7 @@ function fittingEnd(rows: readonly number[], { first, end }: Run): number {
   return end
 }
 
-/** Whether one segment of the run is much longer than the others together. */
+/** Returns true if one segment has more than its share of the bytes of the run. */
 function isUneven(lengths: readonly number[], { first, end }: Run): boolean {
   let [sum, longest] = [0, 0]
   for (let at = first; at < end; at += 1) {
@@ -115,6 +116,7 @@ export function planSealing(
 ): readonly SegmentRecord[] | undefined {
   for (const run of runsOf(segments)) {
     const chosen = sealable(segments, run, blockBytes) ?? mergeable(segments, run)
+    assert(chosen === undefined || chosen.end > chosen.first, "a command can replace any one segment")
     if (chosen !== undefined) return segments.slice(chosen.first, chosen.end)
   }
   return undefined
