@@ -256,7 +256,8 @@ export class ClusterNode extends SimMachine {
     if (!this.shared.endsSessions) return []
     const { tablet: metadata, refuseEarlier: prepare } = services
     const coordination = new Coordination({ clock, random, metadata, prepare, isShared: true })
-    return [new SessionEnder({ clock, metadata, log: this.telemetry.log }, coordination)]
+    const { log, metrics } = this.telemetry
+    return [new SessionEnder({ clock, metadata, log, metrics }, coordination)]
   }
 
   private config(): ServeConfig {

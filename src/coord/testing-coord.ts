@@ -47,7 +47,8 @@ export class CoordWorld {
   /** Ends sessions that are not renewed, from now on. */
   endSilent(coordination = this.coordination): void {
     const { clock, metadata } = this
-    void new SessionEnder({ clock, metadata, log: new SimTelemetry().log }, coordination).run(this.stop.signal)
+    const { log, metrics } = new SimTelemetry()
+    void new SessionEnder({ clock, metadata, log, metrics }, coordination).run(this.stop.signal)
   }
 
   async begin(name = "client", leaseSeconds = 5, graceSeconds = 2): Promise<SessionId> {

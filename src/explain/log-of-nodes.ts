@@ -94,7 +94,7 @@ export const SERVICE_EVENTS = {
     "failure-scenarios.md#the-process-dies",
   ),
   job_failed: error(
-    "A step of a background job failed. The job repeats it, at growing intervals while it fails; requests are served.",
+    "A step or a pass of a background job failed, for the `failures`th time in a row. The job repeats it, at growing intervals of up to a minute while it fails; requests are served. From the third time on health says so, too.",
     "Run `hayloft jobs list`: it shows the last error of each job. A device that is full or offline, or a database that is away, explains most of them. If it stays for an hour without such a cause, report it as a bug.",
     "operate.md#background-work",
   ),

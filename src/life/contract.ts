@@ -18,6 +18,8 @@ export interface JobStatus {
   /** It takes no steps. */
   readonly isPaused: boolean
   readonly progress: string
+  /** Failed steps, or passes, since the latest that succeeded. */
+  readonly failuresInARow: number
   readonly lastError: string | undefined
   /** Rest after a step, as a multiple of the step's duration. */
   readonly throttle: number

@@ -1,5 +1,6 @@
 /** Life: supervision of background services, paced jobs, requests that wait, ordered closing, bounded fan-out. */
 export type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
+export { FAILURES_TO_REPORT, FailuresInARow, PassFailed } from "./failures-in-a-row.js"
 export { JobRunner, THROTTLE_DEFAULT } from "./job-runner.js"
 export { mapBounded } from "./map-bounded.js"
 export { laterTurn } from "./later-turn.js"

@@ -3,14 +3,15 @@
  *
  * Promises  A step is never interrupted; a rest ends early at the signal or at `wake`. `run` ends after the
  *           signal, once the running steps have ended. A failing job is retried with back-off and shows as
- *           `failed`; it never affects the others.
+ *           `failed` until it has succeeded; it never affects the others.
  * Refuses   Two jobs with one name, and more than `JOBS_MAX`.
  */
-import { AssertionError, assert } from "../base/assert.js"
+import { assert } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import type { Job, JobStatus, BackgroundService } from "./contract.js"
+import type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
+import { FailuresInARow, PassFailed } from "./failures-in-a-row.js"
 import { mapBounded } from "./map-bounded.js"
 import type { Pace } from "./pace-core.js"
 import { nextPace, PACE_AT_START, THROTTLE_MAX } from "./pace-core.js"
@@ -23,7 +24,9 @@ const PAUSED_CHECK_MS = 1_000
 /** One job and its status. */
 class PacedJob {
   #pace: Pace = PACE_AT_START
-  #lastError: string | undefined
+  readonly #failures: FailuresInARow
+  /** The latest failure was that of a pass: steps of the next pass do not end it. */
+  #hasPassFailed = false
   #resting: AbortController | undefined
   #woken = false
   throttle = THROTTLE_DEFAULT
@@ -31,17 +34,20 @@ class PacedJob {
   constructor(
     readonly job: Job,
     private readonly clock: Clock,
-    private readonly telemetry: Telemetry,
+    telemetry: Telemetry,
     private readonly isPaused: () => boolean,
-  ) {}
+  ) {
+    this.#failures = new FailuresInARow(job.name, telemetry)
+  }
 
   get status(): JobStatus {
     return {
       name: this.job.name,
-      state: this.#pace.state,
+      state: this.#failures.count > 0 ? "failed" : this.#pace.state,
+      failuresInARow: this.#failures.count,
       isPaused: this.isPaused(),
       progress: `${this.isPaused() ? "paused; " : ""}${this.job.progress()}`,
-      lastError: this.#lastError,
+      lastError: this.#failures.lastError,
       throttle: this.throttle,
     }
   }
@@ -63,24 +69,27 @@ class PacedJob {
           continue
         }
         const startedMs = this.clock.monotonicMs()
-        const state = await this.#step(signal)
-        this.#pace = nextPace(this.#pace, state, this.clock.monotonicMs() - startedMs, this.throttle)
-        if (!signal.aborted) await this.#rest(this.#pace.restMs)
+        const outcome = await this.#step(signal)
+        if (outcome !== undefined)
+          this.#pace = nextPace(this.#pace, outcome, this.clock.monotonicMs() - startedMs, this.throttle)
+        if (!signal.aborted) await this.#rest(outcome === undefined ? this.#failures.restMs : this.#pace.restMs)
       }
     } finally {
       signal.removeEventListener("abort", endRest)
     }
   }
 
-  async #step(signal: AbortSignal): Promise<Pace["state"]> {
+  /** Undefined: the step failed. */
+  async #step(signal: AbortSignal): Promise<StepOutcome | undefined> {
     try {
-      return await this.job.step(signal)
+      const outcome = await this.job.step(signal)
+      if (!this.#hasPassFailed || outcome === "idle" || outcome === "done") this.#failures.succeeded()
+      return outcome
     } catch (error) {
       if (signal.aborted) return "idle"
-      this.#lastError = String(error)
-      const shown = error instanceof AssertionError ? (error.stack ?? error.message) : String(error)
-      this.telemetry.log.error("job_failed", { job: this.job.name, error: shown })
-      return "failed"
+      this.#failures.failed(error)
+      this.#hasPassFailed = error instanceof PassFailed
+      return undefined
     }
   }
 
@@ -106,9 +115,6 @@ export class JobRunner implements BackgroundService {
     this.#jobs = new Map(jobs.map(job => [job.name, new PacedJob(job, clock, telemetry, () => isPaused(job.name))]))
     assert(this.#jobs.size === jobs.length, "job names are unique")
     assert(jobs.length <= JOBS_MAX, "more jobs than can run side by side")
-    telemetry.metrics.gauge("hayloft_job_failing", "1 while a job's latest step failed", () =>
-      this.status().map(({ name, state }) => [{ job: name }, state === "failed" ? 1 : 0] as const),
-    )
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { AssertionError } from "../base/assert.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
+import { PassFailed } from "./failures-in-a-row.js"
 import { JobRunner } from "./job-runner.js"
 import type { Job, BackgroundService, StepOutcome } from "./contract.js"
 import { mapBounded } from "./map-bounded.js"
@@ -236,7 +237,7 @@ test("a busy job rests in proportion to its steps, and full speed can be request
   assert.deepEqual(runner.status(), [
     {
       ...{ name: "scrub", state: "busy", isPaused: false, progress: `${stepsMs.length} steps`, lastError: undefined },
-      throttle: 0,
+      ...{ failuresInARow: 0, throttle: 0 },
     },
   ])
   await finish()
@@ -272,10 +273,33 @@ test("a failing job reports it, is retried later, and recovers", async () => {
   assert.equal(runner.status()[0]?.state, "failed")
   assert.match(runner.status()[0]?.lastError ?? "", /disk is gone/)
   assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 1)
-  assert.equal(telemetry.entries("job_failed").length, 4)
+  assert.deepEqual(
+    telemetry.entries("job_failed").map(({ fields }) => fields["failures"]),
+    [1, 2, 3, 4],
+  )
   broken = false
   await clock.advance(10_000)
   assert.equal(runner.status()[0]?.state, "idle")
+  assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 0)
+  await finish()
+})
+
+test("a job whose passes fail rests longer each time, until a pass ends well", async () => {
+  let broken = true
+  let steps = 0
+  const { clock, telemetry, runner, stepsMs, finish } = choring(() => () => {
+    steps += 1
+    if (steps % 3 !== 0) return Promise.resolve("busy")
+    return broken ? Promise.reject(new PassFailed("1 of 2 is not sealed")) : Promise.resolve("idle")
+  })
+  await clock.advance(10_000)
+  assert.deepEqual(stepsMs, [0, 0, 0, 1_000, 1_000, 1_000, 3_000, 3_000, 3_000, 7_000, 7_000, 7_000])
+  await clock.advance(5_000)
+  broken = false
+  assert.deepEqual([runner.status()[0]?.state, runner.status()[0]?.failuresInARow], ["failed", 5])
+  assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 1)
+  await clock.advance(20_000)
+  assert.deepEqual([runner.status()[0]?.state, runner.status()[0]?.failuresInARow], ["idle", 0])
   assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 0)
   await finish()
 })

@@ -3,18 +3,17 @@
  *
  * After a busy step the rest is proportional to the step's duration (Garage's tranquilizer): with throttle 4 a job
  * works one fifth of the time, whatever a step costs on this machine and under this load. The rest grows while an
- * idle job finds no work or a job keeps failing.
+ * idle job finds no work.
  */
 import type { StepOutcome } from "./contract.js"
 
 const REST_MS_MAX = 30_000
 const THROTTLED_MS = 1_000
 const IDLE_LIMITS = { firstMs: 1_000, mostMs: 60_000 } as const
-const FAILED_LIMITS = { firstMs: 1_000, mostMs: 60_000 } as const
 export const THROTTLE_MAX = 1_000
 
 export interface Pace {
-  readonly state: StepOutcome | "failed"
+  readonly state: StepOutcome
   /** Consecutive steps that ended in this state. */
   readonly inARow: number
   /** Rest before the next step. */
@@ -23,7 +22,8 @@ export interface Pace {
 
 export const PACE_AT_START: Pace = { state: "busy", inARow: 0, restMs: 0 }
 
-const doubling = (inARow: number, limits: { readonly firstMs: number; readonly mostMs: number }): number =>
+/** Returns a rest that doubles from the first (`inARow` 1) to the longest. */
+export const doubledMs = (inARow: number, limits: { readonly firstMs: number; readonly mostMs: number }): number =>
   Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(inARow - 1, 30))
 
 function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, throttle: number): number {
@@ -33,9 +33,7 @@ function restMsAfter(state: Pace["state"], inARow: number, tookMs: number, throt
     case "throttled":
       return THROTTLED_MS
     case "idle":
-      return doubling(inARow, IDLE_LIMITS)
-    case "failed":
-      return doubling(inARow, FAILED_LIMITS)
+      return doubledMs(inARow, IDLE_LIMITS)
     case "done":
       return 0
   }

@@ -25,6 +25,7 @@ interface CoordSeams {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly metrics: Metrics
   readonly denials: Denials
 }
 

@@ -69,7 +69,7 @@ export class RemotesOfStore {
       },
     }
     this.remotes = new StoreRemotes({
-      ...{ ...seams, ...terms, isShared: leases !== undefined, metadata, cacheBytesMax, signal },
+      ...{ ...seams, ...terms, metrics, isShared: leases !== undefined, metadata, cacheBytesMax, signal },
       settingOf: bucketRemoteReader(buckets),
     })
     this.copies = new StoreCopies({ ...seams, ...terms, copyLog: openCopyLog(metadata) })

@@ -159,7 +159,7 @@ export class StoreSession {
     this.kms = { protocol: kms, speaks: speaksKms }
     const node = { name: store.node?.name ?? host.io.hostName, others: membership }
     this.queuePort = new QueuePort({ clock, random, denials }, running, node)
-    const ofCoordination = { clock, random, log: host.seams.telemetry.log, denials }
+    const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
     const isShared = membership !== undefined
     const seams = { clock, log: host.seams.telemetry.log, metrics }
     this.transforms = config.transforms

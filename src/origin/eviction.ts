@@ -7,9 +7,9 @@
  *           removes.
  */
 import { isFailure } from "../base/failures.js"
-import type { BackgroundService } from "../life/index.js"
+import { FailuresInARow, type BackgroundService } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Log } from "../seams/telemetry/contract.js"
+import type { Log, Metrics } from "../seams/telemetry/contract.js"
 import type { CachedItem, RemoteCache } from "./cache.js"
 import { REMOTE_LIMITS } from "./limits.js"
 
@@ -22,6 +22,7 @@ const SECOND_MS = 1_000
 interface EvictionParts {
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
   readonly cache: RemoteCache
   /** The spaces of buckets that are remote. */
   readonly spaces: () => Promise<ReadonlySet<string>>
@@ -46,27 +47,30 @@ export function cutOf(bytesOfStep: ReadonlyMap<number, number>, bytesMax: number
 export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
   private wakeUp: () => void = () => undefined
+  private readonly failures: FailuresInARow
   evictedBytes = 0
 
   constructor(private readonly parts: EvictionParts) {
+    this.failures = new FailuresInARow(this.name, parts)
     parts.cache.onFull = () => this.wakeUp()
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.parts
+    const { clock } = this.parts
     await clock.sleep(REMOTE_LIMITS.firstSweepMs, signal)
     while (!signal.aborted) {
       const woken = new AbortController()
       this.wakeUp = () => woken.abort()
       try {
         await this.sweep(signal)
+        this.failures.succeeded()
       } catch (error) {
         if (!isFailure(error)) throw error
-        log.debug("remote_cache_not_swept", { reason: error.message })
+        this.failures.failed(error)
       }
       // A full cache wakes at once, but a sweep that made no room is not repeated all the time.
       const isFull = this.parts.cache.sizeBytes >= this.parts.cache.sizeBytesMax
-      await clock.sleep(isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS, signal)
+      await clock.sleep(Math.max(this.failures.restMs, isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
       await clock.sleep(REMOTE_LIMITS.sweepEveryMs, AbortSignal.any([signal, woken.signal]))
     }
   }

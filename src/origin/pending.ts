@@ -8,10 +8,10 @@
 import { AssertionError } from "../base/assert.js"
 import { asFailure, isFailure, sentenceOf } from "../base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
-import { mapBounded, type BackgroundService } from "../life/index.js"
+import { FailuresInARow, mapBounded, type BackgroundService } from "../life/index.js"
 import type { Bucket, Objects } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Log } from "../seams/telemetry/contract.js"
+import type { Log, Metrics } from "../seams/telemetry/contract.js"
 import type { PendingWrite, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
@@ -21,6 +21,7 @@ import type { RemoteWrites } from "./writes.js"
 interface PendingParts {
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
   readonly objects: Pick<Objects, "listVersions" | "remove">
   readonly writes: RemoteWrites
   readonly remoteBuckets: () => Promise<readonly Bucket[]>
@@ -46,7 +47,11 @@ export class PendingWrites implements BackgroundService {
   private wakeUp: () => void = () => undefined
   private counts = new Map<BucketId, number>()
 
-  constructor(private readonly parts: PendingParts) {}
+  private readonly failures: FailuresInARow
+
+  constructor(private readonly parts: PendingParts) {
+    this.failures = new FailuresInARow(this.name, parts)
+  }
 
   /** Keys with pending writes, as of the last look of this process, if it sends them. */
   get count(): number {
@@ -66,11 +71,15 @@ export class PendingWrites implements BackgroundService {
       try {
         if (this.parts.isSender()) await this.round(signal)
         else this.counts.clear()
+        this.failures.succeeded()
       } catch (error) {
         if (!isFailure(error)) throw error
-        this.parts.log.debug("remote_pending_not_read", { reason: error.message })
+        this.failures.failed(error)
       }
-      await clock.sleep(REMOTE_LIMITS.pendingPollMs, AbortSignal.any([signal, woken.signal]))
+      await clock.sleep(
+        Math.max(this.failures.restMs, REMOTE_LIMITS.pendingPollMs),
+        AbortSignal.any([signal, woken.signal]),
+      )
     }
   }
 

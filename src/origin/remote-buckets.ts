@@ -18,7 +18,7 @@ import {
 } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
-import type { Log } from "../seams/telemetry/contract.js"
+import type { Log, Metrics } from "../seams/telemetry/contract.js"
 import { RemoteBlocks } from "./blocks.js"
 import { REMOTE_PREFIX, RemoteCache, spaceOf } from "./cache.js"
 import type {
@@ -57,6 +57,7 @@ interface RemoteParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly metrics: Metrics
   readonly metadata: Pick<Metadata, "run">
   readonly objects: Objects
   readonly buckets: Pick<Buckets, "open" | "confirm" | "setVersioning" | "usage"> & {
@@ -101,7 +102,18 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   private missBytes = 0
 
   constructor(private readonly parts: RemoteParts) {
-    const { clock, log, random, objects, metadata, signal, isSender, cacheBytesMax: sizeBytesMax, blockBytes } = parts
+    const {
+      clock,
+      log,
+      metrics,
+      random,
+      objects,
+      metadata,
+      signal,
+      isSender,
+      cacheBytesMax: sizeBytesMax,
+      blockBytes,
+    } = parts
     const stored = new StoredObjects({ objects, metadata }, REMOTE_PREFIX)
     const cache = (this.cached = new RemoteCache({ clock, random, log, stored, sizeBytesMax, blockBytes }))
     const originOf = (setting: RemoteSetting): Origin => this.originOf(setting)
@@ -116,14 +128,14 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))
     const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => this.placeOf(setting, bucket, key)
     this.pendingWrites = new PendingWrites({
-      ...{ clock, log, objects, writes, remoteBuckets, settingOf, placeOf, isSender },
+      ...{ clock, log, metrics, objects, writes, remoteBuckets, settingOf, placeOf, isSender },
       isShared: parts.isShared,
     })
     const spaces = async (): Promise<ReadonlySet<string>> => {
       const found = await this.buckets()
       return new Set(found.map(({ bucket, setting }) => this.spaceOf(bucket, setting)))
     }
-    this.eviction = new Eviction({ clock, log, cache, spaces })
+    this.eviction = new Eviction({ clock, log, metrics, cache, spaces })
   }
 
   get services(): readonly BackgroundService[] {

@@ -93,7 +93,16 @@ export class RemoteScene {
     const health = { requests: 0, failures: 0, lastError: undefined, lastErrorMs: undefined }
     const store = { name: "far", config, health, bucket: () => origin }
     return new StoreRemotes({
-      ...{ clock, random, log: telemetry.log, metadata, objects, buckets, stores: new Map([["far", store]]) },
+      ...{
+        clock,
+        random,
+        log: telemetry.log,
+        metrics: telemetry.metrics,
+        metadata,
+        objects,
+        buckets,
+        stores: new Map([["far", store]]),
+      },
       ...{ cacheBytesMax, blockBytes, signal: noSignal },
       settingOf: () => this.setting,
       mayUse: async () => true,

@@ -7,7 +7,7 @@ import { policiesIn } from "../../cluster/index.js"
 import { CALL_LIMITS, type DeviceSpace } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { decodeCounters } from "../../format/records.js"
-import type { JobStatus } from "../../life/index.js"
+import { FAILURES_TO_REPORT, type JobStatus } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Compute } from "../../seams/compute/index.js"
 import {
@@ -233,10 +233,11 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
       ]
     },
     jobs: () =>
-      jobs().map(({ lastError, ...job }): JobReport => ({
+      jobs().map(({ lastError, failuresInARow: _, ...job }): JobReport => ({
         ...job,
         ...(lastError === undefined ? {} : { lastError }),
       })),
+    failingJobs: () => jobs().filter(({ failuresInARow }) => failuresInARow >= FAILURES_TO_REPORT),
     contents: () => contents.read(),
     repair: () => repairView(repair, integrityAudit, record().pausedWork.includes(REPAIR)),
     orphans: () => orphans.report(),

@@ -29,6 +29,8 @@ export interface StatusSources {
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]
+  /** Jobs of this process that have failed several times in a row. */
+  readonly failingJobs?: () => readonly { readonly name: string; readonly failuresInARow: number }[]
   /** Stored blocks by policy and device; undefined if nothing has been scanned. */
   readonly contents: () => StoreContents | undefined
   /** Undefined if this process does no such work. */

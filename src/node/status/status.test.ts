@@ -72,6 +72,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     isShortOfKeys: false,
     erasures: [] as ReturnType<NonNullable<StatusSources["erasures"]>>,
     keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
+    failingJobs: [] as ReturnType<NonNullable<StatusSources["failingJobs"]>>,
   }
   const sources: StatusSources = {
     record: () => now.record,
@@ -80,6 +81,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     metadata: () => ({ trouble: now.metadataTrouble, damages: now.metadataDamages }),
     queues: () => [{ name: "commands", depth: 1, limit: 5 }],
     jobs: () => [],
+    failingJobs: () => now.failingJobs,
     contents: () => now.contents,
     repair: () => now.repair,
     orphans: () => now.orphans,
@@ -136,6 +138,15 @@ test("a key service that does not respond is a reason, without its details, and 
     reasons: ["the key service vault cannot be reached: objects under its keys cannot be written or read"],
   })
   assert.deepEqual(status.report().keyServices, now.keyServices)
+})
+
+test("a job that has failed several times in a row is a reason, and requests go on", () => {
+  const { status, now } = world(3)
+  now.failingJobs = [{ name: "append-sealing", failuresInARow: 4 }]
+  assert.deepEqual(status.health(), {
+    ready: true,
+    reasons: ["the background job append-sealing has failed 4 times in a row; hayloft jobs list shows its last error"],
+  })
 })
 
 test("buckets whose keys are unavailable are a reason, and whether the devices are encrypted is reported", () => {

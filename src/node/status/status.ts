@@ -134,6 +134,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
         ? [`${singleCopyBlocks} blocks exist as a single copy until they are re-encoded`]
         : []),
       ...damages,
+      ...this.jobTroubles(),
       ...this.keyServiceTroubles(),
       ...this.keyTroubles(),
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
@@ -142,6 +143,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const ready = this.isListening && this.held === undefined && trouble === undefined
     const isFull = reports.some(({ state }) => state === "full")
     return { ready, reasons, ...(isFull && { refusesWrites: true }) }
+  }
+
+  private jobTroubles(): readonly string[] {
+    // The error is in the list of jobs: health is for everybody.
+    return (this.sources.failingJobs?.() ?? []).map(
+      ({ name, failuresInARow }) =>
+        `the background job ${name} has failed ${failuresInARow} times in a row; hayloft jobs list shows its last error`,
+    )
   }
 
   private keyServiceTroubles(): readonly string[] {

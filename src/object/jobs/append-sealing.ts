@@ -20,7 +20,7 @@ import {
 } from "../../base/ids.js"
 import { APPENDED_PART } from "../../base/limits.js"
 import { streamOf } from "../../base/pieces.js"
-import { sizeText } from "../../base/quantity-text.js"
+import { plural, sizeText } from "../../base/quantity-text.js"
 import { shardCount, shardsNeeded } from "../../base/policy.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { Blocks, PieceOwner } from "../../block/index.js"
@@ -35,7 +35,7 @@ import {
 } from "../../format/row-key.js"
 import { multipartIdOfSuffix } from "../../format/version-id.js"
 import { decodeVersion } from "../../format/version-record.js"
-import type { Job, StepOutcome } from "../../life/index.js"
+import { PassFailed, type Job, type StepOutcome } from "../../life/index.js"
 import { query, type Metadata, type RowView } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -124,8 +124,8 @@ interface SealingSeams {
 export class AppendSealing implements Job {
   readonly name = "append-sealing"
   private from = ALL_OBJECT_ROWS.start
-  /** Something in this pass. */
-  private hasFailed = false
+  /** Objects of this pass whose sealing failed, and why the first of them did. */
+  private failed: { readonly objects: number; readonly reason: string } | undefined
   private idsFrom: RowKey | undefined
   private tokensFrom: RowKey | undefined
   private idsAtMs = -Infinity
@@ -152,21 +152,24 @@ export class AppendSealing implements Job {
       await metadata.run(dropRows([found.note]))
       this.from = found.next
     } else if (!(await this.seal(found, object, chosen))) {
-      this.hasFailed = true
       this.from = found.next
     }
     return "busy"
   }
 
-  /** What has failed is tried again after a rest. */
+  /** An object whose sealing failed is tried again after a rest. */
   private async endPass(): Promise<StepOutcome> {
-    const isOver = this.hasFailed || this.from === ALL_OBJECT_ROWS.start
-    this.hasFailed = false
+    const { failed } = this
+    const isOver = this.from === ALL_OBJECT_ROWS.start
+    this.failed = undefined
     this.from = ALL_OBJECT_ROWS.start
-    return (await this.forget()) || !isOver ? "busy" : "idle"
+    const isForgetting = await this.forget()
+    if (failed !== undefined)
+      throw new PassFailed(`appended bytes of ${plural(failed.objects, "object")} are not sealed: ${failed.reason}`)
+    return isForgetting || !isOver ? "busy" : "idle"
   }
 
-  /** Returns whether it was done. */
+  /** Returns true if it was done. */
   private async seal(
     { bucketId, key, multipartId }: OpenEnd,
     { bucket, storageClass }: NonNullable<OpenEnd["object"]>,
@@ -195,6 +198,7 @@ export class AppendSealing implements Job {
     } catch (error) {
       if (!isFailure(error)) throw error
       log.debug("appends_not_sealed", { reason: error.message })
+      this.failed = { objects: (this.failed?.objects ?? 0) + 1, reason: this.failed?.reason ?? error.message }
       return false
     } finally {
       pin.close()

@@ -7,7 +7,7 @@
  * Limits    `PACKER_LIMITS`, and those of `PACK_LIMITS`.
  */
 import { must } from "../../base/assert.js"
-import { fail, isFailure } from "../../base/failures.js"
+import { fail, isFailure, type Failure } from "../../base/failures.js"
 import { bytesOfHex, equalBytes } from "../../base/bytes.js"
 import { owned } from "../../base/lent.js"
 import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "../../base/limits.js"
@@ -126,7 +126,7 @@ export class Packer {
     bucket: BucketRecord,
     storageClass: StorageClass,
     held: readonly HeldObject[],
-  ): Promise<{ readonly packed: PackedCounts; readonly left: readonly HeldObject[] }> {
+  ): Promise<{ readonly packed: PackedCounts; readonly left: readonly HeldObject[]; readonly failure?: Failure }> {
     const { clock, ingest, metadata, log } = this.seams
     const policy = await ingest.policyFor(bucket.id, storageClass)
     const unchanged = await metadata.ask(areUnchanged(held.map(({ candidate }) => candidate)))
@@ -168,7 +168,7 @@ export class Packer {
     } catch (error) {
       if (!isFailure(error)) throw error
       log.debug("pack_not_made", { bucket: bucket.name, reason: error.message })
-      return { packed: NOTHING_PACKED, left: [] }
+      return { packed: NOTHING_PACKED, left: [], failure: error }
     }
   }
 

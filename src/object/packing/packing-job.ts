@@ -8,13 +8,13 @@
  * Limits    `PACKING_LIMITS`, `CANDIDATE_LIMITS`, `PACK_LIMITS` and `PACKER_LIMITS`; the bytes that it writes count towards
  *           the rate of moves.
  */
-import { isFailure } from "../../base/failures.js"
+import { isFailure, type Failure } from "../../base/failures.js"
 import type { BucketId, RowKey } from "../../base/ids.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import type { PackedCounts } from "../../format/packing-rows.js"
 import type { BucketRecord } from "../../format/records.js"
 import { appendedRowKey, bucketRowKey, objectRowKey } from "../../format/row-key.js"
-import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
+import { mapBounded, PassFailed, type Job, type StepOutcome } from "../../life/index.js"
 import { query } from "../../metadata/index.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { detachSome } from "../jobs/detach-sources.js"
@@ -59,6 +59,8 @@ interface Visit extends PackingBucket {
   readonly held: Map<StorageClass, HeldObject[]>
   /** Not counted in the row of the pass yet. */
   packed: PackedCounts
+  /** Why a pack could not be written, for the first of them. */
+  failure: Failure | undefined
 }
 
 export const bucketRow = query("PackingBucket", (view, bucketId: BucketId) => {
@@ -109,6 +111,9 @@ export class PackingJob implements Job {
       this.unreadable.set(visit.bucketId, nowMs + PACKING_LIMITS.retryUnreadableMs)
     }
     this.visit = undefined
+    const { failure } = visit
+    if (failure !== undefined)
+      throw new PassFailed(`packs of bucket ${visit.bucket.name} are not written: ${failure.message}`)
     return "busy"
   }
 
@@ -120,7 +125,7 @@ export class PackingJob implements Job {
     if (bucket === undefined) return undefined
     const next = (isPassDue(due, nowMs) ? undefined : pass?.next) ?? rowsOfBucket(bucketId).start
     const beforeMs = nowMs - setting.afterSeconds * 1_000
-    return { ...due, bucket, beforeMs, next, held: new Map(), packed: NOTHING_PACKED }
+    return { ...due, bucket, beforeMs, next, held: new Map(), packed: NOTHING_PACKED, failure: undefined }
   }
 
   /** Whether the pass goes on in this process. */
@@ -179,7 +184,8 @@ export class PackingJob implements Job {
 
   /** Objects without room stay held. */
   private async pack(visit: Visit, storageClass: StorageClass, held: HeldObject[]): Promise<void> {
-    const { packed, left } = await this.packer.pack(visit.bucket, storageClass, held)
+    const { packed, left, failure } = await this.packer.pack(visit.bucket, storageClass, held)
+    visit.failure ??= failure
     held.splice(0, held.length, ...left)
     visit.packed = sumOfPacked(visit.packed, packed)
     this.packed = sumOfPacked(this.packed, packed)
