@@ -11,6 +11,7 @@ import {
   decodeLock,
   decodeNamespace,
   decodeSession,
+  isEnding,
   namespaceRowKey,
   numberOfCoordChange,
   sessionRowKey,
@@ -45,7 +46,8 @@ export const readSession = query(
   "ReadSession",
   (view, account: AccountId, id: SessionId): SessionRecord | undefined => {
     const row = view.get("coordSessions", sessionRowKey(account, id))
-    return row && decodeSession(row.value)
+    const session = row && decodeSession(row.value)
+    return session && isEnding(session) ? undefined : session
   },
 )
 

@@ -9,6 +9,7 @@
 import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { AccountId, CoordPath, RowKey, SessionId } from "../base/ids.js"
+import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, KIB } from "../base/limits.js"
 import {
   coordChangeRange,
   coordChangeRowKey,
@@ -20,6 +21,7 @@ import {
   encodeSession,
   HOLDING_VALUE,
   holdingRowKey,
+  isEnding,
   namespaceOf,
   namespaceRowKey,
   numberOfCoordChange,
@@ -29,7 +31,7 @@ import {
   type NamespaceRecord,
   type SessionRecord,
 } from "../format/coord-rows.js"
-import type { EntryWrite } from "../format/entry.js"
+import { entryBytes, type EntryWrite } from "../format/entry.js"
 import type { CommandView } from "../metadata/index.js"
 import { COORD_LIMITS } from "./limits.js"
 
@@ -47,6 +49,11 @@ const LIMIT_OF: Readonly<Record<keyof Counted, number>> = {
   bytes: COORD_LIMITS.bytesMax,
   locks: COORD_LIMITS.locksMax,
 }
+
+/** The row of the session, and that of a namespace that the next writes open. */
+const ROWS_TO_SPARE = 4
+/** A row that `finish` adds: of a session with its name and principal, of a namespace, or of a change that is forgotten. */
+const FINISHED_ROW_BYTES_MAX = KIB
 
 export class CoordWrites {
   private readonly rows: EntryWrite[] = []
@@ -66,7 +73,7 @@ export class CoordWrites {
     const known = this.sessions.get(id)
     if (known !== undefined) return known
     const before = this.sessionIn(id)
-    if (before === undefined)
+    if (before === undefined || isEnding(before))
       throw fail("noSuchSession", { message: `The session ${id} does not exist: it has ended.` })
     if (this.by !== undefined && before.principal !== this.by)
       throw fail("accessForbidden", { message: `Another principal has begun the session ${id}.` })
@@ -122,6 +129,22 @@ export class CoordWrites {
 
   remove(family: Family, key: RowKey): void {
     this.rows.push({ family, key, value: undefined })
+  }
+
+  /** Ends the decision with the session still there: the next one goes on with its end. */
+  leaveEnding(id: SessionId, session: SessionRecord): void {
+    this.sessions.set(id, { ...session, graceSeconds: 0 })
+  }
+
+  /** Whether this many more rows and bytes are within the limits of a command, together with the rows of `finish`. */
+  hasRoomFor(rows: number, bytes: number): boolean {
+    const namespaces = [...this.namespaces.values()]
+    // Each added change may make the namespace forget an old one.
+    const atEnd = namespaces.reduce((sum, { added }) => sum + added + 1, this.sessions.size + ROWS_TO_SPARE)
+    return (
+      this.rows.length + atEnd + rows <= COMMAND_ROWS_MAX &&
+      entryBytes(this.rows) + atEnd * FINISHED_ROW_BYTES_MAX + bytes <= ENTRY_BYTES_MAX
+    )
   }
 
   /** All writes of the decision. Call it once, at the end. */

@@ -9,6 +9,7 @@ import { TEST_SEED } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { FileRestoring, isRestorableFile } from "./coord-restoring.js"
 import { COORD_LIMITS } from "./limits.js"
+import { endSession } from "./session-commands-core.js"
 import { Silence } from "./silence-core.js"
 import { ACCOUNT, at, CoordWorld } from "./testing-coord.js"
 
@@ -346,6 +347,37 @@ test("limits: of what a session holds, of who waits, of namespaces", async () =>
   for (let i = 0; i < COORD_LIMITS.namespacesMax - 1; i += 1) await world.write(`n${i}/a`, "x")
   await assert.rejects(world.write("one-more/a", "x"), fails("limitExceeded"))
   await world.write("n1/b", "x")
+})
+
+test("a session ends with locks for which so many wait that one decision cannot give them all", async () => {
+  const world = new CoordWorld()
+  const holder = await world.begin("holder")
+  const locks = Array.from({ length: 10 }, (_, i) => `jobs/${i}`)
+  for (const path of locks) await world.take(holder, path)
+  const waiting: SessionId[] = []
+  for (let i = 0; i < COORD_LIMITS.waitingMax; i += 1) waiting.push(await world.begin(`waits ${i}`))
+  const value = "v".repeat(COORD_LIMITS.valueBytesMax)
+  for (const [i, path] of locks.entries())
+    for (const session of waiting) await world.acquire(session, path, i % 2 === 0 ? "shared" : "exclusive", true, value)
+
+  // Another node may have begun the end, and then have died: after its first decision the session is of no use.
+  const steps = [await world.metadata.run(endSession({ account: ACCOUNT, id: holder }, undefined))]
+  assert.equal(steps[0]?.isOver, false)
+  await assert.rejects(world.coordination.renew({ account: ACCOUNT, id: holder }), fails("noSuchSession"))
+  await assert.rejects(world.acquire(holder, "jobs/more"), fails("noSuchSession"))
+  assert.equal(await world.coordination.session({ account: ACCOUNT, id: holder }), undefined)
+
+  world.endSilent()
+  for (let i = 0; i < 60; i += 1) {
+    for (const id of waiting) await world.coordination.renew({ account: ACCOUNT, id })
+    await world.clock.advance(SECOND_MS)
+  }
+  for (const [i, path] of locks.entries()) {
+    const holders = await world.holders(path)
+    assert.deepEqual(holders, i % 2 === 0 ? waiting : waiting.slice(0, 1), path)
+  }
+  assert.equal(world.rows()["coordSessions"], waiting.length)
+  world.end()
 })
 
 test("files come back from a copy unless there are newer ones; all sessions end, and tokens go on growing", async () => {

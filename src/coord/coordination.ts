@@ -114,9 +114,13 @@ export class Coordination {
 
   /** Ends the session with all that it holds; returns whether it was there. `onlyAt`: unless it was renewed since. */
   async end({ account, id }: SessionOf, onlyAt?: number): Promise<boolean> {
-    const paths = await this.seams.metadata.run(endSession({ account, id }, onlyAt))
-    for (const path of paths ?? []) this.changed({ account, path })
-    return paths !== undefined
+    const { metadata } = this.seams
+    const begun = await metadata.run(endSession({ account, id }, onlyAt))
+    for (let step = begun; step !== undefined;) {
+      for (const path of step.paths) this.changed({ account, path })
+      step = step.isOver ? undefined : await metadata.run(endSession({ account, id }, undefined))
+    }
+    return begun !== undefined
   }
 
   async session({ account, id }: SessionOf): Promise<SessionRecord | undefined> {

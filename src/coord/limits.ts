@@ -14,7 +14,7 @@ export const COORD_LIMITS = {
   graceSecondsMin: 1,
   graceSecondsMax: 60,
   graceSecondsDefault: 8,
-  /** Locks, places in a line and files that end with one session: they end in one decision. */
+  /** Locks, places in a line and files that end with one session. */
   heldMax: 100,
   namespacesMax: 200,
   fileBytesMax: 256 * KIB,

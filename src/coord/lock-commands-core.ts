@@ -43,7 +43,8 @@ export type AcquireOutcome =
   | { readonly kind: "waiting"; readonly before: number }
   | { readonly kind: "held"; readonly lock: LockRecord }
 
-const FREE: LockRecord = { mode: "exclusive", holders: [], waiting: [] }
+/** A lock that no session holds or waits for. */
+export const FREE: LockRecord = { mode: "exclusive", holders: [], waiting: [] }
 
 export function lockIn(view: Pick<RowView, "get">, account: AccountId, path: CoordPath): LockRecord | undefined {
   const row = view.get("coordLocks", coordRowKey(account, path))

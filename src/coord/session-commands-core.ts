@@ -1,8 +1,9 @@
 /**
  * Commands on sessions. Pure.
  *
- * Promises  A session ends in one decision, with all that it holds: its locks go to those first in line, its places in
- *           line are given up, its files are deleted.
+ * Promises  A session ends with all that it holds: its locks go to those first in line, its places in line are given up, its
+ *           files are deleted. That is one decision, or several if one cannot write so much: then nothing renews or uses the
+ *           session after the first, and whichever process finds it there goes on.
  */
 import { fail } from "../base/failures.js"
 import type { AccountId, CoordPath, SessionId } from "../base/ids.js"
@@ -15,13 +16,14 @@ import {
   holdingRange,
   parseHoldingRowKey,
   sessionRowKey,
+  type LockRecord,
   type SessionRecord,
 } from "../format/coord-rows.js"
 import { command, type Touches } from "../metadata/index.js"
 import { CoordWrites } from "./coord-writes-core.js"
 import { removeFile } from "./file-commands-core.js"
 import { COORD_LIMITS } from "./limits.js"
-import { putLock, withoutSession } from "./lock-commands-core.js"
+import { FREE, putLock, withoutSession } from "./lock-commands-core.js"
 
 export interface SessionOf {
   readonly account: AccountId
@@ -58,11 +60,31 @@ export const renewSession = command<[of: SessionOf], SessionRecord>({
   },
 })
 
+/** The paths of what has ended with a session, and whether that is all. */
+interface EndedSession {
+  readonly paths: readonly CoordPath[]
+  readonly isOver: boolean
+}
+
+/** A row of a change, besides its path. */
+const CHANGE_BYTES_MAX = 256
+/** Rows that the end of one holding writes or deletes at most, besides those of sessions that get a lock. */
+const ROWS_OF_HOLDING = 4
+
+/** Returns true if the decision can also release this lock, which may give it to all who wait. */
+const canRelease = (writes: CoordWrites, { waiting }: LockRecord, path: CoordPath, lockBytes: number): boolean => {
+  const changes = waiting.length + 1
+  return writes.hasRoomFor(
+    ROWS_OF_HOLDING + 2 * changes,
+    lockBytes + 2 * changes * (CHANGE_BYTES_MAX + 2 * path.length),
+  )
+}
+
 /**
- * Ends the session; returns the paths of what has ended with it, or undefined if it did not end. `onlyAt`: not if it was
- * renewed since it had this beat; undefined: in any case.
+ * Ends the session, or begins to; undefined: it does not end. `onlyAt`: not if it was renewed since it had this beat;
+ * undefined: in any case. Repeat it until it `isOver`.
  */
-export const endSession = command<[of: SessionOf, onlyAt: number | undefined], readonly CoordPath[] | undefined>({
+export const endSession = command<[of: SessionOf, onlyAt: number | undefined], EndedSession | undefined>({
   name: "EndSession",
   grows: false,
   touches: touchesOf,
@@ -78,19 +100,22 @@ export const endSession = command<[of: SessionOf, onlyAt: number | undefined], r
     const range = { ...holdingRange(account, id), expectedRows: COORD_LIMITS.heldMax, presentOnly: true }
     for (const [held] of view.range("coordHoldings", range)) {
       const { kind, path } = parseHoldingRowKey(account, id, held)
+      const lock = kind === "lock" ? view.ifPresent("coordLocks", coordRowKey(account, path)) : undefined
+      const before = lock && decodeLock(lock.value)
+      if (paths.length > 0 && !canRelease(writes, before ?? FREE, path, lock?.value.length ?? 0)) {
+        writes.leaveEnding(id, { ...session, held: session.held - paths.length })
+        return { writes: writes.finish(), result: { paths, isOver: false } }
+      }
       writes.remove("coordHoldings", held)
       paths.push(path)
-      if (kind === "lock") {
-        const lock = view.ifPresent("coordLocks", coordRowKey(account, path))
-        const before = lock && decodeLock(lock.value)
-        if (before !== undefined) putLock(writes, path, before, withoutSession(before, path, id, writes))
-      } else {
+      if (before !== undefined) putLock(writes, path, before, withoutSession(before, path, id, writes))
+      if (kind === "file") {
         const found = view.ifPresent("coordFiles", coordRowKey(account, path))
         const file = found && decodeFile(found.value)
         if (file?.session === id) removeFile(writes, path, file)
       }
     }
     writes.remove("coordSessions", key)
-    return { writes: writes.finish(), result: paths }
+    return { writes: writes.finish(), result: { paths, isOver: true } }
   },
 })

@@ -61,8 +61,9 @@ export class CoordWorld {
     path: string,
     mode: LockMode = "exclusive",
     waits = false,
+    value = "",
   ): Promise<AcquireOutcome> {
-    return this.coordination.acquire({ ...at(path), session, mode, waits, value: "" })
+    return this.coordination.acquire({ ...at(path), session, mode, waits, value })
   }
 
   /** Takes a lock that is free, and returns the fence. */

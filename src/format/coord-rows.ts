@@ -24,7 +24,7 @@ export interface SessionRecord {
   readonly createdMs: number
   /** Its client counts on it for so long after a renewal. */
   readonly leaseSeconds: number
-  /** It ends so long after its lease, at the earliest, unless it is renewed. */
+  /** It ends so long after its lease, at the earliest, unless it is renewed. 0: it is ending, see `isEnding`. */
   readonly graceSeconds: number
   /** Each renewal increases it. */
   readonly beat: number
@@ -33,6 +33,12 @@ export interface SessionRecord {
   /** How many locks, places in a line and files end with it. */
   readonly held: number
 }
+
+/**
+ * The end of a session has begun and takes more than one decision: it can be neither renewed nor used, and what it holds is
+ * released. No client begins a session without a grace.
+ */
+export const isEnding = ({ graceSeconds }: Pick<SessionRecord, "graceSeconds">): boolean => graceSeconds === 0
 
 export const encodeSession = (session: SessionRecord): Uint8Array =>
   packRecord(1, [
