@@ -94,6 +94,30 @@ for (const [kind, on] of [
       assert.equal((await after.find(named("q")))?.messages, sizes.length + 1)
     }))
 
+  test(`${kind}: the largest messages move to their dead queue, with all that they have`, () =>
+    on(async engine => {
+      const { queues } = servicesOver(engine.metadata)
+      const named = (name: string) => ({ account: ACCOUNT, name })
+      for (const name of ["q", "dead"]) await queues.create(named(name))
+      const attributes = Array.from({ length: QUEUE_LIMITS.attributesMax }, (_, i) => ({
+        ...{ name: `${i}`.padEnd(256, "n"), type: "String", value: filled(1_000) },
+      }))
+      const spent = attributes.reduce((sum, { name, type, value }) => sum + name.length + type.length + value.length, 0)
+      const body = filled(QUEUE_LIMITS.contentBytesMax - spent)
+      const redrive = { maxDeliveries: 1, deadQueue: "dead" }
+      const content = { body, attributes, trace: undefined }
+      for (let i = 0; i < 4; i += 1)
+        await queues.add(named("q"), [{ content, sender: "arn".repeat(300), redrive }], { copiesNow: 1 })
+      const receive = (from: string) =>
+        queues.receive({ account: ACCOUNT, queues: [from], count: 4, visibilitySeconds: 0 })
+      for (let left = 4; left > 0;) left -= (await receive("q"))?.length ?? 0
+      assert.equal((await receive("q"))?.length ?? 0, 0)
+      const after = servicesOver(await engine.restart()).queues
+      assert.deepEqual([(await after.find(named("q")))?.messages, (await after.find(named("dead")))?.messages], [0, 4])
+      const dead = (await after.receive({ account: ACCOUNT, queues: ["dead"], count: 1 })) ?? []
+      assert.deepEqual([dead[0]?.content.body.length, dead[0]?.content.attributes.length], [body.length, 10])
+    }))
+
   test(`${kind}: items of the largest size, with the longest keys and as many values as one may have, are kept`, () =>
     on(async engine => {
       const { buckets, items } = servicesOver(engine.metadata)
