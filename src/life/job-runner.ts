@@ -65,7 +65,8 @@ class PacedJob {
         const startedMs = this.clock.monotonicMs()
         const state = await this.#step(signal)
         this.#pace = nextPace(this.#pace, state, this.clock.monotonicMs() - startedMs, this.throttle)
-        if (!signal.aborted) await this.#rest(this.#pace.restMs)
+        const dueInMs = state === "idle" ? (this.job.dueInMs?.() ?? Infinity) : Infinity
+        if (!signal.aborted) await this.#rest(Math.min(this.#pace.restMs, dueInMs))
       }
     } finally {
       signal.removeEventListener("abort", endRest)
