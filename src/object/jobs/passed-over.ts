@@ -50,6 +50,13 @@ export class PassedOver {
     return this.partitions.size === 0
   }
 
+  /** Partitions in which devices wait for the shards of an upload. */
+  get awaited(): readonly PartitionId[] {
+    const isAwaited = ([, uploads]: readonly [PartitionId, ReadonlyMap<UploadId, Waiting>]): boolean =>
+      [...uploads.values()].some(waiting => waiting.isAwaited)
+    return [...this.partitions].flatMap(entry => (isAwaited(entry) ? [entry[0]] : []))
+  }
+
   clear(): void {
     this.partitions.clear()
     this.abandoned.clear()

@@ -254,12 +254,18 @@ export class Repair implements Job {
   }
 
   /**
-   * When the partition is visited next (monotonic clock); Infinity: nothing is known that a visit could do. Undefined: a
-   * scan comes first.
+   * How soon the partition is visited next; Infinity: nothing is known that a visit could do. Undefined: a scan comes
+   * first.
    */
-  visitDueMs(partition: PartitionId): number | undefined {
+  visitDueInMs(partition: PartitionId): number | undefined {
     if (this.scan === undefined || this.scan.next !== undefined || this.hasChanged()) return undefined
-    return Math.min(this.ledger.dueMs(partition), this.passedOver.visitDueMs(partition))
+    const dueMs = Math.min(this.ledger.dueMs(partition), this.passedOver.visitDueMs(partition))
+    return Math.max(0, dueMs - this.clock.monotonicMs())
+  }
+
+  /** Partitions in which devices wait for an upload that visits have passed over. */
+  awaitedPartitions(): readonly PartitionId[] {
+    return this.passedOver.awaited
   }
 
   /** The runner rests no longer than this after an idle step. */
