@@ -80,6 +80,30 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     scenario: "cluster",
     caughtBy: ["valuesGo"],
   },
+  {
+    bug: "cluster: an upload that the coordinator of repair holds has no bound",
+    edits: [
+      {
+        file: "src/object/jobs/passed-over.ts",
+        find: "if (this.uploads.isHeld(id)) return boundMs",
+        put: "if (this.uploads.isHeld(id)) return Infinity",
+      },
+    ],
+    scenario: "cluster",
+    caughtBy: ["repairGoesOn"],
+  },
+  {
+    bug: "cluster: a visit that settles a block without mending it leaves a device counted",
+    edits: [
+      {
+        file: "src/object/jobs/repair-visit.ts",
+        find: "(isSettled && !isCounted)",
+        put: "isSettled",
+      },
+    ],
+    scenario: "cluster",
+    caughtBy: ["repairGoesOn"],
+  },
 ]
 
 export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [

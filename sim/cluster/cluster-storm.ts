@@ -26,6 +26,7 @@ import { AppendClients, LOG_BUCKET } from "./append-clients.js"
 import { CoordClients } from "./coord-clients.js"
 import { ITEM_BUCKET, ItemClients } from "./item-clients.js"
 import { QueueClients } from "./queue-clients.js"
+import { checkRepairGoesOn } from "./repair-watch.js"
 import { StoreClockWatch } from "./store-clock-watch.js"
 import { WanderingUpload, type WanderingHost } from "./wandering-upload.js"
 
@@ -266,6 +267,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
+      checkRepairGoesOn(cluster)
     }
   }
 
@@ -411,6 +413,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       this.throwErrors()
       this.storeClock.note(cluster)
       this.storeClock.check()
+      checkRepairGoesOn(cluster)
       const lacking = this.lacking()
       if (lacking === undefined) return
       check("nodesRecover", cluster.clock.monotonicMs() < untilMs, () => lacking)

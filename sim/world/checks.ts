@@ -48,6 +48,7 @@ export const CHECKS = {
   sessionsLast: "a session that was renewed in time goes on, with all that it holds",
   sessionsEnd: "a session that is not renewed ends, and leaves nothing behind",
   nothingLeaks: "a node that stopped leaves nothing open",
+  repairGoesOn: "a device that lacks shards, or waits for an upload, has a visit at a known time",
   redundancyIsRestored: "full redundancy is restored once the devices are healthy",
 } as const
 

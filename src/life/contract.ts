@@ -29,6 +29,8 @@ export interface Job {
   readonly name: string
   /** Does one small unit of work; the runner never interrupts it. */
   step(signal: AbortSignal): Promise<StepOutcome>
+  /** How soon an idle job has work that it knows of. It rests no longer. */
+  dueInMs?(): number
   /** Gives up unfinished work that would hold up another process, which does the job from now on. */
   release?(): Promise<void>
   progress(): string

@@ -72,11 +72,17 @@ class PacedJob {
         const outcome = await this.#step(signal)
         if (outcome !== undefined)
           this.#pace = nextPace(this.#pace, outcome, this.clock.monotonicMs() - startedMs, this.throttle)
-        if (!signal.aborted) await this.#rest(outcome === undefined ? this.#failures.restMs : this.#pace.restMs)
+        if (!signal.aborted) await this.#rest(this.#restMsAfter(outcome))
       }
     } finally {
       signal.removeEventListener("abort", endRest)
     }
+  }
+
+  #restMsAfter(outcome: StepOutcome | undefined): number {
+    if (outcome === undefined) return this.#failures.restMs
+    const dueInMs = outcome === "idle" ? (this.job.dueInMs?.() ?? Infinity) : Infinity
+    return Math.min(this.#pace.restMs, dueInMs)
   }
 
   /** Undefined: the step failed. */

@@ -192,7 +192,12 @@ export class PartitionScenario implements Subject {
       const look = this.look(block)
       const seen = { ...look, isDoubtful: look.isDoubtful && !named.includes(name) }
       const blockBytes = block.group.shape?.blockLengthBytes ?? 0
-      partition.add(block.policy, seen, blockBytes, { isHeld: false, isSettled: false, isReleased: false })
+      partition.add(block.policy, seen, blockBytes, {
+        isHeld: false,
+        isSettled: false,
+        isReleased: false,
+        isAwaited: true,
+      })
     }
     this.census.set(partition.count)
     const { misplacedBlocks, singleCopyBlocks } = this.census.current(true)

@@ -35,6 +35,10 @@ export class LeasedJob implements Job {
     return outcome
   }
 
+  dueInMs(): number {
+    return this.leases.holds(this.lease) ? (this.job.dueInMs?.() ?? Infinity) : Infinity
+  }
+
   progress(): string {
     if (this.leases.holds(this.lease)) return this.job.progress()
     const holder = this.leases.holder(this.lease)

@@ -83,6 +83,11 @@ export class RepairLedger {
     this.notBeforeMs[partition] = untilMs
   }
 
+  /** Earliest time of the next visit; Infinity: the partition needs none. */
+  dueMs(partition: number): number {
+    return this.needs(partition) ? (this.notBeforeMs[partition] ?? 0) : Infinity
+  }
+
   bytesOf(partition: number): number {
     return this.bytes[partition] ?? 0
   }

@@ -203,6 +203,30 @@ test("a device does not wait for blocks that another process released, which are
     assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
 })
 
+test("a device waits for an upload that the process itself holds no longer than for others, and it is mended later", async () => {
+  const world = await open("ec:4+2")
+  const { slow, goOn } = heldSource(world.random.bytes(50_000))
+  const putting = world.services.objects.put(world.putting("a", slow))
+  await world.clock.advance(1_000)
+  const by = await world.replace(deviceOf(3), 50)
+  await world.settle()
+  const { repair } = world.services
+  assert.equal(world.stateOf(by), "rebuilding")
+  const dueInMs = repair.dueInMs()
+  assert.ok(dueInMs > 0 && dueInMs <= REPAIR_LIMITS.youngEveryMs, "it looks for the release, and does not spin")
+  await world.clock.advance(REPAIR_LIMITS.youngMsMax)
+  // A scan does not let it wait once more.
+  world.takeOffline(deviceOf(1))
+  world.bringBack(deviceOf(1))
+  await world.settle()
+  assert.deepEqual([world.stateOf(by), world.stateOf(deviceOf(1))], ["active", "active"])
+  goOn()
+  await world.clock.runUntil(putting)
+  await world.settle()
+  for (const group of await groupsOf(world))
+    assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
+})
+
 test("new scans do not prolong the wait for blocks that no row references", async () => {
   const { world, by } = await whileAnotherWrites()
   const scans = 5

@@ -43,6 +43,8 @@ interface VisitView {
    * as young.
    */
   readonly isForAnother: boolean
+  /** Uploads that no device waits for, beside those that the order of a visit names. */
+  isNotAwaited(partition: PartitionId, uploadId: UploadId): boolean
   /** Whether no further block should be begun. */
   isOver(): boolean
   /** Of buckets without their own. */
@@ -53,14 +55,17 @@ interface VisitView {
 
 /** Knowledge about a partition's blocks beyond their indexes. */
 type Known = Pick<RepairOutcome, "unreadable"> & {
-  readonly unreferenced?: ReadonlyMap<string, UnreferencedBlock>
+  /** No row references these, and none will. */
+  readonly unnamed?: ReadonlySet<string>
   readonly settled?: ReadonlySet<string>
+  /** None of their needles can be read. */
+  readonly unknown?: ReadonlySet<string>
   /** No row references these yet; another process may still be writing them. */
   readonly young?: ReadonlySet<string>
   readonly live?: ReadonlySet<string>
   /** Only rows that wait for the collector name these. */
   readonly released?: ReadonlySet<string>
-  /** Young uploads that no device waits for any more. */
+  /** Uploads that no device waits for any more. */
   readonly notAwaited?: ReadonlySet<UploadId>
 }
 
@@ -75,6 +80,9 @@ class Visit {
   readonly unreadable = new Set<string>()
   readonly unreadableUploads = new Map<UploadId, UploadName>()
   readonly unreferenced = new Map<string, UnreferencedBlock>()
+  /** All of these, also those that the outcome has no room for: the walk for orphans finds them. */
+  readonly unnamed = new Set<string>()
+  readonly unknown = new Set<string>()
   /** Blocks that their rows reference. */
   readonly live = new Set<string>()
   /** Blocks that are kept for the retention alone: how they are stored says nothing of the store. */
@@ -125,7 +133,7 @@ export class RepairVisits {
   /** Adds a block to the scan of its partition. */
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOf(group)
-    if (this.view.isUnreferenced(group) || visit?.unreferenced?.has(name)) {
+    if (this.view.isUnreferenced(group) || visit?.unnamed?.has(name)) {
       if (this.leavingIn(group).size > 0) scan.leave("move", 0, 0)
       return
     }
@@ -146,18 +154,18 @@ export class RepairVisits {
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isYoung = visit?.young?.has(name) ?? false
     const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
-    const isLong = isYoung && visit?.notAwaited?.has(group.uploadId) === true
+    const isLong = visit?.notAwaited?.has(group.uploadId) ?? this.view.isNotAwaited(group.partition, group.uploadId)
     const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
     if (isYoung && mustLeave) scan.leave("move", seen.spareShards, seen.bytesToWrite)
-    if (isHeld && seen.need === "mend" && !isLong) this.passOver(scan, group, seen)
+    if (isHeld && seen.need === "mend") this.passOver(scan, group, seen, isLong)
     if (isYoung) {
       // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
       scan.passedOver.add(group.uploadId)
       return
     }
     const blockBytes = group.shape?.blockLengthBytes ?? 0
-    // The integrity audit counts these.
-    if (visit?.unreadable.has(name)) {
+    // The integrity audit counts these: no visit can supply their shards.
+    if (visit?.unreadable.has(name) || (!mustLeave && visit?.unknown?.has(name) === true)) {
       for (const device of seen.lackingOn) scan.count.unrebuildableOn.add(device)
       return
     }
@@ -166,6 +174,7 @@ export class RepairVisits {
       scan.leave("move", seen.spareShards, 0)
     scan.add(policy, { ...seen, isDoubtful }, blockBytes, {
       ...{ isHeld, isSettled, isReleased: visit?.released?.has(name) === true },
+      isAwaited: !(isHeld && isLong),
     })
   }
 
@@ -175,8 +184,14 @@ export class RepairVisits {
   }
 
   /** A device that had the shard may have left since, and the writer of the block does not notice. */
-  private passOver(scan: PartitionScan, { uploadId }: BlockGroup, { lackingOn }: BlockScan): void {
+  private passOver(
+    scan: PartitionScan,
+    { uploadId }: BlockGroup,
+    { lackingOn }: BlockScan,
+    isNotAwaited: boolean,
+  ): void {
     scan.passedOver.add(uploadId)
+    if (isNotAwaited) return
     const states = this.view.states()
     for (const id of lackingOn) if (states.get(id)?.state === "rebuilding") scan.count.lackingOn.add(id)
   }
@@ -202,9 +217,14 @@ export class RepairVisits {
     if (this.isYoung(verdict.kind, group.uploadId)) {
       visit.young.add(name)
       if (verdict.kind === "unnamed") this.noteAbandoned(group.uploadId, visit)
-    } else if (verdict.kind === "unnamed" && visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
-      visit.unreferenced.set(name, { group, owner: verdict.owner })
-    else if (verdict.kind !== "changing") visit.settled.add(name)
+    } else if (verdict.kind === "unnamed") {
+      visit.unnamed.add(name)
+      if (visit.unreferenced.size < VISIT_LIMITS.unreferencedMax)
+        visit.unreferenced.set(name, { group, owner: verdict.owner })
+    } else if (verdict.kind === "unknown") {
+      visit.settled.add(name)
+      visit.unknown.add(name)
+    }
     if (verdict.kind !== "changing") await this.moveAway(group, visit)
   }
 
@@ -288,6 +308,8 @@ interface BlockStanding {
   readonly isHeld: boolean
   readonly isSettled: boolean
   readonly isReleased: boolean
+  /** Devices wait for its shards. */
+  readonly isAwaited: boolean
 }
 
 /** The sums of one partition's blocks. */
@@ -309,18 +331,28 @@ export class PartitionScan {
     }
   }
 
-  add(policy: Policy, seen: BlockScan, blockBytes: number, { isHeld, isSettled, isReleased }: BlockStanding): void {
+  add(
+    policy: Policy,
+    seen: BlockScan,
+    blockBytes: number,
+    { isHeld, isSettled, isReleased, isAwaited }: BlockStanding,
+  ): void {
     // Fewer shards than a read needs: deleted while a device was away, or lost; a visit finds out which.
     const isReadable = seen.spareShards >= 0
-    if (seen.isDoubtful) for (const device of seen.lackingOn) this.count.perhapsLackingOn.add(device)
-    else if (seen.isMisplaced && isReadable) {
+    let lacking: Set<DeviceId> | undefined
+    if (seen.isDoubtful) {
+      if (isAwaited) lacking = this.count.perhapsLackingOn
+    } else if (seen.isMisplaced && isReadable) {
       if (!isReleased) this.count.addMisplaced(shardsNeeded(policy), seen.holders, blockBytes)
     } else {
       if (isReadable && !isReleased) this.count.add(policy, blockBytes)
       // The writer of a held upload records missing shards itself.
-      if (!isHeld) for (const device of seen.lackingOn) this.count.lackingOn.add(device)
+      if (!isHeld) lacking = this.count.lackingOn
     }
-    if (seen.need === "nothing" || isSettled) return
+    const isCounted = lacking !== undefined && seen.lackingOn.length > 0
+    for (const device of seen.lackingOn) lacking?.add(device)
+    // A device that is counted as lacking has a visit to come, also if this one found nothing to do.
+    if (seen.need === "nothing" || (isSettled && !isCounted)) return
     if (isHeld && seen.need !== "move") return
     this.leave(seen.need === "mend" ? "mend" : "move", seen.spareShards, seen.bytesToWrite)
   }

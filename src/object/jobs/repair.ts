@@ -13,7 +13,7 @@
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
 import { isFailure, type FailureKind } from "../../base/failures.js"
-import type { DeviceId, Incarnation, PartitionId, RowKey } from "../../base/ids.js"
+import type { DeviceId, PartitionId, RowKey } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
 import { after, type Soon } from "../../base/soon.js"
@@ -83,8 +83,6 @@ export class Repair implements Job {
   /** Partitions with work for a visit, and the devices known to lack their shards. */
   private readonly lackingDevices = new Map<PartitionId, Set<DeviceId>>()
   private readonly passedOver: PassedOver
-  /** The process that must make the next visit of a partition. */
-  private readonly visitedBy = new Map<PartitionId, Incarnation>()
   private readonly damages = new Map<RowKey, ShardCopy>()
   /** Blocks with too few shards left, as found by visits since the last full scan. */
   private readonly unreadable = new UnreadableBlocks(REPAIR_LIMITS.unreadableKept)
@@ -125,13 +123,14 @@ export class Repair implements Job {
     this.clock = clock
     this.metadata = metadata
     this.blocks = blocks
-    this.passedOver = new PassedOver(clock, uploads)
+    this.passedOver = new PassedOver(clock, uploads, () => metadata.incarnations.own)
     this.otherHints = isShared ? new OtherHints() : undefined
     this.visits = new RepairVisits(blocks, uploads, new OwnershipResolver(backend), {
       layouts: source.layouts,
       states: () => source.states(),
       isUnreferenced: block => orphans.has(block),
       isForAnother: false,
+      isNotAwaited: (partition, uploadId) => this.passedOver.isNotAwaited(partition, uploadId),
       isOver: () => false,
       policy: () => source.policy(),
       // The first scan finds all blocks of a store that has just grown.
@@ -248,16 +247,31 @@ export class Repair implements Job {
     for (const deviceId of this.lackingDevices.get(partition) ?? []) this.census.lacks(deviceId, partition)
   }
 
-  /** Has partitions visited again by the processes that have released, committed or given up what was passed over. */
+  /** Has partitions visited again whose uploads may have been released, committed or given up since. */
   private visitPassedOver(): void {
-    const { passedOver } = this
-    for (const { partition, by } of [
-      ...passedOver.takeReleased(this.metadata.incarnations.own),
-      ...passedOver.dueYoung(),
-    ]) {
-      this.visitedBy.set(partition, by)
-      this.visitAgain(partition)
-    }
+    const due = this.passedOver.takeDue(partition => this.ledger.needs(partition))
+    for (const partition of due) this.visitAgain(partition)
+  }
+
+  /**
+   * How soon the partition is visited next; Infinity: nothing is known that a visit could do. Undefined: a scan comes
+   * first.
+   */
+  visitDueInMs(partition: PartitionId): number | undefined {
+    if (this.scan === undefined || this.scan.next !== undefined || this.hasChanged()) return undefined
+    const dueMs = Math.min(this.ledger.dueMs(partition), this.passedOver.visitDueMs(partition))
+    return Math.max(0, dueMs - this.clock.monotonicMs())
+  }
+
+  /** Partitions in which devices wait for an upload that visits have passed over. */
+  awaitedPartitions(): readonly PartitionId[] {
+    return this.passedOver.awaited
+  }
+
+  /** The runner rests no longer than this after an idle step. */
+  dueInMs(): number {
+    const dueMs = Math.min(this.passedOver.checkDueMs, this.rescanMs ?? Infinity)
+    return this.isPaused ? Infinity : Math.max(0, dueMs - this.clock.monotonicMs())
   }
 
   /** Records the damage that this process has found, whichever process repairs it. */
@@ -302,7 +316,6 @@ export class Repair implements Job {
   /** Forgets what visits and scans have found of the partitions: a new scan finds it again. */
   private clearFindings(): void {
     this.lackingDevices.clear()
-    this.visitedBy.clear()
     this.putOff.clear()
     this.unreadable.clear()
   }
@@ -414,7 +427,7 @@ export class Repair implements Job {
   private closeScan({ count, left, passedOver }: PartitionScan, next: number): PartitionScan {
     const partition = parsePartitionId(count.partition)
     // It knows the uploads that this process holds: which others no row references yet, visits find out.
-    this.passedOver.note(partition, new Set([...this.passedOver.of(partition), ...passedOver]))
+    this.passedOver.noteHeld(partition, passedOver)
     this.ledger.set(partition, left ?? (this.lackingDevices.has(partition) ? UNKNOWN_NEED : undefined))
     this.noteCount(count)
     this.census.clear(partition + 1, next)
@@ -469,8 +482,7 @@ export class Repair implements Job {
       const id = assignedDeviceOf(layouts.current, partition, slot)
       return id === undefined || !takesPart(states.get(id)) ? [] : [id]
     })
-    const by = this.visitedBy.get(partition)
-    this.visitedBy.delete(partition)
+    const by = this.passedOver.nextDecider(partition)
     return {
       ...{
         partition,
@@ -491,7 +503,6 @@ export class Repair implements Job {
       this.putOff.delete(partition)
       return outcome
     } catch (error) {
-      if (order.by !== undefined) this.visitedBy.set(partition, order.by)
       if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
       this.putOff.set(partition, error.message)
       this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
@@ -509,7 +520,7 @@ export class Repair implements Job {
     this.passedOver.noteAbandoned(outcome.abandoned)
     for (const { group, owner } of outcome.unreferenced) this.orphans.add(group, owner)
     for (const name of outcome.unreadableUploads) await this.onUnreadable(name)
-    this.passedOver.note(partition, passedOver)
+    this.passedOver.note(partition, passedOver, order.by, new Set([...order.longPassedOver, ...outcome.abandoned]))
     this.unreadable.set(partition, outcome.unreadable)
     this.writtenShards += outcome.writtenShards
     this.ledger.visited(partition, outcome.writtenBytes, left === undefined)
