@@ -47,13 +47,14 @@ const enforcedRows: readonly Row[] = [
       for (const key of [undefined, "k"]) {
         const at = { query: "acl", ...(key !== undefined && { key }) }
         for (const headers of [
-          { "x-amz-acl": "private" },
           { "x-amz-acl": "public-read" },
+          { "x-amz-acl": "authenticated-read" },
           { "x-amz-grant-read": `uri="${ALL_USERS}"` },
         ]) {
           expectError(await scene.call("PUT", { ...at, headers }), 400, "AccessControlListNotSupported")
         }
-        expectStatus(await scene.call("PUT", { ...at, headers: { "x-amz-acl": "bucket-owner-full-control" } }), 200)
+        for (const name of ["private", "bucket-owner-read", "bucket-owner-full-control"])
+          expectStatus(await scene.call("PUT", { ...at, headers: { "x-amz-acl": name } }), 200)
         const all = grant("CanonicalUser", `<ID>${owner}</ID>`, "FULL_CONTROL")
         expectStatus(await scene.call("PUT", { ...at, body: list(owner, all) }), 200)
         same(await grantsOf(scene, key), [OWNER], "grants")
@@ -63,8 +64,11 @@ const enforcedRows: readonly Row[] = [
         400,
         "AccessControlListNotSupported",
       )
-      expectError(await scene.put("n", "", { "x-amz-acl": "private" }), 400, "AccessControlListNotSupported")
       expectError(await scene.get("n"), 404, "NoSuchKey")
+      for (const name of ["private", "bucket-owner-read"]) {
+        expectStatus(await scene.put("n", "", { "x-amz-acl": name }), 200)
+        same(await grantsOf(scene, "n"), [OWNER], `grants of an object with ${name}`)
+      }
     },
   ),
   rowWithOther(

@@ -68,6 +68,8 @@ const NOISE: readonly (readonly [name: string, value: string])[] = [
   ["x-amz-checksum-mode", "ENABLED"],
   ["x-amz-request-payer", "requester"],
   ["x-amz-acl", "bucket-owner-full-control"],
+  ["x-amz-acl", "bucket-owner-read"],
+  ["x-amz-acl", "private"],
   ["x-amz-storage-class", "STANDARD"],
   ["x-amz-api-version", "2006-03-01"],
   ["x-amz-header-of-tomorrow", "1"],
@@ -75,7 +77,6 @@ const NOISE: readonly (readonly [name: string, value: string])[] = [
 ]
 
 const REFUSED: readonly (readonly [name: string, value: string, status: number, code: string])[] = [
-  ["x-amz-acl", "private", 400, "AccessControlListNotSupported"],
   ["x-amz-acl", "public-read", 400, "AccessControlListNotSupported"],
   ["x-amz-acl", "authenticated-read", 400, "AccessControlListNotSupported"],
   ["x-amz-grant-read", 'id="1"', 400, "AccessControlListNotSupported"],

@@ -247,8 +247,8 @@ const FORMS = {
     "how-to/storage-classes.md",
   ),
   aclNotSupported: text(
-    "The bucket's owner owns all objects in it (`BucketOwnerEnforced`, the default), so access control lists are refused.",
-    "Send no `x-amz-acl`, or only `bucket-owner-full-control`. For older programs, let the bucket have ACLs: `aws s3api put-bucket-ownership-controls`.",
+    "The bucket's owner owns all objects in it (`BucketOwnerEnforced`, the default), so access control lists that grant others something are refused.",
+    "Send no `x-amz-acl`, or only `private`, `bucket-owner-full-control` or `bucket-owner-read`. For older programs, let the bucket have ACLs: `aws s3api put-bucket-ownership-controls`.",
     OLDER_CLIENTS,
   ),
   malformedAcl: text(

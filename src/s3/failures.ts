@@ -200,7 +200,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   aclNotSupported: row(
     "AccessControlListNotSupported",
     400,
-    "The bucket does not allow ACLs. Send no x-amz-acl, or bucket-owner-full-control (rclone: acl = bucket-owner-full-control); " +
+    "The bucket does not allow ACLs that grant others access. Send no x-amz-acl, or private (rclone: acl = private); " +
       "or let the bucket allow ACLs (aws s3api put-bucket-ownership-controls)",
     { header: "Header" },
   ),

@@ -9,7 +9,7 @@ import { asFailure, fail } from "../base/failures.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket } from "../object/contract.js"
-import { requestsOwnerControlOnly } from "./acl/requested-acl.js"
+import { requestsHarmlessList } from "./acl/requested-acl.js"
 import type { ChangeAudit } from "./audit-changes.js"
 import { checkExpectedOwner, type Gatekeeper, type OpenBucket } from "./authenticate.js"
 import type { Caller } from "./caller.js"
@@ -268,7 +268,7 @@ function requireOne(action: ActionName, operation: Operation, call: Call, place:
 
 /** Whether a new object's list only states what holds anyway, because the bucket owner is enforced. */
 function setsNoList(operation: Operation, { accessControl, headers }: Call, { bucket }: Place): Soon<boolean> {
-  if (bucket === undefined || !makesObject(operation.name) || !requestsOwnerControlOnly(headers)) return false
+  if (bucket === undefined || !makesObject(operation.name) || !requestsHarmlessList(headers)) return false
   return after(accessControl.listsApply(bucket), listsApply => !listsApply)
 }
 

@@ -397,8 +397,7 @@ test("a new bucket grants no other account access, and refuses lists that would"
   }
   for (const line of ["PUT /usual?acl", "PUT /usual/k?acl", "PUT /usual/n", "POST /usual/n?uploads"]) {
     const { text } = await expect(400, "owner", line, canned("public-read"))
-    // Older rclones send `private` unless configured otherwise.
-    assert.match(text, /AccessControlListNotSupported.*rclone: acl = bucket-owner-full-control/s)
+    assert.match(text, /AccessControlListNotSupported.*rclone: acl = private/s)
     await expect(400, "owner", line, granting("read", id(strangerAccount)))
   }
   const made = (headers: readonly string[]) => people.send("owner", "PUT /made", { headers })

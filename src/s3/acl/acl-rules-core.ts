@@ -1,9 +1,8 @@
 /**
  * Which lists a bucket accepts, and who owns an object that another account writes. Pure.
  *
- * If the bucket owner is enforced, no list applies: a list that only grants the bucket's owner full control
- * is accepted and has no effect; all others are refused, including `private`, as on Amazon. Public lists are refused if
- * they are blocked.
+ * If the bucket owner is enforced, no list applies: a list that grants only the owner something is accepted and has no
+ * effect, also `private`, which Amazon refuses; all others are refused. Public lists are refused if they are blocked.
  */
 import { cannedAcl, isOwnerOnly, isPublicAcl, storedAcl } from "../../access/index.js"
 import type { Acl, CannedAcl, Grant } from "../../access/index.js"
@@ -11,6 +10,7 @@ import { fail } from "../../base/failures.js"
 import type { AccountId } from "../../base/ids.js"
 import type { ObjectAcl } from "../../object/contract.js"
 import type { ObjectOwnership } from "../settings/ownership-controls.js"
+import { isHarmless } from "./requested-acl.js"
 
 /** The bucket's rules for lists. */
 export interface AclRules {
@@ -31,9 +31,7 @@ const listOf = (requested: StoredAcl, owner: AccountId, bucketOwner: AccountId):
 
 /** Whether the list only states what holds if the owner is enforced. */
 const givesOwnerAll = (requested: StoredAcl, owner: AccountId): boolean =>
-  requested.kind === "canned"
-    ? requested.name === "bucket-owner-full-control"
-    : isOwnerOnly({ owner, grants: requested.grants })
+  requested.kind === "canned" ? isHarmless(requested.name) : isOwnerOnly({ owner, grants: requested.grants })
 
 export const isEnforced = ({ ownership }: Pick<AclRules, "ownership">): boolean => ownership === "BucketOwnerEnforced"
 

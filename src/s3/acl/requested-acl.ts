@@ -70,17 +70,17 @@ const checkNumber = (grants: readonly RequestedGrant[]): readonly RequestedGrant
   return grants
 }
 
-const FOR_THE_OWNER = "bucket-owner-full-control"
+const HARMLESS: ReadonlySet<string> = new Set<CannedAcl>(["private", "bucket-owner-full-control", "bucket-owner-read"])
 
-/** Whether a canned list grants the bucket's owner full control, and nothing else. */
-const isForOwner = (canned: string): boolean => canned.toLowerCase() === FOR_THE_OWNER
+/**
+ * Returns true for a canned list that grants only the owner, and the bucket's owner: where the bucket owner owns all objects
+ * it states what holds anyway. Many programs send one with every request.
+ */
+export const isHarmless = (canned: string): boolean => HARMLESS.has(canned.toLowerCase())
 
-/** Lists that old clients send with every request; they have no effect if there is nothing to grant. */
-const isHarmless = (canned: string): boolean => canned.toLowerCase() === "private" || isForOwner(canned)
-
-/** Whether the headers request that list and no other. */
-export const requestsOwnerControlOnly = (headers: Headers): boolean =>
-  isForOwner(headers.get(ACL_HEADER) ?? "") && ![...GRANT_HEADERS.keys()].some(name => headers.has(name))
+/** Returns true if the headers request such a list and no other. */
+export const requestsHarmlessList = (headers: Headers): boolean =>
+  isHarmless(headers.get(ACL_HEADER) ?? "") && ![...GRANT_HEADERS.keys()].some(name => headers.has(name))
 
 /** Throws `invalidArgument` for a list in a request that creates nothing that could have one. */
 export function checkNoAcl(headers: Headers): void {

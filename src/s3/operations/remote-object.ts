@@ -102,9 +102,6 @@ const REFUSED_HEADERS: readonly string[] = [
   ...["x-amz-server-side-encryption-bucket-key-enabled", "x-amz-server-side-encryption-context"],
   ...["x-amz-grant-read", "x-amz-grant-full-control", "x-amz-grant-read-acp", "x-amz-grant-write-acp"],
 ]
-/** Lists of objects that say what holds anyway. */
-const PLAIN_ACLS: ReadonlySet<string> = new Set(["private", "bucket-owner-full-control"])
-
 /** Throws `notImplemented` for what remote buckets lack, by name, and `methodNotAllowed` for writes to one that takes none. */
 export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, isKnown: boolean): Soon<void> {
   const { headers, query, bucket } = call
@@ -116,7 +113,7 @@ export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, 
   if (name !== undefined) throw refuse(`the header ${name}`)
   if ((headers.get("x-amz-storage-class") ?? "STANDARD") !== "STANDARD") throw refuse("storage classes")
   if (!WRITES.has(operation.name)) return undefined
-  if (!PLAIN_ACLS.has(headers.get("x-amz-acl") ?? "private")) throw refuse("access control lists of objects")
+  if (!isHarmless(headers.get("x-amz-acl") ?? "private")) throw refuse("access control lists of objects")
   if ((call.tags?.length ?? 0) > 0) throw refuse("tags")
   return after(remoteOf(call, bucket), ({ setting }) => {
     if (setting.writes === "None") throw readOnly()
