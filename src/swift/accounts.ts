@@ -6,7 +6,7 @@ import { after, type Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
 import { mapBounded } from "../life/index.js"
 import type { Bucket, BucketUsage, Buckets } from "../object/contract.js"
-import { operationAs, type Answer } from "../s3/index.js"
+import { operationAs, type AccountCall, type Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { auditedChange, makeAccount } from "./account-changes.js"
 import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./account-quota-core.js"
@@ -19,7 +19,7 @@ import { DEFAULT_POLICY, POLICIES } from "./policy-core.js"
 import { accountAt, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { serviceAccountId } from "./services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
-import { requireResellerAdmin, standingAt, type Standing } from "./standing.js"
+import { requireResellerAdmin, SETS_SECRETS, standingAt, type Standing } from "./standing.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */
@@ -29,23 +29,24 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.read(request, async (buckets, standing) => emptyAnswer(204, await this.fieldsOf(buckets, standing)))
+    return this.read(request, async (call, standing) => emptyAnswer(204, await this.fieldsOf(call, standing)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {
     const { exchange, query, target } = request
     const listing = parseListing(query, exchange.header("accept"))
-    return this.read(request, async (buckets, standing) => {
+    return this.read(request, async (call, standing) => {
+      const { buckets } = call.services
       const shown = await entriesOf(shownOf(buckets, standing.account.id, listing), listing)
       const entries = await mapBounded(shown, USAGES_CONCURRENT, entry => this.entryOf(buckets, entry))
-      const fields = await this.fieldsOf(buckets, standing)
+      const fields = await this.fieldsOf(call, standing)
       return listingAnswer(listing, { kind: "account", name: target.account }, entries, fields)
     })
   }
 
   /** Changes the account's metadata and its access list: that is for its root user, and for whom the list calls an admin. */
   post(request: SwiftRequest): Soon<Answer> {
-    return after(standingAt(this.context, request, "PutBucketAcl"), standing => {
+    return after(standingAt(this.context, request, SETS_SECRETS), standing => {
       if (!standing.isOwner) {
         const message = "only the root user of an account, and admins of its access list, change its metadata"
         throw fail("accessDenied", { message })
@@ -56,7 +57,7 @@ export class AccountRequests {
         await this.change(standing.account.id, request)
         return emptyAnswer(204)
       }
-      const operation = operationAs("ListBuckets", { kind: "service", handle }, [{ action: "PutBucketAcl" }])
+      const operation = operationAs("ListBuckets", { kind: "service", handle }, [{ action: SETS_SECRETS }])
       return this.context.calls.run(request.request, standing.caller, { operation, headers: [] })
     })
   }
@@ -125,16 +126,19 @@ export class AccountRequests {
     }))
   }
 
-  private async fieldsOf(buckets: Buckets, { account, isOwner }: Standing): Promise<readonly Field[]> {
+  /** Keys and the list are shown to callers who may set them: a key of the root user may have fewer rights than he. */
+  private async fieldsOf(call: AccountCall, { account, isOwner }: Standing): Promise<readonly Field[]> {
+    const { buckets } = call.services
+    const seesSecrets = isOwner && (await call.permissions.may(SETS_SECRETS, {}))
     const { metadata, access, quotesEtags } = await this.context.swiftAccounts.of(account.id)
-    const shown = metadata.filter(([name]) => isOwner || !isSecret(name))
+    const shown = metadata.filter(([name]) => seesSecrets || !isSecret(name))
     const quota = await this.context.quotas.show({ kind: "account", id: account.id })
     return [
       ...(await this.usageFields(buckets, account)),
       ...(quota === undefined ? [] : quotaFields(quota.quota.limits)),
       ...metadataFields(shown, ACCOUNT_METADATA),
       ...etagQuotesField("Account", quotesEtags),
-      ...(isOwner && access !== "" ? [["X-Account-Access-Control", access] as const] : []),
+      ...(seesSecrets && access !== "" ? [["X-Account-Access-Control", access] as const] : []),
     ]
   }
 
@@ -169,11 +173,14 @@ export class AccountRequests {
     ]
   }
 
-  private read(request: SwiftRequest, handle: (buckets: Buckets, standing: Standing) => Promise<Answer>): Soon<Answer> {
+  private read(
+    request: SwiftRequest,
+    handle: (call: AccountCall, standing: Standing) => Promise<Answer>,
+  ): Soon<Answer> {
     return after(standingAt(this.context, request, "ListAllMyBuckets"), standing => {
       const operation = operationAs("ListBuckets", {
         kind: "service",
-        handle: ({ services }) => handle(services.buckets, standing),
+        handle: call => handle(call, standing),
       })
       return this.context.calls.run(request.request, standing.caller, { operation, headers: [] })
     })

@@ -34,7 +34,7 @@ import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js
 import { listedLink } from "./pointers-core.js"
 import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
 import { containerAt, type ContainerRequest, type SwiftContext } from "./requests.js"
-import { seesSecrets, standingAt } from "./standing.js"
+import { SETS_SECRETS, standingAt } from "./standing.js"
 import { changedSync, targetOfSync } from "./sync-core.js"
 
 const PAGE_ENTRIES = 1_000
@@ -69,7 +69,7 @@ export class SwiftContainers {
   head(request: ContainerRequest): Soon<Answer> {
     const operation = operationAs("HeadBucket", {
       kind: "bucket",
-      handle: async call => emptyAnswer(204, await this.fieldsOf(call, request)),
+      handle: async call => emptyAnswer(204, await this.fieldsOf(call)),
     })
     return this.run(request, operation)
   }
@@ -86,7 +86,7 @@ export class SwiftContainers {
       handle: async call => {
         const all = showsVersions ? versionEntries(call, listing, marker) : objectEntries(call, listing)
         const entries = await entriesOf(all, listing)
-        const fields = await this.fieldsOf(call, request)
+        const fields = await this.fieldsOf(call)
         return listingAnswer(listing, { kind: "container", name: target.container }, entries, fields)
       },
     })
@@ -216,20 +216,21 @@ export class SwiftContainers {
     })
   }
 
-  private async fieldsOf({ bucket, services }: BucketCall, request: ContainerRequest): Promise<readonly Field[]> {
+  /** Keys and lists are shown to callers who may set them. */
+  private async fieldsOf({ bucket, permissions, services }: BucketCall): Promise<readonly Field[]> {
     const usage = await services.buckets.usage(bucket)
     const { metadata, read, write, archive, policy, quotesEtags } =
       (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
-    const isOwner = await seesSecrets(this.context, request, bucket.owner)
-    const shown = isOwner ? metadata : metadata.filter(([name]) => !isSecret(name))
+    const seesSecrets = await permissions.may(SETS_SECRETS, { bucket })
+    const shown = seesSecrets ? metadata : metadata.filter(([name]) => !isSecret(name))
     return [
       ...usageFields(bucket, usage),
       ["X-Storage-Policy", policy ?? DEFAULT_POLICY],
       ...metadataFields(shown, CONTAINER_METADATA),
       ...etagQuotesField("Container", quotesEtags),
-      ...(isOwner && read !== "" ? [["X-Container-Read", read] as const] : []),
-      ...(isOwner && write !== "" ? [["X-Container-Write", write] as const] : []),
-      ...(isOwner ? syncFields(await this.context.syncs.of(bucket)) : []),
+      ...(seesSecrets && read !== "" ? [["X-Container-Read", read] as const] : []),
+      ...(seesSecrets && write !== "" ? [["X-Container-Write", write] as const] : []),
+      ...(seesSecrets ? syncFields(await this.context.syncs.of(bucket)) : []),
       ...(archive === undefined ? [] : [[ARCHIVE_HEADERS[archive.mode], archive.location] as const]),
       ...(bucket.versioning === "never"
         ? []

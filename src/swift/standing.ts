@@ -7,7 +7,6 @@
 import type { Account } from "../access/contract.js"
 import { parseAccessPolicy } from "../access/index.js"
 import { fail } from "../base/failures.js"
-import type { AccountId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { SignedCaller } from "../s3/index.js"
 import { matchOfAction, matchOfOwner, parseAccountAccess } from "./account-access-core.js"
@@ -19,7 +18,7 @@ export interface Standing {
   readonly account: Account
   /** As whom the action is decided. */
   readonly caller: SignedCaller
-  /** Whether it may change the account, and see its keys and lists. */
+  /** Whether it may change the account, and see its keys and lists, as far as its policies allow it. */
   readonly isOwner: boolean
 }
 
@@ -42,21 +41,10 @@ export function requireResellerAdmin({ reseller }: SwiftRequest, what: string): 
   if (reseller !== "admin") throw fail("accessDenied", { message: `${what} by reseller admins only` })
 }
 
-/** Whether the caller sees keys and lists of the containers of an account. */
-export function seesSecrets(
-  context: SwiftContext,
-  { caller, listed, reseller }: SwiftRequest,
-  owner: AccountId,
-): Soon<boolean> {
-  if (reseller === "reader" || listed === undefined) return false
-  if (caller.account?.id === owner) return true
-  return after(
-    context.swiftAccounts.of(owner),
-    ({ access }) => matchOfOwner(parseAccountAccess(access), listed) !== undefined,
-  )
-}
+/** The action of S3 by which keys and lists are set, of accounts and containers: who may not do it sees none of them. */
+export const SETS_SECRETS = "PutBucketAcl"
 
-type Action = "ListAllMyBuckets" | "CreateBucket" | "PutBucketAcl"
+type Action = "ListAllMyBuckets" | "CreateBucket" | typeof SETS_SECRETS
 
 const NOT_LISTED = "the token is of another account than the path names, and the account's access list does not name it"
 const NOT_BY_SERVICE =
