@@ -42,7 +42,7 @@ export class Connection {
   /** It has not worked for so long that work is refused until it does. */
   private get isDown(): boolean {
     const { failingSinceMs } = this
-    return failingSinceMs !== undefined && this.seams.clock.monotonicMs() - failingSinceMs > SQL_LIMITS.downAfterMs
+    return failingSinceMs !== undefined && this.seams.clock.monotonicMs() - failingSinceMs >= SQL_LIMITS.downAfterMs
   }
 
   /** The session; connects unless it is open. Throws `ConnectionLost`. */
@@ -64,6 +64,7 @@ export class Connection {
     let waitMs: number = SQL_LIMITS.reconnectMs.first
     for (;;) {
       if (this.isDown && untilMs !== Infinity) throw this.down()
+      const startedMs = clock.monotonicMs()
       try {
         const done = await work(await this.session())
         this.lastError = undefined
@@ -72,7 +73,8 @@ export class Connection {
       } catch (error) {
         if (error instanceof ConnectionLost) {
           this.lastError = `the database cannot be reached: ${error.message}`
-          this.failingSinceMs ??= clock.monotonicMs()
+          // One that did not answer has not worked for as long as that was waited for.
+          this.failingSinceMs ??= startedMs
         }
         if (!mayPass(error) || this.signal.aborted || clock.monotonicMs() > untilMs) throw error
       }

@@ -5,8 +5,9 @@
  * by a statement that writes: it waits for the commit if that is still running, and moves the number so far that it
  * cannot take effect later. A statement that only reads would miss a commit that is still running.
  *
- * Promises  Every command takes effect once or not at all, and is answered accordingly; `indeterminate` only if the
- *           engine stops before the outcome is known.
+ * Promises  Every command takes effect once or not at all, and is answered accordingly, within about
+ *           `SQL_LIMITS.commandMsMax`; `indeterminate` only if the outcome is not known by then, or the engine stops. One
+ *           that was answered so is not decided again, and later commands of the lane see its outcome.
  * Limits    SQL_LIMITS.
  */
 import { assert, must } from "../base/assert.js"
@@ -119,19 +120,23 @@ export class Lane {
   }
 
   private isOneByOne = false
+  /** Commands of the batch that were answered before the outcome of their commit was known. */
+  private readonly unresolved = new Set<WaitingCommand>()
 
   private batchLength(): number {
     return this.isOneByOne ? 1 : SQL_LIMITS.commandsPerBatch
   }
 
   private async process(batch: readonly WaitingCommand[]): Promise<void> {
-    const untilMs = Math.min(...batch.map(({ sinceMs }) => sinceMs)) + SQL_LIMITS.commandMsMax
-    for (;;) {
-      if ((await this.attempt(untilMs, batch)) === "answered") {
+    this.unresolved.clear()
+    for (let left = batch; left.length > 0;) {
+      const untilMs = Math.min(...left.map(({ sinceMs }) => sinceMs)) + SQL_LIMITS.commandMsMax
+      if ((await this.attempt(untilMs, left)) === "answered") {
         this.isOneByOne = false
         return
       }
-      if (this.afterLoss(batch) === "split") return
+      left = left.filter(waiting => !this.unresolved.has(waiting))
+      if (left.length > 0 && this.afterLoss(left) === "split") return
     }
   }
 
@@ -212,17 +217,17 @@ export class Lane {
     { state, version, time }: { readonly state: LaneState; readonly version: bigint; readonly time: BatchTime },
   ): Promise<"answered" | "lost"> {
     const request = () => changes.request(this.id, { from: state, version, firstUs: time.firstUs, lastUs: time.lastUs })
-    if (!changes.isEmpty && !(await this.send(request()))) return "lost"
+    if (!changes.isEmpty && !(await this.send(request(), batch))) return "lost"
     for (const { command, outcome } of decided) {
       if (outcome instanceof Failure) batch[command]?.reject(outcome)
       else outcome()
     }
-    this.queue.putBack(batch.filter((_, at) => later.includes(at)))
+    this.queue.putBack(batch.filter((waiting, at) => later.includes(at) && !this.unresolved.has(waiting)))
     return "answered"
   }
 
   /** Whether the batch is committed. */
-  private async send(request: CommitRequest): Promise<boolean> {
+  private async send(request: CommitRequest, batch: readonly WaitingCommand[]): Promise<boolean> {
     const { number } = request.from
     const session = this.connection.open
     if (session === undefined) return false
@@ -237,7 +242,7 @@ export class Lane {
       if (!(error instanceof ConnectionLost || error instanceof OutcomeUnknown)) throw error
     }
     const outcome = new AbortController()
-    const watch = this.refuseOverdue(outcome.signal)
+    const watch = this.answerOverdue(batch, outcome.signal)
     try {
       return await this.resolve(number)
     } finally {
@@ -247,13 +252,19 @@ export class Lane {
   }
 
   /**
-   * Commands that wait have done nothing, so they need not wait for the outcome of those before them. Before, no
-   * statement takes longer than they may wait.
+   * Commands that wait have done nothing, so they need not wait for the outcome of those before them. Those of the batch
+   * may have taken effect, or may yet. Before, no statement takes longer than they may wait.
    */
-  private async refuseOverdue(signal: AbortSignal): Promise<void> {
+  private async answerOverdue(batch: readonly WaitingCommand[], signal: AbortSignal): Promise<void> {
     const { clock } = this.host
     while (!signal.aborted) {
-      this.queue.refuseOverdue(clock.monotonicMs() - SQL_LIMITS.commandMsMax, fail("databaseUnreachable"))
+      const overdueMs = clock.monotonicMs() - SQL_LIMITS.commandMsMax
+      this.queue.refuseOverdue(overdueMs, fail("databaseUnreachable"))
+      for (const waiting of batch) {
+        if (waiting.sinceMs > overdueMs || this.unresolved.has(waiting)) continue
+        this.unresolved.add(waiting)
+        waiting.reject(fail("indeterminate", { reason: "the database has not confirmed the commit" }))
+      }
       await clock.sleep(SQL_LIMITS.overdueEveryMs, signal)
     }
   }

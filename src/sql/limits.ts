@@ -21,8 +21,20 @@ export const SQL_LIMITS = {
   lossesOfBatchMax: 2,
   /** Races that one command may lose. */
   lossesOfCommandMax: 50,
-  /** From its arrival until a command is refused because the database does not answer. */
-  commandMsMax: 30_000,
+  /** Until a connection that is not made counts as lost. */
+  connectMsMax: 5_000,
+  /** Until the connection of a statement that is not answered counts as lost. A request may wait for it. */
+  statementMsMax: 5_000,
+  /** The same for statements that wait for those of others, and for those that no request waits for. */
+  longStatementMsMax: 30_000,
+  /**
+   * From its arrival until a command or query is answered that the database does not: nothing is sent for it after this
+   * time, and it does not wait any longer for the outcome of what was sent. With the time of one statement it is below
+   * the 12 s in which each request is to be answered.
+   */
+  commandMsMax: 6_000,
+  /** The same for what no request waits for. */
+  upkeepMsMax: 30_000,
   /** How often commands that wait for the outcome of others are checked for it. */
   overdueEveryMs: 1_000,
   /** Work waits for a connection that has failed, up to this long in total; then it is refused until it works. */

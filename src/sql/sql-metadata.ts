@@ -44,6 +44,7 @@ import { SQL_LIMITS } from "./limits.js"
 import { MeasuredDatabase, StatementTimes } from "./measured-database.js"
 import { SealedDatabase, type RowSealing } from "./sealed-database.js"
 import { liveBefore, lossIn, NOTHING_SEEN, seenAfter, withNumbers, type SeenMark } from "./seen-core.js"
+import { TimedDatabase } from "./timed-database.js"
 
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
@@ -97,7 +98,8 @@ export class SqlMetadata implements Metadata {
     const { node, random, clock } = given
     const times = new StatementTimes(clock)
     const sealing: RowSealing = { cipher: undefined }
-    const settings = { ...given, database: new SealedDatabase(new MeasuredDatabase(given.database, times), sealing) }
+    const timed = new TimedDatabase(given.database, clock)
+    const settings = { ...given, database: new SealedDatabase(new MeasuredDatabase(timed, times), sealing) }
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
@@ -290,14 +292,14 @@ export class SqlMetadata implements Metadata {
   }
 
   private newClosing(): Closing {
-    const close = (us: number) => this.inUpkeep(session => session.closeTo(us))
+    const close = (us: number) => this.inUpkeep(session => session.closeTo(us), SQL_LIMITS.commandMsMax)
     return new Closing(this.settings.clock, this.stopping.signal, close)
   }
 
   /** Runs a statement that may be repeated for so long. */
   private async inUpkeep<T>(
     work: (session: Session) => Promise<T>,
-    forMs: number = SQL_LIMITS.commandMsMax,
+    forMs: number = SQL_LIMITS.upkeepMsMax,
   ): Promise<T> {
     if (this.refusal) throw this.refusal
     const untilMs = this.settings.clock.monotonicMs() + forMs

@@ -15,6 +15,8 @@ export class Cutter {
   /** The next commit reaches the server, and its connection ends. */
   cutsNextCommit = false
   cuts = 0
+  /** Nothing that is sent arrives, in either direction, and no connection ends: as if packets were dropped. */
+  isSilent = false
   private isAway = false
 
   private constructor(
@@ -62,6 +64,7 @@ export class Cutter {
       socket.on("close", () => this.sockets.delete(socket))
     }
     client.on("data", chunk => {
+      if (this.isSilent) return
       if (this.cutsNextCommit && chunk.includes("commit-")) {
         this.cutsNextCommit = false
         this.cuts += 1
@@ -75,11 +78,12 @@ export class Cutter {
       client.destroy()
     })
     server.on("data", chunk => {
+      if (this.isSilent) return
       if (!this.isCut("other")) return void client.write(chunk)
       client.destroy()
       server.destroy()
     })
-    client.on("close", () => server.end())
+    client.on("close", () => (this.isSilent ? server.destroy() : server.end()))
     server.on("close", () => client.destroy())
   }
 

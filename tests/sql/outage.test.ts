@@ -7,37 +7,54 @@ import { clusterEnvironment } from "../harness/cluster.js"
 import { withFolder } from "../harness/folders.js"
 import { noPostgres } from "../harness/postgres.js"
 import { withServer } from "../harness/server.js"
+import { Cutter } from "./cutter.js"
 import { Databases } from "./databases.js"
 
 const POLL_MS = 200
 
 test("without its database a server answers 503 and is not ready; then it goes on", { skip: noPostgres }, async () => {
   const databases = await Databases.start()
+  const path = await Cutter.before(databases.server.port)
   try {
     await withFolder(async folder => {
-      const env = await clusterEnvironment(await databases.create(), folder)
+      const env = await clusterEnvironment(path.urlOf(await databases.create()), folder)
       await withServer({ folders: [join(folder, "data")], env }, async server => {
         const client = server.client()
         const get = () => client.call("GET", { bucket: "bucket", key: "key" })
         const isReady = async () => (await server.admin("GET", "/health/ready")).status === 200
         assert.equal((await client.call("PUT", { bucket: "bucket" })).status, 200)
-        assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "before" })).status, 200)
-        await databases.server.stop("immediate")
-        const { status, header, text } = await get()
-        assert.equal(status, 503)
-        assert.equal(header("retry-after"), "1")
-        assert.match(text, /ServiceUnavailable/)
-        assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "meanwhile" })).status, 503)
-        while (await isReady()) await later(POLL_MS)
-        await databases.server.start()
-        while ((await get()).status !== 200) await later(POLL_MS)
-        assert.equal((await get()).text, "before")
-        while (!(await isReady())) await later(POLL_MS)
+        const outages = {
+          stopped: {
+            begin: () => databases.server.stop("immediate"),
+            end: () => databases.server.start(),
+          },
+          // Packets are dropped: nothing says that the database is away.
+          silent: {
+            begin: () => (path.isSilent = true),
+            end: () => (path.isSilent = false),
+          },
+        }
+        for (const [name, outage] of Object.entries(outages)) {
+          assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: `before ${name}` })).status, 200)
+          await outage.begin()
+          const asked = [get(), client.call("PUT", { bucket: "bucket", key: name, body: "meanwhile" })]
+          for (const { status, header, text } of await Promise.all(asked)) {
+            assert.deepEqual([status, header("retry-after")], [503, "1"], name)
+            assert.match(text, /ServiceUnavailable/)
+          }
+          while (await isReady()) await later(POLL_MS)
+          assert.equal((await client.call("PUT", { bucket: "bucket", key: name, body: "meanwhile" })).status, 503)
+          await outage.end()
+          while ((await get()).status !== 200) await later(POLL_MS)
+          assert.equal((await get()).text, `before ${name}`)
+          while (!(await isReady())) await later(POLL_MS)
+        }
         assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "after" })).status, 200)
         assert.equal((await get()).text, "after")
       })
     })
   } finally {
+    await path.stop()
     await databases.stop()
   }
 })

@@ -8,7 +8,7 @@ import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { SqlMetadata } from "../../src/sql/index.js"
 import { NO_FAULTS, type FaultPlan } from "../../src/sql/simulated/faults.js"
 import { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
-import { ConnectionLost, OutcomeUnknown, TryAgain, type Session } from "../../src/sql/database.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "../../src/sql/database.js"
 
 /** Statements take time and overlap; nothing fails. */
 export const SLOW: FaultPlan = {
@@ -38,11 +38,17 @@ export class SimulatedWorld {
   }
 
   /** Starts an engine. No statement of its start arrives later, which would end it. */
-  async open(node: string, clock: Clock = this.clock, marks: readonly DatabaseMark[] = []): Promise<SqlMetadata> {
+  async open(
+    node: string,
+    clock: Clock = this.clock,
+    marks: readonly DatabaseMark[] = [],
+    /** The database as the process of the engine reaches it. */
+    database: Database = this.database,
+  ): Promise<SqlMetadata> {
     const { faults } = this.database
     this.database.faults = SLOW
     try {
-      return await this.openUnreliably(node, clock, marks)
+      return await this.openUnreliably(node, clock, marks, database)
     } finally {
       this.database.faults = faults
     }
@@ -53,8 +59,9 @@ export class SimulatedWorld {
     node: string,
     clock: Clock = this.clock,
     marks: readonly DatabaseMark[] = [],
+    database: Database = this.database,
   ): Promise<SqlMetadata> {
-    const { database, moves } = this
+    const { moves } = this
     const random = this.random.fork(node)
     const { log } = this.telemetry
     const engine = await this.repeat(() => SqlMetadata.open({ clock, random, log, database, node, marks, moves }))

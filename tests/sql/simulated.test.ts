@@ -7,9 +7,10 @@ import { test } from "node:test"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { createAccount } from "../../src/access/account-commands-core.js"
 import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../src/base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf, type BucketId } from "../../src/base/ids.js"
 import { NO_DETAILS, versionIdOfHead, type VersionHead } from "../../src/format/version-record.js"
 import type { SqlMetadata } from "../../src/sql/index.js"
+import { query } from "../../src/metadata/index.js"
 import { createBucket, setSetting, setVersioning } from "../../src/object/commands/bucket-commands-core.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import {
@@ -20,13 +21,33 @@ import {
 import { putVersion } from "../../src/object/commands/version-commands-core.js"
 import { Quotas } from "../../src/object/quotas.js"
 import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
-import { increment, incrementTogether, NUMBER } from "./increments.js"
+import { Gate } from "../../sim/cluster/gate.js"
+import { DatabasePath, ProcessDatabase } from "../../sim/cluster/process-database.js"
+import { increment, incrementTogether, NUMBER, valueNow } from "./increments.js"
 import { RACES } from "./race-bodies.js"
 import { SIMULATED_CHECKS } from "./simulated-checks.js"
 import { SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
 
 const SEEDS = Number(process.env["SIMULATED_SEEDS"] ?? 6)
 const ROUNDS = 5
+
+/** In which each request is to be answered. */
+const REQUEST_MS_MAX = 12_000
+
+/** Reads one row after the other: more than one statement is asked for. */
+const STEP_BY_STEP = query("StepByStep", view => {
+  for (let row = 0; row < 10; row += 1) view.get("releases", rowKeyOf(`row ${row}`))
+})
+
+const kindOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "done",
+    (error: unknown) => (isFailure(error) ? error.kind : String(error)),
+  )
+
+async function isSettledWithin(world: SimulatedWorld, work: Promise<unknown>, ms: number): Promise<boolean> {
+  return Promise.race([work.then(() => true), world.pass(ms).then(() => false)])
+}
 
 const seeds = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => TEST_SEED + at)
 
@@ -105,7 +126,7 @@ test("simulated: a commit that is still running when its client is back is waite
   })
 })
 
-test("simulated: a command behind an unknown outcome is refused in time, and has done nothing", async () => {
+test("simulated: a command whose outcome stays unknown is answered so, one behind it is refused, both in time", async () => {
   const world = new SimulatedWorld(TEST_SEED, NO_FAULTS)
   const { database } = world
   await world.run(async () => {
@@ -114,23 +135,84 @@ test("simulated: a command behind an unknown outcome is refused in time, and has
     assert.equal(await engine.run(increment()), 1)
     const holder = database.hold()
     await holder.lockRow(NUMBER, "exclusive")
-    const first = engine.run(increment())
+    const first = kindOf(engine.run(increment()))
     while (database.waiting === 0) await world.pass(1)
     database.isAway = true
     database.cut()
-    await world.pass(10_000)
-    let refusal: unknown
-    engine.run(increment()).catch((error: unknown) => (refusal = error))
-    await world.pass(29_900)
-    assert.equal(refusal, undefined)
-    await world.pass(1_200)
-    assert.ok(isFailure(refusal, "databaseUnreachable"))
+    await world.pass(1_000)
+    const second = kindOf(engine.run(increment()))
+    assert.equal(await isSettledWithin(world, first, REQUEST_MS_MAX), true)
+    assert.equal(await isSettledWithin(world, second, 1_000), true)
+    assert.deepEqual([await first, await second], ["indeterminate", "databaseUnreachable"])
     database.isAway = false
     await holder.end("commit")
-    assert.equal(await first, 2)
+    // The first one took effect once, and the second one has done nothing.
     assert.equal(await engine.run(increment()), 3)
   })
 })
+
+test("simulated: a command that was answered before its outcome was known is not decided again", async () => {
+  const world = new SimulatedWorld(TEST_SEED, NO_FAULTS)
+  const { database } = world
+  await world.run(async () => {
+    const engine = await world.open("cut")
+    database.faults = NO_FAULTS
+    assert.equal(await engine.run(increment()), 1)
+    await database.hold().lockRow(NUMBER, "exclusive")
+    const first = kindOf(engine.run(increment()))
+    while (database.waiting === 0) await world.pass(1)
+    database.isAway = true
+    // The commit ends with its server.
+    database.crash()
+    assert.equal(await first, "indeterminate")
+    database.isAway = false
+    while ((await kindOf(Promise.resolve(engine.ask(valueNow())))) !== "done") await world.pass(100)
+    await world.pass(REQUEST_MS_MAX)
+    assert.equal(await engine.ask(valueNow()), 1)
+    assert.equal(await engine.run(increment()), 2)
+  })
+})
+
+for (const what of ["requests", "answers"] as const) {
+  test(`simulated: while all ${what} are dropped, whatever is asked of the metadata is answered in time`, async () => {
+    const world = new SimulatedWorld(TEST_SEED, NO_FAULTS)
+    const path = new DatabasePath()
+    const database = new ProcessDatabase(world.database, path, new Gate())
+    await world.run(async () => {
+      const engine = await world.open("node", world.clock, [], database)
+      world.database.faults = NO_FAULTS
+      assert.equal(await engine.run(increment()), 1)
+      path.hold(what)
+      const asked: Record<string, () => unknown> = {
+        "a command": () => engine.run(increment()),
+        "a query": () => engine.ask(valueNow()),
+        "a query that needs many fetches": () => engine.ask(STEP_BY_STEP()),
+        "a confirmation": () => engine.confirm(),
+        "a moment": () => engine.closeTo(),
+        "known rows": () => engine.known(valueNow()),
+      }
+      const checks: Promise<void>[] = []
+      // Also what begins while the connections are being found lost, and while they are made again.
+      for (let begunMs = 0; begunMs < 40_000; begunMs += 4_000) {
+        const open = Object.entries(asked).map(([name, ask]) => ({ name, kind: kindOf(Promise.resolve(ask())) }))
+        for (const { name, kind } of open) {
+          const check = async (): Promise<void> => {
+            const isInTime = await isSettledWithin(world, kind, REQUEST_MS_MAX)
+            assert.ok(isInTime, `${name}, begun after ${begunMs} ms, is not answered within ${REQUEST_MS_MAX} ms`)
+            assert.match(await kind, /^(databaseUnreachable|indeterminate)$/, name)
+          }
+          checks.push(check())
+        }
+        await world.pass(4_000)
+      }
+      await Promise.all(checks)
+      path.open()
+      await world.pass(REQUEST_MS_MAX)
+      const now = await engine.ask(valueNow())
+      assert.equal(await engine.run(increment()), now + 1, "it goes on by itself")
+    })
+  })
+}
 
 test("simulated: a database that returns with an older copy is noticed, and nothing is written to it", async () => {
   const world = new SimulatedWorld(TEST_SEED, SLOW)
