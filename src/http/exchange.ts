@@ -17,7 +17,7 @@ import { TLSSocket } from "node:tls"
 import { assert } from "../base/assert.js"
 import { concatBytes } from "../base/bytes.js"
 import { httpDate } from "../base/dates.js"
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
@@ -79,6 +79,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
   readonly meters: RequestMeter[] = []
   readonly trace: Span | undefined
   clientGone = false
+  /** It was answered although its work goes on, whose result is dropped. */
+  private isAbandoned = false
   /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
   party: Party | undefined
@@ -190,7 +192,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   get signal(): AbortSignal {
     if (this.abort === undefined) {
       this.abort = new AbortController()
-      if (this.clientGone) this.abort.abort(goneFailure())
+      if (this.clientGone || this.isAbandoned) this.abort.abort(goneFailure())
     }
     return this.abort.signal
   }
@@ -308,6 +310,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   }
 
   respond(answer: Answer): Promise<void> | undefined {
+    if (this.isAbandoned) return dropped(answer.body)
     assert(!this.answered, "a request is answered once")
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
@@ -342,7 +345,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
       const isWanted = this.mayHaveBody(answer.status)
       // Until the first piece is available, a failure can still be answered.
       let next = isWanted ? await pieces.next() : undefined
-      if (this.clientGone) return
+      if (this.clientGone || this.isAbandoned) return
       this.send(this.headOf(answer, answer.contentLength))
       for (; next !== undefined && next.done !== true; next = await pieces.next()) {
         assert(
@@ -392,6 +395,18 @@ export class HttpExchange implements Exchange, FinishedRequest {
       this.wake()
     })
     return this.until(() => isOut)
+  }
+
+  /** It has nothing to do but to wait for the server: its client waits for the answer. */
+  get awaitsServer(): boolean {
+    return this.hasPlace && !this.answered && !this.clientGone && this.awaitsClientSinceMs === undefined
+  }
+
+  /** Call it once the request is answered: its work, which has not ended, gets no more of its body, and its result is dropped. */
+  abandon(reason: Failure): void {
+    this.isAbandoned = true
+    this.abort?.abort(reason)
+    this.coming?.fail(reason)
   }
 
   /** Breaks the connection, so that no partial response looks whole. */
@@ -459,6 +474,11 @@ export class HttpExchange implements Exchange, FinishedRequest {
   private send(head: string): void {
     this.socket.write(head, "latin1")
   }
+}
+
+/** An answer after the answer: frees what its body holds. */
+async function dropped(body: Answer["body"]): Promise<void> {
+  if (body !== undefined && !(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.()
 }
 
 function joined(head: string, body: Uint8Array): Buffer {
