@@ -6,7 +6,7 @@
  *
  * Promises  The response is whole, or the connection breaks. A response in one piece is written together with its
  *           neighbours', and is done within the turn if the system accepts it. A response sent before the body has
- *           arrived ends the connection (`isLast`).
+ *           arrived ends the connection (`isLast`). Each 503 says when to try again (`Retry-After`).
  *           A paced exchange that waits holds no place and at most one piece in each direction; its client's leaving
  *           ends the wait.
  * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that read their response.
@@ -42,6 +42,8 @@ const WRITE_BYTES_MAX = 64 * KIB
 const ONE_WRITE_BYTES_MAX = 16 * KIB
 const DENIED_STATUS = 403
 const ERROR_STATUS_MIN = 400
+const UNAVAILABLE_STATUS = 503
+const HAS_RETRY_AFTER = /^retry-after:/im
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
 const LINE_END = Buffer.from("\r\n", "latin1")
 const NO_NOTES: Fields = Object.freeze({})
@@ -453,6 +455,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
     const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
     let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
+    // Of every protocol, whether or not its table of failures says when.
+    if (status === UNAVAILABLE_STATUS && !HAS_RETRY_AFTER.test(head)) head += "Retry-After: 1\r\n"
     if (this.trace !== undefined && this.asksForTrace) head += `x-hayloft-trace-id: ${this.trace.traceId}\r\n`
     this.status = status
     // A client that got no "100 Continue" may or may not send its body.

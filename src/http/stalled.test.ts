@@ -48,6 +48,7 @@ test("a request that waits is refused with the reason, and its work goes on", as
   const client = await open()
   client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.deepEqual(await last(client, 1), [503, "tooManyInFlight"])
+  assert.equal((await client.answers(1))[0]?.headers.get("retry-after"), "1")
   // The connection can be used again.
   client.send("GET /well HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.deepEqual(await last(client, 2), [200, "done"])

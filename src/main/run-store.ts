@@ -244,19 +244,20 @@ export async function runStore(
     reconciling: reconciling[0],
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
-    probe: async (id, folder) => {
-      // Nothing is written into the folder of a disk that is not mounted.
-      if ((await folders.deviceAt(folder)) !== id) throw fail("deviceFailed", { device: id })
-      await folders.probe(folder)
-    },
+    probe: (id, folder) => probeIn(folders, id, folder),
     stop: async () => {
       await engine.stop()
       keyServices.close()
       await compute.close()
     },
-    taken: owned,
-    threadsLeft: () => checkpoints.threadsLeft ?? 0,
+    ...{ taken: owned, threadsLeft: () => checkpoints.threadsLeft ?? 0 },
   }
+}
+
+async function probeIn(folders: StoreFolders, id: DeviceId, folder: string): Promise<void> {
+  // Nothing is written into the folder of a disk that is not mounted.
+  if ((await folders.deviceAt(folder)) !== id) throw fail("deviceFailed", { device: id })
+  await folders.probe(folder)
 }
 
 function startedJobsOf(

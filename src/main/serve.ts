@@ -96,31 +96,17 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const storeTime = () => conversion.storeTime
   const traffic = new Traffic(clock)
   const live = { traffic, requests: new LiveRequests(clock, traffic) }
-  const unhealthy = (): string | undefined => recovering.unhealthy
   const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
-  const host: SessionHost = {
-    ...ofStore,
-    stalls: new Stalls(),
-    unhealthy,
-    seams,
-    io,
-    metricsText,
-    events,
-    live,
-    onStolen,
-    onExcluded,
-  }
+  const ofProcess = { seams, io, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
+  const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy }
   const recovering = new Recovering(host, () => sessions.current, conversion, stop.signal)
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name
   let threadsLeft = (): number => 0
   try {
     conversion.use(sessions.current)
-    const ports = portSignals(
-      { clock, log: telemetry.log },
-      { stop: stop.signal, hurry: signals.hurry },
-      config.shutdown,
-    )
+    const requests = { stop: stop.signal, hurry: signals.hurry }
+    const ports = portSignals({ clock, log: telemetry.log }, requests, config.shutdown)
     const front = await Front.open(host, accessLogOf(seams, config, io, node), sessions.current, ports)
     signals.beginServing()
     telemetry.log.info("started", { version: readVersion() })

@@ -28,7 +28,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { Replica, NO_POSITION, Primary, recoverTablet, type FailedReplica } from "../tablet/index.js"
+import { Replica, NO_POSITION, Primary, recoverTablet } from "../tablet/index.js"
 import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
@@ -188,6 +188,8 @@ class EngineBuilder {
   private services: Services | undefined
   private isCutOff: () => boolean = () => false
   /** Replaced once the repair job exists. */
+  private readonly bucketPolicies = (): readonly Policy[] =>
+    this.services?.buckets.policies().map(({ policy }) => policy) ?? []
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
   constructor(
@@ -204,7 +206,7 @@ class EngineBuilder {
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOffline(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
     const { devices } = this
-    const policies = (): readonly Policy[] => this.bucketPolicies()
+    const { bucketPolicies: policies } = this
     followStore(stalls, { record: () => this.recordManager.record, devices, policies, isOwn })
     const [kept, isStalling] = [() => devices.kept, () => stalls.isStalling]
     this.recordManager =
@@ -232,15 +234,10 @@ class EngineBuilder {
     })
   }
 
-  private bucketPolicies(): readonly Policy[] {
-    return this.services?.buckets.policies().map(({ policy }) => policy) ?? []
-  }
-
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
     const { masterKeys, root, node, lifecycle, storeTime, abortedWaits } = this.settings
-    const { recordManager, devices, control, stalls } = this
-    const bucketPolicies = () => this.bucketPolicies()
+    const { recordManager, devices, control, stalls, bucketPolicies } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = this.blocksOver(shared)
@@ -293,10 +290,7 @@ class EngineBuilder {
       get stalled() {
         return stalls.trouble
       },
-      backgroundServices: [
-        ...[devices, services.storeClock, erasures, ...sharing.services],
-        stallWatch(clock, telemetry.log, () => stalls.trouble),
-      ],
+      backgroundServices: [devices, services.storeClock, erasures, ...sharing.services, this.stallWatch()],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, erasures, keyUpkeep, rotation, control],
@@ -309,6 +303,11 @@ class EngineBuilder {
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
     }
+  }
+
+  private stallWatch(): BackgroundService {
+    const { clock, telemetry } = this.seams
+    return stallWatch(clock, telemetry.log, () => this.stalls.trouble)
   }
 
   private blocksOver(shared: SharedMetadata | undefined): LocalBlocks {

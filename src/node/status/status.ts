@@ -161,7 +161,9 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private whyUnreadable(): string | undefined {
     if (!this.sources.record().devices.some(({ state }) => state === "offline")) return undefined
     const { now, whole, causes } = this.safety()
-    if (causes.isUnseen || now.disks >= 0 || whole.disks < 0) return undefined
+    // A device that is rebuilding may have what it is not yet known to have.
+    const isKnown = !causes.isUnseen && causes.rebuilding.length === 0
+    if (!isKnown || now.disks >= 0 || whole.disks < 0) return undefined
     return "some objects cannot be read until devices that are offline are back"
   }
 
