@@ -33,7 +33,7 @@ const PUTS_MAX = 2_000
 /** Inline, one block, several blocks. */
 const SIZES = [100, 3_000, 60 * KIB, 300 * KIB] as const
 
-class Scene {
+export class Scene {
   private readonly bodies = new Map<string, Buffer>()
   private readonly gone = new Set<string>()
   private broken: unknown

@@ -15,6 +15,7 @@ import { textOfPolicy, tolerance } from "../../src/base/policy.js"
 import { votingIds } from "../../src/device/index.js"
 import type { ControlDevice, ControlRecord } from "../../src/format/control-record.js"
 import type { Random } from "../../src/seams/random/contract.js"
+import type { DeviceState } from "../../src/seams/disk/index.js"
 import type { Drive } from "./drives.js"
 import type { ServedStore, StoreMachine } from "./store-machine.js"
 
@@ -23,6 +24,8 @@ const UNKNOWN = parseDeviceId("f".repeat(16))
 const FREE_BYTES_MAX = 16 * MIB
 const ROT_PLACES_MAX = 4
 const IMAGES_MAX = 3
+const STALL_MS_MAX = 15_000
+const STALL_RECOVERY_MS = 3_000
 const FILES = ["volumes", "payloads", "log"] as const
 const FAULTY = ["hung", "lost", "failing", "readOnly", "slow", "rotten"] as const
 /** A device opens at a start if its disk is in one of these states. */
@@ -49,12 +52,15 @@ export class Nemesis {
   private record: ControlRecord | undefined
   /** How often the store was found fully redundant since the last change of the devices or the policy. */
   private wholeScans = 0
+  private readonly stalls: Random
 
   constructor(
     private readonly machine: StoreMachine,
     private readonly random: Random,
     private readonly hasBudget: boolean,
-  ) {}
+  ) {
+    this.stalls = random.fork("stalls")
+  }
 
   /** The control record of the running store. */
   see(record: ControlRecord): void {
@@ -140,6 +146,7 @@ export class Nemesis {
   /** Causes an event while the store runs. An operator's command ends with the process. */
   async act(store: ServedStore): Promise<void> {
     this.see(store.engine.recordManager.record)
+    if (this.stalls.below(25) === 0) return this.stall()
     const what = this.random.below(20)
     if (what < 6) return this.breakDrive()
     if (what < 10) return this.heal()
@@ -149,6 +156,20 @@ export class Nemesis {
     if (what < 18) return this.add(store)
     if (what < 19) return this.check(store)
     return this.remove(store)
+  }
+
+  /** All drives stop at one moment, and recover slowly: nothing is lost, so that it needs no budget. */
+  private stall(): void {
+    const { clock } = this.machine
+    const stalled = this.bays.map(([, drive]) => drive).filter(({ faulty }) => faulty.state === "well")
+    const durationMs = 1_000 + this.stalls.below(STALL_MS_MAX)
+    this.note(`all stop for ${durationMs} ms`)
+    const turn = (from: DeviceState, to: DeviceState): void => {
+      for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
+    }
+    turn("well", "hung")
+    clock.alarm(durationMs, () => turn("hung", "slow"))
+    clock.alarm(durationMs + STALL_RECOVERY_MS, () => turn("slow", "well"))
   }
 
   private breakDrive(): void {

@@ -20,6 +20,7 @@ import { erasedBuckets } from "./erase-scenarios.js"
 import { expiringStore } from "./lifecycle-scenarios.js"
 import { lockedStore } from "./lock-scenarios.js"
 import { damagedReplica, lostRows } from "./metadata-scenarios.js"
+import { stalledDisks } from "./stall-scenarios.js"
 import { Storm } from "./storm.js"
 import { World } from "./world.js"
 
@@ -326,6 +327,7 @@ export const SCENARIOS = {
   "damaged replica": damagedReplica,
   "lost rows": lostRows,
   ...DISK_SCENARIOS,
+  "stalled disks": stalledDisks,
 } as const satisfies Record<string, (seed: number) => Promise<void>>
 
 export type ScenarioName = keyof typeof SCENARIOS

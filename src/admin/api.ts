@@ -129,7 +129,7 @@ export class AdminApi {
     if (isForeignHost && !(await this.#hasBearer(request))) return misdirected(host ?? "")
     switch (rawPath) {
       case "/health/live":
-        return healthReply("getLive", { ready: true, reasons: [] })
+        return healthReply("getLive", this.status.liveness())
       case "/health/ready":
         return healthReply("getReady", this.status.health())
       case "/metrics":

@@ -254,7 +254,7 @@ export class FakeStore implements Accounts {
   }
 
   readonly status: StoreStatus = {
-    health: () => this.healthReport,
+    ...{ health: () => this.healthReport, liveness: () => ({ ready: true, reasons: [] }) },
     report: () => {
       this.#touch("report")
       const { healthReport: health, repair, jobs } = this

@@ -218,9 +218,62 @@ test("a paused process does not take its calls for hung, and still finds one tha
   assert.equal(disk.suspect, undefined, "the process slept, perhaps not the device")
   waiting.shift()?.()
   assert.equal(await done, false)
+  for (let checks = 0; checks < 6; checks += 1) {
+    nowMs += 60_000
+    wake()
+    await soon()
+    assert.equal(disk.suspect, undefined, "each check counts once, however long the process slept")
+  }
   nowMs += 60_000
   wake()
   await refused
+})
+
+test("while the threads that make calls have no turn, no device is suspect", async () => {
+  const sim = new SimDisk()
+  const clock = new SimClock()
+  let turn: () => void = () => undefined
+  const disk = Object.assign(sim.boot(), { turn: () => new Promise<void>(resolve => (turn = resolve)) })
+  sim.intercept(() => new Promise(() => undefined))
+  const queue = queuedDisk(disk, clock, LIMITS, new AbortController().signal, () => undefined)
+  const refused = assert.rejects(queue.exists("/a"), error => isFailure(error, "deviceFailed"))
+  await clock.advance(20 * LIMITS.deviceTimeoutMs)
+  assert.equal(queue.suspect, undefined)
+  for (let checks = 0; checks < 8; checks += 1) {
+    turn()
+    await clock.advance(LIMITS.deviceTimeoutMs / 8)
+  }
+  turn()
+  await clock.advance(LIMITS.deviceTimeoutMs)
+  await refused
+})
+
+test("a call that has waited longer than the others is known to be late, and for a while after its end", async () => {
+  const { disk, clock, release } = slow()
+  const call = disk.exists("/a")
+  await clock.advance(LIMITS.deviceTimeoutMs / 2)
+  assert.deepEqual([disk.isLate(500, 0), disk.isLate(501, 0)], [true, false])
+  release()
+  await call
+  assert.deepEqual([disk.isLate(500, 0), disk.isLate(500, 1_000)], [false, true])
+  await clock.advance(1_000)
+  assert.equal(disk.isLate(500, 1_000), false)
+})
+
+test("a device that may not be given up is waited for; its calls end as if nothing had happened", async () => {
+  const sim = new SimDisk()
+  const clock = new SimClock()
+  const asked: number[] = []
+  const limits = { ...LIMITS, mayGiveUp: (waitedMs: number) => asked.push(waitedMs) < 0 }
+  let release: () => void = () => undefined
+  sim.intercept(() => new Promise<void>(resolve => (release = resolve)))
+  const disk = queuedDisk(sim.boot(), clock, limits, new AbortController().signal, () => assert.fail("given up"))
+  const call = disk.exists("/a")
+  await clock.advance(60_000)
+  assert.deepEqual(asked.slice(0, 2), [1_000, 1_125], "again at each check")
+  release()
+  assert.equal(await call, false)
+  assert.equal(disk.suspect, undefined)
 })
 
 test("closing a file of a suspect device does not wait for it", async () => {

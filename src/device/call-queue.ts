@@ -4,10 +4,11 @@
  *
  * Promises  Calls on files opened as urgent begin in order of arrival, before all others, which begin in theirs: calls
  *           that a client waits for are not behind those of repair, scrub and compaction, and while two of those run
- *           there is still a place for an urgent one. A call that takes longer than `deviceTimeoutMs` makes the device
- *           suspect, permanently: that call, all that wait and all later ones fail with `deviceFailed`; results that
- *           the pool still delivers are ignored. With these limits a hang is noticed at most 4.5 s after the call
- *           began. The memory into which such a call reads stays in use until it ends (`base/memory-in-use.ts`); the
+ *           there is still a place for an urgent one. A call that takes longer than `deviceTimeoutMs`, and that
+ *           `mayGiveUp` allows to be given up, makes the device suspect, permanently: that call, all that wait and all
+ *           later ones fail with `deviceFailed`; results that the pool still delivers are ignored. With these limits a
+ *           hang is noticed at most 4.5 s after the call began; time counts only while the event loop and the threads
+ *           that make calls have their turns. The memory into which such a call reads stays in use until it ends (`base/memory-in-use.ts`); the
  *           memory from which it writes does not, and may be reused.
  * Limits    `callsMax` (CALLS_MAX) concurrent calls and an urgent one, `queuedMax` (QUEUED_MAX) waiting; beyond,
  *           `tooManyInFlight`.
@@ -26,21 +27,18 @@ export const CALL_LIMITS = {
   deviceTimeoutMs: 4_000,
 } as const
 
-/**
- * For a store's only device: no other can answer in its place, so that giving it up soon gains nothing, and would halt
- * a store whose disk is only busy.
- */
-export const ALONE_DEVICE_TIMEOUT_MS = 30_000
-
-/** `deviceTimeoutMs` may change: it is read at each check of the running calls. */
 export interface CallLimits {
   readonly callsMax: number
   readonly queuedMax: number
   readonly deviceTimeoutMs: number
+  /** Asked at each check once a call has waited for `deviceTimeoutMs`; absent: yes. */
+  readonly mayGiveUp?: (waitedMs: number) => boolean
 }
 
 /** How often running calls are checked, as a part of the timeout. */
 const CHECKS_PER_TIMEOUT = 8
+/** How long a check waits for the threads that make calls: if calls that hang keep all of them, they are to be given up. */
+const TURN_MS_MAX = 30_000
 
 export interface QueuedDisk extends Disk {
   /** Set once a call took too long. */
@@ -48,6 +46,8 @@ export interface QueuedDisk extends Disk {
   readonly queued: number
   /** Calls that have not ended, including those that were given up. */
   readonly running: number
+  /** Whether a call waits for at least `lateMs`, or one that did has ended within `recentMs`. */
+  isLate(lateMs: number, recentMs: number): boolean
   /**
    * The device was taken offline: from now on every call fails with `deviceFailed`, including those under way, for any
    * reason.
@@ -77,7 +77,10 @@ interface Waiting {
 
 interface Running {
   readonly path: string
-  readonly beganMs: number
+  /** The last check that counted its time, or its beginning. */
+  sinceMs: number
+  /** For how long it was seen to wait, while this process and its threads worked. */
+  waitedMs: number
   readonly refuse: (failure: Failure) => void
 }
 
@@ -115,6 +118,7 @@ class Line {
   }
 }
 
+const ENDED_MAX = 8
 /** Number of calls that have left at which the array is trimmed. */
 const TRIM_AT = 16_384
 
@@ -123,6 +127,8 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   readonly #urgent = new Line()
   readonly #others = new Line()
   readonly #running = new Set<Running>()
+  /** The last calls that took longer than a check. */
+  #ended: readonly { readonly waitedMs: number; readonly atMs: number }[] = []
   #watching = false
 
   constructor(
@@ -148,6 +154,21 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     return this.#running.size
   }
 
+  isLate(lateMs: number, recentMs: number): boolean {
+    const nowMs = this.clock.monotonicMs()
+    for (const running of this.#running) if (this.#waitedMs(running, nowMs) >= lateMs) return true
+    return this.#ended.some(({ waitedMs, atMs }) => waitedMs >= lateMs && nowMs - atMs < recentMs)
+  }
+
+  /** Never more than the time of one check since the last one: a process that paused has not waited. */
+  #waitedMs({ sinceMs, waitedMs }: Running, nowMs: number): number {
+    return waitedMs + Math.min(nowMs - sinceMs, this.#checkMs)
+  }
+
+  get #checkMs(): number {
+    return this.limits.deviceTimeoutMs / CHECKS_PER_TIMEOUT
+  }
+
   /** Runs the call in its turn. */
   call<T>(path: string, run: () => Promise<T>, isUrgent = false): Promise<T> {
     if (this.#suspect !== undefined) return Promise.reject(this.#suspect)
@@ -171,10 +192,11 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   }
 
   #begin<T>(path: string, run: () => Promise<T>, resolve: (value: T) => void, reject: (error: unknown) => void): void {
-    const running = { path, beganMs: this.clock.monotonicMs(), refuse: reject }
+    const running: Running = { path, sinceMs: this.clock.monotonicMs(), waitedMs: 0, refuse: reject }
     this.#running.add(running)
     const end = (): void => {
       this.#running.delete(running)
+      if (running.waitedMs > 0) this.#noteSlow(running)
       this.#beginNext()
     }
     run().then(
@@ -198,28 +220,51 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     else if (this.#hasPlace(false)) this.#others.take()?.begin()
   }
 
-  /** Checks the running calls from time to time; ends when there are none. */
+  /** A call that was checked at least once has ended. */
+  #noteSlow(running: Running): void {
+    const atMs = this.clock.monotonicMs()
+    this.#ended = [...this.#ended.slice(1 - ENDED_MAX), { waitedMs: this.#waitedMs(running, atMs), atMs }]
+  }
+
+  /**
+   * Checks the running calls from time to time; ends when there are none, or the device is suspect. A check counts
+   * once the event loop and the threads that make calls have had their turn: what a busy machine delays says nothing
+   * about the device.
+   */
   async #watch(): Promise<void> {
     this.#watching = true
-    const checkMs = this.limits.deviceTimeoutMs / CHECKS_PER_TIMEOUT
-    let checkedMs = this.clock.monotonicMs()
-    let wasSkipped = false
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
-      await this.clock.sleep(checkMs, this.signal)
+      await this.clock.sleep(this.#checkMs, this.signal)
+      await this.#threadsTurn()
       const nowMs = this.clock.monotonicMs()
-      // After a pause of this process itself, calls that ended long ago seem to run: the next check decides, even if
-      // the process keeps pausing.
-      wasSkipped = !wasSkipped && nowMs - checkedMs > 2 * checkMs
-      checkedMs = nowMs
-      if (wasSkipped) continue
-      const late = [...this.#running].find(({ beganMs }) => nowMs - beganMs >= this.limits.deviceTimeoutMs)
-      if (late !== undefined && !this.signal.aborted) this.#giveUp(late)
+      let late: Running | undefined
+      for (const running of this.#running) {
+        running.waitedMs = this.#waitedMs(running, nowMs)
+        running.sinceMs = nowMs
+        if (running.waitedMs > (late?.waitedMs ?? 0)) late = running
+      }
+      if (late !== undefined && !this.signal.aborted && this.#mayGiveUp(late)) this.#giveUp(late)
     }
     this.#watching = false
   }
 
-  #giveUp({ path }: Running): void {
-    const message = `the device did not finish a call within ${this.limits.deviceTimeoutMs} ms`
+  #mayGiveUp({ waitedMs }: Running): boolean {
+    const { deviceTimeoutMs, mayGiveUp } = this.limits
+    // It may have been retired meanwhile.
+    return this.#suspect === undefined && waitedMs >= deviceTimeoutMs && (mayGiveUp?.(waitedMs) ?? true)
+  }
+
+  /** Resolves once a thread has made a call that touches no device. */
+  async #threadsTurn(): Promise<void> {
+    const turn = this.below.turn?.()
+    if (turn === undefined) return
+    const over = new AbortController()
+    await Promise.race([turn, this.clock.sleep(TURN_MS_MAX, over.signal)])
+    over.abort()
+  }
+
+  #giveUp({ path, waitedMs }: Running): void {
+    const message = `the device did not finish a call within ${Math.floor(waitedMs)} ms`
     const failure = fail("deviceFailed", { message, path, code: "ETIMEDOUT" })
     this.#end(failure)
     this.onSuspect(failure)

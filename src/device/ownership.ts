@@ -18,6 +18,7 @@ import type { Superblock } from "../format/superblock.js"
 import { freeSpaceToStart } from "./ballast.js"
 import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
 import type { DeviceIdentity } from "./contract.js"
+import type { Stalls } from "./stalls.js"
 import { beginIncarnation, raiseFormatEpoch, readSuperblock, type Beginning } from "./superblock.js"
 
 const CHECK_EVERY_MS = 1000
@@ -36,7 +37,8 @@ export class Ownership {
 
   /**
    * Begins an incarnation on the device whose folder the lock covers. `found`: its superblock as it was read, perhaps
-   * before the lock was taken; other incarnations may have begun and ended since.
+   * before the lock was taken; other incarnations may have begun and ended since. `stalls`: judges
+   * all devices of this process together; absent: the device is judged alone.
    */
   static async begin(
     clock: Clock,
@@ -44,9 +46,12 @@ export class Ownership {
     lock: FolderLock,
     found: Superblock,
     least: Beginning = {},
+    stalls?: Stalls,
   ): Promise<Ownership> {
     const watch = new AbortController()
-    const bounded = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
+    const bounded =
+      stalls?.queued(lock.folder, { disk, clock }, watch.signal) ??
+      queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
     try {
       const now = await readSuperblock(bounded, lock.folder)
       if (now?.deviceId !== found.deviceId) {

@@ -3,15 +3,21 @@ import { error, warn, warnOrError, type LogText } from "./contract.js"
 
 const DISK_DIES = "failure-scenarios.md#a-disk-dies-while-the-store-runs"
 const DISK_HANGS = "failure-scenarios.md#a-disk-hangs-or-is-slow"
+const ALL_STALL = "failure-scenarios.md#all-disks-stall-at-once"
 const WRONG_DATA = "failure-scenarios.md#a-disk-returns-wrong-data"
 const DISK_FULL = "failure-scenarios.md#a-disk-is-full"
 const ONE_DISK_LEFT = "failure-scenarios.md#only-one-disk-is-left-for-a-write"
 
 export const DEVICE_EVENTS = {
   device_does_not_respond: error(
-    "A call to the disk did not finish in time: 4 seconds, or 30 if the store has one device only. The device counts as faulty and is taken offline, unless it has the last metadata replica. Reads use other shards.",
+    "A call to the disk did not finish within 4 seconds, while enough of the other devices answered. The device counts as faulty and is taken offline, unless it has the last metadata replica. Reads use other shards.",
     "Read the kernel's log for errors of this disk, its cable and its controller. If the disk is well again the store takes it back by itself; if not, replace it: `hayloft device replace DEVICE FOLDER`.",
     DISK_HANGS,
+  ),
+  devices_stalled: error(
+    "So many devices do not answer at the same time that the store could not go on without them: one stall of what they share. None is given up. Requests wait for 5 seconds and are then answered 503 with Retry-After, and the store is not ready. It goes on by itself as soon as the devices answer.",
+    "Look for what the devices have in common: a snapshot or `fsfreeze` of their file system, a controller, a SAN, a machine without memory or processor time. A restart does not help.",
+    ALL_STALL,
   ),
   device_taken_offline: error(
     "A disk failed, hung, or was claimed by another node; `reason` says which. It is neither read nor written any more. Nothing that was acknowledged is lost while `hayloft status` says that the data is readable.",
@@ -194,9 +200,14 @@ export const PLACE_EVENTS = {
     "Do not use this database again; drop its schema when you no longer need it.",
     "cluster.md#and-back",
   ),
+  store_opens_again: warn(
+    "The metadata log has failed on every device that holds it, and the devices answer again: the store is opened again in its process, by the rules of a start. Requests wait for it.",
+    "Nothing, if `store_opened_again` follows. If this repeats, the disks fail writes: read the kernel's log.",
+    ALL_STALL,
+  ),
   store_not_opened: error(
-    "While the metadata was moved, the store could not be opened in its new place. Requests wait, and it tries again; `reason` says why.",
-    "Repair what `reason` names, usually the connection to the database. Do not kill the process unless this continues: a restart continues the move as well.",
+    "The store could not be opened again, in the new place of its metadata, or after its metadata log had failed. Requests wait, and it tries again; `reason` says why.",
+    "Repair what `reason` names, usually a disk, or the connection to the database. Do not kill the process unless this continues: a restart continues the move as well.",
     "cluster.md#what-interrupts-a-move",
   ),
 } as const satisfies Record<string, LogText>

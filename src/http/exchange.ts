@@ -6,7 +6,7 @@
  *
  * Promises  The response is whole, or the connection breaks. A response in one piece is written together with its
  *           neighbours', and is done within the turn if the system accepts it. A response sent before the body has
- *           arrived ends the connection (`isLast`).
+ *           arrived ends the connection (`isLast`). Each 503 says when to try again (`Retry-After`).
  *           A paced exchange that waits holds no place and at most one piece in each direction; its client's leaving
  *           ends the wait.
  * Limits    `GATHERED_BYTES_MAX`; `bytesPerSecondMin` over `receiveWindowMs` for clients that read their response.
@@ -17,7 +17,7 @@ import { TLSSocket } from "node:tls"
 import { assert } from "../base/assert.js"
 import { concatBytes } from "../base/bytes.js"
 import { httpDate } from "../base/dates.js"
-import { fail } from "../base/failures.js"
+import { fail, type Failure } from "../base/failures.js"
 import { GATHERED_BYTES_MAX, KIB } from "../base/limits.js"
 import { Pace } from "../base/pace.js"
 import type { PieceOwner } from "../base/pieces.js"
@@ -42,6 +42,8 @@ const WRITE_BYTES_MAX = 64 * KIB
 const ONE_WRITE_BYTES_MAX = 16 * KIB
 const DENIED_STATUS = 403
 const ERROR_STATUS_MIN = 400
+const UNAVAILABLE_STATUS = 503
+const HAS_RETRY_AFTER = /^retry-after:/im
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1")
 const LINE_END = Buffer.from("\r\n", "latin1")
 const NO_NOTES: Fields = Object.freeze({})
@@ -79,6 +81,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
   readonly meters: RequestMeter[] = []
   readonly trace: Span | undefined
   clientGone = false
+  /** It was answered although its work goes on, whose result is dropped. */
+  private isAbandoned = false
   /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
   party: Party | undefined
@@ -190,7 +194,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   get signal(): AbortSignal {
     if (this.abort === undefined) {
       this.abort = new AbortController()
-      if (this.clientGone) this.abort.abort(goneFailure())
+      if (this.clientGone || this.isAbandoned) this.abort.abort(goneFailure())
     }
     return this.abort.signal
   }
@@ -308,6 +312,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   }
 
   respond(answer: Answer): Promise<void> | undefined {
+    if (this.isAbandoned) return dropped(answer.body)
     assert(!this.answered, "a request is answered once")
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
@@ -342,7 +347,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
       const isWanted = this.mayHaveBody(answer.status)
       // Until the first piece is available, a failure can still be answered.
       let next = isWanted ? await pieces.next() : undefined
-      if (this.clientGone) return
+      if (this.clientGone || this.isAbandoned) return
       this.send(this.headOf(answer, answer.contentLength))
       for (; next !== undefined && next.done !== true; next = await pieces.next()) {
         assert(
@@ -394,6 +399,18 @@ export class HttpExchange implements Exchange, FinishedRequest {
     return this.until(() => isOut)
   }
 
+  /** It has nothing to do but to wait for the server: its client waits for the answer. */
+  get awaitsServer(): boolean {
+    return this.hasPlace && !this.answered && !this.clientGone && this.awaitsClientSinceMs === undefined
+  }
+
+  /** Call it once the request is answered: its work, which has not ended, gets no more of its body, and its result is dropped. */
+  abandon(reason: Failure): void {
+    this.isAbandoned = true
+    this.abort?.abort(reason)
+    this.coming?.fail(reason)
+  }
+
   /** Breaks the connection, so that no partial response looks whole. */
   destroy(): void {
     if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy()
@@ -438,6 +455,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
     const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
     let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
+    // Of every protocol, whether or not its table of failures says when.
+    if (status === UNAVAILABLE_STATUS && !HAS_RETRY_AFTER.test(head)) head += "Retry-After: 1\r\n"
     if (this.trace !== undefined && this.asksForTrace) head += `x-hayloft-trace-id: ${this.trace.traceId}\r\n`
     this.status = status
     // A client that got no "100 Continue" may or may not send its body.
@@ -459,6 +478,11 @@ export class HttpExchange implements Exchange, FinishedRequest {
   private send(head: string): void {
     this.socket.write(head, "latin1")
   }
+}
+
+/** An answer after the answer: frees what its body holds. */
+async function dropped(body: Answer["body"]): Promise<void> {
+  if (body !== undefined && !(body instanceof Uint8Array)) await body[Symbol.asyncIterator]().return?.()
 }
 
 function joined(head: string, body: Uint8Array): Buffer {

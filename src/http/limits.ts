@@ -45,6 +45,10 @@ export interface HttpLimits {
   readonly waitingMax: number
   /** A request that has waited this long is refused. */
   readonly admissionWaitMs: number
+  /** A request that waits for what does not answer (`HttpServerSettings.stalled`) is refused after this time. */
+  readonly stalledAnswerMs: number
+  /** Such requests whose work has not ended; while there are so many, further ones are refused when they arrive. */
+  readonly stalledMax: number
   /** Interval of checks for slow bodies, drains and changed certificates. */
   readonly sweepMs: number
   /** Time for requests in flight to finish when the server stops. */
@@ -70,6 +74,8 @@ export const HTTP_LIMITS: HttpLimits = {
   parkAfterMs: 200,
   waitingMax: 4_096,
   admissionWaitMs: 1_000,
+  stalledAnswerMs: 5_000,
+  stalledMax: 256,
   sweepMs: 1_000,
   stopMs: 30_000,
 }

@@ -26,7 +26,7 @@ import { Admission, payerOf } from "./admission.js"
 import type { CertificateSource } from "./certificates.js"
 import { clientOf } from "./client-address-core.js"
 import { Connection, type ConnectionHost } from "./connection.js"
-import type { PlainAnswer, Protocol, Refusal, RequestWatch } from "./contract.js"
+import type { Exchange, PlainAnswer, Protocol, Refusal, RequestWatch } from "./contract.js"
 import type { HttpExchange } from "./exchange.js"
 import type { HttpLimits } from "./limits.js"
 import { LATE, UnusualHeads, OVERFLOW, type HeadError } from "./unusual-head.js"
@@ -40,7 +40,7 @@ interface HttpSeams {
   readonly telemetry: Telemetry
 }
 
-interface HttpServerSettings {
+export interface HttpServerSettings {
   /** "s3", "admin" …; used in logs and metrics. */
   readonly name: string
   readonly host: string
@@ -52,6 +52,11 @@ interface HttpServerSettings {
   /** Requests that are still in flight when it fires while the server stops are cut. */
   readonly cut?: AbortSignal
   readonly watch?: RequestWatch
+  /**
+   * Why requests wait for what does not answer; undefined if it answers, or this request is answered without it. Such
+   * requests are refused after `stalledAnswerMs`, while their work goes on.
+   */
+  readonly stalled?: (exchange: Pick<Exchange, "method" | "rawTarget" | "header">) => Failure | undefined
 }
 
 /** Interval between checks for requests still in flight while stopping. */
@@ -71,8 +76,10 @@ export class HttpServer implements BackgroundService {
   private finishedCount = 0
   private readonly closedGate = gate()
   private isWatchingStalled = false
-  /** Requests that were not done within the turn in which they arrived. */
-  private readonly underWay = new Set<HttpExchange>()
+  /** Requests that were not done within the turn in which they arrived; the function ends them. */
+  private readonly underWay = new Map<HttpExchange, () => void>()
+  /** Requests that were refused while their work goes on. */
+  private abandoned = 0
   /** Requests that wait for a place or their turn. */
   private waiting = 0
 
@@ -199,14 +206,34 @@ export class HttpServer implements BackgroundService {
 
   /** @returns undefined if the request is already done, as most are. */
   private take(exchange: HttpExchange, refusal: Failure | undefined): Promise<void> | undefined {
-    const serving = this.admit(exchange, refusal)
+    const isCrowded = this.abandoned >= this.settings.limits.stalledMax
+    const serving = this.admit(exchange, refusal ?? (isCrowded ? this.settings.stalled?.(exchange) : undefined))
     if (serving === undefined) return this.finish(exchange)
-    this.underWay.add(exchange)
-    return serving.then(() => {
-      this.underWay.delete(exchange)
-      if (this.stopping && refusal === undefined && !exchange.clientGone) this.finishedCount += 1
-      this.finish(exchange)
+    return new Promise(resolve => {
+      const end = (): void => {
+        if (this.underWay.delete(exchange)) {
+          if (this.stopping && refusal === undefined && !exchange.clientGone) this.finishedCount += 1
+          this.finish(exchange)
+          resolve()
+        } else this.abandoned -= 1
+      }
+      this.underWay.set(exchange, end)
+      void serving.then(end)
     })
+  }
+
+  /** Refuses requests that have waited long enough for what does not answer. */
+  private refuseStalled(): void {
+    const { stalled, limits } = this.settings
+    if (stalled === undefined) return
+    for (const [exchange, end] of this.underWay) {
+      if (!exchange.awaitsServer || exchange.timing.totalMs < limits.stalledAnswerMs) continue
+      const failure = stalled(exchange)
+      if (failure === undefined) continue
+      this.abandoned += 1
+      void this.serveFailure(exchange, failure).then(end)
+      exchange.abandon(failure)
+    }
   }
 
   /** The reason to refuse every request of this connection, if there is one. */
@@ -228,7 +255,7 @@ export class HttpServer implements BackgroundService {
 
   private exchangesInFlight(): number {
     let count = 0
-    for (const { hasPlace } of this.underWay) if (hasPlace) count += 1
+    for (const { hasPlace } of this.underWay.keys()) if (hasPlace) count += 1
     return count
   }
 
@@ -345,6 +372,7 @@ export class HttpServer implements BackgroundService {
   private sweep(): void {
     const nowMs = this.clock.monotonicMs()
     for (const connection of this.connections) connection.sweep(nowMs)
+    this.refuseStalled()
   }
 
   private async stop(): Promise<void> {
@@ -366,7 +394,7 @@ export class HttpServer implements BackgroundService {
 
   private logClosed(): void {
     let cut = 0
-    for (const { clientGone } of this.underWay) if (!clientGone) cut += 1
+    for (const { clientGone } of this.underWay.keys()) if (!clientGone) cut += 1
     const counts = { server: this.settings.name, finished: this.finishedCount, cut }
     if (cut > 0) this.telemetry.log.warn("requests_cut", counts)
     else this.telemetry.log.info("port_closed", counts)

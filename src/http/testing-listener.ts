@@ -12,7 +12,7 @@ import type { Exchange, Protocol, Refusal } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import type { HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
-import { HttpServer } from "./listener.js"
+import { HttpServer, type HttpServerSettings } from "./listener.js"
 
 const text = (bytes: string) => new TextEncoder().encode(bytes)
 const clock = new RealClock()
@@ -78,7 +78,7 @@ export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
   by: Clock = clock,
-  more: Pick<Protocol, "accountOf" | "stop"> = {},
+  { stalled, ...more }: Pick<Protocol, "accountOf" | "stop"> & Pick<HttpServerSettings, "stalled"> = {},
   admission?: Admission,
 ): Promise<World> {
   const telemetry = new SimTelemetry()
@@ -94,6 +94,7 @@ export async function serve(
   const cut = new AbortController()
   const settings = {
     cut: cut.signal,
+    ...(stalled && { stalled }),
     name: "test",
     host: "127.0.0.1",
     port: 0,

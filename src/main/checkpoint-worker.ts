@@ -18,8 +18,11 @@ import {
   type CheckpointWork,
 } from "../node/metadata/checkpoint-protocol.js"
 
-/** A hanging device can block at most one thread of the process's shared I/O pool through this thread. */
-const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
+/**
+ * A hanging device can block at most one thread of the process's shared I/O pool through this thread. The serving thread,
+ * which sees all devices, gives up one that hangs.
+ */
+const LIMITS = { ...CALL_LIMITS, callsMax: 1, deviceTimeoutMs: 30_000 }
 /** Minimum interval between progress reports. */
 const SIGN_EVERY_MS = 1_000
 

@@ -20,16 +20,18 @@ import { ToDatabase } from "../node/convert/to-database.js"
 import { moveToDevices, whyStay } from "../node/convert/to-devices.js"
 import type { EngineSettings } from "../node/engine.js"
 import type { Front } from "./front.js"
-import { openUntilOpen } from "./reopen.js"
+import { closeWholly, openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
 import { rowCipherIn } from "../node/control/at-rest.js"
 import { StoreSession, type SessionHost } from "./store-session.js"
 
 /** Ends the session, and resolves with the one that continues. */
-type Switch = (session: StoreSession, front: Front) => Promise<StoreSession>
+export type Switch = (session: StoreSession, front: Front) => Promise<StoreSession>
 
 /** Loaded on demand: a store whose devices keep the metadata runs without it. */
 const openDatabase = async (url: string) => (await import("../sql/index.js")).StoreDatabase.open(url)
+
+const MOVING = "requests wait until the metadata of the store has moved"
 
 export class Conversion implements StoreConversion {
   private shown: ConversionReport = { state: "none", progress: "the metadata is not being moved" }
@@ -56,6 +58,11 @@ export class Conversion implements StoreConversion {
   /** The session that serves from now on. */
   use(session: StoreSession): void {
     this.session = session
+  }
+
+  /** Its session ends for another one by itself. */
+  get isSwitching(): boolean {
+    return this.shown.state === "switching"
   }
 
   /** Resolves when the session has to end for another one. */
@@ -148,7 +155,7 @@ export class Conversion implements StoreConversion {
     this.shown = { state: "switching", progress: `${copy.progress}; requests wait` }
     const asNode: ServeConfig = { ...session.config, cluster, metaCopies: undefined }
     const failure = await failureOf(async () => {
-      await front.hold()
+      await front.hold(MOVING)
       this.step("requests_held")
       await session.endBackground()
       await must(engine.tablet, "the devices keep the metadata").stop()
@@ -161,7 +168,7 @@ export class Conversion implements StoreConversion {
     })
     await copy.stop()
     this.copy = undefined
-    await session.close()
+    await closeWholly(this.host().seams.clock, this.signal, session)
     this.step("closed")
     return this.reopen(front, failure === undefined ? [asNode] : [session.config, asNode], failure)
   }
@@ -197,13 +204,13 @@ export class Conversion implements StoreConversion {
     assert(cluster !== undefined, "the store has a database")
     const alone: ServeConfig = { ...config, cluster: undefined }
     const failure = await failureOf(async () => {
-      await front.hold()
+      await front.hold(MOVING)
       this.step("requests_held")
       await session.stop()
       this.step("stopped")
       await this.moveToDevices(session, cluster)
     })
-    await session.close()
+    await closeWholly(this.host().seams.clock, this.signal, session)
     return this.reopen(front, failure === undefined ? [alone] : [config, alone], failure)
   }
 

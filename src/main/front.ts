@@ -3,6 +3,7 @@
  *
  * Promises  The admin port closes last: probes and `hayloft status` work while requests of the other ports finish.
  */
+import { fail, type Failure } from "../base/failures.js"
 import { readVersion } from "../cli/version.js"
 import type { ListenAddress, ServeConfig } from "../config/config.js"
 import {
@@ -11,6 +12,7 @@ import {
   Certificates,
   HTTP_LIMITS,
   HttpServer,
+  type Exchange,
   type Protocol,
   type RequestWatch,
 } from "../http/index.js"
@@ -23,6 +25,17 @@ import { isLoopback, type SessionHost, type StoreSession } from "./store-session
 import { SwitchableProtocol } from "./switchable-protocol.js"
 
 const CERTIFICATE = "hayloft_certificate_expiry_timestamp_seconds"
+
+/** They are answered from memory. */
+const PROBES = ["/health/", "/minio/health/"]
+
+const stalledBy =
+  (reason: () => string | undefined) =>
+  ({ rawTarget }: Pick<Exchange, "rawTarget">): Failure | undefined => {
+    const message = reason()
+    if (message === undefined || PROBES.some(path => rawTarget.startsWith(path))) return undefined
+    return fail("deviceFailed", { message })
+  }
 
 function registerExpiry(
   metrics: Metrics,
@@ -82,7 +95,11 @@ export class Front {
       return expiresMs === undefined ? [] : [[config.tls?.certFile ?? "", expiresMs]]
     })
     const limits = { ...HTTP_LIMITS, stopMs: config.shutdown.stopMs }
-    const shared = { serverHeader: `Hayloft/${readVersion()}`, limits, cut, watch: watchOf(live.requests, accessLog) }
+    let serving = (): StoreSession => session
+    const shared = {
+      ...{ serverHeader: `Hayloft/${readVersion()}`, limits, cut, watch: watchOf(live.requests, accessLog) },
+      stalled: stalledBy(() => serving().running.engine.stalled),
+    }
     // The admin port uses no TLS on loopback: probes and scrapers on the machine need no certificate.
     const adminCertificates = isLoopback(config.adminListen) ? undefined : certificates
     const adminPort = new SwitchableProtocol(session.admin(), clock)
@@ -115,14 +132,15 @@ export class Front {
     if (accessLog !== undefined) services.push(endingAfter(accessLog, Promise.all([closed, admin.closed])))
     const front = new Front(session, { s3: s3Port, admin: adminPort, further }, endpoint, adminEndpoint, services)
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
+    serving = () => front.session
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
     return front
   }
 
   /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
-  hold(): Promise<void> {
-    this.session.running.status.setHeld("requests wait until the metadata of the store has moved")
+  hold(reason: string): Promise<void> {
+    this.session.running.status.setHeld(reason)
     const { s3, further } = this.ports
     return Promise.all([s3.hold(), ...further.map(({ port }) => port.hold())]).then(() => undefined)
   }
@@ -216,6 +234,7 @@ async function openFurther(
     readonly limits: typeof HTTP_LIMITS
     readonly cut: AbortSignal
     readonly watch: RequestWatch
+    readonly stalled: ReturnType<typeof stalledBy>
     readonly admission: Admission
   },
 ): Promise<FurtherPort> {

@@ -30,9 +30,11 @@ test("unsigned requests to the five paths are for health, and nothing else is", 
     assert.ok(!asked("GET", path), path)
 })
 
-async function answered(target: string, health: HealthReport) {
+const WELL: HealthReport = { ready: true, reasons: [] }
+
+async function answered(target: string, health: HealthReport, liveness = WELL) {
   const answers: PlainAnswer[] = []
-  const guest = healthGuest({ health: () => health }, DOMAINS, {
+  const guest = healthGuest({ health: () => health, liveness: () => liveness }, DOMAINS, {
     handle: () => assert.fail("not for S3"),
     refuse: () => assert.fail("not refused"),
   })
@@ -58,4 +60,7 @@ test("ready says why not; a full store is ready, says so, and is no target for w
   for (const path of ["/health/ready", "/minio/health/ready", "/minio/health/cluster"])
     assert.deepEqual(await answered(path, stopping), [503, { status: "notReady", reasons: stopping.reasons }])
   assert.deepEqual(await answered("/health/live", stopping), [200, { status: "ok", reasons: [] }])
+  const halted = { ready: false, reasons: ["writes have been halted"] }
+  for (const path of ["/health/live", "/minio/health/live"])
+    assert.deepEqual(await answered(path, stopping, halted), [503, { status: "notReady", reasons: halted.reasons }])
 })

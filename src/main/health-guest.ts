@@ -12,10 +12,10 @@ import type { StoreStatus } from "../node/index.js"
 import { bucketOfHost } from "../s3/wire/target.js"
 import type { Guest } from "./port-router.js"
 
-type Health = Pick<StoreStatus, "health">
+type Health = Pick<StoreStatus, "health" | "liveness">
 type Asked = Pick<Exchange, "method" | "rawTarget" | "header">
 
-const live = (): AdminReply => healthReply("getLive", { ready: true, reasons: [] })
+const live = (status: Health): AdminReply => healthReply("getLive", status.liveness())
 const ready = (status: Health): AdminReply => healthReply("getReady", status.health())
 /** Whether new objects are accepted as well. */
 function writable(status: Health): AdminReply {

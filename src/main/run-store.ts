@@ -10,7 +10,7 @@ import { MasterKeys, openAuditLog, openSwiftAccounts, RateLimiter, type AuditLog
 import { openObjectChanges } from "../object/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "../swift/index.js"
 import type { StoreOperations } from "../node/control/contract.js"
-import { isFailure, type Failure } from "../base/failures.js"
+import { fail, isFailure, type Failure } from "../base/failures.js"
 import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
 import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
@@ -140,6 +140,8 @@ export interface RunningStore {
   readonly leases: Leases | undefined
   /** The caller supervises them until the stop. */
   readonly backgroundServices: readonly BackgroundService[]
+  /** Tests whether a device works. Throws if it does not, or is not in the folder. */
+  probe(id: DeviceId, folder: string): Promise<void>
   stop(): Promise<void>
   /** Folders taken since the start, which the caller releases, like those of the start. */
   readonly taken: readonly OwnedFolder[]
@@ -215,7 +217,7 @@ export async function runStore(
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
   const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
-  const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties, reach: engine })
+  const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties })
   registerEngine(telemetry.metrics, engine)
   const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
@@ -224,7 +226,7 @@ export async function runStore(
     owned.push(folder)
     return folder
   }
-  const owner = { clock, random, disk, locks, incarnation: store.incarnation }
+  const owner = { clock, random, disk, locks, incarnation: store.incarnation, stalls: store.stalls }
   const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
   const directory = directoryOf(seams, store, config)
   const reconciling = reconcilingOf(seams, store, engine)
@@ -242,14 +244,20 @@ export async function runStore(
     reconciling: reconciling[0],
     leases: duties?.leases,
     backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
+    probe: (id, folder) => probeIn(folders, id, folder),
     stop: async () => {
       await engine.stop()
       keyServices.close()
       await compute.close()
     },
-    taken: owned,
-    threadsLeft: () => checkpoints.threadsLeft ?? 0,
+    ...{ taken: owned, threadsLeft: () => checkpoints.threadsLeft ?? 0 },
   }
+}
+
+async function probeIn(folders: StoreFolders, id: DeviceId, folder: string): Promise<void> {
+  // Nothing is written into the folder of a disk that is not mounted.
+  if ((await folders.deviceAt(folder)) !== id) throw fail("deviceFailed", { device: id })
+  await folders.probe(folder)
 }
 
 function startedJobsOf(
@@ -337,12 +345,12 @@ const operationsOf = (
       )
 
 const settingsOf = (
-  { record, incarnation, node, secrets }: OpenedStore,
+  { record, incarnation, node, secrets, stalls }: OpenedStore,
   config: ServeConfig,
   folders: readonly OwnedFolder[],
   limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
 ): EngineSettings => ({
-  ...{ folders, record, incarnation, node },
+  ...{ folders, record, incarnation, node, stalls },
   root: secrets.root,
   ...limits,
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
@@ -440,6 +448,7 @@ function sourcesOf(
     record: () => engine.recordManager.record,
     devices: () => engine.devices,
     offlineReason: id => engine.control.offlineReason(id),
+    reach: engine,
     metadata: engine.metadata,
     tablet: engine.tablet,
     compute,

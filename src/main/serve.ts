@@ -17,7 +17,7 @@ import { AccessLog, Events, LiveRequests, Traffic } from "../observe/index.js"
 import { readMasterKeyFiles } from "../node/open/master-key-file.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
-import { readRecordFile } from "../device/index.js"
+import { readRecordFile, Stalls } from "../device/index.js"
 import { readRemoteStores } from "./remotes.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { RealDisk } from "../seams/disk/index.js"
@@ -31,7 +31,8 @@ import { registerProcess } from "../seams/telemetry/real-process.js"
 import { RealTelemetry, shownFields } from "../seams/telemetry/real.js"
 import { TableStores } from "../table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
-import { Conversion } from "./conversion.js"
+import { Recovering } from "./recovering.js"
+import { Conversion, type Switch } from "./conversion.js"
 import { loadFilters } from "./load-filters.js"
 import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
@@ -96,26 +97,26 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   const traffic = new Traffic(clock)
   const live = { traffic, requests: new LiveRequests(clock, traffic) }
   const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
-  const host: SessionHost = { ...ofStore, seams, io, metricsText, events, live, onStolen, onExcluded }
+  const ofProcess = { seams, io, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
+  const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy }
+  const recovering = new Recovering(host, () => sessions.current, conversion, stop.signal)
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name
   let threadsLeft = (): number => 0
   try {
     conversion.use(sessions.current)
-    const ports = portSignals(
-      { clock, log: telemetry.log },
-      { stop: stop.signal, hurry: signals.hurry },
-      config.shutdown,
-    )
+    const requests = { stop: stop.signal, hurry: signals.hurry }
+    const ports = portSignals({ clock, log: telemetry.log }, requests, config.shutdown)
     const front = await Front.open(host, accessLogOf(seams, config, io, node), sessions.current, ports)
     signals.beginServing()
     telemetry.log.info("started", { version: readVersion() })
     await io.out(await greeting(seams, front, sessions.current, io))
-    const services = [...front.services, loopDelay, seams.stores.cache.idling(clock)]
+    const services = [...front.services, recovering, loopDelay, seams.stores.cache.idling(clock)]
     whenAborted(stop.signal, () => front.announceStop())
     whenAborted(signals.stop, () => stop.abort())
     const serving = supervise(services, clock, random, telemetry.log, ports.closing)
-    await serveInTurn(sessions, front, conversion, serving)
+    await serveInTurn(sessions, front, [conversion, recovering], serving)
+    host.stalls.end()
     await conversion.stop()
     await sessions.current.stop()
     threadsLeft = () => sessions.current.running.threadsLeft()
@@ -186,12 +187,12 @@ const portsOf = (config: ServeConfig): readonly ProbedAddress[] => {
 async function serveInTurn(
   sessions: { current: StoreSession },
   front: Front,
-  conversion: Conversion,
+  switching: readonly { next(): Promise<Switch> }[],
   serving: Promise<void>,
 ): Promise<void> {
   const over = serving.then(() => undefined)
   for (;;) {
-    const next = await Promise.race([over, conversion.next()])
+    const next = await Promise.race([over, ...switching.map(each => each.next())])
     if (next === undefined) return
     sessions.current = await next(sessions.current, front)
   }

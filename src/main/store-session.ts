@@ -24,6 +24,7 @@ import { readVersion } from "../cli/version.js"
 import { type ListenAddress, type ServeConfig } from "../config/index.js"
 import { filtered, type Exchange, type Filter, type Protocol } from "../http/index.js"
 import { createIamHandler, ProviderSignIn, speaksIam } from "../iam/index.js"
+import type { Stalls } from "../device/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "../kms/index.js"
 import { openWork, type OpenWork } from "../jobs/index.js"
@@ -102,6 +103,10 @@ export interface SessionHost {
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
   readonly storeTime: () => EngineSettings["storeTime"]
+  /** All calls of this process on folders of the store. */
+  readonly stalls: Stalls
+  /** Why the process should be restarted; undefined: it is alive. */
+  readonly unhealthy: () => string | undefined
   /** Where the S3 port is, once it listens. */
   readonly endpoints: { s3: string | undefined }
   readonly events: Events
@@ -212,6 +217,7 @@ export class StoreSession {
 
   private begin(): void {
     this.attachJobs()
+    this.running.status.setLiveness(this.host.unhealthy)
     const help = "Polls of K2V that wait for a change"
     this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, this.running.engine.services.items.watching]])
     const waiting = "Requests that follow an object and wait for more of it"
@@ -481,8 +487,9 @@ async function releaseFolders({ devices, node }: OpenedStore): Promise<void> {
   for (const { ownership } of node?.joining ?? []) await ownership.release()
 }
 
-async function open({ seams, masterKeys }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
+async function open({ seams: ofHost, masterKeys, stalls }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
   const { cluster } = config
+  const seams = { ...ofHost, stalls }
   if (cluster === undefined) return openStore(seams, config, masterKeys.current, masterKeys.next)
   // Loaded on demand: a store whose devices keep the metadata starts without it.
   const { StoreDatabase } = await import("../sql/index.js")

@@ -59,7 +59,7 @@ export class SwitchableProtocol implements Protocol {
     await Promise.race([gate.opened, this.clock.sleep(leftMs, over.signal)])
     over.abort()
     if (this.gate === gate)
-      throw fail("stopping", { message: "the metadata of the store is being moved; try again in a moment" })
+      throw fail("stopping", { message: "the store is being opened again; try again in a moment" })
     await this.handle(exchange)
   }
 

@@ -15,8 +15,8 @@ import { textOfPolicy, type Policy } from "../base/policy.js"
 import { Layouts, LocalBlocks, shapeOf, type HotCopyTerms } from "../block/index.js"
 import { forgetLearners, layoutOf, markOffline, tabletOf } from "../cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
-import { ALONE_DEVICE_TIMEOUT_MS, CALL_LIMITS, queuedDisk, Spaces, type SpaceLimits } from "../device/index.js"
-import { formatEpochOf, type ControlReplica, type ControlRecord } from "../format/control-record.js"
+import { CALL_LIMITS, queuedDisk, Spaces, Stalls, type SpaceLimits } from "../device/index.js"
+import { formatEpochOf, type ControlDevice, type ControlReplica, type ControlRecord } from "../format/control-record.js"
 import { FORMAT_EPOCH_OF_ENDS } from "../format/superblock.js"
 import { soleProcess, type Halt } from "../metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "../life/index.js"
@@ -28,12 +28,14 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Stores } from "../seams/store/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
-import { Replica, NO_POSITION, Primary, recoverTablet, type FailedReplica } from "../tablet/index.js"
+import { Replica, NO_POSITION, Primary, recoverTablet } from "../tablet/index.js"
 import type { NeedleId } from "../volume/index.js"
 import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
-import type { ShardExchange } from "./shard-exchange.js"
+import { followStore } from "./devices/stall-facts.js"
+import { stallWatch } from "./devices/stall-watch.js"
+import { exchangeOf, type ShardExchange } from "./shard-exchange.js"
 import type { OpenedNode } from "./open/contract.js"
 import { DeviceCopies } from "./cluster/device-copies.js"
 import { beginServing } from "./begin-serving.js"
@@ -45,6 +47,7 @@ import { cipherOf, openDevice, type DeviceOptions, type DevicePlace, type Device
 import { bucketPolicies, tendingJobs, upkeepOf, verifyingReplicas } from "./background.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
+import { checkBeginning } from "./metadata/check-beginning.js"
 import { discardMetadata } from "./metadata/discard.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
@@ -90,6 +93,8 @@ export interface EngineSettings {
   readonly onKeyLost?: ((reason: Failure) => void) | undefined
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
+  /** Judges the devices together; knows the calls of those who took the folders. */
+  readonly stalls?: Stalls
   /** Smaller in simulation. */
   readonly spaceLimits?: SpaceLimits
   /** Refuse writes that would have only one copy. */
@@ -129,6 +134,8 @@ export interface Engine extends Access {
   readonly exchange: ShardExchange
   /** Why this process can neither write nor read most blocks now: too few devices respond to it. */
   readonly outOfReach: string | undefined
+  /** Why requests wait now: so many devices do not answer that it is one stall. */
+  readonly stalled: string | undefined
   /** The caller supervises them until the stop signal. */
   readonly backgroundServices: readonly BackgroundService[]
   readonly jobs: readonly Job[]
@@ -175,11 +182,14 @@ class EngineBuilder {
   private readonly layouts: Layouts
   private readonly control: StoreControl
   private readonly spaces: Spaces
+  private readonly stalls: Stalls
   private wakeRepair: () => void = () => undefined
   private isScanner = (): boolean => this.settings.node === undefined
   private services: Services | undefined
   private isCutOff: () => boolean = () => false
   /** Replaced once the repair job exists. */
+  private readonly bucketPolicies = (): readonly Policy[] =>
+    this.services?.buckets.policies().map(({ policy }) => policy) ?? []
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
   constructor(
@@ -190,11 +200,18 @@ class EngineBuilder {
     const { record, incarnation, node, masterKeys } = settings
     const { layout, previousLayout } = record
     this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
+    const { stalls = new Stalls() } = settings
+    this.stalls = stalls
+    const isOwn = ({ home }: ControlDevice): boolean => node === undefined || home?.node === node.name
     const onTrouble = (id: DeviceId, failure: Failure) => void this.control.takeOffline(id, failure)
     this.devices = new DeviceSet(clock, random, telemetry.log, onTrouble)
+    const { devices } = this
+    const { bucketPolicies: policies } = this
+    followStore(stalls, { record: () => this.recordManager.record, devices, policies, isOwn })
+    const [kept, isStalling] = [() => devices.kept, () => stalls.isStalling]
     this.recordManager =
-      settings.node?.records ?? new ControlRecordManager(clock, incarnation, record, () => this.devices.kept, onTrouble)
-    this.keysOnDevices = new KeysOnDevices(this.recordManager, () => this.devices.kept)
+      node?.records ?? new ControlRecordManager(clock, incarnation, record, kept, onTrouble, isStalling)
+    this.keysOnDevices = new KeysOnDevices(this.recordManager, kept)
     followMasterKey(this.recordManager, masterKeys, reason => settings.onKeyLost?.(reason))
     this.epochs = new RecordEpochKeys(
       { clock, random: random.fork("epoch keys"), log: telemetry.log },
@@ -209,10 +226,10 @@ class EngineBuilder {
     this.layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
     this.control = new StoreControl(this.recordManager, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
-      isOwn: ({ home }) => settings.node === undefined || home?.node === settings.node.name,
+      isOwn,
       rebuild: id => this.rebuild(id),
       isCutOff: () => this.isCutOff(),
-      bucketPolicies: () => this.services?.buckets.policies().map(({ policy }) => policy) ?? [],
+      bucketPolicies: policies,
       heldPolicies: () => this.heldPolicies(),
     })
   }
@@ -220,7 +237,7 @@ class EngineBuilder {
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
     const { masterKeys, root, node, lifecycle, storeTime, abortedWaits } = this.settings
-    const { recordManager, devices, control } = this
+    const { recordManager, devices, control, stalls, bucketPolicies } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = this.blocksOver(shared)
@@ -268,9 +285,12 @@ class EngineBuilder {
         return devices.open
       },
       get outOfReach() {
-        return outOfReach(recordManager.record, devices.shards)
+        return outOfReach(recordManager.record, bucketPolicies(), devices.shards)
       },
-      backgroundServices: [devices, services.storeClock, erasures, ...sharing.services],
+      get stalled() {
+        return stalls.trouble
+      },
+      backgroundServices: [devices, services.storeClock, erasures, ...sharing.services, this.stallWatch()],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
         ...[...services.jobs, erasures, keyUpkeep, rotation, control],
@@ -285,6 +305,11 @@ class EngineBuilder {
     }
   }
 
+  private stallWatch(): BackgroundService {
+    const { clock, telemetry } = this.seams
+    return stallWatch(clock, telemetry.log, () => this.stalls.trouble)
+  }
+
   private blocksOver(shared: SharedMetadata | undefined): LocalBlocks {
     const { clock, compute, telemetry } = this.seams
     const { refuseSingleCopy = false, hotCopies } = this.settings
@@ -292,7 +317,7 @@ class EngineBuilder {
       ...{ refuseSingleCopy, hotCopies },
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
-      ...(shared && absences(this.recordManager)),
+      ...absences(this.recordManager, shared !== undefined),
     })
   }
 
@@ -328,18 +353,8 @@ class EngineBuilder {
 
   private exchange(): ShardExchange {
     const { devices, layouts } = this
-    return {
-      own: devices.own,
-      isReached: id => devices.shards.get(id)?.volumes.refusing === undefined && devices.shards.has(id),
-      setRemote: (id, device) => {
-        devices.setRemote(id, device)
-        // What failed while the device did not respond may be done now.
-        if (device !== undefined) this.wakeRepair()
-      },
-      layoutVersion: () => layouts.oldest,
-      setElsewhere: oldest => layouts.setElsewhere(oldest),
-      setCutOff: isCutOff => (this.isCutOff = isCutOff),
-    }
+    const setCutOff = (isCutOff: () => boolean) => void (this.isCutOff = isCutOff)
+    return exchangeOf(devices, layouts, { wakeRepair: () => this.wakeRepair(), setCutOff })
   }
 
   /** What keeps up with the other nodes; the devices have the record when it resolves. */
@@ -371,11 +386,15 @@ class EngineBuilder {
   }
 
   /** Takes a device offline if its checkpoint fails and the store can run without it. */
-  private async checkpointFirst({ place, checkpointer }: DeviceStack): Promise<void> {
+  private async checkpointFirst(stack: DeviceStack): Promise<void> {
+    const { place, checkpointer, disk } = stack
     try {
       await checkpointer.checkpoint()
     } catch (error) {
       const failure = asFailure(error)
+      // The thread that makes checkpoints sees one device only.
+      const isLate = failure.details["code"] === "ETIMEDOUT" && disk.suspect === undefined
+      if (isLate && this.stalls.isStalling) return this.checkpointFirst(stack)
       if (failure.kind !== "deviceFull" && failure.kind !== "tooManyInFlight") {
         await this.control.takeOffline(place.id, failure)
       }
@@ -454,16 +473,9 @@ class EngineBuilder {
     const replicas = this.recordManager.record.tablets.flatMap(tablet => tablet.replicas)
     const since = replicas.find(({ id }) => id === place.id)?.since
     const replicaIncarnations = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
-    const isAlone = () => this.recordManager.record.devices.length === 1
-    const callLimits = {
-      ...CALL_LIMITS,
-      get deviceTimeoutMs() {
-        return isAlone() ? ALONE_DEVICE_TIMEOUT_MS : CALL_LIMITS.deviceTimeoutMs
-      },
-    }
     const options: DeviceOptions = {
-      callLimits,
       ...deviceOptions,
+      stalls: this.stalls,
       guard: () => folder.check(),
       isMountPoint: device?.isMountPoint ?? false,
       aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
@@ -517,7 +529,7 @@ class EngineBuilder {
       return new Replica(stack.replica, FIRST_TABLET, since)
     })
     const { position, failed } = await recoverTablet(replicas)
-    if (position === NO_POSITION) this.checkBeginning(failed)
+    if (position === NO_POSITION) checkBeginning(failed, this.devices.open)
     for (const { replica, failure } of failed) {
       if (this.devices.find(replica.id) !== undefined) await this.goOnWithout(replica.id, failure)
     }
@@ -540,22 +552,6 @@ class EngineBuilder {
       if (closed.length === 0) return
       await this.control.change("devices failed", record => markOffline(record, closed, this.seams.clock.wallMs()))
     }
-  }
-
-  /**
-   * A store whose metadata is lost on every device looks like a new store. Continuing would remove all bodies, because
-   * no row references them.
-   */
-  private checkBeginning(failed: readonly FailedReplica[]): void {
-    const [first] = failed
-    if (first !== undefined) throw first.failure
-    const bereft = this.devices.open.find(({ hasBodies }) => hasBodies)
-    if (bereft === undefined) return
-    throw fail("corruptLog", {
-      message:
-        "the metadata is lost on every device that held it, but the data of objects is still there; attach a device that has a metadata replica, or recover the objects into a new store: hayloft rescue",
-      folder: bereft.place.path,
-    })
   }
 
   private checkPolicy(policy: Policy): void {

@@ -336,3 +336,104 @@ test("a scrub finds a corrupt shard that is never read, and repair rebuilds it",
   assert.ok(stack.tending.scrub.view.oldestVerifiedMs > 0)
   await scene.expect("rotten", body)
 })
+
+/** Some devices stop answering for a time, while objects are written. */
+async function stall(
+  scene: Scene,
+  folders: readonly string[],
+  stallMs: number,
+  atItsEnd: () => void = () => undefined,
+): Promise<readonly unknown[]> {
+  const { clock, disk } = scene.machine
+  const hung = folders.map(folder => new FaultyDevice(clock, new SimRandom(1), { folder }))
+  disk.intercept(inTurn(...hung.map(({ intercept }) => intercept)))
+  for (const device of hung) device.become("hung")
+  const puts = SIZES.map(size => scene.put(`during ${size}`, bodyOf("d", size)))
+  const settled = Promise.allSettled(puts)
+  await clock.advance(stallMs)
+  atItsEnd()
+  for (const device of hung) device.become("well")
+  return (await clock.runUntil(settled)).flatMap(each => (each.status === "rejected" ? [each.reason] : []))
+}
+
+for (const [devices, folders, stallMs] of [
+  [1, ["/d1"], 600_000],
+  [3, ["/d1", "/d2", "/d3"], 6_000],
+  [3, ["/d1", "/d2", "/d3"], 600_000],
+  [3, ["/d1", "/d2"], 60_000],
+  [6, ["/d1", "/d2", "/d3", "/d4", "/d5", "/d6"], 60_000],
+] as const) {
+  test(`${folders.length} of ${devices} devices stop answering for ${stallMs / 1_000} s: one stall, which ends by itself`, async () => {
+    const scene = await Scene.open(devices)
+    for (const size of SIZES) await scene.timed(scene.put(`before ${size}`, bodyOf("b", size)))
+    assert.deepEqual(
+      await stall(scene, folders, stallMs, () => assert.match(String(scene.engine.stalled), /answer/)),
+      [],
+    )
+    assert.equal(scene.engine.stalled, undefined)
+    for (const size of SIZES) await scene.timed(scene.put(`after ${size}`, bodyOf("a", size)))
+    assert.deepEqual(new Set(scene.states()), new Set(["active"]), "no device was taken offline")
+    for (const size of SIZES) {
+      for (const name of ["before", "during", "after"])
+        await scene.expect(`${name} ${size}`, bodyOf(name.slice(0, 1), size))
+    }
+    await scene.end()
+  })
+}
+
+test("devices that recover slowly from a stall are not given up one by one", async () => {
+  const scene = await Scene.open(3)
+  const { clock, disk } = scene.machine
+  const [d1, d2, d3] = ["/d1", "/d2", "/d3"].map(
+    (folder, i) => new FaultyDevice(clock, new SimRandom(i), { folder, slowMs: 2_000 + 1_500 * i }),
+  )
+  assert.ok(d1 && d2 && d3)
+  disk.intercept(inTurn(d1.intercept, d2.intercept, d3.intercept))
+  for (const device of [d1, d2, d3]) device.become("hung")
+  const puts = Promise.allSettled(SIZES.map(size => scene.put(`during ${size}`, bodyOf("d", size))))
+  await clock.advance(8_000)
+  for (const device of [d1, d2, d3]) device.become("slow")
+  const outcomes = await clock.runUntil(puts)
+  assert.deepEqual(new Set(outcomes.map(({ status }) => status)), new Set(["fulfilled"]))
+  // The slowest needs longer for a change of the record than one call may take.
+  await scene.timed(scene.engine.control.change("policy", record => setPolicy(record, parsePolicy("ec:2+1"), [])))
+  for (const device of [d1, d2, d3]) device.become("well")
+  assert.deepEqual(scene.states(), ["active", "active", "active"])
+  for (const size of SIZES) await scene.expect(`during ${size}`, bodyOf("d", size))
+  await scene.end()
+})
+
+test("half of the devices stop answering: given up after a while, since the others can go on", async () => {
+  const scene = await Scene.open(4)
+  await scene.timed(scene.engine.control.change("policy", record => setPolicy(record, parsePolicy("ec:2+2"), [])))
+  const { clock, disk } = scene.machine
+  const hung = ["/d3", "/d4"].map(folder => new FaultyDevice(clock, new SimRandom(1), { folder }))
+  disk.intercept(inTurn(...hung.map(({ intercept }) => intercept)))
+  for (const device of hung) device.become("hung")
+  const put = () => scene.put("during", bodyOf("d", 200 * KIB))
+  // A block under way had places on both.
+  const tookMs = await scene.timed(put().catch(put))
+  assert.ok(tookMs > 29_000 && tookMs < 40_000, `${tookMs} ms`)
+  assert.deepEqual(scene.states(), ["active", "active", "offline", "offline"])
+  await scene.expect("during", bodyOf("d", 200 * KIB))
+  await scene.end()
+})
+
+test("one device that stops answering for 6 s among others is taken offline, as it fails alone", async () => {
+  const scene = await Scene.open(3)
+  await stall(scene, ["/d2"], 6_000)
+  assert.deepEqual(scene.states(), ["active", "offline", "active"])
+  await scene.end()
+})
+
+test("while devices that may return are offline, what they hold is unavailable, not lost", async () => {
+  const scene = await Scene.open(4)
+  await scene.timed(scene.put("key", bodyOf("k", 200 * KIB)))
+  for (const id of scene.engine.devices.slice(1).map(({ place }) => place.id)) {
+    await scene.timed(scene.engine.control.takeOffline(id, fail("deviceFailed")))
+  }
+  assert.equal(scene.engine.devices.length, 1)
+  await assert.rejects(scene.machine.clock.runUntil(scene.get("key")), error => isFailure(error, "deviceFailed"))
+  assert.match(String(scene.engine.outOfReach), /only 1 of 4 devices/)
+  await scene.end()
+})

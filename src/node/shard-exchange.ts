@@ -1,6 +1,7 @@
 /** Shard exchange: what the devices of an engine and those of the other nodes of its store know of each other. */
 import type { DeviceId } from "../base/ids.js"
-import type { Devices, ShardDevice } from "../block/index.js"
+import type { Devices, Layouts, ShardDevice } from "../block/index.js"
+import type { DeviceSet } from "./devices/device-set.js"
 
 /** Between this engine and the other nodes of its store. */
 export interface ShardExchange {
@@ -17,3 +18,20 @@ export interface ShardExchange {
   /** `isCutOff`: most of the other nodes cannot reach this one. */
   setCutOff(isCutOff: () => boolean): void
 }
+
+export const exchangeOf = (
+  devices: DeviceSet,
+  layouts: Layouts,
+  { wakeRepair, setCutOff }: { readonly wakeRepair: () => void } & Pick<ShardExchange, "setCutOff">,
+): ShardExchange => ({
+  own: devices.own,
+  isReached: id => devices.shards.get(id)?.volumes.refusing === undefined && devices.shards.has(id),
+  setRemote: (id, device) => {
+    devices.setRemote(id, device)
+    // What failed while the device did not respond may be done now.
+    if (device !== undefined) wakeRepair()
+  },
+  layoutVersion: () => layouts.oldest,
+  setElsewhere: oldest => layouts.setElsewhere(oldest),
+  setCutOff,
+})

@@ -114,6 +114,11 @@ export class Primary implements Metadata {
     return this.state === "serving"
   }
 
+  /** The log failed on every replica: what it holds is known once it has been opened again. */
+  get isHalted(): boolean {
+    return this.state === "halted"
+  }
+
   get commandsWaiting(): number {
     return this.core.backlog
   }
@@ -122,7 +127,9 @@ export class Primary implements Metadata {
 
   /** Why no command is accepted now; undefined: they are. */
   get trouble(): string | undefined {
-    return this.isServing ? undefined : "the metadata log failed; writes are halted until a restart"
+    return this.isServing
+      ? undefined
+      : "the metadata log failed; writes are halted until the store has been opened again"
   }
 
   /** The first is the one that reads use. */

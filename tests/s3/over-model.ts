@@ -24,6 +24,8 @@ import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { createModel } from "../../sim/model/index.js"
 
+const WELL = { ready: true, reasons: [] }
+
 export interface Key {
   readonly id: string
   readonly secret: string
@@ -224,7 +226,7 @@ export async function serveModel(variations: Variations = {}): Promise<Served> {
   const { handler, services, settings: s3 } = handleModel(variations, telemetry)
   const { port = 0 } = variations
   const protocol = new PortRouter(
-    [healthGuest({ health: () => ({ ready: true, reasons: [] }) }, s3.domains, handler)],
+    [healthGuest({ health: () => WELL, liveness: () => WELL }, s3.domains, handler)],
     handler,
   )
   return { ...(await listenTo(protocol, { name: "s3", port, telemetry })), services, telemetry }

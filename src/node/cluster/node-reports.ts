@@ -125,12 +125,10 @@ interface StoreView {
     /** What this node says about the database. */
     readonly database: { readonly node: string; readonly view: ReportedDatabase }
   }
-  /** Why this node cannot serve although the database answers. */
-  readonly reach: { readonly outOfReach: string | undefined }
 }
 
 /** The sources of this node, with what the others have reported. */
-export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: StoreView): StatusSources {
+export function sourcesOfStore(own: StatusSources, { nodes, duties }: StoreView): StatusSources {
   const others = () => nodes()?.nodes ?? []
   const reports = () => others().flatMap(({ report }) => report ?? [])
   const repairer = () => (duties.doesRepair ? undefined : reports().find(report => report.repairer)?.repairer)
@@ -140,10 +138,6 @@ export function sourcesOfStore(own: StatusSources, { nodes, duties, reach }: Sto
   }
   return {
     ...own,
-    metadata: () => {
-      const { trouble, damages } = own.metadata()
-      return { trouble: trouble ?? reach.outOfReach, damages }
-    },
     nodes: () => nodesOf(nodes(), duties.all),
     database: () => {
       const reported = others().map(({ name, report }) => ({ name, view: report?.database }))

@@ -27,7 +27,7 @@ import { DEVICES_MAX } from "../../base/limits.js"
 import { defaultPolicy } from "../../base/policy.js"
 import { claimDevice, markReturning } from "../../cluster/index.js"
 import type { ClusterConfig, ServeConfig } from "../../config/index.js"
-import { CALL_LIMITS, queuedDisk } from "../../device/index.js"
+import { CALL_LIMITS, queuedDisk, Stalls } from "../../device/index.js"
 import { parseControlRecord, type ControlRecord, type DeviceHome } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -52,6 +52,8 @@ interface NodeSeams {
   readonly random: Random
   readonly disk: Disk
   readonly locks: FolderLocks
+  /** As of `openStore`. */
+  readonly stalls?: Stalls
   readonly log: Log
   readonly database: MetadataDatabase
 }
@@ -85,6 +87,7 @@ class Opening {
   private readonly disk: Disk
   private readonly name: NodeName
   private readonly taken: TakenFolder[] = []
+  private readonly stalls: Stalls
   private readonly notes: string[] = []
   private metadata: SharedMetadata | undefined
 
@@ -95,6 +98,7 @@ class Opening {
     private readonly masterKeyFiles: MasterKeyFiles,
   ) {
     this.name = parseNodeName(cluster.node)
+    this.stalls = seams.stalls ?? new Stalls()
     this.disk = queuedDisk(seams.disk, seams.clock, CALL_LIMITS, this.watch.signal, () => undefined)
   }
 
@@ -179,6 +183,7 @@ class Opening {
       ...{ storeId: record.storeId, record, secrets, isNew },
       devices: named.map(({ ownership }) => ownership),
       incarnation: metadata.incarnations.own,
+      stalls: this.stalls,
       notes: [...this.notes, ...overruledOptions(record, this.config)],
       node: { name: this.name, metadata, records, joining: this.taken.filter(folder => !named.includes(folder)) },
     }
@@ -259,9 +264,16 @@ class Opening {
 
   private async takeFolders(record: ControlRecord, incarnation: Incarnation): Promise<void> {
     const { clock, random, locks } = this.seams
+    const { stalls, name } = this
+    const owner = { clock, random, disk: this.disk, locks, incarnation, stalls }
+    stalls.follow(() => ({
+      ...{ record, policies: [] },
+      folderOf: id => record.devices.find(device => device.id === id)?.pathHint,
+      isOwn: ({ home }) => home?.node === name,
+    }))
     for (const path of this.config.dataFolders) {
       try {
-        this.taken.push(await takeFolder({ clock, random, disk: this.disk, locks, incarnation }, path, record))
+        this.taken.push(await takeFolder(owner, path, record))
       } catch (error) {
         if (!isFailure(error, ...LEFT_OUT)) throw error
         this.notes.push(`${path} is left out: ${error.message}`)

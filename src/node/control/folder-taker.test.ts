@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { parseIncarnation } from "../../base/ids.js"
+import { Stalls } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
@@ -21,7 +22,11 @@ test("a folder without a parent is refused: its disk may not be mounted, or the 
     new SimLocks().boot(),
     parseIncarnation(1),
   ]
-  const folders = new StoreFolders({ clock, random, disk, locks, incarnation }, () => record, nobody)
+  const folders = new StoreFolders(
+    { clock, random, disk, locks, incarnation, stalls: new Stalls() },
+    () => record,
+    nobody,
+  )
   await assert.rejects(folders.inspect("/mnt/disk5/hayloft"), error => {
     return (
       isFailure(error, "invalidArgument") &&

@@ -26,7 +26,7 @@ export class StoreFolders implements FolderTaker {
 
   inspect(path: string): Promise<FolderMatch> {
     const folder = resolve(path)
-    return this.bounded(async disk => {
+    return this.bounded(folder, async disk => {
       if (!(await disk.exists(folder))) {
         const above = dirname(folder)
         if (!(await disk.exists(above))) {
@@ -47,7 +47,7 @@ export class StoreFolders implements FolderTaker {
 
   deviceAt(path: string): Promise<DeviceId | undefined> {
     const folder = resolve(path)
-    return this.bounded(async disk => {
+    return this.bounded(folder, async disk => {
       if (!(await disk.exists(folder))) return undefined
       return (await readSuperblock(disk, folder))?.deviceId
     })
@@ -55,7 +55,7 @@ export class StoreFolders implements FolderTaker {
 
   mayBeFilled(path: string): Promise<boolean> {
     const folder = resolve(path)
-    return this.bounded(async disk => {
+    return this.bounded(folder, async disk => {
       if (!(await disk.exists(folder))) return false
       const content = await inspectFolder(disk, folder)
       if (content.kind !== "device") return content.kind === "empty" || content.isEmptied
@@ -68,21 +68,24 @@ export class StoreFolders implements FolderTaker {
 
   take(path: string): Promise<FolderTaken> {
     const folder = resolve(path)
-    return this.bounded(async disk => {
+    return this.bounded(folder, async disk => {
       const taken = await takeFolder({ ...this.owner, disk }, folder, this.record())
       return { ...taken, folder: this.ownedOf(taken.ownership) }
     })
   }
 
   probe(path: string): Promise<void> {
-    return this.bounded(disk => probeDevice(this.owner.random, disk, path))
+    return this.bounded(path, disk => probeDevice(this.owner.random, disk, path))
   }
 
-  private async bounded<T>(use: (disk: Disk) => Promise<T>): Promise<T> {
+  /** Does not wait for a stall: its caller tries again. */
+  private async bounded<T>(folder: string, use: (disk: Disk) => Promise<T>): Promise<T> {
     const watch = new AbortController()
-    const { disk, clock } = this.owner
+    const { disk, clock, stalls } = this.owner
+    const queue = queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined)
+    stalls.watch(folder, queue, watch.signal)
     try {
-      return await use(queuedDisk(disk, clock, CALL_LIMITS, watch.signal, () => undefined))
+      return await use(queue)
     } finally {
       watch.abort()
     }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureKind } from "../../base/failures.js"
 import { parseEpoch, parseIncarnation, parseStoreId, parseTabletId, rowKeyOf } from "../../base/ids.js"
-import { createSuperblock, readSuperblock, writeControlRecord } from "../../device/index.js"
+import { createSuperblock, readSuperblock, Stalls, writeControlRecord } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { failing, rots, SimDisk } from "../../seams/disk/index.js"
@@ -32,7 +32,8 @@ class Machine {
   take(path: string, of: ControlRecord = record): Promise<TakenFolder> {
     this.draws += 1
     const [clock, random] = [new SimClock(), new SimRandom(this.draws)]
-    return takeFolder({ clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE }, path, of)
+    const owner = { clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE, stalls: new Stalls() }
+    return takeFolder(owner, path, of)
   }
 
   async device(path: string, n: number, storeId = STORE): Promise<void> {

@@ -20,6 +20,7 @@ import {
   PROBE_NAME,
   readControlRecord,
   removeRemains,
+  type Stalls,
 } from "../../device/index.js"
 import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
 import type { Superblock } from "../../format/superblock.js"
@@ -46,6 +47,8 @@ export interface FolderOwner {
   readonly disk: Disk
   readonly locks: FolderLocks
   readonly incarnation: Incarnation
+  /** Of all devices of this process. */
+  readonly stalls: Stalls
 }
 
 /**
@@ -54,23 +57,28 @@ export interface FolderOwner {
  * with a record of a later generation), `corruptRecord`, `deviceFailed`, `deviceFull`, `invalidConfig`.
  */
 export async function takeFolder(owner: FolderOwner, path: string, record: ControlRecord): Promise<TakenFolder> {
-  const { clock, disk, locks, incarnation } = owner
+  const { clock, disk, locks, incarnation, stalls } = owner
+  checkCalls(stalls, path)
   await disk.makeFolder(path)
   const lock = await locks.take(path)
   try {
     const found = await findDevice(disk, path, record)
     const superblock = found ?? (await begin(owner, path, record))
     const [isMount, { totalBytes }] = [await isMountPoint(disk, path), await disk.space(path)]
-    const ownership = await Ownership.begin(clock, disk, lock, superblock, {
-      incarnation,
-      formatEpoch: formatEpochOf(record),
-    })
+    const least = { incarnation, formatEpoch: formatEpochOf(record) }
+    const ownership = await Ownership.begin(clock, disk, lock, superblock, least, stalls)
     const isNew = !isNamed(record, superblock.deviceId)
     return { ownership, isNew, isMountPoint: isMount, capacityBytes: totalBytes }
   } catch (error) {
     await giveBack(lock)
     throw error
   }
+}
+
+/** A write that was given up may still reach the disk, over what is written after it. */
+export function checkCalls(stalls: Stalls, path: string): void {
+  if (!stalls.hasCalls(path)) return
+  throw fail("deviceFailed", { message: "calls on the device that were given up have not ended yet", path })
 }
 
 const isNamed = (record: ControlRecord, id: DeviceId): boolean => record.devices.some(device => device.id === id)

@@ -21,7 +21,7 @@ import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 export const COORDINATION_LIMITS = {
   /** Queued changes of the record. */
   changesWaitingMax: 256,
-  /** How long a change waits for devices; slightly more than the time limit of one device call. */
+  /** How long a change waits for devices, unless they stall together; slightly more than the time of one device call. */
   acceptTimeoutMs: 4_800,
 } as const
 
@@ -85,6 +85,7 @@ export class ControlRecordManager implements RecordManager {
   /**
    * `record` is in effect. `incarnation`: of this process; more than half of the voting devices have recorded it.
    * `folders`: those open now. `onFailed` is called for each device that failed to accept a record, with the reason.
+   * `isStalling`: so many devices are late together that a change waits for them, and none has failed.
    */
   constructor(
     private readonly clock: Clock,
@@ -92,6 +93,7 @@ export class ControlRecordManager implements RecordManager {
     record: ControlRecord,
     private readonly folders: () => readonly KeptFolder[],
     private readonly onFailed: (id: DeviceId, failure: Failure) => void,
+    private readonly isStalling: () => boolean = () => false,
   ) {
     this.#record = record
   }
@@ -206,7 +208,9 @@ export class ControlRecordManager implements RecordManager {
         }
       })
     const over = new AbortController()
-    await Promise.race([Promise.all(writes), this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
+    const written = Promise.all(writes)
+    do await Promise.race([written, this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
+    while (late.size > 0 && this.isStalling())
     over.abort()
     for (const id of late) {
       const message = "the device did not accept the control record in time"

@@ -18,7 +18,7 @@ import { parseEpoch, parseIncarnation, rowKeyOf } from "../../base/ids.js"
 import type { DeviceId, Epoch, Incarnation, NodeName, Position } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { setConversion } from "../../coordination/index.js"
-import { CALL_LIMITS, Spaces } from "../../device/index.js"
+import { Spaces } from "../../device/index.js"
 import type { ConversionRow } from "../../format/cluster-rows.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { encodeTimestamps, TIMESTAMPS_ROW } from "../../format/commit-timestamps.js"
@@ -237,7 +237,7 @@ const openOwned = (
       place: owner.place,
       replicaIncarnations: new Map(),
       spaces,
-      options: { callLimits: CALL_LIMITS, guard: () => owner.check() },
+      options: { guard: () => owner.check() },
     },
   )
 

@@ -10,7 +10,6 @@ import type { ShardDevice } from "../../block/index.js"
 import {
   MetadataScrub,
   CALL_LIMITS,
-  type CallLimits,
   Checkpointer,
   type CheckpointLimits,
   type CheckpointRuns,
@@ -28,6 +27,7 @@ import {
   Rows,
   type SegmentedLog,
   type Spaces,
+  type Stalls,
   SyncReads,
 } from "../../device/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -108,7 +108,8 @@ export interface DeviceOptions {
   /** The device's folder is its own mount point: the reserve may be large. */
   readonly isMountPoint?: boolean
   readonly checkpointLimits?: CheckpointLimits
-  readonly callLimits?: CallLimits
+  /** Judges all devices of this process together; absent: the device is judged alone. */
+  readonly stalls?: Stalls
   /** Nothing on the device is older, by the wall clock; 0 if absent. */
   readonly aliveSinceMs?: number
   /** Period in which all needles are verified. */
@@ -251,7 +252,9 @@ async function openFiles(
   const lifetime = new AbortController()
   opened.defer(() => lifetime.abort())
   const onSuspect = ({ message }: Failure) => output.error("device_does_not_respond", { device: place.id, message })
-  const queue = queuedDisk(rawDisk, clock, options.callLimits ?? CALL_LIMITS, lifetime.signal, onSuspect)
+  const queue =
+    options.stalls?.queued(place.path, { disk: rawDisk, clock }, lifetime.signal, onSuspect) ??
+    queuedDisk(rawDisk, clock, CALL_LIMITS, lifetime.signal, onSuspect)
   const space = await spaces.open(place.id, queue, place.path, options.isMountPoint ?? false)
   opened.defer(() => space.close())
   const cipher = cipherOf(place, random)

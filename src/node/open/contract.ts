@@ -1,6 +1,6 @@
 /** A store as its start leaves it, before its engine runs. */
 import type { Incarnation, NodeName, StoreId } from "../../base/ids.js"
-import type { Ownership } from "../../device/index.js"
+import type { Ownership, Stalls } from "../../device/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import type { SharedRecordManager } from "../cluster/shared-record.js"
 import type { TakenFolder } from "../control/folders.js"
@@ -16,6 +16,8 @@ export interface OpenedStore {
   readonly devices: readonly Ownership[]
   /** Of this process, the same on each device. */
   readonly incarnation: Incarnation
+  /** Judges all devices of this process together. */
+  readonly stalls: Stalls
   /** This start created the store. */
   readonly isNew: boolean
   /** Folders that did not simply open: one line each. */

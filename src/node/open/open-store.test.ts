@@ -4,9 +4,10 @@ import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
 import { parseAccessKeyId } from "../../base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
-import { readRecordFile, replaceRecordFile } from "../../device/index.js"
+import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { failing, hangs, inTurn, nthOf } from "../../seams/disk/index.js"
+import { failing, FaultyDevice, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.js"
+import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
 import { config, FOLDERS, StartMachine } from "./testing-start.js"
@@ -222,4 +223,46 @@ test("a store that has run and lost its control record is not created again", as
     await disk.makeFolder(`${folder}/log`)
   }
   await assert.rejects(machine.start(), error => isFailure(error, "corruptRecord"))
+})
+
+test("a start while all disks stall waits for them, and opens the store with every device", async () => {
+  const machine = new StartMachine()
+  await machine.start(THREE)
+  for (const isFrozen of [(kind: string) => kind !== "read", () => true]) {
+    const clock = new SimClock()
+    const device = new FaultyDevice(clock, new SimRandom(1))
+    machine.disk.intercept(call => (isFrozen(call.kind) ? device.intercept(call) : undefined))
+    device.become("hung")
+    const starting = machine.start(THREE, clock)
+    await clock.advance(120_000)
+    device.become("well")
+    const opened = await clock.runUntil(starting)
+    assert.equal(statesOf(opened), "/a active, /b active, /c active")
+    assert.deepEqual(opened.notes, [])
+  }
+})
+
+test("a folder is not opened while a call on it that was given up may still write", async () => {
+  const machine = new StartMachine()
+  await machine.start(THREE)
+  const [clock, stalls, watch] = [new SimClock(), new Stalls(), new AbortController()]
+  const device = new FaultyDevice(clock, new SimRandom(1), { folder: "/b" })
+  // The process goes on, unlike those that the machine kills.
+  const disk = new SimDisk()
+  disk.intercept(device.intercept)
+  const queue = queuedDisk(disk.boot(), clock, CALL_LIMITS, watch.signal, () => undefined)
+  stalls.watch("/b", queue, watch.signal)
+  device.become("hung")
+  const refused = assert.rejects(queue.exists("/b/superblock"), error => isFailure(error, "deviceFailed"))
+  await clock.advance(10_000)
+  await refused
+  watch.abort()
+  const without = await clock.runUntil(machine.start(THREE, clock, undefined, stalls))
+  assert.equal(statesOf(without), "/a active, /b offline, /c active")
+  device.become("well")
+  await clock.advance(1)
+  assert.equal(
+    statesOf(await clock.runUntil(machine.start(THREE, clock, undefined, stalls))),
+    "/a active, /b rebuilding, /c active",
+  )
 })

@@ -17,18 +17,10 @@ import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
 import { plural } from "../../base/quantity-text.js"
 import { convertingIn, isEncryptedAtRest, ringAtRest, withAtRest } from "../control/at-rest.js"
-import { probeDevice } from "../control/folders.js"
+import { checkCalls, probeDevice } from "../control/folders.js"
 import { ControlRecordManager, type DecideChange, type KeptFolder } from "../control/record-manager.js"
 import { nextGeneration, nextIncarnation } from "../control/steps-core.js"
-import {
-  CALL_LIMITS,
-  votingIds,
-  createSuperblock,
-  Ownership,
-  queuedDisk,
-  withBallast,
-  writeControlRecord,
-} from "../../device/index.js"
+import { votingIds, createSuperblock, Ownership, Stalls, withBallast, writeControlRecord } from "../../device/index.js"
 import { formatEpochOf, type ControlRecord } from "../../format/control-record.js"
 import { FORMAT_EPOCH_FIRST, FORMAT_EPOCH_OF_KEYS } from "../../format/superblock.js"
 import { mapBounded } from "../../life/index.js"
@@ -56,6 +48,8 @@ interface StartSeams {
   readonly random: Random
   readonly disk: Disk
   readonly locks: FolderLocks
+  /** Of this process, if it has had the store open before. */
+  readonly stalls?: Stalls
 }
 
 export async function openStore(
@@ -109,6 +103,7 @@ class Start {
   private formatEpoch = FORMAT_EPOCH_FIRST
   private readonly disks = new Map<string, Disk>()
   private readonly watch = new AbortController()
+  private readonly stalls: Stalls
 
   private readonly clock: Clock
   private readonly random: Random
@@ -116,7 +111,7 @@ class Start {
   private readonly locks: FolderLocks
 
   constructor(
-    { clock, random, disk, locks }: StartSeams,
+    { clock, random, disk, locks, stalls = new Stalls() }: StartSeams,
     private readonly config: ServeConfig,
     private readonly masterKeyFiles: MasterKeyFiles,
   ) {
@@ -124,6 +119,9 @@ class Start {
     this.random = random
     this.disk = disk
     this.locks = locks
+    this.stalls = stalls
+    // The record of an earlier session of this process decides nothing any more.
+    stalls.follow(() => undefined)
     setMaxListeners(DEVICES_MAX, this.watch.signal)
   }
 
@@ -227,13 +225,14 @@ class Start {
   private diskOf(path: string): Disk {
     const known = this.disks.get(path)
     if (known) return known
-    const bounded = queuedDisk(this.disk, this.clock, CALL_LIMITS, this.watch.signal, () => undefined)
+    const bounded = this.stalls.queued(path, { disk: this.disk, clock: this.clock }, this.watch.signal)
     this.disks.set(path, bounded)
     return bounded
   }
 
   private async lock(path: string): Promise<void> {
     const take = async () => {
+      checkCalls(this.stalls, path)
       const disk = this.diskOf(path)
       await disk.makeFolder(path)
       this.held.set(path, await withBallast(disk, path, () => this.locks.take(path)))
@@ -258,8 +257,8 @@ class Start {
   /** Begins an incarnation on the device for this process. */
   private async own({ path, superblock }: DeviceFolder, incarnation: Incarnation): Promise<Ownership> {
     const lock = must(this.held.get(path), "every device is locked")
-    const begin = () =>
-      Ownership.begin(this.clock, this.disk, lock, superblock, { incarnation, formatEpoch: this.formatEpoch })
+    const least = { incarnation, formatEpoch: this.formatEpoch }
+    const begin = () => Ownership.begin(this.clock, this.disk, lock, superblock, least, this.stalls)
     const owned = await this.orLeftOut(path, begin, LEFT_OUT_AT_FIRST)
     this.held.delete(path)
     this.owned.push(owned)
@@ -291,6 +290,7 @@ class Start {
     secretsOfKnown: StoreSecrets,
   ): Promise<OpenedStore> {
     const incarnation = incarnationAfter(inspections)
+    this.judgeTogether(plan)
     this.formatEpoch = this.beginsToEncrypt(plan) ? FORMAT_EPOCH_OF_KEYS : formatEpochOf(plan.record)
     const missing = plan.missing.map(({ id }) => id)
     for (const device of plan.present) await this.own(device, incarnation)
@@ -305,7 +305,8 @@ class Start {
       return { id: superblock.deviceId, path, disk: this.diskOf(path) }
     })
     const onFailed = (id: DeviceId, failure: Failure) => void troubles.push(`device ${id}: ${failure.message}`)
-    const recordManager = new ControlRecordManager(this.clock, incarnation, renewed, () => kept, onFailed)
+    const isStalling = (): boolean => this.stalls.isStalling
+    const recordManager = new ControlRecordManager(this.clock, incarnation, renewed, () => kept, onFailed, isStalling)
     const findings = {
       missing,
       lagging: plan.lagging,
@@ -328,6 +329,13 @@ class Start {
     const overruled = overruledOptions(record, this.config)
     const notes = [...plan.notes, ...lagging, ...back.notes, ...filled.notes, ...overruled, ...troubles]
     return this.opened(record, secrets, incarnation, false, notes)
+  }
+
+  /** From now on the record tells how many devices the store needs. */
+  private judgeTogether({ record, present }: KnownPlan): void {
+    const folders = new Map(present.map(({ path, superblock }) => [superblock.deviceId, path]))
+    const folderOf = (id: DeviceId): string | undefined => folders.get(id)
+    this.stalls.follow(() => ({ record, policies: [], folderOf, isOwn: () => true }))
   }
 
   /**
@@ -443,7 +451,8 @@ class Start {
     notes: readonly string[],
   ): OpenedStore {
     const devices = record.devices.flatMap(({ id }) => this.owned.filter(({ identity }) => identity.id === id))
-    return { storeId: record.storeId, record, secrets, devices, incarnation, isNew, notes }
+    const { stalls } = this
+    return { storeId: record.storeId, record, secrets, devices, incarnation, stalls, isNew, notes }
   }
 }
 

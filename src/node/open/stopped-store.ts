@@ -19,6 +19,7 @@ import {
   createSuperblock,
   Ownership,
   queuedDisk,
+  Stalls,
   removeRemains,
   withBallast,
   writeControlRecord,
@@ -68,7 +69,7 @@ export class StoppedStore {
       const folders = namedIn(inspections)
       if (folders.some(({ path }) => !held.has(path))) throw fail("folderInUse")
       const incarnation = parseIncarnation(incarnationAfter(inspections) + FORGET_LIVES)
-      const owner = { clock, random, disk: bounded, locks, incarnation }
+      const owner = { clock, random, disk: bounded, locks, incarnation, stalls: new Stalls() }
       return new StoppedStore(owner, held, watch, record, folders)
     } catch (error) {
       await releaseAll(held)

@@ -1,6 +1,6 @@
 /** Starts of a store on a simulated disk, which may be cut off at any write, for tests. */
 import assert from "node:assert/strict"
-import { readControlRecord } from "../../device/index.js"
+import { readControlRecord, Stalls } from "../../device/index.js"
 import { encodeControlRecord, type ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimDisk } from "../../seams/disk/index.js"
@@ -73,13 +73,14 @@ export class StartMachine {
     requested: ServeConfig = config,
     clock = new SimClock(),
     { current, next }: MasterKeyFiles = { current: undefined },
+    stalls = new Stalls(),
   ): Promise<OpenedStore> {
     this.disk.kill()
     this.process.kill()
     this.process = this.locks.boot()
     this.starts += 1
     return openStore(
-      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process },
+      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process, stalls },
       requested,
       current,
       next,

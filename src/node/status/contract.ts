@@ -415,5 +415,7 @@ export interface HealthReport {
 export interface StoreStatus {
   /** Cheap: every probe calls it. */
   health(): HealthReport
+  /** Whether the process works; if not, a restart of it is worth a try. As cheap. */
+  liveness(): HealthReport
   report(): StoreReport
 }

@@ -55,6 +55,8 @@ interface EngineView {
   readonly metadata: EngineMetadata
   /** Undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
+  /** Why the devices keep this process from reading what was acknowledged. */
+  readonly reach: { readonly stalled: string | undefined; readonly outOfReach: string | undefined }
   readonly compute: Compute
   readonly jobs: () => readonly JobStatus[]
   readonly repair: { shardScan(): ShardScanReport; report(): RepairReport }
@@ -217,14 +219,17 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, offlineReason, metadata, tablet, compute, jobs, repair, reencode, integrityAudit, orphans } =
-    engine
+  const { record, devices, offlineReason, metadata, tablet, reach, compute, jobs } = engine
+  const { repair, reencode, integrityAudit, orphans } = engine
   const contents = new Contents(clock, engine)
   return {
     record,
     devices: () => devices().map(openDevice),
     offlineReason,
-    metadata: () => ({ trouble: metadata.trouble, damages: tablet?.metadataDamages ?? [] }),
+    metadata: () => ({
+      trouble: metadata.trouble ?? reach.stalled ?? reach.outOfReach,
+      damages: tablet?.metadataDamages ?? [],
+    }),
     queues: (): QueueReport[] => {
       const { slabsFree, slabsTotal } = compute.slabs
       return [

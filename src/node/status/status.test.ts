@@ -240,6 +240,24 @@ test("status distinguishes offline, rebuilding, failed, full and missing devices
   assert.equal(telemetry.metric("hayloft_device_ok", { device: String(ids[4]) }), 0)
 })
 
+test("a store that cannot read what was acknowledged until devices are back is not ready", () => {
+  const { status, now, ids } = world(7)
+  for (const id of ids.slice(0, 4)) {
+    assert.equal(status.health().ready, true)
+    now.record = withState(now.record, id, "offline")
+    now.open = now.open.filter(device => device.id !== id)
+  }
+  assert.equal(status.health().ready, false)
+  assert.match(status.health().reasons.join("\n"), /cannot be read until devices that are offline are back/)
+})
+
+test("a process whose writes stay halted is not alive", () => {
+  const { status } = world(3)
+  assert.deepEqual(status.liveness(), { ready: true, reasons: [] })
+  status.setLiveness(() => "writes have been halted")
+  assert.deepEqual(status.liveness(), { ready: false, reasons: ["writes have been halted"] })
+})
+
 test("folders on one disk are reported as such", () => {
   const { status } = world(4, () => "same")
   assert.equal(

@@ -49,6 +49,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   private readonly evaluator = new SafetyEvaluator()
   private evaluation: Evaluation | undefined
   private isListening = false
+  private unhealthy: () => string | undefined = () => undefined
   private held: string | undefined
   private alarm = ""
   private owedShards = false
@@ -70,6 +71,16 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   /** No request reaches the store any more, for this reason. */
   setHeld(reason: string): void {
     this.held = reason
+  }
+
+  /** `unhealthy`: why the process should be restarted; undefined: it need not. */
+  setLiveness(unhealthy: () => string | undefined): void {
+    this.unhealthy = unhealthy
+  }
+
+  liveness(): HealthReport {
+    const reason = this.unhealthy()
+    return { ready: reason === undefined, reasons: reason === undefined ? [] : [reason] }
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -118,11 +129,13 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const reports = deviceReports(record(), open, offlineReason)
     const { trouble, damages } = metadata()
     const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
+    const unread = trouble === undefined ? this.whyUnreadable() : undefined
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
       ...(this.isListening ? [] : ["the S3 port is not open yet"]),
       ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
+      ...(unread === undefined ? [] : [unread]),
       ...this.nodeTroubles(),
       ...deviceTroubles(reports, open),
       ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
@@ -140,7 +153,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
-    const ready = this.isListening && this.held === undefined && trouble === undefined
+    const ready = this.isListening && this.held === undefined && trouble === undefined && unread === undefined
     const isFull = reports.some(({ state }) => state === "full")
     return { ready, reasons, ...(isFull && { refusesWrites: true }) }
   }
@@ -151,6 +164,16 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ({ name, failuresInARow }) =>
         `the background job ${name} has failed ${failuresInARow} times in a row; hayloft jobs list shows its last error`,
     )
+  }
+
+  /** Why something that was acknowledged cannot be read until devices are back; undefined: all that is there can. */
+  private whyUnreadable(): string | undefined {
+    if (!this.sources.record().devices.some(({ state }) => state === "offline")) return undefined
+    const { now, whole, causes } = this.safety()
+    // A device that is rebuilding may have what it is not yet known to have.
+    const isKnown = !causes.isUnseen && causes.rebuilding.length === 0
+    if (!isKnown || now.disks >= 0 || whole.disks < 0) return undefined
+    return "some objects cannot be read until devices that are offline are back"
   }
 
   private keyServiceTroubles(): readonly string[] {

@@ -75,4 +75,9 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>
   syncFolder(path: string): Promise<void>
   space(path: string): Promise<Space>
+  /**
+   * Resolves once the threads that make calls have had a turn: calls that began before have then reached a thread. It
+   * touches no device. Absent: calls need no thread.
+   */
+  turn?(): Promise<void>
 }

@@ -37,6 +37,7 @@ class InterceptedDisk extends WrappedDisk {
 
   protected override around<T>(call: keyof Disk, path: string, run: RunDiskCall<T>): Promise<T> {
     assert(call !== "remove" && call !== "rename", "calls that change a name report the change")
+    assert(call !== "turn", "a turn of the threads touches no device")
     return this.call({ kind: call, path }, () => run(this.below))
   }
 

@@ -4,6 +4,7 @@
  * The promise calls of `node:fs` cost 1.4 to 4 times as much for small reads, so they are not used.
  * A short write is continued until everything is written; nothing else is retried.
  */
+import { randomFill } from "node:crypto"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { fail } from "../../base/failures.js"
@@ -254,5 +255,10 @@ export class RealDisk implements Disk {
       fileSystemId: String(folder.dev),
       fileSystemKind: FILE_SYSTEM_KINDS[system.type] ?? "unknown",
     }
+  }
+
+  /** Random numbers are drawn by the same threads, in turn with calls. */
+  turn(): Promise<void> {
+    return new Promise(resolve => randomFill(new Uint8Array(1), () => resolve()))
   }
 }

@@ -58,6 +58,10 @@ export class WrappedDisk implements Disk {
   space(path: string): Promise<Space> {
     return this.around("space", path, on => on.space(path))
   }
+
+  turn(): Promise<void> {
+    return this.below.turn?.() ?? Promise.resolve()
+  }
 }
 
 export class WrappedFile implements DiskFile {
