@@ -6,7 +6,7 @@ import { parseAccessKeyId } from "../../base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { readRecordFile, replaceRecordFile } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { failing, hangs, inTurn, nthOf } from "../../seams/disk/index.js"
+import { failing, hangs, inTurn, nthOf, type Disk } from "../../seams/disk/index.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
 import { config, FOLDERS, StartMachine } from "./testing-start.js"
@@ -222,4 +222,38 @@ test("a store that has run and lost its control record is not created again", as
     await disk.makeFolder(`${folder}/log`)
   }
   await assert.rejects(machine.start(), error => isFailure(error, "corruptRecord"))
+})
+
+/** Appends a byte to the file, as an editor does that ends the last line. */
+async function lengthen(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, "write")
+  await file.write([Uint8Array.of(10)], await file.sizeBytes())
+  await file.sync()
+  await file.close()
+}
+
+test("one byte too many at the end of each record file of the only folder is no damage", async () => {
+  const machine = new StartMachine()
+  const only = withFolders("/a")
+  const { record } = await machine.start(only)
+  const disk = machine.disk.boot()
+  for (const name of ["superblock", "control", "control.second"]) await lengthen(disk, `/a/${name}`)
+  const again = await machine.start(only)
+  assert.equal(again.record.storeId, record.storeId)
+  assert.equal((await readRecordFile(machine.disk.boot(), "/a/superblock"))?.length, 64, "it has been replaced")
+})
+
+test("a damaged record file of the only folder: the refusal names the file and the ways on", async () => {
+  for (const names of [["superblock"], ["control", "control.second"]]) {
+    const machine = new StartMachine()
+    await machine.start(withFolders("/a"))
+    const disk = machine.disk.boot()
+    await disk.makeFolder("/a/log")
+    for (const name of names) await replaceRecordFile(disk, `/a/${name}`, Uint8Array.of(1, 2, 3))
+    await assert.rejects(machine.start(withFolders("/a")), error => {
+      assert.ok(isFailure(error, "corruptRecord"))
+      assert.match(error.message, new RegExp(`^/a/${names[0]} is damaged.* hayloft rescue --from /a --to NEW`))
+      return true
+    })
+  }
 })
