@@ -7,8 +7,8 @@
  *   dist/bundle/client.cjs, table.cjs   what programs import as hayloft/client and hayloft/table
  *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
  *
- * It uses the built files of dist/src unchanged. Packages in plain JavaScript are included, others
- * are not. Paths that a file resolves from its own location still refer to dist/src.
+ * It uses the built files of dist/src unchanged. Packages are included, so that no installation in this folder disturbs
+ * a running process or its commands; those with compiled code are not, and a process can do without them. Paths that a file resolves from its own location still refer to dist/src.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -31,8 +31,8 @@ const ENTRIES = new Map([
   ["main/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
-/** Packages with compiled code, or that are imported only on demand. */
-const PACKAGES_LEFT = ["msgpackr", "@opentelemetry/*", "sharp"]
+/** Optional packages: with compiled code, or imported only on demand. */
+const PACKAGES_LEFT = ["msgpackr-extract", "@opentelemetry/*", "sharp"]
 
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;

@@ -2,7 +2,7 @@
  * Makes a checkout ready to run: dependencies installed, sources built.
  *
  * Uses the network only if the lockfile has changed since the last installation, so that a later
- * start works offline. A start needs the dependencies of the program and the packages that build it, which are a small
+ * start works offline. An installation never removes a package that a running store may use. A start needs the dependencies of the program and the packages that build it, which are a small
  * part of the development dependencies.
  *
  *   node tools/ensure.mjs     what `npm start` does before it serves
@@ -30,10 +30,16 @@ function installed(dev) {
   return hash === lockHash() && (kind === "all" || !dev)
 }
 
+/** `npm ci` removes node_modules first: it is for a checkout without one. */
+export function installation({ dev, hasPackages }) {
+  if (!dev) return ["install", "--no-save", "--save-prod", "--omit=dev", ...buildPackages()]
+  return hasPackages ? ["install", "--no-save", "--include=dev"] : ["ci", "--include=dev"]
+}
+
 function install(dev) {
   process.stderr.write("installing dependencies (once) ...\n")
   const quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
-  const args = dev ? ["ci", "--include=dev"] : ["install", "--no-save", "--save-prod", "--omit=dev", ...buildPackages()]
+  const args = installation({ dev, hasPackages: existsSync(join(ROOT, "node_modules")) })
   const outcome = spawnSync("npm", [...args, ...quiet], { cwd: ROOT, stdio: ["ignore", 2, 2] })
   if (outcome.status !== 0) {
     process.stderr.write("hayloft: npm could not install the dependencies; see its message above\n")

@@ -16,6 +16,8 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly requestId: string | undefined = undefined,
+    /** The object that S3 was asked for is a delete marker. */
+    readonly isDeleteMarker = false,
   ) {
     super(message)
   }
@@ -63,15 +65,16 @@ export function addressOf(path: string, query: RequestOptions["query"] = {}): st
 /** The failure that a response describes. */
 async function failureOf(response: Response): Promise<ApiError> {
   const requestId = response.headers.get("x-request-id") ?? undefined
-  return failureOfText(response.status, await response.text().catch(() => ""), requestId)
+  const isMarker = response.headers.get("x-amz-delete-marker") === "true"
+  return failureOfText(response.status, await response.text().catch(() => ""), requestId, isMarker)
 }
 
 /** The failure that the text of a response describes: JSON, or the XML of S3. */
-export function failureOfText(status: number, text: string, requestId?: string): ApiError {
+export function failureOfText(status: number, text: string, requestId?: string, isDeleteMarker?: boolean): ApiError {
   const { code, message } = parseErrorText(text) ?? {
     ...{ code: "unexpected", message: `the server answered with status ${status}` },
   }
-  return new ApiError(status, code, message, requestId)
+  return new ApiError(status, code, message, requestId, isDeleteMarker)
 }
 
 interface ErrorText {

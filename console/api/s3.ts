@@ -4,7 +4,7 @@
  * Limits  a page of a listing is `PAGE_KEYS` long; documents are small. Keys that no browser can address are shown, and
  *         have no more.
  */
-import { failureOfText, request, type Method, type RequestOptions } from "./client.js"
+import { ApiError, failureOfText, request, type Method, type RequestOptions } from "./client.js"
 
 const ROOT = "/v1/s3"
 export const PAGE_KEYS = 200
@@ -112,13 +112,6 @@ export async function list(listed: ListRequest, signal?: AbortSignal): Promise<L
 
 const ROWS = new Set(["Contents", "Version", "DeleteMarker"])
 
-/** The names of the buckets of the caller's own account. */
-export async function ownBuckets(signal?: AbortSignal): Promise<readonly string[]> {
-  const response = await request("GET", `${ROOT}/`, undefined, { signal })
-  const root = new DOMParser().parseFromString(await response.text(), "application/xml").documentElement
-  return children(root, "Buckets").flatMap(all => children(all, "Bucket").map(bucket => textIn(bucket, "Name")))
-}
-
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
@@ -126,9 +119,14 @@ export interface ObjectName {
   readonly versionId: string | undefined
 }
 
-/** The headers of an object. */
-export async function head({ versionId, ...target }: ObjectName, signal?: AbortSignal): Promise<Headers> {
-  return (await send("HEAD", target, { ask: { versionId }, signal })).headers
+/** The headers of an object; undefined if the name is that of a delete marker. */
+export async function head({ versionId, ...target }: ObjectName, signal?: AbortSignal): Promise<Headers | undefined> {
+  try {
+    return (await send("HEAD", target, { ask: { versionId }, signal })).headers
+  } catch (error) {
+    if (error instanceof ApiError && error.isDeleteMarker) return undefined
+    throw error
+  }
 }
 
 /** At most `bytesMax` of the object's beginning. */

@@ -52,8 +52,8 @@ export function AddDevice(props: {
   const { problem, ...chosen } = weightOf(weight.value)
   const plan = () => onChange({ title: "Add device", path: "/v1/devices", body: { ...folder.body, ...chosen } })
   return (
-    <Dialog title="Add device" onClose={onClose}>
-      <Form label="Add device" onSubmit={plan}>
+    <Dialog title="New device" onClose={onClose}>
+      <Form label="New device" onSubmit={plan}>
         {folder.fields}
         <TextField
           label="Weight"

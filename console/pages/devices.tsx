@@ -93,18 +93,23 @@ export function DevicesPage({ segments }: PageProps) {
           )
         }
       </Loaded>
+      {/* It stays open below the plan: what was typed can be corrected. */}
       {isAdding.value && (
         <AddDevice
           nodes={status.value?.nodes?.nodes.map(({ name }) => name) ?? []}
           onClose={() => (isAdding.value = false)}
-          onChange={next => {
-            isAdding.value = false
-            onChange(next)
-          }}
+          onChange={onChange}
         />
       )}
       {change.value !== undefined && (
-        <PlanDialog change={change.value} onClose={() => (change.value = undefined)} onDone={status.refresh} />
+        <PlanDialog
+          change={change.value}
+          onClose={() => (change.value = undefined)}
+          onDone={() => {
+            isAdding.value = false
+            status.refresh()
+          }}
+        />
       )}
     </Page>
   )

@@ -18,7 +18,8 @@ import { Preview } from "./objects-preview.js"
 import { Versions } from "./objects-versions.js"
 
 interface Details {
-  readonly headers: Headers
+  /** Undefined: it is a delete marker. */
+  readonly headers: Headers | undefined
   readonly tags: Tags
   /** Undefined: the bucket locks nothing. */
   readonly lock: Lock | undefined
@@ -33,6 +34,7 @@ const unlessRefused = async <T,>(work: Promise<T>): Promise<T | undefined> =>
 
 async function detailsOf(name: ObjectName, signal: AbortSignal): Promise<Details> {
   const headers = await head(name, signal)
+  if (headers === undefined) return { headers, tags: [], lock: undefined }
   const [tags, locks] = await Promise.all([
     unlessRefused(tagsOf(name, signal)),
     unlessRefused(hasLock(name.bucket, signal)),
@@ -137,30 +139,38 @@ function Content(props: {
   const { name, live, onOpen } = props
   return (
     <Loaded live={live}>
-      {({ headers, tags, lock }) => (
-        <>
-          <Section title="Preview">
-            <Preview
-              key={headers.get("etag")}
-              name={name}
-              etag={headers.get("etag") ?? ""}
-              sizeBytes={Number(headers.get("content-length") ?? 0)}
-              type={headers.get("content-type") ?? ""}
-            />
-          </Section>
-          <Section title="Details">
-            <ObjectFacts headers={headers} />
-          </Section>
-          <Section title="Tags" actions={<Button onClick={() => onOpen("tags")}>Edit tags</Button>}>
-            {tags.length === 0 ? <p class="hint">None</p> : <Facts facts={tags} />}
-          </Section>
-          {lock && (
-            <Section title="Lock" actions={<Button onClick={() => onOpen("lock")}>Edit lock</Button>}>
-              <p>{lockText(lock)}</p>
+      {({ headers, tags, lock }) =>
+        headers === undefined ? (
+          <Notice>
+            {name.versionId === undefined
+              ? "The object is deleted: its newest version is a delete marker. Remove the marker below, and the version before it is current again."
+              : "This version is a delete marker. It has no content; while it is the newest version, the object is deleted."}
+          </Notice>
+        ) : (
+          <>
+            <Section title="Preview">
+              <Preview
+                key={headers.get("etag")}
+                name={name}
+                etag={headers.get("etag") ?? ""}
+                sizeBytes={Number(headers.get("content-length") ?? 0)}
+                type={headers.get("content-type") ?? ""}
+              />
             </Section>
-          )}
-        </>
-      )}
+            <Section title="Details">
+              <ObjectFacts headers={headers} />
+            </Section>
+            <Section title="Tags" actions={<Button onClick={() => onOpen("tags")}>Edit tags</Button>}>
+              {tags.length === 0 ? <p class="hint">None</p> : <Facts facts={tags} />}
+            </Section>
+            {lock && (
+              <Section title="Lock" actions={<Button onClick={() => onOpen("lock")}>Edit lock</Button>}>
+                <p>{lockText(lock)}</p>
+              </Section>
+            )}
+          </>
+        )
+      }
     </Loaded>
   )
 }
@@ -171,7 +181,7 @@ export function ObjectPage({ name, folder }: { readonly name: ObjectName; readon
   const dialog = useSignal<OpenDialog>(undefined)
   const close = () => (dialog.value = undefined)
   const above = pathTo(["objects", bucket], { folder: folder || undefined })
-  const { tags = [], lock } = live.value ?? {}
+  const { tags = [], lock, headers } = live.value ?? {}
   const common = { name, onClose: close, onDone: live.refresh }
   return (
     <Page
@@ -183,10 +193,14 @@ export function ObjectPage({ name, folder }: { readonly name: ObjectName; readon
       ]}
       actions={
         <>
-          <a class="button" href={s3Path({ bucket, key }, { versionId })} download={key.split("/").at(-1)}>
-            Download
-          </a>
-          <Button onClick={() => (dialog.value = "share")}>Share</Button>
+          {headers && (
+            <>
+              <a class="button" href={s3Path({ bucket, key }, { versionId })} download={key.split("/").at(-1)}>
+                Download
+              </a>
+              <Button onClick={() => (dialog.value = "share")}>Share</Button>
+            </>
+          )}
           <Button kind="danger" onClick={() => (dialog.value = "delete")}>
             Delete
           </Button>

@@ -6,7 +6,7 @@ import { signal, useSignal } from "@preact/signals"
 import { useMemo } from "preact/hooks"
 import { api } from "../api/client.js"
 import { useLiveValue } from "../api/live.js"
-import { list, ownBuckets, s3Path, type Listing, type ListRequest } from "../api/s3.js"
+import { list, s3Path, type Listing, type ListRequest } from "../api/s3.js"
 import type { Buckets } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
 import { CheckboxField, Form, TextField } from "../parts/fields.js"
@@ -26,19 +26,18 @@ import { FolderDialog, Uploads, UploadTarget } from "./objects-upload.js"
 
 interface BucketRow {
   readonly name: string
-  readonly objects?: number
-  readonly bytes?: number
+  readonly objects: number
+  readonly bytes: number
 }
 
-/** A key holder sees its own account's buckets; everybody else the first thousand of the store. */
+/** The first thousand: a key holder sees its own account's buckets, everybody else those of the store. */
 async function bucketsOf(
   signal: AbortSignal,
 ): Promise<{ readonly rows: readonly BucketRow[]; readonly hasMore: boolean }> {
   const state = session.value
-  if (state.kind === "signedIn" && state.session.who?.kind === "principal") {
-    return { rows: (await ownBuckets(signal)).map(name => ({ name })), hasMore: false }
-  }
-  const { buckets, next } = await api.get<Buckets>("/v1/buckets", { signal, query: { max: 1_000 } })
+  const who = state.kind === "signedIn" ? state.session.who : undefined
+  const owner = who?.kind === "principal" ? who.accountId : undefined
+  const { buckets, next } = await api.get<Buckets>("/v1/buckets", { signal, query: { max: 1_000, owner } })
   const rows = buckets.map(({ name, usage: { objects, bytes } }) => ({ name, objects, bytes }))
   return { rows, hasMore: next !== undefined }
 }
@@ -49,14 +48,12 @@ const BUCKET_COLUMNS: readonly Column<BucketRow>[] = [
     sortBy: ({ name }) => name,
   },
   {
-    ...{ key: "objects", title: "Objects", align: "end" },
-    cell: ({ objects }) => (objects === undefined ? "–" : countText(objects)),
-    sortBy: ({ objects = -1 }) => objects,
+    ...{ key: "objects", title: "Objects", align: "end", cell: ({ objects }) => countText(objects) },
+    sortBy: ({ objects }) => objects,
   },
   {
-    ...{ key: "bytes", title: "Size", align: "end" },
-    cell: ({ bytes }) => (bytes === undefined ? "–" : sizeText(bytes)),
-    sortBy: ({ bytes = -1 }) => bytes,
+    ...{ key: "bytes", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes) },
+    sortBy: ({ bytes }) => bytes,
   },
 ]
 

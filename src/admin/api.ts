@@ -112,7 +112,7 @@ export class AdminApi {
       if (rawPath === "/v1" || rawPath.startsWith("/v1/")) return await this.#operation(request, rawPath, rawQuery)
       return await this.#open(request, rawPath)
     } catch (error) {
-      return errorReply(error)
+      return errorReply(error, "unknown")
     }
   }
 
@@ -205,7 +205,7 @@ export class AdminApi {
       return withCookies({ ...reply(operation.id, "application/json", text), status: accepted }, setCookie)
     } catch (error) {
       this.#noteDenial(operation, holder, request, error)
-      throw error
+      return errorReply(error, "known")
     }
   }
 

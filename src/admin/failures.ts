@@ -61,12 +61,18 @@ export interface ErrorReply {
   readonly message: string
 }
 
-/** Internal errors show no details: those are in the log. */
-export function errorReplyOf(error: unknown): ErrorReply {
+/** Whether the request's credentials were accepted before it failed. */
+export type CallerState = "known" | "unknown"
+
+/**
+ * 401 is the answer to credentials that are missing or wrong, and ends a session of the console; a known caller who may
+ * not do something gets 403. Internal errors show no details: those are in the log.
+ */
+export function errorReplyOf(error: unknown, caller: CallerState): ErrorReply {
   const failure = asFailure(error)
-  // Who has signed in is known: another sign-in as the same would not help.
-  if (failure instanceof DeniedAccess) return { status: 403, code: failure.kind, message: sentenceOf(failure) }
-  const status = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
+  const usual = STATUS_BY_KIND[failure.kind] ?? STATUS_BY_REMEDY[failure.remedy]
+  const isKnown = caller === "known" || failure instanceof DeniedAccess
+  const status = usual === 401 && isKnown ? 403 : usual
   const message = failure.kind === "internal" ? "internal error; see the log" : sentenceOf(failure)
   return { status, code: failure.kind, message }
 }

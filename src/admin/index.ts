@@ -1,6 +1,6 @@
 /** The admin port: health, metrics, documents and the operator's API. */
 export { AdminApi } from "./api.js"
-export { errorReplyOf, type ErrorReply } from "./failures.js"
+export { errorReplyOf, type CallerState, type ErrorReply } from "./failures.js"
 export { AdminProtocol, headOf } from "./protocol.js"
 export { S3_PREFIX, speaksS3 } from "./s3-path.js"
 export { S3OfCallers } from "./s3-protocol.js"

@@ -21,7 +21,7 @@ export class AdminProtocol implements Protocol {
   }
 
   refuse({ requestId, failure, status }: Refusal): PlainAnswer {
-    const reply = errorReply(failure)
+    const reply = errorReply(failure, "unknown")
     return answerOf(status === undefined ? reply : { ...reply, status }, requestId)
   }
 }

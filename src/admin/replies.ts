@@ -1,7 +1,7 @@
 /** Replies of the admin port: the headers common to all, and JSON errors. */
 import { asFailure, type Failure } from "../base/failures.js"
 import type { HealthReport } from "../node/index.js"
-import { errorReplyOf } from "./failures.js"
+import { errorReplyOf, type CallerState } from "./failures.js"
 
 export interface AdminReply {
   readonly status: number
@@ -69,8 +69,8 @@ export function misdirected(host: string): AdminReply {
   return { ...reply("refused", "application/json", jsonError("misdirected", message)), status: 421 }
 }
 
-export function errorReply(error: unknown): AdminReply {
-  const { status, code, message } = errorReplyOf(error)
+export function errorReply(error: unknown, caller: CallerState): AdminReply {
+  const { status, code, message } = errorReplyOf(error, caller)
   const base = reply("refused", "application/json", jsonError(code, message))
   const failure = asFailure(error)
   const { retryAfterSeconds } = failure.details

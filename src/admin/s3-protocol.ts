@@ -62,7 +62,7 @@ export class S3OfCallers implements Protocol {
     try {
       admitted = await this.admit(exchange)
     } catch (error) {
-      await respond(exchange, errorReply(error))
+      await respond(exchange, errorReply(error, "unknown"))
       return
     }
     await this.requests.handle(admitted.exchange, admitted.holder)

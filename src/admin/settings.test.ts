@@ -67,6 +67,14 @@ test("a list shows all settings, and says which the bucket's own policy refuses 
   assert.equal((await json("GET", "/v1/buckets/missing/settings")).status, 404)
 })
 
+test("a known caller whom the store refuses a setting gets 403: with 401 a console would end the session", async () => {
+  const { store, json, at } = await opened()
+  store.documents.denied = "policy"
+  assert.equal((await json("PUT", at("policy"), { body: { value: { Version: "1" } } })).status, 403)
+  assert.equal((await json("GET", at("policy"))).status, 403)
+  assert.equal((await json("GET", at("policy"), { token: "wrong" })).status, 401)
+})
+
 test("to change a setting takes the scope all: it may open the bucket to others", async () => {
   const { json, at } = await opened()
   const tokenFor = async (scope: string): Promise<string> => {

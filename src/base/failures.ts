@@ -199,10 +199,14 @@ export function fail(kind: FailureKind, details: FailureDetails = {}, cause?: un
   return new Failure(kind, details, cause)
 }
 
-/** A sentence for people, with the details: `the account exists already (account app)`. */
+/**
+ * A sentence for people, with the details that it does not contain already: `the account exists already (account app)`.
+ */
 export function sentenceOf({ kind, details }: Failure): string {
   const { message = FAILURES[kind].message, ...others } = details
-  const shown = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]))
+  const isSaid = (value: FailureDetails[string]): boolean =>
+    value === undefined || (typeof value === "string" && String(message).includes(value))
+  const shown = Object.entries(others).flatMap(([name, value]) => (isSaid(value) ? [] : [`${name} ${value}`]))
   return `${message}${shown.length === 0 ? "" : ` (${shown.join(", ")})`}`
 }
 

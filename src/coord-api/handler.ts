@@ -18,7 +18,7 @@ import {
   type RateLimiter,
   type RequestContext,
 } from "../access/index.js"
-import { errorReplyOf, type ErrorReply } from "../admin/index.js"
+import { errorReplyOf, type CallerState, type ErrorReply } from "../admin/index.js"
 import { asFailure, fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { AccountId } from "../base/ids.js"
@@ -54,6 +54,7 @@ interface CoordApiSettings {
 
 /** A request as far as it is known. */
 interface Request {
+  caller: CallerState
   readonly exchange: Exchange
   readonly nowMs: number
   operation: string
@@ -77,21 +78,21 @@ class CoordHandler implements Protocol {
   }
 
   async handle(exchange: Exchange): Promise<void> {
-    const request: Request = { exchange, nowMs: this.settings.clock.wallMs(), operation: "" }
+    const request: Request = { caller: "unknown", exchange, nowMs: this.settings.clock.wallMs(), operation: "" }
     try {
       await exchange.respond(await this.answer(request))
     } catch (error) {
       const failure = asFailure(error)
       if (exchange.answered || failure.kind === "internal") throw error
       const { nowMs, key, operation } = request
-      const answer = errorReplyOf(failure)
+      const answer = errorReplyOf(failure, request.caller)
       this.callers.noteRefusal(exchange, { service: SERVICE, operation, nowMs, key, answer }, failure)
       await exchange.respond(errorAnswer(answer, exchange.requestId))
     }
   }
 
   refuse({ requestId, failure, status }: Refusal): PlainAnswer {
-    const error = errorReplyOf(failure)
+    const error = errorReplyOf(failure, "unknown")
     return errorAnswer(status === undefined ? error : { ...error, status }, requestId)
   }
 
@@ -105,6 +106,7 @@ class CoordHandler implements Protocol {
     const isFile = exchange.method === "PUT" && exchange.rawTarget.startsWith(FILES)
     const body = await readBody(exchange, isFile ? COORD_LIMITS.fileBytesMax : BODY_BYTES_MAX)
     const call = await exchange.timing.measure("auth", () => this.admit(request, body))
+    request.caller = "known"
     const route = routeOf(exchange.method, exchange.rawTarget)
     request.operation = route.operation
     exchange.note({ operation: `${SERVICE}:${route.operation}` })

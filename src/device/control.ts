@@ -10,12 +10,12 @@ import { encodeControlRecord, masterKeyNumberOf, parseControlRecord } from "../f
 import type { ControlRecord } from "../format/control-record.js"
 import { mapBounded } from "../life/index.js"
 import type { Disk } from "../seams/disk/contract.js"
-import { CONTROL_NAMES, isBeingWritten, readRecordFile, replaceRecordFile } from "./record-file.js"
+import { CONTROL_NAMES, isBeingWritten, namingFile, readRecordFile, replaceRecordFile } from "./record-file.js"
 
 async function readCopy(disk: Disk, path: string): Promise<ControlRecord | Failure | undefined> {
   try {
     const bytes = await readRecordFile(disk, path)
-    return bytes && parseControlRecord(bytes)
+    return bytes && namingFile(path, () => parseControlRecord(bytes))
   } catch (error) {
     if (isFailure(error, "corruptRecord")) return error
     throw error

@@ -6,7 +6,7 @@
  * Limits    RECORD_FILE_BYTES_MAX.
  */
 import { assert } from "../base/assert.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { MIB } from "../base/limits.js"
 import type { Disk, DiskFile } from "../seams/disk/contract.js"
 
@@ -28,6 +28,16 @@ export async function readRecordFile(disk: Disk, path: string): Promise<Uint8Arr
     return bytes.subarray(0, await file.read(bytes, 0))
   } finally {
     await file.close()
+  }
+}
+
+/** The record in a file's bytes. A failure to decode it names the file. */
+export function namingFile<T>(path: string, decode: () => T): T {
+  try {
+    return decode()
+  } catch (error) {
+    if (!isFailure(error, "corruptRecord")) throw error
+    throw fail("corruptRecord", { ...error.details, message: `${path} is damaged: it cannot be decoded` }, error)
   }
 }
 

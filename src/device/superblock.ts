@@ -11,7 +11,7 @@ import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { BALLAST_FOLDER, holdsBallastOnly, withBallast } from "./ballast.js"
 import { readControlRecord } from "./control.js"
-import { readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
+import { namingFile, readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
 
 /** A file that is written, read and removed to check whether a device works. */
 export const PROBE_NAME = "probe"
@@ -38,7 +38,7 @@ const pathIn = (folder: string): string => `${folder}/${SUPERBLOCK_NAME}`
 /** The folder's superblock; undefined if it has none. Throws `corruptRecord`, `invalidConfig`, `deviceFailed`. */
 export async function readSuperblock(disk: Disk, folder: string): Promise<Superblock | undefined> {
   const bytes = await readRecordFile(disk, pathIn(folder))
-  return bytes && decodeSuperblock(bytes)
+  return bytes && namingFile(pathIn(folder), () => decodeSuperblock(bytes))
 }
 
 /** Throws `folderNotEmpty` for a folder with files that are not a device's, and the errors of `readSuperblock`. */

@@ -116,7 +116,7 @@ const DATA = {
   ),
   corruptRecord: text(
     "A superblock, control record or other record cannot be decoded: it is damaged, was written by a later release, or its file is gone.",
-    "Pass all data folders of the store: another copy is used if one is intact. `hayloft volume inspect FILE` shows the record. If the program is older than the data, upgrade it.",
+    "Pass all data folders of the store: another copy is used if one is intact. `hayloft volume inspect FILE` shows the record. If the program is older than the data, upgrade it. If no copy is intact: `hayloft rescue --from FOLDER... --to NEW`.",
     START,
   ),
   malformedFrame: text(

@@ -6,6 +6,7 @@
  * MessagePack array, as are the devices, tablets and layouts in it. Later releases append members: this
  * release keeps unknown members (`more`) and writes them back. Version 1, which is still read, had
  * no device states, replica incarnations, learners, automatic policies or layout transitions.
+ * Ignores   Bytes behind the payload: a file that a tool has lengthened is intact.
  * Refuses   Anything malformed with `corruptRecord`; a later version with `invalidConfig`.
  */
 import { Packr } from "msgpackr"
@@ -297,7 +298,7 @@ function openEnvelope(bytes: Uint8Array): { readonly version: number; readonly p
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0, true) !== MAGIC) throw corrupt("magic")
   const [version, lengthBytes] = [view.getUint16(4, true), view.getUint32(8, true)]
-  const payload = bytes.subarray(ENVELOPE_BYTES)
+  const payload = bytes.subarray(ENVELOPE_BYTES, ENVELOPE_BYTES + lengthBytes)
   if (view.getUint16(6, true) !== 0 || view.getUint32(12, true) !== 0) throw corrupt("reserved")
   if (lengthBytes !== payload.length) throw corrupt("length")
   if (view.getBigUint64(16, true) !== xxh64(payload, BigInt(version))) throw corrupt("checksum")

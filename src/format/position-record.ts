@@ -9,6 +9,7 @@
  *   4  version (2)       16  log sequence (8)      32  XXH64 of bytes 0–31
  *   6  reserved (2)
  *
+ * Ignores   Bytes behind these 40: a file that a tool has lengthened is intact.
  * Refuses   Anything else with `corruptRecord`. Its loss costs a check, never data.
  */
 import { assert } from "../base/assert.js"
@@ -47,7 +48,7 @@ export function encodePositionRecord({ deviceId, logged, generation }: PositionR
 export function decodePositionRecord(bytes: Uint8Array): PositionRecord {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const isWhole =
-    bytes.length === POSITION_BYTES &&
+    bytes.length >= POSITION_BYTES &&
     view.getUint32(0, true) === MAGIC &&
     view.getUint16(4, true) === VERSION &&
     view.getBigUint64(CHECKSUM_AT, true) === xxh64(bytes.subarray(0, CHECKSUM_AT))

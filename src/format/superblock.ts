@@ -8,6 +8,7 @@
  *   6  format epoch (2)   32  incarnation (4)   56  XXH64 of bytes 0–55
  *                         36  reserved (4)
  *
+ * Ignores   Bytes behind these 64: a file that a tool has lengthened is intact. The next incarnation replaces it.
  * Refuses   Anything else with `corruptRecord`. A format epoch above EPOCH_MAX was written by a later
  *           release: `invalidConfig`, since nothing is damaged.
  */
@@ -60,7 +61,7 @@ export function encodeSuperblock(superblock: Superblock): Uint8Array {
 
 /** Throws `corruptRecord`, `invalidConfig` (see above). */
 export function decodeSuperblock(bytes: Uint8Array): Superblock {
-  if (bytes.length !== SUPERBLOCK_BYTES) throw corrupt("length")
+  if (bytes.length < SUPERBLOCK_BYTES) throw corrupt("length")
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0, true) !== MAGIC) throw corrupt("magic")
   if (view.getBigUint64(CHECKSUM_AT, true) !== xxh64(bytes.subarray(0, CHECKSUM_AT))) throw corrupt("checksum")

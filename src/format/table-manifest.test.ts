@@ -7,7 +7,14 @@ import { parseDeviceId, rowKeyOf } from "../base/ids.js"
 import { xxh64Into } from "../simd/xxh64.js"
 import { RowSum } from "./row-sum.js"
 import { fileSeed } from "./table-block.js"
-import { decodeManifest, EMPTY_MANIFEST, encodeManifest, manifestHash, type Manifest } from "./table-manifest.js"
+import {
+  decodeManifest,
+  EMPTY_MANIFEST,
+  encodeManifest,
+  manifestHash,
+  manifestIn,
+  type Manifest,
+} from "./table-manifest.js"
 
 const DEVICE = parseDeviceId("fedcba9876543210")
 const OTHER_DEVICE = parseDeviceId("0123456789abcdef")
@@ -54,6 +61,16 @@ test("every prefix and every single flipped bit of a manifest is refused", () =>
     const flipped = Buffer.from(golden)
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
     assert.throws(() => decodeManifest(flipped, DEVICE), isRefusal, `bit ${bit}`)
+  }
+})
+
+test("a manifest file that was lengthened contains the manifest, and a shortened one does not", () => {
+  for (const surplus of [0, 1, 5000]) {
+    const found = manifestIn(Buffer.concat([golden, Buffer.alloc(surplus, 7)]))
+    assert.deepEqual([decodeManifest(found, DEVICE), manifestHash(found)], [MANIFEST, manifestHash(golden)])
+  }
+  for (let length = 0; length < golden.length; length += 1) {
+    assert.throws(() => decodeManifest(manifestIn(golden.subarray(0, length)), DEVICE), isRefusal, `${length} bytes`)
   }
 })
 

@@ -117,6 +117,10 @@ export function encodeManifest(manifest: Manifest, deviceId: DeviceId, cipher?: 
   return bytes
 }
 
+/** An encoded manifest without bytes behind it: a file that a tool has lengthened is intact. */
+export const manifestIn = (file: Buffer): Buffer =>
+  file.length < HEADER_BYTES ? file : file.subarray(0, HEADER_BYTES + file.readUInt32LE(8) + HASH_BYTES)
+
 /** Identifies the content of an encoded manifest. */
 export const manifestHash = (encoded: Uint8Array): string => hexOf(encoded.subarray(-HASH_BYTES))
 

@@ -39,7 +39,9 @@ export class OwnRequests implements ObjectRequests {
   constructor(private readonly settings: Omit<S3Settings, "knownCaller">) {
     this.known = new KnownCallers(settings)
     const knownCaller = (exchange: Exchange) => (exchange instanceof OwnExchange ? exchange.caller : undefined)
-    this.protocol = createS3Handler({ ...settings, knownCaller })
+    // No client has the id of an own request: the caller gets the failure, and reports it under an id of its own.
+    const denials = { note: () => undefined }
+    this.protocol = createS3Handler({ ...settings, denials, knownCaller })
   }
 
   async as({ kind, id }: JobStarter, { owner }: Pick<Bucket, "owner">): Promise<Requester> {

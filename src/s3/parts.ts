@@ -56,7 +56,7 @@ export interface S3Settings {
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
   /** Records denials, so that the operator can look up the reason. */
-  readonly denials: Denials
+  readonly denials: Pick<Denials, "note">
   /** Records changes of buckets and their settings. */
   readonly audit: Pick<AuditLog, "begin">
   /** Digests of small documents. */

@@ -12,6 +12,7 @@ import {
   isSealedManifest,
   MANIFEST_HEAD_BYTES,
   manifestHash,
+  manifestIn,
   type Manifest,
 } from "../format/table-manifest.js"
 import { dataBytesOf } from "../format/table-file.js"
@@ -125,8 +126,9 @@ async function readCopy({ disk, deviceId, cipher }: ManifestHost, path: string):
   try {
     const sizeBytes = await file.sizeBytes()
     if (sizeBytes > MANIFEST_BYTES_MAX) return undefined
-    const bytes = Buffer.alloc(sizeBytes)
-    await file.read(bytes, 0)
+    const stored = Buffer.alloc(sizeBytes)
+    await file.read(stored, 0)
+    const bytes = manifestIn(stored)
     return { manifest: decodeManifest(bytes, deviceId, cipher), hash: manifestHash(bytes) }
   } catch (error) {
     if (isFailure(error, "corruptRecord")) return undefined

@@ -7,6 +7,7 @@ import { after, test } from "node:test"
 import { setTimeout } from "node:timers/promises"
 import type { AdminApi } from "../../src/admin/index.js"
 import { AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "../../src/admin/index.js"
+import { Denials } from "../../src/access/index.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import { parseBucketName } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
@@ -65,7 +66,8 @@ async function open() {
   const api = world.node()
   const { accounts, identities } = world.access.access
   const audit = new FakeAudit()
-  const { settings, services } = handleModel({ accounts, audit })
+  const denials = new Denials()
+  const { settings, services } = handleModel({ accounts, audit, denials })
   const requests = new ForwardedRequests({ ...settings, pathPrefix: S3_PREFIX }, ROOT_KEY.accountId)
   const bound = await served(api, requests)
   const host = `127.0.0.1:${bound.port}`
@@ -94,7 +96,7 @@ async function open() {
     const { key, secret } = await accounts.createKey({ accountId: ROOT_KEY.accountId, userName: name })
     return { accessKeyId: key.id, secretAccessKey: secret }
   }
-  return { host, send, change, signIn, token, user, accounts, services, audit, settings }
+  return { host, send, change, signIn, token, user, accounts, services, audit, denials }
 }
 
 const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
@@ -178,7 +180,7 @@ const CALLER = { id: "", address: "127.0.0.1" }
 const TAGS = "<Tagging><TagSet><Tag><Key>team</Key><Value>lab</Value></Tag></TagSet></Tagging>"
 
 test("tokens need the scope all; those who signed in with a key may do what their policies allow", async () => {
-  const { send, change, token, user, signIn, audit, settings } = await open()
+  const { send, change, token, user, signIn, audit, denials } = await open()
   await send("PUT", "/photos")
   for (const scope of ["read", "buckets", "identities", "devices"]) {
     const refused = await send("GET", "/photos", bearer(await token(scope)))
@@ -197,7 +199,7 @@ test("tokens need the scope all; those who signed in with a key may do what thei
   ] as const) {
     const denied = await send(method, path, asPage(csrf), "x")
     assert.deepEqual([denied.status, codeOf(denied)], [403, "AccessDenied"], `${method} ${path}`)
-    const found = settings.denials.find(String(denied.headers["x-amz-request-id"]))
+    const found = denials.find(String(denied.headers["x-amz-request-id"]))
     assert.equal(found?.accessKeyId, ann.accessKeyId)
   }
   const other = await user("eve", FOLDER_POLICY.replace("s3:PutObject", "s3:*").replace("photos/ann/*", "photos"))

@@ -1,7 +1,7 @@
 /** A bundle behaves like its files; a cache of another bundle is not used. */
 import assert from "node:assert/strict"
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createRequire, isBuiltin } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, test } from "node:test"
@@ -18,6 +18,11 @@ interface Starter {
   startBundle(file: string): () => { path: string; bytes: Uint8Array }
 }
 
+interface EnsureTool {
+  installation(of: { readonly dev: boolean; readonly hasPackages: boolean }): readonly string[]
+}
+
+const { installation } = (await import(pathToFileURL(join(ROOT, "tools/ensure.mjs")).href)) as EnsureTool
 const { joinFiles } = (await import(pathToFileURL(join(ROOT, "tools/bundle.mjs")).href)) as BundleTool
 const { startBundle } = createRequire(import.meta.url)(join(ROOT, "bin/start-bundle.cjs")) as Starter
 const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
@@ -120,6 +125,26 @@ test("a cache is used for its own bundle, and ignored for any other", async () =
   writeFileSync(path, Buffer.concat([readFileSync(file).subarray(3, 67), Buffer.from("damaged")]))
   startBundle(file)
   assert.deepEqual(said, ["old", "old", "new", "new"])
+})
+
+test("the bundles of a server need no package: an installation may replace all of them while it runs", () => {
+  const optional = /^(@opentelemetry\/.*|sharp|msgpackr-extract|pg-native)$/
+  for (const name of readdirSync(join(ROOT, "dist/bundle")).filter(file => file.endsWith(".cjs"))) {
+    const text = readFileSync(join(ROOT, "dist/bundle", name), "utf8")
+    const required = [...text.matchAll(/\brequire\("([a-z@][\w@/.:-]*)"\)/g)].map(([, path]) => path ?? "")
+    assert.deepEqual(
+      required.filter(path => !isBuiltin(path) && !optional.test(path)),
+      [],
+      name,
+    )
+  }
+})
+
+test("an installation for tests beside a running store removes nothing", () => {
+  const [word, ...options] = installation({ dev: true, hasPackages: true })
+  assert.deepEqual([word, options], ["install", ["--no-save", "--include=dev"]])
+  assert.equal(installation({ dev: true, hasPackages: false })[0], "ci", "a new checkout gets exactly the lockfile")
+  assert.equal(installation({ dev: false, hasPackages: true })[0], "install")
 })
 
 test("the command runs from its bundle if there is one, and otherwise from the single files", async () => {

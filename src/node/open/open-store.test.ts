@@ -6,7 +6,7 @@ import { parseAccessKeyId } from "../../base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { failing, FaultyDevice, hangs, inTurn, nthOf, SimDisk } from "../../seams/disk/index.js"
+import { failing, FaultyDevice, hangs, inTurn, nthOf, SimDisk, type Disk } from "../../seams/disk/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
@@ -265,4 +265,38 @@ test("a folder is not opened while a call on it that was given up may still writ
     statesOf(await clock.runUntil(machine.start(THREE, clock, undefined, stalls))),
     "/a active, /b rebuilding, /c active",
   )
+})
+
+/** Appends a byte to the file, as an editor does that ends the last line. */
+async function lengthen(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, "write")
+  await file.write([Uint8Array.of(10)], await file.sizeBytes())
+  await file.sync()
+  await file.close()
+}
+
+test("one byte too many at the end of each record file of the only folder is no damage", async () => {
+  const machine = new StartMachine()
+  const only = withFolders("/a")
+  const { record } = await machine.start(only)
+  const disk = machine.disk.boot()
+  for (const name of ["superblock", "control", "control.second"]) await lengthen(disk, `/a/${name}`)
+  const again = await machine.start(only)
+  assert.equal(again.record.storeId, record.storeId)
+  assert.equal((await readRecordFile(machine.disk.boot(), "/a/superblock"))?.length, 64, "it has been replaced")
+})
+
+test("a damaged record file of the only folder: the refusal names the file and the ways on", async () => {
+  for (const names of [["superblock"], ["control", "control.second"]]) {
+    const machine = new StartMachine()
+    await machine.start(withFolders("/a"))
+    const disk = machine.disk.boot()
+    await disk.makeFolder("/a/log")
+    for (const name of names) await replaceRecordFile(disk, `/a/${name}`, Uint8Array.of(1, 2, 3))
+    await assert.rejects(machine.start(withFolders("/a")), error => {
+      assert.ok(isFailure(error, "corruptRecord"))
+      assert.match(error.message, new RegExp(`^/a/${names[0]} is damaged.* hayloft rescue --from /a --to NEW`))
+      return true
+    })
+  }
 })

@@ -350,7 +350,10 @@ test("the remains of a device whose superblock is gone count as that device, dam
     () => planStart([device(1, record), device(2, record), remains(3, { ...record, storeId: OTHER_STORE }, true)]),
     error => isFailure(error, "foreignFolder") && /another store/.test(error.message),
   )
-  assert.throws(() => planStart([remains(1, record, true)]), /holds the remains of a device whose superblock is gone/)
+  assert.throws(
+    () => planStart([remains(1, record, true)]),
+    /disk1 contains a device whose superblock is gone\. .* hayloft rescue --from \/mnt\/disk1 --to NEW/,
+  )
 })
 
 function planned(inspections: readonly FolderInspection[]): KnownPlan {

@@ -14,7 +14,7 @@
  *            mounted.
  * Refuses    everything else, in one line with the command that resolves it.
  */
-import { asFailure, fail, type Failure } from "../../base/failures.js"
+import { asFailure, fail, sentenceOf, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { tolerance } from "../../base/policy.js"
 import {
@@ -73,12 +73,12 @@ export function planStart(inspections: readonly FolderInspection[]): StartPlan {
   const choice = newestOf(inspections)
   if (choice === undefined) {
     const broken = inspections.flatMap(({ content }) => (content.kind === "broken" ? [content.failure] : []))
-    if (broken[0] !== undefined) throw broken[0]
+    if (broken[0] !== undefined) throw withAdvice(broken[0], inspections)
     const remains = inspections.find(({ content }) => content.kind === "remains")
-    if (remains !== undefined)
-      throw fail("corruptRecord", {
-        message: `${remains.path} holds the remains of a device whose superblock is gone; add the store's other data folders with --data, or empty this folder`,
-      })
+    if (remains !== undefined) {
+      const gone = fail("corruptRecord", { message: `${remains.path} contains a device whose superblock is gone` })
+      throw withAdvice(gone, inspections)
+    }
     return { kind: "new" }
   }
   checkEnough(choice, inspections)
@@ -102,6 +102,14 @@ export function planStart(inspections: readonly FolderInspection[]): StartPlan {
     replacements,
     notes: [...notes, ...strangersIn(inspections, choice), ...remainsIn(inspections, choice), ...brokenIn(inspections)],
   }
+}
+
+/** The way on for a store of which no folder can be identified. */
+function withAdvice(failure: Failure, inspections: readonly FolderInspection[]): Failure {
+  if (failure.kind !== "corruptRecord") return failure
+  const folders = inspections.map(({ path }) => quoted(path)).join(" ")
+  const message = `${sentenceOf(failure)}. Nothing was changed. If the store has other data folders, name all of them with --data; otherwise put this file back from a copy of the disk, or recover the objects into a new store: hayloft rescue --from ${folders} --to NEW`
+  return fail("corruptRecord", { message }, failure)
 }
 
 /**
@@ -128,7 +136,11 @@ export function newestOf(inspections: readonly FolderInspection[]): ControlChoic
     }
     present.push({ id, storeId, record: content.record })
   }
-  return newestControlRecord(present)
+  try {
+    return newestControlRecord(present)
+  } catch (error) {
+    throw withAdvice(asFailure(error), inspections)
+  }
 }
 
 export const devicesIn = (inspections: readonly FolderInspection[]): readonly DeviceFolder[] =>
