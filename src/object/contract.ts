@@ -74,7 +74,7 @@ export interface BodyPromises {
   readonly md5?: Uint8Array | undefined
   /** 64 hex digits in lower case; hash of the body as signed. Mismatch: `contentSha256Mismatch`. */
   readonly sha256Hex?: string | undefined
-  /** Which checksum to compute and store. */
+  /** Which checksum to compute and store; undefined: the default, CRC64NVME. */
   readonly checksumAlgorithm?: ChecksumAlgorithm | undefined
 }
 
@@ -482,9 +482,14 @@ export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>
   /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared), and as `put`. */
   putPart(
-    request: UploadTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
+    request: UploadTarget &
+      Pick<PutRequest, "body" | "signal"> & {
+        readonly partNumber: number
+        /** A client sends the bytes: if the upload has a SHA, so must the part. */
+        readonly isSent?: true
+      },
   ): Promise<PartResult>
-  /** `range`: first and last byte, both inside the source, else `invalidRange`. */
+  /** `range`: first and last byte, both inside the source, else `invalidArgument`. */
   copyPart(
     request: UploadTarget & {
       readonly partNumber: number

@@ -14,6 +14,8 @@ import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
+import { DEFAULT_CHECKSUM } from "./body-check-core.js"
+import { isCrc } from "./commands/crc-combine-core.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./commands/completion-core.js"
 import type {
   Bucket,
@@ -189,7 +191,12 @@ export class MultipartService implements Multipart {
         message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}`,
       })
     }
-    const checksumAlgorithm = declared ?? body.checksumAlgorithm
+    if (request.isSent && declared !== undefined && !isCrc(declared) && body.checksumAlgorithm === undefined) {
+      throw fail("invalidRequest", {
+        message: `The upload was created using the ${declared.toLowerCase()} checksum mode. The part must contain the ${declared.toLowerCase()} checksum.`,
+      })
+    }
+    const checksumAlgorithm = declared ?? body.checksumAlgorithm ?? DEFAULT_CHECKSUM
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
     const { lock, storageClass = "STANDARD" } = upload
@@ -203,12 +210,12 @@ export class MultipartService implements Multipart {
     return this.ingest.run(ingest, async ingested => {
       const { content, digests, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
-      const checksumValue = declared ? ingested.checksumValue : undefined
+      const checksumValue = declared || checksumAlgorithm === DEFAULT_CHECKSUM ? ingested.checksumValue : undefined
       const md5 = this.encryption.etagOf(ingested.md5, ingested.sealing)
       const part = { partNumber, md5, checksumValue, extent: content.extent, ...(digests && { digests }) }
       const stored = await this.metadata.run(putPart({ ...addressOf(request), part, hints }))
       const result = { ...partResult(stored, upload), encryption: shownEncryptionOf(upload.sealing) }
-      if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
+      if (result.checksum || ingested.checksumValue === undefined) return result
       return {
         ...result,
         checksum: { algorithm: checksumAlgorithm, type: "FULL_OBJECT", value: ingested.checksumValue },
@@ -226,7 +233,13 @@ export class MultipartService implements Multipart {
     const source = await this.objects.openSource(copySource)
     try {
       const sizeBytes = source.info.segmentListBytes ?? source.info.sizeBytes
-      if (range && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
+      if (range && range.last >= sizeBytes) {
+        throw fail("invalidArgument", {
+          message: `Range specified is not valid for source object of size: ${sizeBytes}`,
+          argumentName: "x-amz-copy-source-range",
+          argumentValue: `bytes=${range.first}-${range.last}`,
+        })
+      }
       const chosen = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
       const body = bodyOf(chosen ? source.withRange(chosen) : source, signal)
       const result = await this.putPart({ ...request, checkEncryption: undefined, body })
@@ -300,6 +313,7 @@ export class MultipartService implements Multipart {
     const token = this.hash(sources === undefined ? completionToken(request.parts) : tokenOf(sources))
     const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
+    requireClientKey(request, found.upload)
     return this.whileSealed(request, found.upload, token, (upload, completion) =>
       sources === undefined
         ? this.completeSealed(request, address, upload, completion)
@@ -508,6 +522,17 @@ function completedBefore(
   return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue, record.sealing)
 }
 
+/**
+ * Source  "CompleteMultipartUpload", Amazon S3 API Reference: the algorithm of SSE-C "is required only when the object was
+ *         created using a checksum algorithm".
+ */
+function requireClientKey({ clientKey }: CompleteRequest, { checksum, sealing }: UploadRecord): void {
+  if (checksum === undefined || clientKey !== undefined || shownEncryptionOf(sealing)?.mode !== "client") return
+  const message =
+    "The upload has a checksum algorithm and is encrypted with a key of the client: completing it needs that key."
+  throw fail("invalidRequest", { message })
+}
+
 /** Differs for other sources. */
 const tokenOf = (sources: readonly NamedSource[]): Uint8Array =>
   Buffer.from(JSON.stringify(sources.map(({ key, conditions, range }) => [key, conditions, range ?? null])))
@@ -527,9 +552,10 @@ function isPart(named: CompletedPart, part: PartRecord, upload: UploadRecord): b
 
 const etagOfPart = ({ md5 }: PartRecord): string => etagOfHead({ md5, parts: 0 })
 
-function partResult(part: PartRecord, { checksum }: UploadRecord): PartResult {
+function partResult(part: PartRecord, upload: UploadRecord): PartResult {
+  const checksum = upload.checksum ?? ({ algorithm: DEFAULT_CHECKSUM, type: "FULL_OBJECT" } as const)
   const stored: StoredChecksum | undefined =
-    checksum && part.checksumValue !== undefined
+    part.checksumValue !== undefined
       ? { algorithm: checksum.algorithm, type: checksum.type, value: part.checksumValue }
       : undefined
   return { etag: etagOfPart(part), checksum: stored, lastModifiedMs: part.modifiedMs }
