@@ -264,6 +264,13 @@ export class MultipartService implements Multipart {
   }
 
   async listUploads(request: ListUploadsRequest & { readonly bucket: Bucket }): Promise<UploadsPage> {
+    const { uploadIdMarker: argumentValue } = request
+    if (argumentValue !== undefined && !isMultipartId(argumentValue))
+      throw fail("invalidArgument", {
+        message: "Invalid uploadId marker",
+        argumentName: "upload-id-marker",
+        argumentValue,
+      })
     return this.metadata.ask(pageOfUploads(request))
   }
 

@@ -1,10 +1,8 @@
 /** ListMultipartUploads and ListParts: uploads in progress. */
 import { isoDate } from "../../base/dates.js"
-import { fail } from "../../base/failures.js"
-import { parseMultipartId, type MultipartId } from "../../base/ids.js"
+import { parseMultipartId } from "../../base/ids.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import type { EncryptionCheck, MultipartInfo, PartInfo, UploadListEntry } from "../../object/contract.js"
-import { isMultipartId } from "../../object/index.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { answerListing, encodingOf, maxOf, ownersOf, unlessEmpty, writeCommonPrefix } from "./listing.js"
@@ -45,15 +43,6 @@ function writeUpload(xml: XmlWriter, entry: UploadListEntry, encoding: Encoding,
   })
 }
 
-/** Throws `invalidArgument`. */
-function markerOf(text: string): MultipartId | undefined {
-  if (text === "") return undefined
-  if (isMultipartId(text)) return parseMultipartId(text)
-  throw fail("invalidArgument", {
-    ...{ message: "Invalid uploadId marker", argumentName: "upload-id-marker", argumentValue: text.slice(0, 80) },
-  })
-}
-
 export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
   const { services, bucket, query } = call
   const prefix = query.get("prefix") ?? ""
@@ -68,7 +57,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<Answer> {
     prefix,
     delimiter,
     keyMarker,
-    uploadIdMarker: markerOf(uploadIdMarker),
+    uploadIdMarker: uploadIdMarker === "" ? undefined : parseMultipartId(uploadIdMarker),
     max,
   })
   const uploads = page.entries.flatMap(entry => (entry.kind === "upload" ? [entry.upload] : []))
