@@ -11,13 +11,14 @@ import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { laterTurn, mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute } from "../seams/compute/contract.js"
+import type { ChecksumAlgorithm, Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { DEFAULT_CHECKSUM } from "./body-check-core.js"
 import { isCrc } from "./commands/crc-combine-core.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./commands/completion-core.js"
 import type {
+  BodySource,
   Bucket,
   CompletedPart,
   CompleteRequest,
@@ -186,16 +187,7 @@ export class MultipartService implements Multipart {
     const upload = await this.open(request)
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     const declared = upload.checksum?.algorithm
-    if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
-      throw fail("invalidRequest", {
-        message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}`,
-      })
-    }
-    if (request.isSent && declared !== undefined && !isCrc(declared) && body.checksumAlgorithm === undefined) {
-      throw fail("invalidRequest", {
-        message: `The upload was created using the ${declared.toLowerCase()} checksum mode. The part must contain the ${declared.toLowerCase()} checksum.`,
-      })
-    }
+    requireAlgorithm(declared, body)
     const checksumAlgorithm = declared ?? body.checksumAlgorithm ?? DEFAULT_CHECKSUM
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
@@ -529,15 +521,33 @@ function completedBefore(
   return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue, record.sealing)
 }
 
+/** Bytes that the server itself reads (of a copy, a rescue) get the algorithm of the upload. */
+function requireAlgorithm(declared: ChecksumAlgorithm | undefined, { checksumAlgorithm, payer }: BodySource): void {
+  if (declared === undefined || checksumAlgorithm === declared) return
+  if (checksumAlgorithm !== undefined) {
+    throw fail("invalidRequest", {
+      message: `the upload was created with ${declared}, the part has ${checksumAlgorithm}`,
+    })
+  }
+  if (payer === undefined || isCrc(declared)) return
+  const mode = declared.toLowerCase()
+  throw fail("invalidRequest", {
+    message: `The upload was created using the ${mode} checksum mode. The part must contain the ${mode} checksum.`,
+  })
+}
+
 /**
+ * A caller has to know the key; a rescue, which has nobody to check, cannot.
  * Source  "CompleteMultipartUpload", Amazon S3 API Reference: the algorithm of SSE-C "is required only when the object was
  *         created using a checksum algorithm".
  */
-function requireClientKey({ clientKey }: CompleteRequest, { checksum, sealing }: UploadRecord): void {
-  if (checksum === undefined || clientKey !== undefined || shownEncryptionOf(sealing)?.mode !== "client") return
-  const message =
-    "The upload has a checksum algorithm and is encrypted with a key of the client: completing it needs that key."
-  throw fail("invalidRequest", { message })
+function requireClientKey(request: CompleteRequest, { checksum, sealing }: UploadRecord): void {
+  if (request.checkEncryption === undefined || request.clientKey !== undefined || checksum === undefined) return
+  if (shownEncryptionOf(sealing)?.mode !== "client") return
+  throw fail("invalidRequest", {
+    message:
+      "The upload has a checksum algorithm and is encrypted with a key of the client: completing it needs that key.",
+  })
 }
 
 /** Differs for other sources. */
