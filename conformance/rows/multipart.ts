@@ -231,7 +231,7 @@ const copyRows: readonly Row[] = [
     await scene.stored("source", "0123456789")
     const uploadId = await scene.createUpload("k")
     for (const range of ["bytes=0-10", "bytes=10-11"]) {
-      expectError(await copyPart(scene, uploadId, 1, range), [400, 416], "InvalidRange", "InvalidArgument")
+      expectError(await copyPart(scene, uploadId, 1, range), 400, "InvalidArgument")
     }
     expectStatus(await copyPart(scene, uploadId, 1, "bytes=0-9"), 200)
   }),

@@ -177,8 +177,9 @@ const wrongValues = (algorithm: Algorithm): readonly string[] => [
 
 const checksumRows = ALGORITHMS.flatMap((algorithm, index): readonly Row[] => [
   row(`39.${index + 1}`, `${algorithm} wrong or malformed is refused, and nothing is stored`, async scene => {
-    for (const value of wrongValues(algorithm)) {
-      expectError(await scene.put("k", BODY, { [checksumHeader(algorithm)]: value }), 400, "BadDigest")
+    for (const [i, value] of wrongValues(algorithm).entries()) {
+      const refused = await scene.put("k", BODY, { [checksumHeader(algorithm)]: value })
+      expectError(refused, 400, i === 0 ? "BadDigest" : "InvalidRequest")
       await nothingStored(scene)
     }
   }),
@@ -215,7 +216,33 @@ async function compositeKeepsItsCount(scene: Scene): Promise<void> {
 
 const DELETE_XML = "<Delete><Object><Key>k</Key></Object></Delete>"
 
+/** In parts, in one body, and as a copy. */
+async function defaultChecksum(scene: Scene): Promise<void> {
+  const name = checksumHeader("CRC64NVME")
+  const shows = async (bytes: Buffer, key = "k"): Promise<void> => {
+    const head = await scene.head(key, ENABLED)
+    expectHeader(head, name, checksumBase64("CRC64NVME", bytes))
+    expectHeader(head, "x-amz-checksum-type", "FULL_OBJECT")
+  }
+  expectHeader(await scene.stored("k", BODY), name, checksumBase64("CRC64NVME", BODY))
+  await shows(BODY)
+  expectStatus(await scene.put("copy", "", { "x-amz-copy-source": `/${scene.bucket}/k` }), 200)
+  await shows(BODY, "copy")
+  const uploadId = await scene.createUpload("k")
+  const bodies = [PART, Buffer.from("tail")]
+  const parts: (readonly [number, string])[] = []
+  for (const [i, body] of bodies.entries()) parts.push([i + 1, await scene.storedPart("k", uploadId, i + 1, body)])
+  const done = expectStatus(await scene.complete("k", uploadId, parts), 200)
+  same(text(done.text, "ChecksumCRC64NVME"), checksumBase64("CRC64NVME", Buffer.concat(bodies)), "that of Complete")
+  await shows(Buffer.concat(bodies))
+}
+
 export const payloadRows: readonly Row[] = [
+  row("40.20", "bytes without a checksum get a CRC64NVME: an object, a copy, parts", defaultChecksum),
+  row("79.20", "a part of an upload with SHA256 needs its checksum", async scene => {
+    const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": "SHA256" })
+    expectError(await scene.part("k", uploadId, 1, BODY), 400, "InvalidRequest")
+  }),
   ...streamedRows,
   ...trailerRows,
   row("36.1", "aws-chunked is removed from Content-Encoding", async scene => {

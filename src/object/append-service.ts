@@ -24,6 +24,7 @@ import {
   type AppendedBytes,
   type AppendResult,
 } from "./commands/append-commands-core.js"
+import { DEFAULT_CHECKSUM } from "./body-check-core.js"
 import type { AppendedObject, AppendRequest, Appends, BodySource, Bucket } from "./contract.js"
 import type { ChangeWatch } from "./change-watch.js"
 import type { Encryption } from "./encryption.js"
@@ -196,7 +197,9 @@ export async function inBlocks<Result>(
 
 /** The algorithm of the object, whose checksum goes on if the appended bytes have it too; otherwise that of the request. */
 function algorithmOf(body: BodySource, record: VersionRecord | undefined): ChecksumAlgorithm | undefined {
-  return body.checksumAlgorithm ?? record?.head.checksumAlgorithm
+  if (body.checksumAlgorithm !== undefined) return body.checksumAlgorithm
+  // Bytes that follow others without a checksum cannot get one that covers all.
+  return record === undefined || record.head.sizeBytes === 0 ? DEFAULT_CHECKSUM : record.head.checksumAlgorithm
 }
 
 function bytesOf({ content, lengthBytes, checksumValue }: Ingested, declaredBytes: number | undefined): AppendedBytes {

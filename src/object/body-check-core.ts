@@ -1,7 +1,18 @@
 /** Checks a body against the digests and length that its client declared. Pure. */
 import { equalBytes } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
-import type { BodyPromises } from "./contract.js"
+import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import type { BodyPromises, PutRequest } from "./contract.js"
+
+/**
+ * The checksum of bytes that come without one, as on S3; always FULL_OBJECT. The value that the row of a part has in an upload
+ * without an algorithm is of this algorithm.
+ */
+export const DEFAULT_CHECKSUM = "CRC64NVME" satisfies ChecksumAlgorithm
+
+/** A list of segments has none: it would be taken for that of the bytes that the list stands for. */
+export const defaultChecksumOf = ({ largeObject }: Pick<PutRequest, "largeObject">): ChecksumAlgorithm | undefined =>
+  largeObject === undefined ? DEFAULT_CHECKSUM : undefined
 
 export const base64Of = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")

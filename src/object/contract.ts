@@ -74,7 +74,7 @@ export interface BodyPromises {
   readonly md5?: Uint8Array | undefined
   /** 64 hex digits in lower case; hash of the body as signed. Mismatch: `contentSha256Mismatch`. */
   readonly sha256Hex?: string | undefined
-  /** Which checksum to compute and store. */
+  /** Which checksum to compute and store; undefined: the default, CRC64NVME. */
   readonly checksumAlgorithm?: ChecksumAlgorithm | undefined
 }
 
@@ -457,7 +457,7 @@ export interface CompleteRequest extends MultipartTarget {
   readonly expiresAtSeconds?: number | undefined
   /** Of the upload. */
   readonly checkEncryption?: EncryptionCheck
-  /** The key of SSE-C: not needed; if given, that of the upload. */
+  /** The key of SSE-C: that of the upload. With `checkEncryption`, it is needed if the upload has a checksum algorithm. */
   readonly clientKey?: Uint8Array | undefined
   readonly signal: AbortSignal
 }
@@ -480,11 +480,11 @@ export type UploadListEntry =
 
 export interface Multipart {
   create(request: CreateMultipartRequest): Promise<MultipartInfo>
-  /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared), and as `put`. */
+  /** Throws `noSuchUpload`, `invalidRequest` (another algorithm than declared, or a client sends no SHA), and as `put`. */
   putPart(
     request: UploadTarget & Pick<PutRequest, "body" | "signal"> & { readonly partNumber: number },
   ): Promise<PartResult>
-  /** `range`: first and last byte, both inside the source, else `invalidRange`. */
+  /** `range`: first and last byte, both inside the source, else `invalidArgument`. */
   copyPart(
     request: UploadTarget & {
       readonly partNumber: number

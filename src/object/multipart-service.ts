@@ -11,11 +11,14 @@ import { plainBytesOf } from "../format/sealing.js"
 import { objectRowKey } from "../format/row-key.js"
 import { laterTurn, mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
-import type { Compute } from "../seams/compute/contract.js"
+import type { ChecksumAlgorithm, Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import { query, type Metadata } from "../metadata/index.js"
+import { DEFAULT_CHECKSUM } from "./body-check-core.js"
+import { isCrc } from "./commands/crc-combine-core.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./commands/completion-core.js"
 import type {
+  BodySource,
   Bucket,
   CompletedPart,
   CompleteRequest,
@@ -184,12 +187,8 @@ export class MultipartService implements Multipart {
     const upload = await this.open(request)
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
     const declared = upload.checksum?.algorithm
-    if (declared && body.checksumAlgorithm && declared !== body.checksumAlgorithm) {
-      throw fail("invalidRequest", {
-        message: `the upload was created with ${declared}, the part has ${body.checksumAlgorithm}`,
-      })
-    }
-    const checksumAlgorithm = declared ?? body.checksumAlgorithm
+    requireAlgorithm(declared, body)
+    const checksumAlgorithm = declared ?? body.checksumAlgorithm ?? DEFAULT_CHECKSUM
     const { contentType = "" } = headersOf(upload.details)
     const { userMetadata } = upload.details
     const { lock, storageClass = "STANDARD" } = upload
@@ -203,12 +202,12 @@ export class MultipartService implements Multipart {
     return this.ingest.run(ingest, async ingested => {
       const { content, digests, hints } = ingested
       if (content.kind !== "extent") throw fail("internal", { reason: "parts are never inline" })
-      const checksumValue = declared ? ingested.checksumValue : undefined
+      const checksumValue = declared || checksumAlgorithm === DEFAULT_CHECKSUM ? ingested.checksumValue : undefined
       const md5 = this.encryption.etagOf(ingested.md5, ingested.sealing)
       const part = { partNumber, md5, checksumValue, extent: content.extent, ...(digests && { digests }) }
       const stored = await this.metadata.run(putPart({ ...addressOf(request), part, hints }))
       const result = { ...partResult(stored, upload), encryption: shownEncryptionOf(upload.sealing) }
-      if (result.checksum || !checksumAlgorithm || ingested.checksumValue === undefined) return result
+      if (result.checksum || ingested.checksumValue === undefined) return result
       return {
         ...result,
         checksum: { algorithm: checksumAlgorithm, type: "FULL_OBJECT", value: ingested.checksumValue },
@@ -226,7 +225,13 @@ export class MultipartService implements Multipart {
     const source = await this.objects.openSource(copySource)
     try {
       const sizeBytes = source.info.segmentListBytes ?? source.info.sizeBytes
-      if (range && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
+      if (range && range.last >= sizeBytes) {
+        throw fail("invalidArgument", {
+          message: `Range specified is not valid for source object of size: ${sizeBytes}`,
+          argumentName: "x-amz-copy-source-range",
+          argumentValue: `bytes=${range.first}-${range.last}`,
+        })
+      }
       const chosen = range && { first: range.first, lengthBytes: range.last - range.first + 1 }
       const body = bodyOf(chosen ? source.withRange(chosen) : source, signal)
       const result = await this.putPart({ ...request, checkEncryption: undefined, body })
@@ -251,6 +256,13 @@ export class MultipartService implements Multipart {
   }
 
   async listUploads(request: ListUploadsRequest & { readonly bucket: Bucket }): Promise<UploadsPage> {
+    const { uploadIdMarker: argumentValue } = request
+    if (argumentValue !== undefined && !isMultipartId(argumentValue))
+      throw fail("invalidArgument", {
+        message: "Invalid uploadId marker",
+        argumentName: "upload-id-marker",
+        argumentValue,
+      })
     return this.metadata.ask(pageOfUploads(request))
   }
 
@@ -300,6 +312,7 @@ export class MultipartService implements Multipart {
     const token = this.hash(sources === undefined ? completionToken(request.parts) : tokenOf(sources))
     const found = await this.metadata.ask(completable(address, request.conditions, this.ingest.expiring.nowMs()))
     if (found.kind === "ended") return completedBefore(request, found.latest, token)
+    requireClientKey(request, found.upload)
     return this.whileSealed(request, found.upload, token, (upload, completion) =>
       sources === undefined
         ? this.completeSealed(request, address, upload, completion)
@@ -508,6 +521,35 @@ function completedBefore(
   return putResultOf({ versioning: bucket.versioning, head: record.head }, record.checksumValue, record.sealing)
 }
 
+/** Bytes that the server itself reads (of a copy, a rescue) get the algorithm of the upload. */
+function requireAlgorithm(declared: ChecksumAlgorithm | undefined, { checksumAlgorithm, payer }: BodySource): void {
+  if (declared === undefined || checksumAlgorithm === declared) return
+  if (checksumAlgorithm !== undefined) {
+    throw fail("invalidRequest", {
+      message: `the upload was created with ${declared}, the part has ${checksumAlgorithm}`,
+    })
+  }
+  if (payer === undefined || isCrc(declared)) return
+  const mode = declared.toLowerCase()
+  throw fail("invalidRequest", {
+    message: `The upload was created using the ${mode} checksum mode. The part must contain the ${mode} checksum.`,
+  })
+}
+
+/**
+ * A caller has to know the key; a rescue, which has nobody to check, cannot.
+ * Source  "CompleteMultipartUpload", Amazon S3 API Reference: the algorithm of SSE-C "is required only when the object was
+ *         created using a checksum algorithm".
+ */
+function requireClientKey(request: CompleteRequest, { checksum, sealing }: UploadRecord): void {
+  if (request.checkEncryption === undefined || request.clientKey !== undefined || checksum === undefined) return
+  if (shownEncryptionOf(sealing)?.mode !== "client") return
+  throw fail("invalidRequest", {
+    message:
+      "The upload has a checksum algorithm and is encrypted with a key of the client: completing it needs that key.",
+  })
+}
+
 /** Differs for other sources. */
 const tokenOf = (sources: readonly NamedSource[]): Uint8Array =>
   Buffer.from(JSON.stringify(sources.map(({ key, conditions, range }) => [key, conditions, range ?? null])))
@@ -527,9 +569,10 @@ function isPart(named: CompletedPart, part: PartRecord, upload: UploadRecord): b
 
 const etagOfPart = ({ md5 }: PartRecord): string => etagOfHead({ md5, parts: 0 })
 
-function partResult(part: PartRecord, { checksum }: UploadRecord): PartResult {
+function partResult(part: PartRecord, upload: UploadRecord): PartResult {
+  const checksum = upload.checksum ?? ({ algorithm: DEFAULT_CHECKSUM, type: "FULL_OBJECT" } as const)
   const stored: StoredChecksum | undefined =
-    checksum && part.checksumValue !== undefined
+    part.checksumValue !== undefined
       ? { algorithm: checksum.algorithm, type: checksum.type, value: part.checksumValue }
       : undefined
   return { etag: etagOfPart(part), checksum: stored, lastModifiedMs: part.modifiedMs }

@@ -10,6 +10,7 @@ import { RANDOM_BYTES } from "../format/version-id.js"
 import type { VersionDetails } from "../format/version-record.js"
 import type { Random } from "../seams/random/contract.js"
 import type { ChecksumAlgorithm } from "../seams/compute/contract.js"
+import { defaultChecksumOf } from "./body-check-core.js"
 import { query, type Metadata } from "../metadata/index.js"
 import { evaluateCopySource } from "./commands/conditions-core.js"
 import type {
@@ -148,7 +149,8 @@ export class ObjectService implements Objects {
     const details = isPlain
       ? this.detailsOf(attributes)
       : packDetails({ ...attributes, ...(headers && { headers }), tags, acl })
-    const store = () => this.store(request, details, body.checksumAlgorithm)
+    const algorithm = body.checksumAlgorithm ?? defaultChecksumOf(request)
+    const store = () => this.store(request, details, algorithm)
     const waits = this.prepare(request)
     return waits === undefined ? store() : waits.then(store)
   }
@@ -441,7 +443,6 @@ export class ObjectService implements Objects {
 
   /** `md5`: the ETag that the copy keeps. */
   private async copyBytes(request: CopyRequest, source: OpenObject, md5?: Uint8Array): Promise<PutResult> {
-    const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm
     const { headers, userMetadata } = copiedAttributes(request, source.info)
     const { range } = request
     const body = bodyOf(range === undefined ? source : source.withRange(range), request.signal)
@@ -449,6 +450,7 @@ export class ObjectService implements Objects {
     const isList = !(source instanceof LargeSource) && range === undefined
     const largeObject = isList ? source.opened.record.largeObject : undefined
     const put = { ...request, attributes, body, largeObject }
+    const algorithm = request.checksumAlgorithm ?? source.info.checksum?.algorithm ?? defaultChecksumOf(put)
     return this.store(put, this.copiedDetails(request, source.opened), algorithm, md5)
   }
 

@@ -220,12 +220,10 @@ async function upload(world: World, key: string, mode: string, parts: readonly U
   const complete = { ...target, multipartId, parts: completed, conditions: {}, signal: noSignal }
   const digest = world.compute.hash({ md5: false, sha256: false, checksum: "CRC64NVME" }, Buffer.concat(parts)).checksum
   const whole = { algorithm: "CRC64NVME", value: Buffer.from(must(digest, "requested")).toString("base64") } as const
-  const result = await multipart.complete({
-    ...complete,
-    sizeBytes: undefined,
-    checksum: whole,
-    checksumType: undefined,
-  })
+  const declared = { ...complete, sizeBytes: undefined, checksum: whole, checksumType: undefined }
+  if (mode === "client")
+    await refused(() => multipart.complete({ ...declared, checkEncryption: () => undefined }), "invalidRequest")
+  const result = await multipart.complete({ ...declared, clientKey })
   const ofParts = createHash("md5")
     .update(Buffer.from(etags.join(""), "hex"))
     .digest("hex")

@@ -240,7 +240,7 @@ export class RequestBody implements CallBody {
     return { signatures, trailerNames, decodedBytes: lengthBytes ?? 0 }
   }
 
-  /** The checksum that the client declared; one in a trailer only after the body has ended. Throws `badDigest`. */
+  /** The checksum that the client declared; one in a trailer only after the body has ended. Throws `invalidRequest`. */
   private declared({ algorithm, headerValue }: Plan): string | undefined {
     if (headerValue !== undefined || algorithm === undefined) return headerValue
     const value = this.trailers.get(checksumHeader(algorithm))

@@ -1,8 +1,8 @@
 /**
  * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
  *
- * Refuses  Two algorithms in one request and unknown algorithms: `invalidRequest`; a value that is
- *          not a checksum of its algorithm: `badDigest`; a malformed MD5: `invalidDigest`.
+ * Refuses  Two algorithms in one request, unknown algorithms and a value that is not a checksum of its
+ *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`.
  */
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
@@ -50,9 +50,9 @@ interface DeclaredChecksum {
 }
 
 const invalidValue = (header: string): Failure =>
-  fail("badDigest", { message: `Value for ${header} header is invalid.`, header })
+  fail("invalidRequest", { message: `Value for ${header} header is invalid.`, header })
 
-/** Throws `badDigest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
+/** Throws `invalidRequest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
 export function checkChecksumText(
   algorithm: ChecksumAlgorithm,
   text: string,
@@ -62,7 +62,7 @@ export function checkChecksumText(
   if (exactBase64(value, LENGTHS[algorithm]) === undefined) throw invalidValue(checksumHeader(algorithm))
 }
 
-/** The checksum among the headers. Throws `invalidRequest`, `badDigest`. */
+/** The checksum among the headers. Throws `invalidRequest`. */
 export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "whole"): DeclaredChecksum | undefined {
   const [first, second] = CHECKSUM_ALGORITHMS.filter(algorithm => headers.has(checksumHeader(algorithm)))
   if (first === undefined) return undefined

@@ -49,6 +49,27 @@ test("an upload without a checksum algorithm has no checksum, and none may be de
   refuses(() => wholeChecksum(request, none, PARTS, sha256), "invalidRequest")
 })
 
+test("an upload without a checksum algorithm whose parts have the default gets the CRC64NVME of all bytes", () => {
+  const values = ["0000000a0000000b", "0000000c0000000d"].map(hex => Buffer.from(hex, "hex"))
+  const parts = values.map((value, i) => part(i + 1, base64(value), 1000))
+  const none = { checksum: undefined }
+  const value = base64(
+    combineCrcs(
+      "CRC64NVME",
+      values.map(bytes => ({ value: bytes, lengthBytes: 1000 })),
+    ),
+  )
+  const expected = { checksumAlgorithm: "CRC64NVME", checksumType: "FULL_OBJECT", value } as const
+  assert.deepEqual(wholeChecksum(NOTHING_DECLARED, none, parts, sha256), expected)
+  const stated: Request = {
+    checksum: { algorithm: "CRC64NVME", value: base64(Buffer.alloc(8)) },
+    checksumType: undefined,
+  }
+  refuses(() => wholeChecksum(stated, none, parts, sha256), "badDigest")
+  // A part of an earlier release has no checksum.
+  assert.deepEqual(wholeChecksum(NOTHING_DECLARED, none, [...parts, part(3, undefined)], sha256), NO_CHECKSUM)
+})
+
 test("a composite checksum is the digest of the parts' digests with their number", () => {
   const whole = wholeChecksum(NOTHING_DECLARED, declared("SHA256", "COMPOSITE"), PARTS, sha256)
   assert.deepEqual(whole, { checksumAlgorithm: "SHA256", checksumType: "COMPOSITE", value: COMPOSITE })

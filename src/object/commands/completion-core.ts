@@ -3,7 +3,7 @@ import { concatBytes } from "../../base/bytes.js"
 import { fail } from "../../base/failures.js"
 import type { PartRecord, UploadRecord } from "../../format/records.js"
 import { plainBytesOf } from "../../format/sealing.js"
-import { base64Of } from "../body-check-core.js"
+import { base64Of, DEFAULT_CHECKSUM } from "../body-check-core.js"
 import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
@@ -17,6 +17,12 @@ export const etagOfParts = (parts: readonly PartRecord[]): Uint8Array => concatB
 
 const bytesOfBase64 = (text: string): Uint8Array => Buffer.from(text, "base64")
 
+/** Of an upload without an algorithm; undefined if a part has none, as those from before there was a default. */
+const defaultOf = (parts: readonly PartRecord[]): UploadRecord["checksum"] =>
+  parts.every(part => part.checksumValue !== undefined)
+    ? { algorithm: DEFAULT_CHECKSUM, type: "FULL_OBJECT" }
+    : undefined
+
 /**
  * The checksum of the whole object from those of its parts: a digest of digests with "-N" (COMPOSITE), or the CRC of
  * all bytes (FULL_OBJECT). Throws `badDigest` if it differs from the declared one, and `invalidRequest` if the request
@@ -24,10 +30,11 @@ const bytesOfBase64 = (text: string): Uint8Array => Buffer.from(text, "base64")
  */
 export function wholeChecksum(
   request: Pick<CompleteRequest, "checksum" | "checksumType">,
-  { checksum: declared }: Pick<UploadRecord, "checksum">,
+  upload: Pick<UploadRecord, "checksum">,
   parts: readonly PartRecord[],
   digest: (bytes: Uint8Array) => Uint8Array,
 ): NewVersion["checksum"] {
+  const declared = upload.checksum ?? defaultOf(parts)
   if (!declared) {
     if (request.checksum)
       throw fail("invalidRequest", { message: "the upload was created without a checksum algorithm" })
