@@ -4,13 +4,14 @@
  *
  * Promises  Bytes that are cached are of the object with the ETag of the entry, and as many as asked for. An object of one block whose
  *           ETag is the MD5 of its bytes is compared with it.
- * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there.
+ *           A fetch ends with the last reader that waits for it.
+ * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there. Each remote
+ *           has `fetchesOfRemoteMax` of these places, and must send at `bytesPerSecondMin`.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { CacheSpace, ObjectKey } from "../base/ids.js"
 import type { LentBytes, PieceOwner } from "../base/pieces.js"
 import type { CachedEntry } from "../format/remote-entry.js"
-import { Slots } from "../life/index.js"
 import type { ByteRange, ObjectBody, ObjectInfo } from "../object/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
@@ -18,9 +19,15 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginObject } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
+import { atLeastRate, RemoteSlots } from "./remote-slots.js"
+import { SharedFetches } from "./shared-fetches.js"
 
 /** An object that is read: its entry, and where its bytes are. */
 export interface ReadObject {
+  /** Name of the remote store. */
+  readonly store: string
+  /** Fires when the reader has left. */
+  readonly signal: AbortSignal
   readonly space: CacheSpace
   readonly key: ObjectKey
   readonly origin: Origin
@@ -50,15 +57,14 @@ const rangeOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): By
 })
 
 export class RemoteBlocks {
-  private readonly slots: Slots
-  private readonly streams: Slots
-  private readonly fetches = new Map<string, Promise<boolean>>()
+  private readonly slots: RemoteSlots
+  private readonly streams: RemoteSlots
+  private readonly fetches = new SharedFetches<boolean>()
 
   constructor(private readonly parts: BlocksParts) {
-    const { fetchesMax, streamsMax, fetchesWaitingMax, fetchWaitMs } = REMOTE_LIMITS
-    const what = "reads of remote buckets"
-    this.slots = new Slots(parts.clock, fetchesMax, fetchesWaitingMax, fetchWaitMs, what)
-    this.streams = new Slots(parts.clock, streamsMax, fetchesWaitingMax, fetchWaitMs, what)
+    const { fetchesMax, fetchesOfRemoteMax, streamsMax, streamsOfRemoteMax } = REMOTE_LIMITS
+    this.slots = new RemoteSlots(parts.clock, fetchesMax, fetchesOfRemoteMax)
+    this.streams = new RemoteSlots(parts.clock, streamsMax, streamsOfRemoteMax)
   }
 
   /** A range of the object, whose first bytes are there. Throws as `Origin.get`. */
@@ -85,12 +91,7 @@ export class RemoteBlocks {
 
   /** Brings a block into the cache. Returns whether it is there. Throws as `Origin.get`, `tooManyInFlight`. */
   fetch(of: ReadObject, block: number): Promise<boolean> {
-    const name = `${of.entry.id}/${block}`
-    const under = this.fetches.get(name)
-    if (under !== undefined) return under
-    const fetching = this.fetchNow(of, block).finally(() => this.fetches.delete(name))
-    this.fetches.set(name, fetching)
-    return fetching
+    return this.fetches.join(`${of.entry.id}/${block}`, of.signal, signal => this.fetchNow(of, block, signal))
   }
 
   /** Fetches blocks that will be read next; failures show when they are read. Returns the last one that is fetched. */
@@ -98,26 +99,31 @@ export class RemoteBlocks {
     const ahead = Math.min(last, block + REMOTE_LIMITS.blocksAhead)
     for (let next = block + 1; next <= ahead; next += 1) {
       const isFetched = this.fetches.has(`${of.entry.id}/${next}`)
-      if (!isFetched && this.slots.isFull) return next - 1
+      if (!isFetched && this.slots.isFull(of.store)) return next - 1
       if (!isFetched) this.fetch(of, next).catch(() => undefined)
     }
     return ahead
   }
 
   /** Whether a block more would have to wait. */
-  get isBusy(): boolean {
-    return this.slots.isFull
+  isBusy(store: string): boolean {
+    return this.slots.isFull(store)
   }
 
   /** For work that has the bytes of a block in memory. The signal ends it if it takes too long. Throws `tooManyInFlight`. */
-  async withSlot<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    const giveBack = await this.slots.take()
+  async withSlot<Result>(
+    store: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const giveBack = await this.slots.take(store)
     const ended = new AbortController()
     const { fetchMsMax } = REMOTE_LIMITS
     const message = `The remote has not sent a block within ${fetchMsMax / 60_000} minutes.`
     const cancel = this.parts.clock.alarm(fetchMsMax, () => ended.abort(fail("remoteUnavailable", { message })))
     try {
-      return await work(AbortSignal.any([ended.signal, this.parts.signal]))
+      signal.throwIfAborted()
+      return await work(AbortSignal.any([ended.signal, signal, this.parts.signal]))
     } finally {
       cancel()
       // A response that was not read to its end is given up.
@@ -126,9 +132,9 @@ export class RemoteBlocks {
     }
   }
 
-  private fetchNow(of: ReadObject, block: number): Promise<boolean> {
+  private fetchNow(of: ReadObject, block: number, left: AbortSignal): Promise<boolean> {
     const { space, entry } = of
-    return this.withSlot(async signal => {
+    return this.withSlot(of.store, left, async signal => {
       if (await this.parts.cache.hasBlock(space, entry, block)) return true
       const range = rangeOfBlock(entry, block)
       const bytes = await this.gathered(of, await bytesOfRange(of, range, signal), range.lengthBytes)
@@ -144,7 +150,7 @@ export class RemoteBlocks {
   ): Promise<Uint8Array> {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     let found = 0
-    for await (const piece of body) {
+    for await (const piece of atLeastRate(this.parts.clock, body)) {
       if (found + piece.length > lengthBytes) throw fail("remoteRefused", { message: LONGER })
       bytes.set(piece, found)
       found += piece.length
@@ -156,7 +162,7 @@ export class RemoteBlocks {
 
   /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
   async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
-    const giveBack = await this.streams.take()
+    const giveBack = await this.streams.take(of.store)
     const stopped = new AbortController()
     const stop = (): void => {
       stopped.abort()
@@ -173,7 +179,7 @@ export class RemoteBlocks {
 
   private async *checked(body: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncGenerator<Uint8Array> {
     let found = 0
-    for await (const piece of body) {
+    for await (const piece of atLeastRate(this.parts.clock, body)) {
       found += piece.length
       if (found > lengthBytes) throw fail("remoteRefused", { message: LONGER })
       this.parts.onRead(piece.length, false)

@@ -8,10 +8,16 @@ export const REMOTE_LIMITS = {
   blockBytes: 8 * MIB,
   /** Such requests at a time: their bytes are in memory. */
   fetchesMax: 16,
+  /** Of these, for one remote: a slow one leaves places to the others. */
+  fetchesOfRemoteMax: 4,
   fetchesWaitingMax: 1_000,
+  fetchesWaitingOfRemoteMax: 250,
   fetchWaitMs: 30_000,
   /** However slowly the remote sends: shorter than `changingKeptMs`. */
   fetchMsMax: 10 * 60_000,
+  /** A remote that sends a body more slowly, after the store has waited this long for it in total, is not available. */
+  bytesPerSecondMin: 16 * KIB,
+  rateGraceMs: 10_000,
   /** Blocks that are fetched while the one before them is sent. */
   blocksAhead: 2,
   /** Written objects up to this size are cached at once; larger ones when they are read. */
@@ -45,6 +51,7 @@ export const REMOTE_LIMITS = {
   connectionsMax: 64,
   /** Reads that are not cached, at a time: the other connections are for the rest. */
   streamsMax: 48,
+  streamsOfRemoteMax: 16,
   /** Remote stores in the operator's file, and its size. */
   storesMax: 100,
   fileBytesMax: 256 * KIB,

@@ -15,6 +15,7 @@ import { isSame, type ReadObject, type RemoteBlocks } from "./blocks.js"
 import type { FoundEntry, RemoteCache } from "./cache.js"
 import type { Origin, OriginObject, ReadOutcome, RemoteBuckets, RemoteRead, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
+import { SharedFetches } from "./shared-fetches.js"
 
 type OpenRequest = Parameters<RemoteBuckets["open"]>[1]
 
@@ -48,12 +49,12 @@ interface Resolved {
 }
 
 /** How the first block of an object is fetched: once for all that wait for it. */
-type Fetches = Map<string, Promise<Resolved>>
+type Fetches = SharedFetches<Resolved>
 
 const NULL_VERSION = parseVersionId("null")
 
 export class RemoteReads {
-  private readonly fetches: Fetches = new Map()
+  private readonly fetches: Fetches = new SharedFetches()
 
   constructor(private readonly parts: ReadsParts) {}
 
@@ -73,7 +74,7 @@ export class RemoteReads {
     const { entry, isCached } = resolved
     if (entry.sizeBytes > this.parts.cache.sizeBytesMax)
       throw fail("invalidRequest", { message: "The object is larger than the cache of remote buckets." })
-    const of = this.readObject(place, resolved)
+    const of = this.readObject(place, resolved, signal)
     for (let block = 0; block * entry.blockBytes < entry.sizeBytes; block += 1) {
       signal.throwIfAborted()
       if (!isCached || !(await this.parts.blocks.fetch(of, block)))
@@ -85,7 +86,7 @@ export class RemoteReads {
     const resolved = await this.resolve(place, options, startOf(request))
     const { entry } = resolved
     const info = infoOf(entry)
-    const of = this.readObject(place, resolved)
+    const of = this.readObject(place, resolved, options.signal)
     let isHit = true
     const openSegment = async (_: unknown, range: { first: number; lengthBytes: number }): Promise<ObjectBody> => {
       const body = await this.parts.blocks.open(of, info, range)
@@ -100,11 +101,21 @@ export class RemoteReads {
   private readObject(
     place: RemotePlace,
     { entry, isCached, isFetched }: Pick<Resolved, "entry" | "isCached" | "isFetched">,
+    signal: AbortSignal,
   ): ReadObject {
     const { setting, space, key } = place
     const origin = this.parts.originOf(setting)
     const replaced = (cause: unknown): Promise<Error> => this.replaced(place, entry, cause)
-    return { space, key, origin, entry, isCached, isFetched, opaqueEtags: setting.opaqueEtags, replaced }
+    return {
+      ...{ store: setting.store, signal, space },
+      key,
+      origin,
+      entry,
+      isCached,
+      isFetched,
+      opaqueEtags: setting.opaqueEtags,
+      replaced,
+    }
   }
 
   /** What is cached is outdated: it is dropped, and the read starts over. */
@@ -128,7 +139,8 @@ export class RemoteReads {
     }
     const was = typeof found === "object" ? found.tag : undefined
     const mayCache = found !== "uncachable" && !this.isChanging(found) && !this.parts.cache.isFull
-    if (first !== undefined && first < this.parts.cache.blockBytes && mayCache) return this.fetchFirst(place, was)
+    if (first !== undefined && first < this.parts.cache.blockBytes && mayCache)
+      return this.fetchFirst(place, was, options.signal)
     const object = await this.parts.originOf(setting).head(key, options.signal)
     return this.newEntry(place, object, mayCache ? { was } : undefined)
   }
@@ -140,13 +152,9 @@ export class RemoteReads {
   }
 
   /** The tag of the entry before is part of the name: a read that began after a write joins no fetch from before it. */
-  private fetchFirst(place: RemotePlace, was: string | undefined): Promise<Resolved> {
+  private fetchFirst(place: RemotePlace, was: string | undefined, signal: AbortSignal): Promise<Resolved> {
     const name = `${place.space}/${was ?? ""}/${place.key}`
-    const under = this.fetches.get(name)
-    if (under !== undefined) return under
-    const fetching = this.fetchFirstNow(place, was).finally(() => this.fetches.delete(name))
-    this.fetches.set(name, fetching)
-    return fetching
+    return this.fetches.join(name, signal, left => this.fetchFirstNow(place, was, left))
   }
 
   private isFresh({ freshness }: RemoteSetting, { checkedMs }: CachedEntry): boolean {
@@ -185,12 +193,12 @@ export class RemoteReads {
   }
 
   /** The first block says what the object is, so that a small object takes one request. */
-  private fetchFirstNow(place: RemotePlace, was: string | undefined): Promise<Resolved> {
+  private fetchFirstNow(place: RemotePlace, was: string | undefined, left: AbortSignal): Promise<Resolved> {
     const { space, key, setting } = place
     const { blocks, cache, originOf } = this.parts
     const { blockBytes } = cache
     const origin = originOf(setting)
-    return blocks.withSlot(async signal => {
+    return blocks.withSlot(setting.store, left, async signal => {
       try {
         const { object, body } = await origin.get(key, { range: { first: 0, lengthBytes: blockBytes } }, signal)
         const resolved = await this.newEntry(place, object, { was })

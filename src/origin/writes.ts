@@ -183,10 +183,10 @@ export class RemoteWrites {
   ): Promise<void> {
     const { blocks, cache } = this.parts
     const { blockBytes } = cache
-    for (let block = 0; block * blockBytes < sizeBytes && !blocks.isBusy; block += 1) {
+    for (let block = 0; block * blockBytes < sizeBytes && !blocks.isBusy(place.setting.store); block += 1) {
       const first = block * blockBytes
       const lengthBytes = Math.min(blockBytes, sizeBytes - first)
-      const isCached = await blocks.withSlot(async () => {
+      const isCached = await blocks.withSlot(place.setting.store, this.parts.signal, async () => {
         const bytes = Buffer.allocUnsafe(lengthBytes)
         let at = 0
         for await (const piece of bytesOf(this.source, place, versionId, { first, lengthBytes })) {
