@@ -27,6 +27,7 @@ import {
   type RemoteListRequest,
   type RemoteSetting,
 } from "../../origin/index.js"
+import { isHarmless } from "../acl/requested-acl.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { writeConditionsOf } from "../parse-conditions.js"
