@@ -26,7 +26,7 @@ const LATE_MS = 1_000
 const RECENT_MS = 5_000
 
 /** What the process knows of its store. */
-export interface StallFacts {
+interface StallFacts {
   readonly record: ControlRecord
   /** Policies besides that of the record. */
   readonly policies: readonly Policy[]

@@ -187,9 +187,9 @@ class EngineBuilder {
   private isScanner = (): boolean => this.settings.node === undefined
   private services: Services | undefined
   private isCutOff: () => boolean = () => false
-  /** Replaced once the repair job exists. */
   private readonly bucketPolicies = (): readonly Policy[] =>
     this.services?.buckets.policies().map(({ policy }) => policy) ?? []
+  /** Replaced once the repair job exists. */
   private onDamage: (device: DeviceId, needle: NeedleId) => void = () => undefined
 
   constructor(

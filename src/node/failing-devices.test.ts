@@ -353,7 +353,9 @@ async function stall(
   await clock.advance(stallMs)
   atItsEnd()
   for (const device of hung) device.become("well")
-  return (await clock.runUntil(settled)).flatMap(each => (each.status === "rejected" ? [each.reason] : []))
+  const failures: unknown[] = []
+  for (const each of await clock.runUntil(settled)) if (each.status === "rejected") failures.push(each.reason)
+  return failures
 }
 
 for (const [devices, folders, stallMs] of [
