@@ -7,11 +7,13 @@
  * Failures  `Unreachable` before a response, `BrokenAnswer` during one, `SourceFailure` of a streamed body, an
  *           `AbortError` once a signal has fired. Callers interpret the status.
  * Limits    `CONNECTIONS_MAX` sockets, `SILENCE_MS_MAX` without a byte in either direction; of documents
- *           `DOCUMENT_BYTES_MAX`, of those that tell of a failure `FAILURE_BYTES_MAX`.
+ *           `DOCUMENT_BYTES_MAX`, of those that tell of a failure `FAILURE_BYTES_MAX`. `CallerLimits`, where they are set:
+ *           how long a response may take to begin, and how slowly a body may come.
  */
 import http from "node:http"
 import https from "node:https"
 import type { Clock } from "../seams/clock/contract.js"
+import { atLeastRate, type LeastRate } from "./least-rate.js"
 import { BrokenAnswer, Unreachable } from "./remote.js"
 import { BodySending, isStreamed, SourceFailure, type StreamedBody } from "./streamed-body.js"
 import { tlsOptionsOf, type Trust } from "./trust.js"
@@ -39,6 +41,10 @@ interface CallerLimits {
   readonly silenceMs?: number | undefined
   /** A connection that is not established within this time fails. Undefined: only silence ends it. */
   readonly connect?: { readonly withinMs: number; readonly clock: Clock } | undefined
+  /** The headers of a response must be there within this time after the request was sent, however they come. */
+  readonly head?: { readonly withinMs: number; readonly clock: Clock } | undefined
+  /** Of the bodies of responses to GET: others may be kept alive by a byte from time to time. */
+  readonly rate?: LeastRate | undefined
 }
 
 export interface Answer {
@@ -90,10 +96,12 @@ export class HttpCaller {
         : undefined
       // A request that waits for a connection would notice its own end only once it has one.
       const unlisten = onAbort([signal, also], reason => end(interruption(reason)))
+      const disarmHead = this.#headWithin(request, end)
       request.on("timeout", () => end(new Error(`no data for ${this.#silenceMs / 1000} s`)))
       request.on("error", error => reject(this.#unreachable(error)))
       request.on("close", () => {
         unlisten()
+        disarmHead()
         sending?.stop()
         // Without effect once there was a response or an error.
         reject(this.#unreachable(new Error("the connection closed without a response")))
@@ -103,11 +111,14 @@ export class HttpCaller {
       request.on("response", response => {
         // Node takes a 101 that names no protocol for a response.
         if ((response.statusCode ?? 0) < 200) return void request.destroy()
+        disarmHead()
         const isEarly = sending?.isSent === false
         sending?.stop()
         // A connection on which the rest of a body is missing cannot have another request.
         response.once("end", () => void (request.writableFinished || request.destroy()))
-        resolve(answerOf(response, isEarly, ended))
+        resolve(
+          answerOf(response, isEarly, bytesOf(response, ended), call.method === "GET" ? this.limits.rate : undefined),
+        )
       })
       request.on("socket", socket => {
         const { connect } = this.limits
@@ -122,6 +133,23 @@ export class HttpCaller {
       })
       if (!isStreamed(body)) request.end(body)
     })
+  }
+
+  /** Ends the call if the headers of its response take too long. Returns what calls that off. */
+  #headWithin(request: http.ClientRequest, end: (error: Error) => void): () => void {
+    const { head } = this.limits
+    if (head === undefined) return () => undefined
+    let disarm: (() => void) | undefined
+    const { withinMs, clock } = head
+    const late = (): void => end(new Error(`no response within ${withinMs / 1000} s`))
+    const arm = (): void => {
+      disarm = clock.alarm(withinMs, late)
+    }
+    request.once("finish", arm)
+    return () => {
+      request.off("finish", arm)
+      disarm?.()
+    }
   }
 
   #requestOf(call: Call): http.ClientRequest {
@@ -179,8 +207,13 @@ export function onAbort(signals: readonly (AbortSignal | undefined)[], ring: (re
   return () => listening.forEach(unlisten => unlisten())
 }
 
-function answerOf(response: http.IncomingMessage, isEarly: boolean, ended: Ending): Answer {
-  const body = bytesOf(response, ended)
+function answerOf(
+  response: http.IncomingMessage,
+  isEarly: boolean,
+  bytes: AsyncIterable<Uint8Array>,
+  rate: LeastRate | undefined,
+): Answer {
+  const body = rate === undefined ? bytes : atLeastRate(rate, bytes)
   const status = response.statusCode ?? 0
   return {
     isEarly,

@@ -14,6 +14,7 @@ import { setMaxListeners } from "node:events"
 import { percentEncode } from "../base/uri.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { HttpCaller, onAbort, type Answer } from "./http-caller.js"
+import type { LeastRate } from "./least-rate.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
 import {
   completedEtag,
@@ -91,6 +92,12 @@ interface ClientOptions {
   readonly readTimestamp?: string | undefined
   /** A connection that is not established within it fails; by default only silence ends it. */
   readonly connectMs?: number
+  /** The headers of a response must be there within this time after the request was sent. */
+  readonly headMs?: number
+  /** Objects and listings that come more slowly, after `graceMs` of waiting, fail. */
+  readonly rate?: Omit<LeastRate, "clock">
+  /** Sent with every request. */
+  readonly headers?: Headers
 }
 
 const TRANSFORM = "x-transform"
@@ -114,14 +121,21 @@ export class S3Client {
     private readonly clock: Clock,
     private readonly signal: AbortSignal,
     private readonly options: ClientOptions = {},
+    caller?: HttpCaller,
   ) {
     // Each request in progress listens to it.
     setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
-    const { connectionsMax, silenceMs, connectMs } = options
-    const connect = connectMs === undefined ? undefined : { withinMs: connectMs, clock }
-    this.#caller = new HttpCaller(url, connectionsMax, access.trust, { silenceMs, connect })
+    const { connectionsMax, silenceMs, connectMs, headMs, rate } = options
+    const within = (ms: number | undefined) => (ms === undefined ? undefined : { withinMs: ms, clock })
+    const limits = { silenceMs, connect: within(connectMs), head: within(headMs), rate: rate && { ...rate, clock } }
+    this.#caller = caller ?? new HttpCaller(url, connectionsMax, access.trust, limits)
     this.#host = url.host
+  }
+
+  /** This client, over the same connections, that sends these headers with every request. */
+  withHeaders(headers: Headers): S3Client {
+    return new S3Client(this.access, this.clock, this.signal, { ...this.options, headers }, this.#caller)
   }
 
   close(): void {
@@ -498,7 +512,7 @@ export class S3Client {
   }
 
   async #send(request: Request): Promise<Answer> {
-    const headers = [...(request.headers ?? [])]
+    const headers = [...(this.options.headers ?? []), ...(request.headers ?? [])]
     const { body, also, signal = this.signal } = request
     if (body !== undefined || request.method === "PUT" || request.method === "POST") {
       headers.push(["content-length", String(isStreamed(body) ? body.lengthBytes : (body?.length ?? 0))])

@@ -382,3 +382,28 @@ test("a connection that is not established in time fails; one that is, may take 
   client.close()
   await new Promise(resolve => silent.close(resolve))
 })
+
+test("headers that come a byte at a time end the call once their time is over", async () => {
+  const server = createTcpServer(socket => {
+    const text = Buffer.from(`HTTP/1.1 200 OK\r\nX-Long: ${"x".repeat(10_000)}`)
+    let at = 0
+    const drip = setInterval(() => socket.write(text.subarray(at, (at += 1))), 5)
+    socket.on("error", () => undefined)
+    socket.on("close", () => clearInterval(drip))
+    socket.resume()
+  })
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const access = { endpoint: `http://127.0.0.1:${port}`, region: "r", accessKeyId: "a", secretAccessKey: "s" }
+  const client = new S3Client(access, new RealClock(), new AbortController().signal, { headMs: 100 })
+  try {
+    await assert.rejects(
+      client.head("b", "k"),
+      error => error instanceof Unreachable && /no response/.test(error.reason),
+    )
+  } finally {
+    client.close()
+    await new Promise(resolve => server.close(resolve))
+  }
+})

@@ -22,7 +22,10 @@ import { isSamePlace, parseCopiesSetting, type CopiesSetting, type CopiesValue }
 /** A store of the operator's file, as this module needs it. */
 interface NamedStore {
   readonly config: { readonly accounts?: readonly string[] | undefined }
-  bucket(place: Pick<CopiesSetting, "bucket" | "prefix">, headers?: readonly (readonly [string, string])[]): Origin
+  bucket(
+    place: Pick<CopiesSetting, "bucket" | "prefix">,
+    options: { readonly headers: readonly (readonly [string, string])[] },
+  ): Origin
 }
 
 interface CopiesParts {
@@ -174,7 +177,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   /** Throws `remoteUnavailable` if the operator's file does not name the store. */
   private originOf({ store, bucket, prefix }: CopiesSetting | CopiesValue): Origin {
     const found = this.parts.stores.get(store)
-    if (found !== undefined) return found.bucket({ bucket, prefix }, COPY_HEADERS)
+    if (found !== undefined) return found.bucket({ bucket, prefix }, { headers: COPY_HEADERS })
     throw fail("remoteUnavailable", { message: `The file of --remotes does not name the store ${store}.` })
   }
 

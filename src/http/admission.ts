@@ -7,7 +7,8 @@
  * processor time on serving, and clients do not retry.
  *
  * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a place
- * when another one asks. While two accounts or addresses compete for long turns, all requests wait for the end of their
+ * when another one asks. After `SLICE_MS` of a turn, the others that have arrived in it begin in later turns, so that a burst
+ * of requests does not keep the head of a newcomer from being read. While two accounts or addresses compete for long turns, all requests wait for the end of their
  * turn, and begin in the order of what their accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what
  * has arrived meanwhile, and the number of places follows the length of turns (`places-limit-core.ts`). It stays as it is
  * while nobody competes: on a machine that is busy with something else, long turns say nothing about the requests.
@@ -37,6 +38,8 @@ const BUSY_REQUESTS = 16
 /** How often the number of places is adapted while parties compete. */
 const ADAPT_MS = 100
 const SAMPLES_MAX = 1_000
+/** How often it is checked whether requests that have waited for too long can be refused. */
+const EXPIRY_MS = 10
 /** Waiting requests begin for so long; then the event loop reads what has arrived. */
 const SLICE_MS = 4
 const CONTENDED_SLICE_MS = 0.5
@@ -126,7 +129,8 @@ export class Admission {
   tryEnter(placed: Placed, partyOf: () => Party): boolean {
     if (this.stopping) return false
     const nowMs = this.clock.monotonicMs()
-    const isLate = nowMs - this.turnBegan(nowMs) > LONG_TURN_MS || this.takenTurn?.wasLong === true
+    const turnMs = nowMs - this.turnBegan(nowMs)
+    const isLate = turnMs > LONG_TURN_MS || this.takenTurn?.wasLong === true
     const isContended = nowMs < this.contendedUntilMs
     if (!isLate && !isContended && this.places.isPlenty) this.places.take(undefined)
     else {
@@ -134,7 +138,7 @@ export class Admission {
       placed.party = party
       const isBusy = isContended && this.places.taken + this.places.queued > BUSY_REQUESTS
       if (isLate || isBusy) this.noteLate(party, nowMs)
-      if (isContended || !this.places.enter(party)) return false
+      if (isContended || turnMs > SLICE_MS || !this.places.enter(party)) return false
     }
     placed.hasPlace = true
     return true
@@ -362,7 +366,7 @@ export class Admission {
     const first = this.firstForPlace()
     if (first === undefined) return
     const remainingMs = first.sinceMs + this.limits.admissionWaitMs - this.clock.monotonicMs()
-    this.cancelAlarm = this.clock.alarm(Math.max(remainingMs, 1), () => {
+    this.cancelAlarm = this.clock.alarm(Math.max(remainingMs, EXPIRY_MS), () => {
       this.cancelAlarm = undefined
       this.refuseExpired()
       this.watchFirst()
@@ -375,7 +379,9 @@ export class Admission {
     this.cancelAlarm = undefined
   }
 
+  /** Requests that wait for the thread, not for a place, are not refused: hundreds that arrive at once are served all the same. */
   private refuseExpired(): void {
+    if (this.places.isPlenty) return
     const untilMs = this.clock.monotonicMs() - this.limits.admissionWaitMs
     for (const waiting of this.places.queue) {
       if (waiting.sinceMs > untilMs) return

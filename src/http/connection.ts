@@ -26,6 +26,7 @@ import { LATE, NO_REQUEST, type HeadError, type UnusualHead, type UnusualHeads }
 import { RequestBody } from "./request-body.js"
 import type { RequestIds } from "./request-ids.js"
 import type { ResponseBatch } from "./response-batch.js"
+import type { TurnSlices } from "./turn-slices.js"
 
 const WAITING_BYTES_MAX = 64 * KIB
 /** Larger bodies are streamed, so that back pressure reaches their senders. */
@@ -43,6 +44,7 @@ export interface ConnectionHost {
   readonly shapes: HeaderShapes
   readonly unusualHeads: UnusualHeads
   readonly batch: ResponseBatch
+  readonly slices: TurnSlices
   readonly tracer: Tracer | undefined
   readonly isStopping: () => boolean
   readonly requestIds: RequestIds
@@ -96,14 +98,14 @@ export class Connection {
     /** Over the limit of connections: its request is refused, and the connection is closed. */
     readonly isSurplus: boolean,
   ) {
-    const { clock, limits, serverName, batch } = host
+    const { clock, limits, serverName, batch, slices } = host
     this.reader = new HeadReader(host.shapes, limits.headerBytesMax)
     const mustClose = (): boolean => isSurplus || host.isStopping()
     // Read the client's address now: a closed socket has none.
     const places = { park: host.park, resume: host.onArrival, turn: host.turn, payerOf: host.payerOf }
     const { tracer } = this.host
     const remoteAddress = socket.remoteAddress ?? ""
-    this.terms = { clock, limits, serverName, batch, mustClose, ...places, tracer, remoteAddress }
+    this.terms = { clock, limits, serverName, batch, slices, mustClose, ...places, tracer, remoteAddress }
     socket.on("data", this.onData)
     socket.on("end", this.onEnd)
     this.receiveFirst()

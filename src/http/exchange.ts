@@ -35,6 +35,7 @@ import type { HttpLimits } from "./limits.js"
 import { oncePiece, type RequestBody } from "./request-body.js"
 import type { ResponseBatch } from "./response-batch.js"
 import { StageTiming } from "./timing.js"
+import type { TurnSlices } from "./turn-slices.js"
 
 /** Size of one write, so that a slow receiver shows progress at least this often. */
 const WRITE_BYTES_MAX = 64 * KIB
@@ -56,6 +57,7 @@ export interface ExchangeTerms {
   readonly serverName: string
   readonly remoteAddress: string
   readonly batch: ResponseBatch
+  readonly slices: TurnSlices
   /** Read when a response begins: whether the connection must close after it. */
   readonly mustClose: () => boolean
   /** Gives up the place of an exchange, and takes it again. */
@@ -359,6 +361,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
         if (this.clientGone) return
         this.write(next.value)
         await this.until(() => this.unsentBytes === 0)
+        const later = this.terms.slices.next()
+        if (later !== undefined) await later
         if (this.clientGone) return
       }
       assert(!isWanted || this.sentBytes === (answer.contentLength ?? this.sentBytes), "a body is as long as declared")

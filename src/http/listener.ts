@@ -33,6 +33,7 @@ import { LATE, UnusualHeads, OVERFLOW, type HeadError } from "./unusual-head.js"
 import { RequestIds } from "./request-ids.js"
 import { RequestRecord } from "./request-record.js"
 import { ResponseBatch } from "./response-batch.js"
+import { TurnSlices } from "./turn-slices.js"
 
 interface HttpSeams {
   readonly clock: Clock
@@ -183,6 +184,7 @@ export class HttpServer implements BackgroundService {
       ...{ clock, limits, serverName, shapes, requestIds, tracer: this.telemetry.tracer },
       unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
+      slices: new TurnSlices(clock),
       isStopping: () => this.stopping,
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
       onArrival: exchange => this.admission.resume(exchange),

@@ -24,9 +24,10 @@ export class Slots {
     return this.used >= this.max
   }
 
-  /** @returns the function that gives the slot back; further calls of it do nothing. */
-  async take(): Promise<() => void> {
-    if (this.isFull) await this.turn()
+  /** `signal` ends the wait. @returns the function that gives the slot back; further calls of it do nothing. */
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted()
+    if (this.isFull) await this.turn(signal)
     else this.used += 1
     let isTaken = true
     return () => {
@@ -35,15 +36,26 @@ export class Slots {
     }
   }
 
-  private async turn(): Promise<void> {
+  private async turn(signal: AbortSignal | undefined): Promise<void> {
     if (this.queue.size >= this.waitingMax) throw tooMany(this.what)
     await new Promise<void>((resolve, reject) => {
-      const start = (): void => {
+      const over = (): void => {
         cancel()
+        signal?.removeEventListener("abort", leave)
+      }
+      const start = (): void => {
+        over()
         resolve()
       }
+      const leave = (): void => {
+        over()
+        this.queue.delete(start)
+        reject(signal?.reason)
+      }
       this.queue.add(start)
+      signal?.addEventListener("abort", leave, { once: true })
       const cancel = this.clock.alarm(this.waitMs, () => {
+        over()
         this.queue.delete(start)
         reject(tooMany(this.what))
       })

@@ -262,7 +262,7 @@ export class StoreSession {
       throw fail("invalidArgument", { message: "remote buckets are switched off: start the store with --remotes" })
     }
     if (isCached) return remotes.listCached(bucket, request)
-    return remotes.list(setting, { ...request, withStatus: false }, this.background.signal)
+    return remotes.list(setting, { ...request, withStatus: false }, { signal: this.background.signal, hops: undefined })
   }
 
   /** The protocol of the admin port. */

@@ -6,7 +6,7 @@
  *           ETag is the MD5 of its bytes is compared with it.
  *           A fetch ends with the last reader that waits for it.
  * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there. Each remote
- *           has `fetchesOfRemoteMax` of these places, and must send at `bytesPerSecondMin`.
+ *           has `fetchesOfRemoteMax` of these places.
  */
 import { fail, isFailure } from "../base/failures.js"
 import type { CacheSpace, ObjectKey } from "../base/ids.js"
@@ -19,13 +19,15 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginObject } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
-import { atLeastRate, RemoteSlots } from "./remote-slots.js"
+import { RemoteSlots } from "./remote-slots.js"
 import { SharedFetches } from "./shared-fetches.js"
 
 /** An object that is read: its entry, and where its bytes are. */
 export interface ReadObject {
   /** Name of the remote store. */
   readonly store: string
+  /** The header that the origin is sent. */
+  readonly hops: string
   /** Fires when the reader has left. */
   readonly signal: AbortSignal
   readonly space: CacheSpace
@@ -55,6 +57,9 @@ const rangeOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): By
   first: block * blockBytes,
   lengthBytes: Math.min(blockBytes, sizeBytes - block * blockBytes),
 })
+
+/** With the hops, as the fetches of `RemoteReads`. */
+const nameOf = ({ entry, hops }: ReadObject, block: number): string => `${entry.id}/${block}/${hops}`
 
 export class RemoteBlocks {
   private readonly slots: RemoteSlots
@@ -91,14 +96,14 @@ export class RemoteBlocks {
 
   /** Brings a block into the cache. Returns whether it is there. Throws as `Origin.get`, `tooManyInFlight`. */
   fetch(of: ReadObject, block: number): Promise<boolean> {
-    return this.fetches.join(`${of.entry.id}/${block}`, of.signal, signal => this.fetchNow(of, block, signal))
+    return this.fetches.join(nameOf(of, block), of.signal, signal => this.fetchNow(of, block, signal))
   }
 
   /** Fetches blocks that will be read next; failures show when they are read. Returns the last one that is fetched. */
   fetchAhead(of: ReadObject, block: number, last: number): number {
     const ahead = Math.min(last, block + REMOTE_LIMITS.blocksAhead)
     for (let next = block + 1; next <= ahead; next += 1) {
-      const isFetched = this.fetches.has(`${of.entry.id}/${next}`)
+      const isFetched = this.fetches.has(nameOf(of, next))
       if (!isFetched && this.slots.isFull(of.store)) return next - 1
       if (!isFetched) this.fetch(of, next).catch(() => undefined)
     }
@@ -116,13 +121,12 @@ export class RemoteBlocks {
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
-    const giveBack = await this.slots.take(store)
+    const giveBack = await this.slots.take(store, signal)
     const ended = new AbortController()
     const { fetchMsMax } = REMOTE_LIMITS
     const message = `The remote has not sent a block within ${fetchMsMax / 60_000} minutes.`
     const cancel = this.parts.clock.alarm(fetchMsMax, () => ended.abort(fail("remoteUnavailable", { message })))
     try {
-      signal.throwIfAborted()
       return await work(AbortSignal.any([ended.signal, signal, this.parts.signal]))
     } finally {
       cancel()
@@ -150,7 +154,7 @@ export class RemoteBlocks {
   ): Promise<Uint8Array> {
     const bytes = Buffer.allocUnsafe(lengthBytes)
     let found = 0
-    for await (const piece of atLeastRate(this.parts.clock, body)) {
+    for await (const piece of body) {
       if (found + piece.length > lengthBytes) throw fail("remoteRefused", { message: LONGER })
       bytes.set(piece, found)
       found += piece.length
@@ -162,14 +166,14 @@ export class RemoteBlocks {
 
   /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
   async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
-    const giveBack = await this.streams.take(of.store)
+    const giveBack = await this.streams.take(of.store, of.signal)
     const stopped = new AbortController()
     const stop = (): void => {
       stopped.abort()
       giveBack()
     }
     try {
-      const body = await bytesOfRange(of, range, AbortSignal.any([stopped.signal, this.parts.signal]))
+      const body = await bytesOfRange(of, range, AbortSignal.any([stopped.signal, of.signal, this.parts.signal]))
       return { bytes: this.checked(body, range.lengthBytes), stop }
     } catch (error) {
       stop()
@@ -179,7 +183,7 @@ export class RemoteBlocks {
 
   private async *checked(body: AsyncIterable<Uint8Array>, lengthBytes: number): AsyncGenerator<Uint8Array> {
     let found = 0
-    for await (const piece of atLeastRate(this.parts.clock, body)) {
+    for await (const piece of body) {
       found += piece.length
       if (found > lengthBytes) throw fail("remoteRefused", { message: LONGER })
       this.parts.onRead(piece.length, false)

@@ -149,6 +149,12 @@ export interface RemoteRead {
   readonly outcome: ReadOutcome
 }
 
+/** Of a request to a remote bucket: when its client has left, and the header that says what it has come through (`checkHops`). */
+export interface AskOptions {
+  readonly signal: AbortSignal
+  readonly hops: string | undefined
+}
+
 /** Remote buckets for protocols. All methods throw as `Origin`, and `invalidRequest` if the store is not named in the file. */
 export interface RemoteBuckets {
   /** The setting of a bucket; undefined: it is not remote. Costs nothing for those that are not. */
@@ -168,9 +174,9 @@ export interface RemoteBuckets {
       GetRequest,
       "bucket" | "key" | "range" | "ifRange" | "conditions" | "headersOnly" | "checkEncryption"
     >,
-    options: { readonly revalidates: boolean; readonly signal: AbortSignal },
+    options: AskOptions & { readonly revalidates: boolean },
   ): Promise<RemoteRead>
-  list(setting: RemoteSetting, request: RemoteListRequest, signal: AbortSignal): Promise<RemoteListPage>
+  list(setting: RemoteSetting, request: RemoteListRequest, options: AskOptions): Promise<RemoteListPage>
   /** Objects that are cached, in whole or in part; the remote is not asked. There are no common prefixes. */
   listCached(bucket: Bucket, request: ListRequest): Promise<RemoteListPage>
   /**
@@ -182,12 +188,12 @@ export interface RemoteBuckets {
     bucket: Bucket,
     key: ObjectKey,
     versionId: VersionId,
-    conditions: Pick<Conditions, "ifMatch" | "ifNoneMatch">,
+    conditions: Pick<Conditions, "ifMatch" | "ifNoneMatch"> & Pick<AskOptions, "hops">,
   ): Promise<string | undefined>
   /** Throws `preconditionFailed`, `notImplemented` for conditions that a remote could not check. */
-  remove(bucket: Bucket, key: ObjectKey, conditions: Conditions): Promise<void>
+  remove(bucket: Bucket, key: ObjectKey, conditions: Conditions, options: Pick<AskOptions, "hops">): Promise<void>
   /** Brings an object into the cache. */
-  prefetch(setting: RemoteSetting, bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<void>
+  prefetch(setting: RemoteSetting, bucket: Bucket, key: ObjectKey, options: AskOptions): Promise<void>
   /** Drops what is cached of an object; what is only here stays. */
   evict(bucket: Bucket, key: ObjectKey): Promise<void>
 }

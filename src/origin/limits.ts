@@ -47,7 +47,12 @@ export const REMOTE_LIMITS = {
   /** A remote that is not connected to, or sends nothing, for so long does not respond. */
   connectMs: 5_000,
   silenceMs: 30_000,
+  /** From the end of a request until the headers of its response are there, however they come. */
+  headMs: 30_000,
   attemptsMax: 3,
+  /** Names in the header of a request that say which stores and proxies it has come through. */
+  hopsMax: 16,
+  hopsBytesMax: 2 * KIB,
   connectionsMax: 64,
   /** Reads that are not cached, at a time: the other connections are for the rest. */
   streamsMax: 48,

@@ -23,7 +23,7 @@ interface ReadsParts {
   readonly clock: Clock
   readonly cache: RemoteCache
   readonly blocks: RemoteBlocks
-  readonly originOf: (setting: RemoteSetting) => Origin
+  readonly originOf: (place: RemotePlace) => Origin
 }
 
 /** An object of a remote bucket. */
@@ -32,6 +32,8 @@ export interface RemotePlace {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly space: CacheSpace
+  /** The header for the remote, as `hopsThrough` makes it. */
+  readonly hops: string
 }
 
 interface Options {
@@ -103,11 +105,11 @@ export class RemoteReads {
     { entry, isCached, isFetched }: Pick<Resolved, "entry" | "isCached" | "isFetched">,
     signal: AbortSignal,
   ): ReadObject {
-    const { setting, space, key } = place
-    const origin = this.parts.originOf(setting)
+    const { setting, space, key, hops } = place
+    const origin = this.parts.originOf(place)
     const replaced = (cause: unknown): Promise<Error> => this.replaced(place, entry, cause)
     return {
-      ...{ store: setting.store, signal, space },
+      ...{ store: setting.store, hops, signal, space },
       key,
       origin,
       entry,
@@ -141,7 +143,7 @@ export class RemoteReads {
     const mayCache = found !== "uncachable" && !this.isChanging(found) && !this.parts.cache.isFull
     if (first !== undefined && first < this.parts.cache.blockBytes && mayCache)
       return this.fetchFirst(place, was, options.signal)
-    const object = await this.parts.originOf(setting).head(key, options.signal)
+    const object = await this.parts.originOf(place).head(key, options.signal)
     return this.newEntry(place, object, mayCache ? { was } : undefined)
   }
 
@@ -151,9 +153,12 @@ export class RemoteReads {
     return this.parts.clock.wallMs() - found.usedMs < REMOTE_LIMITS.changingKeptMs
   }
 
-  /** The tag of the entry before is part of the name: a read that began after a write joins no fetch from before it. */
+  /**
+   * The tag of the entry before is part of the name: a read that began after a write joins no fetch from before it. So are the hops:
+   * in a loop of remote buckets, a fetch would otherwise wait for the one that it is a part of.
+   */
   private fetchFirst(place: RemotePlace, was: string | undefined, signal: AbortSignal): Promise<Resolved> {
-    const name = `${place.space}/${was ?? ""}/${place.key}`
+    const name = `${place.space}/${was ?? ""}/${place.hops}/${place.key}`
     return this.fetches.join(name, signal, left => this.fetchFirstNow(place, was, left))
   }
 
@@ -172,7 +177,7 @@ export class RemoteReads {
     const { space, key, setting } = place
     const { entry, tag } = found
     try {
-      const object = await this.parts.originOf(setting).head(key, signal)
+      const object = await this.parts.originOf(place).head(key, signal)
       if (!isSame(entry, object)) {
         const fresh = await this.newEntry(place, object, { was: tag })
         if (fresh.isCached) await this.parts.cache.dropBlocks(space, entry)
@@ -197,7 +202,7 @@ export class RemoteReads {
     const { space, key, setting } = place
     const { blocks, cache, originOf } = this.parts
     const { blockBytes } = cache
-    const origin = originOf(setting)
+    const origin = originOf(place)
     return blocks.withSlot(setting.store, left, async signal => {
       try {
         const { object, body } = await origin.get(key, { range: { first: 0, lengthBytes: blockBytes } }, signal)

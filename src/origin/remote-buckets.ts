@@ -22,6 +22,7 @@ import type { Log, Metrics } from "../seams/telemetry/contract.js"
 import { RemoteBlocks } from "./blocks.js"
 import { REMOTE_PREFIX, RemoteCache, spaceOf } from "./cache.js"
 import type {
+  AskOptions,
   Origin,
   PendingWrite,
   RemoteAdmin,
@@ -35,6 +36,7 @@ import type {
   ShownStore,
 } from "./contract.js"
 import { Eviction } from "./eviction.js"
+import { hopsThrough } from "./hops.js"
 import { listRemote, placeOf } from "./listing.js"
 import { PendingWrites } from "./pending.js"
 import { RemoteReads, type RemotePlace } from "./reads.js"
@@ -50,7 +52,7 @@ interface NamedStore {
     readonly accounts?: readonly string[] | undefined
   }
   readonly health: Pick<StoreHealth, "requests" | "failures" | "lastError" | "lastErrorMs">
-  bucket(place: Pick<RemoteSetting, "bucket" | "prefix">): Origin
+  bucket(place: Pick<RemoteSetting, "bucket" | "prefix">, options: { readonly hops: string }): Origin
 }
 
 interface RemoteParts {
@@ -116,7 +118,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     } = parts
     const stored = new StoredObjects({ objects, metadata }, REMOTE_PREFIX)
     const cache = (this.cached = new RemoteCache({ clock, random, log, stored, sizeBytesMax, blockBytes }))
-    const originOf = (setting: RemoteSetting): Origin => this.originOf(setting)
+    const originOf = ({ setting, hops }: RemotePlace): Origin => this.originOf(setting, hops)
     const onRead = (bytes: number, isHit: boolean): void => {
       if (isHit) this.hitBytes += bytes
       else this.missBytes += bytes
@@ -126,7 +128,8 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const writes = (this.writes = new RemoteWrites({ clock, log, cache, blocks, objects, originOf, signal }))
     const remoteBuckets = () => parts.buckets.withSetting("remote")
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))
-    const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => this.placeOf(setting, bucket, key)
+    const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) =>
+      this.placeOf(setting, bucket, key, undefined)
     this.pendingWrites = new PendingWrites({
       ...{ clock, log, metrics, objects, writes, remoteBuckets, settingOf, placeOf, isSender },
       isShared: parts.isShared,
@@ -146,8 +149,8 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     return bucket.settings.includes("remote") ? this.parts.settingOf(bucket) : undefined
   }
 
-  private placeOf(setting: RemoteSetting, bucket: Bucket, key: ObjectKey): RemotePlace {
-    return { setting, bucket, key, space: this.spaceOf(bucket, setting) }
+  private placeOf(setting: RemoteSetting, bucket: Bucket, key: ObjectKey, hops: string | undefined): RemotePlace {
+    return { setting, bucket, key, space: this.spaceOf(bucket, setting), hops: hopsThrough(bucket, hops) }
   }
 
   private spaceOf(bucket: Bucket, setting: RemoteSetting): CacheSpace {
@@ -160,8 +163,8 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     throw fail("invalidRequest", { message: `The operator's file of remote stores does not name ${store}.` })
   }
 
-  private originOf(setting: RemoteSetting): Origin {
-    return this.storeOf(setting).bucket(setting)
+  private originOf(setting: RemoteSetting, hops: string): Origin {
+    return this.storeOf(setting).bucket(setting, { hops })
   }
 
   async prepare(bucket: Bucket, setting: RemoteSetting): Promise<RemoteSetting | undefined> {
@@ -179,7 +182,10 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     if (before !== undefined && !isGentle) await this.requireNothingPending(bucket)
     // A setting that only says how to read and write is accepted while the remote is away.
     if (before === undefined || !isSamePlace(before, setting))
-      await this.originOf(setting).list({ prefix: "", delimiter: "", after: "", max: 1 }, signal)
+      await this.originOf(setting, hopsThrough(bucket, undefined)).list(
+        { prefix: "", delimiter: "", after: "", max: 1 },
+        signal,
+      )
     await refuseEarlier()
     if (bucket.versioning !== "enabled") await buckets.setVersioning(bucket, "enabled")
     return isGentle ? undefined : { ...(before ?? setting), writes: "None" }
@@ -207,7 +213,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const { bucket, key } = request
     const pending = setting.writes === "Through" ? undefined : await this.openPending(request)
     if (pending !== undefined) return { body: pending, outcome: "pending" }
-    return this.reads.open(this.placeOf(setting, bucket, key), request, options)
+    return this.reads.open(this.placeOf(setting, bucket, key, options.hops), request, options)
   }
 
   /** A write that the remote does not have yet. Throws as `Objects.get` for a deletion. */
@@ -221,10 +227,15 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     }
   }
 
-  list(setting: RemoteSetting, request: RemoteListRequest, signal: AbortSignal): Promise<RemoteListPage> {
+  async list(
+    setting: RemoteSetting,
+    request: RemoteListRequest,
+    { signal, hops }: AskOptions,
+  ): Promise<RemoteListPage> {
     const { bucket } = request
     const parts = {
-      ...{ objects: this.parts.objects, cache: this.cached, origin: this.originOf(setting) },
+      ...{ objects: this.parts.objects, cache: this.cached },
+      origin: this.originOf(setting, hopsThrough(bucket, hops)),
       ...{ space: this.spaceOf(bucket, setting), showsPending: setting.writes !== "Through" },
     }
     return listRemote(parts, request, signal)
@@ -234,13 +245,13 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     bucket: Bucket,
     key: ObjectKey,
     versionId: VersionId,
-    conditions: WriteConditions,
+    { hops, ...conditions }: WriteConditions & Pick<AskOptions, "hops">,
   ): Promise<string | undefined> {
     const now = await this.asItIs(bucket)
     // An ordinary bucket, which it has become meanwhile, has the object.
     if (now === undefined) return undefined
     if (now.writes === "Through")
-      return this.writes.sendOrDiscard(this.placeOf(now, bucket, key), versionId, conditions)
+      return this.writes.sendOrDiscard(this.placeOf(now, bucket, key, hops), versionId, conditions)
     // Also if the bucket takes no writes any more: only the sender sends where writes may be pending.
     this.pendingWrites.wake()
     return undefined
@@ -255,18 +266,23 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     return asPromise(() => this.settingOf(opened))
   }
 
-  async remove(bucket: Bucket, key: ObjectKey, { ifMatch, ...others }: Conditions): Promise<void> {
+  async remove(
+    bucket: Bucket,
+    key: ObjectKey,
+    { ifMatch, ...others }: Conditions,
+    { hops }: Pick<AskOptions, "hops">,
+  ): Promise<void> {
     const setting = await asPromise(() => this.settingOf(bucket))
     if (setting === undefined) throw fail("conflict", { reason: "the bucket is not remote any more" })
     if (Object.values(others).some(value => value !== undefined))
       throw fail("notImplemented", { message: "Of a deletion in a remote bucket, only If-Match can be a condition." })
     if (setting.writes === "None") throw readOnly()
-    if (setting.writes === "Through") return this.writes.remove(this.placeOf(setting, bucket, key), { ifMatch })
+    if (setting.writes === "Through") return this.writes.remove(this.placeOf(setting, bucket, key, hops), { ifMatch })
     if (ifMatch !== undefined) throw noConditions()
     await this.parts.objects.remove({ bucket, key, conditions: {} })
     const now = await this.asItIs(bucket)
     if (now === undefined || now.writes !== "Through") return this.pendingWrites.wake()
-    await this.writes.remove(this.placeOf(now, bucket, key), {})
+    await this.writes.remove(this.placeOf(now, bucket, key, hops), {})
   }
 
   async listCached(bucket: Bucket, { prefix, after, max }: ListRequest): Promise<RemoteListPage> {
@@ -280,8 +296,8 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     return { entries, next: undefined }
   }
 
-  async prefetch(setting: RemoteSetting, bucket: Bucket, key: ObjectKey, signal: AbortSignal): Promise<void> {
-    await this.reads.prefetch(this.placeOf(setting, bucket, key), signal)
+  async prefetch(setting: RemoteSetting, bucket: Bucket, key: ObjectKey, { signal, hops }: AskOptions): Promise<void> {
+    await this.reads.prefetch(this.placeOf(setting, bucket, key, hops), signal)
   }
 
   async evict(bucket: Bucket, key: ObjectKey): Promise<void> {

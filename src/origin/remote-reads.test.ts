@@ -384,7 +384,9 @@ test("prefetch brings all blocks into the cache", async () => {
   const { key } =
     (await scene.run(scene.listing())).entries.flatMap(e => (e.kind === "object" ? [e.object] : []))[0] ?? {}
   assert.ok(key !== undefined)
-  await scene.run(scene.remotes.prefetch(scene.setting, scene.bucket, key, new AbortController().signal))
+  await scene.run(
+    scene.remotes.prefetch(scene.setting, scene.bucket, key, { signal: new AbortController().signal, hops: undefined }),
+  )
   scene.origin.isUnavailable = true
   assert.ok((await scene.read("a")).bytes.equals(bytes))
 })

@@ -1,37 +1,33 @@
-/** Places of remotes, their least rate, and fetches that readers share. */
+/** Places of remotes, and fetches that readers share. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../base/failures.js"
 import { SimClock } from "../seams/clock/sim.js"
-import { REMOTE_LIMITS } from "./limits.js"
-import { atLeastRate, RemoteSlots } from "./remote-slots.js"
+import { RemoteSlots } from "./remote-slots.js"
 import { SharedFetches } from "./shared-fetches.js"
+
+const never = new AbortController().signal
 
 test("a remote that holds all its places leaves the others to other remotes", async () => {
   const slots = new RemoteSlots(new SimClock(), 4, 2)
-  const giveBack = await slots.take("slow")
-  await slots.take("slow")
+  const giveBack = await slots.take("slow", never)
+  await slots.take("slow", never)
   assert.deepEqual([slots.isFull("slow"), slots.isFull("other")], [true, false])
-  await slots.take("other")
-  await slots.take("other")
+  await slots.take("other", never)
+  await slots.take("other", never)
   giveBack()
   assert.deepEqual([slots.isFull("slow"), slots.isFull("other")], [false, true])
 })
 
-test("a remote that sends a byte a second is given up soon after the grace", async () => {
-  const clock = new SimClock()
-  async function* drip() {
-    for (;;) {
-      await clock.sleep(1_000, new AbortController().signal)
-      yield new Uint8Array(1)
-    }
-  }
-  let seconds = 0
-  const reading = (async () => {
-    for await (const piece of atLeastRate(clock, drip())) seconds += piece.length
-  })()
-  await assert.rejects(clock.runUntil(reading), error => isFailure(error, "remoteUnavailable"))
-  assert.equal(seconds, REMOTE_LIMITS.rateGraceMs / 1_000)
+test("a reader that leaves while it waits leaves its place in the queue", async () => {
+  const slots = new RemoteSlots(new SimClock(), 1, 1)
+  const giveBack = await slots.take("slow", never)
+  const [gone, next] = [new AbortController(), slots.take("slow", never)]
+  const leaving = slots.take("slow", gone.signal)
+  gone.abort("gone")
+  await assert.rejects(leaving, error => error === "gone")
+  giveBack()
+  ;(await next)()
+  assert.equal(slots.isFull("slow"), false)
 })
 
 test("a fetch ends with the last reader that waits for it, and not before", async () => {

@@ -1,9 +1,8 @@
 /**
  * Places for the bytes of remotes: some for all, and fewer for each, so that a slow remote leaves places to the others.
  *
- * Limits    `REMOTE_LIMITS`: reads that wait for a place, and how long; the least rate of a remote.
+ * Limits    `REMOTE_LIMITS`: reads that wait for a place, and how long.
  */
-import { fail } from "../base/failures.js"
 import { Slots } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
@@ -29,10 +28,10 @@ export class RemoteSlots {
   }
 
   /** Waits for a place of the remote first: what waits for a slow remote holds no place of the others. */
-  async take(store: string): Promise<() => void> {
-    const giveBackOwn = await this.of(store).take()
+  async take(store: string, signal: AbortSignal): Promise<() => void> {
+    const giveBackOwn = await this.of(store).take(signal)
     try {
-      const giveBack = await this.all.take()
+      const giveBack = await this.all.take(signal)
       return () => {
         giveBack()
         giveBackOwn()
@@ -51,21 +50,5 @@ export class RemoteSlots {
     const slots = new Slots(this.clock, this.ofRemoteMax, fetchesWaitingOfRemoteMax, fetchWaitMs, what)
     this.ofRemotes.set(store, slots)
     return slots
-  }
-}
-
-/** Only the time in which the store waits for the remote counts. Throws `remoteUnavailable` if the remote sends too slowly. */
-export async function* atLeastRate(clock: Clock, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { bytesPerSecondMin, rateGraceMs } = REMOTE_LIMITS
-  let [waitedMs, bytes, sinceMs] = [0, 0, clock.monotonicMs()]
-  for await (const piece of body) {
-    waitedMs += clock.monotonicMs() - sinceMs
-    bytes += piece.length
-    if (waitedMs > rateGraceMs && bytes * 1000 < waitedMs * bytesPerSecondMin) {
-      const message = `The remote sends fewer than ${bytesPerSecondMin} bytes a second.`
-      throw fail("remoteUnavailable", { message })
-    }
-    yield piece
-    sinceMs = clock.monotonicMs()
   }
 }

@@ -223,7 +223,8 @@ function failureOfClient(error: unknown, bucket: string): unknown {
     return fail("remoteUnavailable", { message: `The remote does not respond: ${error.message}.` }, error)
   if (!(error instanceof RemoteFailure)) return error
   const { status, code, message } = error
-  if (UNAVAILABLE.has(status))
+  // A remote whose own remote refuses: waiting does not help.
+  if (UNAVAILABLE.has(status) && code !== "RemoteRefused")
     return fail("remoteUnavailable", { message: `The remote is not available: ${message}.` }, error)
   if (status === 404 && code === "NoSuchBucket") return refused(`The remote has no bucket ${bucket}.`)
   if (status === 404) return fail("noSuchKey", {}, error)

@@ -11,6 +11,7 @@ import { REGION_DEFAULT } from "../base/region.js"
 import { S3Client, type Trust } from "../client/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Origin, RemoteSetting } from "./contract.js"
+import { HOPS_HEADER } from "./hops.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { S3Origin, StoreHealth, type Headers } from "./s3-origin.js"
 
@@ -75,8 +76,9 @@ export class RemoteStore {
   ) {
     const { accounts: _, certificates, sessionToken, ...access } = config
     const trust: Trust | undefined = certificates === undefined ? undefined : { pem: certificates, isOwnStore: false }
-    const { attemptsMax, connectionsMax, silenceMs, connectMs } = REMOTE_LIMITS
-    const options = { attemptsMax, connectionsMax, silenceMs, connectMs }
+    const { attemptsMax, connectionsMax, silenceMs, connectMs, headMs, bytesPerSecondMin, rateGraceMs } = REMOTE_LIMITS
+    const rate = { bytesPerSecondMin, graceMs: rateGraceMs }
+    const options = { attemptsMax, connectionsMax, silenceMs, connectMs, headMs, rate }
     this.health = new StoreHealth(clock)
     this.client = new S3Client(
       { ...access, ...(trust && { trust }), ...(sessionToken && { sessionToken }) },
@@ -86,9 +88,13 @@ export class RemoteStore {
     )
   }
 
-  /** `headers` are sent with each write and removal. */
-  bucket({ bucket, prefix }: Pick<RemoteSetting, "bucket" | "prefix">, headers?: Headers): Origin {
-    return new S3Origin(this.client, { bucket, prefix, headers }, this.health)
+  /** `headers` are sent with each write and removal, and `hops`, as `hopsThrough` makes them, with every request. */
+  bucket(
+    { bucket, prefix }: Pick<RemoteSetting, "bucket" | "prefix">,
+    { headers, hops }: { readonly headers?: Headers; readonly hops?: string },
+  ): Origin {
+    const client = hops === undefined ? this.client : this.client.withHeaders([[HOPS_HEADER, hops]])
+    return new S3Origin(client, { bucket, prefix, headers }, this.health)
   }
 
   close(): void {

@@ -154,7 +154,11 @@ export class RemoteScene {
   async reading(key: string, asked: Asked = {}): Promise<ReadResult> {
     const { conditions = {}, revalidates = false, ...wanted } = asked
     const request = { bucket: this.bucket, key: objectKeyOfText(key), conditions, ...wanted }
-    const { body, outcome } = await this.remotes.open(this.setting, request, { revalidates, signal: noSignal })
+    const { body, outcome } = await this.remotes.open(this.setting, request, {
+      revalidates,
+      signal: noSignal,
+      hops: undefined,
+    })
     const bytes = Buffer.from(await gathered(body, noSignal))
     const { etag, sizeBytes, lastModifiedMs, headers } = body.info
     const about = { etag, sizeBytes, lastModifiedMs, headers, range: body.range }
@@ -185,7 +189,10 @@ export class RemoteScene {
       ...target,
       ...{ attributes, tags: [], body: sourceOf(bytes, MIB), signal: noSignal },
     })
-    return this.remotes.written(this.bucket, target.key, must(versionId, "the bucket has versions"), conditions)
+    return this.remotes.written(this.bucket, target.key, must(versionId, "the bucket has versions"), {
+      ...conditions,
+      hops: undefined,
+    })
   }
 
   write(...written: Parameters<RemoteScene["writing"]>): Promise<string | undefined> {
@@ -193,7 +200,7 @@ export class RemoteScene {
   }
 
   removing(key: string, conditions: Conditions = {}): Promise<void> {
-    return this.remotes.remove(this.bucket, objectKeyOfText(key), conditions)
+    return this.remotes.remove(this.bucket, objectKeyOfText(key), conditions, { hops: undefined })
   }
 
   remove(key: string, conditions: Conditions = {}): Promise<void> {
@@ -241,7 +248,7 @@ export class RemoteScene {
       withStatus: false,
       ...asked,
     }
-    return this.remotes.list(this.setting, request, noSignal)
+    return this.remotes.list(this.setting, request, { signal: noSignal, hops: undefined })
   }
 
   /** All pages of a listing: keys with their status, and common prefixes. */

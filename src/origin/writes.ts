@@ -16,7 +16,7 @@ import type { Log } from "../seams/telemetry/contract.js"
 import type { CachedEntry } from "../format/remote-entry.js"
 import type { RemoteBlocks } from "./blocks.js"
 import type { RemoteCache } from "./cache.js"
-import type { Origin, OriginObject, OriginUpload, RemoteSetting } from "./contract.js"
+import type { Origin, OriginObject, OriginUpload } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemotePlace } from "./reads.js"
 import { bytesOf, checkEtag, keepsEtag, orOvertaken, uploadOf, type UploadSource } from "./uploads.js"
@@ -30,7 +30,7 @@ interface WritesParts {
   readonly cache: RemoteCache
   readonly blocks: RemoteBlocks
   readonly objects: Pick<Objects, "get" | "parts" | "remove" | "listVersions">
-  readonly originOf: (setting: RemoteSetting) => Origin
+  readonly originOf: (place: RemotePlace) => Origin
   /** Fires when the store stops: a client that goes away does not end its write. */
   readonly signal: AbortSignal
 }
@@ -80,7 +80,7 @@ export class RemoteWrites {
     const { info, etag } = await this.changing(place, async () => {
       const { info } = await this.headOf(objects, bucket, key, versionId)
       const upload = { ...(await uploadOf(this.source, place, info)), conditions }
-      const { etag } = await originOf(setting).put(key, upload, signal)
+      const { etag } = await originOf(place).put(key, upload, signal)
       if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
       return { info, etag }
     })
@@ -91,13 +91,13 @@ export class RemoteWrites {
   }
 
   async remove(place: RemotePlace, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
-    const { space, key, setting } = place
+    const { space, key } = place
     const { cache, originOf, signal } = this.parts
     const there = await this.checkFirst(place, conditions)
     // A remote may not know lists, nor "*".
     const ifMatch = conditions.ifMatch && there && [there.etag]
     await cache.mark(space, key, "changing")
-    await this.changing(place, () => originOf(setting).remove(key, { ifMatch }, signal))
+    await this.changing(place, () => originOf(place).remove(key, { ifMatch }, signal))
     await cache.mark(space, key, "changed")
   }
 
@@ -137,13 +137,13 @@ export class RemoteWrites {
 
   /** Not all stores know conditions of writes: what can be seen before is refused here. */
   private async checkFirst(
-    { setting, key }: RemotePlace,
+    place: RemotePlace,
     { ifMatch, ifNoneMatch }: WriteConditions,
   ): Promise<OriginObject | undefined> {
     if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
     const there = await this.parts
-      .originOf(setting)
-      .head(key, this.parts.signal)
+      .originOf(place)
+      .head(place.key, this.parts.signal)
       .catch((error: unknown) => {
         if (isFailure(error, "noSuchKey")) return undefined
         throw error
@@ -159,9 +159,9 @@ export class RemoteWrites {
   /** Caches what was written, if the remote still has it. Returns whether the entry that had this tag is replaced. */
   private async cacheWritten(place: RemotePlace, info: ObjectInfo, etag: string, tag: string): Promise<boolean> {
     const { cache, clock, originOf, signal, log } = this.parts
-    const { key, space, setting } = place
+    const { key, space } = place
     try {
-      const object = await originOf(setting).head(key, signal)
+      const object = await originOf(place).head(key, signal)
       if (object.etag !== etag || object.sizeBytes !== info.sizeBytes) return false
       const entry = cache.entryOf(object, clock.wallMs())
       if ((await cache.replace(space, key, entry, tag)) === undefined) return false

@@ -9,6 +9,7 @@ import { asFailure, fail } from "../base/failures.js"
 import { after, forEachSoon, recover, type Soon } from "../base/soon.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket } from "../object/contract.js"
+import { checkHops, HOPS_HEADER } from "../origin/index.js"
 import { requestsHarmlessList } from "./acl/requested-acl.js"
 import type { ChangeAudit } from "./audit-changes.js"
 import { checkExpectedOwner, type Gatekeeper, type OpenBucket } from "./authenticate.js"
@@ -147,6 +148,8 @@ export class OperationRunner {
     const enter = (place: Place): Soon<void> =>
       after(this.authorize(admitted, call, place, exchange.trace), () => {
         request.admitted = bucket
+        // Also of a bucket that is not remote yet: the request is that of the setting which would make it a loop.
+        checkHops(bucket, call.headers.get(HOPS_HEADER))
         this.countIn(bucket, exchange)
         return isRemote(bucket) ? checkRemoteRequest(call, operation, REMOTE_OPERATIONS.has(operation)) : undefined
       })

@@ -60,6 +60,8 @@ export type ThreadStep =
 /** A task for a thread, which owns its bytes from then on. */
 export type TransformTask =
   | { readonly kind: "steps"; readonly steps: readonly ThreadStep[]; readonly bytes: Uint8Array; readonly type: string }
+  /** How much memory outside of the JavaScript heap the steps take. */
+  | { readonly kind: "measure"; readonly steps: readonly ThreadStep[]; readonly bytes: Uint8Array }
   /** For gzip raw deflate blocks that end at a byte, none of them the last; for zstd a whole frame. */
   | { readonly kind: "encode"; readonly coding: Coding; readonly bytes: Uint8Array }
   /** The answer names the fault of the module. */
@@ -72,6 +74,7 @@ export type TransformAnswer =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly type: string }
   /** The input stays as it is. `reason`: a short English phrase of ASCII. The same input is always skipped. */
   | { readonly kind: "skipped"; readonly reason: string }
+  | { readonly kind: "measured"; readonly nativeBytes: number }
   | { readonly kind: "encoded"; readonly bytes: Uint8Array }
   /** `fault` is undefined if a module is good. */
   | { readonly kind: "checked"; readonly fault: string | undefined }

@@ -15,6 +15,8 @@ export const TRANSFORM_LIMITS = {
   modulesMax: 100,
   /** Pixels of an image before and after. */
   pixelsMax: 50_000_000,
+  /** The memory that the image library takes outside of the JavaScript heap, for all images at a time. */
+  nativeBytesMax: 640 * MIB,
   /** Tasks that wait for a thread. */
   waitingMax: 256,
   /** Results that are made at the same time, each with its input and its output in memory; others wait. */

@@ -27,13 +27,26 @@ class Steps implements Sandbox<TransformTask, TransformAnswer> {
   readonly waiting = 0
   calls = 0
   version = "1"
+  image: string | undefined
   next: "works" | "skips" | "time" = "works"
   held: Promise<void> = Promise.resolve()
+  /** What a step of images takes. */
+  nativeBytes = 0
+  /** Of tasks with such steps that have been answered, and go on in native code. */
+  readonly ends: (() => void)[] = []
 
-  async run(task: TransformTask): Promise<SandboxOutcome<TransformAnswer>> {
+  async run(
+    task: TransformTask,
+    _transfer: readonly ArrayBuffer[],
+    _signal: AbortSignal,
+    onEnded?: () => void,
+  ): Promise<SandboxOutcome<TransformAnswer>> {
     await Promise.resolve()
+    if (onEnded !== undefined) this.ends.push(onEnded)
+    if (task.kind === "measure")
+      return { kind: "answered", answer: { kind: "measured", nativeBytes: this.nativeBytes } }
     if (task.kind === "versions") {
-      const versions = { svgmin: this.version, image: undefined, gzip: "1", zstd: "1" }
+      const versions = { svgmin: this.version, image: this.image, gzip: "1", zstd: "1" }
       return { kind: "answered", answer: { kind: "versions", versions } }
     }
     if (task.kind === "checkModule") return { kind: "answered", answer: { kind: "checked", fault: undefined } }
@@ -162,6 +175,27 @@ test("a result of a rule is made once and kept; one that a client asked for is m
   assert.deepEqual(await scene.get("a", { isRule: false }), first)
   assert.deepEqual(await scene.get("a", { isRule: false }), first)
   assert.deepEqual([scene.steps.calls, await scene.kept()], [3, 1])
+})
+
+test("memory of native code is reserved until it has ended, also if its task was stopped before", async () => {
+  const scene = await Scene.open()
+  const { steps } = scene
+  steps.image = "1"
+  const asked = { pipeline: parsePipeline("image,width=9"), isRule: false }
+  for (const key of ["a", "b", "c"]) await scene.put(key, key, { headers: { contentType: "image/png" } })
+  steps.nativeBytes = 0.6 * TRANSFORM_LIMITS.nativeBytesMax
+  steps.next = "time"
+  assert.match((await scene.get("a", asked)).skipped ?? "", /seconds/)
+  steps.next = "works"
+  const second = scene.ask("b", asked)
+  await scene.world.clock.advance(1_000)
+  assert.equal(steps.calls, 1, "the second has no memory while the first is in native code")
+  steps.ends[0]?.()
+  assert.equal((await scene.run(second)).text, "B")
+  steps.ends[1]?.()
+  steps.nativeBytes = 0.4 * TRANSFORM_LIMITS.nativeBytesMax
+  await scene.get("b", asked)
+  assert.equal((await scene.get("c", asked)).text, "C", "two small ones at a time")
 })
 
 test("requests for the same work at the same time share it, and none is lost when one ends", async () => {

@@ -20,7 +20,7 @@ import type {
 import { evaluateRead, gathered, resolveRange, segmentsMd5Of } from "../object/index.js"
 import { contentTypeOf } from "../base/content-types.js"
 import type { TarIndex } from "../format/tar-index.js"
-import { laterTurn, mapBounded } from "../life/index.js"
+import { ByteBudget, laterTurn, mapBounded } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
 import type { Sandbox, SandboxFault } from "../seams/sandbox/index.js"
@@ -105,6 +105,7 @@ export class Transforms implements ObjectTransforms {
   private readonly makings: Makings
   private readonly streams: Slots
   private readonly indexing: Slots
+  private readonly native = new ByteBudget(() => TRANSFORM_LIMITS.nativeBytesMax)
   private readonly indexes = new TarIndexes()
   private known: Promise<StepVersions> | undefined
 
@@ -323,7 +324,7 @@ export class Transforms implements ObjectTransforms {
     let [bytes, madeType] = [input, type]
     if (steps.length > 0) {
       const threadSteps = await mapBounded(steps, 1, step => this.threadStepOf(step, modules))
-      const answer = await this.tryAsk({ kind: "steps", steps: threadSteps, bytes, type }, bytes, signal)
+      const answer = await this.runSteps({ kind: "steps", steps: threadSteps, bytes, type }, signal)
       if (answer.kind === "faulted") return { skipped: answer.reason, isLasting: false }
       if (answer.kind === "skipped") return { skipped: answer.reason, isLasting: true }
       if (answer.kind !== "bytes") throw fail("internal", { reason: "a thread of transforms answers something else" })
@@ -337,6 +338,23 @@ export class Transforms implements ObjectTransforms {
       bytes = Buffer.concat(pieces)
     }
     return { bytes, result: { type: madeType, coded: coding !== undefined } }
+  }
+
+  /** What native code takes is reserved before it begins, until it has ended: also if its task has faulted before. */
+  private async runSteps(task: Extract<TransformTask, { kind: "steps" }>, signal: AbortSignal) {
+    const { steps, bytes } = task
+    const isNative = steps.some(({ kind }) => kind === "image")
+    const measured = isNative ? await this.tryAsk({ kind: "measure", steps, bytes }, undefined, signal) : undefined
+    if (measured?.kind === "faulted") return measured
+    const nativeBytes = measured?.kind === "measured" ? measured.nativeBytes : 0
+    if (nativeBytes === 0) return this.tryAsk(task, bytes, signal)
+    return new Promise<Awaited<ReturnType<Transforms["tryAsk"]>>>((resolve, reject) => {
+      const run = (): Promise<void> =>
+        new Promise(onEnded => {
+          this.tryAsk(task, bytes, signal, onEnded).then(resolve, reject)
+        })
+      void this.native.run(nativeBytes, run)
+    })
   }
 
   private async threadStepOf(step: Pipeline["steps"][number], modules: FoundModules): Promise<ThreadStep> {
@@ -377,10 +395,10 @@ export class Transforms implements ObjectTransforms {
     throw fail("tooManyInFlight", { message: `The transform was stopped: ${answer.reason}. Try again.` })
   }
 
-  private async tryAsk(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal) {
+  private async tryAsk(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal, onEnded?: () => void) {
     const isWhole = moved !== undefined && moved.byteLength === moved.buffer.byteLength
     const buffers = isWhole && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : []
-    const outcome = await this.parts.sandbox.run(task, buffers, signal)
+    const outcome = await this.parts.sandbox.run(task, buffers, signal, onEnded)
     return outcome.kind === "answered" ? outcome.answer : { kind: "faulted" as const, reason: FAULTS[outcome.fault] }
   }
 

@@ -28,7 +28,7 @@ export class Proxy {
   private readonly server: http.Server
   private readonly agent = new http.Agent({ keepAlive: true })
 
-  private constructor(private readonly target: URL) {
+  private constructor(private target: URL) {
     this.server = http.createServer((request, response) => this.handle(request, response))
   }
 
@@ -36,6 +36,11 @@ export class Proxy {
     const proxy = new Proxy(new URL(target))
     await new Promise<void>(resolve => proxy.server.listen(0, "127.0.0.1", resolve))
     return proxy
+  }
+
+  /** From now on, requests are passed on to another store. */
+  aim(target: string): void {
+    this.target = new URL(target)
   }
 
   get endpoint(): string {
@@ -100,6 +105,9 @@ export class Proxy {
 export const md5Of = (text: string) => ({ "Content-MD5": createHash("md5").update(text).digest("base64") })
 
 export interface RemoteOptions {
+  /** Of the remote stores of a world. */
+  readonly store?: string
+  readonly bucket?: string
   readonly freshness?: string
   readonly writes?: string
   readonly prefix?: string
@@ -107,8 +115,15 @@ export interface RemoteOptions {
 }
 
 /** The document of the setting. */
-export const remoteDocument = ({ freshness, writes, prefix, more = "" }: RemoteOptions = {}): string =>
-  "<RemoteConfiguration><Store>far</Store><Bucket>data</Bucket>" +
+export const remoteDocument = ({
+  store = "far",
+  bucket = "data",
+  freshness,
+  writes,
+  prefix,
+  more = "",
+}: RemoteOptions = {}): string =>
+  `<RemoteConfiguration><Store>${store}</Store><Bucket>${bucket}</Bucket>` +
   (prefix === undefined ? "" : `<Prefix>${prefix}</Prefix>`) +
   (freshness === undefined ? "" : `<Freshness>${freshness}</Freshness>`) +
   (writes === undefined ? "" : `<Writes>${writes}</Writes>`) +
@@ -122,12 +137,19 @@ export class RemoteWorld {
     readonly folder: string,
   ) {}
 
-  static async start(folder: string, args: readonly string[] = []): Promise<RemoteWorld> {
+  /** `others`: endpoints of further remote stores, by their names. */
+  static async start(
+    folder: string,
+    args: readonly string[] = [],
+    others: Readonly<Record<string, string>> = {},
+  ): Promise<RemoteWorld> {
     const far = await ServerProcess.start({ folders: [join(folder, "far")] })
     const proxy = await Proxy.start(far.endpoint)
     const file = join(folder, "remotes.json")
     const key = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
-    writeFileSync(file, JSON.stringify({ far: { endpoint: proxy.endpoint, region: REGION, ...key } }))
+    const stores = Object.entries({ far: proxy.endpoint, ...others })
+    const named = stores.map(([name, endpoint]) => [name, { endpoint, region: REGION, ...key }] as const)
+    writeFileSync(file, JSON.stringify(Object.fromEntries(named)))
     chmodSync(file, 0o600)
     const near = await ServerProcess.start({ folders: [join(folder, "near")], args: ["--remotes", file, ...args] })
     const world = new RemoteWorld(far, near, proxy, folder)

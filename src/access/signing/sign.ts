@@ -32,7 +32,10 @@ export interface SignedRequest {
 }
 
 /** Not signed, because proxies may change them. */
-const UNSIGNED_HEADERS = new Set(["authorization", "connection", "expect", "user-agent", "transfer-encoding"])
+/** Proxies add to `cdn-loop`, and may change the others. */
+const UNSIGNED_HEADERS = new Set([
+  ...["authorization", "cdn-loop", "connection", "expect", "user-agent", "transfer-encoding"],
+])
 
 /**
  * Adds `x-amz-date`, `x-amz-content-sha256` and `Authorization`. The headers must include `host`.

@@ -20,6 +20,7 @@ import type {
 } from "../../object/contract.js"
 import { bodyOf } from "../../object/index.js"
 import {
+  HOPS_HEADER,
   noConditions,
   readOnly,
   type RemoteBuckets,
@@ -127,6 +128,9 @@ export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, 
 export const localConditionsOf = (call: ObjectCall): Conditions =>
   isRemote(call.bucket) ? {} : writeConditionsOf(call)
 
+const hopsOf = ({ headers }: BucketCall): string | undefined => headers.get(HOPS_HEADER)
+const askOf = (call: BucketCall) => ({ signal: call.client.signal, hops: hopsOf(call) })
+
 /** Opens an object as `Objects.get` does, and notes on the call where it came from. */
 export const openRemote = (
   call: ObjectCall,
@@ -136,7 +140,7 @@ export const openRemote = (
   after(remoteOf(call, at.bucket), async ({ remotes, setting }) => {
     const { bucket, key } = at
     const revalidates = /(?:^|[\s,])no-cache(?:$|[\s,])/i.test(call.headers.get("cache-control") ?? "")
-    const options = { revalidates, signal: call.client.signal }
+    const options = { revalidates, ...askOf(call) }
     const { body, outcome } = await remotes.open(setting, { ...request, bucket, key }, options)
     call.remoteOutcome = outcome
     return body
@@ -154,7 +158,7 @@ export function settled<Result extends PutResult>(call: ObjectCall, result: Resu
   if (!isRemote(bucket) && remotes === undefined) return result
   const { ifMatch, ifNoneMatch } = writeConditionsOf(call)
   const conditions = isRemote(bucket) ? { ifMatch, ifNoneMatch } : {}
-  return after(remotes?.written(bucket, key, versionId, conditions), etag =>
+  return after(remotes?.written(bucket, key, versionId, { ...conditions, hops: hopsOf(call) }), etag =>
     etag === undefined ? result : { ...result, etag },
   )
 }
@@ -167,12 +171,12 @@ export const removeRemote = (
   { key, conditions }: Pick<Parameters<ObjectCall["services"]["objects"]["remove"]>[0], "key" | "conditions">,
 ): Promise<DeleteResult> =>
   asPromise(() => remoteOf(call)).then(async ({ remotes }) => {
-    await remotes.remove(call.bucket, key, conditions)
+    await remotes.remove(call.bucket, key, conditions, { hops: hopsOf(call) })
     return { versionId: undefined, deleteMarker: false }
   })
 
 export const listRemote = (call: BucketCall, request: RemoteListRequest): Soon<RemoteListPage> =>
-  after(remoteOf(call), ({ remotes, setting }) => remotes.list(setting, request, call.client.signal))
+  after(remoteOf(call), ({ remotes, setting }) => remotes.list(setting, request, askOf(call)))
 
 /** The bytes of an object of a remote bucket, for a copy. */
 async function openSource(
@@ -245,7 +249,7 @@ export async function copyPartFromRemote(
 export async function prefetchObject(call: ObjectCall): Promise<Answer> {
   if (!isRemote(call.bucket)) throw notRemote()
   const { remotes, setting } = await remoteOf(call)
-  await remotes.prefetch(setting, call.bucket, call.key, call.client.signal)
+  await remotes.prefetch(setting, call.bucket, call.key, askOf(call))
   return answerEmpty(204)
 }
 

@@ -17,7 +17,13 @@ export interface Sandbox<Task, Answer> {
   readonly waiting: number
   /**
    * Throws `tooManyInFlight` if too many tasks wait; rejects with the signal's reason once it fires, and ends the task.
-   * `transfer`: buffers of the task that move to the thread instead of being copied.
+   * `transfer`: buffers of the task that move to the thread instead of being copied. `onEnded` is called once the task uses nothing
+   * any more, which may be after its fault: native code runs to its end.
    */
-  run(task: Task, transfer: readonly ArrayBuffer[], signal: AbortSignal): Promise<SandboxOutcome<Answer>>
+  run(
+    task: Task,
+    transfer: readonly ArrayBuffer[],
+    signal: AbortSignal,
+    onEnded?: () => void,
+  ): Promise<SandboxOutcome<Answer>>
 }

@@ -17,15 +17,21 @@ export class InlineSandbox<Task, Answer> implements Sandbox<Task, Answer> {
     return this.tasks
   }
 
-  async run(task: Task, _transfer: readonly ArrayBuffer[], signal: AbortSignal): Promise<SandboxOutcome<Answer>> {
-    signal.throwIfAborted()
+  async run(
+    task: Task,
+    _transfer: readonly ArrayBuffer[],
+    signal: AbortSignal,
+    onEnded: () => void = () => undefined,
+  ): Promise<SandboxOutcome<Answer>> {
     this.tasks += 1
     try {
+      signal.throwIfAborted()
       const outcome = await this.outcomeOf(task)
       signal.throwIfAborted()
       return outcome
     } finally {
       this.tasks -= 1
+      onEnded()
     }
   }
 

@@ -58,17 +58,31 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
     return this.queue.size
   }
 
-  async run(task: Task, transfer: readonly ArrayBuffer[], signal: AbortSignal): Promise<SandboxOutcome<Answer>> {
-    signal.throwIfAborted()
-    const place = (this.queue.size === 0 ? this.take() : undefined) ?? (await this.turn(signal))
+  async run(
+    task: Task,
+    transfer: readonly ArrayBuffer[],
+    signal: AbortSignal,
+    onEnded: () => void = () => undefined,
+  ): Promise<SandboxOutcome<Answer>> {
+    const place = await this.enter(signal).catch((error: unknown) => {
+      onEnded()
+      throw error
+    })
     try {
       signal.throwIfAborted()
       const outcome = await this.runOn(place.thread, task, transfer, signal)
       signal.throwIfAborted()
       return outcome
     } finally {
+      if (place.thread.alive) onEnded()
+      else void place.thread.ended.then(onEnded)
       this.leave(place)
     }
+  }
+
+  private async enter(signal: AbortSignal): Promise<Place<Task, Answer>> {
+    signal.throwIfAborted()
+    return (this.queue.size === 0 ? this.take() : undefined) ?? (await this.turn(signal))
   }
 
   /** Ends the threads; resolves once they have ended. Running tasks fault, and those that wait reject with `stopping`. */

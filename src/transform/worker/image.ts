@@ -6,13 +6,15 @@
  *           It is never enlarged. A GIF or WebP image keeps its frames if the result is one too; other formats get the
  *           first. JPEG has no transparency: what is transparent becomes white.
  * Refuses   Anything but JPEG, PNG, WebP, GIF and AVIF; other loaders of the library are blocked. Broken images.
- * Limits    Pixels of all frames, before and after. One thread of the library for each task; nothing is cached.
+ * Limits    Pixels of all frames, before and after. Memory, by `image-memory-core.ts`, before any pixel is read. One thread of the library for each task; nothing is cached.
  *           A thread that the library works on cannot be ended. Its own limit of time ends loading and resizing; an
  *           encoder runs to its end, so that large AVIF images are encoded faster, and less densely.
  */
 import type { Metadata, Sharp, SharpOptions } from "sharp"
+import { MIB } from "../../base/limits.js"
 import type { ImageFormat, ImageStep } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
+import { madePixels, nativeBytesOf, type ImageShape } from "./image-memory-core.js"
 import { isPassing, messageOf, skip, type Made, type Skipped } from "./step-outcome.js"
 
 /** Incremented with each change of what the step does. */
@@ -21,7 +23,7 @@ const STEP = 1
 type ReadFormat = ImageFormat | "gif"
 type Library = Awaited<ReturnType<typeof loadLibrary>>
 
-const { pixelsMax, taskMs } = TRANSFORM_LIMITS
+const { nativeBytesMax, pixelsMax, taskMs } = TRANSFORM_LIMITS
 /** Below the limit of the task, so that a large image is skipped rather than its thread ended. */
 const TIMEOUT_S = Math.floor((taskMs * 0.8) / 1000)
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 }
@@ -76,13 +78,14 @@ export async function imageStep(step: ImageStep, { bytes }: Made): Promise<Made 
   const read = formatOf(bytes)
   if (read === undefined) return skip("not a JPEG, PNG, WebP, GIF or AVIF image")
   const format = step.format ?? read
-  const options: SharpOptions = {
-    ...{ failOn: "error", limitInputPixels: pixelsMax, animated: ANIMATED.has(read) && ANIMATED.has(format) },
-  }
+  const options = optionsOf(read, format)
   try {
-    const metadata = await sharp(bytes, options).metadata()
-    const pixels = pixelsOf(step, metadata)
+    const shape = shapeOf(await sharp(bytes, options).metadata(), read)
+    const pixels = Math.max(shape.width * shape.height, madePixels(step, shape))
     if (pixels > pixelsMax) return skip(`more than ${pixelsMax} pixels`)
+    const neededBytes = nativeBytesOf(step, shape, format)
+    if (neededBytes > nativeBytesMax)
+      return skip(`it would take ${Math.ceil(neededBytes / MIB)} MiB of memory, more than ${nativeBytesMax / MIB}`)
     const image = resized(sharp(bytes, options).timeout({ seconds: TIMEOUT_S }).autoOrient(), step, format)
     const made = await encoded(image, step, format, pixels).toBuffer()
     return { kind: "made", bytes: made, type: `image/${format}` }
@@ -97,14 +100,37 @@ function formatOf(bytes: Uint8Array): ReadFormat | undefined {
   return SIGNATURES.find(([, at, signature]) => signature.test(start.slice(at)))?.[0]
 }
 
-/** At most this many pixels are in the frames of the input, or of the result. */
-function pixelsOf({ width, height, fit }: ImageStep, metadata: Metadata): number {
-  const frames = metadata.pages ?? 1
-  const input = metadata.width * metadata.height
-  // Only borders make an image larger.
-  const asked = (width ?? metadata.width) * (height ?? metadata.height) * frames
-  return fit === "contain" ? Math.max(input, asked) : input
+/** From here on, metadata turns an image upright by its sides. */
+const TURNED_FROM = 5
+
+/** Frames are one below the other. */
+function shapeOf(metadata: Metadata, format: ReadFormat): ImageShape {
+  const { width, height, pages: frames = 1, depth, orientation = 1 } = metadata
+  const isTurned = orientation >= TURNED_FROM
+  return {
+    ...{ format, frames, hasAlpha: metadata.hasAlpha, isDeep: depth !== "uchar" },
+    ...(isTurned ? { width: height, height: width } : { width, height }),
+  }
 }
+
+/** The memory that the step takes, at most. Images that it skips take none. */
+export async function imageBytes(step: ImageStep, bytes: Uint8Array): Promise<number> {
+  const sharp = await installed()
+  const read = formatOf(bytes)
+  if (sharp === undefined || read === undefined) return 0
+  try {
+    const format = step.format ?? read
+    const metadata = await sharp(bytes, optionsOf(read, format)).metadata()
+    return nativeBytesOf(step, shapeOf(metadata, read), format)
+  } catch (error) {
+    if (isPassing(error)) throw error
+    return 0
+  }
+}
+
+const optionsOf = (read: ReadFormat, format: ReadFormat): SharpOptions => ({
+  ...{ failOn: "error", limitInputPixels: pixelsMax, animated: ANIMATED.has(read) && ANIMATED.has(format) },
+})
 
 function resized(image: Sharp, { width, height, fit }: ImageStep, format: ReadFormat): Sharp {
   const size = { ...(width !== undefined && { width }), ...(height !== undefined && { height }) }

@@ -9,7 +9,7 @@ import { MIB } from "../../base/limits.js"
 import type { StepVersions, ThreadStep, TransformAnswer, TransformTask } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
 import { codingVersions, encode } from "./encode.js"
-import { imageStep, imageVersion } from "./image.js"
+import { imageBytes, imageStep, imageVersion } from "./image.js"
 import { skip, type Made, type Skipped } from "./step-outcome.js"
 import { minifySvg, svgminVersion } from "./svgmin.js"
 import { moduleFault } from "./wasm-binary.js"
@@ -19,6 +19,8 @@ export async function handleTask(task: TransformTask): Promise<TransformAnswer> 
   switch (task.kind) {
     case "steps":
       return await runSteps(task.steps, { kind: "made", bytes: task.bytes, type: task.type })
+    case "measure":
+      return { kind: "measured", nativeBytes: await nativeBytesOf(task.steps, task.bytes) }
     case "encode":
       return { kind: "encoded", bytes: owned(await encode(task.coding, task.bytes)) }
     case "checkModule":
@@ -48,6 +50,15 @@ async function runSteps(steps: readonly ThreadStep[], input: Made): Promise<Tran
   }
   if (current === input) return skipped ?? skip("there is no step")
   return { kind: "bytes", bytes: owned(current.bytes), type: current.type }
+}
+
+/** The image of a later step is known only once the step before it has made it. */
+async function nativeBytesOf(steps: readonly ThreadStep[], bytes: Uint8Array): Promise<number> {
+  const { inputBytesMax, nativeBytesMax } = TRANSFORM_LIMITS
+  const [first, ...others] = steps
+  if (others.some(({ kind }) => kind === "image")) return nativeBytesMax
+  if (first?.kind !== "image" || bytes.length > inputBytesMax) return 0
+  return Math.min(nativeBytesMax, await imageBytes(first, bytes))
 }
 
 function runStep(step: ThreadStep, input: Made): Promise<Made | Skipped> | Made | Skipped {

@@ -1,0 +1,98 @@
+/**
+ * The memory of native code, as `/proc` shows it: what each format takes is less than what is reserved for it, and a server stays
+ * within its budget, whatever images it is asked for at once. The image library is the only native code that takes more than a few
+ * mebibytes; all other codecs are WebAssembly, or work on pieces of a mebibyte. Skipped without the package sharp.
+ */
+import assert from "node:assert/strict"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { test } from "node:test"
+import { MIB } from "../../src/base/limits.js"
+import { TRANSFORM_LIMITS } from "../../src/transform/limits.js"
+import { imageVersion } from "../../src/transform/worker/image.js"
+import { run } from "../harness/commands.js"
+import { withFolder } from "../harness/folders.js"
+import { ROOT, withServer } from "../harness/server.js"
+import { residentBytes } from "../stalled/attackers.js"
+
+const missing = (await imageVersion()) === undefined ? "the package sharp is not installed" : false
+const images = { skip: missing, timeout: 300_000 }
+const SIDE = 1_000
+/** Inputs and results of objects, and the heap between garbage collections. */
+const HEAP_BYTES = 160 * MIB
+
+const pipelineOf = (format: string, quality: number): string =>
+  encodeURIComponent(`image,format=${format},quality=${quality}`)
+
+/** Makes an image, and prints the memory that the step takes at most, and the memory that was reserved for it. */
+const MEASURE = `
+import { readFileSync } from "node:fs"
+import sharp from "sharp"
+const [, module, side, input, channels, depth, format] = process.argv
+const { imageBytes, imageStep } = await import(module)
+const most = () => Number(/VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024
+const create = { width: Number(side), height: Number(side), channels: 3, background: "red" }
+let image = sharp({ create: { ...create, noise: { type: "gaussian", mean: 128, sigma: 60 } } })
+if (channels === "4") image = image.ensureAlpha(0.5)
+if (depth === "16") image = image.toColourspace("rgb16")
+const bytes = await image.toFormat(input).toBuffer()
+const step = { kind: "image", fit: "inside", format }
+const reserved = await imageBytes(step, bytes)
+// From here on, the highest value is counted again.
+const { writeFileSync } = await import("node:fs")
+writeFileSync("/proc/self/clear_refs", "5")
+const before = most()
+const made = await imageStep(step, { kind: "made", bytes, type: "image/x" })
+console.log(JSON.stringify({ kind: made.kind, taken: most() - before, reserved }))
+`
+
+test("what each format takes is less than what is reserved for it", images, async () => {
+  const module = pathToFileURL(join(ROOT, "dist/src/transform/worker/image.js")).href
+  for (const [input, channels, depth, format] of [
+    ["png", "4", "8", "avif"],
+    ["png", "3", "16", "avif"],
+    ["webp", "4", "8", "webp"],
+    ["jpeg", "3", "8", "jpeg"],
+    ["png", "3", "16", "png"],
+  ] as const) {
+    const name = [input, channels, depth, format].join(" ")
+    const args = ["--input-type=module", "-e", MEASURE, module, String(SIDE), input, channels, depth, format]
+    const { stdout, stderr } = await run(process.execPath, args, { cwd: ROOT })
+    assert.match(stdout, /^\{/, `${name}: ${stderr}`)
+    const { kind, taken, reserved }: Record<string, unknown> = JSON.parse(stdout)
+    assert.equal(kind, "made", name)
+    assert.ok(Number(taken) <= Number(reserved), `${name}: ${String(taken)} of ${String(reserved)} bytes`)
+  }
+})
+
+test("a server stays within its budget, whatever images it is asked for at once", images, () =>
+  withFolder(folder =>
+    withServer({ folders: [join(folder, "data")], args: ["--transforms"] }, async server => {
+      const { default: sharp } = await import("sharp")
+      const s3 = server.client()
+      assert.equal((await s3.call("PUT", { bucket: "art" })).status, 200)
+      const create = (side: number) => ({ width: side, height: side, channels: 3, background: "red" }) as const
+      // Few bytes, and many pixels.
+      for (const [key, side] of Object.entries({ huge: 7_000, large: 2_500 })) {
+        const body = await sharp({ create: create(side) })
+          .png({ palette: true, colours: 2, effort: 1 })
+          .toBuffer()
+        assert.equal((await s3.call("PUT", { bucket: "art", key, body })).status, 200)
+      }
+      const before = await residentBytes(server.pid)
+      const made = (key: string, format: string, quality: number) =>
+        s3.call("GET", { bucket: "art", key, query: `x-transform=${pipelineOf(format, quality)}` })
+      const huge = Array.from({ length: 4 }, (_, i) => made("huge", "avif", 50 + i))
+      const large = ["avif", "webp", "jpeg"].map(format => made("large", format, 50))
+      for (const each of huge) {
+        const answer = await each
+        assert.deepEqual([answer.status, answer.header("x-hayloft-transform")], [200, "skipped"])
+        assert.match(answer.header("x-hayloft-transform-reason") ?? "", /MiB of memory/)
+      }
+      for (const each of large) assert.equal((await each).header("x-hayloft-transform"), "applied")
+      const { most } = await residentBytes(server.pid)
+      const allowed = TRANSFORM_LIMITS.nativeBytesMax + HEAP_BYTES
+      assert.ok(most - before.most < allowed, `${Math.round((most - before.most) / MIB)} MiB`)
+    }),
+  ),
+)
