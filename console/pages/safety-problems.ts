@@ -56,6 +56,20 @@ function ofDevice(device: Device): readonly Problem[] {
   return [{ kind: "warning", text: `${place} ${when}: ${sizeText(device.usableBytes ?? device.freeBytes)} left`, to }]
 }
 
+/** Folders on one disk fill together: that a disk is nearly full is said once, of the folder that is full first. */
+function onePerDisk(devices: readonly Device[]): readonly Device[] {
+  const fullest = new Map<string, Device>()
+  for (const device of devices) {
+    const { node = "", machine = "", disk, fullInSeconds = Infinity } = device
+    if (disk === undefined || device.state !== "active") continue
+    const key = `${node}\n${machine}\n${disk}`
+    const before = fullest.get(key)
+    if (before === undefined || fullInSeconds < (before.fullInSeconds ?? Infinity)) fullest.set(key, device)
+  }
+  const shown = new Set(fullest.values())
+  return devices.filter(device => device.disk === undefined || device.state !== "active" || shown.has(device))
+}
+
 function ofNodes({ nodes }: Status): readonly Problem[] {
   if (nodes === undefined) return []
   const to = [["devices"], { tab: "nodes" }] as const
@@ -123,7 +137,12 @@ function ofServices({ database, keyServices = [], quotas = [], encrypting }: Sta
 /** All that is not as it should be; faults first. */
 export function problemsOf(status: Status): readonly Problem[] {
   const { devices, health } = status
-  const problems = [...ofWork(status), ...devices.flatMap(ofDevice), ...ofNodes(status), ...ofServices(status)]
+  const problems = [
+    ...ofWork(status),
+    ...onePerDisk(devices).flatMap(ofDevice),
+    ...ofNodes(status),
+    ...ofServices(status),
+  ]
   const named = problems.map(({ text }) => text)
   const paths = devices.filter(({ state }) => kindOfState(state) === "danger").map(({ id }) => id)
   // Reasons of health repeat what devices say of themselves.

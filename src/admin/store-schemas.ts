@@ -47,7 +47,11 @@ export const DEVICE = z
     usableBytes: count.optional().describe("free bytes, without the reserve for deletes, repair and compaction"),
     reserveBytes: count.optional(),
     deadBytes: count.optional().describe("bytes of deleted data, which compaction may reclaim"),
-    fullInSeconds: seconds.optional().describe("at the rate of the last minutes; absent if it is not filling up"),
+    fullInSeconds: seconds
+      .optional()
+      .describe(
+        "at the rate at which the store has filled it in the last hour; absent if it is not filling up, or not known yet",
+      ),
     fileSystemKind: z.string(),
     memtableRows: count.optional().describe("rows not yet in the metadata store; absent if the device is not open"),
     asideRows: count.optional().describe("rows too long for the metadata store; absent for devices of other nodes"),

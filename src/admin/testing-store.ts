@@ -321,7 +321,10 @@ export class FakeStore implements Accounts {
       this.jobs.set(name, { ...this.#job(name), throttle })
       return this.#job(name)
     },
-    wakeJob: async name => this.#job(name),
+    wakeJob: async name => {
+      if (name === "metadata-backup") this.jobs.set(name, backupJob("2026-11-02T10:00:00.000Z"))
+      return this.#job(name)
+    },
     layout: async () => {
       this.#touch("layout")
       return { ...REPORT.layout, devices: [LAYOUT_DEVICE] }
@@ -480,6 +483,11 @@ export class FakeStore implements Accounts {
 
 const DEVICE = parseDeviceId("0123456789abcdef")
 const PROGRESS = { doneBytes: 300, remainingBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
+export const backupJob = (writtenAt: string): JobReport => ({
+  ...{ name: "metadata-backup", state: "idle", throttle: 2 },
+  progress: `the last snapshot is from ${writtenAt}, 900 bytes, 12 min old`,
+})
+
 const REPAIR: RepairReport = {
   isPaused: false,
   partitionsScanned: 65_536,

@@ -142,19 +142,20 @@ const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3
 /** Of a bucket by the older rules. */
 export const CONTAINER_NAME_LENGTH_MAX = 255
 
+const NAME_LENGTH = `a name has 3 to 63 characters (a container of Swift: 3 to ${CONTAINER_NAME_LENGTH_MAX} characters)`
+
 /** The names that S3 accepted before today's rules. They are safe in URLs, ARNs, XML, labels and file names. */
 const OLDER_BUCKET_NAME = /^[A-Za-z0-9._-]{3,255}$/
 
 /** How a name violates the older rules; undefined if it is valid. */
 function olderNameFault(name: string): string | undefined {
-  if (name.length < 3 || name.length > CONTAINER_NAME_LENGTH_MAX)
-    return `a name has 3 to ${CONTAINER_NAME_LENGTH_MAX} characters`
+  if (name.length < 3 || name.length > CONTAINER_NAME_LENGTH_MAX) return NAME_LENGTH
   return OLDER_BUCKET_NAME.test(name) ? undefined : "a name has letters, digits, dots, hyphens and underscores only"
 }
 
 /** How a name violates S3's rules for general purpose buckets; undefined if it is valid. */
 function bucketNameFault(name: string): string | undefined {
-  if (name.length < 3 || name.length > 63) return "a name has 3 to 63 characters"
+  if (name.length < 3 || name.length > 63) return NAME_LENGTH
   if (!/^[a-z0-9.-]*$/.test(name)) return "a name has lower-case letters, digits, dots and hyphens only"
   if (!BUCKET_NAME.test(name)) return "a name begins and ends with a letter or digit"
   if (LIKE_AN_ADDRESS.test(name)) return "a name must not look like an IP address"

@@ -13,7 +13,8 @@ import type { Command } from "commander"
 import { hexOf } from "../base/bytes.js"
 import { AdminClient } from "../client/index.js"
 import { RealRandom } from "../seams/random/real.js"
-import { RealLocks } from "../seams/lock/index.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { RealLocks, type FolderLocks } from "../seams/lock/index.js"
 import { withoutSettings } from "../config/index.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
@@ -22,7 +23,14 @@ import { answerList, type OutputOptions } from "./output.js"
 import { configOf, localCredentials } from "./stores.js"
 import { plural, tableText } from "./text.js"
 
-const DEV_LIMITS = { nodesMax: 9, foldersMax: 32, startMs: 60_000, stopMs: 120_000, pollMs: 50 } as const
+const DEV_LIMITS = {
+  nodesMax: 9,
+  foldersMax: 32,
+  startMs: 60_000,
+  stopMs: 120_000,
+  silentMs: 30_000,
+  pollMs: 50,
+} as const
 const ZONES = ["a", "b", "c"] as const
 /** Of each node: S3, admin, calls of other nodes. */
 const PORTS_EACH = 10
@@ -169,15 +177,8 @@ class DevStore {
     return join(this.folder, `${name}.log`)
   }
 
-  /** The process that has the node's folders; undefined if there is none. */
-  private async pidOf({ name, data }: DevNode): Promise<number | undefined> {
-    for (const folder of data) {
-      const owner = await this.locks.ownerOf(folder).catch(() => undefined)
-      if (owner?.pid !== undefined) return owner.pid
-      if (owner !== undefined)
-        throw new CliError("conflict", `${name}: ${folder} is in use by a process that cannot be seen`)
-    }
-    return undefined
+  private pidOf(node: DevNode): Promise<number | undefined> {
+    return ownerOf(node, this.locks, this.io.clock, this.signal)
   }
 
   private async readyOf(node: DevNode) {
@@ -226,6 +227,35 @@ class DevStore {
       stopped.push({ name: node.name, pid })
     }
     return stopped
+  }
+}
+
+/**
+ * The process that has the node's folders; undefined if there is none. An owner that does not answer may be a node that
+ * starts on a busy machine: it is asked again. Throws `CliError` if it still does not answer after `silentMs`.
+ */
+export async function ownerOf(
+  { name, data }: Pick<DevNode, "name" | "data">,
+  locks: Pick<FolderLocks, "ownerOf">,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const endMs = clock.monotonicMs() + DEV_LIMITS.silentMs
+  for (;;) {
+    let silent: string | undefined
+    for (const folder of data) {
+      const owner = await locks.ownerOf(folder).catch(() => undefined)
+      if (owner?.pid !== undefined) return owner.pid
+      if (owner !== undefined) silent ??= folder
+    }
+    if (silent === undefined) return undefined
+    if (clock.monotonicMs() >= endMs) {
+      throw new CliError(
+        "conflict",
+        `${name}: ${silent} is in use by a process that has not answered for ${DEV_LIMITS.silentMs / 1_000} s, or runs in another container`,
+      )
+    }
+    await clock.sleep(DEV_LIMITS.pollMs, signal)
   }
 }
 

@@ -305,6 +305,8 @@ const queueFinding = (limit: number, wanted: number): DoctorFinding =>
 function portFindings({ ports, folders }: DoctorFacts): readonly DoctorFinding[] {
   const isRunning = folders.some(({ isInUse }) => isInUse === true)
   return ports.map(({ flag, address, trouble }) => {
+    if (trouble === undefined && isRunning)
+      return ok("port", `${address} is free: the store that runs listens elsewhere, as hayloft env shows (${flag})`)
     if (trouble === undefined) return ok("port", `${address} is free (${flag})`)
     if (isRunning) return ok("port", `${address} is in use while a store runs in these folders (${flag})`)
     return folders.length === 0

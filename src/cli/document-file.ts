@@ -25,9 +25,12 @@ async function inputBytes({ input }: CliIo): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-/** `hint`: where to find out more about a mistake. Throws a `CliError` that names the file. */
+/** A JSON object or list that stands on the command line itself. */
+const INLINE = /^\s*[[{]/
+
+/** `file` may be the document itself: JSON that begins with a brace or bracket. `hint`: where to find out more about a mistake. Throws a `CliError` that names the file. */
 export async function readDocument(io: CliIo, file: string, hint = ""): Promise<unknown> {
-  const text = await readText(io, file)
+  const text = INLINE.test(file) ? file : await readText(io, file)
   try {
     return JSON.parse(text)
   } catch (error) {
@@ -35,4 +38,7 @@ export async function readDocument(io: CliIo, file: string, hint = ""): Promise<
   }
 }
 
-const nameOf = (file: string): string => (file === STANDARD_INPUT ? "standard input" : file)
+function nameOf(file: string): string {
+  if (INLINE.test(file)) return "the argument"
+  return file === STANDARD_INPUT ? "standard input" : file
+}

@@ -56,6 +56,12 @@ test("a code of several APIs is explained for each", async () => {
   )
 })
 
+test("a status of HTTP", async () => {
+  const { code, out } = await explained("507")
+  assert.equal(code, 0)
+  assert.match(out, /^507 \(HTTP status\): the store is full\n {2}To do: Add a device/)
+})
+
 test("exit codes, by number and by the name in errors of --json", async () => {
   for (const [name, { code }] of Object.entries(EXIT_CODES)) {
     for (const wanted of [String(code), name]) {

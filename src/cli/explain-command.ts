@@ -14,7 +14,7 @@ interface ExplainOptions extends OutputOptions {
 export function addExplainCommand(program: Command, io: CliIo): void {
   withJson(program.command("explain"))
     .description(
-      "what a code means and what to do: an event of the log, a failure, an error code of an API, an exit code",
+      "what a code means and what to do: an event of the log, a failure, an error code of an API, an exit code, a status of HTTP",
     )
     .argument("[CODE]", "in upper or lower case, such as certificate_load_failed, SlowDown, corruptRow or 3")
     .option("--list", "list all codes")
@@ -23,7 +23,7 @@ export function addExplainCommand(program: Command, io: CliIo): void {
 
 /** An exit code is a number, and has a name in the errors of `--json`. */
 interface Entry extends Omit<Explanation, "type"> {
-  readonly type: Explanation["type"] | "exit"
+  readonly type: Explanation["type"] | "exit" | "status"
   readonly name?: string
 }
 
@@ -55,17 +55,70 @@ const EXITS: readonly Entry[] = [
   exit("interrupted", "Ctrl-C or SIGTERM ended the command before it was done. Run it again if it should be done."),
 ]
 
+const httpStatus = (code: string, summary: string, action: string): Entry => ({ code, type: "status", summary, action })
+
+const CODE_SAYS_MORE = "The body has an error code that says more: explain that one."
+/** Statuses of answers that say that something was not done. */
+const STATUSES: readonly Entry[] = [
+  httpStatus(
+    "301",
+    "the bucket is addressed in another region or by another name",
+    "Use the region that the answer names.",
+  ),
+  httpStatus("304", "the object has not changed since the client read it", "Nothing."),
+  httpStatus("400", "the request is not valid", CODE_SAYS_MORE),
+  httpStatus("401", "the request has no valid credentials", "Sign in, or send a token: `hayloft env --admin`."),
+  httpStatus(
+    "403",
+    "the caller may not do this, or the signature is wrong",
+    `${CODE_SAYS_MORE} For AccessDenied: \`hayloft why REQUEST-ID\`.`,
+  ),
+  httpStatus("404", "the bucket, the object or the path does not exist", CODE_SAYS_MORE),
+  httpStatus("405", "what is named does not support this method, or is a delete marker", CODE_SAYS_MORE),
+  httpStatus("409", "the state of what is named does not allow this now", CODE_SAYS_MORE),
+  httpStatus(
+    "411",
+    "the request does not declare its length",
+    "Send Content-Length, or a chunked body that declares its decoded length.",
+  ),
+  httpStatus("412", "a condition of the request does not hold", "Read the object again, and decide again."),
+  httpStatus("413", "the body is larger than allowed", CODE_SAYS_MORE),
+  httpStatus("416", "the range is outside of the object", "Read the size of the object first."),
+  httpStatus("429", "the caller has sent too many requests", "Wait as long as Retry-After says, and send fewer."),
+  httpStatus(
+    "500",
+    "the store could not do this",
+    "`hayloft status` says what is wrong; the log has the request id with the reason.",
+  ),
+  httpStatus("501", "the store does not have this feature", "docs/s3-compatibility.md lists what exists."),
+  httpStatus("502", "another store answered with an error", CODE_SAYS_MORE),
+  httpStatus(
+    "503",
+    "the store is busy, starts, or cannot write now",
+    "Try again after Retry-After. If it lasts, `hayloft status` says why.",
+  ),
+  httpStatus(
+    "507",
+    "the store is full",
+    "Add a device (`hayloft device add`), or delete objects; `hayloft device list` shows the space.",
+  ),
+]
+
 const isExit = (code: string, { code: number, name = "" }: Entry): boolean =>
   code === number || code.toLowerCase() === name.toLowerCase()
 
 async function explainCommand(io: CliIo, code: string | undefined, options: ExplainOptions): Promise<void> {
   if (options.list === true) {
     if (code !== undefined) throw new CliError("usage", "--list shows all codes: leave out the code")
-    const all = [...allCodes(), ...EXITS]
+    const all = [...allCodes(), ...EXITS, ...STATUSES]
     return answerList(io, options, all, listText(all))
   }
   if (code === undefined) throw new CliError("usage", "name a code, or --list to see all of them")
-  const found: readonly Entry[] = [...explain(code), ...EXITS.filter(exit => isExit(code, exit))]
+  const found: readonly Entry[] = [
+    ...explain(code),
+    ...EXITS.filter(exit => isExit(code, exit)),
+    ...STATUSES.filter(status => status.code === code),
+  ]
   if (found.length === 0) throw unknownCode(code)
   await answerList(io, options, found, found.map(textOf).join("\n"))
 }
@@ -80,6 +133,7 @@ function unknownCode(code: string): CliError {
 const typeText = ({ type, level }: Entry): string => {
   if (type === "log") return `log, ${level ?? ""}`
   if (type === "failure") return "failure"
+  if (type === "status") return "HTTP status"
   return type === "exit" ? "exit code" : `${type} error`
 }
 
@@ -122,7 +176,7 @@ function failuresText({ cause, failures = [] }: Entry): string {
 
 function textOf(entry: Entry): string {
   const { code, type, summary, cause, action, page } = entry
-  const hasSummary = type === "failure" || type === "exit"
+  const hasSummary = type === "failure" || type === "exit" || type === "status"
   return [
     `${code} (${typeText(entry)})${hasSummary ? `: ${summary}` : ""}\n`,
     cause === undefined ? "" : paragraph(cause),

@@ -17,6 +17,8 @@ import { printable, timeText } from "./text.js"
 import { Transfer } from "./transfer.js"
 
 const SIZE_COLUMNS = 13
+/** As other clients name the list of buckets. */
+const ALL_BUCKETS = "s3://"
 const UNREACHABLE_REST_MS = 1_000
 const TIME_COLUMNS = timeText(0).length
 
@@ -27,10 +29,11 @@ export interface ListOptions extends StoreOptions, OutputOptions {
 
 export async function listCommand(
   io: CliIo,
-  place: string | undefined,
+  named: string | undefined,
   options: ListOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const place = named === ALL_BUCKETS ? undefined : named
   const at = options.at === undefined ? undefined : momentText(options.at, "--at", io)
   if (place === undefined && at !== undefined) throw new CliError("usage", "--at: name a bucket, s3://BUCKET")
   const list = async (client: S3Client): Promise<void> => {

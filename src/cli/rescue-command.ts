@@ -123,6 +123,15 @@ function nameText({ kind, name = "", bucket = "", key = "" }: RescueEntry): stri
 const sumText = (what: string, { objects, bytes }: ListSums): string =>
   labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
 
+/** No list can name what only the lost metadata had. */
+export function unknownText(snapshot: RescueSummary["snapshot"]): string {
+  const tiny = "objects of 4 KiB and less, tags, settings and deletions"
+  if (snapshot === undefined)
+    return `${tiny}: without a snapshot nothing shows whether there were any; look for them elsewhere`
+  if (!snapshot.isComplete) return `${tiny}: those in the gaps of the snapshot, and all since ${snapshot.startedAt}`
+  return `${tiny} since ${snapshot.startedAt}: nothing shows whether there were any`
+}
+
 function summaryText(summary: RescueSummary): string {
   const {
     snapshot,
@@ -156,6 +165,7 @@ function summaryText(summary: RescueSummary): string {
       : []),
     ...(files > 0 ? [labelled("files", plural(files, "small file"))] : []),
     labelled("snapshot", found),
+    labelled("unknown", unknownText(snapshot)),
     labelled("shards", shards.join(", ")),
     ...(deletedSince > 0 ? [labelled("deleted", `${plural(deletedSince, "object version")} since the snapshot`)] : []),
     ...(lockedBuckets.length > 0

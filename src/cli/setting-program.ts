@@ -40,10 +40,10 @@ export function addSettingCommands(bucket: Command, io: CliIo, signal: AbortSign
       await answer(io, options, found, `${JSON.stringify(found.value, undefined, 2)}\n`)
     })
   withStore(settings.command("set"))
-    .description("replace a setting of a bucket by the JSON of a file; aws s3api prints the same JSON")
+    .description("replace a setting of a bucket by JSON, as an argument or in a file; aws s3api prints the same JSON")
     .argument("<BUCKET>")
     .argument(...SETTING)
-    .argument("<FILE>", "- for standard input")
+    .argument("<FILE>", "- for standard input, or the JSON itself")
     .action(async (name: string, setting: string, file: string, options: Options) => {
       const value = await readDocument(io, file)
       const set = checked(BUCKET_SETTING, await ask(options, client => client.put(pathOf(name, setting), { value })))

@@ -113,7 +113,7 @@ async function jsonOf(io: CliIo, path: string): Promise<object> {
     const value: unknown = JSON.parse(bytes.toString("utf8"))
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value
   } catch (error) {
-    throw new CliError("usage", `${path} is not JSON: ${messageOf(error)}`)
+    throw new CliError("usage", `${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
   throw new CliError("usage", `${path} must be one JSON object`)
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeEach, test } from "node:test"
-import { ERASURE, FakeStore, NODES_REPORT, REPORT } from "../admin/testing-store.js"
+import { backupJob, ERASURE, FakeStore, NODES_REPORT, REPORT } from "../admin/testing-store.js"
 import { deletedOf } from "../admin/testing-undelete.js"
 import { fail } from "../base/failures.js"
 import { parseDeviceId } from "../base/ids.js"
@@ -394,6 +394,37 @@ test("bucket undelete purge removes what was confirmed; everything requires the 
   assert.match((await purge(["a/3", "--yes"])).out, /^nothing is kept of photos\/a\/3\n$/)
 })
 
+test("while a device is absent, status says what repair waits for, and ends with the commands that end this", async () => {
+  const [device] = REPORT.devices
+  store.shown = { devices: [{ ...device, state: "offline", reason: "EIO" }] as typeof REPORT.devices }
+  store.repair = {
+    ...store.repair,
+    partitionsScanned: 65_536,
+    partitionsRemaining: 0,
+    progress: { doneBytes: 0, remainingBytes: 0, bytesPerSecond: 0 },
+  }
+  const { out } = await hayloft(["status"])
+  assert.match(out, /^repair +waits for \/data to return, or to be replaced or forgotten/m)
+  assert.match(
+    out,
+    new RegExp(
+      `\\nnext +bring /data back, and: hayloft device check ${ID}\\n.*replace ${ID} FOLDER\\n.*forget ${ID}\\n`,
+    ),
+  )
+  assert.doesNotMatch(out, /^riskiest/m)
+})
+
+test("the metadata is backed up now, and the status shows how old the backup is", async () => {
+  store.jobs.set("metadata-backup", backupJob("2026-11-02T09:00:00.000Z"))
+  assert.match((await hayloft(["status"])).out, /^backup +of the metadata: the last snapshot is from 2026-11-02T09/m)
+  const { code, out } = await hayloft(["backup", "now"])
+  assert.deepEqual(
+    [code, /^the metadata is backed up: the last snapshot is from 2026-11-02T10/.test(out)],
+    [0, true],
+    out,
+  )
+})
+
 test("repair, scrub and jobs can be shown and controlled", async () => {
   assert.match((await hayloft(["repair", "status"])).out, /^33 % of 900 B/)
   assert.match((await hayloft(["repair", "pause"])).out, /^paused; 33 % of 900 B.*; 3 of 9/)
@@ -479,4 +510,9 @@ test("a folder that several nodes have is named with its node", () => {
   assert.throws(() => findDevice(devices, "/data", "/data"), /folder of several nodes/)
   assert.equal(findDevice(devices, "n2:/data", "/home/me/n2:/data").id, OTHER)
   assert.equal(findDevice(devices, ID, `/home/me/${ID}`).id, ID)
+  const disks = ["d1", "d2", "d22"].map((disk, at) => ({ id: `00000000000000a${at}`, path: `/mnt/${disk}/hay` }))
+  assert.equal(findDevice(disks, "d2", "/home/me/d2").path, "/mnt/d2/hay")
+  assert.equal(findDevice(disks, "d22/hay", "/home/me/d22/hay").path, "/mnt/d22/hay")
+  assert.throws(() => findDevice(disks, "hay", "/home/me/hay"), /is in the paths of several devices/)
+  assert.throws(() => findDevice(disks, "2", "/home/me/2"), /is not a device/)
 })

@@ -274,7 +274,10 @@ interface Findable {
   readonly node?: string | undefined
 }
 
-/** Finds a device by id, by the beginning of one, or by folder or NODE:FOLDER. Throws if none or several match. */
+/**
+ * Finds a device by id, by the beginning of one, by folder or NODE:FOLDER, or by folder names in its path that no other
+ * device has. Throws if none or several match.
+ */
 export function findDevice<T extends Findable>(devices: readonly T[], text: string, path: string): T {
   const named = devices.filter(device => device.path === path || `${device.node}:${device.path}` === text)
   const exact = devices.find(({ id }) => id === text) ?? named[0]
@@ -282,10 +285,15 @@ export function findDevice<T extends Findable>(devices: readonly T[], text: stri
     throw new CliError("notFound", `"${text}" is a folder of several nodes; pass NODE:FOLDER, or the id of the device`)
   }
   if (exact !== undefined) return exact
+  const inPath = text === "" ? [] : devices.filter(device => `${device.path}/`.includes(`/${text}/`))
+  const [within, other] = inPath
+  if (within !== undefined && other === undefined) return within
   const begun = text.length < ID_PREFIX_MIN ? [] : devices.filter(({ id }) => id.startsWith(text.toLowerCase()))
   const [found, another] = begun
   if (found !== undefined && another === undefined) return found
-  const what = another === undefined ? "is not a device of this store" : "matches the ids of several devices"
+  const ofSeveral = another === undefined ? "is in the paths of several devices" : "matches the ids of several devices"
+  const isKnown = another !== undefined || other !== undefined
+  const what = isKnown ? ofSeveral : "is not a device of this store"
   throw new CliError("notFound", `"${text}" ${what}; hayloft device list shows them`)
 }
 

@@ -24,6 +24,8 @@ const PARTITIONS_SHOWN = 5
 const TROUBLES_SHOWN = 10
 
 const DAY_SECONDS = 86_400
+/** The job that writes the metadata among the shards. */
+const METADATA_BACKUP = "metadata-backup"
 
 const encryptionText = (isInDatabase: boolean): string =>
   isInDatabase
@@ -64,7 +66,8 @@ export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeco
   return [`${share} % of ${sizeText(totalBytes)}`, ...rate, ...end].join(", ")
 }
 
-export function repairText(repair: Repair): string {
+/** `absent`: folders of devices that are not there, whose shards repair rebuilds elsewhere only once they are given up. */
+export function repairText(repair: Repair, absent: readonly string[] = []): string {
   const { isPaused, partitionsScanned, partitionsDone, partitionsRemaining, progress } = repair
   const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
   const isIdle = partitionsRemaining === 0 && progress.remainingBytes === 0
@@ -76,11 +79,32 @@ export function repairText(repair: Repair): string {
   return [
     ...(isPaused ? ["paused"] : []),
     ...scanning,
-    ...(isIdle ? (isScanning || isPaused ? [] : ["nothing to do"]) : [workText(progress), partitions]),
+    ...(isIdle ? (isScanning || isPaused ? [] : [idleText(absent)]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
     ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE`] : []),
   ].join("; ")
+}
+
+const idleText = (absent: readonly string[]): string =>
+  absent.length === 0 ? "nothing to do" : `waits for ${absent.join(", ")} to return, or to be replaced or forgotten`
+
+/** The devices that are not there, and that the operator has to bring back or give up. */
+const absentOf = (devices: readonly Device[]): readonly Device[] =>
+  devices.filter(({ state }) => state === "offline" || state === "missing" || state === "failed")
+
+const placeOf = ({ node, path }: Device): string => printable(node === undefined ? path : `${node}:${path}`)
+
+/** The command to type next for a device that is not there. */
+function nextLines({ devices }: Status): readonly string[] {
+  const [device, ...others] = absentOf(devices)
+  if (device === undefined) return []
+  const more = others.length === 0 ? "" : `; the same for ${others.map(placeOf).join(", ")}`
+  return [
+    line("next", `bring ${placeOf(device)} back, and: hayloft device check ${device.id}`),
+    line("", `or rebuild it in an empty folder: hayloft device replace ${device.id} FOLDER`),
+    line("", `or give it up: hayloft device forget ${device.id}${more}`),
+  ]
 }
 
 /** Unreadable objects, one line each; empty if nothing is lost. */
@@ -164,7 +188,7 @@ function workLines(status: Status, nowMs: number): string[] {
   const moving =
     transition?.progress === undefined ? "shards are moving to a new layout" : workText(transition.progress)
   return [
-    ...(repair === undefined ? [] : [line("repair", repairText(repair))]),
+    ...(repair === undefined ? [] : [line("repair", repairText(repair, absentOf(status.devices).map(placeOf)))]),
     ...(transition === undefined ? [] : [line("moving", moving)]),
     ...(reencoding === undefined || reencoding.doneBytes + reencoding.remainingBytes === 0
       ? []
@@ -177,6 +201,11 @@ function workLines(status: Status, nowMs: number): string[] {
             `${running.length} of ${plural(scrub.length, "device")} active; oldest verified ${ageText(oldestMs, nowMs)}`,
           ),
         ]),
+    ...status.jobs.flatMap(({ name, progress }) =>
+      name === METADATA_BACKUP && progress !== undefined
+        ? [line("backup", `of the metadata: ${printable(progress)}`)]
+        : [],
+    ),
     ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
     ...(status.quotas ?? [])
       .filter(
@@ -246,6 +275,7 @@ function undeleteLine({ bucket, days, objects, bytes }: NonNullable<Status["unde
   return `bucket ${printable(bucket)}: ${duration}; ${amount}`
 }
 
+/** Which partitions survive how little matters only while no device is absent: its return settles all of them. */
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {
   const paths = critical.map(id => {
     const { path = id, node } = devices.find(device => device.id === id) ?? {}
@@ -256,7 +286,9 @@ function riskLines({ riskiest, critical }: Status["safety"], devices: readonly D
     ...(paths.length > 0 && riskiest.length > 0
       ? [line("must stay", `a lost disk under one of these loses data now: ${paths.join(", ")}`)]
       : []),
-    ...(worst.length > 0 ? [line("riskiest", `partitions, with what they survive: ${worst.join(", ")}`)] : []),
+    ...(worst.length > 0 && absentOf(devices).length === 0
+      ? [line("riskiest", `partitions, with what they survive: ${worst.join(", ")}`)]
+      : []),
   ]
 }
 
@@ -267,7 +299,7 @@ export function statusText(status: Status, nowMs: number): string {
   const levels = levelsText(safety)
   const wanted = metadata.copies < metadata.copiesWanted ? ` of ${metadata.copiesWanted} wanted` : ""
   const learning = metadata.learning > 0 ? `, ${metadata.learning} more learning it` : ""
-  return [
+  const lines = [
     `${verdict(safety)}: ${printable(safety.sentence)}`,
     line("store", `Hayloft ${status.version}, ${status.storeId}, up ${durationText(status.uptimeSeconds)}`),
     line("health", state),
@@ -298,7 +330,8 @@ export function statusText(status: Status, nowMs: number): string {
     status.nodes === undefined
       ? devicesTable(status.devices)
       : devicesByNode(status.nodes, status.devices, devicesTable),
-  ].join("\n")
+  ]
+  return [lines.join("\n"), ...nextLines(status).map(each => `${each}\n`)].join("")
 }
 
 /** `in about 15 min`; no `0 s` for work that is done very soon. */

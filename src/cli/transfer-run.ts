@@ -15,7 +15,7 @@ import { answer, type OutputOptions } from "./output.js"
 import { asPrefix, contains, textOfPlace, type Place, type RemotePlace } from "./place.js"
 import type { Progress } from "./progress.js"
 import { countText, printable, sizeText } from "./text.js"
-import { progressOf, type Transferred } from "./transfer.js"
+import { progressOf, TargetFailed, type Transferred } from "./transfer.js"
 
 const FILES_CONCURRENT = 4
 
@@ -66,7 +66,7 @@ export class TransferRun implements TreeReports {
         try {
           await this.tell(await transfer(item))
         } catch (error) {
-          if (error instanceof Error && error.name === "AbortError") throw error
+          if (error instanceof TargetFailed || (error instanceof Error && error.name === "AbortError")) throw error
           this.fail(item.place, error)
         }
       })

@@ -11,7 +11,7 @@ import { mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises
 import { basename, dirname, resolve } from "node:path"
 import { BrokenAnswer, type ObjectHead, RemoteFailure, type S3Client, serverCopy, upload } from "../client/index.js"
 import { contentTypeOf } from "../base/content-types.js"
-import { CliError } from "./exit-codes.js"
+import { CliError, messageOf } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { makeFoldersFor } from "./local-tree.js"
 import type { OutputOptions } from "./output.js"
@@ -46,6 +46,13 @@ interface FileRules {
   readonly isDurable?: boolean
 }
 
+/** The bucket of the target cannot be made: no file can be copied there, and one message says so. */
+export class TargetFailed extends CliError {
+  constructor(bucket: string, cause: RemoteFailure) {
+    super("failed", `cannot create bucket ${printable(bucket)}: ${messageOf(cause)}`)
+  }
+}
+
 export class Transfer {
   readonly #bucketsReady = new Map<string, Promise<void>>()
 
@@ -58,11 +65,11 @@ export class Transfer {
   ) {}
 
   /**
-   * Copies to the key: from a file, standard input, or another object. The bucket is created if it does not exist.
+   * Copies to the key: from a file, standard input, or another object. The bucket is created if it does not exist and the
+   * source does. Throws `TargetFailed` if the bucket cannot be created.
    * `isWhole`: a file that changes while it is read is an error, and no object appears.
    */
   async store(source: Place, to: RemotePlace, isWhole = false): Promise<Transferred> {
-    await this.#ensureBucket(to.bucket)
     const { etag, sizeBytes } =
       source.kind === "remote" ? await this.#copy(source, to) : await this.#upload(source, to, isWhole)
     return { from: textOfPlace(source), to: textOfPlace({ kind: "remote", ...to }), sizeBytes, etag }
@@ -129,6 +136,7 @@ export class Transfer {
 
   async #copy(source: RemotePlace, to: RemotePlace): Promise<{ etag: string; sizeBytes: number }> {
     const head = await this.client.head(source.bucket, source.key)
+    await this.#ensureBucket(to.bucket)
     const { contentType } = this.options
     const progress = this.#progress(to.key, head.sizeBytes)
     const onProgress = (bytes: number) => progress.add(bytes)
@@ -146,6 +154,7 @@ export class Transfer {
     const headers = [["content-type", contentType] as const]
     const request = { ...to, headers, sizeBytes: opened.sizeBytes, source: opened.chunks }
     try {
+      await this.#ensureBucket(to.bucket)
       return await upload(this.client, { ...request, onProgress: bytes => progress.add(bytes) })
     } finally {
       progress.end()
@@ -176,7 +185,8 @@ export class Transfer {
       // A caller that may write but not see the bucket gets its answer from the write.
       if (error.status !== 404) return
       await this.client.createBucket(bucket).catch((raced: unknown) => {
-        if (!(raced instanceof RemoteFailure) || raced.code !== "BucketAlreadyOwnedByYou") throw raced
+        if (raced instanceof RemoteFailure && raced.code === "BucketAlreadyOwnedByYou") return
+        throw raced instanceof RemoteFailure ? new TargetFailed(bucket, raced) : raced
       })
       if (this.options.json !== true) this.io.error(`created bucket ${bucket}\n`)
     }

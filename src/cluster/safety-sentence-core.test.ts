@@ -154,7 +154,7 @@ const DOMAINS: readonly (readonly [Partial<Safety>, string])[] = [
     "any zone: yes once complete, not today: the loss of a, b, c and 2 more would lose objects",
   ],
   [{ zones: { ...yes, now: -1 } }, "any zone: yes once complete, not today"],
-  [{ zones: yes, causes: { ...NOTHING, isUnseen: true } }, "any zone: yes once complete, not today"],
+  [{ zones: yes, causes: { ...NOTHING, isUnseen: true } }, "any zone: yes once complete; today is being checked"],
 ]
 for (const [domains, sentence] of DOMAINS) {
   test(`of domains: ${sentence}`, () => {

@@ -29,6 +29,8 @@ function listed(texts: readonly string[]): string {
 
 const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "are")
 
+const UNSEEN = "shards have not all been scanned since the start"
+
 /** Why the store survives fewer failures than it could, worst first; empty if it survives all it could. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
@@ -44,7 +46,7 @@ export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"])
     metadataCopiesMissing,
   } = causes
   return [
-    ...(isUnseen ? ["shards have not all been scanned since the start"] : []),
+    ...(isUnseen ? [UNSEEN] : []),
     ...(lostBytes > 0 ? ["too few shards of some blocks are left"] : []),
     ...(offline.length > 0 ? [`${named(offline)} ${are(offline)} offline`] : []),
     ...(rebuilding.length > 0 ? [`${named(rebuilding)} ${are(rebuilding)} being rebuilt`] : []),
@@ -114,7 +116,7 @@ function answerOf(what: MayFail["what"], domain: DomainSafety, { isUnseen }: Saf
   const facts = { what, count, losses: isUnseen ? Math.min(now, 0) : now, critical: critical.slice(0, CRITICAL_MAX) }
   if (count === 1 || whole < 1) return { ...facts, answer: "no", because: whyNever(what, domain) }
   if (now >= 1 && !isUnseen) return { ...facts, answer: "yes", because: "" }
-  if (isUnseen) return { ...facts, answer: "unknown", because: "shards have not all been scanned since the start" }
+  if (isUnseen) return { ...facts, answer: "unknown", because: UNSEEN }
   const because = critical.length === 0 ? "" : `the loss of ${someOf(critical)} would lose objects`
   return { ...facts, answer: "later", because }
 }
@@ -135,6 +137,7 @@ function textOfAnswer({ what, answer, count, losses, because }: MayFail): string
   const any = `any ${what}`
   if (answer === "yes") return losses === 1 ? `${any}: yes` : `${any}: yes, any ${losses} of ${count}`
   if (answer === "no") return because === "" ? `${any}: no` : `${any}: no, because ${because}`
+  if (answer === "unknown") return `${any}: yes once complete; today is being checked`
   return `${any}: yes once complete, not today${answer === "later" && because !== "" ? `: ${because}` : ""}`
 }
 
@@ -144,7 +147,14 @@ export const domainAnswers = (safety: Safety): readonly string[] =>
     .filter(({ what }) => what !== "disk")
     .map(textOfAnswer)
 
-function today({ now, whole }: Safety, reasons: readonly string[]): string {
+function today({ now, whole, causes }: Safety, reasons: readonly string[]): string {
+  if (causes.isUnseen && now.disks >= 0) {
+    const others = reasons.filter(reason => reason !== UNSEEN).slice(0, 2)
+    return [
+      "what may fail today is being checked, as after every start",
+      ...(others.length === 0 ? [] : [listed(others)]),
+    ].join("; ")
+  }
   const because = reasons.length === 0 ? "" : `because ${listed(reasons.slice(0, 2))}`
   if (now.disks < 0) return `something cannot be read today${because && `, ${because}`}`
   if (now.disks < whole.disks)

@@ -14,7 +14,13 @@ const LIMITS = { callsMax: 2, queuedMax: 5, deviceTimeoutMs: 1000 }
 
 diskSuite("queued", async () => {
   const stop = new AbortController()
-  const disk = queuedDisk(new SimDisk().boot(), new SimClock(), LIMITS, stop.signal, () => undefined)
+  const disk = queuedDisk(
+    new SimDisk(undefined, { isBare: true }).boot(),
+    new SimClock(),
+    LIMITS,
+    stop.signal,
+    () => undefined,
+  )
   await disk.makeFolder("/data")
   return { disk, folder: "/data", done: async () => stop.abort() }
 })

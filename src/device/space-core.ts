@@ -35,7 +35,7 @@ export const SPACE_LIMITS = {
   /** After some was given back, the ballast does not grow again for this long. */
   regrowMs: 30_000,
   /** Period over which the rate of filling is measured. */
-  rateMs: 300_000,
+  rateMs: 3_600_000,
 } as const
 
 export type SpaceLimits = { readonly [Name in keyof typeof SPACE_LIMITS]: number }
@@ -114,40 +114,43 @@ export function ballastSpaceBytes(facts: SpaceFacts, limits: SpaceLimits): numbe
 interface Sample {
   readonly atMs: number
   readonly usableBytes: number
+  /** Bytes that this process has added until then. */
+  readonly ownBytes: number
 }
 
-/** How fast a file system fills, from the usable space over the last minutes. */
+/**
+ * How fast a file system fills, from the usable space over the last hour. Only what this process adds counts: how much other
+ * programs write says nothing about the store.
+ */
 export class FillRate {
   private samples: Sample[] = []
 
   constructor(private readonly windowMs: number) {}
 
-  add(atMs: number, usable: number): void {
+  add(atMs: number, usable: number, ownBytes: number): void {
     const spacingMs = this.windowMs / SAMPLES_MAX
     const last = this.samples.at(-1)
     const before = this.samples.at(-2)
     // The latest is always kept; those before it are some time apart.
     if (last && before && last.atMs - before.atMs < spacingMs) this.samples.pop()
-    this.samples.push({ atMs, usableBytes: usable })
+    this.samples.push({ atMs, usableBytes: usable, ownBytes })
     this.samples = this.samples.filter(sample => atMs - sample.atMs <= this.windowMs)
   }
 
   /**
-   * Undefined if it does not fill, or if too little has been seen: a first burst says nothing about the next hours, only
-   * that the device may be full in minutes.
+   * Undefined if it does not fill, or if less than the whole window has been seen: a first burst says nothing about the next
+   * hours, only that the device may be full in no more time than the burst has lasted.
    */
   get secondsUntilFull(): number | undefined {
     const [first, last] = [this.samples[0], this.samples.at(-1)]
     if (!first || !last || last.atMs - first.atMs < this.windowMs / SAMPLES_MAX) return undefined
-    const filledBytes = first.usableBytes - last.usableBytes
+    const filledBytes = Math.min(first.usableBytes - last.usableBytes, last.ownBytes - first.ownBytes)
     if (filledBytes <= 0) return undefined
     const seenMs = last.atMs - first.atMs
     const remainingMs = (last.usableBytes / filledBytes) * seenMs
-    const isKnown = seenMs >= this.windowMs / 2 || remainingMs <= EARLY_FORESIGHT * seenMs
+    const isKnown = seenMs >= this.windowMs - this.windowMs / SAMPLES_MAX || remainingMs <= seenMs
     return isKnown ? remainingMs / 1000 : undefined
   }
 }
 
 const SAMPLES_MAX = 30
-/** Before half of the window has been seen, the rate is trusted for no more than this multiple of what has been. */
-const EARLY_FORESIGHT = 30

@@ -48,7 +48,7 @@ export interface Fullness {
   readonly ballastBytes: number
   /** "full": accepts no needles; "critical": no new rows either, only work that makes space. */
   readonly level: "enough" | "full" | "critical"
-  /** At the rate of the last minutes; undefined if it does not fill. */
+  /** At the rate of the last hour; undefined if it does not fill, or is not known yet. */
   readonly secondsUntilFull: number | undefined
 }
 
@@ -224,6 +224,8 @@ class FileSystem {
   private readonly members: SpaceMember[] = []
   private space: Space | undefined
   private grownBytes = 0
+  /** By this process since the file system is used, up to the last query. */
+  private addedBytes = 0
   /** Part of the free bytes that this process cannot use, as a write without space has shown (a quota). */
   private hiddenBytes = 0
   private reserveBytes = 0
@@ -319,7 +321,8 @@ class FileSystem {
     this.grownBytes -= countedBytes
     this.checkedMs = this.clock.monotonicMs()
     this.compute()
-    this.rate.add(this.checkedMs, usableBytes(this.facts))
+    this.addedBytes += countedBytes
+    this.rate.add(this.checkedMs, usableBytes(this.facts), this.addedBytes)
   }
 
   /** Checks space and grows the ballast until the signal fires; one of several devices at a time does it. */

@@ -113,6 +113,7 @@ test("a folder is empty, a device, or foreign", async () => {
   await assert.rejects(inspectFolder(disk, "/e"), error => {
     return isFailure(error, "folderNotEmpty") && error.message.includes("/e") && error.message.includes("holiday.jpg")
   })
+  await disk.makeFolder("/f")
   await disk.makeFolder("/f/ballast")
   await disk.open("/f/ballast/stones.jpg", "create")
   await assert.rejects(inspectFolder(disk, "/f"), error => isFailure(error, "folderNotEmpty"))

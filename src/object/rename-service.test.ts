@@ -120,7 +120,11 @@ async function putParts(world: World, key: string, mode: string): Promise<Uint8A
     checksumType: undefined,
     signal: noSignal,
   }
-  await world.clock.runUntil(multipart.complete({ ...target, multipartId, parts, ...nothing }))
+  const complete = (clientKey: Uint8Array | undefined) =>
+    world.clock.runUntil(multipart.complete({ ...target, multipartId, parts, ...nothing, clientKey }))
+  if (mode === "client")
+    await assert.rejects(complete(undefined), error => isFailure(error, "invalidRequest"), "a checksum is declared")
+  await complete(clientKeyOf(mode))
   return Buffer.concat(bodies)
 }
 

@@ -304,7 +304,9 @@ async function jScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
     throw fail("invalidArgument", { message: `state must be some of ${SHOWN_STATES.join(", ")}.` })
   const reply = parameters.text("reply") ?? "id"
   if (reply !== "id" && reply !== "all") throw fail("invalidArgument", { message: "reply must be id or all." })
-  const max = parameters.whole("count", 1, QUEUE_LIMITS.rowsPerPage) ?? QUEUE_LIMITS.shownMax
+  const count = parameters.whole("count", 1, QUEUE_LIMITS.rowsPerPage) ?? QUEUE_LIMITS.shownMax
+  // Bodies are large: as many as QPEEK shows.
+  const max = reply === "all" ? Math.min(count, QUEUE_LIMITS.shownMax) : count
   const cursor = cursorOf(parameters)
   const after = cursor === undefined ? undefined : messageIdOf(cursor)
   const page = await call.queues.scan(call.caller.account, after, max)
@@ -314,8 +316,11 @@ async function jScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
     const isState = states.length === 0 || states.includes(stateOf(message, nowMs))
     return isState && (queue === undefined || message.queueName === queue) && isPermitted(message.queueName)
   })
-  const jobs = reply === "id" ? found.map(({ id }) => id) : found.map(each => shownMessage(each, nowMs))
-  return answerOf(200, { cursor: page.after ?? "0", jobs })
+  const cursorAfter = page.after ?? "0"
+  if (reply === "id") return answerOf(200, { cursor: cursorAfter, jobs: found.map(({ id }) => id) })
+  const whole = await call.queues.withContents(call.caller.account, found)
+  const jobs = whole.map(each => ({ ...shownMessage(each, nowMs), ...bodyMembers(each.content.body) }))
+  return answerOf(200, { cursor: cursorAfter, jobs })
 }
 
 const PAUSES: Readonly<Record<string, QueueChange>> = {

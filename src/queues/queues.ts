@@ -319,7 +319,8 @@ export class Queues {
     return this.seams.metadata.ask(listMessages(account, this.seams.clock.wallMs(), after, max))
   }
 
-  private async withContents(account: AccountId, shown: readonly ShownMessage[]): Promise<readonly Delivery[]> {
+  /** Reads the contents of messages; leaves out those that are gone meanwhile. */
+  async withContents(account: AccountId, shown: readonly ShownMessage[]): Promise<readonly Delivery[]> {
     const contents = await this.seams.metadata.ask(readContents(account, shown))
     return shown.flatMap((each, index) => {
       const content = contents[index]

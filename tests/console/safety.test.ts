@@ -138,5 +138,14 @@ test("problems are listed with their reasons, faults first, and a fault of healt
     "danger: /mnt/a is offline: EIO; warning: /mnt/b will be full in about 1 d 0 h at the present rate: 50 B left",
   )
   assert.equal(textsOf({ devices: [{ ...DEVICE, freeBytes: 5 }] }), "warning: /mnt/a is nearly full: 5 B left")
+  const onOneDisk = ["a", "b", "c"].map((name, at) => ({
+    ...{ ...DEVICE, id: `000000000000000${name}`, path: `/mnt/${name}`, disk: "259:1" },
+    ...{ freeBytes: 5, fullInSeconds: 86_400 * (3 - at) },
+  }))
+  assert.equal(
+    textsOf({ devices: onOneDisk }),
+    "warning: /mnt/c will be full in about 1 d 0 h at the present rate: 5 B left",
+    "one line for each disk",
+  )
   assert.equal(textsOf({ health: { ready: false, reasons: ["no metadata"] } }), "danger: no metadata")
 })

@@ -32,6 +32,7 @@ import { parseControlRecord, type ControlRecord, type DeviceHome } from "../../f
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import { makeFolders } from "../../seams/disk/index.js"
 import { inUse, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
@@ -239,7 +240,7 @@ class Opening {
     const { clock, random, database } = this.seams
     const { config } = this
     const diskOf = () => this.disk
-    for (const path of config.dataFolders) await this.disk.makeFolder(path)
+    for (const path of config.dataFolders) await makeFolders(this.disk, path)
     const claimed = await database.storeId()
     const proposed = claimed ?? begunStoreId(inspections) ?? parseStoreId(hexOf(random.bytes(16)))
     // Another node may have claimed the database meanwhile, and may end before it has written the record.
@@ -273,6 +274,7 @@ class Opening {
     }))
     for (const path of this.config.dataFolders) {
       try {
+        await makeFolders(this.disk, path)
         this.taken.push(await takeFolder(owner, path, record))
       } catch (error) {
         if (!isFailure(error, ...LEFT_OUT)) throw error

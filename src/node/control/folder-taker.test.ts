@@ -5,7 +5,7 @@ import { isFailure } from "../../base/failures.js"
 import { parseIncarnation } from "../../base/ids.js"
 import { Stalls } from "../../device/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
-import { SimDisk } from "../../seams/disk/index.js"
+import { makeFolders, SimDisk } from "../../seams/disk/index.js"
 import { SimLocks } from "../../seams/lock/sim.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { firstRecordOf } from "../testing-engine.js"
@@ -13,7 +13,7 @@ import { StoreFolders } from "./folder-taker.js"
 
 test("a folder without a parent is refused: its disk may not be mounted, or the path is mistyped", async () => {
   const disk = new SimDisk().boot()
-  await disk.makeFolder("/mnt/disk4")
+  await makeFolders(disk, "/mnt/disk4")
   const record = firstRecordOf(3, 1024)
   const nobody = () => assert.fail("nothing is taken")
   const [clock, random, locks, incarnation] = [

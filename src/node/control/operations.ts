@@ -476,7 +476,10 @@ export class EngineOperations implements StoreOperations {
     return this.jobOf(job)
   }
 
+  /** The backup of the metadata begins now, even if it is not due. */
   async wakeJob(job: string): Promise<JobReport> {
+    const { metadataBackup } = this.engine.services
+    if (job === metadataBackup?.name) metadataBackup.order()
     this.jobs.wake(job)
     return this.jobOf(job)
   }

@@ -41,8 +41,22 @@ export async function inspect(disk: Disk, path: string): Promise<FolderInspectio
     return { path, isMountPoint: await isMountPoint(disk, path), content: await contentOf(disk, path) }
   } catch (error) {
     if (!isFailure(error, "deviceFailed", "corruptRecord")) throw error
-    return { path, isMountPoint: false, content: { kind: "broken", failure: error } }
+    return { path, isMountPoint: false, content: { kind: "broken", failure: withReason(path, error) } }
   }
+}
+
+/** Codes of paths at which no folder can be, whatever the disk does. */
+const NO_FOLDER: Readonly<Record<string, string>> = {
+  ENOTDIR: "a part of its path is a file",
+  ENOENT: "no folder can be made in the one above it",
+}
+
+/** A mistyped path is no disk that does not respond: the failure says what is wrong with the path. */
+export function withReason(path: string, failure: Failure): Failure {
+  const { message, code } = failure.details
+  const reason = NO_FOLDER[String(code)]
+  if (failure.kind !== "deviceFailed" || message !== undefined || reason === undefined) return failure
+  return fail("deviceFailed", { message: `the data folder ${path} cannot be used: ${reason}`, path, code }, failure)
 }
 
 /** Throws `deviceFailed` if what the folder would be made in is not a folder, or cannot be read. */

@@ -1,7 +1,7 @@
 /** Starts that are interrupted at any write, and the starts after them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
 import { parseAccessKeyId } from "../../base/ids.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "../../device/index.js"
@@ -10,6 +10,7 @@ import { failing, FaultyDevice, hangs, inTurn, nthOf, SimDisk, type Disk } from 
 import { SimRandom } from "../../seams/random/sim.js"
 import type { ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
+import { withReason } from "./folder-inspection.js"
 import { config, FOLDERS, StartMachine } from "./testing-start.js"
 
 const rootKey = { accessKeyId: parseAccessKeyId("CHANGED"), secret: "changed secret" }
@@ -299,4 +300,11 @@ test("a damaged record file of the only folder: the refusal names the file and t
       return true
     })
   }
+})
+
+test("a path at which no folder can be is no disk that does not respond", () => {
+  const found = withReason("/file/sub", fail("deviceFailed", { path: "/file", code: "ENOTDIR" }))
+  assert.match(found.message, /^the data folder \/file\/sub cannot be used: a part of its path is a file/)
+  const broken = fail("deviceFailed", { path: "/a", code: "EIO" })
+  assert.equal(withReason("/a", broken), broken)
 })

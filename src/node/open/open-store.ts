@@ -11,7 +11,7 @@
 import { setMaxListeners } from "node:events"
 import { must } from "../../base/assert.js"
 import { equalBytes, hexOf } from "../../base/bytes.js"
-import { fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
+import { asFailure, fail, isFailure, type Failure, type FailureKind } from "../../base/failures.js"
 import { parseDeviceId, type DeviceId, type Incarnation } from "../../base/ids.js"
 import { DEVICES_MAX } from "../../base/limits.js"
 import { textOfPolicy } from "../../base/policy.js"
@@ -26,11 +26,12 @@ import { FORMAT_EPOCH_FIRST, FORMAT_EPOCH_OF_KEYS } from "../../format/superbloc
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Disk } from "../../seams/disk/contract.js"
+import { makeFolders } from "../../seams/disk/index.js"
 import { inUse, type FolderLock, type FolderLocks } from "../../seams/lock/index.js"
 import type { Random } from "../../seams/random/contract.js"
 import { policyOfNewStore, type ServeConfig } from "../../config/index.js"
 import type { OpenedStore } from "./contract.js"
-import { inspect, type FolderInspection } from "./folder-inspection.js"
+import { inspect, withReason, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
 import { randomSecrets, openSecrets, sealSecrets, type MasterKeyFiles, type StoreSecrets } from "./secrets.js"
 import {
@@ -234,7 +235,9 @@ class Start {
     const take = async () => {
       checkCalls(this.stalls, path)
       const disk = this.diskOf(path)
-      await disk.makeFolder(path)
+      await makeFolders(disk, path).catch((error: unknown) => {
+        throw withReason(path, asFailure(error))
+      })
       this.held.set(path, await withBallast(disk, path, () => this.locks.take(path)))
     }
     await this.orLeftOut(path, take, LEFT_OUT_AT_FIRST)

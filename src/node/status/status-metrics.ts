@@ -143,7 +143,7 @@ function registerDatabase(metrics: Metrics, report: ReadReport): void {
     const { database } = report()
     return database?.nodes.find(({ name }) => name === database.own)
   }
-  metrics.gauge(
+  metrics.summary(
     "hayloft_database_response_seconds",
     "Response times of the database for this node over the last minutes, by quantile",
     () => {

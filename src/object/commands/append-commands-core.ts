@@ -110,12 +110,12 @@ export interface Appendable {
 
 /** Throws `notImplemented`, `invalidRequest` if objects of the bucket cannot be appended to. */
 export function requireAppends({ settings, versioning }: Pick<BucketRecord, "settings" | "versioning">): void {
-  if (!settings.includes("append"))
-    throw fail("notImplemented", {
-      message: "the bucket does not allow appends: `hayloft bucket settings set BUCKET append -` with {} does",
-    })
-  if (versioning !== "never")
-    throw fail("invalidRequest", { message: "objects of a bucket with versioning cannot be appended to" })
+  const isVersioned = versioning !== "never"
+  const message = isVersioned
+    ? "objects of a bucket with versioning cannot be appended to: use another bucket"
+    : "the bucket does not allow appends: `hayloft bucket settings set BUCKET append {}` does"
+  if (!settings.includes("append")) throw fail("notImplemented", { message })
+  if (isVersioned) throw fail("invalidRequest", { message })
 }
 
 type AppendTarget = Pick<Append, "bucketId" | "key" | "idHash" | "atOffset" | "conditions" | "clockMs">

@@ -185,6 +185,21 @@ test("snapshots are made after changes, hourly at most, and two are kept", async
   assert.equal(uploads.size, 3, "the object and two snapshots: outdated ones are deleted")
 })
 
+test("a new store has a snapshot within minutes, and the next ones in intervals that double up to an hour", async () => {
+  const scene = await Scene.open()
+  const begun: number[] = []
+  let name: string | undefined
+  for (let minute = 1; minute <= 250; minute += 1) {
+    await scene.put("a", Buffer.from(String(minute)))
+    await scene.later(60_000)
+    if (scene.snapshots.at(-1)?.name === name) continue
+    name = scene.snapshots.at(-1)?.name
+    begun.push(minute)
+  }
+  assert.deepEqual(begun, [2, 4, 8, 16, 32, 64, 124, 184, 244])
+  assert.match(scene.backup.progress(), /^the last snapshot is from .* \d+ min old$/)
+})
+
 test("a snapshot of many rows has numbered chunks, the last one marked as such", async () => {
   const scene = await Scene.open("replica:1")
   // Rows of 3 KiB and more.

@@ -3,7 +3,8 @@
  * repaired like any object, so that the metadata survives the loss of every metadata store and log.
  *
  * Promises  A snapshot starts at most once per `everyMs`, and only if something may have changed since the
- *           previous one started. The last two complete ones are kept until a third is complete; those left unfinished by a crash
+ *           previous one started. A store without any gets its first within minutes; the next ones follow in intervals that
+ *           double up to `everyMs`, so that a new store never lacks more than half of its age. The last two complete ones are kept until a third is complete; those left unfinished by a crash
  *           or a full disk are removed. A step reads or writes a few MiB at most.
  * Refuses   To fail a full store: the backup then waits for the next time, an ordered one for `retryMs`.
  * Limits    METADATA_BACKUP_LIMITS. Chunks are written like uploaded bodies, so they wait like bodies while memory is
@@ -51,7 +52,7 @@ import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 export const METADATA_BACKUP_LIMITS = {
   everyMs: 60 * 60_000,
   /** For a process that finds no snapshot at all. */
-  firstAfterMs: 10 * 60_000,
+  firstAfterMs: 2 * 60_000,
   /** How long an ordered snapshot that has come to nothing waits: the disk may still be full. */
   retryMs: 60_000,
   kept: 2,
@@ -98,6 +99,10 @@ export class MetadataBackup implements Job {
   readonly name = "metadata-backup"
   private readonly random: Random
   private readonly everyMs: number
+  /** Between the latest snapshot of this process and the next: shorter in a new store. */
+  private intervalMs: number
+  /** This process has found no snapshot. */
+  private isOfNewStore = false
   private readonly createdMs: number
   private writing: Writing | undefined
   private isPruning = false
@@ -131,6 +136,7 @@ export class MetadataBackup implements Job {
     this.log = log
     this.random = random.fork("metadata-backup")
     this.everyMs = facts.everyMs ?? METADATA_BACKUP_LIMITS.everyMs
+    this.intervalMs = this.everyMs
     this.createdMs = clock.monotonicMs()
   }
 
@@ -138,7 +144,8 @@ export class MetadataBackup implements Job {
     if (this.writing) return `writing: ${this.writing.number} chunks so far`
     const { newest } = this
     if (newest === undefined) return "there is no snapshot of the metadata yet"
-    return `the last snapshot is from ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes`
+    const minutes = Math.max(0, Math.floor((this.clock.wallMs() - newest.modifiedMs) / 60_000))
+    return `the last snapshot is from ${new Date(newest.modifiedMs).toISOString()}, ${newest.sizeBytes} bytes, ${minutes} min old`
   }
 
   async step(): Promise<StepOutcome> {
@@ -173,15 +180,22 @@ export class MetadataBackup implements Job {
     if (this.ordered > this.orderedAtComplete && nowMs - (this.beganMs ?? 0) >= METADATA_BACKUP_LIMITS.retryMs)
       return true
     if (this.changes && this.changesBefore === this.changes.changes) return false
-    if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.everyMs
+    if (this.beganMs !== undefined) return nowMs - this.beganMs >= this.intervalMs
     const ageMs = nowMs - this.createdMs
     if (ageMs >= this.everyMs) return true
-    if (newest === undefined) return ageMs >= Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
+    if (newest === undefined) return ageMs >= this.firstAfterMs
     return this.clock.wallMs() - newest.modifiedMs >= this.everyMs
+  }
+
+  private get firstAfterMs(): number {
+    return Math.min(METADATA_BACKUP_LIMITS.firstAfterMs, this.everyMs)
   }
 
   private async begin(newest: StoredSnapshot | undefined): Promise<void> {
     await this.metadata.run(ensureSystemBucket())
+    this.isOfNewStore ||= newest === undefined
+    const ageMs = this.clock.monotonicMs() - this.createdMs
+    this.intervalMs = this.isOfNewStore ? Math.min(this.everyMs, Math.max(this.firstAfterMs, ageMs)) : this.everyMs
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes?.changes
     this.orderedAtBegin = this.ordered

@@ -67,7 +67,10 @@ export interface Disk {
   list(folder: string): Promise<string[]>
   /** Throws `deviceFailed` if the check fails: an unreadable file is not known to be absent. */
   exists(path: string): Promise<boolean>
-  /** Creates the folder and those above it, durable once it resolves; no error if it exists. */
+  /**
+   * Creates the folder, durable once it resolves; no error if it exists. Throws `deviceFailed` with code ENOENT if the folder
+   * above is absent: where a disk was taken out, nothing is made on the one below.
+   */
   makeFolder(path: string): Promise<void>
   /** Removes a file; an absent one throws `deviceFailed` with code ENOENT. */
   remove(path: string): Promise<void>

@@ -14,7 +14,7 @@ diskSuite("real", async () => {
   return { disk: new RealDisk(), folder, done: async () => rmSync(folder, { recursive: true }) }
 })
 diskSuite("simulated", async () => {
-  const disk = new SimDisk().boot()
+  const disk = new SimDisk(undefined, { isBare: true }).boot()
   await disk.makeFolder("/data")
   return { disk, folder: "/data", done: () => Promise.resolve() }
 })

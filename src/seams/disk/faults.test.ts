@@ -49,7 +49,7 @@ diskSuite("real behind an interceptor", async () => {
   }
 })
 diskSuite("simulated behind an interceptor", async () => {
-  const disk = interceptedDisk(new SimDisk().boot(), nothing)
+  const disk = interceptedDisk(new SimDisk(undefined, { isBare: true }).boot(), nothing)
   await disk.makeFolder("/data")
   return { disk, folder: "/data", done: () => Promise.resolve() }
 })

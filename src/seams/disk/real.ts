@@ -219,7 +219,6 @@ export class RealDisk implements Disk {
   async makeFolder(path: string): Promise<void> {
     if (await this.exists(path)) return
     const parent = dirname(path)
-    await this.makeFolder(parent)
     try {
       await act(path, done => fs.mkdir(path, 0o700, done))
     } catch (error) {

@@ -39,6 +39,8 @@ export interface DiskRecord {
 interface SimDiskOptions {
   readonly capacityBytes?: number
   readonly fileSystemId?: string
+  /** Otherwise every folder above one that is made exists, so that most tests need not make them. */
+  readonly isBare?: boolean
 }
 
 interface ProcessRun {
@@ -54,6 +56,7 @@ export class SimDisk {
   #record: DiskRecord | undefined
   capacityBytes: number
   readonly fileSystemId: string
+  readonly isBare: boolean
 
   constructor(
     readonly medium: Medium = new Medium(),
@@ -61,6 +64,7 @@ export class SimDisk {
   ) {
     this.capacityBytes = options.capacityBytes ?? CAPACITY_BYTES_DEFAULT
     this.fileSystemId = options.fileSystemId ?? "sim"
+    this.isBare = options.isBare ?? false
   }
 
   /** The disk of the current process. */
@@ -182,8 +186,12 @@ class LiveDisk implements Disk {
 
   async makeFolder(path: string): Promise<void> {
     const name = spelled(path)
+    const { medium } = this.disk
     const call: DiskCall = { kind: "makeFolder", path: name }
-    await this.disk.run(this.life, call, nothing, () => this.disk.medium.addFolder(name), nothing)
+    const checkAbove = (): void => {
+      if (this.disk.isBare && !medium.folders.has(folderOf(name))) throw absent(name)
+    }
+    await this.disk.run(this.life, call, checkAbove, () => medium.addFolder(name), nothing)
   }
 
   async remove(path: string): Promise<void> {

@@ -216,6 +216,8 @@ function nameChecks(check: Check): void {
   })
 
   check("folders nest, list in order and are not made twice", async (disk, folder) => {
+    await assert.rejects(disk.makeFolder(`${folder}/x/y`), failsWith("ENOENT"))
+    await disk.makeFolder(`${folder}/x`)
     await disk.makeFolder(`${folder}/x/y`)
     await disk.makeFolder(`${folder}/x/y`)
     await (await disk.open(`${folder}/x/b`, "create")).close()

@@ -42,6 +42,8 @@ export interface Metrics {
   total(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
   /** Read when scraped. */
   gauge(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
+  /** Quantiles, each under its label `quantile`; read when scraped. */
+  summary(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
 }
 
 export interface Telemetry {

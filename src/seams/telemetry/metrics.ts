@@ -84,7 +84,7 @@ class Values<Value> {
 }
 
 interface Instrument {
-  readonly type: "counter" | "gauge" | "histogram"
+  readonly type: "counter" | "gauge" | "histogram" | "summary"
   render(name: string): string
   /** A counter's sum, a gauge's reading, or the number of a histogram's observations. */
   value(labels: Labels): number | undefined
@@ -164,7 +164,7 @@ type Read = () => Iterable<readonly [Labels, number]>
 
 /** Rows of others, read when scraped. */
 abstract class ReadInstrument implements Instrument {
-  abstract readonly type: "gauge" | "counter"
+  abstract readonly type: "gauge" | "counter" | "summary"
   readonly #reads: Read[] = []
 
   join(read: Read): void {
@@ -195,6 +195,10 @@ class GaugeInstrument extends ReadInstrument {
   readonly type = "gauge"
 }
 
+class SummaryInstrument extends ReadInstrument {
+  readonly type = "summary"
+}
+
 class TotalInstrument extends ReadInstrument {
   readonly type = "counter"
 }
@@ -216,6 +220,10 @@ export class MetricsInMemory implements Metrics {
 
   gauge(name: string, help: string, read: Read): void {
     this.#instrument(name, help, GaugeInstrument, () => new GaugeInstrument()).join(read)
+  }
+
+  summary(name: string, help: string, read: Read): void {
+    this.#instrument(name, help, SummaryInstrument, () => new SummaryInstrument()).join(read)
   }
 
   /** The present value of a metric; undefined if it has none under these labels. */

@@ -22,7 +22,7 @@ export class EventLoopDelay {
     private readonly clock: Clock,
     metrics: Metrics,
   ) {
-    metrics.gauge("hayloft_event_loop_delay_seconds", "How late the event loop runs, by quantile", () => {
+    metrics.summary("hayloft_event_loop_delay_seconds", "How late the event loop runs, by quantile", () => {
       const now = this.read()
       return QUANTILES.map((quantile, i) => [
         { quantile: String(quantile) },

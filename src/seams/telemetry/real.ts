@@ -34,8 +34,13 @@ function shownOf(name: string, value: Shown): Shown {
   if (secretNames.of(name)) return "[hidden]"
   if (typeof value === "string" && value.length > FIELD_CHARACTERS_MAX)
     return `${value.slice(0, FIELD_CHARACTERS_MAX)}…`
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
+  if (typeof value !== "number" || Number.isInteger(value)) return value
+  return Number.isFinite(value) ? rounded(value) : String(value)
 }
+
+/** Three digits behind the point, or the first three of a very small number: more is noise of the arithmetic. */
+const rounded = (value: number): number =>
+  Math.abs(value) < 1 ? Number(value.toPrecision(3)) : Math.round(value * 1_000) / 1_000
 
 /** Fields as a line shows them: without secrets, and cut. */
 export const shownFields = (fields: Fields): Fields =>

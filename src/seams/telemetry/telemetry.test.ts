@@ -97,10 +97,17 @@ test("a very long value is cut", () => {
   assert.ok((lines[0] ?? "").length < 5_000)
 })
 
+test("a number has three digits behind the point", () => {
+  const { telemetry, lines } = real()
+  telemetry.log.info("numbers", { long: 5168.194637999986, short: 0.000123456, whole: 12345678, share: 0.5 })
+  assert.match(lines[0] ?? "", /"long":5168\.195,"short":0\.000123,"whole":12345678,"share":0\.5,/)
+})
+
 test("metrics render as Prometheus text", () => {
   const { telemetry } = real()
   telemetry.metrics.counter("b_total", "Counts\nthings").add({ path: 'a"b\\c' }, 2)
   telemetry.metrics.gauge("c_bytes", "Free", () => [[{}, 1.5]])
+  telemetry.metrics.summary("d_seconds", "Delay", () => [[{ quantile: "0.5" }, 0.25]])
   const histogram = telemetry.metrics.histogram("a_seconds", "Took", [0.1, 1])
   for (const value of [0.1, 0.5, 5]) histogram.observe(value, { op: "get" })
   const expected = `# HELP a_seconds Took
@@ -116,6 +123,9 @@ b_total{path="a\\"b\\\\c"} 2
 # HELP c_bytes Free
 # TYPE c_bytes gauge
 c_bytes 1.5
+# HELP d_seconds Delay
+# TYPE d_seconds summary
+d_seconds{quantile="0.5"} 0.25
 `
   assert.equal(telemetry.render(), expected)
 })
