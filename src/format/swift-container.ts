@@ -1,9 +1,11 @@
 /**
- * What Swift's clients have set on a container, as the bucket's setting `swift` stores it: JSON, version 1.
+ * What Swift's clients have set on a container, as the bucket's setting `swift` stores it: JSON, version 1, or version 2 if it has keys
+ * with their setters.
  *
  * Refuses  Members that it does not know: a later release raises the version.
  */
 import { fail } from "../base/failures.js"
+import { decodeSwiftSetter, encodeSwiftSetter, type SwiftSetters } from "./swift-setter.js"
 import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 
 /** Where what is overwritten or deleted goes. */
@@ -25,29 +27,42 @@ export interface SwiftContainer {
   readonly policy?: StorageClass | undefined
   /** Whether ETags of its objects are in quotes; absent: as the account chooses. */
   readonly quotesEtags?: boolean | undefined
+  /** Of keys among the metadata, by their names; absent: none was noted. */
+  readonly setters?: SwiftSetters | undefined
 }
 
 export const EMPTY_SWIFT_CONTAINER: SwiftContainer = { metadata: [], read: "", write: "" }
 
-const VERSION = 1
+const [VERSION, WITH_SETTERS] = [1, 2]
 
-export const encodeSwiftContainer = ({ metadata, read, write, archive, policy, quotesEtags }: SwiftContainer): string =>
-  JSON.stringify({
-    ...{ version: VERSION, metadata, read, write },
+export function encodeSwiftContainer(container: SwiftContainer): string {
+  const { metadata, read, write, archive, policy, quotesEtags, setters = [] } = container
+  const noted = setters.map(([name, setter]) => [name, encodeSwiftSetter(setter)])
+  return JSON.stringify({
+    ...{ version: noted.length === 0 ? VERSION : WITH_SETTERS, metadata, read, write },
     ...{ archive: archive && [archive.mode, archive.location], policy, quotesEtags },
+    ...(noted.length > 0 && { setters: noted }),
   })
+}
 
 /** Throws `corruptRecord`. */
 export function decodeSwiftContainer(document: string): SwiftContainer {
-  const { version, metadata, read, write, archive, policy, quotesEtags, ...others } = objectOf(document)
-  if (version !== VERSION || Object.keys(others).length > 0) throw corrupt("version")
+  const { version, metadata, read, write, archive, policy, quotesEtags, setters, ...others } = objectOf(document)
+  if (version !== (setters === undefined ? VERSION : WITH_SETTERS) || Object.keys(others).length > 0)
+    throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
   return {
     ...{ metadata, read, write },
     ...(archive !== undefined && { archive: archiveOf(archive) }),
     ...(policy !== undefined && { policy: policyOf(policy) }),
     ...(quotesEtags !== undefined && { quotesEtags: choiceOf(quotesEtags) }),
+    ...(setters !== undefined && { setters: settersOf(setters) }),
   }
+}
+
+function settersOf(value: unknown): SwiftSetters {
+  if (!isPairs(value)) throw corrupt("setters")
+  return value.map(([name, setter]) => [name, decodeSwiftSetter(setter)])
 }
 
 function choiceOf(value: unknown): boolean {

@@ -2,13 +2,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
-import { parseAccessKeyId } from "../base/ids.js"
+import { parseAccessKeyId, parseAccountId } from "../base/ids.js"
 import { must } from "../base/assert.js"
 import { parseTimestamp } from "../base/timestamp.js"
 import { decodeChange, encodeChange } from "./change.js"
 import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "./swift-sync.js"
 import { decodeSymlink, encodeSymlink, type Symlink } from "./symlink.js"
 import { decodeSwiftContainer, encodeSwiftContainer, type SwiftContainer } from "./swift-container.js"
+import { decodeSwiftAccount, encodeSwiftAccount } from "./swift-account.js"
+import { decodeSwiftSetter, encodeSwiftSetter, type SwiftSetter } from "./swift-setter.js"
 import { encodeSwiftToken, readSwiftToken } from "./swift-token.js"
 
 const TOKEN = "AUTH_tkkwGqQUtJQVNBTVBMRc5rSdIA.Hm8zDOk1jXFDHsXGTISVI-bDtm9i3vjhToTA1DGUYE4"
@@ -121,6 +123,47 @@ test("a symbolic link of version 1 is what it always was, both ways", () => {
   for (const text of ["", "1", "1 a/b", "1 a/b/c e", "1 a/b/c e x", "2 a/b/c", `${path} x 1 y`])
     assert.throws(
       () => decodeSymlink(text),
+      error => isFailure(error, "corruptRecord"),
+      text,
+    )
+})
+
+const SETTERS: readonly (readonly [text: string, setter: SwiftSetter])[] = [
+  ["key AKIASAMPLE", { kind: "key", id: parseAccessKeyId("AKIASAMPLE") }],
+  ["served AKIASAMPLE", { kind: "served", id: parseAccessKeyId("AKIASAMPLE") }],
+  ["root project", { kind: "root", id: parseAccountId("project") }],
+]
+
+test("who set a key is noted in a container, an account and a sync as it always was, both ways", () => {
+  for (const [text, setter] of SETTERS) {
+    assert.equal(encodeSwiftSetter(setter), text)
+    assert.deepEqual(decodeSwiftSetter(text), setter)
+    const sync: SwiftSync = { to: "", key: "k", isFilled: false, setter }
+    assert.equal(encodeSwiftSync(sync), `{"version":2,"to":"","key":"k","isFilled":false,"setter":"${text}"}`)
+    assert.deepEqual(decodeSwiftSync(encodeSwiftSync(sync)), sync)
+    const setters = [["temp-url-key", setter] as const]
+    const container: SwiftContainer = { metadata: [["temp-url-key", "k"]], read: "", write: "", setters }
+    const stored = `{"version":2,"metadata":[["temp-url-key","k"]],"read":"","write":"","setters":[["temp-url-key","${text}"]]}`
+    assert.equal(encodeSwiftContainer(container), stored)
+    assert.deepEqual(decodeSwiftContainer(stored), container)
+    assert.throws(
+      () => decodeSwiftContainer(stored.replace('"version":2', '"version":1')),
+      error => isFailure(error, "corruptRecord"),
+    )
+  }
+  const [, setter] = must(SETTERS[0], "a setter")
+  const account = { metadata: [["temp-url-key", "k"] as const], access: "" }
+  const noted = { ...account, setters: [["temp-url-key", setter] as const] }
+  assert.equal(Buffer.from(encodeSwiftAccount(account)).toString("hex"), "930192ac74656d702d75726c2d6b6579a16ba0")
+  assert.equal(
+    Buffer.from(encodeSwiftAccount(noted)).toString("hex"),
+    "960192ac74656d702d75726c2d6b6579a16ba0c0c092ac74656d702d75726c2d6b6579ae6b657920414b494153414d504c45",
+  )
+  assert.deepEqual(decodeSwiftAccount(encodeSwiftAccount(noted)), noted)
+  assert.deepEqual(decodeSwiftAccount(encodeSwiftAccount(account)), account)
+  for (const text of ["", "key", "key ", "other AKIASAMPLE", "key a b", "root /"])
+    assert.throws(
+      () => decodeSwiftSetter(text),
       error => isFailure(error, "corruptRecord"),
       text,
     )

@@ -21,6 +21,9 @@ export interface Grants {
   match(bucket: Bucket, action: string): Soon<AclMatch | undefined>
 }
 
+/** All that a caller may do, whatever its policies allow. `bucket`: undefined for actions that concern none. */
+export type Scope = (bucket: Bucket | undefined, action: string) => boolean
+
 export interface SignedCaller {
   readonly account: Account
   readonly principal: KnownPrincipal
@@ -29,6 +32,8 @@ export interface SignedCaller {
   readonly limited: readonly HeldLimits[] | undefined
   readonly request: VerifiedRequest
   readonly grants?: Grants
+  /** Somebody else acts as the caller, by a signature of another protocol for these actions alone. */
+  readonly scope?: Scope
   /** Who acts as the root user, for the audit log: the operator, or the holder of a token. */
   readonly insteadOfKey?: { readonly kind: "operator" | "token"; readonly id: string; readonly name: string }
   /** A condition of a request that the store itself makes: no header has it. */
@@ -46,6 +51,7 @@ export interface AnonymousCaller {
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form">
   readonly grants?: Grants
+  readonly scope?: undefined
   readonly ifUnchanged?: undefined
 }
 

@@ -4,6 +4,7 @@ import { fail, unlessRefused } from "../base/failures.js"
 import { parseAccountId, type AccountId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
+import type { SwiftAccount } from "../format/swift-account.js"
 import { mapBounded } from "../life/index.js"
 import type { Bucket, BucketUsage, Buckets } from "../object/contract.js"
 import { operationAs, type AccountCall, type Answer } from "../s3/index.js"
@@ -14,12 +15,13 @@ import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./etag-quoter-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
-import { ACCOUNT_METADATA, changedMetadata, isSecret, metadataFields } from "./metadata-core.js"
+import { ACCOUNT_METADATA, changedMetadata, metadataFields, metadataIn } from "./metadata-core.js"
+import { changedSetters, shownMetadata } from "./setters-core.js"
 import { DEFAULT_POLICY, POLICIES } from "./policy-core.js"
 import { accountAt, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { serviceAccountId } from "./services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
-import { requireResellerAdmin, SETS_SECRETS, standingAt, type Standing } from "./standing.js"
+import { readerOfKeys, requireResellerAdmin, SETS_SECRETS, standingAt, type Standing } from "./standing.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */
@@ -29,7 +31,7 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.read(request, async (call, standing) => emptyAnswer(204, await this.fieldsOf(call, standing)))
+    return this.read(request, async (call, standing) => emptyAnswer(204, await this.fieldsOf(call, request, standing)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {
@@ -39,7 +41,7 @@ export class AccountRequests {
       const { buckets } = call.services
       const shown = await entriesOf(shownOf(buckets, standing.account.id, listing), listing)
       const entries = await mapBounded(shown, USAGES_CONCURRENT, entry => this.entryOf(buckets, entry))
-      const fields = await this.fieldsOf(call, standing)
+      const fields = await this.fieldsOf(call, request, standing)
       return listingAnswer(listing, { kind: "account", name: target.account }, entries, fields)
     })
   }
@@ -118,7 +120,7 @@ export class AccountRequests {
     const stated = exchange.header("x-account-access-control")
     const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
     await this.context.swiftAccounts.change(id, former => ({
-      metadata: changedMetadata(former.metadata, withoutQuota(exchange.headers), ACCOUNT_METADATA),
+      ...this.changedKeys(former, request),
       access: access ?? former.access,
       quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
       // A PUT brings a deleted account back.
@@ -126,12 +128,24 @@ export class AccountRequests {
     }))
   }
 
+  /** The metadata that follows, and who has set the keys in it. */
+  private changedKeys({ metadata: former, setters }: SwiftAccount, { exchange, setter }: SwiftRequest) {
+    const headers = withoutQuota(exchange.headers)
+    const metadata = changedMetadata(former, headers, ACCOUNT_METADATA)
+    const next = changedSetters(setters, metadata, metadataIn(headers, ACCOUNT_METADATA), setter)
+    return { metadata, ...(next.length > 0 && { setters: next }) }
+  }
+
   /** Keys and the list are shown to callers who may set them: a key of the root user may have fewer rights than he. */
-  private async fieldsOf(call: AccountCall, { account, isOwner }: Standing): Promise<readonly Field[]> {
+  private async fieldsOf(
+    call: AccountCall,
+    { caller, setter }: SwiftRequest,
+    { account, isOwner }: Standing,
+  ): Promise<readonly Field[]> {
     const { buckets } = call.services
     const seesSecrets = isOwner && (await call.permissions.may(SETS_SECRETS, {}))
-    const { metadata, access, quotesEtags } = await this.context.swiftAccounts.of(account.id)
-    const shown = metadata.filter(([name]) => seesSecrets || !isSecret(name))
+    const { metadata, access, quotesEtags, setters } = await this.context.swiftAccounts.of(account.id)
+    const shown = shownMetadata(metadata, setters, seesSecrets ? readerOfKeys(caller, setter, account.id) : undefined)
     const quota = await this.context.quotas.show({ kind: "account", id: account.id })
     return [
       ...(await this.usageFields(buckets, account)),

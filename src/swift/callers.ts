@@ -6,14 +6,17 @@
  * what it may do elsewhere.
  * Promises  The decisions rest on what is as new as the request.
  */
-import type { Account, KnownKey } from "../access/contract.js"
+import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { NO_POLICIES, rootPrincipal, sourceContext, type KnownPrincipal } from "../access/index.js"
 import type { AccountId } from "../base/ids.js"
 import { after, type Soon } from "../base/soon.js"
+import type { SwiftSetter } from "../format/swift-setter.js"
 import type { Exchange } from "../http/index.js"
 import type { Buckets } from "../object/contract.js"
 import type { Clock } from "../seams/clock/contract.js"
-import { anonymousWith, type Caller, type KnownCallers, type SignedCaller } from "../s3/index.js"
+import { fail } from "../base/failures.js"
+import { anonymousWith, type Caller, type KnownCallers, type Scope, type SignedCaller } from "../s3/index.js"
+import type { ListedCaller } from "./access-lists-core.js"
 import { namesOf, type SwiftGrants } from "./grants.js"
 import type { Keystone } from "./keystone.js"
 import { accountAt, isPathOf, type AccountFinder, type SwiftCaller } from "./requests.js"
@@ -28,7 +31,7 @@ interface Parts {
   readonly keystone: Keystone | undefined
   readonly grants: SwiftGrants
   readonly services: SwiftServices
-  readonly accounts: AccountFinder
+  readonly accounts: AccountFinder & Pick<Keyring, "secretOf">
   readonly buckets: Pick<Buckets, "confirm">
   readonly clock: Clock
   readonly rootAccount: AccountId
@@ -41,6 +44,7 @@ export const strangerWith = (grants: NonNullable<Caller["grants"]>): SwiftCaller
   caller: anonymousWith(grants),
   listed: undefined,
   reseller: undefined,
+  setter: undefined,
 })
 
 export class SwiftCallers {
@@ -59,11 +63,47 @@ export class SwiftCallers {
     return after(proved, known => after(buckets.confirm(), () => this.withService(known, exchange, target)))
   }
 
+  /**
+   * As whom a signature by a key of a container or an account lets a request in: the setter of the key, as he is now, within the
+   * scope of the signature. Throws `signatureMismatch` if the setter is gone, or was not noted.
+   */
+  ofSetter(setter: SwiftSetter | undefined, scope: Scope, exchange: Exchange, target: SwiftTarget): Soon<SwiftCaller> {
+    if (setter === undefined) throw setterUnknown("the key was set before this store noted who sets keys: set it again")
+    return after(this.knownSetter(setter, exchange, target), known => {
+      if (known?.caller.account === undefined)
+        throw setterUnknown(
+          "who set the key, or the access key with which it was set, is not there any more: set it again",
+        )
+      const { caller, listed } = known
+      return { caller: { ...caller, scope }, listed, reseller: undefined, setter: undefined }
+    })
+  }
+
+  private knownSetter(
+    { kind, id }: SwiftSetter,
+    exchange: Exchange,
+    target: SwiftTarget,
+  ): Soon<SwiftCaller | undefined> {
+    const { accounts, buckets, clock, known, services } = this.parts
+    return after(buckets.confirm(), () => {
+      if (kind === "root")
+        return after(known.rootOf(id), root => root && this.listedAs(root, namesOf(root.account, []), exchange, id))
+      return after(accounts.secretOf(id, undefined, clock.wallMs()), key => {
+        if (key === undefined) return undefined
+        const own = this.ofKey(key, exchange)
+        if (kind === "key") return this.actingAt(own, target)
+        return after(services.servedAt(own.caller, target), caller => caller && { ...own, caller, reseller: undefined })
+      })
+    })
+  }
+
   /** As whom it acts in the account of the path, which a service may open. */
   private withService(own: Known, exchange: Exchange, target: SwiftTarget): Soon<SwiftCaller> {
     if (own.reseller === "admin") return this.actingAt(own, target)
     return after(this.parts.services.callerAt(own.caller, exchange, target), caller =>
-      caller === undefined ? this.actingAt(own, target) : { ...own, caller, reseller: undefined },
+      caller === undefined
+        ? this.actingAt(own, target)
+        : { ...own, caller, reseller: undefined, setter: servedSetter(own.setter, caller) },
     )
   }
 
@@ -73,17 +113,22 @@ export class SwiftCallers {
     const listed = namesOf(account, principal.kind === "user" ? [principal.userName, id] : [id])
     const caller = { ...known.ofKey(key), grants: grants.ofCaller(listed, exchange.header("referer")) }
     const context = sourceContext(exchange, caller.request.region)
-    return { caller, listed, reseller: roleOfKey(key, rootAccount, { nowMs: clock.wallMs(), context }) }
+    const reseller = roleOfKey(key, rootAccount, { nowMs: clock.wallMs(), context })
+    return { caller, listed, reseller, setter: { kind: "key", id } }
   }
 
   private async ofKeystone(keystone: Keystone, token: string, exchange: Exchange) {
     const { caller, user, reseller } = await keystone.callerOf(token)
     const listed = namesOf(caller.account, [user.userName, user.id])
-    return {
-      caller: { ...caller, grants: this.parts.grants.ofCaller(listed, exchange.header("referer")) },
-      listed,
-      reseller,
-    }
+    const root = caller.isWholeRoot ? caller.account.id : undefined
+    return { ...this.listedAs(caller, listed, exchange, root), reseller }
+  }
+
+  /** `root`: the account as whose root user the caller acts, if it does. */
+  private listedAs(caller: SignedCaller, listed: ListedCaller, exchange: Exchange, root: AccountId | undefined): Known {
+    const grants = this.parts.grants.ofCaller(listed, exchange.header("referer"))
+    const setter = root === undefined ? undefined : ({ kind: "root", id: root } as const)
+    return { caller: { ...caller, grants }, listed, reseller: undefined, setter }
   }
 
   /** As whom a reseller acts in the account of the path. */
@@ -94,9 +139,20 @@ export class SwiftCallers {
     if (isOwn && reseller === "reader") return { ...own, caller: withReading(caller) }
     return after(isOwn ? caller.account : accountAt(this.parts.accounts, name), account => {
       if (account === undefined) return own
-      return { ...own, caller: reseller === "admin" ? adminOf(account, caller) : readerOf(account, caller) }
+      if (reseller === "reader") return { ...own, caller: readerOf(account, caller) }
+      // Of a user of Keystone only what he may set is known later: the root user of this account acts for him.
+      const setter = own.setter?.kind === "key" ? own.setter : ({ kind: "root", id: account.id } as const)
+      return { ...own, caller: adminOf(account, caller), setter }
     })
   }
+}
+
+const setterUnknown = (message: string) => fail("signatureMismatch", { message })
+
+/** Of keys that a user sets in the account of services that a service has opened. */
+function servedSetter(own: SwiftSetter | undefined, { account }: SignedCaller): SwiftSetter | undefined {
+  if (own === undefined) return undefined
+  return own.kind === "root" ? { kind: "root", id: account.id } : { kind: "served", id: own.id }
 }
 
 const adminOf = (account: Account, own: SignedCaller): SignedCaller => ({

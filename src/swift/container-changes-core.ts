@@ -2,10 +2,12 @@
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 import type { SwiftArchive, SwiftContainer } from "../format/swift-container.js"
+import type { SwiftSetter } from "../format/swift-setter.js"
 import { archiveIn } from "./archive-core.js"
 import { chosenQuotes, etagQuotesIn } from "./etag-quoter-core.js"
 import { checkQuotas } from "./quota-core.js"
-import { changedMetadata, CONTAINER_METADATA, isTrue } from "./metadata-core.js"
+import { changedMetadata, CONTAINER_METADATA, isTrue, metadataIn } from "./metadata-core.js"
+import { changedSetters } from "./setters-core.js"
 import { syncChangeIn } from "./sync-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
@@ -15,8 +17,8 @@ export interface AccessListParser {
 }
 
 export interface ContainerChange {
-  /** The document that follows. Throws `metadataTooLarge`, `invalidRequest`. */
-  readonly apply: (former: SwiftContainer) => SwiftContainer
+  /** The document that follows. `setter`: of its keys. Throws `metadataTooLarge`, `invalidRequest`, `accessDenied`. */
+  readonly apply: (former: SwiftContainer, setter: SwiftSetter | undefined) => SwiftContainer
   /** Who has access: by lists, or by keys of temporary URLs. */
   readonly changesLists: boolean
   readonly changesMetadata: boolean
@@ -39,15 +41,16 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
   const [read, write] = [list("read"), list("write")]
   const quotes = etagQuotesIn(headers, "Container")
   return {
-    apply: former => {
+    apply: (former, setter) => {
       const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
       checkQuotas(metadata)
       const kept = archive === undefined ? former.archive : (archive ?? undefined)
       const lists = { read: read ?? former.read, write: write ?? former.write }
-      const { archive: _former, quotesEtags: formerQuotes, ...others } = former
+      const { archive: _former, quotesEtags: formerQuotes, setters: formerSetters, ...others } = former
+      const setters = changedSetters(formerSetters, metadata, metadataIn(headers, CONTAINER_METADATA), setter)
       const quotesEtags = chosenQuotes(formerQuotes, quotes)
       const chosen = { ...(kept && { archive: kept }), ...(quotesEtags !== undefined && { quotesEtags }) }
-      return { ...others, metadata, ...lists, ...chosen }
+      return { ...others, metadata, ...lists, ...chosen, ...(setters.length > 0 && { setters }) }
     },
     changesLists:
       read !== undefined ||

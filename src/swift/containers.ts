@@ -30,19 +30,22 @@ import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./etag-quoter-core.js"
 import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
-import { CONTAINER_METADATA, isSecret, metadataFields } from "./metadata-core.js"
+import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
 import { listedLink } from "./pointers-core.js"
 import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
 import { containerAt, type ContainerRequest, type SwiftContext } from "./requests.js"
-import { SETS_SECRETS, standingAt } from "./standing.js"
+import { seesKey, shownMetadata, type KeyReader } from "./setters-core.js"
+import { readerOfKeys, SETS_SECRETS, standingAt } from "./standing.js"
 import { changedSync, targetOfSync } from "./sync-core.js"
 
 const PAGE_ENTRIES = 1_000
 const DEFAULT_TYPE = "application/octet-stream"
 
-/** Throws `metadataTooLarge`, `invalidRequest`. */
-const changedDocument = (change: ContainerChange, former: string | undefined): string =>
-  encodeSwiftContainer(change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former)))
+/** Throws `metadataTooLarge`, `invalidRequest`, `accessDenied`. */
+const changedDocument = (change: ContainerChange, former: string | undefined, { setter }: ContainerRequest): string =>
+  encodeSwiftContainer(
+    change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former), setter),
+  )
 
 const ARCHIVE_HEADERS = { stack: "X-Versions-Location", history: "X-History-Location" } as const
 
@@ -69,7 +72,7 @@ export class SwiftContainers {
   head(request: ContainerRequest): Soon<Answer> {
     const operation = operationAs("HeadBucket", {
       kind: "bucket",
-      handle: async call => emptyAnswer(204, await this.fieldsOf(call)),
+      handle: async call => emptyAnswer(204, await this.fieldsOf(call, request)),
     })
     return this.run(request, operation)
   }
@@ -86,7 +89,7 @@ export class SwiftContainers {
       handle: async call => {
         const all = showsVersions ? versionEntries(call, listing, marker) : objectEntries(call, listing)
         const entries = await entriesOf(all, listing)
-        const fields = await this.fieldsOf(call)
+        const fields = await this.fieldsOf(call, request)
         return listingAnswer(listing, { kind: "container", name: target.container }, entries, fields)
       },
     })
@@ -102,7 +105,7 @@ export class SwiftContainers {
       const operation = operationAs("CreateBucket", {
         kind: "newBucket",
         parseName: parseNewContainerName,
-        handle: call => this.create(call, account.id, change, policy),
+        handle: call => this.create(call, request, { owner: account.id, change, policy }),
       })
       try {
         const translation = { operation, bucket: target.container, headers: [] }
@@ -151,14 +154,21 @@ export class SwiftContainers {
 
   private async create(
     { services, bucketName, newBuckets }: NewBucketCall,
-    owner: AccountId,
-    change: ContainerChange,
-    policy: StorageClass | undefined,
+    { setter }: ContainerRequest,
+    {
+      owner,
+      change,
+      policy,
+    }: {
+      readonly owner: AccountId
+      readonly change: ContainerChange
+      readonly policy: StorageClass | undefined
+    },
   ): Promise<Answer> {
     if (policy !== undefined) services.classes.require(policy)
     const made = { ...EMPTY_SWIFT_CONTAINER, ...(policy !== undefined && { policy }) }
-    const document = encodeSwiftContainer(change.apply(made))
-    const sync = this.syncAfter(undefined, change)
+    const document = encodeSwiftContainer(change.apply(made, setter))
+    const sync = this.syncAfter(undefined, change, setter)
     if (sync !== undefined && change.versions !== undefined) throw refuseVersions()
     await this.context.prepare()
     // Its access lists say who has access, as Swift's clients expect: no public access block overrules them.
@@ -181,9 +191,9 @@ export class SwiftContainers {
       const hasArchive = change.archive === undefined ? archive !== undefined : change.archive !== null
       if (isVersioned && hasArchive)
         throw fail("invalidRequest", { message: "X-Versions-Enabled excludes versions in another container" })
-      await this.changeSync(services, bucket, change)
+      await this.changeSync(services, bucket, change, request.setter)
       if (change.changesLists || change.changesMetadata || change.archive !== undefined)
-        await services.buckets.changeSetting(bucket, "swift", former => changedDocument(change, former))
+        await services.buckets.changeSetting(bucket, "swift", former => changedDocument(change, former, request))
       if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
       return emptyAnswer(204)
     }
@@ -191,38 +201,47 @@ export class SwiftContainers {
   }
 
   /** Throws `invalidRequest` for a cluster that the operator does not know. */
-  private syncAfter(former: SwiftSync | undefined, { sync }: ContainerChange): SwiftSync | undefined {
+  private syncAfter(
+    former: SwiftSync | undefined,
+    { sync }: ContainerChange,
+    setter: ContainerRequest["setter"],
+  ): SwiftSync | undefined {
     if (sync === undefined) return former
     const isSet = [sync.to, sync.key].some(text => text !== undefined && text !== "")
     if (isSet && this.context.realms.size === 0)
       throw fail("invalidRequest", { message: "This server is in no realm: its operator sets --swift-sync-realms" })
     if (sync.to !== undefined && sync.to !== "") targetOfSync(sync.to, this.context.realms)
-    return changedSync(former, sync)
+    return changedSync(former, sync, setter)
   }
 
   private async changeSync(
     { buckets }: BucketCall["services"],
     bucket: Bucket,
     change: ContainerChange,
+    setter: ContainerRequest["setter"],
   ): Promise<void> {
     if (change.sync === undefined) return
     if (bucket.versioning !== "never" || change.versions !== undefined) throw refuseVersions()
     const known = await buckets.setting(bucket, "sync")
-    const isLast = this.syncAfter(known && decodeSwiftSync(known.document), change) === undefined
+    const isLast = this.syncAfter(known && decodeSwiftSync(known.document), change, setter) === undefined
     if (isLast) return buckets.setSetting(bucket, "sync", undefined)
     await buckets.changeSetting(bucket, "sync", former => {
-      const next = this.syncAfter(former === undefined ? undefined : decodeSwiftSync(former), change)
+      const next = this.syncAfter(former === undefined ? undefined : decodeSwiftSync(former), change, setter)
       return encodeSwiftSync(next ?? NO_SYNC)
     })
   }
 
-  /** Keys and lists are shown to callers who may set them. */
-  private async fieldsOf({ bucket, permissions, services }: BucketCall): Promise<readonly Field[]> {
+  /** Lists are shown to callers who may set them, and of the keys those that they may see. */
+  private async fieldsOf(
+    { bucket, permissions, services }: BucketCall,
+    { caller, setter }: ContainerRequest,
+  ): Promise<readonly Field[]> {
     const usage = await services.buckets.usage(bucket)
-    const { metadata, read, write, archive, policy, quotesEtags } =
+    const { metadata, read, write, archive, policy, quotesEtags, setters } =
       (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
     const seesSecrets = await permissions.may(SETS_SECRETS, { bucket })
-    const shown = seesSecrets ? metadata : metadata.filter(([name]) => !isSecret(name))
+    const reader = seesSecrets ? readerOfKeys(caller, setter, bucket.owner) : undefined
+    const shown = shownMetadata(metadata, setters, reader)
     return [
       ...usageFields(bucket, usage),
       ["X-Storage-Policy", policy ?? DEFAULT_POLICY],
@@ -230,7 +249,7 @@ export class SwiftContainers {
       ...etagQuotesField("Container", quotesEtags),
       ...(seesSecrets && read !== "" ? [["X-Container-Read", read] as const] : []),
       ...(seesSecrets && write !== "" ? [["X-Container-Write", write] as const] : []),
-      ...(seesSecrets ? syncFields(await this.context.syncs.of(bucket)) : []),
+      ...syncFields(await this.context.syncs.of(bucket), reader),
       ...(archive === undefined ? [] : [[ARCHIVE_HEADERS[archive.mode], archive.location] as const]),
       ...(bucket.versioning === "never"
         ? []
@@ -239,9 +258,9 @@ export class SwiftContainers {
   }
 }
 
-const syncFields = ({ to, key }: SwiftSync = NO_SYNC): Field[] => [
-  ...(to === "" ? [] : [["X-Container-Sync-To", to] as const]),
-  ...(key === "" ? [] : [["X-Container-Sync-Key", key] as const]),
+const syncFields = ({ to, key, setter }: SwiftSync = NO_SYNC, reader: KeyReader | undefined): Field[] => [
+  ...(to === "" || reader === undefined ? [] : [["X-Container-Sync-To", to] as const]),
+  ...(key === "" || reader === undefined || !seesKey(setter, reader) ? [] : [["X-Container-Sync-Key", key] as const]),
 ]
 
 const refuseVersions = () =>

@@ -30,7 +30,7 @@ const BEFORE_MS = (EXPIRES - 5) * 1000
 test("the form that was signed is admitted, and no other", () => {
   const scopeOf = (fields: Map<string, string>, path = PATH, nowMs = BEFORE_MS): string => {
     try {
-      return admitFormPost(readFormPost(fields), path, KEYS, nowMs)
+      return admitFormPost(readFormPost(fields), path, KEYS, nowMs).scope
     } catch (error) {
       if (isFailure(error, "signatureMismatch")) return error.message
       throw error
@@ -59,7 +59,7 @@ test("absent limits are signed as 0, and allow no file", () => {
       ["signature", signature],
     ]),
   )
-  assert.equal(admitFormPost(form, PATH, KEYS, BEFORE_MS), "account")
+  assert.equal(admitFormPost(form, PATH, KEYS, BEFORE_MS).scope, "account")
   assert.throws(() => checkFileCount(form, 1), { message: "FormPost: Max File Count Exceeded" })
   assert.equal(form.fileBytesMax, 0)
 })

@@ -83,12 +83,12 @@ export function readFormPost(fields: Fields): FormPost {
 }
 
 /** `path`: of the request, decoded, a byte string. Throws `signatureMismatch`. */
-export function admitFormPost(form: FormPost, path: string, keys: readonly UrlKey[], nowMs: number): UrlKey["scope"] {
+export function admitFormPost(form: FormPost, path: string, keys: readonly UrlKey[], nowMs: number): UrlKey {
   if (form.expires * 1000 < nowMs) throw unauthorized("Form Expired")
   const signature = readUrlSignature(form.signature)
   const signer = signature && signerOf(signature, [[path, ...form.signed].join("\n")], keys)
   if (signer === undefined) throw unauthorized("Invalid Signature")
-  return signer.scope
+  return signer
 }
 
 /** `number`: of the file in the form, from 1. Throws `invalidRequest`. */

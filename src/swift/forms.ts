@@ -9,15 +9,7 @@ import { asPromise } from "../base/soon.js"
 import { checkDigest, readUrlSignature } from "./url-signatures-core.js"
 import type { PieceOwner } from "../base/pieces.js"
 import type { Exchange } from "../http/index.js"
-import {
-  anonymousWith,
-  boundaryOf,
-  ExchangeBody,
-  FormOfFiles,
-  type Answer,
-  type Caller,
-  type S3Request,
-} from "../s3/index.js"
+import { boundaryOf, ExchangeBody, FormOfFiles, type Answer, type Caller, type S3Request } from "../s3/index.js"
 import { textAnswer } from "./answers.js"
 import { swiftErrorOf } from "./failures.js"
 import {
@@ -28,7 +20,8 @@ import {
   objectOfFile,
   readFormPost,
 } from "./form-post-core.js"
-import { signedGrants, urlKeysOf, type SwiftContext } from "./requests.js"
+import type { SwiftCallers } from "./callers.js"
+import { signedScope, urlKeysOf, type SwiftContext } from "./requests.js"
 import { storeFile } from "./stored-files.js"
 import type { SwiftTarget } from "./target-core.js"
 
@@ -40,7 +33,10 @@ type Form = ReturnType<typeof readFormPost>
 type File = NonNullable<Awaited<ReturnType<FormOfFiles["next"]>>>
 
 export class SwiftForms {
-  constructor(private readonly context: SwiftContext) {}
+  constructor(
+    private readonly context: SwiftContext,
+    private readonly callers: SwiftCallers,
+  ) {}
 
   async post(request: S3Request, target: SwiftTarget, path: string): Promise<Answer> {
     const { exchange } = request
@@ -52,8 +48,9 @@ export class SwiftForms {
     const keys = await asPromise(() => urlKeysOf(this.context, target)).catch(noKeys)
     const signature = readUrlSignature(form.signature)
     if (signature !== undefined) checkDigest(signature, allowSha1)
-    admitFormPost(form, path, keys, clock.wallMs())
-    const caller = anonymousWith(signedGrants(target.container ?? "", ["PutObject"]))
+    const { setter } = admitFormPost(form, path, keys, clock.wallMs())
+    const scope = signedScope(target.container ?? "", ["PutObject"])
+    const { caller } = await this.callers.ofSetter(setter, scope, exchange, target)
     await this.context.calls.enter(request, caller)
     try {
       let stored = 0

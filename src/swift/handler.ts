@@ -32,7 +32,7 @@ import { corsFields, preflightFields } from "./cors-core.js"
 import { swiftErrorOf } from "./failures.js"
 import { withQuotedEtag } from "./etag-quoter-core.js"
 import { isForm, SwiftForms } from "./forms.js"
-import { SwiftCallers, strangerWith } from "./callers.js"
+import { SwiftCallers } from "./callers.js"
 import { SwiftGrants } from "./grants.js"
 import { infoDocument, isForAdmin } from "./info.js"
 import { InsideRequests, type StoreInside } from "./inside.js"
@@ -42,7 +42,7 @@ import { SwiftObjects } from "./objects.js"
 import {
   accountAt,
   containerAt,
-  signedGrants,
+  signedScope,
   SWIFT_SETTING,
   SYNC_SETTING,
   urlKeysOf,
@@ -144,7 +144,7 @@ class SwiftHandler implements Protocol {
       rootAccount: settings.rootAccount,
     }
     this.context = context
-    this.forms = new SwiftForms(context)
+    this.forms = new SwiftForms(context, this.callers)
     this.inside = new InsideRequests(context, settings.inside, settings.version)
     const [ofAccount, ofContainer, ofObject] = [
       new AccountRequests(context),
@@ -270,7 +270,7 @@ class SwiftHandler implements Protocol {
     const sync = exchange.header("x-container-sync-auth")
     const admitting =
       sync !== undefined
-        ? admitSync(this.context, { exchange, target, path }, sync)
+        ? admitSync(this.context, this.callers, { exchange, target, path }, sync)
         : tempUrl === undefined
           ? this.callers.of(exchange, target)
           : this.admit(exchange, target, tempUrl)
@@ -296,7 +296,7 @@ class SwiftHandler implements Protocol {
     )
   }
 
-  /** Who has a temporary URL may do what its method does with the object, and nothing else. Throws `signatureMismatch`. */
+  /** Who has a temporary URL may do what its method does with the object, as the setter of the key, and nothing else. Throws `signatureMismatch`. */
   private admit(exchange: Exchange, target: SwiftTarget, tempUrl: TempUrl): Soon<SwiftCaller> {
     const { method, headers, remoteAddress } = exchange
     checkDigest(tempUrl.signature, this.settings.allowSha1)
@@ -312,12 +312,12 @@ class SwiftHandler implements Protocol {
       },
     )
     return after(keys, known => {
-      const { scope } = admitTempUrl(tempUrl, request, known)
+      const { signer } = admitTempUrl(tempUrl, request, known)
       const actions = ACTIONS_OF_URLS[method] ?? []
-      if (scope === "container") return strangerWith(signedGrants(container ?? "", actions))
-      return after(containerAt(this.context, account, container ?? ""), bucket =>
-        strangerWith(signedGrants(bucket.name, actions, bucket.owner)),
-      )
+      return after(containerAt(this.context, account, container ?? ""), bucket => {
+        const scope = signedScope(bucket.name, actions, signer.scope === "account" ? bucket.owner : undefined)
+        return this.callers.ofSetter(signer.setter, scope, exchange, target)
+      })
     })
   }
 
@@ -449,7 +449,7 @@ class SwiftHandler implements Protocol {
     const failure = asFailure(error)
     // The server logs internal errors with their stack, and then calls `refuse`.
     if (exchange.answered || failure.kind === "internal") throw error
-    const answer = swiftErrorOf(failure, caller?.account === undefined)
+    const answer = swiftErrorOf(failure, caller?.account === undefined || caller.scope !== undefined)
     request.failure = failure
     this.calls.noteFailure(failure)
     if (DENIED.includes(answer.status)) {

@@ -6,6 +6,7 @@ import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId, ty
 import { after, type Soon } from "../base/soon.js"
 import type { Timestamp } from "../base/timestamp.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
+import type { SwiftSetter } from "../format/swift-setter.js"
 import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "../format/swift-sync.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets, ObjectInfo, ObjectServices } from "../object/contract.js"
@@ -16,7 +17,7 @@ import {
   type Answer,
   type ObjectCall,
   type Caller,
-  type Grants,
+  type Scope,
   type Query,
   type S3Request,
   type SettingReader,
@@ -67,6 +68,8 @@ export interface SwiftCaller {
   /** The names that lists may have for it; undefined: it has none. */
   readonly listed: ListedCaller | undefined
   readonly reseller: ResellerRole | undefined
+  /** Who is noted beside keys that the caller sets; undefined: it cannot set any, since nobody could act as it later. */
+  readonly setter: SwiftSetter | undefined
 }
 
 export interface SwiftRequest extends SwiftCaller {
@@ -166,24 +169,23 @@ export function urlKeysOf(context: SwiftContext, { account, container = "" }: Sw
   return after(containerAt(context, account, container), bucket =>
     after(context.containers.of(bucket), ofContainer =>
       after(context.swiftAccounts.of(bucket.owner), ofAccount => [
-        ...urlKeysIn("container", ofContainer?.metadata ?? []),
-        ...urlKeysIn("account", ofAccount.metadata),
+        ...urlKeysIn("container", ofContainer?.metadata ?? [], ofContainer?.setters),
+        ...urlKeysIn("account", ofAccount.metadata, ofAccount.setters),
       ]),
     ),
   )
 }
 
 /**
- * Whom such a signature lets in, as if nobody had signed in: for these actions in this container. `account`: who reads a large
- * object there may read its segments in all containers of the account, whose key it is.
+ * All that such a signature allows: these actions in this container, as far as the setter of its key may take them. `account`: who
+ * reads a large object there may read its segments in all containers of the account, whose key it is.
  */
-export const signedGrants = (container: string, actions: readonly string[], account?: AccountId): Grants => ({
-  match(bucket, action) {
-    if (!actions.includes(action)) return undefined
-    const isOfAccount = action === "GetObject" && bucket.owner === account
-    return bucket.name === container || isOfAccount ? "caller" : undefined
-  },
-})
+export const signedScope =
+  (container: string, actions: readonly string[], account?: AccountId): Scope =>
+  (bucket, action) => {
+    if (bucket === undefined || !actions.includes(action)) return false
+    return bucket.name === container || (action === "GetObject" && bucket.owner === account)
+  }
 
 /** The object at a place, if the caller may see it; undefined: it is missing. Throws `accessDenied`, `noSuchBucket`. */
 export async function infoAt(

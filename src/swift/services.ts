@@ -49,6 +49,12 @@ export class SwiftServices {
     })
   }
 
+  /** As whom a user acts in the account of services of the path, which is his; undefined: there is none, or it is another's. */
+  servedAt(own: SignedCaller, { account: name }: SwiftTarget): Soon<SignedCaller | undefined> {
+    if (!isPathOf(own.account, name, SERVICE_PREFIX)) return undefined
+    return after(accountAt(this.parts.accounts, name), account => account && actingIn(account, own))
+  }
+
   private isService(token: string, exchange: Exchange, { request }: SignedCaller): Soon<boolean> {
     const { keystone, signIn, clock, rootAccount } = this.parts
     if (keystone !== undefined && !isOwnToken(token)) return keystone.isService(token)

@@ -8,9 +8,11 @@ import type { Account } from "../access/contract.js"
 import { parseAccessPolicy } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { after, type Soon } from "../base/soon.js"
-import type { SignedCaller } from "../s3/index.js"
+import type { AccountId } from "../base/ids.js"
+import type { Caller, SignedCaller } from "../s3/index.js"
 import { matchOfAction, matchOfOwner, parseAccountAccess } from "./account-access-core.js"
 import { accountAt, isPathOf, type SwiftContext, type SwiftRequest } from "./requests.js"
+import type { KeyReader } from "./setters-core.js"
 import { SERVICE_PREFIX } from "./target-core.js"
 
 export interface Standing {
@@ -43,6 +45,13 @@ export function requireResellerAdmin({ reseller }: SwiftRequest, what: string): 
 
 /** The action of S3 by which keys and lists are set, of accounts and containers: who may not do it sees none of them. */
 export const SETS_SECRETS = "PutBucketAcl"
+
+/** Who looks at keys in an account. */
+export const readerOfKeys = (
+  { account, isWholeRoot }: Caller,
+  setter: SwiftRequest["setter"],
+  owner: AccountId,
+): KeyReader => ({ setter, isRoot: isWholeRoot && account.id === owner })
 
 type Action = "ListAllMyBuckets" | "CreateBucket" | typeof SETS_SECRETS
 

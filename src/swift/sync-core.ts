@@ -10,7 +10,9 @@ import { byteStringOfText } from "../base/ids.js"
 import type { Headers } from "../base/request-headers.js"
 import { percentEncode } from "../base/uri.js"
 import type { Segment } from "../format/segment-list.js"
+import type { SwiftSetter } from "../format/swift-setter.js"
 import { NO_SYNC, type SwiftSync } from "../format/swift-sync.js"
+import { requireSetter } from "./setters-core.js"
 
 interface SyncRealm {
   /** The first signs, all are accepted. */
@@ -143,10 +145,11 @@ export function syncChangeIn(headers: Headers): Partial<Pick<SwiftSync, "to" | "
 export function changedSync(
   former: SwiftSync = NO_SYNC,
   change: Partial<Pick<SwiftSync, "to" | "key">>,
+  setter: SwiftSetter | undefined,
 ): SwiftSync | undefined {
   const next = { ...former, ...change }
   if (next.to === "" && next.key === "") return undefined
-  return { ...next, isFilled: former.isFilled && next.to === former.to }
+  return { ...next, isFilled: former.isFilled && next.to === former.to, setter: requireSetter(setter) }
 }
 
 /** The manifest of a large object as Swift's own services exchange it. */

@@ -1,5 +1,5 @@
 /**
- * Requests of other clusters: the owners of two containers, which have the same key, let each cluster repeat in its own what was
+ * Requests of other clusters, which act as who has set the key: the owners of two containers, which have the same key, let each cluster repeat in its own what was
  * done in the other, for as long as their operators keep them in a realm. They read and copy nothing of other containers.
  */
 import { fail, isFailure } from "../base/failures.js"
@@ -9,8 +9,8 @@ import { percentEncode } from "../base/uri.js"
 import type { Exchange } from "../http/index.js"
 import type { Answer } from "../s3/index.js"
 import { emptyAnswer } from "./answers.js"
-import { strangerWith } from "./callers.js"
-import { containerAt, signedGrants, type ObjectRequest, type SwiftCaller, type SwiftContext } from "./requests.js"
+import type { SwiftCallers } from "./callers.js"
+import { containerAt, signedScope, type ObjectRequest, type SwiftCaller, type SwiftContext } from "./requests.js"
 import { isOfRealm } from "./sync-core.js"
 import type { SwiftTarget } from "./target-core.js"
 
@@ -29,6 +29,7 @@ interface SyncedRequest {
 /** Lets the request of another cluster in. Throws `signatureMismatch`, `invalidRequest`. */
 export function admitSync(
   context: SwiftContext,
+  callers: SwiftCallers,
   { exchange, target, path }: SyncedRequest,
   auth: string,
 ): Soon<SwiftCaller & { readonly repeats: Timestamp | undefined }> {
@@ -58,7 +59,11 @@ export function admitSync(
         throw fail("invalidRequest", { message: "X-Timestamp should be a UNIX timestamp float value" })
       // A manifest is checked, and a link may be looked at, but nothing is read through them.
       const readable = exchange.method === "GET" ? undefined : bucket.owner
-      return { ...strangerWith(signedGrants(container, actions, readable)), repeats: changes ? repeats : undefined }
+      const scope = signedScope(container, actions, readable)
+      return after(callers.ofSetter(sync.setter, scope, exchange, target), known => ({
+        ...known,
+        repeats: changes ? repeats : undefined,
+      }))
     }),
   )
 }

@@ -42,7 +42,7 @@ const read = (rawQuery: string): TempUrl => must(readTempUrl(rawQuery), "a tempo
 /** The scope of the key, or the message of the refusal. */
 function answer(rawQuery: string, change: Partial<Request> = {}, keys: readonly UrlKey[] = KEYS): string {
   try {
-    return admitTempUrl(read(rawQuery), { ...REQUEST, ...change }, keys).scope
+    return admitTempUrl(read(rawQuery), { ...REQUEST, ...change }, keys).signer.scope
   } catch (error) {
     if (isFailure(error, "signatureMismatch")) return error.message
     throw error

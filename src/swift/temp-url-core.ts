@@ -38,7 +38,7 @@ interface TempUrlRequest {
 }
 
 interface Admission {
-  readonly scope: UrlKey["scope"]
+  readonly signer: UrlKey
   /** The URL is for the container itself: only a page of a website may answer it. */
   readonly mustBePage: boolean
 }
@@ -119,7 +119,7 @@ export function admitTempUrl(tempUrl: TempUrl, request: TempUrlRequest, keys: re
   const messages = methods.map(method => messageOf(tempUrl, request, method))
   const signer = signerOf(tempUrl.signature, messages, keys)
   if (signer === undefined || !fits(tempUrl, request)) throw invalid()
-  return { scope: signer.scope, mustBePage: request.object === undefined }
+  return { signer, mustBePage: request.object === undefined }
 }
 
 /** Headers of writes that would store a pointer to what the URL does not admit. */

@@ -8,6 +8,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { bytesOfHex } from "../base/bytes.js"
 import { fail } from "../base/failures.js"
+import type { SwiftSetter, SwiftSetters } from "../format/swift-setter.js"
 
 type DigestName = "sha1" | "sha256" | "sha512"
 
@@ -20,6 +21,8 @@ export interface UrlSignature {
 export interface UrlKey {
   readonly scope: "account" | "container"
   readonly key: string
+  /** As whom its signatures let in; undefined: it was not noted, and the key is good for nothing until it is set again. */
+  readonly setter: SwiftSetter | undefined
 }
 
 const BYTES_OF: Readonly<Record<DigestName, number>> = { sha1: 20, sha256: 32, sha512: 64 }
@@ -45,10 +48,11 @@ export function readUrlSignature(text: string): UrlSignature | undefined {
 export const urlKeysIn = (
   scope: UrlKey["scope"],
   metadata: readonly (readonly [name: string, value: string])[],
+  setters: SwiftSetters = [],
 ): readonly UrlKey[] =>
   metadata
     .filter(([name, key]) => (name === "temp-url-key" || name === "temp-url-key-2") && key !== "")
-    .map(([, key]) => ({ scope, key }))
+    .map(([name, key]) => ({ scope, key, setter: new Map(setters).get(name) }))
 
 /** The key that signed one of the messages; undefined: none did. Messages and keys are byte strings. */
 export function signerOf(

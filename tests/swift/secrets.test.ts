@@ -79,7 +79,7 @@ test("a user whom only a container's list admits sees neither its keys nor its l
       anonymous: await seenBy(world.anonymous),
     },
     {
-      ...{ owner: 4, setter: 4, newcomer: 0, lister: 0, denied: 0, "reading key of the root user": 0 },
+      ...{ owner: 4, setter: 2, newcomer: 0, lister: 0, denied: 0, "reading key of the root user": 0 },
       ...{ stranger: 0, anonymous: 0 },
     },
   )

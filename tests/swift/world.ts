@@ -88,7 +88,12 @@ export async function serveSwift(
   variations: Variations = {},
   keystone?: SwiftSettings["keystone"],
   filters: readonly Filter[] = [],
-  { inside = INSIDE, serviceAccounts = false }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts">> = {},
+  {
+    inside = INSIDE,
+    serviceAccounts = false,
+    realms = NO_REALMS,
+    swiftAccounts = accountsInMemory(),
+  }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts" | "realms" | "swiftAccounts">> = {},
 ): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
   const { handler, settings, accounts } = handleModel(variations, telemetry)
@@ -97,14 +102,14 @@ export async function serveSwift(
     accounts,
     rootAccount: ROOT_ACCOUNT.id,
     info: INFO,
-    swiftAccounts: accountsInMemory(),
+    swiftAccounts,
     quotas: quotasInMemory(),
     allowSha1: false,
     serviceAccounts,
     decompress: { "tar.gz": gunzipped, "tar.bz2": pieces => bunzip.of(pieces) },
     keystone,
     version: "test",
-    realms: NO_REALMS,
+    realms,
     inside,
     prepare: async () => undefined,
   })
@@ -157,7 +162,7 @@ const INSIDE: SwiftSettings["inside"] = {
   shardPlaces: { locate: async () => ({ isInline: true, blocks: [] }) },
 }
 
-function accountsInMemory(): SwiftAccounts {
+export function accountsInMemory(): SwiftAccounts {
   const known = new Map<AccountId, SwiftAccount>()
   const of = (id: AccountId): SwiftAccount => known.get(id) ?? { metadata: [], access: "" }
   async function* deletedBy(untilMs: number): AsyncGenerator<AccountId> {

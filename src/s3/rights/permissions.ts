@@ -26,7 +26,7 @@ import { after, type Soon } from "../../base/soon.js"
 import type { Bucket, MultipartInfo, ObjectAcl, ObjectInfo } from "../../object/contract.js"
 import type { ObjectServices, ObjectTarget, Tags } from "../../object/contract.js"
 import type { AccessControl } from "../acl/access-control.js"
-import type { Grants } from "../caller.js"
+import type { Grants, Scope } from "../caller.js"
 import type { BucketSettings } from "../settings/bucket-settings.js"
 import { mayHaveLists } from "../settings/ownership-controls.js"
 import { publicAccessBlockOf } from "../settings/public-access-block.js"
@@ -65,6 +65,7 @@ export interface PermissionsRequest {
   readonly signer: Pick<KnownKey, "policies" | "isWholeRoot"> & {
     readonly principal: Principal
     readonly grants?: Grants
+    readonly scope?: Scope | undefined
   }
   /** The operation's name. */
   readonly name: string
@@ -121,6 +122,10 @@ export interface Decided {
 }
 
 const ALLOWED: Decided = { decision: { outcome: "allow", by: "root" }, exclusion: undefined }
+const OUT_OF_SCOPE: Decided = {
+  decision: { outcome: "implicitDeny", lacking: ["session"] },
+  exclusion: "the signature of the request, which is no caller's own, does not allow the action there",
+}
 const NO_OWNER: Decided = { decision: { outcome: "implicitDeny", lacking: ["resource"] }, exclusion: undefined }
 
 export class Permissions {
@@ -186,7 +191,9 @@ export class Permissions {
     const bucket = this.readPlace?.bucket
     const reason = "the key or version does not exist, which only callers who may list the bucket learn"
     if (bucket === undefined) return fail("accessDenied", { reason })
-    const { grants } = this.request.signer
+    const { grants, scope } = this.request.signer
+    // A signature for an action on an object also lets its holder learn that there is none.
+    if (scope !== undefined) return failure
     if (grants === undefined) return this.failureForLister(failure, bucket, key, reason)
     return after(grants.match(bucket, "GetObject"), mayRead =>
       mayRead === undefined ? this.failureForLister(failure, bucket, key, reason) : failure,
@@ -216,6 +223,7 @@ export class Permissions {
 
   /** If lists of objects apply, a missing object has none: callers who may list the bucket learn that it is missing. */
   private absenceOf(action: ActionName, place: Place): Soon<Failure | undefined> {
+    if (this.request.signer.scope !== undefined) return undefined
     return after(this.objectListDecides(action, place), decides => (decides ? this.failureOf(place) : undefined))
   }
 
@@ -230,6 +238,7 @@ export class Permissions {
   }
 
   private decide(action: ActionName, place: Place, head?: () => RequestHead): Soon<Decided> {
+    if (this.request.signer.scope?.(place.bucket, action) === false) return OUT_OF_SCOPE
     if (this.isOwnersRoot(place.bucket)) return ALLOWED
     return after(this.listOf(action, place), objectAcl =>
       after(this.ownerOf(place.bucket, objectAcl), owner => {
