@@ -14,7 +14,7 @@ import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
 import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
 import { noSignal, open, type World } from "./jobs/testing-repair.js"
 import { assertExact, BLOCK, opened, put as putShared, rowsIn, uploading } from "./testing-dedup.js"
-import type { GetRequest, PutRequest, RenameRequest } from "./contract.js"
+import type { CompletedPart, GetRequest, PutRequest, RenameRequest } from "./contract.js"
 import { sourceOf } from "./testing-services.js"
 
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
@@ -106,7 +106,7 @@ async function putParts(world: World, key: string, mode: string): Promise<Uint8A
   const request = { ...target, attributes, tags: [], checksum, encryption: PROTECTIONS[mode] }
   const { multipartId } = await world.clock.runUntil(multipart.create(request))
   const bodies = [2, 5, 9].map(number => world.random.bytes(number === 9 ? 70_001 : PART_BYTES_MIN + number))
-  const parts = []
+  const parts: CompletedPart[] = []
   for (const [index, bytes] of bodies.entries()) {
     const partNumber = 2 * index + 2
     const put = { ...target, multipartId, partNumber, body: sourceOf(bytes), signal: noSignal }
