@@ -274,6 +274,9 @@ const attributeRows: readonly Row[] = [
     expectStatus(await scene.complete("k", uploadId, parts), 200)
     const { text: xml } = expectStatus(await attributes(scene, ATTRIBUTES), 200)
     same(text(xml, "ETag"), multipartEtag([PART, tail]), "ETag")
+    const digests = Buffer.concat([PART, tail].map(body => Buffer.from(checksumBase64("SHA256", body), "base64")))
+    const whole = present(elements(xml, "Checksum")[0], "Checksum")
+    same(text(whole, "ChecksumSHA256"), checksumBase64("SHA256", digests), "composite checksum, without -2")
     const inside = present(elements(xml, "ObjectParts")[0], "ObjectParts")
     same(texts(inside, "Size"), [String(PART.length), "4"], "sizes")
     same(texts(inside, "ChecksumSHA256")[1], checksumBase64("SHA256", tail), "checksum of the tail")
@@ -289,10 +292,13 @@ const attributeRows: readonly Row[] = [
     same([text(last, "PartNumberMarker"), text(last, "MaxParts")], ["2", "1000"], "marker and maximum")
   }),
   // "if an additional checksum … isn't applied to the object specified in the request, the response doesn't return the
-  // Part element." (GetObjectAttributesParts)
+  // Part element." (GetObjectAttributesParts). An upload without an algorithm has no checksum if a part names another than the
+  // default.
   row("98.4", "parts without checksums are counted, not listed", async scene => {
     const uploadId = await scene.createUpload("k")
-    const etag = await scene.storedPart("k", uploadId, 1, Buffer.from("part"))
+    const bytes = Buffer.from("part")
+    const crc = checksumBase64("CRC32", bytes)
+    const etag = await scene.storedPart("k", uploadId, 1, bytes, { "x-amz-checksum-crc32": crc })
     expectStatus(await scene.complete("k", uploadId, [[1, etag]]), 200)
     const { text: xml } = expectStatus(await attributes(scene, "ObjectParts"), 200)
     same([text(xml, "PartsCount"), elements(xml, "Part").length], ["1", 0], "count and parts")

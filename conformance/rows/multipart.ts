@@ -278,6 +278,10 @@ export const multipartRows: readonly Row[] = [
     expectBody(await scene.get("k"), "second!")
   }),
   ...completeRows,
+  row("76.20", "an upload-id-marker that is no upload id is refused", async scene => {
+    await scene.createUpload("k")
+    expectError(await scene.list("uploads&key-marker=k&upload-id-marker=x"), 400, "InvalidArgument")
+  }),
   row("79.1", "a part of another algorithm than declared is refused", async scene => {
     const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": "CRC32C" })
     const headers = { "x-amz-checksum-sha256": checksumBase64("SHA256", TAIL) }

@@ -156,12 +156,12 @@ const partRows: readonly Row[] = [
       expectHeader(response, "etag", `"${multipartEtag([PART, tail])}"`)
       if (method === "GET") expectBody(response, tail)
     }
-    expectError(await scene.get("k", {}, "partNumber=3"), [400, 416], "InvalidPart", "InvalidPartNumber")
+    expectError(await scene.get("k", {}, "partNumber=3"), 416, "InvalidPartNumber")
   }),
   row("57.2", "part 1 of a single object is the whole, part 2 does not exist", async scene => {
     await scene.stored("k", "body")
     expectBody(expectStatus(await scene.get("k", {}, "partNumber=1"), [200, 206]), "body")
-    expectError(await scene.get("k", {}, "partNumber=2"), [400, 416], "InvalidPart", "InvalidPartNumber")
+    expectError(await scene.get("k", {}, "partNumber=2"), 416, "InvalidPartNumber")
   }),
   row("57.3", "partNumber with a Range is refused", async scene => {
     await scene.stored("k", "body")

@@ -1,4 +1,5 @@
 /** Lines 27 to 34: Signature V4 in headers and in the query, presigned requests, response overrides. */
+import { checksumBase64 } from "../checksums.js"
 import { utf8 } from "../client.js"
 import type { Call } from "../client.js"
 import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
@@ -244,6 +245,23 @@ function presignedRows(): readonly Row[] {
       expectStatus(await client.send("DELETE", client.presign("DELETE", call)), 204)
       expectError(await scene.get("a key+é"), 404, "NoSuchKey")
     }),
+    row(
+      "33.20",
+      "a checksum in a presigned query is verified and stored, unless it is that of no bytes",
+      async scene => {
+        const put = (value: string) => {
+          const query = `x-amz-checksum-crc32=${encodeURIComponent(value)}&x-amz-sdk-checksum-algorithm=CRC32`
+          const target = scene.client.presign("PUT", { bucket: scene.bucket, key: "k", query })
+          return scene.client.send("PUT", target, { body: "presigned" })
+        }
+        const right = checksumBase64("CRC32", Buffer.from("presigned"))
+        expectStatus(await put(right), 200)
+        expectHeader(await scene.head("k", { "x-amz-checksum-mode": "ENABLED" }), "x-amz-checksum-crc32", right)
+        expectError(await put(checksumBase64("CRC32", Buffer.from("other"))), 400, "BadDigest")
+        // SDKs presign before they have a body.
+        expectStatus(await put(checksumBase64("CRC32", Buffer.alloc(0))), 200)
+      },
+    ),
     row("33.2", "presigned UploadPart works", async scene => {
       const uploadId = await scene.createUpload("k")
       const call = { bucket: scene.bucket, key: "k", query: `partNumber=1&uploadId=${encodeText(uploadId)}` }

@@ -8,7 +8,7 @@ import { requireAppends } from "../../src/object/commands/append-commands-core.j
 import type { AppendedObject, AppendRequest, Appends, StoredChecksum } from "../../src/object/contract.js"
 import { readBody } from "./bodies.js"
 import { checkWrite } from "./conditions.js"
-import { fullChecksum, hex } from "./digests.js"
+import { DEFAULT_CHECKSUM, fullChecksum, hex } from "./digests.js"
 import { commit } from "./objects.js"
 import type { ModelObject, ModelState } from "./state.js"
 import { currentOf } from "./state.js"
@@ -26,7 +26,9 @@ export class ModelAppends implements Appends {
     const before = this.#check(request)
     const repeated = before && this.#repeated(before, appendId)
     if (repeated !== undefined) return repeated
-    const { bytes, checksum } = await readBody(request.body, before?.info.checksum?.algorithm)
+    const isFirst = before === undefined || before.body.length === 0
+    const algorithm = isFirst ? DEFAULT_CHECKSUM : before.info.checksum?.algorithm
+    const { bytes, checksum } = await readBody(request.body, algorithm)
     if (bytes.length === 0) throw fail("invalidRequest")
     const object = this.#check(request)
     const repeatedMeanwhile = object && this.#repeated(object, appendId)

@@ -9,6 +9,9 @@ import { concatBytes } from "../../src/base/bytes.js"
 import type { StoredChecksum } from "../../src/object/contract.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 
+/** The checksum of bytes that come without one. */
+export const DEFAULT_CHECKSUM: ChecksumAlgorithm = "CRC64NVME"
+
 export const md5 = (bytes: Uint8Array): Uint8Array => createHash("md5").update(bytes).digest()
 export const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest()
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")

@@ -1,6 +1,7 @@
 /**
  * Naive listings: all keys are sorted, grouped, filtered and cut to a page. Byte strings compare by bytes.
  */
+import { fail } from "../../src/base/failures.js"
 import type { MultipartId, ObjectKey } from "../../src/base/ids.js"
 import type {
   ListedObject,
@@ -145,6 +146,7 @@ export interface UploadsPage {
 /** Uploads of a key are ordered by their start, which is also the order of their ids. */
 export function listUploads(bucket: ModelBucket, request: UploadsRequest): UploadsPage {
   const { prefix, delimiter, keyMarker, uploadIdMarker, max } = request
+  if (uploadIdMarker !== undefined && !/^[0-9A-V]{26}$/.test(uploadIdMarker)) throw fail("invalidArgument")
   const all = new Map<string, Placed<UploadListEntry>>()
   for (const upload of bucket.uploads.values()) {
     const { key } = upload.request

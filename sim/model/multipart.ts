@@ -17,7 +17,7 @@ import type { CheckedBody } from "./bodies.js"
 import { readBody } from "./bodies.js"
 import { joinedSources } from "./concatenation.js"
 import { checkWrite } from "./conditions.js"
-import { compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
+import { DEFAULT_CHECKSUM, compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
 import { clientKeyOf, etagOf, requireKeyOfUpload, shownOf } from "./encryption.js"
 import { listUploads, uploadInfo } from "./listings.js"
 import { newLock } from "./locks.js"
@@ -53,7 +53,9 @@ function wholeChecksum(
   request: CompleteRequest,
   parts: readonly ModelPart[],
 ): StoredChecksum | undefined {
-  const planned = upload.request.checksum
+  const isDefault = parts.every(({ checksum }) => checksum?.algorithm === DEFAULT_CHECKSUM)
+  const byDefault = isDefault ? ({ algorithm: DEFAULT_CHECKSUM, type: "FULL_OBJECT" } as const) : undefined
+  const planned = upload.request.checksum ?? byDefault
   if (request.checksumType !== undefined && planned !== undefined && request.checksumType !== planned.type) {
     throw fail("invalidRequest", { message: "the checksum type differs from the one at the upload's creation" })
   }
@@ -94,7 +96,11 @@ export class ModelMultipart implements Multipart {
     if (planned !== undefined && named !== undefined && named !== planned) {
       throw fail("invalidRequest", { message: `the upload was created with checksums of ${planned}, not ${named}` })
     }
-    const body = await readBody(request.body, planned)
+    if (planned?.startsWith("SHA") === true && named === undefined)
+      throw fail("invalidRequest", {
+        message: `the upload was created with checksums of ${planned}: the part has none`,
+      })
+    const body = await readBody(request.body, planned ?? DEFAULT_CHECKSUM)
     return this.#keepPart(request, request.partNumber, body)
   }
 
@@ -107,11 +113,10 @@ export class ModelMultipart implements Multipart {
     const version = await wholeSource(found, request.source)
     const { versionId } = version.info
     const sizeBytes = version.body.length
-    if (range !== undefined && range.last >= sizeBytes) throw fail("invalidRange", { sizeBytes })
+    if (range !== undefined && range.last >= sizeBytes) throw fail("invalidArgument", { sizeBytes })
     const bytes = range === undefined ? version.body : version.body.subarray(range.first, range.last + 1)
     if (bytes.length > PART_BYTES_MAX) throw fail("invalidRequest", { message: "a part is at most 5 GiB" })
-    const algorithm = upload.request.checksum?.algorithm
-    const checksum = algorithm === undefined ? undefined : fullChecksum(algorithm, bytes)
+    const checksum = fullChecksum(upload.request.checksum?.algorithm ?? DEFAULT_CHECKSUM, bytes)
     const part = this.#keepPart(request, request.partNumber, { bytes, etag: hex(md5(bytes)), checksum })
     return { ...part, sourceVersionId: bucket.bucket.versioning === "never" ? undefined : versionId }
   }
@@ -195,13 +200,13 @@ export class ModelMultipart implements Multipart {
 
   /**
    * The last part to finish wins; an upload that has ended meanwhile accepts no more parts. A checksum is stored
-   * if the upload was created with one, and only returned otherwise.
+   * if the upload was created with one or if it is the default; others are only returned.
    */
   #keepPart(target: MultipartTarget, partNumber: number, { bytes, etag: digest, checksum }: CheckedBody): PartResult {
     const lastModifiedMs = this.state.clock.wallMs()
     const upload = this.#find(target)
     const { checksum: plan, encryption } = upload.request
-    const kept = plan === undefined ? undefined : checksum
+    const kept = plan === undefined && checksum?.algorithm !== DEFAULT_CHECKSUM ? undefined : checksum
     const etag = etagOf(encryption, digest, this.state.random)
     upload.parts.set(partNumber, { partNumber, body: bytes, etag, checksum: kept, lastModifiedMs })
     return { etag, checksum, lastModifiedMs, encryption: shownOf(encryption) }

@@ -38,7 +38,7 @@ import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 import { isReferring, keptDigests } from "./concatenation.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
-import { fullChecksum, hex, md5 } from "./digests.js"
+import { DEFAULT_CHECKSUM, fullChecksum, hex, md5 } from "./digests.js"
 import { clientKeyOf, etagOf, requireKey, shownOf } from "./encryption.js"
 import { list, listVersions } from "./listings.js"
 import { hold, newLock, requireFree, retain } from "./locks.js"
@@ -189,7 +189,7 @@ export class ModelObjects implements Objects {
   async put(request: PutRequest): Promise<PutResult> {
     const { key, attributes, tags, conditions } = request
     checkWrite(conditions, currentOf(this.state.open(request.bucket), key))
-    const { bytes, etag, checksum } = await readBody(request.body)
+    const { bytes, etag, checksum } = await readBody(request.body, request.largeObject ? undefined : DEFAULT_CHECKSUM)
     const bucket = this.state.open(request.bucket)
     checkWrite(conditions, currentOf(bucket, key))
     return commit(this.state, bucket, key, {
@@ -287,7 +287,9 @@ export class ModelObjects implements Objects {
     const [first, end] = isWhole ? [0, version.body.length] : [range.first, range.first + range.lengthBytes]
     // What was appended to a copy with an id is another append.
     const body = keepsBytes ? version.body : version.body.slice(first, end)
-    const made = keepsBytes ? version.info : single(body, checksumAlgorithm ?? checksum?.algorithm)
+    const largeObject = isWhole ? largeObjectOf(version) : undefined
+    const byDefault = largeObject === undefined ? DEFAULT_CHECKSUM : undefined
+    const made = keepsBytes ? version.info : single(body, checksumAlgorithm ?? checksum?.algorithm ?? byDefault)
     const result = commit(this.state, bucket, key, {
       ...made,
       ...(keepsBytes ? {} : { etag: etagOf(encryption, made.etag, this.state.random) }),
@@ -301,7 +303,7 @@ export class ModelObjects implements Objects {
       protection: encryption,
       expiresAtSeconds: request.expiresAtSeconds,
       body,
-      largeObject: isWhole ? largeObjectOf(version) : undefined,
+      largeObject,
     })
     return { ...result, sourceVersionId: this.#shown(from.bucket.bucket, version.info.versionId) }
   }

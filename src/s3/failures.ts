@@ -133,7 +133,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
     { uploadId: "UploadId", partNumber: "PartNumber", etag: "ETag" },
   ),
-  invalidPartNumber: row("InvalidPart", 400, "The requested partnumber is not satisfiable", {
+  invalidPartNumber: row("InvalidPartNumber", 416, "The requested partnumber is not satisfiable", {
     partNumber: "PartNumberRequested",
     parts: "ActualPartCount",
   }),

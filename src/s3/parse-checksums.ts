@@ -52,6 +52,20 @@ interface DeclaredChecksum {
 const invalidValue = (header: string): Failure =>
   fail("invalidRequest", { message: `Value for ${header} header is invalid.`, header })
 
+/** The checksums of no bytes. */
+const OF_NOTHING: Readonly<Record<ChecksumAlgorithm, string>> = {
+  CRC32: "AAAAAA==",
+  CRC32C: "AAAAAA==",
+  CRC64NVME: "AAAAAAAAAAA=",
+  SHA1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+  SHA256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+}
+
+/** Whether the header, named in lower case, declares the checksum of an empty body. */
+export const isChecksumOfNothing = (header: string, value: string): boolean =>
+  header.startsWith(PREFIX) &&
+  CHECKSUM_ALGORITHMS.some(algorithm => checksumHeader(algorithm) === header && OF_NOTHING[algorithm] === value)
+
 /** Throws `invalidRequest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
 export function checkChecksumText(
   algorithm: ChecksumAlgorithm,

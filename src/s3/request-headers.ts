@@ -2,8 +2,8 @@
  * The headers of a request, with those that a presigned URL carries in its query.
  *
  * SDKs move `x-amz-*` headers of a presigned request into the query, where the signature covers
- * them. They count as headers, except checksums: an SDK that presigns has not seen the body and
- * writes the checksum of an empty one, which S3 ignores too.
+ * them. They count as headers, except the checksum of no bytes: an SDK that presigns before it has seen the body writes that
+ * of an empty one, and users upload what they like with such URLs.
  *
  * Refuses  The source of a copy in a query: as a header it would select another operation, which the query does not. A
  *          client's key: URLs are kept in histories and logs. SDKs send it as a header unless they sign with version 2.
@@ -11,6 +11,7 @@
 import { fail } from "../base/failures.js"
 import type { HeaderShapes, RequestHeaders } from "../base/request-headers.js"
 import { SECRET_HEADERS } from "./encryption.js"
+import { isChecksumOfNothing } from "./parse-checksums.js"
 import type { Query } from "./wire/query.js"
 
 /** Parameters of the signature itself. */
@@ -32,12 +33,8 @@ export function withHoisted(headers: RequestHeaders, query: Query, shapes: Heade
   const hoisted: string[] = []
   for (const name of query.names()) {
     const header = name.toLowerCase()
-    const isChecksum =
-      header.startsWith("x-amz-checksum-") &&
-      header !== "x-amz-checksum-mode" &&
-      header !== "x-amz-checksum-algorithm" &&
-      header !== "x-amz-checksum-type"
-    if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || isChecksum || headers.has(header)) continue
+    if (!header.startsWith("x-amz-") || OF_SIGNATURE.has(header) || headers.has(header)) continue
+    if (isChecksumOfNothing(header, query.get(name) ?? "")) continue
     if (SECRET_HEADERS.includes(header)) {
       throw fail("invalidRequest", { message: `${header} must be sent as a header: sign the URL with version 4.` })
     }

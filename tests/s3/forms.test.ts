@@ -2,6 +2,7 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
+import { checksumBase64 } from "../../conformance/checksums.js"
 import { Client } from "../../conformance/client.js"
 import {
   fieldPart,
@@ -188,6 +189,8 @@ test("checksums and MD5 of the file are verified", async () => {
     ],
   })
   assert.equal(kept.header("x-amz-checksum-sha256"), sha256("bytes"))
+  const byDefault = await send({ fields: [["key", "default"]] })
+  assert.equal(byDefault.header("x-amz-checksum-crc64nvme"), checksumBase64("CRC64NVME", Buffer.from("bytes")))
   await refused(
     send({
       fields: [
@@ -216,7 +219,7 @@ test("checksums and MD5 of the file are verified", async () => {
       ],
     }),
     400,
-    "BadDigest",
+    "InvalidRequest",
   )
   await refused(
     send({
