@@ -7,6 +7,7 @@ import assert from "node:assert/strict"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { test } from "node:test"
+import { z } from "zod"
 import { MIB } from "../../src/base/limits.js"
 import { TRANSFORM_LIMITS } from "../../src/transform/limits.js"
 import { imageVersion } from "../../src/transform/worker/image.js"
@@ -23,6 +24,8 @@ const HEAP_BYTES = 160 * MIB
 
 const pipelineOf = (format: string, quality: number): string =>
   encodeURIComponent(`image,format=${format},quality=${quality}`)
+
+const MEASURED = z.object({ kind: z.string(), taken: z.number(), reserved: z.number() })
 
 /** Makes an image, and prints the memory that the step takes at most, and the memory that was reserved for it. */
 const MEASURE = `
@@ -59,9 +62,9 @@ test("what each format takes is less than what is reserved for it", images, asyn
     const args = ["--input-type=module", "-e", MEASURE, module, String(SIDE), input, channels, depth, format]
     const { stdout, stderr } = await run(process.execPath, args, { cwd: ROOT })
     assert.match(stdout, /^\{/, `${name}: ${stderr}`)
-    const { kind, taken, reserved }: Record<string, unknown> = JSON.parse(stdout)
+    const { kind, taken, reserved } = MEASURED.parse(JSON.parse(stdout))
     assert.equal(kind, "made", name)
-    assert.ok(Number(taken) <= Number(reserved), `${name}: ${String(taken)} of ${String(reserved)} bytes`)
+    assert.ok(taken <= reserved, `${name}: ${taken} of ${reserved} bytes`)
   }
 })
 
