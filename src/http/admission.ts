@@ -6,12 +6,13 @@
  * immediately. A waiting request keeps its connection quiet instead: under overload the server spends its
  * processor time on serving, and clients do not retry.
  *
- * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a place
- * when another one asks. After `SLICE_MS` of a turn, the others that have arrived in it begin in later turns, so that a burst
- * of requests does not keep the head of a newcomer from being read. While two accounts or addresses compete for long turns, all requests wait for the end of their
- * turn, and begin in the order of what their accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what
- * has arrived meanwhile, and the number of places follows the length of turns (`places-limit-core.ts`). It stays as it is
- * while nobody competes: on a machine that is busy with something else, long turns say nothing about the requests.
+ * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a
+ * place when another one asks. After `SLICE_MS` of a turn, the others that have arrived in it begin in later turns,
+ * so that a burst of requests does not keep the head of a newcomer from being read. While two accounts or addresses
+ * compete for long turns, all requests wait for the end of their turn, and begin in the order of what their
+ * accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what has arrived meanwhile, and the number
+ * of places follows the length of turns (`places-limit-core.ts`). It stays as it is while nobody competes: on a
+ * machine that is busy with something else, long turns say nothing about the requests.
  *
  * A request that will occupy the thread for milliseconds asks for a turn first: one such request runs in a turn of the
  * event loop, so that other work runs in between, and those that wait are in the order of their accounts too.

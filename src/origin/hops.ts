@@ -33,7 +33,9 @@ export function checkHops(bucket: Named, hops: string | undefined): void {
   const names = namesOf(hops)
   if (names.includes(nameOf(bucket)))
     throw fail("invalidRequest", {
-      message: `The bucket ${bucket.name} is remote to itself: a request to its remote has come back. Remove one of the settings of this loop.`,
+      message:
+        `The bucket ${bucket.name} is remote to itself: a request to its remote has come back. ` +
+        "Remove one of the settings of this loop.",
     })
   if (names.length >= REMOTE_LIMITS.hopsMax || hops.length > REMOTE_LIMITS.hopsBytesMax)
     throw fail("invalidRequest", {
