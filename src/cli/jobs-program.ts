@@ -6,6 +6,7 @@ import type { Command } from "commander"
 import { JOB, JOBS, PAUSED_JOB, STARTED_JOB } from "../admin/index.js"
 import { SELECTED_MAX } from "../base/limits.js"
 import type { AdminClient } from "../client/index.js"
+import { addBackupCommands } from "./backup-program.js"
 import { checked } from "./checked.js"
 import { confirm, type ConfirmOptions } from "./confirm.js"
 import { readText } from "./document-file.js"
@@ -174,6 +175,7 @@ function filterOf(options: StartOptions, io: CliIo): Readonly<Record<string, unk
 }
 
 export function addJobCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  addBackupCommands(program, io, signal)
   const commands = (options: Options): JobCommands => new JobCommands(io, options, signal)
   const jobs = group(program, "jobs").description("background jobs, and work on many objects")
   withStore(jobs.command("list"))

@@ -26,7 +26,6 @@ import { rebuildIndexCommand } from "./index-command.js"
 import { inspectCommand } from "./inspect-command.js"
 import { addInventoryCommands } from "./inventory-program.js"
 import type { CliIo } from "./io.js"
-import { addBackupCommands } from "./backup-program.js"
 import { addJobCommands } from "./jobs-program.js"
 import { addKeyCommands } from "./key-program.js"
 import { addKmsCommands } from "./kms-program.js"
@@ -216,7 +215,6 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   addRedundancyCommands(program, store)
   addClassCommands(program, store)
   addWorkCommands(program, store)
-  addBackupCommands(program, io, signal)
   addJobCommands(program, io, signal)
   addRescueCommand(program, io, signal)
   addClusterCommands(program, io, signal)
