@@ -124,7 +124,7 @@ const sumText = (what: string, { objects, bytes }: ListSums): string =>
   labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
 
 /** No list can name what only the lost metadata had. */
-export function unknownText(snapshot: RescueSummary["snapshot"]): string {
+function unknownText(snapshot: RescueSummary["snapshot"]): string {
   const tiny = "objects of 4 KiB and less, tags, settings and deletions"
   if (snapshot === undefined)
     return `${tiny}: without a snapshot nothing shows whether there were any; look for them elsewhere`

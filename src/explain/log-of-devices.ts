@@ -25,8 +25,8 @@ export const DEVICE_EVENTS = {
     DISK_DIES,
   ),
   device_cannot_return_yet: warn(
-    "The store has tried an offline device again and still cannot use it; `reason` says why. It tries again after 10 seconds at first, later every 15 minutes.",
-    "Repair what `reason` names: mount the disk, correct the owner of the folder, free some space, or replace the disk. `hayloft device check DEVICE` tries immediately.",
+    "The store has tried an offline device again and still cannot use it; `reason` says why. It tries again after 10 seconds at first, later every 15 minutes, and warns only if the reason is another one.",
+    "Repair what `reason` names: mount the disk, correct the owner of the folder, free some space, or replace the disk. If the folder is another device now, because it was empty when its node started: `hayloft device forget DEVICE`. `hayloft device check DEVICE` tries immediately.",
     DISK_DIES,
   ),
   device_cannot_be_opened: error(

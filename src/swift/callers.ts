@@ -40,7 +40,7 @@ interface Parts {
 type Known = SwiftCaller & { readonly caller: SignedCaller }
 
 /** The caller of whom nothing is known but that it sends a request. */
-export const strangerWith = (grants: NonNullable<Caller["grants"]>): SwiftCaller => ({
+const strangerWith = (grants: NonNullable<Caller["grants"]>): SwiftCaller => ({
   caller: anonymousWith(grants),
   listed: undefined,
   reseller: undefined,

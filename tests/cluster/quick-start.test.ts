@@ -1,6 +1,6 @@
 /**
  * The quick start of docs/cluster.md, block by block: three machines, played by three folders and loopback, over a real
- * PostgreSQL. Only the installation of the database itself is left out.
+ * PostgreSQL, which gets its certificate as on the page. Only the installation of the database itself is left out.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -11,7 +11,8 @@ import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { bindChild, runOk } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
-import { noPostgres, withPostgres } from "../harness/postgres.js"
+import { serverUser } from "../../src/client/testing-postgres.js"
+import { noPostgres, withPostgres, type PostgresServer } from "../harness/postgres.js"
 import { ROOT } from "../harness/server.js"
 
 const PAGE = readFileSync(join(ROOT, "docs/cluster.md"), "utf8")
@@ -32,10 +33,14 @@ interface Markdown {
 const { fencedBlocks } = (await import(pathToFileURL(join(ROOT, "tools/docs/markdown.mjs")).href)) as Markdown
 
 const section = PAGE.slice(PAGE.indexOf("\n## Quick start"), PAGE.indexOf("\n## Gateways"))
-const [database, key, settings, check, serve, upload, ...others] = fencedBlocks(section).map(({ text }) => text)
+const [database, certificate, key, settings, check, serve, upload, ...others] = fencedBlocks(section).map(
+  ({ text }) => text,
+)
 
 test("the quick start has the blocks that are run below", () => {
   assert.match(database ?? "", /createuser/)
+  assert.match(certificate ?? "", /openssl req/)
+  assert.match(section, /Copy `db-ca\.pem` to `\/etc\/hayloft\/db-ca\.pem`/)
   assert.match(key ?? "", /openssl rand/)
   assert.match(settings ?? "", /"masterKeyFile"/)
   assert.match(check ?? "", /check-database/)
@@ -53,14 +58,14 @@ class Machine {
   constructor(
     private readonly name: string,
     private readonly folder: string,
-    private readonly databaseUrl: string,
+    private readonly database: PostgresServer,
   ) {
     mkdirSync(folder)
   }
 
   private here(text = ""): string {
     return text
-      .replaceAll(/postgres:\/\/hayloft:PASSWORD@db\.example[^'"]*/g, this.databaseUrl)
+      .replaceAll("@db.example/", `@${HOST}:${this.database.port}/`)
       .replaceAll(/(?<![\w-])\/(etc|mnt)\//g, `${this.folder}/$1/`)
   }
 
@@ -69,12 +74,13 @@ class Machine {
   }
 
   /** The settings as on the page; three nodes on one host also need names and ports of their own. */
-  configure(masterKey: string, isGateway = false): void {
+  configure(masterKey: string, serverCertificate: string, isGateway = false): void {
     const page = JSON.parse(this.here(settings)) as { data: string[] }
     const shown = isGateway ? { ...page, data: [] } : page
     const own = { node: this.name, zone: this.name, listen: ANY, adminListen: ANY, nodeListen: ANY }
     for (const path of [join(this.folder, "etc/hayloft"), ...shown.data]) mkdirSync(path, { recursive: true })
     writeFileSync(join(this.folder, "etc/hayloft/master.key"), masterKey)
+    writeFileSync(join(this.folder, "etc/hayloft/db-ca.pem"), serverCertificate)
     writeFileSync(join(this.folder, "etc/hayloft/config.json"), JSON.stringify({ ...shown, ...own }))
   }
 
@@ -102,17 +108,45 @@ class Machine {
 }
 
 const ANY = "127.0.0.1:0"
+/** The name of the database, in its certificate, too. */
+const HOST = "localhost"
+
+/** Gives the database a certificate as the page says, and returns what the nodes need of it. */
+async function certify(postgres: PostgresServer, folder: string): Promise<string> {
+  const { name } = serverUser()
+  const as = process.getuid?.() === 0 ? `runuser -u ${name} -- ` : ""
+  const lines = (certificate ?? "").replaceAll("db.example", HOST).split("\n")
+  const restart = lines.indexOf("systemctl restart postgresql")
+  assert.ok(restart > 0, "the server is restarted")
+  const run = (part: readonly string[]) => {
+    const script = part.join("\n").replaceAll("sudo -u postgres ", as)
+    const env = {
+      ...PLAIN,
+      PGHOST: "127.0.0.1",
+      PGPORT: String(postgres.port),
+      PGUSER: "hayloft",
+      PGDATABASE: "postgres",
+    }
+    return runOk("bash", ["-c", `set -euo pipefail\n${script}`], { cwd: folder, env })
+  }
+  await run(lines.slice(0, restart))
+  await postgres.stop("fast")
+  await postgres.start()
+  await run([lines[0] ?? "", ...lines.slice(restart + 1)])
+  return readFileSync(join(folder, "db-ca.pem"), "utf8")
+}
 
 test("the quick start gives a store of three nodes, each of which serves, and gateways", { skip: noPostgres }, () =>
   withPostgres(postgres =>
     withFolder(async folder => {
-      const machines = MACHINES.map(name => new Machine(name, join(folder, name), postgres.url))
+      const machines = MACHINES.map(name => new Machine(name, join(folder, name), postgres))
       const [first, second, third] = machines
       assert.ok(first && second && third)
       try {
+        const serverCertificate = await certify(postgres, folder)
         await first.run(key)
         const masterKey = readFileSync(join(folder, "a/etc/hayloft/master.key"), "utf8")
-        for (const machine of machines) machine.configure(masterKey)
+        for (const machine of machines) machine.configure(masterKey, serverCertificate)
         assert.match(await first.run(`${check ?? ""} --rounds 2`), /This database is safe for Hayloft/)
         for (const machine of machines) await machine.serve()
         const secrets = machines.map(({ output }) => /shown only once/.test(output))
@@ -132,9 +166,9 @@ test("the quick start gives a store of three nodes, each of which serves, and ga
         const printed = second.output.split("\n").filter(line => /^ {2}(export|\.\/bin\/hayloft cp) /.test(line))
         assert.equal(printed.length, 2, second.output)
         await second.run(`${printed.join("\n")}\n./bin/hayloft cp s3://first/README.md - | cmp - README.md`)
-        const gateway = new Machine("d", join(folder, "d"), postgres.url)
+        const gateway = new Machine("d", join(folder, "d"), postgres)
         machines.push(gateway)
-        gateway.configure(masterKey, true)
+        gateway.configure(masterKey, serverCertificate, true)
         await gateway.serve()
         const [, endpoint = ""] = / S3 (\S+) /.exec(gateway.output) ?? []
         assert.match(gateway.output, /this node is a gateway/)

@@ -370,9 +370,7 @@ export class EngineOperations implements StoreOperations {
   async return(id: DeviceId, path: string): Promise<void> {
     const found = await this.folders.deviceAt(path)
     if (found === undefined) throw fail("deviceFailed", { message: `there is no device at ${path}`, device: id })
-    if (found !== id) {
-      throw fail("foreignFolder", { message: `${path} is not device ${id}; replace the device to use this folder` })
-    }
+    if (found !== id) throw fail("foreignFolder", { message: this.whyOther(id, found, path) })
     const { folder } = await this.folders.take(path)
     try {
       await this.folders.probe(path)
@@ -385,6 +383,14 @@ export class EngineOperations implements StoreOperations {
       throw error
     }
     for (const job of [REPAIR, "replicas"]) this.wakeIfThere(job)
+  }
+
+  /** In the place of a device is another one. */
+  private whyOther(id: DeviceId, found: DeviceId, path: string): string {
+    const isNamed = this.record.devices.some(device => device.id === found)
+    if (!isNamed) return `${path} is not device ${id}; replace the device to use this folder`
+    // A node that starts makes each empty folder a new device.
+    return `${path} is device ${found} now, which joined when a node started with that folder empty. If the shards of device ${id} are lost, give it up: hayloft device forget ${id}. If its disk exists, mount it at another path and start the node with that folder too`
   }
 
   /** The claim may be that of an earlier process, or of a node that the disk was in before. */

@@ -15,6 +15,8 @@ const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
 interface Wait {
   readonly untilMs: number
   readonly waitMs: number
+  /** Why it could not return; it is a warning once. */
+  readonly reason?: string | undefined
 }
 
 /** Takes a device back, or fills its emptied folder. Throws the reason if it cannot. */
@@ -51,15 +53,18 @@ export class Returning implements Job {
     return offline.length === 0 ? "idle" : "throttled"
   }
 
-  private async ask(id: DeviceId, path: string, { waitMs }: Wait): Promise<void> {
+  private async ask(id: DeviceId, path: string, { waitMs, reason: before }: Wait): Promise<void> {
+    let reason: string | undefined
     try {
       const outcome = await this.takeBack(id, path)
       if (outcome === "replaced") this.log.info("device_replaced_by_emptied_folder", { device: id, path })
     } catch (error) {
-      this.log.warn("device_cannot_return_yet", { device: id, reason: asFailure(error).message })
+      reason = asFailure(error).message
+      // It is a warning once, and again if something else is in the way.
+      if (reason !== before) this.log.warn("device_cannot_return_yet", { device: id, reason })
     }
     // The interval also grows for a device that has returned: if it fails again, it is checked later than this time.
     const nextMs = Math.min(2 * waitMs, RETURN_LIMITS.mostMs)
-    this.waits.set(id, { untilMs: this.clock.monotonicMs() + nextMs, waitMs: nextMs })
+    this.waits.set(id, { untilMs: this.clock.monotonicMs() + nextMs, waitMs: nextMs, reason })
   }
 }

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { parseIncarnation, type DeviceId, type PartitionId } from "../../base/ids.js"
-import { KIB } from "../../base/limits.js"
+import { KIB, PARTITIONS } from "../../base/limits.js"
 import { ALL_NEEDLES, assignedDeviceOf, needleIdOf, standingOf, type BlockGroup } from "../../block/index.js"
 import { deviceIdOf as deviceOf } from "../../block/testing-blocks.js"
 import type { RepairOutcome } from "../../format/repair-calls.js"
@@ -555,6 +555,27 @@ test("a visit that no process can make is put off, and the other partitions are 
   await steps(2)
   assert.equal(world.needles, had)
   assert.match(repair.progress(), /^0 partitions to visit, \d+ shards written$/)
+})
+
+test("a scan waits for a device that its node does not have open, says so, and goes on", async () => {
+  const world = await open("ec:2+1")
+  await putSome(world, new Map(), 2)
+  await world.settle()
+  const { repair } = world.services
+  const [device] = world.devices.live.values()
+  const { volumes } = must(device, "devices are online")
+  const indexed = volumes.indexed
+  volumes.indexed = () => {
+    throw fail("deviceFailed", { message: "the device is not open on this node" })
+  }
+  await repair.release()
+  let outcome: string | undefined
+  for (let step = 0; step < 4; step += 1) outcome = await world.clock.runUntil(repair.step(noSignal))
+  assert.equal(outcome, "throttled")
+  assert.match(repair.progress(), /partitions scanned; waits: the device is not open on this node$/)
+  volumes.indexed = indexed
+  await world.settle()
+  assert.equal(repair.report().partitionsScanned, PARTITIONS)
 })
 
 test("a device that went and came back during a step is not whole by the scan before", async () => {

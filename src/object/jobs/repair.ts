@@ -101,6 +101,8 @@ export class Repair implements Job {
   private writtenShards = 0
   /** Partitions whose latest visit was put off, and why. */
   private readonly putOff = new Map<PartitionId, string>()
+  /** Why the scan does not go on now. */
+  private scanPutOff: string | undefined
   /** Undefined: no other process records hints. */
   private otherHints: OtherHints | undefined
 
@@ -149,7 +151,10 @@ export class Repair implements Job {
   progress(): string {
     const { mending, moving } = this.ledger
     if (this.isPaused) return "paused"
-    if (this.scan?.next !== undefined) return `${this.scan.open.count.partition} of ${PARTITIONS} partitions scanned`
+    if (this.scan?.next !== undefined) {
+      const waits = this.scanPutOff === undefined ? "" : `; waits: ${this.scanPutOff}`
+      return `${this.scan.open.count.partition} of ${PARTITIONS} partitions scanned${waits}`
+    }
     const left = mending.partitionsRemaining + moving.partitionsRemaining
     const { takingPart } = this.workers
     const nodes = takingPart > 1 ? `, ${takingPart} nodes take part` : ""
@@ -294,7 +299,7 @@ export class Repair implements Job {
     this.visitPassedOver()
     if (this.hintsFrom !== undefined) return this.readHints(this.hintsFrom)
     if (this.otherHints?.isDue(this.clock.monotonicMs())) return this.readOtherHints(this.otherHints)
-    if (this.scan?.next !== undefined) return this.scanFurther(this.scan, this.scan.next)
+    if (this.scan?.next !== undefined) return this.scanOrPutOff(this.scan, this.scan.next)
     return this.visitNext(signal)
   }
 
@@ -317,6 +322,7 @@ export class Repair implements Job {
   private clearFindings(): void {
     this.lackingDevices.clear()
     this.putOff.clear()
+    this.scanPutOff = undefined
     this.unreadable.clear()
   }
 
@@ -381,6 +387,22 @@ export class Repair implements Job {
       this.visitAgain(partition, deviceId)
     }
     return "busy"
+  }
+
+  /**
+   * A device that is about to go offline, or a node that restarts, answers nothing yet: the scan goes on where it is, or
+   * begins again once the device is offline.
+   */
+  private async scanOrPutOff(scan: RepairScan, from: RowKey): Promise<StepOutcome> {
+    try {
+      const outcome = await this.scanFurther(scan, from)
+      this.scanPutOff = undefined
+      return outcome
+    } catch (error) {
+      if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
+      this.scanPutOff = error.message
+      return "throttled"
+    }
   }
 
   /** Scans the next page of the indexes. */

@@ -67,6 +67,24 @@ test("another process is refused while the first lives, and takes over once it w
   })
 })
 
+test("a process that is too busy to answer itself takes a folder, and no other one can", async () => {
+  await inFolder(async folder => {
+    const answerMs = 20
+    const busy = new RealLocks(answerMs)
+    let isDone = false
+    const taking = busy.take(folder).finally(() => (isDone = true))
+    const nothing = new Int32Array(new SharedArrayBuffer(4))
+    // Each turn of the event loop takes longer than an answer may.
+    while (!isDone) {
+      Atomics.wait(nothing, 0, 0, 2 * answerMs)
+      await new Promise<void>(resolve => void setImmediate(resolve))
+    }
+    const lock = await taking
+    await assert.rejects(new RealLocks().take(folder), error => isFailure(error, "folderInUse"))
+    await lock.release()
+  })
+})
+
 test("the refusal names the process that owns the folder, and its command line", async () => {
   await inFolder(async folder => {
     const first = await otherProcess(folder)

@@ -81,11 +81,11 @@ async function ownerBehind(answer: Answer): Promise<FolderOwner | undefined> {
 }
 
 /** Requests the identity of the process that listens on the socket. */
-function ask(address: string): Promise<Answer> {
+function ask(address: string, answerMs: number = ANSWER_TIMEOUT_MS): Promise<Answer> {
   return new Promise(resolve => {
     let token = ""
     const socket = net.connect(address)
-    const timer = setTimeout(() => end({ kind: "silent" }), ANSWER_TIMEOUT_MS)
+    const timer = setTimeout(() => end({ kind: "silent" }), answerMs)
     const end = (answer: Answer): void => {
       clearTimeout(timer)
       socket.destroy()
@@ -204,6 +204,9 @@ class SocketLock implements FolderLock {
 }
 
 export class RealLocks implements FolderLocks {
+  /** `answerMs`: in which the owner of a folder answers unless it is busy. */
+  constructor(private readonly answerMs: number = ANSWER_TIMEOUT_MS) {}
+
   async ownerOf(folder: string): Promise<FolderOwner | undefined> {
     const handle = await FolderHandle.open(folder)
     try {
@@ -214,7 +217,7 @@ export class RealLocks implements FolderLocks {
   }
 
   take(folder: string): Promise<FolderLock> {
-    const taking = takeNow(folder)
+    const taking = takeNow(folder, this.answerMs)
     return inTime(taking, TAKE_MS_MAX, () => {
       void taking.then(lock => lock.release()).catch(() => undefined)
       const message = "the device did not let its folder be locked in time"
@@ -223,7 +226,7 @@ export class RealLocks implements FolderLocks {
   }
 }
 
-async function takeNow(folder: string): Promise<FolderLock> {
+async function takeNow(folder: string, answerMs: number): Promise<FolderLock> {
   const handle = await FolderHandle.open(folder)
   const unique = randomBytes(TOKEN_BYTES).toString("hex")
   const token = `${unique} ${process.pid} ${await pidNamespace()}`
@@ -238,7 +241,7 @@ async function takeNow(folder: string): Promise<FolderLock> {
   }
   const lock = new SocketLock(handle, server, ownName, token)
   try {
-    await link(handle, ownName, token)
+    await link(lock, { handle, ownName, token, answerMs })
     await removeStale(handle, ownName)
     return lock
   } catch (error) {
@@ -253,14 +256,23 @@ async function tryFolder(path: string): Promise<void> {
   await fsp.rm(path, { force: true })
 }
 
+interface Taking {
+  readonly handle: FolderHandle
+  readonly ownName: string
+  readonly token: string
+  readonly answerMs: number
+}
+
 /** Links `owner.sock` to this owner, or throws `folderInUse`. */
-async function link(handle: FolderHandle, ownName: string, token: string): Promise<void> {
+async function link(lock: SocketLock, { handle, ownName, token, answerMs }: Taking): Promise<void> {
   const shared = handle.address(SOCKET)
   let owner: FolderOwner | undefined
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const isOurs = await tryLink(handle.address(ownName), shared)
-    const answer = await ask(shared)
+    const answer = await ask(shared, answerMs)
     if (isOurs && answer.kind === "token" && answer.token === token) return
+    // A process that was delayed has not answered itself: it is no other owner.
+    if (answer.kind === "silent" && (await lock.isLinked())) return
     owner = await ownerBehind(answer)
     if (owner !== undefined) break
     if (answer.kind === "stale" && (await moveAside(handle, `${ownName}.aside`)) === "alive") break
