@@ -8,7 +8,7 @@ import { Admission } from "./admission.js"
 import type { Exchange } from "./contract.js"
 import { HTTP_LIMITS } from "./limits.js"
 import { serve, stopAll, until } from "./testing-listener.js"
-import { RawClient } from "./testing-raw-client.js"
+import type { RawClient } from "./testing-raw-client.js"
 
 after(stopAll)
 

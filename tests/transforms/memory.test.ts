@@ -78,7 +78,7 @@ test("a server stays within its budget, whatever images it is asked for at once"
       // Few bytes, and many pixels.
       for (const [key, side] of Object.entries({ huge: 7_000, large: 2_500 })) {
         const body = await sharp({ create: create(side) })
-          .png({ palette: true, colours: 2, effort: 1 })
+          .png({ palette: true, colours: 2, ["effort"]: 1 })
           .toBuffer()
         assert.equal((await s3.call("PUT", { bucket: "art", key, body })).status, 200)
       }
