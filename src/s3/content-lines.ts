@@ -2,6 +2,7 @@
 import { fail, type Failure } from "../base/failures.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "../object/contract.js"
+import { encodedWords } from "./wire/encoded-words.js"
 import type { Query } from "./wire/query.js"
 
 const DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -38,8 +39,7 @@ function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => str
   for (const [name, header, parameter] of SHOWN) {
     const value =
       (parameter === undefined ? undefined : overrideOf(parameter)) ??
-      headers[name] ??
-      (name === "contentType" ? DEFAULT_CONTENT_TYPE : undefined)
+      (name === "contentType" ? encodedWords(headers[name] ?? DEFAULT_CONTENT_TYPE) : headers[name])
     if (value !== undefined) fields.push(header, value)
   }
   return HeaderLines.of([...fields, "Accept-Ranges", "bytes"]).text

@@ -21,6 +21,7 @@ import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { PARTS_MAX } from "../../base/limits.js"
 import { checksumFields } from "../parse-checksums.js"
+import { encodedWords } from "../wire/encoded-words.js"
 import { parseRange } from "../wire/range.js"
 import { RESTORE_HEADER, restoreText } from "../wire/restore.js"
 import { classFields } from "../wire/storage-class.js"
@@ -87,7 +88,7 @@ function linesOf(
   if (call.remoteOutcome !== undefined) text += `x-hayloft-remote: ${call.remoteOutcome}\r\n`
   const lines = HeaderLines.ofChecked(text)
   const more = [
-    ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, value]),
+    ...userMetadata.map(([name, value]): Field => [`x-amz-meta-${name}`, encodedWords(value)]),
     ...shownChecksum(call, body),
     ...lock,
     ...classFields(info.storageClass),
