@@ -4,11 +4,16 @@
  * A block that is whole by the layout needs nothing, and its ownership is not resolved. The ownership of a block that
  * lacks shards, has copies elsewhere, or is only on returned devices is resolved at its row first.
  */
+import { isFailure, type Failure } from "../../base/failures.js"
 import type { DeviceId } from "../../base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "../../base/policy.js"
 import { assignedDeviceOf, type BlockGroup } from "../../block/index.js"
 import type { Layout } from "../../placement/index.js"
 import type { RepairDevice } from "./repair-contract.js"
+
+/** Work that fails with these has changed nothing that must not be, and may succeed later. */
+export const isPutOff = (error: unknown): error is Failure =>
+  isFailure(error, "deviceFailed", "peerUnreachable", "tooManyInFlight", "conflict")
 
 export type States = ReadonlyMap<DeviceId, RepairDevice>
 

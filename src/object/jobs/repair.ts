@@ -12,7 +12,6 @@
  *           only after a scan of every partition that started after the change.
  * Limits    REPAIR_LIMITS; the block layer limits the bytes in memory.
  */
-import { isFailure, type FailureKind } from "../../base/failures.js"
 import type { DeviceId, PartitionId, RowKey } from "../../base/ids.js"
 import { parsePartitionId, rowKeyOf } from "../../base/ids.js"
 import { PARTITIONS } from "../../base/limits.js"
@@ -38,7 +37,7 @@ import { OtherHints } from "./other-hints.js"
 import { nameOf } from "./removals.js"
 import { Census, isWholeOn } from "./repair-census.js"
 import type { RepairReport, RepairSource, RepairWorkers, ShardScanReport, VisitOrder } from "./repair-contract.js"
-import { haveChanged, takesPart, type States } from "./repair-core.js"
+import { haveChanged, isPutOff, takesPart, type States } from "./repair-core.js"
 import { PassedOver } from "./passed-over.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
@@ -47,9 +46,6 @@ import { UnreadableBlocks } from "./repair-unreadable.js"
 import { PartitionScan, RepairVisits } from "./repair-visit.js"
 import type { ObjectBackend } from "../backend.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
-
-/** A visit that fails with these has changed nothing that must not be, and may succeed later. */
-const PUT_OFF: ReadonlySet<FailureKind> = new Set(["deviceFailed", "peerUnreachable", "tooManyInFlight", "conflict"])
 
 /** Of a partition that hints name. */
 const UNKNOWN_NEED = { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const
@@ -399,7 +395,7 @@ export class Repair implements Job {
       this.scanPutOff = undefined
       return outcome
     } catch (error) {
-      if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
+      if (!isPutOff(error)) throw error
       this.scanPutOff = error.message
       return "throttled"
     }
@@ -525,7 +521,7 @@ export class Repair implements Job {
       this.putOff.delete(partition)
       return outcome
     } catch (error) {
-      if (!isFailure(error) || !PUT_OFF.has(error.kind)) throw error
+      if (!isPutOff(error)) throw error
       this.putOff.set(partition, error.message)
       this.ledger.postpone(partition, this.clock.monotonicMs() + REPAIR_LIMITS.retryMs)
       return undefined
