@@ -10,7 +10,7 @@ import { operationAs, type Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { auditedChange, makeAccount } from "./account-changes.js"
 import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./account-quota-core.js"
-import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./etag-quoter-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
@@ -29,7 +29,7 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.read(request, async (buckets, standing) => emptyAnswer(204, await this.fieldsOf(buckets, standing)))
+    return this.read(request, async (buckets, standing) => emptyEntity(await this.fieldsOf(buckets, standing)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {
