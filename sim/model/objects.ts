@@ -33,6 +33,7 @@ import type {
   VersionLock,
   VersionsPage,
 } from "../../src/object/contract.js"
+import { packDetails } from "../../src/object/queries/object-info-core.js"
 import { decodeSegmentList, lengthOfSegment } from "../../src/format/segment-list.js"
 import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
 import { isReferring, keptDigests } from "./concatenation.js"
@@ -80,9 +81,12 @@ export function commit(state: ModelState, bucket: ModelBucket, key: ObjectKey, o
   }
 }
 
-const shownOfLarge = ({ sizeBytes, md5: digest, parts }: NonNullable<PutRequest["largeObject"]>, list: Uint8Array) => ({
+const shownOfLarge = (
+  { sizeBytes, md5: digest, parts, levels = 1 }: NonNullable<PutRequest["largeObject"]>,
+  list: Uint8Array,
+) => ({
   ...{ sizeBytes, etag: `${hex(digest)}-${parts}`, checksum: undefined },
-  ...{ partsCount: parts, segmentListBytes: list.length },
+  ...{ partsCount: parts, segmentListBytes: list.length, segmentLevels: levels },
 })
 
 /** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */
@@ -125,7 +129,8 @@ export async function wholeSource(version: ModelObject, { openSegment }: CopySou
 function largeObjectOf({ info, body }: ModelObject): PutRequest["largeObject"] {
   if (info.segmentListBytes !== body.length) return undefined
   const [digest = "", parts] = info.etag.split("-")
-  return { sizeBytes: info.sizeBytes, md5: Buffer.from(digest, "hex"), parts: Number(parts) }
+  const { sizeBytes, segmentLevels: levels = 1 } = info
+  return { sizeBytes, md5: Buffer.from(digest, "hex"), parts: Number(parts), ...(levels > 1 && { levels }) }
 }
 
 interface Resolved {
@@ -188,6 +193,7 @@ export class ModelObjects implements Objects {
 
   async put(request: PutRequest): Promise<PutResult> {
     const { key, attributes, tags, conditions } = request
+    packDetails({ ...attributes, tags })
     checkWrite(conditions, currentOf(this.state.open(request.bucket), key))
     const { bytes, etag, checksum } = await readBody(request.body, request.largeObject ? undefined : DEFAULT_CHECKSUM)
     const bucket = this.state.open(request.bucket)
@@ -349,6 +355,7 @@ export class ModelObjects implements Objects {
     requireFree(version, this.state.clock.wallMs(), false)
     const { contentType, websiteRedirect, symlink } = version.info.headers
     const { headers, userMetadata } = request.attributes
+    packDetails({ headers, userMetadata, tags: [] })
     const { expiresAtSeconds } = request
     const kept = {
       ...(contentType !== undefined && { contentType }),

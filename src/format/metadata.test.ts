@@ -354,6 +354,12 @@ testGoldens(
       decodeVersion,
     ),
     sample("large object", { ...inline, largeObject }, encodeVersion, decodeVersion),
+    sample(
+      "large object of large objects",
+      { ...inline, largeObject: { ...largeObject, levels: 3 } },
+      encodeVersion,
+      decodeVersion,
+    ),
     sample("segment list", segmentList, encodeSegmentList, bytes => decodeSegmentList(bytes, 2_000_003)),
     sample(
       "lifecycle pass over expiring objects",
@@ -822,6 +828,13 @@ test("a listing shows what a large object is for its readers", () => {
   const noChecksum = { checksumAlgorithm: undefined, checksumType: undefined }
   const listed = decodeListedVersion(encodeVersion({ ...version, largeObject }))
   assert.deepEqual(listed, { sizeBytes: 9_000_000_000, etag, modifiedMs, storageClass, ...noChecksum })
+  // An earlier release accepted sizes that are no exact numbers.
+  const huge = decodeListedVersion(encodeVersion({ ...version, largeObject: { ...largeObject, sizeBytes: 2 ** 73 } }))
+  assert.match(String(huge.sizeBytes), /^\d+$/)
+  const [first] = segmentList
+  assert.ok(first?.kind === "object")
+  const hugeList = encodeSegmentList([{ ...first, sizeBytes: 2 ** 73 }])
+  assert.equal(decodeSegmentList(hugeList, huge.sizeBytes).length, 1)
 })
 
 test("the version ids in records are those that users see", () => {

@@ -32,6 +32,12 @@ export interface SegmentObject {
 export type Segment = SegmentObject | { readonly kind: "data"; readonly bytes: Uint8Array }
 
 const FORMAT = 1
+/**
+ * Earlier releases accepted large objects of any size: what is no exact number of bytes is shown as the largest one, since an
+ * answer needs digits.
+ */
+export const exactBytes = (sizeBytes: number): number => Math.min(sizeBytes, Number.MAX_SAFE_INTEGER)
+
 const [DATA, OBJECT, LARGE_OBJECT] = [0, 1, 2]
 
 export const lengthOfSegment = (segment: Segment): number => {
@@ -51,7 +57,7 @@ function readSegment(row: RecordReader): Segment {
   if (kind === DATA) return { kind: "data", bytes: row.bytes() }
   if (kind !== OBJECT && kind !== LARGE_OBJECT) throw fail("corruptRecord", { what: "segment", kind })
   const isLarge = kind === LARGE_OBJECT
-  const [container, key, etag, sizeBytes] = [row.text(), row.text(), row.text(), row.number()]
+  const [container, key, etag, sizeBytes] = [row.text(), row.text(), row.text(), exactBytes(row.number())]
   const [contentType, lastModifiedMs] = [row.text(), row.number()]
   const first = row.optional(() => row.number())
   const span = first === undefined ? undefined : { first, last: row.number() }
@@ -64,7 +70,7 @@ export const encodeSegmentList = (segments: readonly Segment[]): Uint8Array =>
 /** Throws `corruptRecord`, also if the list is not one of `sizeBytes`. */
 export function decodeSegmentList(bytes: Uint8Array, sizeBytes: number): readonly Segment[] {
   const segments = RecordReader.open("segment list", bytes, FORMAT).rows(readSegment)
-  const found = segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0)
+  const found = exactBytes(segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0))
   if (found !== sizeBytes) throw fail("corruptRecord", { what: "segment list", sizeBytes, found })
   return segments
 }

@@ -20,6 +20,7 @@ import { packVersionLock, readVersionLock, type VersionLock } from "./object-loc
 import { packRecord, RecordReader } from "./pack.js"
 import { packRestore, readRestore, type VersionRestore } from "./restore.js"
 import { packSealing, readBoundSealing, type BoundSealing } from "./sealing.js"
+import { exactBytes } from "./segment-list.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
 
 export type ChecksumName = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
@@ -91,6 +92,8 @@ export interface LargeObject {
   readonly md5: Uint8Array
   /** Number of segments, at least 1. */
   readonly parts: number
+  /** Large objects within one another, this one included. Absent: 1, or not recorded by a release before it was. */
+  readonly levels?: number
 }
 
 export interface VersionRecord {
@@ -217,13 +220,14 @@ function packBody(body: VersionBody): Uint8Array {
   ])
 }
 
-const packLargeObject = ({ sizeBytes, md5, parts }: LargeObject): readonly unknown[] => [sizeBytes, md5, parts]
+const packLargeObject = ({ sizeBytes, md5, parts, levels = 1 }: LargeObject): readonly unknown[] =>
+  levels === 1 ? [sizeBytes, md5, parts] : [sizeBytes, md5, parts, levels]
 
-const readLargeObject = (row: RecordReader): LargeObject => ({
-  sizeBytes: row.number(),
-  md5: row.bytes(),
-  parts: row.number(),
-})
+function readLargeObject(row: RecordReader): LargeObject {
+  const large = { sizeBytes: exactBytes(row.number()), md5: row.bytes(), parts: row.number() }
+  const levels = row.optional(() => row.number())
+  return levels === undefined ? large : { ...large, levels }
+}
 
 /** The body of many other versions, too: nothing in it belongs to one version alone. */
 const isCommon = (body: VersionBody): boolean =>

@@ -5,6 +5,7 @@
  */
 import { fail } from "../base/failures.js"
 import type { Failure } from "../base/failures.js"
+import { isHeaderName, isHeaderValue } from "../base/header-text.js"
 
 interface RequestHead {
   readonly httpVersion: string
@@ -29,15 +30,12 @@ export function framingFault({ httpVersion, headersAll }: RequestHead): Failure 
   return undefined
 }
 
-const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-
 /** Throws `internal` for a header that would not reach the client unchanged. */
 export function checkHeaders(headers: readonly string[]): void {
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] ?? ""
     const value = headers[i + 1]
-    if (value === undefined || !HEADER_NAME.test(name) || !HEADER_VALUE.test(value)) {
+    if (value === undefined || !isHeaderName(name) || !isHeaderValue(value)) {
       throw fail("internal", { reason: "a response header holds characters that HTTP forbids", header: name })
     }
   }

@@ -89,6 +89,8 @@ export interface ObjectInfo {
    * of what the segments are together. Undefined: it is no large object.
    */
   readonly segmentListBytes?: number | undefined
+  /** Of a large object: how many are within one another, itself included. */
+  readonly segmentLevels?: number | undefined
   /** Of an object with appends: no other has it, and it stays the same as long as the object only grows. */
   readonly stream?: MultipartId | undefined
 }

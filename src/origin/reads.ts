@@ -7,6 +7,7 @@
  *           bytes have been sent.
  */
 import { fail, isFailure } from "../base/failures.js"
+import { shownMetadata } from "../base/header-text.js"
 import { parseVersionId, type CacheSpace, type ObjectKey } from "../base/ids.js"
 import type { CachedEntry } from "../format/remote-entry.js"
 import { headersOf, openListed, type Bucket, type ObjectBody, type ObjectInfo } from "../object/index.js"
@@ -235,8 +236,8 @@ export class RemoteReads {
 
 function infoOf({ sizeBytes, etag, lastModifiedMs, headers, userMetadata }: CachedEntry): ObjectInfo {
   return {
-    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, userMetadata, tags: [] },
-    ...{ headers: headersOf({ headers }) },
+    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, tags: [] },
+    ...{ headers: headersOf({ headers }), userMetadata: shownMetadata(userMetadata) },
     ...{ acl: undefined, lock: undefined, storageClass: "STANDARD", checksum: undefined, partsCount: undefined },
   }
 }

@@ -15,7 +15,7 @@ import type { PartRecord } from "../format/records.js"
 import { plainBytesOf } from "../format/sealing.js"
 import { idOfVersion } from "../format/packing-rows.js"
 import { incarnationOf } from "../format/upload-id.js"
-import { packDetails } from "../object/index.js"
+import { packFoundDetails } from "../object/index.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
@@ -103,7 +103,7 @@ function isThere(group: PackGroup, singles: readonly Candidate[], facts: KeyFact
 function packedCandidate({ version, ranges, place }: PackGroup, facts: KeyFacts): Candidate {
   const range = must(ranges[0], "a group has ranges")
   const { contentType, userMetadata, lock, storageClass } = range.header
-  const details = packDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
+  const details = packFoundDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
   const unknown = { noteOf: undefined, checksum: undefined, sealing: undefined }
   const planned: PlannedVersion = {
     ...{ ...probable(facts), ...unknown, details, lock, storageClass, sizeBytes: range.lengthBytes },

@@ -29,7 +29,13 @@ import type { KmsKeyRecord } from "../format/kms-records.js"
 import { isUnnamed, type NeedleOwner } from "../format/needle.js"
 import type { RecoveryHeader } from "../format/recovery-header.js"
 import { objectRowKey, objectRowKeyOf } from "../format/row-key.js"
-import { lockOfRestored, packDetails, referencesRowKey, SYSTEM_BUCKET_ID, type SealedSource } from "../object/index.js"
+import {
+  lockOfRestored,
+  packFoundDetails,
+  referencesRowKey,
+  SYSTEM_BUCKET_ID,
+  type SealedSource,
+} from "../object/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import { salvageNeedles } from "../volume/index.js"
 import type { Extent } from "../format/extent.js"
@@ -437,7 +443,7 @@ export class Rescue {
     const lock = lockOfRestored(ofBucket, version.lock ?? note?.lock, clocks)
     if (details) return { ...version, details, lock, storageClass, ...sealed }
     const headers = note?.contentType ? { contentType: note.contentType } : {}
-    const noted = packDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] })
+    const noted = packFoundDetails({ headers, userMetadata: note?.userMetadata ?? [], tags: [] })
     return { ...version, details: noted, lock, storageClass, ...sealed }
   }
 

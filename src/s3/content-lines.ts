@@ -1,5 +1,6 @@
 /** The stored headers of an object as header lines of an answer. */
 import { fail, type Failure } from "../base/failures.js"
+import { isHeaderValue } from "../base/header-text.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "../object/contract.js"
 import { encodedWords } from "./wire/encoded-words.js"
@@ -58,6 +59,12 @@ function overrideIn(query: Query, parameter: string): string | undefined {
   if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value)) {
     throw fail("invalidArgument", {
       message: "Header value cannot contain control characters.",
+      argumentName: parameter,
+    })
+  }
+  if (value !== undefined && !isHeaderValue(value)) {
+    throw fail("invalidArgument", {
+      message: "Header value cannot be represented using ISO-8859-1.",
       argumentName: parameter,
     })
   }

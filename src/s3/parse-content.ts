@@ -75,20 +75,21 @@ export class AttributeReader {
   private readonly names = new RememberedByObject(({ uniqueNames }: HeaderShape) =>
     uniqueNames.filter(name => STORED.has(name) || name.startsWith(META)),
   )
-  private readonly known = new Remembered((lines: string): ObjectAttributes => {
-    const headers = new Map(lines.split("\n").slice(0, -1).map(nameAndValue))
+  /** By the number of headers, and a line for each name and each value: one with a line feed in it adds no header. */
+  private readonly known = new Remembered((text: string): ObjectAttributes => {
+    const [count, ...lines] = text.split("\n").slice(0, -1)
+    if (lines.length !== 2 * Number(count))
+      throw fail("invalidArgument", { message: "A header of the object has a line feed in its name or its value." })
+    const headers = new Map<string, string>()
+    for (let at = 0; at < lines.length; at += 2) headers.set(lines[at] ?? "", lines[at + 1] ?? "")
     return { headers: contentHeadersOf(headers), userMetadata: userMetadataOf(headers) }
   })
 
-  /** Throws `metadataTooLarge`, `invalidRedirectLocation`. */
+  /** Throws `metadataTooLarge`, `invalidRedirectLocation`, `invalidArgument`. */
   of(headers: RequestHeaders): ObjectAttributes {
-    let lines = ""
-    for (const name of this.names.of(headers.shape)) lines += `${name}:${headers.get(name) ?? ""}\n`
-    return this.known.of(lines)
+    const names = this.names.of(headers.shape)
+    let text = `${names.length}\n`
+    for (const name of names) text += `${name}\n${headers.get(name) ?? ""}\n`
+    return this.known.of(text)
   }
-}
-
-function nameAndValue(line: string): readonly [name: string, value: string] {
-  const colon = line.indexOf(":")
-  return [line.slice(0, colon), line.slice(colon + 1)]
 }

@@ -16,6 +16,8 @@ type AccessLevel = (typeof LEVELS)[number]
 type AccountAccess = Readonly<Partial<Record<AccessLevel, readonly string[]>>>
 
 const NAMES_MAX = 1000
+/** Characters of the header, as Swift's `max_header_size`. */
+const ACCESS_CHARACTERS_MAX = 8192
 
 const invalid = (reason: string) =>
   fail("invalidRequest", { message: `X-Account-Access-Control invalid: ${reason.slice(0, 200)}` })
@@ -35,6 +37,7 @@ const isList = (value: unknown): value is readonly unknown[] => Array.isArray(va
 
 /** "" and `{}` name nobody. Throws `invalidRequest`. */
 export function parseAccountAccess(text: string): AccountAccess {
+  if (text.length > ACCESS_CHARACTERS_MAX) throw invalid(`longer than ${ACCESS_CHARACTERS_MAX} characters`)
   const access: Partial<Record<AccessLevel, readonly string[]>> = {}
   let names = 0
   for (const [key, value] of Object.entries(text.trim() === "" ? {} : objectIn(text))) {

@@ -11,7 +11,7 @@ import { operationAs, type AccountCall, type Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { auditedChange, makeAccount } from "./account-changes.js"
 import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./account-quota-core.js"
-import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./etag-quoter-core.js"
 import { entriesOf, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
@@ -31,7 +31,7 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.read(request, async (call, standing) => emptyAnswer(204, await this.fieldsOf(call, request, standing)))
+    return this.read(request, async (call, standing) => emptyEntity(await this.fieldsOf(call, request, standing)))
   }
 
   get(request: SwiftRequest): Soon<Answer> {

@@ -21,6 +21,9 @@ export const emptyAnswer = (status: number, fields: readonly Field[] = []): Answ
   body: { kind: "none" },
 })
 
+/** An account or a container without a body: Swift states its length, although HTTP asks for none with 204. */
+export const emptyEntity = (fields: readonly Field[]): Answer => emptyAnswer(204, [...fields, ["Content-Length", "0"]])
+
 export const textAnswer = (status: number, type: string, text: string, fields: readonly Field[] = []): Answer => ({
   status,
   headers: linesOf(fields),
@@ -35,15 +38,20 @@ interface ErrorText {
   readonly title: string
   readonly message: string
   readonly fields: readonly Field[]
+  /** The message is the whole body. */
+  readonly isPlain?: boolean
 }
 
 const escaped = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
 
 /** A page, as Swift answers errors. */
-export function errorAnswer({ status, title, message, fields }: ErrorText, requestId: string): PlainAnswer {
+export function errorAnswer(
+  { status, title, message, fields, isPlain = false }: ErrorText,
+  requestId: string,
+): PlainAnswer {
   const headers = [...idFields(requestId), ...fields].flat()
   if (status === 304) return { status, headers, body: new Uint8Array() }
-  const page = `<html><h1>${escaped(title)}</h1><p>${escaped(message)}</p></html>`
+  const page = isPlain ? message : `<html><h1>${escaped(title)}</h1><p>${escaped(message)}</p></html>`
   return {
     status,
     headers: [...headers, "Content-Type", "text/html; charset=UTF-8"],

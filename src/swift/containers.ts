@@ -25,7 +25,7 @@ import {
   type RequiredAction,
 } from "../s3/index.js"
 import { accessListParser } from "./access-lists-core.js"
-import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./etag-quoter-core.js"
 import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
@@ -72,7 +72,7 @@ export class SwiftContainers {
   head(request: ContainerRequest): Soon<Answer> {
     const operation = operationAs("HeadBucket", {
       kind: "bucket",
-      handle: async call => emptyAnswer(204, await this.fieldsOf(call, request)),
+      handle: async call => emptyEntity(await this.fieldsOf(call, request)),
     })
     return this.run(request, operation)
   }

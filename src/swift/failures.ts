@@ -12,6 +12,8 @@ interface SwiftError {
   readonly title: string
   readonly message: string
   readonly fields: readonly Field[]
+  /** The message is the whole body. */
+  readonly isPlain: boolean
 }
 
 const STATUS: Partial<Readonly<Record<FailureKind, number>>> = {
@@ -66,5 +68,7 @@ export function swiftErrorOf(failure: Failure, isAnonymous: boolean): SwiftError
     name,
     name === "ETag" && failure.details["quotesEtags"] !== true ? value.replaceAll('"', "") : value,
   ])
-  return { status, title: TITLES.get(status) ?? "Error", message: error.message, fields: [...challenge, ...shown] }
+  const title = TITLES.get(status) ?? "Error"
+  const isPlain = failure.details["isPlain"] === true
+  return { status, title, message: error.message, fields: [...challenge, ...shown], isPlain }
 }

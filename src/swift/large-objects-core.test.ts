@@ -10,6 +10,7 @@ import {
   checkSegment,
   etagOfDynamic,
   largeObjectOf,
+  levelsOf,
   MANIFEST_LIMITS,
   parseDynamicManifest,
   parseManifest,
@@ -25,7 +26,7 @@ const md5 = (bytes: string | Uint8Array) => createHash("md5").update(bytes).dige
 const parse = (entries: unknown) => parseManifest(Buffer.from(JSON.stringify(entries)), OWN)
 
 const found = (change: object = {}) => ({
-  ...{ sizeBytes: 100, etag: "e1", contentType: "text/plain", lastModifiedMs: 0, isLarge: false },
+  ...{ sizeBytes: 100, etag: "e1", contentType: "text/plain", lastModifiedMs: 0, levels: 0 },
   ...change,
 })
 
@@ -158,7 +159,7 @@ test("a segment that is not as the manifest says is a problem, all of them are t
 })
 
 test("a manifest is shown with what was found, and its raw form can be put again", () => {
-  const segments = accept([{ path: "c/\u00e9", range: "1-2" }, { data: "YWI" }, { path: "/c/b" }], { isLarge: true })
+  const segments = accept([{ path: "c/\u00e9", range: "1-2" }, { data: "YWI" }, { path: "/c/b" }], { levels: 1 })
   assert.deepEqual(JSON.parse(shownManifest(segments)), [
     {
       ...{ name: "/c/\u00e9", bytes: 100, hash: "e1", content_type: "text/plain", range: "1-2", sub_slo: true },
@@ -170,11 +171,36 @@ test("a manifest is shown with what was found, and its raw form can be put again
       last_modified: "1970-01-01T00:00:00.000000",
     },
   ])
-  assert.deepEqual(accept(JSON.parse(rawManifest(segments)), { isLarge: true }), segments)
+  assert.deepEqual(accept(JSON.parse(rawManifest(segments)), { levels: 1 }), segments)
 })
 
 test("a dynamic manifest names a container and a prefix", () => {
   assert.deepEqual(parseDynamicManifest("seg%20ments/a/b"), { container: "seg ments", prefix: "a/b" })
   for (const value of ["", "c", "c/", "/c/p", "c//p", "c/p?a", "c/p&b", "c/p%3Fa"])
     assert.throws(() => parseDynamicManifest(value), /must be in the format container\/prefix/, value)
+})
+
+test("segments of more than 5 TiB together are refused", () => {
+  const tebibyte = 1024 ** 4
+  const manifest = [{ path: "c/a" }, { path: "c/a" }, { path: "c/a" }, { path: "c/a" }, { path: "c/a" }]
+  const segments = accept(manifest, { sizeBytes: tebibyte })
+  assert.equal(largeObjectOf(segments).sizeBytes, 5 * tebibyte)
+  for (const sizeBytes of [tebibyte + 1, 2 ** 53, 2 ** 73])
+    assert.throws(
+      () => largeObjectOf(accept(manifest, { sizeBytes })),
+      error => isFailure(error, "entityTooLarge"),
+    )
+  const ranged = manifest.map(segment => ({ ...segment, range: "0-9" }))
+  assert.equal(largeObjectOf(accept(ranged, { sizeBytes: 2 ** 53 })).sizeBytes, 50, "ranges of large objects")
+})
+
+test("large objects are within one another as deep as they can be read, and no deeper", () => {
+  const [asked] = parse([{ path: "c/a" }])
+  const check = (levels: number) => checkSegment(must(asked, "one"), found({ levels }), true)
+  const deepest = check(9)
+  assert.ok("kind" in deepest)
+  assert.equal(largeObjectOf([deepest], levelsOf([found({ levels: 2 }), found({ levels: 9 }), undefined])).levels, 10)
+  assert.equal(largeObjectOf(accept([{ path: "c/a" }]), levelsOf([found()])).levels, undefined, "one level")
+  for (const levels of [10, 11])
+    assert.deepEqual(check(levels), [["/c/a", "Large objects are nested more than 10 deep."]])
 })

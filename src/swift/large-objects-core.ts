@@ -4,18 +4,25 @@
  *
  * Promises  A manifest that is accepted names segments that existed with these sizes and ETags, and its size and ETag are
  *           those of the bytes that a reader gets.
- * Refuses   `invalidRequest` with all faults of a manifest, one a line, as Swift words them; `entityTooLarge` over a limit.
+ * Refuses   `invalidRequest` with all faults of a manifest, one a line, as Swift words them; `entityTooLarge` over a limit;
+ *           segments that a reader could not open, since they are nested too deep.
  * Source    `common/middleware/slo.py` and `dlo.py`, OpenStack Swift.
  */
 import { createHash } from "node:crypto"
 import { fail } from "../base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "../base/ids.js"
-import { MIB } from "../base/limits.js"
+import { GIB, MIB } from "../base/limits.js"
 import { percentDecode, percentEncode } from "../base/uri.js"
 import { lengthOfSegment, type ByteSpan, type Segment, type SegmentObject } from "../format/segment-list.js"
 import type { LargeObject } from "../format/version-record.js"
+import { LARGE_OBJECT_LIMITS } from "../object/index.js"
 
-export const MANIFEST_LIMITS = { manifestBytesMax: 8 * MIB, segmentsMax: 1000 } as const
+export const MANIFEST_LIMITS = {
+  manifestBytesMax: 8 * MIB,
+  segmentsMax: 1000,
+  /** Of all segments together: as an object of S3. */
+  objectBytesMax: 5 * 1024 * GIB,
+} as const
 
 /** Of a whole object, as the manifest asks for it. */
 type AskedRange =
@@ -37,7 +44,10 @@ export type AskedSegment =
     }
 
 /** The object that a segment names, as clients see it: of a large object, the size and the ETag of its bytes. */
-export type FoundObject = Pick<SegmentObject, "sizeBytes" | "etag" | "contentType" | "lastModifiedMs" | "isLarge">
+export interface FoundObject extends Pick<SegmentObject, "sizeBytes" | "etag" | "contentType" | "lastModifiedMs"> {
+  /** Large objects within one another; 0: it is no large object. */
+  readonly levels: number
+}
 
 const digestOf = (bytes: Uint8Array | string): Buffer => createHash("md5").update(bytes).digest()
 export const md5Of = (bytes: Uint8Array | string): string => digestOf(bytes).toString("hex")
@@ -170,6 +180,10 @@ export function parseManifest(body: Uint8Array, own: Place): readonly AskedSegme
 /** A segment that cannot be used: its path, percent-encoded, and why. */
 export type SegmentProblem = readonly [path: string, problem: string]
 
+/** The largest number of large objects within one another below a manifest. */
+export const levelsOf = (found: readonly (FoundObject | string | undefined)[]): number =>
+  found.reduce((most, each) => Math.max(most, typeof each === "object" ? each.levels : 0), 0)
+
 /** `found`: of the object; a text: the status with which it was not found, like "404 Not Found". */
 export function checkSegment(
   asked: AskedSegment,
@@ -179,22 +193,31 @@ export function checkSegment(
   if (asked.kind === "data") return asked
   const { place, etag, sizeBytes, range } = asked
   const path = percentEncode(pathOf(place), true)
+  const { nestingMax } = LARGE_OBJECT_LIMITS
   if (found === undefined || typeof found === "string") return [[path, found ?? "404 Not Found"]]
   const span = range && spanOf(range, found.sizeBytes)
   const isSmall = range === undefined && found.sizeBytes < 1 && !isLast
   const problems = [
     range !== undefined && span === undefined && "Unsatisfiable Range",
     isSmall && "Too small; each segment must be at least 1 byte.",
+    found.levels >= nestingMax && `Large objects are nested more than ${nestingMax} deep.`,
     sizeBytes !== undefined && sizeBytes !== found.sizeBytes && "Size Mismatch",
     etag !== undefined && etag.replace(/^"(.*)"$/, "$1") !== found.etag && "Etag Mismatch",
   ].filter(problem => problem !== false)
   if (problems.length > 0) return problems.map((problem): SegmentProblem => [path, problem])
   const isWhole = span === undefined || (span.first === 0 && span.last === found.sizeBytes - 1)
-  return { ...found, kind: "object", ...place, span: isWhole ? undefined : span }
+  const { levels, ...facts } = found
+  return { ...facts, kind: "object", isLarge: levels > 0, ...place, span: isWhole ? undefined : span }
 }
 
-const sizeOfManifest = (segments: readonly Segment[]): number =>
-  segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0)
+/** Throws `entityTooLarge` for more bytes than an object may have. */
+function sizeOfManifest(segments: readonly Segment[]): number {
+  const { objectBytesMax } = MANIFEST_LIMITS
+  const sizeBytes = segments.reduce((sum, segment) => sum + lengthOfSegment(segment), 0)
+  if (sizeBytes <= objectBytesMax) return sizeBytes
+  const message = `The segments have more than ${objectBytesMax} bytes together`
+  throw fail("entityTooLarge", { message, maxSizeAllowedBytes: objectBytesMax })
+}
 
 const textOfSpan = ({ first, last }: ByteSpan): string => `${first}-${last}`
 
@@ -209,10 +232,12 @@ const md5OfManifest = (segments: readonly Segment[]): Buffer =>
       .join(""),
   )
 
-export const largeObjectOf = (segments: readonly Segment[]): LargeObject => ({
+/** `levels`: of the segments. Throws `entityTooLarge`. */
+export const largeObjectOf = (segments: readonly Segment[], levels = 0): LargeObject => ({
   sizeBytes: sizeOfManifest(segments),
   md5: md5OfManifest(segments),
   parts: segments.length,
+  ...(levels > 0 && { levels: levels + 1 }),
 })
 
 const dateText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, -1)}000`

@@ -19,6 +19,7 @@ import { statusOf } from "./failures.js"
 import {
   checkSegment,
   largeObjectOf,
+  levelsOf,
   MANIFEST_LIMITS,
   md5Of,
   parseManifest,
@@ -58,9 +59,9 @@ export async function putManifest(
   const read = await readBody(exchange, MANIFEST_LIMITS.manifestBytesMax)
   const body = isRepeated ? clientManifest(read) : read
   const own = { container: byteStringOfText(target.container), key: target.object }
-  const { segments, problems } = await checkAll(call, parseManifest(body, own))
+  const { segments, problems, levels } = await checkAll(call, parseManifest(body, own))
   if (problems.length > 0) return refusal(request, problems)
-  const largeObject = largeObjectOf(segments)
+  const largeObject = largeObjectOf(segments, levels)
   // Another cluster states that of the manifest.
   const etag = isRepeated ? undefined : exchange.header("etag")?.replace(/^"(.*)"$/, "$1")
   if (etag !== undefined && etag !== "" && etag.toLowerCase() !== Buffer.from(largeObject.md5).toString("hex"))
@@ -87,11 +88,12 @@ const sourceOf = (bytes: Uint8Array): BodySource => ({
 async function checkAll(call: ObjectCall, asked: readonly AskedSegment[]) {
   const checked = await mapBounded(asked, SEGMENTS_CONCURRENT, async (segment, index) => {
     const found = segment.kind === "data" ? undefined : await foundAt(call, segment.place)
-    return checkSegment(segment, found, index === asked.length - 1)
+    return { found, result: checkSegment(segment, found, index === asked.length - 1) }
   })
-  const segments = checked.filter((each): each is Segment => "kind" in each)
-  const problems = checked.flatMap((each): readonly SegmentProblem[] => ("kind" in each ? [] : each))
-  return { segments, problems }
+  const results = checked.map(({ result }) => result)
+  const segments = results.filter((each): each is Segment => "kind" in each)
+  const problems = results.flatMap((each): readonly SegmentProblem[] => ("kind" in each ? [] : each))
+  return { segments, problems, levels: levelsOf(checked.map(({ found }) => found)) }
 }
 
 /** A text: the status with which it was not found. */
@@ -104,7 +106,8 @@ async function foundAt(
     const { sizeBytes, etag, headers, lastModifiedMs } = info
     const md5 = segmentsMd5Of(info)
     const contentType = headers.contentType ?? DEFAULT_TYPE
-    return { sizeBytes, etag: md5 ?? etag, contentType, lastModifiedMs, isLarge: md5 !== undefined }
+    const levels = md5 === undefined ? 0 : (info.segmentLevels ?? 1)
+    return { sizeBytes, etag: md5 ?? etag, contentType, lastModifiedMs, levels }
   } catch (error) {
     const failure = asFailure(error)
     if (failure.kind === "internal") throw error

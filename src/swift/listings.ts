@@ -1,6 +1,6 @@
 /** What a listing shows of the entries between its bounds, and its answer. */
 import type { Answer } from "../s3/index.js"
-import { emptyAnswer, linesOf, type Field } from "./answers.js"
+import { emptyEntity, linesOf, type Field } from "./answers.js"
 import { LISTING_TYPES, writeListing, type ListingRequest } from "./listing-core.js"
 
 /**
@@ -29,7 +29,7 @@ export function listingAnswer(
   fields: readonly Field[],
 ): Answer {
   const text = writeListing(format, of, entries)
-  if (text === "") return emptyAnswer(204, [["Content-Type", LISTING_TYPES[format]], ...fields])
+  if (text === "") return emptyEntity([["Content-Type", LISTING_TYPES[format]], ...fields])
   const bytes = new TextEncoder().encode(text)
   return { status: 200, headers: linesOf(fields), body: { kind: "document", type: LISTING_TYPES[format], bytes } }
 }

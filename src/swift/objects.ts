@@ -46,7 +46,7 @@ const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-lan
 const READ_HEADERS = ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 
 /** The listed headers of the request, and others, in the form that translations have. */
-const headersOf = ({ exchange }: ObjectRequest, names: readonly string[]): string[] =>
+const headersOf = ({ exchange }: Pick<ObjectRequest, "exchange">, names: readonly string[]): string[] =>
   names.flatMap(name => {
     const value = exchange.header(name)
     return value === undefined ? [] : [name, value]
@@ -62,10 +62,10 @@ function typeOf({ exchange, target }: ObjectRequest, ofKind: string | undefined)
   return ofKind ?? contentTypeOf(textOfObjectKey(target.object)) ?? DEFAULT_TYPE
 }
 
-/** Throws `invalidDigest`. */
+/** An ETag is the MD5 of the body, and optional; `Content-MD5`, as S3 has it, is checked too. Throws `invalidDigest`. */
 function digestHeaders({ exchange }: ObjectRequest): string[] {
   const etag = exchange.header("etag")
-  if (etag === undefined || etag === "") return []
+  if (etag === undefined || etag === "") return headersOf({ exchange }, ["content-md5"])
   const md5 = bytesOfHex(etag.replace(/^"(.*)"$/, "$1").toLowerCase())
   if (md5?.length !== 16)
     throw fail("invalidDigest", { message: "the ETag of an upload is the MD5 of its body in hex" })
@@ -215,7 +215,10 @@ const putObject = (
 ): Soon<Answer> => {
   const stated = points && call.context.attributes.of(call.headers)
   const attributes = stated && { ...stated, headers: { ...stated.headers, ...points } }
-  const storing = storeObject(call, [], { expiresAtSeconds, timestamp, ...(attributes && { attributes }) })
+  const storing = storeObject(call, [], {
+    ...{ expiresAtSeconds, timestamp, mayLackDigest: true },
+    ...(attributes && { attributes }),
+  })
   return after(storing, ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
 }
 

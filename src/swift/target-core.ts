@@ -27,15 +27,18 @@ interface SwiftPath {
   readonly rawQuery: string
 }
 
+/** With the words that Swift's clients know, and nothing around them. */
+const notText = () => fail("invalidUri", { message: "Invalid UTF8 or contains NULL", isPlain: true })
+
 /** Throws `invalidUri`. */
 export function pathOf(rawTarget: string): SwiftPath {
   const { rawPath, rawQuery } = splitTarget(rawTarget)
   const path = percentDecode(rawPath)
-  if (path.includes("\0")) throw fail("invalidUri", { message: "the path contains NUL" })
+  if (path.includes("\0")) throw notText()
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytesOfByteString(path))
   } catch {
-    throw fail("invalidUri", { message: "the path is not valid UTF-8" })
+    throw notText()
   }
   return { path, rawQuery }
 }

@@ -335,3 +335,29 @@ test("versions and archives keep manifests", async () => {
   const back = await get("/versioned-large/o")
   assert.deepEqual([back.text, back.header("x-static-large-object")], ["of a version", "True"])
 })
+
+test("large objects are nested ten deep at most, and their bytes are 5 TiB at most", async () => {
+  let path = await makeLarge("level-1", ["a"])
+  for (let level = 2; level <= 10; level += 1) {
+    const next = `/large/level-${level}`
+    assert.equal((await putManifest(next, [{ path }])).status, 201, next)
+    path = next
+  }
+  assert.deepEqual(await read(path), [200, "a"])
+  const deeper = await putManifest("/large/level-11", [{ path }])
+  assert.deepEqual([deeper.status, /nested more than 10 deep/.test(deeper.text)], [400, true])
+  assert.equal((await get("/large/level-11")).status, 404)
+  // Each level is as often in the next one as a manifest may have segments.
+  let wide = await makeLarge("wide-1", ["x".repeat(1000)])
+  const answers: number[] = []
+  for (let level = 2; level <= 6; level += 1) {
+    const answer = await putManifest(
+      `/large/wide-${level}`,
+      Array.from({ length: 1000 }, () => ({ path: wide })),
+    )
+    answers.push(answer.status)
+    if (answer.status === 201) wide = `/large/wide-${level}`
+  }
+  assert.deepEqual(answers, [201, 201, 201, 413, 413])
+  assert.match((await get("/large?format=json&prefix=wide-4")).text, /"bytes": ?1000000000000\b/)
+})

@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises"
 import { gzipSync } from "node:zlib"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
-import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
+import { serveSwift, tarOf, type SwiftUser, type SwiftWorld } from "./world.js"
 
 const READER = { id: "AKIAREADER", secret: "reader-secret" }
 
@@ -786,22 +786,6 @@ test("a history that becomes a stack: a deletion brings back what was deleted be
   assert.deepEqual([await remove(), (await owner.call("GET", `${path}/o`)).text], [204, "one"])
   assert.deepEqual([await remove(), await remove()], [204, 404])
 })
-
-/** A tar archive of small files. */
-function tarOf(files: readonly (readonly [name: string, body: string])[]): Buffer {
-  const blocks = files.map(([name, body]) => {
-    const head = Buffer.alloc(512)
-    head.write(name, 0)
-    head.write("0000644\0", 100)
-    head.write(`${body.length.toString(8).padStart(11, "0")}\0`, 124)
-    head.write("        0", 148)
-    head.write("ustar\x0000", 257)
-    const sum = head.reduce((total, byte) => total + byte, 0)
-    head.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148)
-    return Buffer.concat([head, Buffer.from(body), Buffer.alloc((512 - (body.length % 512)) % 512)])
-  })
-  return Buffer.concat([...blocks, Buffer.alloc(1024)])
-}
 
 test("an archive is extracted into objects, and containers are made for it", async () => {
   const files = [

@@ -190,3 +190,19 @@ export function filesOf(user: () => SwiftUser) {
     },
   }
 }
+
+/** A tar archive of small files. `kind`: the letter of a member, like `x` for the attributes of the next one. */
+export function tarOf(files: readonly (readonly [name: string, body: string, kind?: string])[]): Buffer {
+  const blocks = files.map(([name, body, kind = "0"]) => {
+    const head = Buffer.alloc(512)
+    head.write(name, 0)
+    head.write("0000644\0", 100)
+    head.write(`${body.length.toString(8).padStart(11, "0")}\0`, 124)
+    head.write(`        ${kind}`, 148)
+    head.write("ustar\x0000", 257)
+    const sum = head.reduce((total, byte) => total + byte, 0)
+    head.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148)
+    return Buffer.concat([head, Buffer.from(body), Buffer.alloc((512 - (body.length % 512)) % 512)])
+  })
+  return Buffer.concat([...blocks, Buffer.alloc(1024)])
+}

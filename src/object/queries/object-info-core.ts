@@ -1,4 +1,11 @@
-/** Converts version records to the types of the contract. Pure. */
+/**
+ * Converts version records to the types of the contract, and back. Pure.
+ *
+ * Promises  Headers and user metadata that are stored or shown are ones that HTTP can carry: new ones that are not are
+ *           refused, and stored ones are left out, so that they fail no read.
+ */
+import { fail } from "../../base/failures.js"
+import { isHeaderValue, isMetadataItem, shownMetadata } from "../../base/header-text.js"
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "../../base/ids.js"
 import type { BucketRecord, UploadRecord } from "../../format/records.js"
 import {
@@ -44,6 +51,9 @@ const HEADER_NAMES = [
   "timestamp",
 ] as const satisfies readonly (keyof ContentHeaders)[]
 
+/** Characters of a name that a message shows. */
+const NAME_SHOWN_MAX = 80
+
 /** Details that a client stores with an object's bytes. */
 interface Described {
   readonly headers: ContentHeaders
@@ -52,8 +62,30 @@ interface Described {
   readonly acl?: ObjectAcl | undefined
 }
 
-/** Headers are stored by name, in a fixed order. */
-export function packDetails({ headers, userMetadata, tags, acl }: Described): VersionDetails {
+/** Headers are stored by name, in a fixed order. Throws `invalidArgument` for what no header can carry. */
+export function packDetails(described: Described): VersionDetails {
+  const { headers, userMetadata } = described
+  for (const name of HEADER_NAMES) {
+    if (isHeaderValue(headers[name] ?? "")) continue
+    throw fail("invalidArgument", { message: `The value of ${name} has characters that no header can carry.` })
+  }
+  for (const item of userMetadata) {
+    if (isMetadataItem(item)) continue
+    const name = JSON.stringify(item[0].slice(0, NAME_SHOWN_MAX))
+    throw fail("invalidArgument", { message: `The metadata item ${name} has characters that no header can carry.` })
+  }
+  return packChecked(described)
+}
+
+/** The same for what is found, of an object that must be kept: what no header can carry is left out. */
+export function packFoundDetails(found: Described): VersionDetails {
+  const { headers, userMetadata } = found
+  const names = HEADER_NAMES.filter(name => isHeaderValue(headers[name] ?? ""))
+  const shown = Object.fromEntries(names.map(name => [name, headers[name]]))
+  return packChecked({ ...found, headers: shown, userMetadata: shownMetadata(userMetadata) })
+}
+
+function packChecked({ headers, userMetadata, tags, acl }: Described): VersionDetails {
   const pairs = HEADER_NAMES.flatMap((name): [string, string][] => {
     const value = headers[name]
     return value === undefined ? [] : [[name, value]]
@@ -62,8 +94,11 @@ export function packDetails({ headers, userMetadata, tags, acl }: Described): Ve
   return acl === undefined ? details : { ...details, acl }
 }
 
+/** The stored headers, without those that no answer can carry. */
 export function headersOf(details: Pick<VersionDetails, "headers">): ContentHeaders {
-  const known = details.headers.filter(([name]) => HEADER_NAMES.some(header => header === name))
+  const known = details.headers.filter(
+    ([name, value]) => HEADER_NAMES.some(header => header === name) && isHeaderValue(value),
+  )
   return Object.fromEntries(known)
 }
 
@@ -160,7 +195,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     etag,
     lastModifiedMs: head.modifiedMs,
     headers,
-    userMetadata: details.userMetadata,
+    userMetadata: shownMetadata(details.userMetadata),
     tags: details.tags,
     acl: details.acl,
     lock: record.lock,
@@ -170,6 +205,7 @@ export function infoOf({ record, details }: VersionRows, headers = headersOf(det
     encryption: sealing && shownEncryptionOf(sealing),
     expiresAtSeconds: record.expiresAtSeconds,
     segmentListBytes: record.largeObject && head.sizeBytes,
+    segmentLevels: record.largeObject && (record.largeObject.levels ?? 1),
     stream: content.kind === "segments" && content.appended ? content.multipartId : undefined,
   }
 }

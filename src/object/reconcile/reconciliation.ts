@@ -38,7 +38,7 @@ import { oldestPendingDeletions } from "../jobs/collector.js"
 import { SYSTEM_BUCKET_ID } from "../jobs/metadata-backup-bucket.js"
 import type { MetadataBackupFacts } from "../jobs/metadata-backup.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows, extentsOf } from "../queries/extent-rows.js"
-import { packDetails } from "../queries/object-info-core.js"
+import { packFoundDetails } from "../queries/object-info-core.js"
 import type { SealedBodies } from "../sealed-body.js"
 import type { StoreClock } from "../store-clock.js"
 import { BackedUpItems, type ChunkEntry, type ItemsEntry, type ItemsPlan } from "./backed-up-items.js"
@@ -390,7 +390,7 @@ export class Reconciliation {
       return this.metadata.run(restorePart({ bucketId, key, multipartId, part }))
     }
     const headers = header.contentType === "" ? {} : { contentType: header.contentType }
-    const details = packDetails({ headers, userMetadata: header.userMetadata, tags: [] })
+    const details = packFoundDetails({ headers, userMetadata: header.userMetadata, tags: [] })
     const random = this.random.bytes(RANDOM_BYTES)
     const facts = { sizeBytes: plainBytesOf(extent), md5, parts: 0, random }
     const bound = sealing && (await this.keys?.bind(sealing, factsOf(bucketId, key, facts)))
