@@ -329,9 +329,7 @@ export class MultipartService implements Multipart {
   ): Promise<Result> {
     const address = addressOf(request)
     await request.checkEncryption?.(shownEncryptionOf(upload.sealing))
-    // As Amazon has it: an upload under a client's key that declares a checksum is completed with that key only.
-    const isKeyNeeded = upload.sealing?.key.mode === "client" && upload.checksum !== undefined
-    if (request.clientKey !== undefined || isKeyNeeded)
+    if (request.clientKey !== undefined)
       await this.encryption.ofUpload(request.bucket.id, upload.sealing, request.clientKey)
     const count = (request.sources ?? request.parts).length
     if (count === 0 || count > PARTS_MAX) throw fail("malformedXml")
