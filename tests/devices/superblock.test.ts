@@ -61,8 +61,12 @@ test("a write during which a device goes offline is refused with a retryable err
   await store.put("before")
   const { engine } = store.now
   const bucket = await store.bucket()
+  // Its folder is opened again only once the calls on it have ended.
+  const hung: (() => void)[] = []
   store.machine.failDisk(call =>
-    call.kind === "write" && call.path.startsWith("/d2/volumes") ? new Promise(() => undefined) : undefined,
+    call.kind === "write" && call.path.startsWith("/d2/volumes")
+      ? new Promise<undefined>(resolve => hung.push(() => resolve(undefined)))
+      : undefined,
   )
   const request = putRequest(bucket, objectKeyOfText("torn"), sourceOf(Buffer.alloc(30_000)))
   const refused = assert.rejects(engine.services.objects.put(request), error => isFailure(error, "deviceFailed"))
@@ -73,6 +77,7 @@ test("a write during which a device goes offline is refused with a retryable err
   await store.machine.run(refused)
   await store.readAll("without the device")
   store.machine.failDisk()
+  for (const end of hung) end()
   await store.becomeWhole("the device is probed again")
   await store.end()
 })

@@ -724,8 +724,11 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     { atMs: 72, lastMs: 73, count: 74, level: 2, code: "c", node: "n", fields: "{}" },
   ],
   swiftAccounts: [
-    encodeSwiftAccount({ metadata: [["a", "b"]], access: "{}", quotesEtags: true, deletedMs: 1 }),
-    { metadata: ["a", "b"], access: "{}", quotesEtags: 1, deletedMs: 1 },
+    encodeSwiftAccount({
+      ...{ metadata: [["a", "b"]], access: "{}", quotesEtags: true, deletedMs: 1 },
+      setters: [["c", { kind: "root", id: parseAccountId("d") }]],
+    }),
+    { metadata: ["a", "b"], access: "{}", quotesEtags: 1, deletedMs: 1, setters: ["c", "root d"] },
   ],
   changes: [
     encodeChange({ id: "\x05", removedAt: timestampOfMs(84), isCopied: true, notedMs: 85 }),

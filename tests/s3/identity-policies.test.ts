@@ -121,7 +121,7 @@ test("a deny wins over every allow", async () => {
 test("a write needs further permissions if it sets tags or a list, or is conditional", async () => {
   await expect(200, "writer", "PUT /bucket/w", { body: "x" })
   await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-tagging", "a=b"] })
-  await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-acl", "private"] })
+  await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-acl", "public-read"] })
   await expect(403, "writer", "PUT /bucket/w", { body: "x", headers: ["if-match", "*"] })
   await expect(403, "writer", "POST /bucket/w?uploads", { headers: ["x-amz-tagging", "a=b"] })
   await expect(403, "writer", "GET /bucket/w")
