@@ -21,7 +21,7 @@ test("a log that failed is opened again at once if all devices answer, then afte
   assert.deepEqual(opened(core, 1_191, 10, HALTED), [1_191, 1_196])
 })
 
-test("with fewer devices it waits for the others, and without those that a start needs for ever", () => {
+test("with fewer devices it waits for the others, without a limit if a start needs them", () => {
   assert.deepEqual(opened(new RecoveryCore(), 0, 36, { ...HALTED, answers: "enough" }), [30, 35])
   assert.deepEqual(opened(new RecoveryCore(), 0, 1_000, { ...HALTED, answers: "too few" }), [])
 })

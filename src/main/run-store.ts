@@ -128,6 +128,8 @@ export interface RunningStore {
   readonly operations: StoreOperations
   /** The caller attaches what it works with. */
   readonly startedJobs: StartedJobs
+  /** The caller attaches the requests with which it reads. */
+  readonly containerSync: Pick<ContainerSync, "attach">
   /** Limits of rates, for the requests of all protocols. */
   readonly rates: RateLimiter
   readonly audit: AuditLog
@@ -296,7 +298,7 @@ function openOwnJobs(
   const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
   const expiry = new QueueExpiry({ clock, metadata: services.tablet })
   return {
-    ofCallers: { audit, startedJobs },
+    ofCallers: { audit, startedJobs, containerSync: sync },
     ownJobs,
     shared: [...jobs, ...deliveries, startedJobs, reaper, sync, expiry],
   }

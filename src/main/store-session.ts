@@ -242,8 +242,9 @@ export class StoreSession {
 
   /** Jobs that callers start send requests as their starters, and follow the work of the store. */
   private attachJobs(): void {
-    const { engine, status, operations, startedJobs } = this.running
+    const { engine, status, operations, startedJobs, containerSync } = this.running
     const requests = new OwnRequests(this.s3Settings(""))
+    containerSync.attach(requests)
     const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
     const hasConditions = async (bucket: Bucket): Promise<boolean> =>
       (await asPromise(() => this.remotes?.remotes.settingOf(bucket)))?.writes !== "Back"

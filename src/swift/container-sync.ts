@@ -4,6 +4,7 @@
  * Promises  Each change that is acknowledged arrives, in time, also after a crash or while the other cluster is away: its row in
  *           the metadata goes only once the other cluster has it, or a newer one. What the other cluster has changed later stays.
  *           A removal is remembered for `removalsKeptMs`, so that older writes that arrive late are refused.
+ *           Only objects that the setter of the container's key may read at that time are sent; others wait, and are shown.
  * Limits    SYNC_LIMITS. An object is sent in a piece: one that the other cluster finds too large waits, and is shown.
  * Source    `container/sync.py`, OpenStack Swift.
  */
@@ -14,10 +15,13 @@ import { asPromise } from "../base/soon.js"
 import { parseTimestamp, textOfTimestamp, type Timestamp } from "../base/timestamp.js"
 import { percentEncode } from "../base/uri.js"
 import { decodeSymlink } from "../format/symlink.js"
+import type { JobStarter } from "../format/job-record.js"
+import type { SwiftSetter } from "../format/swift-setter.js"
 import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "../format/swift-sync.js"
 import { mapBounded, type Job, type StepOutcome } from "../life/index.js"
 import type { Bucket, ListPage, ObjectBody, ObjectInfo, ObjectServices } from "../object/contract.js"
 import { segmentsIn, timestampOfInfo, type NotedChange, type ObjectChanges } from "../object/index.js"
+import type { OwnRequests } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Log } from "../seams/telemetry/contract.js"
@@ -73,6 +77,8 @@ interface Route extends SyncTarget {
   readonly bucket: Bucket
   /** The container's. */
   readonly key: string
+  /** The setter of the key. */
+  readonly reader: Awaited<ReturnType<OwnRequests["as"]>>
 }
 
 interface Away {
@@ -93,6 +99,8 @@ export class ContainerSync implements Job {
   private readonly done = { objects: 0, removals: 0 }
   /** Changes that the last whole pass left, and that this one has left so far. */
   private readonly left = { last: 0, now: 0 }
+  /** Nothing is sent before it is attached. */
+  private requests: Pick<OwnRequests, "as"> | undefined
 
   constructor(private readonly seams: SyncSeams) {}
 
@@ -103,6 +111,10 @@ export class ContainerSync implements Job {
     const lag = Math.max(this.left.last, this.left.now)
     const wait = `${lag}${this.away.size === 0 ? "" : " or more"} changes wait`
     return `${objects} objects and ${removals} removals sent, ${wait}${waiting.join("")}`
+  }
+
+  attach(requests: Pick<OwnRequests, "as">): void {
+    this.requests = requests
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
@@ -200,7 +212,7 @@ export class ContainerSync implements Job {
     const away = this.away.get(bucketId)
     try {
       const due = away === undefined || clock.monotonicMs() >= away.untilMs
-      const route = sync.to === "" || !due ? undefined : this.routeOf(bucket, sync)
+      const route = sync.to === "" || !due ? undefined : await this.routeOf(bucket, sync)
       if (route === undefined && sync.to !== "") {
         this.left.now += changes.length
         return false
@@ -224,10 +236,22 @@ export class ContainerSync implements Job {
     log.warn("container_sync_waits", { bucket: bucket.name, reason, seconds: restMs / 1000 })
   }
 
-  /** Throws `invalidRequest`. */
-  private routeOf(bucket: Bucket, { to, key }: SwiftSync): Route {
+  /** Undefined: no request can be made yet. Throws `invalidRequest`, `accessDenied`. */
+  private async routeOf(bucket: Bucket, { to, key, setter }: SwiftSync): Promise<Route | undefined> {
     if (key === "") throw fail("invalidRequest", { message: "the container has no X-Container-Sync-Key" })
-    return { ...targetOfSync(to, this.seams.realms), bucket, key }
+    const target = targetOfSync(to, this.seams.realms)
+    if (setter === undefined)
+      throw fail("accessDenied", { message: "it is not known who has set the X-Container-Sync-Key: set it again" })
+    const reader = await this.requests?.as(starterOf(setter), bucket)
+    return reader && { ...target, bucket, key, reader }
+  }
+
+  /** Throws `accessDenied` unless the setter of the key may read the object: another cluster gets what he could copy there. */
+  private async requireRead({ bucket, reader }: Route, key: ObjectKey, signal: AbortSignal): Promise<void> {
+    const request = { method: "GET", bucket: bucket.name, key, headers: [["range", "bytes=0-0"]] } as const
+    const { status, code } = await reader.send(request, signal)
+    if (status >= 500) throw fail("tooManyInFlight", { message: code })
+    if (status === 403) throw fail("accessDenied", { message: "who has set the X-Container-Sync-Key may not read it" })
   }
 
   /** One object that cannot be sent holds up no others: its change waits for the next pass. Throws `providerUnreachable`. */
@@ -251,6 +275,7 @@ export class ContainerSync implements Job {
     const info = await this.infoOf(route.bucket, key)
     if (info !== undefined) {
       const isOver = info.expiresAtSeconds !== undefined && info.expiresAtSeconds * 1000 <= clock.wallMs()
+      if (!isOver) await this.requireRead(route, key, signal)
       if (!isOver && !(await this.hasIt(route, key, info, signal))) {
         if (!(await this.sendObject(route, key, signal))) return
         this.done.objects += 1
@@ -387,6 +412,10 @@ export class ContainerSync implements Job {
     }
   }
 }
+
+/** The setter of a key as the starter of a job. A service's user acts with his own key: the service's token is not kept. */
+const starterOf = ({ kind, id }: SwiftSetter): JobStarter =>
+  kind === "root" ? { kind: "operator", id: "", name: "" } : { kind: "key", id, name: "" }
 
 /** Whether the ETag is the MD5 of the bytes: not that of several parts, or of some encrypted objects. */
 const hasMd5 = ({ partsCount, encryption }: ObjectInfo): boolean => partsCount === undefined && encryption === undefined

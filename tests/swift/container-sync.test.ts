@@ -256,6 +256,44 @@ test("requests of others are refused, and what is older changes nothing, also af
   assert.notEqual((await two.user.call("HEAD", "/order-two/own")).header("x-timestamp"), "1.00000")
 })
 
+test("only what the setter of the key may read is sent", async () => {
+  const policy = join(folder, "setter.json")
+  const statement = [
+    { Effect: "Allow", Action: "s3:*", Resource: "*" },
+    { Effect: "Deny", Action: "s3:GetObject", Resource: "arn:aws:s3:::hidden-one/secret" },
+  ]
+  await writeFile(policy, JSON.stringify({ Version: "2012-10-17", Statement: statement }))
+  const { stdout } = await one.server.hayloft(["key", "create", "--policy", policy, "--json"])
+  const { accessKeyId, secretAccessKey } = JSON.parse(stdout) as { accessKeyId: string; secretAccessKey: string }
+  const token = await fetch(`http://127.0.0.1:${one.port}/auth/v1.0`, {
+    headers: { "X-Auth-User": accessKeyId, "X-Auth-Key": secretAccessKey },
+  })
+  const setter = new SwiftUser(one.port, token.headers.get("x-auth-token") ?? "", one.user.account)
+  for (const [cluster, container] of [
+    [one, "hidden-one"],
+    [two, "hidden-two"],
+  ] as const)
+    assert.equal((await cluster.user.call("PUT", `/${container}`)).status, 201)
+  for (const name of ["a", "secret", "z"])
+    assert.equal((await one.user.call("PUT", `/hidden-one/${name}`, { body: name })).status, 201)
+  const headers = {
+    "X-Container-Sync-To": `//There/TWO/${accountOf(two)}/hidden-two`,
+    "X-Container-Sync-Key": KEY,
+  }
+  await two.user.call("POST", "/hidden-two", { headers: { "X-Container-Sync-Key": KEY } })
+  assert.equal((await setter.call("POST", "/hidden-one", { headers })).status, 204)
+  for (const name of ["a", "z"])
+    await arrived(two, `/hidden-two/${name}`, await one.user.call("GET", `/hidden-one/${name}`))
+  await until("the job shows what waits", async () => {
+    const { stdout: jobs } = await one.server.hayloft(["jobs", "list"])
+    return /, 1 changes wait/.test(jobs)
+  })
+  assert.equal((await two.user.call("HEAD", "/hidden-two/secret")).status, 404)
+  // Set again by one who may read everything.
+  assert.equal((await one.user.call("POST", "/hidden-one", { headers })).status, 204)
+  await arrived(two, "/hidden-two/secret", await one.user.call("GET", "/hidden-one/secret"))
+})
+
 test("settings are checked, shown to owners, and removed", async () => {
   const set = (headers: Record<string, string>) => one.user.call("POST", "/photos-one", { headers })
   for (const [to, answer] of [
