@@ -80,6 +80,9 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     scenario: "cluster",
     caughtBy: ["valuesGo"],
   },
+]
+
+export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
   {
     bug: "cluster: an upload that the coordinator of repair holds has no bound",
     edits: [
@@ -89,8 +92,7 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
         put: "if (this.uploads.isHeld(id)) return Infinity",
       },
     ],
-    scenario: "cluster",
-    caughtBy: ["repairGoesOn"],
+    caughtBy: "src/object/jobs/passed-over",
   },
   {
     bug: "cluster: a visit that settles a block without mending it leaves a device counted",
@@ -101,12 +103,8 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
         put: "isSettled",
       },
     ],
-    scenario: "cluster",
-    caughtBy: ["repairGoesOn"],
+    caughtBy: "src/object/jobs/repair-visit",
   },
-]
-
-export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
   {
     bug: "cluster: copies of a K2V item are merged without what either has discarded",
     edits: [{ file: "src/object/items/vector-core.ts", find: "filter(({ time }) => time > discard)", put: "slice()" }],
