@@ -201,7 +201,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     "AccessControlListNotSupported",
     400,
     "The bucket does not allow ACLs that grant others access. Send no x-amz-acl, or private (rclone: acl = private); " +
-      "or let the bucket allow ACLs (aws s3api put-bucket-ownership-controls)",
+      "or let the bucket allow ACLs (aws s3api put-bucket-ownership-controls; hayloft serve --allow-acls for new buckets)",
     { header: "Header" },
   ),
   malformedAcl: row(

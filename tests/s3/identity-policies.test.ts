@@ -37,6 +37,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   ],
   fresh: [allow("s3:*", "*"), deny("s3:*", "*", { NumericGreaterThan: { "s3:signatureAge": "60000" } })],
   versions: [allow("s3:GetObjectVersion", IN_BUCKET)],
+  maker: [allow("s3:CreateBucket", "*")],
 }
 
 const keys = Object.entries(USERS).map(([name, statements]) =>
@@ -116,6 +117,16 @@ test("a deny wins over every allow", async () => {
   await expect(200, "denied", "GET /bucket/secret")
   await expect(200, "denied", "PUT /bucket/docs/denied", { body: "x" })
   await expect(403, "denied", "PUT /bucket/copy", { headers: ["x-amz-copy-source", "/bucket/docs/a"] })
+})
+
+test("a list that grants nothing needs no permission of its own", async () => {
+  for (const name of ["private", "bucket-owner-full-control", "bucket-owner-read"]) {
+    await expect(200, "writer", "PUT /bucket/w", { body: "x", headers: ["x-amz-acl", name] })
+    await expect(200, "maker", `PUT /made-${name}`, { headers: ["x-amz-acl", name] })
+    await expect(204, "owner", `DELETE /made-${name}`)
+  }
+  const open = { headers: ["x-amz-acl", "public-read", "x-amz-object-ownership", "ObjectWriter"] }
+  await expect(403, "maker", "PUT /made-open", open)
 })
 
 test("a write needs further permissions if it sets tags or a list, or is conditional", async () => {

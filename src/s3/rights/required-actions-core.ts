@@ -9,6 +9,7 @@ import { MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "../parse-conditions.js
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "../wire/object-lock.js"
 import type { S3Target } from "../wire/target.js"
 import { scopeOf, type ActionName } from "./actions.js"
+import { requestsHarmlessList } from "../acl/requested-acl.js"
 
 export interface RequiredAction {
   readonly action: ActionName
@@ -60,7 +61,8 @@ const makeObject = (tagging?: Pick<RequiredAction, "appliesTo">): readonly [Requ
 export const REQUIRED_ACTIONS = {
   createBucket: [
     { action: "CreateBucket" },
-    { action: "PutBucketAcl", when: givesAcl },
+    // A harmless list is that which a bucket has without the header.
+    { action: "PutBucketAcl", when: givesAcl, appliesTo: headers => !requestsHarmlessList(headers) },
     { action: "PutBucketOwnershipControls", when: withHeader("x-amz-object-ownership") },
     { action: "PutBucketObjectLockConfiguration", appliesTo: turnsLockOn },
     { action: "PutBucketVersioning", appliesTo: turnsLockOn },
