@@ -18,7 +18,7 @@ import { Preview } from "./objects-preview.js"
 import { Versions } from "./objects-versions.js"
 
 interface Details {
-  /** Undefined: it is a delete marker. */
+  /** A delete marker has none. */
   readonly headers: Headers | undefined
   readonly tags: Tags
   /** Undefined: the bucket locks nothing. */

@@ -30,7 +30,7 @@ export function checkRepairGoesOn(cluster: Cluster): void {
   }
 }
 
-/** Whether a visit of the partition, or a full scan, is due sooner than that. */
+/** Returns true if a visit of the partition, or a full scan, is due sooner than that. */
 const isWithin = (repair: Repair, partition: PartitionId, ms: number): boolean =>
   (repair.visitDueInMs(partition) ?? 0) < ms
 

@@ -61,7 +61,7 @@ export interface ErrorReply {
   readonly message: string
 }
 
-/** Whether the request's credentials were accepted before it failed. */
+/** The caller is known once the request's credentials have been accepted. */
 export type CallerState = "known" | "unknown"
 
 /**

@@ -100,7 +100,7 @@ export const REPORT: StoreReport = {
   queues: [],
 }
 
-/** Of a store of two nodes, of which one is silent. */
+/** The report of a store of two nodes, one of them silent. */
 export const NODES_REPORT: NodesReport = {
   ...{
     own: "n1",

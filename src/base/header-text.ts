@@ -11,10 +11,10 @@ export const isHeaderName = (text: string): boolean => NAME.test(text)
 
 export const isHeaderValue = (text: string): boolean => VALUE.test(text)
 
-/** Whether the name may follow a prefix such as `x-amz-meta-`, which makes a header's name of an empty one. */
+/** Returns true if the name may follow a prefix such as `x-amz-meta-`; with the prefix, an empty name is a header's name. */
 const isRestOfName = (text: string): boolean => text === "" || NAME.test(text)
 
-/** Whether a header can carry the item of user metadata. */
+/** Returns true if a header can carry the item of user metadata. */
 export const isMetadataItem = ([name, value]: readonly [name: string, value: string]): boolean =>
   isRestOfName(name) && VALUE.test(value)
 

@@ -17,7 +17,7 @@ import { printable, timeText } from "./text.js"
 import { Transfer } from "./transfer.js"
 
 const SIZE_COLUMNS = 13
-/** As other clients name the list of buckets. */
+/** Other clients name the list of buckets like this. */
 const ALL_BUCKETS = "s3://"
 const UNREACHABLE_REST_MS = 1_000
 const TIME_COLUMNS = timeText(0).length

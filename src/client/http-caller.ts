@@ -43,7 +43,7 @@ interface CallerLimits {
   readonly connect?: { readonly withinMs: number; readonly clock: Clock } | undefined
   /** The headers of a response must be there within this time after the request was sent, however they come. */
   readonly head?: { readonly withinMs: number; readonly clock: Clock } | undefined
-  /** Of the bodies of responses to GET: others may be kept alive by a byte from time to time. */
+  /** The least rate applies to bodies of responses to GET: others may be kept alive by a byte from time to time. */
   readonly rate?: LeastRate | undefined
 }
 

@@ -136,7 +136,7 @@ export class CoordWrites {
     this.sessions.set(id, { ...session, graceSeconds: 0 })
   }
 
-  /** Whether this many more rows and bytes are within the limits of a command, together with the rows of `finish`. */
+  /** Returns true if so many more rows and bytes, with the rows of `finish`, are within the limits of a command. */
   hasRoomFor(rows: number, bytes: number): boolean {
     const namespaces = [...this.namespaces.values()]
     // Each added change may make the namespace forget an old one.

@@ -46,7 +46,7 @@ export interface QueuedDisk extends Disk {
   readonly queued: number
   /** Calls that have not ended, including those that were given up. */
   readonly running: number
-  /** Whether a call waits for at least `lateMs`, or one that did has ended within `recentMs`. */
+  /** Returns true if a call waits for at least `lateMs`, or if one that did has ended within `recentMs`. */
   isLate(lateMs: number, recentMs: number): boolean
   /**
    * The device was taken offline: from now on every call fails with `deviceFailed`, including those under way, for any

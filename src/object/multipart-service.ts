@@ -537,7 +537,7 @@ function requireAlgorithm(declared: ChecksumAlgorithm | undefined, { checksumAlg
 }
 
 /**
- * A caller has to know the key; a rescue, which has nobody to check, cannot.
+ * A caller must have the key. A rescue has no caller to check, and does not know the key.
  * Source  "CompleteMultipartUpload", Amazon S3 API Reference: the algorithm of SSE-C "is required only when the object was
  *         created using a checksum algorithm".
  */

@@ -2,7 +2,7 @@
  * A database that has a limited time for each answer. One that does not answer at all, since packets are dropped or the
  * server is frozen, counts as a lost connection.
  *
- * Promises  No connection and no statement waits for ever. Once a statement has been given up, its session is over, and
+ * Promises  No connection and no statement waits without a limit. Once a statement has been given up, its session is over, and
  *           the statement may still take effect later.
  * Limits    SQL_LIMITS: `connectMsMax`, `statementMsMax`, and `longStatementMsMax` for statements that wait for others.
  */

@@ -68,7 +68,7 @@ export interface SwiftCaller {
   /** The names that lists may have for it; undefined: it has none. */
   readonly listed: ListedCaller | undefined
   readonly reseller: ResellerRole | undefined
-  /** Who is noted beside keys that the caller sets; undefined: it cannot set any, since nobody could act as it later. */
+  /** Who is noted beside keys that the caller sets; undefined: it cannot set any, since no later request could act as it. */
   readonly setter: SwiftSetter | undefined
 }
 

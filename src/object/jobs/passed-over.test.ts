@@ -67,7 +67,7 @@ test("an upload that was found abandoned in one partition is visited once more w
   assert.deepEqual(due(), [PARTITION])
   visit([idOf(OTHER)])
   await clock.advance(youngMsMax)
-  assert.deepEqual(due(), [], "nobody waits, and nothing is left to be asked")
+  assert.deepEqual(due(), [], "no device waits, and no process is left to be asked")
   ended.add(OTHER)
   assert.deepEqual([due(), passedOver.nextDecider(PARTITION)], [[PARTITION], OWN])
 })
