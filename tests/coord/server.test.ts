@@ -139,6 +139,26 @@ test("who waits in vain gives up its place; who breaks off does too", async () =
   for (const session of [one, two, three]) await session.end()
 })
 
+test("a place that is given up is not taken again by the request that waited in it", async () => {
+  const [one, two] = [await client.begin(), await client.begin()]
+  const lock = await one.acquire("jobs/y")
+  assert.ok(lock)
+  const body = JSON.stringify({ session: two.id, waitSeconds: 600, keepsPlace: true })
+  const waiting = client.send({ method: "PUT", target: "locks/jobs/y", body })
+  const refused = assert.rejects(waiting, refuses(409, "lockHeld"))
+  const inLine = async (): Promise<number> => {
+    const lines = await client.locks("jobs/")
+    return lines.find(({ path }) => path === "jobs/y")?.waiting.length ?? 0
+  }
+  while ((await inLine()) === 0) await later(20)
+  await two.release("jobs/y")
+  await refused
+  assert.equal(await inLine(), 0)
+  await lock.release()
+  await one.end()
+  await two.end()
+})
+
 test("a client that stops loses its session after lease and grace, and its writes to S3 are refused", async () => {
   // It does not renew: a client that was stopped.
   const begun = await client.send({
