@@ -5,6 +5,7 @@
  *           until the work has succeeded. The rest before the next attempt doubles with each failure, up to a minute.
  */
 import { AssertionError } from "../base/assert.js"
+import { isFailure, type Failure, type Remedy } from "../base/failures.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import { doubledMs } from "./pace-core.js"
 
@@ -17,11 +18,26 @@ export const FAILURES_TO_REPORT = 3
  * Thrown by the last step of a pass in which something failed while the pass went on with the rest. Only a pass that ends
  * without it ends the failures in a row: steps that succeed in between say nothing about it.
  */
-export class PassFailed extends Error {}
+export class PassFailed extends Error {
+  /** `restMs`: how long a job that goes over the whole store rests before the next pass, instead of up to a minute. */
+  constructor(
+    message: string,
+    readonly restMs?: number,
+  ) {
+    super(message)
+  }
+}
+
+const WAITED_OUT: readonly Remedy[] = ["reread", "backOff", "addSpace"]
+
+/** A failure that passes without the job's doing, and that health shows where it comes from: a device, a node, a database. */
+export const isWaitedOut = (failure: Failure): boolean =>
+  WAITED_OUT.includes(failure.remedy) || isFailure(failure, "notEnoughShards")
 
 export class FailuresInARow {
   private inARow = 0
   private last: string | undefined
+  private ownRestMs: number | undefined
 
   constructor(
     private readonly job: string,
@@ -43,12 +59,13 @@ export class FailuresInARow {
 
   /** Rest before the next attempt; 0 if the latest one succeeded. */
   get restMs(): number {
-    return this.inARow === 0 ? 0 : doubledMs(this.inARow, REST_LIMITS)
+    return this.inARow === 0 ? 0 : (this.ownRestMs ?? doubledMs(this.inARow, REST_LIMITS))
   }
 
   failed(error: unknown): void {
     this.inARow += 1
     this.last = String(error)
+    this.ownRestMs = error instanceof PassFailed ? error.restMs : undefined
     const shown = error instanceof AssertionError ? (error.stack ?? error.message) : this.last
     this.telemetry.log.error("job_failed", { job: this.job, failures: this.inARow, error: shown })
   }

@@ -7,6 +7,7 @@ import { objectKeyOfText, parseIncarnation, textOfObjectKey } from "../../base/i
 import { PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
+import { PassFailed } from "../../life/index.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
 import { sourceOf } from "../testing-services.js"
 import { ENCRYPT_LIMITS } from "./encrypt.js"
@@ -149,6 +150,25 @@ test("an object that cannot be read is named and left to the next pass, and the 
   await assertEncrypted(world, "in the end")
   assert.equal(jobOf(world).report().troubleCount, 0)
   await assertSame(world, seen, "in the end")
+})
+
+test("a pass fails if an object cannot be encrypted for a reason that stays, and succeeds once it can", async () => {
+  const before = await open("ec:2+1")
+  await before.put("bad", before.random.bytes(50_000))
+  const world = convert(before)
+  world.devices.meddle = what => {
+    if (what === "append") throw fail("keysUnavailable")
+  }
+  const failure = await world.settle("encrypt").then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  assert.ok(failure instanceof PassFailed, String(failure))
+  assert.match(failure.message, /^1 object could not be encrypted: a key that protects objects/)
+  assert.equal(failure.restMs, 2 * ENCRYPT_LIMITS.retryMs)
+  world.devices.meddle = () => undefined
+  await world.settle("encrypt")
+  assert.deepEqual(unsealedRows(world), [])
 })
 
 test("many objects that fail do not hide those behind them", async () => {

@@ -21,8 +21,9 @@ import {
 import type { Extent } from "../../format/extent.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
 import { shardCount, shardsNeeded } from "../../base/policy.js"
+import { plural } from "../../base/quantity-text.js"
 import type { ObjectKeys } from "../../keys/contract.js"
-import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
+import { isWaitedOut, mapBounded, PassFailed, type Job, type StepOutcome } from "../../life/index.js"
 import type { Compute } from "../../seams/compute/contract.js"
 import { detachSome, type DetachSeams } from "./detach-sources.js"
 import type { ObjectBackend } from "../backend.js"
@@ -88,9 +89,11 @@ interface EncryptReport {
 interface Troubles {
   readonly named: EncryptTrouble[]
   count: number
+  /** The first reason that the job does not wait out. */
+  lasting: string | undefined
 }
 
-const noTroubles = (): Troubles => ({ named: [], count: 0 })
+const noTroubles = (): Troubles => ({ named: [], count: 0, lasting: undefined })
 
 /** What the job runs over. */
 interface EncryptSeams extends ObjectBackend, DetachSeams {
@@ -262,7 +265,10 @@ export class EncryptJob implements Job {
     this.unsealedFound = isLast ? 0 : Math.max(1, this.found)
     this.retries = this.sealed > 0 ? 0 : this.retries + 1
     const restMs = isLast ? recheckMs : Math.min(retryMs * 2 ** this.retries, retryMsMax)
-    this.nextPassAtMs = this.nowMs + restMs
+    const { count, lasting } = this.troubles
+    this.nextPassAtMs = this.nowMs + (lasting === undefined ? restMs : 0)
+    if (lasting !== undefined)
+      throw new PassFailed(`${plural(count, "object")} could not be encrypted: ${lasting}`, restMs)
   }
 
   /** Counts a row, or encrypts what it has. True: it begins with an upload, and is to be visited again after it. */
@@ -417,6 +423,7 @@ export class EncryptJob implements Job {
     const trouble = { bucket: row.bucket ?? "", key: textOfObjectKey(owner.key), reason: message }
     this.seams.log.warn("object_not_encrypted", trouble)
     this.troubles.count += 1
+    if (!isWaitedOut(error)) this.troubles.lasting ??= message
     if (this.troubles.named.length < ENCRYPT_LIMITS.troublesMax) this.troubles.named.push(trouble)
   }
 }

@@ -13,6 +13,7 @@ import { deviceIdOf as deviceOf, TestDevices } from "../../block/testing-blocks.
 import { Rows } from "../../device/index.js"
 import { decodeVersion } from "../../format/version-record.js"
 import { makeCodec } from "../../erasure/index.js"
+import { PassFailed } from "../../life/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
@@ -512,6 +513,25 @@ test("with too few devices nothing is re-encoded, nothing is lost, and the job r
   assert.equal(world.services.reencode.report().waiting, 0)
   await assertOnly(world, blocksIn(bodies), "with all devices")
   await assert.rejects(world.get("none"), error => isFailure(error, "noSuchKey"))
+})
+
+test("a walk fails if an upload cannot be re-encoded for a reason that stays, and succeeds once it can", async () => {
+  const world = await open("ec:2+1", 6)
+  const bodies = await putSome(world, 3)
+  choose(world, "ec:4+2")
+  world.devices.meddle = what => {
+    if (what === "append") throw fail("keysUnavailable")
+  }
+  const failure = await world.settle("reencode").then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  assert.ok(failure instanceof PassFailed, String(failure))
+  assert.match(failure.message, /uploads? could not be re-encoded: a key that protects objects/)
+  assert.equal(failure.restMs, REENCODE_LIMITS.retryMs)
+  world.devices.meddle = () => undefined
+  await world.settle("reencode")
+  await assertOnly(world, blocksIn(bodies), "in the end")
 })
 
 test("a copy that shares bytes being re-encoded references the new ones", async () => {

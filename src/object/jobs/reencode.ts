@@ -15,11 +15,12 @@
 import { isFailure, type Failure } from "../../base/failures.js"
 import type { RowKey, UploadId } from "../../base/ids.js"
 import { parseBucketId } from "../../base/ids.js"
+import { plural } from "../../base/quantity-text.js"
 import { policyOfOpenEnd, shardCount, shardsNeeded, textOfPolicy, type Policy } from "../../base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "../../block/index.js"
 import type { Extent } from "../../format/extent.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
-import { mapBounded, type Job, type StepOutcome } from "../../life/index.js"
+import { isWaitedOut, mapBounded, PassFailed, type Job, type StepOutcome } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { query, type Metadata } from "../../metadata/index.js"
@@ -136,6 +137,8 @@ export class Reencode implements Job {
   private job: ReencodeTarget | undefined
   /** Uploads that could not be re-encoded in this walk. */
   private readonly waiting = new Set<UploadId>()
+  /** The first reason of this walk that the job does not wait out. */
+  private lasting: string | undefined
   private retryAtMs: number | undefined
   /** Failed attempts since the last change. */
   private retries = 0
@@ -280,6 +283,7 @@ export class Reencode implements Job {
     this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
     this.intentsFrom = ALL_OBJECT_ROWS.start
     this.waiting.clear()
+    this.lasting = undefined
     this.countedBytes = 0
     this.doneBytes = 0
     this.swaps = 0
@@ -334,8 +338,11 @@ export class Reencode implements Job {
     this.notesFromMs = this.clock.monotonicMs() + REENCODE_LIMITS.notesWaitMs
     if (this.walk !== undefined || this.waiting.size === 0) return
     const { retryMs, retryMsMax } = REENCODE_LIMITS
-    this.retryAtMs = this.clock.monotonicMs() + Math.min(retryMs * 2 ** this.retries, retryMsMax)
+    const restMs = Math.min(retryMs * 2 ** this.retries, retryMsMax)
+    this.retryAtMs = this.clock.monotonicMs() + (this.lasting === undefined ? restMs : 0)
     this.retries += 1
+    if (this.lasting === undefined) return
+    throw new PassFailed(`${plural(this.waiting.size, "upload")} could not be re-encoded: ${this.lasting}`, restMs)
   }
 
   private count(extent: Extent, policy: Policy): void {
@@ -384,7 +391,9 @@ export class Reencode implements Job {
     return generation === undefined ? undefined : { ...kept, generation }
   }
 
-  private postponed({ uploadId }: UploadName, { message }: Failure): void {
+  private postponed({ uploadId }: UploadName, failure: Failure): void {
+    const { message } = failure
+    if (!isWaitedOut(failure)) this.lasting ??= message
     this.log.debug("reencoding_postponed", { upload: uploadId, reason: message })
   }
 
