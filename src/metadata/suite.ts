@@ -118,6 +118,19 @@ const increment = command<[key: string], number>({
   },
 })
 
+/** Does not say which rows it reads; refuses absent rows unless it makes them. */
+const incrementAll = command<[keys: readonly string[], makesRows: boolean], void>({
+  name: "IncrementAll",
+  decide(view, _time, keys, makesRows) {
+    const writes = keys.map(key => {
+      const before = textOf(view.get("names", rowKeyOf(key))?.value)
+      if (before === undefined && !makesRows) throw fail("noSuchKey")
+      return writeOf({ family: "names", key, value: String(Number(before ?? 0) + 1) })
+    })
+    return { writes, result: undefined }
+  },
+})
+
 /** Makes a row that has the command's timestamp, or adds one to a row that lists them. */
 const stamp = command<[key: string], number>({
   name: "Stamp",
@@ -279,6 +292,19 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("a decision may read a row whose key depends on its time", async metadata => {
     assert.equal(await metadata.run(readNow()), false)
+  })
+
+  metadataTest("a decision may read row after row without naming them, as many as it may write", async metadata => {
+    const keys = Array.from({ length: COMMAND_ROWS_MAX }, (_, i) => `row ${i}`)
+    await metadata.run(incrementAll(keys, true))
+    await metadata.run(incrementAll(keys, true))
+    for (const key of [must(keys[0], "the first"), must(keys.at(-1), "the last")])
+      assert.equal(await metadata.ask(valueOf("names", key)), "2")
+    // Each row decides whether another one is read.
+    const some = keys.slice(0, 100)
+    await metadata.run(incrementAll(some, false))
+    await assert.rejects(metadata.run(incrementAll([...some, "absent"], false)), error => isFailure(error, "noSuchKey"))
+    assert.equal(await metadata.ask(valueOf("names", "row 99")), "3")
   })
 
   metadataTest("a query may seek from range to range, all of one moment", async metadata => {

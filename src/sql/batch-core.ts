@@ -22,7 +22,7 @@ import type {
   NewUsage,
   ReplacedRow,
 } from "./database.js"
-import { BatchView, LaterBatch, RowsMissing } from "./rows-core.js"
+import { BatchView, LaterBatch, ROWS_MISSING, RowsMissing } from "./rows-core.js"
 import type { ChangedRow, FetchedRows, UsageSoFar, Wants } from "./rows-core.js"
 import { byStoredKey, storedIn } from "./stored-key.js"
 
@@ -195,25 +195,27 @@ const UNCHANGED: UsageSoFar = {
 const hasContent = ({ value, head }: Pick<ChangedRow, Column>): boolean => value !== undefined || head !== undefined
 const finite = (most: number): number | undefined => (most === Infinity ? undefined : most)
 
-/** Decides the commands in their order; undefined if rows are missing, which `wants` then has. */
+/** Decides the commands in their order; undefined if rows are missing, which `wants` then has. See `BatchView` for `gathers`. */
 export function decideBatch(
   commands: readonly AnswerableCommand[],
   fetched: FetchedRows,
   wants: Wants,
   timeOf: (command: number) => DecisionTime,
+  gathers = false,
 ): DecidedBatch | undefined {
   const changes = new BatchChanges()
   const decided: Decided[] = []
   const later: number[] = []
   let isMissing = false
   for (const [number, command] of commands.entries()) {
-    const view = new BatchView(fetched, wants, changes)
+    const view = new BatchView(fetched, wants, changes, gathers)
     try {
       const { answer, ...decision } = command.decide(view, timeOf(number))
+      if (view.hasGathered) throw ROWS_MISSING
       changes.apply(view, decision)
       decided.push({ command: number, outcome: answer })
     } catch (error) {
-      if (error instanceof RowsMissing) isMissing = true
+      if (error instanceof RowsMissing || view.hasGathered) isMissing = true
       else if (error instanceof LaterBatch) later.push(number)
       else decided.push({ command: number, outcome: asFailure(error) })
     }

@@ -166,7 +166,9 @@ export class Lane {
         const time: BatchTime = begun ?? this.host.beginBatch(version, commands.length)
         begun = time
         time.onFetched(must(found.timestamps, "they were asked for"))
-        const decided = decideBatch(commands, FetchedRows.of(wants, found), wants, number => time.timeOf(number))
+        const gathers = fetches >= SQL_LIMITS.fetchesBeforeGathering
+        const rows = FetchedRows.of(wants, found)
+        const decided = decideBatch(commands, rows, wants, number => time.timeOf(number), gathers)
         if (decided !== undefined) return await this.finish(batch, decided, { state, version, time })
       }
       throw fail("conflict")

@@ -12,7 +12,9 @@ export const SQL_LIMITS = {
   /** Commands or queries that wait in one lane or for one reader; further ones are refused. */
   waitingMax: 10_000,
   /** Times that the rows of a batch are fetched: each time with more of them. */
-  fetchesMax: 40,
+  fetchesMax: 256,
+  /** After so many fetches, a decision that misses a row goes on as if it were absent, so that it finds all that it misses. */
+  fetchesBeforeGathering: 4,
   /** Times that all rows of a batch of queries are fetched; then each query that is left reads a snapshot. */
   fetchesOfOneStatement: 4,
   /** Times that a query fetches from its snapshot. */

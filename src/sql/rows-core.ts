@@ -8,6 +8,7 @@ import { fail } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { BucketId, RowKey } from "../base/ids.js"
 import type { KeyRange } from "../base/key-range.js"
+import { COMMAND_ROWS_MAX } from "../base/limits.js"
 import { encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketIdOfRowKey } from "../format/row-key.js"
 import { addUsage, encodeUsage, type Usage } from "../format/usage.js"
@@ -268,16 +269,28 @@ interface SqlPayload {
   readonly bytes?: Uint8Array
 }
 
-/** The rows of a batch as one decision or query sees them. */
+/** Rows that one decision may find missing before it is broken off. */
+const GATHERED_MAX = 2 * COMMAND_ROWS_MAX
+
+/**
+ * The rows of a batch as one decision or query sees them. One that gathers shows a missing row as absent and goes on, so that
+ * a decision that reads row after row has them fetched together. Such a decision is not to be used.
+ */
 export class BatchView implements DecisionView {
   /** Rows of the database that it read, by name. */
   readonly reads = new Map<string, ReadRow>()
+  private gathered = 0
 
   constructor(
     private readonly fetched: FetchedRows,
     private readonly wants: Wants,
     private readonly changes: BatchSoFar,
+    private readonly gathers = false,
   ) {}
+
+  get hasGathered(): boolean {
+    return this.gathered > 0
+  }
 
   get(family: Family, key: RowKey): MetadataRow | undefined {
     if (family === "counters") return this.countersRow(key)
@@ -290,7 +303,9 @@ export class BatchView implements DecisionView {
     }
     if (!this.fetched.has(stored, key)) {
       this.wants.addRow(family, key)
-      throw ROWS_MISSING
+      if (!this.gathers || this.gathered >= GATHERED_MAX) throw ROWS_MISSING
+      this.gathered += 1
+      return undefined
     }
     const row = this.fetched.row(stored, key)
     return row && this.shown(stored, column, row)

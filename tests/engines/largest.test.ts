@@ -4,8 +4,21 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { addAccessKey, createAccount } from "../../src/access/account-commands-core.js"
+import {
+  createIdentity,
+  deleteIdentity,
+  detachPolicy,
+  leaveGroup,
+  removeInline,
+  renameUser,
+} from "../../src/access/identities/identity-commands-core.js"
+import { readIdentity, readPolicy } from "../../src/access/identities/identity-queries-core.js"
+import { IDENTITY_LIMITS } from "../../src/access/identities/limits.js"
+import { addVersion, createPolicy } from "../../src/access/identities/managed-policy-commands-core.js"
+import { POLICY_LIMITS } from "../../src/access/policy/limits.js"
 import { must } from "../../src/base/assert.js"
-import { parseAccountId, parseBucketName, parseCoordPath, parseItemKey } from "../../src/base/ids.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName, parseCoordPath, parseItemKey } from "../../src/base/ids.js"
 import { MIB } from "../../src/base/limits.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { Coordination } from "../../src/coord/coordination.js"
@@ -65,6 +78,9 @@ function servicesOver(metadata: Metadata) {
     coordination: new Coordination(common),
   }
 }
+
+/** Text of as many characters, each of three bytes, which differs from other numbers' text. */
+const wide = (characters: number, number: number): string => String(number).padEnd(characters, "\u6f22")
 
 const filled = (lengthBytes: number): Buffer => Buffer.alloc(lengthBytes, "x")
 
@@ -142,5 +158,50 @@ for (const [kind, on] of [
       await coordination.write(of, filled(COORD_LIMITS.fileBytesMax))
       const after = servicesOver(await engine.restart()).coordination
       assert.equal((await after.file(of))?.content.length, COORD_LIMITS.fileBytesMax)
+    }))
+
+  test(`${kind}: users, roles and policies are kept with everything at its limit`, () =>
+    on(async ({ metadata, restart }) => {
+      const { number } = await metadata.run(createAccount({ id: ACCOUNT, displayName: "Main", email: "" }))
+      const [path, name] = [`/${"p".repeat(510)}/`, "n".repeat(125)]
+      const tags = Array.from({ length: IDENTITY_LIMITS.tagsMax }, (_, i) => [wide(128, i), wide(256, i)] as const)
+      const arns: string[] = []
+      for (let i = 0; i < IDENTITY_LIMITS.attachedPoliciesMax; i += 1) {
+        const policy = { name: `${name}${i}`, path, id: "id", description: wide(1_000, i), tags }
+        await metadata.run(createPolicy(ACCOUNT, policy, wide(POLICY_LIMITS.managedCharactersMax, i)))
+        const arn = `arn:aws:iam::${number}:policy${path}${policy.name}`
+        for (let version = 1; version < IDENTITY_LIMITS.policyVersionsMax; version += 1)
+          await metadata.run(addVersion(ACCOUNT, arn, wide(POLICY_LIMITS.managedCharactersMax, version), true))
+        arns.push(arn)
+      }
+      const trust = wide(POLICY_LIMITS.trustCharactersMax, 0)
+      for (const each of ["user", "group", "role"] as const) {
+        const role = each === "role" ? { description: wide(1_000, 0), trust, sessionSecondsMax: 3_600 } : undefined
+        const inline = [{ name, text: wide(POLICY_LIMITS.roleInlineCharactersMax, 0) }]
+        const identity = { kind: each, name, path, id: "id", tags, inline, attached: arns, boundary: arns[0], role }
+        await metadata.run(createIdentity(ACCOUNT, { ...identity, groups: each === "user" ? [name] : [], keys: [] }))
+      }
+      const user = { accountId: ACCOUNT, kind: "user", name } as const
+      for (let i = 0; i < IDENTITY_LIMITS.serviceKeysPerUser; i += 1) {
+        const service = { description: wide(100, i), expiresMs: undefined, policy: wide(1_000, i) }
+        const key = { accountId: ACCOUNT, userName: name, sealedSecret: new Uint8Array(68), service }
+        await metadata.run(addAccessKey(parseAccessKeyId(`AKIA${String(i).padStart(16, "0")}`), key))
+      }
+      const renamed = "m".repeat(128)
+      await metadata.run(renameUser(user, renamed, undefined))
+      const after = await restart()
+      const found = await after.ask(readIdentity({ ...user, name: renamed }))
+      assert.deepEqual(
+        [found.tags, found.attached, found.keys.length],
+        [tags, arns, IDENTITY_LIMITS.serviceKeysPerUser],
+      )
+      for (const arn of arns) {
+        const { versions } = await after.ask(readPolicy(ACCOUNT, arn))
+        assert.equal(versions.length, IDENTITY_LIMITS.policyVersionsMax)
+      }
+      for (const arn of arns) await after.run(detachPolicy({ ...user, name: renamed }, arn))
+      await after.run(removeInline({ ...user, name: renamed }, name))
+      await after.run(leaveGroup({ ...user, name: renamed }, name))
+      await after.run(deleteIdentity({ ...user, name: renamed }))
     }))
 }
