@@ -23,6 +23,7 @@ const CONCURRENT_MAX = 3
 const GAP_MS_MAX = 4_000
 const CLOCK_JUMP_MS_MAX = 3_600_000
 const RESERVE_POLL_MS = 100
+const STALL_RECOVERY_MS = 3_000
 const DISK_STATES: readonly DeviceState[] = ["slow", "hung", "lost", "full", "failing", "readOnly"]
 
 export interface NemesisHost {
@@ -109,7 +110,8 @@ export class ClusterNemesis {
       case 9:
         return this.endIncarnation(this.node)
       case 10:
-        return this.breakDisk(this.node)
+        if (this.random.below(3) > 0) return this.breakDisk(this.node)
+        return this.stallDisks(this.random.below(2) === 0 ? [this.node] : this.host.cluster.nodes)
       case 11:
         return this.jumpDatabaseClock()
       case 12:
@@ -215,6 +217,14 @@ export class ClusterNemesis {
     const session = await this.host.cluster.database.connect().catch(() => undefined)
     await session?.end(own).catch(() => undefined)
     await session?.close().catch(() => undefined)
+  }
+
+  /** The disks of one node, or all disks of the store, stop together. */
+  private async stallDisks(nodes: readonly ClusterNode[]): Promise<void> {
+    const stallMs = this.random.below(20_000)
+    this.note(`disks of ${nodes.map(({ name }) => name).join(", ")} stop for ${stallMs} ms`)
+    for (const node of nodes) node.stallDisks(stallMs, STALL_RECOVERY_MS)
+    await this.rest(stallMs + STALL_RECOVERY_MS)
   }
 
   private async breakDisk(node: ClusterNode): Promise<void> {

@@ -105,6 +105,11 @@ export class Bays {
   /** `root`: an empty bay is an empty folder on the machine's own disk. */
   constructor(readonly root: Drive) {}
 
+  /** The drives in bays. */
+  get all(): readonly Drive[] {
+    return [...this.drives.values()]
+  }
+
   /** The drive in a bay; undefined if the bay is empty. */
   at(bay: string): Drive | undefined {
     return this.drives.get(bay)

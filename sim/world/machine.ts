@@ -10,7 +10,7 @@
 import { setMaxListeners } from "node:events"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Disk } from "../../src/seams/disk/contract.js"
-import type { Bend, DiskCall, Intercept } from "../../src/seams/disk/index.js"
+import type { Bend, DeviceState, DiskCall, Intercept } from "../../src/seams/disk/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import type { Stores } from "../../src/seams/store/contract.js"
 import { KIB } from "../../src/base/limits.js"
@@ -114,6 +114,17 @@ export class SimMachine {
   /** The number of process incarnations so far: 1 after the first start. */
   get incarnation(): number {
     return this.incarnationCount
+  }
+
+  /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. */
+  stallDisks(stallMs: number, recoveryMs: number, bays = this.bays.all): void {
+    const stalled = bays.filter(({ faulty }) => faulty.state === "well")
+    const turn = (from: DeviceState, to: DeviceState): void => {
+      for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
+    }
+    turn("well", "hung")
+    this.clock.alarm(stallMs, () => turn("hung", "slow"))
+    this.clock.alarm(stallMs + recoveryMs, () => turn("slow", "well"))
   }
 
   /** Makes calls to all drives fail from now on; without an argument, calls succeed again. */

@@ -15,7 +15,6 @@ import { textOfPolicy, tolerance } from "../../src/base/policy.js"
 import { votingIds } from "../../src/device/index.js"
 import type { ControlDevice, ControlRecord } from "../../src/format/control-record.js"
 import type { Random } from "../../src/seams/random/contract.js"
-import type { DeviceState } from "../../src/seams/disk/index.js"
 import type { Drive } from "./drives.js"
 import type { ServedStore, StoreMachine } from "./store-machine.js"
 
@@ -160,16 +159,9 @@ export class Nemesis {
 
   /** All drives stop at one moment, and recover slowly: nothing is lost, so that it needs no budget. */
   private stall(): void {
-    const { clock } = this.machine
-    const stalled = this.bays.map(([, drive]) => drive).filter(({ faulty }) => faulty.state === "well")
     const durationMs = 1_000 + this.stalls.below(STALL_MS_MAX)
     this.note(`all stop for ${durationMs} ms`)
-    const turn = (from: DeviceState, to: DeviceState): void => {
-      for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
-    }
-    turn("well", "hung")
-    clock.alarm(durationMs, () => turn("hung", "slow"))
-    clock.alarm(durationMs + STALL_RECOVERY_MS, () => turn("slow", "well"))
+    this.machine.stallDisks(durationMs, STALL_RECOVERY_MS)
   }
 
   private breakDrive(): void {
