@@ -9,12 +9,12 @@ import { availableParallelism } from "node:os"
 import { MasterKeys, openAuditLog, openSwiftAccounts, RateLimiter, type AuditLog } from "../access/index.js"
 import { openObjectChanges } from "../object/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "../swift/index.js"
+import { slabBytesFor } from "../node/block-memory.js"
 import type { StoreOperations } from "../node/control/contract.js"
 import { fail, isFailure, type Failure } from "../base/failures.js"
 import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "../base/ids.js"
 import { DEVICES_MAX, MIB } from "../base/limits.js"
-import { defaultPolicy, policiesInUse, type Policy } from "../base/policy.js"
-import { shapeOf } from "../block/index.js"
+import type { Policy } from "../base/policy.js"
 import { policiesIn, type PreviewFacts } from "../cluster/index.js"
 import { votingIds, type Ownership } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
@@ -25,7 +25,7 @@ import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import type { NodeReport } from "../format/node-report.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
-import { slabBytesOf, ThreadCompute } from "../seams/compute/index.js"
+import { ThreadCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -80,8 +80,6 @@ const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** Wait after a failed owner check without evidence of a new owner. */
 const OWNER_RETRY_MS = 10_000
-/** The device count with the widest default policy; a store may grow to it while it runs. */
-const DEVICES_OF_DEFAULTS = 14
 
 /** Work on single devices. All other jobs wait while the store is halted because its database was rolled back. */
 const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
@@ -501,11 +499,8 @@ function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSour
   return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
 }
 
-/** Slabs hold a block under the policies of the store and its classes, and under those it narrows or may grow to. */
 function openCompute(policies: readonly Policy[], blockBytes: number): ThreadCompute {
-  const defaults = Array.from({ length: DEVICES_OF_DEFAULTS }, (_, i) => defaultPolicy(i + 1))
-  const slabs = [...policies.flatMap(policiesInUse), ...defaults].map(each => slabBytesOf(shapeOf(each), blockBytes))
-  const slabBytes = Math.max(...slabs)
+  const slabBytes = slabBytesFor(policies, blockBytes)
   const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
   return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
     slabBytes,

@@ -558,7 +558,7 @@ class EngineBuilder {
     const { compute } = this.seams
     if (slabBytesOf(shapeOf(policy), this.recordManager.record.blockBytes) <= compute.slabs.slabBytes) return
     throw fail("invalidArgument", {
-      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this process reserved at its start; choose one with fewer parity shards`,
+      message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this process reserves; choose one with at most as many parity shards as data shards, or copies (replica:N)`,
     })
   }
 
