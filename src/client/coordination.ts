@@ -332,10 +332,8 @@ class CoordSession {
       const leftSeconds = Math.max(0, untilMs - clock.monotonicMs()) / SECOND_MS
       const asked = { session: this.id, mode, value, waitSeconds: Math.min(leftSeconds, WAIT_SECONDS) }
       try {
-        const body = JSON.stringify({ ...asked, keepsPlace: leftSeconds > WAIT_SECONDS })
-        const answer = await this.client.send({ method: "PUT", target: `locks/${inPath(path)}`, body, signal: either })
-        const text = await answer.document()
-        if (answer.status !== 202) return this.hold(parsed(HELD, text))
+        const answer = await this.ask(path, { ...asked, keepsPlace: leftSeconds > WAIT_SECONDS }, either)
+        if (answer.status !== 202) return this.hold(parsed(HELD, answer.text))
         hasPlace = true
       } catch (error) {
         const isHeld = error instanceof RemoteFailure && error.code === "lockHeld"
@@ -374,6 +372,35 @@ class CoordSession {
   private hold(held: z.output<typeof HELD>): CoordLock {
     this.held.add(held.path)
     return new CoordLock(this.client, this, held)
+  }
+
+  /**
+   * Sends one acquisition. When the signal fires, the request may not have reached the store yet, and a place that is given
+   * up before would be taken by it: the connection is closed only after the request was answered, too.
+   */
+  private async ask(path: string, acquisition: object, signal: AbortSignal): Promise<{ status: number; text: Buffer }> {
+    const { clock } = this.client
+    signal.throwIfAborted()
+    const closing = new AbortController()
+    const body = JSON.stringify(acquisition)
+    const sent = this.client.send({ method: "PUT", target: `locks/${inPath(path)}`, body, signal: closing.signal })
+    const answered = sent.then(async answer => ({ status: answer.status, text: await answer.document() }))
+    let isAnswered = false
+    const settled = answered.then(
+      () => (isAnswered = true),
+      () => (isAnswered = true),
+    )
+    const fired = new Promise<void>(resolve => signal.addEventListener("abort", () => resolve(), { once: true }))
+    await Promise.race([settled, fired])
+    if (!signal.aborted) return answered
+    const untilMs = clock.monotonicMs() + LAST_MS
+    while (!isAnswered && clock.monotonicMs() < untilMs) {
+      await this.leave(path)
+      await Promise.race([settled, clock.sleep(AGAIN_MS, closing.signal)])
+    }
+    closing.abort()
+    await settled
+    throw signal.reason
   }
 
   /** Whether the session got the lock, or a place in line, is not known: it gives up both, unless it had the lock before. */

@@ -13,6 +13,7 @@ import {
   type AcquireOutcome,
   type FileConditions,
   type ShownFile,
+  type Standing,
 } from "../coord/index.js"
 import { FENCE_HEADER } from "../base/fence.js"
 import {
@@ -182,9 +183,10 @@ async function acquireLock(call: Call, { name }: Route): Promise<PlainAnswer> {
   const { account } = caller
   const watched = { account, namespace: namespaceOf(path), prefix: path }
   const waiter = waitSeconds > 0 ? coordination.watchFor(watched) : noWatcher()
-  const outcome: { last: AcquireOutcome | undefined } = { last: undefined }
+  const outcome: { last: AcquireOutcome | Standing | undefined } = { last: undefined }
   const found = await polls.until(exchange, waitSeconds, waiter, async () => {
-    outcome.last = await coordination.acquire(acquisition)
+    // It takes a place once: a place that another request gives up meanwhile is not taken again.
+    outcome.last = outcome.last ? await coordination.standing(of) : await coordination.acquire(acquisition)
     return outcome.last.kind === "waiting" ? undefined : outcome.last
   })
   if (found?.kind === "acquired") return acquiredAnswer(path, found.mode, found.holder)

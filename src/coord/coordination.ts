@@ -39,6 +39,8 @@ import {
   type Acquisition,
   type Release,
   type ReleaseOutcome,
+  standingIn,
+  type Standing,
 } from "./lock-commands-core.js"
 import { NamespaceWatch, type Watched } from "./namespace-watch.js"
 import { createSession, endSession, renewSession, type SessionOf } from "./session-commands-core.js"
@@ -61,6 +63,10 @@ interface CoordSeams {
 interface PathOf {
   readonly account: AccountId
   readonly path: CoordPath
+}
+
+interface SessionPath extends PathOf {
+  readonly session: SessionId
 }
 
 /** Who writes a file, and under which conditions. */
@@ -141,6 +147,11 @@ export class Coordination {
     const outcome = await this.seams.metadata.run(acquireLock(acquisition))
     if (outcome.kind === "acquired" && outcome.isNew) this.changed(acquisition)
     return outcome
+  }
+
+  /** How a session that took a place in line stands now. `left`: it has given its place up, or the lock that it had got. */
+  async standing({ account, path, session }: SessionPath): Promise<Standing> {
+    return standingIn(await this.seams.metadata.ask(readLock(account, path)), session)
   }
 
   /** With `unlessHeld`, a lock that the session holds stays its own, and is returned. Throws `noSuchSession`. */

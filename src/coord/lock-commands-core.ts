@@ -43,6 +43,16 @@ export type AcquireOutcome =
   | { readonly kind: "waiting"; readonly before: number }
   | { readonly kind: "held"; readonly lock: LockRecord }
 
+/** `left`: the session neither holds the lock nor waits for it. */
+export type Standing = Exclude<AcquireOutcome, { readonly kind: "held" }> | { readonly kind: "left" }
+
+export function standingIn(lock: LockRecord | undefined, session: SessionId): Standing {
+  const holder = lock?.holders.find(each => each.session === session)
+  if (lock !== undefined && holder !== undefined) return { kind: "acquired", mode: lock.mode, holder, isNew: false }
+  const before = lock?.waiting.findIndex(each => each.session === session) ?? -1
+  return before < 0 ? { kind: "left" } : { kind: "waiting", before }
+}
+
 /** A lock that no session holds or waits for. */
 export const FREE: LockRecord = { mode: "exclusive", holders: [], waiting: [] }
 
