@@ -60,7 +60,12 @@ function foreignScheme(value: string): Failure {
       ? "Authorization header is invalid -- one and only one ' ' (space) required"
       : "Unsupported Authorization Type"
   const scheme = space < 0 ? undefined : value.slice(0, Math.min(space, SCHEME_CHARACTERS_MAX))
-  return fail("malformedAuthorization", { message, form: "scheme", argumentName: "Authorization", argumentValue: scheme })
+  return fail("malformedAuthorization", {
+    message,
+    form: "scheme",
+    argumentName: "Authorization",
+    argumentValue: scheme,
+  })
 }
 
 /** Throws `malformedAuthorization`. */
