@@ -49,7 +49,8 @@ export function parseTagHeader(text: string): Tags {
       const [key, value] = equals < 0 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)]
       return [decodeForm(key), decodeForm(value)] as const
     })
-  if (new Set(tags.map(([key]) => key)).size < tags.length) throw malformedHeader()
+  const keys = new Set(tags.map(([key]) => key))
+  if (keys.size < tags.length || keys.has("")) throw malformedHeader()
   return checkTags(tags)
 }
 
